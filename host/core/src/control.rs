@@ -1,0 +1,62 @@
+//! The replica loop: due objects → observe → decide → guard → act → record. The
+//! same loop runs on a real cluster and, in virtual time, on the embedded one.
+
+use std::sync::Arc;
+
+use crate::policy::PolicyEngine;
+use crate::ports::{Clock, Reader, Recorder, Writer};
+
+/// What an operator sets, with kube-controller-manager's names and defaults.
+#[derive(Clone, Debug)]
+pub struct ReplicaOptions {
+    /// Time from one sync of an object to its next, in milliseconds (15,000).
+    pub sync_period_ms: i64,
+    /// Tolerance where a behavior has none (0.1).
+    pub tolerance: f64,
+    /// Stabilization window going down where a behavior has none (300,000).
+    pub downscale_stabilization_ms: i64,
+    /// How long after its start a pod's cpu is looked at with care (300,000).
+    pub cpu_initialization_period_ms: i64,
+    /// How long after its start a pod's unreadiness counts as its first (30,000).
+    pub initial_readiness_delay_ms: i64,
+    /// Whether the built-in policy is asked where one gives no usable answer;
+    /// else the host holds.
+    pub fallback: bool,
+    /// Version of the host, for records.
+    pub host_version: Arc<str>,
+}
+
+/// The loop over all autoscalers.
+pub struct ReplicaLoop<R, W, C> {
+    options: ReplicaOptions,
+    reader: R,
+    writer: W,
+    clock: C,
+    engine: Arc<dyn PolicyEngine>,
+    recorder: Arc<dyn Recorder>,
+}
+
+impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
+    /// A loop that has seen nothing yet.
+    pub fn new(
+        options: ReplicaOptions,
+        reader: R,
+        writer: W,
+        clock: C,
+        engine: Arc<dyn PolicyEngine>,
+        recorder: Arc<dyn Recorder>,
+    ) -> Self {
+        Self { options, reader, writer, clock, engine, recorder }
+    }
+
+    /// Runs until the clock has no more time.
+    pub async fn run(&mut self) {
+        loop {
+            let now = self.clock.now();
+            let next = self.tick(now).await;
+            if !self.clock.sleep_until(next).await {
+                return;
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! What Flyball decides, as functions on plain data.
+//!
+//! observe → decide → guard → act → record: [`ports`] bring a snapshot in and
+//! carry intents out, [`pipeline`] turns (snapshot, now) into a proposal by
+//! asking a policy through [`policy::PolicyEngine`], [`guard`] turns the
+//! proposal into a verdict, and [`record`] keeps all of it.
+//!
+//! This crate never does I/O, reads no clock, and knows neither the Kubernetes
+//! API's types nor Wasm: time is an argument, and the world is behind ports.
+
+pub mod control;
+pub mod guard;
+pub mod observe;
+pub mod pipeline;
+pub mod pods;
+pub mod policy;
+pub mod ports;
+pub mod quantity;
+pub mod record;
+pub mod replica;
+pub mod spec;
+pub mod status;
+pub mod time;

@@ -1,0 +1,175 @@
+//! The ports: what a loop needs of the world, implemented for a real cluster
+//! and for the embedded one.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::pods::Pod;
+use crate::record::DecisionRecord;
+use crate::replica::GrantedInput;
+use crate::spec::AutoscalerSpec;
+use crate::status::{AutoscalerStatus, Event};
+use crate::time::Timestamp;
+
+/// Namespace and name.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct ObjectKey {
+    /// Namespace.
+    pub namespace: Arc<str>,
+    /// Name.
+    pub name: Arc<str>,
+}
+
+/// An autoscaler as the cluster holds it.
+#[derive(Clone, Debug)]
+pub struct Autoscaler {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Unique over time: another object of the same name has another one.
+    pub uid: Arc<str>,
+    /// metadata.generation.
+    pub generation: i64,
+    /// What the user asks for.
+    pub spec: Arc<AutoscalerSpec>,
+    /// What was last written about it.
+    pub status: Arc<AutoscalerStatus>,
+}
+
+/// What is to be observed for one autoscaler.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Whose target.
+    pub autoscaler: Arc<Autoscaler>,
+    /// Whether some policy wants the target's labels or annotations.
+    pub target_metadata: bool,
+}
+
+/// What the world looks like around one autoscaler, at one time.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// The target's scale, or why it can't be had.
+    pub scale: Result<Scale, ObservationError>,
+    /// Pods that the scale's selector matches.
+    pub pods: Arc<[Pod]>,
+    /// Answers at the index of the spec's metrics.
+    pub metrics: Vec<Result<MetricAnswer, ObservationError>>,
+    /// Labels of the target, if asked for.
+    pub labels: GrantedInput,
+    /// Annotations of the target, if asked for.
+    pub annotations: GrantedInput,
+}
+
+/// The scale subresource of a target.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scale {
+    /// spec.replicas.
+    pub spec_replicas: i32,
+    /// status.replicas.
+    pub status_replicas: i32,
+    /// status.selector, in text form.
+    pub selector: Arc<str>,
+    /// For the optimistic write.
+    pub resource_version: Arc<str>,
+}
+
+/// Why something could not be observed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ObservationError {
+    /// Stable class: `scaleUnavailable`, `unknownTargetKind`,
+    /// `invalidTargetAPIVersion`, `selectorRequired`, `invalidSelector`,
+    /// `ambiguousSelector`, `targetConflict`, `metricsUnavailable`,
+    /// `invalidMetricSelector`, …
+    pub class: &'static str,
+    /// What a person reads, naming the culprit.
+    pub message: String,
+}
+
+/// What a metrics source answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetricAnswer {
+    /// A value for each pod that has one.
+    Pods(Vec<PodSample>),
+    /// `Object`: one value; `External`: one a series, in milli.
+    Values(Vec<i64>),
+}
+
+/// A metric of one pod.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodSample {
+    /// Name of the pod.
+    pub pod: Arc<str>,
+    /// In milli.
+    pub value: i64,
+    /// When measured.
+    pub timestamp: Timestamp,
+    /// The time measured over, in milliseconds.
+    pub window_ms: i64,
+}
+
+/// Brings the world in. Nothing is observed before all caches are synced.
+pub trait Reader: Send + Sync {
+    /// All autoscalers, ordered by key.
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>>;
+
+    /// The world around each of these, at the index of its question. What can't
+    /// be had is an error inside the observation.
+    fn observe(
+        &self,
+        now: Timestamp,
+        questions: &[Question],
+    ) -> impl Future<Output = Vec<Observation>> + Send;
+}
+
+/// A wish to change a target's replicas.
+#[derive(Clone, Debug)]
+pub struct ScaleIntent {
+    /// Whose target.
+    pub autoscaler: Arc<Autoscaler>,
+    /// The scale it was decided on.
+    pub from: Scale,
+    /// The new spec.replicas.
+    pub replicas: i32,
+}
+
+/// What is told about an autoscaler.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// About whom.
+    pub autoscaler: Arc<Autoscaler>,
+    /// Its new status; none: unchanged.
+    pub status: Option<Arc<AutoscalerStatus>>,
+    /// Events to be published, in order.
+    pub events: Vec<Event>,
+}
+
+/// Carries intents out: the only one that writes, and only while it is leader.
+pub trait Writer: Send + Sync {
+    /// Writes the scales; answers at the same index (the error as a sentence).
+    fn scale(
+        &self,
+        now: Timestamp,
+        intents: Vec<ScaleIntent>,
+    ) -> impl Future<Output = Vec<Result<(), String>>> + Send;
+
+    /// Writes statuses and events. What fails is told by the writer itself and
+    /// made up for at the next report.
+    fn report(&self, now: Timestamp, reports: Vec<Report>) -> impl Future<Output = ()> + Send;
+}
+
+/// Tells and passes the time: real, or as fast as a simulation can go.
+pub trait Clock: Send + Sync {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// Waits until `at`; false: there is no more time, the loop ends.
+    fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send;
+}
+
+/// Takes the records of decisions: the ring, a file, a report, a terminal.
+pub trait Recorder: Send + Sync {
+    /// Takes one.
+    fn record(&self, record: &Arc<DecisionRecord>);
+}

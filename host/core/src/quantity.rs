@@ -1,0 +1,215 @@
+//! Kubernetes quantities as integers of thousandths.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// A quantity in thousandths of its unit, rounded away from zero and capped at
+/// the range of an `i64`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Milli(pub i64);
+
+/// A text that is no quantity.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a quantity: write a number such as 500m, 0.5, 128Mi or 2e3")]
+pub struct InvalidQuantity {
+    /// The text.
+    pub text: String,
+}
+
+/// A quantity's text taken apart: digits × 10^exponent or digits × 2^shift.
+struct Parts {
+    negative: bool,
+    /// Decimal digits without the point.
+    digits: String,
+    /// Power of ten, the point's place included.
+    exponent: i32,
+    /// Power of two (binary suffixes).
+    shift: u32,
+}
+
+fn split(text: &str) -> Option<Parts> {
+    let (negative, rest) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let (number, suffix) = rest.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let (power, shift) = match suffix {
+        "n" => (-9, 0),
+        "u" => (-6, 0),
+        "m" => (-3, 0),
+        "" => (0, 0),
+        "k" => (3, 0),
+        "M" => (6, 0),
+        "G" => (9, 0),
+        "T" => (12, 0),
+        "P" => (15, 0),
+        "E" => (18, 0),
+        "Ki" => (0, 10),
+        "Mi" => (0, 20),
+        "Gi" => (0, 30),
+        "Ti" => (0, 40),
+        "Pi" => (0, 50),
+        "Ei" => (0, 60),
+        _ => (suffix.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?, 0),
+    };
+    let exponent = power.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    Some(Parts { negative, digits: format!("{whole}{fraction}"), exponent, shift })
+}
+
+impl Milli {
+    /// Reads a quantity as Kubernetes writes it.
+    ///
+    /// # Errors
+    /// If `text` is not a quantity.
+    pub fn parse(text: &str) -> Result<Self, InvalidQuantity> {
+        let parts = split(text).ok_or_else(|| InvalidQuantity { text: text.to_owned() })?;
+        let magnitude = parts.milli_magnitude();
+        let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
+        Ok(Self(if parts.negative { -magnitude } else { magnitude }))
+    }
+}
+
+impl Parts {
+    /// ⌈|quantity| × 1000⌉, saturating.
+    fn milli_magnitude(&self) -> u128 {
+        let digits = self.digits.trim_start_matches('0');
+        if digits.is_empty() {
+            return 0;
+        }
+        // Thirty digits hold any i64 of thousandths with room for the suffix;
+        // digits beyond them only matter as "more than zero".
+        let (head, tail) = digits.split_at(digits.len().min(30));
+        let dropped = i32::try_from(tail.len()).unwrap_or(i32::MAX);
+        let exponent = self.exponent.saturating_add(dropped).saturating_add(3);
+        let inexact = tail.bytes().any(|digit| digit != b'0');
+        let Ok(value) = head.parse::<u128>() else { return u128::MAX };
+        let Some(value) = value.checked_mul(1 << self.shift) else { return u128::MAX };
+        if exponent >= 0 {
+            let power = u32::try_from(exponent).unwrap_or(u32::MAX);
+            let scaled = 10u128.checked_pow(power).and_then(|power| value.checked_mul(power));
+            return scaled.map_or(u128::MAX, |scaled| scaled.saturating_add(inexact.into()));
+        }
+        match 10u128.checked_pow(exponent.unsigned_abs()) {
+            Some(divisor) => {
+                let up = inexact || !value.is_multiple_of(divisor);
+                value / divisor + u128::from(up)
+            }
+            None => 1,
+        }
+    }
+}
+
+/// A quantity as Go's `AsApproximateFloat64` has it: digits × 10^exponent in
+/// floating point, so that 350m is 0.35000000000000003.
+///
+/// # Errors
+/// If `text` is not a quantity.
+pub fn approximate_f64(text: &str) -> Result<f64, InvalidQuantity> {
+    let invalid = || InvalidQuantity { text: text.to_owned() };
+    let parts = split(text).ok_or_else(invalid)?;
+    let digits: f64 = parts.digits.parse().map_err(|_| invalid())?;
+    let base = digits * f64::from(2u32).powi(i32::try_from(parts.shift).unwrap_or(0));
+    let value = if parts.exponent == 0 { base } else { base * 10f64.powi(parts.exponent) };
+    Ok(if parts.negative { -value } else { value })
+}
+
+impl fmt::Display for Milli {
+    /// The canonical form: whole units where it can, else thousandths (`1500m`).
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 % 1000 == 0 { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
+    }
+}
+
+impl Serialize for Milli {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Milli {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = QuantityText::deserialize(deserializer)?;
+        Self::parse(&text.0).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A quantity's text: a JSON string or number.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuantityText(pub String);
+
+impl<'de> Deserialize<'de> for QuantityText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = QuantityText;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity such as 500m, 0.5, 128Mi or 2")
+            }
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<QuantityText, E> {
+                Ok(QuantityText(text.to_owned()))
+            }
+            fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<QuantityText, E> {
+                Ok(QuantityText(value.to_string()))
+            }
+            fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<QuantityText, E> {
+                Ok(QuantityText(value.to_string()))
+            }
+            fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<QuantityText, E> {
+                Ok(QuantityText(value.to_string()))
+            }
+        }
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl Serialize for QuantityText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Milli, approximate_f64};
+
+    #[test]
+    fn quantities_round_away_from_zero_to_thousandths() {
+        let cases = [
+            ("0", 0),
+            ("1", 1000),
+            ("500m", 500),
+            ("0.5", 500),
+            (".5", 500),
+            ("1n", 1),
+            ("999999n", 1),
+            ("1000001n", 2),
+            ("-1u", -1),
+            ("8.148", 8148),
+            ("8.1481", 8149),
+            ("1Ki", 1_024_000),
+            ("1.5Gi", 1_610_612_736_000),
+            ("2e3", 2_000_000),
+            ("1E", i64::MAX),
+            ("99999999999999999999999999999999999", i64::MAX),
+        ];
+        for (text, milli) in cases {
+            assert_eq!(Milli::parse(text), Ok(Milli(milli)), "{text}");
+        }
+        for text in ["", "m", "1.2.3", "1 Gi", "1X", "e", "--1", "NaN"] {
+            assert!(Milli::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn tolerances_are_digits_times_a_power_of_ten() {
+        assert_eq!(approximate_f64("350m"), Ok(0.350_000_000_000_000_03));
+        assert_eq!(approximate_f64("0.1"), Ok(0.1));
+    }
+}

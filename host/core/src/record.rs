@@ -1,0 +1,125 @@
+//! Records of decisions: everything a decision was made from, what was decided,
+//! why, and what came of it. A record can be explained, and decided again.
+//!
+//! In JSON a record is one line; floats read back exactly, times are
+//! milliseconds since the Unix epoch, and what is missing is left out or null.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::guard::{GuardInput, GuardStep};
+use crate::policy::{Budget, PolicyFailure, PolicyVersion, Usage};
+use crate::ports::ObjectKey;
+use crate::replica::{Context, ReplicaDecision, ReplicaInput, Samples};
+use crate::spec::{Combine, Mode};
+use crate::status::{Condition, Event};
+use crate::time::Timestamp;
+
+/// Names the form of a record.
+pub const FORMAT: &str = "flyball.dev/decision/v1alpha1";
+
+/// One decision about one autoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DecisionRecord {
+    /// [`FORMAT`].
+    pub format: Arc<str>,
+    /// Version of the host.
+    pub host: Arc<str>,
+    /// Counts the decisions of one daemon.
+    pub sequence: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// Whose replicas.
+    pub object: ObjectKey,
+    /// Unique id of the object.
+    pub uid: Arc<str>,
+    /// Generation of its spec.
+    pub generation: i64,
+    /// Whether the target may be written.
+    pub mode: Mode,
+    /// How the answers of several policies become one.
+    pub combine: Combine,
+    /// What all policies got; none: no policy was asked, `verdict` says why.
+    pub input: Option<ReplicaInput>,
+    /// Each policy asked, in the order of the spec.
+    pub policies: Vec<PolicyRecord>,
+    /// What the guardrails went by; none: no policy was asked.
+    pub guard: Option<GuardInput>,
+    /// What each guardrail did, in order.
+    pub guard_steps: Vec<GuardStep>,
+    /// What was decided.
+    pub verdict: Verdict,
+    /// What came of it.
+    pub outcome: Outcome,
+    /// Conditions after it.
+    pub conditions: Vec<Condition>,
+    /// Events published for it.
+    pub events: Vec<Event>,
+}
+
+/// One policy's part in a decision.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PolicyRecord {
+    /// The name asked for.
+    pub name: Arc<str>,
+    /// The code that answered; none: there was none.
+    pub version: Option<PolicyVersion>,
+    /// Whether the fallback answered in its place, and for which failure.
+    pub fallback_for: Option<PolicyFailure>,
+    /// Time, seed, configuration, state and granted inputs.
+    pub context: Context,
+    /// This policy's own earlier recommendations.
+    pub recommendations: Samples,
+    /// What it was allowed to cost.
+    pub budget: Option<Budget>,
+    /// What it did cost.
+    pub usage: Usage,
+    /// What it answered.
+    pub answer: Answer,
+    /// Lines it logged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<(u32, String)>,
+}
+
+/// A policy's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Answer {
+    /// A decision that keeps to the contract.
+    Decision(ReplicaDecision),
+    /// None, and why.
+    Failure(PolicyFailure),
+}
+
+/// What was decided: what replay must reproduce to the byte.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Verdict {
+    /// spec.replicas of the scale before; none: not known.
+    pub from: Option<i32>,
+    /// Desired replicas after the guardrails; none: hold.
+    pub to: Option<i32>,
+    /// What the policies asked for together, before the guardrails; none: hold.
+    pub proposed: Option<i64>,
+    /// CamelCase code of the reason.
+    pub reason: String,
+    /// The reason as a sentence.
+    pub message: String,
+}
+
+/// What came of a verdict.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// Nothing was to be done.
+    Unchanged,
+    /// Something was to be done, and mode Observe forbids it.
+    Observed,
+    /// The scale was written.
+    Scaled,
+    /// The write failed, for this reason.
+    Failed(String),
+}

@@ -1,0 +1,266 @@
+//! The input and the output of a replica decision, shaped as the policy
+//! contract (`wit/`, interface `replica`) has them: see there for the meaning of
+//! each field. Columns are behind [`Arc`], so that records share them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// Bits of [`PodColumns::state`].
+pub mod pod_state {
+    /// Phase Pending.
+    pub const PENDING: u32 = 1;
+    /// Phase Running.
+    pub const RUNNING: u32 = 2;
+    /// Phase Succeeded.
+    pub const SUCCEEDED: u32 = 4;
+    /// Phase Failed.
+    pub const FAILED: u32 = 8;
+    /// Condition Ready is True.
+    pub const READY: u32 = 16;
+    /// Condition Ready is False.
+    pub const NOT_READY: u32 = 32;
+    /// Condition Ready is Unknown.
+    pub const READY_UNKNOWN: u32 = 64;
+}
+
+/// Marks in [`MetricInput::request`], in place of a request.
+pub mod request_mark {
+    /// A container has no request for the resource.
+    pub const MISSING: i64 = -1;
+    /// The pod has no container of the metric's name.
+    pub const NO_CONTAINER: i64 = -2;
+    /// Requests at pod level lack the resource.
+    pub const MISSING_AT_POD_LEVEL: i64 = -3;
+}
+
+/// Row of a sample whose pod is not (or no longer) known.
+pub const UNKNOWN_POD: u32 = u32::MAX;
+
+/// What every decision gets, whatever the kind of policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Context {
+    /// When the decision is made.
+    pub now: Timestamp,
+    /// Seed for choices by chance.
+    #[serde(default)]
+    pub seed: u64,
+    /// The policy's configuration, a JSON object as text.
+    #[serde(default = "empty_object")]
+    pub configuration: Arc<str>,
+    /// The policy's state; empty at first.
+    #[serde(default)]
+    pub state: Arc<str>,
+    /// Answers to the policy's wanted inputs, in their order.
+    #[serde(default)]
+    pub inputs: Vec<GrantedInput>,
+}
+
+fn empty_object() -> Arc<str> {
+    "{}".into()
+}
+
+/// The answer to a [`crate::policy::WantedInput`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GrantedInput {
+    /// Why it could not be had; empty if it could.
+    pub error: String,
+    /// Keys of labels or annotations, sorted.
+    pub keys: Vec<String>,
+    /// Values of `keys`.
+    pub texts: Vec<String>,
+    /// Ends of the steps of a history, ascending.
+    pub times_ms: Vec<i64>,
+    /// Means over the steps, in units of the metric.
+    pub values: Vec<f64>,
+}
+
+/// The object whose scale subresource is written.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Target {
+    /// Group and version, such as `apps/v1`.
+    pub api_version: String,
+    /// Such as `Deployment`.
+    pub kind: String,
+    /// Namespace of the target and of its pods.
+    pub namespace: String,
+    /// Name of the target.
+    pub name: String,
+}
+
+/// The pods that the target's selector matches, a row each.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodColumns {
+    /// Bits of [`pod_state`].
+    pub state: Vec<u32>,
+    /// Last transition of the Ready condition, or [`Timestamp::UNKNOWN`].
+    pub ready_transition_ms: Vec<i64>,
+    /// status.startTime, or [`Timestamp::UNKNOWN`].
+    pub start_ms: Vec<i64>,
+    /// metadata.deletionTimestamp, or [`Timestamp::UNKNOWN`].
+    pub deletion_ms: Vec<i64>,
+}
+
+impl PodColumns {
+    /// Number of pods.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.state.len()
+    }
+
+    /// Whether the selector matches no pod.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.state.is_empty()
+    }
+
+    /// Pods that are Running and Ready, terminating ones included.
+    #[must_use]
+    pub fn ready_count(&self) -> i32 {
+        let both = pod_state::RUNNING | pod_state::READY;
+        let count = self.state.iter().filter(|&&bits| bits & both == both).count();
+        i32::try_from(count).unwrap_or(i32::MAX)
+    }
+}
+
+/// A metric of the spec, with what was measured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct MetricInput {
+    /// `Resource`, `ContainerResource`, `Pods`, `Object` or `External`.
+    pub source: String,
+    /// Name of the resource or metric.
+    pub name: String,
+    /// `ContainerResource`: the container.
+    pub container: String,
+    /// Label selector of the metric in text form; empty: none.
+    pub selector: String,
+    /// `Utilization`, `Value` or `AverageValue`.
+    pub target_type: String,
+    /// Target value, in milli.
+    pub target_value: Option<i64>,
+    /// Target average value, in milli.
+    pub target_average_value: Option<i64>,
+    /// Target average utilization, in percent.
+    pub target_average_utilization: Option<i32>,
+    /// Stable class of the error; empty if the metric could be had.
+    pub error: String,
+    /// The error as a sentence.
+    pub message: String,
+    /// Samples: row of the pod, or [`UNKNOWN_POD`].
+    pub pod: Vec<u32>,
+    /// Samples: value, in milli.
+    pub value: Vec<i64>,
+    /// Samples: when measured.
+    pub timestamp_ms: Vec<i64>,
+    /// Samples: the time measured over.
+    pub window_ms: Vec<i64>,
+    /// Request of each pod in milli, or a [`request_mark`].
+    pub request: Vec<i64>,
+}
+
+/// What happened to a target before, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Samples {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: Vec<i64>,
+    /// Replicas, or a change of them.
+    pub replicas: Vec<i32>,
+}
+
+/// All that a replica policy gets beside its [`Context`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplicaInput {
+    /// What is scaled.
+    pub target: Arc<Target>,
+    /// Lower bound of replicas.
+    pub min_replicas: i32,
+    /// Upper bound of replicas.
+    pub max_replicas: i32,
+    /// The scale's spec.replicas.
+    pub current_replicas: i32,
+    /// The scale's status.replicas.
+    pub status_replicas: i32,
+    /// Pods that are Running and Ready.
+    pub ready_replicas: i32,
+    /// The part of the target by which usage may exceed it unanswered.
+    pub tolerance_up: f64,
+    /// The part of the target by which usage may fall short unanswered.
+    pub tolerance_down: f64,
+    /// As kube-controller-manager's flag of that name.
+    pub cpu_initialization_period_ms: i64,
+    /// As kube-controller-manager's flag of that name.
+    pub initial_readiness_delay_ms: i64,
+    /// The target's pods.
+    pub pods: Arc<PodColumns>,
+    /// In the order of the spec.
+    pub metrics: Vec<Arc<MetricInput>>,
+    /// Desired replicas as the policy proposed them.
+    #[serde(default)]
+    pub recommendations: Samples,
+    /// Changes carried out.
+    #[serde(default)]
+    pub scale_events: Samples,
+}
+
+/// Why something was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reason {
+    /// CamelCase and stable.
+    pub code: String,
+    /// Named values in text form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<(String, String)>,
+    /// What a person reads.
+    #[serde(default)]
+    pub sentence: String,
+}
+
+/// What one metric asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Proposal {
+    /// None: nothing, for the reason in `error`.
+    pub replicas: Option<i64>,
+    /// To be reported: percent of the request.
+    pub utilization: Option<i64>,
+    /// To be reported: average over pods, in milli.
+    pub average: Option<i64>,
+    /// To be reported: the value itself, in milli.
+    pub value: Option<i64>,
+    /// Stable error class; empty if it proposes.
+    pub error: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A replica policy's answer, as it came out of the sandbox: input from outside.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplicaDecision {
+    /// Desired replicas; none: hold.
+    pub replicas: Option<i64>,
+    /// Why.
+    pub reason: Reason,
+    /// None, or one for each metric.
+    #[serde(default)]
+    pub proposals: Vec<Proposal>,
+    /// The proposal that the decision follows.
+    #[serde(default)]
+    pub leading: Option<u32>,
+    /// New state; none: as it was.
+    #[serde(default)]
+    pub state: Option<String>,
+    /// A wish to be asked again before the next sync.
+    #[serde(default)]
+    pub again_after_ms: Option<u64>,
+}
