@@ -1,0 +1,300 @@
+//! A control plane that lives as long as a value, through kwokctl.
+
+use std::fs::{self, File};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::{Value, json};
+
+use crate::binaries::{Binaries, cache_root, kubernetes_version};
+
+/// How a [`Cluster`] differs from the usual one.
+#[derive(Debug, Clone, Default)]
+pub struct ClusterOptions {
+    /// Runs the horizontal pod autoscaler of kube-controller-manager. Off by
+    /// default: it would compete with ours.
+    pub horizontal_pod_autoscaler: bool,
+}
+
+/// A real control plane on 127.0.0.1: etcd, kube-apiserver, kube-scheduler,
+/// kube-controller-manager, kwok in the part of the kubelets, metrics-server.
+///
+/// It starts empty of nodes, lives as long as the value, and ends with it: also
+/// when the test panics, is interrupted or is killed. Ports are free ones, so
+/// several run side by side.
+///
+/// metrics-server reports what a pod's annotations `kwok.x-k8s.io/usage-cpu`
+/// and `kwok.x-k8s.io/usage-memory` say, from its second scrape on: about a
+/// minute after the pod starts.
+#[derive(Debug)]
+pub struct Cluster {
+    binaries: Binaries,
+    /// Removed by the keeper.
+    dir: PathBuf,
+    keeper: Child,
+}
+
+impl Cluster {
+    /// Starts a cluster and waits until it serves. Takes some seconds.
+    ///
+    /// # Errors
+    /// When the binaries are missing (`cargo xtask setup cluster` builds them)
+    /// or a component does not come up; the message ends with kwokctl's own.
+    pub fn start(options: ClusterOptions) -> anyhow::Result<Self> {
+        let binaries = Binaries::find()?;
+        // kwokctl looks for free ports long before it binds them.
+        let _starting = lock_starts()?;
+        let dir = tempfile::Builder::new()
+            .prefix("flyball-cluster-")
+            .tempdir()
+            .context("cannot create a folder for the cluster")?
+            .keep();
+        let keeper = spawn_keeper(&binaries, &dir, &options)?;
+        let mut cluster = Self {
+            binaries,
+            dir,
+            keeper,
+        };
+        cluster.wait_until_ready()?;
+        Ok(cluster)
+    }
+
+    /// The kubeconfig file of an administrator.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("kubeconfig")
+    }
+
+    /// Runs kubectl and returns what it prints.
+    ///
+    /// # Errors
+    /// When kubectl fails; the message carries its standard error.
+    pub fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
+        self.kubectl_with_input(args, "")
+    }
+
+    /// Applies a YAML (or JSON) manifest of one or more objects.
+    ///
+    /// # Errors
+    /// When kubectl fails; the message carries its standard error.
+    pub fn apply(&self, manifest: &str) -> anyhow::Result<()> {
+        self.kubectl_with_input(&["apply", "-f", "-"], manifest)?;
+        Ok(())
+    }
+
+    /// Creates a node of 32 CPUs that metrics-server can scrape, and waits
+    /// until it is Ready.
+    ///
+    /// # Errors
+    /// When kubectl fails, or the node is not Ready within a minute.
+    pub fn create_node(&self, name: &str) -> anyhow::Result<()> {
+        self.kubectl_with_input(&["create", "-f", "-"], &node(name).to_string())?;
+        let object = format!("node/{name}");
+        self.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", &object])?;
+        Ok(())
+    }
+
+    /// Sets the CPU usage that each of the selected running pods reports from
+    /// the next scrape on. Pods created later take the annotation from their
+    /// template.
+    ///
+    /// # Errors
+    /// When kubectl fails, or the label `selector` matches no pod.
+    pub fn set_pod_cpu(
+        &self,
+        namespace: &str,
+        selector: &str,
+        millicores: u32,
+    ) -> anyhow::Result<()> {
+        let usage = format!("kwok.x-k8s.io/usage-cpu={millicores}m");
+        let changed = self.kubectl(&[
+            "annotate",
+            "pods",
+            "--namespace",
+            namespace,
+            "--selector",
+            selector,
+            "--overwrite",
+            &usage,
+        ])?;
+        ensure!(
+            !changed.is_empty(),
+            "no pod in {namespace} matches {selector}"
+        );
+        Ok(())
+    }
+
+    fn kubectl_with_input(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
+        let mut child = Command::new(self.binaries.path("kubectl"))
+            .arg("--kubeconfig")
+            .arg(self.kubeconfig())
+            .arg("--cache-dir")
+            .arg(self.dir.join("kubectl-cache"))
+            .args(args)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .context("cannot run kubectl")?;
+        // Where kubectl ends before it has read all, its exit code says why.
+        let _ = child
+            .stdin
+            .take()
+            .map(|mut s| s.write_all(input.as_bytes()));
+        let output = child.wait_with_output().context("cannot run kubectl")?;
+        ensure!(
+            output.status.success(),
+            "kubectl {} failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
+        String::from_utf8(output.stdout).context("kubectl printed something else than UTF-8")
+    }
+
+    fn wait_until_ready(&mut self) -> anyhow::Result<()> {
+        let stdout = self.keeper.stdout.take().context("no pipe to kwokctl")?;
+        let mut answer = String::new();
+        BufReader::new(stdout)
+            .read_line(&mut answer)
+            .context("cannot read from kwokctl")?;
+        if answer == "ready\n" {
+            return Ok(());
+        }
+        let log = fs::read_to_string(self.dir.join(KWOKCTL_LOG)).unwrap_or_default();
+        bail!("the cluster did not start: {log}");
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        // An error here means that the keeper has ended already.
+        let _ = self.keeper.wait();
+    }
+}
+
+const KWOKCTL_LOG: &str = "kwokctl.log";
+
+/// Held while a cluster starts, by one process and test at a time.
+fn lock_starts() -> anyhow::Result<File> {
+    let path = cache_root()?.join("start.lock");
+    File::create(&path)
+        .and_then(|file| file.lock().map(|()| file))
+        .with_context(|| format!("cannot lock {}", path.display()))
+}
+
+/// Starts the process that creates the cluster, and deletes it when this
+/// process closes the pipe or ends.
+fn spawn_keeper(
+    binaries: &Binaries,
+    dir: &Path,
+    options: &ClusterOptions,
+) -> anyhow::Result<Child> {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("flyball-{}-{number}", std::process::id());
+
+    let config = dir.join("kwokctl.yaml");
+    fs::write(&config, configuration(binaries, options)?.to_string())
+        .with_context(|| format!("cannot write {}", config.display()))?;
+    let log = File::create(dir.join(KWOKCTL_LOG)).context("cannot create kwokctl's log")?;
+
+    Command::new("sh")
+        .args(["-c", include_str!("keeper.sh"), "keeper"])
+        .arg(binaries.path("kwokctl"))
+        .args([&name, "--wait", "120s", "--kubeconfig"])
+        .arg(dir.join("kubeconfig"))
+        .arg("--config")
+        .arg(config)
+        .arg("--config")
+        .arg(binaries.manifest("usage-from-annotation.yaml"))
+        .arg("--config")
+        .arg(binaries.manifest("metrics-resource.yaml"))
+        .env("KWOK_WORKDIR", dir)
+        .env("PATH", path_with_kubectl_first(binaries)?)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log)
+        // An interrupt at the terminal must not reach it: it has to clean up.
+        .process_group(0)
+        .spawn()
+        .context("cannot run sh")
+}
+
+/// kwokctl prefers a kubectl on the PATH to the one it is told to use.
+fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsString> {
+    let kubectl = binaries.path("kubectl");
+    let first = kubectl.parent().map(Path::to_path_buf);
+    let rest = std::env::var_os("PATH").unwrap_or_default();
+    std::env::join_paths(first.into_iter().chain(std::env::split_paths(&rest)))
+        .context("the folder of the Kubernetes binaries cannot stand in PATH")
+}
+
+/// A `KwokctlConfiguration` in which every binary is a local path, so that
+/// nothing is fetched, and every address is 127.0.0.1.
+fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Result<Value> {
+    let mut patches = vec![extra_arg("kwok-controller", "node-ip", "127.0.0.1")];
+    if !options.horizontal_pod_autoscaler {
+        let controllers = "*,-horizontal-pod-autoscaler-controller";
+        patches.push(extra_arg(
+            "kube-controller-manager",
+            "controllers",
+            controllers,
+        ));
+    }
+    Ok(json!({
+        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+        "kind": "KwokctlConfiguration",
+        "metadata": { "name": "flyball" },
+        "options": {
+            "runtime": "binary",
+            "bindAddress": "127.0.0.1",
+            "kubeVersion": kubernetes_version()?,
+            "etcdBinary": binaries.path("etcd"),
+            "kubeApiserverBinary": binaries.path("kube-apiserver"),
+            "kubeControllerManagerBinary": binaries.path("kube-controller-manager"),
+            "kubeSchedulerBinary": binaries.path("kube-scheduler"),
+            "kubectlBinary": binaries.path("kubectl"),
+            "kwokControllerBinary": binaries.path("kwok"),
+            "metricsServerBinary": binaries.path("metrics-server"),
+            "metricsServerManifests": [binaries.manifest("metrics-server")],
+            "enable": ["metrics-server"],
+        },
+        "componentsPatches": patches,
+    }))
+}
+
+fn extra_arg(component: &str, key: &str, value: &str) -> Value {
+    json!({ "name": component, "extraArgs": [{ "key": key, "value": value }] })
+}
+
+/// kwok serves the node's metrics at the given path of its own address, which
+/// is why the node's address is this machine.
+fn node(name: &str) -> Value {
+    let capacity = json!({ "cpu": "32", "memory": "256Gi", "pods": "110" });
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": name,
+            "annotations": {
+                "kwok.x-k8s.io/node": "fake",
+                "metrics.k8s.io/resource-metrics-path":
+                    format!("/metrics/nodes/{name}/metrics/resource"),
+            },
+            "labels": {
+                "kubernetes.io/hostname": name,
+                "kubernetes.io/os": "linux",
+            },
+        },
+        "status": {
+            "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }],
+            "allocatable": capacity,
+            "capacity": capacity,
+        },
+    })
+}

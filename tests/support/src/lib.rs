@@ -1,0 +1,14 @@
+//! What the tests and benchmarks of all crates share: a real Kubernetes
+//! control plane ([`Cluster`]), waiting for something to come true
+//! ([`wait_for`]) and reporting the figures of benchmarks ([`bench`]).
+//!
+//! Nothing here knows a crate of the host: tests reach the cluster with
+//! `kubectl` or with the kubeconfig that [`Cluster::kubeconfig`] names.
+
+pub mod bench;
+pub mod binaries;
+mod cluster;
+mod wait;
+
+pub use cluster::{Cluster, ClusterOptions};
+pub use wait::wait_for;

@@ -1,0 +1,90 @@
+//! The control plane of the tests is itself tested: what it schedules runs,
+//! what a pod's annotation says is what metrics.k8s.io reports, and nothing of
+//! it outlives its owner.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test says what is wrong"
+)]
+
+use std::path::Path;
+use std::time::Duration;
+
+use flyball_test_support::{Cluster, ClusterOptions, wait_for};
+use serde_json::Value;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+const WEB: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata:
+      labels: { app: web }
+      annotations: { kwok.x-k8s.io/usage-cpu: 400m }
+    spec:
+      containers:
+      - name: web
+        image: web
+        resources: { requests: { cpu: 500m } }
+"#;
+
+#[test]
+fn pods_run_and_report_the_cpu_that_their_annotation_says() {
+    let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+    let kubeconfig = cluster.kubeconfig();
+    cluster.create_node("node-0").unwrap();
+    cluster.apply(WEB).unwrap();
+    cluster
+        .kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"])
+        .unwrap();
+    assert_eq!(cpu_once_near(&cluster, 400), [400, 400]);
+
+    cluster.set_pod_cpu("default", "app=web", 100).unwrap();
+    assert_eq!(cpu_once_near(&cluster, 100), [100, 100]);
+
+    let missing = cluster.set_pod_cpu("default", "app=other", 100);
+    assert!(missing.unwrap_err().to_string().contains("app=other"));
+
+    drop(cluster);
+    assert!(!kubeconfig.exists());
+    let folder = kubeconfig.parent().unwrap();
+    assert_eq!(processes_that_name(folder), Vec::<String>::new());
+}
+
+/// The CPU of each pod in millicores, rounded to tens, once all are there and
+/// are `millicores`: metrics-server takes the difference of two scrapes.
+fn cpu_once_near(cluster: &Cluster, millicores: i64) -> Vec<i64> {
+    let path = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";
+    wait_for("the pods' CPU", 3 * MINUTE, || {
+        let list: Value = serde_json::from_str(&cluster.kubectl(&["get", "--raw", path])?)?;
+        let usages: Vec<i64> = list["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|pod| millis(pod["containers"][0]["usage"]["cpu"].as_str().unwrap()))
+            .map(|usage| (usage + 5) / 10 * 10)
+            .collect();
+        let reached = usages.len() == 2 && usages.iter().all(|&usage| usage == millicores);
+        Ok(reached.then_some(usages))
+    })
+    .unwrap()
+}
+
+/// metrics-server prints nanocores.
+fn millis(quantity: &str) -> i64 {
+    quantity.strip_suffix('n').unwrap().parse::<i64>().unwrap() / 1_000_000
+}
+
+/// The command lines of this machine's processes that contain `path`.
+fn processes_that_name(path: &Path) -> Vec<String> {
+    std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| std::fs::read(entry.ok()?.path().join("cmdline")).ok())
+        .map(|line| String::from_utf8_lossy(&line).into_owned())
+        .filter(|line| line.contains(path.to_str().unwrap()))
+        .collect()
+}

@@ -1,0 +1,128 @@
+//! `cargo xtask bench`: all benchmarks, one table.
+//!
+//! Benchmarks hand over their figures through `flyball_test_support::bench`.
+
+use std::path::Path;
+use std::{fmt, fs};
+
+use anyhow::{Context as _, ensure};
+use flyball_test_support::bench::OUT;
+use serde::{Deserialize, Serialize};
+
+use crate::command::{run as run_command, step};
+use crate::{setup, workspace};
+
+/// Runs the benchmarks in release, prints a table and writes target/bench.json
+///
+/// The file is a list of {name, value, unit, baseline, ratio}: baseline is the
+/// target, the largest value that is good enough, ratio is value / baseline;
+/// both are null where there is no target. A figure over its target is marked,
+/// not an error: how quiet the machine is decides too.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// The bench targets to run, as a name or a pattern
+    #[arg(default_value = "*")]
+    bench: String,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    setup::wasm()?;
+    let target = workspace::target_dir()?;
+    let lines = target.join("bench.jsonl");
+    fs::create_dir_all(&target).context("cannot create the target folder")?;
+    fs::write(&lines, "").with_context(|| format!("cannot write {}", lines.display()))?;
+    step("running the benchmarks", || {
+        run_command(
+            workspace::cargo()
+                .args(["bench", "--workspace", "--bench", &arguments.bench])
+                .env(OUT, &lines),
+        )
+    })?;
+    let figures = read(&lines)?;
+    let file = target.join("bench.json");
+    let text = serde_json::to_string_pretty(&figures)?;
+    fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+    println!("{}", Table(&figures));
+    println!("written to {}", file.display());
+    Ok(())
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: String,
+    baseline: Option<f64>,
+    ratio: Option<f64>,
+}
+
+fn read(lines: &Path) -> anyhow::Result<Vec<Figure>> {
+    let text =
+        fs::read_to_string(lines).with_context(|| format!("cannot read {}", lines.display()))?;
+    let mut figures = text
+        .lines()
+        .map(|line| parse(line).with_context(|| format!("not a figure: {line}")))
+        .collect::<anyhow::Result<Vec<Figure>>>()?;
+    ensure!(!figures.is_empty(), "no benchmark reported a figure");
+    figures.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(figures)
+}
+
+fn parse(line: &str) -> anyhow::Result<Figure> {
+    let mut figure: Figure = serde_json::from_str(line)?;
+    figure.ratio = figure.baseline.map(|baseline| figure.value / baseline);
+    Ok(figure)
+}
+
+struct Table<'a>(&'a [Figure]);
+
+impl fmt::Display for Table<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = self.0.iter().map(|figure| figure.name.len());
+        let width = names.max().unwrap_or(0).max(4);
+        write!(
+            f,
+            "{:width$} {:>12} {:6} {:>10} {:>6}",
+            "name", "value", "unit", "target", "ratio"
+        )?;
+        for figure in self.0 {
+            let Figure {
+                name, value, unit, ..
+            } = figure;
+            write!(f, "\n{name:width$} {value:12.3} {unit:6} ")?;
+            match (figure.baseline, figure.ratio) {
+                (Some(baseline), Some(ratio)) => {
+                    let verdict = if ratio <= 1.0 { "ok" } else { "over" };
+                    write!(f, "{baseline:10} {ratio:6.2} {verdict}")?;
+                }
+                _ => write!(f, "{:>10} {:>6} reported", "-", "-")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Table, parse};
+
+    #[test]
+    fn a_figure_is_set_against_its_target() {
+        let lines = [
+            r#"{"name":"a/call","value":30.0,"unit":"us","baseline":60.0}"#,
+            r#"{"name":"a/sync","value":3,"unit":"s","baseline":2}"#,
+            r#"{"name":"a/size","value":3,"unit":"KiB","baseline":null}"#,
+        ];
+        let figures = lines.map(|line| parse(line).expect("a figure"));
+        assert_eq!(
+            figures.each_ref().map(|f| f.ratio),
+            [Some(0.5), Some(1.5), None]
+        );
+        let table = Table(&figures).to_string();
+        let verdicts: Vec<&str> = table
+            .lines()
+            .filter_map(|line| line.split_whitespace().last())
+            .collect();
+        assert_eq!(verdicts, ["ratio", "ok", "over", "reported"]);
+    }
+}

@@ -1,0 +1,35 @@
+//! `cargo xtask demo`: from a fresh clone to a running demo.
+
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use crate::command::{run as run_command, step};
+use crate::{setup, workspace};
+
+/// Builds flyball and runs its demo: a day's load in fast time, and a change
+/// of policy half way
+///
+/// Needs no cluster. The first time everything is compiled, which takes some
+/// minutes. At the end it leaves a report in HTML and says where.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Arguments passed on to `flyball demo`
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    demo: Vec<String>,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    setup::wasm()?;
+    step("building flyball (some minutes the first time)", || {
+        run_command(workspace::cargo().args(["build", "--package", "flyball"]))
+    })?;
+    let flyball = workspace::target_dir()?.join("debug/flyball");
+    // In our place: its exit code and the terminal's signals are its own.
+    let error = Command::new(&flyball)
+        .arg("demo")
+        .args(&arguments.demo)
+        .exec();
+    Err(error).with_context(|| format!("cannot run {}", flyball.display()))
+}

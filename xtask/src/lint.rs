@@ -1,0 +1,75 @@
+//! `cargo xtask lint`: everything about the sources that a program can check.
+
+mod arrows;
+mod generated;
+
+use anyhow::bail;
+
+use crate::command::{run as run_command, step};
+use crate::{setup, workspace};
+
+/// Folders of Cargo projects outside the workspace: each has a `Cargo.toml`, or
+/// subfolders that have.
+const GUESTS: [&str; 2] = ["tests/guests", "examples/policies"];
+
+/// Checks format, clippy, docs, generated files and the arrows between crates
+///
+/// All checks run, also when one fails.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// Formats the sources and writes the generated files instead of checking
+    /// them
+    #[arg(long)]
+    fix: bool,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    setup::wasm()?;
+    let fix = arguments.fix;
+    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 5] = [
+        ("format", &|| format(fix)),
+        ("clippy", &clippy),
+        ("docs", &docs),
+        ("generated files", &|| generated::check(fix)),
+        ("arrows between crates", &arrows::check),
+    ];
+    let mut failed = Vec::new();
+    for (name, check) in checks {
+        if let Err(error) = step(name, check) {
+            eprintln!("    {error:#}");
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("lint: {}", failed.join(", "));
+    }
+    println!("lint: all checks passed");
+    Ok(())
+}
+
+fn format(fix: bool) -> anyhow::Result<()> {
+    let mode: &[&str] = if fix { &[] } else { &["--check"] };
+    run_command(workspace::cargo().args(["fmt", "--all"]).args(mode))?;
+    for manifest in workspace::manifests_below(&GUESTS)? {
+        run_command(
+            workspace::cargo()
+                .args(["fmt", "--manifest-path"])
+                .arg(manifest)
+                .args(mode),
+        )?;
+    }
+    Ok(())
+}
+
+fn clippy() -> anyhow::Result<()> {
+    let arguments = ["clippy", "--workspace", "--all-targets", "--"];
+    run_command(workspace::cargo().args(arguments).args(["-D", "warnings"]))
+}
+
+fn docs() -> anyhow::Result<()> {
+    run_command(
+        workspace::cargo()
+            .args(["doc", "--workspace", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}

@@ -1,0 +1,176 @@
+//! The arrows between crates: which crate may know which other.
+//!
+//! Dependencies that only tests have (`dev-dependencies`) are free: a test may
+//! drive whatever it needs. The reasons stand in ARCHITECTURE.md.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use crate::workspace;
+
+/// Every crate of the workspace, and the crates of the workspace that it may
+/// depend on.
+const ALLOWED: &[(&str, &[&str])] = &[
+    ("flyball-core", &[]),
+    ("flyball-sandbox", &["flyball-core"]),
+    ("flyball-kubernetes", &["flyball-core"]),
+    ("flyball-sources", &["flyball-core"]),
+    ("flyball-simulation", &["flyball-core"]),
+    (
+        "flyball",
+        &[
+            "flyball-build",
+            "flyball-core",
+            "flyball-kubernetes",
+            "flyball-policies",
+            "flyball-sandbox",
+            "flyball-simulation",
+            "flyball-sources",
+        ],
+    ),
+    // Policies never see the host's crates.
+    ("flyball-policy", &[]),
+    ("hpa", &["flyball-policy"]),
+    ("flyball-policies", &["flyball-build"]),
+    ("flyball-build", &[]),
+    (
+        "flyball-tests",
+        &["flyball-build", "flyball-core", "flyball-sandbox"],
+    ),
+    ("flyball-test-support", &[]),
+    ("xtask", &["flyball-test-support"]),
+];
+
+/// Crates of others that must not be reached at all, not even through
+/// dependencies of dependencies. A name stands for its family too: `kube` for
+/// `kube-client`.
+const FORBIDDEN: &[(&str, &[&str])] = &[
+    // Pure functions on plain data.
+    (
+        "flyball-core",
+        &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
+    ),
+    ("flyball-simulation", &["kube", "k8s-openapi", "wasmtime"]),
+    // What runs policies never sees a Kubernetes client.
+    ("flyball-sandbox", &["kube", "k8s-openapi"]),
+];
+
+/// Fails when the workspace has an arrow that the tables do not allow.
+pub fn check() -> anyhow::Result<()> {
+    let violations = violations(&workspace::metadata()?)?;
+    if !violations.is_empty() {
+        bail!("{}", violations.join("; "));
+    }
+    Ok(())
+}
+
+/// Every arrow of `cargo metadata`'s answer that is not allowed, in words.
+fn violations(metadata: &Value) -> anyhow::Result<Vec<String>> {
+    let graph = Graph::read(metadata).context("cargo metadata has an unknown form")?;
+    let mut found = Vec::new();
+    for member in &graph.members {
+        let name = graph.name(member);
+        let Some((_, allowed)) = ALLOWED.iter().find(|(crate_name, _)| *crate_name == name) else {
+            found.push(format!("{name} is not in the table of lint/arrows.rs"));
+            continue;
+        };
+        for dependency in graph.dependencies(member) {
+            let other = graph.name(dependency);
+            if graph.members.contains(dependency) && !allowed.contains(&other) {
+                found.push(format!("{name} must not depend on {other}"));
+            }
+        }
+        for (_, forbidden) in FORBIDDEN
+            .iter()
+            .filter(|(crate_name, _)| *crate_name == name)
+        {
+            found.extend(graph.forbidden_paths(member, forbidden));
+        }
+    }
+    Ok(found)
+}
+
+/// The resolved dependencies, those of tests left out, by package id.
+struct Graph<'a> {
+    members: BTreeSet<&'a str>,
+    names: BTreeMap<&'a str, &'a str>,
+    dependencies: BTreeMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> Graph<'a> {
+    fn read(metadata: &'a Value) -> Option<Self> {
+        let mut names = BTreeMap::new();
+        for package in metadata["packages"].as_array()? {
+            names.insert(package["id"].as_str()?, package["name"].as_str()?);
+        }
+        let mut dependencies = BTreeMap::new();
+        for node in metadata["resolve"]["nodes"].as_array()? {
+            let mut ids = Vec::new();
+            for dependency in node["deps"].as_array()? {
+                let kinds = dependency["dep_kinds"].as_array()?;
+                if kinds.iter().any(|kind| kind["kind"] != "dev") {
+                    ids.push(dependency["pkg"].as_str()?);
+                }
+            }
+            dependencies.insert(node["id"].as_str()?, ids);
+        }
+        let members = metadata["workspace_members"].as_array()?;
+        Some(Self {
+            members: members.iter().map(Value::as_str).collect::<Option<_>>()?,
+            names,
+            dependencies,
+        })
+    }
+
+    fn name(&self, id: &str) -> &'a str {
+        self.names.get(id).copied().unwrap_or("an unnamed package")
+    }
+
+    fn dependencies(&self, id: &str) -> &[&'a str] {
+        self.dependencies.get(id).map_or(&[], Vec::as_slice)
+    }
+
+    /// One sentence for each forbidden crate that can be reached, with a
+    /// shortest way to it.
+    fn forbidden_paths(&self, from: &'a str, forbidden: &[&str]) -> Vec<String> {
+        let mut found = Vec::new();
+        let mut came_from = BTreeMap::from([(from, None)]);
+        let mut queue = VecDeque::from([from]);
+        while let Some(id) = queue.pop_front() {
+            if forbidden.iter().any(|family| is_of(self.name(id), family)) {
+                let path = self.path_to(id, &came_from);
+                let (name, start) = (self.name(id), self.name(from));
+                found.push(format!("{start} must not depend on {name} ({path})"));
+                continue;
+            }
+            for &next in self.dependencies(id) {
+                if !came_from.contains_key(next) {
+                    came_from.insert(next, Some(id));
+                    queue.push_back(next);
+                }
+            }
+        }
+        found
+    }
+
+    fn path_to(&self, id: &'a str, came_from: &BTreeMap<&'a str, Option<&'a str>>) -> String {
+        let mut names = vec![self.name(id)];
+        let mut at = id;
+        while let Some(Some(previous)) = came_from.get(at) {
+            names.push(self.name(previous));
+            at = previous;
+        }
+        names.reverse();
+        names.join(" → ")
+    }
+}
+
+fn is_of(name: &str, family: &str) -> bool {
+    name.strip_prefix(family)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,41 @@
+//! Files in the repository that a command of ours writes: they must be what
+//! the command writes today.
+
+use std::fs;
+
+use anyhow::{Context as _, bail};
+
+use crate::command::output;
+use crate::workspace;
+
+/// A file, and the arguments of the cargo command that prints its content.
+type Generated = (&'static str, &'static [&'static str]);
+
+const GENERATED: [Generated; 1] = [(
+    "host/kubernetes/crd/replicaautoscalers.yaml",
+    &["run", "--quiet", "--package", "flyball", "--", "crd"],
+)];
+
+/// Compares the files, or with `fix` writes them.
+pub fn check(fix: bool) -> anyhow::Result<()> {
+    let mut stale = Vec::new();
+    for (file, arguments) in GENERATED {
+        let path = workspace::root().join(file);
+        let content = output(workspace::cargo().args(arguments))? + "\n";
+        if fs::read_to_string(&path).is_ok_and(|present| present == content) {
+            continue;
+        }
+        if fix {
+            fs::write(&path, content).with_context(|| format!("cannot write {file}"))?;
+        } else {
+            stale.push(file);
+        }
+    }
+    if !stale.is_empty() {
+        bail!(
+            "out of date: {}; run `cargo xtask lint --fix`",
+            stale.join(", ")
+        );
+    }
+    Ok(())
+}

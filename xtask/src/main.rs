@@ -1,0 +1,51 @@
+//! The project's chores: `cargo xtask COMMAND`.
+//!
+//! Each command is a module. They install what they need, say what they do,
+//! and are quick the second time. Nothing here is part of the product.
+
+mod bench;
+mod command;
+mod demo;
+mod lint;
+mod setup;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's chores. Each installs what it needs and is quick the second
+/// time.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    Demo(demo::Arguments),
+    Test(test::Arguments),
+    Bench(bench::Arguments),
+    Lint(lint::Arguments),
+    Setup(setup::Arguments),
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Demo(arguments) => demo::run(&arguments),
+        Chore::Test(arguments) => test::run(&arguments),
+        Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Lint(arguments) => lint::run(&arguments),
+        Chore::Setup(arguments) => setup::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

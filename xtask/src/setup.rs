@@ -1,0 +1,52 @@
+//! `cargo xtask setup`: installs what building and testing need beyond a Rust
+//! toolchain, if it is missing.
+
+mod cluster;
+mod go;
+mod wasm;
+
+use clap::ValueEnum;
+
+/// Installs what is missing: the WebAssembly target, a Kubernetes control plane
+///
+/// The other commands do this by themselves. The control plane is built from
+/// the Go module in tests/cluster, which takes about 5 minutes the first time,
+/// and kept in $FLYBALL_CACHE, else $XDG_CACHE_HOME/flyball, else
+/// ~/.cache/flyball. What only Debian's packages can provide is installed with
+/// apt-get, for which you must be root.
+#[derive(Debug, clap::Args)]
+pub struct Arguments {
+    /// What to install
+    #[arg(value_enum, default_value = "all")]
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// The Rust target that policies are compiled to
+    Wasm,
+    /// etcd, Kubernetes, kwok and metrics-server, for the tests
+    Cluster,
+    /// Both
+    All,
+}
+
+pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    if arguments.what != What::Cluster {
+        wasm()?;
+    }
+    if arguments.what != What::Wasm {
+        cluster()?;
+    }
+    Ok(())
+}
+
+/// Makes sure that policies can be compiled.
+pub fn wasm() -> anyhow::Result<()> {
+    wasm::install_if_missing()
+}
+
+/// Makes sure that a control plane can be started.
+pub fn cluster() -> anyhow::Result<()> {
+    cluster::install_if_missing()
+}

@@ -1,0 +1,69 @@
+//! What the chores need to know of the Cargo workspace.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs};
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use crate::command;
+
+/// The repository's top folder.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The cargo that runs us, in the top folder.
+pub fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// What `cargo metadata` says of the workspace, dependencies resolved.
+pub fn metadata() -> anyhow::Result<Value> {
+    read_metadata(&[])
+}
+
+/// The folder that cargo builds into.
+pub fn target_dir() -> anyhow::Result<PathBuf> {
+    let metadata = read_metadata(&["--no-deps"])?;
+    let dir = metadata["target_directory"].as_str();
+    Ok(dir
+        .context("cargo metadata names no target_directory")?
+        .into())
+}
+
+fn read_metadata(arguments: &[&str]) -> anyhow::Result<Value> {
+    let text = command::output(
+        cargo()
+            .args(["metadata", "--format-version", "1"])
+            .args(arguments),
+    )?;
+    serde_json::from_str(&text).context("cannot read what cargo metadata prints")
+}
+
+/// The `Cargo.toml` of each of these folders, or of their subfolders where a
+/// folder has none itself. Folders that do not exist have none.
+pub fn manifests_below(folders: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut manifests = Vec::new();
+    for folder in folders.iter().map(|folder| root().join(folder)) {
+        if !folder.is_dir() {
+            continue;
+        }
+        let own = folder.join("Cargo.toml");
+        if own.is_file() {
+            manifests.push(own);
+            continue;
+        }
+        for entry in
+            fs::read_dir(&folder).with_context(|| format!("cannot read {}", folder.display()))?
+        {
+            manifests.push(entry?.path().join("Cargo.toml"));
+        }
+    }
+    manifests.retain(|manifest| manifest.is_file());
+    manifests.sort();
+    Ok(manifests)
+}
