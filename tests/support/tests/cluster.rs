@@ -6,7 +6,10 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
 use std::time::Duration;
 
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
@@ -53,6 +56,39 @@ fn pods_run_and_report_the_cpu_that_their_annotation_says() {
     assert!(!kubeconfig.exists());
     let folder = kubeconfig.parent().unwrap();
     assert_eq!(processes_that_name(folder), Vec::<String>::new());
+}
+
+#[test]
+fn nothing_is_left_of_a_cluster_whose_owner_was_killed() {
+    const OWNER: &str = "FLYBALL_TEST_OWNER";
+    const PREFIX: &str = "kubeconfig=";
+    if std::env::var_os(OWNER).is_some() {
+        let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+        println!("\n{PREFIX}{}", cluster.kubeconfig().display());
+        sleep(10 * MINUTE);
+        return;
+    }
+    let mut owner = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("nothing_is_left_of_a_cluster_whose_owner_was_killed")
+        .env(OWNER, "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let kubeconfig = BufReader::new(owner.stdout.take().unwrap())
+        .lines()
+        .find_map(|line| Some(line.unwrap().strip_prefix(PREFIX)?.to_owned()))
+        .expect("the owner starts a cluster");
+    let folder = Path::new(&kubeconfig).parent().unwrap();
+    assert!(processes_that_name(folder).len() > 6);
+
+    owner.kill().unwrap();
+    owner.wait().unwrap();
+    wait_for("the cluster to end", MINUTE, || {
+        let left = folder.exists() || !processes_that_name(folder).is_empty();
+        Ok((!left).then_some(()))
+    })
+    .unwrap();
 }
 
 /// The CPU of each pod in millicores, rounded to tens, once all are there and
