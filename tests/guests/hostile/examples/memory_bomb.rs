@@ -1,0 +1,17 @@
+//! Takes memory until there is none.
+
+use hostile::{Context, Decision, Error, Input, Policy};
+
+struct Guest;
+
+impl Policy for Guest {
+    fn decide(_: Context, _: Input) -> Result<Decision, Error> {
+        let mut hoard = Vec::new();
+        loop {
+            hoard.push(vec![1u8; 1 << 20]);
+            std::hint::black_box(&hoard);
+        }
+    }
+}
+
+hostile::export!(Guest);

@@ -1,0 +1,16 @@
+//! Answers with ten million proposals, which fit into nobody's memory.
+
+use hostile::{Context, Decision, Error, Input, Policy, decision, proposal};
+
+struct Guest;
+
+impl Policy for Guest {
+    fn decide(_: Context, _: Input) -> Result<Decision, Error> {
+        Ok(Decision {
+            proposals: vec![proposal(3); 10_000_000],
+            ..decision(Some(3))
+        })
+    }
+}
+
+hostile::export!(Guest);

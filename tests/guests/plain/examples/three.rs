@@ -1,0 +1,3 @@
+//! Asks for three replicas.
+
+plain::constant!(3);

@@ -1,0 +1,3 @@
+//! Asks for two replicas.
+
+plain::constant!(2);
