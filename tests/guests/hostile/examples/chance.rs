@@ -1,8 +1,9 @@
 //! Looks for chance where a program can: in addresses, in memory that it did not
 //! write, in the bits of NaN and in the order of a hash map.
 
-use hostile::{Context, Decision, Error, Input, Policy, decision, reason};
 use std::collections::HashMap;
+
+use hostile::{Context, Decision, Error, Input, Policy, decision, reason};
 
 struct Guest;
 

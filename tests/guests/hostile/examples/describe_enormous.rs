@@ -1,4 +1,4 @@
-//! Describes itself in 32 MB.
+//! Describes itself in 4 MB.
 
 use hostile::{Description, Policy, description};
 
@@ -7,7 +7,7 @@ struct Guest;
 impl Policy for Guest {
     fn describe() -> Description {
         Description {
-            summary: "x".repeat(32 << 20),
+            summary: "x".repeat(4 << 20),
             ..description()
         }
     }

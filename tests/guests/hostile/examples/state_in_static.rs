@@ -1,7 +1,8 @@
 //! Tries to remember, beside the state, how often it has decided.
 
-use hostile::{Context, Decision, Error, Input, Policy, decision};
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use hostile::{Context, Decision, Error, Input, Policy, decision};
 
 struct Guest;
 
