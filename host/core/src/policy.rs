@@ -136,7 +136,10 @@ impl PolicyFailure {
     /// Whether the policy's code misbehaved (as against being absent or refusing).
     #[must_use]
     pub fn is_misbehaviour(&self) -> bool {
-        !matches!(self, Self::Missing(_) | Self::Refused(_) | Self::Quarantined(_))
+        !matches!(
+            self,
+            Self::Missing(_) | Self::Refused(_) | Self::Quarantined(_)
+        )
     }
 
     fn parts(&self) -> (&'static str, &str) {

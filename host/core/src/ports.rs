@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::pods::Pod;
 use crate::record::DecisionRecord;
 use crate::replica::GrantedInput;
-use crate::spec::AutoscalerSpec;
+use crate::spec::{AutoscalerSpec, MetricSpec};
 use crate::status::{AutoscalerStatus, Event};
 use crate::time::Timestamp;
 
@@ -51,9 +51,11 @@ pub struct Question {
 pub struct Observation {
     /// The target's scale, or why it can't be had.
     pub scale: Result<Scale, ObservationError>,
-    /// Pods that the scale's selector matches.
-    pub pods: Arc<[Pod]>,
-    /// Answers at the index of the spec's metrics.
+    /// Pods that the scale's selector matches, or why they can't be told
+    /// (`invalidSelector`, `ambiguousSelector`). An empty selector is found by
+    /// the pipeline. Readers return the same `Arc` while nothing changed.
+    pub pods: Result<Arc<[Pod]>, ObservationError>,
+    /// Answers at the index of [`AutoscalerSpec::effective_metrics`].
     pub metrics: Vec<Result<MetricAnswer, ObservationError>>,
     /// Labels of the target, if asked for.
     pub labels: GrantedInput,
@@ -107,6 +109,27 @@ pub struct PodSample {
     pub timestamp: Timestamp,
     /// The time measured over, in milliseconds.
     pub window_ms: i64,
+}
+
+/// A metric that is to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct MetricQuestion<'a> {
+    /// Namespace of the target and of its pods.
+    pub namespace: &'a str,
+    /// Selects the target's pods, in text form.
+    pub selector: &'a str,
+    /// Which metric.
+    pub metric: &'a MetricSpec,
+}
+
+/// Measures metrics, for a [`Reader`].
+pub trait MetricsSource: Send + Sync {
+    /// What is measured now, at the index of each question. What is asked for
+    /// more than once is fetched once.
+    fn measure(
+        &self,
+        questions: &[MetricQuestion<'_>],
+    ) -> impl Future<Output = Vec<Result<MetricAnswer, ObservationError>>> + Send;
 }
 
 /// Brings the world in. Nothing is observed before all caches are synced.
@@ -164,7 +187,8 @@ pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// Waits until `at`; false: there is no more time, the loop ends.
+    /// Waits until `at`, or until the set of autoscalers or a spec has changed:
+    /// to return early is harmless. False: there is no more time, the loop ends.
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send;
 }
 

@@ -34,7 +34,9 @@ fn split(text: &str) -> Option<Parts> {
         b'+' => (false, &text[1..]),
         _ => (false, text),
     };
-    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let end = rest
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(rest.len());
     let (number, suffix) = rest.split_at(end);
     let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
     if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
@@ -60,7 +62,12 @@ fn split(text: &str) -> Option<Parts> {
         _ => (suffix.strip_prefix(['e', 'E'])?.parse::<i32>().ok()?, 0),
     };
     let exponent = power.checked_sub(i32::try_from(fraction.len()).ok()?)?;
-    Some(Parts { negative, digits: format!("{whole}{fraction}"), exponent, shift })
+    Some(Parts {
+        negative,
+        digits: format!("{whole}{fraction}"),
+        exponent,
+        shift,
+    })
 }
 
 impl Milli {
@@ -69,10 +76,16 @@ impl Milli {
     /// # Errors
     /// If `text` is not a quantity.
     pub fn parse(text: &str) -> Result<Self, InvalidQuantity> {
-        let parts = split(text).ok_or_else(|| InvalidQuantity { text: text.to_owned() })?;
+        let parts = split(text).ok_or_else(|| InvalidQuantity {
+            text: text.to_owned(),
+        })?;
         let magnitude = parts.milli_magnitude();
         let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
-        Ok(Self(if parts.negative { -magnitude } else { magnitude }))
+        Ok(Self(if parts.negative {
+            -magnitude
+        } else {
+            magnitude
+        }))
     }
 }
 
@@ -89,11 +102,17 @@ impl Parts {
         let dropped = i32::try_from(tail.len()).unwrap_or(i32::MAX);
         let exponent = self.exponent.saturating_add(dropped).saturating_add(3);
         let inexact = tail.bytes().any(|digit| digit != b'0');
-        let Ok(value) = head.parse::<u128>() else { return u128::MAX };
-        let Some(value) = value.checked_mul(1 << self.shift) else { return u128::MAX };
+        let Ok(value) = head.parse::<u128>() else {
+            return u128::MAX;
+        };
+        let Some(value) = value.checked_mul(1 << self.shift) else {
+            return u128::MAX;
+        };
         if exponent >= 0 {
             let power = u32::try_from(exponent).unwrap_or(u32::MAX);
-            let scaled = 10u128.checked_pow(power).and_then(|power| value.checked_mul(power));
+            let scaled = 10u128
+                .checked_pow(power)
+                .and_then(|power| value.checked_mul(power));
             return scaled.map_or(u128::MAX, |scaled| scaled.saturating_add(inexact.into()));
         }
         match 10u128.checked_pow(exponent.unsigned_abs()) {
@@ -112,18 +131,28 @@ impl Parts {
 /// # Errors
 /// If `text` is not a quantity.
 pub fn approximate_f64(text: &str) -> Result<f64, InvalidQuantity> {
-    let invalid = || InvalidQuantity { text: text.to_owned() };
+    let invalid = || InvalidQuantity {
+        text: text.to_owned(),
+    };
     let parts = split(text).ok_or_else(invalid)?;
     let digits: f64 = parts.digits.parse().map_err(|_| invalid())?;
     let base = digits * f64::from(2u32).powi(i32::try_from(parts.shift).unwrap_or(0));
-    let value = if parts.exponent == 0 { base } else { base * 10f64.powi(parts.exponent) };
+    let value = if parts.exponent == 0 {
+        base
+    } else {
+        base * 10f64.powi(parts.exponent)
+    };
     Ok(if parts.negative { -value } else { value })
 }
 
 impl fmt::Display for Milli {
     /// The canonical form: whole units where it can, else thousandths (`1500m`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 % 1000 == 0 { write!(f, "{}", self.0 / 1000) } else { write!(f, "{}m", self.0) }
+        if self.0 % 1000 == 0 {
+            write!(f, "{}", self.0 / 1000)
+        } else {
+            write!(f, "{}m", self.0)
+        }
     }
 }
 
@@ -172,6 +201,44 @@ impl<'de> Deserialize<'de> for QuantityText {
 impl Serialize for QuantityText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.0)
+    }
+}
+
+/// JSON Schema of a quantity, as Kubernetes' own kinds have it.
+#[cfg(feature = "schema")]
+mod schema {
+    use std::borrow::Cow;
+
+    use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+    use super::{Milli, QuantityText};
+
+    const PATTERN: &str =
+        r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?[0-9]+))?$";
+
+    impl JsonSchema for QuantityText {
+        fn schema_name() -> Cow<'static, str> {
+            "Quantity".into()
+        }
+
+        fn json_schema(_: &mut SchemaGenerator) -> Schema {
+            json_schema!({
+                "anyOf": [{ "type": "integer" }, { "type": "string" }],
+                "maxLength": 40,
+                "pattern": PATTERN,
+                "x-kubernetes-int-or-string": true,
+            })
+        }
+    }
+
+    impl JsonSchema for Milli {
+        fn schema_name() -> Cow<'static, str> {
+            QuantityText::schema_name()
+        }
+
+        fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+            QuantityText::json_schema(generator)
+        }
     }
 }
 

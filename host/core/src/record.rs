@@ -41,6 +41,8 @@ pub struct DecisionRecord {
     pub mode: Mode,
     /// How the answers of several policies become one.
     pub combine: Combine,
+    /// Names that people know metrics and pods by: no policy sees them.
+    pub names: Names,
     /// What all policies got; none: no policy was asked, `verdict` says why.
     pub input: Option<ReplicaInput>,
     /// Each policy asked, in the order of the spec.
@@ -57,6 +59,16 @@ pub struct DecisionRecord {
     pub conditions: Vec<Condition>,
     /// Events published for it.
     pub events: Vec<Event>,
+}
+
+/// Names that people know the rows of an input by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Names {
+    /// Of the metrics, such as `cpu resource utilization (percentage of request)`.
+    pub metrics: Arc<[Arc<str>]>,
+    /// Of the pods.
+    pub pods: Arc<[Arc<str>]>,
 }
 
 /// One policy's part in a decision.

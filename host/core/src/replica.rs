@@ -124,7 +124,11 @@ impl PodColumns {
     #[must_use]
     pub fn ready_count(&self) -> i32 {
         let both = pod_state::RUNNING | pod_state::READY;
-        let count = self.state.iter().filter(|&&bits| bits & both == both).count();
+        let count = self
+            .state
+            .iter()
+            .filter(|&&bits| bits & both == both)
+            .count();
         i32::try_from(count).unwrap_or(i32::MAX)
     }
 }

@@ -3,13 +3,16 @@
 //! as Kubernetes spells it, from the API server, scenario files and records.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::policy::DEFAULT_REPLICA_POLICY;
 use crate::quantity::{Milli, QuantityText};
 
 /// Spec of a `ReplicaAutoscaler`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AutoscalerSpec {
     /// What is scaled: any kind with a scale subresource.
@@ -36,8 +39,44 @@ pub struct AutoscalerSpec {
     pub mode: Mode,
 }
 
+impl AutoscalerSpec {
+    /// Lower bound of replicas, the default applied.
+    #[must_use]
+    pub fn effective_min(&self) -> i32 {
+        self.min_replicas.unwrap_or(1)
+    }
+
+    /// The metrics, the default (cpu at 80% of the request) applied.
+    #[must_use]
+    pub fn effective_metrics(&self) -> &[MetricSpec] {
+        static DEFAULT: LazyLock<[MetricSpec; 1]> = LazyLock::new(|| [MetricSpec::default_cpu()]);
+        if self.metrics.is_empty() {
+            &*DEFAULT
+        } else {
+            &self.metrics
+        }
+    }
+
+    /// The policies asked, the default (`hpa`) applied.
+    #[must_use]
+    pub fn effective_policies(&self) -> &[PolicyRef] {
+        static DEFAULT: LazyLock<[PolicyRef; 1]> = LazyLock::new(|| {
+            [PolicyRef {
+                name: DEFAULT_REPLICA_POLICY.to_owned(),
+                config: None,
+            }]
+        });
+        if self.policies.is_empty() {
+            &*DEFAULT
+        } else {
+            &self.policies
+        }
+    }
+}
+
 /// A policy in use by an object.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyRef {
     /// Stem of the policy's file, or a built-in's name.
@@ -49,6 +88,7 @@ pub struct PolicyRef {
 
 /// How the answers of several policies become one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Combine {
     /// The largest desired replicas.
     #[default]
@@ -59,6 +99,7 @@ pub enum Combine {
 
 /// Whether the target is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Mode {
     /// Decide, record and scale.
     #[default]
@@ -69,6 +110,7 @@ pub enum Mode {
 
 /// Names a kind of object, and one of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CrossVersionObjectReference {
     /// Group and version, such as `apps/v1`.
@@ -82,6 +124,7 @@ pub struct CrossVersionObjectReference {
 
 /// One metric: `type` says which of the other fields is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricSpec {
     /// `Resource`, `ContainerResource`, `Pods`, `Object` or `External`.
@@ -104,8 +147,30 @@ pub struct MetricSpec {
     pub external: Option<ExternalMetric>,
 }
 
+impl MetricSpec {
+    /// What is measured where a spec names no metric: cpu at 80% of the request.
+    #[must_use]
+    pub fn default_cpu() -> Self {
+        let target = MetricTarget {
+            kind: "Utilization".to_owned(),
+            average_utilization: Some(80),
+            ..MetricTarget::default()
+        };
+        let resource = ResourceMetric {
+            name: "cpu".to_owned(),
+            target,
+        };
+        Self {
+            kind: "Resource".to_owned(),
+            resource: Some(resource),
+            ..Self::default()
+        }
+    }
+}
+
 /// A resource of the pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ResourceMetric {
     /// Such as `cpu`.
@@ -116,6 +181,7 @@ pub struct ResourceMetric {
 
 /// A resource of one container of each pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContainerResourceMetric {
     /// Such as `cpu`.
@@ -128,6 +194,7 @@ pub struct ContainerResourceMetric {
 
 /// A custom metric of the pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodsMetric {
     /// Which metric.
@@ -138,6 +205,7 @@ pub struct PodsMetric {
 
 /// A custom metric of one other object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ObjectMetric {
     /// Whose metric.
@@ -150,6 +218,7 @@ pub struct ObjectMetric {
 
 /// A metric from outside the cluster.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExternalMetric {
     /// Which metric.
@@ -160,6 +229,7 @@ pub struct ExternalMetric {
 
 /// A metric's name, and a selector of its series.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricIdentifier {
     /// Name of the metric.
@@ -171,6 +241,7 @@ pub struct MetricIdentifier {
 
 /// What a metric should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct MetricTarget {
     /// `Utilization`, `Value` or `AverageValue`.
@@ -189,6 +260,7 @@ pub struct MetricTarget {
 
 /// A label selector, as Kubernetes has it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelector {
     /// Labels that must have these values.
@@ -201,6 +273,7 @@ pub struct LabelSelector {
 
 /// One requirement of a label selector.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LabelSelectorRequirement {
     /// The label.
@@ -214,6 +287,7 @@ pub struct LabelSelectorRequirement {
 
 /// How fast replicas may change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Behavior {
     /// Going up.
@@ -226,6 +300,7 @@ pub struct Behavior {
 
 /// How fast replicas may change in one direction.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScalingRules {
     /// Seconds (0 to 3600) over which recommendations are looked at.
@@ -244,6 +319,7 @@ pub struct ScalingRules {
 
 /// How much may change in which time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ScalingPolicy {
     /// `Pods` or `Percent`.

@@ -1,0 +1,131 @@
+//! The host's guardrails: what turns the proposal of any policy into replicas
+//! that may be written. No policy can lift them.
+//!
+//! They are those of HorizontalPodAutoscaler, to the letter of Kubernetes 1.36.3:
+//! stabilization over recent recommendations, then the rate at which replicas may
+//! change together with the bounds of the spec. Upstream wraps around where an
+//! `int32` overflows and leaves a float out of range to the processor; here both
+//! saturate.
+//!
+//! Pure functions on plain data: what was recommended and scaled before comes in
+//! with [`GuardInput`], and [`guard`] remembers nothing.
+
+mod behavior;
+mod limits;
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use behavior::{defaulted, longest_period_ms, longest_window_ms};
+pub use limits::{scale_down_limit, scale_up_limit};
+
+use crate::replica::Samples;
+use crate::spec::Behavior;
+use crate::time::Timestamp;
+
+/// All that the guardrails go by.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuardInput {
+    /// When the decision is made.
+    pub now: Timestamp,
+    /// The scale's spec.replicas.
+    pub current: i32,
+    /// What the policies ask for together.
+    pub proposed: i32,
+    /// Lower bound of replicas.
+    pub min: i32,
+    /// Upper bound of replicas.
+    pub max: i32,
+    /// The object's behavior, its defaults filled in by [`defaulted`]; none: the
+    /// limits of an autoscaler without a behavior.
+    pub behavior: Option<Arc<Behavior>>,
+    /// Stabilization window going down where the behavior has none, in
+    /// milliseconds.
+    pub downscale_stabilization_ms: i64,
+    /// What the policies asked for together before, oldest first.
+    pub recommendations: Samples,
+    /// Changes carried out, oldest first: positive up, negative down.
+    pub scale_events: Samples,
+}
+
+/// What one guardrail did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuardStep {
+    /// One of [`STABILIZATION`] and [`LIMITS`].
+    pub guardrail: Cow<'static, str>,
+    /// Desired replicas before it.
+    pub before: i32,
+    /// Desired replicas after it.
+    pub after: i32,
+    /// CamelCase: the reason of the condition that the step sets.
+    pub reason: Cow<'static, str>,
+    /// The reason as a sentence.
+    pub message: Cow<'static, str>,
+}
+
+/// Name of the step that looks at recent recommendations.
+pub const STABILIZATION: &str = "Stabilization";
+/// Name of the step that looks at the rate of change and the bounds.
+pub const LIMITS: &str = "Limits";
+
+impl GuardStep {
+    fn new(guardrail: &'static str, (before, after): (i32, i32), why: Why) -> Self {
+        Self {
+            guardrail: Cow::Borrowed(guardrail),
+            before,
+            after,
+            reason: Cow::Borrowed(why.0),
+            message: Cow::Borrowed(why.1),
+        }
+    }
+
+    /// Whether the guardrail changed what was asked for.
+    #[must_use]
+    pub fn changed(&self) -> bool {
+        self.before != self.after
+    }
+}
+
+/// A reason and its sentence.
+type Why = (&'static str, &'static str);
+
+const READY: Why = ("ReadyForNewScale", "recommended size matches current size");
+const UP_STABILIZED: Why = (
+    "ScaleUpStabilized",
+    "recent recommendations were lower than current one, applying the lowest recent recommendation",
+);
+const DOWN_STABILIZED: Why = (
+    "ScaleDownStabilized",
+    "recent recommendations were higher than current one, applying the highest recent recommendation",
+);
+
+/// Desired replicas within the guardrails: what stabilization made of the
+/// proposal, then what the limits made of that.
+#[must_use]
+pub fn guard(input: &GuardInput) -> [GuardStep; 2] {
+    let (stabilized, limited, why) = match input.behavior.as_deref() {
+        Some(behavior) => {
+            let stabilized = behavior::stabilize(input, behavior);
+            let (limited, why) = limits::with_behavior(input, behavior, stabilized);
+            (stabilized, limited, why)
+        }
+        None => {
+            let stabilized = behavior::stabilize_down(input);
+            let (limited, why) = limits::without_behavior(input, stabilized);
+            (stabilized, limited, why)
+        }
+    };
+    let stable = match (stabilized == input.proposed, &input.behavior) {
+        (true, _) => READY,
+        (false, Some(_)) if input.proposed >= input.current => UP_STABILIZED,
+        (false, _) => DOWN_STABILIZED,
+    };
+    [
+        GuardStep::new(STABILIZATION, (input.proposed, stabilized), stable),
+        GuardStep::new(LIMITS, (stabilized, limited), why),
+    ]
+}

@@ -1,0 +1,168 @@
+//! Labelled things, found by selector without looking at each of them.
+//!
+//! The pods of one template share their labels: a selector is tried once for
+//! each distinct set of labels that shares a value with it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use crate::selector::Selector;
+
+/// Labels of an object, by key.
+pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
+
+/// Things of one namespace, by their labels and name.
+#[derive(Debug)]
+pub struct LabelIndex<T> {
+    /// The things of each distinct set of labels.
+    members: BTreeMap<Arc<Labels>, BTreeMap<Arc<str>, T>>,
+    /// The sets that have a value of a key.
+    sets_with: HashMap<Arc<str>, HashMap<Arc<str>, BTreeSet<Arc<Labels>>>>,
+}
+
+impl<T> Default for LabelIndex<T> {
+    fn default() -> Self {
+        Self {
+            members: BTreeMap::new(),
+            sets_with: HashMap::new(),
+        }
+    }
+}
+
+impl<T> LabelIndex<T> {
+    /// Puts a thing in, in place of one of the same labels and name. Gives the
+    /// labels back as they are kept: shared by all that have the same.
+    pub fn insert(&mut self, labels: Labels, name: Arc<str>, thing: T) -> Arc<Labels> {
+        let labels = match self.members.get_key_value(&labels) {
+            Some((known, _)) => known.clone(),
+            None => self.add_set(labels),
+        };
+        self.members
+            .entry(labels.clone())
+            .or_default()
+            .insert(name, thing);
+        labels
+    }
+
+    /// Takes a thing out.
+    pub fn remove(&mut self, labels: &Arc<Labels>, name: &str) -> Option<T> {
+        let members = self.members.get_mut(labels)?;
+        let removed = members.remove(name);
+        if members.is_empty() {
+            self.members.remove(labels);
+            self.remove_set(labels);
+        }
+        removed
+    }
+
+    /// Whether nothing is in it.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.members.is_empty()
+    }
+
+    /// What a selector matches, ordered by name.
+    #[must_use]
+    pub fn select(&self, selector: &Selector) -> Vec<(&Arc<str>, &T)> {
+        let mut found: Vec<_> = self
+            .sets(selector)
+            .into_iter()
+            .filter_map(|labels| self.members.get(labels))
+            .flatten()
+            .collect();
+        found.sort_unstable_by_key(|&(name, _)| name);
+        found
+    }
+
+    /// The distinct sets of labels that a selector matches.
+    #[must_use]
+    pub fn sets(&self, selector: &Selector) -> Vec<&Arc<Labels>> {
+        let matches =
+            |labels: &&Arc<Labels>| selector.matches(|key| labels.get(key).map(|value| &**value));
+        match selector.one_of() {
+            Some((key, values)) => {
+                let sets = self.sets_with.get(key);
+                let with = |value: &String| sets.and_then(|sets| sets.get(value.as_str()));
+                values
+                    .iter()
+                    .filter_map(with)
+                    .flatten()
+                    .filter(matches)
+                    .collect()
+            }
+            None => self.members.keys().filter(matches).collect(),
+        }
+    }
+
+    fn add_set(&mut self, labels: Labels) -> Arc<Labels> {
+        let labels = Arc::new(labels);
+        for (key, value) in labels.iter() {
+            let values = self.sets_with.entry(key.clone()).or_default();
+            values
+                .entry(value.clone())
+                .or_default()
+                .insert(labels.clone());
+        }
+        labels
+    }
+
+    fn remove_set(&mut self, labels: &Arc<Labels>) {
+        for (key, value) in labels.iter() {
+            let Some(values) = self.sets_with.get_mut(key) else {
+                continue;
+            };
+            if let Some(sets) = values.get_mut(value) {
+                sets.remove(labels);
+                if sets.is_empty() {
+                    values.remove(value);
+                }
+            }
+            if values.is_empty() {
+                self.sets_with.remove(key);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{LabelIndex, Labels};
+    use crate::selector::Selector;
+
+    fn labels(pairs: &[(&str, &str)]) -> Labels {
+        pairs
+            .iter()
+            .map(|&(key, value)| (key.into(), value.into()))
+            .collect()
+    }
+
+    #[test]
+    fn things_are_found_by_selector_until_they_are_removed() {
+        let mut index = LabelIndex::default();
+        let web = index.insert(labels(&[("app", "web"), ("tier", "a")]), "web-1".into(), 1);
+        let same = index.insert(labels(&[("app", "web"), ("tier", "a")]), "web-0".into(), 2);
+        assert!(Arc::ptr_eq(&web, &same));
+        index.insert(labels(&[("app", "api")]), "api-0".into(), 3);
+
+        let names = |index: &LabelIndex<i32>, text: &str| {
+            let selector = Selector::parse(text).unwrap_or_default();
+            let found = index.select(&selector);
+            found
+                .into_iter()
+                .map(|(name, _)| name.to_string())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(names(&index, "app=web"), ["web-0", "web-1"]);
+        assert_eq!(names(&index, "app in (web,api),tier!=a"), ["api-0"]);
+        assert_eq!(names(&index, "!tier"), ["api-0"]);
+        assert_eq!(names(&index, "app=none"), Vec::<String>::new());
+
+        assert_eq!(index.remove(&web, "web-1"), Some(1));
+        assert_eq!(index.remove(&web, "web-1"), None);
+        assert_eq!(names(&index, ""), ["api-0", "web-0"]);
+        assert_eq!(index.remove(&web, "web-0"), Some(2));
+        assert_eq!(names(&index, "app=web"), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,1 @@
+//! Observations as the policy contract has them.

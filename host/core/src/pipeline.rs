@@ -1,0 +1,1 @@
+//! A decision, from an observation to a verdict.

@@ -1,0 +1,292 @@
+//! Label selectors in text form, set-based ones too, as Kubernetes reads them.
+
+use std::borrow::Cow;
+
+use crate::spec::{LabelSelector, LabelSelectorRequirement};
+
+/// A parsed label selector: labels match it if they meet all its requirements.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Selector {
+    requirements: Vec<Requirement>,
+}
+
+/// A text that is no label selector.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not a label selector: {problem}")]
+pub struct InvalidSelector {
+    text: String,
+    problem: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Test {
+    In(Vec<String>),
+    NotIn(Vec<String>),
+    Exists,
+    DoesNotExist,
+    GreaterThan(i64),
+    LessThan(i64),
+}
+
+impl Selector {
+    /// Reads a selector such as `app=web,tier in (a, b),!canary`. The empty text
+    /// selects everything.
+    ///
+    /// # Errors
+    /// If `text` is not a selector; the message says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
+        let requirements = split_requirements(text).map(parse_requirement).collect();
+        match requirements {
+            Ok(requirements) => Ok(Self { requirements }),
+            Err(problem) => Err(InvalidSelector {
+                text: text.to_owned(),
+                problem,
+            }),
+        }
+    }
+
+    /// Whether everything matches.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.requirements.is_empty()
+    }
+
+    /// Whether the labels that `value_of` looks up match.
+    pub fn matches<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
+        self.requirements
+            .iter()
+            .all(|requirement| requirement.meets(value_of(&requirement.key)))
+    }
+
+    /// The pairs of key and value of which matching labels have one, for the
+    /// first requirement that names values; none: the selector names no value.
+    #[must_use]
+    pub fn one_of(&self) -> Option<(&str, &[String])> {
+        self.requirements
+            .iter()
+            .find_map(|requirement| match &requirement.test {
+                Test::In(values) => Some((requirement.key.as_str(), values.as_slice())),
+                _ => None,
+            })
+    }
+}
+
+impl Requirement {
+    fn meets(&self, value: Option<&str>) -> bool {
+        let number = || value.and_then(|value| value.parse::<i64>().ok());
+        match &self.test {
+            Test::In(values) => value.is_some_and(|value| values.iter().any(|v| v == value)),
+            Test::NotIn(values) => value.is_none_or(|value| values.iter().all(|v| v != value)),
+            Test::Exists => value.is_some(),
+            Test::DoesNotExist => value.is_none(),
+            Test::GreaterThan(bound) => number().is_some_and(|number| number > *bound),
+            Test::LessThan(bound) => number().is_some_and(|number| number < *bound),
+        }
+    }
+}
+
+/// Splits at the commas that stand outside parentheses.
+fn split_requirements(text: &str) -> impl Iterator<Item = &str> {
+    let mut depth = 0;
+    let separator = move |c: char| {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            _ => {}
+        }
+        c == ',' && depth == 0
+    };
+    let parts = if text.trim().is_empty() {
+        None
+    } else {
+        Some(text.split(separator))
+    };
+    parts.into_iter().flatten().map(str::trim)
+}
+
+fn parse_requirement(text: &str) -> Result<Requirement, String> {
+    if let Some(key) = text.strip_prefix('!') {
+        return Ok(Requirement {
+            key: label_key(key)?,
+            test: Test::DoesNotExist,
+        });
+    }
+    let operator = text.find(|c: char| c.is_whitespace() || "=!<>".contains(c));
+    let (key, rest) = text.split_at(operator.unwrap_or(text.len()));
+    let rest = rest.trim_start();
+    let test = if rest.is_empty() {
+        Test::Exists
+    } else if let Some(value) = rest.strip_prefix("!=") {
+        Test::NotIn(vec![label_value(value)?])
+    } else if let Some(value) = rest.strip_prefix("==").or_else(|| rest.strip_prefix('=')) {
+        Test::In(vec![label_value(value)?])
+    } else if let Some(bound) = rest.strip_prefix('>') {
+        Test::GreaterThan(integer(bound)?)
+    } else if let Some(bound) = rest.strip_prefix('<') {
+        Test::LessThan(integer(bound)?)
+    } else if let Some(values) = rest.strip_prefix("notin") {
+        Test::NotIn(value_set(values)?)
+    } else if let Some(values) = rest.strip_prefix("in") {
+        Test::In(value_set(values)?)
+    } else {
+        return Err(format!(
+            "{rest:?} is no operator: write =, !=, in, notin, < or >"
+        ));
+    };
+    Ok(Requirement {
+        key: label_key(key)?,
+        test,
+    })
+}
+
+fn value_set(text: &str) -> Result<Vec<String>, String> {
+    let inner = text
+        .trim()
+        .strip_prefix('(')
+        .and_then(|text| text.strip_suffix(')'));
+    let inner = inner.ok_or_else(|| format!("{text:?} is no set of values: write (a,b)"))?;
+    inner.split(',').map(label_value).collect()
+}
+
+fn integer(text: &str) -> Result<i64, String> {
+    text.trim()
+        .parse()
+        .map_err(|_| format!("{text:?} is not an integer"))
+}
+
+/// An optional DNS name and a slash, then a name of up to 63 characters.
+fn label_key(text: &str) -> Result<String, String> {
+    let key = text.trim();
+    let (prefix, name) = key
+        .rsplit_once('/')
+        .map_or((None, key), |(p, n)| (Some(p), n));
+    let prefix_fits = prefix.is_none_or(|p| p.len() <= 253 && is_name(p) && !p.contains('/'));
+    if prefix_fits && name.len() <= 63 && is_name(name) {
+        Ok(key.to_owned())
+    } else {
+        Err(format!("{key:?} is no label key"))
+    }
+}
+
+fn label_value(text: &str) -> Result<String, String> {
+    let value = text.trim();
+    if value.is_empty() || (value.len() <= 63 && is_name(value)) {
+        Ok(value.to_owned())
+    } else {
+        Err(format!("{value:?} is no label value"))
+    }
+}
+
+/// Letters, digits, `-`, `_` and `.`, the first and the last a letter or digit.
+fn is_name(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let outer = |c: char| c.is_ascii_alphanumeric();
+    text.chars().all(inner) && text.starts_with(outer) && text.ends_with(outer)
+}
+
+impl LabelSelector {
+    /// The selector in text form, as the APIs of metrics take it.
+    ///
+    /// # Errors
+    /// If a requirement's operator is none.
+    pub fn to_text(&self) -> Result<String, InvalidSelector> {
+        let labels = self
+            .match_labels
+            .iter()
+            .map(|(key, value)| Ok(format!("{key}={value}")));
+        let expressions = self
+            .match_expressions
+            .iter()
+            .map(LabelSelectorRequirement::to_text);
+        let parts: Result<Vec<String>, InvalidSelector> = labels.chain(expressions).collect();
+        Ok(parts?.join(","))
+    }
+}
+
+impl LabelSelectorRequirement {
+    fn to_text(&self) -> Result<String, InvalidSelector> {
+        let Self {
+            key,
+            operator,
+            values,
+        } = self;
+        let set: Cow<'_, str> = values.join(",").into();
+        match operator.as_str() {
+            "In" => Ok(format!("{key} in ({set})")),
+            "NotIn" => Ok(format!("{key} notin ({set})")),
+            "Exists" => Ok(key.clone()),
+            "DoesNotExist" => Ok(format!("!{key}")),
+            _ => Err(InvalidSelector {
+                text: key.clone(),
+                problem: format!(
+                    "{operator:?} is no operator: write In, NotIn, Exists or DoesNotExist"
+                ),
+            }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Selector;
+
+    #[test]
+    fn labels_match_a_selector_as_kubernetes_says() {
+        let labels = |key: &str| match key {
+            "app" => Some("web"),
+            "example.com/size" => Some("7"),
+            "empty" => Some(""),
+            _ => None,
+        };
+        let cases = [
+            ("", true),
+            ("app=web", true),
+            ("app == web , example.com/size=7", true),
+            ("app!=web", false),
+            ("other!=web", true),
+            ("app in (api, web)", true),
+            ("app in (api,web),app notin (x)", true),
+            ("app notin (web)", false),
+            ("other notin (web)", true),
+            ("app", true),
+            ("!app", false),
+            ("!other", true),
+            ("empty=", true),
+            ("example.com/size>6", true),
+            ("example.com/size<7", false),
+            ("app>1", false),
+        ];
+        for (text, expected) in cases {
+            let selector = Selector::parse(text).map(|selector| selector.matches(labels));
+            assert_eq!(selector, Ok(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_selector_is_named() {
+        for text in [
+            ",",
+            "app=web,",
+            "=",
+            "a b",
+            "app in web",
+            "a in (b",
+            "-a",
+            "a/b/c=1",
+            "a=b=c",
+        ] {
+            assert!(Selector::parse(text).is_err(), "{text}");
+        }
+        let error = Selector::parse("app~web").map_err(|error| error.to_string());
+        assert_eq!(
+            error,
+            Err("\"app~web\" is not a label selector: \"app~web\" is no label key".to_owned())
+        );
+    }
+}
