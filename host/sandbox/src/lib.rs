@@ -1,1 +1,29 @@
+//! The sandbox: policies are WebAssembly components, and this crate is all that
+//! touches them. It loads them, confines them, asks them, and swaps them while
+//! the daemon runs.
 //!
+//! - [`Engine`]: how Wasm is compiled and confined, one for a process.
+//! - [`CompiledPolicy`]: one version of a policy, which decides.
+//! - [`Registry`]: policies by name, and their files, watched.
+//!
+//! It makes no decision, knows no Kubernetes, and reads no clock for anything
+//! that a decision could see: equal inputs give equal answers, to the bit, except
+//! when the wall-clock backstop interrupts a guest.
+
+mod answer;
+mod cache;
+mod confine;
+mod contract;
+mod digest;
+mod engine;
+mod error;
+mod parse;
+mod policy;
+mod private;
+mod schema;
+
+pub use contract::Contract;
+pub use digest::digest;
+pub use engine::{DEFAULT_BUDGET, Engine, EngineOptions};
+pub use error::{ConfigurationError, EngineError, LoadError};
+pub use policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};

@@ -1,0 +1,192 @@
+//! One confined run of a guest: a fresh store, its limits, and what came of it
+//! when it failed.
+
+use flyball_core::policy::{Budget, PolicyFailure, Usage};
+use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
+
+use crate::engine::{self, Engine};
+
+/// Bytes that may cross from the guest to the host in one call.
+const OUTPUT_BYTES: usize = 1 << 20;
+/// Text that a guest may log in one run before it is stopped, in bytes.
+const LOG_BYTES: usize = 4 << 20;
+const LOG_LINES: usize = 32;
+const LOG_LINE_BYTES: usize = 512;
+const COMPONENT_HANDLES: usize = 1_000;
+const TABLE_ELEMENTS: usize = 20_000;
+const FRAMES: usize = 4;
+
+/// State of a store: the guest's limits and its log.
+pub(crate) struct Guest {
+    memory_limit: usize,
+    memory: usize,
+    pub log: Log,
+}
+
+/// Runs `body` in a fresh store with a budget for so many rows.
+pub(crate) fn run<T>(
+    engine: &Engine,
+    budget: &Budget,
+    rows: u64,
+    body: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<T>,
+) -> Run<T> {
+    let slot = engine.slot();
+    let fuel_budget = engine::fuel(budget, rows);
+    let guest = Guest {
+        memory_limit: usize::try_from(budget.memory_bytes).unwrap_or(usize::MAX),
+        memory: 0,
+        log: Log::default(),
+    };
+    let mut store = Store::new(engine.wasmtime(), guest);
+    store.limiter(|guest| guest);
+    store.set_hostcall_fuel(OUTPUT_BYTES);
+    store.set_max_component_handles(COMPONENT_HANDLES);
+    store.set_epoch_deadline(engine::epochs(budget, fuel_budget));
+    let outcome = store
+        .set_fuel(fuel_budget)
+        .and_then(|()| body(&mut store))
+        .map_err(|error| failure(&error, fuel_budget, budget));
+    let left = store.get_fuel().unwrap_or(0);
+    let guest = store.into_data();
+    drop(slot);
+    let usage = Usage {
+        fuel: fuel_budget.saturating_sub(left),
+        fuel_budget,
+        memory_bytes: u64::try_from(guest.memory).unwrap_or(u64::MAX),
+    };
+    Run { usage, outcome, log: guest.log.finish() }
+}
+
+/// What came of a run.
+pub(crate) struct Run<T> {
+    pub usage: Usage,
+    pub outcome: Result<T, PolicyFailure>,
+    pub log: Vec<(u32, String)>,
+}
+
+/// Lines that a guest logged.
+#[derive(Default)]
+pub(crate) struct Log {
+    lines: Vec<(u32, String)>,
+    dropped: u64,
+    bytes: usize,
+}
+
+impl Log {
+    /// Takes a line. A flood of text stops the guest: copying it costs no fuel.
+    pub fn push(&mut self, level: u32, mut message: String) -> wasmtime::Result<()> {
+        self.bytes = self.bytes.saturating_add(message.len());
+        if self.bytes > LOG_BYTES {
+            return Err(over_limit(format!("it logged more than {LOG_BYTES} bytes")));
+        }
+        if self.lines.len() < LOG_LINES {
+            truncate(&mut message, LOG_LINE_BYTES);
+            self.lines.push((level, message));
+        } else {
+            self.dropped += 1;
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Vec<(u32, String)> {
+        if self.dropped > 0 {
+            self.lines.push((2, format!("{} more lines dropped", self.dropped)));
+        }
+        self.lines
+    }
+}
+
+/// Cuts a text to so many bytes, at a character's border, and marks the cut.
+pub(crate) fn truncate(text: &mut String, bytes: usize) {
+    if text.len() > bytes {
+        text.truncate(text.floor_char_boundary(bytes));
+        text.push('…');
+    }
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let memory = self.memory.saturating_add(desired.saturating_sub(current));
+        if memory > self.memory_limit {
+            let limit = self.memory_limit;
+            return Err(over_limit(format!("it wants {memory} bytes of memory, the limit is {limit}")));
+        }
+        self.memory = memory;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            return Err(over_limit(format!(
+                "it wants a table of {desired} elements, the limit is {TABLE_ELEMENTS}"
+            )));
+        }
+        Ok(true)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct OverLimit(String);
+
+fn over_limit(message: String) -> wasmtime::Error {
+    wasmtime::Error::new(OverLimit(message))
+}
+
+fn failure(error: &wasmtime::Error, fuel: u64, budget: &Budget) -> PolicyFailure {
+    if let Some(over) = error.downcast_ref::<OverLimit>() {
+        return PolicyFailure::OverLimit(over.to_string());
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::OutOfFuel) => {
+            PolicyFailure::OutOfFuel(format!("it used up its fuel of {fuel}{}", place(error)))
+        }
+        Some(Trap::Interrupt) => {
+            let ms = engine::epochs(budget, fuel).saturating_sub(1) * 10;
+            PolicyFailure::Interrupted(format!("it took longer than {ms} ms{}", place(error)))
+        }
+        Some(trap) => {
+            let trap = trap.to_string();
+            let what = trap.strip_prefix("wasm trap: ").unwrap_or(&trap);
+            PolicyFailure::Trapped(format!("{what}{}", place(error)))
+        }
+        None => without_trap(error),
+    }
+}
+
+/// wasmtime has no types for these.
+fn without_trap(error: &wasmtime::Error) -> PolicyFailure {
+    let text = error.root_cause().to_string();
+    if text.contains("too much data") {
+        return PolicyFailure::OverLimit(format!("its output exceeds {OUTPUT_BYTES} bytes"));
+    }
+    if text.contains("resource limit exceeded") || text.contains("limit exceeded") {
+        return PolicyFailure::OverLimit(text);
+    }
+    PolicyFailure::InvalidAnswer(text)
+}
+
+/// The innermost functions of a trap.
+fn place(error: &wasmtime::Error) -> String {
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
+        return String::new();
+    };
+    let names: Vec<String> = trace
+        .frames()
+        .iter()
+        .filter_map(|frame| frame.func_name())
+        .take(FRAMES)
+        .map(|name| name.to_owned())
+        .collect();
+    if names.is_empty() { String::new() } else { format!(", in {}", names.join(" from ")) }
+}

@@ -1,0 +1,147 @@
+//! Versions of the policy contract: which one a component was built for, and the
+//! adapter that speaks it. Each version is a directory in `wit/` and a module
+//! here; the rules stand in `wit/README.md`.
+
+mod draft;
+
+use flyball_core::policy::Description;
+use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
+use wasmtime::Store;
+use wasmtime::component::Component;
+
+use crate::confine::Guest;
+use crate::error::LoadError;
+use crate::parse::Surface;
+
+const PACKAGE: &str = "flyball:policy/";
+
+/// A version of the contract that this host speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contract {
+    /// `0.1.0-draft`, not frozen yet.
+    Draft,
+}
+
+impl Contract {
+    /// All versions, oldest first.
+    pub const ALL: &'static [Self] = &[Self::Draft];
+
+    /// The version, as the package in `wit/` has it.
+    #[must_use]
+    pub fn version(self) -> &'static str {
+        match self {
+            Self::Draft => "0.1.0-draft",
+        }
+    }
+
+    /// Name of its directory in `wit/`.
+    #[must_use]
+    pub fn directory(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+        }
+    }
+
+    /// The version that a component was built for, read off its imports and
+    /// exports, which must be those of a policy.
+    pub(crate) fn of(surface: &Surface) -> Result<Self, LoadError> {
+        let found = versions(surface);
+        let version = match found.as_slice() {
+            [] => return Err(LoadError::NotAPolicy),
+            [version] => *version,
+            several => return Err(LoadError::MixedContracts(several.join(", "))),
+        };
+        let Some(contract) = Self::ALL.iter().find(|one| one.version() == version) else {
+            let found = if version.is_empty() { "(no version)" } else { version };
+            return Err(LoadError::UnsupportedContract {
+                found: found.to_owned(),
+                supported: supported(),
+            });
+        };
+        contract.check_surface(surface)?;
+        Ok(*contract)
+    }
+
+    fn check_surface(self, surface: &Surface) -> Result<(), LoadError> {
+        let known = ["log", "types"].map(|interface| self.interface(interface));
+        let mut unknown: Vec<String> =
+            surface.imports.iter().filter(|name| !known.contains(name)).cloned().collect();
+        if !unknown.is_empty() {
+            unknown.sort();
+            return Err(LoadError::UnknownImports(unknown));
+        }
+        for interface in ["description", "replica"] {
+            if !self.exports(surface, interface) {
+                return Err(LoadError::MissingExport(interface.to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the component exports an interface of this version.
+    pub(crate) fn exports(self, surface: &Surface, interface: &str) -> bool {
+        surface.exports.contains(&self.interface(interface))
+    }
+
+    fn interface(self, name: &str) -> String {
+        format!("{PACKAGE}{name}@{}", self.version())
+    }
+
+    /// Links a compiled component.
+    pub(crate) fn link(self, component: &Component) -> wasmtime::Result<Linked> {
+        match self {
+            Self::Draft => draft::Linked::new(component).map(Linked::Draft),
+        }
+    }
+}
+
+/// A component linked against its version of the contract.
+pub(crate) enum Linked {
+    Draft(draft::Linked),
+}
+
+impl Linked {
+    pub fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
+        match self {
+            Self::Draft(linked) => linked.describe(store),
+        }
+    }
+
+    pub fn decide(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ReplicaInput,
+    ) -> wasmtime::Result<Result<ReplicaDecision, Refusal>> {
+        match self {
+            Self::Draft(linked) => linked.decide(store, context, input),
+        }
+    }
+}
+
+/// A policy's typed error.
+pub(crate) struct Refusal {
+    pub code: String,
+    pub message: String,
+}
+
+fn versions(surface: &Surface) -> Vec<&str> {
+    let mut versions: Vec<&str> = surface
+        .imports
+        .iter()
+        .chain(&surface.exports)
+        .filter_map(|name| name.strip_prefix(PACKAGE))
+        .map(|name| name.split_once('@').map_or("", |(_, version)| version))
+        .collect();
+    versions.sort_unstable();
+    versions.dedup();
+    versions
+}
+
+fn supported() -> String {
+    match Contract::ALL {
+        [only] => only.version().to_owned(),
+        [oldest, .., newest] => format!("{} to {}", oldest.version(), newest.version()),
+        [] => String::new(),
+    }
+}

@@ -1,0 +1,207 @@
+//! The engine all policies run on: how Wasm is compiled and confined.
+//!
+//! One engine serves a process. It knows nothing of policies and of the contract:
+//! see [`crate::CompiledPolicy`].
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use flyball_core::policy::Budget;
+use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use crate::cache::Cache;
+use crate::error::EngineError;
+
+/// Length of an epoch. A decision's backstop is at least ten of them.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Units of fuel that the slowest machine worth supporting burns in a
+/// millisecond: 5 ns a unit, where 1 ns and less is usual. The wall-clock
+/// backstop is derived from it, so that fuel is always what ends a loop.
+const SLOWEST_FUEL_PER_MS: u64 = 200_000;
+
+/// How far the backstop lies above the time that the fuel takes.
+const BACKSTOP_FACTOR: u64 = 20;
+
+/// Core instances of one component: a Rust policy has 3, one in an interpreted
+/// language some 20.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+const TABLES_PER_COMPONENT: u32 = 32;
+const MEMORIES_PER_COMPONENT: u32 = 2;
+const TABLE_ELEMENTS: usize = 20_000;
+
+/// Memory that a slot of the pool keeps, so that the next decision finds its
+/// pages in place.
+const KEEP_RESIDENT_BYTES: usize = 512 << 10;
+
+/// The budget of a decision where the operator names none: generous for a
+/// policy compiled from Rust (the built-in `hpa` spends some 110 units a pod).
+pub const DEFAULT_BUDGET: Budget = Budget {
+    fuel_base: 5_000_000,
+    fuel_per_row: 10_000,
+    memory_bytes: 16 << 20,
+    time_ms: 1_000,
+};
+
+/// What an [`Engine`] is made with.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Decisions that can be under way at once; more wait for their turn.
+    pub concurrency: u32,
+    /// Private directory for compiled code. None: every start compiles anew.
+    pub cache_directory: Option<PathBuf>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { concurrency: 16, cache_directory: None }
+    }
+}
+
+/// A wasmtime engine set up for policies, shared by cloning.
+#[derive(Clone)]
+pub struct Engine {
+    inner: wasmtime::Engine,
+    slots: Arc<Slots>,
+    cache: Option<Arc<Cache>>,
+}
+
+impl Engine {
+    /// Sets the engine up and starts its clock, a thread that ends with the
+    /// engine's last clone.
+    ///
+    /// # Errors
+    /// When the address space for the pool cannot be reserved, the thread not be
+    /// started, or the cache directory not be made private.
+    pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
+        let inner = wasmtime::Engine::new(&config(options.concurrency.max(1)))
+            .map_err(|error| EngineError::Setup(format!("{error:#}")))?;
+        start_clock(&inner)?;
+        let cache = match &options.cache_directory {
+            Some(directory) => Some(Arc::new(Cache::open(directory)?)),
+            None => None,
+        };
+        let slots = Slots { free: Mutex::new(options.concurrency.max(1)), freed: Condvar::new() };
+        Ok(Self { inner, slots: Arc::new(slots), cache })
+    }
+
+    pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
+        &self.inner
+    }
+
+    pub(crate) fn cache(&self) -> Option<&Cache> {
+        self.cache.as_deref()
+    }
+
+    /// Waits for a slot of the pool. It must outlive the store that uses it.
+    pub(crate) fn slot(&self) -> Slot<'_> {
+        let free = self.slots.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut free = self
+            .slots
+            .freed
+            .wait_while(free, |free| *free == 0)
+            .unwrap_or_else(PoisonError::into_inner);
+        *free -= 1;
+        Slot(&self.slots)
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine").field("cache", &self.cache).finish_non_exhaustive()
+    }
+}
+
+struct Slots {
+    free: Mutex<u32>,
+    freed: Condvar,
+}
+
+/// The right to use the pool for one store.
+pub(crate) struct Slot<'a>(&'a Slots);
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+/// Fuel for a decision on so many rows.
+pub(crate) fn fuel(budget: &Budget, rows: u64) -> u64 {
+    budget.fuel_base.saturating_add(budget.fuel_per_row.saturating_mul(rows))
+}
+
+/// Epochs after which a decision with so much fuel is interrupted: the
+/// budget's time, or [`BACKSTOP_FACTOR`] times what the fuel can take,
+/// whichever is later. One is added because the first one has begun already.
+pub(crate) fn epochs(budget: &Budget, fuel: u64) -> u64 {
+    let fuel_ms = fuel.div_ceil(SLOWEST_FUEL_PER_MS).saturating_mul(BACKSTOP_FACTOR);
+    let tick_ms = u64::try_from(TICK.as_millis()).unwrap_or(u64::MAX);
+    budget.time_ms.max(fuel_ms).div_ceil(tick_ms).max(10).saturating_add(1)
+}
+
+fn config(concurrency: u32) -> Config {
+    let mut config = Config::new();
+    config
+        .wasm_component_model(true)
+        .consume_fuel(true)
+        .epoch_interruption(true)
+        .cranelift_nan_canonicalization(true)
+        // Two hosts may differ in the result of a relaxed operation.
+        .wasm_relaxed_simd(false)
+        .wasm_multi_memory(false)
+        .wasm_memory64(false)
+        .memory_init_cow(true)
+        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(concurrency)));
+    config
+}
+
+fn pool(concurrency: u32) -> PoolingAllocationConfig {
+    let mut pool = PoolingAllocationConfig::new();
+    // Whoever holds a slot finds all it may need: the totals are the slots
+    // times the most that one component may take.
+    pool.total_component_instances(concurrency)
+        .total_core_instances(concurrency.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
+        .total_memories(concurrency.saturating_mul(MEMORIES_PER_COMPONENT))
+        .total_tables(concurrency.saturating_mul(TABLES_PER_COMPONENT))
+        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
+        .max_memories_per_component(MEMORIES_PER_COMPONENT)
+        .max_tables_per_component(TABLES_PER_COMPONENT)
+        .table_elements(TABLE_ELEMENTS)
+        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
+        .table_keep_resident(KEEP_RESIDENT_BYTES)
+        .pagemap_scan(Enabled::Auto);
+    pool
+}
+
+fn start_clock(engine: &wasmtime::Engine) -> Result<(), EngineError> {
+    let engine = engine.weak();
+    std::thread::Builder::new()
+        .name("flyball-epochs".into())
+        .spawn(move || {
+            while let Some(engine) = engine.upgrade() {
+                engine.increment_epoch();
+                drop(engine);
+                std::thread::sleep(TICK);
+            }
+        })
+        .map(drop)
+        .map_err(|error| EngineError::Setup(format!("cannot start the epoch thread: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DEFAULT_BUDGET, epochs, fuel};
+
+    #[test]
+    fn backstop_lies_far_above_the_time_the_fuel_takes() {
+        for rows in [0, 10, 1_000, 100_000] {
+            let fuel = fuel(&DEFAULT_BUDGET, rows);
+            let backstop_ms = (epochs(&DEFAULT_BUDGET, fuel) - 1) * 10;
+            assert!(backstop_ms >= DEFAULT_BUDGET.time_ms);
+            assert!(backstop_ms * 200_000 >= 20 * fuel, "{rows} rows: {backstop_ms} ms");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! What can go wrong between a file and a policy that decides. The texts are
+//! what an operator or an author reads; whoever shows one names the policy.
+
+use std::path::PathBuf;
+
+use flyball_core::policy::PolicyFailure;
+
+/// The engine, or its private directory, could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The Wasm engine refused its set-up.
+    #[error("cannot set up the wasm engine: {0}")]
+    Setup(String),
+    /// A private directory could not be used.
+    #[error("cannot use the private directory {path}: {reason}", path = path.display())]
+    PrivateDirectory {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+}
+
+/// Why bytes did not become the active version of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoadError {
+    /// The file could not be read.
+    #[error("cannot read {path}: {reason}", path = path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's words.
+        reason: String,
+    },
+    /// The file's name gives no name for a policy.
+    #[error(
+        "`{0}` is no name for a policy: use 1 to 63 lower-case letters, digits, `-`, `_` and `.`, \
+         and begin with a letter or a digit"
+    )]
+    BadName(String),
+    /// Two files claim one name.
+    #[error("two files claim the policy's name: {}; remove or rename one", list(.0))]
+    DuplicateFiles(Vec<PathBuf>),
+    /// Larger than the operator allows.
+    #[error("{size} bytes are too many: at most {limit} are allowed for a policy")]
+    TooLarge {
+        /// Size of the file.
+        size: u64,
+        /// Largest size allowed.
+        limit: u64,
+    },
+    /// No WebAssembly at all.
+    #[error("not WebAssembly: a policy is a component, made by `flyball policy build`")]
+    NotWasm,
+    /// A core module.
+    #[error(
+        "a WebAssembly core module, not a component: build it with `flyball policy build`, or \
+         convert it with `wasm-tools component new`"
+    )]
+    CoreModule,
+    /// The bytes end in the middle.
+    #[error(
+        "truncated at byte {offset}: the file is incomplete (still being copied?); copy it to \
+         another name and rename it"
+    )]
+    Truncated {
+        /// Where the bytes end.
+        offset: u64,
+    },
+    /// Not a valid component.
+    #[error("not a valid component: {message} (at byte {offset:#x})")]
+    Invalid {
+        /// What is wrong.
+        message: String,
+        /// Where.
+        offset: u64,
+    },
+    /// A component that is no policy.
+    #[error("a component, but no policy: it exports nothing of flyball:policy")]
+    NotAPolicy,
+    /// Built for a contract that this host does not know.
+    #[error(
+        "built for flyball:policy@{found}, this host supports {supported}: rebuild it with a \
+         flyball-policy SDK for one of them"
+    )]
+    UnsupportedContract {
+        /// The version it was built for.
+        found: String,
+        /// The versions the host knows.
+        supported: String,
+    },
+    /// Parts of it were built for different versions.
+    #[error("built for several versions of flyball:policy at once ({0}): rebuild it for one")]
+    MixedContracts(String),
+    /// It wants what no policy gets.
+    #[error(
+        "it imports {}: a policy may import nothing but flyball:policy/log (no WASI, no clock, no \
+         randomness, no network); for Rust, build for wasm32-unknown-unknown",
+        .0.join(", ")
+    )]
+    UnknownImports(Vec<String>),
+    /// An interface that must be there is missing.
+    #[error("it exports no flyball:policy/{0}: {hint}", hint = missing_hint(.0))]
+    MissingExport(String),
+    /// It could not be compiled.
+    #[error("cannot be compiled: {0}")]
+    Compile(String),
+    /// Its imports or exports have other types than the contract.
+    #[error("does not fit flyball:policy@{contract}: {message}")]
+    Link {
+        /// The contract's version.
+        contract: String,
+        /// What does not fit.
+        message: String,
+    },
+    /// It failed while describing itself.
+    #[error("failed while describing itself: {0}")]
+    Describe(PolicyFailure),
+    /// Its description is not usable.
+    #[error("its description is not usable: {field} {message}")]
+    Description {
+        /// The field at fault.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// A configuration in use would break.
+    #[error("a configuration in use does not fit its schema: {0}")]
+    Configuration(ConfigurationError),
+    /// It fails on a decision made for trial.
+    #[error("failed its canary decision{}: {failure}", for_configuration(.configuration))]
+    Canary {
+        /// The configuration it was tried with.
+        configuration: String,
+        /// How it failed.
+        failure: PolicyFailure,
+    },
+}
+
+/// A configuration does not fit the policy's schema.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigurationError {
+    /// Not JSON, or no object.
+    #[error("not a JSON object: {0}")]
+    NotAnObject(String),
+    /// The policy takes no configuration.
+    #[error("the policy takes no configuration, but `{0}` is set")]
+    TakesNone(String),
+    /// A field is wrong.
+    #[error("`{path}`: {message}")]
+    Field {
+        /// JSON pointer of the field; `/` for the whole.
+        path: String,
+        /// What is wrong with it.
+        message: String,
+    },
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    names.join(" and ")
+}
+
+fn missing_hint(interface: &str) -> &'static str {
+    match interface {
+        "description" => "every policy describes itself",
+        _ => "this host runs policies of kind `replica`",
+    }
+}
+
+fn for_configuration(configuration: &str) -> String {
+    match configuration {
+        "{}" => String::new(),
+        _ => format!(" with the configuration {configuration}"),
+    }
+}

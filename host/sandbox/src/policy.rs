@@ -1,0 +1,175 @@
+//! One version of a policy: from bytes to something that decides.
+
+use std::sync::Arc;
+
+use flyball_core::policy::{
+    Budget, Description, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
+};
+use flyball_core::replica::{Context, ReplicaInput};
+use serde_json::{Map, Value};
+use wasmtime::component::Component;
+
+use crate::answer;
+use crate::confine::{self, Run};
+use crate::contract::{Contract, Linked, Refusal};
+use crate::digest::digest;
+use crate::engine::Engine;
+use crate::error::{ConfigurationError, LoadError};
+use crate::parse::{self, Surface};
+use crate::schema::Schema;
+
+/// Largest policy accepted where the operator says nothing else, in bytes: room
+/// for one in an interpreted language.
+pub const DEFAULT_POLICY_BYTES: u64 = 32 << 20;
+
+const REFUSAL_CODE_BYTES: usize = 64;
+const REFUSAL_MESSAGE_BYTES: usize = 1024;
+
+/// A policy that was compiled, linked and described itself. Every decision runs
+/// in a store of its own.
+pub struct CompiledPolicy {
+    engine: Engine,
+    linked: Linked,
+    version: Arc<PolicyVersion>,
+    description: Description,
+    schema: Schema,
+    budget: Budget,
+}
+
+impl CompiledPolicy {
+    /// Takes a component through all checks but those that need its
+    /// configurations in use: parse, contract, imports, compile (unless the
+    /// engine's cache has the code), link, describe.
+    ///
+    /// # Errors
+    /// The first check that failed.
+    pub fn load(
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        budget: Budget,
+    ) -> Result<Self, LoadError> {
+        check_name(name)?;
+        let surface = parse::surface(bytes)?;
+        let contract = Contract::of(&surface)?;
+        let digest = digest(bytes);
+        let component = compile(engine, &digest, bytes)?;
+        let linked = contract.link(&component).map_err(|error| LoadError::Link {
+            contract: contract.version().to_owned(),
+            message: format!("{error:#}"),
+        })?;
+        let description = describe(engine, &linked, &budget, contract, &surface)?;
+        let schema = Schema::parse(&description.configuration_schema)?;
+        let version = PolicyVersion {
+            name: name.into(),
+            digest: digest.into(),
+            contract: contract.version().into(),
+            version: description.version.as_str().into(),
+            state_version: description.state_version,
+        };
+        let engine = engine.clone();
+        Ok(Self { engine, linked, version: Arc::new(version), description, schema, budget })
+    }
+
+    /// Checks a configuration against the policy's schema.
+    ///
+    /// # Errors
+    /// The field at fault.
+    pub fn check_configuration(
+        &self,
+        configuration: &Map<String, Value>,
+    ) -> Result<(), ConfigurationError> {
+        self.schema.check(configuration)
+    }
+
+    pub(crate) fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
+        self.schema.check_text(text)
+    }
+}
+
+impl std::fmt::Debug for CompiledPolicy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CompiledPolicy").field("version", &self.version).finish_non_exhaustive()
+    }
+}
+
+impl ReplicaPolicy for CompiledPolicy {
+    fn version(&self) -> &Arc<PolicyVersion> {
+        &self.version
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn budget(&self) -> Budget {
+        self.budget
+    }
+
+    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
+        let rows = rows(context, input);
+        let Run { usage, outcome, log } = confine::run(&self.engine, &self.budget, rows, |store| {
+            self.linked.decide(store, context, input)
+        });
+        let answer = outcome.and_then(|answer| answer.map_err(refused)).and_then(|decision| {
+            answer::check(&decision, input).map_err(PolicyFailure::InvalidAnswer)?;
+            Ok(decision)
+        });
+        PolicyOutcome { usage, answer, log }
+    }
+}
+
+/// Rows of a decision's input, by which its fuel is measured: pods, samples of
+/// metrics, steps and keys of further inputs, and the target's past.
+fn rows(context: &Context, input: &ReplicaInput) -> u64 {
+    let samples: usize = input.metrics.iter().map(|metric| metric.value.len()).sum();
+    let granted: usize =
+        context.inputs.iter().map(|input| input.values.len() + input.keys.len()).sum();
+    let past = input.recommendations.at_ms.len() + input.scale_events.at_ms.len();
+    u64::try_from(input.pods.len() + samples + granted + past).unwrap_or(u64::MAX)
+}
+
+/// Whether a text may name a policy.
+pub(crate) fn check_name(name: &str) -> Result<(), LoadError> {
+    let inner = |byte: u8| {
+        byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
+    };
+    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    if first && name.len() <= 63 && name.bytes().all(inner) {
+        Ok(())
+    } else {
+        Err(LoadError::BadName(name.to_owned()))
+    }
+}
+
+fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<Component, LoadError> {
+    let cache = engine.cache();
+    if let Some(component) = cache.and_then(|cache| cache.load(engine.wasmtime(), digest)) {
+        return Ok(component);
+    }
+    let component = Component::from_binary(engine.wasmtime(), bytes)
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    if let Some(cache) = cache {
+        cache.store(engine.wasmtime(), digest, &component);
+    }
+    Ok(component)
+}
+
+fn describe(
+    engine: &Engine,
+    linked: &Linked,
+    budget: &Budget,
+    contract: Contract,
+    surface: &Surface,
+) -> Result<Description, LoadError> {
+    let run = confine::run(engine, budget, 0, |store| linked.describe(store));
+    let description = run.outcome.map_err(LoadError::Describe)?;
+    answer::check_description(&description, |kind| contract.exports(surface, kind))?;
+    Ok(description)
+}
+
+fn refused(mut refusal: Refusal) -> PolicyFailure {
+    confine::truncate(&mut refusal.code, REFUSAL_CODE_BYTES);
+    confine::truncate(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
+    PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))
+}
