@@ -1,2 +1,213 @@
-//! Placeholder.
-fn main() {}
+//! What a decision and a reload cost, with the built-in `hpa` policy.
+
+use std::hint::black_box;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use flyball_core::policy::{PolicyEngine as _, ReplicaPolicy};
+use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, Target, pod_state};
+use flyball_core::time::Timestamp;
+use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_test_support::bench::report;
+
+const POLICY_BYTES: usize = 100 << 10;
+const NOW: i64 = 1_767_225_600_000;
+/// Rounds of which the fastest counts: the others were disturbed.
+const ROUNDS: usize = 20;
+
+fn main() -> anyhow::Result<()> {
+    let engine = Engine::new(&EngineOptions::default())?;
+    let registry = Registry::fixed(&engine, flyball_policies::BUILTIN, &[])?;
+    let hpa = registry.policy("hpa").context("no built-in policy `hpa`")?;
+    let empty = per_decision(&*hpa, &input(0), 2_000)?;
+    report("sandbox/empty-call", empty, "µs", None)?;
+    let ten = per_decision(&*hpa, &input(10), 2_000)?;
+    report("sandbox/decide-10-pods", ten, "µs", None)?;
+    let thousand = per_decision(&*hpa, &input(1_000), 500)?;
+    report(
+        "sandbox/decide-1000-pods",
+        thousand,
+        "µs",
+        Some((2.0 * ten).min(60.0)),
+    )?;
+    reload(&engine)
+}
+
+/// Microseconds that a decision takes, in the fastest of some rounds.
+fn per_decision(
+    policy: &dyn ReplicaPolicy,
+    input: &ReplicaInput,
+    decisions: u32,
+) -> anyhow::Result<f64> {
+    let context = Context {
+        now: Timestamp(NOW),
+        configuration: "{}".into(),
+        ..Context::default()
+    };
+    policy
+        .decide(&context, input)
+        .answer
+        .map_err(|failure| anyhow::anyhow!("{failure}"))?;
+    let mut fastest = Duration::MAX;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        for _ in 0..decisions {
+            black_box(policy.decide(&context, black_box(input)));
+        }
+        fastest = fastest.min(start.elapsed() / decisions);
+    }
+    Ok(fastest.as_secs_f64() * 1e6)
+}
+
+/// A workload on CPU utilization, with so many pods.
+fn input(pods: usize) -> ReplicaInput {
+    let columns = PodColumns {
+        state: vec![pod_state::RUNNING | pod_state::READY; pods],
+        ready_transition_ms: vec![NOW - 3_600_000; pods],
+        start_ms: vec![NOW - 3_600_000; pods],
+        deletion_ms: vec![Timestamp::UNKNOWN; pods],
+    };
+    let metric = MetricInput {
+        source: "Resource".into(),
+        name: "cpu".into(),
+        target_type: "Utilization".into(),
+        target_average_utilization: Some(60),
+        pod: (0..).take(pods).collect(),
+        value: (0..).take(pods).map(|pod| 300 + pod % 100).collect(),
+        timestamp_ms: vec![NOW - 15_000; pods],
+        window_ms: vec![15_000; pods],
+        request: vec![500; pods],
+        ..MetricInput::default()
+    };
+    let replicas = i32::try_from(pods).unwrap_or(i32::MAX);
+    ReplicaInput {
+        target: Arc::new(Target {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: "default".into(),
+            name: "web".into(),
+        }),
+        min_replicas: 1,
+        max_replicas: 2_000,
+        current_replicas: replicas,
+        status_replicas: replicas,
+        ready_replicas: replicas,
+        tolerance_up: 0.1,
+        tolerance_down: 0.1,
+        cpu_initialization_period_ms: 300_000,
+        initial_readiness_delay_ms: 30_000,
+        pods: Arc::new(columns),
+        metrics: vec![Arc::new(metric)],
+        ..ReplicaInput::default()
+    }
+}
+
+/// From a file's change to its first decision, while another thread decides.
+fn reload(engine: &Engine) -> anyhow::Result<()> {
+    let home = tempfile::tempdir()?;
+    let (_, hpa) = *flyball_policies::BUILTIN
+        .iter()
+        .find(|(name, _)| *name == "hpa")
+        .context("no built-in policy `hpa`")?;
+    let file = home.path().join("hpa.wasm");
+    place(&file, &variant(hpa, 0))?;
+    let options = RegistryOptions {
+        directory: Some(home.path().into()),
+        ..RegistryOptions::default()
+    };
+    let registry = Registry::open(engine, options, flyball_policies::BUILTIN)?;
+    registry.look();
+    let stop = AtomicBool::new(false);
+    let (reloads, longest) = std::thread::scope(|scope| {
+        let longest = scope.spawn(|| longest_decision(&registry, &stop));
+        let reloads: anyhow::Result<Vec<Duration>> = (1..=5)
+            .map(|n| one_reload(&registry, &file, &variant(hpa, n)))
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        (reloads, longest.join())
+    });
+    let slowest = reloads?.into_iter().max().unwrap_or_default();
+    let longest = longest.map_err(|_| anyhow::anyhow!("the deciding thread failed"))??;
+    report(
+        "reload/file-to-active",
+        slowest.as_secs_f64() * 1e3,
+        "ms",
+        Some(400.0),
+    )?;
+    report(
+        "reload/longest-decision",
+        longest.as_secs_f64() * 1e3,
+        "ms",
+        Some(10.0),
+    )
+}
+
+fn one_reload(registry: &Registry, file: &Path, bytes: &[u8]) -> anyhow::Result<Duration> {
+    let wanted = flyball_sandbox::digest(bytes);
+    let start = Instant::now();
+    place(file, bytes)?;
+    while *registry
+        .replica_policy("hpa")
+        .map_err(|f| anyhow::anyhow!("{f}"))?
+        .version()
+        .digest
+        != *wanted
+    {
+        anyhow::ensure!(
+            start.elapsed() < Duration::from_secs(30),
+            "the file never became active"
+        );
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    Ok(start.elapsed())
+}
+
+fn longest_decision(registry: &Registry, stop: &AtomicBool) -> anyhow::Result<Duration> {
+    let (context, input) = (
+        Context {
+            now: Timestamp(NOW),
+            ..Context::default()
+        },
+        input(10),
+    );
+    let mut longest = Duration::ZERO;
+    while !stop.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        let policy = registry
+            .replica_policy("hpa")
+            .map_err(|f| anyhow::anyhow!("{f}"))?;
+        black_box(policy.decide(&context, &input));
+        longest = longest.max(start.elapsed());
+        // As a control loop does, between one object and the next.
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Ok(longest)
+}
+
+fn place(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    let new = file.with_extension("new");
+    std::fs::write(&new, bytes)?;
+    Ok(std::fs::rename(new, file)?)
+}
+
+/// The component with other content of the same meaning, of at least
+/// [`POLICY_BYTES`]: a custom section is appended.
+fn variant(component: &[u8], n: u8) -> Vec<u8> {
+    let padding = POLICY_BYTES.saturating_sub(component.len()).max(16);
+    let mut section = vec![7];
+    section.extend_from_slice(b"padding");
+    section.resize(section.len() + padding, n);
+    let mut bytes = component.to_vec();
+    bytes.push(0);
+    let mut length = section.len();
+    while length >= 0x80 {
+        bytes.push((length & 0x7f) as u8 | 0x80);
+        length >>= 7;
+    }
+    bytes.push(length as u8);
+    bytes.extend_from_slice(&section);
+    bytes
+}

@@ -26,26 +26,39 @@ pub(crate) fn check(decision: &ReplicaDecision, input: &ReplicaInput) -> Result<
     reason("reason", &decision.reason)?;
     let (proposals, metrics) = (decision.proposals.len(), input.metrics.len());
     if proposals != 0 && proposals != metrics {
-        return Err(format!("{proposals} proposals for {metrics} metrics: there is one for each, or none"));
+        return Err(format!(
+            "{proposals} proposals for {metrics} metrics: there is one for each, or none"
+        ));
     }
     if let Some(leading) = decision.leading
         && usize::try_from(leading).map_or(true, |leading| leading >= proposals)
     {
-        return Err(format!("leading is {leading}, but there are {proposals} proposals"));
+        return Err(format!(
+            "leading is {leading}, but there are {proposals} proposals"
+        ));
     }
     for (row, proposal) in decision.proposals.iter().enumerate() {
         replicas(&format!("proposals[{row}].replicas"), proposal.replicas)?;
-        at_most(&format!("proposals[{row}].error"), proposal.error.len(), CODE_BYTES)?;
+        at_most(
+            &format!("proposals[{row}].error"),
+            proposal.error.len(),
+            CODE_BYTES,
+        )?;
         reason(&format!("proposals[{row}].reason"), &proposal.reason)?;
     }
-    at_most("state", decision.state.as_deref().map_or(0, str::len), STATE_LIMIT)
+    at_most(
+        "state",
+        decision.state.as_deref().map_or(0, str::len),
+        STATE_LIMIT,
+    )
 }
 
 fn replicas(field: &str, replicas: Option<i64>) -> Result<(), String> {
     match replicas {
-        Some(n) if i32::try_from(n).map_or(true, |n| n < 0) => {
-            Err(format!("{field} is {n}: it must lie between 0 and {}", i32::MAX))
-        }
+        Some(n) if i32::try_from(n).map_or(true, |n| n < 0) => Err(format!(
+            "{field} is {n}: it must lie between 0 and {}",
+            i32::MAX
+        )),
         _ => Ok(()),
     }
 }
@@ -53,22 +66,42 @@ fn replicas(field: &str, replicas: Option<i64>) -> Result<(), String> {
 fn reason(field: &str, reason: &Reason) -> Result<(), String> {
     at_most(&format!("{field}.code"), reason.code.len(), CODE_BYTES)?;
     if !reason.code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        return Err(format!("{field}.code is `{}`: it must be CamelCase", reason.code.escape_debug()));
+        return Err(format!(
+            "{field}.code is `{}`: it must be CamelCase",
+            reason.code.escape_debug()
+        ));
     }
-    at_most(&format!("{field}.sentence"), reason.sentence.len(), SENTENCE_BYTES)?;
+    at_most(
+        &format!("{field}.sentence"),
+        reason.sentence.len(),
+        SENTENCE_BYTES,
+    )?;
     if reason.arguments.len() > ARGUMENTS {
-        return Err(format!("{field} has {} arguments, at most {ARGUMENTS}", reason.arguments.len()));
+        return Err(format!(
+            "{field} has {} arguments, at most {ARGUMENTS}",
+            reason.arguments.len()
+        ));
     }
     for (name, value) in &reason.arguments {
-        at_most(&format!("{field}'s argument names"), name.len(), ARGUMENT_NAME_BYTES)?;
-        at_most(&format!("{field}'s argument values"), value.len(), ARGUMENT_VALUE_BYTES)?;
+        at_most(
+            &format!("{field}'s argument names"),
+            name.len(),
+            ARGUMENT_NAME_BYTES,
+        )?;
+        at_most(
+            &format!("{field}'s argument values"),
+            value.len(),
+            ARGUMENT_VALUE_BYTES,
+        )?;
     }
     Ok(())
 }
 
 fn at_most(field: &str, bytes: usize, limit: usize) -> Result<(), String> {
     if bytes > limit {
-        return Err(format!("{field} has {bytes} bytes, at most {limit} are allowed"));
+        return Err(format!(
+            "{field} has {bytes} bytes, at most {limit} are allowed"
+        ));
     }
     Ok(())
 }
@@ -85,7 +118,10 @@ pub(crate) fn check_description(
     }
     if let Err(error) = semver::Version::parse(&description.version) {
         let text = description.version.escape_debug();
-        return Err(fault("version", format!("`{text}` is not a semantic version: {error}")));
+        return Err(fault(
+            "version",
+            format!("`{text}` is not a semantic version: {error}"),
+        ));
     }
     at_most("it", description.summary.len(), SUMMARY_BYTES)
         .map_err(|message| fault("summary", message))?;
@@ -97,11 +133,21 @@ pub(crate) fn check_description(
 }
 
 fn kinds(description: &Description, exports: impl Fn(&str) -> bool) -> Result<(), String> {
-    if let Some(unknown) = description.kinds.iter().find(|kind| !KINDS.contains(&kind.as_str())) {
-        return Err(format!("`{unknown}` is not known: there are {}", KINDS.join(", ")));
+    if let Some(unknown) = description
+        .kinds
+        .iter()
+        .find(|kind| !KINDS.contains(&kind.as_str()))
+    {
+        return Err(format!(
+            "`{unknown}` is not known: there are {}",
+            KINDS.join(", ")
+        ));
     }
     for kind in KINDS {
-        match (description.kinds.iter().any(|one| one == kind), exports(kind)) {
+        match (
+            description.kinds.iter().any(|one| one == kind),
+            exports(kind),
+        ) {
             (true, false) => return Err(format!("name `{kind}`, which it does not export")),
             (false, true) => return Err(format!("lack `{kind}`, which it exports")),
             _ => {}
@@ -112,15 +158,24 @@ fn kinds(description: &Description, exports: impl Fn(&str) -> bool) -> Result<()
 
 fn wants(description: &Description) -> Result<(), String> {
     if description.wants.len() > WANTS {
-        return Err(format!("has {} inputs, at most {WANTS} are allowed", description.wants.len()));
+        return Err(format!(
+            "has {} inputs, at most {WANTS} are allowed",
+            description.wants.len()
+        ));
     }
     for wanted in &description.wants {
         if !WANTED_KINDS.contains(&wanted.kind.as_str()) {
             let known = WANTED_KINDS.join(", ");
-            return Err(format!("`{}` is not known to this host: it grants {known}", wanted.kind));
+            return Err(format!(
+                "`{}` is not known to this host: it grants {known}",
+                wanted.kind
+            ));
         }
         if wanted.arguments.len() > ARGUMENTS {
-            return Err(format!("`{}` has more than {ARGUMENTS} arguments", wanted.kind));
+            return Err(format!(
+                "`{}` has more than {ARGUMENTS} arguments",
+                wanted.kind
+            ));
         }
     }
     Ok(())

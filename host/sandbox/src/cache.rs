@@ -50,22 +50,30 @@ impl Cache {
             }
         };
         let Some(code) = self.authentic(&name, &file) else {
-            tracing::warn!(file = name, "compiled code is damaged or not ours, compiling again");
+            tracing::warn!(
+                file = name,
+                "compiled code is damaged or not ours, compiling again"
+            );
             self.directory.remove(&name);
             return None;
         };
         deserialize(engine, code)
-            .inspect_err(|error| tracing::warn!(%error, "cannot load compiled code, compiling again"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "cannot load compiled code, compiling again"),
+            )
             .ok()
     }
 
     /// Keeps compiled code. Failing to is no reason not to run it.
     pub fn store(&self, engine: &wasmtime::Engine, digest: &str, component: &Component) {
         let name = file_name(engine, digest);
-        let stored = component.serialize().map_err(io::Error::other).and_then(|code| {
-            let tag = self.mac(&name, &code).finalize().into_bytes();
-            self.directory.write(&name, &[&tag, &code])
-        });
+        let stored = component
+            .serialize()
+            .map_err(io::Error::other)
+            .and_then(|code| {
+                let tag = self.mac(&name, &code).finalize().into_bytes();
+                self.directory.write(&name, &[&tag, &code])
+            });
         if let Err(error) = stored.and_then(|()| self.evict()) {
             tracing::warn!(%error, "cannot keep compiled code");
         }
@@ -130,6 +138,9 @@ impl Hasher for Sha256Hasher {
 
     fn finish(&self) -> u64 {
         let digest = self.0.clone().finalize();
-        digest.iter().take(8).fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+        digest
+            .iter()
+            .take(8)
+            .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
     }
 }

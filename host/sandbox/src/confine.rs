@@ -54,7 +54,11 @@ pub(crate) fn run<T>(
         fuel_budget,
         memory_bytes: u64::try_from(guest.memory).unwrap_or(u64::MAX),
     };
-    Run { usage, outcome, log: guest.log.finish() }
+    Run {
+        usage,
+        outcome,
+        log: guest.log.finish(),
+    }
 }
 
 /// What came of a run.
@@ -90,7 +94,8 @@ impl Log {
 
     fn finish(mut self) -> Vec<(u32, String)> {
         if self.dropped > 0 {
-            self.lines.push((2, format!("{} more lines dropped", self.dropped)));
+            self.lines
+                .push((2, format!("{} more lines dropped", self.dropped)));
         }
         self.lines
     }
@@ -114,7 +119,9 @@ impl ResourceLimiter for Guest {
         let memory = self.memory.saturating_add(desired.saturating_sub(current));
         if memory > self.memory_limit {
             let limit = self.memory_limit;
-            return Err(over_limit(format!("it wants {memory} bytes of memory, the limit is {limit}")));
+            return Err(over_limit(format!(
+                "it wants {memory} bytes of memory, the limit is {limit}"
+            )));
         }
         self.memory = memory;
         Ok(true)
@@ -188,5 +195,64 @@ fn place(error: &wasmtime::Error) -> String {
         .take(FRAMES)
         .map(|name| name.to_owned())
         .collect();
-    if names.is_empty() { String::new() } else { format!(", in {}", names.join(" from ")) }
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", in {}", names.join(" from "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use flyball_core::policy::{Budget, PolicyFailure};
+    use wasmtime::component::{Component, Linker};
+
+    use super::run;
+    use crate::engine::{DEFAULT_BUDGET, Engine, EngineOptions};
+
+    /// Runs an endless loop; `deadline` shortens the backstop, in epochs.
+    fn endless(budget: Budget, deadline: Option<u64>) -> PolicyFailure {
+        let engine = Engine::new(&EngineOptions::default()).unwrap();
+        let text = r#"(component
+            (core module $m (func (export "f") (loop (br 0))))
+            (core instance $i (instantiate $m))
+            (func (export "f") (canon lift (core func $i "f"))))"#;
+        let bytes = wat::parse_str(text).unwrap();
+        let component = Component::from_binary(engine.wasmtime(), &bytes).unwrap();
+        let linker = Linker::new(engine.wasmtime());
+        let run = run(&engine, &budget, 0, |store| {
+            if let Some(deadline) = deadline {
+                store.set_epoch_deadline(deadline);
+            }
+            let instance = linker.instantiate(&mut *store, &component)?;
+            let function = instance.get_typed_func::<(), ()>(&mut *store, "f")?;
+            function.call(store, ())
+        });
+        run.outcome.unwrap_err()
+    }
+
+    #[test]
+    fn fuel_ends_a_loop_long_before_the_clock() {
+        let budget = Budget {
+            time_ms: 1,
+            ..DEFAULT_BUDGET
+        };
+        let failure = endless(budget, None);
+        assert!(matches!(failure, PolicyFailure::OutOfFuel(_)), "{failure}");
+    }
+
+    #[test]
+    fn the_clock_ends_what_fuel_does_not() {
+        let budget = Budget {
+            fuel_base: u64::MAX / 2,
+            ..DEFAULT_BUDGET
+        };
+        let failure = endless(budget, Some(3));
+        assert!(
+            matches!(failure, PolicyFailure::Interrupted(_)),
+            "{failure}"
+        );
+    }
 }

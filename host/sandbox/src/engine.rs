@@ -55,7 +55,10 @@ pub struct EngineOptions {
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { concurrency: 16, cache_directory: None }
+        Self {
+            concurrency: 16,
+            cache_directory: None,
+        }
     }
 }
 
@@ -82,8 +85,15 @@ impl Engine {
             Some(directory) => Some(Arc::new(Cache::open(directory)?)),
             None => None,
         };
-        let slots = Slots { free: Mutex::new(options.concurrency.max(1)), freed: Condvar::new() };
-        Ok(Self { inner, slots: Arc::new(slots), cache })
+        let slots = Slots {
+            free: Mutex::new(options.concurrency.max(1)),
+            freed: Condvar::new(),
+        };
+        Ok(Self {
+            inner,
+            slots: Arc::new(slots),
+            cache,
+        })
     }
 
     pub(crate) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -96,7 +106,11 @@ impl Engine {
 
     /// Waits for a slot of the pool. It must outlive the store that uses it.
     pub(crate) fn slot(&self) -> Slot<'_> {
-        let free = self.slots.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let free = self
+            .slots
+            .free
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut free = self
             .slots
             .freed
@@ -109,7 +123,9 @@ impl Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("cache", &self.cache).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("cache", &self.cache)
+            .finish_non_exhaustive()
     }
 }
 
@@ -130,16 +146,25 @@ impl Drop for Slot<'_> {
 
 /// Fuel for a decision on so many rows.
 pub(crate) fn fuel(budget: &Budget, rows: u64) -> u64 {
-    budget.fuel_base.saturating_add(budget.fuel_per_row.saturating_mul(rows))
+    budget
+        .fuel_base
+        .saturating_add(budget.fuel_per_row.saturating_mul(rows))
 }
 
 /// Epochs after which a decision with so much fuel is interrupted: the
 /// budget's time, or [`BACKSTOP_FACTOR`] times what the fuel can take,
 /// whichever is later. One is added because the first one has begun already.
 pub(crate) fn epochs(budget: &Budget, fuel: u64) -> u64 {
-    let fuel_ms = fuel.div_ceil(SLOWEST_FUEL_PER_MS).saturating_mul(BACKSTOP_FACTOR);
+    let fuel_ms = fuel
+        .div_ceil(SLOWEST_FUEL_PER_MS)
+        .saturating_mul(BACKSTOP_FACTOR);
     let tick_ms = u64::try_from(TICK.as_millis()).unwrap_or(u64::MAX);
-    budget.time_ms.max(fuel_ms).div_ceil(tick_ms).max(10).saturating_add(1)
+    budget
+        .time_ms
+        .max(fuel_ms)
+        .div_ceil(tick_ms)
+        .max(10)
+        .saturating_add(1)
 }
 
 fn config(concurrency: u32) -> Config {
@@ -201,7 +226,10 @@ mod tests {
             let fuel = fuel(&DEFAULT_BUDGET, rows);
             let backstop_ms = (epochs(&DEFAULT_BUDGET, fuel) - 1) * 10;
             assert!(backstop_ms >= DEFAULT_BUDGET.time_ms);
-            assert!(backstop_ms * 200_000 >= 20 * fuel, "{rows} rows: {backstop_ms} ms");
+            assert!(
+                backstop_ms * 200_000 >= 20 * fuel,
+                "{rows} rows: {backstop_ms} ms"
+            );
         }
     }
 }

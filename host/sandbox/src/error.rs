@@ -21,6 +21,25 @@ pub enum EngineError {
     },
 }
 
+/// The registry could not be set up, or was handed something unusable.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// A thread or a private directory.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// A policy that had to be usable.
+    #[error("policy `{name}`: {error}")]
+    Policy {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: LoadError,
+    },
+    /// A file with another ending.
+    #[error("{} is no policy's file: its name must end in .wasm", .0.display())]
+    NotAPolicyFile(PathBuf),
+}
+
 /// Why bytes did not become the active version of a policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoadError {
@@ -157,7 +176,10 @@ pub enum ConfigurationError {
 }
 
 fn list(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths.iter().map(|path| path.display().to_string()).collect();
+    let names: Vec<String> = paths
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
     names.join(" and ")
 }
 

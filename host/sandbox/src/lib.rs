@@ -20,10 +20,14 @@ mod error;
 mod parse;
 mod policy;
 mod private;
+mod registry;
 mod schema;
 
 pub use contract::Contract;
 pub use digest::digest;
 pub use engine::{DEFAULT_BUDGET, Engine, EngineOptions};
-pub use error::{ConfigurationError, EngineError, LoadError};
+pub use error::{ConfigurationError, EngineError, LoadError, RegistryError};
 pub use policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
+pub use registry::{
+    PolicyEvent, PolicySource, PolicyState, PolicyStatus, Registry, RegistryOptions,
+};

@@ -1,7 +1,7 @@
 //! First look at a file's bytes: is it a component, whole and valid, and what
 //! does it import and export? Nothing is compiled here.
 
-use wasmparser::{BinaryReaderError, Parser, Payload, Validator, WasmFeatures};
+use wasmparser::{BinaryReaderError, Chunk, Parser, Payload, Validator, WasmFeatures};
 
 use crate::error::LoadError;
 
@@ -20,10 +20,43 @@ pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     if Parser::is_core_wasm(bytes) {
         return Err(LoadError::CoreModule);
     }
+    let offset = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    if ends_early(bytes) {
+        return Err(LoadError::Truncated { offset });
+    }
     Validator::new_with_features(WasmFeatures::default())
         .validate_all(bytes)
-        .map_err(|error| load_error(&error, bytes.len()))?;
-    names(bytes).map_err(|error| load_error(&error, bytes.len()))
+        .map_err(invalid)?;
+    names(bytes).map_err(invalid)
+}
+
+/// Whether the bytes end within a section, as those of a file do that is still
+/// being copied.
+fn ends_early(bytes: &[u8]) -> bool {
+    let mut outer = Vec::new();
+    let (mut parser, mut rest) = (Parser::new(0), bytes);
+    loop {
+        let payload = match parser.parse(rest, false) {
+            Ok(Chunk::NeedMoreData(_)) => return !(rest.is_empty() && outer.is_empty()),
+            Ok(Chunk::Parsed { consumed, payload }) => {
+                rest = &rest[consumed..];
+                payload
+            }
+            // Whole, as far as it goes: what is wrong is for the validator to say.
+            Err(_) => return false,
+        };
+        match payload {
+            Payload::ModuleSection { parser: inner, .. }
+            | Payload::ComponentSection { parser: inner, .. } => {
+                outer.push(std::mem::replace(&mut parser, inner));
+            }
+            Payload::End(_) => match outer.pop() {
+                Some(next) => parser = next,
+                None => return false,
+            },
+            _ => {}
+        }
+    }
 }
 
 fn names(bytes: &[u8]) -> Result<Surface, BinaryReaderError> {
@@ -50,13 +83,9 @@ fn names(bytes: &[u8]) -> Result<Surface, BinaryReaderError> {
     Ok(surface)
 }
 
-/// An error at the very end means that there should have been more.
-fn load_error(error: &BinaryReaderError, length: usize) -> LoadError {
-    let length = u64::try_from(length).unwrap_or(u64::MAX);
-    let message = error.message();
-    let cut = message.contains("unexpected end") || message.contains("out of bounds");
-    if cut && error.offset() >= length.saturating_sub(16) {
-        return LoadError::Truncated { offset: length };
+fn invalid(error: BinaryReaderError) -> LoadError {
+    LoadError::Invalid {
+        message: error.message().to_owned(),
+        offset: error.offset(),
     }
-    LoadError::Invalid { message: message.to_owned(), offset: error.offset() }
 }

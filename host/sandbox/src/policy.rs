@@ -68,7 +68,14 @@ impl CompiledPolicy {
             state_version: description.state_version,
         };
         let engine = engine.clone();
-        Ok(Self { engine, linked, version: Arc::new(version), description, schema, budget })
+        Ok(Self {
+            engine,
+            linked,
+            version: Arc::new(version),
+            description,
+            schema,
+            budget,
+        })
     }
 
     /// Checks a configuration against the policy's schema.
@@ -89,7 +96,9 @@ impl CompiledPolicy {
 
 impl std::fmt::Debug for CompiledPolicy {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CompiledPolicy").field("version", &self.version).finish_non_exhaustive()
+        f.debug_struct("CompiledPolicy")
+            .field("version", &self.version)
+            .finish_non_exhaustive()
     }
 }
 
@@ -108,13 +117,19 @@ impl ReplicaPolicy for CompiledPolicy {
 
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
         let rows = rows(context, input);
-        let Run { usage, outcome, log } = confine::run(&self.engine, &self.budget, rows, |store| {
+        let Run {
+            usage,
+            outcome,
+            log,
+        } = confine::run(&self.engine, &self.budget, rows, |store| {
             self.linked.decide(store, context, input)
         });
-        let answer = outcome.and_then(|answer| answer.map_err(refused)).and_then(|decision| {
-            answer::check(&decision, input).map_err(PolicyFailure::InvalidAnswer)?;
-            Ok(decision)
-        });
+        let answer = outcome
+            .and_then(|answer| answer.map_err(refused))
+            .and_then(|decision| {
+                answer::check(&decision, input).map_err(PolicyFailure::InvalidAnswer)?;
+                Ok(decision)
+            });
         PolicyOutcome { usage, answer, log }
     }
 }
@@ -123,8 +138,11 @@ impl ReplicaPolicy for CompiledPolicy {
 /// metrics, steps and keys of further inputs, and the target's past.
 fn rows(context: &Context, input: &ReplicaInput) -> u64 {
     let samples: usize = input.metrics.iter().map(|metric| metric.value.len()).sum();
-    let granted: usize =
-        context.inputs.iter().map(|input| input.values.len() + input.keys.len()).sum();
+    let granted: usize = context
+        .inputs
+        .iter()
+        .map(|input| input.values.len() + input.keys.len())
+        .sum();
     let past = input.recommendations.at_ms.len() + input.scale_events.at_ms.len();
     u64::try_from(input.pods.len() + samples + granted + past).unwrap_or(u64::MAX)
 }
@@ -134,7 +152,10 @@ pub(crate) fn check_name(name: &str) -> Result<(), LoadError> {
     let inner = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
     };
-    let first = name.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+    let first = name
+        .bytes()
+        .next()
+        .is_some_and(|byte| byte.is_ascii_alphanumeric());
     if first && name.len() <= 63 && name.bytes().all(inner) {
         Ok(())
     } else {

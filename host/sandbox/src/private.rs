@@ -16,17 +16,25 @@ impl PrivateDirectory {
     /// Makes the directory, or makes it private again.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let directory = Self(path.to_owned());
-        directory.prepare().map_err(|error| EngineError::PrivateDirectory {
-            path: path.to_owned(),
-            reason: error.to_string(),
-        })?;
+        directory
+            .prepare()
+            .map_err(|error| EngineError::PrivateDirectory {
+                path: path.to_owned(),
+                reason: error.to_string(),
+            })?;
         Ok(directory)
     }
 
     fn prepare(&self) -> io::Result<()> {
-        DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.0)?;
         // A file of ours tells who we are.
-        let ours = tempfile::NamedTempFile::new_in(&self.0)?.as_file().metadata()?.uid();
+        let ours = tempfile::NamedTempFile::new_in(&self.0)?
+            .as_file()
+            .metadata()?
+            .uid();
         let metadata = fs::symlink_metadata(&self.0)?;
         if !metadata.is_dir() || metadata.uid() != ours {
             return Err(io::Error::other("it is not a directory of this user"));
@@ -71,8 +79,13 @@ impl PrivateDirectory {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.0)? {
             let entry = entry?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if Path::new(&name).extension().is_some_and(|one| one == extension) {
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            if Path::new(&name)
+                .extension()
+                .is_some_and(|one| one == extension)
+            {
                 files.push((entry.metadata()?.modified()?, name));
             }
         }

@@ -17,12 +17,18 @@ impl Schema {
         if text.is_empty() {
             return Ok(Self(None));
         }
-        let fault = |message| LoadError::Description { field: "configuration-schema", message };
+        let fault = |message| LoadError::Description {
+            field: "configuration-schema",
+            message,
+        };
         if text.len() > SCHEMA_BYTES {
-            return Err(fault(format!("has {} bytes, at most {SCHEMA_BYTES} are allowed", text.len())));
+            return Err(fault(format!(
+                "has {} bytes, at most {SCHEMA_BYTES} are allowed",
+                text.len()
+            )));
         }
-        let schema: Value = serde_json::from_str(text)
-            .map_err(|error| fault(format!("is not JSON: {error}")))?;
+        let schema: Value =
+            serde_json::from_str(text).map_err(|error| fault(format!("is not JSON: {error}")))?;
         // The schema comes from outside: nothing is fetched for it, and its
         // patterns are matched in linear time.
         jsonschema::options()
@@ -31,7 +37,12 @@ impl Schema {
             .offline()
             .build(&schema)
             .map(|validator| Self(Some(validator)))
-            .map_err(|error| fault(format!("is no JSON Schema: {error} (at `{}`)", error.instance_path())))
+            .map_err(|error| {
+                fault(format!(
+                    "is no JSON Schema: {error} (at `{}`)",
+                    error.instance_path()
+                ))
+            })
     }
 
     /// Checks a configuration.

@@ -12,7 +12,6 @@ use crate::confine::Guest;
 use crate::contract::Refusal;
 
 mod bindings {
-    #![allow(missing_docs, reason = "generated; wit/draft has the documentation")]
     wasmtime::component::bindgen!({
         path: "../../wit/draft",
         world: "replica-policy",
@@ -79,9 +78,10 @@ impl Linked {
             },
             lend(input, &metrics),
         )?;
-        Ok(answer
-            .map(decision)
-            .map_err(|error| Refusal { code: error.code, message: error.message }))
+        Ok(answer.map(decision).map_err(|error| Refusal {
+            code: error.code,
+            message: error.message,
+        }))
     }
 }
 
@@ -160,15 +160,24 @@ fn metric(metric: &MetricInput) -> replica::Metric<'_> {
 }
 
 fn samples(samples: &Samples) -> replica::Samples<'_> {
-    replica::Samples { at_ms: &samples.at_ms, replicas: &samples.replicas }
+    replica::Samples {
+        at_ms: &samples.at_ms,
+        replicas: &samples.replicas,
+    }
 }
 
 fn arguments(arguments: Vec<types::Argument>) -> Vec<(String, String)> {
-    arguments.into_iter().map(|argument| (argument.name, argument.value)).collect()
+    arguments
+        .into_iter()
+        .map(|argument| (argument.name, argument.value))
+        .collect()
 }
 
 fn wanted(wanted: types::WantedInput) -> WantedInput {
-    WantedInput { kind: wanted.kind, arguments: arguments(wanted.arguments) }
+    WantedInput {
+        kind: wanted.kind,
+        arguments: arguments(wanted.arguments),
+    }
 }
 
 fn reason(reason: types::Reason) -> Reason {

@@ -52,7 +52,11 @@ impl Contract {
             several => return Err(LoadError::MixedContracts(several.join(", "))),
         };
         let Some(contract) = Self::ALL.iter().find(|one| one.version() == version) else {
-            let found = if version.is_empty() { "(no version)" } else { version };
+            let found = if version.is_empty() {
+                "(no version)"
+            } else {
+                version
+            };
             return Err(LoadError::UnsupportedContract {
                 found: found.to_owned(),
                 supported: supported(),
@@ -64,8 +68,12 @@ impl Contract {
 
     fn check_surface(self, surface: &Surface) -> Result<(), LoadError> {
         let known = ["log", "types"].map(|interface| self.interface(interface));
-        let mut unknown: Vec<String> =
-            surface.imports.iter().filter(|name| !known.contains(name)).cloned().collect();
+        let mut unknown: Vec<String> = surface
+            .imports
+            .iter()
+            .filter(|name| !known.contains(name))
+            .cloned()
+            .collect();
         if !unknown.is_empty() {
             unknown.sort();
             return Err(LoadError::UnknownImports(unknown));

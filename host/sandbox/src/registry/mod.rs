@@ -1,0 +1,378 @@
+//! Policies by name: built-in ones, files in a directory, and what decides now.
+//!
+//! A policy's name is its file's stem. A file with a built-in policy's stem takes
+//! its place; the built-in one stays as the fallback. A file becomes active only
+//! after every check; on any failure what was good before goes on deciding, also
+//! after a restart (a private copy is kept). Deleting a file retires its policy,
+//! at once and the same before and after a restart: the built-in policy of that
+//! name decides again, and where there is none, nothing does.
+
+mod admit;
+mod files;
+mod generation;
+mod last_good;
+mod reconcile;
+mod status;
+mod watch;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use flyball_core::policy::{
+    Budget, DEFAULT_REPLICA_POLICY, PolicyEngine, PolicyFailure, PolicyVersion, ReplicaPolicy,
+};
+
+use crate::engine::{DEFAULT_BUDGET, Engine};
+use crate::error::{LoadError, RegistryError};
+use crate::policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
+use reconcile::{Candidate, Configurations, Shared, Slot};
+pub use status::{PolicyEvent, PolicySource, PolicyState, PolicyStatus};
+
+/// What a [`Registry`] is made with.
+#[derive(Clone, Debug)]
+pub struct RegistryOptions {
+    /// Directory of policies, watched. None: there are only the built-in ones and
+    /// those installed.
+    pub directory: Option<PathBuf>,
+    /// Private directory for the last good copies of files. None: a file that is
+    /// bad when the daemon starts leaves its name to the built-in policy.
+    pub last_good_directory: Option<PathBuf>,
+    /// Budgets of policies, by name.
+    pub budgets: BTreeMap<String, Budget>,
+    /// Budget of all other policies.
+    pub default_budget: Budget,
+    /// Largest policy accepted, in bytes.
+    pub max_policy_bytes: u64,
+    /// How long the directory must be quiet before it is looked at.
+    pub debounce: Duration,
+    /// How often it is looked at without any notice.
+    pub rescan: Duration,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            last_good_directory: None,
+            budgets: BTreeMap::new(),
+            default_budget: DEFAULT_BUDGET,
+            max_policy_bytes: DEFAULT_POLICY_BYTES,
+            debounce: Duration::from_millis(200),
+            rescan: Duration::from_secs(30),
+        }
+    }
+}
+
+/// All policies, by name. Dropping it ends the watching.
+pub struct Registry {
+    shared: Arc<Shared>,
+    watch: Option<Mutex<Sender<watch::Message>>>,
+}
+
+impl Registry {
+    /// Loads the built-in policies (name and bytes) and begins to watch the
+    /// directory, if there is one. Its files are loaded in the background, and
+    /// names that have one are pending until then: see [`Registry::look`].
+    ///
+    /// # Errors
+    /// When a built-in policy is not usable, or a private directory is not. Files
+    /// never keep it from starting.
+    pub fn open(
+        engine: &Engine,
+        options: RegistryOptions,
+        builtins: &[(&str, &[u8])],
+    ) -> Result<Self, RegistryError> {
+        let last_good = match &options.last_good_directory {
+            Some(directory) => Some(last_good::LastGood::open(directory)?),
+            None => None,
+        };
+        let shared = Arc::new(Shared {
+            engine: engine.clone(),
+            budgets: options.budgets,
+            default_budget: options.default_budget,
+            max_policy_bytes: options.max_policy_bytes,
+            slots: RwLock::default(),
+            configurations: Mutex::default(),
+            last_good,
+            subscribers: Arc::default(),
+            loading: Mutex::default(),
+        });
+        let pending = options
+            .directory
+            .as_deref()
+            .and_then(|path| files::list(path).ok());
+        prepare(&shared, builtins, &pending.unwrap_or_default())?;
+        let watch = match options.directory {
+            Some(directory) => {
+                let shared = Arc::clone(&shared);
+                let sender = watch::start(shared, directory, options.debounce, options.rescan)?;
+                Some(Mutex::new(sender))
+            }
+            None => None,
+        };
+        Ok(Self { shared, watch })
+    }
+
+    /// Built-in policies and files, all loaded before it returns and never
+    /// watched: for simulations, replays and single runs.
+    ///
+    /// # Errors
+    /// The first policy that is not usable, named.
+    pub fn fixed(
+        engine: &Engine,
+        builtins: &[(&str, &[u8])],
+        files: &[PathBuf],
+    ) -> Result<Self, RegistryError> {
+        let registry = Self::open(engine, RegistryOptions::default(), builtins)?;
+        let mut seen: BTreeMap<String, &Path> = BTreeMap::new();
+        for path in files {
+            let name = file_name(path)?;
+            if let Some(other) = seen.insert(name.clone(), path) {
+                let paths = vec![other.to_owned(), path.clone()];
+                return Err(RegistryError::Policy {
+                    name,
+                    error: LoadError::DuplicateFiles(paths),
+                });
+            }
+            registry.install_file(path)?;
+        }
+        Ok(registry)
+    }
+
+    /// Takes bytes through every check and lets them decide under that name, all
+    /// before it returns.
+    ///
+    /// # Errors
+    /// The first check that failed; what decided before goes on.
+    pub fn install(&self, name: &str, bytes: &[u8]) -> Result<Arc<PolicyVersion>, LoadError> {
+        self.admit(name, bytes, PolicySource::Installed)
+    }
+
+    /// As [`Registry::install`], of a file, under its stem.
+    ///
+    /// # Errors
+    /// The first check that failed, with the policy's name.
+    pub fn install_file(&self, path: &Path) -> Result<Arc<PolicyVersion>, RegistryError> {
+        let name = file_name(path)?;
+        files::read(path, self.shared.max_policy_bytes)
+            .and_then(|bytes| self.admit(&name, &bytes, PolicySource::File(path.to_owned())))
+            .map_err(|error| RegistryError::Policy { name, error })
+    }
+
+    fn admit(
+        &self,
+        name: &str,
+        bytes: &[u8],
+        source: PolicySource,
+    ) -> Result<Arc<PolicyVersion>, LoadError> {
+        let _loading = self
+            .shared
+            .loading
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let policy = self.shared.load(name, bytes)?;
+        Ok(self.shared.swap(name, policy, source))
+    }
+
+    /// Looks at the directory now, and returns when all that is in it is settled.
+    pub fn look(&self) {
+        let Some(watch) = &self.watch else { return };
+        let (done, wait) = channel();
+        let sender = watch.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if sender.send(watch::Message::Look(done)).is_ok() {
+            // An error means that the thread ended: then nothing is under way.
+            let _ = wait.recv();
+        }
+    }
+
+    /// Tells which configurations (JSON objects as text) objects use, by policy:
+    /// a version that does not accept or survive one of them is refused.
+    pub fn set_configurations_in_use(&self, configurations: BTreeMap<String, Vec<Arc<str>>>) {
+        if self
+            .shared
+            .set_configurations(Configurations::from(configurations))
+            && let Some(watch) = &self.watch
+        {
+            let sender = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            // An error means that the thread ended.
+            let _ = sender.send(watch::Message::Changed);
+        }
+    }
+
+    /// The code that decides under a name, as it is: without the counting and the
+    /// quarantine of what [`PolicyEngine::replica_policy`] hands out. For checking
+    /// configurations, and for replays.
+    #[must_use]
+    pub fn policy(&self, name: &str) -> Option<Arc<CompiledPolicy>> {
+        let slots = self
+            .shared
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        Some(Arc::clone(&slots.get(name)?.active.as_ref()?.policy))
+    }
+
+    /// Code by its digest (`sha256:…`), active or built-in.
+    #[must_use]
+    pub fn policy_by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
+        let slots = self
+            .shared
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        slots
+            .values()
+            .flat_map(|slot| {
+                slot.active
+                    .iter()
+                    .map(|active| &active.policy)
+                    .chain(slot.builtin.iter())
+            })
+            .find(|policy| *policy.version().digest == *digest)
+            .cloned()
+    }
+
+    /// All policies, by name.
+    #[must_use]
+    pub fn status(&self) -> Vec<PolicyStatus> {
+        let slots = self
+            .shared
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        slots
+            .iter()
+            .map(|(name, slot)| status(name, slot))
+            .collect()
+    }
+
+    /// Events from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Receiver<PolicyEvent> {
+        self.shared.subscribers.add()
+    }
+}
+
+impl PolicyEngine for Registry {
+    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
+        let slots = self
+            .shared
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.get(name);
+        if let Some(active) = slot.and_then(|slot| slot.active.as_ref()) {
+            return Ok(Arc::clone(active) as Arc<dyn ReplicaPolicy>);
+        }
+        Err(PolicyFailure::Missing(
+            match slot.map(|slot| &slot.candidate) {
+                Some(Candidate::Pending) => format!("policy `{name}` is still being loaded"),
+                Some(Candidate::Failed { error, .. }) => format!("policy `{name}` failed: {error}"),
+                _ => format!(
+                    "there is no policy `{name}`: put {name}.wasm into the policies directory"
+                ),
+            },
+        ))
+    }
+
+    fn fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+        let slots = self
+            .shared
+            .slots
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        let builtin = |name: &str| slots.get(name)?.builtin.clone();
+        let policy = builtin(name).or_else(|| builtin(DEFAULT_REPLICA_POLICY))?;
+        Some(policy as Arc<dyn ReplicaPolicy>)
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            let sender = watch.lock().unwrap_or_else(PoisonError::into_inner);
+            // An error means that the thread ended already.
+            let _ = sender.send(watch::Message::Stop);
+        }
+    }
+}
+
+/// Fills in the built-in policies. Those whose place a file takes do not decide:
+/// the operator replaced them, and the file is about to be looked at.
+fn prepare(
+    shared: &Arc<Shared>,
+    builtins: &[(&str, &[u8])],
+    pending: &BTreeMap<String, Vec<PathBuf>>,
+) -> Result<(), RegistryError> {
+    let mut slots = shared.slots.write().unwrap_or_else(PoisonError::into_inner);
+    for (name, bytes) in builtins {
+        let policy = CompiledPolicy::load(&shared.engine, name, bytes, shared.budget(name))
+            .map_err(|error| RegistryError::Policy {
+                name: (*name).to_owned(),
+                error,
+            })?;
+        let slot = slots.entry((*name).to_owned()).or_default();
+        let policy = Arc::new(policy);
+        slot.builtin = Some(Arc::clone(&policy));
+        if !pending.contains_key(*name) {
+            slot.activate(policy, PolicySource::BuiltIn, &shared.subscribers);
+        }
+    }
+    for name in pending.keys() {
+        slots.entry(name.clone()).or_default().candidate = Candidate::Pending;
+    }
+    Ok(())
+}
+
+fn file_name(path: &Path) -> Result<String, RegistryError> {
+    let stem = files::stem(path).unwrap_or_default();
+    crate::policy::check_name(&stem).map_err(|error| match stem.as_str() {
+        "" => RegistryError::NotAPolicyFile(path.to_owned()),
+        _ => RegistryError::Policy {
+            name: stem.clone(),
+            error,
+        },
+    })?;
+    Ok(stem)
+}
+
+fn status(name: &str, slot: &Slot) -> PolicyStatus {
+    let health = slot
+        .active
+        .as_ref()
+        .map(|active| active.health())
+        .unwrap_or_default();
+    let state = match (&slot.candidate, health.quarantined()) {
+        (Candidate::Pending, _) => PolicyState::Pending,
+        (Candidate::Failed { error, .. }, _) => PolicyState::Failed {
+            reason: error.to_string(),
+        },
+        (Candidate::Settled, Some((until, reason))) => PolicyState::Quarantined {
+            until: *until,
+            reason: reason.clone(),
+        },
+        (Candidate::Settled, None) => PolicyState::Active,
+    };
+    PolicyStatus {
+        name: name.to_owned(),
+        state,
+        version: slot
+            .active
+            .as_ref()
+            .map(|active| Arc::clone(active.version())),
+        source: slot.active.as_ref().map(|active| active.source.clone()),
+        summary: slot
+            .active
+            .as_ref()
+            .map(|active| active.description().summary.clone())
+            .unwrap_or_default(),
+        generation: slot.active.as_ref().map_or(0, |active| active.number),
+        decisions: health.decisions,
+        failures: health.failures,
+        highest_budget_share: health.highest_share,
+        near_budget: health.near_budget(),
+    }
+}

@@ -1,0 +1,323 @@
+//! What turns the state of the policies directory into active policies. All of it
+//! runs off the decision path; decisions only ever see a finished swap.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use flyball_core::policy::{Budget, PolicyVersion, ReplicaPolicy as _};
+
+use crate::digest::digest;
+use crate::engine::Engine;
+use crate::error::LoadError;
+use crate::policy::CompiledPolicy;
+use crate::registry::admit::admit;
+use crate::registry::files;
+use crate::registry::generation::Generation;
+use crate::registry::last_good::LastGood;
+use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
+
+/// Configurations that objects use, by policy.
+pub(super) type Configurations = BTreeMap<String, Vec<Arc<str>>>;
+
+/// A name, and what stands behind it.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub builtin: Option<Arc<CompiledPolicy>>,
+    pub active: Option<Arc<Generation>>,
+    pub candidate: Candidate,
+    /// Generations so far.
+    pub generations: u64,
+}
+
+/// How the newest version of a name's file stands.
+#[derive(Default)]
+pub(super) enum Candidate {
+    /// There is none, or it is the active one.
+    #[default]
+    Settled,
+    /// It was not looked at yet.
+    Pending,
+    /// It was refused.
+    Failed {
+        error: LoadError,
+        /// Its content, where that could be read.
+        digest: Option<String>,
+    },
+}
+
+/// The registry behind its handles.
+pub(super) struct Shared {
+    pub engine: Engine,
+    pub budgets: BTreeMap<String, Budget>,
+    pub default_budget: Budget,
+    pub max_policy_bytes: u64,
+    pub slots: RwLock<BTreeMap<String, Slot>>,
+    pub configurations: Mutex<Configurations>,
+    pub last_good: Option<LastGood>,
+    pub subscribers: Arc<Subscribers>,
+    /// Held while code is loaded: one at a time leaves the other cores deciding.
+    pub loading: Mutex<()>,
+}
+
+impl Shared {
+    /// Brings the names in line with the files that were found.
+    pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
+        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        for (name, paths) in found {
+            if let Err((error, digest)) = self.reconcile_name(name, paths) {
+                self.fail(name, paths, error, digest);
+            }
+        }
+        for name in self.vanished(found) {
+            self.retire(&name);
+        }
+    }
+
+    /// Names that had a file and are not among those found.
+    pub fn vanished(&self, found: &BTreeMap<String, Vec<PathBuf>>) -> Vec<String> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let of_file = |slot: &Slot| {
+            !matches!(slot.candidate, Candidate::Settled)
+                || slot.active.as_ref().is_some_and(|active| {
+                    matches!(
+                        active.source,
+                        PolicySource::File(_) | PolicySource::LastGood(_)
+                    )
+                })
+        };
+        slots
+            .iter()
+            .filter(|(name, slot)| of_file(slot) && !found.contains_key(*name))
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    fn reconcile_name(
+        &self,
+        name: &str,
+        paths: &[PathBuf],
+    ) -> Result<(), (LoadError, Option<String>)> {
+        let [path] = paths else {
+            return Err((LoadError::DuplicateFiles(paths.to_vec()), None));
+        };
+        let stem = files::stem(path).unwrap_or_default();
+        crate::policy::check_name(&stem).map_err(|error| (error, None))?;
+        let bytes = files::read(path, self.max_policy_bytes).map_err(|error| (error, None))?;
+        let digest = digest(&bytes);
+        if self.is_known(name, path, &digest) {
+            return Ok(());
+        }
+        let policy = self
+            .load(name, &bytes)
+            .map_err(|error| (error, Some(digest.clone())))?;
+        if let Some(last_good) = &self.last_good {
+            last_good.keep(name, &digest, &bytes);
+        }
+        self.swap(name, policy, PolicySource::File(path.clone()));
+        Ok(())
+    }
+
+    /// Whether that content already decides, or was refused already.
+    fn is_known(&self, name: &str, path: &Path, digest: &str) -> bool {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.get_mut(name) else {
+            return false;
+        };
+        let source = PolicySource::File(path.to_owned());
+        let active = slot
+            .active
+            .as_ref()
+            .is_some_and(|active| active.source == source && *active.version().digest == *digest);
+        if active {
+            slot.candidate = Candidate::Settled;
+        }
+        active
+            || matches!(&slot.candidate, Candidate::Failed { digest: Some(old), .. } if old == digest)
+    }
+
+    /// Takes bytes through every check.
+    pub fn load(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
+        let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if size > self.max_policy_bytes {
+            return Err(LoadError::TooLarge {
+                size,
+                limit: self.max_policy_bytes,
+            });
+        }
+        let policy = CompiledPolicy::load(&self.engine, name, bytes, self.budget(name))?;
+        let configurations = self
+            .configurations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let in_use = configurations.get(name).cloned().unwrap_or_default();
+        drop(configurations);
+        admit(&policy, &in_use)?;
+        Ok(policy)
+    }
+
+    pub fn budget(&self, name: &str) -> Budget {
+        self.budgets
+            .get(name)
+            .copied()
+            .unwrap_or(self.default_budget)
+    }
+
+    /// Lets code decide from now on. Who asks already keeps what they have.
+    pub fn swap(
+        &self,
+        name: &str,
+        policy: CompiledPolicy,
+        source: PolicySource,
+    ) -> Arc<PolicyVersion> {
+        let policy = Arc::new(policy);
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(name.to_owned()).or_default();
+        let previous = slot
+            .active
+            .as_ref()
+            .map(|active| Arc::clone(active.version()));
+        let version = Arc::clone(policy.version());
+        slot.activate(policy, source.clone(), &self.subscribers);
+        slot.candidate = Candidate::Settled;
+        drop(slots);
+        let event = PolicyEvent::Activated {
+            version: Arc::clone(&version),
+            previous,
+            source,
+        };
+        self.subscribers.publish(&event);
+        version
+    }
+
+    /// Notes that a file was refused. What decided before goes on, else the last
+    /// good copy takes its place, else the built-in policy.
+    fn fail(&self, name: &str, paths: &[PathBuf], error: LoadError, digest: Option<String>) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(name.to_owned()).or_default();
+        if matches!(&slot.candidate, Candidate::Failed { error: old, .. } if *old == error) {
+            return;
+        }
+        let first_look = slot.active.is_none();
+        slot.candidate = Candidate::Failed {
+            error: error.clone(),
+            digest,
+        };
+        drop(slots);
+        if first_look {
+            self.restore(name, paths);
+        }
+        let serving = self.serving(name);
+        let (name, reason) = (name.to_owned(), error.to_string());
+        self.subscribers.publish(&PolicyEvent::Failed {
+            name,
+            reason,
+            serving,
+        });
+    }
+
+    /// Activates what was good before a restart.
+    fn restore(&self, name: &str, paths: &[PathBuf]) {
+        let bytes = self
+            .last_good
+            .as_ref()
+            .and_then(|last_good| last_good.get(name));
+        let restored = bytes.and_then(|bytes| {
+            self.load(name, &bytes)
+                .inspect_err(|error| tracing::warn!(name, %error, "the last good copy is refused"))
+                .ok()
+        });
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let slot = slots.entry(name.to_owned()).or_default();
+        let path = paths.first().cloned().unwrap_or_default();
+        match (restored, slot.builtin.clone()) {
+            (Some(policy), _) => {
+                slot.activate(
+                    Arc::new(policy),
+                    PolicySource::LastGood(path),
+                    &self.subscribers,
+                );
+            }
+            (None, Some(builtin)) => {
+                slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// Follows a file's removal: the built-in policy decides again, or none.
+    fn retire(&self, name: &str) {
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(slot) = slots.get_mut(name) else {
+            return;
+        };
+        slot.candidate = Candidate::Settled;
+        match slot.builtin.clone() {
+            Some(builtin) => {
+                let is_builtin = slot
+                    .active
+                    .as_ref()
+                    .is_some_and(|active| active.source == PolicySource::BuiltIn);
+                if !is_builtin {
+                    slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers);
+                }
+            }
+            None => {
+                slots.remove(name);
+            }
+        }
+        drop(slots);
+        if let Some(last_good) = &self.last_good {
+            last_good.forget(name);
+        }
+        let (name, replacement) = (name.to_owned(), self.serving(name));
+        self.subscribers
+            .publish(&PolicyEvent::Retired { name, replacement });
+    }
+
+    fn serving(&self, name: &str) -> Option<Arc<PolicyVersion>> {
+        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let active = slots.get(name)?.active.as_ref()?;
+        Some(Arc::clone(active.version()))
+    }
+
+    /// Notes the configurations in use, and looks again at files that were
+    /// refused because of the old ones. True if there is something to look at.
+    pub fn set_configurations(&self, configurations: Configurations) -> bool {
+        let mut current = self
+            .configurations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if *current == configurations {
+            return false;
+        }
+        *current = configurations;
+        drop(current);
+        let mut again = false;
+        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        for slot in slots.values_mut() {
+            if let Candidate::Failed {
+                error: LoadError::Configuration(_) | LoadError::Canary { .. },
+                digest,
+            } = &mut slot.candidate
+            {
+                *digest = None;
+                again = true;
+            }
+        }
+        again
+    }
+}
+
+impl Slot {
+    pub fn activate(
+        &mut self,
+        policy: Arc<CompiledPolicy>,
+        source: PolicySource,
+        subscribers: &Arc<Subscribers>,
+    ) {
+        self.generations += 1;
+        let generation = Generation::new(policy, source, self.generations, Arc::clone(subscribers));
+        self.active = Some(Arc::new(generation));
+    }
+}

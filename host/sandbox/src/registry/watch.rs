@@ -1,0 +1,181 @@
+//! The background thread that watches the policies directory. Notices from the
+//! operating system are a hint to look; the periodic look is what can be relied
+//! on (network file systems send no notices).
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
+
+use crate::error::EngineError;
+use crate::registry::files;
+use crate::registry::reconcile::Shared;
+
+/// How long notices may keep a look from being taken, in debounce times.
+const PATIENCE: u32 = 10;
+
+/// What the thread is told.
+pub(super) enum Message {
+    /// Something changed.
+    Changed,
+    /// Look now, and say when done.
+    Look(Sender<()>),
+    /// End.
+    Stop,
+}
+
+/// Starts the thread.
+pub(super) fn start(
+    shared: Arc<Shared>,
+    directory: PathBuf,
+    debounce: Duration,
+    rescan: Duration,
+) -> Result<Sender<Message>, EngineError> {
+    let (sender, receiver) = channel();
+    let notices = sender.clone();
+    let mut watch = Watch {
+        shared,
+        directory,
+        debounce,
+        rescan,
+        receiver,
+        notices,
+        watcher: None,
+        trouble: None,
+    };
+    std::thread::Builder::new()
+        .name("flyball-policies".into())
+        .spawn(move || watch.run())
+        .map_err(|error| {
+            EngineError::Setup(format!("cannot start the policies thread: {error}"))
+        })?;
+    Ok(sender)
+}
+
+struct Watch {
+    shared: Arc<Shared>,
+    directory: PathBuf,
+    debounce: Duration,
+    rescan: Duration,
+    receiver: Receiver<Message>,
+    notices: Sender<Message>,
+    /// Watches as long as it is kept.
+    watcher: Option<RecommendedWatcher>,
+    /// What kept the directory from being read or watched last time.
+    trouble: Option<String>,
+}
+
+impl Watch {
+    fn run(&mut self) {
+        // Watching begins before the first look: nothing falls in between.
+        self.watch();
+        self.look();
+        loop {
+            let mut waiting = Vec::new();
+            match self.receiver.recv_timeout(self.rescan) {
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
+                Ok(Message::Look(done)) => waiting.push(done),
+                Ok(Message::Changed) => {
+                    if self.settle(&mut waiting).is_err() {
+                        return;
+                    }
+                }
+                // A directory that was replaced is watched anew.
+                Err(RecvTimeoutError::Timeout) => self.watch(),
+            }
+            self.look();
+            for done in waiting {
+                // Who asked may have gone.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    /// Waits until the directory has been quiet for a while.
+    fn settle(&self, waiting: &mut Vec<Sender<()>>) -> Result<(), Stopped> {
+        let limit = Instant::now() + self.debounce * PATIENCE;
+        while Instant::now() < limit {
+            match self.receiver.recv_timeout(self.debounce) {
+                Ok(Message::Changed) => {}
+                Ok(Message::Look(done)) => {
+                    waiting.push(done);
+                    return Ok(());
+                }
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&mut self) {
+        let Some(mut found) = self.list() else { return };
+        // A file that is being replaced is gone for a moment.
+        if !self.shared.vanished(&found).is_empty() {
+            std::thread::sleep(self.debounce);
+            match self.list() {
+                Some(again) => found = again,
+                None => return,
+            }
+        }
+        self.shared.reconcile(&found);
+    }
+
+    /// Files there are; none if the directory cannot be read: then nothing is
+    /// known to have gone, and everything stays.
+    fn list(&mut self) -> Option<BTreeMap<String, Vec<PathBuf>>> {
+        match files::list(&self.directory) {
+            Ok(found) => {
+                self.trouble = None;
+                Some(found)
+            }
+            Err(error) => {
+                self.report(format!("cannot read it: {error}"));
+                None
+            }
+        }
+    }
+
+    fn watch(&mut self) {
+        self.watcher = watcher(&self.directory, self.notices.clone())
+            .inspect_err(|error| {
+                self.report(format!(
+                    "cannot watch it, looking every {:?}: {error}",
+                    self.rescan
+                ));
+            })
+            .ok();
+    }
+
+    fn report(&mut self, trouble: String) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            tracing::warn!(directory = %self.directory.display(), "policies directory: {trouble}");
+            self.trouble = Some(trouble);
+        }
+    }
+}
+
+struct Stopped;
+
+fn watcher(directory: &Path, notices: Sender<Message>) -> notify::Result<RecommendedWatcher> {
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        if event.map_or(true, |event| is_change(&event.kind)) {
+            // The thread may have ended.
+            let _ = notices.send(Message::Changed);
+        }
+    })?;
+    watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    Ok(watcher)
+}
+
+/// Reading the files makes notices too; following those would never end.
+fn is_change(kind: &EventKind) -> bool {
+    match kind {
+        EventKind::Access(access) => *access == AccessKind::Close(AccessMode::Write),
+        _ => true,
+    }
+}
