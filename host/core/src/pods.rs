@@ -3,7 +3,38 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::time::Timestamp;
+use crate::replica::{PodColumns, pod_state, request_mark};
+use crate::time::{self, Timestamp};
+
+/// The pods as a policy gets them: a row each, in their order.
+#[must_use]
+pub fn columns(pods: &[Pod]) -> PodColumns {
+    let since = |pod: &Pod| time::column(pod.ready.and_then(|(_, since)| since));
+    PodColumns {
+        state: pods.iter().map(Pod::state).collect(),
+        ready_transition_ms: pods.iter().map(since).collect(),
+        start_ms: pods.iter().map(|pod| time::column(pod.start)).collect(),
+        deletion_ms: pods.iter().map(|pod| time::column(pod.deletion)).collect(),
+    }
+}
+
+/// What each pod requests of `resource`, in milli or as a [`request_mark`];
+/// `container`: of that container alone; empty: of the pod.
+#[must_use]
+pub fn request_column(pods: &[Pod], resource: &str, container: &str) -> Vec<i64> {
+    // Pods of one template share their requests.
+    let mut last: Option<(&Arc<PodRequests>, i64)> = None;
+    let mut column = Vec::with_capacity(pods.len());
+    for Pod { requests, .. } in pods {
+        let request = match last {
+            Some((known, request)) if Arc::ptr_eq(known, requests) => request,
+            _ => requests.of(resource, container),
+        };
+        last = Some((requests, request));
+        column.push(request);
+    }
+    column
+}
 
 /// A pod that a scale target's selector matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,6 +51,27 @@ pub struct Pod {
     pub deletion: Option<Timestamp>,
     /// What it requests: shared by the pods of one template.
     pub requests: Arc<PodRequests>,
+}
+
+impl Pod {
+    /// Phase and readiness as bits of [`pod_state`].
+    #[must_use]
+    pub fn state(&self) -> u32 {
+        let phase = match self.phase {
+            Phase::Unknown => 0,
+            Phase::Pending => pod_state::PENDING,
+            Phase::Running => pod_state::RUNNING,
+            Phase::Succeeded => pod_state::SUCCEEDED,
+            Phase::Failed => pod_state::FAILED,
+        };
+        let ready = match self.ready {
+            None => 0,
+            Some((Ready::True, _)) => pod_state::READY,
+            Some((Ready::False, _)) => pod_state::NOT_READY,
+            Some((Ready::Unknown, _)) => pod_state::READY_UNKNOWN,
+        };
+        phase | ready
+    }
 }
 
 /// Phase of a pod.
@@ -63,6 +115,68 @@ pub struct PodRequests {
     pub pod: Resources,
     /// spec.overhead.
     pub overhead: Resources,
+}
+
+impl PodRequests {
+    /// The request for `resource`, in milli or as a [`request_mark`], as the
+    /// HorizontalPodAutoscaler takes it. Requests at pod level count if the pod
+    /// sets any of the resources they exist for, unless a container is named.
+    fn of(&self, resource: &str, container: &str) -> i64 {
+        if !container.is_empty() {
+            let named = self.lasting().find(|candidate| &*candidate.name == container);
+            return named.map_or(request_mark::NO_CONTAINER, |container| {
+                container.requests.get(resource).copied().unwrap_or(request_mark::MISSING)
+            });
+        }
+        if self.pod.keys().any(|name| has_pod_level(name)) {
+            return self.at_pod_level(resource).unwrap_or(request_mark::MISSING_AT_POD_LEVEL);
+        }
+        let requests = self.lasting().map(|container| container.requests.get(resource));
+        let sum = requests.sum::<Option<i64>>();
+        sum.unwrap_or(request_mark::MISSING)
+    }
+
+    /// Containers that run as long as the pod: sidecars included.
+    fn lasting(&self) -> impl Iterator<Item = &Container> {
+        let sidecars = self.init_containers.iter().filter(|container| container.restartable);
+        self.containers.iter().chain(sidecars)
+    }
+
+    /// What the scheduler reckons with: the pod's own request or else that of
+    /// its containers, and the overhead on top.
+    fn at_pod_level(&self, resource: &str) -> Option<i64> {
+        let own = self.pod.get(resource).filter(|_| has_pod_level(resource)).copied();
+        let request = own.or_else(|| self.of_containers(resource));
+        match self.overhead.get(resource) {
+            Some(&overhead) => Some(request.unwrap_or(0).saturating_add(overhead)),
+            None => request,
+        }
+    }
+
+    /// The sum of lasting containers, or what starting takes if that is more:
+    /// an init container runs beside the sidecars before it.
+    fn of_containers(&self, resource: &str) -> Option<i64> {
+        let lasting = self.lasting().filter_map(|container| container.requests.get(resource));
+        let mut peak = lasting.copied().reduce(i64::saturating_add);
+        let mut sidecars: Option<i64> = None;
+        for container in &self.init_containers {
+            let own = container.requests.get(resource).copied();
+            let together = match (own, sidecars) {
+                (Some(own), Some(sidecars)) => Some(own.saturating_add(sidecars)),
+                (own, sidecars) => own.or(sidecars),
+            };
+            if container.restartable {
+                sidecars = together;
+            }
+            peak = peak.max(together);
+        }
+        peak
+    }
+}
+
+/// Whether requests for `resource` exist at pod level.
+fn has_pod_level(resource: &str) -> bool {
+    matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-")
 }
 
 /// A container's requests.

@@ -1,7 +1,5 @@
 //! Label selectors in text form, set-based ones too, as Kubernetes reads them.
 
-use std::borrow::Cow;
-
 use crate::spec::{LabelSelector, LabelSelectorRequirement};
 
 /// A parsed label selector: labels match it if they meet all its requirements.
@@ -191,21 +189,24 @@ fn is_name(text: &str) -> bool {
 }
 
 impl LabelSelector {
-    /// The selector in text form, as the APIs of metrics take it.
+    /// The selector in canonical text form, as the APIs of metrics take it:
+    /// requirements by key, values in order. Empty: it selects everything.
     ///
     /// # Errors
-    /// If a requirement's operator is none.
+    /// If a part of it is no valid requirement; the message says which.
     pub fn to_text(&self) -> Result<String, InvalidSelector> {
-        let labels = self
-            .match_labels
-            .iter()
-            .map(|(key, value)| Ok(format!("{key}={value}")));
-        let expressions = self
-            .match_expressions
-            .iter()
-            .map(LabelSelectorRequirement::to_text);
-        let parts: Result<Vec<String>, InvalidSelector> = labels.chain(expressions).collect();
-        Ok(parts?.join(","))
+        let mut requirements: Vec<(&str, String)> = Vec::new();
+        for (key, value) in &self.match_labels {
+            requirements.push((key, format!("{key}={value}")));
+        }
+        for requirement in &self.match_expressions {
+            requirements.push((&requirement.key, requirement.to_text()?));
+        }
+        requirements.sort_by_key(|&(key, _)| key);
+        let texts: Vec<String> = requirements.into_iter().map(|(_, text)| text).collect();
+        let text = texts.join(",");
+        Selector::parse(&text)?;
+        Ok(text)
     }
 }
 
@@ -216,18 +217,24 @@ impl LabelSelectorRequirement {
             operator,
             values,
         } = self;
-        let set: Cow<'_, str> = values.join(",").into();
-        match operator.as_str() {
-            "In" => Ok(format!("{key} in ({set})")),
-            "NotIn" => Ok(format!("{key} notin ({set})")),
-            "Exists" => Ok(key.clone()),
-            "DoesNotExist" => Ok(format!("!{key}")),
-            _ => Err(InvalidSelector {
-                text: key.clone(),
-                problem: format!(
-                    "{operator:?} is no operator: write In, NotIn, Exists or DoesNotExist"
-                ),
-            }),
+        let mut sorted = values.clone();
+        sorted.sort();
+        let set = sorted.join(",");
+        match (operator.as_str(), values.is_empty()) {
+            ("In", false) => Ok(format!("{key} in ({set})")),
+            ("NotIn", false) => Ok(format!("{key} notin ({set})")),
+            ("Exists", true) => Ok(key.clone()),
+            ("DoesNotExist", true) => Ok(format!("!{key}")),
+            ("In" | "NotIn", true) => Err(self.invalid("needs values")),
+            ("Exists" | "DoesNotExist", false) => Err(self.invalid("takes no values")),
+            _ => Err(self.invalid("is no operator: write In, NotIn, Exists or DoesNotExist")),
+        }
+    }
+
+    fn invalid(&self, problem: &str) -> InvalidSelector {
+        InvalidSelector {
+            text: self.key.clone(),
+            problem: format!("{:?} {problem}", self.operator),
         }
     }
 }
@@ -235,6 +242,7 @@ impl LabelSelectorRequirement {
 #[cfg(test)]
 mod tests {
     use super::Selector;
+    use crate::spec::{LabelSelector, LabelSelectorRequirement};
 
     #[test]
     fn labels_match_a_selector_as_kubernetes_says() {
@@ -265,6 +273,49 @@ mod tests {
         for (text, expected) in cases {
             let selector = Selector::parse(text).map(|selector| selector.matches(labels));
             assert_eq!(selector, Ok(expected), "{text}");
+        }
+    }
+
+    fn requirement(key: &str, operator: &str, values: &[&str]) -> LabelSelector {
+        let requirement = LabelSelectorRequirement {
+            key: key.to_owned(),
+            operator: operator.to_owned(),
+            values: values.iter().map(|&value| value.to_owned()).collect(),
+        };
+        LabelSelector {
+            match_expressions: vec![requirement],
+            ..LabelSelector::default()
+        }
+    }
+
+    #[test]
+    fn texts_are_ordered_by_key_and_value() {
+        let mut selector = requirement("b", "In", &["y", "x"]);
+        selector.match_labels.insert("c".to_owned(), "1".to_owned());
+        selector
+            .match_labels
+            .insert("a.example/n".to_owned(), String::new());
+        assert_eq!(
+            selector.to_text(),
+            Ok("a.example/n=,b in (x,y),c=1".to_owned())
+        );
+        let empty = LabelSelector::default();
+        assert_eq!(empty.to_text(), Ok(String::new()));
+    }
+
+    #[test]
+    fn requirements_that_kubernetes_refuses_are_refused() {
+        let cases = [
+            ("a", "in", &["x"][..]),
+            ("a", "In", &[]),
+            ("a", "Exists", &["x"]),
+            ("-a", "Exists", &[]),
+            ("", "Exists", &[]),
+            ("a", "In", &["x y"]),
+        ];
+        for (key, operator, values) in cases {
+            let selector = requirement(key, operator, values);
+            assert!(selector.to_text().is_err(), "{selector:?}");
         }
     }
 

@@ -1,1 +1,0 @@
-//! Observations as the policy contract has them.
