@@ -8,7 +8,7 @@ impl Policy for Guest {
     fn decide(_: Context, _: Input) -> Result<Decision, Error> {
         let mut hoard = Vec::new();
         loop {
-            hoard.push(vec![1u8; 1 << 20]);
+            hoard.push(Vec::<u8>::with_capacity(1 << 20));
             std::hint::black_box(&hoard);
         }
     }

@@ -1,4 +1,4 @@
-//! Answers with twenty thousand proposals, which fit into its memory.
+//! Answers with twelve thousand proposals, which fit into its memory.
 
 use hostile::{Context, Decision, Error, Input, Policy, decision, proposal};
 
@@ -7,7 +7,7 @@ struct Guest;
 impl Policy for Guest {
     fn decide(_: Context, _: Input) -> Result<Decision, Error> {
         Ok(Decision {
-            proposals: vec![proposal(3); 20_000],
+            proposals: vec![proposal(3); 12_000],
             ..decision(Some(3))
         })
     }

@@ -1,6 +1,4 @@
-//! The smallest useful policy, written on the contract in `wit/draft` alone:
-//! with wit-bindgen and without the SDK. It proves that the contract suffices,
-//! and that a policy built on exactly this version of it goes on loading.
+//! Built for `wit/draft`.
 
 use exports::flyball::policy::description::{Description, Guest as Describe};
 use exports::flyball::policy::replica::{Context, Decision, Error, Guest as Decide, Input};
@@ -14,7 +12,7 @@ struct OneMore;
 impl Describe for OneMore {
     fn describe() -> Description {
         Description {
-            name: "contract-draft".into(),
+            name: "one-more".into(),
             version: "1.0.0".into(),
             summary: "asks for one replica more than there are ready pods".into(),
             kinds: vec!["replica".into()],

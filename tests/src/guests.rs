@@ -1,0 +1,83 @@
+//! The guests under `tests/guests`, compiled from source once for each test
+//! binary that asks for them.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use flyball_build::{BuildRequest, Example, build_examples, component};
+use wit_component::StringEncoding;
+use wit_parser::Resolve;
+
+/// What the guests in text form share.
+const FRAME: &str = include_str!("../guests/hostile/text/frame.txt");
+
+/// Components by the guests' names.
+pub type Components = BTreeMap<String, Vec<u8>>;
+
+/// Root of the repository.
+#[must_use]
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Compiles the guests of a package in `tests/guests`: its examples, and what
+/// is in `text/`.
+///
+/// # Errors
+/// When a guest does not compile.
+pub fn components(package: &str) -> anyhow::Result<Components> {
+    let mut components = BTreeMap::new();
+    for example in modules(package)? {
+        let component = example.component()?;
+        components.insert(example.name, component);
+    }
+    let text = folder(package).join("text");
+    if text.is_dir() {
+        for file in fs::read_dir(&text)? {
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "wat") {
+                let (name, component) =
+                    from_text(&path).with_context(|| path.display().to_string())?;
+                components.insert(name, component);
+            }
+        }
+    }
+    Ok(components)
+}
+
+/// Compiles the examples of a package in `tests/guests` to core modules.
+///
+/// # Errors
+/// When a guest does not compile.
+pub fn modules(package: &str) -> anyhow::Result<Vec<Example>> {
+    let target = repository().join("target/guests");
+    Ok(build_examples(&BuildRequest::new(folder(package), target))?)
+}
+
+fn folder(package: &str) -> PathBuf {
+    repository().join("tests/guests").join(package)
+}
+
+fn from_text(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
+    let name = path
+        .file_stem()
+        .context("a guest has a name")?
+        .to_string_lossy()
+        .into_owned();
+    let guest = fs::read_to_string(path)?;
+    let mut module = wat::parse_str(format!("(module {guest}\n{FRAME})"))?;
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_dir(repository().join("wit/draft"))?;
+    let world = resolve.select_world(&[package], Some("replica-policy"))?;
+    wit_component::embed_component_metadata(
+        &mut module,
+        &resolve,
+        world,
+        StringEncoding::UTF8,
+        false,
+    )?;
+    let component = component(&name, &module)?;
+    Ok((name, component))
+}

@@ -1,0 +1,67 @@
+//! Every version of the contract has a guest, built from source on its directory
+//! alone, and that guest loads and decides.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use flyball_core::policy::ReplicaPolicy as _;
+use flyball_core::replica::{Context, ReplicaInput};
+use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions};
+use flyball_tests::guests;
+
+#[test]
+fn every_version_of_the_contract_has_a_guest_and_an_adapter() {
+    let directories: BTreeSet<String> = fs::read_dir(guests::repository().join("wit"))
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    let guests: BTreeSet<String> = guests::components("contract")
+        .unwrap()
+        .into_keys()
+        .collect();
+    let adapters: BTreeSet<String> = Contract::ALL
+        .iter()
+        .map(|contract| contract.directory().to_owned())
+        .collect();
+    assert!(!directories.is_empty());
+    assert_eq!(
+        guests, directories,
+        "guests on the left, directories of wit/ on the right"
+    );
+    assert_eq!(
+        adapters, directories,
+        "adapters on the left, directories of wit/ on the right"
+    );
+}
+
+#[test]
+fn what_was_built_on_the_contract_alone_loads_and_decides() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let components = guests::components("contract").unwrap();
+    for contract in Contract::ALL {
+        let component = &components[contract.directory()];
+        let policy = CompiledPolicy::load(&engine, "one-more", component, DEFAULT_BUDGET).unwrap();
+        assert_eq!(&*policy.version().contract, contract.version());
+        assert_eq!(policy.description().kinds, ["replica"]);
+
+        let context = Context {
+            state: "seen".into(),
+            ..Context::default()
+        };
+        let input = ReplicaInput {
+            ready_replicas: 4,
+            ..ReplicaInput::default()
+        };
+        let outcome = policy.decide(&context, &input);
+        let decision = outcome.answer.unwrap();
+        assert_eq!(decision.replicas, Some(5));
+        assert_eq!(decision.reason.code, "OneMore");
+        assert_eq!(decision.reason.arguments, [("ready".into(), "4".into())]);
+        assert_eq!(decision.state.as_deref(), Some("4"));
+        assert_eq!(outcome.log, [(3, "state was \"seen\"".into())]);
+    }
+}

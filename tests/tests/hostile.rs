@@ -1,0 +1,388 @@
+//! Every hostile guest, driven through the real sandbox: it fails in exactly one
+//! way, the message says why, nothing is scaled because of it, and the policy
+//! beside it decides as if nothing had happened.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flyball_core::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
+use flyball_core::replica::{
+    Context, MetricInput, PodColumns, ReplicaInput, Target, UNKNOWN_POD, pod_state,
+};
+use flyball_core::time::Timestamp;
+use flyball_sandbox::{
+    CompiledPolicy, ConfigurationError, DEFAULT_BUDGET, Engine, EngineOptions, LoadError,
+};
+use flyball_tests::guests;
+
+/// How asking a guest ends.
+enum End {
+    /// It never becomes a policy: this error, with these words in it.
+    Unloadable(fn(&LoadError) -> bool, &'static str),
+    /// It decides nothing: a failure of this code, with these words in it.
+    Fails(&'static str, &'static str),
+    /// It answers within the contract; what of it is carried out is the
+    /// guardrails' business.
+    Answers(i64),
+}
+use End::{Answers, Fails, Unloadable};
+
+macro_rules! unloadable {
+    ($error:pat, $words:literal) => {
+        Unloadable(|error| matches!(error, $error), $words)
+    };
+}
+
+/// Every guest in `guests/hostile`.
+fn ends() -> Vec<(&'static str, End)> {
+    use LoadError::{Compile, Describe, Description, MissingExport, UnknownImports};
+    use PolicyFailure::{OutOfFuel, OverLimit, Trapped};
+    vec![
+        (
+            "answer_largest",
+            Fails("PolicyInvalidAnswer", "replicas is 9223372036854775807"),
+        ),
+        ("answer_nan", Answers(0)),
+        (
+            "answer_negative",
+            Fails("PolicyInvalidAnswer", "replicas is -5"),
+        ),
+        (
+            "answer_too_large",
+            Fails("PolicyInvalidAnswer", "replicas is 2147483648"),
+        ),
+        ("answer_zero", Answers(0)),
+        ("chance", Answers(3)),
+        (
+            "code_not_camel_case",
+            Fails("PolicyInvalidAnswer", r"`All\nClear: scaled`"),
+        ),
+        ("configuration_demanding", Answers(3)),
+        (
+            "contract_unknown",
+            unloadable!(
+                LoadError::UnsupportedContract { .. },
+                "built for flyball:policy@9.9.9, this host supports 0.1.0-draft: rebuild it"
+            ),
+        ),
+        (
+            "decide_loop",
+            Fails("PolicyOutOfFuel", "it used up its fuel"),
+        ),
+        (
+            "deep_recursion",
+            Fails("PolicyTrapped", "call stack exhausted"),
+        ),
+        (
+            "describe_enormous",
+            unloadable!(Describe(OverLimit(_)), "its output exceeds"),
+        ),
+        (
+            "describe_loop",
+            unloadable!(Describe(OutOfFuel(_)), "it used up its fuel"),
+        ),
+        (
+            "describe_trap",
+            unloadable!(Describe(Trapped(_)), "unreachable"),
+        ),
+        (
+            "description_missing",
+            unloadable!(MissingExport(_), "flyball:policy/description"),
+        ),
+        (
+            "import_unknown",
+            unloadable!(UnknownImports(_), "acme:weather/forecast@1.0.0"),
+        ),
+        (
+            "import_wasi",
+            unloadable!(UnknownImports(_), "wasi:cli/environment@0.2.6"),
+        ),
+        (
+            "kind_missing",
+            unloadable!(MissingExport(_), "flyball:policy/replica"),
+        ),
+        (
+            "kind_not_exported",
+            unloadable!(Description { field: "kinds", .. }, "`expander`"),
+        ),
+        (
+            "kind_unknown",
+            unloadable!(Description { field: "kinds", .. }, "`oracle`"),
+        ),
+        (
+            "leading_out_of_range",
+            Fails("PolicyInvalidAnswer", "leading is 7"),
+        ),
+        (
+            "log_endless",
+            Fails("PolicyOverLimit", "it logged more than"),
+        ),
+        ("log_flood", Answers(3)),
+        (
+            "memory_bomb",
+            Fails("PolicyOverLimit", "bytes of memory, the limit is"),
+        ),
+        (
+            "memory_declared",
+            unloadable!(Describe(OverLimit(_)), "bytes of memory"),
+        ),
+        (
+            "name_empty",
+            unloadable!(Description { field: "name", .. }, "name must have"),
+        ),
+        ("output_not_utf8", Fails("PolicyInvalidAnswer", "utf-8")),
+        (
+            "output_proposals",
+            Fails("PolicyOverLimit", "its output exceeds"),
+        ),
+        (
+            "output_sentence",
+            Fails("PolicyOverLimit", "its output exceeds"),
+        ),
+        (
+            "output_state",
+            Fails("PolicyInvalidAnswer", "state has 1025 bytes, at most 1024"),
+        ),
+        (
+            "output_ten_million",
+            Fails("PolicyOverLimit", "bytes of memory"),
+        ),
+        (
+            "proposals_wrong",
+            Fails("PolicyInvalidAnswer", "2 proposals for 1 metrics"),
+        ),
+        (
+            "refusal",
+            Fails("PolicyRefused", "MissingInput: no metric is given"),
+        ),
+        (
+            "schema_not_json",
+            unloadable!(
+                Description {
+                    field: "configuration-schema",
+                    ..
+                },
+                "is not JSON"
+            ),
+        ),
+        (
+            "schema_not_schema",
+            unloadable!(
+                Description {
+                    field: "configuration-schema",
+                    ..
+                },
+                "is no JSON Schema"
+            ),
+        ),
+        (
+            "sentence_too_long",
+            Fails("PolicyInvalidAnswer", "reason.sentence has 10000 bytes"),
+        ),
+        (
+            "start_loop",
+            unloadable!(Describe(OutOfFuel(_)), "it used up its fuel"),
+        ),
+        (
+            "start_section_loop",
+            unloadable!(Describe(OutOfFuel(_)), "it used up its fuel"),
+        ),
+        ("state_in_static", Answers(1)),
+        (
+            "table_bomb",
+            Fails("PolicyOverLimit", "it wants a table of"),
+        ),
+        ("table_declared", unloadable!(Compile(_), "table")),
+        ("trap", Fails("PolicyTrapped", "unreachable")),
+        ("trap_at_thirteen", Answers(3)),
+        (
+            "want_unknown",
+            unloadable!(Description { field: "wants", .. }, "`weather`"),
+        ),
+    ]
+}
+
+#[test]
+fn every_guest_ends_as_it_must_and_harms_no_other() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let components = guests::components("hostile").unwrap();
+    let ends = ends();
+    let tested: BTreeSet<&str> = ends.iter().map(|(guest, _)| *guest).collect();
+    let there: BTreeSet<&str> = components.keys().map(String::as_str).collect();
+    assert_eq!(there, tested, "guests on the left, tests on the right");
+
+    let neighbour = neighbour(&engine);
+    let undisturbed = ask(&neighbour);
+    assert_eq!(undisturbed.answer.as_ref().unwrap().replicas, Some(3));
+
+    let mut wrong = Vec::new();
+    for (guest, end) in &ends {
+        if let Err(what) = check(&engine, guest, &components[*guest], end) {
+            wrong.push(format!("{guest}: {what}"));
+        }
+        assert_eq!(ask(&neighbour), undisturbed, "the policy beside {guest}");
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Asks a guest twice, and says what is not as it must be.
+fn check(engine: &Engine, guest: &str, component: &[u8], end: &End) -> Result<(), String> {
+    let policy = match (
+        CompiledPolicy::load(engine, guest, component, DEFAULT_BUDGET),
+        end,
+    ) {
+        (Ok(policy), Answers(_) | Fails(..)) => policy,
+        (Err(error), Unloadable(is, words)) => {
+            let said = error.to_string();
+            let right = is(&error) && said.contains(words);
+            return if right {
+                Ok(())
+            } else {
+                Err(format!("{error:?} says {said:?}"))
+            };
+        }
+        (Ok(_), Unloadable(..)) => return Err("it was loaded".into()),
+        (Err(error), _) => return Err(format!("it was not loaded: {error}")),
+    };
+    let outcome = ask(&policy);
+    if ask(&policy) != outcome {
+        return Err(format!("asked again, it ends otherwise: {outcome:?}"));
+    }
+    let right = match (&outcome.answer, end) {
+        (Ok(decision), Answers(replicas)) => decision.replicas == Some(*replicas),
+        (Err(failure), Fails(code, words)) => {
+            failure.code() == *code && failure.message().contains(words)
+        }
+        _ => false,
+    };
+    if right {
+        Ok(())
+    } else {
+        Err(format!("{:?}", outcome.answer))
+    }
+}
+
+#[test]
+fn a_flood_of_the_log_is_cut() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let outcome = ask(&load(&engine, "log_flood"));
+    assert!(outcome.answer.is_ok());
+    let log = outcome.log;
+    assert!(log.len() < 50, "{} lines", log.len());
+    assert!(log.iter().all(|(_, line)| line.len() < 1_000));
+    assert!(log[0].1.ends_with('…'), "{}", log[0].1);
+    assert_eq!(log[1].1, "line 0");
+    let (_, last) = log.last().unwrap();
+    assert!(last.ends_with("more lines dropped"), "{last}");
+}
+
+#[test]
+fn a_configuration_is_held_against_the_schema() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let policy = load(&engine, "configuration_demanding");
+    let check = |configuration: serde_json::Value| {
+        policy.check_configuration(configuration.as_object().unwrap())
+    };
+    check(serde_json::json!({ "ceiling": 5 })).unwrap();
+    for (configuration, words) in [
+        (serde_json::json!({}), "ceiling"),
+        (serde_json::json!({ "ceiling": "five" }), "/ceiling"),
+        (serde_json::json!({ "ceiling": 0 }), "/ceiling"),
+        (serde_json::json!({ "ceiling": 5, "flor": 2 }), "flor"),
+    ] {
+        let error = check(configuration).unwrap_err();
+        assert!(matches!(error, ConfigurationError::Field { .. }));
+        assert!(error.to_string().contains(words), "{error}");
+    }
+}
+
+#[test]
+fn what_is_no_component_is_named() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let refusal = |bytes: &[u8]| {
+        CompiledPolicy::load(&engine, "culprit", bytes, DEFAULT_BUDGET)
+            .err()
+            .unwrap()
+    };
+    assert_eq!(refusal(b""), LoadError::NotWasm);
+    assert_eq!(
+        refusal(b"#!/bin/sh\nkubectl scale --replicas=0\n"),
+        LoadError::NotWasm
+    );
+
+    let plain = guests::modules("plain").unwrap();
+    assert_eq!(refusal(&plain[0].module), LoadError::CoreModule);
+
+    let component = plain[0].component().unwrap();
+    for part in 1..50 {
+        let cut = component.len() * part / 50;
+        let error = refusal(&component[..cut]);
+        assert!(
+            matches!(error, LoadError::Truncated { .. }),
+            "cut at {cut}: {error}"
+        );
+    }
+}
+
+fn neighbour(engine: &Engine) -> CompiledPolicy {
+    let component = &guests::components("plain").unwrap()["three"];
+    CompiledPolicy::load(engine, "three", component, DEFAULT_BUDGET).unwrap()
+}
+
+fn load(engine: &Engine, guest: &str) -> CompiledPolicy {
+    let component = &guests::components("hostile").unwrap()[guest];
+    CompiledPolicy::load(engine, guest, component, DEFAULT_BUDGET).unwrap()
+}
+
+fn ask(policy: &CompiledPolicy) -> PolicyOutcome {
+    policy.decide(
+        &Context {
+            now: NOW,
+            ..Context::default()
+        },
+        &input(),
+    )
+}
+
+const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// Three pods at 80% of their request, where 50% is the target.
+fn input() -> ReplicaInput {
+    const PODS: usize = 3;
+    ReplicaInput {
+        target: Arc::new(Target {
+            api_version: "apps/v1".into(),
+            kind: "Deployment".into(),
+            namespace: "default".into(),
+            name: "web".into(),
+        }),
+        min_replicas: 1,
+        max_replicas: 10,
+        current_replicas: 3,
+        status_replicas: 3,
+        ready_replicas: 3,
+        tolerance_up: 0.1,
+        tolerance_down: 0.1,
+        pods: Arc::new(PodColumns {
+            state: vec![pod_state::RUNNING | pod_state::READY; PODS],
+            ready_transition_ms: vec![NOW.0 - 500_000; PODS],
+            start_ms: vec![NOW.0 - 600_000; PODS],
+            deletion_ms: vec![Timestamp::UNKNOWN; PODS],
+        }),
+        metrics: vec![Arc::new(MetricInput {
+            source: "Resource".into(),
+            name: "cpu".into(),
+            target_type: "Utilization".into(),
+            target_average_utilization: Some(50),
+            pod: vec![0, 1, 2, UNKNOWN_POD],
+            value: vec![400; PODS + 1],
+            timestamp_ms: vec![NOW.0 - 15_000; PODS + 1],
+            window_ms: vec![30_000; PODS + 1],
+            request: vec![500; PODS],
+            ..MetricInput::default()
+        })],
+        ..ReplicaInput::default()
+    }
+}
