@@ -43,7 +43,8 @@ impl Cluster {
     ///
     /// # Errors
     /// When the binaries are missing (`cargo xtask setup cluster` builds them)
-    /// or a component does not come up; the message ends with kwokctl's own.
+    /// or a component does not come up; the message then carries the ends of all
+    /// logs.
     pub fn start(options: ClusterOptions) -> anyhow::Result<Self> {
         let binaries = Binaries::find()?;
         // kwokctl looks for free ports long before it binds them.
@@ -51,12 +52,11 @@ impl Cluster {
         let dir = tempfile::Builder::new()
             .prefix("flyball-cluster-")
             .tempdir()
-            .context("cannot create a folder for the cluster")?
-            .keep();
-        let keeper = spawn_keeper(&binaries, &dir, &options)?;
+            .context("cannot create a folder for the cluster")?;
+        let keeper = spawn_keeper(&binaries, dir.path(), &options)?;
         let mut cluster = Self {
             binaries,
-            dir,
+            dir: dir.keep(),
             keeper,
         };
         cluster.wait_until_ready()?;
@@ -164,8 +164,7 @@ impl Cluster {
         if answer == "ready\n" {
             return Ok(());
         }
-        let log = fs::read_to_string(self.dir.join(KWOKCTL_LOG)).unwrap_or_default();
-        bail!("the cluster did not start: {log}");
+        bail!("the cluster did not start\n{}", ends_of_logs(&self.dir));
     }
 }
 
@@ -178,6 +177,27 @@ impl Drop for Cluster {
 }
 
 const KWOKCTL_LOG: &str = "kwokctl.log";
+
+/// The last lines of kwokctl's log and of the components' logs, as far as there
+/// are any.
+fn ends_of_logs(dir: &Path) -> String {
+    const LINES: usize = 3;
+    let folders = fs::read_dir(dir.join("clusters")).into_iter().flatten();
+    let mut files: Vec<PathBuf> = folders
+        .filter_map(|cluster| fs::read_dir(cluster.ok()?.path().join("logs")).ok())
+        .flatten()
+        .filter_map(|log| Some(log.ok()?.path()))
+        .collect();
+    files.sort();
+    files.insert(0, dir.join(KWOKCTL_LOG));
+    let ends = files.iter().filter_map(|file| {
+        let text = fs::read_to_string(file).ok()?;
+        let lines: Vec<&str> = text.lines().collect();
+        let end = lines[lines.len().saturating_sub(LINES)..].join("\n");
+        Some(format!("{}:\n{end}", file.file_name()?.display()))
+    });
+    ends.collect::<Vec<_>>().join("\n")
+}
 
 /// Held while a cluster starts, by one process and test at a time.
 fn lock_starts() -> anyhow::Result<File> {
