@@ -1,0 +1,230 @@
+//! Metrics of pods: `Resource`, `ContainerResource` and `Pods` (steps 7 to 9 of
+//! the algorithm).
+
+use flyball_policy::{Metric, Replica, Request, Sample, Source};
+
+use crate::failure::Failure;
+use crate::grouping::Groups;
+use crate::{Answer, Tolerance};
+
+pub(crate) fn ask(input: &Replica, metric: Metric<'_>) -> Result<Answer, Failure> {
+    if let Some(failure) = Failure::invalid_selector(&metric) {
+        return Err(failure);
+    }
+    let target = target(&metric)?;
+    if let Some(failure) = Failure::unavailable(&metric) {
+        return Err(failure);
+    }
+    if input.pods().len() == 0 {
+        return Err(Failure::no_pods());
+    }
+    let groups = Groups::of(input, &metric);
+    if groups.samples.is_empty() {
+        let text = "did not receive metrics for targeted pods (pods might be unready)";
+        return Err(Failure::measured("noUsableMetrics", text));
+    }
+    if let Target::Utilization(_) = target {
+        check_requests(input, &metric)?;
+    }
+    let calculation = Calculation { metric, target, groups };
+    calculation.answer(input.current(), Tolerance::of(input))
+}
+
+/// What usage is held against.
+#[derive(Clone, Copy, Debug)]
+enum Target {
+    /// Percent of the request.
+    Utilization(i32),
+    /// The average over pods, in milli.
+    Average(i64),
+}
+
+fn target(metric: &Metric<'_>) -> Result<Target, Failure> {
+    let columns = metric.columns();
+    let utilization = match metric.source() {
+        Source::Pods => None,
+        _ => columns.target_average_utilization,
+    };
+    match (columns.target_average_value, utilization) {
+        (Some(milli), _) => Ok(Target::Average(milli)),
+        (None, Some(percent)) => Ok(Target::Utilization(percent)),
+        (None, None) => Err(Failure::invalid_target(
+            "invalidResourceTarget",
+            "invalid resource metric source: neither an average utilization target nor an \
+             average value (usage) target was set",
+        )),
+    }
+}
+
+/// Every pod must have a request, even one that is on its way out.
+fn check_requests(input: &Replica, metric: &Metric<'_>) -> Result<(), Failure> {
+    for row in 0..input.pods().len() {
+        let (class, text) = match metric.request(row) {
+            Some(Request::Milli(_)) => continue,
+            Some(Request::NoContainer) => {
+                let text = format!("container {} not found in Pod {{pod:{row}}}", metric.container());
+                ("containerNotFound", text)
+            }
+            Some(Request::MissingAtPodLevel) => {
+                let text = format!("missing pod-level request for {} in Pod {{pod:{row}}}", metric.name());
+                ("missingPodLevelRequest", text)
+            }
+            Some(Request::Missing) | None => {
+                let text = format!("missing request for {} in Pod {{pod:{row}}}", metric.name());
+                ("missingRequest", text)
+            }
+        };
+        return Err(Failure::measured(class, text));
+    }
+    Ok(())
+}
+
+struct Calculation<'a> {
+    metric: Metric<'a>,
+    target: Target,
+    groups: Groups,
+}
+
+/// Usage in sum, and how it compares with the target.
+#[derive(Clone, Copy, Debug)]
+struct Usage {
+    ratio: f64,
+    utilization: Option<i32>,
+    average: i64,
+}
+
+/// Sums over pods, as upstream's integers (saturating where those wrap).
+#[derive(Clone, Copy, Debug, Default)]
+struct Sums {
+    used: i64,
+    requested: i64,
+    pods: i64,
+}
+
+impl Sums {
+    fn add(&mut self, used: i64, requested: i64) {
+        self.used = self.used.saturating_add(used);
+        self.requested = self.requested.saturating_add(requested);
+        self.pods += 1;
+    }
+
+    fn against(self, target: Target) -> Result<Usage, Failure> {
+        match target {
+            Target::Average(target) => {
+                let average = self.used / self.pods.max(1);
+                Ok(Usage { ratio: average as f64 / target as f64, utilization: None, average })
+            }
+            Target::Utilization(_) if self.requested == 0 => {
+                let text = "no metrics returned matched known pods";
+                Err(Failure::measured("noMatchingRequests", text))
+            }
+            Target::Utilization(target) => {
+                let percent = self.used.saturating_mul(100) / self.requested;
+                let utilization = saturated(percent);
+                Ok(Usage {
+                    ratio: f64::from(utilization) / f64::from(target),
+                    utilization: Some(utilization),
+                    average: self.used / self.pods.max(1),
+                })
+            }
+        }
+    }
+}
+
+impl Calculation<'_> {
+    fn answer(&self, current: i32, tolerance: Tolerance) -> Result<Answer, Failure> {
+        let mut sums = self.measured();
+        let usage = sums.against(self.target)?;
+        let unready_on_rise = !self.groups.unready.is_empty() && usage.ratio > 1.0;
+        let replicas = if self.groups.missing.is_empty() && !unready_on_rise {
+            if tolerance.covers(usage.ratio) {
+                current
+            } else {
+                replicas(usage.ratio, self.groups.ready_count)
+            }
+        } else {
+            self.dampen(&mut sums, usage.ratio);
+            let dampened = sums.against(self.target)?.ratio;
+            self.dampened_replicas(usage.ratio, dampened, current, tolerance)
+        };
+        let Usage { utilization, average, .. } = usage;
+        Ok(Answer { replicas, utilization, average: Some(average), value: None })
+    }
+
+    /// Sums over the samples that count. A utilization leaves out pods that
+    /// nobody knows, an average does not.
+    fn measured(&self) -> Sums {
+        let mut sums = Sums::default();
+        for Sample { pod, milli, .. } in &self.groups.samples {
+            match (self.target, pod) {
+                (Target::Average(_), _) => sums.add(*milli, 0),
+                (Target::Utilization(_), Some(pod)) => sums.add(*milli, self.request(*pod)),
+                (Target::Utilization(_), None) => {}
+            }
+        }
+        sums
+    }
+
+    /// Counts pods without a metric against the direction, and on a rise those
+    /// that are not ready as idle.
+    fn dampen(&self, sums: &mut Sums, ratio: f64) {
+        for &row in &self.groups.missing {
+            if ratio < 1.0 {
+                sums.add(self.full(row), self.request(row));
+            } else if ratio > 1.0 {
+                sums.add(0, self.request(row));
+            }
+        }
+        if ratio > 1.0 {
+            for &row in &self.groups.unready {
+                sums.add(0, self.request(row));
+            }
+        }
+    }
+
+    fn dampened_replicas(&self, before: f64, after: f64, current: i32, tolerance: Tolerance) -> i32 {
+        let turned = (before < 1.0 && after > 1.0) || (before > 1.0 && after < 1.0);
+        if tolerance.covers(after) || turned {
+            return current;
+        }
+        let replicas = replicas(after, self.counted(before));
+        let against = (after < 1.0 && replicas > current) || (after > 1.0 && replicas < current);
+        if against { current } else { replicas }
+    }
+
+    /// Metrics after dampening, those of pods that nobody knows included.
+    fn counted(&self, ratio: f64) -> usize {
+        let Groups { samples, missing, unready, .. } = &self.groups;
+        let missing = if ratio == 1.0 { 0 } else { missing.len() };
+        let unready = if ratio > 1.0 { unready.len() } else { 0 };
+        samples.len() + missing + unready
+    }
+
+    /// Usage of a pod without a metric that counts as being on target, or at its
+    /// request if the target is lower.
+    fn full(&self, row: usize) -> i64 {
+        match self.target {
+            Target::Average(target) => target,
+            Target::Utilization(target) => {
+                self.request(row).saturating_mul(i64::from(target.max(100))) / 100
+            }
+        }
+    }
+
+    fn request(&self, row: usize) -> i64 {
+        match (self.target, self.metric.request(row)) {
+            (Target::Utilization(_), Some(Request::Milli(milli))) => milli,
+            _ => 0,
+        }
+    }
+}
+
+/// Replicas that bring `count` pods from `ratio` times the target to it.
+pub(crate) fn replicas(ratio: f64, count: usize) -> i32 {
+    (ratio * count as f64).ceil() as i32
+}
+
+fn saturated(percent: i64) -> i32 {
+    i32::try_from(percent).unwrap_or(if percent < 0 { i32::MIN } else { i32::MAX })
+}
+

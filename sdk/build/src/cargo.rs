@@ -1,0 +1,135 @@
+//! Compiling a package to WebAssembly.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde::Deserialize;
+
+use crate::BuildRequest;
+use crate::error::BuildError;
+use crate::package::Package;
+use crate::toolchain::Toolchain;
+
+/// Small modules with names in their traces. Set here and not in the author's
+/// manifest, so that the same source gives the same module everywhere.
+const PROFILE: [&str; 6] = [
+    "profile.release.opt-level=3",
+    "profile.release.lto=true",
+    "profile.release.codegen-units=1",
+    "profile.release.panic=\"abort\"",
+    "profile.release.debug=false",
+    "profile.release.strip=\"debuginfo\"",
+];
+
+/// The variable through which the SDK's macro gets the schema.
+const SCHEMA_VARIABLE: &str = "FLYBALL_CONFIGURATION_SCHEMA";
+
+/// A WebAssembly module that cargo made.
+#[derive(Clone, Debug)]
+pub(crate) struct Artifact {
+    pub(crate) name: String,
+    pub(crate) file: PathBuf,
+    kinds: Vec<String>,
+    manifest: PathBuf,
+}
+
+impl Artifact {
+    pub(crate) fn is_cdylib_of(&self, package: &Package) -> bool {
+        self.is_of(package, "cdylib")
+    }
+
+    pub(crate) fn is_example_of(&self, package: &Package) -> bool {
+        self.is_of(package, "example")
+    }
+
+    fn is_of(&self, package: &Package, kind: &str) -> bool {
+        self.manifest == package.manifest_path && self.kinds.iter().any(|one| one == kind)
+    }
+}
+
+/// Compiles the targets that `what` selects, and returns the modules.
+pub(crate) fn build(
+    package: &Package,
+    request: &BuildRequest,
+    toolchain: &Toolchain,
+    what: &[&str],
+    schema: Option<&str>,
+) -> Result<Vec<Artifact>, BuildError> {
+    let mut command = toolchain.cargo();
+    command
+        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args(["--package", &package.name])
+        .arg("--manifest-path")
+        .arg(&package.manifest_path)
+        .arg("--target-dir")
+        .arg(&request.target_dir)
+        .env("CARGO_ENCODED_RUSTFLAGS", remapped(package, toolchain));
+    for setting in PROFILE {
+        command.args(["--config", setting]);
+    }
+    // What comes later holds: a selection may have settings of its own.
+    command.args(what);
+    toolchain.for_target(&mut command);
+    if let Some(schema) = schema {
+        command.env(SCHEMA_VARIABLE, schema);
+    }
+    run(command, package, request).map(|output| artifacts(&output))
+}
+
+/// Runs a cargo command and returns what it wrote to standard output.
+pub(crate) fn run(
+    mut command: Command,
+    package: &Package,
+    request: &BuildRequest,
+) -> Result<String, BuildError> {
+    if request.offline {
+        command.arg("--offline");
+    }
+    let output = command
+        .output()
+        .map_err(|source| BuildError::Start { program: "cargo".into(), source })?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let output = String::from_utf8_lossy(&output.stderr).into_owned();
+    Err(BuildError::Cargo { package: package.name.clone(), output })
+}
+
+/// Compiler flags that keep the machine's paths out of the module.
+fn remapped(package: &Package, toolchain: &Toolchain) -> String {
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+    let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let mut flags = vec![remap(&package.workspace_root, "/policy")];
+    flags.extend(home.map(|home| remap(&home, "/cargo")));
+    flags.extend(toolchain.sysroot().map(|root| remap(&root, "/rust")));
+    flags.join("\x1f")
+}
+
+/// The modules that cargo's messages name.
+fn artifacts(messages: &str) -> Vec<Artifact> {
+    #[derive(Deserialize)]
+    struct Message {
+        target: Target,
+        manifest_path: PathBuf,
+        filenames: Vec<PathBuf>,
+    }
+    #[derive(Deserialize)]
+    struct Target {
+        name: String,
+        kind: Vec<String>,
+    }
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    messages
+        .filter_map(|Message { target, manifest_path, filenames }| {
+            let is_module = |file: &PathBuf| file.extension().is_some_and(|end| end == "wasm");
+            Some(Artifact {
+                file: filenames.into_iter().find(is_module)?,
+                name: target.name,
+                kinds: target.kind,
+                manifest: manifest_path,
+            })
+        })
+        .collect()
+}

@@ -1,0 +1,84 @@
+//! What cargo knows of a package.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use crate::BuildRequest;
+use crate::error::BuildError;
+use crate::toolchain::Toolchain;
+
+/// A package of cargo's.
+#[derive(Clone, Debug, Deserialize)]
+pub(crate) struct Package {
+    pub(crate) name: String,
+    pub(crate) manifest_path: PathBuf,
+    dependencies: Vec<Dependency>,
+    targets: Vec<Target>,
+    /// Folder of the lock file.
+    #[serde(skip)]
+    pub(crate) workspace_root: PathBuf,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Dependency {
+    name: String,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Target {
+    kind: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_root: PathBuf,
+}
+
+impl Package {
+    /// Reads the package in the request's folder.
+    pub(crate) fn read(request: &BuildRequest, toolchain: &Toolchain) -> Result<Self, BuildError> {
+        let missing = |reason: String| BuildError::NoPackage {
+            folder: request.manifest_dir.clone(),
+            reason,
+        };
+        let manifest = request.manifest_dir.join("Cargo.toml");
+        let manifest = manifest
+            .canonicalize()
+            .map_err(|error| missing(format!("{}: {error}", manifest.display())))?;
+        let output = toolchain
+            .cargo()
+            .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+            .arg(&manifest)
+            .output()
+            .map_err(|source| BuildError::Start { program: "cargo".into(), source })?;
+        if !output.status.success() {
+            return Err(missing(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        }
+        let Metadata { packages, workspace_root } =
+            serde_json::from_slice(&output.stdout).map_err(|error| missing(error.to_string()))?;
+        let package = packages.into_iter().find(|package| package.manifest_path == manifest);
+        let package = package.ok_or_else(|| missing("its Cargo.toml describes no package".into()))?;
+        Ok(Self { workspace_root, ..package })
+    }
+
+    /// Whether it names `dependency` among its own dependencies.
+    pub(crate) fn depends_on(&self, dependency: &str) -> bool {
+        self.dependencies.iter().any(|Dependency { name }| name == dependency)
+    }
+
+    /// A policy is a cdylib for the sandbox and an rlib for tests.
+    pub(crate) fn check_crate_types(&self) -> Result<(), BuildError> {
+        let has = |kinds: &[&str]| {
+            self.targets.iter().any(|Target { kind }| {
+                kind.iter().any(|one| one == "cdylib")
+                    && kind.iter().any(|one| kinds.contains(&one.as_str()))
+            })
+        };
+        if has(&["rlib", "lib"]) {
+            return Ok(());
+        }
+        Err(BuildError::CrateTypes { package: self.name.clone() })
+    }
+}

@@ -1,0 +1,51 @@
+//! The JSON Schema of a policy's configuration, made natively: schemars inside a
+//! guest would cost 50 KB. A small program is generated that calls what the
+//! SDK's macro emitted, compiled for this machine and run.
+
+use std::fs;
+
+use crate::BuildRequest;
+use crate::cargo;
+use crate::error::BuildError;
+use crate::package::Package;
+use crate::toolchain::Toolchain;
+use crate::write;
+
+const MAIN: &str = "fn main() {\n    print!(\"{}\", policy::flyball_configuration_schema());\n}\n";
+
+/// The schema; empty if the policy takes no configuration. A type with a schema
+/// takes schemars to derive it, and that is quicker to see than to run.
+pub(crate) fn of(
+    package: &Package,
+    request: &BuildRequest,
+    toolchain: &Toolchain,
+) -> Result<String, BuildError> {
+    if !package.depends_on("flyball-policy") || !package.depends_on("schemars") {
+        return Ok(String::new());
+    }
+    let folder = request.target_dir.join("schema").join(&package.name);
+    write(&folder.join("Cargo.toml"), manifest(package).as_bytes())?;
+    write(&folder.join("src/main.rs"), MAIN.as_bytes())?;
+    let lock = package.workspace_root.join("Cargo.lock");
+    if lock.is_file() {
+        let copy = folder.join("Cargo.lock");
+        fs::copy(&lock, &copy).map_err(|source| BuildError::io(&lock, source))?;
+    }
+    let mut command = toolchain.cargo();
+    command
+        .args(["run", "--quiet", "--manifest-path"])
+        .arg(folder.join("Cargo.toml"))
+        .arg("--target-dir")
+        .arg(&request.target_dir);
+    cargo::run(command, package, request)
+}
+
+fn manifest(package: &Package) -> String {
+    let folder = package.manifest_path.parent().unwrap_or(&package.manifest_path);
+    let path = serde_json::Value::from(folder.to_string_lossy());
+    format!(
+        "[package]\nname = \"schema-of-{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\
+         [dependencies]\npolicy = {{ package = \"{name}\", path = {path} }}\n\n[workspace]\n",
+        name = package.name
+    )
+}

@@ -1,0 +1,276 @@
+//! What a policy answers.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use crate::bindings::exports::flyball::policy::replica as wire;
+use crate::bindings::flyball::policy::types;
+use crate::time::milliseconds;
+
+/// How many replicas there should be, and why.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct Decision {
+    replicas: Option<i64>,
+    reason: Reason,
+    proposals: Vec<Proposal>,
+    leading: Option<usize>,
+    state: Option<Result<String, String>>,
+    again_after: Option<Duration>,
+}
+
+/// What one metric asks for.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[must_use]
+pub struct Proposal {
+    replicas: Option<i64>,
+    utilization: Option<i64>,
+    average: Option<i64>,
+    value: Option<i64>,
+    error: String,
+    reason: Reason,
+}
+
+/// Why something was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reason {
+    /// CamelCase and stable: what a machine compares.
+    pub code: String,
+    /// Named values that the sentence speaks of.
+    pub arguments: Vec<(String, String)>,
+    /// What a person reads. `{pod:N}` stands for the name of the pod in row N.
+    pub sentence: String,
+}
+
+/// A policy's refusal to decide: the host then holds, or asks the fallback.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Such as `MissingInput` or `Unsupported`.
+    pub code: String,
+    /// The refusal as a sentence.
+    pub message: String,
+}
+
+impl Refusal {
+    /// A refusal.
+    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code: code.into(), message: message.into() }
+    }
+}
+
+/// What a `decide` function may return.
+pub trait Answer {
+    /// The answer as a result.
+    ///
+    /// # Errors
+    /// The refusal, if it is one.
+    fn into_result(self) -> Result<Decision, Refusal>;
+}
+
+impl Answer for Decision {
+    fn into_result(self) -> Result<Decision, Refusal> {
+        Ok(self)
+    }
+}
+
+impl Answer for Result<Decision, Refusal> {
+    fn into_result(self) -> Result<Decision, Refusal> {
+        self
+    }
+}
+
+impl Decision {
+    /// There should be so many replicas. The host holds them within the
+    /// object's bounds and its rate limits.
+    pub fn to(replicas: impl Into<i64>) -> Self {
+        Self::new(Some(replicas.into()), Reason::default())
+    }
+
+    /// Leave things as they are, for that reason.
+    pub fn hold(sentence: impl Into<String>) -> Self {
+        Self::new(None, Reason::new("Hold", sentence))
+    }
+
+    fn new(replicas: Option<i64>, reason: Reason) -> Self {
+        Self { replicas, reason, proposals: Vec::new(), leading: None, state: None, again_after: None }
+    }
+
+    /// Why: a CamelCase code that machines compare, and a sentence.
+    pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
+        self.reason = Reason { arguments: self.reason.arguments, ..Reason::new(code, sentence) };
+        self
+    }
+
+    /// A named value that the sentence speaks of, for machines.
+    pub fn argument(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.reason.arguments.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// What each metric asks for, in the order of the spec.
+    pub fn with_proposals(mut self, proposals: Vec<Proposal>) -> Self {
+        self.proposals = proposals;
+        self
+    }
+
+    /// The proposal that the decision follows.
+    pub fn led_by(mut self, proposal: usize) -> Self {
+        self.leading = Some(proposal);
+        self
+    }
+
+    /// The state handed to the next decision for this object (at most 1 KiB of
+    /// JSON). Without it the state stays as it was.
+    pub fn with_state<S: Serialize>(mut self, state: &S) -> Self {
+        self.state = Some(serde_json::to_string(state).map_err(|error| error.to_string()));
+        self
+    }
+
+    /// A wish to be asked again before the next sync.
+    pub fn ask_again_after(mut self, delay: Duration) -> Self {
+        self.again_after = Some(delay);
+        self
+    }
+
+    /// Desired replicas; none: hold.
+    #[must_use]
+    pub fn replicas(&self) -> Option<i64> {
+        self.replicas
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    /// What each metric asks for.
+    #[must_use]
+    pub fn proposals(&self) -> &[Proposal] {
+        &self.proposals
+    }
+
+    /// The proposal that the decision follows.
+    #[must_use]
+    pub fn leading(&self) -> Option<usize> {
+        self.leading
+    }
+
+    /// The new state as JSON; none: it stays as it was.
+    #[must_use]
+    pub fn state(&self) -> Option<&str> {
+        self.state.as_ref()?.as_deref().ok()
+    }
+
+    pub(crate) fn into_wire(self) -> Result<wire::Decision, Refusal> {
+        let unwritable = |error| Refusal::new("InvalidState", format!("state is no JSON: {error}"));
+        Ok(wire::Decision {
+            replicas: self.replicas,
+            reason: self.reason.into_wire(),
+            proposals: self.proposals.into_iter().map(Proposal::into_wire).collect(),
+            leading: self.leading.and_then(|row| u32::try_from(row).ok()),
+            state: self.state.transpose().map_err(unwritable)?,
+            again_after_ms: self.again_after.map(|delay| milliseconds(delay).unsigned_abs()),
+        })
+    }
+}
+
+impl Proposal {
+    /// The metric asks for so many replicas.
+    pub fn to(replicas: impl Into<i64>) -> Self {
+        Self { replicas: Some(replicas.into()), ..Self::default() }
+    }
+
+    /// The metric asks for nothing: a stable class of error, and a sentence.
+    pub fn failed(class: impl Into<String>, sentence: impl Into<String>) -> Self {
+        let reason = Reason::new("MetricFailed", sentence);
+        Self { error: class.into(), reason, ..Self::default() }
+    }
+
+    /// To be reported: percent of the request.
+    pub fn with_utilization(mut self, percent: i64) -> Self {
+        self.utilization = Some(percent);
+        self
+    }
+
+    /// To be reported: the average over pods, in milli.
+    pub fn with_average(mut self, milli: i64) -> Self {
+        self.average = Some(milli);
+        self
+    }
+
+    /// To be reported: the value itself, in milli.
+    pub fn with_value(mut self, milli: i64) -> Self {
+        self.value = Some(milli);
+        self
+    }
+
+    /// Why: a CamelCase code that machines compare, and a sentence.
+    pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
+        self.reason = Reason { arguments: self.reason.arguments, ..Reason::new(code, sentence) };
+        self
+    }
+
+    /// A named value that the sentence speaks of, for machines.
+    pub fn argument(mut self, name: impl Into<String>, value: impl ToString) -> Self {
+        self.reason.arguments.push((name.into(), value.to_string()));
+        self
+    }
+
+    /// Replicas asked for; none if it failed.
+    #[must_use]
+    pub fn replicas(&self) -> Option<i64> {
+        self.replicas
+    }
+
+    /// The class of its error; empty if it did not fail.
+    #[must_use]
+    pub fn error(&self) -> &str {
+        &self.error
+    }
+
+    /// Utilization, average and value, as far as they are reported.
+    #[must_use]
+    pub fn reported(&self) -> (Option<i64>, Option<i64>, Option<i64>) {
+        (self.utilization, self.average, self.value)
+    }
+
+    /// Why.
+    #[must_use]
+    pub fn reason(&self) -> &Reason {
+        &self.reason
+    }
+
+    fn into_wire(self) -> wire::Proposal {
+        wire::Proposal {
+            replicas: self.replicas,
+            utilization: self.utilization,
+            average: self.average,
+            value: self.value,
+            error: self.error,
+            reason: self.reason.into_wire(),
+        }
+    }
+}
+
+impl Reason {
+    fn new(code: impl Into<String>, sentence: impl Into<String>) -> Self {
+        Self { code: code.into(), arguments: Vec::new(), sentence: sentence.into() }
+    }
+
+    /// The value of the argument of that name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.arguments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    fn into_wire(self) -> types::Reason {
+        let argument = |(name, value)| types::Argument { name, value };
+        types::Reason {
+            code: self.code,
+            arguments: self.arguments.into_iter().map(argument).collect(),
+            sentence: self.sentence,
+        }
+    }
+}

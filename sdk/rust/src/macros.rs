@@ -1,0 +1,114 @@
+//! The macro that makes a crate a policy.
+
+/// Makes the crate a replica policy: on `wasm32` it exports what the contract
+/// asks for, elsewhere only what tests and the builder need.
+///
+/// The fields stand in this order; those in parentheses may be left out.
+///
+/// | field | meaning |
+/// |---|---|
+/// | `summary` | one line for a list of policies |
+/// | (`config`) | type of the configuration: `serde::Deserialize` and `schemars::JsonSchema` |
+/// | (`state`) | type of the state: `serde::Serialize`, `serde::Deserialize` and `Default` |
+/// | (`state_version`) | raised when an older state can no longer be read; 1 at first |
+/// | (`wants`) | list of [`Want`](crate::Want)s: inputs beyond the standard ones |
+/// | `decide` | `fn(&Replica<Config, State>)` to a `Decision` or a `Result<Decision, Refusal>` |
+///
+/// Name and version are those of the package.
+#[macro_export]
+macro_rules! replica_policy {
+    (
+        summary: $summary:expr,
+        $(config: $config:ty,)?
+        $(state: $state:ty,)?
+        $(state_version: $state_version:expr,)?
+        $(wants: [$($want:expr),* $(,)?],)?
+        decide: $decide:path $(,)?
+    ) => {
+        /// The policy, as the contract describes it.
+        #[doc(hidden)]
+        pub struct FlyballPolicy;
+
+        impl $crate::runtime::ReplicaPolicy for FlyballPolicy {
+            type Config = $crate::__or!($($config)?; $crate::NoConfig);
+            type State = $crate::__or!($($state)?; $crate::NoState);
+            const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
+            const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
+            const SUMMARY: &'static str = $summary;
+            const STATE_VERSION: u32 = $crate::__or!($($state_version)?; 1);
+
+            fn wants() -> ::std::vec::Vec<$crate::Want> {
+                ::std::vec![$($($want),*)?]
+            }
+
+            fn decide(
+                input: &$crate::Replica<Self::Config, Self::State>,
+            ) -> ::core::result::Result<$crate::Decision, $crate::Refusal> {
+                $crate::Answer::into_result($decide(input))
+            }
+        }
+
+        /// JSON Schema of the configuration, for the builder; empty: it takes none.
+        #[cfg(not(target_arch = "wasm32"))]
+        #[doc(hidden)]
+        #[must_use]
+        pub fn flyball_configuration_schema() -> ::std::string::String {
+            $crate::__schema!($($config)?)
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::bindings::exports::flyball::policy::{description, replica};
+            use $crate::bindings::flyball::policy::types;
+
+            impl description::Guest for FlyballPolicy {
+                fn describe() -> description::Description {
+                    $crate::runtime::describe::<Self>($crate::__schema_text!($($config)?))
+                }
+            }
+
+            impl replica::Guest for FlyballPolicy {
+                fn decide(
+                    context: types::Context,
+                    input: replica::Input,
+                ) -> ::core::result::Result<replica::Decision, types::Error> {
+                    $crate::runtime::decide::<Self>(context, input)
+                }
+            }
+
+            $crate::bindings::export_replica_policy!(FlyballPolicy with_types_in $crate::bindings);
+        };
+    };
+}
+
+/// The first, if it is there.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __or {
+    (; $($default:tt)*) => { $($default)* };
+    ($given:tt; $($default:tt)*) => { $given };
+}
+
+/// The schema, made from the type.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __schema {
+    () => { ::std::string::String::new() };
+    ($config:ty) => { $crate::runtime::schema::<$config>() };
+}
+
+/// The schema, as the builder hands it to the compiler: schemars inside a guest
+/// would cost 50 KB.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __schema_text {
+    () => { "" };
+    ($config:ty) => {
+        match ::core::option_env!("FLYBALL_CONFIGURATION_SCHEMA") {
+            ::core::option::Option::Some(schema) => schema,
+            ::core::option::Option::None => {
+                const { ::core::panic!("policies are built by `flyball policy build`") }
+            }
+        }
+    };
+}

@@ -1,0 +1,173 @@
+//! What a replica policy decides on.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::bindings::exports::flyball::policy::replica as wire;
+use crate::bindings::flyball::policy::types;
+use crate::builder::ReplicaBuilder;
+use crate::metric::Metric;
+use crate::pod::Pod;
+use crate::time::{Time, duration};
+use crate::want::Granted;
+
+/// The configuration of a policy that takes none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NoConfig {}
+
+/// The state of a policy that keeps none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NoState {}
+
+/// How many replicas should a workload have? This is all there is to know: the
+/// answer is a function of it, and of nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Replica<C = NoConfig, S = NoState> {
+    pub(crate) input: wire::Input,
+    pub(crate) now: Time,
+    pub(crate) seed: u64,
+    pub(crate) granted: Vec<types::GrantedInput>,
+    pub(crate) config: C,
+    pub(crate) state: S,
+}
+
+impl<C: Default, S: Default> Replica<C, S> {
+    /// Starts an input for a native test: one replica wanted and running,
+    /// between 1 and 10 allowed.
+    #[must_use]
+    pub fn build() -> ReplicaBuilder<C, S> {
+        ReplicaBuilder::new()
+    }
+}
+
+impl<C, S> Replica<C, S> {
+    /// The policy's configuration.
+    #[must_use]
+    pub const fn config(&self) -> &C {
+        &self.config
+    }
+
+    /// What the policy returned as state at its last decision for this object;
+    /// the default at first, and after a swap to another state version.
+    #[must_use]
+    pub const fn state(&self) -> &S {
+        &self.state
+    }
+
+    /// When the decision is made.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// For choices by chance: the same seed, the same choice.
+    #[must_use]
+    pub const fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The object that is scaled.
+    #[must_use]
+    pub const fn target(&self) -> &wire::Target {
+        &self.input.target
+    }
+
+    /// Fewest replicas allowed. The host holds this bound by itself.
+    #[must_use]
+    pub const fn min(&self) -> i32 {
+        self.input.min_replicas
+    }
+
+    /// Most replicas allowed. The host holds this bound by itself.
+    #[must_use]
+    pub const fn max(&self) -> i32 {
+        self.input.max_replicas
+    }
+
+    /// Replicas that are wanted now: the scale's spec.replicas.
+    #[must_use]
+    pub const fn current(&self) -> i32 {
+        self.input.current_replicas
+    }
+
+    /// Replicas that there are: the scale's status.replicas.
+    #[must_use]
+    pub const fn running(&self) -> i32 {
+        self.input.status_replicas
+    }
+
+    /// Pods that are Running and Ready.
+    #[must_use]
+    pub const fn ready(&self) -> i32 {
+        self.input.ready_replicas
+    }
+
+    /// The part of the target by which usage may exceed it unanswered.
+    #[must_use]
+    pub const fn tolerance_up(&self) -> f64 {
+        self.input.tolerance_up
+    }
+
+    /// The part of the target by which usage may fall short unanswered.
+    #[must_use]
+    pub const fn tolerance_down(&self) -> f64 {
+        self.input.tolerance_down
+    }
+
+    /// How long after its start the cpu of a pod may be that of its start-up.
+    #[must_use]
+    pub fn cpu_initialization_period(&self) -> Duration {
+        duration(self.input.cpu_initialization_period_ms)
+    }
+
+    /// How long after its start a pod may never have been ready.
+    #[must_use]
+    pub fn initial_readiness_delay(&self) -> Duration {
+        duration(self.input.initial_readiness_delay_ms)
+    }
+
+    /// The target's pods.
+    pub fn pods(&self) -> impl ExactSizeIterator<Item = Pod<'_>> {
+        let columns = &self.input.pods;
+        (0..columns.state.len()).map(move |row| Pod::new(columns, row))
+    }
+
+    /// The spec's metrics, in its order.
+    pub fn metrics(&self) -> impl ExactSizeIterator<Item = Metric<'_>> {
+        self.input.metrics.iter().enumerate().map(|(index, columns)| Metric::new(columns, index))
+    }
+
+    /// The first metric of that name.
+    #[must_use]
+    pub fn metric(&self, name: &str) -> Option<Metric<'_>> {
+        self.metrics().find(|metric| metric.name() == name)
+    }
+
+    /// Desired replicas as this policy proposed them before, oldest first.
+    pub fn recommendations(&self) -> impl DoubleEndedIterator<Item = (Time, i32)> {
+        samples(&self.input.recommendations)
+    }
+
+    /// Changes carried out before, oldest first: positive up, negative down.
+    pub fn scale_events(&self) -> impl DoubleEndedIterator<Item = (Time, i32)> {
+        samples(&self.input.scale_events)
+    }
+
+    /// The answer to the policy's wish number `want`, counted from 0.
+    #[must_use]
+    pub fn granted(&self, want: usize) -> Option<Granted<'_>> {
+        self.granted.get(want).map(Granted)
+    }
+
+    /// The input as the contract has it, columns and all.
+    #[must_use]
+    pub const fn columns(&self) -> &wire::Input {
+        &self.input
+    }
+}
+
+fn samples(columns: &wire::Samples) -> impl DoubleEndedIterator<Item = (Time, i32)> {
+    columns.at_ms.iter().zip(&columns.replicas).map(|(&ms, &replicas)| (Time::from_ms(ms), replicas))
+}
