@@ -1,1 +1,28 @@
+//! Flyball in a Kubernetes cluster.
 //!
+//! Watches keep slim copies of the cluster's objects ([`Caches`]), from which
+//! [`KubernetesReader`] answers the core's questions; [`KubernetesWriter`]
+//! carries its intents out, only while it is leader. [`crd_yaml`] is the custom
+//! resource definition of `ReplicaAutoscaler`.
+//!
+//! Nothing is decided here, and nothing is measured here: metrics come from a
+//! [`flyball_core::ports::MetricsSource`].
+
+mod cache;
+mod client;
+mod crd;
+mod reader;
+mod request;
+mod resource;
+mod scale;
+mod selectors;
+mod status;
+mod writer;
+
+pub use self::cache::Caches;
+pub use self::client::{ConnectError, ConnectOptions, connect};
+pub use self::crd::crd_yaml;
+pub use self::reader::KubernetesReader;
+pub use self::resource::ReplicaAutoscaler;
+pub use self::status::StatusObject;
+pub use self::writer::KubernetesWriter;

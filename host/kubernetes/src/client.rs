@@ -1,0 +1,76 @@
+//! The connection to the API server.
+
+use std::path::PathBuf;
+
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+
+/// Where the cluster is found.
+#[derive(Clone, Debug, Default)]
+pub struct ConnectOptions {
+    /// A kubeconfig file. None: `KUBECONFIG`, else `~/.kube/config`, else the
+    /// service account of the pod that this runs in.
+    pub kubeconfig: Option<PathBuf>,
+    /// A context of the kubeconfig other than its current one.
+    pub context: Option<String>,
+}
+
+/// Why there is no connection to a cluster.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The kubeconfig can't be used.
+    #[error("the kubeconfig {name} can't be used: {source}")]
+    Kubeconfig {
+        /// The file or the context.
+        name: String,
+        /// What is wrong with it.
+        source: kube::config::KubeconfigError,
+    },
+    /// There is neither a kubeconfig nor a service account.
+    #[error("no cluster is configured: name a kubeconfig, or run in a pod ({0})")]
+    Unconfigured(#[source] kube::config::InferConfigError),
+    /// The API server can't be reached, or does not answer as one.
+    #[error("the API server {url} does not answer: {source}")]
+    ApiServer {
+        /// Its address.
+        url: String,
+        /// What went wrong.
+        source: kube::Error,
+    },
+}
+
+/// Connects to a cluster, and asks its API server for its version, so that a
+/// wrong address is found here.
+///
+/// # Errors
+/// If no cluster is configured or its API server does not answer.
+pub async fn connect(options: &ConnectOptions) -> Result<Client, ConnectError> {
+    let config = configuration(options).await?;
+    let url = config.cluster_url.to_string();
+    let unreachable = |source| ConnectError::ApiServer { url, source };
+    let client = Client::try_from(config);
+    match client {
+        Ok(client) => {
+            client.apiserver_version().await.map_err(unreachable)?;
+            Ok(client)
+        }
+        Err(source) => Err(unreachable(source)),
+    }
+}
+
+async fn configuration(options: &ConnectOptions) -> Result<Config, ConnectError> {
+    let from_file = KubeConfigOptions { context: options.context.clone(), ..Default::default() };
+    match (&options.kubeconfig, &options.context) {
+        (None, None) => Config::infer().await.map_err(ConnectError::Unconfigured),
+        (Some(path), _) => {
+            let invalid =
+                |source| ConnectError::Kubeconfig { name: path.display().to_string(), source };
+            let file = Kubeconfig::read_from(path).map_err(invalid)?;
+            Config::from_custom_kubeconfig(file, &from_file).await.map_err(invalid)
+        }
+        (None, Some(context)) => {
+            let invalid = |source| ConnectError::Kubeconfig { name: context.clone(), source };
+            Config::from_kubeconfig(&from_file).await.map_err(invalid)
+        }
+    }
+}

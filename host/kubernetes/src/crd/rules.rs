@@ -1,0 +1,177 @@
+//! What the types of the spec can't say: limits, enumerations, defaults, and
+//! rules between fields (in CEL), with the messages that a user gets.
+
+use serde_json::{Value, json};
+
+/// Adds the rules of autoscaling/v2, and our own, to the schema of a spec.
+pub(super) fn add_to_spec(spec: &mut Value) {
+    rules(spec, &[("self.minReplicas <= self.maxReplicas", "minReplicas must not exceed maxReplicas")]);
+    set(spec, "minReplicas", json!({ "minimum": 0, "default": 1 }));
+    set(spec, "maxReplicas", json!({ "minimum": 1 }));
+    set(spec, "combine", json!({ "default": "Max" }));
+    set(spec, "mode", json!({ "default": "Active" }));
+    add_to_reference(field(spec, "scaleTargetRef"));
+
+    set(spec, "metrics", json!({ "maxItems": 20, "default": [default_metric()] }));
+    add_to_metric(item(field(spec, "metrics")));
+
+    for direction in ["scaleUp", "scaleDown"] {
+        add_to_scaling_rules(field(field(spec, "behavior"), direction));
+    }
+
+    set(spec, "policies", json!({ "maxItems": 8, "default": [{ "name": "hpa" }] }));
+    let policies = field(spec, "policies");
+    set_self(policies, json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] }));
+    let policy = item(policies);
+    set(policy, "name", json!({ "minLength": 1, "maxLength": 63, "pattern": NAME }));
+    set_self(
+        field(policy, "config"),
+        json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
+    );
+    remove(field(policy, "config"), "additionalProperties");
+}
+
+/// Says how lists of a status are merged.
+pub(super) fn add_to_status(status: &mut Value) {
+    let merged = |key: &str| {
+        json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] })
+    };
+    set(status, "conditions", merged("type"));
+    set(status, "policies", json!({ "x-kubernetes-list-type": "atomic" }));
+    set(status, "currentMetrics", json!({ "x-kubernetes-list-type": "atomic" }));
+}
+
+/// Stem of a policy's file.
+const NAME: &str = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+
+fn default_metric() -> Value {
+    json!({
+        "type": "Resource",
+        "resource": { "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 80 } },
+    })
+}
+
+fn add_to_reference(reference: &mut Value) {
+    set(reference, "kind", json!({ "minLength": 1, "maxLength": 63 }));
+    set(reference, "name", json!({ "minLength": 1, "maxLength": 253 }));
+    set(reference, "apiVersion", json!({ "maxLength": 317 }));
+}
+
+/// Field, type and targets of each kind of metric.
+const SOURCES: [(&str, &str, &[&str]); 5] = [
+    ("resource", "Resource", &["Utilization", "AverageValue"]),
+    ("containerResource", "ContainerResource", &["Utilization", "AverageValue"]),
+    ("pods", "Pods", &["AverageValue"]),
+    ("object", "Object", &["Value", "AverageValue"]),
+    ("external", "External", &["Value", "AverageValue"]),
+];
+
+fn add_to_metric(metric: &mut Value) {
+    set(metric, "type", json!({ "enum": SOURCES.map(|(_, kind, _)| kind) }));
+    let mut pairs = Vec::new();
+    for (name, kind, targets) in SOURCES {
+        pairs.push((
+            format!("has(self.{name}) == (self.type == '{kind}')"),
+            format!("{name} must be set if type is {kind}, and only then"),
+        ));
+        let source = field(metric, name);
+        add_to_target(field(source, "target"), targets);
+        if source["properties"].get("metric").is_some() {
+            set(field(source, "metric"), "name", json!({ "minLength": 1, "maxLength": 317 }));
+            add_to_selector(field(field(source, "metric"), "selector"));
+        } else {
+            set(source, "name", json!({ "minLength": 1, "maxLength": 317 }));
+        }
+    }
+    set(field(metric, "containerResource"), "container", json!({ "minLength": 1, "maxLength": 63 }));
+    add_to_reference(field(field(metric, "object"), "describedObject"));
+    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    rules(metric, &pairs);
+}
+
+fn add_to_target(target: &mut Value, kinds: &[&str]) {
+    set(target, "type", json!({ "enum": kinds }));
+    require(target, "type");
+    set(target, "averageUtilization", json!({ "minimum": 1 }));
+    let fields = [
+        ("Utilization", "averageUtilization"),
+        ("Value", "value"),
+        ("AverageValue", "averageValue"),
+    ];
+    for (kind, name) in fields {
+        if kinds.contains(&kind) {
+            let rule = format!("has(self.{name}) == (self.type == '{kind}')");
+            let message = format!("{name} must be set if the target's type is {kind}, and only then");
+            rules(target, &[(&rule, &message)]);
+        }
+    }
+    for name in ["value", "averageValue"] {
+        let rule = format!("!has(self.{name}) || quantity(string(self.{name})).isGreaterThan(quantity('0'))");
+        let message = format!("{name} must be greater than 0");
+        rules(target, &[(&rule, &message)]);
+    }
+}
+
+fn add_to_selector(selector: &mut Value) {
+    let expression = item(field(selector, "matchExpressions"));
+    set(expression, "operator", json!({ "enum": ["In", "NotIn", "Exists", "DoesNotExist"] }));
+}
+
+fn add_to_scaling_rules(direction: &mut Value) {
+    set(direction, "stabilizationWindowSeconds", json!({ "minimum": 0, "maximum": 3600 }));
+    set(direction, "selectPolicy", json!({ "enum": ["Max", "Min", "Disabled"] }));
+    set(direction, "policies", json!({ "minItems": 1, "maxItems": 20 }));
+    let policy = item(field(direction, "policies"));
+    set(policy, "type", json!({ "enum": ["Pods", "Percent"] }));
+    set(policy, "value", json!({ "minimum": 1 }));
+    set(policy, "periodSeconds", json!({ "minimum": 1, "maximum": 1800 }));
+    rules(direction, &[(
+        "!has(self.tolerance) || !quantity(string(self.tolerance)).isLessThan(quantity('0'))",
+        "tolerance must not be negative",
+    )]);
+}
+
+/// The schema of a field. The paths above are those of the derived schema, and
+/// the generated file is tested: a field that isn't there would show in it.
+fn field<'a>(schema: &'a mut Value, name: &str) -> &'a mut Value {
+    &mut schema["properties"][name]
+}
+
+fn item(schema: &mut Value) -> &mut Value {
+    &mut schema["items"]
+}
+
+fn set(schema: &mut Value, name: &str, keywords: Value) {
+    set_self(field(schema, name), keywords);
+}
+
+fn set_self(schema: &mut Value, keywords: Value) {
+    if let (Some(schema), Value::Object(keywords)) = (schema.as_object_mut(), keywords) {
+        schema.extend(keywords);
+    }
+}
+
+fn remove(schema: &mut Value, keyword: &str) {
+    if let Some(schema) = schema.as_object_mut() {
+        schema.remove(keyword);
+    }
+}
+
+fn require(schema: &mut Value, name: &str) {
+    if let Some(schema) = schema.as_object_mut() {
+        let required = schema.entry("required").or_insert_with(|| json!([]));
+        if let Some(required) = required.as_array_mut() {
+            required.push(name.into());
+        }
+    }
+}
+
+fn rules(schema: &mut Value, pairs: &[(&str, &str)]) {
+    let added = pairs.iter().map(|(rule, message)| json!({ "rule": rule, "message": message }));
+    if let Some(schema) = schema.as_object_mut() {
+        let rules = schema.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
+        if let Some(rules) = rules.as_array_mut() {
+            rules.extend(added);
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Answers the core's questions from the caches, the scale subresources and a
+//! source of metrics.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flyball_core::pods::Pod;
+use flyball_core::ports::{
+    Autoscaler, MetricAnswer, MetricQuestion, MetricsSource, ObjectKey, Observation,
+    ObservationError, Question, Reader, Scale,
+};
+use flyball_core::replica::GrantedInput;
+use flyball_core::selector::Selector;
+use flyball_core::spec::Mode;
+use flyball_core::time::Timestamp;
+use futures::{StreamExt, stream};
+use kube::Client;
+
+use crate::cache::{Caches, TargetKey};
+use crate::request::CONCURRENCY;
+use crate::scale::Scales;
+use crate::selectors::Selectors;
+
+/// Reads a Kubernetes cluster.
+pub struct KubernetesReader<M> {
+    caches: Caches,
+    scales: Scales,
+    metrics: M,
+    selectors: Mutex<Selectors>,
+}
+
+/// What is read of a target, before its pods and metrics.
+struct Target {
+    scale: Result<Scale, ObservationError>,
+    labels: GrantedInput,
+    annotations: GrantedInput,
+}
+
+impl<M: MetricsSource> KubernetesReader<M> {
+    /// A reader of what the caches hold, with metrics from `metrics`.
+    #[must_use]
+    pub fn new(client: Client, caches: Caches, metrics: M) -> Self {
+        Self { caches, scales: Scales::new(client), metrics, selectors: Mutex::default() }
+    }
+
+    async fn target(&self, question: Question) -> Target {
+        let autoscaler = &question.autoscaler;
+        let reference = &autoscaler.spec.scale_target_ref;
+        let namespace = &autoscaler.key.namespace;
+        let scale = match self.conflict(autoscaler) {
+            Some(conflict) => Err(conflict),
+            None => self.scales.get(namespace, reference).await,
+        };
+        let (labels, annotations) = if question.target_metadata && scale.is_ok() {
+            self.scales.metadata(namespace, reference).await
+        } else {
+            Default::default()
+        };
+        Target { scale, labels, annotations }
+    }
+
+    /// Who else writes the target, if this autoscaler does.
+    fn conflict(&self, autoscaler: &Autoscaler) -> Option<ObservationError> {
+        if autoscaler.spec.mode == Mode::Observe {
+            return None;
+        }
+        let reference = &autoscaler.spec.scale_target_ref;
+        let target = TargetKey::new(&autoscaler.key.namespace, reference);
+        let owner = match self.caches.hpas().of(&target) {
+            Some(hpa) => format!("HorizontalPodAutoscaler {hpa}"),
+            None => {
+                let autoscalers = self.caches.autoscalers();
+                format!("ReplicaAutoscaler {}", autoscalers.rival(autoscaler)?.name)
+            }
+        };
+        let flyball_core::spec::CrossVersionObjectReference { kind, name, .. } = reference;
+        Some(ObservationError {
+            class: "targetConflict",
+            message: format!(
+                "{kind} {name} is scaled by {owner} too: delete one of the two, \
+                 or set mode: Observe here"
+            ),
+        })
+    }
+
+    /// The pods of each target, at the index of its question.
+    fn pods(
+        &self,
+        questions: &[Question],
+        targets: &[Target],
+    ) -> Vec<Result<Arc<[Pod]>, ObservationError>> {
+        let mut selectors = self.selectors();
+        {
+            let autoscalers = self.caches.autoscalers();
+            selectors.retain(|key| autoscalers.contains(key));
+        }
+        let parsed: Vec<_> = questions
+            .iter()
+            .zip(targets)
+            .map(|(question, target)| selector(&mut selectors, &question.autoscaler, target))
+            .collect();
+        let selected = questions.iter().zip(targets).zip(parsed);
+        selected
+            .map(|((question, target), parsed)| match (parsed?, &target.scale) {
+                (Some(selector), Ok(scale)) => {
+                    self.select(&selectors, &question.autoscaler, scale, &selector)
+                }
+                _ => Ok(Arc::new([]) as Arc<[Pod]>),
+            })
+            .collect()
+    }
+
+    fn select(
+        &self,
+        selectors: &Selectors,
+        autoscaler: &Autoscaler,
+        scale: &Scale,
+        selector: &Selector,
+    ) -> Result<Arc<[Pod]>, ObservationError> {
+        let key = &autoscaler.key;
+        let mut pods = self.caches.pods();
+        if autoscaler.spec.mode == Mode::Active {
+            let others = selectors.others(key, &pods.label_sets(&key.namespace, selector));
+            if !others.is_empty() {
+                return Err(ambiguous(key, &scale.selector, &others));
+            }
+        }
+        Ok(pods.select(&key.namespace, &scale.selector, selector))
+    }
+
+    /// The metrics of each target, at the index of its question. Where there are
+    /// no pods to be had there is nothing to be measured.
+    async fn measure(
+        &self,
+        questions: &[Question],
+        targets: &[Target],
+        pods: &[Result<Arc<[Pod]>, ObservationError>],
+    ) -> Vec<Vec<Result<MetricAnswer, ObservationError>>> {
+        let mut asked = Vec::new();
+        let mut owners = Vec::new();
+        for (index, question) in questions.iter().enumerate() {
+            let (Ok(scale), Ok(_)) = (&targets[index].scale, &pods[index]) else { continue };
+            if scale.selector.is_empty() {
+                continue;
+            }
+            for metric in question.autoscaler.spec.effective_metrics() {
+                let namespace = &question.autoscaler.key.namespace;
+                asked.push(MetricQuestion { namespace, selector: &scale.selector, metric });
+                owners.push(index);
+            }
+        }
+        let answers = self.metrics.measure(&asked).await;
+        let mut measured: Vec<_> = questions.iter().map(|_| Vec::new()).collect();
+        for (owner, answer) in owners.into_iter().zip(answers) {
+            measured[owner].push(answer);
+        }
+        measured
+    }
+
+    fn selectors(&self) -> MutexGuard<'_, Selectors> {
+        self.selectors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<M: MetricsSource> Reader for KubernetesReader<M> {
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        if self.caches.are_synced() { self.caches.autoscalers().all() } else { Vec::new() }
+    }
+
+    async fn observe(&self, _now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+        self.caches.synced().await;
+        let targets = questions.iter().cloned().map(|question| self.target(question));
+        let targets: Vec<Target> = stream::iter(targets).buffered(CONCURRENCY).collect().await;
+        let pods = self.pods(questions, &targets);
+        let metrics = self.measure(questions, &targets, &pods).await;
+        let parts = targets.into_iter().zip(pods).zip(metrics);
+        parts
+            .map(|((target, pods), metrics)| Observation {
+                scale: target.scale,
+                pods,
+                metrics,
+                labels: target.labels,
+                annotations: target.annotations,
+            })
+            .collect()
+    }
+}
+
+/// The parsed selector of a target; none where there is none.
+fn selector(
+    selectors: &mut Selectors,
+    autoscaler: &Autoscaler,
+    target: &Target,
+) -> Result<Option<Arc<Selector>>, ObservationError> {
+    let Ok(scale) = &target.scale else { return Ok(None) };
+    if scale.selector.is_empty() {
+        return Ok(None);
+    }
+    let key = &autoscaler.key;
+    if let Some(known) = selectors.known(key, &scale.selector) {
+        return Ok(Some(known));
+    }
+    let parsed = Selector::parse(&scale.selector).map(Arc::new);
+    let parsed = parsed.map_err(|error| ObservationError {
+        class: "invalidSelector",
+        message: format!("couldn't convert selector into a corresponding internal selector object: {error}"),
+    })?;
+    if autoscaler.spec.mode == Mode::Active {
+        selectors.set(key, &scale.selector, parsed.clone());
+    }
+    Ok(Some(parsed))
+}
+
+fn ambiguous(
+    key: &ObjectKey,
+    selector: &str,
+    others: &std::collections::BTreeSet<&ObjectKey>,
+) -> ObservationError {
+    let names: Vec<&str> =
+        std::iter::once(&key.name).chain(others.iter().map(|key| &key.name)).map(|n| &**n).collect();
+    ObservationError {
+        class: "ambiguousSelector",
+        message: format!(
+            "pods by selector {selector} are controlled by multiple ReplicaAutoscalers: [{}]",
+            names.join(" ")
+        ),
+    }
+}

@@ -1,0 +1,65 @@
+//! Requests to the API server: bounded in time, their errors in words.
+
+use std::error::Error as _;
+use std::future::Future;
+use std::time::Duration;
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Requests under way at once.
+pub(crate) const CONCURRENCY: usize = 32;
+
+/// Why a request failed.
+pub(crate) enum RequestError {
+    /// The object isn't there.
+    NotFound(String),
+    /// The object has changed since it was read.
+    Conflict(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl RequestError {
+    pub(crate) fn message(&self) -> &str {
+        let (Self::NotFound(message) | Self::Conflict(message) | Self::Other(message)) = self;
+        message
+    }
+}
+
+/// Waits for a request's answer, and says in words what went wrong.
+pub(crate) async fn answer<T>(
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, RequestError> {
+    match tokio::time::timeout(TIMEOUT, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
+            Err(RequestError::NotFound(status.message))
+        }
+        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
+            Err(RequestError::Conflict(status.message))
+        }
+        Ok(Err(error)) => Err(RequestError::Other(in_words(&error))),
+        Err(_) => {
+            let seconds = TIMEOUT.as_secs();
+            Err(RequestError::Other(format!("the API server did not answer within {seconds} s")))
+        }
+    }
+}
+
+/// The sentence of the API server, or the innermost cause.
+pub(crate) fn in_words(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,106 @@
+//! The kind `ReplicaAutoscaler` as the API server has it.
+
+use std::borrow::Cow;
+
+use flyball_core::spec::AutoscalerSpec;
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::{Deserialize, Serialize};
+
+use crate::status::StatusObject;
+
+/// API group of Flyball's kinds.
+pub const GROUP: &str = "flyball.dev";
+/// Version of the group.
+pub const VERSION: &str = "v1alpha1";
+/// The kind.
+pub const KIND: &str = "ReplicaAutoscaler";
+/// The kind's name in paths.
+pub const PLURAL: &str = "replicaautoscalers";
+/// The kind's short name for kubectl.
+pub const SHORT_NAME: &str = "ra";
+
+/// A `ReplicaAutoscaler`. A spec that can't be read does not keep others from
+/// being read: it is an error of its own.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ReplicaAutoscaler {
+    /// Name, namespace, uid, generation.
+    pub metadata: ObjectMeta,
+    /// What the user asks for, or what is wrong with it.
+    #[serde(deserialize_with = "readable_or_why_not")]
+    pub spec: Result<AutoscalerSpec, String>,
+    /// What was last written about it.
+    #[serde(default)]
+    pub status: StatusObject,
+}
+
+fn readable_or_why_not<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Result<AutoscalerSpec, String>, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(AutoscalerSpec::deserialize(value).map_err(|error| error.to_string()))
+}
+
+/// The part of a `ReplicaAutoscaler` that the writer sends.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StatusPatch {
+    pub api_version: String,
+    pub kind: &'static str,
+    pub metadata: PatchedObject,
+    pub status: StatusObject,
+}
+
+/// Which object a patch is meant for: another one of the same name is left alone.
+#[derive(Debug, Serialize)]
+pub(crate) struct PatchedObject {
+    pub name: String,
+    pub uid: String,
+}
+
+/// A reference to an autoscaler, for events.
+pub(crate) fn object_reference(namespace: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(api_version()),
+        kind: Some(KIND.to_owned()),
+        namespace: Some(namespace.to_owned()),
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
+}
+
+pub(crate) fn api_version() -> String {
+    format!("{GROUP}/{VERSION}")
+}
+
+impl Resource for ReplicaAutoscaler {
+    type DynamicType = ();
+    type Scope = NamespaceResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        KIND.into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        GROUP.into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        VERSION.into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        PLURAL.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}

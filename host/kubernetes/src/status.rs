@@ -1,0 +1,190 @@
+//! The status of a `ReplicaAutoscaler` as the API server has it: times in RFC
+//! 3339, current metrics as autoscaling/v2 writes them, and the text that
+//! `kubectl get` prints under TARGETS.
+
+mod metrics;
+mod targets;
+
+use flyball_core::spec::AutoscalerSpec;
+use flyball_core::status::{AutoscalerStatus, Condition, PolicyStatus};
+use flyball_core::time::Timestamp;
+use jiff::fmt::temporal::DateTimePrinter;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use self::metrics::CurrentMetric;
+
+/// Status of a `ReplicaAutoscaler`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StatusObject {
+    /// metadata.generation that the status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    observed_generation: Option<i64>,
+    /// When replicas were last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last_scale_time: Option<Time>,
+    /// Replicas that the target has.
+    current_replicas: i32,
+    /// Replicas that the last decision asks for.
+    desired_replicas: i32,
+    /// The target's kind and name, as `kubectl get` prints them.
+    reference: String,
+    /// Current value and target of each metric, as `kubectl get` prints them.
+    targets: String,
+    /// Names of the policies that the last decision asked, as `kubectl get` prints them.
+    policy: String,
+    /// What was measured at the last decision, in the order of the spec's
+    /// metrics. A metric that could not be had has an empty type.
+    current_metrics: Vec<CurrentMetric>,
+    /// Whether the target can be scaled, whether a decision could be made, and
+    /// whether a guardrail changed it.
+    conditions: Vec<ConditionObject>,
+    /// The policies that the last decision asked, and their answers.
+    policies: Vec<PolicyObject>,
+}
+
+/// A condition of an autoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct ConditionObject {
+    /// Such as AbleToScale, ScalingActive or ScalingLimited.
+    #[serde(rename = "type")]
+    kind: String,
+    /// True, False or Unknown.
+    status: String,
+    /// When status last changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    last_transition_time: Option<Time>,
+    /// A word for programs.
+    #[serde(default)]
+    reason: String,
+    /// A sentence for people.
+    #[serde(default)]
+    message: String,
+}
+
+/// A policy that the last decision asked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct PolicyObject {
+    /// Name of the policy.
+    name: String,
+    /// Digest of the component that answered; empty if none did.
+    #[serde(default)]
+    digest: String,
+    /// Replicas that it asked for; none if it asked to hold.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    desired_replicas: Option<i64>,
+    /// A word for programs: why it answered so, or how it failed.
+    #[serde(default)]
+    reason: String,
+    /// The reason as a sentence.
+    #[serde(default)]
+    message: String,
+}
+
+/// A point in time, in RFC 3339, to the second.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct Time(#[schemars(extend("format" = "date-time"))] String);
+
+impl Time {
+    fn new(at: Timestamp) -> Option<Self> {
+        let at = jiff::Timestamp::from_second(at.0.div_euclid(1000)).ok()?;
+        Some(Self(DateTimePrinter::new().timestamp_to_string(&at)))
+    }
+
+    fn timestamp(&self) -> Option<Timestamp> {
+        parse_time(&self.0)
+    }
+}
+
+/// A point in time as the API writes it; none if it is none.
+pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
+    let at: jiff::Timestamp = text.parse().ok()?;
+    Some(Timestamp(at.as_millisecond()))
+}
+
+impl StatusObject {
+    /// The status in the API's form; the spec says what the targets are.
+    #[must_use]
+    pub fn new(status: &AutoscalerStatus, spec: &AutoscalerSpec) -> Self {
+        let names: Vec<&str> =
+            spec.effective_policies().iter().map(|policy| policy.name.as_str()).collect();
+        Self {
+            observed_generation: status.observed_generation,
+            last_scale_time: status.last_scale_time.and_then(Time::new),
+            current_replicas: status.current_replicas,
+            desired_replicas: status.desired_replicas,
+            reference: format!("{}/{}", spec.scale_target_ref.kind, spec.scale_target_ref.name),
+            targets: targets::text(spec.effective_metrics(), &status.current_metrics),
+            policy: names.join(","),
+            current_metrics: metrics::to_api(spec.effective_metrics(), &status.current_metrics),
+            conditions: status.conditions.iter().map(ConditionObject::new).collect(),
+            policies: status.policies.iter().map(PolicyObject::new).collect(),
+        }
+    }
+
+    /// The status as the core has it.
+    #[must_use]
+    pub fn to_core(&self) -> AutoscalerStatus {
+        AutoscalerStatus {
+            observed_generation: self.observed_generation,
+            last_scale_time: self.last_scale_time.as_ref().and_then(Time::timestamp),
+            current_replicas: self.current_replicas,
+            desired_replicas: self.desired_replicas,
+            current_metrics: self.current_metrics.iter().map(CurrentMetric::to_core).collect(),
+            conditions: self.conditions.iter().map(ConditionObject::to_core).collect(),
+            policies: self.policies.iter().map(PolicyObject::to_core).collect(),
+        }
+    }
+}
+
+impl ConditionObject {
+    fn new(condition: &Condition) -> Self {
+        Self {
+            kind: condition.kind.clone(),
+            status: condition.status.clone(),
+            last_transition_time: Time::new(condition.last_transition_time),
+            reason: condition.reason.clone(),
+            message: condition.message.clone(),
+        }
+    }
+
+    fn to_core(&self) -> Condition {
+        let transition = self.last_transition_time.as_ref().and_then(Time::timestamp);
+        Condition {
+            kind: self.kind.clone(),
+            status: self.status.clone(),
+            last_transition_time: transition.unwrap_or_default(),
+            reason: self.reason.clone(),
+            message: self.message.clone(),
+        }
+    }
+}
+
+impl PolicyObject {
+    fn new(policy: &PolicyStatus) -> Self {
+        Self {
+            name: policy.name.to_string(),
+            digest: policy.digest.to_string(),
+            desired_replicas: policy.desired_replicas,
+            reason: policy.reason.clone(),
+            message: policy.message.clone(),
+        }
+    }
+
+    fn to_core(&self) -> PolicyStatus {
+        PolicyStatus {
+            name: self.name.as_str().into(),
+            digest: self.digest.as_str().into(),
+            desired_replicas: self.desired_replicas,
+            reason: self.reason.clone(),
+            message: self.message.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

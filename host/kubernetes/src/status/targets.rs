@@ -1,0 +1,57 @@
+//! The text under TARGETS, such as `cpu: 80%/50%`, as `kubectl get hpa` has it.
+
+use flyball_core::quantity::Milli;
+use flyball_core::spec::{MetricSpec, MetricTarget};
+use flyball_core::status::MetricStatus;
+
+/// Metrics printed; of further ones only the number.
+const SHOWN: usize = 2;
+
+pub(super) fn text(specs: &[MetricSpec], statuses: &[MetricStatus]) -> String {
+    let unknown = MetricStatus::default();
+    let status_of = |index| statuses.get(index).unwrap_or(&unknown);
+    let shown = specs.iter().take(SHOWN).enumerate();
+    let shown: Vec<String> = shown.map(|(i, spec)| metric_text(spec, status_of(i))).collect();
+    let shown = shown.join(", ");
+    match specs.len().saturating_sub(SHOWN) {
+        0 => shown,
+        more => format!("{shown} + {more} more..."),
+    }
+}
+
+fn metric_text(spec: &MetricSpec, status: &MetricStatus) -> String {
+    if let Some(resource) = &spec.resource {
+        return format!("{}: {}", resource.name, resource_text(&resource.target, status));
+    }
+    if let Some(resource) = &spec.container_resource {
+        return format!("{}: {}", resource.name, resource_text(&resource.target, status));
+    }
+    if let Some(pods) = &spec.pods {
+        return value_text(status.average, pods.target.average_value);
+    }
+    let object = spec.object.as_ref().map(|object| &object.target);
+    match object.or(spec.external.as_ref().map(|external| &external.target)) {
+        Some(MetricTarget { average_value: Some(average), .. }) => {
+            format!("{} (avg)", value_text(status.average, Some(*average)))
+        }
+        Some(target) => value_text(status.value, target.value),
+        None => "<unknown type>".to_owned(),
+    }
+}
+
+fn resource_text(target: &MetricTarget, status: &MetricStatus) -> String {
+    if target.average_value.is_some() {
+        return value_text(status.average, target.average_value);
+    }
+    let percent = |percent| format!("{percent}%");
+    let current = status.utilization.map_or_else(|| UNKNOWN.to_owned(), percent);
+    let target = target.average_utilization.map(i64::from);
+    format!("{current}/{}", target.map_or_else(|| "<auto>".to_owned(), percent))
+}
+
+fn value_text(current: Option<i64>, target: Option<Milli>) -> String {
+    let text = |value: Option<Milli>| value.map_or_else(|| UNKNOWN.to_owned(), |v| v.to_string());
+    format!("{}/{}", text(current.map(Milli)), text(target))
+}
+
+const UNKNOWN: &str = "<unknown>";

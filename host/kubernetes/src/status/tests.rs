@@ -1,0 +1,100 @@
+#![allow(clippy::unwrap_used, reason = "a panic is how a test says what is wrong")]
+
+use flyball_core::spec::AutoscalerSpec;
+use flyball_core::status::{AutoscalerStatus, Condition, MetricStatus, PolicyStatus};
+use flyball_core::time::Timestamp;
+use serde_json::json;
+
+use super::StatusObject;
+
+fn spec() -> AutoscalerSpec {
+    serde_json::from_value(json!({
+        "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+        "maxReplicas": 10,
+        "metrics": [
+            { "type": "Resource", "resource": {
+                "name": "cpu", "target": { "type": "Utilization", "averageUtilization": 50 } } },
+            { "type": "External", "external": {
+                "metric": { "name": "queue", "selector": { "matchLabels": { "q": "a" } } },
+                "target": { "type": "AverageValue", "averageValue": "30" } } },
+            { "type": "Pods", "pods": {
+                "metric": { "name": "rps" },
+                "target": { "type": "AverageValue", "averageValue": "1500m" } } },
+        ],
+        "policies": [{ "name": "hpa" }, { "name": "mine" }],
+    }))
+    .unwrap()
+}
+
+fn status() -> AutoscalerStatus {
+    AutoscalerStatus {
+        observed_generation: Some(3),
+        last_scale_time: Some(Timestamp(1_767_225_600_000)),
+        current_replicas: 2,
+        desired_replicas: 4,
+        current_metrics: vec![
+            MetricStatus {
+                source: "Resource".into(),
+                name: "cpu".into(),
+                utilization: Some(80),
+                average: Some(400),
+                ..MetricStatus::default()
+            },
+            MetricStatus {
+                source: "External".into(),
+                name: "queue".into(),
+                average: Some(30_500),
+                ..MetricStatus::default()
+            },
+            MetricStatus::default(),
+        ],
+        conditions: vec![Condition {
+            kind: "AbleToScale".into(),
+            status: "True".into(),
+            last_transition_time: Timestamp(1_767_225_601_000),
+            reason: "SucceededRescale".into(),
+            message: "scaled".into(),
+        }],
+        policies: vec![PolicyStatus {
+            name: "hpa".into(),
+            digest: "sha256:00".into(),
+            desired_replicas: Some(4),
+            reason: "AboveTarget".into(),
+            message: "cpu is above its target".into(),
+        }],
+    }
+}
+
+#[test]
+fn a_status_is_written_as_autoscaling_v2_does_and_read_back() {
+    let object = StatusObject::new(&status(), &spec());
+    let value = serde_json::to_value(&object).unwrap();
+    assert_eq!(value["lastScaleTime"], "2026-01-01T00:00:00Z");
+    assert_eq!(value["reference"], "Deployment/web");
+    assert_eq!(value["policy"], "hpa,mine");
+    assert_eq!(value["targets"], "cpu: 80%/50%, 30500m/30 (avg) + 1 more...");
+    assert_eq!(
+        value["currentMetrics"],
+        json!([
+            { "type": "Resource", "resource": {
+                "name": "cpu", "current": { "averageUtilization": 80, "averageValue": "400m" } } },
+            { "type": "External", "external": {
+                "metric": { "name": "queue", "selector": { "matchLabels": { "q": "a" } } },
+                "current": { "averageValue": "30500m" } } },
+            { "type": "" },
+        ])
+    );
+    let read: StatusObject = serde_json::from_value(value).unwrap();
+    assert_eq!(read.to_core(), status());
+}
+
+#[test]
+fn before_the_first_decision_values_are_unknown() {
+    let mut spec = spec();
+    spec.metrics.truncate(1);
+    let object = StatusObject::new(&AutoscalerStatus::default(), &spec);
+    assert_eq!(object.targets, "cpu: <unknown>/50%");
+    spec.metrics.clear();
+    let object = StatusObject::new(&AutoscalerStatus::default(), &spec);
+    assert_eq!(object.targets, "cpu: <unknown>/80%");
+}
