@@ -1,0 +1,94 @@
+//! The embedded cluster behind the ports of the production loops.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flyball_core::ports::{Autoscaler, Observation, Question, Reader, Report, ScaleIntent, Writer};
+use flyball_core::time::Timestamp;
+
+use crate::scenario::{Scenario, ScenarioError};
+use crate::world::{AbsurdLoad, DueSwap, Totals, World};
+
+/// A simulated cluster: reader and writer in one, shared by its clones.
+///
+/// It has no clock. Whoever has one tells it the time, as the loops do with
+/// every call: the world then moves on to that time.
+#[derive(Clone)]
+pub struct Cluster {
+    world: Arc<Mutex<World>>,
+}
+
+impl Cluster {
+    /// The cluster of a scenario, at its start.
+    ///
+    /// # Errors
+    /// If a file that the scenario names can't be used.
+    pub fn new(scenario: &Scenario) -> Result<Self, ScenarioError> {
+        let world = World::new(scenario)?;
+        Ok(Self {
+            world: Arc::new(Mutex::new(world)),
+        })
+    }
+
+    /// Moves the world on to `now`, but not beyond the scenario's end.
+    ///
+    /// # Errors
+    /// If a load came to what no load can be: the world then stands still.
+    pub fn advance_to(&self, now: Timestamp) -> Result<(), AbsurdLoad> {
+        let mut world = self.world();
+        world.advance_to(now);
+        world
+            .failure()
+            .map_or(Ok(()), |failure| Err(failure.clone()))
+    }
+
+    /// Swaps of policies whose time has come, each told once: whoever runs the
+    /// cluster carries them out.
+    #[must_use]
+    pub fn take_due_swaps(&self) -> Vec<DueSwap> {
+        self.world().take_due_swaps()
+    }
+
+    /// The time to which the world has moved.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.world().now()
+    }
+
+    /// All workloads, now.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        self.world().totals()
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        // Nothing panics half way through a change of the world.
+        self.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader for Cluster {
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        self.world().autoscalers()
+    }
+
+    async fn observe(&self, now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+        let mut world = self.world();
+        world.advance_to(now);
+        let observe = |question| world.observe(now, question);
+        questions.iter().map(observe).collect()
+    }
+}
+
+impl Writer for Cluster {
+    async fn scale(&self, now: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
+        let mut world = self.world();
+        world.advance_to(now);
+        intents.iter().map(|intent| world.scale(intent)).collect()
+    }
+
+    async fn report(&self, now: Timestamp, reports: Vec<Report>) {
+        let mut world = self.world();
+        world.advance_to(now);
+        reports.into_iter().for_each(|report| world.report(report));
+    }
+}

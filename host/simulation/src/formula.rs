@@ -1,0 +1,236 @@
+//! Load as a formula over time, such as `40 + 30 * sin(2 * pi * t / 1d)`.
+//!
+//! Arithmetic is that of IEEE 754 with functions of the `libm` crate, so that a
+//! formula has the same value on every platform.
+
+mod functions;
+mod parser;
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer};
+
+use functions::Function;
+
+/// A formula, ready to be evaluated.
+///
+/// Operators: `+ - * / ^` and parentheses. Numbers may carry a unit of time and
+/// are then seconds: `90s`, `5m`, `2h`, `1d`. Names: `t` (seconds since the
+/// start), `i` (the workload's number among its copies, from 0), `n` (number of
+/// copies), `pi`, `minute`, `hour`, `day`. Functions:
+///
+/// | function | value |
+/// |---|---|
+/// | `sin(x)` `cos(x)` `exp(x)` `ln(x)` `sqrt(x)` `abs(x)` `floor(x)` | as in mathematics |
+/// | `min(x, y)` `max(x, y)` `clamp(x, low, high)` `mod(x, y)` | `mod` is never negative for a positive `y` |
+/// | `step(x)` | 0 below 0, else 1: `step(t - 2h)` |
+/// | `ramp(at, width)` | 0 until `at`, then rising to 1 over `width` |
+/// | `pulse(at, width)` | 1 from `at` for `width`, else 0 |
+/// | `bell(at, width)` | a bell curve of height 1 around `at` with deviation `width` |
+/// | `noise(k)` `noise(k, period)` | -1 to 1, wandering to a new value each `period` (60s); another `k`, another course |
+#[derive(Clone, Debug, PartialEq)]
+pub struct Formula {
+    text: String,
+    root: Node,
+}
+
+/// A text that is no formula.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("formula: {message} at character {position} of {text:?}")]
+pub struct InvalidFormula {
+    /// The text.
+    pub text: String,
+    /// Where it goes wrong, from 1.
+    pub position: usize,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// What a formula may depend on.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// Seconds since the start.
+    pub t: f64,
+    /// The workload's number among its copies, from 0.
+    pub index: f64,
+    /// Number of copies.
+    pub count: f64,
+    /// For noise.
+    pub seed: u64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Node {
+    Number(f64),
+    Time,
+    Index,
+    Count,
+    Negate(Box<Node>),
+    Binary(Operator, Box<[Node; 2]>),
+    Call(&'static Function, Vec<Node>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Power,
+}
+
+impl Formula {
+    /// Reads a formula.
+    ///
+    /// # Errors
+    /// If `text` is not one, with the place and what was expected there.
+    pub fn parse(text: &str) -> Result<Self, InvalidFormula> {
+        let root = parser::parse(text)?;
+        Ok(Self {
+            text: text.to_owned(),
+            root,
+        })
+    }
+
+    /// The value at a moment. It may be any number, NaN included: whoever uses
+    /// it has to check.
+    #[must_use]
+    pub fn value(&self, moment: &Moment) -> f64 {
+        self.root.value(moment)
+    }
+}
+
+impl Node {
+    fn value(&self, moment: &Moment) -> f64 {
+        match self {
+            Self::Number(number) => *number,
+            Self::Time => moment.t,
+            Self::Index => moment.index,
+            Self::Count => moment.count,
+            Self::Negate(node) => -node.value(moment),
+            Self::Binary(operator, sides) => {
+                operator.apply(sides[0].value(moment), sides[1].value(moment))
+            }
+            Self::Call(function, arguments) => {
+                let mut values = [0.0; functions::MOST_ARGUMENTS];
+                for (value, argument) in values.iter_mut().zip(arguments) {
+                    *value = argument.value(moment);
+                }
+                (function.apply)(moment, &values[..arguments.len()])
+            }
+        }
+    }
+}
+
+impl Operator {
+    fn apply(self, left: f64, right: f64) -> f64 {
+        match self {
+            Self::Add => left + right,
+            Self::Subtract => left - right,
+            Self::Multiply => left * right,
+            Self::Divide => left / right,
+            Self::Power => libm::pow(left, right),
+        }
+    }
+}
+
+impl fmt::Display for Formula {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl<'de> Deserialize<'de> for Formula {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(serde::de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Formula, Moment};
+
+    fn value(text: &str, t: f64) -> f64 {
+        let moment = Moment {
+            t,
+            index: 3.0,
+            count: 10.0,
+            seed: 1,
+        };
+        Formula::parse(text)
+            .map(|formula| formula.value(&moment))
+            .expect(text)
+    }
+
+    #[test]
+    fn formulas_follow_the_rules_of_arithmetic() {
+        let cases = [
+            ("1 + 2 * 3", 0.0, 7.0),
+            ("(1 + 2) * 3", 0.0, 9.0),
+            ("2 ^ 3 ^ 2", 0.0, 512.0),
+            ("-2 ^ 2", 0.0, -4.0),
+            ("2 ^ -1", 0.0, 0.5),
+            ("8 - 4 - 2", 0.0, 2.0),
+            ("1.5e2", 0.0, 150.0),
+            ("2h + 30m", 0.0, 9000.0),
+            ("t / hour", 7200.0, 2.0),
+            ("i + n", 0.0, 13.0),
+            ("max(1, min(t, 5))", 3.0, 3.0),
+            ("clamp(t, 1, 2)", 9.0, 2.0),
+            ("mod(-1, 24)", 0.0, 23.0),
+            ("step(t - 1m)", 59.0, 0.0),
+            ("step(t - 1m)", 60.0, 1.0),
+            ("pulse(1m, 10s)", 69.0, 1.0),
+            ("pulse(1m, 10s)", 70.0, 0.0),
+            ("ramp(1m, 20s)", 70.0, 0.5),
+            ("bell(1h, 5m)", 3600.0, 1.0),
+            ("cos(0) + exp(0) + sqrt(4) + abs(-1)", 0.0, 5.0),
+        ];
+        for (text, t, expected) in cases {
+            assert_eq!(value(text, t), expected, "{text}");
+        }
+        assert!(value("sin(2 * pi * t / day)", 21_600.0) > 0.999_999);
+    }
+
+    #[test]
+    fn noise_is_bounded_steady_and_its_own_for_each_number() {
+        let course = |text: &str| {
+            (0..600)
+                .map(|t| value(text, f64::from(t)))
+                .collect::<Vec<_>>()
+        };
+        let noise = course("noise(1)");
+        assert!(noise.iter().all(|value| value.abs() <= 1.0));
+        assert_eq!(noise, course("noise(1, 60s)"));
+        assert_ne!(noise, course("noise(2)"));
+        assert!(
+            noise
+                .windows(2)
+                .all(|pair| (pair[0] - pair[1]).abs() < 0.05)
+        );
+    }
+
+    #[test]
+    fn what_is_no_formula_is_told_with_its_place() {
+        let cases = [
+            ("", 1, "expected a number, a name or a parenthesis"),
+            ("1 +", 4, "expected a number, a name or a parenthesis"),
+            ("(1", 3, "expected )"),
+            ("1 2", 3, "expected an operator"),
+            ("x + 1", 1, "unknown name \"x\""),
+            ("2 + foo(1)", 5, "unknown function \"foo\""),
+            ("sin(1, 2)", 1, "sin takes 1 argument, not 2"),
+            ("5q", 2, "unknown unit of time \"q\""),
+            ("1 $ 2", 3, "expected an operator"),
+            ("1..2", 1, "\"1..2\" is not a number"),
+        ];
+        for (text, position, message) in cases {
+            let error = Formula::parse(text).expect_err(text);
+            assert_eq!(error.position, position, "{error}");
+            assert!(error.message.starts_with(message), "{error}");
+        }
+        assert!(Formula::parse(&"(".repeat(100_000)).is_err());
+        assert!(Formula::parse(&"-".repeat(100_000)).is_err());
+    }
+}

@@ -1,0 +1,220 @@
+//! What is kept of the decisions of a run: which policies decided, when they
+//! changed, and the decisions that changed something. Records as such are passed
+//! on: a day of a hundred workloads has half a million of them.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flyball_core::policy::PolicyVersion;
+use flyball_core::ports::{ObjectKey, Recorder};
+use flyball_core::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
+use flyball_core::time::Timestamp;
+
+/// Most decisions kept: the last ones.
+pub(crate) const MOST_DECISIONS: usize = 200;
+
+/// Takes the records of a run, keeps what a report needs of them, and passes
+/// them on.
+#[derive(Default)]
+pub struct Journal {
+    entries: Mutex<Entries>,
+    forward: Vec<Arc<dyn Recorder>>,
+}
+
+/// What is kept of the decisions of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Entries {
+    /// Number of decisions.
+    pub count: u64,
+    /// Number of decisions for which some policy gave no usable answer.
+    pub failures: u64,
+    /// The policies that decided, in the order of their first decision.
+    pub policies: Vec<PolicyUse>,
+    /// Changes of the code behind a policy's name, in the order of time.
+    pub changes: Vec<PolicyChange>,
+    /// The last decisions that changed something.
+    pub decisions: VecDeque<Decision>,
+    /// The last record.
+    pub last: Option<Arc<DecisionRecord>>,
+    /// Digest behind each name.
+    digests: BTreeMap<Arc<str>, Arc<str>>,
+    /// Reason of each object's last verdict.
+    reasons: BTreeMap<ObjectKey, String>,
+}
+
+/// A version of a policy, and how much it decided.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PolicyUse {
+    /// The code.
+    pub version: PolicyVersion,
+    /// Its first decision.
+    pub first: Timestamp,
+    /// Its last decision.
+    pub last: Timestamp,
+    /// Its answers.
+    pub answers: u64,
+    /// Times it gave no usable answer.
+    pub failures: u64,
+}
+
+/// Another code behind a policy's name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// When it decided first.
+    pub at: Timestamp,
+    /// Digest before.
+    pub from: Arc<str>,
+    /// The code after it.
+    pub to: PolicyVersion,
+}
+
+/// A decision that changed replicas, or that came to another reason than the
+/// one before it by a failure.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decision {
+    /// When.
+    pub at: Timestamp,
+    /// Whose replicas.
+    pub object: ObjectKey,
+    /// spec.replicas before.
+    pub from: Option<i32>,
+    /// What the policies asked for.
+    pub proposed: Option<i64>,
+    /// Desired replicas; none: hold.
+    pub to: Option<i32>,
+    /// The policies asked: name, and the digest's first digits.
+    pub policies: Vec<String>,
+    /// What guardrails changed.
+    pub guardrails: Vec<String>,
+    /// CamelCase code of the reason.
+    pub reason: String,
+    /// The reason as a sentence.
+    pub message: String,
+    /// Whether the write failed or was not allowed, and why.
+    pub remark: String,
+}
+
+impl Journal {
+    /// A journal that passes records on to these.
+    #[must_use]
+    pub fn new(forward: Vec<Arc<dyn Recorder>>) -> Self {
+        Self {
+            forward,
+            ..Self::default()
+        }
+    }
+
+    /// The last record.
+    #[must_use]
+    pub fn last(&self) -> Option<Arc<DecisionRecord>> {
+        self.with(|entries| entries.last.clone())
+    }
+
+    /// What has been kept so far.
+    #[must_use]
+    pub fn entries(&self) -> Entries {
+        self.with(|entries| entries.clone())
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut Entries) -> T) -> T {
+        f(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Recorder for Journal {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.with(|entries| entries.take(record));
+        self.forward.iter().for_each(|to| to.record(record));
+    }
+}
+
+impl Entries {
+    fn take(&mut self, record: &Arc<DecisionRecord>) {
+        self.count += 1;
+        for policy in &record.policies {
+            self.take_policy(record.at, policy);
+        }
+        let failed = record.policies.iter().any(|policy| {
+            matches!(policy.answer, Answer::Failure(_)) || policy.fallback_for.is_some()
+        });
+        self.failures += u64::from(failed);
+        let reason = &record.verdict.reason;
+        let before = self.reasons.get_mut(&record.object);
+        let news = before.as_ref().is_none_or(|before| *before != reason);
+        if news {
+            self.reasons.insert(record.object.clone(), reason.clone());
+        }
+        let held_for_nothing = record.verdict.to.is_none() && news;
+        if record.outcome != Outcome::Unchanged || (failed && news) || held_for_nothing {
+            if self.decisions.len() == MOST_DECISIONS {
+                self.decisions.pop_front();
+            }
+            self.decisions.push_back(decision(record));
+        }
+        self.last = Some(Arc::clone(record));
+    }
+
+    fn take_policy(&mut self, at: Timestamp, policy: &PolicyRecord) {
+        let Some(version) = &policy.version else {
+            return;
+        };
+        let known = self
+            .policies
+            .iter_mut()
+            .find(|known| known.version == *version);
+        let failed = u64::from(matches!(policy.answer, Answer::Failure(_)));
+        if let Some(known) = known {
+            known.last = at;
+            known.answers += 1 - failed;
+            known.failures += failed;
+        } else {
+            self.policies.push(PolicyUse {
+                version: version.clone(),
+                first: at,
+                last: at,
+                answers: 1 - failed,
+                failures: failed,
+            });
+        }
+        if self.digests.get(&version.name) == Some(&version.digest) {
+            return;
+        }
+        let before = self
+            .digests
+            .insert(Arc::clone(&version.name), Arc::clone(&version.digest));
+        if let Some(from) = before {
+            self.changes.push(PolicyChange {
+                at,
+                from,
+                to: version.clone(),
+            });
+        }
+    }
+}
+
+fn decision(record: &DecisionRecord) -> Decision {
+    let verdict = &record.verdict;
+    let policies = record.policies.iter().map(|policy| match &policy.version {
+        Some(version) => format!("{} {}", version.name, version.short_digest()),
+        None => policy.name.to_string(),
+    });
+    let guardrails = record.guard_steps.iter().filter(|step| step.changed());
+    Decision {
+        at: record.at,
+        object: record.object.clone(),
+        from: verdict.from,
+        proposed: verdict.proposed,
+        to: verdict.to,
+        policies: policies.collect(),
+        guardrails: guardrails
+            .map(|step| format!("{}: {} → {}", step.guardrail, step.before, step.after))
+            .collect(),
+        reason: verdict.reason.clone(),
+        message: verdict.message.clone(),
+        remark: match &record.outcome {
+            Outcome::Unchanged | Outcome::Scaled => String::new(),
+            Outcome::Observed => "observed only".to_owned(),
+            Outcome::Failed(error) => format!("not written: {error}"),
+        },
+    }
+}

@@ -1,0 +1,75 @@
+//! Chance without a generator's state: a value depends on what it is drawn for
+//! alone, so that it does not matter in which order, or how often, one asks.
+
+/// A draw for these numbers (SplitMix64's mixing function, chained).
+pub fn draw(parts: &[u64]) -> u64 {
+    parts
+        .iter()
+        .fold(0x9e37_79b9_7f4a_7c15, |state, part| mix(state ^ mix(*part)))
+}
+
+/// A number to draw with for a name (FNV-1a).
+pub fn name(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// A draw as a number from 0 (included) to 1 (excluded), evenly.
+pub fn unit(draw: u64) -> f64 {
+    (draw >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A draw as a number with mean 0 and deviation 1, shaped nearly as a normal
+/// one but never beyond ±3.5: the sum of four even ones, which needs no
+/// logarithm.
+pub fn normal(draw: u64) -> f64 {
+    let sum: u64 = (0..4).map(|part| (draw >> (16 * part)) & 0xffff).sum();
+    // The variance of the sum of n even numbers from 0 to 1 is n / 12.
+    ((sum as f64 + 2.0) / 65_536.0 - 2.0) * 3f64.sqrt()
+}
+
+/// Noise in -1 to 1 that wanders: `at` passes from one draw to the next in
+/// steps of 1, and between them it is interpolated.
+pub fn wander(seed: u64, at: f64) -> f64 {
+    let knot = at.floor();
+    // Saturates for times nobody simulates.
+    let index = knot as i64;
+    let value = |index: i64| 2.0 * unit(draw(&[seed, index.cast_unsigned()])) - 1.0;
+    let (before, after) = (value(index), value(index.saturating_add(1)));
+    before + (after - before) * (at - knot)
+}
+
+fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{draw, normal, unit, wander};
+
+    #[test]
+    fn draws_are_shaped_as_promised() {
+        let count = 100_000u64;
+        let draws: Vec<u64> = (0..count).map(|n| draw(&[7, n])).collect();
+        let mean = |f: fn(u64) -> f64| draws.iter().map(|d| f(*d)).sum::<f64>() / count as f64;
+        assert!((mean(unit) - 0.5).abs() < 0.01);
+        assert!(mean(normal).abs() < 0.01);
+        assert!((mean(|d| normal(d) * normal(d)) - 1.0).abs() < 0.02);
+        assert!(draws.iter().all(|d| normal(*d).abs() <= 3.5));
+        let steps = (0..1000).map(|n| wander(3, f64::from(n) / 10.0));
+        assert!(steps.into_iter().all(|value| value.abs() <= 1.0));
+    }
+
+    #[test]
+    fn a_draw_never_changes() {
+        // Scenarios would run differently after an update.
+        assert_eq!(draw(&[1, 2, 3]), draw(&[1, 2, 3]));
+        assert_ne!(draw(&[1, 2, 3]), draw(&[1, 3, 2]));
+        assert_eq!(draw(&[]), 0x9e37_79b9_7f4a_7c15);
+        assert_eq!(super::mix(0), 0xe220_a839_7b1d_cdaf);
+    }
+}

@@ -1,0 +1,285 @@
+//! Curves over time as inline SVG. The picture is stretched to the page's width;
+//! what is written stands beside it in HTML, so that it is readable on a phone.
+
+use std::fmt::Write as _;
+
+use super::html::Text;
+use crate::text::figure;
+
+/// The picture's coordinates.
+const WIDTH: f64 = 1000.0;
+const HEIGHT: f64 = 200.0;
+
+/// Distances of marks on the axis of time, in minutes.
+const TIME_STEPS: [f64; 16] = [
+    1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 180.0, 240.0, 360.0, 720.0, 1440.0, 2880.0,
+    10_080.0, 43_200.0,
+];
+
+/// One picture.
+pub struct Chart<'a> {
+    /// What it shows.
+    pub title: &'a str,
+    /// What the values are.
+    pub unit: &'a str,
+    /// Minutes since the start, ascending.
+    pub minutes: &'a [f64],
+    /// Length of the run in minutes.
+    pub length: f64,
+    /// The curves, the first one at the back.
+    pub curves: Vec<Curve<'a>>,
+    /// A level to be marked, and its name.
+    pub level: Option<(f64, &'a str)>,
+    /// Points in time to be marked.
+    pub marks: &'a [Mark],
+}
+
+/// One curve.
+pub struct Curve<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Which colour: 0 to 7.
+    pub colour: usize,
+    /// How it is drawn.
+    pub style: Style,
+    /// A value for each of the chart's minutes.
+    pub values: Vec<f64>,
+}
+
+/// How a curve is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// From point to point.
+    Line,
+    /// The same, dashed.
+    Dashed,
+    /// Level until the next point.
+    Steps,
+    /// From point to point, filled below.
+    Area,
+}
+
+/// A point in time to be marked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mark {
+    /// Minutes since the start.
+    pub minutes: f64,
+    /// What happened.
+    pub label: String,
+}
+
+impl Chart<'_> {
+    /// The chart as a figure.
+    pub fn html(&self) -> String {
+        let step = self.value_step();
+        let top = self.top(step);
+        let mut html = format!(
+            "<figure><figcaption><b>{}</b> <span class=unit>{}</span>{}</figcaption>\n",
+            Text(self.title),
+            Text(self.unit),
+            self.legend()
+        );
+        html += "<div class=plot>";
+        html += &self.value_labels(step, top);
+        html += "<div class=area>";
+        html += &self.svg(step, top);
+        html += &self.mark_labels();
+        html += "</div>";
+        html += &self.time_labels();
+        html += "</div>";
+        html += &self.data();
+        html + "</figure>\n"
+    }
+
+    fn legend(&self) -> String {
+        let entry = |curve: &Curve<'_>| {
+            let dashed = if curve.style == Style::Dashed {
+                " d"
+            } else {
+                ""
+            };
+            let (colour, name) = (curve.colour, Text(curve.name));
+            format!("<span class=\"key c{colour}{dashed}\">{name}</span>")
+        };
+        let level = self.level.map_or_else(String::new, |(_, name)| {
+            format!("<span class=\"key level\">{}</span>", Text(name))
+        });
+        self.curves.iter().map(entry).collect::<String>() + &level
+    }
+
+    /// The largest value shown.
+    fn largest(&self) -> f64 {
+        let values = self.curves.iter().flat_map(|curve| &curve.values);
+        let level = self.level.map_or(0.0, |level| level.0);
+        values.fold(level, |largest, value| largest.max(*value))
+    }
+
+    /// Distance of marks on the axis of values: 1, 2 or 5 times a power of ten.
+    fn value_step(&self) -> f64 {
+        let wanted = self.largest().max(1e-3) / 4.0;
+        let mut power = 1e-6;
+        while power * 10.0 <= wanted {
+            power *= 10.0;
+        }
+        let factors = [1.0, 2.0, 5.0, 10.0];
+        let factor = factors.into_iter().find(|factor| factor * power >= wanted);
+        factor.unwrap_or(10.0) * power
+    }
+
+    /// The end of the axis of values.
+    fn top(&self, step: f64) -> f64 {
+        (self.largest() / step).ceil().max(1.0) * step
+    }
+
+    fn value_labels(&self, step: f64, top: f64) -> String {
+        let mut html = String::from("<div class=values>");
+        for value in levels(step, top) {
+            let place = 100.0 * value / top;
+            let _ = write!(
+                html,
+                "<i style=\"bottom:{place:.2}%\">{}</i>",
+                figure(value)
+            );
+        }
+        html + "</div>"
+    }
+
+    fn time_marks(&self) -> Vec<f64> {
+        let fits = |step: &f64| self.length / step <= 8.0;
+        let step = TIME_STEPS.into_iter().find(fits).unwrap_or(self.length);
+        let mut marks = Vec::new();
+        let mut at = 0.0;
+        while at <= self.length {
+            marks.push(at);
+            at += step;
+        }
+        marks
+    }
+
+    fn time_labels(&self) -> String {
+        let mut html = String::from("<div class=times>");
+        for at in self.time_marks() {
+            let place = 100.0 * at / self.length;
+            let _ = write!(html, "<i style=\"left:{place:.2}%\">{}</i>", clock(at));
+        }
+        html + "</div>"
+    }
+
+    fn mark_labels(&self) -> String {
+        let label = |mark: &Mark| {
+            let place = 100.0 * mark.minutes / self.length;
+            let side = if place > 60.0 { " class=left" } else { "" };
+            format!(
+                "<u{side} style=\"left:{place:.2}%\">{}</u>",
+                Text(&mark.label)
+            )
+        };
+        self.marks.iter().map(label).collect()
+    }
+
+    fn svg(&self, step: f64, top: f64) -> String {
+        let mut svg = format!(
+            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" preserveAspectRatio=none role=img aria-label=\"{}\">",
+            Text(self.title)
+        );
+        let mut grid = String::new();
+        for value in levels(step, top) {
+            let _ = write!(grid, "M0 {:.1}H{WIDTH}", height(value, top));
+        }
+        for at in self.time_marks() {
+            let _ = write!(grid, "M{:.1} 0V{HEIGHT}", self.across(at));
+        }
+        let _ = write!(svg, "<path class=grid d=\"{grid}\"/>");
+        for curve in &self.curves {
+            svg += &self.path(curve, top);
+        }
+        if let Some((value, _)) = self.level {
+            let y = height(value, top);
+            let _ = write!(svg, "<path class=level d=\"M0 {y:.1}H{WIDTH}\"/>");
+        }
+        for mark in self.marks {
+            let x = self.across(mark.minutes);
+            let _ = write!(svg, "<path class=mark d=\"M{x:.1} 0V{HEIGHT}\"/>");
+        }
+        svg + "</svg>"
+    }
+
+    fn path(&self, curve: &Curve<'_>, top: f64) -> String {
+        let mut line = String::new();
+        let mut last = None;
+        for (at, value) in self.minutes.iter().zip(&curve.values) {
+            let (x, y) = (self.across(*at), height(*value, top));
+            let _ = match (last, curve.style) {
+                (None, _) => write!(line, "M{x:.1} {y:.1}"),
+                // A level goes on by itself.
+                (Some(before), Style::Steps) if before == *value => Ok(()),
+                (Some(_), Style::Steps) => write!(line, "H{x:.1}V{y:.1}"),
+                (Some(_), _) => write!(line, "L{x:.1} {y:.1}"),
+            };
+            last = Some(*value);
+        }
+        if curve.style == Style::Steps {
+            let _ = write!(line, "H{WIDTH}");
+        }
+        let colour = curve.colour;
+        let fill = match curve.style {
+            Style::Area => {
+                let end = self.minutes.last().map_or(0.0, |at| self.across(*at));
+                format!(
+                    "<path class=\"fill c{colour}\" d=\"{line}L{end:.1} {HEIGHT}L0 {HEIGHT}Z\"/>"
+                )
+            }
+            _ => String::new(),
+        };
+        let dashed = if curve.style == Style::Dashed {
+            " d"
+        } else {
+            ""
+        };
+        format!("{fill}<path class=\"line c{colour}{dashed}\" d=\"{line}\"/>")
+    }
+
+    fn across(&self, minutes: f64) -> f64 {
+        WIDTH * minutes / self.length
+    }
+
+    /// The values, for the tooltip.
+    fn data(&self) -> String {
+        let row = |values: &[f64]| {
+            let values: Vec<String> = values.iter().map(|value| figure(*value)).collect();
+            format!("[{}]", values.join(","))
+        };
+        let curve = |curve: &Curve<'_>| {
+            // A `<` would end the element early.
+            let name = serde_json::Value::from(curve.name).to_string();
+            format!("[{},{}]", name.replace('<', "\\u003c"), row(&curve.values))
+        };
+        let curves: Vec<String> = self.curves.iter().map(curve).collect();
+        format!(
+            "<script type=\"application/json\">{{\"length\":{},\"x\":{},\"curves\":[{}]}}</script>",
+            figure(self.length),
+            row(self.minutes),
+            curves.join(",")
+        )
+    }
+}
+
+fn height(value: f64, top: f64) -> f64 {
+    HEIGHT * (1.0 - value / top)
+}
+
+fn levels(step: f64, top: f64) -> impl Iterator<Item = f64> {
+    let count = (top / step).round() as u32;
+    (0..=count).map(move |number| f64::from(number) * step)
+}
+
+/// Minutes since the start as a time of day, or days.
+fn clock(minutes: f64) -> String {
+    let minutes = minutes as u64;
+    let (days, rest) = (minutes / 1440, minutes % 1440);
+    match (days, rest) {
+        (days, 0) if days > 0 => format!("{days}d"),
+        (0, rest) => format!("{:02}:{:02}", rest / 60, rest % 60),
+        (days, rest) => format!("{days}d {:02}:{:02}", rest / 60, rest % 60),
+    }
+}

@@ -1,0 +1,302 @@
+//! A scenario from its start to its end, as fast as it can go, through the
+//! production loop; and several policies under the same load.
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::policy::PolicyEngine;
+use flyball_core::ports::{Clock, ObjectKey, Recorder};
+use flyball_core::record::DecisionRecord;
+use flyball_core::spec::PolicyRef;
+use flyball_core::time::Timestamp;
+
+use crate::cluster::Cluster;
+use crate::journal::{Entries, Journal};
+use crate::scenario::{EventSpec, Scenario, ScenarioError};
+use crate::timeline::{Tally, Timeline};
+use crate::world::{AbsurdLoad, DueSwap, Totals};
+
+/// Replaces a policy at once: what a scenario's swap needs of the sandbox.
+pub trait PolicySwapper: Send + Sync {
+    /// Has the component in `file` decide under `name` from the next decision on.
+    ///
+    /// # Errors
+    /// Why it can't: what was active stays so.
+    fn swap(&self, name: &str, file: &Path) -> Result<(), String>;
+}
+
+/// How a scenario is run.
+#[derive(Default)]
+pub struct Options<'a> {
+    /// What the loop goes by; its sync period is the scenario's.
+    pub replica: ReplicaOptions,
+    /// Take every record.
+    pub recorders: Vec<Arc<dyn Recorder>>,
+    /// Carries out the scenario's swaps.
+    pub swapper: Option<&'a dyn PolicySwapper>,
+    /// Told after every sync.
+    pub progress: Option<&'a (dyn Fn(&Progress) + Send + Sync)>,
+}
+
+/// How far a run has come.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    /// Virtual time.
+    pub at: Timestamp,
+    /// Virtual time since the start, in milliseconds.
+    pub elapsed_ms: i64,
+    /// Length of the run, in milliseconds.
+    pub duration_ms: i64,
+    /// All workloads, now.
+    pub totals: Totals,
+    /// The last decision.
+    pub last: Option<Arc<DecisionRecord>>,
+}
+
+/// Why a run did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The scenario can't be used.
+    #[error(transparent)]
+    Scenario(#[from] ScenarioError),
+    /// A load came to what no load can be.
+    #[error(transparent)]
+    Load(#[from] AbsurdLoad),
+    /// The scenario swaps policies, and nothing here can.
+    #[error("scenario {0:?} swaps policies, which cannot be done here")]
+    NoSwapper(String),
+}
+
+/// A policy that takes part in a comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Contender {
+    /// What it is called in tables and plots.
+    pub label: String,
+    /// Asked by every autoscaler, in place of its own.
+    pub policies: Vec<PolicyRef>,
+}
+
+/// A run that came to its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Run {
+    /// What it is called in tables and plots.
+    pub label: String,
+    /// What was run.
+    pub scenario: Scenario,
+    /// Version of the host.
+    pub host_version: Arc<str>,
+    /// Each workload, in the scenario's order.
+    pub workloads: Vec<WorkloadRun>,
+    /// What is kept of the decisions.
+    pub journal: Entries,
+    /// Swaps of policies, and why they failed if they did.
+    pub swaps: Vec<(DueSwap, Result<(), String>)>,
+}
+
+/// What became of a workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkloadRun {
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Over time.
+    pub timeline: Timeline,
+    /// Added up.
+    pub tally: Tally,
+}
+
+/// Runs a scenario from its start to its end.
+///
+/// # Errors
+/// If the scenario can't be used, or a load comes to what no load can be.
+pub fn simulate(
+    label: &str,
+    scenario: &Scenario,
+    engine: Arc<dyn PolicyEngine>,
+    options: &Options<'_>,
+) -> Result<Run, RunError> {
+    let mut events = scenario.events.iter();
+    let swaps = events.any(|event| matches!(event, EventSpec::SwapPolicy { .. }));
+    if swaps && options.swapper.is_none() {
+        return Err(RunError::NoSwapper(scenario.name.clone()));
+    }
+    let cluster = Cluster::new(scenario)?;
+    cluster.advance_to(scenario.start)?;
+    let journal = Arc::new(Journal::new(options.recorders.clone()));
+    let clock = VirtualClock {
+        scenario,
+        options,
+        cluster: &cluster,
+        journal: &journal,
+        state: Mutex::default(),
+    };
+    clock.pass(scenario.start)?;
+    let replica = ReplicaOptions {
+        sync_period_ms: scenario.sync_period.0,
+        ..options.replica.clone()
+    };
+    let (reader, writer) = (cluster.clone(), cluster.clone());
+    let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
+    let mut replicas = ReplicaLoop::new(replica, reader, writer, &clock, engine, recorder);
+    block_on(replicas.run());
+    drop(replicas);
+    let state = clock.state.into_inner();
+    let state = state.unwrap_or_else(PoisonError::into_inner);
+    cluster.advance_to(scenario.end())?;
+    let host_version = Arc::clone(&options.replica.host_version);
+    let mut run = Run::collect(label, scenario, host_version, &cluster, &journal);
+    run.swaps = state.swaps;
+    Ok(run)
+}
+
+/// Runs the same load under each of the contenders. The scenario's swaps are
+/// left out: they would change who takes part.
+///
+/// # Errors
+/// As [`simulate`].
+pub fn compare(
+    scenario: &Scenario,
+    contenders: &[Contender],
+    engine: &Arc<dyn PolicyEngine>,
+    options: &Options<'_>,
+) -> Result<Vec<Run>, RunError> {
+    let run = |contender: &Contender| {
+        let scenario = scenario.under(&contender.policies);
+        simulate(&contender.label, &scenario, Arc::clone(engine), options)
+    };
+    contenders.iter().map(run).collect()
+}
+
+impl Scenario {
+    /// The same scenario, every autoscaler asking these policies instead of its
+    /// own, and without swaps.
+    fn under(&self, policies: &[PolicyRef]) -> Self {
+        let mut scenario = self.clone();
+        for workload in &mut scenario.workloads {
+            if let Some(autoscaler) = &mut workload.autoscaler {
+                autoscaler.policies = policies.to_vec();
+            }
+        }
+        scenario.events.retain_mut(|event| {
+            if let EventSpec::ChangeAutoscaler { autoscaler, .. } = event {
+                autoscaler.policies = policies.to_vec();
+            }
+            !matches!(event, EventSpec::SwapPolicy { .. })
+        });
+        scenario
+    }
+}
+
+impl Run {
+    /// What became of a cluster so far, whoever drove it.
+    #[must_use]
+    pub fn collect(
+        label: &str,
+        scenario: &Scenario,
+        host_version: Arc<str>,
+        cluster: &Cluster,
+        journal: &Journal,
+    ) -> Self {
+        let world = cluster.world();
+        let workloads = world.histories().map(|(key, timeline, tally)| WorkloadRun {
+            key: key.clone(),
+            timeline: timeline.clone(),
+            tally: tally.clone(),
+        });
+        Self {
+            label: label.to_owned(),
+            scenario: scenario.clone(),
+            host_version,
+            workloads: workloads.collect(),
+            journal: journal.entries(),
+            swaps: Vec::new(),
+        }
+    }
+}
+
+impl Progress {
+    /// How far a cluster has come, whoever drives it.
+    #[must_use]
+    pub fn of(scenario: &Scenario, cluster: &Cluster, journal: &Journal) -> Self {
+        let at = cluster.now();
+        Self {
+            at,
+            elapsed_ms: at.since(scenario.start).max(0),
+            duration_ms: scenario.duration.0,
+            totals: cluster.totals(),
+            last: journal.last(),
+        }
+    }
+}
+
+/// Virtual time: whoever waits is there at once, and the world with them.
+struct VirtualClock<'a> {
+    scenario: &'a Scenario,
+    options: &'a Options<'a>,
+    cluster: &'a Cluster,
+    journal: &'a Journal,
+    state: Mutex<ClockState>,
+}
+
+#[derive(Default)]
+struct ClockState {
+    now: Timestamp,
+    swaps: Vec<(DueSwap, Result<(), String>)>,
+}
+
+impl VirtualClock<'_> {
+    /// Lets time pass until `at`, and happen what is due.
+    fn pass(&self, at: Timestamp) -> Result<(), AbsurdLoad> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.now = at;
+        self.cluster.advance_to(at)?;
+        for swap in self.cluster.take_due_swaps() {
+            if let Some(swapper) = self.options.swapper {
+                let outcome = swapper.swap(&swap.name, &swap.file);
+                state.swaps.push((swap, outcome));
+            }
+        }
+        if let Some(progress) = self.options.progress {
+            progress(&Progress::of(self.scenario, self.cluster, self.journal));
+        }
+        Ok(())
+    }
+}
+
+impl Clock for &VirtualClock<'_> {
+    fn now(&self) -> Timestamp {
+        self.state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .now
+    }
+
+    async fn sleep_until(&self, at: Timestamp) -> bool {
+        let end = self.scenario.end();
+        self.pass(at.min(end)).is_ok() && at <= end
+    }
+}
+
+/// Waits for a future on this thread. Nothing in virtual time ever has to wait
+/// for anything, so that no runtime is needed.
+fn block_on<F: Future>(future: F) -> F::Output {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The figures by which runs are compared.
+
+use crate::run::{Run, WorkloadRun};
+use crate::text::{count, share};
+use crate::timeline::Tally;
+
+/// The figures of a run, or of one workload of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Summary {
+    /// Whose figures.
+    pub label: String,
+    /// Requests that came in.
+    pub offered: f64,
+    /// Requests turned away.
+    pub unserved: f64,
+    /// Hours that cpu was used more than a tenth above its target, added up
+    /// over workloads; none: the autoscaler has no target for cpu.
+    pub above_target_hours: Option<f64>,
+    /// Replicas times hours.
+    pub replica_hours: f64,
+    /// Changes of spec.replicas.
+    pub changes: u64,
+    /// The largest change of spec.replicas.
+    pub biggest_swing: i64,
+    /// The most replicas.
+    pub most_replicas: i32,
+    /// Use of cpu, in percent of the request, that was not exceeded for 95% of
+    /// the time.
+    pub p95_utilization: Option<usize>,
+}
+
+impl Summary {
+    /// Headings of the [`cells`](Self::cells), the first one left to the table.
+    pub const COLUMNS: [&str; 8] = [
+        "unserved",
+        "of load",
+        "above target",
+        "replica-hours",
+        "changes",
+        "biggest swing",
+        "most replicas",
+        "p95 utilization",
+    ];
+
+    fn new(label: &str, tally: &Tally) -> Self {
+        Self {
+            label: label.to_owned(),
+            offered: tally.offered,
+            unserved: tally.unserved,
+            above_target_hours: tally.target.map(|_| tally.above_target_seconds / 3600.0),
+            replica_hours: tally.replica_seconds / 3600.0,
+            changes: tally.changes,
+            biggest_swing: tally.biggest_swing,
+            most_replicas: tally.most_replicas,
+            p95_utilization: tally.utilization.percentile(0.95),
+        }
+    }
+
+    /// The figures as text.
+    #[must_use]
+    pub fn cells(&self) -> [String; 8] {
+        let none = || "–".to_owned();
+        [
+            count(self.unserved),
+            share(self.unserved, self.offered),
+            self.above_target_hours.map_or_else(none, hours),
+            format!("{:.1}", self.replica_hours),
+            self.changes.to_string(),
+            self.biggest_swing.to_string(),
+            self.most_replicas.to_string(),
+            self.p95_utilization
+                .map_or_else(none, |percent| format!("{percent}%")),
+        ]
+    }
+}
+
+impl Run {
+    /// The figures of all workloads together.
+    #[must_use]
+    pub fn summary(&self) -> Summary {
+        let tallies = self.workloads.iter().map(|workload| &workload.tally);
+        Summary::new(&self.label, &Tally::sum(tallies))
+    }
+
+    /// The figures of each workload.
+    pub fn workload_summaries(&self) -> impl Iterator<Item = Summary> {
+        self.workloads.iter().map(WorkloadRun::summary)
+    }
+}
+
+impl WorkloadRun {
+    fn summary(&self) -> Summary {
+        let label = format!("{}/{}", self.key.namespace, self.key.name);
+        Summary::new(&label, &self.tally)
+    }
+}
+
+fn hours(hours: f64) -> String {
+    if hours < 1.0 {
+        return format!("{:.1} min", hours * 60.0);
+    }
+    format!("{hours:.2} h")
+}

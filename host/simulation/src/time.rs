@@ -1,0 +1,234 @@
+//! Durations as people write them, points in time as they read them, and the
+//! map between real and virtual time.
+
+use std::fmt;
+use std::time::Duration;
+
+use flyball_core::time::Timestamp;
+use serde::{Deserialize, Deserializer};
+
+/// A length of time in milliseconds, written `15s`, `500ms`, `5m`, `1h30m` or
+/// `2d`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Millis(pub i64);
+
+/// Units of time and their milliseconds; longer spellings first.
+const UNITS: [(&str, i64); 5] = [
+    ("ms", 1),
+    ("s", 1000),
+    ("m", 60_000),
+    ("h", 3_600_000),
+    ("d", 86_400_000),
+];
+
+/// Longest duration that is taken for one: a hundred years.
+const LONGEST: i64 = 100 * 366 * 86_400_000;
+
+impl Millis {
+    /// Reads a duration; none if `text` is not one.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return None;
+        }
+        let mut total = 0.0;
+        while !rest.is_empty() {
+            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+            let number: f64 = rest[..end].parse().ok()?;
+            let (unit, after) = split_unit(&rest[end..])?;
+            total += number * unit;
+            rest = after;
+        }
+        let whole = total.round();
+        // Bounded before it is cast: exact.
+        (whole <= LONGEST as f64).then_some(Self(whole as i64))
+    }
+
+    /// In seconds.
+    #[must_use]
+    pub fn seconds(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+}
+
+/// Splits a unit of time off: its milliseconds, and what follows it.
+fn split_unit(text: &str) -> Option<(f64, &str)> {
+    let length = text
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (name, rest) = text.split_at(length);
+    UNITS
+        .iter()
+        .find(|unit| unit.0 == name)
+        .map(|unit| (unit.1 as f64, rest))
+}
+
+/// Seconds of a unit of time, if `name` is one.
+pub(crate) fn unit_seconds(name: &str) -> Option<f64> {
+    split_unit(name)
+        .filter(|split| split.1.is_empty())
+        .map(|split| split.0 / 1000.0)
+}
+
+impl<'de> Deserialize<'de> for Millis {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "{text:?} is not a duration: write one such as 500ms, 15s, 5m or 1h30m"
+            ))
+        })
+    }
+}
+
+impl fmt::Display for Millis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0;
+        if rest == 0 {
+            return f.write_str("0s");
+        }
+        for (unit, length) in UNITS.iter().rev() {
+            let count = rest / length;
+            if count > 0 {
+                write!(f, "{count}{unit}")?;
+            }
+            rest %= length;
+        }
+        Ok(())
+    }
+}
+
+/// A point in time of a scenario file: RFC 3339.
+pub(crate) fn deserialize_timestamp<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    parse_timestamp(&text).ok_or_else(|| {
+        serde::de::Error::custom(format_args!(
+            "{text:?} is not a point in time: write one such as 2026-01-05T00:00:00Z"
+        ))
+    })
+}
+
+/// Reads RFC 3339, or a date and a time of day in UTC such as `2014-04-10 00:04:00`.
+pub(crate) fn parse_timestamp(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(at) = text.parse::<jiff::Timestamp>() {
+        return Some(Timestamp(at.as_millisecond()));
+    }
+    let civil = text.parse::<jiff::civil::DateTime>().ok()?;
+    let at = jiff::tz::Offset::UTC.to_timestamp(civil).ok()?;
+    Some(Timestamp(at.as_millisecond()))
+}
+
+/// A point in time for people: RFC 3339 in UTC.
+pub(crate) fn rfc3339(at: Timestamp) -> String {
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
+}
+
+/// A time since the start for people: `12:34:56`, beyond a day `2d 12:34:56`.
+#[must_use]
+pub fn elapsed_text(ms: i64) -> String {
+    let seconds = ms.max(0) / 1000;
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    let clock = format!("{:02}:{:02}:{:02}", rest / 3600, rest / 60 % 60, rest % 60);
+    if days == 0 {
+        clock
+    } else {
+        format!("{days}d {clock}")
+    }
+}
+
+/// Maps real time to virtual time, `speed` times as fast, and back. It reads no
+/// clock: whoever has one asks with the real time passed since the start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ClockMap {
+    start: Timestamp,
+    speed: f64,
+}
+
+impl ClockMap {
+    /// Virtual time begins at `start`. None: `speed` is not a positive number.
+    #[must_use]
+    pub fn new(start: Timestamp, speed: f64) -> Option<Self> {
+        (speed.is_finite() && speed > 0.0).then_some(Self { start, speed })
+    }
+
+    /// The virtual time when `passed` real time has passed since the start.
+    #[must_use]
+    pub fn virtual_time(&self, passed: Duration) -> Timestamp {
+        // A float becomes an integer saturating.
+        self.start
+            .plus((passed.as_secs_f64() * 1000.0 * self.speed) as i64)
+    }
+
+    /// The real time since the start at which virtual time has come to `at`.
+    #[must_use]
+    pub fn real_time(&self, at: Timestamp) -> Duration {
+        let ms = at.since(self.start).max(0) as f64 / self.speed;
+        Duration::try_from_secs_f64(ms / 1000.0).unwrap_or(Duration::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use flyball_core::time::Timestamp;
+
+    use super::{ClockMap, Millis, elapsed_text, parse_timestamp, rfc3339};
+
+    #[test]
+    fn durations_read_as_people_write_them() {
+        let cases = [
+            ("15s", 15_000),
+            ("500ms", 500),
+            ("1h30m", 5_400_000),
+            ("0s", 0),
+            ("1.5h", 5_400_000),
+            ("2d", 172_800_000),
+        ];
+        for (text, ms) in cases {
+            assert_eq!(Millis::parse(text), Some(Millis(ms)), "{text}");
+        }
+        for text in [
+            "",
+            "15",
+            "s",
+            "5x",
+            "1h 30m",
+            "-5s",
+            "5e3s",
+            "99999999999d",
+            "1.2.3s",
+        ] {
+            assert_eq!(Millis::parse(text), None, "{text}");
+        }
+        assert_eq!(Millis(5_415_250).to_string(), "1h30m15s250ms");
+        assert_eq!(elapsed_text(90_061_000), "1d 01:01:01");
+    }
+
+    #[test]
+    fn points_in_time_read_with_and_without_an_offset() {
+        let at = Timestamp(1_397_088_240_000);
+        assert_eq!(parse_timestamp("2014-04-10 00:04:00"), Some(at));
+        assert_eq!(parse_timestamp("2014-04-10T02:04:00+02:00"), Some(at));
+        assert_eq!(parse_timestamp("yesterday"), None);
+        assert_eq!(rfc3339(at), "2014-04-10T00:04:00Z");
+    }
+
+    #[test]
+    fn real_time_maps_to_virtual_time_and_back() {
+        let map = ClockMap::new(Timestamp(1000), 600.0).expect("a speed");
+        assert_eq!(
+            map.virtual_time(Duration::from_millis(100)),
+            Timestamp(61_000)
+        );
+        assert_eq!(map.real_time(Timestamp(61_000)), Duration::from_millis(100));
+        assert_eq!(map.real_time(Timestamp(0)), Duration::ZERO);
+        for speed in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+            assert_eq!(ClockMap::new(Timestamp(0), speed), None, "{speed}");
+        }
+    }
+}

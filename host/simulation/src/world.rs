@@ -1,0 +1,266 @@
+//! The world in virtual time: workloads, their pods, the load on them, and what
+//! metrics know of it. It moves when it is told to, in steps of one length, and
+//! the same steps come out whatever the times at which it is told.
+
+mod events;
+mod measure;
+mod meter;
+mod pods;
+mod service;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flyball_core::ports::{
+    Autoscaler, ObjectKey, Observation, ObservationError, Question, Report, Scale, ScaleIntent,
+};
+use flyball_core::replica::GrantedInput;
+use flyball_core::time::Timestamp;
+
+use crate::scenario::{MetricsSpec, Scenario, ScenarioError};
+use crate::time::elapsed_text;
+use crate::timeline::{Tally, Timeline};
+
+use events::Agenda;
+use workload::Workload;
+
+/// The most requests per second that are taken for a load.
+pub(crate) const MOST_LOAD: f64 = 1e12;
+
+/// A load that can't be.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error(
+    "workload {workload}: load is {value} at {}: it must be 0 to {MOST_LOAD:e} requests per second; \
+     bound it with max(0, …) or min(…)",
+    elapsed_text(*.at_ms)
+)]
+pub struct AbsurdLoad {
+    /// Namespace and name of the workload.
+    pub workload: String,
+    /// When, in milliseconds since the start.
+    pub at_ms: i64,
+    /// What the load came to.
+    pub value: f64,
+}
+
+/// A swap of a policy whose time has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueSwap {
+    /// When.
+    pub at: Timestamp,
+    /// Name of the policy.
+    pub name: String,
+    /// The component to take over.
+    pub file: PathBuf,
+}
+
+/// All workloads at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Totals {
+    /// Number of workloads.
+    pub workloads: usize,
+    /// Requests per second that come in.
+    pub load: f64,
+    /// Requests per second that the Ready pods can serve.
+    pub capacity: f64,
+    /// Requests since the start.
+    pub offered: f64,
+    /// Requests since the start that were not served.
+    pub unserved: f64,
+    /// Sum of spec.replicas.
+    pub replicas: i64,
+    /// Pods that are Ready.
+    pub ready: i64,
+    /// Mean use of cpu over the Ready pods' requests.
+    pub utilization: f64,
+}
+
+/// The world in virtual time.
+pub(crate) struct World {
+    start: Timestamp,
+    end: Timestamp,
+    now: Timestamp,
+    step_ms: i64,
+    metrics: MetricsSpec,
+    workloads: Vec<Workload>,
+    by_key: BTreeMap<ObjectKey, usize>,
+    agenda: Agenda,
+    failure: Option<AbsurdLoad>,
+}
+
+impl World {
+    /// The world at the start: its pods are Ready and measured.
+    pub(crate) fn new(scenario: &Scenario) -> Result<Self, ScenarioError> {
+        let workloads = workload::all(scenario)?;
+        let keys = workloads.iter().map(|workload| workload.key().clone());
+        let metrics = scenario.metrics.clone();
+        // What can be read at the start was measured before it.
+        let windows = 2 + metrics.lag.0 / metrics.resolution.0;
+        let mut world = Self {
+            start: scenario.start,
+            end: scenario.end(),
+            now: scenario.start.plus(-windows * metrics.resolution.0),
+            step_ms: scenario.step.0,
+            by_key: keys.zip(0..).collect(),
+            agenda: Agenda::new(scenario),
+            failure: None,
+            metrics,
+            workloads,
+        };
+        world.advance_to(scenario.start);
+        Ok(world)
+    }
+
+    /// Moves on to `at`, but not beyond the end.
+    pub(crate) fn advance_to(&mut self, at: Timestamp) {
+        self.happen();
+        while self.failure.is_none() && self.now.plus(self.step_ms) <= at.min(self.end) {
+            self.step();
+            self.happen();
+        }
+    }
+
+    fn step(&mut self) {
+        let since_start = self.now.since(self.start);
+        let step = workload::Step {
+            begin: self.now,
+            end: self.now.plus(self.step_ms),
+            // Before the start the load is that of the start.
+            since_start_ms: since_start.max(0),
+            recorded: since_start >= 0,
+        };
+        let measured = step.end.since(self.start) % self.metrics.resolution.0 == 0;
+        for workload in &mut self.workloads {
+            if let Err(value) = workload.step(&step) {
+                self.failure = Some(AbsurdLoad {
+                    workload: workload.name(),
+                    at_ms: step.since_start_ms,
+                    value,
+                });
+                return;
+            }
+            if measured {
+                workload.measure(step.end, &self.metrics);
+            }
+        }
+        self.now = step.end;
+    }
+
+    /// What happens by now, happens.
+    fn happen(&mut self) {
+        while let Some(event) = self.agenda.next(self.now) {
+            let matching = self
+                .workloads
+                .iter_mut()
+                .filter(|workload| event.concerns(workload));
+            for workload in matching {
+                event.happen(workload, self.now);
+            }
+        }
+    }
+
+    /// The time to which it has moved.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Why it does not move any more.
+    pub(crate) fn failure(&self) -> Option<&AbsurdLoad> {
+        self.failure.as_ref()
+    }
+
+    /// Swaps whose time has come, each told once.
+    pub(crate) fn take_due_swaps(&mut self) -> Vec<DueSwap> {
+        self.agenda.take_due_swaps()
+    }
+
+    /// All workloads, now.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let mut used = 0.0;
+        for workload in &self.workloads {
+            used += workload.add_to(&mut totals);
+        }
+        if totals.ready > 0 {
+            totals.utilization = used / totals.ready as f64;
+        }
+        totals
+    }
+
+    /// What became of each workload: key, timeline and tally.
+    pub(crate) fn histories(&self) -> impl Iterator<Item = (&ObjectKey, &Timeline, &Tally)> {
+        self.workloads.iter().map(Workload::history)
+    }
+
+    /// All autoscalers, ordered by key.
+    pub(crate) fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        let ordered = self.by_key.values().map(|index| &self.workloads[*index]);
+        ordered
+            .filter_map(|workload| workload.autoscaler().cloned())
+            .collect()
+    }
+
+    /// The world around an autoscaler.
+    pub(crate) fn observe(&mut self, now: Timestamp, question: &Question) -> Observation {
+        let outage = self.agenda.metrics_are_out(self.now);
+        let autoscaler = &question.autoscaler;
+        let Some(index) = self.by_key.get(&autoscaler.key) else {
+            return nothing(autoscaler);
+        };
+        let workload = &mut self.workloads[*index];
+        let metadata = |map| {
+            let metadata = question.target_metadata.then(|| granted(map));
+            metadata.unwrap_or_default()
+        };
+        Observation {
+            labels: metadata(&workload.spec().labels),
+            annotations: metadata(&workload.spec().annotations),
+            scale: Ok(workload.scale()),
+            metrics: measure::answers(workload, autoscaler, &self.metrics, now, outage),
+            pods: Ok(workload.pods()),
+        }
+    }
+
+    /// Writes a scale.
+    pub(crate) fn scale(&mut self, intent: &ScaleIntent) -> Result<(), String> {
+        let key = &intent.autoscaler.key;
+        let index = self.by_key.get(key);
+        let index = index.ok_or_else(|| format!("{}/{} is gone", key.namespace, key.name))?;
+        self.workloads[*index].set_replicas(&intent.from, intent.replicas)
+    }
+
+    /// Takes a status.
+    pub(crate) fn report(&mut self, report: Report) {
+        let index = self.by_key.get(&report.autoscaler.key);
+        if let (Some(index), Some(status)) = (index, report.status) {
+            self.workloads[*index].set_status(status);
+        }
+    }
+}
+
+fn nothing(autoscaler: &Autoscaler) -> Observation {
+    let error = ObservationError {
+        class: "scaleUnavailable",
+        message: format!(
+            "there is no Deployment {}/{}",
+            autoscaler.key.namespace, autoscaler.spec.scale_target_ref.name
+        ),
+    };
+    Observation {
+        scale: Err::<Scale, _>(error.clone()),
+        pods: Ok(Arc::from([])),
+        metrics: vec![Err(error); autoscaler.spec.metrics.len()],
+        labels: GrantedInput::default(),
+        annotations: GrantedInput::default(),
+    }
+}
+
+fn granted(map: &BTreeMap<String, String>) -> GrantedInput {
+    GrantedInput {
+        keys: map.keys().cloned().collect(),
+        texts: map.values().cloned().collect(),
+        ..GrantedInput::default()
+    }
+}

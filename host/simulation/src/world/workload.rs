@@ -1,0 +1,328 @@
+//! One workload in virtual time: a Deployment, its service and its autoscaler.
+
+use std::sync::Arc;
+
+use flyball_core::pods::Pod;
+use flyball_core::ports::{Autoscaler, ObjectKey, Scale};
+use flyball_core::spec::AutoscalerSpec;
+use flyball_core::status::AutoscalerStatus;
+use flyball_core::time::Timestamp;
+
+use super::meter::{Meter, Reading, Usage, Window};
+use super::pods::{Entry, Pods};
+use super::service::{Flow, Service};
+use super::{MOST_LOAD, Totals};
+use crate::formula::Moment;
+use crate::load::Load;
+use crate::random;
+use crate::scenario::{AutoscalerTemplate, MetricsSpec, Scenario, ScenarioError, WorkloadSpec};
+use crate::timeline::{Gauge, Tally, Timeline};
+
+/// A workload.
+pub struct Workload {
+    spec: Arc<WorkloadSpec>,
+    key: ObjectKey,
+    seed: u64,
+    load: Load,
+    moment: Moment,
+    autoscaler: Option<Arc<Autoscaler>>,
+    /// Cores per pod that the autoscaler aims at, if it does.
+    target_cpu: Option<f64>,
+    replicas: i32,
+    writes: u64,
+    pods: Pods,
+    service: Service,
+    usage: Usage,
+    offered: f64,
+    meter: Meter,
+    surges: Vec<(Timestamp, f64)>,
+    flow: Flow,
+    timeline: Timeline,
+    tally: Tally,
+}
+
+/// A step of the world.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// When it begins.
+    pub begin: Timestamp,
+    /// When it ends.
+    pub end: Timestamp,
+    /// Its beginning, in milliseconds since the start.
+    pub since_start_ms: i64,
+    /// Whether it belongs to the run.
+    pub recorded: bool,
+}
+
+/// All workloads of a scenario.
+pub fn all(scenario: &Scenario) -> Result<Vec<Workload>, ScenarioError> {
+    let mut workloads = Vec::new();
+    for spec in &scenario.workloads {
+        let load = Load::new(&spec.load, scenario)?;
+        let spec = Arc::new(spec.clone());
+        for (index, name) in (0u32..).zip(spec.names()) {
+            workloads.push(Workload::new(scenario, &spec, &name, index, load.clone()));
+        }
+    }
+    Ok(workloads)
+}
+
+impl Workload {
+    fn new(
+        scenario: &Scenario,
+        spec: &Arc<WorkloadSpec>,
+        name: &str,
+        index: u32,
+        load: Load,
+    ) -> Self {
+        let key = ObjectKey {
+            namespace: spec.namespace.as_str().into(),
+            name: name.into(),
+        };
+        let names = [random::name(&spec.namespace), random::name(name)];
+        let seed = random::draw(&[scenario.seed, names[0], names[1]]);
+        let mut pods = Pods::new(spec, name, seed);
+        let replicas = usize::try_from(spec.replicas).unwrap_or(0);
+        pods.create_ready(scenario.start.plus(-3_600_000), replicas);
+        let mut workload = Self {
+            moment: Moment {
+                t: 0.0,
+                index: f64::from(index),
+                count: f64::from(spec.count.unwrap_or(1)),
+                seed,
+            },
+            autoscaler: None,
+            target_cpu: None,
+            replicas: spec.replicas,
+            writes: 1,
+            service: Service::new(spec),
+            usage: Usage::default(),
+            offered: 0.0,
+            meter: Meter::default(),
+            surges: Vec::new(),
+            flow: Flow::default(),
+            timeline: Timeline::new(scenario),
+            tally: Tally::default(),
+            spec: Arc::clone(spec),
+            key,
+            seed,
+            load,
+            pods,
+        };
+        if let Some(template) = &spec.autoscaler {
+            workload.set_autoscaler(template);
+        }
+        workload
+    }
+
+    /// Namespace and name.
+    pub fn key(&self) -> &ObjectKey {
+        &self.key
+    }
+
+    /// Namespace and name for people.
+    pub fn name(&self) -> String {
+        format!("{}/{}", self.key.namespace, self.key.name)
+    }
+
+    /// What the scenario says of it.
+    pub fn spec(&self) -> &WorkloadSpec {
+        &self.spec
+    }
+
+    /// For chance.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Lets a step pass. Err: the load can't be.
+    pub fn step(&mut self, step: &Step) -> Result<(), f64> {
+        let replicas = usize::try_from(self.replicas).unwrap_or(0);
+        self.pods.reconcile(step.begin, replicas, self.usage);
+        let seconds = step.end.since(step.begin) as f64 / 1000.0;
+        // In the middle of the step: its mean, where load changes evenly.
+        let load = self.load_at(step, step.since_start_ms as f64 / 1000.0 + seconds / 2.0)?;
+        let ready = self.pods.ready();
+        self.flow = self.service.step(load, ready, seconds);
+        self.usage.cpu += self.flow.pod_cpu * seconds;
+        self.usage.requests += self.flow.pod_requests;
+        self.offered += self.flow.offered;
+        if step.recorded {
+            let gauge = self.gauge(load, seconds);
+            self.tally.add(&gauge, self.target_utilization());
+            self.timeline.add(step.since_start_ms, &gauge);
+        }
+        Ok(())
+    }
+
+    fn load_at(&mut self, step: &Step, t: f64) -> Result<f64, f64> {
+        self.moment.t = t;
+        let value = self.load.value(&self.moment);
+        if !(0.0..=MOST_LOAD).contains(&value) {
+            return Err(value);
+        }
+        let noise = self.spec.noise.map_or(0.0, |noise| {
+            noise.amplitude * random::wander(self.seed, t / noise.period.seconds())
+        });
+        self.surges.retain(|surge| surge.0 > step.begin);
+        let surge: f64 = self.surges.iter().map(|surge| surge.1).product();
+        Ok((value * (1.0 + noise) * surge).min(MOST_LOAD))
+    }
+
+    fn gauge(&self, load: f64, seconds: f64) -> Gauge {
+        let ready = self.pods.ready();
+        Gauge {
+            seconds,
+            offered: self.flow.offered,
+            served: self.flow.served,
+            unserved: self.flow.unserved,
+            capacity: self.flow.capacity,
+            demand: self.service.demand(load, self.target_cpu),
+            desired: self.desired(),
+            replicas: self.replicas,
+            ready: i32::try_from(ready).unwrap_or(i32::MAX),
+            utilization: (ready > 0).then(|| self.flow.pod_cpu / self.spec.pod.requests.cpu),
+        }
+    }
+
+    fn desired(&self) -> i32 {
+        let status = self
+            .autoscaler
+            .as_ref()
+            .map(|autoscaler| &autoscaler.status);
+        let decided = status.filter(|status| status.observed_generation.is_some());
+        decided.map_or(self.replicas, |status| status.desired_replicas)
+    }
+
+    fn target_utilization(&self) -> Option<f64> {
+        self.target_cpu.map(|cpu| cpu / self.spec.pod.requests.cpu)
+    }
+
+    /// Takes a reading of the counters.
+    pub fn measure(&mut self, at: Timestamp, metrics: &MetricsSpec) {
+        let reading = Reading {
+            at,
+            usage: self.usage,
+            offered: self.offered,
+            waiting: self.service.waiting,
+        };
+        let kept = metrics.lag.0 + 2 * metrics.resolution.0;
+        self.meter.push(reading, at.plus(-kept));
+    }
+
+    /// The window that can be read at `now`.
+    pub fn window(&self, now: Timestamp, metrics: &MetricsSpec) -> Option<Window> {
+        self.meter.window(now.plus(-metrics.lag.0))
+    }
+
+    /// Its pods, oldest first.
+    pub fn entries(&self) -> &[Entry] {
+        self.pods.entries()
+    }
+
+    /// Its pods as the API server shows them.
+    pub fn pods(&mut self) -> Arc<[Pod]> {
+        self.pods.view()
+    }
+
+    /// Its autoscaler.
+    pub fn autoscaler(&self) -> Option<&Arc<Autoscaler>> {
+        self.autoscaler.as_ref()
+    }
+
+    /// The scale subresource.
+    pub fn scale(&self) -> Scale {
+        Scale {
+            spec_replicas: self.replicas,
+            status_replicas: i32::try_from(self.pods.alive()).unwrap_or(i32::MAX),
+            selector: format!("app={}", self.key.name).into(),
+            resource_version: self.writes.to_string().into(),
+        }
+    }
+
+    /// Writes the scale that was read as `from`.
+    pub fn set_replicas(&mut self, from: &Scale, replicas: i32) -> Result<(), String> {
+        if *from.resource_version != self.writes.to_string() {
+            return Err(format!("the scale of {} has been modified", self.name()));
+        }
+        if replicas < 0 {
+            return Err(format!("{replicas} replicas of {}", self.name()));
+        }
+        self.tally
+            .change(i64::from(replicas) - i64::from(self.replicas));
+        self.replicas = replicas;
+        self.writes += 1;
+        Ok(())
+    }
+
+    /// Writes the autoscaler's status.
+    pub fn set_status(&mut self, status: Arc<AutoscalerStatus>) {
+        if let Some(autoscaler) = &mut self.autoscaler {
+            Arc::make_mut(autoscaler).status = status;
+        }
+    }
+
+    /// Gives it an autoscaler, or another spec to the one it has.
+    pub fn set_autoscaler(&mut self, template: &AutoscalerTemplate) {
+        let spec = template.spec(&self.key.name);
+        self.target_cpu = target_cpu(&spec, self.spec.pod.requests.cpu);
+        let before = self.autoscaler.take();
+        self.autoscaler = Some(Arc::new(Autoscaler {
+            key: self.key.clone(),
+            uid: format!("{:016x}", random::draw(&[self.seed, 4])).into(),
+            generation: before.as_ref().map_or(1, |before| before.generation + 1),
+            spec: Arc::new(spec),
+            status: before.map_or_else(Arc::default, |before| Arc::clone(&before.status)),
+        }));
+    }
+
+    /// Its load is multiplied until then.
+    pub fn surge(&mut self, until: Timestamp, factor: f64) {
+        self.surges.push((until, factor));
+    }
+
+    /// Some of its pods die.
+    pub fn kill_pods(&mut self, now: Timestamp, count: u32) {
+        self.pods.kill(now, count, self.usage);
+    }
+
+    /// Adds it to the totals; the sum of its Ready pods' utilization.
+    pub fn add_to(&self, totals: &mut Totals) -> f64 {
+        let ready = self.pods.ready();
+        let seconds = self.tally.last_step_seconds();
+        totals.workloads += 1;
+        totals.load += self.flow.offered / seconds;
+        totals.capacity += ready as f64 * self.service.pod_capacity;
+        totals.offered += self.tally.offered;
+        totals.unserved += self.tally.unserved;
+        totals.replicas += i64::from(self.replicas);
+        totals.ready += i64::try_from(ready).unwrap_or(i64::MAX);
+        ready as f64 * self.flow.pod_cpu / self.spec.pod.requests.cpu
+    }
+
+    /// What became of it.
+    pub fn history(&self) -> (&ObjectKey, &Timeline, &Tally) {
+        (&self.key, &self.timeline, &self.tally)
+    }
+}
+
+/// Cores per pod that an autoscaler aims at, by its first metric of cpu; without
+/// metrics it is 80% of the request.
+fn target_cpu(spec: &AutoscalerSpec, request: f64) -> Option<f64> {
+    if spec.metrics.is_empty() {
+        return Some(0.8 * request);
+    }
+    let targets = spec.metrics.iter().filter_map(|metric| {
+        let resource = metric.resource.as_ref();
+        let container = metric.container_resource.as_ref();
+        resource
+            .map(|resource| (&resource.name, &resource.target))
+            .or_else(|| container.map(|container| (&container.name, &container.target)))
+    });
+    let (_, target) = { targets }.find(|(name, _)| *name == "cpu")?;
+    match (target.average_utilization, target.average_value) {
+        (Some(percent), _) => Some(f64::from(percent) / 100.0 * request),
+        (None, Some(value)) => Some(value.0 as f64 / 1000.0),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,172 @@
+//! Scenario files: what they may say, and how it is told what they may not.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod support;
+
+use std::path::Path;
+
+use flyball_simulation::Scenario;
+use support::scenario;
+
+#[test]
+fn the_examples_are_scenarios() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut count = 0;
+    for entry in folder.read_dir().unwrap() {
+        let file = entry.unwrap().path();
+        if file.extension().is_none_or(|extension| extension != "yaml") {
+            continue;
+        }
+        count += 1;
+        let loaded = Scenario::load(&file);
+        if file.file_stem().is_some_and(|stem| stem == "swap") {
+            // Its policies have to be built first.
+            let error = loaded.unwrap_err().to_string();
+            assert!(error.contains("events[0].swapPolicy.file"), "{error}");
+            assert!(error.ends_with("first.wasm is no file"), "{error}");
+        } else {
+            loaded.unwrap();
+        }
+    }
+    assert!(count >= 5, "{count} examples");
+}
+
+const HEAD: &str = "duration: 1h\nworkloads:\n- name: web\n";
+
+#[test]
+fn what_has_the_wrong_shape_is_told_with_line_and_field() {
+    let cases = [
+        (
+            "  lode: 1\n",
+            "test.yaml:4:3: workloads[0].lode: unknown field `lode`",
+        ),
+        (
+            "  load: {formula: [1]}\n",
+            "test.yaml:4:19: workloads[0].load.formula: ",
+        ),
+        (
+            "  load: {formla: t}\n",
+            "test.yaml:4:10: workloads[0].load: unknown variant `formla`",
+        ),
+        (
+            "  load: {formula: 1 +}\n",
+            "test.yaml:4:19: workloads[0].load.formula: formula: expected a number",
+        ),
+        (
+            "  load: {steps: [{at: 5q, value: 1}]}\n",
+            "test.yaml:4:23: workloads[0].load.steps[0].at: \"5q\" is not a duration",
+        ),
+        (
+            "  load: {formula: 1}\n  pod: {requests: {cpu: many}}\n",
+            "test.yaml:5:25: workloads[0].pod.requests.cpu: \"many\" is not a quantity",
+        ),
+        (
+            "  load: {formula: 1}\n  autoscaler: {maxReplicas: lots}\n",
+            "test.yaml:5:29: workloads[0].autoscaler.maxReplicas: ",
+        ),
+        (
+            "  load: {formula: 1}\n  autoscaler: {}\n",
+            "test.yaml:5:15: workloads[0].autoscaler: missing field `maxReplicas`",
+        ),
+        ("", "workloads[0]: missing field `load`"),
+    ];
+    for (text, expected) in cases {
+        let error = scenario(&format!("{HEAD}{text}")).unwrap_err().to_string();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+    let error = scenario("duration: [\n").unwrap_err().to_string();
+    assert!(error.starts_with("test.yaml:"), "{error}");
+}
+
+#[test]
+fn what_makes_no_sense_is_told_with_its_field() {
+    let load = "  load: {formula: 1}\n";
+    let cases = [
+        ("replicas: -1", "workloads[0].replicas: -1 is not in 0 to"),
+        ("count: 0", "workloads[0].count: must be at least 1"),
+        (
+            "noise: {amplitude: 2}",
+            "workloads[0].noise.amplitude: 2 is not in 0 to 1",
+        ),
+        (
+            "service: {cpuPerRequest: 0}",
+            "workloads[0].service.cpuPerRequest: must be more",
+        ),
+        (
+            "service: {baseCpu: 2}",
+            "workloads[0].service.baseCpu: must be less than",
+        ),
+        (
+            "autoscaler: {maxReplicas: 1, minReplicas: 2}",
+            "workloads[0].autoscaler.maxReplicas: 1 is not in minReplicas",
+        ),
+        (
+            "autoscaler: {maxReplicas: 1, scaleTargetRef: {kind: Deployment, name: other}}",
+            "workloads[0].autoscaler.scaleTargetRef: Deployment \"other\" is not this workload",
+        ),
+    ];
+    for (text, expected) in cases {
+        let error = scenario(&format!("{HEAD}{load}  {text}\n"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with(&format!("test.yaml: {expected}")),
+            "{text}: {error}"
+        );
+    }
+    let events = [
+        (
+            "killPods: {at: 5m, workload: wob, count: 1}",
+            "workload: there is no \"wob\"",
+        ),
+        (
+            "killPods: {at: 5h, workload: web, count: 1}",
+            "at: 5h is after the end (1h)",
+        ),
+        (
+            "surge: {at: 0s, workload: web, factor: -1, for: 1m}",
+            "surge.factor: must not",
+        ),
+        (
+            "swapPolicy: {at: 5m, name: hpa, file: no.wasm}",
+            "swapPolicy.file: ",
+        ),
+        (
+            "changeAutoscaler: {at: 5m, workload: web, autoscaler: {maxReplicas: 3}}",
+            "changeAutoscaler.workload: has no autoscaler",
+        ),
+    ];
+    for (text, expected) in events {
+        let text = format!("{HEAD}{load}events:\n- {text}\n");
+        let error = scenario(&text).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("test.yaml: events[0].{expected}")),
+            "{error}"
+        );
+    }
+    let text = format!("{HEAD}{load}step: 7s\n");
+    let error = scenario(&text).unwrap_err().to_string();
+    assert!(
+        error.contains("duration: 1h must be a multiple of the step (7s)"),
+        "{error}"
+    );
+}
+
+#[test]
+fn files_with_load_are_read_before_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = format!("{HEAD}  load: {{csv: {{file: load.csv}}}}\n");
+    let parse = || Scenario::parse(&text, Path::new("test.yaml"), folder.path());
+    let error = parse().unwrap_err().to_string();
+    assert!(
+        error.starts_with("cannot read scenario ") && error.contains("load.csv"),
+        "{error}"
+    );
+    std::fs::write(folder.path().join("load.csv"), "time,value\n0,1\n5m,NaN\n").unwrap();
+    let error = parse().unwrap_err().to_string();
+    assert!(
+        error.ends_with("load.csv:3: NaN is no load: it must be 0 or more"),
+        "{error}"
+    );
+}

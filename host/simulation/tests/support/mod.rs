@@ -1,0 +1,163 @@
+//! A policy of three lines in native code: the sandbox is exercised elsewhere,
+//! here the world is.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use flyball_core::policy::{
+    Budget, Description, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
+    Usage,
+};
+use flyball_core::ports::Recorder;
+use flyball_core::record::DecisionRecord;
+use flyball_core::replica::{Context, Reason, ReplicaDecision, ReplicaInput};
+use flyball_simulation::{PolicySwapper, Scenario, ScenarioError};
+
+/// Usage over request, set against a target in percent.
+pub struct Proportional {
+    version: Arc<PolicyVersion>,
+    description: Description,
+    percent: f64,
+}
+
+impl Proportional {
+    pub fn new(name: &str, percent: f64) -> Arc<dyn ReplicaPolicy> {
+        Arc::new(Self {
+            version: Arc::new(PolicyVersion {
+                name: name.into(),
+                digest: format!("sha256:{:064x}", percent.to_bits()).into(),
+                contract: "0.1.0-draft".into(),
+                version: "1.0.0".into(),
+                state_version: 0,
+            }),
+            description: Description {
+                name: name.to_owned(),
+                version: "1.0.0".to_owned(),
+                kinds: vec!["replica".to_owned()],
+                ..Description::default()
+            },
+            percent,
+        })
+    }
+
+    fn desired(&self, input: &ReplicaInput) -> Option<i64> {
+        let metric = input.metrics.first()?;
+        let used: i64 = metric.value.iter().sum();
+        let requested = metric.pod.iter().map(|row| metric.request[*row as usize]);
+        let requested: i64 = requested.sum();
+        let target = requested as f64 * self.percent / 100.0;
+        (target > 0.0).then(|| {
+            let ratio = used as f64 / target;
+            let current = f64::from(input.current_replicas);
+            if (ratio - 1.0).abs() < 0.1 {
+                current as i64
+            } else {
+                (ratio * current).ceil() as i64
+            }
+        })
+    }
+}
+
+impl ReplicaPolicy for Proportional {
+    fn version(&self) -> &Arc<PolicyVersion> {
+        &self.version
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn budget(&self) -> Budget {
+        Budget {
+            fuel_base: 0,
+            fuel_per_row: 0,
+            memory_bytes: 0,
+            time_ms: 0,
+        }
+    }
+
+    fn decide(&self, _: &Context, input: &ReplicaInput) -> PolicyOutcome {
+        let replicas = self.desired(input);
+        PolicyOutcome {
+            usage: Usage::default(),
+            answer: Ok(ReplicaDecision {
+                replicas,
+                reason: Reason {
+                    code: "Proportional".to_owned(),
+                    sentence: "<b>usage & request</b>".to_owned(),
+                    ..Reason::default()
+                },
+                ..ReplicaDecision::default()
+            }),
+            log: Vec::new(),
+        }
+    }
+}
+
+/// Holds policies by name; a swap reads the target from its file.
+pub struct Engine(Mutex<BTreeMap<String, Arc<dyn ReplicaPolicy>>>);
+
+impl Engine {
+    pub fn new(policies: &[(&str, f64)]) -> Arc<Self> {
+        let policies = policies.iter();
+        let policies = policies.map(|(name, p)| ((*name).to_owned(), Proportional::new(name, *p)));
+        Arc::new(Self(Mutex::new(policies.collect())))
+    }
+}
+
+impl PolicyEngine for Engine {
+    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
+        let missing = || PolicyFailure::Missing(format!("no policy {name:?}"));
+        self.0
+            .lock()
+            .unwrap()
+            .get(name)
+            .cloned()
+            .ok_or_else(missing)
+    }
+
+    fn fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+        None
+    }
+}
+
+impl PolicySwapper for Engine {
+    fn swap(&self, name: &str, file: &Path) -> Result<(), String> {
+        let text = std::fs::read_to_string(file).map_err(|error| error.to_string())?;
+        let percent = text
+            .trim()
+            .parse()
+            .map_err(|_| format!("{text:?} is no policy"))?;
+        let policy = Proportional::new(name, percent);
+        self.0.lock().unwrap().insert(name.to_owned(), policy);
+        Ok(())
+    }
+}
+
+/// Keeps every record as JSON.
+#[derive(Default)]
+pub struct Lines(Mutex<String>);
+
+impl Lines {
+    pub fn text(&self) -> String {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Recorder for Lines {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        let mut text = self.0.lock().unwrap();
+        text.push_str(&serde_json::to_string(&**record).unwrap());
+        text.push('\n');
+    }
+}
+
+/// Reads a scenario as if it stood in `test.yaml`.
+pub fn scenario(text: &str) -> Result<Scenario, ScenarioError> {
+    Scenario::parse(
+        text,
+        Path::new("test.yaml"),
+        Path::new(env!("CARGO_MANIFEST_DIR")),
+    )
+}
