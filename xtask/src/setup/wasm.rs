@@ -1,4 +1,7 @@
 //! Installs a compiler for the target that policies are built for.
+//!
+//! Looks for what `flyball-build` looks for. It does not ask that crate, to
+//! stay quick to compile.
 
 use std::path::Path;
 use std::process::Command;
@@ -9,8 +12,8 @@ use crate::command::{apt_install, output, run, step};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// Debian's compiler, with the sources of the standard library to build it for
-/// the target.
-const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+/// the target, and a linker for the target.
+const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
 pub fn install_if_missing() -> anyhow::Result<()> {
