@@ -9,8 +9,11 @@
 //! API's types nor Wasm: time is an argument, and the world is behind ports.
 
 pub mod control;
+pub mod explain;
 pub mod guard;
+pub mod history;
 pub mod labels;
+pub mod memory;
 pub mod observe;
 pub mod pipeline;
 pub mod pods;
@@ -18,7 +21,9 @@ pub mod policy;
 pub mod ports;
 pub mod quantity;
 pub mod record;
+pub mod replay;
 pub mod replica;
+pub mod ring;
 pub mod selector;
 pub mod spec;
 pub mod status;

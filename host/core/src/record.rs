@@ -78,7 +78,7 @@ pub struct PolicyRecord {
     /// The name asked for.
     pub name: Arc<str>,
     /// The code that answered; none: there was none.
-    pub version: Option<PolicyVersion>,
+    pub version: Option<Arc<PolicyVersion>>,
     /// Whether the fallback answered in its place, and for which failure.
     pub fallback_for: Option<PolicyFailure>,
     /// Time, seed, configuration, state and granted inputs.

@@ -15,7 +15,7 @@ pub struct AutoscalerStatus {
     pub observed_generation: Option<i64>,
     /// When replicas were last changed.
     pub last_scale_time: Option<Timestamp>,
-    /// status.replicas of the scale.
+    /// spec.replicas of the scale, as HorizontalPodAutoscaler reports it.
     pub current_replicas: i32,
     /// What the last decision asks for.
     pub desired_replicas: i32,
@@ -86,6 +86,9 @@ pub mod condition {
     pub const SCALING_ACTIVE: &str = "ScalingActive";
     /// Whether a guardrail changed what was asked for.
     pub const SCALING_LIMITED: &str = "ScalingLimited";
+    /// Whether the target was scaled to zero by Flyball itself (only with the
+    /// option for it).
+    pub const SCALED_TO_ZERO: &str = "ScaledToZero";
     /// Whether a policy was left unheard, and what took its place.
     pub const POLICIES_HEALTHY: &str = "PoliciesHealthy";
 }

@@ -26,6 +26,10 @@ const TOO_FAST_DOWN: Why = (
     "the desired replica count is decreasing faster than the maximum scale rate",
 );
 
+/// Why replicas are led out of zero, whatever the rate.
+pub(super) const BELOW_MIN: Why =
+    ("TooFewReplicas", "Current number of replicas below Spec.MinReplicas");
+
 /// Without a behavior: at most twice the current replicas or 4, whichever is
 /// more, then the bounds.
 pub(super) fn without_behavior(input: &GuardInput, desired: i32) -> (i32, Why) {

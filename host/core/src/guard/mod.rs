@@ -71,6 +71,8 @@ pub struct GuardStep {
 pub const STABILIZATION: &str = "Stabilization";
 /// Name of the step that looks at the rate of change and the bounds.
 pub const LIMITS: &str = "Limits";
+/// Name of the step that leads a target out of zero.
+pub const FROM_ZERO: &str = "FromZero";
 
 impl GuardStep {
     fn new(guardrail: &'static str, (before, after): (i32, i32), why: Why) -> Self {
@@ -104,9 +106,11 @@ const DOWN_STABILIZED: Why = (
 );
 
 /// Desired replicas within the guardrails: what stabilization made of the
-/// proposal, then what the limits made of that.
+/// proposal, what the limits made of that, and what a target scaled to zero by
+/// Flyball itself needs once its lower bound was raised. The last step's `after`
+/// is the result.
 #[must_use]
-pub fn guard(input: &GuardInput) -> [GuardStep; 2] {
+pub fn guard(input: &GuardInput) -> Vec<GuardStep> {
     let (stabilized, limited, why) = match input.behavior.as_deref() {
         Some(behavior) => {
             let stabilized = behavior::stabilize(input, behavior);
@@ -124,8 +128,12 @@ pub fn guard(input: &GuardInput) -> [GuardStep; 2] {
         (false, Some(_)) if input.proposed >= input.current => UP_STABILIZED,
         (false, _) => DOWN_STABILIZED,
     };
-    [
+    let mut steps = vec![
         GuardStep::new(STABILIZATION, (input.proposed, stabilized), stable),
         GuardStep::new(LIMITS, (stabilized, limited), why),
-    ]
+    ];
+    if input.current == 0 && limited < input.min {
+        steps.push(GuardStep::new(FROM_ZERO, (limited, input.min), limits::BELOW_MIN));
+    }
+    steps
 }

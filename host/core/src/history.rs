@@ -1,0 +1,225 @@
+//! Metrics in the past, for policies that want them: means over steps, kept as
+//! long as some policy of the object asks.
+
+use std::collections::VecDeque;
+
+use crate::policy::WantedInput;
+use crate::replica::{GrantedInput, MetricInput};
+use crate::time::Timestamp;
+
+/// Kind of the wanted input.
+pub const KIND: &str = "metric-history";
+
+/// Most steps of one history: 1 KiB of means.
+const MOST_STEPS: i64 = 256;
+
+/// The histories of one object.
+#[derive(Debug, Default)]
+pub struct Histories {
+    list: Vec<History>,
+}
+
+/// A metric's means over steps, the latest step still running.
+#[derive(Debug)]
+struct History {
+    metric: String,
+    step_ms: i64,
+    steps: i64,
+    /// Number of the step (time divided by its length), and its mean.
+    means: VecDeque<(i64, f32)>,
+    running: Option<Running>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    step: i64,
+    sum: f64,
+    count: f64,
+}
+
+/// A wish for a history, read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Wish {
+    metric: String,
+    step_ms: i64,
+    steps: i64,
+}
+
+impl Histories {
+    /// Takes the metrics of an observation in, for the wishes there are now.
+    /// Histories that nobody wants any more are dropped.
+    pub fn observe<'a>(
+        &mut self,
+        now: Timestamp,
+        wanted: impl Iterator<Item = &'a WantedInput>,
+        metrics: &[impl AsRef<MetricInput>],
+    ) {
+        let wishes: Vec<Wish> = wanted
+            .filter(|wanted| wanted.kind == KIND)
+            .filter_map(|wanted| Wish::read(wanted, metrics).ok())
+            .collect();
+        self.list.retain(|history| wishes.iter().any(|wish| history.is_for(wish)));
+        for wish in wishes {
+            let found = metrics.iter().map(AsRef::as_ref).find(|metric| metric.name == wish.metric);
+            let total = found.and_then(total);
+            let known = self.list.iter().position(|history| history.is_for(&wish));
+            let index = known.unwrap_or_else(|| {
+                self.list.push(History::new(&wish));
+                self.list.len() - 1
+            });
+            self.list[index].steps = self.list[index].steps.max(wish.steps);
+            self.list[index].advance(now, total);
+        }
+    }
+
+    /// What was kept for a wish.
+    #[must_use]
+    pub fn grant(
+        &self,
+        now: Timestamp,
+        wanted: &WantedInput,
+        metrics: &[impl AsRef<MetricInput>],
+    ) -> GrantedInput {
+        let wish = match Wish::read(wanted, metrics) {
+            Ok(wish) => wish,
+            Err(error) => return GrantedInput { error, ..GrantedInput::default() },
+        };
+        let mut granted = GrantedInput::default();
+        let first = now.0.div_euclid(wish.step_ms) - wish.steps;
+        let history = self.list.iter().find(|history| history.is_for(&wish));
+        for &(step, mean) in history.iter().flat_map(|history| &history.means) {
+            if step >= first {
+                granted.times_ms.push((step + 1).saturating_mul(wish.step_ms));
+                granted.values.push(f64::from(mean));
+            }
+        }
+        granted
+    }
+}
+
+/// The metric summed over pods or series, in its unit.
+fn total(metric: &MetricInput) -> Option<f64> {
+    let sum = metric.value.iter().map(|&milli| i128::from(milli)).sum::<i128>();
+    (metric.error.is_empty() && !metric.value.is_empty()).then(|| sum as f64 / 1000.0)
+}
+
+impl History {
+    fn new(wish: &Wish) -> Self {
+        let Wish { metric, step_ms, steps } = wish.clone();
+        Self { metric, step_ms, steps, means: VecDeque::new(), running: None }
+    }
+
+    fn is_for(&self, wish: &Wish) -> bool {
+        self.metric == wish.metric && self.step_ms == wish.step_ms
+    }
+
+    /// Ends the running step if `now` is beyond it, then adds to the one of `now`.
+    fn advance(&mut self, now: Timestamp, total: Option<f64>) {
+        let step = now.0.div_euclid(self.step_ms);
+        if let Some(done) = self.running.take_if(|running| running.step != step) {
+            self.means.push_back((done.step, (done.sum / done.count) as f32));
+        }
+        let oldest = step - self.steps;
+        while self.means.front().is_some_and(|&(step, _)| step < oldest) {
+            self.means.pop_front();
+        }
+        if let Some(total) = total {
+            let running = self.running.get_or_insert(Running { step, sum: 0.0, count: 0.0 });
+            running.sum += total;
+            running.count += 1.0;
+        }
+    }
+}
+
+impl Wish {
+    fn read(wanted: &WantedInput, metrics: &[impl AsRef<MetricInput>]) -> Result<Self, String> {
+        let argument = |name: &str| {
+            let mut arguments = wanted.arguments.iter();
+            arguments.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        };
+        let duration = |name: &str| {
+            let text = argument(name).ok_or_else(|| format!("{KIND} needs the argument {name}"))?;
+            let ms = duration_ms(text).filter(|&ms| ms > 0);
+            ms.ok_or_else(|| format!("{KIND}: {name} {text:?} is no duration such as 30s or 1h"))
+        };
+        let first = metrics.first().map(|metric| metric.as_ref().name.as_str());
+        let metric = argument("metric").or(first).unwrap_or_default();
+        if !metrics.iter().any(|candidate| candidate.as_ref().name == metric) {
+            return Err(format!("{KIND}: the object has no metric {metric:?}"));
+        }
+        let (window_ms, step_ms) = (duration("window")?, duration("step")?);
+        let steps = window_ms / step_ms;
+        if !(1..=MOST_STEPS).contains(&steps) {
+            return Err(format!("{KIND}: a window has 1 to {MOST_STEPS} steps, not {steps}"));
+        }
+        Ok(Self { metric: metric.to_owned(), step_ms, steps })
+    }
+}
+
+/// A duration such as `90s`, `1h30m` or `250ms`, in milliseconds.
+fn duration_ms(text: &str) -> Option<i64> {
+    let mut rest = text;
+    let mut sum = 0i64;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
+        let (number, tail) = rest.split_at(digits);
+        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let factor = match &tail[..unit] {
+            "ms" => 1,
+            "s" => 1000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return None,
+        };
+        sum = sum.checked_add(number.parse::<i64>().ok()?.checked_mul(factor)?)?;
+        rest = &tail[unit..];
+    }
+    Some(sum)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::{Histories, KIND, duration_ms};
+    use crate::policy::WantedInput;
+    use crate::replica::MetricInput;
+    use crate::time::Timestamp;
+
+    fn wish(window: &str, step: &str) -> WantedInput {
+        let arguments = [("window", window), ("step", step)];
+        let arguments = arguments.map(|(key, value)| (key.to_owned(), value.to_owned()));
+        WantedInput { kind: KIND.to_owned(), arguments: arguments.into() }
+    }
+
+    fn cpu(milli: i64) -> [Arc<MetricInput>; 1] {
+        let name = "cpu".to_owned();
+        [Arc::new(MetricInput { name, value: vec![milli, milli], ..MetricInput::default() })]
+    }
+
+    #[test]
+    fn a_history_has_the_means_of_whole_steps_within_the_window() {
+        let wish = wish("1m", "30s");
+        let mut histories = Histories::default();
+        for second in (0..=120).step_by(15) {
+            let now = Timestamp(second * 1000);
+            histories.observe(now, std::iter::once(&wish), &cpu(second * 1000));
+        }
+        let granted = histories.grant(Timestamp(120_000), &wish, &cpu(0));
+        assert_eq!(granted.error, "");
+        assert_eq!(granted.times_ms, [90_000, 120_000]);
+        assert_eq!(granted.values, [135.0, 195.0]);
+    }
+
+    #[test]
+    fn a_wish_that_cannot_be_granted_says_why() {
+        let histories = Histories::default();
+        let grant = |wish| histories.grant(Timestamp(0), &wish, &cpu(0)).error;
+        assert!(grant(wish("1d", "1s")).contains("86400"));
+        assert!(grant(wish("soon", "1s")).contains("soon"));
+        assert_eq!(duration_ms("1h30m"), Some(5_400_000));
+        assert_eq!(duration_ms("250ms"), Some(250));
+        assert_eq!(duration_ms("1"), None);
+    }
+}

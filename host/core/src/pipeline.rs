@@ -1,1 +1,0 @@
-//! A decision, from an observation to a verdict.

@@ -1,0 +1,205 @@
+//! Asks the policies, and settles what becomes of their answers.
+
+use std::sync::Arc;
+
+use super::{Decision, Scene, guard_input, input, settle};
+use crate::memory::Recalled;
+use crate::observe::PreparedPolicy;
+use crate::policy::{
+    PolicyFailure, PolicyOutcome, ReplicaPolicy, STATE_LIMIT, Usage, WantedInput,
+};
+use crate::record::{Answer, PolicyRecord};
+use crate::replica::{Context, GrantedInput, ReplicaDecision, ReplicaInput};
+use crate::status::Event;
+
+/// Soonest that a policy may be asked again, in milliseconds.
+const SOONEST_MS: u64 = 1000;
+
+pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
+    let Ok(scale) = scene.scale else { return };
+    let mut input = input(scene, scale);
+    for policy in &scene.prepared.policies {
+        let record = ask_policy(scene, policy, &mut input, &mut decision.notes);
+        if let Answer::Decision(ReplicaDecision { again_after_ms: Some(wish), .. }) = record.answer {
+            let wish = wish.max(SOONEST_MS);
+            let soonest = decision.again_after_ms.map_or(wish, |known| known.min(wish));
+            decision.again_after_ms = Some(soonest);
+        }
+        decision.record.policies.push(record);
+    }
+    let record = &mut decision.record;
+    let settled = settle(&input, &record.policies, record.combine, &record.names, |proposed| {
+        guard_input(scene, &input, proposed)
+    });
+    record.input = Some(input);
+    record.guard = settled.guard;
+    record.guard_steps = settled.steps;
+    record.verdict = settled.verdict;
+}
+
+fn ask_policy(
+    scene: &Scene<'_>,
+    policy: &PreparedPolicy,
+    input: &mut ReplicaInput,
+    notes: &mut Vec<Event>,
+) -> PolicyRecord {
+    // Held until the answer is there, so that description, state and answer are
+    // of one version, whatever the name moves on to meanwhile.
+    let record = match scene.engine.replica_policy(&policy.name) {
+        Ok(version) => {
+            let recalled = scene.memory.recall(version.version());
+            tell_swap(policy, &*version, &recalled, notes);
+            consult(scene, policy, &*version, recalled, input)
+        }
+        Err(failure) => unanswered(scene, policy, failure),
+    };
+    let Answer::Failure(failure) = &record.answer else { return record };
+    let fallback = scene.options.fallback.then(|| scene.engine.fallback(&policy.name)).flatten();
+    let failed = record.version.as_ref().map(|version| &version.digest);
+    let fallback = fallback.filter(|fallback| Some(&fallback.version().digest) != failed);
+    let Some(fallback) = fallback else {
+        notes.push(told(policy, failure, "the target is held"));
+        return record;
+    };
+    let version = fallback.version();
+    let instead =
+        format!("built-in policy {} ({}) decides instead", version.name, version.short_digest());
+    notes.push(told(policy, failure, &instead));
+    let stand_in = PreparedPolicy {
+        name: Arc::clone(&policy.name),
+        // A configuration is made for the schema of the policy that failed.
+        configuration: if version.name == policy.name {
+            Arc::clone(&policy.configuration)
+        } else {
+            "{}".into()
+        },
+    };
+    let fallback_for = Some(failure.clone());
+    let answer = consult(scene, &stand_in, &*fallback, Recalled::default(), input);
+    PolicyRecord { fallback_for, ..answer }
+}
+
+fn told(policy: &PreparedPolicy, failure: &PolicyFailure, then: &str) -> Event {
+    let message = format!("policy {}: {}; {then}", policy.name, failure.message());
+    Event { warning: true, reason: failure.code().to_owned(), message }
+}
+
+fn tell_swap(
+    policy: &PreparedPolicy,
+    asked: &dyn ReplicaPolicy,
+    recalled: &Recalled,
+    notes: &mut Vec<Event>,
+) {
+    let version = asked.version();
+    if recalled.swapped_from.is_some() {
+        let message = format!(
+            "policy {} is now version {} ({})",
+            policy.name,
+            version.version,
+            version.short_digest()
+        );
+        notes.push(Event { warning: false, reason: "PolicyChanged".to_owned(), message });
+    }
+    if let Some(from) = recalled.reset_from {
+        let message = format!(
+            "policy {}: its state of version {from} is dropped, version {} starts anew",
+            policy.name, version.state_version
+        );
+        notes.push(Event { warning: false, reason: "PolicyStateReset".to_owned(), message });
+    }
+}
+
+/// Asks one version of a policy.
+fn consult(
+    scene: &Scene<'_>,
+    policy: &PreparedPolicy,
+    asked: &dyn ReplicaPolicy,
+    recalled: Recalled,
+    input: &mut ReplicaInput,
+) -> PolicyRecord {
+    let wants = &asked.description().wants;
+    let context = Context {
+        now: scene.now,
+        seed: seed(&scene.autoscaler.uid, scene.now.0),
+        configuration: Arc::clone(&policy.configuration),
+        state: recalled.state,
+        inputs: wants.iter().map(|wanted| grant(scene, wanted)).collect(),
+    };
+    input.recommendations = recalled.recommendations;
+    let PolicyOutcome { usage, answer, log } = asked.decide(&context, input);
+    let answer = answer.and_then(|answer| validated(answer, input));
+    PolicyRecord {
+        name: Arc::clone(&policy.name),
+        version: Some(Arc::clone(asked.version())),
+        fallback_for: None,
+        context,
+        recommendations: std::mem::take(&mut input.recommendations),
+        budget: Some(asked.budget()),
+        usage,
+        answer: answer.map_or_else(Answer::Failure, Answer::Decision),
+        log,
+    }
+}
+
+fn unanswered(scene: &Scene<'_>, policy: &PreparedPolicy, failure: PolicyFailure) -> PolicyRecord {
+    let configuration = Arc::clone(&policy.configuration);
+    PolicyRecord {
+        name: Arc::clone(&policy.name),
+        version: None,
+        fallback_for: None,
+        context: Context { now: scene.now, configuration, ..Context::default() },
+        recommendations: crate::replica::Samples::default(),
+        budget: None,
+        usage: Usage::default(),
+        answer: Answer::Failure(failure),
+        log: Vec::new(),
+    }
+}
+
+/// An answer is input from outside: what makes no sense is no answer.
+pub(crate) fn validated(
+    answer: ReplicaDecision,
+    input: &ReplicaInput,
+) -> Result<ReplicaDecision, PolicyFailure> {
+    let invalid = |message: String| Err(PolicyFailure::InvalidAnswer(message));
+    let metrics = input.metrics.len();
+    let absurd = |replicas: &i64| !(0..=i64::from(i32::MAX)).contains(replicas);
+    if let Some(replicas) = answer.replicas.filter(absurd) {
+        return invalid(format!("{replicas} is no number of replicas: 0 to 2147483647 are"));
+    }
+    if !answer.proposals.is_empty() && answer.proposals.len() != metrics {
+        let count = answer.proposals.len();
+        return invalid(format!("{count} proposals for {metrics} metrics: answer none or one each"));
+    }
+    if answer.leading.is_some_and(|leading| leading as usize >= answer.proposals.len()) {
+        return invalid("the leading proposal is none of the proposals".to_owned());
+    }
+    if answer.state.as_ref().is_some_and(|state| state.len() > STATE_LIMIT) {
+        return invalid(format!("a state may have {STATE_LIMIT} bytes at most"));
+    }
+    Ok(answer)
+}
+
+fn grant(scene: &Scene<'_>, wanted: &WantedInput) -> GrantedInput {
+    let refused = |error: String| GrantedInput { error, ..GrantedInput::default() };
+    let observed = |input: Option<&GrantedInput>| {
+        let late = || refused("wanted since after the observation: had from the next on".to_owned());
+        input.cloned().unwrap_or_else(late)
+    };
+    match &*wanted.kind {
+        crate::history::KIND => {
+            scene.memory.histories.grant(scene.now, wanted, &scene.columns.metrics)
+        }
+        "target-labels" => observed(scene.labels),
+        "target-annotations" => observed(scene.annotations),
+        kind => refused(format!("this host knows no input of kind {kind:?}")),
+    }
+}
+
+/// The same object at the same time has the same seed (FNV-1a).
+fn seed(uid: &str, now_ms: i64) -> u64 {
+    let bytes = uid.bytes().chain(now_ms.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,134 @@
+//! What is told about metrics: those that failed, in the words of Kubernetes, and
+//! what the others are now.
+
+use super::settle::named;
+use crate::record::Names;
+use crate::replica::{MetricInput, Proposal, ReplicaDecision, ReplicaInput};
+use crate::status::MetricStatus;
+
+/// The metrics that failed in a decision, together.
+pub(super) struct Failure {
+    /// Reason of the first one's condition.
+    pub reason: &'static str,
+    /// Message of the first one's condition.
+    pub message: String,
+    /// All of them in one sentence.
+    pub summary: String,
+}
+
+/// A metric that failed.
+pub(super) struct Fault {
+    /// Reason of its event and of the condition.
+    pub reason: &'static str,
+    /// Message of its event.
+    pub message: String,
+    /// What the failure is called among others.
+    prefix: String,
+}
+
+/// The metrics for which a policy proposes nothing.
+pub(super) fn faults(input: &ReplicaInput, names: &Names, decision: &ReplicaDecision) -> Vec<Fault> {
+    let rows = input.metrics.iter().zip(&decision.proposals);
+    let failed = rows.filter(|(_, proposal)| !proposal.error.is_empty());
+    failed.map(|(metric, proposal)| fault(metric, proposal, names)).collect()
+}
+
+/// The failure of metrics in a decision, if there is any.
+pub(super) fn failure(
+    input: &ReplicaInput,
+    names: &Names,
+    decision: &ReplicaDecision,
+) -> Option<Failure> {
+    let faults = faults(input, names, decision);
+    let first = faults.first()?;
+    Some(Failure {
+        reason: first.reason,
+        message: format!("the HPA was unable to compute the replica count: {}", first.message),
+        summary: format!(
+            "invalid metrics ({} invalid out of {}), first error is: {}{}",
+            faults.len(),
+            input.metrics.len(),
+            first.prefix,
+            first.message
+        ),
+    })
+}
+
+fn fault(metric: &MetricInput, proposal: &Proposal, names: &Names) -> Fault {
+    let MetricInput { name, container, .. } = metric;
+    let sentences = [&proposal.reason.sentence, &metric.message, &proposal.error];
+    let sentence = sentences.into_iter().find(|text| !text.is_empty());
+    let message = sentence.map(|text| named(text, names)).unwrap_or_default();
+    let average = metric.target_average_value.is_some();
+    let measure = if average { "usage" } else { "utilization" };
+    let early = proposal.error == "invalidMetricSelector" || proposal.error.ends_with("Target");
+    let message = match &*metric.source {
+        "Resource" | "ContainerResource" if !early => {
+            format!("failed to get {name} {measure}: {message}")
+        }
+        "Object" if !early && average => format!("failed to get {name} object metric: {message}"),
+        "External" if average => format!("failed to get {name} external metric: {message}"),
+        "External" if !proposal.error.ends_with("Target") => {
+            format!("failed to get external metric {name}: {message}")
+        }
+        _ => message,
+    };
+    let (reason, prefix) = match &*metric.source {
+        "Resource" => ("FailedGetResourceMetric", format!("failed to get {name} resource metric value: ")),
+        "ContainerResource" => (
+            "FailedGetContainerResourceMetric",
+            format!("failed to get {container} container metric value: "),
+        ),
+        "Pods" => ("FailedGetPodsMetric", "failed to get pods metric value: ".to_owned()),
+        "Object" => ("FailedGetObjectMetric", "failed to get object metric value: ".to_owned()),
+        "External" => {
+            ("FailedGetExternalMetric", format!("failed to get {name} external metric value: "))
+        }
+        _ => ("InvalidMetricSourceType", String::new()),
+    };
+    Fault { reason, message, prefix }
+}
+
+/// What the metrics are, by the policy's proposals or, if it makes none, by what
+/// was measured. One that failed has no source.
+pub(super) fn statuses(input: &ReplicaInput, proposals: &[Proposal]) -> Vec<MetricStatus> {
+    let status = |(row, metric): (usize, &std::sync::Arc<MetricInput>)| match proposals.get(row) {
+        Some(proposal) if !proposal.error.is_empty() => MetricStatus::default(),
+        Some(proposal) => MetricStatus {
+            utilization: proposal.utilization,
+            average: proposal.average,
+            value: proposal.value,
+            ..identity(metric)
+        },
+        None if !metric.error.is_empty() => MetricStatus::default(),
+        None => measured(metric),
+    };
+    input.metrics.iter().enumerate().map(status).collect()
+}
+
+fn identity(metric: &MetricInput) -> MetricStatus {
+    MetricStatus {
+        source: metric.source.clone(),
+        name: metric.name.clone(),
+        container: metric.container.clone(),
+        ..MetricStatus::default()
+    }
+}
+
+fn measured(metric: &MetricInput) -> MetricStatus {
+    let sum = |values: &[i64]| values.iter().map(|&value| i128::from(value)).sum::<i128>();
+    let ratio = |a: i128, b: i128| a.checked_div(b).and_then(|value| i64::try_from(value).ok());
+    let total = sum(&metric.value);
+    let mut status = identity(metric);
+    if matches!(&*metric.source, "Object" | "External") {
+        status.value = i64::try_from(total).ok();
+        return status;
+    }
+    status.average = ratio(total, metric.value.len() as i128);
+    let requested = metric.pod.iter().map(|&row| metric.request.get(row as usize).copied());
+    let requests: Option<Vec<i64>> = requested.map(|request| request.filter(|&r| r >= 0)).collect();
+    if metric.target_average_utilization.is_some() {
+        status.utilization = requests.and_then(|requests| ratio(total * 100, sum(&requests)));
+    }
+    status
+}

@@ -1,0 +1,262 @@
+//! A decision, from an observation to a verdict and to what is told about it.
+//!
+//! [`decide`] is pure but for the policies it asks, which are pure themselves:
+//! the same scene gives the same decision. It writes nothing: what came of a
+//! verdict is handed to [`Decision::conclude`].
+
+mod ask;
+mod metrics;
+mod report;
+mod settle;
+
+use std::sync::Arc;
+
+pub use settle::{Settled, settle};
+
+use crate::control::ReplicaOptions;
+use crate::guard::GuardInput;
+use crate::memory::Memory;
+use crate::observe::{Columns, Prepared};
+use crate::policy::PolicyEngine;
+use crate::ports::{Autoscaler, ObjectKey, ObservationError, Scale};
+use crate::record::{DecisionRecord, FORMAT, Outcome, Verdict};
+use crate::replica::{GrantedInput, ReplicaInput, Samples};
+use crate::spec::Mode;
+use crate::status::Event;
+use crate::time::Timestamp;
+
+/// Everything a decision is made from.
+pub struct Scene<'a> {
+    /// When it is made.
+    pub now: Timestamp,
+    /// What the operator set.
+    pub options: &'a ReplicaOptions,
+    /// Where policies are found.
+    pub engine: &'a dyn PolicyEngine,
+    /// Whose replicas.
+    pub autoscaler: &'a Autoscaler,
+    /// Its spec, worked out.
+    pub prepared: &'a Prepared,
+    /// Another autoscaler that would write the same target.
+    pub conflict: Option<&'a ObjectKey>,
+    /// The target's scale.
+    pub scale: Result<&'a Scale, &'a ObservationError>,
+    /// Whether its pods can be told.
+    pub pods: Result<(), &'a ObservationError>,
+    /// Pods and metrics, if so.
+    pub columns: &'a Columns,
+    /// Labels of the target; none: not asked for.
+    pub labels: Option<&'a GrantedInput>,
+    /// Annotations of the target; none: not asked for.
+    pub annotations: Option<&'a GrantedInput>,
+    /// What is remembered of the object.
+    pub memory: &'a Memory,
+    /// Counts the decisions of one daemon.
+    pub sequence: u64,
+}
+
+/// A decision, before anything came of it.
+#[derive(Debug)]
+pub struct Decision {
+    record: DecisionRecord,
+    branch: Branch,
+    /// Whether Flyball leads the target out of zero again.
+    scale_to_zero: bool,
+    outside_metric: bool,
+    min: i32,
+    notes: Vec<Event>,
+    again_after_ms: Option<u64>,
+}
+
+/// Which way a decision took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Branch {
+    /// The scale can't be had.
+    NoScale(ObservationError),
+    /// Nothing is decided, as the condition of this reason and message says; the
+    /// event, if any, has a reason of its own.
+    Disabled { reason: &'static str, message: String, event: Option<&'static str> },
+    /// A bound is enforced without asking anybody.
+    Bound { to: i32, message: &'static str },
+    /// The policies are asked.
+    Asked,
+}
+
+/// Decides.
+#[must_use]
+pub fn decide(scene: &Scene<'_>) -> Decision {
+    let branch = branch(scene);
+    let mut decision = blank(scene, branch);
+    if decision.branch == Branch::Asked {
+        ask::ask(scene, &mut decision);
+    }
+    decision
+}
+
+fn branch(scene: &Scene<'_>) -> Branch {
+    let Prepared { spec, min, .. } = scene.prepared;
+    if let Some(other) = scene.conflict {
+        let message = format!(
+            "autoscaler {}/{} has the same target: let one of them go, or set its mode to Observe",
+            other.namespace, other.name
+        );
+        return disabled("AmbiguousTarget", message, Some("AmbiguousTarget"));
+    }
+    let scale = match scene.scale {
+        Ok(scale) => scale,
+        Err(error) if error.class == "targetConflict" => {
+            return disabled("AmbiguousTarget", error.message.clone(), Some("AmbiguousTarget"));
+        }
+        Err(error) => return Branch::NoScale(error.clone()),
+    };
+    let current = scale.spec_replicas;
+    if current == 0 && !leaves_zero(scene) {
+        let message = "scaling is disabled since the replica count of the target is zero";
+        return disabled("ScalingDisabled", message.to_owned(), None);
+    }
+    if current > spec.max_replicas {
+        let message = "Current number of replicas above Spec.MaxReplicas";
+        return Branch::Bound { to: spec.max_replicas, message };
+    }
+    if current != 0 && current < *min {
+        let message = "Current number of replicas below Spec.MinReplicas";
+        return Branch::Bound { to: *min, message };
+    }
+    selector_fault(scene, scale).unwrap_or(Branch::Asked)
+}
+
+fn disabled(reason: &'static str, message: String, event: Option<&'static str>) -> Branch {
+    Branch::Disabled { reason, message, event }
+}
+
+/// At zero, only what Flyball itself scaled down is looked at again, and only if
+/// something outside the pods is measured or the lower bound was raised.
+fn leaves_zero(scene: &Scene<'_>) -> bool {
+    let conditions = &scene.autoscaler.status.conditions;
+    let ours = scene.options.scale_to_zero
+        && conditions.iter().any(|condition| {
+            condition.kind == crate::status::condition::SCALED_TO_ZERO && condition.status == "True"
+        });
+    ours && (scene.prepared.min != 0 || scene.prepared.has_outside_metric())
+}
+
+fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
+    if scale.selector.is_empty() {
+        let message = "the HPA target's scale is missing a selector".to_owned();
+        return Some(disabled("InvalidSelector", message, Some("SelectorRequired")));
+    }
+    let error = scene.pods.err()?;
+    let reason = match error.class {
+        "ambiguousSelector" => "AmbiguousSelector",
+        _ => "InvalidSelector",
+    };
+    Some(disabled(reason, error.message.clone(), Some(reason)))
+}
+
+/// A decision on which no policy was asked.
+fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
+    let Scene { autoscaler, prepared, .. } = scene;
+    let from = scene.scale.ok().map(|scale| scale.spec_replicas);
+    let (to, reason, message) = match &branch {
+        Branch::NoScale(error) => (None, "FailedGetScale", error.message.as_str()),
+        Branch::Disabled { reason, message, .. } => (None, *reason, message.as_str()),
+        Branch::Bound { to, message } => (Some(*to), "OutOfBounds", *message),
+        Branch::Asked => (None, "", ""),
+    };
+    let verdict = Verdict {
+        from,
+        to,
+        proposed: None,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    let record = DecisionRecord {
+        format: FORMAT.into(),
+        host: Arc::clone(&scene.options.host_version),
+        sequence: scene.sequence,
+        at: scene.now,
+        object: autoscaler.key.clone(),
+        uid: Arc::clone(&autoscaler.uid),
+        generation: autoscaler.generation,
+        mode: prepared.spec.mode,
+        combine: prepared.spec.combine,
+        names: scene.columns.names.clone(),
+        input: None,
+        policies: Vec::new(),
+        guard: None,
+        guard_steps: Vec::new(),
+        verdict,
+        outcome: Outcome::Unchanged,
+        conditions: Vec::new(),
+        events: Vec::new(),
+    };
+    Decision {
+        record,
+        branch,
+        scale_to_zero: scene.options.scale_to_zero,
+        outside_metric: prepared.has_outside_metric(),
+        min: prepared.min,
+        notes: Vec::new(),
+        again_after_ms: None,
+    }
+}
+
+/// What the policies get, without what is each one's own.
+fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
+    let Scene { prepared, columns, options, .. } = scene;
+    ReplicaInput {
+        target: Arc::clone(&prepared.target),
+        min_replicas: prepared.min,
+        max_replicas: prepared.spec.max_replicas,
+        current_replicas: scale.spec_replicas,
+        status_replicas: scale.status_replicas,
+        ready_replicas: columns.pods.ready_count(),
+        tolerance_up: prepared.tolerance_up,
+        tolerance_down: prepared.tolerance_down,
+        cpu_initialization_period_ms: options.cpu_initialization_period_ms,
+        initial_readiness_delay_ms: options.initial_readiness_delay_ms,
+        pods: Arc::clone(&columns.pods),
+        metrics: columns.metrics.clone(),
+        recommendations: Samples::default(),
+        scale_events: scene.memory.scale_events.clone(),
+    }
+}
+
+fn guard_input(scene: &Scene<'_>, input: &ReplicaInput, proposed: i32) -> GuardInput {
+    GuardInput {
+        now: scene.now,
+        current: input.current_replicas,
+        proposed,
+        min: input.min_replicas,
+        max: input.max_replicas,
+        behavior: scene.prepared.behavior.clone(),
+        downscale_stabilization_ms: scene.options.downscale_stabilization_ms,
+        recommendations: scene.memory.recommendations.clone(),
+        scale_events: scene.memory.scale_events.clone(),
+    }
+}
+
+impl Decision {
+    /// The replicas to be written; none: nothing is.
+    #[must_use]
+    pub fn intent(&self) -> Option<i32> {
+        self.change().filter(|_| self.record.mode == Mode::Active)
+    }
+
+    /// The replicas that would be written were it not for mode Observe.
+    fn change(&self) -> Option<i32> {
+        self.record.verdict.to.filter(|&to| self.record.verdict.from != Some(to))
+    }
+
+    /// When some policy wants to be asked again, in milliseconds from now.
+    #[must_use]
+    pub fn again_after_ms(&self) -> Option<u64> {
+        self.again_after_ms
+    }
+
+    /// The verdict.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.record.verdict
+    }
+}

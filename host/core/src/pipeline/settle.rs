@@ -1,0 +1,152 @@
+//! From the policies' answers through the guardrails to a verdict: the part of a
+//! decision that a replay makes again.
+
+use super::metrics;
+use crate::guard::{self, GuardInput, GuardStep};
+use crate::record::{Answer, Names, PolicyRecord, Verdict};
+use crate::replica::ReplicaInput;
+use crate::spec::Combine;
+
+/// What became of the answers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settled {
+    /// What the guardrails went by; none: the target is held.
+    pub guard: Option<GuardInput>,
+    /// What each guardrail did.
+    pub steps: Vec<GuardStep>,
+    /// The verdict.
+    pub verdict: Verdict,
+}
+
+/// Settles the answers; `guard_input` makes what the guardrails go by of what the
+/// policies propose together.
+pub fn settle(
+    input: &ReplicaInput,
+    policies: &[PolicyRecord],
+    how: Combine,
+    names: &Names,
+    guard_input: impl FnOnce(i32) -> GuardInput,
+) -> Settled {
+    let from = input.current_replicas;
+    let leader = leader(policies, how, from);
+    let proposed = leader.and_then(proposal);
+    let Some(proposed) = proposed else {
+        let (reason, message) = leader.map(|policy| why_held(input, names, policy)).unwrap_or_default();
+        let verdict = Verdict { from: Some(from), to: None, proposed: None, reason, message };
+        return Settled { guard: None, steps: Vec::new(), verdict };
+    };
+    let guard = guard_input(proposed);
+    let steps = guard::guard(&guard);
+    let to = steps.last().map_or(from, |step| step.after);
+    let (reason, message) = leader.map(|policy| why(names, policy)).unwrap_or_default();
+    let message = if to == from {
+        message
+    } else {
+        rescale_reason(names, leader, &steps, from, message)
+    };
+    let verdict =
+        Verdict { from: Some(from), to: Some(to), proposed: Some(proposed.into()), reason, message };
+    Settled { guard: Some(guard), steps, verdict }
+}
+
+/// The policy that a decision follows: the one that asks for most (or least).
+/// One that holds or fails speaks for what there is: it stops the others from
+/// going the way that could be wrong, never from going the safe one.
+pub(super) fn leader(policies: &[PolicyRecord], how: Combine, current: i32) -> Option<&PolicyRecord> {
+    let ahead = |a: i32, b: i32| match how {
+        Combine::Max => a > b,
+        Combine::Min => a < b,
+    };
+    let mut leader: Option<(&PolicyRecord, i32)> = None;
+    for policy in policies {
+        let wish = proposal(policy).unwrap_or(current);
+        let proposes = proposal(policy).is_some();
+        let leads = leader.is_none_or(|(known, most)| {
+            ahead(wish, most) || (wish == most && proposes && proposal(known).is_none())
+        });
+        if leads {
+            leader = Some((policy, wish));
+        }
+    }
+    leader.map(|(policy, _)| policy)
+}
+
+/// What a policy asks for; none: it holds or has failed.
+pub(super) fn proposal(policy: &PolicyRecord) -> Option<i32> {
+    match &policy.answer {
+        Answer::Decision(decision) => i32::try_from(decision.replicas?).ok(),
+        Answer::Failure(_) => None,
+    }
+}
+
+/// Code and sentence of a policy's reason.
+pub(super) fn why(names: &Names, policy: &PolicyRecord) -> (String, String) {
+    match &policy.answer {
+        Answer::Failure(failure) => {
+            (failure.code().to_owned(), format!("policy {}: {}", policy.name, failure.message()))
+        }
+        Answer::Decision(decision) => {
+            let reason = &decision.reason;
+            (reason.code.clone(), named(&reason.sentence, names))
+        }
+    }
+}
+
+fn why_held(input: &ReplicaInput, names: &Names, policy: &PolicyRecord) -> (String, String) {
+    if let Answer::Decision(decision) = &policy.answer
+        && let Some(failure) = metrics::failure(input, names, decision)
+    {
+        return (failure.reason.to_owned(), failure.summary);
+    }
+    why(names, policy)
+}
+
+/// Why replicas change, in Kubernetes' words where a metric leads.
+fn rescale_reason(
+    names: &Names,
+    leader: Option<&PolicyRecord>,
+    steps: &[GuardStep],
+    current: i32,
+    sentence: String,
+) -> String {
+    let asked = steps.first().map_or(current, |step| step.before);
+    if asked == current {
+        // Only a guardrail moves it: what was recommended before still counts.
+        let guarded = steps.iter().rev().find(|step| step.changed());
+        return guarded.map_or(sentence, |step| step.message.to_string());
+    }
+    let Some(Answer::Decision(decision)) = leader.map(|policy| &policy.answer) else {
+        return sentence;
+    };
+    let metric = decision.leading.and_then(|row| names.metrics.get(row as usize));
+    match metric {
+        Some(metric) if asked > current => format!("{metric} above target"),
+        Some(_) => "All metrics below target".to_owned(),
+        None => sentence,
+    }
+}
+
+/// A sentence with the names of pods in place of `{pod:N}`.
+pub(super) fn named(sentence: &str, names: &Names) -> String {
+    let mut text = String::with_capacity(sentence.len());
+    let mut rest = sentence;
+    while let Some((before, after)) = rest.split_once("{pod:") {
+        text.push_str(before);
+        let name = after.split_once('}').and_then(|(row, tail)| {
+            let name = names.pods.get(row.parse::<usize>().ok()?)?;
+            Some((name, tail))
+        });
+        match name {
+            Some((name, tail)) => {
+                text.push_str(name);
+                rest = tail;
+            }
+            None => {
+                text.push_str("{pod:");
+                rest = after;
+            }
+        }
+    }
+    text.push_str(rest);
+    text
+}
