@@ -78,7 +78,7 @@ impl Memory {
     pub fn commit(&mut self, record: &DecisionRecord, prepared: &Prepared, stabilization_ms: i64) {
         let behavior = prepared.behavior.as_deref();
         let window = guard::longest_window_ms(behavior, stabilization_ms);
-        if let Some(guard) = &record.guard {
+        if let (Some(guard), Some(_)) = (&record.guard, record.verdict.proposed) {
             self.recommendations.prune(record.at, window);
             self.recommendations.push(record.at, guard.proposed);
         }

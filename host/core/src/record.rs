@@ -61,6 +61,40 @@ pub struct DecisionRecord {
     pub events: Vec<Event>,
 }
 
+/// A line that is no record.
+#[derive(Debug, thiserror::Error)]
+#[error("line {line} is no record of a decision: {source}")]
+pub struct InvalidRecord {
+    /// Its number, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub source: serde_json::Error,
+}
+
+impl DecisionRecord {
+    /// The record as one line of JSON, without the line's end.
+    ///
+    /// # Errors
+    /// If it can't be written as JSON, which no record of a decision is known for.
+    pub fn to_line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads line `number` of a file of records.
+    ///
+    /// # Errors
+    /// If the line is no record, or has fields that this version does not know.
+    pub fn from_line(number: usize, line: &str) -> Result<Self, InvalidRecord> {
+        serde_json::from_str(line).map_err(|source| InvalidRecord { line: number, source })
+    }
+
+    /// A policy's sentence with the names of pods in place of `{pod:N}`.
+    #[must_use]
+    pub fn named(&self, sentence: &str) -> String {
+        crate::pipeline::named(sentence, &self.names)
+    }
+}
+
 /// Names that people know the rows of an input by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -1,0 +1,112 @@
+//! Decides records again: the recorded input through a policy and the guardrails,
+//! and whether the verdict is the same to the byte.
+
+use std::sync::Arc;
+
+use crate::guard::GuardInput;
+use crate::pipeline::{settle, validated};
+use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy};
+use crate::record::{Answer, DecisionRecord, PolicyRecord, Verdict};
+use crate::replica::ReplicaInput;
+
+/// What replaying a record shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replay {
+    /// The verdict is the same, to the byte of its JSON.
+    Same,
+    /// It is another one.
+    Differs {
+        /// As recorded.
+        was: Verdict,
+        /// As decided now.
+        now: Verdict,
+    },
+    /// No policy was asked then, so that there is nothing to decide again.
+    NothingAsked,
+    /// A policy of the record is not to be had.
+    PolicyUnavailable {
+        /// Its name.
+        name: Arc<str>,
+        /// `sha256:…` of the component that answered.
+        digest: Arc<str>,
+    },
+    /// Something from outside ended a policy (its time was up, or there was
+    /// none), which no replay can repeat: its answer is taken from the record.
+    TakenAsGiven {
+        /// The policy's name.
+        name: Arc<str>,
+        /// What ended it.
+        failure: PolicyFailure,
+        /// The verdict as decided now, if it is another one.
+        differs: Option<Verdict>,
+    },
+}
+
+/// Decides `record` again. `resolve` finds the policy that is to answer for one
+/// of the record: the same digest, or another one to be tried.
+pub fn replay(
+    record: &DecisionRecord,
+    resolve: impl Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>,
+) -> Replay {
+    let (Some(input), Some(guard)) = (&record.input, &record.guard) else {
+        return Replay::NothingAsked;
+    };
+    let mut input = input.clone();
+    let mut policies = Vec::with_capacity(record.policies.len());
+    let mut given = None;
+    for policy in &record.policies {
+        if let Some(failure) = from_outside(policy) {
+            given = Some((Arc::clone(&policy.name), failure.clone()));
+            policies.push(policy.clone());
+            continue;
+        }
+        let Some(resolved) = resolve(policy) else { return unavailable(policy) };
+        policies.push(ask_again(policy, &*resolved, &mut input));
+    }
+    let guard_input = |proposed| GuardInput { proposed, ..guard.clone() };
+    let settled = settle(&input, &policies, record.combine, &record.names, guard_input);
+    let now = settled.verdict;
+    match given {
+        Some((name, failure)) => {
+            let differs = (now != record.verdict).then_some(now);
+            Replay::TakenAsGiven { name, failure, differs }
+        }
+        None if now == record.verdict => Replay::Same,
+        None => Replay::Differs { was: record.verdict.clone(), now },
+    }
+}
+
+fn unavailable(policy: &PolicyRecord) -> Replay {
+    let digest = policy.version.as_ref().map(|version| Arc::clone(&version.digest));
+    Replay::PolicyUnavailable { name: Arc::clone(&policy.name), digest: digest.unwrap_or_default() }
+}
+
+/// A failure that is no function of the input.
+fn from_outside(policy: &PolicyRecord) -> Option<&PolicyFailure> {
+    match &policy.answer {
+        Answer::Failure(
+            failure @ (PolicyFailure::Interrupted(_)
+            | PolicyFailure::Missing(_)
+            | PolicyFailure::Quarantined(_)),
+        ) => Some(failure),
+        _ => None,
+    }
+}
+
+fn ask_again(
+    policy: &PolicyRecord,
+    resolved: &dyn ReplicaPolicy,
+    input: &mut ReplicaInput,
+) -> PolicyRecord {
+    input.recommendations.clone_from(&policy.recommendations);
+    let PolicyOutcome { usage, answer, log } = resolved.decide(&policy.context, input);
+    let answer = answer.and_then(|answer| validated(answer, input));
+    input.recommendations = crate::replica::Samples::default();
+    PolicyRecord {
+        version: Some(Arc::clone(resolved.version())),
+        usage,
+        answer: answer.map_or_else(Answer::Failure, Answer::Decision),
+        log,
+        ..policy.clone()
+    }
+}

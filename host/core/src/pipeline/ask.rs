@@ -32,7 +32,7 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
         guard_input(scene, &input, proposed)
     });
     record.input = Some(input);
-    record.guard = settled.guard;
+    record.guard = Some(settled.guard);
     record.guard_steps = settled.steps;
     record.verdict = settled.verdict;
 }

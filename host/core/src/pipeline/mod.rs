@@ -11,6 +11,8 @@ mod settle;
 
 use std::sync::Arc;
 
+pub(crate) use ask::validated;
+pub(crate) use settle::named;
 pub use settle::{Settled, settle};
 
 use crate::control::ReplicaOptions;

@@ -10,8 +10,9 @@ use crate::spec::Combine;
 /// What became of the answers.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
-    /// What the guardrails went by; none: the target is held.
-    pub guard: Option<GuardInput>,
+    /// What the guardrails go by; what there is stands for what is proposed where
+    /// the target is held.
+    pub guard: GuardInput,
     /// What each guardrail did.
     pub steps: Vec<GuardStep>,
     /// The verdict.
@@ -33,7 +34,7 @@ pub fn settle(
     let Some(proposed) = proposed else {
         let (reason, message) = leader.map(|policy| why_held(input, names, policy)).unwrap_or_default();
         let verdict = Verdict { from: Some(from), to: None, proposed: None, reason, message };
-        return Settled { guard: None, steps: Vec::new(), verdict };
+        return Settled { guard: guard_input(from), steps: Vec::new(), verdict };
     };
     let guard = guard_input(proposed);
     let steps = guard::guard(&guard);
@@ -46,7 +47,7 @@ pub fn settle(
     };
     let verdict =
         Verdict { from: Some(from), to: Some(to), proposed: Some(proposed.into()), reason, message };
-    Settled { guard: Some(guard), steps, verdict }
+    Settled { guard, steps, verdict }
 }
 
 /// The policy that a decision follows: the one that asks for most (or least).
@@ -127,7 +128,7 @@ fn rescale_reason(
 }
 
 /// A sentence with the names of pods in place of `{pod:N}`.
-pub(super) fn named(sentence: &str, names: &Names) -> String {
+pub(crate) fn named(sentence: &str, names: &Names) -> String {
     let mut text = String::with_capacity(sentence.len());
     let mut rest = sentence;
     while let Some((before, after)) = rest.split_once("{pod:") {

@@ -1,0 +1,144 @@
+//! Whose turn it is: due times, and what is kept of each object between them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::ReplicaOptions;
+use crate::memory::Memory;
+use crate::observe::{Columns, Prepared};
+use crate::ports::{Autoscaler, ObjectKey};
+use crate::spec::Mode;
+use crate::time::Timestamp;
+
+/// All objects, by uid.
+#[derive(Default)]
+pub(super) struct Schedule {
+    entries: BTreeMap<Arc<str>, Entry>,
+    /// Counts the looks at the list, to find who is gone.
+    look: u64,
+}
+
+/// What is kept of an object from one decision to the next.
+pub(super) struct Entry {
+    /// Its spec, worked out.
+    pub prepared: Prepared,
+    /// Its columns, shared with its records.
+    pub columns: Columns,
+    /// What is remembered of it.
+    pub memory: Memory,
+    /// Another autoscaler that would write the same target.
+    pub conflict: Option<ObjectKey>,
+    generation: i64,
+    due: Timestamp,
+    look: u64,
+}
+
+impl Schedule {
+    /// The objects that are due, in the order of the list; their next turn is
+    /// one sync period later. New and changed ones are due at once, and those
+    /// that are no longer in the list are forgotten.
+    pub(super) fn due(
+        &mut self,
+        now: Timestamp,
+        autoscalers: Vec<Arc<Autoscaler>>,
+        options: &ReplicaOptions,
+    ) -> Vec<Arc<Autoscaler>> {
+        self.look += 1;
+        let mut changed = false;
+        for autoscaler in &autoscalers {
+            changed |= self.look_at(now, autoscaler, options);
+        }
+        if self.entries.len() > autoscalers.len() || changed {
+            let look = self.look;
+            self.entries.retain(|_, entry| entry.look == look);
+            self.find_conflicts(&autoscalers);
+        }
+        let is_due = |autoscaler: &Arc<Autoscaler>| {
+            let entry = self.entries.get_mut(&autoscaler.uid);
+            entry.is_some_and(|entry| entry.take_turn(now, options.sync_period_ms))
+        };
+        let mut due = autoscalers;
+        due.retain(is_due);
+        due
+    }
+
+    /// What is kept of an object.
+    pub(super) fn entry(&mut self, uid: &Arc<str>) -> Option<&mut Entry> {
+        self.entries.get_mut(uid)
+    }
+
+    /// When the next object is due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.entries.values().map(|entry| entry.due).min()
+    }
+
+    /// Whether the object is new or its spec changed.
+    fn look_at(&mut self, now: Timestamp, seen: &Autoscaler, options: &ReplicaOptions) -> bool {
+        if let Some(entry) = self.entries.get_mut(&seen.uid) {
+            entry.look = self.look;
+            if entry.generation == seen.generation {
+                return false;
+            }
+            entry.prepared = Prepared::new(seen, options);
+            entry.columns = Columns::new(&entry.prepared);
+            entry.generation = seen.generation;
+            entry.due = now;
+            return true;
+        }
+        let prepared = Prepared::new(seen, options);
+        let entry = Entry {
+            columns: Columns::new(&prepared),
+            prepared,
+            memory: Memory::default(),
+            conflict: None,
+            generation: seen.generation,
+            due: now,
+            look: self.look,
+        };
+        self.entries.insert(Arc::clone(&seen.uid), entry);
+        true
+    }
+
+    /// Autoscalers that would write one target: each is told of another.
+    fn find_conflicts(&mut self, autoscalers: &[Arc<Autoscaler>]) {
+        let mut writers: BTreeMap<_, Vec<&Arc<Autoscaler>>> = BTreeMap::new();
+        for autoscaler in autoscalers {
+            if let Some(entry) = self.entries.get_mut(&autoscaler.uid) {
+                entry.conflict = None;
+            }
+            if autoscaler.spec.mode == Mode::Active {
+                let reference = &autoscaler.spec.scale_target_ref;
+                let group = reference.api_version.rsplit_once('/').map_or("", |(group, _)| group);
+                let target = (&autoscaler.key.namespace, group, &reference.kind, &reference.name);
+                writers.entry(target).or_default().push(autoscaler);
+            }
+        }
+        for writers in writers.into_values().filter(|writers| writers.len() > 1) {
+            for (index, writer) in writers.iter().enumerate() {
+                let other = &writers[usize::from(index == 0)];
+                if let Some(entry) = self.entries.get_mut(&writer.uid) {
+                    entry.conflict = Some(other.key.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Whether the object is due; if so, its next turn is set.
+    fn take_turn(&mut self, now: Timestamp, period_ms: i64) -> bool {
+        if self.due > now {
+            return false;
+        }
+        // From the time it was due, so that a late tick does not shift the next
+        // one; a turn that was missed is not made up for.
+        let next = self.due.plus(period_ms);
+        self.due = if next > now { next } else { now.plus(period_ms) };
+        true
+    }
+
+    /// Brings the next turn forward to `ms` from now.
+    pub(super) fn hasten(&mut self, now: Timestamp, ms: u64) {
+        self.due = self.due.min(now.plus(i64::try_from(ms).unwrap_or(i64::MAX)));
+    }
+}
