@@ -1,1 +1,6 @@
-//!
+//! The built-in policies, compiled to components: ordinary policies, embedded so
+//! that the daemon works with an empty policies directory.
+
+/// Name and component of each built-in policy.
+pub const BUILTIN: &[(&str, &[u8])] =
+    &[("hpa", include_bytes!(concat!(env!("OUT_DIR"), "/hpa.wasm")))];

@@ -102,7 +102,8 @@ fn follow(proposal: &Proposal, replicas: i64, current: i64) -> Decision {
         std::cmp::Ordering::Less => ("BelowTarget", "All metrics below target".to_owned()),
         std::cmp::Ordering::Equal => ("OnTarget", format!("{metric} asks for what there is")),
     };
-    Decision::to(replicas).because(code, sentence).argument("metric", metric)
+    // Negative values measured can ask for less than nothing: upstream then goes by 0.
+    Decision::to(replicas.max(0)).because(code, sentence).argument("metric", metric)
 }
 
 fn held(proposals: &[Proposal], first_failure: Option<&Proposal>) -> Decision {

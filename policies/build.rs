@@ -1,0 +1,33 @@
+//! Builds the built-in policies to components.
+
+use std::env;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use flyball_build::{BuildRequest, build};
+
+const POLICIES: [&str; 1] = ["hpa"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let target = target_dir(&out)?;
+    for changed in ["../sdk/rust", "../sdk/build", "../Cargo.lock"] {
+        println!("cargo::rerun-if-changed={changed}");
+    }
+    for policy in POLICIES {
+        println!("cargo::rerun-if-changed={policy}");
+        let built = build(&BuildRequest::new(here.join(policy), &target))?;
+        fs::write(out.join(format!("{policy}.wasm")), built.component)?;
+    }
+    Ok(())
+}
+
+/// A target directory of the policies' own, beside the outer cargo's, which is
+/// locked: `OUT_DIR` is `TARGET/PROFILE/build/PACKAGE/out`.
+fn target_dir(out: &Path) -> Result<PathBuf, String> {
+    let outer = out.ancestors().nth(4);
+    let outer = outer.ok_or_else(|| format!("{}: not in a target directory", out.display()))?;
+    Ok(outer.join("policies"))
+}
