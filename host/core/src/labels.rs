@@ -11,13 +11,16 @@ use crate::selector::Selector;
 /// Labels of an object, by key.
 pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 
+/// Distinct sets of labels.
+type Sets = BTreeSet<Arc<Labels>>;
+
 /// Things of one namespace, by their labels and name.
 #[derive(Debug)]
 pub struct LabelIndex<T> {
     /// The things of each distinct set of labels.
     members: BTreeMap<Arc<Labels>, BTreeMap<Arc<str>, T>>,
     /// The sets that have a value of a key.
-    sets_with: HashMap<Arc<str>, HashMap<Arc<str>, BTreeSet<Arc<Labels>>>>,
+    sets_with: HashMap<Arc<str>, HashMap<Arc<str>, Sets>>,
 }
 
 impl<T> Default for LabelIndex<T> {

@@ -59,8 +59,17 @@ impl Caches {
         let (hpas, hpas_synced) = keep(&mut watches, &client, &config, |_: &mut Hpas| {});
         let (autoscalers, autoscalers_synced) = keep(&mut watches, &client, &config, count);
         let synced = [pods_synced, hpas_synced, autoscalers_synced];
-        let inner = Inner { pods, autoscalers, hpas, synced, changes, _watches: watches };
-        Self { inner: Arc::new(inner) }
+        let inner = Inner {
+            pods,
+            autoscalers,
+            hpas,
+            synced,
+            changes,
+            _watches: watches,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
     }
 
     /// Waits until every object that the cluster had is known.
@@ -170,7 +179,8 @@ fn keep<S: Store>(
 async fn watch_config(client: &Client) -> watcher::Config {
     let config = watcher::Config::default();
     let version = client.apiserver_version().await.ok();
-    let minor: Option<u32> = version.and_then(|version| version.minor.trim_end_matches('+').parse().ok());
+    let minor: Option<u32> =
+        version.and_then(|version| version.minor.trim_end_matches('+').parse().ok());
     match minor {
         Some(minor) if minor >= STREAMING_LISTS => config.streaming_lists(),
         _ => config,
@@ -191,14 +201,18 @@ impl From<ObjectMeta> for Metadata {
             name: metadata.name.unwrap_or_default(),
             namespace: metadata.namespace.unwrap_or_default(),
             labels: metadata.labels.unwrap_or_default(),
-            deletion: metadata.deletion_timestamp.map(|at| Timestamp(at.0.as_millisecond())),
+            deletion: metadata
+                .deletion_timestamp
+                .map(|at| Timestamp(at.0.as_millisecond())),
         }
     }
 }
 
 /// Reads metadata without the parts that are long and of no use here: managed
 /// fields, annotations, owners.
-fn slim_metadata<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+fn slim_metadata<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<ObjectMeta, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Slim {

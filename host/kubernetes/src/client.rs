@@ -59,17 +59,27 @@ pub async fn connect(options: &ConnectOptions) -> Result<Client, ConnectError> {
 }
 
 async fn configuration(options: &ConnectOptions) -> Result<Config, ConnectError> {
-    let from_file = KubeConfigOptions { context: options.context.clone(), ..Default::default() };
+    let from_file = KubeConfigOptions {
+        context: options.context.clone(),
+        ..Default::default()
+    };
     match (&options.kubeconfig, &options.context) {
         (None, None) => Config::infer().await.map_err(ConnectError::Unconfigured),
         (Some(path), _) => {
-            let invalid =
-                |source| ConnectError::Kubeconfig { name: path.display().to_string(), source };
+            let invalid = |source| ConnectError::Kubeconfig {
+                name: path.display().to_string(),
+                source,
+            };
             let file = Kubeconfig::read_from(path).map_err(invalid)?;
-            Config::from_custom_kubeconfig(file, &from_file).await.map_err(invalid)
+            Config::from_custom_kubeconfig(file, &from_file)
+                .await
+                .map_err(invalid)
         }
         (None, Some(context)) => {
-            let invalid = |source| ConnectError::Kubeconfig { name: context.clone(), source };
+            let invalid = |source| ConnectError::Kubeconfig {
+                name: context.clone(),
+                source,
+            };
             Config::from_kubeconfig(&from_file).await.map_err(invalid)
         }
     }

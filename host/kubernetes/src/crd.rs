@@ -82,14 +82,62 @@ fn columns() -> Value {
         })
     };
     json!([
-        column("Reference", "string", ".status.reference", 0, "what is scaled"),
-        column("Targets", "string", ".status.targets", 0, "current value and target of each metric"),
-        column("MinPods", "integer", ".spec.minReplicas", 0, "lower bound of replicas"),
-        column("MaxPods", "integer", ".spec.maxReplicas", 0, "upper bound of replicas"),
-        column("Replicas", "integer", ".status.currentReplicas", 0, "replicas of the target"),
-        column("Policy", "string", ".status.policy", 1, "policies that decide"),
-        column("Mode", "string", ".spec.mode", 1, "whether the target is written"),
-        column("Age", "date", ".metadata.creationTimestamp", 0, "time since creation"),
+        column(
+            "Reference",
+            "string",
+            ".status.reference",
+            0,
+            "what is scaled"
+        ),
+        column(
+            "Targets",
+            "string",
+            ".status.targets",
+            0,
+            "current value and target of each metric"
+        ),
+        column(
+            "MinPods",
+            "integer",
+            ".spec.minReplicas",
+            0,
+            "lower bound of replicas"
+        ),
+        column(
+            "MaxPods",
+            "integer",
+            ".spec.maxReplicas",
+            0,
+            "upper bound of replicas"
+        ),
+        column(
+            "Replicas",
+            "integer",
+            ".status.currentReplicas",
+            0,
+            "replicas of the target"
+        ),
+        column(
+            "Policy",
+            "string",
+            ".status.policy",
+            1,
+            "policies that decide"
+        ),
+        column(
+            "Mode",
+            "string",
+            ".spec.mode",
+            1,
+            "whether the target is written"
+        ),
+        column(
+            "Age",
+            "date",
+            ".metadata.creationTimestamp",
+            0,
+            "time since creation"
+        ),
     ])
 }
 
@@ -115,7 +163,10 @@ fn schema_of<T: JsonSchema>() -> Value {
     settings.inline_subschemas = true;
     settings.meta_schema = None;
     let settings = settings.with_transform(Structural);
-    settings.into_generator().into_root_schema_for::<T>().to_value()
+    settings
+        .into_generator()
+        .into_root_schema_for::<T>()
+        .to_value()
 }
 
 /// What Kubernetes does not take in a schema, or takes without use, is dropped.
@@ -150,21 +201,31 @@ impl Transform for Structural {
             schema.remove("anyOf");
             let about = schema.remove("description");
             schema.ensure_object().extend(value);
-            schema.ensure_object().extend(about.map(|about| ("description".to_owned(), about)));
+            schema
+                .ensure_object()
+                .extend(about.map(|about| ("description".to_owned(), about)));
         }
     }
 }
 
 /// An enumeration whose values have descriptions comes as alternatives.
 fn merge_constants(schema: &mut schemars::Schema, variants: &[Value]) {
-    let values = variants.iter().filter_map(|variant| variant["enum"].as_array()).flatten();
+    let values = variants
+        .iter()
+        .filter_map(|variant| variant["enum"].as_array())
+        .flatten();
     let values: Vec<Value> = values.cloned().collect();
-    let abouts = variants.iter().filter_map(|variant| variant["description"].as_str());
-    let abouts = abouts.zip(&values).map(|(about, value)| {
-        format!("{}: {about}", value.as_str().unwrap_or_default())
-    });
+    let abouts = variants
+        .iter()
+        .filter_map(|variant| variant["description"].as_str());
+    let abouts = abouts
+        .zip(&values)
+        .map(|(about, value)| format!("{}: {about}", value.as_str().unwrap_or_default()));
     let abouts: Vec<String> = abouts.collect();
-    let about = schema.get("description").and_then(Value::as_str).unwrap_or_default();
+    let about = schema
+        .get("description")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     let about = format!("{about} {}", abouts.join(" "));
     schema.insert("description".to_owned(), about.trim().into());
     schema.insert("type".to_owned(), "string".into());

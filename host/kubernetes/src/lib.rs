@@ -11,6 +11,7 @@
 mod cache;
 mod client;
 mod crd;
+mod lease;
 mod reader;
 mod request;
 mod resource;
@@ -22,6 +23,7 @@ mod writer;
 pub use self::cache::Caches;
 pub use self::client::{ConnectError, ConnectOptions, connect};
 pub use self::crd::crd_yaml;
+pub use self::lease::{LeaderOptions, elect_leader, sole_leader};
 pub use self::reader::KubernetesReader;
 pub use self::resource::ReplicaAutoscaler;
 pub use self::status::StatusObject;

@@ -39,7 +39,12 @@ impl<M: MetricsSource> KubernetesReader<M> {
     /// A reader of what the caches hold, with metrics from `metrics`.
     #[must_use]
     pub fn new(client: Client, caches: Caches, metrics: M) -> Self {
-        Self { caches, scales: Scales::new(client), metrics, selectors: Mutex::default() }
+        Self {
+            caches,
+            scales: Scales::new(client),
+            metrics,
+            selectors: Mutex::default(),
+        }
     }
 
     async fn target(&self, question: Question) -> Target {
@@ -55,7 +60,11 @@ impl<M: MetricsSource> KubernetesReader<M> {
         } else {
             Default::default()
         };
-        Target { scale, labels, annotations }
+        Target {
+            scale,
+            labels,
+            annotations,
+        }
     }
 
     /// Who else writes the target, if this autoscaler does.
@@ -100,12 +109,14 @@ impl<M: MetricsSource> KubernetesReader<M> {
             .collect();
         let selected = questions.iter().zip(targets).zip(parsed);
         selected
-            .map(|((question, target), parsed)| match (parsed?, &target.scale) {
-                (Some(selector), Ok(scale)) => {
-                    self.select(&selectors, &question.autoscaler, scale, &selector)
-                }
-                _ => Ok(Arc::new([]) as Arc<[Pod]>),
-            })
+            .map(
+                |((question, target), parsed)| match (parsed?, &target.scale) {
+                    (Some(selector), Ok(scale)) => {
+                        self.select(&selectors, &question.autoscaler, scale, &selector)
+                    }
+                    _ => Ok(Arc::new([]) as Arc<[Pod]>),
+                },
+            )
             .collect()
     }
 
@@ -138,13 +149,19 @@ impl<M: MetricsSource> KubernetesReader<M> {
         let mut asked = Vec::new();
         let mut owners = Vec::new();
         for (index, question) in questions.iter().enumerate() {
-            let (Ok(scale), Ok(_)) = (&targets[index].scale, &pods[index]) else { continue };
+            let (Ok(scale), Ok(_)) = (&targets[index].scale, &pods[index]) else {
+                continue;
+            };
             if scale.selector.is_empty() {
                 continue;
             }
             for metric in question.autoscaler.spec.effective_metrics() {
                 let namespace = &question.autoscaler.key.namespace;
-                asked.push(MetricQuestion { namespace, selector: &scale.selector, metric });
+                asked.push(MetricQuestion {
+                    namespace,
+                    selector: &scale.selector,
+                    metric,
+                });
                 owners.push(index);
             }
         }
@@ -157,18 +174,27 @@ impl<M: MetricsSource> KubernetesReader<M> {
     }
 
     fn selectors(&self) -> MutexGuard<'_, Selectors> {
-        self.selectors.lock().unwrap_or_else(PoisonError::into_inner)
+        self.selectors
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl<M: MetricsSource> Reader for KubernetesReader<M> {
     fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
-        if self.caches.are_synced() { self.caches.autoscalers().all() } else { Vec::new() }
+        if self.caches.are_synced() {
+            self.caches.autoscalers().all()
+        } else {
+            Vec::new()
+        }
     }
 
     async fn observe(&self, _now: Timestamp, questions: &[Question]) -> Vec<Observation> {
         self.caches.synced().await;
-        let targets = questions.iter().cloned().map(|question| self.target(question));
+        let targets = questions
+            .iter()
+            .cloned()
+            .map(|question| self.target(question));
         let targets: Vec<Target> = stream::iter(targets).buffered(CONCURRENCY).collect().await;
         let pods = self.pods(questions, &targets);
         let metrics = self.measure(questions, &targets, &pods).await;
@@ -191,7 +217,9 @@ fn selector(
     autoscaler: &Autoscaler,
     target: &Target,
 ) -> Result<Option<Arc<Selector>>, ObservationError> {
-    let Ok(scale) = &target.scale else { return Ok(None) };
+    let Ok(scale) = &target.scale else {
+        return Ok(None);
+    };
     if scale.selector.is_empty() {
         return Ok(None);
     }
@@ -202,7 +230,9 @@ fn selector(
     let parsed = Selector::parse(&scale.selector).map(Arc::new);
     let parsed = parsed.map_err(|error| ObservationError {
         class: "invalidSelector",
-        message: format!("couldn't convert selector into a corresponding internal selector object: {error}"),
+        message: format!(
+            "couldn't convert selector into a corresponding internal selector object: {error}"
+        ),
     })?;
     if autoscaler.spec.mode == Mode::Active {
         selectors.set(key, &scale.selector, parsed.clone());
@@ -215,8 +245,10 @@ fn ambiguous(
     selector: &str,
     others: &std::collections::BTreeSet<&ObjectKey>,
 ) -> ObservationError {
-    let names: Vec<&str> =
-        std::iter::once(&key.name).chain(others.iter().map(|key| &key.name)).map(|n| &**n).collect();
+    let names: Vec<&str> = std::iter::once(&key.name)
+        .chain(others.iter().map(|key| &key.name))
+        .map(|n| &**n)
+        .collect();
     ObservationError {
         class: "ambiguousSelector",
         message: format!(

@@ -42,7 +42,9 @@ pub(crate) async fn answer<T>(
         Ok(Err(error)) => Err(RequestError::Other(in_words(&error))),
         Err(_) => {
             let seconds = TIMEOUT.as_secs();
-            Err(RequestError::Other(format!("the API server did not answer within {seconds} s")))
+            Err(RequestError::Other(format!(
+                "the API server did not answer within {seconds} s"
+            )))
         }
     }
 }

@@ -25,7 +25,10 @@ pub(crate) struct Scales {
 
 impl Scales {
     pub(crate) fn new(client: Client) -> Self {
-        Self { client, kinds: Arc::default() }
+        Self {
+            client,
+            kinds: Arc::default(),
+        }
     }
 
     /// The scale of a target.
@@ -57,14 +60,22 @@ impl Scales {
     ) -> Result<(), String> {
         let CrossVersionObjectReference { kind, name, .. } = target;
         let failed = |problem: &str| {
-            format!("the scale of {kind} {}/{name} was not written: {problem}", key.namespace)
+            format!(
+                "the scale of {kind} {}/{name} was not written: {problem}",
+                key.namespace
+            )
         };
-        let api = self.api(&key.namespace, target).await.map_err(|error| failed(&error.message))?;
+        let api = self
+            .api(&key.namespace, target)
+            .await
+            .map_err(|error| failed(&error.message))?;
         match patch(&api, name, &from.resource_version, replicas).await {
             Err(RequestError::Conflict(_)) => {}
             result => return result.map_err(|error| failed(error.message())),
         }
-        let now = answer(api.get_scale(name)).await.map_err(|error| failed(error.message()))?;
+        let now = answer(api.get_scale(name))
+            .await
+            .map_err(|error| failed(error.message()))?;
         let now = read(now);
         if now.spec_replicas != from.spec_replicas {
             return Err(failed(&format!(
@@ -90,11 +101,19 @@ impl Scales {
             Err(error) => Err(error.message),
         };
         match metadata {
-            Ok(ObjectMeta { labels, annotations, .. }) => {
-                (granted(labels.unwrap_or_default()), granted(annotations.unwrap_or_default()))
-            }
+            Ok(ObjectMeta {
+                labels,
+                annotations,
+                ..
+            }) => (
+                granted(labels.unwrap_or_default()),
+                granted(annotations.unwrap_or_default()),
+            ),
             Err(error) => {
-                let missing = GrantedInput { error, ..GrantedInput::default() };
+                let missing = GrantedInput {
+                    error,
+                    ..GrantedInput::default()
+                };
                 (missing.clone(), missing)
             }
         }
@@ -143,13 +162,17 @@ impl Scales {
             Some(_) => Err(unavailable(target, "the kind has no scale subresource")),
             None => Err(ObservationError {
                 class: "unknownTargetKind",
-                message: format!("no matches for kind {:?} in group {:?}", gvk.kind, gvk.group),
+                message: format!(
+                    "no matches for kind {:?} in group {:?}",
+                    gvk.kind, gvk.group
+                ),
             }),
         }
     }
 
     fn forget(&self, target: &CrossVersionObjectReference) {
-        self.lock().remove(&(target.api_version.clone(), target.kind.clone()));
+        self.lock()
+            .remove(&(target.api_version.clone(), target.kind.clone()));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), ApiResource>> {
@@ -174,7 +197,10 @@ fn parse_kind(target: &CrossVersionObjectReference) -> Result<GroupVersionKind, 
 }
 
 fn has_scale(capabilities: &ApiCapabilities) -> bool {
-    capabilities.subresources.iter().any(|(resource, _)| resource.plural == "scale")
+    capabilities
+        .subresources
+        .iter()
+        .any(|(resource, _)| resource.plural == "scale")
 }
 
 fn unavailable(target: &CrossVersionObjectReference, problem: &str) -> ObservationError {
@@ -188,7 +214,10 @@ fn unavailable(target: &CrossVersionObjectReference, problem: &str) -> Observati
 fn read(scale: k8s_openapi::api::autoscaling::v1::Scale) -> Scale {
     let status = scale.status.unwrap_or_default();
     Scale {
-        spec_replicas: scale.spec.and_then(|spec| spec.replicas).unwrap_or_default(),
+        spec_replicas: scale
+            .spec
+            .and_then(|spec| spec.replicas)
+            .unwrap_or_default(),
         status_replicas: status.replicas,
         selector: status.selector.unwrap_or_default().into(),
         resource_version: scale.metadata.resource_version.unwrap_or_default().into(),
@@ -211,5 +240,9 @@ async fn patch(
 
 fn granted(values: std::collections::BTreeMap<String, String>) -> GrantedInput {
     let (keys, texts) = values.into_iter().unzip();
-    GrantedInput { keys, texts, ..GrantedInput::default() }
+    GrantedInput {
+        keys,
+        texts,
+        ..GrantedInput::default()
+    }
 }

@@ -38,7 +38,12 @@ impl Selectors {
 
     /// Forgets those that are not to be kept.
     pub(crate) fn retain(&mut self, keep: impl Fn(&ObjectKey) -> bool) {
-        let gone: Vec<_> = self.by_key.keys().filter(|key| !keep(key)).cloned().collect();
+        let gone: Vec<_> = self
+            .by_key
+            .keys()
+            .filter(|key| !keep(key))
+            .cloned()
+            .collect();
         for key in &gone {
             self.remove(key);
         }
@@ -53,7 +58,9 @@ impl Selectors {
             for (label, value) in of_pods.chain([("", "")]) {
                 let label = (key.namespace.clone(), label.to_owned(), value.to_owned());
                 let candidates = self.by_label.get(&label).into_iter().flatten();
-                others.extend(candidates.filter(|other| *other != key && self.selects(other, labels)));
+                others.extend(
+                    candidates.filter(|other| *other != key && self.selects(other, labels)),
+                );
             }
         }
         others
@@ -66,7 +73,9 @@ impl Selectors {
     }
 
     fn remove(&mut self, key: &ObjectKey) {
-        let Some((_, selector)) = self.by_key.remove(key) else { return };
+        let Some((_, selector)) = self.by_key.remove(key) else {
+            return;
+        };
         for label in labels(key, &selector) {
             if let Some(keys) = self.by_label.get_mut(&label) {
                 keys.remove(key);

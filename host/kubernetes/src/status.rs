@@ -110,14 +110,20 @@ impl StatusObject {
     /// The status in the API's form; the spec says what the targets are.
     #[must_use]
     pub fn new(status: &AutoscalerStatus, spec: &AutoscalerSpec) -> Self {
-        let names: Vec<&str> =
-            spec.effective_policies().iter().map(|policy| policy.name.as_str()).collect();
+        let names: Vec<&str> = spec
+            .effective_policies()
+            .iter()
+            .map(|policy| policy.name.as_str())
+            .collect();
         Self {
             observed_generation: status.observed_generation,
             last_scale_time: status.last_scale_time.and_then(Time::new),
             current_replicas: status.current_replicas,
             desired_replicas: status.desired_replicas,
-            reference: format!("{}/{}", spec.scale_target_ref.kind, spec.scale_target_ref.name),
+            reference: format!(
+                "{}/{}",
+                spec.scale_target_ref.kind, spec.scale_target_ref.name
+            ),
             targets: targets::text(spec.effective_metrics(), &status.current_metrics),
             policy: names.join(","),
             current_metrics: metrics::to_api(spec.effective_metrics(), &status.current_metrics),
@@ -134,8 +140,16 @@ impl StatusObject {
             last_scale_time: self.last_scale_time.as_ref().and_then(Time::timestamp),
             current_replicas: self.current_replicas,
             desired_replicas: self.desired_replicas,
-            current_metrics: self.current_metrics.iter().map(CurrentMetric::to_core).collect(),
-            conditions: self.conditions.iter().map(ConditionObject::to_core).collect(),
+            current_metrics: self
+                .current_metrics
+                .iter()
+                .map(CurrentMetric::to_core)
+                .collect(),
+            conditions: self
+                .conditions
+                .iter()
+                .map(ConditionObject::to_core)
+                .collect(),
             policies: self.policies.iter().map(PolicyObject::to_core).collect(),
         }
     }

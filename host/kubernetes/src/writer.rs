@@ -36,7 +36,12 @@ impl KubernetesWriter {
     #[must_use]
     pub fn new(client: Client, leader: watch::Receiver<bool>) -> Self {
         let recorder = Recorder::new(client.clone(), Reporter::from(FIELD_MANAGER));
-        Self { scales: Scales::new(client.clone()), client, recorder, leader }
+        Self {
+            scales: Scales::new(client.clone()),
+            client,
+            recorder,
+            leader,
+        }
     }
 
     fn is_leader(&self) -> bool {
@@ -47,9 +52,15 @@ impl KubernetesWriter {
         if !self.is_leader() {
             return Err("not the leader: nothing is written".to_owned());
         }
-        let ScaleIntent { autoscaler, from, replicas } = intent;
+        let ScaleIntent {
+            autoscaler,
+            from,
+            replicas,
+        } = intent;
         let target = &autoscaler.spec.scale_target_ref;
-        self.scales.set(&autoscaler.key, target, &from, replicas).await
+        self.scales
+            .set(&autoscaler.key, target, &from, replicas)
+            .await
     }
 
     async fn write_report(&self, report: Report) {
@@ -85,16 +96,25 @@ impl KubernetesWriter {
         let patch = StatusPatch {
             api_version: resource::api_version(),
             kind: resource::KIND,
-            metadata: PatchedObject { name: key.name.to_string(), uid: uid.to_string() },
+            metadata: PatchedObject {
+                name: key.name.to_string(),
+                uid: uid.to_string(),
+            },
             status,
         };
         let parameters = PatchParams::apply(FIELD_MANAGER).force();
         let written = answer(api.patch_status(&key.name, &parameters, &Patch::Apply(patch))).await;
-        written.map(drop).map_err(|error| error.message().to_owned())
+        written
+            .map(drop)
+            .map_err(|error| error.message().to_owned())
     }
 
     async fn publish(&self, key: &ObjectKey, uid: &str, event: &Event) -> kube::Result<()> {
-        let event_type = if event.warning { EventType::Warning } else { EventType::Normal };
+        let event_type = if event.warning {
+            EventType::Warning
+        } else {
+            EventType::Normal
+        };
         let published = events::Event {
             type_: event_type,
             reason: event.reason.clone(),
@@ -108,18 +128,17 @@ impl KubernetesWriter {
 }
 
 impl Writer for KubernetesWriter {
-    async fn scale(
-        &self,
-        _now: Timestamp,
-        intents: Vec<ScaleIntent>,
-    ) -> Vec<Result<(), String>> {
+    async fn scale(&self, _now: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
         let writes = intents.into_iter().map(|intent| self.write_scale(intent));
         stream::iter(writes).buffered(CONCURRENCY).collect().await
     }
 
     async fn report(&self, _now: Timestamp, reports: Vec<Report>) {
         let writes = reports.into_iter().map(|report| self.write_report(report));
-        stream::iter(writes).buffer_unordered(CONCURRENCY).collect::<()>().await;
+        stream::iter(writes)
+            .buffer_unordered(CONCURRENCY)
+            .collect::<()>()
+            .await;
     }
 }
 

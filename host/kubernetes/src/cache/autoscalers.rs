@@ -21,7 +21,10 @@ pub(crate) struct TargetKey {
 
 impl TargetKey {
     pub(crate) fn new(namespace: &str, target: &CrossVersionObjectReference) -> Self {
-        let group = target.api_version.split_once('/').map_or("", |(group, _)| group);
+        let group = target
+            .api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group);
         Self {
             namespace: namespace.to_owned(),
             group: group.to_owned(),
@@ -53,7 +56,10 @@ impl Autoscalers {
     /// Another autoscaler that writes the same target.
     pub(crate) fn rival(&self, autoscaler: &Autoscaler) -> Option<&ObjectKey> {
         let target = TargetKey::new(&autoscaler.key.namespace, &autoscaler.spec.scale_target_ref);
-        self.active.get(&target)?.iter().find(|key| **key != autoscaler.key)
+        self.active
+            .get(&target)?
+            .iter()
+            .find(|key| **key != autoscaler.key)
     }
 
     fn remove(&mut self, key: &ObjectKey) -> Option<Arc<Autoscaler>> {
@@ -72,9 +78,13 @@ impl Autoscalers {
         if autoscaler.spec.mode == Mode::Active {
             let namespace = &autoscaler.key.namespace;
             let target = TargetKey::new(namespace, &autoscaler.spec.scale_target_ref);
-            self.active.entry(target).or_default().insert(autoscaler.key.clone());
+            self.active
+                .entry(target)
+                .or_default()
+                .insert(autoscaler.key.clone());
         }
-        self.by_key.insert(autoscaler.key.clone(), Arc::new(autoscaler));
+        self.by_key
+            .insert(autoscaler.key.clone(), Arc::new(autoscaler));
     }
 }
 
@@ -98,7 +108,13 @@ impl Store for Autoscalers {
             }
         };
         let status = Arc::new(incoming.status.to_core());
-        self.insert(Autoscaler { key, uid, generation, spec, status });
+        self.insert(Autoscaler {
+            key,
+            uid,
+            generation,
+            spec,
+            status,
+        });
     }
 
     fn delete(&mut self, incoming: ReplicaAutoscaler) {

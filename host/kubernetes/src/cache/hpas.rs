@@ -56,8 +56,13 @@ impl Store for Hpas {
     }
 
     fn delete(&mut self, incoming: IncomingHpa) {
-        let key = (incoming.namespace().unwrap_or_default(), incoming.name_any());
-        let Some(target) = self.targets.remove(&key) else { return };
+        let key = (
+            incoming.namespace().unwrap_or_default(),
+            incoming.name_any(),
+        );
+        let Some(target) = self.targets.remove(&key) else {
+            return;
+        };
         if let Some(names) = self.by_target.get_mut(&target) {
             names.retain(|name| *name != key.1);
             if names.is_empty() {

@@ -92,13 +92,23 @@ struct Namespace {
 impl Pods {
     /// The pods that a selector matches, ordered by name; the same `Arc` as
     /// before while nothing about them has changed.
-    pub(crate) fn select(&mut self, namespace: &str, text: &str, selector: &Selector) -> Arc<[Pod]> {
-        let Some(namespace) = self.namespaces.get_mut(namespace) else { return Arc::new([]) };
+    pub(crate) fn select(
+        &mut self,
+        namespace: &str,
+        text: &str,
+        selector: &Selector,
+    ) -> Arc<[Pod]> {
+        let Some(namespace) = self.namespaces.get_mut(namespace) else {
+            return Arc::new([]);
+        };
         let found = namespace.index.select(selector);
         let known = namespace.selected.get(text);
         if let Some(known) = known
             && known.len() == found.len()
-            && known.iter().zip(&found).all(|(known, (_, pod))| known == *pod)
+            && known
+                .iter()
+                .zip(&found)
+                .all(|(known, (_, pod))| known == *pod)
         {
             return known.clone();
         }
@@ -113,13 +123,16 @@ impl Pods {
     /// The distinct sets of labels of the pods that a selector matches.
     pub(crate) fn label_sets(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Labels>> {
         let namespace = self.namespaces.get(namespace);
-        namespace.map(|n| n.index.sets(selector).into_iter().cloned().collect()).unwrap_or_default()
+        namespace
+            .map(|n| n.index.sets(selector).into_iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// Drops what is shared by nobody any more, each time it has doubled.
     fn sweep(&mut self) {
         if self.words.len() + self.requests.len() > self.sweep_at.max(SWEEP_MINIMUM) {
-            self.requests.retain(|requests| Arc::strong_count(requests) > 1);
+            self.requests
+                .retain(|requests| Arc::strong_count(requests) > 1);
             self.words.retain(|word| Arc::strong_count(word) > 1);
             self.sweep_at = 2 * (self.words.len() + self.requests.len());
         }
@@ -135,7 +148,10 @@ impl Pods {
     }
 
     fn resources(&mut self, requests: BTreeMap<String, Milli>) -> Resources {
-        requests.into_iter().map(|(name, Milli(milli))| (self.word(&name), milli)).collect()
+        requests
+            .into_iter()
+            .map(|(name, Milli(milli))| (self.word(&name), milli))
+            .collect()
     }
 
     fn containers(&mut self, containers: Vec<IncomingContainer>) -> Vec<Container> {
@@ -169,7 +185,11 @@ impl Store for Pods {
     fn apply(&mut self, incoming: IncomingPod) {
         let metadata = Metadata::from(incoming.metadata);
         let name: Arc<str> = metadata.name.as_str().into();
-        let labels = metadata.labels.iter().map(|(k, v)| (self.word(k), self.word(v))).collect();
+        let labels = metadata
+            .labels
+            .iter()
+            .map(|(k, v)| (self.word(k), self.word(v)))
+            .collect();
         let pod = Pod {
             name: name.clone(),
             phase: phase(&incoming.status.phase),
@@ -190,7 +210,9 @@ impl Store for Pods {
 
     fn delete(&mut self, incoming: IncomingPod) {
         let metadata = Metadata::from(incoming.metadata);
-        let Some(namespace) = self.namespaces.get_mut(metadata.namespace.as_str()) else { return };
+        let Some(namespace) = self.namespaces.get_mut(metadata.namespace.as_str()) else {
+            return;
+        };
         if let Some(labels) = namespace.labels.remove(metadata.name.as_str()) {
             namespace.index.remove(&labels, &metadata.name);
         }
@@ -213,13 +235,21 @@ fn phase(text: &str) -> Phase {
 fn ready(
     conditions: &[IncomingCondition],
 ) -> Option<(Ready, Option<flyball_core::time::Timestamp>)> {
-    let condition = conditions.iter().find(|condition| condition.kind == "Ready")?;
+    let condition = conditions
+        .iter()
+        .find(|condition| condition.kind == "Ready")?;
     let status = match condition.status.as_str() {
         "True" => Ready::True,
         "False" => Ready::False,
         _ => Ready::Unknown,
     };
-    Some((status, condition.last_transition_time.as_deref().and_then(parse_time)))
+    Some((
+        status,
+        condition
+            .last_transition_time
+            .as_deref()
+            .and_then(parse_time),
+    ))
 }
 
 impl Resource for IncomingPod {

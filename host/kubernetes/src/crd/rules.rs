@@ -5,25 +5,46 @@ use serde_json::{Value, json};
 
 /// Adds the rules of autoscaling/v2, and our own, to the schema of a spec.
 pub(super) fn add_to_spec(spec: &mut Value) {
-    rules(spec, &[("self.minReplicas <= self.maxReplicas", "minReplicas must not exceed maxReplicas")]);
+    rules(
+        spec,
+        &[(
+            "self.minReplicas <= self.maxReplicas",
+            "minReplicas must not exceed maxReplicas",
+        )],
+    );
     set(spec, "minReplicas", json!({ "minimum": 0, "default": 1 }));
     set(spec, "maxReplicas", json!({ "minimum": 1 }));
     set(spec, "combine", json!({ "default": "Max" }));
     set(spec, "mode", json!({ "default": "Active" }));
     add_to_reference(field(spec, "scaleTargetRef"));
 
-    set(spec, "metrics", json!({ "maxItems": 20, "default": [default_metric()] }));
+    set(
+        spec,
+        "metrics",
+        json!({ "maxItems": 20, "default": [default_metric()] }),
+    );
     add_to_metric(item(field(spec, "metrics")));
 
     for direction in ["scaleUp", "scaleDown"] {
         add_to_scaling_rules(field(field(spec, "behavior"), direction));
     }
 
-    set(spec, "policies", json!({ "maxItems": 8, "default": [{ "name": "hpa" }] }));
+    set(
+        spec,
+        "policies",
+        json!({ "maxItems": 8, "default": [{ "name": "hpa" }] }),
+    );
     let policies = field(spec, "policies");
-    set_self(policies, json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] }));
+    set_self(
+        policies,
+        json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"] }),
+    );
     let policy = item(policies);
-    set(policy, "name", json!({ "minLength": 1, "maxLength": 63, "pattern": NAME }));
+    set(
+        policy,
+        "name",
+        json!({ "minLength": 1, "maxLength": 63, "pattern": NAME }),
+    );
     set_self(
         field(policy, "config"),
         json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
@@ -33,12 +54,19 @@ pub(super) fn add_to_spec(spec: &mut Value) {
 
 /// Says how lists of a status are merged.
 pub(super) fn add_to_status(status: &mut Value) {
-    let merged = |key: &str| {
-        json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] })
-    };
+    let merged =
+        |key: &str| json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
     set(status, "conditions", merged("type"));
-    set(status, "policies", json!({ "x-kubernetes-list-type": "atomic" }));
-    set(status, "currentMetrics", json!({ "x-kubernetes-list-type": "atomic" }));
+    set(
+        status,
+        "policies",
+        json!({ "x-kubernetes-list-type": "atomic" }),
+    );
+    set(
+        status,
+        "currentMetrics",
+        json!({ "x-kubernetes-list-type": "atomic" }),
+    );
 }
 
 /// Stem of a policy's file.
@@ -52,22 +80,38 @@ fn default_metric() -> Value {
 }
 
 fn add_to_reference(reference: &mut Value) {
-    set(reference, "kind", json!({ "minLength": 1, "maxLength": 63 }));
-    set(reference, "name", json!({ "minLength": 1, "maxLength": 253 }));
+    set(
+        reference,
+        "kind",
+        json!({ "minLength": 1, "maxLength": 63 }),
+    );
+    set(
+        reference,
+        "name",
+        json!({ "minLength": 1, "maxLength": 253 }),
+    );
     set(reference, "apiVersion", json!({ "maxLength": 317 }));
 }
 
 /// Field, type and targets of each kind of metric.
 const SOURCES: [(&str, &str, &[&str]); 5] = [
     ("resource", "Resource", &["Utilization", "AverageValue"]),
-    ("containerResource", "ContainerResource", &["Utilization", "AverageValue"]),
+    (
+        "containerResource",
+        "ContainerResource",
+        &["Utilization", "AverageValue"],
+    ),
     ("pods", "Pods", &["AverageValue"]),
     ("object", "Object", &["Value", "AverageValue"]),
     ("external", "External", &["Value", "AverageValue"]),
 ];
 
 fn add_to_metric(metric: &mut Value) {
-    set(metric, "type", json!({ "enum": SOURCES.map(|(_, kind, _)| kind) }));
+    set(
+        metric,
+        "type",
+        json!({ "enum": SOURCES.map(|(_, kind, _)| kind) }),
+    );
     let mut pairs = Vec::new();
     for (name, kind, targets) in SOURCES {
         pairs.push((
@@ -77,15 +121,26 @@ fn add_to_metric(metric: &mut Value) {
         let source = field(metric, name);
         add_to_target(field(source, "target"), targets);
         if source["properties"].get("metric").is_some() {
-            set(field(source, "metric"), "name", json!({ "minLength": 1, "maxLength": 317 }));
+            set(
+                field(source, "metric"),
+                "name",
+                json!({ "minLength": 1, "maxLength": 317 }),
+            );
             add_to_selector(field(field(source, "metric"), "selector"));
         } else {
             set(source, "name", json!({ "minLength": 1, "maxLength": 317 }));
         }
     }
-    set(field(metric, "containerResource"), "container", json!({ "minLength": 1, "maxLength": 63 }));
+    set(
+        field(metric, "containerResource"),
+        "container",
+        json!({ "minLength": 1, "maxLength": 63 }),
+    );
     add_to_reference(field(field(metric, "object"), "describedObject"));
-    let pairs: Vec<(&str, &str)> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+    let pairs: Vec<(&str, &str)> = pairs
+        .iter()
+        .map(|(a, b)| (a.as_str(), b.as_str()))
+        .collect();
     rules(metric, &pairs);
 }
 
@@ -101,12 +156,15 @@ fn add_to_target(target: &mut Value, kinds: &[&str]) {
     for (kind, name) in fields {
         if kinds.contains(&kind) {
             let rule = format!("has(self.{name}) == (self.type == '{kind}')");
-            let message = format!("{name} must be set if the target's type is {kind}, and only then");
+            let message =
+                format!("{name} must be set if the target's type is {kind}, and only then");
             rules(target, &[(&rule, &message)]);
         }
     }
     for name in ["value", "averageValue"] {
-        let rule = format!("!has(self.{name}) || quantity(string(self.{name})).isGreaterThan(quantity('0'))");
+        let rule = format!(
+            "!has(self.{name}) || quantity(string(self.{name})).isGreaterThan(quantity('0'))"
+        );
         let message = format!("{name} must be greater than 0");
         rules(target, &[(&rule, &message)]);
     }
@@ -114,21 +172,44 @@ fn add_to_target(target: &mut Value, kinds: &[&str]) {
 
 fn add_to_selector(selector: &mut Value) {
     let expression = item(field(selector, "matchExpressions"));
-    set(expression, "operator", json!({ "enum": ["In", "NotIn", "Exists", "DoesNotExist"] }));
+    set(
+        expression,
+        "operator",
+        json!({ "enum": ["In", "NotIn", "Exists", "DoesNotExist"] }),
+    );
 }
 
 fn add_to_scaling_rules(direction: &mut Value) {
-    set(direction, "stabilizationWindowSeconds", json!({ "minimum": 0, "maximum": 3600 }));
-    set(direction, "selectPolicy", json!({ "enum": ["Max", "Min", "Disabled"] }));
-    set(direction, "policies", json!({ "minItems": 1, "maxItems": 20 }));
+    set(
+        direction,
+        "stabilizationWindowSeconds",
+        json!({ "minimum": 0, "maximum": 3600 }),
+    );
+    set(
+        direction,
+        "selectPolicy",
+        json!({ "enum": ["Max", "Min", "Disabled"] }),
+    );
+    set(
+        direction,
+        "policies",
+        json!({ "minItems": 1, "maxItems": 20 }),
+    );
     let policy = item(field(direction, "policies"));
     set(policy, "type", json!({ "enum": ["Pods", "Percent"] }));
     set(policy, "value", json!({ "minimum": 1 }));
-    set(policy, "periodSeconds", json!({ "minimum": 1, "maximum": 1800 }));
-    rules(direction, &[(
-        "!has(self.tolerance) || !quantity(string(self.tolerance)).isLessThan(quantity('0'))",
-        "tolerance must not be negative",
-    )]);
+    set(
+        policy,
+        "periodSeconds",
+        json!({ "minimum": 1, "maximum": 1800 }),
+    );
+    rules(
+        direction,
+        &[(
+            "!has(self.tolerance) || !quantity(string(self.tolerance)).isLessThan(quantity('0'))",
+            "tolerance must not be negative",
+        )],
+    );
 }
 
 /// The schema of a field. The paths above are those of the derived schema, and
@@ -167,9 +248,13 @@ fn require(schema: &mut Value, name: &str) {
 }
 
 fn rules(schema: &mut Value, pairs: &[(&str, &str)]) {
-    let added = pairs.iter().map(|(rule, message)| json!({ "rule": rule, "message": message }));
+    let added = pairs
+        .iter()
+        .map(|(rule, message)| json!({ "rule": rule, "message": message }));
     if let Some(schema) = schema.as_object_mut() {
-        let rules = schema.entry("x-kubernetes-validations").or_insert_with(|| json!([]));
+        let rules = schema
+            .entry("x-kubernetes-validations")
+            .or_insert_with(|| json!([]));
         if let Some(rules) = rules.as_array_mut() {
             rules.extend(added);
         }

@@ -86,7 +86,9 @@ pub(super) fn to_api(specs: &[MetricSpec], statuses: &[MetricStatus]) -> Vec<Cur
     let none = MetricSpec::default();
     let spec_of = |index| specs.get(index).unwrap_or(&none);
     let pairs = statuses.iter().enumerate();
-    pairs.map(|(index, status)| CurrentMetric::new(spec_of(index), status)).collect()
+    pairs
+        .map(|(index, status)| CurrentMetric::new(spec_of(index), status))
+        .collect()
 }
 
 impl CurrentMetric {
@@ -96,20 +98,32 @@ impl CurrentMetric {
             average_value: status.average.map(Milli),
             value: status.value.map(Milli),
         };
-        let mut metric = Self { kind: status.source.clone(), ..Self::default() };
+        let mut metric = Self {
+            kind: status.source.clone(),
+            ..Self::default()
+        };
         let name = status.name.clone();
-        let identifier = || MetricIdentifier { name: name.clone(), selector: None };
+        let identifier = || MetricIdentifier {
+            name: name.clone(),
+            selector: None,
+        };
         match status.source.as_str() {
             "Resource" => metric.resource = Some(CurrentResource { name, current }),
             "ContainerResource" => {
                 let container = status.container.clone();
-                metric.container_resource =
-                    Some(CurrentContainerResource { name, container, current });
+                metric.container_resource = Some(CurrentContainerResource {
+                    name,
+                    container,
+                    current,
+                });
             }
             "Pods" => {
                 let known = spec.pods.as_ref().map(|pods| pods.metric.clone());
                 let known = known.unwrap_or_else(identifier);
-                metric.pods = Some(CurrentIdentified { metric: known, current });
+                metric.pods = Some(CurrentIdentified {
+                    metric: known,
+                    current,
+                });
             }
             "Object" => {
                 let object = spec.object.clone().unwrap_or_default();
@@ -120,9 +134,15 @@ impl CurrentMetric {
                 });
             }
             "External" => {
-                let known = spec.external.as_ref().map(|external| external.metric.clone());
+                let known = spec
+                    .external
+                    .as_ref()
+                    .map(|external| external.metric.clone());
                 let known = known.unwrap_or_else(identifier);
-                metric.external = Some(CurrentIdentified { metric: known, current });
+                metric.external = Some(CurrentIdentified {
+                    metric: known,
+                    current,
+                });
             }
             _ => {}
         }
@@ -133,13 +153,20 @@ impl CurrentMetric {
         let (name, container, current) = if let Some(resource) = &self.resource {
             (&resource.name, "", &resource.current)
         } else if let Some(resource) = &self.container_resource {
-            (&resource.name, resource.container.as_str(), &resource.current)
+            (
+                &resource.name,
+                resource.container.as_str(),
+                &resource.current,
+            )
         } else if let Some(identified) = self.pods.as_ref().or(self.external.as_ref()) {
             (&identified.metric.name, "", &identified.current)
         } else if let Some(object) = &self.object {
             (&object.metric.name, "", &object.current)
         } else {
-            return MetricStatus { source: self.kind.clone(), ..MetricStatus::default() };
+            return MetricStatus {
+                source: self.kind.clone(),
+                ..MetricStatus::default()
+            };
         };
         MetricStatus {
             source: self.kind.clone(),

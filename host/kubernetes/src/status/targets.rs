@@ -11,7 +11,9 @@ pub(super) fn text(specs: &[MetricSpec], statuses: &[MetricStatus]) -> String {
     let unknown = MetricStatus::default();
     let status_of = |index| statuses.get(index).unwrap_or(&unknown);
     let shown = specs.iter().take(SHOWN).enumerate();
-    let shown: Vec<String> = shown.map(|(i, spec)| metric_text(spec, status_of(i))).collect();
+    let shown: Vec<String> = shown
+        .map(|(i, spec)| metric_text(spec, status_of(i)))
+        .collect();
     let shown = shown.join(", ");
     match specs.len().saturating_sub(SHOWN) {
         0 => shown,
@@ -21,17 +23,28 @@ pub(super) fn text(specs: &[MetricSpec], statuses: &[MetricStatus]) -> String {
 
 fn metric_text(spec: &MetricSpec, status: &MetricStatus) -> String {
     if let Some(resource) = &spec.resource {
-        return format!("{}: {}", resource.name, resource_text(&resource.target, status));
+        return format!(
+            "{}: {}",
+            resource.name,
+            resource_text(&resource.target, status)
+        );
     }
     if let Some(resource) = &spec.container_resource {
-        return format!("{}: {}", resource.name, resource_text(&resource.target, status));
+        return format!(
+            "{}: {}",
+            resource.name,
+            resource_text(&resource.target, status)
+        );
     }
     if let Some(pods) = &spec.pods {
         return value_text(status.average, pods.target.average_value);
     }
     let object = spec.object.as_ref().map(|object| &object.target);
     match object.or(spec.external.as_ref().map(|external| &external.target)) {
-        Some(MetricTarget { average_value: Some(average), .. }) => {
+        Some(MetricTarget {
+            average_value: Some(average),
+            ..
+        }) => {
             format!("{} (avg)", value_text(status.average, Some(*average)))
         }
         Some(target) => value_text(status.value, target.value),
@@ -44,9 +57,14 @@ fn resource_text(target: &MetricTarget, status: &MetricStatus) -> String {
         return value_text(status.average, target.average_value);
     }
     let percent = |percent| format!("{percent}%");
-    let current = status.utilization.map_or_else(|| UNKNOWN.to_owned(), percent);
+    let current = status
+        .utilization
+        .map_or_else(|| UNKNOWN.to_owned(), percent);
     let target = target.average_utilization.map(i64::from);
-    format!("{current}/{}", target.map_or_else(|| "<auto>".to_owned(), percent))
+    format!(
+        "{current}/{}",
+        target.map_or_else(|| "<auto>".to_owned(), percent)
+    )
 }
 
 fn value_text(current: Option<i64>, target: Option<Milli>) -> String {

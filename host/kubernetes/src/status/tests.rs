@@ -1,4 +1,7 @@
-#![allow(clippy::unwrap_used, reason = "a panic is how a test says what is wrong")]
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test says what is wrong"
+)]
 
 use flyball_core::spec::AutoscalerSpec;
 use flyball_core::status::{AutoscalerStatus, Condition, MetricStatus, PolicyStatus};
@@ -72,7 +75,10 @@ fn a_status_is_written_as_autoscaling_v2_does_and_read_back() {
     assert_eq!(value["lastScaleTime"], "2026-01-01T00:00:00Z");
     assert_eq!(value["reference"], "Deployment/web");
     assert_eq!(value["policy"], "hpa,mine");
-    assert_eq!(value["targets"], "cpu: 80%/50%, 30500m/30 (avg) + 1 more...");
+    assert_eq!(
+        value["targets"],
+        "cpu: 80%/50%, 30500m/30 (avg) + 1 more..."
+    );
     assert_eq!(
         value["currentMetrics"],
         json!([

@@ -1,0 +1,193 @@
+//! Which of several processes is the leader, by a Lease as client-go has it.
+//!
+//! Every write of the lease names the resourceVersion that it was read at: a
+//! lease that another process has renewed meanwhile is never written over.
+//! Leases are judged by when their changes were *seen* here, so that clocks of
+//! different machines need not agree.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::request::{RequestError, answer};
+
+/// How long a lease holds that is not renewed.
+const DURATION: Duration = Duration::from_secs(15);
+/// How long the leader tries to renew before it gives up.
+const RENEW_DEADLINE: Duration = Duration::from_secs(10);
+/// Time between two tries.
+const RETRY_PERIOD: Duration = Duration::from_secs(2);
+
+/// Whose lease it is.
+#[derive(Clone, Debug)]
+pub struct LeaderOptions {
+    /// Namespace of the lease.
+    pub namespace: String,
+    /// Name of the lease, such as `flyball`.
+    pub name: String,
+    /// This process, as no other is named.
+    pub identity: String,
+}
+
+/// A process that is always the leader: it is the only one.
+#[must_use]
+pub fn sole_leader() -> watch::Receiver<bool> {
+    // The value stays when the sender goes.
+    watch::channel(true).1
+}
+
+/// Takes part in the election for as long as somebody holds the receiver, which
+/// tells whether this process is leader.
+#[must_use]
+pub fn elect_leader(client: Client, options: LeaderOptions) -> watch::Receiver<bool> {
+    let (leader, receiver) = watch::channel(false);
+    let leases = Api::namespaced(client, &options.namespace);
+    let candidate = Candidate {
+        leases,
+        options,
+        seen: None,
+        renewed: None,
+    };
+    tokio::spawn(candidate.run(leader));
+    receiver
+}
+
+struct Candidate {
+    leases: Api<Lease>,
+    options: LeaderOptions,
+    /// What another process last wrote, and when that was first seen.
+    seen: Option<(LeaseSpec, Instant)>,
+    /// When this process last renewed its lease.
+    renewed: Option<Instant>,
+}
+
+impl Candidate {
+    async fn run(mut self, leader: watch::Sender<bool>) {
+        while !leader.is_closed() {
+            self.try_once().await;
+            self.tell(&leader);
+            let next = Instant::now() + RETRY_PERIOD;
+            if let Some(end) = self.end().filter(|end| *end < next) {
+                sleep_until(end).await;
+                self.tell(&leader);
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    /// Tries to renew or take the lease, for as long as a lease that is held lasts.
+    async fn try_once(&mut self) {
+        // The lease counts from before the request that renews it.
+        let before = Instant::now();
+        let end = self.end().unwrap_or(before + RENEW_DEADLINE);
+        let problem = match timeout_at(end, self.try_to_lead()).await {
+            Ok(Ok(leads)) => {
+                self.renewed = leads.then_some(before);
+                return;
+            }
+            Ok(Err(error)) => error.message().to_owned(),
+            Err(_) => "the API server did not answer in time".to_owned(),
+        };
+        tracing::warn!(lease = %self.options.name, %problem, "the lease was not renewed");
+    }
+
+    /// When leadership ends unless it is renewed.
+    fn end(&self) -> Option<Instant> {
+        self.renewed.map(|renewed| renewed + RENEW_DEADLINE)
+    }
+
+    /// Tells whether this process leads now.
+    fn tell(&mut self, leader: &watch::Sender<bool>) {
+        self.renewed = self
+            .renewed
+            .filter(|renewed| renewed.elapsed() < RENEW_DEADLINE);
+        let leads = self.renewed.is_some();
+        if leader.send_if_modified(|led| std::mem::replace(led, leads) != leads) {
+            tracing::info!(lease = %self.options.name, leads, "leadership changed");
+        }
+    }
+
+    /// Renews or takes the lease; whether it is this process's now.
+    async fn try_to_lead(&mut self) -> Result<bool, RequestError> {
+        let name = self.options.name.clone();
+        let lease = match answer(self.leases.get(&name)).await {
+            Ok(lease) => lease,
+            Err(RequestError::NotFound(_)) => {
+                let lease = self.lease(
+                    ObjectMeta {
+                        name: Some(name),
+                        ..ObjectMeta::default()
+                    },
+                    0,
+                );
+                return won(answer(self.leases.create(&PostParams::default(), &lease)).await);
+            }
+            Err(error) => return Err(error),
+        };
+        let spec = lease.spec.unwrap_or_default();
+        let is_ours = spec.holder_identity.as_deref() == Some(&self.options.identity);
+        if !is_ours && !self.has_run_out(&spec) {
+            return Ok(false);
+        }
+        let transitions = spec.lease_transitions.unwrap_or_default() + i32::from(!is_ours);
+        let mut renewed = self.lease(lease.metadata, transitions);
+        if is_ours && let Some(renewed) = &mut renewed.spec {
+            renewed.acquire_time = spec.acquire_time;
+        }
+        won(answer(self.leases.replace(&name, &PostParams::default(), &renewed)).await)
+    }
+
+    /// Whether another's lease has not changed for as long as it holds.
+    fn has_run_out(&mut self, spec: &LeaseSpec) -> bool {
+        if spec
+            .holder_identity
+            .as_deref()
+            .unwrap_or_default()
+            .is_empty()
+        {
+            return true;
+        }
+        match &self.seen {
+            Some((known, since)) if known == spec => {
+                let seconds = spec
+                    .lease_duration_seconds
+                    .and_then(|s| u64::try_from(s).ok());
+                since.elapsed() > seconds.map_or(DURATION, Duration::from_secs)
+            }
+            _ => {
+                self.seen = Some((spec.clone(), Instant::now()));
+                false
+            }
+        }
+    }
+
+    fn lease(&self, metadata: ObjectMeta, transitions: i32) -> Lease {
+        let now = Timestamp::now();
+        Lease {
+            metadata,
+            spec: Some(LeaseSpec {
+                holder_identity: Some(self.options.identity.clone()),
+                lease_duration_seconds: i32::try_from(DURATION.as_secs()).ok(),
+                acquire_time: Some(MicroTime(now)),
+                renew_time: Some(MicroTime(now)),
+                lease_transitions: Some(transitions),
+                ..LeaseSpec::default()
+            }),
+        }
+    }
+}
+
+/// Whether a lease was written; somebody was quicker: it was not.
+fn won(written: Result<Lease, RequestError>) -> Result<bool, RequestError> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(RequestError::Conflict(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,132 @@
+//! The manifest for a cluster, and what its service account may do.
+
+use flyball_core::ports::Writer;
+use flyball_core::time::Timestamp;
+use flyball_kubernetes::{KubernetesWriter, LeaderOptions, elect_leader};
+use flyball_test_support::{Cluster, wait_for};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use tokio::sync::watch;
+
+use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
+use crate::write::{intent, report};
+
+const MANIFEST: &str = include_str!("../../deploy/flyball.yaml");
+
+#[test]
+fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
+    let cluster = cluster();
+    cluster.apply(MANIFEST).unwrap();
+    cluster.apply(DEPLOYMENT).unwrap();
+    cluster.apply(&autoscaler("web", WEB)).unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = runtime.block_on(service_account(&cluster));
+    let flyball = Flyball::with_client(runtime, client);
+
+    let web = wait_for("the autoscaler", MINUTE, || Ok(flyball.autoscaler("web"))).unwrap();
+    let observation = flyball.observe("web").unwrap();
+    assert_eq!(observation.labels.error, "");
+    let leader = leader(&flyball, "first");
+    let writer = KubernetesWriter::new(flyball.client.clone(), leader);
+    let intent = intent(&web, &observation.scale.unwrap(), 3);
+    let written = flyball
+        .runtime
+        .block_on(writer.scale(Timestamp(0), vec![intent]));
+    assert_eq!(written, [Ok(())]);
+    flyball
+        .runtime
+        .block_on(writer.report(Timestamp(0), vec![report(&web)]));
+    let described = cluster.kubectl(&["describe", "ra", "web"]).unwrap();
+    assert!(described.contains("SucceededRescale"), "{described}");
+    assert!(described.contains("New size: 4"), "{described}");
+
+    let account = "--as=system:serviceaccount:flyball-system:flyball";
+    for what in [
+        ["delete", "pods"],
+        ["get", "secrets"],
+        ["patch", "deployments"],
+    ] {
+        let can = cluster.kubectl(&["auth", "can-i", what[0], what[1], account]);
+        assert!(can.is_err(), "{what:?}");
+    }
+}
+
+#[test]
+fn a_second_process_leads_once_the_first_is_gone() {
+    let cluster = cluster();
+    cluster.apply(MANIFEST).unwrap();
+    let flyball = Flyball::connect(&cluster);
+    let first = leader(&flyball, "first");
+
+    let second = elect(&flyball, "second");
+    let holder = || {
+        let path = "jsonpath={.spec.holderIdentity}";
+        cluster.kubectl(&[
+            "get",
+            "lease",
+            "flyball",
+            "-n",
+            "flyball-system",
+            "-o",
+            path,
+        ])
+    };
+    assert_eq!(holder().unwrap(), "first");
+    assert!(*first.borrow() && !*second.borrow());
+
+    drop(first);
+    wait_for("the second to lead", MINUTE, || {
+        Ok(second.borrow().then_some(()))
+    })
+    .unwrap();
+    assert_eq!(holder().unwrap(), "second");
+
+    // Somebody takes the lease away: it is not written over.
+    let taken = r#"{"spec":{"holderIdentity":"third"}}"#;
+    let lease = [
+        "patch",
+        "lease",
+        "flyball",
+        "-n",
+        "flyball-system",
+        "--type=merge",
+        "-p",
+        taken,
+    ];
+    cluster.kubectl(&lease).unwrap();
+    wait_for("the second to yield", MINUTE, || {
+        Ok((!*second.borrow()).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(holder().unwrap(), "third");
+}
+
+fn elect(flyball: &Flyball, identity: &str) -> watch::Receiver<bool> {
+    let _entered = flyball.runtime.enter();
+    let options = LeaderOptions {
+        namespace: "flyball-system".into(),
+        name: "flyball".into(),
+        identity: identity.into(),
+    };
+    elect_leader(flyball.client.clone(), options)
+}
+
+fn leader(flyball: &Flyball, identity: &str) -> watch::Receiver<bool> {
+    let leader = elect(flyball, identity);
+    wait_for("leadership", MINUTE, || Ok(leader.borrow().then_some(()))).unwrap();
+    leader
+}
+
+/// A client with the rights of the deployed service account.
+async fn service_account(cluster: &Cluster) -> Client {
+    let file = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
+    let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
+        .await
+        .unwrap();
+    let token = cluster
+        .kubectl(&["create", "token", "flyball", "-n", "flyball-system"])
+        .unwrap();
+    config.auth_info =
+        serde_json::from_value(serde_json::json!({ "token": token.trim() })).unwrap();
+    Client::try_from(config).unwrap()
+}

@@ -1,0 +1,109 @@
+//! A cluster with the custom resource, and what is asked of it.
+
+use std::time::Duration;
+
+use flyball_core::ports::{Autoscaler, Observation, Question, Reader};
+use flyball_core::time::Timestamp;
+use flyball_kubernetes::{Caches, ConnectOptions, KubernetesReader, connect, crd_yaml};
+use flyball_sources::MetricsApis;
+use flyball_test_support::{Cluster, ClusterOptions};
+use std::sync::Arc;
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// Two pods that use 400m of the 500m of cpu that they request.
+pub const DEPLOYMENT: &str = r#"
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, annotations: { example.com/owner: shop } }
+spec:
+  replicas: 2
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata:
+      labels: { app: web }
+      annotations: { kwok.x-k8s.io/usage-cpu: 400m }
+    spec:
+      containers:
+      - { name: web, image: web, resources: { requests: { cpu: 500m } } }
+"#;
+
+/// A `ReplicaAutoscaler` of a name, with fields of its spec in flow style.
+pub fn autoscaler(name: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: flyball.dev/v1alpha1\nkind: ReplicaAutoscaler\n\
+         metadata: {{ name: {name} }}\nspec: {{ {spec} }}\n"
+    )
+}
+
+/// Fields of a spec that scales `web`.
+pub const WEB: &str =
+    "scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, name: web }, maxReplicas: 10";
+
+pub fn cluster() -> Cluster {
+    let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+    cluster.apply(&crd_yaml()).unwrap();
+    let crd = "crd/replicaautoscalers.flyball.dev";
+    cluster
+        .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", crd])
+        .unwrap();
+    cluster
+}
+
+/// What the daemon has of a cluster.
+pub struct Flyball {
+    pub runtime: tokio::runtime::Runtime,
+    pub client: kube::Client,
+    pub reader: KubernetesReader<MetricsApis>,
+}
+
+impl Flyball {
+    pub fn connect(cluster: &Cluster) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let options = ConnectOptions {
+            kubeconfig: Some(cluster.kubeconfig()),
+            ..Default::default()
+        };
+        let client = runtime.block_on(connect(&options)).unwrap();
+        Self::with_client(runtime, client)
+    }
+
+    pub fn with_client(runtime: tokio::runtime::Runtime, client: kube::Client) -> Self {
+        let reader = runtime.block_on(async {
+            let caches = Caches::start(client.clone()).await;
+            caches.synced().await;
+            let metrics = MetricsApis::new(client.clone());
+            KubernetesReader::new(client.clone(), caches, metrics)
+        });
+        Self {
+            runtime,
+            client,
+            reader,
+        }
+    }
+
+    /// The autoscaler of a name, once it is known.
+    pub fn autoscaler(&self, name: &str) -> Option<Arc<Autoscaler>> {
+        self.reader
+            .autoscalers()
+            .into_iter()
+            .find(|autoscaler| &*autoscaler.key.name == name)
+    }
+
+    /// What is observed for the autoscaler of a name.
+    pub fn observe(&self, name: &str) -> Option<Observation> {
+        let autoscaler = self.autoscaler(name)?;
+        let questions = [Question {
+            autoscaler,
+            target_metadata: true,
+        }];
+        self.runtime
+            .block_on(self.reader.observe(Timestamp(0), &questions))
+            .pop()
+    }
+
+    /// The class of the error for which there is no scale.
+    pub fn scale_error(&self, name: &str) -> Option<&'static str> {
+        self.observe(name)?.scale.err().map(|error| error.class)
+    }
+}

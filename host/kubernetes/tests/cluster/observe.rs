@@ -1,0 +1,148 @@
+//! What the reader sees, and whose targets it leaves alone.
+
+use flyball_core::pods::{Phase, Ready};
+use flyball_core::ports::MetricAnswer;
+use flyball_test_support::{Cluster, wait_for};
+
+use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
+
+#[test]
+fn a_target_is_observed_with_its_scale_pods_metrics_and_labels() {
+    let cluster = cluster();
+    cluster.create_node("node-0").unwrap();
+    cluster.apply(DEPLOYMENT).unwrap();
+    cluster.apply(&autoscaler("web", WEB)).unwrap();
+    let flyball = Flyball::connect(&cluster);
+
+    let observation = wait_for("two ready pods", MINUTE, || {
+        let observation = flyball.observe("web").filter(|observation| {
+            let pods = observation.pods.as_deref().unwrap_or_default();
+            let ready = |pod: &&_| matches!(ready(pod), Some(Ready::True));
+            pods.iter().filter(ready).count() == 2
+        });
+        Ok(observation)
+    })
+    .unwrap();
+    let scale = observation.scale.unwrap();
+    assert_eq!((scale.spec_replicas, &*scale.selector), (2, "app=web"));
+    let annotations = observation.annotations;
+    let owner = annotations
+        .keys
+        .iter()
+        .position(|key| key == "example.com/owner")
+        .unwrap();
+    assert_eq!(annotations.texts[owner], "shop");
+    let pods = observation.pods.unwrap();
+    for pod in pods.iter() {
+        assert!(pod.name.starts_with("web-"), "{}", pod.name);
+        assert_eq!(pod.phase, Phase::Running);
+        assert!(pod.start.is_some() && pod.deletion.is_none());
+        assert_eq!(pod.requests.containers[0].requests["cpu"], 500);
+    }
+    assert!(std::sync::Arc::ptr_eq(&pods[0].requests, &pods[1].requests));
+    let again = flyball.observe("web").unwrap().pods.unwrap();
+    assert!(
+        std::sync::Arc::ptr_eq(&pods, &again),
+        "unchanged pods are the same"
+    );
+
+    let values = wait_for("metrics of both pods", 3 * MINUTE, || {
+        let answer = flyball
+            .observe("web")
+            .and_then(|mut observed| observed.metrics.pop());
+        Ok(match answer {
+            Some(Ok(MetricAnswer::Pods(samples))) if samples.len() == 2 => Some(
+                samples
+                    .iter()
+                    .map(|sample| (sample.value + 5) / 10 * 10)
+                    .collect::<Vec<_>>(),
+            ),
+            _ => None,
+        })
+    });
+    assert_eq!(values.unwrap(), [400, 400]);
+}
+
+fn ready(pod: &flyball_core::pods::Pod) -> Option<Ready> {
+    pod.ready.map(|(ready, _)| ready)
+}
+
+#[test]
+fn targets_that_are_missing_unfit_or_anothers_are_named() {
+    let cluster = cluster();
+    let flyball = Flyball::connect(&cluster);
+    let targets = [
+        (
+            "gadget",
+            "apiVersion: example.com/v1, kind: Gadget, name: a",
+            "unknownTargetKind",
+        ),
+        (
+            "version",
+            "apiVersion: apps/v1/beta, kind: Deployment, name: a",
+            "invalidTargetAPIVersion",
+        ),
+        (
+            "missing",
+            "apiVersion: apps/v1, kind: Deployment, name: b",
+            "scaleUnavailable",
+        ),
+        (
+            "unfit",
+            "apiVersion: v1, kind: ConfigMap, name: a",
+            "scaleUnavailable",
+        ),
+    ];
+    for (name, target, class) in targets {
+        let spec = format!("scaleTargetRef: {{ {target} }}, maxReplicas: 2");
+        cluster.apply(&autoscaler(name, &spec)).unwrap();
+        wait_for(name, MINUTE, || Ok(flyball.autoscaler(name))).unwrap();
+        assert_eq!(flyball.scale_error(name), Some(class), "{name}");
+    }
+
+    cluster.apply(DEPLOYMENT).unwrap();
+    cluster.apply(&autoscaler("web", WEB)).unwrap();
+    let free = || {
+        Ok(flyball
+            .observe("web")
+            .filter(|observed| observed.scale.is_ok()))
+    };
+    wait_for("a free target", MINUTE, free).unwrap();
+
+    let hpa = ["autoscale", "deployment", "web", "--name=old", "--max=3"];
+    cluster.kubectl(&hpa).unwrap();
+    let error = conflict(&flyball, "web");
+    assert!(
+        error.starts_with("Deployment web is scaled by HorizontalPodAutoscaler old"),
+        "{error}"
+    );
+    set_mode(&cluster, "web", "Observe");
+    wait_for("mode Observe to see the target", MINUTE, free).unwrap();
+    set_mode(&cluster, "web", "Active");
+    conflict(&flyball, "web");
+    cluster.kubectl(&["delete", "hpa", "old"]).unwrap();
+    wait_for("a free target", MINUTE, free).unwrap();
+
+    cluster.apply(&autoscaler("second", WEB)).unwrap();
+    assert!(conflict(&flyball, "web").contains("ReplicaAutoscaler second"));
+    assert!(conflict(&flyball, "second").contains("ReplicaAutoscaler web"));
+}
+
+fn conflict(flyball: &Flyball, name: &str) -> String {
+    wait_for("a conflict", MINUTE, || {
+        let error = flyball
+            .observe(name)
+            .and_then(|observed| observed.scale.err());
+        Ok(error
+            .filter(|error| error.class == "targetConflict")
+            .map(|error| error.message))
+    })
+    .unwrap()
+}
+
+fn set_mode(cluster: &Cluster, name: &str, mode: &str) {
+    let patch = format!("{{\"spec\":{{\"mode\":\"{mode}\"}}}}");
+    cluster
+        .kubectl(&["patch", "ra", name, "--type=merge", "-p", &patch])
+        .unwrap();
+}

@@ -1,0 +1,194 @@
+//! Where custom and external metrics are found in their APIs, and fetching them.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use flyball_core::ports::{MetricAnswer, MetricQuestion, ObservationError};
+use flyball_core::spec::{CrossVersionObjectReference, LabelSelector, MetricIdentifier};
+use kube::Client;
+use kube::core::GroupVersionKind;
+use kube::discovery;
+
+use crate::quantity_list::{ValueList, external_values, object_value, pod_samples};
+use crate::request::{Failure, encode, get, unavailable};
+
+/// Newest first; adapters serve one of them at least.
+const CUSTOM_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
+
+/// Which answer: what is equal is fetched once.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Path {
+    source: Source,
+    /// Behind the API's version.
+    path: String,
+    query: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Source {
+    Pods,
+    /// Of this kind, whose name in paths is still to be found.
+    Object {
+        api_version: String,
+        kind: String,
+    },
+    External,
+}
+
+/// Names of kinds in paths, as the API server's discovery has them.
+#[derive(Default)]
+pub(crate) struct Paths {
+    plurals: Mutex<HashMap<(String, String), String>>,
+}
+
+impl Path {
+    pub(crate) fn pods(
+        question: &MetricQuestion<'_>,
+        metric: &MetricIdentifier,
+    ) -> Result<Self, ObservationError> {
+        let mut query = format!("labelSelector={}", encode(question.selector));
+        if let Some(selector) = text(metric.selector.as_ref())? {
+            query = format!("{query}&metricLabelSelector={}", encode(&selector));
+        }
+        let path = format!(
+            "namespaces/{}/pods/*/{}",
+            question.namespace,
+            encode(&metric.name)
+        );
+        Ok(Self {
+            source: Source::Pods,
+            path,
+            query,
+        })
+    }
+
+    pub(crate) fn object(
+        namespace: &str,
+        object: &CrossVersionObjectReference,
+        metric: &MetricIdentifier,
+    ) -> Result<Self, ObservationError> {
+        let selector = text(metric.selector.as_ref())?;
+        let query = selector
+            .map(|text| format!("metricLabelSelector={}", encode(&text)))
+            .unwrap_or_default();
+        let (name, metric) = (encode(&object.name), encode(&metric.name));
+        let path = if object.kind == "Namespace" {
+            format!("namespaces/{name}/metrics/{metric}")
+        } else {
+            format!("namespaces/{namespace}/{PLURAL}/{name}/{metric}")
+        };
+        let (api_version, kind) = (object.api_version.clone(), object.kind.clone());
+        Ok(Self {
+            source: Source::Object { api_version, kind },
+            path,
+            query,
+        })
+    }
+
+    pub(crate) fn external(
+        namespace: &str,
+        metric: &MetricIdentifier,
+    ) -> Result<Self, ObservationError> {
+        let selector = text(metric.selector.as_ref())?;
+        let query = selector
+            .map(|text| format!("labelSelector={}", encode(&text)))
+            .unwrap_or_default();
+        let path = format!("namespaces/{namespace}/{}", encode(&metric.name));
+        Ok(Self {
+            source: Source::External,
+            path,
+            query,
+        })
+    }
+
+    /// Fetches the answer.
+    pub(crate) async fn fetch(
+        &self,
+        client: &Client,
+        paths: &Paths,
+    ) -> Result<MetricAnswer, ObservationError> {
+        match &self.source {
+            Source::Pods => pod_samples(self.custom(client, &self.path).await?),
+            Source::Object { api_version, kind } => {
+                let plural = paths.plural(client, api_version, kind).await?;
+                let path = self.path.replace(PLURAL, &plural);
+                object_value(&self.custom(client, &path).await?)
+            }
+            Source::External => {
+                let path = format!("/apis/external.metrics.k8s.io/v1beta1/{}", self.path);
+                let list = get(client, &path, &self.query).await;
+                external_values(&list.map_err(|failure| failed("external", failure))?)
+            }
+        }
+    }
+
+    async fn custom(&self, client: &Client, path: &str) -> Result<ValueList, ObservationError> {
+        let mut last = Failure {
+            code: 0,
+            message: String::new(),
+        };
+        for version in CUSTOM_VERSIONS {
+            let path = format!("/apis/custom.metrics.k8s.io/{version}/{path}");
+            match get(client, &path, &self.query).await {
+                Ok(list) => return Ok(list),
+                Err(failure) if failure.code == 404 => last = failure,
+                Err(failure) => return Err(failed("custom", failure)),
+            }
+        }
+        Err(failed("custom", last))
+    }
+}
+
+/// Stands for the name of a kind until it is known.
+const PLURAL: &str = "{plural}";
+
+impl Paths {
+    async fn plural(
+        &self,
+        client: &Client,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<String, ObservationError> {
+        let key = (api_version.to_owned(), kind.to_owned());
+        let known = self
+            .plurals
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(&key)
+            .cloned();
+        if let Some(plural) = known {
+            return Ok(plural);
+        }
+        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+        let gvk = GroupVersionKind::gvk(group, version, kind);
+        let found = discovery::pinned_kind(client, &gvk).await;
+        let (resource, _) = found.map_err(|error| {
+            unavailable(format!(
+                "the kind {kind} of {api_version} is not known: {error}"
+            ))
+        })?;
+        let plural = if group.is_empty() {
+            resource.plural
+        } else {
+            format!("{}.{group}", resource.plural)
+        };
+        let mut plurals = self.plurals.lock().unwrap_or_else(PoisonError::into_inner);
+        plurals.insert(key, plural.clone());
+        Ok(plural)
+    }
+}
+
+fn text(selector: Option<&LabelSelector>) -> Result<Option<String>, ObservationError> {
+    let text = selector.map(LabelSelector::to_text).transpose();
+    text.map_err(|error| ObservationError {
+        class: "invalidMetricSelector",
+        message: error.to_string(),
+    })
+}
+
+fn failed(api: &str, failure: Failure) -> ObservationError {
+    unavailable(format!(
+        "unable to fetch metrics from {api} metrics API: {}",
+        failure.message
+    ))
+}

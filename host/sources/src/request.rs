@@ -1,0 +1,76 @@
+//! Requests to the metrics APIs: bounded in time, their errors in words.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use flyball_core::ports::ObservationError;
+use kube::Client;
+use kube::api::ListParams;
+use kube::core::Request;
+use serde::de::DeserializeOwned;
+
+/// How long one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why there is no answer.
+pub(crate) struct Failure {
+    /// HTTP status; 0: none came.
+    pub code: u16,
+    /// What went wrong.
+    pub message: String,
+}
+
+/// GETs a path with a query (`a=b&c=d`, encoded).
+pub(crate) async fn get<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    query: &str,
+) -> Result<T, Failure> {
+    let failure = |code, message: String| Failure { code, message };
+    let mut request = Request::new(path)
+        .list(&ListParams::default())
+        .map_err(|error| failure(0, error.to_string()))?;
+    let uri = format!("{path}?{query}").parse();
+    *request.uri_mut() = uri.map_err(|error| failure(0, format!("{path} is no path: {error}")))?;
+    match tokio::time::timeout(TIMEOUT, client.request(request)).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(kube::Error::Api(status))) => Err(failure(status.code, status.message)),
+        Ok(Err(error)) => Err(failure(0, in_words(&error))),
+        Err(_) => Err(failure(
+            0,
+            format!("no answer within {} s", TIMEOUT.as_secs()),
+        )),
+    }
+}
+
+fn in_words(error: &kube::Error) -> String {
+    let cause = error
+        .source()
+        .map(|cause| format!(": {cause}"))
+        .unwrap_or_default();
+    let text = error.to_string();
+    if text.ends_with(&cause) {
+        text
+    } else {
+        text + &cause
+    }
+}
+
+/// Percent-encodes a part of a path or the value of a query.
+pub(crate) fn encode(text: &str) -> String {
+    let encoded = text.bytes().map(|byte| match byte {
+        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    });
+    encoded.collect()
+}
+
+/// A metric that can't be had.
+pub(crate) fn unavailable(message: impl Into<String>) -> ObservationError {
+    ObservationError {
+        class: "metricsUnavailable",
+        message: message.into(),
+    }
+}

@@ -1,0 +1,205 @@
+//! metrics.k8s.io: what pods use of their resources.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_core::labels::{LabelIndex, Labels};
+use flyball_core::ports::{MetricAnswer, ObservationError, PodSample};
+use flyball_core::quantity::Milli;
+use flyball_core::selector::Selector;
+use flyball_core::time::Timestamp;
+use kube::Client;
+use serde::{Deserialize, Deserializer};
+
+use crate::request::{get, unavailable};
+
+/// The answer of metrics.k8s.io: only what is needed of it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct PodMetricsList {
+    items: Vec<PodMetrics>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct PodMetrics {
+    metadata: Metadata,
+    timestamp: Rfc3339,
+    window: GoDuration,
+    containers: Vec<ContainerMetrics>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Metadata {
+    name: Arc<str>,
+    #[serde(default)]
+    labels: Labels,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct ContainerMetrics {
+    name: String,
+    #[serde(default)]
+    usage: BTreeMap<String, Milli>,
+}
+
+/// What the pods of a namespace use.
+pub(crate) type Usage = LabelIndex<PodUsage>;
+
+/// What a pod uses.
+#[derive(Debug)]
+pub(crate) struct PodUsage {
+    timestamp: Timestamp,
+    window_ms: i64,
+    containers: Vec<ContainerMetrics>,
+}
+
+/// Fetches what the pods of a namespace use.
+pub(crate) async fn fetch(client: &Client, namespace: &str) -> Result<Usage, ObservationError> {
+    let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
+    match get::<PodMetricsList>(client, &path, "").await {
+        Ok(list) => Ok(list.into_usage()),
+        Err(failure) => Err(unavailable(format!(
+            "unable to fetch metrics from resource metrics API: {}",
+            failure.message
+        ))),
+    }
+}
+
+impl PodMetricsList {
+    /// The samples of a resource, of the pods as a whole or of one container of
+    /// each, ordered by pod.
+    ///
+    /// # Errors
+    /// If there are no metrics at all.
+    pub fn samples(
+        self,
+        resource: &str,
+        container: Option<&str>,
+    ) -> Result<MetricAnswer, ObservationError> {
+        samples(
+            &self.into_usage(),
+            &Selector::default(),
+            resource,
+            container,
+        )
+    }
+
+    fn into_usage(self) -> Usage {
+        let mut usage = LabelIndex::default();
+        for PodMetrics {
+            metadata,
+            timestamp,
+            window,
+            containers,
+        } in self.items
+        {
+            let (timestamp, window_ms) = (timestamp.0, window.0);
+            let pod = PodUsage {
+                timestamp,
+                window_ms,
+                containers,
+            };
+            usage.insert(metadata.labels, metadata.name, pod);
+        }
+        usage
+    }
+}
+
+/// The samples of the pods that a selector matches.
+pub(crate) fn samples(
+    usage: &Usage,
+    selector: &Selector,
+    resource: &str,
+    container: Option<&str>,
+) -> Result<MetricAnswer, ObservationError> {
+    let selected = usage.select(selector);
+    if selected.is_empty() {
+        return Err(unavailable("no metrics returned from resource metrics API"));
+    }
+    let sample = |(name, pod): (&Arc<str>, &PodUsage)| {
+        let value = match container {
+            Some(container) => pod.of_container(container, resource),
+            None => pod.of_all(resource),
+        };
+        Some(PodSample {
+            pod: name.clone(),
+            value: value?,
+            timestamp: pod.timestamp,
+            window_ms: pod.window_ms,
+        })
+    };
+    Ok(MetricAnswer::Pods(
+        selected.into_iter().filter_map(sample).collect(),
+    ))
+}
+
+impl PodUsage {
+    /// The sum over all containers, if each of them has the resource.
+    fn of_all(&self, resource: &str) -> Option<i64> {
+        if self.containers.is_empty() {
+            return None;
+        }
+        self.containers.iter().try_fold(0i64, |sum, container| {
+            container
+                .usage
+                .get(resource)
+                .map(|Milli(milli)| sum.saturating_add(*milli))
+        })
+    }
+
+    fn of_container(&self, name: &str, resource: &str) -> Option<i64> {
+        let container = self
+            .containers
+            .iter()
+            .find(|container| container.name == name)?;
+        container.usage.get(resource).map(|Milli(milli)| *milli)
+    }
+}
+
+/// A point in time in RFC 3339.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rfc3339(pub Timestamp);
+
+impl<'de> Deserialize<'de> for Rfc3339 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let time = k8s_openapi::apimachinery::pkg::apis::meta::v1::Time::deserialize(deserializer)?;
+        Ok(Self(Timestamp(time.0.as_millisecond())))
+    }
+}
+
+/// A duration as Go writes it, such as `1m30.5s`, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+struct GoDuration(i64);
+
+impl<'de> Deserialize<'de> for GoDuration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let invalid = || serde::de::Error::custom(format!("{text:?} is no duration"));
+        parse_duration(&text).map(Self).ok_or_else(invalid)
+    }
+}
+
+fn parse_duration(text: &str) -> Option<i64> {
+    const UNITS: [(&str, f64); 7] = [
+        ("ms", 1.0),
+        ("µs", 1e-3),
+        ("us", 1e-3),
+        ("ns", 1e-6),
+        ("h", 3_600_000.0),
+        ("m", 60_000.0),
+        ("s", 1000.0),
+    ];
+    let mut rest = text;
+    let mut milliseconds = 0.0;
+    if rest == "0" {
+        return Some(0);
+    }
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(end);
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| tail.starts_with(unit))?;
+        milliseconds += number.parse::<f64>().ok()? * factor;
+        rest = &tail[unit.len()..];
+    }
+    // Windows are seconds or minutes: far inside the range.
+    (!text.is_empty()).then_some(milliseconds as i64)
+}

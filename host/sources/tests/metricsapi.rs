@@ -1,0 +1,98 @@
+//! Answers of the three metrics APIs give the numbers that Kubernetes' own
+//! client makes of them.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test says what is wrong"
+)]
+
+use std::io::Read as _;
+
+use flyball_core::ports::{MetricAnswer, ObservationError};
+use flyball_sources::{PodMetricsList, external_values, object_value, pod_samples};
+use serde_json::{Value, json};
+
+const VECTORS: &str = concat!(
+    env!("CARGO_MANIFEST_DIR"),
+    "/../../tests/vectors/hpa/metricsapi.jsonl.gz"
+);
+
+#[test]
+fn answers_of_the_metrics_apis_give_upstreams_numbers() {
+    let file = std::fs::File::open(VECTORS).unwrap();
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(file)
+        .read_to_string(&mut text)
+        .unwrap();
+    let (mut checked, mut saturated) = (0, 0);
+    for line in text.lines() {
+        let case: Value = serde_json::from_str(line).unwrap();
+        let overflows = case["tags"]
+            .as_array()
+            .unwrap()
+            .contains(&json!("milliOverflow"));
+        let answer = answer(&case);
+        if overflows {
+            // There upstream wraps around; we keep to the range.
+            saturated += 1;
+            assert!(answer.is_ok(), "{}", case["id"]);
+            continue;
+        }
+        checked += 1;
+        assert_eq!(found(&answer), expected(&case["out"]), "{}", case["id"]);
+    }
+    assert_eq!((checked, saturated), (131, 9));
+}
+
+fn answer(case: &Value) -> Result<MetricAnswer, ObservationError> {
+    let response = case["in"]["response"].clone();
+    let list = || serde_json::from_value(response.clone()).unwrap();
+    match case["kind"].as_str().unwrap() {
+        "resource" | "containerResource" => {
+            let list: PodMetricsList = serde_json::from_value(response).unwrap();
+            list.samples(
+                case["in"]["resource"].as_str().unwrap(),
+                case["in"]["container"].as_str(),
+            )
+        }
+        "pods" => pod_samples(list()),
+        "object" => object_value(&list()),
+        "external" => external_values(&list()),
+        other => panic!("{other} is no kind of case"),
+    }
+}
+
+fn found(answer: &Result<MetricAnswer, ObservationError>) -> Value {
+    match answer {
+        Ok(MetricAnswer::Pods(samples)) => samples
+            .iter()
+            .map(|s| json!([*s.pod, s.value, s.timestamp.0, s.window_ms]))
+            .collect(),
+        Ok(MetricAnswer::Values(values)) => json!(values),
+        Err(error) => json!(error.message),
+    }
+}
+
+fn expected(out: &Value) -> Value {
+    if out["error"].is_string() {
+        return out["error"].clone();
+    }
+    if let Some(value) = out["valueMilli"].as_i64() {
+        return json!([value]);
+    }
+    if out["valuesMilli"].is_array() {
+        return out["valuesMilli"].clone();
+    }
+    let empty = Vec::new();
+    let metrics = out["metrics"].as_array().unwrap_or(&empty);
+    let row = |metric: &Value| {
+        let at: jiff::Timestamp = metric["timestamp"].as_str().unwrap().parse().unwrap();
+        let window_ms = (metric["windowSeconds"].as_f64().unwrap() * 1000.0) as i64;
+        json!([
+            metric["pod"],
+            metric["valueMilli"],
+            at.as_millisecond(),
+            window_ms
+        ])
+    };
+    metrics.iter().map(row).collect()
+}
