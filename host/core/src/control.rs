@@ -14,8 +14,7 @@ use crate::history;
 use crate::pipeline::{self, Decision, Scene};
 use crate::policy::{PolicyEngine, WantedInput};
 use crate::ports::{
-    Autoscaler, Clock, Observation, Question, Reader, Recorder, Report,
-    ScaleIntent, Writer,
+    Autoscaler, Clock, Observation, Question, Reader, Recorder, Report, ScaleIntent, Writer,
 };
 use crate::record::DecisionRecord;
 use crate::time::Timestamp;
@@ -90,7 +89,16 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         recorder: Arc<dyn Recorder>,
     ) -> Self {
         let schedule = Schedule::default();
-        Self { options, reader, writer, clock, engine, recorder, schedule, sequence: 0 }
+        Self {
+            options,
+            reader,
+            writer,
+            clock,
+            engine,
+            recorder,
+            schedule,
+            sequence: 0,
+        }
     }
 
     /// Runs until the clock has no more time.
@@ -115,14 +123,18 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let due = self.act(now, due).await;
             self.tell(now, due).await;
         }
-        self.schedule.next().unwrap_or_else(|| now.plus(self.options.sync_period_ms))
+        self.schedule
+            .next()
+            .unwrap_or_else(|| now.plus(self.options.sync_period_ms))
     }
 
     fn with_wants(&self, due: Vec<Arc<Autoscaler>>) -> Vec<Due> {
         let wants = |autoscaler: &Autoscaler| {
             let policies = autoscaler.spec.effective_policies().iter();
             let found = policies.filter_map(|p| self.engine.replica_policy(&p.name).ok());
-            found.flat_map(|policy| policy.description().wants.clone()).collect()
+            found
+                .flat_map(|policy| policy.description().wants.clone())
+                .collect()
         };
         let due = due.into_iter().map(|autoscaler| Due {
             wants: wants(&autoscaler),
@@ -137,7 +149,10 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     async fn observe(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
         let question = |due: &Due| Question {
             autoscaler: Arc::clone(&due.autoscaler),
-            target_metadata: due.wants.iter().any(|wanted| wanted.kind.starts_with("target-")),
+            target_metadata: due
+                .wants
+                .iter()
+                .any(|wanted| wanted.kind.starts_with("target-")),
         };
         let questions: Vec<_> = due.iter().map(question).collect();
         let observations = self.reader.observe(now, &questions).await;
@@ -149,11 +164,18 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
 
     fn decide(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
         for due in &mut due {
-            let Some(observation) = &mut due.observation else { continue };
-            let Some(entry) = self.schedule.entry(&due.autoscaler.uid) else { continue };
+            let Some(observation) = &mut due.observation else {
+                continue;
+            };
+            let Some(entry) = self.schedule.entry(&due.autoscaler.uid) else {
+                continue;
+            };
             self.sequence += 1;
             take_in(entry, now, observation, &due.wants);
-            let asked = due.wants.iter().any(|wanted| wanted.kind.starts_with("target-"));
+            let asked = due
+                .wants
+                .iter()
+                .any(|wanted| wanted.kind.starts_with("target-"));
             let scene = Scene {
                 now,
                 options: &self.options,
@@ -193,19 +215,31 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
 
     async fn tell(&mut self, now: Timestamp, due: Vec<Due>) {
         let mut reports = Vec::new();
-        for Due { autoscaler, decision, written, .. } in due {
+        for Due {
+            autoscaler,
+            decision,
+            written,
+            ..
+        } in due
+        {
             let (Some(decision), Some(entry)) = (decision, self.schedule.entry(&autoscaler.uid))
             else {
                 continue;
             };
             let (record, status) = decision.conclude(&autoscaler.status, written);
             let stabilization_ms = self.options.downscale_stabilization_ms;
-            entry.memory.commit(&record, &entry.prepared, stabilization_ms);
+            entry
+                .memory
+                .commit(&record, &entry.prepared, stabilization_ms);
             let changed = status != *autoscaler.status;
             if changed || !record.events.is_empty() {
                 let events = record.events.clone();
                 let status = changed.then(|| Arc::new(status));
-                reports.push(Report { autoscaler, status, events });
+                reports.push(Report {
+                    autoscaler,
+                    status,
+                    events,
+                });
             }
             self.recorder.record(&Arc::<DecisionRecord>::new(record));
         }
@@ -219,7 +253,11 @@ impl Due {
     fn intent(&self) -> Option<ScaleIntent> {
         let replicas = self.decision.as_ref()?.intent()?;
         let from = self.observation.as_ref()?.scale.as_ref().ok()?.clone();
-        Some(ScaleIntent { autoscaler: Arc::clone(&self.autoscaler), from, replicas })
+        Some(ScaleIntent {
+            autoscaler: Arc::clone(&self.autoscaler),
+            from,
+            replicas,
+        })
     }
 }
 
@@ -229,10 +267,15 @@ fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[W
         entry.memory.begin(now, scale.spec_replicas);
     }
     if let Ok(pods) = &seen.pods {
-        entry.columns.update(&entry.prepared, pods, std::mem::take(&mut seen.metrics));
+        entry
+            .columns
+            .update(&entry.prepared, pods, std::mem::take(&mut seen.metrics));
     }
     let wanted = wants.iter().filter(|wanted| wanted.kind == history::KIND);
-    entry.memory.histories.observe(now, wanted, &entry.columns.metrics);
+    entry
+        .memory
+        .histories
+        .observe(now, wanted, &entry.columns.metrics);
 }
 
 /// The configurations that objects use each policy with, as JSON, each once: what
@@ -240,10 +283,19 @@ fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[W
 #[must_use]
 pub fn configurations_in_use(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<String>> {
     let mut in_use: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for policy in autoscalers.iter().flat_map(|autoscaler| autoscaler.spec.effective_policies()) {
+    for policy in autoscalers
+        .iter()
+        .flat_map(|autoscaler| autoscaler.spec.effective_policies())
+    {
         let configuration = policy.config.clone().unwrap_or_default();
         let configuration = serde_json::Value::Object(configuration).to_string();
-        in_use.entry(policy.name.clone()).or_default().insert(configuration);
+        in_use
+            .entry(policy.name.clone())
+            .or_default()
+            .insert(configuration);
     }
-    in_use.into_iter().map(|(name, set)| (name, set.into_iter().collect())).collect()
+    in_use
+        .into_iter()
+        .map(|(name, set)| (name, set.into_iter().collect()))
+        .collect()
 }

@@ -58,7 +58,12 @@ fn headline(record: &DecisionRecord) -> String {
 
 fn explain_policy(text: &mut String, record: &DecisionRecord, policy: &PolicyRecord) {
     let name = match &policy.version {
-        Some(version) => format!("{} {} ({})", version.name, version.version, version.short_digest()),
+        Some(version) => format!(
+            "{} {} ({})",
+            version.name,
+            version.version,
+            version.short_digest()
+        ),
         None => policy.name.to_string(),
     };
     if let Some(failure) = &policy.fallback_for {
@@ -78,14 +83,26 @@ fn explain_decision(
     name: &str,
     decision: &ReplicaDecision,
 ) {
-    let asks = decision.replicas.map_or("holds".to_owned(), |n| format!("asks for {n}"));
+    let asks = decision
+        .replicas
+        .map_or("holds".to_owned(), |n| format!("asks for {n}"));
     let sentence = record.named(&decision.reason.sentence);
-    let _ = writeln!(text, "  policy {name} {asks} ({}): {sentence}", decision.reason.code);
+    let _ = writeln!(
+        text,
+        "  policy {name} {asks} ({}): {sentence}",
+        decision.reason.code
+    );
     for (row, proposal) in decision.proposals.iter().enumerate() {
         let metric = record.names.metrics.get(row).map_or("metric", |name| name);
-        let leads = decision.leading.is_some_and(|leading| leading as usize == row);
+        let leads = decision
+            .leading
+            .is_some_and(|leading| leading as usize == row);
         let mark = if leads { "*" } else { "-" };
-        let _ = writeln!(text, "    {mark} {metric}: {}", explain_proposal(record, proposal));
+        let _ = writeln!(
+            text,
+            "    {mark} {metric}: {}",
+            explain_proposal(record, proposal)
+        );
     }
 }
 
@@ -123,7 +140,11 @@ pub fn utc(at: Timestamp) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * shifted_month + 2) / 5 + 1;
-    let month = if shifted_month < 10 { shifted_month + 3 } else { shifted_month - 9 };
+    let month = if shifted_month < 10 {
+        shifted_month + 3
+    } else {
+        shifted_month - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hour, minute, second) = (of_day / 3600, of_day / 60 % 60, of_day % 60);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")

@@ -58,9 +58,13 @@ impl Histories {
             .filter(|wanted| wanted.kind == KIND)
             .filter_map(|wanted| Wish::read(wanted, metrics).ok())
             .collect();
-        self.list.retain(|history| wishes.iter().any(|wish| history.is_for(wish)));
+        self.list
+            .retain(|history| wishes.iter().any(|wish| history.is_for(wish)));
         for wish in wishes {
-            let found = metrics.iter().map(AsRef::as_ref).find(|metric| metric.name == wish.metric);
+            let found = metrics
+                .iter()
+                .map(AsRef::as_ref)
+                .find(|metric| metric.name == wish.metric);
             let total = found.and_then(total);
             let known = self.list.iter().position(|history| history.is_for(&wish));
             let index = known.unwrap_or_else(|| {
@@ -82,14 +86,21 @@ impl Histories {
     ) -> GrantedInput {
         let wish = match Wish::read(wanted, metrics) {
             Ok(wish) => wish,
-            Err(error) => return GrantedInput { error, ..GrantedInput::default() },
+            Err(error) => {
+                return GrantedInput {
+                    error,
+                    ..GrantedInput::default()
+                };
+            }
         };
         let mut granted = GrantedInput::default();
         let first = now.0.div_euclid(wish.step_ms) - wish.steps;
         let history = self.list.iter().find(|history| history.is_for(&wish));
         for &(step, mean) in history.iter().flat_map(|history| &history.means) {
             if step >= first {
-                granted.times_ms.push((step + 1).saturating_mul(wish.step_ms));
+                granted
+                    .times_ms
+                    .push((step + 1).saturating_mul(wish.step_ms));
                 granted.values.push(f64::from(mean));
             }
         }
@@ -99,14 +110,28 @@ impl Histories {
 
 /// The metric summed over pods or series, in its unit.
 fn total(metric: &MetricInput) -> Option<f64> {
-    let sum = metric.value.iter().map(|&milli| i128::from(milli)).sum::<i128>();
+    let sum = metric
+        .value
+        .iter()
+        .map(|&milli| i128::from(milli))
+        .sum::<i128>();
     (metric.error.is_empty() && !metric.value.is_empty()).then(|| sum as f64 / 1000.0)
 }
 
 impl History {
     fn new(wish: &Wish) -> Self {
-        let Wish { metric, step_ms, steps } = wish.clone();
-        Self { metric, step_ms, steps, means: VecDeque::new(), running: None }
+        let Wish {
+            metric,
+            step_ms,
+            steps,
+        } = wish.clone();
+        Self {
+            metric,
+            step_ms,
+            steps,
+            means: VecDeque::new(),
+            running: None,
+        }
     }
 
     fn is_for(&self, wish: &Wish) -> bool {
@@ -117,14 +142,19 @@ impl History {
     fn advance(&mut self, now: Timestamp, total: Option<f64>) {
         let step = now.0.div_euclid(self.step_ms);
         if let Some(done) = self.running.take_if(|running| running.step != step) {
-            self.means.push_back((done.step, (done.sum / done.count) as f32));
+            self.means
+                .push_back((done.step, (done.sum / done.count) as f32));
         }
         let oldest = step - self.steps;
         while self.means.front().is_some_and(|&(step, _)| step < oldest) {
             self.means.pop_front();
         }
         if let Some(total) = total {
-            let running = self.running.get_or_insert(Running { step, sum: 0.0, count: 0.0 });
+            let running = self.running.get_or_insert(Running {
+                step,
+                sum: 0.0,
+                count: 0.0,
+            });
             running.sum += total;
             running.count += 1.0;
         }
@@ -135,7 +165,9 @@ impl Wish {
     fn read(wanted: &WantedInput, metrics: &[impl AsRef<MetricInput>]) -> Result<Self, String> {
         let argument = |name: &str| {
             let mut arguments = wanted.arguments.iter();
-            arguments.find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+            arguments
+                .find(|(key, _)| key == name)
+                .map(|(_, value)| value.as_str())
         };
         let duration = |name: &str| {
             let text = argument(name).ok_or_else(|| format!("{KIND} needs the argument {name}"))?;
@@ -144,15 +176,24 @@ impl Wish {
         };
         let first = metrics.first().map(|metric| metric.as_ref().name.as_str());
         let metric = argument("metric").or(first).unwrap_or_default();
-        if !metrics.iter().any(|candidate| candidate.as_ref().name == metric) {
+        if !metrics
+            .iter()
+            .any(|candidate| candidate.as_ref().name == metric)
+        {
             return Err(format!("{KIND}: the object has no metric {metric:?}"));
         }
         let (window_ms, step_ms) = (duration("window")?, duration("step")?);
         let steps = window_ms / step_ms;
         if !(1..=MOST_STEPS).contains(&steps) {
-            return Err(format!("{KIND}: a window has 1 to {MOST_STEPS} steps, not {steps}"));
+            return Err(format!(
+                "{KIND}: a window has 1 to {MOST_STEPS} steps, not {steps}"
+            ));
         }
-        Ok(Self { metric: metric.to_owned(), step_ms, steps })
+        Ok(Self {
+            metric: metric.to_owned(),
+            step_ms,
+            steps,
+        })
     }
 }
 
@@ -163,7 +204,9 @@ fn duration_ms(text: &str) -> Option<i64> {
     while !rest.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, tail) = rest.split_at(digits);
-        let unit = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let unit = tail
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(tail.len());
         let factor = match &tail[..unit] {
             "ms" => 1,
             "s" => 1000,
@@ -190,12 +233,19 @@ mod tests {
     fn wish(window: &str, step: &str) -> WantedInput {
         let arguments = [("window", window), ("step", step)];
         let arguments = arguments.map(|(key, value)| (key.to_owned(), value.to_owned()));
-        WantedInput { kind: KIND.to_owned(), arguments: arguments.into() }
+        WantedInput {
+            kind: KIND.to_owned(),
+            arguments: arguments.into(),
+        }
     }
 
     fn cpu(milli: i64) -> [Arc<MetricInput>; 1] {
         let name = "cpu".to_owned();
-        [Arc::new(MetricInput { name, value: vec![milli, milli], ..MetricInput::default() })]
+        [Arc::new(MetricInput {
+            name,
+            value: vec![milli, milli],
+            ..MetricInput::default()
+        })]
     }
 
     #[test]

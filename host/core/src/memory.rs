@@ -11,6 +11,7 @@ use crate::observe::Prepared;
 use crate::policy::PolicyVersion;
 use crate::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
 use crate::replica::Samples;
+use crate::spec::Behavior;
 use crate::time::Timestamp;
 
 /// Most recommendations or changes remembered of one object: an hour's at one
@@ -22,8 +23,9 @@ const MOST_SAMPLES: usize = 900;
 pub struct Memory {
     /// What the policies asked for together, before the guardrails.
     pub recommendations: Samples,
-    /// Changes carried out: positive up, negative down.
-    pub scale_events: Samples,
+    /// Changes carried out, positive up and negative down, in Kubernetes' order:
+    /// what is outdated is overwritten in place.
+    changes: Samples,
     /// Metrics in the past, as policies want them.
     pub histories: Histories,
     policies: BTreeMap<Arc<str>, PolicyMemory>,
@@ -59,14 +61,60 @@ impl Memory {
         }
     }
 
+    /// Changes carried out, oldest first: positive up, negative down.
+    #[must_use]
+    pub fn scale_events(&self) -> Samples {
+        let at_ms = &self.changes.at_ms;
+        if at_ms.is_sorted() {
+            return self.changes.clone();
+        }
+        let mut order: Vec<usize> = (0..at_ms.len()).collect();
+        order.sort_by_key(|&index| at_ms[index]);
+        Samples {
+            at_ms: order.iter().map(|&index| at_ms[index]).collect(),
+            replicas: order
+                .iter()
+                .map(|&index| self.changes.replicas[index])
+                .collect(),
+        }
+    }
+
+    /// Remembers a change. It takes the place of the last one in its direction
+    /// that this direction's rate policies no longer look at, even though those
+    /// of the other direction might: as upstream.
+    pub fn scaled(&mut self, at: Timestamp, change: i32, behavior: Option<&Behavior>) {
+        let period = guard::longest_period_ms(behavior, change > 0);
+        let known = self.changes.at_ms.iter().zip(&self.changes.replicas);
+        let outdated = |(&then, &known): (&i64, &i32)| {
+            (known > 0) == (change > 0) && at.since(Timestamp(then)) > period
+        };
+        match known
+            .into_iter()
+            .map(outdated)
+            .rposition(|outdated| outdated)
+        {
+            Some(index) => {
+                self.changes.at_ms[index] = at.0;
+                self.changes.replicas[index] = change;
+            }
+            None => self.changes.push(at, change),
+        }
+    }
+
     /// What `version` finds of its earlier decisions.
     #[must_use]
     pub fn recall(&self, version: &PolicyVersion) -> Recalled {
-        let Some(known) = self.policies.get(&version.name) else { return Recalled::default() };
+        let Some(known) = self.policies.get(&version.name) else {
+            return Recalled::default();
+        };
         let same_state = known.state_version == version.state_version;
         let reset = !same_state && !known.state.is_empty();
         Recalled {
-            state: if same_state { Arc::clone(&known.state) } else { Arc::default() },
+            state: if same_state {
+                Arc::clone(&known.state)
+            } else {
+                Arc::default()
+            },
             recommendations: known.recommendations.clone(),
             swapped_from: (known.digest != version.digest).then(|| Arc::clone(&known.digest)),
             reset_from: reset.then_some(known.state_version),
@@ -85,15 +133,15 @@ impl Memory {
         if let (Outcome::Scaled, Some(from), Some(to)) =
             (&record.outcome, record.verdict.from, record.verdict.to)
         {
-            self.scale_events.prune(record.at, guard::longest_period_ms(behavior));
-            self.scale_events.push(record.at, to.saturating_sub(from));
+            self.scaled(record.at, to.saturating_sub(from), behavior);
         }
         let failed = matches!(record.outcome, Outcome::Failed(_));
         for policy in &record.policies {
             self.commit_policy(policy, record.at, window, failed);
         }
         if self.policies.len() > prepared.policies.len() {
-            self.policies.retain(|name, _| prepared.policies.iter().any(|p| p.name == *name));
+            self.policies
+                .retain(|name, _| prepared.policies.iter().any(|p| p.name == *name));
         }
     }
 
@@ -108,7 +156,9 @@ impl Memory {
         let known = self.policies.entry(Arc::clone(&version.name)).or_default();
         if let Some(replicas) = decision.replicas {
             known.recommendations.prune(at, window);
-            known.recommendations.push(at, i32::try_from(replicas).unwrap_or(i32::MAX));
+            known
+                .recommendations
+                .push(at, i32::try_from(replicas).unwrap_or(i32::MAX));
         }
         if known.digest != version.digest {
             known.digest = Arc::clone(&version.digest);
@@ -117,7 +167,10 @@ impl Memory {
             known.state_version = version.state_version;
             known.state = Arc::default();
         }
-        if let Some(state) = decision.state.as_deref().filter(|&state| !failed && *state != *known.state)
+        if let Some(state) = decision
+            .state
+            .as_deref()
+            .filter(|&state| !failed && *state != *known.state)
         {
             known.state = state.into();
         }
@@ -137,7 +190,11 @@ impl Samples {
 
     /// Forgets what is older than `window_ms`.
     pub fn prune(&mut self, now: Timestamp, window_ms: i64) {
-        let old = self.at_ms.iter().take_while(|&&at| now.since(Timestamp(at)) > window_ms).count();
+        let old = self
+            .at_ms
+            .iter()
+            .take_while(|&&at| now.since(Timestamp(at)) > window_ms)
+            .count();
         self.at_ms.drain(..old);
         self.replicas.drain(..old);
     }

@@ -123,29 +123,46 @@ impl PodRequests {
     /// sets any of the resources they exist for, unless a container is named.
     fn of(&self, resource: &str, container: &str) -> i64 {
         if !container.is_empty() {
-            let named = self.lasting().find(|candidate| &*candidate.name == container);
+            let named = self
+                .lasting()
+                .find(|candidate| &*candidate.name == container);
             return named.map_or(request_mark::NO_CONTAINER, |container| {
-                container.requests.get(resource).copied().unwrap_or(request_mark::MISSING)
+                container
+                    .requests
+                    .get(resource)
+                    .copied()
+                    .unwrap_or(request_mark::MISSING)
             });
         }
         if self.pod.keys().any(|name| has_pod_level(name)) {
-            return self.at_pod_level(resource).unwrap_or(request_mark::MISSING_AT_POD_LEVEL);
+            return self
+                .at_pod_level(resource)
+                .unwrap_or(request_mark::MISSING_AT_POD_LEVEL);
         }
-        let requests = self.lasting().map(|container| container.requests.get(resource));
+        let requests = self
+            .lasting()
+            .map(|container| container.requests.get(resource));
         let sum = requests.sum::<Option<i64>>();
         sum.unwrap_or(request_mark::MISSING)
     }
 
     /// Containers that run as long as the pod: sidecars included.
     fn lasting(&self) -> impl Iterator<Item = &Container> {
-        let sidecars = self.init_containers.iter().filter(|container| container.restartable);
+        let sidecars = self
+            .init_containers
+            .iter()
+            .filter(|container| container.restartable);
         self.containers.iter().chain(sidecars)
     }
 
     /// What the scheduler reckons with: the pod's own request or else that of
     /// its containers, and the overhead on top.
     fn at_pod_level(&self, resource: &str) -> Option<i64> {
-        let own = self.pod.get(resource).filter(|_| has_pod_level(resource)).copied();
+        let own = self
+            .pod
+            .get(resource)
+            .filter(|_| has_pod_level(resource))
+            .copied();
         let request = own.or_else(|| self.of_containers(resource));
         match self.overhead.get(resource) {
             Some(&overhead) => Some(request.unwrap_or(0).saturating_add(overhead)),
@@ -156,7 +173,9 @@ impl PodRequests {
     /// The sum of lasting containers, or what starting takes if that is more:
     /// an init container runs beside the sidecars before it.
     fn of_containers(&self, resource: &str) -> Option<i64> {
-        let lasting = self.lasting().filter_map(|container| container.requests.get(resource));
+        let lasting = self
+            .lasting()
+            .filter_map(|container| container.requests.get(resource));
         let mut peak = lasting.copied().reduce(i64::saturating_add);
         let mut sidecars: Option<i64> = None;
         for container in &self.init_containers {

@@ -146,6 +146,20 @@ pub trait Reader: Send + Sync {
     ) -> impl Future<Output = Vec<Observation>> + Send;
 }
 
+impl<R: Reader> Reader for Arc<R> {
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        R::autoscalers(self)
+    }
+
+    fn observe(
+        &self,
+        now: Timestamp,
+        questions: &[Question],
+    ) -> impl Future<Output = Vec<Observation>> + Send {
+        R::observe(self, now, questions)
+    }
+}
+
 /// A wish to change a target's replicas.
 #[derive(Clone, Debug)]
 pub struct ScaleIntent {

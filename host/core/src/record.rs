@@ -85,7 +85,10 @@ impl DecisionRecord {
     /// # Errors
     /// If the line is no record, or has fields that this version does not know.
     pub fn from_line(number: usize, line: &str) -> Result<Self, InvalidRecord> {
-        serde_json::from_str(line).map_err(|source| InvalidRecord { line: number, source })
+        serde_json::from_str(line).map_err(|source| InvalidRecord {
+            line: number,
+            source,
+        })
     }
 
     /// A policy's sentence with the names of pods in place of `{pod:N}`.

@@ -60,25 +60,49 @@ pub fn replay(
             policies.push(policy.clone());
             continue;
         }
-        let Some(resolved) = resolve(policy) else { return unavailable(policy) };
+        let Some(resolved) = resolve(policy) else {
+            return unavailable(policy);
+        };
         policies.push(ask_again(policy, &*resolved, &mut input));
     }
-    let guard_input = |proposed| GuardInput { proposed, ..guard.clone() };
-    let settled = settle(&input, &policies, record.combine, &record.names, guard_input);
+    let guard_input = |proposed| GuardInput {
+        proposed,
+        ..guard.clone()
+    };
+    let settled = settle(
+        &input,
+        &policies,
+        record.combine,
+        &record.names,
+        guard_input,
+    );
     let now = settled.verdict;
     match given {
         Some((name, failure)) => {
             let differs = (now != record.verdict).then_some(now);
-            Replay::TakenAsGiven { name, failure, differs }
+            Replay::TakenAsGiven {
+                name,
+                failure,
+                differs,
+            }
         }
         None if now == record.verdict => Replay::Same,
-        None => Replay::Differs { was: record.verdict.clone(), now },
+        None => Replay::Differs {
+            was: record.verdict.clone(),
+            now,
+        },
     }
 }
 
 fn unavailable(policy: &PolicyRecord) -> Replay {
-    let digest = policy.version.as_ref().map(|version| Arc::clone(&version.digest));
-    Replay::PolicyUnavailable { name: Arc::clone(&policy.name), digest: digest.unwrap_or_default() }
+    let digest = policy
+        .version
+        .as_ref()
+        .map(|version| Arc::clone(&version.digest));
+    Replay::PolicyUnavailable {
+        name: Arc::clone(&policy.name),
+        digest: digest.unwrap_or_default(),
+    }
 }
 
 /// A failure that is no function of the input.

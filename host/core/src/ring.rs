@@ -28,7 +28,10 @@ impl Ring {
     /// A ring that holds records of about `limit` bytes together.
     #[must_use]
     pub fn new(limit: usize) -> Self {
-        Self { limit, inner: Mutex::default() }
+        Self {
+            limit,
+            inner: Mutex::default(),
+        }
     }
 
     /// The last records of an object, the latest first, at most `limit`.
@@ -46,7 +49,10 @@ impl Ring {
     /// What the records take, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner).bytes
+        self.inner
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .bytes
     }
 
     fn find(
@@ -84,7 +90,9 @@ impl Inner {
     }
 
     fn pop(&mut self) {
-        let Some(record) = self.records.pop_front() else { return };
+        let Some(record) = self.records.pop_front() else {
+            return;
+        };
         self.bytes -= own_bytes(&record);
         each_shared(&record, |address, bytes| {
             if let Some(holders) = self.shared.get_mut(&address) {
@@ -101,9 +109,15 @@ impl Inner {
 /// Calls `visit` with address and size of each part that records may share.
 fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
     let names = &record.names.pods;
-    visit(names.as_ptr().addr(), names.iter().map(|name| name.len() + 32).sum());
+    visit(
+        names.as_ptr().addr(),
+        names.iter().map(|name| name.len() + 32).sum(),
+    );
     for policy in &record.policies {
-        let Context { configuration, state } = texts(policy);
+        let Context {
+            configuration,
+            state,
+        } = texts(policy);
         visit(configuration.as_ptr().addr(), configuration.len());
         visit(state.as_ptr().addr(), state.len());
     }
@@ -120,7 +134,10 @@ struct Context<'a> {
 }
 
 fn texts(policy: &PolicyRecord) -> Context<'_> {
-    Context { configuration: &policy.context.configuration, state: &policy.context.state }
+    Context {
+        configuration: &policy.context.configuration,
+        state: &policy.context.state,
+    }
 }
 
 fn pod_bytes(pods: &PodColumns) -> usize {
@@ -144,14 +161,24 @@ fn own_bytes(record: &DecisionRecord) -> usize {
             Answer::Decision(decision) => {
                 let proposals = decision.proposals.iter();
                 decision.reason.sentence.len()
-                    + proposals.map(|proposal| 192 + proposal.reason.sentence.len()).sum::<usize>()
+                    + proposals
+                        .map(|proposal| 192 + proposal.reason.sentence.len())
+                        .sum::<usize>()
             }
             Answer::Failure(failure) => failure.message().len(),
         };
         let log: usize = policy.log.iter().map(|(_, line)| 32 + line.len()).sum();
-        let inputs: usize =
-            policy.context.inputs.iter().map(|input| 128 + input.values.len() * 16).sum();
-        size_of::<PolicyRecord>() + answer + log + inputs + samples(policy.recommendations.at_ms.len())
+        let inputs: usize = policy
+            .context
+            .inputs
+            .iter()
+            .map(|input| 128 + input.values.len() * 16)
+            .sum();
+        size_of::<PolicyRecord>()
+            + answer
+            + log
+            + inputs
+            + samples(policy.recommendations.at_ms.len())
     });
     let guard = record.guard.as_ref().map_or(0, |guard| {
         samples(guard.recommendations.at_ms.len() + guard.scale_events.at_ms.len())

@@ -205,7 +205,12 @@ impl LabelSelector {
         requirements.sort_by_key(|&(key, _)| key);
         let texts: Vec<String> = requirements.into_iter().map(|(_, text)| text).collect();
         let text = texts.join(",");
-        Selector::parse(&text)?;
+        // A label that Kubernetes would refuse can read as another selector.
+        let parsed = Selector::parse(&text)?;
+        if parsed.requirements.len() != texts.len() {
+            let problem = "a key or value of it is no label".to_owned();
+            return Err(InvalidSelector { text, problem });
+        }
         Ok(text)
     }
 }

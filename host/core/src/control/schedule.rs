@@ -108,8 +108,16 @@ impl Schedule {
             }
             if autoscaler.spec.mode == Mode::Active {
                 let reference = &autoscaler.spec.scale_target_ref;
-                let group = reference.api_version.rsplit_once('/').map_or("", |(group, _)| group);
-                let target = (&autoscaler.key.namespace, group, &reference.kind, &reference.name);
+                let group = reference
+                    .api_version
+                    .rsplit_once('/')
+                    .map_or("", |(group, _)| group);
+                let target = (
+                    &autoscaler.key.namespace,
+                    group,
+                    &reference.kind,
+                    &reference.name,
+                );
                 writers.entry(target).or_default().push(autoscaler);
             }
         }
@@ -133,12 +141,18 @@ impl Entry {
         // From the time it was due, so that a late tick does not shift the next
         // one; a turn that was missed is not made up for.
         let next = self.due.plus(period_ms);
-        self.due = if next > now { next } else { now.plus(period_ms) };
+        self.due = if next > now {
+            next
+        } else {
+            now.plus(period_ms)
+        };
         true
     }
 
     /// Brings the next turn forward to `ms` from now.
     pub(super) fn hasten(&mut self, now: Timestamp, ms: u64) {
-        self.due = self.due.min(now.plus(i64::try_from(ms).unwrap_or(i64::MAX)));
+        self.due = self
+            .due
+            .min(now.plus(i64::try_from(ms).unwrap_or(i64::MAX)));
     }
 }

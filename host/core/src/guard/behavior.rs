@@ -74,17 +74,21 @@ pub fn longest_window_ms(behavior: Option<&Behavior>, downscale_stabilization_ms
     })
 }
 
-/// How long a change of replicas can still count, in milliseconds. Without a
-/// behavior none counts, but policies and a later behavior may look at them.
+/// How long a change of replicas in one direction is remembered, in milliseconds:
+/// as long as that direction's rate policies look back. Without a behavior no
+/// change counts, but policies and a later behavior may look at them.
 #[must_use]
-pub fn longest_period_ms(behavior: Option<&Behavior>) -> i64 {
+pub fn longest_period_ms(behavior: Option<&Behavior>, up: bool) -> i64 {
     let Some(behavior) = behavior else {
         return LONGEST_PERIOD_MS;
     };
-    let rules = [&behavior.scale_up, &behavior.scale_down];
+    let rules = if up {
+        &behavior.scale_up
+    } else {
+        &behavior.scale_down
+    };
     let policies = rules
-        .into_iter()
-        .flatten()
+        .iter()
         .filter_map(|rules| rules.policies.as_ref())
         .flatten();
     policies

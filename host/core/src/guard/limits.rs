@@ -27,8 +27,10 @@ const TOO_FAST_DOWN: Why = (
 );
 
 /// Why replicas are led out of zero, whatever the rate.
-pub(super) const BELOW_MIN: Why =
-    ("TooFewReplicas", "Current number of replicas below Spec.MinReplicas");
+pub(super) const BELOW_MIN: Why = (
+    "TooFewReplicas",
+    "Current number of replicas below Spec.MinReplicas",
+);
 
 /// Without a behavior: at most twice the current replicas or 4, whichever is
 /// more, then the bounds.

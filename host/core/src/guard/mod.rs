@@ -133,7 +133,11 @@ pub fn guard(input: &GuardInput) -> Vec<GuardStep> {
         GuardStep::new(LIMITS, (stabilized, limited), why),
     ];
     if input.current == 0 && limited < input.min {
-        steps.push(GuardStep::new(FROM_ZERO, (limited, input.min), limits::BELOW_MIN));
+        steps.push(GuardStep::new(
+            FROM_ZERO,
+            (limited, input.min),
+            limits::BELOW_MIN,
+        ));
     }
     steps
 }

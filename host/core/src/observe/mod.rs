@@ -32,8 +32,15 @@ impl Columns {
         Self {
             source: Arc::new([]),
             pods: Arc::default(),
-            metrics: prepared.metrics.iter().map(|metric| Arc::new(metric.clone())).collect(),
-            names: Names { metrics: Arc::clone(&prepared.metric_names), pods: Arc::new([]) },
+            metrics: prepared
+                .metrics
+                .iter()
+                .map(|metric| Arc::new(metric.clone()))
+                .collect(),
+            names: Names {
+                metrics: Arc::clone(&prepared.metric_names),
+                pods: Arc::new([]),
+            },
         }
     }
 
@@ -70,7 +77,12 @@ impl Columns {
             self.pods = Arc::new(columns);
         }
         let same_names = self.names.pods.len() == pods.len()
-            && self.names.pods.iter().zip(pods.iter()).all(|(name, pod)| *name == pod.name);
+            && self
+                .names
+                .pods
+                .iter()
+                .zip(pods.iter())
+                .all(|(name, pod)| *name == pod.name);
         if !same_names {
             self.names.pods = pods.iter().map(|pod| Arc::clone(&pod.name)).collect();
         }
@@ -103,7 +115,10 @@ fn measured(
     request: Vec<i64>,
     answer: Result<MetricAnswer, ObservationError>,
 ) -> MetricInput {
-    let mut metric = MetricInput { request, ..blank.clone() };
+    let mut metric = MetricInput {
+        request,
+        ..blank.clone()
+    };
     if !metric.error.is_empty() {
         return metric;
     }
@@ -126,7 +141,11 @@ fn unavailable(metric: &MetricInput, namespace: &str, message: &str) -> String {
             format!("unable to get metrics for resource {name}: {message}")
         }
         "External" => {
-            let selector = if metric.selector.is_empty() { "nil" } else { &metric.selector };
+            let selector = if metric.selector.is_empty() {
+                "nil"
+            } else {
+                &metric.selector
+            };
             format!("unable to get external metric {namespace}/{name}/{selector}: {message}")
         }
         _ => format!("unable to get metric {name}: {message}"),

@@ -52,9 +52,13 @@ impl Prepared {
         let metrics = spec.effective_metrics();
         let behavior = spec.behavior.as_ref();
         let tolerance = |rules: Option<&Option<ScalingRules>>| {
-            let text = rules.and_then(Option::as_ref).and_then(|rules| rules.tolerance.as_ref());
-            text.map_or(Ok(options.tolerance), |QuantityText(text)| approximate_f64(text))
-                .unwrap_or(options.tolerance)
+            let text = rules
+                .and_then(Option::as_ref)
+                .and_then(|rules| rules.tolerance.as_ref());
+            text.map_or(Ok(options.tolerance), |QuantityText(text)| {
+                approximate_f64(text)
+            })
+            .unwrap_or(options.tolerance)
         };
         Self {
             target: Arc::new(target(autoscaler)),
@@ -63,7 +67,10 @@ impl Prepared {
             tolerance_up: tolerance(behavior.map(|behavior| &behavior.scale_up)),
             tolerance_down: tolerance(behavior.map(|behavior| &behavior.scale_down)),
             metrics: metrics.iter().map(metric).collect(),
-            metric_names: metrics.iter().map(|metric| display_name(metric).into()).collect(),
+            metric_names: metrics
+                .iter()
+                .map(|metric| display_name(metric).into())
+                .collect(),
             policies: spec.effective_policies().iter().map(policy).collect(),
             spec,
         }
@@ -73,7 +80,9 @@ impl Prepared {
     /// at zero replicas.
     #[must_use]
     pub fn has_outside_metric(&self) -> bool {
-        self.metrics.iter().any(|metric| matches!(&*metric.source, "Object" | "External"))
+        self.metrics
+            .iter()
+            .any(|metric| matches!(&*metric.source, "Object" | "External"))
     }
 }
 
@@ -92,12 +101,18 @@ fn policy(policy: &crate::spec::PolicyRef) -> PreparedPolicy {
         Some(config) => serde_json::Value::Object(config.clone()).to_string().into(),
         None => "{}".into(),
     };
-    PreparedPolicy { name: policy.name.as_str().into(), configuration }
+    PreparedPolicy {
+        name: policy.name.as_str().into(),
+        configuration,
+    }
 }
 
 /// A metric's columns as far as the spec fills them.
 fn metric(spec: &MetricSpec) -> MetricInput {
-    let mut metric = MetricInput { source: spec.kind.clone(), ..MetricInput::default() };
+    let mut metric = MetricInput {
+        source: spec.kind.clone(),
+        ..MetricInput::default()
+    };
     let known = match &*spec.kind {
         "Resource" => spec.resource.as_ref().map(|resource| {
             metric.name.clone_from(&resource.name);
@@ -156,17 +171,30 @@ fn display_name(spec: &MetricSpec) -> String {
             resource_name(&resource.name, "resource utilization", &resource.target)
         }),
         "ContainerResource" => spec.container_resource.as_ref().map(|resource| {
-            resource_name(&resource.name, "container resource utilization", &resource.target)
+            resource_name(
+                &resource.name,
+                "container resource utilization",
+                &resource.target,
+            )
         }),
-        "Pods" => spec.pods.as_ref().map(|pods| format!("pods metric {}", pods.metric.name)),
+        "Pods" => spec
+            .pods
+            .as_ref()
+            .map(|pods| format!("pods metric {}", pods.metric.name)),
         "Object" => spec.object.as_ref().map(|object| {
             if object.target.kind == "AverageValue" && object.target.average_value.is_some() {
                 external_name(&object.metric)
             } else {
-                format!("{} metric {}", object.described_object.kind, object.metric.name)
+                format!(
+                    "{} metric {}",
+                    object.described_object.kind, object.metric.name
+                )
             }
         }),
-        "External" => spec.external.as_ref().map(|external| external_name(&external.metric)),
+        "External" => spec
+            .external
+            .as_ref()
+            .map(|external| external_name(&external.metric)),
         _ => None,
     };
     name.unwrap_or_else(|| format!("{} metric", spec.kind))
@@ -181,13 +209,19 @@ fn resource_name(name: &str, what: &str, target: &MetricTarget) -> String {
 }
 
 fn external_name(metric: &MetricIdentifier) -> String {
-    format!("external metric {}({})", metric.name, go_text(metric.selector.as_ref()))
+    format!(
+        "external metric {}({})",
+        metric.name,
+        go_text(metric.selector.as_ref())
+    )
 }
 
 /// A selector as Go's `%+v` prints it.
 fn go_text(selector: Option<&LabelSelector>) -> String {
     use std::fmt::Write as _;
-    let Some(selector) = selector else { return "nil".to_owned() };
+    let Some(selector) = selector else {
+        return "nil".to_owned();
+    };
     let mut text = "&LabelSelector{MatchLabels:map[string]string{".to_owned();
     for (key, value) in &selector.match_labels {
         let _ = write!(text, "{key}: {value},");

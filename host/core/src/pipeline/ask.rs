@@ -5,9 +5,7 @@ use std::sync::Arc;
 use super::{Decision, Scene, guard_input, input, settle};
 use crate::memory::Recalled;
 use crate::observe::PreparedPolicy;
-use crate::policy::{
-    PolicyFailure, PolicyOutcome, ReplicaPolicy, STATE_LIMIT, Usage, WantedInput,
-};
+use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy, STATE_LIMIT, Usage, WantedInput};
 use crate::record::{Answer, PolicyRecord};
 use crate::replica::{Context, GrantedInput, ReplicaDecision, ReplicaInput};
 use crate::status::Event;
@@ -20,17 +18,27 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
     let mut input = input(scene, scale);
     for policy in &scene.prepared.policies {
         let record = ask_policy(scene, policy, &mut input, &mut decision.notes);
-        if let Answer::Decision(ReplicaDecision { again_after_ms: Some(wish), .. }) = record.answer {
+        if let Answer::Decision(ReplicaDecision {
+            again_after_ms: Some(wish),
+            ..
+        }) = record.answer
+        {
             let wish = wish.max(SOONEST_MS);
-            let soonest = decision.again_after_ms.map_or(wish, |known| known.min(wish));
+            let soonest = decision
+                .again_after_ms
+                .map_or(wish, |known| known.min(wish));
             decision.again_after_ms = Some(soonest);
         }
         decision.record.policies.push(record);
     }
     let record = &mut decision.record;
-    let settled = settle(&input, &record.policies, record.combine, &record.names, |proposed| {
-        guard_input(scene, &input, proposed)
-    });
+    let settled = settle(
+        &input,
+        &record.policies,
+        record.combine,
+        &record.names,
+        |proposed| guard_input(scene, &input, proposed),
+    );
     record.input = Some(input);
     record.guard = Some(settled.guard);
     record.guard_steps = settled.steps;
@@ -53,8 +61,14 @@ fn ask_policy(
         }
         Err(failure) => unanswered(scene, policy, failure),
     };
-    let Answer::Failure(failure) = &record.answer else { return record };
-    let fallback = scene.options.fallback.then(|| scene.engine.fallback(&policy.name)).flatten();
+    let Answer::Failure(failure) = &record.answer else {
+        return record;
+    };
+    let fallback = scene
+        .options
+        .fallback
+        .then(|| scene.engine.fallback(&policy.name))
+        .flatten();
     let failed = record.version.as_ref().map(|version| &version.digest);
     let fallback = fallback.filter(|fallback| Some(&fallback.version().digest) != failed);
     let Some(fallback) = fallback else {
@@ -62,8 +76,11 @@ fn ask_policy(
         return record;
     };
     let version = fallback.version();
-    let instead =
-        format!("built-in policy {} ({}) decides instead", version.name, version.short_digest());
+    let instead = format!(
+        "built-in policy {} ({}) decides instead",
+        version.name,
+        version.short_digest()
+    );
     notes.push(told(policy, failure, &instead));
     let stand_in = PreparedPolicy {
         name: Arc::clone(&policy.name),
@@ -76,12 +93,19 @@ fn ask_policy(
     };
     let fallback_for = Some(failure.clone());
     let answer = consult(scene, &stand_in, &*fallback, Recalled::default(), input);
-    PolicyRecord { fallback_for, ..answer }
+    PolicyRecord {
+        fallback_for,
+        ..answer
+    }
 }
 
 fn told(policy: &PreparedPolicy, failure: &PolicyFailure, then: &str) -> Event {
     let message = format!("policy {}: {}; {then}", policy.name, failure.message());
-    Event { warning: true, reason: failure.code().to_owned(), message }
+    Event {
+        warning: true,
+        reason: failure.code().to_owned(),
+        message,
+    }
 }
 
 fn tell_swap(
@@ -98,14 +122,22 @@ fn tell_swap(
             version.version,
             version.short_digest()
         );
-        notes.push(Event { warning: false, reason: "PolicyChanged".to_owned(), message });
+        notes.push(Event {
+            warning: false,
+            reason: "PolicyChanged".to_owned(),
+            message,
+        });
     }
     if let Some(from) = recalled.reset_from {
         let message = format!(
             "policy {}: its state of version {from} is dropped, version {} starts anew",
             policy.name, version.state_version
         );
-        notes.push(Event { warning: false, reason: "PolicyStateReset".to_owned(), message });
+        notes.push(Event {
+            warning: false,
+            reason: "PolicyStateReset".to_owned(),
+            message,
+        });
     }
 }
 
@@ -147,7 +179,11 @@ fn unanswered(scene: &Scene<'_>, policy: &PreparedPolicy, failure: PolicyFailure
         name: Arc::clone(&policy.name),
         version: None,
         fallback_for: None,
-        context: Context { now: scene.now, configuration, ..Context::default() },
+        context: Context {
+            now: scene.now,
+            configuration,
+            ..Context::default()
+        },
         recommendations: crate::replica::Samples::default(),
         budget: None,
         usage: Usage::default(),
@@ -165,30 +201,48 @@ pub(crate) fn validated(
     let metrics = input.metrics.len();
     let absurd = |replicas: &i64| !(0..=i64::from(i32::MAX)).contains(replicas);
     if let Some(replicas) = answer.replicas.filter(absurd) {
-        return invalid(format!("{replicas} is no number of replicas: 0 to 2147483647 are"));
+        return invalid(format!(
+            "{replicas} is no number of replicas: 0 to 2147483647 are"
+        ));
     }
     if !answer.proposals.is_empty() && answer.proposals.len() != metrics {
         let count = answer.proposals.len();
-        return invalid(format!("{count} proposals for {metrics} metrics: answer none or one each"));
+        return invalid(format!(
+            "{count} proposals for {metrics} metrics: answer none or one each"
+        ));
     }
-    if answer.leading.is_some_and(|leading| leading as usize >= answer.proposals.len()) {
+    if answer
+        .leading
+        .is_some_and(|leading| leading as usize >= answer.proposals.len())
+    {
         return invalid("the leading proposal is none of the proposals".to_owned());
     }
-    if answer.state.as_ref().is_some_and(|state| state.len() > STATE_LIMIT) {
+    if answer
+        .state
+        .as_ref()
+        .is_some_and(|state| state.len() > STATE_LIMIT)
+    {
         return invalid(format!("a state may have {STATE_LIMIT} bytes at most"));
     }
     Ok(answer)
 }
 
 fn grant(scene: &Scene<'_>, wanted: &WantedInput) -> GrantedInput {
-    let refused = |error: String| GrantedInput { error, ..GrantedInput::default() };
+    let refused = |error: String| GrantedInput {
+        error,
+        ..GrantedInput::default()
+    };
     let observed = |input: Option<&GrantedInput>| {
-        let late = || refused("wanted since after the observation: had from the next on".to_owned());
+        let late =
+            || refused("wanted since after the observation: had from the next on".to_owned());
         input.cloned().unwrap_or_else(late)
     };
     match &*wanted.kind {
         crate::history::KIND => {
-            scene.memory.histories.grant(scene.now, wanted, &scene.columns.metrics)
+            scene
+                .memory
+                .histories
+                .grant(scene.now, wanted, &scene.columns.metrics)
         }
         "target-labels" => observed(scene.labels),
         "target-annotations" => observed(scene.annotations),

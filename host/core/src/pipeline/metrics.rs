@@ -27,10 +27,16 @@ pub(super) struct Fault {
 }
 
 /// The metrics for which a policy proposes nothing.
-pub(super) fn faults(input: &ReplicaInput, names: &Names, decision: &ReplicaDecision) -> Vec<Fault> {
+pub(super) fn faults(
+    input: &ReplicaInput,
+    names: &Names,
+    decision: &ReplicaDecision,
+) -> Vec<Fault> {
     let rows = input.metrics.iter().zip(&decision.proposals);
     let failed = rows.filter(|(_, proposal)| !proposal.error.is_empty());
-    failed.map(|(metric, proposal)| fault(metric, proposal, names)).collect()
+    failed
+        .map(|(metric, proposal)| fault(metric, proposal, names))
+        .collect()
 }
 
 /// The failure of metrics in a decision, if there is any.
@@ -43,7 +49,10 @@ pub(super) fn failure(
     let first = faults.first()?;
     Some(Failure {
         reason: first.reason,
-        message: format!("the HPA was unable to compute the replica count: {}", first.message),
+        message: format!(
+            "the HPA was unable to compute the replica count: {}",
+            first.message
+        ),
         summary: format!(
             "invalid metrics ({} invalid out of {}), first error is: {}{}",
             faults.len(),
@@ -55,38 +64,45 @@ pub(super) fn failure(
 }
 
 fn fault(metric: &MetricInput, proposal: &Proposal, names: &Names) -> Fault {
-    let MetricInput { name, container, .. } = metric;
-    let sentences = [&proposal.reason.sentence, &metric.message, &proposal.error];
-    let sentence = sentences.into_iter().find(|text| !text.is_empty());
-    let message = sentence.map(|text| named(text, names)).unwrap_or_default();
-    let average = metric.target_average_value.is_some();
-    let measure = if average { "usage" } else { "utilization" };
-    let early = proposal.error == "invalidMetricSelector" || proposal.error.ends_with("Target");
-    let message = match &*metric.source {
-        "Resource" | "ContainerResource" if !early => {
-            format!("failed to get {name} {measure}: {message}")
-        }
-        "Object" if !early && average => format!("failed to get {name} object metric: {message}"),
-        "External" if average => format!("failed to get {name} external metric: {message}"),
-        "External" if !proposal.error.ends_with("Target") => {
-            format!("failed to get external metric {name}: {message}")
-        }
-        _ => message,
-    };
+    let MetricInput {
+        name, container, ..
+    } = metric;
     let (reason, prefix) = match &*metric.source {
-        "Resource" => ("FailedGetResourceMetric", format!("failed to get {name} resource metric value: ")),
+        "Resource" => (
+            "FailedGetResourceMetric",
+            format!("failed to get {name} resource metric value: "),
+        ),
         "ContainerResource" => (
             "FailedGetContainerResourceMetric",
             format!("failed to get {container} container metric value: "),
         ),
-        "Pods" => ("FailedGetPodsMetric", "failed to get pods metric value: ".to_owned()),
-        "Object" => ("FailedGetObjectMetric", "failed to get object metric value: ".to_owned()),
-        "External" => {
-            ("FailedGetExternalMetric", format!("failed to get {name} external metric value: "))
-        }
+        "Pods" => (
+            "FailedGetPodsMetric",
+            "failed to get pods metric value: ".to_owned(),
+        ),
+        "Object" => (
+            "FailedGetObjectMetric",
+            "failed to get object metric value: ".to_owned(),
+        ),
+        "External" => (
+            "FailedGetExternalMetric",
+            format!("failed to get {name} external metric value: "),
+        ),
         _ => ("InvalidMetricSourceType", String::new()),
     };
-    Fault { reason, message, prefix }
+    let sentences = [&proposal.reason.sentence, &metric.message, &proposal.error];
+    let sentence = sentences.into_iter().find(|text| !text.is_empty());
+    let message = sentence.map(|text| named(text, names)).unwrap_or_default();
+    // Kubernetes says what failed in the summary alone.
+    let message = match message.strip_prefix(&*prefix) {
+        Some(rest) => rest.to_owned(),
+        None => message,
+    };
+    Fault {
+        reason,
+        message,
+        prefix,
+    }
 }
 
 /// What the metrics are, by the policy's proposals or, if it makes none, by what
@@ -125,8 +141,13 @@ fn measured(metric: &MetricInput) -> MetricStatus {
         return status;
     }
     status.average = ratio(total, metric.value.len() as i128);
-    let requested = metric.pod.iter().map(|&row| metric.request.get(row as usize).copied());
-    let requests: Option<Vec<i64>> = requested.map(|request| request.filter(|&r| r >= 0)).collect();
+    let requested = metric
+        .pod
+        .iter()
+        .map(|&row| metric.request.get(row as usize).copied());
+    let requests: Option<Vec<i64>> = requested
+        .map(|request| request.filter(|&r| r >= 0))
+        .collect();
     if metric.target_average_utilization.is_some() {
         status.utilization = requests.and_then(|requests| ratio(total * 100, sum(&requests)));
     }

@@ -77,7 +77,11 @@ enum Branch {
     NoScale(ObservationError),
     /// Nothing is decided, as the condition of this reason and message says; the
     /// event, if any, has a reason of its own.
-    Disabled { reason: &'static str, message: String, event: Option<&'static str> },
+    Disabled {
+        reason: &'static str,
+        message: String,
+        event: Option<&'static str>,
+    },
     /// A bound is enforced without asking anybody.
     Bound { to: i32, message: &'static str },
     /// The policies are asked.
@@ -107,7 +111,11 @@ fn branch(scene: &Scene<'_>) -> Branch {
     let scale = match scene.scale {
         Ok(scale) => scale,
         Err(error) if error.class == "targetConflict" => {
-            return disabled("AmbiguousTarget", error.message.clone(), Some("AmbiguousTarget"));
+            return disabled(
+                "AmbiguousTarget",
+                error.message.clone(),
+                Some("AmbiguousTarget"),
+            );
         }
         Err(error) => return Branch::NoScale(error.clone()),
     };
@@ -118,7 +126,10 @@ fn branch(scene: &Scene<'_>) -> Branch {
     }
     if current > spec.max_replicas {
         let message = "Current number of replicas above Spec.MaxReplicas";
-        return Branch::Bound { to: spec.max_replicas, message };
+        return Branch::Bound {
+            to: spec.max_replicas,
+            message,
+        };
     }
     if current != 0 && current < *min {
         let message = "Current number of replicas below Spec.MinReplicas";
@@ -128,7 +139,11 @@ fn branch(scene: &Scene<'_>) -> Branch {
 }
 
 fn disabled(reason: &'static str, message: String, event: Option<&'static str>) -> Branch {
-    Branch::Disabled { reason, message, event }
+    Branch::Disabled {
+        reason,
+        message,
+        event,
+    }
 }
 
 /// At zero, only what Flyball itself scaled down is looked at again, and only if
@@ -145,7 +160,11 @@ fn leaves_zero(scene: &Scene<'_>) -> bool {
 fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
     if scale.selector.is_empty() {
         let message = "the HPA target's scale is missing a selector".to_owned();
-        return Some(disabled("InvalidSelector", message, Some("SelectorRequired")));
+        return Some(disabled(
+            "InvalidSelector",
+            message,
+            Some("SelectorRequired"),
+        ));
     }
     let error = scene.pods.err()?;
     let reason = match error.class {
@@ -157,11 +176,17 @@ fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
 
 /// A decision on which no policy was asked.
 fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
-    let Scene { autoscaler, prepared, .. } = scene;
+    let Scene {
+        autoscaler,
+        prepared,
+        ..
+    } = scene;
     let from = scene.scale.ok().map(|scale| scale.spec_replicas);
     let (to, reason, message) = match &branch {
         Branch::NoScale(error) => (None, "FailedGetScale", error.message.as_str()),
-        Branch::Disabled { reason, message, .. } => (None, *reason, message.as_str()),
+        Branch::Disabled {
+            reason, message, ..
+        } => (None, *reason, message.as_str()),
         Branch::Bound { to, message } => (Some(*to), "OutOfBounds", *message),
         Branch::Asked => (None, "", ""),
     };
@@ -205,7 +230,12 @@ fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
 
 /// What the policies get, without what is each one's own.
 fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
-    let Scene { prepared, columns, options, .. } = scene;
+    let Scene {
+        prepared,
+        columns,
+        options,
+        ..
+    } = scene;
     ReplicaInput {
         target: Arc::clone(&prepared.target),
         min_replicas: prepared.min,
@@ -220,7 +250,7 @@ fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
         pods: Arc::clone(&columns.pods),
         metrics: columns.metrics.clone(),
         recommendations: Samples::default(),
-        scale_events: scene.memory.scale_events.clone(),
+        scale_events: scene.memory.scale_events(),
     }
 }
 
@@ -234,7 +264,7 @@ fn guard_input(scene: &Scene<'_>, input: &ReplicaInput, proposed: i32) -> GuardI
         behavior: scene.prepared.behavior.clone(),
         downscale_stabilization_ms: scene.options.downscale_stabilization_ms,
         recommendations: scene.memory.recommendations.clone(),
-        scale_events: scene.memory.scale_events.clone(),
+        scale_events: input.scale_events.clone(),
     }
 }
 
@@ -247,7 +277,10 @@ impl Decision {
 
     /// The replicas that would be written were it not for mode Observe.
     fn change(&self) -> Option<i32> {
-        self.record.verdict.to.filter(|&to| self.record.verdict.from != Some(to))
+        self.record
+            .verdict
+            .to
+            .filter(|&to| self.record.verdict.from != Some(to))
     }
 
     /// When some policy wants to be asked again, in milliseconds from now.

@@ -24,15 +24,25 @@ impl Decision {
         self.record.outcome = match written {
             Some(Ok(())) => Outcome::Scaled,
             Some(Err(error)) => Outcome::Failed(error),
-            None if self.change().is_some() && self.record.mode == Mode::Observe => Outcome::Observed,
+            None if self.change().is_some() && self.record.mode == Mode::Observe => {
+                Outcome::Observed
+            }
             None => Outcome::Unchanged,
         };
         let mut status = before.clone();
         status.observed_generation = Some(self.record.generation);
-        let mut told = Told { at: self.record.at, status, events: Vec::new() };
+        let mut told = Told {
+            at: self.record.at,
+            status,
+            events: Vec::new(),
+        };
         match &self.branch {
             Branch::NoScale(error) => self.tell_no_scale(&mut told, &error.message),
-            Branch::Disabled { reason, message, event } => {
+            Branch::Disabled {
+                reason,
+                message,
+                event,
+            } => {
                 self.tell_disabled(&mut told, reason, message, *event);
             }
             Branch::Bound { .. } => {
@@ -51,28 +61,29 @@ impl Decision {
 
     fn tell_no_scale(&self, told: &mut Told, message: &str) {
         told.warn("FailedGetScale", message);
-        let message = format!("the HPA controller was unable to get the target's current scale: {message}");
+        let message =
+            format!("the HPA controller was unable to get the target's current scale: {message}");
         told.able("False", "FailedGetScale", &message);
     }
 
-    fn tell_disabled(
-        &self,
-        told: &mut Told,
-        reason: &str,
-        message: &str,
-        event: Option<&str>,
-    ) {
+    fn tell_disabled(&self, told: &mut Told, reason: &str, message: &str, event: Option<&str>) {
         told.able("True", "SucceededGetScale", GOT_SCALE);
         told.active("False", reason, message);
         if let Some(event) = event {
-            let text = if event == "SelectorRequired" { "selector is required" } else { message };
+            let text = if event == "SelectorRequired" {
+                "selector is required"
+            } else {
+                message
+            };
             told.warn(event, text);
             if event != "AmbiguousTarget" {
                 told.warn("FailedComputeMetricsReplicas", text);
             }
         }
         if reason == "ScalingDisabled" && !self.scale_to_zero {
-            told.status.conditions.retain(|known| known.kind != condition::SCALED_TO_ZERO);
+            told.status
+                .conditions
+                .retain(|known| known.kind != condition::SCALED_TO_ZERO);
         }
         told.status.current_metrics.clear();
         if reason == "ScalingDisabled" {
@@ -85,16 +96,25 @@ impl Decision {
         let record = &self.record;
         let current = record.verdict.from.unwrap_or_default();
         let leader = leader(&record.policies, record.combine, current);
-        told.status.policies = record.policies.iter().map(|p| policy_status(record, p)).collect();
+        told.status.policies = record
+            .policies
+            .iter()
+            .map(|p| policy_status(record, p))
+            .collect();
         if let Some(input) = &record.input {
-            let decision = leader.and_then(decision).filter(|decision| !decision.proposals.is_empty());
+            let decision = leader
+                .and_then(decision)
+                .filter(|decision| !decision.proposals.is_empty());
             let decision = decision.or_else(|| {
                 let mut others = record.policies.iter().filter_map(decision_with_proposals);
                 others.next()
             });
             let proposals = decision.map_or(&[][..], |decision| &decision.proposals);
             told.status.current_metrics = metrics::statuses(input, proposals);
-            for fault in decision.map(|d| metrics::faults(input, &record.names, d)).unwrap_or_default() {
+            for fault in decision
+                .map(|d| metrics::faults(input, &record.names, d))
+                .unwrap_or_default()
+            {
                 told.warn(fault.reason, &fault.message);
             }
         }
@@ -106,7 +126,12 @@ impl Decision {
                 guard::STABILIZATION => told.able("True", &step.reason, &step.message),
                 guard::LIMITS => {
                     let limited = if step.changed() { "True" } else { "False" };
-                    told.condition(condition::SCALING_LIMITED, limited, &step.reason, &step.message);
+                    told.condition(
+                        condition::SCALING_LIMITED,
+                        limited,
+                        &step.reason,
+                        &step.message,
+                    );
                 }
                 _ => {}
             }
@@ -120,20 +145,25 @@ impl Decision {
         if proposal(leader).is_some() {
             let metric = decision(leader)
                 .and_then(|decision| record.names.metrics.get(decision.leading? as usize));
-            let source = metric.map_or_else(|| format!("policy {}", leader.name), ToString::to_string);
+            let source =
+                metric.map_or_else(|| format!("policy {}", leader.name), ToString::to_string);
             let message =
                 format!("the HPA was able to successfully calculate a replica count from {source}");
             return told.active("True", "ValidMetricFound", &message);
         }
-        let failure = decision(leader).zip(record.input.as_ref()).and_then(|(decision, input)| {
-            metrics::failure(input, &record.names, decision)
-        });
+        let failure = decision(leader)
+            .zip(record.input.as_ref())
+            .and_then(|(decision, input)| metrics::failure(input, &record.names, decision));
         if let Some(failure) = failure {
             told.active("False", failure.reason, &failure.message);
             return told.warn("FailedComputeMetricsReplicas", &failure.summary);
         }
         let (reason, message) = why(&record.names, leader);
-        let active = if decision(leader).is_some() { "True" } else { "False" };
+        let active = if decision(leader).is_some() {
+            "True"
+        } else {
+            "False"
+        };
         told.active(active, &reason, &message);
     }
 
@@ -147,7 +177,12 @@ impl Decision {
         });
         let Some((policy, failure)) = failed.next() else {
             let message = "every policy of the object answered";
-            return told.condition(condition::POLICIES_HEALTHY, "True", "PoliciesAnswered", message);
+            return told.condition(
+                condition::POLICIES_HEALTHY,
+                "True",
+                "PoliciesAnswered",
+                message,
+            );
         };
         let then = match (&policy.fallback_for, &policy.version) {
             (Some(_), Some(version)) => format!(
@@ -158,7 +193,12 @@ impl Decision {
             _ => "the target is held".to_owned(),
         };
         let message = format!("policy {}: {}; {then}", policy.name, failure.message());
-        told.condition(condition::POLICIES_HEALTHY, "False", failure.code(), &message);
+        told.condition(
+            condition::POLICIES_HEALTHY,
+            "False",
+            failure.code(),
+            &message,
+        );
     }
 
     fn tell_outcome(&self, told: &mut Told) {
@@ -169,7 +209,10 @@ impl Decision {
         let why = &verdict.message;
         match &self.record.outcome {
             Outcome::Failed(error) => {
-                told.warn("FailedRescale", &format!("New size: {to}; reason: {why}; error: {error}"));
+                told.warn(
+                    "FailedRescale",
+                    &format!("New size: {to}; reason: {why}; error: {error}"),
+                );
                 let message =
                     format!("the HPA controller was unable to update the target scale: {error}");
                 return told.able("False", "FailedUpdateScale", &message);
@@ -195,7 +238,11 @@ impl Decision {
     /// Which policy a change of replicas follows, for its event.
     fn decided_by(&self) -> String {
         let record = &self.record;
-        let leader = leader(&record.policies, record.combine, record.verdict.from.unwrap_or_default());
+        let leader = leader(
+            &record.policies,
+            record.combine,
+            record.verdict.from.unwrap_or_default(),
+        );
         let version = leader.and_then(|policy| policy.version.as_ref());
         version.map_or_else(String::new, |version| {
             format!("; policy: {} ({})", version.name, version.short_digest())
@@ -236,7 +283,11 @@ impl Told {
 
     fn warn(&mut self, reason: &str, message: &str) {
         let (reason, message) = (reason.to_owned(), message.to_owned());
-        self.events.push(Event { warning: true, reason, message });
+        self.events.push(Event {
+            warning: true,
+            reason,
+            message,
+        });
     }
 
     fn condition(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
@@ -273,7 +324,10 @@ fn decision_with_proposals(policy: &PolicyRecord) -> Option<&ReplicaDecision> {
 
 fn policy_status(record: &DecisionRecord, policy: &PolicyRecord) -> PolicyStatus {
     let (reason, message) = why(&record.names, policy);
-    let digest = policy.version.as_ref().map(|version| Arc::clone(&version.digest));
+    let digest = policy
+        .version
+        .as_ref()
+        .map(|version| Arc::clone(&version.digest));
     PolicyStatus {
         name: Arc::clone(&policy.name),
         digest: digest.unwrap_or_default(),

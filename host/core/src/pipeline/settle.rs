@@ -32,9 +32,21 @@ pub fn settle(
     let leader = leader(policies, how, from);
     let proposed = leader.and_then(proposal);
     let Some(proposed) = proposed else {
-        let (reason, message) = leader.map(|policy| why_held(input, names, policy)).unwrap_or_default();
-        let verdict = Verdict { from: Some(from), to: None, proposed: None, reason, message };
-        return Settled { guard: guard_input(from), steps: Vec::new(), verdict };
+        let (reason, message) = leader
+            .map(|policy| why_held(input, names, policy))
+            .unwrap_or_default();
+        let verdict = Verdict {
+            from: Some(from),
+            to: None,
+            proposed: None,
+            reason,
+            message,
+        };
+        return Settled {
+            guard: guard_input(from),
+            steps: Vec::new(),
+            verdict,
+        };
     };
     let guard = guard_input(proposed);
     let steps = guard::guard(&guard);
@@ -45,15 +57,28 @@ pub fn settle(
     } else {
         rescale_reason(names, leader, &steps, from, message)
     };
-    let verdict =
-        Verdict { from: Some(from), to: Some(to), proposed: Some(proposed.into()), reason, message };
-    Settled { guard, steps, verdict }
+    let verdict = Verdict {
+        from: Some(from),
+        to: Some(to),
+        proposed: Some(proposed.into()),
+        reason,
+        message,
+    };
+    Settled {
+        guard,
+        steps,
+        verdict,
+    }
 }
 
 /// The policy that a decision follows: the one that asks for most (or least).
 /// One that holds or fails speaks for what there is: it stops the others from
 /// going the way that could be wrong, never from going the safe one.
-pub(super) fn leader(policies: &[PolicyRecord], how: Combine, current: i32) -> Option<&PolicyRecord> {
+pub(super) fn leader(
+    policies: &[PolicyRecord],
+    how: Combine,
+    current: i32,
+) -> Option<&PolicyRecord> {
     let ahead = |a: i32, b: i32| match how {
         Combine::Max => a > b,
         Combine::Min => a < b,
@@ -83,9 +108,10 @@ pub(super) fn proposal(policy: &PolicyRecord) -> Option<i32> {
 /// Code and sentence of a policy's reason.
 pub(super) fn why(names: &Names, policy: &PolicyRecord) -> (String, String) {
     match &policy.answer {
-        Answer::Failure(failure) => {
-            (failure.code().to_owned(), format!("policy {}: {}", policy.name, failure.message()))
-        }
+        Answer::Failure(failure) => (
+            failure.code().to_owned(),
+            format!("policy {}: {}", policy.name, failure.message()),
+        ),
         Answer::Decision(decision) => {
             let reason = &decision.reason;
             (reason.code.clone(), named(&reason.sentence, names))
@@ -119,7 +145,9 @@ fn rescale_reason(
     let Some(Answer::Decision(decision)) = leader.map(|policy| &policy.answer) else {
         return sentence;
     };
-    let metric = decision.leading.and_then(|row| names.metrics.get(row as usize));
+    let metric = decision
+        .leading
+        .and_then(|row| names.metrics.get(row as usize));
     match metric {
         Some(metric) if asked > current => format!("{metric} above target"),
         Some(_) => "All metrics below target".to_owned(),
