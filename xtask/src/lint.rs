@@ -49,16 +49,15 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn format(fix: bool) -> anyhow::Result<()> {
     let mode: &[&str] = if fix { &[] } else { &["--check"] };
-    run_command(workspace::cargo().args(["fmt", "--all"]).args(mode))?;
+    let mut results = vec![run_command(
+        workspace::cargo().args(["fmt", "--all"]).args(mode),
+    )];
     for manifest in workspace::manifests_below(&GUESTS)? {
-        run_command(
-            workspace::cargo()
-                .args(["fmt", "--manifest-path"])
-                .arg(manifest)
-                .args(mode),
-        )?;
+        let mut command = workspace::cargo();
+        command.args(["fmt", "--all", "--manifest-path"]);
+        results.push(run_command(command.arg(manifest).args(mode)));
     }
-    Ok(())
+    results.into_iter().collect()
 }
 
 fn clippy() -> anyhow::Result<()> {
