@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use flyball_build::{BuildRequest, Example, build_examples, component};
@@ -22,12 +23,23 @@ pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// Compiles the guests of a package in `tests/guests`: its examples, and what
-/// is in `text/`.
+/// The guests of a package in `tests/guests`: its examples, and what is in
+/// `text/`.
 ///
 /// # Errors
 /// When a guest does not compile.
-pub fn components(package: &str) -> anyhow::Result<Components> {
+pub fn components(package: &str) -> anyhow::Result<Arc<Components>> {
+    static COMPILED: Mutex<BTreeMap<String, Arc<Components>>> = Mutex::new(BTreeMap::new());
+    let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(components) = compiled.get(package) {
+        return Ok(Arc::clone(components));
+    }
+    let components = Arc::new(compile(package)?);
+    compiled.insert(package.to_owned(), Arc::clone(&components));
+    Ok(components)
+}
+
+fn compile(package: &str) -> anyhow::Result<Components> {
     let mut components = BTreeMap::new();
     for example in modules(package)? {
         let component = example.component()?;

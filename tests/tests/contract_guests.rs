@@ -21,7 +21,8 @@ fn every_version_of_the_contract_has_a_guest_and_an_adapter() {
         .collect();
     let guests: BTreeSet<String> = guests::components("contract")
         .unwrap()
-        .into_keys()
+        .keys()
+        .cloned()
         .collect();
     let adapters: BTreeSet<String> = Contract::ALL
         .iter()

@@ -1,0 +1,15 @@
+//! The built-in policy in the real sandbox, the real pipeline and the real loop,
+//! against what Kubernetes 1.36.3 itself decided: every case of `vectors/hpa`.
+//!
+//! Told apart, because upstream's answer is none that anybody wants: cases marked
+//! `archDependent` (a float out of an integer's range, left to the processor) and
+//! those of [`vectors::SATURATED`] (integers that wrap around). There the policy
+//! and the guardrails saturate.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod behavior;
+mod combine;
+mod reconcile;
+mod replicas;
+mod scene;
+mod vectors;

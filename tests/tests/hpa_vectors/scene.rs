@@ -1,0 +1,108 @@
+//! One decision by the real pipeline and the policy in its sandbox.
+
+use std::sync::{Arc, LazyLock};
+
+use flyball_core::control::ReplicaOptions;
+use flyball_core::memory::Memory;
+use flyball_core::observe::{Columns, Prepared};
+use flyball_core::pipeline::{self, Scene};
+use flyball_core::pods::Pod;
+use flyball_core::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
+use flyball_core::ports::{Autoscaler, MetricAnswer, ObjectKey, ObservationError, Scale};
+use flyball_core::record::DecisionRecord;
+use flyball_core::spec::AutoscalerSpec;
+use flyball_core::status::{AutoscalerStatus, Condition, condition};
+use flyball_core::time::Timestamp;
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
+
+/// The built-in policy `hpa`, compiled once.
+static HPA: LazyLock<Arc<CompiledPolicy>> = LazyLock::new(|| {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let (name, bytes) = flyball_policies::BUILTIN.iter().find(|(name, _)| *name == "hpa").unwrap();
+    Arc::new(CompiledPolicy::load(&engine, name, bytes, DEFAULT_BUDGET).unwrap())
+});
+
+/// An engine that knows `hpa` alone.
+pub struct Hpa;
+
+impl PolicyEngine for Hpa {
+    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
+        match name {
+            "hpa" => Ok(Arc::clone(&*HPA) as Arc<dyn ReplicaPolicy>),
+            _ => Err(PolicyFailure::Missing(format!("no policy {name}"))),
+        }
+    }
+
+    fn fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+        None
+    }
+}
+
+/// What one decision is made from.
+pub struct Situation {
+    pub now: Timestamp,
+    pub options: ReplicaOptions,
+    pub spec: AutoscalerSpec,
+    pub scale: Scale,
+    pub pods: Result<Arc<[Pod]>, ObservationError>,
+    pub answers: Vec<Result<MetricAnswer, ObservationError>>,
+    pub memory: Memory,
+    /// Both tolerances, in place of those of the spec.
+    pub tolerances: Option<(f64, f64)>,
+}
+
+/// An autoscaler as the cluster might hold it.
+pub fn autoscaler(spec: AutoscalerSpec, status: AutoscalerStatus, generation: i64) -> Autoscaler {
+    Autoscaler {
+        key: ObjectKey { namespace: "default".into(), name: "web".into() },
+        uid: "0a7c1f0e".into(),
+        generation,
+        spec: Arc::new(spec),
+        status: Arc::new(status),
+    }
+}
+
+/// Decides, with the pipeline's branch at zero replicas passed by: the vectors of
+/// single metrics don't have it.
+pub fn decide(mut situation: Situation) -> (DecisionRecord, AutoscalerStatus) {
+    let mut status = AutoscalerStatus::default();
+    situation.spec.min_replicas.get_or_insert(0);
+    if situation.scale.spec_replicas == 0 {
+        situation.options.scale_to_zero = true;
+        situation.spec.min_replicas = Some(1);
+        status.conditions.push(Condition {
+            kind: condition::SCALED_TO_ZERO.to_owned(),
+            status: "True".to_owned(),
+            last_transition_time: Timestamp(0),
+            reason: "ScaledToZero".to_owned(),
+            message: String::new(),
+        });
+    }
+    let autoscaler = autoscaler(situation.spec, status, 1);
+    let mut prepared = Prepared::new(&autoscaler, &situation.options);
+    if let Some((up, down)) = situation.tolerances {
+        (prepared.tolerance_up, prepared.tolerance_down) = (up, down);
+    }
+    let mut columns = Columns::new(&prepared);
+    if let Ok(pods) = &situation.pods {
+        columns.update(&prepared, pods, situation.answers);
+    }
+    let scene = Scene {
+        now: situation.now,
+        options: &situation.options,
+        engine: &Hpa,
+        autoscaler: &autoscaler,
+        prepared: &prepared,
+        conflict: None,
+        scale: Ok(&situation.scale),
+        pods: situation.pods.as_ref().map(|_| ()),
+        columns: &columns,
+        labels: None,
+        annotations: None,
+        memory: &situation.memory,
+        sequence: 1,
+    };
+    let decision = pipeline::decide(&scene);
+    let written = decision.intent().map(|_| Ok(()));
+    decision.conclude(&autoscaler.status, written)
+}
