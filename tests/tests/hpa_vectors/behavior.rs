@@ -57,7 +57,9 @@ struct Out {
 /// can't propose less than nothing; the guardrails alone have them too.
 fn is_reachable(input: &In) -> bool {
     let bounds = input.min_replicas..=input.max_replicas;
-    bounds.contains(&input.current_replicas) && input.current_replicas > 0 && input.desired_replicas >= 0
+    bounds.contains(&input.current_replicas)
+        && input.current_replicas > 0
+        && input.desired_replicas >= 0
 }
 
 #[test]
@@ -81,23 +83,55 @@ fn a_proposal_is_held_to_what_upstream_holds_it_to() {
 fn check(case: &Case) {
     let (record, status) = decide(situation(&case.r#in));
     let id = &case.id;
-    assert_eq!(record.verdict.proposed, Some(case.r#in.desired_replicas.into()), "{id}: proposal");
+    assert_eq!(
+        record.verdict.proposed,
+        Some(case.r#in.desired_replicas.into()),
+        "{id}: proposal"
+    );
     assert_eq!(record.verdict.to, Some(case.out.replicas), "{id}");
-    let limited = case.out.conditions.iter().find(|known| known.r#type == "ScalingLimited").unwrap();
-    let known = status.conditions.iter().find(|known| known.kind == "ScalingLimited").unwrap();
+    let limited = case
+        .out
+        .conditions
+        .iter()
+        .find(|known| known.r#type == "ScalingLimited")
+        .unwrap();
+    let known = status
+        .conditions
+        .iter()
+        .find(|known| known.kind == "ScalingLimited")
+        .unwrap();
     let known = (&known.status, &known.reason, &known.message);
-    assert_eq!(known, (&limited.status, &limited.reason, &limited.message), "{id}");
-    let stable = case.out.conditions.iter().find(|known| known.r#type == "AbleToScale").unwrap();
+    assert_eq!(
+        known,
+        (&limited.status, &limited.reason, &limited.message),
+        "{id}"
+    );
+    let stable = case
+        .out
+        .conditions
+        .iter()
+        .find(|known| known.r#type == "AbleToScale")
+        .unwrap();
     let step = &record.guard_steps[0];
-    assert_eq!((&*step.reason, &*step.message), (&*stable.reason, &*stable.message), "{id}");
+    assert_eq!(
+        (&*step.reason, &*step.message),
+        (&*stable.reason, &*stable.message),
+        "{id}"
+    );
 }
 
 /// An external metric whose value is the replicas wanted.
 fn situation(input: &In) -> Situation {
-    let mut memory = Memory { recommendations: recommendations(input), ..Memory::default() };
+    let mut memory = Memory {
+        recommendations: recommendations(input),
+        ..Memory::default()
+    };
     let up = input.scale_up_events.iter().flatten().copied();
     let down = input.scale_down_events.iter().flatten();
-    let down = down.map(|sample| Sample { replicas: -sample.replicas, ..*sample });
+    let down = down.map(|sample| Sample {
+        replicas: -sample.replicas,
+        ..*sample
+    });
     let mut changes: Vec<_> = up.chain(down).collect();
     changes.sort_by_key(|sample| std::cmp::Reverse(sample.ms_ago));
     for sample in changes {
@@ -131,7 +165,9 @@ fn situation(input: &In) -> Situation {
             resource_version: "1".into(),
         },
         pods: Ok([].into()),
-        answers: vec![Ok(MetricAnswer::Values(vec![i64::from(input.desired_replicas) * 1000]))],
+        answers: vec![Ok(MetricAnswer::Values(vec![
+            i64::from(input.desired_replicas) * 1000,
+        ]))],
         memory,
         tolerances: Some((0.0, 0.0)),
     }

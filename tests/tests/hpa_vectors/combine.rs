@@ -81,7 +81,10 @@ fn metrics_are_combined_as_upstream_combines_them() {
             Err(difference) => differing.push(format!("{} {:?}: {difference}", case.id, case.tags)),
         }
     }
-    println!("combine: {agreed} agree, {apart} told apart, {} differ", differing.len());
+    println!(
+        "combine: {agreed} agree, {apart} told apart, {} differ",
+        differing.len()
+    );
     assert!(differing.is_empty(), "{}", differing.join("\n"));
     assert!(agreed > 200);
 }
@@ -122,7 +125,11 @@ fn selected(text: &str, input: &In, pods: Arc<[Pod]>) -> Result<Arc<[Pod]>, Obse
         Ok(selector) => selector,
         Err(invalid) => return error("invalidSelector", invalid.to_string()),
     };
-    let pods: Arc<[Pod]> = if selector.matches(label) { pods } else { [].into() };
+    let pods: Arc<[Pod]> = if selector.matches(label) {
+        pods
+    } else {
+        [].into()
+    };
     let others = input.other_hpas.iter().flatten();
     let rival = |other: &OtherHpa| Selector::parse(&other.selector).is_ok_and(|s| s.matches(label));
     if !pods.is_empty() && others.into_iter().any(rival) {
@@ -136,27 +143,55 @@ fn check(case: &Case, record: &DecisionRecord, status: &AutoscalerStatus) -> Res
     let out = &case.out;
     let same = |what: &str, ours: String, upstreams: String| {
         let differs = || format!("{what}: {ours}, upstream {upstreams}");
-        if ours == upstreams { Ok(()) } else { Err(differs()) }
+        if ours == upstreams {
+            Ok(())
+        } else {
+            Err(differs())
+        }
     };
     let replicas = record.verdict.proposed.unwrap_or(-1);
     same("replicas", replicas.to_string(), out.replicas.to_string())?;
     let class = class(record);
-    same("class", format!("{class:?}"), format!("{:?}", out.error_class))?;
+    same(
+        "class",
+        format!("{class:?}"),
+        format!("{:?}", out.error_class),
+    )?;
     if let Some(input) = &record.input {
         let ours = (input.tolerance_up, input.tolerance_down);
-        same("tolerances", format!("{ours:?}"), format!("{:?}", (out.tolerance_up, out.tolerance_down)))?;
+        same(
+            "tolerances",
+            format!("{ours:?}"),
+            format!("{:?}", (out.tolerance_up, out.tolerance_down)),
+        )?;
     }
     let proposals = proposals(record);
-    same("proposals", format!("{proposals:?}"), format!("{:?}", out.proposals.as_deref().unwrap_or_default()))?;
+    same(
+        "proposals",
+        format!("{proposals:?}"),
+        format!("{:?}", out.proposals.as_deref().unwrap_or_default()),
+    )?;
     for expected in out.conditions.iter().flatten() {
-        let known = status.conditions.iter().find(|known| known.kind == expected.r#type);
+        let known = status
+            .conditions
+            .iter()
+            .find(|known| known.kind == expected.r#type);
         let known = known.map(|known| (known.status.as_str(), known.reason.as_str()));
         let expected = Some((expected.status.as_str(), expected.reason.as_str()));
         same("condition", format!("{known:?}"), format!("{expected:?}"))?;
     }
     let statuses: Vec<_> = status.current_metrics.iter().map(reported).collect();
-    let upstreams: Vec<_> = out.metric_statuses.iter().flatten().map(upstream_reported).collect();
-    same("statuses", format!("{statuses:?}"), format!("{upstreams:?}"))
+    let upstreams: Vec<_> = out
+        .metric_statuses
+        .iter()
+        .flatten()
+        .map(upstream_reported)
+        .collect();
+    same(
+        "statuses",
+        format!("{statuses:?}"),
+        format!("{upstreams:?}"),
+    )
 }
 
 fn class(record: &DecisionRecord) -> Option<String> {
@@ -164,13 +199,19 @@ fn class(record: &DecisionRecord) -> Option<String> {
         let selector = record.events.first().map(|event| event.reason.as_str());
         return selector.map(|reason| reason[..1].to_lowercase() + &reason[1..]);
     };
-    let Answer::Decision(decision) = &policy.answer else { return None };
-    let mut failed = decision.proposals.iter().filter(|proposal| !proposal.error.is_empty());
+    let Answer::Decision(decision) = &policy.answer else {
+        return None;
+    };
+    let mut failed = decision
+        .proposals
+        .iter()
+        .filter(|proposal| !proposal.error.is_empty());
     failed.next().map(|proposal| proposal.error.clone())
 }
 
 fn proposals(record: &DecisionRecord) -> Vec<ProposalCase> {
-    let Some(Answer::Decision(decision)) = record.policies.first().map(|policy| &policy.answer) else {
+    let Some(Answer::Decision(decision)) = record.policies.first().map(|policy| &policy.answer)
+    else {
         return Vec::new();
     };
     let proposal = |proposal: &flyball_core::replica::Proposal| ProposalCase {
@@ -184,7 +225,12 @@ fn proposals(record: &DecisionRecord) -> Vec<ProposalCase> {
 type Reported = (String, Option<i64>, Option<i64>, Option<i64>);
 
 fn reported(status: &flyball_core::status::MetricStatus) -> Reported {
-    (status.source.clone(), status.utilization, status.average, status.value)
+    (
+        status.source.clone(),
+        status.utilization,
+        status.average,
+        status.value,
+    )
 }
 
 pub fn upstream_reported(status: &Value) -> Reported {
@@ -200,5 +246,10 @@ pub fn upstream_reported(status: &Value) -> Reported {
         Some(flyball_core::quantity::Milli::parse(text).unwrap().0)
     };
     let utilization = current["averageUtilization"].as_i64();
-    (source.to_owned(), utilization, milli("averageValue"), milli("value"))
+    (
+        source.to_owned(),
+        utilization,
+        milli("averageValue"),
+        milli("value"),
+    )
 }

@@ -84,7 +84,10 @@ fn the_loop_does_what_upstream_does_step_by_step() {
             }
         }
     }
-    println!("reconcile: {steps} steps agree, {apart} told apart, {} sequences differ", differing.len());
+    println!(
+        "reconcile: {steps} steps agree, {apart} told apart, {} sequences differ",
+        differing.len()
+    );
     assert!(differing.is_empty(), "{}", differing.join("\n"));
     assert!(steps > 700);
 }
@@ -100,12 +103,23 @@ fn check(step: &Step, told: &Told) -> Result<(), String> {
     let expect = &step.expect;
     let same = |what: &str, ours: String, upstreams: String| {
         let differs = || format!("{what}:\n   ours {ours}\n   upstream {upstreams}");
-        if ours == upstreams { Ok(()) } else { Err(differs()) }
+        if ours == upstreams {
+            Ok(())
+        } else {
+            Err(differs())
+        }
     };
-    same("written", format!("{:?}", told.written), format!("{:?}", expect.replicas_written))?;
+    same(
+        "written",
+        format!("{:?}", told.written),
+        format!("{:?}", expect.replicas_written),
+    )?;
     // Of a status that can't be written the writer tells, here the test's own.
     let events = expect.events.iter().flatten();
-    let events: Vec<_> = events.filter(|event| !event.contains("FailedUpdateStatus")).map(comparable).collect();
+    let events: Vec<_> = events
+        .filter(|event| !event.contains("FailedUpdateStatus"))
+        .map(comparable)
+        .collect();
     let ours: Vec<_> = told.events.iter().map(comparable).collect();
     same("events", format!("{ours:#?}"), format!("{events:#?}"))?;
     if !expect.status_written || expect.error_class.as_deref() == Some("statusWriteFailed") {
@@ -113,17 +127,49 @@ fn check(step: &Step, told: &Told) -> Result<(), String> {
     }
     let status = &told.status;
     let ours = (Some(status.current_replicas), Some(status.desired_replicas));
-    same("replicas", format!("{ours:?}"), format!("{:?}", (expect.current_replicas, expect.desired_replicas)))?;
+    same(
+        "replicas",
+        format!("{ours:?}"),
+        format!("{:?}", (expect.current_replicas, expect.desired_replicas)),
+    )?;
     let scaled = status.last_scale_time.map(seconds);
-    same("scaled", format!("{scaled:?}"), format!("{:?}", expect.last_scale_time.as_deref().map(time).map(seconds)))?;
-    let expected: Vec<_> = expect.conditions.iter().flatten().map(upstream_condition).collect();
-    same("conditions", format!("{:#?}", conditions(status)), format!("{expected:#?}"))?;
+    same(
+        "scaled",
+        format!("{scaled:?}"),
+        format!(
+            "{:?}",
+            expect.last_scale_time.as_deref().map(time).map(seconds)
+        ),
+    )?;
+    let expected: Vec<_> = expect
+        .conditions
+        .iter()
+        .flatten()
+        .map(upstream_condition)
+        .collect();
+    same(
+        "conditions",
+        format!("{:#?}", conditions(status)),
+        format!("{expected:#?}"),
+    )?;
     let metrics: Vec<_> = status
         .current_metrics
         .iter()
-        .map(|metric| (metric.source.clone(), metric.utilization, metric.average, metric.value))
+        .map(|metric| {
+            (
+                metric.source.clone(),
+                metric.utilization,
+                metric.average,
+                metric.value,
+            )
+        })
         .collect();
-    let expected: Vec<_> = expect.current_metrics.iter().flatten().map(upstream_reported).collect();
+    let expected: Vec<_> = expect
+        .current_metrics
+        .iter()
+        .flatten()
+        .map(upstream_reported)
+        .collect();
     same("metrics", format!("{metrics:?}"), format!("{expected:?}"))
 }
 
@@ -136,7 +182,9 @@ fn comparable(event: &String) -> String {
         event.split("; error").next().unwrap_or(event)
     } else {
         let mut words = event.splitn(3, ' ');
-        return [words.next(), words.next()].map(Option::unwrap_or_default).join(" ");
+        return [words.next(), words.next()]
+            .map(Option::unwrap_or_default)
+            .join(" ");
     };
     let stabilized = "recent recommendations were higher than current one, applying the highest recent recommendation";
     kept.replace(stabilized, "").trim_end().to_owned()
@@ -145,11 +193,19 @@ fn comparable(event: &String) -> String {
 type Comparable = (String, String, String, i64);
 
 fn conditions(status: &AutoscalerStatus) -> Vec<Comparable> {
-    let known = status.conditions.iter().filter(|known| known.kind != "PoliciesHealthy");
+    let known = status
+        .conditions
+        .iter()
+        .filter(|known| known.kind != "PoliciesHealthy");
     let mut all: Vec<_> = known
         .map(|known| {
             let transition = seconds(known.last_transition_time);
-            (known.kind.clone(), known.status.clone(), known.reason.clone(), transition)
+            (
+                known.kind.clone(),
+                known.status.clone(),
+                known.reason.clone(),
+                transition,
+            )
         })
         .collect();
     all.sort();
@@ -158,7 +214,12 @@ fn conditions(status: &AutoscalerStatus) -> Vec<Comparable> {
 
 fn upstream_condition(case: &ConditionCase) -> Comparable {
     let transition = case.last_transition_time.as_deref().map(time).map(seconds);
-    (case.r#type.clone(), case.status.clone(), case.reason.clone(), transition.unwrap_or_default())
+    (
+        case.r#type.clone(),
+        case.status.clone(),
+        case.reason.clone(),
+        transition.unwrap_or_default(),
+    )
 }
 
 fn seconds(at: Timestamp) -> i64 {
@@ -201,8 +262,14 @@ impl World {
             ..ReplicaOptions::default()
         };
         let [reader, writer, clock] = std::array::from_fn(|_| shared.clone());
-        let control =
-            ReplicaLoop::new(options, reader, writer, clock, Arc::new(Hpa), Arc::new(Nowhere));
+        let control = ReplicaLoop::new(
+            options,
+            reader,
+            writer,
+            clock,
+            Arc::new(Hpa),
+            Arc::new(Nowhere),
+        );
         Self { shared, control }
     }
 
@@ -241,7 +308,10 @@ impl Reader for Shared {
         let step = &scenery.step;
         let reference = &questions[0].autoscaler.spec.scale_target_ref;
         let refused = |class, message: &str| {
-            Err(ObservationError { class, message: message.to_owned() })
+            Err(ObservationError {
+                class,
+                message: message.to_owned(),
+            })
         };
         let scale = match &step.scale_get_error {
             _ if reference.api_version.matches('/').count() > 1 => {
@@ -262,7 +332,12 @@ impl Reader for Shared {
         vec![Observation {
             scale,
             pods,
-            metrics: step.answers.iter().flatten().map(AnswerCase::answer).collect(),
+            metrics: step
+                .answers
+                .iter()
+                .flatten()
+                .map(AnswerCase::answer)
+                .collect(),
             labels: GrantedInput::default(),
             annotations: GrantedInput::default(),
         }]
@@ -287,9 +362,14 @@ impl Writer for Shared {
                 changed.status = status;
                 scenery.autoscaler = Arc::new(changed);
             }
-            for event in events.iter().filter(|event| !event.reason.starts_with("Policy")) {
+            for event in events
+                .iter()
+                .filter(|event| !event.reason.starts_with("Policy"))
+            {
                 let kind = if event.warning { "Warning" } else { "Normal" };
-                scenery.events.push(format!("{kind} {} {}", event.reason, event.message));
+                scenery
+                    .events
+                    .push(format!("{kind} {} {}", event.reason, event.message));
             }
         }
     }

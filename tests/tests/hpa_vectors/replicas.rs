@@ -69,10 +69,16 @@ fn the_policy_proposes_what_upstream_proposes() {
         } else if decided == case.out {
             agreed += 1;
         } else {
-            differing.push(format!("{} {:?}: {decided:?}, upstream {:?}", case.id, case.tags, case.out));
+            differing.push(format!(
+                "{} {:?}: {decided:?}, upstream {:?}",
+                case.id, case.tags, case.out
+            ));
         }
     }
-    println!("replicas: {agreed} agree, {saturated} told apart, {} differ", differing.len());
+    println!(
+        "replicas: {agreed} agree, {saturated} told apart, {} differ",
+        differing.len()
+    );
     assert!(differing.is_empty(), "{}", differing.join("\n"));
     assert!(agreed > 1000 && saturated < 150);
 }
@@ -89,11 +95,19 @@ fn decided(proposal: &Proposal) -> Out {
 
 fn propose(case: &Case) -> Proposal {
     let input = &case.r#in;
-    let answer = match (&input.metrics_error, input.object_value_milli, &input.external_values_milli) {
-        (Some(error), ..) if *error != json!(false) => Err(vectors::unavailable(&error.to_string())),
+    let answer = match (
+        &input.metrics_error,
+        input.object_value_milli,
+        &input.external_values_milli,
+    ) {
+        (Some(error), ..) if *error != json!(false) => {
+            Err(vectors::unavailable(&error.to_string()))
+        }
         (_, Some(value), _) => Ok(MetricAnswer::Values(vec![value])),
         (_, _, Some(values)) => Ok(MetricAnswer::Values(values.clone())),
-        _ => Ok(vectors::samples(input.metrics.as_deref().unwrap_or_default())),
+        _ => Ok(vectors::samples(
+            input.metrics.as_deref().unwrap_or_default(),
+        )),
     };
     let current = input.current_replicas.or(input.status_replicas).unwrap();
     let options = ReplicaOptions {
@@ -146,8 +160,7 @@ fn spec(case: &Case) -> AutoscalerSpec {
             "object": { "describedObject": described, "metric": { "name": "m" }, "target": target },
         })
     };
-    let external =
-        |target: Value| json!({ "type": "External", "external": { "metric": { "name": "m" }, "target": target } });
+    let external = |target: Value| json!({ "type": "External", "external": { "metric": { "name": "m" }, "target": target } });
     let metric = match &*case.kind {
         "resourceUtilization" | "containerResourceUtilization" => resource(utilization()),
         "resourceAverageValue" => resource(average()),

@@ -18,7 +18,10 @@ use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
 /// The built-in policy `hpa`, compiled once.
 static HPA: LazyLock<Arc<CompiledPolicy>> = LazyLock::new(|| {
     let engine = Engine::new(&EngineOptions::default()).unwrap();
-    let (name, bytes) = flyball_policies::BUILTIN.iter().find(|(name, _)| *name == "hpa").unwrap();
+    let (name, bytes) = flyball_policies::BUILTIN
+        .iter()
+        .find(|(name, _)| *name == "hpa")
+        .unwrap();
     Arc::new(CompiledPolicy::load(&engine, name, bytes, DEFAULT_BUDGET).unwrap())
 });
 
@@ -54,7 +57,10 @@ pub struct Situation {
 /// An autoscaler as the cluster might hold it.
 pub fn autoscaler(spec: AutoscalerSpec, status: AutoscalerStatus, generation: i64) -> Autoscaler {
     Autoscaler {
-        key: ObjectKey { namespace: "default".into(), name: "web".into() },
+        key: ObjectKey {
+            namespace: "default".into(),
+            name: "web".into(),
+        },
         uid: "0a7c1f0e".into(),
         generation,
         spec: Arc::new(spec),

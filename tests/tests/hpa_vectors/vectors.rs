@@ -26,7 +26,9 @@ pub const SATURATED: &[&str] = &[
 pub fn read<T: DeserializeOwned>(file: &str) -> Vec<T> {
     let path = format!("{}/vectors/hpa/{file}.jsonl.gz", env!("CARGO_MANIFEST_DIR"));
     let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
-    lines.map(|line| serde_json::from_str(&line.unwrap()).unwrap()).collect()
+    lines
+        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
+        .collect()
 }
 
 /// Whether a case is told apart.
@@ -76,7 +78,11 @@ pub fn pods(cases: &Option<Vec<PodCase>>) -> Arc<[Pod]> {
 impl PodCase {
     fn pod(&self) -> Pod {
         let containers = |cases: &Option<Vec<ContainerCase>>| {
-            cases.iter().flatten().map(ContainerCase::container).collect()
+            cases
+                .iter()
+                .flatten()
+                .map(ContainerCase::container)
+                .collect()
         };
         Pod {
             name: Arc::clone(&self.name),
@@ -160,7 +166,10 @@ impl AnswerCase {
 }
 
 pub fn unavailable(message: &str) -> ObservationError {
-    ObservationError { class: "metricsUnavailable", message: message.to_owned() }
+    ObservationError {
+        class: "metricsUnavailable",
+        message: message.to_owned(),
+    }
 }
 
 #[derive(Clone, Debug, Deserialize)]

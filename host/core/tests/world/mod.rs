@@ -1,0 +1,317 @@
+//! A cluster of plain data around the loop, and policies that are closures.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::policy::{
+    Budget, Description, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
+    Usage,
+};
+use flyball_core::ports::{
+    Autoscaler, Clock, ObjectKey, Observation, Question, Reader, Recorder, Report, Scale,
+    ScaleIntent, Writer,
+};
+use flyball_core::record::DecisionRecord;
+use flyball_core::replica::{Context, GrantedInput, ReplicaDecision, ReplicaInput};
+use flyball_core::status::Condition;
+use flyball_core::time::Timestamp;
+use serde_json::{Value, json};
+
+type Decide =
+    dyn Fn(&Context, &ReplicaInput) -> Result<ReplicaDecision, PolicyFailure> + Send + Sync;
+
+#[derive(Clone)]
+pub struct Policy {
+    version: Arc<PolicyVersion>,
+    description: Description,
+    decide: Arc<Decide>,
+}
+
+pub fn policy(
+    name: &str,
+    decide: impl Fn(&Context, &ReplicaInput) -> Result<ReplicaDecision, PolicyFailure>
+    + Send
+    + Sync
+    + 'static,
+) -> Policy {
+    let version = PolicyVersion {
+        name: name.into(),
+        digest: format!("sha256:{name}").into(),
+        contract: "0.1.0".into(),
+        version: "1.0.0".into(),
+        state_version: 1,
+    };
+    let description = Description::default();
+    Policy {
+        version: Arc::new(version),
+        description,
+        decide: Arc::new(decide),
+    }
+}
+
+impl Policy {
+    pub fn state_version(mut self, state_version: u32) -> Self {
+        self.version = Arc::new(PolicyVersion {
+            state_version,
+            ..(*self.version).clone()
+        });
+        self
+    }
+
+    pub fn resolve(&self) -> Arc<dyn ReplicaPolicy> {
+        Arc::new(self.clone())
+    }
+}
+
+impl ReplicaPolicy for Policy {
+    fn version(&self) -> &Arc<PolicyVersion> {
+        &self.version
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn budget(&self) -> Budget {
+        Budget {
+            fuel_base: 0,
+            fuel_per_row: 0,
+            memory_bytes: 0,
+            time_ms: 0,
+        }
+    }
+
+    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
+        let answer = (self.decide)(context, input);
+        PolicyOutcome {
+            usage: Usage::default(),
+            answer,
+            log: Vec::new(),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Cluster {
+    autoscalers: BTreeMap<String, Arc<Autoscaler>>,
+    replicas: BTreeMap<String, i32>,
+    policies: BTreeMap<String, Policy>,
+    events: BTreeMap<String, Vec<String>>,
+    records: Vec<Arc<DecisionRecord>>,
+    refusal: Option<String>,
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Cluster>>);
+
+pub struct World {
+    shared: Shared,
+    control: ReplicaLoop<Shared, Shared, Shared>,
+}
+
+impl World {
+    pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
+        let shared = Shared::default();
+        let by_name = policies
+            .into_iter()
+            .map(|policy| (policy.version.name.to_string(), policy));
+        shared.0.lock().unwrap().policies = by_name.collect();
+        let control = control(&shared, ReplicaOptions::default());
+        Self { shared, control }
+    }
+
+    pub fn options(&mut self, change: impl FnOnce(&mut ReplicaOptions)) {
+        let mut options = ReplicaOptions::default();
+        change(&mut options);
+        self.control = control(&self.shared, options);
+    }
+
+    /// Adds an autoscaler, or changes its spec: the fields given over the usual.
+    pub fn add(&mut self, name: &str, fields: Value) {
+        let mut spec = json!({
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
+            "maxReplicas": 10,
+        });
+        for (key, value) in fields.as_object().unwrap() {
+            spec[key] = value.clone();
+        }
+        let mut cluster = self.shared.0.lock().unwrap();
+        let known = cluster.autoscalers.get(name);
+        let autoscaler = Autoscaler {
+            key: ObjectKey {
+                namespace: "default".into(),
+                name: name.into(),
+            },
+            uid: format!("uid-{name}").into(),
+            generation: known.map_or(1, |known| known.generation + 1),
+            spec: Arc::new(serde_json::from_value(spec).unwrap()),
+            status: known
+                .map(|known| Arc::clone(&known.status))
+                .unwrap_or_default(),
+        };
+        cluster
+            .autoscalers
+            .insert(name.to_owned(), Arc::new(autoscaler));
+        cluster.replicas.entry(name.to_owned()).or_insert(3);
+    }
+
+    pub fn swap(&mut self, policy: Policy) {
+        let name = policy.version.name.to_string();
+        self.shared.0.lock().unwrap().policies.insert(name, policy);
+    }
+
+    pub fn refuse_writes(&mut self, why: &str) {
+        self.shared.0.lock().unwrap().refusal = Some(why.to_owned());
+    }
+
+    pub fn accept_writes(&mut self) {
+        self.shared.0.lock().unwrap().refusal = None;
+    }
+
+    /// Ticks, and tells when the next tick is.
+    pub fn tick(&mut self, now: i64) -> i64 {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut tick = std::pin::pin!(self.control.tick(Timestamp(now)));
+        loop {
+            if let std::task::Poll::Ready(next) = tick.as_mut().poll(&mut context) {
+                return next.0;
+            }
+        }
+    }
+
+    pub fn records(&self) -> Vec<Arc<DecisionRecord>> {
+        self.shared.0.lock().unwrap().records.clone()
+    }
+
+    pub fn replicas(&self, name: &str) -> i32 {
+        self.shared.0.lock().unwrap().replicas[name]
+    }
+
+    pub fn condition(&self, name: &str, kind: &str) -> Condition {
+        let cluster = self.shared.0.lock().unwrap();
+        let conditions = &cluster.autoscalers[name].status.conditions;
+        conditions
+            .iter()
+            .find(|condition| condition.kind == kind)
+            .unwrap()
+            .clone()
+    }
+
+    pub fn events(&self, name: &str) -> Vec<String> {
+        self.shared
+            .0
+            .lock()
+            .unwrap()
+            .events
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
+    }
+}
+
+fn control(shared: &Shared, options: ReplicaOptions) -> ReplicaLoop<Shared, Shared, Shared> {
+    let [reader, writer, clock] = std::array::from_fn(|_| shared.clone());
+    let [engine, recorder] = std::array::from_fn(|_| Arc::new(shared.clone()));
+    ReplicaLoop::new(options, reader, writer, clock, engine, recorder)
+}
+
+impl PolicyEngine for Shared {
+    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
+        let cluster = self.0.lock().unwrap();
+        let policy = cluster.policies.get(name).map(Policy::resolve);
+        policy.ok_or_else(|| PolicyFailure::Missing(format!("no policy {name}")))
+    }
+
+    fn fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+        self.replica_policy("hpa").ok()
+    }
+}
+
+impl Reader for Shared {
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        self.0
+            .lock()
+            .unwrap()
+            .autoscalers
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    async fn observe(&self, _: Timestamp, questions: &[Question]) -> Vec<Observation> {
+        let cluster = self.0.lock().unwrap();
+        let observe = |question: &Question| {
+            let replicas = cluster.replicas[&*question.autoscaler.key.name];
+            Observation {
+                scale: Ok(Scale {
+                    spec_replicas: replicas,
+                    status_replicas: replicas,
+                    selector: "app=web".into(),
+                    resource_version: "1".into(),
+                }),
+                pods: Ok([].into()),
+                metrics: Vec::new(),
+                labels: GrantedInput::default(),
+                annotations: GrantedInput::default(),
+            }
+        };
+        questions.iter().map(observe).collect()
+    }
+}
+
+impl Writer for Shared {
+    async fn scale(&self, _: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
+        let mut cluster = self.0.lock().unwrap();
+        let mut results = Vec::new();
+        for intent in intents {
+            if let Some(refusal) = &cluster.refusal {
+                results.push(Err(refusal.clone()));
+                continue;
+            }
+            let name = intent.autoscaler.key.name.to_string();
+            cluster.replicas.insert(name, intent.replicas);
+            results.push(Ok(()));
+        }
+        results
+    }
+
+    async fn report(&self, _: Timestamp, reports: Vec<Report>) {
+        let mut cluster = self.0.lock().unwrap();
+        for Report {
+            autoscaler,
+            status,
+            events,
+        } in reports
+        {
+            let name = autoscaler.key.name.to_string();
+            let told = events
+                .into_iter()
+                .map(|event| format!("{}: {}", event.reason, event.message));
+            cluster.events.entry(name.clone()).or_default().extend(told);
+            if let Some(status) = status {
+                let changed = Autoscaler {
+                    status,
+                    ..(*autoscaler).clone()
+                };
+                cluster.autoscalers.insert(name, Arc::new(changed));
+            }
+        }
+    }
+}
+
+impl Clock for Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    async fn sleep_until(&self, _: Timestamp) -> bool {
+        false
+    }
+}
+
+impl Recorder for Shared {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.0.lock().unwrap().records.push(Arc::clone(record));
+    }
+}

@@ -1,0 +1,189 @@
+//! `pipeline/sync-10000`: one full sync of 10,000 objects of 10 pods each, with
+//! metrics at hand, every decision in its sandbox, guardrails, records in the
+//! ring; and the same for fewer objects, which shows that it grows linearly.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
+use flyball_core::policy::PolicyEngine;
+use flyball_core::ports::{
+    Autoscaler, Clock, MetricAnswer, ObjectKey, Observation, PodSample, Question, Reader, Report,
+    Scale, ScaleIntent, Writer,
+};
+use flyball_core::replica::GrantedInput;
+use flyball_core::ring::Ring;
+use flyball_core::spec::AutoscalerSpec;
+use flyball_core::status::AutoscalerStatus;
+use flyball_core::time::Timestamp;
+use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_test_support::bench::report;
+use serde_json::json;
+
+const PODS: usize = 10;
+const SYNC_MS: i64 = 15_000;
+/// Syncs that are timed, after those that fill the memories.
+const TIMED: i64 = 5;
+const WARM: i64 = 20;
+
+fn main() -> anyhow::Result<()> {
+    let engine = Engine::new(&EngineOptions::default())?;
+    let registry = Registry::open(
+        &engine,
+        RegistryOptions::default(),
+        flyball_policies::BUILTIN,
+    )?;
+    let engine: Arc<dyn PolicyEngine> = Arc::new(registry);
+    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+    for (count, target) in [(1_000, None), (5_000, None), (10_000, Some(1.0))] {
+        let seconds = runtime.block_on(sync(count, Arc::clone(&engine)))?;
+        report(&format!("pipeline/sync-{count}"), seconds, "s", target)?;
+    }
+    Ok(())
+}
+
+/// The median time of a full sync, in seconds.
+async fn sync(count: usize, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64> {
+    let objects = objects(count)?;
+    let ring = Arc::new(Ring::new(256 << 20));
+    let options = ReplicaOptions {
+        sync_period_ms: SYNC_MS,
+        ..ReplicaOptions::default()
+    };
+    let mut control = ReplicaLoop::new(
+        options,
+        objects,
+        Nobody,
+        Nobody,
+        engine,
+        Arc::clone(&ring) as _,
+    );
+    let mut times = Vec::new();
+    for round in 0..WARM + TIMED {
+        let start = Instant::now();
+        control.tick(Timestamp(round * SYNC_MS)).await;
+        times.push(start.elapsed().as_secs_f64());
+    }
+    let decided = ring
+        .latest(count)
+        .iter()
+        .filter(|record| record.guard.is_some())
+        .count();
+    anyhow::ensure!(decided > 0, "nothing was decided");
+    let mut timed = times.split_off(WARM as usize);
+    timed.sort_by(f64::total_cmp);
+    Ok(timed[timed.len() / 2])
+}
+
+struct Objects {
+    autoscalers: Vec<Arc<Autoscaler>>,
+    pods: Vec<Arc<[Pod]>>,
+}
+
+fn objects(count: usize) -> anyhow::Result<Objects> {
+    let spec: AutoscalerSpec = serde_json::from_value(json!({
+        "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+        "minReplicas": 2,
+        "maxReplicas": 100,
+        "metrics": [{
+            "type": "Resource",
+            "resource": {
+                "name": "cpu",
+                "target": { "type": "Utilization", "averageUtilization": 60 },
+            },
+        }],
+    }))?;
+    let requests = Arc::new(PodRequests {
+        containers: vec![Container {
+            name: "app".into(),
+            requests: Resources::from([("cpu".into(), 500)]),
+            restartable: false,
+        }],
+        ..PodRequests::default()
+    });
+    let autoscaler = |index: usize| {
+        let mut spec = spec.clone();
+        spec.scale_target_ref.name = format!("web-{index}");
+        Arc::new(Autoscaler {
+            key: ObjectKey {
+                namespace: "bench".into(),
+                name: format!("web-{index:05}").into(),
+            },
+            uid: format!("uid-{index:05}").into(),
+            generation: 1,
+            spec: Arc::new(spec),
+            status: Arc::new(AutoscalerStatus::default()),
+        })
+    };
+    let pods = |index: usize| {
+        let pod = |row: usize| Pod {
+            name: format!("web-{index:05}-{row}").into(),
+            phase: Phase::Running,
+            ready: Some((Ready::True, Some(Timestamp(-3_000_000)))),
+            start: Some(Timestamp(-3_600_000)),
+            deletion: None,
+            requests: Arc::clone(&requests),
+        };
+        (0..PODS).map(pod).collect()
+    };
+    Ok(Objects {
+        autoscalers: (0..count).map(autoscaler).collect(),
+        pods: (0..count).map(pods).collect(),
+    })
+}
+
+impl Reader for Objects {
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        self.autoscalers.clone()
+    }
+
+    async fn observe(&self, now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+        let observe = |pods: &Arc<[Pod]>| {
+            let sample = |pod: &Pod| PodSample {
+                pod: Arc::clone(&pod.name),
+                value: 300 + now.0 / SYNC_MS % 7,
+                timestamp: now,
+                window_ms: 15_000,
+            };
+            Observation {
+                scale: Ok(Scale {
+                    spec_replicas: PODS as i32,
+                    status_replicas: PODS as i32,
+                    selector: "app=web".into(),
+                    resource_version: "1".into(),
+                }),
+                pods: Ok(Arc::clone(pods)),
+                metrics: vec![Ok(MetricAnswer::Pods(pods.iter().map(sample).collect()))],
+                labels: GrantedInput::default(),
+                annotations: GrantedInput::default(),
+            }
+        };
+        self.pods
+            .iter()
+            .take(questions.len())
+            .map(observe)
+            .collect()
+    }
+}
+
+/// Neither writes nor waits.
+struct Nobody;
+
+impl Writer for Nobody {
+    async fn scale(&self, _: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
+        intents.iter().map(|_| Ok(())).collect()
+    }
+
+    async fn report(&self, _: Timestamp, _: Vec<Report>) {}
+}
+
+impl Clock for Nobody {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    async fn sleep_until(&self, _: Timestamp) -> bool {
+        false
+    }
+}
