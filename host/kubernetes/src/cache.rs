@@ -21,8 +21,8 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-pub(crate) use self::autoscalers::{Autoscalers, TargetKey};
-pub(crate) use self::hpas::Hpas;
+pub(crate) use self::autoscalers::Autoscalers;
+pub(crate) use self::hpas::{Hpas, TargetKey};
 pub(crate) use self::pods::Pods;
 
 /// The first version of Kubernetes that has streaming lists switched on.

@@ -67,26 +67,22 @@ impl<M: MetricsSource> KubernetesReader<M> {
         }
     }
 
-    /// Who else writes the target, if this autoscaler does.
+    /// The HorizontalPodAutoscaler that scales the target too. Where another
+    /// autoscaler of ours does, the core finds it.
     fn conflict(&self, autoscaler: &Autoscaler) -> Option<ObservationError> {
         if autoscaler.spec.mode == Mode::Observe {
             return None;
         }
         let reference = &autoscaler.spec.scale_target_ref;
         let target = TargetKey::new(&autoscaler.key.namespace, reference);
-        let owner = match self.caches.hpas().of(&target) {
-            Some(hpa) => format!("HorizontalPodAutoscaler {hpa}"),
-            None => {
-                let autoscalers = self.caches.autoscalers();
-                format!("ReplicaAutoscaler {}", autoscalers.rival(autoscaler)?.name)
-            }
-        };
-        let flyball_core::spec::CrossVersionObjectReference { kind, name, .. } = reference;
+        let hpas = self.caches.hpas();
+        let hpa = hpas.of(&target)?;
         Some(ObservationError {
             class: "targetConflict",
             message: format!(
-                "{kind} {name} is scaled by {owner} too: delete one of the two, \
-                 or set mode: Observe here"
+                "{} {} is scaled by HorizontalPodAutoscaler {hpa} too: delete one of the two, \
+                 or set mode: Observe here",
+                reference.kind, reference.name
             ),
         })
     }
@@ -100,7 +96,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         let mut selectors = self.selectors();
         {
             let autoscalers = self.caches.autoscalers();
-            selectors.retain(|key| autoscalers.contains(key));
+            selectors.retain(|key| autoscalers.is_active(key));
         }
         let parsed: Vec<_> = questions
             .iter()

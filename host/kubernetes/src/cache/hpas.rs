@@ -10,7 +10,30 @@ use kube::{Resource, ResourceExt};
 use serde::Deserialize;
 
 use super::Store;
-use super::autoscalers::TargetKey;
+
+/// A target whatever the version that it is named by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct TargetKey {
+    namespace: String,
+    group: String,
+    kind: String,
+    name: String,
+}
+
+impl TargetKey {
+    pub(crate) fn new(namespace: &str, target: &CrossVersionObjectReference) -> Self {
+        let group = target
+            .api_version
+            .split_once('/')
+            .map_or("", |(group, _)| group);
+        Self {
+            namespace: namespace.to_owned(),
+            group: group.to_owned(),
+            kind: target.kind.clone(),
+            name: target.name.clone(),
+        }
+    }
+}
 
 /// A HorizontalPodAutoscaler as it comes in: only what is kept of it.
 #[derive(Clone, Debug, Deserialize)]

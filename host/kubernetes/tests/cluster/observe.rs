@@ -124,8 +124,22 @@ fn targets_that_are_missing_unfit_or_anothers_are_named() {
     wait_for("a free target", MINUTE, free).unwrap();
 
     cluster.apply(&autoscaler("second", WEB)).unwrap();
-    assert!(conflict(&flyball, "web").contains("ReplicaAutoscaler second"));
-    assert!(conflict(&flyball, "second").contains("ReplicaAutoscaler web"));
+    // Both selectors are known once both have been observed.
+    let ambiguous = wait_for("pods of two autoscalers", MINUTE, || {
+        flyball.observe("second");
+        Ok(flyball
+            .observe("web")
+            .and_then(|observed| observed.pods.err()))
+    })
+    .unwrap();
+    assert_eq!(ambiguous.class, "ambiguousSelector");
+    assert!(
+        ambiguous
+            .message
+            .ends_with("ReplicaAutoscalers: [web second]"),
+        "{}",
+        ambiguous.message
+    );
 }
 
 fn conflict(flyball: &Flyball, name: &str) -> String {
