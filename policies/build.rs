@@ -1,4 +1,5 @@
-//! Builds the built-in policies to components.
+//! Builds the built-in policies, and the example that the demo needs, to
+//! components.
 
 use std::env;
 use std::error::Error;
@@ -7,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use flyball_build::{BuildRequest, build};
 
-const POLICIES: [&str; 1] = ["hpa"];
+/// Names, and folders.
+const POLICIES: [(&str, &str); 2] =
+    [("hpa", "hpa"), ("lookahead", "../examples/policies/lookahead")];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
@@ -16,10 +19,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     for changed in ["../sdk/rust", "../sdk/build", "../Cargo.lock"] {
         println!("cargo::rerun-if-changed={changed}");
     }
-    for policy in POLICIES {
-        println!("cargo::rerun-if-changed={policy}");
-        let built = build(&BuildRequest::new(here.join(policy), &target))?;
-        fs::write(out.join(format!("{policy}.wasm")), built.component)?;
+    for (name, folder) in POLICIES {
+        for source in ["Cargo.toml", "src"] {
+            println!("cargo::rerun-if-changed={folder}/{source}");
+        }
+        let built = build(&BuildRequest::new(here.join(folder), &target))?;
+        fs::write(out.join(format!("{name}.wasm")), built.component)?;
     }
     Ok(())
 }

@@ -41,6 +41,16 @@ macro_rules! replica_policy {
                 ::std::vec![$($($want),*)?]
             }
 
+            fn config(
+                text: &str,
+            ) -> ::core::result::Result<Self::Config, $crate::Refusal> {
+                $crate::__read_config!(text $(, $config)?)
+            }
+
+            fn state(text: &str) -> ::core::result::Result<Self::State, $crate::Refusal> {
+                $crate::__read_state!(text $(, $state)?)
+            }
+
             fn decide(
                 input: &$crate::Replica<Self::Config, Self::State>,
             ) -> ::core::result::Result<$crate::Decision, $crate::Refusal> {
@@ -87,6 +97,25 @@ macro_rules! replica_policy {
 macro_rules! __or {
     (; $($default:tt)*) => { $($default)* };
     ($given:tt; $($default:tt)*) => { $given };
+}
+
+/// The configuration, read.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __read_config {
+    ($text:ident) => { $crate::runtime::read_no_config($text) };
+    ($text:ident, $config:ty) => { $crate::runtime::read_config::<$config>($text) };
+}
+
+/// The state, read.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __read_state {
+    ($text:ident) => {{
+        let _ = $text;
+        ::core::result::Result::Ok($crate::NoState {})
+    }};
+    ($text:ident, $state:ty) => { $crate::runtime::read_state::<$state>($text) };
 }
 
 /// The schema, made from the type.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::bindings::exports::flyball::policy::replica as wire;
 use crate::bindings::flyball::policy::types;
 use crate::builder::ReplicaBuilder;
@@ -13,12 +11,11 @@ use crate::time::{Time, duration};
 use crate::want::Granted;
 
 /// The configuration of a policy that takes none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoConfig {}
 
 /// The state of a policy that keeps none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NoState {}
 
 /// How many replicas should a workload have? This is all there is to know: the

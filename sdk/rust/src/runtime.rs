@@ -4,22 +4,21 @@
 //! [`replica_policy!`]: crate::replica_policy
 
 use schemars::JsonSchema;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::bindings::exports::flyball::policy::{description, replica as wire};
 use crate::bindings::flyball::policy::types;
 use crate::decision::{Decision, Refusal};
-use crate::replica::Replica;
+use crate::replica::{NoConfig, Replica};
 use crate::time::Time;
 use crate::want::Want;
 
 /// A replica policy, as the macro describes it.
 pub trait ReplicaPolicy {
     /// Its configuration.
-    type Config: DeserializeOwned;
+    type Config;
     /// Its state.
-    type State: Default + Serialize + DeserializeOwned;
+    type State: Default;
     /// Its own name for itself.
     const NAME: &'static str;
     /// Its own version, semver.
@@ -32,6 +31,18 @@ pub trait ReplicaPolicy {
     /// Inputs beyond the standard ones.
     fn wants() -> Vec<Want>;
 
+    /// Reads a configuration.
+    ///
+    /// # Errors
+    /// If it is none of this policy's.
+    fn config(text: &str) -> Result<Self::Config, Refusal>;
+
+    /// Reads a state that the policy returned, that is, not an empty one.
+    ///
+    /// # Errors
+    /// If it is none of this policy's.
+    fn state(text: &str) -> Result<Self::State, Refusal>;
+
     /// Decides.
     ///
     /// # Errors
@@ -43,6 +54,35 @@ pub trait ReplicaPolicy {
 #[must_use]
 pub fn schema<C: JsonSchema>() -> String {
     schemars::schema_for!(C).to_value().to_string()
+}
+
+/// Reads a configuration that has a type.
+///
+/// # Errors
+/// If it does not match the type.
+pub fn read_config<C: DeserializeOwned>(text: &str) -> Result<C, Refusal> {
+    serde_json::from_str(text)
+        .map_err(|error| Refusal::new("InvalidConfiguration", error.to_string()))
+}
+
+/// Reads the configuration of a policy that takes none. JSON is not parsed for
+/// it: the parser would be most of a small policy's code.
+///
+/// # Errors
+/// If there is something in it.
+pub fn read_no_config(text: &str) -> Result<NoConfig, Refusal> {
+    if text.bytes().all(|byte| b"{} \t\r\n".contains(&byte)) {
+        return Ok(NoConfig {});
+    }
+    Err(Refusal::new("InvalidConfiguration", "this policy takes no configuration"))
+}
+
+/// Reads a state that has a type.
+///
+/// # Errors
+/// If it does not match the type.
+pub fn read_state<S: DeserializeOwned>(text: &str) -> Result<S, Refusal> {
+    serde_json::from_str(text).map_err(|error| Refusal::new("InvalidState", error.to_string()))
 }
 
 /// The contract's `describe`.
@@ -79,12 +119,10 @@ fn replica<P: ReplicaPolicy>(
     context: types::Context,
     input: wire::Input,
 ) -> Result<Replica<P::Config, P::State>, Refusal> {
-    let config = serde_json::from_str(&context.configuration)
-        .map_err(|error| Refusal::new("InvalidConfiguration", error.to_string()))?;
+    let config = P::config(&context.configuration)?;
     let state = match context.state.as_str() {
         "" => P::State::default(),
-        text => serde_json::from_str(text)
-            .map_err(|error| Refusal::new("InvalidState", error.to_string()))?,
+        text => P::state(text)?,
     };
     let (now, seed, granted) = (Time::from_ms(context.now_ms), context.seed, context.inputs);
     Ok(Replica { input, now, seed, granted, config, state })
