@@ -15,7 +15,7 @@ use functions::Function;
 /// A formula, ready to be evaluated.
 ///
 /// Operators: `+ - * / ^` and parentheses. Numbers may carry a unit of time and
-/// are then seconds: `90s`, `5m`, `2h`, `1d`. Names: `t` (seconds since the
+/// are then seconds: `90s`, `5m`, `1h30m`, `1d`. Names: `t` (seconds since the
 /// start), `i` (the workload's number among its copies, from 0), `n` (number of
 /// copies), `pi`, `minute`, `hour`, `day`. Functions:
 ///
@@ -174,6 +174,7 @@ mod tests {
             ("8 - 4 - 2", 0.0, 2.0),
             ("1.5e2", 0.0, 150.0),
             ("2h + 30m", 0.0, 9000.0),
+            ("2h30m * 2", 0.0, 18_000.0),
             ("t / hour", 7200.0, 2.0),
             ("i + n", 0.0, 13.0),
             ("max(1, min(t, 5))", 3.0, 3.0),

@@ -46,7 +46,7 @@ pub struct Entries {
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyUse {
     /// The code.
-    pub version: PolicyVersion,
+    pub version: Arc<PolicyVersion>,
     /// Its first decision.
     pub first: Timestamp,
     /// Its last decision.
@@ -65,7 +65,7 @@ pub struct PolicyChange {
     /// Digest before.
     pub from: Arc<str>,
     /// The code after it.
-    pub to: PolicyVersion,
+    pub to: Arc<PolicyVersion>,
 }
 
 /// A decision that changed replicas, or that came to another reason than the

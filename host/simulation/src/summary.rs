@@ -47,7 +47,7 @@ impl Summary {
             label: label.to_owned(),
             offered: tally.offered,
             unserved: tally.unserved,
-            above_target_hours: tally.target.map(|_| tally.above_target_seconds / 3600.0),
+            above_target_hours: tally.above_target_seconds.map(|seconds| seconds / 3600.0),
             replica_hours: tally.replica_seconds / 3600.0,
             changes: tally.changes,
             biggest_swing: tally.biggest_swing,

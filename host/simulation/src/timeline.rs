@@ -173,8 +173,9 @@ pub struct Tally {
     pub served: f64,
     /// Requests turned away.
     pub unserved: f64,
-    /// Seconds that utilization was above its target by more than a tenth.
-    pub above_target_seconds: f64,
+    /// Seconds that utilization was above its target by more than a tenth; none:
+    /// the autoscaler has no target for cpu.
+    pub above_target_seconds: Option<f64>,
     /// The target, as a part of the request, if there is one (the latest).
     pub target: Option<f64>,
     /// Seconds times spec.replicas.
@@ -198,6 +199,9 @@ impl Tally {
         self.replica_seconds += f64::from(gauge.replicas) * gauge.seconds;
         self.most_replicas = self.most_replicas.max(gauge.replicas);
         self.target = target;
+        if target.is_some() {
+            self.above_target_seconds.get_or_insert(0.0);
+        }
         self.last_step = gauge.seconds;
         // Without Ready pods, load is as far above its target as can be.
         let utilization = gauge
@@ -205,8 +209,9 @@ impl Tally {
             .or((gauge.offered > 0.0).then_some(f64::INFINITY));
         if let Some(utilization) = utilization {
             self.utilization.add(utilization, gauge.seconds);
-            if target.is_some_and(|target| utilization > TOLERANCE * target) {
-                self.above_target_seconds += gauge.seconds;
+            let above = target.is_some_and(|target| utilization > TOLERANCE * target);
+            if let Some(sum) = self.above_target_seconds.as_mut().filter(|_| above) {
+                *sum += gauge.seconds;
             }
         }
     }
@@ -235,7 +240,9 @@ impl Tally {
             total.offered += tally.offered;
             total.served += tally.served;
             total.unserved += tally.unserved;
-            total.above_target_seconds += tally.above_target_seconds;
+            if let Some(seconds) = tally.above_target_seconds {
+                *total.above_target_seconds.get_or_insert(0.0) += seconds;
+            }
             total.replica_seconds += tally.replica_seconds;
             total.changes += tally.changes;
             total.biggest_swing = total.biggest_swing.max(tally.biggest_swing);

@@ -41,7 +41,7 @@ workloads:
   autoscaler: {maxReplicas: 10}
 events:
 - killPods: {at: 30m, workload: web, count: 2}
-- surge: {at: 1h, workload: web, factor: 3, for: 5m}
+- surge: {at: 1h, workload: web, factor: 5, for: 5m}
 - metricsOutage: {at: 90m, for: 2m}
 ";
 

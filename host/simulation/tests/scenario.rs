@@ -2,12 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-mod support;
-
 use std::path::Path;
 
-use flyball_simulation::Scenario;
-use support::scenario;
+use flyball_simulation::{Scenario, ScenarioError};
+
+fn scenario(text: &str) -> Result<Scenario, ScenarioError> {
+    Scenario::parse(text, Path::new("test.yaml"), Path::new(""))
+}
 
 #[test]
 fn the_examples_are_scenarios() {

@@ -5,7 +5,7 @@
 //! product = signed { ("*" | "/") signed }
 //! signed  = "-" signed | power
 //! power   = atom [ "^" signed ]
-//! atom    = number [ unit ] | name | name "(" sum { "," sum } ")" | "(" sum ")"
+//! atom    = number | { number unit } | name | name "(" sum { "," sum } ")" | "(" sum ")"
 //! ```
 
 use std::f64::consts::PI;
@@ -101,26 +101,32 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// A number, or a duration such as `1h30m`.
     fn number(&mut self) -> Result<Node, InvalidFormula> {
+        let mut total = 0.0;
+        loop {
+            let number = self.digits()?;
+            let at = self.position;
+            let unit = self.word(|c| c.is_ascii_alphabetic());
+            if unit.is_empty() {
+                return Ok(Node::Number(total + number));
+            }
+            let message = format!("unknown unit of time {unit:?} (ms, s, m, h, d)");
+            let seconds = unit_seconds(unit).ok_or_else(|| self.error(at, &message))?;
+            total += number * seconds;
+            if !self.text[self.position..].starts_with(|c: char| c.is_ascii_digit()) {
+                return Ok(Node::Number(total));
+            }
+        }
+    }
+
+    fn digits(&mut self) -> Result<f64, InvalidFormula> {
         let start = self.position;
         self.word(|c| c.is_ascii_digit() || c == '.');
         self.position += self.exponent().unwrap_or(0);
         let digits = &self.text[start..self.position];
-        let number: f64 = digits
-            .parse()
-            .map_err(|_| self.error(start, &format!("{digits:?} is not a number")))?;
-        let at = self.position;
-        let unit = self.word(|c| c.is_ascii_alphabetic());
-        if unit.is_empty() {
-            return Ok(Node::Number(number));
-        }
-        let seconds = unit_seconds(unit).ok_or_else(|| {
-            self.error(
-                at,
-                &format!("unknown unit of time {unit:?} (ms, s, m, h, d)"),
-            )
-        })?;
-        Ok(Node::Number(number * seconds))
+        let message = format!("{digits:?} is not a number");
+        digits.parse().map_err(|_| self.error(start, &message))
     }
 
     /// Length of an exponent that begins here.

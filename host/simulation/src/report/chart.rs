@@ -51,12 +51,23 @@ pub struct Curve<'a> {
 pub enum Style {
     /// From point to point.
     Line,
-    /// The same, dashed.
-    Dashed,
     /// Level until the next point.
     Steps,
+    /// The same, dashed.
+    DashedSteps,
     /// From point to point, filled below.
     Area,
+}
+
+impl Style {
+    fn is_level(self) -> bool {
+        matches!(self, Self::Steps | Self::DashedSteps)
+    }
+
+    /// A class of its own, if it has one.
+    fn class(self) -> &'static str {
+        if self == Self::DashedSteps { " d" } else { "" }
+    }
 }
 
 /// A point in time to be marked.
@@ -93,11 +104,7 @@ impl Chart<'_> {
 
     fn legend(&self) -> String {
         let entry = |curve: &Curve<'_>| {
-            let dashed = if curve.style == Style::Dashed {
-                " d"
-            } else {
-                ""
-            };
+            let dashed = curve.style.class();
             let (colour, name) = (curve.colour, Text(curve.name));
             format!("<span class=\"key c{colour}{dashed}\">{name}</span>")
         };
@@ -107,17 +114,18 @@ impl Chart<'_> {
         self.curves.iter().map(entry).collect::<String>() + &level
     }
 
-    /// The largest value shown.
+    /// The largest value shown; 1 where there is nothing but zero.
     fn largest(&self) -> f64 {
         let values = self.curves.iter().flat_map(|curve| &curve.values);
         let level = self.level.map_or(0.0, |level| level.0);
-        values.fold(level, |largest, value| largest.max(*value))
+        let largest = values.fold(level, |largest, value| largest.max(*value));
+        if largest > 0.0 { largest } else { 1.0 }
     }
 
     /// Distance of marks on the axis of values: 1, 2 or 5 times a power of ten.
     fn value_step(&self) -> f64 {
-        let wanted = self.largest().max(1e-3) / 4.0;
-        let mut power = 1e-6;
+        let wanted = self.largest() / 4.0;
+        let mut power = 1e-9;
         while power * 10.0 <= wanted {
             power *= 10.0;
         }
@@ -212,13 +220,13 @@ impl Chart<'_> {
             let _ = match (last, curve.style) {
                 (None, _) => write!(line, "M{x:.1} {y:.1}"),
                 // A level goes on by itself.
-                (Some(before), Style::Steps) if before == *value => Ok(()),
-                (Some(_), Style::Steps) => write!(line, "H{x:.1}V{y:.1}"),
+                (Some(before), style) if style.is_level() && before == *value => Ok(()),
+                (Some(_), style) if style.is_level() => write!(line, "H{x:.1}V{y:.1}"),
                 (Some(_), _) => write!(line, "L{x:.1} {y:.1}"),
             };
             last = Some(*value);
         }
-        if curve.style == Style::Steps {
+        if curve.style.is_level() {
             let _ = write!(line, "H{WIDTH}");
         }
         let colour = curve.colour;
@@ -231,11 +239,7 @@ impl Chart<'_> {
             }
             _ => String::new(),
         };
-        let dashed = if curve.style == Style::Dashed {
-            " d"
-        } else {
-            ""
-        };
+        let dashed = curve.style.class();
         format!("{fill}<path class=\"line c{colour}{dashed}\" d=\"{line}\"/>")
     }
 

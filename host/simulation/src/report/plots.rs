@@ -153,12 +153,17 @@ pub fn of_run(view: &View, run: &Run, views: usize, marks: &[Mark]) -> String {
     ];
     let pods = vec![
         curve("demand", 0, Style::Area, rows.mean(&timeline.demand)),
-        curve("desired", 4, Style::Steps, rows.last(&timeline.desired)),
-        curve("replicas", 1, Style::Steps, rows.last(&timeline.replicas)),
         curve("ready", 2, Style::Steps, rows.last(&timeline.ready)),
+        curve("replicas", 1, Style::Steps, rows.last(&timeline.replicas)),
+        curve(
+            "desired",
+            4,
+            Style::DashedSteps,
+            rows.last(&timeline.desired),
+        ),
     ];
     let used = rows.percent(&timeline.utilization);
-    let used = vec![curve("utilization", 0, Style::Line, used)];
+    let used = vec![curve("utilization", 1, Style::Line, used)];
     let unserved = rows.mean(&timeline.unserved);
     let unserved = vec![curve("unserved", 3, Style::Area, unserved)];
     [

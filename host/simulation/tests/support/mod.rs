@@ -26,7 +26,7 @@ impl Proportional {
         Arc::new(Self {
             version: Arc::new(PolicyVersion {
                 name: name.into(),
-                digest: format!("sha256:{:064x}", percent.to_bits()).into(),
+                digest: format!("sha256:{:016x}{:048}", percent.to_bits(), 0).into(),
                 contract: "0.1.0-draft".into(),
                 version: "1.0.0".into(),
                 state_version: 0,
@@ -49,12 +49,10 @@ impl Proportional {
         let target = requested as f64 * self.percent / 100.0;
         (target > 0.0).then(|| {
             let ratio = used as f64 / target;
-            let current = f64::from(input.current_replicas);
             if (ratio - 1.0).abs() < 0.1 {
-                current as i64
-            } else {
-                (ratio * current).ceil() as i64
+                return i64::from(input.current_replicas);
             }
+            (ratio * metric.pod.len() as f64).ceil() as i64
         })
     }
 }
