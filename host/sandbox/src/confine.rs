@@ -159,7 +159,7 @@ fn failure(error: &wasmtime::Error, fuel: u64, budget: &Budget) -> PolicyFailure
             PolicyFailure::OutOfFuel(format!("it used up its fuel of {fuel}{}", place(error)))
         }
         Some(Trap::Interrupt) => {
-            let ms = engine::epochs(budget, fuel).saturating_sub(1) * 10;
+            let ms = engine::backstop_ms(budget, fuel);
             PolicyFailure::Interrupted(format!("it took longer than {ms} ms{}", place(error)))
         }
         Some(trap) => {

@@ -195,15 +195,17 @@ impl Shared {
     fn fail(&self, name: &str, paths: &[PathBuf], error: LoadError, digest: Option<String>) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
         let slot = slots.entry(name.to_owned()).or_default();
-        if matches!(&slot.candidate, Candidate::Failed { error: old, .. } if *old == error) {
-            return;
-        }
+        let known =
+            matches!(&slot.candidate, Candidate::Failed { error: old, .. } if *old == error);
         let first_look = slot.active.is_none();
         slot.candidate = Candidate::Failed {
             error: error.clone(),
             digest,
         };
         drop(slots);
+        if known {
+            return;
+        }
         if first_look {
             self.restore(name, paths);
         }

@@ -1,8 +1,5 @@
 //! The rules of `wit/README.md`: every version has its adapter, frozen ones stay as
 //! they are, newer ones go on from older ones, and all of them load.
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod guest;
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -10,9 +7,10 @@ use std::path::{Path, PathBuf};
 use flyball_core::policy::ReplicaPolicy as _;
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions, digest};
-use guest::Guest;
 use wit_component::semver_check;
 use wit_parser::Resolve;
+
+use crate::guest::Guest;
 
 /// Digests of the frozen directories' files. A line here is never changed.
 const FROZEN: &[(&str, &str)] = &[];

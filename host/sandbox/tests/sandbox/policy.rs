@@ -1,8 +1,5 @@
 //! A policy from bytes to decisions: what is refused and in which words, and how
 //! each kind of misbehaviour ends.
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod guest;
 
 use std::sync::Arc;
 
@@ -10,8 +7,9 @@ use flyball_core::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
 use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, LoadError};
-use guest::Guest;
 use serde_json::json;
+
+use crate::guest::Guest;
 
 fn engine() -> Engine {
     Engine::new(&EngineOptions::default()).unwrap()

@@ -1,8 +1,5 @@
 //! Policies swapped while they decide: files that come, change, go bad, go, and
 //! come back after a restart.
-#![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-mod guest;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,8 +14,9 @@ use flyball_sandbox::{
     DEFAULT_BUDGET, Engine, EngineOptions, PolicyEvent, PolicySource, PolicyState, PolicyStatus,
     Registry, RegistryOptions,
 };
-use guest::Guest;
 use serde_json::json;
+
+use crate::guest::Guest;
 
 /// A directory of policies and what a daemon keeps beside it.
 struct Home(tempfile::TempDir);
