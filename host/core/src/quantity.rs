@@ -136,13 +136,26 @@ pub fn approximate_f64(text: &str) -> Result<f64, InvalidQuantity> {
     };
     let parts = split(text).ok_or_else(invalid)?;
     let digits: f64 = parts.digits.parse().map_err(|_| invalid())?;
-    let base = digits * f64::from(2u32).powi(i32::try_from(parts.shift).unwrap_or(0));
+    // Exact: a power of two.
+    let base = digits * (1u64 << parts.shift) as f64;
     let value = if parts.exponent == 0 {
         base
     } else {
-        base * 10f64.powi(parts.exponent)
+        base * pow10(parts.exponent)
     };
     Ok(if parts.negative { -value } else { value })
+}
+
+/// 10^n as Go's `math.Pow10` has it: the nearest float for 0 ≤ n < 32, one
+/// divided by that for -32 < n < 0. Beyond, where Go multiplies two table
+/// entries, the nearest float. Not `powi`, which differs by platform.
+fn pow10(n: i32) -> f64 {
+    let nearest = |n: i32| format!("1e{n}").parse().unwrap_or(f64::INFINITY);
+    if (-31..0).contains(&n) {
+        1.0 / nearest(-n)
+    } else {
+        nearest(n)
+    }
 }
 
 impl fmt::Display for Milli {
@@ -278,5 +291,12 @@ mod tests {
     fn tolerances_are_digits_times_a_power_of_ten() {
         assert_eq!(approximate_f64("350m"), Ok(0.350_000_000_000_000_03));
         assert_eq!(approximate_f64("0.1"), Ok(0.1));
+        assert_eq!(approximate_f64("0.3"), Ok(0.300_000_000_000_000_04));
+        assert_eq!(approximate_f64("150m"), Ok(0.15));
+        assert_eq!(approximate_f64("1"), Ok(1.0));
+        assert_eq!(approximate_f64("2Ki"), Ok(2048.0));
+        assert_eq!(approximate_f64("1e2"), Ok(100.0));
+        assert_eq!(approximate_f64("-5m"), Ok(-0.005));
+        assert!(approximate_f64("many").is_err());
     }
 }

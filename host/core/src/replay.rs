@@ -55,13 +55,15 @@ pub fn replay(
     let mut policies = Vec::with_capacity(record.policies.len());
     let mut given = None;
     for policy in &record.policies {
-        if let Some(failure) = from_outside(policy) {
-            given = Some((Arc::clone(&policy.name), failure.clone()));
-            policies.push(policy.clone());
-            continue;
-        }
-        let Some(resolved) = resolve(policy) else {
-            return unavailable(policy);
+        let resolved = resolve(policy).filter(|resolved| !repeats_outside(policy, &**resolved));
+        let resolved = match (resolved, from_outside(policy)) {
+            (Some(resolved), _) => resolved,
+            (None, Some(failure)) => {
+                given = Some((Arc::clone(&policy.name), failure.clone()));
+                policies.push(policy.clone());
+                continue;
+            }
+            (None, None) => return unavailable(policy),
         };
         policies.push(ask_again(policy, &*resolved, &mut input));
     }
@@ -115,6 +117,12 @@ fn from_outside(policy: &PolicyRecord) -> Option<&PolicyFailure> {
         ) => Some(failure),
         _ => None,
     }
+}
+
+/// Whether `resolved` is the code that something from outside kept from answering.
+fn repeats_outside(policy: &PolicyRecord, resolved: &dyn ReplicaPolicy) -> bool {
+    let digest = policy.version.as_ref().map(|version| &version.digest);
+    from_outside(policy).is_some() && digest == Some(&resolved.version().digest)
 }
 
 fn ask_again(

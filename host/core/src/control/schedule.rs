@@ -76,7 +76,7 @@ impl Schedule {
     fn look_at(&mut self, now: Timestamp, seen: &Autoscaler, options: &ReplicaOptions) -> bool {
         if let Some(entry) = self.entries.get_mut(&seen.uid) {
             entry.look = self.look;
-            if entry.generation == seen.generation {
+            if entry.is_of(seen) {
                 return false;
             }
             entry.prepared = Prepared::new(seen, options);
@@ -133,6 +133,18 @@ impl Schedule {
 }
 
 impl Entry {
+    /// Whether what is kept was worked out from this very spec. Objects of kinds
+    /// without a generation are told by the spec itself.
+    fn is_of(&mut self, seen: &Autoscaler) -> bool {
+        let known = &self.prepared.spec;
+        let same = self.generation == seen.generation
+            && (Arc::ptr_eq(known, &seen.spec) || **known == *seen.spec);
+        if same {
+            self.prepared.spec = Arc::clone(&seen.spec);
+        }
+        same
+    }
+
     /// Whether the object is due; if so, its next turn is set.
     fn take_turn(&mut self, now: Timestamp, period_ms: i64) -> bool {
         if self.due > now {

@@ -176,11 +176,7 @@ fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
 
 /// A decision on which no policy was asked.
 fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
-    let Scene {
-        autoscaler,
-        prepared,
-        ..
-    } = scene;
+    let prepared = scene.prepared;
     let from = scene.scale.ok().map(|scale| scale.spec_replicas);
     let (to, reason, message) = match &branch {
         Branch::NoScale(error) => (None, "FailedGetScale", error.message.as_str()),
@@ -197,7 +193,24 @@ fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
         reason: reason.to_owned(),
         message: message.to_owned(),
     };
-    let record = DecisionRecord {
+    Decision {
+        record: record(scene, verdict),
+        branch,
+        scale_to_zero: scene.options.scale_to_zero,
+        outside_metric: prepared.has_outside_metric(),
+        min: prepared.min,
+        notes: Vec::new(),
+        again_after_ms: None,
+    }
+}
+
+fn record(scene: &Scene<'_>, verdict: Verdict) -> DecisionRecord {
+    let Scene {
+        autoscaler,
+        prepared,
+        ..
+    } = scene;
+    DecisionRecord {
         format: FORMAT.into(),
         host: Arc::clone(&scene.options.host_version),
         sequence: scene.sequence,
@@ -216,15 +229,6 @@ fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
         outcome: Outcome::Unchanged,
         conditions: Vec::new(),
         events: Vec::new(),
-    };
-    Decision {
-        record,
-        branch,
-        scale_to_zero: scene.options.scale_to_zero,
-        outside_metric: prepared.has_outside_metric(),
-        min: prepared.min,
-        notes: Vec::new(),
-        again_after_ms: None,
     }
 }
 
