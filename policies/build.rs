@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use flyball_build::{BuildRequest, build};
 
 /// Names, and folders.
-const POLICIES: [(&str, &str); 2] =
-    [("hpa", "hpa"), ("lookahead", "../examples/policies/lookahead")];
+const POLICIES: [(&str, &str); 2] = [
+    ("hpa", "hpa"),
+    ("predictive", "../examples/policies/predictive"),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);

@@ -5,6 +5,6 @@
 pub const BUILTIN: &[(&str, &[u8])] =
     &[("hpa", include_bytes!(concat!(env!("OUT_DIR"), "/hpa.wasm")))];
 
-/// The example policy `lookahead`, which takes over in the middle of the demo. It
+/// The example policy `predictive`, which takes over in the middle of the demo. It
 /// is no built-in one: no object can name it.
-pub const LOOKAHEAD: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/lookahead.wasm"));
+pub const PREDICTIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/predictive.wasm"));

@@ -1,0 +1,167 @@
+//! `flyball policy …`: arguments.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::FormatArgs;
+
+/// Write, build, test and look at policies
+#[derive(Debug, Subcommand)]
+pub enum PolicyCommand {
+    New(NewArgs),
+    Build(BuildArgs),
+    Test(TestArgs),
+    Inspect(InspectArgs),
+    Validate(ValidateArgs),
+    Run(RunPolicyArgs),
+    List(ListArgs),
+    Bench(BenchArgs),
+}
+
+/// Start a policy of your own, in Rust
+///
+/// Creates a folder with a policy that works, a test case, and the SDK, so that
+/// building needs nothing but Rust, the target wasm32-unknown-unknown and
+/// crates.io.
+///
+/// Examples:
+///   flyball policy new my-policy && cd my-policy
+///   flyball policy test
+///   flyball policy build
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct NewArgs {
+    /// Name of the policy, and of the folder
+    pub name: String,
+    /// Use the SDK in this folder [default: a copy of the one in this binary]
+    #[arg(long, value_name = "DIR")]
+    pub sdk: Option<PathBuf>,
+}
+
+/// Compile a policy to WebAssembly
+///
+/// Examples:
+///   flyball policy build
+///   flyball policy build my-policy
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct BuildArgs {
+    /// The policy's folder
+    #[arg(default_value = ".")]
+    pub dir: PathBuf,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}
+
+/// Run a policy's test cases in the real sandbox
+///
+/// A case is a JSON file: {"context": …, "input": …, "expect": …}. Exits with 3
+/// where an answer is not the expected one.
+///
+/// Examples:
+///   flyball policy test
+///   flyball policy test my-policy.wasm --cases cases
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct TestArgs {
+    /// The policy's folder (it is built first), or a built policy
+    #[arg(default_value = ".", value_name = "DIR|FILE")]
+    pub policy: PathBuf,
+    /// Folder of the cases [default: cases in the policy's folder]
+    #[arg(long, value_name = "DIR")]
+    pub cases: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}
+
+/// Show what a policy says of itself
+///
+/// Examples:
+///   flyball policy inspect hpa
+///   flyball policy inspect my-policy.wasm -o json
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct InspectArgs {
+    /// A file, or a built-in policy's name
+    #[arg(value_name = "POLICY")]
+    pub policy: String,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}
+
+/// Check that a host would take a policy, and a configuration for it
+///
+/// Does all that the daemon does before it uses a new file. Exits with 3 where
+/// the daemon would refuse.
+///
+/// Examples:
+///   flyball policy validate my-policy.wasm
+///   flyball policy validate my-policy.wasm --config '{"target": 0.7}'
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ValidateArgs {
+    /// A file, or a built-in policy's name
+    #[arg(value_name = "POLICY")]
+    pub policy: String,
+    /// A configuration: JSON, or a file of it
+    #[arg(long, value_name = "JSON|FILE")]
+    pub config: Option<String>,
+}
+
+/// Ask a policy for decisions on inputs from a file
+///
+/// An input is {"context": …, "input": …}, the form that records and test cases
+/// have. Prints a line of JSON for each: the answer, and what it cost.
+///
+/// Examples:
+///   flyball policy run hpa --input input.json
+///   flyball policy run my-policy.wasm --input - < inputs.jsonl
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RunPolicyArgs {
+    /// A file, or a built-in policy's name
+    #[arg(value_name = "POLICY")]
+    pub policy: String,
+    /// JSON, or JSON lines; - is standard input
+    #[arg(long, value_name = "FILE")]
+    pub input: PathBuf,
+}
+
+/// List the policies there are, and their states
+///
+/// Examples:
+///   flyball policy list
+///   flyball policy list --server http://127.0.0.1:8085
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ListArgs {
+    /// Ask this daemon [default: look into the policies directory]
+    #[arg(long, value_name = "URL", conflicts_with = "policies_dir")]
+    pub server: Option<String>,
+    /// Directory of policies
+    #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]
+    pub policies_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}
+
+/// Measure what a policy's decisions cost
+///
+/// Without --input, on targets of 1, 10, 100 and 1000 pods.
+///
+/// Examples:
+///   flyball policy bench hpa
+///   flyball policy bench my-policy.wasm --input inputs.jsonl
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct BenchArgs {
+    /// A file, or a built-in policy's name
+    #[arg(value_name = "POLICY")]
+    pub policy: String,
+    /// JSON, or JSON lines, as for `policy run`
+    #[arg(long, value_name = "FILE")]
+    pub input: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}

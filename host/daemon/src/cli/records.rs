@@ -1,0 +1,62 @@
+//! `flyball replay` and `flyball why`: arguments.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::FormatArgs;
+
+/// Decide recorded decisions again, and show what differs
+///
+/// Each record holds all that its decision was made from. It goes through the
+/// policy that made it (or another one) and through the guardrails, and the
+/// verdicts are compared. Exits with 3 where they differ.
+///
+/// Policies are found by digest: among the built-in ones, in the policies
+/// directory, and among the last good versions that the daemon keeps.
+///
+/// Examples:
+///   flyball replay decisions.jsonl
+///   flyball replay decisions.jsonl --policy my-policy.wasm
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct ReplayArgs {
+    /// Records, a line of JSON each, as --records writes them; - is standard input
+    pub records: PathBuf,
+    /// Ask this policy in place of the recorded ones: a file, or a built-in's name
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Option<String>,
+    /// Directory to look for policies in
+    #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]
+    pub policies_dir: Option<PathBuf>,
+    /// The daemon's private directory, to look for policies in [default: as
+    /// `flyball run`]
+    #[arg(long, value_name = "DIR", env = "FLYBALL_STATE_DIR", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}
+
+/// Explain the last decisions about an object
+///
+/// Examples:
+///   flyball why default/web
+///   flyball why default/web -n 20 --records decisions.jsonl
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct WhyArgs {
+    /// The ReplicaAutoscaler
+    #[arg(value_name = "NAMESPACE/NAME")]
+    pub object: String,
+    /// The daemon to ask
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8085")]
+    pub server: String,
+    /// Read records from FILE in place of asking a daemon
+    #[arg(long, value_name = "FILE", conflicts_with = "server")]
+    pub records: Option<PathBuf>,
+    /// Number of decisions, the latest last
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
+    pub limit: usize,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}

@@ -1,0 +1,240 @@
+//! `flyball run`: arguments.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, ValueEnum};
+use flyball_core::policy::Budget;
+use flyball_simulation::time::Millis;
+
+use super::values::{Bytes, duration};
+
+/// Run the daemon: watch ReplicaAutoscalers and scale their targets
+///
+/// Every decision is made by a policy, a sandboxed WebAssembly component: one of
+/// the built-in ones, or a file NAME.wasm in the policies directory. Files may be
+/// added, replaced and removed while the daemon runs.
+///
+/// Examples:
+///   flyball run --policies-dir ./policies
+///   flyball run --context staging --on-policy-failure fallback
+///   flyball run --cluster sim:examples/demo.yaml --speed 60
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RunArgs {
+    /// What to scale: the cluster of the kubeconfig (or the pod's own), or an
+    /// embedded one that lives as the scenario FILE says
+    #[arg(long, value_name = "kubernetes|sim:FILE", default_value = "kubernetes")]
+    pub cluster: Cluster,
+    /// Seconds of the scenario that pass in one second (with sim:FILE)
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
+    pub speed: f64,
+    /// Kubeconfig file [default: as kubectl finds it]
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Context of the kubeconfig [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+
+    #[command(flatten)]
+    pub policies: Policies,
+    #[command(flatten)]
+    pub hpa: Hpa,
+    #[command(flatten)]
+    pub leader: Leader,
+
+    /// Where to serve /healthz, /readyz and /v1
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
+    pub http: SocketAddr,
+    /// Append the record of every decision to FILE, a line of JSON each
+    #[arg(long, value_name = "FILE", help_heading = "Records")]
+    pub records: Option<PathBuf>,
+    /// Memory for the latest records, which `flyball why` asks for
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", help_heading = "Records")]
+    pub record_memory: Bytes,
+}
+
+/// Where policies come from, and what they may cost.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Policies")]
+pub struct Policies {
+    /// Directory of policies, NAME.wasm each [default: the built-in ones alone]
+    #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]
+    pub policies_dir: Option<PathBuf>,
+    /// What happens where a policy gives no usable answer: keep the replicas as
+    /// they are, or ask the built-in policy
+    #[arg(long, value_enum, default_value_t, value_name = "hold|fallback")]
+    #[arg(hide_possible_values = true)]
+    pub on_policy_failure: OnPolicyFailure,
+    /// What a decision of a policy may cost: any of fuel-base, fuel-per-row,
+    /// memory and time, such as hpa=fuel-base:10000000,memory:32Mi (repeatable)
+    #[arg(long, value_name = "NAME=KEY:VALUE,…")]
+    pub policy_budget: Vec<PolicyBudget>,
+    /// Private directory for compiled code and the last good version of each
+    /// policy [default: flyball in $XDG_STATE_HOME or ~/.local/state]
+    #[arg(long, value_name = "DIR", env = "FLYBALL_STATE_DIR", hide_env_values = true)]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What happens where a policy gives no usable answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum OnPolicyFailure {
+    /// The replicas stay as they are.
+    #[default]
+    Hold,
+    /// The built-in policy is asked.
+    Fallback,
+}
+
+/// kube-controller-manager's flags for horizontal pod autoscaling.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "As kube-controller-manager's flags of these names")]
+pub struct Hpa {
+    /// Time from one decision about an object to its next [default: 15s; with
+    /// sim:FILE that of the scenario]
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub horizontal_pod_autoscaler_sync_period: Option<Millis>,
+    /// How far usage may be off its target, as a part of it, unanswered
+    #[arg(long, value_name = "RATIO", default_value_t = 0.1, value_parser = tolerance)]
+    pub horizontal_pod_autoscaler_tolerance: f64,
+    /// How long to look back for a higher recommendation before scaling down
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m0s")]
+    pub horizontal_pod_autoscaler_downscale_stabilization: Millis,
+    /// How long after a pod's start its cpu samples may be skipped
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m0s")]
+    pub horizontal_pod_autoscaler_cpu_initialization_period: Millis,
+    /// How long after a pod's start a change of its readiness counts as its first
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
+    pub horizontal_pod_autoscaler_initial_readiness_delay: Millis,
+}
+
+/// Which of several daemons acts.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Several daemons beside each other")]
+pub struct Leader {
+    /// Decide and write only while holding a Lease
+    #[arg(long)]
+    pub leader_elect: bool,
+    /// Namespace of the Lease
+    #[arg(long, value_name = "NAME", default_value = "kube-system")]
+    pub leader_elect_resource_namespace: String,
+    /// Name of the Lease
+    #[arg(long, value_name = "NAME", default_value = "flyball")]
+    pub leader_elect_resource_name: String,
+}
+
+/// What to scale.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cluster {
+    /// A real cluster.
+    Kubernetes,
+    /// An embedded one, of this scenario.
+    Simulated(PathBuf),
+}
+
+impl FromStr for Cluster {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.strip_prefix("sim:") {
+            Some("") => Err("sim: lacks its scenario: write sim:FILE".to_owned()),
+            Some(file) => Ok(Self::Simulated(file.into())),
+            None if text == "kubernetes" => Ok(Self::Kubernetes),
+            None => Err(format!("no cluster {text:?}: write kubernetes or sim:FILE")),
+        }
+    }
+}
+
+/// A change of one policy's budget.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyBudget {
+    /// The policy.
+    pub name: String,
+    changes: Vec<(BudgetKey, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BudgetKey {
+    FuelBase,
+    FuelPerRow,
+    Memory,
+    Time,
+}
+
+impl PolicyBudget {
+    /// The budget with the change applied.
+    pub fn apply(&self, mut budget: Budget) -> Budget {
+        for &(key, value) in &self.changes {
+            match key {
+                BudgetKey::FuelBase => budget.fuel_base = value,
+                BudgetKey::FuelPerRow => budget.fuel_per_row = value,
+                BudgetKey::Memory => budget.memory_bytes = value,
+                BudgetKey::Time => budget.time_ms = value,
+            }
+        }
+        budget
+    }
+}
+
+impl FromStr for PolicyBudget {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, changes) = text
+            .split_once('=')
+            .filter(|(name, changes)| !name.is_empty() && !changes.is_empty())
+            .ok_or("write NAME=KEY:VALUE, such as hpa=fuel-base:10000000")?;
+        let changes = changes.split(',').map(budget_change).collect::<Result<_, _>>()?;
+        Ok(Self { name: name.to_owned(), changes })
+    }
+}
+
+fn budget_change(text: &str) -> Result<(BudgetKey, u64), String> {
+    let (key, value) = text.split_once(':').ok_or_else(|| format!("{text:?} lacks its value"))?;
+    let count = || value.parse::<u64>().map_err(|_| format!("{key}: {value:?} is not a count"));
+    match key {
+        "fuel-base" => Ok((BudgetKey::FuelBase, count()?)),
+        "fuel-per-row" => Ok((BudgetKey::FuelPerRow, count()?)),
+        "memory" => Ok((BudgetKey::Memory, value.parse::<Bytes>()?.0)),
+        "time" => Ok((BudgetKey::Time, duration(value)?.0.unsigned_abs())),
+        _ => Err(format!("no budget {key:?}: there are fuel-base, fuel-per-row, memory and time")),
+    }
+}
+
+fn speed(text: &str) -> Result<f64, String> {
+    let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if speed > 0.0 && speed.is_finite() { Ok(speed) } else { Err("must be above 0".to_owned()) }
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    let tolerance: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..1e6).contains(&tolerance) { Ok(tolerance) } else { Err("must be 0 or above".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_core::policy::Budget;
+use flyball_simulation::time::Millis;
+
+    use super::{Cluster, PolicyBudget};
+
+    #[test]
+    fn budgets_change_what_they_name() -> Result<(), String> {
+        let before = Budget { fuel_base: 1, fuel_per_row: 2, memory_bytes: 3, time_ms: 4 };
+        let change: PolicyBudget = "hpa=fuel-base:10,memory:1Mi,time:2s".parse()?;
+        let after = Budget { fuel_base: 10, fuel_per_row: 2, memory_bytes: 1 << 20, time_ms: 2_000 };
+        assert_eq!((change.name.as_str(), change.apply(before)), ("hpa", after));
+        for wrong in ["hpa", "=fuel-base:1", "hpa=", "hpa=fuel:1", "hpa=time:soon", "hpa=fuel-base:-1"] {
+            assert!(wrong.parse::<PolicyBudget>().is_err(), "{wrong}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn clusters_are_named() {
+        assert_eq!("sim:a.yaml".parse(), Ok(Cluster::Simulated("a.yaml".into())));
+        assert!("sim:".parse::<Cluster>().is_err());
+        assert!("docker".parse::<Cluster>().is_err());
+    }
+}

@@ -1,0 +1,50 @@
+//! Values as they are typed: durations, amounts of memory.
+
+use std::fmt;
+use std::str::FromStr;
+
+use flyball_core::quantity::Milli;
+use flyball_simulation::time::Millis;
+
+/// Reads a duration.
+pub fn duration(text: &str) -> Result<Millis, String> {
+    Millis::parse(text)
+        .ok_or_else(|| format!("{text:?} is not a duration: write 300ms, 15s, 5m or 1h30m"))
+}
+
+/// An amount of memory in bytes, written as a Kubernetes quantity: `64Mi`;
+/// `64MiB` is understood too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bytes(pub u64);
+
+impl FromStr for Bytes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let quantity = text.strip_suffix('B').unwrap_or(text);
+        Milli::parse(quantity)
+            .ok()
+            .and_then(|milli| u64::try_from(milli.0 / 1000).ok())
+            .map(Self)
+            .ok_or_else(|| format!("{text:?} is not an amount of memory: write 64Mi or 1Gi"))
+    }
+}
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::output::bytes(self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Bytes;
+
+    #[test]
+    fn memory_is_read_as_a_quantity() {
+        assert_eq!("64MiB".parse(), Ok(Bytes(64 << 20)));
+        assert_eq!("1Gi".parse(), Ok(Bytes(1 << 30)));
+        assert!("-1".parse::<Bytes>().is_err());
+        assert!("many".parse::<Bytes>().is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! `flyball demo`: the daemon's own parts on the embedded cluster, in fast time,
+//! and a change of policy half way.
+
+mod screen;
+
+use std::fs;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::{Context as _, ensure};
+use flyball_core::control::ReplicaOptions;
+use flyball_core::policy::DEFAULT_REPLICA_POLICY;
+use flyball_core::ports::Recorder;
+use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_simulation::{Progress, Run, Scenario};
+
+use self::screen::Screen;
+use super::simulate::{print_policies, summary_table, write_report};
+use super::{Exit, run::stop_on_signals};
+use crate::cli::DemoArgs;
+use crate::clock::Stop;
+use crate::output::{self, STRONG, styled};
+use crate::simulated::Simulated;
+use crate::policies;
+
+const SCENARIO: &str = include_str!("../../../../../examples/demo.yaml");
+
+/// How long the day takes, in seconds on the wall.
+const SECONDS: f64 = 18.0;
+const FAST_SECONDS: f64 = 6.0;
+
+pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
+    let scenario = Scenario::parse(SCENARIO, Path::new("demo.yaml"), Path::new(""))?;
+    let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
+    let stage = Stage::set(args, temporary.path())?;
+    let seconds = if args.fast { FAST_SECONDS } else { SECONDS };
+    let mut out = output::out();
+    writeln!(out, "{}, in {seconds} seconds", styled(STRONG, &scenario.name))?;
+    writeln!(out, "policies directory  {}\n", stage.directory.display())?;
+    out.flush()?;
+    drop(out);
+
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let run = runtime.block_on(play(&stage, scenario, seconds))?;
+    write_report(&args.report, std::slice::from_ref(&run))?;
+    print_end(&run, &args.report)?;
+    ensure!(
+        stage.swapped.load(Ordering::Relaxed),
+        "the demo was stopped before the change of policy"
+    );
+    ensure!(run.journal.policies.len() > 1, "the new policy was not taken over: see the log");
+    Ok(Exit::Success)
+}
+
+/// What the demo plays with.
+struct Stage {
+    registry: Arc<Registry>,
+    directory: PathBuf,
+    /// What takes over half way.
+    component: Vec<u8>,
+    swapped: AtomicBool,
+}
+
+impl Stage {
+    fn set(args: &DemoArgs, temporary: &Path) -> anyhow::Result<Self> {
+        let component = match &args.swap {
+            Some(file) => policies::read(file)?.component,
+            None => flyball_policies::PREDICTIVE.to_vec(),
+        };
+        let directory = args.policies_dir.clone().unwrap_or_else(|| temporary.join("policies"));
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        let file = swap_file(&directory);
+        ensure!(!file.exists(), "{} is there already: the demo wants to put it there", file.display());
+        let engine = EngineOptions {
+            cache_directory: Some(temporary.join("code")),
+            ..EngineOptions::default()
+        };
+        let options =
+            RegistryOptions { directory: Some(directory.clone()), ..RegistryOptions::default() };
+        let engine = Engine::new(&engine).context("cannot set up the sandbox")?;
+        let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
+        registry.look();
+        Ok(Self { registry: Arc::new(registry), directory, component, swapped: AtomicBool::new(false) })
+    }
+
+    /// Puts the other policy into the directory, as a user would.
+    fn drop_in(&self) -> anyhow::Result<PathBuf> {
+        let file = swap_file(&self.directory);
+        fs::write(&file, &self.component)
+            .with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(file)
+    }
+}
+
+fn swap_file(directory: &Path) -> PathBuf {
+    directory.join(format!("{DEFAULT_REPLICA_POLICY}.wasm"))
+}
+
+async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result<Run> {
+    let (stopper, stop) = Stop::new();
+    stop_on_signals(stopper)?;
+    let speed = scenario.duration.seconds() / seconds;
+    let options =
+        ReplicaOptions { sync_period_ms: scenario.sync_period.0, ..ReplicaOptions::default() };
+    let screen = Arc::new(Screen::new(&scenario));
+    let simulated = Simulated::new(scenario, vec![Arc::clone(&screen) as Arc<dyn Recorder>])?;
+    let on_sync = |progress: &Progress| {
+        screen.show(progress);
+        if progress.elapsed_ms * 2 >= progress.duration_ms && !stage.swapped.swap(true, Ordering::Relaxed) {
+            match stage.drop_in() {
+                Ok(file) => screen.dropped_in(progress.at, &file),
+                Err(error) => tracing::error!("{error:#}"),
+            }
+        }
+    };
+    let run = simulated.play(speed, options, &stage.registry, stop, on_sync).await;
+    screen.finish();
+    run
+}
+
+fn print_end(run: &Run, report: &Path) -> anyhow::Result<()> {
+    let mut out = output::out();
+    writeln!(out)?;
+    write!(out, "{}", summary_table("day", std::iter::once(run.summary())))?;
+    writeln!(out)?;
+    print_policies(&mut out, run)?;
+    writeln!(out, "\n{}  {}", styled(STRONG, "report"), report.display())?;
+    Ok(())
+}

@@ -1,0 +1,57 @@
+//! What each command does: one module each, around the crates that do the work.
+
+mod crd;
+mod demo;
+mod policy;
+mod replay;
+mod run;
+mod simulate;
+mod why;
+
+use std::process::ExitCode;
+
+use clap::CommandFactory as _;
+
+use crate::cli::{Cli, Command};
+use crate::{logging, output};
+
+/// How a command ended. Documented in `flyball --help`; 2 is clap's, for a
+/// command line that is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// All went well.
+    Success = 0,
+    /// It failed.
+    Failure = 1,
+    /// It did its work, and found differences.
+    Different = 3,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Runs a command.
+pub fn run(cli: Cli) -> anyhow::Result<Exit> {
+    let usual_level = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" };
+    logging::init(&cli.log, usual_level);
+    let result = match cli.command {
+        Command::Run(args) => run::run(*args),
+        Command::Simulate(args) => simulate::run(&args),
+        Command::Replay(args) => replay::run(&args),
+        Command::Why(args) => why::run(&args),
+        Command::Policy(command) => policy::run(command),
+        Command::Demo(args) => demo::run(&args),
+        Command::Crd => crd::run(),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "flyball", &mut output::out());
+            Ok(Exit::Success)
+        }
+    };
+    match result {
+        Err(error) if output::is_broken_pipe(&error) => Ok(Exit::Success),
+        result => result,
+    }
+}

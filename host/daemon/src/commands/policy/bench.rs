@@ -1,0 +1,118 @@
+//! `flyball policy bench`.
+
+use std::io::Write as _;
+use std::time::{Duration, Instant};
+
+use flyball_core::policy::{ReplicaPolicy, Usage};
+use serde_json::json;
+
+use super::Exit;
+use super::input::{DecisionInput, complete, read_all};
+use crate::cli::{BenchArgs, Format};
+use crate::output::{self, POLICY, Table, styled};
+use crate::{policies, wiring};
+
+/// How long each input is measured, and how often at least.
+const TIME: Duration = Duration::from_millis(500);
+const LEAST: usize = 20;
+
+pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
+    let inputs = match &args.input {
+        Some(path) => read_all(path)?,
+        None => [1, 10, 100, 1_000].into_iter().map(typical).collect::<anyhow::Result<_>>()?,
+    };
+    let engine = wiring::engine()?;
+    let source = policies::find(&args.policy)?;
+    let policy = policies::compile(&engine, &source.name, &source.component)?;
+    let measures: Vec<Measure> = inputs.iter().map(|input| measure(&policy, input)).collect();
+    if args.output.format == Format::Json {
+        let rows: Vec<_> = measures.iter().map(Measure::to_json).collect();
+        output::print_json(&json!({"policy": &**policy.version(), "inputs": rows}))?;
+        return Ok(Exit::Success);
+    }
+    let version = policy.version();
+    let mut out = output::out();
+    writeln!(out, "{}\n", styled(POLICY, format!("{}@{}", version.name, version.short_digest())))?;
+    write!(out, "{}", table(&measures))?;
+    Ok(Exit::Success)
+}
+
+/// A target at 120% of its cpu target.
+fn typical(pods: usize) -> anyhow::Result<DecisionInput> {
+    complete(json!({"input": {
+        "pods": pods,
+        "maxReplicas": 10_000,
+        "metrics": [{
+            "name": "cpu", "targetType": "Utilization", "targetAverageUtilization": 50,
+            "request": 500, "value": vec![300; pods]
+        }]
+    }}))
+}
+
+struct Measure {
+    pods: usize,
+    usage: Usage,
+    /// How the first decision ended, where it failed.
+    failure: Option<String>,
+    /// Ascending.
+    times: Vec<Duration>,
+}
+
+fn measure(policy: &dyn ReplicaPolicy, input: &DecisionInput) -> Measure {
+    let outcome = policy.decide(&input.context, &input.input);
+    let mut times = Vec::new();
+    let start = Instant::now();
+    while times.len() < LEAST || start.elapsed() < TIME {
+        let before = Instant::now();
+        std::hint::black_box(policy.decide(&input.context, &input.input));
+        times.push(before.elapsed());
+    }
+    times.sort_unstable();
+    Measure {
+        pods: input.input.pods.len(),
+        usage: outcome.usage,
+        failure: outcome.answer.err().map(|failure| failure.to_string()),
+        times,
+    }
+}
+
+impl Measure {
+    fn quantile(&self, share: usize) -> Duration {
+        self.times[(self.times.len() - 1) * share / 100]
+    }
+
+    fn to_json(&self) -> serde_json::Value {
+        let micros = |time: Duration| time.as_secs_f64() * 1e6;
+        json!({
+            "pods": self.pods,
+            "usage": self.usage,
+            "failure": self.failure,
+            "decisions": self.times.len(),
+            "microseconds": {
+                "min": micros(self.quantile(0)),
+                "median": micros(self.quantile(50)),
+                "p99": micros(self.quantile(99)),
+                "max": micros(self.quantile(100)),
+            },
+        })
+    }
+}
+
+fn table(measures: &[Measure]) -> Table {
+    let headings = [">PODS", ">FUEL", ">OF BUDGET", ">MEMORY", ">MIN", ">MEDIAN", ">P99", ">MAX", "FAILURE"];
+    let mut table = Table::new(&headings);
+    for measure in measures {
+        let usage = measure.usage;
+        let share = u128::from(usage.fuel) * 1_000 / u128::from(usage.fuel_budget.max(1));
+        let mut row = vec![
+            measure.pods.to_string(),
+            output::count(usage.fuel),
+            format!("{}.{}%", share / 10, share % 10),
+            output::bytes(usage.memory_bytes),
+        ];
+        row.extend([0, 50, 99, 100].map(|share| output::elapsed(measure.quantile(share))));
+        row.push(measure.failure.clone().unwrap_or_default());
+        table.row(row);
+    }
+    table
+}

@@ -1,0 +1,46 @@
+//! `flyball policy build`.
+
+use std::io::Write as _;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::Context as _;
+use flyball_build::{BuildRequest, Built};
+use flyball_core::policy::ReplicaPolicy as _;
+use serde_json::json;
+
+use super::Exit;
+use crate::cli::{BuildArgs, Format};
+use crate::output::{self, DIM, POLICY, styled};
+use crate::{policies, wiring};
+
+pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
+    let start = Instant::now();
+    let built = build(&args.dir)?;
+    let engine = wiring::engine()?;
+    let policy = policies::compile(&engine, &built.name, &built.component)
+        .with_context(|| format!("a host would refuse {}", built.path.display()))?;
+    let version = policy.version();
+    if args.output.format == Format::Json {
+        output::print_json(&json!({
+            "file": built.path,
+            "bytes": built.component.len(),
+            "version": &**version,
+        }))?;
+        return Ok(Exit::Success);
+    }
+    let size = output::bytes(u64::try_from(built.component.len()).unwrap_or(u64::MAX));
+    let mut out = output::out();
+    let name = styled(POLICY, format!("{}@{}", version.name, version.short_digest()));
+    writeln!(out, "{name}  version {}, {size}, in {}", version.version, output::elapsed(start.elapsed()))?;
+    writeln!(out, "{}", built.path.display())?;
+    writeln!(out, "{}", styled(DIM, "copy it into the policies directory of a running flyball, and it decides"))?;
+    Ok(Exit::Success)
+}
+
+/// Builds the policy in a folder into its own target directory.
+pub fn build(folder: &Path) -> anyhow::Result<Built> {
+    let target = folder.join("target");
+    flyball_build::build(&BuildRequest::new(folder, target))
+        .with_context(|| format!("cannot build the policy in {}", folder.display()))
+}

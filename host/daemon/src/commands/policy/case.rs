@@ -1,0 +1,158 @@
+//! Test cases of policies: an input, and what is expected of the answer.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, ensure};
+use flyball_core::policy::PolicyFailure;
+use flyball_core::replica::ReplicaDecision;
+use serde_json::Value;
+
+use super::input::{DecisionInput, complete};
+
+/// A test case.
+pub struct Case {
+    /// Name of the file, without its ending.
+    pub name: String,
+    /// What is decided on.
+    pub input: DecisionInput,
+    /// What the answer must say.
+    pub expect: Expectation,
+}
+
+/// What the answer must say.
+pub enum Expectation {
+    /// These fields of the decision; what is not named is free.
+    Decision(Value),
+    /// No decision, but a failure of this code.
+    Failure(String),
+}
+
+/// Reads all cases of a folder: the files *.json, by name.
+pub fn read_folder(folder: &Path) -> anyhow::Result<Vec<Case>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("no cases in {}", folder.display()))?;
+    let mut paths: Vec<PathBuf> = entries
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|ending| ending == "json"))
+        .collect();
+    paths.sort();
+    ensure!(
+        !paths.is_empty(),
+        "no cases in {}: a case is a file NAME.json with \"input\" and \"expect\"",
+        folder.display()
+    );
+    paths.iter().map(|path| read(path)).collect()
+}
+
+fn read(path: &Path) -> anyhow::Result<Case> {
+    let parse = || -> anyhow::Result<Case> {
+        let mut document: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+        let expect = expectation(&mut document)?;
+        let input = complete(document)?;
+        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        Ok(Case { name, input, expect })
+    };
+    parse().with_context(|| format!("the case {} is not usable", path.display()))
+}
+
+fn expectation(document: &mut Value) -> anyhow::Result<Expectation> {
+    let fields = document.as_object_mut().context("not a JSON object")?;
+    fields.remove("description");
+    match (fields.remove("expect"), fields.remove("expectFailure")) {
+        (Some(decision @ Value::Object(_)), None) => Ok(Expectation::Decision(decision)),
+        (None, Some(Value::String(code))) => Ok(Expectation::Failure(code)),
+        _ => anyhow::bail!(
+            "it must have either \"expect\", an object with fields of the decision, or \
+             \"expectFailure\", a code such as \"PolicyRefused\""
+        ),
+    }
+}
+
+impl Expectation {
+    /// How the answer differs: a line each; none: as expected.
+    pub fn differences(&self, answer: &Result<ReplicaDecision, PolicyFailure>) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        match (self, answer) {
+            (Self::Decision(expected), Ok(decision)) => {
+                let actual = serde_json::to_value(decision).unwrap_or_default();
+                compare(String::new(), expected, &actual, &mut differences);
+            }
+            (Self::Failure(expected), Err(failure)) if expected == failure.code() => {}
+            (Self::Decision(_), Err(failure)) => {
+                differences.push(Difference::new("answer", "a decision", failure));
+            }
+            (Self::Failure(expected), Err(failure)) => {
+                differences.push(Difference::new("failure", expected, failure));
+            }
+            (Self::Failure(expected), Ok(decision)) => {
+                let actual = decision.replicas.map_or("hold".to_owned(), |n| format!("{n} replicas"));
+                differences.push(Difference::new("answer", expected, actual));
+            }
+        }
+        differences
+    }
+}
+
+/// A field that is not as expected.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The field, such as `reason.code` or `proposals[0].replicas`.
+    pub field: String,
+    /// What was expected.
+    pub expected: String,
+    /// What there is.
+    pub actual: String,
+}
+
+impl Difference {
+    fn new(field: &str, expected: impl ToString, actual: impl ToString) -> Self {
+        Self { field: field.to_owned(), expected: expected.to_string(), actual: actual.to_string() }
+    }
+}
+
+fn compare(field: String, expected: &Value, actual: &Value, differences: &mut Vec<Difference>) {
+    match (expected, actual) {
+        (Value::Object(expected), Value::Object(actual)) => {
+            for (key, expected) in expected {
+                let name = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
+                compare(name, expected, actual.get(key).unwrap_or(&Value::Null), differences);
+            }
+        }
+        (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
+            for (index, (expected, actual)) in expected.iter().zip(actual).enumerate() {
+                compare(format!("{field}[{index}]"), expected, actual, differences);
+            }
+        }
+        _ if expected == actual => {}
+        _ => differences.push(Difference::new(&field, expected, actual)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_core::policy::PolicyFailure;
+    use flyball_core::replica::{Reason, ReplicaDecision};
+    use serde_json::json;
+
+    use super::{Difference, Expectation};
+
+    #[test]
+    fn only_what_is_named_is_compared() {
+        let reason = Reason { code: "AboveTarget".into(), ..Reason::default() };
+        let answer = Ok(ReplicaDecision { replicas: Some(4), reason, ..ReplicaDecision::default() });
+        let right = Expectation::Decision(json!({"replicas": 4}));
+        assert_eq!(right.differences(&answer), []);
+        let wrong = Expectation::Decision(json!({"replicas": 4, "reason": {"code": "OnTarget"}}));
+        let difference = Difference::new("reason.code", r#""OnTarget""#, r#""AboveTarget""#);
+        assert_eq!(wrong.differences(&answer), [difference]);
+    }
+
+    #[test]
+    fn failures_are_expected_by_code() {
+        let answer = Err(PolicyFailure::Refused("InvalidConfiguration: no".into()));
+        assert_eq!(Expectation::Failure("PolicyRefused".into()).differences(&answer), []);
+        assert_eq!(Expectation::Failure("PolicyTrapped".into()).differences(&answer).len(), 1);
+        assert_eq!(Expectation::Decision(json!({})).differences(&answer).len(), 1);
+    }
+}

@@ -1,0 +1,70 @@
+//! `flyball policy list`.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+use flyball_sandbox::{PolicyState, PolicyStatus, Registry, RegistryOptions};
+
+use super::Exit;
+use crate::cli::{Format, ListArgs};
+use crate::output::{self, BAD, GOOD, Table, WARNING, styled};
+use crate::{records, wiring};
+
+pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
+    let policies = match &args.server {
+        Some(server) => serde_json::from_str(&records::get(server, "/v1/policies")?)
+            .with_context(|| format!("{server} did not answer with a list of policies"))?,
+        None => local(args)?,
+    };
+    match args.output.format {
+        Format::Json => output::print_json(&policies)?,
+        Format::Text => write!(output::out(), "{}", table(&policies))?,
+    }
+    Ok(Exit::Success)
+}
+
+/// The policies that a daemon would have.
+fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
+    if let Some(directory) = &args.policies_dir {
+        std::fs::read_dir(directory)
+            .with_context(|| format!("cannot read the policies directory {}", directory.display()))?;
+    }
+    let options = RegistryOptions { directory: args.policies_dir.clone(), ..RegistryOptions::default() };
+    let registry = Registry::open(&wiring::engine()?, options, flyball_policies::BUILTIN)?;
+    registry.look();
+    Ok(registry.status())
+}
+
+fn table(policies: &[PolicyStatus]) -> Table {
+    let mut table =
+        Table::new(&["NAME", "STATE", "VERSION", "DIGEST", ">DECISIONS", ">FAILURES", ">OF BUDGET", "SOURCE", "REMARK"]);
+    for policy in policies {
+        let (state, remark) = state(policy);
+        let version = policy.version.as_deref();
+        let share = format!("{:.0}%", policy.highest_budget_share * 100.0);
+        table.row([
+            policy.name.clone(),
+            state,
+            version.map_or_else(String::new, |version| version.version.to_string()),
+            version.map_or_else(String::new, |version| version.short_digest().to_owned()),
+            output::count(policy.decisions),
+            output::count(policy.failures),
+            if policy.near_budget { styled(WARNING, share) } else { share },
+            policy.source.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
+            remark,
+        ]);
+    }
+    table
+}
+
+fn state(policy: &PolicyStatus) -> (String, String) {
+    match &policy.state {
+        PolicyState::Pending => (styled(WARNING, "pending"), "not looked at yet".to_owned()),
+        PolicyState::Active => (styled(GOOD, "active"), policy.summary.clone()),
+        PolicyState::Failed { reason } => (styled(BAD, "failed"), reason.clone()),
+        PolicyState::Quarantined { until, reason } => {
+            let remark = format!("until {} UTC: {reason}", output::date_time(*until));
+            (styled(BAD, "quarantined"), remark)
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `flyball policy test`: the author's cases, in the real sandbox.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, ensure};
+use flyball_core::policy::{PolicyOutcome, ReplicaPolicy, Usage};
+use serde_json::{Value, json};
+
+use super::Exit;
+use super::case::{Case, Difference, read_folder};
+use crate::cli::{Format, TestArgs};
+use crate::output::{self, BAD, DIM, GOOD, POLICY, WARNING, styled};
+use crate::{policies, wiring};
+
+/// From this share of a budget on, a policy is warned about.
+const WARNING_SHARE: f64 = 0.8;
+
+pub fn run(args: &TestArgs) -> anyhow::Result<Exit> {
+    let (source, cases) = sources(args)?;
+    let cases = read_folder(&cases)?;
+    let engine = wiring::engine()?;
+    let policy = policies::compile(&engine, &source.name, &source.component)?;
+    let results: Vec<CaseResult> = cases.iter().map(|case| run_case(&policy, case)).collect();
+    match args.output.format {
+        Format::Json => output::print_json(&json!({
+            "policy": &**policy.version(),
+            "cases": results.iter().map(CaseResult::to_json).collect::<Vec<_>>(),
+        }))?,
+        Format::Text => print(&policy, &results)?,
+    }
+    let passed = results.iter().all(|result| result.differences.is_empty());
+    Ok(if passed { Exit::Success } else { Exit::Different })
+}
+
+/// The policy, and the folder of its cases.
+fn sources(args: &TestArgs) -> anyhow::Result<(policies::Source, PathBuf)> {
+    if args.policy.is_dir() {
+        let built = super::build::build(&args.policy)?;
+        let cases = args.cases.clone().unwrap_or_else(|| args.policy.join("cases"));
+        return Ok((policies::Source { name: built.name, component: built.component }, cases));
+    }
+    ensure!(args.policy.exists(), "there is no {}", args.policy.display());
+    let cases = args.cases.clone().context("a built policy needs --cases DIR")?;
+    Ok((policies::read(&args.policy)?, cases))
+}
+
+struct CaseResult {
+    name: String,
+    differences: Vec<Difference>,
+    /// The reason given, or the failure.
+    reason: String,
+    usage: Usage,
+    /// Largest share of a budget used: fuel, or memory.
+    share: f64,
+    log: Vec<(u32, String)>,
+}
+
+fn run_case(policy: &dyn ReplicaPolicy, case: &Case) -> CaseResult {
+    let PolicyOutcome { usage, answer, log } = policy.decide(&case.input.context, &case.input.input);
+    CaseResult {
+        name: case.name.clone(),
+        differences: case.expect.differences(&answer),
+        reason: match answer {
+            Ok(decision) => decision.reason.sentence,
+            Err(failure) => failure.to_string(),
+        },
+        usage,
+        share: share(usage.fuel, usage.fuel_budget)
+            .max(share(usage.memory_bytes, policy.budget().memory_bytes)),
+        log,
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a share, shown in percent")]
+fn share(used: u64, budget: u64) -> f64 {
+    if budget == 0 { 0.0 } else { used as f64 / budget as f64 }
+}
+
+impl CaseResult {
+    fn to_json(&self) -> Value {
+        let differences = self.differences.iter().map(|difference| {
+            json!({
+                "field": difference.field,
+                "expected": difference.expected,
+                "actual": difference.actual,
+            })
+        });
+        json!({
+            "name": self.name,
+            "passed": self.differences.is_empty(),
+            "differences": differences.collect::<Vec<_>>(),
+            "reason": self.reason,
+            "usage": self.usage,
+            "budgetShare": self.share,
+            "log": self.log,
+        })
+    }
+}
+
+fn print(policy: &dyn ReplicaPolicy, results: &[CaseResult]) -> anyhow::Result<()> {
+    let mut out = output::out();
+    let version = policy.version();
+    let name = styled(POLICY, format!("{}@{}", version.name, version.short_digest()));
+    writeln!(out, "{name}  {} in the sandbox\n", output::plural(results.len(), "case"))?;
+    let widest = results.iter().map(|result| result.name.chars().count()).max().unwrap_or(0);
+    for result in results {
+        let verdict = if result.differences.is_empty() { styled(GOOD, "ok  ") } else { styled(BAD, "FAIL") };
+        let percent = result.share * 100.0;
+        let fuel = format!("fuel {:>9}  {percent:>5.1}% of the budget", output::count(result.usage.fuel));
+        let style = if result.share > WARNING_SHARE { WARNING } else { DIM };
+        writeln!(out, "{verdict}  {:<widest$}  {}", result.name, styled(style, fuel))?;
+        for Difference { field, expected, actual } in &result.differences {
+            writeln!(out, "      {field}")?;
+            writeln!(out, "        {} {expected}", styled(GOOD, "- expected"))?;
+            writeln!(out, "        {} {actual}", styled(BAD, "+ actual  "))?;
+        }
+        if !result.differences.is_empty() {
+            writeln!(out, "      {} {}", styled(DIM, "because"), result.reason)?;
+            for (_, line) in &result.log {
+                writeln!(out, "      {} {line}", styled(DIM, "log"))?;
+            }
+        }
+    }
+    let failed = results.iter().filter(|result| !result.differences.is_empty()).count();
+    let near = results.iter().filter(|result| result.share > WARNING_SHARE).count();
+    writeln!(out)?;
+    if near > 0 {
+        let cases = output::plural(near, "case");
+        let warning = styled(WARNING, "warning:");
+        writeln!(out, "{warning} {cases} above 80% of a budget: see --policy-budget of flyball run")?;
+    }
+    match failed {
+        0 => writeln!(out, "{}", styled(GOOD, format!("{} passed", results.len())))?,
+        _ => writeln!(out, "{}, {} passed", styled(BAD, format!("{failed} failed")), results.len() - failed)?,
+    }
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! `flyball replay`.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use flyball_core::policy::{Budget, ReplicaPolicy};
+use flyball_core::record::{DecisionRecord, PolicyRecord, Verdict};
+use flyball_core::replay::{Replay, replay};
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
+use serde_json::{Value, json};
+
+use super::Exit;
+use crate::cli::{Format, ReplayArgs};
+use crate::output::{self, BAD, DIM, GOOD, Out, STRONG, WARNING, styled};
+use crate::wiring::StateDir;
+use crate::{policies, records, wiring};
+
+/// Differences that are printed one by one.
+const MOST_SHOWN: u64 = 20;
+
+pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
+    let policies = Policies::of(args)?;
+    let mut tally = Tally::default();
+    let mut out = output::out();
+    for record in records::read(&args.records)? {
+        let record = record?;
+        let result = replay(&record, |policy| policies.resolve(policy));
+        tally.add(&result);
+        match args.output.format {
+            Format::Json => writeln!(out, "{}", to_json(&record, &result))?,
+            Format::Text => print(&mut out, &record, &result, &tally)?,
+        }
+    }
+    if args.output.format == Format::Text {
+        print_tally(&mut out, &tally)?;
+    }
+    Ok(if tally.differ + tally.unavailable > 0 { Exit::Different } else { Exit::Success })
+}
+
+/// Where the policies of records come from.
+struct Policies {
+    engine: Engine,
+    /// Asked in place of all others: name and component.
+    instead: Option<policies::Source>,
+    /// Components by digest.
+    by_digest: BTreeMap<String, policies::Source>,
+    compiled: RefCell<BTreeMap<(String, BudgetKey), Option<Arc<CompiledPolicy>>>>,
+}
+
+/// A budget as a key: it decides where a policy's fuel ends.
+type BudgetKey = (u64, u64, u64, u64);
+
+impl Policies {
+    fn of(args: &ReplayArgs) -> anyhow::Result<Self> {
+        let mut sources: Vec<policies::Source> = policies::builtins().collect();
+        for file in wiring::policy_files(args.policies_dir.as_deref())? {
+            sources.push(policies::read(&file)?);
+        }
+        for file in last_good(args) {
+            sources.extend(policies::read(&file));
+        }
+        let by_digest = sources.into_iter().map(|source| (digest(&source.component), source));
+        Ok(Self {
+            engine: wiring::engine()?,
+            instead: args.policy.as_deref().map(policies::find).transpose()?,
+            by_digest: by_digest.collect(),
+            compiled: RefCell::default(),
+        })
+    }
+
+    /// The policy that a record speaks of, or the one asked in its place.
+    fn resolve(&self, policy: &PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>> {
+        let source = match (&self.instead, &policy.version) {
+            (Some(instead), _) => instead,
+            (None, Some(version)) => self.by_digest.get(&*version.digest)?,
+            (None, None) => return None,
+        };
+        let budget = policy.budget.unwrap_or(DEFAULT_BUDGET);
+        let Budget { fuel_base, fuel_per_row, memory_bytes, time_ms } = budget;
+        let key = (fuel_base, fuel_per_row, memory_bytes, time_ms);
+        let key = (digest(&source.component), key);
+        let mut compiled = self.compiled.borrow_mut();
+        let found = compiled.entry(key).or_insert_with(|| self.compile(policy, source, budget));
+        found.clone().map(|policy| policy as Arc<dyn ReplicaPolicy>)
+    }
+
+    fn compile(
+        &self,
+        policy: &PolicyRecord,
+        source: &policies::Source,
+        budget: Budget,
+    ) -> Option<Arc<CompiledPolicy>> {
+        // A record's own policy has the record's name, whatever its file is called.
+        let name = if self.instead.is_some() { &source.name } else { &*policy.name };
+        let loaded = CompiledPolicy::load(&self.engine, name, &source.component, budget);
+        loaded.map_err(|error| tracing::error!(policy = name, %error, "cannot be used")).ok().map(Arc::new)
+    }
+}
+
+/// The copies that a daemon keeps.
+fn last_good(args: &ReplayArgs) -> Vec<PathBuf> {
+    let directory = StateDir::resolve(args.state_dir.as_deref()).map(|state| state.last_good());
+    // There is none where no daemon ever ran.
+    wiring::policy_files(directory.as_deref()).unwrap_or_default()
+}
+
+#[derive(Default)]
+struct Tally {
+    same: u64,
+    differ: u64,
+    unavailable: u64,
+    given: u64,
+    nothing_asked: u64,
+    /// How often each policy was missing.
+    missing: BTreeMap<String, u64>,
+}
+
+impl Tally {
+    fn add(&mut self, result: &Replay) {
+        match result {
+            Replay::Same => self.same += 1,
+            Replay::Differs { .. } | Replay::TakenAsGiven { differs: Some(_), .. } => self.differ += 1,
+            Replay::NothingAsked => self.nothing_asked += 1,
+            Replay::TakenAsGiven { differs: None, .. } => self.given += 1,
+            Replay::PolicyUnavailable { name, digest } => {
+                self.unavailable += 1;
+                *self.missing.entry(format!("{name} {digest}")).or_default() += 1;
+            }
+        }
+    }
+}
+
+fn print(out: &mut Out, record: &DecisionRecord, result: &Replay, tally: &Tally) -> anyhow::Result<()> {
+    let (Replay::Differs { now, .. } | Replay::TakenAsGiven { differs: Some(now), .. }) = result else {
+        return Ok(());
+    };
+    if tally.differ > MOST_SHOWN {
+        return Ok(());
+    }
+    let at = output::date_time(record.at);
+    let object = format!("{}/{}", record.object.namespace, record.object.name);
+    writeln!(out, "{}  {}", styled(STRONG, at), styled(STRONG, object))?;
+    writeln!(out, "  {} {}", styled(DIM, "was"), in_words(&record.verdict))?;
+    writeln!(out, "  {} {}", styled(WARNING, "now"), in_words(now))?;
+    Ok(())
+}
+
+fn in_words(verdict: &Verdict) -> String {
+    let from = verdict.from.map_or("?".to_owned(), |from| from.to_string());
+    let to = verdict.to.map_or("hold".to_owned(), |to| to.to_string());
+    let proposed = verdict.proposed.map_or("hold".to_owned(), |proposed| proposed.to_string());
+    format!("{from} → {to} (asked for: {proposed})  {}: {}", verdict.reason, verdict.message)
+}
+
+fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
+    if tally.differ > MOST_SHOWN {
+        let more = format!("… and {} more differences: -o json has them all", tally.differ - MOST_SHOWN);
+        writeln!(out, "{}", styled(DIM, more))?;
+    }
+    for (policy, count) in &tally.missing {
+        let records = output::count(*count);
+        writeln!(out, "{} {policy}, which decided {records} records", styled(BAD, "no longer to be had:"))?;
+    }
+    let same = format!("{} same", output::count(tally.same));
+    let differ = format!("{} different", output::count(tally.differ));
+    let differ = if tally.differ > 0 { styled(BAD, differ) } else { differ };
+    write!(out, "{}, {differ}", styled(GOOD, same))?;
+    for (count, what) in [
+        (tally.unavailable, "without their policy"),
+        (tally.given, "with an outcome from outside, taken as given"),
+        (tally.nothing_asked, "that asked no policy"),
+    ] {
+        if count > 0 {
+            write!(out, ", {} {what}", output::count(count))?;
+        }
+    }
+    writeln!(out)?;
+    Ok(())
+}
+
+fn to_json(record: &DecisionRecord, result: &Replay) -> Value {
+    let (kind, details) = match result {
+        Replay::Same => ("same", Value::Null),
+        Replay::Differs { now, .. } => ("differs", json!({"now": now})),
+        Replay::NothingAsked => ("nothingAsked", Value::Null),
+        Replay::PolicyUnavailable { name, digest } => {
+            ("policyUnavailable", json!({"policy": name, "digest": digest}))
+        }
+        Replay::TakenAsGiven { name, failure, differs } => {
+            ("takenAsGiven", json!({"policy": name, "failure": failure, "now": differs}))
+        }
+    };
+    json!({
+        "sequence": record.sequence,
+        "at": record.at,
+        "object": record.object,
+        "result": kind,
+        "verdict": record.verdict,
+        "details": details,
+    })
+}

@@ -1,0 +1,200 @@
+//! `flyball run`: the daemon.
+
+mod kubernetes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use flyball_core::policy::DEFAULT_REPLICA_POLICY;
+use flyball_core::ports::{Autoscaler, ObjectKey, Reader as _, Recorder};
+use flyball_core::ring::Ring;
+use flyball_sandbox::Registry;
+use flyball_simulation::Scenario;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::Exit;
+use crate::cli::{Cluster, RunArgs};
+use crate::clock::{Stop, Stopper};
+use crate::http::{self, Api, Readiness};
+use crate::recorders::{LogRecorder, RecordFile, Several};
+use crate::simulated::Simulated;
+use crate::wiring;
+
+/// How often the configurations in use are looked at.
+const CONFIGURATIONS_EVERY: Duration = Duration::from_secs(2);
+
+pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    runtime.block_on(daemon(args))?;
+    Ok(Exit::Success)
+}
+
+async fn daemon(args: RunArgs) -> anyhow::Result<()> {
+    let (stopper, stop) = Stop::new();
+    stop_on_signals(stopper.clone())?;
+    let listener = TcpListener::bind(args.http)
+        .await
+        .with_context(|| format!("cannot listen on {} (see --http)", args.http))?;
+    let file = args.records.as_deref().map(RecordFile::append_to).transpose()?.map(Arc::new);
+    let (_, registry) = wiring::registry(&args.policies)?;
+    let daemon = Daemon {
+        registry: Arc::new(registry),
+        ring: Arc::new(Ring::new(usize::try_from(args.record_memory.0).unwrap_or(usize::MAX))),
+        file,
+        readiness: Readiness::waiting_for(&["caches", "policies"]),
+        listener,
+        stop,
+        stopper,
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), http = %args.http, "flyball starts");
+    daemon.settle_policies();
+    let file = daemon.file.clone();
+    let result = match &args.cluster {
+        Cluster::Kubernetes => kubernetes::run(daemon, &args).await,
+        Cluster::Simulated(scenario) => simulated(daemon, &args, scenario).await,
+    };
+    tracing::info!("flyball stops");
+    file.map_or(Ok(()), |file| file.close()).and(result)
+}
+
+/// What the daemon consists of, whatever cluster it works on.
+struct Daemon {
+    registry: Arc<Registry>,
+    ring: Arc<Ring>,
+    file: Option<Arc<RecordFile>>,
+    readiness: Arc<Readiness>,
+    listener: TcpListener,
+    stop: Stop,
+    stopper: Stopper,
+}
+
+impl Daemon {
+    /// Waits, in the background, until the files in the policies directory have
+    /// been looked at.
+    fn settle_policies(&self) {
+        let (registry, readiness) = (Arc::clone(&self.registry), Arc::clone(&self.readiness));
+        tokio::task::spawn_blocking(move || {
+            registry.look();
+            readiness.done("policies");
+        });
+    }
+
+    /// Where records go.
+    fn recorders(&self) -> Vec<Arc<dyn Recorder>> {
+        let mut recorders: Vec<Arc<dyn Recorder>> =
+            vec![Arc::clone(&self.ring) as _, Arc::new(LogRecorder::default())];
+        recorders.extend(self.file.iter().map(|file| Arc::clone(file) as _));
+        recorders
+    }
+
+    fn recorder(&self) -> Arc<dyn Recorder> {
+        Arc::new(Several(self.recorders()))
+    }
+
+    /// Serves HTTP and keeps the registry told of the configurations in use,
+    /// while `work` is done: its end is the end of all.
+    async fn beside(
+        self,
+        autoscalers: impl Fn() -> Vec<Arc<Autoscaler>> + Clone + Send + Sync + 'static,
+        work: impl Future<Output = anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let (ring, policies) = (Arc::clone(&self.ring), Arc::clone(&self.registry));
+        let api = Api {
+            readiness: Arc::clone(&self.readiness),
+            records: Box::new(move |object, limit| latest(&ring, object, limit)),
+            policies: Box::new(move || serde_json::json!(policies.status())),
+            autoscalers: Box::new(autoscalers.clone()),
+        };
+        let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
+        let telling = tokio::spawn(tell_configurations(self.registry, autoscalers));
+        let result = work.await;
+        self.stopper.stop();
+        telling.abort();
+        let served = serving.await.context("the HTTP interface ended")?;
+        result.and(served)
+    }
+}
+
+async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
+    let scenario = Scenario::load(file)?;
+    let mut options = wiring::replica_options(&args.hpa, &args.policies);
+    if args.hpa.horizontal_pod_autoscaler_sync_period.is_none() {
+        options.sync_period_ms = scenario.sync_period.0;
+    }
+    let simulated = Simulated::new(scenario, daemon.recorders())?;
+    daemon.readiness.done("caches");
+    let cluster = simulated.cluster().clone();
+    let (registry, stop) = (Arc::clone(&daemon.registry), daemon.stop.clone());
+    let readiness = Arc::clone(&daemon.readiness);
+    let playing = async {
+        readiness.all_done().await;
+        let run = simulated.play(args.speed, options, &registry, stop, |_| {}).await?;
+        tracing::info!(decisions = run.journal.count, "the scenario's time is over");
+        Ok(())
+    };
+    daemon.beside(move || cluster.autoscalers(), playing).await
+}
+
+/// The latest records in the ring as lines of JSON, oldest first.
+fn latest(ring: &Ring, object: Option<&ObjectKey>, limit: usize) -> Vec<String> {
+    let records = match object {
+        Some(object) => ring.of(object, limit),
+        None => ring.latest(limit),
+    };
+    records.iter().rev().filter_map(|record| serde_json::to_string(record).ok()).collect()
+}
+
+/// SIGINT and SIGTERM stop in good order; a second one ends at once.
+pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
+    let listen = |kind| signal(kind).context("cannot listen for signals");
+    let (mut interrupt, mut terminate) =
+        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    tokio::spawn(async move {
+        for is_first in [true, false] {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if is_first {
+                stopper.stop();
+            }
+        }
+        std::process::exit(1);
+    });
+    Ok(())
+}
+
+/// Keeps the registry told of the configurations in use, by which it judges new
+/// versions.
+async fn tell_configurations(
+    registry: Arc<Registry>,
+    autoscalers: impl Fn() -> Vec<Arc<Autoscaler>>,
+) {
+    loop {
+        registry.set_configurations_in_use(configurations(&autoscalers()));
+        tokio::time::sleep(CONFIGURATIONS_EVERY).await;
+    }
+}
+
+/// The configurations that autoscalers give to each policy, each once.
+fn configurations(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Arc<str>>> {
+    let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for autoscaler in autoscalers {
+        if autoscaler.spec.policies.is_empty() {
+            texts.entry(DEFAULT_REPLICA_POLICY.to_owned()).or_default().insert("{}".to_owned());
+        }
+        for policy in &autoscaler.spec.policies {
+            let config = policy.config.clone().unwrap_or_default();
+            let text = serde_json::Value::Object(config).to_string();
+            texts.entry(policy.name.clone()).or_default().insert(text);
+        }
+    }
+    texts.into_iter().map(|(name, texts)| (name, texts.into_iter().map(Arc::from).collect())).collect()
+}

@@ -1,0 +1,231 @@
+//! `flyball simulate`.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use flyball_core::policy::PolicyEngine;
+use flyball_core::ports::Recorder;
+use flyball_core::spec::PolicyRef;
+use flyball_sandbox::Registry;
+use flyball_simulation::{Contender, Options, Progress, Run, Scenario, Summary, report};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use super::Exit;
+use crate::cli::{Format, SimulateArgs};
+use crate::output::{self, DIM, POLICY, STRONG, Table, WARNING, styled};
+use crate::recorders::RecordFile;
+use crate::simulated::Swapper;
+use crate::{policies, wiring};
+
+pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
+    let mut scenario = Scenario::load(&args.scenario)?;
+    scenario.seed = args.seed.unwrap_or(scenario.seed);
+    let files = wiring::policy_files(args.policies_dir.as_deref())?;
+    let registry = Arc::new(wiring::fixed_registry(&files)?);
+    let contenders = contenders(&registry, &args.compare)?;
+    let file = args.records.as_deref().map(RecordFile::create).transpose()?.map(Arc::new);
+
+    let bar = progress_bar(contenders.len().max(1));
+    let runs = simulate(&scenario, &registry, &contenders, file.clone(), &bar)?;
+    bar.finish_and_clear();
+    if let Some(file) = &file {
+        file.close()?;
+    }
+    let path = args.report.clone().unwrap_or_else(|| usual_report(&args.scenario));
+    write_report(&path, &runs)?;
+    match args.output.format {
+        Format::Json => output::print_json(&to_json(&scenario, &runs, &path))?,
+        Format::Text => print(&scenario, &runs, &path, args.records.as_deref())?,
+    }
+    Ok(Exit::Success)
+}
+
+fn simulate(
+    scenario: &Scenario,
+    registry: &Arc<Registry>,
+    contenders: &[Contender],
+    file: Option<Arc<RecordFile>>,
+    bar: &ProgressBar,
+) -> anyhow::Result<Vec<Run>> {
+    let swapper = Swapper(registry);
+    let on_progress = |progress: &Progress| show(bar, progress);
+    let options = Options {
+        recorders: file.map(|file| file as Arc<dyn Recorder>).into_iter().collect(),
+        swapper: Some(&swapper),
+        progress: Some(&on_progress),
+        ..Options::default()
+    };
+    let engine = Arc::clone(registry) as Arc<dyn PolicyEngine>;
+    if contenders.is_empty() {
+        let run = flyball_simulation::simulate("as configured", scenario, engine, &options)?;
+        return Ok(vec![run]);
+    }
+    Ok(flyball_simulation::compare(scenario, contenders, &engine, &options)?)
+}
+
+/// Those who take part in a comparison; files are installed under their stems.
+fn contenders(registry: &Registry, names: &[String]) -> anyhow::Result<Vec<Contender>> {
+    ensure!(names.len() != 1, "--compare needs two policies or more, such as hpa,my-policy.wasm");
+    let mut contenders: Vec<Contender> = Vec::new();
+    for policy in names {
+        let name = if registry.policy(policy).is_some() {
+            policy.clone()
+        } else {
+            let source = policies::find(policy)?;
+            // A file may have a built-in's stem, and be compared with it.
+            let taken = |name: &str| registry.policy(name).is_some();
+            let name = (1..)
+                .map(|n| if n == 1 { source.name.clone() } else { format!("{}-{n}", source.name) })
+                .find(|name| !taken(name))
+                .unwrap_or_default();
+            registry.install(&name, &source.component).with_context(|| format!("policy {policy}"))?;
+            name
+        };
+        let policies = vec![PolicyRef { name: name.clone(), config: None }];
+        contenders.push(Contender { label: name, policies });
+    }
+    Ok(contenders)
+}
+
+/// Of the runs, one after another; hidden where nobody looks.
+fn progress_bar(runs: usize) -> ProgressBar {
+    if !output::is_interactive() {
+        return ProgressBar::hidden();
+    }
+    let bar = ProgressBar::new(u64::try_from(runs).unwrap_or(1) * 1_000);
+    let template = "{bar:30.cyan/dim} {percent:>3}%  {msg}";
+    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar
+}
+
+fn show(bar: &ProgressBar, progress: &Progress) {
+    let thousandths = progress.elapsed_ms.saturating_mul(1_000) / progress.duration_ms.max(1);
+    let finished = bar.position() / 1_000 * 1_000;
+    let position = finished + u64::try_from(thousandths).unwrap_or(0).min(1_000);
+    // A run's first report comes when the one before it is at its end.
+    bar.set_position(position);
+    let totals = &progress.totals;
+    bar.set_message(format!(
+        "{}  load {:.0}/s  {} replicas ({} ready)",
+        output::time_of_day(progress.at),
+        totals.load,
+        totals.replicas,
+        totals.ready
+    ));
+}
+
+fn usual_report(scenario: &Path) -> PathBuf {
+    let stem = scenario.file_stem().unwrap_or_default().to_string_lossy();
+    PathBuf::from(format!("{stem}-report.html"))
+}
+
+/// Writes the page of some runs.
+pub fn write_report(path: &Path, runs: &[Run]) -> anyhow::Result<()> {
+    std::fs::write(path, report::html(runs))
+        .with_context(|| format!("cannot write the report to {}", path.display()))
+}
+
+fn print(
+    scenario: &Scenario,
+    runs: &[Run],
+    report: &Path,
+    records: Option<&Path>,
+) -> anyhow::Result<()> {
+    let mut out = output::out();
+    writeln!(out, "{}  {} from seed {}\n", styled(STRONG, &scenario.name), scenario.duration, scenario.seed)?;
+    write!(out, "{}", summary_table("policy", runs.iter().map(Run::summary)))?;
+    if let [run] = runs
+        && run.workloads.len() > 1
+    {
+        writeln!(out)?;
+        write!(out, "{}", summary_table("workload", run.workload_summaries().take(MOST_ROWS)))?;
+        if run.workloads.len() > MOST_ROWS {
+            let more = format!("… and {} more: see the report", run.workloads.len() - MOST_ROWS);
+            writeln!(out, "{}", styled(DIM, more))?;
+        }
+    }
+    writeln!(out)?;
+    for run in runs {
+        print_policies(&mut out, run)?;
+    }
+    writeln!(out, "report   {}", report.display())?;
+    if let Some(records) = records {
+        writeln!(out, "records  {}", records.display())?;
+    }
+    Ok(())
+}
+
+/// Workloads listed on a terminal.
+const MOST_ROWS: usize = 20;
+
+/// A table of figures.
+pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
+    let first = first.to_uppercase();
+    let headings = Summary::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings: Vec<&str> = std::iter::once(first.as_str()).chain(headings.iter().map(String::as_str)).collect();
+    let mut table = Table::new(&headings);
+    for summary in summaries {
+        table.row(std::iter::once(summary.label.clone()).chain(summary.cells()));
+    }
+    table
+}
+
+/// Who decided how often, and swaps that failed.
+pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
+    for used in &run.journal.policies {
+        let name = format!("{}@{}", used.version.name, used.version.short_digest());
+        let decisions = output::count(used.answers + used.failures);
+        write!(out, "{}  decided {decisions} times", styled(POLICY, name))?;
+        if used.failures > 0 {
+            let failures = format!(", {} without a usable answer", output::count(used.failures));
+            write!(out, "{}", styled(WARNING, failures))?;
+        }
+        writeln!(out)?;
+    }
+    for (swap, outcome) in &run.swaps {
+        if let Err(error) = outcome {
+            let warning = styled(WARNING, "swap refused:");
+            writeln!(out, "{warning} {} at {}: {error}", swap.name, output::time_of_day(swap.at))?;
+        }
+    }
+    Ok(())
+}
+
+fn to_json(scenario: &Scenario, runs: &[Run], report: &Path) -> Value {
+    let runs: Vec<Value> = runs.iter().map(run_to_json).collect();
+    json!({"scenario": scenario.name, "seed": scenario.seed, "runs": runs, "report": report})
+}
+
+fn run_to_json(run: &Run) -> Value {
+    let policies = run.journal.policies.iter().map(|used| {
+        json!({"version": used.version, "answers": used.answers, "failures": used.failures})
+    });
+    let swaps = run.swaps.iter().map(|(swap, outcome)| {
+        json!({"at": swap.at, "policy": swap.name, "file": swap.file, "error": outcome.as_ref().err()})
+    });
+    json!({
+        "label": run.label,
+        "summary": summary_to_json(&run.summary()),
+        "workloads": run.workload_summaries().map(|summary| summary_to_json(&summary)).collect::<Vec<_>>(),
+        "decisions": run.journal.count,
+        "policies": policies.collect::<Vec<_>>(),
+        "swaps": swaps.collect::<Vec<_>>(),
+    })
+}
+
+fn summary_to_json(summary: &Summary) -> Value {
+    json!({
+        "label": summary.label,
+        "offered": summary.offered,
+        "unserved": summary.unserved,
+        "aboveTargetHours": summary.above_target_hours,
+        "replicaHours": summary.replica_hours,
+        "changes": summary.changes,
+        "biggestSwing": summary.biggest_swing,
+        "mostReplicas": summary.most_replicas,
+        "p95Utilization": summary.p95_utilization,
+    })
+}

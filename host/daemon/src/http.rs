@@ -1,0 +1,134 @@
+//! The daemon's HTTP interface: is it alive, is it ready, what does it know.
+//! Read only: nothing can be changed through it.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use axum::Router;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use flyball_core::ports::{Autoscaler, ObjectKey};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::clock::Stop;
+
+/// What the interface shows.
+pub struct Api {
+    /// What is awaited.
+    pub readiness: Arc<Readiness>,
+    /// The latest records of one object (or of all) as lines of JSON, oldest first.
+    pub records: Box<dyn Fn(Option<&ObjectKey>, usize) -> Vec<String> + Send + Sync>,
+    /// The policies there are.
+    pub policies: Box<dyn Fn() -> Value + Send + Sync>,
+    /// The autoscalers in sight.
+    pub autoscalers: Box<dyn Fn() -> Vec<Arc<Autoscaler>> + Send + Sync>,
+}
+
+/// What the daemon waits for before it is ready.
+#[derive(Debug)]
+pub struct Readiness(watch::Sender<BTreeSet<&'static str>>);
+
+impl Readiness {
+    /// Waiting for these.
+    pub fn waiting_for(parts: &[&'static str]) -> Arc<Self> {
+        Arc::new(Self(watch::Sender::new(parts.iter().copied().collect())))
+    }
+
+    /// This part needs no more waiting for.
+    pub fn done(&self, part: &str) {
+        self.0.send_modify(|parts| drop(parts.remove(part)));
+    }
+
+    /// Waits until nothing is missing.
+    pub async fn all_done(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.0.subscribe().wait_for(BTreeSet::is_empty).await;
+    }
+
+    fn missing(&self) -> Vec<&'static str> {
+        self.0.borrow().iter().copied().collect()
+    }
+}
+
+/// Serves until the stop.
+pub async fn serve(listener: TcpListener, api: Api, stop: Stop) -> anyhow::Result<()> {
+    let router = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/v1/policies", get(policies))
+        .route("/v1/autoscalers", get(autoscalers))
+        .route("/v1/records", get(records))
+        .with_state(Arc::new(api));
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop.stopped())
+        .await
+        .context("the HTTP interface failed")
+}
+
+async fn readyz(State(api): State<Arc<Api>>) -> Response {
+    let missing = api.readiness.missing();
+    if missing.is_empty() {
+        return "ok\n".into_response();
+    }
+    let text = format!("waiting for {}\n", missing.join(", "));
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+async fn policies(State(api): State<Arc<Api>>) -> Json<Value> {
+    Json((api.policies)())
+}
+
+async fn autoscalers(State(api): State<Arc<Api>>) -> Json<Value> {
+    Json((api.autoscalers)().iter().map(|autoscaler| describe(autoscaler)).collect())
+}
+
+fn describe(autoscaler: &Autoscaler) -> Value {
+    json!({
+        "namespace": autoscaler.key.namespace,
+        "name": autoscaler.key.name,
+        "generation": autoscaler.generation,
+        "spec": autoscaler.spec,
+        "status": autoscaler.status,
+    })
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecordsQuery {
+    object: Option<String>,
+    #[serde(default = "default_limit")]
+    limit: usize,
+}
+
+fn default_limit() -> usize {
+    100
+}
+
+async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>) -> Response {
+    let object = match query.object.as_deref().map(object_key).transpose() {
+        Ok(object) => object,
+        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    };
+    let mut body = String::new();
+    for line in (api.records)(object.as_ref(), query.limit) {
+        body += &line;
+        body.push('\n');
+    }
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+/// Reads NAMESPACE/NAME.
+pub fn object_key(text: &str) -> anyhow::Result<ObjectKey> {
+    match text.split_once('/') {
+        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+            Ok(ObjectKey { namespace: namespace.into(), name: name.into() })
+        }
+        _ => anyhow::bail!("{text:?} names no object: write NAMESPACE/NAME, such as default/web"),
+    }
+}

@@ -1,0 +1,150 @@
+//! What people see: styles, tables, and values in words. Colour and movement
+//! only on a terminal, and never with NO_COLOR.
+
+mod table;
+
+pub use table::Table;
+
+use std::io::{IsTerminal as _, StdoutLock, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use anyhow::Context as _;
+use flyball_core::time::Timestamp;
+use serde::Serialize;
+
+/// What stands out.
+pub const STRONG: Style = Style::new().bold();
+/// What stands back.
+pub const DIM: Style = Style::new().dimmed();
+/// What went well, and what grows.
+pub const GOOD: Style = AnsiColor::Green.on_default();
+/// What deserves a look, and what shrinks.
+pub const WARNING: Style = AnsiColor::Yellow.on_default();
+/// What failed.
+pub const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Names of policies.
+pub const POLICY: Style = AnsiColor::Cyan.on_default();
+
+/// Standard output, without styles where it is no terminal.
+pub type Out = anstream::AutoStream<StdoutLock<'static>>;
+
+/// Standard output.
+pub fn out() -> Out {
+    anstream::AutoStream::auto(std::io::stdout().lock())
+}
+
+/// Whether there is a person to show movement to.
+pub fn is_interactive() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
+/// Text in a style.
+pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+/// Prints data as JSON, indented.
+pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
+    let mut out = out();
+    serde_json::to_writer_pretty(&mut out, value).context("cannot write to standard output")?;
+    writeln!(out)?;
+    Ok(())
+}
+
+/// Prints an error and its causes.
+pub fn print_error(error: &anyhow::Error) {
+    let mut err = anstream::stderr().lock();
+    // Nobody is left to tell when standard error fails.
+    let _ = writeln!(err, "{BAD}error:{BAD:#} {error}");
+    let mut last = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some errors repeat their source in their own text.
+        if !last.ends_with(&cause) {
+            let _ = writeln!(err, "  {DIM}caused by:{DIM:#} {cause}");
+        }
+        last = cause;
+    }
+}
+
+/// Whether the reader of our output went away, as `head` does.
+pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(is_pipe_error)
+            || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)
+                == Some(std::io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn is_pipe_error(error: &std::io::Error) -> bool {
+    error.kind() == std::io::ErrorKind::BrokenPipe
+}
+
+/// Date and time, UTC: `2026-11-24 14:03:15`.
+pub fn date_time(at: Timestamp) -> String {
+    format_time(at, "%Y-%m-%d %H:%M:%S")
+}
+
+/// Time of day, UTC: `14:03`.
+pub fn time_of_day(at: Timestamp) -> String {
+    format_time(at, "%H:%M")
+}
+
+fn format_time(at: Timestamp, form: &str) -> String {
+    jiff::Timestamp::from_millisecond(at.0)
+        .map_or_else(|_| format!("{} ms", at.0), |time| time.strftime(form).to_string())
+}
+
+/// Wall time that passed: `12 µs`, `3.4 ms`, `1.2 s`.
+pub fn elapsed(time: std::time::Duration) -> String {
+    let seconds = time.as_secs_f64();
+    match seconds {
+        s if s < 0.001 => format!("{:.0} µs", s * 1e6),
+        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s => format!("{s:.1} s"),
+    }
+}
+
+/// An amount of memory: `64MiB`, `1.5KiB`, `12B`.
+pub fn bytes(bytes: u64) -> String {
+    for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
+        if bytes >> shift > 0 {
+            let tenths = u128::from(bytes) * 10 >> shift;
+            return match tenths % 10 {
+                0 => format!("{}{unit}", tenths / 10),
+                tenth => format!("{}.{tenth}{unit}", tenths / 10),
+            };
+        }
+    }
+    format!("{bytes}B")
+}
+
+/// A count, its digits in groups: `1,234,567`.
+pub fn count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// `1 pod`, `2 pods`.
+pub fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{bytes, count, date_time};
+    use flyball_core::time::Timestamp;
+
+    #[test]
+    fn values_are_put_in_words() {
+        assert_eq!([12, 1536, 64 << 20].map(bytes), ["12B", "1.5KiB", "64MiB"]);
+        assert_eq!([7, 1_000, 1_234_567].map(count), ["7", "1,000", "1,234,567"]);
+        assert_eq!(date_time(Timestamp(1_796_000_000_000)), "2026-11-30 00:53:20");
+    }
+}

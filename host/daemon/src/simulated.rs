@@ -1,0 +1,91 @@
+//! The embedded cluster under the daemon's loop, in a time that passes at a
+//! pace: what `flyball run --cluster sim:FILE` and `flyball demo` have in common.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use anyhow::Context as _;
+use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::ports::Recorder;
+use flyball_core::time::Timestamp;
+use flyball_sandbox::Registry;
+use flyball_simulation::time::ClockMap;
+use flyball_simulation::{Cluster, Journal, PolicySwapper, Progress, Run, Scenario};
+
+use crate::clock::{PacedClock, Stop};
+
+/// A scenario that is being played.
+pub struct Simulated {
+    scenario: Scenario,
+    cluster: Cluster,
+    journal: Arc<Journal>,
+}
+
+impl Simulated {
+    /// The scenario's world at its start. Records go on to `recorders`.
+    pub fn new(scenario: Scenario, recorders: Vec<Arc<dyn Recorder>>) -> anyhow::Result<Self> {
+        let cluster = Cluster::new(&scenario)?;
+        Ok(Self { scenario, cluster, journal: Arc::new(Journal::new(recorders)) })
+    }
+
+    /// The world.
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// Lets the scenario's time pass, `speed` times as fast as the wall's, until
+    /// its end or the stop. `on_sync` is told how far it has come.
+    pub async fn play(
+        &self,
+        speed: f64,
+        options: ReplicaOptions,
+        policies: &Arc<Registry>,
+        stop: Stop,
+        on_sync: impl Fn(&Progress) + Send + Sync,
+    ) -> anyhow::Result<Run> {
+        let failure = Mutex::new(None);
+        let on_move = |at: Timestamp| {
+            if let Err(error) = self.cluster.advance_to(at) {
+                *failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+                return false;
+            }
+            self.swap_what_is_due(policies);
+            on_sync(&Progress::of(&self.scenario, &self.cluster, &self.journal));
+            true
+        };
+        let (start, end) = (self.scenario.start, self.scenario.end());
+        let map = ClockMap::new(start, speed).context("the speed must be above 0")?;
+        let host_version = Arc::clone(&options.host_version);
+        let mut replicas = ReplicaLoop::new(
+            options,
+            self.cluster.clone(),
+            self.cluster.clone(),
+            PacedClock::new(start, end, map, stop, on_move),
+            Arc::clone(policies) as _,
+            Arc::clone(&self.journal) as _,
+        );
+        replicas.run().await;
+        drop(replicas);
+        match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            Some(error) => Err(error.into()),
+            None => Ok(Run::collect("", &self.scenario, host_version, &self.cluster, &self.journal)),
+        }
+    }
+
+    fn swap_what_is_due(&self, policies: &Arc<Registry>) {
+        for swap in self.cluster.take_due_swaps() {
+            if let Err(error) = Swapper(policies).swap(&swap.name, &swap.file) {
+                tracing::warn!(policy = swap.name, error, "the scenario's swap was refused");
+            }
+        }
+    }
+}
+
+/// Carries out a scenario's swaps.
+pub struct Swapper<'a>(pub &'a Registry);
+
+impl PolicySwapper for Swapper<'_> {
+    fn swap(&self, name: &str, file: &std::path::Path) -> Result<(), String> {
+        let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
+        self.0.install(name, &bytes).map(drop).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,88 @@
+//! The guides are programs: every `sh` block of a page runs, in order, in one
+//! shell, in an empty folder, with the real binary and a real control plane.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use flyball_test_support::{Cluster, ClusterOptions, binaries::Binaries};
+
+const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
+
+#[test]
+fn every_command_of_the_operators_guide_works() -> anyhow::Result<()> {
+    let cluster = Cluster::start(ClusterOptions::default())?;
+    cluster.create_node("node-a")?;
+    run("docs/operators.md", Some(&cluster))
+}
+
+#[test]
+fn every_command_of_the_policy_authors_guide_works() -> anyhow::Result<()> {
+    run("docs/policy-authors.md", None)
+}
+
+/// The README's chores are what CI runs: no shell block of its own may hide there.
+#[test]
+fn readme_names_the_commands_that_ci_runs() -> anyhow::Result<()> {
+    let readme = script(&read("README.md")?);
+    let ci = read(".ci/run")?;
+    let chores: Vec<&str> = readme.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    anyhow::ensure!(!chores.is_empty(), "the README has no sh block");
+    for chore in chores {
+        anyhow::ensure!(ci.contains(chore), "the README says {chore:?}, which .ci/run does not run");
+    }
+    Ok(())
+}
+
+fn run(page: &str, cluster: Option<&Cluster>) -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let script = PRELUDE.to_owned() + &script(&read(page)?);
+    anyhow::ensure!(script.len() > PRELUDE.len(), "{page} has no sh block");
+    let mut shell = Command::new("bash");
+    shell.arg("-c").arg(&script).current_dir(folder.path());
+    shell.env("XDG_STATE_HOME", folder.path().join("state"));
+    shell.env("PATH", path(cluster.is_some())?);
+    if let Some(cluster) = cluster {
+        shell.env("KUBECONFIG", cluster.kubeconfig());
+    }
+    let output = folder.path().join("output.txt");
+    let file = fs::File::create(&output)?;
+    shell.stdout(file.try_clone()?).stderr(file);
+    let status = shell.status()?;
+    anyhow::ensure!(status.success(), "{page}: {status}\n{}", fs::read_to_string(&output)?);
+    Ok(())
+}
+
+/// The search path with the binary under test, and kubectl, in front.
+fn path(with_kubectl: bool) -> anyhow::Result<std::ffi::OsString> {
+    let flyball = Path::new(env!("CARGO_BIN_EXE_flyball"));
+    let mut folders: Vec<_> = flyball.parent().map(Path::to_path_buf).into_iter().collect();
+    if with_kubectl {
+        folders.extend(Binaries::find()?.path("kubectl").parent().map(Path::to_path_buf));
+    }
+    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    Ok(std::env::join_paths(folders)?)
+}
+
+/// The `sh` blocks of a page, one after the other.
+fn script(page: &str) -> String {
+    let mut script = String::new();
+    let mut inside = false;
+    for line in page.lines() {
+        match line.trim_end() {
+            "```sh" => inside = true,
+            "```" => inside = false,
+            line if inside => {
+                script.push_str(line);
+                script.push('\n');
+            }
+            _ => {}
+        }
+    }
+    script
+}
+
+fn read(page: &str) -> anyhow::Result<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+    fs::read_to_string(&path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
+}
