@@ -15,6 +15,9 @@ use serde_json::json;
 
 use crate::request::{RequestError, answer};
 
+/// How often a write is tried: a rollout changes its object many times a second.
+const TRIES: usize = 5;
+
 /// Reads and writes the scales of targets.
 #[derive(Clone)]
 pub(crate) struct Scales {
@@ -69,22 +72,23 @@ impl Scales {
             .api(&key.namespace, target)
             .await
             .map_err(|error| failed(&error.message))?;
-        match patch(&api, name, &from.resource_version, replicas).await {
-            Err(RequestError::Conflict(_)) => {}
-            result => return result.map_err(|error| failed(error.message())),
+        let mut version = from.resource_version.clone();
+        for _ in 0..TRIES {
+            match patch(&api, name, &version, replicas).await {
+                Err(RequestError::Conflict(_)) => {}
+                result => return result.map_err(|error| failed(error.message())),
+            }
+            let now = answer(api.get_scale(name)).await;
+            let now = read(now.map_err(|error| failed(error.message()))?);
+            if now.spec_replicas != from.spec_replicas {
+                return Err(failed(&format!(
+                    "its replicas were changed meanwhile, from {} to {}",
+                    from.spec_replicas, now.spec_replicas
+                )));
+            }
+            version = now.resource_version;
         }
-        let now = answer(api.get_scale(name))
-            .await
-            .map_err(|error| failed(error.message()))?;
-        let now = read(now);
-        if now.spec_replicas != from.spec_replicas {
-            return Err(failed(&format!(
-                "its replicas were changed meanwhile, from {} to {}",
-                from.spec_replicas, now.spec_replicas
-            )));
-        }
-        let again = patch(&api, name, &now.resource_version, replicas).await;
-        again.map_err(|error| failed(error.message()))
+        Err(failed("others change it all the time"))
     }
 
     /// Labels and annotations of a target.

@@ -6,7 +6,7 @@ use flyball_core::ports::{Autoscaler, Observation, Question, Reader};
 use flyball_core::time::Timestamp;
 use flyball_kubernetes::{Caches, ConnectOptions, KubernetesReader, connect, crd_yaml};
 use flyball_sources::MetricsApis;
-use flyball_test_support::{Cluster, ClusterOptions};
+use flyball_test_support::{Cluster, ClusterOptions, wait_for};
 use std::sync::Arc;
 
 pub const MINUTE: Duration = Duration::from_secs(60);
@@ -43,10 +43,9 @@ pub const WEB: &str =
 pub fn cluster() -> Cluster {
     let cluster = Cluster::start(ClusterOptions::default()).unwrap();
     cluster.apply(&crd_yaml()).unwrap();
-    let crd = "crd/replicaautoscalers.flyball.dev";
-    cluster
-        .kubectl(&["wait", "--for=condition=Established", "--timeout=60s", crd])
-        .unwrap();
+    // Established is not yet served: discovery follows a moment later.
+    let served = || cluster.kubectl(&["get", "ra", "-o", "name"]).map(Some);
+    wait_for("the custom resource to be served", MINUTE, served).unwrap();
     cluster
 }
 
