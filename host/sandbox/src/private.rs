@@ -54,13 +54,13 @@ impl PrivateDirectory {
         }
     }
 
-    /// Writes a file (mode 0600) that is there either whole or not at all.
+    /// Replaces a file (mode 0600) in one step. It is not forced to the disk: after
+    /// a power failure it may be damaged, which every reader checks for anyway.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
         for part in parts {
             file.write_all(part)?;
         }
-        file.as_file().sync_all()?;
         file.persist(self.0.join(name))?;
         Ok(())
     }

@@ -46,7 +46,8 @@ pub struct RegistryOptions {
     pub default_budget: Budget,
     /// Largest policy accepted, in bytes.
     pub max_policy_bytes: u64,
-    /// How long the directory must be quiet before it is looked at.
+    /// How long the directory must be quiet before it is looked at; a quarter of
+    /// it after a file was closed or renamed.
     pub debounce: Duration,
     /// How often it is looked at without any notice.
     pub rescan: Duration,
@@ -198,7 +199,7 @@ impl Registry {
         {
             let sender = watch.lock().unwrap_or_else(PoisonError::into_inner);
             // An error means that the thread ended.
-            let _ = sender.send(watch::Message::Changed);
+            let _ = sender.send(watch::Message::Changed { done: true });
         }
     }
 

@@ -111,10 +111,10 @@ impl Shared {
         let policy = self
             .load(name, &bytes)
             .map_err(|error| (error, Some(digest.clone())))?;
+        self.swap(name, policy, PolicySource::File(path.clone()));
         if let Some(last_good) = &self.last_good {
             last_good.keep(name, &digest, &bytes);
         }
-        self.swap(name, policy, PolicySource::File(path.clone()));
         Ok(())
     }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
-use notify::event::{AccessKind, AccessMode};
+use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::error::EngineError;
@@ -20,8 +20,8 @@ const PATIENCE: u32 = 10;
 
 /// What the thread is told.
 pub(super) enum Message {
-    /// Something changed.
-    Changed,
+    /// Something changed; `done` if whoever changed it has finished.
+    Changed { done: bool },
     /// Look now, and say when done.
     Look(Sender<()>),
     /// End.
@@ -79,8 +79,8 @@ impl Watch {
             match self.receiver.recv_timeout(self.rescan) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
                 Ok(Message::Look(done)) => waiting.push(done),
-                Ok(Message::Changed) => {
-                    if self.settle(&mut waiting).is_err() {
+                Ok(Message::Changed { done }) => {
+                    if self.settle(done, &mut waiting).is_err() {
                         return;
                     }
                 }
@@ -95,12 +95,18 @@ impl Watch {
         }
     }
 
-    /// Waits until the directory has been quiet for a while.
-    fn settle(&self, waiting: &mut Vec<Sender<()>>) -> Result<(), Stopped> {
+    /// Waits until the directory has been quiet for a while: a short one after a
+    /// file was closed or renamed, the whole one while something is being written.
+    fn settle(&self, mut done: bool, waiting: &mut Vec<Sender<()>>) -> Result<(), Stopped> {
         let limit = Instant::now() + self.debounce * PATIENCE;
         while Instant::now() < limit {
-            match self.receiver.recv_timeout(self.debounce) {
-                Ok(Message::Changed) => {}
+            let quiet = if done {
+                self.debounce / 4
+            } else {
+                self.debounce
+            };
+            match self.receiver.recv_timeout(quiet) {
+                Ok(Message::Changed { done: now }) => done = now,
                 Ok(Message::Look(done)) => {
                     waiting.push(done);
                     return Ok(());
@@ -163,19 +169,24 @@ struct Stopped;
 
 fn watcher(directory: &Path, notices: Sender<Message>) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        if event.map_or(true, |event| is_change(&event.kind)) {
+        // An error means that notices were lost.
+        let change = event.map_or(Some(false), |event| change(&event.kind));
+        if let Some(done) = change {
             // The thread may have ended.
-            let _ = notices.send(Message::Changed);
+            let _ = notices.send(Message::Changed { done });
         }
     })?;
     watcher.watch(directory, RecursiveMode::NonRecursive)?;
     Ok(watcher)
 }
 
-/// Reading the files makes notices too; following those would never end.
-fn is_change(kind: &EventKind) -> bool {
+/// Whether it is a change, and one that finishes what was being done. Reading the
+/// files makes notices too; following those would never end.
+fn change(kind: &EventKind) -> Option<bool> {
     match kind {
-        EventKind::Access(access) => *access == AccessKind::Close(AccessMode::Write),
-        _ => true,
+        EventKind::Access(AccessKind::Close(AccessMode::Write))
+        | EventKind::Modify(ModifyKind::Name(_)) => Some(true),
+        EventKind::Access(_) => None,
+        _ => Some(false),
     }
 }
