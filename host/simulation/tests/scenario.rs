@@ -20,14 +20,16 @@ fn the_examples_are_scenarios() {
             continue;
         }
         count += 1;
-        let loaded = Scenario::load(&file);
         if file.file_stem().is_some_and(|stem| stem == "swap") {
-            // Its policies have to be built first.
-            let error = loaded.unwrap_err().to_string();
-            assert!(error.contains("events[0].swapPolicy.file"), "{error}");
-            assert!(error.ends_with("first.wasm is no file"), "{error}");
+            // Its policies have to be built first: here anything will do.
+            let built = tempfile::tempdir().unwrap();
+            for name in ["first.wasm", "second.wasm"] {
+                std::fs::write(built.path().join(name), "").unwrap();
+            }
+            let text = std::fs::read_to_string(&file).unwrap();
+            Scenario::parse(&text, &file, built.path()).unwrap();
         } else {
-            loaded.unwrap();
+            Scenario::load(&file).unwrap();
         }
     }
     assert!(count >= 5, "{count} examples");

@@ -192,9 +192,8 @@ fn change(decision: &Decision) -> String {
 }
 
 fn reason(decision: &Decision) -> String {
-    let notes = [&decision.guardrails[..], &[decision.remark.clone()]].concat();
+    let notes = decision.guardrails.iter().chain([&decision.remark]);
     let notes: String = notes
-        .iter()
         .filter(|note| !note.is_empty())
         .map(|note| format!(" <small>{}</small>", Text(note)))
         .collect();

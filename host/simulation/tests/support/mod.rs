@@ -22,7 +22,7 @@ pub struct Proportional {
 }
 
 impl Proportional {
-    pub fn new(name: &str, percent: f64) -> Arc<dyn ReplicaPolicy> {
+    pub fn policy(name: &str, percent: f64) -> Arc<dyn ReplicaPolicy> {
         Arc::new(Self {
             version: Arc::new(PolicyVersion {
                 name: name.into(),
@@ -99,7 +99,8 @@ pub struct Engine(Mutex<BTreeMap<String, Arc<dyn ReplicaPolicy>>>);
 impl Engine {
     pub fn new(policies: &[(&str, f64)]) -> Arc<Self> {
         let policies = policies.iter();
-        let policies = policies.map(|(name, p)| ((*name).to_owned(), Proportional::new(name, *p)));
+        let policies =
+            policies.map(|(name, p)| ((*name).to_owned(), Proportional::policy(name, *p)));
         Arc::new(Self(Mutex::new(policies.collect())))
     }
 }
@@ -127,7 +128,7 @@ impl PolicySwapper for Engine {
             .trim()
             .parse()
             .map_err(|_| format!("{text:?} is no policy"))?;
-        let policy = Proportional::new(name, percent);
+        let policy = Proportional::policy(name, percent);
         self.0.lock().unwrap().insert(name.to_owned(), policy);
         Ok(())
     }
