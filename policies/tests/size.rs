@@ -7,7 +7,13 @@ const LIMIT: usize = 150 * 1024;
 fn built_in_policies_are_small() {
     for (name, component) in flyball_policies::BUILTIN {
         let size = component.len();
-        assert!(size <= LIMIT, "{name} has {size} bytes, {LIMIT} are allowed");
-        assert!(component.starts_with(b"\0asm\x0d\0\x01\0"), "{name} is no component");
+        assert!(
+            size <= LIMIT,
+            "{name} has {size} bytes, {LIMIT} are allowed"
+        );
+        assert!(
+            component.starts_with(b"\0asm\x0d\0\x01\0"),
+            "{name} is no component"
+        );
     }
 }

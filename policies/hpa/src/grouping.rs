@@ -45,7 +45,8 @@ impl Groups {
             .collect();
         let rows = |wanted| {
             let rows = groups.iter().enumerate();
-            rows.filter(move |(_, group)| **group == wanted).map(|(row, _)| row)
+            rows.filter(move |(_, group)| **group == wanted)
+                .map(|(row, _)| row)
         };
         let counts = |sample: &Sample| {
             let group = sample.pod.and_then(|row| groups.get(row));

@@ -27,9 +27,14 @@ flyball_policy::replica_policy! {
 /// Asks every metric, and follows the one that wants the most replicas. If a
 /// metric fails, nothing is scaled down; if all fail, nothing is scaled at all.
 pub fn decide(input: &Replica) -> Decision {
-    let proposals: Vec<Proposal> = input.metrics().map(|metric| propose(input, metric)).collect();
+    let proposals: Vec<Proposal> = input
+        .metrics()
+        .map(|metric| propose(input, metric))
+        .collect();
     let leading = highest(&proposals);
-    let first_failure = proposals.iter().find(|proposal| proposal.replicas().is_none());
+    let first_failure = proposals
+        .iter()
+        .find(|proposal| proposal.replicas().is_none());
     let current = i64::from(input.current());
     let decision = match (leading, first_failure) {
         (None, _) => held(&proposals, first_failure),
@@ -86,7 +91,11 @@ impl Answer {
 /// whatever comes later, as upstream has it.
 fn highest(proposals: &[Proposal]) -> Option<(usize, i64)> {
     let mut best = None;
-    for (row, replicas) in proposals.iter().enumerate().filter_map(|(r, p)| Some((r, p.replicas()?))) {
+    for (row, replicas) in proposals
+        .iter()
+        .enumerate()
+        .filter_map(|(r, p)| Some((r, p.replicas()?)))
+    {
         match best {
             Some((_, most)) if most != 0 && replicas <= most => {}
             _ => best = Some((row, replicas)),
@@ -103,14 +112,19 @@ fn follow(proposal: &Proposal, replicas: i64, current: i64) -> Decision {
         std::cmp::Ordering::Equal => ("OnTarget", format!("{metric} asks for what there is")),
     };
     // Negative values measured can ask for less than nothing: upstream then goes by 0.
-    Decision::to(replicas.max(0)).because(code, sentence).argument("metric", metric)
+    Decision::to(replicas.max(0))
+        .because(code, sentence)
+        .argument("metric", metric)
 }
 
 fn held(proposals: &[Proposal], first_failure: Option<&Proposal>) -> Decision {
     let Some(first) = first_failure else {
         return Decision::hold("there is no metric to go by").because("NoMetrics", "no metrics");
     };
-    let invalid = proposals.iter().filter(|proposal| proposal.replicas().is_none()).count();
+    let invalid = proposals
+        .iter()
+        .filter(|proposal| proposal.replicas().is_none())
+        .count();
     let sentence = format!(
         "invalid metrics ({invalid} invalid out of {}), first error is: {}",
         proposals.len(),

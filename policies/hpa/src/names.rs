@@ -15,8 +15,12 @@ pub(crate) fn in_events(metric: &Metric<'_>) -> String {
             format!("{name} container resource utilization (percentage of request)")
         }
         Source::Pods => format!("pods metric {name}"),
-        Source::Object if metric.columns().target_type == "Value" => format!("object metric {name}"),
-        Source::Object | Source::External => format!("external metric {name}({})", selector(metric)),
+        Source::Object if metric.columns().target_type == "Value" => {
+            format!("object metric {name}")
+        }
+        Source::Object | Source::External => {
+            format!("external metric {name}({})", selector(metric))
+        }
         Source::Other => format!("{} metric {name}", metric.columns().source),
     }
 }

@@ -26,7 +26,11 @@ pub(crate) fn ask(input: &Replica, metric: Metric<'_>) -> Result<Answer, Failure
     if let Target::Utilization(_) = target {
         check_requests(input, &metric)?;
     }
-    let calculation = Calculation { metric, target, groups };
+    let calculation = Calculation {
+        metric,
+        target,
+        groups,
+    };
     calculation.answer(input.current(), Tolerance::of(input))
 }
 
@@ -62,11 +66,17 @@ fn check_requests(input: &Replica, metric: &Metric<'_>) -> Result<(), Failure> {
         let (class, text) = match metric.request(row) {
             Some(Request::Milli(_)) => continue,
             Some(Request::NoContainer) => {
-                let text = format!("container {} not found in Pod {{pod:{row}}}", metric.container());
+                let text = format!(
+                    "container {} not found in Pod {{pod:{row}}}",
+                    metric.container()
+                );
                 ("containerNotFound", text)
             }
             Some(Request::MissingAtPodLevel) => {
-                let text = format!("missing pod-level request for {} in Pod {{pod:{row}}}", metric.name());
+                let text = format!(
+                    "missing pod-level request for {} in Pod {{pod:{row}}}",
+                    metric.name()
+                );
                 ("missingPodLevelRequest", text)
             }
             Some(Request::Missing) | None => {
@@ -112,7 +122,11 @@ impl Sums {
         match target {
             Target::Average(target) => {
                 let average = self.used / self.pods.max(1);
-                Ok(Usage { ratio: average as f64 / target as f64, utilization: None, average })
+                Ok(Usage {
+                    ratio: average as f64 / target as f64,
+                    utilization: None,
+                    average,
+                })
             }
             Target::Utilization(_) if self.requested == 0 => {
                 let text = "no metrics returned matched known pods";
@@ -147,8 +161,17 @@ impl Calculation<'_> {
             let dampened = sums.against(self.target)?.ratio;
             self.dampened_replicas(usage.ratio, dampened, current, tolerance)
         };
-        let Usage { utilization, average, .. } = usage;
-        Ok(Answer { replicas, utilization, average: Some(average), value: None })
+        let Usage {
+            utilization,
+            average,
+            ..
+        } = usage;
+        Ok(Answer {
+            replicas,
+            utilization,
+            average: Some(average),
+            value: None,
+        })
     }
 
     /// Sums over the samples that count. A utilization leaves out pods that
@@ -182,7 +205,13 @@ impl Calculation<'_> {
         }
     }
 
-    fn dampened_replicas(&self, before: f64, after: f64, current: i32, tolerance: Tolerance) -> i32 {
+    fn dampened_replicas(
+        &self,
+        before: f64,
+        after: f64,
+        current: i32,
+        tolerance: Tolerance,
+    ) -> i32 {
         let turned = (before < 1.0 && after > 1.0) || (before > 1.0 && after < 1.0);
         if tolerance.covers(after) || turned {
             return current;
@@ -194,7 +223,12 @@ impl Calculation<'_> {
 
     /// Metrics after dampening, those of pods that nobody knows included.
     fn counted(&self, ratio: f64) -> usize {
-        let Groups { samples, missing, unready, .. } = &self.groups;
+        let Groups {
+            samples,
+            missing,
+            unready,
+            ..
+        } = &self.groups;
         let missing = if ratio == 1.0 { 0 } else { missing.len() };
         let unready = if ratio > 1.0 { unready.len() } else { 0 };
         samples.len() + missing + unready
@@ -227,4 +261,3 @@ pub(crate) fn replicas(ratio: f64, count: usize) -> i32 {
 fn saturated(percent: i64) -> i32 {
     i32::try_from(percent).unwrap_or(if percent < 0 { i32::MIN } else { i32::MAX })
 }
-

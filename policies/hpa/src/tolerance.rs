@@ -11,7 +11,10 @@ pub(crate) struct Tolerance {
 
 impl Tolerance {
     pub(crate) fn of(input: &Replica) -> Self {
-        Self { up: input.tolerance_up(), down: input.tolerance_down() }
+        Self {
+            up: input.tolerance_up(),
+            down: input.tolerance_down(),
+        }
     }
 
     /// Whether usage of `ratio` times the target calls for no change.

@@ -35,7 +35,9 @@ fn target(metric: &Metric<'_>) -> Result<Target, Failure> {
     if metric.source() == Source::External {
         let text = "invalid external metric source: neither a value target nor an average value \
                     target was set";
-        return average.or(value).ok_or_else(|| Failure::invalid_target("invalidExternalTarget", text));
+        return average
+            .or(value)
+            .ok_or_else(|| Failure::invalid_target("invalidExternalTarget", text));
     }
     let chosen = match columns.target_type.as_str() {
         "Value" => value,
@@ -48,7 +50,9 @@ fn target(metric: &Metric<'_>) -> Result<Target, Failure> {
 }
 
 fn sum(metric: &Metric<'_>) -> i64 {
-    metric.samples().fold(0, |sum, sample| sum.saturating_add(sample.milli))
+    metric
+        .samples()
+        .fold(0, |sum, sample| sum.saturating_add(sample.milli))
 }
 
 fn against_value(input: &Replica, usage: i64, target: i64) -> Result<Answer, Failure> {
@@ -63,13 +67,21 @@ fn against_value(input: &Replica, usage: i64, target: i64) -> Result<Answer, Fai
         let ready = usize::try_from(input.ready()).unwrap_or_default();
         replicas(ratio, ready)
     };
-    Ok(Answer { replicas, value: Some(usage), ..Answer::default() })
+    Ok(Answer {
+        replicas,
+        value: Some(usage),
+        ..Answer::default()
+    })
 }
 
 fn against_average(input: &Replica, metric: &Metric<'_>, target: i64) -> Answer {
     let external = metric.source() == Source::External;
     if external && overflows(metric) {
-        return Answer { replicas: i32::MAX, average: Some(i64::MAX), ..Answer::default() };
+        return Answer {
+            replicas: i32::MAX,
+            average: Some(i64::MAX),
+            ..Answer::default()
+        };
     }
     let usage = sum(metric) as f64;
     let running = f64::from(input.running());
@@ -80,17 +92,23 @@ fn against_average(input: &Replica, metric: &Metric<'_>, target: i64) -> Answer 
         (usage / target as f64).ceil() as i32
     };
     let average = (usage / running).ceil() as i64;
-    Answer { replicas, average: Some(average), ..Answer::default() }
+    Answer {
+        replicas,
+        average: Some(average),
+        ..Answer::default()
+    }
 }
 
 /// Upstream takes any negative running sum for an overflow.
 fn overflows(metric: &Metric<'_>) -> bool {
     let mut sum = 0_i64;
-    metric.samples().any(|sample| match sum.checked_add(sample.milli) {
-        Some(next) if next >= 0 => {
-            sum = next;
-            false
-        }
-        _ => true,
-    })
+    metric
+        .samples()
+        .any(|sample| match sum.checked_add(sample.milli) {
+            Some(next) if next >= 0 => {
+                sum = next;
+                false
+            }
+            _ => true,
+        })
 }

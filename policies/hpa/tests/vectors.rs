@@ -110,7 +110,8 @@ struct Out {
 
 #[test]
 fn agrees_with_upstream() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/hpa/replicas.jsonl.gz");
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/hpa/replicas.jsonl.gz");
     let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
     let (mut compared, mut apart, mut wrong) = (0, 0, Vec::new());
     for line in lines {
@@ -122,17 +123,27 @@ fn agrees_with_upstream() {
         }
         compared += 1;
         if answer != case.out {
-            wrong.push(format!("{} {:?}: {answer:?} instead of {:?}", case.id, case.tags, case.out));
+            wrong.push(format!(
+                "{} {:?}: {answer:?} instead of {:?}",
+                case.id, case.tags, case.out
+            ));
         }
     }
     println!("{compared} compared, {apart} wrap around or depend on the architecture");
-    assert!(wrong.is_empty(), "{} are wrong:\n{}", wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} are wrong:\n{}",
+        wrong.len(),
+        wrong.join("\n")
+    );
     assert!(compared > 1000, "only {compared} cases were compared");
 }
 
 fn answer(case: &Case) -> Out {
     let decision = hpa::decide(&input(case));
-    let [proposal] = decision.proposals() else { panic!("{}: not one proposal", case.id) };
+    let [proposal] = decision.proposals() else {
+        panic!("{}: not one proposal", case.id)
+    };
     let (utilization_percent, average_milli, usage_milli) = proposal.reported();
     let error = proposal.error();
     Out {
@@ -149,14 +160,16 @@ fn input(case: &Case) -> Replica {
     let pods = given.pods.as_deref().unwrap_or_default();
     let (current, status) = (given.current_replicas, given.status_replicas);
     let builder = Replica::build()
-        .now(time(given.now))
+        .at(time(given.now))
         .replicas(current.or(status).unwrap(), status.or(current).unwrap())
         .tolerance(given.tolerance_up, given.tolerance_down)
         .cpu_rules(
             Duration::from_secs(given.cpu_initialization_seconds),
             Duration::from_secs(given.initial_readiness_delay_seconds),
         );
-    let builder = pods.iter().fold(builder, |builder, pod| builder.pod(pod_spec(pod)));
+    let builder = pods
+        .iter()
+        .fold(builder, |builder, pod| builder.pod(pod_spec(pod)));
     builder.metric(metric(case, pods)).done()
 }
 
@@ -171,7 +184,11 @@ fn metric(case: &Case, pods: &[PodIn]) -> MetricSpec {
         (_, Some(resource), None) => MetricSpec::resource(resource),
         (kind, ..) => panic!("{}: {kind} without a resource", case.id),
     };
-    let spec = match (case.kind.as_str(), given.target_utilization, given.target_milli) {
+    let spec = match (
+        case.kind.as_str(),
+        given.target_utilization,
+        given.target_milli,
+    ) {
         (_, Some(percent), _) => spec.utilization(percent),
         ("objectValue" | "externalValue", _, Some(milli)) => spec.value(milli),
         (_, _, Some(milli)) => spec.average_value(milli),
@@ -208,7 +225,11 @@ fn pod_spec(pod: &PodIn) -> PodSpec {
             "False" => Ready::False,
             _ => Ready::Unknown,
         }),
-        ready_since: pod.ready.as_ref().and_then(|ready| ready.last_transition_time).map(time),
+        ready_since: pod
+            .ready
+            .as_ref()
+            .and_then(|ready| ready.last_transition_time)
+            .map(time),
         started: pod.start_time.map(time),
         deleted: pod.deletion_timestamp.map(time),
     }
@@ -217,7 +238,8 @@ fn pod_spec(pod: &PodIn) -> PodSpec {
 fn requests(pods: &[PodIn], resource: &str, container: &str) -> Vec<Request> {
     let resources = |given: &Option<BTreeMap<String, i64>>| -> Resources {
         let each = given.iter().flatten();
-        each.map(|(name, milli)| (name.as_str().into(), *milli)).collect()
+        each.map(|(name, milli)| (name.as_str().into(), *milli))
+            .collect()
     };
     let containers = |given: &[ContainerIn]| -> Vec<Container> {
         let container = |one: &ContainerIn| Container {
@@ -243,7 +265,10 @@ fn requests(pods: &[PodIn], resource: &str, container: &str) -> Vec<Request> {
         request_mark::MISSING_AT_POD_LEVEL => Request::MissingAtPodLevel,
         milli => Request::Milli(milli),
     };
-    request_column(&pods, resource, container).into_iter().map(request).collect()
+    request_column(&pods, resource, container)
+        .into_iter()
+        .map(request)
+        .collect()
 }
 
 fn time(at: jiff::Timestamp) -> Time {

@@ -58,7 +58,12 @@ pub(crate) fn build(
 ) -> Result<Vec<Artifact>, BuildError> {
     let mut command = toolchain.cargo();
     command
-        .args(["build", "--release", "--message-format", "json-render-diagnostics"])
+        .args([
+            "build",
+            "--release",
+            "--message-format",
+            "json-render-diagnostics",
+        ])
         .args(["--package", &package.name])
         .arg("--manifest-path")
         .arg(&package.manifest_path)
@@ -86,14 +91,18 @@ pub(crate) fn run(
     if request.offline {
         command.arg("--offline");
     }
-    let output = command
-        .output()
-        .map_err(|source| BuildError::Start { program: "cargo".into(), source })?;
+    let output = command.output().map_err(|source| BuildError::Start {
+        program: "cargo".into(),
+        source,
+    })?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let output = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(BuildError::Cargo { package: package.name.clone(), output })
+    Err(BuildError::Cargo {
+        package: package.name.clone(),
+        output,
+    })
 }
 
 /// Compiler flags that keep the machine's paths out of the module.
@@ -101,7 +110,11 @@ fn remapped(package: &Package, toolchain: &Toolchain) -> String {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec![remap(&package.workspace_root, "/policy")];
+    let dependencies = package.folders();
+    let mut flags: Vec<String> = dependencies
+        .map(|(name, folder)| remap(folder, &format!("/{name}")))
+        .collect();
+    flags.push(remap(&package.workspace_root, "/policy"));
     flags.extend(home.map(|home| remap(&home, "/cargo")));
     flags.extend(toolchain.sysroot().map(|root| remap(&root, "/rust")));
     flags.join("\x1f")
@@ -120,16 +133,24 @@ fn artifacts(messages: &str) -> Vec<Artifact> {
         name: String,
         kind: Vec<String>,
     }
-    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Message>(line).ok());
+    let messages = messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Message>(line).ok());
     messages
-        .filter_map(|Message { target, manifest_path, filenames }| {
-            let is_module = |file: &PathBuf| file.extension().is_some_and(|end| end == "wasm");
-            Some(Artifact {
-                file: filenames.into_iter().find(is_module)?,
-                name: target.name,
-                kinds: target.kind,
-                manifest: manifest_path,
-            })
-        })
+        .filter_map(
+            |Message {
+                 target,
+                 manifest_path,
+                 filenames,
+             }| {
+                let is_module = |file: &PathBuf| file.extension().is_some_and(|end| end == "wasm");
+                Some(Artifact {
+                    file: filenames.into_iter().find(is_module)?,
+                    name: target.name,
+                    kinds: target.kind,
+                    manifest: manifest_path,
+                })
+            },
+        )
         .collect()
 }

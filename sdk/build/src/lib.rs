@@ -40,7 +40,11 @@ impl BuildRequest {
     #[must_use]
     pub fn new(manifest_dir: impl Into<PathBuf>, target_dir: impl Into<PathBuf>) -> Self {
         let (manifest_dir, target_dir) = (manifest_dir.into(), target_dir.into());
-        Self { manifest_dir, target_dir, offline: false }
+        Self {
+            manifest_dir,
+            target_dir,
+            offline: false,
+        }
     }
 }
 
@@ -85,13 +89,20 @@ pub fn build(request: &BuildRequest) -> Result<Built, BuildError> {
     package.check_crate_types()?;
     let schema = schema::of(&package, request, &toolchain)?;
     let artifacts = cargo::build(&package, request, &toolchain, &["--lib"], Some(&schema))?;
-    let artifact = artifacts.into_iter().find(|artifact| artifact.is_cdylib_of(&package));
-    let Artifact { file, .. } =
-        artifact.ok_or_else(|| BuildError::NoModule { package: package.name.clone() })?;
+    let artifact = artifacts
+        .into_iter()
+        .find(|artifact| artifact.is_cdylib_of(&package));
+    let Artifact { file, .. } = artifact.ok_or_else(|| BuildError::NoModule {
+        package: package.name.clone(),
+    })?;
     let component = component(&package.name, &read(&file)?)?;
     let path = request.target_dir.join(format!("{}.wasm", package.name));
     write(&path, &component)?;
-    Ok(Built { name: package.name, path, component })
+    Ok(Built {
+        name: package.name,
+        path,
+        component,
+    })
 }
 
 /// Examples serve tests: they may be large if only they are linked quickly.
@@ -109,7 +120,12 @@ pub fn build_examples(request: &BuildRequest) -> Result<Vec<Example>, BuildError
     let mut examples = artifacts
         .into_iter()
         .filter(|artifact| artifact.is_example_of(&package))
-        .map(|Artifact { name, file, .. }| Ok(Example { name, module: read(&file)? }))
+        .map(|Artifact { name, file, .. }| {
+            Ok(Example {
+                name,
+                module: read(&file)?,
+            })
+        })
         .collect::<Result<Vec<_>, BuildError>>()?;
     examples.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(examples)

@@ -1,6 +1,6 @@
 //! What cargo knows of a package.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ pub(crate) struct Package {
 #[derive(Clone, Debug, Deserialize)]
 struct Dependency {
     name: String,
+    /// Where it lies, if it comes from a folder.
+    path: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -49,23 +51,51 @@ impl Package {
             .map_err(|error| missing(format!("{}: {error}", manifest.display())))?;
         let output = toolchain
             .cargo()
-            .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+            .args([
+                "metadata",
+                "--no-deps",
+                "--format-version",
+                "1",
+                "--manifest-path",
+            ])
             .arg(&manifest)
             .output()
-            .map_err(|source| BuildError::Start { program: "cargo".into(), source })?;
+            .map_err(|source| BuildError::Start {
+                program: "cargo".into(),
+                source,
+            })?;
         if !output.status.success() {
-            return Err(missing(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+            return Err(missing(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            ));
         }
-        let Metadata { packages, workspace_root } =
-            serde_json::from_slice(&output.stdout).map_err(|error| missing(error.to_string()))?;
-        let package = packages.into_iter().find(|package| package.manifest_path == manifest);
-        let package = package.ok_or_else(|| missing("its Cargo.toml describes no package".into()))?;
-        Ok(Self { workspace_root, ..package })
+        let Metadata {
+            packages,
+            workspace_root,
+        } = serde_json::from_slice(&output.stdout).map_err(|error| missing(error.to_string()))?;
+        let package = packages
+            .into_iter()
+            .find(|package| package.manifest_path == manifest);
+        let package =
+            package.ok_or_else(|| missing("its Cargo.toml describes no package".into()))?;
+        Ok(Self {
+            workspace_root,
+            ..package
+        })
     }
 
     /// Whether it names `dependency` among its own dependencies.
     pub(crate) fn depends_on(&self, dependency: &str) -> bool {
-        self.dependencies.iter().any(|Dependency { name }| name == dependency)
+        self.dependencies
+            .iter()
+            .any(|Dependency { name, .. }| name == dependency)
+    }
+
+    /// Names and folders of the dependencies that come from folders.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = (&str, &Path)> {
+        self.dependencies
+            .iter()
+            .filter_map(|one| Some((one.name.as_str(), one.path.as_deref()?)))
     }
 
     /// A policy is a cdylib for the sandbox and an rlib for tests.
@@ -79,6 +109,8 @@ impl Package {
         if has(&["rlib", "lib"]) {
             return Ok(());
         }
-        Err(BuildError::CrateTypes { package: self.name.clone() })
+        Err(BuildError::CrateTypes {
+            package: self.name.clone(),
+        })
     }
 }

@@ -41,7 +41,10 @@ pub(crate) fn of(
 }
 
 fn manifest(package: &Package) -> String {
-    let folder = package.manifest_path.parent().unwrap_or(&package.manifest_path);
+    let folder = package
+        .manifest_path
+        .parent()
+        .unwrap_or(&package.manifest_path);
     let path = serde_json::Value::from(folder.to_string_lossy());
     format!(
         "[package]\nname = \"schema-of-{name}\"\nversion = \"0.0.0\"\nedition = \"2024\"\n\n\

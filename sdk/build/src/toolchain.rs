@@ -12,8 +12,13 @@ pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
 
 /// Variables whose names start with `CARGO_` that say how to reach registries,
 /// not what to build.
-const KEPT: [&str; 5] =
-    ["CARGO_HOME", "CARGO_HTTP_", "CARGO_NET_", "CARGO_REGISTR", "CARGO_SOURCE_"];
+const KEPT: [&str; 5] = [
+    "CARGO_HOME",
+    "CARGO_HTTP_",
+    "CARGO_NET_",
+    "CARGO_REGISTR",
+    "CARGO_SOURCE_",
+];
 
 /// Variables that an outer cargo sets for build scripts or that change how a
 /// crate is compiled: the result must not depend on them. Clippy comes as
@@ -49,7 +54,10 @@ impl Toolchain {
         if in_use.has_target() {
             return Ok(in_use);
         }
-        let linker = in_use.sysroot().into_iter().find_map(|root| rust_lld(&root));
+        let linker = in_use
+            .sysroot()
+            .into_iter()
+            .find_map(|root| rust_lld(&root));
         let linker = linker.or_else(debian_linker);
         let debian = Self {
             cargo: "/usr/bin/cargo".into(),
@@ -67,7 +75,8 @@ impl Toolchain {
         let mut command = Command::new(&self.cargo);
         for (name, _) in env::vars_os() {
             let name = name.to_string_lossy();
-            let cargo = name.starts_with("CARGO") && !KEPT.iter().any(|kept| name.starts_with(kept));
+            let cargo =
+                name.starts_with("CARGO") && !KEPT.iter().any(|kept| name.starts_with(kept));
             if cargo || DROPPED.contains(&&*name) {
                 command.env_remove(&*name);
             }
@@ -98,7 +107,8 @@ impl Toolchain {
     }
 
     fn has_std_source(&self) -> bool {
-        self.sysroot().is_some_and(|root| root.join("lib/rustlib/src/rust/library").is_dir())
+        self.sysroot()
+            .is_some_and(|root| root.join("lib/rustlib/src/rust/library").is_dir())
     }
 
     fn print(&self, arguments: &[&str]) -> Option<PathBuf> {
@@ -122,8 +132,12 @@ fn debian_linker() -> Option<PathBuf> {
     let versions = entries.filter_map(|entry| {
         let name = entry.ok()?.file_name().into_string().ok()?;
         let version = name.strip_prefix("wasm-ld")?;
-        let number = version.strip_prefix('-').map_or(Some(u32::MAX), |n| n.parse().ok())?;
+        let number = version
+            .strip_prefix('-')
+            .map_or(Some(u32::MAX), |n| n.parse().ok())?;
         Some((number, name))
     });
-    versions.max().map(|(_, name)| Path::new("/usr/bin").join(name))
+    versions
+        .max()
+        .map(|(_, name)| Path::new("/usr/bin").join(name))
 }

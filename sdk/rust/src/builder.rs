@@ -73,8 +73,14 @@ impl<C: Default, S: Default> ReplicaBuilder<C, S> {
                 deletion_ms: Vec::new(),
             },
             metrics: Vec::new(),
-            recommendations: wire::Samples { at_ms: Vec::new(), replicas: Vec::new() },
-            scale_events: wire::Samples { at_ms: Vec::new(), replicas: Vec::new() },
+            recommendations: wire::Samples {
+                at_ms: Vec::new(),
+                replicas: Vec::new(),
+            },
+            scale_events: wire::Samples {
+                at_ms: Vec::new(),
+                replicas: Vec::new(),
+            },
         };
         Self(Replica {
             input,
@@ -101,9 +107,15 @@ impl<C, S> ReplicaBuilder<C, S> {
     }
 
     /// When the decision is made.
-    pub fn now(mut self, now: Time) -> Self {
+    pub fn at(mut self, now: Time) -> Self {
         self.0.now = now;
         self
+    }
+
+    /// When the decision is made, as far as it is said by now.
+    #[must_use]
+    pub const fn now(&self) -> Time {
+        self.0.now
     }
 
     /// The seed for choices by chance.
@@ -187,8 +199,15 @@ impl<C, S> ReplicaBuilder<C, S> {
 
     /// The answer to the next wish: a history, oldest first.
     pub fn history(mut self, points: impl IntoIterator<Item = (Time, f64)>) -> Self {
-        let (times_ms, values) = points.into_iter().map(|(at, value)| (at.ms(), value)).unzip();
-        self.0.granted.push(types::GrantedInput { times_ms, values, ..nothing() });
+        let (times_ms, values) = points
+            .into_iter()
+            .map(|(at, value)| (at.ms(), value))
+            .unzip();
+        self.0.granted.push(types::GrantedInput {
+            times_ms,
+            values,
+            ..nothing()
+        });
         self
     }
 
@@ -196,13 +215,20 @@ impl<C, S> ReplicaBuilder<C, S> {
     pub fn labels<'a>(mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let (keys, texts) = pairs.into_iter().map(owned).unzip();
-        self.0.granted.push(types::GrantedInput { keys, texts, ..nothing() });
+        self.0.granted.push(types::GrantedInput {
+            keys,
+            texts,
+            ..nothing()
+        });
         self
     }
 
     /// The answer to the next wish: it could not be had.
     pub fn not_granted(mut self, error: &str) -> Self {
-        self.0.granted.push(types::GrantedInput { error: error.into(), ..nothing() });
+        self.0.granted.push(types::GrantedInput {
+            error: error.into(),
+            ..nothing()
+        });
         self
     }
 
@@ -290,7 +316,9 @@ impl MetricSpec {
 
     /// A sample of the pod in that row (none: a pod that is not known).
     pub fn sample(mut self, pod: Option<usize>, milli: i64, at: Time, window: Duration) -> Self {
-        let row = pod.and_then(|pod| u32::try_from(pod).ok()).unwrap_or(UNKNOWN_POD);
+        let row = pod
+            .and_then(|pod| u32::try_from(pod).ok())
+            .unwrap_or(UNKNOWN_POD);
         self.0.pod.push(row);
         self.0.value.push(milli);
         self.0.timestamp_ms.push(at.ms());
@@ -302,7 +330,9 @@ impl MetricSpec {
     pub fn samples(self, at: Time, milli: impl IntoIterator<Item = i64>) -> Self {
         let minute = Duration::from_secs(60);
         let each = milli.into_iter().enumerate();
-        each.fold(self, |spec, (pod, milli)| spec.sample(Some(pod), milli, at, minute))
+        each.fold(self, |spec, (pod, milli)| {
+            spec.sample(Some(pod), milli, at, minute)
+        })
     }
 
     /// A value that speaks of no pod: an object's, or one series of an external

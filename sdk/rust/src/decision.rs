@@ -55,7 +55,10 @@ pub struct Refusal {
 impl Refusal {
     /// A refusal.
     pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code: code.into(), message: message.into() }
+        Self {
+            code: code.into(),
+            message: message.into(),
+        }
     }
 }
 
@@ -93,12 +96,22 @@ impl Decision {
     }
 
     fn new(replicas: Option<i64>, reason: Reason) -> Self {
-        Self { replicas, reason, proposals: Vec::new(), leading: None, state: None, again_after: None }
+        Self {
+            replicas,
+            reason,
+            proposals: Vec::new(),
+            leading: None,
+            state: None,
+            again_after: None,
+        }
     }
 
     /// Why: a CamelCase code that machines compare, and a sentence.
     pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
-        self.reason = Reason { arguments: self.reason.arguments, ..Reason::new(code, sentence) };
+        self.reason = Reason {
+            arguments: self.reason.arguments,
+            ..Reason::new(code, sentence)
+        };
         self
     }
 
@@ -168,10 +181,16 @@ impl Decision {
         Ok(wire::Decision {
             replicas: self.replicas,
             reason: self.reason.into_wire(),
-            proposals: self.proposals.into_iter().map(Proposal::into_wire).collect(),
+            proposals: self
+                .proposals
+                .into_iter()
+                .map(Proposal::into_wire)
+                .collect(),
             leading: self.leading.and_then(|row| u32::try_from(row).ok()),
             state: self.state.transpose().map_err(unwritable)?,
-            again_after_ms: self.again_after.map(|delay| milliseconds(delay).unsigned_abs()),
+            again_after_ms: self
+                .again_after
+                .map(|delay| milliseconds(delay).unsigned_abs()),
         })
     }
 }
@@ -179,13 +198,20 @@ impl Decision {
 impl Proposal {
     /// The metric asks for so many replicas.
     pub fn to(replicas: impl Into<i64>) -> Self {
-        Self { replicas: Some(replicas.into()), ..Self::default() }
+        Self {
+            replicas: Some(replicas.into()),
+            ..Self::default()
+        }
     }
 
     /// The metric asks for nothing: a stable class of error, and a sentence.
     pub fn failed(class: impl Into<String>, sentence: impl Into<String>) -> Self {
         let reason = Reason::new("MetricFailed", sentence);
-        Self { error: class.into(), reason, ..Self::default() }
+        Self {
+            error: class.into(),
+            reason,
+            ..Self::default()
+        }
     }
 
     /// To be reported: percent of the request.
@@ -208,7 +234,10 @@ impl Proposal {
 
     /// Why: a CamelCase code that machines compare, and a sentence.
     pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
-        self.reason = Reason { arguments: self.reason.arguments, ..Reason::new(code, sentence) };
+        self.reason = Reason {
+            arguments: self.reason.arguments,
+            ..Reason::new(code, sentence)
+        };
         self
     }
 
@@ -256,13 +285,20 @@ impl Proposal {
 
 impl Reason {
     fn new(code: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self { code: code.into(), arguments: Vec::new(), sentence: sentence.into() }
+        Self {
+            code: code.into(),
+            arguments: Vec::new(),
+            sentence: sentence.into(),
+        }
     }
 
     /// The value of the argument of that name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.arguments.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.arguments
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     fn into_wire(self) -> types::Reason {

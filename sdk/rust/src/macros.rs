@@ -26,8 +26,8 @@ macro_rules! replica_policy {
         decide: $decide:path $(,)?
     ) => {
         /// The policy, as the contract describes it.
-        #[doc(hidden)]
-        pub struct FlyballPolicy;
+        #[allow(dead_code, reason = "elsewhere than on wasm32 only tests may name it")]
+        struct FlyballPolicy;
 
         impl $crate::runtime::ReplicaPolicy for FlyballPolicy {
             type Config = $crate::__or!($($config)?; $crate::NoConfig);
@@ -103,8 +103,12 @@ macro_rules! __or {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __read_config {
-    ($text:ident) => { $crate::runtime::read_no_config($text) };
-    ($text:ident, $config:ty) => { $crate::runtime::read_config::<$config>($text) };
+    ($text:ident) => {
+        $crate::runtime::read_no_config($text)
+    };
+    ($text:ident, $config:ty) => {
+        $crate::runtime::read_config::<$config>($text)
+    };
 }
 
 /// The state, read.
@@ -115,15 +119,21 @@ macro_rules! __read_state {
         let _ = $text;
         ::core::result::Result::Ok($crate::NoState {})
     }};
-    ($text:ident, $state:ty) => { $crate::runtime::read_state::<$state>($text) };
+    ($text:ident, $state:ty) => {
+        $crate::runtime::read_state::<$state>($text)
+    };
 }
 
 /// The schema, made from the type.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __schema {
-    () => { ::std::string::String::new() };
-    ($config:ty) => { $crate::runtime::schema::<$config>() };
+    () => {
+        ::std::string::String::new()
+    };
+    ($config:ty) => {
+        $crate::runtime::schema::<$config>()
+    };
 }
 
 /// The schema, as the builder hands it to the compiler: schemars inside a guest
@@ -131,7 +141,9 @@ macro_rules! __schema {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __schema_text {
-    () => { "" };
+    () => {
+        ""
+    };
     ($config:ty) => {
         match ::core::option_env!("FLYBALL_CONFIGURATION_SCHEMA") {
             ::core::option::Option::Some(schema) => schema,

@@ -152,7 +152,10 @@ impl<'a> Metric<'a> {
     #[must_use]
     pub fn target(&self) -> Option<Target> {
         match self.columns.target_type.as_str() {
-            "Utilization" => self.columns.target_average_utilization.map(Target::Utilization),
+            "Utilization" => self
+                .columns
+                .target_average_utilization
+                .map(Target::Utilization),
             "AverageValue" => self.columns.target_average_value.map(Target::AverageValue),
             "Value" => self.columns.target_value.map(Target::Value),
             _ => None,
@@ -170,22 +173,35 @@ impl<'a> Metric<'a> {
     /// reported, `Object` has one, `External` one for each series.
     pub fn samples(&self) -> impl ExactSizeIterator<Item = Sample> + 'a {
         let columns = self.columns;
-        columns.value.iter().enumerate().map(move |(row, &milli)| Sample {
-            pod: match columns.pod.get(row) {
-                None | Some(&UNKNOWN_POD) => None,
-                Some(&pod) => Some(pod as usize),
-            },
-            milli,
-            at: columns.timestamp_ms.get(row).and_then(|&ms| Time::from_column(ms)),
-            window: columns.window_ms.get(row).map_or(Duration::ZERO, |&ms| duration(ms)),
-        })
+        columns
+            .value
+            .iter()
+            .enumerate()
+            .map(move |(row, &milli)| Sample {
+                pod: match columns.pod.get(row) {
+                    None | Some(&UNKNOWN_POD) => None,
+                    Some(&pod) => Some(pod as usize),
+                },
+                milli,
+                at: columns
+                    .timestamp_ms
+                    .get(row)
+                    .and_then(|&ms| Time::from_column(ms)),
+                window: columns
+                    .window_ms
+                    .get(row)
+                    .map_or(Duration::ZERO, |&ms| duration(ms)),
+            })
     }
 
     /// What the pod of row `pod` requests of the resource; none for metrics that
     /// are no resource.
     #[must_use]
     pub fn request(&self, pod: usize) -> Option<Request> {
-        self.columns.request.get(pod).map(|&value| Request::from_column(value))
+        self.columns
+            .request
+            .get(pod)
+            .map(|&value| Request::from_column(value))
     }
 
     /// Sum of all samples, in the metric's unit.

@@ -110,7 +110,11 @@ impl<'a> Pod<'a> {
     }
 
     fn state(&self) -> u32 {
-        self.columns.state.get(self.row).copied().unwrap_or_default()
+        self.columns
+            .state
+            .get(self.row)
+            .copied()
+            .unwrap_or_default()
     }
 }
 

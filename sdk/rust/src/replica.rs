@@ -133,7 +133,11 @@ impl<C, S> Replica<C, S> {
 
     /// The spec's metrics, in its order.
     pub fn metrics(&self) -> impl ExactSizeIterator<Item = Metric<'_>> {
-        self.input.metrics.iter().enumerate().map(|(index, columns)| Metric::new(columns, index))
+        self.input
+            .metrics
+            .iter()
+            .enumerate()
+            .map(|(index, columns)| Metric::new(columns, index))
     }
 
     /// The first metric of that name.
@@ -166,5 +170,9 @@ impl<C, S> Replica<C, S> {
 }
 
 fn samples(columns: &wire::Samples) -> impl DoubleEndedIterator<Item = (Time, i32)> {
-    columns.at_ms.iter().zip(&columns.replicas).map(|(&ms, &replicas)| (Time::from_ms(ms), replicas))
+    columns
+        .at_ms
+        .iter()
+        .zip(&columns.replicas)
+        .map(|(&ms, &replicas)| (Time::from_ms(ms), replicas))
 }

@@ -74,7 +74,10 @@ pub fn read_no_config(text: &str) -> Result<NoConfig, Refusal> {
     if text.bytes().all(|byte| b"{} \t\r\n".contains(&byte)) {
         return Ok(NoConfig {});
     }
-    Err(Refusal::new("InvalidConfiguration", "this policy takes no configuration"))
+    Err(Refusal::new(
+        "InvalidConfiguration",
+        "this policy takes no configuration",
+    ))
 }
 
 /// Reads a state that has a type.
@@ -125,7 +128,14 @@ fn replica<P: ReplicaPolicy>(
         text => P::state(text)?,
     };
     let (now, seed, granted) = (Time::from_ms(context.now_ms), context.seed, context.inputs);
-    Ok(Replica { input, now, seed, granted, config, state })
+    Ok(Replica {
+        input,
+        now,
+        seed,
+        granted,
+        config,
+        state,
+    })
 }
 
 /// Lets the host's log say why the policy trapped.

@@ -17,7 +17,10 @@ impl Want {
     #[must_use]
     pub fn history(window: &str, step: &str) -> Self {
         let arguments = vec![("window", window.to_owned()), ("step", step.to_owned())];
-        Self { kind: "metric-history", arguments }
+        Self {
+            kind: "metric-history",
+            arguments,
+        }
     }
 
     /// The same of the metric named `metric` in the spec.
@@ -31,17 +34,26 @@ impl Want {
     /// Labels of the scale target.
     #[must_use]
     pub const fn labels() -> Self {
-        Self { kind: "target-labels", arguments: Vec::new() }
+        Self {
+            kind: "target-labels",
+            arguments: Vec::new(),
+        }
     }
 
     /// Annotations of the scale target.
     #[must_use]
     pub const fn annotations() -> Self {
-        Self { kind: "target-annotations", arguments: Vec::new() }
+        Self {
+            kind: "target-annotations",
+            arguments: Vec::new(),
+        }
     }
 
     pub(crate) fn into_wire(self) -> types::WantedInput {
-        let argument = |(name, value): (&str, String)| types::Argument { name: name.into(), value };
+        let argument = |(name, value): (&str, String)| types::Argument {
+            name: name.into(),
+            value,
+        };
         types::WantedInput {
             kind: self.kind.into(),
             arguments: self.arguments.into_iter().map(argument).collect(),
@@ -65,18 +77,28 @@ impl<'a> Granted<'a> {
     /// first. Steps without a sample are left out.
     pub fn points(&self) -> impl DoubleEndedIterator<Item = (Time, f64)> + 'a {
         let Self(input) = *self;
-        input.times_ms.iter().zip(&input.values).map(|(&ms, &value)| (Time::from_ms(ms), value))
+        input
+            .times_ms
+            .iter()
+            .zip(&input.values)
+            .map(|(&ms, &value)| (Time::from_ms(ms), value))
     }
 
     /// Labels or annotations, sorted by key.
     pub fn pairs(&self) -> impl DoubleEndedIterator<Item = (&'a str, &'a str)> + 'a {
         let Self(input) = *self;
-        input.keys.iter().map(String::as_str).zip(input.texts.iter().map(String::as_str))
+        input
+            .keys
+            .iter()
+            .map(String::as_str)
+            .zip(input.texts.iter().map(String::as_str))
     }
 
     /// The value of the label or annotation `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.pairs().find(|&(name, _)| name == key).map(|(_, value)| value)
+        self.pairs()
+            .find(|&(name, _)| name == key)
+            .map(|(_, value)| value)
     }
 }
