@@ -137,7 +137,7 @@ pub struct RunPolicyArgs {
 #[command(verbatim_doc_comment)]
 pub struct ListArgs {
     /// Ask this daemon [default: look into the policies directory]
-    #[arg(long, value_name = "URL", conflicts_with = "policies_dir")]
+    #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     /// Directory of policies
     #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]

@@ -42,6 +42,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
     let listener = TcpListener::bind(args.http)
         .await
         .with_context(|| format!("cannot listen on {} (see --http)", args.http))?;
+    let address = listener.local_addr().context("the address is not known")?;
     let file = args.records.as_deref().map(RecordFile::append_to).transpose()?.map(Arc::new);
     let (_, registry) = wiring::registry(&args.policies)?;
     let daemon = Daemon {
@@ -53,7 +54,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         stop,
         stopper,
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), http = %args.http, "flyball starts");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), http = %address, "flyball starts");
     daemon.settle_policies();
     let file = daemon.file.clone();
     let result = match &args.cluster {

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, ensure};
 use flyball_core::policy::PolicyEngine;
@@ -28,9 +28,9 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     let contenders = contenders(&registry, &args.compare)?;
     let file = args.records.as_deref().map(RecordFile::create).transpose()?.map(Arc::new);
 
-    let bar = progress_bar(contenders.len().max(1));
+    let bar = Bar::of(contenders.len().max(1));
     let runs = simulate(&scenario, &registry, &contenders, file.clone(), &bar)?;
-    bar.finish_and_clear();
+    bar.bar.finish_and_clear();
     if let Some(file) = &file {
         file.close()?;
     }
@@ -48,10 +48,10 @@ fn simulate(
     registry: &Arc<Registry>,
     contenders: &[Contender],
     file: Option<Arc<RecordFile>>,
-    bar: &ProgressBar,
+    bar: &Bar,
 ) -> anyhow::Result<Vec<Run>> {
     let swapper = Swapper(registry);
-    let on_progress = |progress: &Progress| show(bar, progress);
+    let on_progress = |progress: &Progress| bar.show(progress);
     let options = Options {
         recorders: file.map(|file| file as Arc<dyn Recorder>).into_iter().collect(),
         swapper: Some(&swapper),
@@ -90,31 +90,44 @@ fn contenders(registry: &Registry, names: &[String]) -> anyhow::Result<Vec<Conte
     Ok(contenders)
 }
 
-/// Of the runs, one after another; hidden where nobody looks.
-fn progress_bar(runs: usize) -> ProgressBar {
-    if !output::is_interactive() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::new(u64::try_from(runs).unwrap_or(1) * 1_000);
-    let template = "{bar:30.cyan/dim} {percent:>3}%  {msg}";
-    bar.set_style(ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()));
-    bar
+/// How far the runs, one after another, have come; hidden where nobody looks.
+struct Bar {
+    bar: ProgressBar,
+    /// Runs that are over, and how far the present one was last.
+    last: Mutex<(u64, i64)>,
 }
 
-fn show(bar: &ProgressBar, progress: &Progress) {
-    let thousandths = progress.elapsed_ms.saturating_mul(1_000) / progress.duration_ms.max(1);
-    let finished = bar.position() / 1_000 * 1_000;
-    let position = finished + u64::try_from(thousandths).unwrap_or(0).min(1_000);
-    // A run's first report comes when the one before it is at its end.
-    bar.set_position(position);
-    let totals = &progress.totals;
-    bar.set_message(format!(
-        "{}  load {:.0}/s  {} replicas ({} ready)",
-        output::time_of_day(progress.at),
-        totals.load,
-        totals.replicas,
-        totals.ready
-    ));
+/// Length of one run on the bar.
+const RUN: u64 = 1_000;
+
+impl Bar {
+    fn of(runs: usize) -> Self {
+        let bar = if output::is_interactive() {
+            ProgressBar::new(u64::try_from(runs).unwrap_or(1) * RUN)
+        } else {
+            ProgressBar::hidden()
+        };
+        let style = ProgressStyle::with_template("{bar:30.cyan/dim} {percent:>3}%  {msg}");
+        bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        Self { bar, last: Mutex::default() }
+    }
+
+    fn show(&self, progress: &Progress) {
+        let elapsed = progress.elapsed_ms;
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = last.0 + u64::from(elapsed < last.1);
+        *last = (over, elapsed);
+        let part = elapsed.saturating_mul(1_000) / progress.duration_ms.max(1);
+        self.bar.set_position(over * RUN + u64::try_from(part).unwrap_or(0));
+        let totals = &progress.totals;
+        self.bar.set_message(format!(
+            "{}  load {:.0}/s  {} replicas ({} ready)",
+            output::time_of_day(progress.at),
+            totals.load,
+            totals.replicas,
+            totals.ready
+        ));
+    }
 }
 
 fn usual_report(scenario: &Path) -> PathBuf {

@@ -1,0 +1,71 @@
+//! Records: decided again, and explained.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::support::{SCENARIO, Workshop};
+
+/// Records of a simulation, a line each.
+fn recorded(workshop: &Workshop) -> Vec<String> {
+    workshop.write("day.yaml", SCENARIO);
+    workshop.succeed(&["simulate", "day.yaml", "--records", "day.jsonl", "--report", "day.html"]);
+    let text = fs::read_to_string(workshop.path("day.jsonl")).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn decisions_are_made_again_to_the_byte() {
+    let workshop = Workshop::new();
+    let lines = recorded(&workshop);
+    let printed = workshop.succeed(&["replay", "day.jsonl"]);
+    assert!(printed.contains(&format!("{} same, 0 different", lines.len())), "{printed}");
+
+    // What `policy run` takes is what a record holds.
+    let record: Value = serde_json::from_str(&lines[lines.len() / 2]).unwrap();
+    let mut input = record["input"].clone();
+    input["recommendations"] = record["policies"][0]["recommendations"].clone();
+    let input = json!({"context": record["policies"][0]["context"], "input": input});
+    workshop.write("input.json", input.to_string());
+    let answer = workshop.succeed(&["policy", "run", "hpa", "--input", "input.json"]);
+    let answer: Value = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["output"], record["policies"][0]["answer"]);
+    assert_eq!(answer["fuel"], record["policies"][0]["usage"]["fuel"]);
+}
+
+#[test]
+fn differences_are_found_and_named() {
+    let workshop = Workshop::new();
+    let lines = recorded(&workshop);
+    let mut record: Value = serde_json::from_str(&lines[10]).unwrap();
+    record["verdict"]["to"] = json!(19);
+    workshop.write("forged.jsonl", record.to_string());
+    workshop.run(&["replay", "forged.jsonl"]).expect(3, &["0 same, 1 different", "default/web"]);
+
+    workshop.write("other.wasm", flyball_policies::PREDICTIVE);
+    let ran = workshop.run(&["replay", "day.jsonl", "--policy", "other.wasm", "-o", "json"]);
+    ran.expect(3, &["\"differs\""]);
+    assert_eq!(ran.stdout.lines().count(), lines.len());
+
+    let digest = format!("sha256:{}", "0".repeat(64));
+    let mut record: Value = serde_json::from_str(&lines[10]).unwrap();
+    record["policies"][0]["version"]["digest"] = json!(digest);
+    workshop.write("orphan.jsonl", record.to_string());
+    workshop.run(&["replay", "orphan.jsonl"]).expect(3, &["no longer to be had", &digest]);
+
+    workshop.write("broken.jsonl", format!("{}\n{{\"format\": 1}}\n", lines[0]));
+    workshop.run(&["replay", "broken.jsonl"]).expect(1, &["broken.jsonl, line 2"]);
+}
+
+#[test]
+fn a_decision_is_explained() {
+    let workshop = Workshop::new();
+    recorded(&workshop);
+    let printed = workshop.succeed(&["why", "default/web", "--records", "day.jsonl", "-n", "3"]);
+    assert!(printed.contains("default/web") && printed.contains("policy hpa"), "{printed}");
+    let json = workshop.succeed(&["why", "default/web", "--records", "day.jsonl", "-n", "3", "-o", "json"]);
+    let records: Vec<Value> = serde_json::from_str(&json).unwrap();
+    assert_eq!(records.len(), 3);
+    assert!(records[0]["at"].as_i64() < records[2]["at"].as_i64());
+    workshop.run(&["why", "default/other", "--records", "day.jsonl"]).expect(1, &["default/other"]);
+}

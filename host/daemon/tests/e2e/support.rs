@@ -1,0 +1,190 @@
+//! Running the binary.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+/// A folder to work in, and the binary's private directory in it.
+pub struct Workshop(tempfile::TempDir);
+
+/// How a command ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Workshop {
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a file and returns its path.
+    pub fn write(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, content).unwrap();
+        path
+    }
+
+    /// The binary, to be started in this folder.
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_flyball"));
+        command
+            .args(args)
+            .current_dir(self.0.path())
+            .env("NO_COLOR", "1")
+            .env("FLYBALL_STATE_DIR", self.path("state"))
+            .env("XDG_STATE_HOME", self.path("home"))
+            .env_remove("FLYBALL_POLICIES_DIR")
+            .env_remove("RUST_LOG");
+        command
+    }
+
+    /// Runs the binary to its end.
+    pub fn run(&self, args: &[&str]) -> Ran {
+        self.command(args).stdin(Stdio::null()).output().unwrap().into()
+    }
+
+    /// Runs the binary to its end, which must be a good one; what it printed.
+    pub fn succeed(&self, args: &[&str]) -> String {
+        let ran = self.run(args);
+        assert_eq!(ran.code, Some(0), "flyball {}: {ran:#?}", args.join(" "));
+        ran.stdout
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        Self {
+            code: output.status.code(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+impl Ran {
+    /// Asserts the exit code, and that these texts were printed somewhere.
+    #[track_caller]
+    pub fn expect(&self, code: i32, texts: &[&str]) {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        for text in texts {
+            assert!(self.stdout.contains(text) || self.stderr.contains(text), "no {text:?}: {self:#?}");
+        }
+    }
+}
+
+/// `flyball run`, until it is dropped.
+pub struct Daemon {
+    child: Child,
+    pub url: String,
+}
+
+impl Daemon {
+    /// Starts the daemon on a free port and waits until it serves.
+    pub fn start(workshop: &Workshop, args: &[&str]) -> Self {
+        let mut all = vec!["run", "--http", "127.0.0.1:0", "--log-format", "json"];
+        all.extend(args);
+        let mut child = workshop.command(&all).stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = log.by_ref().map(Result::unwrap).find_map(|line| {
+            let event: Value = serde_json::from_str(&line).ok()?;
+            Some(event["http"].as_str()?.to_owned())
+        });
+        let address = address.unwrap_or_else(|| panic!("the daemon ended: {:?}", child.wait()));
+        // A pipe that nobody reads would stop the daemon.
+        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
+        Self { child, url: format!("http://{address}") }
+    }
+
+    /// Starts the daemon and waits until it is ready.
+    pub fn ready(workshop: &Workshop, args: &[&str]) -> Self {
+        let daemon = Self::start(workshop, args);
+        daemon.wait_for("the daemon to be ready", |daemon| daemon.get("/readyz").is_some());
+        daemon
+    }
+
+    /// What it answers; none: an error.
+    pub fn get(&self, path: &str) -> Option<String> {
+        let mut answer = ureq::get(format!("{}{path}", self.url)).call().ok()?;
+        answer.body_mut().read_to_string().ok()
+    }
+
+    /// A policy in its list.
+    pub fn policy(&self, name: &str) -> Option<Value> {
+        let policies: Vec<Value> = serde_json::from_str(&self.get("/v1/policies")?).ok()?;
+        policies.into_iter().find(|policy| policy["name"] == name)
+    }
+
+    /// The last record about an object.
+    pub fn last_record(&self, object: &str) -> Option<Value> {
+        let text = self.get(&format!("/v1/records?object={object}&limit=1"))?;
+        serde_json::from_str(text.lines().next()?).ok()
+    }
+
+    #[track_caller]
+    pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
+        wait_for(what, Duration::from_secs(60), || condition(self));
+    }
+
+    /// Asks it to end, as a cluster does, and waits for its exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits, for a minute's time at most unless `limit` says otherwise.
+#[track_caller]
+pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < limit, "waited in vain for {what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// A file of the repository.
+pub fn repository(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
+}
+
+/// Two hours of one workload whose load rises to its double and falls again.
+pub const SCENARIO: &str = "\
+name: Two hours
+seed: 3
+duration: 2h
+workloads:
+  - name: web
+    replicas: 2
+    pod:
+      requests: {cpu: 200m}
+      startup: {mean: 20s}
+    service: {cpuPerRequest: 5m}
+    load:
+      formula: 40 + 120 * bell(1h, 20m)
+    autoscaler:
+      minReplicas: 2
+      maxReplicas: 20
+      metrics:
+        - type: Resource
+          resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
+";
