@@ -60,6 +60,7 @@ pub(crate) fn build(
     command
         .args([
             "build",
+            "--quiet",
             "--release",
             "--message-format",
             "json-render-diagnostics",

@@ -144,12 +144,14 @@ macro_rules! __schema_text {
     () => {
         ""
     };
-    ($config:ty) => {
-        match ::core::option_env!("FLYBALL_CONFIGURATION_SCHEMA") {
+    ($config:ty) => {{
+        const SCHEMA: &str = match ::core::option_env!("FLYBALL_CONFIGURATION_SCHEMA") {
             ::core::option::Option::Some(schema) => schema,
-            ::core::option::Option::None => {
-                const { ::core::panic!("policies are built by `flyball policy build`") }
-            }
-        }
-    };
+            ::core::option::Option::None => ::core::panic!(
+                "a policy with a configuration depends on schemars and is built by \
+                 `flyball policy build`"
+            ),
+        };
+        SCHEMA
+    }};
 }
