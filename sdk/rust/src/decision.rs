@@ -159,7 +159,6 @@ impl Decision {
     }
 
     /// What each metric asks for.
-    #[must_use]
     pub fn proposals(&self) -> &[Proposal] {
         &self.proposals
     }

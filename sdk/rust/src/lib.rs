@@ -39,6 +39,7 @@ pub mod runtime;
 mod time;
 mod want;
 
+pub use bindings::exports::flyball::policy::replica::Metric as MetricColumns;
 pub use builder::{MetricSpec, PodSpec, ReplicaBuilder};
 pub use decision::{Answer, Decision, Proposal, Reason, Refusal};
 pub use metric::{Metric, Request, Sample, Source, Target};

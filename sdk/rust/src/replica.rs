@@ -33,7 +33,6 @@ pub struct Replica<C = NoConfig, S = NoState> {
 impl<C: Default, S: Default> Replica<C, S> {
     /// Starts an input for a native test: one replica wanted and running,
     /// between 1 and 10 allowed.
-    #[must_use]
     pub fn build() -> ReplicaBuilder<C, S> {
         ReplicaBuilder::new()
     }

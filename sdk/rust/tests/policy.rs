@@ -113,7 +113,7 @@ fn views_show_what_the_columns_say() {
     let cpu = MetricSpec::resource("cpu")
         .utilization(50)
         .requests([Request::Milli(1000), Request::Milli(1000), Request::Missing])
-        .samples(build.now(), [500, 700, 900]);
+        .samples(build.now(), [500, 750, 1000]);
     let input = build.metric(cpu).done();
     assert_eq!(
         (
@@ -123,7 +123,7 @@ fn views_show_what_the_columns_say() {
         (3, 3)
     );
     let metric = input.metric("cpu").unwrap();
-    assert_eq!(metric.utilization(), Some(0.6));
-    assert_eq!(metric.mean(), Some(0.7));
+    assert_eq!(metric.utilization(), Some(0.625));
+    assert_eq!(metric.mean(), Some(0.75));
     assert_eq!(metric.request(2), Some(Request::Missing));
 }
