@@ -132,7 +132,7 @@ fn ask_again(
 ) -> PolicyRecord {
     input.recommendations.clone_from(&policy.recommendations);
     let PolicyOutcome { usage, answer, log } = resolved.decide(&policy.context, input);
-    let answer = answer.and_then(|answer| validated(answer, input));
+    let answer = answer.and_then(validated);
     input.recommendations = crate::replica::Samples::default();
     PolicyRecord {
         version: Some(Arc::clone(resolved.version())),

@@ -38,7 +38,7 @@ pub(crate) fn check(decision: &ReplicaDecision, input: &ReplicaInput) -> Result<
         ));
     }
     for (row, proposal) in decision.proposals.iter().enumerate() {
-        replicas(&format!("proposals[{row}].replicas"), proposal.replicas)?;
+        proposed(row, proposal.replicas)?;
         at_most(
             &format!("proposals[{row}].error"),
             proposal.error.len(),
@@ -58,6 +58,17 @@ fn replicas(field: &str, replicas: Option<i64>) -> Result<(), String> {
         Some(n) if i32::try_from(n).map_or(true, |n| n < 0) => Err(format!(
             "{field} is {n}: it must lie between 0 and {}",
             i32::MAX
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// A single metric may ask for less than nothing, if negative values were
+/// measured: it is only reported.
+fn proposed(row: usize, replicas: Option<i64>) -> Result<(), String> {
+    match replicas {
+        Some(n) if i32::try_from(n).is_err() => Err(format!(
+            "proposals[{row}].replicas is {n}: it must fit 32 bits"
         )),
         _ => Ok(()),
     }

@@ -122,10 +122,8 @@ fn check(case: &Case) {
 
 /// An external metric whose value is the replicas wanted.
 fn situation(input: &In) -> Situation {
-    let mut memory = Memory {
-        recommendations: recommendations(input),
-        ..Memory::default()
-    };
+    let mut memory = Memory::default();
+    memory.recommendations = recommendations(input);
     let up = input.scale_up_events.iter().flatten().copied();
     let down = input.scale_down_events.iter().flatten();
     let down = down.map(|sample| Sample {

@@ -9,6 +9,7 @@
 
 mod behavior;
 mod combine;
+mod properties;
 mod reconcile;
 mod replicas;
 mod scene;

@@ -197,7 +197,7 @@ fn conditions(status: &AutoscalerStatus) -> Vec<Comparable> {
         .conditions
         .iter()
         .filter(|known| known.kind != "PoliciesHealthy");
-    let mut all: Vec<_> = known
+    known
         .map(|known| {
             let transition = seconds(known.last_transition_time);
             (
@@ -207,9 +207,7 @@ fn conditions(status: &AutoscalerStatus) -> Vec<Comparable> {
                 transition,
             )
         })
-        .collect();
-    all.sort();
-    all
+        .collect()
 }
 
 fn upstream_condition(case: &ConditionCase) -> Comparable {

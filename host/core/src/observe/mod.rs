@@ -126,11 +126,18 @@ fn measured(
         Ok(MetricAnswer::Pods(samples)) => add_samples(&mut metric, pods, &samples),
         Ok(MetricAnswer::Values(values)) => metric.value = values,
         Err(error) => {
-            metric.message = unavailable(&metric, namespace, &error.message);
+            metric.message = unavailable(&metric, namespace, shortened(&error.message));
             metric.error = error.class.to_owned();
         }
     }
     metric
+}
+
+/// A source's message as far as a policy gets it: what it says about a metric
+/// must fit into a reason.
+fn shortened(message: &str) -> &str {
+    const MOST_BYTES: usize = 512;
+    &message[..message.floor_char_boundary(MOST_BYTES)]
 }
 
 /// Kubernetes' words for a metric that can't be had.

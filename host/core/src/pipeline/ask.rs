@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Decision, Scene, guard_input, input, settle};
 use crate::memory::Recalled;
 use crate::observe::PreparedPolicy;
-use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy, STATE_LIMIT, Usage, WantedInput};
+use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy, Usage, WantedInput};
 use crate::record::{Answer, PolicyRecord};
 use crate::replica::{Context, GrantedInput, ReplicaDecision, ReplicaInput};
 use crate::status::Event;
@@ -159,7 +159,7 @@ fn consult(
     };
     input.recommendations = recalled.recommendations;
     let PolicyOutcome { usage, answer, log } = asked.decide(&context, input);
-    let answer = answer.and_then(|answer| validated(answer, input));
+    let answer = answer.and_then(validated);
     PolicyRecord {
         name: Arc::clone(&policy.name),
         version: Some(Arc::clone(asked.version())),
@@ -192,39 +192,17 @@ fn unanswered(scene: &Scene<'_>, policy: &PreparedPolicy, failure: PolicyFailure
     }
 }
 
-/// An answer is input from outside: what makes no sense is no answer.
-pub(crate) fn validated(
-    answer: ReplicaDecision,
-    input: &ReplicaInput,
-) -> Result<ReplicaDecision, PolicyFailure> {
-    let invalid = |message: String| Err(PolicyFailure::InvalidAnswer(message));
-    let metrics = input.metrics.len();
+/// Whatever the engine makes of a contract: an absurd number of replicas is no
+/// answer.
+pub(crate) fn validated(answer: ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure> {
     let absurd = |replicas: &i64| !(0..=i64::from(i32::MAX)).contains(replicas);
-    if let Some(replicas) = answer.replicas.filter(absurd) {
-        return invalid(format!(
-            "{replicas} is no number of replicas: 0 to 2147483647 are"
-        ));
+    match answer.replicas.filter(absurd) {
+        Some(replicas) => Err(PolicyFailure::InvalidAnswer(format!(
+            "{replicas} is no number of replicas: 0 to {} are",
+            i32::MAX
+        ))),
+        None => Ok(answer),
     }
-    if !answer.proposals.is_empty() && answer.proposals.len() != metrics {
-        let count = answer.proposals.len();
-        return invalid(format!(
-            "{count} proposals for {metrics} metrics: answer none or one each"
-        ));
-    }
-    if answer
-        .leading
-        .is_some_and(|leading| leading as usize >= answer.proposals.len())
-    {
-        return invalid("the leading proposal is none of the proposals".to_owned());
-    }
-    if answer
-        .state
-        .as_ref()
-        .is_some_and(|state| state.len() > STATE_LIMIT)
-    {
-        return invalid(format!("a state may have {STATE_LIMIT} bytes at most"));
-    }
-    Ok(answer)
 }
 
 fn grant(scene: &Scene<'_>, wanted: &WantedInput) -> GrantedInput {
