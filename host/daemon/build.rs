@@ -9,8 +9,14 @@ use std::{env, fs, io};
 const LEFT_OUT: [&str; 3] = ["target", "template", "tests"];
 
 fn main() -> io::Result<()> {
-    let variable = |name| env::var_os(name).map(PathBuf::from).ok_or(io::ErrorKind::NotFound);
-    let sdk = variable("CARGO_MANIFEST_DIR")?.join("../../sdk/rust").canonicalize()?;
+    let variable = |name| {
+        env::var_os(name)
+            .map(PathBuf::from)
+            .ok_or(io::ErrorKind::NotFound)
+    };
+    let sdk = variable("CARGO_MANIFEST_DIR")?
+        .join("../../sdk/rust")
+        .canonicalize()?;
     println!("cargo::rerun-if-changed={}", sdk.display());
     let code = constant("SDK", &sdk)? + &constant("TEMPLATE", &sdk.join("template"))?;
     fs::write(variable("OUT_DIR")?.join("scaffold_files.rs"), code)

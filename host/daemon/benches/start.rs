@@ -24,7 +24,9 @@ fn main() -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     std::fs::write(folder.path().join("quiet.yaml"), SCENARIO)?;
     start(folder.path()).context("the first start, which fills the cache")?;
-    let mut times = (0..RUNS).map(|_| start(folder.path())).collect::<anyhow::Result<Vec<_>>>()?;
+    let mut times = (0..RUNS)
+        .map(|_| start(folder.path()))
+        .collect::<anyhow::Result<Vec<_>>>()?;
     times.sort_unstable();
     let median = times[RUNS / 2].as_secs_f64() * 1e3;
     report("start/ready", median, "ms", Some(TARGET_MS))
@@ -51,7 +53,10 @@ fn start(folder: &Path) -> anyhow::Result<Duration> {
             Some(event["http"].as_str()?.to_owned())
         })
         .context("the daemon named no address")?;
-    while ureq::get(format!("http://{address}/readyz")).call().is_err() {
+    while ureq::get(format!("http://{address}/readyz"))
+        .call()
+        .is_err()
+    {
         anyhow::ensure!(begin.elapsed() < Duration::from_secs(60), "never ready");
         std::thread::sleep(Duration::from_millis(1));
     }

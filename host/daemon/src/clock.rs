@@ -63,13 +63,18 @@ impl WallClock {
     /// A clock that has time until the stop. Who waits is woken when `changes`
     /// changes, so that news need not wait for the next sync.
     pub fn new(stop: Stop, changes: watch::Receiver<u64>) -> Self {
-        Self { stop, changes: Mutex::new(changes) }
+        Self {
+            stop,
+            changes: Mutex::new(changes),
+        }
     }
 }
 
 impl Clock for WallClock {
     fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
     }
 
@@ -103,7 +108,14 @@ impl<F: Fn(Timestamp) -> bool + Send + Sync> PacedClock<F> {
     /// A clock that starts now at `start` and has time until `end` or the stop.
     /// `on_move` is told of every point in time it comes to, and whether to go on.
     pub fn new(start: Timestamp, end: Timestamp, map: ClockMap, stop: Stop, on_move: F) -> Self {
-        Self { map, end, now: AtomicI64::new(start.0), started: Instant::now(), stop, on_move }
+        Self {
+            map,
+            end,
+            now: AtomicI64::new(start.0),
+            started: Instant::now(),
+            stop,
+            on_move,
+        }
     }
 }
 
@@ -162,8 +174,9 @@ mod tests {
     async fn a_stop_ends_the_waiting() {
         let (stopper, stop) = Stop::new();
         let clock = clock(i64::MAX, 1.0, stop);
-        let (went_on, ()) =
-            tokio::join!(clock.sleep_until(Timestamp(3_600_000)), async { stopper.stop() });
+        let (went_on, ()) = tokio::join!(clock.sleep_until(Timestamp(3_600_000)), async {
+            stopper.stop()
+        });
         assert!(!went_on);
     }
 }

@@ -11,6 +11,8 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use flyball_core::ports::{Autoscaler, ObjectKey};
+use flyball_core::ring::Ring;
+use flyball_sandbox::Registry;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -22,10 +24,10 @@ use crate::clock::Stop;
 pub struct Api {
     /// What is awaited.
     pub readiness: Arc<Readiness>,
-    /// The latest records of one object (or of all) as lines of JSON, oldest first.
-    pub records: Box<dyn Fn(Option<&ObjectKey>, usize) -> Vec<String> + Send + Sync>,
+    /// The latest records.
+    pub ring: Arc<Ring>,
     /// The policies there are.
-    pub policies: Box<dyn Fn() -> Value + Send + Sync>,
+    pub registry: Arc<Registry>,
     /// The autoscalers in sight.
     pub autoscalers: Box<dyn Fn() -> Vec<Arc<Autoscaler>> + Send + Sync>,
 }
@@ -42,7 +44,7 @@ impl Readiness {
 
     /// This part needs no more waiting for.
     pub fn done(&self, part: &str) {
-        self.0.send_modify(|parts| drop(parts.remove(part)));
+        self.0.send_if_modified(|parts| parts.remove(part));
     }
 
     /// Waits until nothing is missing.
@@ -81,11 +83,16 @@ async fn readyz(State(api): State<Arc<Api>>) -> Response {
 }
 
 async fn policies(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json((api.policies)())
+    Json(json!(api.registry.status()))
 }
 
 async fn autoscalers(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json((api.autoscalers)().iter().map(|autoscaler| describe(autoscaler)).collect())
+    Json(
+        (api.autoscalers)()
+            .iter()
+            .map(|autoscaler| describe(autoscaler))
+            .collect(),
+    )
 }
 
 fn describe(autoscaler: &Autoscaler) -> Value {
@@ -110,13 +117,22 @@ fn default_limit() -> usize {
     100
 }
 
+/// The latest records as lines of JSON, oldest first.
 async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>) -> Response {
     let object = match query.object.as_deref().map(object_key).transpose() {
         Ok(object) => object,
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
+    let found = match &object {
+        Some(object) => api.ring.of(object, query.limit),
+        None => api.ring.latest(query.limit),
+    };
     let mut body = String::new();
-    for line in (api.records)(object.as_ref(), query.limit) {
+    for line in found
+        .iter()
+        .rev()
+        .filter_map(|record| serde_json::to_string(record).ok())
+    {
         body += &line;
         body.push('\n');
     }
@@ -126,8 +142,13 @@ async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>)
 /// Reads NAMESPACE/NAME.
 pub fn object_key(text: &str) -> anyhow::Result<ObjectKey> {
     match text.split_once('/') {
-        Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
-            Ok(ObjectKey { namespace: namespace.into(), name: name.into() })
+        Some((namespace, name))
+            if !namespace.is_empty() && !name.is_empty() && !name.contains('/') =>
+        {
+            Ok(ObjectKey {
+                namespace: namespace.into(),
+                name: name.into(),
+            })
         }
         _ => anyhow::bail!("{text:?} names no object: write NAMESPACE/NAME, such as default/web"),
     }

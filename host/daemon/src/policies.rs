@@ -20,7 +20,10 @@ pub fn find(policy: &str) -> anyhow::Result<Source> {
     let is_file = policy.ends_with(".wasm") || policy.contains(std::path::MAIN_SEPARATOR);
     if !is_file {
         if let Some((name, component)) = BUILTIN.iter().find(|(name, _)| *name == policy) {
-            return Ok(Source { name: (*name).to_owned(), component: component.to_vec() });
+            return Ok(Source {
+                name: (*name).to_owned(),
+                component: component.to_vec(),
+            });
         }
         let names: Vec<_> = BUILTIN.iter().map(|(name, _)| *name).collect();
         bail!(
@@ -34,7 +37,11 @@ pub fn find(policy: &str) -> anyhow::Result<Source> {
 /// Reads a policy's file.
 pub fn read(path: &Path) -> anyhow::Result<Source> {
     let component = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let name = path
+        .file_stem()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
     Ok(Source { name, component })
 }
 

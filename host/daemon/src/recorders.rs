@@ -52,12 +52,20 @@ struct Writing {
 impl RecordFile {
     /// Appends to a file of a daemon.
     pub fn append_to(path: &Path) -> anyhow::Result<Self> {
-        Self::open(path, OpenOptions::new().create(true).append(true), WhenSlow::Drop)
+        Self::open(
+            path,
+            OpenOptions::new().create(true).append(true),
+            WhenSlow::Drop,
+        )
     }
 
     /// Writes the file of a simulation anew.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
-        Self::open(path, OpenOptions::new().create(true).write(true).truncate(true), WhenSlow::Wait)
+        Self::open(
+            path,
+            OpenOptions::new().create(true).write(true).truncate(true),
+            WhenSlow::Wait,
+        )
     }
 
     fn open(path: &Path, options: &OpenOptions, when_slow: WhenSlow) -> anyhow::Result<Self> {
@@ -79,9 +87,13 @@ impl RecordFile {
 
     /// Waits until all records are written.
     pub fn close(&self) -> anyhow::Result<()> {
-        let Some(Writing { sender, thread }) = self.writing().take() else { return Ok(()) };
+        let Some(Writing { sender, thread }) = self.writing().take() else {
+            return Ok(());
+        };
         drop(sender);
-        let written = thread.join().unwrap_or_else(|_| Err(io::Error::other("the thread ended")));
+        let written = thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread ended")));
         written.with_context(|| format!("cannot write all records to {}", self.path.display()))
     }
 
@@ -101,7 +113,9 @@ impl RecordFile {
 impl Recorder for RecordFile {
     fn record(&self, record: &Arc<DecisionRecord>) {
         let writing = self.writing();
-        let Some(Writing { sender, .. }) = &*writing else { return };
+        let Some(Writing { sender, .. }) = &*writing else {
+            return;
+        };
         let record = Arc::clone(record);
         // A thread that has ended says why when the file is closed.
         match self.when_slow {
@@ -155,13 +169,23 @@ impl Recorder for LogRecorder {
         let object = format!("{}/{}", record.object.namespace, record.object.name);
         self.log_failures(record, &object);
         let verdict = &record.verdict;
-        let (from, to) = (verdict.from.unwrap_or_default(), verdict.to.unwrap_or_default());
+        let (from, to) = (
+            verdict.from.unwrap_or_default(),
+            verdict.to.unwrap_or_default(),
+        );
         let policy = policies(record);
         let reason = &verdict.message;
         match &record.outcome {
             Outcome::Scaled => tracing::info!(object, from, to, policy, reason, "scaled"),
             Outcome::Observed => {
-                tracing::info!(object, from, to, policy, reason, "would scale (mode Observe)");
+                tracing::info!(
+                    object,
+                    from,
+                    to,
+                    policy,
+                    reason,
+                    "would scale (mode Observe)"
+                );
             }
             Outcome::Failed(error) => {
                 tracing::warn!(object, from, to, policy, reason, error, "could not scale");

@@ -29,7 +29,8 @@ pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<D
 }
 
 fn parse(line: &str) -> anyhow::Result<DecisionRecord> {
-    let record: DecisionRecord = serde_json::from_str(line).context("not the record of a decision")?;
+    let record: DecisionRecord =
+        serde_json::from_str(line).context("not the record of a decision")?;
     ensure!(
         &*record.format == FORMAT,
         "a record of format {:?}: this flyball reads {FORMAT:?}",
@@ -41,8 +42,13 @@ fn parse(line: &str) -> anyhow::Result<DecisionRecord> {
 /// Asks a daemon for the latest records of an object, oldest first.
 pub fn ask(server: &str, object: &ObjectKey, limit: usize) -> anyhow::Result<Vec<DecisionRecord>> {
     let (namespace, name) = (&object.namespace, &object.name);
-    let text = get(server, &format!("/v1/records?object={namespace}/{name}&limit={limit}"))?;
-    text.lines().map(|line| parse(line).with_context(|| format!("the answer of {server}"))).collect()
+    let text = get(
+        server,
+        &format!("/v1/records?object={namespace}/{name}&limit={limit}"),
+    )?;
+    text.lines()
+        .map(|line| parse(line).with_context(|| format!("the answer of {server}")))
+        .collect()
 }
 
 /// Asks a daemon.
@@ -50,7 +56,11 @@ pub fn get(server: &str, path: &str) -> anyhow::Result<String> {
     let url = format!("{}{path}", server.trim_end_matches('/'));
     match ureq::get(&url).call() {
         Ok(mut response) => {
-            let body = response.body_mut().with_config().limit(u64::MAX).read_to_string();
+            let body = response
+                .body_mut()
+                .with_config()
+                .limit(u64::MAX)
+                .read_to_string();
             body.with_context(|| format!("cannot read the answer of {server}"))
         }
         Err(ureq::Error::StatusCode(status)) => bail!("{url} answered with status {status}"),

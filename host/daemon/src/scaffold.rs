@@ -19,7 +19,11 @@ const SDK_FOLDER: &str = "sdk";
 /// SDK, it gets a copy of the one that this binary was built with.
 pub fn create(folder: &Path, name: &str, sdk: Option<&Path>) -> anyhow::Result<()> {
     check_name(name)?;
-    ensure!(!folder.exists(), "{} is there already: choose another name", folder.display());
+    ensure!(
+        !folder.exists(),
+        "{} is there already: choose another name",
+        folder.display()
+    );
     let sdk = match sdk {
         None => SDK_FOLDER.to_owned(),
         Some(sdk) => existing_sdk(sdk)?.display().to_string(),
@@ -41,19 +45,30 @@ pub fn create(folder: &Path, name: &str, sdk: Option<&Path>) -> anyhow::Result<(
 fn check_name(name: &str) -> anyhow::Result<()> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     ensure!(
-        name.len() <= 63 && name.starts_with(|c: char| c.is_ascii_lowercase()) && name.bytes().all(inner),
+        name.len() <= 63
+            && name.starts_with(|c: char| c.is_ascii_lowercase())
+            && name.bytes().all(inner),
         "{name:?} is no name for a policy: use lower-case letters, digits and -, a letter first"
     );
     Ok(())
 }
 
 fn existing_sdk(folder: &Path) -> anyhow::Result<PathBuf> {
-    let folder = folder.canonicalize().with_context(|| format!("no SDK in {}", folder.display()))?;
-    ensure!(folder.join("Cargo.toml").is_file(), "no SDK in {}: it has no Cargo.toml", folder.display());
+    let folder = folder
+        .canonicalize()
+        .with_context(|| format!("no SDK in {}", folder.display()))?;
+    ensure!(
+        folder.join("Cargo.toml").is_file(),
+        "no SDK in {}: it has no Cargo.toml",
+        folder.display()
+    );
     Ok(folder)
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {
-    let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, text));
+    let written = path
+        .parent()
+        .map_or(Ok(()), fs::create_dir_all)
+        .and_then(|()| fs::write(path, text));
     written.with_context(|| format!("cannot write {}", path.display()))
 }

@@ -24,7 +24,11 @@ impl Simulated {
     /// The scenario's world at its start. Records go on to `recorders`.
     pub fn new(scenario: Scenario, recorders: Vec<Arc<dyn Recorder>>) -> anyhow::Result<Self> {
         let cluster = Cluster::new(&scenario)?;
-        Ok(Self { scenario, cluster, journal: Arc::new(Journal::new(recorders)) })
+        Ok(Self {
+            scenario,
+            cluster,
+            journal: Arc::new(Journal::new(recorders)),
+        })
     }
 
     /// The world.
@@ -67,7 +71,13 @@ impl Simulated {
         drop(replicas);
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.into()),
-            None => Ok(Run::collect("", &self.scenario, host_version, &self.cluster, &self.journal)),
+            None => Ok(Run::collect(
+                "as configured",
+                &self.scenario,
+                host_version,
+                &self.cluster,
+                &self.journal,
+            )),
         }
     }
 
@@ -86,6 +96,9 @@ pub struct Swapper<'a>(pub &'a Registry);
 impl PolicySwapper for Swapper<'_> {
     fn swap(&self, name: &str, file: &std::path::Path) -> Result<(), String> {
         let bytes = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-        self.0.install(name, &bytes).map(drop).map_err(|error| error.to_string())
+        self.0
+            .install(name, &bytes)
+            .map(drop)
+            .map_err(|error| error.to_string())
     }
 }

@@ -19,9 +19,14 @@ impl StateDir {
     /// The one given, else flyball's in `$XDG_STATE_HOME`, else in
     /// `~/.local/state`. None: there is no home either.
     pub fn resolve(given: Option<&Path>) -> Option<Self> {
-        let set = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+        let set = |name: &str| {
+            env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
         let usual = || {
-            let state = set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
+            let state =
+                set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
             Some(state.join("flyball"))
         };
         given.map(Path::to_owned).or_else(usual).map(Self)
@@ -42,7 +47,10 @@ impl StateDir {
 /// usable private directory it compiles anew each time.
 pub fn engine() -> anyhow::Result<Engine> {
     let cache_directory = StateDir::resolve(None).map(|state| state.code());
-    let options = EngineOptions { cache_directory, ..EngineOptions::default() };
+    let options = EngineOptions {
+        cache_directory,
+        ..EngineOptions::default()
+    };
     let engine = Engine::new(&options).or_else(|error| {
         tracing::debug!(%error, "compiled code is not kept");
         Engine::new(&EngineOptions::default())
@@ -73,12 +81,18 @@ pub fn registry(args: &Policies) -> anyhow::Result<(Engine, Registry)> {
 
 /// The built-in policies and these files, for commands that end.
 pub fn fixed_registry(files: &[PathBuf]) -> anyhow::Result<Registry> {
-    Ok(Registry::fixed(&engine()?, flyball_policies::BUILTIN, files)?)
+    Ok(Registry::fixed(
+        &engine()?,
+        flyball_policies::BUILTIN,
+        files,
+    )?)
 }
 
 /// Policies' files in a directory.
 pub fn policy_files(directory: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
-    let Some(directory) = directory else { return Ok(Vec::new()) };
+    let Some(directory) = directory else {
+        return Ok(Vec::new());
+    };
     let entries = std::fs::read_dir(directory)
         .with_context(|| format!("cannot read the policies directory {}", directory.display()))?;
     let mut files: Vec<_> = entries

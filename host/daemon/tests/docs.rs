@@ -26,10 +26,17 @@ fn every_command_of_the_policy_authors_guide_works() -> anyhow::Result<()> {
 fn readme_names_the_commands_that_ci_runs() -> anyhow::Result<()> {
     let readme = script(&read("README.md")?);
     let ci = read(".ci/run")?;
-    let chores: Vec<&str> = readme.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let chores: Vec<&str> = readme
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     anyhow::ensure!(!chores.is_empty(), "the README has no sh block");
     for chore in chores {
-        anyhow::ensure!(ci.contains(chore), "the README says {chore:?}, which .ci/run does not run");
+        anyhow::ensure!(
+            ci.contains(chore),
+            "the README says {chore:?}, which .ci/run does not run"
+        );
     }
     Ok(())
 }
@@ -49,18 +56,33 @@ fn run(page: &str, cluster: Option<&Cluster>) -> anyhow::Result<()> {
     let file = fs::File::create(&output)?;
     shell.stdout(file.try_clone()?).stderr(file);
     let status = shell.status()?;
-    anyhow::ensure!(status.success(), "{page}: {status}\n{}", fs::read_to_string(&output)?);
+    anyhow::ensure!(
+        status.success(),
+        "{page}: {status}\n{}",
+        fs::read_to_string(&output)?
+    );
     Ok(())
 }
 
 /// The search path with the binary under test, and kubectl, in front.
 fn path(with_kubectl: bool) -> anyhow::Result<std::ffi::OsString> {
     let flyball = Path::new(env!("CARGO_BIN_EXE_flyball"));
-    let mut folders: Vec<_> = flyball.parent().map(Path::to_path_buf).into_iter().collect();
+    let mut folders: Vec<_> = flyball
+        .parent()
+        .map(Path::to_path_buf)
+        .into_iter()
+        .collect();
     if with_kubectl {
-        folders.extend(Binaries::find()?.path("kubectl").parent().map(Path::to_path_buf));
+        folders.extend(
+            Binaries::find()?
+                .path("kubectl")
+                .parent()
+                .map(Path::to_path_buf),
+        );
     }
-    folders.extend(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()));
+    folders.extend(std::env::split_paths(
+        &std::env::var_os("PATH").unwrap_or_default(),
+    ));
     Ok(std::env::join_paths(folders)?)
 }
 
@@ -83,6 +105,8 @@ fn script(page: &str) -> String {
 }
 
 fn read(page: &str) -> anyhow::Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(page);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../..")
+        .join(page);
     fs::read_to_string(&path).map_err(|error| anyhow::anyhow!("{}: {error}", path.display()))
 }

@@ -7,16 +7,16 @@ mod run;
 mod simulate;
 mod values;
 
+use clap::builder::Styles;
+use clap::builder::styling::AnsiColor;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use policy::{
     BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, PolicyCommand, RunPolicyArgs, TestArgs,
     ValidateArgs,
 };
 pub use records::{ReplayArgs, WhyArgs};
-pub use run::{Cluster, Hpa, OnPolicyFailure, Policies, RunArgs};
+pub use run::{Cluster, Hpa, Leader, OnPolicyFailure, Policies, RunArgs};
 pub use simulate::{DemoArgs, SimulateArgs};
-use clap::builder::Styles;
-use clap::builder::styling::AnsiColor;
-use clap::{Args, Parser, Subcommand, ValueEnum};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())
@@ -41,7 +41,11 @@ Start here:
 /// policies, swapped while it runs
 #[derive(Debug, Parser)]
 #[command(name = "flyball", version, styles = STYLES, after_help = AFTER_HELP)]
-#[command(infer_long_args = false, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(
+    infer_long_args = false,
+    disable_help_subcommand = true,
+    arg_required_else_help = true
+)]
 pub struct Cli {
     #[command(flatten)]
     pub log: LogArgs,
@@ -56,7 +60,13 @@ pub struct LogArgs {
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     pub verbose: u8,
     /// Form of the log
-    #[arg(long, global = true, value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     #[arg(value_name = "text|json")]
     pub log_format: LogFormat,
 }
@@ -85,7 +95,13 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, Args)]
 pub struct FormatArgs {
     /// Form of the output
-    #[arg(short = 'o', long = "output", value_enum, default_value_t, hide_possible_values = true)]
+    #[arg(
+        short = 'o',
+        long = "output",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     #[arg(value_name = "text|json")]
     pub format: Format,
 }

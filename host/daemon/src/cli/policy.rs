@@ -140,7 +140,12 @@ pub struct ListArgs {
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
     /// Directory of policies
-    #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLYBALL_POLICIES_DIR",
+        hide_env_values = true
+    )]
     pub policies_dir: Option<PathBuf>,
     #[command(flatten)]
     pub output: FormatArgs,

@@ -27,11 +27,21 @@ pub struct ReplayArgs {
     #[arg(long, value_name = "POLICY")]
     pub policy: Option<String>,
     /// Directory to look for policies in
-    #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLYBALL_POLICIES_DIR",
+        hide_env_values = true
+    )]
     pub policies_dir: Option<PathBuf>,
     /// The daemon's private directory, to look for policies in [default: as
     /// `flyball run`]
-    #[arg(long, value_name = "DIR", env = "FLYBALL_STATE_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLYBALL_STATE_DIR",
+        hide_env_values = true
+    )]
     pub state_dir: Option<PathBuf>,
     #[command(flatten)]
     pub output: FormatArgs,

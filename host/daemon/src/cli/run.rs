@@ -36,6 +36,9 @@ pub struct RunArgs {
     /// Context of the kubeconfig [default: its current one]
     #[arg(long, value_name = "NAME")]
     pub context: Option<String>,
+    /// Where to serve /healthz, /readyz and /v1
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
+    pub http: SocketAddr,
 
     #[command(flatten)]
     pub policies: Policies,
@@ -44,14 +47,16 @@ pub struct RunArgs {
     #[command(flatten)]
     pub leader: Leader,
 
-    /// Where to serve /healthz, /readyz and /v1
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
-    pub http: SocketAddr,
     /// Append the record of every decision to FILE, a line of JSON each
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub records: Option<PathBuf>,
     /// Memory for the latest records, which `flyball why` asks for
-    #[arg(long, value_name = "SIZE", default_value = "64MiB", help_heading = "Records")]
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "64MiB",
+        help_heading = "Records"
+    )]
     pub record_memory: Bytes,
 }
 
@@ -60,7 +65,12 @@ pub struct RunArgs {
 #[command(next_help_heading = "Policies")]
 pub struct Policies {
     /// Directory of policies, NAME.wasm each [default: the built-in ones alone]
-    #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLYBALL_POLICIES_DIR",
+        hide_env_values = true
+    )]
     pub policies_dir: Option<PathBuf>,
     /// What happens where a policy gives no usable answer: keep the replicas as
     /// they are, or ask the built-in policy
@@ -73,7 +83,12 @@ pub struct Policies {
     pub policy_budget: Vec<PolicyBudget>,
     /// Private directory for compiled code and the last good version of each
     /// policy [default: flyball in $XDG_STATE_HOME or ~/.local/state]
-    #[arg(long, value_name = "DIR", env = "FLYBALL_STATE_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLYBALL_STATE_DIR",
+        hide_env_values = true
+    )]
     pub state_dir: Option<PathBuf>,
 }
 
@@ -185,47 +200,85 @@ impl FromStr for PolicyBudget {
             .split_once('=')
             .filter(|(name, changes)| !name.is_empty() && !changes.is_empty())
             .ok_or("write NAME=KEY:VALUE, such as hpa=fuel-base:10000000")?;
-        let changes = changes.split(',').map(budget_change).collect::<Result<_, _>>()?;
-        Ok(Self { name: name.to_owned(), changes })
+        let changes = changes
+            .split(',')
+            .map(budget_change)
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            name: name.to_owned(),
+            changes,
+        })
     }
 }
 
 fn budget_change(text: &str) -> Result<(BudgetKey, u64), String> {
-    let (key, value) = text.split_once(':').ok_or_else(|| format!("{text:?} lacks its value"))?;
-    let count = || value.parse::<u64>().map_err(|_| format!("{key}: {value:?} is not a count"));
+    let (key, value) = text
+        .split_once(':')
+        .ok_or_else(|| format!("{text:?} lacks its value"))?;
+    let count = || {
+        value
+            .parse::<u64>()
+            .map_err(|_| format!("{key}: {value:?} is not a count"))
+    };
     match key {
         "fuel-base" => Ok((BudgetKey::FuelBase, count()?)),
         "fuel-per-row" => Ok((BudgetKey::FuelPerRow, count()?)),
         "memory" => Ok((BudgetKey::Memory, value.parse::<Bytes>()?.0)),
         "time" => Ok((BudgetKey::Time, duration(value)?.0.unsigned_abs())),
-        _ => Err(format!("no budget {key:?}: there are fuel-base, fuel-per-row, memory and time")),
+        _ => Err(format!(
+            "no budget {key:?}: there are fuel-base, fuel-per-row, memory and time"
+        )),
     }
 }
 
 fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if speed > 0.0 && speed.is_finite() { Ok(speed) } else { Err("must be above 0".to_owned()) }
+    if speed > 0.0 && speed.is_finite() {
+        Ok(speed)
+    } else {
+        Err("must be above 0".to_owned())
+    }
 }
 
 fn tolerance(text: &str) -> Result<f64, String> {
     let tolerance: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..1e6).contains(&tolerance) { Ok(tolerance) } else { Err("must be 0 or above".to_owned()) }
+    if (0.0..1e6).contains(&tolerance) {
+        Ok(tolerance)
+    } else {
+        Err("must be 0 or above".to_owned())
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use flyball_core::policy::Budget;
-use flyball_simulation::time::Millis;
 
     use super::{Cluster, PolicyBudget};
 
     #[test]
     fn budgets_change_what_they_name() -> Result<(), String> {
-        let before = Budget { fuel_base: 1, fuel_per_row: 2, memory_bytes: 3, time_ms: 4 };
+        let before = Budget {
+            fuel_base: 1,
+            fuel_per_row: 2,
+            memory_bytes: 3,
+            time_ms: 4,
+        };
         let change: PolicyBudget = "hpa=fuel-base:10,memory:1Mi,time:2s".parse()?;
-        let after = Budget { fuel_base: 10, fuel_per_row: 2, memory_bytes: 1 << 20, time_ms: 2_000 };
+        let after = Budget {
+            fuel_base: 10,
+            fuel_per_row: 2,
+            memory_bytes: 1 << 20,
+            time_ms: 2_000,
+        };
         assert_eq!((change.name.as_str(), change.apply(before)), ("hpa", after));
-        for wrong in ["hpa", "=fuel-base:1", "hpa=", "hpa=fuel:1", "hpa=time:soon", "hpa=fuel-base:-1"] {
+        for wrong in [
+            "hpa",
+            "=fuel-base:1",
+            "hpa=",
+            "hpa=fuel:1",
+            "hpa=time:soon",
+            "hpa=fuel-base:-1",
+        ] {
             assert!(wrong.parse::<PolicyBudget>().is_err(), "{wrong}");
         }
         Ok(())
@@ -233,7 +286,10 @@ use flyball_simulation::time::Millis;
 
     #[test]
     fn clusters_are_named() {
-        assert_eq!("sim:a.yaml".parse(), Ok(Cluster::Simulated("a.yaml".into())));
+        assert_eq!(
+            "sim:a.yaml".parse(),
+            Ok(Cluster::Simulated("a.yaml".into()))
+        );
         assert!("sim:".parse::<Cluster>().is_err());
         assert!("docker".parse::<Cluster>().is_err());
     }

@@ -24,7 +24,12 @@ pub struct SimulateArgs {
     #[arg(long, value_name = "POLICY,…", value_delimiter = ',')]
     pub compare: Vec<String>,
     /// Directory of policies, NAME.wasm each, beside the built-in ones
-    #[arg(long, value_name = "DIR", env = "FLYBALL_POLICIES_DIR", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLYBALL_POLICIES_DIR",
+        hide_env_values = true
+    )]
     pub policies_dir: Option<PathBuf>,
     /// Where to write the report [default: SCENARIO-report.html in the current
     /// directory]

@@ -35,7 +35,11 @@ impl From<Exit> for ExitCode {
 
 /// Runs a command.
 pub fn run(cli: Cli) -> anyhow::Result<Exit> {
-    let usual_level = if matches!(cli.command, Command::Run(_)) { "info" } else { "warn" };
+    let usual_level = if matches!(cli.command, Command::Run(_)) {
+        "info"
+    } else {
+        "warn"
+    };
     logging::init(&cli.log, usual_level);
     let result = match cli.command {
         Command::Run(args) => run::run(*args),

@@ -37,21 +37,30 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     if args.output.format == Format::Text {
         print_tally(&mut out, &tally)?;
     }
-    Ok(if tally.differ + tally.unavailable > 0 { Exit::Different } else { Exit::Success })
+    Ok(if tally.differ + tally.unavailable > 0 {
+        Exit::Different
+    } else {
+        Exit::Success
+    })
 }
 
 /// Where the policies of records come from.
 struct Policies {
     engine: Engine,
-    /// Asked in place of all others: name and component.
-    instead: Option<policies::Source>,
+    /// Asked in place of all others, with its digest.
+    instead: Option<(String, policies::Source)>,
     /// Components by digest.
     by_digest: BTreeMap<String, policies::Source>,
-    compiled: RefCell<BTreeMap<(String, BudgetKey), Option<Arc<CompiledPolicy>>>>,
+    compiled: RefCell<BTreeMap<Key, Option<Arc<CompiledPolicy>>>>,
 }
 
-/// A budget as a key: it decides where a policy's fuel ends.
-type BudgetKey = (u64, u64, u64, u64);
+/// A component, and the budget that decides where it ends.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    digest: String,
+    fuel: (u64, u64),
+    memory_bytes: u64,
+}
 
 impl Policies {
     fn of(args: &ReplayArgs) -> anyhow::Result<Self> {
@@ -62,28 +71,33 @@ impl Policies {
         for file in last_good(args) {
             sources.extend(policies::read(&file));
         }
-        let by_digest = sources.into_iter().map(|source| (digest(&source.component), source));
+        let with_digest = |source: policies::Source| (digest(&source.component), source);
+        let instead = args.policy.as_deref().map(policies::find).transpose()?;
         Ok(Self {
             engine: wiring::engine()?,
-            instead: args.policy.as_deref().map(policies::find).transpose()?,
-            by_digest: by_digest.collect(),
+            instead: instead.map(with_digest),
+            by_digest: sources.into_iter().map(with_digest).collect(),
             compiled: RefCell::default(),
         })
     }
 
     /// The policy that a record speaks of, or the one asked in its place.
     fn resolve(&self, policy: &PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>> {
-        let source = match (&self.instead, &policy.version) {
-            (Some(instead), _) => instead,
-            (None, Some(version)) => self.by_digest.get(&*version.digest)?,
+        let (digest, source) = match (&self.instead, &policy.version) {
+            (Some((digest, source)), _) => (digest.as_str(), source),
+            (None, Some(version)) => (&*version.digest, self.by_digest.get(&*version.digest)?),
             (None, None) => return None,
         };
         let budget = policy.budget.unwrap_or(DEFAULT_BUDGET);
-        let Budget { fuel_base, fuel_per_row, memory_bytes, time_ms } = budget;
-        let key = (fuel_base, fuel_per_row, memory_bytes, time_ms);
-        let key = (digest(&source.component), key);
+        let key = Key {
+            digest: digest.to_owned(),
+            fuel: (budget.fuel_base, budget.fuel_per_row),
+            memory_bytes: budget.memory_bytes,
+        };
         let mut compiled = self.compiled.borrow_mut();
-        let found = compiled.entry(key).or_insert_with(|| self.compile(policy, source, budget));
+        let found = compiled
+            .entry(key)
+            .or_insert_with(|| self.compile(policy, source, budget));
         found.clone().map(|policy| policy as Arc<dyn ReplicaPolicy>)
     }
 
@@ -94,9 +108,16 @@ impl Policies {
         budget: Budget,
     ) -> Option<Arc<CompiledPolicy>> {
         // A record's own policy has the record's name, whatever its file is called.
-        let name = if self.instead.is_some() { &source.name } else { &*policy.name };
+        let name = if self.instead.is_some() {
+            &source.name
+        } else {
+            &*policy.name
+        };
         let loaded = CompiledPolicy::load(&self.engine, name, &source.component, budget);
-        loaded.map_err(|error| tracing::error!(policy = name, %error, "cannot be used")).ok().map(Arc::new)
+        loaded
+            .map_err(|error| tracing::error!(policy = name, %error, "cannot be used"))
+            .ok()
+            .map(Arc::new)
     }
 }
 
@@ -122,7 +143,10 @@ impl Tally {
     fn add(&mut self, result: &Replay) {
         match result {
             Replay::Same => self.same += 1,
-            Replay::Differs { .. } | Replay::TakenAsGiven { differs: Some(_), .. } => self.differ += 1,
+            Replay::Differs { .. }
+            | Replay::TakenAsGiven {
+                differs: Some(_), ..
+            } => self.differ += 1,
             Replay::NothingAsked => self.nothing_asked += 1,
             Replay::TakenAsGiven { differs: None, .. } => self.given += 1,
             Replay::PolicyUnavailable { name, digest } => {
@@ -133,8 +157,17 @@ impl Tally {
     }
 }
 
-fn print(out: &mut Out, record: &DecisionRecord, result: &Replay, tally: &Tally) -> anyhow::Result<()> {
-    let (Replay::Differs { now, .. } | Replay::TakenAsGiven { differs: Some(now), .. }) = result else {
+fn print(
+    out: &mut Out,
+    record: &DecisionRecord,
+    result: &Replay,
+    tally: &Tally,
+) -> anyhow::Result<()> {
+    let (Replay::Differs { now, .. }
+    | Replay::TakenAsGiven {
+        differs: Some(now), ..
+    }) = result
+    else {
         return Ok(());
     };
     if tally.differ > MOST_SHOWN {
@@ -143,7 +176,12 @@ fn print(out: &mut Out, record: &DecisionRecord, result: &Replay, tally: &Tally)
     let at = output::date_time(record.at);
     let object = format!("{}/{}", record.object.namespace, record.object.name);
     writeln!(out, "{}  {}", styled(STRONG, at), styled(STRONG, object))?;
-    writeln!(out, "  {} {}", styled(DIM, "was"), in_words(&record.verdict))?;
+    writeln!(
+        out,
+        "  {} {}",
+        styled(DIM, "was"),
+        in_words(&record.verdict)
+    )?;
     writeln!(out, "  {} {}", styled(WARNING, "now"), in_words(now))?;
     Ok(())
 }
@@ -151,22 +189,38 @@ fn print(out: &mut Out, record: &DecisionRecord, result: &Replay, tally: &Tally)
 fn in_words(verdict: &Verdict) -> String {
     let from = verdict.from.map_or("?".to_owned(), |from| from.to_string());
     let to = verdict.to.map_or("hold".to_owned(), |to| to.to_string());
-    let proposed = verdict.proposed.map_or("hold".to_owned(), |proposed| proposed.to_string());
-    format!("{from} → {to} (asked for: {proposed})  {}: {}", verdict.reason, verdict.message)
+    let proposed = verdict
+        .proposed
+        .map_or("hold".to_owned(), |proposed| proposed.to_string());
+    format!(
+        "{from} → {to} (asked for: {proposed})  {}: {}",
+        verdict.reason, verdict.message
+    )
 }
 
 fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
     if tally.differ > MOST_SHOWN {
-        let more = format!("… and {} more differences: -o json has them all", tally.differ - MOST_SHOWN);
+        let more = format!(
+            "… and {} more differences: -o json has them all",
+            tally.differ - MOST_SHOWN
+        );
         writeln!(out, "{}", styled(DIM, more))?;
     }
     for (policy, count) in &tally.missing {
         let records = output::count(*count);
-        writeln!(out, "{} {policy}, which decided {records} records", styled(BAD, "no longer to be had:"))?;
+        writeln!(
+            out,
+            "{} {policy}, which decided {records} records",
+            styled(BAD, "no longer to be had:")
+        )?;
     }
     let same = format!("{} same", output::count(tally.same));
     let differ = format!("{} different", output::count(tally.differ));
-    let differ = if tally.differ > 0 { styled(BAD, differ) } else { differ };
+    let differ = if tally.differ > 0 {
+        styled(BAD, differ)
+    } else {
+        differ
+    };
     write!(out, "{}, {differ}", styled(GOOD, same))?;
     for (count, what) in [
         (tally.unavailable, "without their policy"),
@@ -186,12 +240,18 @@ fn to_json(record: &DecisionRecord, result: &Replay) -> Value {
         Replay::Same => ("same", Value::Null),
         Replay::Differs { now, .. } => ("differs", json!({"now": now})),
         Replay::NothingAsked => ("nothingAsked", Value::Null),
-        Replay::PolicyUnavailable { name, digest } => {
-            ("policyUnavailable", json!({"policy": name, "digest": digest}))
-        }
-        Replay::TakenAsGiven { name, failure, differs } => {
-            ("takenAsGiven", json!({"policy": name, "failure": failure, "now": differs}))
-        }
+        Replay::PolicyUnavailable { name, digest } => (
+            "policyUnavailable",
+            json!({"policy": name, "digest": digest}),
+        ),
+        Replay::TakenAsGiven {
+            name,
+            failure,
+            differs,
+        } => (
+            "takenAsGiven",
+            json!({"policy": name, "failure": failure, "now": differs}),
+        ),
     };
     json!({
         "sequence": record.sequence,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use flyball_core::policy::DEFAULT_REPLICA_POLICY;
-use flyball_core::ports::{Autoscaler, ObjectKey, Reader as _, Recorder};
+use flyball_core::ports::{Autoscaler, Reader as _, Recorder};
 use flyball_core::ring::Ring;
 use flyball_sandbox::Registry;
 use flyball_simulation::Scenario;
@@ -43,11 +43,18 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         .await
         .with_context(|| format!("cannot listen on {} (see --http)", args.http))?;
     let address = listener.local_addr().context("the address is not known")?;
-    let file = args.records.as_deref().map(RecordFile::append_to).transpose()?.map(Arc::new);
+    let file = args
+        .records
+        .as_deref()
+        .map(RecordFile::append_to)
+        .transpose()?
+        .map(Arc::new);
     let (_, registry) = wiring::registry(&args.policies)?;
     let daemon = Daemon {
         registry: Arc::new(registry),
-        ring: Arc::new(Ring::new(usize::try_from(args.record_memory.0).unwrap_or(usize::MAX))),
+        ring: Arc::new(Ring::new(
+            usize::try_from(args.record_memory.0).unwrap_or(usize::MAX),
+        )),
         file,
         readiness: Readiness::waiting_for(&["caches", "policies"]),
         listener,
@@ -89,8 +96,10 @@ impl Daemon {
 
     /// Where records go.
     fn recorders(&self) -> Vec<Arc<dyn Recorder>> {
-        let mut recorders: Vec<Arc<dyn Recorder>> =
-            vec![Arc::clone(&self.ring) as _, Arc::new(LogRecorder::default())];
+        let mut recorders: Vec<Arc<dyn Recorder>> = vec![
+            Arc::clone(&self.ring) as _,
+            Arc::new(LogRecorder::default()),
+        ];
         recorders.extend(self.file.iter().map(|file| Arc::clone(file) as _));
         recorders
     }
@@ -106,11 +115,10 @@ impl Daemon {
         autoscalers: impl Fn() -> Vec<Arc<Autoscaler>> + Clone + Send + Sync + 'static,
         work: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
-        let (ring, policies) = (Arc::clone(&self.ring), Arc::clone(&self.registry));
         let api = Api {
-            readiness: Arc::clone(&self.readiness),
-            records: Box::new(move |object, limit| latest(&ring, object, limit)),
-            policies: Box::new(move || serde_json::json!(policies.status())),
+            readiness: self.readiness,
+            ring: self.ring,
+            registry: Arc::clone(&self.registry),
             autoscalers: Box::new(autoscalers.clone()),
         };
         let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
@@ -136,27 +144,22 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     let readiness = Arc::clone(&daemon.readiness);
     let playing = async {
         readiness.all_done().await;
-        let run = simulated.play(args.speed, options, &registry, stop, |_| {}).await?;
+        let run = simulated
+            .play(args.speed, options, &registry, stop, |_| {})
+            .await?;
         tracing::info!(decisions = run.journal.count, "the scenario's time is over");
         Ok(())
     };
     daemon.beside(move || cluster.autoscalers(), playing).await
 }
 
-/// The latest records in the ring as lines of JSON, oldest first.
-fn latest(ring: &Ring, object: Option<&ObjectKey>, limit: usize) -> Vec<String> {
-    let records = match object {
-        Some(object) => ring.of(object, limit),
-        None => ring.latest(limit),
-    };
-    records.iter().rev().filter_map(|record| serde_json::to_string(record).ok()).collect()
-}
-
 /// SIGINT and SIGTERM stop in good order; a second one ends at once.
 pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
-    let (mut interrupt, mut terminate) =
-        (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        listen(SignalKind::interrupt())?,
+        listen(SignalKind::terminate())?,
+    );
     tokio::spawn(async move {
         for is_first in [true, false] {
             tokio::select! {
@@ -189,7 +192,10 @@ fn configurations(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Arc<s
     let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for autoscaler in autoscalers {
         if autoscaler.spec.policies.is_empty() {
-            texts.entry(DEFAULT_REPLICA_POLICY.to_owned()).or_default().insert("{}".to_owned());
+            texts
+                .entry(DEFAULT_REPLICA_POLICY.to_owned())
+                .or_default()
+                .insert("{}".to_owned());
         }
         for policy in &autoscaler.spec.policies {
             let config = policy.config.clone().unwrap_or_default();
@@ -197,5 +203,8 @@ fn configurations(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Arc<s
             texts.entry(policy.name.clone()).or_default().insert(text);
         }
     }
-    texts.into_iter().map(|(name, texts)| (name, texts.into_iter().map(Arc::from).collect())).collect()
+    texts
+        .into_iter()
+        .map(|(name, texts)| (name, texts.into_iter().map(Arc::from).collect()))
+        .collect()
 }

@@ -26,7 +26,12 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     let files = wiring::policy_files(args.policies_dir.as_deref())?;
     let registry = Arc::new(wiring::fixed_registry(&files)?);
     let contenders = contenders(&registry, &args.compare)?;
-    let file = args.records.as_deref().map(RecordFile::create).transpose()?.map(Arc::new);
+    let file = args
+        .records
+        .as_deref()
+        .map(RecordFile::create)
+        .transpose()?
+        .map(Arc::new);
 
     let bar = Bar::of(contenders.len().max(1));
     let runs = simulate(&scenario, &registry, &contenders, file.clone(), &bar)?;
@@ -34,7 +39,10 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     if let Some(file) = &file {
         file.close()?;
     }
-    let path = args.report.clone().unwrap_or_else(|| usual_report(&args.scenario));
+    let path = args
+        .report
+        .clone()
+        .unwrap_or_else(|| usual_report(&args.scenario));
     write_report(&path, &runs)?;
     match args.output.format {
         Format::Json => output::print_json(&to_json(&scenario, &runs, &path))?,
@@ -53,7 +61,10 @@ fn simulate(
     let swapper = Swapper(registry);
     let on_progress = |progress: &Progress| bar.show(progress);
     let options = Options {
-        recorders: file.map(|file| file as Arc<dyn Recorder>).into_iter().collect(),
+        recorders: file
+            .map(|file| file as Arc<dyn Recorder>)
+            .into_iter()
+            .collect(),
         swapper: Some(&swapper),
         progress: Some(&on_progress),
         ..Options::default()
@@ -63,12 +74,17 @@ fn simulate(
         let run = flyball_simulation::simulate("as configured", scenario, engine, &options)?;
         return Ok(vec![run]);
     }
-    Ok(flyball_simulation::compare(scenario, contenders, &engine, &options)?)
+    Ok(flyball_simulation::compare(
+        scenario, contenders, &engine, &options,
+    )?)
 }
 
 /// Those who take part in a comparison; files are installed under their stems.
 fn contenders(registry: &Registry, names: &[String]) -> anyhow::Result<Vec<Contender>> {
-    ensure!(names.len() != 1, "--compare needs two policies or more, such as hpa,my-policy.wasm");
+    ensure!(
+        names.len() != 1,
+        "--compare needs two policies or more, such as hpa,my-policy.wasm"
+    );
     let mut contenders: Vec<Contender> = Vec::new();
     for policy in names {
         let name = if registry.policy(policy).is_some() {
@@ -78,14 +94,28 @@ fn contenders(registry: &Registry, names: &[String]) -> anyhow::Result<Vec<Conte
             // A file may have a built-in's stem, and be compared with it.
             let taken = |name: &str| registry.policy(name).is_some();
             let name = (1..)
-                .map(|n| if n == 1 { source.name.clone() } else { format!("{}-{n}", source.name) })
+                .map(|n| {
+                    if n == 1 {
+                        source.name.clone()
+                    } else {
+                        format!("{}-{n}", source.name)
+                    }
+                })
                 .find(|name| !taken(name))
                 .unwrap_or_default();
-            registry.install(&name, &source.component).with_context(|| format!("policy {policy}"))?;
+            registry
+                .install(&name, &source.component)
+                .with_context(|| format!("policy {policy}"))?;
             name
         };
-        let policies = vec![PolicyRef { name: name.clone(), config: None }];
-        contenders.push(Contender { label: name, policies });
+        let policies = vec![PolicyRef {
+            name: name.clone(),
+            config: None,
+        }];
+        contenders.push(Contender {
+            label: name,
+            policies,
+        });
     }
     Ok(contenders)
 }
@@ -109,7 +139,10 @@ impl Bar {
         };
         let style = ProgressStyle::with_template("{bar:30.cyan/dim} {percent:>3}%  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        Self { bar, last: Mutex::default() }
+        Self {
+            bar,
+            last: Mutex::default(),
+        }
     }
 
     fn show(&self, progress: &Progress) {
@@ -118,7 +151,8 @@ impl Bar {
         let over = last.0 + u64::from(elapsed < last.1);
         *last = (over, elapsed);
         let part = elapsed.saturating_mul(1_000) / progress.duration_ms.max(1);
-        self.bar.set_position(over * RUN + u64::try_from(part).unwrap_or(0));
+        self.bar
+            .set_position(over * RUN + u64::try_from(part).unwrap_or(0));
         let totals = &progress.totals;
         self.bar.set_message(format!(
             "{}  load {:.0}/s  {} replicas ({} ready)",
@@ -148,15 +182,32 @@ fn print(
     records: Option<&Path>,
 ) -> anyhow::Result<()> {
     let mut out = output::out();
-    writeln!(out, "{}  {} from seed {}\n", styled(STRONG, &scenario.name), scenario.duration, scenario.seed)?;
-    write!(out, "{}", summary_table("policy", runs.iter().map(Run::summary)))?;
+    writeln!(
+        out,
+        "{}  {} from seed {}\n",
+        styled(STRONG, &scenario.name),
+        scenario.duration,
+        scenario.seed
+    )?;
+    write!(
+        out,
+        "{}",
+        summary_table("policy", runs.iter().map(Run::summary))
+    )?;
     if let [run] = runs
         && run.workloads.len() > 1
     {
         writeln!(out)?;
-        write!(out, "{}", summary_table("workload", run.workload_summaries().take(MOST_ROWS)))?;
+        write!(
+            out,
+            "{}",
+            summary_table("workload", run.workload_summaries().take(MOST_ROWS))
+        )?;
         if run.workloads.len() > MOST_ROWS {
-            let more = format!("… and {} more: see the report", run.workloads.len() - MOST_ROWS);
+            let more = format!(
+                "… and {} more: see the report",
+                run.workloads.len() - MOST_ROWS
+            );
             writeln!(out, "{}", styled(DIM, more))?;
         }
     }
@@ -178,7 +229,9 @@ const MOST_ROWS: usize = 20;
 pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
     let first = first.to_uppercase();
     let headings = Summary::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
-    let headings: Vec<&str> = std::iter::once(first.as_str()).chain(headings.iter().map(String::as_str)).collect();
+    let headings: Vec<&str> = std::iter::once(first.as_str())
+        .chain(headings.iter().map(String::as_str))
+        .collect();
     let mut table = Table::new(&headings);
     for summary in summaries {
         table.row(std::iter::once(summary.label.clone()).chain(summary.cells()));
@@ -201,7 +254,12 @@ pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Resul
     for (swap, outcome) in &run.swaps {
         if let Err(error) = outcome {
             let warning = styled(WARNING, "swap refused:");
-            writeln!(out, "{warning} {} at {}: {error}", swap.name, output::time_of_day(swap.at))?;
+            writeln!(
+                out,
+                "{warning} {} at {}: {error}",
+                swap.name,
+                output::time_of_day(swap.at)
+            )?;
         }
     }
     Ok(())
@@ -213,9 +271,9 @@ fn to_json(scenario: &Scenario, runs: &[Run], report: &Path) -> Value {
 }
 
 fn run_to_json(run: &Run) -> Value {
-    let policies = run.journal.policies.iter().map(|used| {
-        json!({"version": used.version, "answers": used.answers, "failures": used.failures})
-    });
+    let policies = run.journal.policies.iter().map(
+        |used| json!({"version": used.version, "answers": used.answers, "failures": used.failures}),
+    );
     let swaps = run.swaps.iter().map(|(swap, outcome)| {
         json!({"at": swap.at, "policy": swap.name, "file": swap.file, "error": outcome.as_ref().err()})
     });

@@ -16,8 +16,14 @@ use crate::{output, records};
 pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
     let object = object_key(&args.object)?;
     let (found, place) = match &args.records {
-        Some(path) => (from_file(path, &object, args.limit)?, path.display().to_string()),
-        None => (records::ask(&args.server, &object, args.limit)?, args.server.clone()),
+        Some(path) => (
+            from_file(path, &object, args.limit)?,
+            path.display().to_string(),
+        ),
+        None => (
+            records::ask(&args.server, &object, args.limit)?,
+            args.server.clone(),
+        ),
     };
     ensure!(
         !found.is_empty(),

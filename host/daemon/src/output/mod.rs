@@ -69,8 +69,12 @@ pub fn print_error(error: &anyhow::Error) {
 /// Whether the reader of our output went away, as `head` does.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(is_pipe_error)
-            || cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)
+        cause
+            .downcast_ref::<std::io::Error>()
+            .is_some_and(is_pipe_error)
+            || cause
+                .downcast_ref::<serde_json::Error>()
+                .and_then(serde_json::Error::io_error_kind)
                 == Some(std::io::ErrorKind::BrokenPipe)
     })
 }
@@ -90,8 +94,10 @@ pub fn time_of_day(at: Timestamp) -> String {
 }
 
 fn format_time(at: Timestamp, form: &str) -> String {
-    jiff::Timestamp::from_millisecond(at.0)
-        .map_or_else(|_| format!("{} ms", at.0), |time| time.strftime(form).to_string())
+    jiff::Timestamp::from_millisecond(at.0).map_or_else(
+        |_| format!("{} ms", at.0),
+        |time| time.strftime(form).to_string(),
+    )
 }
 
 /// Wall time that passed: `12 µs`, `3.4 ms`, `1.2 s`.
@@ -99,7 +105,8 @@ pub fn elapsed(time: std::time::Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
         s if s < 0.001 => format!("{:.0} µs", s * 1e6),
-        s if s < 1.0 => format!("{:.1} ms", s * 1e3),
+        s if s < 0.1 => format!("{:.1} ms", s * 1e3),
+        s if s < 1.0 => format!("{:.0} ms", s * 1e3),
         s => format!("{s:.1} s"),
     }
 }
@@ -108,7 +115,7 @@ pub fn elapsed(time: std::time::Duration) -> String {
 pub fn bytes(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         if bytes >> shift > 0 {
-            let tenths = u128::from(bytes) * 10 >> shift;
+            let tenths = (u128::from(bytes) * 10) >> shift;
             return match tenths % 10 {
                 0 => format!("{}{unit}", tenths / 10),
                 tenth => format!("{}.{tenth}{unit}", tenths / 10),
@@ -123,7 +130,7 @@ pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -144,7 +151,13 @@ mod tests {
     #[test]
     fn values_are_put_in_words() {
         assert_eq!([12, 1536, 64 << 20].map(bytes), ["12B", "1.5KiB", "64MiB"]);
-        assert_eq!([7, 1_000, 1_234_567].map(count), ["7", "1,000", "1,234,567"]);
-        assert_eq!(date_time(Timestamp(1_796_000_000_000)), "2026-11-30 00:53:20");
+        assert_eq!(
+            [7, 1_000, 1_234_567].map(count),
+            ["7", "1,000", "1,234,567"]
+        );
+        assert_eq!(
+            date_time(Timestamp(1_796_000_000_000)),
+            "2026-11-30 00:53:20"
+        );
     }
 }

@@ -14,21 +14,33 @@ impl Table {
     /// A table with these headings; a heading that starts with `>` has its
     /// column aligned to the right, as figures are.
     pub fn new(headings: &[&str]) -> Self {
-        let names = headings.iter().map(|heading| heading.trim_start_matches('>'));
+        let names = headings
+            .iter()
+            .map(|heading| heading.trim_start_matches('>'));
         Self {
-            right: headings.iter().map(|heading| heading.starts_with('>')).collect(),
+            right: headings
+                .iter()
+                .map(|heading| heading.starts_with('>'))
+                .collect(),
             rows: vec![names.map(|name| styled(STRONG, name)).collect()],
         }
     }
 
     /// Adds a row, with a cell for each heading.
     pub fn row<T: ToString>(&mut self, cells: impl IntoIterator<Item = T>) {
-        self.rows.push(cells.into_iter().map(|cell| cell.to_string()).collect());
+        self.rows
+            .push(cells.into_iter().map(|cell| cell.to_string()).collect());
     }
 
     fn widths(&self) -> Vec<usize> {
         (0..self.right.len())
-            .map(|column| self.rows.iter().filter_map(|row| row.get(column)).map(width).max())
+            .map(|column| {
+                self.rows
+                    .iter()
+                    .filter_map(|row| row.get(column))
+                    .map(|cell| width(cell))
+                    .max()
+            })
             .map(Option::unwrap_or_default)
             .collect()
     }
@@ -41,7 +53,11 @@ impl std::fmt::Display for Table {
             let mut line = String::new();
             for ((cell, &column), &right) in row.iter().zip(&widths).zip(&self.right) {
                 let space = " ".repeat(column - width(cell));
-                line += &if right { space + cell } else { cell.clone() + &space };
+                line += &if right {
+                    space + cell
+                } else {
+                    cell.clone() + &space
+                };
                 line += "  ";
             }
             writeln!(f, "{}", line.trim_end())?;
@@ -50,7 +66,7 @@ impl std::fmt::Display for Table {
     }
 }
 
-fn width(cell: &String) -> usize {
+fn width(cell: &str) -> usize {
     strip_str(cell).to_string().chars().count()
 }
 

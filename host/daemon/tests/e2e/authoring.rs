@@ -8,14 +8,24 @@ use crate::support::{Daemon, SCENARIO, Workshop};
 fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
     let workshop = Workshop::new();
     workshop.succeed(&["policy", "new", "my-policy"]);
-    workshop.run(&["policy", "new", "my-policy"]).expect(1, &["my-policy", "there already"]);
-    workshop.run(&["policy", "new", "My Policy"]).expect(1, &["My Policy", "lower-case"]);
+    workshop
+        .run(&["policy", "new", "my-policy"])
+        .expect(1, &["my-policy", "there already"]);
+    workshop
+        .run(&["policy", "new", "My Policy"])
+        .expect(1, &["My Policy", "lower-case"]);
     let printed = workshop.succeed(&["policy", "test", "my-policy"]);
-    assert!(printed.contains("passed") && printed.contains("of the budget"), "{printed}");
+    assert!(
+        printed.contains("passed") && printed.contains("of the budget"),
+        "{printed}"
+    );
 
     // One function is edited: its cases fail until they are changed too.
     let source = fs::read_to_string(workshop.path("my-policy/src/lib.rs")).unwrap();
-    let edited = source.replace("Decision::to(wanted.ceil() as i64)", "Decision::to(wanted.ceil() as i64 + 1)");
+    let edited = source.replace(
+        "Decision::to(wanted.ceil() as i64)",
+        "Decision::to(wanted.ceil() as i64 + 1)",
+    );
     assert_ne!(source, edited, "the template has changed");
     workshop.write("my-policy/src/lib.rs", edited);
     let failing = workshop.run(&["policy", "test", "my-policy"]);
@@ -26,17 +36,31 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
     let digest = built["version"]["digest"].as_str().unwrap();
     assert!(built["bytes"].as_u64().unwrap() < 150 * 1024, "{built}");
 
-    let scenario = SCENARIO.replace("    autoscaler:\n", "    autoscaler:\n      policies: [{name: my-policy}]\n");
+    let scenario = SCENARIO.replace(
+        "    autoscaler:\n",
+        "    autoscaler:\n      policies: [{name: my-policy}]\n",
+    );
     workshop.write("day.yaml", scenario);
     fs::create_dir(workshop.path("drop")).unwrap();
-    let args = ["--cluster", "sim:day.yaml", "--policies-dir", "drop", "--speed", "60"];
+    let args = [
+        "--cluster",
+        "sim:day.yaml",
+        "--policies-dir",
+        "drop",
+        "--speed",
+        "60",
+    ];
     let daemon = Daemon::ready(&workshop, &args);
     daemon.wait_for("a decision without the policy", |daemon| {
-        daemon.last_record("default/web").is_some_and(|record| {
-            record["policies"][0]["answer"]["failure"]["kind"] == "missing"
-        })
+        daemon
+            .last_record("default/web")
+            .is_some_and(|record| record["policies"][0]["answer"]["failure"]["kind"] == "missing")
     });
-    fs::copy(built["file"].as_str().unwrap(), workshop.path("drop/my-policy.wasm")).unwrap();
+    fs::copy(
+        workshop.path(built["file"].as_str().unwrap()),
+        workshop.path("drop/my-policy.wasm"),
+    )
+    .unwrap();
     daemon.wait_for("a decision by the policy", |daemon| {
         daemon.last_record("default/web").is_some_and(|record| {
             record["policies"][0]["version"]["digest"] == digest

@@ -6,16 +6,35 @@ use crate::support::Workshop;
 fn help_names_every_command_and_every_exit_code() {
     let workshop = Workshop::new();
     let help = workshop.succeed(&["--help"]);
-    for command in ["run", "simulate", "replay", "why", "policy", "demo", "crd", "completions"] {
-        assert!(help.contains(&format!("\n  {command} ")), "{command}: {help}");
+    for command in [
+        "run",
+        "simulate",
+        "replay",
+        "why",
+        "policy",
+        "demo",
+        "crd",
+        "completions",
+    ] {
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command}: {help}"
+        );
         let help = workshop.succeed(&[command, "--help"]);
         assert!(help.contains("Usage: flyball"), "{help}");
     }
-    for command in ["new", "build", "test", "inspect", "validate", "run", "list", "bench"] {
+    for command in [
+        "new", "build", "test", "inspect", "validate", "run", "list", "bench",
+    ] {
         let help = workshop.succeed(&["policy", command, "--help"]);
         assert!(help.contains("Examples:"), "{help}");
     }
-    for code in ["0  success", "1  failure", "2  the command line", "3  differences"] {
+    for code in [
+        "0  success",
+        "1  failure",
+        "2  the command line",
+        "3  differences",
+    ] {
         assert!(help.contains(code), "{help}");
     }
 }
@@ -24,42 +43,74 @@ fn help_names_every_command_and_every_exit_code() {
 fn a_wrong_command_line_is_told_from_a_failure() {
     let workshop = Workshop::new();
     workshop.run(&["scale"]).expect(2, &["scale"]);
-    workshop.run(&["run", "--cluster", "docker"]).expect(2, &["docker", "kubernetes or sim:FILE"]);
-    workshop.run(&["run", "--policy-budget", "hpa=fuel:1"]).expect(2, &["fuel-base"]);
+    workshop
+        .run(&["run", "--cluster", "docker"])
+        .expect(2, &["docker", "kubernetes or sim:FILE"]);
+    workshop
+        .run(&["run", "--policy-budget", "hpa=fuel:1"])
+        .expect(2, &["fuel-base"]);
     workshop
         .run(&["run", "--horizontal-pod-autoscaler-sync-period", "soon"])
         .expect(2, &["soon", "15s"]);
-    workshop.run(&["why", "web"]).expect(1, &["web", "NAMESPACE/NAME"]);
-    workshop.run(&["why", "default/web", "--server", "http://127.0.0.1:9"]).expect(1, &["127.0.0.1:9"]);
+    workshop
+        .run(&["why", "web"])
+        .expect(1, &["web", "NAMESPACE/NAME"]);
+    workshop
+        .run(&["why", "default/web", "--server", "http://127.0.0.1:9"])
+        .expect(1, &["127.0.0.1:9"]);
 }
 
 #[test]
 fn a_scenario_at_fault_is_named_with_its_line_and_field() {
     let workshop = Workshop::new();
-    workshop.run(&["simulate", "missing.yaml"]).expect(1, &["missing.yaml"]);
+    workshop
+        .run(&["simulate", "missing.yaml"])
+        .expect(1, &["missing.yaml"]);
     let text = "duration: 1h\nworkloads:\n  - name: web\n    replcas: 2\n    load: {formula: 1}\n";
     workshop.write("typo.yaml", text);
-    workshop.run(&["simulate", "typo.yaml"]).expect(1, &["typo.yaml", "line 4", "replcas"]);
+    workshop
+        .run(&["simulate", "typo.yaml"])
+        .expect(1, &["typo.yaml:4", "replcas"]);
     workshop.write("type.yaml", "duration: soon\nworkloads: []\n");
-    workshop.run(&["simulate", "type.yaml"]).expect(1, &["type.yaml", "duration", "soon"]);
-    workshop.run(&["run", "--cluster", "sim:typo.yaml", "--http", "127.0.0.1:0"]).expect(1, &["replcas"]);
+    workshop
+        .run(&["simulate", "type.yaml"])
+        .expect(1, &["type.yaml", "duration", "soon"]);
+    workshop
+        .run(&["run", "--cluster", "sim:typo.yaml", "--http", "127.0.0.1:0"])
+        .expect(1, &["replcas"]);
 }
 
 #[test]
 fn a_policy_at_fault_is_named_and_refused() {
     let workshop = Workshop::new();
     workshop.write("text.wasm", "no policy at all");
-    workshop.run(&["policy", "validate", "text.wasm"]).expect(3, &["text", "not WebAssembly"]);
+    workshop
+        .run(&["policy", "validate", "text.wasm"])
+        .expect(3, &["text", "not WebAssembly"]);
     workshop.write("module.wasm", b"\0asm\x01\0\0\0");
-    workshop.run(&["policy", "validate", "module.wasm"]).expect(3, &["module", "not a component"]);
+    workshop
+        .run(&["policy", "validate", "module.wasm"])
+        .expect(3, &["module", "not a component"]);
     let (_, hpa) = flyball_policies::BUILTIN[0];
     workshop.write("half.wasm", &hpa[..hpa.len() / 2]);
-    workshop.run(&["policy", "validate", "half.wasm"]).expect(3, &["half", "truncated"]);
-    workshop.run(&["policy", "inspect", "nothing"]).expect(1, &["nothing", "hpa", ".wasm"]);
-    workshop.write("good.wasm", flyball_policies::PREDICTIVE);
-    workshop.run(&["policy", "validate", "good.wasm"]).expect(0, &["good@"]);
     workshop
-        .run(&["policy", "validate", "good.wasm", "--config", r#"{"leadSeconds": -1}"#])
+        .run(&["policy", "validate", "half.wasm"])
+        .expect(3, &["half", "truncated"]);
+    workshop
+        .run(&["policy", "inspect", "nothing"])
+        .expect(1, &["nothing", "hpa", ".wasm"]);
+    workshop.write("good.wasm", flyball_policies::PREDICTIVE);
+    workshop
+        .run(&["policy", "validate", "good.wasm"])
+        .expect(0, &["good@"]);
+    workshop
+        .run(&[
+            "policy",
+            "validate",
+            "good.wasm",
+            "--config",
+            r#"{"leadSeconds": -1}"#,
+        ])
         .expect(3, &["leadSeconds"]);
 }
 
@@ -73,10 +124,15 @@ fn policies_are_looked_at_asked_and_measured() {
 
     let input = r#"{"input": {"pods": 2, "metrics": [{"name": "cpu", "targetType": "Utilization",
         "targetAverageUtilization": 50, "request": 500, "value": [400, 400]}]}}"#;
-    workshop.write("inputs.jsonl", format!("{0}\n{0}\n", input.replace('\n', "")));
+    workshop.write(
+        "inputs.jsonl",
+        format!("{0}\n{0}\n", input.replace('\n', "")),
+    );
     let ran = workshop.succeed(&["policy", "run", "hpa", "--input", "inputs.jsonl"]);
-    let answers: Vec<serde_json::Value> =
-        ran.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let answers: Vec<serde_json::Value> = ran
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     assert_eq!(answers.len(), 2);
     for answer in &answers {
         assert_eq!(answer["output"]["decision"]["replicas"], 4, "{answer}");
@@ -85,10 +141,21 @@ fn policies_are_looked_at_asked_and_measured() {
     }
     assert_eq!(answers[0]["fuel"], answers[1]["fuel"]);
 
-    let measured = workshop.succeed(&["policy", "bench", "hpa", "--input", "inputs.jsonl", "-o", "json"]);
+    let measured = workshop.succeed(&[
+        "policy",
+        "bench",
+        "hpa",
+        "--input",
+        "inputs.jsonl",
+        "-o",
+        "json",
+    ]);
     let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
     assert_eq!(measured["inputs"][0]["usage"]["fuel"], answers[0]["fuel"]);
 
     let listed = workshop.succeed(&["policy", "list"]);
-    assert!(listed.contains("hpa") && listed.contains("active") && listed.contains("built-in"), "{listed}");
+    assert!(
+        listed.contains("hpa") && listed.contains("active") && listed.contains("built-in"),
+        "{listed}"
+    );
 }

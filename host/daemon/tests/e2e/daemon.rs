@@ -5,8 +5,14 @@ use std::fs;
 
 use crate::support::{Daemon, SCENARIO, Workshop};
 
-const ARGS: [&str; 6] =
-    ["--cluster", "sim:day.yaml", "--policies-dir", "drop", "--records", "day.jsonl"];
+const ARGS: [&str; 6] = [
+    "--cluster",
+    "sim:day.yaml",
+    "--policies-dir",
+    "drop",
+    "--records",
+    "day.jsonl",
+];
 
 fn workshop() -> Workshop {
     let workshop = Workshop::new();
@@ -17,7 +23,11 @@ fn workshop() -> Workshop {
 
 fn digest_of_last(daemon: &Daemon) -> Option<String> {
     let record = daemon.last_record("default/web")?;
-    Some(record["policies"][0]["version"]["digest"].as_str()?.to_owned())
+    Some(
+        record["policies"][0]["version"]["digest"]
+            .as_str()?
+            .to_owned(),
+    )
 }
 
 #[test]
@@ -25,7 +35,9 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
     let workshop = workshop();
     let daemon = Daemon::ready(&workshop, &[&ARGS[..], &["--speed", "30"]].concat());
     assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
-    daemon.wait_for("a first decision", |daemon| digest_of_last(daemon).is_some());
+    daemon.wait_for("a first decision", |daemon| {
+        digest_of_last(daemon).is_some()
+    });
     let built_in = digest_of_last(&daemon).unwrap();
 
     workshop.write("drop/hpa.wasm", flyball_policies::PREDICTIVE);
@@ -38,17 +50,32 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
         daemon.policy("hpa").unwrap()["state"] == "failed"
     });
     let refused = daemon.policy("hpa").unwrap();
-    assert!(refused["reason"].as_str().unwrap().contains("not WebAssembly"), "{refused}");
-    assert_eq!(refused["version"]["digest"], *file, "the last good one stays");
+    assert!(
+        refused["reason"]
+            .as_str()
+            .unwrap()
+            .contains("not WebAssembly"),
+        "{refused}"
+    );
+    assert_eq!(
+        refused["version"]["digest"], *file,
+        "the last good one stays"
+    );
     let listed = workshop.succeed(&["policy", "list", "--server", &daemon.url]);
-    assert!(listed.contains("failed") && listed.contains("not WebAssembly"), "{listed}");
+    assert!(
+        listed.contains("failed") && listed.contains("not WebAssembly"),
+        "{listed}"
+    );
 
     fs::remove_file(workshop.path("drop/hpa.wasm")).unwrap();
     daemon.wait_for("the built-in one to decide again", |daemon| {
         digest_of_last(daemon).is_some_and(|digest| digest == built_in)
     });
     let why = workshop.succeed(&["why", "default/web", "--server", &daemon.url]);
-    assert!(why.contains("default/web") && why.contains("policy hpa"), "{why}");
+    assert!(
+        why.contains("default/web") && why.contains("policy hpa"),
+        "{why}"
+    );
     let autoscalers = daemon.get("/v1/autoscalers").unwrap();
     assert!(autoscalers.contains("\"web\""), "{autoscalers}");
     assert_eq!(daemon.get("/v1/records?object=web"), None, "a bad request");
@@ -59,7 +86,9 @@ fn it_ends_in_good_order_and_its_records_can_be_replayed() {
     let workshop = workshop();
     let mut daemon = Daemon::ready(&workshop, &[&ARGS[..], &["--speed", "600"]].concat());
     daemon.wait_for("some decisions", |daemon| {
-        daemon.get("/v1/records?limit=20").is_some_and(|text| text.lines().count() == 20)
+        daemon
+            .get("/v1/records?limit=20")
+            .is_some_and(|text| text.lines().count() == 20)
     });
     assert_eq!(daemon.terminate(), Some(0));
     let records = fs::read_to_string(workshop.path("day.jsonl")).unwrap();
@@ -75,6 +104,14 @@ fn a_port_in_use_and_a_bad_state_directory_are_told() {
     let ran = workshop.run(&["run", "--cluster", "sim:day.yaml", "--http", &address]);
     ran.expect(1, &[&address, "--http"]);
     workshop.write("occupied", "a file");
-    let args = ["run", "--cluster", "sim:day.yaml", "--http", "127.0.0.1:0", "--state-dir", "occupied"];
+    let args = [
+        "run",
+        "--cluster",
+        "sim:day.yaml",
+        "--http",
+        "127.0.0.1:0",
+        "--state-dir",
+        "occupied",
+    ];
     workshop.run(&args).expect(1, &["occupied"]);
 }

@@ -38,7 +38,9 @@ spec:
 
 /// What a field of an object says.
 fn field(cluster: &Cluster, object: &str, path: &str) -> String {
-    cluster.kubectl(&["get", object, "-o", &format!("jsonpath={{{path}}}")]).unwrap_or_default()
+    cluster
+        .kubectl(&["get", object, "-o", &format!("jsonpath={{{path}}}")])
+        .unwrap_or_default()
 }
 
 #[test]
@@ -48,39 +50,54 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
     cluster.create_node("node-0").unwrap();
     cluster.apply(&workshop.succeed(&["crd"])).unwrap();
     let crd = "crd/replicaautoscalers.flyball.dev";
-    cluster.kubectl(&["wait", "--for=condition=Established", crd, "--timeout=60s"]).unwrap();
+    cluster
+        .kubectl(&["wait", "--for=condition=Established", crd, "--timeout=60s"])
+        .unwrap();
     cluster.apply(WORKLOAD).unwrap();
 
     std::fs::create_dir(workshop.path("drop")).unwrap();
     let kubeconfig = cluster.kubeconfig();
-    let mut daemon = Daemon::ready(&workshop, &[
-        "--kubeconfig",
-        kubeconfig.to_str().unwrap(),
-        "--policies-dir",
-        "drop",
-        "--records",
-        "records.jsonl",
-        "--horizontal-pod-autoscaler-sync-period=2s",
-        "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
-        "--horizontal-pod-autoscaler-downscale-stabilization=5s",
-    ]);
+    let mut daemon = Daemon::ready(
+        &workshop,
+        &[
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+            "--policies-dir",
+            "drop",
+            "--records",
+            "records.jsonl",
+            "--horizontal-pod-autoscaler-sync-period=2s",
+            "--horizontal-pod-autoscaler-cpu-initialization-period=10s",
+            "--horizontal-pod-autoscaler-downscale-stabilization=5s",
+        ],
+    );
 
     // 400m of 500m requested where 50% is wanted: 2 pods at 80% become 4.
     let minutes = Duration::from_secs(180);
     wait_for("the Deployment to grow", minutes, || {
-        field(&cluster, "deployment/web", ".spec.replicas").parse::<i32>().is_ok_and(|n| n >= 4)
+        field(&cluster, "deployment/web", ".spec.replicas")
+            .parse::<i32>()
+            .is_ok_and(|n| n >= 4)
     });
     let events = cluster.kubectl(&["describe", "ra", "web"]).unwrap();
-    assert!(events.contains("SuccessfulRescale") && events.contains("AbleToScale"), "{events}");
+    assert!(
+        events.contains("SuccessfulRescale") && events.contains("AbleToScale"),
+        "{events}"
+    );
     let built_in = digest(&daemon);
-    assert!(events.contains(&built_in[..12]) || events.contains(&built_in), "{built_in}: {events}");
+    assert!(
+        events.contains(&built_in[..12]) || events.contains(&built_in),
+        "{built_in}: {events}"
+    );
     let columns = cluster.kubectl(&["get", "ra", "web"]).unwrap();
     for column in ["REFERENCE", "TARGETS", "MINPODS", "MAXPODS", "REPLICAS"] {
         assert!(columns.contains(column), "{columns}");
     }
 
     workshop.write("drop/hpa.wasm", flyball_policies::PREDICTIVE);
-    daemon.wait_for("a decision by the other policy", |daemon| digest(daemon) != built_in);
+    daemon.wait_for("a decision by the other policy", |daemon| {
+        digest(daemon) != built_in
+    });
     let other = digest(&daemon);
     wait_for("the status to tell of it", Duration::from_secs(30), || {
         let described = cluster.kubectl(&["describe", "ra", "web"]).unwrap();
@@ -101,6 +118,8 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
 /// Digest of the policy that made the last decision, without its prefix.
 fn digest(daemon: &Daemon) -> String {
     let record = daemon.last_record("default/web").unwrap_or_default();
-    let digest = record["policies"][0]["version"]["digest"].as_str().unwrap_or_default();
+    let digest = record["policies"][0]["version"]["digest"]
+        .as_str()
+        .unwrap_or_default();
     digest.trim_start_matches("sha256:").to_owned()
 }

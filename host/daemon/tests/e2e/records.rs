@@ -9,7 +9,14 @@ use crate::support::{SCENARIO, Workshop};
 /// Records of a simulation, a line each.
 fn recorded(workshop: &Workshop) -> Vec<String> {
     workshop.write("day.yaml", SCENARIO);
-    workshop.succeed(&["simulate", "day.yaml", "--records", "day.jsonl", "--report", "day.html"]);
+    workshop.succeed(&[
+        "simulate",
+        "day.yaml",
+        "--records",
+        "day.jsonl",
+        "--report",
+        "day.html",
+    ]);
     let text = fs::read_to_string(workshop.path("day.jsonl")).unwrap();
     text.lines().map(str::to_owned).collect()
 }
@@ -19,7 +26,10 @@ fn decisions_are_made_again_to_the_byte() {
     let workshop = Workshop::new();
     let lines = recorded(&workshop);
     let printed = workshop.succeed(&["replay", "day.jsonl"]);
-    assert!(printed.contains(&format!("{} same, 0 different", lines.len())), "{printed}");
+    assert!(
+        printed.contains(&format!("{} same, 0 different", lines.len())),
+        "{printed}"
+    );
 
     // What `policy run` takes is what a record holds.
     let record: Value = serde_json::from_str(&lines[lines.len() / 2]).unwrap();
@@ -40,10 +50,19 @@ fn differences_are_found_and_named() {
     let mut record: Value = serde_json::from_str(&lines[10]).unwrap();
     record["verdict"]["to"] = json!(19);
     workshop.write("forged.jsonl", record.to_string());
-    workshop.run(&["replay", "forged.jsonl"]).expect(3, &["0 same, 1 different", "default/web"]);
+    workshop
+        .run(&["replay", "forged.jsonl"])
+        .expect(3, &["0 same, 1 different", "default/web"]);
 
     workshop.write("other.wasm", flyball_policies::PREDICTIVE);
-    let ran = workshop.run(&["replay", "day.jsonl", "--policy", "other.wasm", "-o", "json"]);
+    let ran = workshop.run(&[
+        "replay",
+        "day.jsonl",
+        "--policy",
+        "other.wasm",
+        "-o",
+        "json",
+    ]);
     ran.expect(3, &["\"differs\""]);
     assert_eq!(ran.stdout.lines().count(), lines.len());
 
@@ -51,10 +70,14 @@ fn differences_are_found_and_named() {
     let mut record: Value = serde_json::from_str(&lines[10]).unwrap();
     record["policies"][0]["version"]["digest"] = json!(digest);
     workshop.write("orphan.jsonl", record.to_string());
-    workshop.run(&["replay", "orphan.jsonl"]).expect(3, &["no longer to be had", &digest]);
+    workshop
+        .run(&["replay", "orphan.jsonl"])
+        .expect(3, &["no longer to be had", &digest]);
 
     workshop.write("broken.jsonl", format!("{}\n{{\"format\": 1}}\n", lines[0]));
-    workshop.run(&["replay", "broken.jsonl"]).expect(1, &["broken.jsonl, line 2"]);
+    workshop
+        .run(&["replay", "broken.jsonl"])
+        .expect(1, &["broken.jsonl, line 2"]);
 }
 
 #[test]
@@ -62,10 +85,24 @@ fn a_decision_is_explained() {
     let workshop = Workshop::new();
     recorded(&workshop);
     let printed = workshop.succeed(&["why", "default/web", "--records", "day.jsonl", "-n", "3"]);
-    assert!(printed.contains("default/web") && printed.contains("policy hpa"), "{printed}");
-    let json = workshop.succeed(&["why", "default/web", "--records", "day.jsonl", "-n", "3", "-o", "json"]);
+    assert!(
+        printed.contains("default/web") && printed.contains("policy hpa"),
+        "{printed}"
+    );
+    let json = workshop.succeed(&[
+        "why",
+        "default/web",
+        "--records",
+        "day.jsonl",
+        "-n",
+        "3",
+        "-o",
+        "json",
+    ]);
     let records: Vec<Value> = serde_json::from_str(&json).unwrap();
     assert_eq!(records.len(), 3);
     assert!(records[0]["at"].as_i64() < records[2]["at"].as_i64());
-    workshop.run(&["why", "default/other", "--records", "day.jsonl"]).expect(1, &["default/other"]);
+    workshop
+        .run(&["why", "default/other", "--records", "day.jsonl"])
+        .expect(1, &["default/other"]);
 }

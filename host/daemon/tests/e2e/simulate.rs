@@ -8,13 +8,34 @@ use crate::support::{SCENARIO, Workshop};
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let workshop = Workshop::new();
     // The noise is what the seed decides.
-    workshop.write("day.yaml", SCENARIO.replace("    autoscaler", "    noise: {amplitude: 0.1}\n    autoscaler"));
+    workshop.write(
+        "day.yaml",
+        SCENARIO.replace(
+            "    autoscaler",
+            "    noise: {amplitude: 0.1}\n    autoscaler",
+        ),
+    );
     let run = |name: &str, seed: &str| {
         let (records, report) = (format!("{name}.jsonl"), format!("{name}.html"));
-        let args = ["simulate", "day.yaml", "--seed", seed, "--records", &records, "--report", &report];
+        let args = [
+            "simulate",
+            "day.yaml",
+            "--seed",
+            seed,
+            "--records",
+            &records,
+            "--report",
+            &report,
+        ];
         let printed = workshop.succeed(&args);
-        assert!(printed.contains("Two hours") && printed.contains(&report), "{printed}");
-        (fs::read(workshop.path(&records)).unwrap(), fs::read(workshop.path(&report)).unwrap())
+        assert!(
+            printed.contains("Two hours") && printed.contains(&report),
+            "{printed}"
+        );
+        (
+            fs::read(workshop.path(&records)).unwrap(),
+            fs::read(workshop.path(&report)).unwrap(),
+        )
     };
     let (first, second, other) = (run("a", "1"), run("b", "1"), run("c", "2"));
     assert!(first == second, "two runs from one seed differ");
@@ -26,22 +47,47 @@ fn policies_are_compared_under_the_same_load() {
     let workshop = Workshop::new();
     workshop.write("day.yaml", SCENARIO);
     workshop.write("mine.wasm", flyball_policies::PREDICTIVE);
-    let args = ["simulate", "day.yaml", "--compare", "hpa,mine.wasm", "--report", "both.html"];
+    let args = [
+        "simulate",
+        "day.yaml",
+        "--compare",
+        "hpa,mine.wasm",
+        "--report",
+        "both.html",
+    ];
     let printed = workshop.succeed(&args);
-    for heading in ["UNSERVED", "ABOVE TARGET", "REPLICA-HOURS", "CHANGES", "BIGGEST SWING"] {
+    for heading in [
+        "UNSERVED",
+        "ABOVE TARGET",
+        "REPLICA-HOURS",
+        "CHANGES",
+        "BIGGEST SWING",
+    ] {
         assert!(printed.contains(heading), "{heading}: {printed}");
     }
-    assert!(fs::read_to_string(workshop.path("both.html")).unwrap().contains("mine"));
+    assert!(
+        fs::read_to_string(workshop.path("both.html"))
+            .unwrap()
+            .contains("mine")
+    );
 
     let json = workshop.succeed(&[&args[..], &["-o", "json"]].concat());
     let compared: serde_json::Value = serde_json::from_str(&json).unwrap();
     let runs = compared["runs"].as_array().unwrap();
-    assert_eq!((runs[0]["label"].as_str(), runs[1]["label"].as_str()), (Some("hpa"), Some("mine")));
+    assert_eq!(
+        (runs[0]["label"].as_str(), runs[1]["label"].as_str()),
+        (Some("hpa"), Some("mine"))
+    );
     assert_eq!(runs[0]["summary"]["offered"], runs[1]["summary"]["offered"]);
-    assert_ne!(runs[0]["summary"]["replicaHours"], runs[1]["summary"]["replicaHours"]);
+    assert_ne!(
+        runs[0]["summary"]["replicaHours"],
+        runs[1]["summary"]["replicaHours"]
+    );
     for run in runs {
         assert!(run["decisions"].as_u64().unwrap() > 100, "{run}");
         assert_eq!(run["policies"][0]["version"]["name"], run["label"]);
     }
-    workshop.run(&["simulate", "day.yaml", "--compare", "hpa,gone.wasm"]).expect(1, &["gone.wasm"]);
+    workshop
+        .run(&["simulate", "day.yaml", "--compare", "hpa,gone.wasm"])
+        .expect(1, &["gone.wasm"]);
 }

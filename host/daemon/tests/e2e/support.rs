@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,11 @@ impl Workshop {
 
     /// Runs the binary to its end.
     pub fn run(&self, args: &[&str]) -> Ran {
-        self.command(args).stdin(Stdio::null()).output().unwrap().into()
+        self.command(args)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+            .into()
     }
 
     /// Runs the binary to its end, which must be a good one; what it printed.
@@ -79,7 +83,10 @@ impl Ran {
     pub fn expect(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:#?}");
         for text in texts {
-            assert!(self.stdout.contains(text) || self.stderr.contains(text), "no {text:?}: {self:#?}");
+            assert!(
+                self.stdout.contains(text) || self.stderr.contains(text),
+                "no {text:?}: {self:#?}"
+            );
         }
     }
 }
@@ -95,7 +102,11 @@ impl Daemon {
     pub fn start(workshop: &Workshop, args: &[&str]) -> Self {
         let mut all = vec!["run", "--http", "127.0.0.1:0", "--log-format", "json"];
         all.extend(args);
-        let mut child = workshop.command(&all).stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = workshop
+            .command(&all)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = log.by_ref().map(Result::unwrap).find_map(|line| {
             let event: Value = serde_json::from_str(&line).ok()?;
@@ -103,14 +114,22 @@ impl Daemon {
         });
         let address = address.unwrap_or_else(|| panic!("the daemon ended: {:?}", child.wait()));
         // A pipe that nobody reads would stop the daemon.
-        std::thread::spawn(move || log.map_while(Result::ok).for_each(|line| eprintln!("{line}")));
-        Self { child, url: format!("http://{address}") }
+        std::thread::spawn(move || {
+            log.map_while(Result::ok)
+                .for_each(|line| eprintln!("{line}"))
+        });
+        Self {
+            child,
+            url: format!("http://{address}"),
+        }
     }
 
     /// Starts the daemon and waits until it is ready.
     pub fn ready(workshop: &Workshop, args: &[&str]) -> Self {
         let daemon = Self::start(workshop, args);
-        daemon.wait_for("the daemon to be ready", |daemon| daemon.get("/readyz").is_some());
+        daemon.wait_for("the daemon to be ready", |daemon| {
+            daemon.get("/readyz").is_some()
+        });
         daemon
     }
 
@@ -140,7 +159,13 @@ impl Daemon {
     /// Asks it to end, as a cluster does, and waits for its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         self.child.wait().unwrap().code()
     }
 }
@@ -160,11 +185,6 @@ pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool
         assert!(start.elapsed() < limit, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(100));
     }
-}
-
-/// A file of the repository.
-pub fn repository(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
 /// Two hours of one workload whose load rises to its double and falls again.

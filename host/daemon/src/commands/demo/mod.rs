@@ -22,8 +22,8 @@ use super::{Exit, run::stop_on_signals};
 use crate::cli::DemoArgs;
 use crate::clock::Stop;
 use crate::output::{self, STRONG, styled};
-use crate::simulated::Simulated;
 use crate::policies;
+use crate::simulated::Simulated;
 
 const SCENARIO: &str = include_str!("../../../../../examples/demo.yaml");
 
@@ -37,12 +37,18 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let stage = Stage::set(args, temporary.path())?;
     let seconds = if args.fast { FAST_SECONDS } else { SECONDS };
     let mut out = output::out();
-    writeln!(out, "{}, in {seconds} seconds", styled(STRONG, &scenario.name))?;
+    writeln!(
+        out,
+        "{}, in {seconds} seconds",
+        styled(STRONG, &scenario.name)
+    )?;
     writeln!(out, "policies directory  {}\n", stage.directory.display())?;
     out.flush()?;
     drop(out);
 
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
     let run = runtime.block_on(play(&stage, scenario, seconds))?;
     write_report(&args.report, std::slice::from_ref(&run))?;
     print_end(&run, &args.report)?;
@@ -50,7 +56,10 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
         stage.swapped.load(Ordering::Relaxed),
         "the demo was stopped before the change of policy"
     );
-    ensure!(run.journal.policies.len() > 1, "the new policy was not taken over: see the log");
+    ensure!(
+        run.journal.policies.len() > 1,
+        "the new policy was not taken over: see the log"
+    );
     Ok(Exit::Success)
 }
 
@@ -59,37 +68,54 @@ struct Stage {
     registry: Arc<Registry>,
     directory: PathBuf,
     /// What takes over half way.
-    component: Vec<u8>,
+    other: policies::Source,
     swapped: AtomicBool,
 }
 
 impl Stage {
     fn set(args: &DemoArgs, temporary: &Path) -> anyhow::Result<Self> {
-        let component = match &args.swap {
-            Some(file) => policies::read(file)?.component,
-            None => flyball_policies::PREDICTIVE.to_vec(),
+        let other = match &args.swap {
+            Some(file) => policies::read(file)?,
+            None => policies::Source {
+                name: "predictive".to_owned(),
+                component: flyball_policies::PREDICTIVE.to_vec(),
+            },
         };
-        let directory = args.policies_dir.clone().unwrap_or_else(|| temporary.join("policies"));
+        let directory = args
+            .policies_dir
+            .clone()
+            .unwrap_or_else(|| temporary.join("policies"));
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
         let file = swap_file(&directory);
-        ensure!(!file.exists(), "{} is there already: the demo wants to put it there", file.display());
+        ensure!(
+            !file.exists(),
+            "{} is there already: the demo wants to put it there",
+            file.display()
+        );
         let engine = EngineOptions {
             cache_directory: Some(temporary.join("code")),
             ..EngineOptions::default()
         };
-        let options =
-            RegistryOptions { directory: Some(directory.clone()), ..RegistryOptions::default() };
+        let options = RegistryOptions {
+            directory: Some(directory.clone()),
+            ..RegistryOptions::default()
+        };
         let engine = Engine::new(&engine).context("cannot set up the sandbox")?;
         let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
         registry.look();
-        Ok(Self { registry: Arc::new(registry), directory, component, swapped: AtomicBool::new(false) })
+        Ok(Self {
+            registry: Arc::new(registry),
+            directory,
+            other,
+            swapped: AtomicBool::new(false),
+        })
     }
 
     /// Puts the other policy into the directory, as a user would.
     fn drop_in(&self) -> anyhow::Result<PathBuf> {
         let file = swap_file(&self.directory);
-        fs::write(&file, &self.component)
+        fs::write(&file, &self.other.component)
             .with_context(|| format!("cannot write {}", file.display()))?;
         Ok(file)
     }
@@ -103,20 +129,26 @@ async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result
     let (stopper, stop) = Stop::new();
     stop_on_signals(stopper)?;
     let speed = scenario.duration.seconds() / seconds;
-    let options =
-        ReplicaOptions { sync_period_ms: scenario.sync_period.0, ..ReplicaOptions::default() };
+    let options = ReplicaOptions {
+        sync_period_ms: scenario.sync_period.0,
+        ..ReplicaOptions::default()
+    };
     let screen = Arc::new(Screen::new(&scenario));
     let simulated = Simulated::new(scenario, vec![Arc::clone(&screen) as Arc<dyn Recorder>])?;
     let on_sync = |progress: &Progress| {
         screen.show(progress);
-        if progress.elapsed_ms * 2 >= progress.duration_ms && !stage.swapped.swap(true, Ordering::Relaxed) {
+        if progress.elapsed_ms * 2 >= progress.duration_ms
+            && !stage.swapped.swap(true, Ordering::Relaxed)
+        {
             match stage.drop_in() {
-                Ok(file) => screen.dropped_in(progress.at, &file),
+                Ok(file) => screen.dropped_in(progress.at, &stage.other.name, &file),
                 Err(error) => tracing::error!("{error:#}"),
             }
         }
     };
-    let run = simulated.play(speed, options, &stage.registry, stop, on_sync).await;
+    let run = simulated
+        .play(speed, options, &stage.registry, stop, on_sync)
+        .await;
     screen.finish();
     run
 }
@@ -124,9 +156,14 @@ async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result
 fn print_end(run: &Run, report: &Path) -> anyhow::Result<()> {
     let mut out = output::out();
     writeln!(out)?;
-    write!(out, "{}", summary_table("day", std::iter::once(run.summary())))?;
+    write!(
+        out,
+        "{}",
+        summary_table("policy", std::iter::once(run.summary()))
+    )?;
     writeln!(out)?;
     print_policies(&mut out, run)?;
+    let report = report.canonicalize().unwrap_or_else(|_| report.to_owned());
     writeln!(out, "\n{}  {}", styled(STRONG, "report"), report.display())?;
     Ok(())
 }

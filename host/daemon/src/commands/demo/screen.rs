@@ -48,9 +48,15 @@ impl Screen {
         };
         let style = ProgressStyle::with_template("{bar:24.cyan/dim}  {msg}");
         bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        let screen = Self { bar, state: Mutex::default() };
+        let screen = Self {
+            bar,
+            state: Mutex::default(),
+        };
         let heading = figures("TIME", "LOAD", "CPU", "READY", "REPLICAS");
-        screen.print(&styled(STRONG, format!("{heading}  {:<POLICY_WIDTH$}  WHY", "POLICY")));
+        screen.print(&styled(
+            STRONG,
+            format!("{heading}  {:<POLICY_WIDTH$}  WHY", "POLICY"),
+        ));
         screen
     }
 
@@ -58,8 +64,15 @@ impl Screen {
     pub fn show(&self, progress: &Progress) {
         let mut state = self.state();
         state.totals = progress.totals;
-        let Totals { load, replicas, ready, utilization, .. } = progress.totals;
-        self.bar.set_position(u64::try_from(progress.elapsed_ms).unwrap_or_default());
+        let Totals {
+            load,
+            replicas,
+            ready,
+            utilization,
+            ..
+        } = progress.totals;
+        self.bar
+            .set_position(u64::try_from(progress.elapsed_ms).unwrap_or_default());
         self.bar.set_message(format!(
             "{}  load {load:>3.0}/s  cpu {:>3.0}%  {replicas} replicas, {ready} ready  {}",
             output::time_of_day(progress.at),
@@ -69,10 +82,14 @@ impl Screen {
     }
 
     /// Tells of the file that was put into the policies directory.
-    pub fn dropped_in(&self, at: Timestamp, file: &Path) {
+    pub fn dropped_in(&self, at: Timestamp, name: &str, file: &Path) {
         self.state().dropped = Some(Instant::now());
-        let text = format!("another policy was copied to {}", file.display());
-        self.print(&format!("{}  {}", output::time_of_day(at), styled(WARNING, text)));
+        let text = format!("another policy, {name}, was copied to {}", file.display());
+        self.print(&format!(
+            "{}  {}",
+            output::time_of_day(at),
+            styled(WARNING, text)
+        ));
     }
 
     /// Takes the live line away.
@@ -94,16 +111,24 @@ impl Screen {
     }
 
     fn print_takeover(&self, at: Timestamp, before: &str, after: &str, dropped: Option<Instant>) {
-        let passed = dropped.map(|dropped| format!(", {} later", output::elapsed(dropped.elapsed())));
+        let passed =
+            dropped.map(|dropped| format!(", {} later", output::elapsed(dropped.elapsed())));
         let text = format!(
             "{after} took over from {before}{}, without a restart",
             passed.unwrap_or_default()
         );
-        self.print(&format!("{}  {}", output::time_of_day(at), styled(GOOD, text)));
+        self.print(&format!(
+            "{}  {}",
+            output::time_of_day(at),
+            styled(GOOD, text)
+        ));
     }
 
     fn print_decision(&self, record: &DecisionRecord, totals: &Totals, policy: &str) {
-        let (from, to) = (record.verdict.from.unwrap_or_default(), record.verdict.to.unwrap_or_default());
+        let (from, to) = (
+            record.verdict.from.unwrap_or_default(),
+            record.verdict.to.unwrap_or_default(),
+        );
         let figures = figures(
             &output::time_of_day(record.at),
             &format!("{:.0}/s", totals.load),
@@ -112,7 +137,10 @@ impl Screen {
             &format!("{from} → {to}"),
         );
         let policy = styled(POLICY, format!("{policy:<POLICY_WIDTH$}"));
-        self.print(&format!("{figures}  {policy}  {}", styled(DIM, reason(record))));
+        self.print(&format!(
+            "{figures}  {policy}  {}",
+            styled(DIM, reason(record))
+        ));
     }
 }
 
@@ -122,7 +150,9 @@ impl Recorder for Screen {
         let mut state = self.state();
         let before = std::mem::replace(&mut state.policy, policy.clone());
         let took_over = !before.is_empty() && before != policy;
-        let quiet = state.shown.is_some_and(|shown| record.at.since(shown) < GAP_MS);
+        let quiet = state
+            .shown
+            .is_some_and(|shown| record.at.since(shown) < GAP_MS);
         let shown = record.outcome == Outcome::Scaled && (took_over || !quiet);
         if shown {
             state.shown = Some(record.at);
@@ -144,11 +174,16 @@ fn figures(time: &str, load: &str, cpu: &str, ready: &str, replicas: &str) -> St
 
 /// The policy's own reason, as far as it fits.
 fn reason(record: &DecisionRecord) -> String {
-    let own = record.policies.iter().find_map(|policy| match &policy.answer {
-        Answer::Decision(decision) => Some(decision.reason.sentence.as_str()),
-        Answer::Failure(_) => None,
-    });
-    let text = own.filter(|own| !own.is_empty()).unwrap_or(&record.verdict.message);
+    let own = record
+        .policies
+        .iter()
+        .find_map(|policy| match &policy.answer {
+            Answer::Decision(decision) => Some(decision.reason.sentence.as_str()),
+            Answer::Failure(_) => None,
+        });
+    let text = own
+        .filter(|own| !own.is_empty())
+        .unwrap_or(&record.verdict.message);
     if text.chars().count() <= REASON_WIDTH {
         return text.to_owned();
     }

@@ -19,7 +19,10 @@ const LEAST: usize = 20;
 pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     let inputs = match &args.input {
         Some(path) => read_all(path)?,
-        None => [1, 10, 100, 1_000].into_iter().map(typical).collect::<anyhow::Result<_>>()?,
+        None => [1, 10, 100, 1_000]
+            .into_iter()
+            .map(typical)
+            .collect::<anyhow::Result<_>>()?,
     };
     let engine = wiring::engine()?;
     let source = policies::find(&args.policy)?;
@@ -32,7 +35,14 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     }
     let version = policy.version();
     let mut out = output::out();
-    writeln!(out, "{}\n", styled(POLICY, format!("{}@{}", version.name, version.short_digest())))?;
+    writeln!(
+        out,
+        "{}\n",
+        styled(
+            POLICY,
+            format!("{}@{}", version.name, version.short_digest())
+        )
+    )?;
     write!(out, "{}", table(&measures))?;
     Ok(Exit::Success)
 }
@@ -99,7 +109,17 @@ impl Measure {
 }
 
 fn table(measures: &[Measure]) -> Table {
-    let headings = [">PODS", ">FUEL", ">OF BUDGET", ">MEMORY", ">MIN", ">MEDIAN", ">P99", ">MAX", "FAILURE"];
+    let headings = [
+        ">PODS",
+        ">FUEL",
+        ">OF BUDGET",
+        ">MEMORY",
+        ">MIN",
+        ">MEDIAN",
+        ">P99",
+        ">MAX",
+        "FAILURE",
+    ];
     let mut table = Table::new(&headings);
     for measure in measures {
         let usage = measure.usage;

@@ -31,10 +31,25 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     }
     let size = output::bytes(u64::try_from(built.component.len()).unwrap_or(u64::MAX));
     let mut out = output::out();
-    let name = styled(POLICY, format!("{}@{}", version.name, version.short_digest()));
-    writeln!(out, "{name}  version {}, {size}, in {}", version.version, output::elapsed(start.elapsed()))?;
+    let name = styled(
+        POLICY,
+        format!("{}@{}", version.name, version.short_digest()),
+    );
+    writeln!(
+        out,
+        "{name}  version {}, {size}, in {}",
+        version.version,
+        output::elapsed(start.elapsed())
+    )?;
     writeln!(out, "{}", built.path.display())?;
-    writeln!(out, "{}", styled(DIM, "copy it into the policies directory of a running flyball, and it decides"))?;
+    writeln!(
+        out,
+        "{}",
+        styled(
+            DIM,
+            "copy it into the policies directory of a running flyball, and it decides"
+        )
+    )?;
     Ok(Exit::Success)
 }
 

@@ -50,8 +50,16 @@ fn read(path: &Path) -> anyhow::Result<Case> {
         let mut document: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
         let expect = expectation(&mut document)?;
         let input = complete(document)?;
-        let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        Ok(Case { name, input, expect })
+        let name = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        Ok(Case {
+            name,
+            input,
+            expect,
+        })
     };
     parse().with_context(|| format!("the case {} is not usable", path.display()))
 }
@@ -86,7 +94,9 @@ impl Expectation {
                 differences.push(Difference::new("failure", expected, failure));
             }
             (Self::Failure(expected), Ok(decision)) => {
-                let actual = decision.replicas.map_or("hold".to_owned(), |n| format!("{n} replicas"));
+                let actual = decision
+                    .replicas
+                    .map_or("hold".to_owned(), |n| format!("{n} replicas"));
                 differences.push(Difference::new("answer", expected, actual));
             }
         }
@@ -107,7 +117,11 @@ pub struct Difference {
 
 impl Difference {
     fn new(field: &str, expected: impl ToString, actual: impl ToString) -> Self {
-        Self { field: field.to_owned(), expected: expected.to_string(), actual: actual.to_string() }
+        Self {
+            field: field.to_owned(),
+            expected: expected.to_string(),
+            actual: actual.to_string(),
+        }
     }
 }
 
@@ -115,8 +129,17 @@ fn compare(field: String, expected: &Value, actual: &Value, differences: &mut Ve
     match (expected, actual) {
         (Value::Object(expected), Value::Object(actual)) => {
             for (key, expected) in expected {
-                let name = if field.is_empty() { key.clone() } else { format!("{field}.{key}") };
-                compare(name, expected, actual.get(key).unwrap_or(&Value::Null), differences);
+                let name = if field.is_empty() {
+                    key.clone()
+                } else {
+                    format!("{field}.{key}")
+                };
+                compare(
+                    name,
+                    expected,
+                    actual.get(key).unwrap_or(&Value::Null),
+                    differences,
+                );
             }
         }
         (Value::Array(expected), Value::Array(actual)) if expected.len() == actual.len() => {
@@ -139,8 +162,15 @@ mod tests {
 
     #[test]
     fn only_what_is_named_is_compared() {
-        let reason = Reason { code: "AboveTarget".into(), ..Reason::default() };
-        let answer = Ok(ReplicaDecision { replicas: Some(4), reason, ..ReplicaDecision::default() });
+        let reason = Reason {
+            code: "AboveTarget".into(),
+            ..Reason::default()
+        };
+        let answer = Ok(ReplicaDecision {
+            replicas: Some(4),
+            reason,
+            ..ReplicaDecision::default()
+        });
         let right = Expectation::Decision(json!({"replicas": 4}));
         assert_eq!(right.differences(&answer), []);
         let wrong = Expectation::Decision(json!({"replicas": 4, "reason": {"code": "OnTarget"}}));
@@ -151,8 +181,19 @@ mod tests {
     #[test]
     fn failures_are_expected_by_code() {
         let answer = Err(PolicyFailure::Refused("InvalidConfiguration: no".into()));
-        assert_eq!(Expectation::Failure("PolicyRefused".into()).differences(&answer), []);
-        assert_eq!(Expectation::Failure("PolicyTrapped".into()).differences(&answer).len(), 1);
-        assert_eq!(Expectation::Decision(json!({})).differences(&answer).len(), 1);
+        assert_eq!(
+            Expectation::Failure("PolicyRefused".into()).differences(&answer),
+            []
+        );
+        assert_eq!(
+            Expectation::Failure("PolicyTrapped".into())
+                .differences(&answer)
+                .len(),
+            1
+        );
+        assert_eq!(
+            Expectation::Decision(json!({})).differences(&answer).len(),
+            1
+        );
     }
 }

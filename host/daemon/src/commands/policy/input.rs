@@ -45,7 +45,9 @@ pub fn read_all(path: &Path) -> anyhow::Result<Vec<DecisionInput>> {
 fn read_text(path: &Path) -> anyhow::Result<String> {
     if path == Path::new("-") {
         let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).context("cannot read standard input")?;
+        std::io::stdin()
+            .read_to_string(&mut text)
+            .context("cannot read standard input")?;
         return Ok(text);
     }
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
@@ -68,9 +70,14 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
         bail!("unknown field {unknown:?}: there are \"context\" and \"input\"");
     }
     context.entry("now").or_insert(json!(NOW_MS));
-    let now = context["now"].as_i64().context("context.now is no time in milliseconds")?;
+    let now = context["now"]
+        .as_i64()
+        .context("context.now is no time in milliseconds")?;
     if let Some(Value::Object(configuration)) = context.get("configuration") {
-        context.insert("configuration".into(), Value::String(json!(configuration).to_string()));
+        context.insert(
+            "configuration".into(),
+            Value::String(json!(configuration).to_string()),
+        );
     }
     complete_input(&mut input, now)?;
     Ok(DecisionInput {
@@ -91,12 +98,30 @@ fn complete_input(input: &mut Map<String, Value>, now: i64) -> anyhow::Result<()
     let (pods, ready) = complete_pods(input.remove("pods"), now)?;
     let count = pods["state"].as_array().map_or(0, Vec::len);
     input.insert("pods".into(), pods);
-    for metric in input.entry("metrics").or_insert(json!([])).as_array_mut().into_iter().flatten() {
-        complete_metric(metric.as_object_mut().context("a metric is not a JSON object")?, count, now);
+    for metric in input
+        .entry("metrics")
+        .or_insert(json!([]))
+        .as_array_mut()
+        .into_iter()
+        .flatten()
+    {
+        complete_metric(
+            metric
+                .as_object_mut()
+                .context("a metric is not a JSON object")?,
+            count,
+            now,
+        );
     }
-    let current = input.entry("currentReplicas").or_insert(json!(count)).clone();
+    let current = input
+        .entry("currentReplicas")
+        .or_insert(json!(count))
+        .clone();
     let defaults = [
-        ("target", json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "app"})),
+        (
+            "target",
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "app"}),
+        ),
         ("minReplicas", json!(1)),
         ("maxReplicas", json!(10)),
         ("statusReplicas", current),
@@ -125,16 +150,24 @@ fn complete_pods(pods: Option<Value>, now: i64) -> anyhow::Result<(Value, usize)
         }
         Some(_) => bail!("pods is neither a count nor columns"),
     };
-    let states = pods.entry("state").or_insert(json!([])).as_array().cloned().unwrap_or_default();
+    let states = pods
+        .entry("state")
+        .or_insert(json!([]))
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
     for (column, value) in [
         ("readyTransitionMs", now - HOUR_MS),
         ("startMs", now - HOUR_MS),
         ("deletionMs", Timestamp::UNKNOWN),
     ] {
-        pods.entry(column).or_insert(json!(vec![value; states.len()]));
+        pods.entry(column)
+            .or_insert(json!(vec![value; states.len()]));
     }
     let is_ready = |state: &&Value| {
-        state.as_u64().is_some_and(|bits| bits & u64::from(usual) == u64::from(usual))
+        state
+            .as_u64()
+            .is_some_and(|bits| bits & u64::from(usual) == u64::from(usual))
     };
     let ready = states.iter().filter(is_ready).count();
     Ok((Value::Object(pods), ready))
@@ -145,10 +178,19 @@ fn complete_metric(metric: &mut Map<String, Value>, pods: usize, now: i64) {
     if source == "Object" || source == "External" {
         return;
     }
-    let samples = metric.get("value").and_then(Value::as_array).map_or(0, Vec::len);
-    metric.entry("pod").or_insert(json!((0..samples).collect::<Vec<_>>()));
-    metric.entry("timestampMs").or_insert(json!(vec![now; samples]));
-    metric.entry("windowMs").or_insert(json!(vec![WINDOW_MS; samples]));
+    let samples = metric
+        .get("value")
+        .and_then(Value::as_array)
+        .map_or(0, Vec::len);
+    metric
+        .entry("pod")
+        .or_insert(json!((0..samples).collect::<Vec<_>>()));
+    metric
+        .entry("timestampMs")
+        .or_insert(json!(vec![now; samples]));
+    metric
+        .entry("windowMs")
+        .or_insert(json!(vec![WINDOW_MS; samples]));
     if let Some(Value::Number(request)) = metric.get("request").cloned() {
         metric.insert("request".into(), json!(vec![request; pods]));
     }
@@ -173,10 +215,20 @@ mod tests {
         let full = complete(short).unwrap();
         assert_eq!(&*full.context.configuration, r#"{"target":0.5}"#);
         let input = full.input;
-        assert_eq!((input.current_replicas, input.ready_replicas, input.max_replicas), (2, 2, 7));
+        assert_eq!(
+            (
+                input.current_replicas,
+                input.ready_replicas,
+                input.max_replicas
+            ),
+            (2, 2, 7)
+        );
         assert_eq!(input.pods.ready_count(), 2);
         let metric = &input.metrics[0];
-        assert_eq!((metric.pod.as_slice(), metric.request.as_slice()), ([0, 1].as_slice(), [500, 500].as_slice()));
+        assert_eq!(
+            (metric.pod.as_slice(), metric.request.as_slice()),
+            ([0, 1].as_slice(), [500, 500].as_slice())
+        );
         assert_eq!(metric.timestamp_ms, [full.context.now.0; 2]);
     }
 

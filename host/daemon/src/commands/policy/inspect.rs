@@ -15,7 +15,8 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     let source = policies::find(&args.policy)?;
     let policy = policies::compile(&engine, &source.name, &source.component)?;
     let (version, description, budget) = (policy.version(), policy.description(), policy.budget());
-    let schema: Value = serde_json::from_str(&description.configuration_schema).unwrap_or(Value::Null);
+    let schema: Value =
+        serde_json::from_str(&description.configuration_schema).unwrap_or(Value::Null);
     if args.output.format == Format::Json {
         output::print_json(&json!({
             "bytes": source.component.len(),
@@ -33,7 +34,10 @@ pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     line("Kinds", &description.kinds.join(", "))?;
     line("Contract", &format!("flyball:policy@{}", version.contract))?;
     line("Digest", &version.digest)?;
-    line("Size", &output::bytes(u64::try_from(source.component.len()).unwrap_or(u64::MAX)))?;
+    line(
+        "Size",
+        &output::bytes(u64::try_from(source.component.len()).unwrap_or(u64::MAX)),
+    )?;
     line("State", &format!("version {}", version.state_version))?;
     line("Wants", &wants(&description.wants))?;
     line(
@@ -59,7 +63,10 @@ fn wants(wants: &[WantedInput]) -> String {
         return "nothing beyond the standard inputs".to_owned();
     }
     let words = wants.iter().map(|want| {
-        let arguments = want.arguments.iter().map(|(name, value)| format!(" {name}={value}"));
+        let arguments = want
+            .arguments
+            .iter()
+            .map(|(name, value)| format!(" {name}={value}"));
         want.kind.clone() + &arguments.collect::<String>()
     });
     words.collect::<Vec<_>>().join(", ")

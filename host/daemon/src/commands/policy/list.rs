@@ -26,18 +26,31 @@ pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
 /// The policies that a daemon would have.
 fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
     if let Some(directory) = &args.policies_dir {
-        std::fs::read_dir(directory)
-            .with_context(|| format!("cannot read the policies directory {}", directory.display()))?;
+        std::fs::read_dir(directory).with_context(|| {
+            format!("cannot read the policies directory {}", directory.display())
+        })?;
     }
-    let options = RegistryOptions { directory: args.policies_dir.clone(), ..RegistryOptions::default() };
+    let options = RegistryOptions {
+        directory: args.policies_dir.clone(),
+        ..RegistryOptions::default()
+    };
     let registry = Registry::open(&wiring::engine()?, options, flyball_policies::BUILTIN)?;
     registry.look();
     Ok(registry.status())
 }
 
 fn table(policies: &[PolicyStatus]) -> Table {
-    let mut table =
-        Table::new(&["NAME", "STATE", "VERSION", "DIGEST", ">DECISIONS", ">FAILURES", ">OF BUDGET", "SOURCE", "REMARK"]);
+    let mut table = Table::new(&[
+        "NAME",
+        "STATE",
+        "VERSION",
+        "DIGEST",
+        ">DECISIONS",
+        ">FAILURES",
+        ">OF BUDGET",
+        "SOURCE",
+        "REMARK",
+    ]);
     for policy in policies {
         let (state, remark) = state(policy);
         let version = policy.version.as_deref();
@@ -49,8 +62,15 @@ fn table(policies: &[PolicyStatus]) -> Table {
             version.map_or_else(String::new, |version| version.short_digest().to_owned()),
             output::count(policy.decisions),
             output::count(policy.failures),
-            if policy.near_budget { styled(WARNING, share) } else { share },
-            policy.source.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string),
+            if policy.near_budget {
+                styled(WARNING, share)
+            } else {
+                share
+            },
+            policy
+                .source
+                .as_ref()
+                .map_or_else(|| "none".to_owned(), ToString::to_string),
             remark,
         ]);
     }

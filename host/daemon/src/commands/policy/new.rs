@@ -15,7 +15,10 @@ pub fn run(args: &NewArgs) -> anyhow::Result<Exit> {
     writeln!(out, "created {}", styled(POLICY, folder.display()))?;
     for (command, what) in [
         (format!("cd {}", args.name), ""),
-        ("flyball policy test".into(), "run the cases in cases/ in the sandbox"),
+        (
+            "flyball policy test".into(),
+            "run the cases in cases/ in the sandbox",
+        ),
         ("cargo test".into(), "run the unit tests natively"),
         ("flyball policy build".into(), "make the component"),
     ] {

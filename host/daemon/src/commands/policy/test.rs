@@ -30,18 +30,38 @@ pub fn run(args: &TestArgs) -> anyhow::Result<Exit> {
         Format::Text => print(&policy, &results)?,
     }
     let passed = results.iter().all(|result| result.differences.is_empty());
-    Ok(if passed { Exit::Success } else { Exit::Different })
+    Ok(if passed {
+        Exit::Success
+    } else {
+        Exit::Different
+    })
 }
 
 /// The policy, and the folder of its cases.
 fn sources(args: &TestArgs) -> anyhow::Result<(policies::Source, PathBuf)> {
     if args.policy.is_dir() {
         let built = super::build::build(&args.policy)?;
-        let cases = args.cases.clone().unwrap_or_else(|| args.policy.join("cases"));
-        return Ok((policies::Source { name: built.name, component: built.component }, cases));
+        let cases = args
+            .cases
+            .clone()
+            .unwrap_or_else(|| args.policy.join("cases"));
+        return Ok((
+            policies::Source {
+                name: built.name,
+                component: built.component,
+            },
+            cases,
+        ));
     }
-    ensure!(args.policy.exists(), "there is no {}", args.policy.display());
-    let cases = args.cases.clone().context("a built policy needs --cases DIR")?;
+    ensure!(
+        args.policy.exists(),
+        "there is no {}",
+        args.policy.display()
+    );
+    let cases = args
+        .cases
+        .clone()
+        .context("a built policy needs --cases DIR")?;
     Ok((policies::read(&args.policy)?, cases))
 }
 
@@ -57,7 +77,8 @@ struct CaseResult {
 }
 
 fn run_case(policy: &dyn ReplicaPolicy, case: &Case) -> CaseResult {
-    let PolicyOutcome { usage, answer, log } = policy.decide(&case.input.context, &case.input.input);
+    let PolicyOutcome { usage, answer, log } =
+        policy.decide(&case.input.context, &case.input.input);
     CaseResult {
         name: case.name.clone(),
         differences: case.expect.differences(&answer),
@@ -74,7 +95,11 @@ fn run_case(policy: &dyn ReplicaPolicy, case: &Case) -> CaseResult {
 
 #[expect(clippy::cast_precision_loss, reason = "a share, shown in percent")]
 fn share(used: u64, budget: u64) -> f64 {
-    if budget == 0 { 0.0 } else { used as f64 / budget as f64 }
+    if budget == 0 {
+        0.0
+    } else {
+        used as f64 / budget as f64
+    }
 }
 
 impl CaseResult {
@@ -101,16 +126,48 @@ impl CaseResult {
 fn print(policy: &dyn ReplicaPolicy, results: &[CaseResult]) -> anyhow::Result<()> {
     let mut out = output::out();
     let version = policy.version();
-    let name = styled(POLICY, format!("{}@{}", version.name, version.short_digest()));
-    writeln!(out, "{name}  {} in the sandbox\n", output::plural(results.len(), "case"))?;
-    let widest = results.iter().map(|result| result.name.chars().count()).max().unwrap_or(0);
+    let name = styled(
+        POLICY,
+        format!("{}@{}", version.name, version.short_digest()),
+    );
+    writeln!(
+        out,
+        "{name}  {} in the sandbox\n",
+        output::plural(results.len(), "case")
+    )?;
+    let widest = results
+        .iter()
+        .map(|result| result.name.chars().count())
+        .max()
+        .unwrap_or(0);
     for result in results {
-        let verdict = if result.differences.is_empty() { styled(GOOD, "ok  ") } else { styled(BAD, "FAIL") };
+        let verdict = if result.differences.is_empty() {
+            styled(GOOD, "ok  ")
+        } else {
+            styled(BAD, "FAIL")
+        };
         let percent = result.share * 100.0;
-        let fuel = format!("fuel {:>9}  {percent:>5.1}% of the budget", output::count(result.usage.fuel));
-        let style = if result.share > WARNING_SHARE { WARNING } else { DIM };
-        writeln!(out, "{verdict}  {:<widest$}  {}", result.name, styled(style, fuel))?;
-        for Difference { field, expected, actual } in &result.differences {
+        let fuel = format!(
+            "fuel {:>9}  {percent:>5.1}% of the budget",
+            output::count(result.usage.fuel)
+        );
+        let style = if result.share > WARNING_SHARE {
+            WARNING
+        } else {
+            DIM
+        };
+        writeln!(
+            out,
+            "{verdict}  {:<widest$}  {}",
+            result.name,
+            styled(style, fuel)
+        )?;
+        for Difference {
+            field,
+            expected,
+            actual,
+        } in &result.differences
+        {
             writeln!(out, "      {field}")?;
             writeln!(out, "        {} {expected}", styled(GOOD, "- expected"))?;
             writeln!(out, "        {} {actual}", styled(BAD, "+ actual  "))?;
@@ -122,17 +179,31 @@ fn print(policy: &dyn ReplicaPolicy, results: &[CaseResult]) -> anyhow::Result<(
             }
         }
     }
-    let failed = results.iter().filter(|result| !result.differences.is_empty()).count();
-    let near = results.iter().filter(|result| result.share > WARNING_SHARE).count();
+    let failed = results
+        .iter()
+        .filter(|result| !result.differences.is_empty())
+        .count();
+    let near = results
+        .iter()
+        .filter(|result| result.share > WARNING_SHARE)
+        .count();
     writeln!(out)?;
     if near > 0 {
         let cases = output::plural(near, "case");
         let warning = styled(WARNING, "warning:");
-        writeln!(out, "{warning} {cases} above 80% of a budget: see --policy-budget of flyball run")?;
+        writeln!(
+            out,
+            "{warning} {cases} above 80% of a budget: see --policy-budget of flyball run"
+        )?;
     }
     match failed {
         0 => writeln!(out, "{}", styled(GOOD, format!("{} passed", results.len())))?,
-        _ => writeln!(out, "{}, {} passed", styled(BAD, format!("{failed} failed")), results.len() - failed)?,
+        _ => writeln!(
+            out,
+            "{}, {} passed",
+            styled(BAD, format!("{failed} failed")),
+            results.len() - failed
+        )?,
     }
     Ok(())
 }

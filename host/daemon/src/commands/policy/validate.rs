@@ -22,11 +22,20 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<Exit> {
         Ok(policy) => {
             let version = policy.version();
             let (name, digest) = (&version.name, version.short_digest());
-            writeln!(out, "{}  {name}@{digest} would be taken", styled(GOOD, "valid"))?;
+            writeln!(
+                out,
+                "{}  {name}@{digest} would be taken",
+                styled(GOOD, "valid")
+            )?;
             Ok(Exit::Success)
         }
         Err(error) => {
-            writeln!(out, "{}  {}: {error:#}", styled(BAD, "not valid"), args.policy)?;
+            writeln!(
+                out,
+                "{}  {}: {error:#}",
+                styled(BAD, "not valid"),
+                args.policy
+            )?;
             Ok(Exit::Different)
         }
     }
@@ -39,7 +48,9 @@ fn check(
 ) -> anyhow::Result<CompiledPolicy> {
     let policy = policies::compile(engine, &source.name, &source.component)?;
     if let Some(configuration) = configuration {
-        policy.check_configuration(configuration).context("the configuration does not fit")?;
+        policy
+            .check_configuration(configuration)
+            .context("the configuration does not fit")?;
     }
     Ok(policy)
 }

@@ -19,8 +19,10 @@ use crate::clock::WallClock;
 use crate::wiring;
 
 pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
-    let options =
-        ConnectOptions { kubeconfig: args.kubeconfig.clone(), context: args.context.clone() };
+    let options = ConnectOptions {
+        kubeconfig: args.kubeconfig.clone(),
+        context: args.context.clone(),
+    };
     let client = connect(&options).await?;
     let leader = match args.leader.leader_elect {
         true => elect_leader(client.clone(), lease(&args.leader)),
@@ -28,7 +30,11 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     };
     let caches = Caches::start(client.clone()).await;
     let metrics = MetricsApis::new(client.clone());
-    let reader = Arc::new(KubernetesReader::new(client.clone(), caches.clone(), metrics));
+    let reader = Arc::new(KubernetesReader::new(
+        client.clone(),
+        caches.clone(),
+        metrics,
+    ));
     let stop = daemon.stop.clone();
     let mut replicas = ReplicaLoop::new(
         wiring::replica_options(&args.hpa, &args.policies),
@@ -44,7 +50,10 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         caches.synced().await;
         readiness.done("caches");
         readiness.all_done().await;
-        tracing::info!(autoscalers = reader.autoscalers().len(), "the cluster is in sight");
+        tracing::info!(
+            autoscalers = reader.autoscalers().len(),
+            "the cluster is in sight"
+        );
         lead(leader, &mut replicas).await
     };
     let working = async {
@@ -79,7 +88,9 @@ async fn lead<R: Reader, W: Writer, C: Clock>(
 
 fn lease(args: &Leader) -> LeaderOptions {
     let host = std::env::var("HOSTNAME").unwrap_or_else(|_| "flyball".to_owned());
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     LeaderOptions {
         namespace: args.leader_elect_resource_namespace.clone(),
         name: args.leader_elect_resource_name.clone(),
