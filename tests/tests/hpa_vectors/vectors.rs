@@ -16,10 +16,8 @@ pub const SATURATED: &[&str] = &[
     "wrapsInt32",
     "wrapsInt64",
     "sumUnderflow",
-    "sumOverflow",
     "podsPolicyWraps",
     "negativeFirst",
-    "negativeLast",
 ];
 
 /// Reads all cases of a file of vectors.
