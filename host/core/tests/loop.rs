@@ -6,9 +6,11 @@ mod world;
 
 use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
+use flyball_core::ports::Recorder as _;
 use flyball_core::record::{DecisionRecord, Outcome};
 use flyball_core::replay::{Replay, replay};
 use flyball_core::replica::ReplicaDecision;
+use flyball_core::ring::Ring;
 use serde_json::json;
 
 use world::{World, policy};
@@ -229,4 +231,30 @@ fn a_wish_to_be_asked_again_is_granted_but_not_before_a_second() {
     world.add("a", json!({}));
     assert_eq!(world.tick(0), 1_000);
     assert_eq!(world.tick(1_000), 2_000);
+}
+
+#[test]
+fn the_ring_keeps_the_latest_within_its_bytes_and_counts_shared_columns_once() {
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(3)))]);
+    world.add("a", json!({}));
+    world.add("b", json!({}));
+    for tick in 0..50 {
+        world.tick(tick * 15_000);
+    }
+    let records = world.records();
+    let ring = Ring::new(usize::MAX);
+    ring.record(&records[0]);
+    let one = ring.bytes();
+    ring.record(&records[0]);
+    assert!(ring.bytes() < 2 * one, "{} for two of {one}", ring.bytes());
+
+    let ring = Ring::new(10 * one);
+    for record in &records {
+        ring.record(record);
+        assert!(ring.bytes() <= 10 * one);
+    }
+    let of_b = ring.of(&records[1].object, 2);
+    let times: Vec<_> = of_b.iter().map(|record| record.at.0).collect();
+    assert_eq!(times, [49 * 15_000, 48 * 15_000]);
+    assert!(ring.latest(100).len() < 20);
 }
