@@ -1,7 +1,9 @@
 //! Which pods count, which are missing, and which are not ready yet (step 6 of
 //! the algorithm).
 
-use flyball_policy::{Metric, Phase, Pod, Ready, Replica, Sample, Source};
+use std::time::Duration;
+
+use flyball_policy::{Metric, MetricColumns as Columns, Phase, Pod, Ready, Replica, Source, Time};
 
 /// What a pod counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,70 +21,126 @@ pub(crate) enum Group {
 /// The pods and the samples of a metric, sorted out.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    /// Rows of pods without a metric.
-    pub missing: Vec<usize>,
-    /// Rows of pods that are not ready to be judged.
-    pub unready: Vec<usize>,
-    /// Pods that count.
-    pub ready_count: usize,
+    /// What each pod counts as, a row each.
+    of_pod: Vec<Group>,
+    /// Pods of each group.
+    counts: [usize; 4],
     /// Samples that count: those of ready pods and of pods nobody knows.
-    pub samples: Vec<Sample>,
+    pub sample_count: usize,
 }
+
+/// A pod without a sample, in a column of rows.
+const NO_SAMPLE: u32 = u32::MAX;
 
 impl Groups {
     pub(crate) fn of(input: &Replica, metric: &Metric<'_>) -> Self {
-        let mut sample_of = vec![None; input.pods().len()];
-        for sample in metric.samples() {
-            if let Some(slot) = sample.pod.and_then(|row| sample_of.get_mut(row)) {
-                *slot = Some(sample);
+        let columns = metric.columns();
+        let mut sample_of = vec![NO_SAMPLE; input.pods().len()];
+        for (sample, &pod) in (0..).zip(&columns.pod) {
+            if let Some(slot) = sample_of.get_mut(pod as usize) {
+                *slot = sample;
             }
         }
         let is_cpu = metric.source() != Source::Pods && metric.name() == "cpu";
-        let groups: Vec<Group> = input
-            .pods()
-            .zip(&sample_of)
-            .map(|(pod, sample)| group(input, &pod, sample.as_ref(), is_cpu))
-            .collect();
-        let rows = |wanted| {
-            let rows = groups.iter().enumerate();
-            rows.filter(move |(_, group)| **group == wanted)
-                .map(|(row, _)| row)
+        let rules = Rules::of(input, is_cpu);
+        let mut counts = [0; 4];
+        let group = |(pod, &sample): (Pod<'_>, &u32)| {
+            let group = rules.group(&pod, columns, sample as usize);
+            counts[group as usize] += 1;
+            group
         };
-        let counts = |sample: &Sample| {
-            let group = sample.pod.and_then(|row| groups.get(row));
+        let of_pod = input.pods().zip(&sample_of).map(group).collect();
+        let mut groups = Self {
+            of_pod,
+            counts,
+            sample_count: 0,
+        };
+        groups.sample_count = groups.samples(metric).count();
+        groups
+    }
+
+    /// Pods of a group.
+    pub(crate) fn count(&self, group: Group) -> usize {
+        self.counts[group as usize]
+    }
+
+    /// Pod and value of each sample that counts. The pod's row is beyond all
+    /// rows if nobody knows it.
+    pub(crate) fn samples(&self, metric: &Metric<'_>) -> impl Iterator<Item = (usize, i64)> {
+        let columns = metric.columns();
+        let rows = columns.pod.iter().map(|&pod| pod as usize);
+        rows.zip(columns.value.iter().copied()).filter(|&(pod, _)| {
+            let group = self.of_pod.get(pod);
             !matches!(group, Some(Group::Ignored | Group::Unready))
-        };
+        })
+    }
+
+    /// Whether the pod of that row is one of the target's.
+    pub(crate) fn knows(&self, pod: usize) -> bool {
+        pod < self.of_pod.len()
+    }
+
+    /// Rows of the pods of a group.
+    pub(crate) fn rows(&self, wanted: Group) -> impl Iterator<Item = usize> {
+        let rows = self.of_pod.iter().enumerate();
+        rows.filter(move |&(_, &group)| group == wanted)
+            .map(|(row, _)| row)
+    }
+}
+
+/// What decides on a pod's group beside the pod.
+struct Rules {
+    is_cpu: bool,
+    /// Pods that started after this point may still have their first load.
+    initialized: Time,
+    initial_readiness_delay: Duration,
+}
+
+impl Rules {
+    fn of(input: &Replica, is_cpu: bool) -> Self {
         Self {
-            missing: rows(Group::Missing).collect(),
-            unready: rows(Group::Unready).collect(),
-            ready_count: rows(Group::Ready).count(),
-            samples: metric.samples().filter(counts).collect(),
+            is_cpu,
+            initialized: input.now() - input.cpu_initialization_period(),
+            initial_readiness_delay: input.initial_readiness_delay(),
         }
     }
-}
 
-fn group(input: &Replica, pod: &Pod<'_>, sample: Option<&Sample>, is_cpu: bool) -> Group {
-    match (pod.phase(), sample) {
-        _ if pod.deleted().is_some() => Group::Ignored,
-        (Phase::Failed, _) => Group::Ignored,
-        (Phase::Pending, _) => Group::Unready,
-        (_, None) => Group::Missing,
-        (_, Some(sample)) if is_cpu && is_young(input, pod, sample) => Group::Unready,
-        _ => Group::Ready,
+    fn group(&self, pod: &Pod<'_>, columns: &Columns, sample: usize) -> Group {
+        let Some((&at_ms, &window_ms)) = columns
+            .timestamp_ms
+            .get(sample)
+            .zip(columns.window_ms.get(sample))
+        else {
+            return self.group_without_sample(pod);
+        };
+        match self.group_without_sample(pod) {
+            Group::Missing if self.is_cpu && self.is_young(pod, at_ms, window_ms) => Group::Unready,
+            Group::Missing => Group::Ready,
+            group => group,
+        }
     }
-}
 
-/// Whether a pod's cpu does not count yet: it starts up, which costs more than
-/// its load.
-fn is_young(input: &Replica, pod: &Pod<'_>, sample: &Sample) -> bool {
-    let (Some(ready), Some(started)) = (pod.ready(), pod.started()) else {
-        return true;
-    };
-    let changed = pod.ready_since();
-    if started + input.cpu_initialization_period() > input.now() {
-        let window_ended = changed.map(|changed| changed + sample.window);
-        ready == Ready::False || sample.at < window_ended
-    } else {
-        ready == Ready::False && Some(started + input.initial_readiness_delay()) > changed
+    fn group_without_sample(&self, pod: &Pod<'_>) -> Group {
+        match pod.phase() {
+            _ if pod.deleted().is_some() => Group::Ignored,
+            Phase::Failed => Group::Ignored,
+            Phase::Pending => Group::Unready,
+            _ => Group::Missing,
+        }
+    }
+
+    /// Whether a pod's cpu does not count yet: it starts up, which costs more than
+    /// its load.
+    fn is_young(&self, pod: &Pod<'_>, at_ms: i64, window_ms: i64) -> bool {
+        let (Some(ready), Some(started)) = (pod.ready(), pod.started()) else {
+            return true;
+        };
+        let changed = pod.ready_since();
+        if started > self.initialized {
+            let window_ended = changed.map(|changed| changed.ms().saturating_add(window_ms));
+            ready == Ready::False || Some(at_ms) < window_ended
+        } else {
+            ready == Ready::False && Some(started + self.initial_readiness_delay) > changed
+        }
     }
 }

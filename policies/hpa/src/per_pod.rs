@@ -1,10 +1,10 @@
 //! Metrics of pods: `Resource`, `ContainerResource` and `Pods` (steps 7 to 9 of
 //! the algorithm).
 
-use flyball_policy::{Metric, Replica, Request, Sample, Source};
+use flyball_policy::{Metric, Replica, Request, Source};
 
 use crate::failure::Failure;
-use crate::grouping::Groups;
+use crate::grouping::{Group, Groups};
 use crate::{Answer, Tolerance};
 
 pub(crate) fn ask(input: &Replica, metric: Metric<'_>) -> Result<Answer, Failure> {
@@ -19,7 +19,7 @@ pub(crate) fn ask(input: &Replica, metric: Metric<'_>) -> Result<Answer, Failure
         return Err(Failure::no_pods());
     }
     let groups = Groups::of(input, &metric);
-    if groups.samples.is_empty() {
+    if groups.sample_count == 0 {
         let text = "did not receive metrics for targeted pods (pods might be unready)";
         return Err(Failure::measured("noUsableMetrics", text));
     }
@@ -62,6 +62,10 @@ fn target(metric: &Metric<'_>) -> Result<Target, Failure> {
 
 /// Every pod must have a request, even one that is on its way out.
 fn check_requests(input: &Replica, metric: &Metric<'_>) -> Result<(), Failure> {
+    let requests = &metric.columns().request;
+    if requests.len() >= input.pods().len() && requests.iter().all(|&request| request >= 0) {
+        return Ok(());
+    }
     for row in 0..input.pods().len() {
         let (class, text) = match metric.request(row) {
             Some(Request::Milli(_)) => continue,
@@ -149,12 +153,13 @@ impl Calculation<'_> {
     fn answer(&self, current: i32, tolerance: Tolerance) -> Result<Answer, Failure> {
         let mut sums = self.measured();
         let usage = sums.against(self.target)?;
-        let unready_on_rise = !self.groups.unready.is_empty() && usage.ratio > 1.0;
-        let replicas = if self.groups.missing.is_empty() && !unready_on_rise {
+        let some = |group| self.groups.count(group) > 0;
+        let unready_on_rise = usage.ratio > 1.0 && some(Group::Unready);
+        let replicas = if !some(Group::Missing) && !unready_on_rise {
             if tolerance.covers(usage.ratio) {
                 current
             } else {
-                replicas(usage.ratio, self.groups.ready_count)
+                replicas(usage.ratio, self.groups.count(Group::Ready))
             }
         } else {
             self.dampen(&mut sums, usage.ratio);
@@ -178,11 +183,13 @@ impl Calculation<'_> {
     /// nobody knows, an average does not.
     fn measured(&self) -> Sums {
         let mut sums = Sums::default();
-        for Sample { pod, milli, .. } in &self.groups.samples {
-            match (self.target, pod) {
-                (Target::Average(_), _) => sums.add(*milli, 0),
-                (Target::Utilization(_), Some(pod)) => sums.add(*milli, self.request(*pod)),
-                (Target::Utilization(_), None) => {}
+        for (pod, milli) in self.groups.samples(&self.metric) {
+            match self.target {
+                Target::Average(_) => sums.add(milli, 0),
+                Target::Utilization(_) if self.groups.knows(pod) => {
+                    sums.add(milli, self.request(pod));
+                }
+                Target::Utilization(_) => {}
             }
         }
         sums
@@ -191,7 +198,7 @@ impl Calculation<'_> {
     /// Counts pods without a metric against the direction, and on a rise those
     /// that are not ready as idle.
     fn dampen(&self, sums: &mut Sums, ratio: f64) {
-        for &row in &self.groups.missing {
+        for row in self.groups.rows(Group::Missing) {
             if ratio < 1.0 {
                 sums.add(self.full(row), self.request(row));
             } else if ratio > 1.0 {
@@ -199,7 +206,7 @@ impl Calculation<'_> {
             }
         }
         if ratio > 1.0 {
-            for &row in &self.groups.unready {
+            for row in self.groups.rows(Group::Unready) {
                 sums.add(0, self.request(row));
             }
         }
@@ -223,15 +230,18 @@ impl Calculation<'_> {
 
     /// Metrics after dampening, those of pods that nobody knows included.
     fn counted(&self, ratio: f64) -> usize {
-        let Groups {
-            samples,
-            missing,
-            unready,
-            ..
-        } = &self.groups;
-        let missing = if ratio == 1.0 { 0 } else { missing.len() };
-        let unready = if ratio > 1.0 { unready.len() } else { 0 };
-        samples.len() + missing + unready
+        let groups = &self.groups;
+        let missing = if ratio == 1.0 {
+            0
+        } else {
+            groups.count(Group::Missing)
+        };
+        let unready = if ratio > 1.0 {
+            groups.count(Group::Unready)
+        } else {
+            0
+        };
+        groups.sample_count + missing + unready
     }
 
     /// Usage of a pod without a metric that counts as being on target, or at its

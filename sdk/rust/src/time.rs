@@ -75,11 +75,10 @@ impl Sub<Duration> for Time {
 
 /// Whole milliseconds of `duration`, as columns have them (saturating).
 pub(crate) fn milliseconds(duration: Duration) -> i64 {
-    // Not `as_millis`: 128-bit arithmetic is slow in a guest, and this is in hot loops.
-    let whole = i64::try_from(duration.as_secs())
-        .unwrap_or(i64::MAX)
-        .saturating_mul(1000);
-    whole.saturating_add(duration.subsec_millis().into())
+    // Neither `as_millis` nor a saturating product: both take 128-bit arithmetic,
+    // which is slow in a guest, and this is in hot loops.
+    let seconds = duration.as_secs().min(i64::MAX as u64 / 1000 - 1);
+    (seconds * 1000) as i64 + i64::from(duration.subsec_millis())
 }
 
 /// The duration of `ms` milliseconds; zero if it is negative.
