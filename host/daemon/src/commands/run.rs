@@ -145,9 +145,11 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     let playing = async {
         readiness.all_done().await;
         let run = simulated
-            .play(args.speed, options, &registry, stop, |_| {})
+            .play(args.speed, options, &registry, stop.clone(), |_| {})
             .await?;
-        tracing::info!(decisions = run.journal.count, "the scenario's time is over");
+        if !stop.is_stopped() {
+            tracing::info!(decisions = run.journal.count, "the scenario's time is over");
+        }
         Ok(())
     };
     daemon.beside(move || cluster.autoscalers(), playing).await

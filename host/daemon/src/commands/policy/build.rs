@@ -55,6 +55,13 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
 
 /// Builds the policy in a folder into its own target directory.
 pub fn build(folder: &Path) -> anyhow::Result<Built> {
+    // Cargo's own progress is not shown, and the first build takes a while.
+    let mut err = anstream::stderr();
+    writeln!(
+        err,
+        "{}",
+        styled(DIM, "building (the first time takes a minute or two)")
+    )?;
     let target = folder.join("target");
     flyball_build::build(&BuildRequest::new(folder, target))
         .with_context(|| format!("cannot build the policy in {}", folder.display()))

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use super::case::{Case, Difference, read_folder};
 use crate::cli::{Format, TestArgs};
-use crate::output::{self, BAD, DIM, GOOD, POLICY, WARNING, styled};
+use crate::output::{self, BAD, DIM, GOOD, Out, POLICY, WARNING, styled};
 use crate::{policies, wiring};
 
 /// From this share of a budget on, a policy is warned about.
@@ -29,7 +29,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<Exit> {
         }))?,
         Format::Text => print(&policy, &results)?,
     }
-    let passed = results.iter().all(|result| result.differences.is_empty());
+    let passed = results.iter().all(CaseResult::passed);
     Ok(if passed {
         Exit::Success
     } else {
@@ -71,8 +71,9 @@ struct CaseResult {
     /// The reason given, or the failure.
     reason: String,
     usage: Usage,
-    /// Largest share of a budget used: fuel, or memory.
-    share: f64,
+    /// Shares of the budgets that were used.
+    fuel_share: f64,
+    memory_share: f64,
     log: Vec<(u32, String)>,
 }
 
@@ -87,8 +88,8 @@ fn run_case(policy: &dyn ReplicaPolicy, case: &Case) -> CaseResult {
             Err(failure) => failure.to_string(),
         },
         usage,
-        share: share(usage.fuel, usage.fuel_budget)
-            .max(share(usage.memory_bytes, policy.budget().memory_bytes)),
+        fuel_share: share(usage.fuel, usage.fuel_budget),
+        memory_share: share(usage.memory_bytes, policy.budget().memory_bytes),
         log,
     }
 }
@@ -103,6 +104,14 @@ fn share(used: u64, budget: u64) -> f64 {
 }
 
 impl CaseResult {
+    fn passed(&self) -> bool {
+        self.differences.is_empty()
+    }
+
+    fn is_near_budget(&self) -> bool {
+        self.fuel_share.max(self.memory_share) >= WARNING_SHARE
+    }
+
     fn to_json(&self) -> Value {
         let differences = self.differences.iter().map(|difference| {
             json!({
@@ -113,11 +122,11 @@ impl CaseResult {
         });
         json!({
             "name": self.name,
-            "passed": self.differences.is_empty(),
+            "passed": self.passed(),
             "differences": differences.collect::<Vec<_>>(),
             "reason": self.reason,
             "usage": self.usage,
-            "budgetShare": self.share,
+            "budgetShare": {"fuel": self.fuel_share, "memory": self.memory_share},
             "log": self.log,
         })
     }
@@ -135,59 +144,16 @@ fn print(policy: &dyn ReplicaPolicy, results: &[CaseResult]) -> anyhow::Result<(
         "{name}  {} in the sandbox\n",
         output::plural(results.len(), "case")
     )?;
-    let widest = results
-        .iter()
-        .map(|result| result.name.chars().count())
-        .max()
-        .unwrap_or(0);
+    let names = results.iter().map(|result| result.name.chars().count());
+    let widest = names.max().unwrap_or(0);
     for result in results {
-        let verdict = if result.differences.is_empty() {
-            styled(GOOD, "ok  ")
-        } else {
-            styled(BAD, "FAIL")
-        };
-        let percent = result.share * 100.0;
-        let fuel = format!(
-            "fuel {:>9}  {percent:>5.1}% of the budget",
-            output::count(result.usage.fuel)
-        );
-        let style = if result.share > WARNING_SHARE {
-            WARNING
-        } else {
-            DIM
-        };
-        writeln!(
-            out,
-            "{verdict}  {:<widest$}  {}",
-            result.name,
-            styled(style, fuel)
-        )?;
-        for Difference {
-            field,
-            expected,
-            actual,
-        } in &result.differences
-        {
-            writeln!(out, "      {field}")?;
-            writeln!(out, "        {} {expected}", styled(GOOD, "- expected"))?;
-            writeln!(out, "        {} {actual}", styled(BAD, "+ actual  "))?;
-        }
-        if !result.differences.is_empty() {
-            writeln!(out, "      {} {}", styled(DIM, "because"), result.reason)?;
-            for (_, line) in &result.log {
-                writeln!(out, "      {} {line}", styled(DIM, "log"))?;
-            }
-        }
+        print_case(&mut out, result, widest)?;
     }
-    let failed = results
-        .iter()
-        .filter(|result| !result.differences.is_empty())
-        .count();
+    writeln!(out)?;
     let near = results
         .iter()
-        .filter(|result| result.share > WARNING_SHARE)
+        .filter(|result| result.is_near_budget())
         .count();
-    writeln!(out)?;
     if near > 0 {
         let cases = output::plural(near, "case");
         let warning = styled(WARNING, "warning:");
@@ -196,14 +162,57 @@ fn print(policy: &dyn ReplicaPolicy, results: &[CaseResult]) -> anyhow::Result<(
             "{warning} {cases} above 80% of a budget: see --policy-budget of flyball run"
         )?;
     }
-    match failed {
-        0 => writeln!(out, "{}", styled(GOOD, format!("{} passed", results.len())))?,
-        _ => writeln!(
+    let passed = results.iter().filter(|result| result.passed()).count();
+    match results.len() - passed {
+        0 => writeln!(out, "{}", styled(GOOD, format!("{passed} passed")))?,
+        failed => writeln!(
             out,
-            "{}, {} passed",
-            styled(BAD, format!("{failed} failed")),
-            results.len() - failed
+            "{}, {passed} passed",
+            styled(BAD, format!("{failed} failed"))
         )?,
+    }
+    Ok(())
+}
+
+fn print_case(out: &mut Out, result: &CaseResult, widest: usize) -> anyhow::Result<()> {
+    let verdict = if result.passed() {
+        styled(GOOD, "ok  ")
+    } else {
+        styled(BAD, "FAIL")
+    };
+    let cost = format!(
+        "fuel {:>9} ({:.1}% of the budget)  memory {:>7} ({:.1}%)",
+        output::count(result.usage.fuel),
+        result.fuel_share * 100.0,
+        output::bytes(result.usage.memory_bytes),
+        result.memory_share * 100.0,
+    );
+    let style = if result.is_near_budget() {
+        WARNING
+    } else {
+        DIM
+    };
+    writeln!(
+        out,
+        "{verdict}  {:<widest$}  {}",
+        result.name,
+        styled(style, cost)
+    )?;
+    for Difference {
+        field,
+        expected,
+        actual,
+    } in &result.differences
+    {
+        writeln!(out, "      {field}")?;
+        writeln!(out, "        {} {expected}", styled(GOOD, "- expected"))?;
+        writeln!(out, "        {} {actual}", styled(BAD, "+ actual  "))?;
+    }
+    if !result.passed() {
+        writeln!(out, "      {} {}", styled(DIM, "because"), result.reason)?;
+        for (_, line) in &result.log {
+            writeln!(out, "      {} {line}", styled(DIM, "log"))?;
+        }
     }
     Ok(())
 }
