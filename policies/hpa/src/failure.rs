@@ -107,6 +107,10 @@ fn step(metric: &Metric<'_>) -> String {
         Source::Resource | Source::ContainerResource => {
             format!("failed to get {name} utilization: ")
         }
+        Source::Object if is_average(metric) => format!("failed to get {name} object metric: "),
+        Source::External if is_average(metric) => {
+            format!("failed to get {name} external metric: ")
+        }
         Source::External => format!("failed to get external metric {name}: "),
         Source::Pods | Source::Object | Source::Other => String::new(),
     }

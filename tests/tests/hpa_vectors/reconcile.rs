@@ -118,9 +118,9 @@ fn check(step: &Step, told: &Told) -> Result<(), String> {
     let events = expect.events.iter().flatten();
     let events: Vec<_> = events
         .filter(|event| !event.contains("FailedUpdateStatus"))
-        .map(comparable)
+        .map(|event| comparable(event))
         .collect();
-    let ours: Vec<_> = told.events.iter().map(comparable).collect();
+    let ours: Vec<_> = told.events.iter().map(|event| comparable(event)).collect();
     same("events", format!("{ours:#?}"), format!("{events:#?}"))?;
     if !expect.status_written || expect.error_class.as_deref() == Some("statusWriteFailed") {
         return Ok(());
@@ -173,24 +173,15 @@ fn check(step: &Step, told: &Told) -> Result<(), String> {
     same("metrics", format!("{metrics:?}"), format!("{expected:?}"))
 }
 
-/// Texts differ where a selector can't be read and in the order of what a metric
-/// fails by; ours name the policy that scaled, and say by which guardrail
-/// replicas changed where upstream says nothing.
-fn comparable(event: &String) -> String {
+/// Two things are ours alone: the policy that scaled is named, and where upstream
+/// has no reason because an old recommendation raises replicas, there is one.
+fn comparable(event: &str) -> String {
     let event = event.split("; policy: ").next().unwrap_or(event);
-    let kept = if event.contains("FailedRescale") || event.contains("SuccessfulRescale") {
-        event.split("; error").next().unwrap_or(event)
-    } else {
-        let mut words = event.splitn(3, ' ');
-        return [words.next(), words.next()]
-            .map(Option::unwrap_or_default)
-            .join(" ");
-    };
     let stabilized = "recent recommendations were higher than current one, applying the highest recent recommendation";
-    kept.replace(stabilized, "").trim_end().to_owned()
+    event.replace(stabilized, "")
 }
 
-type Comparable = (String, String, String, i64);
+type Comparable = (String, String, String, String, i64);
 
 fn conditions(status: &AutoscalerStatus) -> Vec<Comparable> {
     let known = status
@@ -204,6 +195,7 @@ fn conditions(status: &AutoscalerStatus) -> Vec<Comparable> {
                 known.kind.clone(),
                 known.status.clone(),
                 known.reason.clone(),
+                known.message.clone(),
                 transition,
             )
         })
@@ -216,6 +208,7 @@ fn upstream_condition(case: &ConditionCase) -> Comparable {
         case.r#type.clone(),
         case.status.clone(),
         case.reason.clone(),
+        case.message.clone(),
         transition.unwrap_or_default(),
     )
 }
@@ -313,9 +306,13 @@ impl Reader for Shared {
         };
         let scale = match &step.scale_get_error {
             _ if reference.api_version.matches('/').count() > 1 => {
-                refused("invalidTargetAPIVersion", "unexpected GroupVersion string")
+                let message = format!("unexpected GroupVersion string: {}", reference.api_version);
+                refused("invalidTargetAPIVersion", &message)
             }
-            _ if reference.kind == "Gadget" => refused("unknownTargetKind", "no matches for kind"),
+            _ if reference.kind == "Gadget" => refused(
+                "unknownTargetKind",
+                "no matches for kind \"Gadget\" in group \"apps\"",
+            ),
             Some(error) => refused("scaleUnavailable", error),
             None => Ok(step.scale.scale()),
         };

@@ -53,14 +53,15 @@ impl Columns {
     ) {
         let changed = self.update_pods(pods);
         let mut answers = answers.into_iter();
-        for (blank, metric) in prepared.metrics.iter().zip(&mut self.metrics) {
+        let blanks = prepared.metrics.iter().zip(&prepared.lacking);
+        for ((blank, lacking), metric) in blanks.zip(&mut self.metrics) {
             let answer = answers.next().unwrap_or_else(|| Err(no_answer()));
             let requests = if changed || metric.request.len() != pods.len() {
                 requests(blank, pods)
             } else {
                 metric.request.clone()
             };
-            let new = measured(blank, &prepared.target.namespace, pods, requests, answer);
+            let new = measured(blank, lacking, pods, requests, answer);
             if new != **metric {
                 *metric = Arc::new(new);
             }
@@ -107,10 +108,11 @@ fn requests(metric: &MetricInput, pods: &[Pod]) -> Vec<i64> {
     }
 }
 
-/// A metric of the spec with what was answered for it.
+/// A metric of the spec with what was answered for it; `lacking` is said before
+/// the reason why it could not be had.
 fn measured(
     blank: &MetricInput,
-    namespace: &str,
+    lacking: &str,
     pods: &[Pod],
     request: Vec<i64>,
     answer: Result<MetricAnswer, ObservationError>,
@@ -126,7 +128,7 @@ fn measured(
         Ok(MetricAnswer::Pods(samples)) => add_samples(&mut metric, pods, &samples),
         Ok(MetricAnswer::Values(values)) => metric.value = values,
         Err(error) => {
-            metric.message = unavailable(&metric, namespace, shortened(&error.message));
+            metric.message = format!("{lacking}{}", shortened(&error.message));
             metric.error = error.class.to_owned();
         }
     }
@@ -138,25 +140,6 @@ fn measured(
 fn shortened(message: &str) -> &str {
     const MOST_BYTES: usize = 512;
     &message[..message.floor_char_boundary(MOST_BYTES)]
-}
-
-/// Kubernetes' words for a metric that can't be had.
-fn unavailable(metric: &MetricInput, namespace: &str, message: &str) -> String {
-    let name = &metric.name;
-    match &*metric.source {
-        "Resource" | "ContainerResource" => {
-            format!("unable to get metrics for resource {name}: {message}")
-        }
-        "External" => {
-            let selector = if metric.selector.is_empty() {
-                "nil"
-            } else {
-                &metric.selector
-            };
-            format!("unable to get external metric {namespace}/{name}/{selector}: {message}")
-        }
-        _ => format!("unable to get metric {name}: {message}"),
-    }
 }
 
 fn add_samples(metric: &mut MetricInput, pods: &[Pod], samples: &[PodSample]) {

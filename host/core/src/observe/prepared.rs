@@ -31,6 +31,8 @@ pub struct Prepared {
     pub metrics: Vec<MetricInput>,
     /// What people call each metric, as in Kubernetes' events and conditions.
     pub metric_names: Arc<[Arc<str>]>,
+    /// What Kubernetes says of each metric that can't be had, before the reason.
+    pub lacking: Vec<String>,
     /// The policies to be asked, in order.
     pub policies: Vec<PreparedPolicy>,
 }
@@ -70,6 +72,10 @@ impl Prepared {
             metric_names: metrics
                 .iter()
                 .map(|metric| display_name(metric).into())
+                .collect(),
+            lacking: metrics
+                .iter()
+                .map(|metric| lacking(metric, &autoscaler.key.namespace))
                 .collect(),
             policies: spec.effective_policies().iter().map(policy).collect(),
             spec,
@@ -214,6 +220,37 @@ fn external_name(metric: &MetricIdentifier) -> String {
         metric.name,
         go_text(metric.selector.as_ref())
     )
+}
+
+fn lacking(spec: &MetricSpec, namespace: &str) -> String {
+    let resource = |name: &str| format!("unable to get metrics for resource {name}: ");
+    let MetricSpec {
+        resource: of_pods,
+        container_resource,
+        pods,
+        object,
+        external,
+        ..
+    } = spec;
+    if let Some(metric) = of_pods {
+        resource(&metric.name)
+    } else if let Some(metric) = container_resource {
+        resource(&metric.name)
+    } else if let Some(metric) = pods {
+        format!("unable to get metric {}: ", metric.metric.name)
+    } else if let Some(metric) = object {
+        let (name, of) = (&metric.metric.name, &metric.described_object);
+        format!(
+            "unable to get metric {name}: {} on {namespace} {}/",
+            of.kind, of.name
+        )
+    } else if let Some(metric) = external {
+        let selector = go_text(metric.metric.selector.as_ref());
+        let name = &metric.metric.name;
+        format!("unable to get external metric {namespace}/{name}/{selector}: ")
+    } else {
+        String::new()
+    }
 }
 
 /// A selector as Go's `%+v` prints it.

@@ -22,8 +22,8 @@ pub(super) struct Fault {
     pub reason: &'static str,
     /// Message of its event.
     pub message: String,
-    /// What the failure is called among others.
-    prefix: String,
+    /// What it is called among others.
+    summary: String,
 }
 
 /// The metrics for which a policy proposes nothing.
@@ -54,54 +54,67 @@ pub(super) fn failure(
             first.message
         ),
         summary: format!(
-            "invalid metrics ({} invalid out of {}), first error is: {}{}",
+            "invalid metrics ({} invalid out of {}), first error is: {}",
             faults.len(),
             input.metrics.len(),
-            first.prefix,
-            first.message
+            first.summary
         ),
     })
 }
 
 fn fault(metric: &MetricInput, proposal: &Proposal, names: &Names) -> Fault {
+    let sentences = [&proposal.reason.sentence, &metric.message, &proposal.error];
+    let sentence = sentences.into_iter().find(|text| !text.is_empty());
+    let summary = sentence.map(|text| named(text, names)).unwrap_or_default();
+    let (reason, prefixes) = told_as(metric);
+    let mut message = summary.as_str();
+    for prefix in &prefixes {
+        message = message.strip_prefix(prefix.as_str()).unwrap_or(message);
+    }
+    Fault {
+        reason,
+        message: message.to_owned(),
+        summary,
+    }
+}
+
+/// Reason of a metric's failure, and what Kubernetes leaves out at the begin of
+/// the sentence where the failure is told alone.
+fn told_as(metric: &MetricInput) -> (&'static str, Vec<String>) {
     let MetricInput {
         name, container, ..
     } = metric;
-    let (reason, prefix) = match &*metric.source {
+    match &*metric.source {
         "Resource" => (
             "FailedGetResourceMetric",
-            format!("failed to get {name} resource metric value: "),
+            vec![format!("failed to get {name} resource metric value: ")],
         ),
         "ContainerResource" => (
             "FailedGetContainerResourceMetric",
-            format!("failed to get {container} container metric value: "),
+            vec![format!(
+                "failed to get {container} container metric value: "
+            )],
         ),
         "Pods" => (
             "FailedGetPodsMetric",
-            "failed to get pods metric value: ".to_owned(),
+            vec!["failed to get pods metric value: ".to_owned()],
         ),
         "Object" => (
             "FailedGetObjectMetric",
-            "failed to get object metric value: ".to_owned(),
+            vec![
+                "failed to get object metric value: ".to_owned(),
+                format!("failed to get {name} object metric: "),
+            ],
         ),
         "External" => (
             "FailedGetExternalMetric",
-            format!("failed to get {name} external metric value: "),
+            vec![
+                format!("failed to get {name} external metric value: "),
+                format!("failed to get {name} external metric: "),
+                format!("failed to get external metric {name}: "),
+            ],
         ),
-        _ => ("InvalidMetricSourceType", String::new()),
-    };
-    let sentences = [&proposal.reason.sentence, &metric.message, &proposal.error];
-    let sentence = sentences.into_iter().find(|text| !text.is_empty());
-    let message = sentence.map(|text| named(text, names)).unwrap_or_default();
-    // Kubernetes says what failed in the summary alone.
-    let message = match message.strip_prefix(&*prefix) {
-        Some(rest) => rest.to_owned(),
-        None => message,
-    };
-    Fault {
-        reason,
-        message,
-        prefix,
+        _ => ("InvalidMetricSourceType", Vec::new()),
     }
 }
 
