@@ -36,6 +36,10 @@ pub(super) fn stem(path: &Path) -> Option<String> {
 /// Reads a file whole, once, and not more of it than is allowed.
 pub(super) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
     let read = || -> io::Result<(Vec<u8>, u64)> {
+        // Opening a pipe would wait until somebody writes to it.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         let mut bytes = Vec::new();

@@ -1,7 +1,7 @@
 //! What turns the state of the policies directory into active policies. All of it
 //! runs off the decision path; decisions only ever see a finished swap.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -74,22 +74,15 @@ impl Shared {
         }
     }
 
-    /// Names that had a file and are not among those found.
-    pub fn vanished(&self, found: &BTreeMap<String, Vec<PathBuf>>) -> Vec<String> {
+    /// Names that had a file, perhaps before the last restart, and are not among
+    /// those found.
+    pub fn vanished(&self, found: &BTreeMap<String, Vec<PathBuf>>) -> BTreeSet<String> {
         let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
-        let of_file = |slot: &Slot| {
-            !matches!(slot.candidate, Candidate::Settled)
-                || slot.active.as_ref().is_some_and(|active| {
-                    matches!(
-                        active.source,
-                        PolicySource::File(_) | PolicySource::LastGood(_)
-                    )
-                })
-        };
-        slots
-            .iter()
-            .filter(|(name, slot)| of_file(slot) && !found.contains_key(*name))
+        let followed = slots.iter().filter(|(_, slot)| slot.follows_a_file());
+        followed
             .map(|(name, _)| name.clone())
+            .chain(self.last_good.iter().flat_map(LastGood::names))
+            .filter(|name| !found.contains_key(name))
             .collect()
     }
 
@@ -250,22 +243,16 @@ impl Shared {
     /// Follows a file's removal: the built-in policy decides again, or none.
     fn retire(&self, name: &str) {
         let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
-        let Some(slot) = slots.get_mut(name) else {
-            return;
-        };
-        slot.candidate = Candidate::Settled;
-        match slot.builtin.clone() {
-            Some(builtin) => {
-                let is_builtin = slot
-                    .active
-                    .as_ref()
-                    .is_some_and(|active| active.source == PolicySource::BuiltIn);
-                if !is_builtin {
+        if let Some(slot) = slots.get_mut(name).filter(|slot| slot.follows_a_file()) {
+            slot.candidate = Candidate::Settled;
+            match slot.builtin.clone() {
+                Some(builtin) if !slot.comes_from(&PolicySource::BuiltIn) => {
                     slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers);
                 }
-            }
-            None => {
-                slots.remove(name);
+                Some(_) => {}
+                None => {
+                    slots.remove(name);
+                }
             }
         }
         drop(slots);
@@ -293,6 +280,9 @@ impl Shared {
         if *current == configurations {
             return false;
         }
+        if let Some(last_good) = &self.last_good {
+            last_good.keep_configurations(&configurations);
+        }
         *current = configurations;
         drop(current);
         let mut again = false;
@@ -312,6 +302,25 @@ impl Shared {
 }
 
 impl Slot {
+    /// Whether it stands for a file, good or bad.
+    fn follows_a_file(&self) -> bool {
+        let is_of_file = |active: &Arc<Generation>| {
+            matches!(
+                active.source,
+                PolicySource::File(_) | PolicySource::LastGood(_)
+            )
+        };
+        !matches!(self.candidate, Candidate::Settled)
+            || self.active.as_ref().is_some_and(is_of_file)
+    }
+
+    /// Whether that is where the code that decides came from.
+    fn comes_from(&self, source: &PolicySource) -> bool {
+        self.active
+            .as_ref()
+            .is_some_and(|active| active.source == *source)
+    }
+
     pub fn activate(
         &mut self,
         policy: Arc<CompiledPolicy>,

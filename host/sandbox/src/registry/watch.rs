@@ -45,7 +45,8 @@ pub(super) fn start(
         receiver,
         notices,
         watcher: None,
-        trouble: None,
+        unreadable: None,
+        unwatchable: None,
     };
     std::thread::Builder::new()
         .name("flyball-policies".into())
@@ -65,8 +66,10 @@ struct Watch {
     notices: Sender<Message>,
     /// Watches as long as it is kept.
     watcher: Option<RecommendedWatcher>,
-    /// What kept the directory from being read or watched last time.
-    trouble: Option<String>,
+    /// What kept the directory from being read last time.
+    unreadable: Option<String>,
+    /// What kept it from being watched last time.
+    unwatchable: Option<String>,
 }
 
 impl Watch {
@@ -134,35 +137,32 @@ impl Watch {
     /// Files there are; none if the directory cannot be read: then nothing is
     /// known to have gone, and everything stays.
     fn list(&mut self) -> Option<BTreeMap<String, Vec<PathBuf>>> {
-        match files::list(&self.directory) {
-            Ok(found) => {
-                self.trouble = None;
-                Some(found)
-            }
-            Err(error) => {
-                self.report(format!("cannot read it: {error}"));
-                None
-            }
-        }
+        let found = files::list(&self.directory);
+        let trouble = found.as_ref().err().map(|error| error.to_string());
+        report(&self.directory, &mut self.unreadable, trouble);
+        found.ok()
     }
 
     fn watch(&mut self) {
-        self.watcher = watcher(&self.directory, self.notices.clone())
-            .inspect_err(|error| {
-                self.report(format!(
-                    "cannot watch it, looking every {:?}: {error}",
-                    self.rescan
-                ));
-            })
-            .ok();
+        let watcher = watcher(&self.directory, self.notices.clone());
+        let trouble = watcher.as_ref().err().map(|error| {
+            let every = self.rescan;
+            format!("no notices, looking every {every:?}: {error}")
+        });
+        report(&self.directory, &mut self.unwatchable, trouble);
+        self.watcher = watcher.ok();
     }
+}
 
-    fn report(&mut self, trouble: String) {
-        if self.trouble.as_ref() != Some(&trouble) {
-            tracing::warn!(directory = %self.directory.display(), "policies directory: {trouble}");
-            self.trouble = Some(trouble);
-        }
+/// Logs a trouble once, as long as it lasts.
+fn report(directory: &Path, last: &mut Option<String>, trouble: Option<String>) {
+    if let Some(trouble) = trouble
+        .as_ref()
+        .filter(|trouble| last.as_ref() != Some(*trouble))
+    {
+        tracing::warn!(directory = %directory.display(), "policies directory: {trouble}");
     }
+    *last = trouble;
 }
 
 struct Stopped;

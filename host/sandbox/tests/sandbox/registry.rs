@@ -225,6 +225,10 @@ fn a_bad_file_changes_nothing_and_says_why() {
     home.write("hpa.wasm", &replicas(2)[..500]);
     home.write("notes.txt", b"no policy");
     home.write("Upper.wasm", &replicas(2));
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(home.file("pipe.wasm"))
+        .status();
+    assert!(pipe.unwrap().success());
     let registry = home.open();
     assert_eq!(
         ask(&registry, "good"),
@@ -241,7 +245,8 @@ fn a_bad_file_changes_nothing_and_says_why() {
         "the built-in one decides meanwhile"
     );
     assert!(reason(&registry, "upper").starts_with("`Upper` is no name"));
-    assert_eq!(registry.status().len(), 4);
+    assert!(reason(&registry, "pipe").ends_with("it is no regular file"));
+    assert_eq!(registry.status().len(), 5);
 
     let trap = Guest {
         decide: "(unreachable)".into(),
@@ -299,6 +304,13 @@ fn the_last_good_one_outlives_a_restart() {
     home.write("mine.wasm", &replicas(7));
     registry.look();
     assert_eq!(ask(&registry, "mine"), Some(7));
+
+    // Nor does one come back whose file was deleted while nobody looked.
+    drop(registry);
+    std::fs::remove_file(home.file("mine.wasm")).unwrap();
+    drop(home.open());
+    home.write("mine.wasm", b"\0asm");
+    assert!(home.open().replica_policy("mine").is_err());
 }
 
 #[test]
@@ -360,6 +372,11 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
         reason.contains("a configuration in use") && reason.contains("/window"),
         "{reason}"
     );
+    assert_eq!(ask(&registry, "mine"), Some(1));
+
+    // Nor does it slip in at a restart, before objects are known again.
+    drop(registry);
+    let registry = home.open();
     assert_eq!(ask(&registry, "mine"), Some(1));
 
     // The object is edited: the same file is looked at again.
