@@ -109,8 +109,10 @@ fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Compo
     unsafe { Component::deserialize(engine, code) }
 }
 
+/// The cache's key; a new one if somebody else may have put it there.
 fn key(directory: &PrivateDirectory) -> io::Result<[u8; KEY_BYTES]> {
-    if let Some(bytes) = directory.read(KEY_FILE)?
+    if !directory.was_exposed()
+        && let Some(bytes) = directory.read(KEY_FILE)?
         && let Ok(key) = <[u8; KEY_BYTES]>::try_from(bytes.as_slice())
     {
         return Ok(key);

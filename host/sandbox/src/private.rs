@@ -10,44 +10,33 @@ use crate::error::EngineError;
 
 /// A directory with mode 0700 that belongs to this user.
 #[derive(Debug)]
-pub(crate) struct PrivateDirectory(PathBuf);
+pub(crate) struct PrivateDirectory {
+    path: PathBuf,
+    was_exposed: bool,
+}
 
 impl PrivateDirectory {
     /// Makes the directory, or makes it private again.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
-        let directory = Self(path.to_owned());
-        directory
-            .prepare()
-            .map_err(|error| EngineError::PrivateDirectory {
-                path: path.to_owned(),
-                reason: error.to_string(),
-            })?;
-        Ok(directory)
+        let mode = prepare(path).map_err(|error| EngineError::PrivateDirectory {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        })?;
+        Ok(Self {
+            path: path.to_owned(),
+            was_exposed: mode & 0o022 != 0,
+        })
     }
 
-    fn prepare(&self) -> io::Result<()> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.0)?;
-        // A file of ours tells who we are.
-        let ours = tempfile::NamedTempFile::new_in(&self.0)?
-            .as_file()
-            .metadata()?
-            .uid();
-        let metadata = fs::symlink_metadata(&self.0)?;
-        if !metadata.is_dir() || metadata.uid() != ours {
-            return Err(io::Error::other("it is not a directory of this user"));
-        }
-        if metadata.mode() & 0o077 != 0 {
-            fs::set_permissions(&self.0, Permissions::from_mode(0o700))?;
-        }
-        Ok(())
+    /// Whether others could write to it until it was opened: what is in it may
+    /// be theirs.
+    pub fn was_exposed(&self) -> bool {
+        self.was_exposed
     }
 
     /// Whole content of a file, if it is there.
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
-        match fs::read(self.0.join(name)) {
+        match fs::read(self.path.join(name)) {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -57,17 +46,17 @@ impl PrivateDirectory {
     /// Replaces a file (mode 0600) in one step. It is not forced to the disk: after
     /// a power failure it may be damaged, which every reader checks for anyway.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
-        let mut file = tempfile::NamedTempFile::new_in(&self.0)?;
+        let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
         for part in parts {
             file.write_all(part)?;
         }
-        file.persist(self.0.join(name))?;
+        file.persist(self.path.join(name))?;
         Ok(())
     }
 
     /// Removes a file if it is there.
     pub fn remove(&self, name: &str) {
-        if let Err(error) = fs::remove_file(self.0.join(name))
+        if let Err(error) = fs::remove_file(self.path.join(name))
             && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, name, "cannot remove a file of the private directory");
@@ -77,7 +66,7 @@ impl PrivateDirectory {
     /// Names of the files with that extension, the ones written last first.
     pub fn newest_first(&self, extension: &str) -> io::Result<Vec<String>> {
         let mut files = Vec::new();
-        for entry in fs::read_dir(&self.0)? {
+        for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
             let Ok(name) = entry.file_name().into_string() else {
                 continue;
@@ -92,4 +81,22 @@ impl PrivateDirectory {
         files.sort();
         Ok(files.into_iter().rev().map(|(_, name)| name).collect())
     }
+}
+
+/// Makes the directory private, and returns the mode that it had.
+fn prepare(path: &Path) -> io::Result<u32> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    // A file of ours tells who we are.
+    let ours = tempfile::NamedTempFile::new_in(path)?
+        .as_file()
+        .metadata()?
+        .uid();
+    let metadata = fs::symlink_metadata(path)?;
+    if !metadata.is_dir() || metadata.uid() != ours {
+        return Err(io::Error::other("it is not a directory of this user"));
+    }
+    if metadata.mode() & 0o077 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    }
+    Ok(metadata.mode())
 }
