@@ -5,23 +5,43 @@ use flyball_core::policy::{Description, STATE_LIMIT};
 use flyball_core::replica::{Reason, ReplicaDecision, ReplicaInput};
 
 use crate::error::LoadError;
+use crate::text::readable;
 
 const CODE_BYTES: usize = 64;
 const SENTENCE_BYTES: usize = 1024;
 const ARGUMENTS: usize = 32;
 const ARGUMENT_NAME_BYTES: usize = 64;
-const ARGUMENT_VALUE_BYTES: usize = 256;
+const ARGUMENT_VALUE_BYTES: usize = 1024;
+const NAME_BYTES: usize = 63;
+const VERSION_BYTES: usize = 64;
 const SUMMARY_BYTES: usize = 256;
 const WANTS: usize = 16;
 /// Inputs that this host can grant.
 const WANTED_KINDS: [&str; 3] = ["metric-history", "target-labels", "target-annotations"];
 const KINDS: [&str; 3] = ["replica", "expander", "scale-down"];
 
-/// Checks a decision against the contract.
+/// Checks a decision against the contract, and makes its texts fit to be shown.
 ///
 /// # Errors
-/// What breaks it, as a sentence.
-pub(crate) fn check(decision: &ReplicaDecision, input: &ReplicaInput) -> Result<(), String> {
+/// What breaks the contract, as a sentence.
+pub(crate) fn accept(
+    mut decision: ReplicaDecision,
+    input: &ReplicaInput,
+) -> Result<ReplicaDecision, String> {
+    check(&decision, input)?;
+    let proposals = &mut decision.proposals;
+    let reasons = proposals.iter_mut().map(|proposal| &mut proposal.reason);
+    for reason in reasons.chain([&mut decision.reason]) {
+        readable(&mut reason.sentence, SENTENCE_BYTES);
+        for (name, value) in &mut reason.arguments {
+            readable(name, ARGUMENT_NAME_BYTES);
+            readable(value, ARGUMENT_VALUE_BYTES);
+        }
+    }
+    Ok(decision)
+}
+
+fn check(decision: &ReplicaDecision, input: &ReplicaInput) -> Result<(), String> {
     replicas("replicas", decision.replicas)?;
     reason("reason", &decision.reason)?;
     let (proposals, metrics) = (decision.proposals.len(), input.metrics.len());
@@ -109,10 +129,12 @@ fn reason(field: &str, reason: &Reason) -> Result<(), String> {
 }
 
 fn at_most(field: &str, bytes: usize, limit: usize) -> Result<(), String> {
+    within(bytes, limit).map_err(|excess| format!("{field} {excess}"))
+}
+
+fn within(bytes: usize, limit: usize) -> Result<(), String> {
     if bytes > limit {
-        return Err(format!(
-            "{field} has {bytes} bytes, at most {limit} are allowed"
-        ));
+        return Err(format!("has {bytes} bytes, at most {limit} are allowed"));
     }
     Ok(())
 }
@@ -124,9 +146,15 @@ pub(crate) fn check_description(
     exports: impl Fn(&str) -> bool,
 ) -> Result<(), LoadError> {
     let fault = |field, message| LoadError::Description { field, message };
-    if description.name.is_empty() || description.name.len() > 63 {
-        return Err(fault("name", "must have 1 to 63 bytes".into()));
+    if description.name.is_empty() || description.name.len() > NAME_BYTES {
+        return Err(fault("name", format!("must have 1 to {NAME_BYTES} bytes")));
     }
+    if description.name.contains(char::is_control) {
+        return Err(fault("name", "must have no control characters".into()));
+    }
+    // Every record carries it.
+    within(description.version.len(), VERSION_BYTES)
+        .map_err(|message| fault("version", message))?;
     if let Err(error) = semver::Version::parse(&description.version) {
         let text = description.version.escape_debug();
         return Err(fault(
@@ -134,10 +162,10 @@ pub(crate) fn check_description(
             format!("`{text}` is not a semantic version: {error}"),
         ));
     }
-    at_most("it", description.summary.len(), SUMMARY_BYTES)
+    within(description.summary.len(), SUMMARY_BYTES)
         .map_err(|message| fault("summary", message))?;
-    if description.summary.contains('\n') {
-        return Err(fault("summary", "must be one line".into()));
+    if description.summary.contains(char::is_control) {
+        return Err(fault("summary", "must be one line of plain text".into()));
     }
     kinds(description, exports).map_err(|message| fault("kinds", message))?;
     wants(description).map_err(|message| fault("wants", message))
@@ -150,7 +178,8 @@ fn kinds(description: &Description, exports: impl Fn(&str) -> bool) -> Result<()
         .find(|kind| !KINDS.contains(&kind.as_str()))
     {
         return Err(format!(
-            "`{unknown}` is not known: there are {}",
+            "`{}` is not known: there are {}",
+            quoted(unknown),
             KINDS.join(", ")
         ));
     }
@@ -179,7 +208,7 @@ fn wants(description: &Description) -> Result<(), String> {
             let known = WANTED_KINDS.join(", ");
             return Err(format!(
                 "`{}` is not known to this host: it grants {known}",
-                wanted.kind
+                quoted(&wanted.kind)
             ));
         }
         if wanted.arguments.len() > ARGUMENTS {
@@ -188,6 +217,17 @@ fn wants(description: &Description) -> Result<(), String> {
                 wanted.kind
             ));
         }
+        for (name, value) in &wanted.arguments {
+            at_most("an argument's name", name.len(), ARGUMENT_NAME_BYTES)?;
+            at_most("an argument's value", value.len(), ARGUMENT_VALUE_BYTES)?;
+        }
     }
     Ok(())
+}
+
+/// A text that may be anything, as an error quotes it.
+fn quoted(text: &str) -> String {
+    let mut text = text.to_owned();
+    readable(&mut text, CODE_BYTES);
+    text
 }

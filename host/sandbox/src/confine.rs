@@ -4,7 +4,8 @@
 use flyball_core::policy::{Budget, PolicyFailure, Usage};
 use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
 
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, TABLE_ELEMENTS};
+use crate::text::readable;
 
 /// Bytes that may cross from the guest to the host in one call.
 const OUTPUT_BYTES: usize = 1 << 20;
@@ -13,8 +14,9 @@ const LOG_BYTES: usize = 4 << 20;
 const LOG_LINES: usize = 32;
 const LOG_LINE_BYTES: usize = 512;
 const COMPONENT_HANDLES: usize = 1_000;
-const TABLE_ELEMENTS: usize = 20_000;
 const FRAMES: usize = 4;
+/// Bytes of a function's name in a failure: the guest's file says what it is.
+const FUNCTION_NAME_BYTES: usize = 128;
 
 /// State of a store: the guest's limits and its log.
 pub(crate) struct Guest {
@@ -84,7 +86,7 @@ impl Log {
             return Err(over_limit(format!("it logged more than {LOG_BYTES} bytes")));
         }
         if self.lines.len() < LOG_LINES {
-            truncate(&mut message, LOG_LINE_BYTES);
+            readable(&mut message, LOG_LINE_BYTES);
             self.lines.push((level, message));
         } else {
             self.dropped += 1;
@@ -98,14 +100,6 @@ impl Log {
                 .push((2, format!("{} more lines dropped", self.dropped)));
         }
         self.lines
-    }
-}
-
-/// Cuts a text to so many bytes, at a character's border, and marks the cut.
-pub(crate) fn truncate(text: &mut String, bytes: usize) {
-    if text.len() > bytes {
-        text.truncate(text.floor_char_boundary(bytes));
-        text.push('…');
     }
 }
 
@@ -193,7 +187,11 @@ fn place(error: &wasmtime::Error) -> String {
         .iter()
         .filter_map(|frame| frame.func_name())
         .take(FRAMES)
-        .map(|name| name.to_owned())
+        .map(|name| {
+            let mut name = name.to_owned();
+            readable(&mut name, FUNCTION_NAME_BYTES);
+            name
+        })
         .collect();
     if names.is_empty() {
         String::new()

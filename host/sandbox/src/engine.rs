@@ -29,7 +29,8 @@ const BACKSTOP_FACTOR: u64 = 20;
 const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
 const TABLES_PER_COMPONENT: u32 = 32;
 const MEMORIES_PER_COMPONENT: u32 = 2;
-const TABLE_ELEMENTS: usize = 20_000;
+/// Elements of a table: what the pool has room for, and what a guest may ask for.
+pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
 /// Memory that a slot of the pool keeps, so that the next decision finds its
 /// pages in place.

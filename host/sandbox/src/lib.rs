@@ -22,6 +22,7 @@ mod policy;
 mod private;
 mod registry;
 mod schema;
+mod text;
 
 pub use contract::Contract;
 pub use digest::digest;

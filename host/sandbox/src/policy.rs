@@ -17,6 +17,7 @@ use crate::engine::Engine;
 use crate::error::{ConfigurationError, LoadError};
 use crate::parse::{self, Surface};
 use crate::schema::Schema;
+use crate::text::readable;
 
 /// Largest policy accepted where the operator says nothing else, in bytes: room
 /// for one in an interpreted language.
@@ -127,8 +128,7 @@ impl ReplicaPolicy for CompiledPolicy {
         let answer = outcome
             .and_then(|answer| answer.map_err(refused))
             .and_then(|decision| {
-                answer::check(&decision, input).map_err(PolicyFailure::InvalidAnswer)?;
-                Ok(decision)
+                answer::accept(decision, input).map_err(PolicyFailure::InvalidAnswer)
             });
         PolicyOutcome { usage, answer, log }
     }
@@ -190,7 +190,7 @@ fn describe(
 }
 
 fn refused(mut refusal: Refusal) -> PolicyFailure {
-    confine::truncate(&mut refusal.code, REFUSAL_CODE_BYTES);
-    confine::truncate(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
+    readable(&mut refusal.code, REFUSAL_CODE_BYTES);
+    readable(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
     PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))
 }

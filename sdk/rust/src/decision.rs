@@ -8,6 +8,9 @@ use crate::bindings::exports::flyball::policy::replica as wire;
 use crate::bindings::flyball::policy::types;
 use crate::time::milliseconds;
 
+/// Longest sentence and longest value of an argument that a host takes, in bytes.
+const TEXT_BYTES: usize = 1024;
+
 /// How many replicas there should be, and why.
 #[derive(Clone, Debug, PartialEq)]
 #[must_use]
@@ -106,7 +109,8 @@ impl Decision {
         }
     }
 
-    /// Why: a CamelCase code that machines compare, and a sentence.
+    /// Why: a CamelCase code that machines compare, and a sentence, which is cut
+    /// after 1 KiB.
     pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         self.reason = Reason {
             arguments: self.reason.arguments,
@@ -115,7 +119,7 @@ impl Decision {
         self
     }
 
-    /// A named value that the sentence speaks of, for machines.
+    /// A named value that the sentence speaks of, for machines; cut after 1 KiB.
     pub fn argument(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.reason.arguments.push((name.into(), value.to_string()));
         self
@@ -231,7 +235,8 @@ impl Proposal {
         self
     }
 
-    /// Why: a CamelCase code that machines compare, and a sentence.
+    /// Why: a CamelCase code that machines compare, and a sentence, which is cut
+    /// after 1 KiB.
     pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         self.reason = Reason {
             arguments: self.reason.arguments,
@@ -240,7 +245,7 @@ impl Proposal {
         self
     }
 
-    /// A named value that the sentence speaks of, for machines.
+    /// A named value that the sentence speaks of, for machines; cut after 1 KiB.
     pub fn argument(mut self, name: impl Into<String>, value: impl ToString) -> Self {
         self.reason.arguments.push((name.into(), value.to_string()));
         self
@@ -301,11 +306,23 @@ impl Reason {
     }
 
     fn into_wire(self) -> types::Reason {
-        let argument = |(name, value)| types::Argument { name, value };
+        let argument = |(name, value)| types::Argument {
+            name,
+            value: cut(value),
+        };
         types::Reason {
             code: self.code,
             arguments: self.arguments.into_iter().map(argument).collect(),
-            sentence: self.sentence,
+            sentence: cut(self.sentence),
         }
     }
+}
+
+/// Texts quote what others wrote, such as a metric's selector: that one is long is
+/// no reason to decide nothing.
+fn cut(mut text: String) -> String {
+    if text.len() > TEXT_BYTES {
+        text.truncate(text.floor_char_boundary(TEXT_BYTES));
+    }
+    text
 }

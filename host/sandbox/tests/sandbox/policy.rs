@@ -243,6 +243,60 @@ fn answers_are_held_to_the_contract() {
     );
 }
 
+/// A policy repeats what the spec says: however long that is, it has to decide.
+#[test]
+fn long_texts_of_the_spec_keep_no_built_in_from_deciding() {
+    let [(name, hpa)] = flyball_policies::BUILTIN else {
+        panic!("more built-in policies than hpa")
+    };
+    let policy = CompiledPolicy::load(&engine(), name, hpa, DEFAULT_BUDGET).unwrap();
+    let metric = MetricInput {
+        source: "External".into(),
+        name: "queue_depth".into(),
+        selector: "resource.labels.cluster=production,".repeat(40),
+        target_type: "Value".into(),
+        target_value: Some(1_000),
+        value: vec![5_000],
+        ..MetricInput::default()
+    };
+    let input = ReplicaInput {
+        current_replicas: 2,
+        ready_replicas: 2,
+        metrics: vec![Arc::new(metric.clone())],
+        ..input(2, 0)
+    };
+    let decision = policy.decide(&context(), &input).answer.unwrap();
+    assert_eq!(decision.replicas, Some(10));
+    assert!(
+        decision
+            .reason
+            .sentence
+            .starts_with("external metric queue_depth(resource")
+    );
+
+    let failed = MetricInput {
+        error: "metricsUnavailable".into(),
+        message: format!("unable to get external metric {}", metric.selector),
+        ..metric
+    };
+    let input = ReplicaInput {
+        metrics: vec![Arc::new(failed)],
+        ..input
+    };
+    let decision = policy.decide(&context(), &input).answer.unwrap();
+    assert_eq!(decision.replicas, None);
+}
+
+#[test]
+fn texts_cannot_steer_a_terminal() {
+    let guest = Guest {
+        sentence: "fine\u{1b}[2J\npolicy other retired".into(),
+        ..Guest::default()
+    };
+    let decision = decide(&guest).answer.unwrap();
+    assert_eq!(decision.reason.sentence, "fine [2J policy other retired");
+}
+
 #[test]
 fn a_log_flood_is_cut_and_counted() {
     let line = "(call $log (i32.const 1) (i32.const 512) (i32.const 2000))";
@@ -318,6 +372,11 @@ fn bad_descriptions_are_refused() {
         version.contains("version `one` is not a semantic version"),
         "{version}"
     );
+    let long = text(Guest {
+        version: format!("1.0.0-{}", "x".repeat(5_000)),
+        ..Guest::default()
+    });
+    assert!(long.contains("version has 5006 bytes"), "{long}");
     let kinds = text(Guest {
         kinds: vec!["replica", "expander"],
         ..Guest::default()
@@ -451,7 +510,13 @@ fn damaged_compiled_code_is_never_trusted() {
     std::fs::write(cache.join("key"), "short").unwrap();
     assert_eq!(answer(), Some(3));
     assert_ne!(std::fs::read(&file).unwrap(), code);
+
+    // A key that others can have put there is not taken.
     use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(cache.join("key"), [7; 64]).unwrap();
+    std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(answer(), Some(3));
+    assert_ne!(std::fs::read(cache.join("key")).unwrap(), [7; 64]);
     let mode =
         |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&cache), mode(&cache.join("key"))), (0o700, 0o600));
