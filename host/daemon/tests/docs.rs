@@ -1,11 +1,13 @@
 //! The guides are programs: every `sh` block of a page runs, in order, in one
 //! shell, in an empty folder, with the real binary and a real control plane.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use flyball_test_support::{Cluster, ClusterOptions, binaries::Binaries};
+use serde_json::Value;
 
 const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
 
@@ -39,6 +41,57 @@ fn readme_names_the_commands_that_ci_runs() -> anyhow::Result<()> {
         );
     }
     Ok(())
+}
+
+/// Every field of a real record is explained on the page about records.
+#[test]
+fn every_field_of_a_record_is_documented() -> anyhow::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("records.jsonl");
+    let scenario = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/php-apache.yaml");
+    let status = Command::new(env!("CARGO_BIN_EXE_flyball"))
+        .arg("simulate")
+        .arg(scenario)
+        .arg("--records")
+        .arg(&file)
+        .arg("--report")
+        .arg(folder.path().join("report.html"))
+        .stdout(std::process::Stdio::null())
+        .status()?;
+    anyhow::ensure!(status.success(), "simulate: {status}");
+    let page = read("docs/records.md")?;
+    let mut fields = BTreeSet::new();
+    for line in fs::read_to_string(&file)?.lines() {
+        collect_fields(&serde_json::from_str(line)?, &mut fields);
+    }
+    anyhow::ensure!(fields.contains("verdict"), "no record was written");
+    let unnamed: Vec<_> = fields
+        .iter()
+        .filter(|field| !page.contains(&format!("`{field}`")))
+        .collect();
+    anyhow::ensure!(
+        unnamed.is_empty(),
+        "docs/records.md does not name {unnamed:?}"
+    );
+    Ok(())
+}
+
+fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(object) => {
+            for (field, value) in object {
+                fields.insert(field.clone());
+                // A behavior is spelled as in the spec.
+                if field != "behavior" {
+                    collect_fields(value, fields);
+                }
+            }
+        }
+        Value::Array(values) => values
+            .iter()
+            .for_each(|value| collect_fields(value, fields)),
+        _ => {}
+    }
 }
 
 fn run(page: &str, cluster: Option<&Cluster>) -> anyhow::Result<()> {
