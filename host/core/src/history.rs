@@ -141,6 +141,11 @@ impl History {
     /// Ends the running step if `now` is beyond it, then adds to the one of `now`.
     fn advance(&mut self, now: Timestamp, total: Option<f64>) {
         let step = now.0.div_euclid(self.step_ms);
+        // The clock was set back: these steps come again.
+        self.running.take_if(|running| running.step > step);
+        while self.means.back().is_some_and(|&(known, _)| known >= step) {
+            self.means.pop_back();
+        }
         if let Some(done) = self.running.take_if(|running| running.step != step) {
             self.means
                 .push_back((done.step, (done.sum / done.count) as f32));
@@ -260,6 +265,19 @@ mod tests {
         assert_eq!(granted.error, "");
         assert_eq!(granted.times_ms, [90_000, 120_000]);
         assert_eq!(granted.values, [135.0, 195.0]);
+    }
+
+    #[test]
+    fn steps_that_come_again_are_measured_again() {
+        let wish = wish("1m", "30s");
+        let mut histories = Histories::default();
+        for second in [0, 30, 60, 90, 120, 30, 60, 90] {
+            let now = Timestamp(second * 1000);
+            histories.observe(now, std::iter::once(&wish), &cpu(500 * second));
+        }
+        let granted = histories.grant(Timestamp(90_000), &wish, &cpu(0));
+        assert_eq!(granted.times_ms, [60_000, 90_000]);
+        assert_eq!(granted.values, [30.0, 60.0]);
     }
 
     #[test]

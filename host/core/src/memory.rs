@@ -55,7 +55,13 @@ pub struct Recalled {
 
 impl Memory {
     /// A target seen for the first time: what it has is the first recommendation.
+    /// Where the clock was set back, what was remembered is of now at the latest.
     pub fn begin(&mut self, now: Timestamp, current: i32) {
+        self.recommendations.end_at(now);
+        self.changes.end_at(now);
+        for policy in self.policies.values_mut() {
+            policy.recommendations.end_at(now);
+        }
         if self.recommendations.at_ms.is_empty() {
             self.recommendations.push(now, current);
         }
@@ -186,6 +192,13 @@ impl Samples {
         }
         self.at_ms.push(at.0);
         self.replicas.push(replicas);
+    }
+
+    /// Nothing is later than `now`, or it would count until `now` has come there.
+    fn end_at(&mut self, now: Timestamp) {
+        for at in &mut self.at_ms {
+            *at = now.0.min(*at);
+        }
     }
 
     /// Forgets what is older than `window_ms`.

@@ -2,14 +2,18 @@
 //! times, modes, conflicts, failures and fallback, memory, records and replay.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod inputs;
+mod replays;
 mod world;
+
+use std::sync::Arc;
 
 use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
 use flyball_core::ports::Recorder as _;
 use flyball_core::record::{DecisionRecord, Outcome};
 use flyball_core::replay::{Replay, replay};
-use flyball_core::replica::ReplicaDecision;
+use flyball_core::replica::{GrantedInput, ReplicaDecision};
 use flyball_core::ring::Ring;
 use serde_json::json;
 
@@ -183,6 +187,45 @@ fn state_is_handed_on_until_the_write_fails_or_its_version_changes() {
 }
 
 #[test]
+fn what_is_remembered_of_one_target_is_not_taken_for_another() {
+    let mut world = World::new([policy("hpa", |_, _| {
+        Ok(ReplicaDecision {
+            state: Some("learnt".to_owned()),
+            ..to(3)
+        })
+    })]);
+    let target = |name: &str| json!({ "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name } });
+    world.add("a", target("web"));
+    world.tick(0);
+    world.tick(15_000);
+    world.add("a", target("api"));
+    world.tick(16_000);
+    let states: Vec<_> = world
+        .records()
+        .iter()
+        .map(|record| record.policies[0].context.state.to_string())
+        .collect();
+    assert_eq!(states, ["", "learnt", ""]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_waiting_and_forgets_no_change() {
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(9)))]);
+    let one_a_minute = json!({ "type": "Pods", "value": 1, "periodSeconds": 60 });
+    world.add(
+        "a",
+        json!({ "behavior": { "scaleUp": { "policies": [one_a_minute] } } }),
+    );
+    world.tick(3_600_000);
+    assert_eq!(world.replicas("a"), 4);
+    assert_eq!(world.tick(10_000), 25_000);
+    assert_eq!(world.replicas("a"), 4);
+    assert_eq!(world.records().len(), 2);
+    world.tick(70_000);
+    assert_eq!(world.replicas("a"), 5);
+}
+
+#[test]
 fn a_record_reads_back_and_decides_again_to_the_byte() {
     let asks = policy("hpa", |_, input| {
         Ok(to(i64::from(input.current_replicas) + 2))
@@ -257,4 +300,13 @@ fn the_ring_keeps_the_latest_within_its_bytes_and_counts_shared_columns_once() {
     let times: Vec<_> = of_b.iter().map(|record| record.at.0).collect();
     assert_eq!(times, [49 * 15_000, 48 * 15_000]);
     assert!(ring.latest(100).len() < 20);
+    // What a policy was granted of its target's annotations counts too.
+    let mut long = (*records[0]).clone();
+    long.policies[0].context.inputs = vec![GrantedInput {
+        texts: vec!["x".repeat(100_000)],
+        ..GrantedInput::default()
+    }];
+    let ring = Ring::new(usize::MAX);
+    ring.record(&Arc::new(long));
+    assert!(ring.bytes() > 100_000, "{}", ring.bytes());
 }

@@ -79,7 +79,12 @@ impl Schedule {
             if entry.is_of(seen) {
                 return false;
             }
-            entry.prepared = Prepared::new(seen, options);
+            let prepared = Prepared::new(seen, options);
+            if prepared.target != entry.prepared.target {
+                // What was right for another target says nothing about this one.
+                entry.memory = Memory::default();
+            }
+            entry.prepared = prepared;
             entry.columns = Columns::new(&entry.prepared);
             entry.generation = seen.generation;
             entry.due = now;
@@ -147,13 +152,14 @@ impl Entry {
 
     /// Whether the object is due; if so, its next turn is set.
     fn take_turn(&mut self, now: Timestamp, period_ms: i64) -> bool {
-        if self.due > now {
+        // Never due later than a period from now, unless the clock was set back.
+        if now < self.due && self.due <= now.plus(period_ms) {
             return false;
         }
         // From the time it was due, so that a late tick does not shift the next
         // one; a turn that was missed is not made up for.
         let next = self.due.plus(period_ms);
-        self.due = if next > now {
+        self.due = if now < next && next <= now.plus(period_ms) {
             next
         } else {
             now.plus(period_ms)
