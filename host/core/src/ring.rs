@@ -2,12 +2,15 @@
 //! once.
 
 use std::collections::{HashMap, VecDeque};
-use std::mem::size_of;
+use std::mem::{size_of, size_of_val};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ports::{ObjectKey, Recorder};
 use crate::record::{Answer, DecisionRecord, PolicyRecord};
-use crate::replica::{MetricInput, PodColumns};
+use crate::replica::{
+    GrantedInput, MetricInput, PodColumns, Proposal, Reason, ReplicaDecision, Samples,
+};
+use crate::status::{Condition, Event};
 
 /// The last records of all objects.
 #[derive(Debug)]
@@ -114,29 +117,15 @@ fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
         names.iter().map(|name| name.len() + 32).sum(),
     );
     for policy in &record.policies {
-        let Context {
-            configuration,
-            state,
-        } = texts(policy);
-        visit(configuration.as_ptr().addr(), configuration.len());
-        visit(state.as_ptr().addr(), state.len());
+        let context = &policy.context;
+        for text in [&context.configuration, &context.state] {
+            visit(text.as_ptr().addr(), text.len());
+        }
     }
     let Some(input) = &record.input else { return };
     visit(Arc::as_ptr(&input.pods).addr(), pod_bytes(&input.pods));
     for metric in &input.metrics {
         visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
-    }
-}
-
-struct Context<'a> {
-    configuration: &'a str,
-    state: &'a str,
-}
-
-fn texts(policy: &PolicyRecord) -> Context<'_> {
-    Context {
-        configuration: &policy.context.configuration,
-        state: &policy.context.state,
     }
 }
 
@@ -153,40 +142,76 @@ fn metric_bytes(metric: &MetricInput) -> usize {
 
 /// An estimate of what a record takes of its own: its fixed size, lists and texts.
 fn own_bytes(record: &DecisionRecord) -> usize {
-    let samples = |len: usize| len * (size_of::<i64>() + size_of::<i32>());
-    let conditions = record.conditions.iter().map(|c| 160 + c.message.len());
-    let events = record.events.iter().map(|event| 64 + event.message.len());
-    let policies = record.policies.iter().map(|policy| {
-        let answer = match &policy.answer {
-            Answer::Decision(decision) => {
-                let proposals = decision.proposals.iter();
-                decision.reason.sentence.len()
-                    + proposals
-                        .map(|proposal| 192 + proposal.reason.sentence.len())
-                        .sum::<usize>()
-            }
-            Answer::Failure(failure) => failure.message().len(),
-        };
-        let log: usize = policy.log.iter().map(|(_, line)| 32 + line.len()).sum();
-        let inputs: usize = policy
-            .context
-            .inputs
-            .iter()
-            .map(|input| 128 + input.values.len() * 16)
-            .sum();
-        size_of::<PolicyRecord>()
-            + answer
-            + log
-            + inputs
-            + samples(policy.recommendations.at_ms.len())
-    });
+    let conditions = record
+        .conditions
+        .iter()
+        .map(|known| size_of::<Condition>() + known.kind.len() + text(&known.message));
+    let events = record
+        .events
+        .iter()
+        .map(|event| size_of::<Event>() + event.reason.len() + text(&event.message));
     let guard = record.guard.as_ref().map_or(0, |guard| {
-        samples(guard.recommendations.at_ms.len() + guard.scale_events.at_ms.len())
+        samples(&guard.recommendations) + samples(&guard.scale_events)
+    });
+    let input = record.input.as_ref().map_or(0, |input| {
+        samples(&input.scale_events) + input.metrics.len() * size_of::<Arc<MetricInput>>()
     });
     size_of::<DecisionRecord>()
-        + record.verdict.message.len()
+        + text(&record.verdict.message)
+        + size_of_val(&*record.guard_steps)
         + guard
+        + input
         + conditions.sum::<usize>()
         + events.sum::<usize>()
-        + policies.sum::<usize>()
+        + record.policies.iter().map(policy_bytes).sum::<usize>()
+}
+
+fn policy_bytes(policy: &PolicyRecord) -> usize {
+    let answer = match &policy.answer {
+        Answer::Decision(decision) => decision_bytes(decision),
+        Answer::Failure(failure) => text(failure.message()),
+    };
+    let log = policy.log.iter().map(|(_, line)| text(line));
+    let inputs = policy.context.inputs.iter().map(granted_bytes);
+    size_of::<PolicyRecord>()
+        + answer
+        + log.sum::<usize>()
+        + inputs.sum::<usize>()
+        + samples(&policy.recommendations)
+}
+
+fn decision_bytes(decision: &ReplicaDecision) -> usize {
+    let proposals = decision.proposals.iter().map(|proposal| {
+        size_of::<Proposal>() + proposal.error.len() + reason_bytes(&proposal.reason)
+    });
+    reason_bytes(&decision.reason)
+        + proposals.sum::<usize>()
+        + decision.state.as_deref().map_or(0, text)
+}
+
+fn reason_bytes(reason: &Reason) -> usize {
+    let arguments = reason.arguments.iter();
+    text(&reason.code)
+        + text(&reason.sentence)
+        + arguments
+            .map(|(name, value)| text(name) + text(value))
+            .sum::<usize>()
+}
+
+fn granted_bytes(input: &GrantedInput) -> usize {
+    let texts = input.keys.iter().chain(&input.texts);
+    size_of::<GrantedInput>()
+        + input.error.len()
+        + input.values.len() * size_of::<f64>()
+        + input.times_ms.len() * size_of::<i64>()
+        + texts.map(|each| text(each)).sum::<usize>()
+}
+
+/// A text in a list, with what holds it.
+fn text(text: &str) -> usize {
+    size_of::<String>() + text.len()
+}
+
+fn samples(samples: &Samples) -> usize {
+    samples.at_ms.len() * (size_of::<i64>() + size_of::<i32>())
 }
