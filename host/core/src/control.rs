@@ -266,11 +266,10 @@ fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[W
     if let Ok(scale) = &seen.scale {
         entry.memory.begin(now, scale.spec_replicas);
     }
-    if let Ok(pods) = &seen.pods {
-        entry
-            .columns
-            .update(&entry.prepared, pods, std::mem::take(&mut seen.metrics));
-    }
+    // What was measured before says nothing about now.
+    let Ok(pods) = &seen.pods else { return };
+    let metrics = std::mem::take(&mut seen.metrics);
+    entry.columns.update(&entry.prepared, pods, metrics);
     let wanted = wants.iter().filter(|wanted| wanted.kind == history::KIND);
     entry
         .memory
@@ -281,7 +280,7 @@ fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[W
 /// The configurations that objects use each policy with, as JSON, each once: what
 /// a new version of a policy must accept before it takes over.
 #[must_use]
-pub fn configurations_in_use(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<String>> {
+pub fn configurations_in_use(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Arc<str>>> {
     let mut in_use: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for policy in autoscalers
         .iter()
@@ -296,6 +295,6 @@ pub fn configurations_in_use(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String
     }
     in_use
         .into_iter()
-        .map(|(name, set)| (name, set.into_iter().collect()))
+        .map(|(name, set)| (name, set.into_iter().map(Arc::from).collect()))
         .collect()
 }

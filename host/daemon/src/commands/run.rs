@@ -2,13 +2,13 @@
 
 mod kubernetes;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use flyball_core::policy::DEFAULT_REPLICA_POLICY;
+use flyball_core::control::configurations_in_use;
 use flyball_core::ports::{Autoscaler, Reader as _, Recorder};
 use flyball_core::ring::Ring;
 use flyball_sandbox::Registry;
@@ -28,7 +28,11 @@ use crate::wiring;
 const CONFIGURATIONS_EVERY: Duration = Duration::from_secs(2);
 
 pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
+    // Many decisions at once keep one thread busy: another renews the lease and
+    // answers probes.
+    let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads.max(2))
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
@@ -184,29 +188,7 @@ async fn tell_configurations(
     autoscalers: impl Fn() -> Vec<Arc<Autoscaler>>,
 ) {
     loop {
-        registry.set_configurations_in_use(configurations(&autoscalers()));
+        registry.set_configurations_in_use(configurations_in_use(&autoscalers()));
         tokio::time::sleep(CONFIGURATIONS_EVERY).await;
     }
-}
-
-/// The configurations that autoscalers give to each policy, each once.
-fn configurations(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Arc<str>>> {
-    let mut texts: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for autoscaler in autoscalers {
-        if autoscaler.spec.policies.is_empty() {
-            texts
-                .entry(DEFAULT_REPLICA_POLICY.to_owned())
-                .or_default()
-                .insert("{}".to_owned());
-        }
-        for policy in &autoscaler.spec.policies {
-            let config = policy.config.clone().unwrap_or_default();
-            let text = serde_json::Value::Object(config).to_string();
-            texts.entry(policy.name.clone()).or_default().insert(text);
-        }
-    }
-    texts
-        .into_iter()
-        .map(|(name, texts)| (name, texts.into_iter().map(Arc::from).collect()))
-        .collect()
 }
