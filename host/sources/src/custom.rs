@@ -10,7 +10,7 @@ use kube::core::GroupVersionKind;
 use kube::discovery;
 
 use crate::quantity_list::{ValueList, external_values, object_value, pod_samples};
-use crate::request::{Failure, encode, get, unavailable};
+use crate::request::{Failure, answer, encode, get, unavailable};
 
 /// Newest first; adapters serve one of them at least.
 const CUSTOM_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
@@ -161,10 +161,10 @@ impl Paths {
         }
         let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
         let gvk = GroupVersionKind::gvk(group, version, kind);
-        let found = discovery::pinned_kind(client, &gvk).await;
-        let (resource, _) = found.map_err(|error| {
+        let found = answer(discovery::pinned_kind(client, &gvk)).await;
+        let (resource, _) = found.map_err(|Failure { message, .. }| {
             unavailable(format!(
-                "the kind {kind} of {api_version} is not known: {error}"
+                "the kind {kind} of {api_version} is not known: {message}"
             ))
         })?;
         let plural = if group.is_empty() {

@@ -32,7 +32,15 @@ pub(crate) async fn get<T: DeserializeOwned>(
         .map_err(|error| failure(0, error.to_string()))?;
     let uri = format!("{path}?{query}").parse();
     *request.uri_mut() = uri.map_err(|error| failure(0, format!("{path} is no path: {error}")))?;
-    match tokio::time::timeout(TIMEOUT, client.request(request)).await {
+    answer(client.request(request)).await
+}
+
+/// Waits for a request's answer, and says in words what went wrong.
+pub(crate) async fn answer<T>(
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, Failure> {
+    let failure = |code, message: String| Failure { code, message };
+    match tokio::time::timeout(TIMEOUT, request).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(kube::Error::Api(status))) => Err(failure(status.code, status.message)),
         Ok(Err(error)) => Err(failure(0, in_words(&error))),

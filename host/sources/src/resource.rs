@@ -9,22 +9,23 @@ use flyball_core::quantity::Milli;
 use flyball_core::selector::Selector;
 use flyball_core::time::Timestamp;
 use kube::Client;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::request::{get, unavailable};
 
-/// The answer of metrics.k8s.io: only what is needed of it.
+/// The answer of metrics.k8s.io: only what is needed of it. Metrics of a pod that
+/// can't be read do not keep those of others from being read.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PodMetricsList {
     items: Vec<PodMetrics>,
 }
 
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 struct PodMetrics {
     metadata: Metadata,
-    timestamp: Rfc3339,
-    window: GoDuration,
-    containers: Vec<ContainerMetrics>,
+    /// What the pod uses, or what is wrong with it.
+    usage: Result<PodUsage, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -41,22 +42,34 @@ struct ContainerMetrics {
     usage: BTreeMap<String, Milli>,
 }
 
-/// What the pods of a namespace use.
-pub(crate) type Usage = LabelIndex<PodUsage>;
+/// What the pods of a namespace use, or why that can't be read.
+pub(crate) type Usage = LabelIndex<Result<PodUsage, String>>;
 
 /// What a pod uses.
-#[derive(Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub(crate) struct PodUsage {
-    timestamp: Timestamp,
-    window_ms: i64,
+    timestamp: Rfc3339,
+    window: GoDuration,
     containers: Vec<ContainerMetrics>,
+}
+
+impl<'de> Deserialize<'de> for PodMetrics {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let metadata = Metadata::deserialize(&value["metadata"]).map_err(D::Error::custom)?;
+        let usage = PodUsage::deserialize(value).map_err(|error| error.to_string());
+        Ok(Self { metadata, usage })
+    }
 }
 
 /// Fetches what the pods of a namespace use.
 pub(crate) async fn fetch(client: &Client, namespace: &str) -> Result<Usage, ObservationError> {
     let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
     match get::<PodMetricsList>(client, &path, "").await {
-        Ok(list) => Ok(list.into_usage()),
+        Ok(list) => {
+            list.warn_of_unreadable(namespace);
+            Ok(list.into_usage())
+        }
         Err(failure) => Err(unavailable(format!(
             "unable to fetch metrics from resource metrics API: {}",
             failure.message
@@ -86,21 +99,26 @@ impl PodMetricsList {
     fn into_usage(self) -> Usage {
         let mut usage = LabelIndex::default();
         for PodMetrics {
-            metadata,
-            timestamp,
-            window,
-            containers,
+            metadata: Metadata { name, labels },
+            usage: of_pod,
         } in self.items
         {
-            let (timestamp, window_ms) = (timestamp.0, window.0);
-            let pod = PodUsage {
-                timestamp,
-                window_ms,
-                containers,
-            };
-            usage.insert(metadata.labels, metadata.name, pod);
+            usage.insert(labels, name, of_pod);
         }
         usage
+    }
+
+    /// One warning, however many pods it is about: it comes with each fetch.
+    fn warn_of_unreadable(&self, namespace: &str) {
+        let unreadable = |item: &PodMetrics| {
+            let problem = item.usage.as_ref().err()?;
+            Some((item.metadata.name.clone(), problem.clone()))
+        };
+        let mut unreadable = self.items.iter().filter_map(unreadable);
+        if let Some((pod, problem)) = unreadable.next() {
+            let others = unreadable.count();
+            tracing::warn!(%namespace, %pod, %problem, others, "metrics of pods can't be read: they count as missing");
+        }
     }
 }
 
@@ -115,7 +133,11 @@ pub(crate) fn samples(
     if selected.is_empty() {
         return Err(unavailable("no metrics returned from resource metrics API"));
     }
-    let sample = |(name, pod): (&Arc<str>, &PodUsage)| {
+    if let Some(error) = all_unreadable(&selected) {
+        return Err(error);
+    }
+    let sample = |(name, pod): (&Arc<str>, &Result<PodUsage, String>)| {
+        let pod = pod.as_ref().ok()?;
         let value = match container {
             Some(container) => pod.of_container(container, resource),
             None => pod.of_all(resource),
@@ -123,13 +145,25 @@ pub(crate) fn samples(
         Some(PodSample {
             pod: name.clone(),
             value: value?,
-            timestamp: pod.timestamp,
-            window_ms: pod.window_ms,
+            timestamp: pod.timestamp.0,
+            window_ms: pod.window.0,
         })
     };
     Ok(MetricAnswer::Pods(
         selected.into_iter().filter_map(sample).collect(),
     ))
+}
+
+/// What is wrong where nothing can be read of any pod: the first one tells.
+fn all_unreadable(selected: &[(&Arc<str>, &Result<PodUsage, String>)]) -> Option<ObservationError> {
+    if selected.iter().any(|(_, usage)| usage.is_ok()) {
+        return None;
+    }
+    let (name, usage) = selected.first()?;
+    let problem = usage.as_ref().err()?;
+    Some(unavailable(format!(
+        "the metrics of pod {name:?} can't be read: {problem}"
+    )))
 }
 
 impl PodUsage {
@@ -173,7 +207,7 @@ struct GoDuration(i64);
 impl<'de> Deserialize<'de> for GoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let invalid = || serde::de::Error::custom(format!("{text:?} is no duration"));
+        let invalid = || D::Error::custom(format!("{text:?} is no duration"));
         parse_duration(&text).map(Self).ok_or_else(invalid)
     }
 }
