@@ -24,6 +24,7 @@ use tokio::task::JoinSet;
 pub(crate) use self::autoscalers::Autoscalers;
 pub(crate) use self::hpas::{Hpas, TargetKey};
 pub(crate) use self::pods::Pods;
+use crate::request::answer;
 
 /// The first version of Kubernetes that has streaming lists switched on.
 const STREAMING_LISTS: u32 = 34;
@@ -178,7 +179,7 @@ fn keep<S: Store>(
 /// Streaming lists where the server has them, else pages.
 async fn watch_config(client: &Client) -> watcher::Config {
     let config = watcher::Config::default();
-    let version = client.apiserver_version().await.ok();
+    let version = answer(client.apiserver_version()).await.ok();
     let minor: Option<u32> =
         version.and_then(|version| version.minor.trim_end_matches('+').parse().ok());
     match minor {

@@ -135,7 +135,8 @@ impl Candidate {
         if !is_ours && !self.has_run_out(&spec) {
             return Ok(false);
         }
-        let transitions = spec.lease_transitions.unwrap_or_default() + i32::from(!is_ours);
+        let transitions = spec.lease_transitions.unwrap_or_default();
+        let transitions = transitions.saturating_add(i32::from(!is_ours));
         let mut renewed = self.lease(lease.metadata, transitions);
         if is_ours && let Some(renewed) = &mut renewed.spec {
             renewed.acquire_time = spec.acquire_time;

@@ -22,8 +22,8 @@ pub const PLURAL: &str = "replicaautoscalers";
 /// The kind's short name for kubectl.
 pub const SHORT_NAME: &str = "ra";
 
-/// A `ReplicaAutoscaler`. A spec that can't be read does not keep others from
-/// being read: it is an error of its own.
+/// A `ReplicaAutoscaler`. One that can't be read does not keep others from being
+/// read: its spec is an error of its own, its status is as if none was written.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ReplicaAutoscaler {
     /// Name, namespace, uid, generation.
@@ -32,7 +32,7 @@ pub struct ReplicaAutoscaler {
     #[serde(deserialize_with = "readable_or_why_not")]
     pub spec: Result<AutoscalerSpec, String>,
     /// What was last written about it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "readable_or_none")]
     pub status: StatusObject,
 }
 
@@ -41,6 +41,13 @@ fn readable_or_why_not<'de, D: serde::Deserializer<'de>>(
 ) -> Result<Result<AutoscalerSpec, String>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
     Ok(AutoscalerSpec::deserialize(value).map_err(|error| error.to_string()))
+}
+
+fn readable_or_none<'de, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<StatusObject, D::Error> {
+    let value = serde_json::Value::deserialize(deserializer)?;
+    Ok(StatusObject::deserialize(value).unwrap_or_default())
 }
 
 /// The part of a `ReplicaAutoscaler` that the writer sends.

@@ -69,8 +69,8 @@ pub(super) fn add_to_status(status: &mut Value) {
     );
 }
 
-/// Stem of a policy's file.
-const NAME: &str = "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// Stem of a policy's file: the names that the sandbox takes.
+const NAME: &str = "^[a-z0-9][a-z0-9._-]*$";
 
 fn default_metric() -> Value {
     json!({
