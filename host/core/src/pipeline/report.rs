@@ -67,7 +67,10 @@ impl Decision {
     }
 
     fn tell_disabled(&self, told: &mut Told, reason: &str, message: &str, event: Option<&str>) {
-        told.able("True", "SucceededGetScale", GOT_SCALE);
+        // A target that somebody else writes may be found before its scale is read.
+        if self.record.verdict.from.is_some() {
+            told.able("True", "SucceededGetScale", GOT_SCALE);
+        }
         told.active("False", reason, message);
         if let Some(event) = event {
             let text = if event == "SelectorRequired" {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
 use flyball_core::policy::{
     Budget, Description, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
-    Usage,
+    Usage, WantedInput,
 };
 use flyball_core::ports::{
     Autoscaler, Clock, ObjectKey, Observation, Question, Reader, Recorder, Report, Scale,
@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 
 type Decide =
     dyn Fn(&Context, &ReplicaInput) -> Result<ReplicaDecision, PolicyFailure> + Send + Sync;
+
+type Observe = dyn Fn(&Question, &mut Observation) + Send + Sync;
 
 #[derive(Clone)]
 pub struct Policy {
@@ -55,6 +57,17 @@ impl Policy {
         self.version = Arc::new(PolicyVersion {
             state_version,
             ..(*self.version).clone()
+        });
+        self
+    }
+
+    pub fn wants(mut self, kind: &str, arguments: &[(&str, &str)]) -> Self {
+        let arguments = arguments.iter();
+        self.description.wants.push(WantedInput {
+            kind: kind.to_owned(),
+            arguments: arguments
+                .map(|&(key, value)| (key.to_owned(), value.to_owned()))
+                .collect(),
         });
         self
     }
@@ -97,6 +110,9 @@ struct Cluster {
     autoscalers: BTreeMap<String, Arc<Autoscaler>>,
     replicas: BTreeMap<String, i32>,
     policies: BTreeMap<String, Policy>,
+    quarantined: Option<String>,
+    incoming: Option<Policy>,
+    observe: Option<Box<Observe>>,
     events: BTreeMap<String, Vec<String>>,
     records: Vec<Arc<DecisionRecord>>,
     refusal: Option<String>,
@@ -161,6 +177,27 @@ impl World {
         self.shared.0.lock().unwrap().policies.insert(name, policy);
     }
 
+    /// As [`World::swap`], but not before the next observation is made.
+    pub fn swap_once_observed(&mut self, policy: Policy) {
+        self.shared.0.lock().unwrap().incoming = Some(policy);
+    }
+
+    pub fn policy(&self, name: &str) -> Policy {
+        self.shared.0.lock().unwrap().policies[name].clone()
+    }
+
+    pub fn quarantine(&mut self, name: &str) {
+        self.shared.0.lock().unwrap().quarantined = Some(name.to_owned());
+    }
+
+    /// What is observed from now on: the usual as `change` leaves it.
+    pub fn observe(
+        &mut self,
+        change: impl Fn(&Question, &mut Observation) + Send + Sync + 'static,
+    ) {
+        self.shared.0.lock().unwrap().observe = Some(Box::new(change));
+    }
+
     pub fn refuse_writes(&mut self, why: &str) {
         self.shared.0.lock().unwrap().refusal = Some(why.to_owned());
     }
@@ -219,6 +256,9 @@ fn control(shared: &Shared, options: ReplicaOptions) -> ReplicaLoop<Shared, Shar
 impl PolicyEngine for Shared {
     fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
         let cluster = self.0.lock().unwrap();
+        if cluster.quarantined.as_deref() == Some(name) {
+            return Err(PolicyFailure::Quarantined(format!("{name} is not asked")));
+        }
         let policy = cluster.policies.get(name).map(Policy::resolve);
         policy.ok_or_else(|| PolicyFailure::Missing(format!("no policy {name}")))
     }
@@ -240,10 +280,10 @@ impl Reader for Shared {
     }
 
     async fn observe(&self, _: Timestamp, questions: &[Question]) -> Vec<Observation> {
-        let cluster = self.0.lock().unwrap();
+        let mut cluster = self.0.lock().unwrap();
         let observe = |question: &Question| {
             let replicas = cluster.replicas[&*question.autoscaler.key.name];
-            Observation {
+            let mut observation = Observation {
                 scale: Ok(Scale {
                     spec_replicas: replicas,
                     status_replicas: replicas,
@@ -254,9 +294,18 @@ impl Reader for Shared {
                 metrics: Vec::new(),
                 labels: GrantedInput::default(),
                 annotations: GrantedInput::default(),
+            };
+            if let Some(change) = &cluster.observe {
+                change(question, &mut observation);
             }
+            observation
         };
-        questions.iter().map(observe).collect()
+        let observations = questions.iter().map(observe).collect();
+        if let Some(policy) = cluster.incoming.take() {
+            let name = policy.version.name.to_string();
+            cluster.policies.insert(name, policy);
+        }
+        observations
     }
 }
 
