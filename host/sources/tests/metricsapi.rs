@@ -43,6 +43,53 @@ fn answers_of_the_metrics_apis_give_upstreams_numbers() {
     assert_eq!((checked, saturated), (131, 9));
 }
 
+#[test]
+fn a_pod_whose_metrics_cannot_be_read_is_missing_and_no_other() {
+    let answer = cpu_of(&[("web-1", "NaN"), ("web-2", "250m"), ("web-3", "1e30")]);
+    let at = 1_764_000_000_000_i64;
+    let readable = json!([
+        ["web-2", 250, at, 15_000],
+        // Beyond the range: as much as can be.
+        ["web-3", i64::MAX, at, 15_000],
+    ]);
+    assert_eq!(found(&answer), readable);
+
+    let error = cpu_of(&[("web-1", "1x"), ("web-2", "")]).unwrap_err();
+    assert_eq!(error.class, "metricsUnavailable");
+    assert!(
+        error
+            .message
+            .starts_with("the metrics of pod \"web-1\" can't be read: \"1x\" is not a quantity"),
+        "{}",
+        error.message
+    );
+}
+
+/// The samples of cpu in an answer of metrics-server, of pods with such usage.
+fn cpu_of(pods: &[(&str, &str)]) -> Result<MetricAnswer, ObservationError> {
+    let item = |(name, cpu): &(&str, &str)| {
+        json!({
+            "metadata": {
+                "name": name,
+                "namespace": "default",
+                "creationTimestamp": "2025-11-24T16:00:05Z",
+                "labels": { "app": "web" },
+            },
+            "timestamp": "2025-11-24T16:00:00Z",
+            "window": "15s",
+            "containers": [{ "name": "web", "usage": { "cpu": cpu, "memory": "2048Ki" } }],
+        })
+    };
+    let list = json!({
+        "kind": "PodMetricsList",
+        "apiVersion": "metrics.k8s.io/v1beta1",
+        "metadata": {},
+        "items": pods.iter().map(item).collect::<Vec<_>>(),
+    });
+    let list: PodMetricsList = serde_json::from_value(list).unwrap();
+    list.samples("cpu", None)
+}
+
 fn answer(case: &Value) -> Result<MetricAnswer, ObservationError> {
     let response = case["in"]["response"].clone();
     let list = || serde_json::from_value(response.clone()).unwrap();
