@@ -66,14 +66,24 @@ fn explain_policy(text: &mut String, record: &DecisionRecord, policy: &PolicyRec
         ),
         None => policy.name.to_string(),
     };
-    if let Some(failure) = &policy.fallback_for {
-        let _ = writeln!(text, "  policy {}: {failure}; {name} stood in", policy.name);
+    if let Some(failed) = &policy.failed {
+        explain_policy(text, record, failed);
+        let _ = writeln!(text, "  policy {name} stands in for {}", failed.name);
     }
     match &policy.answer {
         Answer::Failure(failure) => {
             let _ = writeln!(text, "  policy {name}: {failure}");
         }
         Answer::Decision(decision) => explain_decision(text, record, &name, decision),
+    }
+    for (level, line) in &policy.log {
+        let level = match level {
+            1 => "error",
+            2 => "warning",
+            3 => "information",
+            _ => "debug",
+        };
+        let _ = writeln!(text, "    logged ({level}): {line}");
     }
 }
 

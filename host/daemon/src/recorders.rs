@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context as _;
 use flyball_core::ports::{ObjectKey, Recorder};
-use flyball_core::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
+use flyball_core::record::{DecisionRecord, Outcome, PolicyRecord};
 
 /// Hands each record to all of these, in order.
 pub struct Several(pub Vec<Arc<dyn Recorder>>);
@@ -157,8 +157,8 @@ fn write_line(file: &mut impl io::Write, record: &DecisionRecord) -> io::Result<
     file.write_all(b"\n")
 }
 
-/// Logs what was done, and policies that give no usable answer: once, until it
-/// changes.
+/// Logs what was done, the lines that policies log, and policies that give no
+/// usable answer: once, until it changes.
 #[derive(Default)]
 pub struct LogRecorder {
     failures: Mutex<BTreeMap<ObjectKey, String>>,
@@ -167,6 +167,9 @@ pub struct LogRecorder {
 impl Recorder for LogRecorder {
     fn record(&self, record: &Arc<DecisionRecord>) {
         let object = format!("{}/{}", record.object.namespace, record.object.name);
+        for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
+            log_lines(policy, &object);
+        }
         self.log_failures(record, &object);
         let verdict = &record.verdict;
         let (from, to) = (
@@ -216,11 +219,21 @@ impl LogRecorder {
     }
 }
 
+/// A policy's own lines, at the levels that the contract gives them.
+fn log_lines(policy: &PolicyRecord, object: &str) {
+    let name = &*policy.name;
+    for (level, line) in &policy.log {
+        match level {
+            1 => tracing::error!(object, policy = name, "{line}"),
+            2 => tracing::warn!(object, policy = name, "{line}"),
+            3 => tracing::info!(object, policy = name, "{line}"),
+            _ => tracing::debug!(object, policy = name, "{line}"),
+        }
+    }
+}
+
 fn failure(policy: &PolicyRecord) -> Option<String> {
-    let failure = policy.fallback_for.as_ref().or(match &policy.answer {
-        Answer::Failure(failure) => Some(failure),
-        Answer::Decision(_) => None,
-    })?;
+    let failure = policy.failure()?;
     Some(format!("{}: {failure}", policy.name))
 }
 
