@@ -1,10 +1,12 @@
 //! Inputs of decisions from files: `{"context": …, "input": …}` in the form that
-//! records have, or shorter: what is left out is what a quiet target has.
+//! records have, or shorter: what is left out is what a quiet target has. Or a
+//! record itself.
 
 use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
+use flyball_core::record::DecisionRecord;
 use flyball_core::replica::{Context, ReplicaInput, pod_state};
 use flyball_core::time::Timestamp;
 use serde::Deserialize;
@@ -53,7 +55,7 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Fills in what is left out.
+/// Fills in what is left out. The record of a decision lacks nothing.
 ///
 /// - The configuration may be an object in place of its text.
 /// - `pods` may be a number: so many pods, Running and Ready for an hour. Missing
@@ -64,6 +66,9 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     let Value::Object(mut document) = value else {
         bail!("not a JSON object with \"input\" and \"context\"");
     };
+    if document.contains_key("policies") {
+        return of_record(document);
+    }
     let mut context = object(document.remove("context"), "context")?;
     let mut input = object(document.remove("input"), "input")?;
     if let Some(unknown) = document.keys().next() {
@@ -83,6 +88,24 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     Ok(DecisionInput {
         context: serde_json::from_value(Value::Object(context)).context("context")?,
         input: serde_json::from_value(Value::Object(input)).context("input")?,
+    })
+}
+
+/// What the first policy of a record was asked.
+fn of_record(document: Map<String, Value>) -> anyhow::Result<DecisionInput> {
+    let record: DecisionRecord = serde_json::from_value(Value::Object(document))
+        .context("neither an input nor the record of a decision")?;
+    let (Some(mut input), Some(asked)) = (record.input, record.policies.into_iter().next()) else {
+        bail!(
+            "this record asked no policy: {}: {}",
+            record.verdict.reason,
+            record.verdict.message
+        );
+    };
+    input.recommendations = asked.recommendations;
+    Ok(DecisionInput {
+        context: asked.context,
+        input,
     })
 }
 
@@ -230,6 +253,45 @@ mod tests {
             ([0, 1].as_slice(), [500, 500].as_slice())
         );
         assert_eq!(metric.timestamp_ms, [full.context.now.0; 2]);
+    }
+
+    #[test]
+    fn a_record_is_what_its_first_policy_was_asked() {
+        let short = json!({
+            "context": {"now": 7_200_000, "seed": 7, "state": "before"},
+            "input": {"pods": 3}
+        });
+        let asked = complete(short).unwrap();
+        let recommendations = json!({"atMs": [1_000], "replicas": [4]});
+        let mut record = json!({
+            "format": "flyball.dev/decision/v1alpha1", "host": "0", "sequence": 1,
+            "at": 7_200_000, "object": {"namespace": "default", "name": "web"}, "uid": "u",
+            "generation": 1, "mode": "Active", "combine": "Max",
+            "names": {"metrics": [], "pods": []}, "input": asked.input,
+            "policies": [{
+                "name": "hpa", "version": null, "fallbackFor": null, "context": asked.context,
+                "recommendations": recommendations, "budget": null,
+                "usage": {"fuel": 0, "fuelBudget": 0, "memoryBytes": 0},
+                "answer": {"failure": {"kind": "missing", "message": "gone"}}
+            }],
+            "guard": null, "guardSteps": [],
+            "verdict": {"from": 3, "to": null, "proposed": null, "reason": "Held", "message": "no answer"},
+            "outcome": "unchanged", "conditions": [], "events": []
+        });
+        let read = complete(record.clone()).unwrap();
+        assert_eq!(read.context, asked.context);
+        assert_eq!(
+            serde_json::to_value(&read.input.recommendations).unwrap(),
+            recommendations
+        );
+        assert_eq!(read.input.pods, asked.input.pods);
+
+        record["policies"] = json!([]);
+        let error = complete(record).unwrap_err().to_string();
+        assert!(
+            error.contains("asked no policy: Held: no answer"),
+            "{error}"
+        );
     }
 
     #[test]
