@@ -1,6 +1,7 @@
 //! The embedded cluster under the daemon's loop, in a time that passes at a
 //! pace: what `flyball run --cluster sim:FILE` and `flyball demo` have in common.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
@@ -71,13 +72,13 @@ impl Simulated {
         drop(replicas);
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.into()),
-            None => Ok(Run::collect(
-                "as configured",
+            None => Ok(named_by_policies(Run::collect(
+                "",
                 &self.scenario,
                 host_version,
                 &self.cluster,
                 &self.journal,
-            )),
+            ))),
         }
     }
 
@@ -88,6 +89,14 @@ impl Simulated {
             }
         }
     }
+}
+
+/// Labels a run with the names of the policies that decided in it.
+pub fn named_by_policies(mut run: Run) -> Run {
+    let policies = run.journal.policies.iter();
+    let names: BTreeSet<&str> = policies.map(|used| &*used.version.name).collect();
+    run.label = Vec::from_iter(names).join(", ");
+    run
 }
 
 /// Carries out a scenario's swaps.

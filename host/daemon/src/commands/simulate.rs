@@ -17,7 +17,7 @@ use super::Exit;
 use crate::cli::{Format, SimulateArgs};
 use crate::output::{self, DIM, POLICY, STRONG, Table, WARNING, styled};
 use crate::recorders::RecordFile;
-use crate::simulated::Swapper;
+use crate::simulated::{Swapper, named_by_policies};
 use crate::{policies, wiring};
 
 pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
@@ -71,8 +71,8 @@ fn simulate(
     };
     let engine = Arc::clone(registry) as Arc<dyn PolicyEngine>;
     if contenders.is_empty() {
-        let run = flyball_simulation::simulate("as configured", scenario, engine, &options)?;
-        return Ok(vec![run]);
+        let run = flyball_simulation::simulate("", scenario, engine, &options)?;
+        return Ok(vec![named_by_policies(run)]);
     }
     Ok(flyball_simulation::compare(
         scenario, contenders, &engine, &options,
