@@ -156,6 +156,21 @@ pub enum LoadError {
     },
 }
 
+impl LoadError {
+    /// Whether the same bytes may do another time: only the clock was against
+    /// them, on a machine that had other things to do.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::Describe(PolicyFailure::Interrupted(_))
+                | Self::Canary {
+                    failure: PolicyFailure::Interrupted(_),
+                    ..
+                }
+        )
+    }
+}
+
 /// A configuration does not fit the policy's schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {

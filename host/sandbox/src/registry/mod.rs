@@ -70,7 +70,7 @@ impl Default for RegistryOptions {
 /// All policies, by name. Dropping it ends the watching.
 pub struct Registry {
     shared: Arc<Shared>,
-    watch: Option<Mutex<Sender<watch::Message>>>,
+    watch: Option<Sender<watch::Message>>,
 }
 
 impl Registry {
@@ -110,8 +110,8 @@ impl Registry {
         let watch = match options.directory {
             Some(directory) => {
                 let shared = Arc::clone(&shared);
-                let sender = watch::start(shared, directory, options.debounce, options.rescan)?;
-                Some(Mutex::new(sender))
+                let (debounce, rescan) = (options.debounce, options.rescan);
+                Some(watch::start(shared, directory, debounce, rescan)?)
             }
             None => None,
         };
@@ -183,8 +183,7 @@ impl Registry {
     pub fn look(&self) {
         let Some(watch) = &self.watch else { return };
         let (done, wait) = channel();
-        let sender = watch.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if sender.send(watch::Message::Look(done)).is_ok() {
+        if watch.send(watch::Message::Look(done)).is_ok() {
             // An error means that the thread ended: then nothing is under way.
             let _ = wait.recv();
         }
@@ -199,9 +198,8 @@ impl Registry {
             .set_configurations(Configurations::from(configurations))
             && let Some(watch) = &self.watch
         {
-            let sender = watch.lock().unwrap_or_else(PoisonError::into_inner);
             // An error means that the thread ended.
-            let _ = sender.send(watch::Message::Changed { done: true });
+            let _ = watch.send(watch::Message::Changed { done: true });
         }
     }
 
@@ -210,22 +208,14 @@ impl Registry {
     /// configurations, and for replays.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<Arc<CompiledPolicy>> {
-        let slots = self
-            .shared
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots();
         Some(Arc::clone(&slots.get(name)?.active.as_ref()?.policy))
     }
 
     /// Code by its digest (`sha256:…`), active or built-in.
     #[must_use]
     pub fn policy_by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
-        let slots = self
-            .shared
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots();
         slots
             .values()
             .flat_map(|slot| {
@@ -241,11 +231,7 @@ impl Registry {
     /// All policies, by name.
     #[must_use]
     pub fn status(&self) -> Vec<PolicyStatus> {
-        let slots = self
-            .shared
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots();
         slots
             .iter()
             .map(|(name, slot)| status(name, slot))
@@ -261,11 +247,7 @@ impl Registry {
 
 impl PolicyEngine for Registry {
     fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        let slots = self
-            .shared
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots();
         let slot = slots.get(name);
         if let Some(active) = slot.and_then(|slot| slot.active.as_ref()) {
             return Ok(Arc::clone(active) as Arc<dyn ReplicaPolicy>);
@@ -282,11 +264,7 @@ impl PolicyEngine for Registry {
     }
 
     fn fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        let slots = self
-            .shared
-            .slots
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
+        let slots = self.shared.slots();
         let builtin = |name: &str| slots.get(name)?.builtin.clone();
         let policy = builtin(name).or_else(|| builtin(DEFAULT_REPLICA_POLICY))?;
         Some(policy as Arc<dyn ReplicaPolicy>)
@@ -296,9 +274,8 @@ impl PolicyEngine for Registry {
 impl Drop for Registry {
     fn drop(&mut self) {
         if let Some(watch) = &self.watch {
-            let sender = watch.lock().unwrap_or_else(PoisonError::into_inner);
             // An error means that the thread ended already.
-            let _ = sender.send(watch::Message::Stop);
+            let _ = watch.send(watch::Message::Stop);
         }
     }
 }
@@ -310,7 +287,7 @@ fn prepare(
     builtins: &[(&str, &[u8])],
     pending: &BTreeMap<String, Vec<PathBuf>>,
 ) -> Result<(), RegistryError> {
-    let mut slots = shared.slots.write().unwrap_or_else(PoisonError::into_inner);
+    let mut slots = shared.slots_mut();
     for (name, bytes) in builtins {
         let policy = CompiledPolicy::load(&shared.engine, name, bytes, shared.budget(name))
             .map_err(|error| RegistryError::Policy {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use flyball_core::policy::{Budget, PolicyVersion, ReplicaPolicy as _};
 
@@ -19,6 +19,9 @@ use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
 
 /// Configurations that objects use, by policy.
 pub(super) type Configurations = BTreeMap<String, Vec<Arc<str>>>;
+
+/// All names.
+pub(super) type Slots = BTreeMap<String, Slot>;
 
 /// A name, and what stands behind it.
 #[derive(Default)]
@@ -52,7 +55,7 @@ pub(super) struct Shared {
     pub budgets: BTreeMap<String, Budget>,
     pub default_budget: Budget,
     pub max_policy_bytes: u64,
-    pub slots: RwLock<BTreeMap<String, Slot>>,
+    pub slots: RwLock<Slots>,
     pub configurations: Mutex<Configurations>,
     pub last_good: Option<LastGood>,
     pub subscribers: Arc<Subscribers>,
@@ -61,6 +64,14 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    pub fn slots(&self) -> RwLockReadGuard<'_, Slots> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn slots_mut(&self) -> RwLockWriteGuard<'_, Slots> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Brings the names in line with the files that were found.
     pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
         let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
@@ -77,7 +88,7 @@ impl Shared {
     /// Names that had a file, perhaps before the last restart, and are not among
     /// those found.
     pub fn vanished(&self, found: &BTreeMap<String, Vec<PathBuf>>) -> BTreeSet<String> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots();
         let followed = slots.iter().filter(|(_, slot)| slot.follows_a_file());
         followed
             .map(|(name, _)| name.clone())
@@ -101,9 +112,11 @@ impl Shared {
         if self.is_known(name, path, &digest) {
             return Ok(());
         }
-        let policy = self
-            .load(name, &bytes)
-            .map_err(|error| (error, Some(digest.clone())))?;
+        let policy = self.load(name, &bytes).map_err(|error| {
+            // Known by its content it is not loaded again.
+            let known = (!error.may_pass()).then(|| digest.clone());
+            (error, known)
+        })?;
         self.swap(name, policy, PolicySource::File(path.clone()));
         if let Some(last_good) = &self.last_good {
             last_good.keep(name, &digest, &bytes);
@@ -113,7 +126,7 @@ impl Shared {
 
     /// Whether that content already decides, or was refused already.
     fn is_known(&self, name: &str, path: &Path, digest: &str) -> bool {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots_mut();
         let Some(slot) = slots.get_mut(name) else {
             return false;
         };
@@ -164,7 +177,7 @@ impl Shared {
         source: PolicySource,
     ) -> Arc<PolicyVersion> {
         let policy = Arc::new(policy);
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let previous = slot
             .active
@@ -186,7 +199,7 @@ impl Shared {
     /// Notes that a file was refused. What decided before goes on, else the last
     /// good copy takes its place, else the built-in policy.
     fn fail(&self, name: &str, paths: &[PathBuf], error: LoadError, digest: Option<String>) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let known =
             matches!(&slot.candidate, Candidate::Failed { error: old, .. } if *old == error);
@@ -222,7 +235,7 @@ impl Shared {
                 .inspect_err(|error| tracing::warn!(name, %error, "the last good copy is refused"))
                 .ok()
         });
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let path = paths.first().cloned().unwrap_or_default();
         match (restored, slot.builtin.clone()) {
@@ -242,7 +255,7 @@ impl Shared {
 
     /// Follows a file's removal: the built-in policy decides again, or none.
     fn retire(&self, name: &str) {
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots_mut();
         if let Some(slot) = slots.get_mut(name).filter(|slot| slot.follows_a_file()) {
             slot.candidate = Candidate::Settled;
             match slot.builtin.clone() {
@@ -265,7 +278,7 @@ impl Shared {
     }
 
     fn serving(&self, name: &str) -> Option<Arc<PolicyVersion>> {
-        let slots = self.slots.read().unwrap_or_else(PoisonError::into_inner);
+        let slots = self.slots();
         let active = slots.get(name)?.active.as_ref()?;
         Some(Arc::clone(active.version()))
     }
@@ -286,7 +299,7 @@ impl Shared {
         *current = configurations;
         drop(current);
         let mut again = false;
-        let mut slots = self.slots.write().unwrap_or_else(PoisonError::into_inner);
+        let mut slots = self.slots_mut();
         for slot in slots.values_mut() {
             if let Candidate::Failed {
                 error: LoadError::Configuration(_) | LoadError::Canary { .. },
