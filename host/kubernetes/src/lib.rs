@@ -11,6 +11,7 @@
 mod cache;
 mod client;
 mod crd;
+mod events;
 mod lease;
 mod reader;
 mod request;

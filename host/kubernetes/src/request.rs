@@ -50,7 +50,7 @@ pub(crate) async fn answer<T>(
 }
 
 /// The sentence of the API server, or the innermost cause.
-pub(crate) fn in_words(error: &kube::Error) -> String {
+fn in_words(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }

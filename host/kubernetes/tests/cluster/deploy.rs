@@ -27,7 +27,7 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     let observation = flyball.observe("web").unwrap();
     assert_eq!(observation.labels.error, "");
     let leader = leader(&flyball, "first");
-    let writer = KubernetesWriter::new(flyball.client.clone(), leader);
+    let writer = KubernetesWriter::new(flyball.client.clone(), flyball.caches.clone(), leader);
     let intent = intent(&web, &observation.scale.unwrap(), 3);
     let written = flyball
         .runtime

@@ -53,6 +53,7 @@ pub fn cluster() -> Cluster {
 pub struct Flyball {
     pub runtime: tokio::runtime::Runtime,
     pub client: kube::Client,
+    pub caches: Caches,
     pub reader: KubernetesReader<MetricsApis>,
 }
 
@@ -68,15 +69,17 @@ impl Flyball {
     }
 
     pub fn with_client(runtime: tokio::runtime::Runtime, client: kube::Client) -> Self {
-        let reader = runtime.block_on(async {
+        let caches = runtime.block_on(async {
             let caches = Caches::start(client.clone()).await;
             caches.synced().await;
-            let metrics = MetricsApis::new(client.clone());
-            KubernetesReader::new(client.clone(), caches, metrics)
+            caches
         });
+        let metrics = MetricsApis::new(client.clone());
+        let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
         Self {
             runtime,
             client,
+            caches,
             reader,
         }
     }
@@ -99,10 +102,5 @@ impl Flyball {
         self.runtime
             .block_on(self.reader.observe(Timestamp(0), &questions))
             .pop()
-    }
-
-    /// The class of the error for which there is no scale.
-    pub fn scale_error(&self, name: &str) -> Option<&'static str> {
-        self.observe(name)?.scale.err().map(|error| error.class)
     }
 }

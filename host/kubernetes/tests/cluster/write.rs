@@ -18,7 +18,7 @@ fn replicas_status_and_events_are_written_by_the_leader_only() {
     cluster.apply(&autoscaler("web", WEB)).unwrap();
     let flyball = Flyball::connect(&cluster);
     let (lead, leader) = watch::channel(true);
-    let writer = KubernetesWriter::new(flyball.client.clone(), leader);
+    let writer = KubernetesWriter::new(flyball.client.clone(), flyball.caches.clone(), leader);
     let web = wait_for("the autoscaler", MINUTE, || Ok(flyball.autoscaler("web"))).unwrap();
     let scale = || flyball.observe("web").unwrap().scale.unwrap();
     let write = |from: &Scale, replicas| {
@@ -56,6 +56,8 @@ fn replicas_status_and_events_are_written_by_the_leader_only() {
     flyball
         .runtime
         .block_on(writer.report(Timestamp(0), vec![report(&web)]));
+    let known = flyball.autoscaler("web").unwrap();
+    assert_eq!(known.status, report(&web).status.unwrap());
     let table = cluster.kubectl(&["get", "ra", "-o", "wide"]).unwrap();
     let columns: Vec<&str> = table.lines().next().unwrap().split_whitespace().collect();
     let names = [
@@ -82,13 +84,6 @@ fn replicas_status_and_events_are_written_by_the_leader_only() {
     ] {
         assert!(described.contains(text), "{text}: {described}");
     }
-    let known = || {
-        Ok(flyball
-            .autoscaler("web")
-            .filter(|web| *web.status == *report(web).status.unwrap()))
-    };
-    wait_for("the status to come back", MINUTE, known).unwrap();
-
     lead.send(false).unwrap();
     assert!(write(&scale(), 2).unwrap_err().contains("not the leader"));
     assert_eq!(replicas(&cluster), "7");

@@ -39,7 +39,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let mut replicas = ReplicaLoop::new(
         wiring::replica_options(&args.hpa, &args.policies),
         Arc::clone(&reader),
-        KubernetesWriter::new(client, leader.clone()),
+        KubernetesWriter::new(client, caches.clone(), leader.clone()),
         WallClock::new(stop.clone(), caches.changes()),
         Arc::clone(&daemon.registry) as _,
         daemon.recorder(),
