@@ -155,7 +155,7 @@ impl Memory {
     /// stands in for.
     fn commit_policy(&mut self, policy: &PolicyRecord, at: Timestamp, window: i64, failed: bool) {
         let (Some(version), Answer::Decision(decision), None) =
-            (&policy.version, &policy.answer, &policy.fallback_for)
+            (&policy.version, &policy.answer, &policy.failed)
         else {
             return;
         };

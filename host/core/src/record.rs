@@ -116,8 +116,9 @@ pub struct PolicyRecord {
     pub name: Arc<str>,
     /// The code that answered; none: there was none.
     pub version: Option<Arc<PolicyVersion>>,
-    /// Whether the fallback answered in its place, and for which failure.
-    pub fallback_for: Option<PolicyFailure>,
+    /// The part of the policy asked for, if it gave no usable answer and this is
+    /// the part of the fallback.
+    pub failed: Option<Box<PolicyRecord>>,
     /// Time, seed, configuration, state and granted inputs.
     pub context: Context,
     /// This policy's own earlier recommendations.
@@ -131,6 +132,29 @@ pub struct PolicyRecord {
     /// Lines it logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<(u32, String)>,
+}
+
+impl PolicyRecord {
+    /// The part of the policy asked for, whether or not its fallback answered.
+    #[must_use]
+    pub fn asked(&self) -> &Self {
+        self.failed.as_deref().unwrap_or(self)
+    }
+
+    /// The parts of all that were asked: of one that failed, then of its fallback.
+    pub fn parts(&self) -> impl Iterator<Item = &Self> {
+        self.failed.as_deref().into_iter().chain([self])
+    }
+
+    /// Why the policy asked for gave no usable answer, whether or not the fallback
+    /// did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&PolicyFailure> {
+        match &self.asked().answer {
+            Answer::Failure(failure) => Some(failure),
+            Answer::Decision(_) => None,
+        }
+    }
 }
 
 /// A policy's answer.

@@ -51,22 +51,19 @@ pub fn replay(
     let (Some(input), Some(guard)) = (&record.input, &record.guard) else {
         return Replay::NothingAsked;
     };
-    let mut input = input.clone();
+    let mut again = Again {
+        resolve,
+        input: input.clone(),
+        given: None,
+    };
     let mut policies = Vec::with_capacity(record.policies.len());
-    let mut given = None;
     for policy in &record.policies {
-        let resolved = resolve(policy).filter(|resolved| !repeats_outside(policy, &**resolved));
-        let resolved = match (resolved, from_outside(policy)) {
-            (Some(resolved), _) => resolved,
-            (None, Some(failure)) => {
-                given = Some((Arc::clone(&policy.name), failure.clone()));
-                policies.push(policy.clone());
-                continue;
-            }
-            (None, None) => return unavailable(policy),
-        };
-        policies.push(ask_again(policy, &*resolved, &mut input));
+        match again.part(policy) {
+            Ok(part) => policies.push(part),
+            Err(missing) => return unavailable(missing),
+        }
     }
+    let Again { input, given, .. } = again;
     let guard_input = |proposed| GuardInput {
         proposed,
         ..guard.clone()
@@ -96,14 +93,58 @@ pub fn replay(
     }
 }
 
+/// The policies of a record, asked again.
+struct Again<F> {
+    resolve: F,
+    input: ReplicaInput,
+    /// Whose answer is taken from the record, and why.
+    given: Option<(Arc<str>, PolicyFailure)>,
+}
+
+impl<F: Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>> Again<F> {
+    /// A policy's part, or that of its fallback if it fails again; else the part
+    /// of the policy that is not to be had.
+    fn part<'a>(&mut self, policy: &'a PolicyRecord) -> Result<PolicyRecord, &'a PolicyRecord> {
+        let Some(failed) = &policy.failed else {
+            return self.ask(policy);
+        };
+        let failed = self.ask(failed)?;
+        if failed.failure().is_none() {
+            return Ok(failed);
+        }
+        let fallback = self.ask(policy)?;
+        if digest(&fallback) == digest(&failed) {
+            // As in the loop, none stands in for itself.
+            return Ok(failed);
+        }
+        Ok(PolicyRecord {
+            failed: Some(Box::new(failed)),
+            ..fallback
+        })
+    }
+
+    fn ask<'a>(&mut self, policy: &'a PolicyRecord) -> Result<PolicyRecord, &'a PolicyRecord> {
+        let resolved = (self.resolve)(policy);
+        let resolved = resolved.filter(|resolved| !repeats_outside(policy, &**resolved));
+        match (resolved, from_outside(policy)) {
+            (Some(resolved), _) => Ok(ask_again(policy, &*resolved, &mut self.input)),
+            (None, Some(failure)) => {
+                self.given = Some((Arc::clone(&policy.name), failure.clone()));
+                Ok(policy.clone())
+            }
+            (None, None) => Err(policy),
+        }
+    }
+}
+
+fn digest(policy: &PolicyRecord) -> Option<&Arc<str>> {
+    policy.version.as_ref().map(|version| &version.digest)
+}
+
 fn unavailable(policy: &PolicyRecord) -> Replay {
-    let digest = policy
-        .version
-        .as_ref()
-        .map(|version| Arc::clone(&version.digest));
     Replay::PolicyUnavailable {
         name: Arc::clone(&policy.name),
-        digest: digest.unwrap_or_default(),
+        digest: digest(policy).cloned().unwrap_or_default(),
     }
 }
 
@@ -121,8 +162,7 @@ fn from_outside(policy: &PolicyRecord) -> Option<&PolicyFailure> {
 
 /// Whether `resolved` is the code that something from outside kept from answering.
 fn repeats_outside(policy: &PolicyRecord, resolved: &dyn ReplicaPolicy) -> bool {
-    let digest = policy.version.as_ref().map(|version| &version.digest);
-    from_outside(policy).is_some() && digest == Some(&resolved.version().digest)
+    from_outside(policy).is_some() && digest(policy) == Some(&resolved.version().digest)
 }
 
 fn ask_again(

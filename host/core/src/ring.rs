@@ -116,7 +116,7 @@ fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
         names.as_ptr().addr(),
         names.iter().map(|name| name.len() + 32).sum(),
     );
-    for policy in &record.policies {
+    for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
         let context = &policy.context;
         for text in [&context.configuration, &context.state] {
             visit(text.as_ptr().addr(), text.len());
@@ -156,6 +156,7 @@ fn own_bytes(record: &DecisionRecord) -> usize {
     let input = record.input.as_ref().map_or(0, |input| {
         samples(&input.scale_events) + input.metrics.len() * size_of::<Arc<MetricInput>>()
     });
+    let policies = record.policies.iter().flat_map(PolicyRecord::parts);
     size_of::<DecisionRecord>()
         + text(&record.verdict.message)
         + size_of_val(&*record.guard_steps)
@@ -163,7 +164,7 @@ fn own_bytes(record: &DecisionRecord) -> usize {
         + input
         + conditions.sum::<usize>()
         + events.sum::<usize>()
-        + record.policies.iter().map(policy_bytes).sum::<usize>()
+        + policies.map(policy_bytes).sum::<usize>()
 }
 
 fn policy_bytes(policy: &PolicyRecord) -> usize {

@@ -132,11 +132,14 @@ impl Entries {
     fn take(&mut self, record: &Arc<DecisionRecord>) {
         self.count += 1;
         for policy in &record.policies {
-            self.take_policy(record.at, policy);
+            for part in policy.parts() {
+                self.take_use(record.at, part);
+            }
+            // A fallback is no change of policy.
+            self.take_change(record.at, policy.asked());
         }
-        let failed = record.policies.iter().any(|policy| {
-            matches!(policy.answer, Answer::Failure(_)) || policy.fallback_for.is_some()
-        });
+        let mut policies = record.policies.iter();
+        let failed = policies.any(|policy| policy.failure().is_some());
         self.failures += u64::from(failed);
         let reason = &record.verdict.reason;
         let before = self.reasons.get_mut(&record.object);
@@ -154,7 +157,7 @@ impl Entries {
         self.last = Some(Arc::clone(record));
     }
 
-    fn take_policy(&mut self, at: Timestamp, policy: &PolicyRecord) {
+    fn take_use(&mut self, at: Timestamp, policy: &PolicyRecord) {
         let Some(version) = &policy.version else {
             return;
         };
@@ -176,6 +179,12 @@ impl Entries {
                 failures: failed,
             });
         }
+    }
+
+    fn take_change(&mut self, at: Timestamp, policy: &PolicyRecord) {
+        let Some(version) = &policy.version else {
+            return;
+        };
         if self.digests.get(&version.name) == Some(&version.digest) {
             return;
         }

@@ -91,10 +91,9 @@ fn ask_policy(
             "{}".into()
         },
     };
-    let fallback_for = Some(failure.clone());
     let answer = consult(scene, &stand_in, &*fallback, Recalled::default(), input);
     PolicyRecord {
-        fallback_for,
+        failed: Some(Box::new(record)),
         ..answer
     }
 }
@@ -163,7 +162,7 @@ fn consult(
     PolicyRecord {
         name: Arc::clone(&policy.name),
         version: Some(Arc::clone(asked.version())),
-        fallback_for: None,
+        failed: None,
         context,
         recommendations: std::mem::take(&mut input.recommendations),
         budget: Some(asked.budget()),
@@ -178,7 +177,7 @@ fn unanswered(scene: &Scene<'_>, policy: &PreparedPolicy, failure: PolicyFailure
     PolicyRecord {
         name: Arc::clone(&policy.name),
         version: None,
-        fallback_for: None,
+        failed: None,
         context: Context {
             now: scene.now,
             configuration,

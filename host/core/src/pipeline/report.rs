@@ -171,13 +171,11 @@ impl Decision {
     }
 
     fn tell_health(&self, told: &mut Told) {
-        let mut failed = self.record.policies.iter().filter_map(|policy| {
-            let failure = match (&policy.fallback_for, &policy.answer) {
-                (Some(failure), _) | (None, Answer::Failure(failure)) => failure,
-                (None, Answer::Decision(_)) => return None,
-            };
-            Some((policy, failure))
-        });
+        let mut failed = self
+            .record
+            .policies
+            .iter()
+            .filter_map(|policy| Some((policy, policy.failure()?)));
         let Some((policy, failure)) = failed.next() else {
             let message = "every policy of the object answered";
             return told.condition(
@@ -187,7 +185,7 @@ impl Decision {
                 message,
             );
         };
-        let then = match (&policy.fallback_for, &policy.version) {
+        let then = match (&policy.failed, &policy.version) {
             (Some(_), Some(version)) => format!(
                 "built-in policy {} ({}) decides instead",
                 version.name,

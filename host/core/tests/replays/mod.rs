@@ -1,6 +1,8 @@
 //! What deciding a record again makes of failures.
 
+use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
+use flyball_core::record::{Answer, DecisionRecord, PolicyRecord};
 use flyball_core::replay::{Replay, replay};
 use serde_json::json;
 
@@ -27,7 +29,7 @@ fn what_ended_a_policy_from_outside_is_taken_as_given() {
         let record = world.records().pop().unwrap();
         // The code of today would answer: it is not asked for one that was kept
         // from answering.
-        let resolve = |policy: &flyball_core::record::PolicyRecord| {
+        let resolve = |policy: &PolicyRecord| {
             let answers = world.policy(&policy.version.as_ref()?.name);
             Some(answers.resolve())
         };
@@ -62,4 +64,72 @@ fn what_ended_a_policy_from_outside_is_taken_as_given() {
             Replay::Differs { now, .. } if now.proposed == Some(9)
         ));
     }
+}
+
+#[test]
+fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
+    let trapped = || PolicyFailure::Trapped("unreachable".to_owned());
+    let mine = policy("mine", move |_, _| Err(trapped()));
+    let fallback = policy("hpa", |_, _| Ok(to(5)));
+    let mut world = World::new([mine, fallback.clone()]);
+    world.options(|options| options.fallback = true);
+    let used = |name: &str| json!({ "policies": [{ "name": name, "config": { "step": 2 } }] });
+    world.add("a", used("mine"));
+    world.tick(0);
+    let record = world.records().pop().unwrap();
+    assert_eq!(
+        DecisionRecord::from_line(1, &record.to_line().unwrap()).unwrap(),
+        *record
+    );
+    let failed = record.policies[0].failed.as_deref().unwrap();
+    assert_eq!(&*failed.version.as_ref().unwrap().digest, "sha256:mine");
+    assert_eq!(&*failed.context.configuration, r#"{"step":2}"#);
+    assert_eq!(failed.answer, Answer::Failure(trapped()));
+    let text = explain(&record);
+    assert!(
+        text.contains("policy mine 1.0.0 (mine): PolicyTrapped"),
+        "{text}"
+    );
+    assert!(
+        text.contains("policy hpa 1.0.0 (hpa) stands in for mine"),
+        "{text}"
+    );
+
+    let resolve = |policy: &PolicyRecord| {
+        let version = policy.version.as_ref()?;
+        Some(world.policy(&version.name).resolve())
+    };
+    assert_eq!(replay(&record, resolve), Replay::Same);
+    let only_fallback = |policy: &PolicyRecord| {
+        let is_fallback = &*policy.version.as_ref()?.name == "hpa";
+        is_fallback.then(|| fallback.resolve())
+    };
+    assert!(matches!(
+        replay(&record, only_fallback),
+        Replay::PolicyUnavailable { name, .. } if &*name == "mine"
+    ));
+    // One tried in its place decides alone: by its answer, or by failing.
+    let better = policy("better", |_, _| Ok(to(4)));
+    assert!(matches!(
+        replay(&record, |_| Some(better.resolve())),
+        Replay::Differs { now, .. } if now.proposed == Some(4)
+    ));
+    let worse = policy("worse", move |_, _| Err(trapped()));
+    assert!(matches!(
+        replay(&record, |_| Some(worse.resolve())),
+        Replay::Differs { now, .. } if now.reason == "PolicyTrapped"
+    ));
+
+    world.add("b", used("gone"));
+    world.tick(15_000);
+    let record = world.records().pop().unwrap();
+    assert_eq!(&*record.object.name, "b");
+    let resolve = |policy: &PolicyRecord| {
+        let version = policy.version.as_ref()?;
+        Some(world.policy(&version.name).resolve())
+    };
+    assert!(matches!(
+        replay(&record, resolve),
+        Replay::TakenAsGiven { name, differs: None, .. } if &*name == "gone"
+    ));
 }
