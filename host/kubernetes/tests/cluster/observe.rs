@@ -76,28 +76,33 @@ fn targets_that_are_missing_unfit_or_anothers_are_named() {
             "gadget",
             "apiVersion: example.com/v1, kind: Gadget, name: a",
             "unknownTargetKind",
+            "no matches for kind \"Gadget\" in group \"example.com\"",
         ),
         (
             "version",
             "apiVersion: apps/v1/beta, kind: Deployment, name: a",
             "invalidTargetAPIVersion",
+            "invalid API version in scale target reference: \"apps/v1/beta\" is not GROUP/VERSION",
         ),
         (
             "missing",
             "apiVersion: apps/v1, kind: Deployment, name: b",
             "scaleUnavailable",
+            "the scale of Deployment \"b\" can't be read: deployments.apps \"b\" not found",
         ),
         (
             "unfit",
             "apiVersion: v1, kind: ConfigMap, name: a",
             "scaleUnavailable",
+            "the scale of ConfigMap \"a\" can't be read: the kind has no scale subresource",
         ),
     ];
-    for (name, target, class) in targets {
+    for (name, target, class, message) in targets {
         let spec = format!("scaleTargetRef: {{ {target} }}, maxReplicas: 2");
         cluster.apply(&autoscaler(name, &spec)).unwrap();
         wait_for(name, MINUTE, || Ok(flyball.autoscaler(name))).unwrap();
-        assert_eq!(flyball.scale_error(name), Some(class), "{name}");
+        let error = flyball.observe(name).unwrap().scale.unwrap_err();
+        assert_eq!((error.class, &*error.message), (class, message), "{name}");
     }
 
     cluster.apply(DEPLOYMENT).unwrap();

@@ -67,6 +67,10 @@ fn the_api_server_refuses_bad_specs_and_fills_in_defaults() {
             "maxReplicas: 9, policies: [{ name: ../hpa }]",
             "spec.policies[0].name in body should match",
         ),
+        (
+            "maxReplicas: 9, policies: [{ name: Hpa }]",
+            "spec.policies[0].name in body should match",
+        ),
     ];
     for (spec, message) in cases {
         let refused = cluster.apply(&autoscaler("bad", &format!("{TARGET}, {spec}")));
@@ -76,7 +80,8 @@ fn the_api_server_refuses_bad_specs_and_fills_in_defaults() {
 
     let good = format!(
         "{TARGET}, maxReplicas: 9, metrics: [{CPU}], behavior: {{ scaleUp: {{ tolerance: 0.05 }} }}, \
-         policies: [{{ name: hpa, config: {{ anything: [1, {{ goes: true }}] }} }}]"
+         policies: [{{ name: hpa, config: {{ anything: [1, {{ goes: true }}] }} }}, \
+         {{ name: 2_a.b- }}]"
     )
     .replace("0.05", "50m");
     cluster.apply(&autoscaler("good", &good)).unwrap();
