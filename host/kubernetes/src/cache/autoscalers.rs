@@ -161,4 +161,32 @@ mod tests {
         known.apply(web("a", "9", json!({ "desiredReplicas": "many" })));
         assert_eq!(desired(&known), [0]);
     }
+
+    #[test]
+    fn a_spec_that_cannot_be_read_ends_its_autoscaler_and_no_other() {
+        let mut known = Autoscalers::default();
+        known.apply(web("a", "9", Value::Null));
+        let mut other = web("b", "10", Value::Null);
+        other.metadata.name = Some("other".to_owned());
+        known.apply(other);
+        known.changed = false;
+
+        let bad = json!({
+            "metadata": {
+                "namespace": "default", "name": "web", "uid": "a",
+                "generation": 2, "resourceVersion": "11",
+            },
+            "spec": { "maxReplicas": "many" },
+        });
+        known.apply(serde_json::from_value(bad).unwrap());
+        let names = |known: &Autoscalers| -> Vec<String> {
+            let all = known.all();
+            all.iter().map(|one| one.key.name.to_string()).collect()
+        };
+        assert_eq!(names(&known), ["other"]);
+        assert!(known.changed);
+
+        known.apply(web("a", "12", Value::Null));
+        assert_eq!(names(&known), ["other", "web"]);
+    }
 }
