@@ -47,7 +47,8 @@ pub struct DecisionRecord {
     pub input: Option<ReplicaInput>,
     /// Each policy asked, in the order of the spec.
     pub policies: Vec<PolicyRecord>,
-    /// What the guardrails went by; none: no policy was asked.
+    /// What the guardrails went by; none: nothing was decided. Without `input`, the
+    /// replicas were outside the bounds in it, and no policy was asked.
     pub guard: Option<GuardInput>,
     /// What each guardrail did, in order.
     pub guard_steps: Vec<GuardStep>,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::guard::GuardInput;
-use crate::pipeline::{settle, validated};
+use crate::pipeline::{out_of_bounds, settle, validated};
 use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy};
 use crate::record::{Answer, DecisionRecord, PolicyRecord, Verdict};
 use crate::replica::ReplicaInput;
@@ -21,7 +21,8 @@ pub enum Replay {
         /// As decided now.
         now: Verdict,
     },
-    /// No policy was asked then, so that there is nothing to decide again.
+    /// Nothing was decided then (the scale could not be read, scaling is disabled),
+    /// so that there is nothing to decide again.
     NothingAsked,
     /// A policy of the record is not to be had.
     PolicyUnavailable {
@@ -48,8 +49,11 @@ pub fn replay(
     record: &DecisionRecord,
     resolve: impl Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>,
 ) -> Replay {
-    let (Some(input), Some(guard)) = (&record.input, &record.guard) else {
+    let Some(guard) = &record.guard else {
         return Replay::NothingAsked;
+    };
+    let Some(input) = &record.input else {
+        return compared(record, bounded(record, guard));
     };
     let mut again = Again {
         resolve,
@@ -85,12 +89,27 @@ pub fn replay(
                 differs,
             }
         }
-        None if now == record.verdict => Replay::Same,
-        None => Replay::Differs {
-            was: record.verdict.clone(),
-            now,
-        },
+        None => compared(record, now),
     }
+}
+
+fn compared(record: &DecisionRecord, now: Verdict) -> Replay {
+    if now == record.verdict {
+        return Replay::Same;
+    }
+    Replay::Differs {
+        was: record.verdict.clone(),
+        now,
+    }
+}
+
+/// What the bounds alone decide; within them, nothing.
+fn bounded(record: &DecisionRecord, guard: &GuardInput) -> Verdict {
+    let verdict = out_of_bounds(guard.current, guard.min, guard.max);
+    verdict.unwrap_or_else(|| Verdict {
+        to: None,
+        ..record.verdict.clone()
+    })
 }
 
 /// The policies of a record, asked again.

@@ -37,7 +37,7 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
         &record.policies,
         record.combine,
         &record.names,
-        |proposed| guard_input(scene, &input, proposed),
+        |proposed| guard_input(scene, scale, proposed),
     );
     record.input = Some(input);
     record.guard = Some(settled.guard);

@@ -83,7 +83,7 @@ enum Branch {
         event: Option<&'static str>,
     },
     /// A bound is enforced without asking anybody.
-    Bound { to: i32, message: &'static str },
+    Bound(Verdict),
     /// The policies are asked.
     Asked,
 }
@@ -93,8 +93,12 @@ enum Branch {
 pub fn decide(scene: &Scene<'_>) -> Decision {
     let branch = branch(scene);
     let mut decision = blank(scene, branch);
-    if decision.branch == Branch::Asked {
-        ask::ask(scene, &mut decision);
+    match (&decision.branch, scene.scale) {
+        (Branch::Asked, _) => ask::ask(scene, &mut decision),
+        (Branch::Bound(_), Ok(scale)) => {
+            decision.record.guard = Some(guard_input(scene, scale, scale.spec_replicas));
+        }
+        _ => {}
     }
     decision
 }
@@ -124,18 +128,28 @@ fn branch(scene: &Scene<'_>) -> Branch {
         let message = "scaling is disabled since the replica count of the target is zero";
         return disabled("ScalingDisabled", message.to_owned(), None);
     }
-    if current > spec.max_replicas {
-        let message = "Current number of replicas above Spec.MaxReplicas";
-        return Branch::Bound {
-            to: spec.max_replicas,
-            message,
-        };
-    }
-    if current != 0 && current < *min {
-        let message = "Current number of replicas below Spec.MinReplicas";
-        return Branch::Bound { to: *min, message };
+    if let Some(verdict) = out_of_bounds(current, *min, spec.max_replicas) {
+        return Branch::Bound(verdict);
     }
     selector_fault(scene, scale).unwrap_or(Branch::Asked)
+}
+
+/// The verdict about replicas outside their bounds; none: they are within.
+pub(crate) fn out_of_bounds(current: i32, min: i32, max: i32) -> Option<Verdict> {
+    let (to, message) = if current > max {
+        (max, "Current number of replicas above Spec.MaxReplicas")
+    } else if current != 0 && current < min {
+        (min, "Current number of replicas below Spec.MinReplicas")
+    } else {
+        return None;
+    };
+    Some(Verdict {
+        from: Some(current),
+        to: Some(to),
+        proposed: None,
+        reason: "OutOfBounds".to_owned(),
+        message: message.to_owned(),
+    })
 }
 
 fn disabled(reason: &'static str, message: String, event: Option<&'static str>) -> Branch {
@@ -178,20 +192,20 @@ fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
 fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
     let prepared = scene.prepared;
     let from = scene.scale.ok().map(|scale| scale.spec_replicas);
-    let (to, reason, message) = match &branch {
-        Branch::NoScale(error) => (None, "FailedGetScale", error.message.as_str()),
-        Branch::Disabled {
-            reason, message, ..
-        } => (None, *reason, message.as_str()),
-        Branch::Bound { to, message } => (Some(*to), "OutOfBounds", *message),
-        Branch::Asked => (None, "", ""),
-    };
-    let verdict = Verdict {
+    let held = |reason: &str, message: &str| Verdict {
         from,
-        to,
+        to: None,
         proposed: None,
         reason: reason.to_owned(),
         message: message.to_owned(),
+    };
+    let verdict = match &branch {
+        Branch::NoScale(error) => held("FailedGetScale", &error.message),
+        Branch::Disabled {
+            reason, message, ..
+        } => held(reason, message),
+        Branch::Bound(verdict) => verdict.clone(),
+        Branch::Asked => held("", ""),
     };
     Decision {
         record: record(scene, verdict),
@@ -258,17 +272,17 @@ fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
     }
 }
 
-fn guard_input(scene: &Scene<'_>, input: &ReplicaInput, proposed: i32) -> GuardInput {
+fn guard_input(scene: &Scene<'_>, scale: &Scale, proposed: i32) -> GuardInput {
     GuardInput {
         now: scene.now,
-        current: input.current_replicas,
+        current: scale.spec_replicas,
         proposed,
-        min: input.min_replicas,
-        max: input.max_replicas,
+        min: scene.prepared.min,
+        max: scene.prepared.spec.max_replicas,
         behavior: scene.prepared.behavior.clone(),
         downscale_stabilization_ms: scene.options.downscale_stabilization_ms,
         recommendations: scene.memory.recommendations.clone(),
-        scale_events: input.scale_events.clone(),
+        scale_events: scene.memory.scale_events(),
     }
 }
 

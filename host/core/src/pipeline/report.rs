@@ -45,7 +45,7 @@ impl Decision {
             } => {
                 self.tell_disabled(&mut told, reason, message, *event);
             }
-            Branch::Bound { .. } => {
+            Branch::Bound(_) => {
                 told.able("True", "SucceededGetScale", GOT_SCALE);
                 told.status.current_metrics.clear();
             }

@@ -133,3 +133,26 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
         Replay::TakenAsGiven { name, differs: None, .. } if &*name == "gone"
     ));
 }
+
+#[test]
+fn what_a_bound_decided_is_decided_again() {
+    let bounds = [
+        (json!({ "maxReplicas": 2 }), 2),
+        (json!({ "minReplicas": 4 }), 4),
+    ];
+    for (fields, replicas) in bounds {
+        let mut world = World::new([]);
+        world.add("a", fields);
+        world.tick(0);
+        assert_eq!(world.replicas("a"), replicas);
+        let record = world.records().pop().unwrap();
+        assert_eq!((&record.input, record.policies.len()), (&None, 0));
+        assert_eq!(replay(&record, |_| None), Replay::Same);
+        let mut within = (*record).clone();
+        within.guard.as_mut().unwrap().current = replicas;
+        assert!(matches!(
+            replay(&within, |_| None),
+            Replay::Differs { now, .. } if now.to.is_none()
+        ));
+    }
+}
