@@ -44,12 +44,15 @@ impl Groups {
         let is_cpu = metric.source() != Source::Pods && metric.name() == "cpu";
         let rules = Rules::of(input, is_cpu);
         let mut counts = [0; 4];
-        let group = |(pod, &sample): (Pod<'_>, &u32)| {
+        let mut group = |(pod, &sample): (Pod<'_>, &u32)| {
             let group = rules.group(&pod, columns, sample as usize);
             counts[group as usize] += 1;
             group
         };
-        let of_pod = input.pods().zip(&sample_of).map(group).collect();
+        let mut of_pod = vec![Group::Missing; sample_of.len()];
+        for (slot, row) in of_pod.iter_mut().zip(input.pods().zip(&sample_of)) {
+            *slot = group(row);
+        }
         let mut groups = Self {
             of_pod,
             counts,
@@ -113,6 +116,11 @@ impl Rules {
         else {
             return self.group_without_sample(pod);
         };
+        // Nearly all pods are like this, and the rules below come to the same.
+        let settled = pod.started().is_some_and(|start| start <= self.initialized);
+        if settled && pod.is_ready() && pod.deleted().is_none() {
+            return Group::Ready;
+        }
         match self.group_without_sample(pod) {
             Group::Missing if self.is_cpu && self.is_young(pod, at_ms, window_ms) => Group::Unready,
             Group::Missing => Group::Ready,

@@ -255,10 +255,12 @@ impl Calculation<'_> {
         }
     }
 
+    /// Every mark in the column is told by [`check_requests`] before.
     fn request(&self, row: usize) -> i64 {
-        match (self.target, self.metric.request(row)) {
-            (Target::Utilization(_), Some(Request::Milli(milli))) => milli,
-            _ => 0,
+        let request = self.metric.columns().request.get(row);
+        match self.target {
+            Target::Utilization(_) => request.map_or(0, |&milli| milli.max(0)),
+            Target::Average(_) => 0,
         }
     }
 }
