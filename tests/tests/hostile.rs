@@ -59,7 +59,10 @@ fn ends() -> Vec<(&'static str, End)> {
             "code_not_camel_case",
             Fails("PolicyInvalidAnswer", r"`All\nClear: scaled`"),
         ),
-        ("configuration_demanding", Answers(3)),
+        (
+            "configuration_demanding",
+            Fails("PolicyRefused", "InvalidConfiguration: `/`: \"ceiling\""),
+        ),
         (
             "contract_unknown",
             unloadable!(

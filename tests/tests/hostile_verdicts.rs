@@ -105,6 +105,25 @@ fn zero_replicas_and_those_born_of_nan_meet_the_lower_bound() {
     }
 }
 
+#[test]
+fn a_configuration_that_does_not_fit_holds_the_target_and_names_the_field() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let name = "configuration_demanding";
+    let component = &guests::components("hostile").unwrap()[name];
+    let guest = Arc::new(CompiledPolicy::load(&engine, name, component, DEFAULT_BUDGET).unwrap());
+    let without = Without {
+        builtin: Arc::clone(&guest),
+        guest: Ok(guest),
+    };
+    let decision = decide_with(&without, name, &ReplicaOptions::default());
+    assert_eq!(decision.intent(), None);
+    let verdict = decision.verdict();
+    assert_eq!(verdict.reason, "PolicyRefused");
+    for words in [name, "InvalidConfiguration", "`/`", "\"ceiling\""] {
+        assert!(verdict.message.contains(words), "{verdict:?}");
+    }
+}
+
 /// Decides about a target of [`CURRENT`] replicas that names the policy.
 fn decide_with(engine: &dyn PolicyEngine, policy: &str, options: &ReplicaOptions) -> Decision {
     let policy = PolicyRef {

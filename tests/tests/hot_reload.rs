@@ -76,6 +76,7 @@ impl Home {
         };
         let builtins: [(&str, &[u8]); 1] = [("hpa", &self.contract["draft"])];
         let registry = Registry::open(&engine.unwrap(), options, &builtins).unwrap();
+        registry.set_configurations_in_use(BTreeMap::new());
         registry.look();
         registry
     }
@@ -330,7 +331,17 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
     assert_eq!(ask(&registry, "web"), Ok(2));
 
     in_use(r#"{"ceiling": 5}"#);
-    wait_for_answer(&registry, "web", 3);
+    wait_until("the swap", || {
+        let state = status(&registry, "web").map(|status| status.state);
+        state == Some(PolicyState::Active)
+    });
+    let context = Context {
+        configuration: r#"{"ceiling": 5}"#.into(),
+        ..Context::default()
+    };
+    let policy = registry.replica_policy("web").unwrap();
+    let outcome = policy.decide(&context, &ReplicaInput::default());
+    assert_eq!(outcome.answer.unwrap().replicas, Some(3));
 }
 
 #[test]

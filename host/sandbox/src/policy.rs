@@ -1,9 +1,9 @@
 //! One version of a policy: from bytes to something that decides.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flyball_core::policy::{
-    Budget, Description, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
+    Budget, Description, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy, Usage,
 };
 use flyball_core::replica::{Context, ReplicaInput};
 use serde_json::{Map, Value};
@@ -34,6 +34,9 @@ pub struct CompiledPolicy {
     version: Arc<PolicyVersion>,
     description: Description,
     schema: Schema,
+    /// The last configuration that fitted the schema: checked once, not with every
+    /// decision.
+    fitting: Mutex<Option<Arc<str>>>,
     budget: Budget,
 }
 
@@ -75,6 +78,7 @@ impl CompiledPolicy {
             version: Arc::new(version),
             description,
             schema,
+            fitting: Mutex::default(),
             budget,
         })
     }
@@ -92,6 +96,25 @@ impl CompiledPolicy {
 
     pub(crate) fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
         self.schema.check_text(text)
+    }
+
+    /// Refuses a decision whose configuration does not fit the policy's schema.
+    pub(crate) fn check_decision(&self, context: &Context) -> Result<(), PolicyFailure> {
+        let fitting = || self.fitting.lock().unwrap_or_else(PoisonError::into_inner);
+        let configuration = &context.configuration;
+        let is_last = |last: &Arc<str>| Arc::ptr_eq(last, configuration) || last == configuration;
+        if fitting().as_ref().is_some_and(is_last) {
+            return Ok(());
+        }
+        self.check_configuration_text(configuration)
+            .map_err(|error| {
+                refused(Refusal {
+                    code: "InvalidConfiguration".into(),
+                    message: error.to_string(),
+                })
+            })?;
+        *fitting() = Some(Arc::clone(configuration));
+        Ok(())
     }
 }
 
@@ -117,6 +140,9 @@ impl ReplicaPolicy for CompiledPolicy {
     }
 
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
+        if let Err(failure) = self.check_decision(context) {
+            return not_asked(failure);
+        }
         let rows = rows(context, input);
         let Run {
             usage,
@@ -131,6 +157,15 @@ impl ReplicaPolicy for CompiledPolicy {
                 answer::accept(decision, input).map_err(PolicyFailure::InvalidAnswer)
             });
         PolicyOutcome { usage, answer, log }
+    }
+}
+
+/// The outcome where the policy was not asked at all.
+pub(crate) fn not_asked(failure: PolicyFailure) -> PolicyOutcome {
+    PolicyOutcome {
+        usage: Usage::default(),
+        answer: Err(failure),
+        log: Vec::new(),
     }
 }
 

@@ -63,8 +63,11 @@ impl Schema {
         })
     }
 
-    /// Checks a configuration in text form.
+    /// Checks a configuration in text form; the empty text stands for none.
     pub fn check_text(&self, configuration: &str) -> Result<(), ConfigurationError> {
+        if configuration.is_empty() {
+            return self.check(&Map::new());
+        }
         let configuration = serde_json::from_str(configuration)
             .map_err(|error| ConfigurationError::NotAnObject(error.to_string()))?;
         self.check(&configuration)

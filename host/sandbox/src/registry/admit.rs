@@ -15,22 +15,33 @@ use crate::policy::CompiledPolicy;
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const NO_CONFIGURATION: &str = "{}";
 
-/// Checks code against the configurations that objects use. A typed error in the
-/// trial is no fault: the input is made up.
-pub(super) fn admit(policy: &CompiledPolicy, in_use: &[Arc<str>]) -> Result<(), LoadError> {
+/// Checks code against the configurations that objects use. One that does not fit
+/// is a fault only if it fits what the code would replace: else nothing gets worse,
+/// and the object at fault is refused on its own. A typed error in the trial is no
+/// fault: the input is made up.
+pub(super) fn admit(
+    policy: &CompiledPolicy,
+    replaced: Option<&CompiledPolicy>,
+    in_use: &[Arc<str>],
+) -> Result<(), LoadError> {
+    let mut fitting = Vec::new();
     for configuration in in_use {
-        policy
-            .check_configuration_text(configuration)
-            .map_err(LoadError::Configuration)?;
-    }
-    for configuration in in_use {
-        trial(policy, configuration)?;
+        let fits = |policy: &CompiledPolicy| policy.check_configuration_text(configuration);
+        match fits(policy) {
+            Ok(()) => fitting.push(Arc::clone(configuration)),
+            Err(error) if replaced.is_some_and(|replaced| fits(replaced).is_ok()) => {
+                return Err(LoadError::Configuration(error));
+            }
+            Err(_) => {}
+        }
     }
     // Without users the empty configuration stands in, if the schema has it.
-    if in_use.is_empty() && policy.check_configuration_text(NO_CONFIGURATION).is_ok() {
-        trial(policy, &NO_CONFIGURATION.into())?;
+    if fitting.is_empty() && policy.check_configuration_text(NO_CONFIGURATION).is_ok() {
+        fitting.push(NO_CONFIGURATION.into());
     }
-    Ok(())
+    fitting
+        .iter()
+        .try_for_each(|configuration| trial(policy, configuration))
 }
 
 fn trial(policy: &CompiledPolicy, configuration: &Arc<str>) -> Result<(), LoadError> {
@@ -41,11 +52,18 @@ fn trial(policy: &CompiledPolicy, configuration: &Arc<str>) -> Result<(), LoadEr
         state: "".into(),
         inputs: granted(policy.description()),
     };
-    match policy.decide(&context, &input()).answer {
-        Err(failure) if failure.is_misbehaviour() => Err(LoadError::Canary {
-            configuration: configuration.to_string(),
-            failure,
-        }),
+    let outcome = policy.decide(&context, &input());
+    match outcome.answer {
+        Err(failure) if failure.is_misbehaviour() => {
+            // A panic's message is among them.
+            for (_, line) in &outcome.log {
+                tracing::warn!(policy = %policy.version().name, "canary decision: {line}");
+            }
+            Err(LoadError::Canary {
+                configuration: configuration.to_string(),
+                failure,
+            })
+        }
         _ => Ok(()),
     }
 }

@@ -9,7 +9,7 @@ use flyball_core::policy::{
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_core::time::Timestamp;
 
-use crate::policy::CompiledPolicy;
+use crate::policy::{self, CompiledPolicy};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
 
 /// Misbehaviours in a row that lead to quarantine.
@@ -171,13 +171,14 @@ impl ReplicaPolicy for Generation {
     }
 
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
-        let begun = self.lock().begin(context.now);
-        if let Err(quarantined) = begun {
-            return PolicyOutcome {
-                usage: Usage::default(),
-                answer: Err(quarantined),
-                log: Vec::new(),
-            };
+        // Before anything is counted: an object's bad configuration says nothing of
+        // the policy's health.
+        let begun = self
+            .policy
+            .check_decision(context)
+            .and_then(|()| self.lock().begin(context.now));
+        if let Err(failure) = begun {
+            return policy::not_asked(failure);
         }
         let outcome = self.policy.decide(context, input);
         self.count(context.now, &outcome);

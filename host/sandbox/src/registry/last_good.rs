@@ -1,22 +1,18 @@
 //! What outlives a restart: copies of the files that were good last, by content,
 //! so that a file which goes bad while the daemon is down does not leave its name
-//! without a policy, and the configurations they were held against, so that what
-//! was refused for one of them does not slip in before objects are known again.
+//! without a policy, nor does one that breaks a configuration in use take over
+//! before objects are known again.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use serde::de::DeserializeOwned;
-
 use crate::digest::digest;
 use crate::error::EngineError;
 use crate::private::PrivateDirectory;
-use crate::registry::reconcile::Configurations;
 
 const INDEX: &str = "last-good.json";
-const CONFIGURATIONS: &str = "configurations.json";
 const EXTENSION: &str = "wasm";
 
 /// A private directory of copies and an index: name to digest.
@@ -29,7 +25,7 @@ impl LastGood {
     /// Opens the directory; an index that cannot be read counts as empty.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let directory = PrivateDirectory::open(path)?;
-        let index = Mutex::new(read(&directory, INDEX));
+        let index = Mutex::new(read_index(&directory));
         Ok(Self { directory, index })
     }
 
@@ -39,29 +35,15 @@ impl LastGood {
         index.keys().cloned().collect()
     }
 
-    /// The configurations that were in use last.
-    pub fn configurations(&self) -> Configurations {
-        read(&self.directory, CONFIGURATIONS)
-    }
-
-    /// Keeps the configurations in use.
-    pub fn keep_configurations(&self, configurations: &Configurations) {
-        let written = serde_json::to_vec(configurations)
-            .map_err(io::Error::from)
-            .and_then(|bytes| self.directory.write(CONFIGURATIONS, &[&bytes]));
-        if let Err(error) = written {
-            tracing::warn!(%error, "cannot note the configurations in use");
-        }
+    /// The digest of that name's last good copy.
+    pub fn digest(&self, name: &str) -> Option<String> {
+        let index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+        index.get(name).cloned()
     }
 
     /// The last good copy of that name, if it is still whole.
     pub fn get(&self, name: &str) -> Option<Vec<u8>> {
-        let wanted = self
-            .index
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(name)?
-            .clone();
+        let wanted = self.digest(name)?;
         let bytes = self.directory.read(&file_name(&wanted)).ok().flatten()?;
         if digest(&bytes) != wanted {
             tracing::warn!(name, "the last good copy of a policy is damaged");
@@ -109,16 +91,16 @@ impl LastGood {
     }
 }
 
-/// What a file says; nothing if it is damaged or cannot be read.
-fn read<T: DeserializeOwned + Default>(directory: &PrivateDirectory, file: &str) -> T {
-    let content = directory.read(file).and_then(|bytes| {
+/// What the index says; nothing if it is damaged or cannot be read.
+fn read_index(directory: &PrivateDirectory) -> BTreeMap<String, String> {
+    let content = directory.read(INDEX).and_then(|bytes| {
         let parsed = bytes.map(|bytes| serde_json::from_slice(&bytes));
         Ok(parsed.transpose()?)
     });
     content
-        .inspect_err(
-            |error| tracing::warn!(file, %error, "cannot read what was kept, starting anew"),
-        )
+        .inspect_err(|error| {
+            tracing::warn!(%error, "cannot read the index of last good copies, starting anew");
+        })
         .ok()
         .flatten()
         .unwrap_or_default()

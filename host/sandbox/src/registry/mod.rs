@@ -90,14 +90,13 @@ impl Registry {
             Some(directory) => Some(last_good::LastGood::open(directory)?),
             None => None,
         };
-        let configurations = last_good.as_ref().map(|kept| kept.configurations());
         let shared = Arc::new(Shared {
             engine: engine.clone(),
             budgets: options.budgets,
             default_budget: options.default_budget,
             max_policy_bytes: options.max_policy_bytes,
             slots: RwLock::default(),
-            configurations: Mutex::new(configurations.unwrap_or_default()),
+            configurations: Mutex::default(),
             last_good,
             subscribers: Arc::default(),
             loading: Mutex::default(),
@@ -190,8 +189,9 @@ impl Registry {
     }
 
     /// Tells which configurations (JSON objects as text) objects use, by policy:
-    /// a version that does not accept or survive one of them is refused. After a
-    /// restart those told last count until this is called.
+    /// a version that breaks one of them, by its schema or by misbehaving, is
+    /// refused. Until this is called after a restart, what was good last decides, and
+    /// a file that has changed since waits.
     pub fn set_configurations_in_use(&self, configurations: BTreeMap<String, Vec<Arc<str>>>) {
         if self
             .shared

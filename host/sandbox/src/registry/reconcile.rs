@@ -39,7 +39,7 @@ pub(super) enum Candidate {
     /// There is none, or it is the active one.
     #[default]
     Settled,
-    /// It was not looked at yet.
+    /// It was not judged yet.
     Pending,
     /// It was refused.
     Failed {
@@ -56,7 +56,8 @@ pub(super) struct Shared {
     pub default_budget: Budget,
     pub max_policy_bytes: u64,
     pub slots: RwLock<Slots>,
-    pub configurations: Mutex<Configurations>,
+    /// Those in use; none as long as nobody told.
+    pub configurations: Mutex<Option<Configurations>>,
     pub last_good: Option<LastGood>,
     pub subscribers: Arc<Subscribers>,
     /// Held while code is loaded: one at a time leaves the other cores deciding.
@@ -112,16 +113,50 @@ impl Shared {
         if self.is_known(name, path, &digest) {
             return Ok(());
         }
-        let policy = self.load(name, &bytes).map_err(|error| {
+        let refused = |error: LoadError| {
             // Known by its content it is not loaded again.
             let known = (!error.may_pass()).then(|| digest.clone());
             (error, known)
-        })?;
+        };
+        let policy = self.compile(name, &bytes).map_err(refused)?;
+        let kept = self
+            .last_good
+            .as_ref()
+            .and_then(|last_good| last_good.digest(name));
+        // What was good last has been judged.
+        if kept.as_ref() != Some(&digest) {
+            if kept.is_some() && self.waits(name, paths) {
+                return Ok(());
+            }
+            self.judge(name, &policy).map_err(refused)?;
+        }
         self.swap(name, policy, PolicySource::File(path.clone()));
         if let Some(last_good) = &self.last_good {
             last_good.keep(name, &digest, &bytes);
         }
         Ok(())
+    }
+
+    /// Lets the last good copy decide until a new file is judged. True if that has
+    /// to wait: while it is not known which configurations are in use, a file that
+    /// breaks one of them could not be told from a good one.
+    fn waits(&self, name: &str, paths: &[PathBuf]) -> bool {
+        if self.serving(name).is_none() {
+            self.restore(name, paths);
+        }
+        let told = self
+            .configurations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .is_some();
+        let mut slots = self.slots_mut();
+        let Some(slot) = slots.get_mut(name).filter(|slot| slot.decides_by_a_file()) else {
+            return false;
+        };
+        if !told {
+            slot.candidate = Candidate::Pending;
+        }
+        !told
     }
 
     /// Whether that content already decides, or was refused already.
@@ -142,8 +177,15 @@ impl Shared {
             || matches!(&slot.candidate, Candidate::Failed { digest: Some(old), .. } if old == digest)
     }
 
-    /// Takes bytes through every check.
+    /// Takes bytes through every check. Configurations that what decides now
+    /// refuses as well do not count.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
+        let policy = self.compile(name, bytes)?;
+        self.judge(name, &policy)?;
+        Ok(policy)
+    }
+
+    fn compile(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > self.max_policy_bytes {
             return Err(LoadError::TooLarge {
@@ -151,15 +193,19 @@ impl Shared {
                 limit: self.max_policy_bytes,
             });
         }
-        let policy = CompiledPolicy::load(&self.engine, name, bytes, self.budget(name))?;
-        let configurations = self
+        CompiledPolicy::load(&self.engine, name, bytes, self.budget(name))
+    }
+
+    fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<(), LoadError> {
+        let in_use = self
             .configurations
             .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let in_use = configurations.get(name).cloned().unwrap_or_default();
-        drop(configurations);
-        admit(&policy, &in_use)?;
-        Ok(policy)
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .and_then(|configurations| configurations.get(name).cloned())
+            .unwrap_or_default();
+        let replaced = self.slots().get(name).and_then(Slot::replaced);
+        admit(policy, replaced.as_deref(), &in_use)
     }
 
     pub fn budget(&self, name: &str) -> Budget {
@@ -231,7 +277,7 @@ impl Shared {
             .as_ref()
             .and_then(|last_good| last_good.get(name));
         let restored = bytes.and_then(|bytes| {
-            self.load(name, &bytes)
+            self.compile(name, &bytes)
                 .inspect_err(|error| tracing::warn!(name, %error, "the last good copy is refused"))
                 .ok()
         });
@@ -290,15 +336,12 @@ impl Shared {
             .configurations
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        if *current == configurations {
+        if current.as_ref() == Some(&configurations) {
             return false;
         }
-        if let Some(last_good) = &self.last_good {
-            last_good.keep_configurations(&configurations);
-        }
-        *current = configurations;
+        // Files may have waited to be told.
+        let mut again = current.replace(configurations).is_none();
         drop(current);
-        let mut again = false;
         let mut slots = self.slots_mut();
         for slot in slots.values_mut() {
             if let Candidate::Failed {
@@ -317,14 +360,23 @@ impl Shared {
 impl Slot {
     /// Whether it stands for a file, good or bad.
     fn follows_a_file(&self) -> bool {
-        let is_of_file = |active: &Arc<Generation>| {
+        !matches!(self.candidate, Candidate::Settled) || self.decides_by_a_file()
+    }
+
+    /// Whether the code that decides is a file's, as it is now or was good last.
+    fn decides_by_a_file(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| {
             matches!(
                 active.source,
                 PolicySource::File(_) | PolicySource::LastGood(_)
             )
-        };
-        !matches!(self.candidate, Candidate::Settled)
-            || self.active.as_ref().is_some_and(is_of_file)
+        })
+    }
+
+    /// What other code would take the place of.
+    fn replaced(&self) -> Option<Arc<CompiledPolicy>> {
+        let active = self.active.as_ref().map(|active| &active.policy);
+        active.or(self.builtin.as_ref()).cloned()
     }
 
     /// Whether that is where the code that decides came from.

@@ -40,7 +40,8 @@ impl fmt::Display for PolicySource {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum PolicyState {
-    /// Its file has not been looked at yet; it does not decide.
+    /// Its file has not been judged yet. Until then what was good last decides, if
+    /// anything was: see [`PolicyStatus::version`].
     Pending,
     /// It decides, and it is what its file (or the binary) has.
     Active,

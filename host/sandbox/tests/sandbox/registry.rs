@@ -56,8 +56,16 @@ impl Home {
         Registry::open(&engine.unwrap(), options, &[("hpa", &builtin)]).unwrap()
     }
 
-    fn open(&self) -> Registry {
+    /// Nobody has told yet which configurations are in use.
+    fn restart(&self) -> Registry {
         let registry = self.start(Duration::from_secs(3600));
+        registry.look();
+        registry
+    }
+
+    fn open(&self) -> Registry {
+        let registry = self.restart();
+        registry.set_configurations_in_use(BTreeMap::new());
         registry.look();
         registry
     }
@@ -210,6 +218,7 @@ fn a_rescan_finds_what_no_notice_told_of() {
     std::fs::write(real.join("mine.wasm"), replicas(1)).unwrap();
     std::os::unix::fs::symlink(real.join("mine.wasm"), home.file("mine.wasm")).unwrap();
     let registry = home.start(Duration::from_millis(100));
+    registry.set_configurations_in_use(BTreeMap::new());
     registry.look();
     assert_eq!(ask(&registry, "mine"), Some(1));
     // The link stays; nothing in the watched directory changes.
@@ -349,23 +358,29 @@ fn two_files_of_one_name_are_an_error_of_both() {
     assert!(Registry::fixed(&engine, &[], &files[..1]).is_ok());
 }
 
+/// Takes a configuration with a `window` of that JSON type.
+fn window_of(kind: &str, replicas: i64) -> Vec<u8> {
+    Guest {
+        schema: json!({"type": "object", "properties": {"window": {"type": kind}}}).to_string(),
+        replicas: Some(replicas),
+        ..Guest::default()
+    }
+    .build()
+}
+
+/// Configurations of objects that use the policy `mine`.
+fn in_use(configurations: &[&str]) -> BTreeMap<String, Vec<Arc<str>>> {
+    let configurations = configurations.iter().map(|text| Arc::from(*text));
+    BTreeMap::from([("mine".to_owned(), configurations.collect())])
+}
+
 #[test]
 fn a_swap_that_would_invalidate_a_configuration_is_refused() {
     let home = Home::new();
-    let schema = |kind: &str| {
-        json!({"type": "object", "properties": {"window": {"type": kind}}}).to_string()
-    };
-    let guest = |kind: &str, replicas: i64| Guest {
-        schema: schema(kind),
-        replicas: Some(replicas),
-        ..Guest::default()
-    };
-    home.write("mine.wasm", &guest("string", 1).build());
+    home.write("mine.wasm", &window_of("string", 1));
     let registry = home.open();
-    let in_use =
-        |configuration: &str| BTreeMap::from([("mine".to_owned(), vec![Arc::from(configuration)])]);
-    registry.set_configurations_in_use(in_use(r#"{"window": "5m"}"#));
-    home.write("mine.wasm", &guest("integer", 2).build());
+    registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
+    home.write("mine.wasm", &window_of("integer", 2));
     registry.look();
     let reason = reason(&registry, "mine");
     assert!(
@@ -376,12 +391,84 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
 
     // Nor does it slip in at a restart, before objects are known again.
     drop(registry);
-    let registry = home.open();
+    let registry = home.restart();
     assert_eq!(ask(&registry, "mine"), Some(1));
 
     // The object is edited: the same file is looked at again.
-    registry.set_configurations_in_use(in_use(r#"{"window": 300}"#));
+    registry.set_configurations_in_use(in_use(&[r#"{"window": 300}"#]));
     eventually("the swap", || ask(&registry, "mine") == Some(2));
+}
+
+#[test]
+fn a_file_put_there_during_a_restart_waits_for_the_configurations_in_use() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    drop(home.open());
+    home.write("mine.wasm", &window_of("integer", 2));
+    for _ in 0..2 {
+        let registry = home.restart();
+        assert_eq!(status(&registry, "mine").state, PolicyState::Pending);
+        assert_eq!(ask(&registry, "mine"), Some(1), "the last good one");
+
+        // Of an object that nobody knew before the restart.
+        registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
+        registry.look();
+        assert!(reason(&registry, "mine").contains("/window"));
+        assert_eq!(ask(&registry, "mine"), Some(1));
+    }
+
+    // Told before the first look, it is no different.
+    let registry = home.start(Duration::from_secs(3600));
+    registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
+    registry.look();
+    assert!(reason(&registry, "mine").contains("/window"));
+    assert_eq!(ask(&registry, "mine"), Some(1));
+
+    registry.set_configurations_in_use(BTreeMap::new());
+    registry.look();
+    assert_eq!(ask(&registry, "mine"), Some(2));
+    assert_eq!(status(&registry, "mine").state, PolicyState::Active);
+}
+
+#[test]
+fn an_object_that_fits_no_version_is_refused_alone() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    let (good, bad) = (r#"{"window": "5m"}"#, r#"{"window": [5]}"#);
+    registry.set_configurations_in_use(in_use(&[bad, good]));
+    home.write("mine.wasm", &window_of("string", 2));
+    registry.look();
+    assert_eq!(status(&registry, "mine").state, PolicyState::Active);
+
+    let decide = |configuration: &str| {
+        let context = Context {
+            configuration: configuration.into(),
+            ..Context::default()
+        };
+        let policy = registry.replica_policy("mine").unwrap();
+        policy.decide(&context, &ReplicaInput::default()).answer
+    };
+    for _ in 0..4 {
+        assert_eq!(decide(good).unwrap().replicas, Some(2));
+        let refused = decide(bad).unwrap_err();
+        assert!(
+            matches!(&refused, PolicyFailure::Refused(message)
+                if message.starts_with("InvalidConfiguration: `/window`: ")),
+            "{refused}"
+        );
+    }
+    let listed = status(&registry, "mine");
+    assert_eq!(
+        (listed.decisions, listed.failures),
+        (4, 0),
+        "not the policy's"
+    );
+
+    home.write("mine.wasm", &window_of("integer", 3));
+    registry.look();
+    assert!(reason(&registry, "mine").contains("5m"));
+    assert_eq!(decide(good).unwrap().replicas, Some(2));
 }
 
 #[test]
