@@ -92,8 +92,9 @@ pub struct InspectArgs {
 
 /// Check that a host would take a policy, and a configuration for it
 ///
-/// Does all that the daemon does before it uses a new file. Exits with 3 where
-/// the daemon would refuse.
+/// Does all that the daemon does before it uses a new file, up to a decision for
+/// trial, with the daemon's usual budget. Exits with 3 where the daemon would
+/// refuse.
 ///
 /// Examples:
 ///   flyball policy validate my-policy.wasm
@@ -107,16 +108,19 @@ pub struct ValidateArgs {
     /// A configuration: JSON, or a file of it
     #[arg(long, value_name = "JSON|FILE")]
     pub config: Option<String>,
+    #[command(flatten)]
+    pub output: FormatArgs,
 }
 
 /// Ask a policy for decisions on inputs from a file
 ///
-/// An input is {"context": …, "input": …}, the form that records and test cases
-/// have. Prints a line of JSON for each: the answer, and what it cost.
+/// An input is {"context": …, "input": …}, as test cases have it, or the record of
+/// a decision: then it is what the record's first policy was asked. Prints a line
+/// of JSON for each: the answer, and what it cost.
 ///
 /// Examples:
 ///   flyball policy run hpa --input input.json
-///   flyball policy run my-policy.wasm --input - < inputs.jsonl
+///   flyball policy run my-policy.wasm --input records.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct RunPolicyArgs {

@@ -1,6 +1,6 @@
 //! Help, usage, and errors that name the culprit.
 
-use crate::support::Workshop;
+use crate::support::{SCENARIO, Workshop};
 
 #[test]
 fn help_names_every_command_and_every_exit_code() {
@@ -61,6 +61,15 @@ fn a_wrong_command_line_is_told_from_a_failure() {
 }
 
 #[test]
+fn shells_get_their_completions() {
+    let workshop = Workshop::new();
+    for shell in ["bash", "zsh", "fish"] {
+        let script = workshop.succeed(&["completions", shell]);
+        assert!(script.contains("flyball"), "{shell}: {script}");
+    }
+}
+
+#[test]
 fn a_scenario_at_fault_is_named_with_its_line_and_field() {
     let workshop = Workshop::new();
     workshop
@@ -71,6 +80,10 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
     workshop
         .run(&["simulate", "typo.yaml"])
         .expect(1, &["typo.yaml:4", "replcas"]);
+    workshop.write("nested.yaml", SCENARIO.replace("minReplicas", "minReplcas"));
+    workshop
+        .run(&["simulate", "nested.yaml"])
+        .expect(1, &["nested.yaml:14", "minReplcas"]);
     workshop.write("type.yaml", "duration: soon\nworkloads: []\n");
     workshop
         .run(&["simulate", "type.yaml"])

@@ -82,6 +82,29 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
 }
 
 #[test]
+fn a_policy_close_to_its_budget_is_remarked_on() {
+    let workshop = workshop();
+    workshop.write("input.json", r#"{"input": {"pods": 20}}"#);
+    let answer = workshop.succeed(&["policy", "run", "hpa", "--input", "input.json"]);
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let budget = format!("hpa=memory:{}", answer["memoryBytes"]);
+    let args = [&ARGS[..], &["--speed", "30", "--policy-budget", &budget]].concat();
+    let daemon = Daemon::ready(&workshop, &args);
+    daemon.wait_for("a decision that takes most of the budget", |daemon| {
+        daemon.policy("hpa").unwrap()["nearBudget"] == true
+    });
+    let listed = workshop.succeed(&["policy", "list", "--server", &daemon.url]);
+    let line = listed
+        .lines()
+        .find(|line| line.starts_with("hpa "))
+        .unwrap();
+    assert!(
+        line.contains("above 80% of its budget: raise it with --policy-budget"),
+        "{listed}"
+    );
+}
+
+#[test]
 fn it_ends_in_good_order_and_its_records_can_be_replayed() {
     let workshop = workshop();
     let mut daemon = Daemon::ready(&workshop, &[&ARGS[..], &["--speed", "600"]].concat());

@@ -31,13 +31,11 @@ fn decisions_are_made_again_to_the_byte() {
         "{printed}"
     );
 
-    // What `policy run` takes is what a record holds.
-    let record: Value = serde_json::from_str(&lines[lines.len() / 2]).unwrap();
-    let mut input = record["input"].clone();
-    input["recommendations"] = record["policies"][0]["recommendations"].clone();
-    let input = json!({"context": record["policies"][0]["context"], "input": input});
-    workshop.write("input.json", input.to_string());
-    let answer = workshop.succeed(&["policy", "run", "hpa", "--input", "input.json"]);
+    // `policy run` takes a record.
+    let line = &lines[lines.len() / 2];
+    let record: Value = serde_json::from_str(line).unwrap();
+    workshop.write("line.jsonl", line);
+    let answer = workshop.succeed(&["policy", "run", "hpa", "--input", "line.jsonl"]);
     let answer: Value = serde_json::from_str(&answer).unwrap();
     assert_eq!(answer["output"], record["policies"][0]["answer"]);
     assert_eq!(answer["fuel"], record["policies"][0]["usage"]["fuel"]);

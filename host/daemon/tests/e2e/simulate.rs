@@ -32,6 +32,11 @@ fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
             printed.contains("Two hours") && printed.contains(&report),
             "{printed}"
         );
+        let page = fs::read_to_string(workshop.path(&report)).unwrap();
+        assert!(
+            page.contains("<td>hpa</td>"),
+            "the run is named by its policy"
+        );
         (
             fs::read(workshop.path(&records)).unwrap(),
             fs::read(workshop.path(&report)).unwrap(),

@@ -77,9 +77,20 @@ fn table(policies: &[PolicyStatus]) -> Table {
     table
 }
 
+/// How a policy stands, and what there is to say about it.
 fn state(policy: &PolicyStatus) -> (String, String) {
+    let (state, remark) = health(policy);
+    if policy.near_budget {
+        return (state, format!("{NEAR_BUDGET}; {remark}"));
+    }
+    (state, remark)
+}
+
+const NEAR_BUDGET: &str = "above 80% of its budget: raise it with --policy-budget";
+
+fn health(policy: &PolicyStatus) -> (String, String) {
     match &policy.state {
-        PolicyState::Pending => (styled(WARNING, "pending"), "not looked at yet".to_owned()),
+        PolicyState::Pending => (styled(WARNING, "pending"), "not judged yet".to_owned()),
         PolicyState::Active => (styled(GOOD, "active"), policy.summary.clone()),
         PolicyState::Failed { reason } => (styled(BAD, "failed"), reason.clone()),
         PolicyState::Quarantined { until, reason } => {

@@ -108,8 +108,12 @@ impl CaseResult {
         self.differences.is_empty()
     }
 
-    fn is_near_budget(&self) -> bool {
-        self.fuel_share.max(self.memory_share) >= WARNING_SHARE
+    /// The budgets that are nearly used up.
+    fn near_budgets(&self) -> impl Iterator<Item = &'static str> {
+        [("fuel", self.fuel_share), ("memory", self.memory_share)]
+            .into_iter()
+            .filter(|(_, share)| *share >= WARNING_SHARE)
+            .map(|(budget, _)| budget)
     }
 
     fn to_json(&self) -> Value {
@@ -150,18 +154,6 @@ fn print(policy: &dyn ReplicaPolicy, results: &[CaseResult]) -> anyhow::Result<(
         print_case(&mut out, result, widest)?;
     }
     writeln!(out)?;
-    let near = results
-        .iter()
-        .filter(|result| result.is_near_budget())
-        .count();
-    if near > 0 {
-        let cases = output::plural(near, "case");
-        let warning = styled(WARNING, "warning:");
-        writeln!(
-            out,
-            "{warning} {cases} above 80% of a budget: see --policy-budget of flyball run"
-        )?;
-    }
     let passed = results.iter().filter(|result| result.passed()).count();
     match results.len() - passed {
         0 => writeln!(out, "{}", styled(GOOD, format!("{passed} passed")))?,
@@ -187,17 +179,18 @@ fn print_case(out: &mut Out, result: &CaseResult, widest: usize) -> anyhow::Resu
         output::bytes(result.usage.memory_bytes),
         result.memory_share * 100.0,
     );
-    let style = if result.is_near_budget() {
-        WARNING
-    } else {
-        DIM
-    };
     writeln!(
         out,
         "{verdict}  {:<widest$}  {}",
         result.name,
-        styled(style, cost)
+        styled(DIM, cost)
     )?;
+    for budget in result.near_budgets() {
+        let warning = format!(
+            "above 80% of its {budget} budget: raise it with --policy-budget of flyball run"
+        );
+        writeln!(out, "      {}", styled(WARNING, warning))?;
+    }
     for Difference {
         field,
         expected,

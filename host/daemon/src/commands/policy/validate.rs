@@ -1,58 +1,74 @@
 //! `flyball policy validate`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Context as _;
-use flyball_core::policy::ReplicaPolicy as _;
-use flyball_sandbox::CompiledPolicy;
-use serde_json::{Map, Value};
+use flyball_core::policy::PolicyVersion;
+use flyball_sandbox::Registry;
+use serde_json::{Map, Value, json};
 
 use super::Exit;
-use crate::cli::ValidateArgs;
+use crate::cli::{Format, ValidateArgs};
 use crate::output::{self, BAD, GOOD, styled};
 use crate::{policies, wiring};
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<Exit> {
-    let engine = wiring::engine()?;
     let source = policies::find(&args.policy)?;
     let configuration = args.config.as_deref().map(read_configuration).transpose()?;
-    let mut out = output::out();
-    match check(&engine, &source, configuration.as_ref()) {
-        Ok(policy) => {
-            let version = policy.version();
-            let (name, digest) = (&version.name, version.short_digest());
-            writeln!(
-                out,
-                "{}  {name}@{digest} would be taken",
-                styled(GOOD, "valid")
-            )?;
-            Ok(Exit::Success)
-        }
-        Err(error) => {
-            writeln!(
-                out,
-                "{}  {}: {error:#}",
-                styled(BAD, "not valid"),
-                args.policy
-            )?;
-            Ok(Exit::Different)
-        }
+    let registry = wiring::fixed_registry(&[])?;
+    let admitted = admit(&registry, &source, configuration.as_ref());
+    match args.output.format {
+        Format::Json => output::print_json(&match &admitted {
+            Ok(version) => json!({"valid": true, "version": &**version}),
+            Err(error) => json!({"valid": false, "reason": format!("{error:#}")}),
+        })?,
+        Format::Text => print(&args.policy, &admitted)?,
     }
+    Ok(match admitted {
+        Ok(_) => Exit::Success,
+        Err(_) => Exit::Different,
+    })
 }
 
-fn check(
-    engine: &flyball_sandbox::Engine,
+/// Takes a policy through a registry's own admission, as one that objects use
+/// with this configuration.
+fn admit(
+    registry: &Registry,
     source: &policies::Source,
     configuration: Option<&Map<String, Value>>,
-) -> anyhow::Result<CompiledPolicy> {
-    let policy = policies::compile(engine, &source.name, &source.component)?;
+) -> anyhow::Result<Arc<PolicyVersion>> {
     if let Some(configuration) = configuration {
+        let text = serde_json::to_string(configuration)?;
+        let in_use = BTreeMap::from([(source.name.clone(), vec![text.into()])]);
+        registry.set_configurations_in_use(in_use);
+    }
+    let version = registry.install(&source.name, &source.component)?;
+    // The daemon takes a policy that a configuration never did fit, and refuses
+    // the object that has it.
+    if let (Some(configuration), Some(policy)) = (configuration, registry.policy(&source.name)) {
         policy
             .check_configuration(configuration)
             .context("the configuration does not fit")?;
     }
-    Ok(policy)
+    Ok(version)
+}
+
+fn print(policy: &str, admitted: &anyhow::Result<Arc<PolicyVersion>>) -> anyhow::Result<()> {
+    let mut out = output::out();
+    match admitted {
+        Ok(version) => {
+            let (name, digest) = (&version.name, version.short_digest());
+            let valid = styled(GOOD, "valid");
+            writeln!(out, "{valid}  {name}@{digest} would be taken")?;
+        }
+        Err(error) => {
+            writeln!(out, "{}  {policy}: {error:#}", styled(BAD, "not valid"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Reads a configuration: JSON itself, or a file of it.
