@@ -53,6 +53,13 @@ impl Readiness {
         let _ = self.0.subscribe().wait_for(BTreeSet::is_empty).await;
     }
 
+    /// Waits until this part needs no more waiting for.
+    pub async fn part_done(&self, part: &str) {
+        let mut parts = self.0.subscribe();
+        // The sender lives as long as `self`.
+        let _ = parts.wait_for(|parts| !parts.contains(part)).await;
+    }
+
     fn missing(&self) -> Vec<&'static str> {
         self.0.borrow().iter().copied().collect()
     }

@@ -66,7 +66,6 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         stopper,
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), http = %address, "flyball starts");
-    daemon.settle_policies();
     let file = daemon.file.clone();
     let result = match &args.cluster {
         Cluster::Kubernetes => kubernetes::run(daemon, &args).await,
@@ -88,16 +87,6 @@ struct Daemon {
 }
 
 impl Daemon {
-    /// Waits, in the background, until the files in the policies directory have
-    /// been looked at.
-    fn settle_policies(&self) {
-        let (registry, readiness) = (Arc::clone(&self.registry), Arc::clone(&self.readiness));
-        tokio::task::spawn_blocking(move || {
-            registry.look();
-            readiness.done("policies");
-        });
-    }
-
     /// Where records go.
     fn recorders(&self) -> Vec<Arc<dyn Recorder>> {
         let mut recorders: Vec<Arc<dyn Recorder>> = vec![
@@ -119,6 +108,7 @@ impl Daemon {
         autoscalers: impl Fn() -> Vec<Arc<Autoscaler>> + Clone + Send + Sync + 'static,
         work: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
+        let readiness = Arc::clone(&self.readiness);
         let api = Api {
             readiness: self.readiness,
             ring: self.ring,
@@ -126,7 +116,7 @@ impl Daemon {
             autoscalers: Box::new(autoscalers.clone()),
         };
         let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
-        let telling = tokio::spawn(tell_configurations(self.registry, autoscalers));
+        let telling = tokio::spawn(tell_configurations(self.registry, readiness, autoscalers));
         let result = work.await;
         self.stopper.stop();
         telling.abort();
@@ -182,13 +172,23 @@ pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
 }
 
 /// Keeps the registry told of the configurations in use, by which it judges new
-/// versions.
+/// versions: from when the objects are known, or all would seem to fit. Policies are
+/// settled once files were looked at in that light.
 async fn tell_configurations(
     registry: Arc<Registry>,
+    readiness: Arc<Readiness>,
     autoscalers: impl Fn() -> Vec<Arc<Autoscaler>>,
 ) {
+    let tell = || registry.set_configurations_in_use(configurations_in_use(&autoscalers()));
+    readiness.part_done("caches").await;
+    tell();
+    let looking = Arc::clone(&registry);
+    tokio::task::spawn_blocking(move || {
+        looking.look();
+        readiness.done("policies");
+    });
     loop {
-        registry.set_configurations_in_use(configurations_in_use(&autoscalers()));
         tokio::time::sleep(CONFIGURATIONS_EVERY).await;
+        tell();
     }
 }
