@@ -44,14 +44,10 @@ impl Groups {
         let is_cpu = metric.source() != Source::Pods && metric.name() == "cpu";
         let rules = Rules::of(input, is_cpu);
         let mut counts = [0; 4];
-        let mut group = |(pod, &sample): (Pod<'_>, &u32)| {
-            let group = rules.group(&pod, columns, sample as usize);
-            counts[group as usize] += 1;
-            group
-        };
         let mut of_pod = vec![Group::Missing; sample_of.len()];
-        for (slot, row) in of_pod.iter_mut().zip(input.pods().zip(&sample_of)) {
-            *slot = group(row);
+        for ((slot, pod), &sample) in of_pod.iter_mut().zip(input.pods()).zip(&sample_of) {
+            *slot = rules.group(&pod, columns, sample as usize);
+            counts[*slot as usize] += 1;
         }
         let mut groups = Self {
             of_pod,

@@ -225,7 +225,7 @@ fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
     for (count, what) in [
         (tally.unavailable, "without their policy"),
         (tally.given, "with an outcome from outside, taken as given"),
-        (tally.nothing_asked, "that asked no policy"),
+        (tally.nothing_asked, "where nothing was decided"),
     ] {
         if count > 0 {
             write!(out, ", {} {what}", output::count(count))?;

@@ -24,7 +24,7 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
     let source = fs::read_to_string(workshop.path("my-policy/src/lib.rs")).unwrap();
     let edited = source.replace(
         "Decision::to(wanted.ceil() as i64)",
-        "Decision::to(wanted.ceil() as i64 + 1)",
+        "flyball_policy::log::warning(\"one more\");\n    Decision::to(wanted.ceil() as i64 + 1)",
     );
     assert_ne!(source, edited, "the template has changed");
     workshop.write("my-policy/src/lib.rs", edited);
@@ -67,4 +67,32 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
                 && record["policies"][0]["answer"]["decision"]["reason"]["code"] == "Load"
         })
     });
+    let line = [
+        ("level", "WARN"),
+        ("policy", "my-policy"),
+        ("object", "default/web"),
+        ("message", "one more"),
+    ];
+    daemon.wait_for("its line in the log", |daemon| daemon.logged(&line));
+    let why = workshop.succeed(&["why", "default/web", "--server", &daemon.url]);
+    assert!(why.contains("logged (warning): one more"), "{why}");
+
+    let panicking = source.replace(
+        "let target = input",
+        "panic!(\"no idea\");\n    let target = input",
+    );
+    assert_ne!(source, panicking, "the template has changed");
+    workshop.write(
+        "my-policy/src/lib.rs",
+        format!("#![allow(unreachable_code)]\n{panicking}"),
+    );
+    workshop.succeed(&["policy", "build", "my-policy"]);
+    let validate = ["policy", "validate", "my-policy/target/my-policy.wasm"];
+    workshop
+        .run(&validate)
+        .expect(3, &["not valid", "canary decision", "no idea"]);
+    let validated = workshop.run(&[&validate[..], &["-o", "json"]].concat());
+    validated.expect(3, &[]);
+    let validated: serde_json::Value = serde_json::from_str(&validated.stdout).unwrap();
+    assert_eq!(validated["valid"], false);
 }

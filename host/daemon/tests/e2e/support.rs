@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -78,13 +79,16 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Asserts the exit code, and that these texts were printed somewhere.
+    /// Asserts the exit code, and that these texts were printed: by a command that
+    /// failed or was misused (1 and 2) on standard error, and nothing else.
     #[track_caller]
     pub fn expect(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:#?}");
+        let failed = matches!(code, 1 | 2);
+        assert!(!failed || self.stdout.is_empty(), "{self:#?}");
         for text in texts {
             assert!(
-                self.stdout.contains(text) || self.stderr.contains(text),
+                !failed && self.stdout.contains(text) || self.stderr.contains(text),
                 "no {text:?}: {self:#?}"
             );
         }
@@ -94,6 +98,7 @@ impl Ran {
 /// `flyball run`, until it is dropped.
 pub struct Daemon {
     child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
     pub url: String,
 }
 
@@ -114,12 +119,17 @@ impl Daemon {
         });
         let address = address.unwrap_or_else(|| panic!("the daemon ended: {:?}", child.wait()));
         // A pipe that nobody reads would stop the daemon.
+        let events = Arc::new(Mutex::new(Vec::new()));
+        let logged = Arc::clone(&events);
         std::thread::spawn(move || {
-            log.map_while(Result::ok)
-                .for_each(|line| eprintln!("{line}"))
+            for line in log.map_while(Result::ok) {
+                eprintln!("{line}");
+                logged.lock().unwrap().extend(serde_json::from_str(&line));
+            }
         });
         Self {
             child,
+            log: events,
             url: format!("http://{address}"),
         }
     }
@@ -137,6 +147,12 @@ impl Daemon {
     pub fn get(&self, path: &str) -> Option<String> {
         let mut answer = ureq::get(format!("{}{path}", self.url)).call().ok()?;
         answer.body_mut().read_to_string().ok()
+    }
+
+    /// Whether an event with these fields was logged since it serves.
+    pub fn logged(&self, fields: &[(&str, &str)]) -> bool {
+        let has = |event: &Value| fields.iter().all(|(field, value)| event[field] == *value);
+        self.log.lock().unwrap().iter().any(has)
     }
 
     /// A policy in its list.

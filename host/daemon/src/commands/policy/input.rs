@@ -6,7 +6,7 @@ use std::io::Read as _;
 use std::path::Path;
 
 use anyhow::{Context as _, bail, ensure};
-use flyball_core::record::DecisionRecord;
+use flyball_core::record::{DecisionRecord, PolicyRecord};
 use flyball_core::replica::{Context, ReplicaInput, pod_state};
 use flyball_core::time::Timestamp;
 use serde::Deserialize;
@@ -91,20 +91,21 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     })
 }
 
-/// What the first policy of a record was asked.
+/// What the first policy of a record was asked: the one asked for, not its fallback.
 fn of_record(document: Map<String, Value>) -> anyhow::Result<DecisionInput> {
     let record: DecisionRecord = serde_json::from_value(Value::Object(document))
         .context("neither an input nor the record of a decision")?;
-    let (Some(mut input), Some(asked)) = (record.input, record.policies.into_iter().next()) else {
+    let asked = record.policies.first().map(PolicyRecord::asked);
+    let (Some(mut input), Some(asked)) = (record.input, asked) else {
         bail!(
             "this record asked no policy: {}: {}",
             record.verdict.reason,
             record.verdict.message
         );
     };
-    input.recommendations = asked.recommendations;
+    input.recommendations = asked.recommendations.clone();
     Ok(DecisionInput {
-        context: asked.context,
+        context: asked.context.clone(),
         input,
     })
 }
@@ -269,7 +270,7 @@ mod tests {
             "generation": 1, "mode": "Active", "combine": "Max",
             "names": {"metrics": [], "pods": []}, "input": asked.input,
             "policies": [{
-                "name": "hpa", "version": null, "fallbackFor": null, "context": asked.context,
+                "name": "hpa", "version": null, "failed": null, "context": asked.context,
                 "recommendations": recommendations, "budget": null,
                 "usage": {"fuel": 0, "fuelBudget": 0, "memoryBytes": 0},
                 "answer": {"failure": {"kind": "missing", "message": "gone"}}
