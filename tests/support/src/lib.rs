@@ -1,6 +1,6 @@
 //! What the tests and benchmarks of all crates share: a real Kubernetes
 //! control plane ([`Cluster`]), waiting for something to come true
-//! ([`wait_for`]) and reporting the figures of benchmarks ([`bench`]).
+//! ([`wait_for`]) and reporting the figures of benchmarks ([`mod@bench`]).
 //!
 //! Nothing here knows a crate of the host: tests reach the cluster with
 //! `kubectl` or with the kubeconfig that [`Cluster::kubeconfig`] names.
