@@ -14,6 +14,7 @@ pub mod guard;
 pub mod history;
 pub mod labels;
 pub mod memory;
+pub mod nodes;
 pub mod observe;
 pub mod pipeline;
 pub mod pods;

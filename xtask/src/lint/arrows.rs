@@ -13,17 +13,21 @@ use crate::workspace;
 /// Every crate of the workspace, and the crates of the workspace that it may
 /// depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
-    ("flyball-core", &[]),
+    ("flyball-placement", &[]),
+    ("flyball-core", &["flyball-placement"]),
     ("flyball-sandbox", &["flyball-core"]),
-    ("flyball-kubernetes", &["flyball-core"]),
+    ("flyball-kubernetes", &["flyball-core", "flyball-placement"]),
     ("flyball-sources", &["flyball-core"]),
-    ("flyball-simulation", &["flyball-core"]),
+    ("flyball-cloud", &["flyball-core"]),
+    ("flyball-simulation", &["flyball-core", "flyball-placement"]),
     (
         "flyball",
         &[
             "flyball-build",
+            "flyball-cloud",
             "flyball-core",
             "flyball-kubernetes",
+            "flyball-placement",
             "flyball-policies",
             "flyball-sandbox",
             "flyball-simulation",

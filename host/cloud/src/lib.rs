@@ -1,0 +1,1 @@
+//! Clouds that node groups live in.

@@ -1,0 +1,1 @@
+//! Would the scheduler put this pod on this node?
