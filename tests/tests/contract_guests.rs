@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 
-use flyball_core::policy::ReplicaPolicy as _;
+use flyball_core::policy::{Policy as _, ReplicaPolicy as _};
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions};
 use flyball_tests::guests;

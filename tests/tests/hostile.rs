@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use flyball_core::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
 use flyball_core::replica::{
-    Context, MetricInput, PodColumns, ReplicaInput, Target, UNKNOWN_POD, pod_state,
+    Context, MetricInput, PodColumns, ReplicaDecision, ReplicaInput, Target, UNKNOWN_POD, pod_state,
 };
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{
@@ -339,7 +339,7 @@ fn load(engine: &Engine, guest: &str) -> CompiledPolicy {
     CompiledPolicy::load(engine, guest, component, DEFAULT_BUDGET).unwrap()
 }
 
-fn ask(policy: &CompiledPolicy) -> PolicyOutcome {
+fn ask(policy: &CompiledPolicy) -> PolicyOutcome<ReplicaDecision> {
     policy.decide(
         &Context {
             now: NOW,

@@ -34,7 +34,7 @@ impl PolicyEngine for Without {
         Ok(self.guest.clone()?)
     }
 
-    fn fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
         Some(Arc::clone(&self.builtin) as Arc<dyn ReplicaPolicy>)
     }
 }

@@ -6,10 +6,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::nodes::expander::{ExpanderInput, ExpanderRanking};
 use crate::replica::{Context, ReplicaDecision, ReplicaInput};
 
 /// The policy used where an object names none.
 pub const DEFAULT_REPLICA_POLICY: &str = "hpa";
+
+/// The expander used where the operator names none, as Cluster Autoscaler's.
+pub const DEFAULT_EXPANDER: &str = "least-waste";
 
 /// Largest state a policy may keep for one object, in bytes.
 pub const STATE_LIMIT: usize = 1024;
@@ -77,7 +81,7 @@ impl PolicyVersion {
 pub struct Budget {
     /// Fuel of a decision without rows.
     pub fuel_base: u64,
-    /// Fuel added for each row of input (pods and samples).
+    /// Fuel added for each row of input (pods and samples, or options).
     pub fuel_per_row: u64,
     /// Largest linear memory, in bytes.
     pub memory_bytes: u64,
@@ -162,21 +166,21 @@ impl fmt::Display for PolicyFailure {
     }
 }
 
-/// How asking a policy ended.
+/// How asking a policy for an answer of type `A` ended.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PolicyOutcome {
+pub struct PolicyOutcome<A> {
     /// What it did cost.
     pub usage: Usage,
     /// Its answer, already within the limits of the contract (lengths, state
     /// size, index ranges), or why there is none.
-    pub answer: Result<ReplicaDecision, PolicyFailure>,
+    pub answer: Result<A, PolicyFailure>,
     /// Lines it logged (level, text), within limits.
     pub log: Vec<(u32, String)>,
 }
 
-/// One version of a policy, ready to be asked. Who holds it asks that version,
-/// even when the name has moved on to another one.
-pub trait ReplicaPolicy: Send + Sync {
+/// One version of a policy, of whatever kind. Who holds it asks that version, even
+/// when the name has moved on to another one.
+pub trait Policy: Send + Sync {
     /// Which code it is.
     fn version(&self) -> &Arc<PolicyVersion>;
 
@@ -185,17 +189,28 @@ pub trait ReplicaPolicy: Send + Sync {
 
     /// What a decision may cost.
     fn budget(&self) -> Budget;
+}
 
+/// A policy that says how many replicas there should be.
+pub trait ReplicaPolicy: Policy {
     /// Decides in a fresh sandbox. The answer is a pure function of the
     /// arguments and of the policy's digest, except for
     /// [`PolicyFailure::Interrupted`].
-    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome;
+    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision>;
+}
+
+/// A policy that says which node group should grow.
+pub trait ExpanderPolicy: Policy {
+    /// Ranks the options in a fresh sandbox, as pure as [`ReplicaPolicy::decide`].
+    /// Rows of the answer are in range, each at most once, and there is one score
+    /// for each option or none at all.
+    fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking>;
 }
 
 /// The port through which policies are found: implemented by the sandbox.
 pub trait PolicyEngine: Send + Sync {
     /// The active policy of that name, or why there is none
-    /// ([`PolicyFailure::Missing`] or [`PolicyFailure::Quarantined`]).
+    /// ([`PolicyFailure::Missing`], also where the policy is of another kind).
     ///
     /// # Errors
     /// A failure that names the policy.
@@ -203,5 +218,20 @@ pub trait PolicyEngine: Send + Sync {
 
     /// The built-in policy asked in place of `name` when the operator chose to
     /// fall back: the one of that name, else the default one.
-    fn fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>>;
+    fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>>;
+
+    /// The same for expanders. An engine has none unless it says otherwise.
+    ///
+    /// # Errors
+    /// A failure that names the policy.
+    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
+        let message = format!("there is no expander `{name}`");
+        Err(PolicyFailure::Missing(message))
+    }
+
+    /// The built-in expander asked in place of `name`, as
+    /// [`PolicyEngine::replica_fallback`].
+    fn expander_fallback(&self, _name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
+        None
+    }
 }

@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flyball_core::policy::{
-    Budget, Description, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy, Usage,
+    Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy, Usage,
 };
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use serde_json::{Map, Value};
 use wasmtime::component::Component;
 
@@ -126,7 +126,7 @@ impl std::fmt::Debug for CompiledPolicy {
     }
 }
 
-impl ReplicaPolicy for CompiledPolicy {
+impl Policy for CompiledPolicy {
     fn version(&self) -> &Arc<PolicyVersion> {
         &self.version
     }
@@ -138,8 +138,10 @@ impl ReplicaPolicy for CompiledPolicy {
     fn budget(&self) -> Budget {
         self.budget
     }
+}
 
-    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
+impl ReplicaPolicy for CompiledPolicy {
+    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
         if let Err(failure) = self.check_decision(context) {
             return not_asked(failure);
         }
@@ -161,7 +163,7 @@ impl ReplicaPolicy for CompiledPolicy {
 }
 
 /// The outcome where the policy was not asked at all.
-pub(crate) fn not_asked(failure: PolicyFailure) -> PolicyOutcome {
+pub(crate) fn not_asked<A>(failure: PolicyFailure) -> PolicyOutcome<A> {
     PolicyOutcome {
         usage: Usage::default(),
         answer: Err(failure),

@@ -36,7 +36,7 @@ impl PolicyEngine for Hpa {
         }
     }
 
-    fn fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
         None
     }
 }

@@ -67,7 +67,7 @@ fn ask_policy(
     let fallback = scene
         .options
         .fallback
-        .then(|| scene.engine.fallback(&policy.name))
+        .then(|| scene.engine.replica_fallback(&policy.name))
         .flatten();
     let failed = record.version.as_ref().map(|version| &version.digest);
     let fallback = fallback.filter(|fallback| Some(&fallback.version().digest) != failed);

@@ -77,7 +77,7 @@ impl Policy {
     }
 }
 
-impl ReplicaPolicy for Policy {
+impl flyball_core::policy::Policy for Policy {
     fn version(&self) -> &Arc<PolicyVersion> {
         &self.version
     }
@@ -94,8 +94,10 @@ impl ReplicaPolicy for Policy {
             time_ms: 0,
         }
     }
+}
 
-    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
+impl ReplicaPolicy for Policy {
+    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
         let answer = (self.decide)(context, input);
         PolicyOutcome {
             usage: Usage::default(),
@@ -263,7 +265,7 @@ impl PolicyEngine for Shared {
         policy.ok_or_else(|| PolicyFailure::Missing(format!("no policy {name}")))
     }
 
-    fn fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
         self.replica_policy("hpa").ok()
     }
 }

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flyball_core::policy::{Description, ReplicaPolicy as _};
+use flyball_core::policy::{Description, Policy as _, ReplicaPolicy as _};
 use flyball_core::replica::{
     Context, GrantedInput, MetricInput, PodColumns, ReplicaInput, Target, pod_state,
 };

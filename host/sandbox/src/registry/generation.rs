@@ -4,9 +4,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_core::policy::{
-    Budget, Description, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy, Usage,
+    Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy, Usage,
 };
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use flyball_core::time::Timestamp;
 
 use crate::policy::{self, CompiledPolicy};
@@ -122,7 +122,7 @@ impl Generation {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn count(&self, now: Timestamp, outcome: &PolicyOutcome) {
+    fn count<A>(&self, now: Timestamp, outcome: &PolicyOutcome<A>) {
         let failure = outcome.answer.as_ref().err();
         let share = share(&outcome.usage, &self.budget());
         let (until, near) = {
@@ -157,7 +157,7 @@ fn share(usage: &Usage, budget: &Budget) -> f64 {
     part(usage.fuel, usage.fuel_budget).max(part(usage.memory_bytes, budget.memory_bytes))
 }
 
-impl ReplicaPolicy for Generation {
+impl Policy for Generation {
     fn version(&self) -> &Arc<PolicyVersion> {
         self.policy.version()
     }
@@ -169,8 +169,10 @@ impl ReplicaPolicy for Generation {
     fn budget(&self) -> Budget {
         self.policy.budget()
     }
+}
 
-    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome {
+impl ReplicaPolicy for Generation {
+    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
         // Before anything is counted: an object's bad configuration says nothing of
         // the policy's health.
         let begun = self

@@ -22,7 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use flyball_core::policy::{
-    Budget, DEFAULT_REPLICA_POLICY, PolicyEngine, PolicyFailure, PolicyVersion, ReplicaPolicy,
+    Budget, DEFAULT_REPLICA_POLICY, Policy as _, PolicyEngine, PolicyFailure, PolicyVersion,
+    ReplicaPolicy,
 };
 
 use crate::engine::{DEFAULT_BUDGET, Engine};
@@ -263,7 +264,7 @@ impl PolicyEngine for Registry {
         ))
     }
 
-    fn fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+    fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
         let slots = self.shared.slots();
         let builtin = |name: &str| slots.get(name)?.builtin.clone();
         let policy = builtin(name).or_else(|| builtin(DEFAULT_REPLICA_POLICY))?;

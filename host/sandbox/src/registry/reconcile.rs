@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use flyball_core::policy::{Budget, PolicyVersion, ReplicaPolicy as _};
+use flyball_core::policy::{Budget, Policy as _, PolicyVersion};
 
 use crate::digest::digest;
 use crate::engine::Engine;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use flyball_core::policy::ReplicaPolicy as _;
+use flyball_core::policy::{Policy as _, ReplicaPolicy as _};
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions, digest};
 use wit_component::semver_check;

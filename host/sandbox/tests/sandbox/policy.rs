@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use flyball_core::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
-use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput};
+use flyball_core::policy::{Policy as _, PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
+use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaDecision, ReplicaInput};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, LoadError};
 use serde_json::json;
@@ -47,7 +47,7 @@ fn context() -> Context {
     }
 }
 
-fn decide(guest: &Guest) -> PolicyOutcome {
+fn decide(guest: &Guest) -> PolicyOutcome<ReplicaDecision> {
     load(guest).unwrap().decide(&context(), &input(2, 1))
 }
 

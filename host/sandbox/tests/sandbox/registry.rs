@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use flyball_core::policy::{Budget, PolicyEngine as _, PolicyFailure, ReplicaPolicy as _};
+use flyball_core::policy::{
+    Budget, Policy as _, PolicyEngine as _, PolicyFailure, ReplicaPolicy as _,
+};
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{
@@ -137,7 +139,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
         (Some(2), Some(5))
     );
     assert_eq!(status(&registry, "hpa").generation, 2);
-    let fallback = registry.fallback("mine").unwrap();
+    let fallback = registry.replica_fallback("mine").unwrap();
     let answer = fallback
         .decide(&Context::default(), &ReplicaInput::default())
         .answer

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use flyball_core::policy::{
-    Budget, Description, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
-    Usage,
+    Budget, Description, Policy, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion,
+    ReplicaPolicy, Usage,
 };
 use flyball_core::ports::Recorder;
 use flyball_core::record::DecisionRecord;
@@ -57,7 +57,7 @@ impl Proportional {
     }
 }
 
-impl ReplicaPolicy for Proportional {
+impl Policy for Proportional {
     fn version(&self) -> &Arc<PolicyVersion> {
         &self.version
     }
@@ -74,8 +74,10 @@ impl ReplicaPolicy for Proportional {
             time_ms: 0,
         }
     }
+}
 
-    fn decide(&self, _: &Context, input: &ReplicaInput) -> PolicyOutcome {
+impl ReplicaPolicy for Proportional {
+    fn decide(&self, _: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
         let replicas = self.desired(input);
         PolicyOutcome {
             usage: Usage::default(),
@@ -116,7 +118,7 @@ impl PolicyEngine for Engine {
             .ok_or_else(missing)
     }
 
-    fn fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
         None
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use flyball_core::policy::{ReplicaPolicy, Usage};
+use flyball_core::policy::{Policy as _, ReplicaPolicy, Usage};
 use serde_json::json;
 
 use super::Exit;

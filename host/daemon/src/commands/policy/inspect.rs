@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use flyball_core::policy::{ReplicaPolicy as _, WantedInput};
+use flyball_core::policy::{Policy as _, WantedInput};
 use serde_json::{Value, json};
 
 use super::Exit;

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use flyball_core::policy::{PolicyOutcome, ReplicaPolicy, Usage};
+use flyball_core::policy::{Policy as _, PolicyOutcome, ReplicaPolicy, Usage};
 use serde_json::{Value, json};
 
 use super::Exit;
