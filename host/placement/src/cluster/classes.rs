@@ -1,0 +1,266 @@
+//! Classes and shapes of pods.
+//!
+//! Pods of one class are the same in everything a scheduler could read, all their
+//! labels included. Classes whose pods no filter can tell apart are of one shape:
+//! a label is part of a shape only if some selector reads its key. Where a key
+//! begins to be read, classes get new shapes; the classes stay.
+
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use smallvec::SmallVec;
+
+use super::condition::LabelSet;
+use super::nodes::{CPU, EPHEMERAL, MEMORY, Nodes};
+use crate::intern::{Symbol, Symbols, Table, number};
+use crate::resources::bounded;
+use crate::{HostPort, Pod, PodVolumes, Protocol, Resources, SpreadConstraint, Unjudged};
+
+/// Pods that are the same in everything a scheduler could read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClassId(pub(super) u32);
+
+/// What a pod requests: columns and amounts that are not zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Request(SmallVec<[(u32, i64); 4]>);
+
+impl Request {
+    fn new(resources: &Resources, nodes: &mut Nodes) -> Self {
+        let mut amounts = SmallVec::new();
+        let mut push = |column: usize, amount: i64| {
+            if amount != 0 {
+                amounts.push((number(column), bounded(amount)));
+            }
+        };
+        push(CPU, resources.cpu);
+        push(MEMORY, resources.memory);
+        push(EPHEMERAL, resources.ephemeral_storage);
+        for (name, amount) in &resources.extended {
+            push(nodes.column(name), *amount);
+        }
+        Self(amounts)
+    }
+
+    pub(super) fn amounts(&self) -> impl Iterator<Item = (usize, i64)> {
+        self.0
+            .iter()
+            .map(|(column, amount)| (*column as usize, *amount))
+    }
+}
+
+/// A port of a node; without an address: all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Port {
+    ip: Option<Symbol>,
+    protocol: Protocol,
+    port: u16,
+}
+
+impl Port {
+    fn new(port: &HostPort, symbols: &mut Symbols) -> Self {
+        let all = port.ip.is_empty() || &*port.ip == "0.0.0.0";
+        Self {
+            ip: (!all).then(|| symbols.intern(&port.ip)),
+            protocol: port.protocol,
+            port: port.port,
+        }
+    }
+
+    pub(super) fn conflicts_with(self, other: Self) -> bool {
+        self.port == other.port
+            && self.protocol == other.protocol
+            && (self.ip == other.ip || self.ip.is_none() || other.ip.is_none())
+    }
+}
+
+/// Everything of a class, or (its labels cut down) of a shape.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Key {
+    pub(super) namespace: Symbol,
+    pub(super) labels: u32,
+    pub(super) request: u32,
+    pub(super) statics: u32,
+    pub(super) terms: u32,
+    pub(super) spread: u32,
+    pub(super) ports: u32,
+    pub(super) volumes: u32,
+    pub(super) priority: i32,
+    pub(super) gated: bool,
+    pub(super) unjudged: Option<Unjudged>,
+}
+
+/// Where the parts of a class come from that others intern.
+pub(super) struct Parts {
+    pub(super) namespace: Symbol,
+    pub(super) statics: u32,
+    pub(super) terms: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Classes {
+    requests: Table<Request>,
+    ports: Table<SmallVec<[Port; 2]>>,
+    spreads: Table<Vec<SpreadConstraint>>,
+    volumes: Table<Option<Arc<PodVolumes>>>,
+    labels: Table<LabelSet>,
+    /// By set of labels: the set of those that are read.
+    cut: Vec<u32>,
+    read: HashSet<Symbol>,
+    classes: Table<Key>,
+    /// By class.
+    shape_of: Vec<u32>,
+    shapes: Table<Key>,
+    /// By shape: its first class.
+    first: Vec<ClassId>,
+}
+
+impl Classes {
+    /// The class of a pod, with a shape or still without.
+    pub(super) fn class(
+        &mut self,
+        pod: &Pod,
+        parts: Parts,
+        symbols: &mut Symbols,
+        nodes: &mut Nodes,
+    ) -> ClassId {
+        let ports = pod.host_ports.iter();
+        let ports = ports.map(|port| Port::new(port, symbols)).collect();
+        let key = Key {
+            namespace: parts.namespace,
+            labels: self.label_set(pod, symbols),
+            request: self.requests.intern(Request::new(&pod.requests, nodes)),
+            statics: parts.statics,
+            terms: parts.terms,
+            spread: self.spreads.intern_as(
+                pod.spread.as_slice(),
+                |known: &Vec<SpreadConstraint>| known.as_slice(),
+                || pod.spread.clone(),
+            ),
+            ports: self.ports.intern(ports),
+            volumes: self.volumes.intern(pod.volumes.clone()),
+            priority: pod.priority,
+            gated: pod.gated,
+            unjudged: pod.unjudged.first().copied(),
+        };
+        ClassId(self.classes.intern(key))
+    }
+
+    fn label_set(&mut self, pod: &Pod, symbols: &mut Symbols) -> u32 {
+        let labels = pod.labels.iter();
+        let mut set: SmallVec<[_; 12]> = labels
+            .map(|(key, value)| (symbols.intern(key), symbols.intern(value)))
+            .collect();
+        set.sort_unstable();
+        let id = self
+            .labels
+            .intern_as(&set[..], |known: &LabelSet| &**known, || set[..].into());
+        self.cut_down(id);
+        id
+    }
+
+    /// The set of those labels of a set that are read.
+    fn cut_down(&mut self, id: u32) -> u32 {
+        if let Some(cut) = self.cut.get(id as usize) {
+            return *cut;
+        }
+        let cut = self.cut_anew(id);
+        // What was cut down may be a new set itself: already cut.
+        while self.cut.len() < self.labels.len() {
+            self.cut.push(number(self.cut.len()));
+        }
+        self.cut[id as usize] = cut;
+        cut
+    }
+
+    fn cut_anew(&mut self, id: u32) -> u32 {
+        let labels = self.labels.get(id).iter();
+        let read = labels.filter(|(key, _)| self.read.contains(key));
+        let read: SmallVec<[_; 12]> = read.copied().collect();
+        self.labels
+            .intern_as(&read[..], |known: &LabelSet| &**known, || read[..].into())
+    }
+
+    /// Begins to read labels: the classes that get another shape by it.
+    pub(super) fn read(&mut self, keys: impl IntoIterator<Item = Symbol>) -> Vec<ClassId> {
+        let new: Vec<Symbol> = keys
+            .into_iter()
+            .filter(|key| self.read.insert(*key))
+            .collect();
+        if new.is_empty() {
+            return Vec::new();
+        }
+        let sets = number(self.labels.len());
+        let touched = |labels: &LabelSet| labels.iter().any(|(key, _)| new.contains(key));
+        for id in 0..sets {
+            if touched(self.labels.get(id)) {
+                let cut = self.cut_anew(id);
+                self.cut[id as usize] = cut;
+            }
+        }
+        while self.cut.len() < self.labels.len() {
+            self.cut.push(number(self.cut.len()));
+        }
+        let classes = (0..number(self.shape_of.len())).map(ClassId);
+        classes
+            .filter(|class| touched(self.labels.get(self.key(*class).labels)))
+            .collect()
+    }
+
+    /// Gives a class its shape; the shape, and whether it is a new one.
+    pub(super) fn give_shape(&mut self, class: ClassId) -> (u32, bool) {
+        let mut key = self.classes.get(class.0).clone();
+        key.labels = self.cut[key.labels as usize];
+        let known = self.shapes.len();
+        let shape = self.shapes.intern(key);
+        if self.shapes.len() > known {
+            self.first.push(class);
+        }
+        match self.shape_of.get_mut(class.0 as usize) {
+            Some(known) => *known = shape,
+            None => self.shape_of.push(shape),
+        }
+        (shape, self.shapes.len() > known)
+    }
+
+    /// Whether a class has a shape.
+    pub(super) fn has_shape(&self, class: ClassId) -> bool {
+        (class.0 as usize) < self.shape_of.len()
+    }
+
+    pub(super) fn shape_of(&self, class: ClassId) -> u32 {
+        self.shape_of[class.0 as usize]
+    }
+
+    pub(super) fn first_of(&self, shape: u32) -> ClassId {
+        self.first[shape as usize]
+    }
+
+    pub(super) fn key(&self, class: ClassId) -> &Key {
+        self.classes.get(class.0)
+    }
+
+    /// What a shape's pods have in common.
+    pub(super) fn shape(&self, shape: u32) -> &Key {
+        self.shapes.get(shape)
+    }
+
+    pub(super) fn request(&self, class: ClassId) -> &Request {
+        self.requests.get(self.key(class).request)
+    }
+
+    pub(super) fn ports(&self, class: ClassId) -> &[Port] {
+        self.ports.get(self.key(class).ports)
+    }
+
+    pub(super) fn spread(&self, id: u32) -> &[SpreadConstraint] {
+        self.spreads.get(id)
+    }
+
+    pub(super) fn labels(&self, id: u32) -> &[(Symbol, Symbol)] {
+        self.labels.get(id)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.shape_of.len()
+    }
+}

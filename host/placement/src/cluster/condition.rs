@@ -1,0 +1,112 @@
+//! Conditions on labels, in numbers.
+
+use crate::intern::{Symbol, Symbols};
+use crate::{LabelSelector, Labels, Operator, Requirement};
+
+/// Labels in numbers, sorted by the key's number.
+pub(super) type LabelSet = Box<[(Symbol, Symbol)]>;
+
+/// A condition on one label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Condition {
+    pub(super) key: Symbol,
+    test: Test,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Test {
+    In(Box<[Symbol]>),
+    NotIn(Box<[Symbol]>),
+    Exists,
+    DoesNotExist,
+    Above(i64),
+    Below(i64),
+    Never,
+}
+
+impl Condition {
+    /// A requirement on a pod's or a namespace's labels.
+    pub(super) fn of_selector(requirement: &Requirement, symbols: &mut Symbols) -> Self {
+        let values = |symbols: &mut Symbols| {
+            let values = requirement.values.iter();
+            values.map(|value| symbols.intern(value)).collect()
+        };
+        let test = match requirement.operator {
+            Operator::In => Test::In(values(symbols)),
+            Operator::NotIn => Test::NotIn(values(symbols)),
+            Operator::Exists => Test::Exists,
+            Operator::DoesNotExist => Test::DoesNotExist,
+            Operator::Gt | Operator::Lt => Test::Never,
+        };
+        let key = symbols.intern(&requirement.key);
+        Self { key, test }
+    }
+
+    /// A requirement on a node's labels. What the scheduler calls an error (values
+    /// too many or too few, not a number) never matches.
+    pub(super) fn of_node(requirement: &Requirement, symbols: &mut Symbols) -> Self {
+        let number = || match requirement.values.as_slice() {
+            [only] => only.parse::<i64>().ok(),
+            _ => None,
+        };
+        let values = requirement.values.len();
+        let test = match requirement.operator {
+            Operator::In | Operator::NotIn if values == 0 => Test::Never,
+            Operator::Exists | Operator::DoesNotExist if values > 0 => Test::Never,
+            Operator::Gt => number().map_or(Test::Never, Test::Above),
+            Operator::Lt => number().map_or(Test::Never, Test::Below),
+            _ => return Self::of_selector(requirement, symbols),
+        };
+        let key = symbols.intern(&requirement.key);
+        Self { key, test }
+    }
+
+    pub(super) fn holds(&self, labels: &[(Symbol, Symbol)], symbols: &Symbols) -> bool {
+        let value = value_of(labels, self.key);
+        let number = || value.and_then(|value| symbols.text(value).parse::<i64>().ok());
+        match &self.test {
+            Test::In(values) => value.is_some_and(|value| values.contains(&value)),
+            Test::NotIn(values) => value.is_none_or(|value| !values.contains(&value)),
+            Test::Exists => value.is_some(),
+            Test::DoesNotExist => value.is_none(),
+            Test::Above(bound) => number().is_some_and(|number| number > *bound),
+            Test::Below(bound) => number().is_some_and(|number| number < *bound),
+            Test::Never => false,
+        }
+    }
+}
+
+/// All conditions of a selector.
+pub(super) fn conditions(selector: &LabelSelector, symbols: &mut Symbols) -> Box<[Condition]> {
+    let requirements = selector.0.iter();
+    requirements
+        .map(|requirement| Condition::of_selector(requirement, symbols))
+        .collect()
+}
+
+/// Whether all conditions hold.
+pub(super) fn all_hold(
+    conditions: &[Condition],
+    labels: &[(Symbol, Symbol)],
+    symbols: &Symbols,
+) -> bool {
+    conditions
+        .iter()
+        .all(|condition| condition.holds(labels, symbols))
+}
+
+/// The value of a key.
+pub(super) fn value_of(labels: &[(Symbol, Symbol)], key: Symbol) -> Option<Symbol> {
+    let found = labels.iter().find(|(known, _)| *known == key);
+    found.map(|(_, value)| *value)
+}
+
+/// Labels in numbers.
+pub(super) fn label_set(labels: &Labels, symbols: &mut Symbols) -> LabelSet {
+    let pairs = labels.iter();
+    let mut set: Vec<_> = pairs
+        .map(|(key, value)| (symbols.intern(key), symbols.intern(value)))
+        .collect();
+    set.sort_unstable();
+    set.into()
+}

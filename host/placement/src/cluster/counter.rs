@@ -1,0 +1,99 @@
+//! Pods counted by domain.
+
+use hashbrown::HashMap;
+
+/// What is counted, and over which domains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct CounterKey {
+    pub(super) counted: Counted,
+    /// The topology key.
+    pub(super) key: u32,
+}
+
+/// Pods that are counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Counted {
+    /// Those that a predicate matches.
+    Matching(u32),
+    /// Those that have an anti-affinity term with this predicate.
+    Owning(u32),
+    /// Those that a predicate matches and that aren't being deleted, on nodes that
+    /// a view counts.
+    Spread { predicate: u32, view: u32 },
+}
+
+/// How many pods are counted in each domain.
+#[derive(Default)]
+pub(super) struct Counter {
+    /// Without zeros.
+    domains: HashMap<u32, u32>,
+    /// How many domains have each count.
+    levels: Vec<u32>,
+    /// No count is below it.
+    lowest: usize,
+}
+
+impl Counter {
+    pub(super) fn is_empty(&self) -> bool {
+        self.domains.is_empty()
+    }
+
+    /// Pods in a domain.
+    pub(super) fn get(&self, domain: u32) -> u32 {
+        self.domains.get(&domain).copied().unwrap_or(0)
+    }
+
+    /// The smallest count of so many domains (those without pods among them).
+    pub(super) fn smallest(&self, domains: usize) -> u32 {
+        if self.domains.len() < domains {
+            return 0;
+        }
+        crate::intern::number(self.lowest)
+    }
+
+    /// Adds pods to a domain, or takes some away.
+    pub(super) fn shift(&mut self, domain: u32, pods: u32, up: bool) {
+        if pods == 0 {
+            return;
+        }
+        let known = self.get(domain);
+        let after = if up {
+            known.saturating_add(pods)
+        } else {
+            known.saturating_sub(pods)
+        };
+        if after == 0 {
+            self.domains.remove(&domain);
+        } else {
+            self.domains.insert(domain, after);
+        }
+        self.leave_level(known as usize);
+        self.enter_level(after as usize);
+        while self
+            .levels
+            .get(self.lowest)
+            .is_some_and(|domains| *domains == 0)
+        {
+            self.lowest += 1;
+        }
+    }
+
+    fn leave_level(&mut self, level: usize) {
+        if level > 0 {
+            self.levels[level] -= 1;
+        }
+    }
+
+    fn enter_level(&mut self, level: usize) {
+        if level == 0 {
+            return;
+        }
+        if self.levels.len() <= level {
+            self.levels.resize(level + 1, 0);
+        }
+        self.levels[level] += 1;
+        if self.domains.len() == 1 || level < self.lowest {
+            self.lowest = level;
+        }
+    }
+}

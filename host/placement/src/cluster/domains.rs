@@ -1,0 +1,172 @@
+//! Topology: which domain of a key each node is in, and which nodes a spread
+//! constraint counts.
+
+use hashbrown::HashMap;
+use smallvec::SmallVec;
+
+use super::condition::value_of;
+use super::nodes::{NodeId, Nodes, Slot};
+use super::statics::Statics;
+use crate::intern::{Symbol, Symbols, Table};
+
+/// No domain: the node lacks the label.
+const NOWHERE: u32 = u32::MAX;
+
+/// The nodes that a spread constraint counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct ViewKey {
+    /// The topology key.
+    pub(super) key: u32,
+    /// Topology keys that a node must have: those of all constraints of the pod.
+    pub(super) requires: SmallVec<[u32; 2]>,
+    /// Node affinity that a node must meet.
+    pub(super) affinity: Option<u32>,
+    /// Tolerations that must tolerate its taints.
+    pub(super) tolerations: Option<u32>,
+}
+
+#[derive(Default)]
+struct View {
+    counted: Vec<bool>,
+    /// By domain: nodes that are counted.
+    domains: HashMap<u32, u32>,
+}
+
+#[derive(Default)]
+pub(super) struct Domains {
+    keys: Table<Symbol>,
+    values: Vec<Table<Symbol>>,
+    /// By key and node.
+    columns: Vec<Vec<u32>>,
+    view_keys: Table<ViewKey>,
+    views: Vec<View>,
+}
+
+impl Domains {
+    /// The number of a topology key.
+    pub(super) fn key(&mut self, key: Symbol, nodes: &Nodes) -> u32 {
+        let id = self.keys.intern(key);
+        if id as usize == self.columns.len() {
+            self.values.push(Table::default());
+            self.columns.push(Vec::new());
+            for (node, slot) in nodes.iter() {
+                self.enter(id, node, slot);
+            }
+        }
+        id
+    }
+
+    fn enter(&mut self, key: u32, node: NodeId, slot: &Slot) {
+        let at = key as usize;
+        let value = value_of(&slot.labels, *self.keys.get(key));
+        let domain = value.map_or(NOWHERE, |value| self.values[at].intern(value));
+        let column = &mut self.columns[at];
+        if column.len() <= node.at() {
+            column.resize(node.at() + 1, NOWHERE);
+        }
+        column[node.at()] = domain;
+    }
+
+    /// The domain a node is in.
+    pub(super) fn of(&self, key: u32, node: NodeId) -> Option<u32> {
+        let domain = self.columns[key as usize].get(node.at()).copied();
+        domain.filter(|domain| *domain != NOWHERE)
+    }
+
+    /// The number of a view.
+    pub(super) fn view(
+        &mut self,
+        key: ViewKey,
+        nodes: &Nodes,
+        statics: &Statics,
+        symbols: &Symbols,
+    ) -> u32 {
+        let id = self.view_keys.intern(key);
+        if id as usize == self.views.len() {
+            self.views.push(View::default());
+            for (node, slot) in nodes.iter() {
+                self.count(id, node, slot, statics, symbols);
+            }
+        }
+        id
+    }
+
+    fn count(
+        &mut self,
+        view: u32,
+        node: NodeId,
+        slot: &Slot,
+        statics: &Statics,
+        symbols: &Symbols,
+    ) {
+        let key = self.view_keys.get(view);
+        let counted = key.requires.iter().all(|key| self.of(*key, node).is_some())
+            && key.affinity.is_none_or(|affinity| {
+                statics.affinity_holds(affinity, &slot.labels, slot.name, symbols)
+            })
+            && key
+                .tolerations
+                .is_none_or(|tolerations| statics.tolerated(tolerations, &slot.node.taints));
+        let domain = self.of(key.key, node);
+        let view = &mut self.views[view as usize];
+        if view.counted.len() <= node.at() {
+            view.counted.resize(node.at() + 1, false);
+        }
+        view.counted[node.at()] = counted;
+        if let Some(domain) = domain.filter(|_| counted) {
+            *view.domains.entry(domain).or_default() += 1;
+        }
+    }
+
+    /// Whether a view counts a node.
+    pub(super) fn counts(&self, view: u32, node: NodeId) -> bool {
+        let counted = &self.views[view as usize].counted;
+        counted.get(node.at()).copied().unwrap_or(false)
+    }
+
+    /// How many domains have nodes that a view counts.
+    pub(super) fn domains_in(&self, view: u32) -> usize {
+        self.views[view as usize].domains.len()
+    }
+
+    /// Takes in a node that has come, or has come back changed.
+    pub(super) fn attach(
+        &mut self,
+        node: NodeId,
+        slot: &Slot,
+        statics: &Statics,
+        symbols: &Symbols,
+    ) {
+        for key in 0..crate::intern::number(self.columns.len()) {
+            self.enter(key, node, slot);
+        }
+        for view in 0..crate::intern::number(self.views.len()) {
+            self.count(view, node, slot, statics, symbols);
+        }
+    }
+
+    /// Takes out a node that goes, or is about to change.
+    pub(super) fn detach(&mut self, node: NodeId) {
+        for at in 0..self.views.len() {
+            let key = self.view_keys.get(crate::intern::number(at)).key;
+            let domain = self.of(key, node);
+            let view = &mut self.views[at];
+            let counted = view.counted.get_mut(node.at());
+            if !counted.is_some_and(std::mem::take) {
+                continue;
+            }
+            let Some(domain) = domain else { continue };
+            if let Some(nodes) = view.domains.get_mut(&domain) {
+                *nodes -= 1;
+                if *nodes == 0 {
+                    view.domains.remove(&domain);
+                }
+            }
+        }
+        for column in &mut self.columns {
+            if let Some(domain) = column.get_mut(node.at()) {
+                *domain = NOWHERE;
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! Taking changes back.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::{ClassId, Cluster, NodeId};
+use crate::{Labels, Name, Node};
+
+/// A point in time to go back to.
+#[derive(Debug)]
+#[must_use = "changes are recorded until the mark is rolled back or kept"]
+pub struct Mark(usize);
+
+/// What was done.
+pub(super) enum Change {
+    Added(NodeId),
+    Replaced(NodeId, Arc<Node>),
+    Removed(Arc<Node>),
+    Namespace(Name, Option<Labels>),
+    Shifted {
+        class: ClassId,
+        node: NodeId,
+        terminating: bool,
+        up: bool,
+    },
+}
+
+#[derive(Default)]
+pub(super) struct Journal {
+    changes: Vec<Change>,
+    /// Marks that are open.
+    marks: usize,
+    namespaces: HashMap<Name, Labels>,
+}
+
+impl Journal {
+    pub(super) fn push(&mut self, change: Change) {
+        if self.marks > 0 {
+            self.changes.push(change);
+        }
+    }
+
+    /// Notes a namespace's labels: those before.
+    pub(super) fn set_namespace(&mut self, name: &Name, labels: Option<Labels>) -> Option<Labels> {
+        match labels {
+            Some(labels) => self.namespaces.insert(name.clone(), labels),
+            None => self.namespaces.remove(name),
+        }
+    }
+}
+
+impl Cluster {
+    /// Marks the present. From here on every change is noted, until the mark is
+    /// given to [`Self::rollback`] or [`Self::keep`]. Marks may be nested, the
+    /// inner one closed first.
+    pub fn mark(&mut self) -> Mark {
+        self.journal.marks += 1;
+        Mark(self.journal.changes.len())
+    }
+
+    /// Takes back everything since a mark: nodes, namespaces and placed pods are
+    /// exactly as they were, and nodes that are added again get the same numbers.
+    /// Classes stay.
+    pub fn rollback(&mut self, mark: Mark) {
+        let marks = std::mem::take(&mut self.journal.marks);
+        while self.journal.changes.len() > mark.0 {
+            if let Some(change) = self.journal.changes.pop() {
+                self.undo(change);
+            }
+        }
+        self.journal.marks = marks;
+        self.close();
+    }
+
+    /// Keeps what was done since a mark.
+    pub fn keep(&mut self, _mark: Mark) {
+        self.close();
+    }
+
+    fn close(&mut self) {
+        self.journal.marks -= 1;
+        if self.journal.marks == 0 {
+            self.journal.changes.clear();
+        }
+    }
+
+    fn undo(&mut self, change: Change) {
+        match change {
+            Change::Added(id) => self.remove_node(id),
+            Change::Replaced(id, node) => self.set_node(id, node),
+            Change::Removed(node) => {
+                self.add_node(node);
+            }
+            Change::Namespace(name, labels) => self.change_namespace(&name, labels),
+            Change::Shifted {
+                class,
+                node,
+                terminating,
+                up,
+            } => {
+                self.shift(class, node, terminating, !up);
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The cluster as the scheduler sees it, kept up to date change by change.
+
+mod check;
+mod classes;
+mod condition;
+mod counter;
+mod domains;
+mod journal;
+mod nodes;
+mod predicate;
+mod relations;
+mod statics;
+
+use std::sync::Arc;
+
+pub use self::classes::ClassId;
+pub use self::journal::Mark;
+pub use self::nodes::NodeId;
+
+use self::classes::{Classes, Parts};
+use self::condition::label_set;
+use self::journal::{Change, Journal};
+use self::nodes::Nodes;
+use self::predicate::PodTerm;
+use self::relations::{Relations, Topological, World};
+use self::statics::Statics;
+use crate::intern::{Symbol, Symbols};
+use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
+
+/// Pods of a class on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count {
+    /// Those that aren't being deleted.
+    pub running: u32,
+    /// Those that are: they still take their resources and ports, and count for
+    /// affinity, but not for topology spread.
+    pub terminating: u32,
+}
+
+/// Nodes, namespaces and placed pods, and what the filters need to know of them.
+///
+/// Pods are numbers of alike ones: the owner asks for the [`ClassId`] of each pod
+/// once, keeps it, and says where pods are placed. Pods that succeeded or failed,
+/// and pods without a node, are not to be placed.
+#[derive(Default)]
+pub struct Cluster {
+    symbols: Symbols,
+    nodes: Nodes,
+    statics: Statics,
+    classes: Classes,
+    relations: Relations,
+    journal: Journal,
+}
+
+impl Cluster {
+    /// Takes a node in, without pods. A node of this name that is there already is
+    /// replaced, as by [`Self::set_node`].
+    pub fn add_node(&mut self, node: impl Into<Arc<Node>>) -> NodeId {
+        let node = node.into();
+        let name = self.symbols.intern(&node.name);
+        if let Some(id) = self.nodes.find(name) {
+            self.set_node(id, node);
+            return id;
+        }
+        let labels = label_set(&node.labels, &mut self.symbols);
+        let id = self.nodes.insert(node, name, labels);
+        self.attach(id);
+        self.journal.push(Change::Added(id));
+        id
+    }
+
+    /// Replaces a node's object, its pods staying. The name can't change: another
+    /// name in the object is ignored. Nothing happens if there is no such node.
+    pub fn set_node(&mut self, id: NodeId, node: impl Into<Arc<Node>>) {
+        let Some(known) = self.nodes.get(id).map(|slot| slot.node.clone()) else {
+            return;
+        };
+        let node = node.into();
+        if *known == *node {
+            return;
+        }
+        self.detach(id);
+        let labels = label_set(&node.labels, &mut self.symbols);
+        self.nodes.replace(id, node, labels);
+        self.attach(id);
+        self.journal.push(Change::Replaced(id, known));
+    }
+
+    /// Takes a node out; its pods are not placed any more. Nothing happens if there
+    /// is no such node.
+    pub fn remove_node(&mut self, id: NodeId) {
+        let Some(slot) = self.nodes.get(id) else {
+            return;
+        };
+        for placed in slot.pods.clone() {
+            for _ in 0..placed.count.running {
+                self.unplace(placed.class, id, false);
+            }
+            for _ in 0..placed.count.terminating {
+                self.unplace(placed.class, id, true);
+            }
+        }
+        if let Some(slot) = self.nodes.get(id) {
+            self.journal.push(Change::Removed(slot.node.clone()));
+        }
+        self.detach(id);
+        self.nodes.remove(id);
+    }
+
+    /// A node's object.
+    pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.get(id).map(|slot| &slot.node)
+    }
+
+    /// The node of a name.
+    pub fn find_node(&self, name: &str) -> Option<NodeId> {
+        self.nodes.find(self.symbols.find(name)?)
+    }
+
+    /// All nodes, ordered by number.
+    pub fn node_ids(&self) -> impl Iterator<Item = NodeId> {
+        self.nodes.iter().map(|(id, _)| id)
+    }
+
+    /// How many nodes there are.
+    pub fn node_count(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// What is free on a node; negative where it is overcommitted. Nothing of a
+    /// node that isn't there.
+    pub fn free(&self, id: NodeId) -> Resources {
+        self.nodes.free(id)
+    }
+
+    /// Takes a namespace in, or gives it other labels.
+    pub fn set_namespace(&mut self, name: &Name, labels: &Labels) {
+        self.change_namespace(name, Some(labels.clone()));
+    }
+
+    /// Takes a namespace out: selectors of namespaces don't select it any more.
+    pub fn remove_namespace(&mut self, name: &str) {
+        self.change_namespace(&name.into(), None);
+    }
+
+    fn change_namespace(&mut self, name: &Name, labels: Option<Labels>) {
+        let symbol = self.symbols.intern(name);
+        let set = labels
+            .as_ref()
+            .map(|labels| label_set(labels, &mut self.symbols));
+        let before = self.journal.set_namespace(name, labels);
+        let (relations, world) = self.world();
+        relations.set_namespace(symbol, set, &world);
+        self.journal.push(Change::Namespace(name.clone(), before));
+    }
+
+    /// The class of a pod. The same pod is always of the same class, and a class
+    /// stays what it is.
+    pub fn class(&mut self, pod: &Pod) -> ClassId {
+        let namespace = self.symbols.intern(&pod.namespace);
+        let (statics, reads_nodes) = self.statics.intern(pod, &mut self.symbols);
+        if reads_nodes {
+            self.find_kinds();
+        }
+        let (terms, new) = self.relations.find_terms(pod, namespace);
+        if new {
+            self.add_terms(pod, namespace);
+        }
+        let parts = Parts {
+            namespace,
+            statics,
+            terms,
+        };
+        let class = self
+            .classes
+            .class(pod, parts, &mut self.symbols, &mut self.nodes);
+        if !self.classes.has_shape(class) {
+            let selectors = pod
+                .spread
+                .iter()
+                .map(|constraint| constraint.selector.as_ref());
+            let terms: Vec<PodTerm> = selectors
+                .map(|selector| PodTerm::of_spread(selector, namespace, &mut self.symbols))
+                .collect();
+            self.read(terms.iter().flat_map(PodTerm::keys));
+            self.give_shape(class);
+        }
+        class
+    }
+
+    /// The class that stands for all classes whose pods no filter can tell apart
+    /// from this one's: group pods by it. It may be another one once
+    /// [`Self::class`] was asked for a pod whose selectors read a label that none
+    /// read before.
+    pub fn representative(&self, class: ClassId) -> ClassId {
+        self.classes.first_of(self.classes.shape_of(class))
+    }
+
+    /// How many classes there are.
+    pub fn class_count(&self) -> usize {
+        self.classes.len()
+    }
+
+    fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {
+        let symbols = &mut self.symbols;
+        let mut of = |terms: &[AffinityTerm]| -> Vec<Topological> {
+            let each = terms.iter().map(|term| {
+                let key = symbols.intern(&term.topology_key);
+                (PodTerm::of_affinity(term, namespace, symbols), key)
+            });
+            each.collect()
+        };
+        let (affinity, anti) = (of(&pod.affinity), of(&pod.anti_affinity));
+        let terms = affinity.iter().chain(&anti);
+        self.read(terms.flat_map(|(term, _)| term.keys()));
+        let (relations, mut world) = self.world();
+        relations.add_terms(&affinity, &anti, &mut world);
+    }
+
+    /// Begins to read labels of pods: classes get new shapes where it matters.
+    fn read(&mut self, keys: impl Iterator<Item = Symbol>) {
+        for class in self.classes.read(keys) {
+            let from = self.classes.shape_of(class);
+            let to = self.give_shape(class);
+            self.relations.reshape(class, from, to);
+        }
+    }
+
+    fn give_shape(&mut self, class: ClassId) -> u32 {
+        let (shape, new) = self.classes.give_shape(class);
+        if new {
+            let (relations, mut world) = self.world();
+            relations.add_shape(shape, &mut world);
+        }
+        shape
+    }
+
+    fn world(&mut self) -> (&mut Relations, World<'_>) {
+        let world = World {
+            nodes: &self.nodes,
+            classes: &self.classes,
+            statics: &self.statics,
+            symbols: &mut self.symbols,
+        };
+        (&mut self.relations, world)
+    }
+
+    /// Places a pod of a class on a node, whether or not it fits. Nothing happens
+    /// (and false is returned) if there is no such node.
+    pub fn place(&mut self, class: ClassId, node: NodeId, terminating: bool) -> bool {
+        self.shift(class, node, terminating, true)
+    }
+
+    /// Takes a pod of a class from a node. Nothing happens (and false is returned)
+    /// if none is placed there.
+    pub fn unplace(&mut self, class: ClassId, node: NodeId, terminating: bool) -> bool {
+        self.shift(class, node, terminating, false)
+    }
+
+    fn shift(&mut self, class: ClassId, node: NodeId, terminating: bool, up: bool) -> bool {
+        let Some(slot) = self.nodes.get_mut(node) else {
+            return false;
+        };
+        if !slot.shift(class, terminating, up) {
+            return false;
+        }
+        slot.take_ports(self.classes.ports(class), up);
+        let pods = if up { 1 } else { -1 };
+        self.nodes.take(node, self.classes.request(class), pods);
+        let shape = self.classes.shape_of(class);
+        self.relations.shift(class, shape, node, terminating, up);
+        self.journal.push(Change::Shifted {
+            class,
+            node,
+            terminating,
+            up,
+        });
+        true
+    }
+
+    /// The pods placed on a node, ordered by class.
+    pub fn placed(&self, id: NodeId) -> impl Iterator<Item = (ClassId, Count)> {
+        let slots = self.nodes.get(id).into_iter();
+        slots.flat_map(|slot| slot.pods.iter().map(|placed| (placed.class, placed.count)))
+    }
+
+    /// Takes a node and its pods into what is counted.
+    fn attach(&mut self, id: NodeId) {
+        self.find_kind(id);
+        let Some(slot) = self.nodes.get(id) else {
+            return;
+        };
+        self.relations
+            .domains
+            .attach(id, slot, &self.statics, &self.symbols);
+        for placed in &slot.pods {
+            let shape = self.classes.shape_of(placed.class);
+            self.relations.shift_all(shape, id, placed.count, true);
+        }
+    }
+
+    /// Takes a node and its pods out of what is counted.
+    fn detach(&mut self, id: NodeId) {
+        let Some(slot) = self.nodes.get(id) else {
+            return;
+        };
+        for placed in &slot.pods {
+            let shape = self.classes.shape_of(placed.class);
+            self.relations.shift_all(shape, id, placed.count, false);
+        }
+        self.relations.domains.detach(id);
+    }
+
+    fn find_kind(&mut self, id: NodeId) {
+        if let Some(slot) = self.nodes.get(id) {
+            let node = &slot.node;
+            let kind = self
+                .statics
+                .kind(&slot.labels, &node.taints, node.unschedulable);
+            self.nodes.kind[id.at()] = kind;
+        }
+    }
+
+    fn find_kinds(&mut self) {
+        let ids: Vec<NodeId> = self.node_ids().collect();
+        for id in ids {
+            self.find_kind(id);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! Nodes: what is free on each, in columns, and which pods are there.
+
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use super::classes::{Port, Request};
+use super::condition::LabelSet;
+use super::{ClassId, Count};
+use crate::intern::{Symbol, number};
+use crate::resources::bounded;
+use crate::{Name, Node, Resources};
+
+/// A node of a [`super::Cluster`]. Of a node that was removed, a later one may get
+/// the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NodeId(pub(super) u32);
+
+impl NodeId {
+    /// Position in the columns.
+    pub(super) fn at(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// Columns of the resources that are not extended ones.
+pub(super) const CPU: usize = 0;
+pub(super) const MEMORY: usize = 1;
+pub(super) const EPHEMERAL: usize = 2;
+pub(super) const PODS: usize = 3;
+/// First column of extended resources.
+const EXTENDED: usize = 4;
+
+/// Pods of a class on a node.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Placed {
+    pub(super) class: ClassId,
+    pub(super) count: Count,
+}
+
+/// What is kept of a node beside the columns.
+#[derive(Clone)]
+pub(super) struct Slot {
+    pub(super) node: Arc<Node>,
+    pub(super) name: Symbol,
+    pub(super) labels: LabelSet,
+    /// Ordered by class.
+    pub(super) pods: Vec<Placed>,
+    ports: Vec<(Port, u32)>,
+}
+
+pub(super) struct Nodes {
+    by_name: HashMap<Symbol, NodeId>,
+    slots: Vec<Option<Slot>>,
+    unused: Vec<NodeId>,
+    extended: Vec<Name>,
+    free: Vec<Vec<i64>>,
+    allocatable: Vec<Vec<i64>>,
+    /// What kind each node is of.
+    pub(super) kind: Vec<u32>,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self {
+            by_name: HashMap::default(),
+            slots: Vec::new(),
+            unused: Vec::new(),
+            extended: Vec::new(),
+            free: vec![Vec::new(); EXTENDED],
+            allocatable: vec![Vec::new(); EXTENDED],
+            kind: Vec::new(),
+        }
+    }
+}
+
+impl Nodes {
+    pub(super) fn find(&self, name: Symbol) -> Option<NodeId> {
+        self.by_name.get(&name).copied()
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> Option<&Slot> {
+        self.slots.get(id.at())?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, id: NodeId) -> Option<&mut Slot> {
+        self.slots.get_mut(id.at())?.as_mut()
+    }
+
+    /// All nodes, ordered by number.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &Slot)> {
+        let slots = self.slots.iter().enumerate();
+        slots.filter_map(|(at, slot)| Some((NodeId(number(at)), slot.as_ref()?)))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    /// Takes a node in, without pods.
+    pub(super) fn insert(&mut self, node: Arc<Node>, name: Symbol, labels: LabelSet) -> NodeId {
+        let id = self.unused.pop().unwrap_or_else(|| {
+            let id = NodeId(number(self.slots.len()));
+            self.slots.push(None);
+            self.kind.push(0);
+            for column in self.free.iter_mut().chain(&mut self.allocatable) {
+                column.push(0);
+            }
+            id
+        });
+        let slot = Slot {
+            node,
+            name,
+            labels,
+            pods: Vec::new(),
+            ports: Vec::new(),
+        };
+        self.offer(id, &slot.node.allocatable.clone());
+        self.slots[id.at()] = Some(slot);
+        self.by_name.insert(name, id);
+        id
+    }
+
+    /// Gives the node a new object, its pods staying.
+    pub(super) fn replace(&mut self, id: NodeId, node: Arc<Node>, labels: LabelSet) {
+        self.offer(id, &node.allocatable);
+        if let Some(slot) = self.get_mut(id) {
+            slot.node = node;
+            slot.labels = labels;
+        }
+    }
+
+    /// Takes out a node that has no pods.
+    pub(super) fn remove(&mut self, id: NodeId) {
+        if let Some(slot) = self.slots.get_mut(id.at()).and_then(Option::take) {
+            self.by_name.remove(&slot.name);
+            self.offer(id, &Resources::default());
+            self.unused.push(id);
+        }
+    }
+
+    /// Sets what a node offers; what its pods use stays used.
+    fn offer(&mut self, id: NodeId, resources: &Resources) {
+        for (name, _) in &resources.extended {
+            self.column(name);
+        }
+        for column in 0..self.allocatable.len() {
+            let amount = bounded(match column {
+                CPU => resources.cpu,
+                MEMORY => resources.memory,
+                EPHEMERAL => resources.ephemeral_storage,
+                PODS => resources.pods,
+                _ => resources.get(&self.extended[column - EXTENDED]),
+            });
+            let known = std::mem::replace(&mut self.allocatable[column][id.at()], amount);
+            let free = &mut self.free[column][id.at()];
+            *free = free.wrapping_add(amount).wrapping_sub(known);
+        }
+    }
+
+    /// The column of an extended resource.
+    pub(super) fn column(&mut self, name: &Name) -> usize {
+        let known = self.extended.iter().position(|known| known == name);
+        known.map_or_else(
+            || {
+                self.extended.push(name.clone());
+                self.free.push(vec![0; self.slots.len()]);
+                self.allocatable.push(vec![0; self.slots.len()]);
+                self.free.len() - 1
+            },
+            |at| at + EXTENDED,
+        )
+    }
+
+    /// Kubernetes' name of a column's resource.
+    pub(super) fn column_name(&self, column: usize) -> Name {
+        match column {
+            CPU => "cpu".into(),
+            MEMORY => "memory".into(),
+            EPHEMERAL => "ephemeral-storage".into(),
+            PODS => "pods".into(),
+            _ => self.extended[column - EXTENDED].clone(),
+        }
+    }
+
+    pub(super) fn free_of(&self, column: usize, id: NodeId) -> i64 {
+        self.free[column].get(id.at()).copied().unwrap_or(0)
+    }
+
+    /// What is free on a node; negative where it is overcommitted.
+    pub(super) fn free(&self, id: NodeId) -> Resources {
+        let extended = self.extended.iter().enumerate();
+        let mut extended: Vec<(Name, i64)> = extended
+            .map(|(at, name)| (name.clone(), self.free_of(at + EXTENDED, id)))
+            .filter(|(_, amount)| *amount != 0)
+            .collect();
+        extended.sort();
+        Resources {
+            cpu: self.free_of(CPU, id),
+            memory: self.free_of(MEMORY, id),
+            ephemeral_storage: self.free_of(EPHEMERAL, id),
+            pods: self.free_of(PODS, id),
+            extended,
+        }
+    }
+
+    /// Takes (or, with a negative number, gives back) what pods request.
+    pub(super) fn take(&mut self, id: NodeId, request: &Request, pods: i64) {
+        let mut take = |column: usize, amount: i64| {
+            let free = &mut self.free[column][id.at()];
+            *free = free.wrapping_sub(amount.wrapping_mul(pods));
+        };
+        for (column, amount) in request.amounts() {
+            take(column, amount);
+        }
+        take(PODS, 1);
+    }
+
+    /// Whether what is requested is free.
+    pub(super) fn suffices(&self, id: NodeId, request: &Request) -> bool {
+        self.free_of(PODS, id) >= 1
+            && request
+                .amounts()
+                .all(|(column, amount)| amount == 0 || amount <= self.free_of(column, id))
+    }
+}
+
+impl Slot {
+    /// Adds pods of a class, or takes some away: whether there were as many.
+    pub(super) fn shift(&mut self, class: ClassId, terminating: bool, up: bool) -> bool {
+        let at = match self
+            .pods
+            .binary_search_by_key(&class, |placed| placed.class)
+        {
+            Ok(at) => at,
+            Err(at) if up => {
+                let count = Count::default();
+                self.pods.insert(at, Placed { class, count });
+                at
+            }
+            Err(_) => return false,
+        };
+        let count = &mut self.pods[at].count;
+        let which = if terminating {
+            &mut count.terminating
+        } else {
+            &mut count.running
+        };
+        let Some(after) = (if up {
+            which.checked_add(1)
+        } else {
+            which.checked_sub(1)
+        }) else {
+            return false;
+        };
+        *which = after;
+        if *count == Count::default() {
+            self.pods.remove(at);
+        }
+        true
+    }
+
+    pub(super) fn take_ports(&mut self, ports: &[Port], up: bool) {
+        for port in ports {
+            let known = self.ports.iter().position(|(known, _)| known == port);
+            match (known, up) {
+                (Some(at), true) => self.ports[at].1 += 1,
+                (None, true) => self.ports.push((*port, 1)),
+                (Some(at), false) => {
+                    self.ports[at].1 -= 1;
+                    if self.ports[at].1 == 0 {
+                        self.ports.swap_remove(at);
+                    }
+                }
+                (None, false) => {}
+            }
+        }
+    }
+
+    /// Whether one of the ports is taken.
+    pub(super) fn ports_taken(&self, ports: &[Port]) -> bool {
+        ports.iter().any(|port| {
+            self.ports
+                .iter()
+                .any(|(taken, _)| taken.conflicts_with(*port))
+        })
+    }
+}

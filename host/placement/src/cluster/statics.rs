@@ -1,0 +1,351 @@
+//! What a pod asks of a node that doesn't change with the pods there: that it
+//! isn't cordoned, its name, its taints, its labels.
+//!
+//! Nodes that no pod read so far can tell apart (but for their names) are of one
+//! kind, and the verdict on a kind is kept.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use hashbrown::HashSet;
+
+use super::condition::{Condition, LabelSet, all_hold, label_set};
+use crate::intern::{Symbol, Symbols, Table};
+use crate::{
+    Effect, Labels, Name, NodeSelectorTerm, Operator, Pod, Taint, Toleration, TolerationOperator,
+};
+
+/// Key of the taint that stands for a cordoned node.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+
+/// The first of these filters that says no.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    Unschedulable,
+    NodeName,
+    Taint,
+    NodeAffinity,
+}
+
+/// What all nodes of a kind have in common.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct NodeKind {
+    /// Those that some pod reads.
+    pub(super) labels: LabelSet,
+    pub(super) taints: Box<[Taint]>,
+    pub(super) unschedulable: bool,
+}
+
+/// Node selector and required node affinity of a pod.
+#[derive(Debug)]
+struct NodeAffinity {
+    selector: LabelSet,
+    terms: Option<Box<[Term]>>,
+    /// The only nodes that are looked at, if every term names some.
+    named: Option<Box<[Symbol]>>,
+    /// Whether it asks for names.
+    by_name: bool,
+}
+
+#[derive(Debug)]
+struct Term {
+    conditions: Box<[Condition]>,
+    /// Names to have, or (false) not to have.
+    names: Box<[(bool, Symbol)]>,
+    never: bool,
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct AffinityKey {
+    selector: Labels,
+    terms: Option<Vec<NodeSelectorTerm>>,
+}
+
+/// What pods of a class ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Static {
+    pub(super) tolerations: u32,
+    pub(super) affinity: u32,
+    node_name: Option<Symbol>,
+}
+
+#[derive(Default)]
+pub(super) struct Statics {
+    tolerations: Table<Vec<Toleration>>,
+    affinity_keys: Table<AffinityKey>,
+    affinities: Vec<NodeAffinity>,
+    statics: Table<Static>,
+    kinds: Table<NodeKind>,
+    /// Keys of node labels that some pod reads.
+    read: HashSet<Symbol>,
+    /// Verdicts by static and kind, as `remembered` has them.
+    verdicts: Vec<Vec<AtomicU8>>,
+}
+
+impl Statics {
+    /// What a pod asks for; true: labels are read that were not read before.
+    pub(super) fn intern(&mut self, pod: &Pod, symbols: &mut Symbols) -> (u32, bool) {
+        let known = self.read.len();
+        let tolerations = self.tolerations.intern_as(
+            pod.tolerations.as_slice(),
+            |known: &Vec<Toleration>| known.as_slice(),
+            || pod.tolerations.clone(),
+        );
+        let affinity = self.affinity(pod, symbols);
+        let node_name = pod.node_name.as_ref().map(|name| symbols.intern(name));
+        let id = self.statics.intern(Static {
+            tolerations,
+            affinity,
+            node_name,
+        });
+        let kinds = self.kinds.len();
+        self.verdicts
+            .resize_with(self.statics.len(), || blank(kinds));
+        (id, self.read.len() > known)
+    }
+
+    fn affinity(&mut self, pod: &Pod, symbols: &mut Symbols) -> u32 {
+        let id = self.affinity_keys.intern(AffinityKey {
+            selector: pod.node_selector.clone(),
+            terms: pod.node_affinity.clone(),
+        });
+        if id as usize == self.affinities.len() {
+            let affinity = NodeAffinity::new(pod, symbols);
+            affinity.keys(&mut self.read);
+            self.affinities.push(affinity);
+        }
+        id
+    }
+
+    /// The kind of a node with these labels. All kinds are to be asked for again
+    /// when labels are read that were not read before.
+    pub(super) fn kind(
+        &mut self,
+        labels: &[(Symbol, Symbol)],
+        taints: &[Taint],
+        unschedulable: bool,
+    ) -> u32 {
+        let known = self.kinds.len();
+        let read = labels.iter().filter(|(key, _)| self.read.contains(key));
+        let kind = self.kinds.intern(NodeKind {
+            labels: read.copied().collect(),
+            taints: taints.into(),
+            unschedulable,
+        });
+        if self.kinds.len() > known {
+            for verdicts in &mut self.verdicts {
+                verdicts.push(AtomicU8::default());
+            }
+        }
+        kind
+    }
+
+    pub(super) fn get(&self, id: u32) -> Static {
+        *self.statics.get(id)
+    }
+
+    /// The only nodes that a pod's affinity names, if it does.
+    pub(super) fn named(&self, id: u32) -> Option<&[Symbol]> {
+        self.affinities[self.get(id).affinity as usize]
+            .named
+            .as_deref()
+    }
+
+    /// The first filter that says no to a node.
+    pub(super) fn refusal(
+        &self,
+        id: u32,
+        kind: u32,
+        name: Symbol,
+        symbols: &Symbols,
+    ) -> Option<Refusal> {
+        let pod = self.get(id);
+        let by_name = pod.node_name.is_some() || self.affinities[pod.affinity as usize].by_name;
+        if by_name {
+            return self.judge(pod, self.kinds.get(kind), name, symbols);
+        }
+        let verdict = &self.verdicts[id as usize][kind as usize];
+        remembered(verdict.load(Ordering::Relaxed)).unwrap_or_else(|| {
+            let refusal = self.judge(pod, self.kinds.get(kind), name, symbols);
+            verdict.store(code(refusal), Ordering::Relaxed);
+            refusal
+        })
+    }
+
+    fn judge(
+        &self,
+        pod: Static,
+        node: &NodeKind,
+        name: Symbol,
+        symbols: &Symbols,
+    ) -> Option<Refusal> {
+        let tolerations = self.tolerations.get(pod.tolerations);
+        if node.unschedulable && !tolerates_unschedulable(tolerations) {
+            return Some(Refusal::Unschedulable);
+        }
+        if pod.node_name.is_some_and(|only| only != name) {
+            return Some(Refusal::NodeName);
+        }
+        if !tolerates(tolerations, &node.taints) {
+            return Some(Refusal::Taint);
+        }
+        if !self.affinity_holds(pod.affinity, &node.labels, name, symbols) {
+            return Some(Refusal::NodeAffinity);
+        }
+        None
+    }
+
+    /// Whether node selector and node affinity allow a node.
+    pub(super) fn affinity_holds(
+        &self,
+        affinity: u32,
+        labels: &[(Symbol, Symbol)],
+        name: Symbol,
+        symbols: &Symbols,
+    ) -> bool {
+        self.affinities[affinity as usize].holds(labels, name, symbols)
+    }
+
+    /// Whether tolerations tolerate all taints that filter.
+    pub(super) fn tolerated(&self, tolerations: u32, taints: &[Taint]) -> bool {
+        tolerates(self.tolerations.get(tolerations), taints)
+    }
+}
+
+fn blank(length: usize) -> Vec<AtomicU8> {
+    std::iter::repeat_with(AtomicU8::default)
+        .take(length)
+        .collect()
+}
+
+/// Zero is not known yet.
+fn remembered(code: u8) -> Option<Option<Refusal>> {
+    Some(match code {
+        1 => None,
+        2 => Some(Refusal::Unschedulable),
+        3 => Some(Refusal::NodeName),
+        4 => Some(Refusal::Taint),
+        5 => Some(Refusal::NodeAffinity),
+        _ => return None,
+    })
+}
+
+fn code(refusal: Option<Refusal>) -> u8 {
+    match refusal {
+        None => 1,
+        Some(Refusal::Unschedulable) => 2,
+        Some(Refusal::NodeName) => 3,
+        Some(Refusal::Taint) => 4,
+        Some(Refusal::NodeAffinity) => 5,
+    }
+}
+
+impl NodeAffinity {
+    fn new(pod: &Pod, symbols: &mut Symbols) -> Self {
+        let terms = pod.node_affinity.as_deref();
+        let names = |name: &Name, symbols: &mut Symbols| symbols.intern(name);
+        let named = terms.and_then(|terms| {
+            let named = terms.iter().map(named_by);
+            let mut all = named.collect::<Option<Vec<_>>>()?.concat();
+            all.sort();
+            all.dedup();
+            (!terms.is_empty()).then(|| all.iter().map(|name| names(name, symbols)).collect())
+        });
+        Self {
+            selector: label_set(&pod.node_selector, symbols),
+            terms: terms.map(|terms| terms.iter().map(|term| Term::new(term, symbols)).collect()),
+            named,
+            by_name: terms.is_some_and(|terms| terms.iter().any(|term| !term.fields.is_empty())),
+        }
+    }
+
+    fn keys(&self, read: &mut HashSet<Symbol>) {
+        read.extend(self.selector.iter().map(|(key, _)| *key));
+        let terms = self.terms.iter().flatten();
+        read.extend(terms.flat_map(|term| term.conditions.iter().map(|condition| condition.key)));
+    }
+
+    fn holds(&self, labels: &[(Symbol, Symbol)], name: Symbol, symbols: &Symbols) -> bool {
+        let selected = self.selector.iter().all(|pair| labels.contains(pair));
+        let allowed = |terms: &[Term]| terms.iter().any(|term| term.holds(labels, name, symbols));
+        selected && self.terms.as_deref().is_none_or(allowed)
+    }
+}
+
+/// The nodes that a term asks for by name; none if it doesn't.
+fn named_by(term: &NodeSelectorTerm) -> Option<Vec<Name>> {
+    let asked = term
+        .fields
+        .iter()
+        .filter(|field| &*field.key == "metadata.name" && field.operator == Operator::In);
+    let mut names: Option<Vec<Name>> = None;
+    for field in asked {
+        names = Some(match names {
+            None => field.values.clone(),
+            Some(mut names) => {
+                names.retain(|name| field.values.contains(name));
+                names
+            }
+        });
+    }
+    names
+}
+
+impl Term {
+    fn new(term: &NodeSelectorTerm, symbols: &mut Symbols) -> Self {
+        let mut never = term.expressions.is_empty() && term.fields.is_empty();
+        let mut names = Vec::new();
+        for field in &term.fields {
+            match (field.operator, field.values.as_slice()) {
+                (Operator::In, [name]) => names.push((true, symbols.intern(name))),
+                (Operator::NotIn, [name]) => names.push((false, symbols.intern(name))),
+                _ => never = true,
+            }
+            never |= &*field.key != "metadata.name";
+        }
+        let conditions = term.expressions.iter();
+        Self {
+            conditions: conditions
+                .map(|condition| Condition::of_node(condition, symbols))
+                .collect(),
+            names: names.into(),
+            never,
+        }
+    }
+
+    fn holds(&self, labels: &[(Symbol, Symbol)], name: Symbol, symbols: &Symbols) -> bool {
+        !self.never
+            && self
+                .names
+                .iter()
+                .all(|(wanted, known)| *wanted == (*known == name))
+            && all_hold(&self.conditions, labels, symbols)
+    }
+}
+
+fn tolerates_unschedulable(tolerations: &[Toleration]) -> bool {
+    let same = |toleration: &Toleration| {
+        tolerates_taint(toleration, UNSCHEDULABLE, "", Effect::NoSchedule)
+    };
+    tolerations.iter().any(same)
+}
+
+fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {
+    let mut filtering = taints
+        .iter()
+        .filter(|taint| taint.effect != Effect::PreferNoSchedule);
+    filtering.all(|taint| {
+        tolerations
+            .iter()
+            .any(|toleration| tolerates_taint(toleration, &taint.key, &taint.value, taint.effect))
+    })
+}
+
+fn tolerates_taint(toleration: &Toleration, key: &str, value: &str, effect: Effect) -> bool {
+    toleration.effect.is_none_or(|known| known == effect)
+        && (toleration.key.is_empty() || &*toleration.key == key)
+        && match toleration.operator {
+            TolerationOperator::Equal => &*toleration.value == value,
+            TolerationOperator::Exists => true,
+            TolerationOperator::Unknown => false,
+        }
+}

@@ -1,0 +1,101 @@
+//! Labels and what selects them.
+
+use serde::{Deserialize, Serialize};
+
+use crate::Name;
+
+/// Labels, sorted by key, each key once.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Labels(Vec<(Name, Name)>);
+
+impl Labels {
+    /// The value of a key.
+    pub fn get(&self, key: &str) -> Option<&Name> {
+        let found = self
+            .0
+            .binary_search_by(|(known, _)| known.as_ref().cmp(key));
+        found.ok().map(|at| &self.0[at].1)
+    }
+
+    /// Sets a label.
+    pub fn set(&mut self, key: Name, value: Name) {
+        match self.0.binary_search_by(|(known, _)| known.cmp(&key)) {
+            Ok(at) => self.0[at].1 = value,
+            Err(at) => self.0.insert(at, (key, value)),
+        }
+    }
+
+    /// All labels, ordered by key.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Name, &Name)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// Of a key that comes twice, the last value stays.
+impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(labels: I) -> Self {
+        let pair = |(key, value): (K, V)| (key.into(), value.into());
+        let mut labels: Vec<(Name, Name)> = labels.into_iter().map(pair).collect();
+        labels.sort_by(|(a, _), (b, _)| a.cmp(b));
+        labels.dedup_by(|later, kept| {
+            let same = later.0 == kept.0;
+            if same {
+                std::mem::swap(later, kept);
+            }
+            same
+        });
+        Self(labels)
+    }
+}
+
+/// How a requirement compares a label with its values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Operator {
+    /// The label is there, with one of the values.
+    In,
+    /// The label is missing, or has none of the values.
+    NotIn,
+    /// The label is there.
+    Exists,
+    /// The label is missing.
+    DoesNotExist,
+    /// The label is an integer above the only value. Of node labels only.
+    Gt,
+    /// The label is an integer below the only value. Of node labels only.
+    Lt,
+}
+
+/// A condition on one label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Requirement {
+    /// Key of the label.
+    pub key: Name,
+    /// How it is compared.
+    pub operator: Operator,
+    /// With what.
+    #[serde(default)]
+    pub values: Vec<Name>,
+}
+
+impl Requirement {
+    /// The label has this value.
+    pub fn equals(key: impl Into<Name>, value: impl Into<Name>) -> Self {
+        Self {
+            key: key.into(),
+            operator: Operator::In,
+            values: vec![value.into()],
+        }
+    }
+}
+
+/// Selects labels that meet all requirements; without any, all labels.
+/// (matchLabels are requirements with [`Operator::In`] and one value.)
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LabelSelector(pub Vec<Requirement>);
