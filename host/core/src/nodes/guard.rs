@@ -1,0 +1,61 @@
+//! What no expander can lift: limits of the pass, of the cluster and of each group,
+//! and the split over similar groups.
+
+use super::balance::{GroupSize, balance};
+use super::record::{NodeGuardStep, Order, RoundGuard};
+
+/// What is ordered of a chosen option, and what each guardrail changed.
+#[must_use]
+pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
+    let mut steps = Vec::new();
+    let mut nodes = guard.wanted;
+    let mut limit = |name: &str, to: u32, message: String, nodes: &mut u32| {
+        if to < *nodes {
+            steps.push(NodeGuardStep {
+                guardrail: name.into(),
+                from: *nodes,
+                to,
+                message,
+            });
+            *nodes = to;
+        }
+    };
+    if let Some(max) = guard.max_per_pass {
+        let message = format!("one pass adds at most {max} nodes to a group");
+        limit("MaxNodesPerScaleUp", max, message, &mut nodes);
+    }
+    let (allowed, by) = guard.limits.allowed(guard.node, nodes);
+    if let Some(by) = by {
+        let message = format!("{}: {} allows {allowed} more", by.reason(), by.flag());
+        limit(&format!("{by:?}"), allowed, message, &mut nodes);
+    }
+    let sizes: Vec<GroupSize> = guard.groups.iter().map(|group| group.size).collect();
+    let targets = balance(&sizes, nodes);
+    let added: u32 = targets
+        .iter()
+        .zip(&sizes)
+        .map(|(to, size)| to - size.current)
+        .sum();
+    let message = format!("the groups have room for {added} more");
+    limit("MaxSize", added, message, &mut nodes);
+    let orders = guard.groups.iter().zip(targets);
+    let orders = orders.filter(|(group, to)| *to > group.size.current);
+    let orders: Vec<_> = orders
+        .map(|(group, to)| Order {
+            group: group.group.clone(),
+            from: group.size.current,
+            to,
+            max: group.size.max,
+        })
+        .collect();
+    if orders.len() > 1 || orders.first().map(|o| &o.group) != guard.groups.first().map(|g| &g.group) && !orders.is_empty() {
+        let names: Vec<&str> = guard.groups.iter().map(|group| &*group.group).collect();
+        steps.push(NodeGuardStep {
+            guardrail: "BalanceSimilarNodeGroups".into(),
+            from: nodes,
+            to: nodes,
+            message: format!("split over similar groups: {}", names.join(", ")),
+        });
+    }
+    (steps, orders)
+}

@@ -1,0 +1,103 @@
+//! The ports of the nodes half beside the cloud's: the cluster as it is seen, and
+//! what is told about it.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::NodeDecisionRecord;
+use super::state::ClusterState;
+use crate::ports::ObjectKey;
+use crate::status::Event;
+use crate::time::Timestamp;
+
+/// Brings the cluster in: its watches keep one [`ClusterState`] up to date.
+pub trait NodesReader: Send + Sync {
+    /// Whether every cache has had its first list. Before that, nothing is decided.
+    fn synced(&self) -> bool;
+
+    /// Does `work` on the state as it is now, under its lock: watches wait. A
+    /// simulation in it is always rolled back by the one who began it.
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T;
+}
+
+impl<R: NodesReader> NodesReader for Arc<R> {
+    fn synced(&self) -> bool {
+        R::synced(self)
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        R::with_state(self, work)
+    }
+}
+
+/// What an event of the nodes half is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Subject {
+    /// A pod.
+    Pod {
+        /// Namespace and name.
+        key: ObjectKey,
+        /// metadata.uid.
+        uid: Arc<str>,
+    },
+    /// The autoscaler itself, which Cluster Autoscaler publishes on its status
+    /// ConfigMap.
+    Autoscaler,
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod { key, .. } => write!(f, "pod {}/{}", key.namespace, key.name),
+            Self::Autoscaler => f.write_str("autoscaler"),
+        }
+    }
+}
+
+/// An event, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeEvent {
+    /// About what.
+    pub about: Subject,
+    /// The event.
+    pub event: Event,
+}
+
+/// Tells the cluster what was decided, and only while it is leader.
+pub trait NodesWriter: Send + Sync {
+    /// Whether orders may be given and events published now. Asked right before
+    /// each pass: where not, nothing is decided.
+    fn leads(&self) -> bool;
+
+    /// Publishes events, in order. What fails is told by the writer itself.
+    fn publish(
+        &self,
+        now: Timestamp,
+        events: Vec<NodeEvent>,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+impl<W: NodesWriter> NodesWriter for Arc<W> {
+    fn leads(&self) -> bool {
+        W::leads(self)
+    }
+
+    fn publish(
+        &self,
+        now: Timestamp,
+        events: Vec<NodeEvent>,
+    ) -> impl Future<Output = ()> + Send {
+        W::publish(self, now, events)
+    }
+}
+
+/// Takes the records of node decisions: the ring, a file, a report, a terminal.
+pub trait NodesRecorder: Send + Sync {
+    /// Takes one.
+    fn record(&self, record: &Arc<NodeDecisionRecord>);
+}

@@ -1,0 +1,346 @@
+//! Records of node decisions: what was pending, which options there were, who
+//! chose among them and why, what the guardrails changed, what was ordered, and
+//! why the remaining pods fit nowhere. A record can be decided again.
+//!
+//! In JSON a record is one line, as a [`crate::record::DecisionRecord`] is.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::balance::GroupSize;
+use super::expander::{ExpanderInput, ExpanderRanking};
+use super::limits::{ClusterLimits, NodeSize};
+use super::ports::NodeEvent;
+use crate::policy::{Budget, PolicyFailure, PolicyVersion, Usage};
+use crate::ports::ObjectKey;
+use crate::record::InvalidRecord;
+use crate::replica::Context;
+use crate::time::Timestamp;
+
+/// Names the form of a record.
+pub const NODE_FORMAT: &str = "flyball.dev/node-decision/v1alpha1";
+
+/// Most names of pods that a record lists in one place.
+pub const MAX_NAMES: usize = 20;
+
+/// One pass of the nodes half that had something to decide or to tell.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeDecisionRecord {
+    /// [`NODE_FORMAT`].
+    pub format: Arc<str>,
+    /// Version of the host.
+    pub host: Arc<str>,
+    /// Counts the records of one daemon.
+    pub sequence: u64,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The pods that waited, and what became of them.
+    pub pending: Pending,
+    /// Groups that were no option, and why.
+    pub skipped: Vec<SkippedGroup>,
+    /// Nodes that groups were asked for before and that have not come yet.
+    pub upcoming: Vec<Upcoming>,
+    /// The choices made, one after the other, each for the pods that the ones
+    /// before left over.
+    pub rounds: Vec<Round>,
+    /// Pods that no order helps, by class.
+    pub remaining: Vec<Remaining>,
+    /// What was decided.
+    pub verdict: NodeVerdict,
+    /// What came of each order of the verdict, at its index.
+    pub outcomes: Vec<OrderOutcome>,
+    /// What was found and done beside scaling up: orders that never arrived,
+    /// instances that can't be had.
+    pub incidents: Vec<Incident>,
+    /// Lines for the log, in Cluster Autoscaler's words.
+    pub log: Vec<String>,
+    /// Events published for it.
+    pub events: Vec<NodeEvent>,
+}
+
+impl NodeDecisionRecord {
+    /// The record as one line of JSON, without the line's end.
+    ///
+    /// # Errors
+    /// If it can't be written as JSON, which no record of a decision is known for.
+    pub fn to_line(&self) -> Result<String, serde_json::Error> {
+        serde_json::to_string(self)
+    }
+
+    /// Reads line `number` of a file of records.
+    ///
+    /// # Errors
+    /// If the line is no record, or has fields that this version does not know.
+    pub fn from_line(number: usize, line: &str) -> Result<Self, InvalidRecord> {
+        serde_json::from_str(line).map_err(|source| InvalidRecord {
+            line: number,
+            source,
+        })
+    }
+}
+
+/// Some pods: how many, and the names of the first.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodList {
+    /// How many.
+    pub count: u32,
+    /// At most [`MAX_NAMES`] of them.
+    pub names: Vec<ObjectKey>,
+}
+
+/// The pods that waited at the beginning of a pass, in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Pending {
+    /// Pods that the scheduler found no node for.
+    pub unschedulable: u32,
+    /// Of those, below `--expendable-pods-priority-cutoff`.
+    pub expendable: u32,
+    /// Of those, too young for `--new-pod-scale-up-delay` or their annotation.
+    pub young: u32,
+    /// Of those, made for one node by a DaemonSet.
+    pub daemon_set: u32,
+    /// Pods of nodes that are being drained, which will have to run elsewhere.
+    pub drained: u32,
+    /// Pods that existing or upcoming nodes have room for.
+    pub fit: u32,
+    /// Pods that new nodes were sought for.
+    pub sought: u32,
+}
+
+/// A group that was no option.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SkippedGroup {
+    /// The group.
+    pub group: Arc<str>,
+    /// Stable CamelCase code: `Backoff`, `MaxSize`, `NoTemplate`, `FromZero`,
+    /// `NodesTotal`, `CoresTotal`, `MemoryTotal`.
+    pub code: Arc<str>,
+    /// In the peers' words, as events have it.
+    pub reason: String,
+    /// What a person reads.
+    pub message: String,
+}
+
+/// Nodes of a group that have not come yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Upcoming {
+    /// The group.
+    pub group: Arc<str>,
+    /// How many.
+    pub nodes: u32,
+}
+
+/// A choice among options, and what became of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Round {
+    /// All options.
+    pub input: ExpanderInput,
+    /// Pods that each option's group can't take, by the rule that failed first, at
+    /// the option's index.
+    pub seed: u64,
+    /// The expanders asked, in the order of the chain.
+    pub expanders: Vec<ExpanderRecord>,
+    /// What was chosen.
+    pub choice: Choice,
+    /// What the guardrails went by; none: nothing was chosen.
+    pub guard: Option<RoundGuard>,
+    /// What each guardrail changed.
+    pub steps: Vec<NodeGuardStep>,
+    /// What is to be ordered.
+    pub orders: Vec<Order>,
+    /// Pods that these nodes are for.
+    pub helped: PodList,
+}
+
+/// An expander's part in a choice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ExpanderRecord {
+    /// The name asked for.
+    pub name: Arc<str>,
+    /// The code that answered; none: there was none.
+    pub version: Option<Arc<PolicyVersion>>,
+    /// The part of the expander asked for, if it gave no usable answer and this is
+    /// the part of the fallback.
+    pub failed: Option<Box<ExpanderRecord>>,
+    /// The options it was asked about: rows of [`Round::input`].
+    pub rows: Vec<u32>,
+    /// Time, seed, configuration and state.
+    pub context: Context,
+    /// What it was allowed to cost.
+    pub budget: Option<Budget>,
+    /// What it did cost.
+    pub usage: Usage,
+    /// What it answered, in rows of what it was asked about.
+    pub answer: RankingAnswer,
+    /// Lines it logged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub log: Vec<(u32, String)>,
+}
+
+/// An expander's answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RankingAnswer {
+    /// A ranking that keeps to the contract.
+    Ranking(ExpanderRanking),
+    /// None, and why.
+    Failure(PolicyFailure),
+}
+
+/// What was chosen among the options.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Choice {
+    /// Row of the option; none: no option.
+    pub row: Option<u32>,
+    /// How many options the chain left: more than one, and chance decided.
+    pub left: u32,
+    /// CamelCase code of the reason.
+    pub reason: String,
+    /// The reason as a sentence.
+    pub message: String,
+}
+
+/// All that the guardrails go by, beside the choice.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RoundGuard {
+    /// Nodes that the chosen option asks for.
+    pub wanted: u32,
+    /// What a node of it adds to the cluster.
+    pub node: NodeSize,
+    /// Limits of the whole cluster.
+    pub limits: ClusterLimits,
+    /// Most nodes that one pass may add to a group; none: no limit.
+    pub max_per_pass: Option<u32>,
+    /// The chosen group, then those similar to it.
+    pub groups: Vec<GuardedGroup>,
+}
+
+/// A group that may be ordered from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GuardedGroup {
+    /// Its name.
+    pub group: Arc<str>,
+    /// Its sizes.
+    pub size: GroupSize,
+}
+
+/// What a guardrail changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeGuardStep {
+    /// `MaxSize`, `MaxNodesPerScaleUp`, `NodesTotal`, `CoresTotal`, `MemoryTotal` or
+    /// `BalanceSimilarNodeGroups`.
+    pub guardrail: Arc<str>,
+    /// Nodes to add before it.
+    pub from: u32,
+    /// Nodes to add after it.
+    pub to: u32,
+    /// What a person reads.
+    pub message: String,
+}
+
+/// Nodes to be ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Order {
+    /// Of this group.
+    pub group: Arc<str>,
+    /// Its target before.
+    pub from: u32,
+    /// Its target after.
+    pub to: u32,
+    /// Its largest target.
+    pub max: u32,
+}
+
+impl fmt::Display for Order {
+    /// As Cluster Autoscaler writes it: `{nodes 2->3 (max: 4)}`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            group,
+            from,
+            to,
+            max,
+        } = self;
+        write!(f, "{{{group} {from}->{to} (max: {max})}}")
+    }
+}
+
+/// Orders as Cluster Autoscaler lists them: `[{a 2->3 (max: 4)} {b 0->1 (max: 2)}]`.
+#[must_use]
+pub fn listed(orders: &[Order]) -> String {
+    let orders: Vec<_> = orders.iter().map(ToString::to_string).collect();
+    format!("[{}]", orders.join(" "))
+}
+
+/// Pods of one class that no order helps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Remaining {
+    /// Which pods.
+    pub pods: PodList,
+    /// Why, for each group: the first rule that fails there.
+    pub groups: Vec<Refusal>,
+}
+
+/// Why a group does not help.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Refusal {
+    /// The group.
+    pub group: Arc<str>,
+    /// In the words of the scheduler or of the peers, as events have it.
+    pub reason: String,
+}
+
+/// What was decided: what replay must reproduce to the byte.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeVerdict {
+    /// Orders of all rounds, in order.
+    pub orders: Vec<Order>,
+    /// CamelCase code of the reason.
+    pub reason: String,
+    /// The reason as a sentence.
+    pub message: String,
+}
+
+/// What came of an order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OrderOutcome {
+    /// The cloud took it.
+    Ordered,
+    /// The cloud refused it: class and message.
+    Failed {
+        /// Class of the cloud's error.
+        class: Arc<str>,
+        /// What a person reads.
+        message: String,
+    },
+}
+
+/// Something found and dealt with.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Incident {
+    /// CamelCase: `ScaleUpTimedOut`, `InstanceFailed`, `NodeNeverJoined`,
+    /// `ClusterUnhealthy`, `CloudUnavailable`.
+    pub code: Arc<str>,
+    /// The group it concerns.
+    pub group: Option<Arc<str>>,
+    /// What a person reads: what was found and what was done.
+    pub message: String,
+}
