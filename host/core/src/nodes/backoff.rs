@@ -38,9 +38,10 @@ impl Backoffs {
         options: &NodeOptions,
     ) -> &Backoff {
         let duration_ms = match self.groups.get(group) {
-            Some(last) if last.until < now => {
-                last.duration_ms.saturating_mul(2).min(options.max_backoff_ms)
-            }
+            Some(last) if last.until < now => last
+                .duration_ms
+                .saturating_mul(2)
+                .min(options.max_backoff_ms),
             Some(last) => last.duration_ms,
             None => options.initial_backoff_ms,
         };
@@ -60,7 +61,9 @@ impl Backoffs {
     /// Why and until when a group is left alone; none: it isn't.
     #[must_use]
     pub fn of(&self, now: Timestamp, group: &str) -> Option<&Backoff> {
-        self.groups.get(group).filter(|backoff| backoff.until >= now)
+        self.groups
+            .get(group)
+            .filter(|backoff| backoff.until >= now)
     }
 
     /// A group delivered: its failures are forgotten.

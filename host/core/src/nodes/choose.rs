@@ -31,7 +31,7 @@ impl ExpanderStates {
     }
 
     /// Keeps what the expanders asked for answered as their new state.
-    pub(super) fn commit(&mut self, expanders: &[ExpanderRecord]) {
+    pub fn commit(&mut self, expanders: &[ExpanderRecord]) {
         for record in expanders.iter().filter(|record| record.failed.is_none()) {
             let RankingAnswer::Ranking(ExpanderRanking {
                 state: Some(state), ..
@@ -62,7 +62,7 @@ pub struct Asker<'a> {
 }
 
 /// Asks the whole chain about some options. The events tell which expanders failed.
-pub(super) fn choose(
+pub fn choose(
     asker: &Asker<'_>,
     input: &ExpanderInput,
     seed: u64,
@@ -71,7 +71,14 @@ pub(super) fn choose(
     let chain = &asker.options.expanders;
     let ask = |position: usize, rows: &[u32]| {
         let expander = chain.get(position)?;
-        Some(ask_expander(asker, expander, input, rows, seed, &mut events))
+        Some(ask_expander(
+            asker,
+            expander,
+            input,
+            rows,
+            seed,
+            &mut events,
+        ))
     };
     let (records, choice) = walk(input, seed, ask);
     (records, choice, events)
@@ -131,8 +138,12 @@ fn last_choice(
         RankingAnswer::Failure(_) => None,
     });
     let left = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-    let picked = u64::from(left).checked_sub(1).map(|_| mix(seed) % u64::from(left));
-    let row = picked.and_then(|at| rows.get(usize::try_from(at).ok()?)).copied();
+    let picked = u64::from(left)
+        .checked_sub(1)
+        .map(|_| mix(seed) % u64::from(left));
+    let row = picked
+        .and_then(|at| rows.get(usize::try_from(at).ok()?))
+        .copied();
     let name = row.and_then(|row| input.options.node_group.get(row as usize));
     let said = reason.map(|(name, reason)| format!("{name}: {}", reason.sentence));
     let message = match (name, said) {
@@ -146,7 +157,9 @@ fn last_choice(
     Choice {
         row,
         left,
-        reason: reason.map_or("Random", |(_, reason)| &reason.code).to_owned(),
+        reason: reason
+            .map_or("Random", |(_, reason)| &reason.code)
+            .to_owned(),
         message,
     }
 }
@@ -251,7 +264,9 @@ pub(super) fn consult(
         cluster_node_count: input.cluster_node_count,
     };
     let outcome = policy.rank(&context, &narrowed);
-    let answer = outcome.answer.and_then(|answer| validated(answer, rows.len()));
+    let answer = outcome
+        .answer
+        .and_then(|answer| validated(answer, rows.len()));
     ExpanderRecord {
         name: Arc::clone(name),
         version: Some(Arc::clone(policy.version())),

@@ -48,7 +48,10 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
             max: group.size.max,
         })
         .collect();
-    if orders.len() > 1 || orders.first().map(|o| &o.group) != guard.groups.first().map(|g| &g.group) && !orders.is_empty() {
+    if orders.len() > 1
+        || orders.first().map(|o| &o.group) != guard.groups.first().map(|g| &g.group)
+            && !orders.is_empty()
+    {
         let names: Vec<&str> = guard.groups.iter().map(|group| &*group.group).collect();
         steps.push(NodeGuardStep {
             guardrail: "BalanceSimilarNodeGroups".into(),

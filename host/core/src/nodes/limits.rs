@@ -89,9 +89,9 @@ impl ClusterLimits {
     /// How many of `wanted` nodes there may be, and what stands in the way of more.
     #[must_use]
     pub fn allowed(&self, node: NodeSize, wanted: u32) -> (u32, Option<Limit>) {
-        let by_nodes = self
-            .max_nodes
-            .map_or(u64::MAX, |max| u64::from(max.saturating_sub(self.size.nodes)));
+        let by_nodes = self.max_nodes.map_or(u64::MAX, |max| {
+            u64::from(max.saturating_sub(self.size.nodes))
+        });
         let room = |max: u64, has: u64, each: u64| {
             let left = max.saturating_sub(has);
             left.checked_div(each).unwrap_or(u64::MAX)
@@ -120,6 +120,8 @@ impl ClusterLimits {
         size.cpu_milli = size
             .cpu_milli
             .saturating_add(node.cpu_milli.saturating_mul(times));
-        size.memory = size.memory.saturating_add(node.memory.saturating_mul(times));
+        size.memory = size
+            .memory
+            .saturating_add(node.memory.saturating_mul(times));
     }
 }

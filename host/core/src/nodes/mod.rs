@@ -1,7 +1,20 @@
 //! Nodes: which node group grows for pods that fit nowhere.
 //!
-//! [`cloud`] is the port to what node groups live in, [`expander`] the input and
-//! the answer of the policies that choose among options.
+//! The way is the one of replicas, observe → decide → guard → act → record: the
+//! reader keeps a [`state::ClusterState`] up to date, [`cloud`] brings the node
+//! groups in and takes the orders, [`expander`] is what the policies that choose
+//! among options get and answer, and [`record`] keeps all of it for [`replay`].
 
+pub mod backoff;
+pub mod balance;
+pub mod choose;
 pub mod cloud;
 pub mod expander;
+pub mod guard;
+pub mod limits;
+pub mod options;
+pub mod ports;
+pub mod record;
+pub mod replay;
+pub mod similar;
+pub mod state;

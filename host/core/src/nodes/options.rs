@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::policy::DEFAULT_EXPANDER_POLICY;
+use crate::policy::DEFAULT_EXPANDER;
 
 const MINUTE_MS: i64 = 60_000;
 const GIB: u64 = 1 << 30;
@@ -115,7 +115,7 @@ impl Default for NodeOptions {
     fn default() -> Self {
         Self {
             scan_interval_ms: 10_000,
-            expanders: vec![ExpanderChoice::named(DEFAULT_EXPANDER_POLICY)],
+            expanders: vec![ExpanderChoice::named(DEFAULT_EXPANDER)],
             max_nodes_total: 0,
             cores_total: Bounds {
                 min: 0,

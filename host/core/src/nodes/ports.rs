@@ -75,11 +75,7 @@ pub trait NodesWriter: Send + Sync {
     fn leads(&self) -> bool;
 
     /// Publishes events, in order. What fails is told by the writer itself.
-    fn publish(
-        &self,
-        now: Timestamp,
-        events: Vec<NodeEvent>,
-    ) -> impl Future<Output = ()> + Send;
+    fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send;
 }
 
 impl<W: NodesWriter> NodesWriter for Arc<W> {
@@ -87,11 +83,7 @@ impl<W: NodesWriter> NodesWriter for Arc<W> {
         W::leads(self)
     }
 
-    fn publish(
-        &self,
-        now: Timestamp,
-        events: Vec<NodeEvent>,
-    ) -> impl Future<Output = ()> + Send {
+    fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send {
         W::publish(self, now, events)
     }
 }

@@ -84,7 +84,10 @@ pub fn replay(
 }
 
 fn unavailable(part: &ExpanderRecord) -> NodeReplay {
-    let digest = part.version.as_ref().map(|version| Arc::clone(&version.digest));
+    let digest = part
+        .version
+        .as_ref()
+        .map(|version| Arc::clone(&version.digest));
     NodeReplay::PolicyUnavailable {
         name: Arc::clone(&part.name),
         digest: digest.unwrap_or_default(),

@@ -75,11 +75,12 @@ pub fn same_labels(
     right: &BTreeMap<Arc<str>, Arc<str>>,
     ignored: &BTreeSet<Arc<str>>,
 ) -> bool {
-    let compared =
-        |labels: &'_ BTreeMap<Arc<str>, Arc<str>>| -> Vec<(Arc<str>, Arc<str>)> {
-            let compared = labels.iter().filter(|(key, _)| !ignored.contains(*key));
-            compared.map(|(key, value)| (Arc::clone(key), Arc::clone(value))).collect()
-        };
+    let compared = |labels: &'_ BTreeMap<Arc<str>, Arc<str>>| -> Vec<(Arc<str>, Arc<str>)> {
+        let compared = labels.iter().filter(|(key, _)| !ignored.contains(*key));
+        compared
+            .map(|(key, value)| (Arc::clone(key), Arc::clone(value)))
+            .collect()
+    };
     compared(left) == compared(right)
 }
 
@@ -112,12 +113,10 @@ fn both(
     compare: impl Fn(&str, i64, i64) -> bool,
 ) -> bool {
     left.len() == right.len()
-        && left
-            .iter()
-            .all(|(name, &amount)| {
-                let other = right.get(name);
-                other.is_some_and(|&other| compare(name, amount, other))
-            })
+        && left.iter().all(|(name, &amount)| {
+            let other = right.get(name);
+            other.is_some_and(|&other| compare(name, amount, other))
+        })
 }
 
 fn within(left: i64, right: i64, ratio: f64) -> bool {

@@ -1,0 +1,66 @@
+//! Splitting new nodes over similar groups against what Cluster Autoscaler itself
+//! decided: every case of `tests/vectors/nodes/balance.jsonl.gz`.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader};
+
+use flate2::read::GzDecoder;
+use flyball_core::nodes::balance::{GroupSize, balance};
+use serde::Deserialize;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Case {
+    id: String,
+    groups: Vec<GroupCase>,
+    new_nodes: u32,
+    expected: Expected,
+}
+
+#[derive(Deserialize)]
+struct GroupCase {
+    current: u32,
+    max: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Expected {
+    error: bool,
+    final_sizes: Vec<u32>,
+    order_dependent: bool,
+    sorted_final_sizes: Vec<u32>,
+}
+
+#[test]
+fn new_nodes_are_split_as_upstream_splits_them() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/vectors/nodes/balance.jsonl.gz"
+    );
+    let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
+    let mut cases = 0;
+    for line in lines {
+        let case: Case = serde_json::from_str(&line.unwrap()).unwrap();
+        let groups = case.groups.iter().map(|group| GroupSize {
+            current: group.current,
+            max: group.max,
+        });
+        let groups: Vec<_> = groups.collect();
+        let sizes = balance(&groups, case.new_nodes);
+        cases += 1;
+        if case.expected.error {
+            // Upstream's only error: no group at all. Then nothing is split.
+            assert!(sizes.is_empty(), "{}", case.id);
+            continue;
+        }
+        let mut sorted = sizes.clone();
+        sorted.sort_unstable();
+        assert_eq!(sorted, case.expected.sorted_final_sizes, "{}", case.id);
+        if !case.expected.order_dependent {
+            assert_eq!(sizes, case.expected.final_sizes, "{}", case.id);
+        }
+    }
+    assert_eq!(cases, 100);
+}
