@@ -1,19 +1,21 @@
 //! `cargo xtask setup`: installs what building and testing need beyond a Rust
 //! toolchain, if it is missing.
 
+mod cloud;
 mod cluster;
 mod go;
 mod wasm;
 
 use clap::ValueEnum;
 
-/// Installs what is missing: the WebAssembly target, a Kubernetes control plane
+/// Installs what is missing: the WebAssembly target, a Kubernetes control plane,
+/// an AWS to test against
 ///
 /// The other commands do this by themselves. The control plane is built from
-/// the Go module in tests/cluster, which takes about 5 minutes the first time,
-/// and kept in $FLYBALL_CACHE, else $XDG_CACHE_HOME/flyball, else
-/// ~/.cache/flyball. What only Debian's packages can provide is installed with
-/// apt-get, for which you must be root.
+/// the Go module in tests/cluster, which takes about 5 minutes the first time;
+/// moto, which plays AWS, is installed with pip. Both are kept in $FLYBALL_CACHE,
+/// else $XDG_CACHE_HOME/flyball, else ~/.cache/flyball. What only Debian's
+/// packages can provide is installed with apt-get, for which you must be root.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
     /// What to install
@@ -27,16 +29,22 @@ enum What {
     Wasm,
     /// etcd, Kubernetes, kwok and metrics-server, for the tests
     Cluster,
-    /// Both
+    /// moto and the AWS command line, for the tests
+    Cloud,
+    /// All of these
     All,
 }
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    if arguments.what != What::Cluster {
+    let wanted = |what| arguments.what == what || arguments.what == What::All;
+    if wanted(What::Wasm) {
         wasm()?;
     }
-    if arguments.what != What::Wasm {
+    if wanted(What::Cluster) {
         cluster()?;
+    }
+    if wanted(What::Cloud) {
+        cloud()?;
     }
     Ok(())
 }
@@ -49,4 +57,9 @@ pub fn wasm() -> anyhow::Result<()> {
 /// Makes sure that a control plane can be started.
 pub fn cluster() -> anyhow::Result<()> {
     cluster::install_if_missing()
+}
+
+/// Makes sure that an AWS to test against can be started.
+pub fn cloud() -> anyhow::Result<()> {
+    cloud::install_if_missing()
 }

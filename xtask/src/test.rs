@@ -23,6 +23,7 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
     setup::cluster()?;
+    setup::cloud()?;
     let start = Instant::now();
     let mut child = workspace::cargo()
         .args(["test", "--workspace", "--no-fail-fast"])

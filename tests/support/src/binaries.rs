@@ -1,9 +1,13 @@
-//! Where the control plane's binaries are.
+//! Where the binaries of the control plane and of the tests' cloud are.
 //!
-//! They are built once from the Go module in `tests/cluster` (by
-//! `cargo xtask setup cluster`) and kept outside the repository, in a cache
-//! directory named after that module's content. The directory appears all at
-//! once, by a rename: if it is there, it is complete.
+//! Those of the control plane are built once from the Go module in
+//! `tests/cluster` (by `cargo xtask setup cluster`) and kept outside the
+//! repository, in a cache directory named after that module's content. The
+//! directory appears all at once, by a rename: if it is there, it is complete.
+//!
+//! The cloud is Python ([`cloud`]), installed by `cargo xtask setup cloud`.
+
+pub mod cloud;
 
 use std::path::{Path, PathBuf};
 use std::{env, fs};
@@ -68,12 +72,16 @@ pub fn cache_root() -> anyhow::Result<PathBuf> {
 /// # Errors
 /// When the module's files cannot be read, or there is no place for a cache.
 pub fn cache_dir() -> anyhow::Result<PathBuf> {
+    let contents = [read_module_file("go.mod")?, read_module_file("go.sum")?];
+    keyed_dir("cluster", &contents)
+}
+
+/// The folder in the cache that is named after these files' content.
+fn keyed_dir(name: &str, contents: &[Vec<u8>]) -> anyhow::Result<PathBuf> {
     let mut hash = Sha256::new();
-    for name in ["go.mod", "go.sum"] {
-        hash.update(read_module_file(name)?);
-    }
+    contents.iter().for_each(|content| hash.update(content));
     let digest: String = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
-    Ok(cache_root()?.join(format!("cluster-{}", &digest[..16])))
+    Ok(cache_root()?.join(format!("{name}-{}", &digest[..16])))
 }
 
 fn read_module_file(name: &str) -> anyhow::Result<Vec<u8>> {

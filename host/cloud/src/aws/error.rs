@@ -1,0 +1,131 @@
+//! What went wrong at AWS, in the classes of the core.
+
+use std::error::Error;
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
+use flyball_core::nodes::cloud::CloudError;
+
+/// A call that failed: its class, and a sentence that names the call, what it was
+/// about, and the cause.
+pub(super) fn failed<E, R>(call: &str, subject: &str, error: SdkError<E, R>) -> CloudError
+where
+    E: ProvideErrorMetadata + Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    let (class, cause) = match &error {
+        SdkError::ServiceError(service) => {
+            let (code, message) = (service.err().code(), service.err().message());
+            let (code, message) = (code.unwrap_or("no code"), message.unwrap_or("no message"));
+            (service_class(code, message), format!("{code}: {message}"))
+        }
+        _ => (connection_class(&error), chain(&error)),
+    };
+    CloudError {
+        class,
+        message: format!("{call} of {subject}: {cause}"),
+    }
+}
+
+/// An order that the provider itself refuses.
+pub(super) fn refused(class: &'static str, call: &str, group: &str, why: &str) -> CloudError {
+    let message = format!("{call} of node group {group}: {why}");
+    CloudError { class, message }
+}
+
+fn service_class(code: &str, message: &str) -> &'static str {
+    const DENIED: [&str; 8] = [
+        "AccessDenied",
+        "AccessDeniedException",
+        "AuthFailure",
+        "ExpiredToken",
+        "InvalidClientTokenId",
+        "SignatureDoesNotMatch",
+        "UnauthorizedOperation",
+        "UnrecognizedClientException",
+    ];
+    const THROTTLED: [&str; 4] = [
+        "RequestLimitExceeded",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    ];
+    const OUT_OF_RESOURCES: [&str; 4] = [
+        "InstanceLimitExceeded",
+        "InsufficientInstanceCapacity",
+        "LimitExceeded",
+        "VcpuLimitExceeded",
+    ];
+    if DENIED.contains(&code) {
+        "AccessDenied"
+    } else if THROTTLED.contains(&code) {
+        "Throttled"
+    } else if OUT_OF_RESOURCES.contains(&code) {
+        "OutOfResources"
+    } else if code == "ValidationError" && message.contains("not found") {
+        "NotFound"
+    } else if code == "ValidationError"
+        && (message.contains("above max value") || message.contains("below min value"))
+    {
+        "InvalidSize"
+    } else {
+        "Other"
+    }
+}
+
+fn connection_class<E, R>(error: &SdkError<E, R>) -> &'static str
+where
+    E: Error + Send + Sync + 'static,
+    R: std::fmt::Debug + Send + Sync + 'static,
+{
+    if causes(error).any(|cause| cause.is::<CredentialsError>()) {
+        return "AccessDenied";
+    }
+    match error {
+        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => "Unreachable",
+        _ => "Other",
+    }
+}
+
+/// The error and its causes, without repetition.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut text = error.to_string();
+    for cause in causes(error).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(error.source(), |cause: &&'a (dyn Error + 'static)| {
+        (**cause).source()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::service_class;
+
+    #[test]
+    fn answers_of_the_service_have_classes() {
+        for (code, message, class) in [
+            ("AccessDenied", "User x is not authorized", "AccessDenied"),
+            ("Throttling", "Rate exceeded", "Throttled"),
+            (
+                "ValidationError",
+                "AutoScalingGroup name not found - null",
+                "NotFound",
+            ),
+            (
+                "ValidationError",
+                "New SetDesiredCapacity value 9 is above max value 4 for the AutoScalingGroup.",
+                "InvalidSize",
+            ),
+            ("ScalingActivityInProgress", "wait", "Other"),
+        ] {
+            assert_eq!(service_class(code, message), class, "{code}");
+        }
+    }
+}

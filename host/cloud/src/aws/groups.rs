@@ -1,0 +1,84 @@
+//! An Auto Scaling group, as the core sees a node group.
+
+use std::sync::Arc;
+
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance as AwsInstance, LifecycleState};
+use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
+
+use super::provider_id::provider_id;
+use super::template;
+use crate::spec::NodeGroupSpec;
+
+/// A node group; none: AWS named none. Bounds are those of the spec, else the
+/// group's own.
+pub(super) fn node_group(
+    group: &AutoScalingGroup,
+    spec: Option<&NodeGroupSpec>,
+    region: &str,
+) -> Option<NodeGroup> {
+    let name = group.auto_scaling_group_name()?;
+    let own = |size: Option<i32>| u32::try_from(size.unwrap_or_default()).unwrap_or_default();
+    let tags = group.tags().iter();
+    let tags = tags.filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
+    let template = template::from_tags(tags, region, group.availability_zones(), |problem| {
+        tracing::warn!(node_group = name, problem, "a tag can't be read: left out");
+    });
+    Some(NodeGroup {
+        name: name.into(),
+        min_size: spec.map_or_else(|| own(group.min_size()), |spec| spec.min_size),
+        max_size: spec.map_or_else(|| own(group.max_size()), |spec| spec.max_size),
+        target_size: own(group.desired_capacity()),
+        instances: group.instances().iter().filter_map(instance).collect(),
+        template: template.map(Arc::new),
+        price: None,
+    })
+}
+
+/// An instance; none: it waits in a warm pool, outside of the desired capacity.
+fn instance(instance: &AwsInstance) -> Option<Instance> {
+    let state = state(instance.lifecycle_state()?)?;
+    let id = provider_id(instance.availability_zone()?, instance.instance_id()?);
+    Some(Instance {
+        provider_id: id.into(),
+        state,
+    })
+}
+
+fn state(state: &LifecycleState) -> Option<InstanceState> {
+    let text = state.as_str();
+    match text {
+        _ if text.starts_with("Warmed") => None,
+        _ if text.starts_with("Pending") => Some(InstanceState::Creating),
+        _ if text.starts_with("Terminat") || text.starts_with("Detach") => {
+            Some(InstanceState::Deleting)
+        }
+        _ => Some(InstanceState::Running),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_autoscaling::types::LifecycleState;
+    use flyball_core::nodes::cloud::InstanceState;
+
+    use super::state;
+
+    #[test]
+    fn every_state_of_an_instance_has_a_place() {
+        for name in LifecycleState::values() {
+            let expected = match *name {
+                "Pending" | "Pending:Proceed" | "Pending:Wait" => Some(InstanceState::Creating),
+                "Terminating"
+                | "Terminating:Proceed"
+                | "Terminating:Wait"
+                | "Terminating:Retained"
+                | "Terminated"
+                | "Detaching"
+                | "Detached" => Some(InstanceState::Deleting),
+                warm if warm.starts_with("Warmed:") => None,
+                _ => Some(InstanceState::Running),
+            };
+            assert_eq!(state(&LifecycleState::from(*name)), expected, "{name}");
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! AWS: a node group is an Auto Scaling group.
+//!
+//! Groups are named ([`NodeGroupSpec`]) or found by their tags ([`AutoDiscovery`]).
+//! What AWS says of them is kept for a minute, and read anew after an order. The
+//! size of instance types, and instances that AWS could not launch, are not looked
+//! up.
+
+mod connection;
+mod discovery;
+mod error;
+mod groups;
+mod provider_id;
+mod template;
+
+use std::sync::Arc;
+
+use aws_sdk_autoscaling::types::Filter;
+use flyball_core::nodes::cloud::{CloudError, CloudProvider, InstanceState, NodeGroup};
+use flyball_core::time::Timestamp;
+use tokio::sync::Mutex;
+
+pub use self::connection::Connection;
+pub use self::discovery::{AutoDiscovery, all_tags, filter};
+use self::error::{failed, refused};
+pub use self::provider_id::{instance, provider_id};
+use crate::spec::NodeGroupSpec;
+
+/// How long what AWS said is taken to hold, in milliseconds.
+const CACHE_MS: i64 = 60_000;
+/// Names in one call, and groups in one answer: AWS' own limit.
+const BATCH: usize = 100;
+
+const DESCRIBE: &str = "DescribeAutoScalingGroups";
+const SET: &str = "SetDesiredCapacity";
+const TERMINATE: &str = "TerminateInstanceInAutoScalingGroup";
+
+/// Auto Scaling groups as node groups.
+pub struct AwsAutoScaling {
+    client: aws_sdk_autoscaling::Client,
+    region: String,
+    named: Vec<NodeGroupSpec>,
+    /// Filters of the discovery; empty: there is none.
+    filters: Vec<Filter>,
+    known: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    groups: Vec<Arc<NodeGroup>>,
+    /// When they were read; none: they must be read anew.
+    read_at: Option<Timestamp>,
+    /// Named groups that AWS does not have.
+    missing: Vec<String>,
+}
+
+impl AwsAutoScaling {
+    /// Finds region and credentials; nothing is asked of AWS yet. A group that is
+    /// both named and found has the bounds that it was named with.
+    ///
+    /// # Errors
+    /// When no group is named and none can be found, when two values of the
+    /// discovery contradict each other, or no region is known.
+    pub async fn connect(
+        connection: &Connection,
+        named: Vec<NodeGroupSpec>,
+        discovery: &[AutoDiscovery],
+    ) -> Result<Self, CloudError> {
+        let other = |message| CloudError {
+            class: "Other",
+            message,
+        };
+        if named.is_empty() && discovery.is_empty() {
+            let problem = "no node group: name some with --nodes or --node-group-auto-discovery";
+            return Err(other(problem.to_owned()));
+        }
+        let tags = all_tags(discovery).map_err(|error| other(error.to_string()))?;
+        let filters = tags.iter().map(|(key, value)| {
+            let (name, value) = filter(key, value);
+            Filter::builder().name(name).values(value).build()
+        });
+        let filters = filters.collect();
+        let connected = connection.connect().await?;
+        Ok(Self {
+            client: connected.client,
+            region: connected.region,
+            named,
+            filters,
+            known: Mutex::default(),
+        })
+    }
+
+    /// Reads every group: the named ones in batches, then what the tags find.
+    async fn read(&self, known: &mut Known) -> Result<(), CloudError> {
+        let mut groups = Vec::new();
+        for batch in self.named.chunks(BATCH) {
+            let names = batch.iter().map(|spec| spec.name.clone()).collect();
+            let subject = format!("{} named node groups", batch.len());
+            groups.extend(self.describe(Some(names), None, &subject).await?);
+        }
+        self.note_missing(known, &groups);
+        if !self.filters.is_empty() {
+            let filters = Some(self.filters.clone());
+            groups.extend(self.describe(None, filters, "node groups by tags").await?);
+        }
+        groups.sort_by(|one, other| one.name.cmp(&other.name));
+        groups.dedup_by(|one, other| one.name == other.name);
+        known.groups = groups.into_iter().map(Arc::new).collect();
+        Ok(())
+    }
+
+    /// A group that is gone, or not there yet, is told of once; the others go on.
+    fn note_missing(&self, known: &mut Known, found: &[NodeGroup]) {
+        let names = self.named.iter().map(|spec| &spec.name);
+        let missing: Vec<String> = names
+            .filter(|name| !found.iter().any(|group| *group.name == ***name))
+            .cloned()
+            .collect();
+        for name in missing.iter().filter(|name| !known.missing.contains(name)) {
+            let region = &self.region;
+            tracing::warn!(node_group = %name, %region, "AWS has no such Auto Scaling group: left out");
+        }
+        known.missing = missing;
+    }
+
+    async fn describe(
+        &self,
+        names: Option<Vec<String>>,
+        filters: Option<Vec<Filter>>,
+        subject: &str,
+    ) -> Result<Vec<NodeGroup>, CloudError> {
+        let pages = self
+            .client
+            .describe_auto_scaling_groups()
+            .set_auto_scaling_group_names(names)
+            .set_filters(filters)
+            .max_records(i32::try_from(BATCH).unwrap_or(i32::MAX))
+            .into_paginator();
+        let answer: Result<Vec<_>, _> = pages.items().send().collect().await;
+        let answer = answer.map_err(|error| failed(DESCRIBE, subject, error))?;
+        let groups = answer.iter();
+        Ok(groups
+            .filter_map(|group| {
+                let name = group.auto_scaling_group_name();
+                let spec = self.named.iter().find(|spec| Some(&*spec.name) == name);
+                groups::node_group(group, spec, &self.region)
+            })
+            .collect())
+    }
+
+    /// A group as it is at this moment, for an order. What is kept of all groups
+    /// must be read anew afterwards, whatever comes of the order.
+    async fn current(&self, call: &str, name: &str) -> Result<NodeGroup, CloudError> {
+        let known = &mut *self.known.lock().await;
+        let is_ours = known.groups.iter().any(|group| *group.name == *name)
+            || self.named.iter().any(|spec| spec.name == name);
+        if !is_ours {
+            return Err(refused("NotFound", call, name, "it is none of ours"));
+        }
+        known.read_at = None;
+        let subject = format!("node group {name}");
+        let found = self.describe(Some(vec![name.to_owned()]), None, &subject);
+        let group = found.await?.pop();
+        group.ok_or_else(|| refused("NotFound", call, name, "AWS has no such Auto Scaling group"))
+    }
+
+    async fn set_desired_capacity(&self, group: &str, size: u32) -> Result<(), CloudError> {
+        let size = i32::try_from(size)
+            .map_err(|_| refused("InvalidSize", SET, group, &format!("{size} is no size")))?;
+        let answer = self
+            .client
+            .set_desired_capacity()
+            .auto_scaling_group_name(group)
+            .desired_capacity(size)
+            .honor_cooldown(false)
+            .send()
+            .await;
+        let subject = format!("node group {group} to {size}");
+        answer
+            .map(drop)
+            .map_err(|error| failed(SET, &subject, error))
+    }
+
+    async fn terminate(&self, group: &str, instance: &str) -> Result<(), CloudError> {
+        let answer = self
+            .client
+            .terminate_instance_in_auto_scaling_group()
+            .instance_id(instance)
+            .should_decrement_desired_capacity(true)
+            .send()
+            .await;
+        let subject = format!("instance {instance} of node group {group}");
+        answer
+            .map(drop)
+            .map_err(|error| failed(TERMINATE, &subject, error))
+    }
+}
+
+impl CloudProvider for AwsAutoScaling {
+    async fn node_groups(&self, now: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
+        let known = &mut *self.known.lock().await;
+        let is_fresh = known
+            .read_at
+            .is_some_and(|read_at| (0..CACHE_MS).contains(&now.since(read_at)));
+        if !is_fresh {
+            self.read(known).await?;
+            known.read_at = Some(now);
+        }
+        Ok(known.groups.clone())
+    }
+
+    async fn increase_size(
+        &self,
+        _now: Timestamp,
+        group: &str,
+        delta: u32,
+    ) -> Result<(), CloudError> {
+        let now = self.current(SET, group).await?;
+        let size = now.target_size.saturating_add(delta);
+        if size > now.max_size {
+            let why = format!("{size} is above its largest size, {}", now.max_size);
+            return Err(refused("InvalidSize", SET, group, &why));
+        }
+        self.set_desired_capacity(group, size).await
+    }
+
+    /// Instances that AWS takes away already are left alone. Where one can't be
+    /// taken away, those after it stay too.
+    async fn delete_instances(
+        &self,
+        _now: Timestamp,
+        group: &str,
+        provider_ids: &[Arc<str>],
+    ) -> Result<(), CloudError> {
+        let now = self.current(TERMINATE, group).await?;
+        let mut leaving = Vec::new();
+        for id in provider_ids {
+            let known = now.instances.iter().find(|known| known.provider_id == *id);
+            match (known.map(|known| &known.state), instance(id)) {
+                (Some(InstanceState::Deleting), _) => {}
+                (Some(_), Some(instance)) => leaving.push(instance),
+                _ => {
+                    let why = format!("it has no instance {id}");
+                    return Err(refused("NotFound", TERMINATE, group, &why));
+                }
+            }
+        }
+        let left = (now.target_size as usize).checked_sub(leaving.len());
+        if !leaving.is_empty() && left.is_none_or(|left| left < now.min_size as usize) {
+            let (count, target, min) = (leaving.len(), now.target_size, now.min_size);
+            let why = format!("{count} less than {target} is below its smallest size, {min}");
+            return Err(refused("InvalidSize", TERMINATE, group, &why));
+        }
+        for instance in leaving {
+            self.terminate(group, instance).await?;
+        }
+        Ok(())
+    }
+
+    async fn decrease_target_size(
+        &self,
+        _now: Timestamp,
+        group: &str,
+        delta: u32,
+    ) -> Result<(), CloudError> {
+        let now = self.current(SET, group).await?;
+        let is_there = |state: &InstanceState| !matches!(state, InstanceState::Deleting);
+        let states = now.instances.iter().map(|instance| &instance.state);
+        let there = states.filter(|state| is_there(state)).count();
+        let size = now.target_size.checked_sub(delta);
+        let size = size.filter(|size| *size as usize >= there).ok_or_else(|| {
+            let target = now.target_size;
+            let why =
+                format!("{delta} less than {target} would take away some of {there} instances");
+            refused("InvalidSize", SET, group, &why)
+        })?;
+        self.set_desired_capacity(group, size).await
+    }
+}

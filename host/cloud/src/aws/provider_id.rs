@@ -1,0 +1,19 @@
+//! How a Node names its instance: `aws:///ZONE/INSTANCE`.
+
+/// The instance that a Node's spec.providerID names; none: it names no instance of
+/// EC2.
+#[must_use]
+pub fn instance(provider_id: &str) -> Option<&str> {
+    let (zone, instance) = provider_id.strip_prefix("aws:///")?.split_once('/')?;
+    let is_name = |text: &str| {
+        text.chars()
+            .all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    };
+    (is_name(zone) && is_name(instance) && !instance.is_empty()).then_some(instance)
+}
+
+/// The spec.providerID of the Node of an instance.
+#[must_use]
+pub fn provider_id(zone: &str, instance: &str) -> String {
+    format!("aws:///{zone}/{instance}")
+}

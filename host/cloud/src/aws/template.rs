@@ -1,0 +1,140 @@
+//! What a new node of an Auto Scaling group would be like, from the group's tags
+//! `k8s.io/cluster-autoscaler/node-template/…`.
+//!
+//! What tags do not say, such as the size of an instance type, is not known here:
+//! a group whose tags name no cpu and no memory has no template, and only a live
+//! node can tell.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_core::nodes::cloud::{NodeTemplate, TemplateTaint};
+use flyball_core::quantity::Milli;
+
+const PREFIX: &str = "k8s.io/cluster-autoscaler/node-template/";
+/// Pods of a node where no tag says otherwise: the kubelet's own default.
+const DEFAULT_PODS: i64 = 110;
+const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
+
+/// The template of a group's tags; none: they don't say what cpu and memory a node
+/// has. Tags that can't be read are left out, and told to `problem`.
+#[must_use]
+pub fn from_tags<'a>(
+    tags: impl IntoIterator<Item = (&'a str, &'a str)>,
+    region: &str,
+    zones: &[String],
+    mut problem: impl FnMut(String),
+) -> Option<NodeTemplate> {
+    let mut template = NodeTemplate {
+        labels: well_known_labels(region, zones),
+        ..NodeTemplate::default()
+    };
+    template.capacity.insert("pods".into(), DEFAULT_PODS * 1000);
+    for (key, value) in tags {
+        let Some((kind, name)) = key.strip_prefix(PREFIX).and_then(|k| k.split_once('/')) else {
+            continue;
+        };
+        if name.is_empty() {
+            continue;
+        }
+        match kind {
+            "label" => {
+                template.labels.insert(name.into(), value.into());
+            }
+            "taint" => match taint(name, value) {
+                Some(taint) => template.taints.push(taint),
+                None => problem(format!("{key}: {value:?} is not VALUE:EFFECT of a taint")),
+            },
+            "resources" => match Milli::parse(value) {
+                Ok(Milli(amount)) if amount >= 0 => {
+                    template.capacity.insert(name.into(), amount);
+                }
+                _ => problem(format!("{key}: {value:?} is not an amount")),
+            },
+            _ => {}
+        }
+    }
+    let known = ["cpu", "memory"].iter().all(|name| {
+        template
+            .capacity
+            .get(*name)
+            .is_some_and(|amount| *amount > 0)
+    });
+    // What kubelets reserve for themselves is theirs to say, not a tag's.
+    template.allocatable = template.capacity.clone();
+    known.then_some(template)
+}
+
+/// Labels that every node gets. A group in several zones leaves open which zone a
+/// new node will be in.
+fn well_known_labels(region: &str, zones: &[String]) -> BTreeMap<Arc<str>, Arc<str>> {
+    let mut labels = BTreeMap::from([
+        ("kubernetes.io/os".into(), "linux".into()),
+        ("topology.kubernetes.io/region".into(), region.into()),
+    ]);
+    if let [zone] = zones {
+        labels.insert("topology.kubernetes.io/zone".into(), zone.as_str().into());
+    }
+    labels
+}
+
+fn taint(key: &str, text: &str) -> Option<TemplateTaint> {
+    let (value, effect) = text.rsplit_once(':')?;
+    EFFECTS.contains(&effect).then(|| TemplateTaint {
+        key: key.into(),
+        value: value.into(),
+        effect: effect.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::from_tags;
+
+    fn tag(name: &str) -> String {
+        format!("k8s.io/cluster-autoscaler/node-template/{name}")
+    }
+
+    #[test]
+    fn tags_make_a_template_and_wrong_ones_are_told() {
+        let tags = [
+            ("resources/cpu", "2"),
+            ("resources/memory", "8Gi"),
+            ("resources/nvidia.com/gpu", "lots"),
+            ("label/pool", "spot"),
+            ("label/topology.kubernetes.io/zone", "mine"),
+            ("taint/dedicated", "a:b:NoSchedule"),
+            ("taint/broken", "x:NoScheduleAtAll"),
+        ]
+        .map(|(name, value)| (tag(name), value));
+        let mut problems = Vec::new();
+        let tags = tags.iter().map(|(name, value)| (name.as_str(), *value));
+        let zones = ["eu-west-1a".to_owned()];
+        let template = from_tags(tags, "eu-west-1", &zones, |text| problems.push(text));
+        let template = template.unwrap_or_default();
+        assert_eq!(template.capacity.get("cpu"), Some(&2000));
+        assert_eq!(
+            template.allocatable.get("memory"),
+            Some(&((8 << 30) * 1000))
+        );
+        assert_eq!(template.allocatable.get("pods"), Some(&110_000));
+        assert_eq!(template.labels.get("pool").map(|l| &**l), Some("spot"));
+        let zone = template.labels.get("topology.kubernetes.io/zone");
+        assert_eq!(zone.map(|label| &**label), Some("mine"));
+        let taints: Vec<_> = template
+            .taints
+            .iter()
+            .map(|t| (&*t.value, &*t.effect))
+            .collect();
+        assert_eq!(taints, [("a:b", "NoSchedule")]);
+        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert!(problems[0].contains("gpu") && problems[1].contains("broken"));
+    }
+
+    #[test]
+    fn without_cpu_and_memory_there_is_no_template() {
+        let cpu = tag("resources/cpu");
+        let template = from_tags([(cpu.as_str(), "2")], "eu-west-1", &[], drop);
+        assert!(template.is_none());
+    }
+}

@@ -1,0 +1,82 @@
+//! Node groups as an operator names them, whatever the cloud.
+
+use std::str::FromStr;
+
+/// A node group named with bounds of its own, `MIN:MAX:NAME`: a value of `--nodes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeGroupSpec {
+    /// Smallest size that may be ordered.
+    pub min_size: u32,
+    /// Largest size that may be ordered.
+    pub max_size: u32,
+    /// The cloud's name of the group.
+    pub name: String,
+}
+
+/// What is wrong with a flag that names node groups.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SpecError {
+    /// Not three parts.
+    #[error("{0:?} names no node group: write MIN:MAX:NAME, such as 1:10:workers")]
+    Form(String),
+    /// A size that is none.
+    #[error("{spec:?}: {size:?} is not a number of nodes from 0 to {}", i32::MAX)]
+    Size {
+        /// The flag's value.
+        spec: String,
+        /// The part at fault.
+        size: String,
+    },
+    /// Bounds in the wrong order.
+    #[error("{0:?}: the largest size is below the smallest")]
+    Order(String),
+    /// No name.
+    #[error("{0:?} lacks the name of the node group")]
+    NoName(String),
+    /// A way to find node groups that there is not.
+    #[error("{0:?} finds no node groups: write asg:tag=KEY or asg:tag=KEY=VALUE,…")]
+    Discovery(String),
+    /// One tag with two values.
+    #[error("no node group can have the tag {key:?} with both {first:?} and {second:?}")]
+    TagTwice {
+        /// The tag.
+        key: String,
+        /// One value.
+        first: String,
+        /// The other.
+        second: String,
+    },
+}
+
+impl FromStr for NodeGroupSpec {
+    type Err = SpecError;
+
+    fn from_str(text: &str) -> Result<Self, SpecError> {
+        let mut parts = text.splitn(3, ':');
+        let (Some(min), Some(max), Some(name)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(SpecError::Form(text.to_owned()));
+        };
+        let (min_size, max_size) = (size(text, min)?, size(text, max)?);
+        if max_size < min_size {
+            return Err(SpecError::Order(text.to_owned()));
+        }
+        if name.trim().is_empty() {
+            return Err(SpecError::NoName(text.to_owned()));
+        }
+        Ok(Self {
+            min_size,
+            max_size,
+            name: name.to_owned(),
+        })
+    }
+}
+
+/// A size as clouds have it: a signed number of 32 bits that is not negative.
+fn size(spec: &str, text: &str) -> Result<u32, SpecError> {
+    let size: Option<i32> = text.parse().ok();
+    size.and_then(|size| u32::try_from(size).ok())
+        .ok_or_else(|| SpecError::Size {
+            spec: spec.to_owned(),
+            size: text.to_owned(),
+        })
+}

@@ -1,0 +1,195 @@
+//! An AWS that lives as long as a value: moto's server.
+
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::binaries::cloud;
+use crate::wait_for;
+
+/// Auto Scaling, EC2, EKS, STS and IAM on 127.0.0.1, played by moto.
+///
+/// It starts empty, lives as long as the value, and ends with it: also when the
+/// test panics, is interrupted or is killed. Instances run as soon as they are
+/// ordered, and any credentials will do.
+#[derive(Debug)]
+pub struct Aws {
+    binaries: PathBuf,
+    endpoint: String,
+    keeper: Child,
+    _dir: TempDir,
+}
+
+impl Aws {
+    /// The region that [`Aws::aws`] speaks to, and its one zone's letter.
+    pub const REGION: &str = "eu-west-1";
+    /// A zone of that region.
+    pub const ZONE: &str = "eu-west-1a";
+
+    /// Starts the server on a free port, and waits until it serves.
+    ///
+    /// # Errors
+    /// When moto is missing (`cargo xtask setup cloud` installs it) or does not
+    /// come up; the message then carries its log.
+    pub fn start() -> anyhow::Result<Self> {
+        let binaries = cloud::find()?;
+        let dir = tempfile::Builder::new()
+            .prefix("flyball-aws-")
+            .tempdir()
+            .context("cannot create a folder for moto")?;
+        let log = dir.path().join("moto.log");
+        let file = File::create(&log).context("cannot create moto's log")?;
+        let keeper = Command::new("sh")
+            .args(["-c", include_str!("keep.sh"), "keep"])
+            .arg(binaries.join("moto_server"))
+            .args(["-H", "127.0.0.1", "-p", "0"])
+            .stdin(Stdio::piped())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            // An interrupt at the terminal must not reach it: it has to clean up.
+            .process_group(0)
+            .spawn()
+            .context("cannot run sh")?;
+        let mut aws = Self {
+            binaries,
+            endpoint: String::new(),
+            keeper,
+            _dir: dir,
+        };
+        let read = || fs::read_to_string(&log).context("cannot read moto's log");
+        let endpoint = wait_for("moto", Duration::from_secs(120), || Ok(endpoint(&read()?)));
+        aws.endpoint = endpoint.with_context(|| read().unwrap_or_default())?;
+        Ok(aws)
+    }
+
+    /// Where it serves.
+    #[must_use]
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The environment variables by which AWS' tools and SDKs find it.
+    #[must_use]
+    pub fn environment(&self) -> [(&'static str, &str); 5] {
+        [
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_REGION", Self::REGION),
+            ("AWS_DEFAULT_REGION", Self::REGION),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+        ]
+    }
+
+    /// Runs the AWS command line, and returns what it answers; null: nothing.
+    ///
+    /// # Errors
+    /// When it fails; the message carries its standard error.
+    pub fn aws(&self, args: &[&str]) -> anyhow::Result<Value> {
+        let output = Command::new(self.binaries.join("aws"))
+            .args(args)
+            .args(["--output", "json"])
+            .envs(self.environment())
+            .output()
+            .context("cannot run aws")?;
+        ensure!(
+            output.status.success(),
+            "aws {} failed: {}",
+            args.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        if output.stdout.trim_ascii().is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&output.stdout).context("cannot read what aws prints")
+    }
+
+    /// Creates an Auto Scaling group whose instances run at once, with these tags
+    /// (`KEY=VALUE`).
+    ///
+    /// # Errors
+    /// When the command line fails.
+    pub fn create_group(
+        &self,
+        name: &str,
+        (min, desired, max): (u32, u32, u32),
+        tags: &[&str],
+    ) -> anyhow::Result<()> {
+        let configuration = format!("{name}-launch");
+        self.aws(&[
+            "autoscaling",
+            "create-launch-configuration",
+            "--launch-configuration-name",
+            &configuration,
+            "--image-id",
+            "ami-12c6146b",
+            "--instance-type",
+            "t3.small",
+        ])?;
+        let [min, desired, max] = [min, desired, max].map(|size| size.to_string());
+        let tags: Vec<String> = tags
+            .iter()
+            .map(|tag| {
+                let (key, value) = tag.split_once('=').unwrap_or((tag, ""));
+                format!(r#"{{"Key":"{key}","Value":"{value}","PropagateAtLaunch":false}}"#)
+            })
+            .collect();
+        let mut args = vec![
+            "autoscaling",
+            "create-auto-scaling-group",
+            "--auto-scaling-group-name",
+            name,
+            "--launch-configuration-name",
+            &configuration,
+            "--min-size",
+            &min,
+            "--desired-capacity",
+            &desired,
+            "--max-size",
+            &max,
+            "--availability-zones",
+            Self::ZONE,
+        ];
+        if !tags.is_empty() {
+            args.push("--tags");
+            args.extend(tags.iter().map(String::as_str));
+        }
+        self.aws(&args).map(drop)
+    }
+
+    /// What DescribeAutoScalingGroups says of a group.
+    ///
+    /// # Errors
+    /// When the command line fails, or there is no such group.
+    pub fn group(&self, name: &str) -> anyhow::Result<Value> {
+        let mut answer = self.aws(&[
+            "autoscaling",
+            "describe-auto-scaling-groups",
+            "--auto-scaling-group-names",
+            name,
+        ])?;
+        let group = answer["AutoScalingGroups"][0].take();
+        ensure!(!group.is_null(), "there is no Auto Scaling group {name}");
+        Ok(group)
+    }
+}
+
+impl Drop for Aws {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        // An error here means that the keeper has ended already.
+        let _ = self.keeper.wait();
+    }
+}
+
+/// Where the server says that it serves; none: it has not said so yet.
+fn endpoint(log: &str) -> Option<String> {
+    let (_, rest) = log.split_once("Running on ")?;
+    let (endpoint, _) = rest.split_once('\n')?;
+    Some(endpoint.trim().to_owned())
+}
