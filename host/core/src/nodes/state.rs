@@ -1,5 +1,342 @@
-//! The cluster as the nodes half sees it.
+//! The cluster as the nodes half sees it: nodes, placed pods, and what waits for
+//! nodes, kept up to date object by object.
+//!
+//! Pods are compact entries beside the incremental [`Cluster`]: what a pod asks
+//! for is a class that all alike pods share. Nothing is derived anew in a pass:
+//! what a pass reads is kept where the objects change.
 
-/// Nodes, pods and what waits for nodes, kept up to date by watches.
-#[derive(Debug, Default)]
-pub struct ClusterState {}
+mod facts;
+mod pods;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources};
+
+pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
+pub use self::pods::PodView;
+use self::pods::Pods;
+use super::limits::{ClusterSize, NodeSize};
+use crate::ports::ObjectKey;
+use crate::time::Timestamp;
+
+/// Nodes, pods and what waits for nodes.
+#[derive(Default)]
+pub struct ClusterState {
+    cluster: Cluster,
+    pods: Pods,
+    nodes: BTreeMap<Arc<str>, NodeEntry>,
+    by_provider: HashMap<Arc<str>, Arc<str>>,
+    daemon_sets: BTreeMap<Arc<str>, DaemonSetFacts>,
+    size: ClusterSize,
+    revision: u64,
+}
+
+/// A node of the cluster, or one that pods name and that is not there (yet).
+#[derive(Default)]
+struct NodeEntry {
+    known: Option<KnownNode>,
+    /// Slots of the pods bound to it.
+    pods: Vec<u32>,
+}
+
+struct KnownNode {
+    id: NodeId,
+    facts: NodeFacts,
+}
+
+/// A node as the planner reads it.
+#[derive(Clone, Copy)]
+pub struct NodeView<'a> {
+    /// Its number in the [`Cluster`].
+    pub id: NodeId,
+    /// What is known of it.
+    pub facts: &'a NodeFacts,
+}
+
+impl ClusterState {
+    /// An empty cluster.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes a pod in, new or changed.
+    pub fn apply_pod(&mut self, facts: PodFacts, pod: &Pod) {
+        let class = self.cluster.class(pod);
+        let before = self.pods.find(&facts.uid);
+        if let Some(slot) = before {
+            if self.pods.same(slot, &facts, class) {
+                return;
+            }
+            self.unbind(slot);
+        }
+        let slot = self.pods.put(before, facts, class, pod.priority);
+        self.bind(slot);
+        self.revision += 1;
+    }
+
+    /// Takes a pod out.
+    pub fn delete_pod(&mut self, uid: &str) {
+        if let Some(slot) = self.pods.find(uid) {
+            self.unbind(slot);
+            self.pods.remove(slot);
+            self.revision += 1;
+        }
+    }
+
+    /// Takes a node in, new or changed. Pods that are bound to it are placed there.
+    pub fn apply_node(&mut self, facts: NodeFacts) {
+        let name = facts.node.name.clone();
+        let entry = self.nodes.entry(name.clone()).or_default();
+        if let Some(known) = &entry.known {
+            if known.facts == facts {
+                return;
+            }
+            let (before, id) = (known.facts.size(), known.id);
+            self.forget_provider(&name);
+            self.cluster.set_node(id, Arc::clone(&facts.node));
+            self.count(before, false);
+            self.learn(name, KnownNode { id, facts });
+        } else {
+            let id = self.cluster.add_node(Arc::clone(&facts.node));
+            for slot in entry.pods.clone() {
+                if let Some((class, terminating)) = self.pods.running(slot) {
+                    self.cluster.place(class, id, terminating);
+                }
+            }
+            self.learn(name, KnownNode { id, facts });
+        }
+        self.revision += 1;
+    }
+
+    /// Takes a node out. Its pods stay bound to it until they are deleted, but take
+    /// no part in anything.
+    pub fn delete_node(&mut self, name: &str) {
+        self.forget_provider(name);
+        let Some(entry) = self.nodes.get_mut(name) else {
+            return;
+        };
+        let Some(known) = entry.known.take() else {
+            return;
+        };
+        if entry.pods.is_empty() {
+            self.nodes.remove(name);
+        }
+        self.cluster.remove_node(known.id);
+        self.count(known.facts.size(), false);
+        self.revision += 1;
+    }
+
+    /// Takes a namespace in, or gives it other labels.
+    pub fn apply_namespace(&mut self, name: &Arc<str>, labels: &Labels) {
+        self.cluster.set_namespace(name, labels);
+        self.revision += 1;
+    }
+
+    /// Takes a namespace out.
+    pub fn delete_namespace(&mut self, name: &str) {
+        self.cluster.remove_namespace(name);
+        self.revision += 1;
+    }
+
+    /// Takes a DaemonSet in, new or changed.
+    pub fn apply_daemon_set(&mut self, facts: DaemonSetFacts) {
+        self.daemon_sets.insert(Arc::clone(&facts.uid), facts);
+        self.revision += 1;
+    }
+
+    /// Takes a DaemonSet out.
+    pub fn delete_daemon_set(&mut self, uid: &str) {
+        self.daemon_sets.remove(uid);
+        self.revision += 1;
+    }
+
+    /// The scheduler's view of it.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The same, for simulations, which leave it as they found it.
+    pub fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+
+    /// Counts the changes.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Nodes, with their cores and memory.
+    #[must_use]
+    pub fn size(&self) -> ClusterSize {
+        self.size
+    }
+
+    /// All nodes, ordered by name.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
+        self.nodes.values().filter_map(NodeEntry::view)
+    }
+
+    /// The node of an instance.
+    #[must_use]
+    pub fn node_of(&self, provider_id: &str) -> Option<NodeView<'_>> {
+        let name = self.by_provider.get(provider_id)?;
+        self.nodes.get(name)?.view()
+    }
+
+    /// The DaemonSets, ordered by uid.
+    pub fn daemon_sets(&self) -> impl Iterator<Item = &DaemonSetFacts> {
+        self.daemon_sets.values()
+    }
+
+    /// Classes of the pods that wait for a node and that the scheduler found none
+    /// for, with their pods in no order, ordered by class.
+    pub fn unschedulable(
+        &self,
+    ) -> impl Iterator<Item = (ClassId, impl Iterator<Item = PodView<'_>>)> {
+        self.pods.unschedulable.iter().map(|(class, slots)| {
+            (
+                *class,
+                slots.iter().filter_map(|&slot| self.pods.view(slot)),
+            )
+        })
+    }
+
+    /// How many those are.
+    #[must_use]
+    pub fn unschedulable_count(&self) -> usize {
+        self.pods.unschedulable.values().map(Vec::len).sum()
+    }
+
+    /// Whether a pod has become unschedulable since this was last asked.
+    pub fn take_new_unschedulable(&mut self) -> bool {
+        std::mem::take(&mut self.pods.new_unschedulable)
+    }
+
+    /// The pods bound to a node, in no order.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = PodView<'_>> {
+        let slots = self.nodes.get(node).map_or(&[][..], |entry| &entry.pods);
+        slots.iter().filter_map(|&slot| self.pods.view(slot))
+    }
+
+    /// How many pods there are.
+    #[must_use]
+    pub fn pod_count(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// A pod by its uid.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<PodView<'_>> {
+        self.pods.view(self.pods.find(uid)?)
+    }
+
+    /// Namespace and name of a pod by its uid.
+    #[must_use]
+    pub fn pod_key(&self, uid: &str) -> Option<&ObjectKey> {
+        self.pod(uid).map(|pod| pod.key)
+    }
+
+    fn bind(&mut self, slot: u32) {
+        let Some(name) = self.pods.node(slot).cloned() else {
+            self.pods.enqueue(slot);
+            return;
+        };
+        let entry = self.nodes.entry(name).or_default();
+        entry.pods.push(slot);
+        if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
+            self.cluster.place(class, known.id, terminating);
+        }
+    }
+
+    fn unbind(&mut self, slot: u32) {
+        let Some(name) = self.pods.node(slot).cloned() else {
+            self.pods.dequeue(slot);
+            return;
+        };
+        let Some(entry) = self.nodes.get_mut(&name) else {
+            return;
+        };
+        if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
+            self.cluster.unplace(class, known.id, terminating);
+        }
+        if let Some(at) = entry.pods.iter().position(|&known| known == slot) {
+            entry.pods.swap_remove(at);
+        }
+        if entry.pods.is_empty() && entry.known.is_none() {
+            self.nodes.remove(&name);
+        }
+    }
+
+    fn learn(&mut self, name: Arc<str>, known: KnownNode) {
+        self.count(known.facts.size(), true);
+        if let Some(provider_id) = &known.facts.provider_id {
+            self.by_provider
+                .insert(Arc::clone(provider_id), Arc::clone(&name));
+        }
+        self.nodes.entry(name).or_default().known = Some(known);
+    }
+
+    fn forget_provider(&mut self, name: &str) {
+        let known = self.nodes.get(name).and_then(|entry| entry.known.as_ref());
+        if let Some(provider_id) = known.and_then(|known| known.facts.provider_id.as_ref())
+            && self
+                .by_provider
+                .get(provider_id)
+                .is_some_and(|known| **known == *name)
+        {
+            self.by_provider.remove(provider_id);
+        }
+    }
+
+    fn count(&mut self, node: NodeSize, up: bool) {
+        let shift = |figure: &mut u64, by: u64| {
+            *figure = if up {
+                figure.saturating_add(by)
+            } else {
+                figure.saturating_sub(by)
+            };
+        };
+        shift(&mut self.size.cpu_milli, node.cpu_milli);
+        shift(&mut self.size.memory, node.memory);
+        let mut nodes = u64::from(self.size.nodes);
+        shift(&mut nodes, 1);
+        self.size.nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
+    }
+}
+
+impl NodeEntry {
+    fn view(&self) -> Option<NodeView<'_>> {
+        let known = self.known.as_ref()?;
+        Some(NodeView {
+            id: known.id,
+            facts: &known.facts,
+        })
+    }
+}
+
+impl NodeFacts {
+    /// What it adds to the cluster.
+    #[must_use]
+    pub fn size(&self) -> NodeSize {
+        node_size(&self.capacity)
+    }
+}
+
+/// What a node of some capacity adds to the cluster.
+#[must_use]
+pub fn node_size(capacity: &Resources) -> NodeSize {
+    NodeSize {
+        cpu_milli: u64::try_from(capacity.cpu).unwrap_or_default(),
+        memory: u64::try_from(capacity.memory).unwrap_or_default(),
+    }
+}
+
+/// How long ago something was, never negative.
+#[must_use]
+pub(super) fn age_ms(now: Timestamp, created: Timestamp) -> i64 {
+    now.since(created).max(0)
+}

@@ -1,0 +1,109 @@
+//! What the owner of the watches says of each object.
+
+use std::sync::Arc;
+
+use flyball_placement::{Node, Pod, Resources};
+
+use crate::ports::ObjectKey;
+use crate::time::Timestamp;
+
+/// Phase of a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PodPhase {
+    /// Waits for a node, or for its containers.
+    #[default]
+    Pending,
+    /// Runs.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+}
+
+/// The controller of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// Its kind, such as `ReplicaSet` or `DaemonSet`.
+    pub kind: Arc<str>,
+}
+
+/// A pod, beside what it asks of a node ([`Pod`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFacts {
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// spec.nodeName; none: it waits for a node.
+    pub node: Option<Arc<str>>,
+    /// status.phase.
+    pub phase: PodPhase,
+    /// metadata.creationTimestamp.
+    pub created: Timestamp,
+    /// metadata.deletionTimestamp.
+    pub deletion: Option<Timestamp>,
+    /// The scheduler found no node for it: condition PodScheduled is False for the
+    /// reason Unschedulable.
+    pub unschedulable: bool,
+    /// Its controller.
+    pub owner: Option<Owner>,
+    /// Whether it is a static pod of its node (annotation
+    /// `kubernetes.io/config.mirror`).
+    pub mirror: bool,
+    /// Annotation `cluster-autoscaler.kubernetes.io/pod-scale-up-delay`, in
+    /// milliseconds.
+    pub scale_up_delay_ms: Option<i64>,
+}
+
+impl Default for PodFacts {
+    /// A pod without a name: fill in at least `uid` and `key`.
+    fn default() -> Self {
+        Self {
+            uid: Arc::default(),
+            key: ObjectKey {
+                namespace: Arc::default(),
+                name: Arc::default(),
+            },
+            node: None,
+            phase: PodPhase::Pending,
+            created: Timestamp::default(),
+            deletion: None,
+            unschedulable: false,
+            owner: None,
+            mirror: false,
+            scale_up_delay_ms: None,
+        }
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// What the scheduler reads of it.
+    pub node: Arc<Node>,
+    /// spec.providerID.
+    pub provider_id: Option<Arc<str>>,
+    /// metadata.creationTimestamp.
+    pub created: Timestamp,
+    /// Condition Ready is True.
+    pub ready: bool,
+    /// metadata.deletionTimestamp is set.
+    pub deleting: bool,
+    /// status.capacity.
+    pub capacity: Resources,
+}
+
+/// A DaemonSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSetFacts {
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// A pod of it, with the tolerations that its controller adds, and without the
+    /// affinity to one node.
+    pub pod: Arc<Pod>,
+}

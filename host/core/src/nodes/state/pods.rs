@@ -1,0 +1,202 @@
+//! Pods as compact entries, and the queue of those that wait for nodes.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use flyball_placement::ClassId;
+
+use super::facts::{Owner, PodFacts, PodPhase};
+use crate::ports::ObjectKey;
+use crate::time::Timestamp;
+
+/// Kind of the controller whose pods are made for one node each.
+const DAEMON_SET: &str = "DaemonSet";
+
+/// Mark of a pod that is not in the queue.
+const NOWHERE: u32 = u32::MAX;
+
+/// Shared texts are never looked through for unused ones below this number.
+const LEAST_TEXTS: usize = 1024;
+
+struct Entry {
+    facts: PodFacts,
+    class: ClassId,
+    priority: i32,
+    /// Place in its class's queue.
+    queued: u32,
+}
+
+/// A pod as the planner reads it.
+#[derive(Clone, Copy)]
+pub struct PodView<'a> {
+    /// Unique over time.
+    pub uid: &'a Arc<str>,
+    /// Namespace and name.
+    pub key: &'a ObjectKey,
+    /// What it asks for.
+    pub class: ClassId,
+    /// Its priority.
+    pub priority: i32,
+    /// What is known of it.
+    pub facts: &'a PodFacts,
+}
+
+impl PodView<'_> {
+    /// Whether it was made for one node by a DaemonSet.
+    #[must_use]
+    pub fn of_daemon_set(&self) -> bool {
+        let owner = self.facts.owner.as_ref();
+        owner.is_some_and(|owner| &*owner.kind == DAEMON_SET)
+    }
+}
+
+/// All pods.
+#[derive(Default)]
+pub(super) struct Pods {
+    slots: Vec<Option<Box<Entry>>>,
+    unused: Vec<u32>,
+    by_uid: HashMap<Arc<str>, u32>,
+    /// What many pods share.
+    texts: HashSet<Arc<str>>,
+    /// How many of those there may be before the unused ones are dropped.
+    most_texts: usize,
+    /// Slots of the pods that wait and that the scheduler found no node for.
+    pub(super) unschedulable: BTreeMap<ClassId, Vec<u32>>,
+    pub(super) new_unschedulable: bool,
+}
+
+impl Pods {
+    pub(super) fn len(&self) -> usize {
+        self.by_uid.len()
+    }
+
+    pub(super) fn find(&self, uid: &str) -> Option<u32> {
+        self.by_uid.get(uid).copied()
+    }
+
+    fn entry(&self, slot: u32) -> Option<&Entry> {
+        self.slots.get(slot as usize)?.as_deref()
+    }
+
+    pub(super) fn view(&self, slot: u32) -> Option<PodView<'_>> {
+        let entry = self.entry(slot)?;
+        Some(PodView {
+            uid: &entry.facts.uid,
+            key: &entry.facts.key,
+            class: entry.class,
+            priority: entry.priority,
+            facts: &entry.facts,
+        })
+    }
+
+    pub(super) fn node(&self, slot: u32) -> Option<&Arc<str>> {
+        self.entry(slot)?.facts.node.as_ref()
+    }
+
+    /// The class of a pod that takes room on its node, and whether it is being
+    /// deleted; none: it has ended.
+    pub(super) fn running(&self, slot: u32) -> Option<(ClassId, bool)> {
+        let entry = self.entry(slot)?;
+        let ended = matches!(entry.facts.phase, PodPhase::Succeeded | PodPhase::Failed);
+        (!ended).then_some((entry.class, entry.facts.deletion.is_some()))
+    }
+
+    pub(super) fn same(&self, slot: u32, facts: &PodFacts, class: ClassId) -> bool {
+        self.entry(slot)
+            .is_some_and(|entry| entry.class == class && entry.facts == *facts)
+    }
+
+    pub(super) fn put(
+        &mut self,
+        slot: Option<u32>,
+        mut facts: PodFacts,
+        class: ClassId,
+        priority: i32,
+    ) -> u32 {
+        self.share(&mut facts.key.namespace);
+        if let Some(node) = &mut facts.node {
+            self.share(node);
+        }
+        if let Some(Owner { uid, kind }) = &mut facts.owner {
+            self.share(uid);
+            self.share(kind);
+        }
+        let slot = slot.or_else(|| self.unused.pop()).unwrap_or_else(|| {
+            self.slots.push(None);
+            u32::try_from(self.slots.len() - 1).unwrap_or(NOWHERE)
+        });
+        self.by_uid.insert(Arc::clone(&facts.uid), slot);
+        let queued = NOWHERE;
+        self.slots[slot as usize] = Some(Box::new(Entry {
+            facts,
+            class,
+            priority,
+            queued,
+        }));
+        slot
+    }
+
+    pub(super) fn remove(&mut self, slot: u32) {
+        if let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) {
+            self.by_uid.remove(&entry.facts.uid);
+            self.unused.push(slot);
+        }
+    }
+
+    /// Puts a pod without a node in the queue, if it waits and no node was found.
+    pub(super) fn enqueue(&mut self, slot: u32) {
+        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let facts = &entry.facts;
+        if !facts.unschedulable || facts.phase != PodPhase::Pending || facts.deletion.is_some() {
+            return;
+        }
+        let queue = self.unschedulable.entry(entry.class).or_default();
+        entry.queued = u32::try_from(queue.len()).unwrap_or(NOWHERE);
+        queue.push(slot);
+        self.new_unschedulable = true;
+    }
+
+    /// Takes a pod out of the queue, if it is in it.
+    pub(super) fn dequeue(&mut self, slot: u32) {
+        let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let at = std::mem::replace(&mut entry.queued, NOWHERE) as usize;
+        let class = entry.class;
+        let Some(queue) = self.unschedulable.get_mut(&class) else {
+            return;
+        };
+        if queue.get(at) != Some(&slot) {
+            return;
+        }
+        queue.swap_remove(at);
+        let moved = queue.get(at).copied();
+        if queue.is_empty() {
+            self.unschedulable.remove(&class);
+        }
+        let moved = moved.and_then(|moved| self.slots.get_mut(moved as usize)?.as_mut());
+        if let Some(moved) = moved {
+            moved.queued = u32::try_from(at).unwrap_or(NOWHERE);
+        }
+    }
+
+    /// The same text in one place: namespaces, nodes and owners recur.
+    fn share(&mut self, text: &mut Arc<str>) {
+        if let Some(known) = self.texts.get(text) {
+            *text = Arc::clone(known);
+            return;
+        }
+        if self.texts.len() >= self.most_texts {
+            self.texts.retain(|known| Arc::strong_count(known) > 1);
+            self.most_texts = LEAST_TEXTS.max(self.texts.len() * 2);
+        }
+        self.texts.insert(Arc::clone(text));
+    }
+}
+
+/// When the oldest of some pods was created.
+pub(in crate::nodes) fn oldest<'a>(pods: impl Iterator<Item = PodView<'a>>) -> Option<Timestamp> {
+    pods.map(|pod| pod.facts.created).min()
+}
