@@ -15,6 +15,20 @@ pub const DEFAULT_REPLICA_POLICY: &str = "hpa";
 /// The expander used where the operator names none, as Cluster Autoscaler's.
 pub const DEFAULT_EXPANDER: &str = "least-waste";
 
+/// Kinds of policy, as descriptions name them: interfaces of the contract.
+pub mod kind {
+    /// How many replicas should a workload have?
+    pub const REPLICA: &str = "replica";
+    /// Which node group should grow?
+    pub const EXPANDER: &str = "expander";
+    /// Which nodes may go?
+    pub const SCALE_DOWN: &str = "scale-down";
+    /// All that the contract has.
+    pub const ALL: [&str; 3] = [REPLICA, EXPANDER, SCALE_DOWN];
+    /// Those that this host asks.
+    pub const RUN: [&str; 2] = [REPLICA, EXPANDER];
+}
+
 /// Largest state a policy may keep for one object, in bytes.
 pub const STATE_LIMIT: usize = 1024;
 
@@ -39,7 +53,7 @@ pub struct Description {
     pub version: String,
     /// One line.
     pub summary: String,
-    /// `replica`, `expander`, `scale-down`.
+    /// Of [`kind::ALL`].
     pub kinds: Vec<String>,
     /// JSON Schema of the configuration; empty: it takes none.
     pub configuration_schema: String,
@@ -47,6 +61,28 @@ pub struct Description {
     pub state_version: u32,
     /// Inputs beyond the standard ones.
     pub wants: Vec<WantedInput>,
+}
+
+impl Description {
+    /// Whether it is a policy of that [`kind`].
+    #[must_use]
+    pub fn has_kind(&self, kind: &str) -> bool {
+        self.kinds.iter().any(|one| one == kind)
+    }
+
+    /// Why it cannot be asked as a policy of that [`kind`], if it is of another.
+    ///
+    /// # Errors
+    /// [`PolicyFailure::Missing`] with the name and the kinds that it has.
+    pub fn must_have_kind(&self, name: &str, kind: &str) -> Result<(), PolicyFailure> {
+        if self.has_kind(kind) {
+            return Ok(());
+        }
+        Err(PolicyFailure::Missing(format!(
+            "policy `{name}` is no policy of kind {kind}: it has {}",
+            self.kinds.join(" and ")
+        )))
+    }
 }
 
 /// The code that decides, exactly: what a record names, so that a replay can

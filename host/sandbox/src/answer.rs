@@ -1,7 +1,8 @@
 //! Checks of what a policy says, about itself and in answer to a question: it is
 //! input from outside.
 
-use flyball_core::policy::{Description, STATE_LIMIT};
+use flyball_core::nodes::expander::ExpanderRanking;
+use flyball_core::policy::{Description, STATE_LIMIT, kind};
 use flyball_core::replica::{Reason, ReplicaDecision, ReplicaInput};
 
 use crate::error::LoadError;
@@ -18,7 +19,6 @@ const SUMMARY_BYTES: usize = 256;
 const WANTS: usize = 16;
 /// Inputs that this host can grant.
 const WANTED_KINDS: [&str; 3] = ["metric-history", "target-labels", "target-annotations"];
-const KINDS: [&str; 3] = ["replica", "expander", "scale-down"];
 
 /// Checks a decision against the contract, and makes its texts fit to be shown.
 ///
@@ -31,14 +31,64 @@ pub(crate) fn accept(
     check(&decision, input)?;
     let proposals = &mut decision.proposals;
     let reasons = proposals.iter_mut().map(|proposal| &mut proposal.reason);
-    for reason in reasons.chain([&mut decision.reason]) {
-        readable(&mut reason.sentence, SENTENCE_BYTES);
-        for (name, value) in &mut reason.arguments {
-            readable(name, ARGUMENT_NAME_BYTES);
-            readable(value, ARGUMENT_VALUE_BYTES);
+    reasons
+        .chain([&mut decision.reason])
+        .for_each(readable_reason);
+    Ok(decision)
+}
+
+/// Checks a ranking of so many options against the contract, and makes its texts
+/// fit to be shown.
+///
+/// # Errors
+/// What breaks the contract, as a sentence.
+pub(crate) fn accept_ranking(
+    mut ranking: ExpanderRanking,
+    options: usize,
+) -> Result<ExpanderRanking, String> {
+    best_rows(&ranking, options)?;
+    reason("reason", &ranking.reason)?;
+    at_most(
+        "state",
+        ranking.state.as_deref().map_or(0, str::len),
+        STATE_LIMIT,
+    )?;
+    readable_reason(&mut ranking.reason);
+    Ok(ranking)
+}
+
+fn best_rows(ranking: &ExpanderRanking, options: usize) -> Result<(), String> {
+    let scores = &ranking.scores;
+    if !scores.is_empty() && scores.len() != options {
+        return Err(format!(
+            "{} scores for {options} options: there is one for each, or none",
+            scores.len()
+        ));
+    }
+    let mut seen = vec![false; options];
+    for &best in &ranking.best {
+        let row = usize::try_from(best).unwrap_or(usize::MAX);
+        let seen = seen
+            .get_mut(row)
+            .ok_or_else(|| format!("best has row {best}, but there are {options} options"))?;
+        if std::mem::replace(seen, true) {
+            return Err(format!("best has row {best} twice"));
+        }
+        if scores.get(row).is_some_and(Option::is_none) {
+            return Err(format!(
+                "best has row {best}, whose score is no number: such an option is dropped"
+            ));
         }
     }
-    Ok(decision)
+    Ok(())
+}
+
+fn readable_reason(reason: &mut Reason) {
+    readable(&mut reason.sentence, SENTENCE_BYTES);
+    for (name, value) in &mut reason.arguments {
+        readable(name, ARGUMENT_NAME_BYTES);
+        readable(value, ARGUMENT_VALUE_BYTES);
+    }
 }
 
 fn check(decision: &ReplicaDecision, input: &ReplicaInput) -> Result<(), String> {
@@ -175,19 +225,16 @@ fn kinds(description: &Description, exports: impl Fn(&str) -> bool) -> Result<()
     if let Some(unknown) = description
         .kinds
         .iter()
-        .find(|kind| !KINDS.contains(&kind.as_str()))
+        .find(|kind| !kind::ALL.contains(&kind.as_str()))
     {
         return Err(format!(
             "`{}` is not known: there are {}",
             quoted(unknown),
-            KINDS.join(", ")
+            kind::ALL.join(", ")
         ));
     }
-    for kind in KINDS {
-        match (
-            description.kinds.iter().any(|one| one == kind),
-            exports(kind),
-        ) {
+    for kind in kind::ALL {
+        match (description.has_kind(kind), exports(kind)) {
             (true, false) => return Err(format!("name `{kind}`, which it does not export")),
             (false, true) => return Err(format!("lack `{kind}`, which it exports")),
             _ => {}

@@ -201,7 +201,7 @@ fn list(paths: &[PathBuf]) -> String {
 fn missing_hint(interface: &str) -> &'static str {
     match interface {
         "description" => "every policy describes itself",
-        _ => "this host runs policies of kind `replica`",
+        _ => "a policy is of one of these kinds, or of both",
     }
 }
 

@@ -2,15 +2,18 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::policy::{
-    Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy, Usage,
+    Budget, Description, ExpanderPolicy, Policy, PolicyFailure, PolicyOutcome, PolicyVersion,
+    ReplicaPolicy, Usage, kind,
 };
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use serde_json::{Map, Value};
+use wasmtime::Store;
 use wasmtime::component::Component;
 
 use crate::answer;
-use crate::confine::{self, Run};
+use crate::confine::{self, Guest, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
 use crate::engine::Engine;
@@ -58,10 +61,12 @@ impl CompiledPolicy {
         let contract = Contract::of(&surface)?;
         let digest = digest(bytes);
         let component = compile(engine, &digest, bytes)?;
-        let linked = contract.link(&component).map_err(|error| LoadError::Link {
-            contract: contract.version().to_owned(),
-            message: format!("{error:#}"),
-        })?;
+        let linked = contract
+            .link(&component, &surface)
+            .map_err(|error| LoadError::Link {
+                contract: contract.version().to_owned(),
+                message: format!("{error:#}"),
+            })?;
         let description = describe(engine, &linked, &budget, contract, &surface)?;
         let schema = Schema::parse(&description.configuration_schema)?;
         let version = PolicyVersion {
@@ -116,6 +121,31 @@ impl CompiledPolicy {
         *fitting() = Some(Arc::clone(configuration));
         Ok(())
     }
+
+    /// Asks in a fresh store, and accepts only what keeps to the contract.
+    fn ask<A>(
+        &self,
+        asked: &Question<'_>,
+        call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<Result<A, Refusal>>,
+        accept: impl FnOnce(A) -> Result<A, String>,
+    ) -> PolicyOutcome<A> {
+        let may_ask = self
+            .description
+            .must_have_kind(&self.version.name, asked.kind)
+            .and_then(|()| self.check_decision(asked.context));
+        if let Err(failure) = may_ask {
+            return not_asked(failure);
+        }
+        let Run {
+            usage,
+            outcome,
+            log,
+        } = confine::run(&self.engine, &self.budget, asked.rows(), call);
+        let answer = outcome
+            .and_then(|answer| answer.map_err(refused))
+            .and_then(|answer| accept(answer).map_err(PolicyFailure::InvalidAnswer));
+        PolicyOutcome { usage, answer, log }
+    }
 }
 
 impl std::fmt::Debug for CompiledPolicy {
@@ -142,23 +172,52 @@ impl Policy for CompiledPolicy {
 
 impl ReplicaPolicy for CompiledPolicy {
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
-        if let Err(failure) = self.check_decision(context) {
-            return not_asked(failure);
-        }
-        let rows = rows(context, input);
-        let Run {
-            usage,
-            outcome,
-            log,
-        } = confine::run(&self.engine, &self.budget, rows, |store| {
-            self.linked.decide(store, context, input)
-        });
-        let answer = outcome
-            .and_then(|answer| answer.map_err(refused))
-            .and_then(|decision| {
-                answer::accept(decision, input).map_err(PolicyFailure::InvalidAnswer)
-            });
-        PolicyOutcome { usage, answer, log }
+        let asked = Question {
+            kind: kind::REPLICA,
+            context,
+            rows: rows(input),
+        };
+        self.ask(
+            &asked,
+            |store| self.linked.decide(store, context, input),
+            |decision| answer::accept(decision, input),
+        )
+    }
+}
+
+impl ExpanderPolicy for CompiledPolicy {
+    fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
+        let options = input.options.len();
+        let asked = Question {
+            kind: kind::EXPANDER,
+            context,
+            rows: options,
+        };
+        self.ask(
+            &asked,
+            |store| self.linked.rank(store, context, input),
+            |ranking| answer::accept_ranking(ranking, options),
+        )
+    }
+}
+
+/// What a policy is asked, whatever its kind.
+struct Question<'a> {
+    kind: &'static str,
+    context: &'a Context,
+    /// Rows of the kind's own input.
+    rows: usize,
+}
+
+impl Question<'_> {
+    /// Rows by which fuel is measured: the kind's own, and steps and keys of
+    /// further inputs.
+    fn rows(&self) -> u64 {
+        let granted = self.context.inputs.iter();
+        let granted: usize = granted
+            .map(|input| input.values.len() + input.keys.len())
+            .sum();
+        u64::try_from(self.rows + granted).unwrap_or(u64::MAX)
     }
 }
 
@@ -171,17 +230,11 @@ pub(crate) fn not_asked<A>(failure: PolicyFailure) -> PolicyOutcome<A> {
     }
 }
 
-/// Rows of a decision's input, by which its fuel is measured: pods, samples of
-/// metrics, steps and keys of further inputs, and the target's past.
-fn rows(context: &Context, input: &ReplicaInput) -> u64 {
+/// Pods, samples of metrics, and the target's past.
+fn rows(input: &ReplicaInput) -> usize {
     let samples: usize = input.metrics.iter().map(|metric| metric.value.len()).sum();
-    let granted: usize = context
-        .inputs
-        .iter()
-        .map(|input| input.values.len() + input.keys.len())
-        .sum();
     let past = input.recommendations.at_ms.len() + input.scale_events.at_ms.len();
-    u64::try_from(input.pods.len() + samples + granted + past).unwrap_or(u64::MAX)
+    input.pods.len() + samples + past
 }
 
 /// Whether a text may name a policy.

@@ -4,7 +4,8 @@
 
 mod draft;
 
-use flyball_core::policy::Description;
+use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
+use flyball_core::policy::{Description, kind};
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 use wasmtime::component::Component;
@@ -78,10 +79,11 @@ impl Contract {
             unknown.sort();
             return Err(LoadError::UnknownImports(unknown));
         }
-        for interface in ["description", "replica"] {
-            if !self.exports(surface, interface) {
-                return Err(LoadError::MissingExport(interface.to_owned()));
-            }
+        if !self.exports(surface, "description") {
+            return Err(LoadError::MissingExport("description".to_owned()));
+        }
+        if !kind::RUN.iter().any(|kind| self.exports(surface, kind)) {
+            return Err(LoadError::MissingExport(kind::RUN.join(" or ")));
         }
         Ok(())
     }
@@ -96,11 +98,22 @@ impl Contract {
     }
 
     /// Links a compiled component.
-    pub(crate) fn link(self, component: &Component) -> wasmtime::Result<Linked> {
+    pub(crate) fn link(self, component: &Component, surface: &Surface) -> wasmtime::Result<Linked> {
+        let exports = Exports {
+            replica: self.exports(surface, kind::REPLICA),
+            expander: self.exports(surface, kind::EXPANDER),
+        };
         match self {
-            Self::Draft => draft::Linked::new(component).map(Linked::Draft),
+            Self::Draft => draft::Linked::new(component, exports).map(Linked::Draft),
         }
     }
+}
+
+/// Kinds of policy that a component exports, of those that this host runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exports {
+    pub replica: bool,
+    pub expander: bool,
 }
 
 /// A component linked against its version of the contract.
@@ -123,6 +136,17 @@ impl Linked {
     ) -> wasmtime::Result<Result<ReplicaDecision, Refusal>> {
         match self {
             Self::Draft(linked) => linked.decide(store, context, input),
+        }
+    }
+
+    pub fn rank(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ExpanderInput,
+    ) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
+        match self {
+            Self::Draft(linked) => linked.rank(store, context, input),
         }
     }
 }

@@ -3,8 +3,10 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::policy::{
-    Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy, Usage,
+    Budget, Description, ExpanderPolicy, Policy, PolicyFailure, PolicyOutcome, PolicyVersion,
+    ReplicaPolicy, Usage,
 };
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use flyball_core::time::Timestamp;
@@ -122,6 +124,26 @@ impl Generation {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Asks, unless the policy is kept from deciding, and counts what came of it.
+    fn ask<A>(
+        &self,
+        context: &Context,
+        ask: impl FnOnce(&CompiledPolicy) -> PolicyOutcome<A>,
+    ) -> PolicyOutcome<A> {
+        // Before anything is counted: an object's bad configuration says nothing of
+        // the policy's health.
+        let begun = self
+            .policy
+            .check_decision(context)
+            .and_then(|()| self.lock().begin(context.now));
+        if let Err(failure) = begun {
+            return policy::not_asked(failure);
+        }
+        let outcome = ask(&self.policy);
+        self.count(context.now, &outcome);
+        outcome
+    }
+
     fn count<A>(&self, now: Timestamp, outcome: &PolicyOutcome<A>) {
         let failure = outcome.answer.as_ref().err();
         let share = share(&outcome.usage, &self.budget());
@@ -173,18 +195,13 @@ impl Policy for Generation {
 
 impl ReplicaPolicy for Generation {
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
-        // Before anything is counted: an object's bad configuration says nothing of
-        // the policy's health.
-        let begun = self
-            .policy
-            .check_decision(context)
-            .and_then(|()| self.lock().begin(context.now));
-        if let Err(failure) = begun {
-            return policy::not_asked(failure);
-        }
-        let outcome = self.policy.decide(context, input);
-        self.count(context.now, &outcome);
-        outcome
+        self.ask(context, |policy| policy.decide(context, input))
+    }
+}
+
+impl ExpanderPolicy for Generation {
+    fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
+        self.ask(context, |policy| policy.rank(context, input))
     }
 }
 

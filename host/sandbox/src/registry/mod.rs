@@ -12,6 +12,7 @@ mod files;
 mod generation;
 mod last_good;
 mod reconcile;
+mod sample;
 mod status;
 mod watch;
 
@@ -22,13 +23,14 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use flyball_core::policy::{
-    Budget, DEFAULT_REPLICA_POLICY, Policy as _, PolicyEngine, PolicyFailure, PolicyVersion,
-    ReplicaPolicy,
+    Budget, DEFAULT_EXPANDER, DEFAULT_REPLICA_POLICY, ExpanderPolicy, Policy as _, PolicyEngine,
+    PolicyFailure, PolicyVersion, ReplicaPolicy, kind,
 };
 
 use crate::engine::{DEFAULT_BUDGET, Engine};
 use crate::error::{LoadError, RegistryError};
 use crate::policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
+use generation::Generation;
 use reconcile::{Candidate, Configurations, Shared, Slot};
 pub use status::{PolicyEvent, PolicySource, PolicyState, PolicyStatus};
 
@@ -248,10 +250,30 @@ impl Registry {
 
 impl PolicyEngine for Registry {
     fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
+        Ok(self.active(name, kind::REPLICA)?)
+    }
+
+    fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+        Some(self.builtin(name, kind::REPLICA, DEFAULT_REPLICA_POLICY)?)
+    }
+
+    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
+        Ok(self.active(name, kind::EXPANDER)?)
+    }
+
+    fn expander_fallback(&self, name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
+        Some(self.builtin(name, kind::EXPANDER, DEFAULT_EXPANDER)?)
+    }
+}
+
+impl Registry {
+    /// What decides under a name, if it is of that kind.
+    fn active(&self, name: &str, kind: &str) -> Result<Arc<Generation>, PolicyFailure> {
         let slots = self.shared.slots();
         let slot = slots.get(name);
         if let Some(active) = slot.and_then(|slot| slot.active.as_ref()) {
-            return Ok(Arc::clone(active) as Arc<dyn ReplicaPolicy>);
+            active.description().must_have_kind(name, kind)?;
+            return Ok(Arc::clone(active));
         }
         Err(PolicyFailure::Missing(
             match slot.map(|slot| &slot.candidate) {
@@ -264,11 +286,17 @@ impl PolicyEngine for Registry {
         ))
     }
 
-    fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+    /// The built-in policy of that kind and name, else the kind's default one.
+    fn builtin(&self, name: &str, kind: &str, default: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.shared.slots();
-        let builtin = |name: &str| slots.get(name)?.builtin.clone();
-        let policy = builtin(name).or_else(|| builtin(DEFAULT_REPLICA_POLICY))?;
-        Some(policy as Arc<dyn ReplicaPolicy>)
+        let builtin = |name: &str| {
+            let policy = slots.get(name)?.builtin.as_ref()?;
+            policy
+                .description()
+                .has_kind(kind)
+                .then(|| Arc::clone(policy))
+        };
+        builtin(name).or_else(|| builtin(default))
     }
 }
 

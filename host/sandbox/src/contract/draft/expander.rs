@@ -1,0 +1,83 @@
+//! Interface `expander`.
+
+use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
+use flyball_core::replica::Context;
+use wasmtime::Store;
+
+use super::exports::expander;
+use super::{lend, reason, refusal};
+use crate::confine::Guest;
+use crate::contract::Refusal;
+
+pub(super) fn rank(
+    policy: &expander::Guest,
+    store: &mut Store<Guest>,
+    context: &Context,
+    input: &ExpanderInput,
+) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
+    let node_group: Vec<&str> = input
+        .options
+        .node_group
+        .iter()
+        .map(|name| &**name)
+        .collect();
+    let node_price = prices(&input.options.node_price);
+    let pod_price = prices(&input.options.pod_price);
+    let answer = lend(context, |context| {
+        let input = expander::Input {
+            options: expander::Options {
+                node_group: &node_group,
+                node_price: &node_price,
+                pod_price: &pod_price,
+                ..columns(&input.options)
+            },
+            cluster_node_count: input.cluster_node_count,
+        };
+        policy.call_rank(store, context, input)
+    })?;
+    Ok(answer.map(ranking).map_err(refusal))
+}
+
+/// All columns that are lent as they are.
+fn columns(options: &OptionColumns) -> expander::Options<'_> {
+    expander::Options {
+        node_group: &[],
+        state: &options.state,
+        node_count: &options.node_count,
+        pod_count: &options.pod_count,
+        requested_cpu: &options.requested_cpu,
+        requested_memory: &options.requested_memory,
+        requested_gpu: &options.requested_gpu,
+        capacity_cpu: &options.capacity_cpu,
+        capacity_memory: &options.capacity_memory,
+        capacity_gpu: &options.capacity_gpu,
+        allocatable_cpu: &options.allocatable_cpu,
+        allocatable_memory: &options.allocatable_memory,
+        allocatable_gpu: &options.allocatable_gpu,
+        node_price: &[],
+        pod_price: &[],
+        current_size: &options.current_size,
+        min_size: &options.min_size,
+        max_size: &options.max_size,
+    }
+}
+
+/// How the contract marks a price that is not known.
+fn prices(column: &[Option<f64>]) -> Vec<f64> {
+    column
+        .iter()
+        .map(|price| price.unwrap_or(f64::NAN))
+        .collect()
+}
+
+/// The contract's mark for an option that was dropped is no number at all here; a
+/// figure without bounds is none either.
+fn ranking(ranking: expander::Ranking) -> ExpanderRanking {
+    let figure = |score: f64| score.is_finite().then_some(score);
+    ExpanderRanking {
+        best: ranking.best,
+        scores: ranking.scores.into_iter().map(figure).collect(),
+        reason: reason(ranking.reason),
+        state: ranking.state,
+    }
+}

@@ -1,0 +1,192 @@
+//! Adapter for `flyball:policy@0.1.0-draft` (`wit/draft`): core's types to WIT
+//! and back. Columns are lent, not copied.
+
+mod expander;
+mod replica;
+
+use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
+use flyball_core::policy::{Description, WantedInput, kind};
+use flyball_core::replica::{Context, GrantedInput, Reason, ReplicaDecision, ReplicaInput};
+use wasmtime::Store;
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
+
+use crate::confine::Guest;
+use crate::contract::{Exports, Refusal};
+
+/// A component exports some of the interfaces that this world has together: each
+/// is looked up by itself.
+mod bindings {
+    wasmtime::component::bindgen!({
+        path: "../../wit/draft",
+        inline: "
+            package flyball:host;
+
+            world every-kind {
+                import flyball:policy/log@0.1.0-draft;
+                export flyball:policy/description@0.1.0-draft;
+                export flyball:policy/replica@0.1.0-draft;
+                export flyball:policy/expander@0.1.0-draft;
+            }
+        ",
+        world: "flyball:host/every-kind",
+        ownership: Borrowing { duplicate_if_necessary: false },
+        imports: { default: trappable },
+    });
+}
+
+use bindings::exports::flyball::policy as exports;
+use bindings::flyball::policy::{log, types};
+
+/// A component linked against this version, by the interfaces that it exports.
+pub(crate) struct Linked {
+    pre: InstancePre<Guest>,
+    description: exports::description::GuestIndices,
+    replica: Option<exports::replica::GuestIndices>,
+    expander: Option<exports::expander::GuestIndices>,
+}
+
+impl log::Host for Guest {
+    fn log(&mut self, level: u32, message: String) -> wasmtime::Result<()> {
+        self.log.push(level, message)
+    }
+}
+
+impl Linked {
+    /// Resolves imports, and looks the exports up.
+    pub fn new(component: &Component, there: Exports) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(component.engine());
+        log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
+        let pre = linker.instantiate_pre(component)?;
+        let replica = there
+            .replica
+            .then(|| exports::replica::GuestIndices::new(&pre));
+        let expander = there
+            .expander
+            .then(|| exports::expander::GuestIndices::new(&pre));
+        Ok(Self {
+            description: exports::description::GuestIndices::new(&pre)?,
+            replica: replica.transpose()?,
+            expander: expander.transpose()?,
+            pre,
+        })
+    }
+
+    /// Asks the policy to describe itself, and checks the types of all its exports.
+    pub fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
+        let instance = self.pre.instantiate(&mut *store)?;
+        if let Some(replica) = &self.replica {
+            replica.load(&mut *store, &instance)?;
+        }
+        if let Some(expander) = &self.expander {
+            expander.load(&mut *store, &instance)?;
+        }
+        let policy = self.description.load(&mut *store, &instance)?;
+        let description = policy.call_describe(store)?;
+        Ok(Description {
+            name: description.name,
+            version: description.version,
+            summary: description.summary,
+            kinds: description.kinds,
+            configuration_schema: description.configuration_schema,
+            state_version: description.state_version,
+            wants: description.wants.into_iter().map(wanted).collect(),
+        })
+    }
+
+    /// Asks a replica policy to decide.
+    pub fn decide(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ReplicaInput,
+    ) -> wasmtime::Result<Result<ReplicaDecision, Refusal>> {
+        let indices = there(self.replica.as_ref(), kind::REPLICA)?;
+        let instance = self.pre.instantiate(&mut *store)?;
+        let policy = indices.load(&mut *store, &instance)?;
+        replica::decide(&policy, store, context, input)
+    }
+
+    /// Asks an expander to rank.
+    pub fn rank(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ExpanderInput,
+    ) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
+        let indices = there(self.expander.as_ref(), kind::EXPANDER)?;
+        let instance = self.pre.instantiate(&mut *store)?;
+        let policy = indices.load(&mut *store, &instance)?;
+        expander::rank(&policy, store, context, input)
+    }
+}
+
+fn there<'a, T>(indices: Option<&'a T>, interface: &str) -> wasmtime::Result<&'a T> {
+    indices.ok_or_else(|| wasmtime::Error::msg(format!("it exports no {interface}")))
+}
+
+/// Calls with a context lent.
+fn lend<T>(context: &Context, call: impl FnOnce(types::Context<'_>) -> T) -> T {
+    let texts: Vec<Texts> = context.inputs.iter().map(Texts::new).collect();
+    let inputs: Vec<_> = context.inputs.iter().zip(&texts).map(granted).collect();
+    call(types::Context {
+        now_ms: context.now.0,
+        seed: context.seed,
+        configuration: &context.configuration,
+        state: &context.state,
+        inputs: &inputs,
+    })
+}
+
+fn refusal(error: types::Error) -> Refusal {
+    Refusal {
+        code: error.code,
+        message: error.message,
+    }
+}
+
+/// Texts of a granted input, as the bindings borrow them.
+struct Texts<'a> {
+    keys: Vec<&'a str>,
+    texts: Vec<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    fn new(input: &'a GrantedInput) -> Self {
+        Self {
+            keys: input.keys.iter().map(String::as_str).collect(),
+            texts: input.texts.iter().map(String::as_str).collect(),
+        }
+    }
+}
+
+fn granted<'a>((input, texts): (&'a GrantedInput, &'a Texts<'a>)) -> types::GrantedInput<'a> {
+    types::GrantedInput {
+        error: &input.error,
+        keys: &texts.keys,
+        texts: &texts.texts,
+        times_ms: &input.times_ms,
+        values: &input.values,
+    }
+}
+
+fn arguments(arguments: Vec<types::Argument>) -> Vec<(String, String)> {
+    arguments
+        .into_iter()
+        .map(|argument| (argument.name, argument.value))
+        .collect()
+}
+
+fn wanted(wanted: types::WantedInput) -> WantedInput {
+    WantedInput {
+        kind: wanted.kind,
+        arguments: arguments(wanted.arguments),
+    }
+}
+
+fn reason(reason: types::Reason) -> Reason {
+    Reason {
+        code: reason.code,
+        arguments: arguments(reason.arguments),
+        sentence: reason.sentence,
+    }
+}
