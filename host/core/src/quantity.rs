@@ -79,7 +79,7 @@ impl Milli {
         let parts = split(text).ok_or_else(|| InvalidQuantity {
             text: text.to_owned(),
         })?;
-        let magnitude = parts.milli_magnitude();
+        let magnitude = parts.magnitude(3);
         let magnitude = i64::try_from(magnitude).unwrap_or(i64::MAX);
         Ok(Self(if parts.negative {
             -magnitude
@@ -89,9 +89,60 @@ impl Milli {
     }
 }
 
+/// A quantity in billionths of its unit, the finest that Kubernetes keeps:
+/// rounded away from zero and capped at the range of an `i64` of whole units.
+/// Sums of it are exact.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Nano(pub i128);
+
+/// Billionths of a unit.
+const NANO: i128 = 1_000_000_000;
+
+impl Nano {
+    /// Reads a quantity as Kubernetes writes it.
+    ///
+    /// # Errors
+    /// If `text` is not a quantity.
+    pub fn parse(text: &str) -> Result<Self, InvalidQuantity> {
+        let parts = split(text).ok_or_else(|| InvalidQuantity {
+            text: text.to_owned(),
+        })?;
+        let limit = i128::from(i64::MAX) * NANO;
+        let magnitude = i128::try_from(parts.magnitude(9)).map_or(limit, |nano| nano.min(limit));
+        Ok(Self(if parts.negative {
+            -magnitude
+        } else {
+            magnitude
+        }))
+    }
+
+    /// Thousandths, rounded up, as Go's `MilliValue` has them.
+    pub fn milli(self) -> i64 {
+        self.rounded_up(NANO / 1000)
+    }
+
+    /// Whole units, rounded up, as Go's `Value` has them.
+    pub fn units(self) -> i64 {
+        self.rounded_up(NANO)
+    }
+
+    fn rounded_up(self, divisor: i128) -> i64 {
+        let floor = self.0.div_euclid(divisor);
+        let ceiling = floor + i128::from(self.0.rem_euclid(divisor) != 0);
+        i64::try_from(ceiling).unwrap_or(if ceiling < 0 { i64::MIN } else { i64::MAX })
+    }
+}
+
+impl<'de> Deserialize<'de> for Nano {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = QuantityText::deserialize(deserializer)?;
+        Self::parse(&text.0).map_err(serde::de::Error::custom)
+    }
+}
+
 impl Parts {
-    /// ⌈|quantity| × 1000⌉, saturating.
-    fn milli_magnitude(&self) -> u128 {
+    /// ⌈|quantity| × 10^power⌉, saturating.
+    fn magnitude(&self, power: i32) -> u128 {
         let digits = self.digits.trim_start_matches('0');
         if digits.is_empty() {
             return 0;
@@ -100,7 +151,7 @@ impl Parts {
         // digits beyond them only matter as "more than zero".
         let (head, tail) = digits.split_at(digits.len().min(30));
         let dropped = i32::try_from(tail.len()).unwrap_or(i32::MAX);
-        let exponent = self.exponent.saturating_add(dropped).saturating_add(3);
+        let exponent = self.exponent.saturating_add(dropped).saturating_add(power);
         let inexact = tail.bytes().any(|digit| digit != b'0');
         let Ok(value) = head.parse::<u128>() else {
             return u128::MAX;
@@ -257,7 +308,7 @@ mod schema {
 
 #[cfg(test)]
 mod tests {
-    use super::{Milli, approximate_f64};
+    use super::{Milli, Nano, approximate_f64};
 
     #[test]
     fn quantities_round_away_from_zero_to_thousandths() {
@@ -285,6 +336,20 @@ mod tests {
         for text in ["", "m", "1.2.3", "1 Gi", "1X", "e", "--1", "NaN"] {
             assert!(Milli::parse(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn sums_of_billionths_are_rounded_once() {
+        let nano = |text| Nano::parse(text).map(|nano| nano.0);
+        assert_eq!(nano("100500u"), Ok(100_500_000));
+        assert_eq!(nano("0.1n"), Ok(1));
+        assert_eq!(nano("-1.5Ki"), Ok(-1_536_000_000_000));
+        assert_eq!(Nano(2 * 100_500_000).milli(), 201);
+        assert_eq!(Nano(100_500_000).milli(), 101);
+        assert_eq!(Nano(-100_500_000).milli(), -100);
+        assert_eq!(Nano(1).units(), 1);
+        assert_eq!(Nano::parse("99E").map(Nano::units), Ok(i64::MAX));
+        assert!(Nano::parse("1 Gi").is_err());
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod request;
 mod resource;
 mod scale;
 mod selectors;
+pub mod slim;
 mod status;
 mod writer;
 

@@ -1,0 +1,225 @@
+//! A pod's JSON, as far as scheduling reads it.
+
+use std::collections::BTreeMap;
+
+use flyball_core::quantity::Nano;
+use flyball_placement::{Effect, Name};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+/// Quantities by resource.
+pub(super) type Quantities = BTreeMap<Name, Nano>;
+
+/// What is kept of an object's metadata.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct ObjectMetadata {
+    /// Name.
+    pub name: Name,
+    /// Namespace; empty of objects that have none.
+    pub namespace: Name,
+    /// Labels.
+    pub labels: BTreeMap<Name, Name>,
+    #[serde(rename = "deletionTimestamp")]
+    deletion: Option<IgnoredAny>,
+}
+
+impl ObjectMetadata {
+    /// Whether it is being deleted.
+    pub fn is_terminating(&self) -> bool {
+        self.deletion.is_some()
+    }
+}
+
+/// A pod as the API server has it, or (see [`PodObject::fill_in_defaults`]) as a
+/// user writes it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PodObject {
+    /// Metadata.
+    pub metadata: ObjectMetadata,
+    pub(super) spec: PodSpec,
+    pub(super) status: PodStatus,
+}
+
+impl PodObject {
+    /// The node it is bound to.
+    pub fn node_name(&self) -> Option<&Name> {
+        self.spec.node_name.as_ref().filter(|name| !name.is_empty())
+    }
+
+    /// Whether it succeeded or failed: it takes nothing of its node any more.
+    pub fn is_finished(&self) -> bool {
+        matches!(self.status.phase.as_ref(), "Succeeded" | "Failed")
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PodSpec {
+    pub(super) containers: Vec<Container>,
+    pub(super) init_containers: Vec<Container>,
+    pub(super) resources: Requirements,
+    pub(super) overhead: Quantities,
+    pub(super) node_name: Option<Name>,
+    pub(super) node_selector: BTreeMap<Name, Name>,
+    pub(super) affinity: Affinity,
+    pub(super) tolerations: Vec<Toleration>,
+    pub(super) topology_spread_constraints: Vec<SpreadConstraint>,
+    pub(super) host_network: bool,
+    pub(super) priority: i32,
+    pub(super) scheduling_gates: Vec<IgnoredAny>,
+    pub(super) resource_claims: Vec<IgnoredAny>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Container {
+    pub(super) name: Name,
+    pub(super) resources: Requirements,
+    pub(super) restart_policy: Option<Name>,
+    pub(super) ports: Vec<ContainerPort>,
+}
+
+impl Container {
+    /// Of an init container: whether it is a sidecar.
+    pub(super) fn is_restartable(&self) -> bool {
+        self.restart_policy.as_deref() == Some("Always")
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Requirements {
+    pub(super) requests: Quantities,
+    pub(super) limits: Quantities,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ContainerPort {
+    pub(super) container_port: i64,
+    pub(super) host_port: i64,
+    #[serde(rename = "hostIP")]
+    pub(super) host_ip: Name,
+    pub(super) protocol: flyball_placement::Protocol,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Affinity {
+    pub(super) node_affinity: NodeAffinity,
+    pub(super) pod_affinity: PodAffinity,
+    pub(super) pod_anti_affinity: PodAffinity,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct NodeAffinity {
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    pub(super) required: Option<NodeSelector>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct NodeSelector {
+    pub(super) node_selector_terms: Vec<NodeSelectorTerm>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct NodeSelectorTerm {
+    pub(super) match_expressions: Vec<flyball_placement::Requirement>,
+    pub(super) match_fields: Vec<flyball_placement::Requirement>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct PodAffinity {
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    pub(super) required: Vec<AffinityTerm>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct AffinityTerm {
+    pub(super) topology_key: Name,
+    pub(super) label_selector: Option<LabelSelector>,
+    pub(super) namespaces: Vec<Name>,
+    pub(super) namespace_selector: Option<LabelSelector>,
+    pub(super) match_label_keys: Vec<Name>,
+    pub(super) mismatch_label_keys: Vec<Name>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct LabelSelector {
+    pub(super) match_labels: BTreeMap<Name, Name>,
+    pub(super) match_expressions: Vec<flyball_placement::Requirement>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Toleration {
+    pub(super) key: Name,
+    pub(super) operator: Name,
+    pub(super) value: Name,
+    /// Empty as well as missing: every effect.
+    #[serde(deserialize_with = "effect")]
+    pub(super) effect: Option<Effect>,
+}
+
+/// An effect, or none for an empty text.
+fn effect<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Effect>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Text {
+        Effect(Effect),
+        Other(Option<Name>),
+    }
+    match Text::deserialize(deserializer)? {
+        Text::Effect(effect) => Ok(Some(effect)),
+        Text::Other(other) if other.as_deref().unwrap_or("").is_empty() => Ok(None),
+        Text::Other(_) => Err(serde::de::Error::custom(
+            "unknown effect of a toleration: use NoSchedule, PreferNoSchedule or NoExecute",
+        )),
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct SpreadConstraint {
+    pub(super) max_skew: i32,
+    pub(super) topology_key: Name,
+    pub(super) when_unsatisfiable: Name,
+    pub(super) label_selector: Option<LabelSelector>,
+    pub(super) min_domains: Option<i32>,
+    pub(super) node_affinity_policy: Option<Name>,
+    pub(super) node_taints_policy: Option<Name>,
+    pub(super) match_label_keys: Vec<Name>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct PodStatus {
+    pub(super) phase: Name,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) container_statuses: Vec<ContainerStatus>,
+    pub(super) init_container_statuses: Vec<ContainerStatus>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Condition {
+    #[serde(rename = "type")]
+    pub(super) kind: Name,
+    pub(super) reason: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct ContainerStatus {
+    pub(super) name: Name,
+    pub(super) resources: Option<Requirements>,
+    pub(super) allocated_resources: Quantities,
+}
