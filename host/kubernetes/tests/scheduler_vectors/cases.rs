@@ -1,0 +1,148 @@
+//! Cases, and a cluster made from one.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+use flyball_kubernetes::slim::{NamespaceObject, NodeObject, PodObject};
+use flyball_placement::{ClassId, Cluster, Misfit, Stage};
+use serde::Deserialize;
+
+/// A cluster, a pod, and what the scheduler said of each node.
+#[derive(Deserialize)]
+pub struct Case {
+    id: String,
+    form: String,
+    objects: Objects,
+    pending: serde_json::Value,
+    verdicts: BTreeMap<String, Verdict>,
+    /// Where the scheduler slips: whether the pod should go on each node.
+    intended: Option<BTreeMap<String, bool>>,
+}
+
+#[derive(Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+#[derive(Default)]
+struct Objects {
+    nodes: Vec<NodeObject>,
+    pods: Vec<PodObject>,
+    namespaces: Vec<NamespaceObject>,
+}
+
+#[derive(Deserialize)]
+struct Verdict {
+    ok: bool,
+    #[serde(default)]
+    plugin: String,
+    #[serde(default)]
+    reasons: Vec<String>,
+    #[serde(default)]
+    stage: String,
+}
+
+/// All cases of a feature.
+pub fn cases(feature: &str) -> Vec<Case> {
+    let path = format!(
+        "{}/../../tests/vectors/scheduler/{feature}.jsonl.gz",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let mut text = String::new();
+    let file = std::fs::File::open(path).unwrap();
+    GzDecoder::new(file).read_to_string(&mut text).unwrap();
+    let cases = text.lines();
+    cases
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Where we say something else than the scheduler. The pod is asked about in a
+/// cluster that was full before it came, and in one that filled up afterwards:
+/// both must agree.
+pub fn disagreements(case: &Case) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for (order, pod_first) in [("pod last", false), ("pod first", true)] {
+        let (cluster, class) = case.cluster(pod_first);
+        for (node, verdict) in &case.verdicts {
+            let id = cluster.find_node(node).unwrap();
+            let ours = cluster.check(class, id);
+            assert_eq!(ours.is_ok(), cluster.fits(class, id), "{} {node}", case.id);
+            if let Some(why) = case.disagreement(node, verdict, &ours) {
+                wrong.push(format!("{} {node} ({order}): {why}", case.id));
+            }
+        }
+    }
+    wrong
+}
+
+impl Case {
+    /// Whether the pod mounts volumes.
+    pub fn has_volumes(&self) -> bool {
+        !self.pending["spec"]["volumes"].is_null()
+    }
+
+    fn cluster(&self, pod_first: bool) -> (Cluster, ClassId) {
+        let mut cluster = Cluster::default();
+        if pod_first {
+            self.pending_class(&mut cluster);
+        }
+        for namespace in &self.objects.namespaces {
+            let name = namespace.metadata.name.clone();
+            cluster.set_namespace(&name, &namespace.clone().into_labels());
+        }
+        for node in &self.objects.nodes {
+            cluster.add_node(node.clone().into_node());
+        }
+        for pod in &self.objects.pods {
+            if pod.is_finished() {
+                continue;
+            }
+            let node = pod.node_name().and_then(|node| cluster.find_node(node));
+            if let Some(node) = node {
+                let terminating = pod.metadata.is_terminating();
+                let class = cluster.class(&pod.clone().into_pod());
+                assert!(cluster.place(class, node, terminating));
+            }
+        }
+        let class = self.pending_class(&mut cluster);
+        (cluster, class)
+    }
+
+    fn pending_class(&self, cluster: &mut Cluster) -> ClassId {
+        let mut object: PodObject = serde_json::from_value(self.pending.clone()).unwrap();
+        if self.form == "submitted" {
+            object.fill_in_defaults();
+        }
+        let node_name = object.node_name().cloned();
+        let mut pod = object.into_pod();
+        pod.node_name = node_name;
+        cluster.class(&pod)
+    }
+
+    fn disagreement(
+        &self,
+        node: &str,
+        verdict: &Verdict,
+        ours: &Result<(), Misfit>,
+    ) -> Option<String> {
+        let intended = self.intended.as_ref().map(|intended| intended[node]);
+        let ok = intended.unwrap_or(verdict.ok);
+        if ok != ours.is_ok() {
+            return Some(format!("should be {ok}: {ours:?}"));
+        }
+        if ok || verdict.ok {
+            return None;
+        }
+        let Err(Misfit::Rejected { plugin, stage, .. }) = ours else {
+            return Some("not rejected".to_owned());
+        };
+        let reasons = ours.as_ref().unwrap_err().reasons();
+        let stage = match stage {
+            Stage::PreFilter => "prefilter",
+            Stage::Filter => "filter",
+        };
+        let same =
+            plugin.name() == verdict.plugin && reasons == verdict.reasons && stage == verdict.stage;
+        let theirs = (&verdict.plugin, &verdict.stage, &verdict.reasons);
+        (!same).then(|| format!("{theirs:?}, not {:?}", (plugin.name(), stage, reasons)))
+    }
+}

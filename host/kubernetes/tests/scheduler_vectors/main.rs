@@ -1,0 +1,91 @@
+#![allow(clippy::unwrap_used, reason = "a broken vector file is a failed test")]
+//! From objects to verdicts, against what kube-scheduler 1.36.3 itself said of
+//! each pod and node: every case of `tests/vectors/scheduler`.
+
+mod cases;
+
+use cases::{Case, cases, disagreements};
+
+/// Runs all cases of a feature: each must agree on every node, on the plugin and
+/// on the reasons.
+fn agree(feature: &str, count: usize) {
+    let cases = cases(feature);
+    assert_eq!(cases.len(), count, "cases of {feature}");
+    judge(&cases);
+}
+
+fn judge(cases: &[Case]) {
+    let wrong: Vec<String> = cases.iter().flat_map(disagreements).collect();
+    let some = wrong
+        .iter()
+        .take(20)
+        .cloned()
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert!(wrong.is_empty(), "{} disagreements:\n{some}", wrong.len());
+}
+
+#[test]
+fn resources() {
+    agree("resources", 180);
+}
+
+#[test]
+fn node_name() {
+    agree("node-name", 60);
+}
+
+#[test]
+fn unschedulable() {
+    agree("unschedulable", 60);
+}
+
+#[test]
+fn taints() {
+    agree("taints", 120);
+}
+
+#[test]
+fn node_selector() {
+    agree("node-selector", 60);
+}
+
+#[test]
+fn node_affinity() {
+    agree("node-affinity", 144);
+}
+
+#[test]
+fn host_ports() {
+    agree("host-ports", 84);
+}
+
+#[test]
+fn pod_affinity() {
+    agree("pod-affinity", 132);
+}
+
+#[test]
+fn pod_anti_affinity() {
+    agree("pod-anti-affinity", 108);
+}
+
+#[test]
+fn topology_spread() {
+    agree("topology-spread", 180);
+}
+
+#[test]
+fn upstream_quirks() {
+    agree("upstream-quirks", 9);
+}
+
+/// The filters of volumes decide nothing for a pod that mounts none.
+#[test]
+fn mixed_without_volumes() {
+    let mut cases = cases("mixed");
+    assert_eq!(cases.len(), 132);
+    cases.retain(|case| !case.has_volumes());
+    assert_eq!(cases.len(), 128);
+    judge(&cases);
+}
