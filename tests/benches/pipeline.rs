@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::memory::InMemoryStore;
 use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::{
@@ -58,6 +59,7 @@ async fn sync(count: usize, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64
         Nobody,
         engine,
         Arc::clone(&ring) as _,
+        Arc::new(InMemoryStore::default()),
     );
     let mut times = Vec::new();
     for round in 0..WARM + TIMED {

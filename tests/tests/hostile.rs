@@ -146,7 +146,7 @@ fn ends() -> Vec<(&'static str, End)> {
         ),
         (
             "output_state",
-            Fails("PolicyInvalidAnswer", "state has 1025 bytes, at most 1024"),
+            Fails("PolicyInvalidAnswer", "state has 769 bytes, at most 768"),
         ),
         (
             "output_ten_million",

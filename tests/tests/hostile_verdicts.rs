@@ -170,6 +170,7 @@ fn decide_with(engine: &dyn PolicyEngine, policy: &str, options: &ReplicaOptions
         labels: None,
         annotations: None,
         memory: &Memory::default(),
+        removable: None,
         sequence: 1,
     })
 }

@@ -4,19 +4,25 @@
 //! It reads no clock and spawns nothing: any executor that polls a future can
 //! drive it, a trivial one in virtual time included.
 
+mod removals;
 mod schedule;
+mod standing;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::removals::Removals;
 use self::schedule::{Entry, Schedule};
+use self::standing::Standing;
 use crate::history;
 use crate::pipeline::{self, Decision, Scene};
 use crate::policy::{PolicyEngine, WantedInput};
 use crate::ports::{
-    Autoscaler, Clock, Observation, Question, Reader, Recorder, Report, ScaleIntent, Writer,
+    Autoscaler, Clock, Observation, Question, Reader, Recorder, Report, ScaleIntent, StateStore,
+    Writer,
 };
-use crate::record::DecisionRecord;
+use crate::record::{DecisionRecord, Outcome};
+use crate::spec::Mode;
 use crate::time::Timestamp;
 
 /// What an operator sets, with kube-controller-manager's names and defaults.
@@ -38,6 +44,12 @@ pub struct ReplicaOptions {
     /// Whether what Flyball itself scaled to zero is scaled up again (false), as
     /// with Kubernetes' feature gate `HPAScaleToZero`.
     pub scale_to_zero: bool,
+    /// The part of all replicas that may go within a minute, all objects together
+    /// (0.25); 1: all. Ten may always go, and so may the first object's.
+    pub max_scale_down_share: f64,
+    /// How long a decision stands at most while nothing but time changes, in
+    /// milliseconds (60,000).
+    pub stands_for_ms: i64,
     /// Version of the host, for records.
     pub host_version: Arc<str>,
 }
@@ -52,6 +64,8 @@ impl Default for ReplicaOptions {
             initial_readiness_delay_ms: 30_000,
             fallback: false,
             scale_to_zero: false,
+            max_scale_down_share: 0.25,
+            stands_for_ms: 60_000,
             host_version: env!("CARGO_PKG_VERSION").into(),
         }
     }
@@ -65,8 +79,11 @@ pub struct ReplicaLoop<R, W, C> {
     clock: C,
     engine: Arc<dyn PolicyEngine>,
     recorder: Arc<dyn Recorder>,
+    store: Arc<dyn StateStore>,
     schedule: Schedule,
+    removals: Removals,
     sequence: u64,
+    stood: u64,
 }
 
 /// An object whose turn it is.
@@ -87,8 +104,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         clock: C,
         engine: Arc<dyn PolicyEngine>,
         recorder: Arc<dyn Recorder>,
+        store: Arc<dyn StateStore>,
     ) -> Self {
-        let schedule = Schedule::default();
         Self {
             options,
             reader,
@@ -96,9 +113,19 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             clock,
             engine,
             recorder,
-            schedule,
+            store,
+            schedule: Schedule::default(),
+            removals: Removals::default(),
             sequence: 0,
+            stood: 0,
         }
+    }
+
+    /// How often an object was due and its last decision stood, as nothing but
+    /// time had changed.
+    #[must_use]
+    pub fn stood(&self) -> u64 {
+        self.stood
     }
 
     /// Runs until the clock has no more time.
@@ -115,10 +142,15 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     /// Handles what is due at `now` and tells when the next object is.
     pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
         let autoscalers = self.reader.autoscalers();
-        let due = self.schedule.due(now, autoscalers, &self.options);
+        let store = &*self.store;
+        let due = self.schedule.due(now, autoscalers, &self.options, store);
+        for gone in self.schedule.take_gone() {
+            self.recorder.forget(&gone);
+        }
         if !due.is_empty() {
             let due = self.with_wants(due);
-            let due = self.observe(now, due).await;
+            let mut due = self.observe(now, due).await;
+            self.take_in(now, &mut due);
             let due = self.decide(now, due);
             let due = self.act(now, due).await;
             self.tell(now, due).await;
@@ -149,10 +181,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     async fn observe(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
         let question = |due: &Due| Question {
             autoscaler: Arc::clone(&due.autoscaler),
-            target_metadata: due
-                .wants
-                .iter()
-                .any(|wanted| wanted.kind.starts_with("target-")),
+            target_metadata: due.wants_metadata(),
         };
         let questions: Vec<_> = due.iter().map(question).collect();
         let observations = self.reader.observe(now, &questions).await;
@@ -162,20 +191,49 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         due
     }
 
-    fn decide(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
-        for due in &mut due {
+    /// Brings what was observed into columns and memories, of all objects before
+    /// anything is decided on one.
+    fn take_in(&mut self, now: Timestamp, due: &mut [Due]) {
+        for due in due {
             let Some(observation) = &mut due.observation else {
                 continue;
             };
+            let uid = &due.autoscaler.uid;
+            if let Ok(scale) = &observation.scale {
+                let replicas = match due.autoscaler.spec.mode {
+                    Mode::Active => scale.spec_replicas,
+                    Mode::Observe => 0,
+                };
+                self.schedule.saw_replicas(uid, replicas);
+            }
+            if let Some(entry) = self.schedule.entry(uid) {
+                take_in(entry, now, observation, &due.wants);
+            }
+        }
+    }
+
+    fn decide(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
+        for due in &mut due {
+            let Some(observation) = &due.observation else {
+                continue;
+            };
+            let replicas = self.schedule.replicas();
             let Some(entry) = self.schedule.entry(&due.autoscaler.uid) else {
                 continue;
             };
+            if stands(entry, now, observation, &due.autoscaler, &*self.engine) {
+                self.stood += 1;
+                entry.wake_when_it_ends();
+                continue;
+            }
             self.sequence += 1;
-            take_in(entry, now, observation, &due.wants);
-            let asked = due
-                .wants
-                .iter()
-                .any(|wanted| wanted.kind.starts_with("target-"));
+            let removable = match due.autoscaler.spec.mode {
+                Mode::Active => {
+                    let share = self.options.max_scale_down_share;
+                    self.removals.left(now, replicas, share)
+                }
+                Mode::Observe => None,
+            };
             let scene = Scene {
                 now,
                 options: &self.options,
@@ -186,9 +244,10 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 scale: observation.scale.as_ref(),
                 pods: observation.pods.as_ref().map(|_| ()),
                 columns: &entry.columns,
-                labels: asked.then_some(&observation.labels),
-                annotations: asked.then_some(&observation.annotations),
+                labels: due.wants_metadata().then_some(&observation.labels),
+                annotations: due.wants_metadata().then_some(&observation.annotations),
                 memory: &entry.memory,
+                removable,
                 sequence: self.sequence,
             };
             let decision = pipeline::decide(&scene);
@@ -196,11 +255,22 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 entry.hasten(now, again);
             }
             due.decision = Some(decision);
+            self.count_removal(now, due);
         }
         due
     }
 
-    async fn act(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
+    fn count_removal(&mut self, now: Timestamp, due: &Due) {
+        if let Some(intent) = due.intent() {
+            let uid = &due.autoscaler.uid;
+            self.schedule.saw_replicas(uid, intent.replicas);
+            if let removed @ 1.. = intent.removes() {
+                self.removals.took(now, removed);
+            }
+        }
+    }
+
+    async fn act(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
         let intents: Vec<_> = due.iter().filter_map(Due::intent).collect();
         if intents.is_empty() {
             return due;
@@ -208,48 +278,81 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         let mut results = self.writer.scale(now, intents).await.into_iter();
         for due in due.iter_mut().filter(|due| due.intent().is_some()) {
             let unanswered = || Err("the writer did not say what came of it".to_owned());
-            due.written = Some(results.next().unwrap_or_else(unanswered));
+            let result = results.next().unwrap_or_else(unanswered);
+            if let (Err(_), Some(intent)) = (&result, due.intent()) {
+                let uid = &due.autoscaler.uid;
+                self.schedule.saw_replicas(uid, intent.from.spec_replicas);
+                if let removed @ 1.. = intent.removes() {
+                    self.removals.took(now, -removed);
+                }
+            }
+            due.written = Some(result);
         }
         due
     }
 
     async fn tell(&mut self, now: Timestamp, due: Vec<Due>) {
-        let mut reports = Vec::new();
-        for Due {
-            autoscaler,
-            decision,
-            written,
-            ..
-        } in due
-        {
-            let (Some(decision), Some(entry)) = (decision, self.schedule.entry(&autoscaler.uid))
-            else {
-                continue;
-            };
-            let (record, status) = decision.conclude(&autoscaler.status, written);
-            let stabilization_ms = self.options.downscale_stabilization_ms;
-            entry
-                .memory
-                .commit(&record, &entry.prepared, stabilization_ms);
-            let changed = status != *autoscaler.status;
-            if changed || !record.events.is_empty() {
-                let events = record.events.clone();
-                let status = changed.then(|| Arc::new(status));
-                reports.push(Report {
-                    autoscaler,
-                    status,
-                    events,
-                });
-            }
-            self.recorder.record(&Arc::<DecisionRecord>::new(record));
-        }
+        let concluded = due.into_iter().filter_map(|due| self.conclude(now, due));
+        let reports: Vec<_> = concluded.collect();
         if !reports.is_empty() {
             self.writer.report(now, reports).await;
         }
     }
+
+    /// Remembers and records what came of a decision; what is to be told, if
+    /// anything.
+    fn conclude(&mut self, now: Timestamp, due: Due) -> Option<Report> {
+        let Due {
+            autoscaler,
+            observation: Some(observation),
+            decision,
+            written,
+            ..
+        } = due
+        else {
+            return None;
+        };
+        let entry = self.schedule.entry(&autoscaler.uid)?;
+        let stabilization_ms = self.options.downscale_stabilization_ms;
+        let Some(decision) = decision else {
+            let by = entry.standing.as_ref().map_or(&[][..], |s| &s.asked_by);
+            let behavior = entry.prepared.behavior.as_deref();
+            entry.memory.repeat(now, by, behavior, stabilization_ms);
+            return None;
+        };
+        let (record, status) = decision.conclude(&autoscaler.status, written);
+        entry
+            .memory
+            .commit(&record, &entry.prepared, stabilization_ms);
+        if !matches!(record.outcome, Outcome::Failed(_))
+            && let Some(kept) = entry.memory.take_changed(now, &entry.prepared.target)
+        {
+            self.store.save(&autoscaler.uid, kept);
+        }
+        let events = record.events.clone();
+        let changed = (status != *autoscaler.status).then(|| Arc::new(status));
+        let stands = changed.is_none();
+        let standing = |entry: &Entry| {
+            let status = &autoscaler.status;
+            Standing::of(&record, entry, &observation, status, &self.options)
+        };
+        entry.standing = stands.then(|| standing(entry)).flatten();
+        self.recorder.record(&Arc::<DecisionRecord>::new(record));
+        (changed.is_some() || !events.is_empty()).then_some(Report {
+            autoscaler,
+            status: changed,
+            events,
+        })
+    }
 }
 
 impl Due {
+    /// Whether some policy wants the target's labels or annotations.
+    fn wants_metadata(&self) -> bool {
+        let mut wants = self.wants.iter();
+        wants.any(|wanted| wanted.kind.starts_with("target-"))
+    }
+
     fn intent(&self) -> Option<ScaleIntent> {
         let replicas = self.decision.as_ref()?.intent()?;
         let from = self.observation.as_ref()?.scale.as_ref().ok()?.clone();
@@ -259,6 +362,18 @@ impl Due {
             replicas,
         })
     }
+}
+
+/// Whether the object's last decision stands.
+fn stands(
+    entry: &Entry,
+    now: Timestamp,
+    seen: &Observation,
+    autoscaler: &Autoscaler,
+    engine: &dyn PolicyEngine,
+) -> bool {
+    let standing = entry.standing.as_ref();
+    standing.is_some_and(|standing| standing.holds(now, entry, seen, autoscaler, engine))
 }
 
 /// Brings an observation into the object's columns and memory.

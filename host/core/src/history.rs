@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use crate::memory::KeptHistory;
 use crate::policy::WantedInput;
 use crate::replica::{GrantedInput, MetricInput};
 use crate::time::Timestamp;
@@ -10,13 +11,15 @@ use crate::time::Timestamp;
 /// Kind of the wanted input.
 pub const KIND: &str = "metric-history";
 
-/// Most steps of one history: 1 KiB of means.
+/// Most steps of one history.
 const MOST_STEPS: i64 = 256;
 
 /// The histories of one object.
 #[derive(Debug, Default)]
 pub struct Histories {
     list: Vec<History>,
+    /// Whether a step has ended since they were last kept.
+    changed: bool,
 }
 
 /// A metric's means over steps, the latest step still running.
@@ -72,7 +75,40 @@ impl Histories {
                 self.list.len() - 1
             });
             self.list[index].steps = self.list[index].steps.max(wish.steps);
-            self.list[index].advance(now, total);
+            self.changed |= self.list[index].advance(now, total);
+        }
+    }
+
+    /// Whether a step has ended since they were last kept.
+    #[must_use]
+    pub fn have_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// The latest steps that have ended, of each as many as fit into its part of
+    /// `bytes`.
+    pub fn keep(&mut self, bytes: usize) -> Vec<KeptHistory> {
+        self.changed = false;
+        let mut left = bytes;
+        let mut parts = self.list.len();
+        let mut kept = Vec::with_capacity(parts);
+        for history in &self.list {
+            let fitting = KeptHistory::fitting(left / parts);
+            parts -= 1;
+            if let Some(history) = history.keep(fitting) {
+                left -= history.bytes();
+                kept.push(history);
+            }
+        }
+        kept
+    }
+
+    /// Histories that go on from what was kept.
+    #[must_use]
+    pub fn restored(kept: &[KeptHistory]) -> Self {
+        Self {
+            list: kept.iter().map(History::restored).collect(),
+            changed: false,
         }
     }
 
@@ -134,19 +170,54 @@ impl History {
         }
     }
 
+    fn restored(kept: &KeptHistory) -> Self {
+        let steps = (kept.first..).zip(&kept.means);
+        Self {
+            metric: kept.metric.clone(),
+            step_ms: kept.step_ms,
+            steps: 0,
+            means: steps
+                .filter_map(|(step, mean)| mean.map(|mean| (step, mean)))
+                .collect(),
+            running: None,
+        }
+    }
+
+    /// The latest steps, at most so many, those without a mean among them.
+    fn keep(&self, most: usize) -> Option<KeptHistory> {
+        let &(last, _) = self.means.back()?;
+        let earliest = last.saturating_sub(i64::try_from(most).ok()?) + 1;
+        let mut fitting = self.means.iter().filter(|&&(step, _)| step >= earliest);
+        let &(first, mean) = fitting.next()?;
+        let mut kept = KeptHistory {
+            metric: self.metric.clone(),
+            step_ms: self.step_ms,
+            first,
+            means: vec![Some(mean)],
+        };
+        for &(step, mean) in fitting {
+            let row = usize::try_from(step - first).ok()?;
+            kept.means.resize(row, None);
+            kept.means.push(Some(mean));
+        }
+        Some(kept)
+    }
+
     fn is_for(&self, wish: &Wish) -> bool {
         self.metric == wish.metric && self.step_ms == wish.step_ms
     }
 
-    /// Ends the running step if `now` is beyond it, then adds to the one of `now`.
-    fn advance(&mut self, now: Timestamp, total: Option<f64>) {
+    /// Ends the running step if `now` is beyond it, then adds to the one of `now`;
+    /// tells whether a step has ended.
+    fn advance(&mut self, now: Timestamp, total: Option<f64>) -> bool {
         let step = now.0.div_euclid(self.step_ms);
         // The clock was set back: these steps come again.
         self.running.take_if(|running| running.step > step);
         while self.means.back().is_some_and(|&(known, _)| known >= step) {
             self.means.pop_back();
         }
-        if let Some(done) = self.running.take_if(|running| running.step != step) {
+        let done = self.running.take_if(|running| running.step != step);
+        if let Some(done) = done {
             self.means
                 .push_back((done.step, (done.sum / done.count) as f32));
         }
@@ -163,6 +234,7 @@ impl History {
             running.sum += total;
             running.count += 1.0;
         }
+        done.is_some()
     }
 }
 

@@ -1,16 +1,22 @@
 //! What is remembered of one object from decision to decision: recommendations,
 //! changes carried out, each policy's own recommendations and state, histories.
 //! All of it is bounded, and none of it is written before a decision is through.
+//! What is [`Kept`] of it outlives the process, behind
+//! [`StateStore`](crate::ports::StateStore).
+
+mod kept;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use kept::{InMemoryStore, KEPT_LIMIT, Kept, KeptHistory, KeptState};
 
 use crate::guard;
 use crate::history::Histories;
 use crate::observe::Prepared;
 use crate::policy::PolicyVersion;
 use crate::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
-use crate::replica::Samples;
+use crate::replica::{Samples, Target};
 use crate::spec::Behavior;
 use crate::time::Timestamp;
 
@@ -29,11 +35,14 @@ pub struct Memory {
     /// Metrics in the past, as policies want them.
     pub histories: Histories,
     policies: BTreeMap<Arc<str>, PolicyMemory>,
+    /// Whether states or changes are others than those last kept.
+    changed: bool,
 }
 
 /// What is remembered of one policy for one object.
 #[derive(Debug, Default)]
 struct PolicyMemory {
+    /// The code that decided last; empty: not known since a restart.
     digest: Arc<str>,
     state_version: u32,
     state: Arc<str>,
@@ -54,11 +63,69 @@ pub struct Recalled {
 }
 
 impl Memory {
+    /// What was kept of the object, unless it had another target then.
+    #[must_use]
+    pub fn restored(kept: &Kept, target: &Target) -> Self {
+        if kept.target != kept::fingerprint(target) {
+            return Self::default();
+        }
+        let policy = |(name, kept): (&Arc<str>, &KeptState)| {
+            let known = PolicyMemory {
+                state_version: kept.state_version,
+                state: Arc::clone(&kept.state),
+                ..PolicyMemory::default()
+            };
+            (Arc::clone(name), known)
+        };
+        Self {
+            changes: kept.changes.clone(),
+            histories: Histories::restored(&kept.histories),
+            policies: kept.states.iter().map(policy).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What is to be kept, if it is another than what was kept last.
+    pub fn take_changed(&mut self, now: Timestamp, target: &Target) -> Option<Kept> {
+        if !self.changed && !self.histories.have_changed() {
+            return None;
+        }
+        self.changed = false;
+        let mut changes = self.scale_events();
+        changes.prune(now, guard::LONGEST_PERIOD_MS);
+        let policies = self.policies.iter();
+        let with_state = policies.filter(|(_, known)| !known.state.is_empty());
+        let state = |(name, known): (&Arc<str>, &PolicyMemory)| {
+            let kept = KeptState {
+                state_version: known.state_version,
+                state: Arc::clone(&known.state),
+            };
+            (Arc::clone(name), kept)
+        };
+        let mut kept = Kept {
+            target: kept::fingerprint(target),
+            states: with_state.map(state).collect(),
+            changes: kept::fewer(changes),
+            histories: Vec::new(),
+        };
+        kept.histories = self.histories.keep(kept.room());
+        Some(kept)
+    }
+
+    /// A policy's state, whichever version of it is asked next.
+    #[must_use]
+    pub fn state(&self, policy: &str) -> Arc<str> {
+        let known = self.policies.get(policy);
+        known.map_or_else(Arc::default, |known| Arc::clone(&known.state))
+    }
+
     /// A target seen for the first time: what it has is the first recommendation.
     /// Where the clock was set back, what was remembered is of now at the latest.
     pub fn begin(&mut self, now: Timestamp, current: i32) {
         self.recommendations.end_at(now);
         self.changes.end_at(now);
+        // No rate policy looks back further.
+        self.changes.retain_within(now, guard::LONGEST_PERIOD_MS);
         for policy in self.policies.values_mut() {
             policy.recommendations.end_at(now);
         }
@@ -89,6 +156,7 @@ impl Memory {
     /// that this direction's rate policies no longer look at, even though those
     /// of the other direction might: as upstream.
     pub fn scaled(&mut self, at: Timestamp, change: i32, behavior: Option<&Behavior>) {
+        self.changed = true;
         let period = guard::longest_period_ms(behavior, change > 0);
         let known = self.changes.at_ms.iter().zip(&self.changes.replicas);
         let outdated = |(&then, &known): (&i64, &i32)| {
@@ -122,7 +190,8 @@ impl Memory {
                 Arc::default()
             },
             recommendations: known.recommendations.clone(),
-            swapped_from: (known.digest != version.digest).then(|| Arc::clone(&known.digest)),
+            swapped_from: (!known.digest.is_empty() && known.digest != version.digest)
+                .then(|| Arc::clone(&known.digest)),
             reset_from: reset.then_some(known.state_version),
         }
     }
@@ -143,11 +212,62 @@ impl Memory {
         }
         let failed = matches!(record.outcome, Outcome::Failed(_));
         for policy in &record.policies {
+            self.drop_state_of_another_version(policy);
             self.commit_policy(policy, record.at, window, failed);
         }
-        if self.policies.len() > prepared.policies.len() {
-            self.policies
-                .retain(|name, _| prepared.policies.iter().any(|p| p.name == *name));
+        let is_asked = |name: &Arc<str>| prepared.policies.iter().any(|p| p.name == *name);
+        if !self.policies.keys().all(is_asked) {
+            self.policies.retain(|name, _| is_asked(name));
+            self.changed = true;
+        }
+    }
+
+    /// The last decision stands: what it asked for is asked for again, by these
+    /// policies; none: nothing was asked for.
+    pub fn repeat(
+        &mut self,
+        at: Timestamp,
+        by: &[Arc<str>],
+        behavior: Option<&Behavior>,
+        stabilization_ms: i64,
+    ) {
+        if by.is_empty() {
+            return;
+        }
+        let window = guard::longest_window_ms(behavior, stabilization_ms);
+        let own = self.policies.iter_mut().filter(|own| by.contains(own.0));
+        let own = own.map(|(_, policy)| &mut policy.recommendations);
+        for recommendations in own.chain([&mut self.recommendations]) {
+            if let Some(&last) = recommendations.replicas.last() {
+                recommendations.prune(at, window);
+                recommendations.push(at, last);
+            }
+        }
+    }
+
+    /// Whether policies have asked for the same all along, and nothing was changed:
+    /// what is remembered then says the same at any later time.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let own = self.policies.values().map(|policy| &policy.recommendations);
+        let mut all = own.chain([&self.recommendations]);
+        let is_flat = |samples: &Samples| samples.replicas.windows(2).all(|two| two[0] == two[1]);
+        self.changes.at_ms.is_empty() && all.all(is_flat)
+    }
+
+    /// A policy that was asked and can't read the state that is known has been
+    /// told so, whatever it answered.
+    fn drop_state_of_another_version(&mut self, policy: &PolicyRecord) {
+        let Some(version) = &policy.asked().version else {
+            return;
+        };
+        let Some(known) = self.policies.get_mut(&version.name) else {
+            return;
+        };
+        if known.state_version != version.state_version {
+            self.changed |= !known.state.is_empty();
+            known.state_version = version.state_version;
+            known.state = Arc::default();
         }
     }
 
@@ -169,16 +289,14 @@ impl Memory {
         if known.digest != version.digest {
             known.digest = Arc::clone(&version.digest);
         }
-        if known.state_version != version.state_version {
-            known.state_version = version.state_version;
-            known.state = Arc::default();
-        }
+        known.state_version = version.state_version;
         if let Some(state) = decision
             .state
             .as_deref()
             .filter(|&state| !failed && *state != *known.state)
         {
             known.state = state.into();
+            self.changed = true;
         }
     }
 }
@@ -198,6 +316,15 @@ impl Samples {
     fn end_at(&mut self, now: Timestamp) {
         for at in &mut self.at_ms {
             *at = now.0.min(*at);
+        }
+    }
+
+    /// Forgets what is older than `window_ms`, in whatever order it is.
+    fn retain_within(&mut self, now: Timestamp, window_ms: i64) {
+        let is_old = |&at: &i64| now.since(Timestamp(at)) > window_ms;
+        while let Some(old) = self.at_ms.iter().position(is_old) {
+            self.at_ms.remove(old);
+            self.replicas.remove(old);
         }
     }
 

@@ -29,8 +29,9 @@ pub mod kind {
     pub const RUN: [&str; 2] = [REPLICA, EXPANDER];
 }
 
-/// Largest state a policy may keep for one object, in bytes.
-pub const STATE_LIMIT: usize = 1024;
+/// Most that the policies of one object may keep as state together, in bytes: three
+/// quarters of what is kept of an object.
+pub const STATE_LIMIT: usize = 768;
 
 /// An input that a policy wants beyond the standard ones.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

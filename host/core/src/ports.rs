@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::memory::Kept;
 use crate::pods::Pod;
 use crate::record::DecisionRecord;
 use crate::replica::GrantedInput;
@@ -171,6 +172,14 @@ pub struct ScaleIntent {
     pub replicas: i32,
 }
 
+impl ScaleIntent {
+    /// How many replicas go; negative: so many come.
+    #[must_use]
+    pub fn removes(&self) -> i64 {
+        i64::from(self.from.spec_replicas) - i64::from(self.replicas)
+    }
+}
+
 /// What is told about an autoscaler.
 #[derive(Clone, Debug)]
 pub struct Report {
@@ -210,4 +219,27 @@ pub trait Clock: Send + Sync {
 pub trait Recorder: Send + Sync {
     /// Takes one.
     fn record(&self, record: &Arc<DecisionRecord>);
+
+    /// The object is gone: what is held for the sake of its next record may go.
+    fn forget(&self, _object: &ObjectKey) {}
+}
+
+/// Keeps what is remembered of objects beyond the life of a loop: by the object's
+/// uid, within by policy and version of its state, at most
+/// [`KEPT_LIMIT`](crate::memory::KEPT_LIMIT) bytes for an object.
+///
+/// The loop works on copies. It loads one when it first sees an object, and saves
+/// what changed materially once the action that belongs to it has succeeded. No
+/// decision waits for a store: one that writes elsewhere knows what there is when
+/// the caches are synced, takes what is saved, and tells of and makes up for
+/// writes that fail itself.
+pub trait StateStore: Send + Sync {
+    /// What was saved last of an object; none: nothing.
+    fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>>;
+
+    /// Takes what is kept of an object from now on, in place of what was.
+    fn save(&self, uid: &Arc<str>, kept: Kept);
+
+    /// What is kept of an object is of no use any more.
+    fn forget(&self, uid: &Arc<str>);
 }

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 
 use crate::guard::GuardInput;
-use crate::pipeline::{out_of_bounds, settle, validated};
+use crate::pipeline::{StateBudget, out_of_bounds, settle, validated};
 use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy};
 use crate::record::{Answer, DecisionRecord, PolicyRecord, Verdict};
-use crate::replica::ReplicaInput;
+use crate::replica::{ReplicaDecision, ReplicaInput};
 
 /// What replaying a record shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,10 +60,14 @@ pub fn replay(
         input: input.clone(),
         given: None,
     };
+    let mut budget = StateBudget::before(&record.policies);
     let mut policies = Vec::with_capacity(record.policies.len());
-    for policy in &record.policies {
-        match again.part(policy) {
-            Ok(part) => policies.push(part),
+    for (place, policy) in record.policies.iter().enumerate() {
+        match again.part(policy, |answer| budget.admitted(place, answer)) {
+            Ok(part) => {
+                budget.took(place, &part);
+                policies.push(part);
+            }
             Err(missing) => return unavailable(missing),
         }
     }
@@ -123,15 +127,19 @@ struct Again<F> {
 impl<F: Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>> Again<F> {
     /// A policy's part, or that of its fallback if it fails again; else the part
     /// of the policy that is not to be had.
-    fn part<'a>(&mut self, policy: &'a PolicyRecord) -> Result<PolicyRecord, &'a PolicyRecord> {
+    fn part<'a>(
+        &mut self,
+        policy: &'a PolicyRecord,
+        admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+    ) -> Result<PolicyRecord, &'a PolicyRecord> {
         let Some(failed) = &policy.failed else {
-            return self.ask(policy);
+            return self.ask(policy, admit);
         };
-        let failed = self.ask(failed)?;
+        let failed = self.ask(failed, admit)?;
         if failed.failure().is_none() {
             return Ok(failed);
         }
-        let fallback = self.ask(policy)?;
+        let fallback = self.ask(policy, Ok)?;
         if digest(&fallback) == digest(&failed) {
             // As in the loop, none stands in for itself.
             return Ok(failed);
@@ -142,11 +150,15 @@ impl<F: Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>> Again<F> {
         })
     }
 
-    fn ask<'a>(&mut self, policy: &'a PolicyRecord) -> Result<PolicyRecord, &'a PolicyRecord> {
+    fn ask<'a>(
+        &mut self,
+        policy: &'a PolicyRecord,
+        admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+    ) -> Result<PolicyRecord, &'a PolicyRecord> {
         let resolved = (self.resolve)(policy);
         let resolved = resolved.filter(|resolved| !repeats_outside(policy, &**resolved));
         match (resolved, from_outside(policy)) {
-            (Some(resolved), _) => Ok(ask_again(policy, &*resolved, &mut self.input)),
+            (Some(resolved), _) => Ok(ask_again(policy, &*resolved, &mut self.input, admit)),
             (None, Some(failure)) => {
                 self.given = Some((Arc::clone(&policy.name), failure.clone()));
                 Ok(policy.clone())
@@ -188,10 +200,11 @@ fn ask_again(
     policy: &PolicyRecord,
     resolved: &dyn ReplicaPolicy,
     input: &mut ReplicaInput,
+    admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
 ) -> PolicyRecord {
     input.recommendations.clone_from(&policy.recommendations);
     let PolicyOutcome { usage, answer, log } = resolved.decide(&policy.context, input);
-    let answer = answer.and_then(validated);
+    let answer = answer.and_then(validated).and_then(admit);
     input.recommendations = crate::replica::Samples::default();
     PolicyRecord {
         version: Some(Arc::clone(resolved.version())),

@@ -219,6 +219,7 @@ fn guard_input(input: &In) -> GuardInput {
         downscale_stabilization_ms: input.downscale_stabilization_seconds * 1000,
         recommendations: samples(&input.recommendations, &None),
         scale_events: samples(&input.scale_up_events, &input.scale_down_events),
+        removable: None,
     }
 }
 

@@ -47,6 +47,7 @@ prop_compose! {
         behavior in prop::option::of((prop::option::of(rules()), prop::option::of(rules()))),
         recommendations in samples(0..300i32),
         scale_events in samples(-50..50i32),
+        removable in prop::option::of(-5..60i32),
     ) -> GuardInput {
         let behavior = behavior.map(|(scale_up, scale_down)| {
             Arc::new(defaulted(&Behavior { scale_up, scale_down }))
@@ -61,6 +62,7 @@ prop_compose! {
             downscale_stabilization_ms: 300_000,
             recommendations,
             scale_events,
+            removable,
         }
     }
 }
@@ -83,6 +85,13 @@ proptest! {
         let proposed = input.proposed.saturating_add(more);
         let higher = GuardInput { proposed, ..input.clone() };
         prop_assert!(result(&higher) >= result(&input));
+    }
+
+    #[test]
+    fn no_more_go_than_all_objects_together_have_left(input in inputs()) {
+        let unbounded = result(&GuardInput { removable: None, ..input.clone() });
+        let removable = input.removable.unwrap_or(i32::MAX).max(0);
+        prop_assert_eq!(result(&input), unbounded.max(input.current.saturating_sub(removable)));
     }
 
     #[test]

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod inputs;
+mod removals;
 mod replays;
+mod standing;
+mod stores;
 mod world;
 
 use std::sync::Arc;
@@ -281,6 +284,7 @@ fn the_ring_keeps_the_latest_within_its_bytes_and_counts_shared_columns_once() {
     let mut world = World::new([policy("hpa", |_, _| Ok(to(3)))]);
     world.add("a", json!({}));
     world.add("b", json!({}));
+    world.options(|options| options.stands_for_ms = 0);
     for tick in 0..50 {
         world.tick(tick * 15_000);
     }

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::memory::InMemoryStore;
 use flyball_core::ports::Recorder;
 use flyball_core::time::Timestamp;
 use flyball_sandbox::Registry;
@@ -67,6 +68,7 @@ impl Simulated {
             PacedClock::new(start, end, map, stop, on_move),
             Arc::clone(policies) as _,
             Arc::clone(&self.journal) as _,
+            Arc::new(InMemoryStore::default()),
         );
         replicas.run().await;
         drop(replicas);

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::memory::InMemoryStore;
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::{Clock, ObjectKey, Recorder};
 use flyball_core::record::DecisionRecord;
@@ -141,7 +142,8 @@ pub fn simulate(
     };
     let (reader, writer) = (cluster.clone(), cluster.clone());
     let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
-    let mut replicas = ReplicaLoop::new(replica, reader, writer, &clock, engine, recorder);
+    let store = Arc::new(InMemoryStore::default());
+    let mut replicas = ReplicaLoop::new(replica, reader, writer, &clock, engine, recorder, store);
     block_on(replicas.run());
     drop(replicas);
     let state = clock.state.into_inner();

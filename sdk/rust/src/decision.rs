@@ -137,14 +137,17 @@ impl Decision {
         self
     }
 
-    /// The state handed to the next decision for this object (at most 1 KiB of
-    /// JSON). Without it the state stays as it was.
+    /// The state handed to the next decision for this object. Without it the state
+    /// stays as it was. The policies of an object have 768 bytes of JSON for their
+    /// states together.
     pub fn with_state<S: Serialize>(mut self, state: &S) -> Self {
         self.state = Some(serde_json::to_string(state).map_err(|error| error.to_string()));
         self
     }
 
-    /// A wish to be asked again before the next sync.
+    /// A wish to be asked again after this time, be it before the next sync or
+    /// later. A policy that goes by the clock tells it so: while nothing but time
+    /// changes, one without a wish may be asked once a minute only.
     pub fn ask_again_after(mut self, delay: Duration) -> Self {
         self.again_after = Some(delay);
         self

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::memory::InMemoryStore;
 use flyball_core::ports::{
     Autoscaler, Clock, Observation, ObservationError, Question, Reader, Recorder, Report,
     ScaleIntent, Writer,
@@ -250,6 +251,8 @@ impl World {
             initial_readiness_delay_ms: case.initial_readiness_delay_seconds * 1000,
             downscale_stabilization_ms: case.downscale_stabilization_seconds * 1000,
             scale_to_zero: case.scale_to_zero_gate,
+            // However long the time between steps.
+            stands_for_ms: i64::MAX,
             ..ReplicaOptions::default()
         };
         let [reader, writer, clock] = std::array::from_fn(|_| shared.clone());
@@ -260,6 +263,7 @@ impl World {
             clock,
             Arc::new(Hpa),
             Arc::new(Nowhere),
+            Arc::new(InMemoryStore::default()),
         );
         Self { shared, control }
     }

@@ -106,6 +106,7 @@ pub fn decide(mut situation: Situation) -> (DecisionRecord, AutoscalerStatus) {
         labels: None,
         annotations: None,
         memory: &situation.memory,
+        removable: None,
         sequence: 1,
     };
     let decision = pipeline::decide(&scene);

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ReplicaOptions;
+use super::standing::Standing;
 use crate::memory::Memory;
 use crate::observe::{Columns, Prepared};
-use crate::ports::{Autoscaler, ObjectKey};
+use crate::ports::{Autoscaler, ObjectKey, StateStore};
 use crate::spec::Mode;
 use crate::time::Timestamp;
 
@@ -16,6 +17,9 @@ pub(super) struct Schedule {
     entries: BTreeMap<Arc<str>, Entry>,
     /// Counts the looks at the list, to find who is gone.
     look: u64,
+    gone: Vec<ObjectKey>,
+    /// Of all objects.
+    replicas: i64,
 }
 
 /// What is kept of an object from one decision to the next.
@@ -28,6 +32,11 @@ pub(super) struct Entry {
     pub memory: Memory,
     /// Another autoscaler that would write the same target.
     pub conflict: Option<ObjectKey>,
+    /// The last decision, if it stands until something changes.
+    pub standing: Option<Standing>,
+    key: ObjectKey,
+    /// As last seen, or written since; 0 if the target is not written.
+    replicas: i32,
     generation: i64,
     due: Timestamp,
     look: u64,
@@ -42,15 +51,15 @@ impl Schedule {
         now: Timestamp,
         autoscalers: Vec<Arc<Autoscaler>>,
         options: &ReplicaOptions,
+        store: &dyn StateStore,
     ) -> Vec<Arc<Autoscaler>> {
         self.look += 1;
         let mut changed = false;
         for autoscaler in &autoscalers {
-            changed |= self.look_at(now, autoscaler, options);
+            changed |= self.look_at(now, autoscaler, options, store);
         }
         if self.entries.len() > autoscalers.len() || changed {
-            let look = self.look;
-            self.entries.retain(|_, entry| entry.look == look);
+            self.drop_gone(store);
             self.find_conflicts(&autoscalers);
         }
         let is_due = |autoscaler: &Arc<Autoscaler>| {
@@ -60,6 +69,24 @@ impl Schedule {
         let mut due = autoscalers;
         due.retain(is_due);
         due
+    }
+
+    /// Objects that were found to be gone, each told once.
+    pub(super) fn take_gone(&mut self) -> Vec<ObjectKey> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Replicas of all objects together.
+    pub(super) fn replicas(&self) -> i64 {
+        self.replicas
+    }
+
+    /// The replicas that an object's target has.
+    pub(super) fn saw_replicas(&mut self, uid: &Arc<str>, replicas: i32) {
+        if let Some(entry) = self.entries.get_mut(uid) {
+            self.replicas += i64::from(replicas) - i64::from(entry.replicas);
+            entry.replicas = replicas;
+        }
     }
 
     /// What is kept of an object.
@@ -73,7 +100,13 @@ impl Schedule {
     }
 
     /// Whether the object is new or its spec changed.
-    fn look_at(&mut self, now: Timestamp, seen: &Autoscaler, options: &ReplicaOptions) -> bool {
+    fn look_at(
+        &mut self,
+        now: Timestamp,
+        seen: &Autoscaler,
+        options: &ReplicaOptions,
+        store: &dyn StateStore,
+    ) -> bool {
         if let Some(entry) = self.entries.get_mut(&seen.uid) {
             entry.look = self.look;
             if entry.is_of(seen) {
@@ -83,7 +116,9 @@ impl Schedule {
             if prepared.target != entry.prepared.target {
                 // What was right for another target says nothing about this one.
                 entry.memory = Memory::default();
+                store.forget(&seen.uid);
             }
+            entry.standing = None;
             entry.prepared = prepared;
             entry.columns = Columns::new(&entry.prepared);
             entry.generation = seen.generation;
@@ -91,17 +126,32 @@ impl Schedule {
             return true;
         }
         let prepared = Prepared::new(seen, options);
+        let kept = store.load(&seen.uid);
         let entry = Entry {
             columns: Columns::new(&prepared),
+            memory: kept
+                .map(|kept| Memory::restored(&kept, &prepared.target))
+                .unwrap_or_default(),
             prepared,
-            memory: Memory::default(),
             conflict: None,
+            standing: None,
+            key: seen.key.clone(),
+            replicas: 0,
             generation: seen.generation,
             due: now,
             look: self.look,
         };
         self.entries.insert(Arc::clone(&seen.uid), entry);
         true
+    }
+
+    fn drop_gone(&mut self, store: &dyn StateStore) {
+        let look = self.look;
+        for (uid, entry) in self.entries.extract_if(.., |_, entry| entry.look != look) {
+            store.forget(&uid);
+            self.replicas -= i64::from(entry.replicas);
+            self.gone.push(entry.key);
+        }
     }
 
     /// Autoscalers that would write one target: each is told of another.
@@ -165,6 +215,13 @@ impl Entry {
             now.plus(period_ms)
         };
         true
+    }
+
+    /// Brings the next turn forward to when the standing decision ends.
+    pub(super) fn wake_when_it_ends(&mut self) {
+        if let Some(standing) = &self.standing {
+            self.due = self.due.min(standing.until);
+        }
     }
 
     /// Brings the next turn forward to `ms` from now.

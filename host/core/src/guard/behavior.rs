@@ -5,7 +5,7 @@ use crate::spec::{Behavior, ScalingPolicy, ScalingRules};
 use crate::time::Timestamp;
 
 /// Longest period of a rate policy that Kubernetes accepts, in milliseconds.
-const LONGEST_PERIOD_MS: i64 = 1_800_000;
+pub const LONGEST_PERIOD_MS: i64 = 1_800_000;
 
 /// A behavior with what it leaves out filled in, as Kubernetes' defaulting does;
 /// the window going down stays unset if it is: the operator's option counts then.

@@ -26,6 +26,12 @@ const TOO_FAST_DOWN: Why = (
     "the desired replica count is decreasing faster than the maximum scale rate",
 );
 
+/// Why fewer replicas go than one object's own limits allow.
+pub(super) const MASS: Why = (
+    "MassScaleDown",
+    "too many replicas went within a minute, all objects together: the others have to wait",
+);
+
 /// Why replicas are led out of zero, whatever the rate.
 pub(super) const BELOW_MIN: Why = (
     "TooFewReplicas",

@@ -3,7 +3,8 @@
 //!
 //! They are those of HorizontalPodAutoscaler, to the letter of Kubernetes 1.36.3:
 //! stabilization over recent recommendations, then the rate at which replicas may
-//! change together with the bounds of the spec. Upstream wraps around where an
+//! change together with the bounds of the spec; and one of our own, on what may go
+//! at once in the whole cluster. Upstream wraps around where an
 //! `int32` overflows and leaves a float out of range to the processor; here both
 //! saturate.
 //!
@@ -18,7 +19,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use behavior::{defaulted, longest_period_ms, longest_window_ms};
+pub use behavior::{LONGEST_PERIOD_MS, defaulted, longest_period_ms, longest_window_ms};
 pub use limits::{scale_down_limit, scale_up_limit};
 
 use crate::replica::Samples;
@@ -49,13 +50,17 @@ pub struct GuardInput {
     pub recommendations: Samples,
     /// Changes carried out, oldest first: positive up, negative down.
     pub scale_events: Samples,
+    /// How many replicas the object may lose now, by what others have lost lately;
+    /// none: as many as it likes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removable: Option<i32>,
 }
 
 /// What one guardrail did.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GuardStep {
-    /// One of [`STABILIZATION`] and [`LIMITS`].
+    /// One of [`STABILIZATION`], [`LIMITS`], [`FROM_ZERO`] and [`MASS_SCALE_DOWN`].
     pub guardrail: Cow<'static, str>,
     /// Desired replicas before it.
     pub before: i32,
@@ -73,6 +78,8 @@ pub const STABILIZATION: &str = "Stabilization";
 pub const LIMITS: &str = "Limits";
 /// Name of the step that leads a target out of zero.
 pub const FROM_ZERO: &str = "FromZero";
+/// Name of the step that keeps too much from going at once, all objects together.
+pub const MASS_SCALE_DOWN: &str = "MassScaleDown";
 
 impl GuardStep {
     fn new(guardrail: &'static str, (before, after): (i32, i32), why: Why) -> Self {
@@ -106,9 +113,9 @@ const DOWN_STABILIZED: Why = (
 );
 
 /// Desired replicas within the guardrails: what stabilization made of the
-/// proposal, what the limits made of that, and what a target scaled to zero by
-/// Flyball itself needs once its lower bound was raised. The last step's `after`
-/// is the result.
+/// proposal, what the limits made of that, what a target scaled to zero by
+/// Flyball itself needs once its lower bound was raised, and what is left to be
+/// removed where much goes at once. The last step's `after` is the result.
 #[must_use]
 pub fn guard(input: &GuardInput) -> Vec<GuardStep> {
     let (stabilized, limited, why) = match input.behavior.as_deref() {
@@ -137,6 +144,16 @@ pub fn guard(input: &GuardInput) -> Vec<GuardStep> {
             FROM_ZERO,
             (limited, input.min),
             limits::BELOW_MIN,
+        ));
+    }
+    let removable = input.removable.unwrap_or(i32::MAX).max(0);
+    let lowest = input.current.saturating_sub(removable);
+    let desired = steps.last().map_or(limited, |step| step.after);
+    if desired < lowest {
+        steps.push(GuardStep::new(
+            MASS_SCALE_DOWN,
+            (desired, lowest),
+            limits::MASS,
         ));
     }
     steps

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::budget::StateBudget;
 use super::{Decision, Scene, guard_input, input, settle};
 use crate::memory::Recalled;
 use crate::observe::PreparedPolicy;
@@ -16,8 +17,13 @@ const SOONEST_MS: u64 = 1000;
 pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
     let Ok(scale) = scene.scale else { return };
     let mut input = input(scene, scale);
-    for policy in &scene.prepared.policies {
-        let record = ask_policy(scene, policy, &mut input, &mut decision.notes);
+    let policies = scene.prepared.policies.iter();
+    let found: Vec<_> = policies.map(|policy| Found::of(scene, policy)).collect();
+    let mut budget = StateBudget::new(found.iter().map(|found| found.state().len()));
+    for (place, found) in found.into_iter().enumerate() {
+        let admit = |answer| budget.admitted(place, answer);
+        let record = ask_policy(scene, found, &mut input, admit, &mut decision.notes);
+        budget.took(place, &record);
         if let Answer::Decision(ReplicaDecision {
             again_after_ms: Some(wish),
             ..
@@ -45,21 +51,55 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
     record.verdict = settled.verdict;
 }
 
+/// A policy of the object, as it is found. The version is held until its answer is
+/// there, so that description, state and answer are of one version, whatever the
+/// name moves on to meanwhile.
+struct Found<'a> {
+    policy: &'a PreparedPolicy,
+    version: Result<(Arc<dyn ReplicaPolicy>, Recalled), PolicyFailure>,
+    /// Its state if there is no version to be asked.
+    state: Arc<str>,
+}
+
+impl<'a> Found<'a> {
+    fn of(scene: &Scene<'_>, policy: &'a PreparedPolicy) -> Self {
+        let version = scene.engine.replica_policy(&policy.name);
+        Self {
+            policy,
+            version: version.map(|version| {
+                let recalled = scene.memory.recall(version.version());
+                (version, recalled)
+            }),
+            state: scene.memory.state(&policy.name),
+        }
+    }
+
+    fn state(&self) -> &Arc<str> {
+        match &self.version {
+            Ok((_, recalled)) => &recalled.state,
+            Err(_) => &self.state,
+        }
+    }
+}
+
 fn ask_policy(
     scene: &Scene<'_>,
-    policy: &PreparedPolicy,
+    found: Found<'_>,
     input: &mut ReplicaInput,
+    admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
     notes: &mut Vec<Event>,
 ) -> PolicyRecord {
-    // Held until the answer is there, so that description, state and answer are
-    // of one version, whatever the name moves on to meanwhile.
-    let record = match scene.engine.replica_policy(&policy.name) {
-        Ok(version) => {
-            let recalled = scene.memory.recall(version.version());
+    let Found {
+        policy,
+        version,
+        state,
+    } = found;
+    let record = match version {
+        Ok((version, recalled)) => {
             tell_swap(policy, &*version, &recalled, notes);
-            consult(scene, policy, &*version, recalled, input)
+            consult(scene, policy, &*version, recalled, input, admit)
         }
-        Err(failure) => unanswered(scene, policy, failure),
+        Err(failure) => unanswered(scene, policy, state, failure),
     };
     let Answer::Failure(failure) = &record.answer else {
         return record;
@@ -91,7 +131,8 @@ fn ask_policy(
             "{}".into()
         },
     };
-    let answer = consult(scene, &stand_in, &*fallback, Recalled::default(), input);
+    let nothing = Recalled::default();
+    let answer = consult(scene, &stand_in, &*fallback, nothing, input, Ok);
     PolicyRecord {
         failed: Some(Box::new(record)),
         ..answer
@@ -147,6 +188,7 @@ fn consult(
     asked: &dyn ReplicaPolicy,
     recalled: Recalled,
     input: &mut ReplicaInput,
+    admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
 ) -> PolicyRecord {
     let wants = &asked.description().wants;
     let context = Context {
@@ -158,7 +200,7 @@ fn consult(
     };
     input.recommendations = recalled.recommendations;
     let PolicyOutcome { usage, answer, log } = asked.decide(&context, input);
-    let answer = answer.and_then(validated);
+    let answer = answer.and_then(validated).and_then(admit);
     PolicyRecord {
         name: Arc::clone(&policy.name),
         version: Some(Arc::clone(asked.version())),
@@ -172,7 +214,12 @@ fn consult(
     }
 }
 
-fn unanswered(scene: &Scene<'_>, policy: &PreparedPolicy, failure: PolicyFailure) -> PolicyRecord {
+fn unanswered(
+    scene: &Scene<'_>,
+    policy: &PreparedPolicy,
+    state: Arc<str>,
+    failure: PolicyFailure,
+) -> PolicyRecord {
     let configuration = Arc::clone(&policy.configuration);
     PolicyRecord {
         name: Arc::clone(&policy.name),
@@ -181,6 +228,7 @@ fn unanswered(scene: &Scene<'_>, policy: &PreparedPolicy, failure: PolicyFailure
         context: Context {
             now: scene.now,
             configuration,
+            state,
             ..Context::default()
         },
         recommendations: crate::replica::Samples::default(),
@@ -227,10 +275,8 @@ fn grant(scene: &Scene<'_>, wanted: &WantedInput) -> GrantedInput {
     }
 }
 
-/// The same object at the same time has the same seed (FNV-1a).
+/// The same object at the same time has the same seed.
 fn seed(uid: &str, now_ms: i64) -> u64 {
     let bytes = uid.bytes().chain(now_ms.to_le_bytes());
-    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    crate::hash::fnv1a(bytes)
 }

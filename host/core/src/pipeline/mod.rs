@@ -5,6 +5,7 @@
 //! verdict is handed to [`Decision::conclude`].
 
 mod ask;
+mod budget;
 mod metrics;
 mod report;
 mod settle;
@@ -12,6 +13,7 @@ mod settle;
 use std::sync::Arc;
 
 pub(crate) use ask::validated;
+pub(crate) use budget::StateBudget;
 pub(crate) use settle::named;
 pub use settle::{Settled, settle};
 
@@ -53,6 +55,9 @@ pub struct Scene<'a> {
     pub annotations: Option<&'a GrantedInput>,
     /// What is remembered of the object.
     pub memory: &'a Memory,
+    /// How many replicas the object may lose, by what others have lost lately;
+    /// none: as many as it likes.
+    pub removable: Option<i32>,
     /// Counts the decisions of one daemon.
     pub sequence: u64,
 }
@@ -283,6 +288,7 @@ fn guard_input(scene: &Scene<'_>, scale: &Scale, proposed: i32) -> GuardInput {
         downscale_stabilization_ms: scene.options.downscale_stabilization_ms,
         recommendations: scene.memory.recommendations.clone(),
         scale_events: scene.memory.scale_events(),
+        removable: scene.removable,
     }
 }
 

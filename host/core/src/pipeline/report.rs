@@ -127,7 +127,7 @@ impl Decision {
         for step in &record.guard_steps {
             match &*step.guardrail {
                 guard::STABILIZATION => told.able("True", &step.reason, &step.message),
-                guard::LIMITS => {
+                guard::LIMITS | guard::MASS_SCALE_DOWN => {
                     let limited = if step.changed() { "True" } else { "False" };
                     told.condition(
                         condition::SCALING_LIMITED,

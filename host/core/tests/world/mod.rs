@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::memory::{InMemoryStore, Kept};
 use flyball_core::policy::{
     Budget, Description, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
     Usage, WantedInput,
 };
 use flyball_core::ports::{
     Autoscaler, Clock, ObjectKey, Observation, Question, Reader, Recorder, Report, Scale,
-    ScaleIntent, Writer,
+    ScaleIntent, StateStore, Writer,
 };
 use flyball_core::record::DecisionRecord;
 use flyball_core::replica::{Context, GrantedInput, ReplicaDecision, ReplicaInput};
@@ -117,6 +118,8 @@ struct Cluster {
     observe: Option<Box<Observe>>,
     events: BTreeMap<String, Vec<String>>,
     records: Vec<Arc<DecisionRecord>>,
+    saves: Vec<Kept>,
+    gone: Vec<ObjectKey>,
     refusal: Option<String>,
 }
 
@@ -125,7 +128,15 @@ struct Shared(Arc<Mutex<Cluster>>);
 
 pub struct World {
     shared: Shared,
+    store: Arc<Store>,
+    options: ReplicaOptions,
     control: ReplicaLoop<Shared, Shared, Shared>,
+}
+
+/// The store of a process, which remembers all that was saved.
+struct Store {
+    objects: InMemoryStore,
+    shared: Shared,
 }
 
 impl World {
@@ -135,14 +146,62 @@ impl World {
             .into_iter()
             .map(|policy| (policy.version.name.to_string(), policy));
         shared.0.lock().unwrap().policies = by_name.collect();
-        let control = control(&shared, ReplicaOptions::default());
-        Self { shared, control }
+        let store = Arc::new(Store {
+            objects: InMemoryStore::default(),
+            shared: shared.clone(),
+        });
+        let options = ReplicaOptions::default();
+        let control = control(&shared, &store, &options);
+        Self {
+            shared,
+            store,
+            options,
+            control,
+        }
     }
 
     pub fn options(&mut self, change: impl FnOnce(&mut ReplicaOptions)) {
-        let mut options = ReplicaOptions::default();
-        change(&mut options);
-        self.control = control(&self.shared, options);
+        change(&mut self.options);
+        self.restart();
+    }
+
+    /// Another loop takes over, with what the store has.
+    pub fn restart(&mut self) {
+        self.control = control(&self.shared, &self.store, &self.options);
+    }
+
+    /// All that was ever saved of objects.
+    pub fn saves(&self) -> Vec<Kept> {
+        self.shared.0.lock().unwrap().saves.clone()
+    }
+
+    /// What is kept of an object.
+    pub fn kept(&self, name: &str) -> Option<Arc<Kept>> {
+        self.store.load(&format!("uid-{name}").into())
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.shared.0.lock().unwrap().autoscalers.remove(name);
+    }
+
+    /// Objects of which the recorder was told that they are gone.
+    pub fn gone(&self) -> Vec<String> {
+        let cluster = self.shared.0.lock().unwrap();
+        cluster
+            .gone
+            .iter()
+            .map(|key| key.name.to_string())
+            .collect()
+    }
+
+    /// How often a decision stood.
+    pub fn stood(&self) -> u64 {
+        self.control.stood()
+    }
+
+    pub fn set_replicas(&mut self, name: &str, replicas: i32) {
+        let mut cluster = self.shared.0.lock().unwrap();
+        cluster.replicas.insert(name.to_owned(), replicas);
     }
 
     /// Adds an autoscaler, or changes its spec: the fields given over the usual.
@@ -249,10 +308,31 @@ impl World {
     }
 }
 
-fn control(shared: &Shared, options: ReplicaOptions) -> ReplicaLoop<Shared, Shared, Shared> {
+fn control(
+    shared: &Shared,
+    store: &Arc<Store>,
+    options: &ReplicaOptions,
+) -> ReplicaLoop<Shared, Shared, Shared> {
     let [reader, writer, clock] = std::array::from_fn(|_| shared.clone());
     let [engine, recorder] = std::array::from_fn(|_| Arc::new(shared.clone()));
-    ReplicaLoop::new(options, reader, writer, clock, engine, recorder)
+    let store = Arc::clone(store);
+    let options = options.clone();
+    ReplicaLoop::new(options, reader, writer, clock, engine, recorder, store)
+}
+
+impl StateStore for Store {
+    fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>> {
+        self.objects.load(uid)
+    }
+
+    fn save(&self, uid: &Arc<str>, kept: Kept) {
+        self.shared.0.lock().unwrap().saves.push(kept.clone());
+        self.objects.save(uid, kept);
+    }
+
+    fn forget(&self, uid: &Arc<str>) {
+        self.objects.forget(uid);
+    }
 }
 
 impl PolicyEngine for Shared {
@@ -364,5 +444,9 @@ impl Clock for Shared {
 impl Recorder for Shared {
     fn record(&self, record: &Arc<DecisionRecord>) {
         self.0.lock().unwrap().records.push(Arc::clone(record));
+    }
+
+    fn forget(&self, object: &ObjectKey) {
+        self.0.lock().unwrap().gone.push(object.clone());
     }
 }

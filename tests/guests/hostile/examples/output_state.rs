@@ -7,7 +7,7 @@ struct Guest;
 impl Policy for Guest {
     fn decide(_: Context, _: Input) -> Result<Decision, Error> {
         Ok(Decision {
-            state: Some("x".repeat(1025)),
+            state: Some("x".repeat(769)),
             ..decision(Some(3))
         })
     }

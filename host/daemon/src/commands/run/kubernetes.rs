@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
 use flyball_core::control::ReplicaLoop;
+use flyball_core::memory::InMemoryStore;
 use flyball_core::ports::{Clock, Reader, Writer};
 use flyball_kubernetes::{
     Caches, ConnectOptions, KubernetesReader, KubernetesWriter, LeaderOptions, connect,
@@ -43,6 +44,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         WallClock::new(stop.clone(), caches.changes()),
         Arc::clone(&daemon.registry) as _,
         daemon.recorder(),
+        Arc::new(InMemoryStore::default()),
     );
     let readiness = Arc::clone(&daemon.readiness);
     let in_sight = Arc::clone(&reader);

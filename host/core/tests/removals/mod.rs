@@ -1,0 +1,105 @@
+//! A cap on what may go at once: what keeps one wrong signal from taking down
+//! everything.
+
+use flyball_core::record::DecisionRecord;
+use flyball_core::replay::{Replay, replay};
+use serde_json::{Value, json};
+
+use crate::to;
+use crate::world::{World, policy};
+
+const OBJECTS: i32 = 40;
+
+/// Forty targets of ten replicas each, for which the policy asks for one.
+fn idle(change: impl FnOnce(&mut flyball_core::control::ReplicaOptions)) -> World {
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(1)))]);
+    world.options(change);
+    for row in 0..OBJECTS {
+        let name = format!("web-{row:02}");
+        world.add(&name, at_once());
+        world.set_replicas(&name, 10);
+    }
+    world
+}
+
+/// Nothing of the object's own keeps it from scaling down at once.
+fn at_once() -> Value {
+    json!({ "behavior": { "scaleDown": { "stabilizationWindowSeconds": 0 } } })
+}
+
+fn total(world: &World) -> i32 {
+    (0..OBJECTS)
+        .map(|row| world.replicas(&format!("web-{row:02}")))
+        .sum()
+}
+
+#[test]
+fn no_more_than_a_share_of_all_replicas_goes_within_a_minute() {
+    let mut world = idle(|_| {});
+    let mut totals = Vec::new();
+    for tick in 0..24 {
+        world.tick(tick * 15_000);
+        totals.push(total(&world));
+    }
+    // A quarter of 400 goes at once, then nothing for a minute.
+    assert_eq!(totals[..5], [300, 300, 300, 300, 225]);
+    assert!(
+        totals
+            .windows(5)
+            .all(|five| f64::from(five[4]) >= 0.75 * f64::from(five[0]) - 10.0)
+    );
+    let records = world.records();
+    let held: Vec<&DecisionRecord> = records
+        .iter()
+        .map(|record| &**record)
+        .filter(|record| {
+            record
+                .guard_steps
+                .iter()
+                .any(|s| s.guardrail == "MassScaleDown")
+        })
+        .collect();
+    assert!(held.len() > 20);
+    let limited = world.condition("web-39", "ScalingLimited");
+    assert_eq!(
+        (&*limited.status, &*limited.reason),
+        ("True", "MassScaleDown")
+    );
+    for record in held {
+        let line = record.to_line().unwrap();
+        let read = DecisionRecord::from_line(1, &line).unwrap();
+        let asked = world.policy("hpa");
+        assert_eq!(replay(&read, |_| Some(asked.resolve())), Replay::Same);
+    }
+    // In the end it is what was asked for.
+    for tick in 24..100 {
+        world.tick(tick * 15_000);
+    }
+    assert_eq!(total(&world), OBJECTS);
+}
+
+#[test]
+fn the_share_is_the_operators_and_one_object_alone_is_no_mass() {
+    let mut world = idle(|options| options.max_scale_down_share = 1.0);
+    world.tick(0);
+    assert_eq!(total(&world), OBJECTS);
+
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(1)))]);
+    let mut wide = at_once();
+    wide["maxReplicas"] = json!(1000);
+    world.add("a", wide);
+    world.set_replicas("a", 1000);
+    world.tick(0);
+    assert_eq!(world.replicas("a"), 1);
+}
+
+#[test]
+fn what_could_not_be_written_does_not_count() {
+    let mut world = idle(|_| {});
+    world.refuse_writes("no quota");
+    world.tick(0);
+    assert_eq!(total(&world), 400);
+    world.accept_writes();
+    world.tick(15_000);
+    assert_eq!(total(&world), 300);
+}

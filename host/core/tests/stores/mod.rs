@@ -1,0 +1,223 @@
+//! What outlives a loop: when it is written, how much it may be, and that the next
+//! loop goes on from it.
+
+use flyball_core::memory::KEPT_LIMIT;
+use flyball_core::ports::MetricAnswer;
+use flyball_core::record::{Answer, DecisionRecord, Outcome};
+use flyball_core::replay::{Replay, replay};
+use flyball_core::replica::ReplicaDecision;
+use serde_json::json;
+
+use crate::to;
+use crate::world::{Policy, World, policy};
+
+/// Adds an x to its state as long as that has fewer than so many.
+fn counting(most: usize) -> Policy {
+    policy("hpa", move |context, _| {
+        let state = format!("{}x", context.state);
+        let state = (state.len() <= most).then_some(state);
+        let replicas = 3 + context.state.len() as i64;
+        Ok(ReplicaDecision {
+            state,
+            ..to(replicas)
+        })
+    })
+}
+
+fn state(record: &DecisionRecord) -> &str {
+    &record.policies[0].context.state
+}
+
+#[test]
+fn state_is_saved_once_it_has_changed_and_the_write_is_through() {
+    let mut world = World::new([counting(2)]);
+    world.add("a", json!({ "behavior": {} }));
+    world.tick(0);
+    assert_eq!(&*world.kept("a").unwrap().states["hpa"].state, "x");
+    world.refuse_writes("no quota");
+    world.tick(15_000);
+    assert!(matches!(world.records()[1].outcome, Outcome::Failed(_)));
+    assert_eq!(world.saves().len(), 1);
+    world.accept_writes();
+    world.tick(30_000);
+    let kept = world.kept("a").unwrap();
+    assert_eq!(&*kept.states["hpa"].state, "xx");
+    assert_eq!(kept.changes.replicas, [1]);
+    // The last change of replicas is saved too, and then nothing any more.
+    for tick in 3..10 {
+        world.tick(tick * 15_000);
+    }
+    assert_eq!(world.kept("a").unwrap().changes.replicas, [1, 1]);
+    assert_eq!(world.saves().len(), 3);
+}
+
+#[test]
+fn another_loop_goes_on_with_what_was_kept() {
+    let history = counting(2).wants("metric-history", &[("window", "2m"), ("step", "15s")]);
+    let mut world = World::new([history]);
+    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![7000]))]);
+    let external =
+        json!({ "metric": { "name": "queue" }, "target": { "type": "Value", "value": "10" } });
+    let one_a_day = json!({ "type": "Pods", "value": 1, "periodSeconds": 1800 });
+    world.add(
+        "a",
+        json!({
+            "metrics": [{ "type": "External", "external": external }],
+            "behavior": { "scaleUp": { "policies": [one_a_day] } },
+        }),
+    );
+    for tick in 0..4 {
+        world.tick(tick * 15_000);
+    }
+    assert_eq!(world.replicas("a"), 4);
+    world.restart();
+    world.tick(60_000);
+    let last = world.records().pop().unwrap();
+    assert_eq!(state(&last), "xx");
+    assert_eq!(last.policies[0].context.inputs[0].values, [7.0, 7.0, 7.0]);
+    // It asks for 5, and one was added a minute ago.
+    assert_eq!(last.verdict.proposed, Some(5));
+    assert_eq!(world.replicas("a"), 4);
+    assert!(
+        !world
+            .events("a")
+            .iter()
+            .any(|e| e.starts_with("PolicyChanged"))
+    );
+
+    // A state of another version starts anew, and it is said once.
+    world.swap(counting(2).state_version(2));
+    world.restart();
+    world.tick(75_000);
+    world.tick(90_000);
+    let records = world.records();
+    let states: Vec<_> = records[5..].iter().map(|record| state(record)).collect();
+    assert_eq!(states, ["", "x"]);
+    let events = world.events("a");
+    let resets = events.iter().filter(|e| e.starts_with("PolicyStateReset"));
+    assert_eq!(resets.count(), 1);
+    let kept = world.kept("a").unwrap();
+    assert_eq!(
+        (kept.states["hpa"].state_version, kept.target != 0),
+        (2, true)
+    );
+}
+
+#[test]
+fn what_is_kept_of_a_target_is_dropped_with_it() {
+    let mut world = World::new([counting(9)]);
+    let target = |name: &str| json!({ "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name } });
+    world.add("a", target("web"));
+    world.add("b", json!({}));
+    world.tick(0);
+    // While nobody looks, the object gets another target.
+    world.add("a", target("api"));
+    world.restart();
+    world.tick(15_000);
+    let records = world.records();
+    assert_eq!((state(&records[2]), state(&records[3])), ("", "x"));
+    world.remove("b");
+    world.tick(30_000);
+    assert!(world.kept("a").is_some() && world.kept("b").is_none());
+    assert_eq!(world.gone(), ["b"]);
+}
+
+#[test]
+fn a_policy_whose_state_leaves_too_little_for_others_is_refused_and_named() {
+    let keeping = |name: &str, bytes: usize| {
+        policy(name, move |_, _| {
+            Ok(ReplicaDecision {
+                state: Some("s".repeat(bytes)),
+                ..to(5)
+            })
+        })
+    };
+    let mut world = World::new([keeping("small", 300), keeping("large", 500)]);
+    world.add(
+        "a",
+        json!({ "policies": [{ "name": "small" }, { "name": "large" }] }),
+    );
+    world.tick(0);
+    let record = &world.records()[0];
+    let Answer::Failure(failure) = &record.policies[1].answer else {
+        panic!("{record:?}");
+    };
+    let text = "its state has 500 bytes, and the object's other policies leave 468 of 768";
+    assert_eq!(
+        (failure.code(), failure.message()),
+        ("PolicyOverLimit", text)
+    );
+    let event = format!("PolicyOverLimit: policy large: {text}; the target is held");
+    assert!(
+        world.events("a").contains(&event),
+        "{:?}",
+        world.events("a")
+    );
+    let again = replay(record, |part| Some(world.policy(&part.name).resolve()));
+    assert_eq!(again, Replay::Same);
+    // What was there before a policy grows is not taken from the others.
+    world.swap(keeping("small", 768));
+    world.swap(keeping("large", 10));
+    world.tick(15_000);
+    world.tick(30_000);
+    let records = world.records();
+    assert!(records[1].policies[0].failure().is_none());
+    assert!(records[1].policies[1].failure().is_some());
+    assert!(world.saves().iter().all(|kept| kept.bytes() <= KEPT_LIMIT));
+}
+
+#[test]
+fn the_latest_of_histories_and_changes_are_kept_within_the_limit() {
+    let grows = policy("hpa", |context, input| {
+        let replicas = i64::from(input.current_replicas) + 1;
+        let state = Some("s".repeat(700.min(context.now.0 as usize / 30_000)));
+        Ok(ReplicaDecision {
+            state,
+            ..to(replicas)
+        })
+    });
+    let grows = grows
+        .wants("metric-history", &[("window", "1h"), ("step", "15s")])
+        .wants("metric-history", &[("window", "2h"), ("step", "30s")]);
+    let mut world = World::new([grows]);
+    world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![7000]))]);
+    let external =
+        json!({ "metric": { "name": "queue" }, "target": { "type": "Value", "value": "10" } });
+    world.add(
+        "a",
+        json!({ "maxReplicas": 1000, "metrics": [{ "type": "External", "external": external }] }),
+    );
+    for tick in 0..300 {
+        world.tick(tick * 15_000);
+        let kept = world.kept("a").unwrap();
+        assert!(kept.bytes() <= KEPT_LIMIT, "{} bytes", kept.bytes());
+        let text = serde_json::to_string(&*kept).unwrap();
+        assert_eq!(
+            serde_json::from_str::<flyball_core::memory::Kept>(&text).unwrap(),
+            *kept
+        );
+    }
+    let kept = world.kept("a").unwrap();
+    // Half an hour's changes and the one just made, of which nothing is lost.
+    let changes = world
+        .records()
+        .last()
+        .unwrap()
+        .guard
+        .clone()
+        .unwrap()
+        .scale_events;
+    let within = changes
+        .at_ms
+        .iter()
+        .filter(|&&at| 299 * 15_000 - at <= 1_800_000);
+    assert_eq!(
+        kept.changes.replicas.iter().sum::<i32>() as usize,
+        within.count() + 1
+    );
+    assert_eq!(kept.changes.at_ms.len(), 16);
+    assert_eq!(kept.histories.len(), 2);
+    let latest = |row: usize| kept.histories[row].first + kept.histories[row].means.len() as i64;
+    assert_eq!((latest(0), latest(1)), (299, 149));
+    assert!(kept.bytes() > KEPT_LIMIT - 16, "{} bytes", kept.bytes());
+}
