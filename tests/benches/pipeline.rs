@@ -1,8 +1,9 @@
 //! `pipeline/sync-10000`: one full sync of 10,000 objects of 10 pods each, with
 //! metrics at hand, every decision in its sandbox, guardrails, records in the
 //! ring; and the same for fewer objects, which shows that it grows linearly.
+//! `pipeline/idle-10000`: a sync of which each decision stands, as nothing changed.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
@@ -38,24 +39,27 @@ fn main() -> anyhow::Result<()> {
     let engine: Arc<dyn PolicyEngine> = Arc::new(registry);
     let runtime = tokio::runtime::Builder::new_current_thread().build()?;
     for (count, target) in [(1_000, None), (5_000, None), (10_000, Some(1.0))] {
-        let seconds = runtime.block_on(sync(count, Arc::clone(&engine)))?;
+        let seconds = runtime.block_on(sync(count, true, Arc::clone(&engine)))?;
         report(&format!("pipeline/sync-{count}"), seconds, "s", target)?;
     }
+    let seconds = runtime.block_on(sync(10_000, false, engine))?;
+    report("pipeline/idle-10000", seconds, "s", None)?;
     Ok(())
 }
 
 /// The median time of a full sync, in seconds.
-async fn sync(count: usize, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64> {
-    let objects = objects(count)?;
+async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64> {
+    let objects = Arc::new(objects(count, busy)?);
     let ring = Arc::new(Ring::new(256 << 20));
     let options = ReplicaOptions {
         sync_period_ms: SYNC_MS,
+        stands_for_ms: i64::MAX,
         ..ReplicaOptions::default()
     };
     let mut control = ReplicaLoop::new(
         options,
-        objects,
-        Nobody,
+        Arc::clone(&objects),
+        Statuses(objects),
         Nobody,
         engine,
         Arc::clone(&ring) as _,
@@ -73,17 +77,21 @@ async fn sync(count: usize, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64
         .filter(|record| record.guard.is_some())
         .count();
     anyhow::ensure!(decided > 0, "nothing was decided");
+    let stood = control.stood() > 0;
+    anyhow::ensure!(stood != busy, "decisions stood {} times", control.stood());
     let mut timed = times.split_off(WARM as usize);
     timed.sort_by(f64::total_cmp);
     Ok(timed[timed.len() / 2])
 }
 
 struct Objects {
-    autoscalers: Vec<Arc<Autoscaler>>,
+    /// Whether metrics are new at each sync.
+    busy: bool,
+    autoscalers: Mutex<Vec<Arc<Autoscaler>>>,
     pods: Vec<Arc<[Pod]>>,
 }
 
-fn objects(count: usize) -> anyhow::Result<Objects> {
+fn objects(count: usize, busy: bool) -> anyhow::Result<Objects> {
     let spec: AutoscalerSpec = serde_json::from_value(json!({
         "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
         "minReplicas": 2,
@@ -130,17 +138,27 @@ fn objects(count: usize) -> anyhow::Result<Objects> {
         (0..PODS).map(pod).collect()
     };
     Ok(Objects {
-        autoscalers: (0..count).map(autoscaler).collect(),
+        busy,
+        autoscalers: Mutex::new((0..count).map(autoscaler).collect()),
         pods: (0..count).map(pods).collect(),
     })
 }
 
+impl Objects {
+    fn known(&self) -> MutexGuard<'_, Vec<Arc<Autoscaler>>> {
+        self.autoscalers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Reader for Objects {
     fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
-        self.autoscalers.clone()
+        self.known().clone()
     }
 
     async fn observe(&self, now: Timestamp, questions: &[Question]) -> Vec<Observation> {
+        let now = if self.busy { now } else { Timestamp(0) };
         let observe = |pods: &Arc<[Pod]>| {
             let sample = |pod: &Pod| PodSample {
                 pod: Arc::clone(&pod.name),
@@ -169,16 +187,35 @@ impl Reader for Objects {
     }
 }
 
-/// Neither writes nor waits.
-struct Nobody;
+/// Writes the statuses of idle objects, which then stay as they are, and nothing
+/// else.
+struct Statuses(Arc<Objects>);
 
-impl Writer for Nobody {
+impl Writer for Statuses {
     async fn scale(&self, _: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
         intents.iter().map(|_| Ok(())).collect()
     }
 
-    async fn report(&self, _: Timestamp, _: Vec<Report>) {}
+    async fn report(&self, _: Timestamp, reports: Vec<Report>) {
+        if self.0.busy {
+            return;
+        }
+        let mut known = self.0.known();
+        for report in reports {
+            // In the order of their keys.
+            let found = known.binary_search_by(|known| known.key.cmp(&report.autoscaler.key));
+            if let (Ok(row), Some(status)) = (found, report.status) {
+                known[row] = Arc::new(Autoscaler {
+                    status,
+                    ..(*report.autoscaler).clone()
+                });
+            }
+        }
+    }
 }
+
+/// Never waits.
+struct Nobody;
 
 impl Clock for Nobody {
     fn now(&self) -> Timestamp {

@@ -6,7 +6,7 @@ use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
@@ -20,6 +20,12 @@ impl Recorder for Several {
     fn record(&self, record: &Arc<DecisionRecord>) {
         for recorder in &self.0 {
             recorder.record(record);
+        }
+    }
+
+    fn forget(&self, object: &ObjectKey) {
+        for recorder in &self.0 {
+            recorder.forget(object);
         }
     }
 }
@@ -97,7 +103,7 @@ impl RecordFile {
         written.with_context(|| format!("cannot write all records to {}", self.path.display()))
     }
 
-    fn writing(&self) -> std::sync::MutexGuard<'_, Option<Writing>> {
+    fn writing(&self) -> MutexGuard<'_, Option<Writing>> {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -196,13 +202,17 @@ impl Recorder for LogRecorder {
             Outcome::Unchanged => tracing::debug!(object, from, policy, reason, "unchanged"),
         }
     }
+
+    fn forget(&self, object: &ObjectKey) {
+        self.failures().remove(object);
+    }
 }
 
 impl LogRecorder {
     fn log_failures(&self, record: &DecisionRecord, object: &str) {
         let failures: Vec<String> = record.policies.iter().filter_map(failure).collect();
         let text = failures.join("; ");
-        let mut known = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.failures();
         let before = if text.is_empty() {
             known.remove(&record.object)
         } else {
@@ -216,6 +226,10 @@ impl LogRecorder {
         } else {
             tracing::warn!(object, failures = text, "a policy gave no usable answer");
         }
+    }
+
+    fn failures(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, String>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use flyball_core::control::ReplicaOptions;
 use flyball_sandbox::{DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
 
-use crate::cli::{Hpa, OnPolicyFailure, Policies};
+use crate::cli::{OnPolicyFailure, Policies, RunArgs};
 
 /// Private directories of the daemon.
 #[derive(Debug, Clone)]
@@ -104,7 +104,13 @@ pub fn policy_files(directory: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
 }
 
 /// Options of the loop.
-pub fn replica_options(hpa: &Hpa, policies: &Policies) -> ReplicaOptions {
+pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
+    let RunArgs {
+        hpa,
+        policies,
+        guardrails,
+        ..
+    } = args;
     let defaults = ReplicaOptions::default();
     ReplicaOptions {
         sync_period_ms: hpa
@@ -114,6 +120,7 @@ pub fn replica_options(hpa: &Hpa, policies: &Policies) -> ReplicaOptions {
         downscale_stabilization_ms: hpa.horizontal_pod_autoscaler_downscale_stabilization.0,
         cpu_initialization_period_ms: hpa.horizontal_pod_autoscaler_cpu_initialization_period.0,
         initial_readiness_delay_ms: hpa.horizontal_pod_autoscaler_initial_readiness_delay.0,
+        max_scale_down_share: guardrails.max_scale_down_share,
         fallback: policies.on_policy_failure == OnPolicyFailure::Fallback,
         host_version: env!("CARGO_PKG_VERSION").into(),
         ..defaults

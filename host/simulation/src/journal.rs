@@ -126,6 +126,11 @@ impl Recorder for Journal {
         self.with(|entries| entries.take(record));
         self.forward.iter().for_each(|to| to.record(record));
     }
+
+    fn forget(&self, object: &ObjectKey) {
+        self.with(|entries| entries.reasons.remove(object));
+        self.forward.iter().for_each(|to| to.forget(object));
+    }
 }
 
 impl Entries {

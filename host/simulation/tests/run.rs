@@ -6,6 +6,7 @@ mod support;
 
 use std::sync::{Arc, Mutex};
 
+use flyball_core::control::ReplicaOptions;
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::Recorder;
 use flyball_core::spec::PolicyRef;
@@ -270,4 +271,57 @@ fn a_policy_that_is_missing_scales_nothing() {
     assert_eq!(changes, 0);
     assert_eq!(run.journal.failures, run.journal.count);
     assert!(run.journal.decisions.len() >= 4);
+}
+
+#[test]
+fn metrics_that_make_everything_look_idle_take_down_a_part_only() {
+    let text = "
+duration: 20m
+metrics: {noise: 0}
+workloads:
+- name: web
+  count: 30
+  replicas: 10
+  pod: {requests: {cpu: 100m}}
+  load: {steps: [{at: 0s, value: 60}, {at: 8m, value: 0}]}
+  autoscaler:
+    maxReplicas: 20
+    behavior: {scaleDown: {stabilizationWindowSeconds: 0}}
+    metrics:
+    - type: Resource
+      resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}
+";
+    let idle = scenario(text).unwrap();
+    let under = |share| {
+        let replica = ReplicaOptions {
+            max_scale_down_share: share,
+            ..ReplicaOptions::default()
+        };
+        let options = Options {
+            replica,
+            ..Options::default()
+        };
+        let run = simulate("hpa", &idle, Engine::new(&[("hpa", 60.0)]), &options).unwrap();
+        let total = |row: usize| -> f64 {
+            let workloads = run.workloads.iter();
+            workloads
+                .map(|workload| workload.timeline.replicas[row])
+                .sum()
+        };
+        let rows = 0..run.workloads[0].timeline.len();
+        rows.map(total).collect::<Vec<f64>>()
+    };
+    // Rows are 15s apart.
+    let biggest_loss = |totals: &[f64]| {
+        let minutes = totals.windows(5);
+        let lost = minutes.map(|minute| 1.0 - minute[4] / minute[0]);
+        lost.fold(0.0, f64::max)
+    };
+    let (limited, unlimited) = (under(0.25), under(1.0));
+    assert_eq!(limited[10], 300.0);
+    assert!(biggest_loss(&unlimited) > 0.8, "{unlimited:?}");
+    // The last ten may always go.
+    let many: Vec<f64> = limited.iter().copied().take_while(|&n| n > 40.0).collect();
+    assert!(biggest_loss(&many) <= 0.25, "{limited:?}");
+    assert_eq!(limited.last(), unlimited.last());
 }

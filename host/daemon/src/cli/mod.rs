@@ -15,7 +15,7 @@ pub use policy::{
     ValidateArgs,
 };
 pub use records::{ReplayArgs, WhyArgs};
-pub use run::{Cluster, Hpa, Leader, OnPolicyFailure, Policies, RunArgs};
+pub use run::{Cluster, Leader, OnPolicyFailure, Policies, RunArgs};
 pub use simulate::{DemoArgs, SimulateArgs};
 
 const STYLES: Styles = Styles::styled()

@@ -45,6 +45,8 @@ pub struct RunArgs {
     #[command(flatten)]
     pub hpa: Hpa,
     #[command(flatten)]
+    pub guardrails: Guardrails,
+    #[command(flatten)]
     pub leader: Leader,
 
     /// Append the record of every decision to FILE, a line of JSON each
@@ -122,6 +124,17 @@ pub struct Hpa {
     /// How long after a pod's start a change of its readiness counts as its first
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub horizontal_pod_autoscaler_initial_readiness_delay: Millis,
+}
+
+/// Limits on all objects together.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Guardrails")]
+pub struct Guardrails {
+    /// The part of all replicas that may go within a minute, all objects together,
+    /// so that one wrong signal can't take everything down; 1: no limit. Ten
+    /// replicas may always go, and what one object loses alone is not limited
+    #[arg(long, value_name = "RATIO", default_value_t = 0.25, value_parser = share)]
+    pub max_scale_down_share: f64,
 }
 
 /// Which of several daemons acts.
@@ -246,6 +259,15 @@ fn tolerance(text: &str) -> Result<f64, String> {
         Ok(tolerance)
     } else {
         Err("must be 0 or above".to_owned())
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=1.0).contains(&share) {
+        Ok(share)
+    } else {
+        Err("must be from 0 to 1".to_owned())
     }
 }
 

@@ -127,7 +127,7 @@ impl Daemon {
 
 async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
     let scenario = Scenario::load(file)?;
-    let mut options = wiring::replica_options(&args.hpa, &args.policies);
+    let mut options = wiring::replica_options(args);
     if args.hpa.horizontal_pod_autoscaler_sync_period.is_none() {
         options.sync_period_ms = scenario.sync_period.0;
     }

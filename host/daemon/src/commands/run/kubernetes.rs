@@ -38,7 +38,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     ));
     let stop = daemon.stop.clone();
     let mut replicas = ReplicaLoop::new(
-        wiring::replica_options(&args.hpa, &args.policies),
+        wiring::replica_options(args),
         Arc::clone(&reader),
         KubernetesWriter::new(client, caches.clone(), leader.clone()),
         WallClock::new(stop.clone(), caches.changes()),
