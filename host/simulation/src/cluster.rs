@@ -2,13 +2,17 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use flyball_core::nodes::cloud::{CloudError, CloudProvider, NodeGroup};
+use flyball_core::nodes::ports::{NodeEvent, NodesReader, NodesWriter};
+use flyball_core::nodes::state::ClusterState;
 use flyball_core::ports::{Autoscaler, Observation, Question, Reader, Report, ScaleIntent, Writer};
 use flyball_core::time::Timestamp;
 
 use crate::scenario::{Scenario, ScenarioError};
+use crate::world::nodes::{Nodes, unknown};
 use crate::world::{AbsurdLoad, DueSwap, Totals, World};
 
-/// A simulated cluster: reader and writer in one, shared by its clones.
+/// A simulated cluster: reader, writer and cloud in one, shared by its clones.
 ///
 /// It has no clock. Whoever has one tells it the time, as the loops do with
 /// every call: the world then moves on to that time.
@@ -54,10 +58,27 @@ impl Cluster {
         self.world().now()
     }
 
+    /// Whether it has nodes. Without them, pods start without being placed.
+    #[must_use]
+    pub fn has_nodes(&self) -> bool {
+        self.world().nodes().is_some()
+    }
+
     /// All workloads, now.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.world().totals()
+    }
+
+    fn order(
+        &self,
+        now: Timestamp,
+        group: &str,
+        give: impl FnOnce(&mut Nodes) -> Result<(), CloudError>,
+    ) -> Result<(), CloudError> {
+        let mut world = self.world();
+        world.advance_to(now);
+        world.nodes_mut().map_or_else(|| Err(unknown(group)), give)
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -90,5 +111,66 @@ impl Writer for Cluster {
         let mut world = self.world();
         world.advance_to(now);
         reports.into_iter().for_each(|report| world.report(report));
+    }
+}
+
+impl NodesReader for Cluster {
+    fn synced(&self) -> bool {
+        true
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        let mut world = self.world();
+        match world.nodes_mut() {
+            Some(nodes) => work(nodes.state()),
+            None => work(&mut ClusterState::new()),
+        }
+    }
+}
+
+impl NodesWriter for Cluster {
+    fn leads(&self) -> bool {
+        true
+    }
+
+    /// Events are in the records: nobody else looks at them here.
+    async fn publish(&self, now: Timestamp, _: Vec<NodeEvent>) {
+        self.world().advance_to(now);
+    }
+}
+
+impl CloudProvider for Cluster {
+    async fn node_groups(&self, now: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
+        let mut world = self.world();
+        world.advance_to(now);
+        let nodes = world.nodes();
+        Ok(nodes.map_or_else(Vec::new, |nodes| nodes.node_groups(now)))
+    }
+
+    async fn increase_size(
+        &self,
+        now: Timestamp,
+        group: &str,
+        delta: u32,
+    ) -> Result<(), CloudError> {
+        self.order(now, group, |nodes| nodes.increase(now, group, delta))
+    }
+
+    async fn delete_instances(
+        &self,
+        now: Timestamp,
+        group: &str,
+        provider_ids: &[Arc<str>],
+    ) -> Result<(), CloudError> {
+        self.order(now, group, |nodes| nodes.delete(now, group, provider_ids))
+    }
+
+    async fn decrease_target_size(
+        &self,
+        now: Timestamp,
+        group: &str,
+        delta: u32,
+    ) -> Result<(), CloudError> {
+        self.order(now, group, |nodes| nodes.decrease(group, delta))
     }
 }

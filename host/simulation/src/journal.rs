@@ -2,6 +2,8 @@
 //! changed, and the decisions that changed something. Records as such are passed
 //! on: a day of a hundred workloads has half a million of them.
 
+mod nodes;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,6 +11,8 @@ use flyball_core::policy::PolicyVersion;
 use flyball_core::ports::{ObjectKey, Recorder};
 use flyball_core::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
 use flyball_core::time::Timestamp;
+
+pub use nodes::{NodeEntries, NodeJournal};
 
 /// Most decisions kept: the last ones.
 pub(crate) const MOST_DECISIONS: usize = 200;

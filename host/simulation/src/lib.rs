@@ -28,11 +28,12 @@ mod world;
 
 pub use cluster::Cluster;
 pub use formula::{Formula, InvalidFormula, Moment};
-pub use journal::{Decision, Entries, Journal, PolicyChange, PolicyUse};
+pub use journal::{Decision, Entries, Journal, NodeEntries, NodeJournal, PolicyChange, PolicyUse};
 pub use run::{
-    Contender, Options, PolicySwapper, Progress, Run, RunError, WorkloadRun, compare, simulate,
+    Contender, NodesRun, Options, PolicySwapper, Progress, Run, RunError, WorkloadRun, compare,
+    simulate,
 };
 pub use scenario::{Scenario, ScenarioError};
 pub use summary::Summary;
-pub use timeline::{Histogram, Tally, Timeline};
-pub use world::{AbsurdLoad, DueSwap, Totals};
+pub use timeline::{Fleet, GroupHistory, Histogram, Tally, Timeline};
+pub use world::{AbsurdLoad, DueSwap, NodeTotals, Totals};

@@ -1,6 +1,21 @@
 //! Chance without a generator's state: a value depends on what it is drawn for
 //! alone, so that it does not matter in which order, or how often, one asks.
 
+/// The letters of generated names: without vowels, as Kubernetes has them.
+const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
+/// Number of names with five of these letters.
+const NAMES: u64 = 27u64.pow(5);
+
+/// Five letters, others for each `id` (until all names are used up).
+pub fn suffix(seed: u64, id: u64) -> String {
+    // Odd and no multiple of 3: each id comes to a number of its own.
+    let number = (seed % NAMES + id % NAMES * 7_654_321) % NAMES;
+    let letters = (0..5).map(|place| (number / 27u64.pow(place)) % 27);
+    letters
+        .map(|letter| ALPHABET[letter as usize] as char)
+        .collect()
+}
+
 /// A draw for these numbers (SplitMix64's mixing function, chained).
 pub fn draw(parts: &[u64]) -> u64 {
     parts
@@ -49,7 +64,15 @@ fn mix(value: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{draw, normal, unit, wander};
+    use std::collections::BTreeSet;
+
+    use super::{draw, normal, suffix, unit, wander};
+
+    #[test]
+    fn no_two_pods_share_a_name() {
+        let names: BTreeSet<String> = (0..100_000).map(|id| suffix(42, id)).collect();
+        assert_eq!(names.len(), 100_000);
+    }
 
     #[test]
     fn draws_are_shaped_as_promised() {

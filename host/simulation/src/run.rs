@@ -17,9 +17,9 @@ use flyball_core::spec::PolicyRef;
 use flyball_core::time::Timestamp;
 
 use crate::cluster::Cluster;
-use crate::journal::{Entries, Journal};
+use crate::journal::{Entries, Journal, NodeEntries};
 use crate::scenario::{EventSpec, Scenario, ScenarioError};
-use crate::timeline::{Tally, Timeline};
+use crate::timeline::{Fleet, Tally, Timeline};
 use crate::world::{AbsurdLoad, DueSwap, Totals};
 
 /// Replaces a policy at once: what a scenario's swap needs of the sandbox.
@@ -95,8 +95,19 @@ pub struct Run {
     pub workloads: Vec<WorkloadRun>,
     /// What is kept of the decisions.
     pub journal: Entries,
+    /// What became of the nodes; none: the scenario has none.
+    pub nodes: Option<NodesRun>,
     /// Swaps of policies, and why they failed if they did.
     pub swaps: Vec<(DueSwap, Result<(), String>)>,
+}
+
+/// What became of the nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodesRun {
+    /// Over time, and added up.
+    pub fleet: Fleet,
+    /// What is kept of the decisions about them.
+    pub journal: NodeEntries,
 }
 
 /// What became of a workload.
@@ -215,6 +226,10 @@ impl Run {
             host_version,
             workloads: workloads.collect(),
             journal: journal.entries(),
+            nodes: world.nodes().map(|nodes| NodesRun {
+                fleet: nodes.fleet().clone(),
+                journal: NodeEntries::default(),
+            }),
             swaps: Vec::new(),
         }
     }

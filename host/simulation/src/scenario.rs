@@ -6,6 +6,8 @@
 
 mod check;
 mod error;
+mod nodes;
+mod scheduling;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -15,6 +17,16 @@ use flyball_core::time::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 pub use error::ScenarioError;
+pub use nodes::{
+    Boot, Failures, JoinsLate, NodeAutoscalerSpec, NodeGroupSpec, NodeResources, OutOfCapacity,
+    OutOfCapacityAnswer, Range, TaintSpec, Window,
+};
+pub(crate) use scheduling::pod as placement_pod;
+pub use scheduling::{
+    Affinity, Expression, InclusionPolicy, LabelSelector, NodeAffinity, NodeSelector,
+    NodeSelectorTerm, PodAffinity, PodAffinityTerm, Toleration, TolerationOperator,
+    TopologySpreadConstraint, WhenUnsatisfiable,
+};
 pub use workload::{
     AutoscalerTemplate, CsvLoad, Interpolation, LevelAt, Limits, LoadSpec, Noise, PodTemplate,
     Resources, ServiceSpec, Startup, WorkloadSpec,
@@ -48,6 +60,12 @@ pub struct Scenario {
     pub metrics: MetricsSpec,
     /// What runs in the cluster (required).
     pub workloads: Vec<WorkloadSpec>,
+    /// What it runs on; left out: pods start without being placed.
+    #[serde(default)]
+    pub node_groups: Vec<NodeGroupSpec>,
+    /// What the loop that orders nodes goes by.
+    #[serde(default)]
+    pub node_autoscaler: NodeAutoscalerSpec,
     /// What happens beside the load.
     #[serde(default)]
     pub events: Vec<EventSpec>,
@@ -137,6 +155,28 @@ pub enum EventSpec {
         #[serde(rename = "for")]
         length: Millis,
     },
+    /// All instances in a zone are gone at once, and none can be had there for a
+    /// while.
+    #[serde(rename_all = "camelCase")]
+    ZoneOutage {
+        /// When.
+        at: Millis,
+        /// The zone.
+        zone: String,
+        /// For so long.
+        #[serde(rename = "for")]
+        length: Millis,
+    },
+    /// Nodes of a group die without notice.
+    #[serde(rename_all = "camelCase")]
+    KillNodes {
+        /// When.
+        at: Millis,
+        /// Of this node group.
+        node_group: String,
+        /// How many, chosen by chance.
+        count: u32,
+    },
 }
 
 impl EventSpec {
@@ -148,7 +188,9 @@ impl EventSpec {
             | Self::KillPods { at, .. }
             | Self::Surge { at, .. }
             | Self::ChangeAutoscaler { at, .. }
-            | Self::MetricsOutage { at, .. } => *at,
+            | Self::MetricsOutage { at, .. }
+            | Self::ZoneOutage { at, .. }
+            | Self::KillNodes { at, .. } => *at,
         }
     }
 
@@ -159,7 +201,10 @@ impl EventSpec {
             Self::KillPods { workload, .. }
             | Self::Surge { workload, .. }
             | Self::ChangeAutoscaler { workload, .. } => Some(workload),
-            Self::SwapPolicy { .. } | Self::MetricsOutage { .. } => None,
+            Self::SwapPolicy { .. }
+            | Self::MetricsOutage { .. }
+            | Self::ZoneOutage { .. }
+            | Self::KillNodes { .. } => None,
         }
     }
 }

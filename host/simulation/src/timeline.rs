@@ -1,8 +1,13 @@
 //! What is kept of a run: a timeline for the plots, and a tally of every step
 //! for the summary.
 
+mod nodes;
+
 use crate::scenario::Scenario;
 use crate::time::Millis;
+
+pub(crate) use nodes::GroupGauge;
+pub use nodes::{Fleet, GroupHistory};
 
 /// Most points of a timeline.
 const MOST_POINTS: i64 = 1440;

@@ -5,6 +5,7 @@
 mod events;
 mod measure;
 mod meter;
+pub(crate) mod nodes;
 mod pods;
 mod service;
 mod workload;
@@ -19,11 +20,12 @@ use flyball_core::ports::{
 use flyball_core::replica::GrantedInput;
 use flyball_core::time::Timestamp;
 
-use crate::scenario::{MetricsSpec, Scenario, ScenarioError};
+use crate::scenario::{EventSpec, MetricsSpec, Scenario, ScenarioError};
 use crate::time::elapsed_text;
 use crate::timeline::{Tally, Timeline};
 
-use events::Agenda;
+use events::{Agenda, Event};
+use nodes::{Nodes, PodKey};
 use workload::Workload;
 
 /// The most requests per second that are taken for a load.
@@ -75,6 +77,17 @@ pub struct Totals {
     pub ready: i64,
     /// Mean use of cpu over the Ready pods' requests.
     pub utilization: f64,
+    /// Nodes and the pods that wait for one; none: the scenario has no nodes.
+    pub nodes: Option<NodeTotals>,
+}
+
+/// All nodes at one time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NodeTotals {
+    /// Nodes that are Ready.
+    pub ready: u32,
+    /// Pods that wait for a node.
+    pub pending: u32,
 }
 
 /// The world in virtual time.
@@ -87,6 +100,7 @@ pub(crate) struct World {
     workloads: Vec<Workload>,
     by_key: BTreeMap<ObjectKey, usize>,
     agenda: Agenda,
+    nodes: Option<Nodes>,
     failure: Option<AbsurdLoad>,
 }
 
@@ -98,17 +112,21 @@ impl World {
         let metrics = scenario.metrics.clone();
         // What can be read at the start was measured before it.
         let windows = 2 + metrics.lag.0 / metrics.resolution.0;
+        let began = scenario.start.plus(-windows * metrics.resolution.0);
+        let shapes = workloads.iter().map(Workload::shape).collect();
         let mut world = Self {
             start: scenario.start,
             end: scenario.end(),
-            now: scenario.start.plus(-windows * metrics.resolution.0),
+            now: began,
             step_ms: scenario.step.0,
             by_key: keys.zip(0..).collect(),
             agenda: Agenda::new(scenario),
+            nodes: Nodes::new(scenario, began, shapes),
             failure: None,
             metrics,
             workloads,
         };
+        world.place(true);
         world.advance_to(scenario.start);
         Ok(world)
     }
@@ -132,6 +150,7 @@ impl World {
             recorded: since_start >= 0,
         };
         let measured = step.end.since(self.start) % self.metrics.resolution.0 == 0;
+        self.move_pods(&step);
         for workload in &mut self.workloads {
             if let Err(value) = workload.step(&step) {
                 self.failure = Some(AbsurdLoad {
@@ -145,12 +164,43 @@ impl World {
                 workload.measure(step.end, &self.metrics);
             }
         }
+        if let Some(nodes) = self.nodes.as_mut().filter(|_| step.recorded) {
+            let seconds = step.end.since(step.begin) as f64 / 1000.0;
+            nodes.count(step.since_start_ms, seconds);
+        }
         self.now = step.end;
+    }
+
+    /// Nodes come and go, pods with them; workloads get the pods they should have,
+    /// and pods get nodes.
+    fn move_pods(&mut self, step: &workload::Step) {
+        let lost = self.nodes.as_mut().map(|nodes| nodes.pass(step.begin));
+        for pod in lost.into_iter().flatten() {
+            self.workloads[pod.workload].lose_pod(step.begin, pod.id);
+        }
+        for workload in &mut self.workloads {
+            workload.reconcile(step.begin);
+        }
+        self.place(false);
+    }
+
+    /// Has the scheduler bind pods; `settled`: they have been there for long.
+    fn place(&mut self, settled: bool) {
+        let Some(nodes) = &mut self.nodes else {
+            return;
+        };
+        for (index, workload) in self.workloads.iter_mut().enumerate() {
+            nodes.take(index, &workload.take_pod_changes());
+        }
+        for (PodKey { workload, id }, _) in nodes.schedule() {
+            self.workloads[workload].bind_pod(self.now, id, settled);
+        }
     }
 
     /// What happens by now, happens.
     fn happen(&mut self) {
         while let Some(event) = self.agenda.next(self.now) {
+            self.happen_to_nodes(&event);
             let matching = self
                 .workloads
                 .iter_mut()
@@ -158,6 +208,21 @@ impl World {
             for workload in matching {
                 event.happen(workload, self.now);
             }
+        }
+    }
+
+    fn happen_to_nodes(&mut self, event: &Event) {
+        let Some(nodes) = &mut self.nodes else {
+            return;
+        };
+        match event.spec() {
+            EventSpec::ZoneOutage { zone, length, .. } => {
+                nodes.zone_outage(self.now, zone, self.now.plus(length.0));
+            }
+            EventSpec::KillNodes {
+                node_group, count, ..
+            } => nodes.kill(self.now, node_group, *count),
+            _ => {}
         }
     }
 
@@ -186,12 +251,26 @@ impl World {
         if totals.ready > 0 {
             totals.utilization = used / totals.ready as f64;
         }
+        totals.nodes = self.nodes.as_ref().map(|nodes| NodeTotals {
+            ready: nodes.ready(),
+            pending: nodes.waiting(),
+        });
         totals
     }
 
     /// What became of each workload: key, timeline and tally.
     pub(crate) fn histories(&self) -> impl Iterator<Item = (&ObjectKey, &Timeline, &Tally)> {
         self.workloads.iter().map(Workload::history)
+    }
+
+    /// The nodes, if there are any.
+    pub(crate) fn nodes(&self) -> Option<&Nodes> {
+        self.nodes.as_ref()
+    }
+
+    /// The nodes, if there are any, for orders.
+    pub(crate) fn nodes_mut(&mut self) -> Option<&mut Nodes> {
+        self.nodes.as_mut()
     }
 
     /// All autoscalers, ordered by key.

@@ -173,3 +173,125 @@ fn files_with_load_are_read_before_the_start() {
         "{error}"
     );
 }
+
+#[test]
+fn node_groups_are_held_to_what_can_be() {
+    let load = "  load: {formula: 1}\n";
+    let group = |fields: &str| {
+        format!(
+            "{HEAD}{load}nodeGroups:\n- {{name: a, max: 3, capacity: {{cpu: 1, memory: 1Gi}}{fields}}}\n"
+        )
+    };
+    assert!(scenario(&group("")).is_ok());
+    let shapes = [
+        (
+            ", lables: {a: b}",
+            "nodeGroups[0].lables: unknown field `lables`",
+        ),
+        (", price: cheap", "nodeGroups[0].price: "),
+        (
+            ", taints: [{key: a, effect: Never}]",
+            "nodeGroups[0].taints[0].effect: ",
+        ),
+        (
+            ", boot: {mean: soon}",
+            "nodeGroups[0].boot.mean: \"soon\" is not a duration",
+        ),
+    ];
+    for (fields, expected) in shapes {
+        let error = scenario(&group(fields)).unwrap_err().to_string();
+        let place = "test.yaml:6:";
+        assert!(
+            error.starts_with(place) && error.contains(expected),
+            "{error}"
+        );
+    }
+    let values = [
+        (", min: 5", "nodeGroups[0].min: 5 is more than max (3)"),
+        (
+            ", initial: 4",
+            "nodeGroups[0].initial: 4 is not in min to max (0 to 3)",
+        ),
+        (", price: -1", "nodeGroups[0].price: must not be negative"),
+        (
+            ", allocatable: {cpu: 2, memory: 1Gi}",
+            "nodeGroups[0].allocatable: must not be more than capacity",
+        ),
+        (
+            ", zones: [a, a]",
+            "nodeGroups[0].zones: \"a\" is empty, or there twice",
+        ),
+        (
+            ", failures: {neverJoins: 2}",
+            "nodeGroups[0].failures.neverJoins: 2 is not in 0 to 1",
+        ),
+        (
+            ", failures: {outOfCapacity: {windows: [{at: 5h, for: 1m}]}}",
+            "nodeGroups[0].failures.outOfCapacity.windows[0].at: 5h is after the end (1h)",
+        ),
+        (
+            "}\n- {name: a, max: 1, capacity: {cpu: 1, memory: 1Gi}",
+            "nodeGroups[1].name: a is there twice",
+        ),
+        (
+            "}\n- {name: b, max: 1, capacity: {cpu: 0, memory: 1Gi}",
+            "nodeGroups[1].capacity.cpu: must be more than 0, or no pod fits",
+        ),
+        (
+            "}\nevents:\n- {zoneOutage: {at: 1m, zone: z, for: 1m}",
+            "events[0].zoneOutage.zone: no node group has \"z\"",
+        ),
+        (
+            "}\nnodeAutoscaler: {scanInterval: 0s",
+            "nodeAutoscaler.scanInterval: must be longer than 0s",
+        ),
+    ];
+    for (fields, expected) in values {
+        let error = scenario(&group(fields)).unwrap_err().to_string();
+        assert_eq!(error, format!("test.yaml: {expected}"), "{fields}");
+    }
+}
+
+#[test]
+fn pods_are_held_to_what_the_api_server_takes() {
+    let nodes = "nodeGroups: [{name: a, max: 3, capacity: {cpu: 1, memory: 1Gi}}]\n";
+    let required = "requiredDuringSchedulingIgnoredDuringExecution";
+    let cases = [
+        (
+            "tolerations: [{operator: Equal}]".to_owned(),
+            "tolerations[0]: without a key, operator must be Exists".to_owned(),
+        ),
+        (
+            format!("affinity: {{nodeAffinity: {{{required}: {{nodeSelectorTerms: []}}}}}}"),
+            format!("affinity.nodeAffinity.{required}: at least one term is needed"),
+        ),
+        (
+            format!("affinity: {{podAffinity: {{{required}: [{{topologyKey: ''}}]}}}}"),
+            format!("affinity.podAffinity.{required}[0].topologyKey: must not be empty"),
+        ),
+        (
+            "topologySpreadConstraints: [{maxSkew: 0, topologyKey: zone}]".to_owned(),
+            "topologySpreadConstraints[0].maxSkew: must be at least 1".to_owned(),
+        ),
+    ];
+    for (pod, expected) in cases {
+        let text = format!("{HEAD}  load: {{formula: 1}}\n  pod: {{{pod}}}\n");
+        let error = scenario(&format!("{text}{nodes}")).unwrap_err().to_string();
+        assert_eq!(error, format!("test.yaml: workloads[0].pod.{expected}"));
+        // None of it without nodes: what would it mean?
+        let valid = "  load: {formula: 1}\n  pod: {nodeSelector: {a: b}}\n";
+        let error = scenario(&format!("{HEAD}{valid}")).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "test.yaml: workloads[0].pod.nodeSelector: needs nodeGroups"
+        );
+    }
+    let preferred =
+        "affinity: {podAffinity: {preferredDuringSchedulingIgnoredDuringExecution: []}}";
+    let text = format!("{HEAD}  load: {{formula: 1}}\n  pod: {{{preferred}}}\n{nodes}");
+    let error = scenario(&text).unwrap_err().to_string();
+    assert!(
+        error.starts_with("test.yaml:5:") && error.contains("unknown field `preferred"),
+        "{error}"
+    );
+}

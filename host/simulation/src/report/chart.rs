@@ -57,11 +57,13 @@ pub enum Style {
     DashedSteps,
     /// From point to point, filled below.
     Area,
+    /// Level until the next point, filled, on top of the stacked curves before it.
+    Stack,
 }
 
 impl Style {
     fn is_level(self) -> bool {
-        matches!(self, Self::Steps | Self::DashedSteps)
+        matches!(self, Self::Steps | Self::DashedSteps | Self::Stack)
     }
 
     /// A class of its own, if it has one.
@@ -119,7 +121,18 @@ impl Chart<'_> {
         let values = self.curves.iter().flat_map(|curve| &curve.values);
         let level = self.level.map_or(0.0, |level| level.0);
         let largest = values.fold(level, |largest, value| largest.max(*value));
+        let largest = self.stacked().fold(largest, f64::max);
         if largest > 0.0 { largest } else { 1.0 }
+    }
+
+    /// The heights of the stack.
+    fn stacked(&self) -> impl Iterator<Item = f64> {
+        let stack = |row: usize| {
+            let curves = self.curves.iter();
+            let stacked = curves.filter(|curve| curve.style == Style::Stack);
+            stacked.map(|curve| curve.values[row]).sum()
+        };
+        (0..self.minutes.len()).map(stack)
     }
 
     /// Distance of marks on the axis of values: 1, 2 or 5 times a power of ten.
@@ -198,8 +211,13 @@ impl Chart<'_> {
             let _ = write!(grid, "M{:.1} 0V{HEIGHT}", self.across(at));
         }
         let _ = write!(svg, "<path class=grid d=\"{grid}\"/>");
+        let mut base = vec![0.0; self.minutes.len()];
         for curve in &self.curves {
-            svg += &self.path(curve, top);
+            if curve.style == Style::Stack {
+                svg += &self.layer(curve, &mut base, top);
+            } else {
+                svg += &self.path(curve, top);
+            }
         }
         if let Some((value, _)) = self.level {
             let y = height(value, top);
@@ -241,6 +259,32 @@ impl Chart<'_> {
         };
         let dashed = curve.style.class();
         format!("{fill}<path class=\"line c{colour}{dashed}\" d=\"{line}\"/>")
+    }
+
+    /// A layer of the stack on what is below it, which it raises.
+    fn layer(&self, curve: &Curve<'_>, base: &mut [f64], top: f64) -> String {
+        let level = |values: &[f64]| {
+            let points = self.minutes.iter().zip(values);
+            points
+                .map(|(at, value)| (self.across(*at), height(*value, top)))
+                .collect::<Vec<_>>()
+        };
+        let below = level(base);
+        for (base, value) in base.iter_mut().zip(&curve.values) {
+            *base += value;
+        }
+        let mut line = String::new();
+        for (number, (x, y)) in level(base).into_iter().enumerate() {
+            let _ = match number {
+                0 => write!(line, "M{x:.1} {y:.1}"),
+                _ => write!(line, "H{x:.1}V{y:.1}"),
+            };
+        }
+        let _ = write!(line, "H{WIDTH}");
+        for (x, y) in below.into_iter().rev() {
+            let _ = write!(line, "V{y:.1}H{x:.1}");
+        }
+        format!("<path class=\"stack c{}\" d=\"{line}Z\"/>", curve.colour)
     }
 
     fn across(&self, minutes: f64) -> f64 {

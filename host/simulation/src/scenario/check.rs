@@ -1,5 +1,7 @@
 //! What a scenario's values have to hold beyond their shape.
 
+mod nodes;
+
 use std::collections::BTreeSet;
 use std::path::Path;
 
@@ -18,6 +20,7 @@ const MOST_REPLICAS: i32 = 100_000;
 pub(super) fn scenario(scenario: &Scenario, file: &Path) -> Result<(), ScenarioError> {
     times(scenario)
         .and_then(|()| workloads(scenario))
+        .and_then(|()| nodes::node_groups(scenario))
         .and_then(|()| events(scenario))
         .map_err(|(field, message)| ScenarioError::Invalid {
             file: file.to_owned(),
@@ -126,6 +129,7 @@ fn workload(spec: &WorkloadSpec) -> Result<(), Fault> {
         share(noise.amplitude, "noise.amplitude")?;
         holds(noise.period.0 > 0, "noise.period", "must be longer than 0s")?;
     }
+    nodes::pod(&spec.pod).map_err(|(field, message)| (format!("pod.{field}"), message))?;
     load(&spec.load).map_err(|(field, message)| (format!("load{field}"), message))?;
     let Some(template) = &spec.autoscaler else {
         return Ok(());
@@ -215,6 +219,22 @@ fn event_holds(event: &EventSpec, scenario: &Scenario) -> Result<(), Fault> {
             })
         }
         EventSpec::KillPods { .. } => Ok(()),
+        EventSpec::ZoneOutage { zone, length, .. } => {
+            let mut zones = scenario.node_groups.iter().flat_map(|group| &group.zones);
+            let message = format!("no node group has {zone:?}");
+            holds(
+                zones.any(|known| known == zone),
+                "zoneOutage.zone",
+                &message,
+            )?;
+            lasts(*length, "zoneOutage.for")
+        }
+        EventSpec::KillNodes { node_group, .. } => {
+            let mut groups = scenario.node_groups.iter();
+            let known = groups.any(|group| group.name == *node_group);
+            let message = format!("there is no {node_group:?}");
+            holds(known, "killNodes.nodeGroup", &message)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use flyball_core::spec::{
 use serde::Deserialize;
 
 use super::deserialize_quantity;
+use super::scheduling::{Affinity, Toleration, TopologySpreadConstraint};
 use crate::formula::Formula;
 use crate::time::Millis;
 
@@ -32,7 +33,7 @@ pub struct WorkloadSpec {
     /// Annotations of the Deployment.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Replicas at the start, ready by then (1).
+    /// Replicas at the start, ready by then (1), as far as there are nodes for them.
     #[serde(default = "one")]
     pub replicas: i32,
     /// The pods.
@@ -65,6 +66,18 @@ pub struct PodTemplate {
     pub startup: Startup,
     /// How long a pod stays after its deletion, without serving (5s).
     pub grace_period: Option<Millis>,
+    /// Labels, beside `app: NAME` of the workload.
+    pub labels: BTreeMap<String, String>,
+    /// Labels that a node must have to run it. This and what follows needs nodes.
+    pub node_selector: BTreeMap<String, String>,
+    /// Required affinity to nodes and pods.
+    pub affinity: Affinity,
+    /// Taints of nodes that it bears.
+    pub tolerations: Vec<Toleration>,
+    /// How evenly pods must be spread.
+    pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
+    /// Priority (0).
+    pub priority: i32,
 }
 
 /// Requests of a pod.
@@ -102,7 +115,8 @@ pub struct Limits {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Startup {
-    /// Mean time from creation to Running (10s).
+    /// Mean time from creation to Running (10s); where there are nodes, from when
+    /// the pod is bound to one.
     pub mean: Millis,
     /// Evenly drawn and added or taken off (0s).
     pub jitter: Millis,

@@ -18,7 +18,7 @@ pub struct Agenda {
     folder: PathBuf,
 }
 
-/// Something that happens to workloads.
+/// Something that happens to workloads or nodes.
 #[derive(Debug)]
 pub struct Event {
     at: Timestamp,
@@ -42,8 +42,8 @@ impl Agenda {
         }
     }
 
-    /// The next thing that happens to workloads by `now`; what does not concern
-    /// workloads is taken care of.
+    /// The next thing that happens to workloads or nodes by `now`; what concerns
+    /// neither is taken care of.
     pub fn next(&mut self, now: Timestamp) -> Option<Event> {
         while self.coming.front().is_some_and(|event| event.at <= now) {
             let event = self.coming.pop_front()?;
@@ -75,6 +75,11 @@ impl Agenda {
 }
 
 impl Event {
+    /// What happens.
+    pub fn spec(&self) -> &EventSpec {
+        &self.spec
+    }
+
     /// Whether it happens to this workload.
     pub fn concerns(&self, workload: &Workload) -> bool {
         let named = self.spec.workload();
@@ -92,7 +97,10 @@ impl Event {
                 let template: &AutoscalerTemplate = autoscaler;
                 workload.set_autoscaler(template);
             }
-            EventSpec::SwapPolicy { .. } | EventSpec::MetricsOutage { .. } => {}
+            EventSpec::SwapPolicy { .. }
+            | EventSpec::MetricsOutage { .. }
+            | EventSpec::ZoneOutage { .. }
+            | EventSpec::KillNodes { .. } => {}
         }
     }
 }

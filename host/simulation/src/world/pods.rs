@@ -11,11 +11,6 @@ use super::meter::Usage;
 use crate::random;
 use crate::scenario::{Startup, WorkloadSpec};
 
-/// The letters of generated names: without vowels, as Kubernetes has them.
-const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-/// Number of names with five of these letters.
-const NAMES: u64 = 27u64.pow(5);
-
 /// The pods of a workload.
 #[derive(Debug)]
 pub struct Pods {
@@ -24,8 +19,12 @@ pub struct Pods {
     startup: Startup,
     grace_ms: i64,
     requests: Arc<PodRequests>,
+    /// Where they run, if it matters: else they start as soon as they are created.
+    placed: bool,
     /// Oldest first.
     entries: Vec<Entry>,
+    /// What nodes have not been told yet.
+    changes: Vec<Change>,
     created: u64,
     ready: usize,
     /// Not deleted.
@@ -34,6 +33,20 @@ pub struct Pods {
     next_change: Timestamp,
     view: Option<Arc<[Pod]>>,
 }
+
+/// What happened to a pod that runs on a node, or waits for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It was created under this name, and waits for a node.
+    Created(u64, Arc<str>, Timestamp),
+    /// It was deleted, and goes on to take its resources.
+    Deleted(u64, Timestamp),
+    /// It is gone.
+    Gone(u64),
+}
+
+const NEVER: Timestamp = Timestamp(i64::MAX);
+const HOUR_MS: i64 = 3_600_000;
 
 /// A pod.
 #[derive(Clone, Debug)]
@@ -44,7 +57,9 @@ pub struct Entry {
     pub name: Arc<str>,
     /// When created.
     pub created: Timestamp,
-    /// When it comes to run.
+    /// Since when it has a node; where none is needed, since its creation.
+    pub bound: Option<Timestamp>,
+    /// When it comes to run; never, as long as it waits for a node.
     pub running_at: Timestamp,
     /// Whether it runs.
     pub running: bool,
@@ -59,8 +74,8 @@ pub struct Entry {
 }
 
 impl Pods {
-    /// No pods yet.
-    pub fn new(spec: &WorkloadSpec, name: &str, seed: u64) -> Self {
+    /// No pods yet. `placed`: they wait for a node to run on.
+    pub fn new(spec: &WorkloadSpec, name: &str, seed: u64, placed: bool) -> Self {
         let hash = random::draw(&[seed, 1]) % 10_000_000_000;
         Self {
             seed,
@@ -68,11 +83,13 @@ impl Pods {
             startup: spec.pod.startup,
             grace_ms: spec.pod.grace_period.map_or(5_000, |grace| grace.0),
             requests: Arc::new(requests(spec, name)),
+            placed,
             entries: Vec::new(),
+            changes: Vec::new(),
             created: 0,
             ready: 0,
             alive: 0,
-            next_change: Timestamp(i64::MAX),
+            next_change: NEVER,
             view: None,
         }
     }
@@ -92,15 +109,45 @@ impl Pods {
         &self.entries
     }
 
-    /// Pods that were Ready long before `now`.
+    /// Pods that were Ready long before `now`, if they have no need of nodes.
     pub fn create_ready(&mut self, now: Timestamp, count: usize) {
-        let hour = 3_600_000;
-        self.create(now.plus(-hour), count);
-        for entry in &mut self.entries {
-            entry.ready_at = entry.ready_at.min(now);
-            entry.running_at = entry.running_at.min(now);
+        self.create(now.plus(-HOUR_MS), count);
+        if !self.placed {
+            for entry in &mut self.entries {
+                entry.ready_at = entry.ready_at.min(now);
+                entry.running_at = entry.running_at.min(now);
+            }
         }
         self.pass(now, Usage::default());
+    }
+
+    /// A pod has got a node, from which time on it starts; `settled`: it has been
+    /// Ready there for long.
+    pub fn bind(&mut self, now: Timestamp, id: u64, settled: bool, used: Usage) {
+        let (bound, running_at, ready_at) = if settled {
+            (now.plus(-HOUR_MS), now, now)
+        } else {
+            let (running_at, ready_at) = self.start(now, id);
+            (now, running_at, ready_at)
+        };
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
+            return;
+        };
+        entry.bound = Some(bound);
+        entry.running_at = running_at;
+        entry.ready_at = ready_at;
+        self.pass(now, used);
+    }
+
+    /// A pod whose node is gone is gone with it.
+    pub fn lose(&mut self, now: Timestamp, id: u64, used: Usage) {
+        self.entries.retain(|entry| entry.id != id);
+        self.pass(now, used);
+    }
+
+    /// What nodes have not been told yet.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
     }
 
     /// Lets time pass until `now`, and has `replicas` pods from then on. `used`
@@ -128,7 +175,8 @@ impl Pods {
             let seed = [self.seed, 2, now.0.cast_unsigned(), u64::from(number)];
             let chosen = random::draw(&seed) % self.entries.len() as u64;
             // Less than the length.
-            self.entries.remove(chosen as usize);
+            let killed = self.entries.remove(chosen as usize);
+            self.tell(Change::Gone(killed.id));
         }
         self.pass(now, used);
     }
@@ -144,8 +192,12 @@ impl Pods {
 
     /// Changes what time changes by `now`, and counts anew.
     fn pass(&mut self, now: Timestamp, used: Usage) {
-        self.entries
-            .retain(|entry| entry.gone_at.is_none_or(|gone| gone > now));
+        let gone = |entry: &mut Entry| entry.gone_at.is_some_and(|gone| gone <= now);
+        for entry in self.entries.extract_if(.., gone) {
+            if self.placed {
+                self.changes.push(Change::Gone(entry.id));
+            }
+        }
         let mut next = i64::MAX;
         for entry in &mut self.entries {
             entry.running = entry.running_at <= now;
@@ -167,16 +219,20 @@ impl Pods {
         for _ in 0..count {
             let id = self.created;
             self.created += 1;
-            let chance = 2.0 * random::unit(random::draw(&[self.seed, 3, id])) - 1.0;
-            let late = (chance * self.startup.jitter.0 as f64).round() as i64;
-            let running_at = now.plus(self.startup.mean.0 + late);
+            let (running_at, ready_at) = match self.placed {
+                true => (NEVER, NEVER),
+                false => self.start(now, id),
+            };
+            let name: Arc<str> = format!("{}{}", self.prefix, random::suffix(self.seed, id)).into();
+            self.tell(Change::Created(id, Arc::clone(&name), now));
             self.entries.push(Entry {
                 id,
-                name: format!("{}{}", self.prefix, suffix(self.seed, id)).into(),
+                name,
                 created: now,
+                bound: (!self.placed).then_some(now),
                 running_at,
                 running: false,
-                ready_at: running_at.plus(self.startup.readiness_delay.0),
+                ready_at,
                 gone_at: None,
                 deletion: None,
                 used_before: None,
@@ -184,20 +240,43 @@ impl Pods {
         }
     }
 
-    /// Deletes in the order of a ReplicaSet: what is not Ready first, then the
-    /// youngest.
+    /// When a pod that starts now comes to run, and when it is Ready.
+    fn start(&self, now: Timestamp, id: u64) -> (Timestamp, Timestamp) {
+        let chance = 2.0 * random::unit(random::draw(&[self.seed, 3, id])) - 1.0;
+        let late = (chance * self.startup.jitter.0 as f64).round() as i64;
+        let running_at = now.plus(self.startup.mean.0 + late);
+        (running_at, running_at.plus(self.startup.readiness_delay.0))
+    }
+
+    /// Keeps for nodes what they have to be told.
+    fn tell(&mut self, change: Change) {
+        if self.placed {
+            self.changes.push(change);
+        }
+    }
+
+    /// Deletes in the order of a ReplicaSet: what has no node first, then what is
+    /// not Ready, then the youngest. Without a node, nothing has to be waited for.
     fn delete(&mut self, now: Timestamp, count: usize) {
         let mut order: Vec<usize> = (0..self.entries.len())
             .filter(|index| self.entries[*index].deletion.is_none())
             .collect();
         order.sort_by_key(|index| {
             let entry = &self.entries[*index];
-            (entry.used_before.is_some(), std::cmp::Reverse(entry.id))
+            let ready = entry.used_before.is_some();
+            (entry.bound.is_some(), ready, std::cmp::Reverse(entry.id))
         });
         for index in order.into_iter().take(count) {
             let entry = &mut self.entries[index];
+            let grace_ms = if entry.bound.is_some() {
+                self.grace_ms
+            } else {
+                0
+            };
             entry.deletion = Some(now);
-            entry.gone_at = Some(now.plus(self.grace_ms));
+            entry.gone_at = Some(now.plus(grace_ms));
+            let id = entry.id;
+            self.tell(Change::Deleted(id, now));
         }
     }
 
@@ -215,7 +294,7 @@ impl Pods {
                 Phase::Pending
             },
             ready: Some((status, Some(since))),
-            start: Some(entry.created),
+            start: entry.bound,
             deletion: entry.deletion,
             requests: Arc::clone(&self.requests),
         }
@@ -239,28 +318,5 @@ fn requests(spec: &WorkloadSpec, workload: &str) -> PodRequests {
             restartable: false,
         }],
         ..PodRequests::default()
-    }
-}
-
-/// Five letters, others for each `id` (until all names are used up).
-fn suffix(seed: u64, id: u64) -> String {
-    // Odd and no multiple of 3: each id comes to a number of its own.
-    let number = (seed % NAMES + id % NAMES * 7_654_321) % NAMES;
-    let letters = (0..5).map(|place| (number / 27u64.pow(place)) % 27);
-    letters
-        .map(|letter| ALPHABET[letter as usize] as char)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeSet;
-
-    use super::suffix;
-
-    #[test]
-    fn no_two_pods_share_a_name() {
-        let names: BTreeSet<String> = (0..100_000).map(|id| suffix(42, id)).collect();
-        assert_eq!(names.len(), 100_000);
     }
 }

@@ -9,13 +9,16 @@ use flyball_core::status::AutoscalerStatus;
 use flyball_core::time::Timestamp;
 
 use super::meter::{Meter, Reading, Usage, Window};
-use super::pods::{Entry, Pods};
+use super::nodes::Shape;
+use super::pods::{Change, Entry, Pods};
 use super::service::{Flow, Service};
 use super::{MOST_LOAD, Totals};
 use crate::formula::Moment;
 use crate::load::Load;
 use crate::random;
-use crate::scenario::{AutoscalerTemplate, MetricsSpec, Scenario, ScenarioError, WorkloadSpec};
+use crate::scenario::{
+    AutoscalerTemplate, MetricsSpec, Scenario, ScenarioError, WorkloadSpec, placement_pod,
+};
 use crate::timeline::{Gauge, Tally, Timeline};
 
 /// A workload.
@@ -81,7 +84,7 @@ impl Workload {
         };
         let names = [random::name(&spec.namespace), random::name(name)];
         let seed = random::draw(&[scenario.seed, names[0], names[1]]);
-        let mut pods = Pods::new(spec, name, seed);
+        let mut pods = Pods::new(spec, name, seed, !scenario.node_groups.is_empty());
         let replicas = usize::try_from(spec.replicas).unwrap_or(0);
         pods.create_ready(scenario.start.plus(-3_600_000), replicas);
         let mut workload = Self {
@@ -135,10 +138,37 @@ impl Workload {
         self.seed
     }
 
+    /// Its pods as the scheduler sees them.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            pod: placement_pod(&self.spec, &self.key.name),
+            owner: format!("{:016x}", random::draw(&[self.seed, 6])).into(),
+        }
+    }
+
+    /// Gets as many pods as it should have.
+    pub fn reconcile(&mut self, now: Timestamp) {
+        let replicas = usize::try_from(self.replicas).unwrap_or(0);
+        self.pods.reconcile(now, replicas, self.usage);
+    }
+
+    /// What nodes have not been told yet of its pods.
+    pub fn take_pod_changes(&mut self) -> Vec<Change> {
+        self.pods.take_changes()
+    }
+
+    /// A pod has got a node; `settled`: long ago.
+    pub fn bind_pod(&mut self, now: Timestamp, id: u64, settled: bool) {
+        self.pods.bind(now, id, settled, self.usage);
+    }
+
+    /// A pod is gone with its node.
+    pub fn lose_pod(&mut self, now: Timestamp, id: u64) {
+        self.pods.lose(now, id, self.usage);
+    }
+
     /// Lets a step pass. Err: the load can't be.
     pub fn step(&mut self, step: &Step) -> Result<(), f64> {
-        let replicas = usize::try_from(self.replicas).unwrap_or(0);
-        self.pods.reconcile(step.begin, replicas, self.usage);
         let seconds = step.end.since(step.begin) as f64 / 1000.0;
         // In the middle of the step: its mean, where load changes evenly.
         let load = self.load_at(step, step.since_start_ms as f64 / 1000.0 + seconds / 2.0)?;

@@ -1,0 +1,93 @@
+//! What is kept of the node decisions of a run.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flyball_core::nodes::ports::NodesRecorder;
+use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome};
+
+use super::MOST_DECISIONS;
+
+/// Takes the records of node decisions, keeps those that say something new, and
+/// passes all of them on.
+#[derive(Default)]
+pub struct NodeJournal {
+    entries: Mutex<NodeEntries>,
+    forward: Vec<Arc<dyn NodesRecorder>>,
+}
+
+/// What is kept of the node decisions of a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct NodeEntries {
+    /// Number of records.
+    pub count: u64,
+    /// Number of orders that the cloud took.
+    pub orders: u64,
+    /// The last records that ordered something, found something, or came to
+    /// another end than the one before.
+    pub decisions: VecDeque<Arc<NodeDecisionRecord>>,
+    /// The last record.
+    pub last: Option<Arc<NodeDecisionRecord>>,
+}
+
+impl NodeJournal {
+    /// A journal that passes records on to these.
+    #[must_use]
+    pub fn new(forward: Vec<Arc<dyn NodesRecorder>>) -> Self {
+        Self {
+            forward,
+            ..Self::default()
+        }
+    }
+
+    /// What has been kept so far.
+    #[must_use]
+    pub fn entries(&self) -> NodeEntries {
+        self.with(|entries| entries.clone())
+    }
+
+    fn with<T>(&self, f: impl FnOnce(&mut NodeEntries) -> T) -> T {
+        f(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl NodesRecorder for NodeJournal {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.with(|entries| entries.take(record));
+        self.forward.iter().for_each(|to| to.record(record));
+    }
+}
+
+impl NodeEntries {
+    fn take(&mut self, record: &Arc<NodeDecisionRecord>) {
+        self.count += 1;
+        let taken = record
+            .outcomes
+            .iter()
+            .filter(|outcome| **outcome == OrderOutcome::Ordered);
+        self.orders += taken.count() as u64;
+        let before = self.last.replace(Arc::clone(record));
+        let same = before.is_some_and(|before| says_the_same(&before, record));
+        let acts = !record.verdict.orders.is_empty() || !record.incidents.is_empty();
+        if same && !acts {
+            return;
+        }
+        if self.decisions.len() == MOST_DECISIONS {
+            self.decisions.pop_front();
+        }
+        self.decisions.push_back(Arc::clone(record));
+    }
+}
+
+/// Whether two decisions came to the same end for the same reasons.
+fn says_the_same(before: &NodeDecisionRecord, after: &NodeDecisionRecord) -> bool {
+    let skipped = |record: &NodeDecisionRecord| {
+        let groups = record.skipped.iter();
+        groups
+            .map(|skipped| (Arc::clone(&skipped.group), Arc::clone(&skipped.code)))
+            .collect::<Vec<_>>()
+    };
+    before.verdict.reason == after.verdict.reason
+        && before.remaining == after.remaining
+        && skipped(before) == skipped(after)
+}

@@ -1,0 +1,274 @@
+//! Where a workload's pods may run, spelled as Kubernetes does: what is required,
+//! not what is preferred.
+
+use std::collections::BTreeMap;
+
+use flyball_placement as placement;
+use flyball_placement::{Effect, Operator};
+use serde::Deserialize;
+
+use super::WorkloadSpec;
+
+/// Required affinity of a pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Affinity {
+    /// To nodes.
+    pub node_affinity: NodeAffinity,
+    /// To pods.
+    pub pod_affinity: PodAffinity,
+    /// Away from pods.
+    pub pod_anti_affinity: PodAffinity,
+}
+
+/// Affinity to nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NodeAffinity {
+    /// The nodes it must be.
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    pub required: Option<NodeSelector>,
+}
+
+/// Nodes that match one of the terms.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeSelector {
+    /// The terms (required).
+    pub node_selector_terms: Vec<NodeSelectorTerm>,
+}
+
+/// Nodes for which all of this holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct NodeSelectorTerm {
+    /// Of their labels.
+    pub match_expressions: Vec<Expression>,
+    /// Of `metadata.name`.
+    pub match_fields: Vec<Expression>,
+}
+
+/// A condition on a label.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Expression {
+    /// Key (required).
+    pub key: String,
+    /// `In`, `NotIn`, `Exists`, `DoesNotExist`; of nodes also `Gt` and `Lt`
+    /// (required).
+    pub operator: Operator,
+    /// Values.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+/// Affinity to pods, or away from them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct PodAffinity {
+    /// The pods it must be near, or away from.
+    #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
+    pub required: Vec<PodAffinityTerm>,
+}
+
+/// Pods, and what near means.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PodAffinityTerm {
+    /// Nodes with the same value of this label are near (required).
+    pub topology_key: String,
+    /// The pods; left out: none.
+    #[serde(default)]
+    pub label_selector: Option<LabelSelector>,
+    /// Their namespaces; left out: the own one.
+    #[serde(default)]
+    pub namespaces: Vec<String>,
+}
+
+/// Selects pods by their labels.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LabelSelector {
+    /// Labels they have.
+    pub match_labels: BTreeMap<String, String>,
+    /// Conditions on their labels.
+    pub match_expressions: Vec<Expression>,
+}
+
+/// Lets a pod onto nodes with matching taints.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Toleration {
+    /// Key; left out: every key.
+    pub key: String,
+    /// How values compare (`Equal`).
+    pub operator: TolerationOperator,
+    /// Value, for `Equal`.
+    pub value: String,
+    /// Effect; left out: every effect.
+    pub effect: Option<Effect>,
+}
+
+/// How a toleration compares values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum TolerationOperator {
+    /// The same value.
+    #[default]
+    Equal,
+    /// Any value.
+    Exists,
+}
+
+/// How evenly pods must be spread.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TopologySpreadConstraint {
+    /// How many more pods than in the emptiest domain are allowed (required).
+    pub max_skew: i32,
+    /// Label whose values are the domains (required).
+    pub topology_key: String,
+    /// Only `DoNotSchedule`.
+    #[serde(default)]
+    pub when_unsatisfiable: WhenUnsatisfiable,
+    /// The pods that are counted; left out: none.
+    #[serde(default)]
+    pub label_selector: Option<LabelSelector>,
+    /// With fewer domains than this the emptiest counts as empty (1).
+    #[serde(default = "one")]
+    pub min_domains: i32,
+    /// Whether only nodes count that the pod's affinity allows (`Honor`).
+    #[serde(default = "honor")]
+    pub node_affinity_policy: InclusionPolicy,
+    /// Whether only nodes count whose taints the pod tolerates (`Ignore`).
+    #[serde(default)]
+    pub node_taints_policy: InclusionPolicy,
+}
+
+/// What happens where a constraint can't be kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum WhenUnsatisfiable {
+    /// The pod waits.
+    #[default]
+    DoNotSchedule,
+}
+
+/// Whether a property of the pod decides which nodes count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum InclusionPolicy {
+    /// It does.
+    Honor,
+    /// It does not.
+    #[default]
+    Ignore,
+}
+
+/// A pod of a workload's copy of that name, as the scheduler sees it.
+pub fn pod(spec: &WorkloadSpec, name: &str) -> placement::Pod {
+    let template = &spec.pod;
+    let mut labels = placement::Labels::from_iter([("app", name)]);
+    for (key, value) in &template.labels {
+        labels.set(key.as_str().into(), value.as_str().into());
+    }
+    let affinity = &template.affinity;
+    let terms = |affinity: &PodAffinity| affinity.required.iter().map(affinity_term).collect();
+    let required = affinity.node_affinity.required.as_ref();
+    placement::Pod {
+        namespace: spec.namespace.as_str().into(),
+        labels,
+        requests: placement::Resources {
+            cpu: (template.requests.cpu * 1000.0).ceil() as i64,
+            memory: template.requests.memory.ceil() as i64,
+            ..placement::Resources::default()
+        },
+        tolerations: template.tolerations.iter().map(toleration).collect(),
+        node_selector: template
+            .node_selector
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+            .collect(),
+        node_affinity: required.map(|nodes| {
+            let terms = nodes.node_selector_terms.iter();
+            terms.map(node_selector_term).collect()
+        }),
+        affinity: terms(&affinity.pod_affinity),
+        anti_affinity: terms(&affinity.pod_anti_affinity),
+        spread: template
+            .topology_spread_constraints
+            .iter()
+            .map(spread_constraint)
+            .collect(),
+        priority: template.priority,
+        ..placement::Pod::default()
+    }
+}
+
+fn toleration(spec: &Toleration) -> placement::Toleration {
+    placement::Toleration {
+        key: spec.key.as_str().into(),
+        operator: match spec.operator {
+            TolerationOperator::Equal => placement::TolerationOperator::Equal,
+            TolerationOperator::Exists => placement::TolerationOperator::Exists,
+        },
+        value: spec.value.as_str().into(),
+        effect: spec.effect,
+    }
+}
+
+fn node_selector_term(spec: &NodeSelectorTerm) -> placement::NodeSelectorTerm {
+    placement::NodeSelectorTerm {
+        expressions: spec.match_expressions.iter().map(requirement).collect(),
+        fields: spec.match_fields.iter().map(requirement).collect(),
+    }
+}
+
+fn requirement(spec: &Expression) -> placement::Requirement {
+    placement::Requirement {
+        key: spec.key.as_str().into(),
+        operator: spec.operator,
+        values: spec
+            .values
+            .iter()
+            .map(|value| value.as_str().into())
+            .collect(),
+    }
+}
+
+fn selector(spec: &LabelSelector) -> placement::LabelSelector {
+    let labels = spec.match_labels.iter();
+    let labels =
+        labels.map(|(key, value)| placement::Requirement::equals(key.as_str(), value.as_str()));
+    let expressions = spec.match_expressions.iter().map(requirement);
+    placement::LabelSelector(labels.chain(expressions).collect())
+}
+
+fn affinity_term(spec: &PodAffinityTerm) -> placement::AffinityTerm {
+    placement::AffinityTerm {
+        topology_key: spec.topology_key.as_str().into(),
+        selector: spec.label_selector.as_ref().map(selector),
+        namespaces: spec
+            .namespaces
+            .iter()
+            .map(|name| name.as_str().into())
+            .collect(),
+        namespace_selector: None,
+    }
+}
+
+fn spread_constraint(spec: &TopologySpreadConstraint) -> placement::SpreadConstraint {
+    placement::SpreadConstraint {
+        max_skew: spec.max_skew,
+        topology_key: spec.topology_key.as_str().into(),
+        selector: spec.label_selector.as_ref().map(selector),
+        min_domains: spec.min_domains,
+        honor_affinity: spec.node_affinity_policy == InclusionPolicy::Honor,
+        honor_taints: spec.node_taints_policy == InclusionPolicy::Honor,
+    }
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn honor() -> InclusionPolicy {
+    InclusionPolicy::Honor
+}

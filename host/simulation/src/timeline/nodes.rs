@@ -1,0 +1,153 @@
+//! What is kept of the nodes of a run.
+
+use std::sync::Arc;
+
+use crate::scenario::{NodeGroupSpec, Scenario};
+use crate::time::Millis;
+use crate::timeline::Timeline;
+
+/// The nodes of a run over time, and added up. Columns have one row for each
+/// interval: the number at its end, or of waiting pods the most within it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Fleet {
+    /// Length of an interval.
+    pub interval: Millis,
+    /// Beginning of the interval, in milliseconds since the start.
+    pub at_ms: Vec<i64>,
+    /// Each node group, in the scenario's order.
+    pub groups: Vec<GroupHistory>,
+    /// Pods that wait for a node.
+    pub pending: Vec<f64>,
+    /// What the instances cost in an hour, as far as prices are known.
+    pub cost_per_hour: Vec<f64>,
+    /// Seconds times pods that waited for a node.
+    pub pending_seconds: f64,
+    /// The most pods that waited at one time.
+    pub most_pending: u32,
+}
+
+/// A node group over time, and added up.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupHistory {
+    /// Name.
+    pub name: Arc<str>,
+    /// Smallest size.
+    pub min: u32,
+    /// Largest size.
+    pub max: u32,
+    /// Price of a node for an hour, if known.
+    pub price: Option<f64>,
+    /// Nodes that are Ready.
+    pub ready: Vec<f64>,
+    /// Instances that the cloud is to have.
+    pub ordered: Vec<f64>,
+    /// Nodes that were Ready at the start.
+    pub first: u32,
+    /// Nodes that were Ready at the end.
+    pub last: u32,
+    /// The most nodes that were Ready at one time.
+    pub most: u32,
+    /// Instance-hours that were paid.
+    pub paid_hours: f64,
+}
+
+/// A node group in one step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct GroupGauge {
+    /// Nodes that are Ready.
+    pub(crate) ready: u32,
+    /// Instances that the cloud is to have.
+    pub(crate) target: u32,
+    /// Instances that are paid for.
+    pub(crate) paid: u32,
+}
+
+impl Fleet {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        Self {
+            interval: Timeline::new(scenario).interval,
+            groups: scenario.node_groups.iter().map(GroupHistory::new).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a step of `seconds` that begins at `at_ms` since the start.
+    pub(crate) fn add(&mut self, at_ms: i64, seconds: f64, groups: &[GroupGauge], pending: u32) {
+        let begin = at_ms - at_ms % self.interval.0;
+        let new = self.at_ms.last() != Some(&begin);
+        if new {
+            self.at_ms.push(begin);
+        }
+        let mut cost = 0.0;
+        for (history, gauge) in self.groups.iter_mut().zip(groups) {
+            history.add(gauge, seconds, new);
+            cost += history.price.unwrap_or(0.0) * f64::from(gauge.paid);
+        }
+        set(&mut self.cost_per_hour, cost, new);
+        let before = if new { None } else { self.pending.last() };
+        let most = before.map_or(0.0, |most| *most).max(f64::from(pending));
+        set(&mut self.pending, most, new);
+        self.pending_seconds += f64::from(pending) * seconds;
+        self.most_pending = self.most_pending.max(pending);
+    }
+
+    /// What the instances cost, as far as prices are known.
+    #[must_use]
+    pub fn cost(&self) -> f64 {
+        self.groups.iter().filter_map(GroupHistory::cost).sum()
+    }
+
+    /// Instance-hours that were paid.
+    #[must_use]
+    pub fn paid_hours(&self) -> f64 {
+        self.groups.iter().map(|group| group.paid_hours).sum()
+    }
+
+    /// Whether some price is known.
+    #[must_use]
+    pub fn has_prices(&self) -> bool {
+        self.groups.iter().any(|group| group.price.is_some())
+    }
+
+    /// The most nodes that were Ready at the end of an interval.
+    #[must_use]
+    pub fn most_nodes(&self) -> f64 {
+        let rows = 0..self.at_ms.len();
+        let sums = rows.map(|row| self.groups.iter().map(|group| group.ready[row]).sum());
+        sums.fold(0.0, f64::max)
+    }
+}
+
+impl GroupHistory {
+    fn new(spec: &NodeGroupSpec) -> Self {
+        Self {
+            name: spec.name.as_str().into(),
+            min: spec.min,
+            max: spec.max,
+            price: spec.price,
+            first: spec.initial(),
+            ..Self::default()
+        }
+    }
+
+    fn add(&mut self, gauge: &GroupGauge, seconds: f64, new: bool) {
+        set(&mut self.ready, f64::from(gauge.ready), new);
+        set(&mut self.ordered, f64::from(gauge.target), new);
+        self.last = gauge.ready;
+        self.most = self.most.max(gauge.ready);
+        self.paid_hours += f64::from(gauge.paid) * seconds / 3600.0;
+    }
+
+    /// What its instances cost; none: the price is not known.
+    #[must_use]
+    pub fn cost(&self) -> Option<f64> {
+        self.price.map(|price| price * self.paid_hours)
+    }
+}
+
+fn set(column: &mut Vec<f64>, value: f64, new: bool) {
+    match column.last_mut() {
+        Some(last) if !new => *last = value,
+        _ => column.push(value),
+    }
+}

@@ -1,0 +1,214 @@
+//! Nodes in virtual time: the cloud's node groups, the nodes that join from them,
+//! and the scheduler that binds pods to them.
+
+mod group;
+mod instance;
+mod outages;
+mod scheduler;
+mod template;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flyball_core::nodes::cloud::{CloudError, NodeGroup};
+use flyball_core::nodes::state::{ClusterState, NodeFacts};
+use flyball_core::time::Timestamp;
+use flyball_placement::{Effect, Taint};
+
+use group::{Change, Group};
+use instance::Born;
+use outages::Outages;
+use scheduler::Scheduler;
+pub use scheduler::{PodKey, Shape};
+
+use super::pods;
+use crate::scenario::Scenario;
+use crate::timeline::{Fleet, GroupGauge};
+
+/// Keeps pods away from a node that has joined and is not Ready.
+const NOT_READY: &str = "node.kubernetes.io/not-ready";
+
+/// The nodes of a cluster, and the cloud they come from.
+pub struct Nodes {
+    groups: Vec<Group>,
+    outages: Outages,
+    scheduler: Scheduler,
+    fleet: Fleet,
+}
+
+impl Nodes {
+    /// The nodes at the start; none: the scenario has no node groups. `began` is
+    /// when time begins, `shapes` the pods of each workload.
+    pub fn new(scenario: &Scenario, began: Timestamp, shapes: Vec<Shape>) -> Option<Self> {
+        if scenario.node_groups.is_empty() {
+            return None;
+        }
+        let groups = scenario.node_groups.iter();
+        let groups = groups.map(|spec| Group::new(spec, scenario, began));
+        let mut nodes = Self {
+            groups: groups.collect(),
+            outages: Outages::default(),
+            scheduler: Scheduler::new(shapes),
+            fleet: Fleet::new(scenario),
+        };
+        for group in 0..nodes.groups.len() {
+            for instance in nodes.groups[group].instances().to_vec() {
+                nodes.show(group, began, &instance.born(), true);
+            }
+        }
+        Some(nodes)
+    }
+
+    /// Lets time pass until `now`: instances come and go. The pods that are gone
+    /// with them.
+    pub fn pass(&mut self, now: Timestamp) -> BTreeSet<PodKey> {
+        let mut lost = BTreeSet::new();
+        for index in 0..self.groups.len() {
+            for change in self.groups[index].pass(now, &self.outages) {
+                match change {
+                    Change::Joined(node) => self.show(index, now, &node, false),
+                    Change::Ready(node) => self.show(index, now, &node, true),
+                    Change::Gone(node) => lost.append(&mut self.scheduler.remove_node(&node)),
+                }
+            }
+        }
+        lost
+    }
+
+    /// Shows a node that has joined.
+    fn show(&mut self, group: usize, now: Timestamp, born: &Born, ready: bool) {
+        let spec = self.groups[group].spec();
+        let mut node = template::node(spec, &born.node, born.zone.as_ref());
+        if !ready {
+            node.taints.push(Taint {
+                key: NOT_READY.into(),
+                value: "".into(),
+                effect: Effect::NoSchedule,
+            });
+        }
+        let created = self.scheduler.node_created(&born.node).unwrap_or(now);
+        self.scheduler.set_node(NodeFacts {
+            node: Arc::new(node),
+            provider_id: Some(Arc::clone(&born.provider_id)),
+            created,
+            ready,
+            deleting: false,
+            capacity: template::capacity(spec),
+        });
+    }
+
+    /// Takes in what happened to the pods of a workload.
+    pub fn take(&mut self, workload: usize, changes: &[pods::Change]) {
+        for change in changes {
+            let key = |id| PodKey { workload, id };
+            match change {
+                pods::Change::Created(id, name, created) => {
+                    self.scheduler.add_pod(key(*id), Arc::clone(name), *created);
+                }
+                pods::Change::Deleted(id, at) => self.scheduler.delete_pod(key(*id), *at),
+                pods::Change::Gone(id) => self.scheduler.remove_pod(key(*id)),
+            }
+        }
+    }
+
+    /// Binds the pods that fit on a node.
+    pub fn schedule(&mut self) -> Vec<(PodKey, Arc<str>)> {
+        self.scheduler.schedule()
+    }
+
+    /// Counts a step of `seconds` that begins at `at_ms` since the start.
+    pub fn count(&mut self, at_ms: i64, seconds: f64) {
+        let gauges = self.groups.iter().map(|group| {
+            let census = group.census();
+            GroupGauge {
+                ready: census.ready,
+                target: census.target,
+                paid: census.paid,
+            }
+        });
+        let gauges: Vec<GroupGauge> = gauges.collect();
+        self.fleet
+            .add(at_ms, seconds, &gauges, self.scheduler.waiting());
+    }
+
+    /// What is kept of the nodes.
+    pub fn fleet(&self) -> &Fleet {
+        &self.fleet
+    }
+
+    /// Number of pods that wait for a node.
+    pub fn waiting(&self) -> u32 {
+        self.scheduler.waiting()
+    }
+
+    /// Nodes and pods as the loop that orders nodes sees them.
+    pub fn state(&mut self) -> &mut ClusterState {
+        self.scheduler.state()
+    }
+
+    /// Number of nodes that are Ready.
+    pub fn ready(&self) -> u32 {
+        self.groups.iter().map(|group| group.census().ready).sum()
+    }
+
+    /// All instances in a zone are gone, and none can be had there until then.
+    pub fn zone_outage(&mut self, now: Timestamp, zone: &str, until: Timestamp) {
+        self.outages.begin(zone, until);
+        for group in &mut self.groups {
+            group.lose_zone(now, zone);
+        }
+    }
+
+    /// Nodes of a group die.
+    pub fn kill(&mut self, now: Timestamp, group: &str, count: u32) {
+        if let Ok(group) = self.group(group) {
+            group.kill(now, count);
+        }
+    }
+
+    /// The node groups as the cloud tells of them, ordered by name.
+    pub fn node_groups(&self, now: Timestamp) -> Vec<Arc<NodeGroup>> {
+        let view = |group: &Group| Arc::new(group.view(now, &self.outages));
+        let mut groups: Vec<_> = self.groups.iter().map(view).collect();
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        groups
+    }
+
+    /// Orders nodes.
+    pub fn increase(&mut self, now: Timestamp, name: &str, delta: u32) -> Result<(), CloudError> {
+        let mut groups = self.groups.iter_mut();
+        let group = groups.find(|group| **group.name() == *name);
+        group
+            .ok_or_else(|| unknown(name))?
+            .increase(now, delta, &self.outages)
+    }
+
+    /// Takes instances away.
+    pub fn delete(
+        &mut self,
+        now: Timestamp,
+        name: &str,
+        ids: &[Arc<str>],
+    ) -> Result<(), CloudError> {
+        self.group(name)?.delete(now, ids)
+    }
+
+    /// Gives up what has not come.
+    pub fn decrease(&mut self, name: &str, delta: u32) -> Result<(), CloudError> {
+        self.group(name)?.decrease(delta)
+    }
+
+    fn group(&mut self, name: &str) -> Result<&mut Group, CloudError> {
+        let mut groups = self.groups.iter_mut();
+        let group = groups.find(|group| **group.name() == *name);
+        group.ok_or_else(|| unknown(name))
+    }
+}
+
+/// The error of an order to a node group that is not there.
+pub fn unknown(name: &str) -> CloudError {
+    CloudError {
+        class: "NotFound",
+        message: format!("there is no node group {name}"),
+    }
+}

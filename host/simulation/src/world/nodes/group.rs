@@ -1,0 +1,334 @@
+//! A node group: what its cloud has of it, and what becomes of that over time.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_core::nodes::cloud::{CloudError, Instance as CloudInstance, InstanceError};
+use flyball_core::nodes::cloud::{InstanceState, NodeGroup, NodeTemplate};
+use flyball_core::time::Timestamp;
+
+use super::instance::{Born, Instance, Stage};
+use super::outages::Outages;
+use super::template;
+use crate::random;
+use crate::scenario::{NodeGroupSpec, OutOfCapacityAnswer, Scenario};
+
+/// How long a cloud takes to take an instance away.
+const DELETION_MS: i64 = 30_000;
+
+/// A node group.
+#[derive(Debug)]
+pub struct Group {
+    spec: NodeGroupSpec,
+    name: Arc<str>,
+    start: Timestamp,
+    seed: u64,
+    target: u32,
+    /// Oldest first.
+    instances: Vec<Instance>,
+    made: u64,
+}
+
+/// What happened to a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// It joined, and is not Ready yet.
+    Joined(Born),
+    /// It is Ready.
+    Ready(Born),
+    /// It is gone, without notice.
+    Gone(Arc<str>),
+}
+
+/// Instances in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// What the cloud is to have.
+    pub target: u32,
+    /// Nodes that are Ready.
+    pub ready: u32,
+    /// Instances that are paid for.
+    pub paid: u32,
+    /// Instances that can't be had.
+    pub missing: u32,
+}
+
+impl Group {
+    /// The group at the start, its first nodes Ready; `began` is when its time
+    /// begins.
+    pub fn new(spec: &NodeGroupSpec, scenario: &Scenario, began: Timestamp) -> Self {
+        let mut group = Self {
+            spec: spec.clone(),
+            name: spec.name.as_str().into(),
+            start: scenario.start,
+            seed: random::draw(&[scenario.seed, random::name(&spec.name), 6]),
+            target: spec.initial(),
+            instances: Vec::new(),
+            made: 0,
+        };
+        let outages = Outages::default();
+        for _ in 0..group.target {
+            let mut instance = group.slot(began);
+            instance.zone = group.zone(began, &outages);
+            instance.be_ready(began, &group.spec, group.seed);
+            group.instances.push(instance);
+        }
+        group
+    }
+
+    /// Name.
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// What the scenario says of it.
+    pub fn spec(&self) -> &NodeGroupSpec {
+        &self.spec
+    }
+
+    /// Its instances, oldest first.
+    pub fn instances(&self) -> &[Instance] {
+        &self.instances
+    }
+
+    /// Its instances in numbers.
+    pub fn census(&self) -> Census {
+        let count = |holds: fn(&Stage) -> bool| {
+            let matching = self.instances.iter().filter(|one| holds(&one.stage));
+            u32::try_from(matching.count()).unwrap_or(u32::MAX)
+        };
+        Census {
+            target: self.target,
+            ready: count(Stage::is_ready),
+            paid: count(Stage::is_paid),
+            missing: count(|stage| matches!(stage, Stage::Missing { .. })),
+        }
+    }
+
+    /// Lets time pass until `now`; what happened to nodes, in order.
+    pub fn pass(&mut self, now: Timestamp, outages: &Outages) -> Vec<Change> {
+        let mut changes = Vec::new();
+        self.instances.retain(|instance| {
+            let gone = instance.gone_by(now);
+            if gone && instance.stage.is_joined() {
+                changes.push(Change::Gone(Arc::clone(&instance.node)));
+            }
+            !gone
+        });
+        for instance in &mut self.instances {
+            instance.pass(now, &mut changes);
+        }
+        self.refill(now, outages);
+        changes
+    }
+
+    /// All instances in a zone are gone at once.
+    pub fn lose_zone(&mut self, now: Timestamp, zone: &str) {
+        for instance in &mut self.instances {
+            if instance.zone.as_deref() == Some(zone) {
+                instance.lose(now);
+            }
+        }
+    }
+
+    /// Some nodes, chosen by chance, die.
+    pub fn kill(&mut self, now: Timestamp, count: u32) {
+        for number in 0..count {
+            let alive =
+                |instance: &&mut Instance| instance.stage.is_joined() && !instance.gone_by(now);
+            let mut alive: Vec<_> = self.instances.iter_mut().filter(alive).collect();
+            if alive.is_empty() {
+                return;
+            }
+            let seed = [self.seed, 5, now.0.cast_unsigned(), u64::from(number)];
+            // Less than the length.
+            let chosen = random::draw(&seed) % alive.len() as u64;
+            alive[chosen as usize].lose(now);
+        }
+    }
+
+    /// The group as its cloud tells of it.
+    pub fn view(&self, now: Timestamp, outages: &Outages) -> NodeGroup {
+        NodeGroup {
+            name: Arc::clone(&self.name),
+            min_size: self.spec.min,
+            max_size: self.spec.max,
+            target_size: self.target,
+            instances: self.instances.iter().map(|one| self.told(one)).collect(),
+            template: Some(Arc::new(self.template(now, outages))),
+            price: self.spec.price,
+        }
+    }
+
+    /// What the next node would be like.
+    fn template(&self, now: Timestamp, outages: &Outages) -> NodeTemplate {
+        let zone = self.zone(now, outages);
+        let zone = zone.or_else(|| self.spec.zones.first().map(|zone| zone.as_str().into()));
+        template::of_group(&self.spec, zone.as_ref())
+    }
+
+    fn told(&self, instance: &Instance) -> CloudInstance {
+        let state = match instance.stage {
+            Stage::Missing { told: false, .. } => InstanceState::Creating,
+            Stage::Missing { .. } => InstanceState::Failed(InstanceError {
+                out_of_resources: true,
+                code: "InsufficientInstanceCapacity".to_owned(),
+                message: format!(
+                    "the cloud has no capacity for an instance of node group {}",
+                    self.name
+                ),
+            }),
+            Stage::Creating(_) => InstanceState::Creating,
+            Stage::Booting(_) | Stage::Joined(_) | Stage::Ready(_) => InstanceState::Running,
+            Stage::Deleting { .. } => InstanceState::Deleting,
+        };
+        CloudInstance {
+            provider_id: Arc::clone(&instance.provider_id),
+            state,
+        }
+    }
+
+    /// Orders `delta` instances more.
+    pub fn increase(
+        &mut self,
+        now: Timestamp,
+        delta: u32,
+        outages: &Outages,
+    ) -> Result<(), CloudError> {
+        let size = self.target.saturating_add(delta);
+        if size > self.spec.max {
+            let max = self.spec.max;
+            return Err(self.refusal("InvalidSize", &format!("{size} is more than {max}")));
+        }
+        let refuses = self.spec.failures.out_of_capacity.answer == OutOfCapacityAnswer::Error;
+        if refuses && !self.has_capacity(now, self.made, outages) {
+            return Err(self.refusal("OutOfResources", "out of capacity"));
+        }
+        self.target = size;
+        self.refill(now, outages);
+        Ok(())
+    }
+
+    /// Takes instances away, and lowers the target by their number.
+    pub fn delete(&mut self, now: Timestamp, ids: &[Arc<str>]) -> Result<(), CloudError> {
+        let known: BTreeMap<&Arc<str>, usize> = self
+            .instances
+            .iter()
+            .zip(0..)
+            .map(|(instance, index)| (&instance.provider_id, index))
+            .collect();
+        let mut chosen = Vec::new();
+        for id in ids {
+            let Some(index) = known.get(id) else {
+                return Err(self.refusal("NotFound", &format!("there is no instance {id}")));
+            };
+            chosen.push(*index);
+        }
+        for index in chosen {
+            let instance = &mut self.instances[index];
+            if matches!(instance.stage, Stage::Deleting { .. }) {
+                continue;
+            }
+            instance.delete(now, DELETION_MS);
+            self.target = self.target.saturating_sub(1);
+        }
+        self.instances
+            .retain(|instance| !instance.gone_by(now) || instance.stage.is_joined());
+        Ok(())
+    }
+
+    /// Lowers the target by what has not come.
+    pub fn decrease(&mut self, delta: u32) -> Result<(), CloudError> {
+        let census = self.census();
+        if delta > census.missing {
+            let message = format!(
+                "{delta} fewer than {} would take away instances that are there",
+                self.target
+            );
+            return Err(self.refusal("InvalidSize", &message));
+        }
+        let size = self.target.saturating_sub(delta);
+        if size < self.spec.min {
+            let min = self.spec.min;
+            return Err(self.refusal("InvalidSize", &format!("{size} is less than {min}")));
+        }
+        self.target = size;
+        for _ in 0..delta {
+            let missing = |instance: &Instance| matches!(instance.stage, Stage::Missing { .. });
+            if let Some(youngest) = self.instances.iter().rposition(missing) {
+                self.instances.remove(youngest);
+            }
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, class: &'static str, message: &str) -> CloudError {
+        CloudError {
+            class,
+            message: format!("node group {}: {message}", self.name),
+        }
+    }
+
+    /// Makes what is missing to the target, and tries again what could not be had.
+    fn refill(&mut self, now: Timestamp, outages: &Outages) {
+        let wanted = self
+            .instances
+            .iter()
+            .filter(|one| !one.stage.is_leaving())
+            .count();
+        for _ in wanted..self.target as usize {
+            let slot = self.slot(now);
+            self.instances.push(slot);
+        }
+        for index in 0..self.instances.len() {
+            let instance = &self.instances[index];
+            let Stage::Missing { retry_at, .. } = instance.stage else {
+                continue;
+            };
+            if retry_at > now {
+                continue;
+            }
+            let draw = random::draw(&[instance.id, now.0.cast_unsigned()]);
+            let zone = self.zone(now, outages);
+            if self.has_capacity(now, draw, outages) {
+                let instance = &mut self.instances[index];
+                instance.zone = zone;
+                instance.create(now, &self.spec, self.seed);
+            } else {
+                let told = self.spec.failures.out_of_capacity.answer;
+                self.instances[index].miss(now, told != OutOfCapacityAnswer::Silence);
+            }
+        }
+    }
+
+    /// An instance that has been ordered just now.
+    fn slot(&mut self, now: Timestamp) -> Instance {
+        let id = self.made;
+        self.made += 1;
+        Instance::wanted(now, id, &self.name, self.seed)
+    }
+
+    fn has_capacity(&self, now: Timestamp, draw: u64, outages: &Outages) -> bool {
+        let out = &self.spec.failures.out_of_capacity;
+        let since_start = now.since(self.start);
+        let mut windows = out.windows.iter();
+        let closed = windows
+            .any(|window| (window.at.0..window.at.0 + window.length.0).contains(&since_start));
+        let unlucky = random::unit(random::draw(&[self.seed, 4, draw])) < out.probability;
+        let zoneless = !self.spec.zones.is_empty() && self.zone(now, outages).is_none();
+        !closed && !unlucky && !zoneless
+    }
+
+    /// Where the next instance goes: the zone that has instances and the fewest of
+    /// this group, of two the first.
+    fn zone(&self, now: Timestamp, outages: &Outages) -> Option<Arc<str>> {
+        let open = self.spec.zones.iter();
+        let open = open.filter(|zone| !outages.is_out(zone, now));
+        let count = |zone: &&String| {
+            let here = self.instances.iter();
+            here.filter(|one| one.zone.as_deref() == Some(zone.as_str()) && !one.stage.is_leaving())
+                .count()
+        };
+        open.min_by_key(count).map(|zone| zone.as_str().into())
+    }
+}

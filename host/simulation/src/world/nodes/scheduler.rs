@@ -1,0 +1,246 @@
+//! The scheduler: pods that wait, and the node that each is bound to. It filters
+//! and scores as kube-scheduler does. A pod that fits nowhere is marked
+//! unschedulable and waits until something has changed.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flyball_core::nodes::state::{ClusterState, NodeFacts, Owner, PodFacts, PodPhase};
+use flyball_core::ports::ObjectKey;
+use flyball_core::time::Timestamp;
+use flyball_placement::{ClassId, NodeId, Pod};
+
+/// A pod of the world: which workload, and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PodKey {
+    /// Index of the workload.
+    pub workload: usize,
+    /// Number of the pod.
+    pub id: u64,
+}
+
+/// The pods of a workload, as the scheduler sees them.
+#[derive(Clone, Debug)]
+pub struct Shape {
+    /// What each asks for.
+    pub pod: Pod,
+    /// Unique id of their controller.
+    pub owner: Arc<str>,
+}
+
+/// The order in which waiting pods have their turn: by priority, then by age.
+type Turn = (Reverse<i32>, Timestamp, PodKey);
+
+/// Waiting and bound pods, and the nodes.
+pub struct Scheduler {
+    state: ClusterState,
+    /// Of each workload.
+    shapes: Vec<Shape>,
+    pods: BTreeMap<PodKey, PodFacts>,
+    waiting: BTreeSet<Turn>,
+    on_node: BTreeMap<Arc<str>, BTreeSet<PodKey>>,
+    /// Something has changed by which a waiting pod may fit.
+    stirred: bool,
+}
+
+impl Scheduler {
+    /// A scheduler without nodes and pods.
+    pub fn new(shapes: Vec<Shape>) -> Self {
+        Self {
+            state: ClusterState::new(),
+            shapes,
+            pods: BTreeMap::new(),
+            waiting: BTreeSet::new(),
+            on_node: BTreeMap::new(),
+            stirred: false,
+        }
+    }
+
+    /// Nodes and pods as the loop that orders nodes sees them.
+    pub fn state(&mut self) -> &mut ClusterState {
+        &mut self.state
+    }
+
+    /// Takes a node in, or what has changed about it.
+    pub fn set_node(&mut self, facts: NodeFacts) {
+        self.on_node
+            .entry(Arc::clone(&facts.node.name))
+            .or_default();
+        self.state.apply_node(facts);
+        self.stirred = true;
+    }
+
+    /// When a node joined.
+    pub fn node_created(&self, name: &str) -> Option<Timestamp> {
+        let mut nodes = self.state.nodes();
+        let node = nodes.find(|node| *node.facts.node.name == *name)?;
+        Some(node.facts.created)
+    }
+
+    /// Takes a node out; its pods, which are gone with it.
+    pub fn remove_node(&mut self, name: &str) -> BTreeSet<PodKey> {
+        let lost = self.on_node.remove(name).unwrap_or_default();
+        for key in &lost {
+            if let Some(facts) = self.pods.remove(key) {
+                self.state.delete_pod(&facts.uid);
+            }
+        }
+        self.state.delete_node(name);
+        self.stirred = true;
+        lost
+    }
+
+    /// Takes a pod in that waits for a node.
+    pub fn add_pod(&mut self, key: PodKey, name: Arc<str>, created: Timestamp) {
+        let shape = &self.shapes[key.workload];
+        let facts = PodFacts {
+            uid: format!("{}-{}", shape.owner, key.id).into(),
+            key: ObjectKey {
+                namespace: Arc::clone(&shape.pod.namespace),
+                name,
+            },
+            created,
+            owner: Some(Owner {
+                uid: Arc::clone(&shape.owner),
+                kind: "ReplicaSet".into(),
+            }),
+            ..PodFacts::default()
+        };
+        self.waiting.insert(self.turn(key, &facts));
+        self.apply(key, facts);
+        self.stirred = true;
+    }
+
+    /// A pod was deleted: it still takes its resources, and waits no more.
+    pub fn delete_pod(&mut self, key: PodKey, at: Timestamp) {
+        if let Some(facts) = self.pods.get(&key) {
+            self.waiting.remove(&self.turn(key, facts));
+            let deletion = Some(at);
+            let facts = PodFacts {
+                deletion,
+                ..facts.clone()
+            };
+            self.apply(key, facts);
+            self.stirred = true;
+        }
+    }
+
+    /// A pod is gone.
+    pub fn remove_pod(&mut self, key: PodKey) {
+        let Some(facts) = self.pods.remove(&key) else {
+            return;
+        };
+        self.waiting.remove(&self.turn(key, &facts));
+        let node = facts.node.and_then(|node| self.on_node.get_mut(&node));
+        if let Some(pods) = node {
+            pods.remove(&key);
+        }
+        self.state.delete_pod(&facts.uid);
+        self.stirred = true;
+    }
+
+    /// Number of pods that wait for a node.
+    pub fn waiting(&self) -> u32 {
+        u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Binds what fits, if something has changed since the last time.
+    pub fn schedule(&mut self) -> Vec<(PodKey, Arc<str>)> {
+        if !std::mem::take(&mut self.stirred) {
+            return Vec::new();
+        }
+        let mut bindings = Vec::new();
+        // Pods of one class fit or don't together.
+        let mut misfits = BTreeSet::new();
+        for turn in self.waiting.clone() {
+            let key = turn.2;
+            let facts = self.pods.get(&key);
+            let Some(pod) = facts.and_then(|facts| self.state.pod(&facts.uid)) else {
+                continue;
+            };
+            let class = pod.class;
+            let node = match misfits.contains(&class) {
+                true => None,
+                false => self.best(class),
+            };
+            if let Some(node) = node {
+                bindings.extend(self.bind(turn, node));
+            } else {
+                misfits.insert(class);
+                self.mark_unschedulable(key);
+            }
+        }
+        // A pod that has come may be what another one wants to be near to.
+        self.stirred = !bindings.is_empty() && !misfits.is_empty();
+        bindings
+    }
+
+    /// The node with the highest score among those that fit; of equal ones the
+    /// first by name.
+    fn best(&self, class: ClassId) -> Option<NodeId> {
+        let cluster = self.state.cluster();
+        let nodes = self.state.nodes().map(|node| node.id);
+        let fitting = nodes.filter(|&node| cluster.fits(class, node));
+        let mut best: Option<(i64, NodeId)> = None;
+        for node in fitting {
+            let score = self.score(node);
+            if best.is_none_or(|(highest, _)| score > highest) {
+                best = Some((score, node));
+            }
+        }
+        best.map(|(_, node)| node)
+    }
+
+    /// How much of a node is free, in thousandths.
+    fn score(&self, node: NodeId) -> i64 {
+        let cluster = self.state.cluster();
+        let Some(object) = cluster.node(node) else {
+            return 0;
+        };
+        let (free, all) = (cluster.free(node), &object.allocatable);
+        let part = |free: i64, all: i64| free.saturating_mul(1000) / all.max(1);
+        part(free.cpu, all.cpu) + part(free.memory, all.memory)
+    }
+
+    fn bind(&mut self, turn: Turn, node: NodeId) -> Option<(PodKey, Arc<str>)> {
+        let key = turn.2;
+        let node = Arc::clone(&self.state.cluster().node(node)?.name);
+        let facts = PodFacts {
+            node: Some(Arc::clone(&node)),
+            phase: PodPhase::Running,
+            unschedulable: false,
+            ..self.pods.get(&key)?.clone()
+        };
+        self.waiting.remove(&turn);
+        self.on_node
+            .entry(Arc::clone(&node))
+            .or_default()
+            .insert(key);
+        self.apply(key, facts);
+        Some((key, node))
+    }
+
+    fn mark_unschedulable(&mut self, key: PodKey) {
+        let facts = self.pods.get(&key).filter(|facts| !facts.unschedulable);
+        if let Some(facts) = facts {
+            let unschedulable = true;
+            let facts = PodFacts {
+                unschedulable,
+                ..facts.clone()
+            };
+            self.apply(key, facts);
+        }
+    }
+
+    fn apply(&mut self, key: PodKey, facts: PodFacts) {
+        let shape = &self.shapes[key.workload];
+        self.state.apply_pod(facts.clone(), &shape.pod);
+        self.pods.insert(key, facts);
+    }
+
+    fn turn(&self, key: PodKey, facts: &PodFacts) -> Turn {
+        let priority = self.shapes[key.workload].pod.priority;
+        (Reverse(priority), facts.created, key)
+    }
+}
