@@ -252,6 +252,10 @@ impl Classes {
         self.ports.get(self.key(class).ports)
     }
 
+    pub(super) fn has_volumes(&self, class: ClassId) -> bool {
+        self.volumes.get(self.key(class).volumes).is_some()
+    }
+
     pub(super) fn spread(&self, id: u32) -> &[SpreadConstraint] {
         self.spreads.get(id)
     }

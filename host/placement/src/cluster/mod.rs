@@ -1,5 +1,6 @@
 //! The cluster as the scheduler sees it, kept up to date change by change.
 
+mod bonds;
 mod check;
 mod classes;
 mod condition;
@@ -13,6 +14,7 @@ mod statics;
 
 use std::sync::Arc;
 
+pub use self::bonds::Bonds;
 pub use self::classes::ClassId;
 pub use self::journal::Mark;
 pub use self::nodes::NodeId;

@@ -133,6 +133,12 @@ impl Relations {
         (id, id as usize == self.terms.len())
     }
 
+    /// Whether terms ask for pods that must be near, and for some that must not.
+    pub(super) fn has_terms(&self, terms: u32) -> (bool, bool) {
+        let terms = &self.terms[terms as usize];
+        (terms.predicate.is_some(), !terms.anti_affinity.is_empty())
+    }
+
     /// Makes the counters of terms that are new. The keys they read must be read.
     pub(super) fn add_terms(
         &mut self,

@@ -1,0 +1,107 @@
+//! How many nodes like a template would pending pods need: first fit, in
+//! decreasing order of what the pods ask for, as Cluster Autoscaler estimates it.
+//!
+//! Pods are numbers of alike ones. Where nothing but resources can tell one new
+//! node from another, nodes are columns of what is free, and a tree over them finds
+//! the first with room ([`columns`]); else pods are placed on simulated nodes one
+//! by one, and every filter is asked ([`simulated`]).
+
+mod columns;
+mod simulated;
+mod tree;
+
+use std::sync::Arc;
+
+use self::columns::Columns;
+use self::simulated::Simulation;
+use crate::cluster::Bonds;
+use crate::{ClassId, Cluster, Node, NodeId};
+
+/// Alike pods that want a place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Demand {
+    /// What they ask for.
+    pub class: ClassId,
+    /// How many.
+    pub count: u32,
+}
+
+/// What a new node would be like.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The node. Each new one has a name of its own that begins with this one's.
+    pub node: Arc<Node>,
+    /// Pods that every new node carries from the beginning (of DaemonSets, static
+    /// ones).
+    pub carried: Vec<ClassId>,
+}
+
+/// Where pods would go.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Packed {
+    /// New nodes that hold at least one of the pods.
+    pub nodes: u32,
+    /// Pods that found a place, at the index of their demand.
+    pub placed: Vec<u32>,
+}
+
+impl Packed {
+    /// How many pods found a place.
+    #[must_use]
+    pub fn pods(&self) -> u32 {
+        self.placed
+            .iter()
+            .fold(0, |sum, count| sum.saturating_add(*count))
+    }
+}
+
+/// Packs pods onto at most `max_nodes` new nodes. The cluster is as before
+/// afterwards.
+pub fn pack(
+    cluster: &mut Cluster,
+    template: &Template,
+    demands: &[Demand],
+    max_nodes: u32,
+) -> Packed {
+    let mark = cluster.mark();
+    let mut simulation = Simulation::new(cluster, template, max_nodes);
+    let order = simulation.order(demands);
+    let plain = order.iter().all(|&row| {
+        let bonds = simulation.cluster.bonds(demands[row].class);
+        bonds == Bonds::default()
+    });
+    let packed = if plain {
+        let columns = Columns::new(simulation.cluster, &simulation.first, demands, &order);
+        columns.pack(demands, &order, max_nodes)
+    } else {
+        simulation.pack(demands, &order)
+    };
+    cluster.rollback(mark);
+    packed
+}
+
+/// As [`pack`], but the new nodes and the pods on them stay in the cluster. Empty
+/// ones do not.
+pub fn pack_and_keep(
+    cluster: &mut Cluster,
+    template: &Template,
+    demands: &[Demand],
+    max_nodes: u32,
+) -> Packed {
+    let mut simulation = Simulation::new(cluster, template, max_nodes);
+    let order = simulation.order(demands);
+    let packed = simulation.pack(demands, &order);
+    simulation.remove_empty();
+    packed
+}
+
+/// Places pods on nodes that are there, on the first with room in the order given,
+/// and leaves them there: how many found a place, at the index of their demand.
+pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<u32> {
+    columns::fill(cluster, nodes, demands)
+}
+
+/// A new node of a template, empty but for the pods it carries.
+pub fn add_template(cluster: &mut Cluster, template: &Template) -> NodeId {
+    simulated::add_node(cluster, template)
+}

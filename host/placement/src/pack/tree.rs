@@ -1,0 +1,136 @@
+//! What is free on many nodes, and the first of them with room: a tree whose inner
+//! nodes hold the largest free amount of each resource below.
+
+/// Amounts by resource: what a pod asks for, zeros left out.
+pub(super) type Amounts = [(usize, i64)];
+
+/// Free amounts of nodes in a row.
+pub(super) struct Tree {
+    resources: usize,
+    /// Leaves that there is space for: a power of two.
+    space: usize,
+    leaves: usize,
+    /// Free amounts, by tree node; the root is 1, the first leaf `space`.
+    free: Vec<i64>,
+}
+
+impl Tree {
+    pub(super) fn new(resources: usize) -> Self {
+        let space = 64;
+        Self {
+            resources,
+            space,
+            leaves: 0,
+            free: vec![i64::MIN; 2 * space * resources],
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.leaves
+    }
+
+    /// Adds a node at the end.
+    pub(super) fn push(&mut self, free: &[i64]) {
+        if self.leaves == self.space {
+            self.grow();
+        }
+        let at = self.space + self.leaves;
+        self.leaves += 1;
+        self.free[at * self.resources..][..self.resources].copy_from_slice(free);
+        self.lift(at);
+    }
+
+    /// Takes amounts from a node.
+    pub(super) fn take(&mut self, leaf: usize, amounts: &Amounts, times: i64) {
+        let at = self.space + leaf;
+        for &(resource, amount) in amounts {
+            self.free[at * self.resources + resource] -= amount * times;
+        }
+        self.lift(at);
+    }
+
+    /// How many times the amounts are free on a node.
+    pub(super) fn times(&self, leaf: usize, amounts: &Amounts) -> u32 {
+        let at = self.space + leaf;
+        times(&self.free[at * self.resources..][..self.resources], amounts)
+    }
+
+    /// The first node from `from` on where the amounts are free and that `fits`.
+    pub(super) fn first(
+        &self,
+        from: usize,
+        amounts: &Amounts,
+        mut fits: impl FnMut(usize) -> bool,
+    ) -> Option<usize> {
+        let mut at = self.space + from;
+        if from >= self.leaves {
+            return None;
+        }
+        loop {
+            if self.suffices(at, amounts) {
+                if at < self.space {
+                    at *= 2;
+                    continue;
+                }
+                if fits(at - self.space) {
+                    return Some(at - self.space);
+                }
+            }
+            // On to the next subtree on the right.
+            while at & 1 == 1 {
+                at /= 2;
+                if at == 0 {
+                    return None;
+                }
+            }
+            at += 1;
+        }
+    }
+
+    fn suffices(&self, at: usize, amounts: &Amounts) -> bool {
+        let free = &self.free[at * self.resources..][..self.resources];
+        amounts
+            .iter()
+            .all(|&(resource, amount)| amount <= free[resource])
+    }
+
+    fn lift(&mut self, leaf: usize) {
+        let mut at = leaf / 2;
+        while at > 0 {
+            let mut changed = false;
+            for resource in 0..self.resources {
+                let of = |node: usize| self.free[node * self.resources + resource];
+                let larger = of(2 * at).max(of(2 * at + 1));
+                let known = &mut self.free[at * self.resources + resource];
+                changed |= *known != larger;
+                *known = larger;
+            }
+            if !changed {
+                return;
+            }
+            at /= 2;
+        }
+    }
+
+    fn grow(&mut self) {
+        let leaves = self.free[self.space * self.resources..].to_vec();
+        self.space *= 2;
+        self.free = vec![i64::MIN; 2 * self.space * self.resources];
+        self.free[self.space * self.resources..][..leaves.len()].copy_from_slice(&leaves);
+        for at in (1..self.space).rev() {
+            for resource in 0..self.resources {
+                let of = |node: usize| self.free[node * self.resources + resource];
+                self.free[at * self.resources + resource] = of(2 * at).max(of(2 * at + 1));
+            }
+        }
+    }
+}
+
+/// How many times the amounts are free.
+pub(super) fn times(free: &[i64], amounts: &Amounts) -> u32 {
+    let each = amounts
+        .iter()
+        .filter(|(_, amount)| *amount > 0)
+        .map(|&(resource, amount)| free[resource].max(0) / amount);
+    u32::try_from(each.min().unwrap_or_default()).unwrap_or(u32::MAX)
+}
