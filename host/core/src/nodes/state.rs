@@ -18,7 +18,6 @@ pub use self::pods::PodView;
 use self::pods::Pods;
 use super::limits::{ClusterSize, NodeSize};
 use crate::ports::ObjectKey;
-use crate::time::Timestamp;
 
 /// Nodes, pods and what waits for nodes.
 #[derive(Default)]
@@ -27,7 +26,7 @@ pub struct ClusterState {
     pods: Pods,
     nodes: BTreeMap<Arc<str>, NodeEntry>,
     by_provider: HashMap<Arc<str>, Arc<str>>,
-    daemon_sets: BTreeMap<Arc<str>, DaemonSetFacts>,
+    daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
     size: ClusterSize,
     revision: u64,
 }
@@ -142,7 +141,9 @@ impl ClusterState {
 
     /// Takes a DaemonSet in, new or changed.
     pub fn apply_daemon_set(&mut self, facts: DaemonSetFacts) {
-        self.daemon_sets.insert(Arc::clone(&facts.uid), facts);
+        let class = self.cluster.class(&facts.pod);
+        self.daemon_sets
+            .insert(Arc::clone(&facts.uid), (facts, class));
         self.revision += 1;
     }
 
@@ -187,9 +188,17 @@ impl ClusterState {
         self.nodes.get(name)?.view()
     }
 
-    /// The DaemonSets, ordered by uid.
-    pub fn daemon_sets(&self) -> impl Iterator<Item = &DaemonSetFacts> {
-        self.daemon_sets.values()
+    /// The DaemonSets and the classes of their pods, ordered by uid.
+    pub fn daemon_sets(&self) -> impl Iterator<Item = (&DaemonSetFacts, ClassId)> {
+        self.daemon_sets
+            .values()
+            .map(|(facts, class)| (facts, *class))
+    }
+
+    /// A pod by its slot ([`PodView::slot`]).
+    #[must_use]
+    pub fn pod_at(&self, slot: u32) -> Option<PodView<'_>> {
+        self.pods.view(slot)
     }
 
     /// Classes of the pods that wait for a node and that the scheduler found none
@@ -333,10 +342,4 @@ pub fn node_size(capacity: &Resources) -> NodeSize {
         cpu_milli: u64::try_from(capacity.cpu).unwrap_or_default(),
         memory: u64::try_from(capacity.memory).unwrap_or_default(),
     }
-}
-
-/// How long ago something was, never negative.
-#[must_use]
-pub(super) fn age_ms(now: Timestamp, created: Timestamp) -> i64 {
-    now.since(created).max(0)
 }

@@ -7,7 +7,6 @@ use flyball_placement::ClassId;
 
 use super::facts::{Owner, PodFacts, PodPhase};
 use crate::ports::ObjectKey;
-use crate::time::Timestamp;
 
 /// Kind of the controller whose pods are made for one node each.
 const DAEMON_SET: &str = "DaemonSet";
@@ -29,6 +28,8 @@ struct Entry {
 /// A pod as the planner reads it.
 #[derive(Clone, Copy)]
 pub struct PodView<'a> {
+    /// Where the state keeps it, as long as it is there.
+    pub slot: u32,
     /// Unique over time.
     pub uid: &'a Arc<str>,
     /// Namespace and name.
@@ -81,6 +82,7 @@ impl Pods {
     pub(super) fn view(&self, slot: u32) -> Option<PodView<'_>> {
         let entry = self.entry(slot)?;
         Some(PodView {
+            slot,
             uid: &entry.facts.uid,
             key: &entry.facts.key,
             class: entry.class,
@@ -194,9 +196,4 @@ impl Pods {
         }
         self.texts.insert(Arc::clone(text));
     }
-}
-
-/// When the oldest of some pods was created.
-pub(in crate::nodes) fn oldest<'a>(pods: impl Iterator<Item = PodView<'a>>) -> Option<Timestamp> {
-    pods.map(|pod| pod.facts.created).min()
 }
