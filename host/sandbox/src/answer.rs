@@ -3,7 +3,7 @@
 
 use flyball_core::nodes::expander::ExpanderRanking;
 use flyball_core::policy::{Description, STATE_LIMIT, kind};
-use flyball_core::replica::{Reason, ReplicaDecision, ReplicaInput};
+use flyball_core::replica::{Proposal, Reason, ReplicaDecision, ReplicaInput};
 
 use crate::error::LoadError;
 use crate::text::readable;
@@ -47,7 +47,7 @@ pub(crate) fn accept_ranking(
     options: usize,
 ) -> Result<ExpanderRanking, String> {
     best_rows(&ranking, options)?;
-    reason("reason", &ranking.reason)?;
+    reason(&ranking.reason).map_err(|fault| format!("reason{fault}"))?;
     at_most(
         "state",
         ranking.state.as_deref().map_or(0, str::len),
@@ -93,7 +93,7 @@ fn readable_reason(reason: &mut Reason) {
 
 fn check(decision: &ReplicaDecision, input: &ReplicaInput) -> Result<(), String> {
     replicas("replicas", decision.replicas)?;
-    reason("reason", &decision.reason)?;
+    reason(&decision.reason).map_err(|fault| format!("reason{fault}"))?;
     let (proposals, metrics) = (decision.proposals.len(), input.metrics.len());
     if proposals != 0 && proposals != metrics {
         return Err(format!(
@@ -107,14 +107,8 @@ fn check(decision: &ReplicaDecision, input: &ReplicaInput) -> Result<(), String>
             "leading is {leading}, but there are {proposals} proposals"
         ));
     }
-    for (row, proposal) in decision.proposals.iter().enumerate() {
-        proposed(row, proposal.replicas)?;
-        at_most(
-            &format!("proposals[{row}].error"),
-            proposal.error.len(),
-            CODE_BYTES,
-        )?;
-        reason(&format!("proposals[{row}].reason"), &proposal.reason)?;
+    for (row, one) in decision.proposals.iter().enumerate() {
+        proposal(one).map_err(|fault| format!("proposals[{row}]{fault}"))?;
     }
     at_most(
         "state",
@@ -133,47 +127,38 @@ fn replicas(field: &str, replicas: Option<i64>) -> Result<(), String> {
     }
 }
 
-/// A single metric may ask for less than nothing, if negative values were
-/// measured: it is only reported.
-fn proposed(row: usize, replicas: Option<i64>) -> Result<(), String> {
-    match replicas {
-        Some(n) if i32::try_from(n).is_err() => Err(format!(
-            "proposals[{row}].replicas is {n}: it must fit 32 bits"
-        )),
-        _ => Ok(()),
+/// The fault is told from the proposal on: `.error has ...`. A single metric may
+/// ask for less than nothing, if negative values were measured: it is only
+/// reported.
+fn proposal(proposal: &Proposal) -> Result<(), String> {
+    if let Some(n) = proposal.replicas
+        && i32::try_from(n).is_err()
+    {
+        return Err(format!(".replicas is {n}: it must fit 32 bits"));
     }
+    at_most(".error", proposal.error.len(), CODE_BYTES)?;
+    reason(&proposal.reason).map_err(|fault| format!(".reason{fault}"))
 }
 
-fn reason(field: &str, reason: &Reason) -> Result<(), String> {
-    at_most(&format!("{field}.code"), reason.code.len(), CODE_BYTES)?;
+/// The fault is told from the reason on: `.code has ...`.
+fn reason(reason: &Reason) -> Result<(), String> {
+    at_most(".code", reason.code.len(), CODE_BYTES)?;
     if !reason.code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
         return Err(format!(
-            "{field}.code is `{}`: it must be CamelCase",
+            ".code is `{}`: it must be CamelCase",
             reason.code.escape_debug()
         ));
     }
-    at_most(
-        &format!("{field}.sentence"),
-        reason.sentence.len(),
-        SENTENCE_BYTES,
-    )?;
+    at_most(".sentence", reason.sentence.len(), SENTENCE_BYTES)?;
     if reason.arguments.len() > ARGUMENTS {
         return Err(format!(
-            "{field} has {} arguments, at most {ARGUMENTS}",
+            " has {} arguments, at most {ARGUMENTS}",
             reason.arguments.len()
         ));
     }
     for (name, value) in &reason.arguments {
-        at_most(
-            &format!("{field}'s argument names"),
-            name.len(),
-            ARGUMENT_NAME_BYTES,
-        )?;
-        at_most(
-            &format!("{field}'s argument values"),
-            value.len(),
-            ARGUMENT_VALUE_BYTES,
-        )?;
+        at_most("'s argument names", name.len(), ARGUMENT_NAME_BYTES)?;
+        at_most("'s argument values", value.len(), ARGUMENT_VALUE_BYTES)?;
     }
     Ok(())
 }

@@ -4,7 +4,7 @@
 //! see [`crate::CompiledPolicy`].
 
 use std::path::PathBuf;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use flyball_core::policy::Budget;
@@ -87,7 +87,10 @@ impl Engine {
             None => None,
         };
         let slots = Slots {
-            free: Mutex::new(options.concurrency.max(1)),
+            count: Mutex::new(SlotCount {
+                free: options.concurrency.max(1),
+                waiting: 0,
+            }),
             freed: Condvar::new(),
         };
         Ok(Self {
@@ -107,17 +110,17 @@ impl Engine {
 
     /// Waits for a slot of the pool. It must outlive the store that uses it.
     pub(crate) fn slot(&self) -> Slot<'_> {
-        let free = self
-            .slots
-            .free
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let mut free = self
-            .slots
-            .freed
-            .wait_while(free, |free| *free == 0)
-            .unwrap_or_else(PoisonError::into_inner);
-        *free -= 1;
+        let mut count = self.slots.count();
+        if count.free == 0 {
+            count.waiting += 1;
+            count = self
+                .slots
+                .freed
+                .wait_while(count, |count| count.free == 0)
+                .unwrap_or_else(PoisonError::into_inner);
+            count.waiting -= 1;
+        }
+        count.free -= 1;
         Slot(&self.slots)
     }
 }
@@ -131,8 +134,20 @@ impl std::fmt::Debug for Engine {
 }
 
 struct Slots {
-    free: Mutex<u32>,
+    count: Mutex<SlotCount>,
     freed: Condvar,
+}
+
+struct SlotCount {
+    free: u32,
+    /// Those who wait for one: to wake nobody costs a system call as well.
+    waiting: u32,
+}
+
+impl Slots {
+    fn count(&self) -> MutexGuard<'_, SlotCount> {
+        self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The right to use the pool for one store.
@@ -140,8 +155,11 @@ pub(crate) struct Slot<'a>(&'a Slots);
 
 impl Drop for Slot<'_> {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
+        let mut count = self.0.count();
+        count.free += 1;
+        if count.waiting > 0 {
+            self.0.freed.notify_one();
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! One version of a policy: from bytes to something that decides.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
@@ -26,6 +27,8 @@ use crate::text::readable;
 /// for one in an interpreted language.
 pub const DEFAULT_POLICY_BYTES: u64 = 32 << 20;
 
+/// Configurations that are remembered as fitting.
+const FITTING: usize = 1024;
 const REFUSAL_CODE_BYTES: usize = 64;
 const REFUSAL_MESSAGE_BYTES: usize = 1024;
 
@@ -37,9 +40,8 @@ pub struct CompiledPolicy {
     version: Arc<PolicyVersion>,
     description: Description,
     schema: Schema,
-    /// The last configuration that fitted the schema: checked once, not with every
-    /// decision.
-    fitting: Mutex<Option<Arc<str>>>,
+    /// Configurations that fitted the schema: checked once, not with every decision.
+    fitting: Mutex<HashSet<Arc<str>>>,
     budget: Budget,
 }
 
@@ -107,8 +109,7 @@ impl CompiledPolicy {
     pub(crate) fn check_decision(&self, context: &Context) -> Result<(), PolicyFailure> {
         let fitting = || self.fitting.lock().unwrap_or_else(PoisonError::into_inner);
         let configuration = &context.configuration;
-        let is_last = |last: &Arc<str>| Arc::ptr_eq(last, configuration) || last == configuration;
-        if fitting().as_ref().is_some_and(is_last) {
+        if fitting().contains(configuration) {
             return Ok(());
         }
         self.check_configuration_text(configuration)
@@ -118,7 +119,11 @@ impl CompiledPolicy {
                     message: error.to_string(),
                 })
             })?;
-        *fitting() = Some(Arc::clone(configuration));
+        let mut fitting = fitting();
+        if fitting.len() >= FITTING {
+            fitting.clear();
+        }
+        fitting.insert(Arc::clone(configuration));
         Ok(())
     }
 
