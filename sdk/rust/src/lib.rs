@@ -29,6 +29,8 @@
 pub mod bindings;
 mod builder;
 mod decision;
+#[cfg(any(target_arch = "wasm32", test))]
+mod heap;
 pub mod log;
 mod macros;
 mod metric;

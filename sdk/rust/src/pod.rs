@@ -49,6 +49,10 @@ pub enum Ready {
 }
 
 impl<'a> Pod<'a> {
+    /// The bits of a pod that is Running and Ready in the column
+    /// [`Pods::state`](wire::Pods::state).
+    pub const READY: u32 = bits::RUNNING | bits::READY;
+
     pub(crate) const fn new(columns: &'a wire::Pods, row: usize) -> Self {
         Self { columns, row }
     }
@@ -87,8 +91,7 @@ impl<'a> Pod<'a> {
     /// Whether it is Running and Ready.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        let both = bits::RUNNING | bits::READY;
-        self.state() & both == both
+        self.state() & Self::READY == Self::READY
     }
 
     /// When its Ready condition last changed.

@@ -130,6 +130,13 @@ impl<C, S> Replica<C, S> {
         (0..columns.state.len()).map(move |row| Pod::new(columns, row))
     }
 
+    /// The pod of a row.
+    #[must_use]
+    pub fn pod(&self, row: usize) -> Option<Pod<'_>> {
+        let columns = &self.input.pods;
+        (row < columns.state.len()).then(|| Pod::new(columns, row))
+    }
+
     /// The spec's metrics, in its order.
     pub fn metrics(&self) -> impl ExactSizeIterator<Item = Metric<'_>> {
         self.input

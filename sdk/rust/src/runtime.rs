@@ -113,7 +113,12 @@ pub fn decide<P: ReplicaPolicy>(
 ) -> Result<wire::Decision, types::Error> {
     report_panics();
     replica::<P>(context, input)
-        .and_then(|replica| P::decide(&replica))
+        .and_then(|replica| {
+            let decision = P::decide(&replica);
+            // The instance ends with this call: giving back each column is for nothing.
+            std::mem::forget(replica);
+            decision
+        })
         .and_then(Decision::into_wire)
         .map_err(|Refusal { code, message }| types::Error { code, message })
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 const MS_PER_DAY: i64 = 86_400_000;
 
-/// How the contract marks a point in time that is not known.
-const UNKNOWN: i64 = i64::MIN;
-
 /// A point in time (UTC), to the millisecond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Time(i64);
 
 impl Time {
+    /// How columns mark a point in time that is not known.
+    pub const UNKNOWN_MS: i64 = i64::MIN;
+
     /// The point `ms` milliseconds after the Unix epoch.
     #[must_use]
     pub const fn from_ms(ms: i64) -> Self {
@@ -47,11 +47,15 @@ impl Time {
 
     /// The point a column names; none for its mark of "not known".
     pub(crate) const fn from_column(ms: i64) -> Option<Self> {
-        if ms == UNKNOWN { None } else { Some(Self(ms)) }
+        if ms == Self::UNKNOWN_MS {
+            None
+        } else {
+            Some(Self(ms))
+        }
     }
 
     pub(crate) fn column(at: Option<Self>) -> i64 {
-        at.map_or(UNKNOWN, Self::ms)
+        at.map_or(Self::UNKNOWN_MS, Self::ms)
     }
 }
 
