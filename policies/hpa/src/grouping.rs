@@ -21,39 +21,40 @@ pub(crate) enum Group {
 /// The pods and the samples of a metric, sorted out.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    /// What each pod counts as, a row each.
+    /// What each pod counts as, a row each; none at all if they are settled.
     of_pod: Vec<Group>,
     /// Pods of each group.
     counts: [usize; 4],
     /// Samples that count: those of ready pods and of pods nobody knows.
     pub sample_count: usize,
+    /// Whether all pods are [settled](Rules::all_settled).
+    pub are_settled: bool,
 }
-
-/// A pod without a sample, in a column of rows.
-const NO_SAMPLE: u32 = u32::MAX;
 
 impl Groups {
     pub(crate) fn of(input: &Replica, metric: &Metric<'_>) -> Self {
-        let columns = metric.columns();
-        let mut sample_of = vec![NO_SAMPLE; input.pods().len()];
-        for (sample, &pod) in (0..).zip(&columns.pod) {
-            if let Some(slot) = sample_of.get_mut(pod as usize) {
-                *slot = sample;
-            }
-        }
         let is_cpu = metric.source() != Source::Pods && metric.name() == "cpu";
         let rules = Rules::of(input, is_cpu);
-        let mut counts = [0; 4];
-        let mut of_pod = vec![Group::Missing; sample_of.len()];
-        for ((slot, pod), &sample) in of_pod.iter_mut().zip(input.pods()).zip(&sample_of) {
-            *slot = rules.group(&pod, columns, sample as usize);
-            counts[*slot as usize] += 1;
+        let pods = input.pods().len();
+        if rules.all_settled(input, metric.columns()) {
+            let mut counts = [0; 4];
+            counts[Group::Ready as usize] = pods;
+            return Self {
+                of_pod: Vec::new(),
+                counts,
+                sample_count: pods,
+                are_settled: true,
+            };
         }
         let mut groups = Self {
-            of_pod,
-            counts,
+            of_pod: rules.groups(input, metric.columns()),
+            counts: [0; 4],
             sample_count: 0,
+            are_settled: false,
         };
+        for &group in &groups.of_pod {
+            groups.counts[group as usize] += 1;
+        }
         groups.sample_count = groups.samples(metric).count();
         groups
     }
@@ -76,7 +77,7 @@ impl Groups {
 
     /// Whether the pod of that row is one of the target's.
     pub(crate) fn knows(&self, pod: usize) -> bool {
-        pod < self.of_pod.len()
+        pod < self.counts.iter().sum()
     }
 
     /// Rows of the pods of a group.
@@ -104,15 +105,55 @@ impl Rules {
         }
     }
 
-    fn group(&self, pod: &Pod<'_>, columns: &Columns, sample: usize) -> Group {
-        let Some((&at_ms, &window_ms)) = columns
-            .timestamp_ms
-            .get(sample)
-            .zip(columns.window_ms.get(sample))
-        else {
-            return self.group_without_sample(pod);
-        };
-        // Nearly all pods are like this, and the rules below come to the same.
+    /// Whether every pod has one sample, in the pods' order, and started up long
+    /// ago, is ready and is not on its way out: as nearly always. The rules below
+    /// come to the same, but not as quickly.
+    fn all_settled(&self, input: &Replica, columns: &Columns) -> bool {
+        let pods = &input.columns().pods;
+        let rows = pods.state.len();
+        let known = [&pods.start_ms, &pods.deletion_ms];
+        let measured = [&columns.value, &columns.timestamp_ms, &columns.window_ms];
+        let lengths = known.into_iter().chain(measured).map(Vec::len);
+        if !lengths
+            .chain([columns.pod.len()])
+            .all(|length| length == rows)
+        {
+            return false;
+        }
+        let last_start = self.initialized.ms();
+        let starts = pods.start_ms.iter().zip(&pods.deletion_ms);
+        let known = pods.state.iter().zip(starts);
+        // Without a branch for each pod, which would cost more than the comparisons.
+        (0_u32..).zip(&columns.pod).zip(known).fold(
+            true,
+            |settled, ((row, &pod), (&state, (&start, &deletion)))| {
+                settled
+                    & (pod == row)
+                    & (state & Pod::READY == Pod::READY)
+                    & (start != Time::UNKNOWN_MS)
+                    & (start <= last_start)
+                    & (deletion == Time::UNKNOWN_MS)
+            },
+        )
+    }
+
+    /// What each pod counts as. Of several samples of one pod the last one holds.
+    fn groups(&self, input: &Replica, columns: &Columns) -> Vec<Group> {
+        let mut groups: Vec<Group> = input
+            .pods()
+            .map(|pod| self.group_without_sample(&pod))
+            .collect();
+        let measured = columns.timestamp_ms.iter().zip(&columns.window_ms);
+        for (&row, (&at_ms, &window_ms)) in columns.pod.iter().zip(measured) {
+            let row = row as usize;
+            if let Some((group, pod)) = groups.get_mut(row).zip(input.pod(row)) {
+                *group = self.group(&pod, at_ms, window_ms);
+            }
+        }
+        groups
+    }
+
+    fn group(&self, pod: &Pod<'_>, at_ms: i64, window_ms: i64) -> Group {
         let settled = pod.started().is_some_and(|start| start <= self.initialized);
         if settled && pod.is_ready() && pod.deleted().is_none() {
             return Group::Ready;

@@ -63,7 +63,8 @@ fn target(metric: &Metric<'_>) -> Result<Target, Failure> {
 /// Every pod must have a request, even one that is on its way out.
 fn check_requests(input: &Replica, metric: &Metric<'_>) -> Result<(), Failure> {
     let requests = &metric.columns().request;
-    if requests.len() >= input.pods().len() && requests.iter().all(|&request| request >= 0) {
+    let signs = requests.iter().fold(0, |signs, &request| signs | request);
+    if requests.len() >= input.pods().len() && signs >= 0 {
         return Ok(());
     }
     for row in 0..input.pods().len() {
@@ -182,6 +183,9 @@ impl Calculation<'_> {
     /// Sums over the samples that count. A utilization leaves out pods that
     /// nobody knows, an average does not.
     fn measured(&self) -> Sums {
+        if let Some(sums) = self.settled_sums() {
+            return sums;
+        }
         let mut sums = Sums::default();
         for (pod, milli) in self.groups.samples(&self.metric) {
             match self.target {
@@ -193,6 +197,23 @@ impl Calculation<'_> {
             }
         }
         sums
+    }
+
+    /// The same where each pod has one sample and all count: column by column.
+    fn settled_sums(&self) -> Option<Sums> {
+        if !self.groups.are_settled {
+            return None;
+        }
+        let columns = self.metric.columns();
+        let requested = match self.target {
+            Target::Average(_) => 0,
+            Target::Utilization(_) => sum(columns.request.get(..columns.value.len())?)?,
+        };
+        Some(Sums {
+            used: sum(&columns.value)?,
+            requested,
+            pods: i64::try_from(columns.value.len()).ok()?,
+        })
     }
 
     /// Counts pods without a metric against the direction, and on a rise those
@@ -268,6 +289,17 @@ impl Calculation<'_> {
 /// Replicas that bring `count` pods from `ratio` times the target to it.
 pub(crate) fn replicas(ratio: f64, count: usize) -> i32 {
     (ratio * count as f64).ceil() as i32
+}
+
+/// A column's sum; none if its numbers are so large that it might not fit.
+fn sum(column: &[i64]) -> Option<i64> {
+    let (sum, magnitude) = column.iter().fold((0_i64, 0), |(sum, magnitude), &milli| {
+        (sum.wrapping_add(milli), magnitude | (milli ^ (milli >> 63)))
+    });
+    // Each number has so many bits, and there are fewer than 2^rows of them.
+    let bits = u64::BITS - magnitude.leading_zeros();
+    let rows = usize::BITS - column.len().leading_zeros();
+    (bits + rows < 63).then_some(sum)
 }
 
 fn saturated(percent: i64) -> i32 {
