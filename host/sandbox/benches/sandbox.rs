@@ -1,4 +1,5 @@
-//! What a decision and a reload cost, with the built-in `hpa` policy.
+//! What a decision and a reload cost, with the built-in `hpa` policy; and a
+//! decision of a policy that does nothing.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -10,7 +11,7 @@ use anyhow::Context as _;
 use flyball_core::policy::{PolicyEngine as _, ReplicaPolicy};
 use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, Target, pod_state};
 use flyball_core::time::Timestamp;
-use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
 use flyball_test_support::bench::report;
 
 const POLICY_BYTES: usize = 100 << 10;
@@ -22,7 +23,9 @@ fn main() -> anyhow::Result<()> {
     let engine = Engine::new(&EngineOptions::default())?;
     let registry = Registry::fixed(&engine, flyball_policies::BUILTIN, &[])?;
     let hpa = registry.policy("hpa").context("no built-in policy `hpa`")?;
-    let empty = per_decision(&*hpa, &input(0), 2_000)?;
+    let plain = flyball_tests::guests::components("plain")?;
+    let plain = CompiledPolicy::load(&engine, "two", &plain["two"], DEFAULT_BUDGET)?;
+    let empty = per_decision(&plain, &ReplicaInput::default(), 2_000)?;
     report("sandbox/empty-call", empty, "µs", None)?;
     let ten = per_decision(&*hpa, &input(10), 2_000)?;
     report("sandbox/decide-10-pods", ten, "µs", None)?;
