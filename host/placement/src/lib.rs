@@ -20,7 +20,7 @@ mod pod;
 mod resources;
 mod volumes;
 
-pub use self::cluster::{Bonds, ClassId, Cluster, Count, Mark, NodeId};
+pub use self::cluster::{Bonds, ClassId, Cluster, Count, Diagnosis, Mark, NodeId};
 pub use self::labels::{LabelSelector, Labels, Operator, Requirement};
 pub use self::misfit::{Misfit, Plugin, Reason, Stage, Unjudged};
 pub use self::node::{Effect, Node, Taint};

@@ -31,6 +31,11 @@ impl Misfit {
         }
     }
 
+    /// Whether it says only that others are asked for by name.
+    pub(crate) fn is_of_names(&self) -> bool {
+        matches!(self, Self::Rejected { reasons, .. } if reasons.contains(&Reason::NotNamed))
+    }
+
     /// What was said, in the words of FailedScheduling.
     pub fn reasons(&self) -> Vec<String> {
         match self {

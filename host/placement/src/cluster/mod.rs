@@ -5,17 +5,20 @@ mod check;
 mod classes;
 mod condition;
 mod counter;
+mod diagnosis;
 mod domains;
 mod journal;
 mod nodes;
 mod predicate;
 mod relations;
+mod score;
 mod statics;
 
 use std::sync::Arc;
 
 pub use self::bonds::Bonds;
 pub use self::classes::ClassId;
+pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;
 pub use self::nodes::NodeId;
 

@@ -187,6 +187,10 @@ impl Nodes {
         self.free[column].get(id.at()).copied().unwrap_or(0)
     }
 
+    pub(super) fn allocatable_of(&self, column: usize, id: NodeId) -> i64 {
+        self.allocatable[column].get(id.at()).copied().unwrap_or(0)
+    }
+
     /// What is free on a node; negative where it is overcommitted.
     pub(super) fn free(&self, id: NodeId) -> Resources {
         let extended = self.extended.iter().enumerate();

@@ -1,0 +1,81 @@
+//! Which node is the better one, and what is said where there is none.
+
+use flyball_placement::{Cluster, Effect, Node, Pod, Resources, Taint};
+
+fn node(name: &str, cpu: i64, memory: i64) -> Node {
+    Node {
+        name: name.into(),
+        allocatable: Resources {
+            cpu,
+            memory,
+            pods: 110,
+            ..Resources::default()
+        },
+        ..Node::default()
+    }
+}
+
+fn pod(cpu: i64, memory: i64) -> Pod {
+    Pod {
+        requests: Resources {
+            cpu,
+            memory,
+            ..Resources::default()
+        },
+        ..Pod::default()
+    }
+}
+
+#[test]
+fn the_emptier_and_the_better_balanced_node_score_more() {
+    let mut cluster = Cluster::default();
+    let small = cluster.add_node(node("small", 2000, 2000));
+    let large = cluster.add_node(node("large", 4000, 4000));
+    let lopsided = cluster.add_node(node("lopsided", 2000, 8000));
+    let class = cluster.class(&pod(1000, 1000));
+    // Half is free, and half of both is in use.
+    assert_eq!(cluster.score(class, small), 50 + 100);
+    assert_eq!(cluster.score(class, large), 75 + 100);
+    // Of cpu 50% is in use, of memory 12%.
+    assert_eq!(cluster.score(class, lopsided), (50 + 88) / 2 + 100 - 38 / 2);
+    cluster.place(class, small, false);
+    assert_eq!(cluster.score(class, small), 100);
+}
+
+#[test]
+fn a_diagnosis_speaks_as_the_scheduler() {
+    let mut cluster = Cluster::default();
+    let mut tainted = node("tainted", 8000, 8000);
+    tainted.taints = vec![Taint {
+        key: "dedicated".into(),
+        value: "db".into(),
+        effect: Effect::NoSchedule,
+    }];
+    cluster.add_node(tainted);
+    for name in ["a", "b"] {
+        cluster.add_node(node(name, 1000, 1000));
+    }
+    let ids: Vec<_> = cluster.node_ids().collect();
+    let mut said = |pod: &Pod| {
+        let class = cluster.class(pod);
+        cluster.diagnose(class, ids.iter().copied()).to_string()
+    };
+    assert_eq!(
+        said(&pod(2000, 2000)),
+        "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu, \
+         2 Insufficient memory."
+    );
+    let gated = Pod {
+        gated: true,
+        ..pod(1, 1)
+    };
+    assert_eq!(
+        said(&gated),
+        "0/3 nodes are available: Scheduling is blocked due to non-empty scheduling gates."
+    );
+    let fitting = said(&pod(1, 1));
+    assert_eq!(
+        fitting,
+        "2/3 nodes are available: 1 node(s) had untolerated taint(s)."
+    );
+}
