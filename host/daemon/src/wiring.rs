@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use flyball_core::control::ReplicaOptions;
+use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_sandbox::{DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
 
-use crate::cli::{OnPolicyFailure, Policies, RunArgs};
+use crate::cli::{Nodes, OnPolicyFailure, Policies, RunArgs};
 
 /// Private directories of the daemon.
 #[derive(Debug, Clone)]
@@ -125,6 +126,56 @@ pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
         host_version: env!("CARGO_PKG_VERSION").into(),
         ..defaults
     }
+}
+
+/// Options of the nodes' half. `fallback`: whether the built-in expander stands in.
+pub fn node_options(args: &Nodes, fallback: bool) -> anyhow::Result<NodeOptions> {
+    let shared = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
+    Ok(NodeOptions {
+        scan_interval_ms: args.scan_interval.0,
+        expanders: expanders(args)?,
+        max_nodes_total: args.max_nodes_total,
+        cores_total: args.cores_total,
+        memory_total: args.memory_total,
+        max_nodes_per_scale_up: args.max_nodes_per_scaleup,
+        balance_similar_node_groups: args.balance_similar_node_groups,
+        balancing_ignored_labels: shared(&args.balancing_ignore_label),
+        max_node_provision_time_ms: args.max_node_provision_time.0,
+        max_total_unready_percentage: args.max_total_unready_percentage,
+        ok_total_unready_count: args.ok_total_unready_count,
+        new_pod_scale_up_delay_ms: args.new_pod_scale_up_delay.0,
+        expendable_pods_priority_cutoff: args.expendable_pods_priority_cutoff,
+        scale_up_from_zero: args.scale_up_from_zero,
+        initial_backoff_ms: args.initial_node_group_backoff_duration.0,
+        max_backoff_ms: args.max_node_group_backoff_duration.0,
+        backoff_reset_ms: args.node_group_backoff_reset_timeout.0,
+        startup_taints: shared(&args.startup_taint),
+        fallback,
+        host_version: env!("CARGO_PKG_VERSION").into(),
+        ..NodeOptions::default()
+    })
+}
+
+/// The chain of expanders, each with its configuration.
+fn expanders(args: &Nodes) -> anyhow::Result<Vec<ExpanderChoice>> {
+    let mut chain: Vec<_> = args
+        .expander
+        .0
+        .iter()
+        .map(|name| ExpanderChoice::named(name))
+        .collect();
+    for config in &args.expander_config {
+        let file = config.file.display();
+        let choice = chain.iter_mut().find(|choice| *choice.name == *config.name);
+        let choice = choice
+            .with_context(|| format!("--expander-config: {} is not in --expander", config.name))?;
+        let text =
+            std::fs::read_to_string(&config.file).with_context(|| format!("cannot read {file}"))?;
+        let object: serde_json::Map<String, serde_json::Value> = serde_saphyr::from_str(&text)
+            .with_context(|| format!("{file} is not a configuration: write an object of YAML"))?;
+        choice.configuration = serde_json::to_string(&object)?.into();
+    }
+    Ok(chain)
 }
 
 fn budgets(args: &Policies) -> BTreeMap<String, flyball_core::policy::Budget> {

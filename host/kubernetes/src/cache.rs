@@ -177,7 +177,7 @@ fn keep<S: Store>(
 }
 
 /// Streaming lists where the server has them, else pages.
-async fn watch_config(client: &Client) -> watcher::Config {
+pub(crate) async fn watch_config(client: &Client) -> watcher::Config {
     let config = watcher::Config::default();
     let version = answer(client.apiserver_version()).await.ok();
     let minor: Option<u32> =

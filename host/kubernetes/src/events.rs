@@ -1,18 +1,17 @@
-//! Events about autoscalers: each published in bounded time, and warnings only
+//! Events about objects: each published in bounded time, and warnings only
 //! so often, since what is wrong stays wrong at every sync.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flyball_core::ports::Autoscaler;
 use flyball_core::status::Event;
 use flyball_core::time::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{self, EventType, Recorder, Reporter};
 
 use crate::request::{RequestError, answer};
-use crate::resource;
 
 /// Warnings of one object that are published at once, and the time after which
 /// there may be one more: as client-go has it.
@@ -46,10 +45,11 @@ impl Events {
     pub(crate) async fn publish(
         &self,
         now: Timestamp,
-        about: &Autoscaler,
+        about: &ObjectReference,
         event: &Event,
     ) -> Result<(), RequestError> {
-        if event.warning && !self.warnings().take_one(now, &about.uid) {
+        let uid = about.uid.as_deref().unwrap_or_default();
+        if event.warning && !self.warnings().take_one(now, uid) {
             return Ok(());
         }
         let published = events::Event {
@@ -63,9 +63,7 @@ impl Events {
             action: action(event),
             secondary: None,
         };
-        let key = &about.key;
-        let reference = resource::object_reference(&key.namespace, &key.name, &about.uid);
-        answer(self.recorder.publish(&published, &reference)).await
+        answer(self.recorder.publish(&published, about)).await
     }
 
     fn warnings(&self) -> MutexGuard<'_, Warnings> {

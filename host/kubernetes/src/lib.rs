@@ -2,7 +2,8 @@
 //!
 //! Watches keep slim copies of the cluster's objects ([`Caches`]), from which
 //! [`KubernetesReader`] answers the core's questions; [`KubernetesWriter`]
-//! carries its intents out, only while it is leader. [`crd_yaml`] is the custom
+//! carries its intents out, only while it is leader. The half that orders nodes has
+//! [`ClusterWatch`] and [`KubernetesNodesWriter`] in their places. [`crd_yaml`] is the custom
 //! resource definition of `ReplicaAutoscaler`.
 //!
 //! Nothing is decided here, and nothing is measured here: metrics come from a
@@ -10,9 +11,11 @@
 
 mod cache;
 mod client;
+mod cluster;
 mod crd;
 mod events;
 mod lease;
+mod nodes_writer;
 mod reader;
 mod request;
 mod resource;
@@ -24,8 +27,10 @@ mod writer;
 
 pub use self::cache::Caches;
 pub use self::client::{ConnectError, ConnectOptions, connect};
+pub use self::cluster::ClusterWatch;
 pub use self::crd::crd_yaml;
 pub use self::lease::{LeaderOptions, elect_leader, sole_leader};
+pub use self::nodes_writer::KubernetesNodesWriter;
 pub use self::reader::KubernetesReader;
 pub use self::resource::ReplicaAutoscaler;
 pub use self::status::StatusObject;

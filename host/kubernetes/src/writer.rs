@@ -17,7 +17,7 @@ use crate::scale::Scales;
 use crate::status::StatusObject;
 
 /// Owner of the fields that are written.
-const FIELD_MANAGER: &str = "flyball";
+pub(crate) const FIELD_MANAGER: &str = "flyball";
 
 /// Writes to a Kubernetes cluster.
 pub struct KubernetesWriter {
@@ -77,8 +77,9 @@ impl KubernetesWriter {
             let problem = error.message();
             tracing::warn!(%namespace, %name, %problem, "the status was not written");
         }
+        let about = resource::object_reference(namespace, name, &autoscaler.uid);
         for event in &events {
-            if let Err(error) = self.events.publish(now, &autoscaler, event).await {
+            if let Err(error) = self.events.publish(now, &about, event).await {
                 let (reason, problem) = (&event.reason, error.message());
                 tracing::warn!(%namespace, %name, %reason, %problem, "an event was not published");
             }

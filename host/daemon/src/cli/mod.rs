@@ -1,6 +1,7 @@
 //! The command line, as typed: what may be written, its defaults and its help.
 //! What a command does with it stands in [`crate::commands`].
 
+mod nodes;
 mod policy;
 mod records;
 mod run;
@@ -10,6 +11,7 @@ mod values;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use nodes::Nodes;
 pub use policy::{
     BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, PolicyCommand, RunPolicyArgs, TestArgs,
     ValidateArgs,

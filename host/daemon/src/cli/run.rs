@@ -8,9 +8,11 @@ use clap::{Args, ValueEnum};
 use flyball_core::policy::Budget;
 use flyball_simulation::time::Millis;
 
+use super::nodes::Nodes;
 use super::values::{Bytes, duration};
 
-/// Run the daemon: watch ReplicaAutoscalers and scale their targets
+/// Run the daemon: scale the targets of ReplicaAutoscalers, and order nodes for
+/// pods that fit nowhere
 ///
 /// Every decision is made by a policy, a sandboxed WebAssembly component: one of
 /// the built-in ones, or a file NAME.wasm in the policies directory. Files may be
@@ -19,6 +21,7 @@ use super::values::{Bytes, duration};
 /// Examples:
 ///   flyball run --policies-dir ./policies
 ///   flyball run --context staging --on-policy-failure fallback
+///   flyball run --nodes 2:10:workers --expander least-waste
 ///   flyball run --cluster sim:examples/demo.yaml --speed 60
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
@@ -46,6 +49,8 @@ pub struct RunArgs {
     pub hpa: Hpa,
     #[command(flatten)]
     pub guardrails: Guardrails,
+    #[command(flatten)]
+    pub nodes: Nodes,
     #[command(flatten)]
     pub leader: Leader,
 

@@ -1,9 +1,9 @@
 //! Nodes' and namespaces' JSON, as far as scheduling reads it.
 
-use flyball_placement::{Labels, Node, Taint};
+use flyball_placement::{Labels, Name, Node, Taint};
 use serde::Deserialize;
 
-use super::pod::{ObjectMetadata, Quantities};
+use super::pod::{Condition, ObjectMetadata, Quantities};
 use super::requests::resources;
 
 /// A node as the API server has it.
@@ -12,21 +12,25 @@ use super::requests::resources;
 pub struct NodeObject {
     /// Metadata.
     pub metadata: ObjectMetadata,
-    spec: NodeSpec,
-    status: NodeStatus,
+    pub(super) spec: NodeSpec,
+    pub(super) status: NodeStatus,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct NodeSpec {
+pub(super) struct NodeSpec {
     unschedulable: bool,
     taints: Vec<Taint>,
+    #[serde(rename = "providerID")]
+    pub(super) provider_id: Name,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct NodeStatus {
+pub(super) struct NodeStatus {
     allocatable: Quantities,
+    pub(super) capacity: Quantities,
+    pub(super) conditions: Vec<Condition>,
 }
 
 impl NodeObject {

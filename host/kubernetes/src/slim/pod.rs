@@ -20,14 +20,38 @@ pub struct ObjectMetadata {
     pub namespace: Name,
     /// Labels.
     pub labels: BTreeMap<Name, Name>,
-    #[serde(rename = "deletionTimestamp")]
-    deletion: Option<IgnoredAny>,
+    /// Unique over time.
+    pub uid: Name,
+    pub(crate) resource_version: Option<String>,
+    pub(super) creation_timestamp: Option<Name>,
+    pub(super) deletion_timestamp: Option<Name>,
+    pub(super) annotations: Annotations,
+    pub(super) owner_references: Vec<OwnerReference>,
+}
+
+/// The annotations that are read.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Annotations {
+    #[serde(rename = "kubernetes.io/config.mirror")]
+    pub(super) mirror: Option<IgnoredAny>,
+    #[serde(rename = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay")]
+    pub(super) scale_up_delay: Option<Name>,
+}
+
+/// An owner of an object.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct OwnerReference {
+    pub(super) uid: Name,
+    pub(super) kind: Name,
+    pub(super) controller: bool,
 }
 
 impl ObjectMetadata {
     /// Whether it is being deleted.
     pub fn is_terminating(&self) -> bool {
-        self.deletion.is_some()
+        self.deletion_timestamp.is_some()
     }
 }
 
@@ -213,6 +237,7 @@ pub(super) struct PodStatus {
 pub(super) struct Condition {
     #[serde(rename = "type")]
     pub(super) kind: Name,
+    pub(super) status: Name,
     pub(super) reason: Name,
 }
 

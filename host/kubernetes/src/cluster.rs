@@ -1,0 +1,219 @@
+//! The cluster that nodes are ordered for: watches of nodes, pods, namespaces and
+//! DaemonSets keep one [`ClusterState`] up to date.
+//!
+//! What a watch brings is cut down while it is read, the first list included. A
+//! watch that breaks is started again, with backoff; meanwhile the state stays.
+
+mod watched;
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use flyball_core::nodes::ports::NodesReader;
+use flyball_core::nodes::state::ClusterState;
+use flyball_placement::Name;
+use futures::StreamExt as _;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource as _};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use self::watched::{Slim, Watched};
+use crate::cache::watch_config;
+use crate::slim::{DaemonSetObject, NamespaceObject, NodeObject, PodObject};
+
+/// What is known of the cluster. The watches end with the last clone.
+#[derive(Clone)]
+pub struct ClusterWatch {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Arc<Mutex<ClusterState>>,
+    synced: [watch::Receiver<bool>; 4],
+    waiting: watch::Receiver<u64>,
+    _watches: JoinSet<()>,
+}
+
+impl ClusterWatch {
+    /// Starts to watch. Nothing is known before [`ClusterWatch::synced`].
+    #[must_use]
+    pub async fn start(client: Client) -> Self {
+        let config = watch_config(&client).await;
+        let (waits, waiting) = watch::channel(0);
+        let watching = Watching {
+            client,
+            config,
+            state: Arc::default(),
+            waits: Arc::new(waits),
+        };
+        let mut watches = JoinSet::new();
+        let synced = [
+            watching.keep::<NamespaceObject>(&mut watches),
+            watching.keep::<NodeObject>(&mut watches),
+            watching.keep::<DaemonSetObject>(&mut watches),
+            watching.keep::<PodObject>(&mut watches),
+        ];
+        let inner = Inner {
+            state: watching.state,
+            synced,
+            waiting,
+            _watches: watches,
+        };
+        Self {
+            inner: Arc::new(inner),
+        }
+    }
+
+    /// Waits until every object that the cluster had is known.
+    pub async fn synced(&self) {
+        for synced in &self.inner.synced {
+            // The watches, which hold the other end, live as long as `self`.
+            let _ = synced.clone().wait_for(|synced| *synced).await;
+        }
+    }
+
+    /// Changes when the scheduler has found no node for a pod that it had found none
+    /// for before: a loop that sleeps should then look.
+    #[must_use]
+    pub fn waiting(&self) -> watch::Receiver<u64> {
+        self.inner.waiting.clone()
+    }
+}
+
+impl NodesReader for ClusterWatch {
+    fn synced(&self) -> bool {
+        self.inner.synced.iter().all(|synced| *synced.borrow())
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        work(&mut lock(&self.inner.state))
+    }
+}
+
+/// What all watches share.
+struct Watching {
+    client: Client,
+    config: watcher::Config,
+    state: Arc<Mutex<ClusterState>>,
+    waits: Arc<watch::Sender<u64>>,
+}
+
+impl Watching {
+    /// Watches all objects of a kind, and tells when it knows them.
+    fn keep<T: Watched>(&self, watches: &mut JoinSet<()>) -> watch::Receiver<bool> {
+        let (synced, receiver) = watch::channel(false);
+        let api = Api::<Slim<T>>::all(self.client.clone());
+        let stream = watcher(api, self.config.clone());
+        let (state, waits) = (Arc::clone(&self.state), Arc::clone(&self.waits));
+        watches.spawn(async move {
+            let mut stream = std::pin::pin!(stream.default_backoff());
+            let mut kept = Kept::default();
+            while let Some(event) = stream.next().await {
+                let event = match event {
+                    Ok(event) => event,
+                    Err(error) => {
+                        let kind = Slim::<T>::plural(&());
+                        tracing::warn!(%kind, %error, "a watch broke and is started again");
+                        continue;
+                    }
+                };
+                let done = matches!(event, watcher::Event::InitDone);
+                let mut state = lock(&state);
+                kept.take(&mut state, event);
+                if state.take_new_unschedulable() {
+                    waits.send_modify(|count| *count += 1);
+                }
+                drop(state);
+                if done {
+                    synced.send_replace(true);
+                }
+            }
+        });
+        receiver
+    }
+}
+
+/// The objects of one kind that the state has: a list that starts anew does not tell
+/// which of them have gone.
+#[derive(Default)]
+struct Kept {
+    known: HashSet<Name>,
+    /// Those that a list which is under way has not named yet.
+    unseen: Option<HashSet<Name>>,
+}
+
+impl Kept {
+    fn take<T: Watched>(&mut self, state: &mut ClusterState, event: watcher::Event<Slim<T>>) {
+        match event {
+            watcher::Event::Init => self.unseen = Some(self.known.clone()),
+            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
+                let id = object.object.id();
+                if let Some(unseen) = &mut self.unseen {
+                    unseen.remove(&id);
+                }
+                self.known.insert(id);
+                object.object.apply(state);
+            }
+            watcher::Event::InitDone => {
+                for gone in self.unseen.take().into_iter().flatten() {
+                    self.known.remove(&gone);
+                    T::delete(state, &gone);
+                }
+            }
+            watcher::Event::Delete(object) => {
+                let id = object.object.id();
+                self.known.remove(&id);
+                T::delete(state, &id);
+            }
+        }
+    }
+}
+
+/// A panic while it was locked left at worst one object of the past in it.
+fn lock(state: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_core::nodes::state::ClusterState;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::{Kept, Slim};
+    use crate::slim::NodeObject;
+
+    fn node(name: &str) -> Result<Slim<NodeObject>, serde_json::Error> {
+        serde_json::from_value(json!({
+            "metadata": { "name": name, "resourceVersion": "7" },
+            "status": { "allocatable": { "cpu": "1", "pods": "9" } },
+        }))
+    }
+
+    fn names(state: &ClusterState) -> Vec<String> {
+        let nodes = state.nodes();
+        nodes.map(|node| node.facts.node.name.to_string()).collect()
+    }
+
+    #[test]
+    fn what_a_new_list_does_not_name_has_gone() -> Result<(), serde_json::Error> {
+        let (mut kept, mut state) = (Kept::default(), ClusterState::new());
+        kept.take::<NodeObject>(&mut state, Event::Init);
+        kept.take(&mut state, Event::InitApply(node("a")?));
+        kept.take(&mut state, Event::InitApply(node("b")?));
+        kept.take::<NodeObject>(&mut state, Event::InitDone);
+        kept.take(&mut state, Event::Apply(node("c")?));
+        assert_eq!(names(&state), ["a", "b", "c"]);
+        kept.take(&mut state, Event::Delete(node("c")?));
+
+        kept.take::<NodeObject>(&mut state, Event::Init);
+        kept.take(&mut state, Event::InitApply(node("b")?));
+        kept.take(&mut state, Event::InitApply(node("d")?));
+        // Until the list is whole, what it has not named yet stays.
+        assert_eq!(names(&state), ["a", "b", "d"]);
+        kept.take::<NodeObject>(&mut state, Event::InitDone);
+        assert_eq!(names(&state), ["b", "d"]);
+        Ok(())
+    }
+}

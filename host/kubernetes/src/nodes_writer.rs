@@ -1,0 +1,78 @@
+//! Tells the cluster what was decided about its nodes, only while this process is
+//! leader. The orders themselves go to the cloud.
+
+use flyball_core::nodes::ports::{NodeEvent, NodesWriter, Subject};
+use flyball_core::time::Timestamp;
+use futures::{StreamExt as _, stream};
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Client;
+use tokio::sync::watch;
+
+use crate::events::Events;
+use crate::request::CONCURRENCY;
+use crate::writer::FIELD_MANAGER;
+
+/// The ConfigMap on which Cluster Autoscaler publishes what concerns itself.
+const STATUS: &str = "cluster-autoscaler-status";
+
+/// Publishes events about pods and about the autoscaler.
+pub struct KubernetesNodesWriter {
+    events: Events,
+    namespace: String,
+    leader: watch::Receiver<bool>,
+}
+
+impl KubernetesNodesWriter {
+    /// A writer that writes while `leader` holds. Events about the autoscaler
+    /// itself are about a ConfigMap in `namespace`.
+    #[must_use]
+    pub fn new(client: Client, namespace: String, leader: watch::Receiver<bool>) -> Self {
+        Self {
+            events: Events::new(client, FIELD_MANAGER),
+            namespace,
+            leader,
+        }
+    }
+
+    fn reference(&self, about: &Subject) -> ObjectReference {
+        let (kind, namespace, name, uid) = match about {
+            Subject::Pod { key, uid } => ("Pod", &*key.namespace, &*key.name, Some(&**uid)),
+            Subject::Autoscaler => ("ConfigMap", &*self.namespace, STATUS, None),
+        };
+        ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some(kind.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            uid: uid.map(str::to_owned),
+            ..ObjectReference::default()
+        }
+    }
+
+    async fn publish_one(&self, now: Timestamp, NodeEvent { about, event }: NodeEvent) {
+        if !self.leads() {
+            return;
+        }
+        let reference = self.reference(&about);
+        if let Err(error) = self.events.publish(now, &reference, &event).await {
+            let (reason, problem) = (&event.reason, error.message());
+            tracing::warn!(%about, %reason, %problem, "an event was not published");
+        }
+    }
+}
+
+impl NodesWriter for KubernetesNodesWriter {
+    fn leads(&self) -> bool {
+        *self.leader.borrow()
+    }
+
+    async fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) {
+        self.events.forget(now);
+        let events = events.into_iter();
+        let published = events.map(|event| self.publish_one(now, event));
+        stream::iter(published)
+            .buffered(CONCURRENCY)
+            .collect::<()>()
+            .await;
+    }
+}

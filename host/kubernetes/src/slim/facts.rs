@@ -1,0 +1,157 @@
+//! From pods and nodes to what the core's `ClusterState` takes of them.
+
+use std::sync::Arc;
+
+use flyball_core::nodes::state::{NodeFacts, Owner, PodFacts, PodPhase};
+use flyball_core::ports::ObjectKey;
+use flyball_core::time::Timestamp;
+use flyball_placement::{Name, Pod};
+
+use super::node::NodeObject;
+use super::pod::{Condition, ObjectMetadata, PodObject};
+use super::requests::resources;
+use crate::status::parse_time;
+
+impl ObjectMetadata {
+    fn created(&self) -> Timestamp {
+        time(self.creation_timestamp.as_ref()).unwrap_or_default()
+    }
+
+    fn controller(&self) -> Option<Owner> {
+        let owner = self
+            .owner_references
+            .iter()
+            .find(|owner| owner.controller)?;
+        Some(Owner {
+            uid: owner.uid.clone(),
+            kind: owner.kind.clone(),
+        })
+    }
+}
+
+impl PodObject {
+    /// What the core reads of the pod, and what placement reads of it.
+    pub fn into_facts(self) -> (PodFacts, Pod) {
+        let metadata = &self.metadata;
+        let annotations = &metadata.annotations;
+        let delay = annotations.scale_up_delay.as_deref();
+        let facts = PodFacts {
+            uid: metadata.uid.clone(),
+            key: ObjectKey {
+                namespace: metadata.namespace.clone(),
+                name: metadata.name.clone(),
+            },
+            node: self.node_name().cloned(),
+            phase: match &*self.status.phase {
+                "Running" => PodPhase::Running,
+                "Succeeded" => PodPhase::Succeeded,
+                "Failed" => PodPhase::Failed,
+                _ => PodPhase::Pending,
+            },
+            created: metadata.created(),
+            deletion: time(metadata.deletion_timestamp.as_ref()),
+            unschedulable: self.status.conditions.iter().any(is_unschedulable),
+            owner: metadata.controller(),
+            mirror: annotations.mirror.is_some(),
+            scale_up_delay_ms: delay.and_then(duration_ms),
+        };
+        (facts, self.into_pod())
+    }
+}
+
+impl NodeObject {
+    /// What the core reads of the node.
+    pub fn into_facts(self) -> NodeFacts {
+        let is_ready =
+            |condition: &Condition| &*condition.kind == "Ready" && &*condition.status == "True";
+        NodeFacts {
+            provider_id: Some(self.spec.provider_id.clone()).filter(|id| !id.is_empty()),
+            created: self.metadata.created(),
+            ready: self.status.conditions.iter().any(is_ready),
+            deleting: self.metadata.is_terminating(),
+            capacity: resources(&self.status.capacity),
+            node: Arc::new(self.into_node()),
+        }
+    }
+}
+
+fn is_unschedulable(condition: &Condition) -> bool {
+    &*condition.kind == "PodScheduled"
+        && &*condition.status == "False"
+        && &*condition.reason == "Unschedulable"
+}
+
+fn time(text: Option<&Name>) -> Option<Timestamp> {
+    parse_time(text?)
+}
+
+/// A duration as Go writes it, such as `1m30s`; none: it is none, or negative.
+fn duration_ms(text: &str) -> Option<i64> {
+    let duration: jiff::SignedDuration = text.parse().ok()?;
+    let ms = i64::try_from(duration.as_millis()).ok()?;
+    (ms >= 0).then_some(ms)
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_core::nodes::state::PodPhase;
+    use serde_json::json;
+
+    use crate::slim::{NodeObject, PodObject};
+
+    #[test]
+    fn a_pod_that_waits_is_told_with_its_owner_and_delay() -> Result<(), serde_json::Error> {
+        let object: PodObject = serde_json::from_value(json!({
+            "metadata": {
+                "namespace": "default", "name": "web-1", "uid": "u",
+                "creationTimestamp": "2026-01-02T03:04:05Z",
+                "annotations": {
+                    "cluster-autoscaler.kubernetes.io/pod-scale-up-delay": "1m30s",
+                    "other": "text",
+                },
+                "ownerReferences": [
+                    { "uid": "x", "kind": "Thing", "name": "x" },
+                    { "uid": "rs", "kind": "ReplicaSet", "name": "web", "controller": true },
+                ],
+            },
+            "spec": { "containers": [{ "name": "a", "resources": { "requests": { "cpu": "200m" } } }] },
+            "status": { "phase": "Pending", "conditions": [
+                { "type": "PodScheduled", "status": "False", "reason": "Unschedulable" },
+            ] },
+        }))?;
+        let (facts, pod) = object.into_facts();
+        assert_eq!(facts.phase, PodPhase::Pending);
+        assert!(facts.unschedulable && facts.node.is_none() && !facts.mirror);
+        assert_eq!(facts.scale_up_delay_ms, Some(90_000));
+        assert_eq!(facts.created.0, 1_767_323_045_000);
+        let owner = facts.owner.map(|owner| owner.kind.to_string());
+        assert_eq!(owner.as_deref(), Some("ReplicaSet"));
+        assert_eq!(pod.requests.cpu, 200);
+        Ok(())
+    }
+
+    #[test]
+    fn a_node_is_told_with_its_instance_and_whether_it_is_ready() -> Result<(), serde_json::Error> {
+        let node = |ready: &str| {
+            json!({
+                "metadata": { "name": "a", "deletionTimestamp": "2026-01-02T03:04:05Z" },
+                "spec": { "providerID": "aws:///z/i-1" },
+                "status": {
+                    "capacity": { "cpu": "2", "memory": "4Gi" },
+                    "allocatable": { "cpu": "1900m" },
+                    "conditions": [{ "type": "Ready", "status": ready }],
+                },
+            })
+        };
+        let facts = serde_json::from_value::<NodeObject>(node("True"))?.into_facts();
+        assert_eq!(facts.provider_id.as_deref(), Some("aws:///z/i-1"));
+        assert!(facts.ready && facts.deleting);
+        assert_eq!(
+            (facts.capacity.cpu, facts.node.allocatable.cpu),
+            (2000, 1900)
+        );
+        let facts = serde_json::from_value::<NodeObject>(node("Unknown"))?.into_facts();
+        assert!(!facts.ready);
+        Ok(())
+    }
+}
