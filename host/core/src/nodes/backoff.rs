@@ -66,6 +66,19 @@ impl Backoffs {
             .filter(|backoff| backoff.until >= now)
     }
 
+    /// When a group last failed, if that is still remembered.
+    #[must_use]
+    pub fn last(&self, group: &str) -> Option<Timestamp> {
+        self.groups.get(group).map(|backoff| backoff.failed_at)
+    }
+
+    /// The groups that are left alone now.
+    pub fn active(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, &Backoff)> {
+        self.groups
+            .iter()
+            .filter(move |(_, backoff)| backoff.until >= now)
+    }
+
     /// A group delivered: its failures are forgotten.
     pub fn succeed(&mut self, group: &str) {
         self.groups.remove(group);

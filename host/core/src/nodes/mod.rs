@@ -7,8 +7,11 @@
 
 pub mod backoff;
 pub mod balance;
+mod census;
 pub mod choose;
 pub mod cloud;
+pub mod control;
+mod demand;
 pub mod expander;
 pub mod guard;
 pub mod limits;
@@ -16,5 +19,7 @@ pub mod options;
 pub mod ports;
 pub mod record;
 pub mod replay;
+pub mod scale_up;
 pub mod similar;
 pub mod state;
+pub mod templates;

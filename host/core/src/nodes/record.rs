@@ -26,7 +26,7 @@ pub const NODE_FORMAT: &str = "flyball.dev/node-decision/v1alpha1";
 pub const MAX_NAMES: usize = 20;
 
 /// One pass of the nodes half that had something to decide or to tell.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeDecisionRecord {
     /// [`NODE_FORMAT`].
@@ -143,8 +143,7 @@ pub struct Upcoming {
 pub struct Round {
     /// All options.
     pub input: ExpanderInput,
-    /// Pods that each option's group can't take, by the rule that failed first, at
-    /// the option's index.
+    /// For choices by chance.
     pub seed: u64,
     /// The expanders asked, in the order of the chain.
     pub expanders: Vec<ExpanderRecord>,

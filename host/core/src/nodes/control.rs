@@ -1,0 +1,254 @@
+//! The nodes loop: groups and cluster → census → chores → plan → orders → record.
+//! The same loop runs on a real cluster and, in virtual time, on the embedded one.
+//!
+//! It reads no clock and spawns nothing, as [`crate::control::ReplicaLoop`].
+
+mod chores;
+mod orders;
+mod tell;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::backoff::Backoffs;
+use super::census::{Census, Registry};
+use super::choose::{ExpanderStates, mix};
+use super::cloud::{CloudProvider, NodeGroup};
+use super::demand::waits_until;
+use super::options::NodeOptions;
+use super::ports::{NodesReader, NodesRecorder, NodesWriter};
+use super::record::{NODE_FORMAT, NodeDecisionRecord};
+use super::scale_up::{Plan, Scene, plan};
+use crate::policy::PolicyEngine;
+use crate::ports::Clock;
+use crate::time::Timestamp;
+
+/// How often a pass is done again at once because a cloud refused an order, so that
+/// another group is chosen.
+const RETRIES: u32 = 3;
+
+/// The loop over node groups.
+pub struct NodeLoop<R, P, W, C> {
+    options: NodeOptions,
+    reader: R,
+    cloud: P,
+    writer: W,
+    clock: C,
+    engine: Arc<dyn PolicyEngine>,
+    recorder: Arc<dyn NodesRecorder>,
+    registry: Registry,
+    backoffs: Backoffs,
+    states: ExpanderStates,
+    told: tell::Told,
+    seen: Option<Seen>,
+    next_scan: Timestamp,
+    sequence: u64,
+}
+
+/// What a pass without an order was made from: as long as it stays, the next one
+/// would come to the same.
+#[derive(PartialEq)]
+struct Seen {
+    revision: u64,
+    groups: Vec<Arc<NodeGroup>>,
+    upcoming: BTreeMap<Arc<str>, u32>,
+    backoffs: Vec<(Arc<str>, Timestamp)>,
+}
+
+impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
+    /// A loop that has seen nothing yet.
+    pub fn new(
+        options: NodeOptions,
+        reader: R,
+        cloud: P,
+        writer: W,
+        clock: C,
+        engine: Arc<dyn PolicyEngine>,
+        recorder: Arc<dyn NodesRecorder>,
+    ) -> Self {
+        Self {
+            options,
+            reader,
+            cloud,
+            writer,
+            clock,
+            engine,
+            recorder,
+            registry: Registry::default(),
+            backoffs: Backoffs::default(),
+            states: ExpanderStates::default(),
+            told: tell::Told::default(),
+            seen: None,
+            next_scan: Timestamp(i64::MIN),
+            sequence: 0,
+        }
+    }
+
+    /// Groups that are left alone after a failure.
+    pub fn backoffs(&self) -> &Backoffs {
+        &self.backoffs
+    }
+
+    /// Runs until the clock has no more time. The clock may wake it early: when a
+    /// pod has become unschedulable, so that a pass begins at once.
+    pub async fn run(&mut self) {
+        loop {
+            let now = self.clock.now();
+            let next = self.tick(now).await;
+            if !self.clock.sleep_until(next).await {
+                return;
+            }
+        }
+    }
+
+    /// Does a pass if one is due at `now`, and tells when the next one is. A pass is
+    /// due every scan interval, and when a pod has become unschedulable.
+    pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
+        if !self.reader.synced() || !self.writer.leads() {
+            return now.plus(self.options.scan_interval_ms);
+        }
+        let new = self
+            .reader
+            .with_state(super::state::ClusterState::take_new_unschedulable);
+        if now < self.next_scan && !new {
+            return self.next_scan;
+        }
+        self.next_scan = now.plus(self.options.scan_interval_ms);
+        self.backoffs.forget(now, &self.options);
+        for _ in 0..RETRIES {
+            match self.pass(now).await {
+                Pass::Done => break,
+                Pass::Refused => {}
+                Pass::Waits(until) => {
+                    self.next_scan = self.next_scan.min(until);
+                    break;
+                }
+            }
+        }
+        self.next_scan
+    }
+
+    async fn pass(&mut self, now: Timestamp) -> Pass {
+        let mut record = self.blank(now);
+        let Some(mut census) = self.census(now, &mut record).await else {
+            self.finish(now, record).await;
+            return Pass::Done;
+        };
+        if census.is_unhealthy(&self.options) {
+            tell::unhealthy(&census, &mut record);
+            self.finish(now, record).await;
+            return Pass::Done;
+        }
+        if self.do_chores(now, &census, &mut record).await {
+            match self.census(now, &mut record).await {
+                Some(anew) => census = anew,
+                None => {
+                    self.finish(now, record).await;
+                    return Pass::Done;
+                }
+            }
+        }
+        let options = &self.options;
+        let waits = |state: &mut _| waits_until(state, now, options);
+        if let Some(until) = self.reader.with_state(waits) {
+            if !record.incidents.is_empty() {
+                self.finish(now, record).await;
+            }
+            return Pass::Waits(until);
+        }
+        let seen = self.seeing(now, &census);
+        if record.incidents.is_empty() && self.seen.as_ref() == Some(&seen) {
+            return Pass::Done;
+        }
+        let plan = self.plan(now, &census);
+        let stands = plan.verdict.orders.is_empty() && plan.pending.young == 0;
+        self.seen = stands.then_some(seen);
+        let refused = self.act(now, plan, &mut record).await;
+        self.finish(now, record).await;
+        if refused { Pass::Refused } else { Pass::Done }
+    }
+
+    /// The groups and what has become of their nodes; none: the cloud does not say.
+    async fn census(&mut self, now: Timestamp, record: &mut NodeDecisionRecord) -> Option<Census> {
+        let groups = match self.cloud.node_groups(now).await {
+            Ok(groups) => groups,
+            Err(error) => {
+                tell::cloud_unavailable(&error, record);
+                return None;
+            }
+        };
+        let (registry, backoffs) = (&mut self.registry, &mut self.backoffs);
+        let options = &self.options;
+        let take = |state: &mut _| registry.take(now, state, &groups, backoffs, options);
+        Some(self.reader.with_state(take))
+    }
+
+    fn seeing(&self, now: Timestamp, census: &Census) -> Seen {
+        let groups = census.groups.iter();
+        let active = self.backoffs.active(now);
+        Seen {
+            revision: self.reader.with_state(|state| state.revision()),
+            groups: groups.map(|census| Arc::clone(&census.group)).collect(),
+            upcoming: census.upcoming(),
+            backoffs: active
+                .map(|(group, backoff)| (Arc::clone(group), backoff.until))
+                .collect(),
+        }
+    }
+
+    fn plan(&self, now: Timestamp, census: &Census) -> Plan {
+        let groups: Vec<_> = census
+            .groups
+            .iter()
+            .map(|census| Arc::clone(&census.group))
+            .collect();
+        let upcoming = census.upcoming();
+        let scene = Scene {
+            now,
+            options: &self.options,
+            engine: &*self.engine,
+            states: &self.states,
+            groups: &groups,
+            upcoming: &upcoming,
+            backoffs: &self.backoffs,
+            drained: &census.drained,
+            seed: mix(now.0.cast_unsigned()),
+        };
+        self.reader.with_state(|state| plan(&scene, state))
+    }
+
+    fn blank(&self, now: Timestamp) -> NodeDecisionRecord {
+        NodeDecisionRecord {
+            format: NODE_FORMAT.into(),
+            host: Arc::clone(&self.options.host_version),
+            sequence: self.sequence + 1,
+            at: now,
+            ..NodeDecisionRecord::default()
+        }
+    }
+
+    /// Publishes and records a pass, unless it has nothing to say.
+    async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord) {
+        self.told.only_news(&mut record);
+        let idle = record.verdict.reason.is_empty() || record.verdict.reason == "NoPendingPods";
+        if idle && record.incidents.is_empty() && record.events.is_empty() {
+            return;
+        }
+        self.sequence += 1;
+        let events = record.events.clone();
+        self.recorder.record(&Arc::new(record));
+        if !events.is_empty() {
+            self.writer.publish(now, events).await;
+        }
+    }
+}
+
+/// How a pass ended.
+enum Pass {
+    /// Till the next one.
+    Done,
+    /// The cloud refused an order: another group may do.
+    Refused,
+    /// Pods are too young to be looked at before then.
+    Waits(Timestamp),
+}

@@ -1,0 +1,106 @@
+//! Gives the orders of a plan to the cloud.
+
+use std::sync::Arc;
+
+use super::NodeLoop;
+use crate::nodes::cloud::{CloudError, CloudProvider};
+use crate::nodes::ports::{NodesReader, NodesWriter};
+use crate::nodes::record::{NodeDecisionRecord, Order, OrderOutcome, Round, listed};
+use crate::nodes::scale_up::{Plan, event};
+use crate::ports::Clock;
+use crate::time::Timestamp;
+
+impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
+    /// Gives the orders, and brings the plan and what came of it into the record.
+    /// True: the cloud refused one.
+    pub(super) async fn act(
+        &mut self,
+        now: Timestamp,
+        plan: Plan,
+        record: &mut NodeDecisionRecord,
+    ) -> bool {
+        record.pending = plan.pending;
+        record.skipped = plan.skipped;
+        record.upcoming = plan.upcoming;
+        record.rounds = plan.rounds;
+        record.remaining = plan.remaining;
+        record.verdict = plan.verdict;
+        record.log.extend(plan.log);
+        let mut refused = Vec::new();
+        for order in record.verdict.orders.clone() {
+            let outcome = self.give(now, &order, record).await;
+            if outcome != OrderOutcome::Ordered {
+                refused.push(order);
+            }
+            record.outcomes.push(outcome);
+        }
+        let untrue = untrue(&record.rounds, &refused);
+        let events = plan.events.into_iter();
+        record
+            .events
+            .extend(events.filter(|event| !untrue.contains(&event.event.message)));
+        for round in &record.rounds {
+            self.states.commit(&round.expanders);
+        }
+        !refused.is_empty()
+    }
+
+    async fn give(
+        &mut self,
+        now: Timestamp,
+        order: &Order,
+        record: &mut NodeDecisionRecord,
+    ) -> OrderOutcome {
+        let Order {
+            group,
+            from,
+            to,
+            max,
+        } = order;
+        record
+            .log
+            .push(format!("Scale-up: setting group {group} size to {to}"));
+        let sizes = format!("{to} instead of {from} (max: {max})");
+        let message = format!("Scale-up: setting group {group} size to {sizes}");
+        record.events.push(event(false, "ScaledUpGroup", message));
+        match self.cloud.increase_size(now, group, to - from).await {
+            Ok(()) => {
+                self.registry.ordered(now, group, &self.options);
+                let message = format!("Scale-up: group {group} size set to {sizes}");
+                record.events.push(event(false, "ScaledUpGroup", message));
+                OrderOutcome::Ordered
+            }
+            Err(error) => self.refused(now, group, error, record),
+        }
+    }
+
+    fn refused(
+        &mut self,
+        now: Timestamp,
+        group: &Arc<str>,
+        error: CloudError,
+        record: &mut NodeDecisionRecord,
+    ) -> OrderOutcome {
+        let CloudError { class, message } = error;
+        self.backoffs
+            .fail(now, group, class, &message, &self.options);
+        let told = format!("Scale-up failed for group {group}: {message}");
+        record
+            .events
+            .push(event(true, "FailedToScaleUpGroup", told));
+        OrderOutcome::Failed {
+            class: class.into(),
+            message,
+        }
+    }
+}
+
+/// What pods must not be told, because none of the orders was taken.
+fn untrue(rounds: &[Round], refused: &[Order]) -> Vec<String> {
+    let rounds = rounds.iter().filter(|round| {
+        !round.orders.is_empty() && round.orders.iter().all(|order| refused.contains(order))
+    });
+    rounds
+        .map(|round| format!("pod triggered scale-up: {}", listed(&round.orders)))
+        .collect()
+}

@@ -1,0 +1,211 @@
+//! Which pods new nodes are sought for: the filters, in Cluster Autoscaler's order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_placement::pack::{Demand, Template, add_template, fill};
+use flyball_placement::{ClassId, NodeId, Resources};
+
+use super::options::NodeOptions;
+use super::record::{MAX_NAMES, Pending, PodList};
+use super::state::{ClusterState, PodPhase, PodView};
+use crate::time::Timestamp;
+
+/// Alike pods that want a node.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// What they ask for.
+    pub(super) class: ClassId,
+    priority: i32,
+    /// How many are left; of `slots`, those at the end.
+    pub(super) left: u32,
+    /// The pods, the oldest first.
+    slots: Vec<u32>,
+    /// Whether they still run, on nodes that are being drained.
+    drained: bool,
+}
+
+impl Wanted {
+    /// These pods as a demand of the packer.
+    pub(super) fn demand(&self) -> Demand {
+        Demand {
+            class: self.class,
+            count: self.left,
+        }
+    }
+
+    /// Takes pods that are helped away: their slots.
+    pub(super) fn take(&mut self, count: u32) -> &[u32] {
+        let from = self.slots.len() - self.left as usize;
+        self.left -= count.min(self.left);
+        &self.slots[from..self.slots.len() - self.left as usize]
+    }
+
+    /// Slots of the pods that are left; none of pods that still run.
+    pub(super) fn waiting(&self) -> &[u32] {
+        if self.drained {
+            return &[];
+        }
+        &self.slots[self.slots.len() - self.left as usize..]
+    }
+
+    /// Whether events are published on these pods.
+    pub(super) fn is_told(&self) -> bool {
+        !self.drained
+    }
+}
+
+/// When a pod was created, its slot and its priority.
+type Queued = (Timestamp, u32, i32);
+
+/// The pods that want a node, and how many were left out, and why. `drained`: nodes
+/// that are being drained, whose pods will come back elsewhere.
+pub(super) fn wanted(
+    state: &ClusterState,
+    now: Timestamp,
+    options: &NodeOptions,
+    drained: &[Arc<str>],
+) -> (Vec<Wanted>, Pending) {
+    let mut pending = Pending::default();
+    let mut classes: BTreeMap<(bool, ClassId), Vec<Queued>> = BTreeMap::new();
+    for (class, pods) in state.unschedulable() {
+        let class = state.cluster().representative(class);
+        for pod in pods {
+            pending.unschedulable += 1;
+            if pod.priority < options.expendable_pods_priority_cutoff {
+                pending.expendable += 1;
+            } else if pod.of_daemon_set() {
+                pending.daemon_set += 1;
+            } else if is_young(&pod, now, options) {
+                pending.young += 1;
+            } else {
+                let entry = (pod.facts.created, pod.slot, pod.priority);
+                classes.entry((false, class)).or_default().push(entry);
+            }
+        }
+    }
+    for pod in drained.iter().flat_map(|node| state.pods_on(node)) {
+        if comes_back(&pod) && pod.priority >= options.expendable_pods_priority_cutoff {
+            pending.drained += 1;
+            let entry = (pod.facts.created, pod.slot, pod.priority);
+            let class = state.cluster().representative(pod.class);
+            classes.entry((true, class)).or_default().push(entry);
+        }
+    }
+    let mut wanted: Vec<Wanted> = classes
+        .into_iter()
+        .map(|((drained, class), mut pods)| {
+            pods.sort_unstable();
+            Wanted {
+                class,
+                priority: pods.first().map_or(0, |(.., priority)| *priority),
+                left: u32::try_from(pods.len()).unwrap_or(u32::MAX),
+                slots: pods.into_iter().map(|(_, slot, _)| slot).collect(),
+                drained,
+            }
+        })
+        .collect();
+    wanted.sort_by_key(|wanted| std::cmp::Reverse(wanted.priority));
+    (wanted, pending)
+}
+
+/// A pod that waits on purpose: only an older one gets nodes.
+fn is_young(pod: &PodView<'_>, now: Timestamp, options: &NodeOptions) -> bool {
+    let delay = pod.facts.scale_up_delay_ms;
+    let delay = delay.unwrap_or(options.new_pod_scale_up_delay_ms);
+    delay > 0 && now.since(pod.facts.created) <= delay
+}
+
+/// Whether a controller will make the pod anew when its node is gone.
+fn comes_back(pod: &PodView<'_>) -> bool {
+    let runs = matches!(pod.facts.phase, PodPhase::Pending | PodPhase::Running);
+    let stays = pod.of_daemon_set() || pod.facts.mirror || pod.facts.deletion.is_some();
+    runs && !stays && pod.facts.owner.is_some()
+}
+
+/// Places pods on nodes that are there or on their way, in the cluster, and counts
+/// those that found a place. To be rolled back by the caller.
+pub(super) fn fill_known(
+    state: &mut ClusterState,
+    wanted: &mut [Wanted],
+    upcoming: &[(&Template, u32)],
+    drained: &[Arc<str>],
+) -> u32 {
+    let cluster = state.cluster_mut();
+    for (template, count) in upcoming {
+        for _ in 0..*count {
+            add_template(cluster, template);
+        }
+    }
+    let drained: Vec<NodeId> = drained
+        .iter()
+        .filter_map(|name| cluster.find_node(name))
+        .collect();
+    let nodes: Vec<NodeId> = cluster
+        .node_ids()
+        .filter(|node| !drained.contains(node))
+        .collect();
+    let demands: Vec<Demand> = wanted.iter().map(Wanted::demand).collect();
+    let placed = fill(cluster, &nodes, &demands);
+    let mut fit = 0;
+    for (wanted, count) in wanted.iter_mut().zip(placed) {
+        wanted.take(count);
+        fit += count;
+    }
+    fit
+}
+
+/// The names of some pods, the first of them.
+pub(super) fn list<'a>(state: &ClusterState, slots: impl Iterator<Item = &'a u32>) -> PodList {
+    let mut list = PodList::default();
+    for &slot in slots {
+        list.count += 1;
+        if list.names.len() < MAX_NAMES
+            && let Some(pod) = state.pod_at(slot)
+        {
+            list.names.push(pod.key.clone());
+        }
+    }
+    list
+}
+
+/// Pods younger than this wait for others to come: they are looked at together.
+const POD_BUFFER_MS: i64 = 2_000;
+
+/// The same for pods that ask for GPUs.
+const GPU_POD_BUFFER_MS: i64 = 30_000;
+
+/// Until when a pass waits because all pods that want nodes are new, or because
+/// those that want GPUs are, as in Cluster Autoscaler; none: it doesn't.
+pub(super) fn waits_until(
+    state: &ClusterState,
+    now: Timestamp,
+    options: &NodeOptions,
+) -> Option<Timestamp> {
+    let (mut oldest, mut oldest_gpu) = (None, None);
+    for (class, pods) in state.unschedulable() {
+        let created = pods
+            .filter(|pod| pod.priority >= options.expendable_pods_priority_cutoff)
+            .map(|pod| pod.facts.created)
+            .min();
+        let older = |known: Option<Timestamp>| known.into_iter().chain(created).min();
+        oldest = older(oldest);
+        if gpus(&state.cluster().requests(class)) > 0 {
+            oldest_gpu = older(oldest_gpu);
+        }
+    }
+    let all = oldest.map(|oldest| oldest.plus(POD_BUFFER_MS));
+    let gpu = oldest_gpu.map(|oldest| oldest.plus(GPU_POD_BUFFER_MS));
+    all.into_iter()
+        .chain(gpu)
+        .filter(|&until| until > now)
+        .max()
+}
+
+/// Resources that are GPUs.
+const GPUS: &[&str] = &["nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915"];
+
+/// How many GPUs there are.
+pub(super) fn gpus(resources: &Resources) -> i64 {
+    GPUS.iter().map(|name| resources.get(name)).sum()
+}

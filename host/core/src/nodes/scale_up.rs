@@ -1,0 +1,188 @@
+//! Planning: pods that fit nowhere become orders of nodes. Pure but for the
+//! simulation in the state, which is rolled back.
+//!
+//! A plan is made of rounds. In each one every group that could help becomes an
+//! option, the expanders choose one, and the guardrails decide what of it is
+//! ordered; the next round is for the pods that are left over.
+
+mod groups;
+mod reasons;
+mod rounds;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::backoff::Backoffs;
+use super::choose::{Asker, ExpanderStates};
+use super::cloud::NodeGroup;
+use super::demand::{fill_known, wanted};
+use super::limits::ClusterLimits;
+use super::options::NodeOptions;
+use super::ports::{NodeEvent, Subject};
+use super::record::{
+    NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
+};
+use super::state::ClusterState;
+use crate::policy::PolicyEngine;
+use crate::status::Event;
+use crate::time::Timestamp;
+
+use self::groups::Candidates;
+use self::rounds::Rounds;
+
+/// Most events about pods that one plan gives rise to: the rest is in the record.
+pub const MAX_POD_EVENTS: usize = 500;
+
+/// All that a plan is made from, beside the state.
+#[derive(Clone, Copy)]
+pub struct Scene<'a> {
+    /// When.
+    pub now: Timestamp,
+    /// What the operator set.
+    pub options: &'a NodeOptions,
+    /// Where expanders are found.
+    pub engine: &'a dyn PolicyEngine,
+    /// What they kept.
+    pub states: &'a ExpanderStates,
+    /// The node groups, ordered by name.
+    pub groups: &'a [Arc<NodeGroup>],
+    /// Nodes that groups were asked for and that have not come yet.
+    pub upcoming: &'a BTreeMap<Arc<str>, u32>,
+    /// Groups that are left alone after a failure.
+    pub backoffs: &'a Backoffs,
+    /// Names of nodes that are being drained.
+    pub drained: &'a [Arc<str>],
+    /// For choices by chance.
+    pub seed: u64,
+}
+
+/// What is to be ordered, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// The pods that waited, in numbers.
+    pub pending: Pending,
+    /// Groups that were no option.
+    pub skipped: Vec<SkippedGroup>,
+    /// Nodes on their way.
+    pub upcoming: Vec<Upcoming>,
+    /// The choices.
+    pub rounds: Vec<Round>,
+    /// Pods that no order helps.
+    pub remaining: Vec<Remaining>,
+    /// What was decided.
+    pub verdict: NodeVerdict,
+    /// Lines for the log.
+    pub log: Vec<String>,
+    /// Events.
+    pub events: Vec<NodeEvent>,
+}
+
+/// Plans orders for the pods that fit nowhere. The state is as before afterwards.
+pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
+    let (mut wanted, pending) = wanted(state, scene.now, scene.options, scene.drained);
+    let mut plan = Plan {
+        pending,
+        upcoming: upcoming(scene),
+        ..Plan::default()
+    };
+    if wanted.is_empty() {
+        plan.verdict = verdict(&plan, None);
+        return plan;
+    }
+    let mut limits = ClusterLimits::new(scene.options, state.size());
+    let candidates = Candidates::new(scene, state, &mut limits);
+    let mark = state.cluster_mut().mark();
+    let coming = candidates.coming(scene);
+    plan.pending.fit = fill_known(state, &mut wanted, &coming, scene.drained);
+    wanted.retain(|wanted| wanted.left > 0);
+    plan.pending.sought = wanted.iter().map(|wanted| wanted.left).sum();
+    let mut held = None;
+    if !wanted.is_empty() {
+        let mut rounds = Rounds::new(scene, candidates, limits);
+        held = rounds.run(state, &mut wanted, &mut plan);
+        plan.skipped = rounds.candidates.skipped();
+        reasons::tell(scene, state, &rounds.candidates, &wanted, &mut plan);
+    }
+    state.cluster_mut().rollback(mark);
+    plan.verdict = verdict(&plan, held);
+    if !plan.verdict.orders.is_empty() {
+        let orders = listed(&plan.verdict.orders);
+        plan.log.push(format!("Final scale-up plan: {orders}"));
+    }
+    plan
+}
+
+fn upcoming(scene: &Scene<'_>) -> Vec<Upcoming> {
+    let upcoming = scene.upcoming.iter().filter(|(_, nodes)| **nodes > 0);
+    upcoming
+        .map(|(group, nodes)| Upcoming {
+            group: Arc::clone(group),
+            nodes: *nodes,
+        })
+        .collect()
+}
+
+/// What the rounds come to. `held`: why no further group grows.
+fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
+    let orders: Vec<Order> = plan
+        .rounds
+        .iter()
+        .flat_map(|round| round.orders.clone())
+        .collect();
+    let pending = &plan.pending;
+    let (reason, message) = match held {
+        Some(held) if orders.is_empty() => held,
+        _ if !orders.is_empty() => {
+            let nodes: u32 = orders.iter().map(|order| order.to - order.from).sum();
+            let helped: u32 = plan.rounds.iter().map(|round| round.helped.count).sum();
+            let message = format!("{nodes} nodes for {helped} pods: {}", listed(&orders));
+            ("ScaleUp".to_owned(), message)
+        }
+        _ if pending.unschedulable + pending.drained == 0 => (
+            "NoPendingPods".to_owned(),
+            "no pod waits for a node".to_owned(),
+        ),
+        _ if pending.sought == 0 => (
+            "NotNeeded".to_owned(),
+            format!(
+                "nodes that are there or on their way have room for {} pods",
+                pending.fit
+            ),
+        ),
+        _ => (
+            "NoOption".to_owned(),
+            format!(
+                "no group helps the {} pods that fit nowhere",
+                pending.sought
+            ),
+        ),
+    };
+    NodeVerdict {
+        orders,
+        reason,
+        message,
+    }
+}
+
+/// An event about the autoscaler itself.
+pub(super) fn event(warning: bool, reason: &str, message: String) -> NodeEvent {
+    NodeEvent {
+        about: Subject::Autoscaler,
+        event: Event {
+            warning,
+            reason: reason.to_owned(),
+            message,
+        },
+    }
+}
+
+impl<'a> Scene<'a> {
+    fn asker(&self) -> Asker<'a> {
+        Asker {
+            now: self.now,
+            options: self.options,
+            engine: self.engine,
+            states: self.states,
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! One choice after the other, each for the pods that the ones before left over.
+
+use std::sync::Arc;
+
+use flyball_placement::pack::{Demand, Packed, pack, pack_and_keep};
+use flyball_placement::{Bonds, Resources};
+
+use super::groups::{Candidate, Candidates};
+use super::{MAX_POD_EVENTS, Plan, Scene};
+use crate::nodes::choose::{choose, mix};
+use crate::nodes::demand::{Wanted, gpus, list};
+use crate::nodes::expander::{ExpanderInput, OptionColumns, option_state};
+use crate::nodes::guard::guarded;
+use crate::nodes::limits::{ClusterLimits, NodeSize};
+use crate::nodes::ports::{NodeEvent, Subject};
+use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard, listed};
+use crate::nodes::state::ClusterState;
+use crate::nodes::templates::{GroupTemplate, add};
+use crate::status::Event;
+
+/// The rounds of a plan.
+pub(super) struct Rounds<'a> {
+    scene: &'a Scene<'a>,
+    pub(super) candidates: Candidates,
+    limits: ClusterLimits,
+}
+
+/// A way to place pending pods: some nodes more of one group.
+struct Choosable {
+    /// Row of the candidate.
+    row: usize,
+    packed: Packed,
+}
+
+impl<'a> Rounds<'a> {
+    pub(super) fn new(scene: &'a Scene<'a>, candidates: Candidates, limits: ClusterLimits) -> Self {
+        Self {
+            scene,
+            candidates,
+            limits,
+        }
+    }
+
+    /// Chooses until all pods are helped, no group helps, or the bound on choices is
+    /// reached. Reason and sentence if an expander had no group grow.
+    pub(super) fn run(
+        &mut self,
+        state: &mut ClusterState,
+        wanted: &mut Vec<Wanted>,
+        plan: &mut Plan,
+    ) -> Option<(String, String)> {
+        for number in 0..self.scene.options.max_options_per_pass {
+            if wanted.is_empty() {
+                return None;
+            }
+            let demands: Vec<Demand> = wanted.iter().map(Wanted::demand).collect();
+            let options = self.options(state, &demands);
+            if options.is_empty() {
+                return None;
+            }
+            let seed = mix(self.scene.seed.wrapping_add(number as u64));
+            let input = ExpanderInput {
+                options: Arc::new(self.columns(state, &demands, &options)),
+                cluster_node_count: Some(state.size().nodes),
+            };
+            let (expanders, choice, told) = choose(&self.scene.asker(), &input, seed);
+            let about = |event| NodeEvent {
+                about: Subject::Autoscaler,
+                event,
+            };
+            plan.events.extend(told.into_iter().map(about));
+            let mut round = Round {
+                input,
+                seed,
+                expanders,
+                choice,
+                guard: None,
+                steps: Vec::new(),
+                orders: Vec::new(),
+                helped: list(state, std::iter::empty()),
+            };
+            let Some(chosen) = round.choice.row.and_then(|row| options.get(row as usize)) else {
+                let held = (round.choice.reason.clone(), round.choice.message.clone());
+                plan.rounds.push(round);
+                return Some(held);
+            };
+            self.order(chosen, &mut round, plan);
+            self.help(state, &demands, chosen, wanted, &mut round, plan);
+            plan.rounds.push(round);
+        }
+        None
+    }
+
+    /// An option for every group that may grow and takes some of the pods.
+    fn options(&self, state: &mut ClusterState, demands: &[Demand]) -> Vec<Choosable> {
+        let mut options = Vec::new();
+        for (row, candidate) in self.candidates.0.iter().enumerate() {
+            let Some(template) = candidate.open() else {
+                continue;
+            };
+            let most = self.most_nodes(row);
+            let packed = pack(state.cluster_mut(), &template.template, demands, most);
+            if packed.nodes > 0 {
+                options.push(Choosable { row, packed });
+            }
+        }
+        options
+    }
+
+    /// Most nodes that an estimate for a group may come to.
+    fn most_nodes(&self, row: usize) -> u32 {
+        let room = self.candidates.room(&self.candidates.family(row));
+        let total = self.limits.max_nodes;
+        let total = total.map(|max| max.saturating_sub(self.limits.size.nodes));
+        room.min(total.unwrap_or(u32::MAX))
+            .min(self.most_per_pass().unwrap_or(u32::MAX))
+    }
+
+    fn most_per_pass(&self) -> Option<u32> {
+        let most = self.scene.options.max_nodes_per_scale_up;
+        (most > 0).then_some(most)
+    }
+
+    fn columns(
+        &self,
+        state: &ClusterState,
+        demands: &[Demand],
+        options: &[Choosable],
+    ) -> OptionColumns {
+        let requests: Vec<Resources> = demands
+            .iter()
+            .map(|demand| state.cluster().requests(demand.class))
+            .collect();
+        let mut columns = OptionColumns::default();
+        for option in options {
+            let candidate = &self.candidates.0[option.row];
+            if let Some(template) = &candidate.template {
+                push(&mut columns, candidate, template, &option.packed, &requests);
+            }
+        }
+        columns
+    }
+
+    /// Settles what is ordered of a chosen option.
+    fn order(&mut self, chosen: &Choosable, round: &mut Round, plan: &mut Plan) {
+        let family = self.candidates.family(chosen.row);
+        let name = Arc::clone(&self.candidates.0[chosen.row].group.name);
+        let wanted = chosen.packed.nodes;
+        plan.log.push(format!("Best option to resize: {name}"));
+        plan.log
+            .push(format!("Estimated {wanted} nodes needed in {name}"));
+        let guard = RoundGuard {
+            wanted,
+            node: self.largest(&family),
+            limits: self.limits,
+            max_per_pass: self.most_per_pass(),
+            groups: family
+                .iter()
+                .map(|&row| GuardedGroup {
+                    group: Arc::clone(&self.candidates.0[row].group.name),
+                    size: self.candidates.0[row].size(),
+                })
+                .collect(),
+        };
+        let (steps, orders) = guarded(&guard);
+        for order in &orders {
+            let row = family
+                .iter()
+                .find(|&&row| self.candidates.0[row].group.name == order.group);
+            let Some(candidate) = row.map(|&row| &mut self.candidates.0[row]) else {
+                continue;
+            };
+            candidate.target = order.to;
+            let size = candidate.template.as_ref().map(GroupTemplate::size);
+            self.limits
+                .add(size.unwrap_or_default(), order.to - order.from);
+            if order.to >= order.max {
+                let message = format!("{}: at its largest size {}", order.group, order.max);
+                candidate.skip("MaxSize", "max node group size reached", message);
+            }
+        }
+        if orders.is_empty() {
+            let message = steps
+                .last()
+                .map_or_else(String::new, |step| step.message.clone());
+            self.candidates.0[chosen.row].skip(
+                "Limited",
+                "not ready for scale-up",
+                format!("{name}: {message}"),
+            );
+        }
+        self.candidates.limit(&self.limits);
+        (round.guard, round.steps, round.orders) = (Some(guard), steps, orders);
+    }
+
+    fn largest(&self, family: &[usize]) -> NodeSize {
+        let templates = family.iter();
+        let templates = templates.filter_map(|&row| self.candidates.0[row].template.as_ref());
+        templates
+            .map(GroupTemplate::size)
+            .fold(NodeSize::default(), |largest, size| NodeSize {
+                cpu_milli: largest.cpu_milli.max(size.cpu_milli),
+                memory: largest.memory.max(size.memory),
+            })
+    }
+
+    /// Takes the pods away that the ordered nodes are for.
+    fn help(
+        &self,
+        state: &mut ClusterState,
+        demands: &[Demand],
+        chosen: &Choosable,
+        wanted: &mut Vec<Wanted>,
+        round: &mut Round,
+        plan: &mut Plan,
+    ) {
+        let nodes: u32 = round.orders.iter().map(|order| order.to - order.from).sum();
+        let Some(template) = &self.candidates.0[chosen.row].template else {
+            return;
+        };
+        let template = &template.template;
+        let placed = if nodes < chosen.packed.nodes {
+            pack(state.cluster_mut(), template, demands, nodes).placed
+        } else {
+            chosen.packed.placed.clone()
+        };
+        let left = demands.iter().zip(&placed);
+        let bound = left
+            .filter(|(demand, placed)| demand.count > **placed)
+            .any(|(demand, _)| state.cluster().bonds(demand.class) != Bonds::default());
+        if bound && nodes > 0 {
+            // Where these pods are decides where the next ones may go.
+            pack_and_keep(state.cluster_mut(), template, demands, nodes);
+        }
+        let mut helped = Vec::new();
+        for (wanted, count) in wanted.iter_mut().zip(placed) {
+            let told = wanted.is_told();
+            let slots = wanted.take(count);
+            if told {
+                helped.extend_from_slice(slots);
+            }
+        }
+        wanted.retain(|wanted| wanted.left > 0);
+        round.helped = list(state, helped.iter());
+        tell_helped(state, &helped, &round.orders, plan);
+    }
+}
+
+fn tell_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mut Plan) {
+    let message = format!("pod triggered scale-up: {}", listed(orders));
+    let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
+    let pods = helped.iter().take(room);
+    let pods = pods.filter_map(|&slot| state.pod_at(slot));
+    plan.events.extend(pods.map(|pod| NodeEvent {
+        about: Subject::Pod {
+            key: pod.key.clone(),
+            uid: Arc::clone(pod.uid),
+        },
+        event: Event {
+            warning: false,
+            reason: "TriggeredScaleUp".to_owned(),
+            message: message.clone(),
+        },
+    }));
+}
+
+fn push(
+    columns: &mut OptionColumns,
+    candidate: &Candidate,
+    template: &GroupTemplate,
+    packed: &Packed,
+    requests: &[Resources],
+) {
+    let mut requested = Resources::default();
+    for (requests, &count) in requests.iter().zip(&packed.placed) {
+        if count > 0 {
+            add(&mut requested, requests, count.into());
+        }
+    }
+    let (group, capacity) = (&candidate.group, &template.capacity);
+    let allocatable = &template.template.node.allocatable;
+    let gpu = |resources: &Resources| gpus(resources).saturating_mul(1000);
+    let mut state = option_state::EXISTS | option_state::HAS_TEMPLATE;
+    if gpu(capacity) > 0 {
+        state |= option_state::HAS_GPU;
+    }
+    columns.node_group.push(Arc::clone(&group.name));
+    columns.state.push(state);
+    columns.node_count.push(packed.nodes);
+    columns.pod_count.push(packed.pods());
+    columns.requested_cpu.push(requested.cpu);
+    columns.requested_memory.push(requested.memory);
+    columns.requested_gpu.push(gpu(&requested));
+    columns.capacity_cpu.push(capacity.cpu);
+    columns.capacity_memory.push(capacity.memory);
+    columns.capacity_gpu.push(gpu(capacity));
+    columns.allocatable_cpu.push(allocatable.cpu);
+    columns.allocatable_memory.push(allocatable.memory);
+    columns.allocatable_gpu.push(gpu(allocatable));
+    columns.node_price.push(group.price);
+    columns.pod_price.push(None);
+    columns.current_size.push(candidate.target);
+    columns.min_size.push(group.min_size);
+    columns.max_size.push(group.max_size);
+}

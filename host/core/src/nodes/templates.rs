@@ -1,0 +1,266 @@
+//! What a new node of each group would be like: as a live node of the group is,
+//! else as the provider says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flyball_placement::pack::{Template, add_template};
+use flyball_placement::{ClassId, Effect, Labels, Node, Resources, Taint};
+
+use super::cloud::{NodeGroup, NodeTemplate};
+use super::limits::NodeSize;
+use super::options::NodeOptions;
+use super::similar::NodeShape;
+use super::state::{ClusterState, NodeView, node_size};
+
+/// Taints of a node that is not well, or about to go: a new one doesn't have them.
+const PASSING_TAINTS: &[&str] = &[
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/unreachable",
+    "node.kubernetes.io/unschedulable",
+    "node.kubernetes.io/memory-pressure",
+    "node.kubernetes.io/disk-pressure",
+    "node.kubernetes.io/network-unavailable",
+    "node.kubernetes.io/pid-pressure",
+    "node.kubernetes.io/out-of-service",
+    "node.cloudprovider.kubernetes.io/uninitialized",
+    "node.cloudprovider.kubernetes.io/shutdown",
+    "ToBeDeletedByClusterAutoscaler",
+    "DeletionCandidateOfClusterAutoscaler",
+];
+
+/// Prefixes of taints that a node has only while it starts.
+const STARTUP_PREFIXES: &[&str] = &[
+    "ignore-taint.cluster-autoscaler.kubernetes.io/",
+    "startup-taint.cluster-autoscaler.kubernetes.io/",
+];
+
+/// A new node of a group.
+#[derive(Clone, Debug)]
+pub struct GroupTemplate {
+    /// The node, and the pods it carries from the beginning.
+    pub template: Template,
+    /// Its capacity.
+    pub capacity: Resources,
+    /// What the pods it carries request.
+    pub requested: Resources,
+}
+
+impl GroupTemplate {
+    /// What a node adds to the cluster.
+    #[must_use]
+    pub fn size(&self) -> NodeSize {
+        node_size(&self.capacity)
+    }
+}
+
+/// The template of a group; none: no node of it is ready, and the provider does not
+/// know.
+pub fn template_of(
+    state: &mut ClusterState,
+    group: &NodeGroup,
+    options: &NodeOptions,
+) -> Option<GroupTemplate> {
+    let live = live_node(state, group).map(|live| from_live(state, live, options));
+    let (mut node, capacity, carried, owners) = match (live, &group.template) {
+        (Some(live), _) => live,
+        (None, Some(provided)) => {
+            let (node, capacity) = from_provider(provided);
+            (node, capacity, Vec::new(), BTreeSet::new())
+        }
+        (None, None) => return None,
+    };
+    node.name = format!("template-node-for-{}", group.name).into();
+    let mut template = Template {
+        node: Arc::new(node),
+        carried,
+    };
+    carry_daemon_sets(state, &mut template, &owners);
+    let mut requested = Resources::default();
+    for &class in &template.carried {
+        add(&mut requested, &state.cluster().requests(class), 1);
+    }
+    Some(GroupTemplate {
+        template,
+        capacity,
+        requested,
+    })
+}
+
+/// The youngest node of a group that is ready and stays.
+fn live_node<'a>(state: &'a ClusterState, group: &NodeGroup) -> Option<NodeView<'a>> {
+    let nodes = group.instances.iter();
+    let nodes = nodes.filter_map(|instance| state.node_of(&instance.provider_id));
+    nodes
+        .filter(|node| {
+            let facts = node.facts;
+            facts.ready && !facts.deleting && !facts.node.unschedulable
+        })
+        .max_by(|a, b| {
+            let key = |node: &NodeView<'a>| (node.facts.created, &node.facts.node.name);
+            key(a).cmp(&key(b))
+        })
+}
+
+type Parts = (Node, Resources, Vec<ClassId>, BTreeSet<Arc<str>>);
+
+fn from_live(state: &ClusterState, live: NodeView<'_>, options: &NodeOptions) -> Parts {
+    let mut node = Node::clone(&live.facts.node);
+    node.taints.retain(|taint| stays(taint, options));
+    let mut carried = Vec::new();
+    let mut owners = BTreeSet::new();
+    for pod in state.pods_on(&live.facts.node.name) {
+        if (pod.of_daemon_set() || pod.facts.mirror) && pod.facts.deletion.is_none() {
+            carried.push(pod.class);
+            owners.extend(pod.facts.owner.iter().map(|owner| Arc::clone(&owner.uid)));
+        }
+    }
+    carried.sort_unstable();
+    (node, live.facts.capacity.clone(), carried, owners)
+}
+
+fn stays(taint: &Taint, options: &NodeOptions) -> bool {
+    let key = &*taint.key;
+    let passing = PASSING_TAINTS.contains(&key);
+    let starting = STARTUP_PREFIXES
+        .iter()
+        .any(|prefix| key.starts_with(prefix));
+    !passing && !starting && !options.startup_taints.contains(&taint.key)
+}
+
+fn from_provider(provided: &NodeTemplate) -> (Node, Resources) {
+    let taints = provided.taints.iter().filter_map(|taint| {
+        let effect = match &*taint.effect {
+            "NoSchedule" => Effect::NoSchedule,
+            "PreferNoSchedule" => Effect::PreferNoSchedule,
+            "NoExecute" => Effect::NoExecute,
+            _ => return None,
+        };
+        Some(Taint {
+            key: Arc::clone(&taint.key),
+            value: Arc::clone(&taint.value),
+            effect,
+        })
+    });
+    let labels = provided.labels.iter();
+    let node = Node {
+        labels: labels
+            .map(|(key, value)| (Arc::clone(key), Arc::clone(value)))
+            .collect::<Labels>(),
+        taints: taints.collect(),
+        allocatable: from_milli(&provided.allocatable),
+        ..Node::default()
+    };
+    (node, from_milli(&provided.capacity))
+}
+
+/// Adds the pods of DaemonSets that would come to a new node and are not among the
+/// pods it carries already.
+fn carry_daemon_sets(
+    state: &mut ClusterState,
+    template: &mut Template,
+    owners: &BTreeSet<Arc<str>>,
+) {
+    let sets = state.daemon_sets();
+    let classes: Vec<ClassId> = sets
+        .filter(|(facts, _)| !owners.contains(&facts.uid))
+        .map(|(_, class)| class)
+        .collect();
+    if classes.is_empty() {
+        return;
+    }
+    let cluster = state.cluster_mut();
+    let mark = cluster.mark();
+    let node = add_template(cluster, template);
+    for class in classes {
+        if cluster.fits(class, node) {
+            cluster.place(class, node, false);
+            template.carried.push(class);
+        }
+    }
+    cluster.rollback(mark);
+}
+
+/// Amounts in milli of each resource's unit as placement has them.
+fn from_milli(amounts: &BTreeMap<Arc<str>, i64>) -> Resources {
+    let mut resources = Resources::default();
+    for (name, &amount) in amounts {
+        let amount = if &**name == "cpu" {
+            amount
+        } else {
+            amount.div_euclid(1000)
+        };
+        resources.set(name, amount);
+    }
+    resources
+}
+
+/// Amounts in milli of each resource's unit; zeros left out.
+fn to_milli(resources: &Resources) -> BTreeMap<Arc<str>, i64> {
+    let Resources {
+        cpu,
+        memory,
+        ephemeral_storage,
+        pods,
+        extended,
+    } = resources;
+    let known = [
+        ("cpu", *cpu),
+        ("memory", memory.saturating_mul(1000)),
+        ("ephemeral-storage", ephemeral_storage.saturating_mul(1000)),
+        ("pods", pods.saturating_mul(1000)),
+    ];
+    let known = known
+        .into_iter()
+        .map(|(name, amount)| (Arc::from(name), amount));
+    let extended = extended
+        .iter()
+        .map(|(name, amount)| (Arc::clone(name), amount.saturating_mul(1000)));
+    known
+        .chain(extended)
+        .filter(|(_, amount)| *amount != 0)
+        .collect()
+}
+
+/// Adds amounts, `times` over.
+pub(super) fn add(sum: &mut Resources, amounts: &Resources, times: i64) {
+    let plus = |sum: i64, amount: i64| sum.saturating_add(amount.saturating_mul(times));
+    sum.cpu = plus(sum.cpu, amounts.cpu);
+    sum.memory = plus(sum.memory, amounts.memory);
+    sum.ephemeral_storage = plus(sum.ephemeral_storage, amounts.ephemeral_storage);
+    for (name, amount) in &amounts.extended {
+        sum.set(name, plus(sum.get(name), *amount));
+    }
+}
+
+/// A template as similarity compares it.
+pub(super) struct OwnedShape {
+    labels: BTreeMap<Arc<str>, Arc<str>>,
+    capacity: BTreeMap<Arc<str>, i64>,
+    allocatable: BTreeMap<Arc<str>, i64>,
+    requested: BTreeMap<Arc<str>, i64>,
+}
+
+impl OwnedShape {
+    pub(super) fn new(group: &GroupTemplate) -> Self {
+        let node = &group.template.node;
+        let labels = node.labels.iter();
+        Self {
+            labels: labels
+                .map(|(key, value)| (Arc::clone(key), Arc::clone(value)))
+                .collect(),
+            capacity: to_milli(&group.capacity),
+            allocatable: to_milli(&node.allocatable),
+            requested: to_milli(&group.requested),
+        }
+    }
+
+    pub(super) fn borrowed(&self) -> NodeShape<'_> {
+        NodeShape {
+            labels: &self.labels,
+            capacity: &self.capacity,
+            allocatable: &self.allocatable,
+            requested: &self.requested,
+        }
+    }
+}
