@@ -11,7 +11,9 @@ use anyhow::Context as _;
 use flyball_core::policy::{PolicyEngine as _, ReplicaPolicy};
 use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, Target, pod_state};
 use flyball_core::time::Timestamp;
-use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_sandbox::{
+    CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions,
+};
 use flyball_test_support::bench::report;
 
 const POLICY_BYTES: usize = 100 << 10;

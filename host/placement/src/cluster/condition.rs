@@ -29,7 +29,10 @@ impl Condition {
     pub(super) fn of_selector(requirement: &Requirement, symbols: &mut Symbols) -> Self {
         let values = |symbols: &mut Symbols| {
             let values = requirement.values.iter();
-            values.map(|value| symbols.intern(value)).collect()
+            let mut values: Vec<Symbol> = values.map(|value| symbols.intern(value)).collect();
+            values.sort_unstable();
+            values.dedup();
+            values.into()
         };
         let test = match requirement.operator {
             Operator::In => Test::In(values(symbols)),
@@ -59,6 +62,14 @@ impl Condition {
         };
         let key = symbols.intern(&requirement.key);
         Self { key, test }
+    }
+
+    /// The labels of which one must be there, if it asks for that.
+    pub(super) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
+        match &self.test {
+            Test::In(values) => Some(values.iter().map(|value| (self.key, *value)).collect()),
+            _ => None,
+        }
     }
 
     pub(super) fn holds(&self, labels: &[(Symbol, Symbol)], symbols: &Symbols) -> bool {

@@ -5,8 +5,10 @@ mod check;
 mod classes;
 mod condition;
 mod counter;
+mod counting;
 mod diagnosis;
 mod domains;
+mod index;
 mod journal;
 mod nodes;
 mod predicate;
@@ -24,10 +26,11 @@ pub use self::nodes::NodeId;
 
 use self::classes::{Classes, Parts};
 use self::condition::label_set;
+use self::counting::World;
 use self::journal::{Change, Journal};
 use self::nodes::Nodes;
 use self::predicate::PodTerm;
-use self::relations::{Relations, Topological, World};
+use self::relations::{Relations, Topological};
 use self::statics::Statics;
 use crate::intern::{Symbol, Symbols};
 use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
@@ -155,7 +158,7 @@ impl Cluster {
             .map(|labels| label_set(labels, &mut self.symbols));
         let before = self.journal.set_namespace(name, labels);
         let (relations, world) = self.world();
-        relations.set_namespace(symbol, set, &world);
+        relations.counting.set_namespace(symbol, set, &world);
         self.journal.push(Change::Namespace(name.clone(), before));
     }
 
@@ -227,7 +230,7 @@ impl Cluster {
         for class in self.classes.read(keys) {
             let from = self.classes.shape_of(class);
             let to = self.give_shape(class);
-            self.relations.reshape(class, from, to);
+            self.relations.counting.reshape(class, from, to);
         }
     }
 
@@ -273,7 +276,9 @@ impl Cluster {
         let pods = if up { 1 } else { -1 };
         self.nodes.take(node, self.classes.request(class), pods);
         let shape = self.classes.shape_of(class);
-        self.relations.shift(class, shape, node, terminating, up);
+        self.relations
+            .counting
+            .shift(class, shape, node, terminating, up);
         self.journal.push(Change::Shifted {
             class,
             node,
@@ -296,11 +301,14 @@ impl Cluster {
             return;
         };
         self.relations
+            .counting
             .domains
             .attach(id, slot, &self.statics, &self.symbols);
         for placed in &slot.pods {
             let shape = self.classes.shape_of(placed.class);
-            self.relations.shift_all(shape, id, placed.count, true);
+            self.relations
+                .counting
+                .shift_all(shape, id, placed.count, true);
         }
     }
 
@@ -311,9 +319,11 @@ impl Cluster {
         };
         for placed in &slot.pods {
             let shape = self.classes.shape_of(placed.class);
-            self.relations.shift_all(shape, id, placed.count, false);
+            self.relations
+                .counting
+                .shift_all(shape, id, placed.count, false);
         }
-        self.relations.domains.detach(id);
+        self.relations.counting.domains.detach(id);
     }
 
     fn find_kind(&mut self, id: NodeId) {

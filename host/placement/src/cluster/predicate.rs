@@ -56,6 +56,17 @@ impl PodTerm {
         conditions.map(|condition| condition.key)
     }
 
+    /// A condition that one of few labels is there, if it has one.
+    pub(super) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
+        let mut conditions = self.selector.iter().flatten();
+        conditions.find_map(Condition::pairs)
+    }
+
+    /// Whether it speaks of no pod at all.
+    pub(super) fn is_void(&self) -> bool {
+        self.selector.is_none()
+    }
+
     /// Whether it reads namespaces' labels.
     pub(super) fn reads_namespaces(&self) -> bool {
         self.more.is_some()
