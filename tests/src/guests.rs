@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use flyball_build::{BuildRequest, Example, build_examples, component};
+use wasmparser::{Parser, Payload};
 use wit_component::StringEncoding;
 use wit_parser::Resolve;
 
@@ -90,6 +91,50 @@ fn from_text(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
         StringEncoding::UTF8,
         false,
     )?;
-    let component = component(&name, &module)?;
+    let mut component = component(&name, &module)?;
+    if let Some(count) = core_instances(&guest)? {
+        add_core_instances(&mut component, count)?;
+    }
     Ok((name, component))
+}
+
+/// The `;; @core-instances N` that a guest begins with: what no toolchain makes of
+/// a core module.
+fn core_instances(guest: &str) -> anyhow::Result<Option<u8>> {
+    let first = guest.lines().next().unwrap_or_default();
+    let count = first.strip_prefix(";; @core-instances ");
+    Ok(count.map(str::parse).transpose()?)
+}
+
+/// Ends a component with an empty core module and so many instances of it. All
+/// numbers are below 128, where LEB128 is the byte itself.
+fn add_core_instances(component: &mut Vec<u8>, count: u8) -> anyhow::Result<()> {
+    const CORE_MODULE: u8 = 1;
+    const CORE_INSTANCE: u8 = 2;
+    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
+    let sections = Parser::new(0).parse_all(component);
+    let mut modules = 0u8;
+    let mut depth = 0u32;
+    for payload in sections {
+        match payload? {
+            Payload::ModuleSection { .. } => {
+                modules += u8::from(depth == 0);
+                depth += 1;
+            }
+            Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    component.extend([CORE_MODULE, EMPTY.len() as u8]);
+    component.extend(EMPTY);
+    let mut instances = vec![count];
+    for _ in 0..count {
+        instances.extend([0, modules, 0]);
+    }
+    let size = instances.len();
+    anyhow::ensure!(size < 1 << 14, "{count} instances are too many");
+    component.extend([CORE_INSTANCE, size as u8 | 0x80, (size >> 7) as u8]);
+    component.extend(instances);
+    Ok(())
 }

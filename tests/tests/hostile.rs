@@ -71,6 +71,10 @@ fn ends() -> Vec<(&'static str, End)> {
             ),
         ),
         (
+            "core_instances",
+            unloadable!(Compile(_), "core module instances"),
+        ),
+        (
             "decide_loop",
             Fails("PolicyOutOfFuel", "it used up its fuel"),
         ),

@@ -1,23 +1,73 @@
 //! What whole decisions hold for any load: policy in its sandbox, pipeline and
 //! guardrails together.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::Memory;
+use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::memory::{InMemoryStore, Memory};
 use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
-use flyball_core::ports::{MetricAnswer, PodSample, Scale};
+use flyball_core::ports::{
+    Autoscaler, MetricAnswer, Observation, PodSample, Question, Reader, Report, Scale, ScaleIntent,
+    Writer,
+};
+use flyball_core::replica::GrantedInput;
+use flyball_core::spec::AutoscalerSpec;
+use flyball_core::status::AutoscalerStatus;
 use flyball_core::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::scene::{Situation, decide};
+use crate::reconcile::{Never, Nowhere, block_on};
+use crate::scene::{Hpa, Situation, autoscaler, decide};
 
 const NOW: Timestamp = Timestamp(1_772_442_088_000);
+const SYNC_MS: i64 = 15_000;
 const REQUEST: i64 = 500;
 
-/// Replicas decided for pods that use so much of their cpu request each, in milli.
-fn decided(usage: &[i64], target_percent: i32, (min, max): (i32, i32)) -> i32 {
+/// What is known of a pod.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Known {
+    /// Ready, with a sample.
+    Ready,
+    /// Ready, and the metrics lack it.
+    NoSample,
+    /// Not yet running, with a sample all the same.
+    Pending,
+    /// Running for a minute, and not ready yet.
+    Unready,
+}
+
+fn known() -> impl Strategy<Value = Known> {
+    prop_oneof![
+        3 => Just(Known::Ready),
+        1 => Just(Known::NoSample),
+        1 => Just(Known::Pending),
+        1 => Just(Known::Unready),
+    ]
+}
+
+fn spec(target_percent: i32, (min, max): (i32, i32)) -> AutoscalerSpec {
+    let target = json!({ "type": "Utilization", "averageUtilization": target_percent });
+    serde_json::from_value(json!({
+        "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+        "minReplicas": min,
+        "maxReplicas": max,
+        "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": target } }],
+    }))
+    .unwrap()
+}
+
+fn scale(replicas: i32) -> Scale {
+    Scale {
+        spec_replicas: replicas,
+        status_replicas: replicas,
+        selector: "app=web".into(),
+        resource_version: "1".into(),
+    }
+}
+
+/// Pods, and what they use of their cpu request each, in milli.
+fn pods(pods: &[(Known, i64)], now: Timestamp) -> (Arc<[Pod]>, MetricAnswer) {
     let requests = Arc::new(PodRequests {
         containers: vec![Container {
             name: "app".into(),
@@ -26,47 +76,123 @@ fn decided(usage: &[i64], target_percent: i32, (min, max): (i32, i32)) -> i32 {
         }],
         ..PodRequests::default()
     });
-    let started = NOW.plus(-3_600_000);
-    let pod = |row: usize| Pod {
-        name: format!("web-{row}").into(),
-        phase: Phase::Running,
-        ready: Some((Ready::True, Some(started))),
-        start: Some(started),
-        deletion: None,
-        requests: Arc::clone(&requests),
+    let pod = |(row, &(known, _)): (usize, &(Known, i64))| {
+        let (phase, ready, age_ms) = match known {
+            Known::Ready | Known::NoSample => (Phase::Running, Ready::True, 3_600_000),
+            Known::Pending => (Phase::Pending, Ready::False, 60_000),
+            Known::Unready => (Phase::Running, Ready::False, 60_000),
+        };
+        let started = Some(now.plus(-age_ms));
+        Pod {
+            name: format!("web-{row}").into(),
+            phase,
+            ready: Some((ready, started)),
+            start: started,
+            deletion: None,
+            requests: Arc::clone(&requests),
+        }
     };
-    let pods: Arc<[Pod]> = (0..usage.len()).map(pod).collect();
-    let sample = |(pod, &value): (&Pod, &i64)| PodSample {
+    let rows: Arc<[Pod]> = pods.iter().enumerate().map(pod).collect();
+    let measured = rows.iter().zip(pods);
+    let measured = measured.filter(|(_, (known, _))| *known != Known::NoSample);
+    let sample = |(pod, &(_, value)): (&Pod, &(Known, i64))| PodSample {
         pod: Arc::clone(&pod.name),
         value,
-        timestamp: NOW,
-        window_ms: 15_000,
+        timestamp: now,
+        window_ms: SYNC_MS,
     };
-    let samples = pods.iter().zip(usage).map(sample).collect();
-    let current = i32::try_from(usage.len()).unwrap();
-    let target = json!({ "type": "Utilization", "averageUtilization": target_percent });
+    let samples = measured.map(sample).collect();
+    (rows, MetricAnswer::Pods(samples))
+}
+
+/// Replicas decided; none: held, as nothing can be told.
+fn decided(of: &[(Known, i64)], target_percent: i32, bounds: (i32, i32)) -> Option<i32> {
+    let (pods, answer) = pods(of, NOW);
     let (record, _) = decide(Situation {
         now: NOW,
         options: ReplicaOptions::default(),
-        spec: serde_json::from_value(json!({
-            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
-            "minReplicas": min,
-            "maxReplicas": max,
-            "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": target } }],
-        }))
-        .unwrap(),
-        scale: Scale {
-            spec_replicas: current,
-            status_replicas: current,
-            selector: "app=web".into(),
-            resource_version: "1".into(),
-        },
+        spec: spec(target_percent, bounds),
+        scale: scale(i32::try_from(of.len()).unwrap()),
         pods: Ok(pods),
-        answers: vec![Ok(MetricAnswer::Pods(samples))],
+        answers: vec![Ok(answer)],
         memory: Memory::default(),
         tolerances: None,
     });
-    record.verdict.to.unwrap()
+    record.verdict.to
+}
+
+/// A workload whose pods share a constant load, and are ready at once.
+#[derive(Clone)]
+struct Workload(Arc<Mutex<State>>);
+
+struct State {
+    autoscaler: Arc<Autoscaler>,
+    /// Used by all pods together, in milli.
+    load: i64,
+    replicas: i32,
+}
+
+impl Workload {
+    /// Replicas after each of so many syncs.
+    fn replicas(load: i64, replicas: i32, target_percent: i32, syncs: i64) -> Vec<i32> {
+        let spec = spec(target_percent, (1, 200));
+        let workload = Self(Arc::new(Mutex::new(State {
+            autoscaler: Arc::new(autoscaler(spec, AutoscalerStatus::default(), 1)),
+            load,
+            replicas,
+        })));
+        let mut control = ReplicaLoop::new(
+            ReplicaOptions::default(),
+            workload.clone(),
+            workload.clone(),
+            Never,
+            Arc::new(Hpa),
+            Arc::new(Nowhere),
+            Arc::new(InMemoryStore::default()),
+        );
+        let replicas = (0..syncs).map(|sync| {
+            block_on(control.tick(NOW.plus(sync * SYNC_MS)));
+            workload.0.lock().unwrap().replicas
+        });
+        replicas.collect()
+    }
+}
+
+impl Reader for Workload {
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        vec![Arc::clone(&self.0.lock().unwrap().autoscaler)]
+    }
+
+    async fn observe(&self, now: Timestamp, _: &[Question]) -> Vec<Observation> {
+        let State { load, replicas, .. } = *self.0.lock().unwrap();
+        let each = (Known::Ready, load / i64::from(replicas));
+        let (pods, answer) = pods(&vec![each; replicas as usize], now);
+        vec![Observation {
+            scale: Ok(scale(replicas)),
+            pods: Ok(pods),
+            metrics: vec![Ok(answer)],
+            labels: GrantedInput::default(),
+            annotations: GrantedInput::default(),
+        }]
+    }
+}
+
+impl Writer for Workload {
+    async fn scale(&self, _: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
+        self.0.lock().unwrap().replicas = intents[0].replicas;
+        vec![Ok(())]
+    }
+
+    async fn report(&self, _: Timestamp, reports: Vec<Report>) {
+        let mut state = self.0.lock().unwrap();
+        for status in reports.into_iter().filter_map(|report| report.status) {
+            let autoscaler = (*state.autoscaler).clone();
+            state.autoscaler = Arc::new(Autoscaler {
+                status,
+                ..autoscaler
+            });
+        }
+    }
 }
 
 proptest! {
@@ -74,22 +200,46 @@ proptest! {
 
     #[test]
     fn replicas_stay_within_bounds_and_never_fall_as_load_rises(
-        mut usage in prop::collection::vec(0..5_000i64, 1..30),
+        mut usage in prop::collection::vec((known(), 0..5_000i64), 1..30),
         target in 1..200i32,
         (min, span) in (1..40i32, 0..60i32),
         (row, more) in (any::<prop::sample::Index>(), 0..5_000i64),
     ) {
         let bounds = (min, min + span);
         let before = decided(&usage, target, bounds);
-        prop_assert!((bounds.0..=bounds.1).contains(&before));
         let row = row.index(usage.len());
-        usage[row] += more;
-        prop_assert!(decided(&usage, target, bounds) >= before);
+        usage[row].1 += more;
+        let after = decided(&usage, target, bounds);
+        // More load makes nothing known that was not.
+        prop_assert_eq!(before.is_some(), after.is_some());
+        if let (Some(before), Some(after)) = (before, after) {
+            prop_assert!((bounds.0..=bounds.1).contains(&before));
+            prop_assert!(after >= before, "{} after {}", after, before);
+        }
     }
 
     #[test]
-    fn load_on_target_changes_nothing(pods in 1..50usize, target in 1..200i32) {
-        let usage = vec![REQUEST * i64::from(target) / 100; pods];
-        prop_assert_eq!(decided(&usage, target, (1, 100)), i32::try_from(pods).unwrap());
+    fn load_on_target_changes_nothing(replicas in 1..50i32, target in 1..200i32) {
+        let load = REQUEST * i64::from(target) / 100 * i64::from(replicas);
+        let over_time = Workload::replicas(load, replicas, target, 30);
+        prop_assert!(over_time.iter().all(|&now| now == replicas), "{:?}", over_time);
+    }
+
+    #[test]
+    fn under_a_constant_load_replicas_come_to_rest_where_it_is_on_target(
+        load in 1_000..20_000i64,
+        replicas in 1..60i32,
+        target in 20..150i32,
+    ) {
+        let over_time = Workload::replicas(load, replicas, target, 60);
+        let last = over_time[59];
+        // Up comes in a few doublings, down when the window of five minutes is over.
+        prop_assert!(over_time[40..].iter().all(|&now| now == last), "{:?}", over_time);
+        let utilization = |replicas: i32| {
+            load as f64 * 100.0 / f64::from(replicas) / REQUEST as f64
+        };
+        let wanted = f64::from(target);
+        prop_assert!(last == 200 || utilization(last) <= 1.1 * wanted + 1.0, "{last}");
+        prop_assert!(last == 1 || utilization(last - 1) > 0.9 * wanted - 1.0, "{last}");
     }
 }

@@ -231,7 +231,7 @@ struct Shared(Arc<Mutex<Scenery>>);
 
 struct World {
     shared: Shared,
-    control: ReplicaLoop<Shared, Shared, Shared>,
+    control: ReplicaLoop<Shared, Shared, Never>,
 }
 
 impl World {
@@ -255,12 +255,12 @@ impl World {
             stands_for_ms: i64::MAX,
             ..ReplicaOptions::default()
         };
-        let [reader, writer, clock] = std::array::from_fn(|_| shared.clone());
+        let [reader, writer] = std::array::from_fn(|_| shared.clone());
         let control = ReplicaLoop::new(
             options,
             reader,
             writer,
-            clock,
+            Never,
             Arc::new(Hpa),
             Arc::new(Nowhere),
             Arc::new(InMemoryStore::default()),
@@ -374,7 +374,10 @@ impl Writer for Shared {
     }
 }
 
-impl Clock for Shared {
+/// Has no time of its own.
+pub struct Never;
+
+impl Clock for Never {
     fn now(&self) -> Timestamp {
         Timestamp(0)
     }
@@ -384,14 +387,14 @@ impl Clock for Shared {
     }
 }
 
-struct Nowhere;
+pub struct Nowhere;
 
 impl Recorder for Nowhere {
     fn record(&self, _: &Arc<DecisionRecord>) {}
 }
 
 /// Nothing here ever waits.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     let mut future = std::pin::pin!(future);
     loop {
