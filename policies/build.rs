@@ -9,8 +9,14 @@ use std::path::{Path, PathBuf};
 use flyball_build::{BuildRequest, build};
 
 /// Names, and folders.
-const POLICIES: [(&str, &str); 2] = [
+const POLICIES: [(&str, &str); 8] = [
     ("hpa", "hpa"),
+    ("least-nodes", "least-nodes"),
+    ("least-waste", "least-waste"),
+    ("most-pods", "most-pods"),
+    ("price", "price"),
+    ("priority", "priority"),
+    ("random", "random"),
     ("predictive", "../examples/policies/predictive"),
 ];
 

@@ -1,9 +1,23 @@
 //! The built-in policies, compiled to components: ordinary policies, embedded so
 //! that the daemon works with an empty policies directory.
 
-/// Name and component of each built-in policy.
-pub const BUILTIN: &[(&str, &[u8])] =
-    &[("hpa", include_bytes!(concat!(env!("OUT_DIR"), "/hpa.wasm")))];
+macro_rules! built {
+    ($($name:literal),* $(,)?) => {
+        &[$(($name, include_bytes!(concat!(env!("OUT_DIR"), "/", $name, ".wasm")))),*]
+    };
+}
+
+/// Name and component of each built-in policy: `hpa` decides on replicas, the others
+/// are expanders.
+pub const BUILTIN: &[(&str, &[u8])] = built![
+    "hpa",
+    "least-nodes",
+    "least-waste",
+    "most-pods",
+    "price",
+    "priority",
+    "random",
+];
 
 /// The example policy `predictive`, which takes over in the middle of the demo. It
 /// is no built-in one: no object can name it.

@@ -1,4 +1,6 @@
-//! The contract's types as `wit-bindgen` makes them from `wit/policy.wit`.
+//! The contract's types as `wit-bindgen` makes them from `wit/policy.wit`. Each
+//! interface that a policy may export is a world of its own, so that a component
+//! exports those that its author fills in, and no other.
 
 #![allow(
     missing_docs,
@@ -7,11 +9,68 @@
     reason = "generated code"
 )]
 
-wit_bindgen::generate!({
-    world: "replica-policy",
-    path: "wit",
-    pub_export_macro: true,
-    export_macro_name: "export_replica_policy",
-    default_bindings_module: "flyball_policy::bindings",
-    additional_derives: [Clone, PartialEq],
-});
+pub mod description {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package flyball:sdk;
+
+            world describing {
+                import flyball:policy/log@0.1.0-draft;
+                export flyball:policy/description@0.1.0-draft;
+            }
+        ",
+        world: "flyball:sdk/describing",
+        generate_all,
+        generate_unused_types: true,
+        pub_export_macro: true,
+        export_macro_name: "export_description",
+        additional_derives: [Clone, PartialEq],
+    });
+}
+
+pub mod replica {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package flyball:sdk;
+
+            world deciding {
+                export flyball:policy/replica@0.1.0-draft;
+            }
+        ",
+        world: "flyball:sdk/deciding",
+        with: {
+            "flyball:policy/replica@0.1.0-draft": generate,
+            "flyball:policy/types@0.1.0-draft":
+                crate::bindings::description::flyball::policy::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_replica",
+        additional_derives: [Clone, PartialEq],
+    });
+}
+
+pub mod expander {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package flyball:sdk;
+
+            world ranking {
+                export flyball:policy/expander@0.1.0-draft;
+            }
+        ",
+        world: "flyball:sdk/ranking",
+        with: {
+            "flyball:policy/expander@0.1.0-draft": generate,
+            "flyball:policy/types@0.1.0-draft":
+                crate::bindings::description::flyball::policy::types,
+        },
+        pub_export_macro: true,
+        export_macro_name: "export_expander",
+        additional_derives: [Clone, PartialEq],
+    });
+}
+
+pub use description::flyball::policy::{log, types};

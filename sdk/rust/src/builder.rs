@@ -1,9 +1,10 @@
-//! Inputs for native tests, put together in a few lines.
+//! Inputs of replica policies for native tests, put together in a few lines.
 
 use std::time::Duration;
 
-use crate::bindings::exports::flyball::policy::replica as wire;
-use crate::bindings::flyball::policy::types;
+use crate::bindings::replica::exports::flyball::policy::replica as wire;
+use crate::bindings::types;
+use crate::given::{Given, build_given};
 use crate::metric::{Request, UNKNOWN_POD};
 use crate::pod::bits;
 use crate::replica::Replica;
@@ -84,45 +85,13 @@ impl<C: Default, S: Default> ReplicaBuilder<C, S> {
         };
         Self(Replica {
             input,
-            now: Time::from_ms(1_000_000_000_000),
-            seed: 0,
-            granted: Vec::new(),
-            config: C::default(),
-            state: S::default(),
+            given: Given::default(),
         })
     }
 }
 
 impl<C, S> ReplicaBuilder<C, S> {
-    /// The configuration.
-    pub fn config(mut self, config: C) -> Self {
-        self.0.config = config;
-        self
-    }
-
-    /// The state.
-    pub fn state(mut self, state: S) -> Self {
-        self.0.state = state;
-        self
-    }
-
-    /// When the decision is made.
-    pub fn at(mut self, now: Time) -> Self {
-        self.0.now = now;
-        self
-    }
-
-    /// When the decision is made, as far as it is said by now.
-    #[must_use]
-    pub const fn now(&self) -> Time {
-        self.0.now
-    }
-
-    /// The seed for choices by chance.
-    pub fn seed(mut self, seed: u64) -> Self {
-        self.0.seed = seed;
-        self
-    }
+    build_given!();
 
     /// Bounds of the replicas.
     pub fn bounds(mut self, min: i32, max: i32) -> Self {
@@ -203,7 +172,7 @@ impl<C, S> ReplicaBuilder<C, S> {
             .into_iter()
             .map(|(at, value)| (at.ms(), value))
             .unzip();
-        self.0.granted.push(types::GrantedInput {
+        self.0.given.granted.push(types::GrantedInput {
             times_ms,
             values,
             ..nothing()
@@ -215,7 +184,7 @@ impl<C, S> ReplicaBuilder<C, S> {
     pub fn labels<'a>(mut self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let owned = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
         let (keys, texts) = pairs.into_iter().map(owned).unzip();
-        self.0.granted.push(types::GrantedInput {
+        self.0.given.granted.push(types::GrantedInput {
             keys,
             texts,
             ..nothing()
@@ -225,7 +194,7 @@ impl<C, S> ReplicaBuilder<C, S> {
 
     /// The answer to the next wish: it could not be had.
     pub fn not_granted(mut self, error: &str) -> Self {
-        self.0.granted.push(types::GrantedInput {
+        self.0.given.granted.push(types::GrantedInput {
             error: error.into(),
             ..nothing()
         });

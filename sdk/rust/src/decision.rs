@@ -4,12 +4,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use crate::bindings::exports::flyball::policy::replica as wire;
-use crate::bindings::flyball::policy::types;
+use crate::bindings::replica::exports::flyball::policy::replica as wire;
+use crate::reason::{Reason, Refusal};
 use crate::time::milliseconds;
-
-/// Longest sentence and longest value of an argument that a host takes, in bytes.
-const TEXT_BYTES: usize = 1024;
 
 /// How many replicas there should be, and why.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,57 +30,6 @@ pub struct Proposal {
     value: Option<i64>,
     error: String,
     reason: Reason,
-}
-
-/// Why something was decided.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reason {
-    /// CamelCase and stable: what a machine compares.
-    pub code: String,
-    /// Named values that the sentence speaks of.
-    pub arguments: Vec<(String, String)>,
-    /// What a person reads. `{pod:N}` stands for the name of the pod in row N.
-    pub sentence: String,
-}
-
-/// A policy's refusal to decide: the host then holds, or asks the fallback.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
-    /// Such as `MissingInput` or `Unsupported`.
-    pub code: String,
-    /// The refusal as a sentence.
-    pub message: String,
-}
-
-impl Refusal {
-    /// A refusal.
-    pub fn new(code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            message: message.into(),
-        }
-    }
-}
-
-/// What a `decide` function may return.
-pub trait Answer {
-    /// The answer as a result.
-    ///
-    /// # Errors
-    /// The refusal, if it is one.
-    fn into_result(self) -> Result<Decision, Refusal>;
-}
-
-impl Answer for Decision {
-    fn into_result(self) -> Result<Decision, Refusal> {
-        Ok(self)
-    }
-}
-
-impl Answer for Result<Decision, Refusal> {
-    fn into_result(self) -> Result<Decision, Refusal> {
-        self
-    }
 }
 
 impl Decision {
@@ -112,10 +58,7 @@ impl Decision {
     /// Why: a CamelCase code that machines compare, and a sentence, which is cut
     /// after 1 KiB.
     pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
-        self.reason = Reason {
-            arguments: self.reason.arguments,
-            ..Reason::new(code, sentence)
-        };
+        self.reason.say(code, sentence);
         self
     }
 
@@ -241,10 +184,7 @@ impl Proposal {
     /// Why: a CamelCase code that machines compare, and a sentence, which is cut
     /// after 1 KiB.
     pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
-        self.reason = Reason {
-            arguments: self.reason.arguments,
-            ..Reason::new(code, sentence)
-        };
+        self.reason.say(code, sentence);
         self
     }
 
@@ -288,44 +228,4 @@ impl Proposal {
             reason: self.reason.into_wire(),
         }
     }
-}
-
-impl Reason {
-    fn new(code: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            arguments: Vec::new(),
-            sentence: sentence.into(),
-        }
-    }
-
-    /// The value of the argument of that name.
-    #[must_use]
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.arguments
-            .iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, value)| value.as_str())
-    }
-
-    fn into_wire(self) -> types::Reason {
-        let argument = |(name, value)| types::Argument {
-            name,
-            value: cut(value),
-        };
-        types::Reason {
-            code: self.code,
-            arguments: self.arguments.into_iter().map(argument).collect(),
-            sentence: cut(self.sentence),
-        }
-    }
-}
-
-/// Texts quote what others wrote, such as a metric's selector: that one is long is
-/// no reason to decide nothing.
-fn cut(mut text: String) -> String {
-    if text.len() > TEXT_BYTES {
-        text.truncate(text.floor_char_boundary(TEXT_BYTES));
-    }
-    text
 }

@@ -22,6 +22,9 @@
 //! # fn main() {}
 //! ```
 //!
+//! An expander, which says which node group should grow, is one function too: see
+//! [`expander_policy!`], [`Expander`] and [`Ranking`].
+//!
 //! The crate does no I/O, and there is no clock: time, seed, history and state
 //! come in with the input, so that a decision can be recorded and made again.
 
@@ -29,23 +32,33 @@
 pub mod bindings;
 mod builder;
 mod decision;
+mod expander;
+mod expander_builder;
+mod given;
 #[cfg(any(target_arch = "wasm32", test))]
 mod heap;
 pub mod log;
 mod macros;
 mod metric;
 mod pod;
+mod ranking;
+mod reason;
 mod replica;
 #[doc(hidden)]
 pub mod runtime;
 mod time;
 mod want;
 
-pub use bindings::exports::flyball::policy::replica::Metric as MetricColumns;
+pub use bindings::replica::exports::flyball::policy::replica::Metric as MetricColumns;
 pub use builder::{MetricSpec, PodSpec, ReplicaBuilder};
-pub use decision::{Answer, Decision, Proposal, Reason, Refusal};
+pub use decision::{Decision, Proposal};
+pub use expander::{Expander, Resources, ScaleOption};
+pub use expander_builder::{ExpanderBuilder, OptionSpec};
+pub use given::{NoConfig, NoState};
 pub use metric::{Metric, Request, Sample, Source, Target};
 pub use pod::{Phase, Pod, Ready};
-pub use replica::{NoConfig, NoState, Replica};
+pub use ranking::Ranking;
+pub use reason::{Answer, Reason, Refusal};
+pub use replica::Replica;
 pub use time::Time;
 pub use want::{Granted, Want};

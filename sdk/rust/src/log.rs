@@ -22,7 +22,7 @@ pub fn debug(message: &str) {
 
 #[cfg(target_arch = "wasm32")]
 fn write(level: u32, message: &str) {
-    crate::bindings::flyball::policy::log::log(level, message);
+    crate::bindings::log::log(level, message);
 }
 
 /// In native tests there is no host: standard error stands in.

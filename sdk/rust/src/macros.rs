@@ -1,4 +1,4 @@
-//! The macro that makes a crate a policy.
+//! The macros that make a crate a policy.
 
 /// Makes the crate a replica policy: on `wasm32` it exports what the contract
 /// asks for, elsewhere only what tests and the builder need.
@@ -25,16 +25,72 @@ macro_rules! replica_policy {
         $(wants: [$($want:expr),* $(,)?],)?
         decide: $decide:path $(,)?
     ) => {
+        $crate::policy! {
+            summary: $summary,
+            $(config: $config,)?
+            $(state: $state,)?
+            $(state_version: $state_version,)?
+            $(wants: [$($want),*],)?
+            decide: $decide,
+        }
+    };
+}
+
+/// Makes the crate an expander, as [`replica_policy!`] makes it a replica policy.
+/// In place of `decide` it has
+///
+/// | field | meaning |
+/// |---|---|
+/// | `rank` | `fn(&Expander<Config, State>)` to a `Ranking` or a `Result<Ranking, Refusal>` |
+#[macro_export]
+macro_rules! expander_policy {
+    (
+        summary: $summary:expr,
+        $(config: $config:ty,)?
+        $(state: $state:ty,)?
+        $(state_version: $state_version:expr,)?
+        $(wants: [$($want:expr),* $(,)?],)?
+        rank: $rank:path $(,)?
+    ) => {
+        $crate::policy! {
+            summary: $summary,
+            $(config: $config,)?
+            $(state: $state,)?
+            $(state_version: $state_version,)?
+            $(wants: [$($want),*],)?
+            rank: $rank,
+        }
+    };
+}
+
+/// Makes the crate a policy of several kinds at once, with the fields of
+/// [`replica_policy!`] and [`expander_policy!`]: `decide`, `rank` or both, with a
+/// comma behind each. The kinds share one type of configuration and one of state.
+#[macro_export]
+macro_rules! policy {
+    (
+        summary: $summary:expr,
+        $(config: $config:ty,)?
+        $(state: $state:ty,)?
+        $(state_version: $state_version:expr,)?
+        $(wants: [$($want:expr),* $(,)?],)?
+        $(decide: $decide:path,)?
+        $(rank: $rank:path,)?
+    ) => {
         /// The policy, as the contract describes it.
         #[allow(dead_code, reason = "elsewhere than on wasm32 only tests may name it")]
         struct FlyballPolicy;
 
-        impl $crate::runtime::ReplicaPolicy for FlyballPolicy {
+        impl $crate::runtime::Policy for FlyballPolicy {
             type Config = $crate::__or!($($config)?; $crate::NoConfig);
             type State = $crate::__or!($($state)?; $crate::NoState);
             const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
             const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
             const SUMMARY: &'static str = $summary;
+            const KINDS: &'static [&'static str] = &[
+                $($crate::__instead!($decide; "replica"),)?
+                $($crate::__instead!($rank; "expander"),)?
+            ];
             const STATE_VERSION: u32 = $crate::__or!($($state_version)?; 1);
 
             fn wants() -> ::std::vec::Vec<$crate::Want> {
@@ -50,13 +106,10 @@ macro_rules! replica_policy {
             fn state(text: &str) -> ::core::result::Result<Self::State, $crate::Refusal> {
                 $crate::__read_state!(text $(, $state)?)
             }
-
-            fn decide(
-                input: &$crate::Replica<Self::Config, Self::State>,
-            ) -> ::core::result::Result<$crate::Decision, $crate::Refusal> {
-                $crate::Answer::into_result($decide(input))
-            }
         }
+
+        $($crate::__replica!($decide);)?
+        $($crate::__expander!($rank);)?
 
         /// JSON Schema of the configuration, for the builder; empty: it takes none.
         #[cfg(not(target_arch = "wasm32"))]
@@ -68,14 +121,38 @@ macro_rules! replica_policy {
 
         #[cfg(target_arch = "wasm32")]
         const _: () = {
-            use $crate::bindings::exports::flyball::policy::{description, replica};
-            use $crate::bindings::flyball::policy::types;
+            use $crate::bindings::description::exports::flyball::policy::description;
 
             impl description::Guest for FlyballPolicy {
                 fn describe() -> description::Description {
                     $crate::runtime::describe::<Self>($crate::__schema_text!($($config)?))
                 }
             }
+
+            $crate::bindings::description::export_description!(
+                FlyballPolicy with_types_in $crate::bindings::description
+            );
+        };
+    };
+}
+
+/// The kind `replica`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __replica {
+    ($decide:path) => {
+        impl $crate::runtime::ReplicaPolicy for FlyballPolicy {
+            fn decide(
+                input: &$crate::Replica<Self::Config, Self::State>,
+            ) -> ::core::result::Result<$crate::Decision, $crate::Refusal> {
+                $crate::Answer::<$crate::Decision>::into_result($decide(input))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::bindings::replica::exports::flyball::policy::replica;
+            use $crate::bindings::types;
 
             impl replica::Guest for FlyballPolicy {
                 fn decide(
@@ -86,8 +163,53 @@ macro_rules! replica_policy {
                 }
             }
 
-            $crate::bindings::export_replica_policy!(FlyballPolicy with_types_in $crate::bindings);
+            $crate::bindings::replica::export_replica!(
+                FlyballPolicy with_types_in $crate::bindings::replica
+            );
         };
+    };
+}
+
+/// The kind `expander`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __expander {
+    ($rank:path) => {
+        impl $crate::runtime::ExpanderPolicy for FlyballPolicy {
+            fn rank(
+                input: &$crate::Expander<Self::Config, Self::State>,
+            ) -> ::core::result::Result<$crate::Ranking, $crate::Refusal> {
+                $crate::Answer::<$crate::Ranking>::into_result($rank(input))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::bindings::expander::exports::flyball::policy::expander;
+            use $crate::bindings::types;
+
+            impl expander::Guest for FlyballPolicy {
+                fn rank(
+                    context: types::Context,
+                    input: expander::Input,
+                ) -> ::core::result::Result<expander::Ranking, types::Error> {
+                    $crate::runtime::rank::<Self>(context, input)
+                }
+            }
+
+            $crate::bindings::expander::export_expander!(
+                FlyballPolicy with_types_in $crate::bindings::expander
+            );
+        };
+    };
+}
+
+/// The second in place of the first.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __instead {
+    ($given:path; $instead:expr) => {
+        $instead
     };
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::bindings::exports::flyball::policy::replica as wire;
+use crate::bindings::replica::exports::flyball::policy::replica as wire;
 use crate::time::{Time, duration};
 
 /// Row of a sample whose pod is not (or no longer) known.

@@ -1,6 +1,6 @@
 //! A pod of the target: a view over the columns.
 
-use crate::bindings::exports::flyball::policy::replica as wire;
+use crate::bindings::replica::exports::flyball::policy::replica as wire;
 use crate::time::Time;
 
 /// Bits of a pod's state column.

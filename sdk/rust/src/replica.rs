@@ -2,32 +2,19 @@
 
 use std::time::Duration;
 
-use crate::bindings::exports::flyball::policy::replica as wire;
-use crate::bindings::flyball::policy::types;
+use crate::bindings::replica::exports::flyball::policy::replica as wire;
 use crate::builder::ReplicaBuilder;
+use crate::given::{Given, NoConfig, NoState, show_given};
 use crate::metric::Metric;
 use crate::pod::Pod;
 use crate::time::{Time, duration};
-use crate::want::Granted;
-
-/// The configuration of a policy that takes none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NoConfig {}
-
-/// The state of a policy that keeps none.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NoState {}
 
 /// How many replicas should a workload have? This is all there is to know: the
 /// answer is a function of it, and of nothing else.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Replica<C = NoConfig, S = NoState> {
     pub(crate) input: wire::Input,
-    pub(crate) now: Time,
-    pub(crate) seed: u64,
-    pub(crate) granted: Vec<types::GrantedInput>,
-    pub(crate) config: C,
-    pub(crate) state: S,
+    pub(crate) given: Given<C, S>,
 }
 
 impl<C: Default, S: Default> Replica<C, S> {
@@ -39,30 +26,7 @@ impl<C: Default, S: Default> Replica<C, S> {
 }
 
 impl<C, S> Replica<C, S> {
-    /// The policy's configuration.
-    #[must_use]
-    pub const fn config(&self) -> &C {
-        &self.config
-    }
-
-    /// What the policy returned as state at its last decision for this object;
-    /// the default at first, and after a swap to another state version.
-    #[must_use]
-    pub const fn state(&self) -> &S {
-        &self.state
-    }
-
-    /// When the decision is made.
-    #[must_use]
-    pub const fn now(&self) -> Time {
-        self.now
-    }
-
-    /// For choices by chance: the same seed, the same choice.
-    #[must_use]
-    pub const fn seed(&self) -> u64 {
-        self.seed
-    }
+    show_given!();
 
     /// The object that is scaled.
     #[must_use]
@@ -160,12 +124,6 @@ impl<C, S> Replica<C, S> {
     /// Changes carried out before, oldest first: positive up, negative down.
     pub fn scale_events(&self) -> impl DoubleEndedIterator<Item = (Time, i32)> {
         samples(&self.input.scale_events)
-    }
-
-    /// The answer to the policy's wish number `want`, counted from 0.
-    #[must_use]
-    pub fn granted(&self, want: usize) -> Option<Granted<'_>> {
-        self.granted.get(want).map(Granted)
     }
 
     /// The input as the contract has it, columns and all.

@@ -1,20 +1,24 @@
-//! Between the contract's functions and the author's: what [`replica_policy!`]
-//! (the macro) fills in, and how calls go through it.
-//!
-//! [`replica_policy!`]: crate::replica_policy
+//! Between the contract's functions and the author's: what the macros fill in, and
+//! how calls go through it.
 
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
-use crate::bindings::exports::flyball::policy::{description, replica as wire};
-use crate::bindings::flyball::policy::types;
-use crate::decision::{Decision, Refusal};
-use crate::replica::{NoConfig, Replica};
+use crate::bindings::description::exports::flyball::policy::description;
+use crate::bindings::expander::exports::flyball::policy::expander as expander_wire;
+use crate::bindings::replica::exports::flyball::policy::replica as replica_wire;
+use crate::bindings::types;
+use crate::decision::Decision;
+use crate::expander::Expander;
+use crate::given::{Given, NoConfig};
+use crate::ranking::Ranking;
+use crate::reason::Refusal;
+use crate::replica::Replica;
 use crate::time::Time;
 use crate::want::Want;
 
-/// A replica policy, as the macro describes it.
-pub trait ReplicaPolicy {
+/// A policy, as the macros describe it.
+pub trait Policy {
     /// Its configuration.
     type Config;
     /// Its state.
@@ -25,6 +29,8 @@ pub trait ReplicaPolicy {
     const VERSION: &'static str;
     /// One line for a list of policies.
     const SUMMARY: &'static str;
+    /// The kinds that it is of.
+    const KINDS: &'static [&'static str];
     /// Raised when an older state can no longer be read.
     const STATE_VERSION: u32;
 
@@ -42,12 +48,24 @@ pub trait ReplicaPolicy {
     /// # Errors
     /// If it is none of this policy's.
     fn state(text: &str) -> Result<Self::State, Refusal>;
+}
 
+/// A policy that says how many replicas there should be.
+pub trait ReplicaPolicy: Policy {
     /// Decides.
     ///
     /// # Errors
     /// The policy's refusal.
     fn decide(input: &Replica<Self::Config, Self::State>) -> Result<Decision, Refusal>;
+}
+
+/// A policy that says which node group should grow.
+pub trait ExpanderPolicy: Policy {
+    /// Ranks.
+    ///
+    /// # Errors
+    /// The policy's refusal.
+    fn rank(input: &Expander<Self::Config, Self::State>) -> Result<Ranking, Refusal>;
 }
 
 /// JSON Schema (2020-12) of a configuration, on one line.
@@ -90,13 +108,13 @@ pub fn read_state<S: DeserializeOwned>(text: &str) -> Result<S, Refusal> {
 
 /// The contract's `describe`.
 #[must_use]
-pub fn describe<P: ReplicaPolicy>(schema: &str) -> description::Description {
+pub fn describe<P: Policy>(schema: &str) -> description::Description {
     report_panics();
     description::Description {
         name: P::NAME.into(),
         version: P::VERSION.into(),
         summary: P::SUMMARY.into(),
-        kinds: vec!["replica".into()],
+        kinds: P::KINDS.iter().map(|&kind| kind.into()).collect(),
         configuration_schema: schema.into(),
         state_version: P::STATE_VERSION,
         wants: P::wants().into_iter().map(Want::into_wire).collect(),
@@ -109,35 +127,51 @@ pub fn describe<P: ReplicaPolicy>(schema: &str) -> description::Description {
 /// The policy's refusal, or a configuration or state that cannot be read.
 pub fn decide<P: ReplicaPolicy>(
     context: types::Context,
-    input: wire::Input,
-) -> Result<wire::Decision, types::Error> {
-    report_panics();
-    replica::<P>(context, input)
-        .and_then(|replica| {
-            let decision = P::decide(&replica);
-            // The instance ends with this call: giving back each column is for nothing.
-            std::mem::forget(replica);
-            decision
-        })
-        .and_then(Decision::into_wire)
-        .map_err(|Refusal { code, message }| types::Error { code, message })
+    input: replica_wire::Input,
+) -> Result<replica_wire::Decision, types::Error> {
+    answer(|| {
+        let given = given::<P>(context)?;
+        asked(Replica { input, given }, P::decide)?.into_wire()
+    })
 }
 
-fn replica<P: ReplicaPolicy>(
+/// The contract's `rank`.
+///
+/// # Errors
+/// The policy's refusal, or a configuration or state that cannot be read.
+pub fn rank<P: ExpanderPolicy>(
     context: types::Context,
-    input: wire::Input,
-) -> Result<Replica<P::Config, P::State>, Refusal> {
+    input: expander_wire::Input,
+) -> Result<expander_wire::Ranking, types::Error> {
+    answer(|| {
+        let given = given::<P>(context)?;
+        asked(Expander { input, given }, P::rank)?.into_wire()
+    })
+}
+
+fn answer<A>(ask: impl FnOnce() -> Result<A, Refusal>) -> Result<A, types::Error> {
+    report_panics();
+    ask().map_err(|Refusal { code, message }| types::Error { code, message })
+}
+
+/// Asks about an input, which is left where it is: the instance ends with this call,
+/// and giving back each column is for nothing.
+fn asked<I, A>(input: I, ask: impl FnOnce(&I) -> A) -> A {
+    let answer = ask(&input);
+    std::mem::forget(input);
+    answer
+}
+
+fn given<P: Policy>(context: types::Context) -> Result<Given<P::Config, P::State>, Refusal> {
     let config = P::config(&context.configuration)?;
     let state = match context.state.as_str() {
         "" => P::State::default(),
         text => P::state(text)?,
     };
-    let (now, seed, granted) = (Time::from_ms(context.now_ms), context.seed, context.inputs);
-    Ok(Replica {
-        input,
-        now,
-        seed,
-        granted,
+    Ok(Given {
+        now: Time::from_ms(context.now_ms),
+        seed: context.seed,
+        granted: context.inputs,
         config,
         state,
     })

@@ -1,6 +1,6 @@
 //! Inputs beyond the standard ones: what a policy wishes for, and what it got.
 
-use crate::bindings::flyball::policy::types;
+use crate::bindings::types;
 use crate::time::Time;
 
 /// An input that a policy wants beyond the standard ones. The host fetches it,

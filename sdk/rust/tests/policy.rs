@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use flyball_policy::bindings::flyball::policy::types::{Context, GrantedInput};
+use flyball_policy::bindings::types::{Context, GrantedInput};
 use flyball_policy::runtime::{decide as answer, describe};
 use flyball_policy::{Decision, MetricSpec, Replica, Request, Want};
 use schemars::JsonSchema;

@@ -8,6 +8,7 @@
 pub mod backoff;
 pub mod balance;
 mod census;
+pub mod chain;
 pub mod choose;
 pub mod cloud;
 pub mod control;

@@ -70,10 +70,10 @@ fn prices(column: &[Option<f64>]) -> Vec<f64> {
         .collect()
 }
 
-/// The contract's mark for an option that was dropped is no number at all here; a
-/// figure without bounds is none either.
+/// The contract's mark for an option that was dropped is no number at all here. A
+/// figure without bounds is the largest there is: JSON, and so a record, has no other.
 fn ranking(ranking: expander::Ranking) -> ExpanderRanking {
-    let figure = |score: f64| score.is_finite().then_some(score);
+    let figure = |score: f64| (!score.is_nan()).then(|| score.clamp(f64::MIN, f64::MAX));
     ExpanderRanking {
         best: ranking.best,
         scores: ranking.scores.into_iter().map(figure).collect(),

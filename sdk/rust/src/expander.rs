@@ -1,0 +1,234 @@
+//! What an expander ranks.
+
+use crate::bindings::expander::exports::flyball::policy::expander as wire;
+use crate::expander_builder::ExpanderBuilder;
+use crate::given::{Given, NoConfig, NoState, show_given};
+
+/// Bits of the column `state`.
+pub(crate) mod bits {
+    pub(crate) const EXISTS: u32 = 1;
+    pub(crate) const HAS_TEMPLATE: u32 = 2;
+    pub(crate) const HAS_GPU: u32 = 4;
+}
+
+/// Bytes of a GiB.
+const GIB: f64 = (1_u64 << 30) as f64;
+
+/// Which node group should grow? This is all there is to know: the answer is a
+/// function of it, and of nothing else.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expander<C = NoConfig, S = NoState> {
+    pub(crate) input: wire::Input,
+    pub(crate) given: Given<C, S>,
+}
+
+impl<C: Default, S: Default> Expander<C, S> {
+    /// Starts an input for a native test: no option, and a cluster of ten nodes.
+    pub fn build() -> ExpanderBuilder<C, S> {
+        ExpanderBuilder::new()
+    }
+}
+
+impl<C, S> Expander<C, S> {
+    show_given!();
+
+    /// The options, a row each: some nodes more of one node group.
+    pub fn options(&self) -> impl ExactSizeIterator<Item = ScaleOption<'_>> + Clone {
+        let columns = &self.input.options;
+        (0..columns.node_group.len()).map(move |row| ScaleOption { columns, row })
+    }
+
+    /// The option in that row.
+    #[must_use]
+    pub fn option(&self, row: usize) -> Option<ScaleOption<'_>> {
+        self.options().nth(row)
+    }
+
+    /// Names of the node groups in these rows, as a sentence has them: the first
+    /// few, and how many more there are.
+    #[must_use]
+    pub fn names(&self, rows: &[usize]) -> String {
+        const NAMED: usize = 5;
+        let (named, more) = match rows.len() {
+            count if count <= NAMED => (count, 0),
+            count => (NAMED - 1, count - NAMED + 1),
+        };
+        let mut text = String::new();
+        for (position, &row) in rows[..named].iter().enumerate() {
+            text += match position {
+                0 => "",
+                last if last + 1 == named && more == 0 => " and ",
+                _ => ", ",
+            };
+            text += self.option(row).map_or("?", ScaleOption::node_group);
+        }
+        if more > 0 {
+            text += &format!(" and {more} more");
+        }
+        text
+    }
+
+    /// Nodes in the cluster, if that is known.
+    #[must_use]
+    pub const fn cluster_node_count(&self) -> Option<u32> {
+        self.input.cluster_node_count
+    }
+
+    /// The input as the contract has it, columns and all.
+    #[must_use]
+    pub const fn columns(&self) -> &wire::Input {
+        &self.input
+    }
+}
+
+/// A way to place pending pods: some nodes more of one node group.
+#[derive(Clone, Copy, Debug)]
+pub struct ScaleOption<'a> {
+    columns: &'a wire::Options,
+    row: usize,
+}
+
+/// Quantities of the resources that nodes are chosen by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Resources {
+    /// Cpu, in milli.
+    pub cpu_milli: i64,
+    /// Memory, in bytes.
+    pub memory_bytes: i64,
+    /// GPUs, in milli.
+    pub gpu_milli: i64,
+}
+
+impl Resources {
+    /// Cpu, in cores.
+    #[must_use]
+    pub fn cores(self) -> f64 {
+        self.cpu_milli as f64 / 1000.0
+    }
+
+    /// Memory, in GiB.
+    #[must_use]
+    pub fn gib(self) -> f64 {
+        self.memory_bytes as f64 / GIB
+    }
+
+    /// GPUs.
+    #[must_use]
+    pub fn gpus(self) -> f64 {
+        self.gpu_milli as f64 / 1000.0
+    }
+}
+
+impl<'a> ScaleOption<'a> {
+    /// Its row: what a ranking names it by.
+    #[must_use]
+    pub const fn row(self) -> usize {
+        self.row
+    }
+
+    /// Name of the node group that would grow.
+    #[must_use]
+    pub fn node_group(self) -> &'a str {
+        let names = self.columns.node_group.get(self.row);
+        names.map_or("", String::as_str)
+    }
+
+    /// Whether the group is there already; else it would be created.
+    #[must_use]
+    pub fn exists(self) -> bool {
+        self.has(bits::EXISTS)
+    }
+
+    /// Whether its nodes have GPUs.
+    #[must_use]
+    pub fn has_gpu(self) -> bool {
+        self.has(bits::HAS_GPU)
+    }
+
+    /// Nodes to add.
+    #[must_use]
+    pub fn node_count(self) -> u32 {
+        self.cell(&self.columns.node_count)
+    }
+
+    /// Pods that would run on them.
+    #[must_use]
+    pub fn pods(self) -> u32 {
+        self.cell(&self.columns.pod_count)
+    }
+
+    /// What these pods request together.
+    #[must_use]
+    pub fn requested(self) -> Resources {
+        Resources {
+            cpu_milli: self.cell(&self.columns.requested_cpu),
+            memory_bytes: self.cell(&self.columns.requested_memory),
+            gpu_milli: self.cell(&self.columns.requested_gpu),
+        }
+    }
+
+    /// Capacity of one node; none: what a node would be like is not known.
+    #[must_use]
+    pub fn capacity(self) -> Option<Resources> {
+        self.has(bits::HAS_TEMPLATE).then(|| Resources {
+            cpu_milli: self.cell(&self.columns.capacity_cpu),
+            memory_bytes: self.cell(&self.columns.capacity_memory),
+            gpu_milli: self.cell(&self.columns.capacity_gpu),
+        })
+    }
+
+    /// What pods may request of one node; none: what it would be like is not known.
+    #[must_use]
+    pub fn allocatable(self) -> Option<Resources> {
+        self.has(bits::HAS_TEMPLATE).then(|| Resources {
+            cpu_milli: self.cell(&self.columns.allocatable_cpu),
+            memory_bytes: self.cell(&self.columns.allocatable_memory),
+            gpu_milli: self.cell(&self.columns.allocatable_gpu),
+        })
+    }
+
+    /// Price of one node for an hour, if the host knows it.
+    #[must_use]
+    pub fn node_price(self) -> Option<f64> {
+        self.price(&self.columns.node_price)
+    }
+
+    /// Price of the option's pods for an hour, if the host knows it.
+    #[must_use]
+    pub fn pod_price(self) -> Option<f64> {
+        self.price(&self.columns.pod_price)
+    }
+
+    /// Nodes that the group has now.
+    #[must_use]
+    pub fn current_size(self) -> u32 {
+        self.cell(&self.columns.current_size)
+    }
+
+    /// Fewest nodes of the group. The host holds this bound by itself.
+    #[must_use]
+    pub fn min_size(self) -> u32 {
+        self.cell(&self.columns.min_size)
+    }
+
+    /// Most nodes of the group. The host holds this bound by itself.
+    #[must_use]
+    pub fn max_size(self) -> u32 {
+        self.cell(&self.columns.max_size)
+    }
+
+    fn has(self, bit: u32) -> bool {
+        self.cell(&self.columns.state) & bit != 0
+    }
+
+    fn price(self, column: &[f64]) -> Option<f64> {
+        column
+            .get(self.row)
+            .copied()
+            .filter(|price| !price.is_nan())
+    }
+
+    fn cell<T: Copy + Default>(self, column: &[T]) -> T {
+        column.get(self.row).copied().unwrap_or_default()
+    }
+}

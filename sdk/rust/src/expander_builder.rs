@@ -1,0 +1,187 @@
+//! Inputs of expanders for native tests, put together in a few lines.
+
+use crate::bindings::expander::exports::flyball::policy::expander as wire;
+use crate::expander::{Expander, Resources, bits};
+use crate::given::{Given, build_given};
+
+/// Puts an [`Expander`] together.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ExpanderBuilder<C, S>(Expander<C, S>);
+
+/// An option for an [`ExpanderBuilder`]: one node more of a group that exists and
+/// has no node yet, for one pod, unless said otherwise.
+#[derive(Clone, Debug, PartialEq)]
+#[must_use]
+pub struct OptionSpec {
+    node_group: String,
+    exists: bool,
+    gpu: bool,
+    node_count: u32,
+    pods: u32,
+    requested: Resources,
+    template: Option<(Resources, Resources)>,
+    node_price: Option<f64>,
+    pod_price: Option<f64>,
+    sizes: (u32, u32, u32),
+}
+
+impl<C: Default, S: Default> ExpanderBuilder<C, S> {
+    pub(crate) fn new() -> Self {
+        let options = wire::Options {
+            node_group: Vec::new(),
+            state: Vec::new(),
+            node_count: Vec::new(),
+            pod_count: Vec::new(),
+            requested_cpu: Vec::new(),
+            requested_memory: Vec::new(),
+            requested_gpu: Vec::new(),
+            capacity_cpu: Vec::new(),
+            capacity_memory: Vec::new(),
+            capacity_gpu: Vec::new(),
+            allocatable_cpu: Vec::new(),
+            allocatable_memory: Vec::new(),
+            allocatable_gpu: Vec::new(),
+            node_price: Vec::new(),
+            pod_price: Vec::new(),
+            current_size: Vec::new(),
+            min_size: Vec::new(),
+            max_size: Vec::new(),
+        };
+        let input = wire::Input {
+            options,
+            cluster_node_count: Some(10),
+        };
+        Self(Expander {
+            input,
+            given: Given::default(),
+        })
+    }
+}
+
+impl<C, S> ExpanderBuilder<C, S> {
+    build_given!();
+
+    /// Nodes in the cluster; none: not known.
+    pub fn cluster_node_count(mut self, count: Option<u32>) -> Self {
+        self.0.input.cluster_node_count = count;
+        self
+    }
+
+    /// An option, in the next row.
+    pub fn option(mut self, option: OptionSpec) -> Self {
+        let columns = &mut self.0.input.options;
+        let known = |bit: u32, is: bool| if is { bit } else { 0 };
+        let state = known(bits::EXISTS, option.exists)
+            | known(bits::HAS_GPU, option.gpu)
+            | known(bits::HAS_TEMPLATE, option.template.is_some());
+        let (capacity, allocatable) = option.template.unwrap_or_default();
+        columns.node_group.push(option.node_group);
+        columns.state.push(state);
+        columns.node_count.push(option.node_count);
+        columns.pod_count.push(option.pods);
+        columns.requested_cpu.push(option.requested.cpu_milli);
+        columns.requested_memory.push(option.requested.memory_bytes);
+        columns.requested_gpu.push(option.requested.gpu_milli);
+        columns.capacity_cpu.push(capacity.cpu_milli);
+        columns.capacity_memory.push(capacity.memory_bytes);
+        columns.capacity_gpu.push(capacity.gpu_milli);
+        columns.allocatable_cpu.push(allocatable.cpu_milli);
+        columns.allocatable_memory.push(allocatable.memory_bytes);
+        columns.allocatable_gpu.push(allocatable.gpu_milli);
+        columns
+            .node_price
+            .push(option.node_price.unwrap_or(f64::NAN));
+        columns.pod_price.push(option.pod_price.unwrap_or(f64::NAN));
+        let (current, min, max) = option.sizes;
+        columns.current_size.push(current);
+        columns.min_size.push(min);
+        columns.max_size.push(max);
+        self
+    }
+
+    /// The input.
+    #[must_use]
+    pub fn done(self) -> Expander<C, S> {
+        self.0
+    }
+}
+
+impl Resources {
+    /// So many cores and GiB, and no GPU.
+    #[must_use]
+    pub const fn of(cores: i64, gib: i64) -> Self {
+        Self {
+            cpu_milli: cores * 1000,
+            memory_bytes: gib << 30,
+            gpu_milli: 0,
+        }
+    }
+
+    /// The same with so many GPUs.
+    #[must_use]
+    pub const fn with_gpus(mut self, gpus: i64) -> Self {
+        self.gpu_milli = gpus * 1000;
+        self
+    }
+}
+
+impl OptionSpec {
+    /// One node more of that group.
+    pub fn group(name: &str) -> Self {
+        Self {
+            node_group: name.into(),
+            exists: true,
+            gpu: false,
+            node_count: 1,
+            pods: 1,
+            requested: Resources::default(),
+            template: None,
+            node_price: None,
+            pod_price: None,
+            sizes: (0, 0, 10),
+        }
+    }
+
+    /// So many nodes.
+    pub fn nodes(mut self, count: u32) -> Self {
+        self.node_count = count;
+        self
+    }
+
+    /// For so many pods that request this together.
+    pub fn pods(mut self, count: u32, requested: Resources) -> Self {
+        (self.pods, self.requested) = (count, requested);
+        self
+    }
+
+    /// What a node would be like: all of its capacity can be requested.
+    pub fn node(self, capacity: Resources) -> Self {
+        self.node_with(capacity, capacity)
+    }
+
+    /// What a node would be like: its capacity, and what of it can be requested.
+    pub fn node_with(mut self, capacity: Resources, allocatable: Resources) -> Self {
+        self.gpu = capacity.gpu_milli > 0;
+        self.template = Some((capacity, allocatable));
+        self
+    }
+
+    /// Prices for an hour, of one node and of the pods.
+    pub fn prices(mut self, node: f64, pods: f64) -> Self {
+        (self.node_price, self.pod_price) = (Some(node), Some(pods));
+        self
+    }
+
+    /// Nodes that the group has, and its bounds.
+    pub fn sizes(mut self, current: u32, min: u32, max: u32) -> Self {
+        self.sizes = (current, min, max);
+        self
+    }
+
+    /// The group would have to be created.
+    pub fn not_there_yet(mut self) -> Self {
+        self.exists = false;
+        self
+    }
+}
