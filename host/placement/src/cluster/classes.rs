@@ -66,6 +66,16 @@ impl Port {
         }
     }
 
+    fn restored(self, symbols: &Symbols) -> HostPort {
+        HostPort {
+            ip: self
+                .ip
+                .map_or_else(Default::default, |ip| symbols.text(ip).clone()),
+            protocol: self.protocol,
+            port: self.port,
+        }
+    }
+
     pub(super) fn conflicts_with(self, other: Self) -> bool {
         self.port == other.port
             && self.protocol == other.protocol
@@ -233,6 +243,23 @@ impl Classes {
 
     pub(super) fn first_of(&self, shape: u32) -> ClassId {
         self.first[shape as usize]
+    }
+
+    /// Gives a pod what is interned here, but for its namespace and requests.
+    pub(super) fn restore(&self, class: ClassId, symbols: &Symbols, pod: &mut Pod) {
+        let key = self.key(class);
+        let text = |symbol| symbols.text(symbol).clone();
+        let labels = self.labels(key.labels).iter();
+        pod.labels = labels
+            .map(|(key, value)| (text(*key), text(*value)))
+            .collect();
+        let ports = self.ports(class).iter();
+        pod.host_ports = ports.map(|port| port.restored(symbols)).collect();
+        pod.spread = self.spread(key.spread).to_vec();
+        pod.volumes = self.volumes.get(key.volumes).clone();
+        pod.priority = key.priority;
+        pod.gated = key.gated;
+        pod.unjudged = key.unjudged.into_iter().collect();
     }
 
     pub(super) fn key(&self, class: ClassId) -> &Key {

@@ -41,6 +41,11 @@ impl Journal {
         }
     }
 
+    /// The namespaces' labels, in no particular order.
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = (&Name, &Labels)> {
+        self.namespaces.iter()
+    }
+
     /// Notes a namespace's labels: those before.
     pub(super) fn set_namespace(&mut self, name: &Name, labels: Option<Labels>) -> Option<Labels> {
         match labels {

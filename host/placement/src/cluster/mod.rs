@@ -12,6 +12,7 @@ mod index;
 mod journal;
 mod nodes;
 mod predicate;
+mod rebuild;
 mod relations;
 mod score;
 mod statics;

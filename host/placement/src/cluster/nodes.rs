@@ -97,6 +97,16 @@ impl Nodes {
         self.by_name.len()
     }
 
+    /// How many numbers of nodes were given.
+    pub(super) fn slots(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// Numbers that no node has now, the one that is given next at the end.
+    pub(super) fn unused(&self) -> &[NodeId] {
+        &self.unused
+    }
+
     /// Takes a node in, without pods.
     pub(super) fn insert(&mut self, node: Arc<Node>, name: Symbol, labels: LabelSet) -> NodeId {
         let id = self.unused.pop().unwrap_or_else(|| {

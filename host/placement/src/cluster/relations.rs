@@ -81,6 +81,13 @@ impl Relations {
         (id, id as usize == self.terms.len())
     }
 
+    /// Gives a pod its terms.
+    pub(super) fn restore(&self, terms: u32, pod: &mut Pod) {
+        let key = self.terms_keys.get(terms);
+        pod.affinity = key.affinity.clone();
+        pod.anti_affinity = key.anti_affinity.clone();
+    }
+
     /// Whether terms ask for pods that must be near, and for some that must not.
     pub(super) fn has_terms(&self, terms: u32) -> (bool, bool) {
         let terms = &self.terms[terms as usize];

@@ -143,6 +143,16 @@ impl Statics {
         *self.statics.get(id)
     }
 
+    /// Gives a pod what is interned here.
+    pub(super) fn restore(&self, id: u32, symbols: &Symbols, pod: &mut Pod) {
+        let known = self.get(id);
+        let affinity = self.affinity_keys.get(known.affinity);
+        pod.tolerations = self.tolerations.get(known.tolerations).clone();
+        pod.node_selector = affinity.selector.clone();
+        pod.node_affinity = affinity.terms.clone();
+        pod.node_name = known.node_name.map(|name| symbols.text(name).clone());
+    }
+
     /// The only nodes that a pod's affinity names, if it does.
     pub(super) fn named(&self, id: u32) -> Option<&[Symbol]> {
         self.affinities[self.get(id).affinity as usize]

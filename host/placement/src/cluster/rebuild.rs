@@ -1,0 +1,77 @@
+//! Forgetting what is not needed any more.
+//!
+//! Classes, terms and texts stay once they are known: as pods come and go for days,
+//! with labels and terms of their own, they add up. A cluster that is built anew
+//! from what there is has none of the past.
+
+use hashbrown::HashMap;
+
+use super::{ClassId, Cluster, NodeId};
+use crate::intern::number;
+use crate::{Node, Pod};
+
+impl Cluster {
+    /// The pod that a class stands for.
+    pub fn pod(&self, class: ClassId) -> Pod {
+        let key = self.classes.key(class);
+        let mut pod = Pod {
+            namespace: self.symbols.text(key.namespace).clone(),
+            requests: self.requests(class),
+            ..Pod::default()
+        };
+        self.classes.restore(class, &self.symbols, &mut pod);
+        self.statics.restore(key.statics, &self.symbols, &mut pod);
+        self.relations.restore(key.terms, &mut pod);
+        pod
+    }
+
+    /// The same cluster without what only the past needed, and the numbers that
+    /// these classes have there. The numbers of nodes stay. To be done when
+    /// [`Self::class_count`] is far above the number of pods; it takes about as
+    /// long as building the cluster did.
+    pub fn rebuilt(&self, classes: impl IntoIterator<Item = ClassId>) -> (Self, Vec<ClassId>) {
+        let mut anew = Self::default();
+        for (name, labels) in self.journal.namespaces() {
+            anew.set_namespace(name, labels);
+        }
+        self.copy_nodes(&mut anew);
+        let mut known: HashMap<ClassId, ClassId> = HashMap::new();
+        let mut same = |class: ClassId, anew: &mut Self| {
+            *known
+                .entry(class)
+                .or_insert_with(|| anew.class(&self.pod(class)))
+        };
+        let classes = classes.into_iter();
+        let classes = classes.map(|class| same(class, &mut anew)).collect();
+        for node in self.node_ids() {
+            for (class, count) in self.placed(node) {
+                let class = same(class, &mut anew);
+                for _ in 0..count.running {
+                    anew.place(class, node, false);
+                }
+                for _ in 0..count.terminating {
+                    anew.place(class, node, true);
+                }
+            }
+        }
+        (anew, classes)
+    }
+
+    /// Gives another cluster the same nodes, without pods, at the same numbers.
+    fn copy_nodes(&self, anew: &mut Self) {
+        for at in 0..self.nodes.slots() {
+            let id = NodeId(number(at));
+            match self.node(id) {
+                Some(node) => anew.add_node(node.clone()),
+                // Holds the place. No node's name has this character.
+                None => anew.add_node(Node {
+                    name: format!("/{at}").into(),
+                    ..Node::default()
+                }),
+            };
+        }
+        for id in self.nodes.unused() {
+            anew.remove_node(*id);
+        }
+    }
+}
