@@ -6,6 +6,7 @@
 //! what a pass reads is kept where the objects change.
 
 mod facts;
+mod forget;
 mod pods;
 
 use std::collections::{BTreeMap, HashMap};
@@ -72,6 +73,7 @@ impl ClusterState {
         }
         let slot = self.pods.put(before, facts, class, pod.priority);
         self.bind(slot);
+        self.forget_classes();
         self.revision += 1;
     }
 

@@ -26,8 +26,8 @@ impl Cluster {
         if let Some(fault) = self.fault(class, node) {
             return Err(self.misfit(class, node, fault));
         }
-        match self.classes.key(class).unjudged {
-            Some(what) => Err(Misfit::Unjudged(what)),
+        match self.classes.key(class).unjudged.first() {
+            Some(what) => Err(Misfit::Unjudged(*what)),
             None => Ok(()),
         }
     }
@@ -35,7 +35,7 @@ impl Cluster {
     /// As [`Self::check`], without the reasons: true only if all is judged and
     /// nothing speaks against it.
     pub fn fits(&self, class: ClassId, node: NodeId) -> bool {
-        self.classes.key(class).unjudged.is_none() && self.fault(class, node).is_none()
+        self.classes.key(class).unjudged.is_empty() && self.fault(class, node).is_none()
     }
 
     /// Whether the class's pods are turned away from all nodes, whatever those are

@@ -96,7 +96,7 @@ pub(super) struct Key {
     pub(super) volumes: u32,
     pub(super) priority: i32,
     pub(super) gated: bool,
-    pub(super) unjudged: Option<Unjudged>,
+    pub(super) unjudged: SmallVec<[Unjudged; 2]>,
 }
 
 /// Where the parts of a class come from that others intern.
@@ -150,7 +150,7 @@ impl Classes {
             volumes: self.volumes.intern(pod.volumes.clone()),
             priority: pod.priority,
             gated: pod.gated,
-            unjudged: pod.unjudged.first().copied(),
+            unjudged: pod.unjudged.as_slice().into(),
         };
         ClassId(self.classes.intern(key))
     }
@@ -259,7 +259,7 @@ impl Classes {
         pod.volumes = self.volumes.get(key.volumes).clone();
         pod.priority = key.priority;
         pod.gated = key.gated;
-        pod.unjudged = key.unjudged.into_iter().collect();
+        pod.unjudged = key.unjudged.to_vec();
     }
 
     pub(super) fn key(&self, class: ClassId) -> &Key {

@@ -184,6 +184,21 @@ impl Pods {
         }
     }
 
+    /// The classes of all pods.
+    pub(super) fn classes(&self) -> impl Iterator<Item = ClassId> {
+        self.slots.iter().flatten().map(|entry| entry.class)
+    }
+
+    /// Gives classes their new numbers.
+    pub(super) fn renumber(&mut self, numbers: &BTreeMap<ClassId, ClassId>) {
+        let anew = |class: ClassId| numbers.get(&class).copied().unwrap_or(class);
+        for entry in self.slots.iter_mut().flatten() {
+            entry.class = anew(entry.class);
+        }
+        let queues = std::mem::take(&mut self.unschedulable).into_iter();
+        self.unschedulable = queues.map(|(class, slots)| (anew(class), slots)).collect();
+    }
+
     /// The same text in one place: namespaces, nodes and owners recur.
     fn share(&mut self, text: &mut Arc<str>) {
         if let Some(known) = self.texts.get(text) {
