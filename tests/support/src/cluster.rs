@@ -6,11 +6,16 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
 use crate::binaries::{Binaries, cache_root, kubernetes_version};
+use crate::wait::wait_for;
+
+/// How long a component may take to end that was killed.
+const END_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How a [`Cluster`] differs from the usual one.
 #[derive(Debug, Clone, Default)]
@@ -33,6 +38,7 @@ pub struct ClusterOptions {
 #[derive(Debug)]
 pub struct Cluster {
     binaries: Binaries,
+    name: String,
     /// Removed by the keeper.
     dir: PathBuf,
     keeper: Child,
@@ -47,15 +53,15 @@ impl Cluster {
     /// logs.
     pub fn start(options: ClusterOptions) -> anyhow::Result<Self> {
         let binaries = Binaries::find()?;
-        // kwokctl looks for free ports long before it binds them.
-        let _starting = lock_starts()?;
         let dir = tempfile::Builder::new()
             .prefix("flyball-cluster-")
             .tempdir()
             .context("cannot create a folder for the cluster")?;
-        let keeper = spawn_keeper(&binaries, dir.path(), &options)?;
+        let name = unique_name();
+        let keeper = spawn_keeper(&binaries, &name, dir.path(), &options)?;
         let mut cluster = Self {
             binaries,
+            name,
             dir: dir.keep(),
             keeper,
         };
@@ -126,6 +132,63 @@ impl Cluster {
             "no pod in {namespace} matches {selector}"
         );
         Ok(())
+    }
+
+    /// Takes the API server away at once, as a machine does that loses power, until
+    /// [`Cluster::start_apiserver`].
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn kill_apiserver(&self) -> anyhow::Result<()> {
+        let file = self.component_file("pids/kube-apiserver.pid");
+        let pid = fs::read_to_string(&file)
+            .with_context(|| format!("the API server does not run: no {}", file.display()))?;
+        let killed = Command::new("kill").args(["-KILL", pid.trim()]).status();
+        ensure!(
+            killed.context("cannot run kill")?.success(),
+            "the API server does not run: no process {pid}"
+        );
+        let process = Path::new("/proc").join(pid.trim()).join("stat");
+        wait_for("the API server to end", END_TIMEOUT, || {
+            let state = fs::read_to_string(&process).unwrap_or_default();
+            Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
+        })?;
+        // Its parent may be slow to take note, and kwokctl goes by the file.
+        fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
+    }
+
+    /// Starts the API server again, at the address that it had.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn start_apiserver(&self) -> anyhow::Result<()> {
+        let log = File::create(self.dir.join("kwokctl-start.log"))
+            .context("cannot create kwokctl's log")?;
+        let started = Command::new(self.binaries.path("kwokctl"))
+            .args(["start", "cluster", "--wait", "60s", "--name", &self.name])
+            .env("KWOK_WORKDIR", &self.dir)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().context("cannot share kwokctl's log")?)
+            .stderr(log)
+            .status();
+        ensure!(
+            started.context("cannot run kwokctl")?.success(),
+            "the API server did not start\n{}",
+            ends_of_logs(&self.dir)
+        );
+        Ok(())
+    }
+
+    /// Certificate and private key (PEM files) that a server of a test can show to
+    /// the API server, which must not verify them.
+    #[must_use]
+    pub fn serving_certificate(&self) -> (PathBuf, PathBuf) {
+        let file = |name| self.component_file("pki").join(name);
+        (file("admin.crt"), file("admin.key"))
+    }
+
+    fn component_file(&self, path: &str) -> PathBuf {
+        self.dir.join("clusters").join(&self.name).join(path)
     }
 
     fn kubectl_with_input(&self, args: &[&str], input: &str) -> anyhow::Result<String> {
@@ -199,25 +262,21 @@ fn ends_of_logs(dir: &Path) -> String {
     ends.collect::<Vec<_>>().join("\n")
 }
 
-/// Held while a cluster starts, by one process and test at a time.
-fn lock_starts() -> anyhow::Result<File> {
-    let path = cache_root()?.join("start.lock");
-    File::create(&path)
-        .and_then(|file| file.lock().map(|()| file))
-        .with_context(|| format!("cannot lock {}", path.display()))
+/// A name that no other cluster of this machine has.
+fn unique_name() -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let number = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("flyball-{}-{number}", std::process::id())
 }
 
 /// Starts the process that creates the cluster, and deletes it when this
 /// process closes the pipe or ends.
 fn spawn_keeper(
     binaries: &Binaries,
+    name: &str,
     dir: &Path,
     options: &ClusterOptions,
 ) -> anyhow::Result<Child> {
-    static COUNT: AtomicU32 = AtomicU32::new(0);
-    let number = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("flyball-{}-{number}", std::process::id());
-
     let config = dir.join("kwokctl.yaml");
     fs::write(&config, configuration(binaries, options)?.to_string())
         .with_context(|| format!("cannot write {}", config.display()))?;
@@ -226,7 +285,9 @@ fn spawn_keeper(
     Command::new("sh")
         .args(["-c", include_str!("keeper.sh"), "keeper"])
         .arg(binaries.path("kwokctl"))
-        .args([&name, "--wait", "120s", "--kubeconfig"])
+        .arg(name)
+        .arg(cache_root()?.join("start.lock"))
+        .args(["--wait", "120s", "--kubeconfig"])
         .arg(dir.join("kubeconfig"))
         .arg("--config")
         .arg(config)

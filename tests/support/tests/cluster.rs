@@ -8,7 +8,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -59,36 +59,107 @@ fn pods_run_and_report_the_cpu_that_their_annotation_says() {
 }
 
 #[test]
+fn the_api_server_goes_and_comes_back() {
+    let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+    let folder = cluster.kubeconfig().parent().unwrap().to_owned();
+    cluster.create_node("node-0").unwrap();
+    cluster.kill_apiserver().unwrap();
+    assert!(cluster.kubectl(&["get", "nodes"]).is_err());
+    assert!(cluster.kill_apiserver().is_err(), "there is none");
+    cluster.start_apiserver().unwrap();
+    let nodes = cluster.kubectl(&["get", "nodes", "-o", "name"]).unwrap();
+    assert_eq!(nodes, "node/node-0\n");
+
+    // The one that was started again ends with the others.
+    drop(cluster);
+    assert_eq!(processes_that_name(&folder), Vec::<String>::new());
+}
+
+#[test]
 fn nothing_is_left_of_a_cluster_whose_owner_was_killed() {
-    const OWNER: &str = "FLYBALL_TEST_OWNER";
-    const PREFIX: &str = "kubeconfig=";
-    if std::env::var_os(OWNER).is_some() {
-        let cluster = Cluster::start(ClusterOptions::default()).unwrap();
-        println!("\n{PREFIX}{}", cluster.kubeconfig().display());
+    const TEST: &str = "nothing_is_left_of_a_cluster_whose_owner_was_killed";
+    if Owner::is_this_process() {
+        let _cluster = Cluster::start(ClusterOptions::default()).unwrap();
+        println!("\n{READY}");
         sleep(10 * MINUTE);
         return;
     }
-    let mut owner = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "--nocapture"])
-        .arg("nothing_is_left_of_a_cluster_whose_owner_was_killed")
-        .env(OWNER, "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let kubeconfig = BufReader::new(owner.stdout.take().unwrap())
-        .lines()
-        .find_map(|line| Some(line.unwrap().strip_prefix(PREFIX)?.to_owned()))
-        .expect("the owner starts a cluster");
-    let folder = Path::new(&kubeconfig).parent().unwrap();
-    assert!(processes_that_name(folder).len() > 6);
+    let mut owner = Owner::start(TEST);
+    let mut lines = BufReader::new(owner.process.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == READY));
+    assert!(processes_that_name(owner.folder.path()).len() > 6);
+    owner.kill_and_wait_for_the_end();
+}
 
-    owner.kill().unwrap();
-    owner.wait().unwrap();
-    wait_for("the cluster to end", MINUTE, || {
-        let left = folder.exists() || !processes_that_name(folder).is_empty();
-        Ok((!left).then_some(()))
-    })
-    .unwrap();
+/// Between any two steps of the start: before the first component runs, while
+/// they come up one by one, and when nobody is left to be told that all do.
+#[test]
+fn nothing_is_left_of_a_cluster_whose_owner_was_killed_while_it_started() {
+    const TEST: &str = "nothing_is_left_of_a_cluster_whose_owner_was_killed_while_it_started";
+    if Owner::is_this_process() {
+        let _cluster = Cluster::start(ClusterOptions::default());
+        return;
+    }
+    for first_seen in ["kwokctl", "etcd", "kube-apiserver", "kwok-controller"] {
+        let owner = Owner::start(TEST);
+        wait_for(first_seen, MINUTE, || {
+            let processes = processes_that_name(owner.folder.path());
+            Ok(processes
+                .iter()
+                .any(|line| line.contains(first_seen))
+                .then_some(()))
+        })
+        .unwrap();
+        owner.kill_and_wait_for_the_end();
+    }
+}
+
+const READY: &str = "the cluster is ready";
+
+/// A process that owns a cluster: this test's binary, started once more.
+struct Owner {
+    process: Child,
+    /// Where the cluster is, and nothing else.
+    folder: tempfile::TempDir,
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Owner {
+    const MARK: &str = "FLYBALL_TEST_OWNER";
+
+    fn is_this_process() -> bool {
+        std::env::var_os(Self::MARK).is_some()
+    }
+
+    fn start(test: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let process = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", test])
+            .env(Self::MARK, "1")
+            .env("TMPDIR", folder.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self { process, folder }
+    }
+
+    fn kill_and_wait_for_the_end(mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+        wait_for("the cluster to end", 3 * MINUTE, || {
+            let folder_is_empty = self.folder.path().read_dir()?.next().is_none();
+            let nothing_runs = processes_that_name(self.folder.path()).is_empty();
+            Ok((folder_is_empty && nothing_runs).then_some(()))
+        })
+        .unwrap();
+    }
 }
 
 /// The CPU of each pod in millicores, rounded to tens, once all are there and
