@@ -2,19 +2,13 @@
 //! `tests/vectors/nodes/aws.jsonl.gz`.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 
-use anyhow::{Context as _, ensure};
-use flate2::read::GzDecoder;
+use anyhow::ensure;
 use flyball_cloud::NodeGroupSpec;
 use flyball_cloud::aws::{AutoDiscovery, all_tags, filter, instance};
+use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
-
-const FILE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/vectors/nodes/aws.jsonl.gz"
-);
 
 /// Where the peer's answer is a slip: it takes an ID with something before `aws:`
 /// as one, and finds an empty name in it.
@@ -48,11 +42,8 @@ struct Expected {
 }
 
 fn cases(kind: &str) -> anyhow::Result<Vec<Case>> {
-    let file = std::fs::File::open(FILE).context(FILE)?;
     let mut cases = Vec::new();
-    for line in BufReader::new(GzDecoder::new(file)).lines() {
-        let line = line?;
-        let value: Value = serde_json::from_str(&line)?;
+    for value in vectors::read::<Value>("nodes/aws")? {
         if value["kind"] == kind {
             cases.push(serde_json::from_value(value)?);
         }

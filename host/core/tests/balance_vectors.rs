@@ -2,11 +2,8 @@
 //! decided: every case of `tests/vectors/nodes/balance.jsonl.gz`.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-
-use flate2::read::GzDecoder;
 use flyball_core::nodes::balance::{GroupSize, balance};
+use flyball_test_support::vectors;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -35,14 +32,8 @@ struct Expected {
 
 #[test]
 fn new_nodes_are_split_as_upstream_splits_them() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/vectors/nodes/balance.jsonl.gz"
-    );
-    let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
     let mut cases = 0;
-    for line in lines {
-        let case: Case = serde_json::from_str(&line.unwrap()).unwrap();
+    for case in vectors::read::<Case>("nodes/balance").unwrap() {
         let groups = case.groups.iter().map(|group| GroupSize {
             current: group.current,
             max: group.max,

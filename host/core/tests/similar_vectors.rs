@@ -3,14 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
-use flate2::read::GzDecoder;
 use flyball_core::nodes::options::DifferenceRatios;
 use flyball_core::nodes::similar::{AWS_IGNORED_LABELS, NodeShape, ignored_labels, similar};
 use flyball_core::quantity::Milli;
+use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -87,14 +85,8 @@ impl Shape {
 
 #[test]
 fn groups_are_similar_where_upstream_finds_them_so() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/vectors/nodes/similar.jsonl.gz"
-    );
-    let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
     let (mut cases, mut alike) = (0, 0);
-    for line in lines {
-        let case: Case = serde_json::from_str(&line.unwrap()).unwrap();
+    for case in vectors::read::<Case>("nodes/similar").unwrap() {
         let shapes: Vec<_> = case.nodes.iter().map(Shape::new).collect();
         let ratios = DifferenceRatios {
             capacity_memory: case.max_capacity_memory_difference_ratio,

@@ -3,13 +3,12 @@
 //! nodes and no fewer pods.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use std::io::Read;
 use std::sync::Arc;
 
-use flate2::read::GzDecoder;
 use flyball_kubernetes::slim::{NodeObject, PodObject};
 use flyball_placement::Cluster;
 use flyball_placement::pack::{Demand, Packed, Template, pack};
+use flyball_test_support::vectors;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -112,17 +111,7 @@ fn agrees(ours: &Packed, theirs: &[Outcome]) -> bool {
 
 #[test]
 fn as_many_nodes_as_upstream_or_fewer_and_as_many_pods_or_more() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/vectors/nodes/estimate.jsonl.gz"
-    );
-    let mut text = String::new();
-    let file = std::fs::File::open(path).unwrap();
-    GzDecoder::new(file).read_to_string(&mut text).unwrap();
-    let cases: Vec<Case> = text
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let cases: Vec<Case> = vectors::read("nodes/estimate").unwrap();
     assert_eq!(cases.len(), 240);
     let mut wrong = Vec::new();
     for case in &cases {

@@ -5,27 +5,15 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
-use std::io::Read as _;
-
 use flyball_core::ports::{MetricAnswer, ObservationError};
 use flyball_sources::{PodMetricsList, external_values, object_value, pod_samples};
+use flyball_test_support::vectors;
 use serde_json::{Value, json};
-
-const VECTORS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/vectors/hpa/metricsapi.jsonl.gz"
-);
 
 #[test]
 fn answers_of_the_metrics_apis_give_upstreams_numbers() {
-    let file = std::fs::File::open(VECTORS).unwrap();
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(file)
-        .read_to_string(&mut text)
-        .unwrap();
     let (mut checked, mut saturated) = (0, 0);
-    for line in text.lines() {
-        let case: Value = serde_json::from_str(line).unwrap();
+    for case in vectors::read::<Value>("hpa/metricsapi").unwrap() {
         let overflows = case["tags"]
             .as_array()
             .unwrap()
@@ -62,6 +50,47 @@ fn a_pod_whose_metrics_cannot_be_read_is_missing_and_no_other() {
             .starts_with("the metrics of pod \"web-1\" can't be read: \"1x\" is not a quantity"),
         "{}",
         error.message
+    );
+}
+
+#[test]
+fn a_custom_value_that_cannot_be_read_is_missing_and_a_series_fails_its_sum() {
+    let list = |values: &[Value]| {
+        let item = |(number, value): (usize, &Value)| {
+            json!({
+                "describedObject": { "kind": "Pod", "name": format!("web-{number}") },
+                "metricName": "requests",
+                "timestamp": "2025-11-24T16:00:00Z",
+                "value": value,
+            })
+        };
+        let items: Vec<Value> = values.iter().enumerate().map(item).collect();
+        serde_json::from_value(json!({ "kind": "MetricValueList", "items": items })).unwrap()
+    };
+    let at = 1_764_000_000_000_i64;
+    let answer = pod_samples(list(&[json!("NaN"), json!("7"), json!({}), json!("500m")]));
+    let readable = json!([["web-1", 7000, at, 60_000], ["web-3", 500, at, 60_000]]);
+    assert_eq!(found(&answer), readable);
+
+    let message = |answer: Result<MetricAnswer, ObservationError>| {
+        let error = answer.unwrap_err();
+        assert_eq!(error.class, "metricsUnavailable");
+        error.message
+    };
+    let none = message(pod_samples(list(&[json!("1x"), json!("")])));
+    assert!(
+        none.starts_with("the metrics of pod \"web-0\" can't be read: \"1x\" is not a quantity"),
+        "{none}"
+    );
+    let object = message(object_value(&list(&[json!("1x")])));
+    assert!(
+        object.starts_with("the metrics of object \"web-0\" can't be read: \"1x\""),
+        "{object}"
+    );
+    let external = message(external_values(&list(&[json!("1"), json!("1x")])));
+    assert!(
+        external.starts_with("series 1 can't be read: \"1x\""),
+        "{external}"
     );
 }
 

@@ -5,16 +5,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flate2::read::GzDecoder;
 use flyball_core::pods::{Container, Pod, PodRequests, Resources, request_column};
 use flyball_core::replica::request_mark;
 use flyball_policy::{MetricSpec, Phase, PodSpec, Ready, Replica, Request, Time};
+use flyball_test_support::vectors;
 use serde::Deserialize;
 
 /// Cases in which upstream's integers wrap around: there the policy saturates.
@@ -110,12 +107,8 @@ struct Out {
 
 #[test]
 fn agrees_with_upstream() {
-    let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/vectors/hpa/replicas.jsonl.gz");
-    let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
     let (mut compared, mut apart, mut wrong) = (0, 0, Vec::new());
-    for line in lines {
-        let case: Case = serde_json::from_str(&line.unwrap()).unwrap();
+    for case in vectors::read::<Case>("hpa/replicas").unwrap() {
         let answer = answer(&case);
         if case.arch_dependent || case.tags.iter().any(|tag| WRAPS.contains(&tag.as_str())) {
             apart += 1;

@@ -11,6 +11,7 @@ mod aws;
 pub mod bench;
 pub mod binaries;
 mod cluster;
+pub mod vectors;
 mod wait;
 
 pub use aws::Aws;

@@ -4,53 +4,61 @@ use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::Memory;
 use flyball_core::ports::{MetricAnswer, Scale};
 use flyball_core::replica::Samples;
-use flyball_core::spec::AutoscalerSpec;
+use flyball_core::spec::{AutoscalerSpec, Behavior};
 use flyball_core::time::Timestamp;
+use flyball_test_support::vectors;
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
+use crate::forms::{ConditionCase, is_apart};
 use crate::scene::{Situation, decide};
-use crate::vectors::{self, ConditionCase, is_apart};
 
-const NOW: Timestamp = Timestamp(1_772_442_088_000);
+pub const NOW: Timestamp = Timestamp(1_772_442_088_000);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Case {
-    id: String,
-    tags: Vec<String>,
-    arch_dependent: bool,
-    r#in: In,
-    out: Out,
+pub struct Case {
+    pub id: String,
+    pub tags: Vec<String>,
+    pub arch_dependent: bool,
+    pub r#in: In,
+    pub out: Out,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct In {
-    current_replicas: i32,
-    desired_replicas: i32,
-    min_replicas: i32,
-    max_replicas: i32,
-    downscale_stabilization_seconds: i64,
-    behavior: Option<Value>,
-    recommendations: Option<Vec<Sample>>,
-    scale_up_events: Option<Vec<Sample>>,
-    scale_down_events: Option<Vec<Sample>>,
+pub struct In {
+    pub current_replicas: i32,
+    pub desired_replicas: i32,
+    pub min_replicas: i32,
+    pub max_replicas: i32,
+    pub downscale_stabilization_seconds: i64,
+    pub behavior: Option<Behavior>,
+    pub recommendations: Option<Vec<Sample>>,
+    pub scale_up_events: Option<Vec<Sample>>,
+    pub scale_down_events: Option<Vec<Sample>>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Sample {
+pub struct Sample {
     #[serde(alias = "change")]
-    replicas: i32,
-    ms_ago: i64,
+    pub replicas: i32,
+    pub ms_ago: i64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Out {
-    replicas: i32,
-    conditions: Vec<ConditionCase>,
+pub struct Out {
+    pub replicas: i32,
+    pub stabilized: i32,
+    pub scale_up_limit: Option<i32>,
+    pub scale_down_limit: Option<i32>,
+    pub conditions: Vec<ConditionCase>,
+    pub behavior_defaulted: Option<Behavior>,
+    pub recommendations_after: Option<Vec<Sample>>,
+    pub scale_up_events_after: Option<Vec<Sample>>,
+    pub scale_down_events_after: Option<Vec<Sample>>,
 }
 
 /// Cases outside the bounds never get this far in a whole decision, and a policy
@@ -64,7 +72,7 @@ fn is_reachable(input: &In) -> bool {
 
 #[test]
 fn a_proposal_is_held_to_what_upstream_holds_it_to() {
-    let cases: Vec<Case> = vectors::read("behavior");
+    let cases: Vec<Case> = vectors::read("hpa/behavior").unwrap();
     let (mut agreed, mut apart, mut unreachable) = (0, 0, 0);
     for case in &cases {
         if is_apart(case.arch_dependent, &case.tags) {
@@ -123,14 +131,8 @@ fn check(case: &Case) {
 /// An external metric whose value is the replicas wanted.
 fn situation(input: &In) -> Situation {
     let mut memory = Memory::default();
-    memory.recommendations = recommendations(input);
-    let up = input.scale_up_events.iter().flatten().copied();
-    let down = input.scale_down_events.iter().flatten();
-    let down = down.map(|sample| Sample {
-        replicas: -sample.replicas,
-        ..*sample
-    });
-    let mut changes: Vec<_> = up.chain(down).collect();
+    memory.recommendations = samples(&input.recommendations, &None);
+    let mut changes = ordered(&input.scale_up_events, &input.scale_down_events);
     changes.sort_by_key(|sample| std::cmp::Reverse(sample.ms_ago));
     for sample in changes {
         memory.scaled(Timestamp(NOW.0 - sample.ms_ago), sample.replicas, None);
@@ -171,11 +173,22 @@ fn situation(input: &In) -> Situation {
     }
 }
 
-fn recommendations(input: &In) -> Samples {
-    let mut all: Vec<_> = input.recommendations.iter().flatten().collect();
+/// Both lists as one, oldest first, the second with its sign turned.
+pub fn samples(positive: &Option<Vec<Sample>>, negative: &Option<Vec<Sample>>) -> Samples {
+    let mut all = ordered(positive, negative);
     all.sort_by_key(|sample| std::cmp::Reverse(sample.ms_ago));
     Samples {
         at_ms: all.iter().map(|sample| NOW.0 - sample.ms_ago).collect(),
         replicas: all.iter().map(|sample| sample.replicas).collect(),
     }
+}
+
+/// Both lists as one, in upstream's order, the second with its sign turned.
+pub fn ordered(positive: &Option<Vec<Sample>>, negative: &Option<Vec<Sample>>) -> Vec<Sample> {
+    let positive = positive.iter().flatten().copied();
+    let negative = negative.iter().flatten().map(|sample| Sample {
+        replicas: -sample.replicas,
+        ..*sample
+    });
+    positive.chain(negative).collect()
 }

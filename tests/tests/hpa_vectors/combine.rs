@@ -9,11 +9,12 @@ use flyball_core::ports::ObservationError;
 use flyball_core::record::{Answer, DecisionRecord};
 use flyball_core::selector::Selector;
 use flyball_core::status::AutoscalerStatus;
+use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, is_apart, time};
 use crate::scene::{Situation, decide};
-use crate::vectors::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, is_apart, time};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,7 +68,7 @@ struct ProposalCase {
 
 #[test]
 fn metrics_are_combined_as_upstream_combines_them() {
-    let cases: Vec<Case> = vectors::read("combine");
+    let cases: Vec<Case> = vectors::read("hpa/combine").unwrap();
     let (mut agreed, mut apart) = (0, 0);
     let mut differing = Vec::new();
     for case in &cases {
@@ -92,7 +93,7 @@ fn metrics_are_combined_as_upstream_combines_them() {
 fn run(case: &Case) -> (DecisionRecord, AutoscalerStatus) {
     let input = &case.r#in;
     let scale = input.scale.scale();
-    let pods = vectors::pods(&input.pods);
+    let pods = forms::pods(&input.pods);
     let spec = json!({
         "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
         "maxReplicas": i32::MAX,

@@ -9,8 +9,9 @@
 
 mod behavior;
 mod combine;
+mod forms;
+mod guardrails;
 mod properties;
 mod reconcile;
 mod replicas;
 mod scene;
-mod vectors;

@@ -13,12 +13,13 @@ use flyball_core::replica::GrantedInput;
 use flyball_core::selector::Selector;
 use flyball_core::status::AutoscalerStatus;
 use flyball_core::time::Timestamp;
+use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::combine::upstream_reported;
+use crate::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
 use crate::scene::{Hpa, autoscaler};
-use crate::vectors::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -64,7 +65,7 @@ struct Expect {
 
 #[test]
 fn the_loop_does_what_upstream_does_step_by_step() {
-    let cases: Vec<Case> = vectors::read("reconcile");
+    let cases: Vec<Case> = vectors::read("hpa/reconcile").unwrap();
     let (mut steps, mut apart) = (0, 0);
     let mut differing = Vec::new();
     for case in &cases {
@@ -326,7 +327,7 @@ impl Reader for Shared {
                 class: "invalidSelector",
                 message: invalid.to_string(),
             }),
-            _ => Ok(vectors::pods(&step.pods)),
+            _ => Ok(forms::pods(&step.pods)),
         };
         vec![Observation {
             scale,

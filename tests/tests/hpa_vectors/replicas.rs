@@ -6,11 +6,12 @@ use flyball_core::ports::{MetricAnswer, Scale};
 use flyball_core::record::Answer;
 use flyball_core::replica::Proposal;
 use flyball_core::spec::AutoscalerSpec;
+use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::forms::{self, PodCase, SampleCase, is_apart, time};
 use crate::scene::{Situation, decide};
-use crate::vectors::{self, PodCase, SampleCase, is_apart, time};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -56,7 +57,7 @@ struct Out {
 
 #[test]
 fn the_policy_proposes_what_upstream_proposes() {
-    let cases: Vec<Case> = vectors::read("replicas");
+    let cases: Vec<Case> = vectors::read("hpa/replicas").unwrap();
     let (mut agreed, mut saturated) = (0, 0);
     let mut differing = Vec::new();
     for case in &cases {
@@ -100,14 +101,10 @@ fn propose(case: &Case) -> Proposal {
         input.object_value_milli,
         &input.external_values_milli,
     ) {
-        (Some(error), ..) if *error != json!(false) => {
-            Err(vectors::unavailable(&error.to_string()))
-        }
+        (Some(error), ..) if *error != json!(false) => Err(forms::unavailable(&error.to_string())),
         (_, Some(value), _) => Ok(MetricAnswer::Values(vec![value])),
         (_, _, Some(values)) => Ok(MetricAnswer::Values(values.clone())),
-        _ => Ok(vectors::samples(
-            input.metrics.as_deref().unwrap_or_default(),
-        )),
+        _ => Ok(forms::samples(input.metrics.as_deref().unwrap_or_default())),
     };
     let current = input.current_replicas.or(input.status_replicas).unwrap();
     let options = ReplicaOptions {
@@ -125,7 +122,7 @@ fn propose(case: &Case) -> Proposal {
             selector: "app=web".into(),
             resource_version: "1".into(),
         },
-        pods: Ok(vectors::pods(&input.pods)),
+        pods: Ok(forms::pods(&input.pods)),
         answers: vec![answer],
         memory: Memory::default(),
         tolerances: Some((input.tolerance_up, input.tolerance_down)),

@@ -1,11 +1,10 @@
 //! Cases, and a cluster made from one.
 
 use std::collections::BTreeMap;
-use std::io::Read;
 
-use flate2::read::GzDecoder;
 use flyball_kubernetes::slim::{NamespaceObject, NodeObject, PodObject};
 use flyball_placement::{ClassId, Cluster, Misfit, Stage};
+use flyball_test_support::vectors;
 use serde::Deserialize;
 
 /// A cluster, a pod, and what the scheduler said of each node.
@@ -42,17 +41,7 @@ struct Verdict {
 
 /// All cases of a feature.
 pub fn cases(feature: &str) -> Vec<Case> {
-    let path = format!(
-        "{}/../../tests/vectors/scheduler/{feature}.jsonl.gz",
-        env!("CARGO_MANIFEST_DIR")
-    );
-    let mut text = String::new();
-    let file = std::fs::File::open(path).unwrap();
-    GzDecoder::new(file).read_to_string(&mut text).unwrap();
-    let cases = text.lines();
-    cases
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
+    vectors::read(&format!("scheduler/{feature}")).unwrap()
 }
 
 /// Where we say something else than the scheduler. The pod is asked about in a

@@ -1,96 +1,24 @@
-//! The guardrails against what Kubernetes 1.36.3 itself decided: every case of
-//! `tests/vectors/hpa/behavior.jsonl.gz`.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+//! The guardrails alone against the same cases, those too that no whole decision
+//! comes to.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
-use flate2::read::GzDecoder;
 use flyball_core::guard::{
     self, GuardInput, STABILIZATION, defaulted, longest_window_ms, scale_down_limit, scale_up_limit,
 };
 use flyball_core::memory::Memory;
 use flyball_core::replica::Samples;
-use flyball_core::spec::Behavior;
 use flyball_core::time::Timestamp;
-use serde::Deserialize;
+use flyball_test_support::vectors;
 
-const NOW: Timestamp = Timestamp(1_772_442_088_000);
-
-/// Where upstream's int32 wraps around, or a float out of range becomes whatever
-/// the processor makes of it: there the guardrails saturate instead.
-const SATURATED: &[&str] = &["podsPolicyWraps"];
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Case {
-    id: String,
-    tags: Vec<String>,
-    arch_dependent: bool,
-    r#in: In,
-    out: Out,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct In {
-    current_replicas: i32,
-    desired_replicas: i32,
-    min_replicas: i32,
-    max_replicas: i32,
-    downscale_stabilization_seconds: i64,
-    behavior: Option<Behavior>,
-    recommendations: Option<Vec<Sample>>,
-    scale_up_events: Option<Vec<Sample>>,
-    scale_down_events: Option<Vec<Sample>>,
-}
-
-#[derive(Clone, Copy, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Sample {
-    #[serde(alias = "change")]
-    replicas: i32,
-    ms_ago: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Out {
-    replicas: i32,
-    stabilized: i32,
-    scale_up_limit: Option<i32>,
-    scale_down_limit: Option<i32>,
-    conditions: Vec<Condition>,
-    behavior_defaulted: Option<Behavior>,
-    recommendations_after: Option<Vec<Sample>>,
-    scale_up_events_after: Option<Vec<Sample>>,
-    scale_down_events_after: Option<Vec<Sample>>,
-}
-
-#[derive(Debug, PartialEq, Deserialize)]
-struct Condition {
-    r#type: String,
-    status: String,
-    reason: String,
-    message: String,
-}
+use crate::behavior::{Case, In, NOW, ordered, samples};
+use crate::forms::{ConditionCase, is_apart};
 
 #[test]
 fn the_guardrails_agree_with_upstream() {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/vectors/hpa/behavior.jsonl.gz"
-    );
-    let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
     let (mut agreed, mut saturated) = (0, 0);
-    for line in lines {
-        let case: Case = serde_json::from_str(&line.unwrap()).unwrap();
-        let apart = case
-            .tags
-            .iter()
-            .any(|tag| SATURATED.contains(&tag.as_str()));
-        if apart || case.arch_dependent {
+    for case in vectors::read::<Case>("hpa/behavior").unwrap() {
+        if is_apart(case.arch_dependent, &case.tags) {
             check_saturated(&case);
             saturated += 1;
         } else {
@@ -143,7 +71,7 @@ fn check_saturated(case: &Case) {
     assert!((low..=high).contains(&replicas), "{}: {replicas}", case.id);
 }
 
-fn condition(step: &guard::GuardStep) -> Condition {
+fn condition(step: &guard::GuardStep) -> ConditionCase {
     let stabilization = step.guardrail == STABILIZATION;
     let kind = if stabilization {
         "AbleToScale"
@@ -155,11 +83,12 @@ fn condition(step: &guard::GuardStep) -> Condition {
     } else {
         "False"
     };
-    Condition {
+    ConditionCase {
         r#type: kind.to_owned(),
         status: status.to_owned(),
         reason: step.reason.to_string(),
         message: step.message.to_string(),
+        last_transition_time: None,
     }
 }
 
@@ -221,24 +150,4 @@ fn guard_input(input: &In) -> GuardInput {
         scale_events: samples(&input.scale_up_events, &input.scale_down_events),
         removable: None,
     }
-}
-
-/// Both lists as one, oldest first, the second with its sign turned.
-fn samples(positive: &Option<Vec<Sample>>, negative: &Option<Vec<Sample>>) -> Samples {
-    let mut all = ordered(positive, negative);
-    all.sort_by_key(|sample| std::cmp::Reverse(sample.ms_ago));
-    Samples {
-        at_ms: all.iter().map(|sample| NOW.0 - sample.ms_ago).collect(),
-        replicas: all.iter().map(|sample| sample.replicas).collect(),
-    }
-}
-
-/// Both lists as one, in upstream's order, the second with its sign turned.
-fn ordered(positive: &Option<Vec<Sample>>, negative: &Option<Vec<Sample>>) -> Vec<Sample> {
-    let positive = positive.iter().flatten().copied();
-    let negative = negative.iter().flatten().map(|sample| Sample {
-        replicas: -sample.replicas,
-        ..*sample
-    });
-    positive.chain(negative).collect()
 }

@@ -1,15 +1,11 @@
 //! The vectors' forms, and what they are in ours.
 
-use std::fs::File;
-use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
-use flate2::read::GzDecoder;
 use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
 use flyball_core::ports::{MetricAnswer, ObservationError, PodSample, Scale};
 use flyball_core::time::Timestamp;
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 /// Tags of cases in which an integer of upstream wraps around.
 pub const SATURATED: &[&str] = &[
@@ -19,15 +15,6 @@ pub const SATURATED: &[&str] = &[
     "podsPolicyWraps",
     "negativeFirst",
 ];
-
-/// Reads all cases of a file of vectors.
-pub fn read<T: DeserializeOwned>(file: &str) -> Vec<T> {
-    let path = format!("{}/vectors/hpa/{file}.jsonl.gz", env!("CARGO_MANIFEST_DIR"));
-    let lines = BufReader::new(GzDecoder::new(File::open(path).unwrap())).lines();
-    lines
-        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
-        .collect()
-}
 
 /// Whether a case is told apart.
 pub fn is_apart(arch_dependent: bool, tags: &[String]) -> bool {

@@ -1,0 +1,141 @@
+//! What a policy may say, and how much of it.
+
+use std::sync::Arc;
+
+use flyball_core::policy::{PolicyFailure, ReplicaPolicy as _};
+use flyball_core::replica::{MetricInput, ReplicaInput};
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
+
+use super::{context, decide, engine, failure, input};
+use crate::guest::Guest;
+
+#[test]
+fn answers_are_held_to_the_contract() {
+    let invalid = |guest: Guest| match decide(&guest).answer.unwrap_err() {
+        PolicyFailure::InvalidAnswer(message) => message,
+        other => panic!("{other}"),
+    };
+    let negative = invalid(Guest {
+        replicas: Some(-1),
+        ..Guest::default()
+    });
+    assert!(negative.starts_with("replicas is -1"), "{negative}");
+    invalid(Guest {
+        replicas: Some(1 << 31),
+        ..Guest::default()
+    });
+    let state = invalid(Guest {
+        state: Some("x".repeat(1025)),
+        ..Guest::default()
+    });
+    assert!(state.starts_with("state has 1025 bytes"), "{state}");
+    invalid(Guest {
+        proposals: 2,
+        ..Guest::default()
+    });
+    invalid(Guest {
+        proposals: 1,
+        leading: Some(1),
+        ..Guest::default()
+    });
+    invalid(Guest {
+        leading: Some(0),
+        ..Guest::default()
+    });
+    invalid(Guest {
+        sentence: "x".repeat(5_000),
+        ..Guest::default()
+    });
+    invalid(Guest {
+        code: "not camel".into(),
+        ..Guest::default()
+    });
+    assert!(
+        decide(&Guest {
+            replicas: Some(0),
+            ..Guest::default()
+        })
+        .answer
+        .is_ok()
+    );
+    assert!(
+        decide(&Guest {
+            replicas: None,
+            ..Guest::default()
+        })
+        .answer
+        .is_ok()
+    );
+}
+
+/// A policy repeats what the spec says: however long that is, it has to decide.
+#[test]
+fn long_texts_of_the_spec_keep_no_built_in_from_deciding() {
+    let [(name, hpa)] = flyball_policies::BUILTIN else {
+        panic!("more built-in policies than hpa")
+    };
+    let policy = CompiledPolicy::load(&engine(), name, hpa, DEFAULT_BUDGET).unwrap();
+    let metric = MetricInput {
+        source: "External".into(),
+        name: "queue_depth".into(),
+        selector: "resource.labels.cluster=production,".repeat(40),
+        target_type: "Value".into(),
+        target_value: Some(1_000),
+        value: vec![5_000],
+        ..MetricInput::default()
+    };
+    let input = ReplicaInput {
+        current_replicas: 2,
+        ready_replicas: 2,
+        metrics: vec![Arc::new(metric.clone())],
+        ..input(2, 0)
+    };
+    let decision = policy.decide(&context(), &input).answer.unwrap();
+    assert_eq!(decision.replicas, Some(10));
+    assert!(
+        decision
+            .reason
+            .sentence
+            .starts_with("external metric queue_depth(resource")
+    );
+
+    let failed = MetricInput {
+        error: "metricsUnavailable".into(),
+        message: format!("unable to get external metric {}", metric.selector),
+        ..metric
+    };
+    let input = ReplicaInput {
+        metrics: vec![Arc::new(failed)],
+        ..input
+    };
+    let decision = policy.decide(&context(), &input).answer.unwrap();
+    assert_eq!(decision.replicas, None);
+}
+
+#[test]
+fn texts_cannot_steer_a_terminal() {
+    let guest = Guest {
+        sentence: "fine\u{1b}[2J\npolicy other retired".into(),
+        ..Guest::default()
+    };
+    let decision = decide(&guest).answer.unwrap();
+    assert_eq!(decision.reason.sentence, "fine [2J policy other retired");
+}
+
+#[test]
+fn a_log_flood_is_cut_and_counted() {
+    let line = "(call $log (i32.const 1) (i32.const 512) (i32.const 2000))";
+    let guest = Guest {
+        decide: line.repeat(100),
+        ..Guest::default()
+    };
+    let outcome = decide(&guest);
+    assert!(outcome.answer.is_ok());
+    assert_eq!(outcome.log.len(), 33);
+    assert!(outcome.log.iter().all(|(_, line)| line.len() <= 520));
+    assert_eq!(outcome.log.last().unwrap().1, "68 more lines dropped");
+
+    let endless = format!("(loop {line} (br 0))").replace("2000", "60000");
+    let flood = failure(&endless);
+    assert!(matches!(flood, PolicyFailure::OverLimit(_)), "{flood}");
+}

@@ -1,0 +1,126 @@
+//! The configurations that objects use, and what they keep from taking over.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_core::policy::{PolicyEngine as _, PolicyFailure};
+use flyball_core::replica::{Context, ReplicaInput};
+use flyball_sandbox::PolicyState;
+use serde_json::json;
+
+use super::{Home, ask, eventually, reason, status};
+use crate::guest::Guest;
+
+/// Takes a configuration with a `window` of that JSON type.
+fn window_of(kind: &str, replicas: i64) -> Vec<u8> {
+    Guest {
+        schema: json!({"type": "object", "properties": {"window": {"type": kind}}}).to_string(),
+        replicas: Some(replicas),
+        ..Guest::default()
+    }
+    .build()
+}
+
+/// Configurations of objects that use the policy `mine`.
+fn in_use(configurations: &[&str]) -> BTreeMap<String, Vec<Arc<str>>> {
+    let configurations = configurations.iter().map(|text| Arc::from(*text));
+    BTreeMap::from([("mine".to_owned(), configurations.collect())])
+}
+
+#[test]
+fn a_swap_that_would_invalidate_a_configuration_is_refused() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
+    home.write("mine.wasm", &window_of("integer", 2));
+    registry.look();
+    let reason = reason(&registry, "mine");
+    assert!(
+        reason.contains("a configuration in use") && reason.contains("/window"),
+        "{reason}"
+    );
+    assert_eq!(ask(&registry, "mine"), Some(1));
+
+    // Nor does it slip in at a restart, before objects are known again.
+    drop(registry);
+    let registry = home.restart();
+    assert_eq!(ask(&registry, "mine"), Some(1));
+
+    // The object is edited: the same file is looked at again.
+    registry.set_configurations_in_use(in_use(&[r#"{"window": 300}"#]));
+    eventually("the swap", || ask(&registry, "mine") == Some(2));
+}
+
+#[test]
+fn a_file_put_there_during_a_restart_waits_for_the_configurations_in_use() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    drop(home.open());
+    home.write("mine.wasm", &window_of("integer", 2));
+    for _ in 0..2 {
+        let registry = home.restart();
+        assert_eq!(status(&registry, "mine").state, PolicyState::Pending);
+        assert_eq!(ask(&registry, "mine"), Some(1), "the last good one");
+
+        // Of an object that nobody knew before the restart.
+        registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
+        registry.look();
+        assert!(reason(&registry, "mine").contains("/window"));
+        assert_eq!(ask(&registry, "mine"), Some(1));
+    }
+
+    // Told before the first look, it is no different.
+    let registry = home.start(Duration::from_secs(3600));
+    registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
+    registry.look();
+    assert!(reason(&registry, "mine").contains("/window"));
+    assert_eq!(ask(&registry, "mine"), Some(1));
+
+    registry.set_configurations_in_use(BTreeMap::new());
+    registry.look();
+    assert_eq!(ask(&registry, "mine"), Some(2));
+    assert_eq!(status(&registry, "mine").state, PolicyState::Active);
+}
+
+#[test]
+fn an_object_that_fits_no_version_is_refused_alone() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    let (good, bad) = (r#"{"window": "5m"}"#, r#"{"window": [5]}"#);
+    registry.set_configurations_in_use(in_use(&[bad, good]));
+    home.write("mine.wasm", &window_of("string", 2));
+    registry.look();
+    assert_eq!(status(&registry, "mine").state, PolicyState::Active);
+
+    let decide = |configuration: &str| {
+        let context = Context {
+            configuration: configuration.into(),
+            ..Context::default()
+        };
+        let policy = registry.replica_policy("mine").unwrap();
+        policy.decide(&context, &ReplicaInput::default()).answer
+    };
+    for _ in 0..4 {
+        assert_eq!(decide(good).unwrap().replicas, Some(2));
+        let refused = decide(bad).unwrap_err();
+        assert!(
+            matches!(&refused, PolicyFailure::Refused(message)
+                if message.starts_with("InvalidConfiguration: `/window`: ")),
+            "{refused}"
+        );
+    }
+    let listed = status(&registry, "mine");
+    assert_eq!(
+        (listed.decisions, listed.failures),
+        (4, 0),
+        "not the policy's"
+    );
+
+    home.write("mine.wasm", &window_of("integer", 3));
+    registry.look();
+    assert!(reason(&registry, "mine").contains("5m"));
+    assert_eq!(decide(good).unwrap().replicas, Some(2));
+}

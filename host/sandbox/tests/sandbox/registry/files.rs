@@ -1,0 +1,226 @@
+//! Files that come, change, go bad and go.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flyball_core::policy::{Policy as _, PolicyEngine as _, PolicyFailure};
+use flyball_core::replica::{Context, ReplicaInput};
+use flyball_sandbox::{Engine, EngineOptions, PolicySource, PolicyState, Registry};
+
+use super::{Home, ask, eventually, reason, replicas, status};
+use crate::guest::Guest;
+
+#[test]
+fn a_file_takes_a_built_ins_place_and_gives_it_back() {
+    let home = Home::new();
+    let registry = home.open();
+    let events = registry.subscribe();
+    assert_eq!(ask(&registry, "hpa"), Some(1));
+    assert_eq!(status(&registry, "hpa").source, Some(PolicySource::BuiltIn));
+
+    home.write("hpa.wasm", &replicas(2));
+    home.write("mine.wasm", &replicas(5));
+    registry.look();
+    assert_eq!(
+        (ask(&registry, "hpa"), ask(&registry, "mine")),
+        (Some(2), Some(5))
+    );
+    assert_eq!(status(&registry, "hpa").generation, 2);
+    let fallback = registry.replica_fallback("mine").unwrap();
+    let answer = fallback
+        .decide(&Context::default(), &ReplicaInput::default())
+        .answer
+        .unwrap();
+    assert_eq!(
+        answer.replicas,
+        Some(1),
+        "the built-in one stays as the fallback"
+    );
+
+    // What is held decides on, whatever its name has become.
+    let held = registry.replica_policy("hpa").unwrap();
+    std::fs::remove_file(home.file("hpa.wasm")).unwrap();
+    std::fs::remove_file(home.file("mine.wasm")).unwrap();
+    registry.look();
+    let answer = held
+        .decide(&Context::default(), &ReplicaInput::default())
+        .answer
+        .unwrap();
+    assert_eq!(answer.replicas, Some(2));
+    assert_eq!(ask(&registry, "hpa"), Some(1), "the built-in one again");
+    assert!(matches!(
+        registry.replica_policy("mine").err(),
+        Some(PolicyFailure::Missing(_))
+    ));
+    assert_eq!(registry.status().len(), 1);
+
+    let events: Vec<String> = events.try_iter().map(|event| event.to_string()).collect();
+    assert_eq!(events.len(), 4, "{events:#?}");
+    assert!(events[0].starts_with("policy hpa 1.2.3 ") && events[0].contains("in place of hpa"));
+    assert!(
+        events[3].ends_with("nothing decides under that name"),
+        "{}",
+        events[3]
+    );
+
+    // A restart finds what there was: no policy of that name comes back.
+    drop(registry);
+    let registry = home.open();
+    assert!(registry.replica_policy("mine").is_err());
+}
+
+#[test]
+fn the_watch_swaps_without_a_decision_lost() {
+    let home = Home::new();
+    home.write("mine.wasm", &replicas(1));
+    let registry = home.open();
+    let stop = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let decisions = scope.spawn(|| {
+            let mut last = 0;
+            while !stop.load(Ordering::Relaxed) {
+                let now = ask(&registry, "mine").unwrap();
+                assert!(now >= last, "an older version decided after a newer one");
+                last = now;
+            }
+            last
+        });
+        for n in 2..=4 {
+            // As editors and ConfigMap volumes do it.
+            std::fs::write(home.file(".new"), replicas(n)).unwrap();
+            std::fs::rename(home.file(".new"), home.file("mine.wasm")).unwrap();
+            eventually("the swap", || {
+                status(&registry, "mine").generation == n.unsigned_abs()
+            });
+        }
+        stop.store(true, Ordering::Relaxed);
+        assert!(decisions.join().unwrap() >= 3);
+    });
+    assert_eq!(ask(&registry, "mine"), Some(4));
+}
+
+#[test]
+fn a_rescan_finds_what_no_notice_told_of() {
+    let home = Home::new();
+    let real = home.0.path().join("elsewhere");
+    std::fs::create_dir(&real).unwrap();
+    std::fs::write(real.join("mine.wasm"), replicas(1)).unwrap();
+    std::os::unix::fs::symlink(real.join("mine.wasm"), home.file("mine.wasm")).unwrap();
+    let registry = home.start(Duration::from_millis(100));
+    registry.set_configurations_in_use(BTreeMap::new());
+    registry.look();
+    assert_eq!(ask(&registry, "mine"), Some(1));
+    // The link stays; nothing in the watched directory changes.
+    std::fs::write(real.join("mine.wasm"), replicas(2)).unwrap();
+    eventually("the rescan", || ask(&registry, "mine") == Some(2));
+}
+
+#[test]
+fn a_bad_file_changes_nothing_and_says_why() {
+    let home = Home::new();
+    home.write("good.wasm", &replicas(4));
+    home.write("bad.wasm", b"\x7fELF");
+    home.write("hpa.wasm", &replicas(2)[..500]);
+    home.write("notes.txt", b"no policy");
+    home.write("Upper.wasm", &replicas(2));
+    let pipe = std::process::Command::new("mkfifo")
+        .arg(home.file("pipe.wasm"))
+        .status();
+    assert!(pipe.unwrap().success());
+    let registry = home.open();
+    assert_eq!(
+        ask(&registry, "good"),
+        Some(4),
+        "one bad file stops neither start nor others"
+    );
+    assert!(reason(&registry, "bad").starts_with("not WebAssembly"));
+    let missing = registry.replica_policy("bad").err().unwrap();
+    assert!(missing.message().contains("not WebAssembly"), "{missing}");
+    assert!(reason(&registry, "hpa").starts_with("truncated"));
+    assert_eq!(
+        ask(&registry, "hpa"),
+        Some(1),
+        "the built-in one decides meanwhile"
+    );
+    assert!(reason(&registry, "upper").starts_with("`Upper` is no name"));
+    assert!(reason(&registry, "pipe").ends_with("it is no regular file"));
+    assert_eq!(registry.status().len(), 5);
+
+    let trap = Guest {
+        decide: "(unreachable)".into(),
+        ..Guest::default()
+    };
+    home.write("good.wasm", &trap.build());
+    registry.look();
+    assert!(reason(&registry, "good").starts_with("failed its canary decision: PolicyTrapped"));
+    assert_eq!(
+        ask(&registry, "good"),
+        Some(4),
+        "the last good one decides on"
+    );
+
+    // A refusal is no fault of the trial's.
+    let refuses = Guest {
+        error: Some(("MissingInput", "no")),
+        ..Guest::default()
+    };
+    home.write("good.wasm", &refuses.build());
+    registry.look();
+    assert_eq!(status(&registry, "good").state, PolicyState::Active);
+}
+
+#[test]
+fn two_files_of_one_name_are_an_error_of_both() {
+    let home = Home::new();
+    home.write("mine.wasm", &replicas(1));
+    let registry = home.open();
+    home.write("Mine.wasm", &replicas(2));
+    registry.look();
+    let reason = reason(&registry, "mine");
+    assert!(
+        reason.contains("/mine.wasm") && reason.contains("/Mine.wasm"),
+        "{reason}"
+    );
+    assert_eq!(
+        ask(&registry, "mine"),
+        Some(1),
+        "neither; what was good decides on"
+    );
+    std::fs::remove_file(home.file("Mine.wasm")).unwrap();
+    registry.look();
+    assert_eq!(status(&registry, "mine").state, PolicyState::Active);
+
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let other = home.0.path().join("mine.wasm");
+    std::fs::write(&other, replicas(3)).unwrap();
+    let files = [home.file("mine.wasm"), other];
+    let error = Registry::fixed(&engine, &[], &files)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.starts_with("policy `mine`: two files claim"),
+        "{error}"
+    );
+    assert!(Registry::fixed(&engine, &[], &files[..1]).is_ok());
+}
+
+#[test]
+fn installing_is_done_when_it_returns() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let registry = Registry::fixed(&engine, &[("hpa", &replicas(1))], &[]).unwrap();
+    let version = registry.install("hpa", &replicas(2)).unwrap();
+    assert_eq!(ask(&registry, "hpa"), Some(2));
+    assert!(registry.install("hpa", b"nonsense").is_err());
+    assert_eq!(ask(&registry, "hpa"), Some(2));
+    let found = registry.policy_by_digest(&version.digest).unwrap();
+    assert_eq!(found.version(), &version);
+    assert!(
+        registry
+            .policy_by_digest(&flyball_sandbox::digest(&replicas(1)))
+            .is_some()
+    );
+    assert!(registry.install_file(Path::new("hpa.txt")).is_err());
+}

@@ -1,0 +1,48 @@
+//! What was good before a restart.
+
+use flyball_core::policy::PolicyEngine as _;
+use flyball_sandbox::{PolicySource, PolicyState};
+
+use super::{Home, ask, replicas, status};
+
+#[test]
+fn the_last_good_one_outlives_a_restart() {
+    let home = Home::new();
+    home.write("mine.wasm", &replicas(6));
+    drop(home.open());
+    home.write("mine.wasm", b"\0asm");
+    let registry = home.open();
+    assert_eq!(ask(&registry, "mine"), Some(6));
+    assert_eq!(
+        status(&registry, "mine").source,
+        Some(PolicySource::LastGood(home.file("mine.wasm")))
+    );
+    assert!(matches!(
+        status(&registry, "mine").state,
+        PolicyState::Failed { .. }
+    ));
+    drop(registry);
+
+    // A copy that somebody altered is none.
+    let copies = home.0.path().join("last-good");
+    for entry in std::fs::read_dir(&copies)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+    {
+        if entry.extension().is_some_and(|one| one == "wasm") {
+            std::fs::write(&entry, replicas(60)).unwrap();
+        }
+    }
+    let registry = home.open();
+    assert!(registry.replica_policy("mine").is_err());
+    home.write("mine.wasm", &replicas(7));
+    registry.look();
+    assert_eq!(ask(&registry, "mine"), Some(7));
+
+    // Nor does one come back whose file was deleted while nobody looked.
+    drop(registry);
+    std::fs::remove_file(home.file("mine.wasm")).unwrap();
+    drop(home.open());
+    home.write("mine.wasm", b"\0asm");
+    assert!(home.open().replica_policy("mine").is_err());
+}

@@ -1,0 +1,172 @@
+//! What decides meanwhile, and after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use flyball_core::policy::PolicyEngine as _;
+use flyball_core::replica::{Context, ReplicaInput};
+use flyball_core::time::Timestamp;
+use flyball_sandbox::{PolicySource, PolicyState, digest};
+
+use super::{Home, ask, ask_at, reason, status, wait_for_answer, wait_for_failure, wait_until};
+
+#[test]
+fn a_restart_keeps_the_last_good_one_and_starts_beside_any_file() {
+    let home = Home::new();
+    home.put("web.wasm", &home.plain["two"]);
+    home.put("hpa.wasm", &home.plain["two"]);
+    drop(home.start());
+
+    home.put("web.wasm", b"");
+    home.put("hpa.wasm", &home.hostile["decide_loop"]);
+    for (guest, component) in home.hostile.iter() {
+        home.put(&format!("{guest}.wasm"), component);
+    }
+    let registry = home.start();
+    for name in ["web", "hpa"] {
+        assert_eq!(ask(&registry, name), Ok(2), "{name}");
+        let source = PolicySource::LastGood(home.file(&format!("{name}.wasm")));
+        let status = status(&registry, name).unwrap();
+        assert_eq!(status.source, Some(source));
+        assert!(matches!(status.state, PolicyState::Failed { .. }));
+    }
+    // Hostile guests become active if neither loading nor a decision for trial
+    // shows them up.
+    let active: BTreeSet<String> = registry
+        .status()
+        .into_iter()
+        .filter(|status| status.state == PolicyState::Active)
+        .map(|status| status.name)
+        .collect();
+    let harmless = [
+        "answer_nan",
+        "answer_zero",
+        "chance",
+        "configuration_demanding",
+        "log_flood",
+        "refusal",
+        "state_in_static",
+        "trap_at_thirteen",
+    ];
+    assert_eq!(active, harmless.map(String::from).into());
+
+    home.put("web.wasm", &home.plain["three"]);
+    wait_for_answer(&registry, "web", 3);
+}
+
+#[test]
+fn a_swap_that_would_invalidate_a_configuration_is_refused() {
+    let home = Home::new();
+    home.put("web.wasm", &home.plain["two"]);
+    let registry = home.start();
+    let in_use = |configuration: &str| {
+        let configurations = BTreeMap::from([("web".into(), vec![configuration.into()])]);
+        registry.set_configurations_in_use(configurations);
+    };
+    in_use("{}");
+    home.put("web.wasm", &home.hostile["configuration_demanding"]);
+    wait_for_failure(
+        &registry,
+        "web",
+        "a configuration in use does not fit its schema",
+    );
+    assert!(reason(&registry, "web").unwrap().contains("ceiling"));
+    assert_eq!(ask(&registry, "web"), Ok(2));
+
+    in_use(r#"{"ceiling": 5}"#);
+    wait_until("the swap", || {
+        let state = status(&registry, "web").map(|status| status.state);
+        state == Some(PolicyState::Active)
+    });
+    let context = Context {
+        configuration: r#"{"ceiling": 5}"#.into(),
+        ..Context::default()
+    };
+    let policy = registry.replica_policy("web").unwrap();
+    let outcome = policy.decide(&context, &ReplicaInput::default());
+    assert_eq!(outcome.answer.unwrap().replicas, Some(3));
+}
+
+#[test]
+fn a_policy_that_traps_again_and_again_is_quarantined_for_longer_and_longer() {
+    let home = Home::new();
+    home.put("web.wasm", &home.hostile["trap_at_thirteen"]);
+    home.put("other.wasm", &home.plain["two"]);
+    let registry = home.start();
+    let ask = |seconds: i64, replicas| {
+        ask_at(&registry, "web", Timestamp(seconds * 1_000), replicas)
+            .map_err(|failure| failure.code())
+    };
+    assert_eq!(ask(0, 12), Ok(3));
+    for second in 1..=3 {
+        assert_eq!(ask(second, 13), Err("PolicyTrapped"));
+    }
+    assert_eq!(ask(4, 12), Err("PolicyQuarantined"));
+    let PolicyState::Quarantined { until, reason } = status(&registry, "web").unwrap().state else {
+        panic!("not quarantined");
+    };
+    assert!(reason.contains("PolicyTrapped"), "{reason}");
+    let first = until.since(Timestamp(3_000)) / 1_000;
+    assert!(first > 0);
+
+    // Let out, it traps at once: kept for longer.
+    assert_eq!(ask(3 + first, 13), Err("PolicyTrapped"));
+    assert_eq!(ask(3 + first + first, 12), Err("PolicyQuarantined"));
+    assert_eq!(
+        ask_at(&registry, "other", until, 13),
+        Ok(2),
+        "the policy beside it"
+    );
+
+    // Let out again, it behaves: all is forgiven.
+    let later = 3 + 10 * first;
+    assert_eq!(ask(later, 12), Ok(3));
+    assert_eq!(ask(later, 13), Err("PolicyTrapped"));
+    assert_eq!(ask(later, 12), Ok(3));
+
+    // Other code starts with a clean slate.
+    for _ in 0..3 {
+        assert_eq!(ask(later, 13), Err("PolicyTrapped"));
+    }
+    home.put("web.wasm", &home.plain["two"]);
+    wait_until("the quarantine to end", || ask(later, 13) == Ok(2));
+}
+
+#[test]
+fn decisions_under_way_finish_on_the_old_code() {
+    let home = Home::new();
+    home.put("web.wasm", &home.plain["two"]);
+    let registry = home.start();
+    let held = registry.replica_policy("web").unwrap();
+    let answers = BTreeMap::from([
+        (digest(&home.plain["two"]), 2),
+        (digest(&home.plain["three"]), 3),
+    ]);
+
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        // Every decision is made by exactly the code that it names.
+        let asking = scope.spawn(|| {
+            let mut versions = BTreeSet::new();
+            while !done.load(Ordering::Relaxed) {
+                let policy = registry.replica_policy("web").unwrap();
+                let outcome = policy.decide(&Context::default(), &ReplicaInput::default());
+                let digest = policy.version().digest.to_string();
+                assert_eq!(outcome.answer.unwrap().replicas, Some(answers[&digest]));
+                versions.insert(digest);
+            }
+            versions
+        });
+        for (guest, replicas) in [("three", 3), ("two", 2), ("three", 3)] {
+            home.put("web.wasm", &home.plain[guest]);
+            wait_for_answer(&registry, "web", replicas);
+        }
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(asking.join().unwrap().len(), 2);
+    });
+
+    let outcome = held.decide(&Context::default(), &ReplicaInput::default());
+    assert_eq!(outcome.answer.unwrap().replicas, Some(2));
+    assert_eq!(*held.version().digest, *digest(&home.plain["two"]));
+    assert_eq!(ask(&registry, "web"), Ok(3));
+}

@@ -1,0 +1,138 @@
+//! Policies that come, change, break, return and go while the daemon decides:
+//! the registry on a real directory with the operating system's own notices, and
+//! guests compiled from source.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod decisions;
+mod files;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_core::policy::{PolicyEngine as _, PolicyFailure, PolicyOutcome};
+use flyball_core::replica::{Context, ReplicaInput};
+use flyball_core::time::Timestamp;
+use flyball_sandbox::{
+    Engine, EngineOptions, PolicyState, PolicyStatus, Registry, RegistryOptions,
+};
+use flyball_test_support::wait_for;
+use flyball_tests::guests::{self, Components};
+
+const DEBOUNCE: Duration = Duration::from_millis(50);
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the built-in policy answers: one more than no ready replica.
+const BUILT_IN: i64 = 1;
+
+/// A policies directory, the daemon's private one beside it, and what may be
+/// copied into the first.
+struct Home {
+    root: tempfile::TempDir,
+    plain: Arc<Components>,
+    hostile: Arc<Components>,
+    contract: Arc<Components>,
+}
+
+impl Home {
+    fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("policies")).unwrap();
+        Self {
+            root,
+            plain: guests::components("plain").unwrap(),
+            hostile: guests::components("hostile").unwrap(),
+            contract: guests::components("contract").unwrap(),
+        }
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.root.path().join("policies").join(name)
+    }
+
+    /// Copies a file as one should: under another name, then renamed.
+    fn put(&self, name: &str, bytes: &[u8]) {
+        let copy = self.root.path().join("copy");
+        fs::write(&copy, bytes).unwrap();
+        fs::rename(&copy, self.file(name)).unwrap();
+    }
+
+    /// Starts what the daemon has; `look`s at the directory only when told of a
+    /// change by the operating system, for a day.
+    fn start(&self) -> Registry {
+        let engine = Engine::new(&EngineOptions {
+            cache_directory: Some(self.root.path().join("compiled")),
+            ..EngineOptions::default()
+        });
+        let options = RegistryOptions {
+            directory: Some(self.root.path().join("policies")),
+            last_good_directory: Some(self.root.path().join("last-good")),
+            debounce: DEBOUNCE,
+            rescan: Duration::from_secs(86_400),
+            ..RegistryOptions::default()
+        };
+        let builtins: [(&str, &[u8]); 1] = [("hpa", &self.contract["draft"])];
+        let registry = Registry::open(&engine.unwrap(), options, &builtins).unwrap();
+        registry.set_configurations_in_use(BTreeMap::new());
+        registry.look();
+        registry
+    }
+}
+
+fn ask(registry: &Registry, name: &str) -> Result<i64, PolicyFailure> {
+    ask_at(registry, name, Timestamp(0), 1)
+}
+
+fn ask_at(
+    registry: &Registry,
+    name: &str,
+    now: Timestamp,
+    current_replicas: i32,
+) -> Result<i64, PolicyFailure> {
+    let context = Context {
+        now,
+        ..Context::default()
+    };
+    let input = ReplicaInput {
+        current_replicas,
+        ..ReplicaInput::default()
+    };
+    let PolicyOutcome { answer, .. } = registry.replica_policy(name)?.decide(&context, &input);
+    Ok(answer?.replicas.unwrap())
+}
+
+fn status(registry: &Registry, name: &str) -> Option<PolicyStatus> {
+    registry
+        .status()
+        .into_iter()
+        .find(|status| status.name == name)
+}
+
+fn reason(registry: &Registry, name: &str) -> Option<String> {
+    match status(registry, name)?.state {
+        PolicyState::Failed { reason } => Some(reason),
+        _ => None,
+    }
+}
+
+fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    wait_for(what, PATIENCE, || Ok(holds().then_some(()))).unwrap();
+}
+
+/// Waits until the name's file is refused for a reason with these words in it.
+fn wait_for_failure(registry: &Registry, name: &str, words: &str) {
+    wait_until(&format!("{name}: {words}"), || {
+        reason(registry, name).is_some_and(|reason| reason.contains(words))
+    });
+}
+
+fn wait_for_answer(registry: &Registry, name: &str, replicas: i64) {
+    wait_until(&format!("{name} to answer {replicas}"), || {
+        let state = status(registry, name).map(|status| status.state);
+        ask(registry, name) == Ok(replicas) && state == Some(PolicyState::Active)
+    });
+}
