@@ -108,7 +108,11 @@ impl Path {
         paths: &Paths,
     ) -> Result<MetricAnswer, ObservationError> {
         match &self.source {
-            Source::Pods => pod_samples(self.custom(client, &self.path).await?),
+            Source::Pods => {
+                let list = self.custom(client, &self.path).await?;
+                list.warn_of_unreadable(&self.path);
+                pod_samples(list)
+            }
             Source::Object { api_version, kind } => {
                 let plural = paths.plural(client, api_version, kind).await?;
                 let path = self.path.replace(PLURAL, &plural);
@@ -123,21 +127,28 @@ impl Path {
     }
 
     async fn custom(&self, client: &Client, path: &str) -> Result<ValueList, ObservationError> {
-        let mut last = Failure {
-            code: 0,
-            message: String::new(),
-        };
+        let mut first = None;
         for version in CUSTOM_VERSIONS {
             let path = format!("/apis/custom.metrics.k8s.io/{version}/{path}");
             match get(client, &path, &self.query).await {
                 Ok(list) => return Ok(list),
-                Err(failure) if failure.code == 404 => last = failure,
+                // What an adapter says tells more than that a version is not served.
+                Err(failure) if failure.code == 404 && failure.message.trim() == NOT_SERVED => {
+                    first.get_or_insert(failure);
+                }
+                Err(failure) if failure.code == 404 => first = Some(failure),
                 Err(failure) => return Err(failed("custom", failure)),
             }
         }
-        Err(failed("custom", last))
+        Err(first.map_or_else(
+            || unavailable("no version of the custom metrics API is known"),
+            |failure| failed("custom", failure),
+        ))
     }
 }
+
+/// What the API server says of the paths of an API that nobody serves.
+const NOT_SERVED: &str = "404 page not found";
 
 /// Stands for the name of a kind until it is known.
 const PLURAL: &str = "{plural}";

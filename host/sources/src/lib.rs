@@ -11,11 +11,14 @@ mod resource;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flyball_core::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
 use flyball_core::selector::Selector;
+use futures::future::join;
 use futures::{StreamExt, stream};
 use kube::Client;
+use tokio::time::{Instant, timeout_at};
 
 use self::custom::{Path, Paths};
 pub use self::quantity_list::{external_values, object_value, pod_samples};
@@ -23,6 +26,10 @@ pub use self::resource::PodMetricsList;
 
 /// Requests under way at once.
 const CONCURRENCY: usize = 16;
+
+/// How long all questions of one time may take together: what is not there by
+/// then is a metric that can't be had, and keeps no other from being used.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// metrics.k8s.io, custom.metrics.k8s.io and external.metrics.k8s.io.
 #[derive(Clone)]
@@ -56,11 +63,13 @@ impl MetricsApis {
 
     async fn usage<'a>(
         &self,
+        deadline: Instant,
         namespaces: impl Iterator<Item = &'a str>,
     ) -> BTreeMap<String, Result<resource::Usage, ObservationError>> {
         let names: std::collections::BTreeSet<String> = namespaces.map(str::to_owned).collect();
         let fetches = names.into_iter().map(|namespace| async move {
-            let usage = resource::fetch(&self.client, &namespace).await;
+            let usage = resource::fetch(&self.client, &namespace);
+            let usage = by(deadline, usage).await;
             (namespace, usage)
         });
         stream::iter(fetches).buffered(CONCURRENCY).collect().await
@@ -68,11 +77,12 @@ impl MetricsApis {
 
     async fn values(
         &self,
+        deadline: Instant,
         paths: impl Iterator<Item = Path>,
     ) -> BTreeMap<Path, Result<MetricAnswer, ObservationError>> {
         let paths: std::collections::BTreeSet<Path> = paths.collect();
         let fetches = paths.into_iter().map(|path| async move {
-            let answer = path.fetch(&self.client, &self.paths).await;
+            let answer = by(deadline, path.fetch(&self.client, &self.paths)).await;
             (path, answer)
         });
         stream::iter(fetches).buffered(CONCURRENCY).collect().await
@@ -87,14 +97,17 @@ impl MetricsSource for MetricsApis {
         let needs: Vec<Need<'_>> = questions.iter().map(need).collect();
         let asked = || questions.iter().zip(&needs);
         let namespaces = asked().filter(|(_, need)| matches!(need, Need::Usage { .. }));
-        let usage = self
-            .usage(namespaces.map(|(question, _)| question.namespace))
-            .await;
+        let namespaces = namespaces.map(|(question, _)| question.namespace);
         let paths = needs.iter().filter_map(|need| match need {
             Need::Values(path) => Some(path.clone()),
             _ => None,
         });
-        let values = self.values(paths).await;
+        let deadline = Instant::now() + TIMEOUT;
+        let (usage, values) = join(
+            self.usage(deadline, namespaces),
+            self.values(deadline, paths),
+        )
+        .await;
         let answer = |(question, need): (&MetricQuestion<'_>, &Need<'_>)| match need {
             Need::Usage {
                 resource,
@@ -117,6 +130,25 @@ impl MetricsSource for MetricsApis {
         };
         asked().map(answer).collect()
     }
+}
+
+/// Waits for an answer until then; what was not begun by then is not begun.
+async fn by<T>(
+    deadline: Instant,
+    answer: impl Future<Output = Result<T, ObservationError>>,
+) -> Result<T, ObservationError> {
+    let late = || {
+        let seconds = TIMEOUT.as_secs();
+        request::unavailable(format!(
+            "no answer within the {seconds} s for all metrics together"
+        ))
+    };
+    if Instant::now() >= deadline {
+        return Err(late());
+    }
+    timeout_at(deadline, answer)
+        .await
+        .unwrap_or_else(|_| Err(late()))
 }
 
 fn nothing_fetched() -> ObservationError {

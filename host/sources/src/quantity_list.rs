@@ -1,11 +1,15 @@
 //! The answers of custom.metrics.k8s.io and external.metrics.k8s.io.
+//!
+//! A value that can't be read is named and does not keep others from being read:
+//! its pod has no sample then. Where values are summed up, a sum without it would
+//! be wrong: there it fails the metric.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_core::ports::{MetricAnswer, ObservationError, PodSample};
 use flyball_core::quantity::Milli;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 
 use crate::request::unavailable;
 use crate::resource::Rfc3339;
@@ -16,53 +20,88 @@ const DEFAULT_WINDOW_SECONDS: i64 = 60;
 /// A `MetricValueList` or an `ExternalMetricValueList`: what is needed of it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ValueList {
-    items: Vec<Value>,
+    items: Vec<Item>,
+}
+
+#[derive(Clone, Debug)]
+struct Item {
+    /// Name of the object that is described, if one is.
+    object: Arc<str>,
+    /// What was measured, or what is wrong with it.
+    value: Result<Value, String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Value {
-    #[serde(default)]
-    described_object: DescribedObject,
     timestamp: Rfc3339,
     window_seconds: Option<i64>,
     value: Milli,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-struct DescribedObject {
-    name: Arc<str>,
+impl<'de> Deserialize<'de> for Item {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(deserializer)?;
+        let name = value["describedObject"]["name"].as_str();
+        Ok(Self {
+            object: name.unwrap_or_default().into(),
+            value: Value::deserialize(value).map_err(|error| error.to_string()),
+        })
+    }
+}
+
+impl ValueList {
+    /// One warning, however many pods it is about: it comes with each fetch.
+    pub(crate) fn warn_of_unreadable(&self, path: &str) {
+        let unreadable = |item: &Item| Some((item.object.clone(), item.value.clone().err()?));
+        let mut unreadable = self.items.iter().filter_map(unreadable);
+        if let Some((pod, problem)) = unreadable.next() {
+            let others = unreadable.count();
+            tracing::warn!(%path, %pod, %problem, others, "metrics of pods can't be read: they count as missing");
+        }
+    }
 }
 
 /// `Pods`: the sample of each pod, ordered by pod.
 ///
 /// # Errors
-/// If there are no metrics at all.
+/// If there are no metrics at all, or none that can be read.
 pub fn pod_samples(list: ValueList) -> Result<MetricAnswer, ObservationError> {
-    if list.items.is_empty() {
-        return Err(unavailable("no metrics returned from custom metrics API"));
+    let mut unreadable = None;
+    let mut by_pod = BTreeMap::new();
+    for Item { object, value } in list.items {
+        match value {
+            Ok(value) => {
+                by_pod.insert(Arc::clone(&object), value.of_pod(object));
+            }
+            Err(problem) => {
+                unreadable.get_or_insert_with(|| {
+                    unavailable(format!(
+                        "the metrics of pod {object:?} can't be read: {problem}"
+                    ))
+                });
+            }
+        }
     }
-    let sample = |value: Value| {
-        let window_seconds = value.window_seconds.unwrap_or(DEFAULT_WINDOW_SECONDS);
-        let sample = PodSample {
-            pod: value.described_object.name.clone(),
-            value: value.value.0,
-            timestamp: value.timestamp.0,
-            window_ms: window_seconds.saturating_mul(1000),
-        };
-        (value.described_object.name, sample)
-    };
-    let by_pod: BTreeMap<_, _> = list.items.into_iter().map(sample).collect();
+    if by_pod.is_empty() {
+        let none = || unavailable("no metrics returned from custom metrics API");
+        return Err(unreadable.unwrap_or_else(none));
+    }
     Ok(MetricAnswer::Pods(by_pod.into_values().collect()))
 }
 
 /// `Object`: its value.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none, or it can't be read.
 pub fn object_value(list: &ValueList) -> Result<MetricAnswer, ObservationError> {
     match list.items.first() {
-        Some(value) => Ok(MetricAnswer::Values(vec![value.value.0])),
+        Some(Item { object, value }) => match value {
+            Ok(value) => Ok(MetricAnswer::Values(vec![value.value.0])),
+            Err(problem) => Err(unavailable(format!(
+                "the metrics of object {object:?} can't be read: {problem}"
+            ))),
+        },
         None => Err(unavailable("no metrics returned from custom metrics API")),
     }
 }
@@ -70,12 +109,26 @@ pub fn object_value(list: &ValueList) -> Result<MetricAnswer, ObservationError> 
 /// `External`: the value of each series.
 ///
 /// # Errors
-/// If there is none.
+/// If there is none, or one that can't be read.
 pub fn external_values(list: &ValueList) -> Result<MetricAnswer, ObservationError> {
     if list.items.is_empty() {
         return Err(unavailable("no metrics returned from external metrics API"));
     }
-    Ok(MetricAnswer::Values(
-        list.items.iter().map(|value| value.value.0).collect(),
-    ))
+    let values = list.items.iter().enumerate().map(|(index, item)| {
+        let value = item.value.as_ref().map(|value| value.value.0);
+        value.map_err(|problem| unavailable(format!("series {index} can't be read: {problem}")))
+    });
+    Ok(MetricAnswer::Values(values.collect::<Result<_, _>>()?))
+}
+
+impl Value {
+    fn of_pod(self, pod: Arc<str>) -> PodSample {
+        let window_seconds = self.window_seconds.unwrap_or(DEFAULT_WINDOW_SECONDS);
+        PodSample {
+            pod,
+            value: self.value.0,
+            timestamp: self.timestamp.0,
+            window_ms: window_seconds.saturating_mul(1000),
+        }
+    }
 }
