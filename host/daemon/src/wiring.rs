@@ -12,6 +12,8 @@ use flyball_sandbox::{DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryO
 
 use crate::cli::{Nodes, OnPolicyFailure, Policies, RunArgs};
 
+const LAST_GOOD: &str = "last-good";
+
 /// Private directories of the daemon.
 #[derive(Debug, Clone)]
 pub struct StateDir(PathBuf);
@@ -38,9 +40,29 @@ impl StateDir {
         self.0.join("code")
     }
 
-    /// The last good version of each policy, named by its digest.
-    pub fn last_good(&self) -> PathBuf {
-        self.0.join("last-good")
+    /// The last good version of each policy of a directory: daemons that watch
+    /// others and share the state know nothing of its files. The directory is named
+    /// as it was given, so that a link may move on to another release.
+    pub fn last_good(&self, policies: &Path) -> anyhow::Result<PathBuf> {
+        let path = std::path::absolute(policies)
+            .with_context(|| format!("cannot tell where {} is", policies.display()))?;
+        let digest = flyball_sandbox::digest(path.as_os_str().as_encoded_bytes());
+        let digits = digest.trim_start_matches("sha256:");
+        Ok(self.0.join(LAST_GOOD).join(&digits[..16]))
+    }
+
+    /// The last good versions of all directories of policies.
+    pub fn all_last_good(&self) -> Vec<PathBuf> {
+        // There is none where no daemon ever ran.
+        let directories = std::fs::read_dir(self.0.join(LAST_GOOD))
+            .into_iter()
+            .flatten();
+        let mut directories: Vec<_> = directories.flatten().map(|entry| entry.path()).collect();
+        directories.sort();
+        directories
+            .iter()
+            .flat_map(|directory| policy_files(Some(directory)).unwrap_or_default())
+            .collect()
     }
 }
 
@@ -61,7 +83,7 @@ pub fn engine() -> anyhow::Result<Engine> {
 
 /// The engine and the watched policies of a daemon.
 pub fn registry(args: &Policies) -> anyhow::Result<(Engine, Registry)> {
-    let state = StateDir::resolve(args.state_dir.as_deref());
+    let state = StateDir::resolve(args.state.state_dir.as_deref());
     if state.is_none() {
         tracing::warn!("no place for a private directory: name one with --state-dir");
     }
@@ -70,9 +92,13 @@ pub fn registry(args: &Policies) -> anyhow::Result<(Engine, Registry)> {
         ..EngineOptions::default()
     };
     let engine = Engine::new(&options).context("cannot set up the sandbox (see --state-dir)")?;
+    let last_good_directory = match (&state, &args.directory.policies_dir) {
+        (Some(state), Some(policies)) => Some(state.last_good(policies)?),
+        _ => None,
+    };
     let options = RegistryOptions {
-        directory: args.policies_dir.clone(),
-        last_good_directory: state.as_ref().map(StateDir::last_good),
+        directory: args.directory.policies_dir.clone(),
+        last_good_directory,
         budgets: budgets(args),
         ..RegistryOptions::default()
     };

@@ -1,9 +1,11 @@
 //! A directory that only this user can read and write, and files in it that are
 //! replaced whole.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
 use crate::error::EngineError;
@@ -41,6 +43,16 @@ impl PrivateDirectory {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Waits until no other process holds that lock file, and holds it until the
+    /// value is dropped.
+    pub fn lock(&self, name: &str) -> io::Result<File> {
+        let mut options = File::options();
+        let options = options.create(true).append(true).mode(0o600);
+        let file = options.open(self.path.join(name))?;
+        file.lock()?;
+        Ok(file)
     }
 
     /// Replaces a file (mode 0600) in one step. It is not forced to the disk: after

@@ -1,6 +1,7 @@
 //! The command line, as typed: what may be written, its defaults and its help.
 //! What a command does with it stands in [`crate::commands`].
 
+mod directories;
 mod nodes;
 mod policy;
 mod records;

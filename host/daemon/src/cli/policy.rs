@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::FormatArgs;
+use super::directories::PoliciesDir;
 
 /// Write, build, test and look at policies
 #[derive(Debug, Subcommand)]
@@ -143,14 +144,8 @@ pub struct ListArgs {
     /// Ask this daemon [default: look into the policies directory]
     #[arg(long, value_name = "URL")]
     pub server: Option<String>,
-    /// Directory of policies
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FLYBALL_POLICIES_DIR",
-        hide_env_values = true
-    )]
-    pub policies_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub policies: PoliciesDir,
     #[command(flatten)]
     pub output: FormatArgs,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::FormatArgs;
+use super::directories::{PoliciesDir, StateDir};
 
 /// Decide recorded decisions again, and show what differs
 ///
@@ -26,23 +27,10 @@ pub struct ReplayArgs {
     /// Ask this policy in place of the recorded ones: a file, or a built-in's name
     #[arg(long, value_name = "POLICY")]
     pub policy: Option<String>,
-    /// Directory to look for policies in
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FLYBALL_POLICIES_DIR",
-        hide_env_values = true
-    )]
-    pub policies_dir: Option<PathBuf>,
-    /// The daemon's private directory, to look for policies in [default: as
-    /// `flyball run`]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FLYBALL_STATE_DIR",
-        hide_env_values = true
-    )]
-    pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub policies: PoliciesDir,
+    #[command(flatten)]
+    pub state: StateDir,
     #[command(flatten)]
     pub output: FormatArgs,
 }

@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use flyball_core::policy::Budget;
 use flyball_simulation::time::Millis;
 
+use super::directories::{PoliciesDir, StateDir};
 use super::nodes::Nodes;
 use super::values::{Bytes, duration};
 
@@ -42,6 +43,10 @@ pub struct RunArgs {
     /// Where to serve /healthz, /readyz and /v1
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
     pub http: SocketAddr,
+    /// Where to serve /healthz and /readyz alone, for a kubelet's probes, which
+    /// come from outside the pod [default: nowhere else]
+    #[arg(long, value_name = "ADDRESS")]
+    pub probes: Option<SocketAddr>,
 
     #[command(flatten)]
     pub policies: Policies,
@@ -71,14 +76,8 @@ pub struct RunArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Policies")]
 pub struct Policies {
-    /// Directory of policies, NAME.wasm each [default: the built-in ones alone]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FLYBALL_POLICIES_DIR",
-        hide_env_values = true
-    )]
-    pub policies_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub directory: PoliciesDir,
     /// What happens where a policy gives no usable answer: keep the replicas as
     /// they are, or ask the built-in policy
     #[arg(long, value_enum, default_value_t, value_name = "hold|fallback")]
@@ -88,15 +87,8 @@ pub struct Policies {
     /// memory and time, such as hpa=fuel-base:10000000,memory:32Mi (repeatable)
     #[arg(long, value_name = "NAME=KEY:VALUE,…")]
     pub policy_budget: Vec<PolicyBudget>,
-    /// Private directory for compiled code and the last good version of each
-    /// policy [default: flyball in $XDG_STATE_HOME or ~/.local/state]
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FLYBALL_STATE_DIR",
-        hide_env_values = true
-    )]
-    pub state_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub state: StateDir,
 }
 
 /// What happens where a policy gives no usable answer.

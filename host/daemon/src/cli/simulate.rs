@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::FormatArgs;
+use super::directories::PoliciesDir;
 
 /// Run a scenario in virtual time, as fast as it goes, and write a report
 ///
@@ -23,14 +24,8 @@ pub struct SimulateArgs {
     /// Run it once under each of these policies (names or files) and compare
     #[arg(long, value_name = "POLICY,…", value_delimiter = ',')]
     pub compare: Vec<String>,
-    /// Directory of policies, NAME.wasm each, beside the built-in ones
-    #[arg(
-        long,
-        value_name = "DIR",
-        env = "FLYBALL_POLICIES_DIR",
-        hide_env_values = true
-    )]
-    pub policies_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub policies: PoliciesDir,
     /// Where to write the report [default: SCENARIO-report.html in the current
     /// directory]
     #[arg(long, value_name = "FILE")]

@@ -65,7 +65,7 @@ struct Key {
 impl Policies {
     fn of(args: &ReplayArgs) -> anyhow::Result<Self> {
         let mut sources: Vec<policies::Source> = policies::builtins().collect();
-        for file in wiring::policy_files(args.policies_dir.as_deref())? {
+        for file in wiring::policy_files(args.policies.policies_dir.as_deref())? {
             sources.push(policies::read(&file)?);
         }
         for file in last_good(args) {
@@ -121,11 +121,10 @@ impl Policies {
     }
 }
 
-/// The copies that a daemon keeps.
+/// The copies that daemons keep.
 fn last_good(args: &ReplayArgs) -> Vec<PathBuf> {
-    let directory = StateDir::resolve(args.state_dir.as_deref()).map(|state| state.last_good());
-    // There is none where no daemon ever ran.
-    wiring::policy_files(directory.as_deref()).unwrap_or_default()
+    let state = StateDir::resolve(args.state.state_dir.as_deref());
+    state.map_or_else(Vec::new, |state| state.all_last_good())
 }
 
 #[derive(Default)]

@@ -23,7 +23,7 @@ use crate::{policies, wiring};
 pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     let mut scenario = Scenario::load(&args.scenario)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
-    let files = wiring::policy_files(args.policies_dir.as_deref())?;
+    let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
     let registry = Arc::new(wiring::fixed_registry(&files)?);
     let contenders = contenders(&registry, &args.compare)?;
     let file = args

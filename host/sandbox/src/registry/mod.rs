@@ -41,7 +41,9 @@ pub struct RegistryOptions {
     /// those installed.
     pub directory: Option<PathBuf>,
     /// Private directory for the last good copies of files. None: a file that is
-    /// bad when the daemon starts leaves its name to the built-in policy.
+    /// bad when the daemon starts leaves its name to the built-in policy. Processes
+    /// may share it that watch the same directory of policies, no others: what one
+    /// retires is forgotten.
     pub last_good_directory: Option<PathBuf>,
     /// Budgets of policies, by name.
     pub budgets: BTreeMap<String, Budget>,

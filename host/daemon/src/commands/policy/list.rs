@@ -25,13 +25,13 @@ pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
 
 /// The policies that a daemon would have.
 fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
-    if let Some(directory) = &args.policies_dir {
+    if let Some(directory) = &args.policies.policies_dir {
         std::fs::read_dir(directory).with_context(|| {
             format!("cannot read the policies directory {}", directory.display())
         })?;
     }
     let options = RegistryOptions {
-        directory: args.policies_dir.clone(),
+        directory: args.policies.policies_dir.clone(),
         ..RegistryOptions::default()
     };
     let registry = Registry::open(&wiring::engine()?, options, flyball_policies::BUILTIN)?;
