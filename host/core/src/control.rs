@@ -150,6 +150,9 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         if !due.is_empty() {
             let due = self.with_wants(due);
             let mut due = self.observe(now, due).await;
+            if !self.clock.has_time() {
+                return now;
+            }
             self.take_in(now, &mut due);
             let due = self.decide(now, due);
             let due = self.act(now, due).await;

@@ -81,7 +81,7 @@ pub struct Scale {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct ObservationError {
-    /// Stable class: `scaleUnavailable`, `unknownTargetKind`,
+    /// Stable class: `invalidSpec`, `scaleUnavailable`, `unknownTargetKind`,
     /// `invalidTargetAPIVersion`, `selectorRequired`, `invalidSelector`,
     /// `ambiguousSelector`, `targetConflict`, `metricsUnavailable`,
     /// `invalidMetricSelector`, …
@@ -213,6 +213,12 @@ pub trait Clock: Send + Sync {
     /// Waits until `at`, or until the set of autoscalers or a spec has changed:
     /// to return early is harmless. False: there is no more time, the loop ends.
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send;
+
+    /// Whether there is time to act on what was just observed. If not, the loop ends
+    /// without deciding; what it is carrying out already it finishes.
+    fn has_time(&self) -> bool {
+        true
+    }
 }
 
 /// Takes the records of decisions: the ring, a file, a report, a terminal.

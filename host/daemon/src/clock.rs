@@ -88,6 +88,10 @@ impl Clock for WallClock {
             Ok(()) = changes.changed() => !self.stop.is_stopped(),
         }
     }
+
+    fn has_time(&self) -> bool {
+        !self.stop.is_stopped()
+    }
 }
 
 /// The clock on the wall may be set; waiting a minute at most notices it.

@@ -1,6 +1,7 @@
 //! Answers the core's questions from the caches, the scale subresources and a
 //! source of metrics.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_core::pods::Pod;
@@ -14,10 +15,11 @@ use flyball_core::spec::Mode;
 use flyball_core::time::Timestamp;
 use futures::{StreamExt, stream};
 use kube::Client;
+use tokio::time::Instant;
 
 use crate::cache::{Caches, TargetKey};
-use crate::request::CONCURRENCY;
-use crate::scale::Scales;
+use crate::request::{CONCURRENCY, TOGETHER, by};
+use crate::scale::{Scales, unavailable};
 use crate::selectors::Selectors;
 
 /// Reads a Kubernetes cluster.
@@ -26,6 +28,8 @@ pub struct KubernetesReader<M> {
     scales: Scales,
     metrics: M,
     selectors: Mutex<Selectors>,
+    /// Which target is read first.
+    first: AtomicUsize,
 }
 
 /// What is read of a target, before its pods and metrics.
@@ -44,15 +48,41 @@ impl<M: MetricsSource> KubernetesReader<M> {
             scales: Scales::new(client),
             metrics,
             selectors: Mutex::default(),
+            first: AtomicUsize::default(),
         }
     }
 
-    async fn target(&self, question: Question) -> Target {
+    /// What is read of each target, at the index of its question, in bounded time.
+    /// Where some came too late for it, the next reading begins further on, so that
+    /// requests which are never answered do not keep the same ones waiting.
+    async fn targets(&self, questions: &[Question]) -> Vec<Target> {
+        let deadline = Instant::now() + TOGETHER;
+        let first = self.first.load(Ordering::Relaxed) % questions.len().max(1);
+        let order = (first..questions.len()).chain(0..first);
+        let reads = order.map(|index| {
+            let question = questions[index].clone();
+            async move { (index, by(deadline, self.target(&question)).await) }
+        });
+        let reads = stream::iter(reads).buffered(CONCURRENCY);
+        let mut read: Vec<(usize, Option<Target>)> = reads.collect().await;
+        if read.iter().any(|(_, target)| target.is_none()) {
+            self.first.store(first + CONCURRENCY, Ordering::Relaxed);
+        }
+        read.sort_by_key(|(index, _)| *index);
+        let found = read.into_iter().zip(questions);
+        found
+            .map(|((_, target), question)| {
+                target.unwrap_or_else(|| Target::late(&question.autoscaler))
+            })
+            .collect()
+    }
+
+    async fn target(&self, question: &Question) -> Target {
         let autoscaler = &question.autoscaler;
         let reference = &autoscaler.spec.scale_target_ref;
         let namespace = &autoscaler.key.namespace;
-        let scale = match self.conflict(autoscaler) {
-            Some(conflict) => Err(conflict),
+        let scale = match self.hindrance(autoscaler) {
+            Some(hindrance) => Err(hindrance),
             None => self.scales.get(namespace, reference).await,
         };
         let (labels, annotations) = if question.target_metadata && scale.is_ok() {
@@ -65,6 +95,17 @@ impl<M: MetricsSource> KubernetesReader<M> {
             labels,
             annotations,
         }
+    }
+
+    /// Why the target is not even looked at.
+    fn hindrance(&self, autoscaler: &Autoscaler) -> Option<ObservationError> {
+        if let Some(problem) = self.caches.autoscalers().problem(&autoscaler.key) {
+            return Some(ObservationError {
+                class: "invalidSpec",
+                message: format!("the spec can't be read: {problem}"),
+            });
+        }
+        self.conflict(autoscaler)
     }
 
     /// The HorizontalPodAutoscaler that scales the target too. Where another
@@ -187,11 +228,7 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
 
     async fn observe(&self, _now: Timestamp, questions: &[Question]) -> Vec<Observation> {
         self.caches.synced().await;
-        let targets = questions
-            .iter()
-            .cloned()
-            .map(|question| self.target(question));
-        let targets: Vec<Target> = stream::iter(targets).buffered(CONCURRENCY).collect().await;
+        let targets = self.targets(questions).await;
         let pods = self.pods(questions, &targets);
         let metrics = self.measure(questions, &targets, &pods).await;
         let parts = targets.into_iter().zip(pods).zip(metrics);
@@ -204,6 +241,19 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
                 annotations: target.annotations,
             })
             .collect()
+    }
+}
+
+impl Target {
+    /// What is known of a target that could not be read in time.
+    fn late(autoscaler: &Autoscaler) -> Self {
+        let seconds = TOGETHER.as_secs();
+        let problem = format!("no answer within the {seconds} s for all targets together");
+        Self {
+            scale: Err(unavailable(&autoscaler.spec.scale_target_ref, &problem)),
+            labels: GrantedInput::default(),
+            annotations: GrantedInput::default(),
+        }
     }
 }
 

@@ -4,8 +4,14 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::{Instant, timeout_at};
+
 /// How long one request may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long what is read in one go may take together, whatever requests it needs:
+/// some that are never answered must not add up.
+pub(crate) const TOGETHER: Duration = TIMEOUT;
 
 /// Requests under way at once.
 pub(crate) const CONCURRENCY: usize = 32;
@@ -25,6 +31,14 @@ impl RequestError {
         let (Self::NotFound(message) | Self::Conflict(message) | Self::Other(message)) = self;
         message
     }
+}
+
+/// Waits for some work until then; what was not begun by then is not begun.
+pub(crate) async fn by<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+    if Instant::now() >= deadline {
+        return None;
+    }
+    timeout_at(deadline, work).await.ok()
 }
 
 /// Waits for a request's answer, and says in words what went wrong.

@@ -40,7 +40,16 @@ fn readable_or_why_not<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Result<AutoscalerSpec, String>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(AutoscalerSpec::deserialize(value).map_err(|error| error.to_string()))
+    Ok(serde_path_to_error::deserialize(value).map_err(|error| in_words(&error)))
+}
+
+/// The field at fault, and what is wrong with it.
+fn in_words(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+    let problem = error.inner();
+    match error.path().iter().next() {
+        Some(_) => format!("spec.{}: {problem}", error.path()),
+        None => format!("spec: {problem}"),
+    }
 }
 
 fn readable_or_none<'de, D: serde::Deserializer<'de>>(
@@ -52,10 +61,7 @@ fn readable_or_none<'de, D: serde::Deserializer<'de>>(
 
 /// The part of a `ReplicaAutoscaler` that the writer sends.
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(crate) struct StatusPatch {
-    pub api_version: String,
-    pub kind: &'static str,
     pub metadata: PatchedObject,
     pub status: StatusObject,
 }
@@ -63,7 +69,6 @@ pub(crate) struct StatusPatch {
 /// Which object a patch is meant for: another one of the same name is left alone.
 #[derive(Debug, Serialize)]
 pub(crate) struct PatchedObject {
-    pub name: String,
     pub uid: String,
 }
 
@@ -79,7 +84,7 @@ pub(crate) fn object_reference(namespace: &str, name: &str, uid: &str) -> Object
     }
 }
 
-pub(crate) fn api_version() -> String {
+fn api_version() -> String {
     format!("{GROUP}/{VERSION}")
 }
 

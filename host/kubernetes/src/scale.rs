@@ -207,7 +207,8 @@ fn has_scale(capabilities: &ApiCapabilities) -> bool {
         .any(|(resource, _)| resource.plural == "scale")
 }
 
-fn unavailable(target: &CrossVersionObjectReference, problem: &str) -> ObservationError {
+/// The scale of a target that can't be read.
+pub(crate) fn unavailable(target: &CrossVersionObjectReference, problem: &str) -> ObservationError {
     let CrossVersionObjectReference { kind, name, .. } = target;
     ObservationError {
         class: "scaleUnavailable",

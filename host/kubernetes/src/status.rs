@@ -5,7 +5,7 @@
 mod metrics;
 mod targets;
 
-use flyball_core::spec::AutoscalerSpec;
+use flyball_core::spec::{AutoscalerSpec, CrossVersionObjectReference};
 use flyball_core::status::{AutoscalerStatus, Condition, PolicyStatus};
 use flyball_core::time::Timestamp;
 use jiff::fmt::temporal::DateTimePrinter;
@@ -107,28 +107,31 @@ pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
 }
 
 impl StatusObject {
-    /// The status in the API's form; the spec says what the targets are.
+    /// The status in the API's form; the spec says what the targets are. Where it
+    /// names no target because it can't be read, nothing is said of it.
     #[must_use]
     pub fn new(status: &AutoscalerStatus, spec: &AutoscalerSpec) -> Self {
-        let names: Vec<&str> = spec
-            .effective_policies()
-            .iter()
-            .map(|policy| policy.name.as_str())
-            .collect();
-        Self {
+        let told = Self {
             observed_generation: status.observed_generation,
             last_scale_time: status.last_scale_time.and_then(Time::new),
             current_replicas: status.current_replicas,
             desired_replicas: status.desired_replicas,
-            reference: format!(
-                "{}/{}",
-                spec.scale_target_ref.kind, spec.scale_target_ref.name
-            ),
-            targets: targets::text(spec.effective_metrics(), &status.current_metrics),
-            policy: names.join(","),
-            current_metrics: metrics::to_api(spec.effective_metrics(), &status.current_metrics),
             conditions: status.conditions.iter().map(ConditionObject::new).collect(),
             policies: status.policies.iter().map(PolicyObject::new).collect(),
+            ..Self::default()
+        };
+        let CrossVersionObjectReference { kind, name, .. } = &spec.scale_target_ref;
+        if name.is_empty() {
+            return told;
+        }
+        let policies = spec.effective_policies().iter();
+        let policies: Vec<&str> = policies.map(|policy| policy.name.as_str()).collect();
+        Self {
+            reference: format!("{kind}/{name}"),
+            targets: targets::text(spec.effective_metrics(), &status.current_metrics),
+            policy: policies.join(","),
+            current_metrics: metrics::to_api(spec.effective_metrics(), &status.current_metrics),
+            ..told
         }
     }
 

@@ -93,16 +93,17 @@ impl KubernetesWriter {
     ) -> Result<(), RequestError> {
         let key = &autoscaler.key;
         let api: Api<ReplicaAutoscaler> = Api::namespaced(self.client.clone(), &key.namespace);
-        let patch = Patch::Apply(StatusPatch {
-            api_version: resource::api_version(),
-            kind: resource::KIND,
+        // Not a server-side apply, which fails where the spec does not fit its schema.
+        let patch = Patch::Merge(StatusPatch {
             metadata: PatchedObject {
-                name: key.name.to_string(),
                 uid: autoscaler.uid.to_string(),
             },
             status: StatusObject::new(status, &autoscaler.spec),
         });
-        let parameters = PatchParams::apply(FIELD_MANAGER).force();
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
         let written = api.patch_status(&key.name, &parameters, &patch);
         let written = answer(written).await?;
         // The next decision goes by what was written here, however late the watch.

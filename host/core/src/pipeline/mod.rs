@@ -119,14 +119,14 @@ fn branch(scene: &Scene<'_>) -> Branch {
     }
     let scale = match scene.scale {
         Ok(scale) => scale,
-        Err(error) if error.class == "targetConflict" => {
-            return disabled(
-                "AmbiguousTarget",
-                error.message.clone(),
-                Some("AmbiguousTarget"),
-            );
+        Err(error) => {
+            let disabled = |reason| disabled(reason, error.message.clone(), Some(reason));
+            return match error.class {
+                "targetConflict" => disabled("AmbiguousTarget"),
+                "invalidSpec" => disabled("InvalidSpec"),
+                _ => Branch::NoScale(error.clone()),
+            };
         }
-        Err(error) => return Branch::NoScale(error.clone()),
     };
     let current = scale.spec_replicas;
     if current == 0 && !leaves_zero(scene) {

@@ -1,16 +1,19 @@
 //! The `ReplicaAutoscaler`s of the cluster.
+//!
+//! One whose spec can't be read has a spec in its stead that names no target and
+//! writes nothing, so that what is wrong with it can be told as of any other.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_core::ports::{Autoscaler, ObjectKey};
-use flyball_core::spec::{AutoscalerSpec, Mode};
+use flyball_core::spec::{AutoscalerSpec, Combine, CrossVersionObjectReference, Mode};
 use kube::ResourceExt;
 
 use super::Store;
 use crate::resource::ReplicaAutoscaler;
 
-/// All autoscalers whose spec can be read, by key.
+/// All autoscalers, by key.
 #[derive(Default)]
 pub(crate) struct Autoscalers {
     by_key: BTreeMap<ObjectKey, Known>,
@@ -20,6 +23,8 @@ pub(crate) struct Autoscalers {
 
 struct Known {
     autoscaler: Arc<Autoscaler>,
+    /// Why the spec can't be read, if it can't.
+    problem: Option<Arc<str>>,
     /// metadata.resourceVersion; none: it is no number, and can't be compared.
     version: Option<u64>,
 }
@@ -41,6 +46,11 @@ impl Autoscalers {
         known.is_some_and(|known| known.autoscaler.spec.mode == Mode::Active)
     }
 
+    /// Why the spec of that autoscaler can't be read, if it can't.
+    pub(crate) fn problem(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        self.by_key.get(key)?.problem.clone()
+    }
+
     pub(crate) fn all(&self) -> Vec<Arc<Autoscaler>> {
         let all = self.by_key.values();
         all.map(|known| Arc::clone(&known.autoscaler)).collect()
@@ -59,35 +69,47 @@ impl Store for Autoscalers {
         if known.is_some_and(|known| known.autoscaler.uid == uid && known.is_newer_than(version)) {
             return;
         }
-        let old = self.by_key.remove(&key).map(|known| known.autoscaler);
-        let same = old.filter(|old| old.generation == generation && old.uid == uid);
+        let old = self.by_key.remove(&key);
+        let same =
+            old.filter(|old| old.autoscaler.generation == generation && old.autoscaler.uid == uid);
         self.changed |= same.is_none();
-        let spec: Arc<AutoscalerSpec> = match (&same, incoming.spec) {
-            (Some(same), _) => same.spec.clone(),
-            (None, Ok(spec)) => Arc::new(spec),
-            (None, Err(problem)) => {
-                let ObjectKey { namespace, name } = key;
-                tracing::error!(%namespace, %name, %problem, "the autoscaler can't be read: left alone");
-                return;
-            }
+        let (spec, problem) = match (same, incoming.spec) {
+            (Some(same), _) => (Arc::clone(&same.autoscaler.spec), same.problem),
+            (None, Ok(spec)) => (Arc::new(spec), None),
+            (None, Err(problem)) => (Arc::new(unreadable()), Some(problem.into())),
         };
         let status = Arc::new(incoming.status.to_core());
-        let autoscaler = Autoscaler {
-            key,
+        let autoscaler = Arc::new(Autoscaler {
+            key: key.clone(),
             uid,
             generation,
             spec,
             status,
-        };
+        });
         let known = Known {
-            autoscaler: Arc::new(autoscaler),
+            autoscaler,
+            problem,
             version,
         };
-        self.by_key.insert(known.autoscaler.key.clone(), known);
+        self.by_key.insert(key, known);
     }
 
     fn delete(&mut self, incoming: ReplicaAutoscaler) {
         self.changed |= self.by_key.remove(&key(&incoming)).is_some();
+    }
+}
+
+/// Stands in for a spec that can't be read: there is nothing that it could scale.
+fn unreadable() -> AutoscalerSpec {
+    AutoscalerSpec {
+        scale_target_ref: CrossVersionObjectReference::default(),
+        min_replicas: None,
+        max_replicas: 0,
+        metrics: Vec::new(),
+        behavior: None,
+        policies: Vec::new(),
+        combine: Combine::default(),
+        mode: Mode::Observe,
     }
 }
 
@@ -163,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn a_spec_that_cannot_be_read_ends_its_autoscaler_and_no_other() {
+    fn a_spec_that_cannot_be_read_is_told_with_its_field_and_disturbs_no_other() {
         let mut known = Autoscalers::default();
         known.apply(web("a", "9", Value::Null));
         let mut other = web("b", "10", Value::Null);
@@ -171,22 +193,41 @@ mod tests {
         known.apply(other);
         known.changed = false;
 
-        let bad = json!({
-            "metadata": {
-                "namespace": "default", "name": "web", "uid": "a",
-                "generation": 2, "resourceVersion": "11",
-            },
-            "spec": { "maxReplicas": "many" },
-        });
-        known.apply(serde_json::from_value(bad).unwrap());
-        let names = |known: &Autoscalers| -> Vec<String> {
-            let all = known.all();
-            all.iter().map(|one| one.key.name.to_string()).collect()
+        let bad = |version: &str, status: Value| {
+            let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });
+            let metric = json!({ "type": "External", "external": { "metric": { "name": 3 } } });
+            let spec = json!({ "scaleTargetRef": target, "maxReplicas": 9, "metrics": [metric] });
+            let bad = json!({
+                "metadata": {
+                    "namespace": "default", "name": "web", "uid": "a",
+                    "generation": 2, "resourceVersion": version,
+                },
+                "spec": spec,
+                "status": status,
+            });
+            serde_json::from_value::<ReplicaAutoscaler>(bad).unwrap()
         };
-        assert_eq!(names(&known), ["other"]);
-        assert!(known.changed);
+        known.apply(bad("11", Value::Null));
+        assert!(std::mem::take(&mut known.changed));
+        let problems = |known: &Autoscalers| -> Vec<Option<String>> {
+            let all = known.all();
+            let problem = |one: &std::sync::Arc<flyball_core::ports::Autoscaler>| {
+                known.problem(&one.key).map(|problem| problem.to_string())
+            };
+            all.iter().map(problem).collect()
+        };
+        let problem = "spec.metrics[0].external.metric.name: invalid type: integer `3`, \
+                       expected a string";
+        assert_eq!(problems(&known), [None, Some(problem.to_owned())]);
+        assert!(!known.is_active(&known.all()[1].key), "it scales nothing");
 
-        known.apply(web("a", "12", Value::Null));
-        assert_eq!(names(&known), ["other", "web"]);
+        // What was written about it is no news.
+        known.update(bad("12", json!({ "desiredReplicas": 1 })));
+        assert!(!known.changed);
+        assert_eq!(problems(&known), [None, Some(problem.to_owned())]);
+
+        known.apply(web("a", "13", Value::Null));
+        assert!(known.changed);
+        assert_eq!(problems(&known), [None, None]);
     }
 }
