@@ -65,23 +65,42 @@ impl Readiness {
     }
 }
 
-/// Serves until the stop.
+/// Serves all until the stop.
 pub async fn serve(listener: TcpListener, api: Api, stop: Stop) -> anyhow::Result<()> {
+    let probes = probes(Arc::clone(&api.readiness));
     let router = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(readyz))
         .route("/v1/policies", get(policies))
         .route("/v1/autoscalers", get(autoscalers))
         .route("/v1/records", get(records))
         .with_state(Arc::new(api));
+    serve_router(listener, router.merge(probes), stop).await
+}
+
+/// Serves nothing but the probes until the stop: what may be asked by anybody.
+pub async fn serve_probes(
+    listener: TcpListener,
+    readiness: Arc<Readiness>,
+    stop: Stop,
+) -> anyhow::Result<()> {
+    serve_router(listener, probes(readiness), stop).await
+}
+
+async fn serve_router(listener: TcpListener, router: Router, stop: Stop) -> anyhow::Result<()> {
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.stopped())
         .await
         .context("the HTTP interface failed")
 }
 
-async fn readyz(State(api): State<Arc<Api>>) -> Response {
-    let missing = api.readiness.missing();
+fn probes(readiness: Arc<Readiness>) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .with_state(readiness)
+}
+
+async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
+    let missing = readiness.missing();
     if missing.is_empty() {
         return "ok\n".into_response();
     }

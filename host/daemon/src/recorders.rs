@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use flyball_core::ports::{ObjectKey, Recorder};
 use flyball_core::record::{DecisionRecord, Outcome, PolicyRecord};
+use flyball_core::status::{Condition, condition};
 
 /// Hands each record to all of these, in order.
 pub struct Several(pub Vec<Arc<dyn Recorder>>);
@@ -163,11 +164,12 @@ fn write_line(file: &mut impl io::Write, record: &DecisionRecord) -> io::Result<
     file.write_all(b"\n")
 }
 
-/// Logs what was done, the lines that policies log, and policies that give no
-/// usable answer: once, until it changes.
+/// Logs what was done, the lines that policies log, and what keeps an object from
+/// being scaled (a target or metric that can't be had, a policy that gives no usable
+/// answer): once, until it changes.
 #[derive(Default)]
 pub struct LogRecorder {
-    failures: Mutex<BTreeMap<ObjectKey, String>>,
+    troubles: Mutex<BTreeMap<ObjectKey, String>>,
 }
 
 impl Recorder for LogRecorder {
@@ -176,7 +178,7 @@ impl Recorder for LogRecorder {
         for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
             log_lines(policy, &object);
         }
-        self.log_failures(record, &object);
+        self.log_trouble(record, &object);
         let verdict = &record.verdict;
         let (from, to) = (
             verdict.from.unwrap_or_default(),
@@ -204,15 +206,19 @@ impl Recorder for LogRecorder {
     }
 
     fn forget(&self, object: &ObjectKey) {
-        self.failures().remove(object);
+        self.troubles().remove(object);
     }
 }
 
 impl LogRecorder {
-    fn log_failures(&self, record: &DecisionRecord, object: &str) {
+    fn log_trouble(&self, record: &DecisionRecord, object: &str) {
         let failures: Vec<String> = record.policies.iter().filter_map(failure).collect();
-        let text = failures.join("; ");
-        let mut known = self.failures();
+        let (what, text) = match held(record) {
+            _ if !failures.is_empty() => ("a policy gave no usable answer", failures.join("; ")),
+            Some(reason) => ("nothing is decided", reason),
+            None => ("", String::new()),
+        };
+        let mut known = self.troubles();
         let before = if text.is_empty() {
             known.remove(&record.object)
         } else {
@@ -222,15 +228,29 @@ impl LogRecorder {
             return;
         }
         if text.is_empty() {
-            tracing::info!(object, "all policies answer again");
+            tracing::info!(object, "decided again, all policies answer");
         } else {
-            tracing::warn!(object, failures = text, "a policy gave no usable answer");
+            tracing::warn!(object, reason = text, "{what}");
         }
     }
 
-    fn failures(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, String>> {
-        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    fn troubles(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, String>> {
+        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Why an object is left as it is, where that is somebody's fault: its conditions
+/// say so.
+fn held(record: &DecisionRecord) -> Option<String> {
+    let at_fault = |condition: &&Condition| {
+        let decides = [condition::ABLE_TO_SCALE, condition::SCALING_ACTIVE];
+        condition.status == "False"
+            && decides.contains(&&*condition.kind)
+            && condition.reason != "ScalingDisabled"
+    };
+    record.verdict.to.is_none().then_some(())?;
+    let fault = record.conditions.iter().find(at_fault)?;
+    Some(format!("{}: {}", fault.reason, fault.message))
 }
 
 /// A policy's own lines, at the levels that the contract gives them.

@@ -2,6 +2,7 @@
 
 mod kubernetes;
 
+use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
@@ -43,10 +44,11 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
 async fn daemon(args: RunArgs) -> anyhow::Result<()> {
     let (stopper, stop) = Stop::new();
     stop_on_signals(stopper.clone())?;
-    let listener = TcpListener::bind(args.http)
-        .await
-        .with_context(|| format!("cannot listen on {} (see --http)", args.http))?;
-    let address = listener.local_addr().context("the address is not known")?;
+    let listener = listen(args.http, "--http").await?;
+    let probes = match args.probes {
+        Some(address) => Some(listen(address, "--probes").await?),
+        None => None,
+    };
     let file = args
         .records
         .as_deref()
@@ -62,10 +64,11 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         file,
         readiness: Readiness::waiting_for(&["caches", "policies"]),
         listener,
+        probes,
         stop,
         stopper,
     };
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), http = %address, "flyball starts");
+    daemon.tell_start()?;
     let file = daemon.file.clone();
     let result = match &args.cluster {
         Cluster::Kubernetes => kubernetes::run(daemon, &args).await,
@@ -82,11 +85,29 @@ struct Daemon {
     file: Option<Arc<RecordFile>>,
     readiness: Arc<Readiness>,
     listener: TcpListener,
+    probes: Option<TcpListener>,
     stop: Stop,
     stopper: Stopper,
 }
 
+async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
+    let listener = TcpListener::bind(address).await;
+    listener.with_context(|| format!("cannot listen on {address} (see {flag})"))
+}
+
 impl Daemon {
+    fn tell_start(&self) -> anyhow::Result<()> {
+        let address = |listener: &TcpListener| {
+            let address = listener.local_addr().context("the address is not known")?;
+            anyhow::Ok(address.to_string())
+        };
+        let http = address(&self.listener)?;
+        let probes = self.probes.as_ref().map(address).transpose()?;
+        let version = env!("CARGO_PKG_VERSION");
+        tracing::info!(version, http, probes, "flyball starts");
+        Ok(())
+    }
+
     /// Where records go.
     fn recorders(&self) -> Vec<Arc<dyn Recorder>> {
         let mut recorders: Vec<Arc<dyn Recorder>> = vec![
@@ -109,6 +130,11 @@ impl Daemon {
         work: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let readiness = Arc::clone(&self.readiness);
+        if let Some(listener) = self.probes {
+            let probes = http::serve_probes(listener, Arc::clone(&readiness), self.stop.clone());
+            // Ends with the stop; a listener that is bound does not fail.
+            tokio::spawn(probes);
+        }
         let api = Api {
             readiness: self.readiness,
             ring: self.ring,

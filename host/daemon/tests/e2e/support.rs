@@ -100,6 +100,8 @@ pub struct Daemon {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     pub url: String,
+    /// Where it serves probes alone, if told to.
+    pub probes: Option<String>,
 }
 
 impl Daemon {
@@ -107,17 +109,20 @@ impl Daemon {
     pub fn start(workshop: &Workshop, args: &[&str]) -> Self {
         let mut all = vec!["run", "--http", "127.0.0.1:0", "--log-format", "json"];
         all.extend(args);
-        let mut child = workshop
-            .command(&all)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+        Self::spawn(workshop.command(&all))
+    }
+
+    /// Starts a command that is the daemon with a log in JSON, and waits until it
+    /// serves.
+    pub fn spawn(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = log.by_ref().map(Result::unwrap).find_map(|line| {
+        let started = log.by_ref().map(Result::unwrap).find_map(|line| {
             let event: Value = serde_json::from_str(&line).ok()?;
-            Some(event["http"].as_str()?.to_owned())
+            event["http"].is_string().then_some(event)
         });
-        let address = address.unwrap_or_else(|| panic!("the daemon ended: {:?}", child.wait()));
+        let started = started.unwrap_or_else(|| panic!("the daemon ended: {:?}", child.wait()));
+        let url = |field: &str| Some(format!("http://{}", started[field].as_str()?));
         // A pipe that nobody reads would stop the daemon.
         let events = Arc::new(Mutex::new(Vec::new()));
         let logged = Arc::clone(&events);
@@ -130,17 +135,22 @@ impl Daemon {
         Self {
             child,
             log: events,
-            url: format!("http://{address}"),
+            url: url("http").unwrap(),
+            probes: url("probes"),
         }
     }
 
     /// Starts the daemon and waits until it is ready.
     pub fn ready(workshop: &Workshop, args: &[&str]) -> Self {
         let daemon = Self::start(workshop, args);
-        daemon.wait_for("the daemon to be ready", |daemon| {
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    pub fn wait_until_ready(&self) {
+        self.wait_for("the daemon to be ready", |daemon| {
             daemon.get("/readyz").is_some()
         });
-        daemon
     }
 
     /// What it answers; none: an error.
@@ -149,9 +159,19 @@ impl Daemon {
         answer.body_mut().read_to_string().ok()
     }
 
-    /// Whether an event with these fields was logged since it serves.
+    /// Whether an event was logged, since it serves, each of whose fields contains
+    /// the text given for it.
     pub fn logged(&self, fields: &[(&str, &str)]) -> bool {
-        let has = |event: &Value| fields.iter().all(|(field, value)| event[field] == *value);
+        let contains = |event: &Value, field: &str, text| {
+            event[field]
+                .as_str()
+                .is_some_and(|value| value.contains(text))
+        };
+        let has = |event: &Value| {
+            fields
+                .iter()
+                .all(|(field, text)| contains(event, field, text))
+        };
         self.log.lock().unwrap().iter().any(has)
     }
 
@@ -167,6 +187,15 @@ impl Daemon {
         serde_json::from_str(text.lines().next()?).ok()
     }
 
+    /// All records about an object, oldest first.
+    pub fn records(&self, object: &str) -> Vec<Value> {
+        let text = self.get(&format!("/v1/records?object={object}&limit=10000"));
+        let text = text.expect("the daemon answers");
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         wait_for(what, Duration::from_secs(60), || condition(self));
@@ -174,6 +203,22 @@ impl Daemon {
 
     /// Asks it to end, as a cluster does, and waits for its exit code.
     pub fn terminate(&mut self) -> Option<i32> {
+        self.ask_to_end();
+        self.wait_for_end()
+    }
+
+    /// Waits for its exit code.
+    pub fn wait_for_end(&mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+
+    /// Whether it still runs.
+    pub fn runs(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Asks it to end, as a cluster does.
+    pub fn ask_to_end(&self) {
         let id = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -182,7 +227,6 @@ impl Daemon {
                 .unwrap()
                 .success()
         );
-        self.child.wait().unwrap().code()
     }
 }
 

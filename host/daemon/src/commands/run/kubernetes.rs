@@ -1,7 +1,7 @@
 //! The daemon on a real cluster.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::bail;
 use flyball_core::control::ReplicaLoop;
@@ -16,8 +16,12 @@ use tokio::sync::watch;
 
 use super::Daemon;
 use crate::cli::{Leader, RunArgs};
-use crate::clock::WallClock;
+use crate::clock::{Stop, WallClock};
 use crate::wiring;
+
+/// How long what is being carried out at a stop may take until it is given up: as
+/// long as a request may, and a while to tell of it.
+const LAST_TICK: Duration = Duration::from_secs(15);
 
 pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let options = ConnectOptions {
@@ -49,42 +53,54 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let readiness = Arc::clone(&daemon.readiness);
     let in_sight = Arc::clone(&reader);
     let working = async {
-        caches.synced().await;
-        readiness.done("caches");
-        readiness.all_done().await;
-        tracing::info!(
-            autoscalers = reader.autoscalers().len(),
-            "the cluster is in sight"
-        );
-        lead(leader, &mut replicas).await
-    };
-    let working = async {
+        let ready = async {
+            caches.synced().await;
+            readiness.done("caches");
+            readiness.all_done().await;
+            let autoscalers = reader.autoscalers().len();
+            tracing::info!(autoscalers, "the cluster is in sight");
+            become_leader(leader.clone()).await
+        };
         tokio::select! {
-            result = working => result,
-            () = stop.stopped() => Ok(()),
+            ready = ready => ready?,
+            () = stop.clone().stopped() => return Ok(()),
         }
+        lead(leader, &mut replicas, stop).await
     };
     daemon.beside(move || in_sight.autoscalers(), working).await
 }
 
-/// Decides for as long as this process is leader. When it is no more, another one
-/// is: what this one knows is then of no use, and it ends.
+async fn become_leader(mut leader: watch::Receiver<bool>) -> anyhow::Result<()> {
+    match leader.wait_for(|leads| *leads).await {
+        Ok(_) => Ok(()),
+        Err(_) => bail!("the election of a leader ended"),
+    }
+}
+
+/// Decides for as long as this process is leader and is not stopped. When another
+/// one leads, what this one knows is of no use, and it ends.
 async fn lead<R: Reader, W: Writer, C: Clock>(
     mut leader: watch::Receiver<bool>,
     replicas: &mut ReplicaLoop<R, W, C>,
+    stop: Stop,
 ) -> anyhow::Result<()> {
-    if leader.wait_for(|leads| *leads).await.is_err() {
-        bail!("the election of a leader ended");
-    }
     let lost = async {
         // Where nothing is elected, nobody is left to take leadership away.
         if leader.wait_for(|leads| !leads).await.is_err() {
             std::future::pending::<()>().await;
         }
     };
+    let too_late = async {
+        stop.stopped().await;
+        tokio::time::sleep(LAST_TICK).await;
+    };
     tokio::select! {
         () = replicas.run() => Ok(()),
         () = lost => bail!("lost the lease: another daemon leads now"),
+        () = too_late => {
+            let seconds = LAST_TICK.as_secs();
+            bail!("the API server did not answer within {seconds} s of the stop: what was being written may be unknown to the records");
+        }
     }
 }
 

@@ -1,0 +1,198 @@
+//! The daemon as the manifest deploys it: with those arguments and the rights of
+//! that service account, and what happens as rights are taken away.
+
+use flyball_test_support::Cluster;
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, queue};
+use crate::support::{Daemon, Workshop, wait_for};
+
+const MANIFEST: &str = include_str!("../../../kubernetes/deploy/flyball.yaml");
+
+#[test]
+fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused() {
+    let scene = Scene::new();
+    scene.apply(MANIFEST);
+    let metrics = scene.with_queue(40);
+    scene.deploy("web", 2);
+    scene.autoscale("web", &queue(), &json!({}));
+    let mut daemon = deployed(&scene);
+    scene.wait_for_replicas("web", 4);
+    scene.wait_for_event("web", "SuccessfulRescale", "New size: 4");
+
+    // From outside the pod nothing is to be seen but that it is well.
+    let probes = daemon.probes.clone().unwrap();
+    let ask = |path: &str| ureq::get(format!("{probes}{path}")).call();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(
+            ask(path).unwrap().body_mut().read_to_string().unwrap(),
+            "ok\n"
+        );
+    }
+    for path in ["/v1/policies", "/v1/autoscalers", "/v1/records"] {
+        assert!(
+            matches!(ask(path), Err(ureq::Error::StatusCode(404))),
+            "{path}"
+        );
+        assert!(daemon.get(path).is_some(), "{path}");
+    }
+
+    let rights = Rights::of(&scene.cluster);
+    rights.take("deployments/scale", "patch");
+    wait_for_right(&scene.cluster, "patch", "deployments/scale", false);
+    metrics.set_external("queue", &[json!("60")]);
+    let failed = |daemon: &Daemon| -> Vec<Value> {
+        let mut records = daemon.records("default/web");
+        records.retain(|record| record["outcome"]["failed"].is_string());
+        records
+    };
+    daemon.wait_for("a second try", |daemon| failed(daemon).len() >= 2);
+    for record in failed(&daemon) {
+        assert_eq!(record["verdict"]["to"], 6, "{record}");
+        let reason = record["outcome"]["failed"].as_str().unwrap();
+        assert!(
+            reason.contains("scale of Deployment default/web was not written")
+                && reason.contains("forbidden"),
+            "{reason}"
+        );
+    }
+    assert_eq!(scene.replicas("web"), "4");
+    scene.wait_for_event("web", "FailedRescale", "forbidden");
+    let message = scene.wait_for_condition("web", "AbleToScale", "False", "FailedUpdateScale");
+    assert!(message.contains("forbidden"), "{message}");
+    let told = [("message", "could not scale"), ("object", "default/web")];
+    assert!(daemon.logged(&told));
+    rights.restore();
+    scene.wait_for_replicas("web", 6);
+
+    rights.take("replicaautoscalers/status", "patch");
+    wait_for_right(
+        &scene.cluster,
+        "patch",
+        "replicaautoscalers.flyball.dev/status",
+        false,
+    );
+    metrics.set_external("queue", &[json!("90")]);
+    scene.wait_for_replicas("web", 9);
+    let told = [
+        ("message", "the status was not written"),
+        ("problem", "forbidden"),
+    ];
+    daemon.wait_for("the log to tell", |daemon| daemon.logged(&told));
+    assert_eq!(scene.field("ra/web", ".status.desiredReplicas"), "6");
+    rights.restore();
+    let desired = || scene.field("ra/web", ".status.desiredReplicas") == "9";
+    wait_for(
+        "the status to be made up for",
+        crate::scene::MINUTE,
+        desired,
+    );
+    assert_eq!(daemon.terminate(), Some(0));
+}
+
+/// Starts the daemon with the arguments of the manifest, but for folders, ports and
+/// the time between decisions.
+fn deployed(scene: &Scene) -> Daemon {
+    let deployment = [
+        "get",
+        "deployment/flyball",
+        "-n",
+        "flyball-system",
+        "-o",
+        "json",
+    ];
+    let deployment = scene.cluster.kubectl(&deployment).unwrap();
+    let deployment: Value = serde_json::from_str(&deployment).unwrap();
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    let args: Vec<&str> = container["args"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|arg| arg.as_str().unwrap())
+        .collect();
+    let port = container["ports"][0]["containerPort"].as_u64().unwrap();
+    assert!(
+        args.contains(&&*format!("--probes=0.0.0.0:{port}")),
+        "{args:?}"
+    );
+    for probe in ["livenessProbe", "readinessProbe"] {
+        assert_eq!(
+            container[probe]["httpGet"]["port"],
+            container["ports"][0]["name"]
+        );
+    }
+    let mut here: Vec<String> = args
+        .iter()
+        .map(|arg| {
+            let arg = arg.replace("=/policies", "=drop");
+            let arg = arg.replace("$(POD_NAMESPACE)", "flyball-system");
+            arg.replace("0.0.0.0:8086", "127.0.0.1:0")
+        })
+        .collect();
+    let kubeconfig = service_account(&scene.cluster, &scene.workshop);
+    here.extend([
+        "--http=127.0.0.1:0".to_owned(),
+        "--log-format=json".to_owned(),
+        "--horizontal-pod-autoscaler-sync-period=1s".to_owned(),
+        format!("--kubeconfig={kubeconfig}"),
+    ]);
+    let here: Vec<&str> = here.iter().map(String::as_str).collect();
+    let daemon = Daemon::spawn(scene.workshop.command(&here));
+    daemon.wait_until_ready();
+    daemon
+}
+
+/// A kubeconfig with the rights of the deployed service account.
+fn service_account(cluster: &Cluster, workshop: &Workshop) -> String {
+    let config = cluster.kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
+    let mut config: Value = serde_json::from_str(&config.unwrap()).unwrap();
+    let token = cluster.kubectl(&["create", "token", "flyball", "-n", "flyball-system"]);
+    config["users"][0]["user"] = json!({ "token": token.unwrap().trim() });
+    let file = workshop.write("service-account.json", config.to_string());
+    file.to_str().unwrap().to_owned()
+}
+
+/// The ClusterRole of the manifest.
+struct Rights<'a> {
+    cluster: &'a Cluster,
+    role: Value,
+}
+
+impl<'a> Rights<'a> {
+    fn of(cluster: &'a Cluster) -> Self {
+        let role = cluster.kubectl(&["get", "clusterrole/flyball", "-o", "json"]);
+        let mut role: Value = serde_json::from_str(&role.unwrap()).unwrap();
+        role["metadata"] = json!({ "name": "flyball" });
+        Self { cluster, role }
+    }
+
+    /// Takes a verb away from the rule about a resource.
+    fn take(&self, resource: &str, verb: &str) {
+        let mut role = self.role.clone();
+        let rules = role["rules"].as_array_mut().unwrap();
+        let mut about = rules.iter_mut().filter(|rule| {
+            rule["resources"]
+                .as_array()
+                .unwrap()
+                .contains(&json!(resource))
+        });
+        let verbs = about.next().unwrap()["verbs"].as_array_mut().unwrap();
+        verbs.retain(|known| *known != verb);
+        // A rule has verbs.
+        verbs.push(json!("none"));
+        self.cluster.apply(&role.to_string()).unwrap();
+    }
+
+    fn restore(&self) {
+        self.cluster.apply(&self.role.to_string()).unwrap();
+    }
+}
+
+/// The API server is told of rights a moment later.
+fn wait_for_right(cluster: &Cluster, verb: &str, resource: &str, granted: bool) {
+    let account = "--as=system:serviceaccount:flyball-system:flyball";
+    wait_for(resource, crate::scene::MINUTE, || {
+        let can = cluster.kubectl(&["auth", "can-i", verb, resource, account]);
+        can.is_ok() == granted
+    });
+}

@@ -1,0 +1,108 @@
+//! Custom and external metrics, as an adapter serves them through the API server.
+
+use serde_json::json;
+
+use crate::metrics_apis::MetricsApis;
+use crate::scene::{MINUTE, Scene, external};
+use crate::support::{Daemon, wait_for};
+
+#[test]
+fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
+    let scene = Scene::new();
+    scene.cluster.create_node("node-0").unwrap();
+    let apis = MetricsApis::serve(&scene);
+    for name in ["pods", "object", "external", "torn"] {
+        scene.deploy(name, 2);
+        let ready = format!("deployment/{name}");
+        scene
+            .cluster
+            .kubectl(&["rollout", "status", &ready, "--timeout=60s"])
+            .unwrap();
+    }
+    let pods = scene.pods("pods");
+    // One of the two can't be read: it counts as missing, which going up is 0.
+    apis.set_pods("requests", &[(&pods[0], "300"), (&pods[1], "1x")]);
+    apis.set_service("front", "hits", "40");
+    apis.set_external("orders", &[json!("15"), json!("25")]);
+    apis.set_external("torn", &[json!("500"), json!("1x")]);
+
+    let average = |value: &str| json!({ "type": "AverageValue", "averageValue": value });
+    let metric = json!({ "name": "requests", "selector": { "matchLabels": { "verb": "GET" } } });
+    scene.autoscale(
+        "pods",
+        &json!({ "type": "Pods", "pods": { "metric": metric, "target": average("100") } }),
+        &json!({}),
+    );
+    let front = json!({ "apiVersion": "v1", "kind": "Service", "name": "front" });
+    let object = json!({
+        "describedObject": front,
+        "metric": { "name": "hits" },
+        "target": average("10"),
+    });
+    scene.autoscale(
+        "object",
+        &json!({ "type": "Object", "object": object }),
+        &json!({}),
+    );
+    let mut orders = external("orders");
+    orders["external"]["metric"]["selector"] = json!({ "matchLabels": { "shop": "a" } });
+    scene.autoscale("external", &orders, &json!({}));
+    scene.autoscale("torn", &external("torn"), &json!({}));
+    let daemon = scene.daemon(&[]);
+
+    // (300 + 0) / 2 is half above 100.
+    scene.wait_for_replicas("pods", 3);
+    scene.wait_for_replicas("object", 4);
+    scene.wait_for_replicas("external", 4);
+    assert!(
+        apis.were_asked("/pods/*/requests?labelSelector=app%3Dpods&metricLabelSelector=verb%3DGET")
+    );
+    assert!(apis.were_asked("/namespaces/default/orders?labelSelector=shop%3Da"));
+    let unreadable = [
+        ("level", "WARN"),
+        ("path", "requests"),
+        ("pod", &*pods[1]),
+        ("problem", "\"1x\" is not a quantity"),
+    ];
+    assert!(daemon.logged(&unreadable));
+    let sample_pods = |daemon: &Daemon| {
+        let record = daemon.records("default/pods").remove(0);
+        record["input"]["metrics"][0]["value"].clone()
+    };
+    assert_eq!(sample_pods(&daemon), json!([300_000]));
+
+    // A sum that lacks a series would be wrong.
+    let condition = ["torn", "ScalingActive", "False", "FailedGetExternalMetric"];
+    let [name, kind, status, reason] = condition;
+    let message = scene.wait_for_condition(name, kind, status, reason);
+    assert!(
+        message.contains("series 1 can't be read: \"1x\""),
+        "{message}"
+    );
+    scene.wait_for_event("torn", "FailedGetExternalMetric", "series 1 can't be read");
+    assert_eq!(scene.replicas("torn"), "2");
+    let targets = || scene.cluster.kubectl(&["get", "ra", "external"]).unwrap();
+    wait_for("what is measured to be printed", MINUTE, || {
+        targets().contains("10/10 (avg)")
+    });
+
+    apis.set_external("torn", &[json!("10"), json!("30")]);
+    scene.wait_for_replicas("torn", 4);
+}
+
+impl Scene {
+    /// Names of the pods of a Deployment, in order.
+    fn pods(&self, app: &str) -> Vec<String> {
+        let selector = format!("app={app}");
+        let names = [
+            "get",
+            "pods",
+            "-l",
+            &selector,
+            "-o",
+            "jsonpath={.items[*].metadata.name}",
+        ];
+        let names = self.cluster.kubectl(&names).unwrap();
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+}

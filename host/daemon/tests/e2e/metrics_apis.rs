@@ -1,0 +1,214 @@
+//! custom.metrics.k8s.io and external.metrics.k8s.io as an adapter serves them: a
+//! server of the test's own, registered with the API server.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse, Json, Response};
+use axum::serve::Listener;
+use flyball_test_support::Cluster;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, crypto};
+use tokio_rustls::server::TlsStream;
+
+use crate::scene::{MINUTE, Scene};
+use crate::support::wait_for;
+
+const CUSTOM: &str = "custom.metrics.k8s.io/v1beta2";
+const EXTERNAL: &str = "external.metrics.k8s.io/v1beta1";
+
+/// Both APIs, until it is dropped.
+pub struct MetricsApis {
+    known: Arc<Mutex<Known>>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Items of the answer, by path behind `/apis/`.
+    items: BTreeMap<String, Vec<Value>>,
+    /// What was asked for, with its query.
+    asked: Vec<String>,
+}
+
+impl MetricsApis {
+    /// Serves them without any metric, and waits until the API server passes
+    /// requests on.
+    pub fn serve(scene: &Scene) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let known = Arc::new(Mutex::new(Known::default()));
+        let router = Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&known));
+        let listener = runtime.block_on(TlsListener::bind(&scene.cluster));
+        let port = listener.tcp.local_addr().unwrap().port();
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        for api in [CUSTOM, EXTERNAL] {
+            let (group, version) = api.split_once('/').unwrap();
+            scene.apply(&registration(group, version, port));
+            let service = format!("apiservice/{version}.{group}");
+            let path = ".status.conditions[?(@.type==\"Available\")].status";
+            wait_for(&service, MINUTE, || scene.field(&service, path) == "True");
+        }
+        Self {
+            known,
+            _runtime: runtime,
+        }
+    }
+
+    /// Gives an external metric a value for each series.
+    pub fn set_external(&self, metric: &str, series: &[Value]) {
+        let item =
+            |value: &Value| json!({ "metricName": metric, "timestamp": NOW, "value": value });
+        let items = series.iter().map(item).collect();
+        self.set(format!("{EXTERNAL}/namespaces/default/{metric}"), items);
+    }
+
+    /// Gives a metric of the pods a value for each of these.
+    pub fn set_pods(&self, metric: &str, values: &[(&str, &str)]) {
+        let items = values
+            .iter()
+            .map(|(pod, value)| described("Pod", pod, value));
+        let path = format!("{CUSTOM}/namespaces/default/pods/*/{metric}");
+        self.set(path, items.collect());
+    }
+
+    /// Gives a metric of a Service a value.
+    pub fn set_service(&self, service: &str, metric: &str, value: &str) {
+        let path = format!("{CUSTOM}/namespaces/default/services/{service}/{metric}");
+        self.set(path, vec![described("Service", service, value)]);
+    }
+
+    /// Whether that was asked for, in words of a URL.
+    pub fn were_asked(&self, path_and_query: &str) -> bool {
+        let asked = &self.known.lock().unwrap().asked;
+        asked.iter().any(|line| line.ends_with(path_and_query))
+    }
+
+    fn set(&self, path: String, items: Vec<Value>) {
+        self.known.lock().unwrap().items.insert(path, items);
+    }
+}
+
+const NOW: &str = "2026-01-01T00:00:00Z";
+
+fn described(kind: &str, name: &str, value: &str) -> Value {
+    json!({
+        "describedObject": { "kind": kind, "namespace": "default", "name": name },
+        "metric": { "name": "any" },
+        "timestamp": NOW,
+        "value": value,
+    })
+}
+
+async fn answer(State(known): State<Arc<Mutex<Known>>>, uri: Uri) -> Response {
+    // The API server may encode what need not be.
+    let uri = uri.to_string().replace("%2A", "*");
+    let path = uri.split_once('?').map_or(&*uri, |(path, _)| path);
+    let path = path.trim_start_matches("/apis/");
+    if [CUSTOM, EXTERNAL].contains(&path) {
+        let discovery = json!({
+            "kind": "APIResourceList",
+            "apiVersion": "v1",
+            "groupVersion": path,
+            "resources": [],
+        });
+        return Json(discovery).into_response();
+    }
+    let mut known = known.lock().unwrap();
+    known.asked.push(uri.clone());
+    match known.items.get(path) {
+        Some(items) => Json(json!({ "kind": "List", "items": items })).into_response(),
+        None => {
+            let status = json!({
+                "kind": "Status",
+                "apiVersion": "v1",
+                "status": "Failure",
+                "reason": "NotFound",
+                "message": format!("there is no metric at {path}"),
+                "code": 404,
+            });
+            (StatusCode::NOT_FOUND, Json(status)).into_response()
+        }
+    }
+}
+
+/// An APIService of this machine's port.
+fn registration(group: &str, version: &str, port: u16) -> String {
+    let name = group.replace('.', "-");
+    json!({ "apiVersion": "v1", "kind": "List", "items": [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": { "name": name, "namespace": "kube-system" },
+            "spec": { "type": "ExternalName", "externalName": "localhost" },
+        },
+        {
+            "apiVersion": "apiregistration.k8s.io/v1",
+            "kind": "APIService",
+            "metadata": { "name": format!("{version}.{group}") },
+            "spec": {
+                "group": group,
+                "version": version,
+                "service": { "name": name, "namespace": "kube-system", "port": port },
+                "insecureSkipTLSVerify": true,
+                "groupPriorityMinimum": 100,
+                "versionPriority": 100,
+            },
+        },
+    ]})
+    .to_string()
+}
+
+/// Connections after their handshake.
+struct TlsListener {
+    tcp: TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl TlsListener {
+    async fn bind(cluster: &Cluster) -> Self {
+        let (certificate, key) = cluster.serving_certificate();
+        let certificates = CertificateDer::pem_file_iter(certificate).unwrap();
+        let certificates = certificates.map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(key).unwrap();
+        let provider = Arc::new(crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(certificates, key)
+            .unwrap();
+        Self {
+            tcp: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+            tls: Arc::new(config).into(),
+        }
+    }
+}
+
+impl Listener for TlsListener {
+    type Io = TlsStream<TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, Self::Addr) {
+        loop {
+            let (stream, address) = Listener::accept(&mut self.tcp).await;
+            // A probe may connect and go.
+            if let Ok(stream) = self.tls.accept(stream).await {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<Self::Addr> {
+        self.tcp.local_addr()
+    }
+}

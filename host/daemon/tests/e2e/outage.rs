@@ -1,0 +1,73 @@
+//! The API server goes away while the daemon runs, and comes back.
+
+use serde_json::{Value, json};
+
+use crate::scene::{Scene, queue};
+use crate::support::Daemon;
+
+#[test]
+fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
+    let scene = Scene::new();
+    let metrics = scene.with_queue(20);
+    scene.deploy("web", 2);
+    scene.autoscale("web", &queue(), &json!({}));
+    let mut daemon = scene.daemon(&[]);
+    let verdict = |daemon: &Daemon, reason: &str| {
+        daemon
+            .last_record("default/web")
+            .is_some_and(|record| record["verdict"]["reason"] == reason)
+    };
+    daemon.wait_for("a decision to stay at 2", |daemon| {
+        daemon
+            .last_record("default/web")
+            .is_some_and(|record| record["verdict"]["to"] == 2)
+    });
+
+    scene.cluster.kill_apiserver().unwrap();
+    metrics.set_external("queue", &[json!("40")]);
+    let held = |daemon: &Daemon| -> Vec<Value> {
+        let mut records = daemon.records("default/web");
+        records.retain(|record| record["verdict"]["reason"] == "FailedGetScale");
+        records
+    };
+    daemon.wait_for("some held decisions", |daemon| held(daemon).len() >= 5);
+    for record in held(&daemon) {
+        assert_eq!(record["verdict"]["to"], Value::Null, "{record}");
+        assert_eq!(record["outcome"], "unchanged", "{record}");
+    }
+    let told = [
+        ("level", "WARN"),
+        ("object", "default/web"),
+        ("message", "nothing is decided"),
+        ("reason", "FailedGetScale"),
+    ];
+    assert!(daemon.logged(&told));
+    let why = scene
+        .workshop
+        .succeed(&["why", "default/web", "--server", &daemon.url]);
+    assert!(
+        why.contains("the scale of Deployment \"web\" can't be read"),
+        "{why}"
+    );
+    assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
+    assert!(daemon.runs());
+
+    scene.cluster.start_apiserver().unwrap();
+    // Again by what is measured now, no more than a sync period's worth at a time.
+    scene.wait_for_replicas("web", 4);
+    daemon.wait_for("a decision about the new size", |daemon| {
+        verdict(daemon, "DesiredWithinRange")
+            || daemon.last_record("default/web").unwrap()["verdict"]["to"] == 4
+    });
+    let all = daemon.records("default/web");
+    let at = |record: &Value| record["at"].as_i64().unwrap();
+    let span = at(all.last().unwrap()) - at(&all[0]);
+    assert!(
+        span >= 900 * (all.len() as i64 - 1),
+        "{} decisions in {span} ms: it must not spin",
+        all.len()
+    );
+    let message = scene.wait_for_condition("web", "AbleToScale", "True", "ReadyForNewScale");
+    assert!(!message.is_empty());
+    assert_eq!(daemon.terminate(), Some(0));
+}

@@ -1,0 +1,116 @@
+//! A way to the API server on which requests can be held back, as a slow network
+//! or a hanging server does.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use flyball_test_support::Cluster;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::support::Workshop;
+
+/// The proxy, with an administrator's rights, until it is dropped.
+pub struct Proxy {
+    url: String,
+    shared: Arc<Shared>,
+    _runtime: tokio::runtime::Runtime,
+}
+
+struct Shared {
+    client: Client,
+    /// Requests that contain one of these are held back.
+    held: watch::Sender<Vec<String>>,
+    /// METHOD PATH?QUERY of each request.
+    seen: Mutex<Vec<String>>,
+}
+
+impl Proxy {
+    pub fn start(cluster: &Cluster) -> Self {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let client = runtime.block_on(client(cluster));
+        let shared = Arc::new(Shared {
+            client,
+            held: watch::Sender::default(),
+            seen: Mutex::default(),
+        });
+        let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        runtime.spawn(async move { axum::serve(listener, router).await });
+        Self {
+            url,
+            shared,
+            _runtime: runtime,
+        }
+    }
+
+    /// Writes a kubeconfig that leads through the proxy.
+    pub fn kubeconfig(&self, workshop: &Workshop) -> PathBuf {
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{ "name": "proxy", "cluster": { "server": self.url } }],
+            "users": [{ "name": "proxy", "user": {} }],
+            "contexts": [{ "name": "proxy", "context": { "cluster": "proxy", "user": "proxy" } }],
+            "current-context": "proxy",
+        });
+        workshop.write("proxy.json", config.to_string())
+    }
+
+    /// Holds requests back whose METHOD PATH?QUERY contains the text, from now on.
+    pub fn hold(&self, text: &str) {
+        self.shared.seen.lock().unwrap().clear();
+        self.shared.held.send_replace(vec![text.to_owned()]);
+    }
+
+    /// Lets all pass.
+    pub fn release(&self) {
+        self.shared.held.send_replace(Vec::new());
+    }
+
+    /// Whether such a request came since requests were last held.
+    pub fn saw(&self, text: &str) -> bool {
+        let seen = self.shared.seen.lock().unwrap();
+        seen.iter().any(|line| line.contains(text))
+    }
+}
+
+async fn client(cluster: &Cluster) -> Client {
+    let file = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = Config::from_custom_kubeconfig(file, &options).await;
+    Client::try_from(config.unwrap()).unwrap()
+}
+
+async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let (head, body) = request.into_parts();
+    let line = format!("{} {}", head.method, head.uri);
+    shared.seen.lock().unwrap().push(line.clone());
+    let is_free = |held: &Vec<String>| !held.iter().any(|text| line.contains(text));
+    // The sender lives as long as the proxy.
+    let _ = shared.held.subscribe().wait_for(is_free).await;
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let mut forwarded = axum::http::Request::builder()
+        .method(head.method)
+        .uri(head.uri)
+        .body(kube::client::Body::from(body))
+        .unwrap();
+    for name in ["accept", "content-type"] {
+        if let Some(value) = head.headers.get(name) {
+            forwarded.headers_mut().insert(name, value.clone());
+        }
+    }
+    match shared.client.send(forwarded).await {
+        Ok(answer) => answer.map(Body::new).into_response(),
+        Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
+    }
+}

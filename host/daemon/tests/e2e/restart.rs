@@ -1,0 +1,108 @@
+//! What a daemon knows of policies after a restart, and what daemons that share a
+//! private directory leave each other.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::support::{Daemon, SCENARIO, Workshop};
+
+fn start(workshop: &Workshop, policies: &str) -> Daemon {
+    let args = [
+        "--cluster",
+        "sim:day.yaml",
+        "--speed",
+        "30",
+        "--policies-dir",
+        policies,
+    ];
+    Daemon::ready(workshop, &args)
+}
+
+fn workshop() -> Workshop {
+    let workshop = Workshop::new();
+    workshop.write("day.yaml", SCENARIO);
+    fs::create_dir(workshop.path("drop")).unwrap();
+    fs::create_dir(workshop.path("other")).unwrap();
+    workshop
+}
+
+fn hpa(daemon: &Daemon) -> Value {
+    daemon.policy("hpa").unwrap()
+}
+
+#[test]
+fn a_file_that_breaks_while_the_daemon_is_down_leaves_its_last_good_version() {
+    let workshop = workshop();
+    workshop.write("drop/hpa.wasm", flyball_policies::PREDICTIVE);
+    let mut first = start(&workshop, "drop");
+    let good = hpa(&first)["version"]["digest"].clone();
+    assert_eq!(hpa(&first)["state"], "active");
+    assert_eq!(first.terminate(), Some(0));
+
+    workshop.write("drop/hpa.wasm", "no policy at all");
+    let mut second = start(&workshop, "drop");
+    let restored = hpa(&second);
+    assert_eq!(restored["state"], "failed", "{restored}");
+    assert_eq!(restored["source"]["kind"], "lastGood", "{restored}");
+    assert_eq!(restored["version"]["digest"], good, "{restored}");
+    second.wait_for("a decision by the last good version", |daemon| {
+        let record = daemon.last_record("default/web");
+        record.is_some_and(|record| record["policies"][0]["version"]["digest"] == good)
+    });
+    let listed = workshop.succeed(&["policy", "list", "--server", &second.url]);
+    for text in ["failed", "not WebAssembly", "last good copy of"] {
+        assert!(listed.contains(text), "{listed}");
+    }
+    assert_eq!(second.terminate(), Some(0));
+
+    // Once its file is gone, the last good version is too.
+    fs::remove_file(workshop.path("drop/hpa.wasm")).unwrap();
+    let mut third = start(&workshop, "drop");
+    assert_eq!(hpa(&third)["source"]["kind"], "builtIn");
+    assert_eq!(third.terminate(), Some(0));
+    workshop.write("drop/hpa.wasm", "no policy at all");
+    let fourth = start(&workshop, "drop");
+    assert_eq!(hpa(&fourth)["source"]["kind"], "builtIn");
+}
+
+#[test]
+fn daemons_that_share_a_private_directory_forget_nothing_of_each_other() {
+    let workshop = workshop();
+    workshop.write("drop/hpa.wasm", flyball_policies::PREDICTIVE);
+    let mut one = start(&workshop, "drop");
+    let good = hpa(&one)["version"]["digest"].clone();
+
+    // One that has policies of its own, and one that has the same.
+    let mut other = start(&workshop, "other");
+    let mut same = start(&workshop, "drop");
+    assert_eq!(hpa(&other)["source"]["kind"], "builtIn");
+    workshop.write("other/extra.wasm", flyball_policies::PREDICTIVE);
+    other.wait_for("the other's own policy", |daemon| {
+        daemon
+            .policy("extra")
+            .is_some_and(|extra| extra["state"] == "active")
+    });
+    workshop.write("drop/more.wasm", flyball_policies::PREDICTIVE);
+    for daemon in [&one, &same] {
+        daemon.wait_for("one policy more", |daemon| {
+            daemon
+                .policy("more")
+                .is_some_and(|more| more["state"] == "active")
+        });
+    }
+    for daemon in [&mut other, &mut same, &mut one] {
+        assert_eq!(daemon.terminate(), Some(0));
+    }
+
+    for file in ["drop/hpa.wasm", "drop/more.wasm", "other/extra.wasm"] {
+        workshop.write(file, "no policy at all");
+    }
+    let one = start(&workshop, "drop");
+    let other = start(&workshop, "other");
+    for (daemon, name) in [(&one, "hpa"), (&one, "more"), (&other, "extra")] {
+        let restored = daemon.policy(name).unwrap();
+        assert_eq!(restored["source"]["kind"], "lastGood", "{restored}");
+        assert_eq!(restored["version"]["digest"], good, "{restored}");
+    }
+}

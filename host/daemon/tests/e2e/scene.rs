@@ -1,0 +1,205 @@
+//! A real control plane with the custom resource, a daemon's folder, and what is
+//! asked of them.
+
+use std::time::Duration;
+
+use flyball_test_support::{Cluster, ClusterOptions};
+use serde_json::{Value, json};
+
+use crate::metrics_apis::MetricsApis;
+use crate::support::{Daemon, Workshop, wait_for};
+
+pub const MINUTE: Duration = Duration::from_secs(60);
+
+/// A control plane that the daemon can work on.
+pub struct Scene {
+    pub cluster: Cluster,
+    pub workshop: Workshop,
+}
+
+/// A condition of an autoscaler.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    pub status: String,
+    pub reason: String,
+    pub message: String,
+}
+
+impl Scene {
+    pub fn new() -> Self {
+        let workshop = Workshop::new();
+        let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+        let scene = Self { cluster, workshop };
+        scene.install_crd();
+        std::fs::create_dir(scene.workshop.path("drop")).unwrap();
+        scene
+    }
+
+    /// Puts the custom resource in place, or back in place.
+    pub fn install_crd(&self) {
+        self.apply(&self.workshop.succeed(&["crd"]));
+        // Established is not yet served: discovery follows a moment later.
+        wait_for("the custom resource to be served", MINUTE, || {
+            self.cluster.kubectl(&["get", "ra", "-o", "name"]).is_ok()
+        });
+    }
+
+    /// Starts the daemon, which decides about each object every second.
+    pub fn daemon(&self, args: &[&str]) -> Daemon {
+        let kubeconfig = self.cluster.kubeconfig();
+        self.daemon_with(kubeconfig.to_str().unwrap(), args)
+    }
+
+    /// As [`Scene::daemon`], with another kubeconfig; it need not be ready.
+    pub fn daemon_with(&self, kubeconfig: &str, args: &[&str]) -> Daemon {
+        let usual = [
+            "--kubeconfig",
+            kubeconfig,
+            "--policies-dir",
+            "drop",
+            "--horizontal-pod-autoscaler-sync-period=1s",
+        ];
+        Daemon::start(&self.workshop, &[&usual[..], args].concat())
+    }
+
+    pub fn apply(&self, manifest: &str) {
+        self.cluster.apply(manifest).unwrap();
+    }
+
+    /// A Deployment of that many replicas, whose pods have the label app=NAME. They
+    /// run if there is a node.
+    pub fn deploy(&self, name: &str, replicas: u32) {
+        let labels = json!({ "app": name });
+        let spec = json!({ "containers": [{ "name": "web", "image": "web" }] });
+        let deployment = json!({
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": { "name": name },
+            "spec": {
+                "replicas": replicas,
+                "selector": { "matchLabels": labels },
+                "template": { "metadata": { "labels": labels }, "spec": spec },
+            },
+        });
+        self.apply(&deployment.to_string());
+        wait_for("the Deployment's pods", MINUTE, || {
+            self.field(&format!("deployment/{name}"), ".status.replicas") == replicas.to_string()
+        });
+    }
+
+    /// An autoscaler for the Deployment of its name, up to 20 replicas; `more` are
+    /// further fields of its spec.
+    pub fn autoscale(&self, name: &str, metric: &Value, more: &Value) {
+        let mut spec = json!({
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
+            "maxReplicas": 20,
+            "metrics": [metric],
+        });
+        let more = more.as_object().cloned().unwrap_or_default();
+        spec.as_object_mut().unwrap().extend(more);
+        self.apply(&autoscaler(name, &spec));
+    }
+
+    /// What a field of an object says, empty if there is none.
+    pub fn field(&self, object: &str, path: &str) -> String {
+        let path = format!("jsonpath={{{path}}}");
+        let field = self.cluster.kubectl(&["get", object, "-o", &path]);
+        field.unwrap_or_default()
+    }
+
+    pub fn replicas(&self, deployment: &str) -> String {
+        self.field(&format!("deployment/{deployment}"), ".spec.replicas")
+    }
+
+    #[track_caller]
+    pub fn wait_for_replicas(&self, deployment: &str, replicas: u32) {
+        wait_for(
+            &format!("{replicas} replicas of {deployment}"),
+            MINUTE,
+            || self.replicas(deployment) == replicas.to_string(),
+        );
+    }
+
+    /// A condition of an autoscaler; empty texts if it has none of the kind.
+    pub fn condition(&self, name: &str, kind: &str) -> Condition {
+        let path = format!(".status.conditions[?(@.type==\"{kind}\")]");
+        let text = self.field(&format!("ra/{name}"), &path);
+        let value: Value = serde_json::from_str(&text).unwrap_or_default();
+        let text = |field: &str| value[field].as_str().unwrap_or_default().to_owned();
+        Condition {
+            status: text("status"),
+            reason: text("reason"),
+            message: text("message"),
+        }
+    }
+
+    /// Waits for a condition's status and reason; its message.
+    #[track_caller]
+    pub fn wait_for_condition(&self, name: &str, kind: &str, status: &str, reason: &str) -> String {
+        let mut seen = Condition::default();
+        wait_for(
+            &format!("{kind} {status} {reason} of {name}"),
+            MINUTE,
+            || {
+                seen = self.condition(name, kind);
+                seen.status == status && seen.reason == reason
+            },
+        );
+        seen.message
+    }
+
+    /// Notes of the events of that reason on an autoscaler.
+    pub fn events(&self, name: &str, reason: &str) -> Vec<String> {
+        let field = format!("involvedObject.name={name},reason={reason}");
+        let events = ["get", "events", "--field-selector", &field, "-o", "json"];
+        let events = self.cluster.kubectl(&events).unwrap();
+        let events: Value = serde_json::from_str(&events).unwrap();
+        let notes = events["items"].as_array().unwrap().iter();
+        notes
+            .map(|event| event["message"].as_str().unwrap_or_default().to_owned())
+            .collect()
+    }
+
+    /// Waits for an event on an autoscaler that contains the text.
+    #[track_caller]
+    pub fn wait_for_event(&self, name: &str, reason: &str, text: &str) {
+        wait_for(
+            &format!("event {reason} of {name} with {text:?}"),
+            MINUTE,
+            || {
+                self.events(name, reason)
+                    .iter()
+                    .any(|note| note.contains(text))
+            },
+        );
+    }
+
+    /// The metrics APIs, with an external metric `queue` of that value.
+    pub fn with_queue(&self, value: u32) -> MetricsApis {
+        let apis = MetricsApis::serve(self);
+        apis.set_external("queue", &[json!(value.to_string())]);
+        apis
+    }
+}
+
+/// A `ReplicaAutoscaler`.
+pub fn autoscaler(name: &str, spec: &Value) -> String {
+    json!({
+        "apiVersion": "flyball.dev/v1alpha1",
+        "kind": "ReplicaAutoscaler",
+        "metadata": { "name": name },
+        "spec": spec,
+    })
+    .to_string()
+}
+
+/// The external metric `queue`, of which each replica should have 10.
+pub fn queue() -> Value {
+    external("queue")
+}
+
+/// An external metric of which each replica should have 10.
+pub fn external(name: &str) -> Value {
+    let target = json!({ "type": "AverageValue", "averageValue": "10" });
+    json!({ "type": "External", "external": { "metric": { "name": name }, "target": target } })
+}
