@@ -17,7 +17,7 @@ use super::cloud::{CloudProvider, NodeGroup};
 use super::demand::waits_until;
 use super::options::NodeOptions;
 use super::ports::{NodesReader, NodesRecorder, NodesWriter};
-use super::record::{NODE_FORMAT, NodeDecisionRecord};
+use super::record::{NODE_FORMAT, NodeDecisionRecord, Pending};
 use super::scale_up::{Plan, Scene, plan};
 use crate::policy::PolicyEngine;
 use crate::ports::Clock;
@@ -230,7 +230,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     /// Publishes and records a pass, unless it has nothing to say.
     async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord) {
         self.told.only_news(&mut record);
-        let idle = record.verdict.reason.is_empty() || record.verdict.reason == "NoPendingPods";
+        let idle = record.rounds.is_empty() && record.pending == Pending::default();
         if idle && record.incidents.is_empty() && record.events.is_empty() {
             return;
         }
