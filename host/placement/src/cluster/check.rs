@@ -35,7 +35,10 @@ impl Cluster {
     /// As [`Self::check`], without the reasons: true only if all is judged and
     /// nothing speaks against it.
     pub fn fits(&self, class: ClassId, node: NodeId) -> bool {
-        self.classes.key(class).unjudged.is_empty() && self.fault(class, node).is_none()
+        // Most nodes of a full cluster are turned down by this alone.
+        self.nodes.suffices(node, self.classes.request(class))
+            && self.classes.key(class).unjudged.is_empty()
+            && self.fault(class, node).is_none()
     }
 
     /// Whether the class's pods are turned away from all nodes, whatever those are
