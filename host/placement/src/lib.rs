@@ -29,7 +29,10 @@ pub use self::pod::{
     TolerationOperator,
 };
 pub use self::resources::Resources;
-pub use self::volumes::PodVolumes;
+pub use self::volumes::{
+    Claim, ClaimRef, CsiDriver, CsiNode, Disk, Owner, PersistentVolume, PodClaim, PodVolumes,
+    StorageCapacity, StorageClass, StorageObject, VolumeAttachment, VolumeSource,
+};
 
 /// A text that many objects share.
 pub type Name = std::sync::Arc<str>;

@@ -3,6 +3,7 @@
 use super::relations::Objection;
 use super::statics::Refusal;
 use super::{ClassId, Cluster, NodeId};
+use crate::volumes::NodeLabels;
 use crate::{Misfit, Plugin, Reason, Stage};
 
 /// The first filter that says no.
@@ -13,6 +14,7 @@ enum Fault {
     Static(Refusal),
     Ports,
     Resources,
+    Volumes(Misfit),
     Relation(Objection),
 }
 
@@ -45,7 +47,7 @@ impl Cluster {
     /// like.
     pub fn rejected(&self, class: ClassId) -> Option<Misfit> {
         let fault = self.rejection(class)?;
-        Some(plain(&fault))
+        Some(plain(fault))
     }
 
     fn rejection(&self, class: ClassId) -> Option<Fault> {
@@ -54,7 +56,11 @@ impl Cluster {
             return Some(Fault::Gated);
         }
         let conflict = self.statics.named(key.statics).is_some_and(<[_]>::is_empty);
-        conflict.then_some(Fault::Conflict)
+        if conflict {
+            return Some(Fault::Conflict);
+        }
+        let mounting = self.mounting(class)?;
+        self.storage.rejection(mounting).map(Fault::Volumes)
     }
 
     fn fault(&self, class: ClassId, node: NodeId) -> Option<Fault> {
@@ -82,6 +88,18 @@ impl Cluster {
         if !self.nodes.suffices(node, self.classes.request(class)) {
             return Some(Fault::Resources);
         }
+        if let Some(mounting) = self.mounting(class) {
+            let labels = NodeLabels {
+                labels: &slot.labels,
+                symbols: &self.symbols,
+            };
+            let running = slot.pods.iter();
+            let running = running.filter_map(|placed| self.mounting(placed.class));
+            let misfit = self.storage.misfit(mounting, &slot.node, labels, running);
+            if let Some(misfit) = misfit {
+                return Some(Fault::Volumes(misfit));
+            }
+        }
         let shape = self.classes.shape_of(class);
         self.relations.objection(shape, node).map(Fault::Relation)
     }
@@ -93,7 +111,7 @@ impl Cluster {
                 stage: Stage::Filter,
                 reasons: self.insufficient(class, node),
             },
-            other => plain(&other),
+            other => plain(other),
         }
     }
 
@@ -112,8 +130,13 @@ impl Cluster {
     }
 }
 
-fn plain(fault: &Fault) -> Misfit {
+fn plain(fault: Fault) -> Misfit {
+    let stage = match fault {
+        Fault::Gated | Fault::Conflict | Fault::NotNamed => Stage::PreFilter,
+        _ => Stage::Filter,
+    };
     let (plugin, reason) = match fault {
+        Fault::Volumes(misfit) => return misfit,
         Fault::Gated => (Plugin::SchedulingGates, Reason::Gated),
         Fault::Conflict => (Plugin::NodeAffinity, Reason::Conflict),
         Fault::NotNamed => (Plugin::NodeAffinity, Reason::NotNamed),
@@ -132,10 +155,6 @@ fn plain(fault: &Fault) -> Misfit {
                 (Plugin::InterPodAffinity, Reason::ExistingAntiAffinity)
             }
         },
-    };
-    let stage = match fault {
-        Fault::Gated | Fault::Conflict | Fault::NotNamed => Stage::PreFilter,
-        _ => Stage::Filter,
     };
     Misfit::rejected(plugin, stage, reason)
 }

@@ -279,8 +279,8 @@ impl Classes {
         self.ports.get(self.key(class).ports)
     }
 
-    pub(super) fn has_volumes(&self, class: ClassId) -> bool {
-        self.volumes.get(self.key(class).volumes).is_some()
+    pub(super) fn volumes(&self, class: ClassId) -> Option<&PodVolumes> {
+        self.volumes.get(self.key(class).volumes).as_deref()
     }
 
     pub(super) fn spread(&self, id: u32) -> &[SpreadConstraint] {

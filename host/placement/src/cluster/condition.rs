@@ -4,12 +4,12 @@ use crate::intern::{Symbol, Symbols};
 use crate::{LabelSelector, Labels, Operator, Requirement};
 
 /// Labels in numbers, sorted by the key's number.
-pub(super) type LabelSet = Box<[(Symbol, Symbol)]>;
+pub(crate) type LabelSet = Box<[(Symbol, Symbol)]>;
 
 /// A condition on one label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Condition {
-    pub(super) key: Symbol,
+pub(crate) struct Condition {
+    pub(crate) key: Symbol,
     test: Test,
 }
 
@@ -26,7 +26,7 @@ enum Test {
 
 impl Condition {
     /// A requirement on a pod's or a namespace's labels.
-    pub(super) fn of_selector(requirement: &Requirement, symbols: &mut Symbols) -> Self {
+    pub(crate) fn of_selector(requirement: &Requirement, symbols: &mut Symbols) -> Self {
         let values = |symbols: &mut Symbols| {
             let values = requirement.values.iter();
             let mut values: Vec<Symbol> = values.map(|value| symbols.intern(value)).collect();
@@ -47,7 +47,7 @@ impl Condition {
 
     /// A requirement on a node's labels. What the scheduler calls an error (values
     /// too many or too few, not a number) never matches.
-    pub(super) fn of_node(requirement: &Requirement, symbols: &mut Symbols) -> Self {
+    pub(crate) fn of_node(requirement: &Requirement, symbols: &mut Symbols) -> Self {
         let number = || match requirement.values.as_slice() {
             [only] => only.parse::<i64>().ok(),
             _ => None,
@@ -65,14 +65,14 @@ impl Condition {
     }
 
     /// The labels of which one must be there, if it asks for that.
-    pub(super) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
+    pub(crate) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
         match &self.test {
             Test::In(values) => Some(values.iter().map(|value| (self.key, *value)).collect()),
             _ => None,
         }
     }
 
-    pub(super) fn holds(&self, labels: &[(Symbol, Symbol)], symbols: &Symbols) -> bool {
+    pub(crate) fn holds(&self, labels: &[(Symbol, Symbol)], symbols: &Symbols) -> bool {
         let value = value_of(labels, self.key);
         let number = || value.and_then(|value| symbols.text(value).parse::<i64>().ok());
         match &self.test {
@@ -88,7 +88,7 @@ impl Condition {
 }
 
 /// All conditions of a selector.
-pub(super) fn conditions(selector: &LabelSelector, symbols: &mut Symbols) -> Box<[Condition]> {
+pub(crate) fn conditions(selector: &LabelSelector, symbols: &mut Symbols) -> Box<[Condition]> {
     let requirements = selector.0.iter();
     requirements
         .map(|requirement| Condition::of_selector(requirement, symbols))
@@ -96,7 +96,7 @@ pub(super) fn conditions(selector: &LabelSelector, symbols: &mut Symbols) -> Box
 }
 
 /// Whether all conditions hold.
-pub(super) fn all_hold(
+pub(crate) fn all_hold(
     conditions: &[Condition],
     labels: &[(Symbol, Symbol)],
     symbols: &Symbols,
@@ -107,13 +107,13 @@ pub(super) fn all_hold(
 }
 
 /// The value of a key.
-pub(super) fn value_of(labels: &[(Symbol, Symbol)], key: Symbol) -> Option<Symbol> {
+pub(crate) fn value_of(labels: &[(Symbol, Symbol)], key: Symbol) -> Option<Symbol> {
     let found = labels.iter().find(|(known, _)| *known == key);
     found.map(|(_, value)| *value)
 }
 
 /// Labels in numbers.
-pub(super) fn label_set(labels: &Labels, symbols: &mut Symbols) -> LabelSet {
+pub(crate) fn label_set(labels: &Labels, symbols: &mut Symbols) -> LabelSet {
     let pairs = labels.iter();
     let mut set: Vec<_> = pairs
         .map(|(key, value)| (symbols.intern(key), symbols.intern(value)))

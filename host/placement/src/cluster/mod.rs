@@ -3,7 +3,7 @@
 mod bonds;
 mod check;
 mod classes;
-mod condition;
+pub(crate) mod condition;
 mod counter;
 mod counting;
 mod diagnosis;
@@ -34,7 +34,8 @@ use self::predicate::PodTerm;
 use self::relations::{Relations, Topological};
 use self::statics::Statics;
 use crate::intern::{Symbol, Symbols};
-use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
+use crate::volumes::{Mounting, Storage};
+use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources, StorageObject};
 
 /// Pods of a class on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -58,6 +59,7 @@ pub struct Cluster {
     statics: Statics,
     classes: Classes,
     relations: Relations,
+    storage: Storage,
     journal: Journal,
 }
 
@@ -161,6 +163,17 @@ impl Cluster {
         let (relations, world) = self.world();
         relations.counting.set_namespace(symbol, set, &world);
         self.journal.push(Change::Namespace(name.clone(), before));
+    }
+
+    /// Takes a claim, a volume or something else of storage in, in place of what was
+    /// known under its name. Marks don't note it: what pods mount isn't simulated.
+    pub fn set_storage(&mut self, object: StorageObject) {
+        self.storage.set(object, &mut self.symbols);
+    }
+
+    /// Takes out what is known under the object's kind and name.
+    pub fn remove_storage(&mut self, object: &StorageObject) {
+        self.storage.remove(object);
     }
 
     /// The class of a pod. The same pod is always of the same class, and a class
@@ -276,6 +289,10 @@ impl Cluster {
         slot.take_ports(self.classes.ports(class), up);
         let pods = if up { 1 } else { -1 };
         self.nodes.take(node, self.classes.request(class), pods);
+        if let Some(volumes) = self.classes.volumes(class) {
+            let namespace = self.classes.key(class).namespace;
+            self.storage.shift(namespace, volumes, up);
+        }
         let shape = self.classes.shape_of(class);
         self.relations
             .counting
@@ -325,6 +342,17 @@ impl Cluster {
                 .shift_all(shape, id, placed.count, false);
         }
         self.relations.counting.domains.detach(id);
+    }
+
+    /// What the pods of a class mount, if anything.
+    fn mounting(&self, class: ClassId) -> Option<Mounting<'_>> {
+        let symbol = self.classes.key(class).namespace;
+        let volumes = self.classes.volumes(class)?;
+        Some(Mounting {
+            namespace: self.symbols.text(symbol),
+            symbol,
+            volumes,
+        })
     }
 
     fn find_kind(&mut self, id: NodeId) {

@@ -1,0 +1,181 @@
+//! The filters, in the scheduler's order.
+
+use super::store::NodeLabels;
+use super::{Disk, PodVolumes, Storage};
+use crate::intern::Symbol;
+use crate::{Misfit, Name, Node, Plugin, Reason, Stage};
+
+const READ_WRITE_ONCE_POD: &str = "ReadWriteOncePod";
+
+/// Labels by which zones and regions are told.
+const ZONE_LABELS: [&str; 4] = [
+    "failure-domain.beta.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region",
+    "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region",
+];
+
+/// What a pod mounts, and as whom.
+#[derive(Clone, Copy)]
+pub(crate) struct Mounting<'a> {
+    pub(crate) namespace: &'a Name,
+    pub(crate) symbol: Symbol,
+    pub(crate) volumes: &'a PodVolumes,
+}
+
+impl Storage {
+    /// Why the pod can't run anywhere, whatever nodes are like.
+    pub(crate) fn rejection(&self, pod: Mounting<'_>) -> Option<Misfit> {
+        let refuse = |plugin, text: String| {
+            let reason = Reason::Volume(text.into());
+            Some(Misfit::rejected(plugin, Stage::PreFilter, reason))
+        };
+        let claims = || pod.volumes.claims.iter();
+        let missing = |name: &Name| self.claim(pod.namespace, name).is_none();
+        if let Some(claim) = claims().find(|claim| claim.owner.is_none() && missing(&claim.name)) {
+            let text = format!("persistentvolumeclaim {:?} not found", claim.name);
+            return refuse(Plugin::VolumeRestrictions, text);
+        }
+        if let Some(text) = self.unusable_claim(pod) {
+            return refuse(Plugin::VolumeBinding, text);
+        }
+        if self.has_unbound_immediate(pod) {
+            let text = "pod has unbound immediate PersistentVolumeClaims".to_owned();
+            return refuse(Plugin::VolumeBinding, text);
+        }
+        let mut named = claims().filter(|claim| claim.owner.is_none());
+        let lost = named.find_map(|claim| {
+            let volume = &self.claim(pod.namespace, &claim.name)?.claim.volume;
+            (!volume.is_empty() && self.volume(volume).is_none()).then_some(volume)
+        });
+        let volume = lost?;
+        let text = format!("persistentvolume {volume:?} not found");
+        refuse(Plugin::VolumeZone, text)
+    }
+
+    /// The first filter that says no to a node, where these pods run.
+    pub(crate) fn misfit<'a>(
+        &self,
+        pod: Mounting<'_>,
+        node: &Node,
+        labels: NodeLabels<'_>,
+        running: impl Iterator<Item = Mounting<'a>> + Clone,
+    ) -> Option<Misfit> {
+        let refuse = |plugin, texts: Vec<&'static str>| {
+            let reasons = texts.into_iter();
+            let reasons = reasons.map(|text| Reason::Volume(text.into()));
+            Some(Misfit::Rejected {
+                plugin,
+                stage: Stage::Filter,
+                reasons: reasons.collect(),
+            })
+        };
+        if disks_conflict(pod.volumes, running.clone()) {
+            let text = "node(s) had no available disk";
+            return refuse(Plugin::VolumeRestrictions, vec![text]);
+        }
+        if self.claim_is_taken(pod) {
+            let text = "node(s) unavailable due to PersistentVolumeClaim with \
+                        ReadWriteOncePod access mode already in-use by another pod";
+            return refuse(Plugin::VolumeRestrictions, vec![text]);
+        }
+        if self.exceeds_limits(pod, &node.name, running) {
+            let text = "node(s) exceed max volume count";
+            return refuse(Plugin::NodeVolumeLimits, vec![text]);
+        }
+        let binding = self.binding_conflicts(pod, &node.name, labels);
+        if !binding.is_empty() {
+            return refuse(Plugin::VolumeBinding, binding);
+        }
+        if self.is_in_another_zone(pod, node) {
+            let text = "node(s) had no available volume zone";
+            return refuse(Plugin::VolumeZone, vec![text]);
+        }
+        None
+    }
+
+    /// Whether a claim that only one pod may mount is mounted.
+    fn claim_is_taken(&self, pod: Mounting<'_>) -> bool {
+        let mut named = pod.volumes.claims.iter().filter(|one| one.owner.is_none());
+        named.any(|claim| {
+            let known = self.claim(pod.namespace, &claim.name);
+            let alone = known.is_some_and(|known| {
+                let mut modes = known.claim.access_modes.iter();
+                modes.any(|mode| mode.as_ref() == READ_WRITE_ONCE_POD)
+            });
+            alone && self.is_mounted(pod.symbol, &claim.name)
+        })
+    }
+
+    /// Whether a volume's labels name zones or regions that the node isn't in.
+    fn is_in_another_zone(&self, pod: Mounting<'_>, node: &Node) -> bool {
+        let zoned = ZONE_LABELS
+            .iter()
+            .any(|label| node.labels.get(label).is_some());
+        let mut named = pod.volumes.claims.iter().filter(|one| one.owner.is_none());
+        zoned
+            && named.any(|claim| {
+                let claim = self.claim(pod.namespace, &claim.name);
+                let volume = claim.and_then(|known| self.volume(&known.claim.volume));
+                volume.is_some_and(|known| {
+                    let mut labels = ZONE_LABELS.iter();
+                    labels.any(|label| {
+                        let zones = known.volume.labels.get(label);
+                        zones.is_some_and(|zones| !is_in_zones(node, label, zones))
+                    })
+                })
+            })
+    }
+}
+
+/// Whether a node's label is one of a volume's `a__b`. The volume's beta label means
+/// the node's newer one too.
+fn is_in_zones(node: &Node, label: &str, zones: &str) -> bool {
+    let newer = label.replace("failure-domain.beta", "topology");
+    let of_node = node.labels.get(label).or_else(|| node.labels.get(&newer));
+    let mut each = zones.split("__").map(str::trim);
+    // A set with an empty zone can't be read, and is ignored.
+    each.clone().any(str::is_empty)
+        || of_node.is_some_and(|of_node| each.any(|zone| zone == of_node.as_ref()))
+}
+
+fn disks_conflict<'a>(
+    volumes: &PodVolumes,
+    mut running: impl Iterator<Item = Mounting<'a>>,
+) -> bool {
+    !volumes.disks.is_empty()
+        && running.any(|other| {
+            let mut theirs = other.volumes.disks.iter();
+            theirs.any(|theirs| volumes.disks.iter().any(|ours| ours.conflicts_with(theirs)))
+        })
+}
+
+impl Disk {
+    /// Whether two pods on a node can't mount them both.
+    fn conflicts_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Ebs(one), Self::Ebs(other)) => one == other,
+            (Self::Gce(one, read_only), Self::Gce(other, other_read_only))
+            | (Self::Iscsi(one, read_only), Self::Iscsi(other, other_read_only)) => {
+                one == other && !(*read_only && *other_read_only)
+            }
+            (
+                Self::Rbd {
+                    monitors,
+                    image,
+                    read_only,
+                },
+                Self::Rbd {
+                    monitors: other_monitors,
+                    image: other_image,
+                    read_only: other_read_only,
+                },
+            ) => {
+                image == other_image
+                    && !(*read_only && *other_read_only)
+                    && monitors.iter().any(|one| other_monitors.contains(one))
+            }
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Volumes: what pods mount, what the cluster holds of claims and volumes, and the
+//! filters that read both (VolumeRestrictions, NodeVolumeLimits, VolumeBinding,
+//! VolumeZone).
+//!
+//! Plugins that moved from the tree to CSI drivers are followed where volumes are
+//! counted against a node's limits. That the labels of their volumes' node affinity
+//! have another name with the driver is not.
+
+mod binding;
+mod filters;
+mod limits;
+mod store;
+
+use serde::{Deserialize, Serialize};
+
+pub(crate) use self::filters::Mounting;
+pub(crate) use self::store::{NodeLabels, Storage};
+
+use crate::{LabelSelector, Labels, Name, NodeSelectorTerm, Requirement};
+
+/// The volumes of a pod that can decide where it runs. Pods with different volumes
+/// are of different classes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PodVolumes {
+    /// Claims, in the order of the pod's volumes.
+    pub claims: Vec<PodClaim>,
+    /// Disks named in the pod itself.
+    pub disks: Vec<Disk>,
+}
+
+/// A claim that a pod mounts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct PodClaim {
+    /// Name of the claim, in the pod's namespace.
+    pub name: Name,
+    /// Of a generic ephemeral volume: the pod that must own the claim.
+    #[serde(default)]
+    pub owner: Option<Owner>,
+}
+
+/// A pod that owns a claim.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Owner {
+    /// Name of the pod.
+    pub name: Name,
+    /// metadata.uid of the pod.
+    pub uid: Name,
+}
+
+/// A disk that a pod names itself, and that not all pods of a node can mount.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Disk {
+    /// awsElasticBlockStore: its volumeID.
+    Ebs(Name),
+    /// gcePersistentDisk: its pdName, and whether it is mounted read-only.
+    Gce(Name, bool),
+    /// iscsi: its iqn, and whether it is mounted read-only.
+    Iscsi(Name, bool),
+    /// rbd.
+    Rbd {
+        /// Monitors, of which one in common makes it the same disk.
+        monitors: Vec<Name>,
+        /// Pool and image.
+        image: (Name, Name),
+        /// Whether it is mounted read-only.
+        read_only: bool,
+    },
+}
+
+/// Something of the cluster's storage, as [`crate::Cluster::set_storage`] takes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StorageObject {
+    /// A PersistentVolumeClaim.
+    Claim(Claim),
+    /// A PersistentVolume.
+    Volume(PersistentVolume),
+    /// A StorageClass.
+    Class(StorageClass),
+    /// A CSIDriver.
+    Driver(CsiDriver),
+    /// A CSIStorageCapacity.
+    Capacity(StorageCapacity),
+    /// A CSINode.
+    Node(CsiNode),
+    /// A VolumeAttachment.
+    Attachment(VolumeAttachment),
+}
+
+/// A PersistentVolumeClaim.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claim {
+    /// Namespace.
+    pub namespace: Name,
+    /// Name.
+    pub name: Name,
+    /// metadata.uid.
+    pub uid: Name,
+    /// metadata.uid of its controlling owner.
+    pub owner: Option<Name>,
+    /// Name of its storage class; empty: none.
+    pub class: Name,
+    /// Name of its volume; empty: none yet.
+    pub volume: Name,
+    /// Whether the binding is completed (by its annotation), on both sides.
+    pub bound: bool,
+    /// Whether its volume is gone (phase Lost).
+    pub lost: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Node that the scheduler has chosen for its volume to be made on.
+    pub selected_node: Option<Name>,
+    /// Access modes.
+    pub access_modes: Vec<Name>,
+    /// Whether it asks for a raw device (volumeMode Block).
+    pub block: bool,
+    /// Bytes asked for; none: not said.
+    pub size: Option<i64>,
+    /// Selects volumes by their labels.
+    pub selector: Option<LabelSelector>,
+    /// Name of its VolumeAttributesClass; empty: none.
+    pub attributes_class: Name,
+}
+
+/// A PersistentVolume.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PersistentVolume {
+    /// Name.
+    pub name: Name,
+    /// Labels.
+    pub labels: Labels,
+    /// Name of its storage class; empty: none.
+    pub class: Name,
+    /// The claim it is for.
+    pub claim: Option<ClaimRef>,
+    /// Whether it may be bound (phase Available).
+    pub available: bool,
+    /// Whether it is being deleted.
+    pub terminating: bool,
+    /// Access modes.
+    pub access_modes: Vec<Name>,
+    /// Whether it is a raw device (volumeMode Block).
+    pub block: bool,
+    /// Bytes.
+    pub capacity: i64,
+    /// Required node affinity: one of the terms must match.
+    pub node_affinity: Option<Vec<NodeSelectorTerm>>,
+    /// Where its data is, if a driver attaches it.
+    pub source: Option<VolumeSource>,
+    /// Name of its VolumeAttributesClass; empty: none.
+    pub attributes_class: Name,
+}
+
+/// The claim that a volume is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRef {
+    /// Namespace.
+    pub namespace: Name,
+    /// Name.
+    pub name: Name,
+    /// metadata.uid; empty: any claim of that name.
+    pub uid: Name,
+}
+
+/// What attaches a volume, and what it knows it by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSource {
+    /// Name of a CSI driver, or of a plugin that was in the tree, such as
+    /// `kubernetes.io/aws-ebs`.
+    pub driver: Name,
+    /// The driver's name of the volume.
+    pub handle: Name,
+}
+
+/// A StorageClass.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageClass {
+    /// Name.
+    pub name: Name,
+    /// What makes its volumes.
+    pub provisioner: Name,
+    /// Whether volumes are bound only when a pod is scheduled
+    /// (WaitForFirstConsumer).
+    pub late_binding: bool,
+    /// Where volumes can be made: one of the terms must match; none: anywhere.
+    pub allowed_topologies: Vec<Vec<Requirement>>,
+}
+
+/// A CSIDriver.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CsiDriver {
+    /// Name.
+    pub name: Name,
+    /// Whether it says by CSIStorageCapacity objects how much there is.
+    pub storage_capacity: bool,
+}
+
+/// A CSIStorageCapacity.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageCapacity {
+    /// Namespace.
+    pub namespace: Name,
+    /// Name.
+    pub name: Name,
+    /// Name of the storage class.
+    pub class: Name,
+    /// Nodes that can reach it; none: no node.
+    pub topology: Option<LabelSelector>,
+    /// Bytes of the largest volume that could be made; none: not known.
+    pub largest: Option<i64>,
+}
+
+/// A CSINode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CsiNode {
+    /// Name of the node.
+    pub name: Name,
+    /// Volumes that each driver can attach there, by its name; drivers that don't
+    /// say are left out.
+    pub limits: Vec<(Name, i64)>,
+    /// Plugins of the tree whose volumes CSI drivers attach there.
+    pub migrated: Vec<Name>,
+}
+
+/// A VolumeAttachment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VolumeAttachment {
+    /// Name.
+    pub name: Name,
+    /// Name of the driver.
+    pub attacher: Name,
+    /// Name of the node.
+    pub node: Name,
+    /// Name of the PersistentVolume; empty: none.
+    pub volume: Name,
+}

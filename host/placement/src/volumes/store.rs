@@ -1,0 +1,260 @@
+//! Claims, volumes and the rest, by name.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use hashbrown::HashMap;
+
+use super::{
+    Claim, CsiDriver, CsiNode, PersistentVolume, PodVolumes, StorageCapacity, StorageClass,
+    StorageObject, VolumeAttachment,
+};
+use crate::cluster::condition::{Condition, LabelSet, all_hold, conditions, label_set};
+use crate::intern::{Symbol, Symbols};
+use crate::{Name, NodeSelectorTerm, Operator, Requirement};
+
+/// What the cluster holds of storage.
+#[derive(Default)]
+pub(crate) struct Storage {
+    claims: HashMap<Name, HashMap<Name, KnownClaim>>,
+    volumes: HashMap<Name, KnownVolume>,
+    /// Names of volumes by their class.
+    by_class: HashMap<Name, BTreeSet<Name>>,
+    classes: HashMap<Name, KnownClass>,
+    drivers: HashMap<Name, CsiDriver>,
+    capacities: BTreeMap<(Name, Name), KnownCapacity>,
+    nodes: HashMap<Name, CsiNode>,
+    /// By node and name.
+    attachments: HashMap<Name, BTreeMap<Name, VolumeAttachment>>,
+    /// How many placed pods mount a claim, by namespace and name.
+    mounted: HashMap<Symbol, HashMap<Name, u32>>,
+}
+
+pub(super) struct KnownClaim {
+    pub(super) claim: Claim,
+    pub(super) selector: Option<Box<[Condition]>>,
+}
+
+pub(super) struct KnownVolume {
+    pub(super) volume: PersistentVolume,
+    pub(super) labels: LabelSet,
+    affinity: Option<Box<[Box<[Condition]>]>>,
+}
+
+pub(super) struct KnownClass {
+    pub(super) class: StorageClass,
+    topologies: Box<[Box<[Condition]>]>,
+}
+
+pub(super) struct KnownCapacity {
+    pub(super) capacity: StorageCapacity,
+    topology: Option<Box<[Condition]>>,
+}
+
+/// A node's labels, in numbers.
+#[derive(Clone, Copy)]
+pub(crate) struct NodeLabels<'a> {
+    pub(crate) labels: &'a [(Symbol, Symbol)],
+    pub(crate) symbols: &'a Symbols,
+}
+
+impl NodeLabels<'_> {
+    pub(super) fn meet(self, conditions: &[Condition]) -> bool {
+        all_hold(conditions, self.labels, self.symbols)
+    }
+}
+
+impl KnownVolume {
+    /// Whether its node affinity allows a node.
+    pub(super) fn reachable_from(&self, node: NodeLabels<'_>) -> bool {
+        let affinity = self.affinity.as_deref();
+        affinity.is_none_or(|terms| terms.iter().any(|term| node.meet(term)))
+    }
+}
+
+impl KnownClass {
+    /// Whether its volumes can be made where a node is.
+    pub(super) fn can_provision_at(&self, node: NodeLabels<'_>) -> bool {
+        let topologies = &self.topologies;
+        topologies.is_empty() || topologies.iter().any(|term| node.meet(term))
+    }
+}
+
+impl KnownCapacity {
+    /// Whether a node can reach it.
+    pub(super) fn reachable_from(&self, node: NodeLabels<'_>) -> bool {
+        let topology = self.topology.as_deref();
+        topology.is_some_and(|topology| node.meet(topology))
+    }
+}
+
+impl Storage {
+    pub(crate) fn set(&mut self, object: StorageObject, symbols: &mut Symbols) {
+        match object {
+            StorageObject::Claim(claim) => self.set_claim(claim, symbols),
+            StorageObject::Volume(volume) => self.set_volume(volume, symbols),
+            StorageObject::Class(class) => {
+                let known = KnownClass::new(class, symbols);
+                self.classes.insert(known.class.name.clone(), known);
+            }
+            StorageObject::Driver(driver) => {
+                self.drivers.insert(driver.name.clone(), driver);
+            }
+            StorageObject::Capacity(capacity) => {
+                let key = (capacity.namespace.clone(), capacity.name.clone());
+                let topology = capacity.topology.as_ref();
+                let topology = topology.map(|selector| conditions(selector, symbols));
+                let known = KnownCapacity { capacity, topology };
+                self.capacities.insert(key, known);
+            }
+            StorageObject::Node(node) => {
+                self.nodes.insert(node.name.clone(), node);
+            }
+            StorageObject::Attachment(attachment) => {
+                let of_node = self.attachments.entry(attachment.node.clone()).or_default();
+                of_node.insert(attachment.name.clone(), attachment);
+            }
+        }
+    }
+
+    pub(crate) fn remove(&mut self, object: &StorageObject) {
+        match object {
+            StorageObject::Claim(claim) => {
+                if let Some(claims) = self.claims.get_mut(&claim.namespace) {
+                    claims.remove(&claim.name);
+                }
+            }
+            StorageObject::Volume(volume) => self.remove_volume(&volume.name),
+            StorageObject::Class(class) => drop(self.classes.remove(&class.name)),
+            StorageObject::Driver(driver) => drop(self.drivers.remove(&driver.name)),
+            StorageObject::Capacity(capacity) => {
+                let key = (capacity.namespace.clone(), capacity.name.clone());
+                self.capacities.remove(&key);
+            }
+            StorageObject::Node(node) => drop(self.nodes.remove(&node.name)),
+            StorageObject::Attachment(attachment) => {
+                if let Some(of_node) = self.attachments.get_mut(&attachment.node) {
+                    of_node.remove(&attachment.name);
+                }
+            }
+        }
+    }
+
+    fn set_claim(&mut self, claim: Claim, symbols: &mut Symbols) {
+        let selector = claim.selector.as_ref();
+        let selector = selector.map(|selector| conditions(selector, symbols));
+        let claims = self.claims.entry(claim.namespace.clone()).or_default();
+        claims.insert(claim.name.clone(), KnownClaim { claim, selector });
+    }
+
+    fn set_volume(&mut self, volume: PersistentVolume, symbols: &mut Symbols) {
+        self.remove_volume(&volume.name);
+        let of_class = self.by_class.entry(volume.class.clone()).or_default();
+        of_class.insert(volume.name.clone());
+        let terms = volume.node_affinity.as_ref().map(|terms| {
+            let terms = terms.iter().filter_map(|term| affinity_term(term, symbols));
+            terms.collect()
+        });
+        let known = KnownVolume {
+            labels: label_set(&volume.labels, symbols),
+            affinity: terms,
+            volume,
+        };
+        self.volumes.insert(known.volume.name.clone(), known);
+    }
+
+    fn remove_volume(&mut self, name: &Name) {
+        if let Some(known) = self.volumes.remove(name)
+            && let Some(of_class) = self.by_class.get_mut(&known.volume.class)
+        {
+            of_class.remove(name);
+        }
+    }
+
+    /// A pod that mounts these comes to a node, or (not `up`) leaves it.
+    pub(crate) fn shift(&mut self, namespace: Symbol, volumes: &PodVolumes, up: bool) {
+        let mounted = self.mounted.entry(namespace).or_default();
+        for claim in volumes.claims.iter().filter(|claim| claim.owner.is_none()) {
+            let count = mounted.entry(claim.name.clone()).or_default();
+            *count = if up {
+                *count + 1
+            } else {
+                count.saturating_sub(1)
+            };
+            if *count == 0 {
+                mounted.remove(&claim.name);
+            }
+        }
+    }
+
+    /// Whether a placed pod mounts a claim.
+    pub(super) fn is_mounted(&self, namespace: Symbol, claim: &str) -> bool {
+        let mounted = self.mounted.get(&namespace);
+        mounted.is_some_and(|mounted| mounted.contains_key(claim))
+    }
+
+    pub(super) fn claim(&self, namespace: &str, name: &str) -> Option<&KnownClaim> {
+        self.claims.get(namespace)?.get(name)
+    }
+
+    pub(super) fn volume(&self, name: &str) -> Option<&KnownVolume> {
+        self.volumes.get(name)
+    }
+
+    /// The volumes of a class, ordered by name.
+    pub(super) fn volumes_of(&self, class: &str) -> impl Iterator<Item = &KnownVolume> {
+        let names = self.by_class.get(class).into_iter().flatten();
+        names.filter_map(|name| self.volumes.get(name))
+    }
+
+    pub(super) fn class(&self, name: &str) -> Option<&KnownClass> {
+        self.classes.get(name)
+    }
+
+    pub(super) fn driver(&self, name: &str) -> Option<&CsiDriver> {
+        self.drivers.get(name)
+    }
+
+    pub(super) fn capacities(&self) -> impl Iterator<Item = &KnownCapacity> {
+        self.capacities.values()
+    }
+
+    pub(super) fn node(&self, name: &str) -> Option<&CsiNode> {
+        self.nodes.get(name)
+    }
+
+    pub(super) fn attachments(&self, node: &str) -> impl Iterator<Item = &VolumeAttachment> {
+        let of_node = self.attachments.get(node).into_iter();
+        of_node.flat_map(BTreeMap::values)
+    }
+}
+
+impl KnownClass {
+    fn new(class: StorageClass, symbols: &mut Symbols) -> Self {
+        let terms = class.allowed_topologies.iter();
+        // A term without conditions selects nothing.
+        let terms = terms.filter(|term| !term.is_empty());
+        let topologies = terms.map(|term| {
+            let each = term.iter();
+            each.map(|one| Condition::of_selector(one, symbols))
+                .collect()
+        });
+        Self {
+            topologies: topologies.collect(),
+            class,
+        }
+    }
+}
+
+/// The conditions of a term of a volume's node affinity; none if it matches no
+/// node. Nodes are asked without their names, as the scheduler does it.
+fn affinity_term(term: &NodeSelectorTerm, symbols: &mut Symbols) -> Option<Box<[Condition]>> {
+    let nameless = |field: &Requirement| field.operator == Operator::NotIn;
+    let empty = term.expressions.is_empty() && term.fields.is_empty();
+    let matchable = !empty && term.fields.iter().all(nameless);
+    matchable.then(|| {
+        let expressions = term.expressions.iter();
+        expressions
+            .map(|one| Condition::of_node(one, symbols))
+            .collect()
+    })
+}
