@@ -7,10 +7,11 @@ use flyball_placement::{Name, Operator, Pod, Requirement, TolerationOperator, Un
 
 use super::defaults::merge;
 use super::pod::{
-    AffinityTerm, Container, LabelSelector, NodeSelectorTerm, PodObject, SpreadConstraint,
-    Toleration,
+    AffinityTerm, Container, LabelSelector, NodeSelector, NodeSelectorTerm, PodObject,
+    SpreadConstraint, Toleration,
 };
 use super::requests::effective;
+use super::volumes::pod_volumes;
 
 impl PodObject {
     /// What placement reads of the pod. The node it is bound to is not part of it.
@@ -23,11 +24,8 @@ impl PodObject {
             .filter(|constraint| &*constraint.when_unsatisfiable != "ScheduleAnyway")
             .map(|constraint| spread_constraint(constraint, &metadata.labels))
             .collect();
-        let terms = |node: super::pod::NodeSelector| {
-            let terms = node.node_selector_terms.into_iter();
-            terms.map(node_selector_term).collect()
-        };
         let near = |terms: Vec<AffinityTerm>| terms.into_iter().map(affinity_term).collect();
+        let volumes = pod_volumes(spec.volumes, &metadata);
         let claims = !spec.resource_claims.is_empty();
         Pod {
             namespace: metadata.namespace,
@@ -36,14 +34,18 @@ impl PodObject {
             node_name: None,
             tolerations: spec.tolerations.into_iter().map(toleration).collect(),
             node_selector: spec.node_selector.into_iter().collect(),
-            node_affinity: spec.affinity.node_affinity.required.map(terms),
+            node_affinity: spec
+                .affinity
+                .node_affinity
+                .required
+                .map(node_selector_terms),
             affinity: near(spec.affinity.pod_affinity.required),
             anti_affinity: near(spec.affinity.pod_anti_affinity.required),
             spread,
             host_ports,
             gated: !spec.scheduling_gates.is_empty(),
             priority: spec.priority,
-            volumes: None,
+            volumes,
             unjudged: claims
                 .then_some(Unjudged::ResourceClaims)
                 .into_iter()
@@ -74,11 +76,13 @@ fn host_ports(pod: &PodObject) -> Vec<placement::HostPort> {
     taken.collect()
 }
 
-fn node_selector_term(term: NodeSelectorTerm) -> placement::NodeSelectorTerm {
-    placement::NodeSelectorTerm {
+pub(super) fn node_selector_terms(selector: NodeSelector) -> Vec<placement::NodeSelectorTerm> {
+    let terms = selector.node_selector_terms.into_iter();
+    let term = |term: NodeSelectorTerm| placement::NodeSelectorTerm {
         expressions: term.match_expressions,
         fields: term.match_fields,
-    }
+    };
+    terms.map(term).collect()
 }
 
 fn affinity_term(term: AffinityTerm) -> placement::AffinityTerm {
@@ -90,7 +94,7 @@ fn affinity_term(term: AffinityTerm) -> placement::AffinityTerm {
     }
 }
 
-fn selector(selector: LabelSelector) -> placement::LabelSelector {
+pub(super) fn selector(selector: LabelSelector) -> placement::LabelSelector {
     let labels = selector.match_labels.into_iter();
     let labels = labels.map(|(key, value)| Requirement::equals(key, value));
     placement::LabelSelector(labels.chain(selector.match_expressions).collect())

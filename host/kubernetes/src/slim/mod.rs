@@ -1,7 +1,7 @@
 //! Kubernetes' objects cut down to what scheduling reads.
 //!
 //! An object is read from JSON into a slim structure of its own fields
-//! ([`PodObject`], [`NodeObject`], [`NamespaceObject`], [`DaemonSetObject`]), never
+//! ([`PodObject`], [`NodeObject`], [`ClaimObject`], [`DaemonSetObject`] …), never
 //! into a typed one, and from there becomes what `flyball-placement` and the core's
 //! `ClusterState` take. What the scheduler's arithmetic makes of requests is here;
 //! nothing is decided here.
@@ -13,7 +13,13 @@ mod facts;
 mod node;
 mod pod;
 mod requests;
+mod storage;
+mod volumes;
 
 pub use self::daemon_set::DaemonSetObject;
 pub use self::node::{NamespaceObject, NodeObject};
 pub use self::pod::{ObjectMetadata, PodObject};
+pub use self::storage::{
+    ClaimObject, CsiDriverObject, CsiNodeObject, StorageCapacityObject, StorageClassObject,
+    VolumeAttachmentObject, VolumeObject,
+};

@@ -7,6 +7,8 @@ use flyball_placement::{Effect, Name};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::volumes::Volume;
+
 /// Quantities by resource.
 pub(super) type Quantities = BTreeMap<Name, Nano>;
 
@@ -94,6 +96,7 @@ pub(super) struct PodSpec {
     pub(super) priority: i32,
     pub(super) scheduling_gates: Vec<IgnoredAny>,
     pub(super) resource_claims: Vec<IgnoredAny>,
+    pub(super) volumes: Vec<Volume>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

@@ -2,8 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use flyball_kubernetes::slim::{NamespaceObject, NodeObject, PodObject};
-use flyball_placement::{ClassId, Cluster, Misfit, Stage};
+use flyball_kubernetes::slim::{
+    ClaimObject, CsiDriverObject, CsiNodeObject, NamespaceObject, NodeObject, PodObject,
+    StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
+};
+use flyball_placement::{ClassId, Cluster, Misfit, Stage, StorageObject};
 use flyball_test_support::vectors;
 use serde::Deserialize;
 
@@ -26,6 +29,32 @@ struct Objects {
     nodes: Vec<NodeObject>,
     pods: Vec<PodObject>,
     namespaces: Vec<NamespaceObject>,
+    persistent_volume_claims: Vec<ClaimObject>,
+    persistent_volumes: Vec<VolumeObject>,
+    storage_classes: Vec<StorageClassObject>,
+    csi_nodes: Vec<CsiNodeObject>,
+    csi_drivers: Vec<CsiDriverObject>,
+    csi_storage_capacities: Vec<StorageCapacityObject>,
+    volume_attachments: Vec<VolumeAttachmentObject>,
+}
+
+impl Objects {
+    /// Everything of storage.
+    fn storage(&self) -> Vec<StorageObject> {
+        fn of<T: Clone + Into<StorageObject>>(
+            objects: &[T],
+        ) -> impl Iterator<Item = StorageObject> {
+            objects.iter().cloned().map(Into::into)
+        }
+        of(&self.persistent_volume_claims)
+            .chain(of(&self.persistent_volumes))
+            .chain(of(&self.storage_classes))
+            .chain(of(&self.csi_nodes))
+            .chain(of(&self.csi_drivers))
+            .chain(of(&self.csi_storage_capacities))
+            .chain(of(&self.volume_attachments))
+            .collect()
+    }
 }
 
 #[derive(Deserialize)]
@@ -64,11 +93,6 @@ pub fn disagreements(case: &Case) -> Vec<String> {
 }
 
 impl Case {
-    /// Whether the pod mounts volumes.
-    pub fn has_volumes(&self) -> bool {
-        !self.pending["spec"]["volumes"].is_null()
-    }
-
     fn cluster(&self, pod_first: bool) -> (Cluster, ClassId) {
         let mut cluster = Cluster::default();
         if pod_first {
@@ -80,6 +104,9 @@ impl Case {
         }
         for node in &self.objects.nodes {
             cluster.add_node(node.clone().into_node());
+        }
+        for object in self.objects.storage() {
+            cluster.set_storage(object);
         }
         for pod in &self.objects.pods {
             if pod.is_finished() {

@@ -4,17 +4,13 @@
 
 mod cases;
 
-use cases::{Case, cases, disagreements};
+use cases::{cases, disagreements};
 
 /// Runs all cases of a feature: each must agree on every node, on the plugin and
 /// on the reasons.
 fn agree(feature: &str, count: usize) {
     let cases = cases(feature);
     assert_eq!(cases.len(), count, "cases of {feature}");
-    judge(&cases);
-}
-
-fn judge(cases: &[Case]) {
     let wrong: Vec<String> = cases.iter().flat_map(disagreements).collect();
     let some = wrong
         .iter()
@@ -80,12 +76,12 @@ fn upstream_quirks() {
     agree("upstream-quirks", 9);
 }
 
-/// The filters of volumes decide nothing for a pod that mounts none.
 #[test]
-fn mixed_without_volumes() {
-    let mut cases = cases("mixed");
-    assert_eq!(cases.len(), 132);
-    cases.retain(|case| !case.has_volumes());
-    assert_eq!(cases.len(), 128);
-    judge(&cases);
+fn volumes() {
+    agree("volumes", 180);
+}
+
+#[test]
+fn mixed() {
+    agree("mixed", 132);
 }

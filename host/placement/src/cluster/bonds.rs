@@ -37,7 +37,7 @@ impl Cluster {
                 .iter()
                 .any(|constraint| &*constraint.topology_key == HOSTNAME),
             host_ports: !self.classes.ports(class).is_empty(),
-            volumes: self.classes.has_volumes(class),
+            volumes: self.classes.volumes(class).is_some(),
         }
     }
 

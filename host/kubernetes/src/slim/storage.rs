@@ -1,0 +1,396 @@
+//! Claims, volumes and what else the cluster says of storage, as far as scheduling
+//! reads it.
+
+use std::collections::BTreeMap;
+
+use flyball_core::quantity::Nano;
+use flyball_placement as placement;
+use flyball_placement::{Name, Requirement, StorageObject};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::convert::{node_selector_terms, selector};
+use super::pod::{LabelSelector, NodeSelector, Quantities};
+
+/// Annotations that stand for fields which older objects lack, or none have.
+const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
+const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
+const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
+const MIGRATED_PLUGINS: &str = "storage.alpha.kubernetes.io/migrated-plugins";
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata {
+    name: Name,
+    namespace: Name,
+    uid: Name,
+    labels: BTreeMap<Name, Name>,
+    annotations: BTreeMap<Name, Name>,
+    owner_references: Vec<OwnerReference>,
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+impl Metadata {
+    /// The class that an annotation names, else the one of the spec.
+    fn class(&self, of_spec: Name) -> Name {
+        self.annotations.get(CLASS).cloned().unwrap_or(of_spec)
+    }
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct OwnerReference {
+    uid: Name,
+    controller: bool,
+}
+
+/// A PersistentVolumeClaim as the API server has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ClaimObject {
+    metadata: Metadata,
+    spec: ClaimSpec,
+    status: Phase,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClaimSpec {
+    access_modes: Vec<Name>,
+    resources: Requests,
+    selector: Option<LabelSelector>,
+    storage_class_name: Name,
+    volume_attributes_class_name: Name,
+    volume_mode: Name,
+    volume_name: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Requests {
+    requests: Quantities,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Phase {
+    phase: Name,
+}
+
+impl From<ClaimObject> for StorageObject {
+    fn from(object: ClaimObject) -> Self {
+        let ClaimObject {
+            metadata,
+            spec,
+            status,
+        } = object;
+        let mut owners = metadata.owner_references.iter();
+        let owner = owners.find(|owner| owner.controller);
+        Self::Claim(placement::Claim {
+            owner: owner.map(|owner| owner.uid.clone()),
+            class: metadata.class(spec.storage_class_name),
+            volume: spec.volume_name,
+            bound: metadata.annotations.contains_key(BIND_COMPLETED),
+            lost: &*status.phase == "Lost",
+            terminating: metadata.deletion_timestamp.is_some(),
+            selected_node: metadata.annotations.get(SELECTED_NODE).cloned(),
+            access_modes: spec.access_modes,
+            block: is_block(&spec.volume_mode),
+            size: storage(&spec.resources.requests),
+            selector: spec.selector.map(selector),
+            attributes_class: spec.volume_attributes_class_name,
+            namespace: metadata.namespace,
+            name: metadata.name,
+            uid: metadata.uid,
+        })
+    }
+}
+
+/// A PersistentVolume as the API server has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VolumeObject {
+    metadata: Metadata,
+    spec: VolumeSpec,
+    status: Phase,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct VolumeSpec {
+    access_modes: Vec<Name>,
+    capacity: Quantities,
+    claim_ref: Option<ClaimReference>,
+    node_affinity: VolumeNodeAffinity,
+    storage_class_name: Name,
+    volume_attributes_class_name: Name,
+    volume_mode: Name,
+    csi: Option<CsiSource>,
+    aws_elastic_block_store: Option<EbsSource>,
+    azure_disk: Option<AzureDiskSource>,
+    cinder: Option<EbsSource>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct ClaimReference {
+    namespace: Name,
+    name: Name,
+    uid: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct VolumeNodeAffinity {
+    required: Option<NodeSelector>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CsiSource {
+    driver: Name,
+    volume_handle: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct EbsSource {
+    #[serde(rename = "volumeID")]
+    volume_id: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct AzureDiskSource {
+    #[serde(rename = "diskURI")]
+    disk_uri: Name,
+}
+
+impl VolumeSpec {
+    fn source(&mut self) -> Option<placement::VolumeSource> {
+        let source = |driver: Name, handle| Some(placement::VolumeSource { driver, handle });
+        if let Some(csi) = self.csi.take() {
+            return source(csi.driver, csi.volume_handle);
+        }
+        if let Some(ebs) = self.aws_elastic_block_store.take() {
+            return source("kubernetes.io/aws-ebs".into(), ebs_id(&ebs.volume_id));
+        }
+        if let Some(disk) = self.azure_disk.take() {
+            return source("kubernetes.io/azure-disk".into(), disk.disk_uri);
+        }
+        let cinder = self.cinder.take()?;
+        source("kubernetes.io/cinder".into(), cinder.volume_id)
+    }
+}
+
+impl From<VolumeObject> for StorageObject {
+    fn from(object: VolumeObject) -> Self {
+        let VolumeObject {
+            metadata,
+            mut spec,
+            status,
+        } = object;
+        let claim = spec.claim_ref.take().map(|claim| placement::ClaimRef {
+            namespace: claim.namespace,
+            name: claim.name,
+            uid: claim.uid,
+        });
+        Self::Volume(placement::PersistentVolume {
+            source: spec.source(),
+            claim,
+            class: metadata.class(spec.storage_class_name),
+            available: &*status.phase == "Available",
+            terminating: metadata.deletion_timestamp.is_some(),
+            access_modes: spec.access_modes,
+            block: is_block(&spec.volume_mode),
+            capacity: storage(&spec.capacity).unwrap_or(0),
+            node_affinity: spec.node_affinity.required.map(node_selector_terms),
+            attributes_class: spec.volume_attributes_class_name,
+            name: metadata.name,
+            labels: metadata.labels.into_iter().collect(),
+        })
+    }
+}
+
+/// A StorageClass as the API server has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StorageClassObject {
+    metadata: Metadata,
+    provisioner: Name,
+    volume_binding_mode: Name,
+    allowed_topologies: Vec<TopologyTerm>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct TopologyTerm {
+    match_label_expressions: Vec<TopologyExpression>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct TopologyExpression {
+    key: Name,
+    values: Vec<Name>,
+}
+
+impl From<StorageClassObject> for StorageObject {
+    fn from(object: StorageClassObject) -> Self {
+        let requirement = |expression: TopologyExpression| Requirement {
+            key: expression.key,
+            operator: placement::Operator::In,
+            values: expression.values,
+        };
+        let term = |term: TopologyTerm| {
+            let expressions = term.match_label_expressions.into_iter();
+            expressions.map(requirement).collect()
+        };
+        Self::Class(placement::StorageClass {
+            name: object.metadata.name,
+            provisioner: object.provisioner,
+            late_binding: &*object.volume_binding_mode == "WaitForFirstConsumer",
+            allowed_topologies: object.allowed_topologies.into_iter().map(term).collect(),
+        })
+    }
+}
+
+/// A CSIDriver as the API server has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct CsiDriverObject {
+    metadata: Metadata,
+    spec: CsiDriverSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct CsiDriverSpec {
+    storage_capacity: bool,
+}
+
+impl From<CsiDriverObject> for StorageObject {
+    fn from(object: CsiDriverObject) -> Self {
+        Self::Driver(placement::CsiDriver {
+            name: object.metadata.name,
+            storage_capacity: object.spec.storage_capacity,
+        })
+    }
+}
+
+/// A CSIStorageCapacity as the API server has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct StorageCapacityObject {
+    metadata: Metadata,
+    storage_class_name: Name,
+    node_topology: Option<LabelSelector>,
+    capacity: Option<Nano>,
+    maximum_volume_size: Option<Nano>,
+}
+
+impl From<StorageCapacityObject> for StorageObject {
+    fn from(object: StorageCapacityObject) -> Self {
+        // The largest volume is the more precise of the two.
+        let largest = object.maximum_volume_size.or(object.capacity);
+        Self::Capacity(placement::StorageCapacity {
+            namespace: object.metadata.namespace,
+            name: object.metadata.name,
+            class: object.storage_class_name,
+            topology: object.node_topology.map(selector),
+            largest: largest.map(Nano::units),
+        })
+    }
+}
+
+/// A CSINode as the API server has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct CsiNodeObject {
+    metadata: Metadata,
+    spec: CsiNodeSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct CsiNodeSpec {
+    /// The API server writes null where there are none.
+    drivers: Option<Vec<CsiNodeDriver>>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct CsiNodeDriver {
+    name: Name,
+    allocatable: Allocatable,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Allocatable {
+    count: Option<i64>,
+}
+
+impl From<CsiNodeObject> for StorageObject {
+    fn from(object: CsiNodeObject) -> Self {
+        let drivers = object.spec.drivers.unwrap_or_default().into_iter();
+        let limits = drivers.filter_map(|driver| Some((driver.name, driver.allocatable.count?)));
+        let migrated = object.metadata.annotations.get(MIGRATED_PLUGINS);
+        let migrated = migrated.map(|list| list.split(',').map(Name::from).collect());
+        Self::Node(placement::CsiNode {
+            name: object.metadata.name,
+            limits: limits.collect(),
+            migrated: migrated.unwrap_or_default(),
+        })
+    }
+}
+
+/// A VolumeAttachment as the API server has it.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct VolumeAttachmentObject {
+    metadata: Metadata,
+    spec: VolumeAttachmentSpec,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct VolumeAttachmentSpec {
+    attacher: Name,
+    node_name: Name,
+    source: AttachedSource,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct AttachedSource {
+    persistent_volume_name: Name,
+}
+
+impl From<VolumeAttachmentObject> for StorageObject {
+    fn from(object: VolumeAttachmentObject) -> Self {
+        Self::Attachment(placement::VolumeAttachment {
+            name: object.metadata.name,
+            attacher: object.spec.attacher,
+            node: object.spec.node_name,
+            volume: object.spec.source.persistent_volume_name,
+        })
+    }
+}
+
+/// The id of an EBS volume, which may be written as `aws://ZONE/ID`.
+fn ebs_id(text: &Name) -> Name {
+    match text.rsplit_once('/') {
+        Some((_, id)) => id.into(),
+        None => text.clone(),
+    }
+}
+
+fn is_block(mode: &str) -> bool {
+    mode == "Block"
+}
+
+/// Bytes of storage, if any are named.
+fn storage(quantities: &Quantities) -> Option<i64> {
+    quantities.get("storage").map(|size| size.units())
+}

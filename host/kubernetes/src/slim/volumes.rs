@@ -1,0 +1,95 @@
+//! A pod's volumes, as far as scheduling reads them.
+
+use std::sync::Arc;
+
+use flyball_placement::{Disk, Name, Owner, PodClaim, PodVolumes};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::pod::ObjectMetadata;
+
+/// A volume of a pod. Of most, such as `kube-api-access-*`, nothing is kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Volume {
+    name: Name,
+    persistent_volume_claim: Option<NamedClaim>,
+    ephemeral: Option<IgnoredAny>,
+    aws_elastic_block_store: Option<Ebs>,
+    gce_persistent_disk: Option<Gce>,
+    iscsi: Option<Iscsi>,
+    rbd: Option<Rbd>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct NamedClaim {
+    claim_name: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Ebs {
+    #[serde(rename = "volumeID")]
+    volume_id: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Gce {
+    pd_name: Name,
+    read_only: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Iscsi {
+    iqn: Name,
+    read_only: bool,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Rbd {
+    monitors: Vec<Name>,
+    pool: Name,
+    image: Name,
+    read_only: bool,
+}
+
+/// What placement reads of a pod's volumes; none if they decide nothing.
+pub(super) fn pod_volumes(
+    volumes: Vec<Volume>,
+    metadata: &ObjectMetadata,
+) -> Option<Arc<PodVolumes>> {
+    let mut read = PodVolumes::default();
+    for volume in volumes {
+        if let Some(claim) = volume.persistent_volume_claim {
+            read.claims.push(PodClaim {
+                name: claim.claim_name,
+                owner: None,
+            });
+        } else if volume.ephemeral.is_some() {
+            read.claims.push(PodClaim {
+                name: format!("{}-{}", metadata.name, volume.name).into(),
+                owner: Some(Owner {
+                    name: metadata.name.clone(),
+                    uid: metadata.uid.clone(),
+                }),
+            });
+        } else if let Some(ebs) = volume.aws_elastic_block_store {
+            read.disks.push(Disk::Ebs(ebs.volume_id));
+        } else if let Some(gce) = volume.gce_persistent_disk {
+            read.disks.push(Disk::Gce(gce.pd_name, gce.read_only));
+        } else if let Some(iscsi) = volume.iscsi {
+            read.disks.push(Disk::Iscsi(iscsi.iqn, iscsi.read_only));
+        } else if let Some(rbd) = volume.rbd {
+            read.disks.push(Disk::Rbd {
+                monitors: rbd.monitors,
+                image: (rbd.pool, rbd.image),
+                read_only: rbd.read_only,
+            });
+        }
+    }
+    (read != PodVolumes::default()).then(|| Arc::new(read))
+}
