@@ -1,5 +1,5 @@
-//! The cluster that nodes are ordered for: watches of nodes, pods, namespaces and
-//! DaemonSets keep one [`ClusterState`] up to date.
+//! The cluster that nodes are ordered for: watches of nodes, pods, namespaces,
+//! DaemonSets and storage keep one [`ClusterState`] up to date.
 //!
 //! What a watch brings is cut down while it is read, the first list included. A
 //! watch that breaks is started again, with backoff; meanwhile the state stays.
@@ -20,7 +20,10 @@ use tokio::task::JoinSet;
 
 use self::watched::{Slim, Watched};
 use crate::cache::watch_config;
-use crate::slim::{DaemonSetObject, NamespaceObject, NodeObject, PodObject};
+use crate::slim::{
+    ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
+    PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
+};
 
 /// What is known of the cluster. The watches end with the last clone.
 #[derive(Clone)]
@@ -30,7 +33,7 @@ pub struct ClusterWatch {
 
 struct Inner {
     state: Arc<Mutex<ClusterState>>,
-    synced: [watch::Receiver<bool>; 4],
+    synced: Vec<watch::Receiver<bool>>,
     waiting: watch::Receiver<u64>,
     _watches: JoinSet<()>,
 }
@@ -48,10 +51,17 @@ impl ClusterWatch {
             waits: Arc::new(waits),
         };
         let mut watches = JoinSet::new();
-        let synced = [
+        let synced = vec![
             watching.keep::<NamespaceObject>(&mut watches),
             watching.keep::<NodeObject>(&mut watches),
             watching.keep::<DaemonSetObject>(&mut watches),
+            watching.keep::<ClaimObject>(&mut watches),
+            watching.keep::<VolumeObject>(&mut watches),
+            watching.keep::<StorageClassObject>(&mut watches),
+            watching.keep::<CsiDriverObject>(&mut watches),
+            watching.keep::<CsiNodeObject>(&mut watches),
+            watching.keep::<StorageCapacityObject>(&mut watches),
+            watching.keep::<VolumeAttachmentObject>(&mut watches),
             watching.keep::<PodObject>(&mut watches),
         ];
         let inner = Inner {

@@ -12,7 +12,7 @@ mod pods;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources};
+use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources, StorageObject};
 
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 pub use self::pods::PodView;
@@ -152,6 +152,18 @@ impl ClusterState {
     /// Takes a DaemonSet out.
     pub fn delete_daemon_set(&mut self, uid: &str) {
         self.daemon_sets.remove(uid);
+        self.revision += 1;
+    }
+
+    /// Takes a claim, a volume or something else of storage in.
+    pub fn apply_storage(&mut self, object: StorageObject) {
+        self.cluster.set_storage(object);
+        self.revision += 1;
+    }
+
+    /// Takes out what has the object's kind and name.
+    pub fn delete_storage(&mut self, object: &StorageObject) {
+        self.cluster.remove_storage(object);
         self.revision += 1;
     }
 

@@ -4,14 +4,21 @@ use std::borrow::Cow;
 use std::fmt::Debug;
 
 use flyball_core::nodes::state::ClusterState;
-use flyball_placement::Name;
+use flyball_placement::{
+    Claim, CsiDriver, CsiNode, Name, PersistentVolume, StorageCapacity, StorageClass,
+    StorageObject, VolumeAttachment,
+};
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::slim::{DaemonSetObject, NamespaceObject, NodeObject, ObjectMetadata, PodObject};
+use crate::slim::{
+    ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
+    ObjectMetadata, PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject,
+    VolumeObject,
+};
 
 /// A kind that is watched.
 pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
@@ -118,6 +125,102 @@ impl Watched for DaemonSetObject {
         state.delete_daemon_set(id);
     }
 }
+
+/// A kind of storage: its group, its name in the singular and the plural, and what
+/// stands for an object that is gone.
+macro_rules! storage {
+    ($object:ident, $group:literal, $kind:literal, $plural:literal, $variant:ident, $known:ident
+     $(, $namespace:ident)?) => {
+        impl Watched for $object {
+            const GROUP: &str = $group;
+            const KIND: &str = $kind;
+            const PLURAL: &str = $plural;
+
+            fn metadata(&self) -> &ObjectMetadata {
+                &self.metadata
+            }
+
+            fn id(&self) -> Name {
+                let ObjectMetadata {
+                    namespace, name, ..
+                } = &self.metadata;
+                format!("{namespace}/{name}").into()
+            }
+
+            fn apply(self, state: &mut ClusterState) {
+                state.apply_storage(self.into());
+            }
+
+            fn delete(state: &mut ClusterState, id: &str) {
+                let (_namespace, name) = id.split_once('/').unwrap_or(("", id));
+                state.delete_storage(&StorageObject::$variant($known {
+                    name: name.into(),
+                    $($namespace: _namespace.into(),)?
+                    ..$known::default()
+                }));
+            }
+        }
+    };
+}
+
+storage!(
+    ClaimObject,
+    "",
+    "PersistentVolumeClaim",
+    "persistentvolumeclaims",
+    Claim,
+    Claim,
+    namespace
+);
+storage!(
+    VolumeObject,
+    "",
+    "PersistentVolume",
+    "persistentvolumes",
+    Volume,
+    PersistentVolume
+);
+storage!(
+    StorageClassObject,
+    "storage.k8s.io",
+    "StorageClass",
+    "storageclasses",
+    Class,
+    StorageClass
+);
+storage!(
+    CsiDriverObject,
+    "storage.k8s.io",
+    "CSIDriver",
+    "csidrivers",
+    Driver,
+    CsiDriver
+);
+storage!(
+    CsiNodeObject,
+    "storage.k8s.io",
+    "CSINode",
+    "csinodes",
+    Node,
+    CsiNode
+);
+storage!(
+    StorageCapacityObject,
+    "storage.k8s.io",
+    "CSIStorageCapacity",
+    "csistoragecapacities",
+    Capacity,
+    StorageCapacity,
+    namespace
+);
+storage!(
+    VolumeAttachmentObject,
+    "storage.k8s.io",
+    "VolumeAttachment",
+    "volumeattachments",
+    Attachment,
+    VolumeAttachment
+);
 
 /// An object as a watch takes it: the watch goes by the metadata of the API.
 #[derive(Clone, Debug)]

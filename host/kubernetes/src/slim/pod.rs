@@ -39,6 +39,14 @@ pub(super) struct Annotations {
     pub(super) mirror: Option<IgnoredAny>,
     #[serde(rename = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay")]
     pub(super) scale_up_delay: Option<Name>,
+    #[serde(rename = "pv.kubernetes.io/bind-completed")]
+    pub(super) bind_completed: Option<IgnoredAny>,
+    #[serde(rename = "storage.alpha.kubernetes.io/migrated-plugins")]
+    pub(super) migrated_plugins: Option<Name>,
+    #[serde(rename = "volume.beta.kubernetes.io/storage-class")]
+    pub(super) storage_class: Option<Name>,
+    #[serde(rename = "volume.kubernetes.io/selected-node")]
+    pub(super) selected_node: Option<Name>,
 }
 
 /// An owner of an object.

@@ -1,54 +1,20 @@
 //! Claims, volumes and what else the cluster says of storage, as far as scheduling
 //! reads it.
 
-use std::collections::BTreeMap;
-
 use flyball_core::quantity::Nano;
 use flyball_placement as placement;
 use flyball_placement::{Name, Requirement, StorageObject};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
 use super::convert::{node_selector_terms, selector};
-use super::pod::{LabelSelector, NodeSelector, Quantities};
-
-/// Annotations that stand for fields which older objects lack, or none have.
-const CLASS: &str = "volume.beta.kubernetes.io/storage-class";
-const BIND_COMPLETED: &str = "pv.kubernetes.io/bind-completed";
-const SELECTED_NODE: &str = "volume.kubernetes.io/selected-node";
-const MIGRATED_PLUGINS: &str = "storage.alpha.kubernetes.io/migrated-plugins";
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Metadata {
-    name: Name,
-    namespace: Name,
-    uid: Name,
-    labels: BTreeMap<Name, Name>,
-    annotations: BTreeMap<Name, Name>,
-    owner_references: Vec<OwnerReference>,
-    deletion_timestamp: Option<IgnoredAny>,
-}
-
-impl Metadata {
-    /// The class that an annotation names, else the one of the spec.
-    fn class(&self, of_spec: Name) -> Name {
-        self.annotations.get(CLASS).cloned().unwrap_or(of_spec)
-    }
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct OwnerReference {
-    uid: Name,
-    controller: bool,
-}
+use super::pod::{LabelSelector, NodeSelector, ObjectMetadata, Quantities};
 
 /// A PersistentVolumeClaim as the API server has it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ClaimObject {
-    metadata: Metadata,
+    /// Metadata.
+    pub metadata: ObjectMetadata,
     spec: ClaimSpec,
     status: Phase,
 }
@@ -88,12 +54,12 @@ impl From<ClaimObject> for StorageObject {
         let owner = owners.find(|owner| owner.controller);
         Self::Claim(placement::Claim {
             owner: owner.map(|owner| owner.uid.clone()),
-            class: metadata.class(spec.storage_class_name),
+            class: storage_class(&metadata, spec.storage_class_name),
             volume: spec.volume_name,
-            bound: metadata.annotations.contains_key(BIND_COMPLETED),
+            bound: metadata.annotations.bind_completed.is_some(),
             lost: &*status.phase == "Lost",
-            terminating: metadata.deletion_timestamp.is_some(),
-            selected_node: metadata.annotations.get(SELECTED_NODE).cloned(),
+            terminating: metadata.is_terminating(),
+            selected_node: metadata.annotations.selected_node.clone(),
             access_modes: spec.access_modes,
             block: is_block(&spec.volume_mode),
             size: storage(&spec.resources.requests),
@@ -110,7 +76,8 @@ impl From<ClaimObject> for StorageObject {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VolumeObject {
-    metadata: Metadata,
+    /// Metadata.
+    pub metadata: ObjectMetadata,
     spec: VolumeSpec,
     status: Phase,
 }
@@ -198,9 +165,9 @@ impl From<VolumeObject> for StorageObject {
         Self::Volume(placement::PersistentVolume {
             source: spec.source(),
             claim,
-            class: metadata.class(spec.storage_class_name),
+            class: storage_class(&metadata, spec.storage_class_name),
             available: &*status.phase == "Available",
-            terminating: metadata.deletion_timestamp.is_some(),
+            terminating: metadata.is_terminating(),
             access_modes: spec.access_modes,
             block: is_block(&spec.volume_mode),
             capacity: storage(&spec.capacity).unwrap_or(0),
@@ -216,7 +183,8 @@ impl From<VolumeObject> for StorageObject {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageClassObject {
-    metadata: Metadata,
+    /// Metadata.
+    pub metadata: ObjectMetadata,
     provisioner: Name,
     volume_binding_mode: Name,
     allowed_topologies: Vec<TopologyTerm>,
@@ -259,7 +227,8 @@ impl From<StorageClassObject> for StorageObject {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CsiDriverObject {
-    metadata: Metadata,
+    /// Metadata.
+    pub metadata: ObjectMetadata,
     spec: CsiDriverSpec,
 }
 
@@ -282,7 +251,8 @@ impl From<CsiDriverObject> for StorageObject {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageCapacityObject {
-    metadata: Metadata,
+    /// Metadata.
+    pub metadata: ObjectMetadata,
     storage_class_name: Name,
     node_topology: Option<LabelSelector>,
     capacity: Option<Nano>,
@@ -307,7 +277,8 @@ impl From<StorageCapacityObject> for StorageObject {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CsiNodeObject {
-    metadata: Metadata,
+    /// Metadata.
+    pub metadata: ObjectMetadata,
     spec: CsiNodeSpec,
 }
 
@@ -335,7 +306,7 @@ impl From<CsiNodeObject> for StorageObject {
     fn from(object: CsiNodeObject) -> Self {
         let drivers = object.spec.drivers.unwrap_or_default().into_iter();
         let limits = drivers.filter_map(|driver| Some((driver.name, driver.allocatable.count?)));
-        let migrated = object.metadata.annotations.get(MIGRATED_PLUGINS);
+        let migrated = object.metadata.annotations.migrated_plugins;
         let migrated = migrated.map(|list| list.split(',').map(Name::from).collect());
         Self::Node(placement::CsiNode {
             name: object.metadata.name,
@@ -349,7 +320,8 @@ impl From<CsiNodeObject> for StorageObject {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VolumeAttachmentObject {
-    metadata: Metadata,
+    /// Metadata.
+    pub metadata: ObjectMetadata,
     spec: VolumeAttachmentSpec,
 }
 
@@ -376,6 +348,15 @@ impl From<VolumeAttachmentObject> for StorageObject {
             volume: object.spec.source.persistent_volume_name,
         })
     }
+}
+
+/// The class that an annotation of old names, else the one of the spec.
+fn storage_class(metadata: &ObjectMetadata, of_spec: Name) -> Name {
+    metadata
+        .annotations
+        .storage_class
+        .clone()
+        .unwrap_or(of_spec)
 }
 
 /// The id of an EBS volume, which may be written as `aws://ZONE/ID`.

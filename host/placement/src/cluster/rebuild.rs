@@ -34,6 +34,9 @@ impl Cluster {
         for (name, labels) in self.journal.namespaces() {
             anew.set_namespace(name, labels);
         }
+        for object in self.storage.objects() {
+            anew.set_storage(object);
+        }
         self.copy_nodes(&mut anew);
         let mut known: HashMap<ClassId, ClassId> = HashMap::new();
         let mut same = |class: ClassId, anew: &mut Self| {

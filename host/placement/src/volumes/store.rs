@@ -121,6 +121,9 @@ impl Storage {
             StorageObject::Claim(claim) => {
                 if let Some(claims) = self.claims.get_mut(&claim.namespace) {
                     claims.remove(&claim.name);
+                    if claims.is_empty() {
+                        self.claims.remove(&claim.namespace);
+                    }
                 }
             }
             StorageObject::Volume(volume) => self.remove_volume(&volume.name),
@@ -132,11 +135,35 @@ impl Storage {
             }
             StorageObject::Node(node) => drop(self.nodes.remove(&node.name)),
             StorageObject::Attachment(attachment) => {
-                if let Some(of_node) = self.attachments.get_mut(&attachment.node) {
+                self.attachments.retain(|_, of_node| {
                     of_node.remove(&attachment.name);
-                }
+                    !of_node.is_empty()
+                });
             }
         }
+    }
+
+    /// Everything that was set.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = StorageObject> {
+        let claims = self.claims.values().flat_map(HashMap::values);
+        let claims = claims.map(|known| StorageObject::Claim(known.claim.clone()));
+        let volumes = self.volumes.values();
+        let volumes = volumes.map(|known| StorageObject::Volume(known.volume.clone()));
+        let classes = self.classes.values();
+        let classes = classes.map(|known| StorageObject::Class(known.class.clone()));
+        let drivers = self.drivers.values().cloned().map(StorageObject::Driver);
+        let capacities = self.capacities.values();
+        let capacities = capacities.map(|known| StorageObject::Capacity(known.capacity.clone()));
+        let nodes = self.nodes.values().cloned().map(StorageObject::Node);
+        let attachments = self.attachments.values().flat_map(BTreeMap::values);
+        let attachments = attachments.cloned().map(StorageObject::Attachment);
+        claims
+            .chain(volumes)
+            .chain(classes)
+            .chain(drivers)
+            .chain(capacities)
+            .chain(nodes)
+            .chain(attachments)
     }
 
     fn set_claim(&mut self, claim: Claim, symbols: &mut Symbols) {
