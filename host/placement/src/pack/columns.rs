@@ -4,8 +4,14 @@ use super::tree::{Tree, times};
 use super::{Demand, Packed};
 use crate::{ClassId, Cluster, Name, NodeId, Resources};
 
+/// With more demands than this, pods are tried on the newest node first: nearly all
+/// others are full, and to look for a hole among them for every pod takes longest.
+/// Still no node is added while another has room.
+const MANY: usize = 1000;
+
 /// New nodes as columns.
 pub(super) struct Columns {
+    newest_first: bool,
     template: Vec<i64>,
     /// What each demand asks for, at its index; empty where it is not in the order.
     amounts: Vec<Vec<(usize, i64)>>,
@@ -25,6 +31,7 @@ impl Columns {
             amounts[row] = names.amounts(cluster, demands[row].class);
         }
         Self {
+            newest_first: order.len() > MANY,
             template: names.row(&cluster.free(*first)),
             amounts,
         }
@@ -46,6 +53,13 @@ impl Columns {
 
     fn on_known(&self, tree: &mut Tree, row: usize, mut left: u32) -> u32 {
         let amounts = &self.amounts[row];
+        if self.newest_first
+            && let Some(newest) = tree.len().checked_sub(1)
+        {
+            let count = tree.times(newest, amounts).min(left);
+            tree.take(newest, amounts, count.into());
+            left -= count;
+        }
         let mut from = 0;
         while left > 0
             && let Some(leaf) = tree.first(from, amounts, |_| true)
