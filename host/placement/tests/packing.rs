@@ -1,0 +1,99 @@
+//! Packing pods onto new nodes of a template.
+
+use std::sync::Arc;
+
+use flyball_placement::pack::{Demand, Packed, Template, pack, pack_and_keep};
+use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Node, Pod, Requirement, Resources};
+
+fn template(cpu: i64, memory: i64, pods: i64) -> Template {
+    let allocatable = Resources {
+        cpu,
+        memory,
+        pods,
+        ..Resources::default()
+    };
+    Template {
+        node: Arc::new(Node {
+            name: "new".into(),
+            allocatable,
+            ..Node::default()
+        }),
+        carried: Vec::new(),
+    }
+}
+
+fn pod(cpu: i64, memory: i64) -> Pod {
+    Pod {
+        namespace: "default".into(),
+        requests: Resources {
+            cpu,
+            memory,
+            ..Resources::default()
+        },
+        ..Pod::default()
+    }
+}
+
+fn demand(cluster: &mut Cluster, pod: &Pod, count: u32) -> Demand {
+    let class = cluster.class(pod);
+    Demand { class, count }
+}
+
+#[test]
+fn holes_that_large_pods_leave_are_filled_by_small_ones() {
+    let mut cluster = Cluster::default();
+    let demands = [
+        demand(&mut cluster, &pod(50, 100), 50_000),
+        demand(&mut cluster, &pod(95, 190), 1000),
+    ];
+    let template = template(1000, 5000, 100);
+    let packed = pack(&mut cluster, &template, &demands, u32::MAX);
+    let all = vec![50_000, 1000];
+    assert_eq!(
+        packed,
+        Packed {
+            nodes: 2595,
+            placed: all
+        }
+    );
+    let limited = pack(&mut cluster, &template, &demands, 10);
+    assert_eq!((limited.nodes, limited.placed), (10, vec![10, 100]));
+    assert_eq!(cluster.node_count(), 0, "all is as before");
+}
+
+#[test]
+fn many_shapes_take_hardly_more_nodes_than_their_sum() {
+    let mut cluster = Cluster::default();
+    let shapes: Vec<Pod> = (0..5000).map(|n| pod(10 + n % 21, 1000 + n)).collect();
+    let demands: Vec<Demand> = shapes
+        .iter()
+        .map(|shape| demand(&mut cluster, shape, 1))
+        .collect();
+    let cpu: i64 = shapes.iter().map(|shape| shape.requests.cpu).sum();
+    let template = template(1000, 1 << 20, 110);
+    let packed = pack(&mut cluster, &template, &demands, u32::MAX);
+    assert_eq!(packed.pods(), 5000);
+    let least = u32::try_from((cpu + 999) / 1000).unwrap_or(u32::MAX);
+    assert!(packed.nodes <= least + 1, "{}, not {least}", packed.nodes);
+}
+
+#[test]
+fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
+    let mut cluster = Cluster::default();
+    let mut apart = pod(10, 10);
+    apart.labels.set("app".into(), "web".into());
+    apart.anti_affinity = vec![AffinityTerm {
+        topology_key: "kubernetes.io/hostname".into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "web")])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    }];
+    let demands = [
+        demand(&mut cluster, &apart, 5),
+        demand(&mut cluster, &pod(500, 10), 4),
+    ];
+    let template = template(1000, 5000, 100);
+    let packed = pack_and_keep(&mut cluster, &template, &demands, 7);
+    assert_eq!((packed.nodes, &packed.placed), (5, &vec![5, 4]));
+    assert_eq!(cluster.node_count(), 5);
+}
