@@ -90,7 +90,7 @@ fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
     }];
     let demands = [
         demand(&mut cluster, &apart, 5),
-        demand(&mut cluster, &pod(500, 10), 4),
+        demand(&mut cluster, &pod(400, 10), 4),
     ];
     let template = template(1000, 5000, 100);
     let packed = pack_and_keep(&mut cluster, &template, &demands, 7);
