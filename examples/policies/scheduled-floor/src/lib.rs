@@ -9,6 +9,8 @@
 //! combine: Max
 //! ```
 
+use std::time::Duration;
+
 use flyball_policy::{Decision, Replica};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -51,12 +53,21 @@ pub fn decide(input: &Replica<Config>) -> Decision {
     let in_force =
         |floor: &&Floor| floor.days.contains(&day) && floor.from <= second && second < floor.until;
     let floors = input.config().floors.iter().filter(in_force);
-    match floors.map(|floor| floor.replicas).max() {
+    let decision = match floors.map(|floor| floor.replicas).max() {
         Some(replicas) => {
             Decision::to(replicas).because("Scheduled", format!("{replicas} at this hour"))
         }
         None => Decision::to(input.min()).because("Unscheduled", "no floor at this hour"),
-    }
+    };
+    decision.ask_again_after(until_next_change(input.config(), second))
+}
+
+/// The time until another floor may be in force: the policy goes by the clock, and
+/// would else be asked late where nothing but time changes.
+fn until_next_change(config: &Config, second: u32) -> Duration {
+    let changes = config.floors.iter().flat_map(|floor| [floor.from, floor.until]);
+    let next = changes.filter(|&change| change > second).min();
+    Duration::from_secs(u64::from(next.unwrap_or(86_400) - second))
 }
 
 #[cfg(test)]
@@ -86,5 +97,10 @@ mod tests {
         assert_eq!(decide_at(3600), Some(6));
         assert_eq!(decide_at(7200), Some(1));
         assert_eq!(decide_at(3600 + 86_400), Some(1));
+        let config = Config {
+            floors: vec![floor.clone()],
+        };
+        let waits = |second| until_next_change(&config, second).as_secs();
+        assert_eq!([waits(3599), waits(3600), waits(7200)], [1, 3600, 79_200]);
     }
 }

@@ -19,7 +19,7 @@ pub use policy::{
 };
 pub use records::{ReplayArgs, WhyArgs};
 pub use run::{Cluster, Leader, OnPolicyFailure, Policies, RunArgs};
-pub use simulate::{DemoArgs, SimulateArgs};
+pub use simulate::{Compared, ComparedPolicy, DemoArgs, SimulateArgs};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Yellow.on_default().bold())

@@ -1,6 +1,7 @@
 //! `flyball simulate` and `flyball demo`: arguments.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::Args;
 
@@ -16,14 +17,16 @@ use super::directories::PoliciesDir;
 /// Examples:
 ///   flyball simulate examples/demo.yaml
 ///   flyball simulate examples/demo.yaml --compare hpa,my-policy.wasm
+///   flyball simulate examples/demo.yaml --compare 'my.wasm={"floor": 3},my.wasm=five.json'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct SimulateArgs {
     /// The scenario, in YAML
     pub scenario: PathBuf,
-    /// Run it once under each of these policies (names or files) and compare
-    #[arg(long, value_name = "POLICY,…", value_delimiter = ',')]
-    pub compare: Vec<String>,
+    /// Run it once under each of these policies (names or files) and compare. A
+    /// configuration may follow each: =JSON, or =FILE.json
+    #[arg(long, value_name = "POLICY[=CONFIG],…")]
+    pub compare: Vec<Compared>,
     #[command(flatten)]
     pub policies: PoliciesDir,
     /// Where to write the report [default: SCENARIO-report.html in the current
@@ -65,4 +68,103 @@ pub struct DemoArgs {
     /// Let the day pass in a few seconds
     #[arg(long)]
     pub fast: bool,
+}
+
+/// Those who take part in a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Compared(pub Vec<ComparedPolicy>);
+
+/// A policy that takes part in a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ComparedPolicy {
+    /// A name, or a file.
+    pub policy: String,
+    /// Its configuration as JSON, or the name of a file that has it.
+    pub config: Option<String>,
+}
+
+impl FromStr for Compared {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = outside_json(text).into_iter().map(str::trim);
+        parts
+            .map(ComparedPolicy::from_str)
+            .collect::<Result<_, _>>()
+            .map(Self)
+    }
+}
+
+impl FromStr for ComparedPolicy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        // A path may have the sign in it.
+        let inline = text.find("={");
+        let file = text.rfind('=').filter(|_| text.ends_with(".json"));
+        let (policy, config) = match inline.or(file) {
+            Some(sign) => (&text[..sign], Some(text[sign + 1..].to_owned())),
+            None => (text, None),
+        };
+        if policy.is_empty() {
+            return Err("a policy is missing: write POLICY or POLICY=CONFIG".to_owned());
+        }
+        Ok(Self {
+            policy: policy.to_owned(),
+            config,
+        })
+    }
+}
+
+/// The text's parts between commas that are in no JSON object.
+fn outside_json(text: &str) -> Vec<&str> {
+    let mut parts = Vec::new();
+    let (mut start, mut depth, mut quoted, mut escaped) = (0, 0u32, false, false);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' if depth > 0 => quoted = !quoted,
+            _ if quoted => {}
+            b'{' => depth += 1,
+            b'}' => depth = depth.saturating_sub(1),
+            b',' if depth == 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Compared, ComparedPolicy};
+
+    #[test]
+    fn configurations_follow_the_policies_they_are_for() {
+        let read = |text: &str| {
+            let Compared(policies) = text.parse()?;
+            let pair = |ComparedPolicy { policy, config }| (policy, config.unwrap_or_default());
+            Ok::<Vec<_>, String>(policies.into_iter().map(pair).collect())
+        };
+        let pairs = |pairs: &[(&str, &str)]| {
+            let owned = pairs.iter().map(|&(a, b)| (a.to_owned(), b.to_owned()));
+            Ok(owned.collect())
+        };
+        assert_eq!(read("hpa,my.wasm"), pairs(&[("hpa", ""), ("my.wasm", "")]));
+        assert_eq!(
+            read(
+                r#"my.wasm={"a":[1,2],"b":"},\","c":{"d":1}},./x=y/my.wasm=c.json, ./x=y/my.wasm"#
+            ),
+            pairs(&[
+                ("my.wasm", r#"{"a":[1,2],"b":"},\","c":{"d":1}}"#),
+                ("./x=y/my.wasm", "c.json"),
+                ("./x=y/my.wasm", ""),
+            ])
+        );
+        assert!(read("hpa,").is_err() && read(r#"={"a":1}"#).is_err());
+    }
 }

@@ -1,8 +1,10 @@
 //! `flyball simulate`.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fs, iter};
 
 use anyhow::{Context as _, ensure};
 use flyball_core::policy::PolicyEngine;
@@ -11,10 +13,10 @@ use flyball_core::spec::PolicyRef;
 use flyball_sandbox::Registry;
 use flyball_simulation::{Contender, Options, Progress, Run, Scenario, Summary, report};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Exit;
-use crate::cli::{Format, SimulateArgs};
+use crate::cli::{Compared, ComparedPolicy, Format, SimulateArgs};
 use crate::output::{self, DIM, POLICY, STRONG, Table, WARNING, styled};
 use crate::recorders::RecordFile;
 use crate::simulated::{Swapper, named_by_policies};
@@ -80,44 +82,73 @@ fn simulate(
 }
 
 /// Those who take part in a comparison; files are installed under their stems.
-fn contenders(registry: &Registry, names: &[String]) -> anyhow::Result<Vec<Contender>> {
+fn contenders(registry: &Registry, compared: &[Compared]) -> anyhow::Result<Vec<Contender>> {
+    let compared: Vec<_> = compared.iter().flat_map(|Compared(each)| each).collect();
     ensure!(
-        names.len() != 1,
+        compared.len() != 1,
         "--compare needs two policies or more, such as hpa,my-policy.wasm"
     );
-    let mut contenders: Vec<Contender> = Vec::new();
-    for policy in names {
-        let name = if registry.policy(policy).is_some() {
-            policy.clone()
-        } else {
-            let source = policies::find(policy)?;
-            // A file may have a built-in's stem, and be compared with it.
-            let taken = |name: &str| registry.policy(name).is_some();
-            let name = (1..)
-                .map(|n| {
-                    if n == 1 {
-                        source.name.clone()
-                    } else {
-                        format!("{}-{n}", source.name)
-                    }
-                })
-                .find(|name| !taken(name))
-                .unwrap_or_default();
-            registry
-                .install(&name, &source.component)
-                .with_context(|| format!("policy {policy}"))?;
-            name
+    let mut installed: BTreeMap<&str, String> = BTreeMap::new();
+    let mut contenders = Vec::new();
+    for ComparedPolicy { policy, config } in compared {
+        let name = match installed.get(policy.as_str()) {
+            Some(name) => name.clone(),
+            None => install(registry, policy)?,
         };
-        let policies = vec![PolicyRef {
-            name: name.clone(),
-            config: None,
-        }];
+        installed.insert(policy, name.clone());
+        let label = match config {
+            Some(config) => format!("{name} {config}"),
+            None => name.clone(),
+        };
+        let config = config.as_deref().map(configuration).transpose();
+        let config = config.and_then(|config| checked(registry, &name, config));
         contenders.push(Contender {
-            label: name,
-            policies,
+            policies: vec![PolicyRef {
+                config: config.with_context(|| format!("contender {label}"))?,
+                name,
+            }],
+            label,
         });
     }
     Ok(contenders)
+}
+
+/// The name under which a policy is to be had.
+fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
+    let taken = |name: &str| registry.policy(name).is_some();
+    if taken(policy) {
+        return Ok(policy.to_owned());
+    }
+    let source = policies::find(policy)?;
+    // A file may have a built-in's stem, and be compared with it.
+    let names = (2..).map(|n| format!("{}-{n}", source.name));
+    let mut names = iter::once(source.name.clone()).chain(names);
+    let name = names.find(|name| !taken(name)).unwrap_or_default();
+    registry
+        .install(&name, &source.component)
+        .with_context(|| format!("policy {policy}"))?;
+    Ok(name)
+}
+
+/// A configuration, from JSON or from a file that has it.
+fn configuration(config: &str) -> anyhow::Result<Map<String, Value>> {
+    if config.starts_with('{') {
+        return serde_json::from_str(config).context("the configuration is no JSON object");
+    }
+    let text = fs::read_to_string(config).with_context(|| format!("cannot read {config}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{config} is no JSON object"))
+}
+
+/// A configuration that the policy takes.
+fn checked(
+    registry: &Registry,
+    name: &str,
+    config: Option<Map<String, Value>>,
+) -> anyhow::Result<Option<Map<String, Value>>> {
+    if let Some(policy) = registry.policy(name) {
+        policy.check_configuration(config.as_ref().unwrap_or(&Map::new()))?;
+    }
+    Ok(config)
 }
 
 /// How far the runs, one after another, have come; hidden where nobody looks.
@@ -171,7 +202,7 @@ fn usual_report(scenario: &Path) -> PathBuf {
 
 /// Writes the page of some runs.
 pub fn write_report(path: &Path, runs: &[Run]) -> anyhow::Result<()> {
-    std::fs::write(path, report::html(runs))
+    fs::write(path, report::html(runs))
         .with_context(|| format!("cannot write the report to {}", path.display()))
 }
 

@@ -96,3 +96,42 @@ fn policies_are_compared_under_the_same_load() {
         .run(&["simulate", "day.yaml", "--compare", "hpa,gone.wasm"])
         .expect(1, &["gone.wasm"]);
 }
+
+#[test]
+fn contenders_have_configurations_of_their_own() {
+    let workshop = Workshop::new();
+    workshop.write("day.yaml", SCENARIO);
+    workshop.write("mine.wasm", flyball_policies::PREDICTIVE);
+    workshop.write("far.json", r#"{"leadSeconds": 1800}"#);
+    let compare = |contenders: &str| {
+        workshop.run(&[
+            "simulate",
+            "day.yaml",
+            "-o",
+            "json",
+            "--compare",
+            contenders,
+        ])
+    };
+    let ran = compare(r#"mine.wasm={"leadSeconds": 0},mine.wasm=far.json,mine.wasm"#);
+    assert_eq!(ran.code, Some(0), "{ran:?}");
+    let compared: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let runs = compared["runs"].as_array().unwrap();
+    let labels: Vec<_> = runs
+        .iter()
+        .map(|run| run["label"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        labels,
+        [r#"mine {"leadSeconds": 0}"#, "mine far.json", "mine"]
+    );
+    let figures = |row: usize| runs[row]["summary"]["replicaHours"].as_f64().unwrap();
+    assert!(figures(0) != figures(1) && figures(1) != figures(2));
+    for run in runs {
+        assert_eq!(run["policies"][0]["version"]["name"], "mine");
+    }
+    compare(r#"mine.wasm={"leadSecond": 1},hpa"#).expect(1, &["mine", "leadSecond"]);
+    compare("mine.wasm=gone.json,hpa").expect(1, &["gone.json"]);
+    workshop.write("list.json", "[1]");
+    compare("mine.wasm=list.json,hpa").expect(1, &["list.json", "no JSON object"]);
+}
