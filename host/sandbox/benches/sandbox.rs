@@ -26,7 +26,7 @@ fn main() -> anyhow::Result<()> {
     let registry = Registry::fixed(&engine, flyball_policies::BUILTIN, &[])?;
     let hpa = registry.policy("hpa").context("no built-in policy `hpa`")?;
     let plain = flyball_tests::guests::components("plain")?;
-    let plain = CompiledPolicy::load(&engine, "two", &plain["two"], DEFAULT_BUDGET)?;
+    let plain = CompiledPolicy::load(&engine, "nothing", &plain["nothing"], DEFAULT_BUDGET)?;
     let empty = per_decision(&plain, &ReplicaInput::default(), 2_000)?;
     report("sandbox/empty-call", empty, "µs", None)?;
     let ten = per_decision(&*hpa, &input(10), 2_000)?;
