@@ -225,14 +225,12 @@ impl Shared {
         let policy = Arc::new(policy);
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
-        let previous = slot
-            .active
-            .as_ref()
-            .map(|active| Arc::clone(active.version()));
         let version = Arc::clone(policy.version());
-        slot.activate(policy, source.clone(), &self.subscribers);
+        let replaced = slot.activate(policy, source.clone(), &self.subscribers);
         slot.candidate = Candidate::Settled;
         drop(slots);
+        // Unmapping its code takes a while: not as long as everyone waits.
+        let previous = replaced.map(|replaced| Arc::clone(replaced.version()));
         let event = PolicyEvent::Activated {
             version: Arc::clone(&version),
             previous,
@@ -386,14 +384,15 @@ impl Slot {
             .is_some_and(|active| active.source == *source)
     }
 
+    /// Lets code decide; what it takes the place of is returned.
     pub fn activate(
         &mut self,
         policy: Arc<CompiledPolicy>,
         source: PolicySource,
         subscribers: &Arc<Subscribers>,
-    ) {
+    ) -> Option<Arc<Generation>> {
         self.generations += 1;
         let generation = Generation::new(policy, source, self.generations, Arc::clone(subscribers));
-        self.active = Some(Arc::new(generation));
+        self.active.replace(Arc::new(generation))
     }
 }
