@@ -86,6 +86,9 @@ pub enum LoadError {
         /// Where the bytes end.
         offset: u64,
     },
+    /// It would take too long to compile.
+    #[error("too much to compile: {0}; split it up, or build it with less inlining")]
+    TooComplex(String),
     /// Not a valid component.
     #[error("not a valid component: {message} (at byte {offset:#x})")]
     Invalid {

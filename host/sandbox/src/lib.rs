@@ -15,6 +15,7 @@ mod cache;
 mod confine;
 mod contract;
 mod digest;
+mod effort;
 mod engine;
 mod error;
 mod parse;

@@ -83,7 +83,7 @@ fn names(bytes: &[u8]) -> Result<Surface, BinaryReaderError> {
     Ok(surface)
 }
 
-fn invalid(error: BinaryReaderError) -> LoadError {
+pub(crate) fn invalid(error: BinaryReaderError) -> LoadError {
     LoadError::Invalid {
         message: error.message().to_owned(),
         offset: error.offset(),

@@ -17,6 +17,7 @@ use crate::answer;
 use crate::confine::{self, Guest, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
+use crate::effort;
 use crate::engine::Engine;
 use crate::error::{ConfigurationError, LoadError};
 use crate::parse::{self, Surface};
@@ -263,6 +264,7 @@ fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<Component, Loa
     if let Some(component) = cache.and_then(|cache| cache.load(engine.wasmtime(), digest)) {
         return Ok(component);
     }
+    effort::check(bytes)?;
     let component = Component::from_binary(engine.wasmtime(), bytes)
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     if let Some(cache) = cache {
