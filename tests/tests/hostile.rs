@@ -333,6 +333,15 @@ fn what_is_no_component_is_named() {
     }
 }
 
+/// The guest of the benchmark: what it costs would be wrong if it failed.
+#[test]
+fn a_guest_that_does_nothing_holds() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let nothing = &guests::components("plain").unwrap()["nothing"];
+    let nothing = CompiledPolicy::load(&engine, "nothing", nothing, DEFAULT_BUDGET).unwrap();
+    assert_eq!(ask(&nothing).answer.unwrap().replicas, None);
+}
+
 fn neighbour(engine: &Engine) -> CompiledPolicy {
     let component = &guests::components("plain").unwrap()["three"];
     CompiledPolicy::load(engine, "three", component, DEFAULT_BUDGET).unwrap()
