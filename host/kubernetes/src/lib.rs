@@ -16,6 +16,7 @@ mod crd;
 mod events;
 mod lease;
 mod nodes_writer;
+pub mod priorities;
 mod reader;
 mod request;
 mod resource;

@@ -1,0 +1,211 @@
+//! The built-in expanders in the real sandbox, alone and in chains, against what
+//! Cluster Autoscaler itself decided: every case of `vectors/nodes/expander.jsonl.gz`.
+//!
+//! Told apart: `degenerate` cases, where upstream divides by zero and so leaves the
+//! choice to the order of options and the rules of floating point. There a resource
+//! that a node has nothing of is not wasted, and options without nodes are dropped.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+mod case;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use case::{Case, Chain};
+use flyball_core::nodes::chain;
+use flyball_core::nodes::choose::{Asker, ExpanderStates, choose};
+use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
+use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_core::nodes::record::{ExpanderRecord, RankingAnswer};
+use flyball_core::policy::PolicyEngine as _;
+use flyball_core::replica::Context;
+use flyball_core::time::Timestamp;
+use flyball_kubernetes::priorities::warnings;
+use flyball_sandbox::{Engine, EngineOptions, Registry};
+
+/// Degenerate cases in which other options are kept than upstream keeps: fewer would
+/// be welcome, more would be a change that nobody meant.
+const DEGENERATE: [(&str, usize); 3] = [
+    // Options whose chain has `least-waste` or `price` in it.
+    ("chain", 15),
+    // Upstream: minus infinity for an option without nodes wins; NaN wins if it stands
+    // first.
+    ("least-waste", 35),
+    // Upstream: NaN wins if it stands first.
+    ("price", 1),
+];
+
+#[test]
+fn every_case_is_decided_as_upstream_decides_it() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let registry = Registry::fixed(&engine, flyball_policies::BUILTIN, &[]).unwrap();
+    let mut tally = Tally::default();
+    for case in case::all() {
+        one_by_one(&registry, &case, &mut tally);
+        chains(&registry, &case, &mut tally);
+    }
+    println!("{tally:#?}");
+    assert!(tally.wrong.is_empty(), "{}", tally.wrong.join("\n"));
+    let degenerate: Vec<(&str, usize)> = tally.degenerate.into_iter().collect();
+    assert_eq!(degenerate, DEGENERATE);
+}
+
+/// What came of all cases.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Answers as expected, by what was asked.
+    right: BTreeMap<&'static str, usize>,
+    /// Answers other than expected in degenerate cases.
+    degenerate: BTreeMap<&'static str, usize>,
+    /// Answers where the best two scores are all but equal.
+    fragile: usize,
+    /// Answers other than expected, elsewhere.
+    wrong: Vec<String>,
+}
+
+impl Tally {
+    fn compare<T: PartialEq + std::fmt::Debug>(
+        &mut self,
+        case: &Case,
+        what: &'static str,
+        expected: &T,
+        got: &T,
+    ) {
+        if expected == got {
+            *self.right.entry(what).or_default() += 1;
+        } else if case.degenerate {
+            *self.degenerate.entry(what).or_default() += 1;
+        } else if case.fragile.iter().any(|one| one == what) {
+            self.fragile += 1;
+        } else {
+            let id = &case.id;
+            self.wrong
+                .push(format!("{id}: {what}: expected {expected:?}, got {got:?}"));
+        }
+    }
+}
+
+fn rank(
+    registry: &Registry,
+    case: &Case,
+    expander: &str,
+    input: &ExpanderInput,
+) -> ExpanderRanking {
+    let context = Context {
+        configuration: case.configuration(expander).into(),
+        ..Context::default()
+    };
+    let policy = registry.expander_policy(expander).unwrap();
+    policy.rank(&context, input).answer.unwrap()
+}
+
+fn one_by_one(registry: &Registry, case: &Case, tally: &mut Tally) {
+    let (input, expected) = (case.input(), &case.expected);
+    for (expander, rows) in [
+        ("least-waste", &expected.least_waste),
+        ("most-pods", &expected.most_pods),
+        ("least-nodes", &expected.least_nodes),
+        ("priority", &expected.priority),
+        ("price", &expected.price),
+    ] {
+        let ranking = rank(registry, case, expander, &input);
+        tally.compare(case, expander, &sorted(rows), &sorted(&ranking.best));
+        if expander == "priority" {
+            let warnings = warnings(&input.options, &ranking);
+            let reasons: Vec<String> = warnings.into_iter().map(|one| one.reason).collect();
+            tally.compare(case, "priority events", &expected.priority_events, &reasons);
+        }
+        if expander == "price" {
+            // A policy that drops every option need not score.
+            let score = |row: usize| ranking.scores.get(row).copied().flatten().map(figure);
+            let scores: Vec<_> = (0..input.options.len()).map(score).collect();
+            let expected = expected.price_scores.iter().cloned();
+            // Zero divided by zero: such an option is dropped.
+            let expected: Vec<_> = expected
+                .map(|score| score.filter(|it| it != "NaN"))
+                .collect();
+            tally.compare(case, "price scores", &expected, &scores);
+        }
+    }
+    let one = rank(registry, case, "random", &input).best.len();
+    tally.compare(case, "random", &input.options.len().min(1), &one);
+}
+
+/// A score as the file has it; the largest that a record can hold is upstream's
+/// infinity.
+fn figure(score: f64) -> String {
+    if score == f64::MAX {
+        return "+Inf".to_owned();
+    }
+    format!("{score:.6}")
+}
+
+fn sorted(rows: &[u32]) -> Vec<u32> {
+    let mut rows = rows.to_vec();
+    rows.sort_unstable();
+    rows
+}
+
+fn chains(registry: &Registry, case: &Case, tally: &mut Tally) {
+    for chain in &case.expected.chains {
+        let list = chain.expanders.join(",");
+        let parsed = chain::parse(&list, |name| registry.expander_policy(name).is_ok());
+        tally.compare(
+            case,
+            "chain refused",
+            &chain.error.is_some(),
+            &parsed.is_err(),
+        );
+        if let (
+            Ok(names),
+            Chain {
+                best: Some(best), ..
+            },
+        ) = (parsed, chain)
+        {
+            let left = left_by(registry, case, &names);
+            tally.compare(case, "chain", &sorted(best), &left);
+        }
+    }
+}
+
+/// The options that a chain leaves to chance.
+fn left_by(registry: &Registry, case: &Case, names: &[Arc<str>]) -> Vec<u32> {
+    let choice = |name: &Arc<str>| ExpanderChoice {
+        name: Arc::clone(name),
+        configuration: case.configuration(name).into(),
+    };
+    let options = NodeOptions {
+        expanders: names.iter().map(choice).collect(),
+        ..NodeOptions::default()
+    };
+    let asker = Asker {
+        now: Timestamp(0),
+        options: &options,
+        engine: registry,
+        states: &ExpanderStates::default(),
+    };
+    let input = case.input();
+    let (records, choice, events) = choose(&asker, &input, 7);
+    assert_eq!(events, [], "{}", case.id);
+    let left = match records.last() {
+        Some(record) => rows_left(record),
+        None => (0..u32::try_from(input.options.len()).unwrap()).collect(),
+    };
+    assert_eq!(choice.row.is_some(), !left.is_empty());
+    assert!(choice.row.is_none_or(|row| left.contains(&row)));
+    left
+}
+
+fn rows_left(record: &ExpanderRecord) -> Vec<u32> {
+    if &*record.name == "random" {
+        return record.rows.clone();
+    }
+    let RankingAnswer::Ranking(ranking) = &record.answer else {
+        panic!("{:?}", record.answer);
+    };
+    let rows = ranking.best.iter().map(|&row| record.rows[row as usize]);
+    let mut rows: Vec<u32> = rows.collect();
+    rows.sort_unstable();
+    rows
+}
