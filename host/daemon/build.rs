@@ -1,4 +1,4 @@
-//! Embeds the Rust SDK and the template of a new policy, so that `flyball policy
+//! Embeds the Rust SDK and the templates of new policies, so that `flyball policy
 //! new` needs neither a published SDK nor a checkout of this repository.
 
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// Folders of the SDK that a policy does not need.
-const LEFT_OUT: [&str; 3] = ["target", "template", "tests"];
+const LEFT_OUT: [&str; 4] = ["target", "template", "template-expander", "tests"];
 
 fn main() -> io::Result<()> {
     let variable = |name| {
@@ -18,7 +18,9 @@ fn main() -> io::Result<()> {
         .join("../../sdk/rust")
         .canonicalize()?;
     println!("cargo::rerun-if-changed={}", sdk.display());
-    let code = constant("SDK", &sdk)? + &constant("TEMPLATE", &sdk.join("template"))?;
+    let code = constant("SDK", &sdk)?
+        + &constant("REPLICA_TEMPLATE", &sdk.join("template"))?
+        + &constant("EXPANDER_TEMPLATE", &sdk.join("template-expander"))?;
     fs::write(variable("OUT_DIR")?.join("scaffold_files.rs"), code)
 }
 

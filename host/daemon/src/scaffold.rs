@@ -1,9 +1,11 @@
-//! A new policy's folder: the template, and the SDK beside it.
+//! A new policy's folder: the template of its kind, and the SDK beside it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
+
+use crate::cli::NewKind;
 
 include!(concat!(env!("OUT_DIR"), "/scaffold_files.rs"));
 
@@ -15,9 +17,9 @@ const SDK_MARK: &str = "{{sdk}}";
 /// The folder of the SDK's copy, in the policy's folder.
 const SDK_FOLDER: &str = "sdk";
 
-/// Creates the folder of a policy called `name`. Without `sdk`, the folder of an
+/// Creates the folder of a policy of that kind, called `name`. Without `sdk`, the folder of an
 /// SDK, it gets a copy of the one that this binary was built with.
-pub fn create(folder: &Path, name: &str, sdk: Option<&Path>) -> anyhow::Result<()> {
+pub fn create(folder: &Path, kind: NewKind, name: &str, sdk: Option<&Path>) -> anyhow::Result<()> {
     check_name(name)?;
     ensure!(
         !folder.exists(),
@@ -28,7 +30,11 @@ pub fn create(folder: &Path, name: &str, sdk: Option<&Path>) -> anyhow::Result<(
         None => SDK_FOLDER.to_owned(),
         Some(sdk) => existing_sdk(sdk)?.display().to_string(),
     };
-    for (path, text) in TEMPLATE {
+    let template = match kind {
+        NewKind::Replica => REPLICA_TEMPLATE,
+        NewKind::Expander => EXPANDER_TEMPLATE,
+    };
+    for (path, text) in template {
         let text = text.replace(NAME_MARK, name).replace(SDK_MARK, &sdk);
         // Cargo takes a folder with a Cargo.toml for a package of its own.
         write(&folder.join(path.trim_end_matches(".template")), &text)?;

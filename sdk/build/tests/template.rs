@@ -14,7 +14,7 @@ const LIMIT: usize = 150 * 1024;
 fn a_new_policy_builds_and_reproduces() {
     let work = tempfile::tempdir().unwrap();
     let [here, there] =
-        ["here", "a/longer/way/there"].map(|name| new_policy(&work.path().join(name)));
+        ["here", "a/longer/way/there"].map(|name| new_policy(&work.path().join(name), "template"));
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template");
     let built = build(&BuildRequest::new(&here, &target)).unwrap();
     assert_eq!(
@@ -55,6 +55,18 @@ fn a_new_policy_builds_and_reproduces() {
 }
 
 #[test]
+fn a_new_expander_builds() {
+    let work = tempfile::tempdir().unwrap();
+    let folder = new_policy(&work.path().join("here"), "template-expander");
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template-expander");
+    let size = build(&BuildRequest::new(&folder, &target))
+        .unwrap()
+        .component
+        .len();
+    assert!(size <= LIMIT, "{size} bytes, {LIMIT} are allowed");
+}
+
+#[test]
 fn what_is_no_policy_is_named() {
     let work = tempfile::tempdir().unwrap();
     let ask = |folder: &Path| build(&BuildRequest::new(folder, work.path().join("target")));
@@ -62,7 +74,7 @@ fn what_is_no_policy_is_named() {
     assert!(matches!(error, BuildError::NoPackage { .. }), "{error}");
     assert!(error.to_string().contains("nowhere"), "{error}");
 
-    let folder = new_policy(&work.path().join("plain"));
+    let folder = new_policy(&work.path().join("plain"), "template");
     let manifest = folder.join("Cargo.toml");
     let without = fs::read_to_string(&manifest)
         .unwrap()
@@ -72,11 +84,11 @@ fn what_is_no_policy_is_named() {
     assert!(matches!(error, BuildError::CrateTypes { .. }), "{error}");
 }
 
-/// The template filled in, with a copy of the SDK, in `folder`.
-fn new_policy(folder: &Path) -> PathBuf {
+/// A template filled in, with a copy of the SDK, in `folder`.
+fn new_policy(folder: &Path, template: &str) -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sdk = repository.join("sdk/rust");
-    copy(&sdk.join("template"), folder, &|text| {
+    copy(&sdk.join(template), folder, &|text| {
         text.replace("{{name}}", "my-policy")
             .replace("{{sdk}}", "sdk")
     });

@@ -14,8 +14,8 @@ use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use nodes::Nodes;
 pub use policy::{
-    BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, PolicyCommand, RunPolicyArgs, TestArgs,
-    ValidateArgs,
+    BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RunPolicyArgs,
+    TestArgs, ValidateArgs,
 };
 pub use records::{ReplayArgs, WhyArgs};
 pub use run::{Cluster, Leader, OnPolicyFailure, Policies, RunArgs};

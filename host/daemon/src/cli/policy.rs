@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::FormatArgs;
 use super::directories::PoliciesDir;
@@ -28,6 +28,7 @@ pub enum PolicyCommand {
 ///
 /// Examples:
 ///   flyball policy new my-policy && cd my-policy
+///   flyball policy new --kind expander my-prices
 ///   flyball policy test
 ///   flyball policy build
 #[derive(Debug, Args)]
@@ -35,9 +36,21 @@ pub enum PolicyCommand {
 pub struct NewArgs {
     /// Name of the policy, and of the folder
     pub name: String,
+    /// What the policy decides
+    #[arg(long, value_enum, default_value = "replica")]
+    pub kind: NewKind,
     /// Use the SDK in this folder [default: a copy of the one in this binary]
     #[arg(long, value_name = "DIR")]
     pub sdk: Option<PathBuf>,
+}
+
+/// Kinds of policy that there is a template for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NewKind {
+    /// How many replicas a workload should have
+    Replica,
+    /// Which node group should grow
+    Expander,
 }
 
 /// Compile a policy to WebAssembly

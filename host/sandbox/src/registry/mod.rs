@@ -367,6 +367,7 @@ fn status(name: &str, slot: &Slot) -> PolicyStatus {
         },
         (Candidate::Settled, None) => PolicyState::Active,
     };
+    let said = slot.active.as_ref().map(|active| active.description());
     PolicyStatus {
         name: name.to_owned(),
         state,
@@ -375,11 +376,8 @@ fn status(name: &str, slot: &Slot) -> PolicyStatus {
             .as_ref()
             .map(|active| Arc::clone(active.version())),
         source: slot.active.as_ref().map(|active| active.source.clone()),
-        summary: slot
-            .active
-            .as_ref()
-            .map(|active| active.description().summary.clone())
-            .unwrap_or_default(),
+        kinds: said.map_or_else(Vec::new, |said| said.kinds.clone()),
+        summary: said.map_or_else(String::new, |said| said.summary.clone()),
         generation: slot.active.as_ref().map_or(0, |active| active.number),
         decisions: health.decisions,
         failures: health.failures,

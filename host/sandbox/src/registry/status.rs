@@ -73,6 +73,9 @@ pub struct PolicyStatus {
     pub version: Option<Arc<PolicyVersion>>,
     /// Where that code came from.
     pub source: Option<PolicySource>,
+    /// The kinds that the policy is of.
+    #[serde(default)]
+    pub kinds: Vec<String>,
     /// The policy's summary of itself.
     pub summary: String,
     /// How often the name has got other code, counted from 1.

@@ -3,10 +3,12 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use flyball_core::policy::{Policy as _, ReplicaPolicy, Usage};
-use serde_json::json;
+use flyball_core::policy::{Policy as _, Usage, kind};
+use flyball_sandbox::CompiledPolicy;
+use serde_json::{Value, json};
 
 use super::Exit;
+use super::ask::ask;
 use super::input::{DecisionInput, complete, read_all};
 use crate::cli::{BenchArgs, Format};
 use crate::output::{self, POLICY, Table, styled};
@@ -17,16 +19,14 @@ const TIME: Duration = Duration::from_millis(500);
 const LEAST: usize = 20;
 
 pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
-    let inputs = match &args.input {
-        Some(path) => read_all(path)?,
-        None => [1, 10, 100, 1_000]
-            .into_iter()
-            .map(typical)
-            .collect::<anyhow::Result<_>>()?,
-    };
     let engine = wiring::engine()?;
     let source = policies::find(&args.policy)?;
     let policy = policies::compile(&engine, &source.name, &source.component)?;
+    let inputs = match &args.input {
+        Some(path) => read_all(path)?,
+        None if policy.description().has_kind(kind::REPLICA) => typical(pods)?,
+        None => typical(options)?,
+    };
     let measures: Vec<Measure> = inputs.iter().map(|input| measure(&policy, input)).collect();
     if args.output.format == Format::Json {
         let rows: Vec<_> = measures.iter().map(Measure::to_json).collect();
@@ -47,20 +47,42 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// Inputs of growing size.
+fn typical(input: impl Fn(usize) -> Value) -> anyhow::Result<Vec<DecisionInput>> {
+    let sizes = [1, 10, 100, 1_000].into_iter();
+    sizes.map(|rows| complete(input(rows))).collect()
+}
+
+/// Node groups of growing nodes for a hundred pods.
+fn options(count: usize) -> Value {
+    let option = |row: usize| {
+        let cores = 2_000 * (row % 16 + 1);
+        json!({
+            "nodeGroup": format!("group-{row}"), "nodeCount": 100_000 / cores, "podCount": 100,
+            "requestedCpu": 50_000, "requestedMemory": 100_u64 << 30,
+            "capacityCpu": cores, "capacityMemory": (cores as u64) << 22,
+            "nodePrice": cores as f64 / 40_000.0, "podPrice": 2.5
+        })
+    };
+    json!({"input": {
+        "options": (0..count).map(option).collect::<Vec<_>>(), "clusterNodeCount": 50
+    }})
+}
+
 /// A target at 120% of its cpu target.
-fn typical(pods: usize) -> anyhow::Result<DecisionInput> {
-    complete(json!({"input": {
+fn pods(pods: usize) -> Value {
+    json!({"input": {
         "pods": pods,
         "maxReplicas": 10_000,
         "metrics": [{
             "name": "cpu", "targetType": "Utilization", "targetAverageUtilization": 50,
             "request": 500, "value": vec![300; pods]
         }]
-    }}))
+    }})
 }
 
 struct Measure {
-    pods: usize,
+    rows: usize,
     usage: Usage,
     /// How the first decision ended, where it failed.
     failure: Option<String>,
@@ -68,18 +90,18 @@ struct Measure {
     times: Vec<Duration>,
 }
 
-fn measure(policy: &dyn ReplicaPolicy, input: &DecisionInput) -> Measure {
-    let outcome = policy.decide(&input.context, &input.input);
+fn measure(policy: &CompiledPolicy, input: &DecisionInput) -> Measure {
+    let outcome = ask(policy, input);
     let mut times = Vec::new();
     let start = Instant::now();
     while times.len() < LEAST || start.elapsed() < TIME {
         let before = Instant::now();
-        std::hint::black_box(policy.decide(&input.context, &input.input));
+        std::hint::black_box(ask(policy, input));
         times.push(before.elapsed());
     }
     times.sort_unstable();
     Measure {
-        pods: input.input.pods.len(),
+        rows: input.input.rows(),
         usage: outcome.usage,
         failure: outcome.answer.err().map(|failure| failure.to_string()),
         times,
@@ -94,7 +116,7 @@ impl Measure {
     fn to_json(&self) -> serde_json::Value {
         let micros = |time: Duration| time.as_secs_f64() * 1e6;
         json!({
-            "pods": self.pods,
+            "rows": self.rows,
             "usage": self.usage,
             "failure": self.failure,
             "decisions": self.times.len(),
@@ -110,7 +132,7 @@ impl Measure {
 
 fn table(measures: &[Measure]) -> Table {
     let headings = [
-        ">PODS",
+        ">ROWS",
         ">FUEL",
         ">OF BUDGET",
         ">MEMORY",
@@ -125,7 +147,7 @@ fn table(measures: &[Measure]) -> Table {
         let usage = measure.usage;
         let share = u128::from(usage.fuel) * 1_000 / u128::from(usage.fuel_budget.max(1));
         let mut row = vec![
-            measure.pods.to_string(),
+            measure.rows.to_string(),
             output::count(usage.fuel),
             format!("{}.{}%", share / 10, share % 10),
             output::bytes(usage.memory_bytes),

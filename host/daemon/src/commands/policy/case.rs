@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
 use flyball_core::policy::PolicyFailure;
-use flyball_core::replica::ReplicaDecision;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::input::{DecisionInput, complete};
@@ -22,9 +22,9 @@ pub struct Case {
 
 /// What the answer must say.
 pub enum Expectation {
-    /// These fields of the decision; what is not named is free.
-    Decision(Value),
-    /// No decision, but a failure of this code.
+    /// These fields of the answer; what is not named is free.
+    Answer(Value),
+    /// No answer, but a failure of this code.
     Failure(String),
 }
 
@@ -68,10 +68,10 @@ fn expectation(document: &mut Value) -> anyhow::Result<Expectation> {
     let fields = document.as_object_mut().context("not a JSON object")?;
     fields.remove("description");
     match (fields.remove("expect"), fields.remove("expectFailure")) {
-        (Some(decision @ Value::Object(_)), None) => Ok(Expectation::Decision(decision)),
+        (Some(answer @ Value::Object(_)), None) => Ok(Expectation::Answer(answer)),
         (None, Some(Value::String(code))) => Ok(Expectation::Failure(code)),
         _ => anyhow::bail!(
-            "it must have either \"expect\", an object with fields of the decision, or \
+            "it must have either \"expect\", an object with fields of the answer, or \
              \"expectFailure\", a code such as \"PolicyRefused\""
         ),
     }
@@ -79,24 +79,22 @@ fn expectation(document: &mut Value) -> anyhow::Result<Expectation> {
 
 impl Expectation {
     /// How the answer differs: a line each; none: as expected.
-    pub fn differences(&self, answer: &Result<ReplicaDecision, PolicyFailure>) -> Vec<Difference> {
+    pub fn differences<A: Serialize>(&self, answer: &Result<A, PolicyFailure>) -> Vec<Difference> {
         let mut differences = Vec::new();
         match (self, answer) {
-            (Self::Decision(expected), Ok(decision)) => {
-                let actual = serde_json::to_value(decision).unwrap_or_default();
+            (Self::Answer(expected), Ok(answer)) => {
+                let actual = serde_json::to_value(answer).unwrap_or_default();
                 compare(String::new(), expected, &actual, &mut differences);
             }
             (Self::Failure(expected), Err(failure)) if expected == failure.code() => {}
-            (Self::Decision(_), Err(failure)) => {
-                differences.push(Difference::new("answer", "a decision", failure));
+            (Self::Answer(_), Err(failure)) => {
+                differences.push(Difference::new("answer", "an answer", failure));
             }
             (Self::Failure(expected), Err(failure)) => {
                 differences.push(Difference::new("failure", expected, failure));
             }
-            (Self::Failure(expected), Ok(decision)) => {
-                let actual = decision
-                    .replicas
-                    .map_or("hold".to_owned(), |n| format!("{n} replicas"));
+            (Self::Failure(expected), Ok(answer)) => {
+                let actual = serde_json::to_value(answer).unwrap_or_default();
                 differences.push(Difference::new("answer", expected, actual));
             }
         }
@@ -171,16 +169,17 @@ mod tests {
             reason,
             ..ReplicaDecision::default()
         });
-        let right = Expectation::Decision(json!({"replicas": 4}));
+        let right = Expectation::Answer(json!({"replicas": 4}));
         assert_eq!(right.differences(&answer), []);
-        let wrong = Expectation::Decision(json!({"replicas": 4, "reason": {"code": "OnTarget"}}));
+        let wrong = Expectation::Answer(json!({"replicas": 4, "reason": {"code": "OnTarget"}}));
         let difference = Difference::new("reason.code", r#""OnTarget""#, r#""AboveTarget""#);
         assert_eq!(wrong.differences(&answer), [difference]);
     }
 
     #[test]
     fn failures_are_expected_by_code() {
-        let answer = Err(PolicyFailure::Refused("InvalidConfiguration: no".into()));
+        let answer: Result<ReplicaDecision, _> =
+            Err(PolicyFailure::Refused("InvalidConfiguration: no".into()));
         assert_eq!(
             Expectation::Failure("PolicyRefused".into()).differences(&answer),
             []
@@ -191,9 +190,6 @@ mod tests {
                 .len(),
             1
         );
-        assert_eq!(
-            Expectation::Decision(json!({})).differences(&answer).len(),
-            1
-        );
+        assert_eq!(Expectation::Answer(json!({})).differences(&answer).len(), 1);
     }
 }

@@ -1,30 +1,48 @@
 //! Inputs of decisions from files: `{"context": …, "input": …}` in the form that
-//! records have, or shorter: what is left out is what a quiet target has. Or a
-//! record itself.
+//! records have, or shorter: what is left out is what a quiet target has, or a
+//! plain option. Or a record itself.
 
 use std::io::Read as _;
 use std::path::Path;
 
+mod options;
+mod pods;
+
 use anyhow::{Context as _, bail, ensure};
+use flyball_core::nodes::expander::ExpanderInput;
 use flyball_core::record::{DecisionRecord, PolicyRecord};
-use flyball_core::replica::{Context, ReplicaInput, pod_state};
-use flyball_core::time::Timestamp;
-use serde::Deserialize;
+use flyball_core::replica::{Context, ReplicaInput};
 use serde_json::{Map, Value, json};
 
 /// When a decision is made, where the file says nothing: 2026-01-01 00:00 UTC.
 const NOW_MS: i64 = 1_767_225_600_000;
-const HOUR_MS: i64 = 3_600_000;
-const WINDOW_MS: i64 = 60_000;
 
 /// What a decision is made from.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone)]
 pub struct DecisionInput {
     /// Time, seed, configuration, state, granted inputs.
     pub context: Context,
     /// All the rest.
-    pub input: ReplicaInput,
+    pub input: Input,
+}
+
+/// What is asked about, by kind of policy.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// How many replicas a workload should have.
+    Replica(ReplicaInput),
+    /// Which node group should grow: the input has `options`.
+    Expander(ExpanderInput),
+}
+
+impl Input {
+    /// Pods or options.
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Replica(input) => input.pods.len(),
+            Self::Expander(input) => input.options.len(),
+        }
+    }
 }
 
 /// Reads inputs from a file of one JSON object, or of several, such as JSON
@@ -62,6 +80,9 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 ///   columns of pods and of samples are those of such pods, sampled now.
 /// - `request` of a metric may be one number for all pods.
 /// - Replica counts follow from the pods; the rest are Kubernetes' defaults.
+/// - `options` may be a list of objects, one for each option, in place of columns. An
+///   option is one node for one pod, of a group that exists; its state follows from
+///   the capacity, and allocatable is the capacity.
 pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     let Value::Object(mut document) = value else {
         bail!("not a JSON object with \"input\" and \"context\"");
@@ -84,10 +105,16 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
             Value::String(json!(configuration).to_string()),
         );
     }
-    complete_input(&mut input, now)?;
+    let input = if input.contains_key("options") {
+        options::complete(&mut input)?;
+        Input::Expander(serde_json::from_value(Value::Object(input)).context("input")?)
+    } else {
+        pods::complete(&mut input, now)?;
+        Input::Replica(serde_json::from_value(Value::Object(input)).context("input")?)
+    };
     Ok(DecisionInput {
         context: serde_json::from_value(Value::Object(context)).context("context")?,
-        input: serde_json::from_value(Value::Object(input)).context("input")?,
+        input,
     })
 }
 
@@ -106,7 +133,7 @@ fn of_record(document: Map<String, Value>) -> anyhow::Result<DecisionInput> {
     input.recommendations = asked.recommendations.clone();
     Ok(DecisionInput {
         context: asked.context.clone(),
-        input,
+        input: Input::Replica(input),
     })
 }
 
@@ -118,113 +145,11 @@ fn object(value: Option<Value>, name: &str) -> anyhow::Result<Map<String, Value>
     }
 }
 
-fn complete_input(input: &mut Map<String, Value>, now: i64) -> anyhow::Result<()> {
-    let (pods, ready) = complete_pods(input.remove("pods"), now)?;
-    let count = pods["state"].as_array().map_or(0, Vec::len);
-    input.insert("pods".into(), pods);
-    for metric in input
-        .entry("metrics")
-        .or_insert(json!([]))
-        .as_array_mut()
-        .into_iter()
-        .flatten()
-    {
-        complete_metric(
-            metric
-                .as_object_mut()
-                .context("a metric is not a JSON object")?,
-            count,
-            now,
-        );
-    }
-    let current = input
-        .entry("currentReplicas")
-        .or_insert(json!(count))
-        .clone();
-    let defaults = [
-        (
-            "target",
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "namespace": "default", "name": "app"}),
-        ),
-        ("minReplicas", json!(1)),
-        ("maxReplicas", json!(10)),
-        ("statusReplicas", current),
-        ("readyReplicas", json!(ready)),
-        ("toleranceUp", json!(0.1)),
-        ("toleranceDown", json!(0.1)),
-        ("cpuInitializationPeriodMs", json!(300_000)),
-        ("initialReadinessDelayMs", json!(30_000)),
-    ];
-    for (field, value) in defaults {
-        input.entry(field).or_insert(value);
-    }
-    Ok(())
-}
-
-/// The columns of the pods, and how many of them are ready.
-fn complete_pods(pods: Option<Value>, now: i64) -> anyhow::Result<(Value, usize)> {
-    let usual = pod_state::RUNNING | pod_state::READY;
-    let mut pods = match pods {
-        None => Map::new(),
-        Some(Value::Object(pods)) => pods,
-        Some(Value::Number(count)) => {
-            let count = count.as_u64().filter(|&count| count <= 1_000_000);
-            let count = usize::try_from(count.context("pods is no count of pods")?)?;
-            Map::from_iter([("state".to_owned(), json!(vec![usual; count]))])
-        }
-        Some(_) => bail!("pods is neither a count nor columns"),
-    };
-    let states = pods
-        .entry("state")
-        .or_insert(json!([]))
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
-    for (column, value) in [
-        ("readyTransitionMs", now - HOUR_MS),
-        ("startMs", now - HOUR_MS),
-        ("deletionMs", Timestamp::UNKNOWN),
-    ] {
-        pods.entry(column)
-            .or_insert(json!(vec![value; states.len()]));
-    }
-    let is_ready = |state: &&Value| {
-        state
-            .as_u64()
-            .is_some_and(|bits| bits & u64::from(usual) == u64::from(usual))
-    };
-    let ready = states.iter().filter(is_ready).count();
-    Ok((Value::Object(pods), ready))
-}
-
-fn complete_metric(metric: &mut Map<String, Value>, pods: usize, now: i64) {
-    let source = metric.entry("source").or_insert(json!("Resource")).clone();
-    if source == "Object" || source == "External" {
-        return;
-    }
-    let samples = metric
-        .get("value")
-        .and_then(Value::as_array)
-        .map_or(0, Vec::len);
-    metric
-        .entry("pod")
-        .or_insert(json!((0..samples).collect::<Vec<_>>()));
-    metric
-        .entry("timestampMs")
-        .or_insert(json!(vec![now; samples]));
-    metric
-        .entry("windowMs")
-        .or_insert(json!(vec![WINDOW_MS; samples]));
-    if let Some(Value::Number(request)) = metric.get("request").cloned() {
-        metric.insert("request".into(), json!(vec![request; pods]));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
-    use super::complete;
+    use super::{Input, complete};
     use serde_json::json;
 
     #[test]
@@ -238,7 +163,9 @@ mod tests {
         });
         let full = complete(short).unwrap();
         assert_eq!(&*full.context.configuration, r#"{"target":0.5}"#);
-        let input = full.input;
+        let Input::Replica(input) = full.input else {
+            panic!("no input of a replica policy");
+        };
         assert_eq!(
             (
                 input.current_replicas,
@@ -263,12 +190,15 @@ mod tests {
             "input": {"pods": 3}
         });
         let asked = complete(short).unwrap();
+        let Input::Replica(input) = asked.input else {
+            panic!("no input of a replica policy");
+        };
         let recommendations = json!({"atMs": [1_000], "replicas": [4]});
         let mut record = json!({
             "format": "flyball.dev/decision/v1alpha1", "host": "0", "sequence": 1,
             "at": 7_200_000, "object": {"namespace": "default", "name": "web"}, "uid": "u",
             "generation": 1, "mode": "Active", "combine": "Max",
-            "names": {"metrics": [], "pods": []}, "input": asked.input,
+            "names": {"metrics": [], "pods": []}, "input": input,
             "policies": [{
                 "name": "hpa", "version": null, "failed": null, "context": asked.context,
                 "recommendations": recommendations, "budget": null,
@@ -281,11 +211,14 @@ mod tests {
         });
         let read = complete(record.clone()).unwrap();
         assert_eq!(read.context, asked.context);
+        let Input::Replica(read) = read.input else {
+            panic!("no input of a replica policy");
+        };
         assert_eq!(
-            serde_json::to_value(&read.input.recommendations).unwrap(),
+            serde_json::to_value(&read.recommendations).unwrap(),
             recommendations
         );
-        assert_eq!(read.input.pods, asked.input.pods);
+        assert_eq!(read.pods, input.pods);
 
         record["policies"] = json!([]);
         let error = complete(record).unwrap_err().to_string();

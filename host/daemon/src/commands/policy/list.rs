@@ -42,6 +42,7 @@ fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
 fn table(policies: &[PolicyStatus]) -> Table {
     let mut table = Table::new(&[
         "NAME",
+        "KINDS",
         "STATE",
         "VERSION",
         "DIGEST",
@@ -57,6 +58,7 @@ fn table(policies: &[PolicyStatus]) -> Table {
         let share = format!("{:.0}%", policy.highest_budget_share * 100.0);
         table.row([
             policy.name.clone(),
+            policy.kinds.join(", "),
             state,
             version.map_or_else(String::new, |version| version.version.to_string()),
             version.map_or_else(String::new, |version| version.short_digest().to_owned()),

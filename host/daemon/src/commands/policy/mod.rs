@@ -1,5 +1,6 @@
 //! `flyball policy …`: for authors of policies, and to look at those there are.
 
+mod ask;
 mod bench;
 mod build;
 mod case;

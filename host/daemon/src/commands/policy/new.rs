@@ -10,7 +10,7 @@ use crate::scaffold;
 
 pub fn run(args: &NewArgs) -> anyhow::Result<Exit> {
     let folder = Path::new(&args.name);
-    scaffold::create(folder, &args.name, args.sdk.as_deref())?;
+    scaffold::create(folder, args.kind, &args.name, args.sdk.as_deref())?;
     let mut out = output::out();
     writeln!(out, "created {}", styled(POLICY, folder.display()))?;
     for (command, what) in [

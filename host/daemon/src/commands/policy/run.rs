@@ -3,11 +3,12 @@
 use std::io::Write as _;
 use std::time::Instant;
 
-use flyball_core::policy::{PolicyOutcome, ReplicaPolicy};
-use flyball_core::record::Answer;
+use flyball_core::policy::{Policy as _, PolicyOutcome};
+use flyball_sandbox::CompiledPolicy;
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::ask::{Answer, ask};
 use super::input::{DecisionInput, read_all};
 use crate::cli::RunPolicyArgs;
 use crate::{output, policies, wiring};
@@ -25,13 +26,14 @@ pub fn run(args: &RunPolicyArgs) -> anyhow::Result<Exit> {
 }
 
 /// A decision and what it did cost, as a line of JSON.
-fn decide(policy: &dyn ReplicaPolicy, input: &DecisionInput) -> Value {
+fn decide(policy: &CompiledPolicy, input: &DecisionInput) -> Value {
     let start = Instant::now();
-    let PolicyOutcome { usage, answer, log } = policy.decide(&input.context, &input.input);
+    let PolicyOutcome { usage, answer, log } = ask(policy, input);
     let time = start.elapsed();
     let answer = match answer {
-        Ok(decision) => Answer::Decision(decision),
-        Err(failure) => Answer::Failure(failure),
+        Ok(Answer::Decision(decision)) => json!({"decision": decision}),
+        Ok(Answer::Ranking(ranking)) => json!({"ranking": ranking}),
+        Err(failure) => json!({"failure": failure}),
     };
     json!({
         "policy": &**policy.version(),

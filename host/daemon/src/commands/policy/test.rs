@@ -4,10 +4,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use flyball_core::policy::{Policy as _, PolicyOutcome, ReplicaPolicy, Usage};
+use flyball_core::policy::{Policy as _, PolicyOutcome, Usage};
+use flyball_sandbox::CompiledPolicy;
 use serde_json::{Value, json};
 
 use super::Exit;
+use super::ask::ask;
 use super::case::{Case, Difference, read_folder};
 use crate::cli::{Format, TestArgs};
 use crate::output::{self, BAD, DIM, GOOD, Out, POLICY, WARNING, styled};
@@ -77,14 +79,13 @@ struct CaseResult {
     log: Vec<(u32, String)>,
 }
 
-fn run_case(policy: &dyn ReplicaPolicy, case: &Case) -> CaseResult {
-    let PolicyOutcome { usage, answer, log } =
-        policy.decide(&case.input.context, &case.input.input);
+fn run_case(policy: &CompiledPolicy, case: &Case) -> CaseResult {
+    let PolicyOutcome { usage, answer, log } = ask(policy, &case.input);
     CaseResult {
         name: case.name.clone(),
         differences: case.expect.differences(&answer),
         reason: match answer {
-            Ok(decision) => decision.reason.sentence,
+            Ok(answer) => answer.reason().sentence.clone(),
             Err(failure) => failure.to_string(),
         },
         usage,
@@ -136,7 +137,7 @@ impl CaseResult {
     }
 }
 
-fn print(policy: &dyn ReplicaPolicy, results: &[CaseResult]) -> anyhow::Result<()> {
+fn print(policy: &CompiledPolicy, results: &[CaseResult]) -> anyhow::Result<()> {
     let mut out = output::out();
     let version = policy.version();
     let name = styled(
