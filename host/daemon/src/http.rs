@@ -19,6 +19,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Stop;
+use crate::node_records::NodeRing;
 
 /// What the interface shows.
 pub struct Api {
@@ -26,6 +27,8 @@ pub struct Api {
     pub readiness: Arc<Readiness>,
     /// The latest records.
     pub ring: Arc<Ring>,
+    /// The latest records of node decisions.
+    pub node_ring: Arc<NodeRing>,
     /// The policies there are.
     pub registry: Arc<Registry>,
     /// The autoscalers in sight.
@@ -72,6 +75,7 @@ pub async fn serve(listener: TcpListener, api: Api, stop: Stop) -> anyhow::Resul
         .route("/v1/policies", get(policies))
         .route("/v1/autoscalers", get(autoscalers))
         .route("/v1/records", get(records))
+        .route("/v1/node-records", get(node_records))
         .with_state(Arc::new(api));
     serve_router(listener, router.merge(probes), stop).await
 }
@@ -159,6 +163,26 @@ async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>)
         .rev()
         .filter_map(|record| serde_json::to_string(record).ok())
     {
+        body += &line;
+        body.push('\n');
+    }
+    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodeRecordsQuery {
+    #[serde(default = "default_limit")]
+    limit: usize,
+}
+
+/// The latest records of node decisions as lines of JSON, oldest first.
+async fn node_records(
+    State(api): State<Arc<Api>>,
+    Query(query): Query<NodeRecordsQuery>,
+) -> Response {
+    let mut body = String::new();
+    for line in api.node_ring.latest(query.limit) {
         body += &line;
         body.push('\n');
     }

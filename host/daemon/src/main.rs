@@ -6,6 +6,7 @@ mod clock;
 mod commands;
 mod http;
 mod logging;
+mod node_records;
 mod output;
 mod policies;
 mod recorders;

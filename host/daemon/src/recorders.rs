@@ -10,9 +10,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
+use flyball_core::nodes::ports::NodesRecorder;
+use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::ports::{ObjectKey, Recorder};
 use flyball_core::record::{DecisionRecord, Outcome, PolicyRecord};
 use flyball_core::status::{Condition, condition};
+use serde::Serialize;
 
 /// Hands each record to all of these, in order.
 pub struct Several(pub Vec<Arc<dyn Recorder>>);
@@ -51,8 +54,16 @@ enum WhenSlow {
     Drop,
 }
 
+/// A line of the file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line {
+    Replicas(Arc<DecisionRecord>),
+    Nodes(Arc<NodeDecisionRecord>),
+}
+
 struct Writing {
-    sender: SyncSender<Arc<DecisionRecord>>,
+    sender: SyncSender<Line>,
     thread: JoinHandle<io::Result<()>>,
 }
 
@@ -117,18 +128,17 @@ impl RecordFile {
     }
 }
 
-impl Recorder for RecordFile {
-    fn record(&self, record: &Arc<DecisionRecord>) {
+impl RecordFile {
+    fn write(&self, line: Line) {
         let writing = self.writing();
         let Some(Writing { sender, .. }) = &*writing else {
             return;
         };
-        let record = Arc::clone(record);
         // A thread that has ended says why when the file is closed.
         match self.when_slow {
-            WhenSlow::Wait => drop(sender.send(record)),
+            WhenSlow::Wait => drop(sender.send(line)),
             WhenSlow::Drop => {
-                if let Err(TrySendError::Full(_)) = sender.try_send(record) {
+                if let Err(TrySendError::Full(_)) = sender.try_send(line) {
                     self.drop_one();
                 }
             }
@@ -136,9 +146,21 @@ impl Recorder for RecordFile {
     }
 }
 
+impl Recorder for RecordFile {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.write(Line::Replicas(Arc::clone(record)));
+    }
+}
+
+impl NodesRecorder for RecordFile {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.write(Line::Nodes(Arc::clone(record)));
+    }
+}
+
 /// Writes until there are no more records; goes on after a failure, which may
 /// pass, and returns the last one.
-fn write_all(records: &Receiver<Arc<DecisionRecord>>, mut file: BufWriter<File>) -> io::Result<()> {
+fn write_all(records: &Receiver<Line>, mut file: BufWriter<File>) -> io::Result<()> {
     let mut last = Ok(());
     let mut failing = false;
     while let Ok(first) = records.recv() {
@@ -159,7 +181,7 @@ fn write_all(records: &Receiver<Arc<DecisionRecord>>, mut file: BufWriter<File>)
     last
 }
 
-fn write_line(file: &mut impl io::Write, record: &DecisionRecord) -> io::Result<()> {
+fn write_line(file: &mut impl io::Write, record: &Line) -> io::Result<()> {
     serde_json::to_writer(&mut *file, record)?;
     file.write_all(b"\n")
 }
@@ -257,12 +279,17 @@ fn held(record: &DecisionRecord) -> Option<String> {
 fn log_lines(policy: &PolicyRecord, object: &str) {
     let name = &*policy.name;
     for (level, line) in &policy.log {
-        match level {
-            1 => tracing::error!(object, policy = name, "{line}"),
-            2 => tracing::warn!(object, policy = name, "{line}"),
-            3 => tracing::info!(object, policy = name, "{line}"),
-            _ => tracing::debug!(object, policy = name, "{line}"),
-        }
+        log_line(*level, object, name, line);
+    }
+}
+
+/// A policy's own line about an object.
+pub fn log_line(level: u32, object: &str, policy: &str, line: &str) {
+    match level {
+        1 => tracing::error!(object, policy, "{line}"),
+        2 => tracing::warn!(object, policy, "{line}"),
+        3 => tracing::info!(object, policy, "{line}"),
+        _ => tracing::debug!(object, policy, "{line}"),
     }
 }
 

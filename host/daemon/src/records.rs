@@ -4,12 +4,23 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use anyhow::{Context as _, anyhow, bail, ensure};
+use anyhow::{Context as _, anyhow, bail};
+use flyball_core::nodes::record::{NODE_FORMAT, NodeDecisionRecord};
 use flyball_core::ports::ObjectKey;
 use flyball_core::record::{DecisionRecord, FORMAT};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// A record of either half.
+pub enum Record {
+    /// About replicas.
+    Replicas(Box<DecisionRecord>),
+    /// About nodes.
+    Nodes(Box<NodeDecisionRecord>),
+}
 
 /// Reads the records of a file, a line of JSON each; `-` is standard input.
-pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<DecisionRecord>>> {
+pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Record>>> {
     let reader: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(std::io::stdin().lock())
     } else {
@@ -28,15 +39,22 @@ pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<D
     }))
 }
 
-fn parse(line: &str) -> anyhow::Result<DecisionRecord> {
-    let record: DecisionRecord =
-        serde_json::from_str(line).context("not the record of a decision")?;
-    ensure!(
-        &*record.format == FORMAT,
-        "a record of format {:?}: this flyball reads {FORMAT:?}",
-        record.format
-    );
-    Ok(record)
+fn parse(line: &str) -> anyhow::Result<Record> {
+    #[derive(Deserialize)]
+    struct Form {
+        format: String,
+    }
+    let problem = "not the record of a decision";
+    let Form { format } = serde_json::from_str(line).context(problem)?;
+    match &*format {
+        FORMAT => Ok(Record::Replicas(
+            serde_json::from_str(line).context(problem)?,
+        )),
+        NODE_FORMAT => Ok(Record::Nodes(serde_json::from_str(line).context(problem)?)),
+        _ => bail!(
+            "a record of format {format:?}: this flyball reads {FORMAT:?} and {NODE_FORMAT:?}"
+        ),
+    }
 }
 
 /// Asks a daemon for the latest records of an object, oldest first.
@@ -46,9 +64,19 @@ pub fn ask(server: &str, object: &ObjectKey, limit: usize) -> anyhow::Result<Vec
         server,
         &format!("/v1/records?object={namespace}/{name}&limit={limit}"),
     )?;
-    text.lines()
-        .map(|line| parse(line).with_context(|| format!("the answer of {server}")))
-        .collect()
+    lines(server, &text)
+}
+
+/// Asks a daemon for the latest records about nodes, oldest first.
+pub fn ask_about_nodes(server: &str, limit: usize) -> anyhow::Result<Vec<NodeDecisionRecord>> {
+    let text = get(server, &format!("/v1/node-records?limit={limit}"))?;
+    lines(server, &text)
+}
+
+fn lines<R: DeserializeOwned>(server: &str, text: &str) -> anyhow::Result<Vec<R>> {
+    let record = |line| serde_json::from_str(line);
+    let records: Result<_, _> = text.lines().map(record).collect();
+    records.with_context(|| format!("cannot read the answer of {server}"))
 }
 
 /// Asks a daemon.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use flyball_core::control::ReplicaOptions;
+use flyball_core::nodes::chain;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_sandbox::{DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
 
@@ -154,12 +155,17 @@ pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
     }
 }
 
-/// Options of the nodes' half. `fallback`: whether the built-in expander stands in.
-pub fn node_options(args: &Nodes, fallback: bool) -> anyhow::Result<NodeOptions> {
+/// Options of the nodes' half. `fallback`: whether the built-in expander stands in;
+/// `is_expander`: which expanders there are, or may come to be.
+pub fn node_options(
+    args: &Nodes,
+    fallback: bool,
+    is_expander: impl Fn(&str) -> bool,
+) -> anyhow::Result<NodeOptions> {
     let shared = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
     Ok(NodeOptions {
         scan_interval_ms: args.scan_interval.0,
-        expanders: expanders(args)?,
+        expanders: expanders(args, is_expander)?,
         max_nodes_total: args.max_nodes_total,
         cores_total: args.cores_total,
         memory_total: args.memory_total,
@@ -183,13 +189,13 @@ pub fn node_options(args: &Nodes, fallback: bool) -> anyhow::Result<NodeOptions>
 }
 
 /// The chain of expanders, each with its configuration.
-fn expanders(args: &Nodes) -> anyhow::Result<Vec<ExpanderChoice>> {
-    let mut chain: Vec<_> = args
-        .expander
-        .0
-        .iter()
-        .map(|name| ExpanderChoice::named(name))
-        .collect();
+fn expanders(
+    args: &Nodes,
+    is_expander: impl Fn(&str) -> bool,
+) -> anyhow::Result<Vec<ExpanderChoice>> {
+    let names = chain::parse(&args.expander, is_expander).context("--expander")?;
+    let named = names.iter().map(|name| ExpanderChoice::named(name));
+    let mut chain: Vec<_> = named.collect();
     for config in &args.expander_config {
         let file = config.file.display();
         let choice = chain.iter_mut().find(|choice| *choice.name == *config.name);

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use flyball_test_support::{Cluster, ClusterOptions, binaries::Binaries};
+use flyball_test_support::binaries::{Binaries, cloud};
+use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::Value;
 
 const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n";
@@ -117,7 +118,7 @@ fn run(page: &str, cluster: Option<&Cluster>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The search path with the binary under test, and kubectl, in front.
+/// The search path with the binary under test, kubectl, and AWS' tools, in front.
 fn path(with_kubectl: bool) -> anyhow::Result<std::ffi::OsString> {
     let flyball = Path::new(env!("CARGO_BIN_EXE_flyball"));
     let mut folders: Vec<_> = flyball
@@ -132,6 +133,7 @@ fn path(with_kubectl: bool) -> anyhow::Result<std::ffi::OsString> {
                 .parent()
                 .map(Path::to_path_buf),
         );
+        folders.push(cloud::find()?);
     }
     folders.extend(std::env::split_paths(
         &std::env::var_os("PATH").unwrap_or_default(),

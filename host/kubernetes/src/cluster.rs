@@ -83,8 +83,8 @@ impl ClusterWatch {
         }
     }
 
-    /// Changes when the scheduler has found no node for a pod that it had found none
-    /// for before: a loop that sleeps should then look.
+    /// Changes when a pod has become unschedulable: a loop that sleeps should then
+    /// look.
     #[must_use]
     pub fn waiting(&self) -> watch::Receiver<u64> {
         self.inner.waiting.clone()
@@ -131,7 +131,8 @@ impl Watching {
                 let done = matches!(event, watcher::Event::InitDone);
                 let mut state = lock(&state);
                 kept.take(&mut state, event);
-                if state.take_new_unschedulable() {
+                // The loop takes the news: here it is only woken.
+                if state.has_new_unschedulable() {
                     waits.send_modify(|count| *count += 1);
                 }
                 drop(state);

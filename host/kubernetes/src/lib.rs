@@ -36,3 +36,5 @@ pub use self::reader::KubernetesReader;
 pub use self::resource::ReplicaAutoscaler;
 pub use self::status::StatusObject;
 pub use self::writer::KubernetesWriter;
+/// A connection to an API server.
+pub use kube::Client;

@@ -234,6 +234,13 @@ impl ClusterState {
         self.pods.unschedulable.values().map(Vec::len).sum()
     }
 
+    /// Whether a pod has become unschedulable since
+    /// [`ClusterState::take_new_unschedulable`] was last asked.
+    #[must_use]
+    pub fn has_new_unschedulable(&self) -> bool {
+        self.pods.new_unschedulable
+    }
+
     /// Whether a pod has become unschedulable since this was last asked.
     pub fn take_new_unschedulable(&mut self) -> bool {
         std::mem::take(&mut self.pods.new_unschedulable)

@@ -12,7 +12,7 @@ mod values;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-pub use nodes::Nodes;
+pub use nodes::{CloudProvider, Controller, Nodes};
 pub use policy::{
     BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RunPolicyArgs,
     TestArgs, ValidateArgs,

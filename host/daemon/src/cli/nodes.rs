@@ -11,9 +11,6 @@ use flyball_simulation::time::Millis;
 
 use super::values::duration;
 
-/// The expander that leaves one option, so that none can follow it.
-const RANDOM: &str = "random";
-
 /// A half of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Controller {
@@ -65,10 +62,9 @@ pub struct Nodes {
     #[arg(
         long,
         value_name = "NAME,…",
-        default_value = flyball_core::policy::DEFAULT_EXPANDER,
-        value_parser = expanders
+        default_value = flyball_core::policy::DEFAULT_EXPANDER
     )]
-    pub expander: Expanders,
+    pub expander: String,
     /// Configuration of an expander, a file of YAML or JSON (repeatable)
     #[arg(long, value_name = "NAME=FILE")]
     pub expander_config: Vec<ExpanderConfig>,
@@ -154,30 +150,6 @@ impl Nodes {
     }
 }
 
-/// A chain of expanders.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Expanders(pub Vec<String>);
-
-/// A chain in which each expander can be reached: as Cluster Autoscaler has it, none
-/// stands twice, and none after `random`.
-fn expanders(text: &str) -> Result<Expanders, String> {
-    let names: Vec<String> = text.split(',').map(str::to_owned).collect();
-    for (index, name) in names.iter().enumerate() {
-        if name.is_empty() {
-            return Err("an expander without a name".to_owned());
-        }
-        if names[..index].contains(name) {
-            return Err(format!("{name} stands twice"));
-        }
-        if index > 0 && names[index - 1] == RANDOM {
-            return Err(format!(
-                "{name} would never be asked: {RANDOM} before it leaves one option"
-            ));
-        }
-    }
-    Ok(Expanders(names))
-}
-
 /// Where an expander's configuration is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpanderConfig {
@@ -229,7 +201,7 @@ mod tests {
     use clap::Parser as _;
     use flyball_core::nodes::options::{Bounds, NodeOptions};
 
-    use super::{Controller, Nodes, bounds, expanders};
+    use super::{Controller, Nodes, bounds};
     use crate::wiring::node_options;
 
     #[derive(Debug, clap::Parser)]
@@ -245,7 +217,7 @@ mod tests {
 
     #[test]
     fn flags_left_out_are_the_peers_defaults() -> anyhow::Result<()> {
-        let parsed = node_options(&parse(&[])?, false)?;
+        let parsed = node_options(&parse(&[])?, false, |_| true)?;
         assert_eq!(parsed, NodeOptions::default());
         Ok(())
     }
@@ -278,14 +250,6 @@ mod tests {
             -5
         );
         Ok(())
-    }
-
-    #[test]
-    fn chains_in_which_one_is_never_asked_are_refused() {
-        assert!(expanders("priority,least-waste,random").is_ok());
-        for wrong in ["", "price,", "price,price", "random,price"] {
-            assert!(expanders(wrong).is_err(), "{wrong}");
-        }
     }
 
     #[test]

@@ -35,16 +35,17 @@ pub struct ReplayArgs {
     pub output: FormatArgs,
 }
 
-/// Explain the last decisions about an object
+/// Explain the last decisions about an object, or about nodes
 ///
 /// Examples:
 ///   flyball why default/web
+///   flyball why nodes
 ///   flyball why default/web -n 20 --records decisions.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct WhyArgs {
-    /// The ReplicaAutoscaler
-    #[arg(value_name = "NAMESPACE/NAME")]
+    /// The ReplicaAutoscaler, or `nodes`: which node groups grew, or why none did
+    #[arg(value_name = "NAMESPACE/NAME|nodes")]
     pub object: String,
     /// The daemon to ask
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8085")]

@@ -1,12 +1,16 @@
 //! `flyball replay`.
 
+mod nodes;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_core::policy::{Budget, ReplicaPolicy};
+use flyball_core::nodes::record::ExpanderRecord;
+use flyball_core::nodes::replay::{NodeReplay, replay as replay_nodes};
+use flyball_core::policy::{Budget, ExpanderPolicy, PolicyVersion, ReplicaPolicy};
 use flyball_core::record::{DecisionRecord, PolicyRecord, Verdict};
 use flyball_core::replay::{Replay, replay};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
@@ -15,6 +19,7 @@ use serde_json::{Value, json};
 use super::Exit;
 use crate::cli::{Format, ReplayArgs};
 use crate::output::{self, BAD, DIM, GOOD, Out, STRONG, WARNING, styled};
+use crate::records::Record;
 use crate::wiring::StateDir;
 use crate::{policies, records, wiring};
 
@@ -26,12 +31,26 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let mut tally = Tally::default();
     let mut out = output::out();
     for record in records::read(&args.records)? {
-        let record = record?;
-        let result = replay(&record, |policy| policies.resolve(policy));
-        tally.add(&result);
-        match args.output.format {
-            Format::Json => writeln!(out, "{}", to_json(&record, &result))?,
-            Format::Text => print(&mut out, &record, &result, &tally)?,
+        match record? {
+            Record::Replicas(record) => {
+                let result = replay(&record, |policy| policies.replica(policy));
+                tally.add(&result);
+                match args.output.format {
+                    Format::Json => writeln!(out, "{}", to_json(&record, &result))?,
+                    Format::Text => print(&mut out, &record, &result, &tally)?,
+                }
+            }
+            Record::Nodes(record) => {
+                let result = replay_nodes(&record, |policy| policies.expander(policy));
+                tally.add_nodes(&result);
+                match args.output.format {
+                    Format::Json => writeln!(out, "{}", nodes::to_json(&record, &result))?,
+                    Format::Text if tally.differ <= MOST_SHOWN => {
+                        nodes::print(&mut out, &record, &result)?;
+                    }
+                    Format::Text => {}
+                }
+            }
         }
     }
     if args.output.format == Format::Text {
@@ -81,14 +100,29 @@ impl Policies {
         })
     }
 
+    fn replica(&self, policy: &PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>> {
+        let version = policy.version.as_deref();
+        Some(self.resolve(&policy.name, version, policy.budget)?)
+    }
+
+    fn expander(&self, policy: &ExpanderRecord) -> Option<Arc<dyn ExpanderPolicy>> {
+        let version = policy.version.as_deref();
+        Some(self.resolve(&policy.name, version, policy.budget)?)
+    }
+
     /// The policy that a record speaks of, or the one asked in its place.
-    fn resolve(&self, policy: &PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>> {
-        let (digest, source) = match (&self.instead, &policy.version) {
+    fn resolve(
+        &self,
+        name: &str,
+        version: Option<&PolicyVersion>,
+        budget: Option<Budget>,
+    ) -> Option<Arc<CompiledPolicy>> {
+        let (digest, source) = match (&self.instead, version) {
             (Some((digest, source)), _) => (digest.as_str(), source),
             (None, Some(version)) => (&*version.digest, self.by_digest.get(&*version.digest)?),
             (None, None) => return None,
         };
-        let budget = policy.budget.unwrap_or(DEFAULT_BUDGET);
+        let budget = budget.unwrap_or(DEFAULT_BUDGET);
         let key = Key {
             digest: digest.to_owned(),
             fuel: (budget.fuel_base, budget.fuel_per_row),
@@ -97,13 +131,13 @@ impl Policies {
         let mut compiled = self.compiled.borrow_mut();
         let found = compiled
             .entry(key)
-            .or_insert_with(|| self.compile(policy, source, budget));
-        found.clone().map(|policy| policy as Arc<dyn ReplicaPolicy>)
+            .or_insert_with(|| self.compile(name, source, budget));
+        found.clone()
     }
 
     fn compile(
         &self,
-        policy: &PolicyRecord,
+        name: &str,
         source: &policies::Source,
         budget: Budget,
     ) -> Option<Arc<CompiledPolicy>> {
@@ -111,7 +145,7 @@ impl Policies {
         let name = if self.instead.is_some() {
             &source.name
         } else {
-            &*policy.name
+            name
         };
         let loaded = CompiledPolicy::load(&self.engine, name, &source.component, budget);
         loaded
@@ -139,6 +173,20 @@ struct Tally {
 }
 
 impl Tally {
+    fn add_nodes(&mut self, result: &NodeReplay) {
+        match result {
+            NodeReplay::Same => self.same += 1,
+            NodeReplay::Differs { .. } => self.differ += 1,
+            NodeReplay::NothingAsked => self.nothing_asked += 1,
+            NodeReplay::PolicyUnavailable { name, digest } => self.add_missing(name, digest),
+        }
+    }
+
+    fn add_missing(&mut self, name: &str, digest: &str) {
+        self.unavailable += 1;
+        *self.missing.entry(format!("{name} {digest}")).or_default() += 1;
+    }
+
     fn add(&mut self, result: &Replay) {
         match result {
             Replay::Same => self.same += 1,
@@ -148,10 +196,7 @@ impl Tally {
             } => self.differ += 1,
             Replay::NothingAsked => self.nothing_asked += 1,
             Replay::TakenAsGiven { differs: None, .. } => self.given += 1,
-            Replay::PolicyUnavailable { name, digest } => {
-                self.unavailable += 1;
-                *self.missing.entry(format!("{name} {digest}")).or_default() += 1;
-            }
+            Replay::PolicyUnavailable { name, digest } => self.add_missing(name, digest),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! `flyball run`: the daemon.
 
 mod kubernetes;
+mod nodes;
 
 use std::net::SocketAddr;
 use std::num::NonZero;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use flyball_core::control::configurations_in_use;
+use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::ports::{Autoscaler, Reader as _, Recorder};
 use flyball_core::ring::Ring;
 use flyball_sandbox::Registry;
@@ -21,9 +23,13 @@ use super::Exit;
 use crate::cli::{Cluster, RunArgs};
 use crate::clock::{Stop, Stopper};
 use crate::http::{self, Api, Readiness};
+use crate::node_records::{self, NodeLog, NodeRing};
 use crate::recorders::{LogRecorder, RecordFile, Several};
 use crate::simulated::Simulated;
 use crate::wiring;
+
+/// Memory for the latest records of node decisions.
+const NODE_RECORD_BYTES: usize = 16 << 20;
 
 /// How often the configurations in use are looked at.
 const CONFIGURATIONS_EVERY: Duration = Duration::from_secs(2);
@@ -61,6 +67,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         ring: Arc::new(Ring::new(
             usize::try_from(args.record_memory.0).unwrap_or(usize::MAX),
         )),
+        node_ring: Arc::new(NodeRing::new(NODE_RECORD_BYTES)),
         file,
         readiness: Readiness::waiting_for(&["caches", "policies"]),
         listener,
@@ -82,6 +89,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
 struct Daemon {
     registry: Arc<Registry>,
     ring: Arc<Ring>,
+    node_ring: Arc<NodeRing>,
     file: Option<Arc<RecordFile>>,
     readiness: Arc<Readiness>,
     listener: TcpListener,
@@ -122,6 +130,16 @@ impl Daemon {
         Arc::new(Several(self.recorders()))
     }
 
+    /// Where records of node decisions go.
+    fn nodes_recorder(&self) -> Arc<dyn NodesRecorder> {
+        let mut recorders: Vec<Arc<dyn NodesRecorder>> = vec![
+            Arc::clone(&self.node_ring) as _,
+            Arc::new(NodeLog::default()),
+        ];
+        recorders.extend(self.file.iter().map(|file| Arc::clone(file) as _));
+        Arc::new(node_records::Several(recorders))
+    }
+
     /// Serves HTTP and keeps the registry told of the configurations in use,
     /// while `work` is done: its end is the end of all.
     async fn beside(
@@ -138,6 +156,7 @@ impl Daemon {
         let api = Api {
             readiness: self.readiness,
             ring: self.ring,
+            node_ring: self.node_ring,
             registry: Arc::clone(&self.registry),
             autoscalers: Box::new(autoscalers.clone()),
         };

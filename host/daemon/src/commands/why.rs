@@ -1,19 +1,29 @@
 //! `flyball why`.
 
+mod explain_nodes;
+
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::Path;
 
 use anyhow::ensure;
+use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::ports::ObjectKey;
 use flyball_core::record::DecisionRecord;
 
 use super::Exit;
 use crate::cli::{Format, WhyArgs};
 use crate::http::object_key;
-use crate::{output, records};
+use crate::output;
+use crate::records::{self, Record};
+
+/// The object of which all decisions about nodes are.
+const NODES: &str = "nodes";
 
 pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
+    if args.object == NODES {
+        return why_nodes(args);
+    }
     let object = object_key(&args.object)?;
     let (found, place) = match &args.records {
         Some(path) => (
@@ -37,15 +47,47 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
+fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
+    let found: Vec<NodeDecisionRecord> = match &args.records {
+        Some(path) => latest(path, args.limit, |record| match record {
+            Record::Nodes(record) => Some(*record),
+            Record::Replicas(_) => None,
+        })?,
+        None => records::ask_about_nodes(&args.server, args.limit)?,
+    };
+    ensure!(
+        !found.is_empty(),
+        "no decision about nodes is known: does the daemon run with --nodes or --node-group-auto-discovery?"
+    );
+    if args.output.format == Format::Json {
+        output::print_json(&found)?;
+        return Ok(Exit::Success);
+    }
+    let mut out = output::out();
+    for record in &found {
+        writeln!(out, "{}", explain_nodes::explain(record))?;
+    }
+    Ok(Exit::Success)
+}
+
 fn from_file(path: &Path, object: &ObjectKey, limit: usize) -> anyhow::Result<Vec<DecisionRecord>> {
+    latest(path, limit, |record| match record {
+        Record::Replicas(record) if record.object == *object => Some(*record),
+        _ => None,
+    })
+}
+
+/// The last records of a file that are of use.
+fn latest<R>(
+    path: &Path,
+    limit: usize,
+    of_use: impl Fn(Record) -> Option<R>,
+) -> anyhow::Result<Vec<R>> {
     let mut latest = VecDeque::new();
     for record in records::read(path)? {
-        let record = record?;
-        if record.object == *object {
-            latest.push_back(record);
-            if latest.len() > limit {
-                latest.pop_front();
-            }
+        latest.extend(of_use(record?));
+        if latest.len() > limit {
+            latest.pop_front();
         }
     }
     Ok(latest.into())

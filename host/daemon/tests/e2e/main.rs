@@ -10,6 +10,7 @@ mod deployed;
 mod failing_policies;
 mod metrics;
 mod metrics_apis;
+mod nodes;
 mod outage;
 mod proxy;
 mod real_cluster;

@@ -6,16 +6,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::bail;
 use flyball_core::control::ReplicaLoop;
 use flyball_core::memory::InMemoryStore;
-use flyball_core::ports::{Clock, Reader, Writer};
+use flyball_core::ports::Reader as _;
 use flyball_kubernetes::{
-    Caches, ConnectOptions, KubernetesReader, KubernetesWriter, LeaderOptions, connect,
+    Caches, Client, ConnectOptions, KubernetesReader, KubernetesWriter, LeaderOptions, connect,
     elect_leader, sole_leader,
 };
 use flyball_sources::MetricsApis;
 use tokio::sync::watch;
 
 use super::Daemon;
-use crate::cli::{Leader, RunArgs};
+use super::nodes::Nodes;
+use crate::cli::{Controller, Leader, RunArgs};
 use crate::clock::{Stop, WallClock};
 use crate::wiring;
 
@@ -33,41 +34,84 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         true => elect_leader(client.clone(), lease(&args.leader)),
         false => sole_leader(),
     };
-    let caches = Caches::start(client.clone()).await;
-    let metrics = MetricsApis::new(client.clone());
-    let reader = Arc::new(KubernetesReader::new(
-        client.clone(),
-        caches.clone(),
-        metrics,
-    ));
+    let mut nodes = Nodes::start(&client, &daemon, args, leader.clone()).await?;
+    let mut replicas = match args.nodes.runs(Controller::Replicas) {
+        true => Some(Replicas::start(client, &daemon, args, leader.clone()).await),
+        false => None,
+    };
+    let reader = replicas.as_ref().map(|half| Arc::clone(&half.reader));
+    let autoscalers = move || reader.as_ref().map_or_else(Vec::new, |r| r.autoscalers());
     let stop = daemon.stop.clone();
-    let mut replicas = ReplicaLoop::new(
-        wiring::replica_options(args),
-        Arc::clone(&reader),
-        KubernetesWriter::new(client, caches.clone(), leader.clone()),
-        WallClock::new(stop.clone(), caches.changes()),
-        Arc::clone(&daemon.registry) as _,
-        daemon.recorder(),
-        Arc::new(InMemoryStore::default()),
-    );
     let readiness = Arc::clone(&daemon.readiness);
-    let in_sight = Arc::clone(&reader);
+    let in_sight = autoscalers.clone();
     let working = async {
         let ready = async {
-            caches.synced().await;
+            if let Some(half) = &replicas {
+                half.caches.synced().await;
+            }
+            if let Some(half) = &nodes {
+                half.synced().await;
+            }
             readiness.done("caches");
             readiness.all_done().await;
-            let autoscalers = reader.autoscalers().len();
-            tracing::info!(autoscalers, "the cluster is in sight");
+            tracing::info!(autoscalers = in_sight().len(), "the cluster is in sight");
             become_leader(leader.clone()).await
         };
         tokio::select! {
             ready = ready => ready?,
             () = stop.clone().stopped() => return Ok(()),
         }
-        lead(leader, &mut replicas, stop).await
+        let halves = async {
+            let replicas = async {
+                if let Some(half) = &mut replicas {
+                    half.looping.run().await;
+                }
+            };
+            let nodes = async {
+                if let Some(half) = &mut nodes {
+                    half.run().await;
+                }
+            };
+            tokio::join!(replicas, nodes);
+        };
+        lead(leader, halves, stop).await
     };
-    daemon.beside(move || in_sight.autoscalers(), working).await
+    daemon.beside(autoscalers, working).await
+}
+
+/// The half that scales workloads: the loop, and what it looks at.
+struct Replicas {
+    caches: Caches,
+    reader: Arc<KubernetesReader<MetricsApis>>,
+    looping: ReplicaLoop<Arc<KubernetesReader<MetricsApis>>, KubernetesWriter, WallClock>,
+}
+
+impl Replicas {
+    async fn start(
+        client: Client,
+        daemon: &Daemon,
+        args: &RunArgs,
+        leader: watch::Receiver<bool>,
+    ) -> Self {
+        let caches = Caches::start(client.clone()).await;
+        let metrics = MetricsApis::new(client.clone());
+        let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
+        let reader = Arc::new(reader);
+        let looping = ReplicaLoop::new(
+            wiring::replica_options(args),
+            Arc::clone(&reader),
+            KubernetesWriter::new(client, caches.clone(), leader),
+            WallClock::new(daemon.stop.clone(), caches.changes()),
+            Arc::clone(&daemon.registry) as _,
+            daemon.recorder(),
+            Arc::new(InMemoryStore::default()),
+        );
+        Self {
+            caches,
+            reader,
+            looping,
+        }
+    }
 }
 
 async fn become_leader(mut leader: watch::Receiver<bool>) -> anyhow::Result<()> {
@@ -79,9 +123,9 @@ async fn become_leader(mut leader: watch::Receiver<bool>) -> anyhow::Result<()> 
 
 /// Decides for as long as this process is leader and is not stopped. When another
 /// one leads, what this one knows is of no use, and it ends.
-async fn lead<R: Reader, W: Writer, C: Clock>(
+async fn lead(
     mut leader: watch::Receiver<bool>,
-    replicas: &mut ReplicaLoop<R, W, C>,
+    halves: impl Future<Output = ()>,
     stop: Stop,
 ) -> anyhow::Result<()> {
     let lost = async {
@@ -95,7 +139,7 @@ async fn lead<R: Reader, W: Writer, C: Clock>(
         tokio::time::sleep(LAST_TICK).await;
     };
     tokio::select! {
-        () = replicas.run() => Ok(()),
+        () = halves => Ok(()),
         () = lost => bail!("lost the lease: another daemon leads now"),
         () = too_late => {
             let seconds = LAST_TICK.as_secs();

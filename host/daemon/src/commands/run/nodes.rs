@@ -1,0 +1,92 @@
+//! The half of the daemon that orders nodes, on a real cluster.
+
+use std::sync::Arc;
+
+use flyball_cloud::aws::{AwsAutoScaling, Connection};
+use flyball_core::nodes::cloud::CloudProvider as _;
+use flyball_core::nodes::control::NodeLoop;
+use flyball_core::policy::PolicyEngine as _;
+use flyball_core::ports::Clock as _;
+use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
+use tokio::sync::watch;
+
+use super::Daemon;
+use crate::cli::{CloudProvider, Controller, OnPolicyFailure, RunArgs};
+use crate::clock::WallClock;
+use crate::wiring;
+
+/// The loop over node groups, and what it looks at.
+pub struct Nodes {
+    cluster: ClusterWatch,
+    looping: NodeLoop<ClusterWatch, AwsAutoScaling, KubernetesNodesWriter, WallClock>,
+}
+
+impl Nodes {
+    /// Starts to watch, and finds the cloud; none: this half does not run.
+    pub async fn start(
+        client: &Client,
+        daemon: &Daemon,
+        args: &RunArgs,
+        leader: watch::Receiver<bool>,
+    ) -> anyhow::Result<Option<Self>> {
+        if !args.nodes.runs(Controller::Nodes) {
+            return Ok(None);
+        }
+        let fallback = args.policies.on_policy_failure == OnPolicyFailure::Fallback;
+        // A policies directory may get any name later.
+        let may_be = |name: &str| {
+            args.policies.policies_dir.is_some() || daemon.registry.expander_policy(name).is_ok()
+        };
+        let options = wiring::node_options(&args.nodes, fallback, may_be)?;
+        let CloudProvider::Aws = args.nodes.cloud_provider;
+        let connection = Connection {
+            region: args.nodes.aws_region.clone(),
+            ..Connection::default()
+        };
+        let discovery = &args.nodes.node_group_auto_discovery;
+        let cloud =
+            AwsAutoScaling::connect(&connection, args.nodes.nodes.clone(), discovery).await?;
+        let cluster = ClusterWatch::start(client.clone()).await;
+        let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
+        Box::pin(tell_groups(&cloud, &clock)).await;
+        let namespace = args.nodes.namespace.clone();
+        let looping = NodeLoop::new(
+            options,
+            cluster.clone(),
+            cloud,
+            KubernetesNodesWriter::new(client.clone(), namespace, leader),
+            clock,
+            Arc::clone(&daemon.registry) as _,
+            daemon.nodes_recorder(),
+        );
+        Ok(Some(Self { cluster, looping }))
+    }
+
+    /// Waits until every object that the cluster had is known.
+    pub async fn synced(&self) {
+        self.cluster.synced().await;
+    }
+
+    /// Orders nodes until the stop.
+    pub async fn run(&mut self) {
+        // The futures of the cloud's client are large: here is where they end.
+        Box::pin(self.looping.run()).await;
+    }
+}
+
+/// Says which node groups there are, or what is wrong with the cloud, before it
+/// matters. A cloud that fails now may be there later.
+async fn tell_groups(cloud: &AwsAutoScaling, clock: &WallClock) {
+    match cloud.node_groups(clock.now()).await {
+        Ok(groups) => {
+            for group in &groups {
+                let (min, max, target) = (group.min_size, group.max_size, group.target_size);
+                tracing::info!(node_group = %group.name, min, max, target, "a node group");
+            }
+            if groups.is_empty() {
+                tracing::warn!("the cloud has none of the node groups");
+            }
+        }
+        Err(error) => tracing::warn!(class = error.class, %error, "the cloud does not answer"),
+    }
+}
