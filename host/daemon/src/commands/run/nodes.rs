@@ -35,7 +35,8 @@ impl Nodes {
         let fallback = args.policies.on_policy_failure == OnPolicyFailure::Fallback;
         // A policies directory may get any name later.
         let may_be = |name: &str| {
-            args.policies.policies_dir.is_some() || daemon.registry.expander_policy(name).is_ok()
+            args.policies.directory.policies_dir.is_some()
+                || daemon.registry.expander_policy(name).is_ok()
         };
         let options = wiring::node_options(&args.nodes, fallback, may_be)?;
         let CloudProvider::Aws = args.nodes.cloud_provider;
