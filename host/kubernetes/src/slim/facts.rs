@@ -62,16 +62,37 @@ impl PodObject {
 impl NodeObject {
     /// What the core reads of the node.
     pub fn into_facts(self) -> NodeFacts {
-        let is_ready =
-            |condition: &Condition| &*condition.kind == "Ready" && &*condition.status == "True";
         NodeFacts {
             provider_id: Some(self.spec.provider_id.clone()).filter(|id| !id.is_empty()),
             created: self.metadata.created(),
-            ready: self.status.conditions.iter().any(is_ready),
+            ready: self.can_take_pods(),
             deleting: self.metadata.is_terminating(),
             capacity: resources(&self.status.capacity),
             node: Arc::new(self.into_node()),
         }
+    }
+}
+
+/// Taints and conditions of a node that can't take pods, though it may be Ready: the
+/// taint of a node that has started goes a moment after its condition has come.
+const NOT_READY_TAINTS: [&str; 3] = [
+    "node.kubernetes.io/not-ready",
+    "node.kubernetes.io/disk-pressure",
+    "node.kubernetes.io/network-unavailable",
+];
+const NOT_READY_CONDITIONS: [&str; 2] = ["DiskPressure", "NetworkUnavailable"];
+
+impl NodeObject {
+    /// Whether it is ready in the sense of Cluster Autoscaler.
+    fn can_take_pods(&self) -> bool {
+        let is_true = |kind: &str| {
+            let mut conditions = self.status.conditions.iter();
+            conditions.any(|condition| *condition.kind == *kind && &*condition.status == "True")
+        };
+        let mut taints = self.spec.taints.iter();
+        is_true("Ready")
+            && !NOT_READY_CONDITIONS.into_iter().any(is_true)
+            && !taints.any(|taint| NOT_READY_TAINTS.contains(&&*taint.key))
     }
 }
 
@@ -152,6 +173,11 @@ mod tests {
         );
         let facts = serde_json::from_value::<NodeObject>(node("Unknown"))?.into_facts();
         assert!(!facts.ready);
+        let mut tainted = node("True");
+        let taint = json!({ "key": "node.kubernetes.io/not-ready", "effect": "NoSchedule" });
+        tainted["spec"]["taints"] = json!([taint]);
+        let facts = serde_json::from_value::<NodeObject>(tainted)?.into_facts();
+        assert!(!facts.ready, "the scheduler keeps pods away still");
         Ok(())
     }
 }

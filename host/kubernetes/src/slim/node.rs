@@ -20,7 +20,7 @@ pub struct NodeObject {
 #[serde(default)]
 pub(super) struct NodeSpec {
     unschedulable: bool,
-    taints: Vec<Taint>,
+    pub(super) taints: Vec<Taint>,
     #[serde(rename = "providerID")]
     pub(super) provider_id: Name,
 }

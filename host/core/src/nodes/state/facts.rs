@@ -88,7 +88,8 @@ pub struct NodeFacts {
     pub provider_id: Option<Arc<str>>,
     /// metadata.creationTimestamp.
     pub created: Timestamp,
-    /// Condition Ready is True.
+    /// It can take pods: condition Ready is True, and neither another condition nor a
+    /// taint of one says otherwise.
     pub ready: bool,
     /// metadata.deletionTimestamp is set.
     pub deleting: bool,
