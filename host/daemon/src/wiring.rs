@@ -11,7 +11,7 @@ use flyball_core::nodes::chain;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_sandbox::{DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
 
-use crate::cli::{Nodes, OnPolicyFailure, Policies, RunArgs};
+use crate::cli::{ExpanderConfig, Nodes, OnPolicyFailure, Policies, RunArgs};
 
 const LAST_GOOD: &str = "last-good";
 
@@ -165,7 +165,7 @@ pub fn node_options(
     let shared = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
     Ok(NodeOptions {
         scan_interval_ms: args.scan_interval.0,
-        expanders: expanders(args, is_expander)?,
+        expanders: expanders(&args.expander, &args.expander_config, is_expander)?,
         max_nodes_total: args.max_nodes_total,
         cores_total: args.cores_total,
         memory_total: args.memory_total,
@@ -189,14 +189,15 @@ pub fn node_options(
 }
 
 /// The chain of expanders, each with its configuration.
-fn expanders(
-    args: &Nodes,
+pub fn expanders(
+    list: &str,
+    configurations: &[ExpanderConfig],
     is_expander: impl Fn(&str) -> bool,
 ) -> anyhow::Result<Vec<ExpanderChoice>> {
-    let names = chain::parse(&args.expander, is_expander).context("--expander")?;
+    let names = chain::parse(list, is_expander).context("--expander")?;
     let named = names.iter().map(|name| ExpanderChoice::named(name));
     let mut chain: Vec<_> = named.collect();
-    for config in &args.expander_config {
+    for config in configurations {
         let file = config.file.display();
         let choice = chain.iter_mut().find(|choice| *choice.name == *config.name);
         let choice = choice

@@ -195,6 +195,15 @@ impl ClusterState {
         self.nodes.values().filter_map(NodeEntry::view)
     }
 
+    /// Nodes that pods are bound to and that are not there, with the number of those
+    /// pods, ordered by name.
+    pub fn absent_nodes(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let absent = self.nodes.iter().filter(|(_, entry)| entry.known.is_none());
+        absent
+            .map(|(name, entry)| (name, entry.pods.len()))
+            .filter(|(_, pods)| *pods > 0)
+    }
+
     /// The node of an instance.
     #[must_use]
     pub fn node_of(&self, provider_id: &str) -> Option<NodeView<'_>> {

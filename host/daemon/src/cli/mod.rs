@@ -3,6 +3,7 @@
 
 mod directories;
 mod nodes;
+mod plan;
 mod policy;
 mod records;
 mod run;
@@ -12,7 +13,8 @@ mod values;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-pub use nodes::{CloudProvider, Controller, Nodes};
+pub use nodes::{CloudProvider, Controller, ExpanderConfig, Nodes};
+pub use plan::PlanArgs;
 pub use policy::{
     BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RunPolicyArgs,
     TestArgs, ValidateArgs,
@@ -113,6 +115,7 @@ pub struct FormatArgs {
 pub enum Command {
     Run(Box<RunArgs>),
     Simulate(SimulateArgs),
+    Plan(PlanArgs),
     Replay(ReplayArgs),
     Why(WhyArgs),
     #[command(subcommand)]

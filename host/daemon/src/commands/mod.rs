@@ -2,6 +2,7 @@
 
 mod crd;
 mod demo;
+mod plan;
 mod policy;
 mod replay;
 mod run;
@@ -44,6 +45,7 @@ pub fn run(cli: Cli) -> anyhow::Result<Exit> {
     let result = match cli.command {
         Command::Run(args) => run::run(*args),
         Command::Simulate(args) => simulate::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Replay(args) => replay::run(&args),
         Command::Why(args) => why::run(&args),
         Command::Policy(command) => policy::run(command),

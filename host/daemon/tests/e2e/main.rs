@@ -12,6 +12,7 @@ mod metrics;
 mod metrics_apis;
 mod nodes;
 mod outage;
+mod plan;
 mod proxy;
 mod real_cluster;
 mod records;

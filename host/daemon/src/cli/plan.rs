@@ -1,0 +1,64 @@
+//! `flyball plan`: arguments.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::ExpanderConfig;
+use super::FormatArgs;
+use super::directories::PoliciesDir;
+
+/// Show which nodes would be ordered for the pending pods in a dump of a cluster
+///
+/// A dry run on any cluster, without access to it or to its cloud: every option with
+/// the nodes it needs and the pods it helps, how the expander ranked them and why,
+/// and for each pod that fits nowhere the first rule that fails in each node group.
+///
+/// Examples:
+///   kubectl get nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,ns -A -o json > cluster.json
+///   flyball plan cluster.json --node-groups groups.yaml
+///   flyball plan cluster.json --node-groups groups.yaml --expander price,least-waste -o json
+///
+/// FILE of --node-groups:
+///   nodeGroups:
+///   - name: workers
+///     min: 1
+///     max: 10
+///     nodeSelector: {kops.k8s.io/instancegroup: nodes}   # its nodes in the dump
+///     price: 0.0832                                      # of a node for an hour
+///   - name: compute                                      # none of it is there
+///     max: 4
+///     template:
+///       capacity: {cpu: 8, memory: 16Gi, pods: 58}
+///       labels: {pool: compute}
+///       taints: [{key: dedicated, value: compute, effect: NoSchedule}]
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct PlanArgs {
+    /// What `kubectl get … -A -o json` printed; - is standard input
+    #[arg(value_name = "DUMP")]
+    pub dump: PathBuf,
+    /// The node groups, in YAML
+    #[arg(long, value_name = "FILE")]
+    pub node_groups: PathBuf,
+    /// Policies that choose among node groups, asked in this order until one is left
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        default_value = flyball_core::policy::DEFAULT_EXPANDER
+    )]
+    pub expander: String,
+    /// Configuration of an expander, a file of YAML or JSON (repeatable)
+    #[arg(long, value_name = "NAME=FILE")]
+    pub expander_config: Vec<ExpanderConfig>,
+    /// Most nodes in the cluster; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_nodes_total: u32,
+    /// Spread new nodes over node groups whose nodes are alike
+    #[arg(long)]
+    pub balance_similar_node_groups: bool,
+    #[command(flatten)]
+    pub policies: PoliciesDir,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}

@@ -1,0 +1,114 @@
+//! `flyball plan`: which nodes would be ordered for the pods in a dump.
+
+mod groups;
+mod text;
+
+use std::collections::BTreeMap;
+use std::io::Read as _;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use flyball_core::nodes::backoff::Backoffs;
+use flyball_core::nodes::choose::ExpanderStates;
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup};
+use flyball_core::nodes::scale_up::{Scene, plan};
+use flyball_core::policy::PolicyEngine as _;
+use flyball_core::time::Timestamp;
+use flyball_kubernetes::Dump;
+use serde::Serialize;
+
+use super::Exit;
+use crate::cli::{Format, PlanArgs};
+use crate::{output, wiring};
+
+/// The plan, and what it was made from.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Outlook {
+    nodes: usize,
+    pods: usize,
+    groups: Vec<GroupSummary>,
+    problems: Vec<String>,
+    pending: Pending,
+    skipped: Vec<SkippedGroup>,
+    rounds: Vec<Round>,
+    remaining: Vec<Remaining>,
+    verdict: NodeVerdict,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct GroupSummary {
+    name: String,
+    min: u32,
+    max: u32,
+    size: u32,
+    nodes: usize,
+}
+
+pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
+    let file = args.dump.display();
+    let text = read(&args.dump).with_context(|| format!("cannot read {file}"))?;
+    let mut dump = Dump::read(&text).with_context(|| format!("{file} is not a dump"))?;
+    let groups = groups::read(&args.node_groups, &dump.state)?;
+    let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
+    let registry = wiring::fixed_registry(&files)?;
+    let is_expander = |name: &str| registry.expander_policy(name).is_ok();
+    let options = NodeOptions {
+        expanders: wiring::expanders(&args.expander, &args.expander_config, is_expander)?,
+        max_nodes_total: args.max_nodes_total,
+        balance_similar_node_groups: args.balance_similar_node_groups,
+        host_version: env!("CARGO_PKG_VERSION").into(),
+        ..NodeOptions::default()
+    };
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = since_epoch.map_or(0, |time| {
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
+    });
+    let scene = Scene {
+        now: Timestamp(now),
+        options: &options,
+        engine: &registry,
+        states: &ExpanderStates::default(),
+        groups: &groups,
+        upcoming: &BTreeMap::new(),
+        backoffs: &Backoffs::default(),
+        drained: &[],
+        seed: 0,
+    };
+    let plan = plan(&scene, &mut dump.state);
+    let summaries = groups.iter().map(|group| GroupSummary {
+        name: group.name.to_string(),
+        min: group.min_size,
+        max: group.max_size,
+        size: group.target_size,
+        nodes: group.instances.len(),
+    });
+    let outlook = Outlook {
+        nodes: dump.state.nodes().count(),
+        pods: dump.state.pod_count(),
+        groups: summaries.collect(),
+        problems: dump.problems,
+        pending: plan.pending,
+        skipped: plan.skipped,
+        rounds: plan.rounds,
+        remaining: plan.remaining,
+        verdict: plan.verdict,
+    };
+    match args.output.format {
+        Format::Json => output::print_json(&outlook)?,
+        Format::Text => text::print(&outlook)?,
+    }
+    Ok(Exit::Success)
+}
+
+fn read(path: &Path) -> std::io::Result<String> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(path)
+}

@@ -1,0 +1,225 @@
+//! A plan for people.
+
+use std::io::Write as _;
+
+use flyball_core::nodes::expander::OptionColumns;
+use flyball_core::nodes::record::{
+    ExpanderRecord, PodList, RankingAnswer, Remaining, Round, listed,
+};
+
+use super::Outlook;
+use crate::output::{self, BAD, DIM, GOOD, Out, POLICY, STRONG, Table, WARNING, plural, styled};
+
+/// Most names of pods in a line.
+const NAMES: usize = 3;
+
+/// Prints all of it.
+pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
+    let mut out = output::out();
+    let pending = &outlook.pending;
+    let waiting = pending.unschedulable as usize;
+    writeln!(
+        out,
+        "{} in {}, {}: {} for a node",
+        plural(outlook.nodes, "node"),
+        plural(outlook.groups.len(), "node group"),
+        plural(outlook.pods, "pod"),
+        match waiting {
+            1 => "1 waits".to_owned(),
+            count => format!("{count} wait"),
+        }
+    )?;
+    for problem in &outlook.problems {
+        writeln!(out, "{} {problem}", styled(WARNING, "note:"))?;
+    }
+    let left_out = [
+        (
+            pending.expendable,
+            "may wait: their priority is below the cutoff",
+        ),
+        (pending.young, "are too young"),
+        (
+            pending.daemon_set,
+            "are for one node each, by their DaemonSet",
+        ),
+        (pending.fit, "fit on nodes that are there"),
+    ];
+    for (count, what) in left_out.iter().filter(|(count, _)| *count > 0) {
+        writeln!(out, "  {count} {what}")?;
+    }
+    for (index, round) in outlook.rounds.iter().enumerate() {
+        writeln!(out)?;
+        print_round(&mut out, index, round)?;
+    }
+    if !outlook.skipped.is_empty() {
+        writeln!(out, "\n{}", styled(STRONG, "No option"))?;
+        for skipped in &outlook.skipped {
+            writeln!(out, "  {}: {}", skipped.group, skipped.message)?;
+        }
+    }
+    if !outlook.remaining.is_empty() {
+        writeln!(out, "\n{}", styled(STRONG, "Pods that no order helps"))?;
+        for remaining in &outlook.remaining {
+            print_remaining(&mut out, remaining)?;
+        }
+    }
+    let verdict = &outlook.verdict;
+    let plan = match verdict.orders.as_slice() {
+        [] => format!("nothing to order: {}", verdict.message),
+        orders => styled(GOOD, listed(orders)),
+    };
+    writeln!(out, "\n{} {plan}", styled(STRONG, "Plan:"))?;
+    Ok(())
+}
+
+fn print_round(out: &mut Out, index: usize, round: &Round) -> anyhow::Result<()> {
+    let options = &round.input.options;
+    let heading = match index {
+        0 => "Options".to_owned(),
+        _ => "Options for the pods that are left".to_owned(),
+    };
+    writeln!(out, "{}", styled(STRONG, heading))?;
+    let names: Vec<String> = round
+        .expanders
+        .iter()
+        .map(|expander| format!(">{}", expander.name.to_uppercase()))
+        .collect();
+    let fixed = [
+        "",
+        "NODE GROUP",
+        ">NODES",
+        ">PODS",
+        ">WASTE CPU",
+        ">MEMORY",
+        ">PRICE/H",
+    ];
+    let headings: Vec<&str> = fixed
+        .into_iter()
+        .chain(names.iter().map(String::as_str))
+        .collect();
+    let mut table = Table::new(&headings);
+    for row in 0..options.len() {
+        let chosen = round.choice.row == u32::try_from(row).ok();
+        let mark = if chosen {
+            styled(GOOD, "→")
+        } else {
+            " ".to_owned()
+        };
+        let (cpu, memory) = waste(options, row);
+        let price = options.node_price.get(row).copied().flatten();
+        let price = price.map(|price| price * f64::from(options.node_count[row]));
+        let mut cells = vec![
+            mark,
+            options.node_group[row].to_string(),
+            options.node_count[row].to_string(),
+            options.pod_count[row].to_string(),
+            cpu,
+            memory,
+            price.map_or_else(|| "-".to_owned(), |price| format!("{price:.4}")),
+        ];
+        cells.extend(round.expanders.iter().map(|expander| score(expander, row)));
+        table.row(cells);
+    }
+    write!(out, "{table}")?;
+    for expander in &round.expanders {
+        print_expander(out, expander)?;
+    }
+    writeln!(out, "{}", round.choice.message)?;
+    for step in &round.steps {
+        writeln!(
+            out,
+            "  {} {}",
+            styled(WARNING, &step.guardrail),
+            step.message
+        )?;
+    }
+    Ok(())
+}
+
+/// Parts of an option's capacity that nothing requests: of cpu and of memory.
+fn waste(options: &OptionColumns, row: usize) -> (String, String) {
+    let part = |capacity: i64, requested: i64| {
+        let capacity = capacity as f64 * f64::from(options.node_count[row]);
+        if capacity > 0.0 {
+            format!("{:.0}%", (1.0 - requested as f64 / capacity) * 100.0)
+        } else {
+            "-".to_owned()
+        }
+    };
+    (
+        part(options.capacity_cpu[row], options.requested_cpu[row]),
+        part(options.capacity_memory[row], options.requested_memory[row]),
+    )
+}
+
+/// What an expander said of an option: its score, or whether it kept it.
+fn score(expander: &ExpanderRecord, row: usize) -> String {
+    let asked = expander
+        .rows
+        .iter()
+        .position(|asked| usize::try_from(*asked) == Ok(row));
+    let Some(at) = asked else {
+        return styled(DIM, "not asked");
+    };
+    match &expander.answer {
+        RankingAnswer::Failure(_) => styled(BAD, "failed"),
+        RankingAnswer::Ranking(ranking) => {
+            let kept = ranking
+                .best
+                .iter()
+                .any(|best| usize::try_from(*best) == Ok(at));
+            match ranking.scores.get(at).copied().flatten() {
+                Some(score) if kept => styled(GOOD, format!("{score:.4}")),
+                Some(score) => format!("{score:.4}"),
+                None if kept => styled(GOOD, "kept"),
+                None => "-".to_owned(),
+            }
+        }
+    }
+}
+
+fn print_expander(out: &mut Out, expander: &ExpanderRecord) -> anyhow::Result<()> {
+    let name = styled(POLICY, &expander.name);
+    let digest = expander
+        .version
+        .as_ref()
+        .map(|version| styled(DIM, format!(" ({})", version.short_digest())));
+    let said = match &expander.answer {
+        RankingAnswer::Ranking(ranking) => {
+            let reason = &ranking.reason;
+            let text = if reason.sentence.is_empty() {
+                &reason.code
+            } else {
+                &reason.sentence
+            };
+            text.clone()
+        }
+        RankingAnswer::Failure(failure) => styled(BAD, failure),
+    };
+    writeln!(out, "{name}{}: {said}", digest.unwrap_or_default())?;
+    Ok(())
+}
+
+fn print_remaining(out: &mut Out, remaining: &Remaining) -> anyhow::Result<()> {
+    writeln!(out, "  {}", pods(&remaining.pods))?;
+    for refusal in &remaining.groups {
+        writeln!(out, "    {}: {}", refusal.group, refusal.reason)?;
+    }
+    Ok(())
+}
+
+/// `default/a, default/b and 3 more`.
+fn pods(list: &PodList) -> String {
+    let names: Vec<String> = list
+        .names
+        .iter()
+        .take(NAMES)
+        .map(|key| format!("{}/{}", key.namespace, key.name))
+        .collect();
+    let more = (list.count as usize).saturating_sub(names.len());
+    let names = names.join(", ");
+    match more {
+        0 => names,
+        _ => format!("{names} and {more} more"),
+    }
+}

@@ -1,0 +1,200 @@
+//! A cluster from a dump of it: the List that `kubectl get KINDS -A -o json` prints.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flyball_core::nodes::state::ClusterState;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::slim::{
+    ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
+    PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
+};
+
+/// Kinds that a dump must have something of to say where pods can run.
+const NEEDED: [(&str, &str); 2] = [
+    ("Node", "there is no node to place pods on"),
+    ("Pod", "no pod waits for a node"),
+];
+
+/// Kinds whose absence changes what is said of pods that refer to them.
+const USEFUL: [(&str, &str); 5] = [
+    ("Namespace", "selectors of namespaces match none"),
+    (
+        "DaemonSet",
+        "new nodes carry only the DaemonSets' pods that live nodes carry",
+    ),
+    ("PersistentVolumeClaim", "pods with claims fit nowhere"),
+    ("StorageClass", "claims that are not bound can't be"),
+    ("CSINode", "nodes attach any number of volumes"),
+];
+
+/// A cluster, and what was wrong with the dump of it.
+#[derive(Default)]
+pub struct Dump {
+    /// The cluster.
+    pub state: ClusterState,
+    /// Sentences, each naming the object: it was left out, or the dump lacks
+    /// something.
+    pub problems: Vec<String>,
+}
+
+/// Why a text is no dump.
+#[derive(Debug, thiserror::Error)]
+pub enum DumpError {
+    /// Not JSON.
+    #[error("not JSON: {0}")]
+    Syntax(#[from] serde_json::Error),
+    /// JSON, and not a List.
+    #[error(
+        "not a List of Kubernetes objects: write `kubectl get nodes,pods,… -A -o json` to a file"
+    )]
+    NoList,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Identity {
+    name: String,
+    namespace: String,
+    uid: String,
+}
+
+impl Dump {
+    /// Reads a dump. What can't be read of it is left out and told.
+    ///
+    /// # Errors
+    /// If the text is no List of Kubernetes objects.
+    pub fn read(text: &str) -> Result<Self, DumpError> {
+        let mut list: Value = serde_json::from_str(text)?;
+        let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else {
+            return Err(DumpError::NoList);
+        };
+        let mut dump = Self::default();
+        let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+        let mut seen = BTreeSet::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let kind = item["kind"].as_str().unwrap_or_default().to_owned();
+            *kinds.entry(kind.clone()).or_default() += 1;
+            if let Err(problem) = dump.take(&kind, item, &mut seen) {
+                dump.problems.push(format!("items[{index}]: {problem}"));
+            }
+        }
+        let missing = NEEDED.iter().chain(&USEFUL);
+        for (kind, therefore) in missing.filter(|(kind, _)| !kinds.contains_key(*kind)) {
+            dump.problems
+                .push(format!("the dump has no {kind}: {therefore}"));
+        }
+        dump.tell_absent_nodes();
+        Ok(dump)
+    }
+
+    fn take(
+        &mut self,
+        kind: &str,
+        mut item: Value,
+        seen: &mut BTreeSet<(String, String, String)>,
+    ) -> Result<(), String> {
+        let metadata = item["metadata"].clone();
+        let identity: Identity = serde_json::from_value(metadata).unwrap_or_default();
+        let Identity {
+            name,
+            namespace,
+            uid,
+        } = identity;
+        let label = match namespace.as_str() {
+            "" => format!("{kind} {name}"),
+            _ => format!("{kind} {namespace}/{name}"),
+        };
+        if name.is_empty() {
+            return Err(format!("a {kind} without a name is left out"));
+        }
+        if !seen.insert((kind.to_owned(), namespace.clone(), name.clone())) {
+            return Err(format!("{label} stands twice: the second is left out"));
+        }
+        if uid.is_empty() {
+            // A dump that was written by hand may lack what tells objects apart.
+            item["metadata"]["uid"] = format!("{namespace}/{name}").into();
+        }
+        self.apply(kind, item)
+            .map_err(|problem| format!("{label} is left out: {problem}"))
+    }
+
+    fn apply(&mut self, kind: &str, item: Value) -> Result<(), String> {
+        let state = &mut self.state;
+        match kind {
+            "Node" => {
+                let mut facts = read::<NodeObject>(item)?.into_facts();
+                // Groups find their nodes by it.
+                let name = facts.node.name.clone();
+                facts.provider_id.get_or_insert(name);
+                refuse_negative(&facts.node.allocatable)?;
+                state.apply_node(facts);
+            }
+            "Pod" => {
+                let (facts, pod) = read::<PodObject>(item)?.into_facts();
+                refuse_negative(&pod.requests)?;
+                state.apply_pod(facts, &pod);
+            }
+            "Namespace" => {
+                let object: NamespaceObject = read(item)?;
+                let name = object.metadata.name.clone();
+                state.apply_namespace(&name, &object.into_labels());
+            }
+            "DaemonSet" => state.apply_daemon_set(read::<DaemonSetObject>(item)?.into_facts()),
+            "PersistentVolumeClaim" => state.apply_storage(read::<ClaimObject>(item)?.into()),
+            "PersistentVolume" => state.apply_storage(read::<VolumeObject>(item)?.into()),
+            "StorageClass" => state.apply_storage(read::<StorageClassObject>(item)?.into()),
+            "CSIDriver" => state.apply_storage(read::<CsiDriverObject>(item)?.into()),
+            "CSINode" => state.apply_storage(read::<CsiNodeObject>(item)?.into()),
+            "CSIStorageCapacity" => {
+                state.apply_storage(read::<StorageCapacityObject>(item)?.into());
+            }
+            "VolumeAttachment" => {
+                state.apply_storage(read::<VolumeAttachmentObject>(item)?.into());
+            }
+            // Of other kinds no plan needs anything.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn tell_absent_nodes(&mut self) {
+        let absent: Vec<_> = self.state.absent_nodes().collect();
+        let told = absent.iter().map(|(node, pods)| {
+            format!(
+                "node {node} is not in the dump: {pods} bound to it take part in nothing",
+                pods = match pods {
+                    1 => "the pod".to_owned(),
+                    count => format!("the {count} pods"),
+                }
+            )
+        });
+        self.problems.extend(told);
+    }
+}
+
+fn read<T: DeserializeOwned>(item: Value) -> Result<T, String> {
+    serde_path_to_error::deserialize(item)
+        .map_err(|error| format!("{}: {}", error.path(), error.inner()))
+}
+
+fn refuse_negative(resources: &flyball_placement::Resources) -> Result<(), String> {
+    let named = [
+        ("cpu", resources.cpu),
+        ("memory", resources.memory),
+        ("ephemeral-storage", resources.ephemeral_storage),
+        ("pods", resources.pods),
+    ];
+    let extended = resources.extended.iter();
+    let extended = extended.map(|(name, amount)| (name.as_ref(), *amount));
+    match named
+        .into_iter()
+        .chain(extended)
+        .find(|(_, amount)| *amount < 0)
+    {
+        Some((name, amount)) => Err(format!("its {name} is negative ({amount})")),
+        None => Ok(()),
+    }
+}
