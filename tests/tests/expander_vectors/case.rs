@@ -1,11 +1,11 @@
 //! A case of `vectors/nodes/expander.jsonl.gz`, and what a host would make of it.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead as _, BufReader};
 use std::sync::Arc;
 
 use flyball_core::nodes::expander::{ExpanderInput, OptionColumns, option_state};
 use flyball_core::quantity::Nano;
+use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -102,12 +102,7 @@ pub struct Chain {
 }
 
 pub fn all() -> Vec<Case> {
-    let path = flyball_tests::guests::repository().join("tests/vectors/nodes/expander.jsonl.gz");
-    let file = std::fs::File::open(path).unwrap();
-    BufReader::new(flate2::read::GzDecoder::new(file))
-        .lines()
-        .map(|line| serde_json::from_str(&line.unwrap()).unwrap())
-        .collect()
+    vectors::read("nodes/expander").unwrap()
 }
 
 fn quantity(quantities: &Quantities, resource: &str) -> Nano {
