@@ -34,6 +34,6 @@ pub use run::{
     simulate,
 };
 pub use scenario::{Scenario, ScenarioError};
-pub use summary::Summary;
+pub use summary::{NodeSummary, Summary};
 pub use timeline::{Fleet, GroupHistory, Histogram, Tally, Timeline};
 pub use world::{AbsurdLoad, DueSwap, NodeTotals, Totals};

@@ -3,6 +3,8 @@
 
 mod chart;
 mod html;
+mod node_decisions;
+mod nodes;
 mod page;
 mod plots;
 

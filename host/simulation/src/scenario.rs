@@ -18,15 +18,15 @@ use serde::{Deserialize, Deserializer};
 
 pub use error::ScenarioError;
 pub use nodes::{
-    Boot, Failures, JoinsLate, NodeAutoscalerSpec, NodeGroupSpec, NodeResources, OutOfCapacity,
-    OutOfCapacityAnswer, Range, TaintSpec, Window,
+    Boot, DaemonSetSpec, Failures, JoinsLate, NodeAutoscalerSpec, NodeGroupSpec, NodeResources,
+    OutOfCapacity, OutOfCapacityAnswer, Range, TaintSpec, Window,
 };
-pub(crate) use scheduling::pod as placement_pod;
 pub use scheduling::{
     Affinity, Expression, InclusionPolicy, LabelSelector, NodeAffinity, NodeSelector,
     NodeSelectorTerm, PodAffinity, PodAffinityTerm, Toleration, TolerationOperator,
     TopologySpreadConstraint, WhenUnsatisfiable,
 };
+pub(crate) use scheduling::{daemon_pod, pod as placement_pod};
 pub use workload::{
     AutoscalerTemplate, CsvLoad, Interpolation, LevelAt, Limits, LoadSpec, Noise, PodTemplate,
     Resources, ServiceSpec, Startup, WorkloadSpec,
@@ -63,6 +63,9 @@ pub struct Scenario {
     /// What it runs on; left out: pods start without being placed.
     #[serde(default)]
     pub node_groups: Vec<NodeGroupSpec>,
+    /// What runs on every node.
+    #[serde(default)]
+    pub daemon_sets: Vec<DaemonSetSpec>,
     /// What the loop that orders nodes goes by.
     #[serde(default)]
     pub node_autoscaler: NodeAutoscalerSpec,

@@ -1,6 +1,6 @@
 //! The figures by which runs are compared.
 
-use crate::run::{Run, WorkloadRun};
+use crate::run::{NodesRun, Run, WorkloadRun};
 use crate::text::{count, share};
 use crate::timeline::Tally;
 
@@ -74,7 +74,64 @@ impl Summary {
     }
 }
 
+/// The figures of a run's nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeSummary {
+    /// The most nodes that were Ready.
+    pub most_nodes: f64,
+    /// Hours of instances that were paid.
+    pub node_hours: f64,
+    /// What they cost; none: no price is known.
+    pub cost: Option<f64>,
+    /// Orders that the cloud took.
+    pub orders: u64,
+    /// The most pods that waited for a node at one time.
+    pub most_pending: u32,
+    /// Hours that pods waited for nodes, added up over pods.
+    pub pending_hours: f64,
+}
+
+impl NodeSummary {
+    /// Headings of the [`cells`](Self::cells), the first one left to the table.
+    pub const COLUMNS: [&str; 6] = [
+        "most nodes",
+        "node-hours",
+        "cost",
+        "orders",
+        "most pending",
+        "pods waited",
+    ];
+
+    /// The figures as text.
+    #[must_use]
+    pub fn cells(&self) -> [String; 6] {
+        [
+            format!("{:.0}", self.most_nodes),
+            format!("{:.1}", self.node_hours),
+            self.cost
+                .map_or_else(|| "–".to_owned(), |cost| format!("{cost:.2}")),
+            self.orders.to_string(),
+            self.most_pending.to_string(),
+            hours(self.pending_hours),
+        ]
+    }
+}
+
 impl Run {
+    /// The figures of the nodes; none: there are none.
+    #[must_use]
+    pub fn node_summary(&self) -> Option<NodeSummary> {
+        let NodesRun { fleet, journal } = self.nodes.as_ref()?;
+        Some(NodeSummary {
+            most_nodes: fleet.ready().into_iter().fold(0.0, f64::max),
+            node_hours: fleet.paid_hours(),
+            cost: fleet.has_prices().then(|| fleet.cost()),
+            orders: journal.orders,
+            most_pending: fleet.most_pending,
+            pending_hours: fleet.pending_seconds / 3600.0,
+        })
+    }
+
     /// The figures of all workloads together.
     #[must_use]
     pub fn summary(&self) -> Summary {

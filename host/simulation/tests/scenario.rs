@@ -14,7 +14,8 @@ fn scenario(text: &str) -> Result<Scenario, ScenarioError> {
 fn the_examples_are_scenarios() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
     let mut count = 0;
-    for entry in folder.read_dir().unwrap() {
+    let files = [folder.read_dir(), folder.join("nodes").read_dir()];
+    for entry in files.into_iter().flat_map(Result::unwrap) {
         let file = entry.unwrap().path();
         if file.extension().is_none_or(|extension| extension != "yaml") {
             continue;
@@ -32,7 +33,7 @@ fn the_examples_are_scenarios() {
             Scenario::load(&file).unwrap();
         }
     }
-    assert!(count >= 5, "{count} examples");
+    assert!(count >= 10, "{count} examples");
 }
 
 const HEAD: &str = "duration: 1h\nworkloads:\n- name: web\n";

@@ -5,6 +5,7 @@ use flyball_core::policy::PolicyVersion;
 use super::chart::Mark;
 use super::html::{Text, table};
 use super::plots::{self, View};
+use super::{node_decisions, nodes};
 use crate::journal::Decision;
 use crate::run::Run;
 use crate::summary::Summary;
@@ -22,10 +23,15 @@ pub fn page(runs: &[Run]) -> String {
     format!(
         "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n\
          <meta name=viewport content=\"width=device-width,initial-scale=1\">\n\
-         <title>{name} · Flyball</title>\n<style>\n{}</style>\n</head>\n<body>\n\
+         <title>{name} · Flyball</title>\n<style>\n{}{}</style>\n</head>\n<body>\n\
          <header><p class=brand>Flyball simulation</p><h1>{name}</h1>\n{}</header>\n\
          {body}<script>\n{}</script>\n</body>\n</html>\n",
         include_str!("style.css"),
+        if first.nodes.is_some() {
+            include_str!("nodes.css")
+        } else {
+            ""
+        },
         facts(first),
         include_str!("script.js"),
     )
@@ -58,6 +64,7 @@ fn one(run: &Run) -> String {
     let total = View::total(run);
     html += &format!("<h2>{}</h2>\n", Text(&total.title));
     html += &plots::of_run(&total, run, views, &marks);
+    html += &nodes::of_run(run, views);
     if !chosen.is_empty() && chosen.len() < run.workloads.len() {
         html += "<p>Of the workloads, these left most of their load unserved.</p>\n";
     }
@@ -68,6 +75,7 @@ fn one(run: &Run) -> String {
     }
     html += "<h2>Decisions</h2>\n";
     html += &decisions(run);
+    html += &node_decisions::html(run);
     if run.workloads.len() > 1 {
         html += "<details><summary>Figures of each workload</summary>\n";
         let rows: Vec<_> = run.workload_summaries().map(|row| cells(&row)).collect();
@@ -83,11 +91,13 @@ fn several(runs: &[Run]) -> String {
     let title = views.first().map_or("", |view| view.title.as_str());
     html += &format!("<h2>{}</h2>\n", Text(title));
     html += &plots::of_runs(&views, runs);
+    html += &nodes::of_runs(runs);
     for run in runs {
         html += &format!("<h2>{}</h2>\n", Text(&run.label));
         html += &policies(run);
         html += "<details><summary>Decisions</summary>\n";
         html += &decisions(run);
+        html += &node_decisions::html(run);
         html += "</details>\n";
     }
     html
@@ -138,7 +148,7 @@ fn policies(run: &Run) -> String {
     html
 }
 
-fn named(version: &PolicyVersion) -> String {
+pub(super) fn named(version: &PolicyVersion) -> String {
     let (name, digest) = (Text(&version.name), Text(version.short_digest()));
     let full = Text(&version.digest);
     format!("{name} <code title=\"{full}\">{digest}</code>")
@@ -203,7 +213,7 @@ fn reason(decision: &Decision) -> String {
 
 impl Run {
     /// Milliseconds since the start.
-    fn since_start(&self, at: flyball_core::time::Timestamp) -> i64 {
+    pub(super) fn since_start(&self, at: flyball_core::time::Timestamp) -> i64 {
         at.since(self.scenario.start)
     }
 }

@@ -72,7 +72,7 @@ fn unserved(workload: &WorkloadRun) -> f64 {
 }
 
 /// Rows of a timeline brought together so that a page stays small.
-struct Rows {
+pub(super) struct Rows {
     /// Rows that become one.
     group: usize,
     minutes: Vec<f64>,
@@ -80,9 +80,9 @@ struct Rows {
 }
 
 impl Rows {
-    fn new(timeline: &Timeline, run: &Run, points: usize) -> Self {
-        let group = timeline.len().div_ceil(points.max(1)).max(1);
-        let times = timeline.at_ms.chunks(group);
+    pub(super) fn new(at_ms: &[i64], run: &Run, points: usize) -> Self {
+        let group = at_ms.len().div_ceil(points.max(1)).max(1);
+        let times = at_ms.chunks(group);
         Self {
             group,
             minutes: times.map(|times| times[0] as f64 / 60_000.0).collect(),
@@ -90,7 +90,7 @@ impl Rows {
         }
     }
 
-    fn mean(&self, column: &[f64]) -> Vec<f64> {
+    pub(super) fn mean(&self, column: &[f64]) -> Vec<f64> {
         let chunks = column.chunks(self.group);
         chunks
             .map(|chunk| chunk.iter().sum::<f64>() / chunk.len() as f64)
@@ -98,9 +98,17 @@ impl Rows {
     }
 
     /// For what is counted: the last row, so that it stays a whole number.
-    fn last(&self, column: &[f64]) -> Vec<f64> {
+    pub(super) fn last(&self, column: &[f64]) -> Vec<f64> {
         let chunks = column.chunks(self.group);
         chunks.filter_map(|chunk| chunk.last().copied()).collect()
+    }
+
+    /// For what must not be overlooked.
+    pub(super) fn most(&self, column: &[f64]) -> Vec<f64> {
+        let chunks = column.chunks(self.group);
+        chunks
+            .map(|chunk| chunk.iter().copied().fold(0.0, f64::max))
+            .collect()
     }
 
     fn percent(&self, column: &[f64]) -> Vec<f64> {
@@ -108,7 +116,7 @@ impl Rows {
         mean.map(|value| value * 100.0).collect()
     }
 
-    fn chart<'a>(
+    pub(super) fn chart<'a>(
         &'a self,
         (title, unit): (&'a str, &'a str),
         curves: Vec<Curve<'a>>,
@@ -127,7 +135,7 @@ impl Rows {
     }
 }
 
-fn curve(name: &str, colour: usize, style: Style, values: Vec<f64>) -> Curve<'_> {
+pub(super) fn curve(name: &str, colour: usize, style: Style, values: Vec<f64>) -> Curve<'_> {
     Curve {
         name,
         colour,
@@ -144,7 +152,7 @@ pub fn points(views: usize, curves: usize) -> usize {
 /// The charts of one run.
 pub fn of_run(view: &View, run: &Run, views: usize, marks: &[Mark]) -> String {
     let timeline = &view.timeline;
-    let rows = Rows::new(timeline, run, points(views, CURVES));
+    let rows = Rows::new(&timeline.at_ms, run, points(views, CURVES));
     let target = view.target.map(|target| (target * 100.0, "target"));
     let load = vec![
         curve("load", 0, Style::Area, rows.mean(&timeline.load)),
@@ -182,7 +190,7 @@ pub fn of_runs(views: &[View], runs: &[Run]) -> String {
     let Some((first, run)) = views.first().zip(runs.first()) else {
         return String::new();
     };
-    let rows = Rows::new(&first.timeline, run, points(1, 4 * runs.len()));
+    let rows = Rows::new(&first.timeline.at_ms, run, points(1, 4 * runs.len()));
     let each = |column: fn(&Rows, &Timeline) -> Vec<f64>, style: Style| {
         let numbered = runs.iter().zip(views).enumerate();
         let curves = numbered.map(|(number, (run, view))| {

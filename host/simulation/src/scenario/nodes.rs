@@ -9,6 +9,8 @@ use flyball_placement::Effect;
 use serde::{Deserialize, Deserializer};
 
 use super::deserialize_quantity;
+use super::scheduling::Toleration;
+use super::workload::Resources;
 use crate::time::Millis;
 
 /// A node group: nodes of one kind that the cloud makes and takes away.
@@ -168,6 +170,26 @@ pub struct JoinsLate {
     pub delay: Millis,
 }
 
+/// A DaemonSet: a pod on every node that can run it.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DaemonSetSpec {
+    /// Name (required).
+    pub name: String,
+    /// Its namespace (`kube-system`).
+    #[serde(default = "default_namespace")]
+    pub namespace: String,
+    /// Requests of a pod (cpu 100m, memory 128Mi).
+    #[serde(default)]
+    pub requests: Resources,
+    /// Labels that a node must have.
+    #[serde(default)]
+    pub node_selector: BTreeMap<String, String>,
+    /// Taints of nodes that its pods bear.
+    #[serde(default)]
+    pub tolerations: Vec<Toleration>,
+}
+
 /// What the loop that orders nodes goes by: the flags of Cluster Autoscaler, with
 /// its defaults.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -315,6 +337,10 @@ impl NodeGroupSpec {
     pub fn allocatable(&self) -> NodeResources {
         self.allocatable.unwrap_or(self.capacity)
     }
+}
+
+fn default_namespace() -> String {
+    "kube-system".to_owned()
 }
 
 fn default_pods() -> u32 {

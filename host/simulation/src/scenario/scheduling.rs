@@ -7,7 +7,7 @@ use flyball_placement as placement;
 use flyball_placement::{Effect, Operator};
 use serde::Deserialize;
 
-use super::WorkloadSpec;
+use super::{DaemonSetSpec, Resources, WorkloadSpec};
 
 /// Required affinity of a pod.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -175,17 +175,9 @@ pub fn pod(spec: &WorkloadSpec, name: &str) -> placement::Pod {
     placement::Pod {
         namespace: spec.namespace.as_str().into(),
         labels,
-        requests: placement::Resources {
-            cpu: (template.requests.cpu * 1000.0).ceil() as i64,
-            memory: template.requests.memory.ceil() as i64,
-            ..placement::Resources::default()
-        },
+        requests: requests(&template.requests),
         tolerations: template.tolerations.iter().map(toleration).collect(),
-        node_selector: template
-            .node_selector
-            .iter()
-            .map(|(key, value)| (key.as_str(), value.as_str()))
-            .collect(),
+        node_selector: node_selector(&template.node_selector),
         node_affinity: required.map(|nodes| {
             let terms = nodes.node_selector_terms.iter();
             terms.map(node_selector_term).collect()
@@ -200,6 +192,34 @@ pub fn pod(spec: &WorkloadSpec, name: &str) -> placement::Pod {
         priority: template.priority,
         ..placement::Pod::default()
     }
+}
+
+/// A pod of a DaemonSet, as the scheduler sees it.
+pub fn daemon_pod(spec: &DaemonSetSpec) -> placement::Pod {
+    placement::Pod {
+        namespace: spec.namespace.as_str().into(),
+        labels: placement::Labels::from_iter([("app", spec.name.as_str())]),
+        requests: requests(&spec.requests),
+        tolerations: spec.tolerations.iter().map(toleration).collect(),
+        node_selector: node_selector(&spec.node_selector),
+        ..placement::Pod::default()
+    }
+}
+
+/// As the API server has them: not less than what is asked for.
+fn requests(spec: &Resources) -> placement::Resources {
+    placement::Resources {
+        cpu: (spec.cpu * 1000.0).ceil() as i64,
+        memory: spec.memory.ceil() as i64,
+        ..placement::Resources::default()
+    }
+}
+
+fn node_selector(labels: &BTreeMap<String, String>) -> placement::Labels {
+    let labels = labels.iter();
+    labels
+        .map(|(key, value)| (key.as_str(), value.as_str()))
+        .collect()
 }
 
 fn toleration(spec: &Toleration) -> placement::Toleration {

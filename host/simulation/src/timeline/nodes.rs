@@ -109,12 +109,22 @@ impl Fleet {
         self.groups.iter().any(|group| group.price.is_some())
     }
 
-    /// The most nodes that were Ready at the end of an interval.
+    /// Nodes that are Ready, all groups together.
     #[must_use]
-    pub fn most_nodes(&self) -> f64 {
+    pub fn ready(&self) -> Vec<f64> {
+        self.sum(|group| &group.ready)
+    }
+
+    /// Instances that the cloud is to have, all groups together.
+    #[must_use]
+    pub fn ordered(&self) -> Vec<f64> {
+        self.sum(|group| &group.ordered)
+    }
+
+    fn sum(&self, column: fn(&GroupHistory) -> &Vec<f64>) -> Vec<f64> {
         let rows = 0..self.at_ms.len();
-        let sums = rows.map(|row| self.groups.iter().map(|group| group.ready[row]).sum());
-        sums.fold(0.0, f64::max)
+        let sum = |row: usize| self.groups.iter().map(|group| column(group)[row]).sum();
+        rows.map(sum).collect()
     }
 }
 

@@ -1,6 +1,7 @@
 //! Nodes in virtual time: the cloud's node groups, the nodes that join from them,
 //! and the scheduler that binds pods to them.
 
+mod daemons;
 mod group;
 mod instance;
 mod outages;
@@ -15,6 +16,7 @@ use flyball_core::nodes::state::{ClusterState, NodeFacts};
 use flyball_core::time::Timestamp;
 use flyball_placement::{Effect, Taint};
 
+use daemons::Daemons;
 use group::{Change, Group};
 use instance::Born;
 use outages::Outages;
@@ -45,10 +47,11 @@ impl Nodes {
         }
         let groups = scenario.node_groups.iter();
         let groups = groups.map(|spec| Group::new(spec, scenario, began));
+        let daemons = Daemons::new(&scenario.daemon_sets, scenario.seed);
         let mut nodes = Self {
             groups: groups.collect(),
             outages: Outages::default(),
-            scheduler: Scheduler::new(shapes),
+            scheduler: Scheduler::new(shapes, daemons),
             fleet: Fleet::new(scenario),
         };
         for group in 0..nodes.groups.len() {
@@ -87,14 +90,15 @@ impl Nodes {
             });
         }
         let created = self.scheduler.node_created(&born.node).unwrap_or(now);
-        self.scheduler.set_node(NodeFacts {
+        let facts = NodeFacts {
             node: Arc::new(node),
             provider_id: Some(Arc::clone(&born.provider_id)),
             created,
             ready,
             deleting: false,
             capacity: template::capacity(spec),
-        });
+        };
+        self.scheduler.set_node(now, facts);
     }
 
     /// Takes in what happened to the pods of a workload.

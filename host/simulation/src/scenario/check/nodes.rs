@@ -26,13 +26,32 @@ pub(super) fn node_groups(scenario: &Scenario) -> Result<(), Fault> {
         let message = format!("{} is there twice", group.name);
         holds(names.insert(&group.name), "name", &message).map_err(at)?;
     }
+    daemon_sets(scenario)?;
     autoscaler(&scenario.node_autoscaler)
         .map_err(|(field, message)| (format!("nodeAutoscaler.{field}"), message))
+}
+
+fn daemon_sets(scenario: &Scenario) -> Result<(), Fault> {
+    let mut names = BTreeSet::new();
+    for (index, set) in scenario.daemon_sets.iter().enumerate() {
+        let at = |field: &str| format!("daemonSets[{index}].{field}");
+        let once = !set.name.is_empty() && names.insert((&set.namespace, &set.name));
+        let message = format!("{:?} is empty, or there twice", set.name);
+        holds(once, &at("name"), &message)?;
+        let requests = [set.requests.cpu, set.requests.memory];
+        let sound = requests.iter().all(|amount| *amount >= 0.0);
+        holds(sound, &at("requests"), "must not be negative")?;
+        for toleration in &set.tolerations {
+            tolerates(toleration, &at("tolerations"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Nothing may speak of nodes where there are none.
 fn without_nodes(scenario: &Scenario) -> Result<(), Fault> {
     let message = "needs nodeGroups";
+    holds(scenario.daemon_sets.is_empty(), "daemonSets", message)?;
     let options = scenario.node_autoscaler == NodeAutoscalerSpec::default();
     holds(options, "nodeAutoscaler", message)?;
     for (index, workload) in scenario.workloads.iter().enumerate() {

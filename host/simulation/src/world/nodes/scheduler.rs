@@ -11,6 +11,8 @@ use flyball_core::ports::ObjectKey;
 use flyball_core::time::Timestamp;
 use flyball_placement::{ClassId, NodeId, Pod};
 
+use super::daemons::Daemons;
+
 /// A pod of the world: which workload, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodKey {
@@ -37,6 +39,7 @@ pub struct Scheduler {
     state: ClusterState,
     /// Of each workload.
     shapes: Vec<Shape>,
+    daemons: Daemons,
     pods: BTreeMap<PodKey, PodFacts>,
     waiting: BTreeSet<Turn>,
     on_node: BTreeMap<Arc<str>, BTreeSet<PodKey>>,
@@ -46,10 +49,13 @@ pub struct Scheduler {
 
 impl Scheduler {
     /// A scheduler without nodes and pods.
-    pub fn new(shapes: Vec<Shape>) -> Self {
+    pub fn new(shapes: Vec<Shape>, daemons: Daemons) -> Self {
+        let mut state = ClusterState::new();
+        daemons.tell(&mut state);
         Self {
-            state: ClusterState::new(),
+            state,
             shapes,
+            daemons,
             pods: BTreeMap::new(),
             waiting: BTreeSet::new(),
             on_node: BTreeMap::new(),
@@ -63,11 +69,13 @@ impl Scheduler {
     }
 
     /// Takes a node in, or what has changed about it.
-    pub fn set_node(&mut self, facts: NodeFacts) {
-        self.on_node
-            .entry(Arc::clone(&facts.node.name))
-            .or_default();
+    pub fn set_node(&mut self, now: Timestamp, facts: NodeFacts) {
+        let (name, ready) = (Arc::clone(&facts.node.name), facts.ready);
         self.state.apply_node(facts);
+        if ready {
+            self.daemons.join(&mut self.state, &name, now);
+        }
+        self.on_node.entry(name).or_default();
         self.stirred = true;
     }
 
@@ -86,6 +94,7 @@ impl Scheduler {
                 self.state.delete_pod(&facts.uid);
             }
         }
+        self.daemons.leave(&mut self.state, name);
         self.state.delete_node(name);
         self.stirred = true;
         lost
@@ -184,23 +193,12 @@ impl Scheduler {
         let fitting = nodes.filter(|&node| cluster.fits(class, node));
         let mut best: Option<(i64, NodeId)> = None;
         for node in fitting {
-            let score = self.score(node);
+            let score = cluster.score(class, node);
             if best.is_none_or(|(highest, _)| score > highest) {
                 best = Some((score, node));
             }
         }
         best.map(|(_, node)| node)
-    }
-
-    /// How much of a node is free, in thousandths.
-    fn score(&self, node: NodeId) -> i64 {
-        let cluster = self.state.cluster();
-        let Some(object) = cluster.node(node) else {
-            return 0;
-        };
-        let (free, all) = (cluster.free(node), &object.allocatable);
-        let part = |free: i64, all: i64| free.saturating_mul(1000) / all.max(1);
-        part(free.cpu, all.cpu) + part(free.memory, all.memory)
     }
 
     fn bind(&mut self, turn: Turn, node: NodeId) -> Option<(PodKey, Arc<str>)> {
