@@ -221,6 +221,16 @@ pub trait Clock: Send + Sync {
     }
 }
 
+impl<C: Clock> Clock for &C {
+    fn now(&self) -> Timestamp {
+        C::now(self)
+    }
+
+    fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send {
+        C::sleep_until(self, at)
+    }
+}
+
 /// Takes the records of decisions: the ring, a file, a report, a terminal.
 pub trait Recorder: Send + Sync {
     /// Takes one.

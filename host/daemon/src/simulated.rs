@@ -5,13 +5,17 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::InMemoryStore;
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::ports::Recorder;
 use flyball_core::time::Timestamp;
 use flyball_sandbox::Registry;
 use flyball_simulation::time::ClockMap;
-use flyball_simulation::{Cluster, Journal, PolicySwapper, Progress, Run, Scenario};
+use flyball_simulation::{
+    Cluster, Equipment, Journal, Loops, NodeJournal, PolicySwapper, Progress, Run, Scenario,
+};
 
 use crate::clock::{PacedClock, Stop};
 
@@ -20,16 +24,33 @@ pub struct Simulated {
     scenario: Scenario,
     cluster: Cluster,
     journal: Arc<Journal>,
+    node_journal: Arc<NodeJournal>,
+}
+
+/// What the loops go by.
+#[derive(Default)]
+pub struct LoopOptions {
+    /// The one over autoscalers.
+    pub replica: ReplicaOptions,
+    /// The one over node groups, where the scenario says nothing else; none: it does
+    /// not run.
+    pub nodes: Option<NodeOptions>,
 }
 
 impl Simulated {
-    /// The scenario's world at its start. Records go on to `recorders`.
-    pub fn new(scenario: Scenario, recorders: Vec<Arc<dyn Recorder>>) -> anyhow::Result<Self> {
+    /// The scenario's world at its start. Records go on to `recorders`, those of
+    /// decisions about nodes to `node_recorders`.
+    pub fn new(
+        scenario: Scenario,
+        recorders: Vec<Arc<dyn Recorder>>,
+        node_recorders: Vec<Arc<dyn NodesRecorder>>,
+    ) -> anyhow::Result<Self> {
         let cluster = Cluster::new(&scenario)?;
         Ok(Self {
             scenario,
             cluster,
             journal: Arc::new(Journal::new(recorders)),
+            node_journal: Arc::new(NodeJournal::new(node_recorders)),
         })
     }
 
@@ -43,7 +64,7 @@ impl Simulated {
     pub async fn play(
         &self,
         speed: f64,
-        options: ReplicaOptions,
+        options: LoopOptions,
         policies: &Arc<Registry>,
         stop: Stop,
         on_sync: impl Fn(&Progress) + Send + Sync,
@@ -60,18 +81,21 @@ impl Simulated {
         };
         let (start, end) = (self.scenario.start, self.scenario.end());
         let map = ClockMap::new(start, speed).context("the speed must be above 0")?;
-        let host_version = Arc::clone(&options.host_version);
-        let mut replicas = ReplicaLoop::new(
-            options,
-            self.cluster.clone(),
-            self.cluster.clone(),
-            PacedClock::new(start, end, map, stop, on_move),
-            Arc::clone(policies) as _,
-            Arc::clone(&self.journal) as _,
-            Arc::new(InMemoryStore::default()),
-        );
-        replicas.run().await;
-        drop(replicas);
+        let host_version = Arc::clone(&options.replica.host_version);
+        let clock = PacedClock::new(start, end, map, stop, on_move);
+        let scenario = &self.scenario.node_autoscaler;
+        let equipment = Equipment {
+            replica: options.replica,
+            nodes: options.nodes.map(|usual| scenario.options(&usual)),
+            engine: Arc::clone(policies) as _,
+            journal: Arc::clone(&self.journal),
+            node_journal: Arc::clone(&self.node_journal),
+            store: Arc::new(InMemoryStore::default()),
+        };
+        let mut loops = Loops::new(&self.cluster, &clock, equipment);
+        loops.run().await;
+        drop(loops);
+        drop(clock);
         match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
             Some(error) => Err(error.into()),
             None => Ok(named_by_policies(Run::collect(
@@ -80,6 +104,7 @@ impl Simulated {
                 host_version,
                 &self.cluster,
                 &self.journal,
+                &self.node_journal,
             ))),
         }
     }

@@ -16,6 +16,7 @@ mod cluster;
 mod formula;
 mod journal;
 mod load;
+mod loops;
 mod random;
 pub mod report;
 mod run;
@@ -29,6 +30,7 @@ mod world;
 pub use cluster::Cluster;
 pub use formula::{Formula, InvalidFormula, Moment};
 pub use journal::{Decision, Entries, Journal, NodeEntries, NodeJournal, PolicyChange, PolicyUse};
+pub use loops::{Equipment, Loops};
 pub use run::{
     Contender, NodesRun, Options, PolicySwapper, Progress, Run, RunError, WorkloadRun, compare,
     simulate,

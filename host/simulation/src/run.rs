@@ -8,8 +8,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::InMemoryStore;
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::{Clock, ObjectKey, Recorder};
 use flyball_core::record::DecisionRecord;
@@ -17,7 +19,8 @@ use flyball_core::spec::PolicyRef;
 use flyball_core::time::Timestamp;
 
 use crate::cluster::Cluster;
-use crate::journal::{Entries, Journal, NodeEntries};
+use crate::journal::{Entries, Journal, NodeEntries, NodeJournal};
+use crate::loops::{Equipment, Loops};
 use crate::scenario::{EventSpec, Scenario, ScenarioError};
 use crate::timeline::{Fleet, Tally, Timeline};
 use crate::world::{AbsurdLoad, DueSwap, Totals};
@@ -36,8 +39,12 @@ pub trait PolicySwapper: Send + Sync {
 pub struct Options<'a> {
     /// What the loop goes by; its sync period is the scenario's.
     pub replica: ReplicaOptions,
+    /// What the loop over node groups goes by, where the scenario says nothing else.
+    pub nodes: NodeOptions,
     /// Take every record.
     pub recorders: Vec<Arc<dyn Recorder>>,
+    /// Take every record about nodes.
+    pub node_recorders: Vec<Arc<dyn NodesRecorder>>,
     /// Carries out the scenario's swaps.
     pub swapper: Option<&'a dyn PolicySwapper>,
     /// Told after every sync.
@@ -74,12 +81,14 @@ pub enum RunError {
 }
 
 /// A policy that takes part in a comparison.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contender {
     /// What it is called in tables and plots.
     pub label: String,
-    /// Asked by every autoscaler, in place of its own.
+    /// Asked by every autoscaler, in place of its own; none: its own.
     pub policies: Vec<PolicyRef>,
+    /// Asked about node groups, in place of the scenario's; none: the scenario's.
+    pub expanders: Vec<PolicyRef>,
 }
 
 /// A run that came to its end.
@@ -139,6 +148,7 @@ pub fn simulate(
     let cluster = Cluster::new(scenario)?;
     cluster.advance_to(scenario.start)?;
     let journal = Arc::new(Journal::new(options.recorders.clone()));
+    let node_journal = Arc::new(NodeJournal::new(options.node_recorders.clone()));
     let clock = VirtualClock {
         scenario,
         options,
@@ -147,21 +157,32 @@ pub fn simulate(
         state: Mutex::default(),
     };
     clock.pass(scenario.start)?;
-    let replica = ReplicaOptions {
-        sync_period_ms: scenario.sync_period.0,
-        ..options.replica.clone()
+    let equipment = Equipment {
+        replica: ReplicaOptions {
+            sync_period_ms: scenario.sync_period.0,
+            ..options.replica.clone()
+        },
+        nodes: Some(scenario.node_autoscaler.options(&options.nodes)),
+        engine,
+        journal: Arc::clone(&journal),
+        node_journal: Arc::clone(&node_journal),
+        store: Arc::new(InMemoryStore::default()),
     };
-    let (reader, writer) = (cluster.clone(), cluster.clone());
-    let recorder = Arc::clone(&journal) as Arc<dyn Recorder>;
-    let store = Arc::new(InMemoryStore::default());
-    let mut replicas = ReplicaLoop::new(replica, reader, writer, &clock, engine, recorder, store);
-    block_on(replicas.run());
-    drop(replicas);
+    let mut loops = Loops::new(&cluster, &clock, equipment);
+    block_on(loops.run());
+    drop(loops);
     let state = clock.state.into_inner();
     let state = state.unwrap_or_else(PoisonError::into_inner);
     cluster.advance_to(scenario.end())?;
     let host_version = Arc::clone(&options.replica.host_version);
-    let mut run = Run::collect(label, scenario, host_version, &cluster, &journal);
+    let mut run = Run::collect(
+        label,
+        scenario,
+        host_version,
+        &cluster,
+        &journal,
+        &node_journal,
+    );
     run.swaps = state.swaps;
     Ok(run)
 }
@@ -178,25 +199,32 @@ pub fn compare(
     options: &Options<'_>,
 ) -> Result<Vec<Run>, RunError> {
     let run = |contender: &Contender| {
-        let scenario = scenario.under(&contender.policies);
+        let scenario = scenario.under(contender);
         simulate(&contender.label, &scenario, Arc::clone(engine), options)
     };
     contenders.iter().map(run).collect()
 }
 
 impl Scenario {
-    /// The same scenario, every autoscaler asking these policies instead of its
+    /// The same scenario, everyone asking the contender's policies instead of their
     /// own, and without swaps.
-    fn under(&self, policies: &[PolicyRef]) -> Self {
+    fn under(&self, contender: &Contender) -> Self {
         let mut scenario = self.clone();
+        let replace = |own: &mut Vec<PolicyRef>, by: &[PolicyRef]| {
+            if !by.is_empty() {
+                *own = by.to_vec();
+            }
+        };
+        let (policies, expanders) = (&contender.policies, &contender.expanders);
+        replace(&mut scenario.node_autoscaler.expanders, expanders);
         for workload in &mut scenario.workloads {
             if let Some(autoscaler) = &mut workload.autoscaler {
-                autoscaler.policies = policies.to_vec();
+                replace(&mut autoscaler.policies, policies);
             }
         }
         scenario.events.retain_mut(|event| {
             if let EventSpec::ChangeAutoscaler { autoscaler, .. } = event {
-                autoscaler.policies = policies.to_vec();
+                replace(&mut autoscaler.policies, policies);
             }
             !matches!(event, EventSpec::SwapPolicy { .. })
         });
@@ -213,6 +241,7 @@ impl Run {
         host_version: Arc<str>,
         cluster: &Cluster,
         journal: &Journal,
+        node_journal: &NodeJournal,
     ) -> Self {
         let world = cluster.world();
         let workloads = world.histories().map(|(key, timeline, tally)| WorkloadRun {
@@ -228,7 +257,7 @@ impl Run {
             journal: journal.entries(),
             nodes: world.nodes().map(|nodes| NodesRun {
                 fleet: nodes.fleet().clone(),
-                journal: NodeEntries::default(),
+                journal: node_journal.entries(),
             }),
             swaps: Vec::new(),
         }
@@ -284,7 +313,7 @@ impl VirtualClock<'_> {
     }
 }
 
-impl Clock for &VirtualClock<'_> {
+impl Clock for VirtualClock<'_> {
     fn now(&self) -> Timestamp {
         self.state
             .lock()

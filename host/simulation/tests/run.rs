@@ -221,6 +221,7 @@ fn several_policies_meet_the_same_load() {
             name: name.to_owned(),
             config: None,
         }],
+        ..Contender::default()
     };
     let contenders = ["hpa", "careful"].map(contender);
     let runs = compare(&wave, &contenders, &engine, &Options::default()).unwrap();

@@ -18,15 +18,26 @@ use super::directories::PoliciesDir;
 ///   flyball simulate examples/demo.yaml
 ///   flyball simulate examples/demo.yaml --compare hpa,my-policy.wasm
 ///   flyball simulate examples/demo.yaml --compare 'my.wasm={"floor": 3},my.wasm=five.json'
+///   flyball simulate examples/nodes.yaml --compare least-waste,price
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct SimulateArgs {
     /// The scenario, in YAML
     pub scenario: PathBuf,
-    /// Run it once under each of these policies (names or files) and compare. A
-    /// configuration may follow each: =JSON, or =FILE.json
+    /// Run it once under each of these policies (names or files) and compare: of
+    /// autoscalers, or of node groups. A configuration may follow each: =JSON, or
+    /// =FILE.json
     #[arg(long, value_name = "POLICY[=CONFIG],…")]
     pub compare: Vec<Compared>,
+    /// Expanders that choose among node groups, asked in this order until one is
+    /// left [default: the scenario's]
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        value_delimiter = ',',
+        conflicts_with = "compare"
+    )]
+    pub expander: Vec<String>,
     #[command(flatten)]
     pub policies: PoliciesDir,
     /// Where to write the report [default: SCENARIO-report.html in the current

@@ -20,12 +20,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
-use crate::cli::{Cluster, RunArgs};
+use crate::cli::{Cluster, Controller, RunArgs};
 use crate::clock::{Stop, Stopper};
 use crate::http::{self, Api, Readiness};
 use crate::node_records::{self, NodeLog, NodeRing};
 use crate::recorders::{LogRecorder, RecordFile, Several};
-use crate::simulated::Simulated;
+use crate::simulated::{LoopOptions, Simulated};
 use crate::wiring;
 
 /// Memory for the latest records of node decisions.
@@ -172,11 +172,16 @@ impl Daemon {
 
 async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
     let scenario = Scenario::load(file)?;
-    let mut options = wiring::replica_options(args);
+    let mut replica = wiring::replica_options(args);
     if args.hpa.horizontal_pod_autoscaler_sync_period.is_none() {
-        options.sync_period_ms = scenario.sync_period.0;
+        replica.sync_period_ms = scenario.sync_period.0;
     }
-    let simulated = Simulated::new(scenario, daemon.recorders())?;
+    let controllers = &args.nodes.controllers;
+    let nodes = controllers.is_empty() || controllers.contains(&Controller::Nodes);
+    let nodes = nodes.then(|| wiring::node_options(&args.nodes, replica.fallback));
+    let nodes = nodes.transpose()?;
+    let options = LoopOptions { replica, nodes };
+    let simulated = Simulated::new(scenario, daemon.recorders(), Vec::new())?;
     daemon.readiness.done("caches");
     let cluster = simulated.cluster().clone();
     let (registry, stop) = (Arc::clone(&daemon.registry), daemon.stop.clone());

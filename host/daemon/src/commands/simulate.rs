@@ -1,33 +1,36 @@
 //! `flyball simulate`.
 
-use std::collections::BTreeMap;
+mod contenders;
+mod nodes;
+
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::{fs, iter};
 
-use anyhow::{Context as _, ensure};
+use anyhow::Context as _;
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::Recorder;
-use flyball_core::spec::PolicyRef;
 use flyball_sandbox::Registry;
 use flyball_simulation::{Contender, Options, Progress, Run, Scenario, Summary, report};
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Exit;
-use crate::cli::{Compared, ComparedPolicy, Format, SimulateArgs};
+use crate::cli::{Format, SimulateArgs};
 use crate::output::{self, DIM, POLICY, STRONG, Table, WARNING, styled};
 use crate::recorders::RecordFile;
 use crate::simulated::{Swapper, named_by_policies};
-use crate::{policies, wiring};
+use crate::wiring;
 
 pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     let mut scenario = Scenario::load(&args.scenario)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
+    if !args.expander.is_empty() {
+        contenders::choose_expanders(&mut scenario, &args.expander)?;
+    }
     let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
     let registry = Arc::new(wiring::fixed_registry(&files)?);
-    let contenders = contenders(&registry, &args.compare)?;
+    let contenders = contenders::contenders(&registry, &scenario, &args.compare)?;
     let file = args
         .records
         .as_deref()
@@ -81,76 +84,6 @@ fn simulate(
     )?)
 }
 
-/// Those who take part in a comparison; files are installed under their stems.
-fn contenders(registry: &Registry, compared: &[Compared]) -> anyhow::Result<Vec<Contender>> {
-    let compared: Vec<_> = compared.iter().flat_map(|Compared(each)| each).collect();
-    ensure!(
-        compared.len() != 1,
-        "--compare needs two policies or more, such as hpa,my-policy.wasm"
-    );
-    let mut installed: BTreeMap<&str, String> = BTreeMap::new();
-    let mut contenders = Vec::new();
-    for ComparedPolicy { policy, config } in compared {
-        let name = match installed.get(policy.as_str()) {
-            Some(name) => name.clone(),
-            None => install(registry, policy)?,
-        };
-        installed.insert(policy, name.clone());
-        let label = match config {
-            Some(config) => format!("{name} {config}"),
-            None => name.clone(),
-        };
-        let config = config.as_deref().map(configuration).transpose();
-        let config = config.and_then(|config| checked(registry, &name, config));
-        contenders.push(Contender {
-            policies: vec![PolicyRef {
-                config: config.with_context(|| format!("contender {label}"))?,
-                name,
-            }],
-            label,
-        });
-    }
-    Ok(contenders)
-}
-
-/// The name under which a policy is to be had.
-fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
-    let taken = |name: &str| registry.policy(name).is_some();
-    if taken(policy) {
-        return Ok(policy.to_owned());
-    }
-    let source = policies::find(policy)?;
-    // A file may have a built-in's stem, and be compared with it.
-    let names = (2..).map(|n| format!("{}-{n}", source.name));
-    let mut names = iter::once(source.name.clone()).chain(names);
-    let name = names.find(|name| !taken(name)).unwrap_or_default();
-    registry
-        .install(&name, &source.component)
-        .with_context(|| format!("policy {policy}"))?;
-    Ok(name)
-}
-
-/// A configuration, from JSON or from a file that has it.
-fn configuration(config: &str) -> anyhow::Result<Map<String, Value>> {
-    if config.starts_with('{') {
-        return serde_json::from_str(config).context("the configuration is no JSON object");
-    }
-    let text = fs::read_to_string(config).with_context(|| format!("cannot read {config}"))?;
-    serde_json::from_str(&text).with_context(|| format!("{config} is no JSON object"))
-}
-
-/// A configuration that the policy takes.
-fn checked(
-    registry: &Registry,
-    name: &str,
-    config: Option<Map<String, Value>>,
-) -> anyhow::Result<Option<Map<String, Value>>> {
-    if let Some(policy) = registry.policy(name) {
-        policy.check_configuration(config.as_ref().unwrap_or(&Map::new()))?;
-    }
-    Ok(config)
-}
-
 /// How far the runs, one after another, have come; hidden where nobody looks.
 struct Bar {
     bar: ProgressBar,
@@ -185,8 +118,11 @@ impl Bar {
         self.bar
             .set_position(over * RUN + u64::try_from(part).unwrap_or(0));
         let totals = &progress.totals;
+        let nodes = totals.nodes.map_or(String::new(), |nodes| {
+            format!("  {} nodes, {} pods pending", nodes.ready, nodes.pending)
+        });
         self.bar.set_message(format!(
-            "{}  load {:.0}/s  {} replicas ({} ready)",
+            "{}  load {:.0}/s  {} replicas ({} ready){nodes}",
             output::time_of_day(progress.at),
             totals.load,
             totals.replicas,
@@ -242,6 +178,7 @@ fn print(
             writeln!(out, "{}", styled(DIM, more))?;
         }
     }
+    nodes::print(&mut out, runs)?;
     writeln!(out)?;
     for run in runs {
         print_policies(&mut out, run)?;
@@ -310,6 +247,7 @@ fn run_to_json(run: &Run) -> Value {
     });
     json!({
         "label": run.label,
+        "nodes": nodes::to_json(run),
         "summary": summary_to_json(&run.summary()),
         "workloads": run.workload_summaries().map(|summary| summary_to_json(&summary)).collect::<Vec<_>>(),
         "decisions": run.journal.count,

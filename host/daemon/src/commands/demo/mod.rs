@@ -23,7 +23,7 @@ use crate::cli::DemoArgs;
 use crate::clock::Stop;
 use crate::output::{self, STRONG, styled};
 use crate::policies;
-use crate::simulated::Simulated;
+use crate::simulated::{LoopOptions, Simulated};
 
 const SCENARIO: &str = include_str!("../../../../../examples/demo.yaml");
 
@@ -129,12 +129,16 @@ async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result
     let (stopper, stop) = Stop::new();
     stop_on_signals(stopper)?;
     let speed = scenario.duration.seconds() / seconds;
-    let options = ReplicaOptions {
-        sync_period_ms: scenario.sync_period.0,
-        ..ReplicaOptions::default()
+    let options = LoopOptions {
+        replica: ReplicaOptions {
+            sync_period_ms: scenario.sync_period.0,
+            ..ReplicaOptions::default()
+        },
+        nodes: None,
     };
     let screen = Arc::new(Screen::new(&scenario));
-    let simulated = Simulated::new(scenario, vec![Arc::clone(&screen) as Arc<dyn Recorder>])?;
+    let recorders = vec![Arc::clone(&screen) as Arc<dyn Recorder>];
+    let simulated = Simulated::new(scenario, recorders, Vec::new())?;
     let on_sync = |progress: &Progress| {
         screen.show(progress);
         if progress.elapsed_ms * 2 >= progress.duration_ms

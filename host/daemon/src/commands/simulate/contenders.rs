@@ -1,0 +1,137 @@
+//! Who takes part in a comparison, and which expanders are asked.
+
+use std::collections::BTreeMap;
+use std::{fs, iter};
+
+use anyhow::{Context as _, ensure};
+use flyball_core::policy::Policy as _;
+use flyball_core::spec::PolicyRef;
+use flyball_sandbox::Registry;
+use flyball_simulation::{Contender, Scenario};
+use serde_json::{Map, Value};
+
+use crate::cli::{Compared, ComparedPolicy};
+use crate::policies;
+
+/// Those who take part in a comparison; files are installed under their stems.
+pub fn contenders(
+    registry: &Registry,
+    scenario: &Scenario,
+    compared: &[Compared],
+) -> anyhow::Result<Vec<Contender>> {
+    let compared: Vec<_> = compared.iter().flat_map(|Compared(each)| each).collect();
+    ensure!(
+        compared.len() != 1,
+        "--compare needs two policies or more, such as hpa,my-policy.wasm"
+    );
+    let mut installed: BTreeMap<&str, String> = BTreeMap::new();
+    let mut contenders = Vec::new();
+    for ComparedPolicy { policy, config } in compared {
+        let name = match installed.get(policy.as_str()) {
+            Some(name) => name.clone(),
+            None => install(registry, policy)?,
+        };
+        installed.insert(policy, name.clone());
+        let label = match config {
+            Some(config) => format!("{name} {config}"),
+            None => name.clone(),
+        };
+        let config = config.as_deref().map(configuration).transpose();
+        let config = config.and_then(|config| checked(registry, &name, config));
+        let config = config.with_context(|| format!("contender {label}"))?;
+        let expands = is_expander(registry, &name);
+        let asked = vec![PolicyRef { name, config }];
+        let (policies, expanders) = match expands {
+            true => (Vec::new(), with_own_configurations(scenario, asked)),
+            false => (asked, Vec::new()),
+        };
+        contenders.push(Contender {
+            label,
+            policies,
+            expanders,
+        });
+    }
+    let expanders = contenders.iter().filter(|one| one.policies.is_empty());
+    let expanders = expanders.count();
+    ensure!(
+        expanders == 0 || expanders == contenders.len(),
+        "--compare: expanders are compared with expanders"
+    );
+    ensure!(
+        expanders == 0 || !scenario.node_groups.is_empty(),
+        "--compare: the scenario has no node groups for expanders to choose among"
+    );
+    Ok(contenders)
+}
+
+/// The name under which a policy is to be had.
+fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
+    let taken = |name: &str| registry.policy(name).is_some();
+    if taken(policy) {
+        return Ok(policy.to_owned());
+    }
+    let source = policies::find(policy)?;
+    // A file may have a built-in's stem, and be compared with it.
+    let names = (2..).map(|n| format!("{}-{n}", source.name));
+    let mut names = iter::once(source.name.clone()).chain(names);
+    let name = names.find(|name| !taken(name)).unwrap_or_default();
+    registry
+        .install(&name, &source.component)
+        .with_context(|| format!("policy {policy}"))?;
+    Ok(name)
+}
+
+/// A configuration, from JSON or from a file that has it.
+fn configuration(config: &str) -> anyhow::Result<Map<String, Value>> {
+    if config.starts_with('{') {
+        return serde_json::from_str(config).context("the configuration is no JSON object");
+    }
+    let text = fs::read_to_string(config).with_context(|| format!("cannot read {config}"))?;
+    serde_json::from_str(&text).with_context(|| format!("{config} is no JSON object"))
+}
+
+/// A configuration that the policy takes.
+fn checked(
+    registry: &Registry,
+    name: &str,
+    config: Option<Map<String, Value>>,
+) -> anyhow::Result<Option<Map<String, Value>>> {
+    if let Some(policy) = registry.policy(name) {
+        policy.check_configuration(config.as_ref().unwrap_or(&Map::new()))?;
+    }
+    Ok(config)
+}
+
+/// Whether a policy chooses among node groups.
+fn is_expander(registry: &Registry, name: &str) -> bool {
+    let policy = registry.policy(name);
+    policy.is_some_and(|policy| policy.description().kinds.iter().any(|k| k == "expander"))
+}
+
+/// Has these expanders asked, with the configurations that the scenario gives them.
+pub fn choose_expanders(scenario: &mut Scenario, names: &[String]) -> anyhow::Result<()> {
+    ensure!(
+        !scenario.node_groups.is_empty(),
+        "--expander: the scenario has no node groups"
+    );
+    let named = names.iter().map(|name| PolicyRef {
+        name: name.clone(),
+        config: None,
+    });
+    scenario.node_autoscaler.expanders = with_own_configurations(scenario, named.collect());
+    Ok(())
+}
+
+/// Expanders without a configuration get the one that the scenario has for them.
+fn with_own_configurations(scenario: &Scenario, expanders: Vec<PolicyRef>) -> Vec<PolicyRef> {
+    let own = &scenario.node_autoscaler.expanders;
+    let configured = expanders.into_iter().map(|expander| {
+        let own = own.iter().find(|own| own.name == expander.name);
+        let config = own.and_then(|own| own.config.clone());
+        PolicyRef {
+            config: expander.config.or(config),
+            ..expander
+        }
+    });
+    configured.collect()
+}

@@ -1,0 +1,200 @@
+//! The nodes of a run on a terminal, and in JSON.
+
+use std::io::Write;
+
+use flyball_core::nodes::record::{NodeDecisionRecord, RankingAnswer, Round};
+use flyball_simulation::time::elapsed_text;
+use flyball_simulation::{GroupHistory, NodeSummary, NodesRun, Run};
+use serde_json::{Value, json};
+
+use crate::output::{DIM, Table, WARNING, styled};
+
+/// Decisions listed on a terminal.
+const MOST_DECISIONS: usize = 15;
+
+/// Figures of the nodes, and the decisions about them; nothing where there are none.
+pub fn print(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
+    let [run] = runs else {
+        return print_compared(out, runs);
+    };
+    let (Some(nodes), Some(summary)) = (&run.nodes, run.node_summary()) else {
+        return Ok(());
+    };
+    writeln!(out)?;
+    write!(out, "{}", groups(nodes))?;
+    let cost = summary.cost.map_or(String::new(), |cost| {
+        format!("cost {cost:.2}, {:.3} per hour; ", cost / hours(run))
+    });
+    let [_, _, _, orders, most_pending, waited] = summary.cells();
+    writeln!(
+        out,
+        "{cost}{orders} orders; at most {most_pending} pods pending, {waited} in all"
+    )?;
+    print_decisions(out, run, nodes)
+}
+
+fn hours(run: &Run) -> f64 {
+    run.scenario.duration.seconds() / 3600.0
+}
+
+fn print_compared(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
+    let headings = NodeSummary::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings: Vec<&str> = std::iter::once("POLICY")
+        .chain(headings.iter().map(String::as_str))
+        .collect();
+    let mut table = Table::new(&headings);
+    let mut some = false;
+    for run in runs {
+        if let Some(summary) = run.node_summary() {
+            some = true;
+            table.row(std::iter::once(run.label.clone()).chain(summary.cells()));
+        }
+    }
+    if some {
+        write!(out, "\n{table}")?;
+    }
+    Ok(())
+}
+
+fn groups(nodes: &NodesRun) -> Table {
+    let headings = [
+        "NODE GROUP",
+        ">SIZE",
+        ">READY",
+        ">MOST",
+        ">NODE-HOURS",
+        ">COST",
+    ];
+    let mut table = Table::new(&headings);
+    for group in &nodes.fleet.groups {
+        let cost = group.cost();
+        table.row([
+            group.name.to_string(),
+            format!("{} to {}", group.min, group.max),
+            format!("{} → {}", group.first, group.last),
+            group.most.to_string(),
+            format!("{:.1}", group.paid_hours),
+            cost.map_or("–".to_owned(), |cost| format!("{cost:.2}")),
+        ]);
+    }
+    table
+}
+
+fn print_decisions(out: &mut impl Write, run: &Run, nodes: &NodesRun) -> anyhow::Result<()> {
+    let decisions = &nodes.journal.decisions;
+    if decisions.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&["TIME", ">PENDING", "ORDER", "CANDIDATES", "WHY"]);
+    let shown = decisions.len().min(MOST_DECISIONS);
+    for record in decisions.iter().take(shown) {
+        let time = elapsed_text(record.at.since(run.scenario.start));
+        for (number, [order, candidates, why]) in lines(record).into_iter().enumerate() {
+            let (time, pending) = match number {
+                0 => (time.clone(), record.pending.unschedulable.to_string()),
+                _ => Default::default(),
+            };
+            table.row([time, pending, order, candidates, why]);
+        }
+    }
+    write!(out, "\n{table}")?;
+    if decisions.len() > shown {
+        let more = format!("… and {} more: see the report", decisions.len() - shown);
+        writeln!(out, "{}", styled(DIM, more))?;
+    }
+    Ok(())
+}
+
+/// A decision in lines: its choices, what was found beside, and what it came to if
+/// nothing was chosen.
+fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
+    let none = String::new;
+    let rounds = record.rounds.iter().map(|round| {
+        let orders = round.orders.iter();
+        let orders: Vec<String> = orders
+            .map(|order| {
+                let (from, to, max) = (order.from, order.to, order.max);
+                format!("{} {from}→{to} (max {max})", order.group)
+            })
+            .collect();
+        [orders.join(", "), candidates(round), chosen_by(round)]
+    });
+    let incidents = record.incidents.iter().map(|incident| {
+        let code = styled(WARNING, &incident.code).to_string();
+        [none(), none(), format!("{code} {}", incident.message)]
+    });
+    let mut lines: Vec<_> = incidents.chain(rounds).collect();
+    if record.rounds.is_empty() && !record.verdict.reason.is_empty() {
+        let verdict = &record.verdict;
+        let why = format!("{}: {}", verdict.reason, verdict.message);
+        lines.push([none(), none(), why]);
+    }
+    lines
+}
+
+/// The options with the scores of the last expander that gave some.
+fn candidates(round: &Round) -> String {
+    let options = &round.input.options;
+    let scores = |row: u32| {
+        round.expanders.iter().rev().find_map(|part| {
+            let RankingAnswer::Ranking(ranking) = &part.answer else {
+                return None;
+            };
+            let place = part.rows.iter().position(|asked| *asked == row)?;
+            ranking.scores.get(place).copied().flatten()
+        })
+    };
+    let candidate = |(row, name): (u32, &std::sync::Arc<str>)| {
+        let count = options.node_count.get(row as usize).copied();
+        let mark = if round.choice.row == Some(row) {
+            " ✓"
+        } else {
+            ""
+        };
+        let score = scores(row).map_or(String::new(), |score| format!(" {score:.3}"));
+        format!("+{} {name}{score}{mark}", count.unwrap_or_default())
+    };
+    let candidates = (0..).zip(&options.node_group).map(candidate);
+    candidates.collect::<Vec<_>>().join(", ")
+}
+
+/// Who chose, and why: the last expander's words.
+fn chosen_by(round: &Round) -> String {
+    let Some(part) = round.expanders.last() else {
+        return round.choice.message.clone();
+    };
+    match &part.answer {
+        RankingAnswer::Ranking(ranking) => format!("{}: {}", part.name, ranking.reason.sentence),
+        RankingAnswer::Failure(failure) => format!("{}: {failure}", part.name),
+    }
+}
+
+/// The nodes of a run, null where there are none.
+pub fn to_json(run: &Run) -> Value {
+    let (Some(nodes), Some(summary)) = (&run.nodes, run.node_summary()) else {
+        return Value::Null;
+    };
+    let group = |group: &GroupHistory| {
+        json!({
+            "name": group.name,
+            "min": group.min,
+            "max": group.max,
+            "price": group.price,
+            "first": group.first,
+            "last": group.last,
+            "most": group.most,
+            "nodeHours": group.paid_hours,
+            "cost": group.cost(),
+        })
+    };
+    json!({
+        "mostNodes": summary.most_nodes,
+        "nodeHours": summary.node_hours,
+        "cost": summary.cost,
+        "orders": summary.orders,
+        "mostPending": summary.most_pending,
+        "pendingHours": summary.pending_hours,
+        "groups": nodes.fleet.groups.iter().map(group).collect::<Vec<_>>(),
+        "decisions": nodes.journal.decisions,
+    })
+}

@@ -1,0 +1,85 @@
+//! The production loops on a simulated cluster, on one clock.
+
+use std::sync::Arc;
+
+use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::nodes::control::NodeLoop;
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::ports::NodesRecorder;
+use flyball_core::policy::PolicyEngine;
+use flyball_core::ports::{Clock, Recorder, StateStore};
+
+use crate::cluster::Cluster;
+use crate::journal::{Journal, NodeJournal};
+
+/// What the loops are given.
+#[derive(Clone)]
+pub struct Equipment {
+    /// What the loop over autoscalers goes by.
+    pub replica: ReplicaOptions,
+    /// What the loop over node groups goes by; none: it does not run.
+    pub nodes: Option<NodeOptions>,
+    /// Where policies are found.
+    pub engine: Arc<dyn PolicyEngine>,
+    /// Takes the records of decisions about replicas.
+    pub journal: Arc<Journal>,
+    /// Takes the records of decisions about nodes.
+    pub node_journal: Arc<NodeJournal>,
+    /// Keeps what policies remember.
+    pub store: Arc<dyn StateStore>,
+}
+
+/// The loops. The one over node groups is left out where there are no nodes.
+pub struct Loops<C> {
+    replicas: ReplicaLoop<Cluster, Cluster, C>,
+    nodes: Option<NodeLoop<Cluster, Cluster, Cluster, C>>,
+    clock: C,
+}
+
+impl<C: Clock + Clone> Loops<C> {
+    /// Loops that have seen nothing yet.
+    pub fn new(cluster: &Cluster, clock: C, equipment: Equipment) -> Self {
+        let cluster = || cluster.clone();
+        let options = equipment.nodes.filter(|_| cluster().has_nodes());
+        let nodes = options.map(|options| {
+            NodeLoop::new(
+                options,
+                cluster(),
+                cluster(),
+                cluster(),
+                clock.clone(),
+                Arc::clone(&equipment.engine),
+                equipment.node_journal as Arc<dyn NodesRecorder>,
+            )
+        });
+        let replicas = ReplicaLoop::new(
+            equipment.replica,
+            cluster(),
+            cluster(),
+            clock.clone(),
+            equipment.engine,
+            equipment.journal as Arc<dyn Recorder>,
+            equipment.store,
+        );
+        Self {
+            replicas,
+            nodes,
+            clock,
+        }
+    }
+
+    /// Runs until the clock has no more time. Each loop does what is due at a time
+    /// before time goes on, the one over autoscalers first.
+    pub async fn run(&mut self) {
+        loop {
+            let now = self.clock.now();
+            let mut next = self.replicas.tick(now).await;
+            if let Some(nodes) = &mut self.nodes {
+                next = next.min(nodes.tick(now).await);
+            }
+            if !self.clock.sleep_until(next).await {
+                return;
+            }
+        }
+    }
+}
