@@ -9,6 +9,12 @@ pub(crate) fn count(value: f64) -> String {
     }
 }
 
+/// So many of something.
+pub(crate) fn counted(number: u64, one: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {one}{s}")
+}
+
 /// A part of a whole in percent.
 pub(crate) fn share(part: f64, whole: f64) -> String {
     if whole <= 0.0 {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod support;
+mod with_nodes;
 
 use std::sync::{Arc, Mutex};
 

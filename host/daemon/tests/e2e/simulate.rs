@@ -135,3 +135,77 @@ fn contenders_have_configurations_of_their_own() {
     workshop.write("list.json", "[1]");
     compare("mine.wasm=list.json,hpa").expect(1, &["list.json", "no JSON object"]);
 }
+
+/// An example of the repository, by its path there.
+fn example(name: &str) -> String {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
+    format!("{examples}/{name}")
+}
+
+fn simulated(workshop: &Workshop, args: &[&str]) -> serde_json::Value {
+    let json = workshop.succeed(&[&["simulate", "-o", "json"], args].concat());
+    serde_json::from_str(&json).unwrap()
+}
+
+#[test]
+fn pods_get_nodes_that_a_sandboxed_expander_chose() {
+    let workshop = Workshop::new();
+    let file = example("nodes.yaml");
+    let printed = workshop.succeed(&["simulate", &file, "--report", "nodes.html"]);
+    for text in ["nodes 2→4 (max 4)", "least-waste: nodes:", "NODE-HOURS"] {
+        assert!(printed.contains(text), "{text}: {printed}");
+    }
+    let page = fs::read_to_string(workshop.path("nodes.html")).unwrap();
+    assert!(page.contains("Pending pods") && page.contains("{nodes 2-&gt;4 (max: 4)}"));
+
+    let first = simulated(&workshop, &[&file]);
+    assert_eq!(
+        first,
+        simulated(&workshop, &[&file]),
+        "same seed, same result"
+    );
+    let nodes = &first["runs"][0]["nodes"];
+    assert_eq!(nodes["groups"][0]["last"], 4);
+    assert_eq!(nodes["groups"][1]["most"], 0);
+    let expander = &nodes["decisions"][0]["rounds"][0]["expanders"][0];
+    assert!(
+        expander["version"]["digest"]
+            .as_str()
+            .unwrap()
+            .starts_with("sha256:")
+    );
+
+    // Another expander, and several under the same load.
+    let other = simulated(&workshop, &[&file, "--expander", "most-pods,least-nodes"]);
+    assert_eq!(
+        other["runs"][0]["nodes"]["groups"][1]["most"], 1,
+        "one large node"
+    );
+    let compared = ["--compare", "least-waste,least-nodes"];
+    let compared = simulated(&workshop, &[&[file.as_str()][..], &compared].concat());
+    let most = |run: usize| compared["runs"][run]["nodes"]["mostNodes"].as_f64();
+    assert_eq!((most(0), most(1)), (Some(4.0), Some(3.0)));
+    workshop
+        .run(&["simulate", &file, "--compare", "hpa,least-waste"])
+        .expect(1, &["expanders are compared with expanders"]);
+}
+
+#[test]
+fn spot_nodes_run_dry_and_what_fits_nowhere_is_told() {
+    let workshop = Workshop::new();
+    let spot = simulated(&workshop, &[&example("nodes/spot.yaml")]);
+    let groups = spot["runs"][0]["nodes"]["groups"].clone();
+    assert!(
+        groups[1]["most"].as_u64().unwrap() > 0,
+        "on-demand nodes: {groups}"
+    );
+    assert!(
+        groups[0]["last"].as_u64().unwrap() > 2,
+        "spot nodes again: {groups}"
+    );
+
+    let printed = workshop.succeed(&["simulate", &example("nodes/never-fits.yaml")]);
+    for text in ["fits nowhere", "small: Insufficient memory", "orders 0"] {
+        assert!(printed.contains(text), "{text}: {printed}");
+    }
+}

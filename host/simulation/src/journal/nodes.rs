@@ -23,8 +23,8 @@ pub struct NodeEntries {
     pub count: u64,
     /// Number of orders that the cloud took.
     pub orders: u64,
-    /// The last records that ordered something, found something, or came to
-    /// another end than the one before.
+    /// The last records that ordered something, found something, or left pods over
+    /// for other reasons than the one before.
     pub decisions: VecDeque<Arc<NodeDecisionRecord>>,
     /// The last record.
     pub last: Option<Arc<NodeDecisionRecord>>,
@@ -69,7 +69,9 @@ impl NodeEntries {
         let before = self.last.replace(Arc::clone(record));
         let same = before.is_some_and(|before| says_the_same(&before, record));
         let acts = !record.verdict.orders.is_empty() || !record.incidents.is_empty();
-        if same && !acts {
+        // Else everyone gets what is on its way.
+        let left_over = !record.rounds.is_empty() || !record.remaining.is_empty();
+        if !acts && (same || !left_over) {
             return;
         }
         if self.decisions.len() == MOST_DECISIONS {

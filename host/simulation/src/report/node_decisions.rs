@@ -9,7 +9,7 @@ use flyball_core::nodes::record::{
 use super::html::{Text, table};
 use super::page::named;
 use crate::run::Run;
-use crate::text::{count, figure};
+use crate::text::{count, counted, figure};
 use crate::time::elapsed_text;
 
 /// Most decisions that are shown open.
@@ -22,10 +22,10 @@ pub fn html(run: &Run) -> String {
     };
     let journal = &nodes.journal;
     let mut html = format!(
-        "<h2>Decisions about nodes</h2>\n<p>{} decisions, {} orders; of those that say \
-         something new, the last {}.</p>\n",
-        journal.count,
-        journal.orders,
+        "<h2>Decisions about nodes</h2>\n<p>{}, {}; of those that say something new, the \
+         last {}.</p>\n",
+        counted(journal.count, "decision"),
+        counted(journal.orders, "order"),
         journal.decisions.len()
     );
     for (number, record) in journal.decisions.iter().rev().enumerate() {
@@ -66,7 +66,7 @@ fn waited(record: &NodeDecisionRecord) -> String {
         text += &format!(", {} fit on nodes there or coming", pending.fit);
     }
     if coming > 0 {
-        text += &format!(", {coming} nodes coming");
+        text += &format!(", {} coming", counted(coming.into(), "node"));
     }
     text
 }
@@ -126,7 +126,10 @@ fn candidates(round: &Round) -> String {
         }
     }
     let choice = &round.choice;
-    html += &said(&choice.reason, &choice.message);
+    // Else the last expander's words are the reason.
+    if choice.row.is_none() || choice.left > 1 {
+        html += &said(&choice.reason, &choice.message);
+    }
     for step in &round.steps {
         let changed = format!("{} → {} nodes: {}", step.from, step.to, step.message);
         html += &said(&step.guardrail, &changed);

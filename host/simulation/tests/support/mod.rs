@@ -1,13 +1,15 @@
 //! A policy of three lines in native code: the sandbox is exercised elsewhere,
 //! here the world is.
 
+mod expander;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use flyball_core::policy::{
-    Budget, Description, Policy, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion,
-    ReplicaPolicy, Usage,
+    Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
+    PolicyVersion, ReplicaPolicy, Usage,
 };
 use flyball_core::ports::Recorder;
 use flyball_core::record::DecisionRecord;
@@ -120,6 +122,11 @@ impl PolicyEngine for Engine {
 
     fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
         None
+    }
+
+    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
+        let missing = || PolicyFailure::Missing(format!("no expander {name:?}"));
+        expander::Lowest::policy(name).ok_or_else(missing)
     }
 }
 

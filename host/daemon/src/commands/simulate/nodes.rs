@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use flyball_core::nodes::record::{NodeDecisionRecord, RankingAnswer, Round};
+use flyball_core::nodes::record::{NodeDecisionRecord, RankingAnswer, Remaining, Round};
 use flyball_simulation::time::elapsed_text;
 use flyball_simulation::{GroupHistory, NodeSummary, NodesRun, Run};
 use serde_json::{Value, json};
@@ -28,7 +28,7 @@ pub fn print(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
     let [_, _, _, orders, most_pending, waited] = summary.cells();
     writeln!(
         out,
-        "{cost}{orders} orders; at most {most_pending} pods pending, {waited} in all"
+        "{cost}orders {orders}; most pods pending {most_pending}, waited {waited} in all"
     )?;
     print_decisions(out, run, nodes)
 }
@@ -105,8 +105,8 @@ fn print_decisions(out: &mut impl Write, run: &Run, nodes: &NodesRun) -> anyhow:
     Ok(())
 }
 
-/// A decision in lines: its choices, what was found beside, and what it came to if
-/// nothing was chosen.
+/// A decision in lines: what was found beside, its choices, and the pods that were
+/// left over.
 fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
     let none = String::new;
     let rounds = record.rounds.iter().map(|round| {
@@ -123,13 +123,28 @@ fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
         let code = styled(WARNING, &incident.code).to_string();
         [none(), none(), format!("{code} {}", incident.message)]
     });
-    let mut lines: Vec<_> = incidents.chain(rounds).collect();
-    if record.rounds.is_empty() && !record.verdict.reason.is_empty() {
-        let verdict = &record.verdict;
-        let why = format!("{}: {}", verdict.reason, verdict.message);
-        lines.push([none(), none(), why]);
-    }
-    lines
+    let left_over = record
+        .remaining
+        .iter()
+        .map(|class| [none(), none(), refused(class)]);
+    incidents.chain(rounds).chain(left_over).collect()
+}
+
+/// Pods that no order helps, and why.
+fn refused(class: &Remaining) -> String {
+    let names = class.pods.names.first();
+    let name = names.map_or(String::new(), |key| {
+        format!("{}/{}", key.namespace, key.name)
+    });
+    let more = match class.pods.count {
+        0 | 1 => String::new(),
+        count => format!(" and {} more", count - 1),
+    };
+    let reasons = class.groups.iter();
+    let reasons: Vec<String> = reasons
+        .map(|refusal| format!("{}: {}", refusal.group, refusal.reason))
+        .collect();
+    format!("{name}{more} fits nowhere: {}", reasons.join("; "))
 }
 
 /// The options with the scores of the last expander that gave some.
