@@ -126,7 +126,7 @@ fn same_seed_same_bytes_with_nodes() {
     let mut other = first.run.scenario.clone();
     other.seed += 1;
     let other = Played::scenario(&other);
-    assert!(other.records != first.records && other.orders().len() > 1);
+    assert!(other.records != first.records && !other.orders().is_empty());
 }
 
 #[test]
