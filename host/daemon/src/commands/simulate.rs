@@ -3,6 +3,7 @@
 mod contenders;
 mod nodes;
 
+use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
