@@ -181,7 +181,7 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     let nodes = nodes.then(|| wiring::node_options(&args.nodes, replica.fallback));
     let nodes = nodes.transpose()?;
     let options = LoopOptions { replica, nodes };
-    let simulated = Simulated::new(scenario, daemon.recorders(), Vec::new())?;
+    let simulated = Simulated::new(scenario, daemon.recorders(), vec![daemon.nodes_recorder()])?;
     daemon.readiness.done("caches");
     let cluster = simulated.cluster().clone();
     let (registry, stop) = (Arc::clone(&daemon.registry), daemon.stop.clone());

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
 use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::Recorder;
 use flyball_sandbox::Registry;
 use flyball_simulation::{Contender, Options, Progress, Run, Scenario, Summary, report};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -67,10 +66,8 @@ fn simulate(
     let swapper = Swapper(registry);
     let on_progress = |progress: &Progress| bar.show(progress);
     let options = Options {
-        recorders: file
-            .map(|file| file as Arc<dyn Recorder>)
-            .into_iter()
-            .collect(),
+        recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
+        node_recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
         swapper: Some(&swapper),
         progress: Some(&on_progress),
         ..Options::default()

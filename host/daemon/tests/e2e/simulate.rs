@@ -158,6 +158,12 @@ fn pods_get_nodes_that_a_sandboxed_expander_chose() {
     let page = fs::read_to_string(workshop.path("nodes.html")).unwrap();
     assert!(page.contains("Pending pods") && page.contains("{nodes 2-&gt;4 (max: 4)}"));
 
+    // Its records can be decided again, those about nodes as well.
+    workshop.succeed(&["simulate", &file, "--records", "nodes.jsonl"]);
+    let records = fs::read_to_string(workshop.path("nodes.jsonl")).unwrap();
+    assert!(records.contains("flyball.dev/node-decision/"));
+    workshop.succeed(&["replay", "nodes.jsonl"]);
+
     let first = simulated(&workshop, &[&file]);
     assert_eq!(
         first,
