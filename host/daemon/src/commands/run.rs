@@ -12,6 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use flyball_core::control::configurations_in_use;
 use flyball_core::nodes::ports::NodesRecorder;
+use flyball_core::policy::PolicyEngine as _;
 use flyball_core::ports::{Autoscaler, Reader as _, Recorder};
 use flyball_core::ring::Ring;
 use flyball_sandbox::Registry;
@@ -178,7 +179,11 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     }
     let controllers = &args.nodes.controllers;
     let nodes = controllers.is_empty() || controllers.contains(&Controller::Nodes);
-    let nodes = nodes.then(|| wiring::node_options(&args.nodes, replica.fallback));
+    let may_be = |name: &str| {
+        args.policies.directory.policies_dir.is_some()
+            || daemon.registry.expander_policy(name).is_ok()
+    };
+    let nodes = nodes.then(|| wiring::node_options(&args.nodes, replica.fallback, may_be));
     let nodes = nodes.transpose()?;
     let options = LoopOptions { replica, nodes };
     let simulated = Simulated::new(scenario, daemon.recorders(), vec![daemon.nodes_recorder()])?;
