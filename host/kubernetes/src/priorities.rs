@@ -162,7 +162,7 @@ mod tests {
             "9223372036854775808",
             "ten",
         ];
-        let read = integers.map(|text| super::integer(text));
+        let read = integers.map(super::integer);
         assert_eq!(
             read,
             [

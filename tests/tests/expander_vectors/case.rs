@@ -174,7 +174,7 @@ impl Case {
         let has_gpu = template.is_some_and(|template| {
             let labelled = template.labels.contains_key(&self.gpu_label);
             let there = |gpu: &&str| quantity(&template.allocatable, gpu).milli() > 0;
-            labelled || GPUS.iter().any(|gpu| there(&gpu))
+            labelled || GPUS.iter().any(there)
         });
         let bit = |bit: u32, is: bool| if is { bit } else { 0 };
         bit(option_state::EXISTS, offer.exists)

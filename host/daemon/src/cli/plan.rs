@@ -34,6 +34,10 @@ use super::directories::PoliciesDir;
 ///       taints: [{key: dedicated, value: compute, effect: NoSchedule}]
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
+#[allow(
+    clippy::doc_overindented_list_items,
+    reason = "YAML, which the help prints as it stands"
+)]
 pub struct PlanArgs {
     /// What `kubectl get … -A -o json` printed; - is standard input
     #[arg(value_name = "DUMP")]
