@@ -14,6 +14,7 @@ use flyball_policy::{Expander, Ranking};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+mod glob;
 mod patterns;
 
 use patterns::Patterns;

@@ -4,13 +4,29 @@ use std::collections::BTreeMap;
 
 use regex_lite::{Regex, RegexBuilder};
 
+use crate::glob::Glob;
+
 /// Longest pattern, in bytes.
 const PATTERN_BYTES: usize = 1024;
 /// Largest compiled pattern, in bytes: `x{1,1000}` fits, a repetition of such does not.
 const COMPILED_BYTES: usize = 256 << 10;
 
 /// Lists of regular expressions, the highest priority first.
-pub(crate) struct Patterns(Vec<(i64, Vec<Regex>)>);
+pub(crate) struct Patterns(Vec<(i64, Vec<Pattern>)>);
+
+enum Pattern {
+    Glob(Glob),
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn is_match(&self, name: &str) -> bool {
+        match self {
+            Self::Glob(glob) => glob.matches(name),
+            Self::Regex(regex) => regex.is_match(name),
+        }
+    }
+}
 
 impl Patterns {
     /// Compiles all of them.
@@ -27,22 +43,26 @@ impl Patterns {
 
     /// The highest priority with a pattern that matches anywhere in the name.
     pub(crate) fn priority(&self, name: &str) -> Option<i64> {
-        let matches = |patterns: &[Regex]| patterns.iter().any(|pattern| pattern.is_match(name));
+        let matches = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_match(name));
         let list = self.0.iter().find(|(_, patterns)| matches(patterns));
         list.map(|&(priority, _)| priority)
     }
 }
 
-fn compile(priority: i64, pattern: &str) -> Result<Regex, String> {
+fn compile(priority: i64, pattern: &str) -> Result<Pattern, String> {
     if pattern.len() > PATTERN_BYTES {
         return Err(format!(
             "a pattern of priority {priority} has {} bytes, at most {PATTERN_BYTES} are allowed",
             pattern.len()
         ));
     }
+    if let Some(glob) = Glob::parse(pattern) {
+        return Ok(Pattern::Glob(glob));
+    }
     RegexBuilder::new(pattern)
         .size_limit(COMPILED_BYTES)
         .build()
+        .map(Pattern::Regex)
         .map_err(|error| {
             format!("`{pattern}` of priority {priority} is no regular expression: {error}")
         })
