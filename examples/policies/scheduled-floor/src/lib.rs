@@ -65,7 +65,10 @@ pub fn decide(input: &Replica<Config>) -> Decision {
 /// The time until another floor may be in force: the policy goes by the clock, and
 /// would else be asked late where nothing but time changes.
 fn until_next_change(config: &Config, second: u32) -> Duration {
-    let changes = config.floors.iter().flat_map(|floor| [floor.from, floor.until]);
+    let changes = config
+        .floors
+        .iter()
+        .flat_map(|floor| [floor.from, floor.until]);
     let next = changes.filter(|&change| change > second).min();
     Duration::from_secs(u64::from(next.unwrap_or(86_400) - second))
 }
