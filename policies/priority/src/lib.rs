@@ -6,7 +6,7 @@
 //!
 //! Priorities below -1 never win, as upstream has it. Regular expressions are those
 //! of `regex-lite`, which takes time linear in pattern and name; sizes are limited in
-//! [`patterns`], and fuel bounds the whole.
+//! `patterns`, and fuel bounds the whole.
 
 use std::collections::BTreeMap;
 

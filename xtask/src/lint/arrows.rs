@@ -37,6 +37,12 @@ const ALLOWED: &[(&str, &[&str])] = &[
     // Policies never see the host's crates.
     ("flyball-policy", &[]),
     ("hpa", &["flyball-policy"]),
+    ("least-nodes", &["flyball-policy"]),
+    ("least-waste", &["flyball-policy"]),
+    ("most-pods", &["flyball-policy"]),
+    ("price", &["flyball-policy"]),
+    ("priority", &["flyball-policy"]),
+    ("random", &["flyball-policy"]),
     ("flyball-policies", &["flyball-build"]),
     ("flyball-build", &[]),
     (
