@@ -3,7 +3,7 @@
 //!
 //! Pods are numbers of alike ones. Where nothing but resources can tell one new
 //! node from another, nodes are columns of what is free, and a tree over them finds
-//! the first with room ([`columns`]); else pods are placed on simulated nodes one
+//! the first with room (`columns`); else pods are placed on simulated nodes one
 //! by one, and every filter is asked (`simulated`).
 
 mod columns;
