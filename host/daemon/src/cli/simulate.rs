@@ -168,10 +168,10 @@ mod tests {
         assert_eq!(read("hpa,my.wasm"), pairs(&[("hpa", ""), ("my.wasm", "")]));
         assert_eq!(
             read(
-                r#"my.wasm={"a":[1,2],"b":"},\","c":{"d":1}},./x=y/my.wasm=c.json, ./x=y/my.wasm"#
+                r#"my.wasm={"a":[1,2],"b":"},\"","c":{"d":1}},./x=y/my.wasm=c.json, ./x=y/my.wasm"#
             ),
             pairs(&[
-                ("my.wasm", r#"{"a":[1,2],"b":"},\","c":{"d":1}}"#),
+                ("my.wasm", r#"{"a":[1,2],"b":"},\"","c":{"d":1}}"#),
                 ("./x=y/my.wasm", "c.json"),
                 ("./x=y/my.wasm", ""),
             ])
