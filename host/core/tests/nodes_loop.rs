@@ -6,12 +6,12 @@ mod nodes_world;
 
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{InstanceError, InstanceState};
+use flyball_core::nodes::cloud::{InstanceError, InstanceState, NodeTemplate};
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::replay::{NodeReplay, replay};
 use flyball_core::policy::PolicyFailure;
-use flyball_placement::{Labels, Pod, Resources};
+use flyball_placement::{LabelSelector, Labels, Pod, Requirement, Resources, SpreadConstraint};
 
 use nodes_world::{World, expander, first};
 
@@ -113,6 +113,54 @@ fn pods_that_need_different_groups_are_helped_in_one_pass() {
         !events.iter().any(|event| event.starts_with("lost")),
         "{events:?}"
     );
+}
+
+/// Each order changes where the next pods may go: also onto nodes that were ordered
+/// before it.
+#[test]
+fn nodes_ordered_first_take_pods_that_a_later_order_lets_onto_them() {
+    let mut world = World::new(vec![first()], None, defaults);
+    for zone in ["a", "c"] {
+        // The zone is there, its only node is full, and its group can't grow.
+        let full = format!("full-{zone}");
+        world.group(&full, 100, (1, 1, 1));
+        world.change(&full, |group| {
+            let template = group.template.take().unwrap();
+            let labels = [("pool".into(), zone.into())].into();
+            group.template = Some(Arc::new(NodeTemplate {
+                labels,
+                ..NodeTemplate::clone(&template)
+            }));
+        });
+        world.join(&full, 0, 0);
+        world.group(zone, 1000, (0, 0, 5));
+    }
+    let spread = SpreadConstraint {
+        max_skew: 1,
+        topology_key: "pool".into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "web")])),
+        min_domains: 1,
+        honor_affinity: true,
+        honor_taints: false,
+    };
+    let spread_pod = Pod {
+        labels: [("app", "web")].into_iter().collect(),
+        spread: vec![spread],
+        ..pod(300)
+    };
+    world.pods("web", 4, 0, &spread_pod);
+    world.tick(10_000);
+    // One goes to a, two to c, and with those there the last one to a as well.
+    assert_eq!(world.calls(), ["increase a by 1", "increase c by 1"]);
+    let record = world.records().pop().unwrap();
+    let helped: Vec<u32> = record.rounds.iter().map(|r| r.helped.count).collect();
+    assert_eq!(helped, [1, 3]);
+    assert!(record.remaining.is_empty());
+    let events = world.events();
+    let told = events
+        .iter()
+        .filter(|event| event.contains("TriggeredScaleUp"));
+    assert_eq!(told.count(), 4, "{events:?}");
 }
 
 #[test]

@@ -80,19 +80,19 @@ pub fn pack(
     packed
 }
 
-/// As [`pack`], but the new nodes and the pods on them stay in the cluster. Empty
-/// ones do not.
+/// As [`pack`], but the new nodes and the pods on them stay in the cluster: these
+/// nodes. Empty ones do not.
 pub fn pack_and_keep(
     cluster: &mut Cluster,
     template: &Template,
     demands: &[Demand],
     max_nodes: u32,
-) -> Packed {
+) -> (Packed, Vec<NodeId>) {
     let mut simulation = Simulation::new(cluster, template, max_nodes);
     let order = simulation.order(demands);
     let packed = simulation.pack(demands, &order);
-    simulation.remove_empty();
-    packed
+    let nodes = simulation.keep_used();
+    (packed, nodes)
 }
 
 /// Places pods on nodes that are there, on the first with room in the order given,

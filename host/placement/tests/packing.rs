@@ -93,7 +93,8 @@ fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
         demand(&mut cluster, &pod(400, 10), 4),
     ];
     let template = template(1000, 5000, 100);
-    let packed = pack_and_keep(&mut cluster, &template, &demands, 7);
+    let (packed, kept) = pack_and_keep(&mut cluster, &template, &demands, 7);
     assert_eq!((packed.nodes, &packed.placed), (5, &vec![5, 4]));
-    assert_eq!(cluster.node_count(), 5);
+    assert_eq!(cluster.node_ids().collect::<Vec<_>>(), kept);
+    assert_eq!(kept.len(), 5);
 }

@@ -104,11 +104,13 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Takes new nodes without a pod out again.
-    pub(super) fn remove_empty(&mut self) {
-        for (node, _) in self.nodes.iter().filter(|(_, used)| !used) {
-            self.cluster.remove_node(*node);
+    /// Takes new nodes without a pod out again: the others.
+    pub(super) fn keep_used(&mut self) -> Vec<NodeId> {
+        let (used, empty): (Vec<_>, Vec<_>) = self.nodes.iter().partition(|(_, used)| *used);
+        for (node, _) in empty {
+            self.cluster.remove_node(node);
         }
+        used.into_iter().map(|(node, _)| node).collect()
     }
 
     /// Places pods on the new nodes that there are: how many are left over.

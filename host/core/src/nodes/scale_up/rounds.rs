@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Packed, pack, pack_and_keep};
-use flyball_placement::{Bonds, Resources};
+use flyball_placement::pack::{Demand, Packed, fill, pack, pack_and_keep};
+use flyball_placement::{Bonds, NodeId, Resources};
 
 use super::groups::{Candidate, Candidates};
 use super::{MAX_POD_EVENTS, Plan, Scene};
@@ -23,6 +23,9 @@ pub(super) struct Rounds<'a> {
     scene: &'a Scene<'a>,
     pub(super) candidates: Candidates,
     limits: ClusterLimits,
+    /// Nodes ordered so far that stay in the simulation: where their pods are decides
+    /// where others may go.
+    ordered: Vec<NodeId>,
 }
 
 /// A way to place pending pods: some nodes more of one group.
@@ -38,6 +41,7 @@ impl<'a> Rounds<'a> {
             scene,
             candidates,
             limits,
+            ordered: Vec::new(),
         }
     }
 
@@ -204,9 +208,10 @@ impl<'a> Rounds<'a> {
             })
     }
 
-    /// Takes the pods away that the ordered nodes are for.
+    /// Takes the pods away that the ordered nodes are for, and those that these let
+    /// onto nodes which were ordered before.
     fn help(
-        &self,
+        &mut self,
         state: &mut ClusterState,
         demands: &[Demand],
         chosen: &Choosable,
@@ -228,22 +233,31 @@ impl<'a> Rounds<'a> {
         let bound = left
             .filter(|(demand, placed)| demand.count > **placed)
             .any(|(demand, _)| state.cluster().bonds(demand.class) != Bonds::default());
-        if bound && nodes > 0 {
-            // Where these pods are decides where the next ones may go.
-            pack_and_keep(state.cluster_mut(), template, demands, nodes);
-        }
         let mut helped = Vec::new();
-        for (wanted, count) in wanted.iter_mut().zip(placed) {
-            let told = wanted.is_told();
-            let slots = wanted.take(count);
-            if told {
-                helped.extend_from_slice(slots);
-            }
+        take(wanted, &placed, &mut helped);
+        if bound && nodes > 0 {
+            let (_, kept) = pack_and_keep(state.cluster_mut(), template, demands, nodes);
+            let demands: Vec<Demand> = wanted.iter().map(Wanted::demand).collect();
+            let placed = fill(state.cluster_mut(), &self.ordered, &demands);
+            take(wanted, &placed, &mut helped);
+            self.ordered.extend(kept);
         }
-        wanted.retain(|wanted| wanted.left > 0);
         round.helped = list(state, helped.iter());
         tell_helped(state, &helped, &round.orders, plan);
     }
+}
+
+/// Takes pods away that found a place, as many of each as `placed` says. Those that
+/// are told of it are added to `helped`.
+fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u32>) {
+    for (wanted, count) in wanted.iter_mut().zip(placed) {
+        let told = wanted.is_told();
+        let slots = wanted.take(*count);
+        if told {
+            helped.extend_from_slice(slots);
+        }
+    }
+    wanted.retain(|wanted| wanted.left > 0);
 }
 
 fn tell_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mut Plan) {
