@@ -231,10 +231,12 @@ proptest! {
         replicas in 1..60i32,
         target in 20..150i32,
     ) {
-        let over_time = Workload::replicas(load, replicas, target, 60);
-        let last = over_time[59];
+        let over_time = Workload::replicas(load, replicas, target, 100);
+        let last = over_time[99];
         // Up comes in a few doublings, down when the window of five minutes is over.
-        prop_assert!(over_time[40..].iter().all(|&now| now == last), "{:?}", over_time);
+        // Utilization is known in whole percent: a small one leads a little astray,
+        // and the way back may cost a second window.
+        prop_assert!(over_time[60..].iter().all(|&now| now == last), "{:?}", over_time);
         let utilization = |replicas: i32| {
             load as f64 * 100.0 / f64::from(replicas) / REQUEST as f64
         };

@@ -42,7 +42,7 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
             pending.daemon_set,
             "are for one node each, by their DaemonSet",
         ),
-        (pending.fit, "fit on nodes that are there"),
+        (pending.fit, "have room on nodes that are there"),
     ];
     for (count, what) in left_out.iter().filter(|(count, _)| *count > 0) {
         writeln!(out, "  {count} {what}")?;
@@ -124,7 +124,10 @@ fn print_round(out: &mut Out, index: usize, round: &Round) -> anyhow::Result<()>
     for expander in &round.expanders {
         print_expander(out, expander)?;
     }
-    writeln!(out, "{}", round.choice.message)?;
+    // One that is left was chosen by the last expander, who has said why.
+    if round.choice.left != 1 {
+        writeln!(out, "{}", round.choice.message)?;
+    }
     for step in &round.steps {
         writeln!(
             out,
