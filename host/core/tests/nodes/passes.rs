@@ -1,8 +1,5 @@
-//! The nodes loop over a cluster and a cloud of plain data: orders, limits, failures,
-//! expanders that lie, records and replay.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
-
-mod nodes_world;
+//! Passes of the loop: orders, limits, failures, expanders that lie, records and
+//! replay.
 
 use std::sync::Arc;
 
@@ -13,21 +10,10 @@ use flyball_core::nodes::replay::{NodeReplay, replay};
 use flyball_core::policy::PolicyFailure;
 use flyball_placement::{LabelSelector, Labels, Pod, Requirement, Resources, SpreadConstraint};
 
-use nodes_world::{World, expander, first};
+use crate::pod;
+use crate::world::{World, expander, first};
 
 const MINUTE: i64 = 60_000;
-
-/// A pod that asks for so much cpu, in milli.
-fn pod(cpu: i64) -> Pod {
-    Pod {
-        namespace: "default".into(),
-        requests: Resources {
-            cpu,
-            ..Resources::default()
-        },
-        ..Pod::default()
-    }
-}
 
 fn defaults(_: &mut NodeOptions) {}
 

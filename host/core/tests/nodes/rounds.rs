@@ -1,0 +1,42 @@
+//! Choices of one pass: what they come to together, and which groups share an order.
+
+use crate::pod;
+use crate::world::{World, first};
+
+#[test]
+fn similar_groups_share_an_order_only_if_their_nodes_take_the_pods() {
+    let mut world = World::new(vec![first()], None, |options| {
+        options.balance_similar_node_groups = true;
+        options.balancing_ignored_labels = vec!["pool".into()];
+    });
+    world.group("a", 1000, (0, 3, 10));
+    world.group("b", 1000, (0, 0, 10));
+    let mut pinned = pod(900);
+    pinned.node_selector.set("pool".into(), "a".into());
+    world.pods("pinned", 5, 0, &pinned);
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 2"]);
+    // Others may go to either, and even them out.
+    world.pods("free", 4, 10_000, &pod(900));
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase b by 4"]);
+}
+
+#[test]
+fn one_pass_adds_no_more_nodes_than_the_operator_allows_whatever_it_chooses() {
+    let mut world = World::new(vec![first()], None, |options| {
+        options.max_nodes_per_scale_up = 3;
+    });
+    world.group("a", 1000, (0, 0, 2));
+    world.group("b", 1000, (0, 0, 10));
+    world.pods("web", 6, 0, &pod(900));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 2", "increase b by 1"]);
+    let told = world.events();
+    assert!(
+        !told.iter().any(|event| event.contains("NotTriggerScaleUp")),
+        "their turn comes: {told:?}"
+    );
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase b by 3"]);
+}
