@@ -21,7 +21,7 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
         }
     };
     if let Some(max) = guard.max_per_pass {
-        let message = format!("one pass adds at most {max} nodes to a group");
+        let message = format!("this pass may add {max} more nodes");
         limit("MaxNodesPerScaleUp", max, message, &mut nodes);
     }
     let (allowed, by) = guard.limits.allowed(guard.node, nodes);

@@ -219,7 +219,7 @@ pub struct RoundGuard {
     pub node: NodeSize,
     /// Limits of the whole cluster.
     pub limits: ClusterLimits,
-    /// Most nodes that one pass may add to a group; none: no limit.
+    /// How many more nodes the pass may add; none: no limit.
     pub max_per_pass: Option<u32>,
     /// The chosen group, then those similar to it.
     pub groups: Vec<GuardedGroup>,

@@ -77,7 +77,7 @@ pub struct Nodes {
     /// Least and most memory in the cluster, in GiB
     #[arg(long, value_name = "MIN:MAX", default_value = "0:6400000", value_parser = gibibytes)]
     pub memory_total: Bounds,
-    /// Most nodes that one pass adds to a node group; 0: no limit
+    /// Most nodes that one pass adds; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub max_nodes_per_scaleup: u32,
     /// Spreads new nodes over node groups whose nodes are alike

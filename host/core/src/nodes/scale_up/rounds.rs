@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Packed, fill, pack, pack_and_keep};
+use flyball_placement::pack::{Demand, Packed, Template, fill, pack, pack_and_keep, pack_each};
 use flyball_placement::{Bonds, NodeId, Resources};
 
 use super::groups::{Candidate, Candidates};
@@ -23,6 +23,8 @@ pub(super) struct Rounds<'a> {
     scene: &'a Scene<'a>,
     pub(super) candidates: Candidates,
     limits: ClusterLimits,
+    /// How many nodes were ordered so far.
+    added: u32,
     /// Nodes ordered so far that stay in the simulation: where their pods are decides
     /// where others may go.
     ordered: Vec<NodeId>,
@@ -32,7 +34,7 @@ pub(super) struct Rounds<'a> {
 struct Choosable {
     /// Row of the candidate.
     row: usize,
-    packed: Packed,
+    packed: Arc<Packed>,
 }
 
 impl<'a> Rounds<'a> {
@@ -41,12 +43,13 @@ impl<'a> Rounds<'a> {
             scene,
             candidates,
             limits,
+            added: 0,
             ordered: Vec::new(),
         }
     }
 
-    /// Chooses until all pods are helped, no group helps, or the bound on choices is
-    /// reached. Reason and sentence if an expander had no group grow.
+    /// Chooses until all pods are helped, no group helps, or a bound on choices or on
+    /// nodes is reached. Reason and sentence if an expander had no group grow.
     pub(super) fn run(
         &mut self,
         state: &mut ClusterState,
@@ -54,7 +57,7 @@ impl<'a> Rounds<'a> {
         plan: &mut Plan,
     ) -> Option<(String, String)> {
         for number in 0..self.scene.options.max_options_per_pass {
-            if wanted.is_empty() {
+            if wanted.is_empty() || self.left_of_pass() == Some(0) {
                 return None;
             }
             let demands: Vec<Demand> = wanted.iter().map(Wanted::demand).collect();
@@ -88,7 +91,8 @@ impl<'a> Rounds<'a> {
                 plan.rounds.push(round);
                 return Some(held);
             };
-            self.order(chosen, &mut round, plan);
+            let family = self.family(chosen, &options);
+            self.order(chosen, &family, &mut round, plan);
             self.help(state, &demands, chosen, wanted, &mut round, plan);
             plan.rounds.push(round);
         }
@@ -97,18 +101,17 @@ impl<'a> Rounds<'a> {
 
     /// An option for every group that may grow and takes some of the pods.
     fn options(&self, state: &mut ClusterState, demands: &[Demand]) -> Vec<Choosable> {
-        let mut options = Vec::new();
-        for (row, candidate) in self.candidates.0.iter().enumerate() {
-            let Some(template) = candidate.open() else {
-                continue;
-            };
-            let most = self.most_nodes(row);
-            let packed = pack(state.cluster_mut(), &template.template, demands, most);
-            if packed.nodes > 0 {
-                options.push(Choosable { row, packed });
-            }
-        }
+        let candidates = self.candidates.0.iter().enumerate();
+        let open = candidates.filter_map(|(row, candidate)| Some((row, candidate.open()?)));
+        let (rows, templates): (Vec<usize>, Vec<(&Template, u32)>) = open
+            .map(|(row, template)| (row, (&template.template, self.most_nodes(row))))
+            .unzip();
+        let packed = pack_each(state.cluster_mut(), &templates, demands);
+        let options = rows.into_iter().zip(packed);
         options
+            .filter(|(_, packed)| packed.nodes > 0)
+            .map(|(row, packed)| Choosable { row, packed })
+            .collect()
     }
 
     /// Most nodes that an estimate for a group may come to.
@@ -117,12 +120,25 @@ impl<'a> Rounds<'a> {
         let total = self.limits.max_nodes;
         let total = total.map(|max| max.saturating_sub(self.limits.size.nodes));
         room.min(total.unwrap_or(u32::MAX))
-            .min(self.most_per_pass().unwrap_or(u32::MAX))
+            .min(self.left_of_pass().unwrap_or(u32::MAX))
     }
 
-    fn most_per_pass(&self) -> Option<u32> {
+    /// How many more nodes this pass may add; none: any number.
+    fn left_of_pass(&self) -> Option<u32> {
         let most = self.scene.options.max_nodes_per_scale_up;
-        (most > 0).then_some(most)
+        (most > 0).then(|| most.saturating_sub(self.added))
+    }
+
+    /// The groups that nodes of an option may be split over: those similar to its own
+    /// that take the same pods. (Zones and taints don't make groups different.)
+    fn family(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
+        let takes_the_same = |row: usize| {
+            let option = options.iter().find(|option| option.row == row);
+            option.is_some_and(|option| takes_all_of(&option.packed, &chosen.packed))
+        };
+        let mut family = self.candidates.family(chosen.row);
+        family.retain(|&row| row == chosen.row || takes_the_same(row));
+        family
     }
 
     fn columns(
@@ -136,18 +152,30 @@ impl<'a> Rounds<'a> {
             .map(|demand| state.cluster().requests(demand.class))
             .collect();
         let mut columns = OptionColumns::default();
+        let mut summed: Option<(&Arc<Packed>, Resources)> = None;
         for option in options {
             let candidate = &self.candidates.0[option.row];
+            // Groups in a row often share what was found.
+            let requested = match summed.take() {
+                Some((packed, requested)) if Arc::ptr_eq(packed, &option.packed) => requested,
+                _ => sum(&requests, &option.packed),
+            };
             if let Some(template) = &candidate.template {
-                push(&mut columns, candidate, template, &option.packed, &requests);
+                push(
+                    &mut columns,
+                    candidate,
+                    template,
+                    &option.packed,
+                    &requested,
+                );
             }
+            summed = Some((&option.packed, requested));
         }
         columns
     }
 
     /// Settles what is ordered of a chosen option.
-    fn order(&mut self, chosen: &Choosable, round: &mut Round, plan: &mut Plan) {
-        let family = self.candidates.family(chosen.row);
+    fn order(&mut self, chosen: &Choosable, family: &[usize], round: &mut Round, plan: &mut Plan) {
         let name = Arc::clone(&self.candidates.0[chosen.row].group.name);
         let wanted = chosen.packed.nodes;
         plan.log.push(format!("Best option to resize: {name}"));
@@ -155,9 +183,9 @@ impl<'a> Rounds<'a> {
             .push(format!("Estimated {wanted} nodes needed in {name}"));
         let guard = RoundGuard {
             wanted,
-            node: self.largest(&family),
+            node: self.largest(family),
             limits: self.limits,
-            max_per_pass: self.most_per_pass(),
+            max_per_pass: self.left_of_pass(),
             groups: family
                 .iter()
                 .map(|&row| GuardedGroup {
@@ -175,6 +203,7 @@ impl<'a> Rounds<'a> {
                 continue;
             };
             candidate.target = order.to;
+            self.added += order.to - order.from;
             let size = candidate.template.as_ref().map(GroupTemplate::size);
             self.limits
                 .add(size.unwrap_or_default(), order.to - order.from);
@@ -278,19 +307,30 @@ fn tell_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mu
     }));
 }
 
-fn push(
-    columns: &mut OptionColumns,
-    candidate: &Candidate,
-    template: &GroupTemplate,
-    packed: &Packed,
-    requests: &[Resources],
-) {
+/// Whether an estimate finds a place for pods of every class that another one does.
+fn takes_all_of(packed: &Arc<Packed>, other: &Arc<Packed>) -> bool {
+    let mut both = packed.placed.iter().zip(&other.placed);
+    Arc::ptr_eq(packed, other) || both.all(|(&own, &other)| own > 0 || other == 0)
+}
+
+/// What the pods that found a place request together.
+fn sum(requests: &[Resources], packed: &Packed) -> Resources {
     let mut requested = Resources::default();
     for (requests, &count) in requests.iter().zip(&packed.placed) {
         if count > 0 {
             add(&mut requested, requests, count.into());
         }
     }
+    requested
+}
+
+fn push(
+    columns: &mut OptionColumns,
+    candidate: &Candidate,
+    template: &GroupTemplate,
+    packed: &Packed,
+    requested: &Resources,
+) {
     let (group, capacity) = (&candidate.group, &template.capacity);
     let allocatable = &template.template.node.allocatable;
     let gpu = |resources: &Resources| gpus(resources).saturating_mul(1000);
@@ -304,7 +344,7 @@ fn push(
     columns.pod_count.push(packed.pods());
     columns.requested_cpu.push(requested.cpu);
     columns.requested_memory.push(requested.memory);
-    columns.requested_gpu.push(gpu(&requested));
+    columns.requested_gpu.push(gpu(requested));
     columns.capacity_cpu.push(capacity.cpu);
     columns.capacity_memory.push(capacity.memory);
     columns.capacity_gpu.push(gpu(capacity));
