@@ -102,6 +102,13 @@ impl<T> Table<T> {
         id
     }
 
+    pub(crate) fn find(&self, value: &T) -> Option<u32>
+    where
+        T: Hash + Eq,
+    {
+        self.find_as(value, |known| known)
+    }
+
     fn find_as<Q: Hash + Eq + ?Sized>(&self, key: &Q, of: impl Fn(&T) -> &Q) -> Option<u32> {
         let hash = self.hasher.hash_one(key);
         let same = |id: &u32| of(&self.values[*id as usize]) == key;

@@ -7,12 +7,14 @@
 //! by one, and every filter is asked (`simulated`).
 
 mod columns;
+mod each;
 mod simulated;
 mod tree;
 
 use std::sync::Arc;
 
 use self::columns::Columns;
+pub use self::each::pack_each;
 use self::simulated::Simulation;
 use crate::cluster::Bonds;
 use crate::{ClassId, Cluster, Node, NodeId};

@@ -1,10 +1,11 @@
 //! What a packer asks about a class.
 
 use super::nodes::{CPU, EPHEMERAL, MEMORY};
-use super::{ClassId, Cluster};
+use super::{ClassId, Cluster, NodeId};
 use crate::Resources;
 
-const HOSTNAME: &str = "kubernetes.io/hostname";
+/// Label that has a node's name: the one by which nodes of a template differ.
+pub(crate) const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// What makes a pod's place depend on where other pods are, beside resources.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,5 +57,39 @@ impl Cluster {
         }
         requests.extended.sort();
         requests
+    }
+
+    /// Whether a class's pods are turned away from a whole domain that a node is in,
+    /// a zone say, because of the pods there: nodes with the same labels, but for the
+    /// name, turn them away as well, until other pods come or go.
+    pub(crate) fn is_shut(&self, class: ClassId, node: NodeId) -> bool {
+        let host = self.host_key();
+        let shape = self.classes.shape_of(class);
+        let elsewhere = |key| Some(key) != host;
+        self.relations
+            .objection_over(shape, node, elsewhere)
+            .is_some()
+    }
+
+    /// Numbers of what makes a class's pods lonely: of all pods that share one, a
+    /// node takes one.
+    pub(crate) fn lonely(&self, class: ClassId) -> impl Iterator<Item = u32> {
+        let host = self.host_key().into_iter();
+        let shape = self.classes.shape_of(class);
+        host.flat_map(move |key| self.relations.exclusive(shape, key))
+    }
+
+    /// What can tell nodes without pods apart, beside their name and what is free on
+    /// them: nodes for which it is the same take the same pods, unless these have
+    /// volumes.
+    pub(crate) fn situation(&self, node: NodeId) -> Vec<u32> {
+        let around = self.relations.counting.around(node, self.host_key());
+        let kind = self.nodes.kind.get(node.at()).copied();
+        kind.into_iter().chain(around).collect()
+    }
+
+    fn host_key(&self) -> Option<u32> {
+        let symbol = self.symbols.find(HOSTNAME)?;
+        self.relations.counting.domains.find_key(symbol)
     }
 }

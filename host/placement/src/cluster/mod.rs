@@ -20,6 +20,7 @@ mod statics;
 use std::sync::Arc;
 
 pub use self::bonds::Bonds;
+pub(crate) use self::bonds::HOSTNAME;
 pub use self::classes::ClassId;
 pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;

@@ -208,12 +208,28 @@ impl Relations {
 
     /// The first rule that says no to a pod on a node.
     pub(super) fn objection(&self, shape: u32, node: NodeId) -> Option<Objection> {
-        self.spread_objection(shape, node)
-            .or_else(|| self.affinity_objection(shape, node))
+        self.objection_over(shape, node, |_| true)
     }
 
-    fn spread_objection(&self, shape: u32, node: NodeId) -> Option<Objection> {
-        for spread in &self.shapes[shape as usize].spread {
+    /// The same, of rules over some topology keys alone.
+    pub(super) fn objection_over(
+        &self,
+        shape: u32,
+        node: NodeId,
+        counts: impl Fn(u32) -> bool,
+    ) -> Option<Objection> {
+        self.spread_objection(shape, node, &counts)
+            .or_else(|| self.affinity_objection(shape, node, &counts))
+    }
+
+    fn spread_objection(
+        &self,
+        shape: u32,
+        node: NodeId,
+        counts: &impl Fn(u32) -> bool,
+    ) -> Option<Objection> {
+        let spread = self.shapes[shape as usize].spread.iter();
+        for spread in spread.filter(|spread| counts(spread.key)) {
             let Some(domain) = self.counting.domains.of(spread.key, node) else {
                 return Some(Objection::SpreadLabel);
             };
@@ -234,11 +250,17 @@ impl Relations {
         None
     }
 
-    fn affinity_objection(&self, shape: u32, node: NodeId) -> Option<Objection> {
+    fn affinity_objection(
+        &self,
+        shape: u32,
+        node: NodeId,
+        counts: &impl Fn(u32) -> bool,
+    ) -> Option<Objection> {
         let terms = &self.terms[self.shapes[shape as usize].terms as usize];
+        let counts = |counter: &&u32| counts(self.counting.key_of(**counter));
         if let Some(predicate) = terms.predicate {
             let mut near = true;
-            for counter in &terms.affinity {
+            for counter in terms.affinity.iter().filter(counts) {
                 let Some(pods) = self.counting.pods_near(*counter, node) else {
                     return Some(Objection::Affinity);
                 };
@@ -251,6 +273,7 @@ impl Relations {
         let any = |counters: &[u32]| {
             let mut near = counters
                 .iter()
+                .filter(counts)
                 .map(|counter| self.counting.pods_near(*counter, node));
             near.any(|pods| pods.is_some_and(|pods| pods > 0))
         };
@@ -258,6 +281,16 @@ impl Relations {
             return Some(Objection::AntiAffinity);
         }
         any(self.counting.unwanted(shape)).then_some(Objection::ExistingAntiAffinity)
+    }
+
+    /// The anti-affinity terms over a key that a shape's pods have, and that speak of
+    /// these pods themselves: a domain takes one of all pods that share such a term.
+    pub(super) fn exclusive(&self, shape: u32, key: u32) -> impl Iterator<Item = u32> {
+        let terms = &self.terms[self.shapes[shape as usize].terms as usize];
+        let counters = terms.anti_affinity.iter().copied();
+        counters.filter(move |&counter| {
+            self.counting.key_of(counter) == key && self.counting.speaks_of(counter, shape)
+        })
     }
 
     /// Whether a pod wants its like near, and is the first of them.

@@ -96,10 +96,11 @@ impl Columns {
 
 /// Resources in the order of the columns; pods are the first.
 #[derive(Default)]
-struct Names(Vec<Name>);
+pub(super) struct Names(Vec<Name>);
 
 impl Names {
-    fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> Vec<(usize, i64)> {
+    /// What a class asks for, by column.
+    pub(super) fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> Vec<(usize, i64)> {
         let requests = cluster.requests(class);
         let mut amounts = vec![(self.column("pods"), 1)];
         let known = [
@@ -125,7 +126,8 @@ impl Names {
         })
     }
 
-    fn row(&self, resources: &Resources) -> Vec<i64> {
+    /// Amounts of resources, by column.
+    pub(super) fn row(&self, resources: &Resources) -> Vec<i64> {
         self.0.iter().map(|name| resources.get(name)).collect()
     }
 }

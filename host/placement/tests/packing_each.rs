@@ -1,0 +1,135 @@
+//! Packing onto many templates at once is as good as onto each by itself.
+
+use std::sync::Arc;
+
+use flyball_placement::pack::{Demand, Template, pack, pack_each};
+use flyball_placement::{
+    AffinityTerm, Cluster, LabelSelector, Node, Pod, Requirement, Resources, SpreadConstraint,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+const ZONE: &str = "topology.kubernetes.io/zone";
+const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// What pods ask for beside resources.
+#[derive(Clone, Copy, Debug)]
+enum Wish {
+    Nothing,
+    Zone(u8),
+    Spread(&'static str),
+    Near(&'static str),
+    Apart(&'static str),
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let key = || prop_oneof![Just(ZONE), Just(HOSTNAME)];
+    prop_oneof![
+        3 => Just(Wish::Nothing),
+        1 => (0..3u8).prop_map(Wish::Zone),
+        2 => key().prop_map(Wish::Spread),
+        1 => key().prop_map(Wish::Near),
+        2 => key().prop_map(Wish::Apart),
+    ]
+}
+
+fn resources(cpu: i64, memory: i64, pods: i64) -> Resources {
+    Resources {
+        cpu,
+        memory,
+        pods,
+        ..Resources::default()
+    }
+}
+
+fn node(name: &str, cores: i64, zone: u8) -> Node {
+    let mut node = Node {
+        name: name.into(),
+        allocatable: resources(cores * 1000, cores * 2000, 20),
+        ..Node::default()
+    };
+    node.labels.set(ZONE.into(), format!("z{zone}").into());
+    node.labels.set(HOSTNAME.into(), name.into());
+    node
+}
+
+fn pod((cpu, memory): (i64, i64), app: u8, wish: Wish) -> Pod {
+    let mut pod = Pod {
+        namespace: "default".into(),
+        requests: resources(cpu * 100, memory * 100, 0),
+        ..Pod::default()
+    };
+    let app = format!("app-{app}");
+    pod.labels.set("app".into(), app.as_str().into());
+    let like = LabelSelector(vec![Requirement::equals("app", app)]);
+    let term = |key: &str| AffinityTerm {
+        topology_key: key.into(),
+        selector: Some(like.clone()),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    };
+    match wish {
+        Wish::Nothing => {}
+        Wish::Zone(zone) => pod
+            .node_selector
+            .set(ZONE.into(), format!("z{zone}").into()),
+        Wish::Spread(key) => pod.spread.push(SpreadConstraint {
+            max_skew: 1,
+            topology_key: key.into(),
+            selector: Some(like),
+            min_domains: 1,
+            honor_affinity: true,
+            honor_taints: false,
+        }),
+        Wish::Near(key) => pod.affinity.push(term(key)),
+        Wish::Apart(key) => pod.anti_affinity.push(term(key)),
+    }
+    pod
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_is_packed_once_for_many_is_as_good_as_packed_for_each(
+        pods in vec(((1..15i64, 1..30i64), 0..3u8, wish(), 1..8u32), 1..8),
+        there in vec((0..3u8, 0..3u8), 0..4),
+        groups in vec((1..9i64, 0..3u8, 0..40u32), 1..12),
+    ) {
+        let mut cluster = Cluster::default();
+        for (row, (zone, app)) in there.into_iter().enumerate() {
+            let node = cluster.add_node(node(&format!("old-{row}"), 1, zone));
+            let class = cluster.class(&pod((1, 1), app, Wish::Nothing));
+            cluster.place(class, node, false);
+        }
+        let demands: Vec<Demand> = pods
+            .into_iter()
+            .map(|(size, app, wish, count)| {
+                let class = cluster.class(&pod(size, app, wish));
+                Demand { class, count }
+            })
+            .collect();
+        let templates: Vec<(Template, u32)> = groups
+            .into_iter()
+            .map(|(cores, zone, most)| {
+                let node = Arc::new(node("new", cores, zone));
+                (Template { node, carried: Vec::new() }, most)
+            })
+            .collect();
+        let borrowed: Vec<_> = templates.iter().map(|(template, most)| (template, *most)).collect();
+        let nodes = cluster.node_count();
+        let each = pack_each(&mut cluster, &borrowed, &demands);
+        prop_assert_eq!(cluster.node_count(), nodes);
+        for ((template, most), packed) in templates.iter().zip(each) {
+            let alone = pack(&mut cluster, template, &demands, *most);
+            if *packed == alone {
+                continue;
+            }
+            // Of larger nodes no more are needed than of smaller ones.
+            prop_assert!(packed.nodes <= alone.nodes || packed.pods() > alone.pods());
+            prop_assert!(packed.pods() >= alone.pods() && packed.nodes <= *most);
+            let all: u32 = demands.iter().map(|demand| demand.count).sum();
+            prop_assert_eq!(packed.pods(), all);
+        }
+    }
+}
