@@ -29,8 +29,8 @@ pub struct ClusterOptions {
 /// kube-controller-manager, kwok in the part of the kubelets, metrics-server.
 ///
 /// It starts empty of nodes, lives as long as the value, and ends with it: also
-/// when the test panics, is interrupted or is killed. Ports are free ones, so
-/// several run side by side.
+/// when the test panics, is interrupted or is killed. Its ports are its own for
+/// as long as it lives, so several run side by side.
 ///
 /// metrics-server reports what a pod's annotations `kwok.x-k8s.io/usage-cpu`
 /// and `kwok.x-k8s.io/usage-memory` say, from its second scrape on: about a
@@ -277,20 +277,19 @@ fn spawn_keeper(
     dir: &Path,
     options: &ClusterOptions,
 ) -> anyhow::Result<Child> {
-    let config = dir.join("kwokctl.yaml");
-    fs::write(&config, configuration(binaries, options)?.to_string())
-        .with_context(|| format!("cannot write {}", config.display()))?;
+    let template = dir.join("kwokctl.template");
+    fs::write(&template, configuration(binaries, options)?.to_string())
+        .with_context(|| format!("cannot write {}", template.display()))?;
     let log = File::create(dir.join(KWOKCTL_LOG)).context("cannot create kwokctl's log")?;
 
     Command::new("sh")
         .args(["-c", include_str!("keeper.sh"), "keeper"])
         .arg(binaries.path("kwokctl"))
         .arg(name)
-        .arg(cache_root()?.join("start.lock"))
+        .arg(cache_root()?.join("ports"))
+        .arg(template)
         .args(["--wait", "120s", "--kubeconfig"])
         .arg(dir.join("kubeconfig"))
-        .arg("--config")
-        .arg(config)
         .arg("--config")
         .arg(binaries.manifest("usage-from-annotation.yaml"))
         .arg("--config")
@@ -316,7 +315,8 @@ fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsSt
 }
 
 /// A `KwokctlConfiguration` in which every binary is a local path, so that
-/// nothing is fetched, and every address is 127.0.0.1.
+/// nothing is fetched, and every address is 127.0.0.1. The keeper replaces
+/// `"BLOCK0"` and so on by the ports of the block that it claims.
 fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Result<Value> {
     let mut patches = vec![extra_arg("kwok-controller", "node-ip", "127.0.0.1")];
     if !options.horizontal_pod_autoscaler {
@@ -344,6 +344,13 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
             "metricsServerBinary": binaries.path("metrics-server"),
             "metricsServerManifests": [binaries.manifest("metrics-server")],
             "enable": ["metrics-server"],
+            "etcdPeerPort": "BLOCK0",
+            "etcdPort": "BLOCK1",
+            "kubeApiserverPort": "BLOCK2",
+            "kubeControllerManagerPort": "BLOCK3",
+            "kubeSchedulerPort": "BLOCK4",
+            "kwokControllerPort": "BLOCK5",
+            "metricsServerPort": "BLOCK6",
         },
         "componentsPatches": patches,
     }))

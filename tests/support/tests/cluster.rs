@@ -66,7 +66,10 @@ fn the_api_server_goes_and_comes_back() {
     cluster.kill_apiserver().unwrap();
     assert!(cluster.kubectl(&["get", "nodes"]).is_err());
     assert!(cluster.kill_apiserver().is_err(), "there is none");
+    // Another cluster must not take its port meanwhile.
+    let other = Cluster::start(ClusterOptions::default()).unwrap();
     cluster.start_apiserver().unwrap();
+    drop(other);
     let nodes = cluster.kubectl(&["get", "nodes", "-o", "name"]).unwrap();
     assert_eq!(nodes, "node/node-0\n");
 
