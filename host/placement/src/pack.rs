@@ -8,6 +8,7 @@
 
 mod columns;
 mod each;
+mod order;
 mod simulated;
 mod tree;
 
@@ -65,21 +66,7 @@ pub fn pack(
     demands: &[Demand],
     max_nodes: u32,
 ) -> Packed {
-    let mark = cluster.mark();
-    let mut simulation = Simulation::new(cluster, template, max_nodes);
-    let order = simulation.order(demands);
-    let plain = order.iter().all(|&row| {
-        let bonds = simulation.cluster.bonds(demands[row].class);
-        bonds == Bonds::default()
-    });
-    let packed = if plain {
-        let columns = Columns::new(simulation.cluster, &simulation.first, demands, &order);
-        columns.pack(demands, &order, max_nodes)
-    } else {
-        simulation.pack(demands, &order)
-    };
-    cluster.rollback(mark);
-    packed
+    best(cluster, template, demands, max_nodes).0
 }
 
 /// As [`pack`], but the new nodes and the pods on them stay in the cluster: these
@@ -90,11 +77,70 @@ pub fn pack_and_keep(
     demands: &[Demand],
     max_nodes: u32,
 ) -> (Packed, Vec<NodeId>) {
-    let mut simulation = Simulation::new(cluster, template, max_nodes);
-    let order = simulation.order(demands);
+    let (_, order) = best(cluster, template, demands, max_nodes);
+    let first = add_template(cluster, template);
+    let mut simulation = Simulation::new(cluster, template, first, max_nodes);
     let packed = simulation.pack(demands, &order);
     let nodes = simulation.keep_used();
     (packed, nodes)
+}
+
+/// The best packing, and the order of demands that leads to it.
+fn best(
+    cluster: &mut Cluster,
+    template: &Template,
+    demands: &[Demand],
+    max_nodes: u32,
+) -> (Packed, Vec<usize>) {
+    let mark = cluster.mark();
+    let first = add_template(cluster, template);
+    let by_size = order::by_size(cluster, template, first, demands);
+    let plain = by_size
+        .iter()
+        .all(|&row| cluster.bonds(demands[row].class) == Bonds::default());
+    let found = if plain {
+        let columns = Columns::new(cluster, &first, demands, &by_size);
+        (columns.pack(demands, &by_size, max_nodes), by_size)
+    } else {
+        simulate(cluster, template, first, demands, by_size, max_nodes)
+    };
+    cluster.rollback(mark);
+    found
+}
+
+/// Tries pods that want a node without their like first, if there are any: large
+/// ones leave no room for them otherwise, and each takes a node of its own. Then, if
+/// fewer nodes may do, by size alone.
+fn simulate(
+    cluster: &mut Cluster,
+    template: &Template,
+    first: NodeId,
+    demands: &[Demand],
+    by_size: Vec<usize>,
+    max_nodes: u32,
+) -> (Packed, Vec<usize>) {
+    let lonely = order::lonely_first(cluster, demands, &by_size);
+    let mut run = |order: &[usize]| {
+        let mark = cluster.mark();
+        let packed = Simulation::new(cluster, template, first, max_nodes).pack(demands, order);
+        cluster.rollback(mark);
+        packed
+    };
+    let Some(lonely) = lonely else {
+        return (run(&by_size), by_size);
+    };
+    let packed = run(&lonely.order);
+    if u64::from(packed.nodes) == lonely.least_nodes {
+        return (packed, lonely.order);
+    }
+    let other = run(&by_size);
+    let better = (other.pods(), std::cmp::Reverse(other.nodes))
+        > (packed.pods(), std::cmp::Reverse(packed.nodes));
+    if better {
+        (other, by_size)
+    } else {
+        (packed, lonely.order)
+    }
 }
 
 /// Places pods on nodes that are there, on the first with room in the order given,

@@ -1,6 +1,6 @@
 //! What a packer asks about a class.
 
-use super::nodes::{CPU, EPHEMERAL, MEMORY};
+use super::nodes::{CPU, EPHEMERAL, MEMORY, PODS};
 use super::{ClassId, Cluster, NodeId};
 use crate::Resources;
 
@@ -57,6 +57,18 @@ impl Cluster {
         }
         requests.extended.sort();
         requests
+    }
+
+    /// What a pod of a class takes of a node, by number of the resource: itself as a
+    /// pod first, zeros left out.
+    pub(crate) fn asked(&self, class: ClassId) -> impl Iterator<Item = (usize, i64)> {
+        std::iter::once((PODS, 1)).chain(self.classes.request(class).amounts())
+    }
+
+    /// What is free on a node of the resource of a number; negative where it is
+    /// overcommitted.
+    pub(crate) fn free_of(&self, resource: usize, node: NodeId) -> i64 {
+        self.nodes.free_of(resource, node)
     }
 
     /// Whether a class's pods are turned away from a whole domain that a node is in,

@@ -1,8 +1,10 @@
 //! Packing where only resources matter.
 
+use smallvec::SmallVec;
+
 use super::tree::{Tree, times};
 use super::{Demand, Packed};
-use crate::{ClassId, Cluster, Name, NodeId, Resources};
+use crate::{ClassId, Cluster, NodeId};
 
 /// With more demands than this, pods are tried on the newest node first: nearly all
 /// others are full, and to look for a hole among them for every pod takes longest.
@@ -14,7 +16,7 @@ pub(super) struct Columns {
     newest_first: bool,
     template: Vec<i64>,
     /// What each demand asks for, at its index; empty where it is not in the order.
-    amounts: Vec<Vec<(usize, i64)>>,
+    amounts: Vec<Asked>,
 }
 
 impl Columns {
@@ -26,13 +28,13 @@ impl Columns {
         order: &[usize],
     ) -> Self {
         let mut names = Names::default();
-        let mut amounts = vec![Vec::new(); demands.len()];
+        let mut amounts = vec![Asked::new(); demands.len()];
         for &row in order {
             amounts[row] = names.amounts(cluster, demands[row].class);
         }
         Self {
             newest_first: order.len() > MANY,
-            template: names.row(&cluster.free(*first)),
+            template: names.row(cluster, *first),
             amounts,
         }
     }
@@ -94,41 +96,37 @@ impl Columns {
     }
 }
 
-/// Resources in the order of the columns; pods are the first.
+/// What pods ask for, by column; zeros left out.
+pub(super) type Asked = SmallVec<[(usize, i64); 4]>;
+
+/// The resources that some pod asks for, as columns: a number the cluster has for
+/// each.
 #[derive(Default)]
-pub(super) struct Names(Vec<Name>);
+pub(super) struct Names(Vec<usize>);
 
 impl Names {
     /// What a class asks for, by column.
-    pub(super) fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> Vec<(usize, i64)> {
-        let requests = cluster.requests(class);
-        let mut amounts = vec![(self.column("pods"), 1)];
-        let known = [
-            ("cpu", requests.cpu),
-            ("memory", requests.memory),
-            ("ephemeral-storage", requests.ephemeral_storage),
-        ];
-        let extended = requests.extended.iter();
-        let extended = extended.map(|(name, amount)| (&**name, *amount));
-        for (name, amount) in known.into_iter().chain(extended) {
-            if amount != 0 {
-                amounts.push((self.column(name), amount));
-            }
-        }
-        amounts
+    pub(super) fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> Asked {
+        let asked = cluster.asked(class);
+        asked
+            .map(|(resource, amount)| (self.column(resource), amount))
+            .collect()
     }
 
-    fn column(&mut self, name: &str) -> usize {
-        let known = self.0.iter().position(|known| &**known == name);
+    fn column(&mut self, resource: usize) -> usize {
+        let known = self.0.iter().position(|known| *known == resource);
         known.unwrap_or_else(|| {
-            self.0.push(name.into());
+            self.0.push(resource);
             self.0.len() - 1
         })
     }
 
-    /// Amounts of resources, by column.
-    pub(super) fn row(&self, resources: &Resources) -> Vec<i64> {
-        self.0.iter().map(|name| resources.get(name)).collect()
+    /// What is free on a node, by column.
+    pub(super) fn row(&self, cluster: &Cluster, node: NodeId) -> Vec<i64> {
+        let resources = self.0.iter();
+        resources
+            .map(|resource| cluster.free_of(*resource, node))
+            .collect()
     }
 }
 
@@ -139,11 +137,9 @@ pub(super) fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) 
         .iter()
         .map(|demand| names.amounts(cluster, demand.class))
         .collect();
-    let mut tree = Tree::new(names.0.len().max(1));
+    let mut tree = Tree::new(names.0.len());
     for &node in nodes {
-        let mut row = names.row(&cluster.free(node));
-        row.resize(names.0.len().max(1), 0);
-        tree.push(&row);
+        tree.push(&names.row(cluster, node));
     }
     let mut placed = vec![0; demands.len()];
     for (row, demand) in demands.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::columns::Names;
+use super::order::lonely_pods;
 use super::{Demand, Packed, Template, add_template, pack};
 use crate::cluster::HOSTNAME;
 use crate::{ClassId, Cluster, Labels};
@@ -74,7 +75,7 @@ impl NewNode {
                 carried: template.carried.clone(),
                 labels,
             },
-            free: needs.names.row(&cluster.free(node)),
+            free: needs.names.row(cluster, node),
             max_nodes,
         };
         cluster.rollback(mark);
@@ -113,10 +114,9 @@ impl Needs {
             names: Names::default(),
             amounts: Vec::new(),
             pods: 0,
-            lonely: 0,
+            lonely: lonely_pods(cluster, demands.iter().copied()),
             volumes: false,
         };
-        let mut lonely: HashMap<u32, u64> = HashMap::new();
         for demand in demands {
             let count = u64::from(demand.count);
             for (column, amount) in needs.names.amounts(cluster, demand.class) {
@@ -125,13 +125,9 @@ impl Needs {
                 }
                 needs.amounts[column] += i128::from(amount) * i128::from(count);
             }
-            for what in cluster.lonely(demand.class) {
-                *lonely.entry(what).or_default() += count;
-            }
             needs.pods += count;
             needs.volumes |= cluster.bonds(demand.class).volumes;
         }
-        needs.lonely = lonely.into_values().max().unwrap_or_default();
         needs
     }
 

@@ -10,11 +10,10 @@ use crate::{ClassId, Cluster, Misfit, Node, NodeId, Plugin};
 
 /// New nodes of a template in a cluster.
 pub(super) struct Simulation<'a> {
-    pub(super) cluster: &'a mut Cluster,
+    cluster: &'a mut Cluster,
     template: &'a Template,
     max_nodes: u32,
-    /// A new node, empty but for what each one carries.
-    pub(super) first: NodeId,
+    first: NodeId,
     /// What is free on it.
     row: Vec<i64>,
     /// The new nodes, and whether each holds a pod.
@@ -41,8 +40,13 @@ enum End {
 }
 
 impl<'a> Simulation<'a> {
-    pub(super) fn new(cluster: &'a mut Cluster, template: &'a Template, max_nodes: u32) -> Self {
-        let first = add_node(cluster, template);
+    /// `first`: a new node, empty but for what each one carries.
+    pub(super) fn new(
+        cluster: &'a mut Cluster,
+        template: &'a Template,
+        first: NodeId,
+        max_nodes: u32,
+    ) -> Self {
         Self {
             cluster,
             template,
@@ -55,53 +59,13 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Rows of the demands that may fit a new node, those that ask for the largest
-    /// part of it first.
-    pub(super) fn order(&self, demands: &[Demand]) -> Vec<usize> {
-        let allocatable = &self.template.node.allocatable;
-        let part = |of: i64, whole: i64| {
-            if whole > 0 {
-                of as f64 / whole as f64
-            } else {
-                0.0
-            }
-        };
-        let mut order: Vec<(usize, f64)> = Vec::with_capacity(demands.len());
-        for (row, demand) in demands.iter().enumerate() {
-            if demand.count > 0 && self.may_fit(demand.class) {
-                let requests = self.cluster.requests(demand.class);
-                let score =
-                    part(requests.cpu, allocatable.cpu) + part(requests.memory, allocatable.memory);
-                order.push((row, score));
-            }
-        }
-        order.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-        order.into_iter().map(|(row, _)| row).collect()
-    }
-
-    /// Whether a class fits a new node, or may once other pods are there.
-    fn may_fit(&self, class: ClassId) -> bool {
-        match self.cluster.check(class, self.first) {
-            Ok(()) => true,
-            Err(Misfit::Unjudged(_)) => false,
-            Err(Misfit::Rejected { plugin, .. }) => {
-                let bonds = self.cluster.bonds(class);
-                match plugin {
-                    Plugin::InterPodAffinity => bonds.affinity,
-                    Plugin::PodTopologySpread => bonds.spread,
-                    _ => false,
-                }
-            }
-        }
-    }
-
     pub(super) fn pack(&mut self, demands: &[Demand], order: &[usize]) -> Packed {
         let mut names = Names::default();
         let amounts: Vec<_> = demands
             .iter()
             .map(|demand| names.amounts(self.cluster, demand.class))
             .collect();
-        self.row = names.row(&self.cluster.free(self.first));
+        self.row = names.row(self.cluster, self.first);
         self.tree = Tree::new(self.row.len());
         let mut placed = vec![0; demands.len()];
         // The first node counts from when it is needed on.

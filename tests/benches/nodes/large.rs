@@ -1,0 +1,95 @@
+//! `nodes/idle-5000` and `nodes/churn-5000`: 5,000 nodes and 150,000 pods.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::ensure;
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::state::ClusterState;
+use flyball_core::policy::PolicyEngine;
+use flyball_test_support::bench::report;
+use serde_json::{Value, json};
+
+use crate::shapes::{ZONE, group, node, node_facts, pod, pods, running, size, template};
+use crate::world::{NOW, World};
+use crate::{GIB, apply, median};
+
+pub const NODES: usize = 5_000;
+pub const PODS: usize = 150_000;
+const GROUPS: usize = 10;
+/// Pods of one owner.
+const PER_OWNER: usize = 100;
+const TICK_MS: i64 = 10_000;
+
+pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
+    let world = world()?;
+    let mut control = world.control(&NodeOptions::default(), engine);
+    control.tick(NOW);
+    let mut now = NOW;
+    let mut times = Vec::new();
+    for _ in 0..25 {
+        now = now.plus(TICK_MS);
+        times.push(control.tick(now));
+    }
+    report("nodes/idle-5000", median(times), "ms", Some(10.0))?;
+
+    let mut times = Vec::new();
+    for round in 1..=9 {
+        // Every tenth pod is another one, on the same node: read, and not yet known.
+        let rows = (round..PODS).step_by(10);
+        let come = pods(rows.clone().map(|row| running_pod(row, round)))?;
+        now = now.plus(TICK_MS);
+        let start = Instant::now();
+        let mut state = world.state();
+        for row in rows {
+            state.delete_pod(&uid(row, 0));
+        }
+        apply(&mut state, come);
+        ensure!(state.pod_count() == PODS, "pods were lost");
+        drop(state);
+        control.tick(now);
+        times.push(start.elapsed());
+    }
+    report("nodes/churn-5000", median(times), "ms", Some(100.0))
+}
+
+fn world() -> anyhow::Result<World> {
+    let mut state = ClusterState::new();
+    for row in 0..NODES {
+        state.apply_node(node_facts(node_object(row))?);
+    }
+    for row in 0..PODS {
+        apply(&mut state, pods(std::iter::once(running_pod(row, 0)))?);
+    }
+    let groups = (0..GROUPS).map(|group_row| {
+        let nodes: Vec<String> = (group_row..NODES).step_by(GROUPS).map(node_name).collect();
+        let template = template(&size(16_000, 64 * GIB, 110));
+        group(&format!("group-{group_row}"), template, 1.0, &nodes)
+    });
+    Ok(World::new(state, groups.collect()))
+}
+
+fn node_name(row: usize) -> String {
+    format!("node-{row}")
+}
+
+pub fn node_object(row: usize) -> Value {
+    let labels = json!({ ZONE: format!("zone-{}", row % 3), "kubernetes.io/os": "linux" });
+    let whole = json!({ "cpu": "16", "memory": "64Gi", "pods": "110" });
+    node(&node_name(row), &labels, &whole)
+}
+
+fn pod_name(row: usize, round: usize) -> String {
+    format!("web-{row}-{round}")
+}
+
+fn uid(row: usize, round: usize) -> String {
+    format!("uid-{}", pod_name(row, round))
+}
+
+pub fn running_pod(row: usize, round: usize) -> Value {
+    let owner = format!("web-{}", row / PER_OWNER);
+    let requests = json!({ "cpu": "500m", "memory": "2Gi" });
+    let pod = pod(&pod_name(row, round), Some(&owner), &requests);
+    running(pod, &node_name(row % NODES))
+}

@@ -1,0 +1,120 @@
+//! `nodes/mixed-20000`: the mix of Karpenter's scheduling benchmark, in fifths:
+//! generic pods, pods spread over zones, over hosts, pods that want their like in
+//! their zone, and pods that want none of their like on their host. 400 instance
+//! types in three zones are 1,200 node groups.
+
+use std::sync::Arc;
+
+use flyball_core::nodes::cloud::{NodeGroup, NodeTemplate};
+use flyball_kubernetes::slim::PodObject;
+use serde_json::{Value, json};
+
+use crate::shapes::{HOSTNAME, ZONE, group, pod, pods, size};
+
+pub const PODS: usize = 20_000;
+pub const TYPES: i64 = 400;
+pub const ZONES: [&str; 3] = ["zone-1", "zone-2", "zone-3"];
+
+const MIB: i64 = 1 << 20;
+const CPU: [i64; 5] = [100, 250, 500, 1000, 1500];
+const MEMORY: [i64; 6] = [100, 256, 512, 1024, 2048, 4096];
+const LABELS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
+
+/// What all pods request together, cpu in milli and memory in bytes, and the pods.
+pub struct Mix {
+    pub pods: Vec<PodObject>,
+    pub cpu: i64,
+    pub memory: i64,
+}
+
+/// Draws the pods: the same each time.
+pub fn mix() -> anyhow::Result<Mix> {
+    let mut chance = Chance(42);
+    let (mut cpu, mut memory) = (0, 0);
+    let mut objects = Vec::with_capacity(PODS);
+    for row in 0..PODS {
+        let (milli, bytes) = (chance.of(&CPU), chance.of(&MEMORY) * MIB);
+        cpu += milli;
+        memory += bytes;
+        let requests = json!({ "cpu": format!("{milli}m"), "memory": bytes.to_string() });
+        let mut pod = pod(&format!("mixed-{row}"), None, &requests);
+        ask(&mut pod, row / (PODS / 5), &mut chance);
+        objects.push(pod);
+    }
+    Ok(Mix {
+        pods: pods(objects.into_iter())?,
+        cpu,
+        memory,
+    })
+}
+
+fn ask(pod: &mut Value, fifth: usize, chance: &mut Chance) {
+    let term = |labels: &Value, key: &str| {
+        json!({ "requiredDuringSchedulingIgnoredDuringExecution": [
+            { "labelSelector": { "matchLabels": labels }, "topologyKey": key },
+        ] })
+    };
+    let random = |chance: &mut Chance| json!({ "my-label": chance.of(&LABELS) });
+    match fifth {
+        0 => pod["metadata"]["labels"] = random(chance),
+        1 | 2 => {
+            pod["metadata"]["labels"] = random(chance);
+            pod["spec"]["topologySpreadConstraints"] = json!([{
+                "maxSkew": 1,
+                "topologyKey": if fifth == 1 { ZONE } else { HOSTNAME },
+                "whenUnsatisfiable": "DoNotSchedule",
+                "labelSelector": { "matchLabels": random(chance) },
+            }]);
+        }
+        3 => {
+            let labels = json!({ "my-affinity": chance.of(&LABELS) });
+            pod["spec"]["affinity"]["podAffinity"] = term(&labels, ZONE);
+            pod["metadata"]["labels"] = labels;
+        }
+        _ => {
+            let labels = json!({ "app": "nginx" });
+            pod["spec"]["affinity"]["podAntiAffinity"] = term(&labels, HOSTNAME);
+            pod["metadata"]["labels"] = labels;
+        }
+    }
+}
+
+/// The node groups: type `i` has `i` cores, twice as many GiB and ten times as many
+/// pods, of which the node keeps 100m and 10 MiB for itself.
+pub fn groups() -> Vec<Arc<NodeGroup>> {
+    let types = (1..=TYPES).flat_map(|cores| ZONES.map(|zone| (cores, zone)));
+    types.map(|(cores, zone)| typed(cores, zone)).collect()
+}
+
+fn typed(cores: i64, zone: &str) -> Arc<NodeGroup> {
+    let (cpu, memory) = (cores * 1000, cores * 2048 * MIB);
+    let name = format!("type-{cores:03}-{zone}");
+    let labels = [
+        ("node.kubernetes.io/instance-type", format!("type-{cores}")),
+        (ZONE, zone.to_owned()),
+    ];
+    let template = NodeTemplate {
+        labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
+        capacity: size(cpu, memory, cores * 10),
+        allocatable: size(cpu - 100, memory - 10 * MIB, cores * 10),
+        ..NodeTemplate::default()
+    };
+    group(&name, template, price(cpu, memory), &[])
+}
+
+/// An hour of so much cpu (in milli) and memory (in bytes), at the benchmark's prices.
+pub fn price(cpu: i64, memory: i64) -> f64 {
+    0.1 * cpu as f64 / 1e3 + 0.1 * memory as f64 / 1e9
+}
+
+/// A small generator (xorshift), so that the pods don't depend on a library's.
+struct Chance(u64);
+
+impl Chance {
+    fn of<T: Copy>(&mut self, values: &[T]) -> T {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        values[(self.0 >> 33) as usize % values.len()]
+    }
+}

@@ -1,0 +1,166 @@
+//! The production loop over a cluster that is a value, a cloud that takes every
+//! order, and the expanders in their sandbox.
+
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use flyball_core::nodes::cloud::{CloudError, CloudProvider, NodeGroup};
+use flyball_core::nodes::control::NodeLoop;
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::ports::{NodeEvent, NodesReader, NodesRecorder, NodesWriter};
+use flyball_core::nodes::record::NodeDecisionRecord;
+use flyball_core::nodes::state::ClusterState;
+use flyball_core::policy::PolicyEngine;
+use flyball_core::ports::Clock;
+use flyball_core::time::Timestamp;
+use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
+
+/// When the first pass is: long after every object was made.
+pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+pub fn engine() -> anyhow::Result<Arc<dyn PolicyEngine>> {
+    let engine = Engine::new(&EngineOptions::default())?;
+    let options = RegistryOptions::default();
+    let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
+    Ok(Arc::new(registry))
+}
+
+/// A cluster and its groups.
+#[derive(Clone)]
+pub struct World {
+    pub state: Arc<Mutex<ClusterState>>,
+    pub groups: Arc<Vec<Arc<NodeGroup>>>,
+}
+
+impl World {
+    pub fn new(state: ClusterState, mut groups: Vec<Arc<NodeGroup>>) -> Self {
+        groups.sort_by(|a, b| a.name.cmp(&b.name));
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            groups: Arc::new(groups),
+        }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, ClusterState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A loop over it that has seen nothing yet.
+    pub fn control(&self, options: &NodeOptions, engine: &Arc<dyn PolicyEngine>) -> Control {
+        let records = Arc::new(Last::default());
+        let control = NodeLoop::new(
+            options.clone(),
+            self.clone(),
+            Willing(Arc::clone(&self.groups)),
+            Nobody,
+            Nobody,
+            Arc::clone(engine),
+            Arc::clone(&records) as _,
+        );
+        Control { control, records }
+    }
+}
+
+pub struct Control {
+    control: NodeLoop<World, Willing, Nobody, Nobody>,
+    records: Arc<Last>,
+}
+
+impl Control {
+    /// One tick, and how long it took.
+    pub fn tick(&mut self, now: Timestamp) -> Duration {
+        let start = Instant::now();
+        block_on(self.control.tick(now));
+        start.elapsed()
+    }
+
+    /// What the last pass that decided something decided.
+    pub fn decided(&self) -> anyhow::Result<Arc<NodeDecisionRecord>> {
+        let last = self.records.0.lock();
+        let last = last.unwrap_or_else(PoisonError::into_inner).clone();
+        last.context("nothing was decided")
+    }
+}
+
+/// Nothing here waits.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(output) = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+        {
+            return output;
+        }
+    }
+}
+
+impl NodesReader for World {
+    fn synced(&self) -> bool {
+        true
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        work(&mut self.state())
+    }
+}
+
+/// Takes every order, and delivers none.
+#[derive(Default)]
+pub struct Willing(Arc<Vec<Arc<NodeGroup>>>);
+
+impl CloudProvider for Willing {
+    async fn node_groups(&self, _: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
+        Ok(self.0.to_vec())
+    }
+
+    async fn increase_size(&self, _: Timestamp, _: &str, _: u32) -> Result<(), CloudError> {
+        Ok(())
+    }
+
+    async fn delete_instances(
+        &self,
+        _: Timestamp,
+        _: &str,
+        _: &[Arc<str>],
+    ) -> Result<(), CloudError> {
+        Ok(())
+    }
+
+    async fn decrease_target_size(&self, _: Timestamp, _: &str, _: u32) -> Result<(), CloudError> {
+        Ok(())
+    }
+}
+
+/// Leads, publishes nothing, and never waits.
+pub struct Nobody;
+
+impl NodesWriter for Nobody {
+    fn leads(&self) -> bool {
+        true
+    }
+
+    async fn publish(&self, _: Timestamp, _: Vec<NodeEvent>) {}
+}
+
+impl Clock for Nobody {
+    fn now(&self) -> Timestamp {
+        NOW
+    }
+
+    async fn sleep_until(&self, _: Timestamp) -> bool {
+        false
+    }
+}
+
+#[derive(Default)]
+struct Last(Mutex<Option<Arc<NodeDecisionRecord>>>);
+
+impl NodesRecorder for Last {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(record));
+    }
+}
