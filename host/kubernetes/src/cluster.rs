@@ -2,14 +2,15 @@
 //! DaemonSets and storage keep one [`ClusterState`] up to date.
 //!
 //! What a watch brings is cut down while it is read, the first list included. A
-//! watch that breaks is started again, with backoff; meanwhile the state stays.
+//! watch that breaks is started again, with backoff; meanwhile the state stays. The
+//! ConfigMap of the expander `priority` is watched as well, if its place is given.
 
 mod watched;
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flyball_core::nodes::ports::NodesReader;
+use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader};
 use flyball_core::nodes::state::ClusterState;
 use flyball_placement::Name;
 use futures::StreamExt as _;
@@ -20,6 +21,7 @@ use tokio::task::JoinSet;
 
 use self::watched::{Slim, Watched};
 use crate::cache::watch_config;
+use crate::priorities;
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
@@ -34,14 +36,17 @@ pub struct ClusterWatch {
 struct Inner {
     state: Arc<Mutex<ClusterState>>,
     synced: Vec<watch::Receiver<bool>>,
+    priorities: Option<priorities::Latest>,
     waiting: watch::Receiver<u64>,
     _watches: JoinSet<()>,
 }
 
 impl ClusterWatch {
     /// Starts to watch. Nothing is known before [`ClusterWatch::synced`].
+    /// `priorities`: the namespace of the ConfigMap that configures the expander
+    /// `priority`; none: it is configured otherwise.
     #[must_use]
-    pub async fn start(client: Client) -> Self {
+    pub async fn start(client: Client, priorities: Option<&str>) -> Self {
         let config = watch_config(&client).await;
         let (waits, waiting) = watch::channel(0);
         let watching = Watching {
@@ -51,6 +56,8 @@ impl ClusterWatch {
             waits: Arc::new(waits),
         };
         let mut watches = JoinSet::new();
+        let priorities = priorities
+            .map(|namespace| priorities::keep(watching.client.clone(), namespace, &mut watches));
         let synced = vec![
             watching.keep::<NamespaceObject>(&mut watches),
             watching.keep::<NodeObject>(&mut watches),
@@ -67,6 +74,7 @@ impl ClusterWatch {
         let inner = Inner {
             state: watching.state,
             synced,
+            priorities,
             waiting,
             _watches: watches,
         };
@@ -81,6 +89,9 @@ impl ClusterWatch {
             // The watches, which hold the other end, live as long as `self`.
             let _ = synced.clone().wait_for(|synced| *synced).await;
         }
+        if let Some(latest) = &self.inner.priorities {
+            let _ = latest.clone().wait_for(Option::is_some).await;
+        }
     }
 
     /// Changes when a pod has become unschedulable: a loop that sleeps should then
@@ -93,11 +104,19 @@ impl ClusterWatch {
 
 impl NodesReader for ClusterWatch {
     fn synced(&self) -> bool {
+        let mut priorities = self.inner.priorities.iter();
         self.inner.synced.iter().all(|synced| *synced.borrow())
+            && priorities.all(|latest| latest.borrow().is_some())
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         work(&mut lock(&self.inner.state))
+    }
+
+    fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
+        let latest = self.inner.priorities.as_ref();
+        let latest = latest.filter(|_| expander == priorities::EXPANDER)?;
+        latest.borrow().clone()
     }
 }
 

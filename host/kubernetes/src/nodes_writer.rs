@@ -38,6 +38,9 @@ impl KubernetesNodesWriter {
         let (kind, namespace, name, uid) = match about {
             Subject::Pod { key, uid } => ("Pod", &*key.namespace, &*key.name, Some(&**uid)),
             Subject::Autoscaler => ("ConfigMap", &*self.namespace, STATUS, None),
+            Subject::ConfigMap { key, uid } => {
+                ("ConfigMap", &*key.namespace, &*key.name, uid.as_deref())
+            }
         };
         ObjectReference {
             api_version: Some("v1".to_owned()),

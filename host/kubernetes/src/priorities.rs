@@ -1,23 +1,27 @@
 //! The operator's ConfigMap for the expander `priority`, in Cluster Autoscaler's
 //! format: YAML under the key `priorities`, lists of regular expressions by priority.
-//! It becomes the policy's configuration; what the policy makes of it becomes the
-//! warnings that Cluster Autoscaler writes to the ConfigMap.
+//! It becomes the policy's configuration.
 
 use std::collections::BTreeMap;
 
-use flyball_core::nodes::expander::{ExpanderRanking, OptionColumns};
-use flyball_core::status::Event;
+use flyball_core::nodes::ports::{ExpanderConfiguration, Subject};
+use flyball_core::ports::ObjectKey;
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::watcher::watch_object;
+use kube::{Api, Client};
 use serde_json::json;
 use serde_saphyr::DuplicateKeyPolicy;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
 
+/// The expander that it is for.
+pub const EXPANDER: &str = "priority";
 /// Name of the ConfigMap.
 pub const CONFIG_MAP: &str = "cluster-autoscaler-priority-expander";
 /// Key of its data.
 const KEY: &str = "priorities";
-
-const INVALID: &str = "PriorityConfigMapInvalid";
-const NO_GROUP_MATCHED: &str = "PriorityConfigMapNoGroupMatched";
-const NOT_MATCHED_GROUP: &str = "PriorityConfigMapNotMatchedGroup";
 
 /// Why a ConfigMap has no priorities.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -95,38 +99,43 @@ pub fn configuration(data: Option<&BTreeMap<String, String>>) -> String {
     configuration.to_string()
 }
 
-/// Warnings that Cluster Autoscaler would write to the ConfigMap about what `priority`
-/// made of these options: at most 30 groups are told of.
-#[must_use]
-pub fn warnings(options: &OptionColumns, ranking: &ExpanderRanking) -> Vec<Event> {
-    let reason = &ranking.reason;
-    let unmatched = reason
-        .arguments
-        .iter()
-        .filter(|(name, _)| name == "unmatched");
-    let names = unmatched.filter_map(|(_, row)| options.node_group.get(row.parse::<usize>().ok()?));
-    let mut warnings: Vec<Event> = names
-        .map(|name| {
-            let message = format!("node group {name} matches no priority: it won't be used");
-            warning(NOT_MATCHED_GROUP, message)
-        })
-        .collect();
-    for code in [INVALID, NO_GROUP_MATCHED] {
-        if reason.code == code {
-            warnings.push(warning(
-                code,
-                format!("{}; every option is kept", reason.sentence),
-            ));
+/// What the ConfigMap of a namespace says now; none: not known yet.
+pub(crate) type Latest = watch::Receiver<Option<ExpanderConfiguration>>;
+
+/// Watches the ConfigMap of a namespace, and nothing else there.
+pub(crate) fn keep(client: Client, namespace: &str, watches: &mut JoinSet<()>) -> Latest {
+    let (latest, receiver) = watch::channel(None);
+    let namespace = namespace.to_owned();
+    watches.spawn(async move {
+        let api = Api::<ConfigMap>::namespaced(client, &namespace);
+        let mut stream = std::pin::pin!(watch_object(api, CONFIG_MAP).default_backoff());
+        while let Some(found) = stream.next().await {
+            match found {
+                Ok(found) => {
+                    let configuration = read(&namespace, found.as_ref());
+                    latest.send_replace(Some(configuration));
+                }
+                Err(error) => {
+                    tracing::warn!(name = CONFIG_MAP, namespace, %error, "the watch of a ConfigMap broke and is started again");
+                }
+            }
         }
-    }
-    warnings
+    });
+    receiver
 }
 
-fn warning(reason: &str, message: String) -> Event {
-    Event {
-        warning: true,
-        reason: reason.to_owned(),
-        message,
+fn read(namespace: &str, found: Option<&ConfigMap>) -> ExpanderConfiguration {
+    let data = found.map(|found| found.data.clone().unwrap_or_default());
+    let uid = found.and_then(|found| found.metadata.uid.as_deref());
+    ExpanderConfiguration {
+        text: configuration(data.as_ref()).into(),
+        source: Subject::ConfigMap {
+            key: ObjectKey {
+                namespace: namespace.into(),
+                name: CONFIG_MAP.into(),
+            },
+            uid: uid.map(Into::into),
+        },
     }
 }
 

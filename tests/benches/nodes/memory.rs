@@ -97,7 +97,7 @@ pub fn hold() -> anyhow::Result<()> {
         let engine = engine()?;
         let client = kube::Client::try_from(kube::Config::new(server.parse()?))?;
         let start = Instant::now();
-        let watch = ClusterWatch::start(client).await;
+        let watch = ClusterWatch::start(client, None).await;
         tokio::time::timeout(Duration::from_secs(300), watch.synced())
             .await
             .context("the cluster was not listed in time")?;

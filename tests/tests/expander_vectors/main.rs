@@ -16,11 +16,11 @@ use flyball_core::nodes::chain;
 use flyball_core::nodes::choose::{Asker, ExpanderStates, choose};
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_core::nodes::priorities::{MISSING, warnings};
 use flyball_core::nodes::record::{ExpanderRecord, RankingAnswer};
 use flyball_core::policy::PolicyEngine as _;
 use flyball_core::replica::Context;
 use flyball_core::time::Timestamp;
-use flyball_kubernetes::priorities::warnings;
 use flyball_sandbox::{Engine, EngineOptions, Registry};
 
 /// Degenerate cases in which other options are kept than upstream keeps: fewer would
@@ -112,7 +112,8 @@ fn one_by_one(registry: &Registry, case: &Case, tally: &mut Tally) {
         tally.compare(case, expander, &sorted(rows), &sorted(&ranking.best));
         if expander == "priority" {
             let warnings = warnings(&input.options, &ranking);
-            let reasons: Vec<String> = warnings.into_iter().map(|one| one.reason).collect();
+            let reasons = warnings.into_iter().map(|one| one.reason);
+            let reasons: Vec<String> = reasons.filter(|one| one != MISSING).collect();
             tally.compare(case, "priority events", &expected.priority_events, &reasons);
         }
         if expander == "price" {

@@ -326,7 +326,7 @@ fn validated(answer: ExpanderRanking, options: usize) -> Result<ExpanderRanking,
 }
 
 /// These rows of the columns; all of them: the columns themselves.
-fn selected(options: &Arc<OptionColumns>, rows: &[u32]) -> Arc<OptionColumns> {
+pub(super) fn selected(options: &Arc<OptionColumns>, rows: &[u32]) -> Arc<OptionColumns> {
     if rows.len() == options.len() {
         return Arc::clone(options);
     }

@@ -4,6 +4,7 @@
 //! It reads no clock and spawns nothing, as [`crate::control::ReplicaLoop`].
 
 mod chores;
+mod configurations;
 mod orders;
 mod tell;
 
@@ -23,6 +24,8 @@ use crate::policy::PolicyEngine;
 use crate::ports::Clock;
 use crate::time::Timestamp;
 
+use self::configurations::Configurations;
+
 /// How often a pass is done again at once because a cloud refused an order, so that
 /// another group is chosen.
 const RETRIES: u32 = 3;
@@ -40,6 +43,7 @@ pub struct NodeLoop<R, P, W, C> {
     backoffs: Backoffs,
     states: ExpanderStates,
     told: tell::Told,
+    configurations: Configurations,
     seen: Option<Seen>,
     next_scan: Timestamp,
     sequence: u64,
@@ -78,6 +82,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             backoffs: Backoffs::default(),
             states: ExpanderStates::default(),
             told: tell::Told::default(),
+            configurations: Configurations::default(),
             seen: None,
             next_scan: Timestamp(i64::MIN),
             sequence: 0,
@@ -115,6 +120,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
         self.next_scan = now.plus(self.options.scan_interval_ms);
         self.backoffs.forget(now, &self.options);
+        let chain = &mut self.options.expanders;
+        if self.configurations.take(&self.reader, chain) {
+            self.seen = None;
+        }
         for _ in 0..RETRIES {
             match self.pass(now).await {
                 Pass::Done => break,
@@ -164,6 +173,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let stands = plan.verdict.orders.is_empty() && plan.pending.young == 0;
         self.seen = stands.then_some(seen);
         let refused = self.act(now, plan, &mut record).await;
+        self.configurations.warn(&mut record);
         self.finish(now, record).await;
         if refused { Pass::Refused } else { Pass::Done }
     }

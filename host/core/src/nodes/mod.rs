@@ -18,6 +18,7 @@ pub mod guard;
 pub mod limits;
 pub mod options;
 pub mod ports;
+pub mod priorities;
 pub mod record;
 pub mod replay;
 pub mod scale_up;

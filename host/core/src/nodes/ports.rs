@@ -21,6 +21,12 @@ pub trait NodesReader: Send + Sync {
     /// Does `work` on the state as it is now, under its lock: watches wait. A
     /// simulation in it is always rolled back by the one who began it.
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T;
+
+    /// The configuration that the cluster has for an expander, which then goes before
+    /// that of the options; none: expanders are not configured there.
+    fn expander_configuration(&self, _expander: &str) -> Option<ExpanderConfiguration> {
+        None
+    }
 }
 
 impl<R: NodesReader> NodesReader for Arc<R> {
@@ -31,6 +37,20 @@ impl<R: NodesReader> NodesReader for Arc<R> {
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         R::with_state(self, work)
     }
+
+    fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
+        R::expander_configuration(self, expander)
+    }
+}
+
+/// An expander's configuration, as the cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpanderConfiguration {
+    /// A JSON object as text.
+    pub text: Arc<str>,
+    /// The object that it is from, or would be from if there were one: what is wrong
+    /// with it is told there.
+    pub source: Subject,
 }
 
 /// What an event of the nodes half is about.
@@ -47,6 +67,13 @@ pub enum Subject {
     /// The autoscaler itself, which Cluster Autoscaler publishes on its status
     /// ConfigMap.
     Autoscaler,
+    /// A ConfigMap that configures an expander.
+    ConfigMap {
+        /// Namespace and name.
+        key: ObjectKey,
+        /// metadata.uid; none: there is no such ConfigMap.
+        uid: Option<Arc<str>>,
+    },
 }
 
 impl fmt::Display for Subject {
@@ -54,6 +81,9 @@ impl fmt::Display for Subject {
         match self {
             Self::Pod { key, .. } => write!(f, "pod {}/{}", key.namespace, key.name),
             Self::Autoscaler => f.write_str("autoscaler"),
+            Self::ConfigMap { key, .. } => {
+                write!(f, "ConfigMap {}/{}", key.namespace, key.name)
+            }
         }
     }
 }

@@ -336,7 +336,8 @@ pub enum OrderOutcome {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Incident {
     /// CamelCase: `ScaleUpTimedOut`, `InstanceFailed`, `NodeNeverJoined`,
-    /// `ClusterUnhealthy`, `CloudUnavailable`.
+    /// `ClusterUnhealthy`, `CloudUnavailable`, and what is wrong with an expander's
+    /// configuration in the cluster, `PriorityConfigMap…`.
     pub code: Arc<str>,
     /// The group it concerns.
     pub group: Option<Arc<str>>,

@@ -2,6 +2,8 @@
 //! closures.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod configured;
+mod expanders;
 mod passes;
 mod rounds;
 mod world;

@@ -8,10 +8,11 @@ use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::replay::{NodeReplay, replay};
 use flyball_core::policy::PolicyFailure;
-use flyball_placement::{LabelSelector, Labels, Pod, Requirement, Resources, SpreadConstraint};
+use flyball_placement::{LabelSelector, Labels, Pod, Requirement, SpreadConstraint};
 
+use crate::expanders::{expander, first};
 use crate::pod;
-use crate::world::{World, expander, first};
+use crate::world::World;
 
 const MINUTE: i64 = 60_000;
 

@@ -1,7 +1,8 @@
 //! Choices of one pass: what they come to together, and which groups share an order.
 
+use crate::expanders::first;
 use crate::pod;
-use crate::world::{World, first};
+use crate::world::World;
 
 #[test]
 fn similar_groups_share_an_order_only_if_their_nodes_take_the_pods() {

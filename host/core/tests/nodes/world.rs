@@ -8,118 +8,19 @@ use flyball_core::nodes::cloud::{
     CloudError, CloudProvider, Instance, InstanceState, NodeGroup, NodeTemplate,
 };
 use flyball_core::nodes::control::NodeLoop;
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::nodes::ports::{NodeEvent, NodesReader, NodesRecorder, NodesWriter, Subject};
+use flyball_core::nodes::ports::{
+    ExpanderConfiguration, NodeEvent, NodesReader, NodesRecorder, NodesWriter, Subject,
+};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::state::{ClusterState, NodeFacts, PodFacts};
-use flyball_core::policy::{
-    Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
-    PolicyVersion, ReplicaPolicy, Usage,
-};
+use flyball_core::policy::{ExpanderPolicy, Policy as _};
 use flyball_core::ports::{Clock, ObjectKey};
-use flyball_core::replica::Context;
 use flyball_core::time::Timestamp;
 use flyball_placement::{Node, Pod, Resources};
 use futures::FutureExt as _;
 
-type Rank = dyn Fn(&ExpanderInput) -> Result<Vec<u32>, PolicyFailure> + Send + Sync;
-
-/// An expander that is a closure.
-pub struct Expander {
-    version: Arc<PolicyVersion>,
-    description: Description,
-    rank: Box<Rank>,
-}
-
-/// An expander of that name.
-pub fn expander(
-    name: &str,
-    rank: impl Fn(&ExpanderInput) -> Result<Vec<u32>, PolicyFailure> + Send + Sync + 'static,
-) -> Arc<Expander> {
-    Arc::new(Expander {
-        version: Arc::new(PolicyVersion {
-            name: name.into(),
-            digest: format!("sha256:{name}").into(),
-            contract: "test".into(),
-            version: "1".into(),
-            state_version: 0,
-        }),
-        description: Description::default(),
-        rank: Box::new(rank),
-    })
-}
-
-/// Chooses the first option.
-pub fn first() -> Arc<Expander> {
-    expander("first", |_| Ok(vec![0]))
-}
-
-impl Policy for Expander {
-    fn version(&self) -> &Arc<PolicyVersion> {
-        &self.version
-    }
-
-    fn description(&self) -> &Description {
-        &self.description
-    }
-
-    fn budget(&self) -> Budget {
-        Budget {
-            fuel_base: 0,
-            fuel_per_row: 0,
-            memory_bytes: 0,
-            time_ms: 0,
-        }
-    }
-}
-
-impl ExpanderPolicy for Expander {
-    fn rank(&self, _: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        let ranking = |best| ExpanderRanking {
-            best,
-            ..ExpanderRanking::default()
-        };
-        PolicyOutcome {
-            usage: Usage::default(),
-            answer: (self.rank)(input).map(ranking),
-            log: Vec::new(),
-        }
-    }
-}
-
-#[derive(Default)]
-struct Engine {
-    expanders: Vec<Arc<Expander>>,
-    built_in: Option<Arc<Expander>>,
-}
-
-impl PolicyEngine for Engine {
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        Err(PolicyFailure::Missing(name.to_owned()))
-    }
-
-    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        None
-    }
-
-    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
-        let found = self
-            .expanders
-            .iter()
-            .find(|known| &*known.version.name == name);
-        match found {
-            Some(found) => Ok(Arc::clone(found) as _),
-            None => Err(PolicyFailure::Missing(format!(
-                "there is no expander {name}"
-            ))),
-        }
-    }
-
-    fn expander_fallback(&self, _: &str) -> Option<Arc<dyn ExpanderPolicy>> {
-        self.built_in.clone().map(|found| found as _)
-    }
-}
+use crate::expanders::{Engine, Expander};
 
 #[derive(Default)]
 struct Inner {
@@ -129,6 +30,7 @@ struct Inner {
     calls: Vec<String>,
     events: Vec<NodeEvent>,
     records: Vec<Arc<NodeDecisionRecord>>,
+    configuration: Option<ExpanderConfiguration>,
 }
 
 #[derive(Clone, Default)]
@@ -152,7 +54,7 @@ impl World {
         let mut options = NodeOptions {
             expanders: expanders
                 .iter()
-                .map(|expander| ExpanderChoice::named(&expander.version.name))
+                .map(|expander| ExpanderChoice::named(&expander.version().name))
                 .collect(),
             ..NodeOptions::default()
         };
@@ -292,6 +194,18 @@ impl World {
         self.lock().refusals.insert(group.to_owned(), error);
     }
 
+    /// The ConfigMap `priorities` now holds that, for every expander.
+    pub fn configure(&mut self, text: &str) {
+        let key = ObjectKey {
+            namespace: "kube-system".into(),
+            name: "priorities".into(),
+        };
+        self.lock().configuration = Some(ExpanderConfiguration {
+            text: text.into(),
+            source: Subject::ConfigMap { key, uid: None },
+        });
+    }
+
     /// Calls of the cloud since the last time.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().calls)
@@ -304,6 +218,7 @@ impl World {
             let about = match &event.about {
                 Subject::Pod { key, .. } => key.name.to_string(),
                 Subject::Autoscaler => "autoscaler".to_owned(),
+                Subject::ConfigMap { key, .. } => key.name.to_string(),
             };
             format!("{about}: {}: {}", event.event.reason, event.event.message)
         };
@@ -320,7 +235,7 @@ impl World {
         let found = self
             .expanders
             .iter()
-            .find(|known| &*known.version.name == name);
+            .find(|known| &*known.version().name == name);
         found.map(|found| Arc::clone(found) as _)
     }
 }
@@ -346,6 +261,10 @@ impl NodesReader for Shared {
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         work(&mut self.0.lock().unwrap().state)
+    }
+
+    fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {
+        self.0.lock().unwrap().configuration.clone()
     }
 }
 

@@ -65,7 +65,8 @@ pub struct Nodes {
         default_value = flyball_core::policy::DEFAULT_EXPANDER
     )]
     pub expander: String,
-    /// Configuration of an expander, a file of YAML or JSON (repeatable)
+    /// Configuration of an expander, a file of YAML or JSON (repeatable). Without
+    /// one, priority goes by the ConfigMap cluster-autoscaler-priority-expander
     #[arg(long, value_name = "NAME=FILE")]
     pub expander_config: Vec<ExpanderConfig>,
     /// Most nodes in the cluster; 0: no limit
@@ -130,7 +131,8 @@ pub struct Nodes {
     /// to have (repeatable)
     #[arg(long, visible_alias = "ignore-taint", value_name = "KEY")]
     pub startup_taint: Vec<String>,
-    /// Namespace of the ConfigMap that events about the nodes' half are published on
+    /// Namespace of the ConfigMaps cluster-autoscaler-priority-expander and
+    /// cluster-autoscaler-status, on which events about the nodes' half are published
     #[arg(long, value_name = "NAME", default_value = "kube-system")]
     pub namespace: String,
 }

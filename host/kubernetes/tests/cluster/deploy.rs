@@ -1,8 +1,9 @@
 //! The manifest for a cluster, and what its service account may do.
 
+use flyball_core::nodes::ports::NodesReader as _;
 use flyball_core::ports::Writer;
 use flyball_core::time::Timestamp;
-use flyball_kubernetes::{KubernetesWriter, LeaderOptions, elect_leader};
+use flyball_kubernetes::{ClusterWatch, KubernetesWriter, LeaderOptions, elect_leader};
 use flyball_test_support::{Cluster, wait_for};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
@@ -40,11 +41,20 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     assert!(described.contains("SucceededRescale"), "{described}");
     assert!(described.contains("New size: 4"), "{described}");
 
+    let (client, namespace) = (flyball.client.clone(), "flyball-system");
+    let priority = flyball.runtime.block_on(async {
+        let watch = ClusterWatch::start(client, Some(namespace)).await;
+        watch.synced().await;
+        watch.expander_configuration("priority")
+    });
+    assert_eq!(&*priority.unwrap().text, "{}");
+
     let account = "--as=system:serviceaccount:flyball-system:flyball";
     for what in [
         ["delete", "pods"],
         ["get", "secrets"],
         ["patch", "deployments"],
+        ["watch", "configmaps"],
     ] {
         let can = cluster.kubectl(&["auth", "can-i", what[0], what[1], account]);
         assert!(can.is_err(), "{what:?}");

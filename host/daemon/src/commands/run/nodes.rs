@@ -7,11 +7,12 @@ use flyball_core::nodes::cloud::CloudProvider as _;
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::policy::PolicyEngine as _;
 use flyball_core::ports::Clock as _;
+use flyball_kubernetes::priorities::EXPANDER;
 use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
 use tokio::sync::watch;
 
 use super::Daemon;
-use crate::cli::{CloudProvider, Controller, OnPolicyFailure, RunArgs};
+use crate::cli::{self, CloudProvider, Controller, OnPolicyFailure, RunArgs};
 use crate::clock::WallClock;
 use crate::wiring;
 
@@ -47,7 +48,7 @@ impl Nodes {
         let discovery = &args.nodes.node_group_auto_discovery;
         let cloud =
             AwsAutoScaling::connect(&connection, args.nodes.nodes.clone(), discovery).await?;
-        let cluster = ClusterWatch::start(client.clone()).await;
+        let cluster = ClusterWatch::start(client.clone(), priorities(&args.nodes)).await;
         let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
         Box::pin(tell_groups(&cloud, &clock)).await;
         let namespace = args.nodes.namespace.clone();
@@ -73,6 +74,15 @@ impl Nodes {
         // The futures of the cloud's client are large: here is where they end.
         Box::pin(self.looping.run()).await;
     }
+}
+
+/// Where the ConfigMap of the expander `priority` is, if that one is asked and no file
+/// configures it.
+fn priorities(args: &cli::Nodes) -> Option<&str> {
+    let is_asked = args.expander.split(',').any(|name| name == EXPANDER);
+    let mut files = args.expander_config.iter();
+    let has_file = files.any(|config| config.name == EXPANDER);
+    (is_asked && !has_file).then_some(&args.namespace)
 }
 
 /// Says which node groups there are, or what is wrong with the cloud, before it

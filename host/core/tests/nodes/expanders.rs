@@ -1,0 +1,120 @@
+//! Expanders that are closures.
+
+use std::sync::Arc;
+
+use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
+use flyball_core::policy::{
+    Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
+    PolicyVersion, ReplicaPolicy, Usage,
+};
+use flyball_core::replica::Context;
+
+type Rank =
+    dyn Fn(&Context, &ExpanderInput) -> Result<ExpanderRanking, PolicyFailure> + Send + Sync;
+
+/// An expander that is a closure.
+pub struct Expander {
+    version: Arc<PolicyVersion>,
+    description: Description,
+    rank: Box<Rank>,
+}
+
+/// An expander of that name.
+pub fn expander(
+    name: &str,
+    rank: impl Fn(&ExpanderInput) -> Result<Vec<u32>, PolicyFailure> + Send + Sync + 'static,
+) -> Arc<Expander> {
+    let ranking = |best| ExpanderRanking {
+        best,
+        ..ExpanderRanking::default()
+    };
+    configured(name, move |_, input| rank(input).map(ranking))
+}
+
+/// An expander of that name that reads its context too.
+pub fn configured(
+    name: &str,
+    rank: impl Fn(&Context, &ExpanderInput) -> Result<ExpanderRanking, PolicyFailure>
+    + Send
+    + Sync
+    + 'static,
+) -> Arc<Expander> {
+    Arc::new(Expander {
+        version: Arc::new(PolicyVersion {
+            name: name.into(),
+            digest: format!("sha256:{name}").into(),
+            contract: "test".into(),
+            version: "1".into(),
+            state_version: 0,
+        }),
+        description: Description::default(),
+        rank: Box::new(rank),
+    })
+}
+
+/// Chooses the first option.
+pub fn first() -> Arc<Expander> {
+    expander("first", |_| Ok(vec![0]))
+}
+
+impl Policy for Expander {
+    fn version(&self) -> &Arc<PolicyVersion> {
+        &self.version
+    }
+
+    fn description(&self) -> &Description {
+        &self.description
+    }
+
+    fn budget(&self) -> Budget {
+        Budget {
+            fuel_base: 0,
+            fuel_per_row: 0,
+            memory_bytes: 0,
+            time_ms: 0,
+        }
+    }
+}
+
+impl ExpanderPolicy for Expander {
+    fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
+        PolicyOutcome {
+            usage: Usage::default(),
+            answer: (self.rank)(context, input),
+            log: Vec::new(),
+        }
+    }
+}
+
+/// Finds them by their names.
+pub struct Engine {
+    pub expanders: Vec<Arc<Expander>>,
+    pub built_in: Option<Arc<Expander>>,
+}
+
+impl PolicyEngine for Engine {
+    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
+        Err(PolicyFailure::Missing(name.to_owned()))
+    }
+
+    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+        None
+    }
+
+    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
+        let found = self
+            .expanders
+            .iter()
+            .find(|known| &*known.version.name == name);
+        match found {
+            Some(found) => Ok(Arc::clone(found) as _),
+            None => Err(PolicyFailure::Missing(format!(
+                "there is no expander {name}"
+            ))),
+        }
+    }
+
+    fn expander_fallback(&self, _: &str) -> Option<Arc<dyn ExpanderPolicy>> {
+        self.built_in.clone().map(|found| found as _)
+    }
+}

@@ -1,0 +1,158 @@
+//! A real control plane, and an AWS played by moto. What boots the instances is
+//! here: for each one of a group it creates the Node, and no more.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use flyball_test_support::{Aws, Cluster, ClusterOptions};
+use serde_json::{Value, json};
+
+use crate::support::{Daemon, Workshop, wait_for};
+
+pub const MINUTES: Duration = Duration::from_secs(180);
+
+/// A cluster and its cloud.
+pub struct World {
+    pub workshop: Workshop,
+    pub cluster: Cluster,
+    aws: Aws,
+    groups: Mutex<Vec<String>>,
+    /// Whether instances become nodes.
+    pub boots: AtomicBool,
+}
+
+impl World {
+    pub fn new() -> Self {
+        Self {
+            workshop: Workshop::new(),
+            cluster: Cluster::start(ClusterOptions::default()).unwrap(),
+            aws: Aws::start().unwrap(),
+            groups: Mutex::default(),
+            boots: AtomicBool::new(true),
+        }
+    }
+
+    /// Creates a node group: its least, desired and largest size.
+    pub fn group(&self, name: &str, sizes: (u32, u32, u32), tags: &[&str]) {
+        self.aws.create_group(name, sizes, tags).unwrap();
+        self.groups.lock().unwrap().push(name.to_owned());
+    }
+
+    /// The nodes' half, once it is ready.
+    pub fn daemon(&self, args: &[&str]) -> Daemon {
+        let kubeconfig = self.cluster.kubeconfig();
+        let common = [
+            "run",
+            "--http=127.0.0.1:0",
+            "--log-format=json",
+            "--controllers=nodes",
+            "--scan-interval=1s",
+            "--records=records.jsonl",
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+        ];
+        let mut command = self.workshop.command(&[&common, args].concat());
+        command.envs(self.aws.environment());
+        let daemon = Daemon::spawn(command);
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Creates the Node of each instance that has none, until `work` is done.
+    pub fn with_boots<T>(&self, work: impl FnOnce() -> T) -> T {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut booted = BTreeSet::new();
+                while !done.load(Ordering::Relaxed) {
+                    if self.boots.load(Ordering::Relaxed) {
+                        self.boot(&mut booted);
+                    }
+                    std::thread::sleep(Duration::from_millis(500));
+                }
+            });
+            let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
+            done.store(true, Ordering::Relaxed);
+            result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        })
+    }
+
+    fn boot(&self, booted: &mut BTreeSet<String>) {
+        let groups = self.groups.lock().unwrap().clone();
+        for group in groups {
+            let group = self.aws.group(&group).unwrap();
+            for instance in group["Instances"].as_array().unwrap() {
+                let id = instance["InstanceId"].as_str().unwrap();
+                if booted.insert(id.to_owned()) {
+                    self.cluster.apply(&node(instance).to_string()).unwrap();
+                }
+            }
+        }
+    }
+
+    /// The desired capacity of a group.
+    pub fn desired(&self, group: &str) -> u64 {
+        self.aws.group(group).unwrap()["DesiredCapacity"]
+            .as_u64()
+            .unwrap()
+    }
+
+    /// Gives a Deployment so many replicas.
+    pub fn scale(&self, deployment: &str, replicas: u32) {
+        let deployment = format!("deployment/{deployment}");
+        let replicas = format!("--replicas={replicas}");
+        self.cluster
+            .kubectl(&["scale", &deployment, &replicas])
+            .unwrap();
+    }
+
+    /// Waits until so many pods run.
+    pub fn wait_for_pods(&self, count: usize) {
+        wait_for(&format!("{count} running pods"), MINUTES, || {
+            let args = [
+                "get",
+                "pods",
+                "--field-selector=status.phase=Running",
+                "-o",
+                "name",
+            ];
+            let running = self.cluster.kubectl(&args).unwrap_or_default();
+            running.lines().count() == count
+        });
+    }
+
+    /// What the events with a reason say, one a line.
+    pub fn events(&self, reason: &str) -> Vec<String> {
+        let reason = format!("--field-selector=reason={reason}");
+        let path = "-o=jsonpath={range .items[*]}{.involvedObject.kind} {.message}{\"\\n\"}{end}";
+        let text = self
+            .cluster
+            .kubectl(&["get", "events", "-A", &reason, path])
+            .unwrap();
+        text.lines().map(str::to_owned).collect()
+    }
+}
+
+/// The Node that an instance becomes: 2 CPUs, so that ten pods fit.
+fn node(instance: &Value) -> Value {
+    let id = instance["InstanceId"].as_str().unwrap();
+    let zone = instance["AvailabilityZone"].as_str().unwrap();
+    let capacity = json!({ "cpu": "2", "memory": "4Gi", "pods": "110" });
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": id,
+            "annotations": { "kwok.x-k8s.io/node": "fake" },
+            "labels": { "kubernetes.io/hostname": id, "topology.kubernetes.io/zone": zone },
+        },
+        "spec": { "providerID": format!("aws:///{zone}/{id}") },
+        "status": {
+            "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }],
+            "allocatable": capacity,
+            "capacity": capacity,
+        },
+    })
+}
