@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::Filter;
 use flyball_core::nodes::cloud::{CloudError, CloudProvider, InstanceState, NodeGroup};
+use flyball_core::nodes::similar::AWS_IGNORED_LABELS;
 use flyball_core::time::Timestamp;
 use tokio::sync::Mutex;
 
@@ -196,6 +197,10 @@ impl AwsAutoScaling {
 }
 
 impl CloudProvider for AwsAutoScaling {
+    fn ignored_labels(&self) -> &'static [&'static str] {
+        AWS_IGNORED_LABELS
+    }
+
     async fn node_groups(&self, now: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
         let known = &mut *self.known.lock().await;
         let is_fresh = known

@@ -101,6 +101,12 @@ pub struct CloudError {
 /// A cloud. Each order is checked against the group's bounds by the core before it
 /// is given; a provider checks again what only it can know.
 pub trait CloudProvider: Send + Sync {
+    /// Labels that the cloud and its tools give to nodes, which don't make groups
+    /// different ([`super::similar`]).
+    fn ignored_labels(&self) -> &'static [&'static str] {
+        &[]
+    }
+
     /// Every node group as it is now, ordered by name. Providers cache what changes
     /// rarely; after an order they look anew.
     fn node_groups(

@@ -62,7 +62,7 @@ struct Seen {
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
     /// A loop that has seen nothing yet.
     pub fn new(
-        options: NodeOptions,
+        mut options: NodeOptions,
         reader: R,
         cloud: P,
         writer: W,
@@ -70,6 +70,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         engine: Arc<dyn PolicyEngine>,
         recorder: Arc<dyn NodesRecorder>,
     ) -> Self {
+        let ignored = cloud.ignored_labels().iter().map(|&label| label.into());
+        options.balancing_ignored_labels.extend(ignored);
         Self {
             options,
             reader,

@@ -76,7 +76,8 @@ pub struct NodeOptions {
     pub max_nodes_per_scale_up: u32,
     /// `--balance-similar-node-groups` (false).
     pub balance_similar_node_groups: bool,
-    /// `--balancing-ignore-label`: labels that don't make groups different.
+    /// `--balancing-ignore-label`, and the cloud's own: labels that don't make groups
+    /// different.
     pub balancing_ignored_labels: Vec<Arc<str>>,
     /// The three ratios of similarity.
     pub difference_ratios: DifferenceRatios,

@@ -8,7 +8,7 @@ use crate::world::World;
 fn similar_groups_share_an_order_only_if_their_nodes_take_the_pods() {
     let mut world = World::new(vec![first()], None, |options| {
         options.balance_similar_node_groups = true;
-        options.balancing_ignored_labels = vec!["pool".into()];
+        options.balancing_ignored_labels = vec!["team".into()];
     });
     world.group("a", 1000, (0, 3, 10));
     world.group("b", 1000, (0, 0, 10));

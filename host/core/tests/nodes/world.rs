@@ -98,7 +98,7 @@ impl World {
             target_size: 0,
             instances: Vec::new(),
             template: Some(Arc::new(NodeTemplate {
-                labels: [("pool".into(), name.into())].into(),
+                labels: [("pool".into(), name.into()), ("team".into(), name.into())].into(),
                 taints: Vec::new(),
                 capacity: amounts.clone(),
                 allocatable: amounts,
@@ -295,6 +295,10 @@ impl Clock for Shared {
 }
 
 impl CloudProvider for Shared {
+    fn ignored_labels(&self) -> &'static [&'static str] {
+        &["pool"]
+    }
+
     async fn node_groups(&self, _: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
         let inner = self.0.lock().unwrap();
         Ok(inner.groups.values().cloned().map(Arc::new).collect())

@@ -6,6 +6,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -14,6 +15,8 @@ use flyball_core::nodes::choose::ExpanderStates;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup};
 use flyball_core::nodes::scale_up::{Scene, plan};
+use flyball_core::nodes::similar::AWS_IGNORED_LABELS;
+use flyball_core::nodes::state::ClusterState;
 use flyball_core::policy::PolicyEngine as _;
 use flyball_core::time::Timestamp;
 use flyball_kubernetes::Dump;
@@ -60,6 +63,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         expanders: wiring::expanders(&args.expander, &args.expander_config, is_expander)?,
         max_nodes_total: args.max_nodes_total,
         balance_similar_node_groups: args.balance_similar_node_groups,
+        balancing_ignored_labels: ignored_labels(&dump.state),
         host_version: env!("CARGO_PKG_VERSION").into(),
         ..NodeOptions::default()
     };
@@ -102,6 +106,20 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         Format::Text => text::print(&outlook)?,
     }
     Ok(Exit::Success)
+}
+
+/// Labels that the daemon ignores on the cloud that the nodes are from.
+fn ignored_labels(state: &ClusterState) -> Vec<Arc<str>> {
+    let mut ids = state
+        .nodes()
+        .filter_map(|node| node.facts.provider_id.as_ref());
+    match ids.any(|id| id.starts_with("aws://")) {
+        true => AWS_IGNORED_LABELS
+            .iter()
+            .map(|&label| label.into())
+            .collect(),
+        false => Vec::new(),
+    }
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -1,5 +1,5 @@
 //! Which of several node groups grows: by the priorities of a ConfigMap, as that
-//! changes.
+//! changes, and spread over groups that differ in nothing but AWS' own labels.
 
 use crate::nodes_world::{MINUTES, World};
 use crate::support::wait_for;
@@ -34,6 +34,7 @@ fn world() -> World {
         let tags = [
             format!("{template}/resources/cpu=2"),
             format!("{template}/resources/memory=4Gi"),
+            format!("{template}/label/eks.amazonaws.com/nodegroup={group}"),
         ];
         let tags = tags.each_ref().map(String::as_str);
         world.group(group, (0, 0, 5), &tags);
@@ -104,4 +105,15 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
         // What was decided by each of them can be decided again.
         world.workshop.succeed(&["replay", "records.jsonl"]);
     });
+}
+
+#[test]
+fn labels_that_aws_gives_do_not_keep_groups_from_being_alike() {
+    let world = world();
+    let _daemon = world.daemon(&[&FLAGS[..], &["--balance-similar-node-groups"]].concat());
+    world.scale("large", 4);
+    wait_for("the orders", MINUTES, || {
+        sizes(&world).iter().sum::<u64>() == 4
+    });
+    assert_eq!(sizes(&world), [2, 2]);
 }

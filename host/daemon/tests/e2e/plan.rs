@@ -200,3 +200,39 @@ fn what_is_wrong_with_a_dump_is_named_and_the_rest_is_planned_for() {
             .expect(1, &["cluster.json", expected]);
     }
 }
+
+#[test]
+fn labels_that_aws_gives_do_not_keep_groups_from_being_alike() {
+    let workshop = Workshop::new();
+    let pod = |name: &str| {
+        json!({
+            "kind": "Pod",
+            "metadata": {"name": name, "namespace": "default"},
+            "spec": {"containers": [{"name": "main", "resources": {"requests": {"cpu": 3}}}]},
+            "status": {"conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+            ]},
+        })
+    };
+    let node = json!({
+        "kind": "Node",
+        "metadata": {"name": "small"},
+        "spec": {"providerID": "aws:///eu-west-1a/i-0"},
+        "status": {"allocatable": {"cpu": 1, "memory": "1Gi", "pods": 10}},
+    });
+    let items = json!([node, pod("a"), pod("b"), pod("c"), pod("d")]);
+    workshop.write("cluster.json", json!({"items": items}).to_string());
+    let group = |name: &str| {
+        let labels = format!("labels: {{eks.amazonaws.com/nodegroup: {name}}}");
+        format!(
+            "{{name: {name}, max: 5, template: {{capacity: {{cpu: 4, memory: 8Gi}}, {labels}}}}}"
+        )
+    };
+    let groups = format!("nodeGroups: [{}, {}]", group("x"), group("y"));
+    workshop.write("groups.yaml", groups);
+    let arguments = ["plan", "cluster.json", "--node-groups", "groups.yaml"];
+    let text = workshop.succeed(&[&arguments[..], &["--balance-similar-node-groups"]].concat());
+    for order in ["{x 0->2 (max: 5)}", "{y 0->2 (max: 5)}"] {
+        assert!(text.contains(order), "no {order:?} in:\n{text}");
+    }
+}
