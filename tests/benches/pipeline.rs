@@ -29,6 +29,10 @@ const SYNC_MS: i64 = 15_000;
 const TIMED: i64 = 5;
 const WARM: i64 = 20;
 
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let engine = Engine::new(&EngineOptions::default())?;
     let registry = Registry::open(

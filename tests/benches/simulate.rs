@@ -10,6 +10,10 @@ use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 use flyball_simulation::{Cluster, Options, Scenario, simulate};
 use flyball_test_support::bench::report;
 
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> anyhow::Result<()> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/hundred-workloads.yaml");
     let scenario = Scenario::load(&file)?;

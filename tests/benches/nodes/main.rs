@@ -29,6 +29,10 @@ use serde_json::{Value, json};
 use self::shapes::{group, node, node_facts, pod, pods, running, size, template};
 use self::world::{NOW, World, engine};
 
+/// As the daemon has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const GIB: i64 = 1 << 30;
 
 /// What the nodes that Karpenter 1.15.0 chooses for these very pods cost an hour: the
