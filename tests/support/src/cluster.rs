@@ -32,6 +32,9 @@ pub struct ClusterOptions {
 /// when the test panics, is interrupted or is killed. Its ports are its own for
 /// as long as it lives, so several run side by side.
 ///
+/// Nodes and pods with the annotation `kwok.x-k8s.io/status: custom` have no kubelet:
+/// nothing becomes of them but what the test does.
+///
 /// metrics-server reports what a pod's annotations `kwok.x-k8s.io/usage-cpu`
 /// and `kwok.x-k8s.io/usage-memory` say, from its second scrape on: about a
 /// minute after the pod starts.
@@ -318,7 +321,14 @@ fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsSt
 /// nothing is fetched, and every address is 127.0.0.1. The keeper replaces
 /// `"BLOCK0"` and so on by the ports of the block that it claims.
 fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Result<Value> {
-    let mut patches = vec![extra_arg("kwok-controller", "node-ip", "127.0.0.1")];
+    let mut patches = vec![
+        extra_arg("kwok-controller", "node-ip", "127.0.0.1"),
+        extra_arg(
+            "kwok-controller",
+            "disregard-status-with-annotation-selector",
+            "kwok.x-k8s.io/status=custom",
+        ),
+    ];
     if !options.horizontal_pod_autoscaler {
         let controllers = "*,-horizontal-pod-autoscaler-controller";
         patches.push(extra_arg(

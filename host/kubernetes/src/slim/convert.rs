@@ -101,7 +101,7 @@ pub(super) fn selector(selector: LabelSelector) -> placement::LabelSelector {
 }
 
 /// The scheduler itself merges matchLabelKeys here, as does (since 1.34) the API
-/// server: twice makes no difference.
+/// server.
 fn spread_constraint(
     mut constraint: SpreadConstraint,
     labels: &BTreeMap<Name, Name>,

@@ -84,7 +84,8 @@ fn fill_in_ports(container: &mut Container) {
     }
 }
 
-/// Adds the pod's own values of label keys to a selector, if there is one.
+/// Adds the pod's own values of label keys to a selector, if there is one. What is
+/// in it already isn't added again: such pods would be of two classes.
 pub(super) fn merge(
     selector: &mut Option<LabelSelector>,
     keys: &[Name],
@@ -92,12 +93,15 @@ pub(super) fn merge(
     labels: &BTreeMap<Name, Name>,
 ) {
     let Some(selector) = selector else { return };
-    let own = keys.iter().filter_map(|key| labels.get_key_value(key));
-    selector
-        .match_expressions
-        .extend(own.map(|(key, value)| Requirement {
+    let expressions = &mut selector.match_expressions;
+    for (key, value) in keys.iter().filter_map(|key| labels.get_key_value(key)) {
+        let requirement = Requirement {
             key: key.clone(),
             operator,
             values: vec![value.clone()],
-        }));
+        };
+        if !expressions.contains(&requirement) {
+            expressions.push(requirement);
+        }
+    }
 }

@@ -1,0 +1,245 @@
+//! Small clusters, and pods to be placed there, drawn from a seed.
+
+use serde_json::{Map, Value, json};
+
+use crate::pods::{Peers, pod};
+
+/// Namespaces of the pods, with their labels.
+pub const NAMESPACES: [(&str, &str); 3] = [
+    ("blue", r#"{ "team": "blue", "stage": "test" }"#),
+    ("green", r#"{ "team": "green" }"#),
+    ("plain", "{}"),
+];
+
+/// kwok plays no kubelet here: nothing runs, nothing ends that is being deleted.
+pub fn no_kubelet() -> Value {
+    json!({ "kwok.x-k8s.io/status": "custom" })
+}
+
+/// Draws numbers, the same ones for the same seed.
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64, round: usize) -> Self {
+        let mut random = Self(seed);
+        random.0 ^= random.next().wrapping_mul(round as u64 + 1);
+        random
+    }
+
+    /// `SplitMix64`.
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub fn below(&mut self, end: usize) -> usize {
+        (self.next() % end as u64) as usize
+    }
+
+    /// True once in so many times.
+    pub fn once_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
+}
+
+/// What pods of a cluster may ask for, beside cpu and memory.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Theme {
+    /// Extended resources and ephemeral storage.
+    Devices,
+    /// Init containers and sidecars.
+    InitContainers,
+    /// Overhead, and resources of the whole pod.
+    WholePod,
+    Taints,
+    /// Nodes that are unschedulable.
+    Cordons,
+    NodeSelector,
+    NodeAffinity,
+    /// Node affinity by name.
+    NodeNames,
+    HostPorts,
+    PodAffinity,
+    PodAntiAffinity,
+    Spread,
+    Gates,
+}
+
+impl Theme {
+    /// The richer ones come more often.
+    const DRAWN: [Self; 17] = [
+        Self::Devices,
+        Self::InitContainers,
+        Self::WholePod,
+        Self::Taints,
+        Self::Cordons,
+        Self::NodeSelector,
+        Self::NodeAffinity,
+        Self::NodeNames,
+        Self::HostPorts,
+        Self::PodAffinity,
+        Self::PodAffinity,
+        Self::PodAntiAffinity,
+        Self::PodAntiAffinity,
+        Self::Spread,
+        Self::Spread,
+        Self::Spread,
+        Self::Gates,
+    ];
+}
+
+/// What becomes of a pod that is bound from the start.
+#[derive(Clone, Copy)]
+pub enum Fate {
+    Stays,
+    /// It is being deleted.
+    Terminates,
+    Succeeds,
+}
+
+/// A cluster, and pods that come one after another.
+pub struct Scenario {
+    pub nodes: Vec<Value>,
+    pub bound: Vec<(Value, Fate)>,
+    pub pending: Vec<Value>,
+}
+
+impl Scenario {
+    pub fn draw(random: &mut Random, round: usize) -> Self {
+        let themes: Vec<Theme> = (0..=random.below(4))
+            .map(|_| random.pick(&Theme::DRAWN))
+            .collect();
+        let names: Vec<String> = (0..2 + random.below(4))
+            .map(|at| format!("node-{round}-{at}"))
+            .collect();
+        let nodes = names.iter().map(|name| node(random, name, &themes));
+        let nodes = nodes.collect();
+        let peers = Peers {
+            themes: &themes,
+            nodes: &names,
+        };
+        let bound = (0..random.below(9)).map(|at| {
+            let mut pod = pod(random, &format!("bound-{at}"), &peers);
+            bind(&mut pod, &names[random.below(names.len())]);
+            let fate = match random.below(10) {
+                0 => Fate::Succeeds,
+                1 | 2 => Fate::Terminates,
+                _ => Fate::Stays,
+            };
+            (pod, fate)
+        });
+        let mut bound: Vec<_> = bound.collect();
+        keep_shared_ports(&mut bound);
+        let pending = (0..4 + random.below(3)).map(|at| {
+            let mut pod = pod(random, &format!("pending-{at}"), &peers);
+            if random.once_in(6) {
+                let only = &names[random.below(names.len())];
+                pod["spec"]["nodeSelector"]["kubernetes.io/hostname"] = json!(only);
+            }
+            pod
+        });
+        let pending = pending.collect();
+        Self {
+            nodes,
+            bound,
+            pending,
+        }
+    }
+}
+
+/// As it is bound without the scheduler, it must tolerate what would evict it.
+fn bind(pod: &mut Value, node: &str) {
+    let spec = &mut pod["spec"];
+    spec["nodeName"] = json!(node);
+    spec["schedulingGates"] = json!([]);
+    spec["tolerations"] = json!([{ "operator": "Exists" }]);
+}
+
+/// Pods of one node that take the same host port, as the scheduler never has it,
+/// don't end: it would forget the port with the first of them, whoever else has it.
+fn keep_shared_ports(bound: &mut [(Value, Fate)]) {
+    let taking = |(pod, _): &(Value, Fate)| {
+        let containers = ["containers", "initContainers"].map(|kind| pod["spec"][kind].as_array());
+        let mut containers = containers.into_iter().flatten().flatten();
+        containers.any(|container| container["ports"].is_array())
+    };
+    let nodes: Vec<Value> = bound
+        .iter()
+        .filter(|pod| taking(pod))
+        .map(|(pod, _)| pod["spec"]["nodeName"].clone())
+        .collect();
+    for pod in bound.iter_mut().filter(|pod| taking(pod)) {
+        let node = &pod.0["spec"]["nodeName"];
+        let shared = nodes.iter().filter(|other| *other == node).count() > 1;
+        if shared && matches!(pod.1, Fate::Succeeds) {
+            pod.1 = Fate::Stays;
+        }
+    }
+}
+
+fn node(random: &mut Random, name: &str, themes: &[Theme]) -> Value {
+    let mut labels = Map::new();
+    labels.insert("kubernetes.io/hostname".to_owned(), json!(name));
+    for (key, values) in [
+        (
+            "topology.kubernetes.io/zone",
+            &["east", "west", "north"][..],
+        ),
+        ("disk", &["ssd", "hdd"]),
+        ("cores", &["4", "8", "007", "many"]),
+    ] {
+        if !random.once_in(6) {
+            labels.insert(key.to_owned(), json!(random.pick(values)));
+        }
+    }
+    let mut amounts = json!({
+        "cpu": random.pick(&["1", "1500m", "2", "4"]),
+        "memory": random.pick(&["1Gi", "1500M", "4Gi"]),
+        "pods": random.pick(&["3", "6", "20", "20"]),
+    });
+    if themes.contains(&Theme::Devices) {
+        amounts["ephemeral-storage"] = json!(random.pick(&["1Gi", "3Gi"]));
+        if !random.once_in(3) {
+            amounts["example.com/device"] = json!(random.pick(&["0", "1", "4"]));
+        }
+    }
+    let unschedulable = themes.contains(&Theme::Cordons) && random.once_in(2);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": { "name": name, "labels": labels, "annotations": no_kubelet() },
+        "spec": {
+            "unschedulable": unschedulable,
+            "taints": taints(random, themes, unschedulable),
+        },
+        "status": {
+            "allocatable": amounts,
+            "capacity": amounts,
+            "conditions": [{ "type": "Ready", "status": "True" }],
+        },
+    })
+}
+
+/// That of the unschedulable comes by itself, a moment later.
+fn taints(random: &mut Random, themes: &[Theme], unschedulable: bool) -> Vec<Value> {
+    let mut taints = Vec::new();
+    if unschedulable {
+        taints.push(json!({ "key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule" }));
+    }
+    if themes.contains(&Theme::Taints) {
+        for key in ["dedicated", "special"] {
+            if random.once_in(2) {
+                let effect = random.pick(&["NoSchedule", "NoExecute", "PreferNoSchedule"]);
+                let value = random.pick(&["a", "b"]);
+                taints.push(json!({ "key": key, "value": value, "effect": effect }));
+            }
+        }
+    }
+    taints
+}
