@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
+use flyball_core::nodes::census::Census;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::state::ClusterState;
@@ -241,8 +242,10 @@ fn placed(world: &World, options: &NodeOptions, decided: &NodeDecisionRecord) ->
     let mut state = world.state();
     let mark = state.cluster_mut().mark();
     let mut nodes = Vec::new();
+    let census = Census::at_first_sight(decided.at, &state, &world.groups, options);
     for order in &decided.verdict.orders {
-        let group = world.groups.iter().find(|group| group.name == order.group);
+        let mut groups = census.groups.iter();
+        let group = groups.find(|census| census.group.name == order.group);
         let template = group.and_then(|group| template_of(&mut state, group, options));
         if let Some(template) = template {
             let come = (order.from..order.to)

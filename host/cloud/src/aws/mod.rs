@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::Filter;
 use flyball_core::nodes::cloud::{CloudError, CloudProvider, InstanceState, NodeGroup};
+use flyball_core::nodes::gpu::AWS_GPU_LABEL;
 use flyball_core::nodes::similar::AWS_IGNORED_LABELS;
 use flyball_core::time::Timestamp;
 use tokio::sync::Mutex;
@@ -199,6 +200,10 @@ impl AwsAutoScaling {
 impl CloudProvider for AwsAutoScaling {
     fn ignored_labels(&self) -> &'static [&'static str] {
         AWS_IGNORED_LABELS
+    }
+
+    fn gpu_label(&self) -> Option<&'static str> {
+        Some(AWS_GPU_LABEL)
     }
 
     async fn node_groups(&self, now: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {

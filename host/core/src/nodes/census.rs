@@ -1,88 +1,150 @@
 //! What has become of each group's nodes: registered, on their way, overdue, failed.
 
+mod missing;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use self::missing::Missing;
 use super::backoff::Backoffs;
-use super::cloud::{Instance, InstanceError, InstanceState, NodeGroup};
+use super::cloud::{InstanceError, InstanceState, NodeGroup};
 use super::options::NodeOptions;
+use super::readiness::{has_started, is_drained, is_ready};
 use super::state::{ClusterState, NodeView};
+use super::templates::{Likeness, Likenesses, is_better_example, is_good_example};
 use crate::time::Timestamp;
 
-/// A node that was made this long ago and is not ready won't become so by itself
-/// (`--max-node-startup-time` of Cluster Autoscaler, at its default).
-const STARTUP_MS: i64 = 15 * 60_000;
-
-/// Remembers from one pass to the next what was ordered, and since when instances
-/// have been without a node.
+/// Remembers from one pass to the next what was ordered, since when nodes have been
+/// waited for, and what nodes were like.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registry {
-    orders: BTreeMap<Arc<str>, Ordered>,
-    unregistered: BTreeMap<Arc<str>, Timestamp>,
+    /// When nodes were last ordered that have not all come.
+    orders: BTreeMap<Arc<str>, Timestamp>,
+    missing: BTreeMap<Arc<str>, Missing>,
+    instances: Troubled,
+    /// Groups of which it was told that nodes don't come.
+    given_up: BTreeSet<Arc<str>>,
+    likenesses: Likenesses,
 }
 
-/// Nodes that were ordered and have not all come.
-#[derive(Clone, Copy, Debug)]
-struct Ordered {
-    at: Timestamp,
-    until: Timestamp,
+/// Instances that are there and have no node.
+#[derive(Clone, Debug, Default)]
+struct Troubled {
+    /// Those whose node has not joined, and since when they have been known.
+    unregistered: BTreeMap<Arc<str>, Timestamp>,
+    /// Those that failed, which was told of.
+    failed: BTreeSet<Arc<str>>,
 }
 
 /// A group as it stands.
 #[derive(Clone, Debug)]
-pub(super) struct GroupCensus {
-    pub(super) group: Arc<NodeGroup>,
+pub struct GroupCensus {
+    /// The group.
+    pub group: Arc<NodeGroup>,
     /// Nodes it was asked for that have not come.
-    pub(super) upcoming: u32,
+    pub upcoming: u32,
+    /// Names of those of them that have joined and are not ready.
+    pub starting: Vec<Arc<str>>,
+    /// The instance whose node shows what a new one would be like.
+    pub example: Option<Arc<str>>,
+    /// What a node of it was last like, for when there is no example.
+    pub(super) likeness: Option<Arc<Likeness>>,
     /// Instances that can't be had.
     pub(super) failed: Vec<(Arc<str>, InstanceError)>,
+    /// Whether some of them were not told of yet.
+    pub(super) failed_anew: bool,
     /// Instances whose node has not come in time.
     pub(super) overdue: Vec<Arc<str>>,
-    /// Its last order has not been delivered in time.
+    /// Nodes without an instance that have not come in time.
+    pub(super) lost: u32,
+    /// Nodes have not come in time, which was not told of yet.
     pub(super) timed_out: bool,
-    /// What the target asks for beyond the instances that there are.
-    pub(super) missing: u32,
 }
 
 /// All groups and nodes.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Census {
-    pub(super) groups: Vec<GroupCensus>,
+pub struct Census {
+    /// The groups, ordered by name.
+    pub groups: Vec<GroupCensus>,
+    /// Names of nodes that are being drained.
+    pub drained: Vec<Arc<str>>,
     /// Nodes of the cluster.
     pub(super) nodes: u32,
     /// Those that should be ready and are not.
     pub(super) unready: u32,
-    /// Names of those that are being drained.
-    pub(super) drained: Vec<Arc<str>>,
+}
+
+impl GroupCensus {
+    /// A group whose nodes have all come.
+    fn complete(group: Arc<NodeGroup>) -> Self {
+        Self {
+            group,
+            upcoming: 0,
+            starting: Vec::new(),
+            example: None,
+            likeness: None,
+            failed: Vec::new(),
+            failed_anew: false,
+            overdue: Vec::new(),
+            lost: 0,
+            timed_out: false,
+        }
+    }
+
+    /// Nodes on their way that have not joined the cluster.
+    pub(super) fn not_joined(&self) -> u32 {
+        let joined = u32::try_from(self.starting.len()).unwrap_or(u32::MAX);
+        self.upcoming.saturating_sub(joined)
+    }
 }
 
 impl Census {
-    /// Nodes on their way, by group.
-    pub(super) fn upcoming(&self) -> BTreeMap<Arc<str>, u32> {
-        let groups = self.groups.iter().filter(|group| group.upcoming > 0);
-        groups
-            .map(|census| (Arc::clone(&census.group.name), census.upcoming))
-            .collect()
+    /// Groups and nodes in the eyes of one who sees them for the first time, and knows
+    /// of no order and no failure: what a dry run goes by.
+    #[must_use]
+    pub fn at_first_sight(
+        now: Timestamp,
+        state: &ClusterState,
+        groups: &[Arc<NodeGroup>],
+        options: &NodeOptions,
+    ) -> Self {
+        Registry::default().take(now, state, groups, &mut Backoffs::default(), options)
     }
 
-    /// Whether so many nodes are unready that something larger must be wrong.
-    pub(super) fn is_unhealthy(&self, options: &NodeOptions) -> bool {
+    /// How many nodes are unready, of how many, if that is so many that something
+    /// larger must be wrong.
+    #[must_use]
+    pub fn unhealthy(&self, options: &NodeOptions) -> Option<(u32, u32)> {
         let bearable = options.max_total_unready_percentage / 100.0 * f64::from(self.nodes);
-        self.unready > options.ok_total_unready_count && f64::from(self.unready) > bearable
+        let unhealthy =
+            self.unready > options.ok_total_unready_count && f64::from(self.unready) > bearable;
+        unhealthy.then_some((self.unready, self.nodes))
     }
 }
 
 impl Registry {
     /// Nodes were ordered.
-    pub(super) fn ordered(&mut self, now: Timestamp, group: &Arc<str>, options: &NodeOptions) {
-        let until = now.plus(options.max_node_provision_time_ms);
-        self.orders
-            .insert(Arc::clone(group), Ordered { at: now, until });
+    pub(super) fn ordered(&mut self, now: Timestamp, group: &Arc<str>, count: u32) {
+        self.orders.insert(Arc::clone(group), now);
+        let missing = self.missing.entry(Arc::clone(group)).or_default();
+        missing.add(now, count);
     }
 
-    /// An order is not waited for any longer.
-    pub(super) fn forget(&mut self, group: &str) {
+    /// Nodes were perhaps ordered: if so, the next census finds them missing.
+    pub(super) fn perhaps_ordered(&mut self, now: Timestamp, group: &Arc<str>) {
+        self.orders.insert(Arc::clone(group), now);
+    }
+
+    /// It was told that nodes of a group don't come: its last order is not waited for
+    /// any longer.
+    pub(super) fn give_up(&mut self, group: &Arc<str>) {
         self.orders.remove(group);
+        self.given_up.insert(Arc::clone(group));
+    }
+
+    /// It was told that these instances can't be had.
+    pub(super) fn told_failed(&mut self, ids: &[Arc<str>]) {
+        self.instances.failed.extend(ids.iter().cloned());
     }
 
     /// Counts what is there. Orders that were delivered are forgotten, and so are
@@ -95,28 +157,20 @@ impl Registry {
         backoffs: &mut Backoffs,
         options: &NodeOptions,
     ) -> Census {
-        let mut census = count_nodes(now, state);
-        let mut unregistered = BTreeSet::new();
+        let mut census = count_nodes(now, state, options);
+        let before = std::mem::take(&mut self.instances);
         for group in groups {
-            let mut counted = self.count(now, state, group, options, &mut unregistered);
-            match self.orders.get(&group.name) {
-                Some(order) if counted.upcoming == 0 => {
-                    if backoffs
-                        .last(&group.name)
-                        .is_none_or(|failed| failed <= order.at)
-                    {
-                        backoffs.succeed(&group.name);
-                    }
-                    self.orders.remove(&group.name);
-                }
-                Some(order) => counted.timed_out = order.until < now,
-                None => {}
-            }
+            let mut counted = self.count(now, state, group, options, &before);
+            self.judge(now, &mut counted, backoffs, options);
             census.groups.push(counted);
         }
-        self.unregistered.retain(|id, _| unregistered.contains(id));
-        self.orders
-            .retain(|name, _| groups.iter().any(|group| group.name == *name));
+        let is_there = |name: &Arc<str>| groups.iter().any(|group| group.name == *name);
+        if groups.len() < self.missing.len() {
+            self.orders.retain(|name, _| is_there(name));
+            self.missing.retain(|name, _| is_there(name));
+            self.given_up.retain(is_there);
+            self.likenesses.retain(is_there);
+        }
         census
     }
 
@@ -126,64 +180,106 @@ impl Registry {
         state: &ClusterState,
         group: &Arc<NodeGroup>,
         options: &NodeOptions,
-        unregistered: &mut BTreeSet<Arc<str>>,
+        before: &Troubled,
     ) -> GroupCensus {
+        let mut counted = GroupCensus::complete(Arc::clone(group));
         let (mut came, mut here) = (0, 0);
-        let (mut failed, mut overdue) = (Vec::new(), Vec::new());
-        for Instance {
-            provider_id,
-            state: of,
-        } in &group.instances
-        {
-            match of {
-                InstanceState::Deleting => continue,
-                InstanceState::Failed(error) => {
-                    failed.push((Arc::clone(provider_id), error.clone()));
+        let mut example: Option<NodeView<'_>> = None;
+        for instance in &group.instances {
+            let id = &instance.provider_id;
+            match (&instance.state, state.node_of(id)) {
+                (InstanceState::Deleting, _) => continue,
+                (InstanceState::Failed(error), _) => {
+                    counted.failed.push((Arc::clone(id), error.clone()));
+                    counted.failed_anew |= !self.instances.still_failed(id, before);
                 }
-                InstanceState::Creating | InstanceState::Running => {
-                    match state.node_of(provider_id) {
-                        Some(node) => came += u32::from(has_started(now, node)),
-                        None => {
-                            let since = self.unregistered.entry(Arc::clone(provider_id));
-                            let since = *since.or_insert(now);
-                            unregistered.insert(Arc::clone(provider_id));
-                            if now.since(since) > options.max_node_provision_time_ms {
-                                overdue.push(Arc::clone(provider_id));
-                            }
-                        }
+                (_, Some(node)) => {
+                    if is_drained(node) || has_started(now, node, options) {
+                        came += 1;
+                    } else {
+                        counted.starting.push(Arc::clone(&node.facts.node.name));
+                    }
+                    if is_better_example(node, example, options) {
+                        example = Some(node);
+                    }
+                }
+                (_, None) => {
+                    let since = self.instances.unregistered_since(now, id, before);
+                    if now.since(since) > options.max_node_provision_time_ms {
+                        counted.overdue.push(Arc::clone(id));
                     }
                 }
             }
             here += 1;
         }
-        let lost = u32::try_from(failed.len() + overdue.len()).unwrap_or(u32::MAX);
-        GroupCensus {
-            group: Arc::clone(group),
-            upcoming: group.target_size.saturating_sub(came).saturating_sub(lost),
-            failed,
-            overdue,
-            timed_out: false,
-            missing: group.target_size.saturating_sub(here),
+        let missing = self.missing.entry(Arc::clone(&group.name)).or_default();
+        missing.settle(now, group.target_size.saturating_sub(here));
+        counted.lost = missing.longer_than(now, options.max_node_provision_time_ms);
+        let gone = counted.failed.len() + counted.overdue.len();
+        let gone = u32::try_from(gone).unwrap_or(u32::MAX);
+        let gone = gone.saturating_add(counted.lost);
+        let left = group.target_size.saturating_sub(came);
+        counted.upcoming = left.saturating_sub(gone);
+        let good = example.filter(|node| is_good_example(*node, options));
+        counted.example = good.and_then(|node| node.facts.provider_id.clone());
+        counted.likeness = self.likenesses.of(state, &group.name, example, options);
+        counted
+    }
+
+    /// Whether an order was delivered, or nodes should have come by now.
+    fn judge(
+        &mut self,
+        now: Timestamp,
+        counted: &mut GroupCensus,
+        backoffs: &mut Backoffs,
+        options: &NodeOptions,
+    ) {
+        let group = &counted.group.name;
+        if counted.lost == 0 {
+            self.given_up.remove(group);
+        }
+        counted.timed_out = counted.lost > 0 && !self.given_up.contains(group);
+        let Some(&ordered_at) = self.orders.get(group) else {
+            return;
+        };
+        let late = now.since(ordered_at) > options.max_node_provision_time_ms;
+        let in_vain = late && (counted.lost > 0 || !counted.overdue.is_empty());
+        if counted.upcoming == 0 && !counted.failed_anew && !in_vain {
+            self.orders.remove(group);
+            let failed_at = backoffs.last(group);
+            if failed_at.is_none_or(|failed_at| failed_at < ordered_at) {
+                backoffs.succeed(group);
+            }
+        } else if late {
+            counted.timed_out = true;
         }
     }
 }
 
-/// Whether a node is ready, or had the time to become so.
-fn has_started(now: Timestamp, node: NodeView<'_>) -> bool {
-    node.facts.ready || now.since(node.facts.created) > STARTUP_MS
+impl Troubled {
+    /// Whether an instance was told to have failed before.
+    fn still_failed(&mut self, id: &Arc<str>, before: &Self) -> bool {
+        let told = before.failed.contains(id);
+        if told {
+            self.failed.insert(Arc::clone(id));
+        }
+        told
+    }
+
+    fn unregistered_since(&mut self, now: Timestamp, id: &Arc<str>, before: &Self) -> Timestamp {
+        let since = before.unregistered.get(id).copied().unwrap_or(now);
+        self.unregistered.insert(Arc::clone(id), since);
+        since
+    }
 }
 
-fn count_nodes(now: Timestamp, state: &ClusterState) -> Census {
+fn count_nodes(now: Timestamp, state: &ClusterState, options: &NodeOptions) -> Census {
     let mut census = Census::default();
     for node in state.nodes() {
         census.nodes += 1;
-        let taints = node.facts.node.taints.iter();
-        let drained = taints
-            .into_iter()
-            .any(|taint| &*taint.key == "ToBeDeletedByClusterAutoscaler");
-        if drained {
+        if is_drained(node) {
             census.drained.push(Arc::clone(&node.facts.node.name));
-        } else if !node.facts.ready && has_started(now, node) {
+        } else if !is_ready(node, options) && has_started(now, node, options) {
             census.unready += 1;
         }
     }

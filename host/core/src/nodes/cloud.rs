@@ -107,6 +107,11 @@ pub trait CloudProvider: Send + Sync {
         &[]
     }
 
+    /// The label that nodes with GPUs have; none: the cloud has no such label.
+    fn gpu_label(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Every node group as it is now, ordered by name. Providers cache what changes
     /// rarely; after an order they look anew.
     fn node_groups(

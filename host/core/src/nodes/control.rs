@@ -6,15 +6,15 @@
 mod chores;
 mod configurations;
 mod orders;
+mod standing;
 mod tell;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::{Census, Registry};
 use super::choose::{ExpanderStates, mix};
-use super::cloud::{CloudProvider, NodeGroup};
+use super::cloud::CloudProvider;
 use super::demand::waits_until;
 use super::options::NodeOptions;
 use super::ports::{NodesReader, NodesRecorder, NodesWriter};
@@ -25,6 +25,7 @@ use crate::ports::Clock;
 use crate::time::Timestamp;
 
 use self::configurations::Configurations;
+use self::standing::{Seen, Standing};
 
 /// How often a pass is done again at once because a cloud refused an order, so that
 /// another group is chosen.
@@ -44,19 +45,10 @@ pub struct NodeLoop<R, P, W, C> {
     states: ExpanderStates,
     told: tell::Told,
     configurations: Configurations,
-    seen: Option<Seen>,
+    standing: Option<Standing>,
+    troubles: chores::Troubles,
     next_scan: Timestamp,
     sequence: u64,
-}
-
-/// What a pass without an order was made from: as long as it stays, the next one
-/// would come to the same.
-#[derive(PartialEq)]
-struct Seen {
-    revision: u64,
-    groups: Vec<Arc<NodeGroup>>,
-    upcoming: BTreeMap<Arc<str>, u32>,
-    backoffs: Vec<(Arc<str>, Timestamp)>,
 }
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
@@ -72,6 +64,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     ) -> Self {
         let ignored = cloud.ignored_labels().iter().map(|&label| label.into());
         options.balancing_ignored_labels.extend(ignored);
+        options.gpu_label = options.gpu_label.or(cloud.gpu_label().map(Arc::from));
         Self {
             options,
             reader,
@@ -85,7 +78,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             states: ExpanderStates::default(),
             told: tell::Told::default(),
             configurations: Configurations::default(),
-            seen: None,
+            standing: None,
+            troubles: chores::Troubles::default(),
             next_scan: Timestamp(i64::MIN),
             sequence: 0,
         }
@@ -124,7 +118,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         self.backoffs.forget(now, &self.options);
         let chain = &mut self.options.expanders;
         if self.configurations.take(&self.reader, chain) {
-            self.seen = None;
+            self.standing = None;
         }
         for _ in 0..RETRIES {
             match self.pass(now).await {
@@ -145,8 +139,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             self.finish(now, record).await;
             return Pass::Done;
         };
-        if census.is_unhealthy(&self.options) {
-            tell::unhealthy(&census, &mut record);
+        if let Some((unready, nodes)) = census.unhealthy(&self.options) {
+            tell::unhealthy(unready, nodes, &mut record);
             self.finish(now, record).await;
             return Pass::Done;
         }
@@ -168,12 +162,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return Pass::Waits(until);
         }
         let seen = self.seeing(now, &census);
-        if record.incidents.is_empty() && self.seen.as_ref() == Some(&seen) {
+        let standing = self.standing.as_ref();
+        if record.incidents.is_empty() && standing.is_some_and(|pass| pass.holds(now, &seen)) {
             return Pass::Done;
         }
         let plan = self.plan(now, &census);
-        let stands = plan.verdict.orders.is_empty() && plan.pending.young == 0;
-        self.seen = stands.then_some(seen);
+        self.standing = Standing::of(now, seen, &plan);
         let refused = self.act(now, plan, &mut record).await;
         self.configurations.warn(&mut record);
         self.finish(now, record).await;
@@ -196,34 +190,19 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     fn seeing(&self, now: Timestamp, census: &Census) -> Seen {
-        let groups = census.groups.iter();
-        let active = self.backoffs.active(now);
-        Seen {
-            revision: self.reader.with_state(|state| state.revision()),
-            groups: groups.map(|census| Arc::clone(&census.group)).collect(),
-            upcoming: census.upcoming(),
-            backoffs: active
-                .map(|(group, backoff)| (Arc::clone(group), backoff.until))
-                .collect(),
-        }
+        let revision = self.reader.with_state(|state| state.revision());
+        let (backoffs, options) = (&self.backoffs, &self.options);
+        Seen::new(now, revision, census, backoffs, options, &*self.engine)
     }
 
     fn plan(&self, now: Timestamp, census: &Census) -> Plan {
-        let groups: Vec<_> = census
-            .groups
-            .iter()
-            .map(|census| Arc::clone(&census.group))
-            .collect();
-        let upcoming = census.upcoming();
         let scene = Scene {
             now,
             options: &self.options,
             engine: &*self.engine,
             states: &self.states,
-            groups: &groups,
-            upcoming: &upcoming,
+            census,
             backoffs: &self.backoffs,
-            drained: &census.drained,
             seed: mix(now.0.cast_unsigned()),
         };
         self.reader.with_state(|state| plan(&scene, state))

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::pack::{Demand, Template, add_template, fill};
-use flyball_placement::{ClassId, NodeId, Resources};
+use flyball_placement::{ClassId, NodeId};
 
+use super::gpu::gpus;
 use super::options::NodeOptions;
 use super::record::{MAX_NAMES, Pending, PodList};
 use super::state::{ClusterState, PodPhase, PodView};
@@ -109,18 +110,31 @@ pub(super) fn wanted(
     (wanted, pending)
 }
 
-/// A pod that waits on purpose: only an older one gets nodes.
+/// A pod that waits on purpose: only an older one gets nodes. A pod can wait for
+/// longer than the operator lets all pods wait, not for less.
 fn is_young(pod: &PodView<'_>, now: Timestamp, options: &NodeOptions) -> bool {
-    let delay = pod.facts.scale_up_delay_ms;
-    let delay = delay.unwrap_or(options.new_pod_scale_up_delay_ms);
+    let own = pod.facts.scale_up_delay_ms.unwrap_or_default();
+    let delay = own.max(options.new_pod_scale_up_delay_ms);
     delay > 0 && now.since(pod.facts.created) <= delay
 }
 
 /// Whether a controller will make the pod anew when its node is gone.
 fn comes_back(pod: &PodView<'_>) -> bool {
-    let runs = matches!(pod.facts.phase, PodPhase::Pending | PodPhase::Running);
     let stays = pod.of_daemon_set() || pod.facts.mirror || pod.facts.deletion.is_some();
-    runs && !stays && pod.facts.owner.is_some()
+    runs(pod) && !stays && pod.facts.owner.is_some()
+}
+
+fn runs(pod: &PodView<'_>) -> bool {
+    matches!(pod.facts.phase, PodPhase::Pending | PodPhase::Running)
+}
+
+/// Nodes of a group that are on their way.
+pub(super) struct Coming<'a> {
+    /// What each will be like.
+    pub(super) template: &'a Template,
+    pub(super) count: u32,
+    /// Those of them that have joined, and don't take pods yet.
+    pub(super) starting: &'a [Arc<str>],
 }
 
 /// Places pods on nodes that are there or on their way, in the cluster, and counts
@@ -128,15 +142,13 @@ fn comes_back(pod: &PodView<'_>) -> bool {
 pub(super) fn fill_known(
     state: &mut ClusterState,
     wanted: &mut [Wanted],
-    upcoming: &[(&Template, u32)],
+    coming: &[Coming<'_>],
     drained: &[Arc<str>],
 ) -> u32 {
-    let cluster = state.cluster_mut();
-    for (template, count) in upcoming {
-        for _ in 0..*count {
-            add_template(cluster, template);
-        }
+    for coming in coming {
+        bring(state, coming);
     }
+    let cluster = state.cluster_mut();
     let drained: Vec<NodeId> = drained
         .iter()
         .filter_map(|name| cluster.find_node(name))
@@ -153,6 +165,26 @@ pub(super) fn fill_known(
         fit += count;
     }
     fit
+}
+
+/// Brings nodes in that are on their way, as they will be. One that has joined is
+/// replaced, and keeps its pods, but for those that every new node carries.
+fn bring(state: &mut ClusterState, coming: &Coming<'_>) {
+    for at in 0..coming.count as usize {
+        let joined = coming.starting.get(at);
+        let pods = joined.into_iter().flat_map(|name| state.pods_on(name));
+        let pods = pods.filter(|pod| !pod.of_daemon_set() && !pod.facts.mirror && runs(pod));
+        let pods = pods.map(|pod| (pod.class, pod.facts.deletion.is_some()));
+        let pods: Vec<(ClassId, bool)> = pods.collect();
+        let cluster = state.cluster_mut();
+        if let Some(id) = joined.and_then(|name| cluster.find_node(name)) {
+            cluster.remove_node(id);
+        }
+        let node = add_template(cluster, coming.template);
+        for (class, terminating) in pods {
+            cluster.place(class, node, terminating);
+        }
+    }
 }
 
 /// The names of some pods, the first of them.
@@ -200,12 +232,4 @@ pub(super) fn waits_until(
         .chain(gpu)
         .filter(|&until| until > now)
         .max()
-}
-
-/// Resources that are GPUs.
-const GPUS: &[&str] = &["nvidia.com/gpu", "amd.com/gpu", "gpu.intel.com/i915"];
-
-/// How many GPUs there are.
-pub(super) fn gpus(resources: &Resources) -> i64 {
-    GPUS.iter().map(|name| resources.get(name)).sum()
 }

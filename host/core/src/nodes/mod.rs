@@ -7,18 +7,20 @@
 
 pub mod backoff;
 pub mod balance;
-mod census;
+pub mod census;
 pub mod chain;
 pub mod choose;
 pub mod cloud;
 pub mod control;
 mod demand;
 pub mod expander;
+pub mod gpu;
 pub mod guard;
 pub mod limits;
 pub mod options;
 pub mod ports;
 pub mod priorities;
+mod readiness;
 pub mod record;
 pub mod replay;
 pub mod scale_up;

@@ -100,8 +100,12 @@ pub struct NodeOptions {
     /// `--node-group-backoff-reset-timeout` (3 h).
     pub backoff_reset_ms: i64,
     /// `--startup-taint` and `--ignore-taint`: keys of taints that a node has only
-    /// while it starts: a node made after it is taken not to have them.
+    /// while it starts: it isn't ready yet, and one made after it is taken not to have
+    /// them.
     pub startup_taints: Vec<Arc<str>>,
+    /// The label that nodes with GPUs have in this cloud: without GPUs that can be
+    /// asked for such a node isn't ready yet.
+    pub gpu_label: Option<Arc<str>>,
     /// How many options may be chosen in one pass, for pods that need different
     /// groups (8). Cluster Autoscaler chooses one.
     pub max_options_per_pass: usize,
@@ -140,6 +144,7 @@ impl Default for NodeOptions {
             max_backoff_ms: 30 * MINUTE_MS,
             backoff_reset_ms: 180 * MINUTE_MS,
             startup_taints: Vec::new(),
+            gpu_label: None,
             max_options_per_pass: 8,
             fallback: false,
             host_version: env!("CARGO_PKG_VERSION").into(),

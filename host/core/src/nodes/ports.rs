@@ -100,8 +100,9 @@ pub struct NodeEvent {
 
 /// Tells the cluster what was decided, and only while it is leader.
 pub trait NodesWriter: Send + Sync {
-    /// Whether orders may be given and events published now. Asked right before
-    /// each pass: where not, nothing is decided.
+    /// Whether orders may be given and events published now. Asked right before each
+    /// pass and each order: where not, nothing is decided, and nothing is ordered of
+    /// what was decided.
     fn leads(&self) -> bool;
 
     /// Publishes events, in order. What fails is told by the writer itself.

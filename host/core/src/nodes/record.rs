@@ -322,9 +322,10 @@ pub struct NodeVerdict {
 pub enum OrderOutcome {
     /// The cloud took it.
     Ordered,
-    /// The cloud refused it: class and message.
+    /// It was not ordered: class and message.
     Failed {
-        /// Class of the cloud's error.
+        /// Class of the cloud's error, if that refused it; `NotTried`: it refused one
+        /// of the same group before; `NotLeader`: another instance leads by now.
         class: Arc<str>,
         /// What a person reads.
         message: String,

@@ -9,12 +9,11 @@ mod groups;
 mod reasons;
 mod rounds;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::backoff::Backoffs;
+use super::census::Census;
 use super::choose::{Asker, ExpanderStates};
-use super::cloud::NodeGroup;
 use super::demand::{fill_known, wanted};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
@@ -44,14 +43,10 @@ pub struct Scene<'a> {
     pub engine: &'a dyn PolicyEngine,
     /// What they kept.
     pub states: &'a ExpanderStates,
-    /// The node groups, ordered by name.
-    pub groups: &'a [Arc<NodeGroup>],
-    /// Nodes that groups were asked for and that have not come yet.
-    pub upcoming: &'a BTreeMap<Arc<str>, u32>,
+    /// The node groups, and the nodes that are coming and going.
+    pub census: &'a Census,
     /// Groups that are left alone after a failure.
     pub backoffs: &'a Backoffs,
-    /// Names of nodes that are being drained.
-    pub drained: &'a [Arc<str>],
     /// For choices by chance.
     pub seed: u64,
 }
@@ -79,7 +74,8 @@ pub struct Plan {
 
 /// Plans orders for the pods that fit nowhere. The state is as before afterwards.
 pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
-    let (mut wanted, pending) = wanted(state, scene.now, scene.options, scene.drained);
+    let drained = &scene.census.drained;
+    let (mut wanted, pending) = wanted(state, scene.now, scene.options, drained);
     let mut plan = Plan {
         pending,
         upcoming: upcoming(scene),
@@ -92,8 +88,8 @@ pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
     let mut limits = ClusterLimits::new(scene.options, state.size());
     let candidates = Candidates::new(scene, state, &mut limits);
     let mark = state.cluster_mut().mark();
-    let coming = candidates.coming(scene);
-    plan.pending.fit = fill_known(state, &mut wanted, &coming, scene.drained);
+    let coming = candidates.coming();
+    plan.pending.fit = fill_known(state, &mut wanted, &coming, drained);
     wanted.retain(|wanted| wanted.left > 0);
     plan.pending.sought = wanted.iter().map(|wanted| wanted.left).sum();
     let mut held = None;
@@ -113,11 +109,12 @@ pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
 }
 
 fn upcoming(scene: &Scene<'_>) -> Vec<Upcoming> {
-    let upcoming = scene.upcoming.iter().filter(|(_, nodes)| **nodes > 0);
-    upcoming
-        .map(|(group, nodes)| Upcoming {
-            group: Arc::clone(group),
-            nodes: *nodes,
+    let groups = scene.census.groups.iter();
+    groups
+        .filter(|census| census.upcoming > 0)
+        .map(|census| Upcoming {
+            group: Arc::clone(&census.group.name),
+            nodes: census.upcoming,
         })
         .collect()
 }

@@ -1,5 +1,7 @@
-//! What a new node of each group would be like: as a live node of the group is,
-//! else as the provider says.
+//! What a new node of each group would be like: as a live node of the group is, else
+//! as the provider says, else as a node of it was.
+
+mod likeness;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -7,11 +9,16 @@ use std::sync::Arc;
 use flyball_placement::pack::{Template, add_template};
 use flyball_placement::{ClassId, Effect, Labels, Node, Resources, Taint};
 
-use super::cloud::{NodeGroup, NodeTemplate};
+use super::census::GroupCensus;
+use super::cloud::NodeTemplate;
+use super::gpu::has_gpus;
 use super::limits::NodeSize;
 use super::options::NodeOptions;
+use super::readiness::is_startup_taint;
 use super::similar::NodeShape;
 use super::state::{ClusterState, NodeView, node_size};
+
+pub(super) use self::likeness::{Likeness, Likenesses, is_better_example, is_good_example};
 
 /// Taints of a node that is not well, or about to go: a new one doesn't have them.
 const PASSING_TAINTS: &[&str] = &[
@@ -29,12 +36,6 @@ const PASSING_TAINTS: &[&str] = &[
     "DeletionCandidateOfClusterAutoscaler",
 ];
 
-/// Prefixes of taints that a node has only while it starts.
-const STARTUP_PREFIXES: &[&str] = &[
-    "ignore-taint.cluster-autoscaler.kubernetes.io/",
-    "startup-taint.cluster-autoscaler.kubernetes.io/",
-];
-
 /// A new node of a group.
 #[derive(Clone, Debug)]
 pub struct GroupTemplate {
@@ -44,6 +45,8 @@ pub struct GroupTemplate {
     pub capacity: Resources,
     /// What the pods it carries request.
     pub requested: Resources,
+    /// Whether it has GPUs, as far as anyone says.
+    pub has_gpus: bool,
 }
 
 impl GroupTemplate {
@@ -54,22 +57,25 @@ impl GroupTemplate {
     }
 }
 
-/// The template of a group; none: no node of it is ready, and the provider does not
+/// The template of a group; none: it has no node, had none, and the provider does not
 /// know.
 pub fn template_of(
     state: &mut ClusterState,
-    group: &NodeGroup,
+    census: &GroupCensus,
     options: &NodeOptions,
 ) -> Option<GroupTemplate> {
-    let live = live_node(state, group).map(|live| from_live(state, live, options));
-    let (mut node, capacity, carried, owners) = match (live, &group.template) {
+    let group = &census.group;
+    let example = census.example.as_deref().and_then(|id| state.node_of(id));
+    let example = example.map(|node| from_live(state, node, options));
+    let (mut node, capacity, carried, owners) = match (example, &group.template) {
         (Some(live), _) => live,
         (None, Some(provided)) => {
             let (node, capacity) = from_provider(provided);
             (node, capacity, Vec::new(), BTreeSet::new())
         }
-        (None, None) => return None,
+        (None, None) => from_likeness(state, census.likeness.as_deref()?, options),
     };
+    let has_gpus = has_gpus(&node, options);
     node.name = format!("template-node-for-{}", group.name).into();
     let mut template = Template {
         node: Arc::new(node),
@@ -84,29 +90,13 @@ pub fn template_of(
         template,
         capacity,
         requested,
+        has_gpus,
     })
-}
-
-/// The youngest node of a group that is ready and stays.
-fn live_node<'a>(state: &'a ClusterState, group: &NodeGroup) -> Option<NodeView<'a>> {
-    let nodes = group.instances.iter();
-    let nodes = nodes.filter_map(|instance| state.node_of(&instance.provider_id));
-    nodes
-        .filter(|node| {
-            let facts = node.facts;
-            facts.ready && !facts.deleting && !facts.node.unschedulable
-        })
-        .max_by(|a, b| {
-            let key = |node: &NodeView<'a>| (node.facts.created, &node.facts.node.name);
-            key(a).cmp(&key(b))
-        })
 }
 
 type Parts = (Node, Resources, Vec<ClassId>, BTreeSet<Arc<str>>);
 
 fn from_live(state: &ClusterState, live: NodeView<'_>, options: &NodeOptions) -> Parts {
-    let mut node = Node::clone(&live.facts.node);
-    node.taints.retain(|taint| stays(taint, options));
     let mut carried = Vec::new();
     let mut owners = BTreeSet::new();
     for pod in state.pods_on(&live.facts.node.name) {
@@ -116,16 +106,26 @@ fn from_live(state: &ClusterState, live: NodeView<'_>, options: &NodeOptions) ->
         }
     }
     carried.sort_unstable();
+    let node = started(&live.facts.node, options);
     (node, live.facts.capacity.clone(), carried, owners)
 }
 
-fn stays(taint: &Taint, options: &NodeOptions) -> bool {
-    let key = &*taint.key;
-    let passing = PASSING_TAINTS.contains(&key);
-    let starting = STARTUP_PREFIXES
-        .iter()
-        .any(|prefix| key.starts_with(prefix));
-    !passing && !starting && !options.startup_taints.contains(&taint.key)
+fn from_likeness(state: &mut ClusterState, like: &Likeness, options: &NodeOptions) -> Parts {
+    let cluster = state.cluster_mut();
+    let mut carried: Vec<_> = like.statics.iter().map(|pod| cluster.class(pod)).collect();
+    carried.sort_unstable();
+    let node = started(&like.node, options);
+    (node, like.capacity.clone(), carried, BTreeSet::new())
+}
+
+/// A node as it is when it takes pods.
+fn started(node: &Node, options: &NodeOptions) -> Node {
+    let mut node = Node::clone(node);
+    node.unschedulable = false;
+    node.taints.retain(|taint| {
+        !PASSING_TAINTS.contains(&&*taint.key) && !is_startup_taint(taint, options)
+    });
+    node
 }
 
 fn from_provider(provided: &NodeTemplate) -> (Node, Resources) {

@@ -1,6 +1,6 @@
 //! Expanders that are closures.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::policy::{
@@ -29,6 +29,14 @@ pub fn expander(
         ..ExpanderRanking::default()
     };
     configured(name, move |_, input| rank(input).map(ranking))
+}
+
+/// Another version of an expander.
+pub fn next_version(of: Arc<Expander>) -> Arc<Expander> {
+    let mut expander = Arc::into_inner(of).unwrap();
+    let version = Arc::make_mut(&mut expander.version);
+    version.digest = format!("{}+", version.digest).into();
+    Arc::new(expander)
 }
 
 /// An expander of that name that reads its context too.
@@ -88,8 +96,30 @@ impl ExpanderPolicy for Expander {
 
 /// Finds them by their names.
 pub struct Engine {
-    pub expanders: Vec<Arc<Expander>>,
-    pub built_in: Option<Arc<Expander>>,
+    expanders: Mutex<Vec<Arc<Expander>>>,
+    built_in: Option<Arc<Expander>>,
+}
+
+impl Engine {
+    pub fn new(expanders: Vec<Arc<Expander>>, built_in: Option<Arc<Expander>>) -> Self {
+        Self {
+            expanders: Mutex::new(expanders),
+            built_in,
+        }
+    }
+
+    /// An expander takes the place of the one of its name.
+    pub fn swap(&self, expander: Arc<Expander>) {
+        let mut expanders = self.expanders.lock().unwrap();
+        expanders.retain(|known| known.version.name != expander.version.name);
+        expanders.push(expander);
+    }
+
+    pub fn find(&self, name: &str) -> Option<Arc<Expander>> {
+        let expanders = self.expanders.lock().unwrap();
+        let found = expanders.iter().find(|known| &*known.version.name == name);
+        found.cloned()
+    }
 }
 
 impl PolicyEngine for Engine {
@@ -102,12 +132,8 @@ impl PolicyEngine for Engine {
     }
 
     fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
-        let found = self
-            .expanders
-            .iter()
-            .find(|known| &*known.version.name == name);
-        match found {
-            Some(found) => Ok(Arc::clone(found) as _),
+        match self.find(name) {
+            Some(found) => Ok(found as _),
             None => Err(PolicyFailure::Missing(format!(
                 "there is no expander {name}"
             ))),

@@ -3,20 +3,15 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{InstanceError, InstanceState, NodeTemplate};
-use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::cloud::{InstanceError, InstanceState};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::replay::{NodeReplay, replay};
 use flyball_core::policy::PolicyFailure;
-use flyball_placement::{LabelSelector, Labels, Pod, Requirement, SpreadConstraint};
+use flyball_placement::{Labels, Pod};
 
 use crate::expanders::{expander, first};
-use crate::pod;
 use crate::world::World;
-
-const MINUTE: i64 = 60_000;
-
-fn defaults(_: &mut NodeOptions) {}
+use crate::{MINUTE, defaults, pod, spread_pod, two_zones};
 
 #[test]
 fn a_pending_pod_becomes_a_node_in_the_peers_words_and_is_ordered_once() {
@@ -106,36 +101,8 @@ fn pods_that_need_different_groups_are_helped_in_one_pass() {
 /// before it.
 #[test]
 fn nodes_ordered_first_take_pods_that_a_later_order_lets_onto_them() {
-    let mut world = World::new(vec![first()], None, defaults);
-    for zone in ["a", "c"] {
-        // The zone is there, its only node is full, and its group can't grow.
-        let full = format!("full-{zone}");
-        world.group(&full, 100, (1, 1, 1));
-        world.change(&full, |group| {
-            let template = group.template.take().unwrap();
-            let labels = [("pool".into(), zone.into())].into();
-            group.template = Some(Arc::new(NodeTemplate {
-                labels,
-                ..NodeTemplate::clone(&template)
-            }));
-        });
-        world.join(&full, 0, 0);
-        world.group(zone, 1000, (0, 0, 5));
-    }
-    let spread = SpreadConstraint {
-        max_skew: 1,
-        topology_key: "pool".into(),
-        selector: Some(LabelSelector(vec![Requirement::equals("app", "web")])),
-        min_domains: 1,
-        honor_affinity: true,
-        honor_taints: false,
-    };
-    let spread_pod = Pod {
-        labels: [("app", "web")].into_iter().collect(),
-        spread: vec![spread],
-        ..pod(300)
-    };
-    world.pods("web", 4, 0, &spread_pod);
+    let mut world = two_zones();
+    world.pods("web", 4, 0, &spread_pod(300));
     world.tick(10_000);
     // One goes to a, two to c, and with those there the last one to a as well.
     assert_eq!(world.calls(), ["increase a by 1", "increase c by 1"]);
@@ -198,7 +165,7 @@ fn an_order_that_never_arrives_is_taken_back_and_its_group_left_alone_longer_eac
     // b's instance is there and never joins: deleted, and a is tried again.
     world.tick(late + 10_000);
     world.tick(late + 16 * MINUTE);
-    assert_eq!(world.calls(), ["delete b-0", "increase a by 1"]);
+    assert_eq!(world.calls(), ["delete b: b-0", "increase a by 1"]);
 }
 
 #[test]
@@ -216,7 +183,7 @@ fn instances_that_cannot_be_had_are_deleted_and_their_group_left_alone() {
         });
     });
     world.tick(20_000);
-    assert_eq!(world.calls(), ["delete spot-0"]);
+    assert_eq!(world.calls(), ["delete spot: spot-0"]);
     let incidents = &world.records().pop().unwrap().incidents.clone();
     assert_eq!(&*incidents[0].code, "InstanceFailed");
     // Five minutes later its time has come again.

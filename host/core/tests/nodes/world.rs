@@ -1,45 +1,32 @@
 //! A cluster and a cloud of plain data, with expanders that are closures, around the
 //! nodes loop.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard};
+mod shared;
 
-use flyball_core::nodes::cloud::{
-    CloudError, CloudProvider, Instance, InstanceState, NodeGroup, NodeTemplate,
-};
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, MutexGuard};
+
+use flyball_core::nodes::cloud::{CloudError, InstanceState, NodeGroup, NodeTemplate};
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::nodes::ports::{
-    ExpanderConfiguration, NodeEvent, NodesReader, NodesRecorder, NodesWriter, Subject,
-};
+use flyball_core::nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
 use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::nodes::state::{ClusterState, NodeFacts, PodFacts};
+use flyball_core::nodes::state::{DaemonSetFacts, NodeFacts, PodFacts};
 use flyball_core::policy::{ExpanderPolicy, Policy as _};
-use flyball_core::ports::{Clock, ObjectKey};
+use flyball_core::ports::ObjectKey;
 use flyball_core::time::Timestamp;
-use flyball_placement::{Node, Pod, Resources};
+use flyball_placement::{Effect, Node, Pod, Resources, Taint};
 use futures::FutureExt as _;
 
+use self::shared::{Failure, Inner, Shared};
 use crate::expanders::{Engine, Expander};
-
-#[derive(Default)]
-struct Inner {
-    state: ClusterState,
-    groups: BTreeMap<String, NodeGroup>,
-    refusals: BTreeMap<String, CloudError>,
-    calls: Vec<String>,
-    events: Vec<NodeEvent>,
-    records: Vec<Arc<NodeDecisionRecord>>,
-    configuration: Option<ExpanderConfiguration>,
-}
-
-#[derive(Clone, Default)]
-struct Shared(Arc<Mutex<Inner>>);
 
 /// The cluster, the cloud and the loop.
 pub struct World {
     shared: Shared,
-    expanders: Vec<Arc<Expander>>,
+    options: NodeOptions,
+    engine: Arc<Engine>,
     control: NodeLoop<Shared, Shared, Shared, Shared>,
 }
 
@@ -59,24 +46,29 @@ impl World {
             ..NodeOptions::default()
         };
         change(&mut options);
-        let engine = Engine {
-            expanders: expanders.clone(),
-            built_in,
-        };
-        let control = NodeLoop::new(
-            options,
-            shared.clone(),
-            shared.clone(),
-            shared.clone(),
-            shared.clone(),
-            Arc::new(engine),
-            Arc::new(shared.clone()),
-        );
+        let engine = Arc::new(Engine::new(expanders, built_in));
         Self {
+            control: looping(&options, &shared, &engine),
             shared,
-            expanders,
-            control,
+            options,
+            engine,
         }
+    }
+
+    /// Another process takes over, which knows nothing of what this one did.
+    pub fn restart(&mut self) {
+        self.control = looping(&self.options, &self.shared, &self.engine);
+    }
+
+    /// An expander takes the place of the one of its name.
+    pub fn swap(&self, expander: Arc<Expander>) {
+        self.engine.swap(expander);
+    }
+
+    /// Makes another process the leader, once called.
+    pub fn deposer(&self) -> impl Fn() + Send + Sync + 'static {
+        let follows = Arc::clone(&self.shared.1);
+        move || follows.store(true, Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -152,21 +144,71 @@ impl World {
 
     /// A node becomes unready.
     pub fn break_node(&mut self, name: &str) {
+        self.change_node(name, |facts| facts.ready = false);
+    }
+
+    /// Changes a node.
+    pub fn change_node(&mut self, name: &str, change: impl FnOnce(&mut NodeFacts)) {
         let mut inner = self.lock();
         let node = inner
             .state
             .nodes()
             .find(|node| &*node.facts.node.name == name);
         let mut facts = node.unwrap().facts.clone();
-        facts.ready = false;
+        change(&mut facts);
         inner.state.apply_node(facts);
+    }
+
+    /// Gives a node a taint.
+    pub fn taint(&mut self, name: &str, key: &str) {
+        let taint = Taint {
+            key: key.into(),
+            value: "".into(),
+            effect: Effect::NoSchedule,
+        };
+        self.change_node(name, |facts| {
+            Arc::make_mut(&mut facts.node).taints.push(taint);
+        });
+    }
+
+    /// A node and its instance are gone.
+    pub fn lose(&mut self, group: &str, node: &str) {
+        self.change(group, |group| {
+            group.instances.retain(|one| *one.provider_id != *node);
+            group.target_size -= 1;
+        });
+        self.lock().state.delete_node(node);
+    }
+
+    /// Adds a DaemonSet.
+    pub fn daemon_set(&mut self, name: &str, pod: &Pod) {
+        self.lock().state.apply_daemon_set(DaemonSetFacts {
+            uid: name.into(),
+            key: ObjectKey {
+                namespace: "default".into(),
+                name: name.into(),
+            },
+            pod: Arc::new(pod.clone()),
+        });
     }
 
     /// Adds pods that wait, created at `now`.
     pub fn pods(&mut self, name: &str, count: u32, now: i64, pod: &Pod) {
+        self.pods_as(name, count, now, pod, |_| ());
+    }
+
+    /// The same, with changes to what is known of each.
+    pub fn pods_as(
+        &mut self,
+        name: &str,
+        count: u32,
+        now: i64,
+        pod: &Pod,
+        change: impl Fn(&mut PodFacts),
+    ) {
         for number in 0..count {
             let uid: Arc<str> = format!("{name}-{number}").into();
-            let facts = PodFacts {
+            let mut facts = PodFacts {
                 uid: Arc::clone(&uid),
                 key: ObjectKey {
                     namespace: "default".into(),
@@ -176,7 +218,15 @@ impl World {
                 unschedulable: true,
                 ..PodFacts::default()
             };
+            change(&mut facts);
             self.lock().state.apply_pod(facts, pod);
+        }
+    }
+
+    /// Pods are gone.
+    pub fn delete_pods(&mut self, uids: &[&str]) {
+        for uid in uids {
+            self.lock().state.delete_pod(uid);
         }
     }
 
@@ -187,11 +237,36 @@ impl World {
 
     /// The cloud refuses orders for a group from now on.
     pub fn refuse(&mut self, group: &str) {
-        let error = CloudError {
-            class: "OutOfResources",
-            message: format!("{group}: there is nothing left"),
+        self.fail(&format!("increase {group}"), "OutOfResources", false);
+    }
+
+    /// Calls such as `decrease a` fail from now on, or `groups`. `done`: what they are
+    /// to do is done all the same.
+    pub fn fail(&mut self, call: &str, class: &'static str, done: bool) {
+        let message = match call.split_once(' ') {
+            Some((_, group)) => format!("{group}: there is nothing left"),
+            None => "the cloud is away".to_owned(),
         };
-        self.lock().refusals.insert(group.to_owned(), error);
+        let error = CloudError { class, message };
+        let failure = Failure { error, done };
+        self.lock().failures.insert(call.to_owned(), failure);
+    }
+
+    /// Calls no longer fail.
+    pub fn mend(&mut self, call: &str) {
+        self.lock().failures.remove(call);
+    }
+
+    /// A group gets no instance for what is ordered from now on.
+    pub fn stall(&mut self, group: &str) {
+        self.lock().stalled.insert(group.to_owned());
+    }
+
+    /// A group gets the instances that it lacks.
+    pub fn deliver(&mut self, group: &str) {
+        let mut inner = self.lock();
+        inner.stalled.remove(group);
+        inner.fill(group);
     }
 
     /// The ConfigMap `priorities` now holds that, for every expander.
@@ -232,113 +307,22 @@ impl World {
 
     /// An expander by its name.
     pub fn expander(&self, name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
-        let found = self
-            .expanders
-            .iter()
-            .find(|known| &*known.version().name == name);
-        found.map(|found| Arc::clone(found) as _)
+        self.engine.find(name).map(|found| found as _)
     }
 }
 
-impl Inner {
-    fn grow(&mut self, name: &str, delta: u32) {
-        let group = self.groups.get_mut(name).unwrap();
-        group.target_size += delta;
-        for _ in 0..delta {
-            let number = group.instances.len();
-            group.instances.push(Instance {
-                provider_id: format!("{name}-{number}").into(),
-                state: InstanceState::Creating,
-            });
-        }
-    }
-}
-
-impl NodesReader for Shared {
-    fn synced(&self) -> bool {
-        true
-    }
-
-    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
-        work(&mut self.0.lock().unwrap().state)
-    }
-
-    fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {
-        self.0.lock().unwrap().configuration.clone()
-    }
-}
-
-impl NodesWriter for Shared {
-    fn leads(&self) -> bool {
-        true
-    }
-
-    async fn publish(&self, _: Timestamp, events: Vec<NodeEvent>) {
-        self.0.lock().unwrap().events.extend(events);
-    }
-}
-
-impl NodesRecorder for Shared {
-    fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        self.0.lock().unwrap().records.push(Arc::clone(record));
-    }
-}
-
-impl Clock for Shared {
-    fn now(&self) -> Timestamp {
-        Timestamp(0)
-    }
-
-    async fn sleep_until(&self, _: Timestamp) -> bool {
-        false
-    }
-}
-
-impl CloudProvider for Shared {
-    fn ignored_labels(&self) -> &'static [&'static str] {
-        &["pool"]
-    }
-
-    async fn node_groups(&self, _: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
-        let inner = self.0.lock().unwrap();
-        Ok(inner.groups.values().cloned().map(Arc::new).collect())
-    }
-
-    async fn increase_size(&self, _: Timestamp, group: &str, by: u32) -> Result<(), CloudError> {
-        let mut inner = self.0.lock().unwrap();
-        inner.calls.push(format!("increase {group} by {by}"));
-        if let Some(error) = inner.refusals.get(group) {
-            return Err(error.clone());
-        }
-        inner.grow(group, by);
-        Ok(())
-    }
-
-    async fn delete_instances(
-        &self,
-        _: Timestamp,
-        group: &str,
-        ids: &[Arc<str>],
-    ) -> Result<(), CloudError> {
-        let mut inner = self.0.lock().unwrap();
-        inner.calls.push(format!("delete {}", ids.join(" ")));
-        let group = inner.groups.get_mut(group).unwrap();
-        group
-            .instances
-            .retain(|instance| !ids.contains(&instance.provider_id));
-        group.target_size -= u32::try_from(ids.len()).unwrap();
-        Ok(())
-    }
-
-    async fn decrease_target_size(
-        &self,
-        _: Timestamp,
-        group: &str,
-        by: u32,
-    ) -> Result<(), CloudError> {
-        let mut inner = self.0.lock().unwrap();
-        inner.calls.push(format!("decrease {group} by {by}"));
-        inner.groups.get_mut(group).unwrap().target_size -= by;
-        Ok(())
-    }
+fn looping(
+    options: &NodeOptions,
+    shared: &Shared,
+    engine: &Arc<Engine>,
+) -> NodeLoop<Shared, Shared, Shared, Shared> {
+    NodeLoop::new(
+        options.clone(),
+        shared.clone(),
+        shared.clone(),
+        shared.clone(),
+        shared.clone(),
+        Arc::clone(engine) as _,
+        Arc::new(shared.clone()),
+    )
 }

@@ -3,7 +3,6 @@
 mod groups;
 mod text;
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use flyball_core::nodes::backoff::Backoffs;
+use flyball_core::nodes::census::Census;
 use flyball_core::nodes::choose::ExpanderStates;
+use flyball_core::nodes::gpu::AWS_GPU_LABEL;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup};
 use flyball_core::nodes::scale_up::{Scene, plan};
@@ -59,27 +60,27 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
     let registry = wiring::fixed_registry(&files)?;
     let is_expander = |name: &str| registry.expander_policy(name).is_ok();
+    let on_aws = is_on_aws(&dump.state);
     let options = NodeOptions {
         expanders: wiring::expanders(&args.expander, &args.expander_config, is_expander)?,
         max_nodes_total: args.max_nodes_total,
         balance_similar_node_groups: args.balance_similar_node_groups,
-        balancing_ignored_labels: ignored_labels(&dump.state),
+        balancing_ignored_labels: ignored_labels(on_aws),
+        gpu_label: on_aws.then(|| AWS_GPU_LABEL.into()),
         host_version: env!("CARGO_PKG_VERSION").into(),
         ..NodeOptions::default()
     };
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = since_epoch.map_or(0, |time| {
+    let now = Timestamp(since_epoch.map_or(0, |time| {
         i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-    });
+    }));
     let scene = Scene {
-        now: Timestamp(now),
+        now,
         options: &options,
         engine: &registry,
         states: &ExpanderStates::default(),
-        groups: &groups,
-        upcoming: &BTreeMap::new(),
+        census: &Census::at_first_sight(now, &dump.state, &groups, &options),
         backoffs: &Backoffs::default(),
-        drained: &[],
         seed: 0,
     };
     let plan = plan(&scene, &mut dump.state);
@@ -108,18 +109,18 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Labels that the daemon ignores on the cloud that the nodes are from.
-fn ignored_labels(state: &ClusterState) -> Vec<Arc<str>> {
+/// Whether the nodes are from AWS, whose labels mean what the daemon takes them for.
+fn is_on_aws(state: &ClusterState) -> bool {
     let mut ids = state
         .nodes()
         .filter_map(|node| node.facts.provider_id.as_ref());
-    match ids.any(|id| id.starts_with("aws://")) {
-        true => AWS_IGNORED_LABELS
-            .iter()
-            .map(|&label| label.into())
-            .collect(),
-        false => Vec::new(),
-    }
+    ids.any(|id| id.starts_with("aws://"))
+}
+
+/// Labels that the daemon ignores on the cloud that the nodes are from.
+fn ignored_labels(on_aws: bool) -> Vec<Arc<str>> {
+    let labels = if on_aws { AWS_IGNORED_LABELS } else { &[] };
+    labels.iter().map(|&label| label.into()).collect()
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

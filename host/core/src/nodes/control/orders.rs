@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
     /// Gives the orders, and brings the plan and what came of it into the record.
-    /// True: the cloud refused one.
+    /// True: the cloud refused one, so that another group may do.
     pub(super) async fn act(
         &mut self,
         now: Timestamp,
@@ -26,9 +26,17 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         record.remaining = plan.remaining;
         record.verdict = plan.verdict;
         record.log.extend(plan.log);
-        let mut refused = Vec::new();
+        let mut refused: Vec<Order> = Vec::new();
+        let mut leads = true;
         for order in record.verdict.orders.clone() {
-            let outcome = self.give(now, &order, record).await;
+            leads = leads && self.writer.leads();
+            let outcome = if !leads {
+                not_tried("NotLeader", "another instance leads by now")
+            } else if refused.iter().any(|before| before.group == order.group) {
+                not_tried("NotTried", "an order of this group was refused before")
+            } else {
+                self.give(now, &order, record).await
+            };
             if outcome != OrderOutcome::Ordered {
                 refused.push(order);
             }
@@ -42,7 +50,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         for round in &record.rounds {
             self.states.commit(&round.expanders);
         }
-        !refused.is_empty()
+        leads && !refused.is_empty()
     }
 
     async fn give(
@@ -65,12 +73,18 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         record.events.push(event(false, "ScaledUpGroup", message));
         match self.cloud.increase_size(now, group, to - from).await {
             Ok(()) => {
-                self.registry.ordered(now, group, &self.options);
+                self.registry.ordered(now, group, to - from);
                 let message = format!("Scale-up: group {group} size set to {sizes}");
                 record.events.push(event(false, "ScaledUpGroup", message));
                 OrderOutcome::Ordered
             }
-            Err(error) => self.refused(now, group, error, record),
+            Err(error) => {
+                if error.class == "Unreachable" {
+                    // The answer may have been lost, and not the order.
+                    self.registry.perhaps_ordered(now, group);
+                }
+                self.refused(now, group, error, record)
+            }
         }
     }
 
@@ -92,6 +106,13 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             class: class.into(),
             message,
         }
+    }
+}
+
+fn not_tried(class: &str, message: &str) -> OrderOutcome {
+    OrderOutcome::Failed {
+        class: class.into(),
+        message: message.to_owned(),
     }
 }
 

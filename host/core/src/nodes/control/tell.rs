@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::nodes::census::Census;
 use crate::nodes::cloud::CloudError;
 use crate::nodes::ports::Subject;
 use crate::nodes::record::{Incident, NodeDecisionRecord};
@@ -47,8 +46,7 @@ impl Told {
 }
 
 /// So many nodes are unready that nothing is decided.
-pub(super) fn unhealthy(census: &Census, record: &mut NodeDecisionRecord) {
-    let (unready, nodes) = (census.unready, census.nodes);
+pub(super) fn unhealthy(unready: u32, nodes: u32, record: &mut NodeDecisionRecord) {
     let message = format!("{unready} of {nodes} nodes are unready: nothing is ordered");
     record.events.push(event(
         true,

@@ -1,13 +1,14 @@
 //! The groups that may grow, and why others may not.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
-
-use flyball_placement::pack::Template;
 
 use super::Scene;
 use crate::nodes::balance::GroupSize;
+use crate::nodes::census::GroupCensus;
 use crate::nodes::cloud::NodeGroup;
+use crate::nodes::demand::Coming;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::record::SkippedGroup;
 use crate::nodes::similar::{ignored_labels, similar};
@@ -15,8 +16,9 @@ use crate::nodes::state::ClusterState;
 use crate::nodes::templates::{GroupTemplate, OwnedShape, template_of};
 
 /// A group, its template and what was ordered of it so far.
-pub(super) struct Candidate {
+pub(super) struct Candidate<'a> {
     pub(super) group: Arc<NodeGroup>,
+    census: &'a GroupCensus,
     pub(super) template: Option<GroupTemplate>,
     /// Target, with what this plan adds.
     pub(super) target: u32,
@@ -26,7 +28,7 @@ pub(super) struct Candidate {
     similar: Vec<usize>,
 }
 
-impl Candidate {
+impl Candidate<'_> {
     pub(super) fn size(&self) -> GroupSize {
         GroupSize {
             current: self.target,
@@ -54,26 +56,27 @@ impl Candidate {
 }
 
 /// All groups, ordered by name.
-pub(super) struct Candidates(pub(super) Vec<Candidate>);
+pub(super) struct Candidates<'a>(pub(super) Vec<Candidate<'a>>);
 
-impl Candidates {
+impl<'a> Candidates<'a> {
     /// Finds each group's template and whether it may grow. Counts the nodes on
-    /// their way into the limits.
+    /// their way into the limits: those that have joined are in them.
     pub(super) fn new(
-        scene: &Scene<'_>,
+        scene: &Scene<'a>,
         state: &mut ClusterState,
         limits: &mut ClusterLimits,
     ) -> Self {
-        let mut candidates = Vec::with_capacity(scene.groups.len());
-        for group in scene.groups {
-            let template = template_of(state, group, scene.options);
-            let coming = scene.upcoming.get(&group.name).copied().unwrap_or_default();
+        let groups = &scene.census.groups;
+        let mut candidates = Vec::with_capacity(groups.len());
+        for census in groups {
+            let template = template_of(state, census, scene.options);
             let size = template.as_ref().map(GroupTemplate::size);
-            limits.add(size.unwrap_or_default(), coming);
+            limits.add(size.unwrap_or_default(), census.not_joined());
             candidates.push(Candidate {
-                group: Arc::clone(group),
+                group: Arc::clone(&census.group),
+                census,
                 template,
-                target: group.target_size,
+                target: census.group.target_size,
                 skipped: None,
                 similar: Vec::new(),
             });
@@ -104,10 +107,14 @@ impl Candidates {
                 let message = format!("{name}: at its largest size {}", group.max_size);
                 candidate.skip("MaxSize", "max node group size reached", message);
             } else if candidate.template.is_none() {
-                let message = format!(
-                    "{name}: nobody knows what a node of it is like: it has no ready node, \
+                let mut message = format!(
+                    "{name}: nobody knows what a node of it is like: it has no node, \
                      and the provider gives no template"
                 );
+                if candidate.census.upcoming > 0 {
+                    let coming = candidate.census.upcoming;
+                    let _ = write!(message, "; {coming} that are on their way help no pod yet");
+                }
                 candidate.skip("NoTemplate", "not ready for scale-up", message);
             } else if group.target_size == 0 && !scene.options.scale_up_from_zero {
                 let message = format!("{name}: --scale-up-from-zero is off");
@@ -169,14 +176,16 @@ impl Candidates {
         rooms.fold(0, u32::saturating_add)
     }
 
-    /// Templates of the nodes on their way, with their number.
-    pub(super) fn coming(&self, scene: &Scene<'_>) -> Vec<(&Template, u32)> {
+    /// The nodes on their way, but for those that nobody knows.
+    pub(super) fn coming(&self) -> Vec<Coming<'_>> {
         let candidates = self.0.iter();
         candidates
             .filter_map(|candidate| {
-                let count = scene.upcoming.get(&candidate.group.name)?;
-                let template = candidate.template.as_ref()?;
-                Some((&template.template, *count))
+                Some(Coming {
+                    template: &candidate.template.as_ref()?.template,
+                    count: candidate.census.upcoming,
+                    starting: &candidate.census.starting,
+                })
             })
             .collect()
     }

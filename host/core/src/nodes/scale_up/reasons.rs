@@ -25,7 +25,7 @@ const NOT_CHOSEN: &str = "not chosen in this pass";
 pub(super) fn tell(
     scene: &Scene<'_>,
     state: &mut ClusterState,
-    candidates: &Candidates,
+    candidates: &Candidates<'_>,
     wanted: &[Wanted],
     plan: &mut Plan,
 ) {
@@ -57,7 +57,7 @@ pub(super) fn tell(
 /// Why a group takes none of some pods.
 fn refused(
     state: &mut ClusterState,
-    candidate: &super::groups::Candidate,
+    candidate: &super::groups::Candidate<'_>,
     wanted: &[&Wanted],
 ) -> Vec<String> {
     let (Some(template), skipped) = (&candidate.template, &candidate.skipped) else {
@@ -111,7 +111,7 @@ fn tell_pods(state: &ClusterState, wanted: &Wanted, groups: &[Refusal], plan: &m
     }));
 }
 
-fn tell_limit(scene: &Scene<'_>, candidates: &Candidates, plan: &mut Plan) {
+fn tell_limit(scene: &Scene<'_>, candidates: &Candidates<'_>, plan: &mut Plan) {
     let reached = candidates
         .0
         .iter()

@@ -8,8 +8,9 @@ use flyball_placement::{Bonds, NodeId, Resources};
 use super::groups::{Candidate, Candidates};
 use super::{MAX_POD_EVENTS, Plan, Scene};
 use crate::nodes::choose::{choose, mix};
-use crate::nodes::demand::{Wanted, gpus, list};
+use crate::nodes::demand::{Wanted, list};
 use crate::nodes::expander::{ExpanderInput, OptionColumns, option_state};
+use crate::nodes::gpu::gpus;
 use crate::nodes::guard::guarded;
 use crate::nodes::limits::{ClusterLimits, NodeSize};
 use crate::nodes::ports::{NodeEvent, Subject};
@@ -21,7 +22,7 @@ use crate::status::Event;
 /// The rounds of a plan.
 pub(super) struct Rounds<'a> {
     scene: &'a Scene<'a>,
-    pub(super) candidates: Candidates,
+    pub(super) candidates: Candidates<'a>,
     limits: ClusterLimits,
     /// How many nodes were ordered so far.
     added: u32,
@@ -38,7 +39,11 @@ struct Choosable {
 }
 
 impl<'a> Rounds<'a> {
-    pub(super) fn new(scene: &'a Scene<'a>, candidates: Candidates, limits: ClusterLimits) -> Self {
+    pub(super) fn new(
+        scene: &'a Scene<'a>,
+        candidates: Candidates<'a>,
+        limits: ClusterLimits,
+    ) -> Self {
         Self {
             scene,
             candidates,
@@ -326,7 +331,7 @@ fn sum(requests: &[Resources], packed: &Packed) -> Resources {
 
 fn push(
     columns: &mut OptionColumns,
-    candidate: &Candidate,
+    candidate: &Candidate<'_>,
     template: &GroupTemplate,
     packed: &Packed,
     requested: &Resources,
@@ -335,7 +340,7 @@ fn push(
     let allocatable = &template.template.node.allocatable;
     let gpu = |resources: &Resources| gpus(resources).saturating_mul(1000);
     let mut state = option_state::EXISTS | option_state::HAS_TEMPLATE;
-    if gpu(capacity) > 0 {
+    if template.has_gpus {
         state |= option_state::HAS_GPU;
     }
     columns.node_group.push(Arc::clone(&group.name));

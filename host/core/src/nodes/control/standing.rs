@@ -1,0 +1,92 @@
+//! Passes that stand: where nothing has changed since one that ordered nothing, the
+//! next would come to the same, and none is made.
+
+use std::sync::Arc;
+
+use crate::nodes::backoff::Backoffs;
+use crate::nodes::census::Census;
+use crate::nodes::cloud::NodeGroup;
+use crate::nodes::options::NodeOptions;
+use crate::nodes::record::{ExpanderRecord, RankingAnswer};
+use crate::nodes::scale_up::Plan;
+use crate::policy::PolicyEngine;
+use crate::time::Timestamp;
+
+/// An expander can't be known not to look at the clock: it is asked once a minute.
+const STANDS_FOR_MS: i64 = 60_000;
+
+/// What a pass is made from, but for the time.
+#[derive(PartialEq)]
+pub(super) struct Seen {
+    revision: u64,
+    groups: Vec<(Arc<NodeGroup>, u32)>,
+    backoffs: Vec<(Arc<str>, Timestamp)>,
+    /// Digests of the chain's expanders; none: there is none of that name.
+    expanders: Vec<Option<Arc<str>>>,
+}
+
+/// A pass that stands.
+pub(super) struct Standing {
+    seen: Seen,
+    until: Timestamp,
+}
+
+impl Seen {
+    pub(super) fn new(
+        now: Timestamp,
+        revision: u64,
+        census: &Census,
+        backoffs: &Backoffs,
+        options: &NodeOptions,
+        engine: &dyn PolicyEngine,
+    ) -> Self {
+        let groups = census.groups.iter();
+        let backoffs = backoffs.active(now);
+        let expanders = options.expanders.iter();
+        Self {
+            revision,
+            groups: groups
+                .map(|census| (Arc::clone(&census.group), census.upcoming))
+                .collect(),
+            backoffs: backoffs
+                .map(|(group, backoff)| (Arc::clone(group), backoff.until))
+                .collect(),
+            expanders: expanders
+                .map(|expander| {
+                    let policy = engine.expander_policy(&expander.name).ok()?;
+                    Some(Arc::clone(&policy.version().digest))
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Standing {
+    /// The pass that came to a plan, if it stands: nothing was ordered, no pod was too
+    /// young, and no expander failed or remembers anything new.
+    pub(super) fn of(now: Timestamp, seen: Seen, plan: &Plan) -> Option<Self> {
+        let mut expanders = plan.rounds.iter().flat_map(|round| &round.expanders);
+        let stands = plan.verdict.orders.is_empty()
+            && plan.pending.young == 0
+            && expanders.all(stands_by_its_answer);
+        let until = if plan.rounds.is_empty() {
+            Timestamp(i64::MAX)
+        } else {
+            now.plus(STANDS_FOR_MS)
+        };
+        stands.then_some(Self { seen, until })
+    }
+
+    /// Whether it still stands.
+    pub(super) fn holds(&self, now: Timestamp, seen: &Seen) -> bool {
+        now < self.until && self.seen == *seen
+    }
+}
+
+fn stands_by_its_answer(expander: &ExpanderRecord) -> bool {
+    let RankingAnswer::Ranking(ranking) = &expander.answer else {
+        return false;
+    };
+    let state = ranking.state.as_deref();
+    expander.failed.is_none() && state.is_none_or(|state| *state == *expander.context.state)
+}

@@ -1,0 +1,126 @@
+//! When expanders are asked again, and who may order.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use flyball_core::nodes::record::OrderOutcome;
+use flyball_core::policy::PolicyFailure;
+
+use crate::expanders::{expander, first, next_version};
+use crate::world::World;
+use crate::{defaults, pod, spread_pod, two_zones};
+
+const NONE: [&str; 0] = [];
+
+fn one_group() -> World {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 0, 5));
+    world.pods("web", 1, 0, &pod(600));
+    world
+}
+
+#[test]
+fn an_expander_that_failed_is_asked_again_at_each_scan() {
+    let failures = [
+        PolicyFailure::Trapped("unreachable".to_owned()),
+        PolicyFailure::Interrupted("too long".to_owned()),
+        PolicyFailure::Quarantined("for half a minute".to_owned()),
+    ];
+    for failure in failures {
+        let mut world = one_group();
+        let failed = Arc::new(AtomicU32::new(0));
+        let count = Arc::clone(&failed);
+        world.swap(expander("first", move |_| {
+            match count.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(failure.clone()),
+                _ => Ok(vec![0]),
+            }
+        }));
+        world.tick(10_000);
+        assert_eq!(world.calls(), NONE);
+        world.tick(20_000);
+        assert_eq!(world.calls(), ["increase a by 1"]);
+    }
+}
+
+#[test]
+fn a_new_version_of_an_expander_decides_at_the_next_scan_and_the_same_one_once_a_minute() {
+    let mut world = one_group();
+    let asked = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&asked);
+    world.swap(expander("first", move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+        Ok(Vec::new())
+    }));
+    for tick in 1..=6 {
+        world.tick(tick * 10_000);
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+    world.tick(70_000);
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    assert_eq!(world.records().len(), 2);
+    world.tick(80_000);
+    assert_eq!(world.calls(), NONE);
+    world.swap(next_version(first()));
+    world.tick(90_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+}
+
+#[test]
+fn a_missing_expander_decides_as_soon_as_it_is_there() {
+    let mut world = World::new(vec![first()], None, |options| {
+        options.expanders[0].name = "late".into();
+    });
+    world.group("a", 1000, (0, 0, 5));
+    world.pods("web", 1, 0, &pod(600));
+    world.tick(10_000);
+    let record = world.records().pop().unwrap();
+    assert_eq!(record.verdict.reason, "PolicyMissing");
+    world.swap(expander("late", |_| Ok(vec![0])));
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+}
+
+#[test]
+fn who_does_not_lead_by_the_end_of_a_plan_orders_nothing_of_it() {
+    let mut world = one_group();
+    let depose = world.deposer();
+    world.swap(expander("first", move |_| {
+        depose();
+        Ok(vec![0])
+    }));
+    world.tick(10_000);
+    assert_eq!(world.calls(), NONE);
+    let record = world.records().pop().unwrap();
+    let OrderOutcome::Failed { class, .. } = &record.outcomes[0] else {
+        panic!("{:?}", record.outcomes);
+    };
+    assert_eq!(&**class, "NotLeader");
+    assert!(
+        !world
+            .events()
+            .iter()
+            .any(|event| event.contains("Triggered"))
+    );
+}
+
+#[test]
+fn a_group_that_refused_an_order_gets_no_other_one_of_the_plan() {
+    let mut world = two_zones();
+    // One goes to a, two to c, and then a third to a, which needs a node of its own.
+    world.pods("web", 4, 0, &spread_pod(900));
+    world.refuse("a");
+    world.tick(10_000);
+    let calls = world.calls();
+    let to_a = calls.iter().filter(|call| call.contains(" a ")).count();
+    assert_eq!(to_a, 1, "{calls:?}");
+    let record = &world.records()[0];
+    let orders = record.verdict.orders.iter();
+    assert_eq!(orders.filter(|order| &*order.group == "a").count(), 2);
+    assert!(
+        !world
+            .events()
+            .iter()
+            .any(|event| event.contains("group a size set"))
+    );
+}

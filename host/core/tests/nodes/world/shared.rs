@@ -1,0 +1,173 @@
+//! What the loop reads and orders from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flyball_core::nodes::cloud::{CloudError, CloudProvider, Instance, InstanceState, NodeGroup};
+use flyball_core::nodes::ports::{
+    ExpanderConfiguration, NodeEvent, NodesReader, NodesRecorder, NodesWriter,
+};
+use flyball_core::nodes::record::NodeDecisionRecord;
+use flyball_core::nodes::state::ClusterState;
+use flyball_core::ports::Clock;
+use flyball_core::time::Timestamp;
+
+/// The cluster and the cloud, and what the loop told them.
+#[derive(Default)]
+pub struct Inner {
+    pub state: ClusterState,
+    pub groups: BTreeMap<String, NodeGroup>,
+    /// What comes of calls, such as `increase a`, or `groups`.
+    pub failures: BTreeMap<String, Failure>,
+    /// Groups that get no instance for what is ordered.
+    pub stalled: BTreeSet<String>,
+    /// How many instances each group has had.
+    made: BTreeMap<String, usize>,
+    pub calls: Vec<String>,
+    pub events: Vec<NodeEvent>,
+    pub records: Vec<Arc<NodeDecisionRecord>>,
+    pub configuration: Option<ExpanderConfiguration>,
+}
+
+/// How a call of the cloud fails.
+#[derive(Clone)]
+pub struct Failure {
+    pub error: CloudError,
+    /// It is done all the same: only the answer is lost.
+    pub done: bool,
+}
+
+/// That, and whether another process leads.
+#[derive(Clone, Default)]
+pub struct Shared(pub Arc<Mutex<Inner>>, pub Arc<AtomicBool>);
+
+impl Inner {
+    pub fn grow(&mut self, name: &str, delta: u32) {
+        self.groups.get_mut(name).unwrap().target_size += delta;
+        if !self.stalled.contains(name) {
+            self.fill(name);
+        }
+    }
+
+    pub fn fill(&mut self, name: &str) {
+        let group = self.groups.get_mut(name).unwrap();
+        let made = self.made.entry(name.to_owned()).or_default();
+        while group.instances.len() < group.target_size as usize {
+            let number = *made;
+            *made += 1;
+            group.instances.push(Instance {
+                provider_id: format!("{name}-{number}").into(),
+                state: InstanceState::Creating,
+            });
+        }
+    }
+
+    /// Notes a call and does it, unless it fails.
+    fn call(
+        &mut self,
+        call: &str,
+        with: &str,
+        work: impl FnOnce(&mut Self),
+    ) -> Result<(), CloudError> {
+        self.calls.push(format!("{call}{with}"));
+        let failure = self.failures.get(call).cloned();
+        if failure.as_ref().is_none_or(|failure| failure.done) {
+            work(self);
+        }
+        failure.map_or(Ok(()), |failure| Err(failure.error))
+    }
+}
+
+impl NodesReader for Shared {
+    fn synced(&self) -> bool {
+        true
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        work(&mut self.0.lock().unwrap().state)
+    }
+
+    fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {
+        self.0.lock().unwrap().configuration.clone()
+    }
+}
+
+impl NodesWriter for Shared {
+    fn leads(&self) -> bool {
+        !self.1.load(Ordering::Relaxed)
+    }
+
+    async fn publish(&self, _: Timestamp, events: Vec<NodeEvent>) {
+        self.0.lock().unwrap().events.extend(events);
+    }
+}
+
+impl NodesRecorder for Shared {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.0.lock().unwrap().records.push(Arc::clone(record));
+    }
+}
+
+impl Clock for Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    async fn sleep_until(&self, _: Timestamp) -> bool {
+        false
+    }
+}
+
+impl CloudProvider for Shared {
+    fn ignored_labels(&self) -> &'static [&'static str] {
+        &["pool"]
+    }
+
+    fn gpu_label(&self) -> Option<&'static str> {
+        Some("accelerator")
+    }
+
+    async fn node_groups(&self, _: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
+        let inner = self.0.lock().unwrap();
+        if let Some(failure) = inner.failures.get("groups") {
+            return Err(failure.error.clone());
+        }
+        Ok(inner.groups.values().cloned().map(Arc::new).collect())
+    }
+
+    async fn increase_size(&self, _: Timestamp, group: &str, by: u32) -> Result<(), CloudError> {
+        let (call, with) = (format!("increase {group}"), format!(" by {by}"));
+        let mut inner = self.0.lock().unwrap();
+        inner.call(&call, &with, |inner| inner.grow(group, by))
+    }
+
+    async fn delete_instances(
+        &self,
+        _: Timestamp,
+        group: &str,
+        ids: &[Arc<str>],
+    ) -> Result<(), CloudError> {
+        let (call, with) = (format!("delete {group}"), format!(": {}", ids.join(" ")));
+        let mut inner = self.0.lock().unwrap();
+        inner.call(&call, &with, |inner| {
+            let group = inner.groups.get_mut(group).unwrap();
+            let known = &mut group.instances;
+            known.retain(|instance| !ids.contains(&instance.provider_id));
+            group.target_size -= u32::try_from(ids.len()).unwrap();
+        })
+    }
+
+    async fn decrease_target_size(
+        &self,
+        _: Timestamp,
+        group: &str,
+        by: u32,
+    ) -> Result<(), CloudError> {
+        let (call, with) = (format!("decrease {group}"), format!(" by {by}"));
+        let mut inner = self.0.lock().unwrap();
+        inner.call(&call, &with, |inner| {
+            inner.groups.get_mut(group).unwrap().target_size -= by;
+        })
+    }
+}
