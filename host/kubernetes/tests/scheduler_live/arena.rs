@@ -77,7 +77,7 @@ impl Arena {
         };
         let (client, watch) = runtime.block_on(async {
             let client = connect(&options).await.unwrap();
-            let watch = ClusterWatch::start(client.clone()).await;
+            let watch = ClusterWatch::start(client.clone(), None).await;
             watch.synced().await;
             (client, watch)
         });
