@@ -118,8 +118,8 @@ pub struct Pending {
 pub struct SkippedGroup {
     /// The group.
     pub group: Arc<str>,
-    /// Stable CamelCase code: `Backoff`, `MaxSize`, `NoTemplate`, `FromZero`,
-    /// `NodesTotal`, `CoresTotal`, `MemoryTotal`.
+    /// Stable CamelCase code: `Backoff`, `MaxSize`, `NoTemplate`, `InvalidBounds`,
+    /// `FromZero`, `NodesTotal`, `CoresTotal`, `MemoryTotal`.
     pub code: Arc<str>,
     /// In the peers' words, as events have it.
     pub reason: String,
