@@ -20,7 +20,7 @@ use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Reg
 use flyball_tests::guests;
 
 /// Guests, how many options they are asked about, and how that ends.
-const ENDS: [(&str, usize, &str, &str); 6] = [
+const ENDS: [(&str, usize, &str, &str); 7] = [
     (
         "option_not_there",
         3,
@@ -51,6 +51,7 @@ const ENDS: [(&str, usize, &str, &str); 6] = [
         "PolicyOutOfFuel",
         "it used up its fuel",
     ),
+    ("endless", 3, "PolicyOutOfFuel", "it used up its fuel"),
     ("both", 3, "First", "both: the first"),
 ];
 
@@ -154,6 +155,34 @@ fn input(count: usize) -> ExpanderInput {
         options: Arc::new(columns),
         cluster_node_count: Some(3),
     }
+}
+
+/// A match takes no more than the pattern's length times the name's, however it is
+/// nested. What that comes to for a long pattern and long names, fuel bounds.
+#[test]
+fn regular_expressions_of_priority_that_explode_elsewhere_take_their_fuel_and_no_more() {
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let registry = Registry::fixed(&engine, flyball_policies::BUILTIN, &[]).unwrap();
+    let policy = registry.expander_policy("priority").unwrap();
+    let ask = |pattern: &str, length: usize| {
+        let mut input = input(3);
+        let name: Arc<str> = "x".repeat(length).into();
+        Arc::make_mut(&mut input.options).node_group = vec![name; 3];
+        let lists = serde_json::json!({ "priorities": { "10": [pattern] } });
+        let context = Context {
+            configuration: lists.to_string().into(),
+            ..Context::default()
+        };
+        policy.rank(&context, &input).answer
+    };
+    // Tried one after the other, the ways to match would take for ever.
+    for pattern in ["(x+x+)+y", "(x|xx)*y", "(x?){15}x{15}y", "^(.*)*y$"] {
+        let ranking = ask(pattern, 30).unwrap();
+        assert_eq!(ranking.best, [0, 1, 2], "{pattern}");
+        assert_eq!(ranking.reason.code, "PriorityConfigMapNoGroupMatched");
+    }
+    let failure = ask("(x{1,1000})+y", 255).unwrap_err();
+    assert_eq!(failure.code(), "PolicyOutOfFuel", "{failure}");
 }
 
 #[test]

@@ -102,7 +102,11 @@ impl CompiledPolicy {
         self.schema.check(configuration)
     }
 
-    pub(crate) fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
+    /// The same for a configuration as text; the empty text stands for none.
+    ///
+    /// # Errors
+    /// The field at fault, or that the text is no JSON object.
+    pub fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
         self.schema.check_text(text)
     }
 
@@ -290,4 +294,59 @@ fn refused(mut refusal: Refusal) -> PolicyFailure {
     readable(&mut refusal.code, REFUSAL_CODE_BYTES);
     readable(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
     PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
+    use flyball_core::policy::{Budget, ExpanderPolicy as _, PolicyFailure};
+    use flyball_core::replica::Context;
+    use flyball_tests::guests;
+
+    use super::CompiledPolicy;
+    use crate::engine::{DEFAULT_BUDGET, Engine, EngineOptions};
+
+    /// Time passes here far faster than fuel is used, as on a machine that is
+    /// overwhelmed.
+    #[test]
+    fn the_clock_ends_a_ranking_that_fuel_does_not() {
+        let engine = Engine::new(&EngineOptions::default()).unwrap();
+        let endless = &guests::components("expanders").unwrap()["endless"];
+        let budget = Budget {
+            fuel_base: 1_000_000_000_000,
+            ..DEFAULT_BUDGET
+        };
+        let policy = CompiledPolicy::load(&engine, "endless", endless, budget).unwrap();
+        let options = OptionColumns {
+            node_group: vec!["group-0".into()],
+            ..OptionColumns::default()
+        };
+        let input = ExpanderInput {
+            options: Arc::new(options),
+            cluster_node_count: None,
+        };
+        let done = AtomicBool::new(false);
+        let outcome = thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    engine.wasmtime().increment_epoch();
+                }
+            });
+            let outcome = policy.rank(&Context::default(), &input);
+            done.store(true, Ordering::Relaxed);
+            outcome
+        });
+        let failure = outcome.answer.unwrap_err();
+        assert!(
+            matches!(&failure, PolicyFailure::Interrupted(told) if told.contains("took longer than")),
+            "{failure}"
+        );
+        assert!(outcome.usage.fuel < outcome.usage.fuel_budget);
+    }
 }

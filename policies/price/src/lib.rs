@@ -31,7 +31,7 @@ const SMALL_POD_GIB: f64 = 500.0 / 1024.0;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Config {
     /// Of one node, by node group.
-    pub node_prices: BTreeMap<String, f64>,
+    pub node_prices: BTreeMap<String, Price>,
     /// Of one node of any other group whose price the cloud does not tell.
     #[schemars(range(min = 0.0))]
     pub default_node_price: Option<f64>,
@@ -52,6 +52,11 @@ pub struct Config {
     #[schemars(range(min = 0.0))]
     pub stabilization_price: Option<f64>,
 }
+
+/// A price.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub struct Price(#[schemars(range(min = 0.0))] f64);
 
 flyball_policy::expander_policy! {
     summary: "The lowest price for what runs, on nodes of a suitable size",
@@ -126,7 +131,7 @@ impl Config {
     fn node_price(&self, option: ScaleOption<'_>) -> Option<f64> {
         self.node_prices
             .get(option.node_group())
-            .copied()
+            .map(|&Price(price)| price)
             .or_else(|| option.node_price())
             .or(self.default_node_price)
     }
@@ -186,7 +191,7 @@ mod tests {
         };
         assert_eq!(best(Config::default(), options()), [1]);
         let table = Config {
-            node_prices: BTreeMap::from([("spot".to_owned(), 0.05)]),
+            node_prices: BTreeMap::from([("spot".to_owned(), Price(0.05))]),
             ..Config::default()
         };
         assert_eq!(best(table, options()), [0]);

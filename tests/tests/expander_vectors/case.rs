@@ -123,6 +123,15 @@ fn gpu(quantities: &Quantities) -> i64 {
 }
 
 impl Case {
+    /// Whether the vectors say of it that another answer than upstream's may be right.
+    pub fn is_marked(&self, mark: &str, what: &str) -> bool {
+        match mark {
+            "degenerate" => self.degenerate,
+            "fragile" => self.fragile.iter().any(|one| what.contains(one)),
+            _ => false,
+        }
+    }
+
     /// What an expander gets of it.
     pub fn input(&self) -> ExpanderInput {
         let mut columns = OptionColumns::default();

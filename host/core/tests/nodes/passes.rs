@@ -248,6 +248,23 @@ fn an_expander_that_lies_or_fails_orders_nothing_unless_the_fallback_is_asked() 
 }
 
 #[test]
+fn what_the_clock_interrupted_orders_nothing_and_is_taken_as_given_by_a_replay() {
+    let late = "it took longer than 1000 ms";
+    let slow = expander("slow", |_| Err(PolicyFailure::Interrupted(late.to_owned())));
+    let mut world = World::new(vec![slow], None, defaults);
+    world.group("a", 1000, (0, 0, 5));
+    world.pods("web", 1, 0, &pod(600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), Vec::<String>::new());
+    let told = format!("autoscaler: PolicyInterrupted: expander slow: {late}; no group grows");
+    assert_eq!(world.events()[0], told);
+    let record = world.records().pop().unwrap();
+    assert_eq!(record.verdict.reason, "PolicyInterrupted");
+    // Another machine would have been in time.
+    assert_eq!(replay(&record, |_| Some(first())), NodeReplay::Same);
+}
+
+#[test]
 fn nothing_is_ordered_while_most_nodes_are_unready() {
     let mut world = World::new(vec![first()], None, defaults);
     world.group("a", 1000, (0, 6, 10));

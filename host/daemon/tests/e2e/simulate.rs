@@ -197,6 +197,32 @@ fn pods_get_nodes_that_a_sandboxed_expander_chose() {
 }
 
 #[test]
+fn a_zone_goes_out_and_a_thousand_pods_come_with_expanders_in_the_sandbox() {
+    let workshop = Workshop::new();
+    let outage = simulated(&workshop, &[&example("nodes/zone-outage.yaml")]);
+    let run = &outage["runs"][0];
+    let groups = run["nodes"]["groups"].as_array().unwrap();
+    let grown = |name: &str| {
+        let group = groups.iter().find(|group| group["name"] == name).unwrap();
+        group["last"].as_u64() > Some(1)
+    };
+    assert!(grown("zone-a") && grown("zone-c"), "{groups:#?}");
+    assert!(run["nodes"]["mostPending"].as_u64() >= Some(4));
+
+    let burst = simulated(&workshop, &[&example("nodes/thousand-pods.yaml")]);
+    let nodes = &burst["runs"][0]["nodes"];
+    let orders = nodes["decisions"][0]["verdict"]["orders"].clone();
+    let ordered = orders.as_array().unwrap().iter().map(|order| {
+        let cores = if order["group"] == "large" { 16 } else { 2 };
+        (order["to"].as_u64().unwrap() - order["from"].as_u64().unwrap()) * cores
+    });
+    let cores: u64 = ordered.sum();
+    assert!((500..=512).contains(&cores), "one decision: {orders}");
+    let by = &nodes["decisions"][0]["rounds"][0]["expanders"][0]["version"]["digest"];
+    assert!(by.as_str().unwrap().starts_with("sha256:"), "{by}");
+}
+
+#[test]
 fn spot_nodes_run_dry_and_what_fits_nowhere_is_told() {
     let workshop = Workshop::new();
     let spot = simulated(&workshop, &[&example("nodes/spot.yaml")]);
