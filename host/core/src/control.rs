@@ -15,6 +15,7 @@ use self::removals::Removals;
 use self::schedule::{Entry, Schedule};
 use self::standing::Standing;
 use crate::history;
+use crate::nodes::options::ExpanderChoice;
 use crate::pipeline::{self, Decision, Scene};
 use crate::policy::{PolicyEngine, WantedInput};
 use crate::ports::{
@@ -395,11 +396,21 @@ fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[W
         .observe(now, wanted, &entry.columns.metrics);
 }
 
-/// The configurations that objects use each policy with, as JSON, each once: what
-/// a new version of a policy must accept before it takes over.
+/// The configurations that objects and the chain of expanders use each policy with,
+/// as JSON, each once: what a new version of a policy must accept before it takes
+/// over.
 #[must_use]
-pub fn configurations_in_use(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Arc<str>>> {
+pub fn configurations_in_use(
+    autoscalers: &[Arc<Autoscaler>],
+    expanders: &[ExpanderChoice],
+) -> BTreeMap<String, Vec<Arc<str>>> {
     let mut in_use: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for expander in expanders {
+        in_use
+            .entry(expander.name.to_string())
+            .or_default()
+            .insert(expander.configuration.to_string());
+    }
     for policy in autoscalers
         .iter()
         .flat_map(|autoscaler| autoscaler.spec.effective_policies())

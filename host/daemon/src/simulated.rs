@@ -30,10 +30,9 @@ pub struct Simulated {
 /// What the loops go by.
 #[derive(Default)]
 pub struct LoopOptions {
-    /// The one over autoscalers.
-    pub replica: ReplicaOptions,
-    /// The one over node groups, where the scenario says nothing else; none: it does
-    /// not run.
+    /// The one over autoscalers; none: it does not run.
+    pub replica: Option<ReplicaOptions>,
+    /// The one over node groups; none: it does not run.
     pub nodes: Option<NodeOptions>,
 }
 
@@ -81,12 +80,10 @@ impl Simulated {
         };
         let (start, end) = (self.scenario.start, self.scenario.end());
         let map = ClockMap::new(start, speed).context("the speed must be above 0")?;
-        let host_version = Arc::clone(&options.replica.host_version);
         let clock = PacedClock::new(start, end, map, stop, on_move);
-        let scenario = &self.scenario.node_autoscaler;
         let equipment = Equipment {
             replica: options.replica,
-            nodes: options.nodes.map(|usual| scenario.options(&usual)),
+            nodes: options.nodes,
             engine: Arc::clone(policies) as _,
             journal: Arc::clone(&self.journal),
             node_journal: Arc::clone(&self.node_journal),
@@ -101,7 +98,7 @@ impl Simulated {
             None => Ok(named_by_policies(Run::collect(
                 "",
                 &self.scenario,
-                host_version,
+                env!("CARGO_PKG_VERSION").into(),
                 &self.cluster,
                 &self.journal,
                 &self.node_journal,

@@ -1,17 +1,18 @@
 //! How the parts are set up: the engine, the registry of policies, the private
 //! directories, and the options of the loop.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use flyball_cloud::NodeGroupSpec;
 use flyball_core::control::ReplicaOptions;
 use flyball_core::nodes::chain;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_sandbox::{DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
 
-use crate::cli::{ExpanderConfig, Nodes, OnPolicyFailure, Policies, RunArgs};
+use crate::cli::{ExpanderConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs};
 
 const LAST_GOOD: &str = "last-good";
 
@@ -162,9 +163,31 @@ pub fn node_options(
     fallback: bool,
     is_expander: impl Fn(&str) -> bool,
 ) -> anyhow::Result<NodeOptions> {
-    let shared = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
+    let mut named = BTreeSet::new();
+    for NodeGroupSpec { name, .. } in &args.nodes {
+        ensure!(
+            named.insert(name),
+            "--nodes names {name} more than once: give each group once, with its bounds"
+        );
+    }
     Ok(NodeOptions {
         scan_interval_ms: args.scan_interval.0,
+        max_node_provision_time_ms: args.max_node_provision_time.0,
+        initial_backoff_ms: args.initial_node_group_backoff_duration.0,
+        max_backoff_ms: args.max_node_group_backoff_duration.0,
+        backoff_reset_ms: args.node_group_backoff_reset_timeout.0,
+        fallback,
+        ..planning_options(&args.planning, is_expander)?
+    })
+}
+
+/// Options of the nodes' half, as far as a plan is made by them.
+pub fn planning_options(
+    args: &Planning,
+    is_expander: impl Fn(&str) -> bool,
+) -> anyhow::Result<NodeOptions> {
+    let shared = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
+    Ok(NodeOptions {
         expanders: expanders(&args.expander, &args.expander_config, is_expander)?,
         max_nodes_total: args.max_nodes_total,
         cores_total: args.cores_total,
@@ -172,24 +195,19 @@ pub fn node_options(
         max_nodes_per_scale_up: args.max_nodes_per_scaleup,
         balance_similar_node_groups: args.balance_similar_node_groups,
         balancing_ignored_labels: shared(&args.balancing_ignore_label),
-        max_node_provision_time_ms: args.max_node_provision_time.0,
         max_total_unready_percentage: args.max_total_unready_percentage,
         ok_total_unready_count: args.ok_total_unready_count,
         new_pod_scale_up_delay_ms: args.new_pod_scale_up_delay.0,
         expendable_pods_priority_cutoff: args.expendable_pods_priority_cutoff,
         scale_up_from_zero: args.scale_up_from_zero,
-        initial_backoff_ms: args.initial_node_group_backoff_duration.0,
-        max_backoff_ms: args.max_node_group_backoff_duration.0,
-        backoff_reset_ms: args.node_group_backoff_reset_timeout.0,
         startup_taints: shared(&args.startup_taint),
-        fallback,
         host_version: env!("CARGO_PKG_VERSION").into(),
         ..NodeOptions::default()
     })
 }
 
 /// The chain of expanders, each with its configuration.
-pub fn expanders(
+fn expanders(
     list: &str,
     configurations: &[ExpanderConfig],
     is_expander: impl Fn(&str) -> bool,
@@ -209,6 +227,23 @@ pub fn expanders(
         choice.configuration = serde_json::to_string(&object)?.into();
     }
     Ok(chain)
+}
+
+/// Checks the configurations of expanders that are there by their schemas. A policy
+/// that comes later is checked as it comes.
+pub fn check_configurations(registry: &Registry, chain: &[ExpanderChoice]) -> anyhow::Result<()> {
+    for ExpanderChoice {
+        name,
+        configuration,
+    } in chain
+    {
+        if let Some(policy) = registry.policy(name) {
+            policy
+                .check_configuration_text(configuration)
+                .with_context(|| format!("the configuration of expander {name} is wrong"))?;
+        }
+    }
+    Ok(())
 }
 
 fn budgets(args: &Policies) -> BTreeMap<String, flyball_core::policy::Budget> {

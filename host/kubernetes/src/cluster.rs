@@ -8,7 +8,7 @@
 mod watched;
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader};
 use flyball_core::nodes::state::ClusterState;
@@ -17,7 +17,7 @@ use futures::StreamExt as _;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource as _};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, block_in_place};
 
 use self::watched::{Slim, Watched};
 use crate::cache::watch_config;
@@ -42,9 +42,9 @@ struct Inner {
 }
 
 impl ClusterWatch {
-    /// Starts to watch. Nothing is known before [`ClusterWatch::synced`].
-    /// `priorities`: the namespace of the ConfigMap that configures the expander
-    /// `priority`; none: it is configured otherwise.
+    /// Starts to watch, on a runtime of several threads. Nothing is known before
+    /// [`ClusterWatch::synced`]. `priorities`: the namespace of the ConfigMap that
+    /// configures the expander `priority`; none: it is configured otherwise.
     #[must_use]
     pub async fn start(client: Client, priorities: Option<&str>) -> Self {
         let config = watch_config(&client).await;
@@ -110,7 +110,8 @@ impl NodesReader for ClusterWatch {
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
-        work(&mut lock(&self.inner.state))
+        // A plan may take long: what else this thread has to do goes on elsewhere.
+        block_in_place(|| work(&mut lock(&self.inner.state)))
     }
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
@@ -148,7 +149,7 @@ impl Watching {
                     }
                 };
                 let done = matches!(event, watcher::Event::InitDone);
-                let mut state = lock(&state);
+                let mut state = lock_apart(&state);
                 kept.take(&mut state, event);
                 // The loop takes the news: here it is only woken.
                 if state.has_new_unschedulable() {
@@ -203,6 +204,16 @@ impl Kept {
 /// A panic while it was locked left at worst one object of the past in it.
 fn lock(state: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The same for a watch, which may have to wait for the end of a plan: without
+/// keeping a thread from all others that have to run on it.
+fn lock_apart(state: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
+    match state.try_lock() {
+        Ok(state) => state,
+        Err(TryLockError::Poisoned(error)) => error.into_inner(),
+        Err(TryLockError::WouldBlock) => block_in_place(|| lock(state)),
+    }
 }
 
 #[cfg(test)]

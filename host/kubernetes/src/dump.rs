@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use flyball_core::nodes::state::ClusterState;
+use flyball_core::time::Timestamp;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -11,6 +12,7 @@ use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
 };
+use crate::status::parse_time;
 
 /// Kinds that a dump must have something of to say where pods can run.
 const NEEDED: [(&str, &str); 2] = [
@@ -35,6 +37,9 @@ const USEFUL: [(&str, &str); 5] = [
 pub struct Dump {
     /// The cluster.
     pub state: ClusterState,
+    /// The latest time that an object of it tells, at which it was there: a moment
+    /// before the dump was taken, as nodes tell of themselves every few minutes.
+    pub latest: Option<Timestamp>,
     /// Sentences, each naming the object: it was left out, or the dump lacks
     /// something.
     pub problems: Vec<String>,
@@ -51,6 +56,15 @@ pub enum DumpError {
         "not a List of Kubernetes objects: write `kubectl get nodes,pods,… -A -o json` to a file"
     )]
     NoList,
+}
+
+/// What the objects so far are known by.
+#[derive(Default)]
+struct Seen {
+    /// Kinds, namespaces and names.
+    names: BTreeSet<(String, String, String)>,
+    /// Kinds and names of what has an uid.
+    uids: BTreeMap<String, String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -73,8 +87,9 @@ impl Dump {
         };
         let mut dump = Self::default();
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-        let mut seen = BTreeSet::new();
+        let mut seen = Seen::default();
         for (index, item) in items.into_iter().enumerate() {
+            dump.latest = dump.latest.max(latest_time(&item));
             let kind = item["kind"].as_str().unwrap_or_default().to_owned();
             *kinds.entry(kind.clone()).or_default() += 1;
             if let Err(problem) = dump.take(&kind, item, &mut seen) {
@@ -90,12 +105,7 @@ impl Dump {
         Ok(dump)
     }
 
-    fn take(
-        &mut self,
-        kind: &str,
-        mut item: Value,
-        seen: &mut BTreeSet<(String, String, String)>,
-    ) -> Result<(), String> {
+    fn take(&mut self, kind: &str, mut item: Value, seen: &mut Seen) -> Result<(), String> {
         let metadata = item["metadata"].clone();
         let identity: Identity = serde_json::from_value(metadata).unwrap_or_default();
         let Identity {
@@ -110,12 +120,17 @@ impl Dump {
         if name.is_empty() {
             return Err(format!("a {kind} without a name is left out"));
         }
-        if !seen.insert((kind.to_owned(), namespace.clone(), name.clone())) {
+        if !seen
+            .names
+            .insert((kind.to_owned(), namespace.clone(), name.clone()))
+        {
             return Err(format!("{label} stands twice: the second is left out"));
         }
         if uid.is_empty() {
             // A dump that was written by hand may lack what tells objects apart.
             item["metadata"]["uid"] = format!("{namespace}/{name}").into();
+        } else if let Some(other) = seen.uids.insert(uid, label.clone()) {
+            return Err(format!("{label} is left out: it has the uid of {other}"));
         }
         self.apply(kind, item)
             .map_err(|problem| format!("{label} is left out: {problem}"))
@@ -130,6 +145,7 @@ impl Dump {
                 let name = facts.node.name.clone();
                 facts.provider_id.get_or_insert(name);
                 refuse_negative(&facts.node.allocatable)?;
+                refuse_negative(&facts.capacity)?;
                 state.apply_node(facts);
             }
             "Pod" => {
@@ -142,7 +158,11 @@ impl Dump {
                 let name = object.metadata.name.clone();
                 state.apply_namespace(&name, &object.into_labels());
             }
-            "DaemonSet" => state.apply_daemon_set(read::<DaemonSetObject>(item)?.into_facts()),
+            "DaemonSet" => {
+                let facts = read::<DaemonSetObject>(item)?.into_facts();
+                refuse_negative(&facts.pod.requests)?;
+                state.apply_daemon_set(facts);
+            }
             "PersistentVolumeClaim" => state.apply_storage(read::<ClaimObject>(item)?.into()),
             "PersistentVolume" => state.apply_storage(read::<VolumeObject>(item)?.into()),
             "StorageClass" => state.apply_storage(read::<StorageClassObject>(item)?.into()),
@@ -172,6 +192,29 @@ impl Dump {
             )
         });
         self.problems.extend(told);
+    }
+}
+
+/// Fields with times at which something was so. (Others lie ahead: a pod that is
+/// being deleted has the time by which it must be gone.)
+const TIMES: [&str; 4] = [
+    "creationTimestamp",
+    "lastHeartbeatTime",
+    "lastTransitionTime",
+    "startTime",
+];
+
+fn latest_time(value: &Value) -> Option<Timestamp> {
+    match value {
+        Value::Object(fields) => {
+            let times = fields.iter().map(|(name, value)| match value {
+                Value::String(text) if TIMES.contains(&name.as_str()) => parse_time(text),
+                _ => latest_time(value),
+            });
+            times.max().flatten()
+        }
+        Value::Array(values) => values.iter().map(latest_time).max().flatten(),
+        _ => None,
     }
 }
 

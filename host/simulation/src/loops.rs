@@ -8,6 +8,7 @@ use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::{Clock, Recorder, StateStore};
+use flyball_core::time::Timestamp;
 
 use crate::cluster::Cluster;
 use crate::journal::{Journal, NodeJournal};
@@ -15,8 +16,8 @@ use crate::journal::{Journal, NodeJournal};
 /// What the loops are given.
 #[derive(Clone)]
 pub struct Equipment {
-    /// What the loop over autoscalers goes by.
-    pub replica: ReplicaOptions,
+    /// What the loop over autoscalers goes by; none: it does not run.
+    pub replica: Option<ReplicaOptions>,
     /// What the loop over node groups goes by; none: it does not run.
     pub nodes: Option<NodeOptions>,
     /// Where policies are found.
@@ -31,7 +32,7 @@ pub struct Equipment {
 
 /// The loops. The one over node groups is left out where there are no nodes.
 pub struct Loops<C> {
-    replicas: ReplicaLoop<Cluster, Cluster, C>,
+    replicas: Option<ReplicaLoop<Cluster, Cluster, C>>,
     nodes: Option<NodeLoop<Cluster, Cluster, Cluster, C>>,
     clock: C,
 }
@@ -52,15 +53,17 @@ impl<C: Clock + Clone> Loops<C> {
                 equipment.node_journal as Arc<dyn NodesRecorder>,
             )
         });
-        let replicas = ReplicaLoop::new(
-            equipment.replica,
-            cluster(),
-            cluster(),
-            clock.clone(),
-            equipment.engine,
-            equipment.journal as Arc<dyn Recorder>,
-            equipment.store,
-        );
+        let replicas = equipment.replica.map(|options| {
+            ReplicaLoop::new(
+                options,
+                cluster(),
+                cluster(),
+                clock.clone(),
+                equipment.engine,
+                equipment.journal as Arc<dyn Recorder>,
+                equipment.store,
+            )
+        });
         Self {
             replicas,
             nodes,
@@ -73,7 +76,11 @@ impl<C: Clock + Clone> Loops<C> {
     pub async fn run(&mut self) {
         loop {
             let now = self.clock.now();
-            let mut next = self.replicas.tick(now).await;
+            // Without a loop all that is left is the world's time.
+            let mut next = Timestamp(i64::MAX);
+            if let Some(replicas) = &mut self.replicas {
+                next = next.min(replicas.tick(now).await);
+            }
             if let Some(nodes) = &mut self.nodes {
                 next = next.min(nodes.tick(now).await);
             }

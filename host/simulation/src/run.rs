@@ -158,10 +158,10 @@ pub fn simulate(
     };
     clock.pass(scenario.start)?;
     let equipment = Equipment {
-        replica: ReplicaOptions {
+        replica: Some(ReplicaOptions {
             sync_period_ms: scenario.sync_period.0,
             ..options.replica.clone()
-        },
+        }),
         nodes: Some(scenario.node_autoscaler.options(&options.nodes)),
         engine,
         journal: Arc::clone(&journal),

@@ -4,6 +4,7 @@
 mod directories;
 mod nodes;
 mod plan;
+mod planning;
 mod policy;
 mod records;
 mod run;
@@ -13,8 +14,9 @@ mod values;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
-pub use nodes::{CloudProvider, Controller, ExpanderConfig, Nodes};
+pub use nodes::{CloudProvider, Controller, Nodes};
 pub use plan::PlanArgs;
+pub use planning::{ExpanderConfig, Planning};
 pub use policy::{
     BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RunPolicyArgs,
     TestArgs, ValidateArgs,

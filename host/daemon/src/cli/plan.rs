@@ -4,15 +4,17 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ExpanderConfig;
 use super::FormatArgs;
 use super::directories::PoliciesDir;
+use super::planning::Planning;
 
 /// Show which nodes would be ordered for the pending pods in a dump of a cluster
 ///
 /// A dry run on any cluster, without access to it or to its cloud: every option with
 /// the nodes it needs and the pods it helps, how the expander ranked them and why,
 /// and for each pod that fits nowhere the first rule that fails in each node group.
+/// The time is that of the dump, as far as it tells; nodes that a group is to have
+/// and that are not there, or not ready yet, are on their way.
 ///
 /// Examples:
 ///   kubectl get nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,ns -A -o json > cluster.json
@@ -25,6 +27,7 @@ use super::directories::PoliciesDir;
 ///     min: 1
 ///     max: 10
 ///     nodeSelector: {kops.k8s.io/instancegroup: nodes}   # its nodes in the dump
+///     size: 4                                            # what it is to have; left out: those
 ///     price: 0.0832                                      # of a node for an hour
 ///   - name: compute                                      # none of it is there
 ///     max: 4
@@ -45,22 +48,8 @@ pub struct PlanArgs {
     /// The node groups, in YAML
     #[arg(long, value_name = "FILE")]
     pub node_groups: PathBuf,
-    /// Policies that choose among node groups, asked in this order until one is left
-    #[arg(
-        long,
-        value_name = "NAME,…",
-        default_value = flyball_core::policy::DEFAULT_EXPANDER
-    )]
-    pub expander: String,
-    /// Configuration of an expander, a file of YAML or JSON (repeatable)
-    #[arg(long, value_name = "NAME=FILE")]
-    pub expander_config: Vec<ExpanderConfig>,
-    /// Most nodes in the cluster; 0: no limit
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub max_nodes_total: u32,
-    /// Spread new nodes over node groups whose nodes are alike
-    #[arg(long)]
-    pub balance_similar_node_groups: bool,
+    #[command(flatten)]
+    pub planning: Planning,
     #[command(flatten)]
     pub policies: PoliciesDir,
     #[command(flatten)]

@@ -13,8 +13,7 @@ use flyball_core::nodes::backoff::Backoffs;
 use flyball_core::nodes::census::Census;
 use flyball_core::nodes::choose::ExpanderStates;
 use flyball_core::nodes::gpu::AWS_GPU_LABEL;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup};
+use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup, Upcoming};
 use flyball_core::nodes::scale_up::{Scene, plan};
 use flyball_core::nodes::similar::AWS_IGNORED_LABELS;
 use flyball_core::nodes::state::ClusterState;
@@ -31,12 +30,14 @@ use crate::{output, wiring};
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Outlook {
+    at: Timestamp,
     nodes: usize,
     pods: usize,
     groups: Vec<GroupSummary>,
     problems: Vec<String>,
     pending: Pending,
     skipped: Vec<SkippedGroup>,
+    upcoming: Vec<Upcoming>,
     rounds: Vec<Round>,
     remaining: Vec<Remaining>,
     verdict: NodeVerdict,
@@ -61,25 +62,24 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let registry = wiring::fixed_registry(&files)?;
     let is_expander = |name: &str| registry.expander_policy(name).is_ok();
     let on_aws = is_on_aws(&dump.state);
-    let options = NodeOptions {
-        expanders: wiring::expanders(&args.expander, &args.expander_config, is_expander)?,
-        max_nodes_total: args.max_nodes_total,
-        balance_similar_node_groups: args.balance_similar_node_groups,
-        balancing_ignored_labels: ignored_labels(on_aws),
-        gpu_label: on_aws.then(|| AWS_GPU_LABEL.into()),
-        host_version: env!("CARGO_PKG_VERSION").into(),
-        ..NodeOptions::default()
-    };
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let now = Timestamp(since_epoch.map_or(0, |time| {
-        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
-    }));
+    let mut options = wiring::planning_options(&args.planning, is_expander)?;
+    let ignored = ignored_labels(on_aws);
+    options.balancing_ignored_labels.extend(ignored);
+    options.gpu_label = on_aws.then(|| AWS_GPU_LABEL.into());
+    wiring::check_configurations(&registry, &options.expanders)?;
+    let now = time_of(&dump);
+    let census = Census::at_first_sight(now, &dump.state, &groups, &options);
+    if let Some((unready, nodes)) = census.unhealthy(&options) {
+        dump.problems.push(format!(
+            "{unready} of {nodes} nodes are unready: with so many the daemon orders nothing"
+        ));
+    }
     let scene = Scene {
         now,
         options: &options,
         engine: &registry,
         states: &ExpanderStates::default(),
-        census: &Census::at_first_sight(now, &dump.state, &groups, &options),
+        census: &census,
         backoffs: &Backoffs::default(),
         seed: 0,
     };
@@ -92,12 +92,14 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         nodes: group.instances.len(),
     });
     let outlook = Outlook {
+        at: now,
         nodes: dump.state.nodes().count(),
         pods: dump.state.pod_count(),
         groups: summaries.collect(),
         problems: dump.problems,
         pending: plan.pending,
         skipped: plan.skipped,
+        upcoming: plan.upcoming,
         rounds: plan.rounds,
         remaining: plan.remaining,
         verdict: plan.verdict,
@@ -121,6 +123,15 @@ fn is_on_aws(state: &ClusterState) -> bool {
 fn ignored_labels(on_aws: bool) -> Vec<Arc<str>> {
     let labels = if on_aws { AWS_IGNORED_LABELS } else { &[] };
     labels.iter().map(|&label| label.into()).collect()
+}
+
+/// The time at which the dump was taken, as far as it tells; never one to come.
+fn time_of(dump: &Dump) -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let now = Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX));
+    dump.latest.map_or(now, |latest| latest.min(now))
 }
 
 fn read(path: &Path) -> std::io::Result<String> {

@@ -3,14 +3,16 @@
 mod kubernetes;
 mod nodes;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 use flyball_core::control::configurations_in_use;
+use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::policy::PolicyEngine as _;
 use flyball_core::ports::{Autoscaler, Reader as _, Recorder};
@@ -21,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::Exit;
-use crate::cli::{Cluster, Controller, RunArgs};
+use crate::cli::{Cluster, Controller, OnPolicyFailure, RunArgs};
 use crate::clock::{Stop, Stopper};
 use crate::http::{self, Api, Readiness};
 use crate::node_records::{self, NodeLog, NodeRing};
@@ -117,6 +119,17 @@ impl Daemon {
         Ok(())
     }
 
+    /// What the half that orders nodes goes by.
+    fn node_options(&self, args: &RunArgs) -> anyhow::Result<NodeOptions> {
+        let fallback = args.policies.on_policy_failure == OnPolicyFailure::Fallback;
+        // A policies directory may get any name later.
+        let may_be = |name: &str| {
+            args.policies.directory.policies_dir.is_some()
+                || self.registry.expander_policy(name).is_ok()
+        };
+        wiring::node_options(&args.nodes, fallback, may_be)
+    }
+
     /// Where records go.
     fn recorders(&self) -> Vec<Arc<dyn Recorder>> {
         let mut recorders: Vec<Arc<dyn Recorder>> = vec![
@@ -141,11 +154,13 @@ impl Daemon {
         Arc::new(node_records::Several(recorders))
     }
 
-    /// Serves HTTP and keeps the registry told of the configurations in use,
-    /// while `work` is done: its end is the end of all.
+    /// Serves HTTP and keeps the registry told of the configurations in use, those
+    /// of `autoscalers` and of `expanders`, while `work` is done: its end is the end
+    /// of all.
     async fn beside(
         self,
         autoscalers: impl Fn() -> Vec<Arc<Autoscaler>> + Clone + Send + Sync + 'static,
+        expanders: impl Fn() -> Vec<ExpanderChoice> + Send + Sync + 'static,
         work: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let readiness = Arc::clone(&self.readiness);
@@ -162,7 +177,8 @@ impl Daemon {
             autoscalers: Box::new(autoscalers.clone()),
         };
         let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
-        let telling = tokio::spawn(tell_configurations(self.registry, readiness, autoscalers));
+        let in_use = move || configurations_in_use(&autoscalers(), &expanders());
+        let telling = tokio::spawn(tell_configurations(self.registry, readiness, in_use));
         let result = work.await;
         self.stopper.stop();
         telling.abort();
@@ -173,26 +189,18 @@ impl Daemon {
 
 async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
     let scenario = Scenario::load(file)?;
-    let mut replica = wiring::replica_options(args);
-    if args.hpa.horizontal_pod_autoscaler_sync_period.is_none() {
-        replica.sync_period_ms = scenario.sync_period.0;
-    }
-    let controllers = &args.nodes.controllers;
-    let nodes = controllers.is_empty() || controllers.contains(&Controller::Nodes);
-    let may_be = |name: &str| {
-        args.policies.directory.policies_dir.is_some()
-            || daemon.registry.expander_policy(name).is_ok()
-    };
-    let nodes = nodes.then(|| wiring::node_options(&args.nodes, replica.fallback, may_be));
-    let nodes = nodes.transpose()?;
-    let options = LoopOptions { replica, nodes };
+    let options = loop_options(&daemon, args, &scenario)?;
+    let expanders = options.nodes.as_ref();
+    let expanders = expanders.map_or_else(Vec::new, |nodes| nodes.expanders.clone());
     let simulated = Simulated::new(scenario, daemon.recorders(), vec![daemon.nodes_recorder()])?;
     daemon.readiness.done("caches");
     let cluster = simulated.cluster().clone();
     let (registry, stop) = (Arc::clone(&daemon.registry), daemon.stop.clone());
     let readiness = Arc::clone(&daemon.readiness);
+    let chain = expanders.clone();
     let playing = async {
         readiness.all_done().await;
+        wiring::check_configurations(&registry, &chain)?;
         let run = simulated
             .play(args.speed, options, &registry, stop.clone(), |_| {})
             .await?;
@@ -201,7 +209,38 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
         }
         Ok(())
     };
-    daemon.beside(move || cluster.autoscalers(), playing).await
+    let autoscalers = move || cluster.autoscalers();
+    daemon
+        .beside(autoscalers, move || expanders.clone(), playing)
+        .await
+}
+
+/// What the loops on a scenario go by. The one over nodes runs unless it is left out.
+fn loop_options(
+    daemon: &Daemon,
+    args: &RunArgs,
+    scenario: &Scenario,
+) -> anyhow::Result<LoopOptions> {
+    let mut replica = wiring::replica_options(args);
+    if args.hpa.horizontal_pod_autoscaler_sync_period.is_none() {
+        replica.sync_period_ms = scenario.sync_period.0;
+    }
+    let controllers = &args.nodes.controllers;
+    let asked_for = controllers.contains(&Controller::Nodes);
+    ensure!(
+        !asked_for || !scenario.node_groups.is_empty(),
+        "--controllers: the scenario has no node groups"
+    );
+    let nodes = (controllers.is_empty() || asked_for).then(|| {
+        let usual = daemon.node_options(args)?;
+        let options = scenario.node_autoscaler.options(&usual);
+        wiring::check_configurations(&daemon.registry, &options.expanders)?;
+        anyhow::Ok(options)
+    });
+    Ok(LoopOptions {
+        replica: args.nodes.runs(Controller::Replicas).then_some(replica),
+        nodes: nodes.transpose()?,
+    })
 }
 
 /// SIGINT and SIGTERM stop in good order; a second one ends at once.
@@ -232,9 +271,9 @@ pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
 async fn tell_configurations(
     registry: Arc<Registry>,
     readiness: Arc<Readiness>,
-    autoscalers: impl Fn() -> Vec<Arc<Autoscaler>>,
+    in_use: impl Fn() -> BTreeMap<String, Vec<Arc<str>>>,
 ) {
-    let tell = || registry.set_configurations_in_use(configurations_in_use(&autoscalers()));
+    let tell = || registry.set_configurations_in_use(in_use());
     readiness.part_done("caches").await;
     tell();
     let looking = Arc::clone(&registry);

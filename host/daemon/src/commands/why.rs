@@ -65,7 +65,7 @@ fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
     }
     let mut out = output::out();
     for record in &found {
-        writeln!(out, "{}", explain_nodes::explain(record))?;
+        writeln!(out, "{}", output::plain(&explain_nodes::explain(record)))?;
     }
     Ok(Exit::Success)
 }
@@ -96,7 +96,8 @@ fn latest<R>(
 fn print(found: &[DecisionRecord]) -> anyhow::Result<()> {
     let mut out = output::out();
     for record in found {
-        writeln!(out, "{}", flyball_core::explain::explain(record))?;
+        let text = flyball_core::explain::explain(record);
+        writeln!(out, "{}", output::plain(&text))?;
     }
     Ok(())
 }

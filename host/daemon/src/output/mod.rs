@@ -38,6 +38,13 @@ pub fn is_interactive() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// Text of which nothing steers a terminal: names and messages in a dump or a record
+/// may have been written by anybody.
+pub fn plain(text: &str) -> String {
+    let steers = |c: char| c.is_control() && c != '\n';
+    text.replace(steers, " ")
+}
+
 /// Text in a style.
 pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")

@@ -127,22 +127,181 @@ fn a_dump_of_a_real_cluster_is_planned_for() {
     assert_eq!(plan["verdict"]["orders"][0]["group"], "larger");
 }
 
+/// A pod that asks for so much cpu, and waits if it is bound to no node.
+fn pod(name: &str, cpu: &str, node: Option<&str>) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": {
+            "nodeName": node,
+            "containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}],
+        },
+        "status": {"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+        ]},
+    })
+}
+
+/// A node of four cores with the label `pool: a`, made then.
+fn node(name: &str, created: &str, ready: &str, taints: &Value) -> Value {
+    let amounts = json!({"cpu": "4", "memory": "8Gi", "pods": "110"});
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": name, "labels": {"pool": "a"}, "creationTimestamp": created},
+        "spec": {"taints": taints},
+        "status": {
+            "capacity": amounts, "allocatable": amounts,
+            "conditions": [{
+                "type": "Ready", "status": ready, "lastHeartbeatTime": "2026-03-01T12:00:00Z",
+            }],
+        },
+    })
+}
+
+const PLAN: [&str; 4] = ["plan", "cluster.json", "--node-groups", "groups.yaml"];
+
+/// Writes a dump of these objects.
+fn dump(workshop: &Workshop, items: &[Value]) {
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    workshop.write("cluster.json", list.to_string());
+}
+
+#[test]
+fn nodes_on_their_way_are_waited_for_and_drained_ones_are_left() {
+    let workshop = Workshop::new();
+    let group = "{name: a, max: 9, size: 3, nodeSelector: {pool: a}}";
+    workshop.write("groups.yaml", format!("nodeGroups: [{group}]"));
+    let taint = |key: &str| json!([{"key": key, "effect": "NoSchedule"}]);
+    // One is full, one boots since five minutes before the dump was taken, and one
+    // is not there yet: there will be room for two pods.
+    let there = node("full", "2026-02-01T00:00:00Z", "True", &json!([]));
+    let boots = taint("node.kubernetes.io/not-ready");
+    let boots = node("boots", "2026-03-01T11:55:00Z", "False", &boots);
+    let bound = pod("bound", "3", Some("full"));
+    let waits = ["1", "2", "3"].map(|name| pod(name, "3", None));
+    let cluster = |pods: usize| {
+        let nodes = [&there, &boots, &bound].map(Value::clone);
+        dump(&workshop, &[&nodes[..], &waits[..pods]].concat());
+    };
+    cluster(2);
+    let text = workshop.succeed(&PLAN);
+    for expected in ["a: 2 nodes on the way", "nothing to order"] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+    cluster(3);
+    let json = workshop.succeed(&[&PLAN[..], &["-o", "json"]].concat());
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(plan["upcoming"], json!([{"group": "a", "nodes": 2}]));
+    let order = json!({"group": "a", "from": 3, "to": 4, "max": 9});
+    assert_eq!(plan["verdict"]["orders"], json!([order]));
+
+    // The daemon's flags hold here too.
+    let text = workshop.succeed(&[&PLAN[..], &["--cores-total=0:12"]].concat());
+    assert!(text.contains("--cores-total"), "{text}");
+    let text = workshop.succeed(&[&PLAN[..], &["--expendable-pods-priority-cutoff=1"]].concat());
+    assert!(text.contains("3 may wait"), "{text}");
+
+    // What runs on a node that is being drained has to go somewhere.
+    let drained = taint("ToBeDeletedByClusterAutoscaler");
+    let drained = node("full", "2026-02-01T00:00:00Z", "True", &drained);
+    let mut owned = bound.clone();
+    owned["status"] = json!({"phase": "Running"});
+    owned["metadata"]["ownerReferences"] =
+        json!([{"kind": "ReplicaSet", "name": "x", "uid": "x", "controller": true}]);
+    let items = [&[drained, boots.clone(), owned][..], &waits[..2]].concat();
+    dump(&workshop, &items);
+    let text = workshop.succeed(&PLAN);
+    for expected in ["1 more must leave", "[{a 3->4 (max: 9)}]"] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+
+    // With so many nodes unready, the daemon would order nothing.
+    let broken = |name: &str| node(name, "2026-02-01T00:00:00Z", "Unknown", &json!([]));
+    let broken = ["b", "c", "d", "e"].map(broken);
+    dump(&workshop, &[&broken[..], &waits[..1]].concat());
+    let text = workshop.succeed(&PLAN);
+    assert!(text.contains("4 of 4 nodes are unready"), "{text}");
+}
+
+#[test]
+fn what_is_absurd_in_a_dump_is_named_and_nothing_is_planned_wrongly() {
+    let workshop = Workshop::new();
+    let group = "{name: a, max: 2, template: {capacity: {cpu: 4, memory: 8Gi}}}";
+    workshop.write("groups.yaml", format!("nodeGroups: [{group}]"));
+    let with = |mut object: Value, path: &str, value: Value| {
+        *object.pointer_mut(path).unwrap() = value;
+        object
+    };
+    let ready = |name: &str| node(name, "2026-02-01T00:00:00Z", "True", &json!([]));
+    let daemon_set = |name: &str, cpu: &str| {
+        let container = json!({"name": "main", "resources": {"requests": {"cpu": cpu}}});
+        json!({
+            "kind": "DaemonSet", "metadata": {"name": name, "namespace": "default"},
+            "spec": {"template": {"spec": {"containers": [container]}}},
+        })
+    };
+    let owned = |name: &str, uid: &str, owner: &str| {
+        let mut pod = pod(name, "1", None);
+        pod["metadata"]["uid"] = uid.into();
+        pod["metadata"]["ownerReferences"] =
+            json!([{"kind": "Pod", "name": owner, "uid": owner, "controller": true}]);
+        pod
+    };
+    dump(
+        &workshop,
+        &[
+            with(ready("no-less"), "/status/allocatable/cpu", json!("-4")),
+            with(ready("no-more"), "/status/capacity/memory", json!("-8Gi")),
+            with(ready("beyond"), "/status/allocatable/cpu", json!("one")),
+            daemon_set("below", "-1"),
+            daemon_set("above", "9e99"),
+            pod("above", "9e99", None),
+            pod("above-all", "123456789012345678901234567890Ei", None),
+            // Each is the other's owner, and one its own.
+            owned("egg", "egg", "hen"),
+            owned("hen", "hen", "egg"),
+            owned("self", "self", "self"),
+            owned("other", "egg", "hen"),
+            with(
+                pod("x", "1000", None),
+                "/metadata/name",
+                json!("a\u{1b}[2Jb"),
+            ),
+        ],
+    );
+    let text = workshop.succeed(&PLAN);
+    for expected in [
+        "Node no-less is left out: its cpu is negative",
+        "Node no-more is left out: its memory is negative",
+        "Node beyond is left out: status.allocatable.cpu",
+        "DaemonSet default/below is left out: its cpu is negative",
+        "Pod default/other is left out: it has the uid of Pod default/egg",
+        "default/above, default/above-all",
+        "Insufficient cpu",
+        "[{a 0->1 (max: 2)}]",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+    assert!(!text.contains('\u{1b}'), "{text:?}");
+
+    for (amount, wrong) in [("-4", "cpu is negative"), ("four", "cpu")] {
+        let group =
+            format!("{{name: a, max: 2, template: {{capacity: {{cpu: {amount}, memory: 8Gi}}}}}}");
+        workshop.write("groups.yaml", format!("nodeGroups: [{group}]"));
+        workshop.run(&PLAN).expect(1, &["groups.yaml", wrong]);
+    }
+    let huge = "{name: a, max: 2, template: {capacity: {cpu: 9e99, memory: 8Gi}}}";
+    workshop.write("groups.yaml", format!("nodeGroups: [{huge}]"));
+    let text = workshop.succeed(&PLAN);
+    assert!(
+        text.contains("max cluster cpu limit reached (--cores-total)"),
+        "{text}"
+    );
+}
+
 #[test]
 fn what_is_wrong_with_a_dump_is_named_and_the_rest_is_planned_for() {
     let workshop = Workshop::new();
-    let pod = |name: &str, cpu: &str, node: Option<&str>| {
-        json!({
-            "apiVersion": "v1", "kind": "Pod",
-            "metadata": {"name": name, "namespace": "default"},
-            "spec": {
-                "nodeName": node,
-                "containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}],
-            },
-            "status": {"phase": "Pending", "conditions": [
-                {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-            ]},
-        })
-    };
     let items = json!([
         pod("fine", "1", None),
         pod("fine", "1", None),

@@ -196,6 +196,15 @@ impl Daemon {
             .collect()
     }
 
+    /// All records of node decisions, oldest first.
+    pub fn node_records(&self) -> Vec<Value> {
+        let text = self.get("/v1/node-records?limit=10000");
+        let text = text.expect("the daemon answers");
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         wait_for(what, Duration::from_secs(60), || condition(self));

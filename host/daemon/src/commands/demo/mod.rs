@@ -130,10 +130,10 @@ async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result
     stop_on_signals(stopper)?;
     let speed = scenario.duration.seconds() / seconds;
     let options = LoopOptions {
-        replica: ReplicaOptions {
+        replica: Some(ReplicaOptions {
             sync_period_ms: scenario.sync_period.0,
             ..ReplicaOptions::default()
-        },
+        }),
         nodes: None,
     };
     let screen = Arc::new(Screen::new(&scenario));

@@ -4,11 +4,13 @@ use std::io::Write as _;
 
 use flyball_core::nodes::expander::OptionColumns;
 use flyball_core::nodes::record::{
-    ExpanderRecord, PodList, RankingAnswer, Remaining, Round, listed,
+    ExpanderRecord, PodList, RankingAnswer, Remaining, Round, Upcoming, listed,
 };
 
 use super::Outlook;
-use crate::output::{self, BAD, DIM, GOOD, Out, POLICY, STRONG, Table, WARNING, plural, styled};
+use crate::output::{
+    self, BAD, DIM, GOOD, Out, POLICY, STRONG, Table, WARNING, plain, plural, styled,
+};
 
 /// Most names of pods in a line.
 const NAMES: usize = 3;
@@ -30,7 +32,7 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
         }
     )?;
     for problem in &outlook.problems {
-        writeln!(out, "{} {problem}", styled(WARNING, "note:"))?;
+        writeln!(out, "{} {}", styled(WARNING, "note:"), plain(problem))?;
     }
     let left_out = [
         (
@@ -42,10 +44,18 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
             pending.daemon_set,
             "are for one node each, by their DaemonSet",
         ),
-        (pending.fit, "have room on nodes that are there"),
+        (pending.fit, "have room on nodes that are there or coming"),
+        (
+            pending.drained,
+            "more must leave nodes that are being drained",
+        ),
     ];
     for (count, what) in left_out.iter().filter(|(count, _)| *count > 0) {
         writeln!(out, "  {count} {what}")?;
+    }
+    for Upcoming { group, nodes } in &outlook.upcoming {
+        let nodes = plural(*nodes as usize, "node");
+        writeln!(out, "  {group}: {nodes} on the way")?;
     }
     for (index, round) in outlook.rounds.iter().enumerate() {
         writeln!(out)?;
@@ -54,7 +64,7 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
     if !outlook.skipped.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "No option"))?;
         for skipped in &outlook.skipped {
-            writeln!(out, "  {}: {}", skipped.group, skipped.message)?;
+            writeln!(out, "  {}: {}", skipped.group, plain(&skipped.message))?;
         }
     }
     if !outlook.remaining.is_empty() {
@@ -204,9 +214,9 @@ fn print_expander(out: &mut Out, expander: &ExpanderRecord) -> anyhow::Result<()
 }
 
 fn print_remaining(out: &mut Out, remaining: &Remaining) -> anyhow::Result<()> {
-    writeln!(out, "  {}", pods(&remaining.pods))?;
+    writeln!(out, "  {}", plain(&pods(&remaining.pods)))?;
     for refusal in &remaining.groups {
-        writeln!(out, "    {}: {}", refusal.group, refusal.reason)?;
+        writeln!(out, "    {}: {}", refusal.group, plain(&refusal.reason))?;
     }
     Ok(())
 }

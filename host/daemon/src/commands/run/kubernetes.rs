@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use flyball_core::control::ReplicaLoop;
 use flyball_core::memory::InMemoryStore;
 use flyball_core::ports::Reader as _;
@@ -13,6 +13,7 @@ use flyball_kubernetes::{
 };
 use flyball_sources::MetricsApis;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
 use super::Daemon;
 use super::nodes::Nodes;
@@ -21,8 +22,8 @@ use crate::clock::{Stop, WallClock};
 use crate::wiring;
 
 /// How long what is being carried out at a stop may take until it is given up: as
-/// long as a request may, and a while to tell of it.
-const LAST_TICK: Duration = Duration::from_secs(15);
+/// long as a request may (one to a cloud 15 s), and a while to tell of it.
+const LAST_TICK: Duration = Duration::from_secs(20);
 
 pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let options = ConnectOptions {
@@ -34,16 +35,18 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         true => elect_leader(client.clone(), lease(&args.leader)),
         false => sole_leader(),
     };
-    let mut nodes = Nodes::start(&client, &daemon, args, leader.clone()).await?;
-    let mut replicas = match args.nodes.runs(Controller::Replicas) {
+    let nodes = Nodes::start(&client, &daemon, args, leader.clone()).await?;
+    let replicas = match args.nodes.runs(Controller::Replicas) {
         true => Some(Replicas::start(client, &daemon, args, leader.clone()).await),
         false => None,
     };
     let reader = replicas.as_ref().map(|half| Arc::clone(&half.reader));
     let autoscalers = move || reader.as_ref().map_or_else(Vec::new, |r| r.autoscalers());
-    let stop = daemon.stop.clone();
+    let chain = nodes.as_ref().map(Nodes::expanders);
+    let expanders = move || chain.as_ref().map_or_else(Vec::new, |chain| chain());
+    let (stop, registry) = (daemon.stop.clone(), Arc::clone(&daemon.registry));
     let readiness = Arc::clone(&daemon.readiness);
-    let in_sight = autoscalers.clone();
+    let (in_sight, in_use) = (autoscalers.clone(), expanders.clone());
     let working = async {
         let ready = async {
             if let Some(half) = &replicas {
@@ -54,6 +57,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
             }
             readiness.done("caches");
             readiness.all_done().await;
+            wiring::check_configurations(&registry, &in_use())?;
             tracing::info!(autoscalers = in_sight().len(), "the cluster is in sight");
             become_leader(leader.clone()).await
         };
@@ -61,22 +65,17 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
             ready = ready => ready?,
             () = stop.clone().stopped() => return Ok(()),
         }
-        let halves = async {
-            let replicas = async {
-                if let Some(half) = &mut replicas {
-                    half.looping.run().await;
-                }
-            };
-            let nodes = async {
-                if let Some(half) = &mut nodes {
-                    half.run().await;
-                }
-            };
-            tokio::join!(replicas, nodes);
-        };
+        // Apart, so that a plan that takes long keeps no replica decision waiting.
+        let mut halves = JoinSet::new();
+        if let Some(mut half) = replicas {
+            halves.spawn(async move { half.looping.run().await });
+        }
+        if let Some(mut half) = nodes {
+            halves.spawn(async move { half.run().await });
+        }
         lead(leader, halves, stop).await
     };
-    daemon.beside(autoscalers, working).await
+    daemon.beside(autoscalers, expanders, working).await
 }
 
 /// The half that scales workloads: the loop, and what it looks at.
@@ -125,7 +124,7 @@ async fn become_leader(mut leader: watch::Receiver<bool>) -> anyhow::Result<()> 
 /// one leads, what this one knows is of no use, and it ends.
 async fn lead(
     mut leader: watch::Receiver<bool>,
-    halves: impl Future<Output = ()>,
+    mut halves: JoinSet<()>,
     stop: Stop,
 ) -> anyhow::Result<()> {
     let lost = async {
@@ -138,12 +137,18 @@ async fn lead(
         stop.stopped().await;
         tokio::time::sleep(LAST_TICK).await;
     };
+    let ended = async {
+        while let Some(half) = halves.join_next().await {
+            half.context("a half of the daemon failed")?;
+        }
+        Ok(())
+    };
     tokio::select! {
-        () = halves => Ok(()),
+        ended = ended => ended,
         () = lost => bail!("lost the lease: another daemon leads now"),
         () = too_late => {
             let seconds = LAST_TICK.as_secs();
-            bail!("the API server did not answer within {seconds} s of the stop: what was being written may be unknown to the records");
+            bail!("the API server or the cloud did not answer within {seconds} s of the stop: what was being written or ordered may be unknown to the records");
         }
     }
 }

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_core::nodes::cloud::CloudProvider as _;
 use flyball_core::nodes::control::NodeLoop;
-use flyball_core::policy::PolicyEngine as _;
+use flyball_core::nodes::options::ExpanderChoice;
+use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader as _};
 use flyball_core::ports::Clock as _;
 use flyball_kubernetes::priorities::EXPANDER;
 use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
 use tokio::sync::watch;
 
 use super::Daemon;
-use crate::cli::{self, CloudProvider, Controller, OnPolicyFailure, RunArgs};
+use crate::cli::{self, CloudProvider, Controller, RunArgs};
 use crate::clock::WallClock;
 use crate::wiring;
 
 /// The loop over node groups, and what it looks at.
 pub struct Nodes {
+    chain: Vec<ExpanderChoice>,
     cluster: ClusterWatch,
     looping: NodeLoop<ClusterWatch, AwsAutoScaling, KubernetesNodesWriter, WallClock>,
 }
@@ -33,13 +35,9 @@ impl Nodes {
         if !args.nodes.runs(Controller::Nodes) {
             return Ok(None);
         }
-        let fallback = args.policies.on_policy_failure == OnPolicyFailure::Fallback;
-        // A policies directory may get any name later.
-        let may_be = |name: &str| {
-            args.policies.directory.policies_dir.is_some()
-                || daemon.registry.expander_policy(name).is_ok()
-        };
-        let options = wiring::node_options(&args.nodes, fallback, may_be)?;
+        let options = daemon.node_options(args)?;
+        wiring::check_configurations(&daemon.registry, &options.expanders)?;
+        let chain = options.expanders.clone();
         let CloudProvider::Aws = args.nodes.cloud_provider;
         let connection = Connection {
             region: args.nodes.aws_region.clone(),
@@ -61,7 +59,26 @@ impl Nodes {
             Arc::clone(&daemon.registry) as _,
             daemon.nodes_recorder(),
         );
-        Ok(Some(Self { cluster, looping }))
+        Ok(Some(Self {
+            chain,
+            cluster,
+            looping,
+        }))
+    }
+
+    /// Who chooses among node groups, each with the configuration it has by then.
+    pub fn expanders(&self) -> impl Fn() -> Vec<ExpanderChoice> + Clone + Send + Sync + 'static {
+        let (chain, cluster) = (self.chain.clone(), self.cluster.clone());
+        move || {
+            let mut chain = chain.clone();
+            for choice in &mut chain {
+                let own = cluster.expander_configuration(&choice.name);
+                if let Some(ExpanderConfiguration { text, .. }) = own {
+                    choice.configuration = text;
+                }
+            }
+            chain
+        }
     }
 
     /// Waits until every object that the cluster had is known.
@@ -79,8 +96,12 @@ impl Nodes {
 /// Where the ConfigMap of the expander `priority` is, if that one is asked and no file
 /// configures it.
 fn priorities(args: &cli::Nodes) -> Option<&str> {
-    let is_asked = args.expander.split(',').any(|name| name == EXPANDER);
-    let mut files = args.expander_config.iter();
+    let is_asked = args
+        .planning
+        .expander
+        .split(',')
+        .any(|name| name == EXPANDER);
+    let mut files = args.planning.expander_config.iter();
     let has_file = files.any(|config| config.name == EXPANDER);
     (is_asked && !has_file).then_some(&args.namespace)
 }

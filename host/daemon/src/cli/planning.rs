@@ -1,0 +1,136 @@
+//! Arguments that a plan of nodes is made by, the daemon's as well as a dry run's.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{ArgAction, Args};
+use flyball_core::nodes::options::Bounds;
+use flyball_simulation::time::Millis;
+
+use super::values::duration;
+
+/// Which pods nodes are ordered for, who chooses among node groups, and what no
+/// choice can lift. Names and defaults are Cluster Autoscaler's.
+#[derive(Debug, Clone, Args)]
+pub struct Planning {
+    /// Policies that choose among node groups, asked in this order until one is left
+    #[arg(
+        long,
+        value_name = "NAME,…",
+        default_value = flyball_core::policy::DEFAULT_EXPANDER
+    )]
+    pub expander: String,
+    /// Configuration of an expander, a file of YAML or JSON (repeatable). Without
+    /// one, the daemon's priority goes by the ConfigMap
+    /// cluster-autoscaler-priority-expander
+    #[arg(long, value_name = "NAME=FILE")]
+    pub expander_config: Vec<ExpanderConfig>,
+    /// Most nodes in the cluster; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub max_nodes_total: u32,
+    /// Least and most cores in the cluster
+    #[arg(long, value_name = "MIN:MAX", default_value = "0:320000", value_parser = bounds)]
+    pub cores_total: Bounds,
+    /// Least and most memory in the cluster, in GiB
+    #[arg(long, value_name = "MIN:MAX", default_value = "0:6400000", value_parser = gibibytes)]
+    pub memory_total: Bounds,
+    /// Most nodes that one pass adds; 0: no limit
+    #[arg(long, value_name = "N", default_value_t = 1000)]
+    pub max_nodes_per_scaleup: u32,
+    /// Spreads new nodes over node groups whose nodes are alike
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub balance_similar_node_groups: bool,
+    /// A label that does not make node groups different (repeatable)
+    #[arg(long, value_name = "LABEL")]
+    pub balancing_ignore_label: Vec<String>,
+    /// Age from which on a pod may have nodes ordered for it
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
+    pub new_pod_scale_up_delay: Millis,
+    /// Pods with a priority below it have no nodes ordered for them
+    #[arg(long, value_name = "N", default_value_t = -10, allow_negative_numbers = true)]
+    pub expendable_pods_priority_cutoff: i32,
+    /// Whether node groups without a node may grow
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub scale_up_from_zero: bool,
+    /// Percentage of nodes that may be unready, beside --ok-total-unready-count
+    #[arg(long, value_name = "N", default_value_t = 45.0)]
+    pub max_total_unready_percentage: f64,
+    /// Number of nodes that may be unready in any case
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub ok_total_unready_count: u32,
+    /// Key of a taint that nodes have while they start, and new nodes are taken not
+    /// to have (repeatable)
+    #[arg(long, visible_alias = "ignore-taint", value_name = "KEY")]
+    pub startup_taint: Vec<String>,
+}
+
+/// Where an expander's configuration is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpanderConfig {
+    /// The expander.
+    pub name: String,
+    /// Its file.
+    pub file: PathBuf,
+}
+
+impl FromStr for ExpanderConfig {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((name, file)) if !name.is_empty() && !file.is_empty() => Ok(Self {
+                name: name.to_owned(),
+                file: file.into(),
+            }),
+            _ => Err("write NAME=FILE, such as price=prices.yaml".to_owned()),
+        }
+    }
+}
+
+fn bounds(text: &str) -> Result<Bounds, String> {
+    let parsed = text.split_once(':').and_then(|(min, max)| {
+        Some(Bounds {
+            min: min.parse().ok()?,
+            max: max.parse().ok()?,
+        })
+    });
+    match parsed {
+        Some(bounds) if bounds.min <= bounds.max => Ok(bounds),
+        Some(_) => Err(format!("{text:?}: the most is below the least")),
+        None => Err(format!("{text:?}: write MIN:MAX, such as 0:1000")),
+    }
+}
+
+fn gibibytes(text: &str) -> Result<Bounds, String> {
+    let bounds = bounds(text)?;
+    let bytes = |gibibytes: u64| gibibytes.saturating_mul(1 << 30);
+    Ok(Bounds {
+        min: bytes(bounds.min),
+        max: bytes(bounds.max),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_core::nodes::options::Bounds;
+
+    use super::bounds;
+
+    #[test]
+    fn bounds_are_two_numbers_in_order() {
+        assert_eq!(bounds("1:2"), Ok(Bounds { min: 1, max: 2 }));
+        for wrong in ["1", "2:1", "-1:2", "1:many"] {
+            assert!(bounds(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Both halves of the daemon beside each other, on a real control plane and an AWS
+//! played by moto.
+
+use std::time::{Duration, SystemTime};
+
+use flyball_test_support::Aws;
+use flyball_tests::guests;
+use serde_json::json;
+
+use crate::scene::Scene;
+use crate::support::{Daemon, wait_for};
+
+/// A pod that no node of the cluster has room for.
+const LARGE: &str = "
+apiVersion: v1
+kind: Pod
+metadata: {name: large}
+spec:
+  containers: [{name: main, image: x, resources: {requests: {cpu: 40}}}]
+";
+
+/// Takes seconds at least, however fast the machine is.
+const BUDGET: &str = "--policy-budget=endless=fuel-base:200000000000";
+
+#[test]
+fn a_plan_that_takes_long_keeps_no_replica_decision_waiting() {
+    let scene = Scene::new();
+    let aws = Aws::start().unwrap();
+    let resources = "k8s.io/cluster-autoscaler/node-template/resources";
+    let (cpu, memory) = (
+        format!("{resources}/cpu=64"),
+        format!("{resources}/memory=256Gi"),
+    );
+    aws.create_group("group-a", (0, 0, 4), &["flyball=yes", &cpu, &memory])
+        .unwrap();
+    let endless = &guests::components("expanders").unwrap()["endless"];
+    scene.workshop.write("drop/endless.wasm", endless);
+    // Without a metrics API nothing stands: each sync leaves a record.
+    scene.deploy("web", 1);
+    let target = json!({ "type": "Utilization", "averageUtilization": 50 });
+    let metric = json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
+    scene.autoscale("web", &metric, &json!({}));
+    scene.apply(LARGE);
+
+    let kubeconfig = scene.cluster.kubeconfig();
+    let mut command = scene.workshop.command(&[
+        "run",
+        "--http=127.0.0.1:0",
+        "--log-format=json",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+        "--policies-dir=drop",
+        "--horizontal-pod-autoscaler-sync-period=1s",
+        "--scan-interval=1s",
+        "--node-group-auto-discovery=asg:tag=flyball",
+        "--expander=endless",
+        BUDGET,
+    ]);
+    command.envs(aws.environment());
+    let daemon = Daemon::spawn(command);
+    daemon.wait_until_ready();
+
+    let mut planned = None;
+    wait_for("the plan to end", Duration::from_secs(180), || {
+        let records = daemon.node_records();
+        let asked = records.iter().find(|record| record["rounds"] != json!([]));
+        planned = asked.cloned();
+        planned.is_some()
+    });
+    let ended = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let ended = i64::try_from(ended.unwrap().as_millis()).unwrap();
+    let planned = planned.unwrap();
+    assert_eq!(planned["verdict"]["reason"], "PolicyOutOfFuel", "{planned}");
+    let began = planned["at"].as_i64().unwrap();
+    let decided = daemon.records("default/web").into_iter();
+    let meanwhile = decided.filter(|record| {
+        let at = record["at"].as_i64().unwrap();
+        began < at && at < ended
+    });
+    let (meanwhile, seconds) = (meanwhile.count(), (ended - began) / 1000);
+    assert!(
+        meanwhile >= 3,
+        "{meanwhile} decisions about replicas in the {seconds} s of a plan"
+    );
+}
