@@ -13,7 +13,7 @@ use crate::toolchain::Toolchain;
 
 /// Small modules with names in their traces. Set here and not in the author's
 /// manifest, so that the same source gives the same module everywhere.
-const PROFILE: [&str; 6] = [
+pub(crate) const PROFILE: [&str; 6] = [
     "profile.release.opt-level=3",
     "profile.release.lto=true",
     "profile.release.codegen-units=1",

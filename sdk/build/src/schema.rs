@@ -33,10 +33,16 @@ pub(crate) fn of(
     }
     let mut command = toolchain.cargo();
     command
-        .args(["run", "--quiet", "--manifest-path"])
+        .args(["run", "--quiet", "--release", "--manifest-path"])
         .arg(folder.join("Cargo.toml"))
         .arg("--target-dir")
         .arg(&request.target_dir);
+    // The modules' profile, so that cargo compiles macros once for both; but what
+    // runs once need not be fast.
+    for setting in cargo::PROFILE {
+        command.args(["--config", setting]);
+    }
+    command.args(["--config", "profile.release.opt-level=0"]);
     cargo::run(command, package, request)
 }
 
