@@ -30,7 +30,8 @@ const LINK_ARGUMENTS: [&str; 2] = [
     "-Clink-arg=--initial-heap=262144",
 ];
 
-/// The variable through which the SDK's macro gets the schema.
+/// The variable through which the SDK's macro gets the schema. Without one it is not
+/// set, so that a policy with a configuration does not compile.
 const SCHEMA_VARIABLE: &str = "FLYBALL_CONFIGURATION_SCHEMA";
 
 /// A WebAssembly module that cargo made.
@@ -85,9 +86,10 @@ pub(crate) fn build(
     // What comes later holds: a selection may have settings of its own.
     command.args(what);
     toolchain.for_target(&mut command);
-    if let Some(schema) = schema {
-        command.env(SCHEMA_VARIABLE, schema);
-    }
+    match schema {
+        Some(schema) => command.env(SCHEMA_VARIABLE, schema),
+        None => command.env_remove(SCHEMA_VARIABLE),
+    };
     run(command, package, request).map(|output| artifacts(&output))
 }
 
@@ -115,13 +117,14 @@ pub(crate) fn run(
 }
 
 /// Compiler flags: for the linker, and such that keep the machine's paths out of
-/// the module.
+/// the module. They are the same for all packages of a workspace that have no
+/// dependency outside of it: cargo then compiles what these share only once.
 fn flags(package: &Package, toolchain: &Toolchain) -> String {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(env::home_dir()?.join(".cargo")));
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let dependencies = package.folders();
-    let mut flags: Vec<String> = dependencies
+    let outside = package.folders_outside();
+    let mut flags: Vec<String> = outside
         .map(|(name, folder)| remap(folder, &format!("/{name}")))
         .collect();
     flags.extend(LINK_ARGUMENTS.map(str::to_owned));

@@ -3,8 +3,9 @@
 //! policy build`, by the build script of the built-in policies, and by tests.
 //!
 //! Builds reproduce: paths of the machine do not enter the module, and the
-//! profile does not come from the author's manifest. Nothing is fetched but what
-//! cargo fetches, and nothing is installed.
+//! profile does not come from the author's manifest. That takes path dependencies
+//! within the workspace: symbols of others are named by where these lie. Nothing is
+//! fetched but what cargo fetches, and nothing is installed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -88,7 +89,8 @@ pub fn build(request: &BuildRequest) -> Result<Built, BuildError> {
     let package = Package::read(request, &toolchain)?;
     package.check_crate_types()?;
     let schema = schema::of(&package, request, &toolchain)?;
-    let artifacts = cargo::build(&package, request, &toolchain, &["--lib"], Some(&schema))?;
+    let schema = schema.as_deref();
+    let artifacts = cargo::build(&package, request, &toolchain, &["--lib"], schema)?;
     let artifact = artifacts
         .into_iter()
         .find(|artifact| artifact.is_cdylib_of(&package));

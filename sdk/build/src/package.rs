@@ -23,6 +23,8 @@ pub(crate) struct Package {
 #[derive(Clone, Debug, Deserialize)]
 struct Dependency {
     name: String,
+    /// `dev`, `build`, or none for an ordinary one.
+    kind: Option<String>,
     /// Where it lies, if it comes from a folder.
     path: Option<PathBuf>,
 }
@@ -86,16 +88,26 @@ impl Package {
 
     /// Whether it names `dependency` among its own dependencies.
     pub(crate) fn depends_on(&self, dependency: &str) -> bool {
-        self.dependencies
-            .iter()
-            .any(|Dependency { name, .. }| name == dependency)
+        self.ordinary().any(|one| one.name == dependency)
     }
 
-    /// Names and folders of the dependencies that come from folders.
-    pub(crate) fn folders(&self) -> impl Iterator<Item = (&str, &Path)> {
-        self.dependencies
-            .iter()
-            .filter_map(|one| Some((one.name.as_str(), one.path.as_deref()?)))
+    /// Whether it names a dependency other than `dependency`.
+    pub(crate) fn depends_on_others_than(&self, dependency: &str) -> bool {
+        self.ordinary().any(|one| one.name != dependency)
+    }
+
+    /// The dependencies that are part of the policy, not of its tests.
+    fn ordinary(&self) -> impl Iterator<Item = &Dependency> {
+        self.dependencies.iter().filter(|one| one.kind.is_none())
+    }
+
+    /// Names and folders of the dependencies that come from folders outside the
+    /// workspace.
+    pub(crate) fn folders_outside(&self) -> impl Iterator<Item = (&str, &Path)> {
+        let folders = self
+            .ordinary()
+            .filter_map(|one| Some((one.name.as_str(), one.path.as_deref()?)));
+        folders.filter(|(_, folder)| !folder.starts_with(&self.workspace_root))
     }
 
     /// A policy is a cdylib for the sandbox and an rlib for tests.

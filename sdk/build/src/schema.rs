@@ -13,15 +13,18 @@ use crate::write;
 
 const MAIN: &str = "fn main() {\n    print!(\"{}\", policy::flyball_configuration_schema());\n}\n";
 
-/// The schema; empty if the policy takes no configuration. A type with a schema
-/// takes schemars to derive it, and that is quicker to see than to run.
+const SDK: &str = "flyball-policy";
+
+/// The schema; none if the policy takes no configuration. A type of one's own has its
+/// schema from schemars, by way of whatever crate: a package that depends on nothing
+/// but the SDK has none, and that is quicker to see than to run.
 pub(crate) fn of(
     package: &Package,
     request: &BuildRequest,
     toolchain: &Toolchain,
-) -> Result<String, BuildError> {
-    if !package.depends_on("flyball-policy") || !package.depends_on("schemars") {
-        return Ok(String::new());
+) -> Result<Option<String>, BuildError> {
+    if !package.depends_on(SDK) || !package.depends_on_others_than(SDK) {
+        return Ok(None);
     }
     let folder = request.target_dir.join("schema").join(&package.name);
     write(&folder.join("Cargo.toml"), manifest(package).as_bytes())?;
@@ -43,7 +46,8 @@ pub(crate) fn of(
         command.args(["--config", setting]);
     }
     command.args(["--config", "profile.release.opt-level=0"]);
-    cargo::run(command, package, request)
+    let schema = cargo::run(command, package, request)?;
+    Ok(Some(schema).filter(|schema| !schema.is_empty()))
 }
 
 fn manifest(package: &Package) -> String {

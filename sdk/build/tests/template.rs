@@ -14,7 +14,7 @@ const LIMIT: usize = 150 * 1024;
 fn a_new_policy_builds_and_reproduces() {
     let work = tempfile::tempdir().unwrap();
     let [here, there] =
-        ["here", "a/longer/way/there"].map(|name| new_policy(&work.path().join(name), "template"));
+        ["here", "a/longer/way/there"].map(|folder| new_policy(&work.path().join(folder)));
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template");
     let built = build(&BuildRequest::new(&here, &target)).unwrap();
     assert_eq!(
@@ -57,7 +57,7 @@ fn a_new_policy_builds_and_reproduces() {
 #[test]
 fn a_new_expander_builds() {
     let work = tempfile::tempdir().unwrap();
-    let folder = new_policy(&work.path().join("here"), "template-expander");
+    let folder = fill_in(&work.path().join("here"), "template-expander", "my-policy");
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template-expander");
     let size = build(&BuildRequest::new(&folder, &target))
         .unwrap()
@@ -74,7 +74,7 @@ fn what_is_no_policy_is_named() {
     assert!(matches!(error, BuildError::NoPackage { .. }), "{error}");
     assert!(error.to_string().contains("nowhere"), "{error}");
 
-    let folder = new_policy(&work.path().join("plain"), "template");
+    let folder = new_policy(&work.path().join("plain"));
     let manifest = folder.join("Cargo.toml");
     let without = fs::read_to_string(&manifest)
         .unwrap()
@@ -84,13 +84,99 @@ fn what_is_no_policy_is_named() {
     assert!(matches!(error, BuildError::CrateTypes { .. }), "{error}");
 }
 
-/// A template filled in, with a copy of the SDK, in `folder`.
-fn new_policy(folder: &Path, template: &str) -> PathBuf {
+/// The type of a configuration may come from a crate that the policy's manifest names
+/// in place of schemars, or from the standard library, which has no place for a schema.
+#[test]
+fn a_configuration_never_lacks_its_schema() {
+    let work = tempfile::tempdir().unwrap();
+    let folder = fill_in(&work.path().join("here"), "template", "borrower");
+    let manifest = folder.join("Cargo.toml");
+    let without_dependencies = fs::read_to_string(&manifest).unwrap();
+    let without_dependencies = without_dependencies
+        .replace("schemars = \"1\"\n", "")
+        .replace("serde = { version = \"1\", features = [\"derive\"] }\n", "");
+    let with_settings = without_dependencies.replace(
+        "[dependencies]",
+        "[dependencies]\nsettings = { path = \"settings\" }",
+    );
+    let settings = folder.join("settings");
+    fs::create_dir_all(settings.join("src")).unwrap();
+    fs::write(settings.join("Cargo.toml"), SETTINGS_MANIFEST).unwrap();
+    fs::write(settings.join("src/lib.rs"), SETTINGS).unwrap();
+    fs::write(&manifest, with_settings).unwrap();
+    fs::write(
+        folder.join("src/lib.rs"),
+        policy_configured_by("settings::Settings"),
+    )
+    .unwrap();
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template");
+    let component = build(&BuildRequest::new(&folder, &target))
+        .unwrap()
+        .component;
+    assert!(
+        String::from_utf8_lossy(&component).contains("Added to the replicas that there are."),
+        "no schema in it"
+    );
+
+    fs::remove_dir_all(settings).unwrap();
+    fs::write(&manifest, without_dependencies).unwrap();
+    let map = "std::collections::BTreeMap<String, i64>";
+    fs::write(folder.join("src/lib.rs"), policy_configured_by(map)).unwrap();
+    let error = build(&BuildRequest::new(&folder, &target))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("the configuration has no schema") && error.contains("schemars"),
+        "{error}"
+    );
+}
+
+const SETTINGS_MANIFEST: &str = r#"
+[package]
+name = "settings"
+edition = "2024"
+
+[dependencies]
+schemars = "1"
+serde = { version = "1", features = ["derive"] }
+"#;
+
+const SETTINGS: &str = "
+#[derive(serde::Deserialize, schemars::JsonSchema)]
+pub struct Settings {
+    /// Added to the replicas that there are.
+    pub more: i64,
+}
+";
+
+fn policy_configured_by(config: &str) -> String {
+    format!(
+        "use flyball_policy::{{Decision, Replica}};
+
+        fn decide(input: &Replica<{config}>) -> Decision {{
+            Decision::to(input.running())
+        }}
+
+        flyball_policy::replica_policy! {{
+            summary: \"As many as there are\",
+            config: {config},
+            decide: decide,
+        }}
+        "
+    )
+}
+
+/// A new replica policy with a copy of the SDK, in `folder`.
+fn new_policy(folder: &Path) -> PathBuf {
+    fill_in(folder, "template", "my-policy")
+}
+
+/// A template filled in for a policy of that name, with a copy of the SDK, in `folder`.
+fn fill_in(folder: &Path, template: &str, name: &str) -> PathBuf {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let sdk = repository.join("sdk/rust");
     copy(&sdk.join(template), folder, &|text| {
-        text.replace("{{name}}", "my-policy")
-            .replace("{{sdk}}", "sdk")
+        text.replace("{{name}}", name).replace("{{sdk}}", "sdk")
     });
     fs::rename(
         folder.join("Cargo.toml.template"),

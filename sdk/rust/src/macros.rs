@@ -8,7 +8,7 @@
 /// | field | meaning |
 /// |---|---|
 /// | `summary` | one line for a list of policies |
-/// | (`config`) | type of the configuration: `serde::Deserialize` and `schemars::JsonSchema` |
+/// | (`config`) | type of the configuration: `serde::Deserialize` and `schemars::JsonSchema`; the manifest names schemars, or the crate that the type is from |
 /// | (`state`) | type of the state: `serde::Serialize`, `serde::Deserialize` and `Default` |
 /// | (`state_version`) | raised when an older state can no longer be read; 1 at first |
 /// | (`wants`) | list of [`Want`](crate::Want)s: inputs beyond the standard ones |
@@ -42,6 +42,9 @@ macro_rules! replica_policy {
 /// | field | meaning |
 /// |---|---|
 /// | `rank` | `fn(&Expander<Config, State>)` to a `Ranking` or a `Result<Ranking, Refusal>` |
+///
+/// The inputs that hosts can grant are about a scale target: an expander has none of
+/// its `wants`.
 #[macro_export]
 macro_rules! expander_policy {
     (
@@ -270,8 +273,8 @@ macro_rules! __schema_text {
         const SCHEMA: &str = match ::core::option_env!("FLYBALL_CONFIGURATION_SCHEMA") {
             ::core::option::Option::Some(schema) => schema,
             ::core::option::Option::None => ::core::panic!(
-                "a policy with a configuration depends on schemars and is built by \
-                 `flyball policy build`"
+                "the configuration has no schema: a policy with one names schemars among its \
+                 dependencies and is built by `flyball policy build`"
             ),
         };
         SCHEMA
