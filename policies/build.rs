@@ -24,7 +24,12 @@ fn main() -> Result<(), Box<dyn Error>> {
     let here = PathBuf::from(env::var("CARGO_MANIFEST_DIR")?);
     let out = PathBuf::from(env::var("OUT_DIR")?);
     let target = target_dir(&out)?;
-    for changed in ["../sdk/rust", "../sdk/build", "../Cargo.lock"] {
+    for changed in [
+        "../sdk/rust",
+        "../sdk/build",
+        "../Cargo.toml",
+        "../Cargo.lock",
+    ] {
         println!("cargo::rerun-if-changed={changed}");
     }
     for (name, folder) in POLICIES {

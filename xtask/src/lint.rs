@@ -10,7 +10,7 @@ use crate::{setup, workspace};
 
 /// Folders of Cargo projects outside the workspace: each has a `Cargo.toml`, or
 /// subfolders that have.
-const GUESTS: [&str; 2] = ["tests/guests", "examples/policies"];
+const GUESTS: [&str; 1] = ["tests/guests"];
 
 /// Checks format, clippy, docs, generated files and the arrows between crates
 ///

@@ -40,9 +40,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("least-nodes", &["flyball-policy"]),
     ("least-waste", &["flyball-policy"]),
     ("most-pods", &["flyball-policy"]),
+    ("predictive", &["flyball-policy"]),
     ("price", &["flyball-policy"]),
     ("priority", &["flyball-policy"]),
     ("random", &["flyball-policy"]),
+    ("scheduled-floor", &["flyball-policy"]),
     ("flyball-policies", &["flyball-build"]),
     ("flyball-build", &[]),
     (

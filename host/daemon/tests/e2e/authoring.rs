@@ -1,6 +1,9 @@
 //! From nothing to a policy that decides: scaffold, test, build, drop in.
 
 use std::fs;
+use std::path::Path;
+
+use flyball_build::{BuildRequest, build};
 
 use crate::support::{Daemon, SCENARIO, Workshop};
 
@@ -95,4 +98,24 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
     validated.expect(3, &[]);
     let validated: serde_json::Value = serde_json::from_str(&validated.stdout).unwrap();
     assert_eq!(validated["valid"], false);
+}
+
+/// The examples that authors read are policies that do what their cases say.
+#[test]
+fn every_example_passes_its_cases() {
+    let workshop = Workshop::new();
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/policies");
+    // Where the built-in policies are compiled: most of it is there.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../policies");
+    let mut passed = 0;
+    for example in fs::read_dir(examples).unwrap() {
+        let folder = example.unwrap().path();
+        let built = build(&BuildRequest::new(&folder, &target)).unwrap();
+        let cases = folder.join("cases");
+        let [file, cases] = [&built.path, &cases].map(|path| path.to_str().unwrap());
+        let printed = workshop.succeed(&["policy", "test", file, "--cases", cases]);
+        assert!(printed.contains("passed"), "{printed}");
+        passed += 1;
+    }
+    assert!(passed > 1, "no examples in {examples}");
 }
