@@ -213,7 +213,10 @@ fn a_policy_is_asked_for_the_kinds_that_it_has() {
     let context = Context::default();
     let decided = registry.replica_policy("both").unwrap();
     let decided = decided.decide(&context, &ReplicaInput::default());
-    assert_eq!(decided.answer.unwrap().replicas, Some(3));
+    let decided = decided.answer.unwrap();
+    assert_eq!(decided.replicas, Some(3));
+    // It says nothing of why; its SDK says that.
+    assert_eq!(decided.reason.code, "Unexplained");
     let ranked = registry.expander_policy("both").unwrap();
     assert_eq!(ranked.rank(&context, &input(2)).answer.unwrap().best, [0]);
     assert_eq!(ranked.description().kinds, ["replica", "expander"]);

@@ -34,12 +34,14 @@ pub struct Proposal {
 
 impl Decision {
     /// There should be so many replicas. The host holds them within the
-    /// object's bounds and its rate limits.
+    /// object's bounds and its rate limits. Say why with [`because`](Self::because):
+    /// else the code is `Unexplained`.
     pub fn to(replicas: impl Into<i64>) -> Self {
-        Self::new(Some(replicas.into()), Reason::default())
+        Self::new(Some(replicas.into()), Reason::none_given())
     }
 
-    /// Leave things as they are, for that reason.
+    /// Leave things as they are, for that reason, whose code is `Hold` unless
+    /// [`because`](Self::because) names another.
     pub fn hold(sentence: impl Into<String>) -> Self {
         Self::new(None, Reason::new("Hold", sentence))
     }

@@ -83,13 +83,13 @@ impl Ranking {
         Self {
             best,
             scores,
-            reason: Reason::default(),
+            reason: Reason::none_given(),
             state: None,
         }
     }
 
     /// Why: a CamelCase code that machines compare, and a sentence, which is cut
-    /// after 1 KiB.
+    /// after 1 KiB. Without it the code is `Unexplained`.
     pub fn because(mut self, code: impl Into<String>, sentence: impl Into<String>) -> Self {
         self.reason.say(code, sentence);
         self
@@ -108,7 +108,7 @@ impl Ranking {
         self
     }
 
-    /// The state handed to the next decision (at most 1 KiB of JSON). Without it
+    /// The state handed to the next decision: at most 768 bytes of JSON. Without it
     /// the state stays as it was.
     pub fn with_state<S: Serialize>(mut self, state: &S) -> Self {
         self.state = Some(serde_json::to_string(state).map_err(|error| error.to_string()));

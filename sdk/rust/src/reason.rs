@@ -65,6 +65,11 @@ impl Reason {
         }
     }
 
+    /// Of an answer that comes without a reason: who reads it is told so.
+    pub(crate) fn none_given() -> Self {
+        Self::new("Unexplained", "the policy gives no reason")
+    }
+
     /// Sets code and sentence; the arguments stay.
     pub(crate) fn say(&mut self, code: impl Into<String>, sentence: impl Into<String>) {
         (self.code, self.sentence) = (code.into(), sentence.into());

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flyball_policy::bindings::types::{Context, GrantedInput};
 use flyball_policy::runtime::{decide as answer, describe};
-use flyball_policy::{Decision, MetricSpec, Replica, Request, Want};
+use flyball_policy::{Decision, MetricSpec, Ranking, Replica, Request, Want};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -103,6 +103,21 @@ fn a_policy_goes_through_the_contract() {
     assert_eq!(refused.code, "InvalidConfiguration");
     assert!(refused.message.contains("stop"), "{}", refused.message);
     assert_eq!(ask(r#"{"step":2}"#, "[]").unwrap_err().code, "InvalidState");
+}
+
+#[test]
+fn no_answer_is_without_a_reason() {
+    let reasons = [
+        Decision::to(5).argument("load", 3).reason().clone(),
+        Ranking::keep([0]).argument("load", 3).reason().clone(),
+    ];
+    for reason in reasons {
+        assert_eq!(reason.code, "Unexplained");
+        assert_eq!(reason.sentence, "the policy gives no reason");
+        assert_eq!(reason.get("load"), Some("3"));
+    }
+    let explained = Decision::to(5).because("Load", "three times the target");
+    assert_eq!(explained.reason().code, "Load");
 }
 
 #[test]
