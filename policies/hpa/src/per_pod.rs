@@ -138,8 +138,7 @@ impl Sums {
                 Err(Failure::measured("noMatchingRequests", text))
             }
             Target::Utilization(target) => {
-                let percent = self.used.saturating_mul(100) / self.requested;
-                let utilization = saturated(percent);
+                let utilization = percent(self.used, self.requested);
                 Ok(Usage {
                     ratio: f64::from(utilization) / f64::from(target),
                     utilization: Some(utilization),
@@ -302,6 +301,13 @@ fn sum(column: &[i64]) -> Option<i64> {
     (bits + rows < 63).then_some(sum)
 }
 
-fn saturated(percent: i64) -> i32 {
+/// `used` in percent of `requested`, truncated as upstream does it. Where its product of
+/// 64 bits wraps around this one does not: a bound there could put a workload under its
+/// target that is far above.
+fn percent(used: i64, requested: i64) -> i32 {
+    let percent = match used.checked_mul(100) {
+        Some(product) => i128::from(product / requested),
+        None => i128::from(used) * 100 / i128::from(requested),
+    };
     i32::try_from(percent).unwrap_or(if percent < 0 { i32::MIN } else { i32::MAX })
 }

@@ -13,8 +13,17 @@ pub const SATURATED: &[&str] = &[
     "wrapsInt64",
     "sumUnderflow",
     "podsPolicyWraps",
-    "negativeFirst",
 ];
+
+/// The average of `total` over no pods, in whole numbers: where upstream reports whatever
+/// the processor makes of a float that no integer holds.
+pub fn average_over_none(total: i128) -> i64 {
+    match total.signum() {
+        -1 => i64::MIN,
+        0 => 0,
+        _ => i64::MAX,
+    }
+}
 
 /// Whether a case is told apart.
 pub fn is_apart(arch_dependent: bool, tags: &[String]) -> bool {
@@ -112,7 +121,7 @@ impl ContainerCase {
 #[serde(rename_all = "camelCase")]
 pub struct SampleCase {
     pod: Arc<str>,
-    value_milli: i64,
+    pub value_milli: i64,
     timestamp: String,
     window_seconds: f64,
 }
@@ -138,6 +147,16 @@ pub struct AnswerCase {
 }
 
 impl AnswerCase {
+    /// The sum of the values that speak of no pod.
+    pub fn total(&self) -> i128 {
+        let series = self.values_milli.iter().flatten();
+        series
+            .chain(&self.value_milli)
+            .copied()
+            .map(i128::from)
+            .sum()
+    }
+
     pub fn answer(&self) -> Result<MetricAnswer, ObservationError> {
         if let Some(error) = &self.error {
             return Err(unavailable(error));

@@ -8,6 +8,7 @@ use flyball_core::guard::{
 };
 use flyball_core::memory::Memory;
 use flyball_core::replica::Samples;
+use flyball_core::spec::{ScalingPolicy, ScalingRules};
 use flyball_core::time::Timestamp;
 use flyball_test_support::vectors;
 
@@ -61,14 +62,51 @@ fn check(case: &Case) {
     check_memory(case, &input, steps[1].after);
 }
 
-/// What upstream can't be compared with still keeps the bounds, and never goes
-/// against the direction asked for.
+/// Where upstream's limits wrap around they must be what integers without bounds come to,
+/// cut to what fits: a limit beyond all numbers limits nothing.
 fn check_saturated(case: &Case) {
-    let input = guard_input(&case.r#in);
+    let Case { id, r#in, out, .. } = case;
+    let input = guard_input(r#in);
     let steps = guard::guard(&input);
-    let replicas = steps[1].after;
-    let (low, high) = (input.min.min(input.current), input.max.max(input.current));
-    assert!((low..=high).contains(&replicas), "{}: {replicas}", case.id);
+    assert_eq!(steps[0].after, out.stabilized, "{id}: stabilized");
+    let behavior = out.behavior_defaulted.as_ref().unwrap();
+    let [up, down] = [&behavior.scale_up, &behavior.scale_down].map(|it| it.as_ref().unwrap());
+    let limits = [limit(r#in, up, 1), limit(r#in, down, -1)];
+    assert_eq!(
+        [scale_up_limit(&input, up), scale_down_limit(&input, down)],
+        limits,
+        "{id}: limits"
+    );
+    let [most, fewest] = [limits[0].min(input.max), limits[1].max(input.min)];
+    let current = input.current;
+    let replicas = out.stabilized.clamp(fewest.min(current), most.max(current));
+    assert_eq!(steps[1].after, replicas, "{id}: replicas");
+}
+
+/// The limit of rules in a direction, 1 up and -1 down, from the replicas that there are:
+/// none of these cases has a change that counts.
+fn limit(input: &In, rules: &ScalingRules, direction: i32) -> i32 {
+    let current = input.current_replicas;
+    let moved = |policy: &ScalingPolicy| {
+        let value = direction * policy.value;
+        let limit = match &*policy.kind {
+            "Percent" => f64::from(current) * (1.0 + f64::from(value) / 100.0),
+            _ => f64::from(current) + f64::from(value),
+        };
+        let whole = if direction > 0 {
+            limit.ceil()
+        } else {
+            limit.trunc()
+        };
+        whole.clamp(i32::MIN.into(), i32::MAX.into()) as i32
+    };
+    let limits = rules.policies.iter().flatten().map(moved);
+    let furthest = limits.max_by_key(|limit| direction.saturating_mul(*limit));
+    match rules.select_policy.as_deref() {
+        Some("Disabled") => current,
+        Some("Max") => furthest.unwrap(),
+        other => panic!("{other:?} is in none of these cases"),
+    }
 }
 
 fn condition(step: &guard::GuardStep) -> ConditionCase {

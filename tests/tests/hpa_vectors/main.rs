@@ -3,8 +3,8 @@
 //!
 //! Told apart, because upstream's answer is none that anybody wants: cases marked
 //! `archDependent` (a float out of an integer's range, left to the processor) and
-//! those of [`vectors::SATURATED`] (integers that wrap around). There the policy
-//! and the guardrails saturate.
+//! those of [`forms::SATURATED`] (integers that wrap around). There the policy
+//! and the guardrails must answer what integers without bounds would, cut to what fits.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod behavior;

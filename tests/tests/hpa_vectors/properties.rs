@@ -15,7 +15,7 @@ use flyball_core::spec::AutoscalerSpec;
 use flyball_core::status::AutoscalerStatus;
 use flyball_core::time::Timestamp;
 use proptest::prelude::*;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::reconcile::{Never, Nowhere, block_on};
 use crate::scene::{Hpa, Situation, autoscaler, decide};
@@ -46,13 +46,98 @@ fn known() -> impl Strategy<Value = Known> {
     ]
 }
 
-fn spec(target_percent: i32, (min, max): (i32, i32)) -> AutoscalerSpec {
-    let target = json!({ "type": "Utilization", "averageUtilization": target_percent });
+/// A metric of each source, with each target that it can have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    ResourceUtilization,
+    ResourceAverageValue,
+    ContainerResourceUtilization,
+    ContainerResourceAverageValue,
+    PodsAverageValue,
+    ObjectValue,
+    ObjectAverageValue,
+    ExternalValue,
+    ExternalAverageValue,
+}
+
+const KINDS: [Kind; 9] = [
+    Kind::ResourceUtilization,
+    Kind::ResourceAverageValue,
+    Kind::ContainerResourceUtilization,
+    Kind::ContainerResourceAverageValue,
+    Kind::PodsAverageValue,
+    Kind::ObjectValue,
+    Kind::ObjectAverageValue,
+    Kind::ExternalValue,
+    Kind::ExternalAverageValue,
+];
+
+impl Kind {
+    /// The metric with a target of so many percent of what a pod requests.
+    fn metric(self, target_percent: i32) -> Value {
+        let quantity = format!("{}m", REQUEST * i64::from(target_percent) / 100);
+        let utilization = json!({ "type": "Utilization", "averageUtilization": target_percent });
+        let average = json!({ "type": "AverageValue", "averageValue": quantity });
+        let value = json!({ "type": "Value", "value": quantity });
+        let resource = |target: Value| json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
+        let container = |target: Value| {
+            json!({
+                "type": "ContainerResource",
+                "containerResource": { "name": "cpu", "container": "app", "target": target },
+            })
+        };
+        let object = |target: Value| {
+            let described = json!({ "apiVersion": "v1", "kind": "Service", "name": "web" });
+            json!({
+                "type": "Object",
+                "object": { "describedObject": described, "metric": { "name": "m" }, "target": target },
+            })
+        };
+        let external = |target: Value| json!({ "type": "External", "external": { "metric": { "name": "m" }, "target": target } });
+        match self {
+            Self::ResourceUtilization => resource(utilization),
+            Self::ResourceAverageValue => resource(average),
+            Self::ContainerResourceUtilization => container(utilization),
+            Self::ContainerResourceAverageValue => container(average),
+            Self::PodsAverageValue => {
+                json!({ "type": "Pods", "pods": { "metric": { "name": "m" }, "target": average } })
+            }
+            Self::ObjectValue => object(value),
+            Self::ObjectAverageValue => object(average),
+            Self::ExternalValue => external(value),
+            Self::ExternalAverageValue => external(average),
+        }
+    }
+
+    /// What is measured of pods of which each uses so much, in milli: their sum against an
+    /// average, their mean against a value.
+    fn answer(self, pods: &[Pod], used: &[(Known, i64)], now: Timestamp) -> MetricAnswer {
+        let sum: i64 = used.iter().map(|(_, milli)| milli).sum();
+        match self {
+            Self::ObjectValue | Self::ExternalValue => {
+                MetricAnswer::Values(vec![sum / used.len() as i64])
+            }
+            Self::ObjectAverageValue | Self::ExternalAverageValue => {
+                MetricAnswer::Values(vec![sum])
+            }
+            _ => samples(pods, used, now),
+        }
+    }
+
+    /// Replicas are counted from pods that are ready, and kept as they are while usage is
+    /// about on target, as upstream has it: with pods that are not ready, a little more load
+    /// may ask for fewer.
+    fn is_of_ready_pods(self) -> bool {
+        matches!(self, Self::ObjectValue | Self::ExternalValue)
+    }
+}
+
+fn spec(kind: Kind, target_percent: i32, (min, max): (i32, i32)) -> AutoscalerSpec {
     serde_json::from_value(json!({
         "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
         "minReplicas": min,
         "maxReplicas": max,
-        "metrics": [{ "type": "Resource", "resource": { "name": "cpu", "target": target } }],
+        "metrics": [kind.metric(target_percent)],
     }))
     .unwrap()
 }
@@ -66,8 +151,8 @@ fn scale(replicas: i32) -> Scale {
     }
 }
 
-/// Pods, and what they use of their cpu request each, in milli.
-fn pods(pods: &[(Known, i64)], now: Timestamp) -> (Arc<[Pod]>, MetricAnswer) {
+/// Pods of which so much is known.
+fn pods(pods: &[(Known, i64)], now: Timestamp) -> Arc<[Pod]> {
     let requests = Arc::new(PodRequests {
         containers: vec![Container {
             name: "app".into(),
@@ -92,8 +177,12 @@ fn pods(pods: &[(Known, i64)], now: Timestamp) -> (Arc<[Pod]>, MetricAnswer) {
             requests: Arc::clone(&requests),
         }
     };
-    let rows: Arc<[Pod]> = pods.iter().enumerate().map(pod).collect();
-    let measured = rows.iter().zip(pods);
+    pods.iter().enumerate().map(pod).collect()
+}
+
+/// What the pods use each, in milli, as far as it is measured.
+fn samples(pods: &[Pod], used: &[(Known, i64)], now: Timestamp) -> MetricAnswer {
+    let measured = pods.iter().zip(used);
     let measured = measured.filter(|(_, (known, _))| *known != Known::NoSample);
     let sample = |(pod, &(_, value)): (&Pod, &(Known, i64))| PodSample {
         pod: Arc::clone(&pod.name),
@@ -101,17 +190,22 @@ fn pods(pods: &[(Known, i64)], now: Timestamp) -> (Arc<[Pod]>, MetricAnswer) {
         timestamp: now,
         window_ms: SYNC_MS,
     };
-    let samples = measured.map(sample).collect();
-    (rows, MetricAnswer::Pods(samples))
+    MetricAnswer::Pods(measured.map(sample).collect())
 }
 
 /// Replicas decided; none: held, as nothing can be told.
-fn decided(of: &[(Known, i64)], target_percent: i32, bounds: (i32, i32)) -> Option<i32> {
-    let (pods, answer) = pods(of, NOW);
+fn decided(
+    kind: Kind,
+    of: &[(Known, i64)],
+    target_percent: i32,
+    bounds: (i32, i32),
+) -> Option<i32> {
+    let pods = pods(of, NOW);
+    let answer = kind.answer(&pods, of, NOW);
     let (record, _) = decide(Situation {
         now: NOW,
         options: ReplicaOptions::default(),
-        spec: spec(target_percent, bounds),
+        spec: spec(kind, target_percent, bounds),
         scale: scale(i32::try_from(of.len()).unwrap()),
         pods: Ok(pods),
         answers: vec![Ok(answer)],
@@ -127,6 +221,7 @@ struct Workload(Arc<Mutex<State>>);
 
 struct State {
     autoscaler: Arc<Autoscaler>,
+    kind: Kind,
     /// Used by all pods together, in milli.
     load: i64,
     replicas: i32,
@@ -134,10 +229,11 @@ struct State {
 
 impl Workload {
     /// Replicas after each of so many syncs.
-    fn replicas(load: i64, replicas: i32, target_percent: i32, syncs: i64) -> Vec<i32> {
-        let spec = spec(target_percent, (1, 200));
+    fn replicas(kind: Kind, load: i64, replicas: i32, target: i32, syncs: i64) -> Vec<i32> {
+        let spec = spec(kind, target, (1, 200));
         let workload = Self(Arc::new(Mutex::new(State {
             autoscaler: Arc::new(autoscaler(spec, AutoscalerStatus::default(), 1)),
+            kind,
             load,
             replicas,
         })));
@@ -164,9 +260,16 @@ impl Reader for Workload {
     }
 
     async fn observe(&self, now: Timestamp, _: &[Question]) -> Vec<Observation> {
-        let State { load, replicas, .. } = *self.0.lock().unwrap();
-        let each = (Known::Ready, load / i64::from(replicas));
-        let (pods, answer) = pods(&vec![each; replicas as usize], now);
+        let state = self.0.lock().unwrap();
+        let &State {
+            kind,
+            load,
+            replicas,
+            ..
+        } = &*state;
+        let used = vec![(Known::Ready, load / i64::from(replicas)); replicas as usize];
+        let pods = pods(&used, now);
+        let answer = kind.answer(&pods, &used, now);
         vec![Observation {
             scale: Ok(scale(replicas)),
             pods: Ok(pods),
@@ -196,20 +299,24 @@ impl Writer for Workload {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(128) })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(256) })]
 
     #[test]
     fn replicas_stay_within_bounds_and_never_fall_as_load_rises(
+        kind in prop::sample::select(&KINDS),
         mut usage in prop::collection::vec((known(), 0..5_000i64), 1..30),
         target in 1..200i32,
         (min, span) in (1..40i32, 0..60i32),
         (row, more) in (any::<prop::sample::Index>(), 0..5_000i64),
     ) {
         let bounds = (min, min + span);
-        let before = decided(&usage, target, bounds);
+        if kind.is_of_ready_pods() {
+            usage.iter_mut().for_each(|(known, _)| *known = Known::Ready);
+        }
+        let before = decided(kind, &usage, target, bounds);
         let row = row.index(usage.len());
         usage[row].1 += more;
-        let after = decided(&usage, target, bounds);
+        let after = decided(kind, &usage, target, bounds);
         // More load makes nothing known that was not.
         prop_assert_eq!(before.is_some(), after.is_some());
         if let (Some(before), Some(after)) = (before, after) {
@@ -219,19 +326,24 @@ proptest! {
     }
 
     #[test]
-    fn load_on_target_changes_nothing(replicas in 1..50i32, target in 1..200i32) {
+    fn load_on_target_changes_nothing(
+        kind in prop::sample::select(&KINDS),
+        replicas in 1..50i32,
+        target in 1..200i32,
+    ) {
         let load = REQUEST * i64::from(target) / 100 * i64::from(replicas);
-        let over_time = Workload::replicas(load, replicas, target, 30);
+        let over_time = Workload::replicas(kind, load, replicas, target, 30);
         prop_assert!(over_time.iter().all(|&now| now == replicas), "{:?}", over_time);
     }
 
     #[test]
     fn under_a_constant_load_replicas_come_to_rest_where_it_is_on_target(
+        kind in prop::sample::select(&KINDS),
         load in 1_000..20_000i64,
         replicas in 1..60i32,
         target in 20..150i32,
     ) {
-        let over_time = Workload::replicas(load, replicas, target, 100);
+        let over_time = Workload::replicas(kind, load, replicas, target, 100);
         let last = over_time[99];
         // Up comes in a few doublings, down when the window of five minutes is over.
         // Utilization is known in whole percent: a small one leads a little astray,

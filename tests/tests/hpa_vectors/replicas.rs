@@ -2,6 +2,7 @@
 
 use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::Memory;
+use flyball_core::pods::request_column;
 use flyball_core::ports::{MetricAnswer, Scale};
 use flyball_core::record::Answer;
 use flyball_core::replica::Proposal;
@@ -45,7 +46,7 @@ struct In {
     metrics_error: Option<Value>,
 }
 
-#[derive(Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Out {
     replicas: Option<i64>,
@@ -63,25 +64,134 @@ fn the_policy_proposes_what_upstream_proposes() {
     for case in &cases {
         let proposal = propose(case);
         let decided = decided(&proposal);
-        if is_apart(case.arch_dependent, &case.tags) {
-            let replicas = proposal.replicas.unwrap_or_default();
-            assert!(i32::try_from(replicas).is_ok(), "{}: {replicas}", case.id);
+        let expected = if is_apart(case.arch_dependent, &case.tags) {
             saturated += 1;
-        } else if decided == case.out {
-            agreed += 1;
+            bounded(case, &decided)
         } else {
+            agreed += 1;
+            case.out.clone()
+        };
+        if decided != expected {
             differing.push(format!(
-                "{} {:?}: {decided:?}, upstream {:?}",
-                case.id, case.tags, case.out
+                "{} {:?}: {decided:?}, not {expected:?}",
+                case.id, case.tags
             ));
         }
     }
     println!(
-        "replicas: {agreed} agree, {saturated} told apart, {} differ",
+        "replicas: {agreed} as upstream, {saturated} saturate, but {} differ",
         differing.len()
     );
     assert!(differing.is_empty(), "{}", differing.join("\n"));
     assert!(agreed > 1000 && saturated < 100);
+}
+
+/// What integers without bounds come to, cut to what fits, where those of upstream wrap
+/// around or a float is left to the processor. Worked out from the case in 128 bits.
+fn bounded(case: &Case, decided: &Out) -> Out {
+    match &*case.kind {
+        // Upstream saturates here itself.
+        "externalAverageValue" if !case.arch_dependent => case.out.clone(),
+        "objectValue" | "objectAverageValue" | "externalValue" | "externalAverageValue" => {
+            bounded_whole(case)
+        }
+        "resourceAverageValue" | "podsAverageValue" => bounded_average(case),
+        _ => bounded_utilization(case, decided),
+    }
+}
+
+fn bounded_whole(case: &Case) -> Out {
+    let input = &case.r#in;
+    let values = input.object_value_milli.iter();
+    let values = values.chain(input.external_values_milli.iter().flatten());
+    let total: i128 = values.copied().map(i128::from).sum();
+    let target = i128::from(input.target_milli.unwrap());
+    let Some(current) = input.current_replicas else {
+        return Out {
+            replicas: Some(cut_to_i32(ceiling(total, target))),
+            average_milli: match input.status_replicas {
+                Some(0) => Some(forms::average_over_none(total)),
+                _ => case.out.average_milli,
+            },
+            ..Out::default()
+        };
+    };
+    let counted = if current == 0 { 1 } else { pod_count(input) };
+    Out {
+        replicas: Some(cut_to_i32(ceiling(total * counted, target))),
+        usage_milli: Some(cut_to_i64(total)),
+        ..Out::default()
+    }
+}
+
+/// Samples that do not count are in the sum too: it is beyond all replicas without them.
+fn bounded_average(case: &Case) -> Out {
+    let input = &case.r#in;
+    let samples = input.metrics.iter().flatten();
+    let used: i128 = samples.map(|sample| i128::from(sample.value_milli)).sum();
+    let target = i128::from(input.target_milli.unwrap());
+    let cut = || i128::from(cut_to_i64(used)) / pod_count(input);
+    Out {
+        replicas: Some(cut_to_i32(ceiling(used, target))),
+        average_milli: if case.has("wrapsInt64") {
+            Some(cut_to_i64(cut()))
+        } else {
+            case.out.average_milli
+        },
+        ..Out::default()
+    }
+}
+
+/// Upstream's average, which does not wrap around, is of the samples that count.
+fn bounded_utilization(case: &Case, decided: &Out) -> Out {
+    let input = &case.r#in;
+    let average = i128::from(case.out.average_milli.unwrap());
+    let utilization = cut_to_i32(average * 100 / i128::from(request(input)));
+    let target = i128::from(input.target_utilization.unwrap());
+    let replicas = ceiling(i128::from(utilization) * pod_count(input), target);
+    let current = input.current_replicas.map(i64::from);
+    Out {
+        // How many are asked for depends on pods that are missing or not ready, too, which
+        // are counted by upstream's wrong sign; the direction does not.
+        replicas: match decided.replicas {
+            more if !case.has("mix:clean") && more > current => more,
+            _ => Some(cut_to_i32(replicas)),
+        },
+        utilization_percent: Some(utilization),
+        average_milli: case.out.average_milli,
+        ..Out::default()
+    }
+}
+
+impl Case {
+    fn has(&self, tag: &str) -> bool {
+        self.tags.iter().any(|one| one == tag)
+    }
+}
+
+fn pod_count(input: &In) -> i128 {
+    input.pods.iter().flatten().count() as i128
+}
+
+/// The request of each pod; where they differ they are so small that it does not matter.
+fn request(input: &In) -> i64 {
+    let [resource, container] = [&input.resource, &input.container];
+    let [resource, container] = [resource, container].map(|name| name.as_deref().unwrap_or(""));
+    let pods = forms::pods(&input.pods);
+    let requests = request_column(&pods, resource, container);
+    requests.into_iter().max().unwrap()
+}
+
+fn ceiling(value: i128, divisor: i128) -> i128 {
+    value.div_euclid(divisor) + i128::from(value.rem_euclid(divisor) != 0)
+}
+
+fn cut_to_i32(value: i128) -> i64 {
+    value.clamp(i32::MIN.into(), i32::MAX.into()) as i64
+}
+
+fn cut_to_i64(value: i128) -> i64 {
+    value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
 fn decided(proposal: &Proposal) -> Out {
