@@ -1,12 +1,14 @@
 //! Every version of the contract has a guest, built from source on its directory
-//! alone, and that guest loads and decides.
+//! alone, and that guest loads and decides, in each kind that the host runs.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
-use flyball_core::policy::{Policy as _, ReplicaPolicy as _};
+use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
+use flyball_core::policy::{ExpanderPolicy as _, Policy as _, ReplicaPolicy as _, kind};
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions};
 use flyball_tests::guests;
@@ -47,7 +49,7 @@ fn what_was_built_on_the_contract_alone_loads_and_decides() {
         let component = &components[contract.directory()];
         let policy = CompiledPolicy::load(&engine, "one-more", component, DEFAULT_BUDGET).unwrap();
         assert_eq!(&*policy.version().contract, contract.version());
-        assert_eq!(policy.description().kinds, ["replica"]);
+        assert_eq!(policy.description().kinds, kind::RUN);
 
         let context = Context {
             state: "seen".into(),
@@ -64,5 +66,24 @@ fn what_was_built_on_the_contract_alone_loads_and_decides() {
         assert_eq!(decision.reason.arguments, [("ready".into(), "4".into())]);
         assert_eq!(decision.state.as_deref(), Some("4"));
         assert_eq!(outcome.log, [(3, "state was \"seen\"".into())]);
+
+        let rank = |groups: &[&str]| policy.rank(&Context::default(), &options(groups)).answer;
+        let ranking = rank(&["first", "second"]).unwrap();
+        assert_eq!(ranking.best, [1]);
+        assert_eq!(ranking.scores, [Some(0.0), Some(1.0)]);
+        assert_eq!(ranking.reason.sentence, "second comes last");
+        assert_eq!(rank(&[]).unwrap_err().code(), "PolicyRefused");
+    }
+}
+
+/// One option for each of these groups.
+fn options(groups: &[&str]) -> ExpanderInput {
+    let columns = OptionColumns {
+        node_group: groups.iter().map(|&group| group.into()).collect(),
+        ..OptionColumns::default()
+    };
+    ExpanderInput {
+        options: Arc::new(columns),
+        cluster_node_count: None,
     }
 }

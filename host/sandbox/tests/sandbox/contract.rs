@@ -1,43 +1,99 @@
 //! The rules of `wit/README.md`: every version has its adapter, frozen ones stay as
 //! they are, newer ones go on from older ones, and all of them load.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flyball_core::policy::{Policy as _, ReplicaPolicy as _};
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions, digest};
 use wit_component::semver_check;
-use wit_parser::Resolve;
+use wit_parser::{PackageId, Resolve, SourceMap, WorldId};
 
 use crate::guest::Guest;
 
-/// Digests of the frozen directories' files. A line here is never changed.
+/// Digests of the frozen directories. A line here is never changed.
 const FROZEN: &[(&str, &str)] = &[];
 
-const WORLDS: [&str; 3] = ["replica-policy", "expander-policy", "scale-down-policy"];
+/// A version of the contract: the text of each file of its directory, by name.
+#[derive(Clone)]
+struct Version(BTreeMap<String, String>);
 
 fn wit() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit")
 }
 
-fn text(directory: &str) -> String {
-    std::fs::read_to_string(wit().join(directory).join("policy.wit")).unwrap()
+impl Version {
+    /// Reads all of a directory, which holds files alone.
+    fn read(directory: &str) -> Self {
+        let entries = std::fs::read_dir(wit().join(directory)).unwrap();
+        let file = |path: PathBuf| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        };
+        let paths = entries.map(|entry| entry.unwrap().path());
+        Self(paths.map(file).collect())
+    }
+
+    /// With `from`, which must be in it, replaced by `to` at its first place.
+    fn altered(&self, from: &str, to: &str) -> Self {
+        let mut altered = self.clone();
+        let text = altered.0.get_mut("policy.wit").unwrap();
+        assert!(text.contains(from), "no {from:?} in it");
+        *text = text.replacen(from, to, 1);
+        altered
+    }
+
+    fn with_file(&self, name: &str, text: &str) -> Self {
+        let mut altered = self.clone();
+        altered.0.insert(name.to_owned(), text.to_owned());
+        altered
+    }
+
+    /// Of the names of all files and of all that is in them.
+    fn digest(&self) -> String {
+        let files = self.0.iter();
+        let files = files.map(|(name, text)| format!("{name} {}\n{text}", text.len()));
+        digest(files.collect::<String>().as_bytes())
+    }
+
+    fn push(&self, resolve: &mut Resolve, edit: impl Fn(&str) -> String) -> PackageId {
+        let mut sources = SourceMap::new();
+        for (name, text) in &self.0 {
+            sources.push_str(name, edit(text));
+        }
+        let group = sources.parse().map_err(|(_, error)| error).unwrap();
+        resolve.push_group(group).unwrap()
+    }
 }
 
-/// Whether components built for `old` fit `new`, in all worlds of the contract.
-fn compatible(old: &str, new: &str) -> anyhow::Result<()> {
-    for world in WORLDS {
-        let mut resolve = Resolve::default();
-        // Two packages of one version would be one package.
-        let new = new.replacen("package flyball:policy@", "package flyball:policy@9", 1);
-        let old = resolve.push_source("old.wit", old)?;
-        let new = resolve.push_source("new.wit", &new)?;
-        let old = resolve.select_world(&[old], Some(world))?;
-        let new = resolve.select_world(&[new], Some(world))?;
-        semver_check(resolve, old, new)?;
+/// Whether what was built for `old` fits `new`: each world of the old one is there, imports
+/// and exports the same, and these are compatible.
+fn compatible(old: &Version, new: &Version) -> anyhow::Result<()> {
+    let mut resolve = Resolve::default();
+    let old = old.push(&mut resolve, str::to_owned);
+    // Two packages of one version would be one package.
+    let new = new.push(&mut resolve, |text| {
+        text.replace("package flyball:policy@", "package flyball:policy@9")
+    });
+    for (name, &old) in &resolve.packages[old].worlds.clone() {
+        let new = resolve.select_world(&[new], Some(name))?;
+        // `semver_check` lets a world export less.
+        let [before, after] = [old, new].map(|world| surface(&resolve, world));
+        anyhow::ensure!(before == after, "{name}: {before:?} became {after:?}");
+        semver_check(resolve.clone(), old, new)?;
     }
     Ok(())
+}
+
+/// What a world imports and exports, by name and without versions.
+fn surface(resolve: &Resolve, world: WorldId) -> [BTreeSet<String>; 2] {
+    let world = &resolve.worlds[world];
+    [&world.imports, &world.exports].map(|items| {
+        let names = items.keys().map(|key| resolve.name_world_key(key));
+        let unversioned = names.map(|name| name.split('@').next().unwrap().to_owned());
+        unversioned.collect()
+    })
 }
 
 #[test]
@@ -56,8 +112,9 @@ fn every_directory_has_an_adapter() {
     assert_eq!(directories, adapters);
     for contract in Contract::ALL {
         let line = format!("package flyball:policy@{};", contract.version());
+        let Version(files) = Version::read(contract.directory());
         assert!(
-            text(contract.directory()).contains(&line),
+            files["policy.wit"].contains(&line),
             "{}: no `{line}`",
             contract.directory()
         );
@@ -67,11 +124,8 @@ fn every_directory_has_an_adapter() {
 #[test]
 fn frozen_versions_stay_as_they_are() {
     for (directory, frozen) in FROZEN {
-        assert_eq!(
-            digest(text(directory).as_bytes()),
-            *frozen,
-            "wit/{directory} is frozen"
-        );
+        let digest = Version::read(directory).digest();
+        assert_eq!(digest, *frozen, "wit/{directory} is frozen");
     }
     let released = Contract::ALL
         .iter()
@@ -88,44 +142,43 @@ fn frozen_versions_stay_as_they_are() {
 #[test]
 fn newer_versions_go_on_from_older_ones() {
     for pair in Contract::ALL.windows(2) {
-        compatible(&text(pair[0].directory()), &text(pair[1].directory())).unwrap();
+        let [older, newer] = [pair[0], pair[1]].map(|contract| contract.directory());
+        compatible(&Version::read(older), &Version::read(newer)).unwrap();
     }
 }
 
 #[test]
-fn the_check_tells_additions_from_breaks() {
-    let draft = text("draft");
+fn the_checks_tell_additions_from_breaks() {
+    let draft = Version::read("draft");
     compatible(&draft, &draft).unwrap();
-
-    let field = draft.replacen(
-        "min-replicas: s32,",
-        "min-replicas: s32,\n        surge: s32,",
-        1,
-    );
-    assert_ne!(field, draft);
-    assert!(
-        compatible(&draft, &field).is_err(),
-        "a field added to a record"
-    );
-    let kind = draft.replacen("current-replicas: s32,", "current-replicas: u32,", 1);
-    assert_ne!(kind, draft);
-    assert!(
-        compatible(&draft, &kind).is_err(),
-        "another type of a field"
-    );
-    let import = draft.replacen("import log;", "", 1);
-    assert!(compatible(&draft, &import).is_err(), "an import taken away");
+    let breaks = [
+        ("min-replicas: s32,", "min-replicas: s32,\n surge: s32,"),
+        ("current-replicas: s32,", "current-replicas: u32,"),
+        ("import log;", ""),
+        ("export expander;", ""),
+        ("export replica;", "export replica;\n export expander;"),
+        ("world expander-policy", "world expanding-policy"),
+    ];
+    for (from, to) in breaks {
+        let broken = draft.altered(from, to);
+        assert!(compatible(&draft, &broken).is_err(), "{from} → {to}");
+    }
 
     let interface = "interface forecast { predict: func(at-ms: s64) -> f64; }\n\
         world forecaster { import log; export description; export forecast; }";
-    compatible(&draft, &format!("{draft}\n{interface}\n")).unwrap();
-    let function = draft.replacen(
-        "log: func(level: u32, message: string);",
-        "log: func(level: u32, message: string);\n    enabled: func(level: u32) -> bool;",
-        1,
-    );
-    assert_ne!(function, draft);
-    compatible(&draft, &function).unwrap();
+    let grown = draft.with_file("forecast.wit", interface);
+    compatible(&draft, &grown).unwrap();
+    assert!(compatible(&grown, &draft).is_err(), "a world taken away");
+    let line = "log: func(level: u32, message: string);";
+    let function = format!("{line}\n    enabled: func(level: u32) -> bool;");
+    compatible(&draft, &draft.altered(line, &function)).unwrap();
+
+    // To what is frozen, each of these is a change.
+    let renamed = [("contract.wit".to_owned(), draft.0["policy.wit"].clone())];
+    let renamed = Version(renamed.into());
+    for changed in [grown, renamed, draft.altered("/// Why", "/// How")] {
+        assert_ne!(changed.digest(), draft.digest());
+    }
 }
 
 #[test]
