@@ -5,6 +5,7 @@
 //! [`StateStore`](crate::ports::StateStore).
 
 mod kept;
+mod samples;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,17 +21,19 @@ use crate::replica::{Samples, Target};
 use crate::spec::Behavior;
 use crate::time::Timestamp;
 
-/// Most recommendations or changes remembered of one object: an hour's at one
-/// decision in four seconds. Beyond it the oldest is forgotten.
-const MOST_SAMPLES: usize = 900;
+/// Most recommendations of its own that a policy is told: an hour's at one decision
+/// in four seconds. They are for the policy alone, no guardrail goes by them.
+const MOST_RECALLED: usize = 900;
 
 /// What is remembered of one object.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// What the policies asked for together, before the guardrails.
+    /// What the policies asked for together, before the guardrails: what can still
+    /// be the highest or the lowest of a stabilization window.
     pub recommendations: Samples,
     /// Changes carried out, positive up and negative down, in Kubernetes' order:
-    /// what is outdated is overwritten in place.
+    /// what is outdated is overwritten in place. All that a rate policy may look
+    /// back at are there: at most half an hour's, each one a scale written.
     changes: Samples,
     /// Metrics in the past, as policies want them.
     pub histories: Histories,
@@ -203,7 +206,7 @@ impl Memory {
         let window = guard::longest_window_ms(behavior, stabilization_ms);
         if let (Some(guard), Some(_)) = (&record.guard, record.verdict.proposed) {
             self.recommendations.prune(record.at, window);
-            self.recommendations.push(record.at, guard.proposed);
+            self.recommendations.push_extreme(record.at, guard.proposed);
         }
         if let (Outcome::Scaled, Some(from), Some(to)) =
             (&record.outcome, record.verdict.from, record.verdict.to)
@@ -235,13 +238,14 @@ impl Memory {
             return;
         }
         let window = guard::longest_window_ms(behavior, stabilization_ms);
-        let own = self.policies.iter_mut().filter(|own| by.contains(own.0));
-        let own = own.map(|(_, policy)| &mut policy.recommendations);
-        for recommendations in own.chain([&mut self.recommendations]) {
-            if let Some(&last) = recommendations.replicas.last() {
-                recommendations.prune(at, window);
-                recommendations.push(at, last);
+        for (_, policy) in self.policies.iter_mut().filter(|own| by.contains(own.0)) {
+            if let Some(&last) = policy.recommendations.replicas.last() {
+                policy.asked_for(at, last, window);
             }
+        }
+        if let Some(&last) = self.recommendations.replicas.last() {
+            self.recommendations.prune(at, window);
+            self.recommendations.push_extreme(at, last);
         }
     }
 
@@ -281,10 +285,7 @@ impl Memory {
         };
         let known = self.policies.entry(Arc::clone(&version.name)).or_default();
         if let Some(replicas) = decision.replicas {
-            known.recommendations.prune(at, window);
-            known
-                .recommendations
-                .push(at, i32::try_from(replicas).unwrap_or(i32::MAX));
+            known.asked_for(at, i32::try_from(replicas).unwrap_or(i32::MAX), window);
         }
         if known.digest != version.digest {
             known.digest = Arc::clone(&version.digest);
@@ -301,41 +302,10 @@ impl Memory {
     }
 }
 
-impl Samples {
-    /// Adds the latest.
-    pub fn push(&mut self, at: Timestamp, replicas: i32) {
-        if self.at_ms.len() >= MOST_SAMPLES {
-            self.at_ms.remove(0);
-            self.replicas.remove(0);
-        }
-        self.at_ms.push(at.0);
-        self.replicas.push(replicas);
-    }
-
-    /// Nothing is later than `now`, or it would count until `now` has come there.
-    fn end_at(&mut self, now: Timestamp) {
-        for at in &mut self.at_ms {
-            *at = now.0.min(*at);
-        }
-    }
-
-    /// Forgets what is older than `window_ms`, in whatever order it is.
-    fn retain_within(&mut self, now: Timestamp, window_ms: i64) {
-        let is_old = |&at: &i64| now.since(Timestamp(at)) > window_ms;
-        while let Some(old) = self.at_ms.iter().position(is_old) {
-            self.at_ms.remove(old);
-            self.replicas.remove(old);
-        }
-    }
-
-    /// Forgets what is older than `window_ms`.
-    pub fn prune(&mut self, now: Timestamp, window_ms: i64) {
-        let old = self
-            .at_ms
-            .iter()
-            .take_while(|&&at| now.since(Timestamp(at)) > window_ms)
-            .count();
-        self.at_ms.drain(..old);
-        self.replicas.drain(..old);
+impl PolicyMemory {
+    fn asked_for(&mut self, at: Timestamp, replicas: i32, window_ms: i64) {
+        self.recommendations.prune(at, window_ms);
+        self.recommendations.push(at, replicas);
+        self.recommendations.keep_latest(MOST_RECALLED);
     }
 }

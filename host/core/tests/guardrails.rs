@@ -88,6 +88,23 @@ proptest! {
     }
 
     #[test]
+    fn what_can_be_no_extreme_of_any_window_is_not_missed(
+        input in inputs(),
+        asked in prop::collection::vec((0..400_000i64, 0..120i32), 1..40),
+    ) {
+        let (mut all, mut kept) = (Samples::default(), Samples::default());
+        let mut now = Timestamp(0);
+        for (later, replicas) in asked {
+            now = now.plus(later);
+            all.push(now, replicas);
+            kept.push_extreme(now, replicas);
+        }
+        prop_assert!(kept.at_ms.len() <= all.at_ms.len());
+        let remembering = |recommendations| GuardInput { now, recommendations, ..input.clone() };
+        prop_assert_eq!(guard(&remembering(kept)), guard(&remembering(all)));
+    }
+
+    #[test]
     fn no_more_go_than_all_objects_together_have_left(input in inputs()) {
         let unbounded = result(&GuardInput { removable: None, ..input.clone() });
         let removable = input.removable.unwrap_or(i32::MAX).max(0);

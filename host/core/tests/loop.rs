@@ -7,6 +7,7 @@ mod removals;
 mod replays;
 mod standing;
 mod stores;
+mod windows;
 mod world;
 
 use std::sync::Arc;

@@ -46,7 +46,8 @@ pub struct GuardInput {
     /// Stabilization window going down where the behavior has none, in
     /// milliseconds.
     pub downscale_stabilization_ms: i64,
-    /// What the policies asked for together before, oldest first.
+    /// What the policies asked for together before, oldest first: at least what can
+    /// still be the highest or the lowest of a window.
     pub recommendations: Samples,
     /// Changes carried out, oldest first: positive up, negative down.
     pub scale_events: Samples,
