@@ -104,3 +104,23 @@ pub struct Event {
     /// What a person reads.
     pub message: String,
 }
+
+impl Event {
+    /// Most bytes of a message that Kubernetes takes.
+    pub const MESSAGE_LIMIT: usize = 1024;
+
+    /// A message with a sentence of any length in it, which is shortened where the
+    /// message would be too long: what stands behind it is never what gets lost.
+    pub(crate) fn message(before: &str, sentence: &str, after: &str) -> String {
+        let room = Self::MESSAGE_LIMIT.saturating_sub(before.len() + after.len());
+        if sentence.len() <= room {
+            return format!("{before}{sentence}{after}");
+        }
+        let room = room.saturating_sub(CUT.len());
+        let sentence = &sentence[..sentence.floor_char_boundary(room)];
+        format!("{before}{sentence}{CUT}{after}")
+    }
+}
+
+/// Stands where a sentence was shortened.
+const CUT: &str = "…";

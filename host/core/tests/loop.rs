@@ -17,7 +17,7 @@ use flyball_core::policy::PolicyFailure;
 use flyball_core::ports::Recorder as _;
 use flyball_core::record::{DecisionRecord, Outcome};
 use flyball_core::replay::{Replay, replay};
-use flyball_core::replica::{GrantedInput, ReplicaDecision};
+use flyball_core::replica::{GrantedInput, Reason, ReplicaDecision};
 use flyball_core::ring::Ring;
 use serde_json::json;
 
@@ -122,6 +122,58 @@ fn a_policy_that_fails_scales_nothing_unless_the_fallback_is_asked() {
             .message
             .contains("built-in policy hpa")
     );
+}
+
+#[test]
+fn however_long_a_sentence_its_event_says_who_decided_and_what_follows() {
+    let long = "é".repeat(512);
+    let sentence = long.clone();
+    let wordy = policy("hpa", move |_, _| {
+        Ok(ReplicaDecision {
+            reason: Reason {
+                sentence: sentence.clone(),
+                ..Reason::default()
+            },
+            ..to(5)
+        })
+    });
+    let mut world = World::new([wordy]);
+    world.add("a", json!({}));
+    world.refuse_writes("no quota");
+    world.tick(0);
+    world.accept_writes();
+    world.tick(15_000);
+    world.swap(policy("hpa", move |_, _| {
+        Err(PolicyFailure::Trapped(long.clone()))
+    }));
+    world.tick(30_000);
+    let events = world.events("a");
+    let parts = [
+        (
+            "FailedRescale: ",
+            "New size: 5; reason: éé",
+            "é…; error: no quota",
+        ),
+        (
+            "SuccessfulRescale: ",
+            "New size: 5; reason: éé",
+            "é…; policy: hpa (hpa)",
+        ),
+        (
+            "PolicyTrapped: ",
+            "policy hpa: éé",
+            "é…; the target is held",
+        ),
+    ];
+    assert_eq!(events.len(), parts.len(), "{events:?}");
+    for (event, (reason, begin, end)) in events.iter().zip(parts) {
+        let message = event.strip_prefix(reason).unwrap();
+        assert!(message.starts_with(begin), "{message}");
+        assert!(message.ends_with(end), "{message}");
+        assert!(message.len() <= 1024, "{} bytes", message.len());
+    }
+    // The record has it whole.
+    assert_eq!(world.records()[1].verdict.message.len(), 1024);
 }
 
 #[test]

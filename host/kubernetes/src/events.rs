@@ -13,13 +13,11 @@ use kube::runtime::events::{self, EventType, Recorder, Reporter};
 
 use crate::request::{RequestError, answer};
 
-/// Warnings of one object that are published at once, and the time after which
-/// there may be one more: as client-go has it.
+/// Warnings of one object for one reason that are published at once, and the time
+/// after which there may be one more. As client-go has it, but for the reason: what
+/// is told of many (node groups, say) on one object leaves room for something else.
 const MOST_WARNINGS: i64 = 25;
 const ONE_MORE_AFTER_MS: i64 = 300_000;
-
-/// Characters that the API server takes of a note (1 KiB, at most 4 bytes each).
-const NOTE_LENGTH: usize = 256;
 
 /// Publishes events.
 pub(crate) struct Events {
@@ -41,15 +39,16 @@ impl Events {
         self.warnings().forget(now);
     }
 
-    /// Publishes an event, unless it is one warning too many about its object.
+    /// Publishes an event, unless it is one warning too many of its [`Topic`].
     pub(crate) async fn publish(
         &self,
         now: Timestamp,
         about: &ObjectReference,
         event: &Event,
     ) -> Result<(), RequestError> {
-        let uid = about.uid.as_deref().unwrap_or_default();
-        if event.warning && !self.warnings().take_one(now, uid) {
+        if event.warning && !self.warnings().take_one(now, Topic::of(about, event)) {
+            let (name, reason) = (&about.name, &event.reason);
+            tracing::debug!(?name, %reason, "one warning too many: not published");
             return Ok(());
         }
         let published = events::Event {
@@ -59,7 +58,7 @@ impl Events {
                 EventType::Normal
             },
             reason: event.reason.clone(),
-            note: Some(event.message.chars().take(NOTE_LENGTH).collect()),
+            note: Some(note(&event.message).to_owned()),
             action: action(event),
             secondary: None,
         };
@@ -69,6 +68,11 @@ impl Events {
     fn warnings(&self) -> MutexGuard<'_, Warnings> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// As much of a message as the API server takes.
+fn note(message: &str) -> &str {
+    &message[..message.floor_char_boundary(Event::MESSAGE_LIMIT)]
 }
 
 /// The recorder takes events for the same if all but their note is: the action,
@@ -84,26 +88,50 @@ fn action(event: &Event) -> String {
     action
 }
 
-/// The warnings that objects had, by uid.
+/// The warnings that objects had.
 #[derive(Default)]
 struct Warnings {
-    by_uid: HashMap<String, Had>,
+    had: HashMap<Topic, Had>,
 }
 
-/// Warnings that an object had, less one for each [`ONE_MORE_AFTER_MS`] since.
+/// What warnings count together: those about one object, for one reason. Not every
+/// object has a uid, as what is missing is told of, too.
+#[derive(PartialEq, Eq, Hash)]
+struct Topic {
+    kind: String,
+    namespace: String,
+    name: String,
+    uid: String,
+    reason: String,
+}
+
+impl Topic {
+    fn of(about: &ObjectReference, event: &Event) -> Self {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        Self {
+            kind: text(&about.kind),
+            namespace: text(&about.namespace),
+            name: text(&about.name),
+            uid: text(&about.uid),
+            reason: event.reason.clone(),
+        }
+    }
+}
+
+/// Warnings that there were, less one for each [`ONE_MORE_AFTER_MS`] since.
 struct Had {
     count: i64,
     since: Timestamp,
 }
 
 impl Warnings {
-    /// Whether the object may have one more warning, which it then had.
-    fn take_one(&mut self, now: Timestamp, uid: &str) -> bool {
+    /// Whether there may be one more warning, which there then was.
+    fn take_one(&mut self, now: Timestamp, topic: Topic) -> bool {
         let none = Had {
             count: 0,
             since: now,
         };
-        let had = self.by_uid.entry(uid.to_owned()).or_insert(none);
+        let had = self.had.entry(topic).or_insert(none);
         had.settle(now);
         let may = had.count < MOST_WARNINGS;
         had.count += i64::from(may);
@@ -111,7 +139,7 @@ impl Warnings {
     }
 
     fn forget(&mut self, now: Timestamp) {
-        self.by_uid.retain(|_, had| {
+        self.had.retain(|_, had| {
             had.settle(now);
             had.count > 0
         });
@@ -130,9 +158,26 @@ impl Had {
 
 #[cfg(test)]
 mod tests {
+    use flyball_core::status::Event;
     use flyball_core::time::Timestamp;
+    use k8s_openapi::api::core::v1::ObjectReference;
 
-    use super::{MOST_WARNINGS, ONE_MORE_AFTER_MS, Warnings};
+    use super::{MOST_WARNINGS, ONE_MORE_AFTER_MS, Topic, Warnings, note};
+
+    fn topic(name: &str, uid: Option<&str>, reason: &str) -> Topic {
+        let about = ObjectReference {
+            kind: Some("ConfigMap".to_owned()),
+            name: Some(name.to_owned()),
+            uid: uid.map(str::to_owned),
+            ..ObjectReference::default()
+        };
+        let event = Event {
+            warning: true,
+            reason: reason.to_owned(),
+            message: String::new(),
+        };
+        Topic::of(&about, &event)
+    }
 
     #[test]
     fn an_object_that_warns_at_every_sync_is_heard_every_five_minutes() {
@@ -140,7 +185,10 @@ mod tests {
         let mut heard = |from: i64, until: i64, uid| {
             let syncs = (from..until).step_by(15_000);
             syncs
-                .filter(|&at| warnings.take_one(Timestamp(at), uid))
+                .filter(|&at| {
+                    let topic = topic("web", Some(uid), "FailedGetScale");
+                    warnings.take_one(Timestamp(at), topic)
+                })
                 .count()
         };
         assert_eq!(heard(0, 3_600_000, "a"), MOST_WARNINGS as usize + 11);
@@ -149,8 +197,31 @@ mod tests {
         assert_eq!(heard(0, 2 * ONE_MORE_AFTER_MS, "a"), 1);
 
         warnings.forget(Timestamp(3_700_000));
-        assert!(warnings.by_uid.contains_key("b"));
+        let of_b = topic("web", Some("b"), "FailedGetScale");
+        assert!(warnings.had.contains_key(&of_b));
         warnings.forget(Timestamp(100 * ONE_MORE_AFTER_MS));
-        assert!(warnings.by_uid.is_empty());
+        assert!(warnings.had.is_empty());
+    }
+
+    #[test]
+    fn many_warnings_for_one_reason_do_not_silence_another_nor_another_object() {
+        let mut warnings = Warnings::default();
+        let mut heard = |name, reason, times| {
+            let times = 0..times;
+            times
+                .filter(|_| warnings.take_one(Timestamp(0), topic(name, None, reason)))
+                .count()
+        };
+        let groups = heard("status", "FailedToScaleUpGroup", 30);
+        assert_eq!(groups, MOST_WARNINGS as usize);
+        assert_eq!(heard("status", "ClusterUnhealthy", 1), 1);
+        assert_eq!(heard("priorities", "FailedToScaleUpGroup", 1), 1);
+    }
+
+    #[test]
+    fn a_note_is_as_long_as_the_api_server_takes_it_and_ends_with_a_character() {
+        let message = format!("x{}", "é".repeat(600));
+        assert_eq!(note(&message).len(), 1023);
+        assert_eq!(note("short"), "short");
     }
 }

@@ -140,11 +140,11 @@ fn ask_policy(
 }
 
 fn told(policy: &PreparedPolicy, failure: &PolicyFailure, then: &str) -> Event {
-    let message = format!("policy {}: {}; {then}", policy.name, failure.message());
+    let name = format!("policy {}: ", policy.name);
     Event {
         warning: true,
         reason: failure.code().to_owned(),
-        message,
+        message: Event::message(&name, failure.message(), &format!("; {then}")),
     }
 }
 

@@ -210,10 +210,9 @@ impl Decision {
         let why = &verdict.message;
         match &self.record.outcome {
             Outcome::Failed(error) => {
-                told.warn(
-                    "FailedRescale",
-                    &format!("New size: {to}; reason: {why}; error: {error}"),
-                );
+                let size = format!("New size: {to}; reason: ");
+                let error_told = format!("; error: {error}");
+                told.warn("FailedRescale", &Event::message(&size, why, &error_told));
                 let message =
                     format!("the HPA controller was unable to update the target scale: {error}");
                 return told.able("False", "FailedUpdateScale", &message);
@@ -222,11 +221,11 @@ impl Decision {
                 let message =
                     format!("the HPA controller was able to update the target scale to {to}");
                 told.able("True", "SucceededRescale", &message);
-                let message = format!("New size: {to}; reason: {why}{}", self.decided_by());
+                let size = format!("New size: {to}; reason: ");
                 told.events.push(Event {
                     warning: false,
                     reason: "SuccessfulRescale".to_owned(),
-                    message,
+                    message: Event::message(&size, why, &self.decided_by()),
                 });
                 told.status.last_scale_time = Some(self.record.at);
                 self.tell_zero(told, from, to);

@@ -81,6 +81,7 @@ fn replicas_status_and_events_are_written_by_the_leader_only() {
         "New size: 3",
         "New size: 4",
         "SuccessfulRescale",
+        "é; policy: hpa (0123456789ab)",
     ] {
         assert!(described.contains(text), "{text}: {described}");
     }
@@ -139,6 +140,14 @@ pub fn report(web: &Arc<Autoscaler>) -> Report {
     Report {
         autoscaler: web.clone(),
         status: Some(Arc::new(status)),
-        events: vec![rescale("New size: 3"), rescale("New size: 4")],
+        events: vec![
+            rescale("New size: 3"),
+            rescale("New size: 4"),
+            // As long as an event may be.
+            rescale(&format!(
+                "New size: 5; reason: {}; policy: hpa (0123456789ab)",
+                "é".repeat(487)
+            )),
+        ],
     }
 }
