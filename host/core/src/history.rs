@@ -93,7 +93,7 @@ impl Histories {
         let mut parts = self.list.len();
         let mut kept = Vec::with_capacity(parts);
         for history in &self.list {
-            let fitting = KeptHistory::fitting(left / parts);
+            let fitting = KeptHistory::fitting(&history.metric, left / parts);
             parts -= 1;
             if let Some(history) = history.keep(fitting) {
                 left -= history.bytes();

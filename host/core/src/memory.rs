@@ -10,7 +10,8 @@ mod samples;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use kept::{InMemoryStore, KEPT_LIMIT, Kept, KeptHistory, KeptState};
+pub use kept::{DamagedKept, InMemoryStore, KEPT_LIMIT, Kept, KeptHistory, KeptState};
+pub(crate) use kept::{STATE_FRAME, STATES_LIMIT};
 
 use crate::guard;
 use crate::history::Histories;
@@ -108,9 +109,9 @@ impl Memory {
         let mut kept = Kept {
             target: kept::fingerprint(target),
             states: with_state.map(state).collect(),
-            changes: kept::fewer(changes),
-            histories: Vec::new(),
+            ..Kept::default()
         };
+        kept.take_changes(changes);
         kept.histories = self.histories.keep(kept.room());
         Some(kept)
     }

@@ -30,7 +30,8 @@ pub mod kind {
 }
 
 /// Most that the policies of one object may keep as state together, in bytes: three
-/// quarters of what is kept of an object.
+/// quarters of what is kept of an object. Where several policies with long names have
+/// a state it is a little less, as the names are kept too.
 pub const STATE_LIMIT: usize = 768;
 
 /// An input that a policy wants beyond the standard ones.

@@ -5,33 +5,36 @@
 //! the histories that policies want. Recommendations are not: an object seen for
 //! the first time has what it has as its first one, which holds it for as long.
 
+mod bytes;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde::{Deserialize, Serialize};
+pub use bytes::DamagedKept;
+pub(crate) use bytes::STATE_FRAME;
 
 use crate::policy::STATE_LIMIT;
 use crate::ports::StateStore;
 use crate::replica::{Samples, Target};
 
-/// Most bytes kept of one object, keys (its uid, names of policies and metrics)
-/// aside: [`Kept::bytes`].
+/// Most bytes kept of one object, in the form of [`Kept::to_bytes`], names of
+/// policies and metrics included.
 pub const KEPT_LIMIT: usize = 1024;
+
+/// Most bytes that the states of an object's policies take in that form: one of
+/// [`STATE_LIMIT`] of a policy whose name is as long as names may be.
+pub(crate) const STATES_LIMIT: usize = STATE_LIMIT + STATE_FRAME + 63;
 
 /// Most changes kept: where there are more, the oldest count as one.
 const MOST_CHANGES: usize = 16;
 
-const TARGET_BYTES: usize = size_of::<u64>();
-const CHANGE_BYTES: usize = size_of::<i64>() + size_of::<i32>();
-/// Number of a history's first step.
-const HISTORY_BYTES: usize = size_of::<i64>();
-const MEAN_BYTES: usize = size_of::<f32>();
+/// Changes for which there is always room.
+const SURE_CHANGES: usize = 14;
 
-const _: () = assert!(TARGET_BYTES + STATE_LIMIT + MOST_CHANGES * CHANGE_BYTES < KEPT_LIMIT);
+const _: () = assert!(bytes::FRAME + STATES_LIMIT + SURE_CHANGES * bytes::CHANGE <= KEPT_LIMIT);
 
 /// What is kept of one object.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kept {
     /// Tells its target from others: what was right for another is of no use.
     pub target: u64,
@@ -44,8 +47,7 @@ pub struct Kept {
 }
 
 /// A policy's state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptState {
     /// The version of the state: a policy of another one starts anew.
     pub state_version: u32,
@@ -54,8 +56,7 @@ pub struct KeptState {
 }
 
 /// A metric's means over steps.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct KeptHistory {
     /// Name of the metric.
     pub metric: String,
@@ -68,48 +69,24 @@ pub struct KeptHistory {
 }
 
 impl Kept {
-    /// What it takes, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        let histories = self.histories.iter();
-        self.bytes_without_histories() + histories.map(KeptHistory::bytes).sum::<usize>()
+    /// Takes these changes: the latest that there is room for beside the states, and
+    /// what came before them as one change at the last of its times, so that none is
+    /// forgotten early.
+    pub(super) fn take_changes(&mut self, mut changes: Samples) {
+        let most = (self.room() / bytes::CHANGE).min(MOST_CHANGES);
+        let Samples { at_ms, replicas } = &mut changes;
+        while at_ms.len() > most.max(1) {
+            at_ms.remove(0);
+            let oldest = replicas.remove(0);
+            replicas[0] = replicas[0].saturating_add(oldest);
+        }
+        self.changes = changes;
     }
 
-    /// What is left for histories, in bytes.
+    /// What is left, in bytes.
     pub(super) fn room(&self) -> usize {
-        KEPT_LIMIT.saturating_sub(self.bytes_without_histories())
+        KEPT_LIMIT.saturating_sub(self.to_bytes().len())
     }
-
-    fn bytes_without_histories(&self) -> usize {
-        let states = self.states.values().map(|kept| kept.state.len());
-        TARGET_BYTES + states.sum::<usize>() + self.changes.at_ms.len() * CHANGE_BYTES
-    }
-}
-
-impl KeptHistory {
-    /// How many means fit into `bytes`.
-    #[must_use]
-    pub fn fitting(bytes: usize) -> usize {
-        bytes.saturating_sub(HISTORY_BYTES) / MEAN_BYTES
-    }
-
-    /// What it takes, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        HISTORY_BYTES + self.means.len() * MEAN_BYTES
-    }
-}
-
-/// Changes as they are kept: the latest, and what came before them as one change
-/// at the last of its times, so that none is forgotten early.
-pub(super) fn fewer(mut changes: Samples) -> Samples {
-    let Samples { at_ms, replicas } = &mut changes;
-    while at_ms.len() > MOST_CHANGES {
-        at_ms.remove(0);
-        let oldest = replicas.remove(0);
-        replicas[0] = replicas[0].saturating_add(oldest);
-    }
-    changes
 }
 
 /// What tells a target from others.
@@ -125,21 +102,23 @@ pub(super) fn fingerprint(target: &Target) -> u64 {
 
 /// A store for as long as the process lives.
 #[derive(Debug, Default)]
-pub struct InMemoryStore(Mutex<BTreeMap<Arc<str>, Arc<Kept>>>);
+pub struct InMemoryStore(Mutex<BTreeMap<Arc<str>, Box<[u8]>>>);
 
 impl InMemoryStore {
-    fn objects(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Kept>>> {
+    fn objects(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Box<[u8]>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl StateStore for InMemoryStore {
     fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>> {
-        self.objects().get(uid).cloned()
+        let objects = self.objects();
+        Kept::from_bytes(objects.get(uid)?).ok().map(Arc::new)
     }
 
     fn save(&self, uid: &Arc<str>, kept: Kept) {
-        self.objects().insert(Arc::clone(uid), Arc::new(kept));
+        let bytes = kept.to_bytes().into_boxed_slice();
+        self.objects().insert(Arc::clone(uid), bytes);
     }
 
     fn forget(&self, uid: &Arc<str>) {

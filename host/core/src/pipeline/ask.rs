@@ -19,7 +19,9 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
     let mut input = input(scene, scale);
     let policies = scene.prepared.policies.iter();
     let found: Vec<_> = policies.map(|policy| Found::of(scene, policy)).collect();
-    let mut budget = StateBudget::new(found.iter().map(|found| found.state().len()));
+    let states = found.iter();
+    let states = states.map(|found| (&*found.policy.name, &**found.state()));
+    let mut budget = StateBudget::new(states);
     for (place, found) in found.into_iter().enumerate() {
         let admit = |answer| budget.admitted(place, answer);
         let record = ask_policy(scene, found, &mut input, admit, &mut decision.notes);

@@ -1,7 +1,7 @@
 //! What outlives a loop: when it is written, how much it may be, and that the next
 //! loop goes on from it.
 
-use flyball_core::memory::KEPT_LIMIT;
+use flyball_core::memory::{DamagedKept, KEPT_LIMIT, Kept};
 use flyball_core::ports::MetricAnswer;
 use flyball_core::record::{Answer, DecisionRecord, Outcome};
 use flyball_core::replay::{Replay, replay};
@@ -163,7 +163,82 @@ fn a_policy_whose_state_leaves_too_little_for_others_is_refused_and_named() {
     let records = world.records();
     assert!(records[1].policies[0].failure().is_none());
     assert!(records[1].policies[1].failure().is_some());
-    assert!(world.saves().iter().all(|kept| kept.bytes() <= KEPT_LIMIT));
+    assert!(world.saves().iter().all(fits));
+}
+
+fn fits(kept: &Kept) -> bool {
+    kept.to_bytes().len() <= KEPT_LIMIT
+}
+
+#[test]
+fn the_longest_names_and_largest_states_fit_into_the_limit_with_the_last_changes() {
+    let grows = |name: &str| {
+        policy(name, |_, input| {
+            Ok(ReplicaDecision {
+                state: Some("s".repeat(768)),
+                ..to(i64::from(input.current_replicas) + 1)
+            })
+        })
+    };
+    let names: Vec<_> = (0..8)
+        .map(|row| format!("{row}{}", "n".repeat(62)))
+        .collect();
+    let asking = |names: &[String]| {
+        let named = names.iter().map(|name| json!({ "name": name }));
+        json!({ "maxReplicas": 1000, "policies": named.collect::<Vec<_>>() })
+    };
+    let mut world = World::new(names.iter().map(|name| grows(name)));
+    world.add("a", asking(&names[..1]));
+    for tick in 0..20 {
+        world.tick(tick * 15_000);
+    }
+    let kept = world.kept("a").unwrap();
+    assert!(fits(&kept), "{} bytes", kept.to_bytes().len());
+    assert_eq!(kept.states[&*names[0]].state.len(), 768);
+    assert_eq!(kept.changes.replicas.iter().sum::<i32>(), 20);
+    assert_eq!(kept.changes.at_ms.len(), 14);
+
+    // Names leave less to the others, who are told so.
+    let modest = |name: &str| {
+        policy(name, |_, input| {
+            Ok(ReplicaDecision {
+                state: Some("s".repeat(100)),
+                ..to(i64::from(input.current_replicas))
+            })
+        })
+    };
+    for name in &names {
+        world.swap(modest(name));
+    }
+    world.add("a", asking(&names));
+    world.tick(300_000);
+    let kept = world.kept("a").unwrap();
+    assert!(fits(&kept), "{} bytes", kept.to_bytes().len());
+    assert_eq!(kept.states.len(), 4);
+    let record = world.records().pop().unwrap();
+    let refused = record.policies[4].failure().unwrap().message().to_owned();
+    assert_eq!(
+        refused,
+        "its state has 100 bytes, and the object's other policies leave 88 of 768"
+    );
+    let again = replay(&record, |part| Some(world.policy(&part.name).resolve()));
+    assert_eq!(again, Replay::Same);
+}
+
+#[test]
+fn bytes_that_were_cut_off_or_are_of_another_form_are_nothing_kept() {
+    let mut world = World::new([counting(2)]);
+    world.add("a", json!({}));
+    world.tick(0);
+    let bytes = world.kept("a").unwrap().to_bytes();
+    for length in 0..bytes.len() {
+        assert_eq!(Kept::from_bytes(&bytes[..length]), Err(DamagedKept));
+    }
+    let more = [&*bytes, &[0]].concat();
+    assert_eq!(Kept::from_bytes(&more), Err(DamagedKept));
+    let mut other = bytes;
+    other[0] = 2;
+    assert_eq!(Kept::from_bytes(&other), Err(DamagedKept));
 }
 
 #[test]
@@ -190,12 +265,9 @@ fn the_latest_of_histories_and_changes_are_kept_within_the_limit() {
     for tick in 0..300 {
         world.tick(tick * 15_000);
         let kept = world.kept("a").unwrap();
-        assert!(kept.bytes() <= KEPT_LIMIT, "{} bytes", kept.bytes());
-        let text = serde_json::to_string(&*kept).unwrap();
-        assert_eq!(
-            serde_json::from_str::<flyball_core::memory::Kept>(&text).unwrap(),
-            *kept
-        );
+        let bytes = kept.to_bytes();
+        assert!(bytes.len() <= KEPT_LIMIT, "{} bytes", bytes.len());
+        assert_eq!(Kept::from_bytes(&bytes).as_ref(), Ok(&*kept));
     }
     let kept = world.kept("a").unwrap();
     // Half an hour's changes and the one just made, of which nothing is lost.
@@ -219,5 +291,6 @@ fn the_latest_of_histories_and_changes_are_kept_within_the_limit() {
     assert_eq!(kept.histories.len(), 2);
     let latest = |row: usize| kept.histories[row].first + kept.histories[row].means.len() as i64;
     assert_eq!((latest(0), latest(1)), (299, 149));
-    assert!(kept.bytes() > KEPT_LIMIT - 16, "{} bytes", kept.bytes());
+    let bytes = kept.to_bytes().len();
+    assert!(bytes > KEPT_LIMIT - 16, "{bytes} bytes");
 }
