@@ -22,6 +22,10 @@ pub(crate) fn unfitness(preferred_cores: f64, cores: f64) -> f64 {
 }
 
 /// The unfitness as it counts: the more nodes are added at once, the less.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "what decides is Wasm, which has no platform's functions but its own"
+)]
 pub(crate) fn suppressed(unfitness: f64, nodes: u32) -> f64 {
     let further = (f64::from(nodes) - 1.0) / 15.0;
     (unfitness - 1.0) * (1.0 - further.tanh()) + 1.0

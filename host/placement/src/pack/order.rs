@@ -76,6 +76,7 @@ pub(super) fn lonely_first(
 }
 
 /// The most pods of which a node takes one.
+#[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
 pub(super) fn lonely_pods(cluster: &Cluster, demands: impl Iterator<Item = Demand>) -> u64 {
     let mut pods: HashMap<u32, u64> = HashMap::new();
     for demand in demands {

@@ -143,7 +143,11 @@ impl Storage {
         }
     }
 
-    /// Everything that was set.
+    /// Everything that was set, in no particular order.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "what is set in another order answers the same"
+    )]
     pub(crate) fn objects(&self) -> impl Iterator<Item = StorageObject> {
         let claims = self.claims.values().flat_map(HashMap::values);
         let claims = claims.map(|known| StorageObject::Claim(known.claim.clone()));
