@@ -185,6 +185,64 @@ fn an_object_that_cannot_be_read_is_told_its_field_and_disturbs_no_other() {
     scene.wait_for_condition("old", "ScalingActive", "True", "ValidMetricFound");
 }
 
+#[test]
+fn a_target_with_two_writers_is_scaled_by_neither_and_may_be_observed() {
+    let scene = Scene::new();
+    let _metrics = scene.with_queue(40);
+    for name in ["web", "api", "free"] {
+        scene.deploy(name, 2);
+        scene.autoscale(name, &queue(), &json!({}));
+    }
+    let second = |mode: &str| {
+        let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" });
+        let spec = json!({
+            "scaleTargetRef": target,
+            "maxReplicas": 20,
+            "metrics": [queue()],
+            "mode": mode,
+        });
+        autoscaler("second", &spec)
+    };
+    scene.apply(&second("Active"));
+    let legacy = ["autoscale", "deployment", "api", "--name=legacy", "--max=3"];
+    scene.cluster.kubectl(&legacy).unwrap();
+    let daemon = scene.daemon(&[]);
+
+    scene.wait_for_replicas("free", 4);
+    for (name, problem) in [
+        ("web", "autoscaler default/second has the same target"),
+        ("second", "autoscaler default/web has the same target"),
+        (
+            "api",
+            "Deployment api is scaled by HorizontalPodAutoscaler legacy too",
+        ),
+    ] {
+        let message = scene.wait_for_condition(name, "ScalingActive", "False", "AmbiguousTarget");
+        assert!(message.contains(problem), "{name}: {message}");
+        scene.wait_for_event(name, "AmbiguousTarget", problem);
+        assert!(scene.events(name, "SuccessfulRescale").is_empty(), "{name}");
+    }
+    assert_eq!([scene.replicas("web"), scene.replicas("api")], ["2", "2"]);
+
+    // One of the two steps back: it goes on deciding, and the other one scales.
+    scene.apply(&second("Observe"));
+    scene.autoscale("api", &queue(), &json!({ "mode": "Observe" }));
+    scene.wait_for_replicas("web", 4);
+    for name in ["second", "api"] {
+        scene.wait_for_condition(name, "ScalingActive", "True", "ValidMetricFound");
+        assert!(scene.events(name, "SuccessfulRescale").is_empty(), "{name}");
+    }
+    daemon.wait_for("what would be done beside the other", |daemon| {
+        let record = daemon.last_record("default/api").unwrap_or_default();
+        record["outcome"] == "observed" && record["verdict"]["to"] == 4
+    });
+    assert_eq!(scene.replicas("api"), "2");
+
+    scene.cluster.kubectl(&["delete", "hpa", "legacy"]).unwrap();
+    scene.autoscale("api", &queue(), &json!({}));
+    scene.wait_for_replicas("api", 4);
+}
+
 impl Scene {
     /// Lets any spec of an autoscaler pass.
     fn loosen_schema(&self) {
