@@ -121,6 +121,43 @@ pub struct Hpa {
     /// How long after a pod's start a change of its readiness counts as its first
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub horizontal_pod_autoscaler_initial_readiness_delay: Millis,
+    /// HPAScaleToZero=true: what was scaled to zero, where minReplicas is 0, is
+    /// scaled up again by a metric of type Object or External; else it stays there
+    /// until somebody scales it up
+    #[arg(
+        long,
+        value_name = "NAME=true|false",
+        default_value = "HPAScaleToZero=false"
+    )]
+    pub feature_gates: FeatureGates,
+}
+
+/// Features that are on or off.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FeatureGates {
+    /// Whether what was scaled to zero is scaled up again.
+    pub hpa_scale_to_zero: bool,
+}
+
+impl FromStr for FeatureGates {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut gates = Self::default();
+        for gate in text.split(',') {
+            let (name, value) = gate
+                .split_once('=')
+                .ok_or_else(|| format!("{gate:?} lacks its value: write NAME=true"))?;
+            let value = value
+                .parse::<bool>()
+                .map_err(|_| format!("{name}: {value:?} is neither true nor false"))?;
+            match name {
+                "HPAScaleToZero" => gates.hpa_scale_to_zero = value,
+                _ => return Err(format!("no feature {name:?}: there is HPAScaleToZero")),
+            }
+        }
+        Ok(gates)
+    }
 }
 
 /// Limits on all objects together.
@@ -272,7 +309,7 @@ fn share(text: &str) -> Result<f64, String> {
 mod tests {
     use flyball_core::policy::Budget;
 
-    use super::{Cluster, PolicyBudget};
+    use super::{Cluster, FeatureGates, PolicyBudget};
 
     #[test]
     fn budgets_change_what_they_name() -> Result<(), String> {
@@ -299,6 +336,25 @@ mod tests {
             "hpa=fuel-base:-1",
         ] {
             assert!(wrong.parse::<PolicyBudget>().is_err(), "{wrong}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn feature_gates_are_named_and_off_unless_set() -> Result<(), String> {
+        let gate = |text: &str| text.parse::<FeatureGates>();
+        assert_eq!(gate("HPAScaleToZero=false")?, FeatureGates::default());
+        assert!(gate("HPAScaleToZero=true")?.hpa_scale_to_zero);
+        for (wrong, problem) in [
+            ("HPAScaleToZero", "lacks its value"),
+            ("HPAScaleToZero=yes", "neither true nor false"),
+            (
+                "HPAScaleToZero=true,Sidecars=true",
+                "no feature \"Sidecars\"",
+            ),
+        ] {
+            let error = gate(wrong).err().unwrap_or_default();
+            assert!(error.contains(problem), "{wrong}: {error}");
         }
         Ok(())
     }

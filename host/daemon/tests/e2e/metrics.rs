@@ -11,7 +11,7 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
     let scene = Scene::new();
     scene.cluster.create_node("node-0").unwrap();
     let apis = MetricsApis::serve(&scene);
-    for name in ["pods", "object", "external", "torn"] {
+    for name in ["pods", "object", "external", "torn", "idle"] {
         scene.deploy(name, 2);
         let ready = format!("deployment/{name}");
         scene
@@ -48,7 +48,11 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
     orders["external"]["metric"]["selector"] = json!({ "matchLabels": { "shop": "a" } });
     scene.autoscale("external", &orders, &json!({}));
     scene.autoscale("torn", &external("torn"), &json!({}));
-    let daemon = scene.daemon(&[]);
+    apis.set_external("jobs", &[json!("0")]);
+    let at_once = json!({ "scaleDown": { "stabilizationWindowSeconds": 0 } });
+    let to_zero = json!({ "minReplicas": 0, "behavior": at_once });
+    scene.autoscale("idle", &external("jobs"), &to_zero);
+    let daemon = scene.daemon(&["--feature-gates=HPAScaleToZero=true"]);
 
     // (300 + 0) / 2 is half above 100.
     scene.wait_for_replicas("pods", 3);
@@ -88,6 +92,13 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
 
     apis.set_external("torn", &[json!("10"), json!("30")]);
     scene.wait_for_replicas("torn", 4);
+
+    // To zero, and out of it again.
+    scene.wait_for_replicas("idle", 0);
+    scene.wait_for_condition("idle", "ScaledToZero", "True", "ScaledToZero");
+    apis.set_external("jobs", &[json!("25")]);
+    scene.wait_for_replicas("idle", 3);
+    scene.wait_for_condition("idle", "ScaledToZero", "False", "NotScaledToZero");
 }
 
 impl Scene {
