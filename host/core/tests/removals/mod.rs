@@ -93,6 +93,25 @@ fn the_share_is_the_operators_and_one_object_alone_is_no_mass() {
     assert_eq!(world.replicas("a"), 1);
 }
 
+/// A bound is what the user wants, no signal that could be wrong. But what goes by it
+/// counts: others have to wait.
+#[test]
+fn what_is_above_max_goes_at_once_and_counts() {
+    let mut world = idle(|_| {});
+    let mut lowered = at_once();
+    lowered["maxReplicas"] = json!(2);
+    for row in 0..30 {
+        world.add(&format!("web-{row:02}"), lowered.clone());
+    }
+    world.tick(0);
+    assert_eq!(total(&world), 30 * 2 + 10 * 10);
+    let waits = world.condition("web-39", "ScalingLimited");
+    assert_eq!((&*waits.status, &*waits.reason), ("True", "MassScaleDown"));
+    let bound = world.records()[0].clone();
+    assert_eq!(bound.verdict.reason, "OutOfBounds");
+    assert_eq!(replay(&bound, |_| None), Replay::Same);
+}
+
 #[test]
 fn what_could_not_be_written_does_not_count() {
     let mut world = idle(|_| {});
