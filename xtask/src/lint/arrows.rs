@@ -61,6 +61,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // Pure functions on plain data.
     (
+        "flyball-placement",
+        &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
+    ),
+    (
         "flyball-core",
         &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
     ),

@@ -72,6 +72,11 @@ fn a_forbidden_crate_is_found_however_far_it_is() {
         violations(&metadata(&MEMBERS, &edges)).unwrap(),
         ["flyball-core must not depend on kube-client (flyball-core → harmless → kube-client)"]
     );
+    let edges = [("flyball-placement", "k8s-openapi", None)];
+    assert_eq!(
+        violations(&metadata(&["flyball-placement"], &edges)).unwrap(),
+        ["flyball-placement must not depend on k8s-openapi (flyball-placement → k8s-openapi)"]
+    );
 }
 
 #[test]
