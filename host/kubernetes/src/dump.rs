@@ -106,8 +106,15 @@ impl Dump {
     }
 
     fn take(&mut self, kind: &str, mut item: Value, seen: &mut Seen) -> Result<(), String> {
-        let metadata = item["metadata"].clone();
-        let identity: Identity = serde_json::from_value(metadata).unwrap_or_default();
+        let metadata = item.get_mut("metadata");
+        let Some(metadata) = metadata.and_then(Value::as_object_mut) else {
+            return Err(match kind {
+                "" => "what is no Kubernetes object is left out".to_owned(),
+                _ => format!("a {kind} without metadata is left out"),
+            });
+        };
+        let identity = Value::Object(metadata.clone());
+        let identity: Identity = serde_json::from_value(identity).unwrap_or_default();
         let Identity {
             name,
             namespace,
@@ -128,7 +135,7 @@ impl Dump {
         }
         if uid.is_empty() {
             // A dump that was written by hand may lack what tells objects apart.
-            item["metadata"]["uid"] = format!("{namespace}/{name}").into();
+            metadata.insert("uid".to_owned(), format!("{namespace}/{name}").into());
         } else if let Some(other) = seen.uids.insert(uid, label.clone()) {
             return Err(format!("{label} is left out: it has the uid of {other}"));
         }
@@ -239,5 +246,41 @@ fn refuse_negative(resources: &flyball_placement::Resources) -> Result<(), Strin
     {
         Some((name, amount)) => Err(format!("its {name} is negative ({amount})")),
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Dump, DumpError};
+
+    #[test]
+    fn what_is_no_object_is_left_out_and_named() -> Result<(), DumpError> {
+        let items = json!([
+            {"kind": "Pod", "metadata": ["a"]},
+            {"kind": "Node", "metadata": "b"},
+            {"kind": "Node"},
+            "c",
+            {"kind": "Pod", "metadata": {"namespace": "default"}},
+            {"kind": "Namespace", "metadata": {"name": "default"}},
+        ]);
+        let dump = Dump::read(&json!({"kind": "List", "items": items}).to_string())?;
+        let of_items: Vec<_> = dump
+            .problems
+            .iter()
+            .filter(|problem| problem.starts_with("items["))
+            .collect();
+        assert_eq!(
+            of_items,
+            [
+                "items[0]: a Pod without metadata is left out",
+                "items[1]: a Node without metadata is left out",
+                "items[2]: a Node without metadata is left out",
+                "items[3]: what is no Kubernetes object is left out",
+                "items[4]: a Pod without a name is left out",
+            ]
+        );
+        Ok(())
     }
 }
