@@ -19,8 +19,20 @@ fn the_api_server_refuses_bad_specs_and_fills_in_defaults() {
             "spec.maxReplicas in body should be greater than or equal to 1",
         ),
         (
+            "maxReplicas: many",
+            "spec.maxReplicas in body must be of type integer: \"string\"",
+        ),
+        (
+            "maxReplicas: 9, metrics: cpu",
+            "spec.metrics in body must be of type array: \"string\"",
+        ),
+        (
             "maxReplicas: 9, replicas: 3",
             "unknown field \"spec.replicas\"",
+        ),
+        (
+            "maxReplicas: 9, behavior: { scaleUp: { stabilisationWindowSeconds: 60 } }",
+            "unknown field \"spec.behavior.scaleUp.stabilisationWindowSeconds\"",
         ),
         (
             "maxReplicas: 9, mode: Watch",
