@@ -2,10 +2,15 @@
 //! a HorizontalPodAutoscaler of autoscaling/v2 and the fields of our own. Read
 //! as Kubernetes spells it, from the API server, scenario files and records.
 
+mod check;
+pub mod limits;
+
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
+
+pub use check::SpecFault;
 
 use crate::policy::DEFAULT_REPLICA_POLICY;
 use crate::quantity::{Milli, QuantityText};

@@ -32,8 +32,8 @@ pub use formula::{Formula, InvalidFormula, Moment};
 pub use journal::{Decision, Entries, Journal, NodeEntries, NodeJournal, PolicyChange, PolicyUse};
 pub use loops::{Equipment, Loops};
 pub use run::{
-    Contender, NodesRun, Options, PolicySwapper, Progress, Run, RunError, WorkloadRun, compare,
-    simulate,
+    Contender, NodesRun, Options, PolicySwapper, Progress, Run, RunError, WorkloadRun,
+    check_policies, compare, simulate,
 };
 pub use scenario::{Scenario, ScenarioError};
 pub use summary::{NodeSummary, Summary};

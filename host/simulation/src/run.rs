@@ -1,6 +1,8 @@
 //! A scenario from its start to its end, as fast as it can go, through the
 //! production loop; and several policies under the same load.
 
+mod policies;
+
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -12,11 +14,13 @@ use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::ports::NodesRecorder;
-use flyball_core::policy::PolicyEngine;
+use flyball_core::policy::{PolicyEngine, PolicyFailure};
 use flyball_core::ports::{Clock, ObjectKey, Recorder};
 use flyball_core::record::DecisionRecord;
 use flyball_core::spec::PolicyRef;
 use flyball_core::time::Timestamp;
+
+pub use policies::check_policies;
 
 use crate::cluster::Cluster;
 use crate::journal::{Entries, Journal, NodeEntries, NodeJournal};
@@ -75,6 +79,14 @@ pub enum RunError {
     /// A load came to what no load can be.
     #[error(transparent)]
     Load(#[from] AbsurdLoad),
+    /// The scenario asks a policy that is not there.
+    #[error("{field}: {}", .failure.message())]
+    Policy {
+        /// Path of the field that names it.
+        field: String,
+        /// Why it can't be asked.
+        failure: PolicyFailure,
+    },
     /// The scenario swaps policies, and nothing here can.
     #[error("scenario {0:?} swaps policies, which cannot be done here")]
     NoSwapper(String),
@@ -133,7 +145,8 @@ pub struct WorkloadRun {
 /// Runs a scenario from its start to its end.
 ///
 /// # Errors
-/// If the scenario can't be used, or a load comes to what no load can be.
+/// If the scenario can't be used or asks policies that are not there, or a load comes
+/// to what no load can be.
 pub fn simulate(
     label: &str,
     scenario: &Scenario,
@@ -145,6 +158,7 @@ pub fn simulate(
     if swaps && options.swapper.is_none() {
         return Err(RunError::NoSwapper(scenario.name.clone()));
     }
+    check_policies(scenario, &*engine)?;
     let cluster = Cluster::new(scenario)?;
     cluster.advance_to(scenario.start)?;
     let journal = Arc::new(Journal::new(options.recorders.clone()));

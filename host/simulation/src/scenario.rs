@@ -258,6 +258,13 @@ impl Scenario {
         self.start.plus(self.duration.0)
     }
 
+    /// Whether a swap brings a policy of that name, sooner or later.
+    #[must_use]
+    pub fn brings(&self, policy: &str) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event, EventSpec::SwapPolicy { name, .. } if name == policy))
+    }
+
     /// Where a file that the scenario names is.
     #[must_use]
     pub fn path(&self, file: &Path) -> PathBuf {

@@ -158,6 +158,83 @@ fn what_makes_no_sense_is_told_with_its_field() {
 }
 
 #[test]
+fn autoscalers_are_held_to_what_the_api_server_takes() {
+    let metric = |target: &str| {
+        format!("metrics: [{{type: Resource, resource: {{name: cpu, target: {{{target}}}}}}}]")
+    };
+    let policy = |fields: &str| format!("behavior: {{scaleUp: {{policies: [{{{fields}}}]}}}}");
+    let cases = [
+        (
+            policy("type: percent, value: 10, periodSeconds: 60"),
+            "behavior.scaleUp.policies[0].type: \"percent\" is none of Pods, Percent",
+        ),
+        (
+            policy("type: Pods, value: 0, periodSeconds: 60"),
+            "behavior.scaleUp.policies[0].value: 0 is not at least 1",
+        ),
+        (
+            policy("type: Pods, value: 1, periodSeconds: 1801"),
+            "behavior.scaleUp.policies[0].periodSeconds: 1801 is not in 1 to 1800",
+        ),
+        (
+            "behavior: {scaleDown: {policies: []}}".to_owned(),
+            "behavior.scaleDown.policies: 0 is not in 1 to 20",
+        ),
+        (
+            "behavior: {scaleDown: {stabilizationWindowSeconds: 3601}}".to_owned(),
+            "behavior.scaleDown.stabilizationWindowSeconds: 3601 is not in 0 to 3600",
+        ),
+        (
+            "behavior: {scaleDown: {selectPolicy: max}}".to_owned(),
+            "behavior.scaleDown.selectPolicy: \"max\" is none of Max, Min, Disabled",
+        ),
+        (
+            "behavior: {scaleDown: {tolerance: '-50m'}}".to_owned(),
+            "behavior.scaleDown.tolerance: \"-50m\" is no quantity of 0 or more",
+        ),
+        (
+            "metrics: [{type: Resources}]".to_owned(),
+            "metrics[0].type: \"Resources\" is none of Resource, ContainerResource, Pods, Object, External",
+        ),
+        (
+            "metrics: [{type: Resource}]".to_owned(),
+            "metrics[0].resource: must be set if type is Resource, and only then",
+        ),
+        (
+            metric("type: Value, value: 1"),
+            "metrics[0].resource.target.type: \"Value\" is none of Utilization, AverageValue",
+        ),
+        (
+            metric("type: Utilization, averageValue: 1"),
+            "metrics[0].resource.target.averageUtilization: must be set if the target's type is Utilization, and only then",
+        ),
+        (
+            metric("type: Utilization, averageUtilization: 0"),
+            "metrics[0].resource.target.averageUtilization: must be greater than 0",
+        ),
+        (
+            "policies: [{name: a}, {name: a}]".to_owned(),
+            "policies[1].name: a is there twice",
+        ),
+    ];
+    let autoscaler = |fields: &str| format!("{{maxReplicas: 3, {fields}}}");
+    let load = "  load: {formula: 1}\n  autoscaler: ";
+    for (fields, expected) in &cases {
+        let text = format!("{HEAD}{load}{}\n", autoscaler(fields));
+        let error = scenario(&text).unwrap_err().to_string();
+        let place = "test.yaml: workloads[0].autoscaler.";
+        assert_eq!(error, format!("{place}{expected}"), "{fields}");
+    }
+    let (fields, expected) = &cases[0];
+    let event = "events:\n- changeAutoscaler: {at: 5m, workload: web, autoscaler: ";
+    let changed = autoscaler(fields);
+    let text = format!("{HEAD}{load}{{maxReplicas: 3}}\n{event}{changed}}}\n");
+    let error = scenario(&text).unwrap_err().to_string();
+    let place = "test.yaml: events[0].changeAutoscaler.autoscaler.";
+    assert_eq!(error, format!("{place}{expected}"));
+}
+
+#[test]
 fn files_with_load_are_read_before_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let text = format!("{HEAD}  load: {{csv: {{file: load.csv}}}}\n");

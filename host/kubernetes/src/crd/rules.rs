@@ -1,6 +1,9 @@
 //! What the types of the spec can't say: limits, enumerations, defaults, and
 //! rules between fields (in CEL), with the messages that a user gets.
 
+use std::ops::RangeInclusive;
+
+use flyball_core::spec::limits::{self, METRICS};
 use serde_json::{Value, json};
 
 /// Adds the rules of autoscaling/v2, and our own, to the schema of a spec.
@@ -21,7 +24,7 @@ pub(super) fn add_to_spec(spec: &mut Value) {
     set(
         spec,
         "metrics",
-        json!({ "maxItems": 20, "default": [default_metric()] }),
+        json!({ "maxItems": limits::MOST_METRICS, "default": [default_metric()] }),
     );
     add_to_metric(item(field(spec, "metrics")));
 
@@ -32,7 +35,7 @@ pub(super) fn add_to_spec(spec: &mut Value) {
     set(
         spec,
         "policies",
-        json!({ "maxItems": 8, "default": [{ "name": "hpa" }] }),
+        json!({ "maxItems": limits::MOST_POLICIES, "default": [{ "name": "hpa" }] }),
     );
     let policies = field(spec, "policies");
     set_self(
@@ -93,27 +96,19 @@ fn add_to_reference(reference: &mut Value) {
     set(reference, "apiVersion", json!({ "maxLength": 317 }));
 }
 
-/// Field, type and targets of each kind of metric.
-const SOURCES: [(&str, &str, &[&str]); 5] = [
-    ("resource", "Resource", &["Utilization", "AverageValue"]),
-    (
-        "containerResource",
-        "ContainerResource",
-        &["Utilization", "AverageValue"],
-    ),
-    ("pods", "Pods", &["AverageValue"]),
-    ("object", "Object", &["Value", "AverageValue"]),
-    ("external", "External", &["Value", "AverageValue"]),
-];
-
 fn add_to_metric(metric: &mut Value) {
     set(
         metric,
         "type",
-        json!({ "enum": SOURCES.map(|(_, kind, _)| kind) }),
+        json!({ "enum": METRICS.map(|kind| kind.name) }),
     );
     let mut pairs = Vec::new();
-    for (name, kind, targets) in SOURCES {
+    for limits::MetricKind {
+        name: kind,
+        field: name,
+        targets,
+    } in METRICS
+    {
         pairs.push((
             format!("has(self.{name}) == (self.type == '{kind}')"),
             format!("{name} must be set if type is {kind}, and only then"),
@@ -148,12 +143,7 @@ fn add_to_target(target: &mut Value, kinds: &[&str]) {
     set(target, "type", json!({ "enum": kinds }));
     require(target, "type");
     set(target, "averageUtilization", json!({ "minimum": 1 }));
-    let fields = [
-        ("Utilization", "averageUtilization"),
-        ("Value", "value"),
-        ("AverageValue", "averageValue"),
-    ];
-    for (kind, name) in fields {
+    for (kind, name) in limits::TARGETS {
         if kinds.contains(&kind) {
             let rule = format!("has(self.{name}) == (self.type == '{kind}')");
             let message =
@@ -183,26 +173,27 @@ fn add_to_scaling_rules(direction: &mut Value) {
     set(
         direction,
         "stabilizationWindowSeconds",
-        json!({ "minimum": 0, "maximum": 3600 }),
+        bounds(&limits::WINDOW_SECONDS),
     );
     set(
         direction,
         "selectPolicy",
-        json!({ "enum": ["Max", "Min", "Disabled"] }),
+        json!({ "enum": limits::SELECT_POLICIES }),
     );
+    let (fewest, most) = limits::SCALING_POLICIES.into_inner();
     set(
         direction,
         "policies",
-        json!({ "minItems": 1, "maxItems": 20 }),
+        json!({ "minItems": fewest, "maxItems": most }),
     );
     let policy = item(field(direction, "policies"));
-    set(policy, "type", json!({ "enum": ["Pods", "Percent"] }));
-    set(policy, "value", json!({ "minimum": 1 }));
     set(
         policy,
-        "periodSeconds",
-        json!({ "minimum": 1, "maximum": 1800 }),
+        "type",
+        json!({ "enum": limits::SCALING_POLICY_TYPES }),
     );
+    set(policy, "value", json!({ "minimum": 1 }));
+    set(policy, "periodSeconds", bounds(&limits::PERIOD_SECONDS));
     rules(
         direction,
         &[(
@@ -210,6 +201,10 @@ fn add_to_scaling_rules(direction: &mut Value) {
             "tolerance must not be negative",
         )],
     );
+}
+
+fn bounds(range: &RangeInclusive<i32>) -> Value {
+    json!({ "minimum": range.start(), "maximum": range.end() })
 }
 
 /// The schema of a field. The paths above are those of the derived schema, and

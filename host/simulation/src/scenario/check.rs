@@ -169,6 +169,8 @@ fn autoscaler(template: &AutoscalerTemplate, spec: &WorkloadSpec) -> Result<(), 
         "maxReplicas",
         &format!("{most} is not in minReplicas to {MOST_REPLICAS}"),
     )?;
+    let checked = template.spec(&spec.name).check();
+    checked.map_err(|fault| (fault.field, fault.message))?;
     let Some(target) = &template.scale_target_ref else {
         return Ok(());
     };
