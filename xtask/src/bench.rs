@@ -38,10 +38,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
                 .env(OUT, &lines),
         )
     })?;
-    let figures = read(&lines)?;
     let file = target.join("bench.json");
-    let text = serde_json::to_string_pretty(&figures)?;
-    fs::write(&file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+    let figures = sum_up(&lines, &file)?;
     println!("{}", Table(&figures));
     println!("written to {}", file.display());
     Ok(())
@@ -54,6 +52,14 @@ struct Figure {
     unit: String,
     baseline: Option<f64>,
     ratio: Option<f64>,
+}
+
+/// Writes the figures that the benchmarks reported as one list.
+fn sum_up(lines: &Path, file: &Path) -> anyhow::Result<Vec<Figure>> {
+    let figures = read(lines)?;
+    let text = serde_json::to_string_pretty(&figures)?;
+    fs::write(file, text + "\n").with_context(|| format!("cannot write {}", file.display()))?;
+    Ok(figures)
 }
 
 fn read(lines: &Path) -> anyhow::Result<Vec<Figure>> {
@@ -104,7 +110,33 @@ impl fmt::Display for Table<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Table, parse};
+    use std::fs;
+
+    use super::{Table, parse, sum_up};
+
+    #[test]
+    fn the_figures_are_written_as_one_list() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let (lines, file) = (
+            folder.path().join("lines"),
+            folder.path().join("bench.json"),
+        );
+        fs::write(&lines, "")?;
+        assert!(sum_up(&lines, &file).is_err() && !file.exists());
+        let reported = [
+            r#"{"name":"b/size","value":3.0,"unit":"KiB","baseline":null}"#,
+            r#"{"name":"a/call","value":30.0,"unit":"us","baseline":60.0}"#,
+        ];
+        fs::write(&lines, reported.join("\n"))?;
+        sum_up(&lines, &file)?;
+        let written: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file)?)?;
+        let expected = serde_json::json!([
+            {"name": "a/call", "value": 30.0, "unit": "us", "baseline": 60.0, "ratio": 0.5},
+            {"name": "b/size", "value": 3.0, "unit": "KiB", "baseline": null, "ratio": null},
+        ]);
+        assert_eq!(written, expected);
+        Ok(())
+    }
 
     #[test]
     fn a_figure_is_set_against_its_target() {
