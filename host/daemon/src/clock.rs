@@ -143,7 +143,7 @@ impl<F: Fn(Timestamp) -> bool + Send + Sync> Clock for PacedClock<F> {
             return false;
         }
         self.now.store(next.0, Ordering::Release);
-        (self.on_move)(next) && at < self.end
+        (self.on_move)(next) && at <= self.end
     }
 }
 
@@ -170,6 +170,8 @@ mod tests {
         assert_eq!(clock.now(), Timestamp(1_000));
         assert!(clock.sleep_until(Timestamp(16_000)).await);
         assert_eq!(clock.now(), Timestamp(16_000));
+        // As in virtual time: what is due at the end is still done.
+        assert!(clock.sleep_until(Timestamp(61_000)).await);
         assert!(!clock.sleep_until(Timestamp(90_000)).await);
         assert_eq!(clock.now(), Timestamp(61_000));
     }

@@ -9,6 +9,7 @@ mod logging;
 mod node_records;
 mod output;
 mod policies;
+mod record_file;
 mod recorders;
 mod records;
 mod scaffold;

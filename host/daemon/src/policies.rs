@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
+use flyball_core::policy::Budget;
 use flyball_policies::BUILTIN;
-use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine};
+use flyball_sandbox::{CompiledPolicy, Engine};
 
 /// A component, and what it is called.
 pub struct Source {
@@ -46,9 +47,9 @@ pub fn read(path: &Path) -> anyhow::Result<Source> {
 }
 
 /// Takes a policy through what a host checks of it, but its configurations.
-pub fn compile(engine: &Engine, name: &str, component: &[u8]) -> anyhow::Result<CompiledPolicy> {
-    CompiledPolicy::load(engine, name, component, DEFAULT_BUDGET)
-        .with_context(|| format!("policy {name}"))
+pub fn compile(engine: &Engine, source: &Source, budget: Budget) -> anyhow::Result<CompiledPolicy> {
+    let Source { name, component } = source;
+    CompiledPolicy::load(engine, name, component, budget).with_context(|| format!("policy {name}"))
 }
 
 /// The built-in policies.

@@ -1,21 +1,12 @@
-//! Where records of decisions go beside the ring: to a file, and to the log.
+//! Where records of decisions go beside the ring and the file: to several of them, and
+//! to the log.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
-use anyhow::Context as _;
-use flyball_core::nodes::ports::NodesRecorder;
-use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::ports::{ObjectKey, Recorder};
 use flyball_core::record::{DecisionRecord, Outcome, PolicyRecord};
 use flyball_core::status::{Condition, condition};
-use serde::Serialize;
 
 /// Hands each record to all of these, in order.
 pub struct Several(pub Vec<Arc<dyn Recorder>>);
@@ -32,158 +23,6 @@ impl Recorder for Several {
             recorder.forget(object);
         }
     }
-}
-
-/// Records that may wait for the disk.
-const WAITING: usize = 8_192;
-
-/// Writes records to a file, a line of JSON each, on a thread of its own.
-pub struct RecordFile {
-    path: PathBuf,
-    when_slow: WhenSlow,
-    writing: Mutex<Option<Writing>>,
-    dropped: AtomicU64,
-}
-
-/// What happens when the disk is slower than the decisions.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum WhenSlow {
-    /// Decisions wait.
-    Wait,
-    /// Records are dropped and counted: a disk must not keep a cluster from scaling.
-    Drop,
-}
-
-/// A line of the file.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Line {
-    Replicas(Arc<DecisionRecord>),
-    Nodes(Arc<NodeDecisionRecord>),
-}
-
-struct Writing {
-    sender: SyncSender<Line>,
-    thread: JoinHandle<io::Result<()>>,
-}
-
-impl RecordFile {
-    /// Appends to a file of a daemon.
-    pub fn append_to(path: &Path) -> anyhow::Result<Self> {
-        Self::open(
-            path,
-            OpenOptions::new().create(true).append(true),
-            WhenSlow::Drop,
-        )
-    }
-
-    /// Writes the file of a simulation anew.
-    pub fn create(path: &Path) -> anyhow::Result<Self> {
-        Self::open(
-            path,
-            OpenOptions::new().create(true).write(true).truncate(true),
-            WhenSlow::Wait,
-        )
-    }
-
-    fn open(path: &Path, options: &OpenOptions, when_slow: WhenSlow) -> anyhow::Result<Self> {
-        let file = options
-            .open(path)
-            .with_context(|| format!("cannot open {} for records", path.display()))?;
-        let (sender, receiver) = sync_channel(WAITING);
-        let thread = std::thread::Builder::new()
-            .name("flyball-records".into())
-            .spawn(move || write_all(&receiver, BufWriter::new(file)))
-            .context("cannot start the thread that writes records")?;
-        Ok(Self {
-            path: path.to_owned(),
-            when_slow,
-            writing: Mutex::new(Some(Writing { sender, thread })),
-            dropped: AtomicU64::new(0),
-        })
-    }
-
-    /// Waits until all records are written.
-    pub fn close(&self) -> anyhow::Result<()> {
-        let Some(Writing { sender, thread }) = self.writing().take() else {
-            return Ok(());
-        };
-        drop(sender);
-        let written = thread
-            .join()
-            .unwrap_or_else(|_| Err(io::Error::other("the thread ended")));
-        written.with_context(|| format!("cannot write all records to {}", self.path.display()))
-    }
-
-    fn writing(&self) -> MutexGuard<'_, Option<Writing>> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn drop_one(&self) {
-        let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
-        if dropped.is_power_of_two() {
-            let file = self.path.display();
-            tracing::warn!(%file, dropped, "the disk is too slow: records are left out of the file");
-        }
-    }
-}
-
-impl RecordFile {
-    fn write(&self, line: Line) {
-        let writing = self.writing();
-        let Some(Writing { sender, .. }) = &*writing else {
-            return;
-        };
-        // A thread that has ended says why when the file is closed.
-        match self.when_slow {
-            WhenSlow::Wait => drop(sender.send(line)),
-            WhenSlow::Drop => {
-                if let Err(TrySendError::Full(_)) = sender.try_send(line) {
-                    self.drop_one();
-                }
-            }
-        }
-    }
-}
-
-impl Recorder for RecordFile {
-    fn record(&self, record: &Arc<DecisionRecord>) {
-        self.write(Line::Replicas(Arc::clone(record)));
-    }
-}
-
-impl NodesRecorder for RecordFile {
-    fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        self.write(Line::Nodes(Arc::clone(record)));
-    }
-}
-
-/// Writes until there are no more records; goes on after a failure, which may
-/// pass, and returns the last one.
-fn write_all(records: &Receiver<Line>, mut file: BufWriter<File>) -> io::Result<()> {
-    let mut last = Ok(());
-    let mut failing = false;
-    while let Ok(first) = records.recv() {
-        let result = std::iter::once(first)
-            .chain(records.try_iter())
-            .try_for_each(|record| write_line(&mut file, &record))
-            .and_then(|()| file.flush());
-        if let Err(error) = &result
-            && !failing
-        {
-            tracing::error!(%error, "cannot write records");
-        }
-        failing = result.is_err();
-        if failing {
-            last = result;
-        }
-    }
-    last
-}
-
-fn write_line(file: &mut impl io::Write, record: &Line) -> io::Result<()> {
-    serde_json::to_writer(&mut *file, record)?;
-    file.write_all(b"\n")
 }
 
 /// Logs what was done, the lines that policies log, and what keeps an object from

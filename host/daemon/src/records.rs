@@ -1,7 +1,7 @@
 //! Records of decisions, read from a file or asked of a daemon.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
@@ -19,38 +19,91 @@ pub enum Record {
     Nodes(Box<NodeDecisionRecord>),
 }
 
-/// Reads the records of a file, a line of JSON each; `-` is standard input.
-pub fn read(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<Record>>> {
-    let reader: Box<dyn BufRead> = if path == Path::new("-") {
-        Box::new(std::io::stdin().lock())
-    } else {
-        let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Box::new(BufReader::new(file))
-    };
-    let name = path.display().to_string();
-    let lines = reader.lines().enumerate();
-    Ok(lines.filter_map(move |(index, line)| {
-        let place = || format!("{name}, line {}", index + 1);
-        match line {
-            Ok(line) if line.trim().is_empty() => None,
-            Ok(line) => Some(parse(&line).with_context(place)),
-            Err(error) => Some(Err(anyhow!(error).context(place()))),
-        }
-    }))
+/// Records of a file, a line of JSON each. A line that is none is told with its number,
+/// counted, and left out.
+pub struct Records {
+    name: String,
+    lines: io::Split<Box<dyn BufRead>>,
+    /// Lines so far.
+    line: u64,
+    unreadable: u64,
 }
 
-fn parse(line: &str) -> anyhow::Result<Record> {
+/// Unreadable lines that are told one by one.
+const MOST_TOLD: u64 = 20;
+
+impl Records {
+    /// Opens a file; `-` is standard input.
+    pub fn open(path: &Path) -> anyhow::Result<Self> {
+        let reader: Box<dyn BufRead> = if path == Path::new("-") {
+            Box::new(io::stdin().lock())
+        } else {
+            let file =
+                File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
+            Box::new(BufReader::new(file))
+        };
+        Ok(Self {
+            name: path.display().to_string(),
+            lines: reader.split(b'\n'),
+            line: 0,
+            unreadable: 0,
+        })
+    }
+
+    /// Lines so far that are no records.
+    pub fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    fn leave_out(&mut self, error: &anyhow::Error) {
+        let Self { name, line, .. } = self;
+        self.unreadable += 1;
+        match self.unreadable {
+            ..=MOST_TOLD => tracing::warn!("{name}, line {line}, is left out: {error:#}"),
+            n if n == MOST_TOLD + 1 => tracing::warn!("{name}: more lines are left out"),
+            _ => {}
+        }
+    }
+}
+
+impl Iterator for Records {
+    type Item = anyhow::Result<Record>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            self.line += 1;
+            let line = match self.lines.next()? {
+                Ok(line) => line,
+                Err(error) => {
+                    let place = format!("{}, line {}", self.name, self.line);
+                    return Some(Err(anyhow!(error).context(place)));
+                }
+            };
+            if line.trim_ascii().is_empty() {
+                continue;
+            }
+            match parse(&line) {
+                Ok(record) => return Some(Ok(record)),
+                Err(error) => self.leave_out(&error),
+            }
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> anyhow::Result<Record> {
     #[derive(Deserialize)]
     struct Form {
         format: String,
     }
     let problem = "not the record of a decision";
-    let Form { format } = serde_json::from_str(line).context(problem)?;
+    let Form { format } = serde_json::from_slice(line).context(problem)?;
     match &*format {
         FORMAT => Ok(Record::Replicas(
-            serde_json::from_str(line).context(problem)?,
+            serde_json::from_slice(line).context(problem)?,
         )),
-        NODE_FORMAT => Ok(Record::Nodes(serde_json::from_str(line).context(problem)?)),
+        NODE_FORMAT => Ok(Record::Nodes(
+            serde_json::from_slice(line).context(problem)?,
+        )),
         _ => bail!(
             "a record of format {format:?}: this flyball reads {FORMAT:?} and {NODE_FORMAT:?}"
         ),

@@ -78,6 +78,8 @@ impl Simulated {
             on_sync(&Progress::of(&self.scenario, &self.cluster, &self.journal));
             true
         };
+        // What is due at the start is swapped before the first decision.
+        self.swap_what_is_due(policies);
         let (start, end) = (self.scenario.start, self.scenario.end());
         let map = ClockMap::new(start, speed).context("the speed must be above 0")?;
         let clock = PacedClock::new(start, end, map, stop, on_move);

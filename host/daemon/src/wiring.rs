@@ -1,7 +1,7 @@
 //! How the parts are set up: the engine, the registry of policies, the private
 //! directories, and the options of the loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
 
@@ -10,9 +10,11 @@ use flyball_cloud::NodeGroupSpec;
 use flyball_core::control::ReplicaOptions;
 use flyball_core::nodes::chain;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_sandbox::{DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 
-use crate::cli::{ExpanderConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs};
+use crate::cli::{
+    Budgets, ExpanderConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs, STATE_DIR,
+};
 
 const LAST_GOOD: &str = "last-good";
 
@@ -21,8 +23,8 @@ const LAST_GOOD: &str = "last-good";
 pub struct StateDir(PathBuf);
 
 impl StateDir {
-    /// The one given, else flyball's in `$XDG_STATE_HOME`, else in
-    /// `~/.local/state`. None: there is no home either.
+    /// The one given, else that of the environment, else flyball's in
+    /// `$XDG_STATE_HOME`, else in `~/.local/state`. None: there is no home either.
     pub fn resolve(given: Option<&Path>) -> Option<Self> {
         let set = |name: &str| {
             env::var_os(name)
@@ -34,7 +36,13 @@ impl StateDir {
                 set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
             Some(state.join("flyball"))
         };
-        given.map(Path::to_owned).or_else(usual).map(Self)
+        // Commands that take no directory heed the variable too.
+        let named = || {
+            let named = env::var_os(STATE_DIR).filter(|named| !named.is_empty());
+            named.map(PathBuf::from)
+        };
+        let given = given.map(Path::to_owned);
+        given.or_else(named).or_else(usual).map(Self)
     }
 
     /// Compiled code.
@@ -68,10 +76,10 @@ impl StateDir {
     }
 }
 
-/// The engine that runs policies, for a command that asks a few. Without a
-/// usable private directory it compiles anew each time.
-pub fn engine() -> anyhow::Result<Engine> {
-    let cache_directory = StateDir::resolve(None).map(|state| state.code());
+/// The engine that runs policies, for a command that asks a few; its private
+/// directory, if one was given. Without a usable one it compiles anew each time.
+pub fn engine(state_dir: Option<&Path>) -> anyhow::Result<Engine> {
+    let cache_directory = StateDir::resolve(state_dir).map(|state| state.code());
     let options = EngineOptions {
         cache_directory,
         ..EngineOptions::default()
@@ -101,20 +109,24 @@ pub fn registry(args: &Policies) -> anyhow::Result<(Engine, Registry)> {
     let options = RegistryOptions {
         directory: args.directory.policies_dir.clone(),
         last_good_directory,
-        budgets: budgets(args),
+        budgets: args.budgets.by_name(),
         ..RegistryOptions::default()
     };
     let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
     Ok((engine, registry))
 }
 
-/// The built-in policies and these files, for commands that end.
-pub fn fixed_registry(files: &[PathBuf]) -> anyhow::Result<Registry> {
-    Ok(Registry::fixed(
-        &engine()?,
-        flyball_policies::BUILTIN,
-        files,
-    )?)
+/// The built-in policies and these files, under these budgets, for commands that end.
+pub fn fixed_registry(files: &[PathBuf], budgets: &Budgets) -> anyhow::Result<Registry> {
+    let options = RegistryOptions {
+        budgets: budgets.by_name(),
+        ..RegistryOptions::default()
+    };
+    let registry = Registry::open(&engine(None)?, options, flyball_policies::BUILTIN)?;
+    for file in files {
+        registry.install_file(file)?;
+    }
+    Ok(registry)
 }
 
 /// Policies' files in a directory.
@@ -245,13 +257,4 @@ pub fn check_configurations(registry: &Registry, chain: &[ExpanderChoice]) -> an
         }
     }
     Ok(())
-}
-
-fn budgets(args: &Policies) -> BTreeMap<String, flyball_core::policy::Budget> {
-    let mut budgets = BTreeMap::new();
-    for change in &args.policy_budget {
-        let budget = budgets.entry(change.name.clone()).or_insert(DEFAULT_BUDGET);
-        *budget = change.apply(*budget);
-    }
-    budgets
 }

@@ -17,6 +17,9 @@ pub struct PoliciesDir {
     pub policies_dir: Option<PathBuf>,
 }
 
+/// The variable that names the daemon's private directory.
+pub const STATE_DIR: &str = "FLYBALL_STATE_DIR";
+
 /// What belongs to the daemon alone.
 #[derive(Debug, Clone, Args)]
 pub struct StateDir {
@@ -25,7 +28,7 @@ pub struct StateDir {
     #[arg(
         long,
         value_name = "DIR",
-        env = "FLYBALL_STATE_DIR",
+        env = STATE_DIR,
         hide_env_values = true
     )]
     pub state_dir: Option<PathBuf>,

@@ -1,6 +1,7 @@
 //! The command line, as typed: what may be written, its defaults and its help.
 //! What a command does with it stands in [`crate::commands`].
 
+mod budgets;
 mod directories;
 mod nodes;
 mod plan;
@@ -11,9 +12,11 @@ mod run;
 mod simulate;
 mod values;
 
+pub use budgets::Budgets;
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+pub use directories::STATE_DIR;
 pub use nodes::{CloudProvider, Controller, Nodes};
 pub use plan::PlanArgs;
 pub use planning::{ExpanderConfig, Planning};
@@ -36,8 +39,10 @@ Exit codes:
   0  success
   1  failure: the message on standard error names the culprit
   2  the command line is wrong
-  3  differences were found (replay, policy test), or a policy or its
-     configuration is not valid (policy validate)
+  3  differences were found (replay, policy test); a policy or its configuration
+     is not valid (policy validate), gave no usable answer (policy run, policy
+     bench), or was not swapped in (simulate); some lines are no records (replay,
+     why)
 
 Start here:
   flyball demo                       a day in twenty seconds, no cluster needed

@@ -6,7 +6,7 @@ use flyball_cloud::aws::AutoDiscovery;
 use flyball_simulation::time::Millis;
 
 use super::planning::Planning;
-use super::values::duration;
+use super::values::{duration, positive_duration};
 
 /// A half of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,16 +58,16 @@ pub struct Nodes {
     #[command(flatten)]
     pub planning: Planning,
     /// Time from one look for pending pods to the next
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10s")]
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "10s")]
     pub scan_interval: Millis,
     /// How long a node that was ordered may take to join
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "15m0s")]
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "15m0s")]
     pub max_node_provision_time: Millis,
     /// How long a node group is left alone after it first failed
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5m0s")]
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "5m0s")]
     pub initial_node_group_backoff_duration: Millis,
     /// How long it is left alone at most
-    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30m0s")]
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "30m0s")]
     pub max_node_group_backoff_duration: Millis,
     /// Time without a failure after which failures are forgotten
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "3h0m0s")]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::FormatArgs;
+use super::budgets::Budgets;
 use super::directories::PoliciesDir;
 use super::planning::Planning;
 
@@ -52,6 +53,8 @@ pub struct PlanArgs {
     pub planning: Planning,
     #[command(flatten)]
     pub policies: PoliciesDir,
+    #[command(flatten)]
+    pub budgets: Budgets,
     #[command(flatten)]
     pub output: FormatArgs,
 }

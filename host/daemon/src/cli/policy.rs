@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::FormatArgs;
+use super::budgets::Budgets;
 use super::directories::PoliciesDir;
 
 /// Write, build, test and look at policies
@@ -86,6 +87,8 @@ pub struct TestArgs {
     #[arg(long, value_name = "DIR")]
     pub cases: Option<PathBuf>,
     #[command(flatten)]
+    pub budgets: Budgets,
+    #[command(flatten)]
     pub output: FormatArgs,
 }
 
@@ -107,8 +110,8 @@ pub struct InspectArgs {
 /// Check that a host would take a policy, and a configuration for it
 ///
 /// Does all that the daemon does before it uses a new file, up to a decision for
-/// trial, with the daemon's usual budget. Exits with 3 where the daemon would
-/// refuse.
+/// trial, with the daemon's usual budget unless --policy-budget gives another. Exits
+/// with 3 where the daemon would refuse.
 ///
 /// Examples:
 ///   flyball policy validate my-policy.wasm
@@ -123,6 +126,8 @@ pub struct ValidateArgs {
     #[arg(long, value_name = "JSON|FILE")]
     pub config: Option<String>,
     #[command(flatten)]
+    pub budgets: Budgets,
+    #[command(flatten)]
     pub output: FormatArgs,
 }
 
@@ -130,7 +135,7 @@ pub struct ValidateArgs {
 ///
 /// An input is {"context": …, "input": …}, as test cases have it, or the record of
 /// a decision: then it is what the record's first policy was asked. Prints a line
-/// of JSON for each: the answer, and what it cost.
+/// of JSON for each: the answer, and what it cost. Exits with 3 where one is a failure.
 ///
 /// Examples:
 ///   flyball policy run hpa --input input.json
@@ -144,6 +149,8 @@ pub struct RunPolicyArgs {
     /// JSON, or JSON lines; - is standard input
     #[arg(long, value_name = "FILE")]
     pub input: PathBuf,
+    #[command(flatten)]
+    pub budgets: Budgets,
 }
 
 /// List the policies there are, and their states
@@ -165,7 +172,8 @@ pub struct ListArgs {
 
 /// Measure what a policy's decisions cost
 ///
-/// Without --input, on targets of 1, 10, 100 and 1000 pods.
+/// Without --input, on targets of 1, 10, 100 and 1000 pods. Exits with 3 where the
+/// policy fails.
 ///
 /// Examples:
 ///   flyball policy bench hpa
@@ -179,6 +187,8 @@ pub struct BenchArgs {
     /// JSON, or JSON lines, as for `policy run`
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    #[command(flatten)]
+    pub budgets: Budgets,
     #[command(flatten)]
     pub output: FormatArgs,
 }

@@ -11,7 +11,8 @@ use super::directories::{PoliciesDir, StateDir};
 ///
 /// Each record holds all that its decision was made from. It goes through the
 /// policy that made it (or another one) and through the guardrails, and the
-/// verdicts are compared. Exits with 3 where they differ.
+/// verdicts are compared. Exits with 3 where they differ. Lines that are no records,
+/// such as one cut short by a crash, are named and left out: then it exits with 3 too.
 ///
 /// Policies are found by digest: among the built-in ones, in the policies
 /// directory, and among the last good versions that the daemon keeps.
@@ -24,7 +25,8 @@ use super::directories::{PoliciesDir, StateDir};
 pub struct ReplayArgs {
     /// Records, a line of JSON each, as --records writes them; - is standard input
     pub records: PathBuf,
-    /// Ask this policy in place of the recorded ones: a file, or a built-in's name
+    /// Ask this policy in place of the recorded ones of its kinds: a file, or a
+    /// built-in's name
     #[arg(long, value_name = "POLICY")]
     pub policy: Option<String>,
     #[command(flatten)]

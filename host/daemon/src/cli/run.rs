@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use flyball_core::policy::Budget;
 use flyball_simulation::time::Millis;
 
+use super::budgets::Budgets;
 use super::directories::{PoliciesDir, StateDir};
 use super::nodes::Nodes;
-use super::values::{Bytes, duration};
+use super::values::{Bytes, duration, positive_duration};
 
 /// Run the daemon: scale the targets of ReplicaAutoscalers, and order nodes for
 /// pods that fit nowhere
@@ -83,10 +83,8 @@ pub struct Policies {
     #[arg(long, value_enum, default_value_t, value_name = "hold|fallback")]
     #[arg(hide_possible_values = true)]
     pub on_policy_failure: OnPolicyFailure,
-    /// What a decision of a policy may cost: any of fuel-base, fuel-per-row,
-    /// memory and time, such as hpa=fuel-base:10000000,memory:32Mi (repeatable)
-    #[arg(long, value_name = "NAME=KEY:VALUE,…")]
-    pub policy_budget: Vec<PolicyBudget>,
+    #[command(flatten)]
+    pub budgets: Budgets,
     #[command(flatten)]
     pub state: StateDir,
 }
@@ -107,7 +105,7 @@ pub enum OnPolicyFailure {
 pub struct Hpa {
     /// Time from one decision about an object to its next [default: 15s; with
     /// sim:FILE that of the scenario]
-    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
     pub horizontal_pod_autoscaler_sync_period: Option<Millis>,
     /// How far usage may be off its target, as a part of it, unanswered
     #[arg(long, value_name = "RATIO", default_value_t = 0.1, value_parser = tolerance)]
@@ -208,76 +206,6 @@ impl FromStr for Cluster {
     }
 }
 
-/// A change of one policy's budget.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PolicyBudget {
-    /// The policy.
-    pub name: String,
-    changes: Vec<(BudgetKey, u64)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum BudgetKey {
-    FuelBase,
-    FuelPerRow,
-    Memory,
-    Time,
-}
-
-impl PolicyBudget {
-    /// The budget with the change applied.
-    pub fn apply(&self, mut budget: Budget) -> Budget {
-        for &(key, value) in &self.changes {
-            match key {
-                BudgetKey::FuelBase => budget.fuel_base = value,
-                BudgetKey::FuelPerRow => budget.fuel_per_row = value,
-                BudgetKey::Memory => budget.memory_bytes = value,
-                BudgetKey::Time => budget.time_ms = value,
-            }
-        }
-        budget
-    }
-}
-
-impl FromStr for PolicyBudget {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, changes) = text
-            .split_once('=')
-            .filter(|(name, changes)| !name.is_empty() && !changes.is_empty())
-            .ok_or("write NAME=KEY:VALUE, such as hpa=fuel-base:10000000")?;
-        let changes = changes
-            .split(',')
-            .map(budget_change)
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            name: name.to_owned(),
-            changes,
-        })
-    }
-}
-
-fn budget_change(text: &str) -> Result<(BudgetKey, u64), String> {
-    let (key, value) = text
-        .split_once(':')
-        .ok_or_else(|| format!("{text:?} lacks its value"))?;
-    let count = || {
-        value
-            .parse::<u64>()
-            .map_err(|_| format!("{key}: {value:?} is not a count"))
-    };
-    match key {
-        "fuel-base" => Ok((BudgetKey::FuelBase, count()?)),
-        "fuel-per-row" => Ok((BudgetKey::FuelPerRow, count()?)),
-        "memory" => Ok((BudgetKey::Memory, value.parse::<Bytes>()?.0)),
-        "time" => Ok((BudgetKey::Time, duration(value)?.0.unsigned_abs())),
-        _ => Err(format!(
-            "no budget {key:?}: there are fuel-base, fuel-per-row, memory and time"
-        )),
-    }
-}
-
 fn speed(text: &str) -> Result<f64, String> {
     let speed: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
     if speed > 0.0 && speed.is_finite() {
@@ -307,38 +235,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 #[cfg(test)]
 mod tests {
-    use flyball_core::policy::Budget;
-
-    use super::{Cluster, FeatureGates, PolicyBudget};
-
-    #[test]
-    fn budgets_change_what_they_name() -> Result<(), String> {
-        let before = Budget {
-            fuel_base: 1,
-            fuel_per_row: 2,
-            memory_bytes: 3,
-            time_ms: 4,
-        };
-        let change: PolicyBudget = "hpa=fuel-base:10,memory:1Mi,time:2s".parse()?;
-        let after = Budget {
-            fuel_base: 10,
-            fuel_per_row: 2,
-            memory_bytes: 1 << 20,
-            time_ms: 2_000,
-        };
-        assert_eq!((change.name.as_str(), change.apply(before)), ("hpa", after));
-        for wrong in [
-            "hpa",
-            "=fuel-base:1",
-            "hpa=",
-            "hpa=fuel:1",
-            "hpa=time:soon",
-            "hpa=fuel-base:-1",
-        ] {
-            assert!(wrong.parse::<PolicyBudget>().is_err(), "{wrong}");
-        }
-        Ok(())
-    }
+    use super::{Cluster, FeatureGates};
 
     #[test]
     fn feature_gates_are_named_and_off_unless_set() -> Result<(), String> {

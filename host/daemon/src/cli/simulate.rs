@@ -6,13 +6,15 @@ use std::str::FromStr;
 use clap::Args;
 
 use super::FormatArgs;
+use super::budgets::Budgets;
 use super::directories::PoliciesDir;
 
 /// Run a scenario in virtual time, as fast as it goes, and write a report
 ///
 /// The embedded cluster is driven by the daemon's own loop and the daemon's own
 /// policies: only the clock, the reader and the writer differ. The same scenario
-/// and seed give the same result, to the byte.
+/// and seed give the same result, to the byte. Exits with 3 where a policy that the
+/// scenario swaps in was refused.
 ///
 /// Examples:
 ///   flyball simulate examples/demo.yaml
@@ -40,11 +42,14 @@ pub struct SimulateArgs {
     pub expander: Vec<String>,
     #[command(flatten)]
     pub policies: PoliciesDir,
+    #[command(flatten)]
+    pub budgets: Budgets,
     /// Where to write the report [default: SCENARIO-report.html in the current
     /// directory]
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
-    /// Write the record of every decision to FILE, a line of JSON each
+    /// Write the record of every decision to FILE, a line of JSON each, in place of
+    /// what is in it
     #[arg(long, value_name = "FILE", conflicts_with = "compare")]
     pub records: Option<PathBuf>,
     /// Seed for all that happens by chance [default: the scenario's]

@@ -12,6 +12,16 @@ pub fn duration(text: &str) -> Result<Millis, String> {
         .ok_or_else(|| format!("{text:?} is not a duration: write 300ms, 15s, 5m or 1h30m"))
 }
 
+/// Reads a duration of something that can't take no time at all, such as the time from
+/// one look to the next.
+pub fn positive_duration(text: &str) -> Result<Millis, String> {
+    let length = duration(text)?;
+    if length.0 > 0 {
+        return Ok(length);
+    }
+    Err(format!("{text:?} is too short: it must be longer than 0s"))
+}
+
 /// An amount of memory in bytes, written as a Kubernetes quantity: `64Mi`;
 /// `64MiB` is understood too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,7 +24,8 @@ pub enum Exit {
     Success = 0,
     /// It failed.
     Failure = 1,
-    /// It did its work, and found differences.
+    /// It did its work, and found what the user should know of: differences, or a
+    /// policy at fault.
     Different = 3,
 }
 

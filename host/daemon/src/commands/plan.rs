@@ -59,7 +59,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let mut dump = Dump::read(&text).with_context(|| format!("{file} is not a dump"))?;
     let groups = groups::read(&args.node_groups, &dump.state)?;
     let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
-    let registry = wiring::fixed_registry(&files)?;
+    let registry = wiring::fixed_registry(&files, &args.budgets)?;
     let is_expander = |name: &str| registry.expander_policy(name).is_ok();
     let on_aws = is_on_aws(&dump.state);
     let mut options = wiring::planning_options(&args.planning, is_expander)?;

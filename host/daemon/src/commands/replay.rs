@@ -2,7 +2,7 @@
 
 mod nodes;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use flyball_core::nodes::record::ExpanderRecord;
 use flyball_core::nodes::replay::{NodeReplay, replay as replay_nodes};
-use flyball_core::policy::{Budget, ExpanderPolicy, PolicyVersion, ReplicaPolicy};
+use flyball_core::policy::{
+    Budget, ExpanderPolicy, Policy as _, PolicyVersion, ReplicaPolicy, kind,
+};
 use flyball_core::record::{DecisionRecord, PolicyRecord, Verdict};
 use flyball_core::replay::{Replay, replay};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
@@ -19,9 +21,9 @@ use serde_json::{Value, json};
 use super::Exit;
 use crate::cli::{Format, ReplayArgs};
 use crate::output::{self, BAD, DIM, GOOD, Out, STRONG, WARNING, styled};
-use crate::records::Record;
+use crate::records::{Record, Records};
 use crate::wiring::StateDir;
-use crate::{policies, records, wiring};
+use crate::{policies, wiring};
 
 /// Differences that are printed one by one.
 const MOST_SHOWN: u64 = 20;
@@ -30,7 +32,8 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let policies = Policies::of(args)?;
     let mut tally = Tally::default();
     let mut out = output::out();
-    for record in records::read(&args.records)? {
+    let mut records = Records::open(&args.records)?;
+    for record in records.by_ref() {
         match record? {
             Record::Replicas(record) => {
                 let result = replay(&record, |policy| policies.replica(policy));
@@ -53,10 +56,12 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
             }
         }
     }
+    tally.unreadable = records.unreadable();
+    policies.tell_unused();
     if args.output.format == Format::Text {
         print_tally(&mut out, &tally)?;
     }
-    Ok(if tally.differ + tally.unavailable > 0 {
+    Ok(if tally.differ + tally.unavailable + tally.unreadable > 0 {
         Exit::Different
     } else {
         Exit::Success
@@ -66,11 +71,19 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
 /// Where the policies of records come from.
 struct Policies {
     engine: Engine,
-    /// Asked in place of all others, with its digest.
-    instead: Option<(String, policies::Source)>,
+    instead: Option<Instead>,
     /// Components by digest.
     by_digest: BTreeMap<String, policies::Source>,
     compiled: RefCell<BTreeMap<Key, Option<Arc<CompiledPolicy>>>>,
+}
+
+/// A policy that is asked in place of all others of its kinds.
+struct Instead {
+    digest: String,
+    source: policies::Source,
+    kinds: Vec<String>,
+    /// Whether it was asked.
+    used: Cell<bool>,
 }
 
 /// A component, and the budget that decides where it ends.
@@ -91,10 +104,12 @@ impl Policies {
             sources.extend(policies::read(&file));
         }
         let with_digest = |source: policies::Source| (digest(&source.component), source);
-        let instead = args.policy.as_deref().map(policies::find).transpose()?;
+        let engine = wiring::engine(args.state.state_dir.as_deref())?;
+        let instead = args.policy.as_deref();
+        let instead = instead.map(|policy| Instead::load(&engine, policy));
         Ok(Self {
-            engine: wiring::engine()?,
-            instead: instead.map(with_digest),
+            engine,
+            instead: instead.transpose()?,
             by_digest: sources.into_iter().map(with_digest).collect(),
             compiled: RefCell::default(),
         })
@@ -102,24 +117,35 @@ impl Policies {
 
     fn replica(&self, policy: &PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>> {
         let version = policy.version.as_deref();
-        Some(self.resolve(&policy.name, version, policy.budget)?)
+        Some(self.resolve(kind::REPLICA, &policy.name, version, policy.budget)?)
     }
 
     fn expander(&self, policy: &ExpanderRecord) -> Option<Arc<dyn ExpanderPolicy>> {
         let version = policy.version.as_deref();
-        Some(self.resolve(&policy.name, version, policy.budget)?)
+        Some(self.resolve(kind::EXPANDER, &policy.name, version, policy.budget)?)
     }
 
     /// The policy that a record speaks of, or the one asked in its place.
     fn resolve(
         &self,
+        kind: &str,
         name: &str,
         version: Option<&PolicyVersion>,
         budget: Option<Budget>,
     ) -> Option<Arc<CompiledPolicy>> {
-        let (digest, source) = match (&self.instead, version) {
-            (Some((digest, source)), _) => (digest.as_str(), source),
-            (None, Some(version)) => (&*version.digest, self.by_digest.get(&*version.digest)?),
+        let instead = self.instead.as_ref();
+        let instead = instead.filter(|instead| instead.kinds.iter().any(|one| one == kind));
+        // A record's own policy has the record's name, whatever its file is called.
+        let (name, digest, source) = match (instead, version) {
+            (Some(instead), _) => {
+                instead.used.set(true);
+                let source = &instead.source;
+                (source.name.as_str(), instead.digest.as_str(), source)
+            }
+            (None, Some(version)) => {
+                let digest = &*version.digest;
+                (name, digest, self.by_digest.get(digest)?)
+            }
             (None, None) => return None,
         };
         let budget = budget.unwrap_or(DEFAULT_BUDGET);
@@ -135,23 +161,40 @@ impl Policies {
         found.clone()
     }
 
+    /// Says so if the policy asked for had nothing to say.
+    fn tell_unused(&self) {
+        if let Some(Instead { kinds, used, .. }) = &self.instead
+            && !used.get()
+        {
+            let kinds = kinds.join(" and ");
+            tracing::warn!("--policy was not asked: no record is of a policy of kind {kinds}");
+        }
+    }
+
     fn compile(
         &self,
         name: &str,
         source: &policies::Source,
         budget: Budget,
     ) -> Option<Arc<CompiledPolicy>> {
-        // A record's own policy has the record's name, whatever its file is called.
-        let name = if self.instead.is_some() {
-            &source.name
-        } else {
-            name
-        };
         let loaded = CompiledPolicy::load(&self.engine, name, &source.component, budget);
         loaded
             .map_err(|error| tracing::error!(policy = name, %error, "cannot be used"))
             .ok()
             .map(Arc::new)
+    }
+}
+
+impl Instead {
+    fn load(engine: &Engine, policy: &str) -> anyhow::Result<Self> {
+        let source = policies::find(policy)?;
+        let compiled = policies::compile(engine, &source, DEFAULT_BUDGET)?;
+        Ok(Self {
+            digest: digest(&source.component),
+            source,
+            kinds: compiled.description().kinds.clone(),
+            used: Cell::new(false),
+        })
     }
 }
 
@@ -168,6 +211,8 @@ struct Tally {
     unavailable: u64,
     given: u64,
     nothing_asked: u64,
+    /// Lines that are no records.
+    unreadable: u64,
     /// How often each policy was missing.
     missing: BTreeMap<String, u64>,
 }
@@ -270,6 +315,7 @@ fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
         (tally.unavailable, "without their policy"),
         (tally.given, "with an outcome from outside, taken as given"),
         (tally.nothing_asked, "where nothing was decided"),
+        (tally.unreadable, "unreadable"),
     ] {
         if count > 0 {
             write!(out, ", {} {what}", output::count(count))?;

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, ensure};
+use anyhow::{Context as _, anyhow, ensure};
 use flyball_core::control::configurations_in_use;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::ports::NodesRecorder;
@@ -18,7 +18,7 @@ use flyball_core::policy::PolicyEngine as _;
 use flyball_core::ports::{Autoscaler, Reader as _, Recorder};
 use flyball_core::ring::Ring;
 use flyball_sandbox::Registry;
-use flyball_simulation::Scenario;
+use flyball_simulation::{Scenario, check_policies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -27,7 +27,8 @@ use crate::cli::{Cluster, Controller, OnPolicyFailure, RunArgs};
 use crate::clock::{Stop, Stopper};
 use crate::http::{self, Api, Readiness};
 use crate::node_records::{self, NodeLog, NodeRing};
-use crate::recorders::{LogRecorder, RecordFile, Several};
+use crate::record_file::RecordFile;
+use crate::recorders::{LogRecorder, Several};
 use crate::simulated::{LoopOptions, Simulated};
 use crate::wiring;
 
@@ -189,6 +190,11 @@ impl Daemon {
 
 async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
     let scenario = Scenario::load(file)?;
+    // A policies directory may get any name later.
+    if args.policies.directory.policies_dir.is_none() {
+        check_policies(&scenario, &*daemon.registry)
+            .map_err(|error| anyhow!("{}: {error}", file.display()))?;
+    }
     let options = loop_options(&daemon, args, &scenario)?;
     let expanders = options.nodes.as_ref();
     let expanders = expanders.map_or_else(Vec::new, |nodes| nodes.expanders.clone());

@@ -8,28 +8,28 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, anyhow};
 use flyball_core::policy::PolicyEngine;
 use flyball_sandbox::Registry;
-use flyball_simulation::{Contender, Options, Progress, Run, Scenario, Summary, report};
+use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, Summary, report};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use super::Exit;
 use crate::cli::{Format, SimulateArgs};
 use crate::output::{self, DIM, POLICY, STRONG, Table, WARNING, styled};
-use crate::recorders::RecordFile;
+use crate::record_file::RecordFile;
 use crate::simulated::{Swapper, named_by_policies};
 use crate::wiring;
 
 pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
     let mut scenario = Scenario::load(&args.scenario)?;
     scenario.seed = args.seed.unwrap_or(scenario.seed);
-    if !args.expander.is_empty() {
-        contenders::choose_expanders(&mut scenario, &args.expander)?;
-    }
     let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
-    let registry = Arc::new(wiring::fixed_registry(&files)?);
+    let registry = Arc::new(wiring::fixed_registry(&files, &args.budgets)?);
+    if !args.expander.is_empty() {
+        contenders::choose_expanders(&mut scenario, &registry, &args.expander)?;
+    }
     let contenders = contenders::contenders(&registry, &scenario, &args.compare)?;
     let file = args
         .records
@@ -39,7 +39,8 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
         .map(Arc::new);
 
     let bar = Bar::of(contenders.len().max(1));
-    let runs = simulate(&scenario, &registry, &contenders, file.clone(), &bar)?;
+    let runs = simulate(&scenario, &registry, &contenders, file.clone(), &bar)
+        .map_err(|error| anyhow!("{}: {error}", args.scenario.display()))?;
     bar.bar.finish_and_clear();
     if let Some(file) = &file {
         file.close()?;
@@ -53,7 +54,12 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
         Format::Json => output::print_json(&to_json(&scenario, &runs, &path))?,
         Format::Text => print(&scenario, &runs, &path, args.records.as_deref())?,
     }
-    Ok(Exit::Success)
+    let mut swaps = runs.iter().flat_map(|run| &run.swaps);
+    Ok(if swaps.any(|(_, outcome)| outcome.is_err()) {
+        Exit::Different
+    } else {
+        Exit::Success
+    })
 }
 
 fn simulate(
@@ -62,7 +68,7 @@ fn simulate(
     contenders: &[Contender],
     file: Option<Arc<RecordFile>>,
     bar: &Bar,
-) -> anyhow::Result<Vec<Run>> {
+) -> Result<Vec<Run>, RunError> {
     let swapper = Swapper(registry);
     let on_progress = |progress: &Progress| bar.show(progress);
     let options = Options {
@@ -77,9 +83,7 @@ fn simulate(
         let run = flyball_simulation::simulate("", scenario, engine, &options)?;
         return Ok(vec![named_by_policies(run)]);
     }
-    Ok(flyball_simulation::compare(
-        scenario, contenders, &engine, &options,
-    )?)
+    flyball_simulation::compare(scenario, contenders, &engine, &options)
 }
 
 /// How far the runs, one after another, have come; hidden where nobody looks.

@@ -15,7 +15,7 @@ use super::Exit;
 use crate::cli::{Format, WhyArgs};
 use crate::http::object_key;
 use crate::output;
-use crate::records::{self, Record};
+use crate::records::{self, Record, Records};
 
 /// The object of which all decisions about nodes are.
 const NODES: &str = "nodes";
@@ -25,15 +25,15 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
         return why_nodes(args);
     }
     let object = object_key(&args.object)?;
-    let (found, place) = match &args.records {
+    let ((found, exit), place) = match &args.records {
         Some(path) => (
             from_file(path, &object, args.limit)?,
             path.display().to_string(),
         ),
-        None => (
-            records::ask(&args.server, &object, args.limit)?,
-            args.server.clone(),
-        ),
+        None => {
+            let found = records::ask(&args.server, &object, args.limit)?;
+            ((found, Exit::Success), args.server.clone())
+        }
     };
     ensure!(
         !found.is_empty(),
@@ -44,16 +44,19 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
         Format::Json => output::print_json(&found)?,
         Format::Text => print(&found)?,
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
-    let found: Vec<NodeDecisionRecord> = match &args.records {
+    let (found, exit): (Vec<NodeDecisionRecord>, _) = match &args.records {
         Some(path) => latest(path, args.limit, |record| match record {
             Record::Nodes(record) => Some(*record),
             Record::Replicas(_) => None,
         })?,
-        None => records::ask_about_nodes(&args.server, args.limit)?,
+        None => (
+            records::ask_about_nodes(&args.server, args.limit)?,
+            Exit::Success,
+        ),
     };
     ensure!(
         !found.is_empty(),
@@ -61,36 +64,45 @@ fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
     );
     if args.output.format == Format::Json {
         output::print_json(&found)?;
-        return Ok(Exit::Success);
+        return Ok(exit);
     }
     let mut out = output::out();
     for record in &found {
         writeln!(out, "{}", output::plain(&explain_nodes::explain(record)))?;
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
-fn from_file(path: &Path, object: &ObjectKey, limit: usize) -> anyhow::Result<Vec<DecisionRecord>> {
+fn from_file(
+    path: &Path,
+    object: &ObjectKey,
+    limit: usize,
+) -> anyhow::Result<(Vec<DecisionRecord>, Exit)> {
     latest(path, limit, |record| match record {
         Record::Replicas(record) if record.object == *object => Some(*record),
         _ => None,
     })
 }
 
-/// The last records of a file that are of use.
+/// The last records of a file that are of use, and how the command ends with them.
 fn latest<R>(
     path: &Path,
     limit: usize,
     of_use: impl Fn(Record) -> Option<R>,
-) -> anyhow::Result<Vec<R>> {
+) -> anyhow::Result<(Vec<R>, Exit)> {
     let mut latest = VecDeque::new();
-    for record in records::read(path)? {
+    let mut records = Records::open(path)?;
+    for record in records.by_ref() {
         latest.extend(of_use(record?));
         if latest.len() > limit {
             latest.pop_front();
         }
     }
-    Ok(latest.into())
+    let exit = match records.unreadable() {
+        0 => Exit::Success,
+        _ => Exit::Different,
+    };
+    Ok((latest.into(), exit))
 }
 
 fn print(found: &[DecisionRecord]) -> anyhow::Result<()> {

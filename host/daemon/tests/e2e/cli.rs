@@ -52,6 +52,11 @@ fn a_wrong_command_line_is_told_from_a_failure() {
     workshop
         .run(&["run", "--horizontal-pod-autoscaler-sync-period", "soon"])
         .expect(2, &["soon", "15s"]);
+    for never in ["--horizontal-pod-autoscaler-sync-period", "--scan-interval"] {
+        workshop
+            .run(&["run", never, "0s"])
+            .expect(2, &[never, "longer than 0s"]);
+    }
     workshop
         .run(&["why", "web"])
         .expect(1, &["web", "NAMESPACE/NAME"]);
@@ -91,6 +96,28 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
     workshop
         .run(&["run", "--cluster", "sim:typo.yaml", "--http", "127.0.0.1:0"])
         .expect(1, &["replcas"]);
+
+    // Nor is a policy that is not there a reason to hold all the time.
+    for (policy, told) in [
+        ("hapa", "there is no policy `hapa`"),
+        ("least-waste", "no policy of kind replica"),
+    ] {
+        let policies = format!("    autoscaler:\n      policies: [{{name: {policy}}}]\n");
+        workshop.write(
+            "named.yaml",
+            SCENARIO.replace("    autoscaler:\n", &policies),
+        );
+        let told = ["named.yaml: workloads[0].autoscaler.policies[0]", told];
+        workshop.run(&["simulate", "named.yaml"]).expect(1, &told);
+        let daemon = [
+            "run",
+            "--cluster",
+            "sim:named.yaml",
+            "--http",
+            "127.0.0.1:0",
+        ];
+        workshop.run(&daemon).expect(1, &told);
+    }
 }
 
 #[test]
@@ -131,6 +158,10 @@ fn a_policy_at_fault_is_named_and_refused() {
 fn policies_are_looked_at_asked_and_measured() {
     let workshop = Workshop::new();
     let inspected = workshop.succeed(&["policy", "inspect", "hpa", "-o", "json"]);
+    assert!(
+        workshop.path("state/code").is_dir() && !workshop.path("home").exists(),
+        "compiled code is kept where FLYBALL_STATE_DIR says"
+    );
     let inspected: serde_json::Value = serde_json::from_str(&inspected).unwrap();
     assert_eq!(inspected["description"]["kinds"][0], "replica");
     let digest = inspected["version"]["digest"].as_str().unwrap().to_owned();
@@ -171,4 +202,60 @@ fn policies_are_looked_at_asked_and_measured() {
         listed.contains("hpa") && listed.contains("active") && listed.contains("built-in"),
         "{listed}"
     );
+}
+
+#[test]
+fn budgets_hold_in_every_command_and_who_is_close_to_one_is_told() {
+    let workshop = Workshop::new();
+    workshop.write("mine.wasm", flyball_policies::BUILTIN[0].1);
+    workshop.write("day.yaml", SCENARIO);
+    // More than a description takes.
+    let pods = 1_000;
+    let input = serde_json::json!({"pods": pods, "maxReplicas": 3_000, "metrics": [{
+        "name": "cpu", "targetType": "Utilization", "targetAverageUtilization": 50,
+        "request": 500, "value": vec![400; pods],
+    }]});
+    let case = serde_json::json!({"input": input, "expect": {"replicas": 1_600}});
+    workshop.write("cases/many.json", case.to_string());
+    let asked = serde_json::json!({ "input": input });
+    workshop.write("input.json", asked.to_string());
+    let run = ["policy", "run", "mine.wasm", "--input", "input.json"];
+    let bench = ["policy", "bench", "mine.wasm", "--input", "input.json"];
+    let answer: serde_json::Value = serde_json::from_str(&workshop.succeed(&run)).unwrap();
+    let fuel = answer["fuel"].as_u64().unwrap();
+
+    let test = ["policy", "test", "mine.wasm", "--cases", "cases"];
+    let under = |command: &[&str], budget: &str| {
+        workshop.run(&[command, &["--policy-budget", budget]].concat())
+    };
+    let usual = workshop.succeed(&test);
+    assert!(!usual.contains("above 80%"), "{usual}");
+    let tight = format!("mine=fuel-base:{},fuel-per-row:0", fuel + fuel / 10);
+    under(&test, &tight).expect(0, &["above 80% of its fuel budget"]);
+    let tight = format!("mine=memory:{}", answer["memoryBytes"]);
+    under(&test, &tight).expect(0, &["above 80% of its memory budget"]);
+
+    let short = format!("mine=fuel-base:{},fuel-per-row:0", fuel / 2);
+    for command in [&test[..], &run, &bench] {
+        under(command, &short).expect(3, &["used up its fuel"]);
+        let others = short.replace("mine", "other");
+        under(command, &others).expect(0, &[]);
+    }
+    let none = "mine=fuel-base:1,fuel-per-row:0";
+    under(&["policy", "validate", "mine.wasm"], none).expect(3, &["not valid", "fuel"]);
+    let compare = ["simulate", "day.yaml", "--compare", "hpa,mine.wasm"];
+    under(&compare, none).expect(1, &["mine", "fuel"]);
+}
+
+/// All the other tests hold that what is piped is plain.
+#[test]
+fn colour_is_there_for_those_who_want_it() {
+    let workshop = Workshop::new();
+    let printed = |no_color: &str| {
+        let mut command = workshop.command(&["policy", "list"]);
+        command.env("CLICOLOR_FORCE", "1").env("NO_COLOR", no_color);
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(printed("").contains("\u{1b}["), "colour where it is forced");
+    assert!(!printed("1").contains('\u{1b}'), "none with NO_COLOR");
 }

@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use serde_json::Value;
+
 use crate::support::{Daemon, SCENARIO, Workshop};
 
 const ARGS: [&str; 6] = [
@@ -41,9 +43,26 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
     let built_in = digest_of_last(&daemon).unwrap();
 
     workshop.write("drop/hpa.wasm", flyball_policies::PREDICTIVE);
-    let taken = |daemon: &Daemon| digest_of_last(daemon).is_some_and(|digest| digest != built_in);
-    daemon.wait_for("a decision by the file", taken);
-    let file = digest_of_last(&daemon).unwrap();
+    let file = flyball_sandbox::digest(flyball_policies::PREDICTIVE);
+    daemon.wait_for("the file to be taken up", |daemon| {
+        daemon.policy("hpa").unwrap()["version"]["digest"] == *file
+    });
+    let sequence = |record: &Value| record["sequence"].as_u64().unwrap();
+    let last = |daemon: &Daemon| sequence(&daemon.last_record("default/web").unwrap());
+    let seen = last(&daemon);
+    daemon.wait_for("decisions by the file", |daemon| last(daemon) > seen + 3);
+    for record in daemon.records("default/web") {
+        let digest = &record["policies"][0]["version"]["digest"];
+        // The one after may have been under way: no later one is by the old code.
+        if sequence(&record) > seen + 1 {
+            assert_eq!(digest, file.as_str(), "{record}");
+        }
+    }
+    let logged = |what: &str| {
+        let line = [("message", "policy hpa "), ("message", what)];
+        daemon.wait_for(what, |daemon| daemon.logged(&line));
+    };
+    logged("decides from now on (drop/hpa.wasm)");
 
     workshop.write("drop/hpa.wasm", "no policy at all");
     daemon.wait_for("the bad file to be refused", |daemon| {
@@ -61,6 +80,7 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
         refused["version"]["digest"], *file,
         "the last good one stays"
     );
+    logged("refused: ");
     let listed = workshop.succeed(&["policy", "list", "--server", &daemon.url]);
     assert!(
         listed.contains("failed") && listed.contains("not WebAssembly"),
@@ -71,6 +91,7 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
     daemon.wait_for("the built-in one to decide again", |daemon| {
         digest_of_last(daemon).is_some_and(|digest| digest == built_in)
     });
+    logged("retired, its file is gone");
     let why = workshop.succeed(&["why", "default/web", "--server", &daemon.url]);
     assert!(
         why.contains("default/web") && why.contains("policy hpa"),
@@ -93,6 +114,8 @@ fn a_policy_close_to_its_budget_is_remarked_on() {
     daemon.wait_for("a decision that takes most of the budget", |daemon| {
         daemon.policy("hpa").unwrap()["nearBudget"] == true
     });
+    let line = [("message", "policy hpa "), ("message", "of its budget")];
+    daemon.wait_for("the warning", |daemon| daemon.logged(&line));
     let listed = workshop.succeed(&["policy", "list", "--server", &daemon.url]);
     let line = listed
         .lines()

@@ -41,9 +41,21 @@ fn a_policy_takes_over_half_way_and_a_report_is_left() {
     );
 
     let report = fs::read_to_string(workshop.path("day.html")).unwrap();
-    for text in ["<svg", "nserved", "tilization"] {
-        assert!(report.contains(text), "no {text:?} in the report");
+    for chart in ["Load", "Replicas", "Utilization", "Unserved load"] {
+        let title = format!("<figcaption><b>{chart}</b>");
+        assert!(report.contains(&title), "no chart {chart:?} in the report");
     }
+    let curves = "load capacity served demand ready replicas desired utilization target unserved";
+    for curve in curves.split(' ') {
+        let key = format!("\">{curve}</span>");
+        assert!(report.contains(&key), "no curve {curve:?} in the report");
+    }
+    let digest = flyball_sandbox::digest(flyball_policies::PREDICTIVE);
+    let mark = format!(">hpa {}</u>", &digest["sha256:".len()..][..12]);
+    assert!(
+        report.contains("<path class=mark") && report.contains(&mark),
+        "the change of policy is not marked"
+    );
     assert!(
         !report.contains("src=\"http") && !report.contains("href=\"http"),
         "not self-contained"

@@ -53,6 +53,11 @@ fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead(
     daemon.wait_for("the quarantine", |daemon| {
         state(daemon, "thirteen")["state"] == "quarantined"
     });
+    let line = [
+        ("message", "policy thirteen "),
+        ("message", "quarantined until"),
+    ];
+    daemon.wait_for("the warning", |daemon| daemon.logged(&line));
     let quarantined = state(&daemon, "thirteen");
     let reason = quarantined["reason"].as_str().unwrap();
     assert!(reason.contains("unreachable"), "{quarantined}");

@@ -25,4 +25,5 @@ mod scene;
 mod simulate;
 mod slow_api;
 mod support;
+mod swaps;
 mod targets;

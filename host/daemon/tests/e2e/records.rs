@@ -72,10 +72,73 @@ fn differences_are_found_and_named() {
         .run(&["replay", "orphan.jsonl"])
         .expect(3, &["no longer to be had", &digest]);
 
-    workshop.write("broken.jsonl", format!("{}\n{{\"format\": 1}}\n", lines[0]));
     workshop
-        .run(&["replay", "broken.jsonl"])
-        .expect(1, &["broken.jsonl, line 2"]);
+        .run(&["replay", "day.jsonl", "--policy", "gone.wasm"])
+        .expect(1, &["gone.wasm"]);
+}
+
+#[test]
+fn a_policy_stands_in_for_those_of_its_own_kind() {
+    let workshop = Workshop::new();
+    let nodes = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/nodes.yaml");
+    workshop.succeed(&["simulate", nodes, "--records", "both.jsonl"]);
+    // These made the decisions of their kinds: nothing is another one now.
+    for policy in ["hpa", "least-waste"] {
+        workshop.succeed(&["replay", "both.jsonl", "--policy", policy]);
+    }
+    let args = ["--policy", "least-nodes", "-o", "json"];
+    let ran = workshop.run(&[&["replay", "both.jsonl"][..], &args].concat());
+    ran.expect(3, &[]);
+    let results = ran.stdout.lines();
+    let results: Vec<Value> = results
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let mut others = results.iter().filter(|one| one["result"] != "same");
+    assert!(
+        others.clone().any(|one| one["result"] == "differs"),
+        "{results:#?}"
+    );
+    assert!(others.all(|one| one["object"] == "nodes"), "{results:#?}");
+
+    recorded(&workshop);
+    let ran = workshop.run(&["replay", "day.jsonl", "--policy", "least-nodes"]);
+    ran.expect(0, &["--policy was not asked", "expander"]);
+}
+
+#[test]
+fn lines_that_are_no_records_are_named_and_the_others_read() {
+    let workshop = Workshop::new();
+    let lines = recorded(&workshop);
+    let torn = &lines[1].as_bytes()[..500];
+    let parts = [
+        lines[0].as_bytes(),
+        torn,
+        b"{\"format\": 1}",
+        b"\xff",
+        lines[2].as_bytes(),
+    ];
+    workshop.write("torn.jsonl", parts.join(&b'\n'));
+    workshop.run(&["replay", "torn.jsonl"]).expect(
+        3,
+        &[
+            "torn.jsonl, line 2",
+            "torn.jsonl, line 3",
+            "torn.jsonl, line 4",
+            "2 same, 0 different, 3 unreadable",
+        ],
+    );
+    let why = [
+        "why",
+        "default/web",
+        "--records",
+        "torn.jsonl",
+        "-o",
+        "json",
+    ];
+    let ran = workshop.run(&why);
+    ran.expect(3, &["torn.jsonl, line 2"]);
+    let found: Vec<Value> = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(found.len(), 2);
 }
 
 #[test]

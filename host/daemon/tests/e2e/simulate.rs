@@ -194,6 +194,9 @@ fn pods_get_nodes_that_a_sandboxed_expander_chose() {
     workshop
         .run(&["simulate", &file, "--compare", "hpa,least-waste"])
         .expect(1, &["expanders are compared with expanders"]);
+    workshop
+        .run(&["simulate", &file, "--expander", "cheapest"])
+        .expect(1, &["--expander", "no expander \"cheapest\""]);
 }
 
 #[test]

@@ -43,7 +43,8 @@ impl Workshop {
         command
             .args(args)
             .current_dir(self.0.path())
-            .env("NO_COLOR", "1")
+            .env_remove("NO_COLOR")
+            .env_remove("CLICOLOR_FORCE")
             .env("FLYBALL_STATE_DIR", self.path("state"))
             .env("XDG_STATE_HOME", self.path("home"))
             .env_remove("FLYBALL_POLICIES_DIR")
@@ -51,13 +52,15 @@ impl Workshop {
         command
     }
 
-    /// Runs the binary to its end.
+    /// Runs the binary to its end. What it prints must be plain: nobody looks at a
+    /// terminal here.
     pub fn run(&self, args: &[&str]) -> Ran {
-        self.command(args)
-            .stdin(Stdio::null())
-            .output()
-            .unwrap()
-            .into()
+        let output = self.command(args).stdin(Stdio::null()).output();
+        let ran: Ran = output.unwrap().into();
+        for text in [&ran.stdout, &ran.stderr] {
+            assert!(!text.contains('\u{1b}'), "styled: {ran:#?}");
+        }
+        ran
     }
 
     /// Runs the binary to its end, which must be a good one; what it printed.

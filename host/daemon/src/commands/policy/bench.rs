@@ -19,19 +19,25 @@ const TIME: Duration = Duration::from_millis(500);
 const LEAST: usize = 20;
 
 pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
-    let engine = wiring::engine()?;
+    let engine = wiring::engine(None)?;
     let source = policies::find(&args.policy)?;
-    let policy = policies::compile(&engine, &source.name, &source.component)?;
+    let policy = policies::compile(&engine, &source, args.budgets.of(&source.name))?;
     let inputs = match &args.input {
         Some(path) => read_all(path)?,
         None if policy.description().has_kind(kind::REPLICA) => typical(pods)?,
         None => typical(options)?,
     };
     let measures: Vec<Measure> = inputs.iter().map(|input| measure(&policy, input)).collect();
+    let failed = measures.iter().any(|measure| measure.failure.is_some());
+    let exit = if failed {
+        Exit::Different
+    } else {
+        Exit::Success
+    };
     if args.output.format == Format::Json {
         let rows: Vec<_> = measures.iter().map(Measure::to_json).collect();
         output::print_json(&json!({"policy": &**policy.version(), "inputs": rows}))?;
-        return Ok(Exit::Success);
+        return Ok(exit);
     }
     let version = policy.version();
     let mut out = output::out();
@@ -44,7 +50,7 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
         )
     )?;
     write!(out, "{}", table(&measures))?;
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 /// Inputs of growing size.

@@ -7,18 +7,19 @@ use std::time::Instant;
 use anyhow::Context as _;
 use flyball_build::{BuildRequest, Built};
 use flyball_core::policy::Policy as _;
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
 use serde_json::json;
 
 use super::Exit;
 use crate::cli::{BuildArgs, Format};
 use crate::output::{self, DIM, POLICY, styled};
-use crate::{policies, wiring};
+use crate::wiring;
 
 pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let built = build(&args.dir)?;
-    let engine = wiring::engine()?;
-    let policy = policies::compile(&engine, &built.name, &built.component)
+    let engine = wiring::engine(None)?;
+    let policy = CompiledPolicy::load(&engine, &built.name, &built.component, DEFAULT_BUDGET)
         .with_context(|| format!("a host would refuse {}", built.path.display()))?;
     let version = policy.version();
     if args.output.format == Format::Json {

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use flyball_core::policy::{Policy as _, WantedInput};
+use flyball_sandbox::DEFAULT_BUDGET;
 use serde_json::{Value, json};
 
 use super::Exit;
@@ -11,9 +12,9 @@ use crate::output::{self, STRONG};
 use crate::{policies, wiring};
 
 pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
-    let engine = wiring::engine()?;
+    let engine = wiring::engine(None)?;
     let source = policies::find(&args.policy)?;
-    let policy = policies::compile(&engine, &source.name, &source.component)?;
+    let policy = policies::compile(&engine, &source, DEFAULT_BUDGET)?;
     let (version, description, budget) = (policy.version(), policy.description(), policy.budget());
     let schema: Value =
         serde_json::from_str(&description.configuration_schema).unwrap_or(Value::Null);

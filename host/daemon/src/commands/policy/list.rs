@@ -34,7 +34,7 @@ fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
         directory: args.policies.policies_dir.clone(),
         ..RegistryOptions::default()
     };
-    let registry = Registry::open(&wiring::engine()?, options, flyball_policies::BUILTIN)?;
+    let registry = Registry::open(&wiring::engine(None)?, options, flyball_policies::BUILTIN)?;
     registry.look();
     Ok(registry.status())
 }

@@ -1,7 +1,7 @@
 //! `flyball policy run`.
 
 use std::io::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use flyball_core::policy::{Policy as _, PolicyOutcome};
 use flyball_sandbox::CompiledPolicy;
@@ -9,27 +9,32 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::ask::{Answer, ask};
-use super::input::{DecisionInput, read_all};
+use super::input::read_all;
 use crate::cli::RunPolicyArgs;
 use crate::{output, policies, wiring};
 
 pub fn run(args: &RunPolicyArgs) -> anyhow::Result<Exit> {
     let inputs = read_all(&args.input)?;
-    let engine = wiring::engine()?;
+    let engine = wiring::engine(None)?;
     let source = policies::find(&args.policy)?;
-    let policy = policies::compile(&engine, &source.name, &source.component)?;
+    let policy = policies::compile(&engine, &source, args.budgets.of(&source.name))?;
+    let mut exit = Exit::Success;
     let mut out = output::out();
     for input in &inputs {
-        writeln!(out, "{}", decide(&policy, input))?;
+        let start = Instant::now();
+        let outcome = ask(&policy, input);
+        let time = start.elapsed();
+        if outcome.answer.is_err() {
+            exit = Exit::Different;
+        }
+        writeln!(out, "{}", to_json(&policy, outcome, time))?;
     }
-    Ok(Exit::Success)
+    Ok(exit)
 }
 
 /// A decision and what it did cost, as a line of JSON.
-fn decide(policy: &CompiledPolicy, input: &DecisionInput) -> Value {
-    let start = Instant::now();
-    let PolicyOutcome { usage, answer, log } = ask(policy, input);
-    let time = start.elapsed();
+fn to_json(policy: &CompiledPolicy, outcome: PolicyOutcome<Answer>, time: Duration) -> Value {
+    let PolicyOutcome { usage, answer, log } = outcome;
     let answer = match answer {
         Ok(Answer::Decision(decision)) => json!({"decision": decision}),
         Ok(Answer::Ranking(ranking)) => json!({"ranking": ranking}),

@@ -18,7 +18,7 @@ use crate::{policies, wiring};
 pub fn run(args: &ValidateArgs) -> anyhow::Result<Exit> {
     let source = policies::find(&args.policy)?;
     let configuration = args.config.as_deref().map(read_configuration).transpose()?;
-    let registry = wiring::fixed_registry(&[])?;
+    let registry = wiring::fixed_registry(&[], &args.budgets)?;
     let admitted = admit(&registry, &source, configuration.as_ref());
     match args.output.format {
         Format::Json => output::print_json(&match &admitted {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::{fs, iter};
 
 use anyhow::{Context as _, ensure};
-use flyball_core::policy::Policy as _;
+use flyball_core::nodes::chain::ChainError;
+use flyball_core::policy::{Policy as _, PolicyEngine as _};
 use flyball_core::spec::PolicyRef;
 use flyball_sandbox::Registry;
 use flyball_simulation::{Contender, Scenario};
@@ -109,11 +110,22 @@ fn is_expander(registry: &Registry, name: &str) -> bool {
 }
 
 /// Has these expanders asked, with the configurations that the scenario gives them.
-pub fn choose_expanders(scenario: &mut Scenario, names: &[String]) -> anyhow::Result<()> {
+pub fn choose_expanders(
+    scenario: &mut Scenario,
+    registry: &Registry,
+    names: &[String],
+) -> anyhow::Result<()> {
     ensure!(
         !scenario.node_groups.is_empty(),
         "--expander: the scenario has no node groups"
     );
+    for name in names {
+        ensure!(
+            registry.expander_policy(name).is_ok() || scenario.brings(name),
+            "--expander: {}",
+            ChainError::Unknown(name.clone())
+        );
+    }
     let named = names.iter().map(|name| PolicyRef {
         name: name.clone(),
         config: None,

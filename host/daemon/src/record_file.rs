@@ -1,0 +1,290 @@
+//! The file of records, a line of JSON each. A line that was cut short, by a full disk
+//! or by a crash, spoils no other.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use anyhow::Context as _;
+use flyball_core::nodes::ports::NodesRecorder;
+use flyball_core::nodes::record::NodeDecisionRecord;
+use flyball_core::ports::Recorder;
+use flyball_core::record::DecisionRecord;
+use serde::Serialize;
+
+/// Records that may wait for the disk.
+const WAITING: usize = 8_192;
+
+/// Writes records to a file, a line of JSON each, on a thread of its own.
+pub struct RecordFile {
+    path: PathBuf,
+    when_slow: WhenSlow,
+    writing: Mutex<Option<Writing>>,
+    dropped: AtomicU64,
+}
+
+/// What happens when the disk is slower than the decisions.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenSlow {
+    /// Decisions wait.
+    Wait,
+    /// Records are dropped and counted: a disk must not keep a cluster from scaling.
+    Drop,
+}
+
+/// A line of the file.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Line {
+    Replicas(Arc<DecisionRecord>),
+    Nodes(Arc<NodeDecisionRecord>),
+}
+
+struct Writing {
+    sender: SyncSender<Line>,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl RecordFile {
+    /// Appends to a file of a daemon.
+    pub fn append_to(path: &Path) -> anyhow::Result<Self> {
+        Self::open(
+            path,
+            OpenOptions::new().create(true).append(true),
+            WhenSlow::Drop,
+        )
+    }
+
+    /// Writes the file of a simulation anew.
+    pub fn create(path: &Path) -> anyhow::Result<Self> {
+        Self::open(
+            path,
+            OpenOptions::new().create(true).write(true).truncate(true),
+            WhenSlow::Wait,
+        )
+    }
+
+    fn open(path: &Path, options: &OpenOptions, when_slow: WhenSlow) -> anyhow::Result<Self> {
+        let file = options
+            .open(path)
+            .with_context(|| format!("cannot open {} for records", path.display()))?;
+        let torn =
+            is_torn(path).with_context(|| format!("cannot read the end of {}", path.display()))?;
+        let (sender, receiver) = sync_channel(WAITING);
+        let thread = std::thread::Builder::new()
+            .name("flyball-records".into())
+            .spawn(move || write_all(&receiver, Lines::new(file, torn)))
+            .context("cannot start the thread that writes records")?;
+        Ok(Self {
+            path: path.to_owned(),
+            when_slow,
+            writing: Mutex::new(Some(Writing { sender, thread })),
+            dropped: AtomicU64::new(0),
+        })
+    }
+
+    /// Waits until all records are written.
+    pub fn close(&self) -> anyhow::Result<()> {
+        let Some(Writing { sender, thread }) = self.writing().take() else {
+            return Ok(());
+        };
+        drop(sender);
+        let written = thread
+            .join()
+            .unwrap_or_else(|_| Err(io::Error::other("the thread ended")));
+        written.with_context(|| format!("cannot write all records to {}", self.path.display()))
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Option<Writing>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn drop_one(&self) {
+        let dropped = self.dropped.fetch_add(1, Ordering::Relaxed) + 1;
+        if dropped.is_power_of_two() {
+            let file = self.path.display();
+            tracing::warn!(%file, dropped, "the disk is too slow: records are left out of the file");
+        }
+    }
+}
+
+impl RecordFile {
+    fn write(&self, line: Line) {
+        let writing = self.writing();
+        let Some(Writing { sender, .. }) = &*writing else {
+            return;
+        };
+        // A thread that has ended says why when the file is closed.
+        match self.when_slow {
+            WhenSlow::Wait => drop(sender.send(line)),
+            WhenSlow::Drop => {
+                if let Err(TrySendError::Full(_)) = sender.try_send(line) {
+                    self.drop_one();
+                }
+            }
+        }
+    }
+}
+
+impl Recorder for RecordFile {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.write(Line::Replicas(Arc::clone(record)));
+    }
+}
+
+impl NodesRecorder for RecordFile {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.write(Line::Nodes(Arc::clone(record)));
+    }
+}
+
+/// Writes until there are no more records; goes on after a failure, which may
+/// pass, and returns the last one.
+fn write_all(records: &Receiver<Line>, mut file: Lines<File>) -> io::Result<()> {
+    let mut last = Ok(());
+    let mut failing = false;
+    while let Ok(first) = records.recv() {
+        let result = std::iter::once(first)
+            .chain(records.try_iter())
+            .try_for_each(|record| file.write(&record))
+            .and_then(|()| file.flush());
+        if let Err(error) = &result
+            && !failing
+        {
+            tracing::error!(%error, "cannot write records");
+        }
+        failing = result.is_err();
+        if failing {
+            last = result;
+        }
+    }
+    last
+}
+
+/// Writes lines, each whole or followed by the next on a line of its own.
+struct Lines<W: Write> {
+    file: BufWriter<W>,
+    /// Whether the last line may lack its end.
+    torn: bool,
+}
+
+impl<W: Write> Lines<W> {
+    fn new(file: W, torn: bool) -> Self {
+        Self {
+            file: BufWriter::new(file),
+            torn,
+        }
+    }
+
+    fn write(&mut self, record: &impl Serialize) -> io::Result<()> {
+        let mut line = serde_json::to_vec(record)?;
+        line.push(b'\n');
+        if self.torn {
+            self.file.write_all(b"\n")?;
+        }
+        self.torn = true;
+        self.file.write_all(&line)?;
+        self.torn = false;
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Whether the last line of a file lacks its end, as after a crash.
+fn is_torn(path: &Path) -> io::Result<bool> {
+    // What is no file, such as a pipe, can't be read back.
+    if !path.metadata()?.is_file() {
+        return Ok(false);
+    }
+    let mut file = File::open(path)?;
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    file.seek(SeekFrom::End(-1))?;
+    let mut last = [0];
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::{self, Write};
+    use std::sync::Arc;
+
+    use flyball_core::nodes::ports::NodesRecorder as _;
+    use flyball_core::nodes::record::NodeDecisionRecord;
+
+    use super::{Lines, RecordFile};
+
+    /// A disk on which there is room for some bytes, and after a failure for all.
+    #[derive(Default)]
+    struct Disk {
+        written: Vec<u8>,
+        room: Option<usize>,
+    }
+
+    impl Write for &mut Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let fits = bytes.len().min(self.room.unwrap_or(usize::MAX));
+            if fits == 0 {
+                self.room = None;
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room = self.room.map(|room| room - fits);
+            self.written.extend(&bytes[..fits]);
+            Ok(fits)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_line_that_did_not_fit_spoils_no_other() -> io::Result<()> {
+        // Longer than what is held back before it is written.
+        let long = |letter: &str| letter.repeat(20_000);
+        let mut disk = Disk {
+            room: Some(30_000),
+            ..Disk::default()
+        };
+        let mut lines = Lines::new(&mut disk, false);
+        lines.write(&long("a"))?;
+        assert!(lines.write(&long("b")).is_err());
+        lines.write(&long("c"))?;
+        lines.flush()?;
+        drop(lines);
+        let text = String::from_utf8_lossy(&disk.written);
+        let whole: Vec<_> = text
+            .lines()
+            .filter_map(|line| serde_json::from_str::<String>(line).ok())
+            .collect();
+        assert_eq!(whole, [long("a"), long("c")]);
+        Ok(())
+    }
+
+    #[test]
+    fn what_a_crash_cut_short_is_left_on_a_line_of_its_own() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("records.jsonl");
+        let append = || {
+            let file = RecordFile::append_to(&path)?;
+            file.record(&Arc::new(NodeDecisionRecord::default()));
+            file.close()?;
+            anyhow::Ok(fs::read_to_string(&path)?)
+        };
+        let whole = append()?;
+        assert_eq!(append()?, whole.repeat(2), "nothing is put between");
+        fs::write(&path, "{\"format")?;
+        assert_eq!(append()?, format!("{{\"format\n{whole}"));
+        Ok(())
+    }
+}
