@@ -79,7 +79,7 @@ fn from_text(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
         .context("a guest has a name")?
         .to_string_lossy()
         .into_owned();
-    let guest = fs::read_to_string(path)?;
+    let guest = repeated(&fs::read_to_string(path)?)?;
     let mut module = wat::parse_str(format!("(module {guest}\n{FRAME})"))?;
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(repository().join("wit/draft"))?;
@@ -92,26 +92,43 @@ fn from_text(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
         false,
     )?;
     let mut component = component(&name, &module)?;
-    if let Some(count) = core_instances(&guest)? {
-        add_core_instances(&mut component, count)?;
+    if let Some((count, fields)) = core_instances(&guest)? {
+        let module = wat::parse_str(format!("(module {fields})"))?;
+        add_core_instances(&mut component, count, &module)?;
     }
     Ok((name, component))
 }
 
-/// The `;; @core-instances N` that a guest begins with: what no toolchain makes of
-/// a core module.
-fn core_instances(guest: &str) -> anyhow::Result<Option<u8>> {
-    let first = guest.lines().next().unwrap_or_default();
-    let count = first.strip_prefix(";; @core-instances ");
-    Ok(count.map(str::parse).transpose()?)
+/// Writes out what a guest repeats: `{3 nop}` stands for `nop nop nop`.
+fn repeated(guest: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let mut rest = guest;
+    while let Some((before, repeated)) = rest.split_once('{') {
+        let (repeated, after) = repeated.split_once('}').context("a brace is not closed")?;
+        let (count, what) = repeated.split_once(' ').context("what is repeated?")?;
+        text += before;
+        text += &format!("{what} ").repeat(count.parse()?);
+        rest = after;
+    }
+    Ok(text + rest)
 }
 
-/// Ends a component with an empty core module and so many instances of it. All
-/// numbers are below 128, where LEB128 is the byte itself.
-fn add_core_instances(component: &mut Vec<u8>, count: u8) -> anyhow::Result<()> {
+/// The `;; @core-instances N FIELDS` that a guest begins with: instances of a module
+/// with these fields, which no toolchain makes of a core module.
+fn core_instances(guest: &str) -> anyhow::Result<Option<(u8, &str)>> {
+    let first = guest.lines().next().unwrap_or_default();
+    let Some(rest) = first.strip_prefix(";; @core-instances ") else {
+        return Ok(None);
+    };
+    let (count, fields) = rest.split_once(' ').unwrap_or((rest, ""));
+    Ok(Some((count.parse()?, fields)))
+}
+
+/// Ends a component with a core module and so many instances of it. All numbers are
+/// below 128, where LEB128 is the byte itself.
+fn add_core_instances(component: &mut Vec<u8>, count: u8, module: &[u8]) -> anyhow::Result<()> {
     const CORE_MODULE: u8 = 1;
     const CORE_INSTANCE: u8 = 2;
-    const EMPTY: &[u8] = b"\0asm\x01\0\0\0";
     let sections = Parser::new(0).parse_all(component);
     let mut modules = 0u8;
     let mut depth = 0u32;
@@ -126,8 +143,9 @@ fn add_core_instances(component: &mut Vec<u8>, count: u8) -> anyhow::Result<()> 
             _ => {}
         }
     }
-    component.extend([CORE_MODULE, EMPTY.len() as u8]);
-    component.extend(EMPTY);
+    anyhow::ensure!(module.len() < 128, "the module is too large");
+    component.extend([CORE_MODULE, module.len() as u8]);
+    component.extend(module);
     let mut instances = vec![count];
     for _ in 0..count {
         instances.extend([0, modules, 0]);

@@ -3,6 +3,7 @@
 
 use wasmparser::{BinaryReaderError, Chunk, Parser, Payload, Validator, WasmFeatures};
 
+use crate::effort;
 use crate::error::LoadError;
 
 /// Names that a component imports and exports.
@@ -11,6 +12,12 @@ pub(crate) struct Surface {
     pub imports: Vec<String>,
     pub exports: Vec<String>,
 }
+
+/// What a validator knows beyond the engine. [`effort`] does not count what such
+/// instructions hand over, so that none may get as far as being validated.
+const NOT_COUNTED: WasmFeatures = WasmFeatures::EXCEPTIONS
+    .union(WasmFeatures::FUNCTION_REFERENCES)
+    .union(WasmFeatures::GC);
 
 /// Parses and validates a component.
 pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
@@ -24,7 +31,8 @@ pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     if ends_early(bytes) {
         return Err(LoadError::Truncated { offset });
     }
-    Validator::new_with_features(WasmFeatures::default())
+    effort::check(bytes)?;
+    Validator::new_with_features(WasmFeatures::default().difference(NOT_COUNTED))
         .validate_all(bytes)
         .map_err(invalid)?;
     names(bytes).map_err(invalid)

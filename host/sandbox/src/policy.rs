@@ -17,15 +17,14 @@ use crate::answer;
 use crate::confine::{self, Guest, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
-use crate::effort;
 use crate::engine::Engine;
 use crate::error::{ConfigurationError, LoadError};
 use crate::parse::{self, Surface};
 use crate::schema::Schema;
 use crate::text::readable;
 
-/// Largest policy accepted where the operator says nothing else, in bytes: room
-/// for one in an interpreted language.
+/// Largest policy accepted where [`crate::RegistryOptions`] say nothing else, in
+/// bytes: room for one in an interpreted language.
 pub const DEFAULT_POLICY_BYTES: u64 = 32 << 20;
 
 /// Configurations that are remembered as fitting.
@@ -268,7 +267,6 @@ fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<Component, Loa
     if let Some(component) = cache.and_then(|cache| cache.load(engine.wasmtime(), digest)) {
         return Ok(component);
     }
-    effort::check(bytes)?;
     let component = Component::from_binary(engine.wasmtime(), bytes)
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
     if let Some(cache) = cache {
@@ -285,7 +283,14 @@ fn describe(
     surface: &Surface,
 ) -> Result<Description, LoadError> {
     let run = confine::run(engine, budget, 0, |store| linked.describe(store));
-    let description = run.outcome.map_err(LoadError::Describe)?;
+    let description = run.outcome.map_err(|failure| LoadError::Describe {
+        failure,
+        // A panic's message comes last.
+        said: run
+            .log
+            .last()
+            .map_or_else(String::new, |(_, line)| line.clone()),
+    })?;
     answer::check_description(&description, |kind| contract.exports(surface, kind))?;
     Ok(description)
 }
@@ -294,59 +299,4 @@ fn refused(mut refusal: Refusal) -> PolicyFailure {
     readable(&mut refusal.code, REFUSAL_CODE_BYTES);
     readable(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
     PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
-    use std::thread;
-
-    use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
-    use flyball_core::policy::{Budget, ExpanderPolicy as _, PolicyFailure};
-    use flyball_core::replica::Context;
-    use flyball_tests::guests;
-
-    use super::CompiledPolicy;
-    use crate::engine::{DEFAULT_BUDGET, Engine, EngineOptions};
-
-    /// Time passes here far faster than fuel is used, as on a machine that is
-    /// overwhelmed.
-    #[test]
-    fn the_clock_ends_a_ranking_that_fuel_does_not() {
-        let engine = Engine::new(&EngineOptions::default()).unwrap();
-        let endless = &guests::components("expanders").unwrap()["endless"];
-        let budget = Budget {
-            fuel_base: 1_000_000_000_000,
-            ..DEFAULT_BUDGET
-        };
-        let policy = CompiledPolicy::load(&engine, "endless", endless, budget).unwrap();
-        let options = OptionColumns {
-            node_group: vec!["group-0".into()],
-            ..OptionColumns::default()
-        };
-        let input = ExpanderInput {
-            options: Arc::new(options),
-            cluster_node_count: None,
-        };
-        let done = AtomicBool::new(false);
-        let outcome = thread::scope(|scope| {
-            scope.spawn(|| {
-                while !done.load(Ordering::Relaxed) {
-                    engine.wasmtime().increment_epoch();
-                }
-            });
-            let outcome = policy.rank(&Context::default(), &input);
-            done.store(true, Ordering::Relaxed);
-            outcome
-        });
-        let failure = outcome.answer.unwrap_err();
-        assert!(
-            matches!(&failure, PolicyFailure::Interrupted(told) if told.contains("took longer than")),
-            "{failure}"
-        );
-        assert!(outcome.usage.fuel < outcome.usage.fuel_budget);
-    }
 }

@@ -1,0 +1,5 @@
+;; @core-instances 2 (memory 1)
+;; Has three memories, with that of the module itself: for each a pool would need
+;; room.
+(func (export "flyball:policy/replica@0.1.0-draft#decide") (param i32) (result i32)
+  unreachable)
