@@ -1,14 +1,25 @@
 //! A policy's configuration schema, and configurations checked against it.
 
+mod cost;
+mod graph;
+
 use jsonschema::{Draft, PatternOptions, Validator};
 use serde_json::{Map, Value};
 
 use crate::error::{ConfigurationError, LoadError};
+use cost::Cost;
 
 const SCHEMA_BYTES: usize = 256 << 10;
+/// Memory that a pattern may take, once for its program and once for its cache.
+const PATTERN_BYTES: usize = 1 << 20;
 
 /// A compiled schema, or the lack of one.
-pub(crate) struct Schema(Option<Validator>);
+pub(crate) struct Schema(Option<Compiled>);
+
+struct Compiled {
+    validator: Validator,
+    cost: Cost,
+}
 
 impl Schema {
     /// Compiles a schema; the empty text is that of a policy which takes no
@@ -29,38 +40,45 @@ impl Schema {
         }
         let schema: Value =
             serde_json::from_str(text).map_err(|error| fault(format!("is not JSON: {error}")))?;
+        let cost = Cost::of(&schema).map_err(fault)?;
         // The schema comes from outside: nothing is fetched for it, and its
         // patterns are matched in linear time.
-        jsonschema::options()
+        let patterns = PatternOptions::regex()
+            .size_limit(PATTERN_BYTES)
+            .dfa_size_limit(PATTERN_BYTES);
+        let validator = jsonschema::options()
             .with_draft(Draft::Draft202012)
-            .with_pattern_options(PatternOptions::regex())
+            .with_pattern_options(patterns)
             .offline()
             .build(&schema)
-            .map(|validator| Self(Some(validator)))
             .map_err(|error| {
                 fault(format!(
                     "is no JSON Schema: {error} (at `{}`)",
                     error.instance_path()
                 ))
-            })
+            })?;
+        Ok(Self(Some(Compiled { validator, cost })))
     }
 
     /// Checks a configuration.
     pub fn check(&self, configuration: &Map<String, Value>) -> Result<(), ConfigurationError> {
-        let Some(validator) = &self.0 else {
+        let Some(compiled) = &self.0 else {
             return match configuration.keys().next() {
                 Some(key) => Err(ConfigurationError::TakesNone(key.clone())),
                 None => Ok(()),
             };
         };
         let configuration = Value::Object(configuration.clone());
-        validator.validate(&configuration).map_err(|error| {
-            let path = error.instance_path().to_string();
-            ConfigurationError::Field {
-                path: if path.is_empty() { "/".into() } else { path },
-                message: error.to_string(),
-            }
-        })
+        let fault = |path: String, message| ConfigurationError::Field {
+            path: if path.is_empty() { "/".into() } else { path },
+            message,
+        };
+        compiled
+            .cost
+            .allows(&configuration)
+            .map_err(|message| fault(String::new(), message))?;
+        let checked = compiled.validator.validate(&configuration);
+        checked.map_err(|error| fault(error.instance_path().to_string(), error.to_string()))
     }
 
     /// Checks a configuration in text form; the empty text stands for none.

@@ -1,0 +1,330 @@
+//! How much work it is to check a configuration against a schema. Subschemas that
+//! are referred to are checked anew for each reference, so that a few KB of them can
+//! ask for 2^40 checks; a validator cannot be stopped. So work is counted before it
+//! is done: each subschema once for each value that it is applied to, however often
+//! that is.
+//!
+//! What depends on the value counts as if it applied: rather too much than too
+//! little.
+
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use crate::schema::graph::{Subschema, subschemas};
+
+/// Most subschemas within each other that apply to one value: the validator calls
+/// itself for each.
+const CHAIN: usize = 32;
+/// Deepest nesting of a configuration's values, as far as subschemas follow.
+const NESTING: usize = 32;
+/// Most steps for a single value that has no values within.
+const STEPS_FOR_A_VALUE: u64 = 10_000;
+/// Most steps for a configuration: a tenth of a second.
+const STEPS: u64 = 1_000_000;
+/// Most regular expressions; each takes memory up to its own limit.
+const PATTERNS: usize = 64;
+
+/// A schema's subschemas, as far as references lead.
+#[derive(Debug)]
+pub(super) struct Cost {
+    subschemas: Vec<Subschema>,
+}
+
+impl Cost {
+    /// Reads a schema.
+    ///
+    /// # Errors
+    /// That it takes too much work for any value, or refers to what can't be
+    /// followed.
+    pub fn of(schema: &Value) -> Result<Self, String> {
+        let subschemas = subschemas(schema)?;
+        let cost = Self { subschemas };
+        cost.check()?;
+        Ok(cost)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let patterns: usize = self.subschemas.iter().map(|one| one.patterns).sum();
+        if patterns > PATTERNS {
+            return Err(format!(
+                "has {patterns} patterns, at most {PATTERNS} are allowed"
+            ));
+        }
+        let mut heights = vec![None; self.subschemas.len()];
+        for number in 0..self.subschemas.len() {
+            self.height(number, 0, &mut heights)?;
+        }
+        let any = Value::Null;
+        let mut count = self.count(STEPS_FOR_A_VALUE);
+        for number in 0..self.subschemas.len() {
+            let steps = count.steps(number, &any, 0);
+            if steps.is_none_or(|steps| steps.checked > STEPS_FOR_A_VALUE) {
+                return Err(format!(
+                    "takes more than {STEPS_FOR_A_VALUE} steps to check a single value: its \
+                     subschemas refer to each other too often"
+                ));
+            }
+            count.visits = 0;
+        }
+        Ok(())
+    }
+
+    /// How many subschemas, one within the other, apply to the same value. A circle
+    /// has no end, so it is too high as well.
+    fn height(
+        &self,
+        number: usize,
+        depth: usize,
+        heights: &mut [Option<usize>],
+    ) -> Result<usize, String> {
+        let known = heights[number];
+        if depth + known.unwrap_or(0) > CHAIN {
+            return Err(format!(
+                "applies more than {CHAIN} subschemas within each other to one value, or itself"
+            ));
+        }
+        if let Some(height) = known {
+            return Ok(height);
+        }
+        let mut height = 0;
+        for &inner in &self.subschemas[number].same {
+            height = height.max(1 + self.height(inner, depth + 1, heights)?);
+        }
+        heights[number] = Some(height);
+        Ok(height)
+    }
+
+    /// Whether a configuration can be checked in reasonable time.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn allows(&self, configuration: &Value) -> Result<(), String> {
+        match self.count(STEPS).steps(0, configuration, 0) {
+            Some(steps) if steps.checked <= STEPS => Ok(()),
+            _ => Err(format!(
+                "it takes more than {STEPS} steps to check against the policy's schema, or is \
+                 nested more than {NESTING} levels deep"
+            )),
+        }
+    }
+
+    fn count(&self, limit: u64) -> Count<'_> {
+        Count {
+            cost: self,
+            limit,
+            visits: 0,
+            known: HashMap::new(),
+        }
+    }
+}
+
+/// Steps that a subschema takes for a value.
+#[derive(Clone, Copy, Debug, Default)]
+struct Steps {
+    /// To check the value.
+    checked: u64,
+    /// To find out what of the value subschemas have evaluated, as `unevaluated…`
+    /// around it asks.
+    marked: u64,
+}
+
+impl Steps {
+    fn add(&mut self, checked: u64, marked: u64) {
+        self.checked = self.checked.saturating_add(checked);
+        self.marked = self.marked.saturating_add(marked);
+    }
+}
+
+/// Counts steps: each subschema once for each value, then as often as it applies.
+struct Count<'a> {
+    cost: &'a Cost,
+    limit: u64,
+    /// Applications that were looked at: there are no fewer steps.
+    visits: u64,
+    /// By subschema and value.
+    known: HashMap<(usize, *const Value), Steps>,
+}
+
+impl Count<'_> {
+    /// Steps of a subschema for a value that is nested so deep; none: too many to
+    /// count, or too deep.
+    fn steps(&mut self, number: usize, value: &Value, nesting: usize) -> Option<Steps> {
+        self.visits += 1;
+        if self.visits > self.limit || nesting > NESTING {
+            return None;
+        }
+        let key = (number, std::ptr::from_ref(value));
+        if let Some(steps) = self.known.get(&key) {
+            return Some(*steps);
+        }
+        let cost = self.cost;
+        let subschema = &cost.subschemas[number];
+        let mut steps = Steps::default();
+        steps.add(subschema.steps, subschema.steps);
+        for &inner in &subschema.same {
+            let inner = self.steps(inner, value, nesting)?;
+            steps.add(inner.checked, inner.checked.saturating_add(inner.marked));
+        }
+        match value {
+            Value::Array(items) => {
+                for item in items {
+                    self.within(subschema, None, item, nesting, &mut steps)?;
+                }
+            }
+            Value::Object(properties) => {
+                for (name, property) in properties {
+                    self.within(subschema, Some(name), property, nesting, &mut steps)?;
+                }
+            }
+            _ => {}
+        }
+        if !subschema.unevaluated.is_empty() {
+            // Once for properties, once for items.
+            steps.add(steps.marked.saturating_mul(2), 0);
+        }
+        self.known.insert(key, steps);
+        Some(steps)
+    }
+
+    fn within(
+        &mut self,
+        subschema: &Subschema,
+        name: Option<&str>,
+        value: &Value,
+        nesting: usize,
+        steps: &mut Steps,
+    ) -> Option<()> {
+        let named = name.and_then(|name| subschema.properties.get(name));
+        for &inner in named.into_iter().chain(&subschema.within) {
+            let inner = self.steps(inner, value, nesting + 1)?;
+            steps.add(inner.checked, 0);
+        }
+        for &inner in &subschema.unevaluated {
+            let inner = self.steps(inner, value, nesting + 1)?;
+            steps.add(inner.checked, inner.checked);
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use serde_json::{Value, json};
+
+    use super::Cost;
+
+    /// `$defs` of which each refers to the next one, so often, by way of `refer`.
+    fn chain(length: usize, refer: impl Fn(&Value) -> Value) -> Value {
+        let mut definitions = json!({ "last": {} });
+        for number in 0..length {
+            let next = match number + 1 {
+                last if last == length => json!({ "$ref": "#/$defs/last" }),
+                next => json!({ "$ref": format!("#/$defs/a{next}") }),
+            };
+            definitions[format!("a{number}")] = refer(&next);
+        }
+        json!({ "$ref": "#/$defs/a0", "$defs": definitions })
+    }
+
+    /// So many objects, each in the other as its `left`.
+    fn nested(depth: usize) -> Value {
+        (0..depth).fold(json!({}), |inner, _| json!({ "left": inner }))
+    }
+
+    #[test]
+    fn schemas_that_explode_are_refused_wherever_they_do() {
+        let doubled = chain(15, |next| json!({ "allOf": [next, next] }));
+        let within = json!({ "properties": { "deep": doubled["$defs"]["a0"] },
+            "$defs": doubled["$defs"] });
+        let branches = chain(15, |next| json!({ "if": next, "then": next, "else": next }));
+        let marked = chain(
+            15,
+            |next| json!({ "$ref": next["$ref"], "unevaluatedItems": false }),
+        );
+        let circle = json!({ "allOf": [{ "not": { "$ref": "#" } }] });
+        let patterns: Vec<Value> = (0..65)
+            .map(|n| json!({ "pattern": format!("{n}") }))
+            .collect();
+        for (schema, words) in [
+            (&doubled, "steps to check a single value"),
+            (&within, "steps to check a single value"),
+            (&branches, "steps to check a single value"),
+            (&marked, "steps to check a single value"),
+            (&chain(40, Value::clone), "subschemas within each other"),
+            (&circle, "subschemas within each other"),
+            (
+                &json!({ "properties": { "a": { "oneOf": patterns } } }),
+                "65 patterns",
+            ),
+            (
+                &json!({ "$ref": "http://localhost/x" }),
+                "refers to \"http://localhost/x\"",
+            ),
+            (
+                &json!({ "$ref": "#/$defs/gone" }),
+                "refers to \"#/$defs/gone\"",
+            ),
+            (
+                &json!({ "items": { "$dynamicRef": "#" } }),
+                "has a `$dynamicRef`",
+            ),
+            (
+                &json!({ "$defs": { "a": { "$id": "http://localhost/x" } } }),
+                "has an `$id` within",
+            ),
+        ] {
+            match Cost::of(schema) {
+                Err(fault) => assert!(fault.contains(words), "{fault}"),
+                Ok(_) => panic!("{words}: {schema}"),
+            }
+        }
+    }
+
+    #[test]
+    fn recursion_ends_where_the_configuration_does() {
+        let node = |variants: usize| {
+            let variant = json!({ "properties": {
+                "left": { "$ref": "#/$defs/node" },
+                "right": { "$ref": "#/$defs/node" },
+            } });
+            json!({
+                "$ref": "#/$defs/node",
+                "$defs": { "node": { "oneOf": vec![variant; variants] } },
+            })
+        };
+        let one = Cost::of(&node(1)).unwrap();
+        assert_eq!(one.allows(&nested(30)), Ok(()));
+        assert!(one.allows(&nested(40)).is_err(), "too deep");
+        let three = Cost::of(&node(3)).unwrap();
+        assert_eq!(three.allows(&nested(5)), Ok(()));
+        assert!(three.allows(&nested(20)).is_err(), "3^20 checks");
+    }
+
+    #[test]
+    fn what_generators_write_is_cheap() {
+        let schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": "http://localhost/configuration",
+            "type": "object",
+            "properties": {
+                "tiers": { "type": "array", "items": { "$ref": "#/$defs/tier" } },
+                "fallback": { "anyOf": [{ "$ref": "#/$defs/tier" }, { "type": "null" }] },
+                "$id": { "type": "string", "pattern": "^[a-z]+$" },
+            },
+            "unevaluatedProperties": false,
+            "$defs": { "tier": {
+                "oneOf": [
+                    { "type": "string", "enum": ["low", "high"] },
+                    { "type": "object", "properties": { "at": { "type": "number" } },
+                      "additionalProperties": false },
+                ],
+            } },
+        });
+        let cost = Cost::of(&schema);
+        let many = json!({ "tiers": vec![json!({ "at": 3 }); 10_000], "fallback": "low" });
+        assert_eq!(cost.map(|cost| cost.allows(&many)), Ok(Ok(())));
+    }
+}

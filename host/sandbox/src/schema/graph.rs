@@ -1,0 +1,174 @@
+//! A schema's subschemas, and which of them apply the others, as far as references
+//! lead.
+//!
+//! All drafts' keywords count, whatever a schema says of itself.
+
+use std::collections::HashMap;
+
+use serde_json::{Map, Value};
+
+/// One of a schema's subschemas; others are named by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Subschema {
+    /// Steps of its own.
+    pub steps: u64,
+    /// Those applied to the same value.
+    pub same: Vec<usize>,
+    /// Those applied to a property's value, by its name.
+    pub properties: HashMap<String, usize>,
+    /// Those applied to any value within.
+    pub within: Vec<usize>,
+    /// Of those, the ones for what no other subschema has evaluated.
+    pub unevaluated: Vec<usize>,
+    pub patterns: usize,
+}
+
+/// Reads a schema's subschemas, the whole one first.
+///
+/// # Errors
+/// What can't be followed.
+pub(super) fn subschemas(schema: &Value) -> Result<Vec<Subschema>, String> {
+    one_resource(schema)?;
+    let mut reading = Reading {
+        root: schema,
+        queue: Vec::new(),
+        known: HashMap::new(),
+    };
+    reading.number(schema);
+    let mut read = Vec::new();
+    while let Some(&value) = reading.queue.get(read.len()) {
+        read.push(reading.read(value)?);
+    }
+    Ok(read)
+}
+
+/// Reads subschemas one after the other, each once.
+struct Reading<'a> {
+    root: &'a Value,
+    /// By number.
+    queue: Vec<&'a Value>,
+    known: HashMap<*const Value, usize>,
+}
+
+impl<'a> Reading<'a> {
+    fn number(&mut self, schema: &'a Value) -> usize {
+        *self
+            .known
+            .entry(std::ptr::from_ref(schema))
+            .or_insert_with(|| {
+                self.queue.push(schema);
+                self.queue.len() - 1
+            })
+    }
+
+    /// Numbers of what a keyword has: a schema, or a list of them.
+    fn each(&mut self, value: &'a Value) -> Vec<usize> {
+        match value {
+            Value::Array(schemas) => schemas.iter().map(|one| self.number(one)).collect(),
+            schema => vec![self.number(schema)],
+        }
+    }
+
+    fn named(&mut self, schemas: &'a Value) -> Vec<usize> {
+        let schemas = schemas.as_object().into_iter().flat_map(Map::values);
+        schemas.map(|one| self.number(one)).collect()
+    }
+
+    fn read(&mut self, schema: &'a Value) -> Result<Subschema, String> {
+        let mut subschema = Subschema {
+            steps: 1,
+            ..Subschema::default()
+        };
+        for (keyword, value) in schema.as_object().into_iter().flatten() {
+            subschema.steps += match value {
+                Value::Array(items) => items.len() as u64,
+                Value::Object(entries) => entries.len() as u64,
+                _ => 1,
+            };
+            self.keyword(&mut subschema, keyword, value)?;
+        }
+        Ok(subschema)
+    }
+
+    fn keyword(
+        &mut self,
+        subschema: &mut Subschema,
+        keyword: &str,
+        value: &'a Value,
+    ) -> Result<(), String> {
+        match keyword {
+            "$ref" => {
+                let target = self.target(value)?;
+                subschema.same.push(self.number(target));
+            }
+            "$dynamicRef" | "$recursiveRef" => {
+                return Err(format!("has a `{keyword}`: use `$ref`"));
+            }
+            "allOf" | "anyOf" | "oneOf" | "not" | "if" | "then" | "else" | "contentSchema" => {
+                subschema.same.extend(self.each(value));
+            }
+            "dependentSchemas" | "dependencies" => subschema.same.extend(self.named(value)),
+            "properties" => {
+                for (name, property) in value.as_object().into_iter().flatten() {
+                    let number = self.number(property);
+                    subschema.properties.insert(name.clone(), number);
+                }
+            }
+            "items"
+            | "prefixItems"
+            | "additionalItems"
+            | "contains"
+            | "additionalProperties"
+            | "propertyNames" => subschema.within.extend(self.each(value)),
+            "patternProperties" => {
+                subschema.within.extend(self.named(value));
+                subschema.patterns += value.as_object().map_or(0, Map::len);
+            }
+            "unevaluatedItems" | "unevaluatedProperties" => {
+                subschema.unevaluated.extend(self.each(value));
+            }
+            "pattern" => subschema.patterns += 1,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// What a reference leads to, which must lie in the schema itself.
+    fn target(&self, reference: &Value) -> Result<&'a Value, String> {
+        let text = reference.as_str().unwrap_or_default();
+        let pointer = text.strip_prefix('#').filter(|rest| !rest.contains('%'));
+        pointer
+            .and_then(|pointer| self.root.pointer(pointer))
+            .ok_or_else(|| {
+                format!(
+                    "refers to {reference}: a reference is `#` and the plain JSON pointer of \
+                     something in the schema"
+                )
+            })
+    }
+}
+
+/// Refuses schemas within that have an address of their own: references in them
+/// would start from there.
+fn one_resource(schema: &Value) -> Result<(), String> {
+    // Up to draft 4 the keyword was another one.
+    let old = schema.get("$schema").and_then(Value::as_str);
+    let id = match old {
+        Some(uri) if uri.contains("draft-04") || uri.contains("draft-03") => "id",
+        _ => "$id",
+    };
+    let mut rest: Vec<&Value> = children(schema).collect();
+    while let Some(value) = rest.pop() {
+        if value.get(id).is_some_and(Value::is_string) {
+            return Err(format!("has an `{id}` within: only the whole may have one"));
+        }
+        rest.extend(children(value));
+    }
+    Ok(())
+}
+
+fn children(value: &Value) -> impl Iterator<Item = &Value> {
+    let items = value.as_array().into_iter().flatten();
+    let entries = value.as_object().into_iter().flat_map(Map::values);
+    items.chain(entries)
+}
