@@ -1,10 +1,11 @@
 //! What decides meanwhile, and after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flyball_core::policy::PolicyEngine as _;
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_core::replica::{Context, ReplicaInput, Target};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{PolicySource, PolicyState, digest};
 
@@ -42,8 +43,10 @@ fn a_restart_keeps_the_last_good_one_and_starts_beside_any_file() {
         "answer_nan",
         "answer_zero",
         "chance",
+        "code_missing",
         "configuration_demanding",
         "log_flood",
+        "nan_bits",
         "refusal",
         "state_in_static",
         "trap_at_thirteen",
@@ -130,6 +133,76 @@ fn a_policy_that_traps_again_and_again_is_quarantined_for_longer_and_longer() {
     }
     home.put("web.wasm", &home.plain["two"]);
     wait_until("the quarantine to end", || ask(later, 13) == Ok(2));
+}
+
+#[test]
+fn a_policy_is_quarantined_for_the_object_for_which_it_traps_and_for_no_other() {
+    let home = Home::new();
+    home.put("web.wasm", &home.hostile["trap_at_thirteen"]);
+    let registry = home.start();
+    let events = registry.subscribe();
+    let ask = |second: i64, name: &str, current_replicas| {
+        let context = Context {
+            now: Timestamp(second * 1_000),
+            ..Context::default()
+        };
+        let target = Target {
+            kind: "Deployment".into(),
+            namespace: "default".into(),
+            name: name.into(),
+            ..Target::default()
+        };
+        let input = ReplicaInput {
+            target: Arc::new(target),
+            current_replicas,
+            ..ReplicaInput::default()
+        };
+        let policy = registry.replica_policy("web").unwrap();
+        let answer = policy.decide(&context, &input).answer;
+        answer.map_err(|failure| failure.code())
+    };
+    // That it answers for one object makes good nothing for the other.
+    for second in 0..3 {
+        assert_eq!(ask(second, "bad", 13), Err("PolicyTrapped"));
+        assert_eq!(ask(second, "good", 12).unwrap().replicas, Some(3));
+    }
+    assert_eq!(ask(3, "bad", 12), Err("PolicyQuarantined"));
+    assert_eq!(ask(3, "good", 12).unwrap().replicas, Some(3));
+    let PolicyState::Quarantined { reason, .. } = status(&registry, "web").unwrap().state else {
+        panic!("not quarantined");
+    };
+    assert!(
+        reason.starts_with("Deployment default/bad: PolicyTrapped"),
+        "{reason}"
+    );
+
+    // Three traps in a row, of three objects, are nothing against any of them.
+    for name in ["one", "two", "three"] {
+        assert_eq!(ask(4, name, 13), Err("PolicyTrapped"));
+    }
+    for name in ["one", "two", "three"] {
+        assert_eq!(ask(5, name, 12).unwrap().replicas, Some(3));
+    }
+
+    // A second object is held as well, and is not told of while the first one is.
+    for second in 6..9 {
+        assert_eq!(ask(second, "worse", 13), Err("PolicyTrapped"));
+    }
+    assert_eq!(ask(9, "worse", 12), Err("PolicyQuarantined"));
+    let PolicyState::Quarantined { reason, .. } = status(&registry, "web").unwrap().state else {
+        panic!("not quarantined");
+    };
+    assert!(
+        reason.starts_with("Deployment default/worse and 1 more: "),
+        "{reason}"
+    );
+    let told: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].contains("Deployment default/bad"), "{told:?}");
+
+    assert_eq!(ask(40, "bad", 12).unwrap().replicas, Some(3));
+    assert_eq!(ask(40, "worse", 12).unwrap().replicas, Some(3));
+    assert_eq!(status(&registry, "web").unwrap().state, PolicyState::Active);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! One version of a policy under its name: it decides, is counted, and is kept
-//! from deciding when it misbehaves again and again.
+//! from deciding about an object when it misbehaves for it again and again. Other
+//! objects are none the worse for it: which of them come one after the other says
+//! nothing of the policy.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
@@ -14,8 +17,12 @@ use flyball_core::time::Timestamp;
 use crate::policy::{self, CompiledPolicy};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
 
-/// Misbehaviours in a row that lead to quarantine.
+/// Misbehaviours in a row, for one object, that lead to quarantine.
 const STRIKES: u32 = 3;
+/// Objects for which misbehaviour is remembered.
+const OBJECTS: usize = 10_000;
+/// The one that expanders are asked about.
+const NODES: &str = "node groups";
 const FIRST_BACKOFF_MS: i64 = 30_000;
 const LAST_BACKOFF_MS: i64 = 600_000;
 /// Part of the budget from which a policy is reported.
@@ -36,11 +43,28 @@ pub(super) struct Health {
     pub decisions: u64,
     pub failures: u64,
     pub highest_share: f64,
-    /// Until when it is kept from deciding, and why.
-    pub quarantine: Option<(Timestamp, String)>,
-    strikes: u32,
-    backoff_ms: i64,
+    /// Objects for which it misbehaved the last time.
+    objects: HashMap<String, Strikes>,
     latest: Timestamp,
+    /// Until when the last of the quarantines holds that there were.
+    last: Timestamp,
+}
+
+/// How it has fared with an object for which it misbehaves.
+#[derive(Clone, Default)]
+struct Strikes {
+    /// In a row.
+    count: u32,
+    backoff_ms: i64,
+    /// Until when it is kept from deciding, and why.
+    quarantine: Option<(Timestamp, String)>,
+}
+
+impl Strikes {
+    /// The quarantine that holds at a time.
+    fn quarantined(&self, now: Timestamp) -> Option<&(Timestamp, String)> {
+        self.quarantine.as_ref().filter(|(until, _)| now < *until)
+    }
 }
 
 impl Health {
@@ -49,47 +73,76 @@ impl Health {
         self.highest_share >= NEAR_BUDGET
     }
 
-    /// The quarantine, if it still held when the policy was last asked.
-    pub fn quarantined(&self) -> Option<&(Timestamp, String)> {
-        self.quarantine
-            .as_ref()
-            .filter(|(until, _)| self.latest < *until)
+    /// The longest quarantine that still held when the policy was last asked: its
+    /// end, whom it concerns, and why.
+    pub fn quarantined(&self) -> Option<(Timestamp, String)> {
+        let objects = self.objects.iter();
+        let held = objects.filter_map(|(object, strikes)| {
+            let (until, reason) = strikes.quarantined(self.latest)?;
+            Some((*until, object, reason))
+        });
+        let count = held.clone().count();
+        let (until, object, reason) = held.max()?;
+        let others = match count - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        Some((until, format!("{object}{others}: {reason}")))
     }
 
-    fn begin(&mut self, now: Timestamp) -> Result<(), PolicyFailure> {
+    fn begin(&mut self, object: &str, now: Timestamp) -> Result<(), PolicyFailure> {
         self.latest = self.latest.max(now);
-        match &self.quarantine {
-            Some((until, reason)) if now < *until => {
+        let strikes = self.objects.get(object);
+        match strikes.and_then(|strikes| strikes.quarantined(now)) {
+            Some((until, reason)) => {
                 let seconds = until.since(now).div_euclid(1000) + 1;
                 Err(PolicyFailure::Quarantined(format!(
                     "for {seconds} s more, after: {reason}"
                 )))
             }
-            _ => Ok(()),
+            None => Ok(()),
         }
     }
 
-    /// Counts an outcome; a quarantine that begins is returned.
-    fn end(&mut self, now: Timestamp, failure: Option<&PolicyFailure>) -> Option<Timestamp> {
+    /// Counts an outcome; the end of a quarantine that begins is returned, if no
+    /// other holds: however many objects are concerned, it is told once.
+    fn end(
+        &mut self,
+        object: &str,
+        now: Timestamp,
+        failure: Option<&PolicyFailure>,
+    ) -> Option<Timestamp> {
         self.decisions += 1;
         self.failures += u64::from(failure.is_some());
         let Some(failure) = failure.filter(|failure| failure.is_misbehaviour()) else {
-            (self.strikes, self.backoff_ms, self.quarantine) = (0, 0, None);
+            self.objects.remove(object);
             return None;
         };
-        self.strikes = self.strikes.saturating_add(1);
+        let strikes = self.strikes(object, now)?;
+        strikes.count = strikes.count.saturating_add(1);
         // Decisions under way when the quarantine began do not prolong it.
-        let running = self
-            .quarantine
-            .as_ref()
-            .is_some_and(|(until, _)| now < *until);
-        if self.strikes < STRIKES || running {
+        if strikes.count < STRIKES || strikes.quarantined(now).is_some() {
             return None;
         }
-        self.backoff_ms = (self.backoff_ms * 2).clamp(FIRST_BACKOFF_MS, LAST_BACKOFF_MS);
-        let until = now.plus(self.backoff_ms);
-        self.quarantine = Some((until, failure.to_string()));
-        Some(until)
+        strikes.backoff_ms = (strikes.backoff_ms * 2).clamp(FIRST_BACKOFF_MS, LAST_BACKOFF_MS);
+        let until = now.plus(strikes.backoff_ms);
+        strikes.quarantine = Some((until, failure.to_string()));
+        let told = now < self.last;
+        self.last = self.last.max(until);
+        (!told).then_some(until)
+    }
+
+    /// What is held against the policy for an object; none, if that is known of too
+    /// many others: then it is asked each time.
+    fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
+        if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
+            self.objects
+                .retain(|_, strikes| strikes.quarantined(now).is_some());
+            if self.objects.len() >= OBJECTS {
+                return None;
+            }
+        }
+        Some(self.objects.entry(object.to_owned()).or_default())
     }
 
     /// Notes the budget's share; true when it is the first to be near it.
@@ -127,6 +180,7 @@ impl Generation {
     /// Asks, unless the policy is kept from deciding, and counts what came of it.
     fn ask<A>(
         &self,
+        object: &str,
         context: &Context,
         ask: impl FnOnce(&CompiledPolicy) -> PolicyOutcome<A>,
     ) -> PolicyOutcome<A> {
@@ -135,21 +189,21 @@ impl Generation {
         let begun = self
             .policy
             .check_decision(context)
-            .and_then(|()| self.lock().begin(context.now));
+            .and_then(|()| self.lock().begin(object, context.now));
         if let Err(failure) = begun {
             return policy::not_asked(failure);
         }
         let outcome = ask(&self.policy);
-        self.count(context.now, &outcome);
+        self.count(object, context.now, &outcome);
         outcome
     }
 
-    fn count<A>(&self, now: Timestamp, outcome: &PolicyOutcome<A>) {
+    fn count<A>(&self, object: &str, now: Timestamp, outcome: &PolicyOutcome<A>) {
         let failure = outcome.answer.as_ref().err();
         let share = share(&outcome.usage, &self.budget());
         let (until, near) = {
             let mut health = self.lock();
-            (health.end(now, failure), health.spent(share))
+            (health.end(object, now, failure), health.spent(share))
         };
         if near {
             let version = Arc::clone(self.version());
@@ -157,7 +211,8 @@ impl Generation {
                 .publish(&PolicyEvent::NearBudget { version, share });
         }
         if let (Some(until), Some(failure)) = (until, failure) {
-            let (version, reason) = (Arc::clone(self.version()), failure.to_string());
+            let version = Arc::clone(self.version());
+            let reason = format!("{object}: {failure}");
             self.subscribers.publish(&PolicyEvent::Quarantined {
                 version,
                 until,
@@ -195,47 +250,77 @@ impl Policy for Generation {
 
 impl ReplicaPolicy for Generation {
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
-        self.ask(context, |policy| policy.decide(context, input))
+        let target = &input.target;
+        let object = format!("{} {}/{}", target.kind, target.namespace, target.name);
+        self.ask(&object, context, |policy| policy.decide(context, input))
     }
 }
 
 impl ExpanderPolicy for Generation {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        self.ask(context, |policy| policy.rank(context, input))
+        self.ask(NODES, context, |policy| policy.rank(context, input))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Health, PolicyFailure, Timestamp};
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use super::{Health, OBJECTS, PolicyFailure, Timestamp};
 
     #[test]
     fn quarantine_follows_three_strikes_and_backs_off() {
         let trap = PolicyFailure::Trapped("wasm `unreachable`".into());
         let mut health = Health::default();
         let mut now = Timestamp(1_000_000);
-        assert_eq!(health.end(now, Some(&trap)), None);
+        assert_eq!(health.end("a", now, Some(&trap)), None);
         assert_eq!(
-            health.end(now, Some(&PolicyFailure::Refused("no".into()))),
+            health.end("a", now, Some(&PolicyFailure::Refused("no".into()))),
             None
         );
         assert_eq!(
-            health.end(now, Some(&trap)),
+            health.end("a", now, Some(&trap)),
             None,
             "a refusal is no misbehaviour"
         );
-        assert_eq!(health.end(now, Some(&trap)), None);
+        assert_eq!(health.end("a", now, Some(&trap)), None);
         for seconds in [30, 60, 120, 240, 480, 600, 600] {
-            let until = health.end(now, Some(&trap)).map(|until| until.since(now));
+            let until = health
+                .end("a", now, Some(&trap))
+                .map(|until| until.since(now));
             assert_eq!(until, Some(seconds * 1_000));
-            assert_eq!(health.end(now, Some(&trap)), None, "already under way");
-            assert!(health.begin(now.plus(seconds * 1_000 - 1)).is_err());
+            assert_eq!(health.end("a", now, Some(&trap)), None, "already under way");
+            assert!(health.begin("a", now.plus(seconds * 1_000 - 1)).is_err());
             now = now.plus(seconds * 1_000);
-            assert!(health.begin(now).is_ok(), "tried again");
+            assert!(health.begin("a", now).is_ok(), "tried again");
         }
-        assert_eq!(health.end(now, None), None);
-        assert!(health.quarantine.is_none(), "one success clears it");
-        assert_eq!(health.end(now, Some(&trap)), None);
+        assert_eq!(health.end("a", now, None), None);
+        assert!(health.objects.is_empty(), "one success clears it");
+        assert_eq!(health.end("a", now, Some(&trap)), None);
         assert_eq!((health.decisions, health.failures), (20, 19));
+    }
+
+    #[test]
+    fn what_is_remembered_of_objects_has_an_end() {
+        let trap = PolicyFailure::Trapped("wasm `unreachable`".into());
+        let mut health = Health::default();
+        let now = Timestamp(1_000_000);
+        for _ in 0..3 {
+            for object in 0..OBJECTS {
+                health.end(&object.to_string(), now, Some(&trap));
+            }
+        }
+        let (until, reason) = health.quarantined().unwrap();
+        assert_eq!(until, now.plus(30_000));
+        assert_eq!(
+            reason,
+            "9999 and 9999 more: PolicyTrapped: wasm `unreachable`"
+        );
+        for _ in 0..3 {
+            assert_eq!(health.end("one more", now, Some(&trap)), None);
+        }
+        assert!(health.begin("one more", now).is_ok(), "asked each time");
+        assert_eq!(health.end("one more", now.plus(30_000), Some(&trap)), None);
+        assert_eq!(health.objects.len(), 1, "the others' quarantine is over");
     }
 }

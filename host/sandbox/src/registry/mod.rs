@@ -13,6 +13,7 @@ mod generation;
 mod last_good;
 mod reconcile;
 mod sample;
+mod slot;
 mod status;
 mod watch;
 
@@ -31,7 +32,8 @@ use crate::engine::{DEFAULT_BUDGET, Engine};
 use crate::error::{LoadError, RegistryError};
 use crate::policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
 use generation::Generation;
-use reconcile::{Candidate, Configurations, Shared, Slot};
+use reconcile::{Configurations, Shared};
+use slot::{Candidate, Slot};
 pub use status::{PolicyEvent, PolicySource, PolicyState, PolicyStatus};
 
 /// What a [`Registry`] is made with.
@@ -361,10 +363,7 @@ fn status(name: &str, slot: &Slot) -> PolicyStatus {
         (Candidate::Failed { error, .. }, _) => PolicyState::Failed {
             reason: error.to_string(),
         },
-        (Candidate::Settled, Some((until, reason))) => PolicyState::Quarantined {
-            until: *until,
-            reason: reason.clone(),
-        },
+        (Candidate::Settled, Some((until, reason))) => PolicyState::Quarantined { until, reason },
         (Candidate::Settled, None) => PolicyState::Active,
     };
     let said = slot.active.as_ref().map(|active| active.description());

@@ -13,8 +13,8 @@ use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
 use crate::registry::admit::admit;
 use crate::registry::files;
-use crate::registry::generation::Generation;
 use crate::registry::last_good::LastGood;
+use crate::registry::slot::{Candidate, Slot};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
 
 /// Configurations that objects use, by policy.
@@ -22,32 +22,6 @@ pub(super) type Configurations = BTreeMap<String, Vec<Arc<str>>>;
 
 /// All names.
 pub(super) type Slots = BTreeMap<String, Slot>;
-
-/// A name, and what stands behind it.
-#[derive(Default)]
-pub(super) struct Slot {
-    pub builtin: Option<Arc<CompiledPolicy>>,
-    pub active: Option<Arc<Generation>>,
-    pub candidate: Candidate,
-    /// Generations so far.
-    pub generations: u64,
-}
-
-/// How the newest version of a name's file stands.
-#[derive(Default)]
-pub(super) enum Candidate {
-    /// There is none, or it is the active one.
-    #[default]
-    Settled,
-    /// It was not judged yet.
-    Pending,
-    /// It was refused.
-    Failed {
-        error: LoadError,
-        /// Its content, where that could be read.
-        digest: Option<String>,
-    },
-}
 
 /// The registry behind its handles.
 pub(super) struct Shared {
@@ -84,6 +58,11 @@ impl Shared {
         for name in self.vanished(found) {
             self.retire(&name);
         }
+        let mut slots = self.slots_mut();
+        let gone = slots
+            .iter_mut()
+            .filter(|(name, _)| !found.contains_key(*name));
+        gone.for_each(|(_, slot)| slot.taken = None);
     }
 
     /// Names that had a file, perhaps before the last restart, and are not among
@@ -159,17 +138,20 @@ impl Shared {
         !told
     }
 
-    /// Whether that content already decides, or was refused already.
+    /// Whether that content already decides, or was refused already. What was
+    /// installed in its place stays until the file is another one.
     fn is_known(&self, name: &str, path: &Path, digest: &str) -> bool {
         let mut slots = self.slots_mut();
         let Some(slot) = slots.get_mut(name) else {
             return false;
         };
-        let source = PolicySource::File(path.to_owned());
-        let active = slot
-            .active
+        let taken = slot
+            .taken
             .as_ref()
-            .is_some_and(|active| active.source == source && *active.version().digest == *digest);
+            .is_some_and(|(taken, old)| taken == path && old == digest);
+        let source = PolicySource::File(path.to_owned());
+        let active =
+            taken && (slot.comes_from(&source) || slot.comes_from(&PolicySource::Installed));
         if active {
             slot.candidate = Candidate::Settled;
         }
@@ -226,6 +208,9 @@ impl Shared {
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let version = Arc::clone(policy.version());
+        if let PolicySource::File(path) = &source {
+            slot.taken = Some((path.clone(), version.digest.to_string()));
+        }
         let replaced = slot.activate(policy, source.clone(), &self.subscribers);
         slot.candidate = Candidate::Settled;
         drop(slots);
@@ -282,37 +267,39 @@ impl Shared {
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let path = paths.first().cloned().unwrap_or_default();
-        match (restored, slot.builtin.clone()) {
-            (Some(policy), _) => {
-                slot.activate(
-                    Arc::new(policy),
-                    PolicySource::LastGood(path),
-                    &self.subscribers,
-                );
-            }
+        let replaced = match (restored, slot.builtin.clone()) {
+            (Some(policy), _) => slot.activate(
+                Arc::new(policy),
+                PolicySource::LastGood(path),
+                &self.subscribers,
+            ),
             (None, Some(builtin)) => {
-                slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers);
+                slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers)
             }
-            (None, None) => {}
-        }
+            (None, None) => None,
+        };
+        // Not while everyone waits: see `swap`.
+        drop(slots);
+        drop(replaced);
     }
 
     /// Follows a file's removal: the built-in policy decides again, or none.
     fn retire(&self, name: &str) {
         let mut slots = self.slots_mut();
+        let mut replaced = None;
         if let Some(slot) = slots.get_mut(name).filter(|slot| slot.follows_a_file()) {
             slot.candidate = Candidate::Settled;
-            match slot.builtin.clone() {
+            replaced = match slot.builtin.clone() {
                 Some(builtin) if !slot.comes_from(&PolicySource::BuiltIn) => {
-                    slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers);
+                    slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers)
                 }
-                Some(_) => {}
-                None => {
-                    slots.remove(name);
-                }
-            }
+                Some(_) => None,
+                None => slots.remove(name).and_then(|slot| slot.active),
+            };
         }
+        // Not while everyone waits: see `swap`.
         drop(slots);
+        drop(replaced);
         if let Some(last_good) = &self.last_good {
             last_good.forget(name);
         }
@@ -352,47 +339,5 @@ impl Shared {
             }
         }
         again
-    }
-}
-
-impl Slot {
-    /// Whether it stands for a file, good or bad.
-    fn follows_a_file(&self) -> bool {
-        !matches!(self.candidate, Candidate::Settled) || self.decides_by_a_file()
-    }
-
-    /// Whether the code that decides is a file's, as it is now or was good last.
-    fn decides_by_a_file(&self) -> bool {
-        self.active.as_ref().is_some_and(|active| {
-            matches!(
-                active.source,
-                PolicySource::File(_) | PolicySource::LastGood(_)
-            )
-        })
-    }
-
-    /// What other code would take the place of.
-    fn replaced(&self) -> Option<Arc<CompiledPolicy>> {
-        let active = self.active.as_ref().map(|active| &active.policy);
-        active.or(self.builtin.as_ref()).cloned()
-    }
-
-    /// Whether that is where the code that decides came from.
-    fn comes_from(&self, source: &PolicySource) -> bool {
-        self.active
-            .as_ref()
-            .is_some_and(|active| active.source == *source)
-    }
-
-    /// Lets code decide; what it takes the place of is returned.
-    pub fn activate(
-        &mut self,
-        policy: Arc<CompiledPolicy>,
-        source: PolicySource,
-        subscribers: &Arc<Subscribers>,
-    ) -> Option<Arc<Generation>> {
-        self.generations += 1;
-        let generation = Generation::new(policy, source, self.generations, Arc::clone(subscribers));
-        self.active.replace(Arc::new(generation))
     }
 }

@@ -51,11 +51,12 @@ pub enum PolicyState {
         /// Why.
         reason: String,
     },
-    /// It is kept from deciding after repeated misbehaviour.
+    /// It is kept from deciding about some object after repeated misbehaviour for
+    /// it. About all others it decides.
     Quarantined {
-        /// When it is tried again.
+        /// When it is tried again; of several objects, for the last of them.
         until: Timestamp,
-        /// How it misbehaved last.
+        /// The object, and how it misbehaved last.
         reason: String,
     },
 }
@@ -118,13 +119,13 @@ pub enum PolicyEvent {
         /// The built-in policy that decides instead.
         replacement: Option<Arc<PolicyVersion>>,
     },
-    /// It misbehaved too often.
+    /// It misbehaved too often for an object, and is quarantined for no other.
     Quarantined {
         /// The code.
         version: Arc<PolicyVersion>,
         /// When it is tried again.
         until: Timestamp,
-        /// How it misbehaved last.
+        /// The object, and how it misbehaved last.
         reason: String,
     },
     /// It comes close to its budget.

@@ -1,0 +1,79 @@
+//! A name of a policy, and what stands behind it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::error::LoadError;
+use crate::policy::CompiledPolicy;
+use crate::registry::generation::Generation;
+use crate::registry::status::{PolicySource, Subscribers};
+
+/// A name, and what stands behind it.
+#[derive(Default)]
+pub(super) struct Slot {
+    pub builtin: Option<Arc<CompiledPolicy>>,
+    pub active: Option<Arc<Generation>>,
+    pub candidate: Candidate,
+    /// The file that was taken up last, as long as it is there, and its digest.
+    pub taken: Option<(PathBuf, String)>,
+    /// Generations so far.
+    pub generations: u64,
+}
+
+/// How the newest version of a name's file stands.
+#[derive(Default)]
+pub(super) enum Candidate {
+    /// There is none, or it is the active one.
+    #[default]
+    Settled,
+    /// It was not judged yet.
+    Pending,
+    /// It was refused.
+    Failed {
+        error: LoadError,
+        /// Its content, where that could be read.
+        digest: Option<String>,
+    },
+}
+
+impl Slot {
+    /// Whether it stands for a file, good or bad.
+    pub fn follows_a_file(&self) -> bool {
+        !matches!(self.candidate, Candidate::Settled) || self.decides_by_a_file()
+    }
+
+    /// Whether the code that decides is a file's, as it is now or was good last.
+    pub fn decides_by_a_file(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| {
+            matches!(
+                active.source,
+                PolicySource::File(_) | PolicySource::LastGood(_)
+            )
+        })
+    }
+
+    /// What other code would take the place of.
+    pub fn replaced(&self) -> Option<Arc<CompiledPolicy>> {
+        let active = self.active.as_ref().map(|active| &active.policy);
+        active.or(self.builtin.as_ref()).cloned()
+    }
+
+    /// Whether that is where the code that decides came from.
+    pub fn comes_from(&self, source: &PolicySource) -> bool {
+        self.active
+            .as_ref()
+            .is_some_and(|active| active.source == *source)
+    }
+
+    /// Lets code decide; what it takes the place of is returned.
+    pub fn activate(
+        &mut self,
+        policy: Arc<CompiledPolicy>,
+        source: PolicySource,
+        subscribers: &Arc<Subscribers>,
+    ) -> Option<Arc<Generation>> {
+        self.generations += 1;
+        let generation = Generation::new(policy, source, self.generations, Arc::clone(subscribers));
+        self.active.replace(Arc::new(generation))
+    }
+}
