@@ -1,6 +1,6 @@
 //! What a decision of the built-in `hpa` policy costs, and one of a policy that does
-//! nothing; and what a reload costs of the example `predictive`, which has about 90 KB of
-//! code and 140 KB in all.
+//! nothing; what a reload costs of the example `predictive`, which has about 90 KB of
+//! code and 140 KB in all; and what a unit of fuel takes.
 
 use std::hint::black_box;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flyball_core::policy::{PolicyEngine as _, ReplicaPolicy};
+use flyball_core::policy::{Budget, PolicyEngine as _, PolicyFailure, ReplicaPolicy};
 use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, Target, pod_state};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{
@@ -20,6 +20,8 @@ use flyball_test_support::bench::report;
 const NOW: i64 = 1_767_225_600_000;
 /// Rounds of which the fastest counts: the others were disturbed.
 const ROUNDS: usize = 20;
+/// What the engine reckons with on the slowest machine.
+const SLOWEST_UNIT_NS: f64 = 5.0;
 
 fn main() -> anyhow::Result<()> {
     let engine = Engine::new(&EngineOptions::default())?;
@@ -38,7 +40,33 @@ fn main() -> anyhow::Result<()> {
         "µs",
         Some((2.0 * ten).min(60.0)),
     )?;
+    let unit = per_unit_of_fuel(&engine)?;
+    report("sandbox/ns-per-fuel", unit, "ns", Some(SLOWEST_UNIT_NS))?;
     reload(&engine)
+}
+
+/// Nanoseconds that a unit of fuel takes in an endless loop, which checks fuel and
+/// clock in each round, in the slowest of some rounds: the backstop is derived from
+/// what it takes at most.
+fn per_unit_of_fuel(engine: &Engine) -> anyhow::Result<f64> {
+    let endless = &flyball_tests::guests::components("hostile")?["decide_loop"];
+    let budget = Budget {
+        fuel_base: 100_000_000,
+        ..DEFAULT_BUDGET
+    };
+    let endless = CompiledPolicy::load(engine, "endless", endless, budget)?;
+    let mut slowest = Duration::ZERO;
+    for _ in 0..ROUNDS {
+        let start = Instant::now();
+        let outcome = endless.decide(&Context::default(), &ReplicaInput::default());
+        slowest = slowest.max(start.elapsed());
+        anyhow::ensure!(
+            matches!(outcome.answer, Err(PolicyFailure::OutOfFuel(_))),
+            "fuel did not end it: {:?}",
+            outcome.answer
+        );
+    }
+    Ok(slowest.as_secs_f64() * 1e9 / budget.fuel_base as f64)
 }
 
 /// Microseconds that a decision takes, in the fastest of some rounds.

@@ -9,6 +9,8 @@ use crate::error::LoadError;
 use crate::text::readable;
 
 const CODE_BYTES: usize = 64;
+/// Code of an answer whose policy gave none: conditions and events must have one.
+const NO_CODE: &str = "PolicyDecided";
 const SENTENCE_BYTES: usize = 1024;
 const ARGUMENTS: usize = 32;
 const ARGUMENT_NAME_BYTES: usize = 64;
@@ -34,6 +36,7 @@ pub(crate) fn accept(
     reasons
         .chain([&mut decision.reason])
         .for_each(readable_reason);
+    named_reason(&mut decision.reason);
     Ok(decision)
 }
 
@@ -54,6 +57,7 @@ pub(crate) fn accept_ranking(
         STATE_LIMIT,
     )?;
     readable_reason(&mut ranking.reason);
+    named_reason(&mut ranking.reason);
     Ok(ranking)
 }
 
@@ -88,6 +92,13 @@ fn readable_reason(reason: &mut Reason) {
     for (name, value) in &mut reason.arguments {
         readable(name, ARGUMENT_NAME_BYTES);
         readable(value, ARGUMENT_VALUE_BYTES);
+    }
+}
+
+/// Gives an answer's reason a code if it has none.
+fn named_reason(reason: &mut Reason) {
+    if reason.code.is_empty() {
+        reason.code = NO_CODE.to_owned();
     }
 }
 
@@ -143,9 +154,15 @@ fn proposal(proposal: &Proposal) -> Result<(), String> {
 /// The fault is told from the reason on: `.code has ...`.
 fn reason(reason: &Reason) -> Result<(), String> {
     at_most(".code", reason.code.len(), CODE_BYTES)?;
-    if !reason.code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+    // Kubernetes takes no other as the reason of a condition.
+    let alphanumeric = reason.code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    if !alphanumeric
+        || reason
+            .code
+            .starts_with(|first: char| first.is_ascii_digit())
+    {
         return Err(format!(
-            ".code is `{}`: it must be CamelCase",
+            ".code is `{}`: it must be CamelCase, of letters and digits and a letter first",
             reason.code.escape_debug()
         ));
     }

@@ -27,6 +27,8 @@ const FILES: usize = 128;
 pub(crate) struct Cache {
     directory: PrivateDirectory,
     key: [u8; KEY_BYTES],
+    /// Most files kept.
+    files: usize,
 }
 
 impl Cache {
@@ -36,7 +38,11 @@ impl Cache {
             path: path.to_owned(),
             reason: format!("its key: {error}"),
         })?;
-        Ok(Self { directory, key })
+        Ok(Self {
+            directory,
+            key,
+            files: FILES,
+        })
     }
 
     /// Code compiled earlier by this engine from the bytes of that digest.
@@ -94,7 +100,12 @@ impl Cache {
     }
 
     fn evict(&self) -> io::Result<()> {
-        for name in self.directory.newest_first(EXTENSION)?.iter().skip(FILES) {
+        for name in self
+            .directory
+            .newest_first(EXTENSION)?
+            .iter()
+            .skip(self.files)
+        {
             self.directory.remove(name);
         }
         Ok(())
@@ -144,5 +155,78 @@ impl Hasher for Sha256Hasher {
             .iter()
             .take(8)
             .fold(0, |sum, byte| (sum << 8) | u64::from(*byte))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use std::fs::{File, FileTimes};
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
+    use wasmtime::component::Component;
+    use wasmtime::{Config, Engine};
+
+    use super::{Cache, file_name};
+
+    fn engine(fuel: bool) -> Engine {
+        Engine::new(Config::new().consume_fuel(fuel)).unwrap()
+    }
+
+    fn store(cache: &Cache, engine: &Engine, digest: &str) {
+        let bytes = wat::parse_str("(component)").unwrap();
+        let component = Component::from_binary(engine, &bytes).unwrap();
+        cache.store(engine, digest, &component);
+    }
+
+    #[test]
+    fn code_compiled_for_another_engine_is_not_taken() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache::open(directory.path()).unwrap();
+        let (with, without) = (engine(true), engine(false));
+        store(&cache, &with, "sha256:a");
+        assert!(cache.load(&with, "sha256:a").is_some());
+        assert!(cache.load(&without, "sha256:a").is_none());
+        assert!(cache.load(&with, "sha256:b").is_none());
+
+        // Nor under the name of that engine's own: a file's code binds it to its name.
+        let file = |engine| directory.path().join(file_name(engine, "sha256:a"));
+        std::fs::copy(file(&with), file(&without)).unwrap();
+        assert!(cache.load(&without, "sha256:a").is_none());
+        store(&cache, &without, "sha256:a");
+        assert!(cache.load(&without, "sha256:a").is_some());
+        assert!(cache.load(&with, "sha256:a").is_some());
+    }
+
+    #[test]
+    fn files_written_first_go_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = Cache {
+            files: 2,
+            ..Cache::open(directory.path()).unwrap()
+        };
+        let engine = engine(true);
+        let age = |digest: &str, seconds| {
+            let file: &Path = &directory.path().join(file_name(&engine, digest));
+            let times =
+                FileTimes::new().set_modified(SystemTime::now() - Duration::from_secs(seconds));
+            File::options()
+                .append(true)
+                .open(file)
+                .unwrap()
+                .set_times(times)
+                .unwrap();
+        };
+        for (digest, seconds) in [("sha256:a", 10), ("sha256:b", 20)] {
+            store(&cache, &engine, digest);
+            age(digest, seconds);
+        }
+        store(&cache, &engine, "sha256:c");
+        let kept = ["sha256:a", "sha256:b", "sha256:c"]
+            .map(|digest| cache.load(&engine, digest).is_some());
+        assert_eq!(kept, [true, false, true], "the oldest has gone");
+        assert!(directory.path().join("key").exists());
     }
 }

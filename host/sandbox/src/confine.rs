@@ -210,13 +210,18 @@ mod tests {
     use super::run;
     use crate::engine::{DEFAULT_BUDGET, Engine, EngineOptions};
 
+    const WHEN_CALLED: &str = r#"(func (export "f") (loop (br 0)))"#;
+    const WHEN_STARTED: &str = r#"(func (export "f")) (func $start (loop (br 0))) (start $start)"#;
+
     /// Runs an endless loop; `deadline` shortens the backstop, in epochs.
-    fn endless(budget: Budget, deadline: Option<u64>) -> PolicyFailure {
+    fn endless(module: &str, budget: Budget, deadline: Option<u64>) -> PolicyFailure {
         let engine = Engine::new(&EngineOptions::default()).unwrap();
-        let text = r#"(component
-            (core module $m (func (export "f") (loop (br 0))))
-            (core instance $i (instantiate $m))
-            (func (export "f") (canon lift (core func $i "f"))))"#;
+        let text = format!(
+            r#"(component
+                (core module $m {module})
+                (core instance $i (instantiate $m))
+                (func (export "f") (canon lift (core func $i "f"))))"#
+        );
         let bytes = wat::parse_str(text).unwrap();
         let component = Component::from_binary(engine.wasmtime(), &bytes).unwrap();
         let linker = Linker::new(engine.wasmtime());
@@ -237,8 +242,10 @@ mod tests {
             time_ms: 1,
             ..DEFAULT_BUDGET
         };
-        let failure = endless(budget, None);
-        assert!(matches!(failure, PolicyFailure::OutOfFuel(_)), "{failure}");
+        for module in [WHEN_CALLED, WHEN_STARTED] {
+            let failure = endless(module, budget, None);
+            assert!(matches!(failure, PolicyFailure::OutOfFuel(_)), "{failure}");
+        }
     }
 
     #[test]
@@ -247,10 +254,12 @@ mod tests {
             fuel_base: u64::MAX / 2,
             ..DEFAULT_BUDGET
         };
-        let failure = endless(budget, Some(3));
-        assert!(
-            matches!(failure, PolicyFailure::Interrupted(_)),
-            "{failure}"
-        );
+        for module in [WHEN_CALLED, WHEN_STARTED] {
+            let failure = endless(module, budget, Some(3));
+            assert!(
+                matches!(failure, PolicyFailure::Interrupted(_)),
+                "{failure}"
+            );
+        }
     }
 }

@@ -60,7 +60,7 @@ pub enum LoadError {
     /// Two files claim one name.
     #[error("two files claim the policy's name: {}; remove or rename one", list(.0))]
     DuplicateFiles(Vec<PathBuf>),
-    /// Larger than the operator allows.
+    /// Larger than the host accepts.
     #[error("{size} bytes are too many: at most {limit} are allowed for a policy")]
     TooLarge {
         /// Size of the file.
@@ -136,8 +136,13 @@ pub enum LoadError {
         message: String,
     },
     /// It failed while describing itself.
-    #[error("failed while describing itself: {0}")]
-    Describe(PolicyFailure),
+    #[error("failed while describing itself: {failure}{}", last_words(.said))]
+    Describe {
+        /// How it failed.
+        failure: PolicyFailure,
+        /// The last line that it logged; empty: it logged none.
+        said: String,
+    },
     /// Its description is not usable.
     #[error("its description is not usable: {field} {message}")]
     Description {
@@ -165,11 +170,13 @@ impl LoadError {
     pub(crate) fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Describe(PolicyFailure::Interrupted(_))
-                | Self::Canary {
-                    failure: PolicyFailure::Interrupted(_),
-                    ..
-                }
+            Self::Describe {
+                failure: PolicyFailure::Interrupted(_),
+                ..
+            } | Self::Canary {
+                failure: PolicyFailure::Interrupted(_),
+                ..
+            }
         )
     }
 }
@@ -205,6 +212,13 @@ fn missing_hint(interface: &str) -> &'static str {
     match interface {
         "description" => "every policy describes itself",
         _ => "a policy is of one of these kinds, or of both",
+    }
+}
+
+fn last_words(said: &str) -> String {
+    match said {
+        "" => String::new(),
+        _ => format!("; it said: {said}"),
     }
 }
 

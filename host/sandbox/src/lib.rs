@@ -25,6 +25,9 @@ mod registry;
 mod schema;
 mod text;
 
+#[cfg(test)]
+mod clock_tests;
+
 pub use contract::Contract;
 pub use digest::digest;
 pub use engine::{DEFAULT_BUDGET, Engine, EngineOptions};

@@ -46,10 +46,13 @@ fn answers_are_held_to_the_contract() {
         sentence: "x".repeat(5_000),
         ..Guest::default()
     });
-    invalid(Guest {
-        code: "not camel".into(),
-        ..Guest::default()
-    });
+    for code in ["not camel", "123", "1stOfAll", "Dotted.Code", "Größer"] {
+        let message = invalid(Guest {
+            code: code.into(),
+            ..Guest::default()
+        });
+        assert!(message.starts_with("reason.code is"), "{message}");
+    }
     assert!(
         decide(&Guest {
             replicas: Some(0),
@@ -66,6 +69,16 @@ fn answers_are_held_to_the_contract() {
         .answer
         .is_ok()
     );
+}
+
+/// The API server takes no condition and no event without one.
+#[test]
+fn an_answer_without_a_code_gets_one() {
+    let decision = decide(&Guest {
+        code: String::new(),
+        ..Guest::default()
+    });
+    assert_eq!(decision.answer.unwrap().reason.code, "PolicyDecided");
 }
 
 /// A policy repeats what the spec says: however long that is, it has to decide.

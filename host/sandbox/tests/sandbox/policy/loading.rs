@@ -100,8 +100,16 @@ fn bad_descriptions_are_refused() {
         ..Guest::default()
     });
     assert!(
-        remote.contains("configuration-schema is no JSON Schema"),
+        remote.contains("configuration-schema refers to \"http://localhost/x\""),
         "{remote}"
+    );
+    let pattern = text(Guest {
+        schema: r#"{"pattern": "(a{100}){1000}"}"#.into(),
+        ..Guest::default()
+    });
+    assert!(
+        pattern.contains("configuration-schema is no JSON Schema"),
+        "{pattern}"
     );
     let trap = text(Guest {
         describe: "(unreachable)".into(),
@@ -111,6 +119,12 @@ fn bad_descriptions_are_refused() {
         trap.contains("failed while describing itself: PolicyTrapped"),
         "{trap}"
     );
+    // Its own name, the first text in its memory, as a panic's message would be.
+    let panicked = text(Guest {
+        describe: "(call $log (i32.const 0) (i32.const 512) (i32.const 5)) (unreachable)".into(),
+        ..Guest::default()
+    });
+    assert!(panicked.ends_with("; it said: guest"), "{panicked}");
     let start = text(Guest {
         start: "(loop (br 0))".into(),
         ..Guest::default()
@@ -155,6 +169,30 @@ fn configurations_are_checked_and_the_field_is_named() {
         taken.to_string(),
         "the policy takes no configuration, but `a` is set"
     );
+}
+
+/// Each level of such a configuration may be checked several times by each level
+/// above: what that comes to depends on the configuration alone.
+#[test]
+fn a_configuration_that_takes_too_long_to_check_is_refused() {
+    let node = json!({"properties": {"inner": {"$ref": "#"}}});
+    let policy = load(&Guest {
+        schema: json!({"oneOf": [node, node, node]}).to_string(),
+        ..Guest::default()
+    })
+    .unwrap();
+    let nested = |depth: usize| {
+        let innermost = json!({"inner": 0});
+        let value = (1..depth).fold(innermost, |inner, _| json!({ "inner": inner }));
+        let configuration = value.as_object().unwrap().clone();
+        let fault = policy.check_configuration(&configuration).unwrap_err();
+        fault.to_string()
+    };
+    assert!(nested(3).contains("oneOf"), "checked, and no one of them");
+    for depth in [25, 100] {
+        let fault = nested(depth);
+        assert!(fault.starts_with("`/`: it takes more than"), "{fault}");
+    }
 }
 
 #[test]

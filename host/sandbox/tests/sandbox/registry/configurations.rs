@@ -124,3 +124,33 @@ fn an_object_that_fits_no_version_is_refused_alone() {
     assert!(reason(&registry, "mine").contains("5m"));
     assert_eq!(decide(good).unwrap().replicas, Some(2));
 }
+
+#[test]
+fn a_decision_is_tried_with_each_configuration_in_use() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    let (good, bad) = (r#"{"window": "5m"}"#, r#"{"window": "hours"}"#);
+    registry.set_configurations_in_use(in_use(&[good, bad]));
+    // Traps where the configuration is as long as the second one.
+    let traps = format!(
+        "(if (i32.eq (i32.load offset=20 (local.get $arguments)) (i32.const {}))
+            (then (unreachable)))",
+        bad.len()
+    );
+    let guest = Guest {
+        decide: traps,
+        schema: json!({"type": "object"}).to_string(),
+        ..Guest::default()
+    };
+    home.write("mine.wasm", &guest.build());
+    registry.look();
+    let reason = reason(&registry, "mine");
+    let words = r#"failed its canary decision with the configuration {"window": "hours"}: "#;
+    assert!(reason.starts_with(words), "{reason}");
+    assert_eq!(ask(&registry, "mine"), Some(1), "the last good one");
+
+    // Nobody uses it any more: the same file is looked at again.
+    registry.set_configurations_in_use(in_use(&[good]));
+    eventually("the swap", || ask(&registry, "mine") == Some(3));
+}

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use flyball_core::policy::{Policy as _, PolicyEngine as _, PolicyFailure};
 use flyball_core::replica::{Context, ReplicaInput};
-use flyball_sandbox::{Engine, EngineOptions, PolicySource, PolicyState, Registry};
+use flyball_sandbox::{
+    Engine, EngineOptions, PolicySource, PolicyState, Registry, RegistryOptions,
+};
 
 use super::{Home, ask, eventually, reason, replicas, status};
 use crate::guest::Guest;
@@ -223,4 +225,66 @@ fn installing_is_done_when_it_returns() {
             .is_some()
     );
     assert!(registry.install_file(Path::new("hpa.txt")).is_err());
+}
+
+#[test]
+fn what_is_installed_in_a_files_place_stays_until_the_file_is_another_one() {
+    let home = Home::new();
+    home.write("hpa.wasm", &replicas(2));
+    let registry = home.open();
+    assert_eq!(ask(&registry, "hpa"), Some(2));
+    registry.install("hpa", &replicas(5)).unwrap();
+    registry.look();
+    assert_eq!(ask(&registry, "hpa"), Some(5), "the file is the same");
+    assert_eq!(status(&registry, "hpa").state, PolicyState::Active);
+
+    home.write("hpa.wasm", b"nonsense");
+    registry.look();
+    assert!(reason(&registry, "hpa").starts_with("not WebAssembly"));
+    home.write("hpa.wasm", &replicas(2));
+    registry.look();
+    assert_eq!(ask(&registry, "hpa"), Some(5), "the same again");
+    assert_eq!(status(&registry, "hpa").state, PolicyState::Active);
+
+    home.write("hpa.wasm", &replicas(3));
+    registry.look();
+    assert_eq!(ask(&registry, "hpa"), Some(3));
+
+    // A file that went and came is another one.
+    registry.install("hpa", &replicas(5)).unwrap();
+    std::fs::remove_file(home.file("hpa.wasm")).unwrap();
+    registry.look();
+    assert_eq!(ask(&registry, "hpa"), Some(5));
+    home.write("hpa.wasm", &replicas(3));
+    registry.look();
+    assert_eq!(ask(&registry, "hpa"), Some(3));
+}
+
+#[test]
+fn what_is_too_large_is_refused_unread() {
+    let home = Home::new();
+    let small = replicas(2);
+    let mut large = replicas(3);
+    // A custom section: it would be a policy still.
+    large.extend([0, 2, 1, b'x']);
+    home.write("hpa.wasm", &large);
+    home.write("mine.wasm", &small);
+    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let limit = u64::try_from(small.len()).unwrap();
+    let options = RegistryOptions {
+        directory: Some(home.policies()),
+        max_policy_bytes: limit,
+        ..RegistryOptions::default()
+    };
+    let registry = Registry::open(&engine, options, &[("hpa", &replicas(1))]).unwrap();
+    registry.look();
+    let told = format!(
+        "{} bytes are too many: at most {limit} are allowed for a policy",
+        large.len()
+    );
+    assert_eq!(reason(&registry, "hpa"), told);
+    assert_eq!(ask(&registry, "hpa"), Some(1), "the built-in one decides");
+    assert_eq!(ask(&registry, "mine"), Some(2), "of just that size");
+    let error = registry.install("mine", &large).unwrap_err();
+    assert_eq!(error.to_string(), told);
 }

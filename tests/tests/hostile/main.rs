@@ -4,10 +4,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod ends;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_core::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
+use flyball_core::policy::{PolicyOutcome, ReplicaPolicy as _};
 use flyball_core::replica::{
     Context, MetricInput, PodColumns, ReplicaDecision, ReplicaInput, Target, UNKNOWN_POD, pod_state,
 };
@@ -17,199 +19,8 @@ use flyball_sandbox::{
 };
 use flyball_tests::guests;
 
-/// How asking a guest ends.
-enum End {
-    /// It never becomes a policy: this error, with these words in it.
-    Unloadable(fn(&LoadError) -> bool, &'static str),
-    /// It decides nothing: a failure of this code, with these words in it.
-    Fails(&'static str, &'static str),
-    /// It answers within the contract; what of it is carried out is the
-    /// guardrails' business.
-    Answers(i64),
-}
-use End::{Answers, Fails, Unloadable};
-
-macro_rules! unloadable {
-    ($error:pat, $words:literal) => {
-        Unloadable(|error| matches!(error, $error), $words)
-    };
-}
-
-/// Every guest in `guests/hostile`.
-fn ends() -> Vec<(&'static str, End)> {
-    use LoadError::{Compile, Describe, Description, MissingExport, UnknownImports};
-    use PolicyFailure::{OutOfFuel, OverLimit, Trapped};
-    vec![
-        (
-            "answer_largest",
-            Fails("PolicyInvalidAnswer", "replicas is 9223372036854775807"),
-        ),
-        ("answer_nan", Answers(0)),
-        (
-            "answer_negative",
-            Fails("PolicyInvalidAnswer", "replicas is -5"),
-        ),
-        (
-            "answer_too_large",
-            Fails("PolicyInvalidAnswer", "replicas is 2147483648"),
-        ),
-        ("answer_zero", Answers(0)),
-        ("chance", Answers(3)),
-        (
-            "code_not_camel_case",
-            Fails("PolicyInvalidAnswer", r"`All\nClear: scaled`"),
-        ),
-        (
-            "configuration_demanding",
-            Fails("PolicyRefused", "InvalidConfiguration: `/`: \"ceiling\""),
-        ),
-        (
-            "contract_unknown",
-            unloadable!(
-                LoadError::UnsupportedContract { .. },
-                "built for flyball:policy@9.9.9, this host supports 0.1.0-draft: rebuild it"
-            ),
-        ),
-        (
-            "core_instances",
-            unloadable!(Compile(_), "core module instances"),
-        ),
-        (
-            "decide_loop",
-            Fails("PolicyOutOfFuel", "it used up its fuel"),
-        ),
-        (
-            "deep_recursion",
-            Fails("PolicyTrapped", "call stack exhausted"),
-        ),
-        (
-            "describe_enormous",
-            unloadable!(Describe(OverLimit(_)), "its output exceeds"),
-        ),
-        (
-            "describe_loop",
-            unloadable!(Describe(OutOfFuel(_)), "it used up its fuel"),
-        ),
-        (
-            "describe_trap",
-            unloadable!(Describe(Trapped(_)), "unreachable"),
-        ),
-        (
-            "description_missing",
-            unloadable!(MissingExport(_), "flyball:policy/description"),
-        ),
-        (
-            "import_unknown",
-            unloadable!(UnknownImports(_), "acme:weather/forecast@1.0.0"),
-        ),
-        (
-            "import_wasi",
-            unloadable!(UnknownImports(_), "wasi:cli/environment@0.2.6"),
-        ),
-        (
-            "kind_missing",
-            unloadable!(MissingExport(_), "flyball:policy/replica"),
-        ),
-        (
-            "kind_not_exported",
-            unloadable!(Description { field: "kinds", .. }, "`expander`"),
-        ),
-        (
-            "kind_unknown",
-            unloadable!(Description { field: "kinds", .. }, "`oracle`"),
-        ),
-        (
-            "leading_out_of_range",
-            Fails("PolicyInvalidAnswer", "leading is 7"),
-        ),
-        (
-            "log_endless",
-            Fails("PolicyOverLimit", "it logged more than"),
-        ),
-        ("log_flood", Answers(3)),
-        (
-            "memory_bomb",
-            Fails("PolicyOverLimit", "bytes of memory, the limit is"),
-        ),
-        (
-            "memory_declared",
-            unloadable!(Describe(OverLimit(_)), "bytes of memory"),
-        ),
-        (
-            "name_empty",
-            unloadable!(Description { field: "name", .. }, "name must have"),
-        ),
-        ("output_not_utf8", Fails("PolicyInvalidAnswer", "utf-8")),
-        (
-            "output_proposals",
-            Fails("PolicyOverLimit", "its output exceeds"),
-        ),
-        (
-            "output_sentence",
-            Fails("PolicyOverLimit", "its output exceeds"),
-        ),
-        (
-            "output_state",
-            Fails("PolicyInvalidAnswer", "state has 769 bytes, at most 768"),
-        ),
-        (
-            "output_ten_million",
-            Fails("PolicyOverLimit", "bytes of memory"),
-        ),
-        (
-            "proposals_wrong",
-            Fails("PolicyInvalidAnswer", "2 proposals for 1 metrics"),
-        ),
-        (
-            "refusal",
-            Fails("PolicyRefused", "MissingInput: no metric is given"),
-        ),
-        (
-            "schema_not_json",
-            unloadable!(
-                Description {
-                    field: "configuration-schema",
-                    ..
-                },
-                "is not JSON"
-            ),
-        ),
-        (
-            "schema_not_schema",
-            unloadable!(
-                Description {
-                    field: "configuration-schema",
-                    ..
-                },
-                "is no JSON Schema"
-            ),
-        ),
-        (
-            "sentence_too_long",
-            Fails("PolicyInvalidAnswer", "reason.sentence has 10000 bytes"),
-        ),
-        (
-            "start_loop",
-            unloadable!(Describe(OutOfFuel(_)), "it used up its fuel"),
-        ),
-        (
-            "start_section_loop",
-            unloadable!(Describe(OutOfFuel(_)), "it used up its fuel"),
-        ),
-        ("state_in_static", Answers(1)),
-        (
-            "table_bomb",
-            Fails("PolicyOverLimit", "it wants a table of"),
-        ),
-        ("table_declared", unloadable!(Compile(_), "table")),
-        ("trap", Fails("PolicyTrapped", "unreachable")),
-        ("trap_at_thirteen", Answers(3)),
-        (
-            "want_unknown",
-            unloadable!(Description { field: "wants", .. }, "`weather`"),
-        ),
-    ]
-}
+use ends::End::{self, Answers, Fails, Unloadable};
+use ends::ends;
 
 #[test]
 fn every_guest_ends_as_it_must_and_harms_no_other() {
