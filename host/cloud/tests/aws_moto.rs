@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, ensure};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
-use flyball_cloud::aws::{AwsAutoScaling, Connection};
+use flyball_cloud::aws::{AwsAutoScaling, Connection, instance};
 use flyball_core::nodes::cloud::{CloudError, CloudProvider as _, InstanceState, NodeGroup};
 use flyball_core::time::Timestamp;
 use flyball_test_support::Aws;
@@ -193,6 +193,24 @@ async fn what_others_change_is_seen_after_a_minute_and_by_each_order() -> anyhow
         .increase_size(START.plus(MINUTE), "workers", 1)
         .await?;
     assert_eq!(aws.group("workers")?["DesiredCapacity"], 5);
+    Ok(())
+}
+
+#[tokio::test]
+async fn an_instance_on_standby_is_none_of_those_that_were_ordered() -> anyhow::Result<()> {
+    let aws = Aws::start()?;
+    aws.create_group("workers", (0, 3, 5), &[])?;
+    let provider = provider(&aws, &["0:5:workers"], &[]).await?;
+    let groups = provider.node_groups(START).await?;
+    let id = &groups[0].instances[0].provider_id;
+    let instance = instance(id).context("no instance")?;
+    let args = ["autoscaling", "enter-standby", "--auto-scaling-group-name"];
+    let rest = ["workers", "--should-decrement-desired-capacity"];
+    let which = ["--instance-ids", instance];
+    aws.aws(&[&args[..], &rest, &which].concat())?;
+    let groups = provider.node_groups(START.plus(MINUTE)).await?;
+    assert_eq!(sizes(&groups), [("workers", 0, 2, 5, 2)]);
+    assert!(groups[0].instances.iter().all(|one| one.provider_id != *id));
     Ok(())
 }
 

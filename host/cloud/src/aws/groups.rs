@@ -34,7 +34,9 @@ pub(super) fn node_group(
     })
 }
 
-/// An instance; none: it waits in a warm pool, outside of the desired capacity.
+/// An instance; none: it is outside of the desired capacity, in a warm pool or on
+/// standby. (Whoever puts one on standby either lowers that capacity by it or lets AWS
+/// launch another one in its place.)
 fn instance(instance: &AwsInstance) -> Option<Instance> {
     let state = state(instance.lifecycle_state()?)?;
     let id = provider_id(instance.availability_zone()?, instance.instance_id()?);
@@ -47,6 +49,7 @@ fn instance(instance: &AwsInstance) -> Option<Instance> {
 fn state(state: &LifecycleState) -> Option<InstanceState> {
     let text = state.as_str();
     match text {
+        "EnteringStandby" | "Standby" => None,
         _ if text.starts_with("Warmed") => None,
         _ if text.starts_with("Pending") => Some(InstanceState::Creating),
         _ if text.starts_with("Terminat") || text.starts_with("Detach") => {
@@ -75,6 +78,7 @@ mod tests {
                 | "Terminated"
                 | "Detaching"
                 | "Detached" => Some(InstanceState::Deleting),
+                "EnteringStandby" | "Standby" => None,
                 warm if warm.starts_with("Warmed:") => None,
                 _ => Some(InstanceState::Running),
             };
