@@ -233,7 +233,16 @@ fn mixed(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
         Some(KARPENTER_PRICE),
     )?;
     let least = mixed::price(mix.cpu, mix.memory);
-    report("nodes/mixed-20000-price-bound", least, "1/h", None)
+    report("nodes/mixed-20000-price-bound", least, "1/h", None)?;
+
+    apply(&mut world.state(), mixed::pinned()?);
+    let mut times = Vec::new();
+    for _ in 0..5 {
+        let mut control = world.control(&options, engine);
+        times.push(control.tick(NOW));
+        ordered(&*control.decided()?, 4_000..=4_000, 20_000)?;
+    }
+    report("nodes/mixed-20000-pinned", median(times), "ms", Some(480.0))
 }
 
 /// How many of the pods the scheduler's filters let onto the ordered nodes when these

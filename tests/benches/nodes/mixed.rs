@@ -9,7 +9,7 @@ use flyball_core::nodes::cloud::{NodeGroup, NodeTemplate};
 use flyball_kubernetes::slim::PodObject;
 use serde_json::{Value, json};
 
-use crate::shapes::{HOSTNAME, ZONE, group, pod, pods, size};
+use crate::shapes::{HOSTNAME, ZONE, group, pod, pods, running, size};
 
 pub const PODS: usize = 20_000;
 pub const TYPES: i64 = 400;
@@ -46,6 +46,14 @@ pub fn mix() -> anyhow::Result<Mix> {
         cpu,
         memory,
     })
+}
+
+/// A pod that runs on one host and asks for it: the label that has a node's name counts
+/// from then on.
+pub fn pinned() -> anyhow::Result<Vec<PodObject>> {
+    let mut pinned = running(pod("pinned", None, &json!({ "cpu": "10m" })), "elsewhere");
+    pinned["spec"]["nodeSelector"] = json!({ HOSTNAME: "elsewhere" });
+    pods(std::iter::once(pinned))
 }
 
 fn ask(pod: &mut Value, fifth: usize, chance: &mut Chance) {
