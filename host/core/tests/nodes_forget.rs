@@ -72,3 +72,46 @@ fn classes_of_the_past_are_forgotten() {
     state.delete_pod("waits");
     assert_eq!(state.unschedulable_count(), 0);
 }
+
+#[test]
+fn names_of_nodes_that_are_gone_are_forgotten() {
+    let mut state = ClusterState::new();
+    // It reads the label by which each node is of a kind of its own.
+    let mut pinned = pod("pinned", 100);
+    let host = "kubernetes.io/hostname";
+    pinned.node_selector.set(host.into(), "node-0".into());
+    state.apply_pod(facts("pinned", None), &pinned);
+    for number in 0..20_000 {
+        let name = format!("node-{number}");
+        let mut node = Node {
+            name: name.as_str().into(),
+            allocatable: Resources {
+                cpu: 1000,
+                pods: 10,
+                ..Resources::default()
+            },
+            ..Node::default()
+        };
+        node.labels.set(host.into(), name.as_str().into());
+        state.apply_node(NodeFacts {
+            node: Arc::new(node),
+            ..NodeFacts::default()
+        });
+        // The first one stays.
+        if number > 1 {
+            state.delete_node(&format!("node-{}", number - 1));
+        }
+    }
+    assert!(state.cluster().kind_count() < 5000);
+    assert!(state.cluster().text_count() < 17_000);
+
+    let class = state.pod("pinned").unwrap().class;
+    let fits = |name: &str| {
+        let node = state.cluster().find_node(name);
+        node.map(|node| state.cluster().fits(class, node))
+    };
+    assert_eq!(fits("node-0"), Some(true));
+    assert_eq!(fits("node-19998"), None);
+    assert_eq!(fits("node-19999"), Some(false));
+    assert_eq!(state.size().nodes, 2);
+}

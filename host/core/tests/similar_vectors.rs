@@ -94,7 +94,9 @@ fn groups_are_similar_where_upstream_finds_them_so() {
             free: case.max_free_difference_ratio,
         };
         let verdict = |cloud: &[&str]| {
-            let ignored = ignored_labels(cloud, &case.extra_ignored_labels);
+            let cloud = cloud.iter().map(|&label| Arc::from(label));
+            let others: Vec<_> = cloud.chain(case.extra_ignored_labels.clone()).collect();
+            let ignored = ignored_labels(&others);
             similar(shapes[0].borrowed(), shapes[1].borrowed(), &ignored, ratios)
         };
         let found = Expected {

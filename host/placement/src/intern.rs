@@ -27,6 +27,10 @@ impl Symbols {
         self.0.find_as(text, |known| known.as_ref()).map(Symbol)
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn text(&self, symbol: Symbol) -> &Name {
         self.0.get(symbol.0)
     }

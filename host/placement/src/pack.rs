@@ -46,6 +46,9 @@ pub struct Packed {
     pub nodes: u32,
     /// Pods that found a place, at the index of their demand.
     pub placed: Vec<u32>,
+    /// It was found by placing pods first that want a node without their like, not by
+    /// their size alone.
+    pub lonely_first: bool,
 }
 
 impl Packed {
@@ -66,46 +69,42 @@ pub fn pack(
     demands: &[Demand],
     max_nodes: u32,
 ) -> Packed {
-    best(cluster, template, demands, max_nodes).0
-}
-
-/// As [`pack`], but the new nodes and the pods on them stay in the cluster: these
-/// nodes. Empty ones do not.
-pub fn pack_and_keep(
-    cluster: &mut Cluster,
-    template: &Template,
-    demands: &[Demand],
-    max_nodes: u32,
-) -> (Packed, Vec<NodeId>) {
-    let (_, order) = best(cluster, template, demands, max_nodes);
-    let first = add_template(cluster, template);
-    let mut simulation = Simulation::new(cluster, template, first, max_nodes);
-    let packed = simulation.pack(demands, &order);
-    let nodes = simulation.keep_used();
-    (packed, nodes)
-}
-
-/// The best packing, and the order of demands that leads to it.
-fn best(
-    cluster: &mut Cluster,
-    template: &Template,
-    demands: &[Demand],
-    max_nodes: u32,
-) -> (Packed, Vec<usize>) {
     let mark = cluster.mark();
     let first = add_template(cluster, template);
     let by_size = order::by_size(cluster, template, first, demands);
     let plain = by_size
         .iter()
         .all(|&row| cluster.bonds(demands[row].class) == Bonds::default());
-    let found = if plain {
-        let columns = Columns::new(cluster, &first, demands, &by_size);
-        (columns.pack(demands, &by_size, max_nodes), by_size)
+    let packed = if plain {
+        Columns::new(cluster, first, demands, &by_size).pack(demands, &by_size, max_nodes)
     } else {
-        simulate(cluster, template, first, demands, by_size, max_nodes)
+        simulate(cluster, template, first, demands, &by_size, max_nodes)
     };
     cluster.rollback(mark);
-    found
+    packed
+}
+
+/// Packs pods onto at most `max_nodes` new nodes, in the order in which an estimate was
+/// found ([`Packed::lonely_first`]). The new nodes and the pods on them stay in the
+/// cluster: these nodes. Empty ones do not.
+pub fn pack_and_keep(
+    cluster: &mut Cluster,
+    template: &Template,
+    demands: &[Demand],
+    max_nodes: u32,
+    lonely_first: bool,
+) -> (Packed, Vec<NodeId>) {
+    let first = add_template(cluster, template);
+    let by_size = order::by_size(cluster, template, first, demands);
+    let lonely = lonely_first.then(|| order::lonely_first(cluster, demands, &by_size));
+    let order = lonely.flatten().map_or(by_size, |lonely| lonely.order);
+    let mut simulation = Simulation::new(cluster, template, first, max_nodes);
+    let packed = Packed {
+        lonely_first,
+        ..simulation.pack(demands, &order)
+    };
+    let nodes = simulation.keep_used();
+    (packed, nodes)
 }
 
 /// Tries pods that want a node without their like first, if there are any: large
@@ -116,10 +115,10 @@ fn simulate(
     template: &Template,
     first: NodeId,
     demands: &[Demand],
-    by_size: Vec<usize>,
+    by_size: &[usize],
     max_nodes: u32,
-) -> (Packed, Vec<usize>) {
-    let lonely = order::lonely_first(cluster, demands, &by_size);
+) -> Packed {
+    let lonely = order::lonely_first(cluster, demands, by_size);
     let mut run = |order: &[usize]| {
         let mark = cluster.mark();
         let packed = Simulation::new(cluster, template, first, max_nodes).pack(demands, order);
@@ -127,20 +126,19 @@ fn simulate(
         packed
     };
     let Some(lonely) = lonely else {
-        return (run(&by_size), by_size);
+        return run(by_size);
     };
-    let packed = run(&lonely.order);
+    let packed = Packed {
+        lonely_first: true,
+        ..run(&lonely.order)
+    };
     if u64::from(packed.nodes) == lonely.least_nodes {
-        return (packed, lonely.order);
+        return packed;
     }
-    let other = run(&by_size);
+    let other = run(by_size);
     let better = (other.pods(), std::cmp::Reverse(other.nodes))
         > (packed.pods(), std::cmp::Reverse(packed.nodes));
-    if better {
-        (other, by_size)
-    } else {
-        (packed, lonely.order)
-    }
+    if better { other } else { packed }
 }
 
 /// Places pods on nodes that are there, on the first with room in the order given,

@@ -53,7 +53,8 @@ fn holes_that_large_pods_leave_are_filled_by_small_ones() {
         packed,
         Packed {
             nodes: 2595,
-            placed: all
+            placed: all,
+            lonely_first: false,
         }
     );
     let limited = pack(&mut cluster, &template, &demands, 10);
@@ -93,8 +94,38 @@ fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
         demand(&mut cluster, &pod(400, 10), 4),
     ];
     let template = template(1000, 5000, 100);
-    let (packed, kept) = pack_and_keep(&mut cluster, &template, &demands, 7);
+    let packed = pack(&mut cluster, &template, &demands, 7);
     assert_eq!((packed.nodes, &packed.placed), (5, &vec![5, 4]));
+    let lonely_first = packed.lonely_first;
+    let (again, kept) = pack_and_keep(&mut cluster, &template, &demands, 7, lonely_first);
+    assert_eq!(again, packed);
     assert_eq!(cluster.node_ids().collect::<Vec<_>>(), kept);
     assert_eq!(kept.len(), 5);
+}
+
+#[test]
+fn simulated_nodes_leave_no_names_and_no_kinds_behind_however_the_cluster_grows() {
+    let mut cluster = Cluster::default();
+    let mut pinned = pod(10, 10);
+    let host = "kubernetes.io/hostname";
+    pinned.node_selector.set(host.into(), "node-0".into());
+    let demands = [
+        demand(&mut cluster, &pinned, 1),
+        demand(&mut cluster, &pod(600, 10), 20),
+    ];
+    let template = template(1000, 5000, 100);
+    let mut grown = |number: usize| {
+        let name = format!("node-{number}");
+        let mut node = Node::clone(&template.node);
+        node.labels.set(host.into(), name.as_str().into());
+        node.name = name.into();
+        cluster.add_node(node);
+        let packed = pack(&mut cluster, &template, &demands, 30);
+        assert_eq!(packed.nodes, 20);
+        (cluster.text_count(), cluster.kind_count())
+    };
+    let (texts, kinds) = grown(0);
+    // Each node that is there has a name, and is of a kind of its own.
+    assert_eq!(grown(1), (texts + 1, kinds + 1));
+    assert_eq!(grown(2), (texts + 2, kinds + 2));
 }

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use flyball_placement::pack::{Demand, Template, pack, pack_each};
 use flyball_placement::{
-    AffinityTerm, Cluster, LabelSelector, Node, Pod, Requirement, Resources, SpreadConstraint,
+    AffinityTerm, Cluster, LabelSelector, Node, NodeSelectorTerm, Operator, Pod, Requirement,
+    Resources, SpreadConstraint,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -20,6 +21,10 @@ enum Wish {
     Spread(&'static str),
     Near(&'static str),
     Apart(&'static str),
+    /// The first of the nodes that are there, by its label.
+    Host,
+    /// Any node but that.
+    OtherHost,
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -30,6 +35,8 @@ fn wish() -> impl Strategy<Value = Wish> {
         2 => key().prop_map(Wish::Spread),
         1 => key().prop_map(Wish::Near),
         2 => key().prop_map(Wish::Apart),
+        1 => Just(Wish::Host),
+        1 => Just(Wish::OtherHost),
     ]
 }
 
@@ -83,8 +90,59 @@ fn pod((cpu, memory): (i64, i64), app: u8, wish: Wish) -> Pod {
         }),
         Wish::Near(key) => pod.affinity.push(term(key)),
         Wish::Apart(key) => pod.anti_affinity.push(term(key)),
+        Wish::Host => pod.node_selector.set(HOSTNAME.into(), "old-0".into()),
+        Wish::OtherHost => {
+            let other = Requirement {
+                key: HOSTNAME.into(),
+                operator: Operator::NotIn,
+                values: vec!["old-0".into()],
+            };
+            pod.node_affinity = Some(vec![NodeSelectorTerm {
+                expressions: vec![other],
+                fields: Vec::new(),
+            }]);
+        }
     }
     pod
+}
+
+/// New nodes in two zones. In the first one there is a pod of app 1, which wants none
+/// of its like in its zone.
+fn two_zones(cluster: &mut Cluster) -> [(Template, u32); 2] {
+    let old = cluster.add_node(node("old-0", 1, 0));
+    let apart = cluster.class(&pod((1, 1), 1, Wish::Apart(ZONE)));
+    cluster.place(apart, old, false);
+    [0, 1].map(|zone| {
+        let node = Arc::new(node("new", 4, zone));
+        let carried = Vec::new();
+        (Template { node, carried }, 9)
+    })
+}
+
+#[test]
+fn groups_are_told_apart_by_what_the_pods_in_question_go_by_and_nothing_else() {
+    let mut cluster = Cluster::default();
+    let zones = two_zones(&mut cluster);
+    // A pod that runs on one host alone.
+    cluster.class(&pod((1, 1), 2, Wish::Host));
+    let templates: Vec<_> = zones
+        .iter()
+        .map(|(template, most)| (template, *most))
+        .collect();
+    let mut packed = |app, wish| {
+        let class = cluster.class(&pod((5, 5), app, wish));
+        pack_each(&mut cluster, &templates, &[Demand { class, count: 3 }])
+    };
+    for wish in [Wish::Nothing, Wish::Apart(HOSTNAME), Wish::OtherHost] {
+        let both = packed(0, wish);
+        assert!(Arc::ptr_eq(&both[0], &both[1]), "{wish:?}");
+        assert_eq!(both[0].pods(), 3, "{wish:?}");
+    }
+    let unwanted: Vec<u32> = packed(1, Wish::Nothing)
+        .iter()
+        .map(|one| one.pods())
+        .collect();
+    assert_eq!(unwanted, [0, 3]);
 }
 
 proptest! {

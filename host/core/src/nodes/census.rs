@@ -1,11 +1,13 @@
-//! What has become of each group's nodes: registered, on their way, overdue, failed.
+//! What has become of each group's nodes: there, on their way, overdue, failed.
 
+mod memory;
 mod missing;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::missing::Missing;
+use self::memory::Memory;
+pub(super) use self::memory::{Found, Trouble};
 use super::backoff::Backoffs;
 use super::cloud::{InstanceError, InstanceState, NodeGroup};
 use super::options::NodeOptions;
@@ -18,22 +20,8 @@ use crate::time::Timestamp;
 /// waited for, and what nodes were like.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registry {
-    /// When nodes were last ordered that have not all come.
-    orders: BTreeMap<Arc<str>, Timestamp>,
-    missing: BTreeMap<Arc<str>, Missing>,
-    instances: Troubled,
-    /// Groups of which it was told that nodes don't come.
-    given_up: BTreeSet<Arc<str>>,
+    groups: BTreeMap<Arc<str>, Memory>,
     likenesses: Likenesses,
-}
-
-/// Instances that are there and have no node.
-#[derive(Clone, Debug, Default)]
-struct Troubled {
-    /// Those whose node has not joined, and since when they have been known.
-    unregistered: BTreeMap<Arc<str>, Timestamp>,
-    /// Those that failed, which was told of.
-    failed: BTreeSet<Arc<str>>,
 }
 
 /// A group as it stands.
@@ -49,16 +37,9 @@ pub struct GroupCensus {
     pub example: Option<Arc<str>>,
     /// What a node of it was last like, for when there is no example.
     pub(super) likeness: Option<Arc<Likeness>>,
-    /// Instances that can't be had.
-    pub(super) failed: Vec<(Arc<str>, InstanceError)>,
-    /// Whether some of them were not told of yet.
-    pub(super) failed_anew: bool,
-    /// Instances whose node has not come in time.
-    pub(super) overdue: Vec<Arc<str>>,
-    /// Nodes without an instance that have not come in time.
-    pub(super) lost: u32,
-    /// Nodes have not come in time, which was not told of yet.
-    pub(super) timed_out: bool,
+    /// What went wrong, each kind of trouble once, in the order in which it is dealt
+    /// with.
+    pub(super) found: Vec<Found>,
 }
 
 /// All groups and nodes.
@@ -68,6 +49,8 @@ pub struct Census {
     pub groups: Vec<GroupCensus>,
     /// Names of nodes that are being drained.
     pub drained: Vec<Arc<str>>,
+    /// The state's revision that it is of.
+    pub(super) revision: u64,
     /// Nodes of the cluster.
     pub(super) nodes: u32,
     /// Those that should be ready and are not.
@@ -75,20 +58,10 @@ pub struct Census {
 }
 
 impl GroupCensus {
-    /// A group whose nodes have all come.
-    fn complete(group: Arc<NodeGroup>) -> Self {
-        Self {
-            group,
-            upcoming: 0,
-            starting: Vec::new(),
-            example: None,
-            likeness: None,
-            failed: Vec::new(),
-            failed_anew: false,
-            overdue: Vec::new(),
-            lost: 0,
-            timed_out: false,
-        }
+    /// Whether nothing is waited for any longer, and nothing went wrong that was not
+    /// told of before.
+    fn has_delivered(&self) -> bool {
+        self.upcoming == 0 && !self.found.iter().any(|found| found.new)
     }
 
     /// Nodes on their way that have not joined the cluster.
@@ -125,26 +98,17 @@ impl Census {
 impl Registry {
     /// Nodes were ordered.
     pub(super) fn ordered(&mut self, now: Timestamp, group: &Arc<str>, count: u32) {
-        self.orders.insert(Arc::clone(group), now);
-        let missing = self.missing.entry(Arc::clone(group)).or_default();
-        missing.add(now, count);
+        let memory = self.groups.entry(Arc::clone(group)).or_default();
+        memory.ordered_at = Some(now);
+        memory.missing.add(now, count);
     }
 
-    /// Nodes were perhaps ordered: if so, the next census finds them missing.
-    pub(super) fn perhaps_ordered(&mut self, now: Timestamp, group: &Arc<str>) {
-        self.orders.insert(Arc::clone(group), now);
-    }
-
-    /// It was told that nodes of a group don't come: its last order is not waited for
-    /// any longer.
-    pub(super) fn give_up(&mut self, group: &Arc<str>) {
-        self.orders.remove(group);
-        self.given_up.insert(Arc::clone(group));
-    }
-
-    /// It was told that these instances can't be had.
-    pub(super) fn told_failed(&mut self, ids: &[Arc<str>]) {
-        self.instances.failed.extend(ids.iter().cloned());
+    /// It was told what went wrong with a group's nodes: the next census finds it
+    /// known.
+    pub(super) fn told(&mut self, group: &str, what: &Trouble) {
+        if let Some(memory) = self.groups.get_mut(group) {
+            memory.tell(what);
+        }
     }
 
     /// Counts what is there. Orders that were delivered are forgotten, and so are
@@ -158,123 +122,154 @@ impl Registry {
         options: &NodeOptions,
     ) -> Census {
         let mut census = count_nodes(now, state, options);
-        let before = std::mem::take(&mut self.instances);
         for group in groups {
-            let mut counted = self.count(now, state, group, options, &before);
-            self.judge(now, &mut counted, backoffs, options);
+            let name = &group.name;
+            let memory = self.groups.entry(Arc::clone(name)).or_default();
+            let (mut counted, example) = count(now, state, group, options, memory);
+            counted.likeness = self.likenesses.of(state, name, example, options);
+            if counted.has_delivered()
+                && let Some(ordered_at) = memory.ordered_at.take()
+                && backoffs.last(name).is_none_or(|failed| failed < ordered_at)
+            {
+                backoffs.succeed(name);
+            }
             census.groups.push(counted);
         }
-        let is_there = |name: &Arc<str>| groups.iter().any(|group| group.name == *name);
-        if groups.len() < self.missing.len() {
-            self.orders.retain(|name, _| is_there(name));
-            self.missing.retain(|name, _| is_there(name));
-            self.given_up.retain(is_there);
+        if groups.len() < self.groups.len() {
+            let is_there = |name: &Arc<str>| groups.iter().any(|group| group.name == *name);
+            self.groups.retain(|name, _| is_there(name));
             self.likenesses.retain(is_there);
         }
         census
     }
+}
 
-    fn count(
-        &mut self,
-        now: Timestamp,
-        state: &ClusterState,
-        group: &Arc<NodeGroup>,
-        options: &NodeOptions,
-        before: &Troubled,
-    ) -> GroupCensus {
-        let mut counted = GroupCensus::complete(Arc::clone(group));
-        let (mut came, mut here) = (0, 0);
-        let mut example: Option<NodeView<'_>> = None;
-        for instance in &group.instances {
-            let id = &instance.provider_id;
-            match (&instance.state, state.node_of(id)) {
-                (InstanceState::Deleting, _) => continue,
-                (InstanceState::Failed(error), _) => {
-                    counted.failed.push((Arc::clone(id), error.clone()));
-                    counted.failed_anew |= !self.instances.still_failed(id, before);
+/// A group as it stands, and the node that shows best what a new one would be like.
+fn count<'a>(
+    now: Timestamp,
+    state: &'a ClusterState,
+    group: &Arc<NodeGroup>,
+    options: &NodeOptions,
+    memory: &mut Memory,
+) -> (GroupCensus, Option<NodeView<'a>>) {
+    let (mut came, mut here) = (0, 0);
+    let mut starting = Vec::new();
+    let mut example: Option<NodeView<'_>> = None;
+    let mut troubles = Troubles::default();
+    let known = memory.begin();
+    let late = |since| now.since(since) > options.max_node_provision_time_ms;
+    for instance in &group.instances {
+        let id = &instance.provider_id;
+        match (&instance.state, state.node_of(id)) {
+            (InstanceState::Deleting, _) => continue,
+            (InstanceState::Failed(error), _) => {
+                let (_, told) = memory.wait(now, id, true, &known);
+                troubles.error.get_or_insert(error);
+                troubles.failed.add(id, told);
+            }
+            (_, Some(node)) => {
+                let has_started = is_drained(node) || has_started(now, node, options);
+                if has_started {
+                    came += 1;
+                } else {
+                    starting.push(Arc::clone(&node.facts.node.name));
                 }
-                (_, Some(node)) => {
-                    if is_drained(node) || has_started(now, node, options) {
-                        came += 1;
-                    } else {
-                        counted.starting.push(Arc::clone(&node.facts.node.name));
-                    }
-                    if is_better_example(node, example, options) {
-                        example = Some(node);
+                // A node that was ready before is none that has not come.
+                let is_new = !has_started || known.waits(id);
+                if is_new && !is_drained(node) && !is_ready(node, options) {
+                    let (since, told) = memory.wait(now, id, false, &known);
+                    if late(since) {
+                        troubles.unready.add(id, told);
                     }
                 }
-                (_, None) => {
-                    let since = self.instances.unregistered_since(now, id, before);
-                    if now.since(since) > options.max_node_provision_time_ms {
-                        counted.overdue.push(Arc::clone(id));
-                    }
+                if is_better_example(node, example, options) {
+                    example = Some(node);
                 }
             }
-            here += 1;
+            (_, None) => {
+                let (since, told) = memory.wait(now, id, false, &known);
+                if late(since) {
+                    troubles.overdue.add(id, told);
+                }
+            }
         }
-        let missing = self.missing.entry(Arc::clone(&group.name)).or_default();
-        missing.settle(now, group.target_size.saturating_sub(here));
-        counted.lost = missing.longer_than(now, options.max_node_provision_time_ms);
-        let gone = counted.failed.len() + counted.overdue.len();
-        let gone = u32::try_from(gone).unwrap_or(u32::MAX);
-        let gone = gone.saturating_add(counted.lost);
-        let left = group.target_size.saturating_sub(came);
-        counted.upcoming = left.saturating_sub(gone);
-        let good = example.filter(|node| is_good_example(*node, options));
-        counted.example = good.and_then(|node| node.facts.provider_id.clone());
-        counted.likeness = self.likenesses.of(state, &group.name, example, options);
-        counted
+        here += 1;
+    }
+    let missing = &mut memory.missing;
+    missing.settle(now, group.target_size.saturating_sub(here));
+    let lost = missing.longer_than(now, options.max_node_provision_time_ms);
+    let found = troubles.found(lost);
+    let gone = found.iter().map(|found| found.what.gone());
+    let gone = gone.fold(0, u32::saturating_add);
+    let left = group.target_size.saturating_sub(came);
+    let good = example.filter(|node| is_good_example(*node, options));
+    let counted = GroupCensus {
+        group: Arc::clone(group),
+        upcoming: left.saturating_sub(gone),
+        starting,
+        example: good.and_then(|node| node.facts.provider_id.clone()),
+        likeness: None,
+        found,
+    };
+    (counted, example)
+}
+
+/// Instances of one group by what is wrong with them.
+#[derive(Default)]
+struct Troubles<'a> {
+    failed: Ids,
+    /// Why the first of them failed.
+    error: Option<&'a InstanceError>,
+    overdue: Ids,
+    unready: Ids,
+}
+
+/// Instances, and whether some of them were not told of yet.
+#[derive(Default)]
+struct Ids {
+    ids: Vec<Arc<str>>,
+    new: bool,
+}
+
+impl Ids {
+    fn add(&mut self, id: &Arc<str>, told: bool) {
+        self.ids.push(Arc::clone(id));
+        self.new |= !told;
     }
 
-    /// Whether an order was delivered, or nodes should have come by now.
-    fn judge(
-        &mut self,
-        now: Timestamp,
-        counted: &mut GroupCensus,
-        backoffs: &mut Backoffs,
-        options: &NodeOptions,
-    ) {
-        let group = &counted.group.name;
-        if counted.lost == 0 {
-            self.given_up.remove(group);
-        }
-        counted.timed_out = counted.lost > 0 && !self.given_up.contains(group);
-        let Some(&ordered_at) = self.orders.get(group) else {
-            return;
-        };
-        let late = now.since(ordered_at) > options.max_node_provision_time_ms;
-        let in_vain = late && (counted.lost > 0 || !counted.overdue.is_empty());
-        if counted.upcoming == 0 && !counted.failed_anew && !in_vain {
-            self.orders.remove(group);
-            let failed_at = backoffs.last(group);
-            if failed_at.is_none_or(|failed_at| failed_at < ordered_at) {
-                backoffs.succeed(group);
-            }
-        } else if late {
-            counted.timed_out = true;
-        }
+    /// None of none.
+    fn found(self, what: impl FnOnce(Vec<Arc<str>>) -> Trouble) -> Option<Found> {
+        let Self { ids, new } = self;
+        (!ids.is_empty()).then(|| Found {
+            what: what(ids),
+            new,
+        })
     }
 }
 
-impl Troubled {
-    /// Whether an instance was told to have failed before.
-    fn still_failed(&mut self, id: &Arc<str>, before: &Self) -> bool {
-        let told = before.failed.contains(id);
-        if told {
-            self.failed.insert(Arc::clone(id));
-        }
-        told
-    }
-
-    fn unregistered_since(&mut self, now: Timestamp, id: &Arc<str>, before: &Self) -> Timestamp {
-        let since = before.unregistered.get(id).copied().unwrap_or(now);
-        self.unregistered.insert(Arc::clone(id), since);
-        since
+impl Troubles<'_> {
+    /// All of it. `lost`: nodes without an instance, and whether that is new.
+    fn found(self, lost: (u32, bool)) -> Vec<Found> {
+        let failed = self.error.and_then(|error| {
+            let what = |ids| Trouble::Failed(ids, error.clone());
+            self.failed.found(what)
+        });
+        let lost = (lost.0 > 0).then(|| Found {
+            what: Trouble::Lost(lost.0),
+            new: lost.1,
+        });
+        let overdue = self.overdue.found(Trouble::Overdue);
+        let unready = self.unready.found(Trouble::Unready);
+        let all = [failed, lost, overdue, unready];
+        all.into_iter().flatten().collect()
     }
 }
 
 fn count_nodes(now: Timestamp, state: &ClusterState, options: &NodeOptions) -> Census {
-    let mut census = Census::default();
+    let mut census = Census {
+        revision: state.revision(),
+        ..Census::default()
+    };
     for node in state.nodes() {
         census.nodes += 1;
         if is_drained(node) {

@@ -19,7 +19,8 @@ use super::demand::waits_until;
 use super::options::NodeOptions;
 use super::ports::{NodesReader, NodesRecorder, NodesWriter};
 use super::record::{NODE_FORMAT, NodeDecisionRecord, Pending};
-use super::scale_up::{Plan, Scene, plan};
+use super::scale_up::{Plan, Scene, plan_news};
+use super::told::{Stage, Told};
 use crate::policy::PolicyEngine;
 use crate::ports::Clock;
 use crate::time::Timestamp;
@@ -27,9 +28,9 @@ use crate::time::Timestamp;
 use self::configurations::Configurations;
 use self::standing::{Seen, Standing};
 
-/// How often a pass is done again at once because a cloud refused an order, so that
-/// another group is chosen.
-const RETRIES: u32 = 3;
+/// Most passes one after the other: where a cloud refuses an order another one is made
+/// at once, in which another group is chosen.
+const MOST_PASSES: u32 = 3;
 
 /// The loop over node groups.
 pub struct NodeLoop<R, P, W, C> {
@@ -43,7 +44,7 @@ pub struct NodeLoop<R, P, W, C> {
     registry: Registry,
     backoffs: Backoffs,
     states: ExpanderStates,
-    told: tell::Told,
+    told: Told,
     configurations: Configurations,
     standing: Option<Standing>,
     troubles: chores::Troubles,
@@ -62,9 +63,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         engine: Arc<dyn PolicyEngine>,
         recorder: Arc<dyn NodesRecorder>,
     ) -> Self {
-        let ignored = cloud.ignored_labels().iter().map(|&label| label.into());
-        options.balancing_ignored_labels.extend(ignored);
-        options.gpu_label = options.gpu_label.or(cloud.gpu_label().map(Arc::from));
+        options.add_cloud(cloud.ignored_labels(), cloud.gpu_label());
         Self {
             options,
             reader,
@@ -76,7 +75,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             registry: Registry::default(),
             backoffs: Backoffs::default(),
             states: ExpanderStates::default(),
-            told: tell::Told::default(),
+            told: Told::default(),
             configurations: Configurations::default(),
             standing: None,
             troubles: chores::Troubles::default(),
@@ -120,7 +119,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         if self.configurations.take(&self.reader, chain) {
             self.standing = None;
         }
-        for _ in 0..RETRIES {
+        for _ in 0..MOST_PASSES {
             match self.pass(now).await {
                 Pass::Done => break,
                 Pass::Refused => {}
@@ -136,19 +135,19 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     async fn pass(&mut self, now: Timestamp) -> Pass {
         let mut record = self.blank(now);
         let Some(mut census) = self.census(now, &mut record).await else {
-            self.finish(now, record).await;
+            self.finish(now, record, Stage::Census).await;
             return Pass::Done;
         };
         if let Some((unready, nodes)) = census.unhealthy(&self.options) {
             tell::unhealthy(unready, nodes, &mut record);
-            self.finish(now, record).await;
+            self.finish(now, record, Stage::Health).await;
             return Pass::Done;
         }
         if self.do_chores(now, &census, &mut record).await {
             match self.census(now, &mut record).await {
                 Some(anew) => census = anew,
                 None => {
-                    self.finish(now, record).await;
+                    self.finish(now, record, Stage::Census).await;
                     return Pass::Done;
                 }
             }
@@ -157,11 +156,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let waits = |state: &mut _| waits_until(state, now, options);
         if let Some(until) = self.reader.with_state(waits) {
             if !record.incidents.is_empty() {
-                self.finish(now, record).await;
+                self.finish(now, record, Stage::Health).await;
             }
             return Pass::Waits(until);
         }
-        let seen = self.seeing(now, &census);
+        let (backoffs, options) = (&self.backoffs, &self.options);
+        let seen = Seen::new(now, &census, backoffs, options, &*self.engine);
         let standing = self.standing.as_ref();
         if record.incidents.is_empty() && standing.is_some_and(|pass| pass.holds(now, &seen)) {
             return Pass::Done;
@@ -170,7 +170,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         self.standing = Standing::of(now, seen, &plan);
         let refused = self.act(now, plan, &mut record).await;
         self.configurations.warn(&mut record);
-        self.finish(now, record).await;
+        self.finish(now, record, Stage::Plan).await;
         if refused { Pass::Refused } else { Pass::Done }
     }
 
@@ -189,13 +189,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         Some(self.reader.with_state(take))
     }
 
-    fn seeing(&self, now: Timestamp, census: &Census) -> Seen {
-        let revision = self.reader.with_state(|state| state.revision());
-        let (backoffs, options) = (&self.backoffs, &self.options);
-        Seen::new(now, revision, census, backoffs, options, &*self.engine)
-    }
-
-    fn plan(&self, now: Timestamp, census: &Census) -> Plan {
+    fn plan(&mut self, now: Timestamp, census: &Census) -> Plan {
         let scene = Scene {
             now,
             options: &self.options,
@@ -205,7 +199,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             backoffs: &self.backoffs,
             seed: mix(now.0.cast_unsigned()),
         };
-        self.reader.with_state(|state| plan(&scene, state))
+        let told = &mut self.told;
+        self.reader.with_state(|state| {
+            told.forget_gone(state);
+            plan_news(&scene, told, state)
+        })
     }
 
     fn blank(&self, now: Timestamp) -> NodeDecisionRecord {
@@ -219,8 +217,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     /// Publishes and records a pass, unless it has nothing to say.
-    async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord) {
-        self.told.only_news(&mut record);
+    async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord, stage: Stage) {
+        self.told.only_news(&mut record, stage);
         let idle = record.rounds.is_empty() && record.pending == Pending::default();
         if idle && record.incidents.is_empty() && record.events.is_empty() {
             return;

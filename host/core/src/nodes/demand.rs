@@ -9,7 +9,7 @@ use flyball_placement::{ClassId, NodeId};
 use super::gpu::gpus;
 use super::options::NodeOptions;
 use super::record::{MAX_NAMES, Pending, PodList};
-use super::state::{ClusterState, PodPhase, PodView};
+use super::state::{ClusterState, PodView};
 use crate::time::Timestamp;
 
 /// Alike pods that want a node.
@@ -121,11 +121,7 @@ fn is_young(pod: &PodView<'_>, now: Timestamp, options: &NodeOptions) -> bool {
 /// Whether a controller will make the pod anew when its node is gone.
 fn comes_back(pod: &PodView<'_>) -> bool {
     let stays = pod.of_daemon_set() || pod.facts.mirror || pod.facts.deletion.is_some();
-    runs(pod) && !stays && pod.facts.owner.is_some()
-}
-
-fn runs(pod: &PodView<'_>) -> bool {
-    matches!(pod.facts.phase, PodPhase::Pending | PodPhase::Running)
+    !pod.facts.has_ended() && !stays && pod.facts.owner.is_some()
 }
 
 /// Nodes of a group that are on their way.
@@ -173,7 +169,8 @@ fn bring(state: &mut ClusterState, coming: &Coming<'_>) {
     for at in 0..coming.count as usize {
         let joined = coming.starting.get(at);
         let pods = joined.into_iter().flat_map(|name| state.pods_on(name));
-        let pods = pods.filter(|pod| !pod.of_daemon_set() && !pod.facts.mirror && runs(pod));
+        let pods =
+            pods.filter(|pod| !pod.of_daemon_set() && !pod.facts.mirror && !pod.facts.has_ended());
         let pods = pods.map(|pod| (pod.class, pod.facts.deletion.is_some()));
         let pods: Vec<(ClassId, bool)> = pods.collect();
         let cluster = state.cluster_mut();
@@ -218,6 +215,7 @@ pub(super) fn waits_until(
     for (class, pods) in state.unschedulable() {
         let created = pods
             .filter(|pod| pod.priority >= options.expendable_pods_priority_cutoff)
+            .filter(|pod| !pod.of_daemon_set())
             .map(|pod| pod.facts.created)
             .min();
         let older = |known: Option<Timestamp>| known.into_iter().chain(created).min();

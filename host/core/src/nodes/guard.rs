@@ -27,7 +27,7 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
     let (allowed, by) = guard.limits.allowed(guard.node, nodes);
     if let Some(by) = by {
         let message = format!("{}: {} allows {allowed} more", by.reason(), by.flag());
-        limit(&format!("{by:?}"), allowed, message, &mut nodes);
+        limit(by.code(), allowed, message, &mut nodes);
     }
     let sizes: Vec<GroupSize> = guard.groups.iter().map(|group| group.size).collect();
     let targets = balance(&sizes, nodes);

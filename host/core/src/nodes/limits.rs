@@ -63,6 +63,16 @@ impl Limit {
         }
     }
 
+    /// Stable code of it, in records.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::NodesTotal => "NodesTotal",
+            Self::CoresTotal => "CoresTotal",
+            Self::MemoryTotal => "MemoryTotal",
+        }
+    }
+
     /// Why a group is skipped, in the peers' words.
     #[must_use]
     pub fn reason(self) -> &'static str {

@@ -27,3 +27,4 @@ pub mod scale_up;
 pub mod similar;
 pub mod state;
 pub mod templates;
+mod told;

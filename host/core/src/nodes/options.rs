@@ -116,6 +116,18 @@ pub struct NodeOptions {
     pub host_version: Arc<str>,
 }
 
+impl NodeOptions {
+    /// Adds what the nodes of a cloud have: labels that its tools give them, and the
+    /// label of those with GPUs, unless one is set.
+    pub fn add_cloud(&mut self, ignored_labels: &[&str], gpu_label: Option<&str>) {
+        let ignored = ignored_labels.iter().map(|&label| label.into());
+        self.balancing_ignored_labels.extend(ignored);
+        if self.gpu_label.is_none() {
+            self.gpu_label = gpu_label.map(Arc::from);
+        }
+    }
+}
+
 impl Default for NodeOptions {
     fn default() -> Self {
         Self {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::options::ExpanderChoice;
 use super::record::NodeDecisionRecord;
 use super::state::ClusterState;
 use crate::ports::ObjectKey;
@@ -26,6 +27,13 @@ pub trait NodesReader: Send + Sync {
     /// that of the options; none: expanders are not configured there.
     fn expander_configuration(&self, _expander: &str) -> Option<ExpanderConfiguration> {
         None
+    }
+
+    /// Gives an expander of a chain that configuration, if there is one: what it is.
+    fn configure(&self, expander: &mut ExpanderChoice) -> Option<ExpanderConfiguration> {
+        let own = self.expander_configuration(&expander.name)?;
+        expander.configuration = Arc::clone(&own.text);
+        Some(own)
     }
 }
 
@@ -105,7 +113,7 @@ pub trait NodesWriter: Send + Sync {
     /// what was decided.
     fn leads(&self) -> bool;
 
-    /// Publishes events, in order. What fails is told by the writer itself.
+    /// Publishes events, several at a time. What fails is told by the writer itself.
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send;
 }
 

@@ -22,7 +22,7 @@ use crate::time::Timestamp;
 /// Names the form of a record.
 pub const NODE_FORMAT: &str = "flyball.dev/node-decision/v1alpha1";
 
-/// Most names of pods that a record lists in one place.
+/// Most names of pods, or of groups that don't help, that a record lists in one place.
 pub const MAX_NAMES: usize = 20;
 
 /// One pass of the nodes half that had something to decide or to tell.
@@ -119,7 +119,8 @@ pub struct SkippedGroup {
     /// The group.
     pub group: Arc<str>,
     /// Stable CamelCase code: `Backoff`, `MaxSize`, `NoTemplate`, `InvalidBounds`,
-    /// `FromZero`, `NodesTotal`, `CoresTotal`, `MemoryTotal`.
+    /// `FromZero`, `NodesTotal`, `CoresTotal`, `MemoryTotal`; `Limited`: it was chosen,
+    /// and a guardrail left nothing to order of it.
     pub code: Arc<str>,
     /// In the peers' words, as events have it.
     pub reason: String,
@@ -290,18 +291,32 @@ pub fn listed(orders: &[Order]) -> String {
 pub struct Remaining {
     /// Which pods.
     pub pods: PodList,
-    /// Why, for each group: the first rule that fails there.
-    pub groups: Vec<Refusal>,
+    /// Why no group helps: the first rule that fails in each, ordered by reason.
+    pub reasons: Vec<Refusal>,
 }
 
-/// Why a group does not help.
+/// Why some groups do not help.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
-    /// The group.
-    pub group: Arc<str>,
     /// In the words of the scheduler or of the peers, as events have it.
     pub reason: String,
+    /// How many groups.
+    pub count: u32,
+    /// At most [`MAX_NAMES`] of them.
+    pub groups: Vec<Arc<str>>,
+}
+
+impl fmt::Display for Refusal {
+    /// `a, b and 3 more: Insufficient cpu`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.groups.join(", "))?;
+        let more = (self.count as usize).saturating_sub(self.groups.len());
+        if more > 0 {
+            write!(f, " and {more} more")?;
+        }
+        write!(f, ": {}", self.reason)
+    }
 }
 
 /// What was decided: what replay must reproduce to the byte.

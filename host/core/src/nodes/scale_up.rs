@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::Census;
-use super::choose::{Asker, ExpanderStates};
+use super::choose::ExpanderStates;
 use super::demand::{fill_known, wanted};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
@@ -22,6 +22,7 @@ use super::record::{
     NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
 };
 use super::state::ClusterState;
+use super::told::Told;
 use crate::policy::PolicyEngine;
 use crate::status::Event;
 use crate::time::Timestamp;
@@ -29,7 +30,8 @@ use crate::time::Timestamp;
 use self::groups::Candidates;
 use self::rounds::Rounds;
 
-/// Most events about pods that one plan gives rise to: the rest is in the record.
+/// Most events about pods that one plan gives rise to. Why no order helps the other
+/// pods they are told the next time; what was ordered for them is in the record.
 pub const MAX_POD_EVENTS: usize = 500;
 
 /// All that a plan is made from, beside the state.
@@ -64,6 +66,8 @@ pub struct Plan {
     pub rounds: Vec<Round>,
     /// Pods that no order helps.
     pub remaining: Vec<Remaining>,
+    /// Some pods were not told why no order helps them, because there are so many.
+    pub untold: bool,
     /// What was decided.
     pub verdict: NodeVerdict,
     /// Lines for the log.
@@ -74,6 +78,11 @@ pub struct Plan {
 
 /// Plans orders for the pods that fit nowhere. The state is as before afterwards.
 pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
+    plan_news(scene, &Told::default(), state)
+}
+
+/// The same, without events about what pods were told before.
+pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState) -> Plan {
     let drained = &scene.census.drained;
     let (mut wanted, pending) = wanted(state, scene.now, scene.options, drained);
     let mut plan = Plan {
@@ -97,7 +106,7 @@ pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
         let mut rounds = Rounds::new(scene, candidates, limits);
         held = rounds.run(state, &mut wanted, &mut plan);
         plan.skipped = rounds.candidates.skipped();
-        reasons::tell(scene, state, &rounds.candidates, &wanted, &mut plan);
+        reasons::tell(scene, told, state, &rounds.candidates, &wanted, &mut plan);
     }
     state.cluster_mut().rollback(mark);
     plan.verdict = verdict(&plan, held);
@@ -161,6 +170,11 @@ fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
     }
 }
 
+/// What pods are told that these orders are for.
+pub(super) fn triggered(orders: &[Order]) -> String {
+    format!("pod triggered scale-up: {}", listed(orders))
+}
+
 /// An event about the autoscaler itself.
 pub(super) fn event(warning: bool, reason: &str, message: String) -> NodeEvent {
     NodeEvent {
@@ -170,16 +184,5 @@ pub(super) fn event(warning: bool, reason: &str, message: String) -> NodeEvent {
             reason: reason.to_owned(),
             message,
         },
-    }
-}
-
-impl<'a> Scene<'a> {
-    fn asker(&self) -> Asker<'a> {
-        Asker {
-            now: self.now,
-            options: self.options,
-            engine: self.engine,
-            states: self.states,
-        }
     }
 }

@@ -84,13 +84,12 @@ pub fn same_labels(
     compared(left) == compared(right)
 }
 
-/// The labels that are ignored: those of every cluster, a cloud's own, and the
+/// The labels that are ignored: those of every cluster, and others, the cloud's and the
 /// operator's.
 #[must_use]
-pub fn ignored_labels(cloud: &[&str], operator: &[Arc<str>]) -> BTreeSet<Arc<str>> {
-    let known = IGNORED_LABELS.iter().chain(cloud);
-    let known = known.map(|&label| Arc::from(label));
-    known.chain(operator.iter().cloned()).collect()
+pub fn ignored_labels(others: &[Arc<str>]) -> BTreeSet<Arc<str>> {
+    let known = IGNORED_LABELS.iter().map(|&label| Arc::from(label));
+    known.chain(others.iter().cloned()).collect()
 }
 
 fn free_of(shape: NodeShape<'_>) -> BTreeMap<Arc<str>, i64> {

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources, StorageObject};
 
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
+use self::forget::Left;
 pub use self::pods::PodView;
 use self::pods::Pods;
 use super::limits::{ClusterSize, NodeSize};
@@ -30,6 +31,7 @@ pub struct ClusterState {
     daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
     size: ClusterSize,
     revision: u64,
+    left: Left,
 }
 
 /// A node of the cluster, or one that pods name and that is not there (yet).
@@ -73,7 +75,7 @@ impl ClusterState {
         }
         let slot = self.pods.put(before, facts, class, pod.priority);
         self.bind(slot);
-        self.forget_classes();
+        self.forget_past();
         self.revision += 1;
     }
 
@@ -108,6 +110,7 @@ impl ClusterState {
             }
             self.learn(name, KnownNode { id, facts });
         }
+        self.forget_past();
         self.revision += 1;
     }
 

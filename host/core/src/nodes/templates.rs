@@ -71,12 +71,14 @@ pub fn template_of(
         (Some(live), _) => live,
         (None, Some(provided)) => {
             let (node, capacity) = from_provider(provided);
+            let node = started(&node, options);
             (node, capacity, Vec::new(), BTreeSet::new())
         }
         (None, None) => from_likeness(state, census.likeness.as_deref()?, options),
     };
     let has_gpus = has_gpus(&node, options);
-    node.name = format!("template-node-for-{}", group.name).into();
+    // The same for all: what the cluster has ever seen it remembers.
+    node.name = "template-node".into();
     let mut template = Template {
         node: Arc::new(node),
         carried,

@@ -3,12 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use flyball_core::nodes::expander::ExpanderRanking;
 use flyball_core::nodes::record::OrderOutcome;
+use flyball_core::nodes::state::Owner;
 use flyball_core::policy::PolicyFailure;
+use flyball_placement::Pod;
 
-use crate::expanders::{expander, first, next_version};
+use crate::expanders::{Expander, configured, expander, first, next_version};
 use crate::world::World;
-use crate::{defaults, pod, spread_pod, two_zones};
+use crate::{MINUTE, defaults, pod, spread_pod, two_zones};
 
 const NONE: [&str; 0] = [];
 
@@ -123,4 +126,80 @@ fn a_group_that_refused_an_order_gets_no_other_one_of_the_plan() {
             .iter()
             .any(|event| event.contains("group a size set"))
     );
+}
+
+/// Chooses the first option, and remembers how many choices it has made.
+fn counting() -> Arc<Expander> {
+    configured("counting", |context, _| {
+        Ok(ExpanderRanking {
+            best: vec![0],
+            state: Some(format!("{}|", context.state)),
+            ..ExpanderRanking::default()
+        })
+    })
+}
+
+/// What the expander remembered at each choice since the last time.
+fn remembered(world: &World) -> Vec<String> {
+    let records = world.records();
+    let rounds = records.iter().flat_map(|record| &record.rounds);
+    let asked = rounds.flat_map(|round| &round.expanders);
+    asked.map(|asked| asked.context.state.to_string()).collect()
+}
+
+#[test]
+fn an_expander_remembers_its_earlier_choices_of_the_same_plan_and_what_was_ordered() {
+    let mut world = World::new(vec![counting()], None, defaults);
+    for group in ["a", "b"] {
+        world.group(group, 1000, (0, 0, 5));
+        let pinned = Pod {
+            node_selector: [("pool", group)].into_iter().collect(),
+            ..pod(600)
+        };
+        world.pods(group, 1, 0, &pinned);
+    }
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 1", "increase b by 1"]);
+    assert_eq!(remembered(&world), ["", "|"]);
+    world.pods("web", 1, 10_000, &pod(600));
+    world.tick(20_000);
+    assert_eq!(remembered(&world), ["||"]);
+}
+
+#[test]
+fn what_an_expander_remembers_of_a_choice_that_was_not_ordered_is_lost() {
+    let mut world = World::new(vec![counting()], None, defaults);
+    world.group("a", 1000, (0, 0, 5));
+    world.pods("web", 1, 0, &pod(600));
+    world.refuse("a");
+    world.tick(10_000);
+    world.tick(6 * MINUTE);
+    assert_eq!(remembered(&world), ["", ""]);
+    world.mend("increase a");
+    world.tick(20 * MINUTE);
+    world.pods("more", 1, 20 * MINUTE, &pod(600));
+    world.tick(20 * MINUTE + 10_000);
+    assert_eq!(remembered(&world), ["", "|"]);
+}
+
+#[test]
+fn a_pass_does_not_stand_if_the_cluster_changed_while_it_was_made() {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 2, 9));
+    for (name, node, cpu) in [("other", "a-0", 900), ("web", "a-1", 500)] {
+        world.pods_as(name, 1, 0, &pod(cpu), |facts| {
+            facts.node = Some(node.into());
+            facts.unschedulable = false;
+            facts.owner = Some(Owner {
+                uid: "owner".into(),
+                kind: "ReplicaSet".into(),
+            });
+        });
+    }
+    // The groups are counted, and no plan is made yet.
+    world.taint_later(2, "a-1", "ToBeDeletedByClusterAutoscaler");
+    world.tick(10_000);
+    assert_eq!(world.calls(), NONE);
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
 }

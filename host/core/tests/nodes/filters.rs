@@ -46,6 +46,23 @@ fn pods_that_are_expendable_or_of_a_daemon_set_get_no_nodes() {
 }
 
 #[test]
+fn a_pod_of_a_daemon_set_that_is_stuck_does_not_hurry_others() {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 0, 9));
+    world.pods_as("agent", 1, 0, &pod(600), owned_by("DaemonSet"));
+    world.pods("web", 1, 20_000, &pod(600));
+    assert_eq!(world.tick(20_500), 22_000);
+    assert_eq!(world.calls(), NONE);
+    world.pods("more", 1, 21_000, &pod(600));
+    world.tick(22_000);
+    assert_eq!(
+        world.calls(),
+        ["increase a by 2"],
+        "with one that came later"
+    );
+}
+
+#[test]
 fn a_pod_waits_as_long_as_the_operator_says_or_longer_if_it_says_so_itself() {
     let mut world = World::new(vec![first()], None, |options| {
         options.new_pod_scale_up_delay_ms = 60_000;

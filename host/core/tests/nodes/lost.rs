@@ -144,6 +144,67 @@ fn a_node_that_is_late_is_waited_for() {
 }
 
 #[test]
+fn a_group_whose_instances_never_join_is_left_alone_however_often_it_is_asked() {
+    let mut world = two_groups();
+    world.tick(10_000);
+    world.tick(20_000);
+    world.pods("more", 1, 10 * MINUTE, &pod(600));
+    world.tick(10 * MINUTE + 10_000);
+    world.tick(10 * MINUTE + 20_000);
+    assert_eq!(world.calls(), ["increase a by 1", "increase a by 1"]);
+    // The first one's time is up, the second one's is not.
+    world.tick(15 * MINUTE + 30_000);
+    assert_eq!(world.calls(), ["delete a: a-0", "increase b by 1"]);
+    let told =
+        "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
+    let tells = |world: &World| world.events().iter().any(|event| event == told);
+    assert!(tells(&world));
+    world.join("b", 0, 16 * MINUTE);
+    world.tick(16 * MINUTE);
+    assert!(!tells(&world));
+    // Its time to be left alone is over when the second one is given up.
+    world.tick(25 * MINUTE + 30_000);
+    assert_eq!(world.calls(), ["delete a: a-1", "increase b by 1"]);
+    assert!(tells(&world));
+}
+
+#[test]
+fn instances_that_another_process_ordered_and_that_never_join_are_given_up_as_well() {
+    let mut world = two_groups();
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+    world.restart();
+    world.tick(20_000);
+    world.tick(15 * MINUTE + 30_000);
+    assert_eq!(world.calls(), ["delete a: a-0", "increase b by 1"]);
+}
+
+#[test]
+fn a_group_that_delivers_one_node_of_two_has_not_delivered() {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 0, 5));
+    world.pods("web", 1, 0, &pod(600));
+    world.refuse("a");
+    world.tick(10_000);
+    world.mend("increase a");
+    world.tick(6 * MINUTE);
+    world.tick(6 * MINUTE + 10_000);
+    world.pods("more", 1, 10 * MINUTE, &pod(600));
+    world.tick(11 * MINUTE);
+    world.join("a", 1, 12 * MINUTE);
+    world.tick(12 * MINUTE);
+    let orders = ["increase a by 1", "increase a by 1", "increase a by 1"];
+    assert_eq!(world.calls(), orders, "one is refused");
+    world.tick(21 * MINUTE + 20_000);
+    assert_eq!(world.calls(), ["delete a: a-0"]);
+    // Its second failure: it is left alone for ten minutes.
+    world.tick(30 * MINUTE);
+    assert_eq!(world.calls(), NONE);
+    world.tick(32 * MINUTE);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+}
+
+#[test]
 fn only_instances_that_were_deleted_are_told_to_be() {
     let mut world = World::new(vec![first()], None, defaults);
     world.group("a", 1000, (1, 0, 5));

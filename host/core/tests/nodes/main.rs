@@ -10,6 +10,7 @@ mod lost;
 mod passes;
 mod rounds;
 mod starting;
+mod told;
 mod world;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! Choices of one pass: what they come to together, and which groups share an order.
 
+use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
+
 use crate::expanders::first;
 use crate::pod;
 use crate::world::World;
@@ -40,4 +42,41 @@ fn one_pass_adds_no_more_nodes_than_the_operator_allows_whatever_it_chooses() {
     );
     world.tick(20_000);
     assert_eq!(world.calls(), ["increase b by 3"]);
+}
+
+#[test]
+fn pods_of_an_order_that_is_split_over_zones_are_in_each_of_them() {
+    let mut world = World::new(vec![first()], None, |options| {
+        options.balance_similar_node_groups = true;
+        options.balancing_ignored_labels = vec!["team".into()];
+    });
+    for zone in ["a", "b", "c"] {
+        world.group(zone, 1000, (0, 0, 10));
+    }
+    let large = Pod {
+        labels: [("app", "large")].into_iter().collect(),
+        ..pod(900)
+    };
+    world.pods("large", 6, 0, &large);
+    // One that wants none of them in its zone.
+    let apart = AffinityTerm {
+        topology_key: "pool".into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "large")])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    };
+    let shy = Pod {
+        anti_affinity: vec![apart],
+        ..pod(100)
+    };
+    world.pods("shy", 1, 0, &shy);
+    world.tick(10_000);
+    let two_each = ["increase a by 2", "increase b by 2", "increase c by 2"];
+    assert_eq!(world.calls(), two_each);
+    let record = world.records().pop().unwrap();
+    assert_eq!(record.rounds[0].helped.count, 6);
+    assert_eq!(&*record.remaining[0].pods.names[0].name, "shy-0");
+    // Nor does the next pass find a zone for it.
+    world.tick(20_000);
+    assert!(world.calls().is_empty());
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::NodeTemplate;
+use flyball_core::nodes::cloud::{NodeTemplate, TemplateTaint};
 use flyball_core::nodes::expander::option_state;
 use flyball_placement::{Node, Pod};
 
@@ -49,9 +49,51 @@ fn a_node_with_a_startup_taint_is_on_its_way_until_it_should_have_started() {
         world.pods("small", 1, 15 * MINUTE, &pod(300));
         world.tick(15 * MINUTE + 10_000);
         assert_eq!(world.calls(), NONE, "{taint}");
-        // Fifteen minutes from when it was made on, it counts as unready.
+        // It has had its time: its group is left alone for a while, and it counts as
+        // unready.
         world.tick(17 * MINUTE);
+        let told =
+            "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
+        assert!(world.events().contains(&told.to_owned()), "{taint}");
+        let incidents = &world.records().pop().unwrap().incidents.clone();
+        assert!(incidents[0].message.ends_with("not ready: a-0"));
+        world.tick(21 * MINUTE);
+        assert_eq!(world.calls(), NONE, "{taint}");
+        world.tick(23 * MINUTE);
         assert_eq!(world.calls(), ["increase a by 1"], "{taint}");
+        assert_eq!(
+            world.events().iter().filter(|event| *event == told).count(),
+            0
+        );
+    }
+}
+
+#[test]
+fn a_group_whose_provider_names_taints_of_starting_nodes_grows_from_zero() {
+    let taints = [
+        ("example.com/agent-not-ready", true),
+        (
+            "startup-taint.cluster-autoscaler.kubernetes.io/network",
+            true,
+        ),
+        ("node.cloudprovider.kubernetes.io/uninitialized", true),
+        ("example.com/dedicated", false),
+    ];
+    for (taint, passes) in taints {
+        let mut world = World::new(vec![first()], None, |options| {
+            options.startup_taints = vec!["example.com/agent-not-ready".into()];
+        });
+        world.group("a", 1000, (0, 0, 5));
+        retemplate(&mut world, "a", |template| {
+            template.taints.push(TemplateTaint {
+                key: taint.into(),
+                value: "true".into(),
+                effect: "NoSchedule".into(),
+            });
+        });
+        world.pods("web", 1, 0, &pod(600));
+        world.tick(10_000);
+        assert_eq!(world.calls().len(), usize::from(passes), "{taint}");
     }
 }
 

@@ -12,7 +12,7 @@ use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
 use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::nodes::state::{DaemonSetFacts, NodeFacts, PodFacts};
+use flyball_core::nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, PodFacts};
 use flyball_core::policy::{ExpanderPolicy, Policy as _};
 use flyball_core::ports::ObjectKey;
 use flyball_core::time::Timestamp;
@@ -149,26 +149,18 @@ impl World {
 
     /// Changes a node.
     pub fn change_node(&mut self, name: &str, change: impl FnOnce(&mut NodeFacts)) {
-        let mut inner = self.lock();
-        let node = inner
-            .state
-            .nodes()
-            .find(|node| &*node.facts.node.name == name);
-        let mut facts = node.unwrap().facts.clone();
-        change(&mut facts);
-        inner.state.apply_node(facts);
+        change_node(&mut self.lock().state, name, change);
     }
 
     /// Gives a node a taint.
     pub fn taint(&mut self, name: &str, key: &str) {
-        let taint = Taint {
-            key: key.into(),
-            value: "".into(),
-            effect: Effect::NoSchedule,
-        };
-        self.change_node(name, |facts| {
-            Arc::make_mut(&mut facts.node).taints.push(taint);
-        });
+        taint(&mut self.lock().state, name, key);
+    }
+
+    /// The loop will have read the state so many times when a node gets a taint.
+    pub fn taint_later(&mut self, reads: u32, name: &'static str, key: &'static str) {
+        let change = move |state: &mut ClusterState| taint(state, name, key);
+        self.lock().later = Some((reads, Box::new(change)));
     }
 
     /// A node and its instance are gone.
@@ -309,6 +301,24 @@ impl World {
     pub fn expander(&self, name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
         self.engine.find(name).map(|found| found as _)
     }
+}
+
+fn change_node(state: &mut ClusterState, name: &str, change: impl FnOnce(&mut NodeFacts)) {
+    let node = state.nodes().find(|node| *node.facts.node.name == *name);
+    let mut facts = node.unwrap().facts.clone();
+    change(&mut facts);
+    state.apply_node(facts);
+}
+
+fn taint(state: &mut ClusterState, name: &str, key: &str) {
+    let taint = Taint {
+        key: key.into(),
+        value: "".into(),
+        effect: Effect::NoSchedule,
+    };
+    change_node(state, name, |facts| {
+        Arc::make_mut(&mut facts.node).taints.push(taint);
+    });
 }
 
 fn looping(

@@ -5,7 +5,6 @@ mod text;
 
 use std::io::Read as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -61,11 +60,10 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
     let registry = wiring::fixed_registry(&files, &args.budgets)?;
     let is_expander = |name: &str| registry.expander_policy(name).is_ok();
-    let on_aws = is_on_aws(&dump.state);
     let mut options = wiring::planning_options(&args.planning, is_expander)?;
-    let ignored = ignored_labels(on_aws);
-    options.balancing_ignored_labels.extend(ignored);
-    options.gpu_label = on_aws.then(|| AWS_GPU_LABEL.into());
+    if is_on_aws(&dump.state) {
+        options.add_cloud(AWS_IGNORED_LABELS, Some(AWS_GPU_LABEL));
+    }
     wiring::check_configurations(&registry, &options.expanders)?;
     let now = time_of(&dump);
     let census = Census::at_first_sight(now, &dump.state, &groups, &options);
@@ -117,12 +115,6 @@ fn is_on_aws(state: &ClusterState) -> bool {
         .nodes()
         .filter_map(|node| node.facts.provider_id.as_ref());
     ids.any(|id| id.starts_with("aws://"))
-}
-
-/// Labels that the daemon ignores on the cloud that the nodes are from.
-fn ignored_labels(on_aws: bool) -> Vec<Arc<str>> {
-    let labels = if on_aws { AWS_IGNORED_LABELS } else { &[] };
-    labels.iter().map(|&label| label.into()).collect()
 }
 
 /// The time at which the dump was taken, as far as it tells; never one to come.

@@ -73,9 +73,10 @@ impl Cluster {
 
     /// Whether a class's pods are turned away from a whole domain that a node is in,
     /// a zone say, because of the pods there: nodes with the same labels, but for the
-    /// name, turn them away as well, until other pods come or go.
-    pub(crate) fn is_shut(&self, class: ClassId, node: NodeId) -> bool {
-        let host = self.host_key();
+    /// name, turn them away as well, until other pods come or go. `host`:
+    /// [`Self::host_key`].
+    pub(crate) fn is_shut(&self, class: ClassId, node: NodeId, host: Option<HostKey>) -> bool {
+        let host = host.map(|HostKey(key)| key);
         let shape = self.classes.shape_of(class);
         let elsewhere = |key| Some(key) != host;
         self.relations
@@ -88,20 +89,17 @@ impl Cluster {
     pub(crate) fn lonely(&self, class: ClassId) -> impl Iterator<Item = u32> {
         let host = self.host_key().into_iter();
         let shape = self.classes.shape_of(class);
-        host.flat_map(move |key| self.relations.exclusive(shape, key))
+        host.flat_map(move |HostKey(key)| self.relations.exclusive(shape, key))
     }
 
-    /// What can tell nodes without pods apart, beside their name and what is free on
-    /// them: nodes for which it is the same take the same pods, unless these have
-    /// volumes.
-    pub(crate) fn situation(&self, node: NodeId) -> Vec<u32> {
-        let around = self.relations.counting.around(node, self.host_key());
-        let kind = self.nodes.kind.get(node.at()).copied();
-        kind.into_iter().chain(around).collect()
-    }
-
-    fn host_key(&self) -> Option<u32> {
+    /// The topology key of hosts; none: no pod goes by it.
+    pub(crate) fn host_key(&self) -> Option<HostKey> {
         let symbol = self.symbols.find(HOSTNAME)?;
-        self.relations.counting.domains.find_key(symbol)
+        let key = self.relations.counting.domains.find_key(symbol);
+        key.map(HostKey)
     }
 }
+
+/// Number of the topology key of hosts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostKey(pub(super) u32);

@@ -216,16 +216,6 @@ impl Counting {
         self.is_matched(shape, predicate)
     }
 
-    /// What is counted around a node but on the node itself: for each counter over
-    /// another key than `host`, the pods in the node's domain, and for each view
-    /// whether it counts the node, and how many domains it has.
-    pub(super) fn around(&self, node: NodeId, host: Option<u32>) -> Vec<u32> {
-        let counters = 0..crate::intern::number(self.counters.len());
-        let counters = counters.filter(|counter| Some(self.key_of(*counter)) != host);
-        let counted = counters.map(|counter| self.pods_near(counter, node).unwrap_or(u32::MAX));
-        counted.chain(self.domains.views_of(node)).collect()
-    }
-
     /// Pods counted in a domain.
     pub(super) fn get(&self, counter: u32, domain: u32) -> u32 {
         self.counters[counter as usize].get(domain)

@@ -124,19 +124,6 @@ impl Domains {
         counted.get(node.at()).copied().unwrap_or(false)
     }
 
-    /// For each key whether a node has it, and for each view whether it counts the
-    /// node, and how many domains it has.
-    pub(super) fn views_of(&self, node: NodeId) -> impl Iterator<Item = u32> {
-        let keys = 0..crate::intern::number(self.columns.len());
-        let has = keys.map(move |key| u32::from(self.of(key, node).is_some()));
-        let views = 0..crate::intern::number(self.views.len());
-        let views = views.flat_map(move |view| {
-            let domains = crate::intern::number(self.domains_in(view));
-            [u32::from(self.counts(view, node)), domains]
-        });
-        has.chain(views)
-    }
-
     /// The number of a topology key that some pod goes by.
     pub(super) fn find_key(&self, key: Symbol) -> Option<u32> {
         self.keys.find(&key)

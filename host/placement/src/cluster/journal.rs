@@ -10,7 +10,10 @@ use crate::{Labels, Name, Node};
 /// A point in time to go back to.
 #[derive(Debug)]
 #[must_use = "changes are recorded until the mark is rolled back or kept"]
-pub struct Mark(usize);
+pub struct Mark {
+    changes: usize,
+    number: usize,
+}
 
 /// What was done.
 pub(super) enum Change {
@@ -31,6 +34,8 @@ pub(super) struct Journal {
     changes: Vec<Change>,
     /// Marks that are open.
     marks: usize,
+    /// The next number of a simulated node.
+    number: usize,
     namespaces: HashMap<Name, Labels>,
 }
 
@@ -65,7 +70,18 @@ impl Cluster {
     /// inner one closed first.
     pub fn mark(&mut self) -> Mark {
         self.journal.marks += 1;
-        Mark(self.journal.changes.len())
+        Mark {
+            changes: self.journal.changes.len(),
+            number: self.journal.number,
+        }
+    }
+
+    /// A number that none got since the last mark was set. What was numbered after a
+    /// mark is gone with its rollback, and the numbers are given again.
+    pub(crate) fn next_number(&mut self) -> usize {
+        let number = self.journal.number;
+        self.journal.number += 1;
+        number
     }
 
     /// Takes back everything since a mark: nodes, namespaces and placed pods are
@@ -73,12 +89,13 @@ impl Cluster {
     /// Classes stay.
     pub fn rollback(&mut self, mark: Mark) {
         let marks = std::mem::take(&mut self.journal.marks);
-        while self.journal.changes.len() > mark.0 {
+        while self.journal.changes.len() > mark.changes {
             if let Some(change) = self.journal.changes.pop() {
                 self.undo(change);
             }
         }
         self.journal.marks = marks;
+        self.journal.number = mark.number;
         self.close();
     }
 

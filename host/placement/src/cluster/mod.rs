@@ -15,16 +15,18 @@ mod predicate;
 mod rebuild;
 mod relations;
 mod score;
+mod situation;
 mod statics;
 
 use std::sync::Arc;
 
 pub use self::bonds::Bonds;
-pub(crate) use self::bonds::HOSTNAME;
+pub(crate) use self::bonds::{HOSTNAME, HostKey};
 pub use self::classes::ClassId;
 pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;
 pub use self::nodes::NodeId;
+pub(crate) use self::situation::Reads;
 
 use self::classes::{Classes, Parts};
 use self::condition::label_set;
@@ -222,6 +224,16 @@ impl Cluster {
     /// How many classes there are.
     pub fn class_count(&self) -> usize {
         self.classes.len()
+    }
+
+    /// How many texts are known, of names and labels that are there or once were.
+    pub fn text_count(&self) -> usize {
+        self.symbols.len()
+    }
+
+    /// How many kinds of nodes are known: nodes that no pod can tell apart are of one.
+    pub fn kind_count(&self) -> usize {
+        self.statics.kind_count()
     }
 
     fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {

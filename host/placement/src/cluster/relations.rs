@@ -8,6 +8,7 @@ use super::counting::{Counting, World};
 use super::domains::ViewKey;
 use super::nodes::NodeId;
 use super::predicate::{PodTerm, Predicate};
+use super::situation::Reads;
 use crate::intern::{Symbol, Table};
 use crate::{AffinityTerm, Pod, SpreadConstraint};
 
@@ -204,6 +205,22 @@ impl Relations {
             self.counting
                 .counter(Counted::Spread { predicate, view }, key, world),
         )
+    }
+
+    /// What these rules read for a shape.
+    pub(super) fn read_by(&self, shape: u32, reads: &mut Reads) {
+        let own = &self.shapes[shape as usize];
+        let terms = &self.terms[own.terms as usize];
+        let counters = terms.affinity.iter().chain(&terms.anti_affinity);
+        for counter in counters.chain(self.counting.unwanted(shape)) {
+            reads.counter(*counter);
+        }
+        for spread in own.spread.iter() {
+            reads.spread(spread.key, spread.view);
+            if let Some(counter) = spread.counter {
+                reads.counter(counter);
+            }
+        }
     }
 
     /// The first rule that says no to a pod on a node.

@@ -139,6 +139,16 @@ impl Statics {
         kind
     }
 
+    /// Whether some pod reads a label of nodes.
+    pub(super) fn reads(&self, key: Symbol) -> bool {
+        self.read.contains(&key)
+    }
+
+    /// How many kinds of nodes are known.
+    pub(super) fn kind_count(&self) -> usize {
+        self.kinds.len()
+    }
+
     pub(super) fn get(&self, id: u32) -> Static {
         *self.statics.get(id)
     }

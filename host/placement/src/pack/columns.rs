@@ -23,7 +23,7 @@ impl Columns {
     /// The columns that the demands of the order ask for, of a first new node.
     pub(super) fn new(
         cluster: &Cluster,
-        first: &NodeId,
+        first: NodeId,
         demands: &[Demand],
         order: &[usize],
     ) -> Self {
@@ -34,7 +34,7 @@ impl Columns {
         }
         Self {
             newest_first: order.len() > MANY,
-            template: names.row(cluster, *first),
+            template: names.row(cluster, first),
             amounts,
         }
     }
@@ -50,6 +50,7 @@ impl Columns {
         Packed {
             nodes: u32::try_from(tree.len()).unwrap_or(u32::MAX),
             placed,
+            lonely_first: false,
         }
     }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::columns::Names;
 use super::order::lonely_pods;
 use super::{Demand, Packed, Template, add_template, pack};
-use crate::cluster::HOSTNAME;
+use crate::cluster::{HOSTNAME, Reads};
 use crate::{ClassId, Cluster, Labels};
 
 /// As [`pack`], for each template by itself, which may become at most so many nodes.
@@ -71,7 +71,7 @@ impl NewNode {
         let labels = needs.volumes.then(|| sorted(&template.node.labels));
         let new = Self {
             situation: Situation {
-                cluster: cluster.situation(node),
+                cluster: cluster.situation(node, &needs.reads),
                 carried: template.carried.clone(),
                 labels,
             },
@@ -106,6 +106,8 @@ struct Needs {
     /// The most pods of which a node takes one.
     lonely: u64,
     volumes: bool,
+    /// What of the cluster decides where they may go.
+    reads: Reads,
 }
 
 impl Needs {
@@ -116,6 +118,7 @@ impl Needs {
             pods: 0,
             lonely: lonely_pods(cluster, demands.iter().copied()),
             volumes: false,
+            reads: cluster.reads(demands.iter().map(|demand| demand.class)),
         };
         for demand in demands {
             let count = u64::from(demand.count);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::columns::Names;
 use super::tree::{Amounts, Tree};
 use super::{Demand, Packed, Template};
-use crate::cluster::{Bonds, HOSTNAME};
+use crate::cluster::{Bonds, HOSTNAME, HostKey};
 use crate::{ClassId, Cluster, Misfit, Node, NodeId, Plugin};
 
 /// New nodes of a template in a cluster.
@@ -22,6 +22,7 @@ pub(super) struct Simulation<'a> {
     tree: Tree,
     /// Where the search for pods that are bound to others goes on.
     cursor: usize,
+    host: Option<HostKey>,
 }
 
 /// Alike pods, and what the packer needs to know of them.
@@ -48,6 +49,7 @@ impl<'a> Simulation<'a> {
         max_nodes: u32,
     ) -> Self {
         Self {
+            host: cluster.host_key(),
             cluster,
             template,
             max_nodes,
@@ -88,6 +90,7 @@ impl<'a> Simulation<'a> {
         Packed {
             nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
             placed,
+            lonely_first: false,
         }
     }
 
@@ -149,7 +152,7 @@ impl<'a> Simulation<'a> {
         } = batch.bonds;
         let node = self.nodes.last();
         (affinity || anti_affinity || spread)
-            && node.is_some_and(|(node, _)| self.cluster.is_shut(batch.class, *node))
+            && node.is_some_and(|(node, _)| self.cluster.is_shut(batch.class, *node, self.host))
     }
 
     /// Places pods on the last node, and on further ones.
@@ -204,14 +207,15 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// A new node of a template.
+/// A new node of a template. Names recur from one simulation to the next: the cluster
+/// remembers all it has ever seen.
 pub(super) fn add_node(cluster: &mut Cluster, template: &Template) -> NodeId {
-    let mut number = cluster.node_count();
-    let mut name = format!("{}-{number}", template.node.name);
-    while cluster.find_node(&name).is_some() {
-        number += 1;
-        name = format!("{}-{number}", template.node.name);
-    }
+    let name = loop {
+        let name = format!("{}-{}", template.node.name, cluster.next_number());
+        if cluster.find_node(&name).is_none() {
+            break name;
+        }
+    };
     let mut node = Node::clone(&template.node);
     node.name = name.into();
     node.labels.set(HOSTNAME.into(), Arc::clone(&node.name));

@@ -224,10 +224,7 @@ fn remaining(remaining: &[Remaining]) -> String {
         return String::new();
     }
     let row = |class: &Remaining| {
-        let reasons = class.groups.iter();
-        let reasons: Vec<String> = reasons
-            .map(|refusal| format!("{}: {}", refusal.group, refusal.reason))
-            .collect();
+        let reasons: Vec<String> = class.reasons.iter().map(ToString::to_string).collect();
         vec![
             Text(&pods(&class.pods)).to_string(),
             Text(&reasons.join("; ")).to_string(),

@@ -191,7 +191,10 @@ fn a_deployment_that_fits_nowhere_orders_nothing_and_says_why() {
     // Once for each pod, or a few times: not with every scan.
     assert!(told.len() <= 6, "{} events", told.len());
     let last = played.records.last().unwrap();
-    let groups = |class: &flyball_core::nodes::record::Remaining| class.groups.len();
+    let groups = |class: &flyball_core::nodes::record::Remaining| {
+        let counts = class.reasons.iter().map(|refusal| refusal.count);
+        counts.sum::<u32>()
+    };
     assert_eq!(
         last.remaining.iter().map(groups).collect::<Vec<_>>(),
         [2, 2]

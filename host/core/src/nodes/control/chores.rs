@@ -6,13 +6,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::NodeLoop;
-use crate::nodes::census::{Census, GroupCensus};
-use crate::nodes::cloud::{CloudError, CloudProvider};
+use crate::nodes::census::{Census, Found, GroupCensus, Trouble};
+use crate::nodes::cloud::{CloudError, CloudProvider, InstanceError};
 use crate::nodes::ports::{NodesReader, NodesWriter};
 use crate::nodes::record::{Incident, NodeDecisionRecord};
 use crate::nodes::scale_up::event;
 use crate::ports::Clock;
 use crate::time::Timestamp;
+
+/// Nodes have not come in time: reason of the event, code of the incident, and class of
+/// the failure.
+const TIMED_OUT: &str = "ScaleUpTimedOut";
 
 /// What could not be mended, by code and group: it is tried again in each pass, and
 /// told when it is new.
@@ -25,8 +29,8 @@ struct Chores<'a> {
     target: u32,
 }
 
-/// Something found that a chore is to mend.
-struct Found {
+/// What was found, in words.
+struct Report {
     code: &'static str,
     message: String,
 }
@@ -69,74 +73,121 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         for census in &census.groups {
             let target = census.group.target_size;
             let mut chores = Chores { census, target };
-            if !census.failed.is_empty() {
-                changed |= self.drop_failed(now, &mut chores, &before, record).await;
-            }
-            if census.timed_out || census.lost > 0 {
-                changed |= self.give_up(now, &mut chores, &before, record).await;
-            }
-            if !census.overdue.is_empty() {
-                changed |= self.drop_overdue(now, &mut chores, &before, record).await;
+            for found in &census.found {
+                if found.new {
+                    self.leave_alone(now, census, &found.what, record);
+                    self.registry.told(&census.group.name, &found.what);
+                }
+                changed |= self.mend(now, &mut chores, found, &before, record).await;
             }
         }
         changed
     }
 
-    async fn drop_failed(
+    /// A group failed: it is told, and left alone for a while.
+    fn leave_alone(
+        &mut self,
+        now: Timestamp,
+        census: &GroupCensus,
+        what: &Trouble,
+        record: &mut NodeDecisionRecord,
+    ) {
+        let group = &census.group.name;
+        let before = self.backoffs.of(now, group);
+        let (class, why, told) = match what {
+            Trouble::Failed(_, error) => {
+                let class = if error.out_of_resources {
+                    "OutOfResources"
+                } else {
+                    "Other"
+                };
+                let why = failure(error);
+                let told = format!("Scale-up failed for group {group}: {why}");
+                let told = event(true, "FailedToScaleUpGroup", told);
+                (class, why, before.is_none().then_some(told))
+            }
+            Trouble::Lost(_) | Trouble::Overdue(_) | Trouble::Unready(_) => {
+                let why = self.timed_out(group);
+                // Once, whatever has become of each of the nodes.
+                let known = before
+                    .is_some_and(|before| before.failed_at == now && &*before.class == TIMED_OUT);
+                let told = (!known).then(|| event(true, TIMED_OUT, why.clone()));
+                (TIMED_OUT, why, told)
+            }
+        };
+        record.events.extend(told);
+        self.backoffs.fail(now, group, class, &why, &self.options);
+    }
+
+    fn timed_out(&self, group: &str) -> String {
+        let waited = minutes(self.options.max_node_provision_time_ms);
+        format!("Nodes added to group {group} failed to register within {waited}")
+    }
+
+    /// Takes back what does not come. True: the group has changed.
+    async fn mend(
         &mut self,
         now: Timestamp,
         chores: &mut Chores<'_>,
+        found: &Found,
         before: &Troubles,
         record: &mut NodeDecisionRecord,
     ) -> bool {
         let census = chores.census;
         let group = &census.group.name;
-        let Some((_, error)) = census.failed.first() else {
-            return false;
-        };
-        let why = format!("{}: {}", error.code, error.message);
-        let ids: Vec<_> = census.failed.iter().map(|(id, _)| Arc::clone(id)).collect();
-        if census.failed_anew {
-            let class = if error.out_of_resources {
-                "OutOfResources"
-            } else {
-                "Other"
-            };
-            if self.backoffs.of(now, group).is_none() {
-                let told = format!("Scale-up failed for group {group}: {why}");
-                let told = event(true, "FailedToScaleUpGroup", told);
-                record.events.push(told);
+        match &found.what {
+            Trouble::Failed(ids, error) => {
+                let (count, why) = (ids.len(), failure(error));
+                let report = Report {
+                    code: "InstanceFailed",
+                    message: format!("{count} instances of {group} can't be had: {why}"),
+                };
+                let done = self.delete(now, chores, ids).await;
+                self.tell(census, &report, &done, before, record);
+                done.is_mended()
             }
-            self.backoffs.fail(now, group, class, &why, &self.options);
-            self.registry.told_failed(&ids);
+            Trouble::Lost(count) => {
+                let report = Report {
+                    code: TIMED_OUT,
+                    message: self.timed_out(group),
+                };
+                let done = self.take_back(now, chores, *count).await;
+                self.tell(census, &report, &done, before, record);
+                done.is_mended()
+            }
+            Trouble::Overdue(ids) => self.drop_overdue(now, chores, ids, before, record).await,
+            Trouble::Unready(ids) => {
+                if found.new {
+                    let report = Report {
+                        code: TIMED_OUT,
+                        message: self.timed_out(group),
+                    };
+                    let done = format!("these have joined and are not ready: {}", ids.join(", "));
+                    record.incidents.push(incident(census, &report, &done));
+                }
+                false
+            }
         }
-        let found = Found {
-            code: "InstanceFailed",
-            message: format!("{} instances of {group} can't be had: {why}", ids.len()),
-        };
-        let done = self.delete(now, chores, &ids).await;
-        self.tell(census, &found, &done, before, record);
-        done.is_mended()
     }
 
     async fn drop_overdue(
         &mut self,
         now: Timestamp,
         chores: &mut Chores<'_>,
+        ids: &[Arc<str>],
         before: &Troubles,
         record: &mut NodeDecisionRecord,
     ) -> bool {
         let census = chores.census;
-        let ids = &census.overdue;
         let waited = minutes(self.options.max_node_provision_time_ms);
         let (group, names) = (&census.group.name, ids.join(", "));
-        let found = Found {
+        let report = Report {
             code: "NodeNeverJoined",
             message: format!("instances of {group} have not joined within {waited}: {names}"),
         };
         let room = chores.room() as usize;
         let done = self.delete(now, chores, ids).await;
-        let new = self.tell(census, &found, &done, before, record);
+        let new = self.tell(census, &report, &done, before, record);
         let told = ids.iter().take(room).filter_map(|id| match &done {
             Done::Mended(_) => {
                 let message = format!("Removed unregistered node {id}");
@@ -173,41 +224,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// Stops waiting for nodes. What the cloud has no instance for is taken back.
-    async fn give_up(
-        &mut self,
-        now: Timestamp,
-        chores: &mut Chores<'_>,
-        before: &Troubles,
-        record: &mut NodeDecisionRecord,
-    ) -> bool {
-        let census = chores.census;
-        let group = &census.group.name;
-        let waited = minutes(self.options.max_node_provision_time_ms);
-        let told = format!("Nodes added to group {group} failed to register within {waited}");
-        if census.timed_out {
-            let told_now = event(true, "ScaleUpTimedOut", told.clone());
-            record.events.push(told_now);
-            self.backoffs
-                .fail(now, group, "ScaleUpTimedOut", &told, &self.options);
-            self.registry.give_up(group);
-        }
-        let found = Found {
-            code: "ScaleUpTimedOut",
-            message: told,
-        };
-        if census.lost == 0 {
-            let done = "its instances are there, and dealt with one by one";
-            record.incidents.push(incident(census, &found, done));
-            return false;
-        }
-        let done = self.take_back(now, chores).await;
-        self.tell(census, &found, &done, before, record);
-        done.is_mended()
-    }
-
-    async fn take_back(&self, now: Timestamp, chores: &mut Chores<'_>) -> Done {
-        let lost = chores.census.lost.min(chores.room());
+    /// Lowers the target by nodes that the cloud has no instance of, as far as the
+    /// group's smallest size lets it.
+    async fn take_back(&self, now: Timestamp, chores: &mut Chores<'_>, lost: u32) -> Done {
+        let lost = lost.min(chores.room());
         if lost == 0 {
             return Done::Smallest;
         }
@@ -228,14 +248,14 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     fn tell(
         &mut self,
         census: &GroupCensus,
-        found: &Found,
+        report: &Report,
         done: &Done,
         before: &Troubles,
         record: &mut NodeDecisionRecord,
     ) -> bool {
         let done = match done {
             Done::Mended(done) => {
-                record.incidents.push(incident(census, found, done));
+                record.incidents.push(incident(census, report, done));
                 return true;
             }
             Done::Failed(error) => format!("the cloud did not mend it: {error}"),
@@ -245,8 +265,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             }
             Done::NotLeader => return false,
         };
-        let incident = incident(census, found, &done);
-        let key = (found.code, Arc::clone(&census.group.name));
+        let incident = incident(census, report, &done);
+        let key = (report.code, Arc::clone(&census.group.name));
         let new = before.get(&key) != Some(&incident.message);
         self.troubles.insert(key, incident.message.clone());
         if new {
@@ -256,11 +276,15 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 }
 
-fn incident(census: &GroupCensus, found: &Found, done: &str) -> Incident {
+fn failure(error: &InstanceError) -> String {
+    format!("{}: {}", error.code, error.message)
+}
+
+fn incident(census: &GroupCensus, report: &Report, done: &str) -> Incident {
     Incident {
-        code: found.code.into(),
+        code: report.code.into(),
         group: Some(Arc::clone(&census.group.name)),
-        message: format!("{}; {done}", found.message),
+        message: format!("{}; {done}", report.message),
     }
 }
 

@@ -27,7 +27,7 @@ impl Configurations {
     pub(super) fn take(&mut self, reader: &impl NodesReader, chain: &mut [ExpanderChoice]) -> bool {
         let mut changed = false;
         for expander in chain {
-            let Some(configuration) = reader.expander_configuration(&expander.name) else {
+            let Some(configuration) = reader.configure(expander) else {
                 continue;
             };
             let known = self.0.get(&expander.name);
@@ -35,7 +35,6 @@ impl Configurations {
                 continue;
             }
             changed = true;
-            expander.configuration = Arc::clone(&configuration.text);
             let told = BTreeSet::new();
             let known = Known {
                 configuration,

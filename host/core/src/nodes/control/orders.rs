@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::NodeLoop;
 use crate::nodes::cloud::{CloudError, CloudProvider};
 use crate::nodes::ports::{NodesReader, NodesWriter};
-use crate::nodes::record::{NodeDecisionRecord, Order, OrderOutcome, Round, listed};
-use crate::nodes::scale_up::{Plan, event};
+use crate::nodes::record::{NodeDecisionRecord, Order, OrderOutcome};
+use crate::nodes::scale_up::{Plan, event, triggered};
 use crate::ports::Clock;
 use crate::time::Timestamp;
 
@@ -26,30 +26,37 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         record.remaining = plan.remaining;
         record.verdict = plan.verdict;
         record.log.extend(plan.log);
-        let mut refused: Vec<Order> = Vec::new();
+        let mut refused: Vec<Arc<str>> = Vec::new();
         let mut leads = true;
         for order in record.verdict.orders.clone() {
             leads = leads && self.writer.leads();
             let outcome = if !leads {
                 not_tried("NotLeader", "another instance leads by now")
-            } else if refused.iter().any(|before| before.group == order.group) {
+            } else if refused.contains(&order.group) {
                 not_tried("NotTried", "an order of this group was refused before")
             } else {
                 self.give(now, &order, record).await
             };
             if outcome != OrderOutcome::Ordered {
-                refused.push(order);
+                refused.push(order.group);
             }
             record.outcomes.push(outcome);
         }
-        let untrue = untrue(&record.rounds, &refused);
-        let events = plan.events.into_iter();
-        record
-            .events
-            .extend(events.filter(|event| !untrue.contains(&event.event.message)));
+        let mut untrue = Vec::new();
+        let mut outcomes = record.outcomes.as_slice();
         for round in &record.rounds {
-            self.states.commit(&round.expanders);
+            let own = outcomes.split_off(..round.orders.len());
+            let taken = own.is_some_and(|own| own.contains(&OrderOutcome::Ordered));
+            if taken || round.orders.is_empty() {
+                self.states.commit(&round.expanders);
+            } else {
+                // What pods must not be told, because none of the orders was taken.
+                untrue.push(triggered(&round.orders));
+            }
         }
+        let events = plan.events.into_iter();
+        let events = events.filter(|event| !untrue.contains(&event.event.message));
+        record.events.extend(events);
         leads && !refused.is_empty()
     }
 
@@ -78,13 +85,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 record.events.push(event(false, "ScaledUpGroup", message));
                 OrderOutcome::Ordered
             }
-            Err(error) => {
-                if error.class == "Unreachable" {
-                    // The answer may have been lost, and not the order.
-                    self.registry.perhaps_ordered(now, group);
-                }
-                self.refused(now, group, error, record)
-            }
+            // Where the answer was lost, and not the order, the next census finds the
+            // nodes missing.
+            Err(error) => self.refused(now, group, error, record),
         }
     }
 
@@ -114,14 +117,4 @@ fn not_tried(class: &str, message: &str) -> OrderOutcome {
         class: class.into(),
         message: message.to_owned(),
     }
-}
-
-/// What pods must not be told, because none of the orders was taken.
-fn untrue(rounds: &[Round], refused: &[Order]) -> Vec<String> {
-    let rounds = rounds.iter().filter(|round| {
-        !round.orders.is_empty() && round.orders.iter().all(|order| refused.contains(order))
-    });
-    rounds
-        .map(|round| format!("pod triggered scale-up: {}", listed(&round.orders)))
-        .collect()
 }

@@ -34,7 +34,6 @@ pub(super) struct Standing {
 impl Seen {
     pub(super) fn new(
         now: Timestamp,
-        revision: u64,
         census: &Census,
         backoffs: &Backoffs,
         options: &NodeOptions,
@@ -44,7 +43,7 @@ impl Seen {
         let backoffs = backoffs.active(now);
         let expanders = options.expanders.iter();
         Self {
-            revision,
+            revision: census.revision,
             groups: groups
                 .map(|census| (Arc::clone(&census.group), census.upcoming))
                 .collect(),
@@ -63,11 +62,13 @@ impl Seen {
 
 impl Standing {
     /// The pass that came to a plan, if it stands: nothing was ordered, no pod was too
-    /// young, and no expander failed or remembers anything new.
+    /// young, all that there was to tell was told, and no expander failed or remembers
+    /// anything new.
     pub(super) fn of(now: Timestamp, seen: Seen, plan: &Plan) -> Option<Self> {
         let mut expanders = plan.rounds.iter().flat_map(|round| &round.expanders);
         let stands = plan.verdict.orders.is_empty()
             && plan.pending.young == 0
+            && !plan.untold
             && expanders.all(stands_by_its_answer);
         let until = if plan.rounds.is_empty() {
             Timestamp(i64::MAX)

@@ -132,13 +132,13 @@ impl<'a> Candidates<'a> {
             if let (0, Some(limit)) = limits.allowed(template.size(), 1) {
                 let name = &candidate.group.name;
                 let message = format!("{name}: {} ({})", limit.reason(), limit.flag());
-                candidate.skip(&format!("{limit:?}"), limit.reason(), message);
+                candidate.skip(limit.code(), limit.reason(), message);
             }
         }
     }
 
     fn find_similar(&mut self, scene: &Scene<'_>) {
-        let ignored = ignored_labels(&[], &scene.options.balancing_ignored_labels);
+        let ignored = ignored_labels(&scene.options.balancing_ignored_labels);
         // Only groups with the same labels and capacity (memory apart) can be alike.
         let mut buckets: BTreeMap<Vec<String>, Vec<(usize, OwnedShape)>> = BTreeMap::new();
         for (row, candidate) in self.0.iter().enumerate() {

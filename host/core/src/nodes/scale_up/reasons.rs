@@ -11,44 +11,60 @@ use super::{MAX_POD_EVENTS, Plan, Scene};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::limits::Limit;
 use crate::nodes::ports::{NodeEvent, Subject};
-use crate::nodes::record::{Refusal, Remaining};
+use crate::nodes::record::{MAX_NAMES, Refusal, Remaining};
 use crate::nodes::state::ClusterState;
+use crate::nodes::told::{NOT_TRIGGERED, Told};
 use crate::status::Event;
 
-/// Most classes of pods whose reasons are found.
+/// Most classes of pods whose reasons are found in one plan: those first of which some
+/// pod was told nothing yet.
 const MAX_CLASSES: usize = 50;
 
 /// A group would take the pods, and none of its nodes was ordered for them.
 const NOT_CHOSEN: &str = "not chosen in this pass";
 
-/// Tells why pods are left over, in the plan and in events.
+/// Tells why pods are left over, in the plan and in events, without what was told.
 pub(super) fn tell(
     scene: &Scene<'_>,
+    told: &Told,
     state: &mut ClusterState,
     candidates: &Candidates<'_>,
     wanted: &[Wanted],
     plan: &mut Plan,
 ) {
-    let told: Vec<&Wanted> = wanted
-        .iter()
-        .filter(|wanted| wanted.is_told())
-        .take(MAX_CLASSES)
-        .collect();
-    let mut refusals: Vec<Vec<Refusal>> = vec![Vec::new(); told.len()];
+    let is_news = |wanted: &Wanted| {
+        let pods = wanted.waiting().iter();
+        let mut pods = pods.filter_map(|&slot| state.pod_at(slot));
+        pods.any(|pod| !told.knows(pod.uid))
+    };
+    let waiting = wanted.iter().filter(|wanted| wanted.is_told());
+    let (mut classes, known): (Vec<&Wanted>, Vec<&Wanted>) =
+        waiting.partition(|&wanted| is_news(wanted));
+    plan.untold = classes.len() > MAX_CLASSES;
+    classes.extend(known);
+    classes.truncate(MAX_CLASSES);
+    let mut refusals: Vec<BTreeMap<String, Refusal>> = vec![BTreeMap::new(); classes.len()];
     for candidate in &candidates.0 {
-        let reasons = refused(state, candidate, &told);
+        let reasons = refused(state, candidate, &classes);
         for (refusals, reason) in refusals.iter_mut().zip(reasons) {
-            refusals.push(Refusal {
-                group: Arc::clone(&candidate.group.name),
-                reason,
-            });
+            let new = |reason: &String| Refusal {
+                reason: reason.clone(),
+                count: 0,
+                groups: Vec::new(),
+            };
+            let refusal = refusals.entry(reason).or_insert_with_key(new);
+            refusal.count += 1;
+            if refusal.groups.len() < MAX_NAMES {
+                refusal.groups.push(Arc::clone(&candidate.group.name));
+            }
         }
     }
-    for (wanted, groups) in told.iter().zip(refusals) {
-        tell_pods(state, wanted, &groups, plan);
+    for (wanted, reasons) in classes.into_iter().zip(refusals) {
+        let reasons: Vec<Refusal> = reasons.into_values().collect();
+        tell_pods(told, state, wanted, &reasons, plan);
         plan.remaining.push(Remaining {
             pods: list(state, wanted.waiting().iter()),
-            groups,
+            reasons,
         });
     }
     tell_limit(scene, candidates, plan);
@@ -81,44 +97,46 @@ fn refused(
     reasons
 }
 
-fn tell_pods(state: &ClusterState, wanted: &Wanted, groups: &[Refusal], plan: &mut Plan) {
-    if groups.iter().any(|refusal| refusal.reason == NOT_CHOSEN) {
+fn tell_pods(
+    told: &Told,
+    state: &ClusterState,
+    wanted: &Wanted,
+    reasons: &[Refusal],
+    plan: &mut Plan,
+) {
+    if reasons.iter().any(|refusal| refusal.reason == NOT_CHOSEN) {
         // Their turn comes in the next pass.
         return;
     }
-    let mut counted: BTreeMap<&str, u32> = BTreeMap::new();
-    for refusal in groups {
-        *counted.entry(&refusal.reason).or_default() += 1;
-    }
-    let reasons: Vec<String> = counted
-        .into_iter()
-        .map(|(reason, count)| format!("{count} {reason}"))
+    let counts = reasons.iter();
+    let counts: Vec<String> = counts
+        .map(|refusal| format!("{} {}", refusal.count, refusal.reason))
         .collect();
-    let message = format!("pod didn't trigger scale-up: {}", reasons.join(", "));
+    let message = format!("pod didn't trigger scale-up: {}", counts.join(", "));
+    let pods = wanted.waiting().iter();
+    let mut pods = pods
+        .filter_map(|&slot| state.pod_at(slot))
+        .filter(|pod| !told.says(pod.uid, &message));
     let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
-    let pods = wanted.waiting().iter().take(room);
-    let pods = pods.filter_map(|&slot| state.pod_at(slot));
-    plan.events.extend(pods.map(|pod| NodeEvent {
-        about: Subject::Pod {
-            key: pod.key.clone(),
-            uid: Arc::clone(pod.uid),
-        },
-        event: Event {
-            warning: false,
-            reason: "NotTriggerScaleUp".to_owned(),
-            message: message.clone(),
-        },
-    }));
+    plan.events
+        .extend(pods.by_ref().take(room).map(|pod| NodeEvent {
+            about: Subject::Pod {
+                key: pod.key.clone(),
+                uid: Arc::clone(pod.uid),
+            },
+            event: Event {
+                warning: false,
+                reason: NOT_TRIGGERED.to_owned(),
+                message: message.clone(),
+            },
+        }));
+    plan.untold |= pods.next().is_some();
 }
 
 fn tell_limit(scene: &Scene<'_>, candidates: &Candidates<'_>, plan: &mut Plan) {
-    let reached = candidates
-        .0
-        .iter()
-        .filter_map(|candidate| candidate.skipped.as_ref());
-    let reached = reached
-        .into_iter()
-        .any(|skipped| skipped.reason == Limit::NodesTotal.reason());
+    let skipped = candidates.0.iter();
+    let mut skipped = skipped.filter_map(|candidate| candidate.skipped.as_ref());
+    let reached = skipped.any(|skipped| *skipped.code == *Limit::NodesTotal.code());
     if reached && scene.options.max_nodes_total > 0 {
         let max = scene.options.max_nodes_total;
         let message = format!("Max total nodes in cluster reached: {max}");

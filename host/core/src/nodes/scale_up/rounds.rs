@@ -6,15 +6,15 @@ use flyball_placement::pack::{Demand, Packed, Template, fill, pack, pack_and_kee
 use flyball_placement::{Bonds, NodeId, Resources};
 
 use super::groups::{Candidate, Candidates};
-use super::{MAX_POD_EVENTS, Plan, Scene};
-use crate::nodes::choose::{choose, mix};
+use super::{MAX_POD_EVENTS, Plan, Scene, triggered};
+use crate::nodes::choose::{Asker, ExpanderStates, choose, mix};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::expander::{ExpanderInput, OptionColumns, option_state};
 use crate::nodes::gpu::gpus;
 use crate::nodes::guard::guarded;
 use crate::nodes::limits::{ClusterLimits, NodeSize};
 use crate::nodes::ports::{NodeEvent, Subject};
-use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard, listed};
+use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard};
 use crate::nodes::state::ClusterState;
 use crate::nodes::templates::{GroupTemplate, add};
 use crate::status::Event;
@@ -29,6 +29,8 @@ pub(super) struct Rounds<'a> {
     /// Nodes ordered so far that stay in the simulation: where their pods are decides
     /// where others may go.
     ordered: Vec<NodeId>,
+    /// What expanders keep from one choice to the next.
+    states: ExpanderStates,
 }
 
 /// A way to place pending pods: some nodes more of one group.
@@ -50,6 +52,16 @@ impl<'a> Rounds<'a> {
             limits,
             added: 0,
             ordered: Vec::new(),
+            states: scene.states.clone(),
+        }
+    }
+
+    fn asker(&self) -> Asker<'_> {
+        Asker {
+            now: self.scene.now,
+            options: self.scene.options,
+            engine: self.scene.engine,
+            states: &self.states,
         }
     }
 
@@ -65,7 +77,7 @@ impl<'a> Rounds<'a> {
             if wanted.is_empty() || self.left_of_pass() == Some(0) {
                 return None;
             }
-            let demands: Vec<Demand> = wanted.iter().map(Wanted::demand).collect();
+            let demands = demands_of(wanted);
             let options = self.options(state, &demands);
             if options.is_empty() {
                 return None;
@@ -75,7 +87,8 @@ impl<'a> Rounds<'a> {
                 options: Arc::new(self.columns(state, &demands, &options)),
                 cluster_node_count: Some(state.size().nodes),
             };
-            let (expanders, choice, told) = choose(&self.scene.asker(), &input, seed);
+            let (expanders, choice, told) = choose(&self.asker(), &input, seed);
+            self.states.commit(&expanders);
             let about = |event| NodeEvent {
                 about: Subject::Autoscaler,
                 event,
@@ -97,8 +110,10 @@ impl<'a> Rounds<'a> {
                 return Some(held);
             };
             let family = self.family(chosen, &options);
-            self.order(chosen, &family, &mut round, plan);
-            self.help(state, &demands, chosen, wanted, &mut round, plan);
+            let ordered = self.order(chosen, &family, &mut round, plan);
+            let helped = self.help(state, &demands, chosen, &ordered, wanted);
+            round.helped = list(state, helped.iter());
+            tell_helped(state, &helped, &round.orders, plan);
             plan.rounds.push(round);
         }
         None
@@ -179,8 +194,15 @@ impl<'a> Rounds<'a> {
         columns
     }
 
-    /// Settles what is ordered of a chosen option.
-    fn order(&mut self, chosen: &Choosable, family: &[usize], round: &mut Round, plan: &mut Plan) {
+    /// Settles what is ordered of a chosen option: rows of groups, and how many nodes of
+    /// each.
+    fn order(
+        &mut self,
+        chosen: &Choosable,
+        family: &[usize],
+        round: &mut Round,
+        plan: &mut Plan,
+    ) -> Vec<(usize, u32)> {
         let name = Arc::clone(&self.candidates.0[chosen.row].group.name);
         let wanted = chosen.packed.nodes;
         plan.log.push(format!("Best option to resize: {name}"));
@@ -200,18 +222,20 @@ impl<'a> Rounds<'a> {
                 .collect(),
         };
         let (steps, orders) = guarded(&guard);
+        let mut ordered = Vec::with_capacity(orders.len());
         for order in &orders {
-            let row = family
-                .iter()
-                .find(|&&row| self.candidates.0[row].group.name == order.group);
-            let Some(candidate) = row.map(|&row| &mut self.candidates.0[row]) else {
+            let mut rows = family.iter().copied();
+            let row = rows.find(|&row| self.candidates.0[row].group.name == order.group);
+            let Some(row) = row else {
                 continue;
             };
+            let candidate = &mut self.candidates.0[row];
+            let nodes = order.to - order.from;
+            ordered.push((row, nodes));
             candidate.target = order.to;
-            self.added += order.to - order.from;
+            self.added += nodes;
             let size = candidate.template.as_ref().map(GroupTemplate::size);
-            self.limits
-                .add(size.unwrap_or_default(), order.to - order.from);
+            self.limits.add(size.unwrap_or_default(), nodes);
             if order.to >= order.max {
                 let message = format!("{}: at its largest size {}", order.group, order.max);
                 candidate.skip("MaxSize", "max node group size reached", message);
@@ -229,6 +253,7 @@ impl<'a> Rounds<'a> {
         }
         self.candidates.limit(&self.limits);
         (round.guard, round.steps, round.orders) = (Some(guard), steps, orders);
+        ordered
     }
 
     fn largest(&self, family: &[usize]) -> NodeSize {
@@ -243,42 +268,54 @@ impl<'a> Rounds<'a> {
     }
 
     /// Takes the pods away that the ordered nodes are for, and those that these let
-    /// onto nodes which were ordered before.
+    /// onto nodes which were ordered before. `ordered`: rows of groups, and how many
+    /// nodes of each.
     fn help(
         &mut self,
         state: &mut ClusterState,
         demands: &[Demand],
         chosen: &Choosable,
+        ordered: &[(usize, u32)],
         wanted: &mut Vec<Wanted>,
-        round: &mut Round,
-        plan: &mut Plan,
-    ) {
-        let nodes: u32 = round.orders.iter().map(|order| order.to - order.from).sum();
-        let Some(template) = &self.candidates.0[chosen.row].template else {
-            return;
-        };
-        let template = &template.template;
-        let placed = if nodes < chosen.packed.nodes {
-            pack(state.cluster_mut(), template, demands, nodes).placed
-        } else {
-            chosen.packed.placed.clone()
-        };
-        let left = demands.iter().zip(&placed);
-        let bound = left
-            .filter(|(demand, placed)| demand.count > **placed)
+    ) -> Vec<u32> {
+        let estimate = &chosen.packed;
+        let as_estimated = *ordered == [(chosen.row, estimate.nodes)];
+        // Where pods are decides where others may go: the nodes stay in the simulation.
+        let bound = demands
+            .iter()
+            .zip(&estimate.placed)
+            .filter(|(demand, placed)| !as_estimated || demand.count > **placed)
             .any(|(demand, _)| state.cluster().bonds(demand.class) != Bonds::default());
         let mut helped = Vec::new();
-        take(wanted, &placed, &mut helped);
-        if bound && nodes > 0 {
-            let (_, kept) = pack_and_keep(state.cluster_mut(), template, demands, nodes);
-            let demands: Vec<Demand> = wanted.iter().map(Wanted::demand).collect();
-            let placed = fill(state.cluster_mut(), &self.ordered, &demands);
+        for &(row, nodes) in ordered {
+            let Some(template) = &self.candidates.0[row].template else {
+                continue;
+            };
+            let template = &template.template;
+            let cluster = state.cluster_mut();
+            let demands = demands_of(wanted);
+            if !bound {
+                let placed = if as_estimated {
+                    estimate.placed.clone()
+                } else {
+                    pack(cluster, template, &demands, nodes).placed
+                };
+                take(wanted, &placed, &mut helped);
+                continue;
+            }
+            let first = estimate.lonely_first;
+            let (packed, kept) = pack_and_keep(cluster, template, &demands, nodes, first);
+            take(wanted, &packed.placed, &mut helped);
+            let placed = fill(cluster, &self.ordered, &demands_of(wanted));
             take(wanted, &placed, &mut helped);
             self.ordered.extend(kept);
         }
-        round.helped = list(state, helped.iter());
-        tell_helped(state, &helped, &round.orders, plan);
+        helped
     }
+}
+
+fn demands_of(wanted: &[Wanted]) -> Vec<Demand> {
+    wanted.iter().map(Wanted::demand).collect()
 }
 
 /// Takes pods away that found a place, as many of each as `placed` says. Those that
@@ -295,7 +332,7 @@ fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u32>) {
 }
 
 fn tell_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mut Plan) {
-    let message = format!("pod triggered scale-up: {}", listed(orders));
+    let message = triggered(orders);
     let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
     let pods = helped.iter().take(room);
     let pods = pods.filter_map(|&slot| state.pod_at(slot));

@@ -58,6 +58,14 @@ pub struct PodFacts {
     pub scale_up_delay_ms: Option<i64>,
 }
 
+impl PodFacts {
+    /// Whether it takes nothing of its node any more.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
+    }
+}
+
 impl Default for PodFacts {
     /// A pod without a name: fill in at least `uid` and `key`.
     fn default() -> Self {

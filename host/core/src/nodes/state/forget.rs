@@ -1,4 +1,4 @@
-//! Forgetting classes that no pod is of any more.
+//! Forgetting classes that no pod is of any more, and names of what is gone.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,15 +6,32 @@ use flyball_placement::ClassId;
 
 use super::ClusterState;
 
-/// So many classes are kept however few pods there are.
+/// So many classes, and so many kinds of nodes, are kept however few objects there are.
 const LEAST_CLASSES: usize = 4096;
 
+/// So many texts are.
+const LEAST_TEXTS: usize = 4 * LEAST_CLASSES;
+
+/// What was left by the last time that the past was forgotten.
+#[derive(Default)]
+pub(super) struct Left {
+    texts: usize,
+    kinds: usize,
+}
+
 impl ClusterState {
-    /// Builds the [`flyball_placement::Cluster`] anew once most of its classes are
-    /// of the past. Its cost is shared by the many changes that led there.
-    pub(super) fn forget_classes(&mut self) {
-        let in_use = self.pods.len() + self.daemon_sets.len();
-        if self.cluster.class_count() <= LEAST_CLASSES.max(2 * in_use) {
+    /// Builds the [`flyball_placement::Cluster`] anew once most of what it knows is of
+    /// the past. Its cost is shared by the many changes that led there.
+    pub(super) fn forget_past(&mut self) {
+        let (pods, nodes) = (self.pods.len() + self.daemon_sets.len(), self.nodes.len());
+        let cluster = &self.cluster;
+        // An object brings some texts of its own; how many, the last time tells.
+        let texts = LEAST_TEXTS.max(4 * (pods + nodes)).max(2 * self.left.texts);
+        let kinds = LEAST_CLASSES.max(2 * nodes).max(2 * self.left.kinds);
+        if cluster.class_count() <= LEAST_CLASSES.max(2 * pods)
+            && cluster.text_count() <= texts
+            && cluster.kind_count() <= kinds
+        {
             return;
         }
         let mut classes: BTreeSet<ClassId> = self.pods.classes().collect();
@@ -25,6 +42,10 @@ impl ClusterState {
         for (_, class) in self.daemon_sets.values_mut() {
             *class = numbers.get(class).copied().unwrap_or(*class);
         }
+        self.left = Left {
+            texts: cluster.text_count(),
+            kinds: cluster.kind_count(),
+        };
         self.cluster = cluster;
     }
 }

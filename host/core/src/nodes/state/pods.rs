@@ -99,8 +99,8 @@ impl Pods {
     /// deleted; none: it has ended.
     pub(super) fn running(&self, slot: u32) -> Option<(ClassId, bool)> {
         let entry = self.entry(slot)?;
-        let ended = matches!(entry.facts.phase, PodPhase::Succeeded | PodPhase::Failed);
-        (!ended).then_some((entry.class, entry.facts.deletion.is_some()))
+        let facts = &entry.facts;
+        (!facts.has_ended()).then_some((entry.class, facts.deletion.is_some()))
     }
 
     pub(super) fn same(&self, slot: u32, facts: &PodFacts, class: ClassId) -> bool {

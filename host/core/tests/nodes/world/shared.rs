@@ -28,7 +28,12 @@ pub struct Inner {
     pub events: Vec<NodeEvent>,
     pub records: Vec<Arc<NodeDecisionRecord>>,
     pub configuration: Option<ExpanderConfiguration>,
+    /// A change that comes once the state was read so many times.
+    pub later: Option<(u32, Change)>,
 }
+
+/// A change of the state.
+pub type Change = Box<dyn FnOnce(&mut ClusterState) + Send>;
 
 /// How a call of the cloud fails.
 #[derive(Clone)]
@@ -63,6 +68,16 @@ impl Inner {
         }
     }
 
+    fn was_read(&mut self) {
+        let due = self.later.as_mut().is_some_and(|(reads, _)| {
+            *reads -= 1;
+            *reads == 0
+        });
+        if due && let Some((_, change)) = self.later.take() {
+            change(&mut self.state);
+        }
+    }
+
     /// Notes a call and does it, unless it fails.
     fn call(
         &mut self,
@@ -85,7 +100,10 @@ impl NodesReader for Shared {
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
-        work(&mut self.0.lock().unwrap().state)
+        let mut inner = self.0.lock().unwrap();
+        let worked = work(&mut inner.state);
+        inner.was_read();
+        worked
     }
 
     fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {

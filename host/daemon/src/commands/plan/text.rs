@@ -215,8 +215,8 @@ fn print_expander(out: &mut Out, expander: &ExpanderRecord) -> anyhow::Result<()
 
 fn print_remaining(out: &mut Out, remaining: &Remaining) -> anyhow::Result<()> {
     writeln!(out, "  {}", plain(&pods(&remaining.pods)))?;
-    for refusal in &remaining.groups {
-        writeln!(out, "    {}: {}", refusal.group, plain(&refusal.reason))?;
+    for refusal in &remaining.reasons {
+        writeln!(out, "    {}", plain(&refusal.to_string()))?;
     }
     Ok(())
 }

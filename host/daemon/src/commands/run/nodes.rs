@@ -6,7 +6,7 @@ use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_core::nodes::cloud::CloudProvider as _;
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::ExpanderChoice;
-use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader as _};
+use flyball_core::nodes::ports::NodesReader as _;
 use flyball_core::ports::Clock as _;
 use flyball_kubernetes::priorities::EXPANDER;
 use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
@@ -72,10 +72,7 @@ impl Nodes {
         move || {
             let mut chain = chain.clone();
             for choice in &mut chain {
-                let own = cluster.expander_configuration(&choice.name);
-                if let Some(ExpanderConfiguration { text, .. }) = own {
-                    choice.configuration = text;
-                }
+                cluster.configure(choice);
             }
             chain
         }

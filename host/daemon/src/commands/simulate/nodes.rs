@@ -140,10 +140,7 @@ fn refused(class: &Remaining) -> String {
         0 | 1 => String::new(),
         count => format!(" and {} more", count - 1),
     };
-    let reasons = class.groups.iter();
-    let reasons: Vec<String> = reasons
-        .map(|refusal| format!("{}: {}", refusal.group, refusal.reason))
-        .collect();
+    let reasons: Vec<String> = class.reasons.iter().map(ToString::to_string).collect();
     format!("{name}{more} fits nowhere: {}", reasons.join("; "))
 }
 

@@ -54,8 +54,8 @@ fn write_all(text: &mut String, record: &NodeDecisionRecord) -> std::fmt::Result
     }
     for remaining in &record.remaining {
         writeln!(text, "  no order helps {}", names(&remaining.pods))?;
-        for refusal in &remaining.groups {
-            writeln!(text, "    {}: {}", refusal.group, refusal.reason)?;
+        for refusal in &remaining.reasons {
+            writeln!(text, "    {refusal}")?;
         }
     }
     for incident in &record.incidents {
