@@ -254,7 +254,7 @@ impl Troubles<'_> {
             let what = |ids| Trouble::Failed(ids, error.clone());
             self.failed.found(what)
         });
-        let lost = (lost.0 > 0).then(|| Found {
+        let lost = (lost.0 > 0).then_some(Found {
             what: Trouble::Lost(lost.0),
             new: lost.1,
         });

@@ -21,7 +21,7 @@ use super::ports::{NodeEvent, Subject};
 use super::record::{
     NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
 };
-use super::state::ClusterState;
+use super::state::{ClusterState, PodView};
 use super::told::Told;
 use crate::policy::PolicyEngine;
 use crate::status::Event;
@@ -167,6 +167,21 @@ fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
         orders,
         reason,
         message,
+    }
+}
+
+/// An event about a pod.
+fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
+    NodeEvent {
+        about: Subject::Pod {
+            key: pod.key.clone(),
+            uid: Arc::clone(pod.uid),
+        },
+        event: Event {
+            warning: false,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        },
     }
 }
 

@@ -30,7 +30,8 @@ impl Numbers {
 
     fn iter(&self) -> impl Iterator<Item = u32> {
         let numbers = self.0.iter().enumerate();
-        numbers.filter_map(|(at, there)| there.then(|| number(at)))
+        let there = numbers.filter(|(_, there)| **there);
+        there.map(|(at, _)| number(at))
     }
 }
 

@@ -7,14 +7,12 @@ use flyball_placement::ClassId;
 use flyball_placement::pack::add_template;
 
 use super::groups::Candidates;
-use super::{MAX_POD_EVENTS, Plan, Scene};
+use super::{MAX_POD_EVENTS, Plan, Scene, pod_event};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::limits::Limit;
-use crate::nodes::ports::{NodeEvent, Subject};
 use crate::nodes::record::{MAX_NAMES, Refusal, Remaining};
 use crate::nodes::state::ClusterState;
 use crate::nodes::told::{NOT_TRIGGERED, Told};
-use crate::status::Event;
 
 /// Most classes of pods whose reasons are found in one plan: those first of which some
 /// pod was told nothing yet.
@@ -118,18 +116,9 @@ fn tell_pods(
         .filter_map(|&slot| state.pod_at(slot))
         .filter(|pod| !told.says(pod.uid, &message));
     let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
+    let told_now = pods.by_ref().take(room);
     plan.events
-        .extend(pods.by_ref().take(room).map(|pod| NodeEvent {
-            about: Subject::Pod {
-                key: pod.key.clone(),
-                uid: Arc::clone(pod.uid),
-            },
-            event: Event {
-                warning: false,
-                reason: NOT_TRIGGERED.to_owned(),
-                message: message.clone(),
-            },
-        }));
+        .extend(told_now.map(|pod| pod_event(pod, NOT_TRIGGERED, &message)));
     plan.untold |= pods.next().is_some();
 }
 

@@ -6,7 +6,7 @@ use flyball_placement::pack::{Demand, Packed, Template, fill, pack, pack_and_kee
 use flyball_placement::{Bonds, NodeId, Resources};
 
 use super::groups::{Candidate, Candidates};
-use super::{MAX_POD_EVENTS, Plan, Scene, triggered};
+use super::{MAX_POD_EVENTS, Plan, Scene, pod_event, triggered};
 use crate::nodes::choose::{Asker, ExpanderStates, choose, mix};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::expander::{ExpanderInput, OptionColumns, option_state};
@@ -17,7 +17,6 @@ use crate::nodes::ports::{NodeEvent, Subject};
 use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard};
 use crate::nodes::state::ClusterState;
 use crate::nodes::templates::{GroupTemplate, add};
-use crate::status::Event;
 
 /// The rounds of a plan.
 pub(super) struct Rounds<'a> {
@@ -336,17 +335,8 @@ fn tell_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mu
     let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
     let pods = helped.iter().take(room);
     let pods = pods.filter_map(|&slot| state.pod_at(slot));
-    plan.events.extend(pods.map(|pod| NodeEvent {
-        about: Subject::Pod {
-            key: pod.key.clone(),
-            uid: Arc::clone(pod.uid),
-        },
-        event: Event {
-            warning: false,
-            reason: "TriggeredScaleUp".to_owned(),
-            message: message.clone(),
-        },
-    }));
+    let told = pods.map(|pod| pod_event(pod, "TriggeredScaleUp", &message));
+    plan.events.extend(told);
 }
 
 /// Whether an estimate finds a place for pods of every class that another one does.
