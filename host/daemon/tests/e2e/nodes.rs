@@ -83,9 +83,10 @@ fn a_pod_that_fits_nowhere_gets_a_node_and_runs() {
         });
         assert_eq!(world.desired(GROUP), 4);
 
+        // How many passes came since depends on how fast the pods did.
         let why = world
             .workshop
-            .succeed(&["why", "nodes", "--server", &daemon.url]);
+            .succeed(&["why", "nodes", "-n", "100", "--server", &daemon.url]);
         assert!(
             why.contains("nodes 2->3") && why.contains("least-waste"),
             "{why}"
