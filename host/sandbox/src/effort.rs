@@ -48,9 +48,10 @@ pub(crate) fn check(bytes: &[u8]) -> Result<(), LoadError> {
     for payload in Parser::new(0).parse_all(bytes) {
         // Modules within the component come along.
         match payload.map_err(crate::parse::invalid)? {
-            Payload::Version { encoding, .. } if encoding == Encoding::Module => {
-                module = Module::default();
-            }
+            Payload::Version {
+                encoding: Encoding::Module,
+                ..
+            } => module = Module::default(),
             Payload::CodeSectionEntry(body) => {
                 let shape = module.next_shape(&body).map_err(crate::parse::invalid)?;
                 effort.add(body.as_bytes().len(), &shape)?;

@@ -3,7 +3,7 @@
 //! objects are none the worse for it: which of them come one after the other says
 //! nothing of the policy.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
@@ -17,8 +17,11 @@ use flyball_core::time::Timestamp;
 use crate::policy::{self, CompiledPolicy};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
 
-/// Misbehaviours in a row, for one object, that lead to quarantine.
+/// Misbehaviours in a row, for one object, that lead to quarantine for that object.
 const STRIKES: u32 = 3;
+/// Misbehaviours in a row, whatever the object, that lead to quarantine for all: where
+/// nothing is right any more, trying every object three times would take long.
+const STRIKES_OF_ALL: u32 = 30;
 /// Objects for which misbehaviour is remembered.
 const OBJECTS: usize = 10_000;
 /// The one that expanders are asked about.
@@ -44,13 +47,15 @@ pub(super) struct Health {
     pub failures: u64,
     pub highest_share: f64,
     /// Objects for which it misbehaved the last time.
-    objects: HashMap<String, Strikes>,
+    objects: BTreeMap<String, Strikes>,
+    /// All objects taken together.
+    all: Strikes,
     latest: Timestamp,
     /// Until when the last of the quarantines holds that there were.
     last: Timestamp,
 }
 
-/// How it has fared with an object for which it misbehaves.
+/// How it has fared where it misbehaves: with one object, or with all.
 #[derive(Clone, Default)]
 struct Strikes {
     /// In a row.
@@ -65,6 +70,20 @@ impl Strikes {
     fn quarantined(&self, now: Timestamp) -> Option<&(Timestamp, String)> {
         self.quarantine.as_ref().filter(|(until, _)| now < *until)
     }
+
+    /// Counts a misbehaviour; the end of a quarantine that begins is returned, as it
+    /// does from so many in a row on.
+    fn add(&mut self, now: Timestamp, most: u32, failure: &PolicyFailure) -> Option<Timestamp> {
+        self.count = self.count.saturating_add(1);
+        // Decisions under way when the quarantine began do not prolong it.
+        if self.count < most || self.quarantined(now).is_some() {
+            return None;
+        }
+        self.backoff_ms = (self.backoff_ms * 2).clamp(FIRST_BACKOFF_MS, LAST_BACKOFF_MS);
+        let until = now.plus(self.backoff_ms);
+        self.quarantine = Some((until, failure.to_string()));
+        Some(until)
+    }
 }
 
 impl Health {
@@ -76,6 +95,9 @@ impl Health {
     /// The longest quarantine that still held when the policy was last asked: its
     /// end, whom it concerns, and why.
     pub fn quarantined(&self) -> Option<(Timestamp, String)> {
+        if let Some((until, reason)) = self.all.quarantined(self.latest) {
+            return Some((*until, format!("all objects: {reason}")));
+        }
         let objects = self.objects.iter();
         let held = objects.filter_map(|(object, strikes)| {
             let (until, reason) = strikes.quarantined(self.latest)?;
@@ -92,8 +114,8 @@ impl Health {
 
     fn begin(&mut self, object: &str, now: Timestamp) -> Result<(), PolicyFailure> {
         self.latest = self.latest.max(now);
-        let strikes = self.objects.get(object);
-        match strikes.and_then(|strikes| strikes.quarantined(now)) {
+        let own = || self.objects.get(object)?.quarantined(now);
+        match self.all.quarantined(now).or_else(own) {
             Some((until, reason)) => {
                 let seconds = until.since(now).div_euclid(1000) + 1;
                 Err(PolicyFailure::Quarantined(format!(
@@ -116,17 +138,13 @@ impl Health {
         self.failures += u64::from(failure.is_some());
         let Some(failure) = failure.filter(|failure| failure.is_misbehaviour()) else {
             self.objects.remove(object);
+            self.all = Strikes::default();
             return None;
         };
-        let strikes = self.strikes(object, now)?;
-        strikes.count = strikes.count.saturating_add(1);
-        // Decisions under way when the quarantine began do not prolong it.
-        if strikes.count < STRIKES || strikes.quarantined(now).is_some() {
-            return None;
-        }
-        strikes.backoff_ms = (strikes.backoff_ms * 2).clamp(FIRST_BACKOFF_MS, LAST_BACKOFF_MS);
-        let until = now.plus(strikes.backoff_ms);
-        strikes.quarantine = Some((until, failure.to_string()));
+        let all = self.all.add(now, STRIKES_OF_ALL, failure);
+        let own = self.strikes(object, now);
+        let own = own.and_then(|strikes| strikes.add(now, STRIKES, failure));
+        let until = all.max(own)?;
         let told = now < self.last;
         self.last = self.last.max(until);
         (!told).then_some(until)
@@ -305,9 +323,13 @@ mod tests {
         let trap = PolicyFailure::Trapped("wasm `unreachable`".into());
         let mut health = Health::default();
         let now = Timestamp(1_000_000);
+        let strike = |health: &mut Health, object: &str, now| {
+            health.end("good", now, None);
+            health.end(object, now, Some(&trap))
+        };
         for _ in 0..3 {
             for object in 0..OBJECTS {
-                health.end(&object.to_string(), now, Some(&trap));
+                strike(&mut health, &object.to_string(), now);
             }
         }
         let (until, reason) = health.quarantined().unwrap();
@@ -317,10 +339,35 @@ mod tests {
             "9999 and 9999 more: PolicyTrapped: wasm `unreachable`"
         );
         for _ in 0..3 {
-            assert_eq!(health.end("one more", now, Some(&trap)), None);
+            assert_eq!(strike(&mut health, "one more", now), None);
         }
         assert!(health.begin("one more", now).is_ok(), "asked each time");
-        assert_eq!(health.end("one more", now.plus(30_000), Some(&trap)), None);
+        assert_eq!(strike(&mut health, "one more", now.plus(30_000)), None);
         assert_eq!(health.objects.len(), 1, "the others' quarantine is over");
+    }
+
+    #[test]
+    fn what_fails_for_every_object_is_not_tried_with_each() {
+        let trap = PolicyFailure::Trapped("wasm `unreachable`".into());
+        let mut health = Health::default();
+        let now = Timestamp(1_000_000);
+        let strike = |health: &mut Health, objects: std::ops::Range<u32>, now| {
+            let ends = objects.map(|object| health.end(&object.to_string(), now, Some(&trap)));
+            ends.flatten().collect::<Vec<_>>()
+        };
+        assert!(strike(&mut health, 0..29, now).is_empty());
+        health.end("good", now, None);
+        assert!(strike(&mut health, 29..58, now).is_empty(), "in a row");
+        assert_eq!(strike(&mut health, 58..59, now), [now.plus(30_000)]);
+        assert!(health.begin("never asked before", now).is_err());
+        let (_, reason) = health.quarantined().unwrap();
+        assert!(reason.starts_with("all objects: PolicyTrapped"), "{reason}");
+
+        // One is enough after that, until something is right again.
+        let now = now.plus(30_000);
+        assert!(health.begin("good", now).is_ok());
+        assert_eq!(strike(&mut health, 59..60, now), [now.plus(60_000)]);
+        health.end("good", now, None);
+        assert!(health.begin("never asked before", now).is_ok());
     }
 }
