@@ -99,7 +99,8 @@ fn extrapolate(points: impl Iterator<Item = (Time, f64)>, at: Time) -> Option<f6
     let count = points.len() as f64;
     let mean = |of: fn(&(f64, f64)) -> f64| points.iter().map(of).sum::<f64>() / count;
     let (age, load) = (mean(|point| point.0), mean(|point| point.1));
-    let spread: f64 = points.iter().map(|point| (point.0 - age).powi(2)).sum();
+    let spread = points.iter().map(|point| (point.0 - age) * (point.0 - age));
+    let spread: f64 = spread.sum();
     let slope = points
         .iter()
         .map(|point| (point.0 - age) * (point.1 - load))
