@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flyball_kubernetes::slim::{NodeObject, PodObject};
 use flyball_placement::Cluster;
-use flyball_placement::pack::{Demand, Packed, Template, pack};
+use flyball_placement::pack::{Demand, Growth, Packed, Template, pack};
 use flyball_test_support::vectors;
 use serde::Deserialize;
 
@@ -98,15 +98,17 @@ impl Case {
             count: group.count,
         });
         let demands: Vec<_> = demands.collect();
-        pack(&mut cluster, &template, &demands, self.limits.nodes())
+        let known: Vec<_> = cluster.node_ids().collect();
+        let growth = Growth::of(&template, self.limits.nodes());
+        pack(&mut cluster, &known, &growth, &demands)
     }
 }
 
 /// As good as one of upstream's own results, or better.
 fn agrees(ours: &Packed, theirs: &[Outcome]) -> bool {
-    theirs
-        .iter()
-        .any(|theirs| ours.nodes <= theirs.node_count && ours.pods() >= theirs.scheduled_pods)
+    theirs.iter().any(|theirs| {
+        ours.node_count() <= theirs.node_count && ours.pods() >= theirs.scheduled_pods
+    })
 }
 
 #[test]

@@ -1,13 +1,17 @@
-//! How many nodes like a template would pending pods need: first fit, in
-//! decreasing order of what the pods ask for, as Cluster Autoscaler estimates it.
+//! How many new nodes would pending pods need: first fit, in decreasing order of what
+//! the pods ask for, as Cluster Autoscaler estimates it.
 //!
 //! Pods are numbers of alike ones. Where nothing but resources can tell one new
 //! node from another, nodes are columns of what is free, and a tree over them finds
-//! the first with room (`columns`); else pods are placed on simulated nodes one
-//! by one, and every filter is asked (`simulated`).
+//! the first with room (`columns`). Otherwise pods are placed on simulated nodes one
+//! by one, and every filter is asked (`simulated`): on new nodes, and, where a pod on a
+//! new node can make room for another by a rule of spread or affinity, on nodes that are
+//! there already.
 
 mod columns;
 mod each;
+mod ground;
+mod node_set;
 mod order;
 mod simulated;
 mod tree;
@@ -16,6 +20,7 @@ use std::sync::Arc;
 
 use self::columns::Columns;
 pub use self::each::pack_each;
+use self::ground::{Ground, NewNodes};
 use self::simulated::Simulation;
 use crate::cluster::Bonds;
 use crate::{ClassId, Cluster, Node, NodeId};
@@ -39,115 +44,264 @@ pub struct Template {
     pub carried: Vec<ClassId>,
 }
 
+/// New nodes of one node group.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// What each is like.
+    pub template: &'a Template,
+    /// Nodes that the group has or has ordered. Of several parts whose nodes take a
+    /// pod, the smallest group grows.
+    pub size: u32,
+    /// The most new nodes.
+    pub max_nodes: u32,
+    /// Whether it only grows for pods that no other part takes.
+    pub stand_in: bool,
+}
+
+/// The new nodes that an estimate may use: of one node group, or of one group in each of
+/// several topology domains.
+#[derive(Clone, Debug)]
+pub struct Growth<'a> {
+    /// The groups.
+    pub parts: Vec<Part<'a>>,
+    /// The most new nodes of all parts together.
+    pub max_nodes: u32,
+}
+
+impl<'a> Growth<'a> {
+    /// At most `max_nodes` new nodes of one group.
+    #[must_use]
+    pub fn of(template: &'a Template, max_nodes: u32) -> Self {
+        let part = Part {
+            template,
+            size: 0,
+            max_nodes,
+            stand_in: false,
+        };
+        Self {
+            parts: vec![part],
+            max_nodes,
+        }
+    }
+}
+
 /// Where pods would go.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// New nodes that hold at least one of the pods.
-    pub nodes: u32,
+    /// New nodes that hold at least one of the pods, at the index of their part.
+    pub nodes: Vec<u32>,
     /// Pods that found a place, at the index of their demand.
     pub placed: Vec<u32>,
-    /// It was found by placing pods first that want a node without their like, not by
-    /// their size alone.
-    pub lonely_first: bool,
+    /// Those of them that found it on a new node.
+    pub placed_on_new: Vec<u32>,
+    /// Whether pods that exclude each other from a host were placed before the others,
+    /// and not all by their size alone.
+    pub exclusive_first: bool,
 }
 
 impl Packed {
     /// How many pods found a place.
     #[must_use]
     pub fn pods(&self) -> u32 {
-        self.placed
-            .iter()
-            .fold(0, |sum, count| sum.saturating_add(*count))
+        sum(&self.placed)
+    }
+
+    /// New nodes of all parts.
+    #[must_use]
+    pub fn node_count(&self) -> u32 {
+        sum(&self.nodes)
+    }
+
+    /// Whether this finds a place for more pods, or for as many on fewer new nodes.
+    fn is_better_than(&self, other: &Self) -> bool {
+        let rank = |packed: &Self| (packed.pods(), std::cmp::Reverse(packed.node_count()));
+        rank(self) > rank(other)
     }
 }
 
-/// Packs pods onto at most `max_nodes` new nodes. The cluster is as before
-/// afterwards.
+fn sum(counts: &[u32]) -> u32 {
+    counts
+        .iter()
+        .fold(0, |sum, count| sum.saturating_add(*count))
+}
+
+/// Packs pods onto new nodes. The cluster is as before afterwards.
+///
+/// `known` are nodes on which all of the pods that can go there have been placed
+/// ([`fill`]): a pod that spreads or wants others near goes there as well, once pods on
+/// new nodes permit it.
 pub fn pack(
     cluster: &mut Cluster,
-    template: &Template,
+    known: &[NodeId],
+    growth: &Growth<'_>,
     demands: &[Demand],
-    max_nodes: u32,
+) -> Packed {
+    let ground = Ground::new(cluster, known, demands, false);
+    pack_on(cluster, &ground, growth, demands)
+}
+
+fn pack_on(
+    cluster: &mut Cluster,
+    ground: &Ground,
+    growth: &Growth<'_>,
+    demands: &[Demand],
 ) -> Packed {
     let mark = cluster.mark();
-    let first = add_template(cluster, template);
-    let by_size = order::by_size(cluster, template, first, demands);
-    let plain = by_size
-        .iter()
-        .all(|&row| cluster.bonds(demands[row].class) == Bonds::default());
+    let (new, by_size) = NewNodes::new(cluster, ground, growth, demands);
+    let plain = growth.parts.len() == 1
+        && by_size
+            .iter()
+            .all(|&row| cluster.bonds(demands[row].class) == Bonds::default());
     let packed = if plain {
-        Columns::new(cluster, first, demands, &by_size).pack(demands, &by_size, max_nodes)
+        let max_nodes = growth.max_nodes.min(growth.parts[0].max_nodes);
+        let columns = Columns::new(ground, &new.parts[0].free, &by_size);
+        columns.pack(demands, &by_size, max_nodes)
     } else {
-        simulate(cluster, template, first, demands, &by_size, max_nodes)
+        let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
+        let estimate = Estimate {
+            ground,
+            new: &new,
+            growth,
+            demands,
+            by_size: &by_size,
+        };
+        estimate.best(cluster, &limits)
     };
     cluster.rollback(mark);
     packed
 }
 
-/// Packs pods onto at most `max_nodes` new nodes, in the order in which an estimate was
-/// found ([`Packed::lonely_first`]). The new nodes and the pods on them stay in the
-/// cluster: these nodes. Empty ones do not.
+/// Packs pods onto new nodes, in the order in which an estimate was found
+/// ([`Packed::exclusive_first`]). The new nodes and the pods on them stay in the
+/// cluster; returns these nodes. Empty ones do not stay.
 pub fn pack_and_keep(
     cluster: &mut Cluster,
-    template: &Template,
+    known: &[NodeId],
+    growth: &Growth<'_>,
     demands: &[Demand],
-    max_nodes: u32,
-    lonely_first: bool,
+    exclusive_first: bool,
 ) -> (Packed, Vec<NodeId>) {
-    let first = add_template(cluster, template);
-    let by_size = order::by_size(cluster, template, first, demands);
-    let lonely = lonely_first.then(|| order::lonely_first(cluster, demands, &by_size));
-    let order = lonely.flatten().map_or(by_size, |lonely| lonely.order);
-    let mut simulation = Simulation::new(cluster, template, first, max_nodes);
+    let ground = Ground::new(cluster, known, demands, false);
+    let (new, by_size) = NewNodes::new(cluster, &ground, growth, demands);
+    let exclusive = exclusive_first.then(|| order::exclusive_first(cluster, demands, &by_size));
+    let order = exclusive.flatten().map_or(by_size, |found| found.order);
+    let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
+    let mut simulation = Simulation::new(cluster, &ground, &new, growth, &limits);
+    simulation.open_new_areas();
     let packed = Packed {
-        lonely_first,
+        exclusive_first,
         ..simulation.pack(demands, &order)
     };
     let nodes = simulation.keep_used();
     (packed, nodes)
 }
 
-/// Tries pods that want a node without their like first, if there are any: large
-/// ones leave no room for them otherwise, and each takes a node of its own. Then, if
-/// fewer nodes may do, by size alone.
-fn simulate(
-    cluster: &mut Cluster,
-    template: &Template,
-    first: NodeId,
-    demands: &[Demand],
-    by_size: &[usize],
-    max_nodes: u32,
-) -> Packed {
-    let lonely = order::lonely_first(cluster, demands, by_size);
-    let mut run = |order: &[usize]| {
-        let mark = cluster.mark();
-        let packed = Simulation::new(cluster, template, first, max_nodes).pack(demands, order);
-        cluster.rollback(mark);
-        packed
-    };
-    let Some(lonely) = lonely else {
-        return run(by_size);
-    };
-    let packed = Packed {
-        lonely_first: true,
-        ..run(&lonely.order)
-    };
-    if u64::from(packed.nodes) == lonely.least_nodes {
-        return packed;
+/// What an estimate is made from.
+struct Estimate<'a> {
+    ground: &'a Ground,
+    new: &'a NewNodes,
+    growth: &'a Growth<'a>,
+    demands: &'a [Demand],
+    by_size: &'a [usize],
+}
+
+impl Estimate<'_> {
+    /// The best way to place the pods on at most so many nodes of each part.
+    ///
+    /// Pods spread over all domains that the parts could open, unless fewer domains take
+    /// fewer nodes: the scheduler asks for a spread over no more than the domains that
+    /// have nodes.
+    fn best(&self, cluster: &mut Cluster, limits: &[u32]) -> Packed {
+        let all = self.in_best_order(cluster, limits, true);
+        let opens = self.new.parts.iter().zip(limits);
+        let opens = opens.filter(|(part, limit)| part.area_is_new && **limit > 0);
+        if self.new.parts.len() == 1 || opens.count() == 0 {
+            return all;
+        }
+        let few = self.in_best_order(cluster, limits, false);
+        if !few.is_better_than(&all) {
+            return all;
+        }
+        // Where a domain was opened late, pods were placed before that have to spread
+        // over it as well.
+        let used = few.nodes.iter().zip(limits);
+        let used: Vec<u32> = used
+            .map(|(nodes, limit)| if *nodes > 0 { *limit } else { 0 })
+            .collect();
+        let few = self.in_best_order(cluster, &used, true);
+        if few.is_better_than(&all) { few } else { all }
     }
-    let other = run(by_size);
-    let better = (other.pods(), std::cmp::Reverse(other.nodes))
-        > (packed.pods(), std::cmp::Reverse(packed.nodes));
-    if better { other } else { packed }
+
+    /// Tries pods that exclude each other from a host first, if there are any: large
+    /// ones leave no room for them otherwise, and each takes a node of its own. Then, if
+    /// that may take fewer nodes, by size alone.
+    fn in_best_order(&self, cluster: &mut Cluster, limits: &[u32], open: bool) -> Packed {
+        let exclusive = order::exclusive_first(cluster, self.demands, self.by_size);
+        let mut run = |order: &[usize]| {
+            let mark = cluster.mark();
+            let mut simulation =
+                Simulation::new(cluster, self.ground, self.new, self.growth, limits);
+            if open {
+                simulation.open_new_areas();
+            }
+            let packed = simulation.pack(self.demands, order);
+            cluster.rollback(mark);
+            packed
+        };
+        let Some(exclusive) = exclusive else {
+            return run(self.by_size);
+        };
+        let packed = Packed {
+            exclusive_first: true,
+            ..run(&exclusive.order)
+        };
+        if u64::from(packed.node_count()) == exclusive.least_nodes {
+            return packed;
+        }
+        let other = run(self.by_size);
+        if other.is_better_than(&packed) {
+            other
+        } else {
+            packed
+        }
+    }
 }
 
-/// Places pods on nodes that are there, on the first with room in the order given,
-/// and leaves them there: how many found a place, at the index of their demand.
+/// Places pods on nodes that are there, in the order given, and leaves them there.
+/// Returns how many found a place, at the index of their demand. Pods that find none are
+/// tried again for as long as others, placed after them, may have made room by a rule of
+/// spread or affinity.
 pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<u32> {
-    columns::fill(cluster, nodes, demands)
+    let ground = Ground::new(cluster, nodes, demands, true);
+    let order: Vec<usize> = (0..demands.len()).collect();
+    let (new, none) = (
+        NewNodes::default(),
+        Growth {
+            parts: Vec::new(),
+            max_nodes: 0,
+        },
+    );
+    Simulation::new(cluster, &ground, &new, &none, &[])
+        .pack(demands, &order)
+        .placed
 }
 
-/// A new node of a template, empty but for the pods it carries.
+/// Adds a new node of a template, empty but for the pods it carries. Names recur from
+/// one simulation to the next: the cluster remembers all it has ever seen.
 pub fn add_template(cluster: &mut Cluster, template: &Template) -> NodeId {
-    simulated::add_node(cluster, template)
+    let name = loop {
+        let name = format!("{}-{}", template.node.name, cluster.next_number());
+        if cluster.find_node(&name).is_none() {
+            break name;
+        }
+    };
+    let mut node = Node::clone(&template.node);
+    node.name = name.into();
+    node.labels
+        .set(crate::cluster::HOSTNAME.into(), Arc::clone(&node.name));
+    let id = cluster.add_node(node);
+    for &class in &template.carried {
+        cluster.place(class, id, false);
+    }
+    id
 }

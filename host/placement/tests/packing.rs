@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Packed, Template, pack, pack_and_keep};
+use flyball_placement::pack::{Demand, Growth, Packed, Template, pack, pack_and_keep};
 use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Node, Pod, Requirement, Resources};
 
 fn template(cpu: i64, memory: i64, pods: i64) -> Template {
@@ -47,18 +47,24 @@ fn holes_that_large_pods_leave_are_filled_by_small_ones() {
         demand(&mut cluster, &pod(95, 190), 1000),
     ];
     let template = template(1000, 5000, 100);
-    let packed = pack(&mut cluster, &template, &demands, u32::MAX);
+    let packed = pack(
+        &mut cluster,
+        &[],
+        &Growth::of(&template, u32::MAX),
+        &demands,
+    );
     let all = vec![50_000, 1000];
     assert_eq!(
         packed,
         Packed {
-            nodes: 2595,
+            nodes: vec![2595],
+            placed_on_new: all.clone(),
             placed: all,
-            lonely_first: false,
+            exclusive_first: false,
         }
     );
-    let limited = pack(&mut cluster, &template, &demands, 10);
-    assert_eq!((limited.nodes, limited.placed), (10, vec![10, 100]));
+    let limited = pack(&mut cluster, &[], &Growth::of(&template, 10), &demands);
+    assert_eq!((limited.node_count(), limited.placed), (10, vec![10, 100]));
     assert_eq!(cluster.node_count(), 0, "all is as before");
 }
 
@@ -72,10 +78,19 @@ fn many_shapes_take_hardly_more_nodes_than_their_sum() {
         .collect();
     let cpu: i64 = shapes.iter().map(|shape| shape.requests.cpu).sum();
     let template = template(1000, 1 << 20, 110);
-    let packed = pack(&mut cluster, &template, &demands, u32::MAX);
+    let packed = pack(
+        &mut cluster,
+        &[],
+        &Growth::of(&template, u32::MAX),
+        &demands,
+    );
     assert_eq!(packed.pods(), 5000);
     let least = u32::try_from((cpu + 999) / 1000).unwrap_or(u32::MAX);
-    assert!(packed.nodes <= least + 1, "{}, not {least}", packed.nodes);
+    assert!(
+        packed.node_count() <= least + 1,
+        "{}, not {least}",
+        packed.node_count()
+    );
 }
 
 #[test]
@@ -94,10 +109,11 @@ fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
         demand(&mut cluster, &pod(400, 10), 4),
     ];
     let template = template(1000, 5000, 100);
-    let packed = pack(&mut cluster, &template, &demands, 7);
-    assert_eq!((packed.nodes, &packed.placed), (5, &vec![5, 4]));
-    let lonely_first = packed.lonely_first;
-    let (again, kept) = pack_and_keep(&mut cluster, &template, &demands, 7, lonely_first);
+    let packed = pack(&mut cluster, &[], &Growth::of(&template, 7), &demands);
+    assert_eq!((packed.node_count(), &packed.placed), (5, &vec![5, 4]));
+    let first = packed.exclusive_first;
+    let growth = Growth::of(&template, 7);
+    let (again, kept) = pack_and_keep(&mut cluster, &[], &growth, &demands, first);
     assert_eq!(again, packed);
     assert_eq!(cluster.node_ids().collect::<Vec<_>>(), kept);
     assert_eq!(kept.len(), 5);
@@ -120,8 +136,8 @@ fn simulated_nodes_leave_no_names_and_no_kinds_behind_however_the_cluster_grows(
         node.labels.set(host.into(), name.as_str().into());
         node.name = name.into();
         cluster.add_node(node);
-        let packed = pack(&mut cluster, &template, &demands, 30);
-        assert_eq!(packed.nodes, 20);
+        let packed = pack(&mut cluster, &[], &Growth::of(&template, 30), &demands);
+        assert_eq!(packed.node_count(), 20);
         (cluster.text_count(), cluster.kind_count())
     };
     let (texts, kinds) = grown(0);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Template, pack, pack_each};
+use flyball_placement::pack::{Demand, Growth, Part, Template, fill, pack, pack_each};
 use flyball_placement::{
     AffinityTerm, Cluster, LabelSelector, Node, NodeSelectorTerm, Operator, Pod, Requirement,
     Resources, SpreadConstraint,
@@ -125,13 +125,13 @@ fn groups_are_told_apart_by_what_the_pods_in_question_go_by_and_nothing_else() {
     let zones = two_zones(&mut cluster);
     // A pod that runs on one host alone.
     cluster.class(&pod((1, 1), 2, Wish::Host));
-    let templates: Vec<_> = zones
+    let growths: Vec<_> = zones
         .iter()
-        .map(|(template, most)| (template, *most))
+        .map(|(template, most)| Growth::of(template, *most))
         .collect();
     let mut packed = |app, wish| {
         let class = cluster.class(&pod((5, 5), app, wish));
-        pack_each(&mut cluster, &templates, &[Demand { class, count: 3 }])
+        pack_each(&mut cluster, &[], &growths, &[Demand { class, count: 3 }])
     };
     for wish in [Wish::Nothing, Wish::Apart(HOSTNAME), Wish::OtherHost] {
         let both = packed(0, wish);
@@ -174,18 +174,31 @@ proptest! {
                 (Template { node, carried: Vec::new() }, most)
             })
             .collect();
-        let borrowed: Vec<_> = templates.iter().map(|(template, most)| (template, *most)).collect();
+        let known: Vec<_> = cluster.node_ids().collect();
+        fill(&mut cluster, &known, &demands);
+        let one = templates.iter().map(|(template, most)| Growth::of(template, *most));
+        let pairs = templates.chunks(2).map(|pair| Growth {
+            parts: pair
+                .iter()
+                .map(|(template, most)| Part { template, size: *most % 3, max_nodes: *most, stand_in: *most % 5 == 0 })
+                .collect(),
+            max_nodes: 30,
+        });
+        let growths: Vec<Growth> = one.chain(pairs).collect();
         let nodes = cluster.node_count();
-        let each = pack_each(&mut cluster, &borrowed, &demands);
+        let each = pack_each(&mut cluster, &known, &growths, &demands);
         prop_assert_eq!(cluster.node_count(), nodes);
-        for ((template, most), packed) in templates.iter().zip(each) {
-            let alone = pack(&mut cluster, template, &demands, *most);
+        for (growth, packed) in growths.iter().zip(each) {
+            let alone = pack(&mut cluster, &known, growth, &demands);
             if *packed == alone {
                 continue;
             }
             // Of larger nodes no more are needed than of smaller ones.
-            prop_assert!(packed.nodes <= alone.nodes || packed.pods() > alone.pods());
-            prop_assert!(packed.pods() >= alone.pods() && packed.nodes <= *most);
+            prop_assert!(packed.node_count() <= alone.node_count() || packed.pods() > alone.pods());
+            prop_assert!(packed.pods() >= alone.pods());
+            let mut parts = packed.nodes.iter().zip(&growth.parts);
+            prop_assert!(parts.all(|(nodes, part)| *nodes <= part.max_nodes));
+            prop_assert!(packed.node_count() <= growth.max_nodes);
             let all: u32 = demands.iter().map(|demand| demand.count).sum();
             prop_assert_eq!(packed.pods(), all);
         }

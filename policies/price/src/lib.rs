@@ -115,7 +115,7 @@ fn score(input: &Expander<Config>, option: ScaleOption<'_>) -> Option<Score> {
         )
     };
     Some(Score {
-        nodes: config.node_price(option)? * f64::from(option.node_count()),
+        nodes: config.nodes_price(option)?,
         pods: config.pod_price(option)?,
         stabilization: config.stabilization(),
         fitness,
@@ -128,12 +128,17 @@ fn score(input: &Expander<Config>, option: ScaleOption<'_>) -> Option<Score> {
 }
 
 impl Config {
-    fn node_price(&self, option: ScaleOption<'_>) -> Option<f64> {
-        self.node_prices
-            .get(option.node_group())
-            .map(|&Price(price)| price)
-            .or_else(|| option.node_price())
-            .or(self.default_node_price)
+    /// Price of all nodes of an option.
+    fn nodes_price(&self, option: ScaleOption<'_>) -> Option<f64> {
+        let parts = option.parts().into_iter();
+        let prices = parts.map(|(group, nodes)| {
+            let price = self.node_prices.get(group).map(|&Price(price)| price);
+            let price = price
+                .or_else(|| option.node_price())
+                .or(self.default_node_price)?;
+            Some(price * f64::from(nodes))
+        });
+        prices.sum()
     }
 
     fn pod_price(&self, option: ScaleOption<'_>) -> Option<f64> {
@@ -203,6 +208,23 @@ mod tests {
         let unpriced = [option("a", 2, 4), option("b", 2, 4)];
         assert_eq!(best(Config::default(), unpriced.clone()), [0; 0]);
         assert_eq!(best(by_units, unpriced), [0, 1]);
+    }
+
+    #[test]
+    fn the_groups_of_an_option_have_prices_of_their_own() {
+        let table = Config {
+            node_prices: [("cheap", 0.1), ("dear", 0.4)]
+                .map(|(group, price)| (group.to_owned(), Price(price)))
+                .into(),
+            ..Config::default()
+        };
+        let several = |parts: &[(&str, u32)]| {
+            let option = OptionSpec::groups(parts).pods(4, Resources::of(4, 8));
+            option.node(Resources::of(4, 16)).prices(0.2, 0.2)
+        };
+        let dear = several(&[("cheap", 1), ("dear", 3)]);
+        let cheap = several(&[("dear", 1), ("cheap", 3)]);
+        assert_eq!(best(table, [dear, cheap]), [1]);
     }
 
     #[test]

@@ -10,7 +10,7 @@
 
 use std::collections::BTreeMap;
 
-use flyball_policy::{Expander, Ranking};
+use flyball_policy::{Expander, Ranking, ScaleOption};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -60,8 +60,10 @@ pub fn rank(input: &Expander<Config>) -> Ranking {
 }
 
 fn by_priority(input: &Expander<Config>, patterns: &Patterns) -> Ranking {
-    let names = input.options().map(|option| option.node_group());
-    let priorities: Vec<Option<i64>> = names.map(|name| patterns.priority(name)).collect();
+    let priorities: Vec<Option<i64>> = input
+        .options()
+        .map(|option| lowest(patterns, option))
+        .collect();
     let highest = priorities.iter().copied().flatten().max();
     let highest = highest.filter(|&priority| priority >= LEAST_PRIORITY);
     let ranking = match highest {
@@ -87,6 +89,13 @@ fn by_priority(input: &Expander<Config>, patterns: &Patterns) -> Ranking {
     unmatched.take(NAMED).fold(ranking, |ranking, (row, _)| {
         ranking.argument("unmatched", row)
     })
+}
+
+/// The lowest priority of an option's groups, none if one of them has none.
+fn lowest(patterns: &Patterns, option: ScaleOption<'_>) -> Option<i64> {
+    let parts = option.parts().into_iter();
+    let priorities: Option<Vec<i64>> = parts.map(|(group, _)| patterns.priority(group)).collect();
+    priorities?.into_iter().min()
 }
 
 #[cfg(test)]
@@ -124,6 +133,22 @@ mod tests {
         );
         assert_eq!((ranking.score(0), ranking.score(2)), (Some(50.0), None));
         assert_eq!(ranking.reason().get("unmatched"), Some("2"));
+    }
+
+    #[test]
+    fn an_option_of_several_groups_has_the_lowest_priority_of_them() {
+        let lists = [(10, "spot"), (50, "demand")];
+        let lists = lists.map(|(priority, pattern)| (priority, vec![pattern.to_owned()]));
+        let config = Config {
+            priorities: Some(lists.into()),
+            error: None,
+        };
+        let build = Expander::build().config(config);
+        let build = build.option(OptionSpec::groups(&[("demand-a", 1), ("spot-b", 1)]));
+        let build = build.option(OptionSpec::groups(&[("demand-a", 1), ("other", 1)]));
+        let ranking = rank(&build.option(OptionSpec::group("demand-c")).done());
+        assert_eq!(ranking.best(), [2]);
+        assert_eq!((ranking.score(0), ranking.score(1)), (Some(10.0), None));
     }
 
     #[test]

@@ -45,7 +45,7 @@ impl<C, S> Expander<C, S> {
     }
 
     /// Names of the node groups in these rows, as a sentence has them: the first
-    /// few, and how many more there are.
+    /// few options, and how many more there are. Groups of one option are joined: `a + b`.
     #[must_use]
     pub fn names(&self, rows: &[usize]) -> String {
         const NAMED: usize = 5;
@@ -60,7 +60,10 @@ impl<C, S> Expander<C, S> {
                 last if last + 1 == named && more == 0 => " and ",
                 _ => ", ",
             };
-            text += self.option(row).map_or("?", ScaleOption::node_group);
+            match self.option(row) {
+                Some(option) => text += &option.label(),
+                None => text += "?",
+            }
         }
         if more > 0 {
             text += &format!(" and {more} more");
@@ -81,7 +84,10 @@ impl<C, S> Expander<C, S> {
     }
 }
 
-/// A way to place pending pods: some nodes more of one node group.
+/// A way to place pending pods: some nodes more of one node group, or of one node group in
+/// each of several topology domains ([`ScaleOption::parts`]). Of the latter, counts,
+/// requests and sizes are sums over the groups; what a node has and its price are means
+/// over the nodes.
 #[derive(Clone, Copy, Debug)]
 pub struct ScaleOption<'a> {
     columns: &'a wire::Options,
@@ -126,7 +132,33 @@ impl<'a> ScaleOption<'a> {
         self.row
     }
 
-    /// Name of the node group that would grow.
+    /// The node groups that would grow, and by how many nodes each.
+    #[must_use]
+    pub fn parts(self) -> Vec<(&'a str, u32)> {
+        let columns = self.columns;
+        let rows = columns.part_option.iter().enumerate();
+        let rows = rows.filter(|(_, option)| usize::try_from(**option) == Ok(self.row));
+        let parts: Vec<_> = rows
+            .filter_map(|(at, _)| {
+                let group = columns.part_node_group.get(at)?.as_str();
+                Some((group, columns.part_node_count.get(at).copied()?))
+            })
+            .collect();
+        if parts.is_empty() {
+            return vec![(self.node_group(), self.node_count())];
+        }
+        parts
+    }
+
+    /// Names of the node groups that would grow, as a sentence has them: `a + b`.
+    #[must_use]
+    pub fn label(self) -> String {
+        let parts = self.parts().into_iter();
+        let names: Vec<&str> = parts.map(|(group, _)| group).collect();
+        names.join(" + ")
+    }
+
+    /// Name of the node group that would grow; of several, of the first.
     #[must_use]
     pub fn node_group(self) -> &'a str {
         let names = self.columns.node_group.get(self.row);
@@ -151,13 +183,13 @@ impl<'a> ScaleOption<'a> {
         self.cell(&self.columns.node_count)
     }
 
-    /// Pods that would run on them.
+    /// Pods that would find a place: on these nodes, or on others once pods run on these.
     #[must_use]
     pub fn pods(self) -> u32 {
         self.cell(&self.columns.pod_count)
     }
 
-    /// What these pods request together.
+    /// What the pods on these nodes request together.
     #[must_use]
     pub fn requested(self) -> Resources {
         Resources {

@@ -24,6 +24,7 @@ pub struct OptionSpec {
     node_price: Option<f64>,
     pod_price: Option<f64>,
     sizes: (u32, u32, u32),
+    parts: Vec<(String, u32)>,
 }
 
 impl<C: Default, S: Default> ExpanderBuilder<C, S> {
@@ -47,6 +48,9 @@ impl<C: Default, S: Default> ExpanderBuilder<C, S> {
             current_size: Vec::new(),
             min_size: Vec::new(),
             max_size: Vec::new(),
+            part_option: Vec::new(),
+            part_node_group: Vec::new(),
+            part_node_count: Vec::new(),
         };
         let input = wire::Input {
             options,
@@ -76,6 +80,12 @@ impl<C, S> ExpanderBuilder<C, S> {
             | known(bits::HAS_GPU, option.gpu)
             | known(bits::HAS_TEMPLATE, option.template.is_some());
         let (capacity, allocatable) = option.template.unwrap_or_default();
+        let row = u32::try_from(columns.node_group.len()).unwrap_or(u32::MAX);
+        for (group, nodes) in option.parts {
+            columns.part_option.push(row);
+            columns.part_node_group.push(group);
+            columns.part_node_count.push(nodes);
+        }
         columns.node_group.push(option.node_group);
         columns.state.push(state);
         columns.node_count.push(option.node_count);
@@ -140,7 +150,19 @@ impl OptionSpec {
             node_price: None,
             pod_price: None,
             sizes: (0, 0, 10),
+            parts: Vec::new(),
         }
+    }
+
+    /// So many nodes more of each of several groups, which have different topology
+    /// domains. The option is named after the first.
+    pub fn groups(parts: &[(&str, u32)]) -> Self {
+        let (first, _) = parts.first().copied().unwrap_or_default();
+        let parts = parts.iter();
+        let mut option = Self::group(first);
+        option.parts = parts.map(|&(group, nodes)| (group.into(), nodes)).collect();
+        option.node_count = option.parts.iter().map(|(_, nodes)| nodes).sum();
+        option
     }
 
     /// So many nodes.

@@ -22,7 +22,7 @@ use flyball_core::nodes::state::ClusterState;
 use flyball_core::nodes::templates::template_of;
 use flyball_core::policy::PolicyEngine;
 use flyball_kubernetes::slim::PodObject;
-use flyball_placement::pack::{Demand, Template, add_template, fill, pack};
+use flyball_placement::pack::{Demand, Growth, Template, add_template, fill, pack};
 use flyball_placement::{Cluster, Node, Pod, Resources};
 use flyball_test_support::bench::report;
 use serde_json::{Value, json};
@@ -97,9 +97,10 @@ fn binpack() -> anyhow::Result<()> {
     let mut times = Vec::new();
     for _ in 0..25 {
         let start = Instant::now();
-        let packed = pack(&mut cluster, &template, &demands, u32::MAX);
+        let growth = Growth::of(&template, u32::MAX);
+        let packed = pack(&mut cluster, &[], &growth, &demands);
         times.push(start.elapsed());
-        ensure!((packed.nodes, packed.pods()) == (2_595, 51_000));
+        ensure!((packed.node_count(), packed.pods()) == (2_595, 51_000));
     }
     report("nodes/binpack-51000", median(times), "ms", Some(3.6))
 }

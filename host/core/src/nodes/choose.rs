@@ -144,7 +144,7 @@ fn last_choice(
     let row = picked
         .and_then(|at| rows.get(usize::try_from(at).ok()?))
         .copied();
-    let name = row.and_then(|row| input.options.node_group.get(row as usize));
+    let name = row.map(|row| input.options.label(row as usize));
     let said = reason.map(|(name, reason)| format!("{name}: {}", reason.sentence));
     let message = match (name, said) {
         (None, said) => said.unwrap_or_else(|| "there is no option".to_owned()),
@@ -335,7 +335,21 @@ pub(super) fn selected(options: &Arc<OptionColumns>, rows: &[u32]) -> Arc<Option
             .filter_map(|&row| column.get(row as usize).cloned())
             .collect()
     }
+    let position = |option: &u32| rows.iter().position(|row| row == option);
+    let parts = options.part_option.iter().enumerate();
+    let mut parts: Vec<(usize, usize)> = parts
+        .filter_map(|(at, option)| Some((position(option)?, at)))
+        .collect();
+    parts.sort_unstable();
+    let part = |at: &(usize, usize)| u32::try_from(at.1).unwrap_or(u32::MAX);
+    let part_rows: Vec<u32> = parts.iter().map(part).collect();
+    let part_option = parts
+        .iter()
+        .map(|(row, _)| u32::try_from(*row).unwrap_or(u32::MAX));
     Arc::new(OptionColumns {
+        part_option: part_option.collect(),
+        part_node_group: of(&options.part_node_group, &part_rows),
+        part_node_count: of(&options.part_node_count, &part_rows),
         node_group: of(&options.node_group, rows),
         state: of(&options.state, rows),
         node_count: of(&options.node_count, rows),

@@ -133,14 +133,14 @@ pub(super) struct Coming<'a> {
     pub(super) starting: &'a [Arc<str>],
 }
 
-/// Places pods on nodes that are there or on their way, in the cluster, and counts
-/// those that found a place. To be rolled back by the caller.
+/// Places pods on nodes that are there or on their way, in the cluster. Returns these
+/// nodes and how many pods found a place. To be rolled back by the caller.
 pub(super) fn fill_known(
     state: &mut ClusterState,
     wanted: &mut [Wanted],
     coming: &[Coming<'_>],
     drained: &[Arc<str>],
-) -> u32 {
+) -> (Vec<NodeId>, u32) {
     for coming in coming {
         bring(state, coming);
     }
@@ -160,7 +160,7 @@ pub(super) fn fill_known(
         wanted.take(count);
         fit += count;
     }
-    fit
+    (nodes, fit)
 }
 
 /// Brings nodes in that are on their way, as they will be. One that has joined is

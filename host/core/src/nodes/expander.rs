@@ -17,19 +17,22 @@ pub mod option_state {
     pub const HAS_GPU: u32 = 4;
 }
 
-/// Ways to place pending pods, a row each: some nodes more of one group.
+/// Ways to place pending pods, a row each: some nodes more of one group, or of one group
+/// in each of several topology domains. Of the latter `node_count`, the requests, sizes and
+/// bounds are sums over the groups, and prices and what a node has are means over the
+/// nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OptionColumns {
-    /// Names of the node groups.
+    /// Names of the node groups; of several, of the first.
     pub node_group: Vec<Arc<str>>,
     /// Bits of [`option_state`].
     pub state: Vec<u32>,
     /// Nodes to add.
     pub node_count: Vec<u32>,
-    /// Pods that would run on them.
+    /// Pods that would find a place: on these nodes, or on others once pods run on these.
     pub pod_count: Vec<u32>,
-    /// Requests of these pods for cpu, in milli.
+    /// Requests of the pods on these nodes for cpu, in milli.
     pub requested_cpu: Vec<i64>,
     /// Requests of these pods for memory, in bytes.
     pub requested_memory: Vec<i64>,
@@ -57,6 +60,15 @@ pub struct OptionColumns {
     pub min_size: Vec<u32>,
     /// Upper bound that the host will hold.
     pub max_size: Vec<u32>,
+    /// Rows of the options of several groups, once for each group, ordered.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub part_option: Vec<u32>,
+    /// The groups of these options.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub part_node_group: Vec<Arc<str>>,
+    /// Nodes to add of each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub part_node_count: Vec<u32>,
 }
 
 impl OptionColumns {
@@ -64,6 +76,32 @@ impl OptionColumns {
     #[must_use]
     pub fn len(&self) -> usize {
         self.node_group.len()
+    }
+
+    /// The groups of an option, and how many nodes to add of each.
+    pub fn parts(&self, row: usize) -> Vec<(&Arc<str>, u32)> {
+        let several = self.part_option.iter().enumerate();
+        let several = several.filter(|(_, option)| usize::try_from(**option) == Ok(row));
+        let parts: Vec<_> = several
+            .filter_map(|(at, _)| {
+                let count = self.part_node_count.get(at).copied()?;
+                Some((self.part_node_group.get(at)?, count))
+            })
+            .collect();
+        if !parts.is_empty() {
+            return parts;
+        }
+        let count = self.node_count.get(row).copied().unwrap_or_default();
+        let group = self.node_group.get(row);
+        group.map(|group| (group, count)).into_iter().collect()
+    }
+
+    /// The names of an option's groups, as a person reads them: `a + b`.
+    #[must_use]
+    pub fn label(&self, row: usize) -> String {
+        let parts = self.parts(row).into_iter();
+        let names: Vec<&str> = parts.map(|(group, _)| &**group).collect();
+        names.join(" + ")
     }
 
     /// Whether there is no option.

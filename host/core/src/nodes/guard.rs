@@ -30,7 +30,7 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
         limit(by.code(), allowed, message, &mut nodes);
     }
     let sizes: Vec<GroupSize> = guard.groups.iter().map(|group| group.size).collect();
-    let targets = balance(&sizes, nodes);
+    let targets = split(guard, &sizes, nodes);
     let added: u32 = targets
         .iter()
         .zip(&sizes)
@@ -48,6 +48,10 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
             max: group.size.max,
         })
         .collect();
+    let fixed = guard.groups.iter().any(|group| group.nodes.is_some());
+    if fixed {
+        return (steps, orders);
+    }
     if orders.len() > 1
         || orders.first().map(|o| &o.group) != guard.groups.first().map(|g| &g.group)
             && !orders.is_empty()
@@ -61,4 +65,26 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
         });
     }
     (steps, orders)
+}
+
+/// The new size of each group: as the option asks for, cut where it is most if fewer nodes
+/// are allowed, or balanced.
+fn split(guard: &RoundGuard, sizes: &[GroupSize], nodes: u32) -> Vec<u32> {
+    let asked: Option<Vec<u32>> = guard.groups.iter().map(|group| group.nodes).collect();
+    let Some(mut asked) = asked else {
+        return balance(sizes, nodes);
+    };
+    for (asked, size) in asked.iter_mut().zip(sizes) {
+        *asked = (*asked).min(size.max.saturating_sub(size.current));
+    }
+    let all: u32 = asked
+        .iter()
+        .fold(0, |sum, asked| sum.saturating_add(*asked));
+    for _ in nodes..all {
+        if let Some(most) = asked.iter_mut().rev().max() {
+            *most -= 1;
+        }
+    }
+    let targets = asked.iter().zip(sizes);
+    targets.map(|(asked, size)| size.current + asked).collect()
 }

@@ -142,6 +142,11 @@ pub struct Upcoming {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Round {
+    /// The topology domain that the choice was about, `topology.kubernetes.io/zone=z-a`
+    /// say, if it only settled which group stands for that domain in options of several
+    /// groups. Nothing is ordered then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
     /// All options.
     pub input: ExpanderInput,
     /// For choices by chance.
@@ -222,7 +227,8 @@ pub struct RoundGuard {
     pub limits: ClusterLimits,
     /// How many more nodes the pass may add; none: no limit.
     pub max_per_pass: Option<u32>,
-    /// The chosen group, then those similar to it.
+    /// The chosen group, then those similar to it; or the groups of an option of several
+    /// ([`GuardedGroup::nodes`]).
     pub groups: Vec<GuardedGroup>,
 }
 
@@ -234,6 +240,10 @@ pub struct GuardedGroup {
     pub group: Arc<str>,
     /// Its sizes.
     pub size: GroupSize,
+    /// Nodes that the option asks for of this group. `None`: the nodes may be split over
+    /// the groups in any way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<u32>,
 }
 
 /// What a guardrail changed.

@@ -3,8 +3,12 @@
 //!
 //! A plan is made of rounds. In each one every group that could help becomes an
 //! option, the expanders choose one, and the guardrails decide what of it is
-//! ordered; the next round is for the pods that are left over.
+//! ordered; the next round is for the pods that are left over. Where pods spread over
+//! topology domains (zones, say), or want others near or far, an option is a family: one
+//! group in each domain, all of which grow together.
 
+mod choosable;
+mod families;
 mod groups;
 mod reasons;
 mod rounds;
@@ -95,15 +99,18 @@ pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState
         return plan;
     }
     let mut limits = ClusterLimits::new(scene.options, state.size());
-    let candidates = Candidates::new(scene, state, &mut limits);
+    let classes = wanted.iter().map(|wanted| wanted.class);
+    let keys = state.cluster().topology_keys(classes);
+    let candidates = Candidates::new(scene, state, &mut limits, &keys);
     let mark = state.cluster_mut().mark();
     let coming = candidates.coming();
-    plan.pending.fit = fill_known(state, &mut wanted, &coming, drained);
+    let (known, fit) = fill_known(state, &mut wanted, &coming, drained);
+    plan.pending.fit = fit;
     wanted.retain(|wanted| wanted.left > 0);
     plan.pending.sought = wanted.iter().map(|wanted| wanted.left).sum();
     let mut held = None;
     if !wanted.is_empty() {
-        let mut rounds = Rounds::new(scene, candidates, limits);
+        let mut rounds = Rounds::new(scene, candidates, limits, known);
         held = rounds.run(state, &mut wanted, &mut plan);
         plan.skipped = rounds.candidates.skipped();
         reasons::tell(scene, told, state, &rounds.candidates, &wanted, &mut plan);

@@ -7,11 +7,11 @@ use flyball_core::nodes::expander::ExpanderRanking;
 use flyball_core::nodes::record::OrderOutcome;
 use flyball_core::nodes::state::Owner;
 use flyball_core::policy::PolicyFailure;
-use flyball_placement::Pod;
+use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
 
 use crate::expanders::{Expander, configured, expander, first, next_version};
 use crate::world::World;
-use crate::{MINUTE, defaults, pod, spread_pod, two_zones};
+use crate::{MINUTE, defaults, pod, two_zones};
 
 const NONE: [&str; 0] = [];
 
@@ -110,21 +110,43 @@ fn who_does_not_lead_by_the_end_of_a_plan_orders_nothing_of_it() {
 #[test]
 fn a_group_that_refused_an_order_gets_no_other_one_of_the_plan() {
     let mut world = two_zones();
-    // One goes to a, two to c, and then a third to a, which needs a node of its own.
-    world.pods("web", 4, 0, &spread_pod(900));
-    world.refuse("a");
+    world.group("other", 1000, (0, 0, 5));
+    world.change("other", |group| {
+        let template = Arc::make_mut(group.template.as_mut().unwrap());
+        template.labels.insert("pool".into(), "c".into());
+    });
+    // The first goes to a, and the second where the third runs, in a node of its own.
+    let only = |team: &str, app, pod: Pod| Pod {
+        node_selector: [("team", team)].into_iter().collect(),
+        labels: [("app", app)].into_iter().collect(),
+        ..pod
+    };
+    let near = AffinityTerm {
+        topology_key: "pool".into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "third")])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    };
+    let second = Pod {
+        affinity: vec![near],
+        ..pod(900)
+    };
+    world.pods("first", 1, 0, &only("c", "first", pod(900)));
+    world.pods("second", 1, 0, &only("c", "second", second));
+    world.pods("third", 1, 0, &only("other", "third", pod(900)));
+    world.refuse("c");
     world.tick(10_000);
     let calls = world.calls();
-    let to_a = calls.iter().filter(|call| call.contains(" a ")).count();
-    assert_eq!(to_a, 1, "{calls:?}");
+    let to_c = calls.iter().filter(|call| call.contains(" c ")).count();
+    assert_eq!(to_c, 1, "{calls:?}");
     let record = &world.records()[0];
     let orders = record.verdict.orders.iter();
-    assert_eq!(orders.filter(|order| &*order.group == "a").count(), 2);
+    assert_eq!(orders.filter(|order| &*order.group == "c").count(), 2);
     assert!(
         !world
             .events()
             .iter()
-            .any(|event| event.contains("group a size set"))
+            .any(|event| event.contains("group c size set"))
     );
 }
 

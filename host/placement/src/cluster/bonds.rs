@@ -1,8 +1,10 @@
 //! What a packer asks about a class.
 
+use smallvec::SmallVec;
+
 use super::nodes::{CPU, EPHEMERAL, MEMORY, PODS};
 use super::{ClassId, Cluster, NodeId};
-use crate::Resources;
+use crate::{Name, Resources};
 
 /// Label that has a node's name: the one by which nodes of a template differ.
 pub(crate) const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -18,6 +20,8 @@ pub struct Bonds {
     pub spread: bool,
     /// One of them is over hosts.
     pub spread_over_hosts: bool,
+    /// A term of required pod affinity is over hosts.
+    pub affinity_over_hosts: bool,
     /// Ports of the node.
     pub host_ports: bool,
     /// Volumes.
@@ -30,8 +34,12 @@ impl Cluster {
         let key = self.classes.key(class);
         let (affinity, anti_affinity) = self.relations.has_terms(key.terms);
         let spread = self.classes.spread(key.spread);
+        let affine = self.relations.affinity_keys(key.terms);
         Bonds {
             affinity,
+            affinity_over_hosts: affine
+                .into_iter()
+                .any(|key| Some(HostKey(key)) == self.host_key()),
             anti_affinity,
             spread: !spread.is_empty(),
             spread_over_hosts: spread
@@ -84,15 +92,72 @@ impl Cluster {
             .is_some()
     }
 
-    /// Numbers of what makes a class's pods lonely: of all pods that share one, a
-    /// node takes one.
-    pub(crate) fn lonely(&self, class: ClassId) -> impl Iterator<Item = u32> {
+    /// Numbers of the host-level exclusions of a class: a node takes one pod of all those
+    /// that share an exclusion.
+    pub(crate) fn host_exclusions(&self, class: ClassId) -> impl Iterator<Item = u32> {
         let host = self.host_key().into_iter();
         let shape = self.classes.shape_of(class);
         host.flat_map(move |HostKey(key)| self.relations.exclusive(shape, key))
     }
 
-    /// The topology key of hosts; none: no pod goes by it.
+    /// The label keys, other than the host's, over whose domains pods of these classes
+    /// spread, or want others near or far: each once, ordered.
+    pub fn topology_keys(&self, classes: impl Iterator<Item = ClassId>) -> Vec<Name> {
+        let host = self.host_key().map(|HostKey(key)| key);
+        let mut names: Vec<Name> = classes
+            .flat_map(|class| self.relations.own_keys(self.classes.shape_of(class)))
+            .filter(|key| Some(*key) != host)
+            .map(|key| {
+                let symbol = self.relations.counting.domains.label_of(key);
+                self.symbols.text(symbol).clone()
+            })
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Numbers of the topology keys, other than the host's, that decide where pods of
+    /// these classes may go.
+    pub(crate) fn domain_keys(&self, classes: impl Iterator<Item = ClassId>) -> Vec<u32> {
+        let host = self.host_key().map(|HostKey(key)| key);
+        let mut keys = self.topology_keys_of(&self.reads(classes));
+        keys.retain(|key| Some(*key) != host);
+        keys
+    }
+
+    /// The domain of each of these keys that a node is in, `None` where it has no such
+    /// label.
+    pub(crate) fn domains_of(&self, node: NodeId, keys: &[u32]) -> Area {
+        let domains = &self.relations.counting.domains;
+        keys.iter().map(|key| domains.of(*key, node)).collect()
+    }
+
+    /// The domains of a key that have a node other than these.
+    pub(crate) fn domains_with_nodes(&self, key: u32, but: &[NodeId]) -> Vec<u32> {
+        let domains = &self.relations.counting.domains;
+        let nodes = self.node_ids().filter(|node| !but.contains(node));
+        let mut found: Vec<u32> = nodes.filter_map(|node| domains.of(key, node)).collect();
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// Whether some pods want none of a class's near.
+    pub(crate) fn is_unwanted(&self, class: ClassId) -> bool {
+        let shape = self.classes.shape_of(class);
+        !self.relations.counting.unwanted(shape).is_empty()
+    }
+
+    /// The fewest pods on any host that the class's spread constraints over hosts count,
+    /// added up over the constraints. While it stays the same, no host that a constraint
+    /// refused takes a pod of the class.
+    pub(crate) fn host_floor(&self, class: ClassId, host: Option<HostKey>) -> u64 {
+        let shape = self.classes.shape_of(class);
+        host.map_or(0, |HostKey(key)| self.relations.spread_floor(shape, key))
+    }
+
+    /// The number of the topology key of hosts. Returns `None` if no pod goes by it.
     pub(crate) fn host_key(&self) -> Option<HostKey> {
         let symbol = self.symbols.find(HOSTNAME)?;
         let key = self.relations.counting.domains.find_key(symbol);
@@ -103,3 +168,6 @@ impl Cluster {
 /// Number of the topology key of hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostKey(pub(super) u32);
+
+/// Where a node is: its domain of each of some topology keys.
+pub(crate) type Area = SmallVec<[Option<u32>; 2]>;

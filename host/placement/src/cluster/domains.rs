@@ -129,6 +129,11 @@ impl Domains {
         self.keys.find(&key)
     }
 
+    /// The label of a topology key.
+    pub(super) fn label_of(&self, key: u32) -> Symbol {
+        *self.keys.get(key)
+    }
+
     /// How many domains have nodes that a view counts.
     pub(super) fn domains_in(&self, view: u32) -> usize {
         self.views[view as usize].domains.len()

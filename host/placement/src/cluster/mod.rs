@@ -21,7 +21,7 @@ mod statics;
 use std::sync::Arc;
 
 pub use self::bonds::Bonds;
-pub(crate) use self::bonds::{HOSTNAME, HostKey};
+pub(crate) use self::bonds::{Area, HOSTNAME, HostKey};
 pub use self::classes::ClassId;
 pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;

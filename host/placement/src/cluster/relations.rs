@@ -95,6 +95,41 @@ impl Relations {
         (terms.predicate.is_some(), !terms.anti_affinity.is_empty())
     }
 
+    /// The topology keys of a pod's terms of affinity.
+    pub(super) fn affinity_keys(&self, terms: u32) -> impl Iterator<Item = u32> {
+        let counters = self.terms[terms as usize].affinity.iter();
+        counters.map(|counter| self.counting.key_of(*counter))
+    }
+
+    /// The topology keys of a shape's own constraints and terms.
+    pub(super) fn own_keys(&self, shape: u32) -> impl Iterator<Item = u32> {
+        let own = &self.shapes[shape as usize];
+        let terms = &self.terms[own.terms as usize];
+        let counters = terms.affinity.iter().chain(&terms.anti_affinity);
+        let keys = counters.map(|counter| self.counting.key_of(*counter));
+        keys.chain(own.spread.iter().map(|spread| spread.key))
+    }
+
+    /// The smallest counts that a shape's spread constraints over a key go by, added up.
+    pub(super) fn spread_floor(&self, shape: u32, key: u32) -> u64 {
+        let spread = self.shapes[shape as usize].spread.iter();
+        let floors = spread
+            .filter(|spread| spread.key == key)
+            .map(|spread| u64::from(self.smallest(spread)));
+        floors.sum()
+    }
+
+    /// The smallest count of the domains that a constraint counts.
+    fn smallest(&self, spread: &Spread) -> u32 {
+        let domains = self.counting.domains.domains_in(spread.view);
+        match spread.counter {
+            Some(counter) if domains >= spread.min_domains => {
+                self.counting.smallest(counter, domains)
+            }
+            _ => 0,
+        }
+    }
+
     /// Makes the counters of terms that are new. The keys they read must be read.
     pub(super) fn add_terms(
         &mut self,
@@ -250,16 +285,9 @@ impl Relations {
             let Some(domain) = self.counting.domains.of(spread.key, node) else {
                 return Some(Objection::SpreadLabel);
             };
-            let domains = self.counting.domains.domains_in(spread.view);
-            let (there, smallest) = match spread.counter {
-                Some(counter) if domains >= spread.min_domains => (
-                    self.counting.get(counter, domain),
-                    self.counting.smallest(counter, domains),
-                ),
-                Some(counter) => (self.counting.get(counter, domain), 0),
-                None => (0, 0),
-            };
-            let skew = i64::from(there) + i64::from(spread.own) - i64::from(smallest);
+            let counted = |counter| self.counting.get(counter, domain);
+            let there = spread.counter.map_or(0, counted);
+            let skew = i64::from(there) + i64::from(spread.own) - i64::from(self.smallest(spread));
             if skew > spread.max_skew {
                 return Some(Objection::Spread);
             }

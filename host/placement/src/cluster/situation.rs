@@ -57,6 +57,16 @@ impl Cluster {
         reads
     }
 
+    /// The topology keys of what is read, ordered.
+    pub(super) fn topology_keys_of(&self, reads: &Reads) -> Vec<u32> {
+        let counters = reads.counters.iter();
+        let counted = counters.map(|counter| self.relations.counting.key_of(counter));
+        let mut keys: Vec<u32> = counted.chain(reads.keys.iter()).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        keys
+    }
+
     /// What can tell nodes without pods apart, beside their name and what is free on
     /// them: nodes for which it is the same take the same pods of the classes in
     /// question, unless these have volumes.

@@ -2,6 +2,7 @@
 
 use smallvec::SmallVec;
 
+use super::ground::{Asking, Ground};
 use super::tree::{Tree, times};
 use super::{Demand, Packed};
 use crate::{ClassId, Cluster, NodeId};
@@ -12,30 +13,20 @@ use crate::{ClassId, Cluster, NodeId};
 const MANY: usize = 1000;
 
 /// New nodes as columns.
-pub(super) struct Columns {
+pub(super) struct Columns<'a> {
     newest_first: bool,
     template: Vec<i64>,
-    /// What each demand asks for, at its index; empty where it is not in the order.
-    amounts: Vec<Asked>,
+    /// What each demand asks for, at its index.
+    asking: &'a [Asking],
 }
 
-impl Columns {
-    /// The columns that the demands of the order ask for, of a first new node.
-    pub(super) fn new(
-        cluster: &Cluster,
-        first: NodeId,
-        demands: &[Demand],
-        order: &[usize],
-    ) -> Self {
-        let mut names = Names::default();
-        let mut amounts = vec![Asked::new(); demands.len()];
-        for &row in order {
-            amounts[row] = names.amounts(cluster, demands[row].class);
-        }
+impl<'a> Columns<'a> {
+    /// `free`: what is free on a new node.
+    pub(super) fn new(ground: &'a Ground, free: &[i64], order: &[usize]) -> Self {
         Self {
             newest_first: order.len() > MANY,
-            template: names.row(cluster, first),
-            amounts,
+            template: free.to_vec(),
+            asking: &ground.asking,
         }
     }
 
@@ -48,14 +39,15 @@ impl Columns {
             placed[row] = demands[row].count - left;
         }
         Packed {
-            nodes: u32::try_from(tree.len()).unwrap_or(u32::MAX),
+            nodes: vec![u32::try_from(tree.len()).unwrap_or(u32::MAX)],
+            placed_on_new: placed.clone(),
             placed,
-            lonely_first: false,
+            exclusive_first: false,
         }
     }
 
     fn on_known(&self, tree: &mut Tree, row: usize, mut left: u32) -> u32 {
-        let amounts = &self.amounts[row];
+        let amounts = &self.asking[row].amounts;
         if self.newest_first
             && let Some(newest) = tree.len().checked_sub(1)
         {
@@ -76,7 +68,7 @@ impl Columns {
     }
 
     fn on_new(&self, tree: &mut Tree, row: usize, mut left: u32, max_nodes: u32) -> u32 {
-        let amounts = &self.amounts[row];
+        let amounts = &self.asking[row].amounts;
         let each = times(&self.template, amounts);
         if each == 0 {
             return left;
@@ -124,43 +116,19 @@ impl Names {
 
     /// What is free on a node, by column.
     pub(super) fn row(&self, cluster: &Cluster, node: NodeId) -> Vec<i64> {
-        let resources = self.0.iter();
-        resources
-            .map(|resource| cluster.free_of(*resource, node))
-            .collect()
+        let mut row = Vec::with_capacity(self.0.len());
+        self.extend_row(cluster, node, &mut row);
+        row
     }
-}
 
-/// Places pods on nodes that are there.
-pub(super) fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<u32> {
-    let mut names = Names::default();
-    let amounts: Vec<_> = demands
-        .iter()
-        .map(|demand| names.amounts(cluster, demand.class))
-        .collect();
-    let mut tree = Tree::new(names.0.len());
-    for &node in nodes {
-        tree.push(&names.row(cluster, node));
+    /// Appends what is free on a node to a row.
+    pub(super) fn extend_row(&self, cluster: &Cluster, node: NodeId, row: &mut Vec<i64>) {
+        let resources = self.0.iter();
+        row.extend(resources.map(|resource| cluster.free_of(*resource, node)));
     }
-    let mut placed = vec![0; demands.len()];
-    for (row, demand) in demands.iter().enumerate() {
-        let bonds = cluster.bonds(demand.class);
-        let mut from = 0;
-        while placed[row] < demand.count {
-            let fits = |leaf: usize| cluster.fits(demand.class, nodes[leaf]);
-            let Some(leaf) = tree.first(from, &amounts[row], fits) else {
-                break;
-            };
-            cluster.place(demand.class, nodes[leaf], false);
-            tree.take(leaf, &amounts[row], 1);
-            placed[row] += 1;
-            // What one pod means for the next: other nodes may take it now.
-            from = if bonds.affinity || bonds.spread {
-                0
-            } else {
-                leaf
-            };
-        }
+
+    /// How many columns there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
     }
-    placed
 }

@@ -1,46 +1,47 @@
-//! Packing onto each of many templates, without doing twice what comes to the same:
-//! a cloud has hundreds of node groups, and most differ in size or zone alone.
+//! Estimates for each of many growths, without doing twice what comes to the same: a
+//! cloud has hundreds of node groups, and most differ in size or zone alone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::columns::Names;
-use super::order::lonely_pods;
-use super::{Demand, Packed, Template, add_template, pack};
+use super::ground::Ground;
+use super::order::exclusive_pods;
+use super::{Demand, Growth, Packed, Part, add_template, pack_on};
 use crate::cluster::{HOSTNAME, Reads};
-use crate::{ClassId, Cluster, Labels};
+use crate::{ClassId, Cluster, Labels, NodeId};
 
-/// As [`pack`], for each template by itself, which may become at most so many nodes.
+/// As [`super::pack`], for each growth by itself.
 ///
-/// The result for one template stands for others too: for those whose nodes no pod
-/// can tell apart from its nodes, and, if all pods found a place on as few nodes as
-/// they can do with, for those whose nodes are larger.
+/// The result for one growth stands for others too: for those whose nodes no pod can tell
+/// apart from its nodes, and, if all pods found a place on as few nodes as they can do
+/// with, for those whose nodes are larger.
 pub fn pack_each(
     cluster: &mut Cluster,
-    templates: &[(&Template, u32)],
+    known: &[NodeId],
+    growths: &[Growth<'_>],
     demands: &[Demand],
 ) -> Vec<Arc<Packed>> {
-    let needs = Needs::new(cluster, demands);
-    let nodes: Vec<NewNode> = templates
+    let ground = Ground::new(cluster, known, demands, false);
+    let needs = Needs::new(cluster, &ground, demands);
+    let shapes: Vec<Shape> = growths
         .iter()
-        .map(|&(template, max_nodes)| NewNode::new(cluster, template, max_nodes, &needs))
+        .map(|growth| Shape::new(cluster, growth, &ground, &needs))
         .collect();
     // Larger nodes come after smaller ones, which may answer for them.
-    let mut order: Vec<usize> = (0..nodes.len()).collect();
-    order.sort_by(|&a, &b| nodes[a].free.cmp(&nodes[b].free));
-    let mut known: HashMap<&Situation, Vec<(usize, Arc<Packed>)>> = HashMap::new();
-    let mut packed = vec![Arc::default(); nodes.len()];
+    let mut order: Vec<usize> = (0..shapes.len()).collect();
+    order.sort_by(|&a, &b| shapes[a].free.cmp(&shapes[b].free));
+    let mut found: HashMap<&[Situation], Vec<(usize, Arc<Packed>)>> = HashMap::new();
+    let mut packed = vec![Arc::default(); shapes.len()];
     for row in order {
-        let node = &nodes[row];
-        let alike = known.entry(&node.situation).or_default();
+        let shape = &shapes[row];
+        let alike = found.entry(&shape.situations).or_default();
         let answer = alike
             .iter()
-            .find(|(other, answer)| needs.stands(&nodes[*other], answer, node));
+            .find(|(other, answer)| needs.stands(&shapes[*other], answer, shape));
         packed[row] = if let Some((_, answer)) = answer {
             Arc::clone(answer)
         } else {
-            let (template, max_nodes) = templates[row];
-            let answer = Arc::new(pack(cluster, template, demands, max_nodes));
+            let answer = Arc::new(pack_on(cluster, &ground, &growths[row], demands));
             alike.push((row, Arc::clone(&answer)));
             answer
         };
@@ -48,43 +49,65 @@ pub fn pack_each(
     packed
 }
 
-/// What can tell a new node from those of other templates, beside what is free.
+/// What can tell a new node of a part from those of others, beside what is free.
 #[derive(PartialEq, Eq, Hash)]
 struct Situation {
     cluster: Vec<u32>,
     carried: Vec<ClassId>,
+    /// What decides which part grows first: whether it is a stand-in, and the size.
+    rank: (bool, u32),
     /// All labels, if pods have volumes: these may go by any.
     labels: Option<Vec<(String, String)>>,
 }
 
-struct NewNode {
-    situation: Situation,
-    /// By column of the needs.
-    free: Vec<i64>,
-    max_nodes: u32,
+/// What can tell a growth from others.
+struct Shape {
+    /// Of each part.
+    situations: Vec<Situation>,
+    /// Of a new node of each part, by column.
+    free: Vec<Vec<i64>>,
+    /// The most nodes of each part, and of all.
+    limits: (Vec<u32>, u32),
 }
 
-impl NewNode {
-    fn new(cluster: &mut Cluster, template: &Template, max_nodes: u32, needs: &Needs) -> Self {
-        let mark = cluster.mark();
-        let node = add_template(cluster, template);
-        let labels = needs.volumes.then(|| sorted(&template.node.labels));
-        let new = Self {
-            situation: Situation {
+impl Shape {
+    fn new(cluster: &mut Cluster, growth: &Growth<'_>, ground: &Ground, needs: &Needs) -> Self {
+        let several = growth.parts.len() > 1;
+        let (mut situations, mut free) = (Vec::new(), Vec::new());
+        for part in &growth.parts {
+            let mark = cluster.mark();
+            let node = add_template(cluster, part.template);
+            let labels = needs.volumes.then(|| sorted(&part.template.node.labels));
+            situations.push(Situation {
                 cluster: cluster.situation(node, &needs.reads),
-                carried: template.carried.clone(),
+                carried: part.template.carried.clone(),
+                rank: if several {
+                    (part.stand_in, part.size)
+                } else {
+                    (false, 0)
+                },
                 labels,
-            },
-            free: needs.names.row(cluster, node),
-            max_nodes,
-        };
-        cluster.rollback(mark);
-        new
+            });
+            free.push(ground.names.row(cluster, node));
+            cluster.rollback(mark);
+        }
+        let limits = |part: &Part<'_>| part.max_nodes.min(growth.max_nodes);
+        Self {
+            situations,
+            free,
+            limits: (growth.parts.iter().map(limits).collect(), growth.max_nodes),
+        }
     }
 
     fn is_as_large_as(&self, other: &Self) -> bool {
-        let mut free = self.free.iter().zip(&other.free);
-        free.all(|(own, other)| own >= other)
+        let mut parts = self.free.iter().zip(&other.free);
+        parts.all(|(own, other)| own.iter().zip(other).all(|(own, other)| own >= other))
+    }
+
+    /// Whether so many nodes of each part may be added.
+    fn has_room_for(&self, found: &Packed) -> bool {
+        let mut parts = found.nodes.iter().zip(&self.limits.0);
+        parts.all(|(nodes, limit)| nodes <= limit) && found.node_count() <= self.limits.1
     }
 }
 
@@ -99,65 +122,61 @@ fn sorted(labels: &Labels) -> Vec<(String, String)> {
 
 /// What all pods need together.
 struct Needs {
-    names: Names,
     /// By column.
     amounts: Vec<i128>,
     pods: u64,
     /// The most pods of which a node takes one.
-    lonely: u64,
+    exclusive: u64,
     volumes: bool,
     /// What of the cluster decides where they may go.
     reads: Reads,
 }
 
 impl Needs {
-    fn new(cluster: &Cluster, demands: &[Demand]) -> Self {
+    fn new(cluster: &Cluster, ground: &Ground, demands: &[Demand]) -> Self {
         let mut needs = Self {
-            names: Names::default(),
-            amounts: Vec::new(),
+            amounts: vec![0; ground.names.len()],
             pods: 0,
-            lonely: lonely_pods(cluster, demands.iter().copied()),
+            exclusive: exclusive_pods(cluster, demands.iter().copied()),
             volumes: false,
             reads: cluster.reads(demands.iter().map(|demand| demand.class)),
         };
-        for demand in demands {
+        for (demand, asking) in demands.iter().zip(&ground.asking) {
             let count = u64::from(demand.count);
-            for (column, amount) in needs.names.amounts(cluster, demand.class) {
-                if needs.amounts.len() <= column {
-                    needs.amounts.resize(column + 1, 0);
-                }
+            for &(column, amount) in &asking.amounts {
                 needs.amounts[column] += i128::from(amount) * i128::from(count);
             }
             needs.pods += count;
-            needs.volumes |= cluster.bonds(demand.class).volumes;
+            needs.volumes |= asking.bonds.volumes;
         }
         needs
     }
 
-    /// Fewer nodes can't do for all pods.
-    fn least_nodes(&self, node: &NewNode) -> u64 {
-        let amounts = self.amounts.iter().zip(&node.free);
-        let nodes = amounts.map(|(&amount, &free)| {
+    /// Fewer nodes can't do for all pods, if all go to new ones.
+    fn least_nodes(&self, shape: &Shape) -> u64 {
+        let amounts = self.amounts.iter().enumerate();
+        let nodes = amounts.map(|(column, &amount)| {
             if amount <= 0 {
                 return 0;
             }
-            let nodes = (free > 0).then(|| (amount - 1) / i128::from(free) + 1);
+            let free = shape.free.iter().map(|free| free[column]).max();
+            let free = free.filter(|free| *free > 0);
+            let nodes = free.map(|free| (amount - 1) / i128::from(free) + 1);
             nodes.map_or(u64::MAX, |nodes| u64::try_from(nodes).unwrap_or(u64::MAX))
         });
-        nodes.max().unwrap_or_default().max(self.lonely)
+        nodes.max().unwrap_or_default().max(self.exclusive)
     }
 
-    /// Whether what was found for one new node stands for another in the same
-    /// situation.
-    fn stands(&self, known: &NewNode, found: &Packed, node: &NewNode) -> bool {
-        if known.free == node.free && known.max_nodes == node.max_nodes {
+    /// Whether what was found for one growth stands for another in the same situation.
+    fn stands(&self, known: &Shape, found: &Packed, shape: &Shape) -> bool {
+        if known.free == shape.free && known.limits == shape.limits {
             return true;
         }
         let pods = found.placed.iter().map(|&count| u64::from(count));
         // Where pods fit they fit as well on larger nodes.
-        node.is_as_large_as(known)
-            && found.nodes <= node.max_nodes
-            && u64::from(found.nodes) == self.least_nodes(node)
+        shape.is_as_large_as(known)
+            && shape.has_room_for(found)
+            && u64::from(found.node_count()) <= self.least_nodes(shape)
             && pods.sum::<u64>() == self.pods
     }
 }

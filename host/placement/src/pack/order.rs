@@ -2,18 +2,39 @@
 
 use std::collections::HashMap;
 
-use super::{Demand, Template};
+use super::ground::Ground;
+use super::{Demand, Growth, Template};
 use crate::{ClassId, Cluster, Misfit, NodeId, Plugin};
 
-/// Rows of the demands that may fit a new node, those that ask for the largest part
-/// of it first.
+/// Rows of the demands that may find a place, those that ask for the largest part of a
+/// new node first. `first`: a new node of each part.
 pub(super) fn by_size(
     cluster: &Cluster,
-    template: &Template,
-    first: NodeId,
+    ground: &Ground,
+    growth: &Growth<'_>,
+    first: &[NodeId],
     demands: &[Demand],
 ) -> Vec<usize> {
-    let allocatable = &template.node.allocatable;
+    let mut order: Vec<(usize, f64)> = Vec::with_capacity(demands.len());
+    for (row, demand) in demands.iter().enumerate() {
+        let mut parts = growth.parts.iter().zip(first);
+        let part = parts.find(|(_, node)| may_fit(cluster, demand.class, **node));
+        // Nodes that are there may take it once pods on new ones permit it.
+        let elsewhere = || {
+            let coupled = ground.asking[row].is_coupled() && !ground.areas.is_empty();
+            growth.parts.first().filter(|_| coupled)
+        };
+        let part = part.map(|(part, _)| part).or_else(elsewhere);
+        if let Some(part) = part.filter(|_| demand.count > 0) {
+            order.push((row, part_of_node(cluster, demand.class, part.template)));
+        }
+    }
+    order.sort_by(|(_, a), (_, b)| b.total_cmp(a));
+    order.into_iter().map(|(row, _)| row).collect()
+}
+
+/// What a pod asks for of a new node: parts of its cpu and memory, added up.
+fn part_of_node(cluster: &Cluster, class: ClassId, template: &Template) -> f64 {
     let part = |of: i64, whole: i64| {
         if whole > 0 {
             of as f64 / whole as f64
@@ -21,17 +42,8 @@ pub(super) fn by_size(
             0.0
         }
     };
-    let mut order: Vec<(usize, f64)> = Vec::with_capacity(demands.len());
-    for (row, demand) in demands.iter().enumerate() {
-        if demand.count > 0 && may_fit(cluster, demand.class, first) {
-            let requests = cluster.requests(demand.class);
-            let score =
-                part(requests.cpu, allocatable.cpu) + part(requests.memory, allocatable.memory);
-            order.push((row, score));
-        }
-    }
-    order.sort_by(|(_, a), (_, b)| b.total_cmp(a));
-    order.into_iter().map(|(row, _)| row).collect()
+    let (requests, allocatable) = (cluster.requests(class), &template.node.allocatable);
+    part(requests.cpu, allocatable.cpu) + part(requests.memory, allocatable.memory)
 }
 
 /// Whether a class fits a new node, or may once other pods are there.
@@ -50,37 +62,41 @@ fn may_fit(cluster: &Cluster, class: ClassId, first: NodeId) -> bool {
     }
 }
 
-/// An order that begins with the pods that want no like of theirs on their node.
-pub(super) struct LonelyFirst {
+/// An order that begins with the pods that exclude each other from a host.
+pub(super) struct ExclusiveFirst {
     pub(super) order: Vec<usize>,
     /// Fewer nodes can't do for these pods.
     pub(super) least_nodes: u64,
 }
 
-/// The order, if there are such pods; else none.
-pub(super) fn lonely_first(
+/// The order, or `None` if there are no such pods.
+pub(super) fn exclusive_first(
     cluster: &Cluster,
     demands: &[Demand],
     by_size: &[usize],
-) -> Option<LonelyFirst> {
-    let is_lonely = |row: &usize| cluster.lonely(demands[*row].class).next().is_some();
-    let (lonely, others): (Vec<usize>, Vec<usize>) = by_size.iter().copied().partition(is_lonely);
-    if lonely.is_empty() {
+) -> Option<ExclusiveFirst> {
+    let is_exclusive = |row: &usize| {
+        let mut exclusions = cluster.host_exclusions(demands[*row].class);
+        exclusions.next().is_some()
+    };
+    let (exclusive, others): (Vec<usize>, Vec<usize>) =
+        by_size.iter().copied().partition(is_exclusive);
+    if exclusive.is_empty() {
         return None;
     }
-    let demanded = lonely.iter().map(|&row| demands[row]);
-    Some(LonelyFirst {
-        least_nodes: lonely_pods(cluster, demanded),
-        order: [lonely, others].concat(),
+    let demanded = exclusive.iter().map(|&row| demands[row]);
+    Some(ExclusiveFirst {
+        least_nodes: exclusive_pods(cluster, demanded),
+        order: [exclusive, others].concat(),
     })
 }
 
 /// The most pods of which a node takes one.
 #[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
-pub(super) fn lonely_pods(cluster: &Cluster, demands: impl Iterator<Item = Demand>) -> u64 {
+pub(super) fn exclusive_pods(cluster: &Cluster, demands: impl Iterator<Item = Demand>) -> u64 {
     let mut pods: HashMap<u32, u64> = HashMap::new();
     for demand in demands {
-        for what in cluster.lonely(demand.class) {
+        for what in cluster.host_exclusions(demand.class) {
             *pods.entry(what).or_default() += u64::from(demand.count);
         }
     }

@@ -1,227 +1,361 @@
 //! Packing on simulated nodes, every filter asked for every pod.
 
-use std::sync::Arc;
+use super::ground::{Asking, Ground, NewNodes};
+use super::node_set::NodeSet;
+use super::{Demand, Growth, Packed, add_template};
+use crate::cluster::{Area, HostKey};
+use crate::{ClassId, Cluster, NodeId};
 
-use super::columns::Names;
-use super::tree::{Amounts, Tree};
-use super::{Demand, Packed, Template};
-use crate::cluster::{Bonds, HOSTNAME, HostKey};
-use crate::{ClassId, Cluster, Misfit, Node, NodeId, Plugin};
-
-/// New nodes of a template in a cluster.
+/// Nodes of a cluster, and new nodes in it.
 pub(super) struct Simulation<'a> {
     cluster: &'a mut Cluster,
-    template: &'a Template,
-    max_nodes: u32,
-    first: NodeId,
-    /// What is free on it.
-    row: Vec<i64>,
-    /// The new nodes, and whether each holds a pod.
-    nodes: Vec<(NodeId, bool)>,
-    /// What is free on them.
-    tree: Tree,
-    /// Where the search for pods that are bound to others goes on.
-    cursor: usize,
+    ground: &'a Ground,
+    new: &'a NewNodes,
+    growth: &'a Growth<'a>,
+    /// The most new nodes, by part.
+    limits: &'a [u32],
+    /// New nodes so far, by part.
+    opened: Vec<u32>,
+    areas: Vec<AreaNodes>,
+    /// The area of each part.
+    area_of: Vec<usize>,
+    /// Pods placed so far.
+    placements: u64,
     host: Option<HostKey>,
 }
 
-/// Alike pods, and what the packer needs to know of them.
-struct Batch<'a> {
-    class: ClassId,
-    bonds: Bonds,
-    amounts: &'a Amounts,
+/// The nodes in the same domains of all topology keys that the pods read: a rule over
+/// one of these keys refuses a pod on all of them or on none.
+struct AreaNodes {
+    area: Area,
+    known: NodeSet,
+    new: NodeSet,
+    /// Of each new node its part, and whether it holds a pod.
+    of_new: Vec<(usize, bool)>,
 }
 
-/// Why no more pods of a class are placed.
-enum End {
-    /// The class is done, or fits no further node.
-    Class,
-    /// There may be no further node.
-    Limit,
+/// Alike pods that are being placed.
+struct Batch<'a> {
+    class: ClassId,
+    asking: &'a Asking,
+    /// Where the search goes on, by area.
+    searched: Vec<Searched>,
+    /// Parts whose new nodes don't take the pods.
+    refused: Vec<bool>,
+    /// While it is the same, a node that refused a pod still does.
+    floor: u64,
+}
+
+/// The first nodes of an area that may still take a pod.
+#[derive(Clone, Copy, Default)]
+struct Searched {
+    known: usize,
+    new: usize,
 }
 
 impl<'a> Simulation<'a> {
-    /// `first`: a new node, empty but for what each one carries.
     pub(super) fn new(
         cluster: &'a mut Cluster,
-        template: &'a Template,
-        first: NodeId,
-        max_nodes: u32,
+        ground: &'a Ground,
+        new: &'a NewNodes,
+        growth: &'a Growth<'a>,
+        limits: &'a [u32],
     ) -> Self {
+        let width = ground.names.len();
+        let empty = || NodeSet::new(Vec::new(), width, &[]);
+        let known = ground.areas.iter();
+        let known = known.map(|(area, nodes)| (area.clone(), nodes.clone()));
+        let mut areas: Vec<AreaNodes> = known
+            .map(|(area, known)| AreaNodes {
+                area,
+                known,
+                new: empty(),
+                of_new: Vec::new(),
+            })
+            .collect();
+        let mut area_of = Vec::with_capacity(new.parts.len());
+        for part in &new.parts {
+            let at = areas.iter().position(|known| known.area == part.area);
+            area_of.push(at.unwrap_or(areas.len()));
+            if at.is_none() {
+                areas.push(AreaNodes {
+                    area: part.area.clone(),
+                    known: empty(),
+                    new: empty(),
+                    of_new: Vec::new(),
+                });
+            }
+        }
         Self {
             host: cluster.host_key(),
             cluster,
-            template,
-            max_nodes,
-            first,
-            row: Vec::new(),
-            nodes: Vec::new(),
-            tree: Tree::new(0),
-            cursor: 0,
+            ground,
+            new,
+            growth,
+            limits,
+            opened: vec![0; new.parts.len()],
+            areas,
+            area_of,
+            placements: 0,
+        }
+    }
+
+    /// Adds a node in each area that has none yet, so that pods spread over it.
+    pub(super) fn open_new_areas(&mut self) {
+        for part in 0..self.new.parts.len() {
+            let area = self.area_of[part];
+            let is_open = !self.areas[area].of_new.is_empty();
+            if self.new.parts[part].area_is_new && !is_open && self.has_room(part) {
+                self.open(part);
+            }
         }
     }
 
     pub(super) fn pack(&mut self, demands: &[Demand], order: &[usize]) -> Packed {
-        let mut names = Names::default();
-        let amounts: Vec<_> = demands
-            .iter()
-            .map(|demand| names.amounts(self.cluster, demand.class))
-            .collect();
-        self.row = names.row(self.cluster, self.first);
-        self.tree = Tree::new(self.row.len());
-        let mut placed = vec![0; demands.len()];
-        // The first node counts from when it is needed on.
-        self.cluster.remove_node(self.first);
-        let mut open = true;
-        for &row in order {
-            let Demand { class, count } = demands[row];
-            let batch = Batch {
-                class,
-                bonds: self.cluster.bonds(class),
-                amounts: &amounts[row],
-            };
-            let mut left = self.on_known(&batch, count);
-            if open && left > 0 {
-                open = matches!(self.on_new(&batch, &mut left), End::Class);
+        let mut left: Vec<u32> = demands.iter().map(|demand| demand.count).collect();
+        let mut on_new = vec![0; demands.len()];
+        let mut again = false;
+        loop {
+            let before = self.placements;
+            for &row in order {
+                let asking = &self.ground.asking[row];
+                if left[row] > 0 && (!again || asking.is_coupled()) {
+                    let placed = self.place_batch(demands[row].class, asking, left[row]);
+                    left[row] -= placed.known + placed.new;
+                    on_new[row] += placed.new;
+                }
             }
-            placed[row] = count - left;
+            if self.placements == before {
+                break;
+            }
+            again = true;
         }
-        let nodes = self.nodes.iter().filter(|(_, used)| *used).count();
+        let mut nodes = vec![0; self.new.parts.len()];
+        let new = self.areas.iter().flat_map(|area| &area.of_new);
+        for (part, _) in new.filter(|(_, used)| *used) {
+            nodes[*part] += 1;
+        }
+        let placed = demands.iter().zip(&left);
         Packed {
-            nodes: u32::try_from(nodes).unwrap_or(u32::MAX),
-            placed,
-            lonely_first: false,
+            nodes,
+            placed: placed.map(|(demand, left)| demand.count - left).collect(),
+            placed_on_new: on_new,
+            exclusive_first: false,
         }
     }
 
-    /// Takes new nodes without a pod out again: the others.
+    /// Removes new nodes without a pod. Returns the others.
     pub(super) fn keep_used(&mut self) -> Vec<NodeId> {
-        let (used, empty): (Vec<_>, Vec<_>) = self.nodes.iter().partition(|(_, used)| *used);
-        for (node, _) in empty {
+        let mut kept = Vec::new();
+        for area in &self.areas {
+            for (node, (_, used)) in area.new.nodes.iter().zip(&area.of_new) {
+                if *used {
+                    kept.push(*node);
+                } else {
+                    self.cluster.remove_node(*node);
+                }
+            }
+        }
+        kept
+    }
+
+    /// Places as many alike pods as find a place.
+    fn place_batch(&mut self, class: ClassId, asking: &Asking, count: u32) -> Placed {
+        let mut batch = Batch {
+            class,
+            asking,
+            searched: vec![Searched::default(); self.areas.len()],
+            refused: vec![false; self.new.parts.len()],
+            floor: 0,
+        };
+        let order = self.areas_in_order(&batch, count);
+        let mut turn = 0;
+        let mut placed = Placed::default();
+        while placed.known + placed.new < count {
+            self.look_again_if_eased(&mut batch);
+            if let Some(known) = self.on_open_nodes(&mut batch, &order, &mut turn) {
+                placed.known += u32::from(known);
+                placed.new += u32::from(!known);
+            } else if self.on_new_node(&mut batch) {
+                placed.new += 1;
+            } else {
+                break;
+            }
+        }
+        placed
+    }
+
+    /// Areas in the order in which they are tried. Pods that want to be near each other
+    /// come to be in the first one that takes them: it is one with room for most of them.
+    fn areas_in_order(&self, batch: &Batch<'_>, count: u32) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..self.areas.len()).collect();
+        if batch.asking.bonds.affinity && order.len() > 1 {
+            let amounts = &batch.asking.amounts;
+            let rank = |area: &usize| {
+                let nodes = &self.areas[*area];
+                let open = nodes.known.times(amounts) + nodes.new.times(amounts);
+                let parts = (0..self.new.parts.len()).filter(|part| self.area_of[*part] == *area);
+                let more = parts.map(|part| {
+                    let each = super::tree::times(&self.new.parts[part].free, amounts);
+                    let nodes = self.limits[part].saturating_sub(self.opened[part]);
+                    u64::from(each) * u64::from(nodes)
+                });
+                let all = open.saturating_add(more.sum());
+                let used = nodes.of_new.len();
+                std::cmp::Reverse((
+                    all.min(count.into()),
+                    open.min(count.into()),
+                    std::cmp::Reverse(used),
+                ))
+            };
+            order.sort_by_cached_key(rank);
+        }
+        order
+    }
+
+    /// Where pods may have made room on nodes that refused one before, all nodes are
+    /// searched again.
+    fn look_again_if_eased(&self, batch: &mut Batch<'_>) {
+        if !batch.asking.is_coupled_over_hosts() {
+            return;
+        }
+        let mut floor = self.cluster.host_floor(batch.class, self.host);
+        if batch.asking.bonds.affinity_over_hosts {
+            floor += self.placements;
+        }
+        if floor != batch.floor {
+            batch.floor = floor;
+            batch.searched.fill(Searched::default());
+        }
+    }
+
+    /// Places a pod on a node that is there or was added before. Returns whether it was
+    /// there, or `None` if no node takes it.
+    fn on_open_nodes(
+        &mut self,
+        batch: &mut Batch<'_>,
+        order: &[usize],
+        turn: &mut usize,
+    ) -> Option<bool> {
+        let coupled = batch.asking.is_coupled();
+        for step in 0..order.len() {
+            let position = (*turn + step) % order.len();
+            let at = order[position];
+            if self.is_shut(batch, at) {
+                continue;
+            }
+            if let Some(known) = self.in_area(batch, at, coupled) {
+                // The areas have turns where pods may spread over them.
+                *turn = position + usize::from(coupled);
+                return Some(known);
+            }
+        }
+        None
+    }
+
+    /// The same within an area.
+    fn in_area(&mut self, batch: &mut Batch<'_>, at: usize, coupled: bool) -> Option<bool> {
+        let (class, amounts) = (batch.class, &batch.asking.amounts);
+        let in_turns = batch.asking.is_coupled_over_hosts();
+        let (area, searched) = (&mut self.areas[at], &mut batch.searched[at]);
+        let cluster = &*self.cluster;
+        let fits = |node| cluster.fits(class, node);
+        let find = |set: &mut NodeSet, from: &mut usize| {
+            if in_turns {
+                set.next(amounts, from, fits)
+            } else {
+                set.first(amounts, from, fits)
+            }
+        };
+        if (coupled || self.ground.for_all)
+            && let Some(found) = find(&mut area.known, &mut searched.known)
+        {
+            self.cluster.place(class, area.known.nodes[found], false);
+            area.known.take(found, amounts);
+            self.placements += 1;
+            return Some(true);
+        }
+        let found = find(&mut area.new, &mut searched.new)?;
+        self.place_on_new(batch, at, found);
+        Some(false)
+    }
+
+    /// Whether a rule over a topology key other than the host's refuses the pods on all
+    /// nodes of an area.
+    fn is_shut(&self, batch: &Batch<'_>, at: usize) -> bool {
+        let area = &self.areas[at];
+        let node = area.new.nodes.last().or_else(|| area.known.nodes.last());
+        batch.asking.may_be_shut_out()
+            && node.is_some_and(|node| self.cluster.is_shut(batch.class, *node, self.host))
+    }
+
+    fn has_room(&self, part: usize) -> bool {
+        let all: u32 = self.opened.iter().sum();
+        all < self.growth.max_nodes && self.opened[part] < self.limits[part]
+    }
+
+    /// Adds a node for a pod, of the smallest group whose nodes take it, and places it
+    /// there. Returns whether there is such a group.
+    fn on_new_node(&mut self, batch: &mut Batch<'_>) -> bool {
+        loop {
+            let parts = 0..self.new.parts.len();
+            let parts = parts.filter(|&part| {
+                !batch.refused[part]
+                    && self.has_room(part)
+                    && !self.is_shut(batch, self.area_of[part])
+            });
+            let rank = |part: &usize| {
+                let (opened, part) = (self.opened[*part], &self.growth.parts[*part]);
+                (part.stand_in, part.size.saturating_add(opened))
+            };
+            let Some(part) = parts.min_by_key(rank) else {
+                return false;
+            };
+            let (area, node) = self.open(part);
+            let at = self.areas[area].new.nodes.len() - 1;
+            if self.cluster.fits(batch.class, node) {
+                self.place_on_new(batch, area, at);
+                return true;
+            }
+            self.close_last(part);
+            batch.refused[part] = true;
+        }
+    }
+
+    /// Adds a node of a part, and returns it and its area.
+    fn open(&mut self, part: usize) -> (usize, NodeId) {
+        let node = add_template(self.cluster, self.growth.parts[part].template);
+        let area = self.area_of[part];
+        let nodes = &mut self.areas[area];
+        nodes.new.push(node, &self.new.parts[part].free);
+        nodes.of_new.push((part, false));
+        self.opened[part] += 1;
+        (area, node)
+    }
+
+    /// Removes the node that was added last.
+    fn close_last(&mut self, part: usize) {
+        let area = &mut self.areas[self.area_of[part]];
+        area.of_new.pop();
+        if let Some(node) = area.new.pop() {
             self.cluster.remove_node(node);
         }
-        used.into_iter().map(|(node, _)| node).collect()
+        self.opened[part] -= 1;
     }
 
-    /// Places pods on the new nodes that there are: how many are left over.
-    fn on_known(&mut self, batch: &Batch<'_>, mut left: u32) -> u32 {
-        if batch.bonds.affinity || batch.bonds.spread {
-            while left > 0 && self.on_next(batch, None) {
-                left -= 1;
-            }
-            return left;
-        }
-        let mut from = 0;
-        while left > 0
-            && let Some(at) = self.first_fit(batch, from, None)
-        {
-            self.place(batch, at);
-            left -= 1;
-            from = at;
-        }
-        left
-    }
-
-    /// The first of the new nodes that fits, from one on.
-    fn first_fit(&self, batch: &Batch<'_>, from: usize, but: Option<usize>) -> Option<usize> {
-        let fits = |at| Some(at) != but && self.cluster.fits(batch.class, self.nodes[at].0);
-        self.tree.first(from, batch.amounts, fits)
-    }
-
-    /// Places a pod on the next node that fits, after the one that was last.
-    fn on_next(&mut self, batch: &Batch<'_>, but: Option<usize>) -> bool {
-        if self.is_shut(batch) {
-            return false;
-        }
-        let found = self.first_fit(batch, self.cursor, but);
-        let Some(at) = found.or_else(|| self.first_fit(batch, 0, but)) else {
-            return false;
-        };
-        self.cursor = (at + 1) % self.nodes.len();
-        self.place(batch, at);
-        true
-    }
-
-    /// Whether none of the new nodes will do because of where they all are.
-    fn is_shut(&self, batch: &Batch<'_>) -> bool {
-        let Bonds {
-            affinity,
-            anti_affinity,
-            spread,
-            ..
-        } = batch.bonds;
-        let node = self.nodes.last();
-        (affinity || anti_affinity || spread)
-            && node.is_some_and(|(node, _)| self.cluster.is_shut(batch.class, *node, self.host))
-    }
-
-    /// Places pods on the last node, and on further ones.
-    fn on_new(&mut self, batch: &Batch<'_>, left: &mut u32) -> End {
-        while *left > 0 {
-            if let Some(last) = self.nodes.len().checked_sub(1) {
-                let (node, used) = self.nodes[last];
-                if self.on_last(batch, node, last) {
-                    *left -= 1;
-                    continue;
-                }
-                if !used || self.is_shut(batch) {
-                    return End::Class;
-                }
-            }
-            if self.nodes.len() >= self.max_nodes as usize {
-                return End::Limit;
-            }
-            let node = add_node(self.cluster, self.template);
-            self.nodes.push((node, false));
-            self.tree.push(&self.row);
-            if !self.cluster.fits(batch.class, node) {
-                return End::Class;
-            }
-            self.place(batch, self.nodes.len() - 1);
-            *left -= 1;
-        }
-        End::Class
-    }
-
-    /// Places a pod on the last node; one that spreads over hosts and can't go
-    /// there because of it, on another.
-    fn on_last(&mut self, batch: &Batch<'_>, node: NodeId, last: usize) -> bool {
-        match self.cluster.check(batch.class, node) {
-            Ok(()) => {
-                self.place(batch, last);
-                true
-            }
-            Err(Misfit::Rejected {
-                plugin: Plugin::PodTopologySpread,
-                ..
-            }) if batch.bonds.spread_over_hosts => self.on_next(batch, Some(last)),
-            Err(_) => false,
-        }
-    }
-
-    fn place(&mut self, batch: &Batch<'_>, at: usize) {
-        let (node, used) = &mut self.nodes[at];
-        self.cluster.place(batch.class, *node, false);
-        self.tree.take(at, batch.amounts, 1);
-        *used = true;
+    fn place_on_new(&mut self, batch: &Batch<'_>, area: usize, at: usize) {
+        let area = &mut self.areas[area];
+        self.cluster.place(batch.class, area.new.nodes[at], false);
+        area.new.take(at, &batch.asking.amounts);
+        area.of_new[at].1 = true;
+        self.placements += 1;
     }
 }
 
-/// A new node of a template. Names recur from one simulation to the next: the cluster
-/// remembers all it has ever seen.
-pub(super) fn add_node(cluster: &mut Cluster, template: &Template) -> NodeId {
-    let name = loop {
-        let name = format!("{}-{}", template.node.name, cluster.next_number());
-        if cluster.find_node(&name).is_none() {
-            break name;
-        }
-    };
-    let mut node = Node::clone(&template.node);
-    node.name = name.into();
-    node.labels.set(HOSTNAME.into(), Arc::clone(&node.name));
-    let id = cluster.add_node(node);
-    for &class in &template.carried {
-        cluster.place(class, id, false);
-    }
-    id
+/// How many pods were placed.
+#[derive(Default)]
+struct Placed {
+    /// On nodes that are there.
+    known: u32,
+    new: u32,
 }

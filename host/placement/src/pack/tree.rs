@@ -5,6 +5,7 @@
 pub(super) type Amounts = [(usize, i64)];
 
 /// Free amounts of nodes in a row.
+#[derive(Clone)]
 pub(super) struct Tree {
     resources: usize,
     /// Leaves that there is space for: a power of two.
@@ -25,6 +26,20 @@ impl Tree {
         }
     }
 
+    /// A tree over so many nodes: `free` has the amounts of one after the other.
+    pub(super) fn of(nodes: usize, resources: usize, free: &[i64]) -> Self {
+        let space = nodes.next_power_of_two().max(64);
+        let mut tree = Self {
+            resources,
+            space,
+            leaves: nodes,
+            free: vec![i64::MIN; 2 * space * resources],
+        };
+        tree.free[space * resources..][..free.len()].copy_from_slice(free);
+        tree.build();
+        tree
+    }
+
     pub(super) fn len(&self) -> usize {
         self.leaves
     }
@@ -38,6 +53,16 @@ impl Tree {
         self.leaves += 1;
         self.free[at * self.resources..][..self.resources].copy_from_slice(free);
         self.lift(at);
+    }
+
+    /// Removes the node at the end.
+    pub(super) fn pop(&mut self) {
+        if let Some(last) = self.leaves.checked_sub(1) {
+            let at = self.space + last;
+            self.leaves = last;
+            self.free[at * self.resources..][..self.resources].fill(i64::MIN);
+            self.lift(at);
+        }
     }
 
     /// Takes amounts from a node.
@@ -117,6 +142,11 @@ impl Tree {
         self.space *= 2;
         self.free = vec![i64::MIN; 2 * self.space * self.resources];
         self.free[self.space * self.resources..][..leaves.len()].copy_from_slice(&leaves);
+        self.build();
+    }
+
+    /// Finds the largest amounts below each inner node.
+    fn build(&mut self) {
         for at in (1..self.space).rev() {
             for resource in 0..self.resources {
                 let of = |node: usize| self.free[node * self.resources + resource];

@@ -94,6 +94,7 @@ pub(super) fn expander() -> ExpanderInput {
         current_size: vec![3, 0, 0],
         min_size: vec![1, 0, 0],
         max_size: vec![10, 4, 5],
+        ..OptionColumns::default()
     };
     ExpanderInput {
         options: Arc::new(options),

@@ -90,7 +90,7 @@ fn candidates(round: &Round) -> String {
             .choice
             .row
             .is_some_and(|chosen| chosen as usize == row);
-        let name = Text(&options.node_group[row]).to_string();
+        let name = Text(&options.label(row)).to_string();
         let price = options.node_price[row].map(|price| price * nodes as f64);
         let mut cells = vec![
             if chosen {
@@ -118,7 +118,11 @@ fn candidates(round: &Round) -> String {
     };
     let rows: Vec<_> = (0..options.len()).map(row).collect();
     let headings: Vec<&str> = columns.iter().map(String::as_str).collect();
-    let mut html = table(&headings, &rows, 1);
+    let mut html = String::new();
+    if let Some(domain) = &round.domain {
+        html += &format!("<p>Which group stands for {}:</p>\n", Text(domain));
+    }
+    html += &table(&headings, &rows, 1);
     html += "<ul>";
     for part in &round.expanders {
         for part in part.failed.as_deref().into_iter().chain([part]) {

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use flyball_placement::Name;
+
 use super::Scene;
+use super::families::{Domain, domain_of};
 use crate::nodes::balance::GroupSize;
 use crate::nodes::census::GroupCensus;
 use crate::nodes::cloud::NodeGroup;
@@ -24,8 +27,12 @@ pub(super) struct Candidate<'a> {
     pub(super) target: u32,
     /// Why it is no option.
     pub(super) skipped: Option<SkippedGroup>,
+    /// Where its nodes are, by the topology keys that the pending pods go by.
+    pub(super) domain: Domain,
     /// Rows of the groups that new nodes may be split over.
     similar: Vec<usize>,
+    /// Rows of the groups that differ in their domain alone.
+    alike: Vec<usize>,
 }
 
 impl Candidate<'_> {
@@ -36,7 +43,8 @@ impl Candidate<'_> {
         }
     }
 
-    fn room(&self) -> u32 {
+    /// Nodes that the group may still grow by.
+    pub(super) fn room(&self) -> u32 {
         self.group.max_size.saturating_sub(self.target)
     }
 
@@ -55,8 +63,13 @@ impl Candidate<'_> {
     }
 }
 
-/// All groups, ordered by name.
-pub(super) struct Candidates<'a>(pub(super) Vec<Candidate<'a>>);
+/// All groups.
+pub(super) struct Candidates<'a> {
+    /// Ordered by name.
+    pub(super) all: Vec<Candidate<'a>>,
+    /// Topology keys that pending pods go by, other than the host's.
+    pub(super) keys: &'a [Name],
+}
 
 impl<'a> Candidates<'a> {
     /// Finds each group's template and whether it may grow. Counts the nodes on
@@ -65,6 +78,7 @@ impl<'a> Candidates<'a> {
         scene: &Scene<'a>,
         state: &mut ClusterState,
         limits: &mut ClusterLimits,
+        keys: &'a [Name],
     ) -> Self {
         let groups = &scene.census.groups;
         let mut candidates = Vec::with_capacity(groups.len());
@@ -78,20 +92,35 @@ impl<'a> Candidates<'a> {
                 template,
                 target: census.group.target_size,
                 skipped: None,
+                domain: Domain::new(),
                 similar: Vec::new(),
+                alike: Vec::new(),
             });
         }
-        let mut candidates = Self(candidates);
+        let mut candidates = Self {
+            all: candidates,
+            keys,
+        };
         candidates.skip_closed(scene);
         candidates.limit(limits);
         if scene.options.balance_similar_node_groups {
-            candidates.find_similar(scene);
+            for (row, similar) in candidates.similar(scene, &[]) {
+                candidates.all[row].similar = similar;
+            }
+        }
+        if !keys.is_empty() {
+            for candidate in &mut candidates.all {
+                candidate.domain = domain_of(candidate, keys);
+            }
+            for (row, alike) in candidates.similar(scene, keys) {
+                candidates.all[row].alike = alike;
+            }
         }
         candidates
     }
 
     fn skip_closed(&mut self, scene: &Scene<'_>) {
-        for candidate in &mut self.0 {
+        for candidate in &mut self.all {
             let group = Arc::clone(&candidate.group);
             let name = &group.name;
             if group.min_size > group.max_size {
@@ -125,7 +154,7 @@ impl<'a> Candidates<'a> {
 
     /// Skips what the limits of the cluster leave no room for.
     pub(super) fn limit(&mut self, limits: &ClusterLimits) {
-        for candidate in &mut self.0 {
+        for candidate in &mut self.all {
             let Some(template) = candidate.open() else {
                 continue;
             };
@@ -137,11 +166,13 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    fn find_similar(&mut self, scene: &Scene<'_>) {
-        let ignored = ignored_labels(&scene.options.balancing_ignored_labels);
+    /// For each open group the rows of those similar to it, some labels apart.
+    fn similar(&self, scene: &Scene<'_>, but: &[Name]) -> Vec<(usize, Vec<usize>)> {
+        let mut ignored = ignored_labels(&scene.options.balancing_ignored_labels);
+        ignored.extend(but.iter().cloned());
         // Only groups with the same labels and capacity (memory apart) can be alike.
         let mut buckets: BTreeMap<Vec<String>, Vec<(usize, OwnedShape)>> = BTreeMap::new();
-        for (row, candidate) in self.0.iter().enumerate() {
+        for (row, candidate) in self.all.iter().enumerate() {
             if let Some(template) = candidate.open() {
                 let labels = template.template.node.labels.iter();
                 let labels = labels.filter(|(key, _)| !ignored.contains(*key));
@@ -151,6 +182,7 @@ impl<'a> Candidates<'a> {
                 buckets.entry(key).or_default().push((row, shape));
             }
         }
+        let mut found = Vec::new();
         for bucket in buckets.values() {
             for (row, shape) in bucket {
                 let others = bucket.iter().filter(|(other, _)| other != row);
@@ -158,27 +190,34 @@ impl<'a> Candidates<'a> {
                     let ratios = scene.options.difference_ratios;
                     similar(shape.borrowed(), other.borrowed(), &ignored, ratios)
                 });
-                self.0[*row].similar = alike.map(|(other, _)| *other).collect();
+                found.push((*row, alike.map(|(other, _)| *other).collect()));
             }
         }
+        found
+    }
+
+    /// The first open group in a domain that differs from a group in the domain alone.
+    pub(super) fn alike_in(&self, row: usize, domain: &Domain) -> Option<usize> {
+        let mut alike = self.all[row].alike.iter().copied();
+        alike.find(|&row| self.all[row].domain == *domain && self.all[row].open().is_some())
     }
 
     /// Rows of a group and of the open groups similar to it, itself first.
     pub(super) fn family(&self, row: usize) -> Vec<usize> {
-        let similar = self.0[row].similar.iter().copied();
-        let similar = similar.filter(|&row| self.0[row].open().is_some());
+        let similar = self.all[row].similar.iter().copied();
+        let similar = similar.filter(|&row| self.all[row].open().is_some());
         std::iter::once(row).chain(similar).collect()
     }
 
     /// Nodes that a group and those similar to it have room for.
     pub(super) fn room(&self, family: &[usize]) -> u32 {
-        let rooms = family.iter().map(|&row| self.0[row].room());
+        let rooms = family.iter().map(|&row| self.all[row].room());
         rooms.fold(0, u32::saturating_add)
     }
 
     /// The nodes on their way, but for those that nobody knows.
     pub(super) fn coming(&self) -> Vec<Coming<'_>> {
-        let candidates = self.0.iter();
+        let candidates = self.all.iter();
         candidates
             .filter_map(|candidate| {
                 Some(Coming {
@@ -191,7 +230,7 @@ impl<'a> Candidates<'a> {
     }
 
     pub(super) fn skipped(&self) -> Vec<SkippedGroup> {
-        let skipped = self.0.iter();
+        let skipped = self.all.iter();
         skipped
             .filter_map(|candidate| candidate.skipped.clone())
             .collect()

@@ -42,7 +42,7 @@ pub(super) fn tell(
     classes.extend(known);
     classes.truncate(MAX_CLASSES);
     let mut refusals: Vec<BTreeMap<String, Refusal>> = vec![BTreeMap::new(); classes.len()];
-    for candidate in &candidates.0 {
+    for candidate in &candidates.all {
         let reasons = refused(state, candidate, &classes);
         for (refusals, reason) in refusals.iter_mut().zip(reasons) {
             let new = |reason: &String| Refusal {
@@ -123,7 +123,7 @@ fn tell_pods(
 }
 
 fn tell_limit(scene: &Scene<'_>, candidates: &Candidates<'_>, plan: &mut Plan) {
-    let skipped = candidates.0.iter();
+    let skipped = candidates.all.iter();
     let mut skipped = skipped.filter_map(|candidate| candidate.skipped.as_ref());
     let reached = skipped.any(|skipped| *skipped.code == *Limit::NodesTotal.code());
     if reached && scene.options.max_nodes_total > 0 {

@@ -1,22 +1,24 @@
 //! One choice after the other, each for the pods that the ones before left over.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Packed, Template, fill, pack, pack_and_keep, pack_each};
-use flyball_placement::{Bonds, NodeId, Resources};
+use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each};
+use flyball_placement::{Bonds, NodeId};
 
-use super::groups::{Candidate, Candidates};
+use super::choosable::{Choosable, columns, growth};
+use super::families::{Domain, Domains, Family, domain_text};
+use super::groups::Candidates;
 use super::{MAX_POD_EVENTS, Plan, Scene, pod_event, triggered};
 use crate::nodes::choose::{Asker, ExpanderStates, choose, mix};
 use crate::nodes::demand::{Wanted, list};
-use crate::nodes::expander::{ExpanderInput, OptionColumns, option_state};
-use crate::nodes::gpu::gpus;
+use crate::nodes::expander::ExpanderInput;
 use crate::nodes::guard::guarded;
 use crate::nodes::limits::{ClusterLimits, NodeSize};
 use crate::nodes::ports::{NodeEvent, Subject};
 use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard};
 use crate::nodes::state::ClusterState;
-use crate::nodes::templates::{GroupTemplate, add};
+use crate::nodes::templates::GroupTemplate;
 
 /// The rounds of a plan.
 pub(super) struct Rounds<'a> {
@@ -25,47 +27,36 @@ pub(super) struct Rounds<'a> {
     limits: ClusterLimits,
     /// How many nodes were ordered so far.
     added: u32,
-    /// Nodes ordered so far that stay in the simulation: where their pods are decides
-    /// where others may go.
-    ordered: Vec<NodeId>,
+    /// Nodes that are there or on their way, and those ordered so far that stay in the
+    /// simulation: where their pods are decides where others may go.
+    known: Vec<NodeId>,
     /// What expanders keep from one choice to the next.
     states: ExpanderStates,
 }
 
-/// A way to place pending pods: some nodes more of one group.
-struct Choosable {
-    /// Row of the candidate.
-    row: usize,
-    packed: Arc<Packed>,
-}
+/// Nodes ordered of a group: its row, and how many.
+type Ordered = (usize, u32);
 
 impl<'a> Rounds<'a> {
+    /// `known`: the nodes that are there or on their way.
     pub(super) fn new(
         scene: &'a Scene<'a>,
         candidates: Candidates<'a>,
         limits: ClusterLimits,
+        known: Vec<NodeId>,
     ) -> Self {
         Self {
             scene,
             candidates,
             limits,
             added: 0,
-            ordered: Vec::new(),
+            known,
             states: scene.states.clone(),
         }
     }
 
-    fn asker(&self) -> Asker<'_> {
-        Asker {
-            now: self.scene.now,
-            options: self.scene.options,
-            engine: self.scene.engine,
-            states: &self.states,
-        }
-    }
-
     /// Chooses until all pods are helped, no group helps, or a bound on choices or on
-    /// nodes is reached. Reason and sentence if an expander had no group grow.
+    /// nodes is reached. Returns reason and sentence if an expander had no group grow.
     pub(super) fn run(
         &mut self,
         state: &mut ClusterState,
@@ -76,188 +67,234 @@ impl<'a> Rounds<'a> {
             if wanted.is_empty() || self.left_of_pass() == Some(0) {
                 return None;
             }
+            let seed = mix(self.scene.seed.wrapping_add(number as u64));
             let demands = demands_of(wanted);
-            let options = self.options(state, &demands);
+            let families = self.families(state, &demands, seed, plan);
+            let options = self.estimate(state, &demands, families);
             if options.is_empty() {
                 return None;
             }
-            let seed = mix(self.scene.seed.wrapping_add(number as u64));
-            let input = ExpanderInput {
-                options: Arc::new(self.columns(state, &demands, &options)),
-                cluster_node_count: Some(state.size().nodes),
-            };
-            let (expanders, choice, told) = choose(&self.asker(), &input, seed);
-            self.states.commit(&expanders);
-            let about = |event| NodeEvent {
-                about: Subject::Autoscaler,
-                event,
-            };
-            plan.events.extend(told.into_iter().map(about));
-            let mut round = Round {
-                input,
-                seed,
-                expanders,
-                choice,
-                guard: None,
-                steps: Vec::new(),
-                orders: Vec::new(),
-                helped: list(state, std::iter::empty()),
-            };
+            let mut round = self.choose(state, &demands, &options, seed, plan);
             let Some(chosen) = round.choice.row.and_then(|row| options.get(row as usize)) else {
                 let held = (round.choice.reason.clone(), round.choice.message.clone());
                 plan.rounds.push(round);
                 return Some(held);
             };
-            let family = self.family(chosen, &options);
-            let ordered = self.order(chosen, &family, &mut round, plan);
+            let ordered = self.order(chosen, &options, &mut round, plan);
             let helped = self.help(state, &demands, chosen, &ordered, wanted);
             round.helped = list(state, helped.iter());
-            tell_helped(state, &helped, &round.orders, plan);
+            announce_helped(state, &helped, &round.orders, plan);
             plan.rounds.push(round);
         }
         None
     }
 
-    /// An option for every group that may grow and takes some of the pods.
-    fn options(&self, state: &mut ClusterState, demands: &[Demand]) -> Vec<Choosable> {
-        let candidates = self.candidates.0.iter().enumerate();
-        let open = candidates.filter_map(|(row, candidate)| Some((row, candidate.open()?)));
-        let (rows, templates): (Vec<usize>, Vec<(&Template, u32)>) = open
-            .map(|(row, template)| (row, (&template.template, self.most_nodes(row))))
-            .unzip();
-        let packed = pack_each(state.cluster_mut(), &templates, demands);
-        let options = rows.into_iter().zip(packed);
-        options
-            .filter(|(_, packed)| packed.nodes > 0)
-            .map(|(row, packed)| Choosable { row, packed })
-            .collect()
+    /// Asks the expanders about some options. Nothing is ordered yet.
+    fn choose(
+        &mut self,
+        state: &ClusterState,
+        demands: &[Demand],
+        options: &[Choosable],
+        seed: u64,
+        plan: &mut Plan,
+    ) -> Round {
+        let input = ExpanderInput {
+            options: Arc::new(columns(state, &self.candidates, demands, options)),
+            cluster_node_count: Some(state.size().nodes),
+        };
+        let asker = Asker {
+            now: self.scene.now,
+            options: self.scene.options,
+            engine: self.scene.engine,
+            states: &self.states,
+        };
+        let (expanders, choice, events) = choose(&asker, &input, seed);
+        self.states.commit(&expanders);
+        let about = |event| NodeEvent {
+            about: Subject::Autoscaler,
+            event,
+        };
+        plan.events.extend(events.into_iter().map(about));
+        Round {
+            domain: None,
+            input,
+            seed,
+            expanders,
+            choice,
+            guard: None,
+            steps: Vec::new(),
+            orders: Vec::new(),
+            helped: list(state, std::iter::empty()),
+        }
     }
 
-    /// Most nodes that an estimate for a group may come to.
-    fn most_nodes(&self, row: usize) -> u32 {
-        let room = self.candidates.room(&self.candidates.family(row));
+    /// The groups that may grow, each with those that grow with it.
+    fn families(
+        &mut self,
+        state: &mut ClusterState,
+        demands: &[Demand],
+        seed: u64,
+        plan: &mut Plan,
+    ) -> Vec<Family> {
+        let domains = Domains::new(&self.candidates);
+        let mut best: BTreeMap<Domain, usize> = BTreeMap::new();
+        let unsettled = domains.unsettled(&self.candidates).into_iter();
+        let unsettled: Vec<(Domain, Vec<Family>)> = unsettled
+            .map(|(domain, rows)| (domain.clone(), rows.iter().copied().map(Family::of)))
+            .map(|(domain, families)| (domain, families.collect()))
+            .collect();
+        for (domain, families) in unsettled {
+            let options = self.estimate(state, demands, families);
+            if options.is_empty() {
+                continue;
+            }
+            let mut round = self.choose(state, demands, &options, seed, plan);
+            let row = round.choice.row.and_then(|row| options.get(row as usize));
+            if let Some(option) = row {
+                best.insert(domain.clone(), option.first());
+            }
+            round.domain = Some(domain_text(&domain, self.candidates.keys));
+            plan.rounds.push(round);
+        }
+        domains.families(&self.candidates, &best)
+    }
+
+    /// An option for every family that takes some of the pods.
+    fn estimate(
+        &self,
+        state: &mut ClusterState,
+        demands: &[Demand],
+        families: Vec<Family>,
+    ) -> Vec<Choosable> {
+        let most = self.most_nodes();
+        let growths = families.iter().map(|family| {
+            let alone = family.rows.len() == 1;
+            let room = |row: usize| match alone {
+                true => self.candidates.room(&self.candidates.family(row)),
+                false => self.candidates.all[row].room(),
+            };
+            growth(&self.candidates, family, room, most)
+        });
+        let Some(growths) = growths.collect::<Option<Vec<Growth<'_>>>>() else {
+            return Vec::new();
+        };
+        let packed = pack_each(state.cluster_mut(), &self.known, &growths, demands);
+        let options = families.into_iter().zip(packed);
+        let mut options: Vec<Choosable> = options
+            .filter_map(|(family, packed)| Choosable::new(family, packed))
+            .collect();
+        // Families that differ in groups without a node come to the same.
+        let mut seen = std::collections::BTreeSet::new();
+        options.retain(|option| seen.insert(option.parts.clone()));
+        options
+    }
+
+    /// Most nodes that an estimate may come to.
+    fn most_nodes(&self) -> u32 {
         let total = self.limits.max_nodes;
         let total = total.map(|max| max.saturating_sub(self.limits.size.nodes));
-        room.min(total.unwrap_or(u32::MAX))
-            .min(self.left_of_pass().unwrap_or(u32::MAX))
+        let pass = self.left_of_pass();
+        total.unwrap_or(u32::MAX).min(pass.unwrap_or(u32::MAX))
     }
 
-    /// How many more nodes this pass may add; none: any number.
+    /// How many more nodes this pass may add. `None`: any number.
     fn left_of_pass(&self) -> Option<u32> {
         let most = self.scene.options.max_nodes_per_scale_up;
         (most > 0).then(|| most.saturating_sub(self.added))
     }
 
-    /// The groups that nodes of an option may be split over: those similar to its own
-    /// that take the same pods. (Zones and taints don't make groups different.)
-    fn family(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
+    /// The groups that nodes of an option of one group may be split over: those similar
+    /// to it that take the same pods. (Zones and taints don't make groups different.)
+    fn split_over(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
         let takes_the_same = |row: usize| {
-            let option = options.iter().find(|option| option.row == row);
+            let mut alone = options.iter().filter(|option| option.parts.len() == 1);
+            let option = alone.find(|option| option.first() == row);
             option.is_some_and(|option| takes_all_of(&option.packed, &chosen.packed))
         };
-        let mut family = self.candidates.family(chosen.row);
-        family.retain(|&row| row == chosen.row || takes_the_same(row));
+        let mut family = self.candidates.family(chosen.first());
+        family.retain(|&row| row == chosen.first() || takes_the_same(row));
         family
     }
 
-    fn columns(
-        &self,
-        state: &ClusterState,
-        demands: &[Demand],
-        options: &[Choosable],
-    ) -> OptionColumns {
-        let requests: Vec<Resources> = demands
-            .iter()
-            .map(|demand| state.cluster().requests(demand.class))
-            .collect();
-        let mut columns = OptionColumns::default();
-        let mut summed: Option<(&Arc<Packed>, Resources)> = None;
-        for option in options {
-            let candidate = &self.candidates.0[option.row];
-            // Groups in a row often share what was found.
-            let requested = match summed.take() {
-                Some((packed, requested)) if Arc::ptr_eq(packed, &option.packed) => requested,
-                _ => sum(&requests, &option.packed),
-            };
-            if let Some(template) = &candidate.template {
-                push(
-                    &mut columns,
-                    candidate,
-                    template,
-                    &option.packed,
-                    &requested,
-                );
-            }
-            summed = Some((&option.packed, requested));
-        }
-        columns
-    }
-
-    /// Settles what is ordered of a chosen option: rows of groups, and how many nodes of
-    /// each.
+    /// Settles what is ordered of a chosen option.
     fn order(
         &mut self,
         chosen: &Choosable,
-        family: &[usize],
+        options: &[Choosable],
         round: &mut Round,
         plan: &mut Plan,
-    ) -> Vec<(usize, u32)> {
-        let name = Arc::clone(&self.candidates.0[chosen.row].group.name);
-        let wanted = chosen.packed.nodes;
-        plan.log.push(format!("Best option to resize: {name}"));
-        plan.log
-            .push(format!("Estimated {wanted} nodes needed in {name}"));
+    ) -> Vec<Ordered> {
+        let several = chosen.parts.len() > 1;
+        let groups: Vec<(usize, Option<u32>)> = if several {
+            let parts = chosen.parts.iter();
+            parts.map(|(row, nodes)| (*row, Some(*nodes))).collect()
+        } else {
+            let rows = self.split_over(chosen, options).into_iter();
+            rows.map(|row| (row, None)).collect()
+        };
+        for (row, nodes) in &chosen.parts {
+            let name = &self.candidates.all[*row].group.name;
+            plan.log.push(format!("Best option to resize: {name}"));
+            plan.log
+                .push(format!("Estimated {nodes} nodes needed in {name}"));
+        }
         let guard = RoundGuard {
-            wanted,
-            node: self.largest(family),
+            wanted: chosen.packed.node_count(),
+            node: self.largest(&groups),
             limits: self.limits,
             max_per_pass: self.left_of_pass(),
-            groups: family
+            groups: groups
                 .iter()
-                .map(|&row| GuardedGroup {
-                    group: Arc::clone(&self.candidates.0[row].group.name),
-                    size: self.candidates.0[row].size(),
+                .map(|&(row, nodes)| GuardedGroup {
+                    group: Arc::clone(&self.candidates.all[row].group.name),
+                    size: self.candidates.all[row].size(),
+                    nodes,
                 })
                 .collect(),
         };
         let (steps, orders) = guarded(&guard);
         let mut ordered = Vec::with_capacity(orders.len());
         for order in &orders {
-            let mut rows = family.iter().copied();
-            let row = rows.find(|&row| self.candidates.0[row].group.name == order.group);
-            let Some(row) = row else {
-                continue;
-            };
-            let candidate = &mut self.candidates.0[row];
-            let nodes = order.to - order.from;
-            ordered.push((row, nodes));
-            candidate.target = order.to;
-            self.added += nodes;
-            let size = candidate.template.as_ref().map(GroupTemplate::size);
-            self.limits.add(size.unwrap_or_default(), nodes);
-            if order.to >= order.max {
-                let message = format!("{}: at its largest size {}", order.group, order.max);
-                candidate.skip("MaxSize", "max node group size reached", message);
+            let mut rows = groups.iter().map(|(row, _)| *row);
+            let row = rows.find(|&row| self.candidates.all[row].group.name == order.group);
+            if let Some(row) = row {
+                self.count(row, order);
+                ordered.push((row, order.to - order.from));
             }
         }
         if orders.is_empty() {
             let message = steps
                 .last()
                 .map_or_else(String::new, |step| step.message.clone());
-            self.candidates.0[chosen.row].skip(
-                "Limited",
-                "not ready for scale-up",
-                format!("{name}: {message}"),
-            );
+            for (row, _) in &chosen.parts {
+                let candidate = &mut self.candidates.all[*row];
+                let message = format!("{}: {message}", candidate.group.name);
+                candidate.skip("Limited", "not ready for scale-up", message);
+            }
         }
         self.candidates.limit(&self.limits);
         (round.guard, round.steps, round.orders) = (Some(guard), steps, orders);
         ordered
     }
 
-    fn largest(&self, family: &[usize]) -> NodeSize {
-        let templates = family.iter();
-        let templates = templates.filter_map(|&row| self.candidates.0[row].template.as_ref());
+    /// Counts an order into the group's target and into the limits.
+    fn count(&mut self, row: usize, order: &Order) {
+        let candidate = &mut self.candidates.all[row];
+        let nodes = order.to - order.from;
+        candidate.target = order.to;
+        self.added += nodes;
+        let size = candidate.template.as_ref().map(GroupTemplate::size);
+        self.limits.add(size.unwrap_or_default(), nodes);
+        if order.to >= order.max {
+            let message = format!("{}: at its largest size {}", order.group, order.max);
+            candidate.skip("MaxSize", "max node group size reached", message);
+        }
+    }
+
+    fn largest(&self, groups: &[(usize, Option<u32>)]) -> NodeSize {
+        let templates = groups.iter();
+        let templates =
+            templates.filter_map(|&(row, _)| self.candidates.all[row].template.as_ref());
         templates
             .map(GroupTemplate::size)
             .fold(NodeSize::default(), |largest, size| NodeSize {
@@ -267,47 +304,53 @@ impl<'a> Rounds<'a> {
     }
 
     /// Takes the pods away that the ordered nodes are for, and those that these let
-    /// onto nodes which were ordered before. `ordered`: rows of groups, and how many
-    /// nodes of each.
+    /// onto other nodes. Returns their slots.
     fn help(
         &mut self,
         state: &mut ClusterState,
         demands: &[Demand],
         chosen: &Choosable,
-        ordered: &[(usize, u32)],
+        ordered: &[Ordered],
         wanted: &mut Vec<Wanted>,
     ) -> Vec<u32> {
+        let mut helped = Vec::new();
         let estimate = &chosen.packed;
-        let as_estimated = *ordered == [(chosen.row, estimate.nodes)];
+        let as_estimated = *ordered == chosen.parts;
         // Where pods are decides where others may go: the nodes stay in the simulation.
         let bound = demands
             .iter()
             .zip(&estimate.placed)
             .filter(|(demand, placed)| !as_estimated || demand.count > **placed)
             .any(|(demand, _)| state.cluster().bonds(demand.class) != Bonds::default());
-        let mut helped = Vec::new();
-        for &(row, nodes) in ordered {
-            let Some(template) = &self.candidates.0[row].template else {
+        if as_estimated && !bound {
+            take(wanted, &estimate.placed, &mut helped);
+            return helped;
+        }
+        // Nodes of one option are packed at once; those of one group that are split over
+        // similar ones, group by group.
+        let together = chosen.parts.len() > 1;
+        let batches: Vec<&[Ordered]> = match together {
+            true => vec![ordered],
+            false => ordered.chunks(1).collect(),
+        };
+        for batch in batches {
+            let family = Family {
+                rows: batch.iter().map(|(row, _)| *row).collect(),
+                stand_ins: chosen.family.stand_ins.clone(),
+            };
+            let nodes = |row: usize| {
+                let mut of_row = batch.iter().filter(|(other, _)| *other == row);
+                of_row.next().map_or(0, |(_, nodes)| *nodes)
+            };
+            let Some(growth) = growth(&self.candidates, &family, nodes, u32::MAX) else {
                 continue;
             };
-            let template = &template.template;
             let cluster = state.cluster_mut();
             let demands = demands_of(wanted);
-            if !bound {
-                let placed = if as_estimated {
-                    estimate.placed.clone()
-                } else {
-                    pack(cluster, template, &demands, nodes).placed
-                };
-                take(wanted, &placed, &mut helped);
-                continue;
-            }
-            let first = estimate.lonely_first;
-            let (packed, kept) = pack_and_keep(cluster, template, &demands, nodes, first);
+            let first = estimate.exclusive_first;
+            let (packed, kept) = pack_and_keep(cluster, &self.known, &growth, &demands, first);
             take(wanted, &packed.placed, &mut helped);
-            let placed = fill(cluster, &self.ordered, &demands_of(wanted));
-            take(wanted, &placed, &mut helped);
-            self.ordered.extend(kept);
+            self.known.extend(kept);
         }
         helped
     }
@@ -317,8 +360,8 @@ fn demands_of(wanted: &[Wanted]) -> Vec<Demand> {
     wanted.iter().map(Wanted::demand).collect()
 }
 
-/// Takes pods away that found a place, as many of each as `placed` says. Those that
-/// are told of it are added to `helped`.
+/// Takes pods away that found a place, as many of each as `placed` says. Those that get
+/// an event about it are added to `helped`.
 fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u32>) {
     for (wanted, count) in wanted.iter_mut().zip(placed) {
         let told = wanted.is_told();
@@ -330,62 +373,17 @@ fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u32>) {
     wanted.retain(|wanted| wanted.left > 0);
 }
 
-fn tell_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mut Plan) {
+fn announce_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mut Plan) {
     let message = triggered(orders);
     let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
     let pods = helped.iter().take(room);
     let pods = pods.filter_map(|&slot| state.pod_at(slot));
-    let told = pods.map(|pod| pod_event(pod, "TriggeredScaleUp", &message));
-    plan.events.extend(told);
+    let events = pods.map(|pod| pod_event(pod, "TriggeredScaleUp", &message));
+    plan.events.extend(events);
 }
 
 /// Whether an estimate finds a place for pods of every class that another one does.
 fn takes_all_of(packed: &Arc<Packed>, other: &Arc<Packed>) -> bool {
     let mut both = packed.placed.iter().zip(&other.placed);
     Arc::ptr_eq(packed, other) || both.all(|(&own, &other)| own > 0 || other == 0)
-}
-
-/// What the pods that found a place request together.
-fn sum(requests: &[Resources], packed: &Packed) -> Resources {
-    let mut requested = Resources::default();
-    for (requests, &count) in requests.iter().zip(&packed.placed) {
-        if count > 0 {
-            add(&mut requested, requests, count.into());
-        }
-    }
-    requested
-}
-
-fn push(
-    columns: &mut OptionColumns,
-    candidate: &Candidate<'_>,
-    template: &GroupTemplate,
-    packed: &Packed,
-    requested: &Resources,
-) {
-    let (group, capacity) = (&candidate.group, &template.capacity);
-    let allocatable = &template.template.node.allocatable;
-    let gpu = |resources: &Resources| gpus(resources).saturating_mul(1000);
-    let mut state = option_state::EXISTS | option_state::HAS_TEMPLATE;
-    if template.has_gpus {
-        state |= option_state::HAS_GPU;
-    }
-    columns.node_group.push(Arc::clone(&group.name));
-    columns.state.push(state);
-    columns.node_count.push(packed.nodes);
-    columns.pod_count.push(packed.pods());
-    columns.requested_cpu.push(requested.cpu);
-    columns.requested_memory.push(requested.memory);
-    columns.requested_gpu.push(gpu(requested));
-    columns.capacity_cpu.push(capacity.cpu);
-    columns.capacity_memory.push(capacity.memory);
-    columns.capacity_gpu.push(gpu(capacity));
-    columns.allocatable_cpu.push(allocatable.cpu);
-    columns.allocatable_memory.push(allocatable.memory);
-    columns.allocatable_gpu.push(gpu(allocatable));
-    columns.node_price.push(group.price);
-    columns.pod_price.push(None);
-    columns.current_size.push(candidate.target);
-    columns.min_size.push(group.min_size);
-    columns.max_size.push(group.max_size);
 }

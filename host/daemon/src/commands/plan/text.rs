@@ -84,9 +84,10 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
 
 fn print_round(out: &mut Out, index: usize, round: &Round) -> anyhow::Result<()> {
     let options = &round.input.options;
-    let heading = match index {
-        0 => "Options".to_owned(),
-        _ => "Options for the pods that are left".to_owned(),
+    let heading = match (&round.domain, index) {
+        (Some(domain), _) => format!("Which group stands for {domain}"),
+        (None, 0) => "Options".to_owned(),
+        (None, _) => "Options for the pods that are left".to_owned(),
     };
     writeln!(out, "{}", styled(STRONG, heading))?;
     let names: Vec<String> = round
@@ -120,7 +121,7 @@ fn print_round(out: &mut Out, index: usize, round: &Round) -> anyhow::Result<()>
         let price = price.map(|price| price * f64::from(options.node_count[row]));
         let mut cells = vec![
             mark,
-            options.node_group[row].to_string(),
+            label(options, row),
             options.node_count[row].to_string(),
             options.pod_count[row].to_string(),
             cpu,
@@ -147,6 +148,20 @@ fn print_round(out: &mut Out, index: usize, round: &Round) -> anyhow::Result<()>
         )?;
     }
     Ok(())
+}
+
+/// The groups of an option; of several with the nodes of each: `a +2, b +1`.
+fn label(options: &OptionColumns, row: usize) -> String {
+    match options.parts(row).as_slice() {
+        [(only, _)] => only.to_string(),
+        parts => {
+            let parts = parts.iter();
+            let parts: Vec<String> = parts
+                .map(|(name, nodes)| format!("{name} +{nodes}"))
+                .collect();
+            parts.join(", ")
+        }
+    }
 }
 
 /// Parts of an option's capacity that nothing requests: of cpu and of memory.

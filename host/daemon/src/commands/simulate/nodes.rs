@@ -156,7 +156,8 @@ fn candidates(round: &Round) -> String {
             ranking.scores.get(place).copied().flatten()
         })
     };
-    let candidate = |(row, name): (u32, &std::sync::Arc<str>)| {
+    let candidate = |row: u32| {
+        let name = options.label(row as usize);
         let count = options.node_count.get(row as usize).copied();
         let mark = if round.choice.row == Some(row) {
             " ✓"
@@ -166,7 +167,8 @@ fn candidates(round: &Round) -> String {
         let score = scores(row).map_or(String::new(), |score| format!(" {score:.3}"));
         format!("+{} {name}{score}{mark}", count.unwrap_or_default())
     };
-    let candidates = (0..).zip(&options.node_group).map(candidate);
+    let rows = 0..u32::try_from(options.len()).unwrap_or(u32::MAX);
+    let candidates = rows.map(candidate);
     candidates.collect::<Vec<_>>().join(", ")
 }
 

@@ -66,6 +66,9 @@ fn write_all(text: &mut String, record: &NodeDecisionRecord) -> std::fmt::Result
 
 fn write_round(text: &mut String, round: &Round) -> std::fmt::Result {
     let options = &round.input.options;
+    if let Some(domain) = &round.domain {
+        writeln!(text, "  which group stands for {domain}:")?;
+    }
     writeln!(text, "  {}: {}", round.choice.reason, round.choice.message)?;
     for row in 0..options.len() {
         let mark = match round.choice.row {
@@ -74,7 +77,7 @@ fn write_round(text: &mut String, round: &Round) -> std::fmt::Result {
         };
         let figure = |column: &[u32]| column.get(row).copied().unwrap_or_default();
         let (nodes, pods) = (figure(&options.node_count), figure(&options.pod_count));
-        let group = options.node_group.get(row).map_or("", |group| &**group);
+        let group = options.label(row);
         writeln!(
             text,
             "  {mark} {group}: {nodes} nodes for {pods} pods{}",

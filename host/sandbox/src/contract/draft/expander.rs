@@ -1,5 +1,7 @@
 //! Interface `expander`.
 
+use std::sync::Arc;
+
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
 use flyball_core::replica::Context;
 use wasmtime::Store;
@@ -15,18 +17,15 @@ pub(super) fn rank(
     context: &Context,
     input: &ExpanderInput,
 ) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
-    let node_group: Vec<&str> = input
-        .options
-        .node_group
-        .iter()
-        .map(|name| &**name)
-        .collect();
+    let node_group = names(&input.options.node_group);
+    let part_node_group = names(&input.options.part_node_group);
     let node_price = prices(&input.options.node_price);
     let pod_price = prices(&input.options.pod_price);
     let answer = lend(context, |context| {
         let input = expander::Input {
             options: expander::Options {
                 node_group: &node_group,
+                part_node_group: &part_node_group,
                 node_price: &node_price,
                 pod_price: &pod_price,
                 ..columns(&input.options)
@@ -59,7 +58,14 @@ fn columns(options: &OptionColumns) -> expander::Options<'_> {
         current_size: &options.current_size,
         min_size: &options.min_size,
         max_size: &options.max_size,
+        part_option: &options.part_option,
+        part_node_group: &[],
+        part_node_count: &options.part_node_count,
     }
+}
+
+fn names(column: &[Arc<str>]) -> Vec<&str> {
+    column.iter().map(|name| &**name).collect()
 }
 
 /// How the contract marks a price that is not known.

@@ -1,0 +1,195 @@
+//! Ways to place pending pods, and the columns that expanders see of them.
+
+use std::sync::Arc;
+
+use flyball_placement::Resources;
+use flyball_placement::pack::{Demand, Growth, Packed, Part};
+
+use super::families::Family;
+use super::groups::{Candidate, Candidates};
+use crate::nodes::expander::{OptionColumns, option_state};
+use crate::nodes::gpu::gpus;
+use crate::nodes::state::ClusterState;
+use crate::nodes::templates::{GroupTemplate, add};
+
+/// A way to place pending pods: some nodes more of one group, or of several.
+pub(super) struct Choosable {
+    /// Rows of the groups, and nodes of each.
+    pub(super) parts: Vec<(usize, u32)>,
+    /// What was estimated, for the groups of `family`.
+    pub(super) packed: Arc<Packed>,
+    pub(super) family: Family,
+}
+
+impl Choosable {
+    /// `None` if the estimate needs no node.
+    pub(super) fn new(family: Family, packed: Arc<Packed>) -> Option<Self> {
+        let parts = family
+            .rows
+            .iter()
+            .copied()
+            .zip(packed.nodes.iter().copied());
+        let parts: Vec<(usize, u32)> = parts.filter(|(_, nodes)| *nodes > 0).collect();
+        (!parts.is_empty()).then_some(Self {
+            parts,
+            packed,
+            family,
+        })
+    }
+
+    /// The group that the option is named after.
+    pub(super) fn first(&self) -> usize {
+        self.parts[0].0
+    }
+}
+
+/// The nodes that a family may grow by, at most so many of each group and of all.
+/// `None` if a template is missing, which no open group's is.
+pub(super) fn growth<'a>(
+    candidates: &'a Candidates<'_>,
+    family: &Family,
+    limit: impl Fn(usize) -> u32,
+    max_nodes: u32,
+) -> Option<Growth<'a>> {
+    let parts = family.rows.iter().map(|&row| {
+        let candidate = &candidates.all[row];
+        Some(Part {
+            template: &candidate.template.as_ref()?.template,
+            size: candidate.target,
+            max_nodes: limit(row),
+            stand_in: family.stand_ins.contains(&row),
+        })
+    });
+    Some(Growth {
+        parts: parts.collect::<Option<_>>()?,
+        max_nodes,
+    })
+}
+
+/// The columns of some options.
+pub(super) fn columns(
+    state: &ClusterState,
+    candidates: &Candidates<'_>,
+    demands: &[Demand],
+    options: &[Choosable],
+) -> OptionColumns {
+    let requests: Vec<Resources> = demands
+        .iter()
+        .map(|demand| state.cluster().requests(demand.class))
+        .collect();
+    let mut columns = OptionColumns::default();
+    let mut summed: Option<(&Arc<Packed>, Resources)> = None;
+    for option in options {
+        // Groups in a row often share what was found.
+        let requested = match summed.take() {
+            Some((packed, requested)) if Arc::ptr_eq(packed, &option.packed) => requested,
+            _ => sum(&requests, &option.packed),
+        };
+        push(&mut columns, candidates, option, &requested);
+        summed = Some((&option.packed, requested));
+    }
+    columns
+}
+
+/// What the pods that found a place on new nodes request together.
+fn sum(requests: &[Resources], packed: &Packed) -> Resources {
+    let mut requested = Resources::default();
+    for (requests, &count) in requests.iter().zip(&packed.placed_on_new) {
+        if count > 0 {
+            add(&mut requested, requests, count.into());
+        }
+    }
+    requested
+}
+
+fn push(
+    columns: &mut OptionColumns,
+    candidates: &Candidates<'_>,
+    option: &Choosable,
+    requested: &Resources,
+) {
+    let parts: Vec<(&Candidate<'_>, &GroupTemplate, u32)> = option
+        .parts
+        .iter()
+        .filter_map(|(row, nodes)| {
+            let candidate = &candidates.all[*row];
+            Some((candidate, candidate.template.as_ref()?, *nodes))
+        })
+        .collect();
+    let Some((first, ..)) = parts.first() else {
+        return;
+    };
+    let nodes: u32 = parts.iter().map(|(_, _, nodes)| nodes).sum();
+    let mean = |amount: &dyn Fn(&GroupTemplate) -> i64| {
+        let all = parts.iter();
+        let all = all.map(|(_, template, nodes)| i128::from(amount(template)) * i128::from(*nodes));
+        i64::try_from(all.sum::<i128>() / i128::from(nodes.max(1))).unwrap_or(i64::MAX)
+    };
+    let price = parts.iter().map(|(candidate, _, nodes)| {
+        let price = candidate.group.price?;
+        Some(price * f64::from(*nodes))
+    });
+    let price = match parts.as_slice() {
+        [(only, ..)] => only.group.price,
+        _ => price.sum::<Option<f64>>().map(|all| all / f64::from(nodes)),
+    };
+    let gpu = |resources: &Resources| gpus(resources).saturating_mul(1000);
+    let mut state = option_state::EXISTS | option_state::HAS_TEMPLATE;
+    if parts.iter().any(|(_, template, _)| template.has_gpus) {
+        state |= option_state::HAS_GPU;
+    }
+    let sizes = |size: &dyn Fn(&Candidate<'_>) -> u32| {
+        let sizes = parts.iter().map(|(candidate, ..)| size(candidate));
+        sizes.fold(0, u32::saturating_add)
+    };
+    if parts.len() > 1 {
+        let row = u32::try_from(columns.len()).unwrap_or(u32::MAX);
+        for (candidate, _, nodes) in &parts {
+            columns.part_option.push(row);
+            columns
+                .part_node_group
+                .push(Arc::clone(&candidate.group.name));
+            columns.part_node_count.push(*nodes);
+        }
+    }
+    columns.node_group.push(Arc::clone(&first.group.name));
+    columns.state.push(state);
+    columns.node_count.push(nodes);
+    columns.pod_count.push(option.packed.pods());
+    columns.requested_cpu.push(requested.cpu);
+    columns.requested_memory.push(requested.memory);
+    columns.requested_gpu.push(gpu(requested));
+    columns
+        .capacity_cpu
+        .push(mean(&|template| template.capacity.cpu));
+    columns
+        .capacity_memory
+        .push(mean(&|template| template.capacity.memory));
+    columns
+        .capacity_gpu
+        .push(mean(&|template| gpu(&template.capacity)));
+    columns
+        .allocatable_cpu
+        .push(mean(&|template| allocatable(template).cpu));
+    columns
+        .allocatable_memory
+        .push(mean(&|template| allocatable(template).memory));
+    columns
+        .allocatable_gpu
+        .push(mean(&|template| gpu(allocatable(template))));
+    columns.node_price.push(price);
+    columns.pod_price.push(None);
+    columns
+        .current_size
+        .push(sizes(&|candidate| candidate.target));
+    columns
+        .min_size
+        .push(sizes(&|candidate| candidate.group.min_size));
+    columns
+        .max_size
+        .push(sizes(&|candidate| candidate.group.max_size));
+}
+
+fn allocatable(template: &GroupTemplate) -> &Resources {
+    &template.template.node.allocatable
+}

@@ -1,0 +1,141 @@
+//! Families: groups that grow together, one in each topology domain that pods spread
+//! over.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flyball_placement::Name;
+
+use super::groups::{Candidate, Candidates};
+
+/// A family has at most so many groups: pods that spread over more domains are rare,
+/// and the time of an estimate grows with them.
+const MAX_GROUPS: usize = 64;
+
+/// Where the nodes of a group are: the value of each topology key, `None` where its
+/// template has no such label.
+pub(super) type Domain = Vec<Option<Arc<str>>>;
+
+/// The domain of a candidate's nodes. Empty if pods go by no topology key.
+pub(super) fn domain_of(candidate: &Candidate<'_>, keys: &[Name]) -> Domain {
+    let template = candidate.template.as_ref();
+    let labels = template.map(|template| &template.template.node.labels);
+    keys.iter()
+        .map(|key| labels.and_then(|labels| labels.get(key)).cloned())
+        .collect()
+}
+
+/// A domain as a person reads it.
+pub(super) fn domain_text(domain: &Domain, keys: &[Name]) -> String {
+    let pairs = keys.iter().zip(domain);
+    let pairs = pairs.filter_map(|(key, value)| Some(format!("{key}={}", value.as_deref()?)));
+    pairs.collect::<Vec<_>>().join(",")
+}
+
+/// Groups that grow together.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Family {
+    /// Rows of the groups, ordered by domain.
+    pub(super) rows: Vec<usize>,
+    /// Those of them that are not like the others: they stand for a domain in which no
+    /// group is.
+    pub(super) stand_ins: Vec<usize>,
+}
+
+impl Family {
+    /// A group that grows alone.
+    pub(super) fn of(row: usize) -> Self {
+        Self {
+            rows: vec![row],
+            stand_ins: Vec::new(),
+        }
+    }
+}
+
+/// The groups that may grow, by domain.
+pub(super) struct Domains(BTreeMap<Domain, Vec<usize>>);
+
+impl Domains {
+    pub(super) fn new(candidates: &Candidates<'_>) -> Self {
+        let mut domains: BTreeMap<Domain, Vec<usize>> = BTreeMap::new();
+        for (row, candidate) in candidates.all.iter().enumerate() {
+            if candidate.open().is_some() {
+                let domain = candidate.domain.clone();
+                domains.entry(domain).or_default().push(row);
+            }
+        }
+        Self(domains)
+    }
+
+    /// Domains in which more than one group may stand for a group elsewhere that has
+    /// none like it there: their rows.
+    pub(super) fn unsettled(&self, candidates: &Candidates<'_>) -> Vec<(&Domain, &[usize])> {
+        if self.0.len() < 2 {
+            return Vec::new();
+        }
+        let lacks = |domain: &Domain, row: &usize| {
+            let own = &candidates.all[*row];
+            own.domain != *domain && candidates.alike_in(*row, domain).is_none()
+        };
+        let rows = || self.0.values().flatten();
+        let unsettled = self
+            .0
+            .iter()
+            .filter(|(domain, there)| there.len() > 1 && rows().any(|row| lacks(domain, row)));
+        unsettled
+            .map(|(domain, rows)| (domain, rows.as_slice()))
+            .collect()
+    }
+
+    /// All families, each once: for every group itself, and in every other domain the
+    /// first group like it, else the only one there, else the one that `best` names. A
+    /// group without any of the labels stays alone.
+    pub(super) fn families(
+        &self,
+        candidates: &Candidates<'_>,
+        best: &BTreeMap<Domain, usize>,
+    ) -> Vec<Family> {
+        let mut rows: Vec<usize> = self.0.values().flatten().copied().collect();
+        rows.sort_unstable();
+        let mut seen = BTreeSet::new();
+        let families = rows
+            .into_iter()
+            .map(|row| self.family(candidates, best, row));
+        families
+            .filter(|family| seen.insert(family.clone()))
+            .collect()
+    }
+
+    fn family(
+        &self,
+        candidates: &Candidates<'_>,
+        best: &BTreeMap<Domain, usize>,
+        row: usize,
+    ) -> Family {
+        let own = &candidates.all[row].domain;
+        let mut family = Family::of(row);
+        let is_somewhere = |domain: &Domain| domain.iter().any(Option::is_some);
+        if !is_somewhere(own) {
+            return family;
+        }
+        let elsewhere = self.0.iter();
+        let elsewhere = elsewhere.filter(|(domain, _)| *domain != own && is_somewhere(domain));
+        for (domain, there) in elsewhere {
+            if family.rows.len() == MAX_GROUPS {
+                break;
+            }
+            let alike = candidates.alike_in(row, domain);
+            let only = (there.len() == 1).then(|| there[0]);
+            let Some(member) = alike.or(only).or_else(|| best.get(domain).copied()) else {
+                continue;
+            };
+            family.rows.push(member);
+            if alike.is_none() {
+                family.stand_ins.push(member);
+            }
+        }
+        let domain = |row: &usize| &candidates.all[*row].domain;
+        family.rows.sort_by(|a, b| domain(a).cmp(domain(b)));
+        family
+    }
+}

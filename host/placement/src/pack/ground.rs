@@ -1,0 +1,180 @@
+//! What all estimates for the same pods have in common: what the pods ask for, and the
+//! nodes that are there.
+
+use super::columns::{Asked, Names};
+use super::node_set::NodeSet;
+use super::{Demand, Growth, add_template, order};
+use crate::cluster::{Area, Bonds};
+use crate::{Cluster, NodeId};
+
+/// Alike pods, as the packers see them.
+pub(super) struct Asking {
+    /// What a pod asks for, by column.
+    pub(super) amounts: Asked,
+    pub(super) bonds: Bonds,
+    /// Whether some pods want none like it near.
+    unwanted: bool,
+}
+
+impl Asking {
+    /// Whether pods elsewhere can make room for such a pod.
+    pub(super) fn is_coupled(&self) -> bool {
+        self.bonds.affinity || self.bonds.spread
+    }
+
+    /// Whether pods on one host can make room for such a pod on another, or there.
+    pub(super) fn is_coupled_over_hosts(&self) -> bool {
+        self.bonds.affinity_over_hosts || self.bonds.spread_over_hosts
+    }
+
+    /// Whether a whole area may refuse such a pod.
+    pub(super) fn may_be_shut_out(&self) -> bool {
+        self.is_coupled() || self.bonds.anti_affinity || self.unwanted
+    }
+}
+
+/// The pods and the nodes that are there.
+pub(super) struct Ground {
+    pub(super) names: Names,
+    /// At the index of the demand.
+    pub(super) asking: Vec<Asking>,
+    /// Topology keys, other than the host's, that decide where the pods may go.
+    keys: Vec<u32>,
+    /// The nodes that are there, by area.
+    pub(super) areas: Vec<(Area, NodeSet)>,
+    /// Whether pods that nothing can make room for are tried on these nodes as well.
+    pub(super) for_all: bool,
+}
+
+impl Ground {
+    pub(super) fn new(
+        cluster: &Cluster,
+        known: &[NodeId],
+        demands: &[Demand],
+        for_all: bool,
+    ) -> Self {
+        let mut names = Names::default();
+        let asking: Vec<Asking> = demands
+            .iter()
+            .map(|demand| Asking {
+                amounts: names.amounts(cluster, demand.class),
+                bonds: cluster.bonds(demand.class),
+                unwanted: cluster.is_unwanted(demand.class),
+            })
+            .collect();
+        let mut ground = Self {
+            names,
+            keys: cluster.domain_keys(demands.iter().map(|demand| demand.class)),
+            asking,
+            areas: Vec::new(),
+            for_all,
+        };
+        ground.add_known(cluster, known, demands);
+        ground
+    }
+
+    /// Adds the nodes with room for the least that a pod in question asks for of each
+    /// resource. (A node stands for its area even if it is full.)
+    fn add_known(&mut self, cluster: &Cluster, known: &[NodeId], demands: &[Demand]) {
+        let asking = self.asking.iter().zip(demands);
+        let in_question = asking
+            .filter(|(asking, demand)| demand.count > 0 && (self.for_all || asking.is_coupled()))
+            .map(|(asking, _)| &asking.amounts);
+        let Some(least) = least(in_question, self.names.len()) else {
+            return;
+        };
+        let mut rows: Vec<(Area, Vec<NodeId>, Vec<i64>)> = Vec::new();
+        for &node in known {
+            let area = cluster.domains_of(node, &self.keys);
+            let at = rows.iter().position(|(known, ..)| *known == area);
+            let at = at.unwrap_or_else(|| {
+                rows.push((area, Vec::new(), Vec::new()));
+                rows.len() - 1
+            });
+            let (_, nodes, free) = &mut rows[at];
+            let from = free.len();
+            self.names.extend_row(cluster, node, free);
+            let room = free[from..]
+                .iter()
+                .zip(&least)
+                .all(|(free, least)| free >= least);
+            if room || nodes.is_empty() {
+                nodes.push(node);
+            } else {
+                free.truncate(from);
+            }
+        }
+        let width = self.names.len();
+        let areas = rows.into_iter();
+        self.areas = areas
+            .map(|(area, nodes, free)| (area, NodeSet::new(nodes, width, &free)))
+            .collect();
+    }
+}
+
+/// The least that any of some pods asks for, by column.
+fn least<'a>(pods: impl Iterator<Item = &'a Asked>, columns: usize) -> Option<Vec<i64>> {
+    let mut least: Option<Vec<i64>> = None;
+    for amounts in pods {
+        let mut row = vec![0; columns];
+        for &(column, amount) in amounts {
+            row[column] = amount;
+        }
+        least = Some(match least {
+            None => row,
+            Some(least) => least.into_iter().zip(row).map(|(a, b)| a.min(b)).collect(),
+        });
+    }
+    least
+}
+
+/// What new nodes of a part are like.
+pub(super) struct NewNode {
+    pub(super) area: Area,
+    /// Whether a topology domain of the area has no node yet.
+    pub(super) area_is_new: bool,
+    /// What is free on each, by column.
+    pub(super) free: Vec<i64>,
+}
+
+/// The same of all parts.
+#[derive(Default)]
+pub(super) struct NewNodes {
+    pub(super) parts: Vec<NewNode>,
+}
+
+impl NewNodes {
+    /// Looks at a new node of each part, and orders the demands that may fit one by
+    /// their size. The cluster is as before afterwards.
+    pub(super) fn new(
+        cluster: &mut Cluster,
+        ground: &Ground,
+        growth: &Growth<'_>,
+        demands: &[Demand],
+    ) -> (Self, Vec<usize>) {
+        let mark = cluster.mark();
+        let mut parts = Vec::with_capacity(growth.parts.len());
+        let mut first = Vec::with_capacity(growth.parts.len());
+        for part in &growth.parts {
+            let node = add_template(cluster, part.template);
+            parts.push(NewNode {
+                area: cluster.domains_of(node, &ground.keys),
+                area_is_new: false,
+                free: ground.names.row(cluster, node),
+            });
+            first.push(node);
+        }
+        if parts.len() > 1 {
+            for (column, &key) in ground.keys.iter().enumerate() {
+                let there = cluster.domains_with_nodes(key, &first);
+                for part in &mut parts {
+                    let domain = part.area[column];
+                    part.area_is_new |= domain.is_some_and(|domain| !there.contains(&domain));
+                }
+            }
+        }
+        let by_size = order::by_size(cluster, ground, growth, &first, demands);
+        cluster.rollback(mark);
+        (Self { parts }, by_size)
+    }
+}

@@ -1,0 +1,83 @@
+//! Nodes among which the first that takes a pod is sought.
+
+use super::tree::{Amounts, Tree};
+use crate::NodeId;
+
+/// Nodes in a row, and what is free on them.
+#[derive(Clone)]
+pub(super) struct NodeSet {
+    pub(super) nodes: Vec<NodeId>,
+    tree: Tree,
+    /// Where a search in turns goes on.
+    turn: usize,
+}
+
+impl NodeSet {
+    /// `free`: what is free on each node, `width` columns a node.
+    pub(super) fn new(nodes: Vec<NodeId>, width: usize, free: &[i64]) -> Self {
+        Self {
+            tree: Tree::of(nodes.len(), width, free),
+            nodes,
+            turn: 0,
+        }
+    }
+
+    /// Adds a node at the end.
+    pub(super) fn push(&mut self, node: NodeId, free: &[i64]) {
+        self.nodes.push(node);
+        self.tree.push(free);
+    }
+
+    /// Removes the last node.
+    pub(super) fn pop(&mut self) -> Option<NodeId> {
+        self.tree.pop();
+        self.nodes.pop()
+    }
+
+    /// Takes amounts from a node.
+    pub(super) fn take(&mut self, at: usize, amounts: &Amounts) {
+        self.tree.take(at, amounts, 1);
+    }
+
+    /// The first node from `from` on with room and that `fits`. `from` becomes the
+    /// first one that may still fit.
+    pub(super) fn first(
+        &self,
+        amounts: &Amounts,
+        from: &mut usize,
+        fits: impl Fn(NodeId) -> bool,
+    ) -> Option<usize> {
+        let found = self.tree.first(*from, amounts, |at| fits(self.nodes[at]));
+        *from = found.unwrap_or(self.nodes.len());
+        found
+    }
+
+    /// The same, beginning after the node that was found last, so that the nodes have
+    /// turns.
+    pub(super) fn next(
+        &mut self,
+        amounts: &Amounts,
+        from: &mut usize,
+        fits: impl Fn(NodeId) -> bool,
+    ) -> Option<usize> {
+        let start = self.turn.max(*from);
+        let fits = |at: usize| fits(self.nodes[at]);
+        let mut found = self.tree.first(start, amounts, fits);
+        if found.is_none() && start > *from {
+            found = self.tree.first(*from, amounts, fits);
+        }
+        match found {
+            Some(at) => self.turn = at + 1,
+            None => *from = self.nodes.len(),
+        }
+        found
+    }
+
+    /// How many pods of these amounts the nodes have room for, by resources alone.
+    pub(super) fn times(&self, amounts: &Amounts) -> u64 {
+        let nodes = 0..self.nodes.len();
+        nodes
+            .map(|at| u64::from(self.tree.times(at, amounts)))
+            .sum()
+    }
+}
