@@ -51,6 +51,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "flyball-tests",
         &["flyball-build", "flyball-core", "flyball-sandbox"],
     ),
+    ("flyball-test-plans", &["flyball-core", "flyball-placement"]),
     ("flyball-test-support", &[]),
     ("xtask", &["flyball-test-support"]),
 ];

@@ -1,0 +1,235 @@
+//! What becomes of the pods once the ordered nodes are there.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_core::nodes::census::Census;
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::record::{NodeDecisionRecord, Order, Pending, Remaining, Round};
+use flyball_core::nodes::scale_up::Plan;
+use flyball_core::nodes::state::ClusterState;
+use flyball_core::nodes::templates::template_of;
+use flyball_placement::pack::{Demand, add_template, fill};
+use flyball_placement::{ClassId, NodeId};
+
+/// A plan says at most for so many classes of pods which of them it leaves over.
+const MAX_REMAINING: usize = 50;
+
+/// What a planner answered.
+#[derive(Clone, Copy)]
+pub struct Answer<'a> {
+    pending: &'a Pending,
+    rounds: &'a [Round],
+    remaining: &'a [Remaining],
+    orders: &'a [Order],
+}
+
+impl<'a> From<&'a Plan> for Answer<'a> {
+    fn from(plan: &'a Plan) -> Self {
+        Self {
+            pending: &plan.pending,
+            rounds: &plan.rounds,
+            remaining: &plan.remaining,
+            orders: &plan.verdict.orders,
+        }
+    }
+}
+
+impl<'a> From<&'a NodeDecisionRecord> for Answer<'a> {
+    fn from(record: &'a NodeDecisionRecord) -> Self {
+        Self {
+            pending: &record.pending,
+            rounds: &record.rounds,
+            remaining: &record.remaining,
+            orders: &record.verdict.orders,
+        }
+    }
+}
+
+impl Answer<'_> {
+    /// Nodes ordered.
+    #[must_use]
+    pub fn nodes(&self) -> u32 {
+        let orders = self.orders.iter();
+        orders.map(|order| order.to - order.from).sum()
+    }
+
+    /// Pods that are said to have a place then.
+    #[must_use]
+    pub fn helped(&self) -> u32 {
+        let helped = self.rounds.iter().map(|round| round.helped.count);
+        self.pending.fit + helped.sum::<u32>()
+    }
+}
+
+/// What becomes of the pods once the ordered nodes are there.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Nodes ordered.
+    pub nodes: u32,
+    /// Pods that found a place.
+    pub placed: u32,
+    /// Pods that found none.
+    pub left: u32,
+    /// Pods that found none although the plan says that they would, in words.
+    pub lacking: Vec<String>,
+    /// Groups of the ordered nodes that no pod came to, a name for each node.
+    pub empty: Vec<Arc<str>>,
+}
+
+/// Adds the ordered nodes to the cluster, places all pods that wait by the scheduler's
+/// filters alone, and takes both back. Pods are placed in the planner's order, each on
+/// the first node that takes it, nodes that were there before first; those that fit
+/// nowhere are tried again for as long as others find a place.
+///
+/// Nodes that were on their way before are not counted.
+pub fn carry_out(
+    state: &mut ClusterState,
+    census: &Census,
+    options: &NodeOptions,
+    answer: &Answer<'_>,
+) -> Outcome {
+    let mark = state.cluster_mut().mark();
+    let mut nodes: Vec<NodeId> = state.cluster().node_ids().collect();
+    let come = come(state, census, options, answer.orders);
+    nodes.extend(come.iter().map(|come| come.node));
+    let demands = in_order(state, &come);
+    let left = place(state, &nodes, &demands);
+    let is_empty = |come: &&Come| {
+        let placed = state.cluster().placed(come.node);
+        placed.map(|(_, count)| count.running).sum::<u32>() == come.carried
+    };
+    let empty = come.iter().filter(is_empty);
+    let empty = empty.map(|come| Arc::clone(&come.group)).collect();
+    state.cluster_mut().rollback(mark);
+    let sum = |demands: &[Demand]| demands.iter().map(|demand| demand.count).sum::<u32>();
+    Outcome {
+        nodes: answer.nodes(),
+        placed: sum(&demands) - sum(&left),
+        left: sum(&left),
+        lacking: lacking(state, answer, &demands, &left),
+        empty,
+    }
+}
+
+/// An ordered node that has come.
+struct Come {
+    node: NodeId,
+    group: Arc<str>,
+    /// Pods that it has from the beginning.
+    carried: u32,
+}
+
+fn come(
+    state: &mut ClusterState,
+    census: &Census,
+    options: &NodeOptions,
+    orders: &[Order],
+) -> Vec<Come> {
+    let mut all = Vec::new();
+    for order in orders {
+        let group = census.groups.iter();
+        let group = group.filter(|known| known.group.name == order.group);
+        let templates: Vec<_> = group
+            .filter_map(|group| template_of(state, group, options))
+            .collect();
+        for template in templates {
+            let template = &template.template;
+            all.extend((order.from..order.to).map(|_| Come {
+                node: add_template(state.cluster_mut(), template),
+                group: Arc::clone(&order.group),
+                carried: u32::try_from(template.carried.len()).unwrap_or(u32::MAX),
+            }));
+        }
+    }
+    all
+}
+
+/// All pods that wait, alike ones together, in the order in which the planner packs
+/// them: by priority, then those that keep apart from others, then those that ask for
+/// the largest part of the new nodes.
+fn in_order(state: &ClusterState, come: &[Come]) -> Vec<Demand> {
+    let cluster = state.cluster();
+    let mut classes: BTreeMap<ClassId, (u32, i32)> = BTreeMap::new();
+    for (class, pods) in state.unschedulable() {
+        for pod in pods {
+            let alike = classes.entry(cluster.representative(class)).or_default();
+            *alike = (alike.0 + 1, alike.1.max(pod.priority));
+        }
+    }
+    let nodes = come.iter().filter_map(|come| cluster.node(come.node));
+    let (cpu, memory) = nodes.fold((1, 1), |(cpu, memory), node| {
+        let size = &node.allocatable;
+        (cpu + size.cpu, memory + size.memory)
+    });
+    let mut demands: Vec<(Demand, i32)> = classes
+        .into_iter()
+        .map(|(class, (count, priority))| (Demand { class, count }, priority))
+        .collect();
+    let part = |class: ClassId| {
+        let requests = cluster.requests(class);
+        requests.cpu as f64 / cpu as f64 + requests.memory as f64 / memory as f64
+    };
+    demands.sort_by(|(a, _), (b, _)| part(b.class).total_cmp(&part(a.class)));
+    demands.sort_by_key(|(demand, priority)| {
+        Reverse((*priority, cluster.bonds(demand.class).anti_affinity))
+    });
+    demands.into_iter().map(|(demand, _)| demand).collect()
+}
+
+/// Places pods to the fixed point: those left over, at the indexes of the demands.
+fn place(state: &mut ClusterState, nodes: &[NodeId], demands: &[Demand]) -> Vec<Demand> {
+    let mut left = demands.to_vec();
+    loop {
+        let placed = fill(state.cluster_mut(), nodes, &left);
+        for (demand, placed) in left.iter_mut().zip(&placed) {
+            demand.count -= placed;
+        }
+        if placed.iter().all(|&count| count == 0) || left.iter().all(|demand| demand.count == 0) {
+            return left;
+        }
+    }
+}
+
+/// Pods that are left over although the plan says otherwise.
+fn lacking(
+    state: &ClusterState,
+    answer: &Answer<'_>,
+    demands: &[Demand],
+    left: &[Demand],
+) -> Vec<String> {
+    let sum = left.iter().map(|demand| demand.count).sum::<u32>();
+    let all = demands.iter().map(|demand| demand.count).sum::<u32>();
+    let told = all.saturating_sub(answer.helped());
+    let mut lacking = Vec::new();
+    if sum > told {
+        lacking.push(format!("{sum} of {all} pods are left over, not {told}"));
+    }
+    if answer.remaining.len() >= MAX_REMAINING {
+        return lacking;
+    }
+    let cluster = state.cluster();
+    for demand in left.iter().filter(|demand| demand.count > 0) {
+        let alike = state.unschedulable();
+        let alike = alike.filter(|(class, _)| cluster.representative(*class) == demand.class);
+        let names: Vec<_> = alike
+            .flat_map(|(_, pods)| pods.map(|pod| pod.key.clone()))
+            .collect();
+        let said = answer.remaining.iter();
+        let said = said.filter(|remaining| {
+            let mut known = remaining.pods.names.iter();
+            known.any(|name| names.contains(name))
+        });
+        let told = said.map(|remaining| remaining.pods.count).sum::<u32>();
+        if demand.count > told
+            && let Some(first) = names.iter().map(|name| &name.name).min()
+        {
+            let (count, all) = (demand.count, names.len());
+            lacking.push(format!(
+                "{count} of {all} pods like {first} are left over, not {told}"
+            ));
+        }
+    }
+    lacking
+}

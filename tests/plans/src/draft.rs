@@ -1,0 +1,419 @@
+//! Small clusters, drawn at random.
+
+use std::fmt;
+use std::sync::Arc;
+
+use flyball_placement::{
+    AffinityTerm, LabelSelector, Pod, Requirement, Resources, SpreadConstraint, Toleration,
+    TolerationOperator,
+};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::{Config, RngSeed, TestRunner};
+
+use crate::shapes::{HOSTNAME, Kind, REVISION, ZONE};
+use crate::world::{World, owner};
+
+const GIB: i64 = 1 << 30;
+const MIB: i64 = 1 << 20;
+
+/// Cores and GiB of nodes.
+const SIZES: [(i64, i64); 4] = [(4, 16), (2, 8), (8, 32), (8, 16)];
+
+/// How many more nodes a group may have.
+const ROOMS: [u32; 6] = [100, 100, 100, 8, 3, 1];
+
+const CPU: [i64; 5] = [500, 100, 250, 1000, 1800];
+const MEMORY: [i64; 4] = [512, 128, 1024, 3072];
+const TAINT: &str = "dedicated";
+
+/// A small cluster with pods that wait.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    zones: u8,
+    kinds: Vec<KindDraft>,
+    nodes: Vec<NodeDraft>,
+    workloads: Vec<Workload>,
+}
+
+/// Nodes of a size, with a group in some of the zones.
+#[derive(Clone, Debug)]
+struct KindDraft {
+    size: usize,
+    /// The zones, a bit each.
+    zones: u8,
+    room: usize,
+    tainted: bool,
+}
+
+/// A node that is there.
+#[derive(Clone, Debug)]
+struct NodeDraft {
+    kind: usize,
+    zone: u8,
+    /// The part of it that other pods take, in tenths.
+    full: i64,
+}
+
+/// Alike pods.
+#[derive(Clone, Debug)]
+struct Workload {
+    cpu: usize,
+    memory: usize,
+    waiting: u32,
+    /// Nodes that its running pods are on, as far as there is room.
+    running: Vec<usize>,
+    wish: Wish,
+    /// The only zone that it may run in.
+    zone: Option<u8>,
+    tolerates: bool,
+    first: bool,
+}
+
+/// What the place of a pod depends on, beside its requests.
+#[derive(Clone, Debug)]
+enum Wish {
+    Nothing,
+    Spread(Option<ZoneSpread>, Option<i32>),
+    /// Pods of a workload in its zone.
+    Near(usize),
+    /// None of them in its zone.
+    Apart(usize),
+    /// None of its own on its host.
+    Alone,
+}
+
+#[derive(Clone, Debug)]
+struct ZoneSpread {
+    max_skew: i32,
+    /// 1 where it is not set.
+    min_domains: i32,
+    /// Only pods of the same revision count (matchLabelKeys).
+    by_revision: bool,
+}
+
+/// Draws a cluster of up to four zones, with groups, nodes that are partly full, and
+/// workloads with all that makes one pod's place depend on others'.
+pub fn draft() -> impl Strategy<Value = Draft> {
+    let kinds = vec(kind(), 1..=3);
+    let nodes = vec(node(), 0..=8);
+    let workloads = vec(workload(), 1..=5);
+    (1..=4u8, kinds, nodes, workloads).prop_map(|(zones, kinds, nodes, workloads)| Draft {
+        zones,
+        kinds,
+        nodes,
+        workloads,
+    })
+}
+
+fn kind() -> impl Strategy<Value = KindDraft> {
+    let zones = prop_oneof![3 => Just(0b1111u8), 2 => 1..=0b1111u8];
+    let tainted = prop::bool::weighted(0.15);
+    (0..SIZES.len(), zones, 0..ROOMS.len(), tainted).prop_map(|(size, zones, room, tainted)| {
+        KindDraft {
+            size,
+            zones,
+            room,
+            tainted,
+        }
+    })
+}
+
+fn node() -> impl Strategy<Value = NodeDraft> {
+    let full = prop_oneof![1 => Just(10i64), 1 => 0..=10i64];
+    (0..3usize, 0..4u8, full).prop_map(|(kind, zone, full)| NodeDraft { kind, zone, full })
+}
+
+fn workload() -> impl Strategy<Value = Workload> {
+    let requests = (0..CPU.len(), 0..MEMORY.len());
+    let zone = prop::option::weighted(0.1, 0..4u8);
+    let (tolerates, first) = (prop::bool::weighted(0.3), prop::bool::weighted(0.1));
+    let running = vec(0..8usize, 0..=5);
+    (requests, 1..=14u32, running, wish(), zone, tolerates, first).prop_map(
+        |((cpu, memory), waiting, running, wish, zone, tolerates, first)| Workload {
+            cpu,
+            memory,
+            waiting,
+            running,
+            wish,
+            zone,
+            tolerates,
+            first,
+        },
+    )
+}
+
+fn wish() -> impl Strategy<Value = Wish> {
+    let skew = || prop_oneof![3 => Just(1), 1 => Just(2), 1 => Just(3)];
+    let min_domains = prop_oneof![4 => Just(1), 1 => 1..=4i32];
+    let over_zones = (skew(), min_domains, prop::bool::weighted(0.1));
+    let over_zones = over_zones
+        .prop_map(|(max_skew, min_domains, by_revision)| ZoneSpread {
+            max_skew,
+            min_domains,
+            by_revision,
+        })
+        .boxed();
+    prop_oneof![
+        3 => Just(Wish::Nothing),
+        4 => over_zones.clone().prop_map(|zones| Wish::Spread(Some(zones), None)),
+        2 => skew().prop_map(|hosts| Wish::Spread(None, Some(hosts))),
+        3 => (over_zones, skew()).prop_map(|(zones, hosts)| Wish::Spread(Some(zones), Some(hosts))),
+        1 => (0..5usize).prop_map(Wish::Near),
+        1 => (0..5usize).prop_map(Wish::Apart),
+        1 => Just(Wish::Alone),
+    ]
+}
+
+impl Draft {
+    /// The cluster of a seed.
+    ///
+    /// # Panics
+    /// Never: every draw is one of a cluster.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        let config = Config {
+            rng_seed: RngSeed::Fixed(seed),
+            ..Config::default()
+        };
+        let tree = draft().new_tree(&mut TestRunner::new(config));
+        tree.expect("nothing that is drawn is filtered out")
+            .current()
+    }
+
+    /// The cluster. `node`: how the names of its nodes begin.
+    #[must_use]
+    pub fn world(&self, node: &str) -> World {
+        let mut world = World::default();
+        let mut free = self.add_nodes(&mut world, node);
+        for number in 0..self.workloads.len() {
+            self.add_workload(&mut world, number, &mut free);
+        }
+        world
+    }
+
+    /// Adds groups, and nodes with pods of others, and returns what is free on each.
+    fn add_nodes(&self, world: &mut World, prefix: &str) -> Vec<Resources> {
+        let mut free = Vec::new();
+        let mut names = Vec::new();
+        for (at, node) in self.nodes.iter().enumerate() {
+            let (number, zone) = (node.kind % self.kinds.len(), node.zone % self.zones);
+            let kind = self.kinds[number].kind(number);
+            let name = format!("{prefix}-{at}");
+            world.nodes.push(kind.node(&name, &zone_name(zone)));
+            let mut left = kind.allocatable.clone();
+            if node.full > 0 {
+                let tolerant = self.kinds[number].tainted;
+                let requests = Resources {
+                    cpu: left.cpu * node.full / 10,
+                    memory: left.memory * node.full / 10,
+                    ..Resources::default()
+                };
+                take(&mut left, &requests);
+                let pod = plain_pod("other", requests, tolerant);
+                let owner = owner("ReplicaSet", "other");
+                world.run(&format!("other-{at}"), &name, owner, pod);
+            }
+            free.push(left);
+            names.push((number, zone, name));
+        }
+        for (number, draft) in self.kinds.iter().enumerate() {
+            for zone in (0..self.zones).filter(|zone| draft.is_in(*zone, self.zones)) {
+                let own = names
+                    .iter()
+                    .filter(|name| (name.0, name.1) == (number, zone));
+                let own: Vec<String> = own.map(|name| name.2.clone()).collect();
+                let (kind, zone) = (draft.kind(number), zone_name(zone));
+                let room = ROOMS[draft.room];
+                let name = format!("{}-{zone}", kind.name);
+                world.group(&name, (&kind, &zone), &own, room, None);
+            }
+        }
+        free
+    }
+
+    fn add_workload(&self, world: &mut World, number: usize, free: &mut [Resources]) {
+        let workload = &self.workloads[number];
+        let app = app_name(number);
+        let pod = |revision: &str| self.pod(number, revision);
+        for (at, node) in workload.running.iter().enumerate() {
+            let Some(left) = free.get_mut(*node) else {
+                continue;
+            };
+            let pod = pod("1");
+            let taken = (pod.requests.cpu > left.cpu) || (pod.requests.memory > left.memory);
+            let kind = &self.kinds[self.nodes[*node].kind % self.kinds.len()];
+            if taken || kind.tainted && !workload.tolerates {
+                continue;
+            }
+            take(left, &pod.requests);
+            let (name, owner) = (format!("{app}-old-{at}"), owner("ReplicaSet", &app));
+            let node = Arc::clone(&world.nodes[*node].node.name);
+            world.run(&name, &node, owner, pod);
+        }
+        for at in 0..workload.waiting {
+            let (name, owner) = (format!("{app}-new-{at}"), owner("ReplicaSet", &app));
+            world.wait(&name, owner, pod("2"));
+        }
+    }
+
+    fn pod(&self, number: usize, revision: &str) -> Pod {
+        let workload = &self.workloads[number];
+        let app = app_name(number);
+        let requests = Resources {
+            cpu: CPU[workload.cpu],
+            memory: MEMORY[workload.memory] * MIB,
+            ..Resources::default()
+        };
+        let mut pod = plain_pod(&app, requests, workload.tolerates);
+        pod.labels.set(REVISION.into(), revision.into());
+        pod.priority = if workload.first { 1000 } else { 0 };
+        if let Some(zone) = workload.zone {
+            let zone = zone_name(zone % self.zones);
+            pod.node_selector.set(ZONE.into(), zone.into());
+        }
+        let of = |number: usize| app_name(number % self.workloads.len());
+        match &workload.wish {
+            Wish::Nothing => {}
+            Wish::Spread(zones, hosts) => {
+                let zones = zones.iter().map(|zones| zones.constraint(&app, revision));
+                let hosts = hosts.iter().map(|skew| spread(&app, HOSTNAME, *skew));
+                pod.spread = zones.chain(hosts).collect();
+            }
+            Wish::Near(other) => pod.affinity = vec![term(&of(*other), ZONE)],
+            Wish::Apart(other) => pod.anti_affinity = vec![term(&of(*other), ZONE)],
+            Wish::Alone => pod.anti_affinity = vec![term(&app, HOSTNAME)],
+        }
+        pod
+    }
+}
+
+impl KindDraft {
+    fn is_in(&self, zone: u8, zones: u8) -> bool {
+        let mask = self.zones & ((1 << zones) - 1);
+        // In one at least.
+        mask.max(1) & (1 << zone) != 0
+    }
+
+    fn kind(&self, number: usize) -> Kind {
+        let (cores, gib) = SIZES[self.size];
+        let capacity = Resources {
+            cpu: cores * 1000,
+            memory: gib * GIB,
+            pods: 110,
+            ..Resources::default()
+        };
+        Kind {
+            name: format!("k{number}"),
+            allocatable: capacity.clone(),
+            capacity,
+            taint: self.tainted.then_some(TAINT),
+        }
+    }
+}
+
+impl ZoneSpread {
+    fn constraint(&self, app: &str, revision: &str) -> SpreadConstraint {
+        let mut constraint = spread(app, ZONE, self.max_skew);
+        constraint.min_domains = self.min_domains;
+        if self.by_revision
+            && let Some(selector) = &mut constraint.selector
+        {
+            selector.0.push(Requirement::equals(REVISION, revision));
+        }
+        constraint
+    }
+}
+
+fn take(free: &mut Resources, requests: &Resources) {
+    free.cpu -= requests.cpu;
+    free.memory -= requests.memory;
+}
+
+fn zone_name(zone: u8) -> String {
+    let letter = char::from(b'a' + zone);
+    format!("zone-{letter}")
+}
+
+fn app_name(number: usize) -> String {
+    format!("w{number}")
+}
+
+fn plain_pod(app: &str, requests: Resources, tolerant: bool) -> Pod {
+    let toleration = Toleration {
+        key: TAINT.into(),
+        operator: TolerationOperator::Exists,
+        ..Toleration::default()
+    };
+    Pod {
+        namespace: "default".into(),
+        labels: [("app", app)].into_iter().collect(),
+        requests,
+        tolerations: tolerant.then_some(toleration).into_iter().collect(),
+        ..Pod::default()
+    }
+}
+
+fn selector(app: &str) -> Option<LabelSelector> {
+    Some(LabelSelector(vec![Requirement::equals("app", app)]))
+}
+
+fn spread(app: &str, topology_key: &str, max_skew: i32) -> SpreadConstraint {
+    SpreadConstraint {
+        max_skew,
+        topology_key: topology_key.into(),
+        selector: selector(app),
+        min_domains: 1,
+        honor_affinity: true,
+        honor_taints: false,
+    }
+}
+
+fn term(app: &str, topology_key: &str) -> AffinityTerm {
+    AffinityTerm {
+        topology_key: topology_key.into(),
+        selector: selector(app),
+        namespaces: vec!["default".into()],
+        namespace_selector: None,
+    }
+}
+
+impl fmt::Display for Draft {
+    /// A line for each kind of nodes, node and workload.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} zones", self.zones)?;
+        for (number, kind) in self.kinds.iter().enumerate() {
+            let (cores, gib) = SIZES[kind.size];
+            let zones = (0..self.zones).filter(|zone| kind.is_in(*zone, self.zones));
+            let zones: Vec<String> = zones.map(zone_name).collect();
+            write!(
+                f,
+                "groups k{number}: {cores} cores, {gib} GiB, in {}",
+                zones.join(" ")
+            )?;
+            write!(f, ", {} nodes more each", ROOMS[kind.room])?;
+            writeln!(f, "{}", if kind.tainted { ", tainted" } else { "" })?;
+        }
+        for (at, node) in self.nodes.iter().enumerate() {
+            let kind = node.kind % self.kinds.len();
+            let zone = zone_name(node.zone % self.zones);
+            writeln!(f, "node-{at}: k{kind} in {zone}, {} % full", node.full * 10)?;
+        }
+        for (number, workload) in self.workloads.iter().enumerate() {
+            let Workload { waiting, wish, .. } = workload;
+            let (cpu, memory) = (CPU[workload.cpu], MEMORY[workload.memory]);
+            write!(
+                f,
+                "w{number}: {waiting} pods of {cpu}m, {memory}Mi: {wish:?}"
+            )?;
+            if let Some(zone) = workload.zone {
+                write!(f, ", only in {}", zone_name(zone % self.zones))?;
+            }
+            write!(f, "{}", if workload.tolerates { ", tolerant" } else { "" })?;
+            write!(f, "{}", if workload.first { ", first" } else { "" })?;
+            writeln!(f, "; runs on nodes {:?}", workload.running)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,21 @@
+//! The measure of scale-up plans, for tests and benchmarks: clusters to plan for
+//! ([`production`], [`Draft`]), what becomes of the pods once the ordered nodes are
+//! there ([`carry_out`]), and how many nodes a planner without foresight takes
+//! ([`Field`]).
+
+mod carry_out;
+mod draft;
+mod engine;
+mod greedy;
+pub mod production;
+mod random;
+mod shapes;
+mod world;
+
+pub use self::carry_out::{Answer, Outcome, carry_out};
+pub use self::draft::{Draft, draft};
+pub use self::engine::FewestNodes;
+pub use self::greedy::{Field, Greedy};
+pub use self::random::Random;
+pub use self::shapes::{HOSTNAME, Kind, REVISION, ZONE};
+pub use self::world::{NOW, World};

@@ -1,0 +1,147 @@
+//! A cluster, its node groups, and pods that wait, as values.
+
+use std::sync::Arc;
+
+use flyball_core::nodes::backoff::Backoffs;
+use flyball_core::nodes::census::Census;
+use flyball_core::nodes::choose::ExpanderStates;
+use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
+use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::scale_up::{Plan, Scene, plan};
+use flyball_core::nodes::state::{
+    ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase,
+};
+use flyball_core::policy::PolicyEngine;
+use flyball_core::ports::ObjectKey;
+use flyball_core::time::Timestamp;
+use flyball_placement::Pod;
+
+use crate::shapes::{Kind, provider_id};
+
+/// When plans are made: long after every object was created.
+pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
+
+/// A cluster, its node groups, and pods that wait.
+#[derive(Clone, Debug, Default)]
+pub struct World {
+    /// Nodes, all of them ready.
+    pub nodes: Vec<NodeFacts>,
+    /// DaemonSets.
+    pub daemon_sets: Vec<DaemonSetFacts>,
+    /// Pods that run.
+    pub bound: Vec<(PodFacts, Pod)>,
+    /// Pods that the scheduler found no node for.
+    pub pending: Vec<(PodFacts, Pod)>,
+    /// The node groups, ordered by name.
+    pub groups: Vec<Arc<NodeGroup>>,
+}
+
+impl World {
+    /// The same as the planner reads it.
+    #[must_use]
+    pub fn state(&self) -> ClusterState {
+        let mut state = ClusterState::new();
+        for node in &self.nodes {
+            state.apply_node(node.clone());
+        }
+        for set in &self.daemon_sets {
+            state.apply_daemon_set(set.clone());
+        }
+        for (facts, pod) in self.bound.iter().chain(&self.pending) {
+            state.apply_pod(facts.clone(), pod);
+        }
+        state
+    }
+
+    /// The census of a dry run.
+    #[must_use]
+    pub fn census(&self, state: &ClusterState, options: &NodeOptions) -> Census {
+        Census::at_first_sight(NOW, state, &self.groups, options)
+    }
+
+    /// Plans as `flyball plan` does.
+    pub fn plan(
+        &self,
+        state: &mut ClusterState,
+        options: &NodeOptions,
+        engine: &dyn PolicyEngine,
+    ) -> Plan {
+        let census = self.census(state, options);
+        let scene = Scene {
+            now: NOW,
+            options,
+            engine,
+            states: &ExpanderStates::default(),
+            census: &census,
+            backoffs: &Backoffs::default(),
+            seed: 0,
+        };
+        plan(&scene, state)
+    }
+
+    /// Adds a group of the nodes of these names, which may grow by so many.
+    pub(crate) fn group(
+        &mut self,
+        name: &str,
+        (kind, zone): (&Kind, &str),
+        nodes: &[String],
+        room: u32,
+        price: Option<f64>,
+    ) {
+        let instance = |node: &String| Instance {
+            provider_id: provider_id(node),
+            state: InstanceState::Running,
+        };
+        let size = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
+        self.groups.push(Arc::new(NodeGroup {
+            name: name.into(),
+            min_size: 0,
+            max_size: size.saturating_add(room),
+            target_size: size,
+            instances: nodes.iter().map(instance).collect(),
+            template: Some(Arc::new(kind.template(zone))),
+            price,
+        }));
+        self.groups.sort_by(|a, b| a.name.cmp(&b.name));
+    }
+
+    /// Adds a pod that waits.
+    pub(crate) fn wait(&mut self, name: &str, owner: Owner, pod: Pod) {
+        let facts = PodFacts {
+            unschedulable: true,
+            owner: Some(owner),
+            ..facts(name)
+        };
+        self.pending.push((facts, pod));
+    }
+
+    /// Adds a pod that runs.
+    pub(crate) fn run(&mut self, name: &str, node: &str, owner: Owner, pod: Pod) {
+        let facts = PodFacts {
+            node: Some(node.into()),
+            phase: PodPhase::Running,
+            owner: Some(owner),
+            ..facts(name)
+        };
+        self.bound.push((facts, pod));
+    }
+}
+
+fn facts(name: &str) -> PodFacts {
+    PodFacts {
+        uid: format!("uid-{name}").into(),
+        key: ObjectKey {
+            namespace: "default".into(),
+            name: name.into(),
+        },
+        ..PodFacts::default()
+    }
+}
+
+/// A controller of pods.
+pub(crate) fn owner(kind: &str, name: &str) -> Owner {
+    Owner {
+        uid: format!("uid-{name}").into(),
+        kind: kind.into(),
+    }
+}
