@@ -8,6 +8,7 @@ mod expanders;
 mod filters;
 mod lost;
 mod passes;
+mod plans;
 mod rounds;
 mod starting;
 mod told;
