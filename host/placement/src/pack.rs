@@ -21,6 +21,7 @@ use std::sync::Arc;
 use self::columns::Columns;
 pub use self::each::pack_each;
 use self::ground::{Ground, NewNodes};
+pub use self::order::{Order, orders, placing_order};
 use self::simulated::Simulation;
 use crate::cluster::Bonds;
 use crate::{ClassId, Cluster, Node, NodeId};
@@ -94,9 +95,8 @@ pub struct Packed {
     pub placed: Vec<u32>,
     /// Those of them that found it on a new node.
     pub placed_on_new: Vec<u32>,
-    /// Whether pods that exclude each other from a host were placed before the others,
-    /// and not all by their size alone.
-    pub exclusive_first: bool,
+    /// The order in which this was found.
+    pub order: Order,
 }
 
 impl Packed {
@@ -171,30 +171,28 @@ fn pack_on(
     packed
 }
 
-/// Packs pods onto new nodes, in the order in which an estimate was found
-/// ([`Packed::exclusive_first`]). The new nodes and the pods on them stay in the
-/// cluster; returns these nodes. Empty ones do not stay.
+/// Adds all the nodes of a growth, and places pods on them in an order. The new nodes and the pods on them stay in the cluster; returns these nodes. Empty ones
+/// do not stay.
 pub fn pack_and_keep(
     cluster: &mut Cluster,
     known: &[NodeId],
     growth: &Growth<'_>,
     demands: &[Demand],
-    exclusive_first: bool,
+    order: Order,
 ) -> (Packed, Vec<NodeId>) {
     let ground = Ground::new(cluster, known, demands, false);
-    let (new, by_size) = NewNodes::new(cluster, &ground, growth, demands);
-    let exclusive = exclusive_first.then(|| order::exclusive_first(cluster, demands, &by_size));
-    let order = exclusive.flatten().map_or(by_size, |found| found.order);
-    let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
-    let mut simulation = Simulation::new(cluster, &ground, &new, growth, &limits);
-    simulation.open_new_areas();
-    let packed = Packed {
-        exclusive_first,
-        ..simulation.pack(demands, &order)
-    };
-    let nodes = simulation.keep_used();
-    (packed, nodes)
+    let (new, _) = NewNodes::new(cluster, &ground, growth, demands);
+    let nodes: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
+    let mut simulation = Simulation::new(cluster, &ground, &new, growth, &nodes);
+    simulation.open_all(&nodes);
+    let packed = simulation.pack(demands, &order.rows(demands, &ground));
+    let kept = simulation.keep_used();
+    (packed, kept)
 }
+
+/// How often pods are placed again at most, each time with the nodes that held a pod the
+/// time before.
+const MAX_TRIES: usize = 4;
 
 /// What an estimate is made from.
 struct Estimate<'a> {
@@ -212,58 +210,97 @@ impl Estimate<'_> {
     /// fewer nodes: the scheduler asks for a spread over no more than the domains that
     /// have nodes.
     fn best(&self, cluster: &mut Cluster, limits: &[u32]) -> Packed {
-        let all = self.in_best_order(cluster, limits, true);
+        let all = self.settled(cluster, limits);
         let opens = self.new.parts.iter().zip(limits);
         let opens = opens.filter(|(part, limit)| part.area_is_new && **limit > 0);
         if self.new.parts.len() == 1 || opens.count() == 0 {
             return all;
         }
-        let few = self.in_best_order(cluster, limits, false);
-        if !few.is_better_than(&all) {
+        let orders = Order::ALL.into_iter();
+        let orders = orders.filter(|order| order.is_worth_trying(self, true));
+        let few = orders.map(|order| self.incremental(cluster, limits, order, false));
+        let few = few.reduce(|best, few| if few.is_better_than(&best) { few } else { best });
+        let Some(few) = few.filter(|few| few.is_better_than(&all)) else {
             return all;
-        }
+        };
         // Where a domain was opened late, pods were placed before that have to spread
         // over it as well.
         let used = few.nodes.iter().zip(limits);
         let used: Vec<u32> = used
             .map(|(nodes, limit)| if *nodes > 0 { *limit } else { 0 })
             .collect();
-        let few = self.in_best_order(cluster, &used, true);
+        let few = self.settled(cluster, &used);
         if few.is_better_than(&all) { few } else { all }
     }
 
-    /// Tries pods that exclude each other from a host first, if there are any: large
-    /// ones leave no room for them otherwise, and each takes a node of its own. Then, if
-    /// that may take fewer nodes, by size alone.
-    fn in_best_order(&self, cluster: &mut Cluster, limits: &[u32], open: bool) -> Packed {
-        let exclusive = order::exclusive_first(cluster, self.demands, self.by_size);
-        let mut run = |order: &[usize]| {
-            let mark = cluster.mark();
-            let mut simulation =
-                Simulation::new(cluster, self.ground, self.new, self.growth, limits);
+    /// The best that the orders come to. In each, nodes are added as pods need them; then
+    /// the pods are placed again with all these nodes there from the beginning, as they
+    /// will be for the scheduler, until those that hold a pod are the ones that were there.
+    fn settled(&self, cluster: &mut Cluster, limits: &[u32]) -> Packed {
+        let sought: u32 = self
+            .by_size
+            .iter()
+            .map(|&row| self.demands[row].count)
+            .sum();
+        let demanded = self.by_size.iter().map(|&row| self.demands[row]);
+        let least = order::exclusive_pods(cluster, demanded).max(1);
+        let mut best = Packed::default();
+        for order in Order::ALL {
+            if !order.is_worth_trying(self, best.pods() == sought) {
+                continue;
+            }
+            let mut packed = self.incremental(cluster, limits, order, true);
+            for _ in 0..MAX_TRIES {
+                let rows = order.rows(self.demands, self.ground);
+                let again = self.run(cluster, limits, &rows, |simulation| {
+                    simulation.open_all(&packed.nodes);
+                });
+                let settled = again.nodes == packed.nodes;
+                packed = Packed { order, ..again };
+                if settled {
+                    break;
+                }
+            }
+            if packed.is_better_than(&best) {
+                best = packed;
+            }
+            if best.pods() == sought && u64::from(best.node_count()) <= least {
+                break;
+            }
+        }
+        best
+    }
+
+    /// Places the pods in an order, and adds nodes as they need them. `open`: a node is
+    /// there in each domain that has none yet.
+    fn incremental(
+        &self,
+        cluster: &mut Cluster,
+        limits: &[u32],
+        order: Order,
+        open: bool,
+    ) -> Packed {
+        let rows = order.partition(self.by_size, self.ground);
+        self.run(cluster, limits, &rows, |simulation| {
             if open {
                 simulation.open_new_areas();
             }
-            let packed = simulation.pack(self.demands, order);
-            cluster.rollback(mark);
-            packed
-        };
-        let Some(exclusive) = exclusive else {
-            return run(self.by_size);
-        };
-        let packed = Packed {
-            exclusive_first: true,
-            ..run(&exclusive.order)
-        };
-        if u64::from(packed.node_count()) == exclusive.least_nodes {
-            return packed;
-        }
-        let other = run(self.by_size);
-        if other.is_better_than(&packed) {
-            other
-        } else {
-            packed
-        }
+        })
+    }
+
+    fn run(
+        &self,
+        cluster: &mut Cluster,
+        limits: &[u32],
+        rows: &[usize],
+        prepare: impl FnOnce(&mut Simulation<'_>),
+    ) -> Packed {
+        let mark = cluster.mark();
+        let mut simulation = Simulation::new(cluster, self.ground, self.new, self.growth, limits);
+        prepare(&mut simulation);
+        let packed = simulation.pack(self.demands, rows);
+        cluster.rollback(mark);
+        packed
     }
 }
 

@@ -60,7 +60,6 @@ fn holes_that_large_pods_leave_are_filled_by_small_ones() {
             nodes: vec![2595],
             placed_on_new: all.clone(),
             placed: all,
-            exclusive_first: false,
         }
     );
     let limited = pack(&mut cluster, &[], &Growth::of(&template, 10), &demands);
@@ -111,9 +110,8 @@ fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
     let template = template(1000, 5000, 100);
     let packed = pack(&mut cluster, &[], &Growth::of(&template, 7), &demands);
     assert_eq!((packed.node_count(), &packed.placed), (5, &vec![5, 4]));
-    let first = packed.exclusive_first;
     let growth = Growth::of(&template, 7);
-    let (again, kept) = pack_and_keep(&mut cluster, &[], &growth, &demands, first);
+    let (again, kept) = pack_and_keep(&mut cluster, &[], &growth, &demands);
     assert_eq!(again, packed);
     assert_eq!(cluster.node_ids().collect::<Vec<_>>(), kept);
     assert_eq!(kept.len(), 5);

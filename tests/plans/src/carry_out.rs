@@ -1,6 +1,5 @@
 //! What becomes of the pods once the ordered nodes are there.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,7 +9,7 @@ use flyball_core::nodes::record::{NodeDecisionRecord, Order, Pending, Remaining,
 use flyball_core::nodes::scale_up::Plan;
 use flyball_core::nodes::state::ClusterState;
 use flyball_core::nodes::templates::template_of;
-use flyball_placement::pack::{Demand, add_template, fill};
+use flyball_placement::pack::{Demand, add_template, fill, orders, placing_order};
 use flyball_placement::{ClassId, NodeId};
 
 /// A plan says at most for so many classes of pods which of them it leaves over.
@@ -70,6 +69,8 @@ pub struct Outcome {
     pub nodes: u32,
     /// Pods that found a place.
     pub placed: u32,
+    /// Pods that have one by the plan.
+    pub promised: u32,
     /// Pods that found none.
     pub left: u32,
     /// Pods that found none although the plan says that they would, in words.
@@ -93,9 +94,10 @@ pub fn carry_out(
     let mark = state.cluster_mut().mark();
     let mut nodes: Vec<NodeId> = state.cluster().node_ids().collect();
     let come = come(state, census, options, answer.orders);
+    let demands = in_order(state);
+    let waiting = place(state, &nodes, &demands);
     nodes.extend(come.iter().map(|come| come.node));
-    let demands = in_order(state, &come);
-    let left = place(state, &nodes, &demands);
+    let left = place_in_best_order(state, &nodes, &waiting);
     let is_empty = |come: &&Come| {
         let placed = state.cluster().placed(come.node);
         placed.map(|(_, count)| count.running).sum::<u32>() == come.carried
@@ -107,6 +109,7 @@ pub fn carry_out(
     Outcome {
         nodes: answer.nodes(),
         placed: sum(&demands) - sum(&left),
+        promised: answer.helped(),
         left: sum(&left),
         lacking: lacking(state, answer, &demands, &left),
         empty,
@@ -146,10 +149,9 @@ fn come(
     all
 }
 
-/// All pods that wait, alike ones together, in the order in which the planner packs
-/// them: by priority, then those that keep apart from others, then those that ask for
-/// the largest part of the new nodes.
-fn in_order(state: &ClusterState, come: &[Come]) -> Vec<Demand> {
+/// All pods that wait, alike ones together, in the order in which the planner places
+/// them.
+fn in_order(state: &ClusterState) -> Vec<Demand> {
     let cluster = state.cluster();
     let mut classes: BTreeMap<ClassId, (u32, i32)> = BTreeMap::new();
     for (class, pods) in state.unschedulable() {
@@ -158,24 +160,32 @@ fn in_order(state: &ClusterState, come: &[Come]) -> Vec<Demand> {
             *alike = (alike.0 + 1, alike.1.max(pod.priority));
         }
     }
-    let nodes = come.iter().filter_map(|come| cluster.node(come.node));
-    let (cpu, memory) = nodes.fold((1, 1), |(cpu, memory), node| {
-        let size = &node.allocatable;
-        (cpu + size.cpu, memory + size.memory)
-    });
-    let mut demands: Vec<(Demand, i32)> = classes
+    let demands: Vec<(Demand, i32)> = classes
         .into_iter()
         .map(|(class, (count, priority))| (Demand { class, count }, priority))
         .collect();
-    let part = |class: ClassId| {
-        let requests = cluster.requests(class);
-        requests.cpu as f64 / cpu as f64 + requests.memory as f64 / memory as f64
+    let order = placing_order(cluster, &demands);
+    order.into_iter().map(|row| demands[row].0).collect()
+}
+
+/// Places pods in that of the planner's orders which leaves the fewest over.
+fn place_in_best_order(
+    state: &mut ClusterState,
+    nodes: &[NodeId],
+    waiting: &[Demand],
+) -> Vec<Demand> {
+    let mut orders = orders(state.cluster(), waiting);
+    let mut left_by = |rows: &Vec<usize>| {
+        let mark = state.cluster_mut().mark();
+        let demands: Vec<Demand> = rows.iter().map(|row| waiting[*row]).collect();
+        let left = place(state, nodes, &demands);
+        state.cluster_mut().rollback(mark);
+        left.iter().map(|demand| demand.count).sum::<u32>()
     };
-    demands.sort_by(|(a, _), (b, _)| part(b.class).total_cmp(&part(a.class)));
-    demands.sort_by_key(|(demand, priority)| {
-        Reverse((*priority, cluster.bonds(demand.class).anti_affinity))
-    });
-    demands.into_iter().map(|(demand, _)| demand).collect()
+    orders.sort_by_cached_key(&mut left_by);
+    let best = orders.into_iter().next().unwrap_or_default();
+    let demands: Vec<Demand> = best.iter().map(|row| waiting[*row]).collect();
+    place(state, nodes, &demands)
 }
 
 /// Places pods to the fixed point: those left over, at the indexes of the demands.

@@ -76,7 +76,7 @@ struct Workload {
 enum Wish {
     Nothing,
     Spread(Option<ZoneSpread>, Option<i32>),
-    /// Pods of a workload in its zone.
+    /// Pods of a workload in its zone: its own, or those of another that run.
     Near(usize),
     /// None of them in its zone.
     Apart(usize),
@@ -273,7 +273,18 @@ impl Draft {
             let zone = zone_name(zone % self.zones);
             pod.node_selector.set(ZONE.into(), zone.into());
         }
-        let of = |number: usize| app_name(number % self.workloads.len());
+        // Of other workloads only the pods that run count: of two that wait and want to be
+        // apart, whichever comes first decides where the other may go.
+        let over_zones = |other: usize| {
+            let other = other % self.workloads.len();
+            let mut term = term(&app_name(other), ZONE);
+            if other != number
+                && let Some(selector) = &mut term.selector
+            {
+                selector.0.push(Requirement::equals(REVISION, "1"));
+            }
+            vec![term]
+        };
         match &workload.wish {
             Wish::Nothing => {}
             Wish::Spread(zones, hosts) => {
@@ -281,8 +292,8 @@ impl Draft {
                 let hosts = hosts.iter().map(|skew| spread(&app, HOSTNAME, *skew));
                 pod.spread = zones.chain(hosts).collect();
             }
-            Wish::Near(other) => pod.affinity = vec![term(&of(*other), ZONE)],
-            Wish::Apart(other) => pod.anti_affinity = vec![term(&of(*other), ZONE)],
+            Wish::Near(other) => pod.affinity = over_zones(*other),
+            Wish::Apart(other) => pod.anti_affinity = over_zones(*other),
             Wish::Alone => pod.anti_affinity = vec![term(&app, HOSTNAME)],
         }
         pod

@@ -1,12 +1,15 @@
 //! A planner without foresight: pods in random order, each onto the first node that
 //! takes it.
 
+use std::sync::Arc;
+
 use flyball_core::nodes::census::Census;
 use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::record::Order;
 use flyball_core::nodes::state::ClusterState;
 use flyball_core::nodes::templates::template_of;
 use flyball_placement::pack::{Template, add_template};
-use flyball_placement::{ClassId, Cluster, NodeId};
+use flyball_placement::{ClassId, Cluster, NodeId, Resources};
 
 use crate::random::Random;
 
@@ -32,6 +35,7 @@ pub struct Field<'a> {
 
 #[derive(Clone)]
 struct Group {
+    name: Arc<str>,
     template: Template,
     size: u32,
     max: u32,
@@ -58,6 +62,7 @@ impl<'a> Field<'a> {
         for census in &census.groups {
             let template = template_of(state, census, options);
             groups.extend(template.map(|template| Group {
+                name: Arc::clone(&census.group.name),
                 template: template.template,
                 size: census.group.target_size,
                 max: census.group.max_size,
@@ -86,6 +91,20 @@ impl<'a> Field<'a> {
             nodes,
             least,
         }
+    }
+
+    /// Leaves out groups whose nodes are of other sizes than those that were ordered:
+    /// which size to order is not a matter of packing.
+    #[must_use]
+    pub fn of_sizes_in(mut self, orders: &[Order]) -> Self {
+        let ordered = self.groups.iter();
+        let ordered = ordered.filter(|group| orders.iter().any(|order| order.group == group.name));
+        let sizes: Vec<Resources> = ordered
+            .map(|group| group.template.node.allocatable.clone())
+            .collect();
+        self.groups
+            .retain(|group| sizes.contains(&group.template.node.allocatable));
+        self
     }
 
     /// So many runs.

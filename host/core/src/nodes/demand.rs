@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Template, add_template, fill};
+use flyball_placement::pack::{Demand, Template, add_template, fill, placing_order};
 use flyball_placement::{ClassId, NodeId};
 
 use super::gpu::gpus;
@@ -93,7 +93,7 @@ pub(super) fn wanted(
             classes.entry((true, class)).or_default().push(entry);
         }
     }
-    let mut wanted: Vec<Wanted> = classes
+    let wanted: Vec<Wanted> = classes
         .into_iter()
         .map(|((drained, class), mut pods)| {
             pods.sort_unstable();
@@ -106,8 +106,13 @@ pub(super) fn wanted(
             }
         })
         .collect();
-    wanted.sort_by_key(|wanted| std::cmp::Reverse(wanted.priority));
-    (wanted, pending)
+    let demands = wanted
+        .iter()
+        .map(|wanted| (wanted.demand(), wanted.priority));
+    let order = placing_order(state.cluster(), &demands.collect::<Vec<_>>());
+    let mut unordered: Vec<Option<Wanted>> = wanted.into_iter().map(Some).collect();
+    let ordered = order.into_iter().filter_map(|row| unordered[row].take());
+    (ordered.collect(), pending)
 }
 
 /// A pod that waits on purpose: only an older one gets nodes. A pod can wait for

@@ -22,6 +22,8 @@ pub struct Bonds {
     pub spread_over_hosts: bool,
     /// A term of required pod affinity is over hosts.
     pub affinity_over_hosts: bool,
+    /// A term or constraint of any of these kinds is over larger domains than hosts.
+    pub over_domains: bool,
     /// Ports of the node.
     pub host_ports: bool,
     /// Volumes.
@@ -35,7 +37,10 @@ impl Cluster {
         let (affinity, anti_affinity) = self.relations.has_terms(key.terms);
         let spread = self.classes.spread(key.spread);
         let affine = self.relations.affinity_keys(key.terms);
+        let host = self.host_key().map(|HostKey(key)| key);
+        let mut own = self.relations.own_keys(self.classes.shape_of(class));
         Bonds {
+            over_domains: own.any(|key| Some(key) != host),
             affinity,
             affinity_over_hosts: affine
                 .into_iter()
@@ -90,6 +95,13 @@ impl Cluster {
         self.relations
             .objection_over(shape, node, elsewhere)
             .is_some()
+    }
+
+    /// Whether pods of a class keep apart from their like by host: by anti-affinity, or
+    /// spread over hosts.
+    pub fn keeps_apart(&self, class: ClassId) -> bool {
+        let mut exclusions = self.host_exclusions(class);
+        exclusions.next().is_some() || self.bonds(class).spread_over_hosts
     }
 
     /// Numbers of the host-level exclusions of a class: a node takes one pod of all those

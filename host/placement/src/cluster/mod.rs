@@ -26,6 +26,7 @@ pub use self::classes::ClassId;
 pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;
 pub use self::nodes::NodeId;
+pub(crate) use self::nodes::{CPU, MEMORY};
 pub(crate) use self::situation::Reads;
 
 use self::classes::{Classes, Parts};

@@ -24,8 +24,8 @@ impl NodeId {
 }
 
 /// Columns of the resources that are not extended ones.
-pub(super) const CPU: usize = 0;
-pub(super) const MEMORY: usize = 1;
+pub(crate) const CPU: usize = 0;
+pub(crate) const MEMORY: usize = 1;
 pub(super) const EPHEMERAL: usize = 2;
 pub(super) const PODS: usize = 3;
 /// First column of extended resources.

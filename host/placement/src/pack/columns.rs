@@ -4,7 +4,8 @@ use smallvec::SmallVec;
 
 use super::ground::{Asking, Ground};
 use super::tree::{Tree, times};
-use super::{Demand, Packed};
+use super::{Demand, Order, Packed};
+use crate::cluster::{CPU, MEMORY};
 use crate::{ClassId, Cluster, NodeId};
 
 /// With more demands than this, pods are tried on the newest node first: nearly all
@@ -42,7 +43,7 @@ impl<'a> Columns<'a> {
             nodes: vec![u32::try_from(tree.len()).unwrap_or(u32::MAX)],
             placed_on_new: placed.clone(),
             placed,
-            exclusive_first: false,
+            order: Order::BySize,
         }
     }
 
@@ -125,6 +126,11 @@ impl Names {
     pub(super) fn extend_row(&self, cluster: &Cluster, node: NodeId, row: &mut Vec<i64>) {
         let resources = self.0.iter();
         row.extend(resources.map(|resource| cluster.free_of(*resource, node)));
+    }
+
+    /// Whether a column is cpu or memory.
+    pub(super) fn is_basic(&self, column: usize) -> bool {
+        [CPU, MEMORY].contains(&self.0[column])
     }
 
     /// How many columns there are.

@@ -12,6 +12,8 @@ pub(super) struct Asking {
     /// What a pod asks for, by column.
     pub(super) amounts: Asked,
     pub(super) bonds: Bonds,
+    /// Whether such pods keep apart from their like by host.
+    pub(super) keeps_apart: bool,
     /// Whether some pods want none like it near.
     unwanted: bool,
 }
@@ -59,6 +61,7 @@ impl Ground {
             .map(|demand| Asking {
                 amounts: names.amounts(cluster, demand.class),
                 bonds: cluster.bonds(demand.class),
+                keeps_apart: cluster.keeps_apart(demand.class),
                 unwanted: cluster.is_unwanted(demand.class),
             })
             .collect();
@@ -71,6 +74,29 @@ impl Ground {
         };
         ground.add_known(cluster, known, demands);
         ground
+    }
+
+    /// Rows of the demands whose pods ask for most first: parts of the cpu and memory that
+    /// all of them ask for, added up.
+    pub(super) fn by_size(&self, demands: &[Demand]) -> Vec<usize> {
+        let mut sums = vec![0.0; self.names.len()];
+        for (asking, demand) in self.asking.iter().zip(demands) {
+            for &(column, amount) in &asking.amounts {
+                sums[column] += amount as f64 * f64::from(demand.count);
+            }
+        }
+        let size = |asking: &Asking| {
+            let known = asking
+                .amounts
+                .iter()
+                .filter(|(column, _)| self.names.is_basic(*column));
+            let parts = known.map(|(column, amount)| *amount as f64 / sums[*column].max(1.0));
+            parts.sum::<f64>()
+        };
+        let sizes: Vec<f64> = self.asking.iter().map(size).collect();
+        let mut rows: Vec<usize> = (0..demands.len()).collect();
+        rows.sort_by(|a, b| sizes[*b].total_cmp(&sizes[*a]));
+        rows
     }
 
     /// Adds the nodes with room for the least that a pod in question asks for of each

@@ -2,9 +2,22 @@
 
 use std::collections::HashMap;
 
-use super::ground::Ground;
-use super::{Demand, Growth, Template};
+use super::ground::{Asking, Ground};
+use super::{Demand, Estimate, Growth, Template};
 use crate::{ClassId, Cluster, Misfit, NodeId, Plugin};
+
+/// The order in which pods are placed on nodes that are there: by priority, as the
+/// scheduler takes them; then those that keep apart by host, which need many nodes with
+/// a little room each; then the large ones, for which the small ones leave no room.
+/// Returns rows of the demands, each of which comes with its pods' priority.
+#[must_use]
+pub fn placing_order(cluster: &Cluster, demands: &[(Demand, i32)]) -> Vec<usize> {
+    let alone: Vec<Demand> = demands.iter().map(|(demand, _)| *demand).collect();
+    let ground = Ground::new(cluster, &[], &alone, false);
+    let mut rows = Order::ApartFirst.rows(&alone, &ground);
+    rows.sort_by_key(|row| std::cmp::Reverse(demands[*row].1));
+    rows
+}
 
 /// Rows of the demands that may find a place, those that ask for the largest part of a
 /// new node first. `first`: a new node of each part.
@@ -62,33 +75,76 @@ fn may_fit(cluster: &Cluster, class: ClassId, first: NodeId) -> bool {
     }
 }
 
-/// An order that begins with the pods that exclude each other from a host.
-pub(super) struct ExclusiveFirst {
-    pub(super) order: Vec<usize>,
-    /// Fewer nodes can't do for these pods.
-    pub(super) least_nodes: u64,
+/// Which pods are placed first; the others come after them, the largest first.
+///
+/// Others leave no room for pods that keep apart, each of which takes a node of its own;
+/// and where pods are bound to a zone, others had better go where these need nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Those that keep apart by host.
+    ApartFirst,
+    /// None in particular.
+    #[default]
+    BySize,
+    /// Those that are bound to domains larger than a host.
+    DomainsFirst,
+    /// The smallest.
+    SmallestFirst,
 }
 
-/// The order, or `None` if there are no such pods.
-pub(super) fn exclusive_first(
-    cluster: &Cluster,
-    demands: &[Demand],
-    by_size: &[usize],
-) -> Option<ExclusiveFirst> {
-    let is_exclusive = |row: &usize| {
-        let mut exclusions = cluster.host_exclusions(demands[*row].class);
-        exclusions.next().is_some()
-    };
-    let (exclusive, others): (Vec<usize>, Vec<usize>) =
-        by_size.iter().copied().partition(is_exclusive);
-    if exclusive.is_empty() {
-        return None;
+impl Order {
+    /// The most promising first.
+    pub const ALL: [Self; 4] = [
+        Self::ApartFirst,
+        Self::BySize,
+        Self::DomainsFirst,
+        Self::SmallestFirst,
+    ];
+
+    /// Whether it can be better than the orders before it, which may have placed all pods.
+    pub(super) fn is_worth_trying(self, estimate: &Estimate<'_>, all_placed: bool) -> bool {
+        let mut rows = estimate.by_size.iter();
+        match self {
+            Self::BySize => true,
+            Self::SmallestFirst => !all_placed,
+            Self::ApartFirst | Self::DomainsFirst => {
+                rows.any(|row| self.is_first(&estimate.ground.asking[*row]))
+            }
+        }
     }
-    let demanded = exclusive.iter().map(|&row| demands[row]);
-    Some(ExclusiveFirst {
-        least_nodes: exclusive_pods(cluster, demanded),
-        order: [exclusive, others].concat(),
-    })
+
+    fn is_first(self, asking: &Asking) -> bool {
+        match self {
+            Self::ApartFirst => asking.keeps_apart,
+            Self::DomainsFirst => asking.bonds.over_domains,
+            Self::BySize | Self::SmallestFirst => false,
+        }
+    }
+
+    /// Rows in this order. `by_size`: rows, the largest first.
+    pub(super) fn partition(self, by_size: &[usize], ground: &Ground) -> Vec<usize> {
+        if self == Self::SmallestFirst {
+            return by_size.iter().rev().copied().collect();
+        }
+        let is_first = |row: &&usize| self.is_first(&ground.asking[**row]);
+        let first = by_size.iter().filter(is_first);
+        let others = by_size.iter().filter(|row| !is_first(row));
+        first.chain(others).copied().collect()
+    }
+
+    /// Rows of all demands in this order, by size as of what all of them ask for.
+    pub(super) fn rows(self, demands: &[Demand], ground: &Ground) -> Vec<usize> {
+        self.partition(&ground.by_size(demands), ground)
+    }
+}
+
+/// All demands in each of the orders, by size as of what all of them ask for.
+#[must_use]
+pub fn orders(cluster: &Cluster, demands: &[Demand]) -> Vec<Vec<usize>> {
+    let ground = Ground::new(cluster, &[], demands, false);
+    Order::ALL
+        .map(|order| order.rows(demands, &ground))
+        .to_vec()
 }
 
 /// The most pods of which a node takes one.

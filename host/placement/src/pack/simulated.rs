@@ -2,7 +2,7 @@
 
 use super::ground::{Asking, Ground, NewNodes};
 use super::node_set::NodeSet;
-use super::{Demand, Growth, Packed, add_template};
+use super::{Demand, Growth, Order, Packed, add_template};
 use crate::cluster::{Area, HostKey};
 use crate::{ClassId, Cluster, NodeId};
 
@@ -111,6 +111,15 @@ impl<'a> Simulation<'a> {
         }
     }
 
+    /// Adds so many nodes of each part, as if all had come at once.
+    pub(super) fn open_all(&mut self, nodes: &[u32]) {
+        for (part, nodes) in nodes.iter().enumerate() {
+            for _ in 0..*nodes {
+                self.open(part);
+            }
+        }
+    }
+
     pub(super) fn pack(&mut self, demands: &[Demand], order: &[usize]) -> Packed {
         let mut left: Vec<u32> = demands.iter().map(|demand| demand.count).collect();
         let mut on_new = vec![0; demands.len()];
@@ -140,7 +149,7 @@ impl<'a> Simulation<'a> {
             nodes,
             placed: placed.map(|(demand, left)| demand.count - left).collect(),
             placed_on_new: on_new,
-            exclusive_first: false,
+            order: Order::default(),
         }
     }
 
@@ -245,8 +254,8 @@ impl<'a> Simulation<'a> {
                 continue;
             }
             if let Some(known) = self.in_area(batch, at, coupled) {
-                // The areas have turns where pods may spread over them.
-                *turn = position + usize::from(coupled);
+                // The areas have turns: none is filled up that pods have to spread over.
+                *turn = position + 1;
                 return Some(known);
             }
         }

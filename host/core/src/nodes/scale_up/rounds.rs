@@ -347,8 +347,8 @@ impl<'a> Rounds<'a> {
             };
             let cluster = state.cluster_mut();
             let demands = demands_of(wanted);
-            let first = estimate.exclusive_first;
-            let (packed, kept) = pack_and_keep(cluster, &self.known, &growth, &demands, first);
+            let (packed, kept) =
+                pack_and_keep(cluster, &self.known, &growth, &demands, estimate.order);
             take(wanted, &packed.placed, &mut helped);
             self.known.extend(kept);
         }
