@@ -150,6 +150,7 @@ fn input(count: usize) -> ExpanderInput {
         current_size: vec![0; count],
         min_size: vec![0; count],
         max_size: vec![10; count],
+        ..OptionColumns::default()
     };
     ExpanderInput {
         options: Arc::new(columns),

@@ -16,7 +16,8 @@ use crate::{setup, workspace};
 ///
 /// The file is a list of {name, value, unit, baseline, ratio}: baseline is the
 /// target, the largest value that is good enough, ratio is value / baseline;
-/// both are null where there is no target. A figure over its target is marked,
+/// both are null where there is no target, and the ratio where that is 0. A figure
+/// over its target is marked,
 /// not an error: how quiet the machine is decides too.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -76,7 +77,8 @@ fn read(lines: &Path) -> anyhow::Result<Vec<Figure>> {
 
 fn parse(line: &str) -> anyhow::Result<Figure> {
     let mut figure: Figure = serde_json::from_str(line)?;
-    figure.ratio = figure.baseline.map(|baseline| figure.value / baseline);
+    let above_zero = figure.baseline.filter(|baseline| *baseline > 0.0);
+    figure.ratio = above_zero.map(|baseline| figure.value / baseline);
     Ok(figure)
 }
 
@@ -96,12 +98,14 @@ impl fmt::Display for Table<'_> {
                 name, value, unit, ..
             } = figure;
             write!(f, "\n{name:width$} {value:12.3} {unit:6} ")?;
-            match (figure.baseline, figure.ratio) {
-                (Some(baseline), Some(ratio)) => {
-                    let verdict = if ratio <= 1.0 { "ok" } else { "over" };
-                    write!(f, "{baseline:10} {ratio:6.2} {verdict}")?;
-                }
-                _ => write!(f, "{:>10} {:>6} reported", "-", "-")?,
+            let Some(baseline) = figure.baseline else {
+                write!(f, "{:>10} {:>6} reported", "-", "-")?;
+                continue;
+            };
+            let verdict = if *value <= baseline { "ok" } else { "over" };
+            match figure.ratio {
+                Some(ratio) => write!(f, "{baseline:10} {ratio:6.2} {verdict}")?,
+                None => write!(f, "{baseline:10} {:>6} {verdict}", "-")?,
             }
         }
         Ok(())
@@ -144,17 +148,19 @@ mod tests {
             r#"{"name":"a/call","value":30.0,"unit":"us","baseline":60.0}"#,
             r#"{"name":"a/sync","value":3,"unit":"s","baseline":2}"#,
             r#"{"name":"a/size","value":3,"unit":"KiB","baseline":null}"#,
+            r#"{"name":"a/left","value":0,"unit":"pods","baseline":0}"#,
+            r#"{"name":"a/lost","value":1,"unit":"pods","baseline":0}"#,
         ];
         let figures = lines.map(|line| parse(line).expect("a figure"));
         assert_eq!(
             figures.each_ref().map(|f| f.ratio),
-            [Some(0.5), Some(1.5), None]
+            [Some(0.5), Some(1.5), None, None, None]
         );
         let table = Table(&figures).to_string();
         let verdicts: Vec<&str> = table
             .lines()
             .filter_map(|line| line.split_whitespace().last())
             .collect();
-        assert_eq!(verdicts, ["ratio", "ok", "over", "reported"]);
+        assert_eq!(verdicts, ["ratio", "ok", "over", "reported", "ok", "over"]);
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use flyball_core::nodes::cloud::{NodeGroup, NodeTemplate};
+use flyball_core::nodes::record::Order;
 use flyball_kubernetes::slim::PodObject;
 use serde_json::{Value, json};
 
@@ -108,6 +109,18 @@ fn typed(cores: i64, zone: &str) -> Arc<NodeGroup> {
         ..NodeTemplate::default()
     };
     group(&name, template, price(cpu, memory), &[])
+}
+
+/// By how much the zone that gets the fewest nodes stays behind the one that gets the
+/// most, in hundredths of that.
+pub fn difference_of_zones(orders: &[Order]) -> f64 {
+    let nodes = ZONES.map(|zone| {
+        let of_zone = orders.iter().filter(|order| order.group.ends_with(zone));
+        of_zone.map(|order| order.to - order.from).sum::<u32>()
+    });
+    let most = nodes.iter().copied().max().unwrap_or_default();
+    let fewest = nodes.iter().copied().min().unwrap_or_default();
+    f64::from(most - fewest) / f64::from(most.max(1)) * 100.0
 }
 
 /// An hour of so much cpu (in milli) and memory (in bytes), at the benchmark's prices.
