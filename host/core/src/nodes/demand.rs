@@ -125,8 +125,8 @@ fn is_young(pod: &PodView<'_>, now: Timestamp, options: &NodeOptions) -> bool {
 
 /// Whether a controller will make the pod anew when its node is gone.
 fn comes_back(pod: &PodView<'_>) -> bool {
-    let stays = pod.of_daemon_set() || pod.facts.mirror || pod.facts.deletion.is_some();
-    !pod.facts.has_ended() && !stays && pod.facts.owner.is_some()
+    let of_node = pod.of_daemon_set() || pod.facts.mirror;
+    pod.stays() && !of_node && pod.facts.owner.is_some()
 }
 
 /// Nodes of a group that are on their way.

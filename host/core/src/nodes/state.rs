@@ -199,11 +199,12 @@ impl ClusterState {
     }
 
     /// Nodes that pods are bound to and that are not there, with the number of those
-    /// pods, ordered by name.
+    /// pods that have not ended, ordered by name.
     pub fn absent_nodes(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let absent = self.nodes.iter().filter(|(_, entry)| entry.known.is_none());
+        let runs = |slot: &&u32| self.pods.running(**slot).is_some();
         absent
-            .map(|(name, entry)| (name, entry.pods.len()))
+            .map(move |(name, entry)| (name, entry.pods.iter().filter(runs).count()))
             .filter(|(_, pods)| *pods > 0)
     }
 

@@ -102,7 +102,7 @@ fn from_live(state: &ClusterState, live: NodeView<'_>, options: &NodeOptions) ->
     let mut carried = Vec::new();
     let mut owners = BTreeSet::new();
     for pod in state.pods_on(&live.facts.node.name) {
-        if (pod.of_daemon_set() || pod.facts.mirror) && pod.facts.deletion.is_none() {
+        if (pod.of_daemon_set() || pod.facts.mirror) && pod.stays() {
             carried.push(pod.class);
             owners.extend(pod.facts.owner.iter().map(|owner| Arc::clone(&owner.uid)));
         }

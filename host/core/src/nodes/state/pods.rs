@@ -43,6 +43,12 @@ pub struct PodView<'a> {
 }
 
 impl PodView<'_> {
+    /// Whether it takes room on its node, and has not been told to go.
+    #[must_use]
+    pub fn stays(&self) -> bool {
+        !self.facts.has_ended() && self.facts.deletion.is_none()
+    }
+
     /// Whether it was made for one node by a DaemonSet.
     #[must_use]
     pub fn of_daemon_set(&self) -> bool {

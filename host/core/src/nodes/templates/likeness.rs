@@ -17,6 +17,8 @@ pub(in crate::nodes) struct Likeness {
     pub(super) capacity: Resources,
     /// Its static pods: what DaemonSets bring is known without it.
     pub(super) statics: Vec<Pod>,
+    /// Their uids.
+    uids: Vec<Arc<str>>,
 }
 
 /// What the last good example of each group was like, and as of which revision of the
@@ -51,7 +53,7 @@ impl Likenesses {
         if let Some((learned, like)) = self.0.get_mut(group) {
             let same = *learned == revision
                 || Arc::ptr_eq(&like.node, &node.facts.node)
-                    && like.statics.len() == statics(state, node).count();
+                    && like.uids.iter().eq(statics(state, node).map(|pod| pod.uid));
             if same {
                 *learned = revision;
                 return;
@@ -69,18 +71,19 @@ impl Likenesses {
 
 impl Likeness {
     fn of(state: &ClusterState, node: NodeView<'_>) -> Self {
-        let statics = statics(state, node);
+        let pods = || statics(state, node);
         Self {
             node: Arc::clone(&node.facts.node),
             capacity: node.facts.capacity.clone(),
-            statics: statics.map(|pod| state.cluster().pod(pod.class)).collect(),
+            statics: pods().map(|pod| state.cluster().pod(pod.class)).collect(),
+            uids: pods().map(|pod| Arc::clone(pod.uid)).collect(),
         }
     }
 }
 
 fn statics<'a>(state: &'a ClusterState, node: NodeView<'_>) -> impl Iterator<Item = PodView<'a>> {
     let pods = state.pods_on(&node.facts.node.name);
-    pods.filter(|pod| pod.facts.mirror && pod.facts.deletion.is_none())
+    pods.filter(|pod| pod.facts.mirror && pod.stays())
 }
 
 /// Whether a node shows what a new one would be like: it is ready, and stays.
