@@ -53,6 +53,7 @@ impl PodObject {
             unschedulable: self.status.conditions.iter().any(is_unschedulable),
             owner: metadata.controller(),
             mirror: annotations.mirror.is_some(),
+            like_daemon_set: annotations.daemon_set.as_deref() == Some("true"),
             scale_up_delay_ms: delay.and_then(duration_ms),
         };
         (facts, self.into_pod())

@@ -37,6 +37,8 @@ pub struct ObjectMetadata {
 pub(super) struct Annotations {
     #[serde(rename = "kubernetes.io/config.mirror")]
     pub(super) mirror: Option<IgnoredAny>,
+    #[serde(rename = "cluster-autoscaler.kubernetes.io/daemonset-pod")]
+    pub(super) daemon_set: Option<Name>,
     #[serde(rename = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay")]
     pub(super) scale_up_delay: Option<Name>,
     #[serde(rename = "pv.kubernetes.io/bind-completed")]

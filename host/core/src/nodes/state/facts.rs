@@ -53,6 +53,9 @@ pub struct PodFacts {
     /// Whether it is a static pod of its node (annotation
     /// `kubernetes.io/config.mirror`).
     pub mirror: bool,
+    /// Whether it counts as a pod of a DaemonSet, whoever made it (annotation
+    /// `cluster-autoscaler.kubernetes.io/daemonset-pod: "true"`).
+    pub like_daemon_set: bool,
     /// Annotation `cluster-autoscaler.kubernetes.io/pod-scale-up-delay`, in
     /// milliseconds.
     pub scale_up_delay_ms: Option<i64>,
@@ -82,6 +85,7 @@ impl Default for PodFacts {
             unschedulable: false,
             owner: None,
             mirror: false,
+            like_daemon_set: false,
             scale_up_delay_ms: None,
         }
     }

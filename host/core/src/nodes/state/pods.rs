@@ -49,9 +49,18 @@ impl PodView<'_> {
         !self.facts.has_ended() && self.facts.deletion.is_none()
     }
 
-    /// Whether it was made for one node by a DaemonSet.
+    /// Whether it counts as made for one node by a DaemonSet: because it was, or because
+    /// its annotation says so. As in Cluster Autoscaler, no annotation takes a
+    /// DaemonSet's pod from it.
     #[must_use]
     pub fn of_daemon_set(&self) -> bool {
+        self.is_owned_by_daemon_set() || self.facts.like_daemon_set
+    }
+
+    /// Whether a DaemonSet made it, so that what it is like on a new node is known
+    /// without it.
+    #[must_use]
+    pub fn is_owned_by_daemon_set(&self) -> bool {
         let owner = self.facts.owner.as_ref();
         owner.is_some_and(|owner| &*owner.kind == DAEMON_SET)
     }

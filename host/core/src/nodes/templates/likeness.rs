@@ -15,7 +15,8 @@ use crate::time::Timestamp;
 pub(in crate::nodes) struct Likeness {
     pub(super) node: Arc<Node>,
     pub(super) capacity: Resources,
-    /// Its static pods: what DaemonSets bring is known without it.
+    /// Its static pods, and those that only count as a DaemonSet's: what DaemonSets
+    /// bring is known without it.
     pub(super) statics: Vec<Pod>,
     /// Their uids.
     uids: Vec<Arc<str>>,
@@ -83,7 +84,10 @@ impl Likeness {
 
 fn statics<'a>(state: &'a ClusterState, node: NodeView<'_>) -> impl Iterator<Item = PodView<'a>> {
     let pods = state.pods_on(&node.facts.node.name);
-    pods.filter(|pod| pod.facts.mirror && pod.stays())
+    let is_static = |pod: &PodView<'_>| {
+        pod.facts.mirror || pod.facts.like_daemon_set && !pod.is_owned_by_daemon_set()
+    };
+    pods.filter(move |pod| is_static(pod) && pod.stays())
 }
 
 /// Whether a node shows what a new one would be like: it is ready, and stays.
