@@ -7,6 +7,7 @@ use flyball_placement::pack::{Demand, Template, add_template, fill, placing_orde
 use flyball_placement::{ClassId, NodeId};
 
 use super::gpu::gpus;
+use super::nominated::{Joined, KeptRoom, Nominated};
 use super::options::NodeOptions;
 use super::record::{MAX_NAMES, Pending, PodList};
 use super::state::{ClusterState, PodView};
@@ -27,6 +28,20 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
+    /// A pod that was nominated to a node and whose room there was taken; none if it wants
+    /// no node of its own.
+    fn displaced(state: &ClusterState, pod: Nominated, options: &NodeOptions) -> Option<Self> {
+        let of_daemon_set = state.pod_at(pod.slot)?.of_daemon_set();
+        let wants = pod.priority >= options.expendable_pods_priority_cutoff && !of_daemon_set;
+        wants.then(|| Self {
+            class: state.cluster().representative(pod.class),
+            priority: pod.priority,
+            left: 1,
+            slots: vec![pod.slot],
+            drained: false,
+        })
+    }
+
     /// These pods as a demand of the packer.
     pub(super) fn demand(&self) -> Demand {
         Demand {
@@ -69,20 +84,22 @@ pub(super) fn wanted(
 ) -> (Vec<Wanted>, Pending) {
     let mut pending = Pending::default();
     let mut classes: BTreeMap<(bool, ClassId), Vec<Queued>> = BTreeMap::new();
-    for (class, pods) in state.unschedulable() {
-        let class = state.cluster().representative(class);
-        for pod in pods {
-            pending.unschedulable += 1;
-            if pod.priority < options.expendable_pods_priority_cutoff {
-                pending.expendable += 1;
-            } else if pod.of_daemon_set() {
-                pending.daemon_set += 1;
-            } else if is_young(&pod, now, options) {
-                pending.young += 1;
-            } else {
-                let entry = (pod.facts.created, pod.slot, pod.priority);
-                classes.entry((false, class)).or_default().push(entry);
-            }
+    // No room is made on a node that goes.
+    let nominated = drained.iter().flat_map(|node| state.nominated_to(node));
+    let nominated = nominated.filter(|pod| pod.facts.unschedulable);
+    let unschedulable = state.unschedulable().flat_map(|(_, pods)| pods);
+    for pod in unschedulable.chain(nominated) {
+        pending.unschedulable += 1;
+        if pod.priority < options.expendable_pods_priority_cutoff {
+            pending.expendable += 1;
+        } else if pod.of_daemon_set() {
+            pending.daemon_set += 1;
+        } else if is_young(&pod, now, options) {
+            pending.young += 1;
+        } else {
+            let entry = (pod.facts.created, pod.slot, pod.priority);
+            let class = state.cluster().representative(pod.class);
+            classes.entry((false, class)).or_default().push(entry);
         }
     }
     for pod in drained.iter().flat_map(|node| state.pods_on(node)) {
@@ -140,16 +157,22 @@ pub(super) struct Coming<'a> {
 
 /// Places pods on nodes that are there or on their way, in the cluster. Returns these
 /// nodes and how many pods found a place. To be rolled back by the caller.
+///
+/// Pods that the scheduler has nominated to a node keep their room there, but for pods
+/// that go before them; whose room is taken joins those that want a node.
 pub(super) fn fill_known(
     state: &mut ClusterState,
-    wanted: &mut [Wanted],
+    wanted: &mut Vec<Wanted>,
     coming: &[Coming<'_>],
     drained: &[Arc<str>],
+    options: &NodeOptions,
 ) -> (Vec<NodeId>, u32) {
+    let mut joined = Joined::new();
     for coming in coming {
-        bring(state, coming);
+        bring(state, coming, &mut joined);
     }
-    let cluster = state.cluster_mut();
+    let mut kept = KeptRoom::new(state, drained, &joined);
+    let cluster = state.cluster();
     let drained: Vec<NodeId> = drained
         .iter()
         .filter_map(|name| cluster.find_node(name))
@@ -158,19 +181,33 @@ pub(super) fn fill_known(
         .node_ids()
         .filter(|node| !drained.contains(node))
         .collect();
-    let demands: Vec<Demand> = wanted.iter().map(Wanted::demand).collect();
-    let placed = fill(cluster, &nodes, &demands);
-    let mut fit = 0;
-    for (wanted, count) in wanted.iter_mut().zip(placed) {
-        wanted.take(count);
-        fit += count;
+    let (mut row, mut fit) = (0, 0);
+    while row < wanted.len() || kept.next_priority().is_some() {
+        let priority = wanted.get(row).map_or(i32::MIN, |wanted| wanted.priority);
+        let displaced = kept.place(state.cluster_mut(), priority);
+        let displaced = displaced
+            .into_iter()
+            .filter_map(|pod| Wanted::displaced(state, pod, options));
+        wanted.splice(row..row, displaced);
+        let next = kept.next_priority();
+        let comes_first = |wanted: &Wanted| next.is_none_or(|next| wanted.priority > next);
+        let rest = &mut wanted[row..];
+        let count = rest.partition_point(comes_first);
+        let rest = &mut rest[..count];
+        let demands: Vec<Demand> = rest.iter().map(Wanted::demand).collect();
+        let placed = fill(state.cluster_mut(), &nodes, &demands);
+        for (wanted, count) in rest.iter_mut().zip(placed) {
+            wanted.take(count);
+            fit += count;
+        }
+        row += count;
     }
     (nodes, fit)
 }
 
 /// Brings nodes in that are on their way, as they will be. One that has joined is
 /// replaced, and keeps its pods, but for those that every new node carries.
-fn bring(state: &mut ClusterState, coming: &Coming<'_>) {
+fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
     for at in 0..coming.count as usize {
         let joined = coming.starting.get(at);
         let pods = joined.into_iter().flat_map(|name| state.pods_on(name));
@@ -183,6 +220,9 @@ fn bring(state: &mut ClusterState, coming: &Coming<'_>) {
             cluster.remove_node(id);
         }
         let node = add_template(cluster, coming.template);
+        if let Some(name) = joined {
+            known.insert(Arc::clone(name), node);
+        }
         for (class, terminating) in pods {
             cluster.place(class, node, terminating);
         }

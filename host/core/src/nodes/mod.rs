@@ -17,6 +17,7 @@ pub mod expander;
 pub mod gpu;
 pub mod guard;
 pub mod limits;
+mod nominated;
 pub mod options;
 pub mod ports;
 pub mod priorities;

@@ -104,7 +104,7 @@ pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState
     let candidates = Candidates::new(scene, state, &mut limits, &keys);
     let mark = state.cluster_mut().mark();
     let coming = candidates.coming();
-    let (known, fit) = fill_known(state, &mut wanted, &coming, drained);
+    let (known, fit) = fill_known(state, &mut wanted, &coming, drained, scene.options);
     plan.pending.fit = fit;
     wanted.retain(|wanted| wanted.left > 0);
     plan.pending.sought = wanted.iter().map(|wanted| wanted.left).sum();

@@ -5,6 +5,7 @@
 //! for is a class that all alike pods share. Nothing is derived anew in a pass:
 //! what a pass reads is kept where the objects change.
 
+mod bind;
 mod facts;
 mod forget;
 mod pods;
@@ -40,6 +41,8 @@ struct NodeEntry {
     known: Option<KnownNode>,
     /// Slots of the pods bound to it.
     pods: Vec<u32>,
+    /// Slots of the pods that wait and are nominated to it.
+    nominated: Vec<u32>,
 }
 
 struct KnownNode {
@@ -108,6 +111,9 @@ impl ClusterState {
                     self.cluster.place(class, id, terminating);
                 }
             }
+            for &slot in &entry.nominated {
+                self.pods.dequeue(slot);
+            }
             self.learn(name, KnownNode { id, facts });
         }
         self.forget_past();
@@ -124,7 +130,10 @@ impl ClusterState {
         let Some(known) = entry.known.take() else {
             return;
         };
-        if entry.pods.is_empty() {
+        for &slot in &entry.nominated {
+            self.pods.enqueue(slot);
+        }
+        if entry.is_unused() {
             self.nodes.remove(name);
         }
         self.cluster.remove_node(known.id);
@@ -265,6 +274,20 @@ impl ClusterState {
         slots.iter().filter_map(|&slot| self.pods.view(slot))
     }
 
+    /// The pods that wait and are nominated to a node, in no order.
+    pub fn nominated_to(&self, node: &str) -> impl Iterator<Item = PodView<'_>> {
+        let slots = self.nodes.get(node);
+        let slots = slots.map_or(&[][..], |entry| &entry.nominated);
+        slots.iter().filter_map(|&slot| self.pods.view(slot))
+    }
+
+    /// The nodes that are there and that pods are nominated to, ordered by name.
+    pub fn nominated_nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
+        let entries = self.nodes.values();
+        let entries = entries.filter(|entry| !entry.nominated.is_empty());
+        entries.filter_map(NodeEntry::view)
+    }
+
     /// How many pods there are.
     #[must_use]
     pub fn pod_count(&self) -> usize {
@@ -281,37 +304,6 @@ impl ClusterState {
     #[must_use]
     pub fn pod_key(&self, uid: &str) -> Option<&ObjectKey> {
         self.pod(uid).map(|pod| pod.key)
-    }
-
-    fn bind(&mut self, slot: u32) {
-        let Some(name) = self.pods.node(slot).cloned() else {
-            self.pods.enqueue(slot);
-            return;
-        };
-        let entry = self.nodes.entry(name).or_default();
-        entry.pods.push(slot);
-        if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
-            self.cluster.place(class, known.id, terminating);
-        }
-    }
-
-    fn unbind(&mut self, slot: u32) {
-        let Some(name) = self.pods.node(slot).cloned() else {
-            self.pods.dequeue(slot);
-            return;
-        };
-        let Some(entry) = self.nodes.get_mut(&name) else {
-            return;
-        };
-        if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
-            self.cluster.unplace(class, known.id, terminating);
-        }
-        if let Some(at) = entry.pods.iter().position(|&known| known == slot) {
-            entry.pods.swap_remove(at);
-        }
-        if entry.pods.is_empty() && entry.known.is_none() {
-            self.nodes.remove(&name);
-        }
     }
 
     fn learn(&mut self, name: Arc<str>, known: KnownNode) {
@@ -352,6 +344,11 @@ impl ClusterState {
 }
 
 impl NodeEntry {
+    /// Whether neither it nor a pod that names it is there.
+    fn is_unused(&self) -> bool {
+        self.known.is_none() && self.pods.is_empty() && self.nominated.is_empty()
+    }
+
     fn view(&self) -> Option<NodeView<'_>> {
         let known = self.known.as_ref()?;
         Some(NodeView {

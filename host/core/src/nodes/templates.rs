@@ -101,7 +101,8 @@ type Parts = (Node, Resources, Vec<ClassId>, BTreeSet<Arc<str>>);
 fn from_live(state: &ClusterState, live: NodeView<'_>, options: &NodeOptions) -> Parts {
     let mut carried = Vec::new();
     let mut owners = BTreeSet::new();
-    for pod in state.pods_on(&live.facts.node.name) {
+    let name = &live.facts.node.name;
+    for pod in state.pods_on(name).chain(state.nominated_to(name)) {
         if (pod.of_daemon_set() || pod.facts.mirror) && pod.stays() {
             carried.push(pod.class);
             owners.extend(pod.facts.owner.iter().map(|owner| Arc::clone(&owner.uid)));

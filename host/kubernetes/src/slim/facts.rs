@@ -35,6 +35,7 @@ impl PodObject {
         let metadata = &self.metadata;
         let annotations = &metadata.annotations;
         let delay = annotations.scale_up_delay.as_deref();
+        let nominated = self.status.nominated_node_name.as_ref();
         let facts = PodFacts {
             uid: metadata.uid.clone(),
             key: ObjectKey {
@@ -42,6 +43,7 @@ impl PodObject {
                 name: metadata.name.clone(),
             },
             node: self.node_name().cloned(),
+            nominated: nominated.filter(|name| !name.is_empty()).cloned(),
             phase: match &*self.status.phase {
                 "Running" => PodPhase::Running,
                 "Succeeded" => PodPhase::Succeeded,

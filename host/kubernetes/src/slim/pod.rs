@@ -240,6 +240,7 @@ pub(super) struct SpreadConstraint {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodStatus {
     pub(super) phase: Name,
+    pub(super) nominated_node_name: Option<Name>,
     pub(super) conditions: Vec<Condition>,
     pub(super) container_statuses: Vec<ContainerStatus>,
     pub(super) init_container_statuses: Vec<ContainerStatus>,

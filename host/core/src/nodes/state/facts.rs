@@ -39,6 +39,9 @@ pub struct PodFacts {
     pub key: ObjectKey,
     /// spec.nodeName; none: it waits for a node.
     pub node: Option<Arc<str>>,
+    /// status.nominatedNodeName: the node on which the scheduler keeps room for it, or
+    /// makes room by preemption.
+    pub nominated: Option<Arc<str>>,
     /// status.phase.
     pub phase: PodPhase,
     /// metadata.creationTimestamp.
@@ -79,6 +82,7 @@ impl Default for PodFacts {
                 name: Arc::default(),
             },
             node: None,
+            nominated: None,
             phase: PodPhase::Pending,
             created: Timestamp::default(),
             deletion: None,

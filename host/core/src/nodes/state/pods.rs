@@ -110,6 +110,14 @@ impl Pods {
         self.entry(slot)?.facts.node.as_ref()
     }
 
+    /// The node that a pod which waits is nominated to.
+    pub(super) fn nominated(&self, slot: u32) -> Option<&Arc<str>> {
+        let facts = &self.entry(slot)?.facts;
+        let waits = facts.node.is_none() && facts.phase == PodPhase::Pending;
+        let waits = waits && facts.deletion.is_none();
+        facts.nominated.as_ref().filter(|_| waits)
+    }
+
     /// The class of a pod that takes room on its node, and whether it is being
     /// deleted; none: it has ended.
     pub(super) fn running(&self, slot: u32) -> Option<(ClassId, bool)> {
@@ -131,7 +139,10 @@ impl Pods {
         priority: i32,
     ) -> u32 {
         self.share(&mut facts.key.namespace);
-        if let Some(node) = &mut facts.node {
+        for node in [&mut facts.node, &mut facts.nominated]
+            .into_iter()
+            .flatten()
+        {
             self.share(node);
         }
         if let Some(Owner { uid, kind }) = &mut facts.owner {

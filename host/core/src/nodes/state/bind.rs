@@ -1,0 +1,54 @@
+//! Which pods are on which nodes, and which wait.
+
+use super::ClusterState;
+
+impl ClusterState {
+    /// Takes note of where a pod is: bound to a node, nominated to one, or neither.
+    pub(super) fn bind(&mut self, slot: u32) {
+        let Some(name) = self.pods.node(slot).cloned() else {
+            self.wait(slot);
+            return;
+        };
+        let entry = self.nodes.entry(name).or_default();
+        entry.pods.push(slot);
+        if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
+            self.cluster.place(class, known.id, terminating);
+        }
+    }
+
+    /// A pod that is nominated to a node which is there is not in the queue: the
+    /// scheduler makes room for it.
+    fn wait(&mut self, slot: u32) {
+        if let Some(name) = self.pods.nominated(slot).cloned() {
+            let entry = self.nodes.entry(name).or_default();
+            entry.nominated.push(slot);
+            if entry.known.is_some() {
+                return;
+            }
+        }
+        self.pods.enqueue(slot);
+    }
+
+    /// Forgets where a pod is.
+    pub(super) fn unbind(&mut self, slot: u32) {
+        let bound = self.pods.node(slot).cloned();
+        let name = bound.or_else(|| self.pods.nominated(slot).cloned());
+        self.pods.dequeue(slot);
+        let Some(name) = name else { return };
+        let Some(entry) = self.nodes.get_mut(&name) else {
+            return;
+        };
+        if let Some(at) = entry.pods.iter().position(|&known| known == slot) {
+            entry.pods.swap_remove(at);
+            if let (Some(known), Some((class, terminating))) =
+                (&entry.known, self.pods.running(slot))
+            {
+                self.cluster.unplace(class, known.id, terminating);
+            }
+        }
+        entry.nominated.retain(|&known| known != slot);
+        if entry.is_unused() {
+            self.nodes.remove(&name);
+        }
+    }
+}
