@@ -7,6 +7,7 @@ mod configured;
 mod expanders;
 mod filters;
 mod lost;
+mod nominated;
 mod passes;
 mod plans;
 mod rounds;
