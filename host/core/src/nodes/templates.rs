@@ -36,6 +36,10 @@ const PASSING_TAINTS: &[&str] = &[
     "DeletionCandidateOfClusterAutoscaler",
 ];
 
+/// The label that new nodes have and live ones have not, as in Cluster Autoscaler: drivers of
+/// storage say by it (in CSIStorageCapacity) what there will be on a new node.
+pub const TEMPLATE_NODE_LABEL: &str = "cluster-autoscaler.kubernetes.io/template-node";
+
 /// A new node of a group.
 #[derive(Clone, Debug)]
 pub struct GroupTemplate {
@@ -79,6 +83,7 @@ pub fn template_of(
     let has_gpus = has_gpus(&node, options);
     // The same for all: what the cluster has ever seen it remembers.
     node.name = "template-node".into();
+    node.labels.set(TEMPLATE_NODE_LABEL.into(), "true".into());
     let mut template = Template {
         node: Arc::new(node),
         carried,

@@ -17,6 +17,7 @@ mod nodes;
 mod nodes_world;
 mod outage;
 mod plan;
+mod plan_kinds;
 mod proxy;
 mod real_cluster;
 mod records;
