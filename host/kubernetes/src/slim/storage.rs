@@ -93,9 +93,11 @@ struct VolumeSpec {
     volume_attributes_class_name: Name,
     volume_mode: Name,
     csi: Option<CsiSource>,
-    aws_elastic_block_store: Option<EbsSource>,
+    aws_elastic_block_store: Option<IdSource>,
     azure_disk: Option<AzureDiskSource>,
-    cinder: Option<EbsSource>,
+    cinder: Option<IdSource>,
+    gce_persistent_disk: Option<PdSource>,
+    portworx_volume: Option<IdSource>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -121,32 +123,56 @@ struct CsiSource {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct EbsSource {
+pub(super) struct IdSource {
     #[serde(rename = "volumeID")]
-    volume_id: Name,
+    pub(super) volume_id: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PdSource {
+    pd_name: Name,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct AzureDiskSource {
+pub(super) struct AzureDiskSource {
     #[serde(rename = "diskURI")]
-    disk_uri: Name,
+    pub(super) disk_uri: Name,
+    kind: Option<Name>,
+}
+
+impl AzureDiskSource {
+    /// Whether it is a managed disk, the only kind that the CSI driver has.
+    pub(super) fn is_managed(&self) -> bool {
+        let kind = self.kind.as_deref();
+        kind.is_none_or(|kind| kind.eq_ignore_ascii_case("Managed"))
+    }
 }
 
 impl VolumeSpec {
     fn source(&mut self) -> Option<placement::VolumeSource> {
-        let source = |driver: Name, handle| Some(placement::VolumeSource { driver, handle });
-        if let Some(csi) = self.csi.take() {
-            return source(csi.driver, csi.volume_handle);
-        }
-        if let Some(ebs) = self.aws_elastic_block_store.take() {
-            return source("kubernetes.io/aws-ebs".into(), ebs_id(&ebs.volume_id));
-        }
-        if let Some(disk) = self.azure_disk.take() {
-            return source("kubernetes.io/azure-disk".into(), disk.disk_uri);
-        }
-        let cinder = self.cinder.take()?;
-        source("kubernetes.io/cinder".into(), cinder.volume_id)
+        let mut unmanaged = false;
+        let (driver, handle) = if let Some(csi) = self.csi.take() {
+            (csi.driver, csi.volume_handle)
+        } else if let Some(ebs) = self.aws_elastic_block_store.take() {
+            ("kubernetes.io/aws-ebs".into(), ebs.volume_id)
+        } else if let Some(disk) = self.azure_disk.take() {
+            unmanaged = !disk.is_managed();
+            ("kubernetes.io/azure-disk".into(), disk.disk_uri)
+        } else if let Some(cinder) = self.cinder.take() {
+            ("kubernetes.io/cinder".into(), cinder.volume_id)
+        } else if let Some(disk) = self.gce_persistent_disk.take() {
+            ("kubernetes.io/gce-pd".into(), disk.pd_name)
+        } else {
+            let volume = self.portworx_volume.take()?;
+            ("kubernetes.io/portworx-volume".into(), volume.volume_id)
+        };
+        Some(placement::VolumeSource {
+            driver,
+            handle,
+            unmanaged,
+        })
     }
 }
 
@@ -357,14 +383,6 @@ fn storage_class(metadata: &ObjectMetadata, of_spec: Name) -> Name {
         .storage_class
         .clone()
         .unwrap_or(of_spec)
-}
-
-/// The id of an EBS volume, which may be written as `aws://ZONE/ID`.
-fn ebs_id(text: &Name) -> Name {
-    match text.rsplit_once('/') {
-        Some((_, id)) => id.into(),
-        None => text.clone(),
-    }
 }
 
 fn is_block(mode: &str) -> bool {

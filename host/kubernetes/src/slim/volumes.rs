@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::pod::ObjectMetadata;
+use super::storage::{AzureDiskSource, IdSource};
 
 /// A volume of a pod. Of most, such as `kube-api-access-*`, nothing is kept.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -15,7 +16,10 @@ pub(super) struct Volume {
     name: Name,
     persistent_volume_claim: Option<NamedClaim>,
     ephemeral: Option<IgnoredAny>,
-    aws_elastic_block_store: Option<Ebs>,
+    aws_elastic_block_store: Option<IdSource>,
+    azure_disk: Option<AzureDiskSource>,
+    cinder: Option<IdSource>,
+    portworx_volume: Option<IdSource>,
     gce_persistent_disk: Option<Gce>,
     iscsi: Option<Iscsi>,
     rbd: Option<Rbd>,
@@ -25,13 +29,6 @@ pub(super) struct Volume {
 #[serde(rename_all = "camelCase", default)]
 struct NamedClaim {
     claim_name: Name,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct Ebs {
-    #[serde(rename = "volumeID")]
-    volume_id: Name,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -79,6 +76,15 @@ pub(super) fn pod_volumes(
             });
         } else if let Some(ebs) = volume.aws_elastic_block_store {
             read.disks.push(Disk::Ebs(ebs.volume_id));
+        } else if let Some(disk) = volume.azure_disk.filter(AzureDiskSource::is_managed) {
+            let plugin = "kubernetes.io/azure-disk".into();
+            read.disks.push(Disk::Attached(plugin, disk.disk_uri));
+        } else if let Some(cinder) = volume.cinder {
+            let plugin = "kubernetes.io/cinder".into();
+            read.disks.push(Disk::Attached(plugin, cinder.volume_id));
+        } else if let Some(portworx) = volume.portworx_volume {
+            let plugin = "kubernetes.io/portworx-volume".into();
+            read.disks.push(Disk::Attached(plugin, portworx.volume_id));
         } else if let Some(gce) = volume.gce_persistent_disk {
             read.disks.push(Disk::Gce(gce.pd_name, gce.read_only));
         } else if let Some(iscsi) = volume.iscsi {

@@ -3,8 +3,8 @@
 
 use hashbrown::HashSet;
 
-use super::store::{KnownClaim, KnownVolume, NodeLabels};
-use super::{Claim, Mounting, PersistentVolume, Storage};
+use super::store::{KnownClaim, KnownVolume, NodeLabels, Reach};
+use super::{Claim, CsiNode, Mounting, PersistentVolume, Storage};
 use crate::Name;
 
 const NODE_CONFLICT: &str = "node(s) didn't match PersistentVolume's node affinity";
@@ -12,6 +12,9 @@ const BIND_CONFLICT: &str = "node(s) didn't find available persistent volumes to
 const NOT_ENOUGH_SPACE: &str = "node(s) did not have enough free storage";
 const VOLUME_GONE: &str =
     "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
+
+/// What the scheduler meets as an error, and tries again without end.
+const UNTRANSLATABLE: &str = "could not translate pv";
 
 /// Provisioner of classes whose volumes are made by hand.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
@@ -61,14 +64,17 @@ impl Storage {
         pod: Mounting<'_>,
         node_name: &str,
         node: NodeLabels<'_>,
+        csi: Option<&CsiNode>,
     ) -> Vec<&'static str> {
         let mut conflicts = Vec::new();
         for known in self.claims_of(pod).filter(|known| is_bound(&known.claim)) {
-            match self.volume(&known.claim.volume) {
-                None => conflicts.push(VOLUME_GONE),
-                Some(volume) if !volume.reachable_from(node) => conflicts.push(NODE_CONFLICT),
-                Some(_) => continue,
-            }
+            let volume = self.volume(&known.claim.volume);
+            conflicts.push(match volume.map(|volume| volume.reach(node, csi)) {
+                Some(Reach::Reachable) => continue,
+                Some(Reach::Elsewhere) => NODE_CONFLICT,
+                Some(Reach::Untranslatable) => UNTRANSLATABLE,
+                None => VOLUME_GONE,
+            });
             break;
         }
         let late = self.claims_of(pod).filter(|known| !is_bound(&known.claim));

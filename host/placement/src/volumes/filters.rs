@@ -79,11 +79,12 @@ impl Storage {
                         ReadWriteOncePod access mode already in-use by another pod";
             return refuse(Plugin::VolumeRestrictions, vec![text]);
         }
-        if self.exceeds_limits(pod, &node.name, running) {
+        let csi = self.node(&node.name);
+        if csi.is_some_and(|csi| self.exceeds_limits(pod, &node.name, csi, running)) {
             let text = "node(s) exceed max volume count";
             return refuse(Plugin::NodeVolumeLimits, vec![text]);
         }
-        let binding = self.binding_conflicts(pod, &node.name, labels);
+        let binding = self.binding_conflicts(pod, &node.name, labels, csi);
         if !binding.is_empty() {
             return refuse(Plugin::VolumeBinding, binding);
         }

@@ -2,17 +2,9 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use super::translate::{EBS, GCE, ebs_handle, inline_gce_handle, migrated_to};
 use super::{Claim, CsiNode, Disk, Mounting, Storage};
 use crate::Name;
-
-/// Plugins that were in the tree, and the drivers that took over.
-const MIGRATED: [(&str, &str); 5] = [
-    ("kubernetes.io/aws-ebs", "ebs.csi.aws.com"),
-    ("kubernetes.io/azure-disk", "disk.csi.azure.com"),
-    ("kubernetes.io/cinder", "cinder.csi.openstack.org"),
-    ("kubernetes.io/gce-pd", "pd.csi.storage.gke.io"),
-    ("kubernetes.io/portworx-volume", "pxd.portworx.com"),
-];
 
 /// A volume as its driver knows it.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -34,11 +26,12 @@ impl Storage {
         &self,
         pod: Mounting<'_>,
         node: &str,
+        csi: &CsiNode,
         running: impl Iterator<Item = Mounting<'a>>,
     ) -> bool {
-        let Some(csi) = self.node(node).filter(|csi| !csi.limits.is_empty()) else {
+        if csi.limits.is_empty() {
             return false;
-        };
+        }
         let mut new = self.attachable(pod, csi);
         if new.is_empty() {
             return false;
@@ -71,8 +64,9 @@ impl Storage {
         let disks = pod.volumes.disks.iter();
         let of_disks = disks.filter_map(|disk| {
             let (plugin, handle) = match disk {
-                Disk::Ebs(id) => ("kubernetes.io/aws-ebs", id.clone()),
-                Disk::Gce(name, _) => ("kubernetes.io/gce-pd", gce_handle(name)),
+                Disk::Ebs(id) => (EBS, ebs_handle(id)?),
+                Disk::Gce(name, _) => (GCE, inline_gce_handle(name)),
+                Disk::Attached(plugin, name) => (plugin.as_ref(), name.clone()),
                 Disk::Iscsi(..) | Disk::Rbd { .. } => return None,
             };
             attached(plugin, Handle::Known(handle), csi)
@@ -82,8 +76,9 @@ impl Storage {
 
     fn of_claim(&self, claim: &Claim, csi: &CsiNode) -> Option<Attached> {
         if let Some(known) = self.volume(&claim.volume) {
-            let source = known.volume.source.as_ref()?;
-            return attached(&source.driver, Handle::Known(source.handle.clone()), csi);
+            let (driver, handle) = known.attached_on(csi)?;
+            let handle = Handle::Known(handle);
+            return Some(Attached { driver, handle });
         }
         let class = &self.class(&claim.class)?.class;
         let handle = Handle::Promised(claim.namespace.clone(), claim.name.clone());
@@ -118,14 +113,4 @@ fn attached(driver: &str, handle: Handle, csi: &CsiNode) -> Option<Attached> {
         driver: driver.into(),
         handle,
     })
-}
-
-/// The driver that took over from a plugin; none if it is no such plugin.
-fn migrated_to(plugin: &str) -> Option<&'static str> {
-    let found = MIGRATED.iter().find(|(known, _)| *known == plugin);
-    found.map(|(_, driver)| *driver)
-}
-
-fn gce_handle(name: &str) -> Name {
-    format!("projects/UNSPECIFIED/zones/UNSPECIFIED/disks/{name}").into()
 }

@@ -2,14 +2,14 @@
 //! filters that read both (VolumeRestrictions, NodeVolumeLimits, VolumeBinding,
 //! VolumeZone).
 //!
-//! Plugins that moved from the tree to CSI drivers are followed where volumes are
-//! counted against a node's limits. That the labels of their volumes' node affinity
-//! have another name with the driver is not.
+//! Volumes of plugins that moved from the tree to CSI drivers are the drivers' on nodes
+//! whose CSINode says so (`translate`).
 
 mod binding;
 mod filters;
 mod limits;
 mod store;
+mod translate;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,7 +48,7 @@ pub struct Owner {
     pub uid: Name,
 }
 
-/// A disk that a pod names itself, and that not all pods of a node can mount.
+/// A disk that a pod names itself, and that is attached to the node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Disk {
     /// awsElasticBlockStore: its volumeID.
@@ -57,6 +57,9 @@ pub enum Disk {
     Gce(Name, bool),
     /// iscsi: its iqn, and whether it is mounted read-only.
     Iscsi(Name, bool),
+    /// azureDisk, cinder or portworxVolume: name of the plugin, such as
+    /// `kubernetes.io/cinder`, and its name of the disk. All pods of a node can mount it.
+    Attached(Name, Name),
     /// rbd.
     Rbd {
         /// Monitors, of which one in common makes it the same disk.
@@ -168,8 +171,11 @@ pub struct VolumeSource {
     /// Name of a CSI driver, or of a plugin that was in the tree, such as
     /// `kubernetes.io/aws-ebs`.
     pub driver: Name,
-    /// The driver's name of the volume.
+    /// The driver's name of the volume; of a plugin that was in the tree, as the volume
+    /// has it.
     pub handle: Name,
+    /// A disk that no driver takes over, such as one of Azure that isn't a managed one.
+    pub unmanaged: bool,
 }
 
 /// A StorageClass.

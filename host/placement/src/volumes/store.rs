@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
+use super::translate::{Translated, migrated_to, translate};
 use super::{
     Claim, CsiDriver, CsiNode, PersistentVolume, PodVolumes, StorageCapacity, StorageClass,
     StorageObject, VolumeAttachment,
@@ -37,7 +38,30 @@ pub(super) struct KnownClaim {
 pub(super) struct KnownVolume {
     pub(super) volume: PersistentVolume,
     pub(super) labels: LabelSet,
-    affinity: Option<Box<[Box<[Condition]>]>>,
+    affinity: Affinity,
+    translated: Translation,
+}
+
+/// Required node affinity of a volume.
+type Affinity = Option<Box<[Box<[Condition]>]>>;
+
+/// A volume of a plugin that left the tree, as its driver would have it.
+enum Translation {
+    /// It is of no such plugin.
+    None,
+    /// It can't be translated.
+    Impossible,
+    /// The driver's name of it, and its node affinity.
+    Known(Name, Affinity),
+}
+
+/// Whether a volume can be used on a node.
+pub(super) enum Reach {
+    Reachable,
+    /// Its node affinity says no.
+    Elsewhere,
+    /// A driver would have to take it over, and can't.
+    Untranslatable,
 }
 
 pub(super) struct KnownClass {
@@ -64,11 +88,47 @@ impl NodeLabels<'_> {
 }
 
 impl KnownVolume {
-    /// Whether its node affinity allows a node.
+    /// Whether its node affinity allows a node, as it stands.
     pub(super) fn reachable_from(&self, node: NodeLabels<'_>) -> bool {
-        let affinity = self.affinity.as_deref();
-        affinity.is_none_or(|terms| terms.iter().any(|term| node.meet(term)))
+        allows(&self.affinity, node)
     }
+
+    /// Whether it can be used on a node, there translated if its plugin is migrated.
+    pub(super) fn reach(&self, node: NodeLabels<'_>, csi: Option<&CsiNode>) -> Reach {
+        let migrated = csi.is_some_and(|csi| self.is_migrated_on(csi));
+        let affinity = match &self.translated {
+            Translation::Impossible if migrated => return Reach::Untranslatable,
+            Translation::Known(_, affinity) if migrated => affinity,
+            _ => &self.affinity,
+        };
+        if allows(affinity, node) {
+            Reach::Reachable
+        } else {
+            Reach::Elsewhere
+        }
+    }
+
+    /// The driver that attaches it on a node, and the driver's name of it.
+    pub(super) fn attached_on(&self, csi: &CsiNode) -> Option<(Name, Name)> {
+        let source = self.volume.source.as_ref()?;
+        match &self.translated {
+            Translation::None => Some((source.driver.clone(), source.handle.clone())),
+            Translation::Known(handle, _) if self.is_migrated_on(csi) => {
+                Some((migrated_to(&source.driver)?.into(), handle.clone()))
+            }
+            _ => None,
+        }
+    }
+
+    fn is_migrated_on(&self, csi: &CsiNode) -> bool {
+        let source = self.volume.source.as_ref();
+        source.is_some_and(|source| csi.migrated.contains(&source.driver))
+    }
+}
+
+fn allows(affinity: &Affinity, node: NodeLabels<'_>) -> bool {
+    let affinity = affinity.as_deref();
+    affinity.is_none_or(|terms| terms.iter().any(|term| node.meet(term)))
 }
 
 impl KnownClass {
@@ -181,13 +241,10 @@ impl Storage {
         self.remove_volume(&volume.name);
         let of_class = self.by_class.entry(volume.class.clone()).or_default();
         of_class.insert(volume.name.clone());
-        let terms = volume.node_affinity.as_ref().map(|terms| {
-            let terms = terms.iter().filter_map(|term| affinity_term(term, symbols));
-            terms.collect()
-        });
         let known = KnownVolume {
             labels: label_set(&volume.labels, symbols),
-            affinity: terms,
+            affinity: affinity(volume.node_affinity.as_deref(), symbols),
+            translated: translation(&volume, symbols),
             volume,
         };
         self.volumes.insert(known.volume.name.clone(), known);
@@ -273,6 +330,26 @@ impl KnownClass {
             topologies: topologies.collect(),
             class,
         }
+    }
+}
+
+fn affinity(terms: Option<&[NodeSelectorTerm]>, symbols: &mut Symbols) -> Affinity {
+    let terms = terms?.iter();
+    let terms = terms.filter_map(|term| affinity_term(term, symbols));
+    Some(terms.collect())
+}
+
+fn translation(volume: &PersistentVolume, symbols: &mut Symbols) -> Translation {
+    let source = volume.source.as_ref();
+    if source.is_none_or(|source| migrated_to(&source.driver).is_none()) {
+        return Translation::None;
+    }
+    match translate(volume) {
+        None => Translation::Impossible,
+        Some(Translated {
+            handle,
+            node_affinity,
+        }) => Translation::Known(handle, affinity(node_affinity.as_deref(), symbols)),
     }
 }
 

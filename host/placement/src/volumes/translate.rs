@@ -1,0 +1,198 @@
+//! Volumes of plugins that left the tree, as the CSI drivers that took over know them.
+//!
+//! The rules are those of `k8s.io/csi-translation-lib` as of Kubernetes 1.36, for the
+//! plugins whose volumes the scheduler translates. It leaves those of vSphere and Azure
+//! File as they are (`isCSIMigrationOnForPlugin`).
+
+use std::collections::BTreeSet;
+
+use super::PersistentVolume;
+use crate::{Name, NodeSelectorTerm, Operator, Requirement};
+
+const ZONE: &str = "topology.kubernetes.io/zone";
+const REGION: &str = "topology.kubernetes.io/region";
+const BETA_ZONE: &str = "failure-domain.beta.kubernetes.io/zone";
+const BETA_REGION: &str = "failure-domain.beta.kubernetes.io/region";
+
+/// Name of the plugin for EBS volumes.
+pub(super) const EBS: &str = "kubernetes.io/aws-ebs";
+/// Name of the plugin for persistent disks of GCE.
+pub(super) const GCE: &str = "kubernetes.io/gce-pd";
+
+/// A plugin, and the driver that took over.
+struct Plugin {
+    name: &'static str,
+    driver: &'static str,
+    /// The driver's label for the zone of a node; none: it makes no topology of zones.
+    zone: Option<&'static str>,
+}
+
+const PLUGINS: [Plugin; 5] = [
+    Plugin {
+        name: EBS,
+        driver: "ebs.csi.aws.com",
+        zone: Some("topology.ebs.csi.aws.com/zone"),
+    },
+    Plugin {
+        name: "kubernetes.io/azure-disk",
+        driver: "disk.csi.azure.com",
+        zone: None,
+    },
+    Plugin {
+        name: "kubernetes.io/cinder",
+        driver: "cinder.csi.openstack.org",
+        zone: Some("topology.cinder.csi.openstack.org/zone"),
+    },
+    Plugin {
+        name: GCE,
+        driver: "pd.csi.storage.gke.io",
+        zone: Some("topology.gke.io/zone"),
+    },
+    Plugin {
+        name: "kubernetes.io/portworx-volume",
+        driver: "pxd.portworx.com",
+        zone: None,
+    },
+];
+
+/// What a driver knows of a volume that a plugin made.
+pub(super) struct Translated {
+    /// The driver's name of it.
+    pub(super) handle: Name,
+    /// Required node affinity, in the driver's labels.
+    pub(super) node_affinity: Option<Vec<NodeSelectorTerm>>,
+}
+
+/// The driver that took over from a plugin; none if it is no such plugin.
+pub(super) fn migrated_to(plugin: &str) -> Option<&'static str> {
+    let found = PLUGINS.iter().find(|known| known.name == plugin);
+    found.map(|plugin| plugin.driver)
+}
+
+/// A volume as its driver would have it; none if it can't be translated, as one of a
+/// driver.
+pub(super) fn translate(volume: &PersistentVolume) -> Option<Translated> {
+    let source = volume.source.as_ref().filter(|source| !source.unmanaged)?;
+    let plugin = PLUGINS.iter().find(|known| *known.name == *source.driver)?;
+    let handle = match plugin.name {
+        EBS => ebs_handle(&source.handle)?,
+        GCE => gce_handle(volume, &source.handle)?,
+        _ => source.handle.clone(),
+    };
+    let node_affinity = match plugin.zone {
+        Some(zone) => node_affinity(volume, zone),
+        None => volume.node_affinity.clone(),
+    };
+    Some(Translated {
+        handle,
+        node_affinity,
+    })
+}
+
+/// The id of an EBS volume, which may be written as `aws://ZONE/ID`.
+pub(super) fn ebs_handle(text: &Name) -> Option<Name> {
+    let Some(path) = text.strip_prefix("aws://") else {
+        return Some(text.clone());
+    };
+    let (_, id) = path.split_once('/')?;
+    let id = id.trim_matches('/');
+    (id.starts_with("vol-") && !id.contains('/')).then(|| id.into())
+}
+
+/// A persistent disk of GCE, in the zone or zones that the volume's labels name.
+fn gce_handle(volume: &PersistentVolume, disk: &str) -> Option<Name> {
+    let label = |key: &str| volume.labels.get(key).filter(|zones| !zones.is_empty());
+    let zones = label(BETA_ZONE).or_else(|| label(ZONE));
+    let place = match zones.map(|zones| zones.split("__").collect::<Vec<_>>()) {
+        None => "zones/UNSPECIFIED".to_owned(),
+        Some(zones) if zones.len() == 1 => format!("zones/{}", zones[0]),
+        Some(zones) => format!("regions/{}", gce_region(&zones)?),
+    };
+    Some(format!("projects/UNSPECIFIED/{place}/disks/{disk}").into())
+}
+
+/// The one region of zones such as `europe-west1-b`.
+fn gce_region<'a>(zones: &[&'a str]) -> Option<&'a str> {
+    let region = |zone: &'a str| {
+        let (region, _) = zone.rsplit_once('-')?;
+        (region.matches('-').count() == 1).then_some(region)
+    };
+    let first = region(zones.first()?)?;
+    let mut others = zones.iter();
+    others
+        .all(|zone| region(zone) == Some(first))
+        .then_some(first)
+}
+
+/// A disk of GCE that a pod names.
+pub(super) fn inline_gce_handle(disk: &str) -> Name {
+    format!("projects/UNSPECIFIED/zones/UNSPECIFIED/disks/{disk}").into()
+}
+
+/// The volume's node affinity with the driver's label for zones: in place of the zone that
+/// it names, else added for those that the volume's labels name. The older name of the
+/// region goes where the older one of the zone was the one in use.
+fn node_affinity(volume: &PersistentVolume, driver_zone: &str) -> Option<Vec<NodeSelectorTerm>> {
+    let mut terms = volume.node_affinity.clone().unwrap_or_default();
+    let (zone, region) = labels_in_use(volume, &terms);
+    if has_values(&terms, zone) {
+        rename(&mut terms, zone, driver_zone);
+    } else if let Some(zones) = volume.labels.get(zone) {
+        add_zones(&mut terms, driver_zone, zones);
+    }
+    if region == BETA_REGION && has_values(&terms, region) {
+        rename(&mut terms, region, REGION);
+    }
+    // A volume without affinity, and without zones, stays one that is anywhere.
+    (volume.node_affinity.is_some() || !terms.is_empty()).then_some(terms)
+}
+
+/// The labels for zone and region that the volume goes by: those of its affinity, else of
+/// its labels, the newer ones first.
+fn labels_in_use(
+    volume: &PersistentVolume,
+    terms: &[NodeSelectorTerm],
+) -> (&'static str, &'static str) {
+    let names = |key: &str| expressions(terms).any(|one| *one.key == *key);
+    let has = |key: &str| volume.labels.get(key).is_some();
+    let beta = !names(ZONE) && (names(BETA_ZONE) || !has(ZONE) && has(BETA_ZONE));
+    if beta {
+        (BETA_ZONE, BETA_REGION)
+    } else {
+        (ZONE, REGION)
+    }
+}
+
+fn expressions(terms: &[NodeSelectorTerm]) -> impl Iterator<Item = &Requirement> {
+    terms.iter().flat_map(|term| &term.expressions)
+}
+
+fn has_values(terms: &[NodeSelectorTerm], key: &str) -> bool {
+    expressions(terms).any(|one| *one.key == *key && !one.values.is_empty())
+}
+
+fn rename(terms: &mut [NodeSelectorTerm], from: &str, to: &str) {
+    let expressions = terms.iter_mut().flat_map(|term| &mut term.expressions);
+    for expression in expressions.filter(|one| *one.key == *from) {
+        expression.key = to.into();
+    }
+}
+
+/// Adds zones such as `a__b` to all terms.
+fn add_zones(terms: &mut Vec<NodeSelectorTerm>, key: &str, zones: &str) {
+    let zones = zones.split("__").map(str::trim);
+    let zones: BTreeSet<&str> = zones.filter(|zone| !zone.is_empty()).collect();
+    if zones.is_empty() {
+        return;
+    }
+    if terms.is_empty() {
+        terms.push(NodeSelectorTerm::default());
+    }
+    for term in terms {
+        term.expressions.push(Requirement {
+            key: key.into(),
+            operator: Operator::In,
+            values: zones.iter().map(|&zone| zone.into()).collect(),
+        });
+    }
+}
