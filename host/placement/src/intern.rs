@@ -10,6 +10,12 @@ use crate::Name;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Symbol(u32);
 
+impl Symbol {
+    pub(crate) fn number(self) -> u32 {
+        self.0
+    }
+}
+
 /// Texts by number.
 #[derive(Default)]
 pub(crate) struct Symbols(Table<Name>);

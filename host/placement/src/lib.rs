@@ -30,8 +30,8 @@ pub use self::pod::{
 };
 pub use self::resources::Resources;
 pub use self::volumes::{
-    Claim, ClaimRef, CsiDriver, CsiNode, Disk, Owner, PersistentVolume, PodClaim, PodVolumes,
-    StorageCapacity, StorageClass, StorageObject, VolumeAttachment, VolumeSource,
+    Claim, ClaimRef, CsiDriver, CsiNode, CsiNodeDriver, Disk, Owner, PersistentVolume, PodClaim,
+    PodVolumes, StorageCapacity, StorageClass, StorageObject, VolumeAttachment, VolumeSource,
 };
 
 /// A text that many objects share.

@@ -1,8 +1,10 @@
 //! A node, as far as the scheduler reads it.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Labels, Name, Resources};
+use crate::{CsiNode, Labels, Name, Resources};
 
 /// A node. Images, conditions and capacity are not here: no filter reads them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +20,28 @@ pub struct Node {
     pub unschedulable: bool,
     /// What it offers to pods. Without `pods`, no pod fits.
     pub allocatable: Resources,
+    /// Of a node that is still to come: keys of labels beside `kubernetes.io/hostname` that
+    /// no other node has the same value of. The cluster gives it its name as the value.
+    #[serde(skip)]
+    pub own_labels: Vec<Name>,
+    /// Of a node that is still to come: what its CSINode will say. Of others the cluster
+    /// knows the CSINode by its name.
+    #[serde(skip)]
+    pub csi: Option<Arc<CsiNode>>,
+}
+
+impl Node {
+    /// The node with values for its own labels.
+    pub(crate) fn with_own_labels(node: impl Into<Arc<Self>>) -> Arc<Self> {
+        let mut node = node.into();
+        if !node.own_labels.is_empty() {
+            let known = Arc::make_mut(&mut node);
+            for key in &known.own_labels {
+                known.labels.set(key.clone(), known.name.clone());
+            }
+        }
+        node
+    }
 }
 
 /// Keeps pods away that don't tolerate it.

@@ -165,6 +165,7 @@ fn node_of(node: usize, variant: usize) -> Node {
             extended: vec![("example.com/gpu".into(), i64::from(variant == 1))],
             ..Resources::default()
         },
+        ..Node::default()
     }
 }
 

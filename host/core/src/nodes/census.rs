@@ -13,7 +13,7 @@ use super::cloud::{InstanceError, InstanceState, NodeGroup};
 use super::options::NodeOptions;
 use super::readiness::{has_started, is_drained, is_ready};
 use super::state::{ClusterState, NodeView};
-use super::templates::{Likeness, Likenesses, is_better_example, is_good_example};
+use super::templates::{Likeness, Likenesses, Members, is_better_example, is_good_example};
 use crate::time::Timestamp;
 
 /// Remembers from one pass to the next what was ordered, since when nodes have been
@@ -35,7 +35,7 @@ pub struct GroupCensus {
     pub starting: Vec<Arc<str>>,
     /// The instance whose node shows what a new one would be like.
     pub example: Option<Arc<str>>,
-    /// What a node of it was last like, for when there is no example.
+    /// What its example is like, or what a node of it was last like where there is none.
     pub(super) likeness: Option<Arc<Likeness>>,
     /// What went wrong, each kind of trouble once, in the order in which it is dealt
     /// with.
@@ -125,8 +125,12 @@ impl Registry {
         for group in groups {
             let name = &group.name;
             let memory = self.groups.entry(Arc::clone(name)).or_default();
-            let (mut counted, example) = count(now, state, group, options, memory);
-            counted.likeness = self.likenesses.of(state, name, example, options);
+            let (mut counted, example, nodes) = count(now, state, group, options, memory);
+            let members = Members {
+                state,
+                nodes: &nodes,
+            };
+            counted.likeness = self.likenesses.of(members, name, example, options);
             if counted.has_delivered()
                 && let Some(ordered_at) = memory.ordered_at.take()
                 && backoffs.last(name).is_none_or(|failed| failed < ordered_at)
@@ -144,15 +148,17 @@ impl Registry {
     }
 }
 
-/// A group as it stands, and the node that shows best what a new one would be like.
+/// A group as it stands, the node that shows best what a new one would be like, and all of
+/// its nodes.
 fn count<'a>(
     now: Timestamp,
     state: &'a ClusterState,
     group: &Arc<NodeGroup>,
     options: &NodeOptions,
     memory: &mut Memory,
-) -> (GroupCensus, Option<NodeView<'a>>) {
+) -> (GroupCensus, Option<NodeView<'a>>, Vec<NodeView<'a>>) {
     let (mut came, mut here) = (0, 0);
+    let mut nodes = Vec::with_capacity(group.instances.len());
     let mut starting = Vec::new();
     let mut example: Option<NodeView<'_>> = None;
     let mut troubles = Troubles::default();
@@ -168,6 +174,7 @@ fn count<'a>(
                 troubles.failed.add(id, told);
             }
             (_, Some(node)) => {
+                nodes.push(node);
                 let has_started = is_drained(node) || has_started(now, node, options);
                 if has_started {
                     came += 1;
@@ -211,7 +218,7 @@ fn count<'a>(
         likeness: None,
         found,
     };
-    (counted, example)
+    (counted, example, nodes)
 }
 
 /// Instances of one group by what is wrong with them.

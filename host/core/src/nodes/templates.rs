@@ -2,12 +2,13 @@
 //! as the provider says, else as a node of it was.
 
 mod likeness;
+mod members;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flyball_placement::pack::{Template, add_template};
-use flyball_placement::{ClassId, Effect, Labels, Node, Resources, Taint};
+use flyball_placement::{ClassId, CsiNode, Effect, Labels, Node, Resources, Taint};
 
 use super::census::GroupCensus;
 use super::cloud::NodeTemplate;
@@ -19,6 +20,7 @@ use super::similar::NodeShape;
 use super::state::{ClusterState, NodeView, node_size};
 
 pub(super) use self::likeness::{Likeness, Likenesses, is_better_example, is_good_example};
+pub(super) use self::members::Members;
 
 /// Taints of a node that is not well, or about to go: a new one doesn't have them.
 const PASSING_TAINTS: &[&str] = &[
@@ -39,6 +41,10 @@ const PASSING_TAINTS: &[&str] = &[
 /// The label that new nodes have and live ones have not, as in Cluster Autoscaler: drivers of
 /// storage say by it (in CSIStorageCapacity) what there will be on a new node.
 pub const TEMPLATE_NODE_LABEL: &str = "cluster-autoscaler.kubernetes.io/template-node";
+
+/// Stands in a template for a value that each new node has to itself, so that it keeps no
+/// groups from being similar.
+const OWN_VALUE: &str = "template-node";
 
 /// A new node of a group.
 #[derive(Clone, Debug)]
@@ -81,6 +87,8 @@ pub fn template_of(
         (None, None) => from_likeness(state, census.likeness.as_deref()?, options),
     };
     let has_gpus = has_gpus(&node, options);
+    give_own_labels(&mut node, census.likeness.as_deref());
+    node.csi = csi_node(state, census.likeness.as_deref());
     // The same for all: what the cluster has ever seen it remembers.
     node.name = "template-node".into();
     node.labels.set(TEMPLATE_NODE_LABEL.into(), "true".into());
@@ -98,6 +106,32 @@ pub fn template_of(
         capacity,
         requested,
         has_gpus,
+    })
+}
+
+/// Keeps labels that a node of the group has to itself out of a new one. The cluster gives
+/// each a value of its own.
+fn give_own_labels(node: &mut Node, like: Option<&Likeness>) {
+    let keys = like.map_or(&[][..], |like| &like.own_labels);
+    let keys = keys.iter().filter(|key| node.labels.get(key).is_some());
+    node.own_labels = keys.cloned().collect();
+    for key in &node.own_labels {
+        node.labels.set(Arc::clone(key), OWN_VALUE.into());
+    }
+}
+
+/// What the CSINode of a new node will say: what that of a node of the group does. Of a
+/// group without one it is not known how many volumes drivers attach; the plugins that
+/// they took over are the same on most nodes of a cluster.
+fn csi_node(state: &ClusterState, like: Option<&Likeness>) -> Option<Arc<CsiNode>> {
+    let known = like.and_then(|like| like.csi.clone());
+    known.or_else(|| {
+        let migrated: Vec<_> = state.cluster().usually_migrated().cloned().collect();
+        let csi = CsiNode {
+            migrated,
+            ..CsiNode::default()
+        };
+        (!csi.migrated.is_empty()).then(|| Arc::new(csi))
     })
 }
 

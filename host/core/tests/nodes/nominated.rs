@@ -82,7 +82,9 @@ fn a_nomination_holds_while_its_node_is_there() {
 fn nothing_is_ordered_for_a_nominated_pod_until_its_node_goes() {
     let mut world = World::new(vec![first()], None, defaults);
     world.group("a", 4000, (0, 1, 5));
-    world.pods_as("low", 1, 0, &pod(3000), |facts| facts.node = Some("a-0".into()));
+    world.pods_as("low", 1, 0, &pod(3000), |facts| {
+        facts.node = Some("a-0".into())
+    });
     world.pods_as("high", 1, 0, &pod(3000), |facts| {
         facts.nominated = Some("a-0".into());
     });

@@ -42,6 +42,7 @@ impl NodeObject {
             taints: self.spec.taints,
             unschedulable: self.spec.unschedulable,
             allocatable: resources(&self.status.allocatable),
+            ..Node::default()
         }
     }
 }

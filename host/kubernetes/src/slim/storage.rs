@@ -316,10 +316,12 @@ struct CsiNodeSpec {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 struct CsiNodeDriver {
     name: Name,
-    allocatable: Allocatable,
+    allocatable: Option<Allocatable>,
+    /// The API server writes null where there are none.
+    topology_keys: Option<Vec<Name>>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -331,12 +333,16 @@ struct Allocatable {
 impl From<CsiNodeObject> for StorageObject {
     fn from(object: CsiNodeObject) -> Self {
         let drivers = object.spec.drivers.unwrap_or_default().into_iter();
-        let limits = drivers.filter_map(|driver| Some((driver.name, driver.allocatable.count?)));
+        let drivers = drivers.map(|driver| placement::CsiNodeDriver {
+            name: driver.name,
+            limit: driver.allocatable.and_then(|allocatable| allocatable.count),
+            topology_keys: driver.topology_keys.unwrap_or_default(),
+        });
         let migrated = object.metadata.annotations.migrated_plugins;
         let migrated = migrated.map(|list| list.split(',').map(Name::from).collect());
         Self::Node(placement::CsiNode {
             name: object.metadata.name,
-            limits: limits.collect(),
+            drivers: drivers.collect(),
             migrated: migrated.unwrap_or_default(),
         })
     }

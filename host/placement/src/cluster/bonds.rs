@@ -91,10 +91,21 @@ impl Cluster {
     pub(crate) fn is_shut(&self, class: ClassId, node: NodeId, host: Option<HostKey>) -> bool {
         let host = host.map(|HostKey(key)| key);
         let shape = self.classes.shape_of(class);
-        let elsewhere = |key| Some(key) != host;
+        let own = self.own_keys(node);
+        let elsewhere = |key| Some(key) != host && !own.contains(&key);
         self.relations
             .objection_over(shape, node, elsewhere)
             .is_some()
+    }
+
+    /// The topology keys beside that of hosts whose value no other node shares, of those
+    /// that pods go by.
+    fn own_keys(&self, node: NodeId) -> Vec<u32> {
+        let domains = &self.relations.counting.domains;
+        let slot = self.nodes.get(node).into_iter();
+        let keys = slot.flat_map(|slot| &slot.node.own_labels);
+        keys.filter_map(|key| domains.find_key(self.symbols.find(key)?))
+            .collect()
     }
 
     /// Whether pods of a class keep apart from their like by host: by anti-affinity, or
@@ -139,10 +150,12 @@ impl Cluster {
     }
 
     /// The domain of each of these keys that a node is in, `None` where it has no such
-    /// label.
+    /// label, or one whose value no other node shares.
     pub(crate) fn domains_of(&self, node: NodeId, keys: &[u32]) -> Area {
         let domains = &self.relations.counting.domains;
-        keys.iter().map(|key| domains.of(*key, node)).collect()
+        let own = self.own_keys(node);
+        let shared = |key: &u32| domains.of(*key, node).filter(|_| !own.contains(key));
+        keys.iter().map(shared).collect()
     }
 
     /// The domains of a key that have a node other than these.

@@ -17,6 +17,7 @@ mod relations;
 mod score;
 mod situation;
 mod statics;
+mod storage;
 
 use std::sync::Arc;
 
@@ -38,8 +39,8 @@ use self::predicate::PodTerm;
 use self::relations::{Relations, Topological};
 use self::statics::Statics;
 use crate::intern::{Symbol, Symbols};
-use crate::volumes::{Mounting, Storage};
-use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources, StorageObject};
+use crate::volumes::Storage;
+use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
 
 /// Pods of a class on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -71,7 +72,7 @@ impl Cluster {
     /// Takes a node in, without pods. A node of this name that is there already is
     /// replaced, as by [`Self::set_node`].
     pub fn add_node(&mut self, node: impl Into<Arc<Node>>) -> NodeId {
-        let node = node.into();
+        let node = Node::with_own_labels(node);
         let name = self.symbols.intern(&node.name);
         if let Some(id) = self.nodes.find(name) {
             self.set_node(id, node);
@@ -90,7 +91,7 @@ impl Cluster {
         let Some(known) = self.nodes.get(id).map(|slot| slot.node.clone()) else {
             return;
         };
-        let node = node.into();
+        let node = Node::with_own_labels(node);
         if *known == *node {
             return;
         }
@@ -167,17 +168,6 @@ impl Cluster {
         let (relations, world) = self.world();
         relations.counting.set_namespace(symbol, set, &world);
         self.journal.push(Change::Namespace(name.clone(), before));
-    }
-
-    /// Takes a claim, a volume or something else of storage in, in place of what was
-    /// known under its name. Marks don't note it: what pods mount isn't simulated.
-    pub fn set_storage(&mut self, object: StorageObject) {
-        self.storage.set(object, &mut self.symbols);
-    }
-
-    /// Takes out what is known under the object's kind and name.
-    pub fn remove_storage(&mut self, object: &StorageObject) {
-        self.storage.remove(object);
     }
 
     /// The class of a pod. The same pod is always of the same class, and a class
@@ -356,17 +346,6 @@ impl Cluster {
                 .shift_all(shape, id, placed.count, false);
         }
         self.relations.counting.domains.detach(id);
-    }
-
-    /// What the pods of a class mount, if anything.
-    fn mounting(&self, class: ClassId) -> Option<Mounting<'_>> {
-        let symbol = self.classes.key(class).namespace;
-        let volumes = self.classes.volumes(class)?;
-        Some(Mounting {
-            namespace: self.symbols.text(symbol),
-            symbol,
-            volumes,
-        })
     }
 
     fn find_kind(&mut self, id: NodeId) {

@@ -13,6 +13,7 @@ pub(crate) struct Reads {
     views: Numbers,
     /// Topology keys.
     keys: Numbers,
+    volumes: bool,
 }
 
 /// A set of numbers.
@@ -53,6 +54,7 @@ impl Cluster {
         for class in classes {
             let shape = self.classes.shape_of(class);
             self.relations.read_by(shape, &mut reads);
+            reads.volumes |= self.classes.volumes(class).is_some();
         }
         reads
     }
@@ -69,12 +71,12 @@ impl Cluster {
 
     /// What can tell nodes without pods apart, beside their name and what is free on
     /// them: nodes for which it is the same take the same pods of the classes in
-    /// question, unless these have volumes.
+    /// question. Where these have volumes, all labels may matter as well.
     ///
     /// That is the kind of the node, and what is counted around it but on the node
     /// itself: for each counter the pods in the node's domain, for each topology key
     /// whether the node has it, and for each view whether it counts the node, and how
-    /// many domains it has.
+    /// many domains it has. For volumes it is what the node's CSINode says, too.
     pub(crate) fn situation(&mut self, node: NodeId, reads: &Reads) -> Vec<u32> {
         let mut situation: Vec<u32> = self.nameless_kind(node).into_iter().collect();
         let host = self.host_key().map(|HostKey(key)| key);
@@ -90,19 +92,46 @@ impl Cluster {
             situation.push(u32::from(domains.counts(view, node)));
             situation.push(number(domains.domains_in(view)));
         }
+        if reads.volumes {
+            self.read_csi(node, &mut situation);
+        }
         situation
     }
 
-    /// The kind that a node would be of without the label that has its name. Pods may
-    /// read that one, but those that select nodes by it know none that is yet to come.
-    fn nameless_kind(&mut self, node: NodeId) -> Option<u32> {
-        let host = self.symbols.find(HOSTNAME);
-        let host = host.filter(|host| self.statics.reads(*host));
-        let Some(host) = host else {
-            return self.nodes.kind.get(node.at()).copied();
+    /// Adds how many volumes drivers attach to a node, and for which plugins.
+    fn read_csi(&mut self, node: NodeId, situation: &mut Vec<u32>) {
+        let csi = self.nodes.get(node);
+        let Some(csi) = csi.and_then(|slot| self.storage.csi().of(&slot.node)) else {
+            return;
         };
+        let mut number_of = |text| self.symbols.intern(text).number();
+        let mut drivers: Vec<(u32, i64)> = csi
+            .drivers
+            .iter()
+            .filter_map(|driver| Some((number_of(&driver.name), driver.limit?)))
+            .collect();
+        drivers.sort_unstable();
+        let mut plugins: Vec<u32> = csi.migrated.iter().map(number_of).collect();
+        plugins.sort_unstable();
+        situation.push(number(drivers.len()));
+        for (driver, limit) in drivers {
+            situation.extend([driver, u32::try_from(limit).unwrap_or(u32::MAX)]);
+        }
+        situation.extend(plugins);
+    }
+
+    /// The kind that a node would be of without the labels that have its name. Pods may
+    /// read those, but such as select nodes by them know none that is yet to come.
+    fn nameless_kind(&mut self, node: NodeId) -> Option<u32> {
         let slot = self.nodes.get(node)?;
-        let labels = slot.labels.iter().filter(|(key, _)| *key != host);
+        let own = slot.node.own_labels.iter().map(AsRef::as_ref);
+        let own = own.chain([HOSTNAME]);
+        let own = own.filter_map(|key| self.symbols.find(key));
+        let own: Vec<_> = own.filter(|key| self.statics.reads(*key)).collect();
+        if own.is_empty() {
+            return self.nodes.kind.get(node.at()).copied();
+        }
+        let labels = slot.labels.iter().filter(|(key, _)| !own.contains(key));
         let labels: LabelSet = labels.copied().collect();
         let (taints, unschedulable) = (&slot.node.taints, slot.node.unschedulable);
         Some(self.statics.kind(&labels, taints, unschedulable))

@@ -79,7 +79,7 @@ impl Storage {
                         ReadWriteOncePod access mode already in-use by another pod";
             return refuse(Plugin::VolumeRestrictions, vec![text]);
         }
-        let csi = self.node(&node.name);
+        let csi = self.csi().of(node);
         if csi.is_some_and(|csi| self.exceeds_limits(pod, &node.name, csi, running)) {
             let text = "node(s) exceed max volume count";
             return refuse(Plugin::NodeVolumeLimits, vec![text]);

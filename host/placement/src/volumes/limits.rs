@@ -29,7 +29,7 @@ impl Storage {
         csi: &CsiNode,
         running: impl Iterator<Item = Mounting<'a>>,
     ) -> bool {
-        if csi.limits.is_empty() {
+        if csi.drivers.iter().all(|driver| driver.limit.is_none()) {
             return false;
         }
         let mut new = self.attachable(pod, csi);
@@ -48,9 +48,9 @@ impl Storage {
         for volume in &new {
             counts.entry(&volume.driver).or_default().1 += 1;
         }
-        csi.limits.iter().any(|(driver, limit)| {
-            let (before, more) = counts.get(driver).copied().unwrap_or_default();
-            more > 0 && before + more > *limit
+        csi.drivers.iter().any(|driver| {
+            let (before, more) = counts.get(&driver.name).copied().unwrap_or_default();
+            more > 0 && driver.limit.is_some_and(|limit| before + more > limit)
         })
     }
 

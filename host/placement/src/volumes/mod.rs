@@ -6,6 +6,7 @@
 //! whose CSINode says so (`translate`).
 
 mod binding;
+mod csi_nodes;
 mod filters;
 mod limits;
 mod store;
@@ -221,11 +222,21 @@ pub struct StorageCapacity {
 pub struct CsiNode {
     /// Name of the node.
     pub name: Name,
-    /// Volumes that each driver can attach there, by its name; drivers that don't
-    /// say are left out.
-    pub limits: Vec<(Name, i64)>,
+    /// The drivers that have registered there.
+    pub drivers: Vec<CsiNodeDriver>,
     /// Plugins of the tree whose volumes CSI drivers attach there.
     pub migrated: Vec<Name>,
+}
+
+/// A driver in a CSINode.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CsiNodeDriver {
+    /// Name.
+    pub name: Name,
+    /// How many volumes it can attach to the node; none: any number.
+    pub limit: Option<i64>,
+    /// Labels of the node by which the driver says where its volumes can be reached.
+    pub topology_keys: Vec<Name>,
 }
 
 /// A VolumeAttachment.

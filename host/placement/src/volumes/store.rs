@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use hashbrown::HashMap;
 
+use super::csi_nodes::CsiNodes;
 use super::translate::{Translated, migrated_to, translate};
 use super::{
     Claim, CsiDriver, CsiNode, PersistentVolume, PodVolumes, StorageCapacity, StorageClass,
@@ -23,7 +24,7 @@ pub(crate) struct Storage {
     classes: HashMap<Name, KnownClass>,
     drivers: HashMap<Name, CsiDriver>,
     capacities: BTreeMap<(Name, Name), KnownCapacity>,
-    nodes: HashMap<Name, CsiNode>,
+    csi: CsiNodes,
     /// By node and name.
     attachments: HashMap<Name, BTreeMap<Name, VolumeAttachment>>,
     /// How many placed pods mount a claim, by namespace and name.
@@ -166,9 +167,7 @@ impl Storage {
                 let known = KnownCapacity { capacity, topology };
                 self.capacities.insert(key, known);
             }
-            StorageObject::Node(node) => {
-                self.nodes.insert(node.name.clone(), node);
-            }
+            StorageObject::Node(node) => self.csi.set(node),
             StorageObject::Attachment(attachment) => {
                 let of_node = self.attachments.entry(attachment.node.clone()).or_default();
                 of_node.insert(attachment.name.clone(), attachment);
@@ -193,7 +192,7 @@ impl Storage {
                 let key = (capacity.namespace.clone(), capacity.name.clone());
                 self.capacities.remove(&key);
             }
-            StorageObject::Node(node) => drop(self.nodes.remove(&node.name)),
+            StorageObject::Node(node) => self.csi.remove(&node.name),
             StorageObject::Attachment(attachment) => {
                 self.attachments.retain(|_, of_node| {
                     of_node.remove(&attachment.name);
@@ -218,7 +217,7 @@ impl Storage {
         let drivers = self.drivers.values().cloned().map(StorageObject::Driver);
         let capacities = self.capacities.values();
         let capacities = capacities.map(|known| StorageObject::Capacity(known.capacity.clone()));
-        let nodes = self.nodes.values().cloned().map(StorageObject::Node);
+        let nodes = self.csi.iter().cloned().map(StorageObject::Node);
         let attachments = self.attachments.values().flat_map(BTreeMap::values);
         let attachments = attachments.cloned().map(StorageObject::Attachment);
         claims
@@ -306,8 +305,9 @@ impl Storage {
         self.capacities.values()
     }
 
-    pub(super) fn node(&self, name: &str) -> Option<&CsiNode> {
-        self.nodes.get(name)
+    /// CSINodes.
+    pub(crate) fn csi(&self) -> &CsiNodes {
+        &self.csi
     }
 
     pub(super) fn attachments(&self, node: &str) -> impl Iterator<Item = &VolumeAttachment> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_placement::{Node, Pod, Resources};
+use flyball_placement::{CsiNode, Name, Node, Pod, Resources};
+
+use super::members::Members;
 
 use crate::nodes::options::NodeOptions;
 use crate::nodes::readiness::is_ready;
@@ -20,6 +22,10 @@ pub(in crate::nodes) struct Likeness {
     pub(super) statics: Vec<Pod>,
     /// Their uids.
     uids: Vec<Arc<str>>,
+    /// Labels that a new node would have another value of.
+    pub(super) own_labels: Vec<Name>,
+    /// What its CSINode says.
+    pub(super) csi: Option<Arc<CsiNode>>,
 }
 
 /// What the last good example of each group was like, and as of which revision of the
@@ -32,36 +38,38 @@ impl Likenesses {
     /// a good one was like, else what this one is.
     pub(in crate::nodes) fn of(
         &mut self,
-        state: &ClusterState,
+        members: Members<'_>,
         group: &Arc<str>,
         example: Option<NodeView<'_>>,
         options: &NodeOptions,
     ) -> Option<Arc<Likeness>> {
         match example {
-            Some(node) if is_good_example(node, options) => {
-                self.learn(state, group, node);
-                None
-            }
+            Some(node) if is_good_example(node, options) => Some(self.learn(members, group, node)),
             poor => {
                 let known = self.0.get(group).map(|(_, like)| Arc::clone(like));
-                known.or_else(|| Some(Arc::new(Likeness::of(state, poor?))))
+                known.or_else(|| Some(Arc::new(Likeness::of(members, poor?))))
             }
         }
     }
 
-    fn learn(&mut self, state: &ClusterState, group: &Arc<str>, node: NodeView<'_>) {
-        let revision = state.revision();
-        if let Some((learned, like)) = self.0.get_mut(group) {
-            let same = *learned == revision
-                || Arc::ptr_eq(&like.node, &node.facts.node)
-                    && like.uids.iter().eq(statics(state, node).map(|pod| pod.uid));
-            if same {
-                *learned = revision;
-                return;
-            }
+    fn learn(
+        &mut self,
+        members: Members<'_>,
+        group: &Arc<str>,
+        node: NodeView<'_>,
+    ) -> Arc<Likeness> {
+        let revision = members.state.revision();
+        if let Some((learned, like)) = self.0.get_mut(group)
+            && (*learned == revision && Arc::ptr_eq(&like.node, &node.facts.node)
+                || like.is_of(members, node))
+        {
+            *learned = revision;
+            return Arc::clone(like);
         }
-        let like = Arc::new(Likeness::of(state, node));
-        self.0.insert(Arc::clone(group), (revision, like));
+        let like = Arc::new(Likeness::of(members, node));
+        let known = (revision, Arc::clone(&like));
+        self.0.insert(Arc::clone(group), known);
+        like
     }
 
     /// Forgets groups that are gone.
@@ -71,14 +79,34 @@ impl Likenesses {
 }
 
 impl Likeness {
-    fn of(state: &ClusterState, node: NodeView<'_>) -> Self {
+    fn of(members: Members<'_>, node: NodeView<'_>) -> Self {
+        let state = members.state;
         let pods = || statics(state, node);
+        let csi = members.csi_node(&node.facts.node);
         Self {
+            own_labels: members.own_labels(&node.facts.node, csi.as_deref()),
+            csi,
             node: Arc::clone(&node.facts.node),
             capacity: node.facts.capacity.clone(),
             statics: pods().map(|pod| state.cluster().pod(pod.class)).collect(),
             uids: pods().map(|pod| Arc::clone(pod.uid)).collect(),
         }
+    }
+
+    /// Whether it is what a node is like now.
+    fn is_of(&self, members: Members<'_>, node: NodeView<'_>) -> bool {
+        let object = &node.facts.node;
+        let same = Arc::ptr_eq(&self.node, object)
+            && self.capacity == node.facts.capacity
+            && self
+                .uids
+                .iter()
+                .eq(statics(members.state, node).map(|pod| pod.uid));
+        if !same {
+            return false;
+        }
+        let csi = members.csi_node(object);
+        self.csi == csi && self.own_labels == members.own_labels(object, csi.as_deref())
     }
 }
 

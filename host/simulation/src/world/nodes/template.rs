@@ -47,6 +47,7 @@ pub fn node(spec: &NodeGroupSpec, name: &Arc<str>, zone: Option<&Arc<str>>) -> p
         taints: taints.collect(),
         unschedulable: false,
         allocatable: in_units(&spec.allocatable()),
+        ..placement::Node::default()
     }
 }
 

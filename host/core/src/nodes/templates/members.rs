@@ -1,0 +1,93 @@
+//! What of a node its group's other nodes must tell: which labels are its own, and how
+//! many volumes drivers attach.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flyball_placement::{CsiNode, Name, Node};
+
+use crate::nodes::state::{ClusterState, NodeView};
+
+const HOSTNAME: &str = "kubernetes.io/hostname";
+const ZONES: [&str; 2] = [
+    "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/zone",
+];
+const REGIONS: [&str; 2] = [
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// The nodes of a group.
+#[derive(Clone, Copy)]
+pub(in crate::nodes) struct Members<'a> {
+    pub(in crate::nodes) state: &'a ClusterState,
+    pub(in crate::nodes) nodes: &'a [NodeView<'a>],
+}
+
+impl Members<'_> {
+    /// The CSINode that shows what one of them would say once all drivers have registered,
+    /// which they do after a node is ready: a node's own, unless another one has more
+    /// drivers.
+    pub(super) fn csi_node(&self, node: &Node) -> Option<Arc<CsiNode>> {
+        let cluster = self.state.cluster();
+        if !cluster.has_csi_nodes() {
+            return None;
+        }
+        let own = cluster.csi_node(&node.name);
+        let others = self.nodes.iter();
+        let others = others.filter_map(|other| cluster.csi_node(&other.facts.node.name));
+        let most = others.fold(own, |most, other| match most {
+            Some(most) if other.drivers.len() <= most.drivers.len() => Some(most),
+            _ => Some(other),
+        });
+        most.cloned()
+    }
+
+    /// The labels of a node beside its hostname that another one made like it would not
+    /// have with the same value: they have its name, or by them a driver tells each node
+    /// from the others. Where a node is, it shares with new ones, though it may be the only
+    /// one there.
+    pub(super) fn own_labels(&self, node: &Node, csi: Option<&CsiNode>) -> Vec<Name> {
+        let value = |key: &str| node.labels.get(key);
+        let names = [Some(&node.name), value(HOSTNAME)];
+        let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
+        let keys: BTreeSet<&Name> = drivers.flat_map(|driver| &driver.topology_keys).collect();
+        let places: Vec<&Name> = [ZONES, REGIONS]
+            .iter()
+            .flatten()
+            .filter_map(|key| value(key))
+            .collect();
+        let is_own = |key: &Name, value: &Name| {
+            let is_place = [ZONES, REGIONS]
+                .iter()
+                .flatten()
+                .any(|place| **key == **place);
+            if &**key == HOSTNAME || is_place {
+                return false;
+            }
+            if keys.contains(key) && places.contains(&value) {
+                return false;
+            }
+            names.contains(&Some(value)) || keys.contains(key) && self.differ(key)
+        };
+        let labels = node.labels.iter();
+        labels
+            .filter(|(key, value)| is_own(key, value))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    /// Whether at least two of the nodes have a label, and no two the same value.
+    fn differ(&self, key: &str) -> bool {
+        let mut seen = BTreeSet::new();
+        let nodes = self.nodes.iter();
+        let values = nodes.filter_map(|node| node.facts.node.labels.get(key));
+        for value in values {
+            if !seen.insert(value) {
+                return false;
+            }
+        }
+        seen.len() > 1
+    }
+}
