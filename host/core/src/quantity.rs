@@ -126,6 +126,16 @@ impl Nano {
         self.rounded_up(NANO)
     }
 
+    /// Rounded away from zero to thousandths, the finest that the API server stores of what
+    /// pods request (Go's `RoundUp(-3)`).
+    #[must_use]
+    pub fn to_whole_milli(self) -> Self {
+        const MILLI: i128 = NANO / 1000;
+        let magnitude = self.0.unsigned_abs().div_ceil(MILLI.unsigned_abs());
+        let magnitude = i128::try_from(magnitude).unwrap_or(i128::MAX / MILLI) * MILLI;
+        Self(magnitude * self.0.signum())
+    }
+
     fn rounded_up(self, divisor: i128) -> i64 {
         let floor = self.0.div_euclid(divisor);
         let ceiling = floor + i128::from(self.0.rem_euclid(divisor) != 0);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use flyball_placement::{Effect, Name, Operator, Requirement};
 
-use super::pod::{AffinityTerm, Container, LabelSelector, PodObject, Toleration};
+use super::pod::{AffinityTerm, Container, LabelSelector, PodObject, Requirements, Toleration};
 use super::requests::{fill_in, fill_in_pod_level, of_containers};
 
 /// Every pod tolerates these for a while.
@@ -16,8 +16,8 @@ const NODE_TROUBLE: [&str; 2] = [
 impl PodObject {
     /// Fills in what the API server fills in when a pod is created: requests from
     /// limits, host ports of pods on the host's network, label keys into
-    /// selectors, tolerations of nodes in trouble. On a pod that was stored it
-    /// changes nothing that decides.
+    /// selectors, tolerations of nodes in trouble. Quantities become whole thousandths.
+    /// On a pod that was stored it changes nothing that decides.
     pub fn fill_in_defaults(&mut self) {
         let spec = &mut self.spec;
         for container in spec.containers.iter_mut().chain(&mut spec.init_containers) {
@@ -36,8 +36,30 @@ impl PodObject {
             fill_in_pod_level(&mut resources.requests, &containers);
             fill_in_pod_level(&mut resources.requests, &resources.limits);
         }
+        self.round();
         self.merge_label_keys();
         self.tolerate_trouble();
+    }
+
+    /// Rounds each quantity up to thousandths, whatever it is one of, after what was
+    /// missing was filled in (`SetDefaults_ResourceList`).
+    fn round(&mut self) {
+        let spec = &mut self.spec;
+        let containers = spec.containers.iter_mut().chain(&mut spec.init_containers);
+        let of_containers = containers.map(|container| &mut container.resources);
+        let resources = of_containers.chain([&mut spec.resources]);
+        let of_spec = resources.flat_map(Requirements::lists);
+        let status = &mut self.status;
+        let statuses = status.container_statuses.iter_mut();
+        let statuses = statuses.chain(&mut status.init_container_statuses);
+        let of_status = statuses.flat_map(|status| {
+            let resources = status.resources.iter_mut().flat_map(Requirements::lists);
+            resources.chain([&mut status.allocated_resources])
+        });
+        let lists = of_spec.chain([&mut spec.overhead]).chain(of_status);
+        for quantity in lists.flat_map(|list| list.values_mut()) {
+            *quantity = quantity.to_whole_milli();
+        }
     }
 
     fn merge_label_keys(&mut self) {
@@ -103,5 +125,60 @@ pub(super) fn merge(
         if !expressions.contains(&requirement) {
             expressions.push(requirement);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::slim::PodObject;
+
+    /// What a pod requests, in cpu milli and bytes of memory, as it was submitted and as
+    /// it was stored.
+    fn requests(spec: &Value) -> Result<[(i64, i64, i64); 2], serde_json::Error> {
+        let object: PodObject = serde_json::from_value(json!({ "spec": spec }))?;
+        let mut submitted = object.clone();
+        submitted.fill_in_defaults();
+        Ok([submitted, object].map(|object| {
+            let requests = object.into_pod().requests;
+            let gpus = requests.get("example.com/gpu");
+            (requests.cpu, requests.memory, gpus)
+        }))
+    }
+
+    #[test]
+    fn each_quantity_becomes_whole_thousandths_before_they_are_added()
+    -> Result<(), serde_json::Error> {
+        let container = |cpu: &str, memory: &str| json!({ "resources": { "requests": { "cpu": cpu, "memory": memory } } });
+        let three = [
+            container("100u", "100u"),
+            container("100u", "100u"),
+            container("1500u", "1m"),
+        ];
+        let [submitted, stored] = requests(&json!({ "containers": three }))?;
+        assert_eq!((submitted, stored), ((4, 1, 0), (2, 1, 0)));
+        // A thousand times a thousandth is one, and above it two.
+        let many: Vec<Value> = (0..1001).map(|_| container("0", "1u")).collect();
+        let [submitted, stored] = requests(&json!({ "containers": many }))?;
+        assert_eq!((submitted, stored), ((0, 2, 0), (0, 1, 0)));
+
+        // Of limits, init containers with sidecars, overhead and the whole pod as well.
+        let limits = json!({ "resources": { "limits": {
+            "cpu": "100u", "memory": "1u", "example.com/gpu": "1u",
+        } } });
+        let sidecar = json!({ "restartPolicy": "Always", "resources": limits["resources"] });
+        let [submitted, stored] = requests(&json!({
+            "containers": [limits, limits], "initContainers": [sidecar],
+            "overhead": { "cpu": "100u" },
+        }))?;
+        assert_eq!((submitted, stored), ((4, 1, 1), (1, 0, 0)));
+        let whole = json!({
+            "containers": [container("100u", "0"), container("100u", "0")],
+            "resources": { "requests": { "memory": "1" } },
+        });
+        // The pod's is filled in with the exact sum, and rounded then.
+        assert_eq!(requests(&whole)?[0], (1, 1, 0));
+        Ok(())
     }
 }

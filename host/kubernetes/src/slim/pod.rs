@@ -132,6 +132,12 @@ pub(super) struct Requirements {
     pub(super) limits: Quantities,
 }
 
+impl Requirements {
+    pub(super) fn lists(&mut self) -> [&mut Quantities; 2] {
+        [&mut self.requests, &mut self.limits]
+    }
+}
+
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ContainerPort {
