@@ -1,6 +1,9 @@
 //! Which node is the better one, and what is said where there is none.
 
-use flyball_placement::{Cluster, Effect, Node, Pod, Resources, Taint};
+use flyball_placement::{
+    AffinityTerm, Cluster, Effect, LabelSelector, Node, Operator, Pod, Requirement, Resources,
+    Taint,
+};
 
 fn node(name: &str, cpu: i64, memory: i64) -> Node {
     Node {
@@ -78,4 +81,71 @@ fn a_diagnosis_speaks_as_the_scheduler() {
         fitting,
         "2/3 nodes are available: 1 node(s) had untolerated taint(s)."
     );
+}
+
+/// Anti-affinity on one host against pods of an app, in the namespaces of a selector.
+fn keeps_off(app: &str, namespaces: LabelSelector) -> AffinityTerm {
+    AffinityTerm {
+        topology_key: "kubernetes.io/hostname".into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", app)])),
+        namespaces: Vec::new(),
+        namespace_selector: Some(namespaces),
+    }
+}
+
+#[test]
+fn where_both_sides_keep_off_the_pods_own_rules_are_named() {
+    let not_blue = |operator| {
+        LabelSelector(vec![Requirement {
+            key: "team".into(),
+            operator,
+            values: Vec::new(),
+        }])
+    };
+    let everywhere = LabelSelector::default;
+    let own = "node(s) didn't match pod anti-affinity rules";
+    let theirs = "node(s) didn't satisfy existing pods anti-affinity rules";
+    // The namespaces that the pod minds, whether the one that is there minds it, and what
+    // is said.
+    let cases = [
+        (Some(everywhere()), true, Some(own)),
+        (Some(everywhere()), false, Some(own)),
+        (None, true, Some(theirs)),
+        (Some(not_blue(Operator::Exists)), true, Some(own)),
+        // It speaks of other namespaces, which the scheduler of 1.36 takes for all.
+        (Some(not_blue(Operator::DoesNotExist)), true, Some(own)),
+        (Some(not_blue(Operator::DoesNotExist)), false, None),
+    ];
+    for (at, (own_namespaces, is_minded, expected)) in cases.into_iter().enumerate() {
+        let mut cluster = Cluster::default();
+        let labels = [("team", "blue")].into_iter().collect();
+        cluster.set_namespace(&"blue".into(), &labels);
+        let mut host = node("a", 1000, 1000);
+        host.labels.set("kubernetes.io/hostname".into(), "a".into());
+        let host = cluster.add_node(host);
+        let there = Pod {
+            namespace: "blue".into(),
+            labels: [("app", "there")].into_iter().collect(),
+            anti_affinity: is_minded
+                .then(|| keeps_off("web", everywhere()))
+                .into_iter()
+                .collect(),
+            ..pod(1, 1)
+        };
+        let web = Pod {
+            namespace: "green".into(),
+            labels: [("app", "web")].into_iter().collect(),
+            anti_affinity: own_namespaces
+                .map(|namespaces| keeps_off("there", namespaces))
+                .into_iter()
+                .collect(),
+            ..pod(1, 1)
+        };
+        let there = cluster.class(&there);
+        cluster.place(there, host, false);
+        let web = cluster.class(&web);
+        let said = cluster.check(web, host).err();
+        let said = said.map(|misfit| misfit.reasons().concat());
+        assert_eq!(said.as_deref(), expected, "case {at}");
+    }
 }

@@ -36,7 +36,7 @@ use self::counting::World;
 use self::journal::{Change, Journal};
 use self::nodes::Nodes;
 use self::predicate::PodTerm;
-use self::relations::{Relations, Topological};
+use self::relations::{Relations, Topological, widened};
 use self::statics::Statics;
 use crate::intern::{Symbol, Symbols};
 use crate::volumes::Storage;
@@ -237,10 +237,12 @@ impl Cluster {
             each.collect()
         };
         let (affinity, anti) = (of(&pod.affinity), of(&pod.anti_affinity));
+        let widened: Vec<AffinityTerm> = pod.anti_affinity.iter().filter_map(widened).collect();
+        let widened = of(&widened);
         let terms = affinity.iter().chain(&anti);
         self.read(terms.flat_map(|(term, _)| term.keys()));
         let (relations, mut world) = self.world();
-        relations.add_terms(&affinity, &anti, &mut world);
+        relations.add_terms(&affinity, &anti, &widened, &mut world);
     }
 
     /// Begins to read labels of pods: classes get new shapes where it matters.

@@ -10,7 +10,7 @@ use super::nodes::NodeId;
 use super::predicate::{PodTerm, Predicate};
 use super::situation::Reads;
 use crate::intern::{Symbol, Table};
-use crate::{AffinityTerm, Pod, SpreadConstraint};
+use crate::{AffinityTerm, LabelSelector, Operator, Pod, Requirement, SpreadConstraint};
 
 /// Required terms of a pod, and the namespace they are read in.
 #[derive(Debug, PartialEq, Eq, Hash)]
@@ -31,6 +31,9 @@ struct Terms {
     anti_affinity: Box<[u32]>,
     /// The same: the pods that have the term.
     owning: Box<[u32]>,
+    /// A counter for each term of anti-affinity that kube-scheduler 1.36 reads as one of
+    /// all namespaces ([`widened`]).
+    widened: Box<[u32]>,
 }
 
 /// A spread constraint of a shape.
@@ -135,6 +138,7 @@ impl Relations {
         &mut self,
         affinity: &[Topological],
         anti: &[Topological],
+        widened: &[Topological],
         world: &mut World<'_>,
     ) {
         let predicate: Predicate = affinity.iter().map(|(term, _)| term.clone()).collect();
@@ -152,25 +156,34 @@ impl Relations {
                 )
             })
             .collect();
-        let anti: Vec<(u32, Symbol)> = anti
-            .iter()
-            .map(|(term, key)| (self.counting.predicate([term.clone()].into(), world), *key))
+        terms.widened = self
+            .matching(widened, world)
+            .map(|(_, _, counter)| counter)
             .collect();
-        terms.anti_affinity = anti
-            .iter()
-            .map(|(predicate, key)| {
-                self.counting
-                    .counter(Counted::Matching(*predicate), *key, world)
-            })
-            .collect();
+        let anti: Vec<(u32, Symbol, u32)> = self.matching(anti, world).collect();
+        terms.anti_affinity = anti.iter().map(|(.., counter)| *counter).collect();
         terms.owning = anti
             .iter()
-            .map(|(predicate, key)| {
+            .map(|(predicate, key, _)| {
                 self.counting
                     .counter(Counted::Owning(*predicate), *key, world)
             })
             .collect();
         self.terms.push(terms);
+    }
+
+    /// For each term its predicate, its topology key, and a counter of the pods it speaks
+    /// of.
+    fn matching(
+        &mut self,
+        terms: &[Topological],
+        world: &mut World<'_>,
+    ) -> impl Iterator<Item = (u32, Symbol, u32)> {
+        terms.iter().map(move |(term, key)| {
+            let predicate = self.counting.predicate([term.clone()].into(), world);
+            let counter = Counted::Matching(predicate);
+            (predicate, *key, self.counting.counter(counter, *key, world))
+        })
     }
 
     /// Takes in a shape that is new. The keys its constraints read must be read.
@@ -325,7 +338,14 @@ impl Relations {
         if any(&terms.anti_affinity) {
             return Some(Objection::AntiAffinity);
         }
-        any(self.counting.unwanted(shape)).then_some(Objection::ExistingAntiAffinity)
+        let unwanted = any(self.counting.unwanted(shape));
+        unwanted.then(|| {
+            if any(&terms.widened) {
+                Objection::AntiAffinity
+            } else {
+                Objection::ExistingAntiAffinity
+            }
+        })
     }
 
     /// The anti-affinity terms over a key that a shape's pods have, and that speak of
@@ -349,3 +369,23 @@ impl Relations {
 
 /// A predicate's term and the topology key it is read over.
 pub(super) type Topological = (PodTerm, Symbol);
+
+/// A term of a pod that waits as kube-scheduler 1.36 reads it, if that is another one: a
+/// namespace selector of NotIn and DoesNotExist alone selects all namespaces, as if none
+/// had labels. (It is mended in 1.37.) Where pods may go does not depend on it here; but
+/// where pods that are there keep one away, the scheduler names the pod's own rules if it
+/// takes these to be broken as well.
+pub(super) fn widened(term: &AffinityTerm) -> Option<AffinityTerm> {
+    let selector = term.namespace_selector.as_ref()?;
+    let met_by_nothing = |requirement: &Requirement| {
+        matches!(
+            requirement.operator,
+            Operator::NotIn | Operator::DoesNotExist
+        )
+    };
+    let differs = !selector.0.is_empty() && selector.0.iter().all(met_by_nothing);
+    differs.then(|| AffinityTerm {
+        namespace_selector: Some(LabelSelector::default()),
+        ..term.clone()
+    })
+}
