@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::support::{Workshop, wait_for};
 
 /// What `flyball plan --help` says to dump.
-const KINDS: &str = "nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,ns";
+const KINDS: &str = "nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,csidrivers,csistoragecapacities,volumeattachments,ns";
 
 /// `heavy` fits on no node that is there, `choosy` on none that could be, `claiming`
 /// waits for a claim that nobody makes.
