@@ -49,7 +49,9 @@ fn new_nodes_are_split_as_upstream_splits_them() {
         let mut sorted = sizes.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, case.expected.sorted_final_sizes, "{}", case.id);
-        if !case.expected.order_dependent {
+        // Up to twelve groups upstream's sort keeps the order of equally small ones.
+        let open = groups.iter().filter(|g| g.current != g.max).count();
+        if open <= 12 || !case.expected.order_dependent {
             assert_eq!(sizes, case.expected.final_sizes, "{}", case.id);
         }
     }
