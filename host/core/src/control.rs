@@ -11,9 +11,10 @@ mod standing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use self::removals::Removals;
+use self::removals::{Removal, Removals};
 use self::schedule::{Entry, Schedule};
 use self::standing::Standing;
+use crate::guard;
 use crate::history;
 use crate::nodes::options::ExpanderChoice;
 use crate::pipeline::{self, Decision, Scene};
@@ -46,7 +47,7 @@ pub struct ReplicaOptions {
     /// with Kubernetes' feature gate `HPAScaleToZero`.
     pub scale_to_zero: bool,
     /// The part of all replicas that may go within a minute, all objects together
-    /// (0.25); 1: all. Ten may always go, and so may the first object's.
+    /// (0.25); 1: all. Ten may always go, and an object's own as long as no other lost any.
     pub max_scale_down_share: f64,
     /// How long a decision stands at most while nothing but time changes, in
     /// milliseconds (60,000).
@@ -234,7 +235,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let removable = match due.autoscaler.spec.mode {
                 Mode::Active => {
                     let share = self.options.max_scale_down_share;
-                    self.removals.left(now, replicas, share)
+                    let uid = &due.autoscaler.uid;
+                    self.removals.left(now, uid, replicas, share)
                 }
                 Mode::Observe => None,
             };
@@ -268,8 +270,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         if let Some(intent) = due.intent() {
             let uid = &due.autoscaler.uid;
             self.schedule.saw_replicas(uid, intent.replicas);
-            if let removed @ 1.. = intent.removes() {
-                self.removals.took(now, removed);
+            if let Some(removal) = due.removal(&intent) {
+                self.removals.took(now, removal);
             }
         }
     }
@@ -286,8 +288,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             if let (Err(_), Some(intent)) = (&result, due.intent()) {
                 let uid = &due.autoscaler.uid;
                 self.schedule.saw_replicas(uid, intent.from.spec_replicas);
-                if let removed @ 1.. = intent.removes() {
-                    self.removals.took(now, -removed);
+                if let Some(removal) = due.removal(&intent) {
+                    self.removals.took(now, removal.undone());
                 }
             }
             due.written = Some(result);
@@ -364,6 +366,17 @@ impl Due {
             autoscaler: Arc::clone(&self.autoscaler),
             from,
             replicas,
+        })
+    }
+
+    /// What `intent` removes, if it does.
+    fn removal(&self, intent: &ScaleIntent) -> Option<Removal> {
+        let replicas = intent.removes();
+        let cut = |decision: &Decision| decision.changed_by(guard::MASS_SCALE_DOWN);
+        (replicas > 0).then(|| Removal {
+            object: Arc::clone(&self.autoscaler.uid),
+            replicas,
+            cut: self.decision.as_ref().is_some_and(cut),
         })
     }
 }

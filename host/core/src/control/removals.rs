@@ -2,7 +2,8 @@
 //! signal, such as metrics that make everything look idle, from taking down a
 //! cluster before anybody looks.
 
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::time::Timestamp;
 
@@ -15,44 +16,104 @@ const ALWAYS: i64 = 10;
 /// What was removed lately.
 #[derive(Debug, Default)]
 pub(super) struct Removals {
-    lately: VecDeque<(Timestamp, i64)>,
-    sum: i64,
+    lately: Vec<(Timestamp, Removal)>,
+    total: i64,
+    by_object: BTreeMap<Arc<str>, Lost>,
+    expired_at: Option<Timestamp>,
+}
+
+/// Replicas of an object that go.
+#[derive(Clone, Debug)]
+pub(super) struct Removal {
+    /// Uid of the object.
+    pub object: Arc<str>,
+    /// Number of replicas. Negative: they did not go after all.
+    pub replicas: i64,
+    /// Whether the cap cut it short.
+    pub cut: bool,
+}
+
+/// What one object lost lately.
+#[derive(Debug, Default)]
+struct Lost {
+    replicas: i64,
+    /// The part of it that the cap cut short.
+    cut: i64,
+    /// How many removals these are.
+    removals: usize,
 }
 
 impl Removals {
-    /// How many replicas an object may lose now; none: as many as it likes.
+    /// Returns how many replicas `object` may lose now, or `None` if it may lose as
+    /// many as it likes, as nothing else was removed lately.
     ///
     /// `replicas` are those of all objects, of which `share` may go within
-    /// [`WITHIN_MS`]. What is the only removal in that time is no mass of them,
-    /// whatever its size.
-    pub(super) fn left(&mut self, now: Timestamp, replicas: i64, share: f64) -> Option<i32> {
+    /// [`WITHIN_MS`]. The object's own earlier removals don't count: what one object
+    /// loses is no mass, whatever its size. But one that was cut short does, or the
+    /// object would get the same again at each sync.
+    pub(super) fn left(
+        &mut self,
+        now: Timestamp,
+        object: &str,
+        replicas: i64,
+        share: f64,
+    ) -> Option<i32> {
         self.expire(now);
-        if self.sum <= 0 {
+        let own = self.by_object.get(object);
+        let (own, cut) = own.map_or((0, 0), |lost| (lost.replicas, lost.cut));
+        let others = self.total - own;
+        if others <= 0 {
             return None;
         }
-        let before = replicas.saturating_add(self.sum);
+        let before = replicas.saturating_add(self.total);
         let most = ((before as f64 * share) as i64).max(ALWAYS);
-        Some(i32::try_from((most - self.sum).max(0)).unwrap_or(i32::MAX))
+        Some(i32::try_from((most - others - cut).max(0)).unwrap_or(i32::MAX))
     }
 
-    /// Replicas go; negative: they did not after all.
-    pub(super) fn took(&mut self, now: Timestamp, replicas: i64) {
-        self.sum += replicas;
-        match self.lately.back_mut() {
-            Some((at, known)) if *at == now => *known += replicas,
-            _ => self.lately.push_back((now, replicas)),
+    /// Counts a removal.
+    pub(super) fn took(&mut self, now: Timestamp, removal: Removal) {
+        self.total += removal.replicas;
+        let lost = self.by_object.entry(Arc::clone(&removal.object));
+        let lost = lost.or_default();
+        lost.replicas += removal.replicas;
+        lost.cut += removal.cut_replicas();
+        lost.removals += 1;
+        self.lately.push((now, removal));
+    }
+
+    /// Forgets removals that are too long ago, once for each time.
+    fn expire(&mut self, now: Timestamp) {
+        if self.expired_at.replace(now) == Some(now) {
+            return;
+        }
+        let gone = self
+            .lately
+            .extract_if(.., |(at, _)| !(0..WITHIN_MS).contains(&now.since(*at)));
+        for (_, removal) in gone {
+            self.total -= removal.replicas;
+            let Some(lost) = self.by_object.get_mut(&removal.object) else {
+                continue;
+            };
+            lost.replicas -= removal.replicas;
+            lost.cut -= removal.cut_replicas();
+            lost.removals -= 1;
+            if lost.removals == 0 {
+                self.by_object.remove(&removal.object);
+            }
+        }
+    }
+}
+
+impl Removal {
+    /// Takes it back, as the replicas did not go after all.
+    pub(super) fn undone(self) -> Self {
+        Self {
+            replicas: -self.replicas,
+            ..self
         }
     }
 
-    fn expire(&mut self, now: Timestamp) {
-        let counts = |at: Timestamp| (0..WITHIN_MS).contains(&now.since(at));
-        let sum = &mut self.sum;
-        self.lately.retain(|&(at, replicas)| {
-            let stays = counts(at);
-            if !stays {
-                *sum -= replicas;
-            }
-            stays
-        });
+    fn cut_replicas(&self) -> i64 {
+        if self.cut { self.replicas } else { 0 }
     }
 }

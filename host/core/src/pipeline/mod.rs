@@ -313,6 +313,13 @@ impl Decision {
         self.again_after_ms
     }
 
+    /// Whether the guardrail of this name changed what was asked for.
+    #[must_use]
+    pub fn changed_by(&self, guardrail: &str) -> bool {
+        let mut steps = self.record.guard_steps.iter();
+        steps.any(|step| step.guardrail == guardrail && step.changed())
+    }
+
     /// The verdict.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {

@@ -112,6 +112,57 @@ fn what_is_above_max_goes_at_once_and_counts() {
     assert_eq!(replay(&bound, |_| None), Replay::Same);
 }
 
+/// `a` has 13 replicas, then 10 because of its bound, and its policy asks for one.
+fn bounded_then_idle() -> World {
+    let idle = policy("hpa", |_, input| {
+        let wanted = match &*input.target.name {
+            "a" => 1,
+            _ => input.current_replicas,
+        };
+        Ok(to(wanted.into()))
+    });
+    let mut world = World::new([idle]);
+    world.add("a", at_once());
+    world.set_replicas("a", 13);
+    world.tick(0);
+    assert_eq!(world.replicas("a"), 10);
+    world
+}
+
+#[test]
+fn what_an_object_lost_itself_does_not_hold_it() {
+    // As a HorizontalPodAutoscaler would.
+    let mut world = bounded_then_idle();
+    world.tick(15_000);
+    assert_eq!(world.replicas("a"), 1);
+
+    // Another object that keeps what it has changes nothing.
+    let mut world = bounded_then_idle();
+    world.add("b", json!({}));
+    world.set_replicas("b", 10);
+    world.tick(15_000);
+    assert_eq!((world.replicas("a"), world.replicas("b")), (1, 10));
+}
+
+#[test]
+fn what_others_lost_holds_an_object_until_the_minute_is_over() {
+    let mut world = bounded_then_idle();
+    world.add("b", json!({ "maxReplicas": 6 }));
+    world.set_replicas("b", 10);
+    world.tick(1_000);
+    assert_eq!(world.replicas("b"), 6);
+    world.tick(15_000);
+    // Ten may go, four of them were others'.
+    assert_eq!(world.replicas("a"), 4);
+    // What the cap cut short is not given once more at each sync.
+    for seconds in [30, 45, 60] {
+        world.tick(seconds * 1000);
+        assert_eq!(world.replicas("a"), 4, "{seconds}");
+    }
+    world.tick(75_000);
+    assert_eq!(world.replicas("a"), 1);
+}
+
 #[test]
 fn what_could_not_be_written_does_not_count() {
     let mut world = idle(|_| {});
