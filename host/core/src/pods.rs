@@ -36,6 +36,22 @@ pub fn request_column(pods: &[Pod], resource: &str, container: &str) -> Vec<i64>
     column
 }
 
+/// Name of the first container of `pod` without a request for `resource`, of those
+/// whose requests [`request_column`] sums.
+#[must_use]
+pub fn first_without_request<'a>(
+    pod: &'a Pod,
+    resource: &str,
+    container: &str,
+) -> Option<&'a Arc<str>> {
+    let mut counted = pod.requests.lasting();
+    let without = counted.find(|candidate| {
+        (container.is_empty() || &*candidate.name == container)
+            && !candidate.requests.contains_key(resource)
+    });
+    without.map(|container| &container.name)
+}
+
 /// A pod that a scale target's selector matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {

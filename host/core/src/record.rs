@@ -92,7 +92,7 @@ impl DecisionRecord {
         })
     }
 
-    /// A policy's sentence with the names of pods in place of `{pod:N}`.
+    /// A policy's sentence with names in place of `{pod:N}` and `{container:M:N}`.
     #[must_use]
     pub fn named(&self, sentence: &str) -> String {
         crate::pipeline::named(sentence, &self.names)
@@ -107,6 +107,35 @@ pub struct Names {
     pub metrics: Arc<[Arc<str>]>,
     /// Of the pods.
     pub pods: Arc<[Arc<str>]>,
+    /// Of containers without a request, by metric, then by pod.
+    #[serde(default, skip_serializing_if = "<[_]>::is_empty")]
+    pub unrequested: Arc<[Unrequested]>,
+}
+
+/// A container without a request for the resource of a metric.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Unrequested {
+    /// Row of the metric.
+    pub metric: usize,
+    /// First row of the pods that this holds for, up to the next entry of the metric.
+    pub pod: usize,
+    /// The first container that lacks a request in each of these pods. Empty: their
+    /// requests are complete.
+    pub container: Arc<str>,
+}
+
+impl Names {
+    /// The name of the first container that lacks a request for the resource of the
+    /// metric in row `metric`, in the pod in row `pod`.
+    #[must_use]
+    pub fn unrequested(&self, metric: usize, pod: usize) -> Option<&Arc<str>> {
+        let upto = self
+            .unrequested
+            .partition_point(|entry| (entry.metric, entry.pod) <= (metric, pod));
+        let entry = &self.unrequested[upto.checked_sub(1)?];
+        (entry.metric == metric && !entry.container.is_empty()).then_some(&entry.container)
+    }
 }
 
 /// One policy's part in a decision.

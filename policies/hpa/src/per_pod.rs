@@ -85,7 +85,11 @@ fn check_requests(input: &Replica, metric: &Metric<'_>) -> Result<(), Failure> {
                 ("missingPodLevelRequest", text)
             }
             Some(Request::Missing) | None => {
-                let text = format!("missing request for {} in Pod {{pod:{row}}}", metric.name());
+                let text = format!(
+                    "missing request for {} in container {{container:{}:{row}}} of Pod {{pod:{row}}}",
+                    metric.name(),
+                    metric.index()
+                );
                 ("missingRequest", text)
             }
         };

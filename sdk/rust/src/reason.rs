@@ -12,7 +12,9 @@ pub struct Reason {
     pub code: String,
     /// Named values that the sentence speaks of.
     pub arguments: Vec<(String, String)>,
-    /// What a person reads. `{pod:N}` stands for the name of the pod in row N.
+    /// What a person reads. `{pod:N}` stands for the name of the pod in row N,
+    /// `{container:M:N}` for the name of that pod's first container without a request
+    /// for the metric in row M.
     pub sentence: String,
 }
 

@@ -4,7 +4,7 @@ use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::Memory;
 use flyball_core::pods::request_column;
 use flyball_core::ports::{MetricAnswer, Scale};
-use flyball_core::record::Answer;
+use flyball_core::record::{Answer, DecisionRecord};
 use flyball_core::replica::Proposal;
 use flyball_core::spec::AutoscalerSpec;
 use flyball_test_support::vectors;
@@ -54,7 +54,17 @@ struct Out {
     average_milli: Option<i64>,
     usage_milli: Option<i64>,
     error_class: Option<String>,
+    error: Option<String>,
 }
+
+/// Classes of failures of what was measured, whose text is compared.
+const IN_UPSTREAMS_WORDS: [&str; 5] = [
+    "missingRequest",
+    "missingPodLevelRequest",
+    "containerNotFound",
+    "noUsableMetrics",
+    "noMatchingRequests",
+];
 
 #[test]
 fn the_policy_proposes_what_upstream_proposes() {
@@ -62,8 +72,8 @@ fn the_policy_proposes_what_upstream_proposes() {
     let (mut agreed, mut saturated) = (0, 0);
     let mut differing = Vec::new();
     for case in &cases {
-        let proposal = propose(case);
-        let decided = decided(&proposal);
+        let (proposal, record) = propose(case);
+        let decided = decided(case, &proposal, &record);
         let expected = if is_apart(case.arch_dependent, &case.tags) {
             saturated += 1;
             bounded(case, &decided)
@@ -194,8 +204,17 @@ fn cut_to_i64(value: i128) -> i64 {
     value.clamp(i64::MIN.into(), i64::MAX.into()) as i64
 }
 
-fn decided(proposal: &Proposal) -> Out {
+fn decided(case: &Case, proposal: &Proposal, record: &DecisionRecord) -> Out {
     Out {
+        error: case.out.error.clone().map(|upstreams| {
+            let sentence = record.named(&proposal.reason.sentence);
+            // What failed around it is said by the policy too, and not by the case.
+            match sentence.strip_suffix(&upstreams) {
+                Some(around) if around.ends_with(": ") => upstreams,
+                _ if !IN_UPSTREAMS_WORDS.contains(&&*proposal.error) => upstreams,
+                _ => sentence,
+            }
+        }),
         replicas: proposal.replicas,
         utilization_percent: proposal.utilization,
         average_milli: proposal.average,
@@ -204,7 +223,7 @@ fn decided(proposal: &Proposal) -> Out {
     }
 }
 
-fn propose(case: &Case) -> Proposal {
+fn propose(case: &Case) -> (Proposal, DecisionRecord) {
     let input = &case.r#in;
     let answer = match (
         &input.metrics_error,
@@ -237,10 +256,11 @@ fn propose(case: &Case) -> Proposal {
         memory: Memory::default(),
         tolerances: Some((input.tolerance_up, input.tolerance_down)),
     });
-    match &record.policies[0].answer {
+    let proposal = match &record.policies[0].answer {
         Answer::Decision(decision) => decision.proposals[0].clone(),
         Answer::Failure(failure) => panic!("{}: {failure}", case.id),
-    }
+    };
+    (proposal, record)
 }
 
 fn spec(case: &Case) -> AutoscalerSpec {

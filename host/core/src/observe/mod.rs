@@ -10,8 +10,8 @@ pub use prepared::{Prepared, PreparedPolicy};
 
 use crate::pods::{self, Pod};
 use crate::ports::{MetricAnswer, ObservationError, PodSample};
-use crate::record::Names;
-use crate::replica::{MetricInput, PodColumns, UNKNOWN_POD};
+use crate::record::{Names, Unrequested};
+use crate::replica::{MetricInput, PodColumns, UNKNOWN_POD, request_mark};
 
 /// The columns of one object's last observation.
 #[derive(Debug)]
@@ -40,6 +40,7 @@ impl Columns {
             names: Names {
                 metrics: Arc::clone(&prepared.metric_names),
                 pods: Arc::new([]),
+                unrequested: Arc::new([]),
             },
         }
     }
@@ -65,6 +66,9 @@ impl Columns {
             if new != **metric {
                 *metric = Arc::new(new);
             }
+        }
+        if changed {
+            self.names.unrequested = unrequested(&self.metrics, pods);
         }
     }
 
@@ -106,6 +110,31 @@ fn requests(metric: &MetricInput, pods: &[Pod]) -> Vec<i64> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Names of containers without a request, an entry where the name changes from one row
+/// to the next.
+fn unrequested(metrics: &[Arc<MetricInput>], pods: &[Pod]) -> Arc<[Unrequested]> {
+    let complete: Arc<str> = Arc::default();
+    let mut entries = Vec::new();
+    for (row, metric) in metrics.iter().enumerate() {
+        let mut last = &complete;
+        for (pod, request) in metric.request.iter().enumerate() {
+            let missing = (*request == request_mark::MISSING).then(|| {
+                pods::first_without_request(pods.get(pod)?, &metric.name, &metric.container)
+            });
+            let name = missing.flatten().unwrap_or(&complete);
+            if name != last {
+                entries.push(Unrequested {
+                    metric: row,
+                    pod,
+                    container: Arc::clone(name),
+                });
+                last = name;
+            }
+        }
+    }
+    entries.into()
 }
 
 /// A metric of the spec with what was answered for it; `lacking` is said before

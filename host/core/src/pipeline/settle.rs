@@ -155,27 +155,38 @@ fn rescale_reason(
     }
 }
 
-/// A sentence with the names of pods in place of `{pod:N}`.
+/// A sentence with names in place of `{pod:N}` and `{container:M:N}`. What names no row
+/// stays as it is.
 pub(crate) fn named(sentence: &str, names: &Names) -> String {
     let mut text = String::with_capacity(sentence.len());
     let mut rest = sentence;
-    while let Some((before, after)) = rest.split_once("{pod:") {
+    while let Some((before, after)) = rest.split_once('{') {
         text.push_str(before);
-        let name = after.split_once('}').and_then(|(row, tail)| {
-            let name = names.pods.get(row.parse::<usize>().ok()?)?;
-            Some((name, tail))
-        });
-        match name {
+        match placeholder(after, names) {
             Some((name, tail)) => {
                 text.push_str(name);
                 rest = tail;
             }
             None => {
-                text.push_str("{pod:");
+                text.push('{');
                 rest = after;
             }
         }
     }
     text.push_str(rest);
     text
+}
+
+/// The name that a placeholder without its `{` stands for, and what comes after it.
+fn placeholder<'a>(text: &'a str, names: &'a Names) -> Option<(&'a str, &'a str)> {
+    let (inside, tail) = text.split_once('}')?;
+    let name = match inside.split_once(':')? {
+        ("pod", row) => names.pods.get(row.parse::<usize>().ok()?)?,
+        ("container", rows) => {
+            let (metric, pod) = rows.split_once(':')?;
+            names.unrequested(metric.parse().ok()?, pod.parse().ok()?)?
+        }
+        _ => return None,
+    };
+    Some((name, tail))
 }
