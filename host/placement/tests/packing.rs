@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, Template, pack, pack_and_keep};
+use flyball_placement::pack::{Demand, Growth, Order, Packed, Template, pack, pack_and_keep};
 use flyball_placement::{AffinityTerm, Cluster, LabelSelector, Node, Pod, Requirement, Resources};
 
 fn template(cpu: i64, memory: i64, pods: i64) -> Template {
@@ -60,6 +60,7 @@ fn holes_that_large_pods_leave_are_filled_by_small_ones() {
             nodes: vec![2595],
             placed_on_new: all.clone(),
             placed: all,
+            order: Order::BySize,
         }
     );
     let limited = pack(&mut cluster, &[], &Growth::of(&template, 10), &demands);
@@ -111,7 +112,7 @@ fn pods_that_keep_apart_take_a_node_each_and_stay_where_they_are_kept() {
     let packed = pack(&mut cluster, &[], &Growth::of(&template, 7), &demands);
     assert_eq!((packed.node_count(), &packed.placed), (5, &vec![5, 4]));
     let growth = Growth::of(&template, 7);
-    let (again, kept) = pack_and_keep(&mut cluster, &[], &growth, &demands);
+    let (again, kept) = pack_and_keep(&mut cluster, &[], &growth, &demands, packed.order);
     assert_eq!(again, packed);
     assert_eq!(cluster.node_ids().collect::<Vec<_>>(), kept);
     assert_eq!(kept.len(), 5);
