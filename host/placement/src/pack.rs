@@ -181,11 +181,14 @@ pub fn pack_and_keep(
     order: Order,
 ) -> (Packed, Vec<NodeId>) {
     let ground = Ground::new(cluster, known, demands, false);
-    let (new, _) = NewNodes::new(cluster, &ground, growth, demands);
+    let (new, by_size) = NewNodes::new(cluster, &ground, growth, demands);
     let nodes: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
     let mut simulation = Simulation::new(cluster, &ground, &new, growth, &nodes);
     simulation.open_all(&nodes);
-    let packed = simulation.pack(demands, &order.rows(demands, &ground));
+    let packed = Packed {
+        order,
+        ..simulation.pack(demands, &order.partition(&by_size, &ground))
+    };
     let kept = simulation.keep_used();
     (packed, kept)
 }
@@ -217,7 +220,7 @@ impl Estimate<'_> {
             return all;
         }
         let orders = Order::ALL.into_iter();
-        let orders = orders.filter(|order| order.is_worth_trying(self, true));
+        let orders = orders.filter(|order| order.is_worth_trying(self));
         let few = orders.map(|order| self.incremental(cluster, limits, order, false));
         let few = few.reduce(|best, few| if few.is_better_than(&best) { few } else { best });
         let Some(few) = few.filter(|few| few.is_better_than(&all)) else {
@@ -246,12 +249,12 @@ impl Estimate<'_> {
         let least = order::exclusive_pods(cluster, demanded).max(1);
         let mut best = Packed::default();
         for order in Order::ALL {
-            if !order.is_worth_trying(self, best.pods() == sought) {
+            if !order.is_worth_trying(self) {
                 continue;
             }
             let mut packed = self.incremental(cluster, limits, order, true);
             for _ in 0..MAX_TRIES {
-                let rows = order.rows(self.demands, self.ground);
+                let rows = order.partition(self.by_size, self.ground);
                 let again = self.run(cluster, limits, &rows, |simulation| {
                     simulation.open_all(&packed.nodes);
                 });

@@ -88,44 +88,28 @@ pub enum Order {
     BySize,
     /// Those that are bound to domains larger than a host.
     DomainsFirst,
-    /// The smallest.
-    SmallestFirst,
 }
 
 impl Order {
     /// The most promising first.
-    pub const ALL: [Self; 4] = [
-        Self::ApartFirst,
-        Self::BySize,
-        Self::DomainsFirst,
-        Self::SmallestFirst,
-    ];
+    pub const ALL: [Self; 3] = [Self::ApartFirst, Self::BySize, Self::DomainsFirst];
 
-    /// Whether it can be better than the orders before it, which may have placed all pods.
-    pub(super) fn is_worth_trying(self, estimate: &Estimate<'_>, all_placed: bool) -> bool {
+    /// Whether it may differ from the order by size.
+    pub(super) fn is_worth_trying(self, estimate: &Estimate<'_>) -> bool {
         let mut rows = estimate.by_size.iter();
-        match self {
-            Self::BySize => true,
-            Self::SmallestFirst => !all_placed,
-            Self::ApartFirst | Self::DomainsFirst => {
-                rows.any(|row| self.is_first(&estimate.ground.asking[*row]))
-            }
-        }
+        self == Self::BySize || rows.any(|row| self.is_first(&estimate.ground.asking[*row]))
     }
 
     fn is_first(self, asking: &Asking) -> bool {
         match self {
             Self::ApartFirst => asking.keeps_apart,
             Self::DomainsFirst => asking.bonds.over_domains,
-            Self::BySize | Self::SmallestFirst => false,
+            Self::BySize => false,
         }
     }
 
     /// Rows in this order. `by_size`: rows, the largest first.
     pub(super) fn partition(self, by_size: &[usize], ground: &Ground) -> Vec<usize> {
-        if self == Self::SmallestFirst {
-            return by_size.iter().rev().copied().collect();
-        }
         let is_first = |row: &&usize| self.is_first(&ground.asking[**row]);
         let first = by_size.iter().filter(is_first);
         let others = by_size.iter().filter(|row| !is_first(row));
