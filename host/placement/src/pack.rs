@@ -171,6 +171,30 @@ fn pack_on(
     packed
 }
 
+/// Places the pods of an estimate again, as the scheduler will find the cluster once all
+/// the estimate's new nodes are there. Adds nodes, within the limits of the growth, for
+/// pods that then find no place, and leaves out those that stay empty. The cluster is as
+/// before afterwards.
+pub fn settle(
+    cluster: &mut Cluster,
+    known: &[NodeId],
+    growth: &Growth<'_>,
+    demands: &[Demand],
+    found: &Packed,
+) -> Packed {
+    let ground = Ground::new(cluster, known, demands, false);
+    let (new, by_size) = NewNodes::new(cluster, &ground, growth, demands);
+    let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
+    let estimate = Estimate {
+        ground: &ground,
+        new: &new,
+        growth,
+        demands,
+        by_size: &by_size,
+    };
+    estimate.settle(cluster, &limits, found)
+}
+
 /// Adds all the nodes of a growth, and places pods on them in an order. The new nodes and the pods on them stay in the cluster; returns these nodes. Empty ones
 /// do not stay.
 pub fn pack_and_keep(
@@ -197,6 +221,9 @@ pub fn pack_and_keep(
 /// time before.
 const MAX_TRIES: usize = 4;
 
+/// With more pods than this, an estimate that places all of them is good enough.
+const MANY_PODS: u32 = 5000;
+
 /// What an estimate is made from.
 struct Estimate<'a> {
     ground: &'a Ground,
@@ -213,38 +240,30 @@ impl Estimate<'_> {
     /// fewer nodes: the scheduler asks for a spread over no more than the domains that
     /// have nodes.
     fn best(&self, cluster: &mut Cluster, limits: &[u32]) -> Packed {
-        let all = self.settled(cluster, limits);
+        let all = self.in_best_order(cluster, limits, true);
         let opens = self.new.parts.iter().zip(limits);
         let opens = opens.filter(|(part, limit)| part.area_is_new && **limit > 0);
         if self.new.parts.len() == 1 || opens.count() == 0 {
             return all;
         }
-        let orders = Order::ALL.into_iter();
-        let orders = orders.filter(|order| order.is_worth_trying(self));
-        let few = orders.map(|order| self.incremental(cluster, limits, order, false));
-        let few = few.reduce(|best, few| if few.is_better_than(&best) { few } else { best });
-        let Some(few) = few.filter(|few| few.is_better_than(&all)) else {
+        let few = self.in_best_order(cluster, limits, false);
+        if !few.is_better_than(&all) {
             return all;
-        };
+        }
         // Where a domain was opened late, pods were placed before that have to spread
         // over it as well.
         let used = few.nodes.iter().zip(limits);
         let used: Vec<u32> = used
             .map(|(nodes, limit)| if *nodes > 0 { *limit } else { 0 })
             .collect();
-        let few = self.settled(cluster, &used);
+        let few = self.in_best_order(cluster, &used, true);
         if few.is_better_than(&all) { few } else { all }
     }
 
-    /// The best that the orders come to. In each, nodes are added as pods need them; then
-    /// the pods are placed again with all these nodes there from the beginning, as they
-    /// will be for the scheduler, until those that hold a pod are the ones that were there.
-    fn settled(&self, cluster: &mut Cluster, limits: &[u32]) -> Packed {
-        let sought: u32 = self
-            .by_size
-            .iter()
-            .map(|&row| self.demands[row].count)
-            .sum();
+    /// The best that the orders come to. With many pods no further order is tried once all
+    /// of them have a place.
+    fn in_best_order(&self, cluster: &mut Cluster, limits: &[u32], open: bool) -> Packed {
+        let sought: u32 = self.by_size.iter().map(|&row| self.demands[row].count).sum();
         let demanded = self.by_size.iter().map(|&row| self.demands[row]);
         let least = order::exclusive_pods(cluster, demanded).max(1);
         let mut best = Packed::default();
@@ -252,26 +271,37 @@ impl Estimate<'_> {
             if !order.is_worth_trying(self) {
                 continue;
             }
-            let mut packed = self.incremental(cluster, limits, order, true);
-            for _ in 0..MAX_TRIES {
-                let rows = order.partition(self.by_size, self.ground);
-                let again = self.run(cluster, limits, &rows, |simulation| {
-                    simulation.open_all(&packed.nodes);
-                });
-                let settled = again.nodes == packed.nodes;
-                packed = Packed { order, ..again };
-                if settled {
-                    break;
-                }
-            }
+            let packed = self.incremental(cluster, limits, order, open);
             if packed.is_better_than(&best) {
                 best = packed;
             }
-            if best.pods() == sought && u64::from(best.node_count()) <= least {
+            let is_best = u64::from(best.node_count()) <= least;
+            let is_good = order != Order::ApartFirst && sought > MANY_PODS;
+            if best.pods() == sought && (is_best || is_good) {
                 break;
             }
         }
         best
+    }
+
+    /// Places the pods of an estimate again with all its nodes there from the beginning, as
+    /// they will be for the scheduler, and adds nodes for pods that then find no place,
+    /// until the nodes that hold a pod are those that were there.
+    fn settle(&self, cluster: &mut Cluster, limits: &[u32], found: &Packed) -> Packed {
+        let order = found.order;
+        let rows = order.partition(self.by_size, self.ground);
+        let mut packed = found.clone();
+        for _ in 0..MAX_TRIES {
+            let again = self.run(cluster, limits, &rows, |simulation| {
+                simulation.open_all(&packed.nodes);
+            });
+            let settled = again.nodes == packed.nodes;
+            packed = Packed { order, ..again };
+            if settled {
+                break;
+            }
+        }
+        packed
     }
 
     /// Places the pods in an order, and adds nodes as they need them. `open`: a node is
@@ -284,11 +314,12 @@ impl Estimate<'_> {
         open: bool,
     ) -> Packed {
         let rows = order.partition(self.by_size, self.ground);
-        self.run(cluster, limits, &rows, |simulation| {
+        let packed = self.run(cluster, limits, &rows, |simulation| {
             if open {
                 simulation.open_new_areas();
             }
-        })
+        });
+        Packed { order, ..packed }
     }
 
     fn run(

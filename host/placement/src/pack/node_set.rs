@@ -8,6 +8,8 @@ use crate::NodeId;
 pub(super) struct NodeSet {
     pub(super) nodes: Vec<NodeId>,
     tree: Tree,
+    /// What is free on all of them together, by column.
+    free: Vec<i64>,
     /// Where a search in turns goes on.
     turn: usize,
 }
@@ -15,9 +17,16 @@ pub(super) struct NodeSet {
 impl NodeSet {
     /// `free`: what is free on each node, `width` columns a node.
     pub(super) fn new(nodes: Vec<NodeId>, width: usize, free: &[i64]) -> Self {
+        let mut sums = vec![0_i64; width];
+        for row in free.chunks_exact(width.max(1)) {
+            for (sum, free) in sums.iter_mut().zip(row) {
+                *sum = sum.saturating_add((*free).max(0));
+            }
+        }
         Self {
             tree: Tree::of(nodes.len(), width, free),
             nodes,
+            free: sums,
             turn: 0,
         }
     }
@@ -26,17 +35,26 @@ impl NodeSet {
     pub(super) fn push(&mut self, node: NodeId, free: &[i64]) {
         self.nodes.push(node);
         self.tree.push(free);
+        for (sum, free) in self.free.iter_mut().zip(free) {
+            *sum = sum.saturating_add((*free).max(0));
+        }
     }
 
-    /// Removes the last node.
-    pub(super) fn pop(&mut self) -> Option<NodeId> {
+    /// Removes the last node, which has so much free.
+    pub(super) fn pop(&mut self, free: &[i64]) -> Option<NodeId> {
         self.tree.pop();
+        for (sum, free) in self.free.iter_mut().zip(free) {
+            *sum = sum.saturating_sub((*free).max(0));
+        }
         self.nodes.pop()
     }
 
     /// Takes amounts from a node.
     pub(super) fn take(&mut self, at: usize, amounts: &Amounts) {
         self.tree.take(at, amounts, 1);
+        for &(column, amount) in amounts {
+            self.free[column] -= amount;
+        }
     }
 
     /// The first node from `from` on with room and that `fits`. `from` becomes the
@@ -73,11 +91,10 @@ impl NodeSet {
         found
     }
 
-    /// How many pods of these amounts the nodes have room for, by resources alone.
+    /// How many pods of these amounts the nodes have room for, as if they were one node.
     pub(super) fn times(&self, amounts: &Amounts) -> u64 {
-        let nodes = 0..self.nodes.len();
-        nodes
-            .map(|at| u64::from(self.tree.times(at, amounts)))
-            .sum()
+        let asked = amounts.iter().filter(|(_, amount)| *amount > 0);
+        let times = asked.map(|&(column, amount)| self.free[column].max(0) / amount);
+        u64::try_from(times.min().unwrap_or_default()).unwrap_or_default()
     }
 }

@@ -210,12 +210,7 @@ impl<'a> Simulation<'a> {
                     u64::from(each) * u64::from(nodes)
                 });
                 let all = open.saturating_add(more.sum());
-                let used = nodes.of_new.len();
-                std::cmp::Reverse((
-                    all.min(count.into()),
-                    open.min(count.into()),
-                    std::cmp::Reverse(used),
-                ))
+                std::cmp::Reverse((all.min(count.into()), open))
             };
             order.sort_by_cached_key(rank);
         }
@@ -346,7 +341,7 @@ impl<'a> Simulation<'a> {
     fn close_last(&mut self, part: usize) {
         let area = &mut self.areas[self.area_of[part]];
         area.of_new.pop();
-        if let Some(node) = area.new.pop() {
+        if let Some(node) = area.new.pop(&self.new.parts[part].free) {
             self.cluster.remove_node(node);
         }
         self.opened[part] -= 1;

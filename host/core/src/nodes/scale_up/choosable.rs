@@ -13,6 +13,7 @@ use crate::nodes::state::ClusterState;
 use crate::nodes::templates::{GroupTemplate, add};
 
 /// A way to place pending pods: some nodes more of one group, or of several.
+#[derive(Clone)]
 pub(super) struct Choosable {
     /// Rows of the groups, and nodes of each.
     pub(super) parts: Vec<(usize, u32)>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each};
+use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each, settle};
 use flyball_placement::{Bonds, NodeId};
 
 use super::choosable::{Choosable, columns, growth};
@@ -80,6 +80,7 @@ impl<'a> Rounds<'a> {
                 plan.rounds.push(round);
                 return Some(held);
             };
+            let chosen = &self.settled(state, &demands, chosen);
             let ordered = self.order(chosen, &options, &mut round, plan);
             let helped = self.help(state, &demands, chosen, &ordered, wanted);
             round.helped = list(state, helped.iter());
@@ -187,6 +188,32 @@ impl<'a> Rounds<'a> {
         let mut seen = std::collections::BTreeSet::new();
         options.retain(|option| seen.insert(option.parts.clone()));
         options
+    }
+
+    /// The option with the nodes that it takes once all of them are there. Where pods don't
+    /// go by where others are, and where nodes of one group are split over several, that is
+    /// as estimated.
+    fn settled(
+        &self,
+        state: &mut ClusterState,
+        demands: &[Demand],
+        option: &Choosable,
+    ) -> Choosable {
+        let placed = demands.iter().zip(&option.packed.placed);
+        let mut placed = placed.filter(|(_, placed)| **placed > 0);
+        let coupled = placed.any(|(demand, _)| {
+            let bonds = state.cluster().bonds(demand.class);
+            bonds.affinity || bonds.spread
+        });
+        let split = self.candidates.family(option.first()).len() > 1 && option.parts.len() == 1;
+        let room = |row: usize| self.candidates.all[row].room();
+        let growth = growth(&self.candidates, &option.family, room, self.most_nodes());
+        let settled = growth.filter(|_| coupled && !split).and_then(|growth| {
+            let cluster = state.cluster_mut();
+            let packed = settle(cluster, &self.known, &growth, demands, &option.packed);
+            Choosable::new(option.family.clone(), Arc::new(packed))
+        });
+        settled.unwrap_or_else(|| option.clone())
     }
 
     /// Most nodes that an estimate may come to.
