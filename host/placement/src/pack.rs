@@ -221,6 +221,9 @@ pub fn pack_and_keep(
 /// time before.
 const MAX_TRIES: usize = 4;
 
+/// With so many new nodes for each domain, fewer domains are not worth an estimate.
+const NODES_A_DOMAIN: usize = 8;
+
 /// With more pods than this, an estimate that places all of them is good enough.
 const MANY_PODS: u32 = 5000;
 
@@ -241,9 +244,10 @@ impl Estimate<'_> {
     /// have nodes.
     fn best(&self, cluster: &mut Cluster, limits: &[u32]) -> Packed {
         let all = self.in_best_order(cluster, limits, true);
-        let opens = self.new.parts.iter().zip(limits);
-        let opens = opens.filter(|(part, limit)| part.area_is_new && **limit > 0);
-        if self.new.parts.len() == 1 || opens.count() == 0 {
+        let parts = self.new.parts.iter().zip(limits);
+        let opens = parts.filter(|(part, limit)| part.area_is_new && **limit > 0);
+        let (parts, opens) = (self.new.parts.len(), opens.count());
+        if parts == 1 || opens == 0 || all.node_count() as usize >= NODES_A_DOMAIN * parts {
             return all;
         }
         let few = self.in_best_order(cluster, limits, false);

@@ -81,7 +81,7 @@ fn may_fit(cluster: &Cluster, class: ClassId, first: NodeId) -> bool {
 /// and where pods are bound to a zone, others had better go where these need nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Those that keep apart by host.
+    /// Those that keep apart by host, then those that are bound to domains.
     ApartFirst,
     /// None in particular.
     #[default]
@@ -96,24 +96,26 @@ impl Order {
 
     /// Whether it may differ from the order by size.
     pub(super) fn is_worth_trying(self, estimate: &Estimate<'_>) -> bool {
-        let mut rows = estimate.by_size.iter();
-        self == Self::BySize || rows.any(|row| self.is_first(&estimate.ground.asking[*row]))
+        let rows = estimate.by_size.iter();
+        let mut ranks = rows.map(|row| self.rank(&estimate.ground.asking[*row]));
+        let first = ranks.next();
+        self == Self::BySize || ranks.any(|rank| Some(rank) != first)
     }
 
-    fn is_first(self, asking: &Asking) -> bool {
+    /// Pods of a lower rank are placed first.
+    fn rank(self, asking: &Asking) -> u8 {
         match self {
-            Self::ApartFirst => asking.keeps_apart,
-            Self::DomainsFirst => asking.bonds.over_domains,
-            Self::BySize => false,
+            Self::ApartFirst if asking.keeps_apart => 0,
+            Self::ApartFirst | Self::DomainsFirst if asking.bonds.over_domains => 1,
+            _ => 2,
         }
     }
 
     /// Rows in this order. `by_size`: rows, the largest first.
     pub(super) fn partition(self, by_size: &[usize], ground: &Ground) -> Vec<usize> {
-        let is_first = |row: &&usize| self.is_first(&ground.asking[**row]);
-        let first = by_size.iter().filter(is_first);
-        let others = by_size.iter().filter(|row| !is_first(row));
-        first.chain(others).copied().collect()
+        let mut rows = by_size.to_vec();
+        rows.sort_by_key(|row| self.rank(&ground.asking[*row]));
+        rows
     }
 
     /// Rows of all demands in this order, by size as of what all of them ask for.

@@ -194,11 +194,12 @@ impl<'a> Simulation<'a> {
         placed
     }
 
-    /// Areas in the order in which they are tried. Pods that want to be near each other
-    /// come to be in the first one that takes them: it is one with room for most of them.
+    /// Areas in the order in which they are tried: those with room for most of the pods
+    /// first. Pods that want to be near each other come to be in the first one that takes
+    /// them, and others leave room to pods that can't choose.
     fn areas_in_order(&self, batch: &Batch<'_>, count: u32) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.areas.len()).collect();
-        if batch.asking.bonds.affinity && order.len() > 1 {
+        if order.len() > 1 {
             let amounts = &batch.asking.amounts;
             let rank = |area: &usize| {
                 let nodes = &self.areas[*area];
