@@ -62,6 +62,14 @@ impl AutoscalerSpec {
         }
     }
 
+    /// Whether some metric is measured outside the pods, so that there is something to go
+    /// by at zero replicas.
+    #[must_use]
+    pub fn has_outside_metric(&self) -> bool {
+        let mut metrics = self.effective_metrics().iter();
+        metrics.any(|metric| limits::OUTSIDE_METRICS.contains(&&*metric.kind))
+    }
+
     /// The policies asked, the default (`hpa`) applied.
     #[must_use]
     pub fn effective_policies(&self) -> &[PolicyRef] {

@@ -89,8 +89,17 @@ pub mod condition {
     /// Whether the target was scaled to zero by Flyball itself (only with the
     /// option for it).
     pub const SCALED_TO_ZERO: &str = "ScaledToZero";
+    /// False: the spec's `minReplicas` of 0 does not count, as the feature gate
+    /// `HPAScaleToZero` is off. Left out otherwise.
+    pub const SCALE_TO_ZERO_ENABLED: &str = "ScaleToZeroEnabled";
     /// Whether a policy was left unheard, and what took its place.
     pub const POLICIES_HEALTHY: &str = "PoliciesHealthy";
+}
+
+/// Reasons of events that others go by.
+pub mod event {
+    /// The spec's `minReplicas` of 0 does not count, as the feature gate is off.
+    pub const SCALE_TO_ZERO_DISABLED: &str = "ScaleToZeroDisabled";
 }
 
 /// Something that happened, to be published on the autoscaler.

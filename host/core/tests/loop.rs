@@ -9,6 +9,7 @@ mod standing;
 mod stores;
 mod windows;
 mod world;
+mod zero;
 
 use std::sync::Arc;
 

@@ -161,7 +161,7 @@ pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
         downscale_stabilization_ms: hpa.horizontal_pod_autoscaler_downscale_stabilization.0,
         cpu_initialization_period_ms: hpa.horizontal_pod_autoscaler_cpu_initialization_period.0,
         initial_readiness_delay_ms: hpa.horizontal_pod_autoscaler_initial_readiness_delay.0,
-        scale_to_zero: hpa.feature_gates.hpa_scale_to_zero,
+        scale_to_zero: hpa.gates.feature_gates.hpa_scale_to_zero,
         max_scale_down_share: guardrails.max_scale_down_share,
         fallback: policies.on_policy_failure == OnPolicyFailure::Fallback,
         host_version: env!("CARGO_PKG_VERSION").into(),

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flyball_core::policy::PolicyVersion;
 use flyball_core::ports::{ObjectKey, Recorder};
 use flyball_core::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
+use flyball_core::status::event;
 use flyball_core::time::Timestamp;
 
 pub use nodes::{NodeEntries, NodeJournal};
@@ -38,6 +39,8 @@ pub struct Entries {
     pub changes: Vec<PolicyChange>,
     /// The last decisions that changed something.
     pub decisions: VecDeque<Decision>,
+    /// Objects whose `minReplicas` of 0 did not count, and what was last said of it.
+    pub kept_from_zero: BTreeMap<ObjectKey, String>,
     /// The last record.
     pub last: Option<Arc<DecisionRecord>>,
     /// Digest behind each name.
@@ -162,6 +165,11 @@ impl Entries {
                 self.decisions.pop_front();
             }
             self.decisions.push_back(decision(record));
+        }
+        let mut events = record.events.iter().rev();
+        if let Some(kept) = events.find(|event| event.reason == event::SCALE_TO_ZERO_DISABLED) {
+            self.kept_from_zero
+                .insert(record.object.clone(), kept.message.clone());
         }
         self.last = Some(Arc::clone(record));
     }

@@ -112,7 +112,7 @@ impl Schedule {
             if entry.is_of(seen) {
                 return false;
             }
-            let prepared = Prepared::new(seen, options);
+            let prepared = Prepared::new(seen, options).gated(options);
             if prepared.target != entry.prepared.target {
                 // What was right for another target says nothing about this one.
                 entry.memory = Memory::default();
@@ -125,7 +125,7 @@ impl Schedule {
             entry.due = now;
             return true;
         }
-        let prepared = Prepared::new(seen, options);
+        let prepared = Prepared::new(seen, options).gated(options);
         let kept = store.load(&seen.uid);
         let entry = Entry {
             columns: Columns::new(&prepared),

@@ -82,13 +82,21 @@ impl Prepared {
         }
     }
 
-    /// Whether some metric is measured outside the pods, so that it can be told
-    /// at zero replicas.
+    /// Applies the feature gates: without `HPAScaleToZero` a target is not scaled to zero,
+    /// as nothing would lead it out again. A lower bound of 0 counts as 1 then.
     #[must_use]
-    pub fn has_outside_metric(&self) -> bool {
-        self.metrics
-            .iter()
-            .any(|metric| matches!(&*metric.source, "Object" | "External"))
+    pub fn gated(self, options: &ReplicaOptions) -> Self {
+        let lowest = i32::from(!options.scale_to_zero);
+        Self {
+            min: self.min.max(lowest),
+            ..self
+        }
+    }
+
+    /// Whether [`Self::gated`] raised the lower bound.
+    #[must_use]
+    pub fn is_kept_from_zero(&self) -> bool {
+        self.min > self.spec.effective_min()
     }
 }
 

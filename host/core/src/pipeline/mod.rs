@@ -71,6 +71,8 @@ pub struct Decision {
     scale_to_zero: bool,
     outside_metric: bool,
     min: i32,
+    /// Whether the spec's lower bound of 0 counts as 1, for want of the feature gate.
+    kept_from_zero: bool,
     notes: Vec<Event>,
     again_after_ms: Option<u64>,
 }
@@ -173,7 +175,7 @@ fn leaves_zero(scene: &Scene<'_>) -> bool {
         && conditions.iter().any(|condition| {
             condition.kind == crate::status::condition::SCALED_TO_ZERO && condition.status == "True"
         });
-    ours && (scene.prepared.min != 0 || scene.prepared.has_outside_metric())
+    ours && (scene.prepared.min != 0 || scene.prepared.spec.has_outside_metric())
 }
 
 fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
@@ -216,8 +218,9 @@ fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
         record: record(scene, verdict),
         branch,
         scale_to_zero: scene.options.scale_to_zero,
-        outside_metric: prepared.has_outside_metric(),
+        outside_metric: prepared.spec.has_outside_metric(),
         min: prepared.min,
+        kept_from_zero: prepared.is_kept_from_zero(),
         notes: Vec::new(),
         again_after_ms: None,
     }

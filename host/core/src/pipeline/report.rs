@@ -9,7 +9,7 @@ use crate::guard;
 use crate::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
 use crate::replica::ReplicaDecision;
 use crate::spec::Mode;
-use crate::status::{AutoscalerStatus, Condition, Event, PolicyStatus, condition};
+use crate::status::{AutoscalerStatus, Condition, Event, PolicyStatus, condition, event};
 use crate::time::Timestamp;
 
 impl Decision {
@@ -52,6 +52,7 @@ impl Decision {
             Branch::Asked => self.tell_asked(&mut told),
         }
         self.tell_outcome(&mut told);
+        self.tell_kept_from_zero(&mut told);
         told.events.append(&mut self.notes);
         let Told { status, events, .. } = told;
         self.record.events = events;
@@ -83,7 +84,8 @@ impl Decision {
                 told.warn("FailedComputeMetricsReplicas", text);
             }
         }
-        if reason == "ScalingDisabled" && !self.scale_to_zero {
+        // What Flyball scaled to zero is led out once the gate is on again.
+        if reason == "ScalingDisabled" && !self.scale_to_zero && !self.kept_from_zero {
             told.status
                 .conditions
                 .retain(|known| known.kind != condition::SCALED_TO_ZERO);
@@ -259,6 +261,36 @@ impl Decision {
         } else {
             let message = "the HPA controller did not scale the workload to zero";
             told.condition(kind, "False", "NotScaledToZero", message);
+        }
+    }
+}
+
+impl Decision {
+    /// Says that a lower bound of 0 does not count without the feature gate: by a
+    /// condition, and by an event where that is new.
+    fn tell_kept_from_zero(&self, told: &mut Told) {
+        let kind = condition::SCALE_TO_ZERO_ENABLED;
+        let Some(from) = self.record.verdict.from else {
+            return;
+        };
+        if !self.kept_from_zero {
+            return told.status.conditions.retain(|known| known.kind != kind);
+        }
+        let (reason, then) = if from == 0 {
+            let then = "the target stands at zero and stays there until somebody scales it up";
+            ("StandsAtZero", then)
+        } else {
+            ("FeatureGateDisabled", "decided as with minReplicas: 1")
+        };
+        let message = format!(
+            "minReplicas is 0, but the feature gate HPAScaleToZero is off: {then} (to scale to \
+             zero, start flyball with --feature-gates=HPAScaleToZero=true)"
+        );
+        let mut conditions = told.status.conditions.iter();
+        let told_before = conditions.any(|known| known.kind == kind && known.reason == reason);
+        told.condition(kind, "False", reason, &message);
+        if !told_before {
+            told.warn(event::SCALE_TO_ZERO_DISABLED, &message);
         }
     }
 }

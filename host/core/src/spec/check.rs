@@ -35,6 +35,10 @@ impl AutoscalerSpec {
     pub fn check(&self) -> Result<(), SpecFault> {
         let (metrics, policies) = (self.metrics.len(), self.policies.len());
         within(metrics, &(0..=limits::MOST_METRICS), "metrics")?;
+        let can_leave_zero = self.effective_min() > 0 || self.has_outside_metric();
+        holds(can_leave_zero, "metrics", || {
+            limits::ZERO_WITHOUT_OUTSIDE_METRIC.to_owned()
+        })?;
         for (index, spec) in self.metrics.iter().enumerate() {
             metric(spec).map_err(|fault| fault.within(format_args!("metrics[{index}]")))?;
         }

@@ -46,6 +46,14 @@ pub const TARGETS: [(&str, &str); 3] = [
     ("AverageValue", "averageValue"),
 ];
 
+/// Kinds of metric that are measured outside the pods, so that there is something to go
+/// by at zero replicas.
+pub const OUTSIDE_METRICS: [&str; 2] = ["Object", "External"];
+
+/// What is wrong with a `minReplicas` of 0 and none of [`OUTSIDE_METRICS`].
+pub const ZERO_WITHOUT_OUTSIDE_METRIC: &str =
+    "must specify at least one Object or External metric to support scaling to zero replicas";
+
 /// Most metrics of an object.
 pub const MOST_METRICS: usize = 20;
 

@@ -296,6 +296,12 @@ impl World {
             .clone()
     }
 
+    pub fn has_condition(&self, name: &str, kind: &str) -> bool {
+        let cluster = self.shared.0.lock().unwrap();
+        let mut conditions = cluster.autoscalers[name].status.conditions.iter();
+        conditions.any(|condition| condition.kind == kind)
+    }
+
     pub fn events(&self, name: &str) -> Vec<String> {
         self.shared
             .0

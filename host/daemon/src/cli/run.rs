@@ -119,9 +119,16 @@ pub struct Hpa {
     /// How long after a pod's start a change of its readiness counts as its first
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "30s")]
     pub horizontal_pod_autoscaler_initial_readiness_delay: Millis,
-    /// HPAScaleToZero=true: what was scaled to zero, where minReplicas is 0, is
-    /// scaled up again by a metric of type Object or External; else it stays there
-    /// until somebody scales it up
+    #[command(flatten)]
+    pub gates: Gates,
+}
+
+/// Features that are on or off.
+#[derive(Debug, Clone, Args)]
+pub struct Gates {
+    /// HPAScaleToZero=true: a target whose minReplicas is 0 is scaled to zero, and
+    /// up again by a metric of type Object or External; else minReplicas: 0 counts
+    /// as 1, and a target that stands at zero stays there until somebody scales it up
     #[arg(
         long,
         value_name = "NAME=true|false",
@@ -130,10 +137,10 @@ pub struct Hpa {
     pub feature_gates: FeatureGates,
 }
 
-/// Features that are on or off.
+/// Each feature, by its name.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FeatureGates {
-    /// Whether what was scaled to zero is scaled up again.
+    /// Whether targets are scaled to zero, and up again.
     pub hpa_scale_to_zero: bool,
 }
 

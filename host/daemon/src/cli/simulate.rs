@@ -8,6 +8,7 @@ use clap::Args;
 use super::FormatArgs;
 use super::budgets::Budgets;
 use super::directories::PoliciesDir;
+use super::run::Gates;
 
 /// Run a scenario in virtual time, as fast as it goes, and write a report
 ///
@@ -52,6 +53,8 @@ pub struct SimulateArgs {
     /// what is in it
     #[arg(long, value_name = "FILE", conflicts_with = "compare")]
     pub records: Option<PathBuf>,
+    #[command(flatten)]
+    pub gates: Gates,
     /// Seed for all that happens by chance [default: the scenario's]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,

@@ -3,12 +3,14 @@
 mod contenders;
 mod nodes;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow};
+use flyball_core::control::ReplicaOptions;
 use flyball_core::policy::PolicyEngine;
 use flyball_sandbox::Registry;
 use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, Summary, report};
@@ -39,7 +41,16 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
         .map(Arc::new);
 
     let bar = Bar::of(contenders.len().max(1));
-    let runs = simulate(&scenario, &registry, &contenders, file.clone(), &bar)
+    let options = Options {
+        replica: ReplicaOptions {
+            scale_to_zero: args.gates.feature_gates.hpa_scale_to_zero,
+            ..ReplicaOptions::default()
+        },
+        recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
+        node_recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
+        ..Options::default()
+    };
+    let runs = simulate(&scenario, &registry, &contenders, options, &bar)
         .map_err(|error| anyhow!("{}: {error}", args.scenario.display()))?;
     bar.bar.finish_and_clear();
     if let Some(file) = &file {
@@ -66,17 +77,15 @@ fn simulate(
     scenario: &Scenario,
     registry: &Arc<Registry>,
     contenders: &[Contender],
-    file: Option<Arc<RecordFile>>,
+    options: Options<'_>,
     bar: &Bar,
 ) -> Result<Vec<Run>, RunError> {
     let swapper = Swapper(registry);
     let on_progress = |progress: &Progress| bar.show(progress);
     let options = Options {
-        recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
-        node_recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
         swapper: Some(&swapper),
         progress: Some(&on_progress),
-        ..Options::default()
+        ..options
     };
     let engine = Arc::clone(registry) as Arc<dyn PolicyEngine>;
     if contenders.is_empty() {
@@ -185,6 +194,7 @@ fn print(
     for run in runs {
         print_policies(&mut out, run)?;
     }
+    print_kept_from_zero(&mut out, runs)?;
     writeln!(out, "report   {}", report.display())?;
     if let Some(records) = records {
         writeln!(out, "records  {}", records.display())?;
@@ -235,6 +245,23 @@ pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Resul
     Ok(())
 }
 
+/// Objects whose `minReplicas` of 0 did not count: the same in each run.
+fn print_kept_from_zero(out: &mut impl std::io::Write, runs: &[Run]) -> anyhow::Result<()> {
+    let kept: BTreeMap<_, _> = runs
+        .iter()
+        .flat_map(|r| &r.journal.kept_from_zero)
+        .collect();
+    for (object, message) in kept.iter().take(MOST_ROWS) {
+        let object = format!("{}/{}:", object.namespace, object.name);
+        writeln!(out, "{} {message}", styled(WARNING, object))?;
+    }
+    if kept.len() > MOST_ROWS {
+        let more = format!("… and {} more", kept.len() - MOST_ROWS);
+        writeln!(out, "{}", styled(DIM, more))?;
+    }
+    Ok(())
+}
+
 fn to_json(scenario: &Scenario, runs: &[Run], report: &Path) -> Value {
     let runs: Vec<Value> = runs.iter().map(run_to_json).collect();
     json!({"scenario": scenario.name, "seed": scenario.seed, "runs": runs, "report": report})
@@ -247,6 +274,9 @@ fn run_to_json(run: &Run) -> Value {
     let swaps = run.swaps.iter().map(|(swap, outcome)| {
         json!({"at": swap.at, "policy": swap.name, "file": swap.file, "error": outcome.as_ref().err()})
     });
+    let kept_from_zero = run.journal.kept_from_zero.iter();
+    let kept_from_zero =
+        kept_from_zero.map(|(object, message)| json!({"object": object, "message": message}));
     json!({
         "label": run.label,
         "nodes": nodes::to_json(run),
@@ -255,6 +285,7 @@ fn run_to_json(run: &Run) -> Value {
         "decisions": run.journal.count,
         "policies": policies.collect::<Vec<_>>(),
         "swaps": swaps.collect::<Vec<_>>(),
+        "keptFromZero": kept_from_zero.collect::<Vec<_>>(),
     })
 }
 

@@ -244,3 +244,36 @@ fn spot_nodes_run_dry_and_what_fits_nowhere_is_told() {
         assert!(printed.contains(text), "{text}: {printed}");
     }
 }
+
+#[test]
+fn a_lower_bound_of_zero_needs_the_feature_gate_and_a_metric_from_outside() {
+    let workshop = Workshop::new();
+    let idle = SCENARIO
+        .replace("40 + 120 * bell(1h, 20m)", "0")
+        .replace("minReplicas: 2", "minReplicas: 0");
+    workshop.write("idle.yaml", &idle);
+    workshop.run(&["simulate", "idle.yaml"]).expect(
+        1,
+        &["workloads[0].autoscaler.metrics: must specify at least one Object or External metric"],
+    );
+
+    let (before, _) = idle.split_once("        - type: Resource").unwrap();
+    let queue = "        - type: External
+          external: {metric: {name: requests-per-second}, target: {type: AverageValue, averageValue: 20}}
+";
+    workshop.write("idle.yaml", format!("{before}{queue}"));
+    let kept = "default/web: minReplicas is 0, but the feature gate HPAScaleToZero is off: \
+                decided as with minReplicas: 1";
+    workshop
+        .run(&["simulate", "idle.yaml"])
+        .expect(0, &[kept, "--feature-gates=HPAScaleToZero=true"]);
+    let gated = |gate: &str| {
+        let run = simulated(&workshop, &["idle.yaml", gate])["runs"][0].clone();
+        let hours = run["summary"]["replicaHours"].as_f64().unwrap();
+        (run["keptFromZero"].as_array().unwrap().len(), hours)
+    };
+    let (kept, hours) = gated("--feature-gates=HPAScaleToZero=false");
+    assert!(kept == 1 && hours >= 2.0, "{kept} {hours}");
+    let (kept, hours) = gated("--feature-gates=HPAScaleToZero=true");
+    assert!(kept == 0 && hours < 1.0, "{kept} {hours}");
+}

@@ -15,6 +15,7 @@ pub(super) fn add_to_spec(spec: &mut Value) {
             "minReplicas must not exceed maxReplicas",
         )],
     );
+    add_zero_rule(spec);
     set(spec, "minReplicas", json!({ "minimum": 0, "default": 1 }));
     set(spec, "maxReplicas", json!({ "minimum": 1 }));
     set(spec, "combine", json!({ "default": "Max" }));
@@ -53,6 +54,25 @@ pub(super) fn add_to_spec(spec: &mut Value) {
         json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
     );
     remove(field(policy, "config"), "additionalProperties");
+}
+
+/// Only what is measured outside the pods can lead a target out of zero. Refused in the
+/// words and by the field that the API server has for HorizontalPodAutoscaler.
+fn add_zero_rule(spec: &mut Value) {
+    let outside = limits::OUTSIDE_METRICS.map(|kind| format!("'{kind}'"));
+    let rule = format!(
+        "self.minReplicas > 0 || self.metrics.exists(metric, metric.type in [{}])",
+        outside.join(", ")
+    );
+    let rule = json!({
+        "rule": rule,
+        "message": limits::ZERO_WITHOUT_OUTSIDE_METRIC,
+        "reason": "FieldValueForbidden",
+        "fieldPath": ".metrics",
+    });
+    if let Some(rules) = spec["x-kubernetes-validations"].as_array_mut() {
+        rules.push(rule);
+    }
 }
 
 /// Says how lists of a status are merged.

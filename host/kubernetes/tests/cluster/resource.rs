@@ -6,6 +6,12 @@ const TARGET: &str = "scaleTargetRef: { apiVersion: apps/v1, kind: Deployment, n
 const CPU: &str = "{ type: Resource, resource: { name: cpu, target: \
     { type: Utilization, averageUtilization: 50 } } }";
 
+const QUEUE: &str = "{ type: External, external: { metric: { name: queue }, target: \
+    { type: AverageValue, averageValue: 10 } } }";
+/// As of a HorizontalPodAutoscaler.
+const ZERO_REFUSED: &str = "spec.metrics: Forbidden: must specify at least one Object or \
+    External metric to support scaling to zero replicas";
+
 #[test]
 fn the_api_server_refuses_bad_specs_and_fills_in_defaults() {
     let cluster = cluster();
@@ -13,6 +19,12 @@ fn the_api_server_refuses_bad_specs_and_fills_in_defaults() {
         (
             "minReplicas: 11, maxReplicas: 10",
             "minReplicas must not exceed maxReplicas",
+        ),
+        ("minReplicas: 0, maxReplicas: 9", ZERO_REFUSED),
+        ("minReplicas: 0, maxReplicas: 9, metrics: []", ZERO_REFUSED),
+        (
+            &format!("minReplicas: 0, maxReplicas: 9, metrics: [{CPU}]"),
+            ZERO_REFUSED,
         ),
         (
             "maxReplicas: 0",
@@ -89,6 +101,9 @@ fn the_api_server_refuses_bad_specs_and_fills_in_defaults() {
         let refused = refused.expect_err(spec).to_string();
         assert!(refused.contains(message), "{spec}: {refused}");
     }
+
+    let to_zero = format!("{TARGET}, minReplicas: 0, maxReplicas: 9, metrics: [{CPU}, {QUEUE}]");
+    cluster.apply(&autoscaler("idle", &to_zero)).unwrap();
 
     let good = format!(
         "{TARGET}, maxReplicas: 9, metrics: [{CPU}], behavior: {{ scaleUp: {{ tolerance: 0.05 }} }}, \
