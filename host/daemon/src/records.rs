@@ -35,13 +35,9 @@ const MOST_TOLD: u64 = 20;
 impl Records {
     /// Opens a file; `-` is standard input.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
-        let reader: Box<dyn BufRead> = if path == Path::new("-") {
-            Box::new(io::stdin().lock())
-        } else {
-            let file =
-                File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-            Box::new(BufReader::new(file))
-        };
+        let text = flyball_files::open(path);
+        let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+        let reader: Box<dyn BufRead> = Box::new(BufReader::new(text));
         Ok(Self {
             name: path.display().to_string(),
             lines: reader.split(b'\n'),

@@ -233,8 +233,8 @@ fn expanders(
         let choice = chain.iter_mut().find(|choice| *choice.name == *config.name);
         let choice = choice
             .with_context(|| format!("--expander-config: {} is not in --expander", config.name))?;
-        let text =
-            std::fs::read_to_string(&config.file).with_context(|| format!("cannot read {file}"))?;
+        let text = flyball_files::read_to_string(&config.file)
+            .with_context(|| format!("cannot read {file}"))?;
         let object: serde_json::Map<String, serde_json::Value> = serde_saphyr::from_str(&text)
             .with_context(|| format!("{file} is not a configuration: write an object of YAML"))?;
         choice.configuration = serde_json::to_string(&object)?.into();

@@ -1,10 +1,13 @@
-//! A cluster from a dump of it: the List that `kubectl get KINDS -A -o json` prints.
+//! A cluster from a dump of it: the List that `kubectl get KINDS -A -o json` (or `-o yaml`)
+//! prints.
+
+mod list;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 
 use flyball_core::nodes::state::ClusterState;
 use flyball_core::time::Timestamp;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -48,10 +51,16 @@ pub struct Dump {
 /// Why a text is no dump.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
-    /// Not JSON.
+    /// It can't be read.
+    #[error("{0}")]
+    Read(#[from] io::Error),
+    /// An object of JSON that is broken.
     #[error("not JSON: {0}")]
-    Syntax(#[from] serde_json::Error),
-    /// JSON, and not a List.
+    Json(serde_json::Error),
+    /// What is no JSON object, and no YAML of a List.
+    #[error("neither JSON nor YAML: {0}")]
+    Yaml(String),
+    /// Something else than a List.
     #[error(
         "not a List of Kubernetes objects: write `kubectl get nodes,pods,… -A -o json` to a file"
     )]
@@ -67,35 +76,24 @@ struct Seen {
     uids: BTreeMap<String, String>,
 }
 
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Identity {
-    name: String,
-    namespace: String,
-    uid: String,
-}
-
 impl Dump {
-    /// Reads a dump. What can't be read of it is left out and told.
+    /// Reads a dump, in JSON or YAML, object by object. What can't be read of it is left
+    /// out and told.
     ///
     /// # Errors
     /// If the text is no List of Kubernetes objects.
-    pub fn read(text: &str) -> Result<Self, DumpError> {
-        let mut list: Value = serde_json::from_str(text)?;
-        let Some(Value::Array(items)) = list.get_mut("items").map(Value::take) else {
-            return Err(DumpError::NoList);
-        };
+    pub fn read(text: impl Read) -> Result<Self, DumpError> {
         let mut dump = Self::default();
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
         let mut seen = Seen::default();
-        for (index, item) in items.into_iter().enumerate() {
+        list::each_item(text, |index, item| {
             dump.latest = dump.latest.max(latest_time(&item));
             let kind = item["kind"].as_str().unwrap_or_default().to_owned();
             *kinds.entry(kind.clone()).or_default() += 1;
             if let Err(problem) = dump.take(&kind, item, &mut seen) {
                 dump.problems.push(format!("items[{index}]: {problem}"));
             }
-        }
+        })?;
         let missing = NEEDED.iter().chain(&USEFUL);
         for (kind, therefore) in missing.filter(|(kind, _)| !kinds.contains_key(*kind)) {
             dump.problems
@@ -113,13 +111,9 @@ impl Dump {
                 _ => format!("a {kind} without metadata is left out"),
             });
         };
-        let identity = Value::Object(metadata.clone());
-        let identity: Identity = serde_json::from_value(identity).unwrap_or_default();
-        let Identity {
-            name,
-            namespace,
-            uid,
-        } = identity;
+        let text = |field: &str| metadata.get(field).and_then(Value::as_str);
+        let [name, namespace, uid] =
+            ["name", "namespace", "uid"].map(|field| text(field).unwrap_or_default().to_owned());
         let label = match namespace.as_str() {
             "" => format!("{kind} {name}"),
             _ => format!("{kind} {namespace}/{name}"),
@@ -265,7 +259,11 @@ mod tests {
             {"kind": "Pod", "metadata": {"namespace": "default"}},
             {"kind": "Namespace", "metadata": {"name": "default"}},
         ]);
-        let dump = Dump::read(&json!({"kind": "List", "items": items}).to_string())?;
+        let dump = Dump::read(
+            json!({"kind": "List", "items": items})
+                .to_string()
+                .as_bytes(),
+        )?;
         let of_items: Vec<_> = dump
             .problems
             .iter()

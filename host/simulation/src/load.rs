@@ -57,7 +57,7 @@ impl Load {
 impl Series {
     /// Reads a file of comma-separated values with a header line.
     pub(crate) fn read(spec: &CsvLoad, file: &Path) -> Result<Self, ScenarioError> {
-        let text = std::fs::read_to_string(file).map_err(|source| ScenarioError::Read {
+        let text = flyball_files::read_to_string(file).map_err(|source| ScenarioError::Read {
             file: file.to_owned(),
             source,
         })?;

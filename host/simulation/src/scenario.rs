@@ -220,7 +220,7 @@ impl Scenario {
     /// If it can't be read, is no scenario, or speaks of what isn't there: with
     /// the file, the line where one is at fault, and the field.
     pub fn load(file: &Path) -> Result<Self, ScenarioError> {
-        let text = std::fs::read_to_string(file).map_err(|source| ScenarioError::Read {
+        let text = flyball_files::read_to_string(file).map_err(|source| ScenarioError::Read {
             file: file.to_owned(),
             source,
         })?;

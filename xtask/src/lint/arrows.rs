@@ -19,13 +19,18 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flyball-kubernetes", &["flyball-core", "flyball-placement"]),
     ("flyball-sources", &["flyball-core"]),
     ("flyball-cloud", &["flyball-core"]),
-    ("flyball-simulation", &["flyball-core", "flyball-placement"]),
+    ("flyball-files", &[]),
+    (
+        "flyball-simulation",
+        &["flyball-core", "flyball-files", "flyball-placement"],
+    ),
     (
         "flyball",
         &[
             "flyball-build",
             "flyball-cloud",
             "flyball-core",
+            "flyball-files",
             "flyball-kubernetes",
             "flyball-placement",
             "flyball-policies",

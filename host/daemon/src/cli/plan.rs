@@ -43,7 +43,7 @@ use super::planning::Planning;
     reason = "YAML, which the help prints as it stands"
 )]
 pub struct PlanArgs {
-    /// What `kubectl get … -A -o json` printed; - is standard input
+    /// What `kubectl get … -A -o json` (or yaml) printed; - is standard input
     #[arg(value_name = "DUMP")]
     pub dump: PathBuf,
     /// The node groups, in YAML

@@ -3,8 +3,6 @@
 mod groups;
 mod text;
 
-use std::io::Read as _;
-use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
@@ -54,8 +52,8 @@ struct GroupSummary {
 
 pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let file = args.dump.display();
-    let text = read(&args.dump).with_context(|| format!("cannot read {file}"))?;
-    let mut dump = Dump::read(&text).with_context(|| format!("{file} is not a dump"))?;
+    let text = flyball_files::open(&args.dump).with_context(|| format!("cannot read {file}"))?;
+    let mut dump = Dump::read(text).with_context(|| format!("{file} is not a dump"))?;
     let groups = groups::read(&args.node_groups, &dump.state)?;
     let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
     let registry = wiring::fixed_registry(&files, &args.budgets)?;
@@ -124,13 +122,4 @@ fn time_of(dump: &Dump) -> Timestamp {
         .unwrap_or_default();
     let now = Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX));
     dump.latest.map_or(now, |latest| latest.min(now))
-}
-
-fn read(path: &Path) -> std::io::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text)?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path)
 }

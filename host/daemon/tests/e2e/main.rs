@@ -7,6 +7,7 @@ mod cli;
 mod daemon;
 mod demo;
 mod deployed;
+mod encodings;
 mod expanders;
 mod failing_policies;
 mod halves;

@@ -63,7 +63,8 @@ struct Taint {
 /// The groups of a file, ordered by name, with their nodes in the cluster.
 pub fn read(path: &Path, state: &ClusterState) -> anyhow::Result<Vec<Arc<NodeGroup>>> {
     let file = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {file}"))?;
+    let text =
+        flyball_files::read_to_string(path).with_context(|| format!("cannot read {file}"))?;
     let parsed: File = serde_saphyr::from_str(&text)
         .with_context(|| format!("{file} does not list node groups (see flyball plan --help)"))?;
     let mut groups = Vec::new();

@@ -47,7 +47,7 @@ pub fn read_folder(folder: &Path) -> anyhow::Result<Vec<Case>> {
 
 fn read(path: &Path) -> anyhow::Result<Case> {
     let parse = || -> anyhow::Result<Case> {
-        let mut document: Value = serde_json::from_str(&fs::read_to_string(path)?)?;
+        let mut document: Value = serde_json::from_str(&flyball_files::read_to_string(path)?)?;
         let expect = expectation(&mut document)?;
         let input = complete(document)?;
         let name = path

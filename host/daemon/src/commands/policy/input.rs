@@ -63,14 +63,10 @@ pub fn read_all(path: &Path) -> anyhow::Result<Vec<DecisionInput>> {
 }
 
 fn read_text(path: &Path) -> anyhow::Result<String> {
-    if path == Path::new("-") {
-        let mut text = String::new();
-        std::io::stdin()
-            .read_to_string(&mut text)
-            .context("cannot read standard input")?;
-        return Ok(text);
-    }
-    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+    flyball_files::read_to_string(path).with_context(|| match path.to_str() {
+        Some(flyball_files::STDIN) => "cannot read standard input".to_owned(),
+        _ => format!("cannot read {}", path.display()),
+    })
 }
 
 /// Fills in what is left out. The record of a decision lacks nothing.

@@ -76,7 +76,7 @@ fn read_configuration(text: &str) -> anyhow::Result<Map<String, Value>> {
     let json = if text.trim_start().starts_with('{') {
         text.to_owned()
     } else {
-        std::fs::read_to_string(Path::new(text))
+        flyball_files::read_to_string(Path::new(text))
             .with_context(|| format!("--config: {text:?} is neither a JSON object nor a file"))?
     };
     serde_json::from_str(&json).context("--config: not a JSON object")

@@ -87,7 +87,8 @@ fn configuration(config: &str) -> anyhow::Result<Map<String, Value>> {
     if config.starts_with('{') {
         return serde_json::from_str(config).context("the configuration is no JSON object");
     }
-    let text = fs::read_to_string(config).with_context(|| format!("cannot read {config}"))?;
+    let text = flyball_files::read_to_string(Path::new(config))
+        .with_context(|| format!("cannot read {config}"))?;
     serde_json::from_str(&text).with_context(|| format!("{config} is no JSON object"))
 }
 
