@@ -1,6 +1,8 @@
 //! A control plane on which one small cluster after another is built, and our view
 //! of it.
 
+mod growing;
+
 use std::time::{Duration, Instant};
 
 use flyball_core::nodes::ports::NodesReader as _;
@@ -20,7 +22,7 @@ use crate::generate::{Fate, NAMESPACES, Scenario};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// On every node: the cluster that it is of.
-const ROUND: &str = "example.com/round";
+pub const ROUND: &str = "example.com/round";
 
 const RUNTIME_CLASS: &str = r#"
 apiVersion: node.k8s.io/v1
@@ -28,6 +30,15 @@ kind: RuntimeClass
 metadata: { name: heavy }
 handler: heavy
 overhead: { podFixed: { cpu: 250m, memory: 100Mi } }
+"#;
+
+/// For pods that come before others and push none from their nodes.
+const PRIORITY_CLASS: &str = r#"
+apiVersion: scheduling.k8s.io/v1
+kind: PriorityClass
+metadata: { name: first }
+value: 1000
+preemptionPolicy: Never
 "#;
 
 /// What we say of a pod before it is created.
@@ -58,6 +69,7 @@ impl Arena {
     pub fn start() -> Self {
         let cluster = Cluster::start(ClusterOptions::default()).unwrap();
         cluster.apply(RUNTIME_CLASS).unwrap();
+        cluster.apply(PRIORITY_CLASS).unwrap();
         for (name, labels) in NAMESPACES {
             let labels: Value = serde_json::from_str(labels).unwrap();
             let metadata = json!({ "name": name, "labels": labels });
@@ -132,7 +144,8 @@ impl Arena {
                 DeleteParams::default().grace_period(0),
                 ListParams::default(),
             );
-            let pods = NAMESPACES.map(|(name, _)| self.pods(name));
+            let namespaces = NAMESPACES.iter().map(|(name, _)| *name).chain(["default"]);
+            let pods: Vec<_> = namespaces.map(|name| self.pods(name)).collect();
             let gone = pods.iter().map(|pods| pods.delete_collection(&now, &all));
             try_join_all(gone).await.unwrap();
             self.nodes().delete_collection(&now, &all).await.unwrap();
@@ -264,7 +277,9 @@ impl Arena {
     /// scheduler says of one names that reason once it knows the node. It learns of
     /// nodes in their order, and of pods in theirs, but of a pod maybe before a node.
     async fn wait_until_scheduler_knows(&self, nodes: &[Value], round: usize) {
-        let last = &nodes[nodes.len() - 1]["metadata"]["name"];
+        let Some(last) = nodes.last().map(|node| &node["metadata"]["name"]) else {
+            return;
+        };
         for attempt in 0.. {
             let name = format!("scout-{round}-{attempt}");
             let scout = json!({

@@ -9,6 +9,8 @@
 
 mod arena;
 mod generate;
+mod manifests;
+mod plans;
 mod pods;
 
 use std::collections::{BTreeMap, BTreeSet};
