@@ -4,19 +4,19 @@
 //! It reads no clock and spawns nothing: any executor that polls a future can
 //! drive it, a trivial one in virtual time included.
 
+mod in_use;
 mod removals;
 mod schedule;
 mod standing;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+pub use self::in_use::{PolicyUser, configurations_in_use, policy_users};
 use self::removals::{Removal, Removals};
 use self::schedule::{Entry, Schedule};
 use self::standing::Standing;
 use crate::guard;
 use crate::history;
-use crate::nodes::options::ExpanderChoice;
 use crate::pipeline::{self, Decision, Scene};
 use crate::policy::{PolicyEngine, WantedInput};
 use crate::ports::{
@@ -165,22 +165,38 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             .unwrap_or_else(|| now.plus(self.options.sync_period_ms))
     }
 
-    fn with_wants(&self, due: Vec<Arc<Autoscaler>>) -> Vec<Due> {
-        let wants = |autoscaler: &Autoscaler| {
-            let policies = autoscaler.spec.effective_policies().iter();
-            let found = policies.filter_map(|p| self.engine.replica_policy(&p.name).ok());
-            found
-                .flat_map(|policy| policy.description().wants.clone())
-                .collect()
-        };
+    fn with_wants(&mut self, due: Vec<Arc<Autoscaler>>) -> Vec<Due> {
         let due = due.into_iter().map(|autoscaler| Due {
-            wants: wants(&autoscaler),
+            wants: self.wants(&autoscaler),
             autoscaler,
             observation: None,
             decision: None,
             written: None,
         });
         due.collect()
+    }
+
+    /// The inputs that the policies of an object want. Where the version before decided
+    /// last, it may have to go on, and what it wants is there still.
+    fn wants(&mut self, autoscaler: &Autoscaler) -> Vec<WantedInput> {
+        let entry = self.schedule.entry(&autoscaler.uid);
+        let memory = entry.map(|entry| &entry.memory);
+        let mut wants = Vec::new();
+        for policy in autoscaler.spec.effective_policies() {
+            let Ok(version) = self.engine.replica_policy(&policy.name) else {
+                continue;
+            };
+            wants.extend_from_slice(&version.description().wants);
+            let last = memory.map_or("", |memory| memory.decided_by(&policy.name));
+            if last.is_empty() || *last == *version.version().digest {
+                continue;
+            }
+            let mut before = version.predecessors().into_iter();
+            if let Some(before) = before.find(|before| *before.version().digest == *last) {
+                wants.extend_from_slice(&before.description().wants);
+            }
+        }
+        wants
     }
 
     async fn observe(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
@@ -407,36 +423,4 @@ fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[W
         .memory
         .histories
         .observe(now, wanted, &entry.columns.metrics);
-}
-
-/// The configurations that objects and the chain of expanders use each policy with,
-/// as JSON, each once: what a new version of a policy must accept before it takes
-/// over.
-#[must_use]
-pub fn configurations_in_use(
-    autoscalers: &[Arc<Autoscaler>],
-    expanders: &[ExpanderChoice],
-) -> BTreeMap<String, Vec<Arc<str>>> {
-    let mut in_use: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for expander in expanders {
-        in_use
-            .entry(expander.name.to_string())
-            .or_default()
-            .insert(expander.configuration.to_string());
-    }
-    for policy in autoscalers
-        .iter()
-        .flat_map(|autoscaler| autoscaler.spec.effective_policies())
-    {
-        let configuration = policy.config.clone().unwrap_or_default();
-        let configuration = serde_json::Value::Object(configuration).to_string();
-        in_use
-            .entry(policy.name.clone())
-            .or_default()
-            .insert(configuration);
-    }
-    in_use
-        .into_iter()
-        .map(|(name, set)| (name, set.into_iter().map(Arc::from).collect()))
-        .collect()
 }

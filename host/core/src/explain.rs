@@ -68,7 +68,11 @@ fn explain_policy(text: &mut String, record: &DecisionRecord, policy: &PolicyRec
     };
     if let Some(failed) = &policy.failed {
         explain_policy(text, record, failed);
-        let _ = writeln!(text, "  policy {name} stands in for {}", failed.name);
+        let _ = if policy.previous {
+            writeln!(text, "  the version before goes on deciding")
+        } else {
+            writeln!(text, "  policy {name} stands in for {}", failed.name)
+        };
     }
     match &policy.answer {
         Answer::Failure(failure) => {

@@ -23,6 +23,7 @@ pub mod policy;
 pub mod ports;
 pub mod quantity;
 pub mod record;
+pub mod recorded;
 pub mod replay;
 pub mod replica;
 pub mod ring;

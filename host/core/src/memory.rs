@@ -48,6 +48,8 @@ pub struct Memory {
 struct PolicyMemory {
     /// The code that decided last; empty: not known since a restart.
     digest: Arc<str>,
+    /// The code that was asked last, whether or not it answered.
+    asked: Arc<str>,
     state_version: u32,
     state: Arc<str>,
     recommendations: Samples,
@@ -60,6 +62,8 @@ pub struct Recalled {
     pub state: Arc<str>,
     /// What it asked for.
     pub recommendations: Samples,
+    /// The digest of the code that was asked last; empty: not known.
+    pub asked_last: Arc<str>,
     /// The digest of the code that decided last, if it was another.
     pub swapped_from: Option<Arc<str>>,
     /// The state version that was dropped, with a state of that version.
@@ -138,6 +142,13 @@ impl Memory {
         }
     }
 
+    /// The digest of the code by which a policy decided last; empty: not known.
+    #[must_use]
+    pub fn decided_by(&self, policy: &str) -> &str {
+        let known = self.policies.get(policy);
+        known.map_or("", |known| &known.digest)
+    }
+
     /// Changes carried out, oldest first: positive up, negative down.
     #[must_use]
     pub fn scale_events(&self) -> Samples {
@@ -194,6 +205,7 @@ impl Memory {
                 Arc::default()
             },
             recommendations: known.recommendations.clone(),
+            asked_last: Arc::clone(&known.asked),
             swapped_from: (!known.digest.is_empty() && known.digest != version.digest)
                 .then(|| Arc::clone(&known.digest)),
             reset_from: reset.then_some(known.state_version),
@@ -218,6 +230,7 @@ impl Memory {
         for policy in &record.policies {
             self.drop_state_of_another_version(policy);
             self.commit_policy(policy, record.at, window, failed);
+            self.note_asked(policy);
         }
         let is_asked = |name: &Arc<str>| prepared.policies.iter().any(|p| p.name == *name);
         if !self.policies.keys().all(is_asked) {
@@ -260,10 +273,12 @@ impl Memory {
         self.changes.at_ms.is_empty() && all.all(is_flat)
     }
 
-    /// A policy that was asked and can't read the state that is known has been
-    /// told so, whatever it answered.
+    /// A policy that has answered and can't read the state that is known has been told
+    /// so. One that has failed may yet be replaced by the version before.
     fn drop_state_of_another_version(&mut self, policy: &PolicyRecord) {
-        let Some(version) = &policy.asked().version else {
+        let (Some(version), Answer::Decision(_), true) =
+            (&policy.version, &policy.answer, policy.is_own())
+        else {
             return;
         };
         let Some(known) = self.policies.get_mut(&version.name) else {
@@ -276,11 +291,22 @@ impl Memory {
         }
     }
 
+    fn note_asked(&mut self, policy: &PolicyRecord) {
+        let asked = policy.asked();
+        let (Some(version), Some(known)) = (&asked.version, self.policies.get_mut(&asked.name))
+        else {
+            return;
+        };
+        if known.asked != version.digest {
+            known.asked = Arc::clone(&version.digest);
+        }
+    }
+
     /// A fallback's decision leaves nothing behind: the state is the policy's it
     /// stands in for.
     fn commit_policy(&mut self, policy: &PolicyRecord, at: Timestamp, window: i64, failed: bool) {
-        let (Some(version), Answer::Decision(decision), None) =
-            (&policy.version, &policy.answer, &policy.failed)
+        let (Some(version), Answer::Decision(decision), true) =
+            (&policy.version, &policy.answer, policy.is_own())
         else {
             return;
         };

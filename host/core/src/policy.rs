@@ -15,6 +15,9 @@ pub const DEFAULT_REPLICA_POLICY: &str = "hpa";
 /// The expander used where the operator names none, as Cluster Autoscaler's.
 pub const DEFAULT_EXPANDER: &str = "least-waste";
 
+/// The object that expanders are asked about, by name.
+pub const NODE_GROUPS: &str = "node groups";
+
 /// Kinds of policy, as descriptions name them: interfaces of the contract.
 pub mod kind {
     /// How many replicas should a workload have?
@@ -175,6 +178,13 @@ impl PolicyFailure {
         self.parts().1
     }
 
+    /// Whether the version before is asked instead, if there is one: the policy
+    /// misbehaved, or is quarantined because it did.
+    #[must_use]
+    pub fn is_left_to_predecessor(&self) -> bool {
+        self.is_misbehaviour() || matches!(self, Self::Quarantined(_))
+    }
+
     /// Whether the policy's code misbehaved (as against being absent or refusing).
     #[must_use]
     pub fn is_misbehaviour(&self) -> bool {
@@ -227,6 +237,21 @@ pub trait Policy: Send + Sync {
 
     /// What a decision may cost.
     fn budget(&self) -> Budget;
+
+    /// The newer version that was rolled back, if this one decides again because of
+    /// that.
+    fn rolled_back(&self) -> Option<&RolledBack> {
+        None
+    }
+}
+
+/// A rollback: what was rolled back, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolledBack {
+    /// The newer version.
+    pub from: Arc<PolicyVersion>,
+    /// Why, as a sentence.
+    pub reason: String,
 }
 
 /// A policy that says how many replicas there should be.
@@ -235,6 +260,13 @@ pub trait ReplicaPolicy: Policy {
     /// arguments and of the policy's digest, except for
     /// [`PolicyFailure::Interrupted`].
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision>;
+
+    /// Versions before this one, the latest first: they are asked in turn about an
+    /// object for which this one fails (see
+    /// [`PolicyFailure::is_left_to_predecessor`]).
+    fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
+        Vec::new()
+    }
 }
 
 /// A policy that says which node group should grow.
@@ -243,6 +275,11 @@ pub trait ExpanderPolicy: Policy {
     /// Rows of the answer are in range, each at most once, and there is one score
     /// for each option or none at all.
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking>;
+
+    /// As [`ReplicaPolicy::predecessors`].
+    fn predecessors(&self) -> Vec<Arc<dyn ExpanderPolicy>> {
+        Vec::new()
+    }
 }
 
 /// The port through which policies are found: implemented by the sandbox.

@@ -147,8 +147,11 @@ pub struct PolicyRecord {
     /// The code that answered; none: there was none.
     pub version: Option<Arc<PolicyVersion>>,
     /// The part of the policy asked for, if it gave no usable answer and this is
-    /// the part of the fallback.
+    /// the part of the version before or of the fallback.
     pub failed: Option<Box<PolicyRecord>>,
+    /// Whether this is the part of the version before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub previous: bool,
     /// Time, seed, configuration, state and granted inputs.
     pub context: Context,
     /// This policy's own earlier recommendations.
@@ -165,19 +168,27 @@ pub struct PolicyRecord {
 }
 
 impl PolicyRecord {
-    /// The part of the policy asked for, whether or not its fallback answered.
+    /// The part of the policy asked for, whether or not another one answered.
     #[must_use]
     pub fn asked(&self) -> &Self {
         self.failed.as_deref().unwrap_or(self)
     }
 
-    /// The parts of all that were asked: of one that failed, then of its fallback.
+    /// Whether this is the part of the policy asked for itself, in this version or the
+    /// one before: what it answers leaves a state behind.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.failed.is_none() || self.previous
+    }
+
+    /// The parts of all that were asked: of one that failed, then of the one
+    /// that answered in its place.
     pub fn parts(&self) -> impl Iterator<Item = &Self> {
         self.failed.as_deref().into_iter().chain([self])
     }
 
-    /// Why the policy asked for gave no usable answer, whether or not the fallback
-    /// did.
+    /// Why the policy asked for gave no usable answer, whether or not
+    /// another one did.
     #[must_use]
     pub fn failure(&self) -> Option<&PolicyFailure> {
         match &self.asked().answer {

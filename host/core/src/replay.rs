@@ -7,7 +7,7 @@ use crate::guard::GuardInput;
 use crate::pipeline::{StateBudget, out_of_bounds, settle, validated};
 use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy};
 use crate::record::{Answer, DecisionRecord, PolicyRecord, Verdict};
-use crate::replica::{ReplicaDecision, ReplicaInput};
+use crate::replica::{Context, ReplicaDecision, ReplicaInput};
 
 /// What replaying a record shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,7 +63,9 @@ pub fn replay(
     let mut budget = StateBudget::before(&record.policies);
     let mut policies = Vec::with_capacity(record.policies.len());
     for (place, policy) in record.policies.iter().enumerate() {
-        match again.part(policy, |answer| budget.admitted(place, answer)) {
+        match again.part(policy, |context, answer| {
+            budget.admitted(place, context, answer)
+        }) {
             Ok(part) => {
                 budget.took(place, &part);
                 policies.push(part);
@@ -125,21 +127,25 @@ struct Again<F> {
 }
 
 impl<F: Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>> Again<F> {
-    /// A policy's part, or that of its fallback if it fails again; else the part
-    /// of the policy that is not to be had.
+    /// A policy's part, or that of the version before or of its fallback if it fails
+    /// again; else the part of the policy that is not to be had.
     fn part<'a>(
         &mut self,
         policy: &'a PolicyRecord,
-        admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+        admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
     ) -> Result<PolicyRecord, &'a PolicyRecord> {
         let Some(failed) = &policy.failed else {
             return self.ask(policy, admit);
         };
-        let failed = self.ask(failed, admit)?;
+        let failed = self.ask(failed, &admit)?;
         if failed.failure().is_none() {
             return Ok(failed);
         }
-        let fallback = self.ask(policy, Ok)?;
+        let fallback = if policy.previous {
+            self.ask(policy, admit)?
+        } else {
+            self.ask(policy, |_, answer| Ok(answer))?
+        };
         if digest(&fallback) == digest(&failed) {
             // As in the loop, none stands in for itself.
             return Ok(failed);
@@ -153,7 +159,7 @@ impl<F: Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>> Again<F> {
     fn ask<'a>(
         &mut self,
         policy: &'a PolicyRecord,
-        admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+        admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
     ) -> Result<PolicyRecord, &'a PolicyRecord> {
         let resolved = (self.resolve)(policy);
         let resolved = resolved.filter(|resolved| !repeats_outside(policy, &**resolved));
@@ -200,11 +206,13 @@ fn ask_again(
     policy: &PolicyRecord,
     resolved: &dyn ReplicaPolicy,
     input: &mut ReplicaInput,
-    admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+    admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
 ) -> PolicyRecord {
     input.recommendations.clone_from(&policy.recommendations);
     let PolicyOutcome { usage, answer, log } = resolved.decide(&policy.context, input);
-    let answer = answer.and_then(validated).and_then(admit);
+    let answer = answer
+        .and_then(validated)
+        .and_then(|answer| admit(&policy.context, answer));
     input.recommendations = crate::replica::Samples::default();
     PolicyRecord {
         version: Some(Arc::clone(resolved.version())),

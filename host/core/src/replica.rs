@@ -2,6 +2,7 @@
 //! contract (`wit/`, interface `replica`) has them: see there for the meaning of
 //! each field. Columns are behind [`Arc`], so that records share them.
 
+use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -91,6 +92,13 @@ pub struct Target {
     pub namespace: String,
     /// Name of the target.
     pub name: String,
+}
+
+impl fmt::Display for Target {
+    /// `Deployment default/web`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
+    }
 }
 
 /// The pods that the target's selector matches, a row each.

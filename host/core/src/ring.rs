@@ -7,8 +7,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::ports::{ObjectKey, Recorder};
 use crate::record::{Answer, DecisionRecord, PolicyRecord};
+use crate::recorded::{MOST_INPUT_BYTES, MOST_INPUTS, Origin, RecordedInput, spread};
 use crate::replica::{
-    GrantedInput, MetricInput, PodColumns, Proposal, Reason, ReplicaDecision, Samples,
+    GrantedInput, MetricInput, PodColumns, Proposal, Reason, ReplicaDecision, ReplicaInput, Samples,
 };
 use crate::status::{Condition, Event};
 
@@ -47,6 +48,36 @@ impl Ring {
     #[must_use]
     pub fn latest(&self, limit: usize) -> Vec<Arc<DecisionRecord>> {
         self.find(limit, |_| true)
+    }
+
+    /// The latest inputs of the policy of that name, as
+    /// [`RecordedInputs::latest`](crate::recorded::RecordedInputs::latest) chooses them.
+    #[must_use]
+    pub fn inputs(&self, policy: &str) -> Vec<RecordedInput> {
+        let records = self.find(usize::MAX, |record| {
+            let mut asked = record.policies.iter();
+            record.input.is_some() && asked.any(|part| *part.name == *policy)
+        });
+        let parts = records.iter().flat_map(|record| {
+            let parts = record.policies.iter();
+            let parts = parts.filter(|part| *part.name == *policy);
+            parts.map(|part| (&**record, part))
+        });
+        let parts: Vec<_> = parts.collect();
+        let origins = parts.iter().filter_map(|(record, part)| {
+            let input = record.input.as_ref()?;
+            Some(Origin {
+                namespace: &input.target.namespace,
+                configuration: &part.context.configuration,
+                object: &input.target.name,
+                bytes: input_bytes(input) + policy_bytes(part),
+            })
+        });
+        let chosen = spread(&origins.collect::<Vec<_>>(), MOST_INPUTS, MOST_INPUT_BYTES);
+        let chosen = chosen.into_iter().filter_map(|place| parts.get(place));
+        chosen
+            .filter_map(|(record, part)| RecordedInput::of(record, part))
+            .collect()
     }
 
     /// What the records take, in bytes.
@@ -127,6 +158,11 @@ fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
     for metric in &input.metrics {
         visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
     }
+}
+
+fn input_bytes(input: &ReplicaInput) -> usize {
+    let metrics = input.metrics.iter();
+    pod_bytes(&input.pods) + metrics.map(|metric| metric_bytes(metric)).sum::<usize>()
 }
 
 fn pod_bytes(pods: &PodColumns) -> usize {

@@ -92,6 +92,8 @@ pub mod condition {
     /// False: the spec's `minReplicas` of 0 does not count, as the feature gate
     /// `HPAScaleToZero` is off. Left out otherwise.
     pub const SCALE_TO_ZERO_ENABLED: &str = "ScaleToZeroEnabled";
+    /// Reason of [`SCALING_ACTIVE`] while the target has no replicas.
+    pub const SCALING_DISABLED: &str = "ScalingDisabled";
     /// Whether a policy was left unheard, and what took its place.
     pub const POLICIES_HEALTHY: &str = "PoliciesHealthy";
 }

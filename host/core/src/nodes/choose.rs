@@ -2,9 +2,12 @@
 //! until one is left, and chance decides among equals. Their answers are input
 //! from outside, and checked.
 
+mod instead;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use self::instead::{ask_predecessors, stand_in, tell_rollback};
 use super::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
 use super::options::{ExpanderChoice, NodeOptions};
 use super::record::{Choice, ExpanderRecord, RankingAnswer};
@@ -17,6 +20,8 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct ExpanderStates {
     states: BTreeMap<Arc<str>, (u32, Arc<str>)>,
+    /// The digest of the code that was asked last, by name.
+    asked: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 impl ExpanderStates {
@@ -32,7 +37,13 @@ impl ExpanderStates {
 
     /// Keeps what the expanders asked for answered as their new state.
     pub fn commit(&mut self, expanders: &[ExpanderRecord]) {
-        for record in expanders.iter().filter(|record| record.failed.is_none()) {
+        for asked in expanders.iter().map(ExpanderRecord::asked) {
+            if let Some(version) = &asked.version {
+                let digest = Arc::clone(&version.digest);
+                self.asked.insert(Arc::clone(&asked.name), digest);
+            }
+        }
+        for record in expanders.iter().filter(|record| record.is_own()) {
             let RankingAnswer::Ranking(ExpanderRanking {
                 state: Some(state), ..
             }) = &record.answer
@@ -188,9 +199,17 @@ fn ask_expander(
     };
     let record = match asker.engine.expander_policy(&expander.name) {
         Ok(policy) => {
-            let state = asker.states.recall(&expander.name, policy.version());
-            let context = Context { state, ..context };
-            consult(&expander.name, &*policy, context, input, rows)
+            tell_rollback(asker, expander, &*policy, events);
+            let ask = |policy: &dyn ExpanderPolicy| {
+                let state = asker.states.recall(&expander.name, policy.version());
+                let context = Context {
+                    state,
+                    ..context.clone()
+                };
+                consult(&expander.name, policy, context, input, rows)
+            };
+            let record = ask(&*policy);
+            ask_predecessors(record, &policy.predecessors(), ask, events)
         }
         Err(failure) => unanswered(&expander.name, context, rows, failure),
     };
@@ -200,54 +219,6 @@ fn ask_expander(
             let failure = failure.clone();
             stand_in(asker, record, &failure, input, events)
         }
-    }
-}
-
-/// The built-in expander's part in place of one that failed, if the operator chose
-/// so; else the failure's.
-fn stand_in(
-    asker: &Asker<'_>,
-    record: ExpanderRecord,
-    failure: &PolicyFailure,
-    input: &ExpanderInput,
-    events: &mut Vec<Event>,
-) -> ExpanderRecord {
-    let told = |then: &str| Event {
-        warning: true,
-        reason: failure.code().to_owned(),
-        message: format!("expander {}: {}; {then}", record.name, failure.message()),
-    };
-    let fallback = asker
-        .options
-        .fallback
-        .then(|| asker.engine.expander_fallback(&record.name))
-        .flatten();
-    let failed = record.version.as_ref().map(|version| &version.digest);
-    let fallback = fallback.filter(|fallback| Some(&fallback.version().digest) != failed);
-    let Some(fallback) = fallback else {
-        events.push(told("no group grows"));
-        return record;
-    };
-    let version = fallback.version();
-    let name = (&version.name, version.short_digest());
-    events.push(told(&format!(
-        "built-in expander {} ({}) decides instead",
-        name.0, name.1
-    )));
-    let context = Context {
-        // A configuration is made for the schema of the expander that failed.
-        configuration: if version.name == record.name {
-            Arc::clone(&record.context.configuration)
-        } else {
-            "{}".into()
-        },
-        state: Arc::default(),
-        ..record.context.clone()
-    };
-    let answer = consult(&record.name, &*fallback, context, input, &record.rows);
-    ExpanderRecord {
-        failed: Some(Box::new(record)),
-        ..answer
     }
 }
 
@@ -271,6 +242,7 @@ pub(super) fn consult(
         name: Arc::clone(name),
         version: Some(Arc::clone(policy.version())),
         failed: None,
+        previous: false,
         rows: rows.to_vec(),
         context,
         budget: Some(policy.budget()),
@@ -290,6 +262,7 @@ fn unanswered(
         name: Arc::clone(name),
         version: None,
         failed: None,
+        previous: false,
         rows: rows.to_vec(),
         context,
         budget: None,
@@ -326,7 +299,7 @@ fn validated(answer: ExpanderRanking, options: usize) -> Result<ExpanderRanking,
 }
 
 /// These rows of the columns; all of them: the columns themselves.
-pub(super) fn selected(options: &Arc<OptionColumns>, rows: &[u32]) -> Arc<OptionColumns> {
+pub(crate) fn selected(options: &Arc<OptionColumns>, rows: &[u32]) -> Arc<OptionColumns> {
     if rows.len() == options.len() {
         return Arc::clone(options);
     }

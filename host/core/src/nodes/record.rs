@@ -174,8 +174,11 @@ pub struct ExpanderRecord {
     /// The code that answered; none: there was none.
     pub version: Option<Arc<PolicyVersion>>,
     /// The part of the expander asked for, if it gave no usable answer and this is
-    /// the part of the fallback.
+    /// the part of the version before or of the fallback.
     pub failed: Option<Box<ExpanderRecord>>,
+    /// Whether this is the part of the version before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub previous: bool,
     /// The options it was asked about: rows of [`Round::input`].
     pub rows: Vec<u32>,
     /// Time, seed, configuration and state.
@@ -189,6 +192,21 @@ pub struct ExpanderRecord {
     /// Lines it logged.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub log: Vec<(u32, String)>,
+}
+
+impl ExpanderRecord {
+    /// The part of the expander asked for, whether or not another one answered.
+    #[must_use]
+    pub fn asked(&self) -> &Self {
+        self.failed.as_deref().unwrap_or(self)
+    }
+
+    /// Whether this is the part of the expander asked for itself, in this version or
+    /// the one before.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        self.failed.is_none() || self.previous
+    }
 }
 
 /// An expander's answer.

@@ -6,6 +6,7 @@ mod prepared;
 
 use std::sync::Arc;
 
+pub(crate) use prepared::target;
 pub use prepared::{Prepared, PreparedPolicy};
 
 use crate::pods::{self, Pod};

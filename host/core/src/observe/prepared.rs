@@ -100,7 +100,8 @@ impl Prepared {
     }
 }
 
-fn target(autoscaler: &Autoscaler) -> Target {
+/// The object whose scale an autoscaler writes.
+pub(crate) fn target(autoscaler: &Autoscaler) -> Target {
     let reference = &autoscaler.spec.scale_target_ref;
     Target {
         api_version: reference.api_version.clone(),

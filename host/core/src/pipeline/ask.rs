@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::budget::StateBudget;
+use super::report::goes_on;
 use super::{Decision, Scene, guard_input, input, settle};
 use crate::memory::Recalled;
 use crate::observe::PreparedPolicy;
-use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy, Usage, WantedInput};
+use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy, RolledBack, Usage, WantedInput};
 use crate::record::{Answer, PolicyRecord};
 use crate::replica::{Context, GrantedInput, ReplicaDecision, ReplicaInput};
 use crate::status::Event;
@@ -23,7 +24,7 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
     let states = states.map(|found| (&*found.policy.name, &**found.state()));
     let mut budget = StateBudget::new(states);
     for (place, found) in found.into_iter().enumerate() {
-        let admit = |answer| budget.admitted(place, answer);
+        let admit = |context: &Context, answer| budget.admitted(place, context, answer);
         let record = ask_policy(scene, found, &mut input, admit, &mut decision.notes);
         budget.took(place, &record);
         if let Answer::Decision(ReplicaDecision {
@@ -88,7 +89,7 @@ fn ask_policy(
     scene: &Scene<'_>,
     found: Found<'_>,
     input: &mut ReplicaInput,
-    admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+    admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
     notes: &mut Vec<Event>,
 ) -> PolicyRecord {
     let Found {
@@ -98,8 +99,21 @@ fn ask_policy(
     } = found;
     let record = match version {
         Ok((version, recalled)) => {
-            tell_swap(policy, &*version, &recalled, notes);
-            consult(scene, policy, &*version, recalled, input, admit)
+            tell_rollback(policy, &*version, &recalled, notes);
+            let record = consult(scene, policy, &*version, &recalled, input, &admit);
+            if let Answer::Decision(_) = record.answer {
+                tell_swap(policy, &*version, &recalled, notes);
+                return record;
+            }
+            let before = version.predecessors();
+            match ask_predecessors(scene, policy, &before, &record, input, admit, notes) {
+                Some(answer) => PolicyRecord {
+                    failed: Some(Box::new(record)),
+                    previous: true,
+                    ..answer
+                },
+                None => record,
+            }
         }
         Err(failure) => unanswered(scene, policy, state, failure),
     };
@@ -134,11 +148,39 @@ fn ask_policy(
         },
     };
     let nothing = Recalled::default();
-    let answer = consult(scene, &stand_in, &*fallback, nothing, input, Ok);
+    let admit = |_: &Context, answer| Ok(answer);
+    let answer = consult(scene, &stand_in, &*fallback, &nothing, input, admit);
     PolicyRecord {
         failed: Some(Box::new(record)),
         ..answer
     }
+}
+
+/// Asks the versions before one that failed, until one answers. What they answer is as
+/// good as what the object had before: it may keep a state.
+fn ask_predecessors(
+    scene: &Scene<'_>,
+    policy: &PreparedPolicy,
+    predecessors: &[Arc<dyn ReplicaPolicy>],
+    failed: &PolicyRecord,
+    input: &mut ReplicaInput,
+    admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+    notes: &mut Vec<Event>,
+) -> Option<PolicyRecord> {
+    let failure = failed.failure()?;
+    if !failure.is_left_to_predecessor() {
+        return None;
+    }
+    for version in predecessors {
+        let recalled = scene.memory.recall(version.version());
+        let record = consult(scene, policy, &**version, &recalled, input, &admit);
+        if let Answer::Decision(_) = record.answer {
+            notes.push(told(policy, failure, &goes_on(version.version())));
+            tell_swap(policy, &**version, &recalled, notes);
+            return Some(record);
+        }
+    }
+    None
 }
 
 fn told(policy: &PreparedPolicy, failure: &PolicyFailure, then: &str) -> Event {
@@ -150,6 +192,39 @@ fn told(policy: &PreparedPolicy, failure: &PolicyFailure, then: &str) -> Event {
     }
 }
 
+/// Tells, once, that the version asked last was rolled back.
+fn tell_rollback(
+    policy: &PreparedPolicy,
+    asked: &dyn ReplicaPolicy,
+    recalled: &Recalled,
+    notes: &mut Vec<Event>,
+) {
+    let Some(RolledBack { from, reason }) = asked.rolled_back() else {
+        return;
+    };
+    if recalled.asked_last != from.digest {
+        return;
+    }
+    let version = asked.version();
+    let name = format!(
+        "policy {}: version {} ({}) was rolled back: ",
+        policy.name,
+        from.version,
+        from.short_digest()
+    );
+    let now = format!(
+        "; version {} ({}) decides again",
+        version.version,
+        version.short_digest()
+    );
+    notes.push(Event {
+        warning: true,
+        reason: "PolicyRolledBack".to_owned(),
+        message: Event::message(&name, reason, &now),
+    });
+}
+
+/// Tells of another version that has answered.
 fn tell_swap(
     policy: &PreparedPolicy,
     asked: &dyn ReplicaPolicy,
@@ -188,25 +263,28 @@ fn consult(
     scene: &Scene<'_>,
     policy: &PreparedPolicy,
     asked: &dyn ReplicaPolicy,
-    recalled: Recalled,
+    recalled: &Recalled,
     input: &mut ReplicaInput,
-    admit: impl Fn(ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
+    admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
 ) -> PolicyRecord {
     let wants = &asked.description().wants;
     let context = Context {
         now: scene.now,
         seed: seed(&scene.autoscaler.uid, scene.now.0),
         configuration: Arc::clone(&policy.configuration),
-        state: recalled.state,
+        state: Arc::clone(&recalled.state),
         inputs: wants.iter().map(|wanted| grant(scene, wanted)).collect(),
     };
-    input.recommendations = recalled.recommendations;
+    input.recommendations.clone_from(&recalled.recommendations);
     let PolicyOutcome { usage, answer, log } = asked.decide(&context, input);
-    let answer = answer.and_then(validated).and_then(admit);
+    let answer = answer
+        .and_then(validated)
+        .and_then(|answer| admit(&context, answer));
     PolicyRecord {
         name: Arc::clone(&policy.name),
         version: Some(Arc::clone(asked.version())),
         failed: None,
+        previous: false,
         context,
         recommendations: std::mem::take(&mut input.recommendations),
         budget: Some(asked.budget()),
@@ -227,6 +305,7 @@ fn unanswered(
         name: Arc::clone(&policy.name),
         version: None,
         failed: None,
+        previous: false,
         context: Context {
             now: scene.now,
             configuration,

@@ -3,7 +3,7 @@
 use crate::memory::{STATE_FRAME, STATES_LIMIT};
 use crate::policy::{PolicyFailure, STATE_LIMIT};
 use crate::record::{Answer, PolicyRecord};
-use crate::replica::ReplicaDecision;
+use crate::replica::{Context, ReplicaDecision};
 
 /// The states of an object's policies while they are asked one after the other.
 pub(crate) struct StateBudget(Vec<Part>);
@@ -41,15 +41,17 @@ impl StateBudget {
     }
 
     /// An answer of the policy at this place, unless its state leaves too little
-    /// for the others.
+    /// for the others. A state that it does not change stays.
     pub(crate) fn admitted(
         &self,
         place: usize,
+        context: &Context,
         answer: ReplicaDecision,
     ) -> Result<ReplicaDecision, PolicyFailure> {
-        let Some(state) = answer.state.as_ref().filter(|state| !state.is_empty()) else {
+        let state = answer.state.as_deref().unwrap_or(&context.state);
+        if state.is_empty() {
             return Ok(answer);
-        };
+        }
         let left = self.left(place);
         if state.len() <= left {
             return Ok(answer);
@@ -78,10 +80,11 @@ impl StateBudget {
 
     /// The policy at this place has answered; a fallback keeps nothing.
     pub(crate) fn took(&mut self, place: usize, policy: &PolicyRecord) {
-        if let (None, Answer::Decision(decision)) = (&policy.failed, &policy.answer)
-            && let (Some(state), Some(part)) = (&decision.state, self.0.get_mut(place))
+        if let (true, Answer::Decision(decision)) = (policy.is_own(), &policy.answer)
+            && let Some(part) = self.0.get_mut(place)
         {
-            part.state = state.len();
+            let state = decision.state.as_deref();
+            part.state = state.unwrap_or(&policy.context.state).len();
         }
     }
 }

@@ -27,6 +27,7 @@ use crate::record::{DecisionRecord, FORMAT, Outcome, Verdict};
 use crate::replica::{GrantedInput, ReplicaInput, Samples};
 use crate::spec::Mode;
 use crate::status::Event;
+use crate::status::condition::SCALING_DISABLED;
 use crate::time::Timestamp;
 
 /// Everything a decision is made from.
@@ -133,7 +134,7 @@ fn branch(scene: &Scene<'_>) -> Branch {
     let current = scale.spec_replicas;
     if current == 0 && !leaves_zero(scene) {
         let message = "scaling is disabled since the replica count of the target is zero";
-        return disabled("ScalingDisabled", message.to_owned(), None);
+        return disabled(SCALING_DISABLED, message.to_owned(), None);
     }
     if let Some(verdict) = out_of_bounds(current, *min, spec.max_replicas) {
         return Branch::Bound(verdict);

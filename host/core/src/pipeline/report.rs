@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::settle::{leader, proposal, why};
 use super::{Branch, Decision, metrics};
 use crate::guard;
+use crate::policy::PolicyVersion;
 use crate::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
 use crate::replica::ReplicaDecision;
 use crate::spec::Mode;
@@ -85,13 +86,13 @@ impl Decision {
             }
         }
         // What Flyball scaled to zero is led out once the gate is on again.
-        if reason == "ScalingDisabled" && !self.scale_to_zero && !self.kept_from_zero {
+        if reason == condition::SCALING_DISABLED && !self.scale_to_zero && !self.kept_from_zero {
             told.status
                 .conditions
                 .retain(|known| known.kind != condition::SCALED_TO_ZERO);
         }
         told.status.current_metrics.clear();
-        if reason == "ScalingDisabled" {
+        if reason == condition::SCALING_DISABLED {
             told.status.desired_replicas = 0;
         }
     }
@@ -188,6 +189,7 @@ impl Decision {
             );
         };
         let then = match (&policy.failed, &policy.version) {
+            (Some(_), Some(version)) if policy.previous => goes_on(version),
             (Some(_), Some(version)) => format!(
                 "built-in policy {} ({}) decides instead",
                 version.name,
@@ -341,6 +343,15 @@ impl Told {
         reason.clone_into(&mut known.reason);
         message.clone_into(&mut known.message);
     }
+}
+
+/// That the version before decides where a newer one fails.
+pub(super) fn goes_on(version: &PolicyVersion) -> String {
+    format!(
+        "the version before, {} ({}), goes on deciding",
+        version.version,
+        version.short_digest()
+    )
 }
 
 fn decision(policy: &PolicyRecord) -> Option<&ReplicaDecision> {

@@ -7,7 +7,7 @@ use flyball_core::control::{ReplicaLoop, ReplicaOptions};
 use flyball_core::memory::{InMemoryStore, Kept};
 use flyball_core::policy::{
     Budget, Description, PolicyEngine, PolicyFailure, PolicyOutcome, PolicyVersion, ReplicaPolicy,
-    Usage, WantedInput,
+    RolledBack, Usage, WantedInput,
 };
 use flyball_core::ports::{
     Autoscaler, Clock, ObjectKey, Observation, Question, Reader, Recorder, Report, Scale,
@@ -29,6 +29,8 @@ pub struct Policy {
     version: Arc<PolicyVersion>,
     description: Description,
     decide: Arc<Decide>,
+    before: Vec<Policy>,
+    rolled_back: Option<RolledBack>,
 }
 
 pub fn policy(
@@ -50,6 +52,8 @@ pub fn policy(
         version: Arc::new(version),
         description,
         decide: Arc::new(decide),
+        before: Vec::new(),
+        rolled_back: None,
     }
 }
 
@@ -58,6 +62,31 @@ impl Policy {
         self.version = Arc::new(PolicyVersion {
             state_version,
             ..(*self.version).clone()
+        });
+        self
+    }
+
+    /// As another version, by its digest.
+    pub fn digest(mut self, digest: &str) -> Self {
+        self.version = Arc::new(PolicyVersion {
+            digest: format!("sha256:{digest}").into(),
+            version: digest.into(),
+            ..(*self.version).clone()
+        });
+        self
+    }
+
+    /// As a version that follows these, the latest first.
+    pub fn after(mut self, before: impl IntoIterator<Item = Policy>) -> Self {
+        self.before = before.into_iter().collect();
+        self
+    }
+
+    /// As a version that came back.
+    pub fn in_place_of(mut self, newer: &Policy, reason: &str) -> Self {
+        self.rolled_back = Some(RolledBack {
+            from: Arc::clone(&newer.version),
+            reason: reason.to_owned(),
         });
         self
     }
@@ -95,9 +124,17 @@ impl flyball_core::policy::Policy for Policy {
             time_ms: 0,
         }
     }
+
+    fn rolled_back(&self) -> Option<&RolledBack> {
+        self.rolled_back.as_ref()
+    }
 }
 
 impl ReplicaPolicy for Policy {
+    fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
+        self.before.iter().map(Policy::resolve).collect()
+    }
+
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
         let answer = (self.decide)(context, input);
         PolicyOutcome {

@@ -1,0 +1,247 @@
+//! Recorded inputs: what policies were asked in earlier decisions. A new version of a
+//! policy is tried on them before it takes over.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::nodes::choose::selected;
+use crate::nodes::expander::ExpanderInput;
+use crate::nodes::record::{ExpanderRecord, NodeDecisionRecord};
+use crate::policy::{Description, NODE_GROUPS, PolicyVersion};
+use crate::record::{DecisionRecord, PolicyRecord};
+use crate::replica::{Context, GrantedInput, ReplicaInput};
+
+/// Most recorded inputs that a version is tried on.
+pub const MOST_INPUTS: usize = 32;
+
+/// Most bytes of recorded inputs that a version is tried on, about.
+pub const MOST_INPUT_BYTES: usize = 8 << 20;
+
+/// What a policy was asked in an earlier decision.
+#[derive(Clone, Debug)]
+pub struct RecordedInput {
+    /// The object that was decided about: a target, or the node groups.
+    pub object: String,
+    /// Namespace of the object; empty for node groups.
+    pub namespace: Arc<str>,
+    /// The code that was asked; `None` if there was none.
+    pub asked: Option<Arc<PolicyVersion>>,
+    /// Time, seed, configuration, state and granted inputs.
+    pub context: Context,
+    /// All the rest.
+    pub question: RecordedQuestion,
+}
+
+/// The input of a recorded decision, by kind of policy.
+#[derive(Clone, Debug)]
+pub enum RecordedQuestion {
+    /// How many replicas should a workload have?
+    Replica(ReplicaInput),
+    /// Which node group should grow?
+    Expander(ExpanderInput),
+}
+
+/// The port through which recorded inputs are found.
+pub trait RecordedInputs: fmt::Debug + Send + Sync {
+    /// The latest inputs of the policy of that name: at most [`MOST_INPUTS`] and about
+    /// [`MOST_INPUT_BYTES`], of as many namespaces, configurations and objects as
+    /// there are.
+    fn latest(&self, policy: &str) -> Vec<RecordedInput>;
+}
+
+impl RecordedInput {
+    /// What a policy was asked by the record of a decision about replicas.
+    #[must_use]
+    pub fn of(record: &DecisionRecord, policy: &PolicyRecord) -> Option<Self> {
+        let input = record.input.as_ref()?;
+        // A fallback was asked in the policy's place.
+        let part = if policy.is_own() {
+            policy
+        } else {
+            policy.asked()
+        };
+        Some(Self {
+            object: input.target.to_string(),
+            namespace: input.target.namespace.as_str().into(),
+            asked: part.version.clone(),
+            context: part.context.clone(),
+            question: RecordedQuestion::Replica(ReplicaInput {
+                recommendations: part.recommendations.clone(),
+                ..input.clone()
+            }),
+        })
+    }
+
+    /// What the expander of that name was asked by the record of a decision about
+    /// nodes.
+    pub fn of_nodes<'a>(
+        record: &'a NodeDecisionRecord,
+        policy: &'a str,
+    ) -> impl Iterator<Item = Self> + 'a {
+        record.rounds.iter().flat_map(move |round| {
+            let parts = round.expanders.iter();
+            let parts = parts.filter(move |part| *part.name == *policy);
+            parts.map(|part| Self::of_round(part, &round.input))
+        })
+    }
+
+    fn of_round(part: &ExpanderRecord, input: &ExpanderInput) -> Self {
+        let asked = if part.is_own() { part } else { part.asked() };
+        Self {
+            object: NODE_GROUPS.to_owned(),
+            namespace: Arc::default(),
+            asked: asked.version.clone(),
+            context: asked.context.clone(),
+            question: RecordedQuestion::Expander(ExpanderInput {
+                options: selected(&input.options, &asked.rows),
+                cluster_node_count: input.cluster_node_count,
+            }),
+        }
+    }
+
+    /// The context in which a version would have been asked. `asked` is the description
+    /// of the version that was. A state of another version is dropped; what that
+    /// version did not want and this one does is empty.
+    #[must_use]
+    pub fn context_for(
+        &self,
+        version: &PolicyVersion,
+        description: &Description,
+        asked: Option<&Description>,
+    ) -> Context {
+        let known = self.asked.as_ref();
+        if known.is_some_and(|known| known.digest == version.digest) {
+            return self.context.clone();
+        }
+        let same_state = known.is_some_and(|known| known.state_version == version.state_version);
+        let granted = |wanted| {
+            let place = asked?.wants.iter().position(|known| known == wanted)?;
+            self.context.inputs.get(place).cloned()
+        };
+        let inputs = description.wants.iter();
+        let inputs: Vec<GrantedInput> = inputs
+            .map(|wanted| granted(wanted).unwrap_or_default())
+            .collect();
+        Context {
+            state: if same_state {
+                Arc::clone(&self.context.state)
+            } else {
+                Arc::default()
+            },
+            inputs,
+            ..self.context.clone()
+        }
+    }
+}
+
+/// Where an input is from, for a choice among many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// Namespace of the object.
+    pub namespace: &'a str,
+    /// The policy's configuration.
+    pub configuration: &'a str,
+    /// The object.
+    pub object: &'a str,
+    /// What the input takes, about.
+    pub bytes: usize,
+}
+
+/// Chooses at most `most` inputs of at most `most_bytes` together: in turn of each
+/// namespace, within it of each configuration, within that of each object, the first
+/// of its inputs. Returns their places in `origins`, in the order of the choice.
+#[must_use]
+pub fn spread(origins: &[Origin<'_>], most: usize, most_bytes: usize) -> Vec<usize> {
+    let mut groups = Groups::default();
+    let mut left: Vec<(usize, [usize; 3])> = origins
+        .iter()
+        .enumerate()
+        .map(|(place, origin)| (place, groups.of(origin)))
+        .collect();
+    let mut taken = vec![0_usize; groups.count];
+    let (mut chosen, mut bytes) = (Vec::new(), 0_usize);
+    while chosen.len() < most {
+        left.retain(|(place, _)| bytes.saturating_add(origins[*place].bytes) <= most_bytes);
+        let next = left.iter().enumerate().min_by_key(|(_, (place, groups))| {
+            let taken = groups.map(|group| taken[group]);
+            (taken, *place)
+        });
+        let Some((row, _)) = next else { break };
+        let (place, groups) = left.remove(row);
+        for group in groups {
+            taken[group] += 1;
+        }
+        bytes = bytes.saturating_add(origins[place].bytes);
+        chosen.push(place);
+    }
+    chosen
+}
+
+/// Numbers for namespaces, for configurations in a namespace, and for objects of one.
+#[derive(Default)]
+struct Groups<'a> {
+    namespaces: BTreeMap<&'a str, usize>,
+    configurations: BTreeMap<(usize, &'a str), usize>,
+    objects: BTreeMap<(usize, &'a str), usize>,
+    count: usize,
+}
+
+impl<'a> Groups<'a> {
+    fn of(&mut self, origin: &Origin<'a>) -> [usize; 3] {
+        let mut number = || {
+            self.count += 1;
+            self.count - 1
+        };
+        let namespace = *self
+            .namespaces
+            .entry(origin.namespace)
+            .or_insert_with(&mut number);
+        let configuration = *self
+            .configurations
+            .entry((namespace, origin.configuration))
+            .or_insert_with(&mut number);
+        let object = *self
+            .objects
+            .entry((configuration, origin.object))
+            .or_insert_with(&mut number);
+        [namespace, configuration, object]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Origin, spread};
+
+    fn origin<'a>(namespace: &'a str, configuration: &'a str, object: &'a str) -> Origin<'a> {
+        Origin {
+            namespace,
+            configuration,
+            object,
+            bytes: 10,
+        }
+    }
+
+    #[test]
+    fn inputs_are_of_as_many_namespaces_configurations_and_objects_as_there_are() {
+        let mut origins = vec![origin("a", "{}", "busy"); 100];
+        origins.push(origin("a", "{}", "web"));
+        origins.push(origin("a", "{\"n\":1}", "web"));
+        origins.push(origin("b", "{}", "web"));
+        assert_eq!(spread(&origins, 5, 1000), [0, 102, 101, 100, 1]);
+        assert_eq!(spread(&origins, 2, 1000), [0, 102]);
+        assert_eq!(spread(&origins, 200, 1000).len(), 100, "by bytes");
+        assert_eq!(spread(&origins[..3], 200, 1000), [0, 1, 2]);
+        assert!(spread(&[], 5, 1000).is_empty());
+    }
+
+    #[test]
+    fn an_input_that_is_too_large_keeps_out_no_other() {
+        let large = Origin {
+            bytes: 2000,
+            ..origin("a", "{}", "large")
+        };
+        let origins = [large, origin("a", "{}", "web")];
+        assert_eq!(spread(&origins, 5, 1000), [1]);
+    }
+}
