@@ -154,6 +154,29 @@ pub enum LoadError {
     /// A configuration in use would break.
     #[error("a configuration in use does not fit its schema: {0}")]
     Configuration(ConfigurationError),
+    /// It fails on inputs of earlier decisions.
+    #[error(
+        "fails on recorded inputs of every namespace that it was tried on ({namespaces}; {failed} \
+         of {inputs} inputs), such as for {object}: {failure}"
+    )]
+    Recorded {
+        /// The namespaces.
+        namespaces: String,
+        /// Inputs that it failed on.
+        failed: usize,
+        /// Inputs for which the version before has an answer.
+        inputs: usize,
+        /// The first object for which it failed.
+        object: String,
+        /// How it failed for that one.
+        failure: PolicyFailure,
+    },
+    /// The same content was refused earlier, as it failed on inputs of decisions.
+    #[error("{0}")]
+    RefusedBefore(String),
+    /// The same content was rolled back.
+    #[error("rolled back: {0}; the file is refused until it changes")]
+    RolledBack(String),
     /// It fails on a decision made for trial.
     #[error("failed its canary decision{}: {failure}", for_configuration(.configuration))]
     Canary {
@@ -176,9 +199,37 @@ impl LoadError {
             } | Self::Canary {
                 failure: PolicyFailure::Interrupted(_),
                 ..
+            } | Self::Recorded {
+                failure: PolicyFailure::Interrupted(_),
+                ..
             }
         )
     }
+}
+
+/// Why a policy can't be rolled back by hand.
+#[derive(Debug, thiserror::Error)]
+pub enum RollbackError {
+    /// The private directory can't be used.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The private directory can't be written.
+    #[error("cannot write to {path}: {reason}", path = path.display())]
+    Unwritable {
+        /// The directory.
+        path: PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// No file of that name has decided.
+    #[error("no file has decided as policy `{0}`: there is nothing to roll back")]
+    NoFile(String),
+    /// The file is the first of its name.
+    #[error("policy `{0}` has no version before: delete its file to retire it")]
+    NoVersionBefore(String),
+    /// The file's content is refused already, and no further version is kept.
+    #[error("the file of policy `{0}` is refused already, and no version before is kept")]
+    AlreadyRefused(String),
 }
 
 /// A configuration does not fit the policy's schema.

@@ -31,8 +31,9 @@ mod clock_tests;
 pub use contract::Contract;
 pub use digest::digest;
 pub use engine::{DEFAULT_BUDGET, Engine, EngineOptions};
-pub use error::{ConfigurationError, EngineError, LoadError, RegistryError};
+pub use error::{ConfigurationError, EngineError, LoadError, RegistryError, RollbackError};
 pub use policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
 pub use registry::{
-    PolicyEvent, PolicySource, PolicyState, PolicyStatus, Registry, RegistryOptions,
+    DEFAULT_ROLLBACK_WINDOW, HandRollback, PolicyEvent, PolicySource, PolicyState, PolicyStatus,
+    Registry, RegistryOptions, Trial, has_last_good, roll_back_by_hand,
 };

@@ -30,6 +30,11 @@ impl PrivateDirectory {
         })
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether others could write to it until it was opened: what is in it may
     /// be theirs.
     pub fn was_exposed(&self) -> bool {

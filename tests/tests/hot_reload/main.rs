@@ -6,6 +6,8 @@
 
 mod decisions;
 mod files;
+mod rollbacks;
+mod trials;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -64,17 +66,23 @@ impl Home {
     /// Starts what the daemon has; `look`s at the directory only when told of a
     /// change by the operating system, for a day.
     fn start(&self) -> Registry {
+        self.start_with(|_| {})
+    }
+
+    /// The same with other options.
+    fn start_with(&self, change: impl FnOnce(&mut RegistryOptions)) -> Registry {
         let engine = Engine::new(&EngineOptions {
             cache_directory: Some(self.root.path().join("compiled")),
             ..EngineOptions::default()
         });
-        let options = RegistryOptions {
+        let mut options = RegistryOptions {
             directory: Some(self.root.path().join("policies")),
             last_good_directory: Some(self.root.path().join("last-good")),
             debounce: DEBOUNCE,
             rescan: Duration::from_secs(86_400),
             ..RegistryOptions::default()
         };
+        change(&mut options);
         let builtins: [(&str, &[u8]); 1] = [("hpa", &self.contract["draft"])];
         let registry = Registry::open(&engine.unwrap(), options, &builtins).unwrap();
         registry.set_configurations_in_use(BTreeMap::new());

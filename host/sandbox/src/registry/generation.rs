@@ -1,204 +1,128 @@
 //! One version of a policy under its name: it decides, is counted, and is kept
-//! from deciding about an object when it misbehaves for it again and again. Other
-//! objects are none the worse for it: which of them come one after the other says
-//! nothing of the policy.
+//! from deciding about an object when it misbehaves for it again and again. The
+//! versions before it go on deciding about objects for which it gives no answer.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::policy::{
-    Budget, Description, ExpanderPolicy, Policy, PolicyFailure, PolicyOutcome, PolicyVersion,
-    ReplicaPolicy, Usage,
+    Budget, Description, ExpanderPolicy, NODE_GROUPS, Policy, PolicyOutcome, PolicyVersion,
+    ReplicaPolicy, RolledBack, Usage, kind,
 };
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use flyball_core::time::Timestamp;
 
 use crate::policy::{self, CompiledPolicy};
-use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
+use crate::registry::health::{Asker, Health};
+use crate::registry::reconcile::Shared;
+use crate::registry::status::{PolicyEvent, PolicySource};
+use crate::registry::trial::Trial;
 
-/// Misbehaviours in a row, for one object, that lead to quarantine for that object.
-const STRIKES: u32 = 3;
-/// Misbehaviours in a row, whatever the object, that lead to quarantine for all: where
-/// nothing is right any more, trying every object three times would take long.
-const STRIKES_OF_ALL: u32 = 30;
-/// Objects for which misbehaviour is remembered.
-const OBJECTS: usize = 10_000;
-/// The one that expanders are asked about.
-const NODES: &str = "node groups";
-const FIRST_BACKOFF_MS: i64 = 30_000;
-const LAST_BACKOFF_MS: i64 = 600_000;
-/// Part of the budget from which a policy is reported.
-const NEAR_BUDGET: f64 = 0.8;
+/// Most versions before the active one that are kept for objects which need them.
+const MOST_PREDECESSORS: usize = 3;
 
 /// A policy's code as the registry hands it out.
 pub(super) struct Generation {
     pub policy: Arc<CompiledPolicy>,
     pub source: PolicySource,
     pub number: u64,
-    subscribers: Arc<Subscribers>,
+    /// What came of its trial on recorded inputs.
+    pub trial: Option<Trial>,
+    /// Whether it is rolled back if it is quarantined for all soon: it is new.
+    is_new: bool,
+    /// The newer version that it came back in place of.
+    rolled_back: Option<RolledBack>,
+    /// Versions before it, the latest first.
+    predecessors: Mutex<Vec<Arc<Generation>>>,
+    registry: Weak<Shared>,
     health: Mutex<Health>,
 }
 
-/// How a generation has fared.
-#[derive(Clone, Default)]
-pub(super) struct Health {
-    pub decisions: u64,
-    pub failures: u64,
-    pub highest_share: f64,
-    /// Objects for which it misbehaved the last time.
-    objects: BTreeMap<String, Strikes>,
-    /// All objects taken together.
-    all: Strikes,
-    latest: Timestamp,
-    /// Until when the last of the quarantines holds that there were.
-    last: Timestamp,
-}
-
-/// How it has fared where it misbehaves: with one object, or with all.
-#[derive(Clone, Default)]
-struct Strikes {
-    /// In a row.
-    count: u32,
-    backoff_ms: i64,
-    /// Until when it is kept from deciding, and why.
-    quarantine: Option<(Timestamp, String)>,
-}
-
-impl Strikes {
-    /// The quarantine that holds at a time.
-    fn quarantined(&self, now: Timestamp) -> Option<&(Timestamp, String)> {
-        self.quarantine.as_ref().filter(|(until, _)| now < *until)
-    }
-
-    /// Counts a misbehaviour; the end of a quarantine that begins is returned, as it
-    /// does from so many in a row on.
-    fn add(&mut self, now: Timestamp, most: u32, failure: &PolicyFailure) -> Option<Timestamp> {
-        self.count = self.count.saturating_add(1);
-        // Decisions under way when the quarantine began do not prolong it.
-        if self.count < most || self.quarantined(now).is_some() {
-            return None;
-        }
-        self.backoff_ms = (self.backoff_ms * 2).clamp(FIRST_BACKOFF_MS, LAST_BACKOFF_MS);
-        let until = now.plus(self.backoff_ms);
-        self.quarantine = Some((until, failure.to_string()));
-        Some(until)
-    }
-}
-
-impl Health {
-    /// Whether a decision has to reckon with the 80% rule.
-    pub fn near_budget(&self) -> bool {
-        self.highest_share >= NEAR_BUDGET
-    }
-
-    /// The longest quarantine that still held when the policy was last asked: its
-    /// end, whom it concerns, and why.
-    pub fn quarantined(&self) -> Option<(Timestamp, String)> {
-        if let Some((until, reason)) = self.all.quarantined(self.latest) {
-            return Some((*until, format!("all objects: {reason}")));
-        }
-        let objects = self.objects.iter();
-        let held = objects.filter_map(|(object, strikes)| {
-            let (until, reason) = strikes.quarantined(self.latest)?;
-            Some((*until, object, reason))
-        });
-        let count = held.clone().count();
-        let (until, object, reason) = held.max()?;
-        let others = match count - 1 {
-            0 => String::new(),
-            others => format!(" and {others} more"),
-        };
-        Some((until, format!("{object}{others}: {reason}")))
-    }
-
-    fn begin(&mut self, object: &str, now: Timestamp) -> Result<(), PolicyFailure> {
-        self.latest = self.latest.max(now);
-        let own = || self.objects.get(object)?.quarantined(now);
-        match self.all.quarantined(now).or_else(own) {
-            Some((until, reason)) => {
-                let seconds = until.since(now).div_euclid(1000) + 1;
-                Err(PolicyFailure::Quarantined(format!(
-                    "for {seconds} s more, after: {reason}"
-                )))
-            }
-            None => Ok(()),
-        }
-    }
-
-    /// Counts an outcome; the end of a quarantine that begins is returned, if no
-    /// other holds: however many objects are concerned, it is told once.
-    fn end(
-        &mut self,
-        object: &str,
-        now: Timestamp,
-        failure: Option<&PolicyFailure>,
-    ) -> Option<Timestamp> {
-        self.decisions += 1;
-        self.failures += u64::from(failure.is_some());
-        let Some(failure) = failure.filter(|failure| failure.is_misbehaviour()) else {
-            self.objects.remove(object);
-            self.all = Strikes::default();
-            return None;
-        };
-        let all = self.all.add(now, STRIKES_OF_ALL, failure);
-        let own = self.strikes(object, now);
-        let own = own.and_then(|strikes| strikes.add(now, STRIKES, failure));
-        let until = all.max(own)?;
-        let told = now < self.last;
-        self.last = self.last.max(until);
-        (!told).then_some(until)
-    }
-
-    /// What is held against the policy for an object; none, if that is known of too
-    /// many others: then it is asked each time.
-    fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
-        if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
-            self.objects
-                .retain(|_, strikes| strikes.quarantined(now).is_some());
-            if self.objects.len() >= OBJECTS {
-                return None;
-            }
-        }
-        Some(self.objects.entry(object.to_owned()).or_default())
-    }
-
-    /// Notes the budget's share; true when it is the first to be near it.
-    fn spent(&mut self, share: f64) -> bool {
-        let was_near = self.near_budget();
-        self.highest_share = self.highest_share.max(share);
-        !was_near && self.near_budget()
-    }
-}
-
 impl Generation {
-    pub fn new(
-        policy: Arc<CompiledPolicy>,
-        source: PolicySource,
-        number: u64,
-        subscribers: Arc<Subscribers>,
-    ) -> Self {
+    pub fn new(policy: Arc<CompiledPolicy>, source: PolicySource, registry: &Weak<Shared>) -> Self {
         Self {
             policy,
             source,
-            number,
-            subscribers,
+            number: 0,
+            trial: None,
+            is_new: false,
+            rolled_back: None,
+            predecessors: Mutex::default(),
+            registry: Weak::clone(registry),
             health: Mutex::default(),
         }
+    }
+
+    /// With versions before it, the latest first.
+    pub fn after(mut self, predecessors: Vec<Arc<Self>>) -> Self {
+        let digest = &self.version().digest;
+        let mut others = predecessors;
+        others.retain(|other| other.version().digest != *digest);
+        others.truncate(MOST_PREDECESSORS);
+        self.predecessors = Mutex::new(others);
+        self
+    }
+
+    /// As a new version: since when it was asked, if it was before a restart, and what
+    /// came of its trial.
+    pub fn as_new(mut self, began: Option<Timestamp>, trial: Option<Trial>) -> Self {
+        self.is_new = true;
+        self.trial = trial;
+        self.health = Mutex::new(Health::since(began));
+        self
+    }
+
+    /// As one that came back in place of a newer version.
+    pub fn in_place_of(mut self, rolled_back: RolledBack) -> Self {
+        self.rolled_back = Some(rolled_back);
+        self
     }
 
     pub fn health(&self) -> Health {
         self.lock().clone()
     }
 
+    /// When it was asked first.
+    pub fn began(&self) -> Option<Timestamp> {
+        self.lock().began
+    }
+
+    /// Versions before it, the latest first.
+    pub fn predecessors(&self) -> Vec<Arc<Self>> {
+        let predecessors = self.predecessors.lock();
+        predecessors.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The versions before the one that replaces it: this one, unless it is of no use
+    /// to anybody, and those of its own that had to stand in for it. It keeps none, or
+    /// every version there ever was would stay.
+    pub fn hand_down(this: &Arc<Self>) -> Vec<Arc<Self>> {
+        let predecessors = this.predecessors.lock();
+        let mut earlier =
+            std::mem::take(&mut *predecessors.unwrap_or_else(PoisonError::into_inner));
+        if this.lock().is_quarantined_for_all() {
+            return earlier;
+        }
+        earlier.retain(|earlier| earlier.lock().stood_in());
+        earlier.insert(0, Arc::clone(this));
+        this.lock().replaced();
+        earlier
+    }
+
     fn lock(&self) -> MutexGuard<'_, Health> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn predecessors_of_kind(&self, kind: &str) -> Vec<Arc<Self>> {
+        let mut predecessors = self.predecessors();
+        predecessors.retain(|predecessor| predecessor.description().has_kind(kind));
+        predecessors
     }
 
     /// Asks, unless the policy is kept from deciding, and counts what came of it.
     fn ask<A>(
         &self,
-        object: &str,
+        asker: Asker<'_>,
         context: &Context,
         ask: impl FnOnce(&CompiledPolicy) -> PolicyOutcome<A>,
     ) -> PolicyOutcome<A> {
@@ -207,35 +131,55 @@ impl Generation {
         let begun = self
             .policy
             .check_decision(context)
-            .and_then(|()| self.lock().begin(object, context.now));
+            .and_then(|()| self.lock().begin(asker.object, context.now));
         if let Err(failure) = begun {
             return policy::not_asked(failure);
         }
         let outcome = ask(&self.policy);
-        self.count(object, context.now, &outcome);
+        self.count(asker, context.now, &outcome);
         outcome
     }
 
-    fn count<A>(&self, object: &str, now: Timestamp, outcome: &PolicyOutcome<A>) {
+    fn count<A>(&self, asker: Asker<'_>, now: Timestamp, outcome: &PolicyOutcome<A>) {
         let failure = outcome.answer.as_ref().err();
         let share = share(&outcome.usage, &self.budget());
-        let (until, near) = {
-            let mut health = self.lock();
-            (health.end(object, now, failure), health.spent(share))
+        let registry = self.registry.upgrade();
+        let users = || {
+            let registry = registry.as_ref();
+            registry.map_or_else(Vec::new, |registry| registry.users(&self.version().name))
         };
+        let (ended, near, began) = {
+            let mut health = self.lock();
+            let ended = health.end(asker, now, failure, users);
+            (ended, health.spent(share), health.began)
+        };
+        let Some(registry) = registry else { return };
+        let version = || Arc::clone(self.version());
         if near {
-            let version = Arc::clone(self.version());
-            self.subscribers
-                .publish(&PolicyEvent::NearBudget { version, share });
+            let version = version();
+            registry.publish(&PolicyEvent::NearBudget { version, share });
         }
-        if let (Some(until), Some(failure)) = (until, failure) {
-            let version = Arc::clone(self.version());
-            let reason = format!("{object}: {failure}");
-            self.subscribers.publish(&PolicyEvent::Quarantined {
-                version,
+        let reason = || {
+            failure.map_or_else(String::new, |failure| {
+                format!("{}: {failure}", asker.object)
+            })
+        };
+        if let Some(until) = ended.quarantined {
+            registry.publish(&PolicyEvent::Quarantined {
+                version: version(),
                 until,
-                reason,
+                reason: reason(),
             });
+        }
+        if ended.for_all && self.is_new && registry.is_within_window(began, now) {
+            let version = self.version();
+            let reason = format!(
+                "version {} ({}) was quarantined for all objects, {}",
+                version.version,
+                version.short_digest(),
+                reason()
+            );
+            registry.roll_back(&version.name, &version.digest, &reason);
         }
     }
 }
@@ -264,110 +208,38 @@ impl Policy for Generation {
     fn budget(&self) -> Budget {
         self.policy.budget()
     }
+
+    fn rolled_back(&self) -> Option<&RolledBack> {
+        self.rolled_back.as_ref()
+    }
 }
 
 impl ReplicaPolicy for Generation {
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
-        let target = &input.target;
-        let object = format!("{} {}/{}", target.kind, target.namespace, target.name);
-        self.ask(&object, context, |policy| policy.decide(context, input))
+        let asker = Asker {
+            object: &input.target.to_string(),
+            namespace: &input.target.namespace,
+        };
+        self.ask(asker, context, |policy| policy.decide(context, input))
+    }
+
+    fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
+        let predecessors = self.predecessors_of_kind(kind::REPLICA).into_iter();
+        predecessors.map(|predecessor| predecessor as _).collect()
     }
 }
 
 impl ExpanderPolicy for Generation {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        self.ask(NODES, context, |policy| policy.rank(context, input))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-    use super::{Health, OBJECTS, PolicyFailure, Timestamp};
-
-    #[test]
-    fn quarantine_follows_three_strikes_and_backs_off() {
-        let trap = PolicyFailure::Trapped("wasm `unreachable`".into());
-        let mut health = Health::default();
-        let mut now = Timestamp(1_000_000);
-        assert_eq!(health.end("a", now, Some(&trap)), None);
-        assert_eq!(
-            health.end("a", now, Some(&PolicyFailure::Refused("no".into()))),
-            None
-        );
-        assert_eq!(
-            health.end("a", now, Some(&trap)),
-            None,
-            "a refusal is no misbehaviour"
-        );
-        assert_eq!(health.end("a", now, Some(&trap)), None);
-        for seconds in [30, 60, 120, 240, 480, 600, 600] {
-            let until = health
-                .end("a", now, Some(&trap))
-                .map(|until| until.since(now));
-            assert_eq!(until, Some(seconds * 1_000));
-            assert_eq!(health.end("a", now, Some(&trap)), None, "already under way");
-            assert!(health.begin("a", now.plus(seconds * 1_000 - 1)).is_err());
-            now = now.plus(seconds * 1_000);
-            assert!(health.begin("a", now).is_ok(), "tried again");
-        }
-        assert_eq!(health.end("a", now, None), None);
-        assert!(health.objects.is_empty(), "one success clears it");
-        assert_eq!(health.end("a", now, Some(&trap)), None);
-        assert_eq!((health.decisions, health.failures), (20, 19));
-    }
-
-    #[test]
-    fn what_is_remembered_of_objects_has_an_end() {
-        let trap = PolicyFailure::Trapped("wasm `unreachable`".into());
-        let mut health = Health::default();
-        let now = Timestamp(1_000_000);
-        let strike = |health: &mut Health, object: &str, now| {
-            health.end("good", now, None);
-            health.end(object, now, Some(&trap))
+        let asker = Asker {
+            object: NODE_GROUPS,
+            namespace: "",
         };
-        for _ in 0..3 {
-            for object in 0..OBJECTS {
-                strike(&mut health, &object.to_string(), now);
-            }
-        }
-        let (until, reason) = health.quarantined().unwrap();
-        assert_eq!(until, now.plus(30_000));
-        assert_eq!(
-            reason,
-            "9999 and 9999 more: PolicyTrapped: wasm `unreachable`"
-        );
-        for _ in 0..3 {
-            assert_eq!(strike(&mut health, "one more", now), None);
-        }
-        assert!(health.begin("one more", now).is_ok(), "asked each time");
-        assert_eq!(strike(&mut health, "one more", now.plus(30_000)), None);
-        assert_eq!(health.objects.len(), 1, "the others' quarantine is over");
+        self.ask(asker, context, |policy| policy.rank(context, input))
     }
 
-    #[test]
-    fn what_fails_for_every_object_is_not_tried_with_each() {
-        let trap = PolicyFailure::Trapped("wasm `unreachable`".into());
-        let mut health = Health::default();
-        let now = Timestamp(1_000_000);
-        let strike = |health: &mut Health, objects: std::ops::Range<u32>, now| {
-            let ends = objects.map(|object| health.end(&object.to_string(), now, Some(&trap)));
-            ends.flatten().collect::<Vec<_>>()
-        };
-        assert!(strike(&mut health, 0..29, now).is_empty());
-        health.end("good", now, None);
-        assert!(strike(&mut health, 29..58, now).is_empty(), "in a row");
-        assert_eq!(strike(&mut health, 58..59, now), [now.plus(30_000)]);
-        assert!(health.begin("never asked before", now).is_err());
-        let (_, reason) = health.quarantined().unwrap();
-        assert!(reason.starts_with("all objects: PolicyTrapped"), "{reason}");
-
-        // One is enough after that, until something is right again.
-        let now = now.plus(30_000);
-        assert!(health.begin("good", now).is_ok());
-        assert_eq!(strike(&mut health, 59..60, now), [now.plus(60_000)]);
-        health.end("good", now, None);
-        assert!(health.begin("never asked before", now).is_ok());
+    fn predecessors(&self) -> Vec<Arc<dyn ExpanderPolicy>> {
+        let predecessors = self.predecessors_of_kind(kind::EXPANDER).into_iter();
+        predecessors.map(|predecessor| predecessor as _).collect()
     }
 }

@@ -3,9 +3,12 @@
 //! without a policy, nor does one that breaks a configuration in use take over
 //! before objects are known again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
+
+use flyball_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::digest::digest;
 use crate::error::EngineError;
@@ -15,14 +18,82 @@ const INDEX: &str = "last-good.json";
 const LOCK: &str = "last-good.lock";
 const EXTENSION: &str = "wasm";
 
-/// A private directory of copies and an index: name to digest. Several processes
-/// may share it: the index is read anew for each use, and changed under a lock.
+/// A private directory of copies and an index by name. Several processes may share it:
+/// the index is read anew for each use, and changed under a lock.
 pub(super) struct LastGood {
     directory: PrivateDirectory,
 }
 
-/// Name to digest.
-type Index = BTreeMap<String, String>;
+/// What is kept under a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, from = "Stored")]
+pub(super) struct Entry {
+    /// Digest of the version that was good last; `None`: it is the built-in one, or
+    /// there was none.
+    pub digest: Option<String>,
+    /// Digests of the versions before it, the latest first.
+    pub previous: Vec<String>,
+    /// Content of the file that is refused until it changes.
+    pub refused: Option<Refused>,
+    /// When the version that was good last was asked first.
+    pub began: Option<Timestamp>,
+}
+
+/// Content of a file that is refused until it changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Refused {
+    /// Its digest.
+    pub digest: String,
+    /// Why.
+    pub reason: String,
+    /// Whether it was rolled back after it had taken over.
+    #[serde(default)]
+    pub rolled_back: bool,
+}
+
+/// An entry as it was written: once it was the digest alone.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Stored {
+    Digest(String),
+    #[serde(rename_all = "camelCase")]
+    Entry {
+        #[serde(default)]
+        digest: Option<String>,
+        #[serde(default)]
+        previous: Vec<String>,
+        #[serde(default)]
+        refused: Option<Refused>,
+        #[serde(default)]
+        began: Option<Timestamp>,
+    },
+}
+
+impl From<Stored> for Entry {
+    fn from(stored: Stored) -> Self {
+        match stored {
+            Stored::Digest(digest) => Self {
+                digest: Some(digest),
+                ..Self::default()
+            },
+            Stored::Entry {
+                digest,
+                previous,
+                refused,
+                began,
+            } => Self {
+                digest,
+                previous,
+                refused,
+                began,
+            },
+        }
+    }
+}
+
+/// Entries by name.
+type Index = BTreeMap<String, Entry>;
 
 impl LastGood {
     /// Opens the directory.
@@ -31,20 +102,53 @@ impl LastGood {
         Ok(Self { directory })
     }
 
-    /// Names that have a copy.
+    /// Whether the index in a directory has a name. Unlike [`LastGood::open`], it makes
+    /// nothing.
+    pub fn peek(path: &Path, name: &str) -> bool {
+        let bytes = std::fs::read(path.join(INDEX)).unwrap_or_default();
+        let index: Index = serde_json::from_slice(&bytes).unwrap_or_default();
+        index.contains_key(name)
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Names that have an entry.
     pub fn names(&self) -> Vec<String> {
-        self.index().into_keys().collect()
+        self.entries().into_keys().collect()
+    }
+
+    /// All that is kept, by name.
+    pub fn entries(&self) -> BTreeMap<String, Entry> {
+        let index = read_index(&self.directory);
+        index
+            .inspect_err(
+                |error| tracing::warn!(%error, "cannot read the index of last good copies"),
+            )
+            .unwrap_or_default()
+    }
+
+    /// What is kept under that name.
+    pub fn entry(&self, name: &str) -> Option<Entry> {
+        self.entries().remove(name)
     }
 
     /// The digest of that name's last good copy.
     pub fn digest(&self, name: &str) -> Option<String> {
-        self.index().remove(name)
+        self.entry(name)?.digest
     }
 
     /// The last good copy of that name, if it is still whole.
     pub fn get(&self, name: &str) -> Option<Vec<u8>> {
         let wanted = self.digest(name)?;
-        let bytes = self.directory.read(&file_name(&wanted)).ok().flatten()?;
+        self.copy(name, &wanted)
+    }
+
+    /// The copy of that digest, if it is still whole.
+    pub fn copy(&self, name: &str, wanted: &str) -> Option<Vec<u8>> {
+        let bytes = self.directory.read(&file_name(wanted)).ok().flatten()?;
         if digest(&bytes) != wanted {
             tracing::warn!(name, "the last good copy of a policy is damaged");
             return None;
@@ -52,52 +156,84 @@ impl LastGood {
         Some(bytes)
     }
 
-    /// Keeps a copy under a name, in place of what the name had.
-    pub fn keep(&self, name: &str, digest: &str, bytes: &[u8]) {
-        self.update(name, |index| {
-            self.directory.write(&file_name(digest), &[bytes])?;
-            index.insert(name.to_owned(), digest.to_owned());
-            Ok(())
-        });
+    /// Keeps a copy under a name, in place of what the name had, with the digests of
+    /// the versions before it. What was rolled back meanwhile stays refused.
+    pub fn keep(&self, name: &str, digest: &str, bytes: &[u8], previous: &[String]) {
+        self.report(
+            name,
+            self.update(|directory, index| {
+                let entry = index.entry(name.to_owned()).or_default();
+                let refused = entry.refused.as_ref();
+                if refused.is_some_and(|refused| refused.digest == digest) {
+                    return Ok(());
+                }
+                directory.write(&file_name(digest), &[bytes])?;
+                if entry.digest.as_deref() != Some(digest) {
+                    *entry = Entry {
+                        digest: Some(digest.to_owned()),
+                        previous: previous.to_vec(),
+                        ..Entry::default()
+                    };
+                }
+                Ok(())
+            }),
+        );
+    }
+
+    /// Changes what is kept under a name.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) {
+        self.report(name, self.try_change(name, change));
+    }
+
+    /// Changes what is kept under a name, and returns what the change does.
+    pub fn try_change<T>(&self, name: &str, change: impl FnOnce(&mut Entry) -> T) -> io::Result<T> {
+        self.update(|_, index| {
+            let mut entry = index.remove(name).unwrap_or_default();
+            let changed = change(&mut entry);
+            if entry != Entry::default() {
+                index.insert(name.to_owned(), entry);
+            }
+            Ok(changed)
+        })
     }
 
     /// Forgets a name.
     pub fn forget(&self, name: &str) {
-        self.update(name, |index| {
-            index.remove(name);
-            Ok(())
-        });
+        self.report(
+            name,
+            self.update(|_, index| {
+                index.remove(name);
+                Ok(())
+            }),
+        );
     }
 
-    fn update(&self, name: &str, change: impl FnOnce(&mut Index) -> io::Result<()>) {
-        if let Err(error) = self.try_update(change) {
+    fn report(&self, name: &str, result: io::Result<()>) {
+        if let Err(error) = result {
             tracing::warn!(name, %error, "cannot note the last good copy of a policy");
         }
     }
 
-    fn try_update(&self, change: impl FnOnce(&mut Index) -> io::Result<()>) -> io::Result<()> {
+    fn update<T>(
+        &self,
+        change: impl FnOnce(&PrivateDirectory, &mut Index) -> io::Result<T>,
+    ) -> io::Result<T> {
         // Held until it is dropped.
         let _lock = self.directory.lock(LOCK)?;
         let mut index = read_index(&self.directory)?;
-        change(&mut index)?;
+        let changed = change(&self.directory, &mut index)?;
         self.directory
             .write(INDEX, &[&serde_json::to_vec(&index)?])?;
-        let kept: Vec<String> = index.values().map(|digest| file_name(digest)).collect();
+        let kept = index
+            .values()
+            .flat_map(|entry| entry.digest.iter().chain(&entry.previous));
+        let kept: BTreeSet<String> = kept.map(|digest| file_name(digest)).collect();
         let files = self.directory.newest_first(EXTENSION)?;
         files
             .iter()
-            .filter(|file| !kept.contains(file))
+            .filter(|file| !kept.contains(*file))
             .for_each(|file| self.directory.remove(file));
-        Ok(())
-    }
-
-    fn index(&self) -> Index {
-        let index = read_index(&self.directory);
-        index
-            .inspect_err(
-                |error| tracing::warn!(%error, "cannot read the index of last good copies"),
-            )
-            .unwrap_or_default()
+        Ok(changed)
     }
 }
 
@@ -139,7 +275,7 @@ mod tests {
                 scope.spawn(move || {
                     for round in 0..25 {
                         let bytes = format!("{number} {round}").into_bytes();
-                        process.keep(&format!("policy-{number}"), &digest(&bytes), &bytes);
+                        process.keep(&format!("policy-{number}"), &digest(&bytes), &bytes, &[]);
                     }
                 });
             }

@@ -10,31 +10,38 @@
 mod admit;
 mod files;
 mod generation;
+mod health;
 mod last_good;
 mod reconcile;
+mod rollback;
 mod sample;
 mod slot;
 mod status;
+mod trial;
 mod watch;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use flyball_core::control::PolicyUser;
 use flyball_core::policy::{
     Budget, DEFAULT_EXPANDER, DEFAULT_REPLICA_POLICY, ExpanderPolicy, Policy as _, PolicyEngine,
-    PolicyFailure, PolicyVersion, ReplicaPolicy, kind,
+    PolicyFailure, PolicyVersion, ReplicaPolicy, RolledBack, kind,
 };
+use flyball_core::recorded::RecordedInputs;
 
 use crate::engine::{DEFAULT_BUDGET, Engine};
 use crate::error::{LoadError, RegistryError};
 use crate::policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
 use generation::Generation;
 use reconcile::{Configurations, Shared};
+pub use rollback::{HandRollback, has_last_good, roll_back_by_hand};
 use slot::{Candidate, Slot};
 pub use status::{PolicyEvent, PolicySource, PolicyState, PolicyStatus};
+pub use trial::Trial;
 
 /// What a [`Registry`] is made with.
 #[derive(Clone, Debug)]
@@ -58,7 +65,16 @@ pub struct RegistryOptions {
     pub debounce: Duration,
     /// How often it is looked at without any notice.
     pub rescan: Duration,
+    /// How long a version counts as new after it was asked first: if it is quarantined
+    /// for all within that time, the version before decides again. Zero: never.
+    pub rollback_window: Duration,
+    /// Inputs of earlier decisions, on which new versions are tried. None: they are
+    /// tried on made-up input alone.
+    pub recorded: Option<Arc<dyn RecordedInputs>>,
 }
+
+/// How long a version counts as new unless [`RegistryOptions`] say otherwise.
+pub const DEFAULT_ROLLBACK_WINDOW: Duration = Duration::from_mins(10);
 
 impl Default for RegistryOptions {
     fn default() -> Self {
@@ -70,6 +86,8 @@ impl Default for RegistryOptions {
             max_policy_bytes: DEFAULT_POLICY_BYTES,
             debounce: Duration::from_millis(200),
             rescan: Duration::from_secs(30),
+            rollback_window: DEFAULT_ROLLBACK_WINDOW,
+            recorded: None,
         }
     }
 }
@@ -97,15 +115,21 @@ impl Registry {
             Some(directory) => Some(last_good::LastGood::open(directory)?),
             None => None,
         };
-        let shared = Arc::new(Shared {
+        let window = i64::try_from(options.rollback_window.as_millis());
+        let shared = Arc::new_cyclic(|me| Shared {
+            me: me.clone(),
             engine: engine.clone(),
             budgets: options.budgets,
             default_budget: options.default_budget,
             max_policy_bytes: options.max_policy_bytes,
             slots: RwLock::default(),
             configurations: Mutex::default(),
+            users: Mutex::default(),
+            recorded: options.recorded,
+            rollback_window_ms: window.unwrap_or(i64::MAX),
             last_good,
-            subscribers: Arc::default(),
+            subscribers: status::Subscribers::default(),
+            watch: OnceLock::new(),
             loading: Mutex::default(),
         });
         let pending = options
@@ -121,6 +145,10 @@ impl Registry {
             }
             None => None,
         };
+        if let Some(watch) = &watch {
+            // It is empty: this is the only place that fills it.
+            let _ = shared.watch.set(watch.clone());
+        }
         Ok(Self { shared, watch })
     }
 
@@ -181,8 +209,8 @@ impl Registry {
             .loading
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        let policy = self.shared.load(name, bytes)?;
-        Ok(self.shared.swap(name, policy, source))
+        let (policy, trial) = self.shared.load(name, bytes)?;
+        Ok(self.shared.swap(name, policy, source, trial))
     }
 
     /// Looks at the directory now, and returns when all that is in it is settled.
@@ -210,6 +238,13 @@ impl Registry {
         }
     }
 
+    /// Tells which objects name each policy. A version that is quarantined for all of
+    /// them is quarantined for all; while nobody tells, only one that fails for many.
+    pub fn set_policy_users(&self, users: BTreeMap<String, Vec<PolicyUser>>) {
+        let known = self.shared.users.lock();
+        *known.unwrap_or_else(PoisonError::into_inner) = users;
+    }
+
     /// The code that decides under a name, as it is: without the counting and the
     /// quarantine of what [`PolicyEngine::replica_policy`] hands out. For checking
     /// configurations, and for replays.
@@ -219,20 +254,10 @@ impl Registry {
         Some(Arc::clone(&slots.get(name)?.active.as_ref()?.policy))
     }
 
-    /// Code by its digest (`sha256:…`), active or built-in.
+    /// Code by its digest (`sha256:…`), active, kept beside the active one, or built-in.
     #[must_use]
     pub fn policy_by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
-        let slots = self.shared.slots();
-        slots
-            .values()
-            .flat_map(|slot| {
-                slot.active
-                    .iter()
-                    .map(|active| &active.policy)
-                    .chain(slot.builtin.iter())
-            })
-            .find(|policy| *policy.version().digest == *digest)
-            .cloned()
+        self.shared.by_digest(digest)
     }
 
     /// All policies, by name.
@@ -331,7 +356,7 @@ fn prepare(
         let policy = Arc::new(policy);
         slot.builtin = Some(Arc::clone(&policy));
         if !pending.contains_key(*name) {
-            slot.activate(policy, PolicySource::BuiltIn, &shared.subscribers);
+            slot.activate(Generation::new(policy, PolicySource::BuiltIn, &shared.me));
         }
     }
     for name in pending.keys() {
@@ -360,13 +385,31 @@ fn status(name: &str, slot: &Slot) -> PolicyStatus {
         .unwrap_or_default();
     let state = match (&slot.candidate, health.quarantined()) {
         (Candidate::Pending, _) => PolicyState::Pending,
+        (
+            Candidate::Failed {
+                error: LoadError::RolledBack(reason),
+                ..
+            },
+            _,
+        ) => PolicyState::RolledBack {
+            reason: reason.clone(),
+        },
         (Candidate::Failed { error, .. }, _) => PolicyState::Failed {
             reason: error.to_string(),
         },
         (Candidate::Settled, Some((until, reason))) => PolicyState::Quarantined { until, reason },
-        (Candidate::Settled, None) => PolicyState::Active,
+        (Candidate::Settled, None) => {
+            match slot.active.as_ref().and_then(|one| one.rolled_back()) {
+                Some(RolledBack { reason, .. }) => PolicyState::RolledBack {
+                    reason: reason.clone(),
+                },
+                None => PolicyState::Active,
+            }
+        }
     };
     let said = slot.active.as_ref().map(|active| active.description());
+    let predecessors = slot.active.as_ref().map(|active| active.predecessors());
+    let previous = predecessors.and_then(|predecessors| predecessors.into_iter().next());
     PolicyStatus {
         name: name.to_owned(),
         state,
@@ -382,5 +425,7 @@ fn status(name: &str, slot: &Slot) -> PolicyStatus {
         failures: health.failures,
         highest_budget_share: health.highest_share,
         near_budget: health.near_budget(),
+        previous: previous.map(|previous| Arc::clone(previous.version())),
+        trial: slot.active.as_ref().and_then(|active| active.trial.clone()),
     }
 }

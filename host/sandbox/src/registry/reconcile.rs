@@ -3,9 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::mpsc::Sender;
+use std::sync::{
+    Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+};
 
+use flyball_core::control::PolicyUser;
 use flyball_core::policy::{Budget, Policy as _, PolicyVersion};
+use flyball_core::recorded::RecordedInputs;
 
 use crate::digest::digest;
 use crate::engine::Engine;
@@ -13,9 +18,13 @@ use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
 use crate::registry::admit::admit;
 use crate::registry::files;
+use crate::registry::generation::Generation;
 use crate::registry::last_good::LastGood;
+use crate::registry::rollback::digests;
 use crate::registry::slot::{Candidate, Slot};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
+use crate::registry::trial::{self, Trial};
+use crate::registry::watch::Message;
 
 /// Configurations that objects use, by policy.
 pub(super) type Configurations = BTreeMap<String, Vec<Arc<str>>>;
@@ -25,6 +34,8 @@ pub(super) type Slots = BTreeMap<String, Slot>;
 
 /// The registry behind its handles.
 pub(super) struct Shared {
+    /// The registry itself, for what it hands out.
+    pub me: Weak<Shared>,
     pub engine: Engine,
     pub budgets: BTreeMap<String, Budget>,
     pub default_budget: Budget,
@@ -32,8 +43,14 @@ pub(super) struct Shared {
     pub slots: RwLock<Slots>,
     /// Those in use; none as long as nobody told.
     pub configurations: Mutex<Option<Configurations>>,
+    /// Objects that name each policy.
+    pub users: Mutex<BTreeMap<String, Vec<PolicyUser>>>,
+    pub recorded: Option<Arc<dyn RecordedInputs>>,
+    pub rollback_window_ms: i64,
     pub last_good: Option<LastGood>,
-    pub subscribers: Arc<Subscribers>,
+    pub subscribers: Subscribers,
+    /// The thread that watches the directory, if there is one.
+    pub watch: OnceLock<Sender<Message>>,
     /// Held while code is loaded: one at a time leaves the other cores deciding.
     pub loading: Mutex<()>,
 }
@@ -50,6 +67,7 @@ impl Shared {
     /// Brings the names in line with the files that were found.
     pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
         let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+        self.follow_refusals(found);
         for (name, paths) in found {
             if let Err((error, digest)) = self.reconcile_name(name, paths) {
                 self.fail(name, paths, error, digest);
@@ -63,6 +81,8 @@ impl Shared {
             .iter_mut()
             .filter(|(name, _)| !found.contains_key(*name));
         gone.for_each(|(_, slot)| slot.taken = None);
+        drop(slots);
+        self.note(found);
     }
 
     /// Names that had a file, perhaps before the last restart, and are not among
@@ -92,6 +112,9 @@ impl Shared {
         if self.is_known(name, path, &digest) {
             return Ok(());
         }
+        if let Some(error) = self.refused(name, &digest) {
+            return Err((error, Some(digest)));
+        }
         let refused = |error: LoadError| {
             // Known by its content it is not loaded again.
             let known = (!error.may_pass()).then(|| digest.clone());
@@ -102,16 +125,17 @@ impl Shared {
             .last_good
             .as_ref()
             .and_then(|last_good| last_good.digest(name));
+        let mut trial = None;
         // What was good last has been judged.
         if kept.as_ref() != Some(&digest) {
             if kept.is_some() && self.waits(name, paths) {
                 return Ok(());
             }
-            self.judge(name, &policy).map_err(refused)?;
+            trial = self.judge(name, &policy).map_err(refused)?;
         }
-        self.swap(name, policy, PolicySource::File(path.clone()));
+        self.swap(name, policy, PolicySource::File(path.clone()), trial);
         if let Some(last_good) = &self.last_good {
-            last_good.keep(name, &digest, &bytes);
+            last_good.keep(name, &digest, &bytes, &self.previous_digests(name));
         }
         Ok(())
     }
@@ -161,13 +185,17 @@ impl Shared {
 
     /// Takes bytes through every check. Configurations that what decides now
     /// refuses as well do not count.
-    pub fn load(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
+    pub fn load(
+        &self,
+        name: &str,
+        bytes: &[u8],
+    ) -> Result<(CompiledPolicy, Option<Trial>), LoadError> {
         let policy = self.compile(name, bytes)?;
-        self.judge(name, &policy)?;
-        Ok(policy)
+        let trial = self.judge(name, &policy)?;
+        Ok((policy, trial))
     }
 
-    fn compile(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
+    pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > self.max_policy_bytes {
             return Err(LoadError::TooLarge {
@@ -178,7 +206,9 @@ impl Shared {
         CompiledPolicy::load(&self.engine, name, bytes, self.budget(name))
     }
 
-    fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<(), LoadError> {
+    /// Tries code with the configurations in use on made-up input, then on recorded
+    /// input beside what it would replace.
+    fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<Option<Trial>, LoadError> {
         let in_use = self
             .configurations
             .lock()
@@ -187,7 +217,37 @@ impl Shared {
             .and_then(|configurations| configurations.get(name).cloned())
             .unwrap_or_default();
         let replaced = self.slots().get(name).and_then(Slot::replaced);
-        admit(policy, replaced.as_deref(), &in_use)
+        admit(policy, replaced.as_deref(), &in_use)?;
+        let (Some(replaced), Some(recorded)) = (replaced, &self.recorded) else {
+            return Ok(None);
+        };
+        let described = |digest: &str| match *policy.version().digest == *digest {
+            true => Some(policy.description().clone()),
+            false => Some(self.by_digest(digest)?.description().clone()),
+        };
+        trial::trial(policy, &replaced, &recorded.latest(name), described)
+    }
+
+    /// Code by its digest, active, kept beside the active one, or built-in.
+    pub fn by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
+        let slots = self.slots();
+        let known = slots.values().flat_map(|slot| {
+            let active = slot.active.iter();
+            let active = active.flat_map(|active| {
+                let before = active.predecessors().into_iter();
+                let before = before.map(|before| Arc::clone(&before.policy));
+                std::iter::once(Arc::clone(&active.policy)).chain(before)
+            });
+            active.chain(slot.builtin.clone())
+        });
+        let mut known = known;
+        known.find(|policy| *policy.version().digest == *digest)
+    }
+
+    fn previous_digests(&self, name: &str) -> Vec<String> {
+        let slots = self.slots();
+        let active = slots.get(name).and_then(|slot| slot.active.as_ref());
+        active.map_or_else(Vec::new, |active| digests(&active.predecessors()))
     }
 
     pub fn budget(&self, name: &str) -> Budget {
@@ -203,15 +263,20 @@ impl Shared {
         name: &str,
         policy: CompiledPolicy,
         source: PolicySource,
+        trial: Option<Trial>,
     ) -> Arc<PolicyVersion> {
         let policy = Arc::new(policy);
+        let began = self.began(name, &policy.version().digest);
+        let generation = Generation::new(Arc::clone(&policy), source.clone(), &self.me)
+            .after(self.predecessors(policy.version(), &source))
+            .as_new(began, trial.clone());
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let version = Arc::clone(policy.version());
         if let PolicySource::File(path) = &source {
             slot.taken = Some((path.clone(), version.digest.to_string()));
         }
-        let replaced = slot.activate(policy, source.clone(), &self.subscribers);
+        let replaced = slot.activate(generation);
         slot.candidate = Candidate::Settled;
         drop(slots);
         // Unmapping its code takes a while: not as long as everyone waits.
@@ -220,8 +285,9 @@ impl Shared {
             version: Arc::clone(&version),
             previous,
             source,
+            trial,
         };
-        self.subscribers.publish(&event);
+        self.publish(&event);
         version
     }
 
@@ -246,15 +312,19 @@ impl Shared {
         }
         let serving = self.serving(name);
         let (name, reason) = (name.to_owned(), error.to_string());
-        self.subscribers.publish(&PolicyEvent::Failed {
+        self.publish(&PolicyEvent::Failed {
             name,
             reason,
             serving,
         });
     }
 
+    pub fn publish(&self, event: &PolicyEvent) {
+        self.subscribers.publish(event);
+    }
+
     /// Activates what was good before a restart.
-    fn restore(&self, name: &str, paths: &[PathBuf]) {
+    pub fn restore(&self, name: &str, paths: &[PathBuf]) {
         let bytes = self
             .last_good
             .as_ref()
@@ -264,18 +334,16 @@ impl Shared {
                 .inspect_err(|error| tracing::warn!(name, %error, "the last good copy is refused"))
                 .ok()
         });
+        let path = paths.first().cloned().unwrap_or_default();
+        let before = self.kept_predecessors(name, &path);
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
-        let path = paths.first().cloned().unwrap_or_default();
+        let generation = |policy, source| Generation::new(policy, source, &self.me).after(before);
         let replaced = match (restored, slot.builtin.clone()) {
-            (Some(policy), _) => slot.activate(
-                Arc::new(policy),
-                PolicySource::LastGood(path),
-                &self.subscribers,
-            ),
-            (None, Some(builtin)) => {
-                slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers)
+            (Some(policy), _) => {
+                slot.activate(generation(Arc::new(policy), PolicySource::LastGood(path)))
             }
+            (None, Some(builtin)) => slot.activate(generation(builtin, PolicySource::BuiltIn)),
             (None, None) => None,
         };
         // Not while everyone waits: see `swap`.
@@ -291,7 +359,8 @@ impl Shared {
             slot.candidate = Candidate::Settled;
             replaced = match slot.builtin.clone() {
                 Some(builtin) if !slot.comes_from(&PolicySource::BuiltIn) => {
-                    slot.activate(builtin, PolicySource::BuiltIn, &self.subscribers)
+                    let source = PolicySource::BuiltIn;
+                    slot.activate(Generation::new(builtin, source, &self.me))
                 }
                 Some(_) => None,
                 None => slots.remove(name).and_then(|slot| slot.active),
@@ -304,11 +373,10 @@ impl Shared {
             last_good.forget(name);
         }
         let (name, replacement) = (name.to_owned(), self.serving(name));
-        self.subscribers
-            .publish(&PolicyEvent::Retired { name, replacement });
+        self.publish(&PolicyEvent::Retired { name, replacement });
     }
 
-    fn serving(&self, name: &str) -> Option<Arc<PolicyVersion>> {
+    pub fn serving(&self, name: &str) -> Option<Arc<PolicyVersion>> {
         let slots = self.slots();
         let active = slots.get(name)?.active.as_ref()?;
         Some(Arc::clone(active.version()))

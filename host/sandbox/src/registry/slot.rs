@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
 use crate::registry::generation::Generation;
-use crate::registry::status::{PolicySource, Subscribers};
+use crate::registry::status::PolicySource;
 
 /// A name, and what stands behind it.
 #[derive(Default)]
@@ -54,7 +54,11 @@ impl Slot {
 
     /// What other code would take the place of.
     pub fn replaced(&self) -> Option<Arc<CompiledPolicy>> {
-        let active = self.active.as_ref().map(|active| &active.policy);
+        let active = self.active.as_ref();
+        // One that is of no use to anybody is nothing to be compared with.
+        let before = active.filter(|active| active.health().is_quarantined_for_all());
+        let before = before.and_then(|active| active.predecessors().into_iter().next());
+        let active = before.as_ref().or(active).map(|active| &active.policy);
         active.or(self.builtin.as_ref()).cloned()
     }
 
@@ -65,15 +69,17 @@ impl Slot {
             .is_some_and(|active| active.source == *source)
     }
 
+    /// Whether the file that was taken up last has this content.
+    pub fn has_taken(&self, digest: &str) -> bool {
+        self.taken
+            .as_ref()
+            .is_some_and(|(_, taken)| taken == digest)
+    }
+
     /// Lets code decide; what it takes the place of is returned.
-    pub fn activate(
-        &mut self,
-        policy: Arc<CompiledPolicy>,
-        source: PolicySource,
-        subscribers: &Arc<Subscribers>,
-    ) -> Option<Arc<Generation>> {
+    pub fn activate(&mut self, mut generation: Generation) -> Option<Arc<Generation>> {
         self.generations += 1;
-        let generation = Generation::new(policy, source, self.generations, Arc::clone(subscribers));
+        generation.number = self.generations;
         self.active.replace(Arc::new(generation))
     }
 }

@@ -10,6 +10,8 @@ use flyball_core::policy::PolicyVersion;
 use flyball_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::registry::trial::Trial;
+
 /// Where the code that decides came from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind", content = "path")]
@@ -51,6 +53,12 @@ pub enum PolicyState {
         /// Why.
         reason: String,
     },
+    /// What its file has now was rolled back, and is refused until it changes. The
+    /// version before decides again: see [`PolicyStatus::version`].
+    RolledBack {
+        /// Why.
+        reason: String,
+    },
     /// It is kept from deciding about some object after repeated misbehaviour for
     /// it. About all others it decides.
     Quarantined {
@@ -89,6 +97,12 @@ pub struct PolicyStatus {
     pub highest_budget_share: f64,
     /// Whether that is 80% or more.
     pub near_budget: bool,
+    /// The version before, which decides about objects for which `version` fails.
+    #[serde(default)]
+    pub previous: Option<Arc<PolicyVersion>>,
+    /// What came of the trial of `version` on recorded inputs; none: there were none.
+    #[serde(default)]
+    pub trial: Option<Trial>,
 }
 
 /// Something happened to a policy. Its text is a line for a terminal.
@@ -102,6 +116,8 @@ pub enum PolicyEvent {
         previous: Option<Arc<PolicyVersion>>,
         /// Where the code came from.
         source: PolicySource,
+        /// What came of its trial on recorded inputs; none: there were none.
+        trial: Option<Trial>,
     },
     /// A new version was refused.
     Failed {
@@ -118,6 +134,15 @@ pub enum PolicyEvent {
         name: String,
         /// The built-in policy that decides instead.
         replacement: Option<Arc<PolicyVersion>>,
+    },
+    /// The version before decides again.
+    RolledBack {
+        /// The newer version.
+        from: Arc<PolicyVersion>,
+        /// The version before.
+        version: Arc<PolicyVersion>,
+        /// Why.
+        reason: String,
     },
     /// It misbehaved too often for an object, and is quarantined for no other.
     Quarantined {
@@ -144,6 +169,7 @@ impl fmt::Display for PolicyEvent {
                 version,
                 previous,
                 source,
+                trial,
             } => {
                 write!(
                     f,
@@ -160,6 +186,19 @@ impl fmt::Display for PolicyEvent {
                     }
                     Some(previous) => write!(f, ", in place of {}", Named(previous)),
                     None => Ok(()),
+                }?;
+                trial.iter().try_for_each(|trial| write!(f, "; {trial}"))
+            }
+            Self::RolledBack {
+                from,
+                version,
+                reason,
+            } => {
+                write!(f, "policy {} rolled back: {reason}; ", Named(from))?;
+                Serving(Some(version)).fmt(f)?;
+                match from.state_version == version.state_version {
+                    true => Ok(()),
+                    false => f.write_str("; its state starts anew"),
                 }
             }
             Self::Failed {

@@ -13,6 +13,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use crate::error::EngineError;
 use crate::registry::files;
+use crate::registry::last_good::LastGood;
 use crate::registry::reconcile::Shared;
 
 /// How long notices may keep a look from being taken, in debounce times.
@@ -143,8 +144,13 @@ impl Watch {
         found.ok()
     }
 
+    /// Where it is noted what was rolled back by hand or by another process.
+    fn refusals(&self) -> Option<&Path> {
+        self.shared.last_good.as_ref().map(LastGood::path)
+    }
+
     fn watch(&mut self) {
-        let watcher = watcher(&self.directory, self.notices.clone());
+        let watcher = watcher(&self.directory, self.refusals(), self.notices.clone());
         let trouble = watcher.as_ref().err().map(|error| {
             let every = self.rescan;
             format!("no notices, looking every {every:?}: {error}")
@@ -167,7 +173,11 @@ fn report(directory: &Path, last: &mut Option<String>, trouble: Option<String>) 
 
 struct Stopped;
 
-fn watcher(directory: &Path, notices: Sender<Message>) -> notify::Result<RecommendedWatcher> {
+fn watcher(
+    directory: &Path,
+    refusals: Option<&Path>,
+    notices: Sender<Message>,
+) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // An error means that notices were lost.
         let change = event.map_or(Some(false), |event| change(&event.kind));
@@ -177,6 +187,9 @@ fn watcher(directory: &Path, notices: Sender<Message>) -> notify::Result<Recomme
         }
     })?;
     watcher.watch(directory, RecursiveMode::NonRecursive)?;
+    if let Some(refusals) = refusals {
+        watcher.watch(refusals, RecursiveMode::NonRecursive)?;
+    }
     Ok(watcher)
 }
 

@@ -1,0 +1,420 @@
+//! How a version of a policy fares: what it is asked and how often it fails, for whom
+//! it is quarantined, and whether it is for all.
+//!
+//! An object for which the policy misbehaves says nothing about others. For all it is
+//! quarantined only if it misbehaves many times in a row for many objects, or for
+//! every object there is.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use flyball_core::control::PolicyUser;
+use flyball_core::policy::PolicyFailure;
+use flyball_core::time::Timestamp;
+
+/// Misbehaviours in a row, for one object, that lead to quarantine for that object.
+/// Of more in a row no more count against the policy for all.
+const STRIKES: u32 = 3;
+/// Misbehaviours in a row, whatever the object, that lead to quarantine for all: where
+/// nothing is right any more, trying every object three times would take long.
+const STRIKES_OF_ALL: u32 = 30;
+/// Namespaces that these must be of, if so many have an object with the policy.
+const NAMESPACES_OF_ALL: usize = 10;
+/// Objects for which misbehaviour is remembered.
+const OBJECTS: usize = 10_000;
+const FIRST_BACKOFF_MS: i64 = 30_000;
+const LAST_BACKOFF_MS: i64 = 600_000;
+/// Part of the budget from which a policy is reported.
+const NEAR_BUDGET: f64 = 0.8;
+
+/// Whom a policy is asked about.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub object: &'a str,
+    pub namespace: &'a str,
+}
+
+/// How a version has fared.
+#[derive(Clone, Default)]
+pub(super) struct Health {
+    pub decisions: u64,
+    pub failures: u64,
+    pub highest_share: f64,
+    /// When it was asked first.
+    pub began: Option<Timestamp>,
+    /// Answers since another version took its place; `None`: none has.
+    answers_since_replaced: Option<u64>,
+    /// Objects for which it misbehaved the last time.
+    objects: BTreeMap<String, Strikes>,
+    /// All objects taken together.
+    all: Strikes,
+    /// Namespaces of the misbehaviours in a row.
+    namespaces: BTreeSet<String>,
+    latest: Timestamp,
+    /// Until when the last of the quarantines holds that there were.
+    last: Timestamp,
+}
+
+/// How it has fared where it misbehaves: with one object, or with all.
+#[derive(Clone, Default)]
+struct Strikes {
+    /// In a row.
+    count: u32,
+    backoff_ms: i64,
+    /// Until when it is kept from deciding, and why.
+    quarantine: Option<(Timestamp, String)>,
+}
+
+/// What the end of a decision leads to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ended {
+    /// The end of a quarantine that begins, if it is to be told: however many objects
+    /// are concerned, it is told once.
+    pub quarantined: Option<Timestamp>,
+    /// A quarantine for all begins.
+    pub for_all: bool,
+}
+
+impl Strikes {
+    /// The quarantine that holds at a time.
+    fn quarantined(&self, now: Timestamp) -> Option<&(Timestamp, String)> {
+        self.quarantine.as_ref().filter(|(until, _)| now < *until)
+    }
+
+    /// Counts a misbehaviour; the end of a quarantine that begins is returned, as it
+    /// does from so many in a row on.
+    fn add(&mut self, now: Timestamp, most: u32, failure: &PolicyFailure) -> Option<Timestamp> {
+        self.count = self.count.saturating_add(1);
+        // Decisions under way when the quarantine began do not prolong it.
+        if self.count < most || self.quarantined(now).is_some() {
+            return None;
+        }
+        self.backoff_ms = (self.backoff_ms * 2).clamp(FIRST_BACKOFF_MS, LAST_BACKOFF_MS);
+        let until = now.plus(self.backoff_ms);
+        self.quarantine = Some((until, failure.to_string()));
+        Some(until)
+    }
+}
+
+impl Health {
+    /// Of a version that was asked first at that time, if it was.
+    pub fn since(began: Option<Timestamp>) -> Self {
+        Self {
+            began,
+            ..Self::default()
+        }
+    }
+
+    /// Whether a decision has to reckon with the 80% rule.
+    pub fn near_budget(&self) -> bool {
+        self.highest_share >= NEAR_BUDGET
+    }
+
+    /// The longest quarantine that still held when the policy was last asked: its
+    /// end, whom it concerns, and why.
+    pub fn quarantined(&self) -> Option<(Timestamp, String)> {
+        if let Some((until, reason)) = self.all.quarantined(self.latest) {
+            return Some((*until, format!("all objects: {reason}")));
+        }
+        let objects = self.objects.iter();
+        let held = objects.filter_map(|(object, strikes)| {
+            let (until, reason) = strikes.quarantined(self.latest)?;
+            Some((*until, object, reason))
+        });
+        let count = held.clone().count();
+        let (until, object, reason) = held.max()?;
+        let others = match count - 1 {
+            0 => String::new(),
+            others => format!(" and {others} more"),
+        };
+        Some((until, format!("{object}{others}: {reason}")))
+    }
+
+    /// Whether it was quarantined for all when it was last asked.
+    pub fn is_quarantined_for_all(&self) -> bool {
+        self.all.quarantined(self.latest).is_some()
+    }
+
+    /// Another version takes its place.
+    pub fn replaced(&mut self) {
+        self.answers_since_replaced = Some(0);
+    }
+
+    /// Whether it had to answer after another version took its place.
+    pub fn stood_in(&self) -> bool {
+        self.answers_since_replaced.is_some_and(|count| count > 0)
+    }
+
+    pub fn begin(&mut self, object: &str, now: Timestamp) -> Result<(), PolicyFailure> {
+        self.began.get_or_insert(now);
+        self.latest = self.latest.max(now);
+        let own = || self.objects.get(object)?.quarantined(now);
+        match self.all.quarantined(now).or_else(own) {
+            Some((until, reason)) => {
+                let seconds = until.since(now).div_euclid(1000) + 1;
+                Err(PolicyFailure::Quarantined(format!(
+                    "for {seconds} s more, after: {reason}"
+                )))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Counts an outcome. `users` are the objects that name the policy; none: not known.
+    pub fn end(
+        &mut self,
+        asker: Asker<'_>,
+        now: Timestamp,
+        failure: Option<&PolicyFailure>,
+        users: impl FnOnce() -> Vec<PolicyUser>,
+    ) -> Ended {
+        self.decisions += 1;
+        self.failures += u64::from(failure.is_some());
+        if failure.is_none() {
+            self.answers_since_replaced = self.answers_since_replaced.map(|count| count + 1);
+        }
+        let Some(failure) = failure.filter(|failure| failure.is_misbehaviour()) else {
+            self.objects.remove(asker.object);
+            self.all = Strikes::default();
+            self.namespaces.clear();
+            return Ended::default();
+        };
+        let own = self.strikes(asker.object, now).map(|strikes| {
+            let until = strikes.add(now, STRIKES, failure);
+            (strikes.count, until)
+        });
+        let (count, own) = own.unwrap_or((1, None));
+        // Whoever fails on and on is one object still. After a quarantine for all one
+        // misbehaviour is enough, until something is right again.
+        let counts = count <= STRIKES || self.all.backoff_ms > 0;
+        if counts {
+            self.namespaces.insert(asker.namespace.to_owned());
+        }
+        let near = own.is_some() || self.all.count + 1 >= STRIKES_OF_ALL;
+        let users = if near { users() } else { Vec::new() };
+        let all = if own.is_some() && self.has_all_quarantined(now, &users) {
+            self.all.add(now, 1, failure)
+        } else if counts && self.namespaces.len() < namespaces_of_all(&users) {
+            self.all.count += 1;
+            None
+        } else if counts {
+            self.all.add(now, STRIKES_OF_ALL, failure)
+        } else {
+            None
+        };
+        let until = all.max(own);
+        let told = now < self.last;
+        self.last = until.map_or(self.last, |until| self.last.max(until));
+        Ended {
+            quarantined: until.filter(|_| !told),
+            for_all: all.is_some(),
+        }
+    }
+
+    /// Whether every object that the policy is asked about is quarantined. One object
+    /// is all only where there is no other.
+    fn has_all_quarantined(&self, now: Timestamp, users: &[PolicyUser]) -> bool {
+        let is_held = |user: &&PolicyUser| {
+            let strikes = self.objects.get(&user.object);
+            strikes.is_some_and(|strikes| strikes.quarantined(now).is_some())
+        };
+        let held = users.iter().filter(is_held).count();
+        let asked = users.iter().filter(|user| user.is_asked);
+        held >= users.len().min(2)
+            && held > 0
+            && asked.clone().filter(is_held).count() == asked.count()
+    }
+
+    /// What is held against the policy for an object; none, if that is known of too
+    /// many others: then it is asked each time.
+    fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
+        if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
+            self.objects
+                .retain(|_, strikes| strikes.quarantined(now).is_some());
+            if self.objects.len() >= OBJECTS {
+                return None;
+            }
+        }
+        Some(self.objects.entry(object.to_owned()).or_default())
+    }
+
+    /// Notes the budget's share; true when it is the first to be near it.
+    pub fn spent(&mut self, share: f64) -> bool {
+        let was_near = self.near_budget();
+        self.highest_share = self.highest_share.max(share);
+        !was_near && self.near_budget()
+    }
+}
+
+/// Namespaces that misbehaviours must be of to count for all.
+fn namespaces_of_all(users: &[PolicyUser]) -> usize {
+    let namespaces: BTreeSet<&str> = users.iter().map(|user| &*user.namespace).collect();
+    namespaces.len().min(NAMESPACES_OF_ALL)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use super::{Asker, Ended, Health, OBJECTS, PolicyFailure, PolicyUser, Timestamp};
+
+    fn trap() -> PolicyFailure {
+        PolicyFailure::Trapped("wasm `unreachable`".into())
+    }
+
+    fn end(
+        health: &mut Health,
+        object: &str,
+        now: Timestamp,
+        failure: Option<&PolicyFailure>,
+        users: &[PolicyUser],
+    ) -> Ended {
+        let namespace = object.split('/').next().unwrap();
+        health.end(Asker { object, namespace }, now, failure, || users.to_vec())
+    }
+
+    fn user(object: &str) -> PolicyUser {
+        PolicyUser {
+            object: object.to_owned(),
+            namespace: object.split('/').next().unwrap().into(),
+            is_asked: true,
+        }
+    }
+
+    #[test]
+    fn quarantine_follows_three_strikes_and_backs_off() {
+        let trap = trap();
+        let mut health = Health::default();
+        let end =
+            |health: &mut Health, now, failure| end(health, "a", now, failure, &[]).quarantined;
+        let mut now = Timestamp(1_000_000);
+        assert_eq!(end(&mut health, now, Some(&trap)), None);
+        let refused = PolicyFailure::Refused("no".into());
+        assert_eq!(end(&mut health, now, Some(&refused)), None);
+        let no_misbehaviour = end(&mut health, now, Some(&trap));
+        assert_eq!(no_misbehaviour, None, "a refusal is no misbehaviour");
+        assert_eq!(end(&mut health, now, Some(&trap)), None);
+        for seconds in [30, 60, 120, 240, 480, 600, 600] {
+            let until = end(&mut health, now, Some(&trap)).map(|until| until.since(now));
+            assert_eq!(until, Some(seconds * 1_000));
+            assert_eq!(
+                end(&mut health, now, Some(&trap)),
+                None,
+                "already under way"
+            );
+            assert!(health.begin("a", now.plus(seconds * 1_000 - 1)).is_err());
+            now = now.plus(seconds * 1_000);
+            assert!(health.begin("a", now).is_ok(), "tried again");
+        }
+        assert_eq!(end(&mut health, now, None), None);
+        assert!(health.objects.is_empty(), "one success clears it");
+        assert_eq!(end(&mut health, now, Some(&trap)), None);
+        assert_eq!((health.decisions, health.failures), (20, 19));
+    }
+
+    #[test]
+    fn what_is_remembered_of_objects_has_an_end() {
+        let trap = trap();
+        let mut health = Health::default();
+        let now = Timestamp(1_000_000);
+        let strike = |health: &mut Health, object: &str, now| {
+            end(health, "good", now, None, &[]);
+            end(health, object, now, Some(&trap), &[]).quarantined
+        };
+        for _ in 0..3 {
+            for object in 0..OBJECTS {
+                strike(&mut health, &object.to_string(), now);
+            }
+        }
+        let (until, reason) = health.quarantined().unwrap();
+        assert_eq!(until, now.plus(30_000));
+        assert_eq!(
+            reason,
+            "9999 and 9999 more: PolicyTrapped: wasm `unreachable`"
+        );
+        for _ in 0..3 {
+            assert_eq!(strike(&mut health, "one more", now), None);
+        }
+        assert!(health.begin("one more", now).is_ok(), "asked each time");
+        assert_eq!(strike(&mut health, "one more", now.plus(30_000)), None);
+        assert_eq!(health.objects.len(), 1, "the others' quarantine is over");
+    }
+
+    #[test]
+    fn what_fails_for_every_object_is_not_tried_with_each() {
+        let trap = trap();
+        let mut health = Health::default();
+        let now = Timestamp(1_000_000);
+        let strike = |health: &mut Health, objects: std::ops::Range<u32>, now| {
+            let ends =
+                objects.map(|object| end(health, &object.to_string(), now, Some(&trap), &[]));
+            ends.filter_map(|ended| ended.quarantined)
+                .collect::<Vec<_>>()
+        };
+        assert!(strike(&mut health, 0..29, now).is_empty());
+        end(&mut health, "good", now, None, &[]);
+        assert!(strike(&mut health, 29..58, now).is_empty(), "in a row");
+        assert_eq!(strike(&mut health, 58..59, now), [now.plus(30_000)]);
+        assert!(health.begin("never asked before", now).is_err());
+        let (_, reason) = health.quarantined().unwrap();
+        assert!(reason.starts_with("all objects: PolicyTrapped"), "{reason}");
+
+        // One is enough after that, until something is right again.
+        let now = now.plus(30_000);
+        assert!(health.begin("good", now).is_ok());
+        assert_eq!(strike(&mut health, 59..60, now), [now.plus(60_000)]);
+        end(&mut health, "good", now, None, &[]);
+        assert!(health.begin("never asked before", now).is_ok());
+    }
+
+    #[test]
+    fn no_object_and_no_namespace_alone_is_all() {
+        let trap = trap();
+        let mut now = Timestamp(1_000_000);
+        let fails = |health: &mut Health, object: &str, now, users: &[PolicyUser]| {
+            end(health, object, now, Some(&trap), users).for_all
+        };
+        // However long one object fails while no other is asked.
+        let users = [user("a/bad"), user("b/idle")];
+        let mut health = Health::default();
+        for _ in 0..100 {
+            assert!(!fails(&mut health, "a/bad", now, &users));
+            now = now.plus(700_000);
+        }
+        // However many objects of one namespace do.
+        let many: Vec<_> = (0..50).map(|number| user(&format!("a/{number}"))).collect();
+        let users = [&many[..], &[user("b/idle")]].concat();
+        for object in &many {
+            for _ in 0..3 {
+                assert!(!fails(&mut health, &object.object, now, &users));
+            }
+        }
+        assert!(fails(&mut health, "b/idle", now, &users), "in a row still");
+    }
+
+    #[test]
+    fn where_every_object_is_quarantined_it_is_for_all() {
+        let trap = trap();
+        let now = Timestamp(1_000_000);
+        let fails = |health: &mut Health, object: &str, users: &[PolicyUser]| {
+            (0..3).any(|_| end(health, object, now, Some(&trap), users).for_all)
+        };
+        assert!(fails(&mut Health::default(), "a/only", &[user("a/only")]));
+        let mut health = Health::default();
+        let users = [user("a/one"), user("b/two")];
+        assert!(!fails(&mut health, "a/one", &users));
+        assert!(fails(&mut health, "b/two", &users));
+        assert!(health.begin("c/new", now).is_err());
+
+        // One that nobody asks for is an object all the same, if not one to wait for.
+        let asleep = PolicyUser {
+            is_asked: false,
+            ..user("c/asleep")
+        };
+        let mut health = Health::default();
+        let users = [user("a/one"), asleep.clone()];
+        assert!(!fails(&mut health, "a/one", &users));
+        let users = [user("a/one"), user("b/two"), asleep];
+        assert!(fails(&mut health, "b/two", &users));
+        assert!(!fails(&mut Health::default(), "a/one", &[]), "nobody told");
+    }
+}

@@ -1,0 +1,306 @@
+//! Rolls versions of policies back: one that is quarantined for all soon after it took
+//! over, and one that an operator wants back. What is refused is noted in the private
+//! directory, so that every process that shares it goes by it, also after a restart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
+
+use flyball_core::control::PolicyUser;
+use flyball_core::policy::{Policy as _, PolicyVersion, RolledBack};
+use flyball_core::time::Timestamp;
+
+use crate::digest::digest;
+use crate::error::{LoadError, RollbackError};
+use crate::registry::generation::Generation;
+use crate::registry::last_good::{Entry, LastGood, Refused};
+use crate::registry::reconcile::Shared;
+use crate::registry::slot::Candidate;
+use crate::registry::status::{PolicyEvent, PolicySource};
+use crate::registry::watch::Message;
+
+impl Shared {
+    /// Objects that name a policy; none: nobody told.
+    pub fn users(&self, name: &str) -> Vec<PolicyUser> {
+        let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
+        users.get(name).cloned().unwrap_or_default()
+    }
+
+    /// Whether a version that was asked first at `began` is still new at `now`.
+    pub fn is_within_window(&self, began: Option<Timestamp>, now: Timestamp) -> bool {
+        began.is_none_or(|began| now.since(began) <= self.rollback_window_ms)
+            && self.rollback_window_ms > 0
+    }
+
+    /// Lets the version before decide again in place of the active one, if that is the
+    /// one of this digest, and refuses its file until it changes. Returns false if
+    /// there is no version before.
+    pub fn roll_back(&self, name: &str, digest: &str, reason: &str) -> bool {
+        let mut slots = self.slots_mut();
+        let Some(slot) = slots.get_mut(name) else {
+            return false;
+        };
+        let active = slot.active.clone();
+        let Some(active) = active.filter(|active| *active.version().digest == *digest) else {
+            return false;
+        };
+        let mut line = active.predecessors();
+        if line.is_empty() {
+            return false;
+        }
+        let previous = line.remove(0);
+        let from = Arc::clone(active.version());
+        let source = match &previous.source {
+            PolicySource::File(path) if !slot.has_taken(&previous.version().digest) => {
+                PolicySource::LastGood(path.clone())
+            }
+            source => source.clone(),
+        };
+        let generation = Generation::new(Arc::clone(&previous.policy), source, &self.me)
+            .after(line)
+            .in_place_of(RolledBack {
+                from: Arc::clone(&from),
+                reason: reason.to_owned(),
+            });
+        let version = Arc::clone(generation.version());
+        // What was installed has no file that could be refused.
+        if active.source != PolicySource::Installed {
+            slot.candidate = Candidate::Failed {
+                error: LoadError::RolledBack(reason.to_owned()),
+                digest: Some(digest.to_owned()),
+            };
+        }
+        let replaced = slot.activate(generation);
+        // Not while everyone waits: unmapping its code takes a while.
+        drop(slots);
+        drop((replaced, active));
+        self.publish(&PolicyEvent::RolledBack {
+            from,
+            version,
+            reason: reason.to_owned(),
+        });
+        self.nudge();
+        true
+    }
+
+    /// Has the directory looked at soon, where one is watched: what decisions lead to
+    /// is written off their path.
+    fn nudge(&self) {
+        if let Some(watch) = self.watch.get() {
+            // An error means that the thread ended.
+            let _ = watch.send(Message::Changed { done: true });
+        }
+    }
+
+    /// Rolls back what was refused by hand, or by another process.
+    pub fn follow_refusals(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
+        let Some(last_good) = &self.last_good else {
+            return;
+        };
+        for (name, entry) in last_good.entries() {
+            let Some(refused) = entry.refused.filter(|refused| refused.rolled_back) else {
+                continue;
+            };
+            let active = self.serving(&name);
+            if active.is_none_or(|active| *active.digest != *refused.digest)
+                || self.roll_back(&name, &refused.digest, &refused.reason)
+            {
+                continue;
+            }
+            // No version before is at hand: its copy is.
+            if let Some(paths) = found.get(&name) {
+                self.restore(&name, paths);
+            }
+        }
+    }
+
+    /// The refusal of a file's content that was noted earlier.
+    pub fn refused(&self, name: &str, digest: &str) -> Option<LoadError> {
+        let entry = self.last_good.as_ref()?.entry(name)?;
+        let refused = entry.refused.filter(|refused| refused.digest == *digest)?;
+        Some(match refused.rolled_back {
+            true => LoadError::RolledBack(refused.reason),
+            false => LoadError::RefusedBefore(refused.reason),
+        })
+    }
+
+    /// Since when the version that was good last has been asked.
+    pub fn began(&self, name: &str, digest: &str) -> Option<Timestamp> {
+        let entry = self.last_good.as_ref()?.entry(name)?;
+        entry
+            .began
+            .filter(|_| entry.digest.as_deref() == Some(digest))
+    }
+
+    /// The versions before one that takes over: those in memory, else those that were
+    /// kept before a restart.
+    pub fn predecessors(
+        &self,
+        version: &PolicyVersion,
+        source: &PolicySource,
+    ) -> Vec<Arc<Generation>> {
+        let name = &*version.name;
+        let active = self.slots().get(name).and_then(|slot| slot.active.clone());
+        match (active, source) {
+            (Some(active), _) if active.version().digest == version.digest => active.predecessors(),
+            (Some(active), _) => Generation::hand_down(&active),
+            (None, PolicySource::File(path)) => self.kept_predecessors(name, path),
+            (None, _) => Vec::new(),
+        }
+    }
+
+    /// The versions before the one that was good last, as they were kept.
+    pub fn kept_predecessors(&self, name: &str, path: &Path) -> Vec<Arc<Generation>> {
+        let Some(last_good) = &self.last_good else {
+            return Vec::new();
+        };
+        let builtin = self.slots().get(name).and_then(|slot| slot.builtin.clone());
+        let entry = last_good.entry(name).unwrap_or_default();
+        let kept = entry.previous.iter().filter_map(|digest| {
+            let own = builtin.as_ref();
+            if let Some(builtin) = own.filter(|own| *own.version().digest == **digest) {
+                return Some((Arc::clone(builtin), PolicySource::BuiltIn));
+            }
+            let bytes = last_good.copy(name, digest)?;
+            let policy = self.compile(name, &bytes).ok()?;
+            Some((Arc::new(policy), PolicySource::LastGood(path.to_owned())))
+        });
+        kept.map(|(policy, source)| Arc::new(Generation::new(policy, source, &self.me)))
+            .collect()
+    }
+
+    /// Notes what must outlive a restart: files that were refused by what was recorded
+    /// or rolled back, and since when new versions have been asked.
+    pub fn note(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
+        let Some(last_good) = &self.last_good else {
+            return;
+        };
+        let mut known = last_good.entries();
+        for name in found.keys() {
+            let entry = known.remove(name).unwrap_or_default();
+            if self.noted(name, entry.clone()) != entry {
+                last_good.change(name, |entry| *entry = self.noted(name, entry.clone()));
+            }
+        }
+    }
+
+    fn noted(&self, name: &str, mut entry: Entry) -> Entry {
+        let slots = self.slots();
+        let Some(slot) = slots.get(name) else {
+            return entry;
+        };
+        if let Candidate::Failed {
+            error,
+            digest: Some(digest),
+        } = &slot.candidate
+        {
+            let rolled_back = matches!(error, LoadError::RolledBack(_));
+            if rolled_back || matches!(error, LoadError::Recorded { .. }) {
+                let reason = match error {
+                    LoadError::RolledBack(reason) => reason.clone(),
+                    error => error.to_string(),
+                };
+                entry.refused = Some(Refused {
+                    digest: digest.clone(),
+                    reason,
+                    rolled_back,
+                });
+            }
+            if let Some(active) = slot.active.as_ref().filter(|_| rolled_back) {
+                let digest = active.version().digest.to_string();
+                let is_built_in = active.source == PolicySource::BuiltIn;
+                entry.digest = (!is_built_in).then_some(digest);
+                entry.previous = digests(&active.predecessors());
+                entry.began = None;
+            }
+        } else if let Some(active) = &slot.active
+            && entry.digest.as_deref() == Some(&*active.version().digest)
+        {
+            entry.began = entry.began.or(active.began());
+        }
+        entry
+    }
+}
+
+/// The digests of some versions.
+pub(super) fn digests(versions: &[Arc<Generation>]) -> Vec<String> {
+    let digests = versions.iter().map(|one| one.version().digest.to_string());
+    digests.collect()
+}
+
+/// The first digits of a digest, for people.
+fn short(digest: &str) -> &str {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    hex.get(..12).unwrap_or(hex)
+}
+
+/// Whether a directory of last good copies knows a policy of that name.
+pub fn has_last_good(directory: &Path, name: &str) -> bool {
+    LastGood::peek(directory, name)
+}
+
+/// What [`roll_back_by_hand`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HandRollback {
+    /// Digest of the version that is refused from now on.
+    pub refused: String,
+    /// Digest of the version that comes back.
+    pub restored: String,
+    /// The version that comes back is the built-in one.
+    pub is_built_in: bool,
+}
+
+/// Rolls the last good version of a policy back by hand: notes in the private directory
+/// of last good copies that its file is refused until it changes. Daemons that watch
+/// the directory's policies follow; one that starts later goes by it. Only the user of
+/// these daemons may write there.
+///
+/// # Errors
+/// The directory can't be used, or there is no version before.
+pub fn roll_back_by_hand(
+    directory: &Path,
+    name: &str,
+    builtins: &[(&str, &[u8])],
+) -> Result<HandRollback, RollbackError> {
+    let last_good = LastGood::open(directory)?;
+    let own = builtins.iter().filter(|(builtin, _)| *builtin == name);
+    let own: BTreeSet<String> = own.map(|(_, bytes)| digest(bytes)).collect();
+    let usable = |digest: &String| own.contains(digest) || last_good.copy(name, digest).is_some();
+    let changed = last_good.try_change(name, |entry| {
+        let Some(refused) = entry.digest.clone() else {
+            return Err(match entry.refused {
+                Some(_) => RollbackError::AlreadyRefused(name.to_owned()),
+                None => RollbackError::NoFile(name.to_owned()),
+            });
+        };
+        let mut previous = entry.previous.clone();
+        previous.retain(usable);
+        if previous.is_empty() {
+            return Err(match entry.refused {
+                Some(_) => RollbackError::AlreadyRefused(name.to_owned()),
+                None => RollbackError::NoVersionBefore(name.to_owned()),
+            });
+        }
+        let restored = previous.remove(0);
+        let is_built_in = own.contains(&restored);
+        *entry = Entry {
+            digest: (!is_built_in).then(|| restored.clone()),
+            previous,
+            refused: Some(Refused {
+                digest: refused.clone(),
+                reason: format!("version {} was rolled back by hand", short(&refused)),
+                rolled_back: true,
+            }),
+            began: None,
+        };
+        Ok(HandRollback {
+            refused,
+            restored,
+            is_built_in,
+        })
+    });
+    changed.map_err(|error| RollbackError::Unwritable {
+        path: directory.to_owned(),
+        reason: error.to_string(),
+    })?
+}

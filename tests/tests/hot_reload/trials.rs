@@ -1,0 +1,205 @@
+//! New versions that are tried on inputs of earlier decisions before they take over.
+
+use std::sync::{Arc, Mutex};
+
+use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
+use flyball_core::policy::NODE_GROUPS;
+use flyball_core::recorded::{RecordedInput, RecordedInputs, RecordedQuestion};
+use flyball_core::replica::{Context, MetricInput, ReplicaInput, Target};
+use flyball_sandbox::{PolicyState, Registry, RegistryOptions};
+use flyball_tests::guests;
+
+use super::{Home, ask, reason, status, wait_for_answer, wait_for_failure, wait_until};
+
+/// What a daemon has recorded.
+#[derive(Debug, Default)]
+pub struct Recorded(pub Mutex<Vec<RecordedInput>>);
+
+impl RecordedInputs for Recorded {
+    fn latest(&self, policy: &str) -> Vec<RecordedInput> {
+        assert_eq!(policy, "web");
+        self.0.lock().unwrap().clone()
+    }
+}
+
+/// An input about a Deployment with so many replicas, whose external metric is known.
+fn about(namespace: &str, name: &str, current_replicas: i32) -> RecordedInput {
+    let target = Target {
+        kind: "Deployment".into(),
+        namespace: namespace.into(),
+        name: name.into(),
+        ..Target::default()
+    };
+    let metric = MetricInput {
+        source: "External".into(),
+        name: "queue".into(),
+        value: vec![7000],
+        ..MetricInput::default()
+    };
+    RecordedInput {
+        object: target.to_string(),
+        namespace: namespace.into(),
+        asked: None,
+        context: Context::default(),
+        question: RecordedQuestion::Replica(ReplicaInput {
+            target: Arc::new(target),
+            current_replicas,
+            metrics: vec![Arc::new(metric)],
+            ..ReplicaInput::default()
+        }),
+    }
+}
+
+/// An input about two node groups.
+fn about_nodes() -> RecordedInput {
+    let options = OptionColumns {
+        node_group: vec!["a".into(), "b".into()],
+        state: vec![3; 2],
+        node_count: vec![1; 2],
+        pod_count: vec![1; 2],
+        requested_cpu: vec![1000; 2],
+        requested_memory: vec![1 << 30; 2],
+        requested_gpu: vec![0; 2],
+        capacity_cpu: vec![2000; 2],
+        capacity_memory: vec![4 << 30; 2],
+        capacity_gpu: vec![0; 2],
+        allocatable_cpu: vec![2000; 2],
+        allocatable_memory: vec![4 << 30; 2],
+        allocatable_gpu: vec![0; 2],
+        node_price: vec![None; 2],
+        pod_price: vec![None; 2],
+        current_size: vec![0; 2],
+        min_size: vec![0; 2],
+        max_size: vec![9; 2],
+    };
+    RecordedInput {
+        object: NODE_GROUPS.to_owned(),
+        namespace: "".into(),
+        question: RecordedQuestion::Expander(ExpanderInput {
+            options: Arc::new(options),
+            cluster_node_count: None,
+        }),
+        ..about("", "", 0)
+    }
+}
+
+/// A registry on recorded inputs, in which the plain `two` decides as `web`.
+fn start(home: &Home, inputs: Vec<RecordedInput>) -> Registry {
+    home.put("web.wasm", &home.plain["two"]);
+    home.start_with(|options| recording(options, inputs))
+}
+
+fn recording(options: &mut RegistryOptions, inputs: Vec<RecordedInput>) {
+    options.recorded = Some(Arc::new(Recorded(Mutex::new(inputs))));
+}
+
+#[test]
+fn a_version_that_fails_on_inputs_of_every_namespace_is_refused_until_its_file_changes() {
+    let home = Home::new();
+    let inputs = || {
+        vec![
+            about("team-a", "web", 3),
+            about("team-b", "web", 3),
+            about("team-b", "api", 3),
+        ]
+    };
+    let registry = start(&home, inputs());
+    home.put("web.wasm", &home.hostile["trap_at_metric"]);
+    let words = "fails on recorded inputs of every namespace that it was tried on \
+                 (team-a, team-b; 3 of 3 inputs), such as for Deployment team-a/web: PolicyTrapped";
+    wait_for_failure(&registry, "web", words);
+    assert_eq!(ask(&registry, "web"), Ok(2));
+
+    // A restart finds no record: the same content is refused all the same.
+    drop(registry);
+    let registry = home.start();
+    assert!(reason(&registry, "web").unwrap().contains(words));
+    assert_eq!(ask(&registry, "web"), Ok(2));
+    home.put("web.wasm", &home.plain["three"]);
+    wait_for_answer(&registry, "web", 3);
+    home.put("web.wasm", &home.hostile["trap_at_metric"]);
+    wait_for_answer(&registry, "web", 3);
+}
+
+#[test]
+fn a_version_that_fails_in_one_namespace_takes_over_and_says_for_whom_it_fails() {
+    let home = Home::new();
+    let inputs = vec![about("team-a", "web", 3), about("team-b", "web", 3)];
+    let registry = start(&home, inputs);
+    let events = registry.subscribe();
+    home.put("web.wasm", &home.hostile["trap_in_team_a"]);
+    wait_for_answer(&registry, "web", 3);
+    let listed = status(&registry, "web").unwrap();
+    let trial = listed.trial.unwrap();
+    assert_eq!((trial.inputs, trial.differing, trial.failed), (2, 1, 1));
+    assert_eq!(trial.failing, ["Deployment team-a/web"]);
+    let before = listed.previous.unwrap();
+    assert_eq!(*before.digest, *flyball_sandbox::digest(&home.plain["two"]));
+    let told: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
+    let words = "answers differ on 1 of 2 recorded inputs, it fails on 1 (Deployment team-a/web)";
+    assert!(told.iter().any(|line| line.contains(words)), "{told:?}");
+}
+
+#[test]
+fn no_single_object_keeps_a_version_from_the_others() {
+    let home = Home::new();
+    let inputs = vec![about("team-a", "odd", 13), about("team-a", "web", 3)];
+    let registry = start(&home, inputs);
+    home.put("web.wasm", &home.hostile["trap_at_thirteen"]);
+    wait_for_answer(&registry, "web", 3);
+    let trial = status(&registry, "web").unwrap().trial.unwrap();
+    assert_eq!(trial.failing, ["Deployment team-a/odd"]);
+}
+
+#[test]
+fn what_the_version_before_fails_on_as_well_proves_nothing() {
+    let home = Home::new();
+    home.put("web.wasm", &home.hostile["trap_at_thirteen"]);
+    let inputs = vec![about("team-a", "odd", 13)];
+    let registry = home.start_with(|options| recording(options, inputs));
+    home.put("web.wasm", &home.hostile["trap_at_metric"]);
+    wait_until("the swap", || {
+        status(&registry, "web").unwrap().generation == 2
+    });
+    assert_eq!(status(&registry, "web").unwrap().trial, None);
+}
+
+#[test]
+fn other_answers_are_counted_and_keep_nothing_out() {
+    let home = Home::new();
+    let inputs = (0..12).map(|number| about("team-a", &format!("web-{number}"), 3));
+    let registry = start(&home, inputs.collect());
+    home.put("web.wasm", &home.plain["three"]);
+    wait_for_answer(&registry, "web", 3);
+    let trial = status(&registry, "web").unwrap().trial.unwrap();
+    assert_eq!(
+        trial.to_string(),
+        "answers differ on 12 of 12 recorded inputs"
+    );
+    home.put("web.wasm", &home.hostile["trap_in_team_a"]);
+    wait_for_failure(&registry, "web", "12 of 12 inputs");
+}
+
+#[test]
+fn an_expander_is_tried_on_recorded_options() {
+    let home = Home::new();
+    let expanders = guests::components("expanders").unwrap();
+    home.put("web.wasm", &expanders["both"]);
+    let registry = home.start_with(|options| recording(options, vec![about_nodes()]));
+    // Of the other kind: no answer to what is asked.
+    home.put("web.wasm", &home.plain["two"]);
+    wait_for_failure(&registry, "web", "(node groups; 1 of 1 inputs)");
+    assert!(matches!(
+        status(&registry, "web").unwrap().state,
+        PolicyState::Failed { .. }
+    ));
+    let least = &flyball_policies::BUILTIN
+        .iter()
+        .find(|(name, _)| *name == "least-nodes");
+    home.put("web.wasm", least.unwrap().1);
+    wait_until("the swap", || {
+        status(&registry, "web").unwrap().state == PolicyState::Active
+    });
+    let trial = status(&registry, "web").unwrap().trial.unwrap();
+    assert_eq!((trial.inputs, trial.failed), (1, 0));
+}
