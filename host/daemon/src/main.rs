@@ -10,6 +10,7 @@ mod node_records;
 mod output;
 mod policies;
 mod record_file;
+mod recorded;
 mod recorders;
 mod records;
 mod scaffold;

@@ -8,6 +8,7 @@ use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::nodes::record::{
     ExpanderRecord, NodeDecisionRecord, OrderOutcome, RankingAnswer,
 };
+use flyball_core::recorded::RecordedInput;
 
 use crate::recorders::log_line;
 
@@ -21,6 +22,12 @@ impl NodesRecorder for Several {
         }
     }
 }
+
+/// Records that are read for the inputs of an expander.
+const MOST_READ: usize = 8;
+
+/// Most inputs of an expander that a new version is tried on.
+const MOST_NODE_INPUTS: usize = 16;
 
 /// The latest records, as many as fit into some memory.
 pub struct NodeRing {
@@ -49,6 +56,26 @@ impl NodeRing {
         let kept = self.kept();
         let skipped = kept.lines.len().saturating_sub(limit);
         kept.lines.iter().skip(skipped).cloned().collect()
+    }
+
+    /// The latest inputs of the expander of that name, the latest first: from a few
+    /// records, as each has to be read, and a large cluster's are large.
+    pub fn inputs(&self, expander: &str) -> Vec<RecordedInput> {
+        let named = format!("\"name\":\"{expander}\"");
+        let lines: Vec<Arc<str>> = {
+            let kept = self.kept();
+            let lines = kept.lines.iter().rev();
+            let lines = lines.filter(|line| line.contains(&named));
+            lines.take(MOST_READ).cloned().collect()
+        };
+        let records = lines
+            .iter()
+            .filter_map(|line| NodeDecisionRecord::from_line(0, line).ok());
+        let inputs = records.flat_map(|record| {
+            let inputs = RecordedInput::of_nodes(&record, expander);
+            inputs.collect::<Vec<_>>()
+        });
+        inputs.take(MOST_NODE_INPUTS).collect()
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -125,7 +152,7 @@ impl NodeLog {
     }
 }
 
-/// The part of an expander that failed, then that of its fallback.
+/// The part of an expander that failed, then that of the one that answered.
 pub fn parts(expander: &ExpanderRecord) -> impl Iterator<Item = &ExpanderRecord> {
     expander.failed.as_deref().into_iter().chain([expander])
 }

@@ -134,7 +134,15 @@ pub fn log_line(level: u32, object: &str, policy: &str, line: &str) {
 
 fn failure(policy: &PolicyRecord) -> Option<String> {
     let failure = policy.failure()?;
-    Some(format!("{}: {failure}", policy.name))
+    let version = policy.version.as_ref().filter(|_| policy.previous);
+    let then = version.map_or_else(String::new, |version| {
+        format!(
+            "; the version before, {} ({}), goes on",
+            version.version,
+            version.short_digest()
+        )
+    });
+    Some(format!("{}: {failure}{then}", policy.name))
 }
 
 /// The policies that answered: `hpa@1a2b3c4d5e6f`.

@@ -4,13 +4,17 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use flyball_cloud::NodeGroupSpec;
 use flyball_core::control::ReplicaOptions;
 use flyball_core::nodes::chain;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
+use flyball_core::recorded::RecordedInputs;
+use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions, has_last_good};
+use flyball_simulation::time::Millis;
 
 use crate::cli::{
     Budgets, ExpanderConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs, STATE_DIR,
@@ -45,6 +49,11 @@ impl StateDir {
         given.or_else(named).or_else(usual).map(Self)
     }
 
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
     /// Compiled code.
     pub fn code(&self) -> PathBuf {
         self.0.join("code")
@@ -61,8 +70,8 @@ impl StateDir {
         Ok(self.0.join(LAST_GOOD).join(&digits[..16]))
     }
 
-    /// The last good versions of all directories of policies.
-    pub fn all_last_good(&self) -> Vec<PathBuf> {
+    /// Directories of last good versions, one for each directory of policies.
+    fn last_good_directories(&self) -> Vec<PathBuf> {
         // There is none where no daemon ever ran.
         let directories = std::fs::read_dir(self.0.join(LAST_GOOD))
             .into_iter()
@@ -70,6 +79,18 @@ impl StateDir {
         let mut directories: Vec<_> = directories.flatten().map(|entry| entry.path()).collect();
         directories.sort();
         directories
+    }
+
+    /// Those directories of last good versions that know a policy of that name.
+    pub fn last_good_of(&self, name: &str) -> Vec<PathBuf> {
+        let mut directories = self.last_good_directories();
+        directories.retain(|directory| has_last_good(directory, name));
+        directories
+    }
+
+    /// The last good versions of all directories of policies.
+    pub fn all_last_good(&self) -> Vec<PathBuf> {
+        self.last_good_directories()
             .iter()
             .flat_map(|directory| policy_files(Some(directory)).unwrap_or_default())
             .collect()
@@ -91,8 +112,9 @@ pub fn engine(state_dir: Option<&Path>) -> anyhow::Result<Engine> {
     engine.context("cannot set up the sandbox")
 }
 
-/// The engine and the watched policies of a daemon.
-pub fn registry(args: &Policies) -> anyhow::Result<(Engine, Registry)> {
+/// The watched policies of a daemon; `recorded` has the inputs on which new versions
+/// are tried.
+pub fn registry(args: &Policies, recorded: Arc<dyn RecordedInputs>) -> anyhow::Result<Registry> {
     let state = StateDir::resolve(args.state.state_dir.as_deref());
     if state.is_none() {
         tracing::warn!("no place for a private directory: name one with --state-dir");
@@ -110,10 +132,15 @@ pub fn registry(args: &Policies) -> anyhow::Result<(Engine, Registry)> {
         directory: args.directory.policies_dir.clone(),
         last_good_directory,
         budgets: args.budgets.by_name(),
+        rollback_window: millis(args.policy_rollback_window),
+        recorded: Some(recorded),
         ..RegistryOptions::default()
     };
-    let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
-    Ok((engine, registry))
+    Ok(Registry::open(&engine, options, flyball_policies::BUILTIN)?)
+}
+
+fn millis(length: Millis) -> Duration {
+    Duration::from_millis(length.0.try_into().unwrap_or(0))
 }
 
 /// The built-in policies and these files, under these budgets, for commands that end.

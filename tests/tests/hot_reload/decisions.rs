@@ -49,7 +49,10 @@ fn a_restart_keeps_the_last_good_one_and_starts_beside_any_file() {
         "nan_bits",
         "refusal",
         "state_in_static",
+        "trap_at_metric",
+        "trap_at_own_answer",
         "trap_at_thirteen",
+        "trap_in_team_a",
     ];
     assert_eq!(active, harmless.map(String::from).into());
 

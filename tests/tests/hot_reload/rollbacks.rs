@@ -261,3 +261,28 @@ fn a_rollback_by_hand_is_followed_and_outlives_a_restart() {
         assert!(error.contains(words), "{error}");
     }
 }
+
+#[test]
+fn what_was_installed_is_rolled_back_and_stays_without_a_file() {
+    let home = Home::new();
+    let registry = home.start();
+    registry.install("web", &home.plain["keeps_state"]).unwrap();
+    let newer = &home.hostile["trap_at_own_answer"];
+    registry.install("web", newer).unwrap();
+    used_in(&registry, &["team-a"]);
+    for second in 0..3 {
+        let answer = asked(&registry, "team-a", second, 13);
+        assert_eq!(answer, Err("PolicyTrapped"));
+    }
+    registry.look();
+    assert_eq!(asked(&registry, "team-a", 3, 13), Ok(2));
+    let listed = status(&registry, "web").unwrap();
+    assert!(
+        matches!(listed.state, PolicyState::RolledBack { .. }),
+        "{listed:?}"
+    );
+    assert_eq!(listed.source, Some(PolicySource::Installed));
+    // It is refused as a file, not as what somebody installs.
+    registry.install("web", newer).unwrap();
+    assert_eq!(status(&registry, "web").unwrap().state, PolicyState::Active);
+}

@@ -6,7 +6,7 @@ use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
 use flyball_core::policy::NODE_GROUPS;
 use flyball_core::recorded::{RecordedInput, RecordedInputs, RecordedQuestion};
 use flyball_core::replica::{Context, MetricInput, ReplicaInput, Target};
-use flyball_sandbox::{PolicyState, Registry, RegistryOptions};
+use flyball_sandbox::{PolicyState, Registry, RegistryOptions, digest};
 use flyball_tests::guests;
 
 use super::{Home, ask, reason, status, wait_for_answer, wait_for_failure, wait_until};
@@ -134,7 +134,7 @@ fn a_version_that_fails_in_one_namespace_takes_over_and_says_for_whom_it_fails()
     assert_eq!((trial.inputs, trial.differing, trial.failed), (2, 1, 1));
     assert_eq!(trial.failing, ["Deployment team-a/web"]);
     let before = listed.previous.unwrap();
-    assert_eq!(*before.digest, *flyball_sandbox::digest(&home.plain["two"]));
+    assert_eq!(*before.digest, *digest(&home.plain["two"]));
     let told: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
     let words = "answers differ on 1 of 2 recorded inputs, it fails on 1 (Deployment team-a/web)";
     assert!(told.iter().any(|line| line.contains(words)), "{told:?}");
@@ -202,4 +202,25 @@ fn an_expander_is_tried_on_recorded_options() {
     });
     let trial = status(&registry, "web").unwrap().trial.unwrap();
     assert_eq!((trial.inputs, trial.failed), (1, 0));
+}
+
+#[test]
+fn what_one_daemon_refuses_no_other_that_shares_its_directory_keeps() {
+    let home = Home::new();
+    let inputs = vec![about("team-a", "web", 3)];
+    let leader = start(&home, inputs);
+    // It stands by, and records nothing.
+    let other = home.start();
+    home.put("web.wasm", &home.hostile["trap_at_metric"]);
+    let good = digest(&home.plain["two"]);
+    for registry in [&leader, &other] {
+        wait_until("the good version", || {
+            let listed = status(registry, "web").unwrap();
+            let version = listed.version.unwrap();
+            listed.state != PolicyState::Active && *version.digest == *good
+        });
+    }
+    drop((leader, other));
+    let registry = home.start();
+    assert_eq!(ask(&registry, "web"), Ok(2));
 }

@@ -21,8 +21,8 @@ pub use nodes::{CloudProvider, Controller, Nodes};
 pub use plan::PlanArgs;
 pub use planning::{ExpanderConfig, Planning};
 pub use policy::{
-    BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RunPolicyArgs,
-    TestArgs, ValidateArgs,
+    BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RollbackArgs,
+    RunPolicyArgs, TestArgs, ValidateArgs,
 };
 pub use records::{ReplayArgs, WhyArgs};
 pub use run::{Cluster, Leader, OnPolicyFailure, Policies, RunArgs};

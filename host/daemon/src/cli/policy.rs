@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::FormatArgs;
 use super::budgets::Budgets;
-use super::directories::PoliciesDir;
+use super::directories::{PoliciesDir, StateDir};
 
 /// Write, build, test and look at policies
 #[derive(Debug, Subcommand)]
@@ -18,6 +18,7 @@ pub enum PolicyCommand {
     Validate(ValidateArgs),
     Run(RunPolicyArgs),
     List(ListArgs),
+    Rollback(RollbackArgs),
     Bench(BenchArgs),
 }
 
@@ -166,6 +167,35 @@ pub struct ListArgs {
     pub server: Option<String>,
     #[command(flatten)]
     pub policies: PoliciesDir,
+    #[command(flatten)]
+    pub output: FormatArgs,
+}
+
+/// Bring back the version of a policy before the one that decides
+///
+/// The policy's file is refused until it changes. This is noted in the daemon's
+/// private directory, so that only the daemon's own user can do it, on the daemon's
+/// machine (in its container): a running daemon follows at once, one that starts later
+/// goes by it. Fails where no version before is kept.
+///
+/// Examples:
+///   flyball policy rollback my-policy
+///   kubectl -n flyball-system exec deploy/flyball -- flyball policy rollback my-policy
+#[derive(Debug, Args)]
+#[command(verbatim_doc_comment)]
+pub struct RollbackArgs {
+    /// Name of the policy
+    pub name: String,
+    /// Directory of policies of the daemon [default: the one that has the policy]
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "FLYBALL_POLICIES_DIR",
+        hide_env_values = true
+    )]
+    pub policies_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub state: StateDir,
     #[command(flatten)]
     pub output: FormatArgs,
 }

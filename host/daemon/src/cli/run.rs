@@ -83,6 +83,10 @@ pub struct Policies {
     #[arg(long, value_enum, default_value_t, value_name = "hold|fallback")]
     #[arg(hide_possible_values = true)]
     pub on_policy_failure: OnPolicyFailure,
+    /// How long a new version of a policy is on trial: if it is quarantined for all
+    /// objects within that time, the version before comes back; 0s: it never does
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
+    pub policy_rollback_window: Millis,
     #[command(flatten)]
     pub budgets: Budgets,
     #[command(flatten)]

@@ -3,7 +3,6 @@
 mod kubernetes;
 mod nodes;
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
@@ -11,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
-use flyball_core::control::configurations_in_use;
+use flyball_core::control::{configurations_in_use, policy_users};
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::policy::PolicyEngine as _;
@@ -28,6 +27,7 @@ use crate::clock::{Stop, Stopper};
 use crate::http::{self, Api, Readiness};
 use crate::node_records::{self, NodeLog, NodeRing};
 use crate::record_file::RecordFile;
+use crate::recorded::Recorded;
 use crate::recorders::{LogRecorder, Several};
 use crate::simulated::{LoopOptions, Simulated};
 use crate::wiring;
@@ -65,13 +65,18 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         .map(RecordFile::append_to)
         .transpose()?
         .map(Arc::new);
-    let (_, registry) = wiring::registry(&args.policies)?;
+    let record_bytes = usize::try_from(args.record_memory.0).unwrap_or(usize::MAX);
+    let ring = Arc::new(Ring::new(record_bytes));
+    let node_ring = Arc::new(NodeRing::new(NODE_RECORD_BYTES));
+    let recorded = Recorded {
+        ring: Arc::clone(&ring),
+        node_ring: Arc::clone(&node_ring),
+    };
+    let registry = wiring::registry(&args.policies, Arc::new(recorded))?;
     let daemon = Daemon {
         registry: Arc::new(registry),
-        ring: Arc::new(Ring::new(
-            usize::try_from(args.record_memory.0).unwrap_or(usize::MAX),
-        )),
-        node_ring: Arc::new(NodeRing::new(NODE_RECORD_BYTES)),
+        ring,
+        node_ring,
         file,
         readiness: Readiness::waiting_for(&["caches", "policies"]),
         listener,
@@ -178,8 +183,13 @@ impl Daemon {
             autoscalers: Box::new(autoscalers.clone()),
         };
         let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
-        let in_use = move || configurations_in_use(&autoscalers(), &expanders());
-        let telling = tokio::spawn(tell_configurations(self.registry, readiness, in_use));
+        let registry = Arc::clone(&self.registry);
+        let tell = move || {
+            let (autoscalers, expanders) = (autoscalers(), expanders());
+            registry.set_policy_users(policy_users(&autoscalers, &expanders));
+            registry.set_configurations_in_use(configurations_in_use(&autoscalers, &expanders));
+        };
+        let telling = tokio::spawn(tell_use(self.registry, readiness, tell));
         let result = work.await;
         self.stopper.stop();
         telling.abort();
@@ -271,15 +281,10 @@ pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Keeps the registry told of the configurations in use, by which it judges new
-/// versions: from when the objects are known, or all would seem to fit. Policies are
-/// settled once files were looked at in that light.
-async fn tell_configurations(
-    registry: Arc<Registry>,
-    readiness: Arc<Readiness>,
-    in_use: impl Fn() -> BTreeMap<String, Vec<Arc<str>>>,
-) {
-    let tell = || registry.set_configurations_in_use(in_use());
+/// Keeps the registry told of the objects that name policies and of the configurations
+/// in use, by which it judges new versions: from when the objects are known, or all
+/// would seem to fit. Policies are settled once files were looked at in that light.
+async fn tell_use(registry: Arc<Registry>, readiness: Arc<Readiness>, tell: impl Fn()) {
     readiness.part_done("caches").await;
     tell();
     let looking = Arc::clone(&registry);

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authoring;
+mod broken_versions;
 mod cli;
 mod daemon;
 mod demo;

@@ -92,13 +92,14 @@ impl Shared {
         }
     }
 
-    /// Rolls back what was refused by hand, or by another process.
+    /// Rolls back what was refused by hand, or by another process: one that has recorded
+    /// inputs may refuse what one that has none took up.
     pub fn follow_refusals(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
         let Some(last_good) = &self.last_good else {
             return;
         };
         for (name, entry) in last_good.entries() {
-            let Some(refused) = entry.refused.filter(|refused| refused.rolled_back) else {
+            let Some(refused) = entry.refused else {
                 continue;
             };
             let active = self.serving(&name);
@@ -195,7 +196,8 @@ impl Shared {
         } = &slot.candidate
         {
             let rolled_back = matches!(error, LoadError::RolledBack(_));
-            if rolled_back || matches!(error, LoadError::Recorded { .. }) {
+            let by_records = matches!(error, LoadError::Recorded { .. });
+            if rolled_back || by_records {
                 let reason = match error {
                     LoadError::RolledBack(reason) => reason.clone(),
                     error => error.to_string(),
@@ -206,7 +208,11 @@ impl Shared {
                     rolled_back,
                 });
             }
-            if let Some(active) = slot.active.as_ref().filter(|_| rolled_back) {
+            // Another process may have taken up what records speak against.
+            let was_taken_up = by_records && entry.digest.as_ref() == Some(digest);
+            if let Some(active) = &slot.active
+                && (rolled_back || was_taken_up)
+            {
                 let digest = active.version().digest.to_string();
                 let is_built_in = active.source == PolicySource::BuiltIn;
                 entry.digest = (!is_built_in).then_some(digest);

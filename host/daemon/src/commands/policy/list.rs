@@ -82,10 +82,17 @@ fn table(policies: &[PolicyStatus]) -> Table {
 /// How a policy stands, and what there is to say about it.
 fn state(policy: &PolicyStatus) -> (String, String) {
     let (state, remark) = health(policy);
+    let mut remarks = Vec::new();
     if policy.near_budget {
-        return (state, format!("{NEAR_BUDGET}; {remark}"));
+        remarks.push(NEAR_BUDGET.to_owned());
     }
-    (state, remark)
+    remarks.push(remark);
+    if let (PolicyState::Quarantined { .. }, Some(previous)) = (&policy.state, &policy.previous) {
+        let (version, digest) = (&previous.version, previous.short_digest());
+        remarks.push(format!("{version} ({digest}) decides there meanwhile"));
+    }
+    remarks.extend(policy.trial.iter().map(ToString::to_string));
+    (state, remarks.join("; "))
 }
 
 const NEAR_BUDGET: &str = "above 80% of its budget: raise it with --policy-budget";
@@ -95,6 +102,10 @@ fn health(policy: &PolicyStatus) -> (String, String) {
         PolicyState::Pending => (styled(WARNING, "pending"), "not judged yet".to_owned()),
         PolicyState::Active => (styled(GOOD, "active"), policy.summary.clone()),
         PolicyState::Failed { reason } => (styled(BAD, "failed"), reason.clone()),
+        PolicyState::RolledBack { reason } => {
+            let remark = format!("{reason}; the file is refused until it changes");
+            (styled(BAD, "rolledBack"), remark)
+        }
         PolicyState::Quarantined { until, reason } => {
             let remark = format!("until {} UTC: {reason}", output::date_time(*until));
             (styled(BAD, "quarantined"), remark)

@@ -8,6 +8,7 @@ mod input;
 mod inspect;
 mod list;
 mod new;
+mod rollback;
 mod run;
 mod test;
 mod validate;
@@ -24,6 +25,7 @@ pub fn run(command: PolicyCommand) -> anyhow::Result<Exit> {
         PolicyCommand::Validate(args) => validate::run(&args),
         PolicyCommand::Run(args) => run::run(&args),
         PolicyCommand::List(args) => list::run(&args),
+        PolicyCommand::Rollback(args) => rollback::run(&args),
         PolicyCommand::Bench(args) => bench::run(&args),
     }
 }

@@ -85,7 +85,10 @@ fn write_round(text: &mut String, round: &Round) -> std::fmt::Result {
         )?;
     }
     for expander in round.expanders.iter().flat_map(parts) {
-        let name = &expander.name;
+        let name = match expander.previous {
+            true => format!("{}, the version before", expander.name),
+            false => expander.name.to_string(),
+        };
         match &expander.answer {
             RankingAnswer::Ranking(ranking) => {
                 writeln!(text, "    {name}: {}", ranking.reason.sentence)?;
