@@ -1,6 +1,5 @@
 //! Records of decisions, read from a file or asked of a daemon.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 

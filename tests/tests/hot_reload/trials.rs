@@ -71,6 +71,7 @@ fn about_nodes() -> RecordedInput {
         current_size: vec![0; 2],
         min_size: vec![0; 2],
         max_size: vec![9; 2],
+        ..OptionColumns::default()
     };
     RecordedInput {
         object: NODE_GROUPS.to_owned(),

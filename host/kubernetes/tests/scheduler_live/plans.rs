@@ -170,7 +170,7 @@ impl<'a> Stage<'a> {
     /// Plans from a dump, with pods that the API server doesn't have yet, and makes all
     /// nodes that are ordered.
     fn plan_and_grow(&mut self, waiting: &[Value]) -> Plan {
-        let mut dump = Dump::read(&self.arena.dump_with(waiting)).unwrap();
+        let mut dump = Dump::read(self.arena.dump_with(waiting).as_bytes()).unwrap();
         let state = &mut dump.state;
         let census = Census::at_first_sight(NOW, state, &self.groups, &self.options);
         let scene = Scene {

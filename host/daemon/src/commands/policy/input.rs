@@ -2,7 +2,6 @@
 //! records have, or shorter: what is left out is what a quiet target has, or a
 //! plain option. Or a record itself.
 
-use std::io::Read as _;
 use std::path::Path;
 
 mod options;

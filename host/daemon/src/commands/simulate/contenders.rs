@@ -1,7 +1,8 @@
 //! Who takes part in a comparison, and which expanders are asked.
 
 use std::collections::BTreeMap;
-use std::{fs, iter};
+use std::iter;
+use std::path::Path;
 
 use anyhow::{Context as _, ensure};
 use flyball_core::nodes::chain::ChainError;
