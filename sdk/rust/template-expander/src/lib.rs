@@ -19,10 +19,13 @@ pub struct Config {
 /// the state.
 pub fn rank(input: &Expander<Config>) -> Ranking {
     let ranking = Ranking::lowest(input, |option| {
-        // Groups that are not in the table have the cloud's price, if it tells one.
-        let price = input.config().prices.get(option.node_group()).copied();
-        let price = price.or_else(|| option.node_price())?;
-        Some(price * f64::from(option.node_count()) / f64::from(option.pods()))
+        let mut price = 0.0;
+        for (group, nodes) in option.parts() {
+            // Groups that are not in the table have the cloud's price, if it tells one.
+            let node = input.config().prices.get(group).copied();
+            price += node.or_else(|| option.node_price())? * f64::from(nodes);
+        }
+        Some(price / f64::from(option.pods()))
     });
     let Some(price) = ranking.best().first().and_then(|&row| ranking.score(row)) else {
         return Ranking::none("no option has a price");
