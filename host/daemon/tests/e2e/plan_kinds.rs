@@ -1,16 +1,20 @@
 //! `flyball plan` on small dumps, a table for each kind of input that clusters have and
 //! that once was answered wrongly.
 
+mod attaching;
 mod daemons;
+mod own_labels;
 mod storage;
+mod translated;
 mod world;
 
 use serde_json::json;
 
-use self::world::{Case, merged, node, pod, waiting};
+use self::world::{Table, merged, node, pod, waiting};
 
 #[test]
 fn a_nominated_pod_counts_as_placed_where_the_scheduler_makes_room() {
+    let table = Table::new();
     let on = |name: &str| json!({"status": {"nominatedNodeName": name}});
     let priority = |priority: i32| json!({"spec": {"priority": priority}});
     let unmarked = json!({"status": {"conditions": null}});
@@ -20,7 +24,7 @@ fn a_nominated_pod_counts_as_placed_where_the_scheduler_makes_room() {
     let nominated = merged(waiting("high", "3"), &on("n1"));
     let other = waiting("other", "3");
     let n1 = || node("n1", "a", "4");
-    let case = |what| Case::new(what).group("a").item(n1());
+    let case = |what| table.case(what).group("a").item(n1());
 
     case("preemption is under way")
         .item(pod("low", "3", "n1"))
@@ -61,7 +65,8 @@ fn a_nominated_pod_counts_as_placed_where_the_scheduler_makes_room() {
         .item(merged(merged(waiting("high", "1"), &port), &on("n1")))
         .item(merged(waiting("other", "1"), &port))
         .orders(&[("a", 1, 2)]);
-    Case::new("a pod that goes before it takes the room, and it wants another node")
+    table
+        .case("a pod that goes before it takes the room, and it wants another node")
         .listed("{name: a, max: 1, nodeSelector: {pool: a}}")
         .group("b")
         .items([n1(), node("n2", "b", "4"), pod("filler", "4", "n2")])

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::world::{Case, merged, node, pod, waiting};
+use super::world::{Table, merged, node, pod, waiting};
 
 fn owned(pod: Value, kind: &str) -> Value {
     merged(
@@ -19,6 +19,7 @@ fn annotated(pod: Value, annotations: &Value) -> Value {
 
 #[test]
 fn pods_that_have_ended_count_nowhere() {
+    let table = Table::new();
     let n1 = || node("n1", "a", "4");
     let unready = || {
         merged(
@@ -36,7 +37,7 @@ fn pods_that_have_ended_count_nowhere() {
     };
     // With two agents of 1500m a node of four cores has no room for it.
     let web = waiting("web", "2");
-    let case = |what| Case::new(what).group("a").item(pod("filler", "1", "n1"));
+    let case = |what| table.case(what).group("a").item(pod("filler", "1", "n1"));
     for phase in ["Failed", "Succeeded"] {
         case("an evicted pod of a DaemonSet")
             .item(n1())
@@ -83,7 +84,8 @@ fn pods_that_have_ended_count_nowhere() {
             "labelSelector": {"matchLabels": {"app": "web"}},
         }],
     }}}});
-    Case::new("what it requested, its port and its anti-affinity")
+    table
+        .case("what it requested, its port and its anti-affinity")
         .group("a")
         .item(n1())
         .item(ended(
@@ -96,6 +98,7 @@ fn pods_that_have_ended_count_nowhere() {
 
 #[test]
 fn an_annotation_makes_pods_count_as_those_of_a_daemon_set() {
+    let table = Table::new();
     let marked = |pod: Value, value: &str| {
         annotated(
             pod,
@@ -104,7 +107,8 @@ fn an_annotation_makes_pods_count_as_those_of_a_daemon_set() {
     };
     let agent = || pod("agent-1", "1500m", "n1");
     let case = |what| {
-        Case::new(what)
+        table
+            .case(what)
             .group("a")
             .item(node("n1", "a", "4"))
             .item(pod("filler", "2", "n1"))
@@ -139,7 +143,8 @@ fn an_annotation_makes_pods_count_as_those_of_a_daemon_set() {
     let drained = json!({"spec": {"taints": [
         {"key": "ToBeDeletedByClusterAutoscaler", "effect": "NoSchedule"},
     ]}});
-    Case::new("it goes with its node")
+    table
+        .case("it goes with its node")
         .group("a")
         .item(node("n1", "a", "4"))
         .item(pod("filler", "3", "n1"))
@@ -150,7 +155,8 @@ fn an_annotation_makes_pods_count_as_those_of_a_daemon_set() {
         ))
         .orders(&[]);
     let unready = json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}});
-    Case::new("the node is one that is all there is to go by")
+    table
+        .case("the node is one that is all there is to go by")
         .group("a")
         .item(merged(node("n1", "a", "4"), &unready))
         .item(marked(agent(), "true"))
