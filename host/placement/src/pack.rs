@@ -267,7 +267,11 @@ impl Estimate<'_> {
     /// The best that the orders come to. With many pods no further order is tried once all
     /// of them have a place.
     fn in_best_order(&self, cluster: &mut Cluster, limits: &[u32], open: bool) -> Packed {
-        let sought: u32 = self.by_size.iter().map(|&row| self.demands[row].count).sum();
+        let sought: u32 = self
+            .by_size
+            .iter()
+            .map(|&row| self.demands[row].count)
+            .sum();
         let demanded = self.by_size.iter().map(|&row| self.demands[row]);
         let least = order::exclusive_pods(cluster, demanded).max(1);
         let mut best = Packed::default();

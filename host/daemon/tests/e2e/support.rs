@@ -224,6 +224,22 @@ impl Daemon {
         self.child.wait().unwrap().code()
     }
 
+    /// Numbers of the processes that it has started.
+    pub fn children(&self) -> Vec<String> {
+        let own = self.child.id().to_string();
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let processes = processes.filter_map(|process| {
+            let stat = fs::read_to_string(process.path().join("stat")).ok()?;
+            let (_, fields) = stat.rsplit_once(')')?;
+            // The state, and the parent.
+            let mut fields = fields.split_ascii_whitespace();
+            let (state, parent) = (fields.next()?, fields.next()?);
+            let is_one = parent == own && state != "Z";
+            is_one.then(|| process.file_name().to_string_lossy().into_owned())
+        });
+        processes.collect()
+    }
+
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

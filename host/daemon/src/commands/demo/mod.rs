@@ -19,7 +19,7 @@ use flyball_simulation::{Progress, Run, Scenario};
 use self::screen::Screen;
 use super::simulate::{print_policies, summary_table, write_report};
 use super::{Exit, run::stop_on_signals};
-use crate::cli::DemoArgs;
+use crate::cli::{Budgets, DemoArgs};
 use crate::clock::Stop;
 use crate::output::{self, STRONG, styled};
 use crate::policies;
@@ -95,6 +95,7 @@ impl Stage {
         );
         let engine = EngineOptions {
             cache_directory: Some(temporary.join("code")),
+            compiler: Some(Budgets::default().compiler()),
             ..EngineOptions::default()
         };
         let options = RegistryOptions {
