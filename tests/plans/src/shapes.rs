@@ -75,6 +75,7 @@ impl Kind {
             effect: "NoSchedule".into(),
         };
         NodeTemplate {
+            zone_labels: Vec::new(),
             labels: self.labels(zone).into(),
             taints: self.taint.map(taint).into_iter().collect(),
             capacity: milli(&self.capacity),
