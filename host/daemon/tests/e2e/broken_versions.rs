@@ -133,8 +133,9 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     assert_eq!(own["status"]["policies"][0]["digest"], good, "{own}");
 
     let listed = workshop.succeed(&["policy", "list", "--server", &daemon.url]);
-    let words = "recorded inputs, it fails on 1 (Deployment team-a/web)";
-    assert!(listed.contains(words), "{listed}");
+    for words in ["recorded inputs, it fails on ", "(Deployment team-a/web)"] {
+        assert!(listed.contains(words), "{listed}");
+    }
     let why = ["why", "team-a/web", "-n", "1", "--server", &daemon.url];
     let why = workshop.succeed(&why);
     assert!(why.contains("the version before goes on deciding"), "{why}");
