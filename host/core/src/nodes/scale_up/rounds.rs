@@ -222,7 +222,9 @@ impl<'a> Rounds<'a> {
         let split = self.candidates.family(option.first()).len() > 1 && option.parts.len() == 1;
         let room = |row: usize| self.candidates.all[row].room();
         let growth = growth(&self.candidates, &option.family, room, self.most_nodes());
-        let settled = growth.filter(|_| coupled && !split).and_then(|growth| {
+        // In a zone that is not certain there is one node, whatever else it could help.
+        let settles = coupled && !split && option.in_zones.is_none();
+        let settled = growth.filter(|_| settles).and_then(|growth| {
             let cluster = state.cluster_mut();
             let packed = settle(cluster, &self.known, &growth, demands, &option.packed);
             Choosable::new(option.family.clone(), Arc::new(packed))
