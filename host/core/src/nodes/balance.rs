@@ -51,10 +51,8 @@ pub fn balance(groups: &[GroupSize], new_nodes: u32) -> Vec<u32> {
             }
             continue;
         }
-        for next in start..end {
-            if left == 0 {
-                break;
-            }
+        let mut next = start;
+        while next < end && left > 0 {
             if open[next].size < open[next].max {
                 open[next].size += 1;
                 left -= 1;
@@ -62,6 +60,7 @@ pub fn balance(groups: &[GroupSize], new_nodes: u32) -> Vec<u32> {
                 open.swap(start, next);
                 start += 1;
             }
+            next += 1;
         }
     }
     let mut sizes: Vec<u32> = groups.iter().map(|group| group.current).collect();

@@ -36,8 +36,8 @@ pub const DEFAULT_COMPILE_CPU: Duration = Duration::from_secs(60);
 /// How policies are compiled that are not built in.
 #[derive(Clone, Debug)]
 pub struct CompilerOptions {
-    /// The program that is started for each policy, and must call
-    /// [`crate::compile_in_child`] with the arguments that follow its name.
+    /// The program that is started for each policy. It must call
+    /// [`crate::compile_if_asked`] before it does anything else.
     pub program: PathBuf,
     /// Arguments that come before those.
     pub arguments: Vec<OsString>,
