@@ -41,10 +41,13 @@ fn upstream(groups: &[GroupSize], new_nodes: u32) -> Vec<u32> {
     sizes
 }
 
+/// Sizes, largest sizes, nodes to add, and the sizes then.
+type Case<'a> = (&'a [u32], &'a [u32], u32, &'a [u32]);
+
 #[test]
 fn a_group_that_is_full_from_the_start_or_fills_up_decides_who_is_next() {
     // Each line is an answer of Cluster Autoscaler's own code.
-    let cases: [(&[u32], &[u32], u32, &[u32]); 6] = [
+    let cases: [Case<'_>; 6] = [
         (
             &[0, 2, 24, 8, 1, 0, 2, 5],
             &[0, 12, 34, 18, 101, 0, 102, 7],

@@ -65,7 +65,7 @@ impl Generation {
 
     /// As a new version: since when it was asked, if it was before a restart, and what
     /// came of its trial.
-    pub fn as_new(mut self, began: Option<Timestamp>, trial: Option<Trial>) -> Self {
+    pub fn into_new_version(mut self, began: Option<Timestamp>, trial: Option<Trial>) -> Self {
         self.is_new = true;
         self.trial = trial;
         self.health = Mutex::new(Health::since(began));

@@ -362,7 +362,7 @@ impl Shared {
         let began = self.began(name, &policy.version().digest);
         let generation = Generation::new(Arc::clone(&policy), source.clone(), &self.me)
             .after(self.predecessors(policy.version(), &source))
-            .as_new(began, trial.clone());
+            .into_new_version(began, trial.clone());
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let version = Arc::clone(policy.version());
