@@ -86,7 +86,7 @@ fn a_dump_is_read_in_any_encoding_that_has_a_mark_and_as_yaml() {
         ("{\"items\": [{}", "not JSON"),
         ("{\"items\": 1}", "not a List"),
         ("kind: Pod", "not a List"),
-        ("hello", "a List of Kubernetes objects"),
+        ("hello", "neither JSON nor YAML"),
         ("items: [", "neither JSON nor YAML"),
     ] {
         workshop.write("broken", dump);
