@@ -75,8 +75,8 @@ impl Kind {
             effect: "NoSchedule".into(),
         };
         NodeTemplate {
-            zone_labels: Vec::new(),
             labels: self.labels(zone).into(),
+            zone_labels: Vec::new(),
             taints: self.taint.map(taint).into_iter().collect(),
             capacity: milli(&self.capacity),
             allocatable: milli(&self.allocatable),

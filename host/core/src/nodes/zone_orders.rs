@@ -37,7 +37,8 @@ pub struct ZoneOrder {
 /// Orders that are waited for, and groups that are not asked again for some pods.
 #[derive(Clone, Debug, Default)]
 pub struct ZoneOrders {
-    waiting: Vec<ZoneOrder>,
+    /// With the time of each.
+    waiting: Vec<(Timestamp, ZoneOrder)>,
     failed: Vec<Failed>,
 }
 
@@ -67,25 +68,22 @@ enum Outcome {
 
 impl ZoneOrders {
     /// A node was ordered.
-    pub(super) fn ordered(&mut self, order: ZoneOrder) {
-        self.waiting.push(order);
+    pub(super) fn ordered(&mut self, now: Timestamp, order: ZoneOrder) {
+        self.waiting.push((now, order));
     }
 
     /// Whether a group has such a node on its way of which nobody knows the zone.
     pub(super) fn waits(&self, group: &str) -> bool {
-        self.waiting.iter().any(|order| *order.group == *group)
+        let mut waiting = self.waiting.iter();
+        waiting.any(|(_, order)| *order.group == *group)
     }
 
-    /// The pods that a group is not asked for now, and for how long.
-    pub(super) fn avoided(
-        &self,
-        now: Timestamp,
-        group: &str,
-    ) -> impl Iterator<Item = (&Pod, &Backoff)> {
+    /// The pods that a group is not asked for now.
+    pub(super) fn avoided(&self, now: Timestamp, group: &str) -> impl Iterator<Item = &Pod> {
         let failed = self.failed.iter();
         let failed =
             failed.filter(move |failed| *failed.group == *group && failed.backoff.until >= now);
-        failed.map(|failed| (&failed.pod, &failed.backoff))
+        failed.map(|failed| &failed.pod)
     }
 
     /// All times at which a group may be asked again.
@@ -113,14 +111,16 @@ impl ZoneOrders {
         options: &NodeOptions,
     ) -> Vec<Incident> {
         let mut incidents = Vec::new();
-        for order in std::mem::take(&mut self.waiting) {
+        for (at, order) in std::mem::take(&mut self.waiting) {
             let mut groups = census.groups.iter();
             let group = groups.find(|census| census.group.name == order.group);
             let outcome = group.map_or(Outcome::Settled { helps: false }, |group| {
                 outcome(&order, group, state)
             });
             match outcome {
-                Outcome::Waiting => self.waiting.push(order),
+                // One that is late is the group's failure, whichever zone it was for.
+                Outcome::Waiting if now.since(at) > options.max_node_provision_time_ms => {}
+                Outcome::Waiting => self.waiting.push((at, order)),
                 Outcome::Settled { helps } => {
                     if helps {
                         self.failed.retain(|failed| !failed.is_of(&order));

@@ -120,10 +120,16 @@ fn pods_that_any_zone_helps_get_as_many_nodes_as_they_need() {
         NONE,
         "they are on their way, wherever they come"
     );
-    // Beside them one that a single zone helps gets one node, and a second one waits.
-    world.pods("more", 2, 20_000, &pod(900));
+    // What is on its way may help those that one zone helps, and then others need more.
     world.pods("pinned", 2, 20_000, &in_zone("b", 900));
     world.tick(30_000);
+    assert_eq!(world.calls(), ["increase multi by 2"]);
+
+    // Beside others such a pod gets one node, and a second one waits.
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("free", 2, 0, &pod(900));
+    world.pods("pinned", 2, 0, &in_zone("b", 900));
+    world.tick(10_000);
     let orders = ["increase multi by 2", "increase multi by 1"];
     assert_eq!(world.calls(), orders);
 }

@@ -50,7 +50,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             let taken = own.is_some_and(|own| own.contains(&OrderOutcome::Ordered));
             while let Some((_, order)) = zone_orders.next_if(|(of, _)| *of == index) {
                 if taken {
-                    self.backoffs.zones.ordered(order);
+                    self.backoffs.zones.ordered(now, order);
                 }
             }
             if taken || round.orders.is_empty() {

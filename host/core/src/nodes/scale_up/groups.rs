@@ -157,7 +157,7 @@ impl<'a> Candidates<'a> {
             limits.add(size.unwrap_or_default(), census.not_joined());
             let zones = &scene.backoffs.zones;
             let name = &census.group.name;
-            let avoided = zones.avoided(scene.now, name).map(|(pod, _)| {
+            let avoided = zones.avoided(scene.now, name).map(|pod| {
                 let cluster = state.cluster_mut();
                 let class = cluster.class(pod);
                 cluster.representative(class)

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each};
+use flyball_placement::pack::{Demand, Growth, Packed, add_template, pack_and_keep, pack_each};
 use flyball_placement::{ClassId, NodeId};
 
 use super::choosable::Choosable;
@@ -90,16 +90,18 @@ pub(super) fn fill_unsettled(
             };
             let mut nodes = left;
             let mut packed = estimate.pack(&demands, nodes);
-            let alike = are_alike(&packed);
-            if !alike {
+            let mut helps = Helps::default();
+            if !are_alike(&packed) {
                 nodes = 1;
                 packed = estimate.pack(&demands, nodes);
+                helps = estimate.helps(&demands);
             }
-            let best = most_pods(&packed);
+            let best = helps.best(&packed);
             let growth = variants(candidate, nodes).nth(best);
             let Some(growth) = growth.filter(|_| packed[best].node_count() > 0) else {
                 break;
             };
+            let helps_apart = helps.placed_apart(&packed[best]) > 0;
             let order = packed[best].order;
             let (packed, kept) =
                 pack_and_keep(state.cluster_mut(), known, &growth, &demands, order);
@@ -107,7 +109,7 @@ pub(super) fn fill_unsettled(
             fit += packed.pods();
             known.extend(kept);
             take(wanted, &packed.placed, &mut Vec::new());
-            candidates.all[row].awaits_zone |= !alike;
+            candidates.all[row].awaits_zone |= helps_apart;
         }
     }
     fit
@@ -167,9 +169,27 @@ impl Estimate<'_> {
         pack_each(self.state.cluster_mut(), self.known, &growths, demands)
     }
 
+    /// Which of the pods a node in each of the zones would take.
+    fn helps(&mut self, demands: &[Demand]) -> Helps {
+        let cluster = self.state.cluster_mut();
+        let templates = self.candidate.templates().iter();
+        Helps(
+            templates
+                .map(|template| {
+                    let mark = cluster.mark();
+                    let node = add_template(cluster, &template.template);
+                    let fits = demands.iter().map(|one| cluster.fits(one.class, node));
+                    let fits = fits.collect();
+                    cluster.rollback(mark);
+                    fits
+                })
+                .collect(),
+        )
+    }
+
     /// The pods that all zones help alike, if there are some, and the template to take for
-    /// granted: of the zones that of the one which helps fewest of the others, so that none
-    /// of these is taken to be helped. `all`: what was found for all pods.
+    /// granted: that of the zone which helps fewest of the others, so that none of these is
+    /// taken to be helped. `all`: what was found for all pods.
     fn alike(
         &mut self,
         demands: &[Demand],
@@ -177,21 +197,27 @@ impl Estimate<'_> {
         room: u32,
     ) -> Option<(usize, Arc<Packed>)> {
         let (mut demands, mut packed) = (demands.to_vec(), all.to_vec());
-        // First those that a zone does not help at all: others may only be short of room
-        // because of them.
-        for are_apart in [helps_in_some as fn(&[u32]) -> bool, differs] {
-            if are_alike(&packed) {
-                break;
-            }
+        let mut helps = Helps::default();
+        if !are_alike(&packed) {
+            // Others may only be short of room because of those that not every zone helps.
+            helps = self.helps(&demands);
             for (row, demand) in demands.iter_mut().enumerate() {
-                if are_apart(&placed(&packed, row)) {
+                if helps.differ(row) {
+                    demand.count = 0;
+                }
+            }
+            packed = self.pack(&demands, room);
+        }
+        if !are_alike(&packed) {
+            for (row, demand) in demands.iter_mut().enumerate() {
+                if differs(&placed(&packed, row)) {
                     demand.count = 0;
                 }
             }
             packed = self.pack(&demands, room);
         }
         let is_some = are_alike(&packed) && packed.first()?.node_count() > 0;
-        let fewest = (0..all.len()).min_by_key(|&template| all[template].pods())?;
+        let fewest = (0..packed.len()).min_by_key(|&template| helps.apart(template))?;
         is_some.then(|| (fewest, Arc::clone(&packed[fewest])))
     }
 
@@ -212,30 +238,61 @@ impl Estimate<'_> {
             }
         }
         let packed = self.pack(&demands, 1);
-        let best = most_pods(&packed);
+        let helps = self.helps(&demands);
+        let best = helps.best(&packed);
         let found = Arc::clone(packed.get(best)?);
-        let apart: Vec<usize> = (0..demands.len())
-            .filter(|&row| placed_by(&found, row) > 0 && differs(&placed(&packed, row)))
-            .collect();
+        let helped = (0..demands.len()).filter(|&row| placed_by(&found, row) > 0);
+        let (apart, others): (Vec<usize>, Vec<usize>) = helped.partition(|&row| helps.differ(row));
         let is_covered = |row: &usize| {
             let mut certain = certain.iter();
             certain.any(|option| placed_by(&option.packed, *row) >= placed_by(&found, *row))
         };
-        if !apart.is_empty() && apart.iter().all(is_covered) {
+        // Where all zones help all of them, they help some more than others.
+        let decisive = if apart.is_empty() { &others } else { &apart };
+        if decisive.iter().all(is_covered) {
             return None;
         }
-        let zones_of = |row: &usize| {
-            let helping = placed(&packed, *row)
-                .into_iter()
-                .zip(self.candidate.templates());
-            let helping = helping.filter(|(placed, _)| *placed > 0);
+        let zones_of = |&row: &usize| {
+            let helping = helps.0.iter().zip(self.candidate.templates());
+            let helping = helping.filter(|(fits, _)| fits[row]);
             let zones = helping.filter_map(|(_, template)| template.zone().cloned());
-            (demands[*row].class, zones.collect())
+            (demands[row].class, zones.collect())
         };
-        let in_some = apart
-            .iter()
-            .filter(|row| helps_in_some(&placed(&packed, **row)));
-        Some((best, found, in_some.map(zones_of).collect()))
+        Some((best, found, apart.iter().map(zones_of).collect()))
+    }
+}
+
+/// Which pods a node in each zone would take, by template and demand.
+#[derive(Default)]
+struct Helps(Vec<Vec<bool>>);
+
+impl Helps {
+    /// Whether some zones help the pods of a demand and others don't.
+    fn differ(&self, row: usize) -> bool {
+        let fits = || self.0.iter().map(|fits| fits[row]);
+        fits().any(|fits| fits) && fits().any(|fits| !fits)
+    }
+
+    /// Demands that a zone helps and others don't.
+    fn apart(&self, template: usize) -> usize {
+        let fits = self.0.get(template).into_iter().flatten().enumerate();
+        fits.filter(|(row, fits)| **fits && self.differ(*row))
+            .count()
+    }
+
+    /// How many pods an estimate places that not every zone helps.
+    fn placed_apart(&self, packed: &Packed) -> u32 {
+        let placed = packed.placed.iter().enumerate();
+        let apart = placed.filter(|(row, _)| !self.0.is_empty() && self.differ(*row));
+        apart.map(|(_, count)| count).sum()
+    }
+
+    /// The first of the estimates, one a zone, that place most of the pods that not every
+    /// zone helps, and most of all pods.
+    fn best(&self, packed: &[Arc<Packed>]) -> usize {
+        let rank = |&at: &usize| (self.placed_apart(&packed[at]), packed[at].pods());
+        let rows = 0..packed.len();
+        rows.rev().max_by_key(rank).unwrap_or_default()
     }
 }
 
@@ -249,10 +306,6 @@ fn placed(packed: &[Arc<Packed>], row: usize) -> Vec<u32> {
     packed.iter().map(|packed| placed_by(packed, row)).collect()
 }
 
-fn helps_in_some(placed: &[u32]) -> bool {
-    placed.contains(&0) && placed.iter().any(|count| *count > 0)
-}
-
 fn differs(placed: &[u32]) -> bool {
     placed.windows(2).any(|pair| pair[0] != pair[1])
 }
@@ -264,12 +317,4 @@ fn are_alike(packed: &[Arc<Packed>]) -> bool {
             || pair[0].pods() == 0 && pair[1].pods() == 0
             || pair[0].nodes == pair[1].nodes && pair[0].placed == pair[1].placed
     })
-}
-
-/// The first of the estimates that place most pods.
-fn most_pods(packed: &[Arc<Packed>]) -> usize {
-    let rows = 0..packed.len();
-    rows.rev()
-        .max_by_key(|&at| packed[at].pods())
-        .unwrap_or_default()
 }
