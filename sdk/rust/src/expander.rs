@@ -153,9 +153,14 @@ impl<'a> ScaleOption<'a> {
     /// Names of the node groups that would grow, as a sentence has them: `a + b`.
     #[must_use]
     pub fn label(self) -> String {
-        let parts = self.parts().into_iter();
-        let names: Vec<&str> = parts.map(|(group, _)| group).collect();
-        names.join(" + ")
+        let mut text = String::new();
+        for (group, _) in self.parts() {
+            if !text.is_empty() {
+                text += " + ";
+            }
+            text += group;
+        }
+        text
     }
 
     /// Name of the node group that would grow; of several, of the first.
