@@ -39,6 +39,9 @@ fn start(namespaces: &[&str], args: &[&str]) -> (Workshop, Daemon) {
     let plain = guests::components("plain").unwrap();
     workshop.write("drop/mine.wasm", &plain["keeps_state"]);
     let daemon = restart(&workshop, args);
+    daemon.wait_for("the policy to be compiled", |daemon| {
+        mine(daemon)["state"] == "active"
+    });
     (workshop, daemon)
 }
 
