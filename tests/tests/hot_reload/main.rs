@@ -27,7 +27,7 @@ use flyball_tests::guests::{self, Components};
 
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the built-in policy answers: one more than no ready replica.
 const BUILT_IN: i64 = 1;

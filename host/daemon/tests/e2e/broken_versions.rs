@@ -74,7 +74,9 @@ fn a_version_that_fails_on_every_recorded_input_is_refused_also_after_a_restart(
     let (workshop, mut daemon) = start(&["team-a", "team-b"], &[]);
     let good = mine(&daemon)["version"]["digest"].clone();
     for namespace in ["team-a", "team-b"] {
-        daemon.wait_for("a decision", |daemon| decided(daemon, namespace).is_some());
+        daemon.wait_for("a decision", |daemon| {
+            decided(daemon, namespace).is_some_and(|part| part["version"]["digest"] == good)
+        });
     }
     workshop.write("drop/mine.wasm", hostile("trap_at_metric"));
     daemon.wait_for("the file to be judged", |daemon| {
@@ -107,7 +109,9 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     let (workshop, mut daemon) = start(&["team-a", "team-b"], &["--records=all.jsonl"]);
     let good = mine(&daemon)["version"]["digest"].clone();
     for namespace in ["team-a", "team-b"] {
-        daemon.wait_for("a decision", |daemon| decided(daemon, namespace).is_some());
+        daemon.wait_for("a decision", |daemon| {
+            decided(daemon, namespace).is_some_and(|part| part["version"]["digest"] == good)
+        });
     }
     workshop.write("drop/mine.wasm", hostile("trap_in_team_a"));
     daemon.wait_for(
@@ -161,7 +165,9 @@ fn a_version_that_fails_for_all_after_it_took_over_is_rolled_back() {
     let good = mine(&daemon)["version"]["digest"].clone();
     let bad = hostile("trap_at_own_answer");
     for namespace in ["team-a", "team-b"] {
-        daemon.wait_for("a decision", |daemon| decided(daemon, namespace).is_some());
+        daemon.wait_for("a decision", |daemon| {
+            decided(daemon, namespace).is_some_and(|part| part["version"]["digest"] == good)
+        });
     }
     workshop.write("drop/mine.wasm", &bad);
     daemon.wait_for("the rollback", |daemon| {

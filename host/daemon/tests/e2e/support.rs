@@ -210,7 +210,8 @@ impl Daemon {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        wait_for(what, Duration::from_secs(60), || condition(self));
+        // Policies are compiled at the lowest priority: on a busy machine that takes long.
+        wait_for(what, Duration::from_secs(600), || condition(self));
     }
 
     /// Asks it to end, as a cluster does, and waits for its exit code.

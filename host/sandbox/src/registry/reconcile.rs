@@ -200,6 +200,10 @@ impl Shared {
         outcome: Result<Artifact, LoadError>,
     ) -> Result<(), Refused> {
         let Load { path, digest, .. } = load;
+        // Another daemon may have refused it while it was compiled here.
+        if let Some(error) = self.refused(name, digest) {
+            return Err((error, Some(digest.clone())));
+        }
         let paths = std::slice::from_ref(path);
         let refused = |error: LoadError| {
             // Known by its content it is not loaded again.
