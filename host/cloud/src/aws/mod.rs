@@ -9,7 +9,6 @@ mod connection;
 mod discovery;
 mod error;
 mod groups;
-mod instance_types;
 mod provider_id;
 mod template;
 

@@ -29,4 +29,3 @@ pub mod similar;
 pub mod state;
 pub mod templates;
 mod told;
-pub mod zone_orders;

@@ -14,7 +14,6 @@ mod rounds;
 mod starting;
 mod told;
 mod world;
-mod zones;
 
 use std::sync::Arc;
 

@@ -12,7 +12,6 @@ mod encodings;
 mod expanders;
 mod failing_policies;
 mod halves;
-mod loader;
 mod metrics;
 mod metrics_apis;
 mod node_groups;

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::compile::code::Artifact;
-use crate::error::{EngineError, LoadError};
+use crate::error::EngineError;
 use crate::registry::files;
 use crate::registry::last_good::LastGood;
 use crate::registry::reconcile::Shared;
@@ -24,15 +23,8 @@ const PATIENCE: u32 = 10;
 pub(super) enum Message {
     /// Something changed; `done` if whoever changed it has finished.
     Changed { done: bool },
-    /// Look now, and say when all is settled.
+    /// Look now, and say when done.
     Look(Sender<()>),
-    /// A file was compiled, or refused.
-    Compiled {
-        name: String,
-        /// Number of the load.
-        number: u64,
-        outcome: Result<Artifact, LoadError>,
-    },
     /// End.
     Stop,
 }
@@ -53,7 +45,6 @@ pub(super) fn start(
         rescan,
         receiver,
         notices,
-        waiting: Vec::new(),
         watcher: None,
         unreadable: None,
         unwatchable: None,
@@ -74,8 +65,6 @@ struct Watch {
     rescan: Duration,
     receiver: Receiver<Message>,
     notices: Sender<Message>,
-    /// Those who want to know when all is settled.
-    waiting: Vec<Sender<()>>,
     /// Watches as long as it is kept.
     watcher: Option<RecommendedWatcher>,
     /// What kept the directory from being read last time.
@@ -89,23 +78,13 @@ impl Watch {
         // Watching begins before the first look: nothing falls in between.
         self.watch();
         self.look();
-        let mut next_rescan = Instant::now() + self.rescan;
         loop {
-            self.tell_settled();
-            let left = next_rescan.saturating_duration_since(Instant::now());
-            match self.receiver.recv_timeout(left) {
+            let mut waiting = Vec::new();
+            match self.receiver.recv_timeout(self.rescan) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Message::Compiled {
-                    name,
-                    number,
-                    outcome,
-                }) => {
-                    self.shared.compiled(&name, number, outcome);
-                    continue;
-                }
-                Ok(Message::Look(done)) => self.waiting.push(done),
+                Ok(Message::Look(done)) => waiting.push(done),
                 Ok(Message::Changed { done }) => {
-                    if self.settle(done).is_err() {
+                    if self.settle(done, &mut waiting).is_err() {
                         return;
                     }
                 }
@@ -113,14 +92,7 @@ impl Watch {
                 Err(RecvTimeoutError::Timeout) => self.watch(),
             }
             self.look();
-            next_rescan = Instant::now() + self.rescan;
-        }
-    }
-
-    /// Tells those who wait for it when nothing is being compiled.
-    fn tell_settled(&mut self) {
-        if !self.waiting.is_empty() && self.shared.is_settled() {
-            for done in self.waiting.drain(..) {
+            for done in waiting {
                 // Who asked may have gone.
                 let _ = done.send(());
             }
@@ -129,34 +101,25 @@ impl Watch {
 
     /// Waits until the directory has been quiet for a while: a short one after a
     /// file was closed or renamed, the whole one while something is being written.
-    fn settle(&mut self, mut done: bool) -> Result<(), Stopped> {
+    fn settle(&self, mut done: bool, waiting: &mut Vec<Sender<()>>) -> Result<(), Stopped> {
         let limit = Instant::now() + self.debounce * PATIENCE;
-        let quiet = |done| match done {
-            true => self.debounce / 4,
-            false => self.debounce,
-        };
-        let mut until = Instant::now() + quiet(done);
-        loop {
-            let left = until.min(limit).saturating_duration_since(Instant::now());
-            match self.receiver.recv_timeout(left) {
-                Ok(Message::Changed { done: now }) => {
-                    done = now;
-                    until = Instant::now() + quiet(done);
-                }
-                // What was compiled need not wait for it.
-                Ok(Message::Compiled {
-                    name,
-                    number,
-                    outcome,
-                }) => self.shared.compiled(&name, number, outcome),
+        while Instant::now() < limit {
+            let quiet = if done {
+                self.debounce / 4
+            } else {
+                self.debounce
+            };
+            match self.receiver.recv_timeout(quiet) {
+                Ok(Message::Changed { done: now }) => done = now,
                 Ok(Message::Look(done)) => {
-                    self.waiting.push(done);
+                    waiting.push(done);
                     return Ok(());
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
             }
         }
+        Ok(())
     }
 
     fn look(&mut self) {
@@ -169,7 +132,7 @@ impl Watch {
                 None => return,
             }
         }
-        self.shared.reconcile(&found, &self.notices);
+        self.shared.reconcile(&found);
     }
 
     /// Files there are; none if the directory cannot be read: then nothing is

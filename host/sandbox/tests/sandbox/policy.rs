@@ -1,9 +1,7 @@
 //! A policy from bytes to decisions.
 
 mod answers;
-mod children;
 mod decisions;
-mod forms;
 mod loading;
 
 use std::sync::Arc;

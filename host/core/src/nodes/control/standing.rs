@@ -40,17 +40,15 @@ impl Seen {
         engine: &dyn PolicyEngine,
     ) -> Self {
         let groups = census.groups.iter();
-        let active = backoffs.active(now);
-        let active = active.map(|(group, backoff)| (group, backoff.until));
+        let backoffs = backoffs.active(now);
         let expanders = options.expanders.iter();
         Self {
             revision: census.revision,
             groups: groups
                 .map(|census| (Arc::clone(&census.group), census.upcoming))
                 .collect(),
-            backoffs: active
-                .chain(backoffs.zones.ends(now))
-                .map(|(group, until)| (Arc::clone(group), until))
+            backoffs: backoffs
+                .map(|(group, backoff)| (Arc::clone(group), backoff.until))
                 .collect(),
             expanders: expanders
                 .map(|expander| {

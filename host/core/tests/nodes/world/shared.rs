@@ -63,7 +63,6 @@ impl Inner {
             *made += 1;
             group.instances.push(Instance {
                 provider_id: format!("{name}-{number}").into(),
-                zone: None,
                 state: InstanceState::Creating,
             });
         }
