@@ -1,6 +1,11 @@
 //! Plans against kube-scheduler at work: a small cluster drawn from a seed is built, the
 //! nodes that the plan for its pending pods orders are made ready at once, then the pods
 //! are created. All that the plan says are helped run after at most one further pass.
+//!
+//! The scheduler scores nodes and breaks ties in ways of its own: small pods that it
+//! puts where most is free can leave no node with room for a large one. Each pod for
+//! which that made a further pass necessary is listed, and over all clusters such passes
+//! order little.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
