@@ -147,7 +147,7 @@ fn pod(row: usize) -> Value {
     let container = json!({
         "name": "main",
         "image": format!("registry.example.com/team/{workload}:v1.2.3"),
-        "env": (0..9).map(variable).collect::<Vec<_>>(),
+        "env": (0..4).map(variable).collect::<Vec<_>>(),
         "resources": { "requests": { "cpu": "7", "memory": "20Gi" } },
         "livenessProbe": { "httpGet": { "path": "/healthz", "port": 8080, "scheme": "HTTP" },
             "periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3 },

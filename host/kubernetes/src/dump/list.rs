@@ -26,11 +26,15 @@ pub(super) fn each_item(
             .and_then(|has_items| json.end().map(|()| has_items))
             .map_err(json_error)?
     } else {
-        // A dump has more nodes than a file that somebody writes by hand.
+        // A dump is larger than what somebody writes by hand. What a small text could
+        // make large stays limited.
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
                 max_reader_input_bytes: None,
                 max_events: usize::MAX,
+                max_nodes: usize::MAX,
+                max_total_scalar_bytes: usize::MAX,
+                max_total_comment_bytes: usize::MAX,
             },
             with_snippet: false,
         };
@@ -134,6 +138,30 @@ impl<'de> Visitor<'de> for Items<'_> {
             (self.take)(index, item);
             index += 1;
         }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::{DumpError, each_item};
+
+    /// The YAML reader takes a million events and 250,000 nodes unless told otherwise.
+    #[test]
+    fn a_list_in_yaml_may_be_as_long_as_one_in_json() -> Result<(), DumpError> {
+        const ITEMS: usize = 500_100;
+        let yaml = format!("items:\n{}kind: List\n", "- a: b\n".repeat(ITEMS));
+        let mut expected = 0;
+        each_item(yaml.as_bytes(), |index, item| {
+            assert_eq!(
+                (index, item.get("a").and_then(Value::as_str)),
+                (expected, Some("b"))
+            );
+            expected += 1;
+        })?;
+        assert_eq!(expected, ITEMS);
         Ok(())
     }
 }
