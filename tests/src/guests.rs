@@ -13,7 +13,7 @@ use wit_component::StringEncoding;
 use wit_parser::Resolve;
 
 /// What the guests in text form share.
-const FRAME: &str = include_str!("../guests/hostile/text/frame.txt");
+pub(crate) const FRAME: &str = include_str!("../guests/hostile/text/frame.txt");
 
 /// Components by the guests' names.
 pub type Components = BTreeMap<String, Vec<u8>>;

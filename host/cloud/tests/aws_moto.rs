@@ -99,6 +99,66 @@ async fn groups_are_named_or_found_with_their_bounds_and_templates() -> anyhow::
     Ok(())
 }
 
+/// A group in three zones, from size zero, whose nodes may be of two instance types.
+#[tokio::test]
+async fn a_group_in_several_zones_has_the_labels_that_all_its_nodes_get() -> anyhow::Result<()> {
+    let aws = Aws::start()?;
+    let launch = ["ec2", "create-launch-template", "--launch-template-name"];
+    let data = [
+        "workers",
+        "--launch-template-data",
+        r#"{"ImageId":"ami-12c6146b","InstanceType":"m6g.large"}"#,
+    ];
+    aws.aws(&[&launch[..], &data].concat())?;
+    let policy = r#"{"LaunchTemplate":{
+        "LaunchTemplateSpecification":{"LaunchTemplateName":"workers","Version":"1"},
+        "Overrides":[{"InstanceType":"m6g.large"},{"InstanceType":"m7g.large"}]}}"#;
+    let tag = |name: &str, value: &str| {
+        let key = format!("k8s.io/cluster-autoscaler/node-template/{name}");
+        format!(r#"{{"Key":"{key}","Value":"{value}","PropagateAtLaunch":false}}"#)
+    };
+    let tags = [tag("resources/cpu", "2"), tag("resources/memory", "8Gi")];
+    let zones = ["a", "b", "c"].map(|zone| format!("{}{zone}", Aws::REGION));
+    let create = [
+        "autoscaling",
+        "create-auto-scaling-group",
+        "--auto-scaling-group-name",
+        "workers",
+        "--mixed-instances-policy",
+        policy,
+        "--min-size",
+        "0",
+        "--max-size",
+        "9",
+    ];
+    let mut args = create.to_vec();
+    args.push("--availability-zones");
+    args.extend(zones.iter().map(String::as_str));
+    args.push("--tags");
+    args.extend(tags.iter().map(String::as_str));
+    aws.aws(&args)?;
+
+    let provider = provider(&aws, &["0:9:workers"], &[]).await?;
+    let groups = provider.node_groups(START).await?;
+    let zones = zones.map(Arc::from);
+    assert_eq!(groups[0].zones, zones);
+    let template = groups[0].template.as_ref().context("no template")?;
+    let ebs = "topology.ebs.csi.aws.com/zone".into();
+    assert!(template.zone_labels.contains(&ebs));
+    let label = |key: &str| template.labels.get(key).map(|value| &**value);
+    assert_eq!(label("kubernetes.io/arch"), Some("arm64"));
+    assert_eq!(label("kubernetes.io/os"), Some("linux"));
+    assert_eq!(label("topology.kubernetes.io/region"), Some(Aws::REGION));
+    assert_eq!(label("node.kubernetes.io/instance-type"), None);
+
+    provider.increase_size(START, "workers", 1).await?;
+    let groups = provider.node_groups(START).await?;
+    let instance = groups[0].instances.first().context("no instance")?;
+    let zone = instance.zone.as_ref().context("no zone")?;
+    assert!(zones.contains(zone));
+    Ok(())
+}
+
 #[tokio::test]
 async fn more_groups_than_fit_into_a_call_are_all_read() -> anyhow::Result<()> {
     let aws = Aws::start()?;

@@ -27,6 +27,11 @@ use clap::Parser as _;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // Before anything else: a child that compiles a policy needs nothing of this.
+    if let Some(exit) = flyball_sandbox::compile_if_asked() {
+        return exit;
+    }
+    flyball_sandbox::end_on_panic();
     let cli = cli::Cli::parse();
     match commands::run(cli) {
         Ok(exit) => exit.into(),

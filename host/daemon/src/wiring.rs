@@ -99,15 +99,19 @@ impl StateDir {
 
 /// The engine that runs policies, for a command that asks a few; its private
 /// directory, if one was given. Without a usable one it compiles anew each time.
-pub fn engine(state_dir: Option<&Path>) -> anyhow::Result<Engine> {
-    let cache_directory = StateDir::resolve(state_dir).map(|state| state.code());
+pub fn engine(state_dir: Option<&Path>, budgets: &Budgets) -> anyhow::Result<Engine> {
+    let compiler = Some(budgets.compiler());
     let options = EngineOptions {
-        cache_directory,
+        cache_directory: StateDir::resolve(state_dir).map(|state| state.code()),
+        compiler,
         ..EngineOptions::default()
     };
     let engine = Engine::new(&options).or_else(|error| {
         tracing::debug!(%error, "compiled code is not kept");
-        Engine::new(&EngineOptions::default())
+        Engine::new(&EngineOptions {
+            cache_directory: None,
+            ..options
+        })
     });
     engine.context("cannot set up the sandbox")
 }
@@ -121,6 +125,7 @@ pub fn registry(args: &Policies, recorded: Arc<dyn RecordedInputs>) -> anyhow::R
     }
     let options = EngineOptions {
         cache_directory: state.as_ref().map(StateDir::code),
+        compiler: Some(args.budgets.compiler()),
         ..EngineOptions::default()
     };
     let engine = Engine::new(&options).context("cannot set up the sandbox (see --state-dir)")?;
@@ -149,7 +154,7 @@ pub fn fixed_registry(files: &[PathBuf], budgets: &Budgets) -> anyhow::Result<Re
         budgets: budgets.by_name(),
         ..RegistryOptions::default()
     };
-    let registry = Registry::open(&engine(None)?, options, flyball_policies::BUILTIN)?;
+    let registry = Registry::open(&engine(None, budgets)?, options, flyball_policies::BUILTIN)?;
     for file in files {
         registry.install_file(file)?;
     }

@@ -1,20 +1,15 @@
 //! What a decision of the built-in `hpa` policy costs, and one of a policy that does
-//! nothing; what a reload costs of the example `predictive`, which has about 90 KB of
-//! code and 140 KB in all; and what a unit of fuel takes.
+//! nothing; and what a unit of fuel takes.
 
 use std::hint::black_box;
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flyball_core::policy::{Budget, PolicyEngine as _, PolicyFailure, ReplicaPolicy};
+use flyball_core::policy::{Budget, PolicyFailure, ReplicaPolicy};
 use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, Target, pod_state};
 use flyball_core::time::Timestamp;
-use flyball_sandbox::{
-    CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry, RegistryOptions,
-};
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry};
 use flyball_test_support::bench::report;
 
 const NOW: i64 = 1_767_225_600_000;
@@ -41,8 +36,7 @@ fn main() -> anyhow::Result<()> {
         Some((2.0 * ten).min(60.0)),
     )?;
     let unit = per_unit_of_fuel(&engine)?;
-    report("sandbox/ns-per-fuel", unit, "ns", Some(SLOWEST_UNIT_NS))?;
-    reload(&engine)
+    report("sandbox/ns-per-fuel", unit, "ns", Some(SLOWEST_UNIT_NS))
 }
 
 /// Nanoseconds that a unit of fuel takes in an endless loop, which checks fuel and
@@ -136,92 +130,4 @@ fn input(pods: usize) -> ReplicaInput {
         metrics: vec![Arc::new(metric)],
         ..ReplicaInput::default()
     }
-}
-
-/// From a file's change to the policy being active, while another thread decides.
-fn reload(engine: &Engine) -> anyhow::Result<()> {
-    let home = tempfile::tempdir()?;
-    let file = home.path().join("predictive.wasm");
-    place(&file, &variant(flyball_policies::PREDICTIVE, 0))?;
-    let options = RegistryOptions {
-        directory: Some(home.path().into()),
-        ..RegistryOptions::default()
-    };
-    let registry = Registry::open(engine, options, flyball_policies::BUILTIN)?;
-    registry.look();
-    let stop = AtomicBool::new(false);
-    let (reloads, longest) = std::thread::scope(|scope| {
-        let longest = scope.spawn(|| longest_decision(&registry, &stop));
-        let reloads: anyhow::Result<Vec<Duration>> = (1..=5)
-            .map(|n| one_reload(&registry, &file, &variant(flyball_policies::PREDICTIVE, n)))
-            .collect();
-        stop.store(true, Ordering::Relaxed);
-        (reloads, longest.join())
-    });
-    let slowest = reloads?.into_iter().max().unwrap_or_default();
-    let longest = longest.map_err(|_| anyhow::anyhow!("the deciding thread failed"))??;
-    report(
-        "reload/file-to-active",
-        slowest.as_secs_f64() * 1e3,
-        "ms",
-        Some(400.0),
-    )?;
-    report(
-        "reload/longest-decision",
-        longest.as_secs_f64() * 1e3,
-        "ms",
-        Some(10.0),
-    )
-}
-
-fn one_reload(registry: &Registry, file: &Path, bytes: &[u8]) -> anyhow::Result<Duration> {
-    let wanted = flyball_sandbox::digest(bytes);
-    let start = Instant::now();
-    place(file, bytes)?;
-    while !registry
-        .replica_policy("predictive")
-        .is_ok_and(|policy| *policy.version().digest == *wanted)
-    {
-        anyhow::ensure!(
-            start.elapsed() < Duration::from_secs(30),
-            "the file never became active"
-        );
-        std::thread::sleep(Duration::from_micros(500));
-    }
-    Ok(start.elapsed())
-}
-
-fn longest_decision(registry: &Registry, stop: &AtomicBool) -> anyhow::Result<Duration> {
-    let (context, input) = (
-        Context {
-            now: Timestamp(NOW),
-            ..Context::default()
-        },
-        input(10),
-    );
-    let mut longest = Duration::ZERO;
-    while !stop.load(Ordering::Relaxed) {
-        let start = Instant::now();
-        let policy = registry
-            .replica_policy("hpa")
-            .map_err(|f| anyhow::anyhow!("{f}"))?;
-        black_box(policy.decide(&context, &input));
-        longest = longest.max(start.elapsed());
-        // As a control loop does, between one object and the next.
-        std::thread::sleep(Duration::from_micros(200));
-    }
-    Ok(longest)
-}
-
-fn place(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let new = file.with_extension("new");
-    std::fs::write(&new, bytes)?;
-    Ok(std::fs::rename(new, file)?)
-}
-
-/// The component with other content of the same meaning: a custom section is appended.
-fn variant(component: &[u8], n: u8) -> Vec<u8> {
-    const CUSTOM: u8 = 0;
-    let section = [b"\x07variant".as_slice(), &[n]].concat();
-    [component, &[CUSTOM, section.len() as u8], &section].concat()
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
-use wasmtime::component::Component;
 
+use crate::compile::code::{self, Artifact};
 use crate::digest::hex;
 use crate::error::EngineError;
 use crate::private::PrivateDirectory;
@@ -19,6 +19,8 @@ const KEY_FILE: &str = "key";
 const KEY_BYTES: usize = 64;
 const TAG_BYTES: usize = 32;
 const EXTENSION: &str = "cwasm";
+/// The form of what is kept: files of an older one are not looked for.
+const FORM: &[u8] = b"surface and code";
 /// Files kept; the ones written first go first.
 const FILES: usize = 128;
 
@@ -46,7 +48,7 @@ impl Cache {
     }
 
     /// Code compiled earlier by this engine from the bytes of that digest.
-    pub fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Component> {
+    pub fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Artifact> {
         let name = file_name(engine, digest);
         let file = match self.directory.read(&name) {
             Ok(file) => file?,
@@ -63,23 +65,19 @@ impl Cache {
             self.directory.remove(&name);
             return None;
         };
-        deserialize(engine, code)
+        code::load(engine, code)
             .inspect_err(
                 |error| tracing::warn!(%error, "cannot load compiled code, compiling again"),
             )
             .ok()
     }
 
-    /// Keeps compiled code. Failing to is no reason not to run it.
-    pub fn store(&self, engine: &wasmtime::Engine, digest: &str, component: &Component) {
+    /// Keeps compiled code, in the form that [`code::load`] takes. Failing to is no reason
+    /// not to run it.
+    pub fn store(&self, engine: &wasmtime::Engine, digest: &str, code: &[u8]) {
         let name = file_name(engine, digest);
-        let stored = component
-            .serialize()
-            .map_err(io::Error::other)
-            .and_then(|code| {
-                let tag = self.mac(&name, &code).finalize().into_bytes();
-                self.directory.write(&name, &[&tag, &code])
-            });
+        let tag = self.mac(&name, code).finalize().into_bytes();
+        let stored = self.directory.write(&name, &[&tag, code]);
         if let Err(error) = stored.and_then(|()| self.evict()) {
             tracing::warn!(%error, "cannot keep compiled code");
         }
@@ -112,14 +110,6 @@ impl Cache {
     }
 }
 
-#[expect(unsafe_code, reason = "loading compiled code is what the cache is for")]
-fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes are what `Component::serialize` gave, unaltered: the
-    // caller checked a MAC over them under a key that only this user can read.
-    // wasmtime itself checks that its version and settings are the same.
-    unsafe { Component::deserialize(engine, code) }
-}
-
 /// The cache's key; a new one if somebody else may have put it there.
 fn key(directory: &PrivateDirectory) -> io::Result<[u8; KEY_BYTES]> {
     if !directory.was_exposed()
@@ -138,6 +128,7 @@ fn file_name(engine: &wasmtime::Engine, digest: &str) -> String {
     let mut hasher = Sha256Hasher(Sha256::new());
     engine.precompile_compatibility_hash().hash(&mut hasher);
     hasher.write(digest.as_bytes());
+    hasher.write(FORM);
     format!("{}.{EXTENSION}", hex(&hasher.0.finalize()))
 }
 
@@ -166,10 +157,11 @@ mod tests {
     use std::path::Path;
     use std::time::{Duration, SystemTime};
 
-    use wasmtime::component::Component;
     use wasmtime::{Config, Engine};
 
     use super::{Cache, file_name};
+    use crate::compile::code;
+    use crate::parse::Surface;
 
     fn engine(fuel: bool) -> Engine {
         Engine::new(Config::new().consume_fuel(fuel)).unwrap()
@@ -177,8 +169,9 @@ mod tests {
 
     fn store(cache: &Cache, engine: &Engine, digest: &str) {
         let bytes = wat::parse_str("(component)").unwrap();
-        let component = Component::from_binary(engine, &bytes).unwrap();
-        cache.store(engine, digest, &component);
+        let head = code::head(&Surface::default()).unwrap();
+        let code = engine.precompile_component(&bytes).unwrap();
+        cache.store(engine, digest, &[head, code].concat());
     }
 
     #[test]

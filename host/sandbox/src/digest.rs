@@ -8,7 +8,12 @@ use sha2::{Digest as _, Sha256};
 /// which records know a policy's code.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
-    format!("sha256:{}", hex(&Sha256::digest(bytes)))
+    hex_digest(&Sha256::digest(bytes))
+}
+
+/// The same, of the hash itself.
+pub(crate) fn hex_digest(hash: &[u8]) -> String {
+    format!("sha256:{}", hex(hash))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {

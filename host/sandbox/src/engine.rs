@@ -11,6 +11,7 @@ use flyball_core::policy::Budget;
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::cache::Cache;
+use crate::compile::{Compiler, CompilerOptions};
 use crate::error::EngineError;
 
 /// Length of an epoch, in milliseconds.
@@ -25,10 +26,12 @@ const SLOWEST_FUEL_PER_MS: u64 = 200_000;
 const BACKSTOP_FACTOR: u64 = 20;
 
 /// Core instances of one component: a Rust policy has 3, one in an interpreted
-/// language some 20.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 32;
+/// language some 20; where components are composed, all of theirs count, and an adapter
+/// for each pair that calls each other.
+const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 const TABLES_PER_COMPONENT: u32 = 32;
-const MEMORIES_PER_COMPONENT: u32 = 2;
+/// Each of the components that one is composed of has one.
+const MEMORIES_PER_COMPONENT: u32 = 4;
 /// Elements of a table: what the pool has room for, and what a guest may ask for.
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
@@ -52,6 +55,9 @@ pub struct EngineOptions {
     pub concurrency: u32,
     /// Private directory for compiled code. None: every start compiles anew.
     pub cache_directory: Option<PathBuf>,
+    /// How policies are compiled that are not built in. `None` compiles them in this
+    /// process, without any limit: for components that are trusted not to harm it.
+    pub compiler: Option<CompilerOptions>,
 }
 
 impl Default for EngineOptions {
@@ -59,6 +65,7 @@ impl Default for EngineOptions {
         Self {
             concurrency: 16,
             cache_directory: None,
+            compiler: None,
         }
     }
 }
@@ -69,6 +76,7 @@ pub struct Engine {
     inner: wasmtime::Engine,
     slots: Arc<Slots>,
     cache: Option<Arc<Cache>>,
+    compiler: Option<Arc<Compiler>>,
 }
 
 impl Engine {
@@ -79,16 +87,22 @@ impl Engine {
     /// When the address space for the pool cannot be reserved, the thread not be
     /// started, or the cache directory not be made private.
     pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
-        let inner = wasmtime::Engine::new(&config(options.concurrency.max(1)))
+        let concurrency = options.concurrency.max(1);
+        let strategy = InstanceAllocationStrategy::Pooling(pool(concurrency));
+        let inner = wasmtime::Engine::new(config().allocation_strategy(strategy))
             .map_err(|error| EngineError::Setup(format!("{error:#}")))?;
         start_clock(&inner)?;
         let cache = match &options.cache_directory {
             Some(directory) => Some(Arc::new(Cache::open(directory)?)),
             None => None,
         };
+        let compiler = match &options.compiler {
+            Some(options) => Some(Arc::new(Compiler::start(options.clone())?)),
+            None => None,
+        };
         let slots = Slots {
             count: Mutex::new(SlotCount {
-                free: options.concurrency.max(1),
+                free: concurrency,
                 waiting: 0,
             }),
             freed: Condvar::new(),
@@ -97,6 +111,7 @@ impl Engine {
             inner,
             slots: Arc::new(slots),
             cache,
+            compiler,
         })
     }
 
@@ -106,6 +121,14 @@ impl Engine {
 
     pub(crate) fn cache(&self) -> Option<&Cache> {
         self.cache.as_deref()
+    }
+
+    pub(crate) fn shared_cache(&self) -> Option<Arc<Cache>> {
+        self.cache.clone()
+    }
+
+    pub(crate) fn compiler(&self) -> Option<&Compiler> {
+        self.compiler.as_deref()
     }
 
     /// Waits for a slot of the pool. It must outlive the store that uses it.
@@ -187,7 +210,16 @@ pub(crate) fn epochs(budget: &Budget, fuel: u64) -> u64 {
         .saturating_add(1)
 }
 
-fn config(concurrency: u32) -> Config {
+/// An engine that compiles for [`Engine`] and runs nothing: it keeps no pool.
+///
+/// # Errors
+/// When wasmtime refuses its set-up.
+pub(crate) fn compiling() -> wasmtime::Result<wasmtime::Engine> {
+    wasmtime::Engine::new(config().allocation_strategy(InstanceAllocationStrategy::OnDemand))
+}
+
+/// What code depends on: the same for whoever compiles and whoever runs it.
+fn config() -> Config {
     let mut config = Config::new();
     config
         .wasm_component_model(true)
@@ -196,10 +228,11 @@ fn config(concurrency: u32) -> Config {
         .cranelift_nan_canonicalization(true)
         // Two hosts may differ in the result of a relaxed operation.
         .wasm_relaxed_simd(false)
-        .wasm_multi_memory(false)
+        // For the adapters that wasmtime makes between components, which copy from one
+        // memory to the other. `parse` refuses it in the modules of guests.
+        .wasm_multi_memory(true)
         .wasm_memory64(false)
-        .memory_init_cow(true)
-        .allocation_strategy(InstanceAllocationStrategy::Pooling(pool(concurrency)));
+        .memory_init_cow(true);
     config
 }
 
@@ -238,7 +271,25 @@ fn start_clock(engine: &wasmtime::Engine) -> Result<(), EngineError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BACKSTOP_FACTOR, DEFAULT_BUDGET, SLOWEST_FUEL_PER_MS, backstop_ms, fuel};
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+    use super::{
+        BACKSTOP_FACTOR, DEFAULT_BUDGET, Engine, EngineOptions, SLOWEST_FUEL_PER_MS, backstop_ms,
+        compiling, fuel,
+    };
+
+    #[test]
+    fn what_a_child_compiles_fits_the_engine_that_runs_it() {
+        let hash = |engine: &wasmtime::Engine| {
+            let mut hasher = DefaultHasher::new();
+            engine.precompile_compatibility_hash().hash(&mut hasher);
+            hasher.finish()
+        };
+        let engine = Engine::new(&EngineOptions::default()).unwrap();
+        assert_eq!(hash(engine.wasmtime()), hash(&compiling().unwrap()));
+    }
 
     #[test]
     fn the_backstop_lies_far_above_the_time_the_fuel_takes() {

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use flyball_core::policy::PolicyFailure;
+use serde::{Deserialize, Serialize};
 
 /// The engine, or its private directory, could not be set up.
 #[derive(Debug, thiserror::Error)]
@@ -40,8 +41,9 @@ pub enum RegistryError {
     NotAPolicyFile(PathBuf),
 }
 
-/// Why bytes did not become the active version of a policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+/// Why bytes did not become the active version of a policy. What a compiling child
+/// refuses is handed over in this form; it never finds what is skipped.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum LoadError {
     /// The file could not be read.
     #[error("cannot read {path}: {reason}", path = path.display())]
@@ -86,9 +88,31 @@ pub enum LoadError {
         /// Where the bytes end.
         offset: u64,
     },
-    /// It would take too long to compile.
-    #[error("too much to compile: {0}; split it up, or build it with less inlining")]
-    TooComplex(String),
+    /// Other bytes were read than those that were found before.
+    #[error("it changed while it was read; copy it to another name and rename it")]
+    Changed,
+    /// The compiler ran out of memory.
+    #[error(
+        "compiling it takes more than {} MiB of memory: raise --policy-compile-memory, and the \
+         memory limit of the daemon's container with it",
+        limit >> 20
+    )]
+    CompileMemory {
+        /// Private memory that all compiling children may have, in bytes.
+        limit: u64,
+    },
+    /// The compiler ran for too long.
+    #[error(
+        "compiling it takes more than {seconds} s of CPU time: build it smaller, or raise \
+         --policy-compile-time"
+    )]
+    CompileTime {
+        /// CPU time that compiling a policy may take, in seconds.
+        seconds: u64,
+    },
+    /// The process that compiled it ended without an answer.
+    #[error("its compiler ended: {0}")]
+    CompilerEnded(String),
     /// Not a valid component.
     #[error("not a valid component: {message} (at byte {offset:#x})")]
     Invalid {
@@ -136,6 +160,7 @@ pub enum LoadError {
         message: String,
     },
     /// It failed while describing itself.
+    #[serde(skip)]
     #[error("failed while describing itself: {failure}{}", last_words(.said))]
     Describe {
         /// How it failed.
@@ -144,14 +169,17 @@ pub enum LoadError {
         said: String,
     },
     /// Its description is not usable.
+    #[serde(skip)]
     #[error("its description is not usable: {field} {message}")]
     Description {
         /// The field at fault.
+        #[serde(skip)]
         field: &'static str,
         /// What is wrong with it.
         message: String,
     },
     /// A configuration in use would break.
+    #[serde(skip)]
     #[error("a configuration in use does not fit its schema: {0}")]
     Configuration(ConfigurationError),
     /// It fails on inputs of earlier decisions.
@@ -178,6 +206,7 @@ pub enum LoadError {
     #[error("rolled back: {0}; the file is refused until it changes")]
     RolledBack(String),
     /// It fails on a decision made for trial.
+    #[serde(skip)]
     #[error("failed its canary decision{}: {failure}", for_configuration(.configuration))]
     Canary {
         /// The configuration it was tried with.
@@ -188,21 +217,25 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether the same bytes may do another time: only the clock was against
-    /// them, on a machine that had other things to do.
+    /// Whether the same bytes may do another time: what was against them came from
+    /// outside, such as the clock on a machine that had other things to do.
     pub(crate) fn may_pass(&self) -> bool {
         matches!(
             self,
-            Self::Describe {
-                failure: PolicyFailure::Interrupted(_),
-                ..
-            } | Self::Canary {
-                failure: PolicyFailure::Interrupted(_),
-                ..
-            } | Self::Recorded {
-                failure: PolicyFailure::Interrupted(_),
-                ..
-            }
+            Self::Changed
+                | Self::CompilerEnded(_)
+                | Self::Describe {
+                    failure: PolicyFailure::Interrupted(_),
+                    ..
+                }
+                | Self::Recorded {
+                    failure: PolicyFailure::Interrupted(_),
+                    ..
+                }
+                | Self::Canary {
+                    failure: PolicyFailure::Interrupted(_),
+                    ..
+                }
         )
     }
 }

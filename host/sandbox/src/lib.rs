@@ -12,12 +12,14 @@
 
 mod answer;
 mod cache;
+mod compile;
 mod confine;
 mod contract;
 mod digest;
-mod effort;
 mod engine;
 mod error;
+mod file;
+mod panics;
 mod parse;
 mod policy;
 mod private;
@@ -28,10 +30,13 @@ mod text;
 #[cfg(test)]
 mod clock_tests;
 
+pub use compile::child::compile_if_asked;
+pub use compile::{CompilerOptions, DEFAULT_COMPILE_CPU, DEFAULT_COMPILE_MEMORY};
 pub use contract::Contract;
 pub use digest::digest;
 pub use engine::{DEFAULT_BUDGET, Engine, EngineOptions};
 pub use error::{ConfigurationError, EngineError, LoadError, RegistryError, RollbackError};
+pub use panics::end_on_panic;
 pub use policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
 pub use registry::{
     DEFAULT_ROLLBACK_WINDOW, HandRollback, PolicyEvent, PolicySource, PolicyState, PolicyStatus,

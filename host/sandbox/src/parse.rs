@@ -1,21 +1,23 @@
 //! First look at a file's bytes: is it a component, whole and valid, and what
 //! does it import and export? Nothing is compiled here.
 
+use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReaderError, Chunk, Parser, Payload, Validator, WasmFeatures};
 
-use crate::effort;
 use crate::error::LoadError;
 
 /// Names that a component imports and exports.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Surface {
     pub imports: Vec<String>,
     pub exports: Vec<String>,
 }
 
-/// What a validator knows beyond the engine. [`effort`] does not count what such
-/// instructions hand over, so that none may get as far as being validated.
-const NOT_COUNTED: WasmFeatures = WasmFeatures::EXCEPTIONS
+/// What no module of a guest may use. The engine has several memories for the adapters
+/// between components; the rest it cannot run without a garbage collector, and refuses in
+/// words that name none of it.
+const NOT_FOR_GUESTS: WasmFeatures = WasmFeatures::MULTI_MEMORY
+    .union(WasmFeatures::EXCEPTIONS)
     .union(WasmFeatures::FUNCTION_REFERENCES)
     .union(WasmFeatures::GC);
 
@@ -31,8 +33,7 @@ pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     if ends_early(bytes) {
         return Err(LoadError::Truncated { offset });
     }
-    effort::check(bytes)?;
-    Validator::new_with_features(WasmFeatures::default().difference(NOT_COUNTED))
+    Validator::new_with_features(WasmFeatures::default().difference(NOT_FOR_GUESTS))
         .validate_all(bytes)
         .map_err(invalid)?;
     names(bytes).map_err(invalid)
@@ -41,11 +42,11 @@ pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
 /// Whether the bytes end within a section, as those of a file do that is still
 /// being copied.
 fn ends_early(bytes: &[u8]) -> bool {
-    let mut outer = Vec::new();
     let (mut parser, mut rest) = (Parser::new(0), bytes);
     loop {
         let payload = match parser.parse(rest, false) {
-            Ok(Chunk::NeedMoreData(_)) => return !(rest.is_empty() && outer.is_empty()),
+            // A section begins, and does not end; or there is none any more.
+            Ok(Chunk::NeedMoreData(_)) => return !rest.is_empty(),
             Ok(Chunk::Parsed { consumed, payload }) => {
                 rest = &rest[consumed..];
                 payload
@@ -53,16 +54,21 @@ fn ends_early(bytes: &[u8]) -> bool {
             // Whole, as far as it goes: what is wrong is for the validator to say.
             Err(_) => return false,
         };
-        match payload {
-            Payload::ModuleSection { parser: inner, .. }
-            | Payload::ComponentSection { parser: inner, .. } => {
-                outer.push(std::mem::replace(&mut parser, inner));
+        // Of what is nested only the size is looked at: where it ends the file may end.
+        let nested = match payload {
+            Payload::ModuleSection {
+                unchecked_range, ..
             }
-            Payload::End(_) => match outer.pop() {
-                Some(next) => parser = next,
-                None => return false,
-            },
-            _ => {}
+            | Payload::ComponentSection {
+                unchecked_range, ..
+            } => unchecked_range,
+            Payload::End(_) => return false,
+            _ => continue,
+        };
+        let size = usize::try_from(nested.end - nested.start).unwrap_or(usize::MAX);
+        match rest.get(size..) {
+            Some(after) => rest = after,
+            None => return true,
         }
     }
 }
@@ -91,7 +97,7 @@ fn names(bytes: &[u8]) -> Result<Surface, BinaryReaderError> {
     Ok(surface)
 }
 
-pub(crate) fn invalid(error: BinaryReaderError) -> LoadError {
+fn invalid(error: BinaryReaderError) -> LoadError {
     LoadError::Invalid {
         message: error.message().to_owned(),
         offset: error.offset(),

@@ -11,15 +11,17 @@ use flyball_core::policy::{
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use serde_json::{Map, Value};
 use wasmtime::Store;
-use wasmtime::component::Component;
 
 use crate::answer;
+use crate::compile::code::Artifact;
+use crate::compile::{Source, Wanted};
 use crate::confine::{self, Guest, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
 use crate::engine::Engine;
 use crate::error::{ConfigurationError, LoadError};
-use crate::parse::{self, Surface};
+use crate::panics::caught;
+use crate::parse::Surface;
 use crate::schema::Schema;
 use crate::text::readable;
 
@@ -59,17 +61,57 @@ impl CompiledPolicy {
         budget: Budget,
     ) -> Result<Self, LoadError> {
         check_name(name)?;
-        let surface = parse::surface(bytes)?;
-        let contract = Contract::of(&surface)?;
         let digest = digest(bytes);
-        let component = compile(engine, &digest, bytes)?;
+        let wanted = Wanted {
+            digest: digest.clone(),
+            source: Source::Bytes(bytes.into()),
+            max_bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        };
+        let artifact = engine.load_and_wait(wanted)?;
+        Self::link(engine, name, digest, &artifact, budget)
+    }
+
+    /// The same for a component that was compiled with this binary.
+    pub(crate) fn load_built_in(
+        engine: &Engine,
+        name: &str,
+        bytes: &[u8],
+        budget: Budget,
+    ) -> Result<Self, LoadError> {
+        check_name(name)?;
+        let digest = digest(bytes);
+        let artifact = engine.load_built_in(&digest, bytes)?;
+        Self::link(engine, name, digest, &artifact, budget)
+    }
+
+    /// Takes compiled code through what remains: link, describe.
+    pub(crate) fn link(
+        engine: &Engine,
+        name: &str,
+        digest: String,
+        artifact: &Artifact,
+        budget: Budget,
+    ) -> Result<Self, LoadError> {
+        caught(|| Self::linked(engine, name, digest, artifact, budget))
+            .unwrap_or_else(|panic| Err(LoadError::Compile(panic)))
+    }
+
+    fn linked(
+        engine: &Engine,
+        name: &str,
+        digest: String,
+        artifact: &Artifact,
+        budget: Budget,
+    ) -> Result<Self, LoadError> {
+        let Artifact { surface, component } = artifact;
+        let contract = Contract::of(surface)?;
         let linked = contract
-            .link(&component, &surface)
+            .link(component, surface)
             .map_err(|error| LoadError::Link {
                 contract: contract.version().to_owned(),
                 message: format!("{error:#}"),
             })?;
-        let description = describe(engine, &linked, &budget, contract, &surface)?;
+        let description = describe(engine, &linked, &budget, contract, surface)?;
         let schema = Schema::parse(&description.configuration_schema)?;
         let version = PolicyVersion {
             name: name.into(),
@@ -145,15 +187,19 @@ impl CompiledPolicy {
         if let Err(failure) = may_ask {
             return not_asked(failure);
         }
-        let Run {
-            usage,
-            outcome,
-            log,
-        } = confine::run(&self.engine, &self.budget, asked.rows(), call);
-        let answer = outcome
-            .and_then(|answer| answer.map_err(refused))
-            .and_then(|answer| accept(answer).map_err(PolicyFailure::InvalidAnswer));
-        PolicyOutcome { usage, answer, log }
+        // What a guest answers comes from outside; its store is gone after a panic.
+        let outcome = caught(|| {
+            let Run {
+                usage,
+                outcome,
+                log,
+            } = confine::run(&self.engine, &self.budget, asked.rows(), call);
+            let answer = outcome
+                .and_then(|answer| answer.map_err(refused))
+                .and_then(|answer| accept(answer).map_err(PolicyFailure::InvalidAnswer));
+            PolicyOutcome { usage, answer, log }
+        });
+        outcome.unwrap_or_else(|panic| not_asked(PolicyFailure::Trapped(panic)))
     }
 }
 
@@ -260,19 +306,6 @@ pub(crate) fn check_name(name: &str) -> Result<(), LoadError> {
     } else {
         Err(LoadError::BadName(name.to_owned()))
     }
-}
-
-fn compile(engine: &Engine, digest: &str, bytes: &[u8]) -> Result<Component, LoadError> {
-    let cache = engine.cache();
-    if let Some(component) = cache.and_then(|cache| cache.load(engine.wasmtime(), digest)) {
-        return Ok(component);
-    }
-    let component = Component::from_binary(engine.wasmtime(), bytes)
-        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    if let Some(cache) = cache {
-        cache.store(engine.wasmtime(), digest, &component);
-    }
-    Ok(component)
 }
 
 fn describe(

@@ -144,7 +144,7 @@ impl CloudProvider for Cluster {
         let mut world = self.world();
         world.advance_to(now);
         let nodes = world.nodes();
-        Ok(nodes.map_or_else(Vec::new, |nodes| nodes.node_groups(now)))
+        Ok(nodes.map_or_else(Vec::new, |nodes| nodes.node_groups()))
     }
 
     async fn increase_size(

@@ -158,6 +158,7 @@ pub fn size(cpu: i64, memory: i64, pods: i64) -> BTreeMap<Arc<str>, i64> {
 pub fn group(name: &str, template: NodeTemplate, price: f64, nodes: &[String]) -> Arc<NodeGroup> {
     let instance = |node: &String| Instance {
         provider_id: provider_id(node).into(),
+        zone: None,
         state: InstanceState::Running,
     };
     let target_size = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
@@ -167,6 +168,7 @@ pub fn group(name: &str, template: NodeTemplate, price: f64, nodes: &[String]) -
         max_size: target_size + 10_000,
         target_size,
         instances: nodes.iter().map(instance).collect(),
+        zones: Vec::new(),
         template: Some(Arc::new(template)),
         price: Some(price),
     })

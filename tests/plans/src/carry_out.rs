@@ -8,7 +8,7 @@ use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::record::{NodeDecisionRecord, Order, Pending, Remaining, Round};
 use flyball_core::nodes::scale_up::Plan;
 use flyball_core::nodes::state::ClusterState;
-use flyball_core::nodes::templates::template_of;
+use flyball_core::nodes::templates::templates_of;
 use flyball_placement::pack::{Demand, add_template, fill, orders, placing_order};
 use flyball_placement::{ClassId, NodeId};
 
@@ -135,7 +135,7 @@ fn come(
         let group = census.groups.iter();
         let group = group.filter(|known| known.group.name == order.group);
         let templates: Vec<_> = group
-            .filter_map(|group| template_of(state, group, options))
+            .filter_map(|group| templates_of(state, group, options).into_iter().next())
             .collect();
         for template in templates {
             let template = &template.template;

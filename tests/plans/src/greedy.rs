@@ -7,7 +7,7 @@ use flyball_core::nodes::census::Census;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::record::Order;
 use flyball_core::nodes::state::ClusterState;
-use flyball_core::nodes::templates::template_of;
+use flyball_core::nodes::templates::templates_of;
 use flyball_placement::pack::{Template, add_template};
 use flyball_placement::{ClassId, Cluster, NodeId, Resources};
 
@@ -60,7 +60,7 @@ impl<'a> Field<'a> {
     pub fn new(state: &'a mut ClusterState, census: &Census, options: &NodeOptions) -> Self {
         let mut groups = Vec::new();
         for census in &census.groups {
-            let template = template_of(state, census, options);
+            let template = templates_of(state, census, options).into_iter().next();
             groups.extend(template.map(|template| Group {
                 name: Arc::clone(&census.group.name),
                 template: template.template,

@@ -76,6 +76,7 @@ impl Kind {
         };
         NodeTemplate {
             labels: self.labels(zone).into(),
+            zone_labels: Vec::new(),
             taints: self.taint.map(taint).into_iter().collect(),
             capacity: milli(&self.capacity),
             allocatable: milli(&self.allocatable),

@@ -90,6 +90,7 @@ impl World {
     ) {
         let instance = |node: &String| Instance {
             provider_id: provider_id(node),
+            zone: None,
             state: InstanceState::Running,
         };
         let size = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
@@ -99,6 +100,7 @@ impl World {
             max_size: size.saturating_add(room),
             target_size: size,
             instances: nodes.iter().map(instance).collect(),
+            zones: Vec::new(),
             template: Some(Arc::new(kind.template(zone))),
             price,
         }));

@@ -23,7 +23,9 @@ macro_rules! unloadable {
 
 /// Every guest in `guests/hostile`.
 pub fn ends() -> Vec<(&'static str, End)> {
-    use LoadError::{Compile, Describe, Description, MissingExport, TooComplex, UnknownImports};
+    use LoadError::{
+        Compile, CompileMemory, CompileTime, Describe, Description, MissingExport, UnknownImports,
+    };
     use PolicyFailure::{OutOfFuel, OverLimit, Trapped};
     vec![
         (
@@ -144,7 +146,7 @@ pub fn ends() -> Vec<(&'static str, End)> {
         ("log_flood", Answers(3)),
         (
             "memories",
-            unloadable!(Compile(_), "contains 3 Wasm linear memories"),
+            unloadable!(Compile(_), "contains 6 Wasm linear memories"),
         ),
         (
             "memory_bomb",
@@ -226,6 +228,10 @@ pub fn ends() -> Vec<(&'static str, End)> {
             Fails("PolicyInvalidAnswer", "reason.sentence has 10000 bytes"),
         ),
         (
+            "small_blocks",
+            unloadable!(CompileTime { .. }, "takes more than 10 s of CPU time"),
+        ),
+        (
             "start_loop",
             unloadable!(
                 Describe {
@@ -267,7 +273,10 @@ pub fn ends() -> Vec<(&'static str, End)> {
         ),
         (
             "wide_blocks",
-            unloadable!(TooComplex(_), "its variables times its blocks"),
+            unloadable!(
+                CompileMemory { .. },
+                "MiB of memory: raise --policy-compile-memory"
+            ),
         ),
     ]
 }

@@ -8,6 +8,7 @@ mod ends;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use flyball_core::policy::{PolicyOutcome, ReplicaPolicy as _};
 use flyball_core::replica::{
@@ -15,7 +16,8 @@ use flyball_core::replica::{
 };
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{
-    CompiledPolicy, ConfigurationError, DEFAULT_BUDGET, Engine, EngineOptions, LoadError,
+    CompiledPolicy, CompilerOptions, ConfigurationError, DEFAULT_BUDGET, Engine, EngineOptions,
+    LoadError,
 };
 use flyball_tests::guests;
 
@@ -24,7 +26,7 @@ use ends::ends;
 
 #[test]
 fn every_guest_ends_as_it_must_and_harms_no_other() {
-    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let engine = engine();
     let components = guests::components("hostile").unwrap();
     let ends = ends();
     let tested: BTreeSet<&str> = ends.iter().map(|(guest, _)| *guest).collect();
@@ -84,7 +86,7 @@ fn check(engine: &Engine, guest: &str, component: &[u8], end: &End) -> Result<()
 
 #[test]
 fn a_flood_of_the_log_is_cut() {
-    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let engine = engine();
     let outcome = ask(&load(&engine, "log_flood"));
     assert!(outcome.answer.is_ok());
     let log = outcome.log;
@@ -98,7 +100,7 @@ fn a_flood_of_the_log_is_cut() {
 
 #[test]
 fn a_configuration_is_held_against_the_schema() {
-    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let engine = engine();
     let policy = load(&engine, "configuration_demanding");
     let check = |configuration: serde_json::Value| {
         policy.check_configuration(configuration.as_object().unwrap())
@@ -118,7 +120,7 @@ fn a_configuration_is_held_against_the_schema() {
 
 #[test]
 fn what_is_no_component_is_named() {
-    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let engine = engine();
     let refusal = |bytes: &[u8]| {
         CompiledPolicy::load(&engine, "culprit", bytes, DEFAULT_BUDGET)
             .err()
@@ -147,10 +149,24 @@ fn what_is_no_component_is_named() {
 /// The guest of the benchmark: what it costs would be wrong if it failed.
 #[test]
 fn a_guest_that_does_nothing_holds() {
-    let engine = Engine::new(&EngineOptions::default()).unwrap();
+    let engine = engine();
     let nothing = &guests::components("plain").unwrap()["nothing"];
     let nothing = CompiledPolicy::load(&engine, "nothing", nothing, DEFAULT_BUDGET).unwrap();
     assert_eq!(ask(&nothing).answer.unwrap().replicas, None);
+}
+
+/// An engine as the daemon has it. CPU time is what any guest takes that behaves, on a
+/// busy machine.
+fn engine() -> Engine {
+    let compiler = CompilerOptions {
+        cpu: Duration::from_secs(10),
+        ..CompilerOptions::program(env!("CARGO_BIN_EXE_flyball-compile").into())
+    };
+    let options = EngineOptions {
+        compiler: Some(compiler),
+        ..EngineOptions::default()
+    };
+    Engine::new(&options).unwrap()
 }
 
 fn neighbour(engine: &Engine) -> CompiledPolicy {

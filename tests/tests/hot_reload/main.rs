@@ -4,6 +4,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod compiling;
 mod decisions;
 mod files;
 mod rollbacks;
@@ -19,14 +20,14 @@ use flyball_core::policy::{PolicyEngine as _, PolicyFailure, PolicyOutcome};
 use flyball_core::replica::{Context, ReplicaInput};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{
-    Engine, EngineOptions, PolicyState, PolicyStatus, Registry, RegistryOptions,
+    CompilerOptions, Engine, EngineOptions, PolicyState, PolicyStatus, Registry, RegistryOptions,
 };
 use flyball_test_support::wait_for;
 use flyball_tests::guests::{self, Components};
 
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// What the built-in policy answers: one more than no ready replica.
 const BUILT_IN: i64 = 1;
@@ -71,8 +72,23 @@ impl Home {
 
     /// The same with other options.
     fn start_with(&self, change: impl FnOnce(&mut RegistryOptions)) -> Registry {
+        // As much as any guest takes that behaves, on a busy machine.
+        let compiler = CompilerOptions {
+            cpu: Duration::from_secs(10),
+            ..compiler()
+        };
+        self.start_compiling(compiler, change)
+    }
+
+    /// The same with other limits on compilers.
+    fn start_compiling(
+        &self,
+        compiler: CompilerOptions,
+        change: impl FnOnce(&mut RegistryOptions),
+    ) -> Registry {
         let engine = Engine::new(&EngineOptions {
             cache_directory: Some(self.root.path().join("compiled")),
+            compiler: Some(compiler),
             ..EngineOptions::default()
         });
         let mut options = RegistryOptions {
@@ -89,6 +105,11 @@ impl Home {
         registry.look();
         registry
     }
+}
+
+/// Children of a program that can do nothing else.
+fn compiler() -> CompilerOptions {
+    CompilerOptions::program(env!("CARGO_BIN_EXE_flyball-compile").into())
 }
 
 fn ask(registry: &Registry, name: &str) -> Result<i64, PolicyFailure> {

@@ -114,7 +114,7 @@ fn a_version_that_fails_on_inputs_of_every_namespace_is_refused_until_its_file_c
     // A restart finds no record: the same content is refused all the same.
     drop(registry);
     let registry = home.start();
-    assert!(reason(&registry, "web").unwrap().contains(words));
+    wait_for_failure(&registry, "web", words);
     assert_eq!(ask(&registry, "web"), Ok(2));
     home.put("web.wasm", &home.plain["three"]);
     wait_for_answer(&registry, "web", 3);

@@ -6,7 +6,7 @@ use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance as AwsInstance, Life
 use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
 
 use super::provider_id::provider_id;
-use super::template;
+use super::{instance_types, template};
 use crate::spec::NodeGroupSpec;
 
 /// A node group; none: AWS named none. Bounds are those of the spec, else the
@@ -20,15 +20,18 @@ pub(super) fn node_group(
     let own = |size: Option<i32>| u32::try_from(size.unwrap_or_default()).unwrap_or_default();
     let tags = group.tags().iter();
     let tags = tags.filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
-    let template = template::from_tags(tags, region, group.availability_zones(), |problem| {
+    let types = instance_types::of_group(group);
+    let template = template::from_tags(tags, region, &types, |problem| {
         tracing::warn!(node_group = name, problem, "a tag can't be read: left out");
     });
+    let zones = group.availability_zones().iter();
     Some(NodeGroup {
         name: name.into(),
         min_size: spec.map_or_else(|| own(group.min_size()), |spec| spec.min_size),
         max_size: spec.map_or_else(|| own(group.max_size()), |spec| spec.max_size),
         target_size: own(group.desired_capacity()),
         instances: group.instances().iter().filter_map(instance).collect(),
+        zones: zones.map(|zone| zone.as_str().into()).collect(),
         template: template.map(Arc::new),
         price: None,
     })
@@ -39,9 +42,10 @@ pub(super) fn node_group(
 /// launch another one in its place.)
 fn instance(instance: &AwsInstance) -> Option<Instance> {
     let state = state(instance.lifecycle_state()?)?;
-    let id = provider_id(instance.availability_zone()?, instance.instance_id()?);
+    let zone = instance.availability_zone()?;
     Some(Instance {
-        provider_id: id.into(),
+        provider_id: provider_id(zone, instance.instance_id()?).into(),
+        zone: Some(zone.into()),
         state,
     })
 }

@@ -9,6 +9,7 @@ mod connection;
 mod discovery;
 mod error;
 mod groups;
+mod instance_types;
 mod provider_id;
 mod template;
 

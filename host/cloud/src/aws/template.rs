@@ -1,9 +1,9 @@
 //! What a new node of an Auto Scaling group would be like, from the group's tags
 //! `k8s.io/cluster-autoscaler/node-template/…`.
 //!
-//! What tags do not say, such as the size of an instance type, is not known here:
-//! a group whose tags name no cpu and no memory has no template, and only a live
-//! node can tell.
+//! The size of an instance type is not known here: a group whose tags name no cpu and no
+//! memory has no template, and only a live node can tell. Labels that every node gets are
+//! added to those of the tags, as far as the group tells them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,22 +11,32 @@ use std::sync::Arc;
 use flyball_core::nodes::cloud::{NodeTemplate, TemplateTaint};
 use flyball_core::quantity::Milli;
 
+use super::instance_types::architecture;
+
 const PREFIX: &str = "k8s.io/cluster-autoscaler/node-template/";
 /// Pods of a node where no tag says otherwise: the kubelet's own default.
 const DEFAULT_PODS: i64 = 110;
+/// Labels that have a node's zone as their value, beside `topology.kubernetes.io/zone`: the
+/// name that this had before, and the EBS driver's, which its volumes go by.
+const ZONE_LABELS: [&str; 2] = [
+    "failure-domain.beta.kubernetes.io/zone",
+    "topology.ebs.csi.aws.com/zone",
+];
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 /// The template of a group's tags; none: they don't say what cpu and memory a node
-/// has. Tags that can't be read are left out, and told to `problem`.
+/// has. Tags that can't be read are left out, and told to `problem`. `types`: the instance
+/// types that a new node may have; empty: not known.
 #[must_use]
 pub fn from_tags<'a>(
     tags: impl IntoIterator<Item = (&'a str, &'a str)>,
     region: &str,
-    zones: &[String],
+    types: &[&str],
     mut problem: impl FnMut(String),
 ) -> Option<NodeTemplate> {
     let mut template = NodeTemplate {
-        labels: well_known_labels(region, zones),
+        labels: well_known_labels(region, types),
+        zone_labels: ZONE_LABELS.map(Arc::from).to_vec(),
         ..NodeTemplate::default()
     };
     template.capacity.insert("pods".into(), DEFAULT_PODS * 1000);
@@ -65,17 +75,41 @@ pub fn from_tags<'a>(
     known.then_some(template)
 }
 
-/// Labels that every node gets. A group in several zones leaves open which zone a
-/// new node will be in.
-fn well_known_labels(region: &str, zones: &[String]) -> BTreeMap<Arc<str>, Arc<str>> {
-    let mut labels = BTreeMap::from([
-        ("kubernetes.io/os".into(), "linux".into()),
-        ("topology.kubernetes.io/region".into(), region.into()),
-    ]);
-    if let [zone] = zones {
-        labels.insert("topology.kubernetes.io/zone".into(), zone.as_str().into());
-    }
-    labels
+/// Labels that every node gets, by their names of today and of before. The instance type is
+/// there if there is only one, the architecture if all types have the same.
+fn well_known_labels(region: &str, types: &[&str]) -> BTreeMap<Arc<str>, Arc<str>> {
+    let only = match types {
+        [only] => Some(*only),
+        _ => None,
+    };
+    let architectures = types.iter().map(|name| architecture(name));
+    let architecture = architectures.reduce(|one, other| one.filter(|_| one == other));
+    let known = [
+        (["kubernetes.io/os", "beta.kubernetes.io/os"], Some("linux")),
+        (
+            ["kubernetes.io/arch", "beta.kubernetes.io/arch"],
+            architecture.flatten(),
+        ),
+        (
+            [
+                "node.kubernetes.io/instance-type",
+                "beta.kubernetes.io/instance-type",
+            ],
+            only,
+        ),
+        (
+            [
+                "topology.kubernetes.io/region",
+                "failure-domain.beta.kubernetes.io/region",
+            ],
+            Some(region),
+        ),
+    ];
+    let labels = known.into_iter().filter_map(|(keys, value)| {
+        let value: Arc<str> = value?.into();
+        Some(keys.map(|key| (key.into(), Arc::clone(&value))))
+    });
+    labels.flatten().collect()
 }
 
 fn taint(key: &str, text: &str) -> Option<TemplateTaint> {
@@ -109,8 +143,7 @@ mod tests {
         .map(|(name, value)| (tag(name), value));
         let mut problems = Vec::new();
         let tags = tags.iter().map(|(name, value)| (name.as_str(), *value));
-        let zones = ["eu-west-1a".to_owned()];
-        let template = from_tags(tags, "eu-west-1", &zones, |text| problems.push(text));
+        let template = from_tags(tags, "eu-west-1", &[], |text| problems.push(text));
         let template = template.unwrap_or_default();
         assert_eq!(template.capacity.get("cpu"), Some(&2000));
         assert_eq!(
@@ -136,5 +169,31 @@ mod tests {
         let cpu = tag("resources/cpu");
         let template = from_tags([(cpu.as_str(), "2")], "eu-west-1", &[], drop);
         assert!(template.is_none());
+    }
+
+    #[test]
+    fn labels_that_every_node_gets_are_there_and_a_tag_is_above_them() {
+        let label = |types: &[&str], arch: &str, key: &str| {
+            let tags = [
+                (tag("resources/cpu"), "2"),
+                (tag("resources/memory"), "8Gi"),
+                (tag("label/kubernetes.io/arch"), arch),
+            ];
+            let tags = tags.iter().filter(|(_, value)| !value.is_empty());
+            let tags = tags.map(|(name, value)| (name.as_str(), *value));
+            let template = from_tags(tags, "eu-west-1", types, drop).unwrap_or_default();
+            let label = template.labels.get(key);
+            label.map_or_else(String::new, |label| label.to_string())
+        };
+        let (arch, instance_type) = ("kubernetes.io/arch", "node.kubernetes.io/instance-type");
+        assert_eq!(label(&["m7g.large"], "", arch), "arm64");
+        assert_eq!(label(&["m7g.large"], "", instance_type), "m7g.large");
+        assert_eq!(label(&["m5.large", "m6i.large"], "", arch), "amd64");
+        assert_eq!(label(&["m5.large", "m6i.large"], "", instance_type), "");
+        assert_eq!(label(&["m5.large", "m6g.large"], "", arch), "");
+        assert_eq!(label(&["m5.large", "mac2.metal"], "", arch), "");
+        assert_eq!(label(&[], "", arch), "");
+        assert_eq!(label(&["m5.large", "m6g.large"], "arm64", arch), "arm64");
+        assert_eq!(label(&[], "", "beta.kubernetes.io/os"), "linux");
     }
 }

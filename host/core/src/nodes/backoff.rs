@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::options::NodeOptions;
+use super::zone_orders::ZoneOrders;
 use crate::time::Timestamp;
 
 /// Which groups are left alone, until when, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Backoffs {
     groups: BTreeMap<Arc<str>, Backoff>,
+    /// The same for single pods, where a node of a group came in a zone that does not help
+    /// them.
+    pub(super) zones: ZoneOrders,
 }
 
 /// A group's last failure.
@@ -27,6 +31,34 @@ pub struct Backoff {
     pub message: Arc<str>,
 }
 
+impl Backoff {
+    /// The backoff after a failure: twice as long as the one before, unless that still
+    /// lasts.
+    pub(super) fn after(
+        before: Option<&Self>,
+        now: Timestamp,
+        class: &str,
+        message: &str,
+        options: &NodeOptions,
+    ) -> Self {
+        let duration_ms = match before {
+            Some(last) if last.until < now => last
+                .duration_ms
+                .saturating_mul(2)
+                .min(options.max_backoff_ms),
+            Some(last) => last.duration_ms,
+            None => options.initial_backoff_ms,
+        };
+        Self {
+            duration_ms,
+            until: now.plus(duration_ms),
+            failed_at: now,
+            class: class.into(),
+            message: message.into(),
+        }
+    }
+}
+
 impl Backoffs {
     /// A group failed. Failures while it is left alone anyway don't double the time.
     pub fn fail(
@@ -37,21 +69,7 @@ impl Backoffs {
         message: &str,
         options: &NodeOptions,
     ) -> &Backoff {
-        let duration_ms = match self.groups.get(group) {
-            Some(last) if last.until < now => last
-                .duration_ms
-                .saturating_mul(2)
-                .min(options.max_backoff_ms),
-            Some(last) => last.duration_ms,
-            None => options.initial_backoff_ms,
-        };
-        let backoff = Backoff {
-            duration_ms,
-            until: now.plus(duration_ms),
-            failed_at: now,
-            class: class.into(),
-            message: message.into(),
-        };
+        let backoff = Backoff::after(self.groups.get(group), now, class, message, options);
         self.groups
             .entry(Arc::clone(group))
             .insert_entry(backoff)
@@ -88,6 +106,7 @@ impl Backoffs {
     pub fn forget(&mut self, now: Timestamp, options: &NodeOptions) {
         self.groups
             .retain(|_, backoff| now.since(backoff.failed_at) <= options.backoff_reset_ms);
+        self.zones.forget(now, options);
     }
 
     /// The earliest time at which some group is no longer left alone.

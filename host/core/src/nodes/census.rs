@@ -12,7 +12,7 @@ use super::backoff::Backoffs;
 use super::cloud::{InstanceError, InstanceState, NodeGroup};
 use super::options::NodeOptions;
 use super::readiness::{has_started, is_drained, is_ready};
-use super::state::{ClusterState, NodeView};
+use super::state::{ClusterState, NodeView, zone_of};
 use super::templates::{Likeness, Likenesses, Members, is_better_example, is_good_example};
 use crate::time::Timestamp;
 
@@ -33,6 +33,10 @@ pub struct GroupCensus {
     pub upcoming: u32,
     /// Names of those of them that have joined and are not ready.
     pub starting: Vec<Arc<str>>,
+    /// Zones of those of them that have not joined, as far as the cloud says.
+    pub(super) launched: Vec<Arc<str>>,
+    /// Zones that nodes and instances of it are in, in no order.
+    pub(super) zones: Vec<Arc<str>>,
     /// The instance whose node shows what a new one would be like.
     pub example: Option<Arc<str>>,
     /// What its example is like, or what a node of it was last like where there is none.
@@ -159,7 +163,7 @@ fn count<'a>(
 ) -> (GroupCensus, Option<NodeView<'a>>, Vec<NodeView<'a>>) {
     let (mut came, mut here) = (0, 0);
     let mut nodes = Vec::with_capacity(group.instances.len());
-    let mut starting = Vec::new();
+    let (mut starting, mut launched, mut zones) = (Vec::new(), Vec::new(), Vec::new());
     let mut example: Option<NodeView<'_>> = None;
     let mut troubles = Troubles::default();
     let known = memory.begin();
@@ -175,6 +179,7 @@ fn count<'a>(
             }
             (_, Some(node)) => {
                 nodes.push(node);
+                add_zone(&mut zones, zone_of(&node.facts.node.labels));
                 let has_started = is_drained(node) || has_started(now, node, options);
                 if has_started {
                     came += 1;
@@ -197,7 +202,10 @@ fn count<'a>(
                 let (since, told) = memory.wait(now, id, false, &known);
                 if late(since) {
                     troubles.overdue.add(id, told);
+                } else {
+                    launched.extend(instance.zone.clone());
                 }
+                add_zone(&mut zones, instance.zone.as_ref());
             }
         }
         here += 1;
@@ -214,11 +222,19 @@ fn count<'a>(
         group: Arc::clone(group),
         upcoming: left.saturating_sub(gone),
         starting,
+        launched,
+        zones,
         example: good.and_then(|node| node.facts.provider_id.clone()),
         likeness: None,
         found,
     };
     (counted, example, nodes)
+}
+
+fn add_zone(zones: &mut Vec<Arc<str>>, zone: Option<&Arc<str>>) {
+    if let Some(zone) = zone.filter(|zone| !zones.contains(zone)) {
+        zones.push(Arc::clone(zone));
+    }
 }
 
 /// Instances of one group by what is wrong with them.

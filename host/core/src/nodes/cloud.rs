@@ -22,6 +22,9 @@ pub struct NodeGroup {
     pub target_size: u32,
     /// What the cloud has, and what it says of each.
     pub instances: Vec<Instance>,
+    /// Zones that its nodes may be in. Of several the cloud chooses one for each node.
+    /// Empty if the provider does not know.
+    pub zones: Vec<Arc<str>>,
     /// What a new node would be like, from what the provider knows (tags, instance
     /// types); none: only a live node can tell.
     pub template: Option<Arc<NodeTemplate>>,
@@ -34,6 +37,8 @@ pub struct NodeGroup {
 pub struct Instance {
     /// What its node has in spec.providerID.
     pub provider_id: Arc<str>,
+    /// The zone that it is in. `None` if the provider does not know (yet).
+    pub zone: Option<Arc<str>>,
     /// What the cloud says of it.
     pub state: InstanceState,
 }
@@ -66,8 +71,11 @@ pub struct InstanceError {
 /// What a new node of a group would be like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeTemplate {
-    /// Labels.
+    /// Labels, without those that only say in which of the group's zones a node is.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Keys of the labels that have a node's zone as their value, beside
+    /// `topology.kubernetes.io/zone`.
+    pub zone_labels: Vec<Arc<str>>,
     /// Taints.
     pub taints: Vec<TemplateTaint>,
     /// Capacity in milli of each resource's unit, `cpu`, `memory`, `pods` and others.

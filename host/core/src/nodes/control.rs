@@ -152,6 +152,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 }
             }
         }
+        self.settle_zones(now, &census, &mut record);
         let options = &self.options;
         let waits = |state: &mut _| waits_until(state, now, options);
         if let Some(until) = self.reader.with_state(waits) {
@@ -187,6 +188,13 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let options = &self.options;
         let take = |state: &mut _| registry.take(now, state, &groups, backoffs, options);
         Some(self.reader.with_state(take))
+    }
+
+    /// Finds out whether nodes have come in the zones that they were ordered for.
+    fn settle_zones(&mut self, now: Timestamp, census: &Census, record: &mut NodeDecisionRecord) {
+        let (zones, options) = (&mut self.backoffs.zones, &self.options);
+        let settle = |state: &mut _| zones.settle(now, census, state, options);
+        record.incidents.extend(self.reader.with_state(settle));
     }
 
     fn plan(&mut self, now: Timestamp, census: &Census) -> Plan {

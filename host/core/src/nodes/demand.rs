@@ -152,7 +152,7 @@ pub(super) struct Coming<'a> {
     pub(super) template: &'a Template,
     pub(super) count: u32,
     /// Those of them that have joined, and don't take pods yet.
-    pub(super) starting: &'a [Arc<str>],
+    pub(super) starting: Vec<Arc<str>>,
 }
 
 /// Places pods on nodes that are there or on their way, in the cluster. Returns these

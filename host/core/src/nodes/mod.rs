@@ -29,3 +29,4 @@ pub mod similar;
 pub mod state;
 pub mod templates;
 mod told;
+pub mod zone_orders;

@@ -147,6 +147,9 @@ pub struct Round {
     /// groups. Nothing is ordered then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
+    /// The zones in which the ordered node helps, if the cloud may choose others as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub helps_in: Vec<Arc<str>>,
     /// All options.
     pub input: ExpanderInput,
     /// For choices by chance.
@@ -379,7 +382,7 @@ pub enum OrderOutcome {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Incident {
-    /// CamelCase: `ScaleUpTimedOut`, `InstanceFailed`, `NodeNeverJoined`,
+    /// CamelCase: `ScaleUpTimedOut`, `InstanceFailed`, `NodeNeverJoined`, `NodeInOtherZone`,
     /// `ClusterUnhealthy`, `CloudUnavailable`, and what is wrong with an expander's
     /// configuration in the cluster, `PriorityConfigMap…`.
     pub code: Arc<str>,

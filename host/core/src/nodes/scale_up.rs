@@ -12,6 +12,7 @@ mod families;
 mod groups;
 mod reasons;
 mod rounds;
+mod zones;
 
 use std::sync::Arc;
 
@@ -27,6 +28,7 @@ use super::record::{
 };
 use super::state::{ClusterState, PodView};
 use super::told::Told;
+use super::zone_orders::ZoneOrder;
 use crate::policy::PolicyEngine;
 use crate::status::Event;
 use crate::time::Timestamp;
@@ -74,6 +76,8 @@ pub struct Plan {
     pub untold: bool,
     /// What was decided.
     pub verdict: NodeVerdict,
+    /// Orders of nodes that help only in some zones, with the round that each is of.
+    pub zone_orders: Vec<(usize, ZoneOrder)>,
     /// Lines for the log.
     pub log: Vec<String>,
     /// Events.
@@ -101,12 +105,13 @@ pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState
     let mut limits = ClusterLimits::new(scene.options, state.size());
     let classes = wanted.iter().map(|wanted| wanted.class);
     let keys = state.cluster().topology_keys(classes);
-    let candidates = Candidates::new(scene, state, &mut limits, &keys);
+    let mut candidates = Candidates::new(scene, state, &mut limits, &keys);
     let mark = state.cluster_mut().mark();
-    let coming = candidates.coming();
-    let (known, fit) = fill_known(state, &mut wanted, &coming, drained, scene.options);
-    plan.pending.fit = fit;
+    let coming = candidates.coming(state);
+    let (mut known, fit) = fill_known(state, &mut wanted, &coming, drained, scene.options);
     wanted.retain(|wanted| wanted.left > 0);
+    let fit_anywhere = zones::fill_unsettled(state, &mut candidates, &mut known, &mut wanted);
+    plan.pending.fit = fit + fit_anywhere;
     plan.pending.sought = wanted.iter().map(|wanted| wanted.left).sum();
     let mut held = None;
     if !wanted.is_empty() {

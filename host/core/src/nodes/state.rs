@@ -6,6 +6,7 @@
 //! what a pass reads is kept where the objects change.
 
 mod bind;
+mod common;
 mod facts;
 mod forget;
 mod pods;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 
 use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources, StorageObject};
 
+pub use self::common::CommonLabels;
+pub(in crate::nodes) use self::common::{ZONES, zone_of};
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 use self::forget::Left;
 pub use self::pods::PodView;
@@ -31,6 +34,7 @@ pub struct ClusterState {
     by_provider: HashMap<Arc<str>, Arc<str>>,
     daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
     size: ClusterSize,
+    common: CommonLabels,
     revision: u64,
     left: Left,
 }
@@ -100,6 +104,7 @@ impl ClusterState {
                 return;
             }
             let (before, id) = (known.facts.size(), known.id);
+            self.common.count(&known.facts.node.labels, false);
             self.forget_provider(&name);
             self.cluster.set_node(id, Arc::clone(&facts.node));
             self.count(before, false);
@@ -137,6 +142,7 @@ impl ClusterState {
             self.nodes.remove(name);
         }
         self.cluster.remove_node(known.id);
+        self.common.count(&known.facts.node.labels, false);
         self.count(known.facts.size(), false);
         self.revision += 1;
     }
@@ -200,6 +206,12 @@ impl ClusterState {
     #[must_use]
     pub fn size(&self) -> ClusterSize {
         self.size
+    }
+
+    /// Labels that all nodes have.
+    #[must_use]
+    pub fn common_labels(&self) -> &CommonLabels {
+        &self.common
     }
 
     /// All nodes, ordered by name.
@@ -308,6 +320,7 @@ impl ClusterState {
 
     fn learn(&mut self, name: Arc<str>, known: KnownNode) {
         self.count(known.facts.size(), true);
+        self.common.count(&known.facts.node.labels, true);
         if let Some(provider_id) = &known.facts.provider_id {
             self.by_provider
                 .insert(Arc::clone(provider_id), Arc::clone(&name));

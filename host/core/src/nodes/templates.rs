@@ -3,12 +3,13 @@
 
 mod likeness;
 mod members;
+mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flyball_placement::pack::{Template, add_template};
-use flyball_placement::{ClassId, CsiNode, Effect, Labels, Node, Resources, Taint};
+use flyball_placement::{ClassId, CsiNode, Effect, Labels, Name, Node, Resources, Taint};
 
 use super::census::GroupCensus;
 use super::cloud::NodeTemplate;
@@ -17,10 +18,11 @@ use super::limits::NodeSize;
 use super::options::NodeOptions;
 use super::readiness::is_startup_taint;
 use super::similar::NodeShape;
-use super::state::{ClusterState, NodeView, node_size};
+use super::state::{ClusterState, NodeView, node_size, zone_of};
 
 pub(super) use self::likeness::{Likeness, Likenesses, is_better_example, is_good_example};
 pub(super) use self::members::Members;
+use self::zones::{complete, put_in_zone, zones_of};
 
 /// Taints of a node that is not well, or about to go: a new one doesn't have them.
 const PASSING_TAINTS: &[&str] = &[
@@ -60,6 +62,11 @@ pub struct GroupTemplate {
 }
 
 impl GroupTemplate {
+    /// The zone that it is in.
+    pub(super) fn zone(&self) -> Option<&Name> {
+        zone_of(&self.template.node.labels)
+    }
+
     /// What a node adds to the cluster.
     #[must_use]
     pub fn size(&self) -> NodeSize {
@@ -67,25 +74,63 @@ impl GroupTemplate {
     }
 }
 
-/// The template of a group; none: it has no node, had none, and the provider does not
-/// know.
-pub fn template_of(
+/// Where what is known of a new node comes from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Source {
+    /// A node that is there or was there.
+    Node,
+    /// The provider.
+    Provider,
+}
+
+/// The templates of a group, one for each zone that its next node may be in, and one if
+/// that is settled. Empty if nobody knows what a node is like: the group has no node, had
+/// none, and the provider gives no template.
+#[must_use]
+pub fn templates_of(
     state: &mut ClusterState,
     census: &GroupCensus,
     options: &NodeOptions,
-) -> Option<GroupTemplate> {
+) -> Vec<GroupTemplate> {
     let group = &census.group;
     let example = census.example.as_deref().and_then(|id| state.node_of(id));
     let example = example.map(|node| from_live(state, node, options));
-    let (mut node, capacity, carried, owners) = match (example, &group.template) {
-        (Some(live), _) => live,
-        (None, Some(provided)) => {
-            let (node, capacity) = from_provider(provided);
+    let (source, parts) = match (example, &group.template, census.likeness.as_deref()) {
+        (Some(live), ..) => (Source::Node, live),
+        (None, Some(provided), _) => {
+            let (mut node, capacity) = from_provider(provided);
+            complete(&mut node.labels, state.common_labels());
             let node = started(&node, options);
-            (node, capacity, Vec::new(), BTreeSet::new())
+            let parts = (node, capacity, Vec::new(), BTreeSet::new());
+            (Source::Provider, parts)
         }
-        (None, None) => from_likeness(state, census.likeness.as_deref()?, options),
+        (None, None, Some(like)) => (Source::Node, from_likeness(state, like, options)),
+        (None, None, None) => return Vec::new(),
     };
+    let common = state.common_labels();
+    let zones = zones_of(&parts.0.labels, source, census, common);
+    if zones.is_empty() {
+        return vec![finish(state, census, options, parts)];
+    }
+    let provided = group.template.as_deref();
+    let provided = provided.map_or(&[][..], |provided| &provided.zone_labels);
+    let repeated = provided.iter().chain(common.zone_labels()).cloned();
+    let repeated: Vec<Name> = repeated.collect();
+    let in_zone = |zone: &Name| {
+        let mut parts = parts.clone();
+        put_in_zone(&mut parts.0.labels, zone, source, &repeated);
+        finish(state, census, options, parts)
+    };
+    zones.iter().map(in_zone).collect()
+}
+
+/// Completes a template with what all new nodes of a group have.
+fn finish(
+    state: &mut ClusterState,
+    census: &GroupCensus,
+    options: &NodeOptions,
+    (mut node, capacity, carried, owners): Parts,
+) -> GroupTemplate {
     let has_gpus = has_gpus(&node, options);
     give_own_labels(&mut node, census.likeness.as_deref());
     node.csi = csi_node(state, census.likeness.as_deref());
@@ -101,12 +146,12 @@ pub fn template_of(
     for &class in &template.carried {
         add(&mut requested, &state.cluster().requests(class), 1);
     }
-    Some(GroupTemplate {
+    GroupTemplate {
         template,
         capacity,
         requested,
         has_gpus,
-    })
+    }
 }
 
 /// Keeps labels that a node of the group has to itself out of a new one. The cluster gives

@@ -14,6 +14,7 @@ mod rounds;
 mod starting;
 mod told;
 mod world;
+mod zones;
 
 use std::sync::Arc;
 

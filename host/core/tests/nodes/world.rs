@@ -89,8 +89,10 @@ impl World {
             max_size: max,
             target_size: 0,
             instances: Vec::new(),
+            zones: Vec::new(),
             template: Some(Arc::new(NodeTemplate {
                 labels: [("pool".into(), name.into()), ("team".into(), name.into())].into(),
+                zone_labels: Vec::new(),
                 taints: Vec::new(),
                 capacity: amounts.clone(),
                 allocatable: amounts,

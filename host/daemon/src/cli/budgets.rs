@@ -1,11 +1,14 @@
-//! `--policy-budget`: what policies may cost.
+//! `--policy-budget`, `--policy-compile-memory` and `--policy-compile-time`: what
+//! policies may cost.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 use flyball_core::policy::Budget;
-use flyball_sandbox::DEFAULT_BUDGET;
+use flyball_sandbox::{CompilerOptions, DEFAULT_BUDGET, DEFAULT_COMPILE_CPU};
+use flyball_simulation::time::Millis;
 
 use super::values::{Bytes, positive_duration};
 
@@ -16,9 +19,28 @@ pub struct Budgets {
     /// memory and time, such as hpa=fuel-base:10000000,memory:32Mi (repeatable)
     #[arg(long, value_name = "NAME=KEY:VALUE,…")]
     policy_budget: Vec<PolicyBudget>,
+    /// Memory that compiling policies may take, all of them together [default: 256MiB,
+    /// or what the cgroup's memory limit leaves, if that is less]
+    #[arg(long, value_name = "SIZE")]
+    policy_compile_memory: Option<Bytes>,
+    /// CPU time that compiling a policy may take, in whole seconds [default: 1m]
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    policy_compile_time: Option<Millis>,
 }
 
 impl Budgets {
+    /// How policies are compiled that are not built in: in a process of their own.
+    pub fn compiler(&self) -> CompilerOptions {
+        let cpu = self.policy_compile_time;
+        CompilerOptions {
+            memory_bytes: self.policy_compile_memory.map(|bytes| bytes.0),
+            cpu: cpu.map_or(DEFAULT_COMPILE_CPU, |cpu| {
+                Duration::from_millis(cpu.0.unsigned_abs())
+            }),
+            ..CompilerOptions::this_binary()
+        }
+    }
+
     /// Those that are not the usual one, by policy.
     pub fn by_name(&self) -> BTreeMap<String, Budget> {
         let mut budgets = BTreeMap::new();
@@ -149,6 +171,7 @@ mod tests {
         let policy_budget = changes.iter().map(|change| change.parse::<PolicyBudget>());
         let budgets = Budgets {
             policy_budget: policy_budget.collect::<Result<_, _>>()?,
+            ..Budgets::default()
         };
         let mine = Budget {
             fuel_base: 10,

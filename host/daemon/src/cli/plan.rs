@@ -32,6 +32,7 @@ use super::planning::Planning;
 ///     price: 0.0832                                      # of a node for an hour
 ///   - name: compute                                      # none of it is there
 ///     max: 4
+///     zones: [a, b]                                      # the cloud chooses; left out: any of the cluster's
 ///     template:
 ///       capacity: {cpu: 8, memory: 16Gi, pods: 58}
 ///       labels: {pool: compute}

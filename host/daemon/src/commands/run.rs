@@ -35,6 +35,10 @@ use crate::wiring;
 /// Memory for the latest records of node decisions.
 const NODE_RECORD_BYTES: usize = 16 << 20;
 
+/// How long the start waits for policies to be compiled: most take milliseconds, and one
+/// that has no end must not keep the others from deciding.
+const POLICIES_WITHIN: Duration = Duration::from_secs(10);
+
 /// How often the configurations in use are looked at.
 const CONFIGURATIONS_EVERY: Duration = Duration::from_secs(2);
 
@@ -289,7 +293,7 @@ async fn tell_use(registry: Arc<Registry>, readiness: Arc<Readiness>, tell: impl
     tell();
     let looking = Arc::clone(&registry);
     tokio::task::spawn_blocking(move || {
-        looking.look();
+        looking.look_for(POLICIES_WITHIN);
         readiness.done("policies");
     });
     loop {

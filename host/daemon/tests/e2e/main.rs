@@ -12,6 +12,7 @@ mod encodings;
 mod expanders;
 mod failing_policies;
 mod halves;
+mod loader;
 mod metrics;
 mod metrics_apis;
 mod node_groups;

@@ -7,6 +7,7 @@ mod own_labels;
 mod storage;
 mod translated;
 mod world;
+mod zones;
 
 use serde_json::json;
 

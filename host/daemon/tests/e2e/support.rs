@@ -210,7 +210,8 @@ impl Daemon {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        wait_for(what, Duration::from_secs(60), || condition(self));
+        // Policies are compiled at the lowest priority: on a busy machine that takes long.
+        wait_for(what, Duration::from_secs(600), || condition(self));
     }
 
     /// Asks it to end, as a cluster does, and waits for its exit code.
@@ -222,6 +223,22 @@ impl Daemon {
     /// Waits for its exit code.
     pub fn wait_for_end(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
+    }
+
+    /// Numbers of the processes that it has started.
+    pub fn children(&self) -> Vec<String> {
+        let own = self.child.id().to_string();
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let processes = processes.filter_map(|process| {
+            let stat = fs::read_to_string(process.path().join("stat")).ok()?;
+            let (_, fields) = stat.rsplit_once(')')?;
+            // The state, and the parent.
+            let mut fields = fields.split_ascii_whitespace();
+            let (state, parent) = (fields.next()?, fields.next()?);
+            let is_one = parent == own && state != "Z";
+            is_one.then(|| process.file_name().to_string_lossy().into_owned())
+        });
+        processes.collect()
     }
 
     /// Whether it still runs.

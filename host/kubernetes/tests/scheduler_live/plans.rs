@@ -17,7 +17,7 @@ use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::scale_up::{Plan, Scene, plan};
 use flyball_core::nodes::state::NodeFacts;
-use flyball_core::nodes::templates::template_of;
+use flyball_core::nodes::templates::templates_of;
 use flyball_kubernetes::Dump;
 use flyball_placement::Node;
 use flyball_test_plans::{Answer, Draft, FewestNodes, HOSTNAME, NOW, World};
@@ -208,7 +208,8 @@ impl<'a> Stage<'a> {
             let group = groups
                 .find(|known| known.group.name == order.group)
                 .unwrap();
-            let template = template_of(state, group, &self.options).unwrap();
+            let templates = templates_of(state, group, &self.options);
+            let template = templates.first().unwrap();
             let nodes = (order.from..order.to).map(|number| {
                 let name = format!("{}-{}-{number}", order.group, self.round);
                 NodeFacts {
@@ -242,6 +243,7 @@ impl<'a> Stage<'a> {
             group.instances.push(Instance {
                 provider_id: node.provider_id.clone().unwrap(),
                 state: InstanceState::Running,
+                zone: None,
             });
         }
     }

@@ -12,6 +12,7 @@ mod files;
 mod generation;
 mod health;
 mod last_good;
+mod loads;
 mod reconcile;
 mod rollback;
 mod sample;
@@ -131,6 +132,7 @@ impl Registry {
             subscribers: status::Subscribers::default(),
             watch: OnceLock::new(),
             loading: Mutex::default(),
+            loads: Mutex::default(),
         });
         let pending = options
             .directory
@@ -193,7 +195,7 @@ impl Registry {
     /// The first check that failed, with the policy's name.
     pub fn install_file(&self, path: &Path) -> Result<Arc<PolicyVersion>, RegistryError> {
         let name = file_name(path)?;
-        files::read(path, self.shared.max_policy_bytes)
+        crate::file::read(path, self.shared.max_policy_bytes)
             .and_then(|bytes| self.admit(&name, &bytes, PolicySource::File(path.to_owned())))
             .map_err(|error| RegistryError::Policy { name, error })
     }
@@ -204,23 +206,35 @@ impl Registry {
         bytes: &[u8],
         source: PolicySource,
     ) -> Result<Arc<PolicyVersion>, LoadError> {
-        let _loading = self
-            .shared
-            .loading
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let (policy, trial) = self.shared.load(name, bytes)?;
+        // Files are taken up while it is compiled.
+        let policy = self.shared.compile(name, bytes)?;
+        let _loading = self.shared.loading();
+        let trial = self.shared.judge(name, &policy)?;
         Ok(self.shared.swap(name, policy, source, trial))
     }
 
-    /// Looks at the directory now, and returns when all that is in it is settled.
+    /// Looks at the directory now, and returns when all that is in it is settled,
+    /// however long that takes to compile.
     pub fn look(&self) {
-        let Some(watch) = &self.watch else { return };
-        let (done, wait) = channel();
-        if watch.send(watch::Message::Look(done)).is_ok() {
+        if let Some(settled) = self.begin_to_look() {
             // An error means that the thread ended: then nothing is under way.
-            let _ = wait.recv();
+            let _ = settled.recv();
         }
+    }
+
+    /// Looks at the directory now, and returns when all that is in it is settled, or
+    /// after so long. What takes longer is taken up when it is compiled.
+    pub fn look_for(&self, limit: Duration) {
+        if let Some(settled) = self.begin_to_look() {
+            // An error means that it took too long, or that the thread ended.
+            let _ = settled.recv_timeout(limit);
+        }
+    }
+
+    fn begin_to_look(&self) -> Option<Receiver<()>> {
+        let (done, settled) = channel();
+        let sent = self.watch.as_ref()?.send(watch::Message::Look(done));
+        sent.is_ok().then_some(settled)
     }
 
     /// Tells which configurations (JSON objects as text) objects use, by policy:
@@ -347,11 +361,13 @@ fn prepare(
 ) -> Result<(), RegistryError> {
     let mut slots = shared.slots_mut();
     for (name, bytes) in builtins {
-        let policy = CompiledPolicy::load(&shared.engine, name, bytes, shared.budget(name))
-            .map_err(|error| RegistryError::Policy {
+        let budget = shared.budget(name);
+        let policy = CompiledPolicy::load_built_in(&shared.engine, name, bytes, budget).map_err(
+            |error| RegistryError::Policy {
                 name: (*name).to_owned(),
                 error,
-            })?;
+            },
+        )?;
         let slot = slots.entry((*name).to_owned()).or_default();
         let policy = Arc::new(policy);
         slot.builtin = Some(Arc::clone(&policy));

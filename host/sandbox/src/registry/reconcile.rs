@@ -5,21 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::Sender;
 use std::sync::{
-    Arc, Mutex, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
 
 use flyball_core::control::PolicyUser;
 use flyball_core::policy::{Budget, Policy as _, PolicyVersion};
 use flyball_core::recorded::RecordedInputs;
 
-use crate::digest::digest;
+use crate::compile::code::Artifact;
+use crate::compile::{Source, Wanted};
+use crate::digest;
 use crate::engine::Engine;
 use crate::error::LoadError;
+use crate::file;
+use crate::panics::caught;
 use crate::policy::CompiledPolicy;
 use crate::registry::admit::admit;
 use crate::registry::files;
 use crate::registry::generation::Generation;
 use crate::registry::last_good::LastGood;
+use crate::registry::loads::{Load, Loads};
 use crate::registry::rollback::digests;
 use crate::registry::slot::{Candidate, Slot};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
@@ -51,9 +56,15 @@ pub(super) struct Shared {
     pub subscribers: Subscribers,
     /// The thread that watches the directory, if there is one.
     pub watch: OnceLock<Sender<Message>>,
-    /// Held while code is loaded: one at a time leaves the other cores deciding.
+    /// Held while code is judged and swapped: one at a time leaves the other cores
+    /// deciding.
     pub loading: Mutex<()>,
+    /// Files that are being compiled.
+    pub loads: Mutex<Loads>,
 }
+
+/// Why a file is refused, and its digest, if it would be refused again.
+type Refused = (LoadError, Option<String>);
 
 impl Shared {
     pub fn slots(&self) -> RwLockReadGuard<'_, Slots> {
@@ -64,16 +75,33 @@ impl Shared {
         self.slots.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Brings the names in line with the files that were found.
-    pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
-        let _loading = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn loading(&self) -> MutexGuard<'_, ()> {
+        self.loading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loads(&self) -> MutexGuard<'_, Loads> {
+        self.loads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether no file is being compiled.
+    pub fn is_settled(&self) -> bool {
+        self.loads().is_empty()
+    }
+
+    /// Brings the names in line with the files that were found. What has to be compiled
+    /// is begun: `notices` is told when that has ended, see [`Shared::compiled`].
+    pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>, notices: &Sender<Message>) {
+        let _loading = self.loading();
         self.follow_refusals(found);
         for (name, paths) in found {
-            if let Err((error, digest)) = self.reconcile_name(name, paths) {
+            let begun = caught(|| self.begin(name, paths, notices));
+            if let Err((error, digest)) = begun.unwrap_or_else(panicked) {
+                self.loads().cancel(name);
                 self.fail(name, paths, error, digest);
             }
         }
         for name in self.vanished(found) {
+            self.loads().cancel(&name);
             self.retire(&name);
         }
         let mut slots = self.slots_mut();
@@ -97,47 +125,126 @@ impl Shared {
             .collect()
     }
 
-    fn reconcile_name(
+    /// Begins to compile a name's file, if it is not known.
+    fn begin(
         &self,
         name: &str,
         paths: &[PathBuf],
-    ) -> Result<(), (LoadError, Option<String>)> {
+        notices: &Sender<Message>,
+    ) -> Result<(), Refused> {
         let [path] = paths else {
             return Err((LoadError::DuplicateFiles(paths.to_vec()), None));
         };
         let stem = files::stem(path).unwrap_or_default();
         crate::policy::check_name(&stem).map_err(|error| (error, None))?;
-        let bytes = files::read(path, self.max_policy_bytes).map_err(|error| (error, None))?;
-        let digest = digest(&bytes);
+        let digest = file::digest(path, self.max_policy_bytes).map_err(|error| (error, None))?;
         if self.is_known(name, path, &digest) {
+            self.loads().cancel(name);
             return Ok(());
         }
         if let Some(error) = self.refused(name, &digest) {
+            self.loads().cancel(name);
             return Err((error, Some(digest)));
         }
+        let Some(number) = self.loads().begin(name, path, &digest) else {
+            return Ok(());
+        };
+        self.await_judgement(name);
+        let wanted = Wanted {
+            digest,
+            source: Source::File(path.clone()),
+            max_bytes: self.max_policy_bytes,
+        };
+        let (told, notices) = (name.to_owned(), notices.clone());
+        let ticket = self.engine.load(wanted, move |outcome| {
+            // An error means that the watching has ended.
+            let _ = notices.send(Message::Compiled {
+                name: told,
+                number,
+                outcome,
+            });
+        });
+        self.loads().keep(name, number, ticket);
+        Ok(())
+    }
+
+    /// Notes that a name's file is not judged yet. One that was refused and may pass
+    /// another time is refused until it does.
+    fn await_judgement(&self, name: &str) {
+        let mut slots = self.slots_mut();
+        let slot = slots.entry(name.to_owned()).or_default();
+        if !matches!(slot.candidate, Candidate::Failed { digest: None, .. }) {
+            slot.candidate = Candidate::Pending;
+        }
+    }
+
+    /// Takes up a file that was compiled, if it is still wanted.
+    pub fn compiled(&self, name: &str, number: u64, outcome: Result<Artifact, LoadError>) {
+        let Some(load) = self.loads().end(name, number) else {
+            return;
+        };
+        let _loading = self.loading();
+        let taken_up = caught(|| self.take_up(name, &load, outcome));
+        if let Err((error, digest)) = taken_up.unwrap_or_else(|panic| {
+            // It would panic again.
+            Err((LoadError::Compile(panic), Some(load.digest.clone())))
+        }) {
+            self.fail(name, &[load.path], error, digest);
+        }
+    }
+
+    fn take_up(
+        &self,
+        name: &str,
+        load: &Load,
+        outcome: Result<Artifact, LoadError>,
+    ) -> Result<(), Refused> {
+        let Load { path, digest, .. } = load;
+        // Another daemon may have refused it while it was compiled here.
+        if let Some(error) = self.refused(name, digest) {
+            return Err((error, Some(digest.clone())));
+        }
+        let paths = std::slice::from_ref(path);
         let refused = |error: LoadError| {
             // Known by its content it is not loaded again.
             let known = (!error.may_pass()).then(|| digest.clone());
             (error, known)
         };
-        let policy = self.compile(name, &bytes).map_err(refused)?;
+        let artifact = outcome.map_err(refused)?;
+        let budget = self.budget(name);
+        let policy = CompiledPolicy::link(&self.engine, name, digest.clone(), &artifact, budget);
+        let policy = policy.map_err(refused)?;
         let kept = self
             .last_good
             .as_ref()
             .and_then(|last_good| last_good.digest(name));
         let mut trial = None;
         // What was good last has been judged.
-        if kept.as_ref() != Some(&digest) {
+        if kept.as_ref() != Some(digest) {
             if kept.is_some() && self.waits(name, paths) {
                 return Ok(());
             }
             trial = self.judge(name, &policy).map_err(refused)?;
         }
         self.swap(name, policy, PolicySource::File(path.clone()), trial);
-        if let Some(last_good) = &self.last_good {
-            last_good.keep(name, &digest, &bytes, &self.previous_digests(name));
-        }
+        self.keep(name, path, digest);
         Ok(())
+    }
+
+    /// Keeps a copy of a file as the last good one of its name. Not if it has changed
+    /// since it was compiled: then it is about to be looked at.
+    fn keep(&self, name: &str, path: &Path, digest: &str) {
+        let Some(last_good) = &self.last_good else {
+            return;
+        };
+        if last_good.digest(name).as_deref() == Some(digest) {
+            return;
+        }
+        if let Ok(bytes) = file::read(path, self.max_policy_bytes)
+            && digest::digest(&bytes) == digest
+        {
+            last_good.keep(name, digest, &bytes, &self.previous_digests(name));
+        }
     }
 
     /// Lets the last good copy decide until a new file is judged. True if that has
@@ -183,18 +290,7 @@ impl Shared {
             || matches!(&slot.candidate, Candidate::Failed { digest: Some(old), .. } if old == digest)
     }
 
-    /// Takes bytes through every check. Configurations that what decides now
-    /// refuses as well do not count.
-    pub fn load(
-        &self,
-        name: &str,
-        bytes: &[u8],
-    ) -> Result<(CompiledPolicy, Option<Trial>), LoadError> {
-        let policy = self.compile(name, bytes)?;
-        let trial = self.judge(name, &policy)?;
-        Ok((policy, trial))
-    }
-
+    /// Compiles bytes, and waits for it.
     pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > self.max_policy_bytes {
@@ -207,8 +303,9 @@ impl Shared {
     }
 
     /// Tries code with the configurations in use on made-up input, then on recorded
-    /// input beside what it would replace.
-    fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<Option<Trial>, LoadError> {
+    /// input beside what it would replace. Configurations that what decides now refuses as
+    /// well do not count.
+    pub fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<Option<Trial>, LoadError> {
         let in_use = self
             .configurations
             .lock()
@@ -408,4 +505,9 @@ impl Shared {
         }
         again
     }
+}
+
+/// A file on which this process panicked before it was compiled.
+fn panicked(panic: String) -> Result<(), Refused> {
+    Err((LoadError::Compile(panic), None))
 }

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::error::EngineError;
+use crate::compile::code::Artifact;
+use crate::error::{EngineError, LoadError};
 use crate::registry::files;
 use crate::registry::last_good::LastGood;
 use crate::registry::reconcile::Shared;
@@ -23,8 +24,15 @@ const PATIENCE: u32 = 10;
 pub(super) enum Message {
     /// Something changed; `done` if whoever changed it has finished.
     Changed { done: bool },
-    /// Look now, and say when done.
+    /// Look now, and say when all is settled.
     Look(Sender<()>),
+    /// A file was compiled, or refused.
+    Compiled {
+        name: String,
+        /// Number of the load.
+        number: u64,
+        outcome: Result<Artifact, LoadError>,
+    },
     /// End.
     Stop,
 }
@@ -45,6 +53,7 @@ pub(super) fn start(
         rescan,
         receiver,
         notices,
+        waiting: Vec::new(),
         watcher: None,
         unreadable: None,
         unwatchable: None,
@@ -65,6 +74,8 @@ struct Watch {
     rescan: Duration,
     receiver: Receiver<Message>,
     notices: Sender<Message>,
+    /// Those who want to know when all is settled.
+    waiting: Vec<Sender<()>>,
     /// Watches as long as it is kept.
     watcher: Option<RecommendedWatcher>,
     /// What kept the directory from being read last time.
@@ -78,13 +89,23 @@ impl Watch {
         // Watching begins before the first look: nothing falls in between.
         self.watch();
         self.look();
+        let mut next_rescan = Instant::now() + self.rescan;
         loop {
-            let mut waiting = Vec::new();
-            match self.receiver.recv_timeout(self.rescan) {
+            self.tell_settled();
+            let left = next_rescan.saturating_duration_since(Instant::now());
+            match self.receiver.recv_timeout(left) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
-                Ok(Message::Look(done)) => waiting.push(done),
+                Ok(Message::Compiled {
+                    name,
+                    number,
+                    outcome,
+                }) => {
+                    self.shared.compiled(&name, number, outcome);
+                    continue;
+                }
+                Ok(Message::Look(done)) => self.waiting.push(done),
                 Ok(Message::Changed { done }) => {
-                    if self.settle(done, &mut waiting).is_err() {
+                    if self.settle(done).is_err() {
                         return;
                     }
                 }
@@ -92,7 +113,14 @@ impl Watch {
                 Err(RecvTimeoutError::Timeout) => self.watch(),
             }
             self.look();
-            for done in waiting {
+            next_rescan = Instant::now() + self.rescan;
+        }
+    }
+
+    /// Tells those who wait for it when nothing is being compiled.
+    fn tell_settled(&mut self) {
+        if !self.waiting.is_empty() && self.shared.is_settled() {
+            for done in self.waiting.drain(..) {
                 // Who asked may have gone.
                 let _ = done.send(());
             }
@@ -101,25 +129,34 @@ impl Watch {
 
     /// Waits until the directory has been quiet for a while: a short one after a
     /// file was closed or renamed, the whole one while something is being written.
-    fn settle(&self, mut done: bool, waiting: &mut Vec<Sender<()>>) -> Result<(), Stopped> {
+    fn settle(&mut self, mut done: bool) -> Result<(), Stopped> {
         let limit = Instant::now() + self.debounce * PATIENCE;
-        while Instant::now() < limit {
-            let quiet = if done {
-                self.debounce / 4
-            } else {
-                self.debounce
-            };
-            match self.receiver.recv_timeout(quiet) {
-                Ok(Message::Changed { done: now }) => done = now,
+        let quiet = |done| match done {
+            true => self.debounce / 4,
+            false => self.debounce,
+        };
+        let mut until = Instant::now() + quiet(done);
+        loop {
+            let left = until.min(limit).saturating_duration_since(Instant::now());
+            match self.receiver.recv_timeout(left) {
+                Ok(Message::Changed { done: now }) => {
+                    done = now;
+                    until = Instant::now() + quiet(done);
+                }
+                // What was compiled need not wait for it.
+                Ok(Message::Compiled {
+                    name,
+                    number,
+                    outcome,
+                }) => self.shared.compiled(&name, number, outcome),
                 Ok(Message::Look(done)) => {
-                    waiting.push(done);
+                    self.waiting.push(done);
                     return Ok(());
                 }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return Err(Stopped),
                 Err(RecvTimeoutError::Timeout) => return Ok(()),
             }
         }
-        Ok(())
     }
 
     fn look(&mut self) {
@@ -132,7 +169,7 @@ impl Watch {
                 None => return,
             }
         }
-        self.shared.reconcile(&found);
+        self.shared.reconcile(&found, &self.notices);
     }
 
     /// Files there are; none if the directory cannot be read: then nothing is

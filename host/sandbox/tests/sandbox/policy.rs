@@ -1,7 +1,9 @@
 //! A policy from bytes to decisions.
 
 mod answers;
+mod children;
 mod decisions;
+mod forms;
 mod loading;
 
 use std::sync::Arc;

@@ -171,8 +171,8 @@ impl Nodes {
     }
 
     /// The node groups as the cloud tells of them, ordered by name.
-    pub fn node_groups(&self, now: Timestamp) -> Vec<Arc<NodeGroup>> {
-        let view = |group: &Group| Arc::new(group.view(now, &self.outages));
+    pub fn node_groups(&self) -> Vec<Arc<NodeGroup>> {
+        let view = |group: &Group| Arc::new(group.view());
         let mut groups: Vec<_> = self.groups.iter().map(view).collect();
         groups.sort_by(|a, b| a.name.cmp(&b.name));
         groups

@@ -44,9 +44,15 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
         let mut untrue = Vec::new();
         let mut outcomes = record.outcomes.as_slice();
-        for round in &record.rounds {
+        let mut zone_orders = plan.zone_orders.into_iter().peekable();
+        for (index, round) in record.rounds.iter().enumerate() {
             let own = outcomes.split_off(..round.orders.len());
             let taken = own.is_some_and(|own| own.contains(&OrderOutcome::Ordered));
+            while let Some((_, order)) = zone_orders.next_if(|(of, _)| *of == index) {
+                if taken {
+                    self.backoffs.zones.ordered(now, order);
+                }
+            }
             if taken || round.orders.is_empty() {
                 self.states.commit(&round.expanders);
             } else {

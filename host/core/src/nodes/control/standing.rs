@@ -40,15 +40,17 @@ impl Seen {
         engine: &dyn PolicyEngine,
     ) -> Self {
         let groups = census.groups.iter();
-        let backoffs = backoffs.active(now);
+        let active = backoffs.active(now);
+        let active = active.map(|(group, backoff)| (group, backoff.until));
         let expanders = options.expanders.iter();
         Self {
             revision: census.revision,
             groups: groups
                 .map(|census| (Arc::clone(&census.group), census.upcoming))
                 .collect(),
-            backoffs: backoffs
-                .map(|(group, backoff)| (Arc::clone(group), backoff.until))
+            backoffs: active
+                .chain(backoffs.zones.ends(now))
+                .map(|(group, until)| (Arc::clone(group), until))
                 .collect(),
             expanders: expanders
                 .map(|expander| {

@@ -7,6 +7,7 @@ use flyball_placement::pack::{Demand, Growth, Packed, Part};
 
 use super::families::Family;
 use super::groups::{Candidate, Candidates};
+use super::zones::InZones;
 use crate::nodes::expander::{OptionColumns, option_state};
 use crate::nodes::gpu::gpus;
 use crate::nodes::state::ClusterState;
@@ -20,6 +21,9 @@ pub(super) struct Choosable {
     /// What was estimated, for the groups of `family`.
     pub(super) packed: Arc<Packed>,
     pub(super) family: Family,
+    /// For at most one node, whose zone the cloud chooses: which pods only some of the zones
+    /// help. `None` for any other option.
+    pub(super) in_zones: Option<InZones>,
 }
 
 impl Choosable {
@@ -35,6 +39,7 @@ impl Choosable {
             parts,
             packed,
             family,
+            in_zones: None,
         })
     }
 
@@ -55,7 +60,7 @@ pub(super) fn growth<'a>(
     let parts = family.rows.iter().map(|&row| {
         let candidate = &candidates.all[row];
         Some(Part {
-            template: &candidate.template.as_ref()?.template,
+            template: &candidate.template()?.template,
             size: candidate.target,
             max_nodes: limit(row),
             stand_in: family.stand_ins.contains(&row),
@@ -114,7 +119,7 @@ fn push(
         .iter()
         .filter_map(|(row, nodes)| {
             let candidate = &candidates.all[*row];
-            Some((candidate, candidate.template.as_ref()?, *nodes))
+            Some((candidate, candidate.template()?, *nodes))
         })
         .collect();
     let Some((first, ..)) = parts.first() else {

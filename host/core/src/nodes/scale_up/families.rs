@@ -18,7 +18,7 @@ pub(super) type Domain = Vec<Option<Arc<str>>>;
 
 /// The domain of a candidate's nodes. Empty if pods go by no topology key.
 pub(super) fn domain_of(candidate: &Candidate<'_>, keys: &[Name]) -> Domain {
-    let template = candidate.template.as_ref();
+    let template = candidate.template();
     let labels = template.map(|template| &template.template.node.labels);
     keys.iter()
         .map(|key| labels.and_then(|labels| labels.get(key)).cloned())
@@ -52,14 +52,14 @@ impl Family {
     }
 }
 
-/// The groups that may grow, by domain.
+/// The groups that may grow, by domain, but for those whose nodes may come in several.
 pub(super) struct Domains(BTreeMap<Domain, Vec<usize>>);
 
 impl Domains {
     pub(super) fn new(candidates: &Candidates<'_>) -> Self {
         let mut domains: BTreeMap<Domain, Vec<usize>> = BTreeMap::new();
         for (row, candidate) in candidates.all.iter().enumerate() {
-            if candidate.open().is_some() {
+            if candidate.open().is_some() && !candidate.is_uncertain() {
                 let domain = candidate.domain.clone();
                 domains.entry(domain).or_default().push(row);
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use flyball_placement::Name;
+use flyball_placement::{ClassId, Name};
 
 use super::Scene;
 use super::families::{Domain, domain_of};
@@ -15,14 +15,25 @@ use crate::nodes::demand::Coming;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::record::SkippedGroup;
 use crate::nodes::similar::{ignored_labels, similar};
-use crate::nodes::state::ClusterState;
-use crate::nodes::templates::{GroupTemplate, OwnedShape, template_of};
+use crate::nodes::state::{ClusterState, zone_of};
+use crate::nodes::templates::{GroupTemplate, OwnedShape, templates_of};
 
 /// A group, its template and what was ordered of it so far.
 pub(super) struct Candidate<'a> {
     pub(super) group: Arc<NodeGroup>,
     census: &'a GroupCensus,
-    pub(super) template: Option<GroupTemplate>,
+    /// What a new node would be like, in each zone that it may be in. Empty if nobody
+    /// knows.
+    templates: Vec<GroupTemplate>,
+    /// Index of the template that is taken for granted.
+    assumed: usize,
+    /// Nodes on their way that may come in any zone.
+    pub(super) unsettled: u32,
+    /// Whether a node is on its way that may help pods which not every zone helps.
+    pub(super) awaits_zone: bool,
+    /// Pods that the group is not asked for, because a node for them came in a zone that
+    /// does not help.
+    avoided: Vec<ClassId>,
     /// Target, with what this plan adds.
     pub(super) target: u32,
     /// Why it is no option.
@@ -48,9 +59,67 @@ impl Candidate<'_> {
         self.group.max_size.saturating_sub(self.target)
     }
 
+    /// What a new node is taken to be like. `None` if nobody knows.
+    pub(super) fn template(&self) -> Option<&GroupTemplate> {
+        self.templates.get(self.assumed)
+    }
+
+    /// What it would be like in each zone that it may be in.
+    pub(super) fn templates(&self) -> &[GroupTemplate] {
+        &self.templates
+    }
+
+    /// Takes one of the templates for granted.
+    pub(super) fn assume(&mut self, template: usize) {
+        self.assumed = template;
+    }
+
+    /// Whether nobody knows in which zone a new node would be.
+    pub(super) fn is_uncertain(&self) -> bool {
+        self.templates.len() > 1
+    }
+
+    /// Whether the group is not asked for such pods, unless all zones help them.
+    pub(super) fn avoids(&self, class: ClassId) -> bool {
+        self.avoided.contains(&class)
+    }
+
     /// The template, if the group may grow.
     pub(super) fn open(&self) -> Option<&GroupTemplate> {
-        self.template.as_ref().filter(|_| self.skipped.is_none())
+        self.template().filter(|_| self.skipped.is_none())
+    }
+
+    /// The nodes on their way whose zone is known: some of each template. Counts the others.
+    fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
+        let census = self.census;
+        let coming = |template, count, starting| Coming {
+            template,
+            count,
+            starting,
+        };
+        if let [only] = self.templates.as_slice() {
+            let starting = census.starting.clone();
+            return vec![coming(&only.template, census.upcoming, starting)];
+        }
+        let mut left = census.upcoming;
+        let mut all = Vec::with_capacity(self.templates.len());
+        for template in &self.templates {
+            let is_there = |name: &&Arc<str>| {
+                let node = state.cluster().find_node(name);
+                let node = node.and_then(|id| state.cluster().node(id));
+                node.is_some_and(|node| zone_of(&node.labels) == template.zone())
+            };
+            let starting = census.starting.iter().filter(is_there).cloned();
+            let starting: Vec<Arc<str>> = starting.collect();
+            let launched = census.launched.iter();
+            let launched = launched.filter(|zone| Some(*zone) == template.zone());
+            let count = u32::try_from(starting.len() + launched.count()).unwrap_or(u32::MAX);
+            let count = count.min(left);
+            left -= count;
+            all.push(coming(&template.template, count, starting));
+        }
+        self.unsettled = left;
+        all
     }
 
     pub(super) fn skip(&mut self, code: &str, reason: &str, message: String) {
@@ -83,13 +152,24 @@ impl<'a> Candidates<'a> {
         let groups = &scene.census.groups;
         let mut candidates = Vec::with_capacity(groups.len());
         for census in groups {
-            let template = template_of(state, census, scene.options);
-            let size = template.as_ref().map(GroupTemplate::size);
+            let templates = templates_of(state, census, scene.options);
+            let size = templates.first().map(GroupTemplate::size);
             limits.add(size.unwrap_or_default(), census.not_joined());
+            let zones = &scene.backoffs.zones;
+            let name = &census.group.name;
+            let avoided = zones.avoided(scene.now, name).map(|pod| {
+                let cluster = state.cluster_mut();
+                let class = cluster.class(pod);
+                cluster.representative(class)
+            });
             candidates.push(Candidate {
+                avoided: avoided.collect(),
+                awaits_zone: zones.waits(name),
+                unsettled: 0,
+                assumed: 0,
                 group: Arc::clone(&census.group),
                 census,
-                template,
+                templates,
                 target: census.group.target_size,
                 skipped: None,
                 domain: Domain::new(),
@@ -109,7 +189,8 @@ impl<'a> Candidates<'a> {
             }
         }
         if !keys.is_empty() {
-            for candidate in &mut candidates.all {
+            let certain = candidates.all.iter_mut();
+            for candidate in certain.filter(|candidate| !candidate.is_uncertain()) {
                 candidate.domain = domain_of(candidate, keys);
             }
             for (row, alike) in candidates.similar(scene, keys) {
@@ -135,7 +216,7 @@ impl<'a> Candidates<'a> {
             } else if candidate.room() == 0 {
                 let message = format!("{name}: at its largest size {}", group.max_size);
                 candidate.skip("MaxSize", "max node group size reached", message);
-            } else if candidate.template.is_none() {
+            } else if candidate.templates.is_empty() {
                 let mut message = format!(
                     "{name}: nobody knows what a node of it is like: it has no node, \
                      and the provider gives no template"
@@ -215,17 +296,12 @@ impl<'a> Candidates<'a> {
         rooms.fold(0, u32::saturating_add)
     }
 
-    /// The nodes on their way, but for those that nobody knows.
-    pub(super) fn coming(&self) -> Vec<Coming<'_>> {
-        let candidates = self.all.iter();
+    /// The nodes on their way, but for those that nobody knows, and those that nobody knows
+    /// the zone of.
+    pub(super) fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
+        let candidates = self.all.iter_mut();
         candidates
-            .filter_map(|candidate| {
-                Some(Coming {
-                    template: &candidate.template.as_ref()?.template,
-                    count: candidate.census.upcoming,
-                    starting: &candidate.census.starting,
-                })
-            })
+            .flat_map(|candidate| candidate.coming(state))
             .collect()
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyball_placement::ClassId;
 use flyball_placement::pack::add_template;
 
-use super::groups::Candidates;
+use super::groups::{Candidate, Candidates};
 use super::{MAX_POD_EVENTS, Plan, Scene, pod_event};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::limits::Limit;
@@ -20,6 +20,13 @@ const MAX_CLASSES: usize = 50;
 
 /// A group would take the pods, and none of its nodes was ordered for them.
 const NOT_CHOSEN: &str = "not chosen in this pass";
+
+/// A node of the group is on its way that may help the pods, or others: in which zone it
+/// comes is for the cloud to choose.
+const AWAITED: &str = "waiting for the zone of the node on its way";
+
+/// The last node of the group for the pods came in a zone that does not help them.
+const AVOIDED: &str = "in backoff after a node came in another zone";
 
 /// Tells why pods are left over, in the plan and in events, without what was told.
 pub(super) fn tell(
@@ -69,30 +76,46 @@ pub(super) fn tell(
 }
 
 /// Why a group takes none of some pods.
-fn refused(
-    state: &mut ClusterState,
-    candidate: &super::groups::Candidate<'_>,
-    wanted: &[&Wanted],
-) -> Vec<String> {
-    let (Some(template), skipped) = (&candidate.template, &candidate.skipped) else {
-        let reason = candidate
-            .skipped
-            .as_ref()
-            .map(|skipped| skipped.reason.clone());
-        return vec![reason.unwrap_or_default(); wanted.len()];
-    };
+fn refused(state: &mut ClusterState, candidate: &Candidate<'_>, wanted: &[&Wanted]) -> Vec<String> {
+    let skipped = candidate.skipped.as_ref();
+    let skipped = skipped.map(|skipped| skipped.reason.clone());
     let cluster = state.cluster_mut();
-    let mark = cluster.mark();
-    let node = add_template(cluster, &template.template);
-    let reason = |class: ClassId| match cluster.check(class, node) {
-        Err(misfit) => misfit.reasons().into_iter().next().unwrap_or_default(),
-        Ok(()) => skipped
-            .as_ref()
-            .map_or_else(|| NOT_CHOSEN.to_owned(), |skipped| skipped.reason.clone()),
-    };
-    let reasons = wanted.iter().map(|wanted| reason(wanted.class)).collect();
-    cluster.rollback(mark);
-    reasons
+    let mut reasons: Vec<Option<String>> = vec![None; wanted.len()];
+    let mut fits = vec![false; wanted.len()];
+    for template in candidate.templates() {
+        let mark = cluster.mark();
+        let node = add_template(cluster, &template.template);
+        for (row, wanted) in wanted.iter().enumerate() {
+            match cluster.check(wanted.class, node) {
+                Err(misfit) => {
+                    let reason = misfit.reasons().into_iter().next().unwrap_or_default();
+                    reasons[row].get_or_insert(reason);
+                }
+                Ok(()) => fits[row] = true,
+            }
+        }
+        cluster.rollback(mark);
+    }
+    let rows = wanted.iter().zip(fits).zip(reasons);
+    rows.map(|((wanted, fits), reason)| match reason {
+        Some(reason) if !fits => reason,
+        _ => skipped
+            .clone()
+            .unwrap_or_else(|| unasked(candidate, wanted.class).to_owned()),
+    })
+    .collect()
+}
+
+/// Why no node was ordered of a group that may grow and takes the pods, in some zone at
+/// least.
+fn unasked(candidate: &Candidate<'_>, class: ClassId) -> &'static str {
+    if candidate.is_uncertain() && candidate.avoids(class) {
+        AVOIDED
+    } else if candidate.is_uncertain() && candidate.awaits_zone {
+        AWAITED
+    } else {
+        NOT_CHOSEN
+    }
 }
 
 fn tell_pods(

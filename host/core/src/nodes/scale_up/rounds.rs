@@ -1,6 +1,6 @@
 //! One choice after the other, each for the pods that the ones before left over.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each, settle};
@@ -9,7 +9,7 @@ use flyball_placement::{Bonds, NodeId};
 use super::choosable::{Choosable, columns, growth};
 use super::families::{Domain, Domains, Family, domain_text};
 use super::groups::Candidates;
-use super::{MAX_POD_EVENTS, Plan, Scene, pod_event, triggered};
+use super::{MAX_POD_EVENTS, Plan, Scene, pod_event, triggered, zones};
 use crate::nodes::choose::{Asker, ExpanderStates, choose, mix};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::expander::ExpanderInput;
@@ -70,7 +70,12 @@ impl<'a> Rounds<'a> {
             let seed = mix(self.scene.seed.wrapping_add(number as u64));
             let demands = demands_of(wanted);
             let families = self.families(state, &demands, seed, plan);
-            let options = self.estimate(state, &demands, families);
+            let mut options = self.estimate(state, &demands, families);
+            let most = self.most_nodes();
+            let candidates = &mut self.candidates;
+            let uncertain =
+                zones::options(state, candidates, &self.known, &demands, &options, most);
+            options.extend(uncertain);
             if options.is_empty() {
                 return None;
             }
@@ -82,6 +87,14 @@ impl<'a> Rounds<'a> {
             };
             let chosen = &self.settled(state, &demands, chosen);
             let ordered = self.order(chosen, &options, &mut round, plan);
+            if let Some(in_zones) = chosen.in_zones.as_ref().filter(|_| !ordered.is_empty()) {
+                let candidate = &mut self.candidates.all[chosen.first()];
+                let orders = zones::orders(state, candidate, in_zones, &demands, wanted);
+                round.helps_in = zones::named(&orders);
+                let number = plan.rounds.len();
+                plan.zone_orders
+                    .extend(orders.into_iter().map(|order| (number, order)));
+            }
             let helped = self.help(state, &demands, chosen, &ordered, wanted);
             round.helped = list(state, helped.iter());
             announce_helped(state, &helped, &round.orders, plan);
@@ -118,6 +131,7 @@ impl<'a> Rounds<'a> {
         plan.events.extend(events.into_iter().map(about));
         Round {
             domain: None,
+            helps_in: Vec::new(),
             input,
             seed,
             expanders,
@@ -185,7 +199,7 @@ impl<'a> Rounds<'a> {
             .filter_map(|(family, packed)| Choosable::new(family, packed))
             .collect();
         // Families that differ in groups without a node come to the same.
-        let mut seen = std::collections::BTreeSet::new();
+        let mut seen = BTreeSet::new();
         options.retain(|option| seen.insert(option.parts.clone()));
         options
     }
@@ -208,7 +222,9 @@ impl<'a> Rounds<'a> {
         let split = self.candidates.family(option.first()).len() > 1 && option.parts.len() == 1;
         let room = |row: usize| self.candidates.all[row].room();
         let growth = growth(&self.candidates, &option.family, room, self.most_nodes());
-        let settled = growth.filter(|_| coupled && !split).and_then(|growth| {
+        // In a zone that is not certain there is one node, whatever else it could help.
+        let settles = coupled && !split && option.in_zones.is_none();
+        let settled = growth.filter(|_| settles).and_then(|growth| {
             let cluster = state.cluster_mut();
             let packed = settle(cluster, &self.known, &growth, demands, &option.packed);
             Choosable::new(option.family.clone(), Arc::new(packed))
@@ -233,8 +249,13 @@ impl<'a> Rounds<'a> {
     /// The groups that nodes of an option of one group may be split over: those similar
     /// to it that take the same pods. (Zones and taints don't make groups different.)
     fn split_over(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
+        if chosen.in_zones.is_some() {
+            return vec![chosen.first()];
+        }
         let takes_the_same = |row: usize| {
-            let mut alone = options.iter().filter(|option| option.parts.len() == 1);
+            let is_alone =
+                |option: &&Choosable| option.parts.len() == 1 && option.in_zones.is_none();
+            let mut alone = options.iter().filter(is_alone);
             let option = alone.find(|option| option.first() == row);
             option.is_some_and(|option| takes_all_of(&option.packed, &chosen.packed))
         };
@@ -310,7 +331,7 @@ impl<'a> Rounds<'a> {
         let nodes = order.to - order.from;
         candidate.target = order.to;
         self.added += nodes;
-        let size = candidate.template.as_ref().map(GroupTemplate::size);
+        let size = candidate.template().map(GroupTemplate::size);
         self.limits.add(size.unwrap_or_default(), nodes);
         if order.to >= order.max {
             let message = format!("{}: at its largest size {}", order.group, order.max);
@@ -320,8 +341,7 @@ impl<'a> Rounds<'a> {
 
     fn largest(&self, groups: &[(usize, Option<u32>)]) -> NodeSize {
         let templates = groups.iter();
-        let templates =
-            templates.filter_map(|&(row, _)| self.candidates.all[row].template.as_ref());
+        let templates = templates.filter_map(|&(row, _)| self.candidates.all[row].template());
         templates
             .map(GroupTemplate::size)
             .fold(NodeSize::default(), |largest, size| NodeSize {
@@ -383,13 +403,13 @@ impl<'a> Rounds<'a> {
     }
 }
 
-fn demands_of(wanted: &[Wanted]) -> Vec<Demand> {
+pub(super) fn demands_of(wanted: &[Wanted]) -> Vec<Demand> {
     wanted.iter().map(Wanted::demand).collect()
 }
 
 /// Takes pods away that found a place, as many of each as `placed` says. Those that get
 /// an event about it are added to `helped`.
-fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u32>) {
+pub(super) fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u32>) {
     for (wanted, count) in wanted.iter_mut().zip(placed) {
         let told = wanted.is_told();
         let slots = wanted.take(*count);

@@ -6,13 +6,9 @@ use std::sync::Arc;
 
 use flyball_placement::{CsiNode, Name, Node};
 
-use crate::nodes::state::{ClusterState, NodeView};
+use crate::nodes::state::{ClusterState, NodeView, ZONES};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
-const ZONES: [&str; 2] = [
-    "topology.kubernetes.io/zone",
-    "failure-domain.beta.kubernetes.io/zone",
-];
 const REGIONS: [&str; 2] = [
     "topology.kubernetes.io/region",
     "failure-domain.beta.kubernetes.io/region",

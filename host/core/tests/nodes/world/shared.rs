@@ -63,6 +63,7 @@ impl Inner {
             *made += 1;
             group.instances.push(Instance {
                 provider_id: format!("{name}-{number}").into(),
+                zone: None,
                 state: InstanceState::Creating,
             });
         }

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 /// Pods that a node takes where a template does not say.
 const DEFAULT_PODS: i64 = 110;
+const ZONE: &str = "topology.kubernetes.io/zone";
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -34,6 +35,9 @@ struct Group {
     node_selector: BTreeMap<String, String>,
     #[serde(default)]
     price: Option<f64>,
+    /// Zones that its nodes may be in.
+    #[serde(default)]
+    zones: Vec<String>,
     #[serde(default)]
     template: Option<Template>,
 }
@@ -109,8 +113,15 @@ impl Group {
                     .provider_id
                     .clone()
                     .unwrap_or_else(|| node_name.clone()),
+                zone: None,
                 state: InstanceState::Running,
             });
+        }
+        if let Some(template) = &self.template {
+            ensure!(
+                self.zones.is_empty() || !template.labels.contains_key(ZONE),
+                "zones and the label {ZONE} of its template both say where its nodes are: leave one out"
+            );
         }
         let template = self.template.map(Template::resolve).transpose()?;
         let count = u32::try_from(instances.len()).unwrap_or(u32::MAX);
@@ -120,6 +131,7 @@ impl Group {
             max_size: max,
             target_size: self.size.unwrap_or(count),
             instances,
+            zones: self.zones.into_iter().map(Arc::from).collect(),
             template: template.map(Arc::new),
             price: self.price,
         })
@@ -162,6 +174,7 @@ impl Template {
             labels: labels
                 .map(|(key, value)| (key.into(), value.into()))
                 .collect(),
+            zone_labels: Vec::new(),
             taints,
             capacity,
             allocatable,

@@ -139,6 +139,13 @@ fn print_round(out: &mut Out, index: usize, round: &Round) -> anyhow::Result<()>
     if round.choice.left != 1 {
         writeln!(out, "{}", round.choice.message)?;
     }
+    if !round.helps_in.is_empty() {
+        let zones = round.helps_in.join(", ");
+        writeln!(
+            out,
+            "  one node at a time: it helps in zone {zones}, and the cloud chooses"
+        )?;
+    }
     for step in &round.steps {
         writeln!(
             out,

@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use flyball_sandbox::{PolicyState, PolicyStatus, Registry, RegistryOptions};
 
 use super::Exit;
-use crate::cli::{Format, ListArgs};
+use crate::cli::{Budgets, Format, ListArgs};
 use crate::output::{self, BAD, GOOD, Table, WARNING, styled};
 use crate::{records, wiring};
 
@@ -34,7 +34,11 @@ fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
         directory: args.policies.policies_dir.clone(),
         ..RegistryOptions::default()
     };
-    let registry = Registry::open(&wiring::engine(None)?, options, flyball_policies::BUILTIN)?;
+    let registry = Registry::open(
+        &wiring::engine(None, &Budgets::default())?,
+        options,
+        flyball_policies::BUILTIN,
+    )?;
     registry.look();
     Ok(registry.status())
 }

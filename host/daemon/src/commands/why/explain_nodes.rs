@@ -96,6 +96,13 @@ fn write_round(text: &mut String, round: &Round) -> std::fmt::Result {
             RankingAnswer::Failure(failure) => writeln!(text, "    {name}: {failure}")?,
         }
     }
+    if !round.helps_in.is_empty() {
+        let zones = round.helps_in.join(", ");
+        writeln!(
+            text,
+            "    one node at a time: it helps in zone {zones}, and the cloud chooses"
+        )?;
+    }
     for step in &round.steps {
         writeln!(
             text,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_core::nodes::cloud::{CloudError, Instance as CloudInstance, InstanceError};
-use flyball_core::nodes::cloud::{InstanceState, NodeGroup, NodeTemplate};
+use flyball_core::nodes::cloud::{InstanceState, NodeGroup};
 use flyball_core::time::Timestamp;
 
 use super::instance::{Born, Instance, Stage};
@@ -148,23 +148,22 @@ impl Group {
     }
 
     /// The group as its cloud tells of it.
-    pub fn view(&self, now: Timestamp, outages: &Outages) -> NodeGroup {
+    pub fn view(&self) -> NodeGroup {
         NodeGroup {
             name: Arc::clone(&self.name),
             min_size: self.spec.min,
             max_size: self.spec.max,
             target_size: self.target,
             instances: self.instances.iter().map(|one| self.told(one)).collect(),
-            template: Some(Arc::new(self.template(now, outages))),
+            zones: self
+                .spec
+                .zones
+                .iter()
+                .map(|zone| zone.as_str().into())
+                .collect(),
+            template: Some(Arc::new(template::of_group(&self.spec))),
             price: self.spec.price,
         }
-    }
-
-    /// What the next node would be like.
-    fn template(&self, now: Timestamp, outages: &Outages) -> NodeTemplate {
-        let zone = self.zone(now, outages);
-        let zone = zone.or_else(|| self.spec.zones.first().map(|zone| zone.as_str().into()));
-        template::of_group(&self.spec, zone.as_ref())
     }
 
     fn told(&self, instance: &Instance) -> CloudInstance {
@@ -184,6 +183,7 @@ impl Group {
         };
         CloudInstance {
             provider_id: Arc::clone(&instance.provider_id),
+            zone: instance.zone.clone(),
             state,
         }
     }

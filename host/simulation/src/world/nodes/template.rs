@@ -12,8 +12,8 @@ use crate::scenario::{NodeGroupSpec, NodeResources};
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// What a new node of a group would be like.
-pub fn of_group(spec: &NodeGroupSpec, zone: Option<&Arc<str>>) -> NodeTemplate {
+/// What a new node of a group would be like, in whichever of its zones it is.
+pub fn of_group(spec: &NodeGroupSpec) -> NodeTemplate {
     let effect = |taint: &crate::scenario::TaintSpec| match taint.effect {
         placement::Effect::NoSchedule => "NoSchedule",
         placement::Effect::PreferNoSchedule => "PreferNoSchedule",
@@ -25,7 +25,8 @@ pub fn of_group(spec: &NodeGroupSpec, zone: Option<&Arc<str>>) -> NodeTemplate {
         effect: effect(taint).into(),
     });
     NodeTemplate {
-        labels: labels(spec, zone),
+        labels: labels(spec, None),
+        zone_labels: Vec::new(),
         taints: taints.collect(),
         capacity: amounts(&spec.capacity),
         allocatable: amounts(&spec.allocatable()),

@@ -1,0 +1,320 @@
+//! Groups whose next node may be in any of several zones, because the cloud chooses.
+//!
+//! They are estimated with a node in each of the zones. Pods that all zones help alike are
+//! an option as any. For others the group has at most one node on its way, and is asked
+//! only if no group helps them whose zone is certain.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use flyball_placement::pack::{Demand, Growth, Packed, add_template, pack_and_keep, pack_each};
+use flyball_placement::{ClassId, NodeId};
+
+use super::choosable::Choosable;
+use super::families::Family;
+use super::groups::{Candidate, Candidates};
+use super::rounds::{demands_of, take};
+use crate::nodes::demand::Wanted;
+use crate::nodes::state::ClusterState;
+use crate::nodes::zone_orders::ZoneOrder;
+
+/// Pods that a node helps only in some of the zones that it may be in, and these zones.
+pub(super) type InZones = Vec<(ClassId, Vec<Arc<str>>)>;
+
+/// The options of groups whose zone is not certain, one a group. `certain`: options of the
+/// other groups, which come first for pods that not every zone helps.
+pub(super) fn options(
+    state: &mut ClusterState,
+    candidates: &mut Candidates<'_>,
+    known: &[NodeId],
+    demands: &[Demand],
+    certain: &[Choosable],
+    most_nodes: u32,
+) -> Vec<Choosable> {
+    let rows = candidates.all.iter().enumerate();
+    let rows = rows.filter(|(_, one)| one.is_uncertain() && one.open().is_some());
+    let rows: Vec<usize> = rows.map(|(row, _)| row).collect();
+    let room = |row: usize| candidates.room(&candidates.family(row)).min(most_nodes);
+    let growths: Vec<Growth<'_>> = rows
+        .iter()
+        .flat_map(|&row| variants(&candidates.all[row], room(row)))
+        .collect();
+    let packed = pack_each(state.cluster_mut(), known, &growths, demands);
+    let mut packed = packed.into_iter();
+    let mut options = Vec::with_capacity(rows.len());
+    for row in rows {
+        let candidate = &candidates.all[row];
+        let all: Vec<Arc<Packed>> = packed.by_ref().take(candidate.templates().len()).collect();
+        let mut estimate = Estimate {
+            state: &mut *state,
+            candidate,
+            known,
+        };
+        let room = candidates.room(&candidates.family(row)).min(most_nodes);
+        let found = estimate.alike(demands, &all, room);
+        let found = found.and_then(|(template, packed)| {
+            Some((template, Choosable::new(Family::of(row), packed)?))
+        });
+        let found = found.or_else(|| {
+            let (template, packed, in_zones) = estimate.single(demands, certain)?;
+            let option = Choosable::new(Family::of(row), packed)?;
+            let in_zones = Some(in_zones);
+            Some((template, Choosable { in_zones, ..option }))
+        });
+        if let Some((template, option)) = found {
+            candidates.all[row].assume(template);
+            options.push(option);
+        }
+    }
+    options
+}
+
+/// Places pods on nodes that are on their way to nobody knows which zone, as well as these
+/// may help. Returns how many found a place.
+pub(super) fn fill_unsettled(
+    state: &mut ClusterState,
+    candidates: &mut Candidates<'_>,
+    known: &mut Vec<NodeId>,
+    wanted: &mut Vec<Wanted>,
+) -> u32 {
+    let mut fit = 0;
+    for row in 0..candidates.all.len() {
+        let mut left = candidates.all[row].unsettled;
+        while left > 0 && !wanted.is_empty() {
+            let demands = demands_of(wanted);
+            let candidate = &candidates.all[row];
+            let mut estimate = Estimate {
+                state: &mut *state,
+                candidate,
+                known: &known[..],
+            };
+            let mut nodes = left;
+            let mut packed = estimate.pack(&demands, nodes);
+            let mut helps = Helps::default();
+            if !are_alike(&packed) {
+                nodes = 1;
+                packed = estimate.pack(&demands, nodes);
+                helps = estimate.helps(&demands);
+            }
+            let best = helps.best(&packed);
+            let growth = variants(candidate, nodes).nth(best);
+            let Some(growth) = growth.filter(|_| packed[best].node_count() > 0) else {
+                break;
+            };
+            let helps_apart = helps.placed_apart(&packed[best]) > 0;
+            let order = packed[best].order;
+            let (packed, kept) =
+                pack_and_keep(state.cluster_mut(), known, &growth, &demands, order);
+            left = left.saturating_sub(packed.node_count().max(1));
+            fit += packed.pods();
+            known.extend(kept);
+            take(wanted, &packed.placed, &mut Vec::new());
+            candidates.all[row].awaits_zone |= helps_apart;
+        }
+    }
+    fit
+}
+
+/// What is to be remembered of an order of one node: the zones that it must come in to help
+/// pods of each class. No other such node is ordered of the group meanwhile. `wanted`: the
+/// pods of each demand.
+pub(super) fn orders(
+    state: &ClusterState,
+    candidate: &mut Candidate<'_>,
+    in_zones: &InZones,
+    demands: &[Demand],
+    wanted: &[Wanted],
+) -> Vec<ZoneOrder> {
+    candidate.awaits_zone |= !in_zones.is_empty();
+    let instances = candidate.group.instances.iter();
+    let before = instances.map(|instance| Arc::clone(&instance.provider_id));
+    let before: BTreeSet<Arc<str>> = before.collect();
+    let order = |(class, zones): &(ClassId, Vec<Arc<str>>)| {
+        let row = demands.iter().position(|demand| demand.class == *class)?;
+        let slot = wanted.get(row)?.waiting().first()?;
+        Some(ZoneOrder {
+            group: Arc::clone(&candidate.group.name),
+            before: before.clone(),
+            pod: state.cluster().pod(*class),
+            key: state.pod_at(*slot)?.key.clone(),
+            zones: zones.clone(),
+        })
+    };
+    in_zones.iter().filter_map(order).collect()
+}
+
+/// The zones that some orders name, each once.
+pub(super) fn named(orders: &[ZoneOrder]) -> Vec<Arc<str>> {
+    let zones: BTreeSet<&Arc<str>> = orders.iter().flat_map(|order| &order.zones).collect();
+    zones.into_iter().cloned().collect()
+}
+
+/// The group in each of its zones.
+fn variants<'a>(candidate: &'a Candidate<'_>, nodes: u32) -> impl Iterator<Item = Growth<'a>> {
+    let templates = candidate.templates().iter();
+    templates.map(move |template| Growth::of(&template.template, nodes))
+}
+
+/// What an estimate of one group is made from.
+struct Estimate<'a> {
+    state: &'a mut ClusterState,
+    candidate: &'a Candidate<'a>,
+    known: &'a [NodeId],
+}
+
+impl Estimate<'_> {
+    /// At the index of the template.
+    fn pack(&mut self, demands: &[Demand], nodes: u32) -> Vec<Arc<Packed>> {
+        let growths: Vec<Growth<'_>> = variants(self.candidate, nodes).collect();
+        pack_each(self.state.cluster_mut(), self.known, &growths, demands)
+    }
+
+    /// Which of the pods a node in each of the zones would take.
+    fn helps(&mut self, demands: &[Demand]) -> Helps {
+        let cluster = self.state.cluster_mut();
+        let templates = self.candidate.templates().iter();
+        Helps(
+            templates
+                .map(|template| {
+                    let mark = cluster.mark();
+                    let node = add_template(cluster, &template.template);
+                    let fits = demands.iter().map(|one| cluster.fits(one.class, node));
+                    let fits = fits.collect();
+                    cluster.rollback(mark);
+                    fits
+                })
+                .collect(),
+        )
+    }
+
+    /// The pods that all zones help alike, if there are some, and the template to take for
+    /// granted: that of the zone which helps fewest of the others, so that none of these is
+    /// taken to be helped. `all`: what was found for all pods.
+    fn alike(
+        &mut self,
+        demands: &[Demand],
+        all: &[Arc<Packed>],
+        room: u32,
+    ) -> Option<(usize, Arc<Packed>)> {
+        let (mut demands, mut packed) = (demands.to_vec(), all.to_vec());
+        let mut helps = Helps::default();
+        if !are_alike(&packed) {
+            // Others may only be short of room because of those that not every zone helps.
+            helps = self.helps(&demands);
+            for (row, demand) in demands.iter_mut().enumerate() {
+                if helps.differ(row) {
+                    demand.count = 0;
+                }
+            }
+            packed = self.pack(&demands, room);
+        }
+        if !are_alike(&packed) {
+            for (row, demand) in demands.iter_mut().enumerate() {
+                if differs(&placed(&packed, row)) {
+                    demand.count = 0;
+                }
+            }
+            packed = self.pack(&demands, room);
+        }
+        let is_some = are_alike(&packed) && packed.first()?.node_count() > 0;
+        let fewest = (0..packed.len()).min_by_key(|&template| helps.apart(template))?;
+        is_some.then(|| (fewest, Arc::clone(&packed[fewest])))
+    }
+
+    /// One node in the zone that helps most. `None` if one is on its way already that may
+    /// help, or if groups whose zone is certain help all that it helps.
+    fn single(
+        &mut self,
+        demands: &[Demand],
+        certain: &[Choosable],
+    ) -> Option<(usize, Arc<Packed>, InZones)> {
+        if self.candidate.awaits_zone {
+            return None;
+        }
+        let mut demands = demands.to_vec();
+        for demand in &mut demands {
+            if self.candidate.avoids(demand.class) {
+                demand.count = 0;
+            }
+        }
+        let packed = self.pack(&demands, 1);
+        let helps = self.helps(&demands);
+        let best = helps.best(&packed);
+        let found = Arc::clone(packed.get(best)?);
+        let helped = (0..demands.len()).filter(|&row| placed_by(&found, row) > 0);
+        let (apart, others): (Vec<usize>, Vec<usize>) = helped.partition(|&row| helps.differ(row));
+        let is_covered = |row: &usize| {
+            let mut certain = certain.iter();
+            certain.any(|option| placed_by(&option.packed, *row) >= placed_by(&found, *row))
+        };
+        // Where all zones help all of them, they help some more than others.
+        let decisive = if apart.is_empty() { &others } else { &apart };
+        if decisive.iter().all(is_covered) {
+            return None;
+        }
+        let zones_of = |&row: &usize| {
+            let helping = helps.0.iter().zip(self.candidate.templates());
+            let helping = helping.filter(|(fits, _)| fits[row]);
+            let zones = helping.filter_map(|(_, template)| template.zone().cloned());
+            (demands[row].class, zones.collect())
+        };
+        Some((best, found, apart.iter().map(zones_of).collect()))
+    }
+}
+
+/// Which pods a node in each zone would take, by template and demand.
+#[derive(Default)]
+struct Helps(Vec<Vec<bool>>);
+
+impl Helps {
+    /// Whether some zones help the pods of a demand and others don't.
+    fn differ(&self, row: usize) -> bool {
+        let fits = || self.0.iter().map(|fits| fits[row]);
+        fits().any(|fits| fits) && fits().any(|fits| !fits)
+    }
+
+    /// Demands that a zone helps and others don't.
+    fn apart(&self, template: usize) -> usize {
+        let fits = self.0.get(template).into_iter().flatten().enumerate();
+        fits.filter(|(row, fits)| **fits && self.differ(*row))
+            .count()
+    }
+
+    /// How many pods an estimate places that not every zone helps.
+    fn placed_apart(&self, packed: &Packed) -> u32 {
+        let placed = packed.placed.iter().enumerate();
+        let apart = placed.filter(|(row, _)| !self.0.is_empty() && self.differ(*row));
+        apart.map(|(_, count)| count).sum()
+    }
+
+    /// The first of the estimates, one a zone, that place most of the pods that not every
+    /// zone helps, and most of all pods.
+    fn best(&self, packed: &[Arc<Packed>]) -> usize {
+        let rank = |&at: &usize| (self.placed_apart(&packed[at]), packed[at].pods());
+        let rows = 0..packed.len();
+        rows.rev().max_by_key(rank).unwrap_or_default()
+    }
+}
+
+/// How many pods of a demand an estimate places.
+fn placed_by(packed: &Packed, row: usize) -> u32 {
+    packed.placed.get(row).copied().unwrap_or_default()
+}
+
+/// The same for each of some estimates.
+fn placed(packed: &[Arc<Packed>], row: usize) -> Vec<u32> {
+    packed.iter().map(|packed| placed_by(packed, row)).collect()
+}
+
+fn differs(placed: &[u32]) -> bool {
+    placed.windows(2).any(|pair| pair[0] != pair[1])
+}
+
+/// Whether estimates come to the same pods on as many nodes.
+fn are_alike(packed: &[Arc<Packed>]) -> bool {
+    packed.windows(2).all(|pair| {
+        Arc::ptr_eq(&pair[0], &pair[1])
+            || pair[0].pods() == 0 && pair[1].pods() == 0
+            || pair[0].nodes == pair[1].nodes && pair[0].placed == pair[1].placed
+    })
+}

@@ -1,0 +1,100 @@
+//! Labels that all nodes of the cluster have.
+
+use std::collections::BTreeMap;
+
+use flyball_placement::{Labels, Name};
+
+/// Labels whose value is a node's zone, the current one first.
+pub(in crate::nodes) const ZONES: [&str; 2] = [
+    "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/zone",
+];
+
+/// Labels that each node gets from its kubelet or its cloud, and of which most clusters
+/// have one value.
+const SAME: [&str; 6] = [
+    "kubernetes.io/os",
+    "kubernetes.io/arch",
+    "topology.kubernetes.io/region",
+    "beta.kubernetes.io/os",
+    "beta.kubernetes.io/arch",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// The zone that a node with these labels is in.
+pub(in crate::nodes) fn zone_of(labels: &Labels) -> Option<&Name> {
+    ZONES.iter().find_map(|key| labels.get(key))
+}
+
+/// Labels of all nodes of a cluster. A new node has them too, and where the provider does
+/// not say so, this is taken from them: read literally, a missing label keeps off every pod
+/// that asks for it, and the group would never grow from zero for such pods.
+#[derive(Clone, Debug, Default)]
+pub struct CommonLabels {
+    nodes: u32,
+    /// How many nodes have each value, at the index of [`SAME`].
+    values: [BTreeMap<Name, u32>; SAME.len()],
+    /// How many nodes are in each zone.
+    zones: BTreeMap<Name, u32>,
+    /// How many nodes have a label of that key whose value is their zone.
+    repeated: BTreeMap<Name, u32>,
+}
+
+impl CommonLabels {
+    /// Counts a node in, or out again.
+    pub(super) fn count(&mut self, labels: &Labels, up: bool) {
+        let shift = |counts: &mut BTreeMap<Name, u32>, key: &Name| {
+            let count = counts.get(key).copied().unwrap_or_default();
+            match if up {
+                count + 1
+            } else {
+                count.saturating_sub(1)
+            } {
+                0 => drop(counts.remove(key)),
+                count => drop(counts.insert(key.clone(), count)),
+            }
+        };
+        self.nodes = if up {
+            self.nodes.saturating_add(1)
+        } else {
+            self.nodes.saturating_sub(1)
+        };
+        for (key, counts) in SAME.iter().zip(&mut self.values) {
+            if let Some(value) = labels.get(key) {
+                shift(counts, value);
+            }
+        }
+        if let Some(zone) = zone_of(labels) {
+            shift(&mut self.zones, zone);
+            for (key, _) in labels.iter().filter(|(_, value)| *value == zone) {
+                shift(&mut self.repeated, key);
+            }
+        }
+    }
+
+    /// Labels that have the same value on every node.
+    pub fn same(&self) -> impl Iterator<Item = (&'static str, &Name)> {
+        let values = SAME.iter().zip(&self.values);
+        values.filter_map(|(key, counts)| {
+            let mut counts = counts.iter();
+            let (value, count) = counts.next()?;
+            (*count == self.nodes).then_some((*key, value))
+        })
+    }
+
+    /// The zones that the nodes are in. None if a node has no zone.
+    pub fn zones(&self) -> impl Iterator<Item = &Name> {
+        let zoned = self
+            .zones
+            .values()
+            .fold(0, |sum: u32, count| sum.saturating_add(*count));
+        self.zones.keys().filter(move |_| zoned == self.nodes)
+    }
+
+    /// Keys whose value is the zone on every node.
+    pub fn zone_labels(&self) -> impl Iterator<Item = &Name> {
+        let keys = self.repeated.iter();
+        keys.filter(|(_, count)| **count == self.nodes)
+            .map(|(key, _)| key)
+    }
+}

@@ -1,0 +1,72 @@
+//! In which zones new nodes of a group may be, and the labels that say so.
+
+use flyball_placement::{Labels, Name};
+
+use super::Source;
+use crate::nodes::census::GroupCensus;
+use crate::nodes::state::{CommonLabels, ZONES, zone_of};
+
+/// Labels that say in which zone a node is by another name.
+const ZONE_IDS: [&str; 1] = ["topology.k8s.aws/zone-id"];
+
+/// Adds labels that all nodes have to those of a new one, but for those that it has.
+pub(super) fn complete(labels: &mut Labels, common: &CommonLabels) {
+    for (key, value) in common.same() {
+        if labels.get(key).is_none() {
+            labels.set(key.into(), value.clone());
+        }
+    }
+}
+
+/// The zones that the next node of a group may be in, the one that its labels say first.
+/// Empty if new nodes have none, or nobody knows of any.
+///
+/// A live node shows one zone of several: those that the provider names count too, and
+/// those that other nodes of the group are in.
+pub(super) fn zones_of(
+    labels: &Labels,
+    source: Source,
+    census: &GroupCensus,
+    common: &CommonLabels,
+) -> Vec<Name> {
+    let own = zone_of(labels);
+    let named = &census.group.zones;
+    let mut zones: Vec<Name> = match (source, own) {
+        (Source::Node, None) => return Vec::new(),
+        (Source::Provider, Some(own)) => return vec![own.clone()],
+        (Source::Provider, None) if named.is_empty() => common.zones().cloned().collect(),
+        (Source::Provider, None) => named.clone(),
+        // What its nodes call their zone may not be the provider's name for it.
+        (Source::Node, Some(own)) if named.len() == 1 => return vec![own.clone()],
+        (Source::Node, Some(own)) => {
+            let seen = named.iter().chain(&census.zones);
+            seen.chain([own]).cloned().collect()
+        }
+    };
+    zones.sort_unstable_by_key(|zone| (Some(zone) != own, zone.clone()));
+    zones.dedup();
+    zones
+}
+
+/// Gives a new node the labels of a zone. `repeated`: keys, beside the usual one, that have
+/// the zone as their value; a node that is there shows that itself.
+pub(super) fn put_in_zone(labels: &mut Labels, zone: &Name, source: Source, repeated: &[Name]) {
+    let before = zone_of(labels).cloned();
+    if source == Source::Provider {
+        for key in std::iter::once(ZONES[0]).chain(repeated.iter().map(|key| &**key)) {
+            if labels.get(key).is_none() {
+                labels.set(key.into(), zone.clone());
+            }
+        }
+    }
+    let Some(before) = before.filter(|before| before != zone) else {
+        return;
+    };
+    let is_known = |key: &Name| !ZONE_IDS.contains(&&**key);
+    let moved = labels.iter().filter(|(key, _)| is_known(key));
+    let moved = moved.map(|(key, value)| {
+        let value = if *value == before { zone } else { value };
+        (key.clone(), value.clone())
+    });
+    *labels = moved.collect();
+}

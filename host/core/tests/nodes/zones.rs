@@ -1,0 +1,269 @@
+//! Groups whose nodes may come in several zones: the cloud chooses which.
+
+use std::sync::Arc;
+
+use flyball_placement::{LabelSelector, Pod, Requirement, SpreadConstraint};
+
+use crate::expanders::first;
+use crate::world::World;
+use crate::{MINUTE, defaults, pod};
+
+const ZONE: &str = "topology.kubernetes.io/zone";
+const NONE: [&str; 0] = [];
+
+/// A cluster with a full node in each of some zones, and the empty group `multi`, whose
+/// nodes may come in zones a, b and c.
+fn multi(full: &[&str]) -> World {
+    let mut world = World::new(vec![first()], None, defaults);
+    for zone in full {
+        let name = format!("full-{zone}");
+        world.group(&name, 100, (1, 1, 1));
+        join_in(&mut world, &name, 0, zone, 0);
+    }
+    world.group("multi", 1000, (0, 0, 9));
+    zones(&mut world, "multi", &["a", "b", "c"]);
+    world
+}
+
+fn zones(world: &mut World, group: &str, zones: &[&str]) {
+    let zones = zones.iter().map(|zone| Arc::from(*zone)).collect();
+    world.change(group, |group| group.zones = zones);
+}
+
+/// The node of a group's instance joins in a zone, ready.
+fn join_in(world: &mut World, group: &str, at: usize, zone: &str, now: i64) {
+    world.join(group, at, now);
+    world.change_node(&format!("{group}-{at}"), |facts| {
+        let node = Arc::make_mut(&mut facts.node);
+        node.labels.set(ZONE.into(), zone.into());
+    });
+}
+
+/// The cloud says where an instance is whose node has not joined.
+fn launch_in(world: &mut World, group: &str, at: usize, zone: &str) {
+    let zone = Some(zone.into());
+    world.change(group, |group| group.instances[at].zone = zone);
+}
+
+/// A pod that asks for so much cpu, in a zone.
+fn in_zone(zone: &str, cpu: i64) -> Pod {
+    let mut pod = pod(cpu);
+    pod.node_selector.set(ZONE.into(), zone.into());
+    pod
+}
+
+/// A pod that keeps apart from others by zone.
+fn apart(cpu: i64) -> Pod {
+    let spread = SpreadConstraint {
+        max_skew: 1,
+        topology_key: ZONE.into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "web")])),
+        min_domains: 1,
+        honor_affinity: true,
+        honor_taints: false,
+    };
+    Pod {
+        labels: [("app", "web")].into_iter().collect(),
+        spread: vec![spread],
+        ..pod(cpu)
+    }
+}
+
+/// Why pods are left over, of all records since the last time.
+fn reasons(world: &World) -> Vec<String> {
+    let records = world.records();
+    let remaining = records.iter().flat_map(|record| &record.remaining);
+    let reasons = remaining.flat_map(|remaining| &remaining.reasons);
+    reasons.map(ToString::to_string).collect()
+}
+
+#[test]
+fn labels_that_all_nodes_have_are_those_of_new_ones() {
+    let mut world = multi(&[]);
+    let label = |world: &mut World, node: &str, value: &str| {
+        world.change_node(node, |facts| {
+            let node = Arc::make_mut(&mut facts.node);
+            node.labels.set("kubernetes.io/arch".into(), value.into());
+            node.labels.set("ebs/zone".into(), "a".into());
+        });
+    };
+    world.group("here", 100, (2, 2, 2));
+    for at in 0..2 {
+        join_in(&mut world, "here", at, "a", 0);
+        label(&mut world, &format!("here-{at}"), "arm64");
+    }
+    zones(&mut world, "multi", &[]);
+    let mut choosy = in_zone("a", 600);
+    choosy
+        .node_selector
+        .set("kubernetes.io/arch".into(), "arm64".into());
+    choosy.node_selector.set("ebs/zone".into(), "a".into());
+    world.pods("choosy", 2, 0, &choosy);
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 2"]);
+    // Where nodes are of several kinds nobody knows which kind a new one is of.
+    label(&mut world, "here-1", "amd64");
+    world.pods("more", 1, 10_000, &choosy);
+    world.tick(20_000);
+    assert_eq!(world.calls(), NONE);
+}
+
+#[test]
+fn pods_that_any_zone_helps_get_as_many_nodes_as_they_need() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("free", 4, 0, &pod(600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 4"]);
+    world.tick(20_000);
+    assert_eq!(
+        world.calls(),
+        NONE,
+        "they are on their way, wherever they come"
+    );
+    // What is on its way may help those that one zone helps, and then others need more.
+    world.pods("pinned", 2, 20_000, &in_zone("b", 900));
+    world.tick(30_000);
+    assert_eq!(world.calls(), ["increase multi by 2"]);
+
+    // Beside others such a pod gets one node, and a second one waits.
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("free", 2, 0, &pod(900));
+    world.pods("pinned", 2, 0, &in_zone("b", 900));
+    world.tick(10_000);
+    let orders = ["increase multi by 2", "increase multi by 1"];
+    assert_eq!(world.calls(), orders);
+}
+
+#[test]
+fn a_pod_that_one_zone_helps_has_one_node_on_its_way_and_then_a_backoff() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 2, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    let record = world.records().pop().unwrap();
+    assert_eq!(record.rounds[0].helps_in, ["b".into()]);
+    assert_eq!(record.rounds[0].helped.count, 1);
+    let awaited = "multi: waiting for the zone of the node on its way";
+    let reason = record.remaining[0].reasons.iter().map(ToString::to_string);
+    assert!(reason.collect::<Vec<_>>().contains(&awaited.to_owned()));
+    world.tick(20_000);
+    assert_eq!(world.calls(), NONE);
+
+    join_in(&mut world, "multi", 0, "c", MINUTE);
+    world.tick(MINUTE);
+    assert_eq!(world.calls(), NONE, "it may come elsewhere again");
+    let record = world.records().pop().unwrap();
+    let incident = &record.incidents[0];
+    assert_eq!(&*incident.code, "NodeInOtherZone");
+    let message = "multi: a node was ordered for default/pinned-0, which only zone b helps, \
+                   and came in c; not asked again for such pods for 300 s";
+    assert_eq!(incident.message, message);
+    let reasons = record.remaining[0].reasons.iter().map(ToString::to_string);
+    let avoided = "multi: in backoff after a node came in another zone";
+    assert!(reasons.collect::<Vec<_>>().contains(&avoided.to_owned()));
+
+    // Others may still have nodes of it.
+    world.pods("free", 2, 2 * MINUTE, &pod(600));
+    world.tick(2 * MINUTE + 10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"], "one fits in c");
+    join_in(&mut world, "multi", 1, "a", 3 * MINUTE);
+    world.tick(3 * MINUTE);
+    world.tick(5 * MINUTE + 50_000);
+    assert_eq!(world.calls(), NONE);
+
+    // Twice as long the next time, and until the zone is known.
+    world.tick(6 * MINUTE + 10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    launch_in(&mut world, "multi", 2, "a");
+    world.tick(7 * MINUTE);
+    join_in(&mut world, "multi", 2, "a", 8 * MINUTE);
+    world.tick(16 * MINUTE + 50_000);
+    assert_eq!(world.calls(), NONE);
+    world.tick(17 * MINUTE + 10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+
+    // It comes where it helps: the failures are forgotten, and the next pod has its turn.
+    launch_in(&mut world, "multi", 3, "b");
+    world.tick(18 * MINUTE);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    join_in(&mut world, "multi", 3, "b", 19 * MINUTE);
+    join_in(&mut world, "multi", 4, "b", 19 * MINUTE);
+    world.tick(19 * MINUTE);
+    assert_eq!(world.calls(), NONE);
+}
+
+#[test]
+fn what_another_process_ordered_is_waited_for_as_well() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 2, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    world.restart();
+    world.tick(20_000);
+    assert_eq!(world.calls(), NONE);
+    // Where it comes it may help no pod: what it was ordered for nobody remembers.
+    join_in(&mut world, "multi", 0, "c", MINUTE);
+    world.tick(MINUTE);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+}
+
+#[test]
+fn a_group_in_the_right_zone_alone_comes_first() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.group("only-b", 1000, (0, 0, 1));
+    zones(&mut world, "only-b", &["b"]);
+    world.pods("pinned", 1, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase only-b by 1"]);
+    // It is as large as it may be.
+    world.pods("more", 1, 10_000, &in_zone("b", 600));
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+}
+
+#[test]
+fn a_live_node_of_the_group_settles_the_zone_of_no_other() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.change("multi", |group| group.target_size = 1);
+    world.deliver("multi");
+    join_in(&mut world, "multi", 0, "a", 0);
+    world.pods("here", 1, 0, &in_zone("a", 900));
+    world.pods("pinned", 1, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    // The same where the provider names no zones, and the group has nodes in two.
+    join_in(&mut world, "multi", 1, "b", MINUTE);
+    zones(&mut world, "multi", &[]);
+    world.pods("more", 3, MINUTE, &in_zone("b", 600));
+    world.tick(2 * MINUTE);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+}
+
+#[test]
+fn pods_that_spread_over_zones_get_nodes_one_after_the_other() {
+    // A node in one zone: wherever the new one comes, it helps one pod.
+    let mut world = multi(&["a"]);
+    world.pods("web", 1, 0, &apart(600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+
+    // Only a node in b helps the third.
+    let mut world = multi(&["a", "b", "c"]);
+    for (zone, group) in [("a", "in-a"), ("c", "in-c")] {
+        world.group(group, 1000, (1, 1, 1));
+        join_in(&mut world, group, 0, zone, 0);
+        world.pods_as(&format!("there-{zone}"), 1, 0, &apart(900), |facts| {
+            facts.node = Some(format!("{group}-0").into());
+            facts.unschedulable = false;
+        });
+    }
+    world.pods("web", 1, 0, &apart(600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    assert_eq!(world.records()[0].rounds[0].helps_in, ["b".into()]);
+    join_in(&mut world, "multi", 0, "a", MINUTE);
+    world.tick(MINUTE);
+    assert_eq!(world.calls(), NONE);
+    let avoided = "multi: in backoff after a node came in another zone";
+    assert!(reasons(&world).contains(&avoided.to_owned()));
+}

@@ -1,0 +1,112 @@
+//! Files that harm whoever compiles them: the daemon refuses them by name, and nothing
+//! else notices.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use flyball_tests::{composed, guests};
+use serde_json::Value;
+
+use crate::support::{Daemon, SCENARIO, Workshop, wait_for};
+
+fn start(workshop: &Workshop, more: &[&str]) -> Daemon {
+    workshop.write("day.yaml", SCENARIO);
+    fs::create_dir_all(workshop.path("drop")).unwrap();
+    let args = ["--cluster", "sim:day.yaml", "--speed", "30"];
+    Daemon::ready(
+        workshop,
+        &[&args[..], &["--policies-dir", "drop"], more].concat(),
+    )
+}
+
+fn state(daemon: &Daemon, name: &str) -> Value {
+    daemon.policy(name).unwrap_or_default()["state"].clone()
+}
+
+#[track_caller]
+fn wait_for_refusal(daemon: &Daemon, name: &str, words: &str) {
+    daemon.wait_for(&format!("{name} to be refused: {words}"), |daemon| {
+        let policy = daemon.policy(name).unwrap_or_default();
+        let reason = policy["reason"].as_str().unwrap_or_default();
+        policy["state"] == "failed" && reason.contains(words)
+    });
+}
+
+/// Replaces the policy that decides, and waits for a decision of the new one.
+#[track_caller]
+fn swap(workshop: &Workshop, daemon: &Daemon, component: &[u8]) {
+    let digest = flyball_sandbox::digest(component);
+    workshop.write("copy", component);
+    fs::rename(workshop.path("copy"), workshop.path("drop/hpa.wasm")).unwrap();
+    daemon.wait_for("a decision of the new policy", |daemon| {
+        let record = daemon.last_record("default/web").unwrap_or_default();
+        record["policies"][0]["version"]["digest"] == digest.as_str()
+    });
+}
+
+#[test]
+fn what_harms_its_compiler_is_refused_while_another_policy_is_swapped() {
+    let workshop = Workshop::new();
+    let limits = [
+        "--policy-compile-time",
+        "5s",
+        "--policy-compile-memory",
+        "128MiB",
+    ];
+    let daemon = start(&workshop, &limits);
+    let hostile = guests::components("hostile").unwrap();
+    workshop.write("drop/endless.wasm", &hostile["small_blocks"]);
+    workshop.write("drop/greedy.wasm", &hostile["wide_blocks"]);
+    workshop.write("drop/broken.wasm", composed::broken().unwrap());
+    workshop.write("drop/composed.wasm", composed::composed().unwrap());
+    daemon.wait_for("a child", |daemon| !daemon.children().is_empty());
+    swap(&workshop, &daemon, flyball_policies::PREDICTIVE);
+    wait_for_refusal(&daemon, "greedy", "takes more than 128 MiB of memory");
+    wait_for_refusal(&daemon, "broken", "PolicyTrapped");
+    wait_for_refusal(&daemon, "endless", "takes more than 5 s of CPU time");
+    daemon.wait_for("the composed one", |daemon| {
+        state(daemon, "composed") == "active"
+    });
+    daemon.wait_for("no child", |daemon| daemon.children().is_empty());
+
+    // By hand, too.
+    let endless = workshop.path("drop/endless.wasm");
+    let args = ["policy", "validate", endless.to_str().unwrap()];
+    workshop
+        .run(&[&args[..], &["--policy-compile-time", "1s"]].concat())
+        .expect(3, &["not valid", "takes more than 1 s of CPU time"]);
+}
+
+#[test]
+fn a_child_that_is_killed_and_a_daemon_that_is_leave_nothing_behind() {
+    let workshop = Workshop::new();
+    let mut daemon = start(&workshop, &[]);
+    let endless = &guests::components("hostile").unwrap()["small_blocks"];
+    workshop.write("drop/killed.wasm", endless);
+    daemon.wait_for("a child", |daemon| !daemon.children().is_empty());
+    for child in daemon.children() {
+        let kill = Command::new("kill").args(["-KILL", &child]).status();
+        assert!(kill.unwrap().success());
+    }
+    wait_for_refusal(&daemon, "killed", "its compiler ended: it was killed");
+    swap(&workshop, &daemon, flyball_policies::PREDICTIVE);
+    assert!(daemon.runs());
+
+    workshop.write(
+        "drop/more.wasm",
+        [endless.as_slice(), b"\0\x02\x01x"].concat(),
+    );
+    daemon.wait_for("another child", |daemon| !daemon.children().is_empty());
+    let children = daemon.children();
+    drop(daemon);
+    wait_for(
+        "its children to end with it",
+        Duration::from_secs(60),
+        || {
+            let gone = |child: &String| !Path::new("/proc").join(child).exists();
+            children.iter().all(gone)
+        },
+    );
+}

@@ -1,0 +1,65 @@
+//! Compiled code with what is known of the component that it was made of, in the form
+//! in which a child hands it over and in which it is kept: the [`Surface`] as a line
+//! of JSON, and the code.
+
+use wasmtime::component::Component;
+
+use crate::contract::Contract;
+use crate::error::LoadError;
+use crate::parse::{self, Surface};
+
+/// A component as an engine can run it.
+pub(crate) struct Artifact {
+    pub surface: Surface,
+    pub component: Component,
+}
+
+/// Parses, validates and compiles a component: its surface and its code.
+pub(crate) fn compile(
+    engine: &wasmtime::Engine,
+    bytes: &[u8],
+) -> Result<(Surface, Vec<u8>), LoadError> {
+    let surface = parse::surface(bytes)?;
+    Contract::of(&surface)?;
+    let code = engine
+        .precompile_component(bytes)
+        .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    Ok((surface, code))
+}
+
+/// The line that stands before the code.
+pub(crate) fn head(surface: &Surface) -> serde_json::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(surface)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Takes apart what [`head`] and code make together.
+fn split(bytes: &[u8]) -> Option<(Surface, &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let (line, code) = bytes.split_at(end);
+    Some((serde_json::from_slice(line).ok()?, code.get(1..)?))
+}
+
+/// Loads what [`head`] and code make together, which must come from a place that is
+/// trusted: the cache, after it has checked that it made the bytes itself, or a child.
+///
+/// A child's answer is trusted as the compiler is: both run the same binary, and code
+/// that the compiler makes in this process would be run unchecked as well. Nothing else
+/// can write into the pipe between the two, and an answer that ends early, because its
+/// child was ended, never gets here. Whoever can make a compiler in a child write bytes
+/// of their choice could make one in this process do worse.
+pub(crate) fn load(engine: &wasmtime::Engine, trusted: &[u8]) -> Result<Artifact, LoadError> {
+    let (surface, code) = split(trusted)
+        .ok_or_else(|| LoadError::CompilerEnded("its answer makes no sense".into()))?;
+    let component =
+        deserialize(engine, code).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    Ok(Artifact { surface, component })
+}
+
+#[expect(unsafe_code, reason = "there is no other way to load compiled code")]
+fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
+    // SAFETY: the bytes are what `precompile_component` gave, unaltered, as the callers
+    // of `load` see to. wasmtime itself checks that its version and settings are the same.
+    unsafe { Component::deserialize(engine, code) }
+}

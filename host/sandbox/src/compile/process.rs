@@ -1,0 +1,174 @@
+//! One child process.
+
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::process::CommandExt as _;
+use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+
+use crate::compile::child::Limits;
+use crate::compile::{CompilerOptions, Source, memory};
+use crate::error::LoadError;
+use crate::file;
+
+/// Bytes of a child's standard error that are kept: a panic's message.
+const STDERR_BYTES: u64 = 4 << 10;
+
+/// A child that has not been waited for: until then its number is its own.
+pub(super) struct Process {
+    child: Child,
+    pid: Pid,
+}
+
+/// The parent's ends of a child's pipes.
+pub(super) struct Pipes {
+    stdin: Option<(ChildStdin, Arc<[u8]>)>,
+    stdout: ChildStdout,
+    stderr: ChildStderr,
+}
+
+/// What a child wrote.
+#[derive(Default)]
+pub(super) struct Written {
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+/// What a child has taken so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Usage {
+    pub cpu: Duration,
+    /// Private memory, as RLIMIT_DATA counts it.
+    pub memory: u64,
+}
+
+impl Process {
+    pub fn start(
+        options: &CompilerOptions,
+        limits: &Limits,
+        source: &Source,
+    ) -> Result<(Self, Pipes), LoadError> {
+        let input = match source {
+            Source::Bytes(_) => Stdio::piped(),
+            Source::File(path) => file::open(path)?.into(),
+        };
+        let cannot = |error: io::Error| {
+            LoadError::CompilerEnded(format!("its process cannot be started: {error}"))
+        };
+        let mut child = Command::new(&options.program)
+            .arg0("flyball")
+            .args(&options.arguments)
+            .args(limits.arguments())
+            // Credentials of the daemon are none of its business.
+            .env_clear()
+            // mimalloc would take a GiB at once, which is more than it may have.
+            .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
+            .stdin(input)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(cannot)?;
+        let ends = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+        let (stdin, Some(stdout), Some(stderr), Some(pid)) = (ends.0, ends.1, ends.2, pid) else {
+            return Err(cannot(io::Error::other("it has no pipes")));
+        };
+        let stdin = match source {
+            Source::Bytes(bytes) => stdin.map(|stdin| (stdin, Arc::clone(bytes))),
+            Source::File(_) => None,
+        };
+        let pipes = Pipes {
+            stdin,
+            stdout,
+            stderr,
+        };
+        Ok((Self { child, pid }, pipes))
+    }
+
+    /// Stops it where it is; it keeps its memory.
+    pub fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // An error means that it has ended, which its pipes tell too.
+        let _ = kill_process(self.pid, signal);
+    }
+
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        self.child.wait()
+    }
+
+    /// Sets how much private memory it may have, out of the most that it ever may.
+    pub fn allow_memory(&self, bytes: u64, most: u64) {
+        let (current, maximum) = (Some(bytes.min(most)), Some(most));
+        // An error means that it has ended.
+        let _ = prlimit(Some(self.pid), Resource::Data, Rlimit { current, maximum });
+    }
+
+    /// What it has taken; `None` if that cannot be told, as of one that has ended.
+    pub fn usage(&self) -> Option<Usage> {
+        let read = |file: &str| {
+            fs::read_to_string(format!("/proc/{}/{file}", self.pid.as_raw_nonzero())).ok()
+        };
+        Some(Usage {
+            cpu: cpu(&read("stat")?, rustix::param::clock_ticks_per_second())?,
+            memory: memory::field(&read("status")?, "VmData:")?,
+        })
+    }
+}
+
+/// CPU time by `/proc/PID/stat`: its fields 14 and 15, where the second one, the
+/// program's name in parentheses, may hold anything.
+fn cpu(stat: &str, ticks_per_second: u64) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    let ticks = ticks()? + ticks()?;
+    Some(Duration::from_millis(
+        ticks * 1_000 / ticks_per_second.max(1),
+    ))
+}
+
+impl Pipes {
+    /// Hands over what is to be compiled, and reads until the child has ended.
+    pub fn exchange(mut self, most: u64) -> Written {
+        if let Some((mut stdin, bytes)) = self.stdin.take() {
+            // An error means that it ended before it had read all: its exit says why.
+            let _ = stdin.write_all(&bytes);
+        }
+        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+        // What is lacking after an error is noticed when the answer is taken apart.
+        let _ = self.stdout.take(most).read_to_end(&mut stdout);
+        let _ = self.stderr.take(STDERR_BYTES).read_to_end(&mut stderr);
+        Written {
+            stdout,
+            stderr: String::from_utf8_lossy(&stderr).into_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::cpu;
+
+    #[test]
+    fn cpu_time_is_read_whatever_the_program_is_called() {
+        let stat = "7 (a) b) S 1 2 3 4 5 6 7 8 9 10 30 12 13 14";
+        assert_eq!(cpu(stat, 100), Some(Duration::from_millis(420)));
+        assert_eq!(cpu("7 (a", 100), None);
+    }
+}

@@ -1,0 +1,71 @@
+//! Files of policies: read whole, once, and not more of them than is allowed.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::Path;
+
+use sha2::{Digest as _, Sha256};
+
+use crate::digest::hex_digest;
+use crate::error::LoadError;
+
+/// Opens a regular file.
+pub(crate) fn open(path: &Path) -> Result<File, LoadError> {
+    let open = || {
+        // Opening a pipe would wait until somebody writes to it.
+        if !fs::metadata(path)?.is_file() {
+            return Err(io::Error::other("it is no regular file"));
+        }
+        File::open(path)
+    };
+    open().map_err(|error| unreadable(path, &error))
+}
+
+/// Content of a file.
+pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
+    let mut bytes = Vec::new();
+    pass(path, limit, |part| bytes.extend_from_slice(part))?;
+    Ok(bytes)
+}
+
+/// Digest of a file's content, which is not kept.
+pub(crate) fn digest(path: &Path, limit: u64) -> Result<String, LoadError> {
+    let mut hash = Sha256::new();
+    pass(path, limit, |part| hash.update(part))?;
+    Ok(hex_digest(&hash.finalize()))
+}
+
+/// Hands a file's content over, part by part.
+fn pass(path: &Path, limit: u64, mut take: impl FnMut(&[u8])) -> Result<(), LoadError> {
+    let file = open(path)?;
+    let size = file.metadata().map_err(|error| unreadable(path, &error))?;
+    let mut size = size.len();
+    if size <= limit {
+        // It may grow meanwhile.
+        let mut file = file.take(limit.saturating_add(1));
+        let mut part = vec![0; 64 << 10];
+        size = 0;
+        loop {
+            match file.read(&mut part) {
+                Ok(0) => break,
+                Ok(read) => {
+                    size += u64::try_from(read).unwrap_or(u64::MAX);
+                    take(&part[..read]);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(unreadable(path, &error)),
+            }
+        }
+    }
+    if size > limit {
+        return Err(LoadError::TooLarge { size, limit });
+    }
+    Ok(())
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> LoadError {
+    LoadError::Unreadable {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    }
+}

@@ -1,0 +1,76 @@
+//! Components that toolchains other than Rust's make: composed ones, and sections in
+//! an order of their own.
+
+use flyball_core::policy::ReplicaPolicy as _;
+use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
+use flyball_tests::composed;
+
+use super::{context, engine, input, refused};
+use crate::guest::Guest;
+
+/// Sections of a component, each an empty module or component, or a custom section.
+const MODULE: &[u8] = b"\x01\x08\0asm\x01\0\0\0";
+const COMPONENT: &[u8] = b"\x04\x08\0asm\x0d\0\x01\0";
+const CUSTOM: &[u8] = b"\0\x02\x01x";
+
+fn answer(bytes: &[u8]) -> Option<i64> {
+    let policy = CompiledPolicy::load(&engine(), "guest", bytes, DEFAULT_BUDGET).unwrap();
+    let answer = policy.decide(&context(), &input(1, 1)).answer;
+    answer.unwrap().replicas
+}
+
+#[test]
+fn components_that_pass_text_to_each_other_decide_as_one() {
+    assert_eq!(answer(&composed::composed().unwrap()), Some(5));
+    let broken = composed::broken().unwrap();
+    let policy = CompiledPolicy::load(&engine(), "guest", &broken, DEFAULT_BUDGET).unwrap();
+    let failure = policy.decide(&context(), &input(1, 1)).answer.unwrap_err();
+    assert!(failure.to_string().contains("PolicyTrapped"), "{failure}");
+}
+
+/// Adapters between components have several memories. A guest's own modules may not:
+/// what they use of it would be up to each of them.
+#[test]
+fn a_guests_module_with_two_memories_is_refused() {
+    let guest = Guest {
+        definitions: "(memory 1)".into(),
+        ..Guest::default()
+    };
+    let error = refused(&guest.build());
+    assert!(
+        error.starts_with("not a valid component: multiple memories"),
+        "{error}"
+    );
+}
+
+#[test]
+fn whole_components_end_with_any_section() {
+    let policy = Guest::default().build();
+    let nested = |inner: &[u8]| {
+        let body = [b"\0asm\x0d\0\x01\0", inner].concat();
+        let size = u8::try_from(body.len()).unwrap();
+        [&[4, size], body.as_slice()].concat()
+    };
+    let twice = nested(&nested(MODULE));
+    for sections in [
+        &[MODULE][..],
+        &[COMPONENT],
+        &[MODULE, CUSTOM],
+        &[COMPONENT, CUSTOM],
+        &[MODULE, COMPONENT],
+        &[COMPONENT, MODULE, CUSTOM, MODULE],
+        &[&nested(COMPONENT)],
+        &[&twice],
+        &[&twice, CUSTOM],
+    ] {
+        let whole = [policy.as_slice(), &sections.concat()].concat();
+        assert_eq!(answer(&whole), Some(3), "{sections:x?}");
+        // All that is within the last section is a part of it.
+        let last = sections.last().unwrap().len();
+        for missing in 1..last {
+            let error = refused(&whole[..whole.len() - missing]);
+            let told = error.starts_with("truncated at byte");
+            assert!(told, "{sections:x?} without {missing}: {error}");
+        }
+    }
+}

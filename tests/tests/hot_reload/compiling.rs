@@ -1,0 +1,134 @@
+//! Files that are never compiled: they are refused by name, and nothing else notices.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use flyball_sandbox::{CompilerOptions, PolicyState, Registry};
+use flyball_tests::composed;
+
+use super::{Home, ask, compiler, status, wait_for_answer, wait_for_failure, wait_until};
+
+/// Memory in which every guest that behaves is compiled.
+const MEMORY: u64 = 128 << 20;
+
+fn start(home: &Home, options: CompilerOptions) -> Registry {
+    home.put("web.wasm", &home.plain["two"]);
+    let registry = home.start_compiling(options, |_| {});
+    wait_for_answer(&registry, "web", 2);
+    registry
+}
+
+/// Numbers of the processes that compile files whose path begins so: each has its file as
+/// standard input.
+fn children(path: &Path) -> BTreeSet<String> {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let processes = processes.filter_map(|process| {
+        let input = fs::read_link(process.path().join("fd/0")).ok()?;
+        let begins = input.to_str()?.starts_with(path.to_str()?);
+        begins.then(|| process.file_name().to_string_lossy().into_owned())
+    });
+    processes.collect()
+}
+
+#[test]
+fn one_that_takes_for_ever_or_eats_memory_is_refused_while_another_is_swapped() {
+    let home = Home::new();
+    let registry = start(
+        &home,
+        CompilerOptions {
+            cpu: Duration::from_secs(4),
+            memory_bytes: Some(MEMORY),
+            ..compiler()
+        },
+    );
+    home.put("endless.wasm", &home.hostile["small_blocks"]);
+    home.put("greedy.wasm", &home.hostile["wide_blocks"]);
+    wait_until("the hostile ones to be compiled", || {
+        ["endless", "greedy"]
+            .iter()
+            .all(|name| status(&registry, name).is_some())
+    });
+    assert_eq!(ask(&registry, "web"), Ok(2));
+    home.put("web.wasm", &home.plain["three"]);
+    wait_for_answer(&registry, "web", 3);
+
+    wait_for_failure(&registry, "greedy", "takes more than 128 MiB of memory");
+    wait_for_failure(&registry, "endless", "takes more than 4 s of CPU time");
+    // They are known by their content, and a mended file is taken up.
+    registry.look();
+    home.put("greedy.wasm", &home.plain["two"]);
+    home.put("endless.wasm", &home.plain["three"]);
+    wait_for_answer(&registry, "greedy", 2);
+    wait_for_answer(&registry, "endless", 3);
+}
+
+#[test]
+fn a_child_that_is_killed_is_the_end_of_its_file_alone() {
+    let home = Home::new();
+    let registry = start(&home, compiler());
+    home.put("slow.wasm", &home.hostile["small_blocks"]);
+    let file = home.file("slow.wasm");
+    wait_until("the child", || !children(&file).is_empty());
+    home.put("web.wasm", &home.plain["three"]);
+    wait_for_answer(&registry, "web", 3);
+    for child in children(&file) {
+        let kill = Command::new("kill").args(["-KILL", &child]).status();
+        assert!(kill.unwrap().success());
+    }
+    wait_for_failure(&registry, "slow", "its compiler ended: it was killed");
+    assert_eq!(ask(&registry, "web"), Ok(3));
+    // It may have been by mistake.
+    home.put("slow.wasm", &home.plain["two"]);
+    wait_for_answer(&registry, "slow", 2);
+}
+
+/// However many take for ever: one that takes milliseconds need not wait for them.
+#[test]
+fn those_that_take_for_ever_keep_no_other_waiting() {
+    let home = Home::new();
+    let registry = start(&home, compiler());
+    let slow: Vec<String> = (0..8).map(|n| format!("slow-{n}")).collect();
+    let component = &home.hostile["small_blocks"];
+    for (name, n) in slow.iter().zip(0..) {
+        // A custom section: each is another one.
+        let variant = [component, &[0, 2, 1, n][..]].concat();
+        home.put(&format!("{name}.wasm"), &variant);
+    }
+    let pending = |name: &String| {
+        status(&registry, name).is_some_and(|status| status.state == PolicyState::Pending)
+    };
+    wait_until("them to be compiled", || slow.iter().all(pending));
+    for (guest, replicas) in [("three", 3), ("two", 2)] {
+        home.put("web.wasm", &home.plain[guest]);
+        wait_for_answer(&registry, "web", replicas);
+    }
+    assert!(slow.iter().all(pending), "they still are");
+    let all = home.file("slow-");
+    assert!(children(&all).len() <= 6, "two run, and four are stopped");
+
+    // Where nobody wants it any more nothing is compiled.
+    for name in &slow {
+        fs::remove_file(home.file(&format!("{name}.wasm"))).unwrap();
+    }
+    wait_until("the children to be gone", || children(&all).is_empty());
+}
+
+#[test]
+fn components_that_pass_text_to_each_other_are_one_policy() {
+    let home = Home::new();
+    let registry = start(&home, compiler());
+    home.put("composed.wasm", &composed::composed().unwrap());
+    wait_for_answer(&registry, "composed", 5);
+    home.put("broken.wasm", &composed::broken().unwrap());
+    home.put("web.wasm", &home.plain["three"]);
+    wait_for_failure(&registry, "broken", "PolicyTrapped");
+    wait_for_answer(&registry, "web", 3);
+    // Cut off in the middle of the inner one, and put in the place of the good one.
+    let composed = composed::composed().unwrap();
+    home.put("composed.wasm", &composed[..composed.len() / 2]);
+    wait_for_failure(&registry, "composed", "truncated");
+    assert_eq!(ask(&registry, "composed"), Ok(5));
+}
