@@ -272,8 +272,8 @@ impl Estimate<'_> {
             .iter()
             .map(|&row| self.demands[row].count)
             .sum();
-        let demanded = self.by_size.iter().map(|&row| self.demands[row]);
-        let least = order::exclusive_pods(cluster, demanded).max(1);
+        let rows = self.by_size.iter().copied();
+        let least = self.ground.least_nodes(cluster, self.demands, rows).max(1);
         let mut best = Packed::default();
         for order in Order::ALL {
             if !order.is_worth_trying(self) {

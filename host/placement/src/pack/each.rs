@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::ground::Ground;
-use super::order::exclusive_pods;
 use super::{Demand, Growth, Packed, Part, add_template, pack_on};
 use crate::cluster::{HOSTNAME, Reads};
 use crate::{ClassId, Cluster, Labels, NodeId};
@@ -122,10 +121,10 @@ fn sorted(labels: &Labels) -> Vec<(String, String)> {
 
 /// What all pods need together.
 struct Needs {
-    /// By column.
+    /// What those ask for that only new nodes can take, by column.
     amounts: Vec<i128>,
     pods: u64,
-    /// The most pods of which a node takes one.
+    /// New nodes that pods which keep apart need.
     exclusive: u64,
     volumes: bool,
     /// What of the cluster decides where they may go.
@@ -137,22 +136,23 @@ impl Needs {
         let mut needs = Self {
             amounts: vec![0; ground.names.len()],
             pods: 0,
-            exclusive: exclusive_pods(cluster, demands.iter().copied()),
+            exclusive: ground.least_nodes(cluster, demands, 0..demands.len()),
             volumes: false,
             reads: cluster.reads(demands.iter().map(|demand| demand.class)),
         };
         for (demand, asking) in demands.iter().zip(&ground.asking) {
-            let count = u64::from(demand.count);
-            for &(column, amount) in &asking.amounts {
-                needs.amounts[column] += i128::from(amount) * i128::from(count);
+            needs.pods += u64::from(demand.count);
+            if !ground.may_take(asking) {
+                for &(column, amount) in &asking.amounts {
+                    needs.amounts[column] += i128::from(amount) * i128::from(demand.count);
+                }
             }
-            needs.pods += count;
             needs.volumes |= asking.bonds.volumes;
         }
         needs
     }
 
-    /// Fewer nodes can't do for all pods, if all go to new ones.
+    /// All pods can't be placed with fewer new nodes.
     fn least_nodes(&self, shape: &Shape) -> u64 {
         let amounts = self.amounts.iter().enumerate();
         let nodes = amounts.map(|(column, &amount)| {

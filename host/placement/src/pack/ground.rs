@@ -1,6 +1,8 @@
 //! What all estimates for the same pods have in common: what the pods ask for, and the
 //! nodes that are there.
 
+use std::collections::HashMap;
+
 use super::columns::{Asked, Names};
 use super::node_set::NodeSet;
 use super::{Demand, Growth, add_template, order};
@@ -74,6 +76,29 @@ impl Ground {
         };
         ground.add_known(cluster, known, demands);
         ground
+    }
+
+    /// Whether such a pod may go to the nodes that are there.
+    pub(super) fn may_take(&self, asking: &Asking) -> bool {
+        !self.areas.is_empty() && (self.for_all || asking.is_coupled())
+    }
+
+    /// A lower bound of the new nodes that the pods of some rows need: of those that keep
+    /// apart by host and can't go to nodes that are there, each needs one of its own.
+    #[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
+    pub(super) fn least_nodes(
+        &self,
+        cluster: &Cluster,
+        demands: &[Demand],
+        rows: impl Iterator<Item = usize>,
+    ) -> u64 {
+        let mut pods: HashMap<u32, u64> = HashMap::new();
+        for row in rows.filter(|row| !self.may_take(&self.asking[*row])) {
+            for what in cluster.host_exclusions(demands[row].class) {
+                *pods.entry(what).or_default() += u64::from(demands[row].count);
+            }
+        }
+        pods.into_values().max().unwrap_or_default()
     }
 
     /// Rows of the demands whose pods ask for most first: parts of the cpu and memory that

@@ -1,7 +1,5 @@
 //! In which order demands are packed.
 
-use std::collections::HashMap;
-
 use super::ground::{Asking, Ground};
 use super::{Demand, Estimate, Growth, Template};
 use crate::{ClassId, Cluster, Misfit, NodeId, Plugin};
@@ -34,8 +32,8 @@ pub(super) fn by_size(
         let part = parts.find(|(_, node)| may_fit(cluster, demand.class, **node));
         // Nodes that are there may take it once pods on new ones permit it.
         let elsewhere = || {
-            let coupled = ground.asking[row].is_coupled() && !ground.areas.is_empty();
-            growth.parts.first().filter(|_| coupled)
+            let parts = growth.parts.first();
+            parts.filter(|_| ground.may_take(&ground.asking[row]))
         };
         let part = part.map(|(part, _)| part).or_else(elsewhere);
         if let Some(part) = part.filter(|_| demand.count > 0) {
@@ -131,16 +129,4 @@ pub fn orders(cluster: &Cluster, demands: &[Demand]) -> Vec<Vec<usize>> {
     Order::ALL
         .map(|order| order.rows(demands, &ground))
         .to_vec()
-}
-
-/// The most pods of which a node takes one.
-#[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
-pub(super) fn exclusive_pods(cluster: &Cluster, demands: impl Iterator<Item = Demand>) -> u64 {
-    let mut pods: HashMap<u32, u64> = HashMap::new();
-    for demand in demands {
-        for what in cluster.host_exclusions(demand.class) {
-            *pods.entry(what).or_default() += u64::from(demand.count);
-        }
-    }
-    pods.into_values().max().unwrap_or_default()
 }
