@@ -110,7 +110,7 @@ impl Shared {
             .filter(|(name, _)| !found.contains_key(*name));
         gone.for_each(|(_, slot)| slot.taken = None);
         drop(slots);
-        self.note(found);
+        self.note(found.keys().map(String::as_str));
     }
 
     /// Names that had a file, perhaps before the last restart, and are not among
@@ -191,6 +191,7 @@ impl Shared {
         }) {
             self.fail(name, &[load.path], error, digest);
         }
+        self.note(std::iter::once(name));
     }
 
     fn take_up(

@@ -170,14 +170,14 @@ impl Shared {
             .collect()
     }
 
-    /// Notes what must outlive a restart: files that were refused by what was recorded
-    /// or rolled back, and since when new versions have been asked.
-    pub fn note(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
+    /// Writes down what must outlive a restart: files that were refused by what was
+    /// recorded or rolled back, and since when new versions have been asked.
+    pub fn note<'a>(&self, names: impl Iterator<Item = &'a str>) {
         let Some(last_good) = &self.last_good else {
             return;
         };
         let mut known = last_good.entries();
-        for name in found.keys() {
+        for name in names {
             let entry = known.remove(name).unwrap_or_default();
             if self.noted(name, entry.clone()) != entry {
                 last_good.change(name, |entry| *entry = self.noted(name, entry.clone()));
