@@ -17,7 +17,8 @@ use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions, has_last
 use flyball_simulation::time::Millis;
 
 use crate::cli::{
-    Budgets, ExpanderConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs, STATE_DIR,
+    Budgets, Compilation, ExpanderConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs,
+    STATE_DIR,
 };
 
 const LAST_GOOD: &str = "last-good";
@@ -99,8 +100,8 @@ impl StateDir {
 
 /// The engine that runs policies, for a command that asks a few; its private
 /// directory, if one was given. Without a usable one it compiles anew each time.
-pub fn engine(state_dir: Option<&Path>, budgets: &Budgets) -> anyhow::Result<Engine> {
-    let compiler = Some(budgets.compiler());
+pub fn engine(state_dir: Option<&Path>, compilation: &Compilation) -> anyhow::Result<Engine> {
+    let compiler = Some(compilation.compiler());
     let options = EngineOptions {
         cache_directory: StateDir::resolve(state_dir).map(|state| state.code()),
         compiler,
@@ -125,7 +126,7 @@ pub fn registry(args: &Policies, recorded: Arc<dyn RecordedInputs>) -> anyhow::R
     }
     let options = EngineOptions {
         cache_directory: state.as_ref().map(StateDir::code),
-        compiler: Some(args.budgets.compiler()),
+        compiler: Some(args.budgets.compilation.compiler()),
         ..EngineOptions::default()
     };
     let engine = Engine::new(&options).context("cannot set up the sandbox (see --state-dir)")?;
@@ -154,7 +155,8 @@ pub fn fixed_registry(files: &[PathBuf], budgets: &Budgets) -> anyhow::Result<Re
         budgets: budgets.by_name(),
         ..RegistryOptions::default()
     };
-    let registry = Registry::open(&engine(None, budgets)?, options, flyball_policies::BUILTIN)?;
+    let engine = engine(None, &budgets.compilation)?;
+    let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
     for file in files {
         registry.install_file(file)?;
     }

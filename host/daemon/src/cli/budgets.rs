@@ -1,5 +1,5 @@
-//! `--policy-budget`, `--policy-compile-memory` and `--policy-compile-time`: what
-//! policies may cost.
+//! What policies may cost: `--policy-budget` for their decisions, and
+//! `--policy-compile-memory` and `--policy-compile-time` for compiling them.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -19,6 +19,13 @@ pub struct Budgets {
     /// memory and time, such as hpa=fuel-base:10000000,memory:32Mi (repeatable)
     #[arg(long, value_name = "NAME=KEY:VALUE,…")]
     policy_budget: Vec<PolicyBudget>,
+    #[command(flatten)]
+    pub compilation: Compilation,
+}
+
+/// What compiling policies may cost.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Compilation {
     /// Memory that compiling policies may take, all of them together [default: 256MiB,
     /// or what the cgroup's memory limit leaves, if that is less]
     #[arg(long, value_name = "SIZE")]
@@ -28,8 +35,8 @@ pub struct Budgets {
     policy_compile_time: Option<Millis>,
 }
 
-impl Budgets {
-    /// How policies are compiled that are not built in: in a process of their own.
+impl Compilation {
+    /// Returns how policies are compiled that are not built in: in a child process.
     pub fn compiler(&self) -> CompilerOptions {
         let cpu = self.policy_compile_time;
         CompilerOptions {
@@ -40,7 +47,9 @@ impl Budgets {
             ..CompilerOptions::this_binary()
         }
     }
+}
 
+impl Budgets {
     /// Those that are not the usual one, by policy.
     pub fn by_name(&self) -> BTreeMap<String, Budget> {
         let mut budgets = BTreeMap::new();

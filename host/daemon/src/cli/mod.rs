@@ -12,7 +12,7 @@ mod run;
 mod simulate;
 mod values;
 
-pub use budgets::Budgets;
+pub use budgets::{Budgets, Compilation};
 use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::FormatArgs;
-use super::budgets::Budgets;
+use super::budgets::{Budgets, Compilation};
 use super::directories::{PoliciesDir, StateDir};
 
 /// Write, build, test and look at policies
@@ -67,6 +67,8 @@ pub struct BuildArgs {
     #[arg(default_value = ".")]
     pub dir: PathBuf,
     #[command(flatten)]
+    pub compilation: Compilation,
+    #[command(flatten)]
     pub output: FormatArgs,
 }
 
@@ -104,6 +106,8 @@ pub struct InspectArgs {
     /// A file, or a built-in policy's name
     #[arg(value_name = "POLICY")]
     pub policy: String,
+    #[command(flatten)]
+    pub compilation: Compilation,
     #[command(flatten)]
     pub output: FormatArgs,
 }
@@ -167,6 +171,8 @@ pub struct ListArgs {
     pub server: Option<String>,
     #[command(flatten)]
     pub policies: PoliciesDir,
+    #[command(flatten)]
+    pub compilation: Compilation,
     #[command(flatten)]
     pub output: FormatArgs,
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::FormatArgs;
+use super::budgets::Compilation;
 use super::directories::{PoliciesDir, StateDir};
 
 /// Decide recorded decisions again, and show what differs
@@ -33,6 +34,8 @@ pub struct ReplayArgs {
     pub policies: PoliciesDir,
     #[command(flatten)]
     pub state: StateDir,
+    #[command(flatten)]
+    pub compilation: Compilation,
     #[command(flatten)]
     pub output: FormatArgs,
 }

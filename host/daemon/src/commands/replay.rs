@@ -19,7 +19,7 @@ use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
 use serde_json::{Value, json};
 
 use super::Exit;
-use crate::cli::{Budgets, Format, ReplayArgs};
+use crate::cli::{Format, ReplayArgs};
 use crate::output::{self, BAD, DIM, GOOD, Out, STRONG, WARNING, styled};
 use crate::records::{Record, Records};
 use crate::wiring::StateDir;
@@ -104,7 +104,7 @@ impl Policies {
             sources.extend(policies::read(&file));
         }
         let with_digest = |source: policies::Source| (digest(&source.component), source);
-        let engine = wiring::engine(args.state.state_dir.as_deref(), &Budgets::default())?;
+        let engine = wiring::engine(args.state.state_dir.as_deref(), &args.compilation)?;
         let instead = args.policy.as_deref();
         let instead = instead.map(|policy| Instead::load(&engine, policy));
         Ok(Self {
@@ -300,7 +300,7 @@ fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
         writeln!(
             out,
             "{} {policy}, which decided {records} records",
-            styled(BAD, "no longer to be had:")
+            styled(BAD, "not found:")
         )?;
     }
     let same = format!("{} same", output::count(tally.same));

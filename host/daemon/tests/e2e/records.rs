@@ -70,7 +70,7 @@ fn differences_are_found_and_named() {
     workshop.write("orphan.jsonl", record.to_string());
     workshop
         .run(&["replay", "orphan.jsonl"])
-        .expect(3, &["no longer to be had", &digest]);
+        .expect(3, &["not found", &digest]);
 
     workshop
         .run(&["replay", "day.jsonl", "--policy", "gone.wasm"])

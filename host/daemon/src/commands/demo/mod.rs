@@ -20,7 +20,7 @@ use flyball_simulation::{Progress, Run, Scenario};
 use self::screen::Screen;
 use super::simulate::{print_policies, summary_table, write_report};
 use super::{Exit, run::stop_on_signals};
-use crate::cli::{Budgets, DemoArgs};
+use crate::cli::{Compilation, DemoArgs};
 use crate::clock::Stop;
 use crate::output::{self, STRONG, styled};
 use crate::policies;
@@ -99,7 +99,7 @@ impl Stage {
         );
         let engine = EngineOptions {
             cache_directory: Some(temporary.join("code")),
-            compiler: Some(Budgets::default().compiler()),
+            compiler: Some(Compilation::default().compiler()),
             ..EngineOptions::default()
         };
         let options = RegistryOptions {

@@ -19,7 +19,7 @@ const TIME: Duration = Duration::from_millis(500);
 const LEAST: usize = 20;
 
 pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
-    let engine = wiring::engine(None, &args.budgets)?;
+    let engine = wiring::engine(None, &args.budgets.compilation)?;
     let source = policies::find(&args.policy)?;
     let policy = policies::compile(&engine, &source, args.budgets.of(&source.name))?;
     let inputs = match &args.input {

@@ -11,14 +11,14 @@ use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
 use serde_json::json;
 
 use super::Exit;
-use crate::cli::{Budgets, BuildArgs, Format};
+use crate::cli::{BuildArgs, Format};
 use crate::output::{self, DIM, POLICY, styled};
 use crate::wiring;
 
 pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     let start = Instant::now();
     let built = build(&args.dir)?;
-    let engine = wiring::engine(None, &Budgets::default())?;
+    let engine = wiring::engine(None, &args.compilation)?;
     let policy = CompiledPolicy::load(&engine, &built.name, &built.component, DEFAULT_BUDGET)
         .with_context(|| format!("a host would refuse {}", built.path.display()))?;
     let version = policy.version();

@@ -7,12 +7,12 @@ use flyball_sandbox::DEFAULT_BUDGET;
 use serde_json::{Value, json};
 
 use super::Exit;
-use crate::cli::{Budgets, Format, InspectArgs};
+use crate::cli::{Format, InspectArgs};
 use crate::output::{self, STRONG};
 use crate::{policies, wiring};
 
 pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
-    let engine = wiring::engine(None, &Budgets::default())?;
+    let engine = wiring::engine(None, &args.compilation)?;
     let source = policies::find(&args.policy)?;
     let policy = policies::compile(&engine, &source, DEFAULT_BUDGET)?;
     let (version, description, budget) = (policy.version(), policy.description(), policy.budget());

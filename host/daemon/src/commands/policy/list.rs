@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use flyball_sandbox::{PolicyState, PolicyStatus, Registry, RegistryOptions};
 
 use super::Exit;
-use crate::cli::{Budgets, Format, ListArgs};
+use crate::cli::{Format, ListArgs};
 use crate::output::{self, BAD, GOOD, Table, WARNING, styled};
 use crate::{records, wiring};
 
@@ -35,7 +35,7 @@ fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
         ..RegistryOptions::default()
     };
     let registry = Registry::open(
-        &wiring::engine(None, &Budgets::default())?,
+        &wiring::engine(None, &args.compilation)?,
         options,
         flyball_policies::BUILTIN,
     )?;

@@ -15,7 +15,7 @@ use crate::{output, policies, wiring};
 
 pub fn run(args: &RunPolicyArgs) -> anyhow::Result<Exit> {
     let inputs = read_all(&args.input)?;
-    let engine = wiring::engine(None, &args.budgets)?;
+    let engine = wiring::engine(None, &args.budgets.compilation)?;
     let source = policies::find(&args.policy)?;
     let policy = policies::compile(&engine, &source, args.budgets.of(&source.name))?;
     let mut exit = Exit::Success;

@@ -21,7 +21,7 @@ const WARNING_SHARE: f64 = 0.8;
 pub fn run(args: &TestArgs) -> anyhow::Result<Exit> {
     let (source, cases) = sources(args)?;
     let cases = read_folder(&cases)?;
-    let engine = wiring::engine(None, &args.budgets)?;
+    let engine = wiring::engine(None, &args.budgets.compilation)?;
     let policy = policies::compile(&engine, &source, args.budgets.of(&source.name))?;
     let results: Vec<CaseResult> = cases.iter().map(|case| run_case(&policy, case)).collect();
     match args.output.format {
