@@ -211,7 +211,17 @@ impl Daemon {
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
         // Policies are compiled at the lowest priority: on a busy machine that takes long.
-        wait_for(what, Duration::from_secs(600), || condition(self));
+        wait_for(what, Duration::from_secs(600), || {
+            let has_ended = self.has_ended();
+            let holds = condition(self);
+            assert!(holds || !has_ended, "the daemon ended before {what}");
+            holds
+        });
+    }
+
+    fn has_ended(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()));
+        stat.map_or(true, |stat| stat.contains(") Z "))
     }
 
     /// Asks it to end, as a cluster does, and waits for its exit code.

@@ -53,7 +53,8 @@ pub fn pack_each(
 struct Situation {
     cluster: Vec<u32>,
     carried: Vec<ClassId>,
-    /// What decides which part grows first: whether it is a stand-in, and the size.
+    /// What decides which part grows first: whether it is a stand-in, and by how much it
+    /// is larger than the smallest part.
     rank: (bool, u32),
     /// All labels, if pods have volumes: these may go by any.
     labels: Option<Vec<(String, String)>>,
@@ -72,6 +73,9 @@ struct Shape {
 impl Shape {
     fn new(cluster: &mut Cluster, growth: &Growth<'_>, ground: &Ground, needs: &Needs) -> Self {
         let several = growth.parts.len() > 1;
+        // What counts is by how much sizes differ.
+        let smallest = growth.parts.iter().map(|part| part.size).min();
+        let smallest = smallest.unwrap_or_default();
         let (mut situations, mut free) = (Vec::new(), Vec::new());
         for part in &growth.parts {
             let mark = cluster.mark();
@@ -81,7 +85,7 @@ impl Shape {
                 cluster: cluster.situation(node, &needs.reads),
                 carried: part.template.carried.clone(),
                 rank: if several {
-                    (part.stand_in, part.size)
+                    (part.stand_in, part.size - smallest)
                 } else {
                     (false, 0)
                 },

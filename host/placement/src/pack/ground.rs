@@ -135,10 +135,11 @@ impl Ground {
             return;
         };
         let mut rows: Vec<(Area, Vec<NodeId>, Vec<i64>)> = Vec::new();
+        let mut row_of: HashMap<Area, usize> = HashMap::new();
         for &node in known {
             let area = cluster.domains_of(node, &self.keys);
-            let at = rows.iter().position(|(known, ..)| *known == area);
-            let at = at.unwrap_or_else(|| {
+            let at = row_of.get(&area).copied().unwrap_or_else(|| {
+                row_of.insert(area.clone(), rows.len());
                 rows.push((area, Vec::new(), Vec::new()));
                 rows.len() - 1
             });
