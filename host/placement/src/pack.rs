@@ -13,6 +13,7 @@ mod each;
 mod ground;
 mod node_set;
 mod order;
+mod rehearsal;
 mod simulated;
 mod tree;
 
@@ -22,6 +23,7 @@ use self::columns::Columns;
 pub use self::each::pack_each;
 use self::ground::{Ground, NewNodes};
 pub use self::order::{Order, orders, placing_order};
+pub use self::rehearsal::{Rehearsal, Rehearsed};
 use self::simulated::Simulation;
 use crate::cluster::Bonds;
 use crate::{ClassId, Cluster, Node, NodeId};

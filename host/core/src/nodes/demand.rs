@@ -155,32 +155,40 @@ pub(super) struct Coming<'a> {
     pub(super) starting: Vec<Arc<str>>,
 }
 
-/// Places pods on nodes that are there or on their way, in the cluster. Returns these
-/// nodes and how many pods found a place. To be rolled back by the caller.
-///
-/// Pods that the scheduler has nominated to a node keep their room there, but for pods
-/// that go before them; whose room is taken joins those that want a node.
-pub(super) fn fill_known(
+/// Brings nodes in that are on their way. Returns the nodes that are there then, and the
+/// room on them that pods are nominated to. To be rolled back by the caller.
+pub(super) fn bring_in(
     state: &mut ClusterState,
-    wanted: &mut Vec<Wanted>,
     coming: &[Coming<'_>],
     drained: &[Arc<str>],
-    options: &NodeOptions,
-) -> (Vec<NodeId>, u32) {
+) -> (Vec<NodeId>, KeptRoom) {
     let mut joined = Joined::new();
     for coming in coming {
         bring(state, coming, &mut joined);
     }
-    let mut kept = KeptRoom::new(state, drained, &joined);
+    let kept = KeptRoom::new(state, drained, &joined);
     let cluster = state.cluster();
     let drained: Vec<NodeId> = drained
         .iter()
         .filter_map(|name| cluster.find_node(name))
         .collect();
-    let nodes: Vec<NodeId> = cluster
-        .node_ids()
-        .filter(|node| !drained.contains(node))
-        .collect();
+    let nodes = cluster.node_ids();
+    let nodes = nodes.filter(|node| !drained.contains(node)).collect();
+    (nodes, kept)
+}
+
+/// Places pods on nodes that are there, in the cluster. Returns how many found a place. To
+/// be rolled back by the caller.
+///
+/// Pods that the scheduler has nominated to a node keep their room there, but for pods
+/// that go before them; whose room is taken joins those that want a node.
+pub(super) fn fill_known(
+    state: &mut ClusterState,
+    nodes: &[NodeId],
+    mut kept: KeptRoom,
+    wanted: &mut Vec<Wanted>,
+    options: &NodeOptions,
+) -> u32 {
     let (mut row, mut fit) = (0, 0);
     while row < wanted.len() || kept.next_priority().is_some() {
         let priority = wanted.get(row).map_or(i32::MIN, |wanted| wanted.priority);
@@ -195,14 +203,14 @@ pub(super) fn fill_known(
         let count = rest.partition_point(comes_first);
         let rest = &mut rest[..count];
         let demands: Vec<Demand> = rest.iter().map(Wanted::demand).collect();
-        let placed = fill(state.cluster_mut(), &nodes, &demands);
+        let placed = fill(state.cluster_mut(), nodes, &demands);
         for (wanted, count) in rest.iter_mut().zip(placed) {
             wanted.take(count);
             fit += count;
         }
         row += count;
     }
-    (nodes, fit)
+    fit
 }
 
 /// Brings nodes in that are on their way, as they will be. One that has joined is

@@ -65,6 +65,11 @@ impl KeptRoom {
         Self(pods.into())
     }
 
+    /// Whether no pod is nominated.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The highest priority among those that were not placed yet.
     pub(super) fn next_priority(&self) -> Option<i32> {
         self.0.front().map(|pod| pod.priority)

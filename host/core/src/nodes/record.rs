@@ -271,8 +271,8 @@ pub struct GuardedGroup {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeGuardStep {
-    /// `MaxSize`, `MaxNodesPerScaleUp`, `NodesTotal`, `CoresTotal`, `MemoryTotal` or
-    /// `BalanceSimilarNodeGroups`.
+    /// `MaxSize`, `MaxNodesPerScaleUp`, `NodesTotal`, `CoresTotal`, `MemoryTotal`,
+    /// `BalanceSimilarNodeGroups` or `Rehearsal`.
     pub guardrail: Arc<str>,
     /// Nodes to add before it.
     pub from: u32,

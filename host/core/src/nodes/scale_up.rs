@@ -5,12 +5,15 @@
 //! option, the expanders choose one, and the guardrails decide what of it is
 //! ordered; the next round is for the pods that are left over. Where pods spread over
 //! topology domains (zones, say), or want others near or far, an option is a family: one
-//! group in each domain, all of which grow together.
+//! group in each domain, all of which grow together. Last, the plan is rehearsed: all pods
+//! are placed again with all ordered nodes there.
 
 mod choosable;
 mod families;
 mod groups;
 mod reasons;
+mod rehearse;
+mod reissue;
 mod rounds;
 mod zones;
 
@@ -19,7 +22,7 @@ use std::sync::Arc;
 use super::backoff::Backoffs;
 use super::census::Census;
 use super::choose::ExpanderStates;
-use super::demand::{fill_known, wanted};
+use super::demand::{bring_in, fill_known, wanted};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
 use super::ports::{NodeEvent, Subject};
@@ -34,6 +37,7 @@ use crate::status::Event;
 use crate::time::Timestamp;
 
 use self::groups::Candidates;
+use self::rehearse::Start;
 use self::rounds::Rounds;
 
 /// Most events about pods that one plan gives rise to. Why no order helps the other
@@ -108,7 +112,10 @@ pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState
     let mut candidates = Candidates::new(scene, state, &mut limits, &keys);
     let mark = state.cluster_mut().mark();
     let coming = candidates.coming(state);
-    let (mut known, fit) = fill_known(state, &mut wanted, &coming, drained, scene.options);
+    let (mut known, kept) = bring_in(state, &coming, drained);
+    let mut start = Start::new(state, &wanted, &known, &kept, limits);
+    let fit = fill_known(state, &known, kept, &mut wanted, scene.options);
+    start.note_fit(&wanted);
     wanted.retain(|wanted| wanted.left > 0);
     let fit_anywhere = zones::fill_unsettled(state, &mut candidates, &mut known, &mut wanted);
     plan.pending.fit = fit + fit_anywhere;
@@ -117,9 +124,12 @@ pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState
     if !wanted.is_empty() {
         let mut rounds = Rounds::new(scene, candidates, limits, known);
         held = rounds.run(state, &mut wanted, &mut plan);
+        rounds.rehearse(state, &mut start, &mut wanted, &mut plan);
+        reasons::tell_helped(state, &rounds.chosen, &mut plan);
         plan.skipped = rounds.candidates.skipped();
         reasons::tell(scene, told, state, &rounds.candidates, &wanted, &mut plan);
     }
+    start.close(state);
     state.cluster_mut().rollback(mark);
     plan.verdict = verdict(&plan, held);
     if !plan.verdict.orders.is_empty() {

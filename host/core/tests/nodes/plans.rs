@@ -1,7 +1,13 @@
 //! Plans over generated clusters, held against what becomes of the pods once the ordered
 //! nodes are there, and against a planner without foresight.
 
+use std::sync::Arc;
+
+use flyball_core::nodes::guard::guarded;
 use flyball_core::nodes::options::NodeOptions;
+use flyball_core::nodes::record::NodeDecisionRecord;
+use flyball_core::nodes::replay::{NodeReplay, replay};
+use flyball_core::nodes::scale_up::Plan;
 use flyball_test_plans::production::{Sizes, production};
 use flyball_test_plans::{Answer, Draft, FewestNodes, Field, Greedy, Outcome, World, carry_out};
 
@@ -32,9 +38,10 @@ fn what_a_plan_says_comes_true_on_about_as_few_nodes_as_pods_take_one_by_one() {
     let mut wrong = Vec::new();
     for seed in (0..cases).map(|case| first.wrapping_add(case)) {
         let draft = Draft::of_seed(seed);
-        let (outcome, runs) = measured(&draft.world("node"));
+        let (plan, outcome, runs) = measured(&draft.world("node"));
         let faults = compared(&outcome, &runs);
         sums.add(&outcome, &runs[1]);
+        sums.rehearsed += u64::from(is_changed_by_rehearsal(&plan));
         if !faults.is_empty() {
             wrong.push(format!("seed {seed}: {}\n{draft}", faults.join("; ")));
         }
@@ -42,11 +49,13 @@ fn what_a_plan_says_comes_true_on_about_as_few_nodes_as_pods_take_one_by_one() {
     let shown = wrong[..wrong.len().min(SHOWN)].join("\n");
     let count = wrong.len();
     let context = format!("{sums:?}, {count} of {cases} differ:\n{shown}");
-    assert!(sums.nodes * 100 <= sums.greedy_nodes * 105, "{context}");
-    assert!(sums.lacking * 200 <= sums.placed, "{context}");
-    assert!(sums.empty * 200 <= sums.nodes, "{context}");
-    // 17 of the 250 differ, and 101 of 2,000: less than one in twenty is the aim.
-    assert!(count as u64 * 10 <= cases, "{context}");
+    assert!(sums.nodes * 100 <= sums.greedy_nodes * 103, "{context}");
+    assert!(sums.lacking * 1000 <= sums.placed, "{context}");
+    assert!(sums.empty * 500 <= sums.nodes, "{context}");
+    assert!(sums.rehearsed > 0, "{context}");
+    // 6 of the 250 differ, and 38 of 2,000. For nearly all of them, no other numbers of
+    // nodes of the ordered groups would do in the orders in which pods are placed here.
+    assert!(count as u64 * 30 <= cases, "{context}");
 }
 
 /// What all plans come to.
@@ -58,6 +67,8 @@ struct Sums {
     /// Pods without a place although a plan says that they have one.
     lacking: u64,
     empty: u64,
+    /// Plans that a rehearsal changed.
+    rehearsed: u64,
 }
 
 impl Sums {
@@ -77,7 +88,7 @@ impl Sums {
 fn one_pass_is_enough_for_all_pods_of_a_production_cluster() {
     for sizes in [Sizes::Different, Sizes::Alike] {
         let world = production(sizes);
-        let (outcome, runs) = measured(&world);
+        let (_, outcome, runs) = measured(&world);
         assert_eq!(outcome.left, 0, "{sizes:?}: {:?}", outcome.lacking);
         let faults = compared(&outcome, &runs);
         assert!(faults.is_empty(), "{sizes:?}: {faults:?}");
@@ -91,7 +102,7 @@ fn variable(name: &str) -> Option<u64> {
 
 /// What becomes of the pods by the plan, and by greedy ones: with all groups, and with
 /// those of the sizes that were ordered.
-fn measured(world: &World) -> (Outcome, [Vec<Greedy>; 2]) {
+fn measured(world: &World) -> (Plan, Outcome, [Vec<Greedy>; 2]) {
     let options = NodeOptions {
         // Enough for every group by itself.
         max_options_per_pass: 32,
@@ -104,7 +115,66 @@ fn measured(world: &World) -> (Outcome, [Vec<Greedy>; 2]) {
     let alike = Field::new(&mut state, &census, &options);
     let alike = alike.of_sizes_in(&plan.verdict.orders).runs(RUNS, 0);
     let runs = Field::new(&mut state, &census, &options).runs(RUNS, 0);
-    (outcome, [runs, alike])
+    (plan, outcome, [runs, alike])
+}
+
+/// A plan that a rehearsal changed has gone through the guardrails once more, says of each
+/// pod once what becomes of it, and replays.
+#[test]
+fn whatever_a_rehearsal_changes_keeps_to_the_limits_and_replays() {
+    const MORE_NODES: u32 = 5;
+    let (mut changed, mut limited) = (0, 0);
+    for seed in (0..CASES).map(|case| SEED.wrapping_add(case)) {
+        let draft = Draft::of_seed(seed);
+        let world = draft.world("node");
+        let there = u32::try_from(world.nodes.len()).unwrap();
+        let options = NodeOptions {
+            max_nodes_total: there + MORE_NODES,
+            max_nodes_per_scale_up: MORE_NODES - (seed % 2) as u32,
+            ..NodeOptions::default()
+        };
+        let mut state = world.state();
+        let plan = world.plan(&mut state, &options, &FewestNodes::default());
+        let orders = &plan.verdict.orders;
+        let nodes: u32 = orders.iter().map(|order| order.to - order.from).sum();
+        assert!(
+            nodes <= options.max_nodes_per_scale_up,
+            "{orders:?}\n{draft}"
+        );
+        for group in &world.groups {
+            let of_group = orders.iter().filter(|order| order.group == group.name);
+            let targets = of_group.clone().map(|order| (order.from, order.to));
+            let end = targets.fold(group.target_size, |target, (from, to)| {
+                assert_eq!(from, target, "{orders:?}\n{draft}");
+                to
+            });
+            assert!(end <= group.max_size, "{orders:?}\n{draft}");
+        }
+        for round in &plan.rounds {
+            let allowed = round.guard.as_ref().map(|guard| guarded(guard).1);
+            assert_eq!(allowed.unwrap_or_default(), round.orders, "{draft}");
+        }
+        let helped = plan.rounds.iter().map(|round| round.helped.count);
+        let remaining = plan.remaining.iter().map(|remaining| remaining.pods.count);
+        let told: u32 = plan.pending.fit + helped.sum::<u32>() + remaining.sum::<u32>();
+        assert_eq!(told, plan.pending.unschedulable, "{draft}");
+        changed += u32::from(is_changed_by_rehearsal(&plan));
+        limited += u32::from(nodes == options.max_nodes_per_scale_up);
+        let record = NodeDecisionRecord {
+            rounds: plan.rounds,
+            verdict: plan.verdict,
+            ..NodeDecisionRecord::default()
+        };
+        let again = replay(&record, |_| Some(Arc::new(FewestNodes::default())));
+        let same = [NodeReplay::Same, NodeReplay::NothingAsked];
+        assert!(same.contains(&again), "{again:?}\n{draft}");
+    }
+    assert!(changed > 0 && limited > 0, "{changed} {limited}");
+}
+
+fn is_changed_by_rehearsal(plan: &Plan) -> bool {
+    let mut steps = plan.rounds.iter().flat_map(|round| &round.steps);
+    steps.any(|step| &*step.guardrail == "Rehearsal")
 }
 
 fn compared(outcome: &Outcome, [runs, alike]: &[Vec<Greedy>; 2]) -> Vec<String> {

@@ -283,6 +283,13 @@ impl<'a> Candidates<'a> {
         alike.find(|&row| self.all[row].domain == *domain && self.all[row].open().is_some())
     }
 
+    /// The row of the group of this name.
+    pub(super) fn row_of(&self, name: &str) -> Option<usize> {
+        let all = &self.all;
+        all.binary_search_by(|candidate| (*candidate.group.name).cmp(name))
+            .ok()
+    }
+
     /// Rows of a group and of the open groups similar to it, itself first.
     pub(super) fn family(&self, row: usize) -> Vec<usize> {
         let similar = self.all[row].similar.iter().copied();

@@ -1,4 +1,5 @@
-//! Why the pods that are left fit nowhere: for each group the first rule that fails.
+//! What pods are told: what was ordered for them, or why the pods that are left fit nowhere,
+//! for each group the first rule that fails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +8,8 @@ use flyball_placement::ClassId;
 use flyball_placement::pack::add_template;
 
 use super::groups::{Candidate, Candidates};
-use super::{MAX_POD_EVENTS, Plan, Scene, pod_event};
+use super::rounds::Chosen;
+use super::{MAX_POD_EVENTS, Plan, Scene, pod_event, triggered};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::limits::Limit;
 use crate::nodes::record::{MAX_NAMES, Refusal, Remaining};
@@ -27,6 +29,20 @@ const AWAITED: &str = "waiting for the zone of the node on its way";
 
 /// The last node of the group for the pods came in a zone that does not help them.
 const AVOIDED: &str = "in backoff after a node came in another zone";
+
+/// Tells which pods are helped by what was ordered, in the plan and in events.
+pub(super) fn tell_helped(state: &ClusterState, chosen: &[Chosen], plan: &mut Plan) {
+    for chosen in chosen {
+        let round = &mut plan.rounds[chosen.round];
+        round.helped = list(state, chosen.helped.iter());
+        let message = triggered(&round.orders);
+        let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
+        let pods = chosen.helped.iter().take(room);
+        let pods = pods.filter_map(|&slot| state.pod_at(slot));
+        let events = pods.map(|pod| pod_event(pod, "TriggeredScaleUp", &message));
+        plan.events.extend(events);
+    }
+}
 
 /// Tells why pods are left over, in the plan and in events, without what was told.
 pub(super) fn tell(

@@ -9,7 +9,7 @@ use flyball_placement::{Bonds, NodeId};
 use super::choosable::{Choosable, columns, growth};
 use super::families::{Domain, Domains, Family, domain_text};
 use super::groups::Candidates;
-use super::{MAX_POD_EVENTS, Plan, Scene, pod_event, triggered, zones};
+use super::{Plan, Scene, zones};
 use crate::nodes::choose::{Asker, ExpanderStates, choose, mix};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::expander::ExpanderInput;
@@ -24,14 +24,26 @@ use crate::nodes::templates::GroupTemplate;
 pub(super) struct Rounds<'a> {
     scene: &'a Scene<'a>,
     pub(super) candidates: Candidates<'a>,
-    limits: ClusterLimits,
+    pub(super) limits: ClusterLimits,
     /// How many nodes were ordered so far.
-    added: u32,
+    pub(super) added: u32,
     /// Nodes that are there or on their way, and those ordered so far that stay in the
     /// simulation: where their pods are decides where others may go.
     known: Vec<NodeId>,
+    /// What was chosen so far.
+    pub(super) chosen: Vec<Chosen>,
     /// What expanders keep from one choice to the next.
     states: ExpanderStates,
+}
+
+/// A choice of which nodes were to be ordered.
+pub(super) struct Chosen {
+    /// Number of the round.
+    pub(super) round: usize,
+    /// Rows of the groups that grow together.
+    pub(super) rows: Vec<usize>,
+    /// The slots of the pods that it helps.
+    pub(super) helped: Vec<u32>,
 }
 
 /// Nodes ordered of a group: its row, and how many.
@@ -51,6 +63,7 @@ impl<'a> Rounds<'a> {
             limits,
             added: 0,
             known,
+            chosen: Vec::new(),
             states: scene.states.clone(),
         }
     }
@@ -96,8 +109,11 @@ impl<'a> Rounds<'a> {
                     .extend(orders.into_iter().map(|order| (number, order)));
             }
             let helped = self.help(state, &demands, chosen, &ordered, wanted);
-            round.helped = list(state, helped.iter());
-            announce_helped(state, &helped, &round.orders, plan);
+            self.chosen.push(Chosen {
+                round: plan.rounds.len(),
+                rows: chosen.family.rows.clone(),
+                helped,
+            });
             plan.rounds.push(round);
         }
         None
@@ -242,8 +258,13 @@ impl<'a> Rounds<'a> {
 
     /// How many more nodes this pass may add. `None`: any number.
     fn left_of_pass(&self) -> Option<u32> {
+        self.left_after(self.added)
+    }
+
+    /// How many more nodes this pass may add after so many.
+    pub(super) fn left_after(&self, added: u32) -> Option<u32> {
         let most = self.scene.options.max_nodes_per_scale_up;
-        (most > 0).then(|| most.saturating_sub(self.added))
+        (most > 0).then(|| most.saturating_sub(added))
     }
 
     /// The groups that nodes of an option of one group may be split over: those similar
@@ -288,7 +309,7 @@ impl<'a> Rounds<'a> {
         }
         let guard = RoundGuard {
             wanted: chosen.packed.node_count(),
-            node: self.largest(&groups),
+            node: self.largest(groups.iter().map(|(row, _)| *row)),
             limits: self.limits,
             max_per_pass: self.left_of_pass(),
             groups: groups
@@ -303,9 +324,7 @@ impl<'a> Rounds<'a> {
         let (steps, orders) = guarded(&guard);
         let mut ordered = Vec::with_capacity(orders.len());
         for order in &orders {
-            let mut rows = groups.iter().map(|(row, _)| *row);
-            let row = rows.find(|&row| self.candidates.all[row].group.name == order.group);
-            if let Some(row) = row {
+            if let Some(row) = self.candidates.row_of(&order.group) {
                 self.count(row, order);
                 ordered.push((row, order.to - order.from));
             }
@@ -326,7 +345,7 @@ impl<'a> Rounds<'a> {
     }
 
     /// Counts an order into the group's target and into the limits.
-    fn count(&mut self, row: usize, order: &Order) {
+    pub(super) fn count(&mut self, row: usize, order: &Order) {
         let candidate = &mut self.candidates.all[row];
         let nodes = order.to - order.from;
         candidate.target = order.to;
@@ -339,9 +358,9 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    fn largest(&self, groups: &[(usize, Option<u32>)]) -> NodeSize {
-        let templates = groups.iter();
-        let templates = templates.filter_map(|&(row, _)| self.candidates.all[row].template());
+    /// What a node of any of these groups adds at most.
+    pub(super) fn largest(&self, rows: impl Iterator<Item = usize>) -> NodeSize {
+        let templates = rows.filter_map(|row| self.candidates.all[row].template());
         templates
             .map(GroupTemplate::size)
             .fold(NodeSize::default(), |largest, size| NodeSize {
@@ -418,15 +437,6 @@ pub(super) fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u3
         }
     }
     wanted.retain(|wanted| wanted.left > 0);
-}
-
-fn announce_helped(state: &ClusterState, helped: &[u32], orders: &[Order], plan: &mut Plan) {
-    let message = triggered(orders);
-    let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
-    let pods = helped.iter().take(room);
-    let pods = pods.filter_map(|&slot| state.pod_at(slot));
-    let events = pods.map(|pod| pod_event(pod, "TriggeredScaleUp", &message));
-    plan.events.extend(events);
 }
 
 /// Whether an estimate finds a place for pods of every class that another one does.

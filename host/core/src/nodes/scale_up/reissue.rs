@@ -1,0 +1,204 @@
+//! Orders of a plan with other numbers of nodes, through the same guardrails.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_placement::pack::Template;
+
+use super::Plan;
+use super::groups::Candidate;
+use super::rounds::Rounds;
+use crate::nodes::guard::guarded;
+use crate::nodes::limits::ClusterLimits;
+use crate::nodes::record::{GuardedGroup, NodeGuardStep, Order, Round, RoundGuard};
+use crate::nodes::templates::GroupTemplate;
+
+/// The orders of a plan, and those that it could have made of other groups that grow
+/// together with the ordered ones.
+pub(super) struct Orders<'a> {
+    rounds: &'a Rounds<'a>,
+    plan: &'a Plan,
+    slots: Vec<Slot>,
+    /// The limits that the first round began with.
+    limits: ClusterLimits,
+}
+
+/// A group in a round.
+struct Slot {
+    /// Number of the round.
+    round: usize,
+    /// Row of the group.
+    row: usize,
+    /// Nodes that the round ordered of it.
+    ordered: u32,
+}
+
+/// What a round orders.
+pub(super) struct Reissued {
+    /// Number of the round.
+    pub(super) round: usize,
+    pub(super) guard: RoundGuard,
+    pub(super) steps: Vec<NodeGuardStep>,
+    /// The orders, with the row of each one's group.
+    pub(super) orders: Vec<(usize, Order)>,
+}
+
+impl<'a> Orders<'a> {
+    /// `limits`: those that the first round began with.
+    pub(super) fn new(rounds: &'a Rounds<'a>, plan: &'a Plan, limits: ClusterLimits) -> Self {
+        let mut slots = Vec::new();
+        for chosen in &rounds.chosen {
+            let orders = plan.rounds[chosen.round].orders.iter();
+            let orders: Vec<(usize, u32)> = orders
+                .filter_map(|order| {
+                    Some((
+                        rounds.candidates.row_of(&order.group)?,
+                        order.to - order.from,
+                    ))
+                })
+                .collect();
+            let is_ordered = |row: &usize| orders.iter().any(|(ordered, _)| ordered == row);
+            let others = chosen.rows.iter().filter(|row| !is_ordered(row));
+            let others = others.map(|row| (*row, 0));
+            let all = orders.iter().copied().chain(others);
+            slots.extend(all.map(|(row, ordered)| Slot {
+                round: chosen.round,
+                row,
+                ordered,
+            }));
+        }
+        Self {
+            rounds,
+            plan,
+            slots,
+            limits,
+        }
+    }
+
+    /// The group of each order.
+    pub(super) fn groups(&self) -> impl Iterator<Item = &'a Candidate<'a>> {
+        let rounds = self.rounds;
+        let slots = self.slots.iter();
+        slots.map(move |slot| &rounds.candidates.all[slot.row])
+    }
+
+    /// What the nodes of each order are like. `None` if nobody knows of one.
+    pub(super) fn templates(&self) -> Option<Vec<&'a Template>> {
+        let templates = self.groups().map(Candidate::template);
+        templates
+            .map(|template| Some(&template?.template))
+            .collect()
+    }
+
+    /// Nodes of each order.
+    pub(super) fn nodes(&self) -> Vec<u32> {
+        self.slots.iter().map(|slot| slot.ordered).collect()
+    }
+
+    /// What each round orders with other numbers of nodes. `None` if a guardrail does not
+    /// allow them.
+    pub(super) fn reissued(&self, nodes: &[u32]) -> Option<Vec<Reissued>> {
+        let (mut limits, mut added) = (self.limits, 0);
+        let mut targets: BTreeMap<usize, u32> = BTreeMap::new();
+        let mut all = Vec::new();
+        for (number, round) in self.plan.rounds.iter().enumerate() {
+            let Some(guard) = &round.guard else {
+                continue;
+            };
+            let wanted = self.of_round(number, nodes);
+            let mut guard = self.with_groups(guard, &wanted);
+            guard.limits = limits;
+            guard.max_per_pass = self.rounds.left_after(added);
+            for group in &mut guard.groups {
+                let row = self.rounds.candidates.row_of(&group.group)?;
+                let before = self.rounds.candidates.all[row].group.target_size;
+                group.size.current = targets.get(&row).copied().unwrap_or(before);
+            }
+            let reissued = self.reissued_round(number, round, guard, &wanted)?;
+            for (row, order) in &reissued.orders {
+                let template = self.rounds.candidates.all[*row].template();
+                let count = order.to - order.from;
+                limits.add(template.map(GroupTemplate::size).unwrap_or_default(), count);
+                added += count;
+                targets.insert(*row, order.to);
+            }
+            all.push(reissued);
+        }
+        Some(all)
+    }
+
+    /// Nodes wanted in a round, by group.
+    fn of_round(&self, number: usize, nodes: &[u32]) -> BTreeMap<usize, u32> {
+        let slots = self.slots.iter().zip(nodes);
+        let slots = slots.filter(|(slot, nodes)| slot.round == number && **nodes > 0);
+        slots.map(|(slot, nodes)| (slot.row, *nodes)).collect()
+    }
+
+    /// A guard with all groups of which nodes are wanted.
+    fn with_groups(&self, guard: &RoundGuard, wanted: &BTreeMap<usize, u32>) -> RoundGuard {
+        let mut guard = guard.clone();
+        for &row in wanted.keys() {
+            let group = &self.rounds.candidates.all[row].group;
+            if guard.groups.iter().all(|known| known.group != group.name) {
+                guard.groups.push(GuardedGroup {
+                    group: Arc::clone(&group.name),
+                    size: self.rounds.candidates.all[row].size(),
+                    nodes: Some(0),
+                });
+                let more = self.rounds.largest(std::iter::once(row));
+                guard.node.cpu_milli = guard.node.cpu_milli.max(more.cpu_milli);
+                guard.node.memory = guard.node.memory.max(more.memory);
+            }
+        }
+        guard
+    }
+
+    fn reissued_round(
+        &self,
+        number: usize,
+        round: &Round,
+        mut guard: RoundGuard,
+        wanted: &BTreeMap<usize, u32>,
+    ) -> Option<Reissued> {
+        let mut steps = round.steps.clone();
+        let mut orders = self.guarded(&guard)?;
+        if !are_of(&orders, wanted) {
+            let (from, to) = (guard.wanted, wanted.values().sum());
+            guard.wanted = to;
+            for group in &mut guard.groups {
+                let nodes = wanted.get(&self.rounds.candidates.row_of(&group.group)?);
+                group.nodes = Some(nodes.copied().unwrap_or_default());
+            }
+            orders = self.guarded(&guard)?;
+            let message = format!("with all nodes of the plan there, its pods need {to} of these");
+            steps.push(NodeGuardStep {
+                guardrail: "Rehearsal".into(),
+                from,
+                to,
+                message,
+            });
+        }
+        are_of(&orders, wanted).then_some(Reissued {
+            round: number,
+            guard,
+            steps,
+            orders,
+        })
+    }
+
+    /// The orders that the guardrails allow, with the row of each one's group.
+    fn guarded(&self, guard: &RoundGuard) -> Option<Vec<(usize, Order)>> {
+        let orders = guarded(guard).1.into_iter();
+        orders
+            .map(|order| Some((self.rounds.candidates.row_of(&order.group)?, order)))
+            .collect()
+    }
+}
+
+/// Whether these are orders of as many nodes as wanted of each group.
+fn are_of(orders: &[(usize, Order)], wanted: &BTreeMap<usize, u32>) -> bool {
+    let ordered = orders
+        .iter()
+        .map(|(row, order)| (*row, order.to - order.from));
+    ordered.collect::<BTreeMap<_, _>>() == *wanted
+}

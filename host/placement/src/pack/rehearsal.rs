@@ -1,0 +1,140 @@
+//! What becomes of pods once the nodes that are ordered for them have come.
+
+use super::ground::Ground;
+use super::order::orders;
+use super::{Demand, Template, add_template, fill, sum};
+use crate::{Cluster, NodeId};
+
+/// Pods that wait, the nodes that are there, and nodes that may come: the pods can be
+/// placed again and again, each time with other numbers of new nodes.
+pub struct Rehearsal<'a> {
+    /// The nodes that are there and have room for the smallest of the pods.
+    known: Vec<NodeId>,
+    templates: Vec<&'a Template>,
+    demands: &'a [Demand],
+}
+
+/// How a rehearsal went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rehearsed {
+    /// New nodes of each template.
+    pub nodes: Vec<u32>,
+    /// Those of them that hold one of the pods.
+    pub used: Vec<u32>,
+    /// Pods that found no place, at the index of their demand.
+    pub left: Vec<u32>,
+}
+
+impl Rehearsed {
+    /// How many pods found no place.
+    #[must_use]
+    pub fn left_over(&self) -> u32 {
+        sum(&self.left)
+    }
+}
+
+impl<'a> Rehearsal<'a> {
+    /// `templates`: of the nodes that may come, in the order in which they do.
+    #[must_use]
+    pub fn new(
+        cluster: &Cluster,
+        known: &[NodeId],
+        templates: Vec<&'a Template>,
+        demands: &'a [Demand],
+    ) -> Self {
+        let ground = Ground::new(cluster, known, demands, true);
+        let known = ground.areas.iter().flat_map(|(_, nodes)| &nodes.nodes);
+        Self {
+            known: known.copied().collect(),
+            templates,
+            demands,
+        }
+    }
+
+    /// Pods and nodes that each run goes through.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.known.len() + sum_of(self.demands) as usize
+    }
+
+    /// Adds so many nodes of each template and places the pods: on the nodes that were
+    /// there, then those left on all nodes, in that of the planner's orders which leaves
+    /// the fewest over. The cluster is as before afterwards.
+    pub fn run(&self, cluster: &mut Cluster, nodes: &[u32]) -> Rehearsed {
+        let mark = cluster.mark();
+        let rehearsed = self.run_and_keep(cluster, nodes);
+        cluster.rollback(mark);
+        rehearsed
+    }
+
+    /// Does the same, and leaves pods and nodes in the cluster.
+    pub fn run_and_keep(&self, cluster: &mut Cluster, nodes: &[u32]) -> Rehearsed {
+        let parts = nodes.iter().enumerate();
+        let parts = parts.flat_map(|(part, nodes)| (0..*nodes).map(move |_| part));
+        let come: Vec<(usize, NodeId)> = parts
+            .map(|part| (part, add_template(cluster, self.templates[part])))
+            .collect();
+        let new = come.iter().map(|(_, node)| *node);
+        let all: Vec<NodeId> = self.known.iter().copied().chain(new).collect();
+        let mut waiting = self.demands.to_vec();
+        for (demand, placed) in waiting
+            .iter_mut()
+            .zip(fill(cluster, &self.known, self.demands))
+        {
+            demand.count -= placed;
+        }
+        let left = fill_in_best_order(cluster, &all, &waiting);
+        let mut used = vec![0; nodes.len()];
+        for &(part, node) in &come {
+            let pods = cluster
+                .placed(node)
+                .map(|(_, count)| count.running as usize);
+            used[part] += u32::from(pods.sum::<usize>() > self.templates[part].carried.len());
+        }
+        Rehearsed {
+            nodes: nodes.to_vec(),
+            used,
+            left,
+        }
+    }
+}
+
+/// Places pods in that of the planner's orders which leaves the fewest over. Returns how
+/// many of each are left.
+fn fill_in_best_order(cluster: &mut Cluster, nodes: &[NodeId], waiting: &[Demand]) -> Vec<u32> {
+    let mut best: Option<(Vec<usize>, u32)> = None;
+    for rows in orders(cluster, waiting) {
+        let mark = cluster.mark();
+        let left = sum(&fill_in_order(cluster, nodes, waiting, &rows));
+        if left == 0 {
+            cluster.keep(mark);
+            return vec![0; waiting.len()];
+        }
+        cluster.rollback(mark);
+        if best.as_ref().is_none_or(|(_, fewest)| left < *fewest) {
+            best = Some((rows, left));
+        }
+    }
+    let rows = best.map(|(rows, _)| rows).unwrap_or_default();
+    fill_in_order(cluster, nodes, waiting, &rows)
+}
+
+fn fill_in_order(
+    cluster: &mut Cluster,
+    nodes: &[NodeId],
+    waiting: &[Demand],
+    rows: &[usize],
+) -> Vec<u32> {
+    let demands: Vec<Demand> = rows.iter().map(|row| waiting[*row]).collect();
+    let placed = fill(cluster, nodes, &demands);
+    let mut left = vec![0; waiting.len()];
+    for ((row, demand), placed) in rows.iter().zip(demands).zip(placed) {
+        left[*row] = demand.count - placed;
+    }
+    left
+}
+
+fn sum_of(demands: &[Demand]) -> u32 {
+    let counts = demands.iter().map(|demand| demand.count);
+    counts.fold(0, u32::saturating_add)
+}
