@@ -313,6 +313,14 @@ pub enum ConfigurationError {
         /// What is wrong with it.
         message: String,
     },
+    /// The check itself failed.
+    #[error("{configuration} cannot be checked: {panic}")]
+    NotCheckable {
+        /// The beginning of the configuration.
+        configuration: String,
+        /// What the check said.
+        panic: String,
+    },
 }
 
 fn list(paths: &[PathBuf]) -> String {

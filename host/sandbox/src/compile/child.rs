@@ -26,7 +26,7 @@ const NICE: i32 = 19;
 /// Where memory is short the kernel ends the child and not the daemon.
 const OOM_SCORE_ADJUSTMENT: &str = "1000";
 
-/// What a child is told as arguments, in this order.
+/// Limits of a child: its arguments, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Private memory at first; the parent raises and lowers it.

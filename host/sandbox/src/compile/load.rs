@@ -64,7 +64,8 @@ impl Engine {
             .map_or_else(|| self.compile_bytes(digest, bytes), Ok)
     }
 
-    fn cached(&self, digest: &str) -> Option<Artifact> {
+    /// Code that need not be compiled.
+    pub(crate) fn cached(&self, digest: &str) -> Option<Artifact> {
         self.cache()?.load(self.wasmtime(), digest)
     }
 
