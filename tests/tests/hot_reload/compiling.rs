@@ -12,7 +12,7 @@ use flyball_tests::{composed, guests};
 use super::{Home, ask, compiler, reason, status, wait_for_answer, wait_for_failure, wait_until};
 
 /// Memory in which every guest that behaves is compiled.
-const MEMORY: u64 = 128 << 20;
+const MEMORY: u64 = 160 << 20;
 
 fn start(home: &Home, options: CompilerOptions) -> Registry {
     home.put("web.wasm", &home.plain["two"]);
@@ -55,7 +55,7 @@ fn one_that_takes_for_ever_or_eats_memory_is_refused_while_another_is_swapped() 
     home.put("web.wasm", &home.plain["three"]);
     wait_for_answer(&registry, "web", 3);
 
-    wait_for_failure(&registry, "greedy", "takes more than 128 MiB of memory");
+    wait_for_failure(&registry, "greedy", "takes more than 160 MiB of memory");
     wait_for_failure(&registry, "endless", "takes more than 4 s of CPU time");
     // They are known by their content, and a mended file is taken up.
     registry.look();

@@ -89,7 +89,7 @@ fn what_harms_its_compiler_is_refused_while_another_policy_is_swapped() {
         "--policy-compile-time",
         "5s",
         "--policy-compile-memory",
-        "128MiB",
+        "192MiB",
     ];
     let daemon = start(&workshop, &limits);
     let hostile = guests::components("hostile").unwrap();
@@ -97,9 +97,9 @@ fn what_harms_its_compiler_is_refused_while_another_policy_is_swapped() {
     workshop.write("drop/greedy.wasm", &hostile["wide_blocks"]);
     workshop.write("drop/broken.wasm", composed::broken().unwrap());
     workshop.write("drop/composed.wasm", composed::composed().unwrap());
-    wait_for_limits(&daemon, 128);
+    wait_for_limits(&daemon, 192);
     swap(&workshop, &daemon, flyball_policies::PREDICTIVE);
-    wait_for_refusal(&daemon, "greedy", "takes more than 128 MiB of memory");
+    wait_for_refusal(&daemon, "greedy", "takes more than 192 MiB of memory");
     wait_for_refusal(&daemon, "broken", "PolicyTrapped");
     wait_for_refusal(&daemon, "endless", "takes more than 5 s of CPU time");
     daemon.wait_for("the composed one", |daemon| {
