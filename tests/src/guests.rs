@@ -80,6 +80,34 @@ fn from_text(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
         .to_string_lossy()
         .into_owned();
     let guest = repeated(&fs::read_to_string(path)?)?;
+    let mut component = of_text(&name, &guest)?;
+    if let Some((count, fields)) = core_instances(&guest)? {
+        add_core_instances(&mut component, count, fields)?;
+    }
+    Ok((name, component))
+}
+
+/// A policy that answers 5, of so many small blocks: the time that it takes to compile
+/// grows faster than their number.
+///
+/// # Errors
+/// When it does not compile.
+pub fn of_small_blocks(blocks: usize) -> anyhow::Result<Vec<u8>> {
+    let block = "(block (br_if 0 (local.get $n)) (local.set $n (i32.const 1)))\n";
+    let guest = format!(
+        "(func (export \"flyball:policy/replica@0.1.0-draft#decide\") (param i32) (result i32)
+           (local $n i32)
+           {}
+           (i32.store8 (i32.const 520) (i32.const 1))
+           (i64.store (i32.const 528) (i64.const 5))
+           (i32.const 512))",
+        block.repeat(blocks)
+    );
+    of_text("slow", &guest)
+}
+
+/// A component of a guest in text form.
+fn of_text(name: &str, guest: &str) -> anyhow::Result<Vec<u8>> {
     let mut module = wat::parse_str(format!("(module {guest}\n{FRAME})"))?;
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(repository().join("wit/draft"))?;
@@ -91,12 +119,7 @@ fn from_text(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
         StringEncoding::UTF8,
         false,
     )?;
-    let mut component = component(&name, &module)?;
-    if let Some((count, fields)) = core_instances(&guest)? {
-        let module = wat::parse_str(format!("(module {fields})"))?;
-        add_core_instances(&mut component, count, &module)?;
-    }
-    Ok((name, component))
+    Ok(component(name, &module)?)
 }
 
 /// Writes out what a guest repeats: `{3 nop}` stands for `nop nop nop`.
@@ -124,9 +147,13 @@ fn core_instances(guest: &str) -> anyhow::Result<Option<(u8, &str)>> {
     Ok(Some((count.parse()?, fields)))
 }
 
-/// Ends a component with a core module and so many instances of it. All numbers are
-/// below 128, where LEB128 is the byte itself.
-fn add_core_instances(component: &mut Vec<u8>, count: u8, module: &[u8]) -> anyhow::Result<()> {
+/// Ends a component with a core module of these fields and so many instances of it. All
+/// numbers are below 128, where LEB128 is the byte itself.
+///
+/// # Errors
+/// When the module does not compile, or a number is larger.
+pub fn add_core_instances(component: &mut Vec<u8>, count: u8, fields: &str) -> anyhow::Result<()> {
+    let module = wat::parse_str(format!("(module {fields})"))?;
     const CORE_MODULE: u8 = 1;
     const CORE_INSTANCE: u8 = 2;
     let sections = Parser::new(0).parse_all(component);
@@ -145,7 +172,7 @@ fn add_core_instances(component: &mut Vec<u8>, count: u8, module: &[u8]) -> anyh
     }
     anyhow::ensure!(module.len() < 128, "the module is too large");
     component.extend([CORE_MODULE, module.len() as u8]);
-    component.extend(module);
+    component.extend(&module);
     let mut instances = vec![count];
     for _ in 0..count {
         instances.extend([0, modules, 0]);

@@ -5,12 +5,13 @@
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use flyball_core::policy::PolicyEngine as _;
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, pod_state};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{
     CompilerOptions, Engine, EngineOptions, PolicyState, Registry, RegistryOptions,
@@ -21,7 +22,17 @@ use flyball_tests::guests;
 const NOW: i64 = 1_767_225_600_000;
 const RELOADS: u8 = 5;
 /// Time from one decision to the next, as a control loop has between objects.
-const BETWEEN: Duration = Duration::from_millis(1);
+const BETWEEN: Duration = Duration::from_micros(200);
+const PODS: usize = 10;
+
+/// Decisions while policies are reloaded.
+#[derive(Clone, Copy, Default)]
+struct Decisions {
+    /// The time that the longest took.
+    longest: Duration,
+    /// By how much the latest was late: from when it was due until it was made.
+    latest: Duration,
+}
 
 fn main() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
@@ -42,9 +53,10 @@ fn main() -> anyhow::Result<()> {
     registry.set_configurations_in_use(BTreeMap::new());
     registry.look();
 
-    let (slowest, latest) = reloads(&registry, &file, 1)?;
+    let (slowest, decisions) = reloads(&registry, &file, 1)?;
     report("reload/file-to-active", slowest, "ms", Some(400.0))?;
-    report("reload/longest-decision", latest, "ms", Some(10.0))?;
+    let longest = milliseconds(decisions.longest);
+    report("reload/longest-decision", longest, "ms", Some(10.0))?;
 
     let hostile = &guests::components("hostile")?["small_blocks"];
     for n in 0..8 {
@@ -52,27 +64,31 @@ fn main() -> anyhow::Result<()> {
         place(&path, &variant(hostile, n))?;
     }
     compiling(&registry, 8)?;
-    let (slowest, latest) = reloads(&registry, &file, 1 + RELOADS)?;
+    let (slowest, decisions) = reloads(&registry, &file, 1 + RELOADS)?;
     compiling(&registry, 8)?;
     report("reload/beside-a-bomb", slowest, "ms", Some(1_000.0))?;
+    let latest = milliseconds(decisions.latest);
     report("reload/late-beside-a-bomb", latest, "ms", Some(10.0))
 }
 
-/// Milliseconds of the slowest of some reloads, and by which the latest decision meanwhile
-/// was late.
-fn reloads(registry: &Registry, file: &Path, first: u8) -> anyhow::Result<(f64, f64)> {
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// Milliseconds of the slowest of some reloads, and the decisions meanwhile.
+fn reloads(registry: &Registry, file: &Path, first: u8) -> anyhow::Result<(f64, Decisions)> {
     let stop = AtomicBool::new(false);
-    let (reloads, latest) = std::thread::scope(|scope| {
-        let latest = scope.spawn(|| latest_decision(registry, &stop));
+    let (reloads, decisions) = std::thread::scope(|scope| {
+        let decisions = scope.spawn(|| decide(registry, &stop));
         let reloads: anyhow::Result<Vec<Duration>> = (first..first + RELOADS)
             .map(|n| one_reload(registry, file, &variant(flyball_policies::PREDICTIVE, n)))
             .collect();
         stop.store(true, Ordering::Relaxed);
-        (reloads, latest.join())
+        (reloads, decisions.join())
     });
     let slowest = reloads?.into_iter().max().unwrap_or_default();
-    let latest = latest.map_err(|_| anyhow::anyhow!("the deciding thread failed"))??;
-    Ok((slowest.as_secs_f64() * 1e3, latest.as_secs_f64() * 1e3))
+    let decisions = decisions.map_err(|_| anyhow::anyhow!("the deciding thread failed"))??;
+    Ok((milliseconds(slowest), decisions))
 }
 
 fn one_reload(registry: &Registry, file: &Path, bytes: &[u8]) -> anyhow::Result<Duration> {
@@ -111,27 +127,60 @@ fn compiling(registry: &Registry, policies: usize) -> anyhow::Result<()> {
     }
 }
 
-/// By how much the latest decision was late: from when it was due until it was made.
-fn latest_decision(registry: &Registry, stop: &AtomicBool) -> anyhow::Result<Duration> {
+/// Decides until the stop, as a control loop does.
+fn decide(registry: &Registry, stop: &AtomicBool) -> anyhow::Result<Decisions> {
     let context = Context {
         now: Timestamp(NOW),
         ..Context::default()
     };
-    let input = ReplicaInput {
-        min_replicas: 1,
-        max_replicas: 10,
-        current_replicas: 3,
-        ..ReplicaInput::default()
-    };
-    let mut latest = Duration::ZERO;
+    let input = input();
+    let (mut decisions, mut due) = (Decisions::default(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
-        let due = Instant::now() + BETWEEN;
-        std::thread::sleep(BETWEEN);
+        let start = Instant::now();
         let policy = registry.replica_policy("hpa").map_err(anyhow::Error::msg)?;
         black_box(policy.decide(&context, &input));
-        latest = latest.max(due.elapsed());
+        decisions.longest = decisions.longest.max(start.elapsed());
+        decisions.latest = decisions.latest.max(due.elapsed());
+        due = Instant::now() + BETWEEN;
+        std::thread::sleep(BETWEEN);
     }
-    Ok(latest)
+    Ok(decisions)
+}
+
+/// A workload whose pods have a CPU metric.
+fn input() -> ReplicaInput {
+    let columns = PodColumns {
+        state: vec![pod_state::RUNNING | pod_state::READY; PODS],
+        ready_transition_ms: vec![NOW - 3_600_000; PODS],
+        start_ms: vec![NOW - 3_600_000; PODS],
+        deletion_ms: vec![Timestamp::UNKNOWN; PODS],
+    };
+    let metric = MetricInput {
+        source: "Resource".into(),
+        name: "cpu".into(),
+        target_type: "Utilization".into(),
+        target_average_utilization: Some(60),
+        pod: (0..).take(PODS).collect(),
+        value: (0..).take(PODS).map(|pod| 300 + pod).collect(),
+        timestamp_ms: vec![NOW - 15_000; PODS],
+        window_ms: vec![15_000; PODS],
+        request: vec![500; PODS],
+        ..MetricInput::default()
+    };
+    ReplicaInput {
+        min_replicas: 1,
+        max_replicas: 2_000,
+        current_replicas: 10,
+        status_replicas: 10,
+        ready_replicas: 10,
+        tolerance_up: 0.1,
+        tolerance_down: 0.1,
+        cpu_initialization_period_ms: 300_000,
+        initial_readiness_delay_ms: 30_000,
+        pods: Arc::new(columns),
+        metrics: vec![Arc::new(metric)],
+        ..ReplicaInput::default()
+    }
 }
 
 fn place(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {

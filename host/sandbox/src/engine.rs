@@ -53,7 +53,7 @@ pub const DEFAULT_BUDGET: Budget = Budget {
 pub struct EngineOptions {
     /// Decisions that can be under way at once; more wait for their turn.
     pub concurrency: u32,
-    /// Private directory for compiled code. None: every start compiles anew.
+    /// Private directory for compiled code. With `None` every start compiles anew.
     pub cache_directory: Option<PathBuf>,
     /// How policies are compiled that are not built in. `None` compiles them in this
     /// process, without any limit: for components that are trusted not to harm it.

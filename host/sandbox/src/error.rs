@@ -110,9 +110,30 @@ pub enum LoadError {
         /// CPU time that compiling a policy may take, in seconds.
         seconds: u64,
     },
+    /// The compiler found no memory beside other policies that were being compiled.
+    #[error(
+        "there was too little memory to compile it beside other policies: it is tried again; \
+         raise --policy-compile-memory if that goes on"
+    )]
+    CompileMemoryShared,
+    /// The compiled code is too large.
+    #[error("compiling it gives more than {} MiB of code: build it smaller", limit >> 20)]
+    CodeTooLarge {
+        /// Largest code accepted, in bytes.
+        limit: u64,
+    },
     /// The process that compiled it ended without an answer.
     #[error("its compiler ended: {0}")]
     CompilerEnded(String),
+    /// The process that compiled it was killed from outside.
+    #[error(
+        "its compiler ended: it was killed; if that was the kernel, the container's memory limit \
+         is too low"
+    )]
+    CompilerKilled,
+    /// There was no process, or no engine in it, to compile it.
+    #[error("cannot start the compiler: {0}")]
+    CompilerNotStarted(String),
     /// Not a valid component.
     #[error("not a valid component: {message} (at byte {offset:#x})")]
     Invalid {
@@ -217,25 +238,35 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether the same bytes may do another time: what was against them came from
-    /// outside, such as the clock on a machine that had other things to do.
+    /// Whether the same bytes may be accepted at another time, as the cause lies outside
+    /// of them: such as the clock on a machine that had other things to do.
     pub(crate) fn may_pass(&self) -> bool {
+        self.lacked_a_compiler()
+            || matches!(
+                self,
+                Self::Changed
+                    | Self::Unreadable { .. }
+                    | Self::Describe {
+                        failure: PolicyFailure::Interrupted(_),
+                        ..
+                    }
+                    | Self::Recorded {
+                        failure: PolicyFailure::Interrupted(_),
+                        ..
+                    }
+                    | Self::Canary {
+                        failure: PolicyFailure::Interrupted(_),
+                        ..
+                    }
+            )
+    }
+
+    /// Whether the machine, and not the bytes, kept them from being compiled. Another try
+    /// takes a compiler's place again, so the next one should wait.
+    pub(crate) fn lacked_a_compiler(&self) -> bool {
         matches!(
             self,
-            Self::Changed
-                | Self::CompilerEnded(_)
-                | Self::Describe {
-                    failure: PolicyFailure::Interrupted(_),
-                    ..
-                }
-                | Self::Recorded {
-                    failure: PolicyFailure::Interrupted(_),
-                    ..
-                }
-                | Self::Canary {
-                    failure: PolicyFailure::Interrupted(_),
-                    ..
-                }
+            Self::CompilerKilled | Self::CompilerNotStarted(_) | Self::CompileMemoryShared
         )
     }
 }
@@ -281,6 +312,14 @@ pub enum ConfigurationError {
         path: String,
         /// What is wrong with it.
         message: String,
+    },
+    /// The check itself failed.
+    #[error("{configuration} cannot be checked: {panic}")]
+    NotCheckable {
+        /// The beginning of the configuration.
+        configuration: String,
+        /// What the check said.
+        panic: String,
     },
 }
 

@@ -1,9 +1,11 @@
 //! Files of policies: read whole, once, and not more of them than is allowed.
 
-use std::fs::{self, File};
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
 use crate::digest::hex_digest;
@@ -11,12 +13,15 @@ use crate::error::LoadError;
 
 /// Opens a regular file.
 pub(crate) fn open(path: &Path) -> Result<File, LoadError> {
+    // Opening a pipe would wait until somebody writes to it.
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let open = || {
-        // Opening a pipe would wait until somebody writes to it.
-        if !fs::metadata(path)?.is_file() {
-            return Err(io::Error::other("it is no regular file"));
+        let mut options = OpenOptions::new();
+        let file = options.read(true).custom_flags(flags).open(path)?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::other("it is no regular file")),
         }
-        File::open(path)
     };
     open().map_err(|error| unreadable(path, &error))
 }

@@ -61,7 +61,41 @@ fn said(panic: &(dyn Any + Send)) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::caught;
+    use std::process::{Command, exit};
+
+    use super::{caught, end_on_panic};
+
+    /// What a process of this test is to do.
+    const PANIC: &str = "FLYBALL_TEST_PANIC";
+    /// Exit code of a process that went on.
+    const WENT_ON: i32 = 7;
+
+    #[test]
+    fn a_panic_of_a_thread_ends_the_process_unless_it_is_caught() {
+        match std::env::var(PANIC).as_deref() {
+            Ok("caught") => {
+                end_on_panic();
+                let told = caught(|| panic!("on input"));
+                exit(told.map_or(WENT_ON, |()| 1));
+            }
+            Ok(_) => {
+                end_on_panic();
+                // Whether the thread panicked does not matter here.
+                let _ = std::thread::spawn(|| panic!("of a thread")).join();
+                exit(WENT_ON);
+            }
+            Err(_) => {}
+        }
+        let code = |panic: &str| {
+            let test = "panics::tests::a_panic_of_a_thread_ends_the_process_unless_it_is_caught";
+            let program = std::env::current_exe()?;
+            let mut command = Command::new(program);
+            let command = command.args([test, "--exact"]).env(PANIC, panic);
+            Ok::<_, std::io::Error>(command.output()?.status.code())
+        };
+        assert_eq!(code("caught").ok(), Some(Some(WENT_ON)));
+        assert_eq!(code("unexpected").ok(), Some(Some(101)));
+    }
 
     #[test]
     fn what_a_panic_said_is_the_refusal() {

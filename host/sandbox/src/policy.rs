@@ -140,7 +140,8 @@ impl CompiledPolicy {
         &self,
         configuration: &Map<String, Value>,
     ) -> Result<(), ConfigurationError> {
-        self.schema.check(configuration)
+        let text = || Value::Object(configuration.clone()).to_string();
+        checked(text, || self.schema.check(configuration))
     }
 
     /// The same for a configuration as text; the empty text stands for none.
@@ -148,15 +149,18 @@ impl CompiledPolicy {
     /// # Errors
     /// The field at fault, or that the text is no JSON object.
     pub fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
-        self.schema.check_text(text)
+        checked(|| text.to_owned(), || self.schema.check_text(text))
     }
 
     /// Refuses a decision whose configuration does not fit the policy's schema.
-    pub(crate) fn check_decision(&self, context: &Context) -> Result<(), PolicyFailure> {
+    pub(crate) fn check_decision<'a>(
+        &self,
+        context: &'a Context,
+    ) -> Result<Checked<'a>, PolicyFailure> {
         let fitting = || self.fitting.lock().unwrap_or_else(PoisonError::into_inner);
         let configuration = &context.configuration;
         if fitting().contains(configuration) {
-            return Ok(());
+            return Ok(Checked(context));
         }
         self.check_configuration_text(configuration)
             .map_err(|error| {
@@ -170,7 +174,44 @@ impl CompiledPolicy {
             fitting.clear();
         }
         fitting.insert(Arc::clone(configuration));
-        Ok(())
+        Ok(Checked(context))
+    }
+
+    /// Decides about a context that was checked.
+    pub(crate) fn decide_checked(
+        &self,
+        Checked(context): Checked<'_>,
+        input: &ReplicaInput,
+    ) -> PolicyOutcome<ReplicaDecision> {
+        let asked = Question {
+            kind: kind::REPLICA,
+            context,
+            rows: rows(input),
+        };
+        self.ask(
+            &asked,
+            |store| self.linked.decide(store, context, input),
+            |decision| answer::accept(decision, input),
+        )
+    }
+
+    /// Ranks with a context that was checked.
+    pub(crate) fn rank_checked(
+        &self,
+        Checked(context): Checked<'_>,
+        input: &ExpanderInput,
+    ) -> PolicyOutcome<ExpanderRanking> {
+        let options = input.options.len();
+        let asked = Question {
+            kind: kind::EXPANDER,
+            context,
+            rows: options,
+        };
+        self.ask(
+            &asked,
+            |store| self.linked.rank(store, context, input),
+            |ranking| answer::accept_ranking(ranking, options),
+        )
     }
 
     /// Asks in a fresh store, and accepts only what keeps to the contract.
@@ -180,11 +221,10 @@ impl CompiledPolicy {
         call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<Result<A, Refusal>>,
         accept: impl FnOnce(A) -> Result<A, String>,
     ) -> PolicyOutcome<A> {
-        let may_ask = self
+        let has_kind = self
             .description
-            .must_have_kind(&self.version.name, asked.kind)
-            .and_then(|()| self.check_decision(asked.context));
-        if let Err(failure) = may_ask {
+            .must_have_kind(&self.version.name, asked.kind);
+        if let Err(failure) = has_kind {
             return not_asked(failure);
         }
         // What a guest answers comes from outside; its store is gone after a panic.
@@ -227,33 +267,39 @@ impl Policy for CompiledPolicy {
 
 impl ReplicaPolicy for CompiledPolicy {
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
-        let asked = Question {
-            kind: kind::REPLICA,
-            context,
-            rows: rows(input),
-        };
-        self.ask(
-            &asked,
-            |store| self.linked.decide(store, context, input),
-            |decision| answer::accept(decision, input),
-        )
+        match self.check_decision(context) {
+            Ok(checked) => self.decide_checked(checked, input),
+            Err(failure) => not_asked(failure),
+        }
     }
 }
 
 impl ExpanderPolicy for CompiledPolicy {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        let options = input.options.len();
-        let asked = Question {
-            kind: kind::EXPANDER,
-            context,
-            rows: options,
-        };
-        self.ask(
-            &asked,
-            |store| self.linked.rank(store, context, input),
-            |ranking| answer::accept_ranking(ranking, options),
-        )
+        match self.check_decision(context) {
+            Ok(checked) => self.rank_checked(checked, input),
+            Err(failure) => not_asked(failure),
+        }
     }
+}
+
+/// The context of a decision whose configuration fits the policy's schema.
+pub(crate) struct Checked<'a>(&'a Context);
+
+/// Runs a check of a configuration; a panic refuses the configuration, which comes from
+/// outside, as the schema does.
+fn checked(
+    configuration: impl FnOnce() -> String,
+    check: impl FnOnce() -> Result<(), ConfigurationError>,
+) -> Result<(), ConfigurationError> {
+    caught(check).unwrap_or_else(|panic| {
+        let mut configuration = configuration();
+        readable(&mut configuration, REFUSAL_MESSAGE_BYTES / 4);
+        Err(ConfigurationError::NotCheckable {
+            configuration,
+            panic,
+        })
+    })
 }
 
 /// What a policy is asked, whatever its kind.
@@ -332,4 +378,26 @@ fn refused(mut refusal: Refusal) -> PolicyFailure {
     readable(&mut refusal.code, REFUSAL_CODE_BYTES);
     readable(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
     PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::checked;
+    use crate::error::ConfigurationError;
+
+    #[test]
+    fn a_panic_while_a_configuration_is_checked_refuses_the_configuration() {
+        let text = || r#"{"ceiling": 5}"#.to_owned();
+        assert_eq!(checked(text, || Ok(())), Ok(()));
+        let none = || ConfigurationError::TakesNone("ceiling".into());
+        assert_eq!(checked(text, || Err(none())), Err(none()));
+        let error = checked(text, || panic!("of the validator"));
+        assert_eq!(
+            error.map_err(|error| error.to_string()),
+            Err(
+                "{\"ceiling\": 5} cannot be checked: flyball panicked on it: of the validator"
+                    .to_owned()
+            )
+        );
+    }
 }

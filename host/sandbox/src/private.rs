@@ -30,7 +30,7 @@ impl PrivateDirectory {
         })
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
     }

@@ -155,11 +155,50 @@ fn a_guest_that_does_nothing_holds() {
     assert_eq!(ask(&nothing).answer.unwrap().replicas, None);
 }
 
+/// What a component may have is what a pool has room for, to the last one.
+#[test]
+fn a_component_with_as_much_as_is_allowed_decides_and_one_with_more_is_refused() {
+    let engine = engine();
+    // It has one memory of its own.
+    let three = &guests::components("plain").unwrap()["three"];
+    let own = core_instances(three);
+    let with = |count, fields: &str| {
+        let mut component = three.clone();
+        guests::add_core_instances(&mut component, count, fields).unwrap();
+        CompiledPolicy::load(&engine, "three", &component, DEFAULT_BUDGET)
+    };
+    for (most, fields) in [(64 - own, ""), (4 - 1, "(memory 1)")] {
+        let policy = with(most, fields).unwrap();
+        assert_eq!(ask(&policy).answer.unwrap().replicas, Some(3), "{fields}");
+    }
+    for (more, fields, words) in [
+        (64 - own + 1, "", "core module instances"),
+        (4 - 1 + 1, "(memory 1)", "contains 5 Wasm linear memories"),
+    ] {
+        let error = with(more, fields).unwrap_err().to_string();
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// Core modules that a component instantiates.
+fn core_instances(component: &[u8]) -> u8 {
+    let payloads = wasmparser::Parser::new(0).parse_all(component);
+    let instances = payloads.filter_map(|payload| match payload.unwrap() {
+        wasmparser::Payload::InstanceSection(section) => Some(section),
+        _ => None,
+    });
+    let instances = instances.flatten().map(Result::unwrap);
+    let made = instances.filter(|one| matches!(one, wasmparser::Instance::Instantiate { .. }));
+    u8::try_from(made.count()).unwrap()
+}
+
 /// An engine as the daemon has it. CPU time is what any guest takes that behaves, on a
 /// busy machine.
 fn engine() -> Engine {
     let compiler = CompilerOptions {
         cpu: Duration::from_secs(10),
+        // Whatever the machine's cgroup leaves.
+        memory_bytes: Some(256 << 20),
         ..CompilerOptions::program(env!("CARGO_BIN_EXE_flyball-compile").into())
     };
     let options = EngineOptions {

@@ -6,13 +6,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use flyball_sandbox::{CompilerOptions, PolicyState, Registry};
-use flyball_tests::composed;
+use flyball_sandbox::{CompilerOptions, PolicyState, Registry, digest};
+use flyball_tests::{composed, guests};
 
-use super::{Home, ask, compiler, status, wait_for_answer, wait_for_failure, wait_until};
+use super::{Home, ask, compiler, reason, status, wait_for_answer, wait_for_failure, wait_until};
 
 /// Memory in which every guest that behaves is compiled.
-const MEMORY: u64 = 128 << 20;
+const MEMORY: u64 = 160 << 20;
 
 fn start(home: &Home, options: CompilerOptions) -> Registry {
     home.put("web.wasm", &home.plain["two"]);
@@ -55,7 +55,7 @@ fn one_that_takes_for_ever_or_eats_memory_is_refused_while_another_is_swapped() 
     home.put("web.wasm", &home.plain["three"]);
     wait_for_answer(&registry, "web", 3);
 
-    wait_for_failure(&registry, "greedy", "takes more than 128 MiB of memory");
+    wait_for_failure(&registry, "greedy", "takes more than 160 MiB of memory");
     wait_for_failure(&registry, "endless", "takes more than 4 s of CPU time");
     // They are known by their content, and a mended file is taken up.
     registry.look();
@@ -85,6 +85,86 @@ fn a_child_that_is_killed_is_the_end_of_its_file_alone() {
     wait_for_answer(&registry, "slow", 2);
 }
 
+/// CPU time of a process so far, in hundredths of a second, and whether it is stopped.
+fn progress(process: &str) -> Option<(u64, bool)> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, fields) = stat.rsplit_once(')')?;
+    let fields: Vec<_> = fields.split_ascii_whitespace().collect();
+    let ticks = |at: usize| fields.get(at)?.parse::<u64>().ok();
+    Some((ticks(11)? + ticks(12)?, fields.first()? == &"T"))
+}
+
+/// A policy that answers 5 and takes a few seconds to compile.
+fn slow() -> Vec<u8> {
+    guests::of_small_blocks(12_000).unwrap()
+}
+
+#[test]
+fn one_that_takes_seconds_is_stopped_for_others_and_goes_on() {
+    let home = Home::new();
+    let registry = start(&home, compiler());
+    home.put("slow.wasm", &slow());
+    let file = home.file("slow.wasm");
+    let is = |holds: fn((u64, bool)) -> bool| {
+        let mut progress = children(&file)
+            .into_iter()
+            .filter_map(|child| progress(&child));
+        progress.any(holds)
+    };
+    wait_until("it to have run for a second", || {
+        is(|(ticks, _)| ticks >= 100)
+    });
+    for n in 0..3 {
+        let component = [&home.hostile["small_blocks"][..], &[0, 2, 1, n]].concat();
+        home.put(&format!("endless-{n}.wasm"), &component);
+    }
+    wait_until("it to be stopped", || is(|(_, is_stopped)| is_stopped));
+    wait_for_answer(&registry, "slow", 5);
+}
+
+/// As after an upgrade: no code is kept that this engine could run.
+#[test]
+fn a_last_good_copy_that_takes_seconds_keeps_no_other_file_waiting() {
+    let home = Home::new();
+    let registry = start(&home, compiler());
+    home.put("slow.wasm", &slow());
+    wait_for_answer(&registry, "slow", 5);
+    registry.look();
+    drop(registry);
+    fs::remove_dir_all(home.root.path().join("compiled")).unwrap();
+    home.put("slow.wasm", b"no policy");
+    let registry = home.open(compiler(), |_| {});
+    wait_for_answer(&registry, "web", 2);
+    let listed = status(&registry, "slow").unwrap();
+    assert_eq!(listed.source, None, "it is still compiled");
+    wait_until("the last good copy", || ask(&registry, "slow") == Ok(5));
+    assert!(
+        reason(&registry, "slow")
+            .unwrap()
+            .contains("not WebAssembly")
+    );
+
+    // What takes its place is compared with it, when it is there.
+    drop(registry);
+    fs::remove_dir_all(home.root.path().join("compiled")).unwrap();
+    home.put("slow.wasm", &home.plain["three"]);
+    let registry = home.start_compiling(compiler(), |_| {});
+    assert_eq!(ask(&registry, "slow"), Ok(3));
+    let previous = status(&registry, "slow").unwrap().previous.unwrap();
+    assert_eq!(*previous.digest, *digest(&slow()));
+
+    // And the version before is added when it is compiled.
+    drop(registry);
+    fs::remove_dir_all(home.root.path().join("compiled")).unwrap();
+    let registry = home.start_compiling(compiler(), |_| {});
+    assert_eq!(ask(&registry, "slow"), Ok(3));
+    assert_eq!(status(&registry, "slow").unwrap().previous, None);
+    wait_until("the version before", || {
+        let previous = status(&registry, "slow").unwrap().previous;
+        previous.is_some_and(|previous| *previous.digest == *digest(&slow()))
+    });
+}
+
 /// However many take for ever: one that takes milliseconds need not wait for them.
 #[test]
 fn those_that_take_for_ever_keep_no_other_waiting() {
@@ -107,6 +187,7 @@ fn those_that_take_for_ever_keep_no_other_waiting() {
     }
     assert!(slow.iter().all(pending), "they still are");
     let all = home.file("slow-");
+    // A zombie's standard input is closed, so it does not count.
     assert!(children(&all).len() <= 6, "two run, and four are stopped");
 
     // Where nobody wants it any more nothing is compiled.

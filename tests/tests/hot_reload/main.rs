@@ -86,6 +86,17 @@ impl Home {
         compiler: CompilerOptions,
         change: impl FnOnce(&mut RegistryOptions),
     ) -> Registry {
+        let registry = self.open(compiler, change);
+        registry.look();
+        registry
+    }
+
+    /// The same without waiting until all is settled.
+    fn open(
+        &self,
+        compiler: CompilerOptions,
+        change: impl FnOnce(&mut RegistryOptions),
+    ) -> Registry {
         let engine = Engine::new(&EngineOptions {
             cache_directory: Some(self.root.path().join("compiled")),
             compiler: Some(compiler),
@@ -102,14 +113,17 @@ impl Home {
         let builtins: [(&str, &[u8]); 1] = [("hpa", &self.contract["draft"])];
         let registry = Registry::open(&engine.unwrap(), options, &builtins).unwrap();
         registry.set_configurations_in_use(BTreeMap::new());
-        registry.look();
         registry
     }
 }
 
 /// Children of a program that can do nothing else.
 fn compiler() -> CompilerOptions {
-    CompilerOptions::program(env!("CARGO_BIN_EXE_flyball-compile").into())
+    CompilerOptions {
+        // Whatever the machine's cgroup leaves.
+        memory_bytes: Some(256 << 20),
+        ..CompilerOptions::program(env!("CARGO_BIN_EXE_flyball-compile").into())
+    }
 }
 
 fn ask(registry: &Registry, name: &str) -> Result<i64, PolicyFailure> {

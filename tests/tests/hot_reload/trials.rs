@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use flyball_core::control::PolicyUser;
 use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
 use flyball_core::policy::NODE_GROUPS;
 use flyball_core::recorded::{RecordedInput, RecordedInputs, RecordedQuestion};
@@ -150,6 +151,27 @@ fn no_single_object_keeps_a_version_from_the_others() {
     wait_for_answer(&registry, "web", 3);
     let trial = status(&registry, "web").unwrap().trial.unwrap();
     assert_eq!(trial.failing, ["Deployment team-a/odd"]);
+}
+
+/// A single object with a record stands for no other that names the policy.
+#[test]
+fn one_object_out_of_several_keeps_no_version_from_the_others() {
+    let home = Home::new();
+    let registry = start(&home, vec![about("team-a", "web", 3)]);
+    let users = ["web", "idle"].map(|name| PolicyUser {
+        object: format!("Deployment team-a/{name}"),
+        namespace: "team-a".into(),
+        is_asked: true,
+    });
+    registry.set_policy_users([("web".to_owned(), users[..1].to_vec())].into());
+    home.put("web.wasm", &home.hostile["trap_in_team_a"]);
+    wait_for_failure(&registry, "web", "1 of 1 inputs");
+    registry.set_policy_users([("web".to_owned(), users.to_vec())].into());
+    let other = [&home.hostile["trap_in_team_a"][..], &[0, 2, 1, b'x']].concat();
+    home.put("web.wasm", &other);
+    wait_for_answer(&registry, "web", 3);
+    let trial = status(&registry, "web").unwrap().trial.unwrap();
+    assert_eq!(trial.failing, ["Deployment team-a/web"]);
 }
 
 #[test]

@@ -7,7 +7,18 @@ use crate::nodes::options::ExpanderChoice;
 use crate::observe;
 use crate::policy::NODE_GROUPS;
 use crate::ports::Autoscaler;
-use crate::status::condition::{self, SCALING_DISABLED};
+use crate::status::Condition;
+use crate::status::condition::{ABLE_TO_SCALE, SCALING_ACTIVE, SCALING_DISABLED};
+
+/// Conditions of objects that no policy is asked about, with their reasons.
+const NOT_ASKED: [(&str, &str); 6] = [
+    (ABLE_TO_SCALE, "FailedGetScale"),
+    (SCALING_ACTIVE, SCALING_DISABLED),
+    (SCALING_ACTIVE, "AmbiguousSelector"),
+    (SCALING_ACTIVE, "AmbiguousTarget"),
+    (SCALING_ACTIVE, "InvalidSelector"),
+    (SCALING_ACTIVE, "InvalidSpec"),
+];
 
 /// An object that names a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +27,8 @@ pub struct PolicyUser {
     pub object: String,
     /// Namespace of it; empty for node groups.
     pub namespace: Arc<str>,
-    /// Whether the policy is asked about it: not while scaling is disabled.
+    /// Whether the policy is asked about it: not while scaling is disabled, or its target
+    /// or the target's pods cannot be told.
     pub is_asked: bool,
 }
 
@@ -36,13 +48,10 @@ pub fn policy_users(
         });
     }
     for autoscaler in autoscalers {
-        let conditions = &autoscaler.status.conditions;
         let user = PolicyUser {
             object: observe::target(autoscaler).to_string(),
             namespace: Arc::clone(&autoscaler.key.namespace),
-            is_asked: !conditions.iter().any(|condition| {
-                condition.kind == condition::SCALING_ACTIVE && condition.reason == SCALING_DISABLED
-            }),
+            is_asked: !autoscaler.status.conditions.iter().any(keeps_from_asking),
         };
         for policy in autoscaler.spec.effective_policies() {
             users
@@ -52,6 +61,12 @@ pub fn policy_users(
         }
     }
     users
+}
+
+/// Whether no policy is asked about an object with this condition.
+fn keeps_from_asking(condition: &Condition) -> bool {
+    let known = (condition.kind.as_str(), condition.reason.as_str());
+    condition.status == "False" && NOT_ASKED.contains(&known)
 }
 
 /// The configurations that objects and the chain of expanders use each policy with,
@@ -84,4 +99,33 @@ pub fn configurations_in_use(
         .into_iter()
         .map(|(name, set)| (name, set.into_iter().map(Arc::from).collect()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Condition, keeps_from_asking};
+    use crate::time::Timestamp;
+
+    #[test]
+    fn objects_that_cannot_be_asked_about_are_told_from_those_that_can() {
+        for (kind, status, reason, asked) in [
+            ("AbleToScale", "False", "FailedGetScale", false),
+            ("AbleToScale", "False", "FailedUpdateScale", true),
+            ("AbleToScale", "True", "SucceededGetScale", true),
+            ("ScalingActive", "False", "ScalingDisabled", false),
+            ("ScalingActive", "False", "InvalidSelector", false),
+            ("ScalingActive", "False", "AmbiguousSelector", false),
+            ("ScalingActive", "False", "FailedGetResourceMetric", true),
+            ("ScalingActive", "True", "ValidMetricFound", true),
+        ] {
+            let condition = Condition {
+                kind: kind.to_owned(),
+                status: status.to_owned(),
+                last_transition_time: Timestamp(0),
+                reason: reason.to_owned(),
+                message: String::new(),
+            };
+            assert_eq!(!keeps_from_asking(&condition), asked, "{kind} {reason}");
+        }
+    }
 }

@@ -20,6 +20,7 @@ use flyball_sandbox::Registry;
 use flyball_simulation::{Scenario, check_policies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
 
 use super::Exit;
 use crate::cli::{Cluster, Controller, OnPolicyFailure, RunArgs};
@@ -165,8 +166,8 @@ impl Daemon {
     }
 
     /// Serves HTTP and keeps the registry told of the configurations in use, those
-    /// of `autoscalers` and of `expanders`, while `work` is done: its end is the end
-    /// of all.
+    /// of `autoscalers` and of `expanders`, while `work` is done. The end of `work`, or
+    /// of an interface, stops everything.
     async fn beside(
         self,
         autoscalers: impl Fn() -> Vec<Arc<Autoscaler>> + Clone + Send + Sync + 'static,
@@ -174,11 +175,10 @@ impl Daemon {
         work: impl Future<Output = anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let readiness = Arc::clone(&self.readiness);
-        if let Some(listener) = self.probes {
+        let probes = self.probes.map(|listener| {
             let probes = http::serve_probes(listener, Arc::clone(&readiness), self.stop.clone());
-            // Ends with the stop; a listener that is bound does not fail.
-            tokio::spawn(probes);
-        }
+            tokio::spawn(probes)
+        });
         let api = Api {
             readiness: self.readiness,
             ring: self.ring,
@@ -194,12 +194,41 @@ impl Daemon {
             registry.set_configurations_in_use(configurations_in_use(&autoscalers, &expanders));
         };
         let telling = tokio::spawn(tell_use(self.registry, readiness, tell));
-        let result = work.await;
-        self.stopper.stop();
-        telling.abort();
-        let served = serving.await.context("the HTTP interface ended")?;
-        result.and(served)
+        let work = async {
+            let result = work.await;
+            self.stopper.stop();
+            telling.abort();
+            result
+        };
+        let probes = async {
+            match probes {
+                Some(probes) => until_the_stop("probes", probes, &self.stop, &self.stopper).await,
+                None => Ok(()),
+            }
+        };
+        let serving = until_the_stop("HTTP interface", serving, &self.stop, &self.stopper);
+        let (result, served, probed) = tokio::join!(work, serving, probes);
+        result.and(served).and(probed)
     }
+}
+
+/// Waits for a task that ends with the stop. If it ends before, it stops all else, and
+/// the error names the task: nobody would notice what has ended.
+async fn until_the_stop(
+    name: &str,
+    task: JoinHandle<anyhow::Result<()>>,
+    stop: &Stop,
+    stopper: &Stopper,
+) -> anyhow::Result<()> {
+    let ended = task.await.map_err(anyhow::Error::from).flatten();
+    if stop.is_stopped() {
+        return ended.with_context(|| format!("the {name} failed"));
+    }
+    stopper.stop();
+    let error = ended
+        .err()
+        .unwrap_or_else(|| anyhow!("nothing asked it to"));
+    Err(error.context(format!("the {name} ended unexpectedly")))
 }
 
 async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
@@ -299,5 +328,35 @@ async fn tell_use(registry: Arc<Registry>, readiness: Arc<Readiness>, tell: impl
     loop {
         tokio::time::sleep(CONFIGURATIONS_EVERY).await;
         tell();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
+
+    use anyhow::anyhow;
+
+    use super::{Stop, until_the_stop};
+
+    #[tokio::test]
+    async fn a_task_that_ends_before_the_stop_stops_all_and_is_named() {
+        let failed = || Err(anyhow!("no more sockets"));
+        for (ended, words) in [
+            (Ok(()), "the probes ended unexpectedly: nothing asked it to"),
+            (failed(), "the probes ended unexpectedly: no more sockets"),
+        ] {
+            let (stopper, stop) = Stop::new();
+            let task = tokio::spawn(async { ended });
+            let error = until_the_stop("probes", task, &stop, &stopper).await;
+            assert_eq!(format!("{:#}", error.unwrap_err()), words);
+            assert!(stop.is_stopped());
+        }
+        let (stopper, stop) = Stop::new();
+        stopper.stop();
+        let task = tokio::spawn(async { Ok(()) });
+        until_the_stop("probes", task, &stop, &stopper)
+            .await
+            .unwrap();
     }
 }

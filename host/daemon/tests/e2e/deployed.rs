@@ -84,7 +84,7 @@ fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused(
     let desired = || scene.field("ra/web", ".status.desiredReplicas") == "9";
     wait_for(
         "the status to be made up for",
-        crate::scene::MINUTE,
+        crate::support::PATIENCE,
         desired,
     );
     assert_eq!(daemon.terminate(), Some(0));
@@ -191,7 +191,7 @@ impl<'a> Rights<'a> {
 /// The API server is told of rights a moment later.
 fn wait_for_right(cluster: &Cluster, verb: &str, resource: &str, granted: bool) {
     let account = "--as=system:serviceaccount:flyball-system:flyball";
-    wait_for(resource, crate::scene::MINUTE, || {
+    wait_for(resource, crate::support::PATIENCE, || {
         let can = cluster.kubectl(&["auth", "can-i", verb, resource, account]);
         can.is_ok() == granted
     });

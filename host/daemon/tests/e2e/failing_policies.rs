@@ -3,8 +3,8 @@
 use flyball_tests::guests;
 use serde_json::{Value, json};
 
-use crate::scene::{MINUTE, Scene, queue};
-use crate::support::{Daemon, wait_for};
+use crate::scene::{Scene, queue};
+use crate::support::{Daemon, PATIENCE, wait_for};
 
 #[test]
 fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead() {
@@ -118,7 +118,7 @@ fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead(
         &guests::components("plain").unwrap()["two"],
     );
     scene.wait_for_condition("watched", "PoliciesHealthy", "True", "PoliciesAnswered");
-    wait_for("the new policy to be in the status", MINUTE, || {
+    wait_for("the new policy to be in the status", PATIENCE, || {
         scene.field("ra/watched", ".status.policies[0].desiredReplicas") == "2"
     });
 }

@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use crate::metrics_apis::MetricsApis;
-use crate::scene::{MINUTE, Scene, external};
-use crate::support::{Daemon, wait_for};
+use crate::scene::{Scene, external};
+use crate::support::{Daemon, PATIENCE, wait_for};
 
 #[test]
 fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
@@ -86,7 +86,7 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
     scene.wait_for_event("torn", "FailedGetExternalMetric", "series 1 can't be read");
     assert_eq!(scene.replicas("torn"), "2");
     let targets = || scene.cluster.kubectl(&["get", "ra", "external"]).unwrap();
-    wait_for("what is measured to be printed", MINUTE, || {
+    wait_for("what is measured to be printed", PATIENCE, || {
         targets().contains("10/10 (avg)")
     });
 

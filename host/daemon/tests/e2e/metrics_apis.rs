@@ -19,8 +19,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
-use crate::scene::{MINUTE, Scene};
-use crate::support::wait_for;
+use crate::scene::Scene;
+use crate::support::{PATIENCE, wait_for};
 
 const CUSTOM: &str = "custom.metrics.k8s.io/v1beta2";
 const EXTERNAL: &str = "external.metrics.k8s.io/v1beta1";
@@ -56,7 +56,7 @@ impl MetricsApis {
             scene.apply(&registration(group, version, port));
             let service = format!("apiservice/{version}.{group}");
             let path = ".status.conditions[?(@.type==\"Available\")].status";
-            wait_for(&service, MINUTE, || scene.field(&service, path) == "True");
+            wait_for(&service, PATIENCE, || scene.field(&service, path) == "True");
         }
         Self {
             known,

@@ -1,8 +1,8 @@
 //! Which of several node groups grows: by the priorities of a ConfigMap, as that
 //! changes, and spread over groups that differ in nothing but AWS' own labels.
 
-use crate::nodes_world::{MINUTES, World};
-use crate::support::wait_for;
+use crate::nodes_world::World;
+use crate::support::{PATIENCE, wait_for};
 
 const GROUPS: [&str; 2] = ["spot", "on-demand"];
 const FLAGS: [&str; 2] = ["--nodes=0:5:spot", "--nodes=0:5:on-demand"];
@@ -87,7 +87,7 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
         world.wait_for_pods(4);
         assert_eq!(sizes(&world).iter().sum::<u64>(), 4);
         let config_map = format!("configmap/{CONFIG_MAP}");
-        wait_for("the event to be described", MINUTES, || {
+        wait_for("the event to be described", PATIENCE, || {
             let described = ["describe", "-n", "kube-system", &config_map];
             let described = world.cluster.kubectl(&described).unwrap();
             described.contains("PriorityConfigMapInvalid")
@@ -112,7 +112,7 @@ fn labels_that_aws_gives_do_not_keep_groups_from_being_alike() {
     let world = world();
     let _daemon = world.daemon(&[&FLAGS[..], &["--balance-similar-node-groups"]].concat());
     world.scale("large", 4);
-    wait_for("the orders", MINUTES, || {
+    wait_for("the orders", PATIENCE, || {
         sizes(&world).iter().sum::<u64>() == 4
     });
     assert_eq!(sizes(&world), [2, 2]);

@@ -9,9 +9,7 @@ use std::time::Duration;
 use flyball_test_support::{Aws, Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, Workshop, wait_for};
-
-pub const MINUTES: Duration = Duration::from_secs(180);
+use crate::support::{Daemon, PATIENCE, Workshop, wait_for};
 
 /// A cluster and its cloud.
 pub struct World {
@@ -110,7 +108,7 @@ impl World {
 
     /// Waits until so many pods run.
     pub fn wait_for_pods(&self, count: usize) {
-        wait_for(&format!("{count} running pods"), MINUTES, || {
+        wait_for(&format!("{count} running pods"), PATIENCE, || {
             let args = [
                 "get",
                 "pods",

@@ -1,11 +1,9 @@
 //! `flyball plan` on a dump of a real control plane, and on dumps that are broken.
 
-use std::time::Duration;
-
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Workshop, wait_for};
+use crate::support::{PATIENCE, Workshop, wait_for};
 
 /// What `flyball plan --help` says to dump.
 const KINDS: &str = "nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,csidrivers,csistoragecapacities,volumeattachments,ns";
@@ -85,7 +83,7 @@ fn a_dump_of_a_real_cluster_is_planned_for() {
         "name",
         "--field-selector=reason=FailedScheduling",
     ];
-    wait_for("the scheduler to give up", Duration::from_secs(60), || {
+    wait_for("the scheduler to give up", PATIENCE, || {
         let events = cluster.kubectl(&events).unwrap();
         events.lines().count() >= 5
     });

@@ -1,15 +1,11 @@
 //! A real control plane with the custom resource, a daemon's folder, and what is
 //! asked of them.
 
-use std::time::Duration;
-
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
 use crate::metrics_apis::MetricsApis;
-use crate::support::{Daemon, Workshop, wait_for};
-
-pub const MINUTE: Duration = Duration::from_secs(60);
+use crate::support::{Daemon, PATIENCE, Workshop, wait_for};
 
 /// A control plane that the daemon can work on.
 pub struct Scene {
@@ -39,7 +35,7 @@ impl Scene {
     pub fn install_crd(&self) {
         self.apply(&self.workshop.succeed(&["crd"]));
         // Established is not yet served: discovery follows a moment later.
-        wait_for("the custom resource to be served", MINUTE, || {
+        wait_for("the custom resource to be served", PATIENCE, || {
             self.cluster.kubectl(&["get", "ra", "-o", "name"]).is_ok()
         });
     }
@@ -82,7 +78,7 @@ impl Scene {
             },
         });
         self.apply(&deployment.to_string());
-        wait_for("the Deployment's pods", MINUTE, || {
+        wait_for("the Deployment's pods", PATIENCE, || {
             self.field(&format!("deployment/{name}"), ".status.replicas") == replicas.to_string()
         });
     }
@@ -115,7 +111,7 @@ impl Scene {
     pub fn wait_for_replicas(&self, deployment: &str, replicas: u32) {
         wait_for(
             &format!("{replicas} replicas of {deployment}"),
-            MINUTE,
+            PATIENCE,
             || self.replicas(deployment) == replicas.to_string(),
         );
     }
@@ -139,7 +135,7 @@ impl Scene {
         let mut seen = Condition::default();
         wait_for(
             &format!("{kind} {status} {reason} of {name}"),
-            MINUTE,
+            PATIENCE,
             || {
                 seen = self.condition(name, kind);
                 seen.status == status && seen.reason == reason
@@ -165,7 +161,7 @@ impl Scene {
     pub fn wait_for_event(&self, name: &str, reason: &str, text: &str) {
         wait_for(
             &format!("event {reason} of {name} with {text:?}"),
-            MINUTE,
+            PATIENCE,
             || {
                 self.events(name, reason)
                     .iter()

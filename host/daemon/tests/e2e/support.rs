@@ -210,8 +210,7 @@ impl Daemon {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        // Policies are compiled at the lowest priority: on a busy machine that takes long.
-        wait_for(what, Duration::from_secs(600), || {
+        wait_for(what, PATIENCE, || {
             let has_ended = self.has_ended();
             let holds = condition(self);
             assert!(holds || !has_ended, "the daemon ended before {what}");
@@ -276,7 +275,11 @@ impl Drop for Daemon {
     }
 }
 
-/// Waits, for a minute's time at most unless `limit` says otherwise.
+/// How long a test waits for what must come: policies are compiled at the lowest priority,
+/// which takes long on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(600);
+
+/// Waits until a condition holds. Panics if it does not within `limit`.
 #[track_caller]
 pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool) {
     let start = Instant::now();

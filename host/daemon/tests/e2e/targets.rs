@@ -58,7 +58,7 @@ impl Scene {
             "metadata": { "name": "one" },
             "spec": { "size": 2 },
         });
-        wait_for(name, crate::scene::MINUTE, || {
+        wait_for(name, crate::support::PATIENCE, || {
             self.cluster.apply(&object.to_string()).is_ok()
         });
         let object = format!("{}s/one", name.to_lowercase());
@@ -100,7 +100,7 @@ fn kinds_of_others_are_scaled_if_they_have_a_scale_and_else_it_is_said_what_is_m
     scene.autoscale_kind("unheard-of", "Gizmo", "one");
     let _daemon = scene.daemon(&[]);
 
-    wait_for("the gadget to grow", crate::scene::MINUTE, || {
+    wait_for("the gadget to grow", crate::support::PATIENCE, || {
         scene.field("gadgets/one", ".spec.size") == "4"
     });
     scene.wait_for_event("gadget", "SuccessfulRescale", "New size: 4");
@@ -136,7 +136,7 @@ fn kinds_of_others_are_scaled_if_they_have_a_scale_and_else_it_is_said_what_is_m
         &scale,
         &json!({ "size": 2, "selector": "app=gizmo" }),
     );
-    wait_for("the gizmo to grow", crate::scene::MINUTE, || {
+    wait_for("the gizmo to grow", crate::support::PATIENCE, || {
         scene.field("gizmos/one", ".spec.size") == "4"
     });
 }
@@ -157,7 +157,7 @@ fn an_object_that_cannot_be_read_is_told_its_field_and_disturbs_no_other() {
         })
     };
     let unreadable = autoscaler("old", &spec(json!("many")));
-    wait_for("the schema to be loose", crate::scene::MINUTE, || {
+    wait_for("the schema to be loose", crate::support::PATIENCE, || {
         scene.cluster.apply(&unreadable).is_ok()
     });
     scene.autoscale("web", &queue(), &json!({}));

@@ -26,7 +26,7 @@ const NICE: i32 = 19;
 /// Where memory is short the kernel ends the child and not the daemon.
 const OOM_SCORE_ADJUSTMENT: &str = "1000";
 
-/// What a child is told as arguments, in this order.
+/// Limits of a child: its arguments, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
     /// Private memory at first; the parent raises and lowers it.
@@ -90,7 +90,7 @@ pub fn compile_if_asked() -> Option<ExitCode> {
 
 fn compile_in_child(arguments: &[OsString]) -> ExitCode {
     let Some(limits) = Limits::parse(arguments) else {
-        eprintln!("{COMMAND} is what flyball starts to compile a policy, and no command for users");
+        eprintln!("{COMMAND} is internal: flyball starts it to compile a policy");
         return ExitCode::from(2);
     };
     match confine(&limits).and_then(|()| answer(&limits)) {
@@ -144,7 +144,7 @@ fn answer(limits: &Limits) -> io::Result<()> {
     io::stdin().lock().take(most).read_to_end(&mut bytes)?;
     let outcome = caught(|| {
         let engine = engine::compiling()
-            .map_err(|error| LoadError::CompilerEnded(format!("no engine: {error:#}")))?;
+            .map_err(|error| LoadError::CompilerNotStarted(format!("no engine: {error:#}")))?;
         code::compile(&engine, &bytes)
     })
     .unwrap_or_else(|panic| Err(LoadError::Compile(panic)))

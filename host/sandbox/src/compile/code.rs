@@ -8,6 +8,10 @@ use crate::contract::Contract;
 use crate::error::LoadError;
 use crate::parse::{self, Surface};
 
+/// Largest code accepted, in bytes: several times that of an interpreter, and what the
+/// daemon can hold beside its own work while it takes the code up.
+pub(crate) const MOST_CODE_BYTES: usize = 64 << 20;
+
 /// A component as an engine can run it.
 pub(crate) struct Artifact {
     pub surface: Surface,
@@ -24,7 +28,17 @@ pub(crate) fn compile(
     let code = engine
         .precompile_component(bytes)
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+    if code.len() > MOST_CODE_BYTES {
+        return Err(too_large());
+    }
     Ok((surface, code))
+}
+
+/// The refusal of code of more than [`MOST_CODE_BYTES`].
+pub(crate) fn too_large() -> LoadError {
+    LoadError::CodeTooLarge {
+        limit: u64::try_from(MOST_CODE_BYTES).unwrap_or(u64::MAX),
+    }
 }
 
 /// The line that stands before the code.

@@ -35,7 +35,7 @@ impl Engine {
             done(self.compile_here(&wanted));
             return None;
         };
-        // Not one that would keep the compiler for whose thread this is.
+        // The closure must not hold the engine: the engine's compiler holds the closure.
         let (engine, cache) = (self.wasmtime().clone(), self.shared_cache());
         let digest = wanted.digest.clone();
         Some(compiler.compile(wanted, move |answer| {
@@ -50,9 +50,11 @@ impl Engine {
             // Somebody waits as long as the ticket is there.
             let _ = sender.send(outcome);
         });
-        receiver
-            .recv()
-            .unwrap_or_else(|_| Err(LoadError::CompilerEnded("flyball is about to end".into())))
+        receiver.recv().unwrap_or_else(|_| {
+            Err(LoadError::CompilerNotStarted(
+                "flyball is about to end".into(),
+            ))
+        })
     }
 
     /// Loads a component that was compiled with this binary: in this process, since it
@@ -62,7 +64,8 @@ impl Engine {
             .map_or_else(|| self.compile_bytes(digest, bytes), Ok)
     }
 
-    fn cached(&self, digest: &str) -> Option<Artifact> {
+    /// Code that need not be compiled.
+    pub(crate) fn cached(&self, digest: &str) -> Option<Artifact> {
         self.cache()?.load(self.wasmtime(), digest)
     }
 

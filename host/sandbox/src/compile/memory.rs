@@ -11,11 +11,15 @@ const LEAST: u64 = 32 << 20;
 /// Private memory of all children together, in bytes: what was asked for, else
 /// [`DEFAULT_COMPILE_MEMORY`], or what this process leaves of its cgroup's limit.
 pub(super) fn budget(asked: Option<u64>) -> u64 {
-    asked.unwrap_or_else(|| {
-        let left = cgroup_limit().map(|limit| limit.saturating_sub(own()));
-        left.map_or(DEFAULT_COMPILE_MEMORY, |left| {
-            left.clamp(LEAST, DEFAULT_COMPILE_MEMORY)
-        })
+    asked.unwrap_or_else(|| left(cgroup_limit(), own()))
+}
+
+/// What a limit leaves beside this process' own memory, in bytes: at most
+/// [`DEFAULT_COMPILE_MEMORY`], which is also what there is without a limit.
+fn left(limit: Option<u64>, own: u64) -> u64 {
+    limit.map_or(DEFAULT_COMPILE_MEMORY, |limit| {
+        let left = limit.saturating_sub(own);
+        left.clamp(LEAST, DEFAULT_COMPILE_MEMORY)
     })
 }
 
@@ -74,7 +78,7 @@ fn files(groups: &str) -> Vec<String> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-    use super::{DEFAULT_COMPILE_MEMORY, budget, field, files};
+    use super::{DEFAULT_COMPILE_MEMORY, LEAST, budget, field, files, left};
 
     #[test]
     fn limits_are_looked_for_in_all_cgroups_above() {
@@ -91,9 +95,15 @@ mod tests {
     }
 
     #[test]
-    fn the_budget_is_what_was_asked_for_or_at_most_the_usual_one() {
+    fn the_budget_is_what_was_asked_for_or_what_the_limit_leaves() {
         assert_eq!(budget(Some(7)), 7);
         assert!(budget(None) <= DEFAULT_COMPILE_MEMORY);
+        const MIB: u64 = 1 << 20;
+        assert_eq!(left(None, 900 * MIB), DEFAULT_COMPILE_MEMORY);
+        assert_eq!(left(Some(300 * MIB), 100 * MIB), 200 * MIB);
+        assert_eq!(left(Some(4096 * MIB), 100 * MIB), DEFAULT_COMPILE_MEMORY);
+        assert_eq!(left(Some(110 * MIB), 100 * MIB), LEAST);
+        assert_eq!(left(Some(100 * MIB), 200 * MIB), LEAST);
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         assert!(field(&status, "VmData:").unwrap() > 1 << 20);
     }

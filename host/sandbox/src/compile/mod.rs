@@ -9,11 +9,13 @@
 
 pub(crate) mod child;
 pub(crate) mod code;
+mod hand_over;
 mod job;
 mod load;
 mod memory;
 mod outcome;
 mod process;
+mod room;
 mod supervisor;
 
 use std::ffi::OsString;

@@ -5,8 +5,9 @@ use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
-use crate::compile::child::{Answer, lacks_memory};
-use crate::compile::process::Written;
+use crate::compile::child::lacks_memory;
+use crate::compile::code;
+use crate::compile::process::{MOST_ANSWER_BYTES, Written};
 use crate::error::LoadError;
 use crate::text::readable;
 
@@ -28,8 +29,13 @@ pub(super) fn of(
     written: Written,
     limits: Limits,
 ) -> Result<Vec<u8>, LoadError> {
+    let answer = written.answer.as_ref();
+    // Nobody read it, so the child may have failed to write it.
+    if answer.is_some_and(|answer| answer.bytes > MOST_ANSWER_BYTES) {
+        return Err(code::too_large());
+    }
     if status.success() {
-        return take_apart(digest, written.stdout);
+        return take_apart(digest, written);
     }
     let said = written.stderr.trim();
     if lacks_memory(said) {
@@ -41,12 +47,10 @@ pub(super) fn of(
         let seconds = limits.cpu_seconds;
         return Err(LoadError::CompileTime { seconds });
     }
-    let mut how = match signal {
-        Some(signal) if signal == Signal::KILL.as_raw() => {
-            "it was killed; if that was the kernel, the container's memory limit is too low".into()
-        }
-        _ => status.to_string(),
-    };
+    if signal == Some(Signal::KILL.as_raw()) {
+        return Err(LoadError::CompilerKilled);
+    }
+    let mut how = status.to_string();
     if let Some(last) = said.lines().last() {
         how = format!("{how}, and said: {last}");
     }
@@ -54,18 +58,15 @@ pub(super) fn of(
     Err(LoadError::CompilerEnded(how))
 }
 
-fn take_apart(digest: &str, mut stdout: Vec<u8>) -> Result<Vec<u8>, LoadError> {
+fn take_apart(digest: &str, written: Written) -> Result<Vec<u8>, LoadError> {
     let nonsense = || LoadError::CompilerEnded("its answer makes no sense".into());
-    let end = stdout.iter().position(|byte| *byte == b'\n');
-    let line = stdout.drain(..=end.ok_or_else(nonsense)?);
-    let answer: Answer = serde_json::from_slice(line.as_slice()).map_err(|_| nonsense())?;
-    drop(line);
+    let answer = written.answer.ok_or_else(nonsense)?;
     if answer.digest != digest {
         return Err(LoadError::Changed);
     }
     match answer.refused {
         Some(error) => Err(error),
-        None if stdout.len() == answer.bytes => Ok(stdout),
+        None if written.code.len() == answer.bytes => Ok(written.code),
         None => Err(nonsense()),
     }
 }

@@ -1,7 +1,7 @@
 //! One child process.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -9,13 +9,18 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
-use crate::compile::child::Limits;
+use crate::compile::child::{Answer, Limits};
+use crate::compile::code::MOST_CODE_BYTES;
 use crate::compile::{CompilerOptions, Source, memory};
 use crate::error::LoadError;
 use crate::file;
 
 /// Bytes of a child's standard error that are kept: a panic's message.
 const STDERR_BYTES: u64 = 4 << 10;
+/// Bytes of the lines before the code: the answer's, and that of its surface.
+const LINE_BYTES: usize = 1 << 20;
+/// Bytes that may follow the first line of an answer.
+pub(super) const MOST_ANSWER_BYTES: usize = MOST_CODE_BYTES + LINE_BYTES;
 
 /// A child that has not been waited for: until then its number is its own.
 pub(super) struct Process {
@@ -33,7 +38,11 @@ pub(super) struct Pipes {
 /// What a child wrote.
 #[derive(Default)]
 pub(super) struct Written {
-    pub stdout: Vec<u8>,
+    /// The first line of its answer; `None` if that makes no sense.
+    pub answer: Option<Answer>,
+    /// What follows that line.
+    pub code: Vec<u8>,
+    /// The beginning of its standard error.
     pub stderr: String,
 }
 
@@ -55,9 +64,7 @@ impl Process {
             Source::Bytes(_) => Stdio::piped(),
             Source::File(path) => file::open(path)?.into(),
         };
-        let cannot = |error: io::Error| {
-            LoadError::CompilerEnded(format!("its process cannot be started: {error}"))
-        };
+        let cannot = |error: io::Error| LoadError::CompilerNotStarted(error.to_string());
         let mut child = Command::new(&options.program)
             .arg0("flyball")
             .args(&options.arguments)
@@ -74,7 +81,10 @@ impl Process {
         let ends = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let (stdin, Some(stdout), Some(stderr), Some(pid)) = (ends.0, ends.1, ends.2, pid) else {
-            return Err(cannot(io::Error::other("it has no pipes")));
+            // Errors mean that it has ended.
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(cannot(io::Error::other("its process has no pipes")));
         };
         let stdin = match source {
             Source::Bytes(bytes) => stdin.map(|stdin| (stdin, Arc::clone(bytes))),
@@ -143,20 +153,57 @@ fn cpu(stat: &str, ticks_per_second: u64) -> Option<Duration> {
 
 impl Pipes {
     /// Hands over what is to be compiled, and reads until the child has ended.
-    pub fn exchange(mut self, most: u64) -> Written {
-        if let Some((mut stdin, bytes)) = self.stdin.take() {
-            // An error means that it ended before it had read all: its exit says why.
-            let _ = stdin.write_all(&bytes);
-        }
-        let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
-        // What is lacking after an error is noticed when the answer is taken apart.
-        let _ = self.stdout.take(most).read_to_end(&mut stdout);
-        let _ = self.stderr.take(STDERR_BYTES).read_to_end(&mut stderr);
-        Written {
+    pub fn exchange(self) -> Written {
+        let Self {
+            stdin,
             stdout,
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        }
+            stderr,
+        } = self;
+        std::thread::scope(|scope| {
+            // Read at the same time: a child whose pipe is full waits. Without a thread the
+            // pipe is closed, and what is written to it fails.
+            let said = std::thread::Builder::new()
+                .name("flyball-compile-errors".into())
+                .spawn_scoped(scope, move || beginning(stderr));
+            if let Some((mut stdin, bytes)) = stdin {
+                // An error means that it ended before it had read all: its exit says why.
+                let _ = stdin.write_all(&bytes);
+            }
+            let (answer, code) = answer(stdout);
+            let said = said.ok().and_then(|said| said.join().ok());
+            Written {
+                answer,
+                code,
+                stderr: said.unwrap_or_default(),
+            }
+        })
     }
+}
+
+/// Reads an answer: its first line, and what follows, unless that is too much. Errors are
+/// noticed when the answer is taken apart, as something is missing then.
+fn answer(stdout: impl Read) -> (Option<Answer>, Vec<u8>) {
+    let (mut line, mut code) = (Vec::new(), Vec::new());
+    let mut stdout = BufReader::new(stdout);
+    let most = u64::try_from(LINE_BYTES).unwrap_or(u64::MAX);
+    let _ = stdout.by_ref().take(most).read_until(b'\n', &mut line);
+    let answer: Option<Answer> = serde_json::from_slice(&line).ok();
+    let bytes = answer.as_ref().map_or(0, |answer| answer.bytes);
+    // As much as there will be: growing step by step would take twice the memory.
+    if bytes <= MOST_ANSWER_BYTES && code.try_reserve_exact(bytes).is_ok() {
+        let most = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1);
+        let _ = stdout.take(most).read_to_end(&mut code);
+    }
+    (answer, code)
+}
+
+/// Reads standard error to its end, and keeps its beginning.
+fn beginning(mut stderr: impl Read) -> String {
+    let mut kept = Vec::new();
+    // Errors mean that there is no more.
+    let _ = stderr.by_ref().take(STDERR_BYTES).read_to_end(&mut kept);
+    let _ = io::copy(&mut stderr, &mut io::sink());
+    String::from_utf8_lossy(&kept).into_owned()
 }
 
 #[cfg(test)]

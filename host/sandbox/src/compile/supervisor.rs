@@ -2,15 +2,15 @@
 //! stopped while a policy that has used less waits, so that no policy keeps others
 //! waiting, however long it takes to compile.
 //!
-//! All children together have one amount of memory. Each may take what it has and its
-//! part of what is free. One that finds no more while there are others is no fault of
-//! its policy: it is compiled again when there are none.
+//! How much memory each may take is in [`crate::compile::room`]. That a child finds no
+//! more while there are others is no fault of its policy: it is compiled again when there
+//! are none.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::compile::child::Limits;
+use crate::compile::hand_over::{self, Outcome};
 use crate::compile::job::{Job, JobId};
 use crate::compile::process::{Process, Usage, Written};
 use crate::compile::{CompilerOptions, memory, outcome};
@@ -18,24 +18,22 @@ use crate::error::{EngineError, LoadError};
 
 /// Children that run at a time.
 const RUNNING: usize = 2;
-/// Children that are stopped at most; more are ended, and begin anew later.
+/// Children that are held at most; beyond that the longest is ended, and begins anew later.
 const STOPPED: usize = 4;
 /// How often running children are looked at.
 const TICK: Duration = Duration::from_millis(20);
-/// Part of the memory that must be free for another child to start.
-const START_PART: u64 = 4;
-/// How often a policy may run out of memory beside others.
-const TRIES: u32 = 8;
-/// How much an answer may be larger than all memory of the children.
-const HEAD_BYTES: u64 = 1 << 20;
+/// How often a policy may run out of memory because of others, before it has to wait.
+const MOST_STARVED: u32 = 8;
 
-/// What the supervisor is told.
+/// Messages to the supervisor.
 pub(super) enum Order {
     Compile(Job),
     /// Nobody waits for it any more.
     Cancel(JobId),
     /// A child has closed its pipes.
     Ended(u64, Written),
+    /// What came of a job was handed over.
+    HandedOver,
     Stop,
 }
 
@@ -45,14 +43,8 @@ pub(super) fn start(
     sender: Sender<Order>,
     orders: Receiver<Order>,
 ) -> Result<(), EngineError> {
-    let mut supervisor = Supervisor {
-        memory: memory::budget(options.memory_bytes),
-        options,
-        sender,
-        waiting: Vec::new(),
-        children: Vec::new(),
-        started: 0,
-    };
+    let outcomes = hand_over::start(sender.clone())?;
+    let mut supervisor = Supervisor::new(options, sender, outcomes);
     std::thread::Builder::new()
         .name("flyball-compile".into())
         .spawn(move || supervisor.run(&orders))
@@ -60,30 +52,34 @@ pub(super) fn start(
         .map_err(|error| EngineError::Setup(format!("cannot start the compile thread: {error}")))
 }
 
-struct Supervisor {
+/// The jobs and the children that work on them.
+pub(super) struct Supervisor {
     options: CompilerOptions,
     /// For the threads that wait for children.
     sender: Sender<Order>,
+    outcomes: Sender<Outcome>,
+    /// Outcomes that are not handed over yet: each holds the memory of its code.
+    handing_over: usize,
     /// Memory of all children together, in bytes.
-    memory: u64,
+    pub memory: u64,
     /// Jobs without a child.
     waiting: Vec<Job>,
-    children: Vec<Child>,
+    pub children: Vec<Child>,
     /// Children so far.
     started: u64,
 }
 
 /// A job with the process that works on it.
-struct Child {
+pub(super) struct Child {
     number: u64,
-    job: Job,
-    process: Process,
-    usage: Usage,
+    pub job: Job,
+    pub process: Process,
+    pub usage: Usage,
     /// Memory that it may have, in bytes, and the most that it ever may: a limit of its
     /// own that cannot be raised.
-    allowed: u64,
-    most: u64,
-    stopped: bool,
+    pub allowed: u64,
+    pub most: u64,
+    pub stopped: bool,
     /// Since when it has run, and how long before it was stopped last.
     since: Instant,
     ran: Duration,
@@ -101,6 +97,19 @@ enum Next {
 }
 
 impl Supervisor {
+    fn new(options: CompilerOptions, sender: Sender<Order>, outcomes: Sender<Outcome>) -> Self {
+        Self {
+            memory: memory::budget(options.memory_bytes),
+            options,
+            sender,
+            outcomes,
+            handing_over: 0,
+            waiting: Vec::new(),
+            children: Vec::new(),
+            started: 0,
+        }
+    }
+
     fn run(&mut self, orders: &Receiver<Order>) {
         loop {
             let order = match self.children.iter().any(|child| !child.stopped) {
@@ -142,17 +151,22 @@ impl Supervisor {
                     self.settle(at, written);
                 }
             }
+            Order::HandedOver => self.handing_over = self.handing_over.saturating_sub(1),
             Order::Stop => {}
         }
     }
 
     /// Looks at what children have taken, and ends those that run for too long.
     fn measure(&mut self) {
-        for child in self.children.iter_mut().filter(|child| !child.stopped) {
-            // One that has just ended keeps what it had last.
+        for child in &mut self.children {
+            // One that has just ended keeps what it had last. One that is stopped may have
+            // taken more until the signal reached it.
             child.usage = child.process.usage().unwrap_or(child.usage);
-            child.job.used = child.job.used.max(child.usage.cpu);
+            if child.stopped {
+                continue;
+            }
             let ran = child.ran + child.since.elapsed();
+            child.job.note(child.usage.cpu, ran);
             if ran > self.options.wall && child.ended.is_none() {
                 let seconds = self.options.wall.as_secs();
                 let reason = format!("it did not end within {seconds} s");
@@ -185,14 +199,16 @@ impl Supervisor {
         }
     }
 
-    fn running(&self) -> usize {
+    pub fn running(&self) -> usize {
         self.children.iter().filter(|child| !child.stopped).count()
     }
 
     /// The one that has used least; of the same level those that need everything for
-    /// themselves come last, and what has begun comes first.
+    /// themselves come last, and what has begun comes first. None begins while too many
+    /// outcomes wait to be handed over.
     fn next(&self) -> Option<Next> {
-        let waiting = self.waiting.iter().enumerate();
+        let may_begin = self.handing_over < RUNNING;
+        let waiting = self.waiting.iter().enumerate().filter(|_| may_begin);
         let waiting = waiting.map(|(at, job)| (job, 1, Next::Waiting(at)));
         let stopped = self.children.iter().enumerate();
         let stopped = stopped.filter(|(_, child)| child.stopped);
@@ -219,44 +235,8 @@ impl Supervisor {
             .map(|(at, _)| at)
     }
 
-    fn free_memory(&self) -> u64 {
-        let used: u64 = self.children.iter().map(|child| child.usage.memory).sum();
-        self.memory.saturating_sub(used)
-    }
-
-    /// Whether a job of that level may start beside the children that there are.
-    fn has_room(&self, level: usize, alone: bool) -> bool {
-        if self.children.is_empty() {
-            return true;
-        }
-        let disturbs =
-            |child: &Child| !child.stopped && child.job.alone && child.job.level() <= level;
-        !alone
-            && !self.children.iter().any(disturbs)
-            && self.free_memory() >= self.memory / START_PART
-    }
-
-    /// Ends the child that stands in the way of a job of that level, if there is one that
-    /// should give way: then it begins anew later, when there are no others.
-    fn make_room(&mut self, level: usize) -> bool {
-        if self.free_memory() >= self.memory / START_PART {
-            // It is not memory that is lacking.
-            return false;
-        }
-        let gives_way = |child: &Child| child.stopped || child.job.level() > level;
-        let children = self.children.iter().enumerate();
-        let largest = children
-            .filter(|(_, child)| gives_way(child) && child.job.level() >= level)
-            .max_by_key(|(_, child)| child.usage.memory);
-        let Some(at) = largest.map(|(at, _)| at) else {
-            return false;
-        };
-        self.children[at].job.alone = true;
-        self.begin_anew(at);
-        true
-    }
-
-    fn begin_anew(&mut self, at: usize) {
+    /// Ends a child, whose job begins anew later.
+    pub fn begin_anew(&mut self, at: usize) {
         let job = self.children.remove(at).end_keeping();
         self.waiting.push(job);
     }
@@ -277,10 +257,12 @@ impl Supervisor {
         let child = &mut self.children[at];
         child.stopped = false;
         child.since = Instant::now();
-        child.process.resume();
+        // Before it goes on: its part was that of a time when others ran.
+        self.share_memory();
+        self.children[at].process.resume();
     }
 
-    fn start(&mut self, mut job: Job) {
+    fn start(&mut self, job: Job) {
         // What this process holds is another amount each time.
         self.memory = memory::budget(self.options.memory_bytes);
         let running = u64::try_from(self.running()).unwrap_or(u64::MAX);
@@ -294,18 +276,16 @@ impl Supervisor {
         };
         let (process, pipes) = match Process::start(&self.options, &limits, &job.wanted.source) {
             Ok(started) => started,
-            Err(error) => return finish(job, Err(error)),
+            Err(error) => return self.finish(job, Err(error)),
         };
         process.allow_memory(allowed, self.memory);
         self.started += 1;
-        job.tries += 1;
         let (number, sender) = (self.started, self.sender.clone());
-        let most = self.memory.saturating_add(HEAD_BYTES);
         let waiting = std::thread::Builder::new()
-            .name("flyball-compiled".into())
+            .name("flyball-compile-answer".into())
             .spawn(move || {
                 // An error means that the supervisor has ended.
-                let _ = sender.send(Order::Ended(number, pipes.exchange(most)));
+                let _ = sender.send(Order::Ended(number, pipes.exchange()));
             });
         let mut child = Child {
             number,
@@ -320,25 +300,11 @@ impl Supervisor {
             ended: None,
         };
         if let Err(error) = waiting {
-            child.ended = Some(LoadError::CompilerEnded(format!("no thread: {error}")));
+            child.ended = Some(LoadError::CompilerNotStarted(format!("no thread: {error}")));
             self.children.push(child);
             return self.settle(self.children.len() - 1, Written::default());
         }
         self.children.push(child);
-    }
-
-    /// Lets each running child have what it has and its part of what is free. Those that
-    /// are stopped take nothing meanwhile.
-    fn share_memory(&mut self) {
-        let running = u64::try_from(self.running()).unwrap_or(u64::MAX).max(1);
-        let part = self.free_memory() / running;
-        for child in self.children.iter_mut().filter(|child| !child.stopped) {
-            let allowed = (child.usage.memory + part).min(child.most);
-            if allowed != child.allowed {
-                child.process.allow_memory(allowed, child.most);
-                child.allowed = allowed;
-            }
-        }
     }
 
     /// Says what came of a child that has ended, or that is ended by this.
@@ -359,11 +325,23 @@ impl Supervisor {
         let out_of_memory = matches!(outcome, Err(LoadError::CompileMemory { .. }));
         let mut job = child.job;
         // It had less than all because of others.
-        if out_of_memory && child.allowed < child.most && job.tries < TRIES {
+        if out_of_memory && child.allowed < child.most {
+            job.starved += 1;
+            if job.starved >= MOST_STARVED {
+                return self.finish(job, Err(LoadError::CompileMemoryShared));
+            }
             job.alone = true;
             return self.waiting.push(job);
         }
-        finish(job, outcome);
+        self.finish(job, outcome);
+    }
+
+    /// Has the outcome of a job handed over. To load code takes a while, and children need
+    /// not wait for that.
+    fn finish(&mut self, job: Job, outcome: Result<Vec<u8>, LoadError>) {
+        self.handing_over += 1;
+        // An error means that the thread has panicked, as the process does then.
+        let _ = self.outcomes.send((job.done, outcome));
     }
 }
 
@@ -385,23 +363,6 @@ fn cpu_seconds(options: &CompilerOptions) -> u64 {
     (options.cpu.as_secs() + whole).max(1)
 }
 
-/// Hands over what came of a job. To load code takes a while: others need not wait.
-fn finish(job: Job, outcome: Result<Vec<u8>, LoadError>) {
-    let handed_over = Arc::new(Mutex::new(Some((job.done, outcome))));
-    let hand_over = move || {
-        let taken = handed_over
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some((done, outcome)) = taken {
-            done(outcome);
-        }
-    };
-    let inline = hand_over.clone();
-    let handing = std::thread::Builder::new()
-        .name("flyball-compiled".into())
-        .spawn(hand_over);
-    if handing.is_err() {
-        inline();
-    }
-}
+#[cfg(test)]
+#[path = "supervisor_tests.rs"]
+mod tests;

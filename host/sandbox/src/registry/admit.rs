@@ -1,7 +1,7 @@
 //! The last checks before code may decide: the configurations in use, and a
 //! decision for trial with each of them, of each kind that the policy has.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use flyball_core::policy::{
     ExpanderPolicy as _, Policy as _, PolicyOutcome, ReplicaPolicy as _, kind,
@@ -11,16 +11,72 @@ use flyball_core::time::Timestamp;
 
 use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
+use crate::registry::reconcile::{Configurations, Shared};
 use crate::registry::sample;
+use crate::registry::slot::{Candidate, Slot};
+use crate::registry::trial::{self, Trial};
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const NO_CONFIGURATION: &str = "{}";
+
+impl Shared {
+    /// Tries code with the configurations in use on made-up input, then on recorded
+    /// input beside what it would replace. Configurations that what decides now refuses as
+    /// well do not count.
+    pub fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<Option<Trial>, LoadError> {
+        let in_use = self
+            .configurations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .as_ref()
+            .and_then(|configurations| configurations.get(name).cloned())
+            .unwrap_or_default();
+        let replaced = self.slots().get(name).and_then(Slot::replaced);
+        admit(policy, replaced.as_deref(), &in_use)?;
+        let (Some(replaced), Some(recorded)) = (replaced, &self.recorded) else {
+            return Ok(None);
+        };
+        let described = |digest: &str| match *policy.version().digest == *digest {
+            true => Some(policy.description().clone()),
+            false => Some(self.by_digest(digest)?.description().clone()),
+        };
+        let users = self.users(name).len();
+        trial::trial(policy, &replaced, &recorded.latest(name), users, described)
+    }
+
+    /// Notes the configurations in use, and looks again at files that were
+    /// refused because of the old ones. True if there is something to look at.
+    pub fn set_configurations(&self, configurations: Configurations) -> bool {
+        let mut current = self
+            .configurations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if current.as_ref() == Some(&configurations) {
+            return false;
+        }
+        // Files may have waited to be told.
+        let mut again = current.replace(configurations).is_none();
+        drop(current);
+        let mut slots = self.slots_mut();
+        for slot in slots.values_mut() {
+            if let Candidate::Failed {
+                error: LoadError::Configuration(_) | LoadError::Canary { .. },
+                digest,
+            } = &mut slot.candidate
+            {
+                *digest = None;
+                again = true;
+            }
+        }
+        again
+    }
+}
 
 /// Checks code against the configurations that objects use. One that does not fit
 /// is a fault only if it fits what the code would replace: else nothing gets worse,
 /// and the object at fault is refused on its own. A typed error in the trial is no
 /// fault: the input is made up.
-pub(super) fn admit(
+fn admit(
     policy: &CompiledPolicy,
     replaced: Option<&CompiledPolicy>,
     in_use: &[Arc<str>],
@@ -42,10 +98,10 @@ pub(super) fn admit(
     }
     fitting
         .iter()
-        .try_for_each(|configuration| trial(policy, configuration))
+        .try_for_each(|configuration| canary(policy, configuration))
 }
 
-fn trial(policy: &CompiledPolicy, configuration: &Arc<str>) -> Result<(), LoadError> {
+fn canary(policy: &CompiledPolicy, configuration: &Arc<str>) -> Result<(), LoadError> {
     let context = Context {
         now: NOW,
         seed: 1,

@@ -24,7 +24,7 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<String, Vec<PathBuf>
     Ok(names)
 }
 
-/// The name that a file claims, as it is written; none: not a policy.
+/// The name that a file claims, as it is written. Returns `None` if it is no policy.
 pub(super) fn stem(path: &Path) -> Option<String> {
     let extension = path.extension()?;
     let stem = path.file_stem()?.to_string_lossy();

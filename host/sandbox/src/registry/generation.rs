@@ -12,7 +12,8 @@ use flyball_core::policy::{
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use flyball_core::time::Timestamp;
 
-use crate::policy::{self, CompiledPolicy};
+use crate::compile::Ticket;
+use crate::policy::{self, Checked, CompiledPolicy};
 use crate::registry::health::{Asker, Health};
 use crate::registry::reconcile::Shared;
 use crate::registry::status::{PolicyEvent, PolicySource};
@@ -34,6 +35,8 @@ pub(super) struct Generation {
     rolled_back: Option<RolledBack>,
     /// Versions before it, the latest first.
     predecessors: Mutex<Vec<Arc<Generation>>>,
+    /// Versions before it that are being compiled: they are ended with it.
+    awaited: Mutex<Vec<Ticket>>,
     registry: Weak<Shared>,
     health: Mutex<Health>,
 }
@@ -48,6 +51,7 @@ impl Generation {
             is_new: false,
             rolled_back: None,
             predecessors: Mutex::default(),
+            awaited: Mutex::default(),
             registry: Weak::clone(registry),
             health: Mutex::default(),
         }
@@ -61,6 +65,33 @@ impl Generation {
         others.truncate(MOST_PREDECESSORS);
         self.predecessors = Mutex::new(others);
         self
+    }
+
+    /// Adds a version before it, at its place in this order. One that another version has
+    /// replaced takes none.
+    pub fn attach(&self, predecessor: Arc<Self>, order: &[String]) {
+        let digest = Arc::clone(&predecessor.version().digest);
+        if self.lock().is_replaced() || digest == self.version().digest {
+            return;
+        }
+        let place = |one: &Arc<Self>| {
+            let digest = &one.version().digest;
+            order.iter().position(|other| **other == **digest)
+        };
+        let predecessors = self.predecessors.lock();
+        let mut predecessors = predecessors.unwrap_or_else(PoisonError::into_inner);
+        predecessors.retain(|other| other.version().digest != digest);
+        predecessors.push(predecessor);
+        predecessors.sort_by_key(place);
+        predecessors.truncate(MOST_PREDECESSORS);
+    }
+
+    /// Keeps a version before it being compiled as long as this one is there.
+    pub fn await_predecessor(&self, ticket: Option<Ticket>) {
+        let awaited = self.awaited.lock();
+        awaited
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(ticket);
     }
 
     /// As a new version: since when it was asked, if it was before a restart, and what
@@ -124,18 +155,19 @@ impl Generation {
         &self,
         asker: Asker<'_>,
         context: &Context,
-        ask: impl FnOnce(&CompiledPolicy) -> PolicyOutcome<A>,
+        ask: impl FnOnce(&CompiledPolicy, Checked<'_>) -> PolicyOutcome<A>,
     ) -> PolicyOutcome<A> {
         // Before anything is counted: an object's bad configuration says nothing of
         // the policy's health.
-        let begun = self
-            .policy
-            .check_decision(context)
-            .and_then(|()| self.lock().begin(asker.object, context.now));
-        if let Err(failure) = begun {
-            return policy::not_asked(failure);
-        }
-        let outcome = ask(&self.policy);
+        let begun = self.policy.check_decision(context).and_then(|checked| {
+            self.lock().begin(asker.object, context.now)?;
+            Ok(checked)
+        });
+        let checked = match begun {
+            Ok(checked) => checked,
+            Err(failure) => return policy::not_asked(failure),
+        };
+        let outcome = ask(&self.policy, checked);
         self.count(asker, context.now, &outcome);
         outcome
     }
@@ -146,7 +178,9 @@ impl Generation {
         let registry = self.registry.upgrade();
         let users = || {
             let registry = registry.as_ref();
-            registry.map_or_else(Vec::new, |registry| registry.users(&self.version().name))
+            registry.map_or_else(Arc::default, |registry| {
+                registry.users(&self.version().name)
+            })
         };
         let (ended, near, began) = {
             let mut health = self.lock();
@@ -220,7 +254,9 @@ impl ReplicaPolicy for Generation {
             object: &input.target.to_string(),
             namespace: &input.target.namespace,
         };
-        self.ask(asker, context, |policy| policy.decide(context, input))
+        self.ask(asker, context, |policy, checked| {
+            policy.decide_checked(checked, input)
+        })
     }
 
     fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
@@ -235,7 +271,9 @@ impl ExpanderPolicy for Generation {
             object: NODE_GROUPS,
             namespace: "",
         };
-        self.ask(asker, context, |policy| policy.rank(context, input))
+        self.ask(asker, context, |policy, checked| {
+            policy.rank_checked(checked, input)
+        })
     }
 
     fn predecessors(&self) -> Vec<Arc<dyn ExpanderPolicy>> {

@@ -6,6 +6,7 @@
 //! every object there is.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use flyball_core::control::PolicyUser;
 use flyball_core::policy::PolicyFailure;
@@ -67,8 +68,8 @@ struct Strikes {
 /// What the end of a decision leads to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// The end of a quarantine that begins, if it is to be told: however many objects
-    /// are concerned, it is told once.
+    /// The end of a quarantine that begins, if an event is due: one for all objects, or
+    /// one that ends later than those that hold already.
     pub quarantined: Option<Timestamp>,
     /// A quarantine for all begins.
     pub for_all: bool,
@@ -96,7 +97,7 @@ impl Strikes {
 }
 
 impl Health {
-    /// Of a version that was asked first at that time, if it was.
+    /// The health of a version that nothing is known of but when it was asked first.
     pub fn since(began: Option<Timestamp>) -> Self {
         Self {
             began,
@@ -104,7 +105,7 @@ impl Health {
         }
     }
 
-    /// Whether a decision has to reckon with the 80% rule.
+    /// Whether a decision has taken 80% of its budget.
     pub fn near_budget(&self) -> bool {
         self.highest_share >= NEAR_BUDGET
     }
@@ -139,6 +140,11 @@ impl Health {
         self.answers_since_replaced = Some(0);
     }
 
+    /// Whether another version has taken its place.
+    pub fn is_replaced(&self) -> bool {
+        self.answers_since_replaced.is_some()
+    }
+
     /// Whether it had to answer after another version took its place.
     pub fn stood_in(&self) -> bool {
         self.answers_since_replaced.is_some_and(|count| count > 0)
@@ -159,13 +165,14 @@ impl Health {
         }
     }
 
-    /// Counts an outcome. `users` are the objects that name the policy; none: not known.
+    /// Counts an outcome. `users` are the objects that name the policy; empty if they are
+    /// not known.
     pub fn end(
         &mut self,
         asker: Asker<'_>,
         now: Timestamp,
         failure: Option<&PolicyFailure>,
-        users: impl FnOnce() -> Vec<PolicyUser>,
+        users: impl FnOnce() -> Arc<[PolicyUser]>,
     ) -> Ended {
         self.decisions += 1;
         self.failures += u64::from(failure.is_some());
@@ -190,7 +197,7 @@ impl Health {
             self.namespaces.insert(asker.namespace.to_owned());
         }
         let near = own.is_some() || self.all.count + 1 >= STRIKES_OF_ALL;
-        let users = if near { users() } else { Vec::new() };
+        let users = if near { users() } else { Arc::default() };
         let all = if own.is_some() && self.has_all_quarantined(now, &users) {
             self.all.add(now, 1, failure)
         } else if counts && self.namespaces.len() < namespaces_of_all(&users) {
@@ -205,7 +212,7 @@ impl Health {
         let told = now < self.last;
         self.last = until.map_or(self.last, |until| self.last.max(until));
         Ended {
-            quarantined: until.filter(|_| !told),
+            quarantined: until.filter(|_| all.is_some() || !told),
             for_all: all.is_some(),
         }
     }
@@ -224,8 +231,8 @@ impl Health {
             && asked.clone().filter(is_held).count() == asked.count()
     }
 
-    /// What is held against the policy for an object; none, if that is known of too
-    /// many others: then it is asked each time.
+    /// What is held against the policy for an object; `None` if too many others are
+    /// remembered: then it is asked each time.
     fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
         if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
             self.objects
@@ -245,176 +252,14 @@ impl Health {
     }
 }
 
-/// Namespaces that misbehaviours must be of to count for all.
+/// The number of namespaces that misbehaviours must come from to count for all. Those in
+/// which the policy is asked about nothing never fail.
 fn namespaces_of_all(users: &[PolicyUser]) -> usize {
-    let namespaces: BTreeSet<&str> = users.iter().map(|user| &*user.namespace).collect();
+    let asked = users.iter().filter(|user| user.is_asked);
+    let namespaces: BTreeSet<&str> = asked.map(|user| &*user.namespace).collect();
     namespaces.len().min(NAMESPACES_OF_ALL)
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
-
-    use super::{Asker, Ended, Health, OBJECTS, PolicyFailure, PolicyUser, Timestamp};
-
-    fn trap() -> PolicyFailure {
-        PolicyFailure::Trapped("wasm `unreachable`".into())
-    }
-
-    fn end(
-        health: &mut Health,
-        object: &str,
-        now: Timestamp,
-        failure: Option<&PolicyFailure>,
-        users: &[PolicyUser],
-    ) -> Ended {
-        let namespace = object.split('/').next().unwrap();
-        health.end(Asker { object, namespace }, now, failure, || users.to_vec())
-    }
-
-    fn user(object: &str) -> PolicyUser {
-        PolicyUser {
-            object: object.to_owned(),
-            namespace: object.split('/').next().unwrap().into(),
-            is_asked: true,
-        }
-    }
-
-    #[test]
-    fn quarantine_follows_three_strikes_and_backs_off() {
-        let trap = trap();
-        let mut health = Health::default();
-        let end =
-            |health: &mut Health, now, failure| end(health, "a", now, failure, &[]).quarantined;
-        let mut now = Timestamp(1_000_000);
-        assert_eq!(end(&mut health, now, Some(&trap)), None);
-        let refused = PolicyFailure::Refused("no".into());
-        assert_eq!(end(&mut health, now, Some(&refused)), None);
-        let no_misbehaviour = end(&mut health, now, Some(&trap));
-        assert_eq!(no_misbehaviour, None, "a refusal is no misbehaviour");
-        assert_eq!(end(&mut health, now, Some(&trap)), None);
-        for seconds in [30, 60, 120, 240, 480, 600, 600] {
-            let until = end(&mut health, now, Some(&trap)).map(|until| until.since(now));
-            assert_eq!(until, Some(seconds * 1_000));
-            assert_eq!(
-                end(&mut health, now, Some(&trap)),
-                None,
-                "already under way"
-            );
-            assert!(health.begin("a", now.plus(seconds * 1_000 - 1)).is_err());
-            now = now.plus(seconds * 1_000);
-            assert!(health.begin("a", now).is_ok(), "tried again");
-        }
-        assert_eq!(end(&mut health, now, None), None);
-        assert!(health.objects.is_empty(), "one success clears it");
-        assert_eq!(end(&mut health, now, Some(&trap)), None);
-        assert_eq!((health.decisions, health.failures), (20, 19));
-    }
-
-    #[test]
-    fn what_is_remembered_of_objects_has_an_end() {
-        let trap = trap();
-        let mut health = Health::default();
-        let now = Timestamp(1_000_000);
-        let strike = |health: &mut Health, object: &str, now| {
-            end(health, "good", now, None, &[]);
-            end(health, object, now, Some(&trap), &[]).quarantined
-        };
-        for _ in 0..3 {
-            for object in 0..OBJECTS {
-                strike(&mut health, &object.to_string(), now);
-            }
-        }
-        let (until, reason) = health.quarantined().unwrap();
-        assert_eq!(until, now.plus(30_000));
-        assert_eq!(
-            reason,
-            "9999 and 9999 more: PolicyTrapped: wasm `unreachable`"
-        );
-        for _ in 0..3 {
-            assert_eq!(strike(&mut health, "one more", now), None);
-        }
-        assert!(health.begin("one more", now).is_ok(), "asked each time");
-        assert_eq!(strike(&mut health, "one more", now.plus(30_000)), None);
-        assert_eq!(health.objects.len(), 1, "the others' quarantine is over");
-    }
-
-    #[test]
-    fn what_fails_for_every_object_is_not_tried_with_each() {
-        let trap = trap();
-        let mut health = Health::default();
-        let now = Timestamp(1_000_000);
-        let strike = |health: &mut Health, objects: std::ops::Range<u32>, now| {
-            let ends =
-                objects.map(|object| end(health, &object.to_string(), now, Some(&trap), &[]));
-            ends.filter_map(|ended| ended.quarantined)
-                .collect::<Vec<_>>()
-        };
-        assert!(strike(&mut health, 0..29, now).is_empty());
-        end(&mut health, "good", now, None, &[]);
-        assert!(strike(&mut health, 29..58, now).is_empty(), "in a row");
-        assert_eq!(strike(&mut health, 58..59, now), [now.plus(30_000)]);
-        assert!(health.begin("never asked before", now).is_err());
-        let (_, reason) = health.quarantined().unwrap();
-        assert!(reason.starts_with("all objects: PolicyTrapped"), "{reason}");
-
-        // One is enough after that, until something is right again.
-        let now = now.plus(30_000);
-        assert!(health.begin("good", now).is_ok());
-        assert_eq!(strike(&mut health, 59..60, now), [now.plus(60_000)]);
-        end(&mut health, "good", now, None, &[]);
-        assert!(health.begin("never asked before", now).is_ok());
-    }
-
-    #[test]
-    fn no_object_and_no_namespace_alone_is_all() {
-        let trap = trap();
-        let mut now = Timestamp(1_000_000);
-        let fails = |health: &mut Health, object: &str, now, users: &[PolicyUser]| {
-            end(health, object, now, Some(&trap), users).for_all
-        };
-        // However long one object fails while no other is asked.
-        let users = [user("a/bad"), user("b/idle")];
-        let mut health = Health::default();
-        for _ in 0..100 {
-            assert!(!fails(&mut health, "a/bad", now, &users));
-            now = now.plus(700_000);
-        }
-        // However many objects of one namespace do.
-        let many: Vec<_> = (0..50).map(|number| user(&format!("a/{number}"))).collect();
-        let users = [&many[..], &[user("b/idle")]].concat();
-        for object in &many {
-            for _ in 0..3 {
-                assert!(!fails(&mut health, &object.object, now, &users));
-            }
-        }
-        assert!(fails(&mut health, "b/idle", now, &users), "in a row still");
-    }
-
-    #[test]
-    fn where_every_object_is_quarantined_it_is_for_all() {
-        let trap = trap();
-        let now = Timestamp(1_000_000);
-        let fails = |health: &mut Health, object: &str, users: &[PolicyUser]| {
-            (0..3).any(|_| end(health, object, now, Some(&trap), users).for_all)
-        };
-        assert!(fails(&mut Health::default(), "a/only", &[user("a/only")]));
-        let mut health = Health::default();
-        let users = [user("a/one"), user("b/two")];
-        assert!(!fails(&mut health, "a/one", &users));
-        assert!(fails(&mut health, "b/two", &users));
-        assert!(health.begin("c/new", now).is_err());
-
-        // One that nobody asks for is an object all the same, if not one to wait for.
-        let asleep = PolicyUser {
-            is_asked: false,
-            ..user("c/asleep")
-        };
-        let mut health = Health::default();
-        let users = [user("a/one"), asleep.clone()];
-        assert!(!fails(&mut health, "a/one", &users));
-        let users = [user("a/one"), user("b/two"), asleep];
-        assert!(fails(&mut health, "b/two", &users));
-        assert!(!fails(&mut Health::default(), "a/one", &[]), "nobody told");
-    }
-}
+#[path = "health_tests.rs"]
+mod tests;

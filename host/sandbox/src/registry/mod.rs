@@ -13,9 +13,11 @@ mod generation;
 mod health;
 mod last_good;
 mod loads;
+mod options;
 mod reconcile;
 mod rollback;
 mod sample;
+mod serving;
 mod slot;
 mod status;
 mod trial;
@@ -29,69 +31,20 @@ use std::time::Duration;
 
 use flyball_core::control::PolicyUser;
 use flyball_core::policy::{
-    Budget, DEFAULT_EXPANDER, DEFAULT_REPLICA_POLICY, ExpanderPolicy, Policy as _, PolicyEngine,
+    DEFAULT_EXPANDER, DEFAULT_REPLICA_POLICY, ExpanderPolicy, Policy as _, PolicyEngine,
     PolicyFailure, PolicyVersion, ReplicaPolicy, RolledBack, kind,
 };
-use flyball_core::recorded::RecordedInputs;
 
-use crate::engine::{DEFAULT_BUDGET, Engine};
+use crate::engine::Engine;
 use crate::error::{LoadError, RegistryError};
-use crate::policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
+use crate::policy::CompiledPolicy;
 use generation::Generation;
+pub use options::{DEFAULT_ROLLBACK_WINDOW, RegistryOptions};
 use reconcile::{Configurations, Shared};
 pub use rollback::{HandRollback, has_last_good, roll_back_by_hand};
 use slot::{Candidate, Slot};
 pub use status::{PolicyEvent, PolicySource, PolicyState, PolicyStatus};
 pub use trial::Trial;
-
-/// What a [`Registry`] is made with.
-#[derive(Clone, Debug)]
-pub struct RegistryOptions {
-    /// Directory of policies, watched. None: there are only the built-in ones and
-    /// those installed.
-    pub directory: Option<PathBuf>,
-    /// Private directory for the last good copies of files. None: a file that is
-    /// bad when the daemon starts leaves its name to the built-in policy. Processes
-    /// may share it that watch the same directory of policies, no others: what one
-    /// retires is forgotten.
-    pub last_good_directory: Option<PathBuf>,
-    /// Budgets of policies, by name.
-    pub budgets: BTreeMap<String, Budget>,
-    /// Budget of all other policies.
-    pub default_budget: Budget,
-    /// Largest policy accepted, in bytes.
-    pub max_policy_bytes: u64,
-    /// How long the directory must be quiet before it is looked at; a quarter of
-    /// it after a file was closed or renamed.
-    pub debounce: Duration,
-    /// How often it is looked at without any notice.
-    pub rescan: Duration,
-    /// How long a version counts as new after it was asked first: if it is quarantined
-    /// for all within that time, the version before decides again. Zero: never.
-    pub rollback_window: Duration,
-    /// Inputs of earlier decisions, on which new versions are tried. None: they are
-    /// tried on made-up input alone.
-    pub recorded: Option<Arc<dyn RecordedInputs>>,
-}
-
-/// How long a version counts as new unless [`RegistryOptions`] say otherwise.
-pub const DEFAULT_ROLLBACK_WINDOW: Duration = Duration::from_mins(10);
-
-impl Default for RegistryOptions {
-    fn default() -> Self {
-        Self {
-            directory: None,
-            last_good_directory: None,
-            budgets: BTreeMap::new(),
-            default_budget: DEFAULT_BUDGET,
-            max_policy_bytes: DEFAULT_POLICY_BYTES,
-            debounce: Duration::from_millis(200),
-            rescan: Duration::from_secs(30),
-            rollback_window: DEFAULT_ROLLBACK_WINDOW,
-            recorded: None,
-        }
-    }
-}
 
 /// All policies, by name. Dropping it ends the watching.
 pub struct Registry {
@@ -147,10 +100,6 @@ impl Registry {
             }
             None => None,
         };
-        if let Some(watch) = &watch {
-            // It is empty: this is the only place that fills it.
-            let _ = shared.watch.set(watch.clone());
-        }
         Ok(Self { shared, watch })
     }
 
@@ -255,6 +204,8 @@ impl Registry {
     /// Tells which objects name each policy. A version that is quarantined for all of
     /// them is quarantined for all; while nobody tells, only one that fails for many.
     pub fn set_policy_users(&self, users: BTreeMap<String, Vec<PolicyUser>>) {
+        let users = users.into_iter();
+        let users = users.map(|(name, users)| (name, users.into())).collect();
         let known = self.shared.users.lock();
         *known.unwrap_or_else(PoisonError::into_inner) = users;
     }

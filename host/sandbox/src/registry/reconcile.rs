@@ -7,6 +7,7 @@ use std::sync::mpsc::Sender;
 use std::sync::{
     Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak,
 };
+use std::time::Instant;
 
 use flyball_core::control::PolicyUser;
 use flyball_core::policy::{Budget, Policy as _, PolicyVersion};
@@ -20,7 +21,6 @@ use crate::error::LoadError;
 use crate::file;
 use crate::panics::caught;
 use crate::policy::CompiledPolicy;
-use crate::registry::admit::admit;
 use crate::registry::files;
 use crate::registry::generation::Generation;
 use crate::registry::last_good::LastGood;
@@ -28,7 +28,7 @@ use crate::registry::loads::{Load, Loads};
 use crate::registry::rollback::digests;
 use crate::registry::slot::{Candidate, Slot};
 use crate::registry::status::{PolicyEvent, PolicySource, Subscribers};
-use crate::registry::trial::{self, Trial};
+use crate::registry::trial::Trial;
 use crate::registry::watch::Message;
 
 /// Configurations that objects use, by policy.
@@ -46,10 +46,10 @@ pub(super) struct Shared {
     pub default_budget: Budget,
     pub max_policy_bytes: u64,
     pub slots: RwLock<Slots>,
-    /// Those in use; none as long as nobody told.
+    /// Those in use; `None` until they are known.
     pub configurations: Mutex<Option<Configurations>>,
     /// Objects that name each policy.
-    pub users: Mutex<BTreeMap<String, Vec<PolicyUser>>>,
+    pub users: Mutex<BTreeMap<String, Arc<[PolicyUser]>>>,
     pub recorded: Option<Arc<dyn RecordedInputs>>,
     pub rollback_window_ms: i64,
     pub last_good: Option<LastGood>,
@@ -79,17 +79,17 @@ impl Shared {
         self.loading.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn loads(&self) -> MutexGuard<'_, Loads> {
+    pub fn loads(&self) -> MutexGuard<'_, Loads> {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether no file is being compiled.
+    /// Whether no file, and no last good copy that is to decide, is being compiled.
     pub fn is_settled(&self) -> bool {
         self.loads().is_empty()
     }
 
-    /// Brings the names in line with the files that were found. What has to be compiled
-    /// is begun: `notices` is told when that has ended, see [`Shared::compiled`].
+    /// Brings the names in line with the files that were found. Begins to compile what has
+    /// to be compiled: a message to `notices` reports the end, see [`Shared::compiled`].
     pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>, notices: &Sender<Message>) {
         let _loading = self.loading();
         self.follow_refusals(found);
@@ -101,7 +101,7 @@ impl Shared {
             }
         }
         for name in self.vanished(found) {
-            self.loads().cancel(&name);
+            self.loads().forget(&name);
             self.retire(&name);
         }
         let mut slots = self.slots_mut();
@@ -146,6 +146,10 @@ impl Shared {
             self.loads().cancel(name);
             return Err((error, Some(digest)));
         }
+        let put_off = self.loads().put_off(name, &digest, Instant::now());
+        if let Some(error) = put_off {
+            return Err((error, None));
+        }
         let Some(number) = self.loads().begin(name, path, &digest) else {
             return Ok(());
         };
@@ -183,6 +187,8 @@ impl Shared {
         let Some(load) = self.loads().end(name, number) else {
             return;
         };
+        self.loads()
+            .note(name, &load.digest, outcome.as_ref().err(), Instant::now());
         let _loading = self.loading();
         let taken_up = caught(|| self.take_up(name, &load, outcome));
         if let Err((error, digest)) = taken_up.unwrap_or_else(|panic| {
@@ -248,12 +254,15 @@ impl Shared {
         }
     }
 
-    /// Lets the last good copy decide until a new file is judged. True if that has
-    /// to wait: while it is not known which configurations are in use, a file that
-    /// breaks one of them could not be told from a good one.
+    /// Lets the last good copy decide until a new file is judged. Returns whether the
+    /// judgement has to wait: until that copy is compiled, and until it is known which
+    /// configurations are in use, as a file that breaks one of them could not be told from
+    /// a good one.
     fn waits(&self, name: &str, paths: &[PathBuf]) -> bool {
-        if self.serving(name).is_none() {
-            self.restore(name, paths);
+        let path = paths.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
+        if self.serving(name).is_none() && !self.restore(name, path) {
+            self.await_judgement(name);
+            return true;
         }
         let told = self
             .configurations
@@ -303,29 +312,6 @@ impl Shared {
         CompiledPolicy::load(&self.engine, name, bytes, self.budget(name))
     }
 
-    /// Tries code with the configurations in use on made-up input, then on recorded
-    /// input beside what it would replace. Configurations that what decides now refuses as
-    /// well do not count.
-    pub fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<Option<Trial>, LoadError> {
-        let in_use = self
-            .configurations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .as_ref()
-            .and_then(|configurations| configurations.get(name).cloned())
-            .unwrap_or_default();
-        let replaced = self.slots().get(name).and_then(Slot::replaced);
-        admit(policy, replaced.as_deref(), &in_use)?;
-        let (Some(replaced), Some(recorded)) = (replaced, &self.recorded) else {
-            return Ok(None);
-        };
-        let described = |digest: &str| match *policy.version().digest == *digest {
-            true => Some(policy.description().clone()),
-            false => Some(self.by_digest(digest)?.description().clone()),
-        };
-        trial::trial(policy, &replaced, &recorded.latest(name), described)
-    }
-
     /// Code by its digest, active, kept beside the active one, or built-in.
     pub fn by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.slots();
@@ -363,10 +349,11 @@ impl Shared {
         source: PolicySource,
         trial: Option<Trial>,
     ) -> Arc<PolicyVersion> {
+        let is_first = self.serving(name).is_none();
         let policy = Arc::new(policy);
         let began = self.began(name, &policy.version().digest);
         let generation = Generation::new(Arc::clone(&policy), source.clone(), &self.me)
-            .after(self.predecessors(policy.version(), &source))
+            .after(self.predecessors(policy.version()))
             .into_new_version(began, trial.clone());
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
@@ -377,6 +364,9 @@ impl Shared {
         let replaced = slot.activate(generation);
         slot.candidate = Candidate::Settled;
         drop(slots);
+        if is_first && let PolicySource::File(path) = &source {
+            self.fetch_predecessors(name, path);
+        }
         // Unmapping its code takes a while: not as long as everyone waits.
         let previous = replaced.map(|replaced| Arc::clone(replaced.version()));
         let event = PolicyEvent::Activated {
@@ -389,122 +379,8 @@ impl Shared {
         version
     }
 
-    /// Notes that a file was refused. What decided before goes on, else the last
-    /// good copy takes its place, else the built-in policy.
-    fn fail(&self, name: &str, paths: &[PathBuf], error: LoadError, digest: Option<String>) {
-        let mut slots = self.slots_mut();
-        let slot = slots.entry(name.to_owned()).or_default();
-        let known =
-            matches!(&slot.candidate, Candidate::Failed { error: old, .. } if *old == error);
-        let first_look = slot.active.is_none();
-        slot.candidate = Candidate::Failed {
-            error: error.clone(),
-            digest,
-        };
-        drop(slots);
-        if known {
-            return;
-        }
-        if first_look {
-            self.restore(name, paths);
-        }
-        let serving = self.serving(name);
-        let (name, reason) = (name.to_owned(), error.to_string());
-        self.publish(&PolicyEvent::Failed {
-            name,
-            reason,
-            serving,
-        });
-    }
-
     pub fn publish(&self, event: &PolicyEvent) {
         self.subscribers.publish(event);
-    }
-
-    /// Activates what was good before a restart.
-    pub fn restore(&self, name: &str, paths: &[PathBuf]) {
-        let bytes = self
-            .last_good
-            .as_ref()
-            .and_then(|last_good| last_good.get(name));
-        let restored = bytes.and_then(|bytes| {
-            self.compile(name, &bytes)
-                .inspect_err(|error| tracing::warn!(name, %error, "the last good copy is refused"))
-                .ok()
-        });
-        let path = paths.first().cloned().unwrap_or_default();
-        let before = self.kept_predecessors(name, &path);
-        let mut slots = self.slots_mut();
-        let slot = slots.entry(name.to_owned()).or_default();
-        let generation = |policy, source| Generation::new(policy, source, &self.me).after(before);
-        let replaced = match (restored, slot.builtin.clone()) {
-            (Some(policy), _) => {
-                slot.activate(generation(Arc::new(policy), PolicySource::LastGood(path)))
-            }
-            (None, Some(builtin)) => slot.activate(generation(builtin, PolicySource::BuiltIn)),
-            (None, None) => None,
-        };
-        // Not while everyone waits: see `swap`.
-        drop(slots);
-        drop(replaced);
-    }
-
-    /// Follows a file's removal: the built-in policy decides again, or none.
-    fn retire(&self, name: &str) {
-        let mut slots = self.slots_mut();
-        let mut replaced = None;
-        if let Some(slot) = slots.get_mut(name).filter(|slot| slot.follows_a_file()) {
-            slot.candidate = Candidate::Settled;
-            replaced = match slot.builtin.clone() {
-                Some(builtin) if !slot.comes_from(&PolicySource::BuiltIn) => {
-                    let source = PolicySource::BuiltIn;
-                    slot.activate(Generation::new(builtin, source, &self.me))
-                }
-                Some(_) => None,
-                None => slots.remove(name).and_then(|slot| slot.active),
-            };
-        }
-        // Not while everyone waits: see `swap`.
-        drop(slots);
-        drop(replaced);
-        if let Some(last_good) = &self.last_good {
-            last_good.forget(name);
-        }
-        let (name, replacement) = (name.to_owned(), self.serving(name));
-        self.publish(&PolicyEvent::Retired { name, replacement });
-    }
-
-    pub fn serving(&self, name: &str) -> Option<Arc<PolicyVersion>> {
-        let slots = self.slots();
-        let active = slots.get(name)?.active.as_ref()?;
-        Some(Arc::clone(active.version()))
-    }
-
-    /// Notes the configurations in use, and looks again at files that were
-    /// refused because of the old ones. True if there is something to look at.
-    pub fn set_configurations(&self, configurations: Configurations) -> bool {
-        let mut current = self
-            .configurations
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        if current.as_ref() == Some(&configurations) {
-            return false;
-        }
-        // Files may have waited to be told.
-        let mut again = current.replace(configurations).is_none();
-        drop(current);
-        let mut slots = self.slots_mut();
-        for slot in slots.values_mut() {
-            if let Candidate::Failed {
-                error: LoadError::Configuration(_) | LoadError::Canary { .. },
-                digest,
-            } = &mut slot.candidate
-            {
-                *digest = None;
-                again = true;
-            }
-        }
-        again
     }
 }
 

@@ -20,8 +20,8 @@ use crate::registry::status::{PolicyEvent, PolicySource};
 use crate::registry::watch::Message;
 
 impl Shared {
-    /// Objects that name a policy; none: nobody told.
-    pub fn users(&self, name: &str) -> Vec<PolicyUser> {
+    /// Objects that name a policy; empty if they are not known.
+    pub fn users(&self, name: &str) -> Arc<[PolicyUser]> {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.get(name).cloned().unwrap_or_default()
     }
@@ -109,8 +109,8 @@ impl Shared {
                 continue;
             }
             // No version before is at hand: its copy is.
-            if let Some(paths) = found.get(&name) {
-                self.restore(&name, paths);
+            if let Some(path) = found.get(&name).and_then(|paths| paths.first()) {
+                self.restore(&name, path);
             }
         }
     }
@@ -133,41 +133,15 @@ impl Shared {
             .filter(|_| entry.digest.as_deref() == Some(digest))
     }
 
-    /// The versions before one that takes over: those in memory, else those that were
-    /// kept before a restart.
-    pub fn predecessors(
-        &self,
-        version: &PolicyVersion,
-        source: &PolicySource,
-    ) -> Vec<Arc<Generation>> {
+    /// The versions before one that takes over, as far as they are in memory.
+    pub fn predecessors(&self, version: &PolicyVersion) -> Vec<Arc<Generation>> {
         let name = &*version.name;
         let active = self.slots().get(name).and_then(|slot| slot.active.clone());
-        match (active, source) {
-            (Some(active), _) if active.version().digest == version.digest => active.predecessors(),
-            (Some(active), _) => Generation::hand_down(&active),
-            (None, PolicySource::File(path)) => self.kept_predecessors(name, path),
-            (None, _) => Vec::new(),
+        match active {
+            Some(active) if active.version().digest == version.digest => active.predecessors(),
+            Some(active) => Generation::hand_down(&active),
+            None => Vec::new(),
         }
-    }
-
-    /// The versions before the one that was good last, as they were kept.
-    pub fn kept_predecessors(&self, name: &str, path: &Path) -> Vec<Arc<Generation>> {
-        let Some(last_good) = &self.last_good else {
-            return Vec::new();
-        };
-        let builtin = self.slots().get(name).and_then(|slot| slot.builtin.clone());
-        let entry = last_good.entry(name).unwrap_or_default();
-        let kept = entry.previous.iter().filter_map(|digest| {
-            let own = builtin.as_ref();
-            if let Some(builtin) = own.filter(|own| *own.version().digest == **digest) {
-                return Some((Arc::clone(builtin), PolicySource::BuiltIn));
-            }
-            let bytes = last_good.copy(name, digest)?;
-            let policy = self.compile(name, &bytes).ok()?;
-            Some((Arc::new(policy), PolicySource::LastGood(path.to_owned())))
-        });
-        kept.map(|(policy, source)| Arc::new(Generation::new(policy, source, &self.me)))
-            .collect()
     }
 
     /// Writes down what must outlive a restart: files that were refused by what was

@@ -78,7 +78,7 @@ pub struct PolicyStatus {
     /// How it stands.
     #[serde(flatten)]
     pub state: PolicyState,
-    /// The code that decides; none: the name is without a policy.
+    /// The code that decides; `None` if the name is without a policy.
     pub version: Option<Arc<PolicyVersion>>,
     /// Where that code came from.
     pub source: Option<PolicySource>,
@@ -100,7 +100,7 @@ pub struct PolicyStatus {
     /// The version before, which decides about objects for which `version` fails.
     #[serde(default)]
     pub previous: Option<Arc<PolicyVersion>>,
-    /// What came of the trial of `version` on recorded inputs; none: there were none.
+    /// What came of the trial of `version` on recorded inputs; `None` without inputs.
     #[serde(default)]
     pub trial: Option<Trial>,
 }
@@ -116,7 +116,7 @@ pub enum PolicyEvent {
         previous: Option<Arc<PolicyVersion>>,
         /// Where the code came from.
         source: PolicySource,
-        /// What came of its trial on recorded inputs; none: there were none.
+        /// What came of its trial on recorded inputs; `None` without inputs.
         trial: Option<Trial>,
     },
     /// A new version was refused.
@@ -144,7 +144,7 @@ pub enum PolicyEvent {
         /// Why.
         reason: String,
     },
-    /// It misbehaved too often for an object, and is quarantined for no other.
+    /// It misbehaved too often for an object, or for all, and is quarantined for it.
     Quarantined {
         /// The code.
         version: Arc<PolicyVersion>,

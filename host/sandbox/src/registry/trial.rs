@@ -74,15 +74,17 @@ enum Gist {
 }
 
 /// Tries `new` on recorded inputs, and `old` beside it; `described` finds the
-/// description of the code of a digest. `None`: there was no input for which `old` has
-/// an answer.
+/// description of the code of a digest, and `users` is the number of objects that name the
+/// policy. Returns `None` if there was no input for which `old` has an answer.
 ///
 /// # Errors
-/// `new` fails for every object of every namespace for which `old` has an answer.
+/// `new` fails for every object of every namespace for which `old` has an answer. One
+/// object is not enough where there are others: it keeps the version before.
 pub(super) fn trial(
     new: &CompiledPolicy,
     old: &CompiledPolicy,
     inputs: &[RecordedInput],
+    users: usize,
     described: impl Fn(&str) -> Option<Description>,
 ) -> Result<Option<Trial>, LoadError> {
     let mut tally = Tally::default();
@@ -103,7 +105,7 @@ pub(super) fn trial(
             tally.count(input, &before, ask(new));
         }
     }
-    tally.judge()
+    tally.judge(users)
 }
 
 /// The answer of one version, and the fuel that it took.
@@ -175,16 +177,18 @@ impl Tally {
         }
     }
 
-    fn judge(self) -> Result<Option<Trial>, LoadError> {
+    fn judge(self, users: usize) -> Result<Option<Trial>, LoadError> {
         let Self {
             trial,
             objects,
             first,
         } = self;
         // An object that fails alone keeps the version before, and decides for no other.
-        let everywhere = objects
-            .values()
-            .all(|objects| objects.values().all(|failed| *failed));
+        let tried: usize = objects.values().map(BTreeMap::len).sum();
+        let everywhere = tried >= users.min(2)
+            && objects
+                .values()
+                .all(|objects| objects.values().all(|failed| *failed));
         match first {
             Some((object, failure)) if everywhere => {
                 let namespaces = objects.keys().map(|namespace| match &**namespace {

@@ -20,7 +20,7 @@ use crate::registry::reconcile::Shared;
 /// How long notices may keep a look from being taken, in debounce times.
 const PATIENCE: u32 = 10;
 
-/// What the thread is told.
+/// Messages to the thread.
 pub(super) enum Message {
     /// Something changed; `done` if whoever changed it has finished.
     Changed { done: bool },
@@ -31,6 +31,12 @@ pub(super) enum Message {
         name: String,
         /// Number of the load.
         number: u64,
+        outcome: Result<Artifact, LoadError>,
+    },
+    /// A last good copy was compiled, or refused.
+    Restored {
+        name: String,
+        digest: String,
         outcome: Result<Artifact, LoadError>,
     },
     /// End.
@@ -46,6 +52,8 @@ pub(super) fn start(
 ) -> Result<Sender<Message>, EngineError> {
     let (sender, receiver) = channel();
     let notices = sender.clone();
+    // It is empty: this is the only place that fills it.
+    let _ = shared.watch.set(sender.clone());
     let mut watch = Watch {
         shared,
         directory,
@@ -103,6 +111,14 @@ impl Watch {
                     self.shared.compiled(&name, number, outcome);
                     continue;
                 }
+                Ok(Message::Restored {
+                    name,
+                    digest,
+                    outcome,
+                }) => {
+                    // Its file may have waited for it.
+                    self.shared.restored(&name, &digest, outcome);
+                }
                 Ok(Message::Look(done)) => self.waiting.push(done),
                 Ok(Message::Changed { done }) => {
                     if self.settle(done).is_err() {
@@ -149,6 +165,11 @@ impl Watch {
                     number,
                     outcome,
                 }) => self.shared.compiled(&name, number, outcome),
+                Ok(Message::Restored {
+                    name,
+                    digest,
+                    outcome,
+                }) => self.shared.restored(&name, &digest, outcome),
                 Ok(Message::Look(done)) => {
                     self.waiting.push(done);
                     return Ok(());

@@ -7,9 +7,14 @@ use flyball_sandbox::{CompiledPolicy, CompilerOptions, DEFAULT_BUDGET, Engine, E
 use crate::guest::Guest;
 
 fn refused(program: &str, script: &str) -> String {
+    // Only the one that never ends has to wait for its end.
+    let wall = match script.contains("sleep") {
+        true => Duration::from_millis(300),
+        false => Duration::from_secs(300),
+    };
     let compiler = CompilerOptions {
         arguments: ["-c", script].map(Into::into).into(),
-        wall: Duration::from_millis(300),
+        wall,
         ..CompilerOptions::program(program.into())
     };
     let engine = Engine::new(&EngineOptions {
@@ -42,10 +47,19 @@ fn a_child_that_gives_no_answer_is_a_refusal() {
             "echo '{\"digest\":\"sha256:0\",\"refused\":null,\"bytes\":0}'",
             "it changed while",
         ),
+        (
+            "echo '{\"digest\":\"\",\"refused\":null,\"bytes\":99999999999}'; cat /dev/zero",
+            "more than 64 MiB of code",
+        ),
+        // A full pipe keeps none waiting.
+        (
+            "head -c 300000 /dev/zero >&2; echo hello",
+            "its answer makes no sense",
+        ),
     ] {
         let error = refused("/bin/sh", script);
         assert!(error.contains(told), "{script}: {error}");
     }
     let error = refused("/no/such/program", "");
-    assert!(error.contains("its process cannot be started"), "{error}");
+    assert!(error.contains("cannot start the compiler"), "{error}");
 }

@@ -1,0 +1,61 @@
+//! What a registry is made with.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use flyball_core::policy::Budget;
+use flyball_core::recorded::RecordedInputs;
+
+use crate::engine::DEFAULT_BUDGET;
+use crate::policy::DEFAULT_POLICY_BYTES;
+
+/// What a [`Registry`] is made with.
+#[derive(Clone, Debug)]
+pub struct RegistryOptions {
+    /// Directory of policies, which is watched. `None` leaves the built-in ones and those
+    /// installed.
+    pub directory: Option<PathBuf>,
+    /// Private directory for the last good copies of files. With `None`, a file that is
+    /// bad when the daemon starts leaves its name to the built-in policy. Only processes
+    /// that watch the same directory of policies may share it: they forget what one of
+    /// them retires.
+    pub last_good_directory: Option<PathBuf>,
+    /// Budgets of policies, by name.
+    pub budgets: BTreeMap<String, Budget>,
+    /// Budget of all other policies.
+    pub default_budget: Budget,
+    /// Largest policy accepted, in bytes.
+    pub max_policy_bytes: u64,
+    /// How long the directory must be quiet before it is looked at; a quarter of
+    /// it after a file was closed or renamed.
+    pub debounce: Duration,
+    /// How often it is looked at without any notice.
+    pub rescan: Duration,
+    /// How long a version counts as new after it was asked first: if it is quarantined
+    /// for all within that time, the version before decides again. Zero turns that off.
+    pub rollback_window: Duration,
+    /// Inputs of earlier decisions, on which new versions are tried. With `None` they are
+    /// tried on made-up input alone.
+    pub recorded: Option<Arc<dyn RecordedInputs>>,
+}
+
+/// How long a version counts as new unless [`RegistryOptions`] say otherwise.
+pub const DEFAULT_ROLLBACK_WINDOW: Duration = Duration::from_mins(10);
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            directory: None,
+            last_good_directory: None,
+            budgets: BTreeMap::new(),
+            default_budget: DEFAULT_BUDGET,
+            max_policy_bytes: DEFAULT_POLICY_BYTES,
+            debounce: Duration::from_millis(200),
+            rescan: Duration::from_secs(30),
+            rollback_window: DEFAULT_ROLLBACK_WINDOW,
+            recorded: None,
+        }
+    }
+}
