@@ -8,7 +8,7 @@ use crate::expanders::first;
 use crate::world::World;
 use crate::{MINUTE, defaults, pod};
 
-const ZONE: &str = "topology.kubernetes.io/zone";
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 const NONE: [&str; 0] = [];
 
 /// A cluster with a full node in each of some zones, and the empty group `multi`, whose
@@ -31,7 +31,7 @@ fn zones(world: &mut World, group: &str, zones: &[&str]) {
 }
 
 /// The node of a group's instance joins in a zone, ready.
-fn join_in(world: &mut World, group: &str, at: usize, zone: &str, now: i64) {
+pub fn join_in(world: &mut World, group: &str, at: usize, zone: &str, now: i64) {
     world.join(group, at, now);
     world.change_node(&format!("{group}-{at}"), |facts| {
         let node = Arc::make_mut(&mut facts.node);
@@ -46,14 +46,14 @@ fn launch_in(world: &mut World, group: &str, at: usize, zone: &str) {
 }
 
 /// A pod that asks for so much cpu, in a zone.
-fn in_zone(zone: &str, cpu: i64) -> Pod {
+pub fn in_zone(zone: &str, cpu: i64) -> Pod {
     let mut pod = pod(cpu);
     pod.node_selector.set(ZONE.into(), zone.into());
     pod
 }
 
 /// A pod that keeps apart from others by zone.
-fn apart(cpu: i64) -> Pod {
+pub fn apart(cpu: i64) -> Pod {
     let spread = SpreadConstraint {
         max_skew: 1,
         topology_key: ZONE.into(),

@@ -25,6 +25,11 @@ pub(super) fn domain_of(candidate: &Candidate<'_>, keys: &[Name]) -> Domain {
         .collect()
 }
 
+/// Whether nodes there have one of the labels at least.
+fn is_somewhere(domain: &Domain) -> bool {
+    domain.iter().any(Option::is_some)
+}
+
 /// A domain as a person reads it.
 pub(super) fn domain_text(domain: &Domain, keys: &[Name]) -> String {
     let pairs = keys.iter().zip(domain);
@@ -75,13 +80,14 @@ impl Domains {
         }
         let lacks = |domain: &Domain, row: &usize| {
             let own = &candidates.all[*row];
-            own.domain != *domain && candidates.alike_in(*row, domain).is_none()
+            is_somewhere(&own.domain)
+                && own.domain != *domain
+                && candidates.alike_in(*row, domain).is_none()
         };
         let rows = || self.0.values().flatten();
-        let unsettled = self
-            .0
-            .iter()
-            .filter(|(domain, there)| there.len() > 1 && rows().any(|row| lacks(domain, row)));
+        let unsettled = self.0.iter().filter(|(domain, there)| {
+            there.len() > 1 && is_somewhere(domain) && rows().any(|row| lacks(domain, row))
+        });
         unsettled
             .map(|(domain, rows)| (domain, rows.as_slice()))
             .collect()
@@ -114,7 +120,6 @@ impl Domains {
     ) -> Family {
         let own = &candidates.all[row].domain;
         let mut family = Family::of(row);
-        let is_somewhere = |domain: &Domain| domain.iter().any(Option::is_some);
         if !is_somewhere(own) {
             return family;
         }
