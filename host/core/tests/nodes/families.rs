@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome};
 use flyball_core::nodes::replay::{NodeReplay, replay};
+use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
 
 use crate::expanders::{Expander, expander, first};
 use crate::world::World;
@@ -165,4 +166,44 @@ fn groups_without_the_label_stand_for_no_domain() {
     let record = world.records().pop().unwrap();
     let domains = record.rounds.iter().map(|round| round.domain.as_deref());
     assert!(domains.flatten().next().is_none(), "{:?}", record.rounds);
+}
+
+#[test]
+fn a_family_has_a_group_in_each_zone_however_many_kinds_of_nodes_there_are() {
+    let kind_key = "node.kubernetes.io/instance-type";
+    let all = ["a", "b", "c"];
+    let mut world = zonal(&[], &all);
+    let kinds: Vec<String> = (0..70).map(|at| format!("kind-{at:02}")).collect();
+    for zone in all {
+        for (at, kind) in (0..).zip(&kinds) {
+            let name = format!("{zone}-{kind}");
+            add(
+                &mut world,
+                &name,
+                1000 + 10 * at,
+                &[(ZONE, zone), (kind_key, kind)],
+            );
+        }
+    }
+    world.pods("web", 3, 0, &apart(1650));
+    // One that no pod wants near: its rule makes the kind a topology key.
+    let lone = AffinityTerm {
+        topology_key: kind_key.into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "lone")])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    };
+    let lone = Pod {
+        labels: [("app", "lone")].into_iter().collect(),
+        anti_affinity: vec![lone],
+        ..pod(900)
+    };
+    world.pods("lone", 1, 0, &lone);
+    world.tick(10_000);
+    let record = world.records().pop().unwrap();
+    let ordered = orders(&record);
+    let expected = ["a-kind-00", "a-kind-65", "b-kind-65", "c-kind-65"];
+    assert!(ordered.keys().eq(&expected), "{ordered:?}");
+    // The first option in the list is for the lone pod, the next for all the others.
+    assert_eq!(record.rounds.len(), 2);
 }
