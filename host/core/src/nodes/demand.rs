@@ -57,12 +57,18 @@ impl Wanted {
         &self.slots[from..self.slots.len() - self.left as usize]
     }
 
-    /// Slots of the pods that are left; none of pods that still run.
+    /// Slots of the pods that are left.
+    pub(super) fn slots_left(&self) -> &[u32] {
+        &self.slots[self.slots.len() - self.left as usize..]
+    }
+
+    /// Slots of the pods that are left, without those that still run on a node that is
+    /// being drained.
     pub(super) fn waiting(&self) -> &[u32] {
         if self.drained {
             return &[];
         }
-        &self.slots[self.slots.len() - self.left as usize..]
+        self.slots_left()
     }
 
     /// Whether events are published on these pods.

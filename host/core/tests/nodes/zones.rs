@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flyball_core::nodes::state::Owner;
 use flyball_placement::{LabelSelector, Pod, Requirement, SpreadConstraint};
 
 use crate::expanders::first;
@@ -266,4 +267,29 @@ fn pods_that_spread_over_zones_get_nodes_one_after_the_other() {
     assert_eq!(world.calls(), NONE);
     let avoided = "multi: in backoff after a node came in another zone";
     assert!(reasons(&world).contains(&avoided.to_owned()));
+}
+
+#[test]
+fn pods_of_a_drained_node_that_one_zone_helps_are_waited_for_as_others_are() {
+    let mut world = multi(&["a", "c"]);
+    world.group("old", 1000, (0, 1, 1));
+    join_in(&mut world, "old", 0, "b", 0);
+    world.pods_as("pinned", 2, 0, &in_zone("b", 500), |facts| {
+        facts.node = Some("old-0".into());
+        facts.unschedulable = false;
+        facts.owner = Some(Owner {
+            uid: "set".into(),
+            kind: "StatefulSet".into(),
+        });
+    });
+    world.taint("old-0", "ToBeDeletedByClusterAutoscaler");
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    join_in(&mut world, "multi", 0, "c", MINUTE);
+    world.tick(MINUTE);
+    assert_eq!(world.calls(), NONE, "it may come elsewhere again");
+    let record = world.records().pop().unwrap();
+    assert_eq!(&*record.incidents[0].code, "NodeInOtherZone");
+    world.tick(2 * MINUTE);
+    assert_eq!(world.calls(), NONE);
 }

@@ -131,7 +131,7 @@ pub(super) fn orders(
     let before: BTreeSet<Arc<str>> = before.collect();
     let order = |(class, zones): &(ClassId, Vec<Arc<str>>)| {
         let row = demands.iter().position(|demand| demand.class == *class)?;
-        let slot = wanted.get(row)?.waiting().first()?;
+        let slot = wanted.get(row)?.slots_left().first()?;
         Some(ZoneOrder {
             group: Arc::clone(&candidate.group.name),
             before: before.clone(),
