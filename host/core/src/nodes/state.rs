@@ -17,7 +17,7 @@ use std::sync::Arc;
 use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources, StorageObject};
 
 pub use self::common::CommonLabels;
-pub(in crate::nodes) use self::common::{ZONES, zone_of};
+pub(in crate::nodes) use self::common::{PLACES, ZONES, zone_of};
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 use self::forget::Left;
 pub use self::pods::PodView;

@@ -207,3 +207,31 @@ fn a_family_has_a_group_in_each_zone_however_many_kinds_of_nodes_there_are() {
     // The first option in the list is for the lone pod, the next for all the others.
     assert_eq!(record.rounds.len(), 2);
 }
+
+#[test]
+fn names_that_only_repeat_where_a_group_is_keep_none_from_a_family() {
+    let all = ["a", "b", "c"];
+    let mut world = zonal(&all, &all);
+    // Unlike in size, none of them would be taken for another's like.
+    add(&mut world, "other", 3000, &[(ZONE, "b")]);
+    for (at, zone) in all.iter().enumerate() {
+        let site = format!("site-{at}");
+        let labels = [
+            ("topology.gke.io/zone", *zone),
+            ("topology.cinder.csi.openstack.org/zone", zone),
+            ("example.com/rack", zone),
+            ("topology.kubernetes.io/region", &site),
+            ("example.com/site", &site),
+        ];
+        label(&mut world, zone, &labels);
+    }
+    world.pods("web", 3, 0, &apart(600));
+    world.tick(10_000);
+    let record = world.records().pop().unwrap();
+    assert_eq!(record.rounds[0].domain, None, "no group needs a stand-in");
+    assert_eq!(label_of(&record, 0), "a + b + c");
+    assert_eq!(
+        world.calls(),
+        all.map(|zone| format!("increase {zone} by 1"))
+    );
+}

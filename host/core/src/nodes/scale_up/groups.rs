@@ -255,11 +255,11 @@ impl<'a> Candidates<'a> {
         let mut buckets: BTreeMap<Vec<String>, Vec<(usize, OwnedShape)>> = BTreeMap::new();
         for (row, candidate) in self.all.iter().enumerate() {
             if let Some(template) = candidate.open() {
-                let labels = template.template.node.labels.iter();
+                let shape = OwnedShape::new(template);
+                let labels = shape.labels().iter();
                 let labels = labels.filter(|(key, _)| !ignored.contains(*key));
                 let mut key: Vec<String> = labels.map(|(k, v)| format!("{k}={v}")).collect();
                 key.push(template.capacity.cpu.to_string());
-                let shape = OwnedShape::new(template);
                 buckets.entry(key).or_default().push((row, shape));
             }
         }

@@ -10,15 +10,24 @@ pub(in crate::nodes) const ZONES: [&str; 2] = [
     "failure-domain.beta.kubernetes.io/zone",
 ];
 
+/// Labels whose value is a node's region, the current one first.
+pub(in crate::nodes) const REGIONS: [&str; 2] = [
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// Labels that say where a node is.
+pub(in crate::nodes) const PLACES: [[&str; 2]; 2] = [ZONES, REGIONS];
+
 /// Labels that each node gets from its kubelet or its cloud, and of which most clusters
 /// have one value.
 const SAME: [&str; 6] = [
     "kubernetes.io/os",
     "kubernetes.io/arch",
-    "topology.kubernetes.io/region",
     "beta.kubernetes.io/os",
     "beta.kubernetes.io/arch",
-    "failure-domain.beta.kubernetes.io/region",
+    REGIONS[0],
+    REGIONS[1],
 ];
 
 /// The zone that a node with these labels is in.
