@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flyball_core::nodes::state::Owner;
-use flyball_placement::{LabelSelector, Pod, Requirement, SpreadConstraint};
+use flyball_placement::{Effect, LabelSelector, Pod, Requirement, SpreadConstraint, Taint};
 
 use crate::expanders::first;
 use crate::world::World;
@@ -292,4 +292,53 @@ fn pods_of_a_drained_node_that_one_zone_helps_are_waited_for_as_others_are() {
     assert_eq!(&*record.incidents[0].code, "NodeInOtherZone");
     world.tick(2 * MINUTE);
     assert_eq!(world.calls(), NONE);
+}
+
+#[test]
+fn a_node_without_labels_hides_nothing_that_all_others_have() {
+    let mut choosy = in_zone("a", 600);
+    let arch = "kubernetes.io/arch";
+    choosy.node_selector.set(arch.into(), "arm64".into());
+    let here = |labels: [Option<&str>; 3]| {
+        let mut world = multi(&[]);
+        world.group("here", 100, (3, 3, 3));
+        for (at, label) in labels.into_iter().enumerate() {
+            join_in(&mut world, "here", at, "a", 0);
+            world.change_node(&format!("here-{at}"), |facts| {
+                let node = Arc::make_mut(&mut facts.node);
+                match label {
+                    Some(label) => node.labels.set(arch.into(), label.into()),
+                    None => node.labels = [("pool", "here")].into_iter().collect(),
+                }
+            });
+        }
+        zones(&mut world, "multi", &[]);
+        world.pods("choosy", 2, 0, &choosy);
+        world
+    };
+    // Its kubelet has just registered it, or somebody took its labels.
+    let mut world = here([Some("arm64"), Some("arm64"), None]);
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 2"]);
+    // The cloud's controller has not come to most nodes yet.
+    let mut world = here([Some("arm64"), None, None]);
+    for node in ["here-1", "here-2"] {
+        world.change_node(node, |facts| {
+            Arc::make_mut(&mut facts.node).taints.push(Taint {
+                key: "node.cloudprovider.kubernetes.io/uninitialized".into(),
+                value: "true".into(),
+                effect: Effect::NoSchedule,
+            });
+        });
+    }
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 2"]);
+    for labels in [
+        [Some("arm64"), Some("arm64"), Some("amd64")],
+        [Some("arm64"), None, None],
+    ] {
+        let mut world = here(labels);
+        world.tick(10_000);
+        assert_eq!(world.calls(), NONE, "{labels:?}");
+    }
 }
