@@ -342,3 +342,18 @@ fn a_node_without_labels_hides_nothing_that_all_others_have() {
         assert_eq!(world.calls(), NONE, "{labels:?}");
     }
 }
+
+#[test]
+fn the_cloud_says_where_a_node_is_that_has_joined_without_its_zone() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 1, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    launch_in(&mut world, "multi", 0, "b");
+    world.join("multi", 0, 20_000);
+    world.change_node("multi-0", |facts| facts.ready = false);
+    // It has no room for these, and may not help them as if it came anywhere.
+    world.pods("more", 1, 20_000, &in_zone("c", 600));
+    world.tick(30_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+}

@@ -103,12 +103,9 @@ impl Candidate<'_> {
         }
         let mut left = census.upcoming;
         let mut all = Vec::with_capacity(self.templates.len());
+        let zones = self.zones_of_nodes(state);
         for template in &self.templates {
-            let is_there = |name: &&Arc<str>| {
-                let node = state.cluster().find_node(name);
-                let node = node.and_then(|id| state.cluster().node(id));
-                node.is_some_and(|node| zone_of(&node.labels) == template.zone())
-            };
+            let is_there = |name: &&Arc<str>| zones.get(*name).copied() == template.zone();
             let starting = census.starting.iter().filter(is_there).cloned();
             let starting: Vec<Arc<str>> = starting.collect();
             let launched = census.launched.iter();
@@ -120,6 +117,18 @@ impl Candidate<'_> {
         }
         self.unsettled = left;
         all
+    }
+
+    /// The zone of each node of the group that has joined, by its name. Before its labels
+    /// say so, the cloud does.
+    fn zones_of_nodes<'s>(&'s self, state: &'s ClusterState) -> BTreeMap<&'s Arc<str>, &'s Name> {
+        let instances = self.group.instances.iter();
+        let zones = instances.filter_map(|instance| {
+            let node = &state.node_of(&instance.provider_id)?.facts.node;
+            let zone = zone_of(&node.labels).or(instance.zone.as_ref())?;
+            Some((&node.name, zone))
+        });
+        zones.collect()
     }
 
     pub(super) fn skip(&mut self, code: &str, reason: &str, message: String) {
