@@ -357,3 +357,26 @@ fn the_cloud_says_where_a_node_is_that_has_joined_without_its_zone() {
     world.tick(30_000);
     assert_eq!(world.calls(), ["increase multi by 1"]);
 }
+
+#[test]
+fn an_order_whose_node_came_elsewhere_is_not_forgotten_for_another_that_is_late() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 1, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    world.tick(20_000);
+    // Somebody else orders another node, and no instance comes.
+    world.stall("multi");
+    world.change("multi", |group| group.target_size = 2);
+    world.tick(10 * MINUTE);
+    join_in(&mut world, "multi", 0, "c", 12 * MINUTE);
+    world.tick(12 * MINUTE);
+    world.records();
+    world.tick(15 * MINUTE + 11_000);
+    let records = world.records();
+    let mut incidents = records.iter().flat_map(|record| &record.incidents);
+    assert!(
+        incidents.any(|incident| &*incident.code == "NodeInOtherZone"),
+        "{records:#?}"
+    );
+}
