@@ -92,7 +92,6 @@ pub(super) fn wanted(
     let mut classes: BTreeMap<(bool, ClassId), Vec<Queued>> = BTreeMap::new();
     // No room is made on a node that goes.
     let nominated = drained.iter().flat_map(|node| state.nominated_to(node));
-    let nominated = nominated.filter(|pod| pod.facts.unschedulable);
     let unschedulable = state.unschedulable().flat_map(|(_, pods)| pods);
     for pod in unschedulable.chain(nominated) {
         pending.unschedulable += 1;
