@@ -169,7 +169,8 @@ impl Cluster {
     }
 
     /// Whether some pods want none of a class's near.
-    pub(crate) fn is_unwanted(&self, class: ClassId) -> bool {
+    #[must_use]
+    pub fn is_unwanted(&self, class: ClassId) -> bool {
         let shape = self.classes.shape_of(class);
         !self.relations.counting.unwanted(shape).is_empty()
     }

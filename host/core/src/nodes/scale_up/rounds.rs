@@ -364,11 +364,15 @@ impl<'a> Rounds<'a> {
         let estimate = &chosen.packed;
         let as_estimated = *ordered == chosen.parts;
         // Where pods are decides where others may go: the nodes stay in the simulation.
+        let cluster = state.cluster();
         let bound = demands
             .iter()
             .zip(&estimate.placed)
             .filter(|(demand, placed)| !as_estimated || demand.count > **placed)
-            .any(|(demand, _)| state.cluster().bonds(demand.class) != Bonds::default());
+            .any(|(demand, _)| {
+                let class = demand.class;
+                cluster.bonds(class) != Bonds::default() || cluster.is_unwanted(class)
+            });
         if as_estimated && !bound {
             take(wanted, &estimate.placed, &mut helped);
             return helped;
