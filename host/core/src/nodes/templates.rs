@@ -114,8 +114,15 @@ pub fn templates_of(
     }
     let provided = group.template.as_deref();
     let provided = provided.map_or(&[][..], |provided| &provided.zone_labels);
-    let repeated = provided.iter().chain(common.zone_labels()).cloned();
-    let repeated: Vec<Name> = repeated.collect();
+    let csi = census
+        .likeness
+        .as_ref()
+        .and_then(|like| like.csi.as_deref());
+    let csi = csi.filter(|_| source == Source::Node);
+    let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
+    let topology_keys = drivers.flat_map(|driver| &driver.topology_keys);
+    let repeated = provided.iter().chain(common.zone_labels());
+    let repeated: Vec<Name> = repeated.chain(topology_keys).cloned().collect();
     let in_zone = |zone: &Name| {
         let mut parts = parts.clone();
         put_in_zone(&mut parts.0.labels, zone, source, &repeated);

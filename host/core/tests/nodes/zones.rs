@@ -380,3 +380,26 @@ fn an_order_whose_node_came_elsewhere_is_not_forgotten_for_another_that_is_late(
         "{records:#?}"
     );
 }
+
+#[test]
+fn what_has_a_zone_as_its_value_by_chance_stays_as_it_is_in_other_zones() {
+    let mut world = multi(&["west"]);
+    zones(&mut world, "multi", &["nova", "west"]);
+    world.change("multi", |group| group.target_size = 1);
+    world.deliver("multi");
+    join_in(&mut world, "multi", 0, "nova", 0);
+    let chance = ["topology.kubernetes.io/region", "tier"];
+    world.change_node("multi-0", |facts| {
+        let node = Arc::make_mut(&mut facts.node);
+        for key in chance {
+            node.labels.set(key.into(), "nova".into());
+        }
+    });
+    let mut choosy = in_zone("west", 600);
+    for key in chance {
+        choosy.node_selector.set(key.into(), "nova".into());
+    }
+    world.pods("choosy", 1, 0, &choosy);
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+}
