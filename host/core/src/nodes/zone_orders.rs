@@ -73,10 +73,11 @@ impl ZoneOrders {
         self.waiting.push((now, order));
     }
 
-    /// Whether a group has such a node on its way of which nobody knows the zone.
-    pub(super) fn waits(&self, group: &str) -> bool {
-        let mut waiting = self.waiting.iter();
-        waiting.any(|(_, order)| *order.group == *group)
+    /// The pods for which a group has a node on its way whose zone is not known.
+    pub(super) fn awaited(&self, group: &str) -> impl Iterator<Item = &Pod> {
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(move |(_, order)| *order.group == *group);
+        waiting.map(|(_, order)| &order.pod)
     }
 
     /// The pods that a group is not asked for now.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flyball_core::nodes::state::Owner;
 use flyball_placement::{Effect, LabelSelector, Pod, Requirement, SpreadConstraint, Taint};
 
-use crate::expanders::first;
+use crate::expanders::{expander, first};
 use crate::world::World;
 use crate::{MINUTE, defaults, pod};
 
@@ -402,4 +402,46 @@ fn what_has_a_zone_as_its_value_by_chance_stays_as_it_is_in_other_zones() {
     world.pods("choosy", 1, 0, &choosy);
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase multi by 1"]);
+}
+
+#[test]
+fn a_group_over_several_zones_is_asked_for_what_certain_groups_do_not_help() {
+    let last = expander("last", |input| {
+        Ok(vec![u32::try_from(input.options.len() - 1).unwrap()])
+    });
+    let mut world = World::new(vec![last], None, defaults);
+    for zone in ["a", "b", "c"] {
+        let name = format!("full-{zone}");
+        world.group(&name, 100, (1, 1, 1));
+        join_in(&mut world, &name, 0, zone, 0);
+    }
+    world.group("multi", 1000, (0, 0, 9));
+    zones(&mut world, "multi", &["a", "b", "c"]);
+    world.group("only-b", 1000, (0, 0, 1));
+    zones(&mut world, "only-b", &["b"]);
+    let mut picky = in_zone("b", 300);
+    picky.node_selector.set("pool".into(), "multi".into());
+    world.pods("covered", 1, 0, &in_zone("b", 300));
+    world.pods("picky", 1, 0, &picky);
+    world.tick(10_000);
+    assert_eq!(
+        world.calls(),
+        ["increase multi by 1", "increase only-b by 1"]
+    );
+    let record = world.records().pop().unwrap();
+    let helped = record.rounds[0].helped.names.iter().map(|key| &*key.name);
+    assert_eq!(helped.collect::<Vec<_>>(), ["picky-0"]);
+}
+
+#[test]
+fn pods_of_other_zones_do_not_wait_for_each_other() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 2, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    world.pods("other", 2, 10_000, &in_zone("c", 600));
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    world.tick(30_000);
+    assert_eq!(world.calls(), NONE);
 }

@@ -1,10 +1,10 @@
 //! The groups that may grow, and why others may not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use flyball_placement::{ClassId, Name};
+use flyball_placement::{ClassId, Name, Pod};
 
 use super::Scene;
 use super::families::{Domain, domain_of};
@@ -29,11 +29,11 @@ pub(super) struct Candidate<'a> {
     assumed: usize,
     /// Nodes on their way that may come in any zone.
     pub(super) unsettled: u32,
-    /// Whether a node is on its way that may help pods which not every zone helps.
-    pub(super) awaits_zone: bool,
+    /// Pods that not every zone helps, and that a node on its way may help.
+    awaited: BTreeSet<ClassId>,
     /// Pods that the group is not asked for, because a node for them came in a zone that
     /// does not help.
-    avoided: Vec<ClassId>,
+    avoided: BTreeSet<ClassId>,
     /// Target, with what this plan adds.
     pub(super) target: u32,
     /// Why it is no option.
@@ -82,6 +82,16 @@ impl Candidate<'_> {
     /// Whether the group is not asked for such pods, unless all zones help them.
     pub(super) fn avoids(&self, class: ClassId) -> bool {
         self.avoided.contains(&class)
+    }
+
+    /// Whether a node is on its way that may help such pods, which not every zone helps.
+    pub(super) fn awaits(&self, class: ClassId) -> bool {
+        self.awaited.contains(&class)
+    }
+
+    /// A node is on its way that may help such pods.
+    pub(super) fn await_zone(&mut self, classes: impl IntoIterator<Item = ClassId>) {
+        self.awaited.extend(classes);
     }
 
     /// The template, if the group may grow.
@@ -166,14 +176,16 @@ impl<'a> Candidates<'a> {
             limits.add(size.unwrap_or_default(), census.not_joined());
             let zones = &scene.backoffs.zones;
             let name = &census.group.name;
-            let avoided = zones.avoided(scene.now, name).map(|pod| {
+            let mut class = |pod: &Pod| {
                 let cluster = state.cluster_mut();
                 let class = cluster.class(pod);
                 cluster.representative(class)
-            });
+            };
+            let awaited = zones.awaited(name).map(&mut class).collect();
+            let avoided = zones.avoided(scene.now, name).map(&mut class).collect();
             candidates.push(Candidate {
-                avoided: avoided.collect(),
-                awaits_zone: zones.waits(name),
+                avoided,
+                awaited,
                 unsettled: 0,
                 assumed: 0,
                 group: Arc::clone(&census.group),

@@ -21,8 +21,8 @@ const MAX_CLASSES: usize = 50;
 /// A group would take the pods, and none of its nodes was ordered for them.
 const NOT_CHOSEN: &str = "not chosen in this pass";
 
-/// A node of the group is on its way that may help the pods, or others: in which zone it
-/// comes is for the cloud to choose.
+/// A node of the group is on its way that may help the pods: in which zone it comes is for
+/// the cloud to choose.
 const AWAITED: &str = "waiting for the zone of the node on its way";
 
 /// The last node of the group for the pods came in a zone that does not help them.
@@ -111,7 +111,7 @@ fn refused(state: &mut ClusterState, candidate: &Candidate<'_>, wanted: &[&Wante
 fn unasked(candidate: &Candidate<'_>, class: ClassId) -> &'static str {
     if candidate.is_uncertain() && candidate.avoids(class) {
         AVOIDED
-    } else if candidate.is_uncertain() && candidate.awaits_zone {
+    } else if candidate.is_uncertain() && candidate.awaits(class) {
         AWAITED
     } else {
         NOT_CHOSEN

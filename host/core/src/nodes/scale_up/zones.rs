@@ -1,8 +1,8 @@
 //! Groups whose next node may be in any of several zones, because the cloud chooses.
 //!
 //! They are estimated with a node in each of the zones. Pods that all zones help alike are
-//! an option as any. For others the group has at most one node on its way, and is asked
-//! only if no group helps them whose zone is certain.
+//! an option as any. Each of the others has at most one node of the group on its way, and
+//! the group is asked only for those that no group helps whose zone is certain.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -101,7 +101,7 @@ pub(super) fn fill_unsettled(
             let Some(growth) = growth.filter(|_| packed[best].node_count() > 0) else {
                 break;
             };
-            let helps_apart = helps.placed_apart(&packed[best]) > 0;
+            let apart = helps.classes_apart(&packed[best], &demands);
             let order = packed[best].order;
             let (packed, kept) =
                 pack_and_keep(state.cluster_mut(), known, &growth, &demands, order);
@@ -109,15 +109,15 @@ pub(super) fn fill_unsettled(
             fit += packed.pods();
             known.extend(kept);
             take(wanted, &packed.placed, &mut Vec::new());
-            candidates.all[row].awaits_zone |= helps_apart;
+            candidates.all[row].await_zone(apart);
         }
     }
     fit
 }
 
 /// What is to be remembered of an order of one node: the zones that it must come in to help
-/// pods of each class. No other such node is ordered of the group meanwhile. `wanted`: the
-/// pods of each demand.
+/// pods of each class. No other node of the group is ordered for them meanwhile. `wanted`:
+/// the pods of each demand.
 pub(super) fn orders(
     state: &ClusterState,
     candidate: &mut Candidate<'_>,
@@ -125,7 +125,7 @@ pub(super) fn orders(
     demands: &[Demand],
     wanted: &[Wanted],
 ) -> Vec<ZoneOrder> {
-    candidate.awaits_zone |= !in_zones.is_empty();
+    candidate.await_zone(in_zones.iter().map(|(class, _)| *class));
     let instances = candidate.group.instances.iter();
     let before = instances.map(|instance| Arc::clone(&instance.provider_id));
     let before: BTreeSet<Arc<str>> = before.collect();
@@ -221,19 +221,20 @@ impl Estimate<'_> {
         is_some.then(|| (fewest, Arc::clone(&packed[fewest])))
     }
 
-    /// One node in the zone that helps most. `None` if one is on its way already that may
-    /// help, or if groups whose zone is certain help all that it helps.
+    /// One node in the zone that helps most, for pods that have none on their way that may
+    /// help and that groups whose zone is certain leave over.
     fn single(
         &mut self,
         demands: &[Demand],
         certain: &[Choosable],
     ) -> Option<(usize, Arc<Packed>, InZones)> {
-        if self.candidate.awaits_zone {
-            return None;
-        }
         let mut demands = demands.to_vec();
-        for demand in &mut demands {
-            if self.candidate.avoids(demand.class) {
+        for (row, demand) in demands.iter_mut().enumerate() {
+            let class = demand.class;
+            let helped = certain.iter().map(|option| placed_by(&option.packed, row));
+            let helped = helped.max().unwrap_or_default();
+            demand.count = demand.count.saturating_sub(helped);
+            if self.candidate.avoids(class) || self.candidate.awaits(class) {
                 demand.count = 0;
             }
         }
@@ -242,23 +243,15 @@ impl Estimate<'_> {
         let best = helps.best(&packed);
         let found = Arc::clone(packed.get(best)?);
         let helped = (0..demands.len()).filter(|&row| placed_by(&found, row) > 0);
-        let (apart, others): (Vec<usize>, Vec<usize>) = helped.partition(|&row| helps.differ(row));
-        let is_covered = |row: &usize| {
-            let mut certain = certain.iter();
-            certain.any(|option| placed_by(&option.packed, *row) >= placed_by(&found, *row))
-        };
-        // Where all zones help all of them, they help some more than others.
-        let decisive = if apart.is_empty() { &others } else { &apart };
-        if decisive.iter().all(is_covered) {
-            return None;
-        }
-        let zones_of = |&row: &usize| {
+        let apart = helped.filter(|&row| helps.differ(row));
+        let zones_of = |row: usize| {
             let helping = helps.0.iter().zip(self.candidate.templates());
             let helping = helping.filter(|(fits, _)| fits[row]);
             let zones = helping.filter_map(|(_, template)| template.zone().cloned());
             (demands[row].class, zones.collect())
         };
-        Some((best, found, apart.iter().map(zones_of).collect()))
+        let in_zones = apart.map(zones_of).collect();
+        Some((best, found, in_zones))
     }
 }
 
@@ -278,6 +271,15 @@ impl Helps {
         let fits = self.0.get(template).into_iter().flatten().enumerate();
         fits.filter(|(row, fits)| **fits && self.differ(*row))
             .count()
+    }
+
+    /// Classes of the pods that an estimate places and that not every zone helps.
+    fn classes_apart(&self, packed: &Packed, demands: &[Demand]) -> Vec<ClassId> {
+        let rows = demands.iter().enumerate();
+        let apart = rows.filter(|(row, _)| {
+            placed_by(packed, *row) > 0 && !self.0.is_empty() && self.differ(*row)
+        });
+        apart.map(|(_, demand)| demand.class).collect()
     }
 
     /// How many pods an estimate places that not every zone helps.
