@@ -80,10 +80,12 @@ impl OptionColumns {
 
     /// The groups of an option, and how many nodes to add of each.
     pub fn parts(&self, row: usize) -> Vec<(&Arc<str>, u32)> {
-        let several = self.part_option.iter().enumerate();
-        let several = several.filter(|(_, option)| usize::try_from(**option) == Ok(row));
-        let parts: Vec<_> = several
-            .filter_map(|(at, _)| {
+        let options = &self.part_option;
+        let row_of = |option: &u32| usize::try_from(*option).unwrap_or(usize::MAX);
+        let from = options.partition_point(|option| row_of(option) < row);
+        let until = options.partition_point(|option| row_of(option) <= row);
+        let parts: Vec<_> = (from..until)
+            .filter_map(|at| {
                 let count = self.part_node_count.get(at).copied()?;
                 Some((self.part_node_group.get(at)?, count))
             })
