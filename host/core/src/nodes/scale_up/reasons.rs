@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_placement::ClassId;
 use flyball_placement::pack::add_template;
+use flyball_placement::{ClassId, Cluster, Misfit, Node, Plugin};
 
 use super::groups::{Candidate, Candidates};
 use super::{MAX_POD_EVENTS, Plan, Scene, pod_event};
@@ -88,7 +88,7 @@ fn refused(state: &mut ClusterState, candidate: &Candidate<'_>, wanted: &[&Wante
         for (row, wanted) in wanted.iter().enumerate() {
             match cluster.check(wanted.class, node) {
                 Err(misfit) => {
-                    let reason = misfit.reasons().into_iter().next().unwrap_or_default();
+                    let reason = reason(cluster, &misfit, wanted.class, &template.template.node);
                     reasons[row].get_or_insert(reason);
                 }
                 Ok(()) => fits[row] = true,
@@ -104,6 +104,17 @@ fn refused(state: &mut ClusterState, candidate: &Candidate<'_>, wanted: &[&Wante
             .unwrap_or_else(|| unasked(candidate, wanted.class).to_owned()),
     })
     .collect()
+}
+
+/// What the first filter that fails says. A pod with more volumes than any such node
+/// attaches is told so.
+fn reason(cluster: &Cluster, misfit: &Misfit, class: ClassId, node: &Node) -> String {
+    let reason = misfit.reasons().into_iter().next().unwrap_or_default();
+    let of_limits = misfit.is_of(Plugin::NodeVolumeLimits).then_some(());
+    match of_limits.and_then(|()| cluster.volumes_beyond_limit(class, node)) {
+        Some(beyond) => format!("{reason}: {beyond}"),
+        None => reason,
+    }
 }
 
 /// Why no node was ordered of a group that may grow and takes the pods, in some zone at
