@@ -28,8 +28,8 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// A pod that was nominated to a node and whose room there was taken; none if it wants
-    /// no node of its own.
+    /// A pod that was nominated to a node and whose room there was taken. Returns `None` if it
+    /// wants no node of its own.
     fn displaced(state: &ClusterState, pod: Nominated, options: &NodeOptions) -> Option<Self> {
         let of_daemon_set = state.pod_at(pod.slot)?.of_daemon_set();
         let wants = pod.priority >= options.expendable_pods_priority_cutoff && !of_daemon_set;
@@ -255,7 +255,8 @@ const POD_BUFFER_MS: i64 = 2_000;
 const GPU_POD_BUFFER_MS: i64 = 30_000;
 
 /// Until when a pass waits because all pods that want nodes are new, or because
-/// those that want GPUs are, as in Cluster Autoscaler; none: it doesn't.
+/// those that want GPUs are, as in Cluster Autoscaler. `None` if it does not
+/// wait.
 pub(super) fn waits_until(
     state: &ClusterState,
     now: Timestamp,

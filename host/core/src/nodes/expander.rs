@@ -50,9 +50,9 @@ pub struct OptionColumns {
     pub allocatable_memory: Vec<i64>,
     /// GPUs in milli.
     pub allocatable_gpu: Vec<i64>,
-    /// Price of one node for an hour; none: not known.
+    /// Price of one node for an hour. `None` if it is not known.
     pub node_price: Vec<Option<f64>>,
-    /// Price of the option's pods for an hour; none: not known.
+    /// Price of the option's pods for an hour. `None` if it is not known.
     pub pod_price: Vec<Option<f64>>,
     /// Size now.
     pub current_size: Vec<u32>,
@@ -119,7 +119,7 @@ impl OptionColumns {
 pub struct ExpanderInput {
     /// The options.
     pub options: Arc<OptionColumns>,
-    /// Nodes in the cluster; none: not known.
+    /// Nodes in the cluster. `None` if that is not known.
     #[serde(default)]
     pub cluster_node_count: Option<u32>,
 }
@@ -137,7 +137,7 @@ pub struct ExpanderRanking {
     pub scores: Vec<Option<f64>>,
     /// Why.
     pub reason: Reason,
-    /// New state; none: as it was.
+    /// New state. `None` leaves it as it was.
     #[serde(default)]
     pub state: Option<String>,
 }

@@ -84,7 +84,7 @@ enum Source {
 }
 
 /// The templates of a group, one for each zone that its next node may be in, and one if
-/// that is settled. Empty if nobody knows what a node is like: the group has no node, had
+/// that is settled. Empty if it is not known what a node is like: the group has no node, had
 /// none, and the provider gives no template.
 #[must_use]
 pub fn templates_of(

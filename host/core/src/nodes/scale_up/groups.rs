@@ -22,8 +22,8 @@ use crate::nodes::templates::{GroupTemplate, OwnedShape, templates_of};
 pub(super) struct Candidate<'a> {
     pub(super) group: Arc<NodeGroup>,
     census: &'a GroupCensus,
-    /// What a new node would be like, in each zone that it may be in. Empty if nobody
-    /// knows.
+    /// What a new node would be like, in each zone that it may be in. Empty if that is not
+    /// known.
     templates: Vec<GroupTemplate>,
     /// Index of the template that is taken for granted.
     assumed: usize,
@@ -59,7 +59,7 @@ impl Candidate<'_> {
         self.group.max_size.saturating_sub(self.target)
     }
 
-    /// What a new node is taken to be like. `None` if nobody knows.
+    /// What a new node is taken to be like. `None` if there is no template.
     pub(super) fn template(&self) -> Option<&GroupTemplate> {
         self.templates.get(self.assumed)
     }
@@ -74,7 +74,7 @@ impl Candidate<'_> {
         self.assumed = template;
     }
 
-    /// Whether nobody knows in which zone a new node would be.
+    /// Whether a new node may be in one of several zones.
     pub(super) fn is_uncertain(&self) -> bool {
         self.templates.len() > 1
     }
@@ -317,8 +317,7 @@ impl<'a> Candidates<'a> {
         rooms.fold(0, u32::saturating_add)
     }
 
-    /// The nodes on their way, but for those that nobody knows, and those that nobody knows
-    /// the zone of.
+    /// The nodes on their way whose template and zone are known.
     pub(super) fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
         let candidates = self.all.iter_mut();
         candidates

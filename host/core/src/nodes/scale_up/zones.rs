@@ -69,8 +69,8 @@ pub(super) fn options(
     options
 }
 
-/// Places pods on nodes that are on their way to nobody knows which zone, as well as these
-/// may help. Returns how many found a place.
+/// Places pods on nodes that are on their way and whose zone is not known yet, as well as
+/// these may help. Returns how many found a place.
 pub(super) fn fill_unsettled(
     state: &mut ClusterState,
     candidates: &mut Candidates<'_>,

@@ -120,7 +120,7 @@ impl Pods {
     }
 
     /// The class of a pod that takes room on its node, and whether it is being
-    /// deleted; none: it has ended.
+    /// deleted. `None` if it has ended.
     pub(super) fn running(&self, slot: u32) -> Option<(ClassId, bool)> {
         let entry = self.entry(slot)?;
         let facts = &entry.facts;

@@ -19,7 +19,7 @@ pub(super) fn complete(labels: &mut Labels, common: &CommonLabels) {
 }
 
 /// The zones that the next node of a group may be in, the one that its labels say first.
-/// Empty if new nodes have none, or nobody knows of any.
+/// Empty if new nodes have none, or none is known.
 ///
 /// A live node shows one zone of several: those that the provider names count too, and
 /// those that other nodes of the group are in.
