@@ -50,10 +50,10 @@ fn mounts(name: &str, zone: &str) -> Vec<Value> {
     let terms = json!([{"matchExpressions": [
         {"key": EBS_ZONE, "operator": "In", "values": [zone]},
     ]}]);
-    let volume = json!({
+    let volume = json!({"spec": {
         "csi": {"driver": "ebs.csi.aws.com", "volumeHandle": name},
         "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
-    });
+    }});
     let mut items = bound(name, &volume).to_vec();
     items.push(mounting(waiting(name, "3"), &[name]));
     items
