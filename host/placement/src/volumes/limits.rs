@@ -81,6 +81,7 @@ impl Storage {
 
     /// The first driver, by name, of which the pod alone mounts more volumes than a node
     /// attaches.
+    #[expect(clippy::disallowed_methods, reason = "a count has no order")]
     pub(crate) fn beyond_limit(&self, pod: Mounting<'_>, csi: &CsiNode) -> Option<BeyondLimit> {
         let volumes = self.attachable(pod, csi);
         let beyond = csi.drivers.iter().filter_map(|driver| {
