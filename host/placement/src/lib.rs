@@ -30,8 +30,9 @@ pub use self::pod::{
 };
 pub use self::resources::Resources;
 pub use self::volumes::{
-    Claim, ClaimRef, CsiDriver, CsiNode, CsiNodeDriver, Disk, Owner, PersistentVolume, PodClaim,
-    PodVolumes, StorageCapacity, StorageClass, StorageObject, VolumeAttachment, VolumeSource,
+    BeyondLimit, Claim, ClaimRef, CsiDriver, CsiNode, CsiNodeDriver, Disk, Owner, PersistentVolume,
+    PodClaim, PodVolumes, StorageCapacity, StorageClass, StorageObject, VolumeAttachment,
+    VolumeSource,
 };
 
 /// A text that many objects share.

@@ -31,6 +31,12 @@ impl Misfit {
         }
     }
 
+    /// Whether a filter said so.
+    #[must_use]
+    pub fn is_of(&self, filter: Plugin) -> bool {
+        matches!(self, Self::Rejected { plugin, .. } if *plugin == filter)
+    }
+
     /// Whether it says only that others are asked for by name.
     pub(crate) fn is_of_names(&self) -> bool {
         matches!(self, Self::Rejected { reasons, .. } if reasons.contains(&Reason::NotNamed))

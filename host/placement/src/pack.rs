@@ -153,7 +153,7 @@ fn pack_on(
     let plain = growth.parts.len() == 1
         && by_size
             .iter()
-            .all(|&row| cluster.bonds(demands[row].class) == Bonds::default());
+            .all(|&row| ground.asking[row].bonds == Bonds::default());
     let packed = if plain {
         let max_nodes = growth.max_nodes.min(growth.parts[0].max_nodes);
         let columns = Columns::new(ground, &new.parts[0].free, &by_size);

@@ -179,7 +179,8 @@ fn count<'a>(
             }
             (_, Some(node)) => {
                 nodes.push(node);
-                add_zone(&mut zones, zone_of(&node.facts.node.labels));
+                let shown = zone_of(&node.facts.node.labels);
+                add_zone(&mut zones, shown.or(instance.zone.as_ref()));
                 let has_started = is_drained(node) || has_started(now, node, options);
                 if has_started {
                     came += 1;

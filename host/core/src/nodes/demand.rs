@@ -28,8 +28,8 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// A pod that was nominated to a node and whose room there was taken; none if it wants
-    /// no node of its own.
+    /// A pod that was nominated to a node and whose room there was taken. Returns `None` if it
+    /// wants no node of its own.
     fn displaced(state: &ClusterState, pod: Nominated, options: &NodeOptions) -> Option<Self> {
         let of_daemon_set = state.pod_at(pod.slot)?.of_daemon_set();
         let wants = pod.priority >= options.expendable_pods_priority_cutoff && !of_daemon_set;
@@ -57,12 +57,18 @@ impl Wanted {
         &self.slots[from..self.slots.len() - self.left as usize]
     }
 
-    /// Slots of the pods that are left; none of pods that still run.
+    /// Slots of the pods that are left.
+    pub(super) fn slots_left(&self) -> &[u32] {
+        &self.slots[self.slots.len() - self.left as usize..]
+    }
+
+    /// Slots of the pods that are left, without those that still run on a node that is
+    /// being drained.
     pub(super) fn waiting(&self) -> &[u32] {
         if self.drained {
             return &[];
         }
-        &self.slots[self.slots.len() - self.left as usize..]
+        self.slots_left()
     }
 
     /// Whether events are published on these pods.
@@ -86,7 +92,6 @@ pub(super) fn wanted(
     let mut classes: BTreeMap<(bool, ClassId), Vec<Queued>> = BTreeMap::new();
     // No room is made on a node that goes.
     let nominated = drained.iter().flat_map(|node| state.nominated_to(node));
-    let nominated = nominated.filter(|pod| pod.facts.unschedulable);
     let unschedulable = state.unschedulable().flat_map(|(_, pods)| pods);
     for pod in unschedulable.chain(nominated) {
         pending.unschedulable += 1;
@@ -258,7 +263,8 @@ const POD_BUFFER_MS: i64 = 2_000;
 const GPU_POD_BUFFER_MS: i64 = 30_000;
 
 /// Until when a pass waits because all pods that want nodes are new, or because
-/// those that want GPUs are, as in Cluster Autoscaler; none: it doesn't.
+/// those that want GPUs are, as in Cluster Autoscaler. `None` if it does not
+/// wait.
 pub(super) fn waits_until(
     state: &ClusterState,
     now: Timestamp,

@@ -50,9 +50,9 @@ pub struct OptionColumns {
     pub allocatable_memory: Vec<i64>,
     /// GPUs in milli.
     pub allocatable_gpu: Vec<i64>,
-    /// Price of one node for an hour; none: not known.
+    /// Price of one node for an hour. `None` if it is not known.
     pub node_price: Vec<Option<f64>>,
-    /// Price of the option's pods for an hour; none: not known.
+    /// Price of the option's pods for an hour. `None` if it is not known.
     pub pod_price: Vec<Option<f64>>,
     /// Size now.
     pub current_size: Vec<u32>,
@@ -80,10 +80,12 @@ impl OptionColumns {
 
     /// The groups of an option, and how many nodes to add of each.
     pub fn parts(&self, row: usize) -> Vec<(&Arc<str>, u32)> {
-        let several = self.part_option.iter().enumerate();
-        let several = several.filter(|(_, option)| usize::try_from(**option) == Ok(row));
-        let parts: Vec<_> = several
-            .filter_map(|(at, _)| {
+        let options = &self.part_option;
+        let row_of = |option: &u32| usize::try_from(*option).unwrap_or(usize::MAX);
+        let from = options.partition_point(|option| row_of(option) < row);
+        let until = options.partition_point(|option| row_of(option) <= row);
+        let parts: Vec<_> = (from..until)
+            .filter_map(|at| {
                 let count = self.part_node_count.get(at).copied()?;
                 Some((self.part_node_group.get(at)?, count))
             })
@@ -117,7 +119,7 @@ impl OptionColumns {
 pub struct ExpanderInput {
     /// The options.
     pub options: Arc<OptionColumns>,
-    /// Nodes in the cluster; none: not known.
+    /// Nodes in the cluster. `None` if that is not known.
     #[serde(default)]
     pub cluster_node_count: Option<u32>,
 }
@@ -135,7 +137,7 @@ pub struct ExpanderRanking {
     pub scores: Vec<Option<f64>>,
     /// Why.
     pub reason: Reason,
-    /// New state; none: as it was.
+    /// New state. `None` leaves it as it was.
     #[serde(default)]
     pub state: Option<String>,
 }

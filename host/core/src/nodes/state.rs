@@ -17,7 +17,7 @@ use std::sync::Arc;
 use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources, StorageObject};
 
 pub use self::common::CommonLabels;
-pub(in crate::nodes) use self::common::{ZONES, zone_of};
+pub(in crate::nodes) use self::common::{PLACES, ZONES, zone_of};
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 use self::forget::Left;
 pub use self::pods::PodView;
@@ -104,7 +104,7 @@ impl ClusterState {
                 return;
             }
             let (before, id) = (known.facts.size(), known.id);
-            self.common.count(&known.facts.node.labels, false);
+            self.common.count(&known.facts.node, false);
             self.forget_provider(&name);
             self.cluster.set_node(id, Arc::clone(&facts.node));
             self.count(before, false);
@@ -142,7 +142,7 @@ impl ClusterState {
             self.nodes.remove(name);
         }
         self.cluster.remove_node(known.id);
-        self.common.count(&known.facts.node.labels, false);
+        self.common.count(&known.facts.node, false);
         self.count(known.facts.size(), false);
         self.revision += 1;
     }
@@ -208,7 +208,7 @@ impl ClusterState {
         self.size
     }
 
-    /// Labels that all nodes have.
+    /// Labels that the nodes have in common.
     #[must_use]
     pub fn common_labels(&self) -> &CommonLabels {
         &self.common
@@ -320,7 +320,7 @@ impl ClusterState {
 
     fn learn(&mut self, name: Arc<str>, known: KnownNode) {
         self.count(known.facts.size(), true);
-        self.common.count(&known.facts.node.labels, true);
+        self.common.count(&known.facts.node, true);
         if let Some(provider_id) = &known.facts.provider_id {
             self.by_provider
                 .insert(Arc::clone(provider_id), Arc::clone(&name));

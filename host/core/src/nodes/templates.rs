@@ -18,7 +18,7 @@ use super::limits::NodeSize;
 use super::options::NodeOptions;
 use super::readiness::is_startup_taint;
 use super::similar::NodeShape;
-use super::state::{ClusterState, NodeView, node_size, zone_of};
+use super::state::{ClusterState, NodeView, PLACES, node_size, zone_of};
 
 pub(super) use self::likeness::{Likeness, Likenesses, is_better_example, is_good_example};
 pub(super) use self::members::Members;
@@ -84,7 +84,7 @@ enum Source {
 }
 
 /// The templates of a group, one for each zone that its next node may be in, and one if
-/// that is settled. Empty if nobody knows what a node is like: the group has no node, had
+/// that is settled. Empty if it is not known what a node is like: the group has no node, had
 /// none, and the provider gives no template.
 #[must_use]
 pub fn templates_of(
@@ -114,8 +114,15 @@ pub fn templates_of(
     }
     let provided = group.template.as_deref();
     let provided = provided.map_or(&[][..], |provided| &provided.zone_labels);
-    let repeated = provided.iter().chain(common.zone_labels()).cloned();
-    let repeated: Vec<Name> = repeated.collect();
+    let csi = census
+        .likeness
+        .as_ref()
+        .and_then(|like| like.csi.as_deref());
+    let csi = csi.filter(|_| source == Source::Node);
+    let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
+    let topology_keys = drivers.flat_map(|driver| &driver.topology_keys);
+    let repeated = provided.iter().chain(common.zone_labels());
+    let repeated: Vec<Name> = repeated.chain(topology_keys).cloned().collect();
     let in_zone = |zone: &Name| {
         let mut parts = parts.clone();
         put_in_zone(&mut parts.0.labels, zone, source, &repeated);
@@ -320,7 +327,8 @@ pub(super) fn add(sum: &mut Resources, amounts: &Resources, times: i64) {
     }
 }
 
-/// A template as similarity compares it.
+/// A template as similarity compares it: without labels that repeat its zone or region, as
+/// those of storage drivers do, since groups of other zones have other values there.
 pub(super) struct OwnedShape {
     labels: BTreeMap<Arc<str>, Arc<str>>,
     capacity: BTreeMap<Arc<str>, i64>,
@@ -331,15 +339,23 @@ pub(super) struct OwnedShape {
 impl OwnedShape {
     pub(super) fn new(group: &GroupTemplate) -> Self {
         let node = &group.template.node;
+        let places = || PLACES.into_iter().flatten();
+        let places: Vec<&Name> = places().filter_map(|key| node.labels.get(key)).collect();
         let labels = node.labels.iter();
         Self {
             labels: labels
+                .filter(|(_, value)| !places.contains(value))
                 .map(|(key, value)| (Arc::clone(key), Arc::clone(value)))
                 .collect(),
             capacity: to_milli(&group.capacity),
             allocatable: to_milli(&node.allocatable),
             requested: to_milli(&group.requested),
         }
+    }
+
+    /// The labels that are compared, but for ignored ones.
+    pub(super) fn labels(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
+        &self.labels
     }
 
     pub(super) fn borrowed(&self) -> NodeShape<'_> {

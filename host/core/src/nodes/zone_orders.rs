@@ -58,8 +58,9 @@ impl Failed {
 
 /// What has become of an order.
 enum Outcome {
-    /// Its node is on its way, and nobody knows where it will be.
-    Waiting,
+    /// A node is on its way, and in which zone it will be is not known. Others have come
+    /// in these zones, none of which helps.
+    Waiting(BTreeSet<Arc<str>>),
     /// It will not come, or is in a zone that helps.
     Settled { helps: bool },
     /// It is in one of these zones, none of which helps.
@@ -72,10 +73,11 @@ impl ZoneOrders {
         self.waiting.push((now, order));
     }
 
-    /// Whether a group has such a node on its way of which nobody knows the zone.
-    pub(super) fn waits(&self, group: &str) -> bool {
-        let mut waiting = self.waiting.iter();
-        waiting.any(|(_, order)| *order.group == *group)
+    /// The pods for which a group has a node on its way whose zone is not known.
+    pub(super) fn awaited(&self, group: &str) -> impl Iterator<Item = &Pod> {
+        let waiting = self.waiting.iter();
+        let waiting = waiting.filter(move |(_, order)| *order.group == *group);
+        waiting.map(|(_, order)| &order.pod)
     }
 
     /// The pods that a group is not asked for now.
@@ -118,15 +120,17 @@ impl ZoneOrders {
                 outcome(&order, group, state)
             });
             match outcome {
+                Outcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
+                    self.waiting.push((at, order));
+                }
                 // One that is late is the group's failure, whichever zone it was for.
-                Outcome::Waiting if now.since(at) > options.max_node_provision_time_ms => {}
-                Outcome::Waiting => self.waiting.push((at, order)),
+                Outcome::Waiting(zones) if zones.is_empty() => {}
                 Outcome::Settled { helps } => {
                     if helps {
                         self.failed.retain(|failed| !failed.is_of(&order));
                     }
                 }
-                Outcome::Elsewhere(zones) => {
+                Outcome::Waiting(zones) | Outcome::Elsewhere(zones) => {
                     incidents.push(self.fail(now, order, &zones, options));
                 }
             }
@@ -191,7 +195,7 @@ fn outcome(order: &ZoneOrder, census: &GroupCensus, state: &ClusterState) -> Out
     if order.zones.iter().any(|zone| zones.contains(zone)) {
         Outcome::Settled { helps: true }
     } else if unknown || census.group.target_size > count {
-        Outcome::Waiting
+        Outcome::Waiting(zones)
     } else if zones.is_empty() {
         Outcome::Settled { helps: false }
     } else {

@@ -5,6 +5,7 @@
 mod asked;
 mod configured;
 mod expanders;
+mod families;
 mod filters;
 mod lost;
 mod nominated;

@@ -99,3 +99,37 @@ fn nothing_is_ordered_for_a_nominated_pod_until_its_node_goes() {
     world.tick(30_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
 }
+
+#[test]
+fn whoever_is_nominated_to_a_node_that_goes_wants_another_one_marked_or_not() {
+    let unmarked = |node: &str| PodFacts {
+        unschedulable: false,
+        ..facts(None, Some(node))
+    };
+    let mut state = ClusterState::new();
+    state.apply_node(node("n"));
+    state.apply_pod(unmarked("n"), &pod(3000));
+    assert_eq!(state.unschedulable_count(), 0);
+    state.delete_node("n");
+    assert_eq!(state.unschedulable_count(), 1);
+    state.apply_pod(facts(Some("n"), Some("n")), &pod(3000));
+    assert_eq!(state.unschedulable_count(), 0);
+
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 4000, (0, 1, 9));
+    let nominated = |to: &'static str| {
+        move |facts: &mut PodFacts| {
+            facts.nominated = Some(to.into());
+            facts.unschedulable = false;
+        }
+    };
+    world.pods_as("high", 1, 0, &pod(3000), nominated("a-0"));
+    world.tick(10_000);
+    assert_eq!(world.calls(), NONE);
+    world.taint("a-0", "ToBeDeletedByClusterAutoscaler");
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+    world.pods_as("lost", 1, 20_000, &pod(3000), nominated("gone"));
+    world.tick(40_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+}

@@ -1,10 +1,12 @@
 //! Choices of one pass: what they come to together, and which groups share an order.
 
+use std::sync::Arc;
+
 use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
 
 use crate::expanders::first;
-use crate::pod;
 use crate::world::World;
+use crate::{defaults, pod};
 
 #[test]
 fn similar_groups_share_an_order_only_if_their_nodes_take_the_pods() {
@@ -77,4 +79,38 @@ fn a_pod_that_wants_others_out_of_its_zone_gets_one_of_its_own() {
     let record = world.records().pop().unwrap();
     assert_eq!(record.rounds[0].helped.count, 7);
     assert!(record.remaining.is_empty());
+}
+
+#[test]
+fn no_node_is_ordered_for_pods_that_a_choice_before_shut_out() {
+    let mut world = World::new(vec![first()], None, defaults);
+    for team in ["one", "two"] {
+        world.group(team, 1000, (0, 0, 10));
+        world.change(team, |group| {
+            let template = Arc::make_mut(group.template.as_mut().unwrap());
+            template.labels.insert("zone".into(), "a".into());
+        });
+    }
+    let of_team = |team: &str, pod: Pod| Pod {
+        node_selector: [("team", team)].into_iter().collect(),
+        ..pod
+    };
+    let apart = AffinityTerm {
+        topology_key: "zone".into(),
+        selector: Some(LabelSelector(vec![Requirement::equals("app", "plain")])),
+        namespaces: Vec::new(),
+        namespace_selector: None,
+    };
+    let shy = Pod {
+        anti_affinity: vec![apart],
+        ..pod(600)
+    };
+    let plain = Pod {
+        labels: [("app", "plain")].into_iter().collect(),
+        ..pod(600)
+    };
+    world.pods("shy", 1, 0, &of_team("one", shy));
+    world.pods("plain", 1, 0, &of_team("two", plain));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase one by 1"]);
 }

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use flyball_placement::{LabelSelector, Pod, Requirement, SpreadConstraint};
+use flyball_core::nodes::state::Owner;
+use flyball_placement::{Effect, LabelSelector, Pod, Requirement, SpreadConstraint, Taint};
 
-use crate::expanders::first;
+use crate::expanders::{expander, first};
 use crate::world::World;
 use crate::{MINUTE, defaults, pod};
 
-const ZONE: &str = "topology.kubernetes.io/zone";
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 const NONE: [&str; 0] = [];
 
 /// A cluster with a full node in each of some zones, and the empty group `multi`, whose
@@ -31,7 +32,7 @@ fn zones(world: &mut World, group: &str, zones: &[&str]) {
 }
 
 /// The node of a group's instance joins in a zone, ready.
-fn join_in(world: &mut World, group: &str, at: usize, zone: &str, now: i64) {
+pub fn join_in(world: &mut World, group: &str, at: usize, zone: &str, now: i64) {
     world.join(group, at, now);
     world.change_node(&format!("{group}-{at}"), |facts| {
         let node = Arc::make_mut(&mut facts.node);
@@ -46,14 +47,14 @@ fn launch_in(world: &mut World, group: &str, at: usize, zone: &str) {
 }
 
 /// A pod that asks for so much cpu, in a zone.
-fn in_zone(zone: &str, cpu: i64) -> Pod {
+pub fn in_zone(zone: &str, cpu: i64) -> Pod {
     let mut pod = pod(cpu);
     pod.node_selector.set(ZONE.into(), zone.into());
     pod
 }
 
 /// A pod that keeps apart from others by zone.
-fn apart(cpu: i64) -> Pod {
+pub fn apart(cpu: i64) -> Pod {
     let spread = SpreadConstraint {
         max_skew: 1,
         topology_key: ZONE.into(),
@@ -266,4 +267,181 @@ fn pods_that_spread_over_zones_get_nodes_one_after_the_other() {
     assert_eq!(world.calls(), NONE);
     let avoided = "multi: in backoff after a node came in another zone";
     assert!(reasons(&world).contains(&avoided.to_owned()));
+}
+
+#[test]
+fn pods_of_a_drained_node_that_one_zone_helps_are_waited_for_as_others_are() {
+    let mut world = multi(&["a", "c"]);
+    world.group("old", 1000, (0, 1, 1));
+    join_in(&mut world, "old", 0, "b", 0);
+    world.pods_as("pinned", 2, 0, &in_zone("b", 500), |facts| {
+        facts.node = Some("old-0".into());
+        facts.unschedulable = false;
+        facts.owner = Some(Owner {
+            uid: "set".into(),
+            kind: "StatefulSet".into(),
+        });
+    });
+    world.taint("old-0", "ToBeDeletedByClusterAutoscaler");
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    join_in(&mut world, "multi", 0, "c", MINUTE);
+    world.tick(MINUTE);
+    assert_eq!(world.calls(), NONE, "it may come elsewhere again");
+    let record = world.records().pop().unwrap();
+    assert_eq!(&*record.incidents[0].code, "NodeInOtherZone");
+    world.tick(2 * MINUTE);
+    assert_eq!(world.calls(), NONE);
+}
+
+#[test]
+fn a_node_without_labels_hides_nothing_that_all_others_have() {
+    let mut choosy = in_zone("a", 600);
+    let arch = "kubernetes.io/arch";
+    choosy.node_selector.set(arch.into(), "arm64".into());
+    let here = |labels: [Option<&str>; 3]| {
+        let mut world = multi(&[]);
+        world.group("here", 100, (3, 3, 3));
+        for (at, label) in labels.into_iter().enumerate() {
+            join_in(&mut world, "here", at, "a", 0);
+            world.change_node(&format!("here-{at}"), |facts| {
+                let node = Arc::make_mut(&mut facts.node);
+                match label {
+                    Some(label) => node.labels.set(arch.into(), label.into()),
+                    None => node.labels = [("pool", "here")].into_iter().collect(),
+                }
+            });
+        }
+        zones(&mut world, "multi", &[]);
+        world.pods("choosy", 2, 0, &choosy);
+        world
+    };
+    // Its kubelet has just registered it, or somebody took its labels.
+    let mut world = here([Some("arm64"), Some("arm64"), None]);
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 2"]);
+    // The cloud's controller has not come to most nodes yet.
+    let mut world = here([Some("arm64"), None, None]);
+    for node in ["here-1", "here-2"] {
+        world.change_node(node, |facts| {
+            Arc::make_mut(&mut facts.node).taints.push(Taint {
+                key: "node.cloudprovider.kubernetes.io/uninitialized".into(),
+                value: "true".into(),
+                effect: Effect::NoSchedule,
+            });
+        });
+    }
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 2"]);
+    for labels in [
+        [Some("arm64"), Some("arm64"), Some("amd64")],
+        [Some("arm64"), None, None],
+    ] {
+        let mut world = here(labels);
+        world.tick(10_000);
+        assert_eq!(world.calls(), NONE, "{labels:?}");
+    }
+}
+
+#[test]
+fn the_cloud_says_where_a_node_is_that_has_joined_without_its_zone() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 1, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    launch_in(&mut world, "multi", 0, "b");
+    world.join("multi", 0, 20_000);
+    world.change_node("multi-0", |facts| facts.ready = false);
+    // It has no room for these, and may not help them as if it came anywhere.
+    world.pods("more", 1, 20_000, &in_zone("c", 600));
+    world.tick(30_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+}
+
+#[test]
+fn an_order_whose_node_came_elsewhere_is_not_forgotten_for_another_that_is_late() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 1, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    world.tick(20_000);
+    // Somebody else orders another node, and no instance comes.
+    world.stall("multi");
+    world.change("multi", |group| group.target_size = 2);
+    world.tick(10 * MINUTE);
+    join_in(&mut world, "multi", 0, "c", 12 * MINUTE);
+    world.tick(12 * MINUTE);
+    world.records();
+    world.tick(15 * MINUTE + 11_000);
+    let records = world.records();
+    let mut incidents = records.iter().flat_map(|record| &record.incidents);
+    assert!(
+        incidents.any(|incident| &*incident.code == "NodeInOtherZone"),
+        "{records:#?}"
+    );
+}
+
+#[test]
+fn what_has_a_zone_as_its_value_by_chance_stays_as_it_is_in_other_zones() {
+    let mut world = multi(&["west"]);
+    zones(&mut world, "multi", &["nova", "west"]);
+    world.change("multi", |group| group.target_size = 1);
+    world.deliver("multi");
+    join_in(&mut world, "multi", 0, "nova", 0);
+    let chance = ["topology.kubernetes.io/region", "tier"];
+    world.change_node("multi-0", |facts| {
+        let node = Arc::make_mut(&mut facts.node);
+        for key in chance {
+            node.labels.set(key.into(), "nova".into());
+        }
+    });
+    let mut choosy = in_zone("west", 600);
+    for key in chance {
+        choosy.node_selector.set(key.into(), "nova".into());
+    }
+    world.pods("choosy", 1, 0, &choosy);
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+}
+
+#[test]
+fn a_group_over_several_zones_is_asked_for_what_certain_groups_do_not_help() {
+    let last = expander("last", |input| {
+        Ok(vec![u32::try_from(input.options.len() - 1).unwrap()])
+    });
+    let mut world = World::new(vec![last], None, defaults);
+    for zone in ["a", "b", "c"] {
+        let name = format!("full-{zone}");
+        world.group(&name, 100, (1, 1, 1));
+        join_in(&mut world, &name, 0, zone, 0);
+    }
+    world.group("multi", 1000, (0, 0, 9));
+    zones(&mut world, "multi", &["a", "b", "c"]);
+    world.group("only-b", 1000, (0, 0, 1));
+    zones(&mut world, "only-b", &["b"]);
+    let mut picky = in_zone("b", 300);
+    picky.node_selector.set("pool".into(), "multi".into());
+    world.pods("covered", 1, 0, &in_zone("b", 300));
+    world.pods("picky", 1, 0, &picky);
+    world.tick(10_000);
+    assert_eq!(
+        world.calls(),
+        ["increase multi by 1", "increase only-b by 1"]
+    );
+    let record = world.records().pop().unwrap();
+    let helped = record.rounds[0].helped.names.iter().map(|key| &*key.name);
+    assert_eq!(helped.collect::<Vec<_>>(), ["picky-0"]);
+}
+
+#[test]
+fn pods_of_other_zones_do_not_wait_for_each_other() {
+    let mut world = multi(&["a", "b", "c"]);
+    world.pods("pinned", 2, 0, &in_zone("b", 600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    world.pods("other", 2, 10_000, &in_zone("c", 600));
+    world.tick(20_000);
+    assert_eq!(world.calls(), ["increase multi by 1"]);
+    world.tick(30_000);
+    assert_eq!(world.calls(), NONE);
 }

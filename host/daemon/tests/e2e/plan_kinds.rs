@@ -4,6 +4,7 @@
 mod attaching;
 mod daemons;
 mod own_labels;
+mod spreading;
 mod storage;
 mod translated;
 mod world;
@@ -38,6 +39,10 @@ fn a_nominated_pod_counts_as_placed_where_the_scheduler_makes_room() {
     case("its node is gone")
         .item(pod("low", "3", "n1"))
         .item(merged(nominated.clone(), &on("n0")))
+        .orders(&[("a", 1, 2)]);
+    case("its node is gone, and it is not marked unschedulable yet")
+        .item(pod("low", "3", "n1"))
+        .item(merged(merged(nominated.clone(), &unmarked), &on("n0")))
         .orders(&[("a", 1, 2)]);
     case("its node is being drained")
         .item(node("n2", "a", "4"))

@@ -158,10 +158,10 @@ impl Cluster {
         keys.iter().map(shared).collect()
     }
 
-    /// The domains of a key that have a node other than these.
-    pub(crate) fn domains_with_nodes(&self, key: u32, but: &[NodeId]) -> Vec<u32> {
+    /// The domains of a key that have a node, ordered.
+    pub(crate) fn domains_with_nodes(&self, key: u32) -> Vec<u32> {
         let domains = &self.relations.counting.domains;
-        let nodes = self.node_ids().filter(|node| !but.contains(node));
+        let nodes = self.node_ids();
         let mut found: Vec<u32> = nodes.filter_map(|node| domains.of(key, node)).collect();
         found.sort_unstable();
         found.dedup();
@@ -169,6 +169,7 @@ impl Cluster {
     }
 
     /// Whether some pods want none of a class's near.
+    #[must_use]
     pub fn is_unwanted(&self, class: ClassId) -> bool {
         let shape = self.classes.shape_of(class);
         !self.relations.counting.unwanted(shape).is_empty()

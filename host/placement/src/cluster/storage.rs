@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{ClassId, Cluster};
 use crate::volumes::Mounting;
-use crate::{CsiNode, Name, StorageObject};
+use crate::{BeyondLimit, CsiNode, Name, Node, StorageObject};
 
 impl Cluster {
     /// Takes a claim, a volume or something else of storage in, in place of what was
@@ -31,6 +31,12 @@ impl Cluster {
     /// The plugins that left the tree and whose volumes drivers attach on most nodes.
     pub fn usually_migrated(&self) -> impl Iterator<Item = &Name> {
         self.storage.csi().usually_migrated()
+    }
+
+    /// Whether a pod of a class by itself mounts more volumes than a node attaches.
+    pub fn volumes_beyond_limit(&self, class: ClassId, node: &Node) -> Option<BeyondLimit> {
+        let csi = self.storage.csi().of(node)?;
+        self.storage.beyond_limit(self.mounting(class)?, csi)
     }
 
     /// What the pods of a class mount, if anything.

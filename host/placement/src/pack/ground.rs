@@ -44,6 +44,8 @@ pub(super) struct Ground {
     pub(super) asking: Vec<Asking>,
     /// Topology keys, other than the host's, that decide where the pods may go.
     keys: Vec<u32>,
+    /// The domains of each key that have a node, ordered.
+    domains: Vec<Vec<u32>>,
     /// The nodes that are there, by area.
     pub(super) areas: Vec<(Area, NodeSet)>,
     /// Whether pods that nothing can make room for are tried on these nodes as well.
@@ -67,9 +69,12 @@ impl Ground {
                 unwanted: cluster.is_unwanted(demand.class),
             })
             .collect();
+        let keys = cluster.domain_keys(demands.iter().map(|demand| demand.class));
+        let domains = keys.iter().map(|key| cluster.domains_with_nodes(*key));
         let mut ground = Self {
             names,
-            keys: cluster.domain_keys(demands.iter().map(|demand| demand.class)),
+            domains: domains.collect(),
+            keys,
             asking,
             areas: Vec::new(),
             for_all,
@@ -217,11 +222,11 @@ impl NewNodes {
             first.push(node);
         }
         if parts.len() > 1 {
-            for (column, &key) in ground.keys.iter().enumerate() {
-                let there = cluster.domains_with_nodes(key, &first);
+            for (column, there) in ground.domains.iter().enumerate() {
                 for part in &mut parts {
                     let domain = part.area[column];
-                    part.area_is_new |= domain.is_some_and(|domain| !there.contains(&domain));
+                    part.area_is_new |=
+                        domain.is_some_and(|domain| there.binary_search(&domain).is_err());
                 }
             }
         }

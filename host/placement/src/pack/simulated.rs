@@ -19,6 +19,8 @@ pub(super) struct Simulation<'a> {
     areas: Vec<AreaNodes>,
     /// The area of each part.
     area_of: Vec<usize>,
+    /// The parts in each area.
+    parts_in: Vec<Vec<usize>>,
     /// Pods placed so far.
     placements: u64,
     host: Option<HostKey>,
@@ -86,7 +88,12 @@ impl<'a> Simulation<'a> {
                 });
             }
         }
+        let mut parts_in = vec![Vec::new(); areas.len()];
+        for (part, &area) in area_of.iter().enumerate() {
+            parts_in[area].push(part);
+        }
         Self {
+            parts_in,
             host: cluster.host_key(),
             cluster,
             ground,
@@ -204,8 +211,7 @@ impl<'a> Simulation<'a> {
             let rank = |area: &usize| {
                 let nodes = &self.areas[*area];
                 let open = nodes.known.times(amounts) + nodes.new.times(amounts);
-                let parts = (0..self.new.parts.len()).filter(|part| self.area_of[*part] == *area);
-                let more = parts.map(|part| {
+                let more = self.parts_in[*area].iter().map(|&part| {
                     let each = super::tree::times(&self.new.parts[part].free, amounts);
                     let nodes = self.limits[part].saturating_sub(self.opened[part]);
                     u64::from(each) * u64::from(nodes)

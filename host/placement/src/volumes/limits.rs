@@ -20,6 +20,31 @@ enum Handle {
     Promised(Name, Name),
 }
 
+/// More volumes in one pod than a node attaches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BeyondLimit {
+    /// Name of the CSI driver.
+    pub driver: Name,
+    /// How many volumes of the driver the pod mounts.
+    pub volumes: usize,
+    /// How many volumes of the driver a node attaches.
+    pub limit: i64,
+}
+
+impl std::fmt::Display for BeyondLimit {
+    fn fmt(&self, to: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            driver,
+            volumes,
+            limit,
+        } = self;
+        write!(
+            to,
+            "the pod mounts {volumes} volumes of {driver}, and a node attaches {limit}"
+        )
+    }
+}
+
 impl Storage {
     /// Whether a node can't attach the pod's volumes beside those it has.
     pub(super) fn exceeds_limits<'a>(
@@ -52,6 +77,26 @@ impl Storage {
             let (before, more) = counts.get(&driver.name).copied().unwrap_or_default();
             more > 0 && driver.limit.is_some_and(|limit| before + more > limit)
         })
+    }
+
+    /// The first driver, by name, of which the pod alone mounts more volumes than a node
+    /// attaches.
+    #[expect(clippy::disallowed_methods, reason = "a count has no order")]
+    pub(crate) fn beyond_limit(&self, pod: Mounting<'_>, csi: &CsiNode) -> Option<BeyondLimit> {
+        let volumes = self.attachable(pod, csi);
+        let beyond = csi.drivers.iter().filter_map(|driver| {
+            let of_driver = volumes.iter().filter(|one| one.driver == driver.name);
+            let volumes = of_driver.count();
+            let limit = driver.limit?;
+            i64::try_from(volumes)
+                .is_ok_and(|volumes| volumes > limit)
+                .then(|| BeyondLimit {
+                    driver: driver.name.clone(),
+                    volumes,
+                    limit,
+                })
+        });
+        beyond.min_by(|a, b| a.driver.cmp(&b.driver))
     }
 
     /// The pod's volumes that a driver attaches.

@@ -15,6 +15,7 @@ mod translate;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use self::filters::Mounting;
+pub use self::limits::BeyondLimit;
 pub(crate) use self::store::{NodeLabels, Storage};
 
 use crate::{LabelSelector, Labels, Name, NodeSelectorTerm, Requirement};

@@ -25,6 +25,11 @@ pub(super) fn domain_of(candidate: &Candidate<'_>, keys: &[Name]) -> Domain {
         .collect()
 }
 
+/// Whether nodes there have one of the labels at least.
+fn is_somewhere(domain: &Domain) -> bool {
+    domain.iter().any(Option::is_some)
+}
+
 /// A domain as a person reads it.
 pub(super) fn domain_text(domain: &Domain, keys: &[Name]) -> String {
     let pairs = keys.iter().zip(domain);
@@ -75,21 +80,23 @@ impl Domains {
         }
         let lacks = |domain: &Domain, row: &usize| {
             let own = &candidates.all[*row];
-            own.domain != *domain && candidates.alike_in(*row, domain).is_none()
+            is_somewhere(&own.domain)
+                && own.domain != *domain
+                && candidates.alike_in(*row, domain).is_none()
         };
         let rows = || self.0.values().flatten();
-        let unsettled = self
-            .0
-            .iter()
-            .filter(|(domain, there)| there.len() > 1 && rows().any(|row| lacks(domain, row)));
+        let unsettled = self.0.iter().filter(|(domain, there)| {
+            there.len() > 1 && is_somewhere(domain) && rows().any(|row| lacks(domain, row))
+        });
         unsettled
             .map(|(domain, rows)| (domain, rows.as_slice()))
             .collect()
     }
 
     /// All families, each once: for every group itself, and in every other domain the
-    /// first group like it, else the only one there, else the one that `best` names. A
-    /// group without any of the labels stays alone.
+    /// first group like it. Where none is like it and no member has the value of a label
+    /// yet, the only group there, or the one that `best` names. A group without any of the
+    /// labels stays alone.
     pub(super) fn families(
         &self,
         candidates: &Candidates<'_>,
@@ -114,28 +121,56 @@ impl Domains {
     ) -> Family {
         let own = &candidates.all[row].domain;
         let mut family = Family::of(row);
-        let is_somewhere = |domain: &Domain| domain.iter().any(Option::is_some);
         if !is_somewhere(own) {
             return family;
         }
         let elsewhere = self.0.iter();
         let elsewhere = elsewhere.filter(|(domain, _)| *domain != own && is_somewhere(domain));
+        let (mut alike, mut others) = (Vec::new(), Vec::new());
         for (domain, there) in elsewhere {
+            let only = (there.len() == 1).then(|| there[0]);
+            if let Some(member) = candidates.alike_in(row, domain) {
+                alike.push((domain, member));
+            } else if let Some(member) = only.or_else(|| best.get(domain).copied()) {
+                others.push((domain, member));
+            }
+        }
+        let mut covered = Covered::default();
+        covered.add(own);
+        // Where not all fit in, those come first that are somewhere else by any of the keys.
+        let (first, more): (Vec<_>, Vec<_>) = alike
+            .into_iter()
+            .partition(|(domain, _)| covered.add(domain));
+        let alike = first.into_iter().chain(more).map(|(_, member)| member);
+        family.rows.extend(alike.take(MAX_GROUPS - 1));
+        for (domain, member) in others {
             if family.rows.len() == MAX_GROUPS {
                 break;
             }
-            let alike = candidates.alike_in(row, domain);
-            let only = (there.len() == 1).then(|| there[0]);
-            let Some(member) = alike.or(only).or_else(|| best.get(domain).copied()) else {
-                continue;
-            };
-            family.rows.push(member);
-            if alike.is_none() {
+            if covered.add(domain) {
+                family.rows.push(member);
                 family.stand_ins.push(member);
             }
         }
         let domain = |row: &usize| &candidates.all[*row].domain;
         family.rows.sort_by(|a, b| domain(a).cmp(domain(b)));
         family
+    }
+}
+
+/// Values of each topology key that the members of a family have.
+#[derive(Default)]
+struct Covered(BTreeSet<(usize, Arc<str>)>);
+
+impl Covered {
+    /// Adds those of a domain. Returns whether one of them is new.
+    fn add(&mut self, domain: &Domain) -> bool {
+        let mut is_new = false;
+        for (key, value) in domain.iter().enumerate() {
+            if let Some(value) = value {
+                is_new |= self.0.insert((key, Arc::clone(value)));
+            }
+        }
+        is_new
     }
 }

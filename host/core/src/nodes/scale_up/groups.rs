@@ -1,10 +1,10 @@
 //! The groups that may grow, and why others may not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use flyball_placement::{ClassId, Name};
+use flyball_placement::{ClassId, Name, Pod};
 
 use super::Scene;
 use super::families::{Domain, domain_of};
@@ -22,18 +22,18 @@ use crate::nodes::templates::{GroupTemplate, OwnedShape, templates_of};
 pub(super) struct Candidate<'a> {
     pub(super) group: Arc<NodeGroup>,
     census: &'a GroupCensus,
-    /// What a new node would be like, in each zone that it may be in. Empty if nobody
-    /// knows.
+    /// What a new node would be like, in each zone that it may be in. Empty if that is not
+    /// known.
     templates: Vec<GroupTemplate>,
     /// Index of the template that is taken for granted.
     assumed: usize,
     /// Nodes on their way that may come in any zone.
     pub(super) unsettled: u32,
-    /// Whether a node is on its way that may help pods which not every zone helps.
-    pub(super) awaits_zone: bool,
+    /// Pods that not every zone helps, and that a node on its way may help.
+    awaited: BTreeSet<ClassId>,
     /// Pods that the group is not asked for, because a node for them came in a zone that
     /// does not help.
-    avoided: Vec<ClassId>,
+    avoided: BTreeSet<ClassId>,
     /// Target, with what this plan adds.
     pub(super) target: u32,
     /// Why it is no option.
@@ -59,7 +59,7 @@ impl Candidate<'_> {
         self.group.max_size.saturating_sub(self.target)
     }
 
-    /// What a new node is taken to be like. `None` if nobody knows.
+    /// What a new node is taken to be like. `None` if there is no template.
     pub(super) fn template(&self) -> Option<&GroupTemplate> {
         self.templates.get(self.assumed)
     }
@@ -74,7 +74,7 @@ impl Candidate<'_> {
         self.assumed = template;
     }
 
-    /// Whether nobody knows in which zone a new node would be.
+    /// Whether a new node may be in one of several zones.
     pub(super) fn is_uncertain(&self) -> bool {
         self.templates.len() > 1
     }
@@ -82,6 +82,16 @@ impl Candidate<'_> {
     /// Whether the group is not asked for such pods, unless all zones help them.
     pub(super) fn avoids(&self, class: ClassId) -> bool {
         self.avoided.contains(&class)
+    }
+
+    /// Whether a node is on its way that may help such pods, which not every zone helps.
+    pub(super) fn awaits(&self, class: ClassId) -> bool {
+        self.awaited.contains(&class)
+    }
+
+    /// A node is on its way that may help such pods.
+    pub(super) fn await_zone(&mut self, classes: impl IntoIterator<Item = ClassId>) {
+        self.awaited.extend(classes);
     }
 
     /// The template, if the group may grow.
@@ -103,12 +113,9 @@ impl Candidate<'_> {
         }
         let mut left = census.upcoming;
         let mut all = Vec::with_capacity(self.templates.len());
+        let zones = self.zones_of_nodes(state);
         for template in &self.templates {
-            let is_there = |name: &&Arc<str>| {
-                let node = state.cluster().find_node(name);
-                let node = node.and_then(|id| state.cluster().node(id));
-                node.is_some_and(|node| zone_of(&node.labels) == template.zone())
-            };
+            let is_there = |name: &&Arc<str>| zones.get(*name).copied() == template.zone();
             let starting = census.starting.iter().filter(is_there).cloned();
             let starting: Vec<Arc<str>> = starting.collect();
             let launched = census.launched.iter();
@@ -120,6 +127,18 @@ impl Candidate<'_> {
         }
         self.unsettled = left;
         all
+    }
+
+    /// The zone of each node of the group that has joined, by its name. Before its labels
+    /// say so, the cloud does.
+    fn zones_of_nodes<'s>(&'s self, state: &'s ClusterState) -> BTreeMap<&'s Arc<str>, &'s Name> {
+        let instances = self.group.instances.iter();
+        let zones = instances.filter_map(|instance| {
+            let node = &state.node_of(&instance.provider_id)?.facts.node;
+            let zone = zone_of(&node.labels).or(instance.zone.as_ref())?;
+            Some((&node.name, zone))
+        });
+        zones.collect()
     }
 
     pub(super) fn skip(&mut self, code: &str, reason: &str, message: String) {
@@ -157,14 +176,16 @@ impl<'a> Candidates<'a> {
             limits.add(size.unwrap_or_default(), census.not_joined());
             let zones = &scene.backoffs.zones;
             let name = &census.group.name;
-            let avoided = zones.avoided(scene.now, name).map(|pod| {
+            let mut class = |pod: &Pod| {
                 let cluster = state.cluster_mut();
                 let class = cluster.class(pod);
                 cluster.representative(class)
-            });
+            };
+            let awaited = zones.awaited(name).map(&mut class).collect();
+            let avoided = zones.avoided(scene.now, name).map(&mut class).collect();
             candidates.push(Candidate {
-                avoided: avoided.collect(),
-                awaits_zone: zones.waits(name),
+                avoided,
+                awaited,
                 unsettled: 0,
                 assumed: 0,
                 group: Arc::clone(&census.group),
@@ -255,11 +276,11 @@ impl<'a> Candidates<'a> {
         let mut buckets: BTreeMap<Vec<String>, Vec<(usize, OwnedShape)>> = BTreeMap::new();
         for (row, candidate) in self.all.iter().enumerate() {
             if let Some(template) = candidate.open() {
-                let labels = template.template.node.labels.iter();
+                let shape = OwnedShape::new(template);
+                let labels = shape.labels().iter();
                 let labels = labels.filter(|(key, _)| !ignored.contains(*key));
                 let mut key: Vec<String> = labels.map(|(k, v)| format!("{k}={v}")).collect();
                 key.push(template.capacity.cpu.to_string());
-                let shape = OwnedShape::new(template);
                 buckets.entry(key).or_default().push((row, shape));
             }
         }
@@ -303,8 +324,7 @@ impl<'a> Candidates<'a> {
         rooms.fold(0, u32::saturating_add)
     }
 
-    /// The nodes on their way, but for those that nobody knows, and those that nobody knows
-    /// the zone of.
+    /// The nodes on their way whose template and zone are known.
     pub(super) fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
         let candidates = self.all.iter_mut();
         candidates

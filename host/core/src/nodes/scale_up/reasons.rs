@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_placement::ClassId;
 use flyball_placement::pack::add_template;
+use flyball_placement::{ClassId, Cluster, Misfit, Node, Plugin};
 
 use super::groups::{Candidate, Candidates};
 use super::rounds::Chosen;
@@ -23,8 +23,8 @@ const MAX_CLASSES: usize = 50;
 /// A group would take the pods, and none of its nodes was ordered for them.
 const NOT_CHOSEN: &str = "not chosen in this pass";
 
-/// A node of the group is on its way that may help the pods, or others: in which zone it
-/// comes is for the cloud to choose.
+/// A node of the group is on its way that may help the pods: in which zone it comes is for
+/// the cloud to choose.
 const AWAITED: &str = "waiting for the zone of the node on its way";
 
 /// The last node of the group for the pods came in a zone that does not help them.
@@ -104,7 +104,7 @@ fn refused(state: &mut ClusterState, candidate: &Candidate<'_>, wanted: &[&Wante
         for (row, wanted) in wanted.iter().enumerate() {
             match cluster.check(wanted.class, node) {
                 Err(misfit) => {
-                    let reason = misfit.reasons().into_iter().next().unwrap_or_default();
+                    let reason = reason(cluster, &misfit, wanted.class, &template.template.node);
                     reasons[row].get_or_insert(reason);
                 }
                 Ok(()) => fits[row] = true,
@@ -122,12 +122,23 @@ fn refused(state: &mut ClusterState, candidate: &Candidate<'_>, wanted: &[&Wante
     .collect()
 }
 
+/// What the first filter that fails says. A pod with more volumes than any such node
+/// attaches is told so.
+fn reason(cluster: &Cluster, misfit: &Misfit, class: ClassId, node: &Node) -> String {
+    let reason = misfit.reasons().into_iter().next().unwrap_or_default();
+    let of_limits = misfit.is_of(Plugin::NodeVolumeLimits).then_some(());
+    match of_limits.and_then(|()| cluster.volumes_beyond_limit(class, node)) {
+        Some(beyond) => format!("{reason}: {beyond}"),
+        None => reason,
+    }
+}
+
 /// Why no node was ordered of a group that may grow and takes the pods, in some zone at
 /// least.
 fn unasked(candidate: &Candidate<'_>, class: ClassId) -> &'static str {
     if candidate.is_uncertain() && candidate.avoids(class) {
         AVOIDED
-    } else if candidate.is_uncertain() && candidate.awaits_zone {
+    } else if candidate.is_uncertain() && candidate.awaits(class) {
         AWAITED
     } else {
         NOT_CHOSEN

@@ -1,11 +1,15 @@
 //! One choice after the other, each for the pods that the ones before left over.
 
+mod helping;
+mod ordering;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each, settle};
-use flyball_placement::{Bonds, NodeId};
+use flyball_placement::NodeId;
+use flyball_placement::pack::{Demand, Growth, pack_each, settle};
 
+pub(super) use self::helping::take;
 use super::choosable::{Choosable, columns, growth};
 use super::families::{Domain, Domains, Family, domain_text};
 use super::groups::Candidates;
@@ -13,12 +17,10 @@ use super::{Plan, Scene, zones};
 use crate::nodes::choose::{Asker, ExpanderStates, choose, mix};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::expander::ExpanderInput;
-use crate::nodes::guard::guarded;
-use crate::nodes::limits::{ClusterLimits, NodeSize};
+use crate::nodes::limits::ClusterLimits;
 use crate::nodes::ports::{NodeEvent, Subject};
-use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard};
+use crate::nodes::record::Round;
 use crate::nodes::state::ClusterState;
-use crate::nodes::templates::GroupTemplate;
 
 /// The rounds of a plan.
 pub(super) struct Rounds<'a> {
@@ -266,181 +268,8 @@ impl<'a> Rounds<'a> {
         let most = self.scene.options.max_nodes_per_scale_up;
         (most > 0).then(|| most.saturating_sub(added))
     }
-
-    /// The groups that nodes of an option of one group may be split over: those similar
-    /// to it that take the same pods. (Zones and taints don't make groups different.)
-    fn split_over(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
-        if chosen.in_zones.is_some() {
-            return vec![chosen.first()];
-        }
-        let takes_the_same = |row: usize| {
-            let is_alone =
-                |option: &&Choosable| option.parts.len() == 1 && option.in_zones.is_none();
-            let mut alone = options.iter().filter(is_alone);
-            let option = alone.find(|option| option.first() == row);
-            option.is_some_and(|option| takes_all_of(&option.packed, &chosen.packed))
-        };
-        let mut family = self.candidates.family(chosen.first());
-        family.retain(|&row| row == chosen.first() || takes_the_same(row));
-        family
-    }
-
-    /// Settles what is ordered of a chosen option.
-    fn order(
-        &mut self,
-        chosen: &Choosable,
-        options: &[Choosable],
-        round: &mut Round,
-        plan: &mut Plan,
-    ) -> Vec<Ordered> {
-        let several = chosen.parts.len() > 1;
-        let groups: Vec<(usize, Option<u32>)> = if several {
-            let parts = chosen.parts.iter();
-            parts.map(|(row, nodes)| (*row, Some(*nodes))).collect()
-        } else {
-            let rows = self.split_over(chosen, options).into_iter();
-            rows.map(|row| (row, None)).collect()
-        };
-        for (row, nodes) in &chosen.parts {
-            let name = &self.candidates.all[*row].group.name;
-            plan.log.push(format!("Best option to resize: {name}"));
-            plan.log
-                .push(format!("Estimated {nodes} nodes needed in {name}"));
-        }
-        let guard = RoundGuard {
-            wanted: chosen.packed.node_count(),
-            node: self.largest(groups.iter().map(|(row, _)| *row)),
-            limits: self.limits,
-            max_per_pass: self.left_of_pass(),
-            groups: groups
-                .iter()
-                .map(|&(row, nodes)| GuardedGroup {
-                    group: Arc::clone(&self.candidates.all[row].group.name),
-                    size: self.candidates.all[row].size(),
-                    nodes,
-                })
-                .collect(),
-        };
-        let (steps, orders) = guarded(&guard);
-        let mut ordered = Vec::with_capacity(orders.len());
-        for order in &orders {
-            if let Some(row) = self.candidates.row_of(&order.group) {
-                self.count(row, order);
-                ordered.push((row, order.to - order.from));
-            }
-        }
-        if orders.is_empty() {
-            let message = steps
-                .last()
-                .map_or_else(String::new, |step| step.message.clone());
-            for (row, _) in &chosen.parts {
-                let candidate = &mut self.candidates.all[*row];
-                let message = format!("{}: {message}", candidate.group.name);
-                candidate.skip("Limited", "not ready for scale-up", message);
-            }
-        }
-        self.candidates.limit(&self.limits);
-        (round.guard, round.steps, round.orders) = (Some(guard), steps, orders);
-        ordered
-    }
-
-    /// Counts an order into the group's target and into the limits.
-    pub(super) fn count(&mut self, row: usize, order: &Order) {
-        let candidate = &mut self.candidates.all[row];
-        let nodes = order.to - order.from;
-        candidate.target = order.to;
-        self.added += nodes;
-        let size = candidate.template().map(GroupTemplate::size);
-        self.limits.add(size.unwrap_or_default(), nodes);
-        if order.to >= order.max {
-            let message = format!("{}: at its largest size {}", order.group, order.max);
-            candidate.skip("MaxSize", "max node group size reached", message);
-        }
-    }
-
-    /// What a node of any of these groups adds at most.
-    pub(super) fn largest(&self, rows: impl Iterator<Item = usize>) -> NodeSize {
-        let templates = rows.filter_map(|row| self.candidates.all[row].template());
-        templates
-            .map(GroupTemplate::size)
-            .fold(NodeSize::default(), |largest, size| NodeSize {
-                cpu_milli: largest.cpu_milli.max(size.cpu_milli),
-                memory: largest.memory.max(size.memory),
-            })
-    }
-
-    /// Takes the pods away that the ordered nodes are for, and those that these let
-    /// onto other nodes. Returns their slots.
-    fn help(
-        &mut self,
-        state: &mut ClusterState,
-        demands: &[Demand],
-        chosen: &Choosable,
-        ordered: &[Ordered],
-        wanted: &mut Vec<Wanted>,
-    ) -> Vec<u32> {
-        let mut helped = Vec::new();
-        let estimate = &chosen.packed;
-        let as_estimated = *ordered == chosen.parts;
-        // Where pods are decides where others may go: the nodes stay in the simulation.
-        let bound = demands
-            .iter()
-            .zip(&estimate.placed)
-            .filter(|(demand, placed)| !as_estimated || demand.count > **placed)
-            .any(|(demand, _)| state.cluster().bonds(demand.class) != Bonds::default());
-        if as_estimated && !bound {
-            take(wanted, &estimate.placed, &mut helped);
-            return helped;
-        }
-        // Nodes of one option are packed at once; those of one group that are split over
-        // similar ones, group by group.
-        let together = chosen.parts.len() > 1;
-        let batches: Vec<&[Ordered]> = match together {
-            true => vec![ordered],
-            false => ordered.chunks(1).collect(),
-        };
-        for batch in batches {
-            let family = Family {
-                rows: batch.iter().map(|(row, _)| *row).collect(),
-                stand_ins: chosen.family.stand_ins.clone(),
-            };
-            let nodes = |row: usize| {
-                let mut of_row = batch.iter().filter(|(other, _)| *other == row);
-                of_row.next().map_or(0, |(_, nodes)| *nodes)
-            };
-            let Some(growth) = growth(&self.candidates, &family, nodes, u32::MAX) else {
-                continue;
-            };
-            let cluster = state.cluster_mut();
-            let demands = demands_of(wanted);
-            let (packed, kept) =
-                pack_and_keep(cluster, &self.known, &growth, &demands, estimate.order);
-            take(wanted, &packed.placed, &mut helped);
-            self.known.extend(kept);
-        }
-        helped
-    }
 }
 
 pub(super) fn demands_of(wanted: &[Wanted]) -> Vec<Demand> {
     wanted.iter().map(Wanted::demand).collect()
-}
-
-/// Takes pods away that found a place, as many of each as `placed` says. Those that get
-/// an event about it are added to `helped`.
-pub(super) fn take(wanted: &mut Vec<Wanted>, placed: &[u32], helped: &mut Vec<u32>) {
-    for (wanted, count) in wanted.iter_mut().zip(placed) {
-        let told = wanted.is_told();
-        let slots = wanted.take(*count);
-        if told {
-            helped.extend_from_slice(slots);
-        }
-    }
-    wanted.retain(|wanted| wanted.left > 0);
-}
-
-/// Whether an estimate finds a place for pods of every class that another one does.
-fn takes_all_of(packed: &Arc<Packed>, other: &Arc<Packed>) -> bool {
-    let mut both = packed.placed.iter().zip(&other.placed);
-    Arc::ptr_eq(packed, other) || both.all(|(&own, &other)| own > 0 || other == 0)
 }

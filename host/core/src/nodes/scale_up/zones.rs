@@ -1,10 +1,10 @@
 //! Groups whose next node may be in any of several zones, because the cloud chooses.
 //!
 //! They are estimated with a node in each of the zones. Pods that all zones help alike are
-//! an option as any. For others the group has at most one node on its way, and is asked
-//! only if no group helps them whose zone is certain.
+//! an option as any. Each of the others has at most one node of the group on its way, and
+//! the group is asked only for those that no group helps whose zone is certain.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flyball_placement::pack::{Demand, Growth, Packed, add_template, pack_and_keep, pack_each};
@@ -17,6 +17,9 @@ use super::rounds::{demands_of, take};
 use crate::nodes::demand::Wanted;
 use crate::nodes::state::ClusterState;
 use crate::nodes::zone_orders::ZoneOrder;
+
+/// How often pods are left out of an estimate until all zones of a group come to the same.
+const REDUCTIONS: usize = 2;
 
 /// Pods that a node helps only in some of the zones that it may be in, and these zones.
 pub(super) type InZones = Vec<(ClassId, Vec<Arc<str>>)>;
@@ -35,42 +38,132 @@ pub(super) fn options(
     let rows = rows.filter(|(_, one)| one.is_uncertain() && one.open().is_some());
     let rows: Vec<usize> = rows.map(|(row, _)| row).collect();
     let room = |row: usize| candidates.room(&candidates.family(row)).min(most_nodes);
-    let growths: Vec<Growth<'_>> = rows
-        .iter()
-        .flat_map(|&row| variants(&candidates.all[row], room(row)))
-        .collect();
-    let packed = pack_each(state.cluster_mut(), known, &growths, demands);
-    let mut packed = packed.into_iter();
+    let all = rows.iter().map(|&row| Asked {
+        row,
+        demands: demands.to_vec(),
+        nodes: room(row),
+    });
+    let alike = alike(state, candidates, known, all.collect());
+    let others = rows.iter().filter(|row| !alike.contains_key(row));
+    let others = others.map(|&row| {
+        let candidate = &candidates.all[row];
+        Asked {
+            row,
+            demands: left_over(candidate, demands, certain),
+            nodes: 1,
+        }
+    });
+    let others: Vec<Asked> = others.collect();
+    let packed = pack_all(state, candidates, known, &others);
+    let mut single = BTreeMap::new();
+    for (asked, packed) in others.iter().zip(packed) {
+        let candidate = &candidates.all[asked.row];
+        let found = in_best_zone(state, candidate, &asked.demands, &packed);
+        single.extend(found.map(|found| (asked.row, found)));
+    }
     let mut options = Vec::with_capacity(rows.len());
     for row in rows {
-        let candidate = &candidates.all[row];
-        let all: Vec<Arc<Packed>> = packed.by_ref().take(candidate.templates().len()).collect();
-        let mut estimate = Estimate {
-            state: &mut *state,
-            candidate,
-            known,
-        };
-        let room = candidates.room(&candidates.family(row)).min(most_nodes);
-        let found = estimate.alike(demands, &all, room);
-        let found = found.and_then(|(template, packed)| {
-            Some((template, Choosable::new(Family::of(row), packed)?))
-        });
+        let found = alike.get(&row).map(|(at, packed)| (*at, packed, None));
         let found = found.or_else(|| {
-            let (template, packed, in_zones) = estimate.single(demands, certain)?;
-            let option = Choosable::new(Family::of(row), packed)?;
-            let in_zones = Some(in_zones);
-            Some((template, Choosable { in_zones, ..option }))
+            let (at, packed, in_zones) = single.get(&row)?;
+            Some((*at, packed, Some(in_zones.clone())))
         });
-        if let Some((template, option)) = found {
+        let Some((template, packed, in_zones)) = found else {
+            continue;
+        };
+        if let Some(option) = Choosable::new(Family::of(row), Arc::clone(packed)) {
             candidates.all[row].assume(template);
-            options.push(option);
+            options.push(Choosable { in_zones, ..option });
         }
     }
     options
 }
 
-/// Places pods on nodes that are on their way to nobody knows which zone, as well as these
-/// may help. Returns how many found a place.
+/// What is estimated for a group, in each of its zones.
+struct Asked {
+    row: usize,
+    demands: Vec<Demand>,
+    /// The most nodes.
+    nodes: u32,
+}
+
+/// Estimates for groups, for each at the index of its template. Those for the same pods
+/// have in common what can be.
+fn pack_all(
+    state: &mut ClusterState,
+    candidates: &Candidates<'_>,
+    known: &[NodeId],
+    asked: &[Asked],
+) -> Vec<Vec<Arc<Packed>>> {
+    let mut packed = vec![Vec::new(); asked.len()];
+    let is_done = |packed: &[Vec<Arc<Packed>>], at: usize| !packed[at].is_empty();
+    for first in 0..asked.len() {
+        if is_done(&packed, first) {
+            continue;
+        }
+        let demands = &asked[first].demands;
+        let same = first..asked.len();
+        let same: Vec<usize> = same.filter(|&at| asked[at].demands == *demands).collect();
+        let growths = same.iter().flat_map(|&at| {
+            let Asked { row, nodes, .. } = asked[at];
+            variants(&candidates.all[row], nodes)
+        });
+        let growths: Vec<Growth<'_>> = growths.collect();
+        let mut found = pack_each(state.cluster_mut(), known, &growths, demands).into_iter();
+        for at in same {
+            let zones = candidates.all[asked[at].row].templates().len();
+            packed[at] = found.by_ref().take(zones).collect();
+        }
+    }
+    packed
+}
+
+/// The pods that all zones of a group help alike, if there are some, and the template to
+/// take for granted: that of the zone which helps fewest of the others, so that none of
+/// these is taken to be helped. By row; groups without such pods are missing.
+fn alike(
+    state: &mut ClusterState,
+    candidates: &Candidates<'_>,
+    known: &[NodeId],
+    mut asked: Vec<Asked>,
+) -> BTreeMap<usize, (usize, Arc<Packed>)> {
+    let mut helps: BTreeMap<usize, Helps> = BTreeMap::new();
+    let mut found = BTreeMap::new();
+    // Pods may only be short of room because of those that not every zone helps.
+    for _ in 0..=REDUCTIONS {
+        let packed = pack_all(state, candidates, known, &asked);
+        let mut unlike = Vec::new();
+        for (mut asked, packed) in asked.into_iter().zip(packed) {
+            let row = asked.row;
+            if are_alike(&packed) {
+                let apart = |at: &usize| helps.get(&row).map_or(0, |helps| helps.apart(*at));
+                let fewest = (0..packed.len()).min_by_key(apart).unwrap_or_default();
+                let is_some = packed.first().is_some_and(|packed| packed.node_count() > 0);
+                found.extend(is_some.then(|| (row, (fewest, Arc::clone(&packed[fewest])))));
+                continue;
+            }
+            let is_first = !helps.contains_key(&row);
+            let of_row = helps
+                .entry(row)
+                .or_insert_with(|| helps_of(state, &candidates.all[row], &asked.demands));
+            for (at, demand) in asked.demands.iter_mut().enumerate() {
+                let differs = match is_first {
+                    true => of_row.differ(at),
+                    false => differs(&placed(&packed, at)),
+                };
+                if differs {
+                    demand.count = 0;
+                }
+            }
+            unlike.push(asked);
+        }
+        asked = unlike;
+    }
+    found
+}
+
+/// Places pods on nodes that are on their way and whose zone is not known yet, as well as
+/// these may help. Returns how many found a place.
 pub(super) fn fill_unsettled(
     state: &mut ClusterState,
     candidates: &mut Candidates<'_>,
@@ -94,14 +187,14 @@ pub(super) fn fill_unsettled(
             if !are_alike(&packed) {
                 nodes = 1;
                 packed = estimate.pack(&demands, nodes);
-                helps = estimate.helps(&demands);
+                helps = helps_of(state, candidate, &demands);
             }
             let best = helps.best(&packed);
             let growth = variants(candidate, nodes).nth(best);
             let Some(growth) = growth.filter(|_| packed[best].node_count() > 0) else {
                 break;
             };
-            let helps_apart = helps.placed_apart(&packed[best]) > 0;
+            let apart = helps.classes_apart(&packed[best], &demands);
             let order = packed[best].order;
             let (packed, kept) =
                 pack_and_keep(state.cluster_mut(), known, &growth, &demands, order);
@@ -109,15 +202,15 @@ pub(super) fn fill_unsettled(
             fit += packed.pods();
             known.extend(kept);
             take(wanted, &packed.placed, &mut Vec::new());
-            candidates.all[row].awaits_zone |= helps_apart;
+            candidates.all[row].await_zone(apart);
         }
     }
     fit
 }
 
 /// What is to be remembered of an order of one node: the zones that it must come in to help
-/// pods of each class. No other such node is ordered of the group meanwhile. `wanted`: the
-/// pods of each demand.
+/// pods of each class. No other node of the group is ordered for them meanwhile. `wanted`:
+/// the pods of each demand.
 pub(super) fn orders(
     state: &ClusterState,
     candidate: &mut Candidate<'_>,
@@ -125,13 +218,13 @@ pub(super) fn orders(
     demands: &[Demand],
     wanted: &[Wanted],
 ) -> Vec<ZoneOrder> {
-    candidate.awaits_zone |= !in_zones.is_empty();
+    candidate.await_zone(in_zones.iter().map(|(class, _)| *class));
     let instances = candidate.group.instances.iter();
     let before = instances.map(|instance| Arc::clone(&instance.provider_id));
     let before: BTreeSet<Arc<str>> = before.collect();
     let order = |(class, zones): &(ClassId, Vec<Arc<str>>)| {
         let row = demands.iter().position(|demand| demand.class == *class)?;
-        let slot = wanted.get(row)?.waiting().first()?;
+        let slot = wanted.get(row)?.slots_left().first()?;
         Some(ZoneOrder {
             group: Arc::clone(&candidate.group.name),
             before: before.clone(),
@@ -168,98 +261,60 @@ impl Estimate<'_> {
         let growths: Vec<Growth<'_>> = variants(self.candidate, nodes).collect();
         pack_each(self.state.cluster_mut(), self.known, &growths, demands)
     }
+}
 
-    /// Which of the pods a node in each of the zones would take.
-    fn helps(&mut self, demands: &[Demand]) -> Helps {
-        let cluster = self.state.cluster_mut();
-        let templates = self.candidate.templates().iter();
-        Helps(
-            templates
-                .map(|template| {
-                    let mark = cluster.mark();
-                    let node = add_template(cluster, &template.template);
-                    let fits = demands.iter().map(|one| cluster.fits(one.class, node));
-                    let fits = fits.collect();
-                    cluster.rollback(mark);
-                    fits
-                })
-                .collect(),
-        )
-    }
+/// Which of the pods a node in each of a group's zones would take.
+fn helps_of(state: &mut ClusterState, candidate: &Candidate<'_>, demands: &[Demand]) -> Helps {
+    let cluster = state.cluster_mut();
+    let templates = candidate.templates().iter();
+    let fits = templates.map(|template| {
+        let mark = cluster.mark();
+        let node = add_template(cluster, &template.template);
+        let fits = demands.iter().map(|one| cluster.fits(one.class, node));
+        let fits = fits.collect();
+        cluster.rollback(mark);
+        fits
+    });
+    Helps(fits.collect())
+}
 
-    /// The pods that all zones help alike, if there are some, and the template to take for
-    /// granted: that of the zone which helps fewest of the others, so that none of these is
-    /// taken to be helped. `all`: what was found for all pods.
-    fn alike(
-        &mut self,
-        demands: &[Demand],
-        all: &[Arc<Packed>],
-        room: u32,
-    ) -> Option<(usize, Arc<Packed>)> {
-        let (mut demands, mut packed) = (demands.to_vec(), all.to_vec());
-        let mut helps = Helps::default();
-        if !are_alike(&packed) {
-            // Others may only be short of room because of those that not every zone helps.
-            helps = self.helps(&demands);
-            for (row, demand) in demands.iter_mut().enumerate() {
-                if helps.differ(row) {
-                    demand.count = 0;
-                }
-            }
-            packed = self.pack(&demands, room);
-        }
-        if !are_alike(&packed) {
-            for (row, demand) in demands.iter_mut().enumerate() {
-                if differs(&placed(&packed, row)) {
-                    demand.count = 0;
-                }
-            }
-            packed = self.pack(&demands, room);
-        }
-        let is_some = are_alike(&packed) && packed.first()?.node_count() > 0;
-        let fewest = (0..packed.len()).min_by_key(|&template| helps.apart(template))?;
-        is_some.then(|| (fewest, Arc::clone(&packed[fewest])))
-    }
+/// Pods that have no node of the group on their way that may help, without those that groups
+/// whose zone is certain help.
+fn left_over(candidate: &Candidate<'_>, demands: &[Demand], certain: &[Choosable]) -> Vec<Demand> {
+    let left = demands.iter().enumerate().map(|(row, demand)| {
+        let class = demand.class;
+        let helped = certain.iter().map(|option| placed_by(&option.packed, row));
+        let left = demand
+            .count
+            .saturating_sub(helped.max().unwrap_or_default());
+        let is_asked = !candidate.avoids(class) && !candidate.awaits(class);
+        let count = if is_asked { left } else { 0 };
+        Demand { class, count }
+    });
+    left.collect()
+}
 
-    /// One node in the zone that helps most. `None` if one is on its way already that may
-    /// help, or if groups whose zone is certain help all that it helps.
-    fn single(
-        &mut self,
-        demands: &[Demand],
-        certain: &[Choosable],
-    ) -> Option<(usize, Arc<Packed>, InZones)> {
-        if self.candidate.awaits_zone {
-            return None;
-        }
-        let mut demands = demands.to_vec();
-        for demand in &mut demands {
-            if self.candidate.avoids(demand.class) {
-                demand.count = 0;
-            }
-        }
-        let packed = self.pack(&demands, 1);
-        let helps = self.helps(&demands);
-        let best = helps.best(&packed);
-        let found = Arc::clone(packed.get(best)?);
-        let helped = (0..demands.len()).filter(|&row| placed_by(&found, row) > 0);
-        let (apart, others): (Vec<usize>, Vec<usize>) = helped.partition(|&row| helps.differ(row));
-        let is_covered = |row: &usize| {
-            let mut certain = certain.iter();
-            certain.any(|option| placed_by(&option.packed, *row) >= placed_by(&found, *row))
-        };
-        // Where all zones help all of them, they help some more than others.
-        let decisive = if apart.is_empty() { &others } else { &apart };
-        if decisive.iter().all(is_covered) {
-            return None;
-        }
-        let zones_of = |&row: &usize| {
-            let helping = helps.0.iter().zip(self.candidate.templates());
-            let helping = helping.filter(|(fits, _)| fits[row]);
-            let zones = helping.filter_map(|(_, template)| template.zone().cloned());
-            (demands[row].class, zones.collect())
-        };
-        Some((best, found, apart.iter().map(zones_of).collect()))
-    }
+/// One node in the zone that helps most, and the zones that help each kind of its pods where
+/// not all do.
+fn in_best_zone(
+    state: &mut ClusterState,
+    candidate: &Candidate<'_>,
+    demands: &[Demand],
+    packed: &[Arc<Packed>],
+) -> Option<(usize, Arc<Packed>, InZones)> {
+    let helps = helps_of(state, candidate, demands);
+    let best = helps.best(packed);
+    let found = Arc::clone(packed.get(best)?);
+    let helped = (0..demands.len()).filter(|&row| placed_by(&found, row) > 0);
+    let apart = helped.filter(|&row| helps.differ(row));
+    let zones_of = |row: usize| {
+        let helping = helps.0.iter().zip(candidate.templates());
+        let helping = helping.filter(|(fits, _)| fits[row]);
+        let zones = helping.filter_map(|(_, template)| template.zone().cloned());
+        (demands[row].class, zones.collect())
+    };
+    let in_zones = apart.map(zones_of).collect();
+    Some((best, found, in_zones))
 }
 
 /// Which pods a node in each zone would take, by template and demand.
@@ -278,6 +333,15 @@ impl Helps {
         let fits = self.0.get(template).into_iter().flatten().enumerate();
         fits.filter(|(row, fits)| **fits && self.differ(*row))
             .count()
+    }
+
+    /// Classes of the pods that an estimate places and that not every zone helps.
+    fn classes_apart(&self, packed: &Packed, demands: &[Demand]) -> Vec<ClassId> {
+        let rows = demands.iter().enumerate();
+        let apart = rows.filter(|(row, _)| {
+            placed_by(packed, *row) > 0 && !self.0.is_empty() && self.differ(*row)
+        });
+        apart.map(|(_, demand)| demand.class).collect()
     }
 
     /// How many pods an estimate places that not every zone helps.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flyball_placement::{Labels, Name};
+use flyball_placement::{Labels, Name, Node};
 
 /// Labels whose value is a node's zone, the current one first.
 pub(in crate::nodes) const ZONES: [&str; 2] = [
@@ -10,15 +10,24 @@ pub(in crate::nodes) const ZONES: [&str; 2] = [
     "failure-domain.beta.kubernetes.io/zone",
 ];
 
+/// Labels whose value is a node's region, the current one first.
+pub(in crate::nodes) const REGIONS: [&str; 2] = [
+    "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/region",
+];
+
+/// Labels that say where a node is.
+pub(in crate::nodes) const PLACES: [[&str; 2]; 2] = [ZONES, REGIONS];
+
 /// Labels that each node gets from its kubelet or its cloud, and of which most clusters
 /// have one value.
 const SAME: [&str; 6] = [
     "kubernetes.io/os",
     "kubernetes.io/arch",
-    "topology.kubernetes.io/region",
     "beta.kubernetes.io/os",
     "beta.kubernetes.io/arch",
-    "failure-domain.beta.kubernetes.io/region",
+    REGIONS[0],
+    REGIONS[1],
 ];
 
 /// The zone that a node with these labels is in.
@@ -26,9 +35,16 @@ pub(in crate::nodes) fn zone_of(labels: &Labels) -> Option<&Name> {
     ZONES.iter().find_map(|key| labels.get(key))
 }
 
-/// Labels of all nodes of a cluster. A new node has them too, and where the provider does
-/// not say so, this is taken from them: read literally, a missing label keeps off every pod
-/// that asks for it, and the group would never grow from zero for such pods.
+/// Taint of a node that the cloud's controller has not looked at: it has no zone yet.
+const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
+
+/// Labels that the nodes of a cluster have in common. A new node has them too, and where
+/// the provider does not say so, this is taken from them: read literally, a missing label
+/// keeps off every pod that asks for it, and the group would never grow from zero for such
+/// pods.
+///
+/// More than half of the nodes have to have such a label: one that lost its labels, or whose
+/// kubelet is misconfigured, hides nothing. Nodes that are not initialized don't count.
 #[derive(Clone, Debug, Default)]
 pub struct CommonLabels {
     nodes: u32,
@@ -42,7 +58,11 @@ pub struct CommonLabels {
 
 impl CommonLabels {
     /// Counts a node in, or out again.
-    pub(super) fn count(&mut self, labels: &Labels, up: bool) {
+    pub(super) fn count(&mut self, node: &Node, up: bool) {
+        if node.taints.iter().any(|taint| &*taint.key == UNINITIALIZED) {
+            return;
+        }
+        let labels = &node.labels;
         let shift = |counts: &mut BTreeMap<Name, u32>, key: &Name| {
             let count = counts.get(key).copied().unwrap_or_default();
             match if up {
@@ -72,29 +92,36 @@ impl CommonLabels {
         }
     }
 
-    /// Labels that have the same value on every node.
+    /// Labels that most nodes have, and no node with another value.
     pub fn same(&self) -> impl Iterator<Item = (&'static str, &Name)> {
         let values = SAME.iter().zip(&self.values);
         values.filter_map(|(key, counts)| {
             let mut counts = counts.iter();
             let (value, count) = counts.next()?;
-            (*count == self.nodes).then_some((*key, value))
+            let is_only = counts.next().is_none();
+            (is_only && self.is_most(*count)).then_some((*key, value))
         })
     }
 
-    /// The zones that the nodes are in. None if a node has no zone.
+    /// The zones that the nodes are in. Empty if most nodes have no zone.
     pub fn zones(&self) -> impl Iterator<Item = &Name> {
         let zoned = self
             .zones
             .values()
             .fold(0, |sum: u32, count| sum.saturating_add(*count));
-        self.zones.keys().filter(move |_| zoned == self.nodes)
+        let zones = self.zones.keys();
+        zones.filter(move |_| self.is_most(zoned))
     }
 
-    /// Keys whose value is the zone on every node.
+    /// Keys whose value is the zone on most nodes, other than those of the region.
     pub fn zone_labels(&self) -> impl Iterator<Item = &Name> {
         let keys = self.repeated.iter();
-        keys.filter(|(_, count)| **count == self.nodes)
+        keys.filter(|(key, count)| !REGIONS.contains(&&***key) && self.is_most(**count))
             .map(|(key, _)| key)
+    }
+
+    /// Whether so many nodes are more than half of them.
+    fn is_most(&self, nodes: u32) -> bool {
+        nodes > self.nodes / 2
     }
 }

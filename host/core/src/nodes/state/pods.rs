@@ -76,7 +76,8 @@ pub(super) struct Pods {
     texts: HashSet<Arc<str>>,
     /// How many of those there may be before the unused ones are dropped.
     most_texts: usize,
-    /// Slots of the pods that wait and that the scheduler found no node for.
+    /// Slots of the pods that wait and that the scheduler found no node for, or nominated
+    /// to a node that is gone.
     pub(super) unschedulable: BTreeMap<ClassId, Vec<u32>>,
     pub(super) new_unschedulable: bool,
 }
@@ -119,7 +120,7 @@ impl Pods {
     }
 
     /// The class of a pod that takes room on its node, and whether it is being
-    /// deleted; none: it has ended.
+    /// deleted. `None` if it has ended.
     pub(super) fn running(&self, slot: u32) -> Option<(ClassId, bool)> {
         let entry = self.entry(slot)?;
         let facts = &entry.facts;
@@ -171,13 +172,15 @@ impl Pods {
         }
     }
 
-    /// Puts a pod without a node in the queue, if it waits and no node was found.
+    /// Puts a pod without a node in the queue, if it waits and no node was found, or the
+    /// one that it was nominated to is gone: the scheduler has yet to say so.
     pub(super) fn enqueue(&mut self, slot: u32) {
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
         let facts = &entry.facts;
-        if !facts.unschedulable || facts.phase != PodPhase::Pending || facts.deletion.is_some() {
+        let seeks = facts.unschedulable || facts.nominated.is_some();
+        if !seeks || facts.phase != PodPhase::Pending || facts.deletion.is_some() {
             return;
         }
         let queue = self.unschedulable.entry(entry.class).or_default();

@@ -6,13 +6,9 @@ use std::sync::Arc;
 
 use flyball_placement::{CsiNode, Name, Node};
 
-use crate::nodes::state::{ClusterState, NodeView, ZONES};
+use crate::nodes::state::{ClusterState, NodeView, PLACES};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
-const REGIONS: [&str; 2] = [
-    "topology.kubernetes.io/region",
-    "failure-domain.beta.kubernetes.io/region",
-];
 
 /// The nodes of a group.
 #[derive(Clone, Copy)]
@@ -49,16 +45,13 @@ impl Members<'_> {
         let names = [Some(&node.name), value(HOSTNAME)];
         let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
         let keys: BTreeSet<&Name> = drivers.flat_map(|driver| &driver.topology_keys).collect();
-        let places: Vec<&Name> = [ZONES, REGIONS]
+        let places: Vec<&Name> = PLACES
             .iter()
             .flatten()
             .filter_map(|key| value(key))
             .collect();
         let is_own = |key: &Name, value: &Name| {
-            let is_place = [ZONES, REGIONS]
-                .iter()
-                .flatten()
-                .any(|place| **key == **place);
+            let is_place = PLACES.iter().flatten().any(|place| **key == **place);
             if &**key == HOSTNAME || is_place {
                 return false;
             }

@@ -19,7 +19,7 @@ pub(super) fn complete(labels: &mut Labels, common: &CommonLabels) {
 }
 
 /// The zones that the next node of a group may be in, the one that its labels say first.
-/// Empty if new nodes have none, or nobody knows of any.
+/// Empty if new nodes have none, or none is known.
 ///
 /// A live node shows one zone of several: those that the provider names count too, and
 /// those that other nodes of the group are in.
@@ -48,8 +48,9 @@ pub(super) fn zones_of(
     zones
 }
 
-/// Gives a new node the labels of a zone. `repeated`: keys, beside the usual one, that have
-/// the zone as their value; a node that is there shows that itself.
+/// Gives a new node the labels of a zone. `repeated`: keys, beside the usual ones, that have
+/// the zone as their value; a node that is there shows that itself, and what else has that
+/// value by chance is not moved.
 pub(super) fn put_in_zone(labels: &mut Labels, zone: &Name, source: Source, repeated: &[Name]) {
     let before = zone_of(labels).cloned();
     if source == Source::Provider {
@@ -62,10 +63,13 @@ pub(super) fn put_in_zone(labels: &mut Labels, zone: &Name, source: Source, repe
     let Some(before) = before.filter(|before| before != zone) else {
         return;
     };
-    let is_known = |key: &Name| !ZONE_IDS.contains(&&**key);
-    let moved = labels.iter().filter(|(key, _)| is_known(key));
-    let moved = moved.map(|(key, value)| {
-        let value = if *value == before { zone } else { value };
+    let is_of_zone = |key: &Name| {
+        let is_known = ZONES.contains(&&**key) || repeated.contains(key);
+        is_known && !ZONE_IDS.contains(&&**key)
+    };
+    let moved = labels.iter().map(|(key, value)| {
+        let moves = *value == before && is_of_zone(key);
+        let value = if moves { zone } else { value };
         (key.clone(), value.clone())
     });
     *labels = moved.collect();

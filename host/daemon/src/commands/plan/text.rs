@@ -57,9 +57,12 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
         let nodes = plural(*nodes as usize, "node");
         writeln!(out, "  {group}: {nodes} on the way")?;
     }
-    for (index, round) in outlook.rounds.iter().enumerate() {
+    // Rounds about a domain order nothing: the pods are all there in the next one.
+    let mut is_first = true;
+    for round in &outlook.rounds {
         writeln!(out)?;
-        print_round(&mut out, index, round)?;
+        print_round(&mut out, is_first, round)?;
+        is_first &= round.domain.is_some();
     }
     if !outlook.skipped.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "No option"))?;
@@ -82,12 +85,13 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print_round(out: &mut Out, index: usize, round: &Round) -> anyhow::Result<()> {
+/// Prints a choice. `is_first`: nothing was ordered before.
+fn print_round(out: &mut Out, is_first: bool, round: &Round) -> anyhow::Result<()> {
     let options = &round.input.options;
-    let heading = match (&round.domain, index) {
-        (Some(domain), _) => format!("Which group stands for {domain}"),
-        (None, 0) => "Options".to_owned(),
-        (None, _) => "Options for the pods that are left".to_owned(),
+    let heading = match &round.domain {
+        Some(domain) => format!("Which group stands for {domain}"),
+        None if is_first => "Options".to_owned(),
+        None => "Options for the pods that are left".to_owned(),
     };
     writeln!(out, "{}", styled(STRONG, heading))?;
     let names: Vec<String> = round

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::storage::{EBS, LIMIT, bound, claim, class, csi_node, migrated};
+use super::storage::{EBS, bound, claim, class, csi_node, migrated};
 use super::world::{Table, merged, mounting, node, pod, waiting};
 
 #[test]
@@ -122,7 +122,7 @@ fn new_nodes_attach_as_many_volumes_as_live_ones() {
         .items(names.iter().map(|name| claim(name, "any")))
         .item(mounting(waiting("db", "100m"), &many))
         .remaining(1)
-        .reason(LIMIT)
+        .reason("the pod mounts 9 volumes of ebs.csi.aws.com, and a node attaches 3")
         .orders(&[]);
     // Nothing but the limit tells these groups apart, and one whose node is not known.
     case("each group by its own limit")

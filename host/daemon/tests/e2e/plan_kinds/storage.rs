@@ -6,7 +6,6 @@ use super::world::{Table, labelled, merged, mounting, node, pod, waiting};
 
 pub(super) const EBS: &str = "ebs.csi.aws.com";
 pub(super) const TOPOLVM: &str = "topolvm.io";
-pub(super) const LIMIT: &str = "node(s) exceed max volume count";
 pub(super) const ELSEWHERE: &str = "node(s) didn't match PersistentVolume's node affinity";
 
 /// A CSINode: drivers with their limits and topology keys.

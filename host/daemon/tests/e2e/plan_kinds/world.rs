@@ -165,23 +165,25 @@ impl Case<'_> {
         self
     }
 
-    /// Asserts what is ordered: groups by name, their sizes before and after.
-    #[track_caller]
-    pub fn orders(self, orders: &[(&str, u64, u64)]) {
+    /// Runs `flyball plan` on the case. Returns what it prints.
+    pub fn run(&self, arguments: &[&str]) -> String {
         let workshop = self.workshop;
         let list = json!({"apiVersion": "v1", "kind": "List", "items": self.items});
         workshop.write("cluster.json", list.to_string());
         workshop.write("groups.yaml", format!("nodeGroups:\n{}", self.groups));
-        let arguments = [
-            "plan",
-            "cluster.json",
-            "--node-groups",
-            "groups.yaml",
-            "-o",
-            "json",
-        ];
-        let text = workshop.succeed(&[&arguments[..], &self.flags].concat());
-        let plan: Value = serde_json::from_str(&text).unwrap();
+        let plan = ["plan", "cluster.json", "--node-groups", "groups.yaml"];
+        workshop.succeed(&[&plan[..], &self.flags, arguments].concat())
+    }
+
+    /// The plan for the case.
+    pub fn plan(&self) -> Value {
+        serde_json::from_str(&self.run(&["-o", "json"])).unwrap()
+    }
+
+    /// Asserts what is ordered: groups by name, their sizes before and after.
+    #[track_caller]
+    pub fn orders(self, orders: &[(&str, u64, u64)]) {
+        let plan = self.plan();
         let what = self.what;
         let ordered = plan["verdict"]["orders"].as_array().unwrap().iter();
         let mut ordered: Vec<_> = ordered

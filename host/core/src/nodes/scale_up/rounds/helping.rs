@@ -1,0 +1,85 @@
+//! Which pods the ordered nodes help.
+
+use flyball_placement::Bonds;
+use flyball_placement::pack::{Demand, pack_and_keep};
+
+use super::{Ordered, Rounds, demands_of};
+use crate::nodes::demand::Wanted;
+use crate::nodes::scale_up::choosable::{Choosable, growth};
+use crate::nodes::scale_up::families::Family;
+use crate::nodes::state::ClusterState;
+
+impl Rounds<'_> {
+    /// Takes the pods away that the ordered nodes are for, and those that these let
+    /// onto other nodes. Returns their slots.
+    pub(super) fn help(
+        &mut self,
+        state: &mut ClusterState,
+        demands: &[Demand],
+        chosen: &Choosable,
+        ordered: &[Ordered],
+        wanted: &mut Vec<Wanted>,
+    ) -> Vec<u32> {
+        let mut helped = Vec::new();
+        let estimate = &chosen.packed;
+        let as_estimated = *ordered == chosen.parts;
+        // Where pods are decides where others may go: the nodes stay in the simulation.
+        let cluster = state.cluster();
+        let bound = demands
+            .iter()
+            .zip(&estimate.placed)
+            .filter(|(demand, placed)| !as_estimated || demand.count > **placed)
+            .any(|(demand, _)| {
+                let class = demand.class;
+                cluster.bonds(class) != Bonds::default() || cluster.is_unwanted(class)
+            });
+        if as_estimated && !bound {
+            take(wanted, &estimate.placed, &mut helped);
+            return helped;
+        }
+        // Nodes of one option are packed at once; those of one group that are split over
+        // similar ones, group by group.
+        let together = chosen.parts.len() > 1;
+        let batches: Vec<&[Ordered]> = match together {
+            true => vec![ordered],
+            false => ordered.chunks(1).collect(),
+        };
+        for batch in batches {
+            let family = Family {
+                rows: batch.iter().map(|(row, _)| *row).collect(),
+                stand_ins: chosen.family.stand_ins.clone(),
+            };
+            let nodes = |row: usize| {
+                let mut of_row = batch.iter().filter(|(other, _)| *other == row);
+                of_row.next().map_or(0, |(_, nodes)| *nodes)
+            };
+            let Some(growth) = growth(&self.candidates, &family, nodes, u32::MAX) else {
+                continue;
+            };
+            let cluster = state.cluster_mut();
+            let demands = demands_of(wanted);
+            let (packed, kept) =
+                pack_and_keep(cluster, &self.known, &growth, &demands, estimate.order);
+            take(wanted, &packed.placed, &mut helped);
+            self.known.extend(kept);
+        }
+        helped
+    }
+}
+
+/// Takes pods away that found a place, as many of each as `placed` says. Those that get
+/// an event about it are added to `helped`.
+pub(in crate::nodes::scale_up) fn take(
+    wanted: &mut Vec<Wanted>,
+    placed: &[u32],
+    helped: &mut Vec<u32>,
+) {
+    for (wanted, count) in wanted.iter_mut().zip(placed) {
+        let told = wanted.is_told();
+        let slots = wanted.take(*count);
+        if told {
+            helped.extend_from_slice(slots);
+        }
+    }
+    wanted.retain(|wanted| wanted.left > 0);
+}

@@ -1,0 +1,126 @@
+//! What the guardrails leave of a chosen option.
+
+use std::sync::Arc;
+
+use flyball_placement::pack::Packed;
+
+use super::{Ordered, Rounds};
+use crate::nodes::guard::guarded;
+use crate::nodes::limits::NodeSize;
+use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard};
+use crate::nodes::scale_up::Plan;
+use crate::nodes::scale_up::choosable::Choosable;
+use crate::nodes::templates::GroupTemplate;
+
+impl Rounds<'_> {
+    /// The groups that nodes of an option of one group may be split over: those similar
+    /// to it that take the same pods. (Zones and taints don't make groups different.)
+    fn split_over(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
+        if chosen.in_zones.is_some() {
+            return vec![chosen.first()];
+        }
+        let takes_the_same = |row: usize| {
+            let is_alone =
+                |option: &&Choosable| option.parts.len() == 1 && option.in_zones.is_none();
+            let mut alone = options.iter().filter(is_alone);
+            let option = alone.find(|option| option.first() == row);
+            option.is_some_and(|option| takes_all_of(&option.packed, &chosen.packed))
+        };
+        let mut family = self.candidates.family(chosen.first());
+        family.retain(|&row| row == chosen.first() || takes_the_same(row));
+        family
+    }
+
+    /// Settles what is ordered of a chosen option.
+    pub(super) fn order(
+        &mut self,
+        chosen: &Choosable,
+        options: &[Choosable],
+        round: &mut Round,
+        plan: &mut Plan,
+    ) -> Vec<Ordered> {
+        let several = chosen.parts.len() > 1;
+        let groups: Vec<(usize, Option<u32>)> = if several {
+            let parts = chosen.parts.iter();
+            parts.map(|(row, nodes)| (*row, Some(*nodes))).collect()
+        } else {
+            let rows = self.split_over(chosen, options).into_iter();
+            rows.map(|row| (row, None)).collect()
+        };
+        for (row, nodes) in &chosen.parts {
+            let name = &self.candidates.all[*row].group.name;
+            plan.log.push(format!("Best option to resize: {name}"));
+            plan.log
+                .push(format!("Estimated {nodes} nodes needed in {name}"));
+        }
+        let guard = RoundGuard {
+            wanted: chosen.packed.node_count(),
+            node: self.largest(groups.iter().map(|(row, _)| *row)),
+            limits: self.limits,
+            max_per_pass: self.left_of_pass(),
+            groups: groups
+                .iter()
+                .map(|&(row, nodes)| GuardedGroup {
+                    group: Arc::clone(&self.candidates.all[row].group.name),
+                    size: self.candidates.all[row].size(),
+                    nodes,
+                })
+                .collect(),
+        };
+        let (steps, orders) = guarded(&guard);
+        let mut ordered = Vec::with_capacity(orders.len());
+        for order in &orders {
+            if let Some(row) = self.candidates.row_of(&order.group) {
+                self.count(row, order);
+                ordered.push((row, order.to - order.from));
+            }
+        }
+        if orders.is_empty() {
+            let message = steps
+                .last()
+                .map_or_else(String::new, |step| step.message.clone());
+            for (row, _) in &chosen.parts {
+                let candidate = &mut self.candidates.all[*row];
+                let message = format!("{}: {message}", candidate.group.name);
+                candidate.skip("Limited", "not ready for scale-up", message);
+            }
+        }
+        self.candidates.limit(&self.limits);
+        (round.guard, round.steps, round.orders) = (Some(guard), steps, orders);
+        ordered
+    }
+
+    /// Counts an order into the group's target and into the limits.
+    pub(in crate::nodes::scale_up) fn count(&mut self, row: usize, order: &Order) {
+        let candidate = &mut self.candidates.all[row];
+        let nodes = order.to - order.from;
+        candidate.target = order.to;
+        self.added += nodes;
+        let size = candidate.template().map(GroupTemplate::size);
+        self.limits.add(size.unwrap_or_default(), nodes);
+        if order.to >= order.max {
+            let message = format!("{}: at its largest size {}", order.group, order.max);
+            candidate.skip("MaxSize", "max node group size reached", message);
+        }
+    }
+
+    /// What a node of any of these groups adds at most.
+    pub(in crate::nodes::scale_up) fn largest(
+        &self,
+        rows: impl Iterator<Item = usize>,
+    ) -> NodeSize {
+        let templates = rows.filter_map(|row| self.candidates.all[row].template());
+        templates
+            .map(GroupTemplate::size)
+            .fold(NodeSize::default(), |largest, size| NodeSize {
+                cpu_milli: largest.cpu_milli.max(size.cpu_milli),
+                memory: largest.memory.max(size.memory),
+            })
+    }
+}
+
+/// Whether an estimate finds a place for pods of every class that another one does.
+fn takes_all_of(packed: &Arc<Packed>, other: &Arc<Packed>) -> bool {
+    let mut both = packed.placed.iter().zip(&other.placed);
+    Arc::ptr_eq(packed, other) || both.all(|(&own, &other)| own > 0 || other == 0)
+}
