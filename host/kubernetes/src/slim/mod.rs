@@ -7,6 +7,7 @@
 //! nothing is decided here.
 
 mod convert;
+mod csi;
 mod daemon_set;
 mod defaults;
 mod facts;
@@ -16,10 +17,8 @@ mod requests;
 mod storage;
 mod volumes;
 
+pub use self::csi::{CsiDriverObject, CsiNodeObject, StorageCapacityObject};
 pub use self::daemon_set::DaemonSetObject;
 pub use self::node::{NamespaceObject, NodeObject};
 pub use self::pod::{ObjectMetadata, PodObject};
-pub use self::storage::{
-    ClaimObject, CsiDriverObject, CsiNodeObject, StorageCapacityObject, StorageClassObject,
-    VolumeAttachmentObject, VolumeObject,
-};
+pub use self::storage::{ClaimObject, StorageClassObject, VolumeAttachmentObject, VolumeObject};
