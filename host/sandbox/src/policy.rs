@@ -1,7 +1,9 @@
 //! One version of a policy: from bytes to something that decides.
 
+mod configuration;
+
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::policy::{
@@ -9,9 +11,9 @@ use flyball_core::policy::{
     ReplicaPolicy, Usage, kind,
 };
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
-use serde_json::{Map, Value};
 use wasmtime::Store;
 
+pub(crate) use self::configuration::Checked;
 use crate::answer;
 use crate::compile::code::Artifact;
 use crate::compile::{Source, Wanted};
@@ -19,7 +21,7 @@ use crate::confine::{self, Guest, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
 use crate::engine::Engine;
-use crate::error::{ConfigurationError, LoadError};
+use crate::error::LoadError;
 use crate::panics::caught;
 use crate::parse::Surface;
 use crate::schema::Schema;
@@ -29,8 +31,6 @@ use crate::text::readable;
 /// bytes: room for one in an interpreted language.
 pub const DEFAULT_POLICY_BYTES: u64 = 32 << 20;
 
-/// Configurations that are remembered as fitting.
-const FITTING: usize = 1024;
 const REFUSAL_CODE_BYTES: usize = 64;
 const REFUSAL_MESSAGE_BYTES: usize = 1024;
 
@@ -130,51 +130,6 @@ impl CompiledPolicy {
             fitting: Mutex::default(),
             budget,
         })
-    }
-
-    /// Checks a configuration against the policy's schema.
-    ///
-    /// # Errors
-    /// The field at fault.
-    pub fn check_configuration(
-        &self,
-        configuration: &Map<String, Value>,
-    ) -> Result<(), ConfigurationError> {
-        let text = || Value::Object(configuration.clone()).to_string();
-        checked(text, || self.schema.check(configuration))
-    }
-
-    /// The same for a configuration as text; the empty text stands for none.
-    ///
-    /// # Errors
-    /// The field at fault, or that the text is no JSON object.
-    pub fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
-        checked(|| text.to_owned(), || self.schema.check_text(text))
-    }
-
-    /// Refuses a decision whose configuration does not fit the policy's schema.
-    pub(crate) fn check_decision<'a>(
-        &self,
-        context: &'a Context,
-    ) -> Result<Checked<'a>, PolicyFailure> {
-        let fitting = || self.fitting.lock().unwrap_or_else(PoisonError::into_inner);
-        let configuration = &context.configuration;
-        if fitting().contains(configuration) {
-            return Ok(Checked(context));
-        }
-        self.check_configuration_text(configuration)
-            .map_err(|error| {
-                refused(Refusal {
-                    code: "InvalidConfiguration".into(),
-                    message: error.to_string(),
-                })
-            })?;
-        let mut fitting = fitting();
-        if fitting.len() >= FITTING {
-            fitting.clear();
-        }
-        fitting.insert(Arc::clone(configuration));
-        Ok(Checked(context))
     }
 
     /// Decides about a context that was checked.
@@ -283,25 +238,6 @@ impl ExpanderPolicy for CompiledPolicy {
     }
 }
 
-/// The context of a decision whose configuration fits the policy's schema.
-pub(crate) struct Checked<'a>(&'a Context);
-
-/// Runs a check of a configuration; a panic refuses the configuration, which comes from
-/// outside, as the schema does.
-fn checked(
-    configuration: impl FnOnce() -> String,
-    check: impl FnOnce() -> Result<(), ConfigurationError>,
-) -> Result<(), ConfigurationError> {
-    caught(check).unwrap_or_else(|panic| {
-        let mut configuration = configuration();
-        readable(&mut configuration, REFUSAL_MESSAGE_BYTES / 4);
-        Err(ConfigurationError::NotCheckable {
-            configuration,
-            panic,
-        })
-    })
-}
-
 /// What a policy is asked, whatever its kind.
 struct Question<'a> {
     kind: &'static str,
@@ -378,26 +314,4 @@ fn refused(mut refusal: Refusal) -> PolicyFailure {
     readable(&mut refusal.code, REFUSAL_CODE_BYTES);
     readable(&mut refusal.message, REFUSAL_MESSAGE_BYTES);
     PolicyFailure::Refused(format!("{}: {}", refusal.code, refusal.message))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::checked;
-    use crate::error::ConfigurationError;
-
-    #[test]
-    fn a_panic_while_a_configuration_is_checked_refuses_the_configuration() {
-        let text = || r#"{"ceiling": 5}"#.to_owned();
-        assert_eq!(checked(text, || Ok(())), Ok(()));
-        let none = || ConfigurationError::TakesNone("ceiling".into());
-        assert_eq!(checked(text, || Err(none())), Err(none()));
-        let error = checked(text, || panic!("of the validator"));
-        assert_eq!(
-            error.map_err(|error| error.to_string()),
-            Err(
-                "{\"ceiling\": 5} cannot be checked: flyball panicked on it: of the validator"
-                    .to_owned()
-            )
-        );
-    }
 }
