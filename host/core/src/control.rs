@@ -4,74 +4,30 @@
 //! It reads no clock and spawns nothing: any executor that polls a future can
 //! drive it, a trivial one in virtual time included.
 
+mod due;
 mod in_use;
+mod options;
 mod removals;
 mod schedule;
 mod standing;
 
 use std::sync::Arc;
 
+use self::due::Due;
 pub use self::in_use::{PolicyUser, configurations_in_use, policy_users};
-use self::removals::{Removal, Removals};
+pub use self::options::ReplicaOptions;
+use self::removals::Removals;
 use self::schedule::{Entry, Schedule};
 use self::standing::Standing;
-use crate::guard;
 use crate::history;
-use crate::pipeline::{self, Decision, Scene};
+use crate::pipeline::{self, Scene};
 use crate::policy::{PolicyEngine, WantedInput};
 use crate::ports::{
-    Autoscaler, Clock, Observation, Question, Reader, Recorder, Report, ScaleIntent, StateStore,
-    Writer,
+    Autoscaler, Clock, Observation, Question, Reader, Recorder, Report, StateStore, Writer,
 };
 use crate::record::{DecisionRecord, Outcome};
 use crate::spec::Mode;
 use crate::time::Timestamp;
-
-/// What an operator sets, with kube-controller-manager's names and defaults.
-#[derive(Clone, Debug)]
-pub struct ReplicaOptions {
-    /// Time from one sync of an object to its next, in milliseconds (15,000).
-    pub sync_period_ms: i64,
-    /// Tolerance where a behavior has none (0.1).
-    pub tolerance: f64,
-    /// Stabilization window going down where a behavior has none (300,000).
-    pub downscale_stabilization_ms: i64,
-    /// How long after its start a pod's cpu is looked at with care (300,000).
-    pub cpu_initialization_period_ms: i64,
-    /// How long after its start a pod's unreadiness counts as its first (30,000).
-    pub initial_readiness_delay_ms: i64,
-    /// Whether the built-in policy is asked where one gives no usable answer;
-    /// else the host holds.
-    pub fallback: bool,
-    /// Whether what Flyball itself scaled to zero is scaled up again (false), as
-    /// with Kubernetes' feature gate `HPAScaleToZero`.
-    pub scale_to_zero: bool,
-    /// The part of all replicas that may go within a minute, all objects together
-    /// (0.25); 1: all. Ten may always go, and an object's own as long as no other lost any.
-    pub max_scale_down_share: f64,
-    /// How long a decision stands at most while nothing but time changes, in
-    /// milliseconds (60,000).
-    pub stands_for_ms: i64,
-    /// Version of the host, for records.
-    pub host_version: Arc<str>,
-}
-
-impl Default for ReplicaOptions {
-    fn default() -> Self {
-        Self {
-            sync_period_ms: 15_000,
-            tolerance: 0.1,
-            downscale_stabilization_ms: 300_000,
-            cpu_initialization_period_ms: 300_000,
-            initial_readiness_delay_ms: 30_000,
-            fallback: false,
-            scale_to_zero: false,
-            max_scale_down_share: 0.25,
-            stands_for_ms: 60_000,
-            host_version: env!("CARGO_PKG_VERSION").into(),
-        }
-    }
-}
 
 /// The loop over all autoscalers.
 pub struct ReplicaLoop<R, W, C> {
@@ -86,15 +42,6 @@ pub struct ReplicaLoop<R, W, C> {
     removals: Removals,
     sequence: u64,
     stood: u64,
-}
-
-/// An object whose turn it is.
-struct Due {
-    autoscaler: Arc<Autoscaler>,
-    wants: Vec<WantedInput>,
-    observation: Option<Observation>,
-    decision: Option<Decision>,
-    written: Option<Result<(), String>>,
 }
 
 impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
@@ -364,35 +311,6 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             autoscaler,
             status: changed,
             events,
-        })
-    }
-}
-
-impl Due {
-    /// Whether some policy wants the target's labels or annotations.
-    fn wants_metadata(&self) -> bool {
-        let mut wants = self.wants.iter();
-        wants.any(|wanted| wanted.kind.starts_with("target-"))
-    }
-
-    fn intent(&self) -> Option<ScaleIntent> {
-        let replicas = self.decision.as_ref()?.intent()?;
-        let from = self.observation.as_ref()?.scale.as_ref().ok()?.clone();
-        Some(ScaleIntent {
-            autoscaler: Arc::clone(&self.autoscaler),
-            from,
-            replicas,
-        })
-    }
-
-    /// What `intent` removes, if it does.
-    fn removal(&self, intent: &ScaleIntent) -> Option<Removal> {
-        let replicas = intent.removes();
-        let cut = |decision: &Decision| decision.changed_by(guard::MASS_SCALE_DOWN);
-        (replicas > 0).then(|| Removal {
-            object: Arc::clone(&self.autoscaler.uid),
-            replicas,
-            cut: self.decision.as_ref().is_some_and(cut),
         })
     }
 }
