@@ -1,17 +1,16 @@
 //! Small clusters, drawn at random.
 
-use std::fmt;
+mod draw;
+mod show;
+
 use std::sync::Arc;
 
 use flyball_placement::{
     AffinityTerm, LabelSelector, Pod, Requirement, Resources, SpreadConstraint, Toleration,
     TolerationOperator,
 };
-use proptest::collection::vec;
-use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
-use proptest::test_runner::{Config, RngSeed, TestRunner};
 
+pub use self::draw::draft;
 use crate::shapes::{HOSTNAME, Kind, REVISION, ZONE};
 use crate::world::{World, owner};
 
@@ -93,95 +92,7 @@ struct ZoneSpread {
     by_revision: bool,
 }
 
-/// Draws a cluster of up to four zones, with groups, nodes that are partly full, and
-/// workloads with all that makes one pod's place depend on others'.
-pub fn draft() -> impl Strategy<Value = Draft> {
-    let kinds = vec(kind(), 1..=3);
-    let nodes = vec(node(), 0..=8);
-    let workloads = vec(workload(), 1..=5);
-    (1..=4u8, kinds, nodes, workloads).prop_map(|(zones, kinds, nodes, workloads)| Draft {
-        zones,
-        kinds,
-        nodes,
-        workloads,
-    })
-}
-
-fn kind() -> impl Strategy<Value = KindDraft> {
-    let zones = prop_oneof![3 => Just(0b1111u8), 2 => 1..=0b1111u8];
-    let tainted = prop::bool::weighted(0.15);
-    (0..SIZES.len(), zones, 0..ROOMS.len(), tainted).prop_map(|(size, zones, room, tainted)| {
-        KindDraft {
-            size,
-            zones,
-            room,
-            tainted,
-        }
-    })
-}
-
-fn node() -> impl Strategy<Value = NodeDraft> {
-    let full = prop_oneof![1 => Just(10i64), 1 => 0..=10i64];
-    (0..3usize, 0..4u8, full).prop_map(|(kind, zone, full)| NodeDraft { kind, zone, full })
-}
-
-fn workload() -> impl Strategy<Value = Workload> {
-    let requests = (0..CPU.len(), 0..MEMORY.len());
-    let zone = prop::option::weighted(0.1, 0..4u8);
-    let (tolerates, first) = (prop::bool::weighted(0.3), prop::bool::weighted(0.1));
-    let running = vec(0..8usize, 0..=5);
-    (requests, 1..=14u32, running, wish(), zone, tolerates, first).prop_map(
-        |((cpu, memory), waiting, running, wish, zone, tolerates, first)| Workload {
-            cpu,
-            memory,
-            waiting,
-            running,
-            wish,
-            zone,
-            tolerates,
-            first,
-        },
-    )
-}
-
-fn wish() -> impl Strategy<Value = Wish> {
-    let skew = || prop_oneof![3 => Just(1), 1 => Just(2), 1 => Just(3)];
-    let min_domains = prop_oneof![4 => Just(1), 1 => 1..=4i32];
-    let over_zones = (skew(), min_domains, prop::bool::weighted(0.1));
-    let over_zones = over_zones
-        .prop_map(|(max_skew, min_domains, by_revision)| ZoneSpread {
-            max_skew,
-            min_domains,
-            by_revision,
-        })
-        .boxed();
-    prop_oneof![
-        3 => Just(Wish::Nothing),
-        4 => over_zones.clone().prop_map(|zones| Wish::Spread(Some(zones), None)),
-        2 => skew().prop_map(|hosts| Wish::Spread(None, Some(hosts))),
-        3 => (over_zones, skew()).prop_map(|(zones, hosts)| Wish::Spread(Some(zones), Some(hosts))),
-        1 => (0..5usize).prop_map(Wish::Near),
-        1 => (0..5usize).prop_map(Wish::Apart),
-        1 => Just(Wish::Alone),
-    ]
-}
-
 impl Draft {
-    /// The cluster of a seed.
-    ///
-    /// # Panics
-    /// Never: every draw is one of a cluster.
-    #[must_use]
-    pub fn of_seed(seed: u64) -> Self {
-        let config = Config {
-            rng_seed: RngSeed::Fixed(seed),
-            ..Config::default()
-        };
-        let tree = draft().new_tree(&mut TestRunner::new(config));
-        tree.expect("nothing that is drawn is filtered out")
-            .current()
-    }
-
     /// The cluster. `node`: how the names of its nodes begin.
     #[must_use]
     pub fn world(&self, node: &str) -> World {
@@ -387,44 +298,5 @@ fn term(app: &str, topology_key: &str) -> AffinityTerm {
         selector: selector(app),
         namespaces: vec!["default".into()],
         namespace_selector: None,
-    }
-}
-
-impl fmt::Display for Draft {
-    /// A line for each kind of nodes, node and workload.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} zones", self.zones)?;
-        for (number, kind) in self.kinds.iter().enumerate() {
-            let (cores, gib) = SIZES[kind.size];
-            let zones = (0..self.zones).filter(|zone| kind.is_in(*zone, self.zones));
-            let zones: Vec<String> = zones.map(zone_name).collect();
-            write!(
-                f,
-                "groups k{number}: {cores} cores, {gib} GiB, in {}",
-                zones.join(" ")
-            )?;
-            write!(f, ", {} nodes more each", ROOMS[kind.room])?;
-            writeln!(f, "{}", if kind.tainted { ", tainted" } else { "" })?;
-        }
-        for (at, node) in self.nodes.iter().enumerate() {
-            let kind = node.kind % self.kinds.len();
-            let zone = zone_name(node.zone % self.zones);
-            writeln!(f, "node-{at}: k{kind} in {zone}, {} % full", node.full * 10)?;
-        }
-        for (number, workload) in self.workloads.iter().enumerate() {
-            let Workload { waiting, wish, .. } = workload;
-            let (cpu, memory) = (CPU[workload.cpu], MEMORY[workload.memory]);
-            write!(
-                f,
-                "w{number}: {waiting} pods of {cpu}m, {memory}Mi: {wish:?}"
-            )?;
-            if let Some(zone) = workload.zone {
-                write!(f, ", only in {}", zone_name(zone % self.zones))?;
-            }
-            write!(f, "{}", if workload.tolerates { ", tolerant" } else { "" })?;
-            write!(f, "{}", if workload.first { ", first" } else { "" })?;
-            writeln!(f, "; runs on nodes {:?}", workload.running)?;
-        }
-        Ok(())
     }
 }
