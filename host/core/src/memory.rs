@@ -22,8 +22,8 @@ use crate::replica::{Samples, Target};
 use crate::spec::Behavior;
 use crate::time::Timestamp;
 
-/// Most recommendations of its own that a policy is told: an hour's at one decision
-/// in four seconds. They are for the policy alone, no guardrail goes by them.
+/// Most of its own recommendations that a policy gets: an hour's at one decision in four
+/// seconds. They are for the policy alone, no guardrail uses them.
 const MOST_RECALLED: usize = 900;
 
 /// What is remembered of one object.
@@ -239,8 +239,8 @@ impl Memory {
         }
     }
 
-    /// The last decision stands: what it asked for is asked for again, by these
-    /// policies; none: nothing was asked for.
+    /// Repeats the recommendations of the last decision, because it stands. `by` are the
+    /// policies that made one. Empty if none did.
     pub fn repeat(
         &mut self,
         at: Timestamp,

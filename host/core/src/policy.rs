@@ -136,7 +136,7 @@ pub struct Budget {
 pub struct Usage {
     /// Fuel spent.
     pub fuel: u64,
-    /// Fuel that was to be had.
+    /// Fuel that the policy was given.
     pub fuel_budget: u64,
     /// Peak of linear memory, in bytes.
     pub memory_bytes: u64,

@@ -154,7 +154,8 @@ impl Schedule {
         }
     }
 
-    /// Autoscalers that would write one target: each is told of another.
+    /// Finds autoscalers that would write the same target, and notes for each another
+    /// one.
     fn find_conflicts(&mut self, autoscalers: &[Arc<Autoscaler>]) {
         let mut writers: BTreeMap<_, Vec<&Arc<Autoscaler>>> = BTreeMap::new();
         for autoscaler in autoscalers {
@@ -188,8 +189,8 @@ impl Schedule {
 }
 
 impl Entry {
-    /// Whether what is kept was worked out from this very spec. Objects of kinds
-    /// without a generation are told by the spec itself.
+    /// Whether the entry was prepared from this very spec. Compares the spec, too:
+    /// objects of some kinds have no generation.
     fn is_of(&mut self, seen: &Autoscaler) -> bool {
         let known = &self.prepared.spec;
         let same = self.generation == seen.generation

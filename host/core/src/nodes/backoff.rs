@@ -76,7 +76,8 @@ impl Backoffs {
             .into_mut()
     }
 
-    /// Why and until when a group is left alone; none: it isn't.
+    /// Why and until when no nodes are ordered from a group. `None` if it is not backed
+    /// off.
     #[must_use]
     pub fn of(&self, now: Timestamp, group: &str) -> Option<&Backoff> {
         self.groups

@@ -40,8 +40,8 @@ use self::groups::Candidates;
 use self::rehearse::Start;
 use self::rounds::Rounds;
 
-/// Most events about pods that one plan gives rise to. Why no order helps the other
-/// pods they are told the next time; what was ordered for them is in the record.
+/// Most events about pods that one plan emits. Events that no order helps the other pods
+/// follow with the next plan; what was ordered for them is in the record.
 pub const MAX_POD_EVENTS: usize = 500;
 
 /// All that a plan is made from, beside the state.
@@ -207,7 +207,7 @@ fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
     }
 }
 
-/// What pods are told that these orders are for.
+/// Message of the event about a pod that these orders are for.
 pub(super) fn triggered(orders: &[Order]) -> String {
     format!("pod triggered scale-up: {}", listed(orders))
 }

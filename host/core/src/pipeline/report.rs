@@ -1,5 +1,5 @@
-//! What is told about a decision once it is known what came of it: conditions,
-//! events and status, in the words of HorizontalPodAutoscaler where it has any.
+//! The report of a decision once its outcome is known: conditions, events and status, in
+//! the words of HorizontalPodAutoscaler where it has any.
 
 use std::sync::Arc;
 

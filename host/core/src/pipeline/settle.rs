@@ -97,7 +97,7 @@ pub(super) fn leader(
     leader.map(|(policy, _)| policy)
 }
 
-/// What a policy asks for; none: it holds or has failed.
+/// Returns the replicas that a policy asks for. `None` if it holds or has failed.
 pub(super) fn proposal(policy: &PolicyRecord) -> Option<i32> {
     match &policy.answer {
         Answer::Decision(decision) => i32::try_from(decision.replicas?).ok(),

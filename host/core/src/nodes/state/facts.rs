@@ -37,7 +37,7 @@ pub struct PodFacts {
     pub uid: Arc<str>,
     /// Namespace and name.
     pub key: ObjectKey,
-    /// spec.nodeName; none: it waits for a node.
+    /// spec.nodeName. `None` if the pod waits for a node.
     pub node: Option<Arc<str>>,
     /// status.nominatedNodeName: the node on which the scheduler keeps room for it, or
     /// makes room by preemption.
