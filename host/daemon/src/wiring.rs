@@ -28,8 +28,9 @@ const LAST_GOOD: &str = "last-good";
 pub struct StateDir(PathBuf);
 
 impl StateDir {
-    /// The one given, else that of the environment, else flyball's in
-    /// `$XDG_STATE_HOME`, else in `~/.local/state`. None: there is no home either.
+    /// Returns the given directory, else that of the environment, else flyball's in
+    /// `$XDG_STATE_HOME`, else in `~/.local/state`. `None` if there is no home directory
+    /// either.
     pub fn resolve(given: Option<&Path>) -> Option<Self> {
         let set = |name: &str| {
             env::var_os(name)
@@ -50,7 +51,7 @@ impl StateDir {
         given.or_else(named).or_else(usual).map(Self)
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }

@@ -87,7 +87,7 @@ pub struct Decision {
     pub from: Option<i32>,
     /// What the policies asked for.
     pub proposed: Option<i64>,
-    /// Desired replicas; none: hold.
+    /// Desired replicas. `None` to hold.
     pub to: Option<i32>,
     /// The policies asked: name, and the digest's first digits.
     pub policies: Vec<String>,

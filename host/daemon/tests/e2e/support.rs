@@ -156,7 +156,7 @@ impl Daemon {
         });
     }
 
-    /// What it answers; none: an error.
+    /// Gets `path`. Returns the body, or `None` if the request fails.
     pub fn get(&self, path: &str) -> Option<String> {
         let mut answer = ureq::get(format!("{}{path}", self.url)).call().ok()?;
         answer.body_mut().read_to_string().ok()

@@ -40,7 +40,7 @@ struct Terms {
 #[derive(Debug)]
 struct Spread {
     key: u32,
-    /// None: no pods are counted.
+    /// The counter of the pods that it selects. `None` if it selects no pods.
     counter: Option<u32>,
     view: u32,
     max_skew: i64,

@@ -353,8 +353,8 @@ fn translation(volume: &PersistentVolume, symbols: &mut Symbols) -> Translation 
     }
 }
 
-/// The conditions of a term of a volume's node affinity; none if it matches no
-/// node. Nodes are asked without their names, as the scheduler does it.
+/// Returns the conditions of a term of a volume's node affinity. `None` if it matches no
+/// node. Terms are compared with labels only, without node names, as in the scheduler.
 fn affinity_term(term: &NodeSelectorTerm, symbols: &mut Symbols) -> Option<Box<[Condition]>> {
     let nameless = |field: &Requirement| field.operator == Operator::NotIn;
     let empty = term.expressions.is_empty() && term.fields.is_empty();

@@ -193,8 +193,8 @@ impl Watch {
         self.shared.reconcile(&found, &self.notices);
     }
 
-    /// Files there are; none if the directory cannot be read: then nothing is
-    /// known to have gone, and everything stays.
+    /// Returns the files in the directory. `None` if the directory cannot be read: then
+    /// no file is known to be gone, and every policy stays.
     fn list(&mut self) -> Option<BTreeMap<String, Vec<PathBuf>>> {
         let found = files::list(&self.directory);
         let trouble = found.as_ref().err().map(|error| error.to_string());

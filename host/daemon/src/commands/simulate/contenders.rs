@@ -66,7 +66,7 @@ pub fn contenders(
     Ok(contenders)
 }
 
-/// The name under which a policy is to be had.
+/// Installs a policy unless the registry has it. Returns its name in the registry.
 fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
     let taken = |name: &str| registry.policy(name).is_some();
     if taken(policy) {
