@@ -18,17 +18,17 @@ pub(super) struct Schedule {
     /// Counts the looks at the list, to find who is gone.
     look: u64,
     gone: Vec<ObjectKey>,
-    /// Of all objects.
+    /// Sum of the replicas of all objects.
     replicas: i64,
 }
 
-/// What is kept of an object from one decision to the next.
+/// State of an object from one decision to the next.
 pub(super) struct Entry {
-    /// Its spec, worked out.
+    /// Its prepared spec.
     pub prepared: Prepared,
     /// Its columns, shared with its records.
     pub columns: Columns,
-    /// What is remembered of it.
+    /// Memory of its earlier decisions.
     pub memory: Memory,
     /// Another autoscaler that would write the same target.
     pub conflict: Option<ObjectKey>,
@@ -89,7 +89,7 @@ impl Schedule {
         }
     }
 
-    /// What is kept of an object.
+    /// Returns the entry of an object.
     pub(super) fn entry(&mut self, uid: &Arc<str>) -> Option<&mut Entry> {
         self.entries.get_mut(uid)
     }

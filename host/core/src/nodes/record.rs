@@ -98,11 +98,11 @@ pub struct PodList {
 pub struct Pending {
     /// Pods that the scheduler found no node for.
     pub unschedulable: u32,
-    /// Of those, below `--expendable-pods-priority-cutoff`.
+    /// Unschedulable pods below `--expendable-pods-priority-cutoff`.
     pub expendable: u32,
-    /// Of those, too young for `--new-pod-scale-up-delay` or their annotation.
+    /// Unschedulable pods too young for `--new-pod-scale-up-delay` or their annotation.
     pub young: u32,
-    /// Of those, made for one node by a DaemonSet.
+    /// Unschedulable pods that a DaemonSet made for one node.
     pub daemon_set: u32,
     /// Pods of nodes that are being drained, which will have to run elsewhere.
     pub drained: u32,
@@ -286,7 +286,7 @@ pub struct NodeGuardStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
-    /// Of this group.
+    /// Name of the group.
     pub group: Arc<str>,
     /// Its target before.
     pub from: u32,

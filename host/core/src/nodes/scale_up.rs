@@ -53,7 +53,7 @@ pub struct Scene<'a> {
     pub options: &'a NodeOptions,
     /// Where expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// What they kept.
+    /// The states that expanders kept.
     pub states: &'a ExpanderStates,
     /// The node groups, and the nodes that are coming and going.
     pub census: &'a Census,
@@ -63,7 +63,7 @@ pub struct Scene<'a> {
     pub seed: u64,
 }
 
-/// What is to be ordered, and why.
+/// A plan: the nodes to order, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The pods that waited, in numbers.
@@ -76,7 +76,8 @@ pub struct Plan {
     pub rounds: Vec<Round>,
     /// Pods that no order helps.
     pub remaining: Vec<Remaining>,
-    /// Some pods were not told why no order helps them, because there are so many.
+    /// Whether events about some pods that no order helps were left out, because there
+    /// are so many.
     pub untold: bool,
     /// What was decided.
     pub verdict: NodeVerdict,
@@ -93,7 +94,7 @@ pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
     plan_news(scene, &Told::default(), state)
 }
 
-/// The same, without events about what pods were told before.
+/// Plans as `plan` does, but without events that were emitted before.
 pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState) -> Plan {
     let drained = &scene.census.drained;
     let (mut wanted, pending) = wanted(state, scene.now, scene.options, drained);

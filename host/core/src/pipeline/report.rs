@@ -345,7 +345,7 @@ impl Told {
     }
 }
 
-/// That the version before decides where a newer one fails.
+/// Part of a message: the version before goes on deciding because a newer one fails.
 pub(super) fn goes_on(version: &PolicyVersion) -> String {
     format!(
         "the version before, {} ({}), goes on deciding",

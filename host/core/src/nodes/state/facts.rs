@@ -104,8 +104,8 @@ pub struct NodeFacts {
     pub provider_id: Option<Arc<str>>,
     /// metadata.creationTimestamp.
     pub created: Timestamp,
-    /// It can take pods: condition Ready is True, and neither another condition nor a
-    /// taint of one says otherwise.
+    /// Whether it can take pods: its condition Ready is True, and neither another
+    /// condition nor the taint of one says otherwise.
     pub ready: bool,
     /// metadata.deletionTimestamp is set.
     pub deleting: bool,
