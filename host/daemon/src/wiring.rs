@@ -83,7 +83,7 @@ impl StateDir {
         directories
     }
 
-    /// Those directories of last good versions that know a policy of that name.
+    /// Directories of last good versions that have a policy of that name.
     pub fn last_good_of(&self, name: &str) -> Vec<PathBuf> {
         let mut directories = self.last_good_directories();
         directories.retain(|directory| has_last_good(directory, name));

@@ -163,7 +163,7 @@ struct Slots {
 
 struct SlotCount {
     free: u32,
-    /// Those who wait for one: to wake nobody costs a system call as well.
+    /// Threads that wait for a slot: waking costs a system call even if nobody waits.
     waiting: u32,
 }
 

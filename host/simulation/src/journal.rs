@@ -26,7 +26,7 @@ pub struct Journal {
     forward: Vec<Arc<dyn Recorder>>,
 }
 
-/// What is kept of the decisions of a run.
+/// Summary of the decisions of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entries {
     /// Number of decisions.

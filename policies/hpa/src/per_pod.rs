@@ -202,7 +202,7 @@ impl Calculation<'_> {
         sums
     }
 
-    /// The same where each pod has one sample and all count: column by column.
+    /// Returns those sums if each pod has one sample and all count: column by column.
     fn settled_sums(&self) -> Option<Sums> {
         if !self.groups.are_settled {
             return None;

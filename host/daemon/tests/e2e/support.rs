@@ -103,7 +103,7 @@ pub struct Daemon {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     pub url: String,
-    /// Where it serves probes alone, if told to.
+    /// The address that serves only probes, if it was given one.
     pub probes: Option<String>,
 }
 

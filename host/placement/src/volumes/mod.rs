@@ -36,7 +36,7 @@ pub struct PodVolumes {
 pub struct PodClaim {
     /// Name of the claim, in the pod's namespace.
     pub name: Name,
-    /// Of a generic ephemeral volume: the pod that must own the claim.
+    /// The pod that must own the claim, if it is of a generic ephemeral volume.
     #[serde(default)]
     pub owner: Option<Owner>,
 }

@@ -46,11 +46,11 @@ pub(super) struct KnownVolume {
 /// Required node affinity of a volume.
 type Affinity = Option<Box<[Box<[Condition]>]>>;
 
-/// A volume of a plugin that left the tree, as its driver would have it.
+/// Translation of an in-tree plugin's volume into one of its CSI driver.
 enum Translation {
-    /// It is of no such plugin.
+    /// The volume is not one of an in-tree plugin.
     None,
-    /// It can't be translated.
+    /// The volume can't be translated.
     Impossible,
     /// The driver's name of it, and its node affinity.
     Known(Name, Affinity),

@@ -55,7 +55,7 @@ const PLUGINS: [Plugin; 5] = [
     },
 ];
 
-/// What a driver knows of a volume that a plugin made.
+/// A plugin's volume, translated into one of its driver.
 pub(super) struct Translated {
     /// The driver's name of it.
     pub(super) handle: Name,

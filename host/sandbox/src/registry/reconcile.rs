@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub default_budget: Budget,
     pub max_policy_bytes: u64,
     pub slots: RwLock<Slots>,
-    /// Those in use; `None` until they are known.
+    /// Configurations in use. `None` until they are known.
     pub configurations: Mutex<Option<Configurations>>,
     /// Objects that name each policy.
     pub users: Mutex<BTreeMap<String, Arc<[PolicyUser]>>>,

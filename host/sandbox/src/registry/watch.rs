@@ -82,7 +82,7 @@ struct Watch {
     rescan: Duration,
     receiver: Receiver<Message>,
     notices: Sender<Message>,
-    /// Those who want to know when all is settled.
+    /// Senders to notify when all is settled.
     waiting: Vec<Sender<()>>,
     /// Watches as long as it is kept.
     watcher: Option<RecommendedWatcher>,
@@ -202,7 +202,7 @@ impl Watch {
         found.ok()
     }
 
-    /// Where it is noted what was rolled back by hand or by another process.
+    /// Path of the record of versions rolled back by hand or by another process.
     fn refusals(&self) -> Option<&Path> {
         self.shared.last_good.as_ref().map(LastGood::path)
     }

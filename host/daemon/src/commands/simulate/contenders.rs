@@ -1,4 +1,4 @@
-//! Who takes part in a comparison, and which expanders are asked.
+//! The contenders of a comparison, and which expanders are asked.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::cli::{Compared, ComparedPolicy};
 use crate::policies;
 
-/// Those who take part in a comparison; files are installed under their stems.
+/// Returns the contenders of a comparison. Files are installed under their stems.
 pub fn contenders(
     registry: &Registry,
     scenario: &Scenario,
