@@ -272,8 +272,8 @@ impl Memory {
         self.changes.at_ms.is_empty() && all.all(is_flat)
     }
 
-    /// A policy that has answered and can't read the state that is known has been told
-    /// so. One that has failed may yet be replaced by the version before.
+    /// Drops a state of another state version once a policy has answered without it. The
+    /// state is kept if the policy failed: the version before may yet answer.
     fn drop_state_of_another_version(&mut self, policy: &PolicyRecord) {
         let (Some(version), Answer::Decision(_), true) =
             (&policy.version, &policy.answer, policy.is_own())

@@ -218,8 +218,8 @@ pub(super) fn fill_known(
     fit
 }
 
-/// Brings nodes in that are on their way, as they will be. One that has joined is
-/// replaced, and keeps its pods, but for those that every new node carries.
+/// Adds the nodes that are on their way, as they will be. A node that has joined is
+/// replaced, and keeps its pods, except those that every new node carries.
 fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
     for at in 0..coming.count as usize {
         let joined = coming.starting.get(at);

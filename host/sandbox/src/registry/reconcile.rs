@@ -172,8 +172,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes that a name's file is not judged yet. One that was refused and may pass
-    /// another time is refused until it does.
+    /// Notes that a name's file is not judged yet. A file that was refused and may pass
+    /// another time stays refused until it does.
     fn await_judgement(&self, name: &str) {
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
