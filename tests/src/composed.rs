@@ -25,7 +25,8 @@ pub fn composed() -> anyhow::Result<Vec<u8>> {
     compose(&provider("provider")?, &policy()?)
 }
 
-/// The same with a component within it that answers with a text outside of its memory.
+/// A policy like [`composed`], but the component within it answers with a text outside of
+/// its memory.
 ///
 /// # Errors
 /// When a part does not compile.

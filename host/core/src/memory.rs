@@ -1,8 +1,7 @@
-//! What is remembered of one object from decision to decision: recommendations,
-//! changes carried out, each policy's own recommendations and state, histories.
-//! All of it is bounded, and none of it is written before a decision is through.
-//! What is [`Kept`] of it outlives the process, behind
-//! [`StateStore`](crate::ports::StateStore).
+//! Memory of one object from decision to decision: recommendations, changes carried out,
+//! each policy's own recommendations and state, histories. All of it is bounded, and none
+//! of it is written before a decision is complete. The part in [`Kept`] outlives the
+//! process, behind [`StateStore`](crate::ports::StateStore).
 
 mod kept;
 mod samples;
@@ -22,11 +21,11 @@ use crate::replica::{Samples, Target};
 use crate::spec::Behavior;
 use crate::time::Timestamp;
 
-/// Most recommendations of its own that a policy is told: an hour's at one decision
-/// in four seconds. They are for the policy alone, no guardrail goes by them.
+/// Most of its own recommendations that a policy gets: an hour's at one decision in four
+/// seconds. They are for the policy alone, no guardrail uses them.
 const MOST_RECALLED: usize = 900;
 
-/// What is remembered of one object.
+/// Memory of one object.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// What the policies asked for together, before the guardrails: what can still
@@ -43,7 +42,7 @@ pub struct Memory {
     changed: bool,
 }
 
-/// What is remembered of one policy for one object.
+/// Memory of one policy for one object.
 #[derive(Debug, Default)]
 struct PolicyMemory {
     /// The code that decided last; empty: not known since a restart.
@@ -60,7 +59,7 @@ struct PolicyMemory {
 pub struct Recalled {
     /// Its state; empty at first and after a swap to another state version.
     pub state: Arc<str>,
-    /// What it asked for.
+    /// The replicas it asked for.
     pub recommendations: Samples,
     /// The digest of the code that was asked last; empty: not known.
     pub asked_last: Arc<str>,
@@ -93,7 +92,7 @@ impl Memory {
         }
     }
 
-    /// What is to be kept, if it is another than what was kept last.
+    /// Returns what to keep, if it has changed since it was kept last.
     pub fn take_changed(&mut self, now: Timestamp, target: &Target) -> Option<Kept> {
         if !self.changed && !self.histories.have_changed() {
             return None;
@@ -239,8 +238,8 @@ impl Memory {
         }
     }
 
-    /// The last decision stands: what it asked for is asked for again, by these
-    /// policies; none: nothing was asked for.
+    /// Repeats the recommendations of the last decision, because it stands. `by` are the
+    /// policies that made one. Empty if none did.
     pub fn repeat(
         &mut self,
         at: Timestamp,
@@ -273,8 +272,8 @@ impl Memory {
         self.changes.at_ms.is_empty() && all.all(is_flat)
     }
 
-    /// A policy that has answered and can't read the state that is known has been told
-    /// so. One that has failed may yet be replaced by the version before.
+    /// Drops a state of another state version once a policy has answered without it. The
+    /// state is kept if the policy failed: the version before may yet answer.
     fn drop_state_of_another_version(&mut self, policy: &PolicyRecord) {
         let (Some(version), Answer::Decision(_), true) =
             (&policy.version, &policy.answer, policy.is_own())

@@ -93,7 +93,7 @@ impl Pod {
 /// Phase of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// None of the others.
+    /// Any other phase.
     #[default]
     Unknown,
     /// Not all containers run yet.

@@ -28,7 +28,7 @@ pub mod kind {
     pub const SCALE_DOWN: &str = "scale-down";
     /// All that the contract has.
     pub const ALL: [&str; 3] = [REPLICA, EXPANDER, SCALE_DOWN];
-    /// Those that this host asks.
+    /// Kinds that this host asks.
     pub const RUN: [&str; 2] = [REPLICA, EXPANDER];
 }
 
@@ -58,7 +58,7 @@ pub struct Description {
     pub version: String,
     /// One line.
     pub summary: String,
-    /// Of [`kind::ALL`].
+    /// Its kinds, a subset of [`kind::ALL`].
     pub kinds: Vec<String>,
     /// JSON Schema of the configuration; empty: it takes none.
     pub configuration_schema: String,
@@ -136,7 +136,7 @@ pub struct Budget {
 pub struct Usage {
     /// Fuel spent.
     pub fuel: u64,
-    /// Fuel that was to be had.
+    /// Fuel that the policy was given.
     pub fuel_budget: u64,
     /// Peak of linear memory, in bytes.
     pub memory_bytes: u64,
@@ -295,7 +295,7 @@ pub trait PolicyEngine: Send + Sync {
     /// fall back: the one of that name, else the default one.
     fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>>;
 
-    /// The same for expanders. An engine has none unless it says otherwise.
+    /// The active expander of that name. The default implementation has no expanders.
     ///
     /// # Errors
     /// A failure that names the policy.

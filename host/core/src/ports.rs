@@ -180,12 +180,12 @@ impl ScaleIntent {
     }
 }
 
-/// What is told about an autoscaler.
+/// A new status and events of an autoscaler.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// About whom.
+    /// The autoscaler.
     pub autoscaler: Arc<Autoscaler>,
-    /// Its new status; none: unchanged.
+    /// Its new status. `None` if it is unchanged.
     pub status: Option<Arc<AutoscalerStatus>>,
     /// Events to be published, in order.
     pub events: Vec<Event>,
@@ -200,8 +200,8 @@ pub trait Writer: Send + Sync {
         intents: Vec<ScaleIntent>,
     ) -> impl Future<Output = Vec<Result<(), String>>> + Send;
 
-    /// Writes statuses and events. What fails is told by the writer itself and
-    /// made up for at the next report.
+    /// Writes statuses and events. The writer itself logs what fails and makes up for it
+    /// at the next report.
     fn report(&self, now: Timestamp, reports: Vec<Report>) -> impl Future<Output = ()> + Send;
 }
 
@@ -250,7 +250,7 @@ pub trait Recorder: Send + Sync {
 /// the caches are synced, takes what is saved, and tells of and makes up for
 /// writes that fail itself.
 pub trait StateStore: Send + Sync {
-    /// What was saved last of an object; none: nothing.
+    /// Returns what was saved last of an object. `None` if nothing was saved.
     fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>>;
 
     /// Takes what is kept of an object from now on, in place of what was.

@@ -43,12 +43,12 @@ pub struct DecisionRecord {
     pub combine: Combine,
     /// Names that people know metrics and pods by: no policy sees them.
     pub names: Names,
-    /// What all policies got; none: no policy was asked, `verdict` says why.
+    /// Input of all policies. `None` if no policy was asked: `verdict` says why.
     pub input: Option<ReplicaInput>,
     /// Each policy asked, in the order of the spec.
     pub policies: Vec<PolicyRecord>,
-    /// What the guardrails went by; none: nothing was decided. Without `input`, the
-    /// replicas were outside the bounds in it, and no policy was asked.
+    /// Input of the guardrails. `None` if nothing was decided. If there is no `input`,
+    /// the replicas were outside the bounds in it, and no policy was asked.
     pub guard: Option<GuardInput>,
     /// What each guardrail did, in order.
     pub guard_steps: Vec<GuardStep>,
@@ -144,7 +144,7 @@ impl Names {
 pub struct PolicyRecord {
     /// The name asked for.
     pub name: Arc<str>,
-    /// The code that answered; none: there was none.
+    /// The version that answered. `None` if there was no such policy.
     pub version: Option<Arc<PolicyVersion>>,
     /// The part of the policy asked for, if it gave no usable answer and this is
     /// the part of the version before or of the fallback.
@@ -212,11 +212,11 @@ pub enum Answer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Verdict {
-    /// spec.replicas of the scale before; none: not known.
+    /// spec.replicas of the scale before. `None` if not known.
     pub from: Option<i32>,
-    /// Desired replicas after the guardrails; none: hold.
+    /// Desired replicas after the guardrails. `None` to hold.
     pub to: Option<i32>,
-    /// What the policies asked for together, before the guardrails; none: hold.
+    /// Replicas of all policies combined, before the guardrails. `None` to hold.
     pub proposed: Option<i64>,
     /// CamelCase code of the reason.
     pub reason: String,

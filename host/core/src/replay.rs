@@ -14,7 +14,7 @@ use crate::replica::{Context, ReplicaDecision, ReplicaInput};
 pub enum Replay {
     /// The verdict is the same, to the byte of its JSON.
     Same,
-    /// It is another one.
+    /// The verdict differs.
     Differs {
         /// As recorded.
         was: Verdict,
@@ -24,7 +24,7 @@ pub enum Replay {
     /// Nothing was decided then (the scale could not be read, scaling is disabled),
     /// so that there is nothing to decide again.
     NothingAsked,
-    /// A policy of the record is not to be had.
+    /// A policy of the record is not available.
     PolicyUnavailable {
         /// Its name.
         name: Arc<str>,
@@ -127,8 +127,8 @@ struct Again<F> {
 }
 
 impl<F: Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>> Again<F> {
-    /// A policy's part, or that of the version before or of its fallback if it fails
-    /// again; else the part of the policy that is not to be had.
+    /// Returns a policy's part, or that of the version before or of its fallback if it
+    /// fails again. The error is the part of a policy that is not available.
     fn part<'a>(
         &mut self,
         policy: &'a PolicyRecord,

@@ -241,7 +241,7 @@ pub struct Reason {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Proposal {
-    /// None: nothing, for the reason in `error`.
+    /// Replicas. `None` if it proposes nothing, for the reason in `error`.
     pub replicas: Option<i64>,
     /// To be reported: percent of the request.
     pub utilization: Option<i64>,
@@ -259,17 +259,17 @@ pub struct Proposal {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplicaDecision {
-    /// Desired replicas; none: hold.
+    /// Desired replicas. `None` to hold.
     pub replicas: Option<i64>,
     /// Why.
     pub reason: Reason,
-    /// None, or one for each metric.
+    /// One for each metric, or empty.
     #[serde(default)]
     pub proposals: Vec<Proposal>,
     /// The proposal that the decision follows.
     #[serde(default)]
     pub leading: Option<u32>,
-    /// New state; none: as it was.
+    /// New state. `None` leaves it as it was.
     #[serde(default)]
     pub state: Option<String>,
     /// A wish to be asked again before the next sync.

@@ -62,8 +62,8 @@ impl Selector {
             .all(|requirement| requirement.meets(value_of(&requirement.key)))
     }
 
-    /// The pairs of key and value of which matching labels have one, for the
-    /// first requirement that names values; none: the selector names no value.
+    /// Key and values of the first requirement that names values: matching labels have
+    /// one of these pairs. `None` if the selector names no values.
     #[must_use]
     pub fn one_of(&self) -> Option<(&str, &[String])> {
         self.requirements

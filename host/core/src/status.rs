@@ -1,5 +1,5 @@
-//! What is told about an autoscaler: conditions, events and current metrics,
-//! named as HorizontalPodAutoscaler names them. Spelled here and nowhere else.
+//! The status of an autoscaler: conditions, events and current metrics, named as
+//! HorizontalPodAutoscaler names them. Spelled here and nowhere else.
 
 use std::sync::Arc;
 
@@ -53,7 +53,7 @@ pub struct PolicyStatus {
     pub name: Arc<str>,
     /// `sha256:…` of the component that answered; empty: none did.
     pub digest: Arc<str>,
-    /// What it asked for; none: hold.
+    /// Replicas that it asked for. `None` if it asked to hold.
     pub desired_replicas: Option<i64>,
     /// CamelCase code of its reason, or of its failure.
     pub reason: String,

@@ -139,7 +139,7 @@ fn node(row: usize) -> Value {
     })
 }
 
-/// Those that run fill the nodes, so that those that wait need new ones.
+/// Running pods fill the nodes, so that the waiting ones need new nodes.
 fn pod(row: usize) -> Value {
     let waits = row < PENDING;
     let workload = format!("workload-{}", row % 60);

@@ -109,8 +109,8 @@ pub struct PacedClock<F> {
 }
 
 impl<F: Fn(Timestamp) -> bool + Send + Sync> PacedClock<F> {
-    /// A clock that starts now at `start` and has time until `end` or the stop.
-    /// `on_move` is told of every point in time it comes to, and whether to go on.
+    /// Creates a clock that starts now at `start` and runs until `end` or the stop. It
+    /// calls `on_move` with every point in time that it reaches; `false` stops it.
     pub fn new(start: Timestamp, end: Timestamp, map: ClockMap, stop: Stop, on_move: F) -> Self {
         Self {
             map,

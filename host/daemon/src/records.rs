@@ -18,8 +18,8 @@ pub enum Record {
     Nodes(Box<NodeDecisionRecord>),
 }
 
-/// Records of a file, a line of JSON each. A line that is none is told with its number,
-/// counted, and left out.
+/// Reads the records of a file, a line of JSON each. A line that is no record is logged
+/// with its number, counted, and left out.
 pub struct Records {
     name: String,
     lines: io::Split<Box<dyn BufRead>>,
@@ -28,7 +28,7 @@ pub struct Records {
     unreadable: u64,
 }
 
-/// Unreadable lines that are told one by one.
+/// Most unreadable lines that are logged one by one.
 const MOST_TOLD: u64 = 20;
 
 impl Records {

@@ -30,9 +30,9 @@ pub struct Simulated {
 /// What the loops go by.
 #[derive(Default)]
 pub struct LoopOptions {
-    /// The one over autoscalers; none: it does not run.
+    /// Options of the loop over autoscalers. `None` if it does not run.
     pub replica: Option<ReplicaOptions>,
-    /// The one over node groups; none: it does not run.
+    /// Options of the loop over node groups. `None` if it does not run.
     pub nodes: Option<NodeOptions>,
 }
 
@@ -58,8 +58,8 @@ impl Simulated {
         &self.cluster
     }
 
-    /// Lets the scenario's time pass, `speed` times as fast as the wall's, until
-    /// its end or the stop. `on_sync` is told how far it has come.
+    /// Lets the scenario's time pass, `speed` times as fast as the wall's, until its end
+    /// or the stop. It calls `on_sync` with the progress whenever time has moved.
     pub async fn play(
         &self,
         speed: f64,

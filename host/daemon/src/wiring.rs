@@ -28,8 +28,9 @@ const LAST_GOOD: &str = "last-good";
 pub struct StateDir(PathBuf);
 
 impl StateDir {
-    /// The one given, else that of the environment, else flyball's in
-    /// `$XDG_STATE_HOME`, else in `~/.local/state`. None: there is no home either.
+    /// Returns the given directory, else that of the environment, else flyball's in
+    /// `$XDG_STATE_HOME`, else in `~/.local/state`. `None` if there is no home directory
+    /// either.
     pub fn resolve(given: Option<&Path>) -> Option<Self> {
         let set = |name: &str| {
             env::var_os(name)
@@ -50,7 +51,7 @@ impl StateDir {
         given.or_else(named).or_else(usual).map(Self)
     }
 
-    /// Where it is.
+    /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -82,7 +83,7 @@ impl StateDir {
         directories
     }
 
-    /// Those directories of last good versions that know a policy of that name.
+    /// Directories of last good versions that have a policy of that name.
     pub fn last_good_of(&self, name: &str) -> Vec<PathBuf> {
         let mut directories = self.last_good_directories();
         directories.retain(|directory| has_last_good(directory, name));

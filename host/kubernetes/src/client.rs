@@ -8,7 +8,7 @@ use kube::{Client, Config};
 /// Where the cluster is found.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    /// A kubeconfig file. None: `KUBECONFIG`, else `~/.kube/config`, else the
+    /// A kubeconfig file. If `None`: `KUBECONFIG`, else `~/.kube/config`, else the
     /// service account of the pod that this runs in.
     pub kubeconfig: Option<PathBuf>,
     /// A context of the kubeconfig other than its current one.

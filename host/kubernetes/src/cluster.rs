@@ -43,8 +43,8 @@ struct Inner {
 
 impl ClusterWatch {
     /// Starts to watch, on a runtime of several threads. Nothing is known before
-    /// [`ClusterWatch::synced`]. `priorities`: the namespace of the ConfigMap that
-    /// configures the expander `priority`; none: it is configured otherwise.
+    /// [`ClusterWatch::synced`]. `priorities` is the namespace of the ConfigMap that
+    /// configures the expander `priority`, or `None` if no ConfigMap does.
     #[must_use]
     pub async fn start(client: Client, priorities: Option<&str>) -> Self {
         let config = watch_config(&client).await;

@@ -13,9 +13,10 @@ use kube::runtime::events::{self, EventType, Recorder, Reporter};
 
 use crate::request::{RequestError, answer};
 
-/// Warnings of one object for one reason that are published at once, and the time
-/// after which there may be one more. As client-go has it, but for the reason: what
-/// is told of many (node groups, say) on one object leaves room for something else.
+/// Warnings of one object for one reason that are published at once, and the time after
+/// which there may be one more. The numbers are client-go's, which counts all reasons
+/// together: here warnings about many things (such as node groups) on one object leave
+/// room for warnings with other reasons.
 const MOST_WARNINGS: i64 = 25;
 const ONE_MORE_AFTER_MS: i64 = 300_000;
 
@@ -94,8 +95,8 @@ struct Warnings {
     had: HashMap<Topic, Had>,
 }
 
-/// What warnings count together: those about one object, for one reason. Not every
-/// object has a uid, as what is missing is told of, too.
+/// Identifies warnings that are counted together: those about one object, for one reason.
+/// An object may have no uid: there are warnings about missing objects, too.
 #[derive(PartialEq, Eq, Hash)]
 struct Topic {
     kind: String,

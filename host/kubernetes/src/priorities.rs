@@ -87,8 +87,8 @@ fn integer(text: &str) -> Option<i64> {
     whole.then_some(number as i64)
 }
 
-/// The configuration of the policy `priority`, a JSON object as text, from the data of
-/// the ConfigMap; none: there is no such ConfigMap.
+/// Returns the configuration of the policy `priority`, a JSON object as text, from the
+/// ConfigMap's data. `data` is `None` if there is no such ConfigMap.
 #[must_use]
 pub fn configuration(data: Option<&BTreeMap<String, String>>) -> String {
     let configuration = match data.map(priorities) {
@@ -99,7 +99,8 @@ pub fn configuration(data: Option<&BTreeMap<String, String>>) -> String {
     configuration.to_string()
 }
 
-/// What the ConfigMap of a namespace says now; none: not known yet.
+/// The latest content of the ConfigMap of a namespace. `None` if it has not been read
+/// yet.
 pub(crate) type Latest = watch::Receiver<Option<ExpanderConfiguration>>;
 
 /// Watches the ConfigMap of a namespace, and nothing else there.

@@ -175,8 +175,8 @@ impl<M: MetricsSource> KubernetesReader<M> {
         Ok(pods.select(&key.namespace, &scale.selector, selector))
     }
 
-    /// The metrics of each target, at the index of its question. Where there are
-    /// no pods to be had there is nothing to be measured.
+    /// Measures the metrics of each target, at the index of its question. Asks for none
+    /// where the scale or the pods could not be read, or the scale has no selector.
     async fn measure(
         &self,
         questions: &[Question],
@@ -257,7 +257,8 @@ impl Target {
     }
 }
 
-/// The parsed selector of a target; none where there is none.
+/// Returns the parsed selector of a target. `None` if it has no selector or its scale
+/// could not be read.
 fn selector(
     selectors: &mut Selectors,
     autoscaler: &Autoscaler,

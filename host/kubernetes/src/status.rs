@@ -100,7 +100,7 @@ impl Time {
     }
 }
 
-/// A point in time as the API writes it; none if it is none.
+/// Parses a point in time as the API writes it. `None` if it can't be parsed.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     let at: jiff::Timestamp = text.parse().ok()?;
     Some(Timestamp(at.as_millisecond()))

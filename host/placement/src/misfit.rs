@@ -72,9 +72,9 @@ impl fmt::Display for Misfit {
 /// When a filter says no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
-    /// Before the nodes are looked at: of all nodes, or all but a few by name.
+    /// Before the nodes are looked at: it refuses all nodes, or all but a few by name.
     PreFilter,
-    /// Of this node.
+    /// It refuses this node.
     Filter,
 }
 

@@ -20,12 +20,13 @@ pub struct Node {
     pub unschedulable: bool,
     /// What it offers to pods. Without `pods`, no pod fits.
     pub allocatable: Resources,
-    /// Of a node that is still to come: keys of labels beside `kubernetes.io/hostname` that
-    /// no other node has the same value of. The cluster gives it its name as the value.
+    /// Keys of labels whose value differs on every node, beside `kubernetes.io/hostname`.
+    /// Set for nodes that are still to come: the cluster sets the node's name as their
+    /// value.
     #[serde(skip)]
     pub own_labels: Vec<Name>,
-    /// Of a node that is still to come: what its CSINode will say. Of others the cluster
-    /// knows the CSINode by its name.
+    /// CSINode that the node will have. Set for nodes that are still to come: for others
+    /// the cluster finds the CSINode by name.
     #[serde(skip)]
     pub csi: Option<Arc<CsiNode>>,
 }

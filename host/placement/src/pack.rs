@@ -52,8 +52,8 @@ pub struct Template {
 pub struct Part<'a> {
     /// What each is like.
     pub template: &'a Template,
-    /// Nodes that the group has or has ordered. Of several parts whose nodes take a
-    /// pod, the smallest group grows.
+    /// Nodes that the group has or has ordered. If nodes of several parts take a pod, the
+    /// smallest group grows.
     pub size: u32,
     /// The most new nodes.
     pub max_nodes: u32,
@@ -95,7 +95,7 @@ pub struct Packed {
     pub nodes: Vec<u32>,
     /// Pods that found a place, at the index of their demand.
     pub placed: Vec<u32>,
-    /// Those of them that found it on a new node.
+    /// Pods that found a place on a new node, at the index of their demand.
     pub placed_on_new: Vec<u32>,
     /// The order in which this was found.
     pub order: Order,

@@ -59,7 +59,7 @@ pub struct Toleration {
     pub operator: TolerationOperator,
     /// Value of the taint, if compared.
     pub value: Name,
-    /// Effect of the taint; none: every effect.
+    /// Effect of the taint. `None` if it tolerates every effect.
     pub effect: Option<Effect>,
 }
 
@@ -92,7 +92,7 @@ pub struct NodeSelectorTerm {
 pub struct AffinityTerm {
     /// What near means: nodes with the same value of this label.
     pub topology_key: Name,
-    /// The pods by their labels; none: no pods.
+    /// The pods by their labels. `None` selects no pods.
     #[serde(default)]
     pub selector: Option<LabelSelector>,
     /// The pods' namespaces by name. Without these and without a selector: the
@@ -113,7 +113,7 @@ pub struct SpreadConstraint {
     pub max_skew: i32,
     /// Label whose values are the domains.
     pub topology_key: Name,
-    /// The pods that are counted, of the own namespace; none: no pods.
+    /// The pods that are counted, of the own namespace. `None` selects no pods.
     pub selector: Option<LabelSelector>,
     /// With fewer domains than this the emptiest counts as empty.
     pub min_domains: i32,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Name;
 
-/// Largest amount that is told from larger ones: sums over a node's pods can't
+/// Largest amount: larger ones are treated as this one. Sums over a node's pods can't
 /// overflow below it. (2^47: 128 TiB, or 140 billion cores.)
 const LARGEST: i64 = 1 << 47;
 

@@ -9,7 +9,7 @@ use crate::error::LoadError;
 use crate::text::readable;
 
 const CODE_BYTES: usize = 64;
-/// Code of an answer whose policy gave none: conditions and events must have one.
+/// Code of an answer whose policy gave no code: conditions and events must have one.
 const NO_CODE: &str = "PolicyDecided";
 const SENTENCE_BYTES: usize = 1024;
 const ARGUMENTS: usize = 32;
@@ -138,9 +138,9 @@ fn replicas(field: &str, replicas: Option<i64>) -> Result<(), String> {
     }
 }
 
-/// The fault is told from the proposal on: `.error has ...`. A single metric may
-/// ask for less than nothing, if negative values were measured: it is only
-/// reported.
+/// Checks a proposal. The error begins with a field of the proposal: `.error has ...`.
+/// A single metric may propose a negative number if negative values were measured: its
+/// proposal is only reported.
 fn proposal(proposal: &Proposal) -> Result<(), String> {
     if let Some(n) = proposal.replicas
         && i32::try_from(n).is_err()
@@ -151,7 +151,7 @@ fn proposal(proposal: &Proposal) -> Result<(), String> {
     reason(&proposal.reason).map_err(|fault| format!(".reason{fault}"))
 }
 
-/// The fault is told from the reason on: `.code has ...`.
+/// Checks a reason. The error begins with a field of the reason: `.code has ...`.
 fn reason(reason: &Reason) -> Result<(), String> {
     at_most(".code", reason.code.len(), CODE_BYTES)?;
     // Kubernetes takes no other as the reason of a condition.

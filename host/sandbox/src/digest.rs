@@ -11,7 +11,7 @@ pub fn digest(bytes: &[u8]) -> String {
     hex_digest(&Sha256::digest(bytes))
 }
 
-/// The same, of the hash itself.
+/// Formats a hash as [`digest`] does.
 pub(crate) fn hex_digest(hash: &[u8]) -> String {
     format!("sha256:{}", hex(hash))
 }

@@ -39,8 +39,8 @@ pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 /// pages in place.
 const KEEP_RESIDENT_BYTES: usize = 512 << 10;
 
-/// The budget of a decision where the operator names none: generous for a
-/// policy compiled from Rust (the built-in `hpa` spends some 110 units a pod).
+/// The default budget of a decision: generous for a policy compiled from Rust (the
+/// built-in `hpa` spends some 110 units a pod).
 pub const DEFAULT_BUDGET: Budget = Budget {
     fuel_base: 5_000_000,
     fuel_per_row: 10_000,
@@ -163,7 +163,7 @@ struct Slots {
 
 struct SlotCount {
     free: u32,
-    /// Those who wait for one: to wake nobody costs a system call as well.
+    /// Threads that wait for a slot: waking costs a system call even if nobody waits.
     waiting: u32,
 }
 

@@ -26,7 +26,7 @@ pub struct Journal {
     forward: Vec<Arc<dyn Recorder>>,
 }
 
-/// What is kept of the decisions of a run.
+/// Summary of the decisions of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entries {
     /// Number of decisions.
@@ -87,7 +87,7 @@ pub struct Decision {
     pub from: Option<i32>,
     /// What the policies asked for.
     pub proposed: Option<i64>,
-    /// Desired replicas; none: hold.
+    /// Desired replicas. `None` to hold.
     pub to: Option<i32>,
     /// The policies asked: name, and the digest's first digits.
     pub policies: Vec<String>,

@@ -16,9 +16,9 @@ use crate::journal::{Journal, NodeJournal};
 /// What the loops are given.
 #[derive(Clone)]
 pub struct Equipment {
-    /// What the loop over autoscalers goes by; none: it does not run.
+    /// Options of the loop over autoscalers. `None` if it does not run.
     pub replica: Option<ReplicaOptions>,
-    /// What the loop over node groups goes by; none: it does not run.
+    /// Options of the loop over node groups. `None` if it does not run.
     pub nodes: Option<NodeOptions>,
     /// Where policies are found.
     pub engine: Arc<dyn PolicyEngine>,

@@ -97,9 +97,10 @@ pub enum RunError {
 pub struct Contender {
     /// What it is called in tables and plots.
     pub label: String,
-    /// Asked by every autoscaler, in place of its own; none: its own.
+    /// The policies that every autoscaler asks in place of its own. Empty to keep its
+    /// own.
     pub policies: Vec<PolicyRef>,
-    /// Asked about node groups, in place of the scenario's; none: the scenario's.
+    /// The expanders in place of the scenario's. Empty to keep the scenario's.
     pub expanders: Vec<PolicyRef>,
 }
 
@@ -116,7 +117,7 @@ pub struct Run {
     pub workloads: Vec<WorkloadRun>,
     /// What is kept of the decisions.
     pub journal: Entries,
-    /// What became of the nodes; none: the scenario has none.
+    /// What became of the nodes. `None` if the scenario has no nodes.
     pub nodes: Option<NodesRun>,
     /// Swaps of policies, and why they failed if they did.
     pub swaps: Vec<(DueSwap, Result<(), String>)>,

@@ -13,8 +13,8 @@ pub struct Summary {
     pub offered: f64,
     /// Requests turned away.
     pub unserved: f64,
-    /// Hours that cpu was used more than a tenth above its target, added up
-    /// over workloads; none: the autoscaler has no target for cpu.
+    /// Hours that cpu was used more than a tenth above its target, added up over
+    /// workloads. `None` if no autoscaler has a target for cpu.
     pub above_target_hours: Option<f64>,
     /// Replicas times hours.
     pub replica_hours: f64,
@@ -81,7 +81,7 @@ pub struct NodeSummary {
     pub most_nodes: f64,
     /// Hours of instances that were paid.
     pub node_hours: f64,
-    /// What they cost; none: no price is known.
+    /// What they cost. `None` if no price is known.
     pub cost: Option<f64>,
     /// Orders that the cloud took.
     pub orders: u64,
@@ -118,7 +118,7 @@ impl NodeSummary {
 }
 
 impl Run {
-    /// The figures of the nodes; none: there are none.
+    /// The figures of the nodes. `None` if the scenario has no nodes.
     #[must_use]
     pub fn node_summary(&self) -> Option<NodeSummary> {
         let NodesRun { fleet, journal } = self.nodes.as_ref()?;

@@ -25,7 +25,7 @@ const UNITS: [(&str, i64); 5] = [
 const LONGEST: i64 = 100 * 366 * 86_400_000;
 
 impl Millis {
-    /// Reads a duration; none if `text` is not one.
+    /// Parses a duration. `None` if `text` is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut rest = text.trim();
@@ -149,7 +149,8 @@ pub struct ClockMap {
 }
 
 impl ClockMap {
-    /// Virtual time begins at `start`. None: `speed` is not a positive number.
+    /// Maps virtual time that begins at `start`. `None` if `speed` is not a positive
+    /// number.
     #[must_use]
     pub fn new(start: Timestamp, speed: f64) -> Option<Self> {
         (speed.is_finite() && speed > 0.0).then_some(Self { start, speed })

@@ -37,7 +37,8 @@ pub(crate) struct Gauge {
     pub(crate) replicas: i32,
     /// Pods that are Ready.
     pub(crate) ready: i32,
-    /// Mean use of cpu over the request of the Ready pods; none: there is none.
+    /// Mean use of cpu over the request of the Ready pods. `None` if there is no Ready
+    /// pod.
     pub(crate) utilization: Option<f64>,
 }
 
@@ -178,8 +179,8 @@ pub struct Tally {
     pub served: f64,
     /// Requests turned away.
     pub unserved: f64,
-    /// Seconds that utilization was above its target by more than a tenth; none:
-    /// the autoscaler has no target for cpu.
+    /// Seconds that utilization was above its target by more than a tenth. `None` if the
+    /// autoscaler has no target for cpu.
     pub above_target_seconds: Option<f64>,
     /// The target, as a part of the request, if there is one (the latest).
     pub target: Option<f64>,

@@ -1,6 +1,6 @@
-//! The world in virtual time: workloads, their pods, the load on them, and what
-//! metrics know of it. It moves when it is told to, in steps of one length, and
-//! the same steps come out whatever the times at which it is told.
+//! The world in virtual time: workloads, their pods, the load on them, and what metrics
+//! know of it. It moves when `World::advance_to` is called, in steps of one length. The
+//! steps are the same at whatever times it is called.
 
 mod events;
 mod measure;
@@ -77,7 +77,7 @@ pub struct Totals {
     pub ready: i64,
     /// Mean use of cpu over the Ready pods' requests.
     pub utilization: f64,
-    /// Nodes and the pods that wait for one; none: the scenario has no nodes.
+    /// Nodes and the pods that wait for one. `None` if the scenario has no nodes.
     pub nodes: Option<NodeTotals>,
 }
 

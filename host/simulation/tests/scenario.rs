@@ -1,4 +1,4 @@
-//! Scenario files: what they may say, and how it is told what they may not.
+//! Scenario files: what they may contain, and the errors for what they may not.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

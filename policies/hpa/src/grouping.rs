@@ -21,11 +21,11 @@ pub(crate) enum Group {
 /// The pods and the samples of a metric, sorted out.
 #[derive(Debug)]
 pub(crate) struct Groups {
-    /// What each pod counts as, a row each; none at all if they are settled.
+    /// What each pod counts as, a row each. Empty if all pods are settled.
     of_pod: Vec<Group>,
     /// Pods of each group.
     counts: [usize; 4],
-    /// Samples that count: those of ready pods and of pods nobody knows.
+    /// Samples that count: those of ready pods and of pods that are not the target's.
     pub sample_count: usize,
     /// Whether all pods are [settled](Rules::all_settled).
     pub are_settled: bool,
@@ -64,8 +64,8 @@ impl Groups {
         self.counts[group as usize]
     }
 
-    /// Pod and value of each sample that counts. The pod's row is beyond all
-    /// rows if nobody knows it.
+    /// Pod and value of each sample that counts. The row is beyond all rows if the pod is
+    /// not one of the target's.
     pub(crate) fn samples(&self, metric: &Metric<'_>) -> impl Iterator<Item = (usize, i64)> {
         let columns = metric.columns();
         let rows = columns.pod.iter().map(|&pod| pod as usize);

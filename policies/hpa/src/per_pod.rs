@@ -183,8 +183,8 @@ impl Calculation<'_> {
         })
     }
 
-    /// Sums over the samples that count. A utilization leaves out pods that
-    /// nobody knows, an average does not.
+    /// Sums over the samples that count. A utilization leaves out pods that are not the
+    /// target's, an average does not.
     fn measured(&self) -> Sums {
         if let Some(sums) = self.settled_sums() {
             return sums;
@@ -202,7 +202,7 @@ impl Calculation<'_> {
         sums
     }
 
-    /// The same where each pod has one sample and all count: column by column.
+    /// Returns those sums if each pod has one sample and all count: column by column.
     fn settled_sums(&self) -> Option<Sums> {
         if !self.groups.are_settled {
             return None;
@@ -252,7 +252,7 @@ impl Calculation<'_> {
         if against { current } else { replicas }
     }
 
-    /// Metrics after dampening, those of pods that nobody knows included.
+    /// Metrics after dampening, including those of pods that are not the target's.
     fn counted(&self, ratio: f64) -> usize {
         let groups = &self.groups;
         let missing = if ratio == 1.0 {
@@ -279,7 +279,8 @@ impl Calculation<'_> {
         }
     }
 
-    /// Every mark in the column is told by [`check_requests`] before.
+    /// The request of the pod in that row, in milli. [`check_requests`] has reported
+    /// every unknown request before.
     fn request(&self, row: usize) -> i64 {
         let request = self.metric.columns().request.get(row);
         match self.target {
@@ -294,7 +295,7 @@ pub(crate) fn replicas(ratio: f64, count: usize) -> i32 {
     (ratio * count as f64).ceil() as i32
 }
 
-/// A column's sum; none if its numbers are so large that it might not fit.
+/// Returns a column's sum. `None` if its numbers are so large that it might not fit.
 fn sum(column: &[i64]) -> Option<i64> {
     let (sum, magnitude) = column.iter().fold((0_i64, 0), |(sum, magnitude), &milli| {
         (sum.wrapping_add(milli), magnitude | (milli ^ (milli >> 63)))

@@ -13,7 +13,7 @@ pub(crate) struct Glob {
 }
 
 impl Glob {
-    /// Reads a regular expression; none: it is more than texts.
+    /// Parses a regular expression. `None` if it is more than literal text and `.*`.
     pub(crate) fn parse(pattern: &str) -> Option<Self> {
         let (from_start, rest) = match pattern.strip_prefix('^') {
             Some(rest) => (true, rest),

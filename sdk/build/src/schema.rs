@@ -15,9 +15,10 @@ const MAIN: &str = "fn main() {\n    print!(\"{}\", policy::flyball_configuratio
 
 const SDK: &str = "flyball-policy";
 
-/// The schema; none if the policy takes no configuration. A type of one's own has its
-/// schema from schemars, by way of whatever crate: a package that depends on nothing
-/// but the SDK has none, and that is quicker to see than to run.
+/// Generates the schema. `None` if the policy takes no configuration. A type with a
+/// schema needs schemars, through whatever crate: a package that depends on nothing but
+/// the SDK can't have one, and checking its dependencies is quicker than running the
+/// program.
 pub(crate) fn of(
     package: &Package,
     request: &BuildRequest,

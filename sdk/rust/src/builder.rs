@@ -283,7 +283,7 @@ impl MetricSpec {
         self
     }
 
-    /// A sample of the pod in that row (none: a pod that is not known).
+    /// Adds a sample of the pod in that row. `None` if the pod is not known.
     pub fn sample(mut self, pod: Option<usize>, milli: i64, at: Time, window: Duration) -> Self {
         let row = pod
             .and_then(|pod| u32::try_from(pod).ok())

@@ -98,7 +98,7 @@ impl Decision {
         self
     }
 
-    /// Desired replicas; none: hold.
+    /// Desired replicas. `None` to hold.
     #[must_use]
     pub fn replicas(&self) -> Option<i64> {
         self.replicas
@@ -121,7 +121,7 @@ impl Decision {
         self.leading
     }
 
-    /// The new state as JSON; none: it stays as it was.
+    /// The new state as JSON. `None` leaves it as it was.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.state.as_ref()?.as_deref().ok()
@@ -196,7 +196,7 @@ impl Proposal {
         self
     }
 
-    /// Replicas asked for; none if it failed.
+    /// Replicas asked for. `None` if it failed.
     #[must_use]
     pub fn replicas(&self) -> Option<i64> {
         self.replicas

@@ -204,7 +204,7 @@ impl<'a> ScaleOption<'a> {
         }
     }
 
-    /// Capacity of one node; none: what a node would be like is not known.
+    /// Capacity of one node. `None` if the shape of a new node is not known.
     #[must_use]
     pub fn capacity(self) -> Option<Resources> {
         self.has(bits::HAS_TEMPLATE).then(|| Resources {
@@ -214,7 +214,7 @@ impl<'a> ScaleOption<'a> {
         })
     }
 
-    /// What pods may request of one node; none: what it would be like is not known.
+    /// What pods may request of one node. `None` if the shape of a new node is not known.
     #[must_use]
     pub fn allocatable(self) -> Option<Resources> {
         self.has(bits::HAS_TEMPLATE).then(|| Resources {

@@ -66,7 +66,7 @@ impl<C: Default, S: Default> ExpanderBuilder<C, S> {
 impl<C, S> ExpanderBuilder<C, S> {
     build_given!();
 
-    /// Nodes in the cluster; none: not known.
+    /// Sets how many nodes the cluster has. `None` if that is not known.
     pub fn cluster_node_count(mut self, count: Option<u32>) -> Self {
         self.0.input.cluster_node_count = count;
         self

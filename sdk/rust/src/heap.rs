@@ -44,8 +44,8 @@ impl Heap {
         }
     }
 
-    /// A block's address. `grow` adds at least so many bytes, and returns where
-    /// they begin and end; none: there are no more.
+    /// Returns a block's address. `grow` adds at least so many bytes, and returns where
+    /// they begin and end, or `None` if there is no more memory.
     ///
     /// # Safety
     /// What `grow` returned must be memory that nobody else uses.

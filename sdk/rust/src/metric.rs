@@ -53,12 +53,12 @@ pub enum Target {
 /// One value of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sample {
-    /// Row of the pod. None: the pod is not (or no longer) one of the target's,
-    /// or the metric does not speak of pods.
+    /// Row of the pod. `None` if the pod is not (or no longer) one of the target's, or
+    /// the metric is not about pods.
     pub pod: Option<usize>,
     /// The value, in thousandths of its unit.
     pub milli: i64,
-    /// When it was measured; none for metrics that do not speak of pods.
+    /// When it was measured. `None` for metrics that are not about pods.
     pub at: Option<Time>,
     /// The time it was measured over.
     pub window: Duration,
@@ -194,8 +194,8 @@ impl<'a> Metric<'a> {
             })
     }
 
-    /// What the pod of row `pod` requests of the resource; none for metrics that
-    /// are no resource.
+    /// What the pod of row `pod` requests of the resource. `None` for metrics that are
+    /// not about a resource.
     #[must_use]
     pub fn request(&self, pod: usize) -> Option<Request> {
         self.columns
@@ -210,15 +210,15 @@ impl<'a> Metric<'a> {
         self.samples().map(|sample| sample.value()).sum()
     }
 
-    /// Mean of all samples, in the metric's unit; none without a sample.
+    /// Mean of all samples, in the metric's unit. `None` if there are no samples.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         let count = self.columns.value.len();
         (count > 0).then(|| self.total() / count as f64)
     }
 
-    /// Usage as a part of the requests, over the pods that have both; none if
-    /// there is no such pod. 0.8 is 80%.
+    /// Usage as a part of the requests, over the pods that have both: 0.8 is 80%. `None`
+    /// if there is no such pod.
     #[must_use]
     pub fn utilization(&self) -> Option<f64> {
         let (mut used, mut requested) = (0.0, 0.0);

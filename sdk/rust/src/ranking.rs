@@ -101,7 +101,8 @@ impl Ranking {
         self
     }
 
-    /// A figure for each option, for people to read; none where it is dropped.
+    /// Adds a score for each option, for people to read. `None` for an option that is
+    /// dropped.
     pub fn with_scores(mut self, scores: impl IntoIterator<Item = Option<f64>>) -> Self {
         let figures = scores.into_iter().map(|score| score.unwrap_or(f64::NAN));
         self.scores = figures.collect();
@@ -121,7 +122,7 @@ impl Ranking {
         &self.best
     }
 
-    /// The score of the option in that row; none: it has none.
+    /// The score of the option in that row. `None` if it has no score.
     #[must_use]
     pub fn score(&self, row: usize) -> Option<f64> {
         self.scores
@@ -136,7 +137,7 @@ impl Ranking {
         &self.reason
     }
 
-    /// The new state as JSON; none: it stays as it was.
+    /// The new state as JSON. `None` leaves it as it was.
     #[must_use]
     pub fn state(&self) -> Option<&str> {
         self.state.as_ref()?.as_deref().ok()

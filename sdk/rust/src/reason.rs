@@ -67,7 +67,8 @@ impl Reason {
         }
     }
 
-    /// Of an answer that comes without a reason: who reads it is told so.
+    /// The reason of an answer that comes without one: it says that the policy gives no
+    /// reason.
     pub(crate) fn none_given() -> Self {
         Self::new("Unexplained", "the policy gives no reason")
     }

@@ -45,7 +45,7 @@ impl Time {
         (self.0.div_euclid(MS_PER_DAY) + 3).rem_euclid(7) as u32
     }
 
-    /// The point a column names; none for its mark of "not known".
+    /// Returns the point in time of a column's cell. `None` for its mark of "not known".
     pub(crate) const fn from_column(ms: i64) -> Option<Self> {
         if ms == Self::UNKNOWN_MS {
             None

@@ -44,8 +44,7 @@ const GIB: i64 = 1 << 30;
 /// thread. (With its default of five it is 6,923, and no two runs are the same.)
 const KARPENTER_PRICE: f64 = 6919.11;
 
-/// What they cost at most to be good enough: 2% more than was reached without spread
-/// over zones.
+/// The most that the nodes may cost an hour: 2% more than without spread over zones.
 const PRICE: f64 = 5_036.0 * 1.02;
 
 fn main() -> anyhow::Result<()> {
@@ -198,8 +197,8 @@ fn unique(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     report("nodes/scale-up-unique-nodes", nodes.into(), "nodes", None)
 }
 
-/// Of the options that help most pods, one of the fewest nodes, and of these the one
-/// that wastes least; any number of nodes in a pass.
+/// Chooses among the options that help most pods those of the fewest nodes, and among
+/// these the one that wastes least, with any number of nodes in a pass.
 fn fewest_nodes() -> NodeOptions {
     let expanders = ["most-pods", "least-nodes", "least-waste"];
     NodeOptions {

@@ -140,7 +140,7 @@ pub fn pods(all: impl Iterator<Item = Value>) -> anyhow::Result<Vec<PodObject>> 
     Ok(read.collect::<Result<_, _>>()?)
 }
 
-/// The same of a node.
+/// Reads the facts of a node from its JSON.
 pub fn node_facts(node: Value) -> anyhow::Result<NodeFacts> {
     Ok(serde_json::from_value::<NodeObject>(node)?.into_facts())
 }

@@ -187,7 +187,7 @@ impl Drop for Aws {
     }
 }
 
-/// Where the server says that it serves; none: it has not said so yet.
+/// Returns the address that the server logs. `None` if it has not logged one yet.
 fn endpoint(log: &str) -> Option<String> {
     let (_, rest) = log.split_once("Running on ")?;
     let (endpoint, _) = rest.split_once('\n')?;

@@ -308,7 +308,8 @@ fn spawn_keeper(
         .context("cannot run sh")
 }
 
-/// kwokctl prefers a kubectl on the PATH to the one it is told to use.
+/// Puts our kubectl first on the PATH: kwokctl prefers one there to the one it is
+/// configured to use.
 fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsString> {
     let kubectl = binaries.path("kubectl");
     let first = kubectl.parent().map(Path::to_path_buf);

@@ -70,7 +70,7 @@ impl Home {
         self.start_with(|_| {})
     }
 
-    /// The same with other options.
+    /// Starts with other options.
     fn start_with(&self, change: impl FnOnce(&mut RegistryOptions)) -> Registry {
         // As much as any guest takes that behaves, on a busy machine.
         let compiler = CompilerOptions {
@@ -80,7 +80,7 @@ impl Home {
         self.start_compiling(compiler, change)
     }
 
-    /// The same with other limits on compilers.
+    /// Starts with other limits on compilers.
     fn start_compiling(
         &self,
         compiler: CompilerOptions,
@@ -91,7 +91,7 @@ impl Home {
         registry
     }
 
-    /// The same without waiting until all is settled.
+    /// Opens the registry without waiting until all is settled.
     fn open(
         &self,
         compiler: CompilerOptions,

@@ -25,7 +25,8 @@ pub fn average_over_none(total: i128) -> i64 {
     }
 }
 
-/// Whether a case is told apart.
+/// Whether a case is checked separately: upstream's result depends on the processor, or
+/// wraps around.
 pub fn is_apart(arch_dependent: bool, tags: &[String]) -> bool {
     arch_dependent || tags.iter().any(|tag| SATURATED.contains(&tag.as_str()))
 }

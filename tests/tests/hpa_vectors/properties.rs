@@ -193,7 +193,7 @@ fn samples(pods: &[Pod], used: &[(Known, i64)], now: Timestamp) -> MetricAnswer 
     MetricAnswer::Pods(measured.map(sample).collect())
 }
 
-/// Replicas decided; none: held, as nothing can be told.
+/// Returns the replicas decided. `None` to hold.
 fn decided(
     kind: Kind,
     of: &[(Known, i64)],

@@ -86,8 +86,8 @@ fn mean_request(metric: &Metric<'_>) -> Option<f64> {
     (!requests.is_empty()).then(|| requests.iter().sum::<f64>() / requests.len() as f64)
 }
 
-/// Where the least-squares line through the points is at `at`; none for less than
-/// three points.
+/// Returns the value at `at` of the least-squares line through the points. `None` for
+/// less than three points.
 fn extrapolate(points: impl Iterator<Item = (Time, f64)>, at: Time) -> Option<f64> {
     // Ages keep the numbers small.
     let points: Vec<(f64, f64)> = points

@@ -9,8 +9,8 @@ use super::provider_id::provider_id;
 use super::{instance_types, template};
 use crate::spec::NodeGroupSpec;
 
-/// A node group; none: AWS named none. Bounds are those of the spec, else the
-/// group's own.
+/// Converts an Auto Scaling group into a node group. `None` if AWS gave no name for it.
+/// Bounds are those of the spec, else the group's own.
 pub(super) fn node_group(
     group: &AutoScalingGroup,
     spec: Option<&NodeGroupSpec>,
@@ -37,9 +37,9 @@ pub(super) fn node_group(
     })
 }
 
-/// An instance; none: it is outside of the desired capacity, in a warm pool or on
-/// standby. (Whoever puts one on standby either lowers that capacity by it or lets AWS
-/// launch another one in its place.)
+/// Converts an instance. `None` if it does not count towards the desired capacity, as in
+/// a warm pool or on standby. (Whoever puts one on standby either lowers that capacity by
+/// it or lets AWS launch another one in its place.)
 fn instance(instance: &AwsInstance) -> Option<Instance> {
     let state = state(instance.lifecycle_state()?)?;
     let zone = instance.availability_zone()?;

@@ -50,7 +50,7 @@ pub struct AwsAutoScaling {
 #[derive(Default)]
 struct Known {
     groups: Vec<Arc<NodeGroup>>,
-    /// When they were read; none: they must be read anew.
+    /// When they were read. `None` if they must be read again.
     read_at: Option<Timestamp>,
     /// Named groups that AWS does not have.
     missing: Vec<String>,
@@ -111,7 +111,8 @@ impl AwsAutoScaling {
         Ok(())
     }
 
-    /// A group that is gone, or not there yet, is told of once; the others go on.
+    /// Logs once that a named group is gone, or not there yet. The other groups are not
+    /// affected.
     fn note_missing(&self, known: &mut Known, found: &[NodeGroup]) {
         let names = self.named.iter().map(|spec| &spec.name);
         let missing: Vec<String> = names

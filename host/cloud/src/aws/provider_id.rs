@@ -1,7 +1,7 @@
 //! How a Node names its instance: `aws:///ZONE/INSTANCE`.
 
-/// The instance that a Node's spec.providerID names; none: it names no instance of
-/// EC2.
+/// Returns the instance that a Node's spec.providerID names. `None` if it names no EC2
+/// instance.
 #[must_use]
 pub fn instance(provider_id: &str) -> Option<&str> {
     let (zone, instance) = provider_id.strip_prefix("aws:///")?.split_once('/')?;

@@ -24,9 +24,10 @@ const ZONE_LABELS: [&str; 2] = [
 ];
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// The template of a group's tags; none: they don't say what cpu and memory a node
-/// has. Tags that can't be read are left out, and told to `problem`. `types`: the instance
-/// types that a new node may have; empty: not known.
+/// Returns the template that a group's tags describe. `None` if they don't say what cpu
+/// and memory a node has. Tags that can't be read are left out, and reported to
+/// `problem`. `types` are the instance types that a new node may have. Empty if not
+/// known.
 #[must_use]
 pub fn from_tags<'a>(
     tags: impl IntoIterator<Item = (&'a str, &'a str)>,

@@ -18,17 +18,17 @@ pub(super) struct Schedule {
     /// Counts the looks at the list, to find who is gone.
     look: u64,
     gone: Vec<ObjectKey>,
-    /// Of all objects.
+    /// Sum of the replicas of all objects.
     replicas: i64,
 }
 
-/// What is kept of an object from one decision to the next.
+/// State of an object from one decision to the next.
 pub(super) struct Entry {
-    /// Its spec, worked out.
+    /// Its prepared spec.
     pub prepared: Prepared,
     /// Its columns, shared with its records.
     pub columns: Columns,
-    /// What is remembered of it.
+    /// Memory of its earlier decisions.
     pub memory: Memory,
     /// Another autoscaler that would write the same target.
     pub conflict: Option<ObjectKey>,
@@ -89,7 +89,7 @@ impl Schedule {
         }
     }
 
-    /// What is kept of an object.
+    /// Returns the entry of an object.
     pub(super) fn entry(&mut self, uid: &Arc<str>) -> Option<&mut Entry> {
         self.entries.get_mut(uid)
     }
@@ -154,7 +154,8 @@ impl Schedule {
         }
     }
 
-    /// Autoscalers that would write one target: each is told of another.
+    /// Finds autoscalers that would write the same target, and notes for each another
+    /// one.
     fn find_conflicts(&mut self, autoscalers: &[Arc<Autoscaler>]) {
         let mut writers: BTreeMap<_, Vec<&Arc<Autoscaler>>> = BTreeMap::new();
         for autoscaler in autoscalers {
@@ -188,8 +189,8 @@ impl Schedule {
 }
 
 impl Entry {
-    /// Whether what is kept was worked out from this very spec. Objects of kinds
-    /// without a generation are told by the spec itself.
+    /// Whether the entry was prepared from this very spec. Compares the spec, too:
+    /// objects of some kinds have no generation.
     fn is_of(&mut self, seen: &Autoscaler) -> bool {
         let known = &self.prepared.spec;
         let same = self.generation == seen.generation

@@ -1,12 +1,12 @@
-//! Decisions that stand: where nothing but time has changed since the last one,
-//! and time alone can't change what comes of it, none is made and none recorded.
+//! Decisions that stand: if nothing but time has changed since the last decision, and
+//! time alone can't change its result, no decision is made and no record written.
 //!
 //! Time enters a decision in these ways, and each keeps it from standing:
 //!
 //! - Windows and rates of the guardrails. They can't move a target for which the
 //!   policies ask for what it has, as long as that is what they asked for all
 //!   through the windows.
-//! - The windows after a pod's start, which policies are told of.
+//! - The windows after a pod's start, which policies get as input.
 //! - A policy's own past: its recommendations, its state, changes and histories.
 //! - The policy's own clock. It says so by its wish to be asked again; one that
 //!   does not is asked after [`ReplicaOptions::stands_for_ms`] at the latest.
@@ -136,8 +136,8 @@ fn asks(policy: &PolicyRecord) -> bool {
     matches!(&policy.answer, Answer::Decision(decision) if decision.replicas.is_some())
 }
 
-/// Until when a policy's answer is the same if only time passes; none: it may be
-/// another one at any time.
+/// Until when a policy's answer is the same if only time passes. `None` if it may change
+/// at any time.
 fn stands_until(policy: &PolicyRecord, at: Timestamp) -> Option<Timestamp> {
     let Answer::Decision(decision) = &policy.answer else {
         return None;

@@ -40,7 +40,7 @@ pub struct GuardInput {
     pub min: i32,
     /// Upper bound of replicas.
     pub max: i32,
-    /// The object's behavior, its defaults filled in by [`defaulted`]; none: the
+    /// The object's behavior, its defaults filled in by [`defaulted`]. `None` applies the
     /// limits of an autoscaler without a behavior.
     pub behavior: Option<Arc<Behavior>>,
     /// Stabilization window going down where the behavior has none, in
@@ -51,8 +51,8 @@ pub struct GuardInput {
     pub recommendations: Samples,
     /// Changes carried out, oldest first: positive up, negative down.
     pub scale_events: Samples,
-    /// How many replicas the object may lose now, by what others have lost lately;
-    /// none: as many as it likes.
+    /// How many replicas the object may lose now, by what others have lost lately. `None`
+    /// if the number is not limited.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removable: Option<i32>,
 }

@@ -64,7 +64,7 @@ pub struct KeptHistory {
     pub step_ms: i64,
     /// Number of the first step: its begin divided by its length.
     pub first: i64,
-    /// The mean over each step from the first on; none: nothing was measured.
+    /// The mean over each step from the first on. `None` if nothing was measured.
     pub means: Vec<Option<f32>>,
 }
 

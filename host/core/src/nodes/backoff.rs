@@ -7,11 +7,11 @@ use super::options::NodeOptions;
 use super::zone_orders::ZoneOrders;
 use crate::time::Timestamp;
 
-/// Which groups are left alone, until when, and why.
+/// The groups that are backed off, until when, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Backoffs {
     groups: BTreeMap<Arc<str>, Backoff>,
-    /// The same for single pods, where a node of a group came in a zone that does not help
+    /// Backoffs of groups for single pods, after a node came in a zone that does not help
     /// them.
     pub(super) zones: ZoneOrders,
 }
@@ -21,7 +21,7 @@ pub struct Backoffs {
 pub struct Backoff {
     /// How long it is left alone.
     pub duration_ms: i64,
-    /// Until when (that point included).
+    /// When the backoff ends (that point included).
     pub until: Timestamp,
     /// When it failed.
     pub failed_at: Timestamp,
@@ -76,7 +76,8 @@ impl Backoffs {
             .into_mut()
     }
 
-    /// Why and until when a group is left alone; none: it isn't.
+    /// Why and until when no nodes are ordered from a group. `None` if it is not backed
+    /// off.
     #[must_use]
     pub fn of(&self, now: Timestamp, group: &str) -> Option<&Backoff> {
         self.groups

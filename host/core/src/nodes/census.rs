@@ -31,15 +31,15 @@ pub struct GroupCensus {
     pub group: Arc<NodeGroup>,
     /// Nodes it was asked for that have not come.
     pub upcoming: u32,
-    /// Names of those of them that have joined and are not ready.
+    /// Names of upcoming nodes that have joined and are not ready.
     pub starting: Vec<Arc<str>>,
-    /// Zones of those of them that have not joined, as far as the cloud says.
+    /// Zones of upcoming nodes that have not joined, as far as the cloud says.
     pub(super) launched: Vec<Arc<str>>,
     /// Zones that nodes and instances of it are in, in no order.
     pub(super) zones: Vec<Arc<str>>,
     /// The instance whose node shows what a new one would be like.
     pub example: Option<Arc<str>>,
-    /// What its example is like, or what a node of it was last like where there is none.
+    /// Shape of its example, or if there is none, of the last node seen in the group.
     pub(super) likeness: Option<Arc<Likeness>>,
     /// What went wrong, each kind of trouble once, in the order in which it is dealt
     /// with.
@@ -57,13 +57,13 @@ pub struct Census {
     pub(super) revision: u64,
     /// Nodes of the cluster.
     pub(super) nodes: u32,
-    /// Those that should be ready and are not.
+    /// Nodes that should be ready and are not.
     pub(super) unready: u32,
 }
 
 impl GroupCensus {
-    /// Whether nothing is waited for any longer, and nothing went wrong that was not
-    /// told of before.
+    /// Whether no nodes are on their way any more, and there is no trouble that was not
+    /// reported before.
     fn has_delivered(&self) -> bool {
         self.upcoming == 0 && !self.found.iter().any(|found| found.new)
     }
@@ -76,8 +76,8 @@ impl GroupCensus {
 }
 
 impl Census {
-    /// Groups and nodes in the eyes of one who sees them for the first time, and knows
-    /// of no order and no failure: what a dry run goes by.
+    /// Counts groups and nodes without knowledge of earlier orders and failures, for a
+    /// dry run.
     #[must_use]
     pub fn at_first_sight(
         now: Timestamp,
@@ -107,8 +107,8 @@ impl Registry {
         memory.missing.add(now, count);
     }
 
-    /// It was told what went wrong with a group's nodes: the next census finds it
-    /// known.
+    /// Notes that a group's trouble was reported: the next census does not count it as
+    /// new.
     pub(super) fn told(&mut self, group: &str, what: &Trouble) {
         if let Some(memory) = self.groups.get_mut(group) {
             memory.tell(what);
@@ -261,7 +261,7 @@ impl Ids {
         self.new |= !told;
     }
 
-    /// None of none.
+    /// Returns the trouble with these ids. `None` if there are no ids.
     fn found(self, what: impl FnOnce(Vec<Arc<str>>) -> Trouble) -> Option<Found> {
         let Self { ids, new } = self;
         (!ids.is_empty()).then(|| Found {
@@ -272,7 +272,8 @@ impl Ids {
 }
 
 impl Troubles<'_> {
-    /// All of it. `lost`: nodes without an instance, and whether that is new.
+    /// Returns all trouble. `lost` is the number of nodes without an instance, and
+    /// whether that is new.
     fn found(self, lost: (u32, bool)) -> Vec<Found> {
         let failed = self.error.and_then(|error| {
             let what = |ids| Trouble::Failed(ids, error.clone());

@@ -59,7 +59,7 @@ impl ExpanderStates {
     }
 }
 
-/// Who asks, and when.
+/// The context in which expanders are asked.
 #[derive(Clone, Copy)]
 pub struct Asker<'a> {
     /// Time of the decision.
@@ -68,7 +68,7 @@ pub struct Asker<'a> {
     pub options: &'a NodeOptions,
     /// Where the expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// What they kept.
+    /// The states that they kept.
     pub states: &'a ExpanderStates,
 }
 

@@ -25,10 +25,10 @@ pub struct NodeGroup {
     /// Zones that its nodes may be in. Of several the cloud chooses one for each node.
     /// Empty if the provider does not know.
     pub zones: Vec<Arc<str>>,
-    /// What a new node would be like, from what the provider knows (tags, instance
-    /// types); none: only a live node can tell.
+    /// Shape of a new node, from what the provider knows (tags, instance types). `None`
+    /// if only a live node can show it.
     pub template: Option<Arc<NodeTemplate>>,
-    /// Price of one node for an hour, in any one unit; none: not known.
+    /// Price of one node for an hour, in any one unit. `None` if not known.
     pub price: Option<f64>,
 }
 
@@ -115,7 +115,7 @@ pub trait CloudProvider: Send + Sync {
         &[]
     }
 
-    /// The label that nodes with GPUs have; none: the cloud has no such label.
+    /// The label of nodes with GPUs. `None` if the cloud has no such label.
     fn gpu_label(&self) -> Option<&'static str> {
         None
     }

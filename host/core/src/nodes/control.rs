@@ -175,7 +175,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         if refused { Pass::Refused } else { Pass::Done }
     }
 
-    /// The groups and what has become of their nodes; none: the cloud does not say.
+    /// Lists the groups and what has become of their nodes. `None` if the cloud's API
+    /// fails.
     async fn census(&mut self, now: Timestamp, record: &mut NodeDecisionRecord) -> Option<Census> {
         let groups = match self.cloud.node_groups(now).await {
             Ok(groups) => groups,

@@ -156,7 +156,7 @@ pub(super) struct Coming<'a> {
     /// What each will be like.
     pub(super) template: &'a Template,
     pub(super) count: u32,
-    /// Those of them that have joined, and don't take pods yet.
+    /// Names of the nodes that have joined, but don't take pods yet.
     pub(super) starting: Vec<Arc<str>>,
 }
 
@@ -218,8 +218,8 @@ pub(super) fn fill_known(
     fit
 }
 
-/// Brings nodes in that are on their way, as they will be. One that has joined is
-/// replaced, and keeps its pods, but for those that every new node carries.
+/// Adds the nodes that are on their way, as they will be. A node that has joined is
+/// replaced, and keeps its pods, except those that every new node carries.
 fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
     for at in 0..coming.count as usize {
         let joined = coming.starting.get(at);
@@ -259,12 +259,11 @@ pub(super) fn list<'a>(state: &ClusterState, slots: impl Iterator<Item = &'a u32
 /// Pods younger than this wait for others to come: they are looked at together.
 const POD_BUFFER_MS: i64 = 2_000;
 
-/// The same for pods that ask for GPUs.
+/// [`POD_BUFFER_MS`] for pods that ask for GPUs.
 const GPU_POD_BUFFER_MS: i64 = 30_000;
 
-/// Until when a pass waits because all pods that want nodes are new, or because
-/// those that want GPUs are, as in Cluster Autoscaler. `None` if it does not
-/// wait.
+/// Returns until when a pass waits, as in Cluster Autoscaler: because all pods that want
+/// nodes are new, or all that want GPUs. `None` if it does not wait.
 pub(super) fn waits_until(
     state: &ClusterState,
     now: Timestamp,

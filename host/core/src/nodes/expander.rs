@@ -128,11 +128,11 @@ pub struct ExpanderInput {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpanderRanking {
-    /// Rows of the options that remain: equally good, or the best one. None: no
-    /// option will do.
+    /// Rows of the options that remain: equally good, or the best one. Empty if no option
+    /// will do.
     pub best: Vec<u32>,
-    /// A figure for each option, none where it was dropped; empty: the policy does
-    /// not score.
+    /// A score for each option, `None` for an option that was dropped. Empty if the
+    /// policy does not score.
     #[serde(default)]
     pub scores: Vec<Option<f64>>,
     /// Why.

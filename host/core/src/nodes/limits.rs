@@ -32,7 +32,7 @@ pub struct NodeSize {
 pub struct ClusterLimits {
     /// What it has.
     pub size: ClusterSize,
-    /// Most nodes; none: no limit.
+    /// Most nodes. `None` if the number is not limited.
     pub max_nodes: Option<u32>,
     /// Most cpu, in milli.
     pub max_cpu_milli: u64,

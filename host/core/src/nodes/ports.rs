@@ -1,5 +1,5 @@
-//! The ports of the nodes half beside the cloud's: the cluster as it is seen, and
-//! what is told about it.
+//! The ports of the nodes half beside the cloud's: the observed cluster, and the events
+//! about it.
 
 use std::fmt;
 use std::future::Future;
@@ -23,8 +23,8 @@ pub trait NodesReader: Send + Sync {
     /// simulation in it is always rolled back by the one who began it.
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T;
 
-    /// The configuration that the cluster has for an expander, which then goes before
-    /// that of the options; none: expanders are not configured there.
+    /// Returns the cluster's configuration of an expander, which takes precedence over
+    /// that of the options. `None` if expanders are not configured in the cluster.
     fn expander_configuration(&self, _expander: &str) -> Option<ExpanderConfiguration> {
         None
     }
@@ -56,8 +56,8 @@ impl<R: NodesReader> NodesReader for Arc<R> {
 pub struct ExpanderConfiguration {
     /// A JSON object as text.
     pub text: Arc<str>,
-    /// The object that it is from, or would be from if there were one: what is wrong
-    /// with it is told there.
+    /// The object that it is from, or would be from if it existed. Events about errors in
+    /// it are about this object.
     pub source: Subject,
 }
 
@@ -79,7 +79,7 @@ pub enum Subject {
     ConfigMap {
         /// Namespace and name.
         key: ObjectKey,
-        /// metadata.uid; none: there is no such ConfigMap.
+        /// metadata.uid. `None` if there is no such ConfigMap.
         uid: Option<Arc<str>>,
     },
 }
@@ -100,7 +100,7 @@ impl fmt::Display for Subject {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeEvent {
-    /// About what.
+    /// The object that it is about.
     pub about: Subject,
     /// The event.
     pub event: Event,
@@ -113,7 +113,7 @@ pub trait NodesWriter: Send + Sync {
     /// what was decided.
     fn leads(&self) -> bool;
 
-    /// Publishes events, several at a time. What fails is told by the writer itself.
+    /// Publishes events, several at a time. The writer itself logs what fails.
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send;
 }
 

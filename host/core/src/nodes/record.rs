@@ -98,11 +98,11 @@ pub struct PodList {
 pub struct Pending {
     /// Pods that the scheduler found no node for.
     pub unschedulable: u32,
-    /// Of those, below `--expendable-pods-priority-cutoff`.
+    /// Unschedulable pods below `--expendable-pods-priority-cutoff`.
     pub expendable: u32,
-    /// Of those, too young for `--new-pod-scale-up-delay` or their annotation.
+    /// Unschedulable pods too young for `--new-pod-scale-up-delay` or their annotation.
     pub young: u32,
-    /// Of those, made for one node by a DaemonSet.
+    /// Unschedulable pods that a DaemonSet made for one node.
     pub daemon_set: u32,
     /// Pods of nodes that are being drained, which will have to run elsewhere.
     pub drained: u32,
@@ -158,7 +158,7 @@ pub struct Round {
     pub expanders: Vec<ExpanderRecord>,
     /// What was chosen.
     pub choice: Choice,
-    /// What the guardrails went by; none: nothing was chosen.
+    /// Input of the guardrails. `None` if nothing was chosen.
     pub guard: Option<RoundGuard>,
     /// What each guardrail changed.
     pub steps: Vec<NodeGuardStep>,
@@ -174,7 +174,7 @@ pub struct Round {
 pub struct ExpanderRecord {
     /// The name asked for.
     pub name: Arc<str>,
-    /// The code that answered; none: there was none.
+    /// The version that answered. `None` if there was no such expander.
     pub version: Option<Arc<PolicyVersion>>,
     /// The part of the expander asked for, if it gave no usable answer and this is
     /// the part of the version before or of the fallback.
@@ -226,7 +226,7 @@ pub enum RankingAnswer {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Choice {
-    /// Row of the option; none: no option.
+    /// Row of the option. `None` if none was chosen.
     pub row: Option<u32>,
     /// How many options the chain left: more than one, and chance decided.
     pub left: u32,
@@ -246,7 +246,7 @@ pub struct RoundGuard {
     pub node: NodeSize,
     /// Limits of the whole cluster.
     pub limits: ClusterLimits,
-    /// How many more nodes the pass may add; none: no limit.
+    /// How many more nodes the pass may add. `None` if the number is not limited.
     pub max_per_pass: Option<u32>,
     /// The chosen group, then those similar to it; or the groups of an option of several
     /// ([`GuardedGroup::nodes`]).
@@ -286,7 +286,7 @@ pub struct NodeGuardStep {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
-    /// Of this group.
+    /// Name of the group.
     pub group: Arc<str>,
     /// Its target before.
     pub from: u32,

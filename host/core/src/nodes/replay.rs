@@ -12,8 +12,8 @@ use crate::policy::{ExpanderPolicy, PolicyFailure};
 pub enum NodeReplay {
     /// The verdict is the same.
     Same,
-    /// It is another one from a choice on. The choices after it were made for what
-    /// that one left over, and are not decided again.
+    /// The orders differ from some choice on. The choices after it depend on it, and are
+    /// not decided again.
     Differs {
         /// As recorded.
         was: NodeVerdict,
@@ -22,7 +22,7 @@ pub enum NodeReplay {
     },
     /// No expander was asked.
     NothingAsked,
-    /// An expander of the record is not to be had.
+    /// An expander of the record is not available.
     PolicyUnavailable {
         /// Its name.
         name: Arc<str>,

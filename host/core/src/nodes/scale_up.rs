@@ -40,8 +40,8 @@ use self::groups::Candidates;
 use self::rehearse::Start;
 use self::rounds::Rounds;
 
-/// Most events about pods that one plan gives rise to. Why no order helps the other
-/// pods they are told the next time; what was ordered for them is in the record.
+/// Most events about pods that one plan emits. Events that no order helps the other pods
+/// follow with the next plan; what was ordered for them is in the record.
 pub const MAX_POD_EVENTS: usize = 500;
 
 /// All that a plan is made from, beside the state.
@@ -53,7 +53,7 @@ pub struct Scene<'a> {
     pub options: &'a NodeOptions,
     /// Where expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// What they kept.
+    /// The states that expanders kept.
     pub states: &'a ExpanderStates,
     /// The node groups, and the nodes that are coming and going.
     pub census: &'a Census,
@@ -63,7 +63,7 @@ pub struct Scene<'a> {
     pub seed: u64,
 }
 
-/// What is to be ordered, and why.
+/// A plan: the nodes to order, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
     /// The pods that waited, in numbers.
@@ -76,7 +76,8 @@ pub struct Plan {
     pub rounds: Vec<Round>,
     /// Pods that no order helps.
     pub remaining: Vec<Remaining>,
-    /// Some pods were not told why no order helps them, because there are so many.
+    /// Whether events about some pods that no order helps were left out, because there
+    /// are so many.
     pub untold: bool,
     /// What was decided.
     pub verdict: NodeVerdict,
@@ -93,7 +94,7 @@ pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
     plan_news(scene, &Told::default(), state)
 }
 
-/// The same, without events about what pods were told before.
+/// Plans as `plan` does, but without events that were emitted before.
 pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState) -> Plan {
     let drained = &scene.census.drained;
     let (mut wanted, pending) = wanted(state, scene.now, scene.options, drained);
@@ -207,7 +208,7 @@ fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
     }
 }
 
-/// What pods are told that these orders are for.
+/// Message of the event about a pod that these orders are for.
 pub(super) fn triggered(orders: &[Order]) -> String {
     format!("pod triggered scale-up: {}", listed(orders))
 }

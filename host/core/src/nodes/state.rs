@@ -191,7 +191,7 @@ impl ClusterState {
         &self.cluster
     }
 
-    /// The same, for simulations, which leave it as they found it.
+    /// The scheduler's view of it, for simulations, which must leave it unchanged.
     pub fn cluster_mut(&mut self) -> &mut Cluster {
         &mut self.cluster
     }

@@ -56,7 +56,7 @@ impl Failed {
     }
 }
 
-/// What has become of an order.
+/// Outcome of an order.
 enum Outcome {
     /// A node is on its way, and in which zone it will be is not known. Others have come
     /// in these zones, none of which helps.

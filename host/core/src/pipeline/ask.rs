@@ -356,7 +356,7 @@ fn grant(scene: &Scene<'_>, wanted: &WantedInput) -> GrantedInput {
     }
 }
 
-/// The same object at the same time has the same seed.
+/// Derives the seed: the same object at the same time has the same seed.
 fn seed(uid: &str, now_ms: i64) -> u64 {
     let bytes = uid.bytes().chain(now_ms.to_le_bytes());
     crate::hash::fnv1a(bytes)

@@ -1,5 +1,5 @@
-//! What is told about metrics: those that failed, in the words of Kubernetes, and
-//! what the others are now.
+//! The report of metrics: those that failed, in the words of Kubernetes, and the current
+//! values of the others.
 
 use super::settle::named;
 use crate::record::Names;
@@ -78,8 +78,8 @@ fn fault(metric: &MetricInput, proposal: &Proposal, names: &Names) -> Fault {
     }
 }
 
-/// Reason of a metric's failure, and what Kubernetes leaves out at the begin of
-/// the sentence where the failure is told alone.
+/// Returns the reason of a metric's failure, and the prefixes of its message that
+/// Kubernetes leaves out where only this failure is reported.
 fn told_as(metric: &MetricInput) -> (&'static str, Vec<String>) {
     let MetricInput {
         name, container, ..

@@ -1,4 +1,4 @@
-//! A decision, from an observation to a verdict and to what is told about it.
+//! A decision, from an observation to a verdict and to the status and events about it.
 //!
 //! [`decide`] is pure but for the policies it asks, which are pure themselves:
 //! the same scene gives the same decision. It writes nothing: what came of a
@@ -50,14 +50,14 @@ pub struct Scene<'a> {
     pub pods: Result<(), &'a ObservationError>,
     /// Pods and metrics, if so.
     pub columns: &'a Columns,
-    /// Labels of the target; none: not asked for.
+    /// Labels of the target. `None` if no policy asks for them.
     pub labels: Option<&'a GrantedInput>,
-    /// Annotations of the target; none: not asked for.
+    /// Annotations of the target. `None` if no policy asks for them.
     pub annotations: Option<&'a GrantedInput>,
     /// What is remembered of the object.
     pub memory: &'a Memory,
-    /// How many replicas the object may lose, by what others have lost lately;
-    /// none: as many as it likes.
+    /// How many replicas the object may lose, by what others have lost lately. `None` if
+    /// the number is not limited.
     pub removable: Option<i32>,
     /// Counts the decisions of one daemon.
     pub sequence: u64,
@@ -142,7 +142,8 @@ fn branch(scene: &Scene<'_>) -> Branch {
     selector_fault(scene, scale).unwrap_or(Branch::Asked)
 }
 
-/// The verdict about replicas outside their bounds; none: they are within.
+/// Returns the verdict about replicas outside their bounds. `None` if they are within
+/// them.
 pub(crate) fn out_of_bounds(current: i32, min: i32, max: i32) -> Option<Verdict> {
     let (to, message) = if current > max {
         (max, "Current number of replicas above Spec.MaxReplicas")
@@ -297,7 +298,7 @@ fn guard_input(scene: &Scene<'_>, scale: &Scale, proposed: i32) -> GuardInput {
 }
 
 impl Decision {
-    /// The replicas to be written; none: nothing is.
+    /// The replicas to be written. `None` if nothing is to be written.
     #[must_use]
     pub fn intent(&self) -> Option<i32> {
         self.change().filter(|_| self.record.mode == Mode::Active)

@@ -1,5 +1,5 @@
-//! What is told about a decision once it is known what came of it: conditions,
-//! events and status, in the words of HorizontalPodAutoscaler where it has any.
+//! The report of a decision once its outcome is known: conditions, events and status, in
+//! the words of HorizontalPodAutoscaler where it has any.
 
 use std::sync::Arc;
 
@@ -345,7 +345,7 @@ impl Told {
     }
 }
 
-/// That the version before decides where a newer one fails.
+/// Part of a message: the version before goes on deciding because a newer one fails.
 pub(super) fn goes_on(version: &PolicyVersion) -> String {
     format!(
         "the version before, {} ({}), goes on deciding",

@@ -71,9 +71,9 @@ pub fn settle(
     }
 }
 
-/// The policy that a decision follows: the one that asks for most (or least).
-/// One that holds or fails speaks for what there is: it stops the others from
-/// going the way that could be wrong, never from going the safe one.
+/// The policy that a decision follows: the one that asks for most (or least). A policy
+/// that holds or fails counts as asking for the current replicas: it stops the others
+/// from going in the direction that could be wrong, never from going in the safe one.
 pub(super) fn leader(
     policies: &[PolicyRecord],
     how: Combine,
@@ -97,7 +97,7 @@ pub(super) fn leader(
     leader.map(|(policy, _)| policy)
 }
 
-/// What a policy asks for; none: it holds or has failed.
+/// Returns the replicas that a policy asks for. `None` if it holds or has failed.
 pub(super) fn proposal(policy: &PolicyRecord) -> Option<i32> {
     match &policy.answer {
         Answer::Decision(decision) => i32::try_from(decision.replicas?).ok(),

@@ -1,4 +1,4 @@
-//! Nodes that don't come, and clouds that don't do as they are told.
+//! Nodes that don't come, and clouds that don't do what was ordered.
 
 use flyball_core::nodes::cloud::{InstanceError, InstanceState};
 

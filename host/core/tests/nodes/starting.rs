@@ -213,7 +213,7 @@ fn a_group_without_a_ready_node_is_known_by_what_its_nodes_were_like() {
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
 
-    // Nodes that nobody knows can't help, and that is said.
+    // Nodes without a known template can't help, and the record says so.
     let mut world = World::new(vec![first()], None, defaults);
     world.group("a", 1000, (0, 0, 5));
     world.change("a", |group| {

@@ -1,11 +1,10 @@
-//! What pods are told, and how often.
+//! Events about pods, and how often they are emitted.
 
 use crate::expanders::first;
 use crate::world::World;
 use crate::{defaults, pod};
 
-/// How many pods are told by the events since the last time that no node is ordered for
-/// them.
+/// How many pods the events since the last call say that no node is ordered for.
 fn not_triggered(world: &World) -> usize {
     let events = world.events();
     let told = events.iter();

@@ -1,5 +1,5 @@
 //! Objects for which a new version of their policy fails: the version before goes on
-//! deciding, with its state and what it wants, and all that is told names it.
+//! deciding, with its state and what it wants, and status and events name it.
 
 use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;

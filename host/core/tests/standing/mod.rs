@@ -1,5 +1,5 @@
-//! Where nothing but time changes, decisions stand: nothing is decided and nothing
-//! recorded, and what comes of it is the same.
+//! If nothing but time changes, decisions stand: nothing is decided and nothing recorded,
+//! and the results are the same.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -198,7 +198,7 @@ fn the_longest_names_and_largest_states_fit_into_the_limit_with_the_last_changes
     assert_eq!(kept.changes.replicas.iter().sum::<i32>(), 20);
     assert_eq!(kept.changes.at_ms.len(), 14);
 
-    // Names leave less to the others, who are told so.
+    // Long names leave less room to the others: the failure says so.
     let modest = |name: &str| {
         policy(name, |_, input| {
             Ok(ReplicaDecision {

@@ -188,7 +188,8 @@ impl<'a> Rights<'a> {
     }
 }
 
-/// The API server is told of rights a moment later.
+/// Waits for a right to be granted or removed: the API server learns of it a moment
+/// later.
 fn wait_for_right(cluster: &Cluster, verb: &str, resource: &str, granted: bool) {
     let account = "--as=system:serviceaccount:flyball-system:flyball";
     wait_for(resource, crate::support::PATIENCE, || {

@@ -9,7 +9,7 @@ use crate::support::{Ran, SCENARIO, Workshop};
 
 const GROUPS: &str = "nodeGroups: [{name: a, max: 2, template: {capacity: {cpu: 4, memory: 8Gi}}}]";
 
-/// The same text with a byte order mark, in UTF-8 and UTF-16.
+/// Encodes a text with a byte order mark, in UTF-8 and UTF-16.
 fn marked(text: &str) -> [(&'static str, Vec<u8>); 3] {
     let marked = format!("\u{FEFF}{text}");
     let wide = |bytes: fn(u16) -> [u8; 2]| marked.encode_utf16().flat_map(bytes).collect();

@@ -1,4 +1,4 @@
-//! Policies that misbehave on a real cluster: who is told, and what decides instead.
+//! Policies that misbehave on a real cluster: what is reported, and what decides instead.
 
 use flyball_tests::guests;
 use serde_json::{Value, json};

@@ -103,7 +103,7 @@ pub struct Daemon {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     pub url: String,
-    /// Where it serves probes alone, if told to.
+    /// The address that serves only probes, if it was given one.
     pub probes: Option<String>,
 }
 
@@ -156,7 +156,7 @@ impl Daemon {
         });
     }
 
-    /// What it answers; none: an error.
+    /// Gets `path`. Returns the body, or `None` if the request fails.
     pub fn get(&self, path: &str) -> Option<String> {
         let mut answer = ureq::get(format!("{}{path}", self.url)).call().ok()?;
         answer.body_mut().read_to_string().ok()

@@ -25,7 +25,7 @@ struct Known {
     autoscaler: Arc<Autoscaler>,
     /// Why the spec can't be read, if it can't.
     problem: Option<Arc<str>>,
-    /// metadata.resourceVersion; none: it is no number, and can't be compared.
+    /// metadata.resourceVersion. `None` if it is no number and can't be compared.
     version: Option<u64>,
 }
 

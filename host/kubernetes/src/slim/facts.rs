@@ -109,7 +109,8 @@ fn time(text: Option<&Name>) -> Option<Timestamp> {
     parse_time(text?)
 }
 
-/// A duration as Go writes it, such as `1m30s`; none: it is none, or negative.
+/// Parses a duration as Go writes it, such as `1m30s`. `None` if it can't be parsed or is
+/// negative.
 fn duration_ms(text: &str) -> Option<i64> {
     let duration: jiff::SignedDuration = text.parse().ok()?;
     let ms = i64::try_from(duration.as_millis()).ok()?;

@@ -54,7 +54,7 @@ struct Rbd {
     read_only: bool,
 }
 
-/// What placement reads of a pod's volumes; none if they decide nothing.
+/// The volumes of a pod that placement needs. `None` if it needs none of them.
 pub(super) fn pod_volumes(
     volumes: Vec<Volume>,
     metadata: &ObjectMetadata,

@@ -167,9 +167,9 @@ impl Arena {
         })
     }
 
-    /// Creates the pod, and waits for what becomes of it. One that is not bound is
-    /// deleted then. Also: whether what the API server stored is what we take a pod
-    /// to be that is written so.
+    /// Creates the pod, and waits until the scheduler has decided. A pod that is not
+    /// bound is then deleted. Also returns whether the pod that the API server stored
+    /// equals our reading of the manifest.
     pub fn submit(&self, pod: &Value) -> (Verdict, bool) {
         self.runtime.block_on(async {
             let (namespace, name) = names(pod);

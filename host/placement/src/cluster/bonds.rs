@@ -78,8 +78,8 @@ impl Cluster {
         std::iter::once((PODS, 1)).chain(self.classes.request(class).amounts())
     }
 
-    /// What is free on a node of the resource of a number; negative where it is
-    /// overcommitted.
+    /// The free amount on a node of the resource with that number. Negative if the node
+    /// is overcommitted.
     pub(crate) fn free_of(&self, resource: usize, node: NodeId) -> i64 {
         self.nodes.free_of(resource, node)
     }

@@ -196,7 +196,7 @@ impl Counting {
         self.counters[counter as usize].is_empty()
     }
 
-    /// Pods counted in the domain a node is in; none if it is in no domain.
+    /// Returns the pods counted in the domain of a node. `None` if it is in no domain.
     pub(super) fn pods_near(&self, counter: u32, node: NodeId) -> Option<u32> {
         let key = self.counter_keys.get(counter).key;
         let domain = self.domains.of(key, node)?;

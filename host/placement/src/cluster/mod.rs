@@ -45,10 +45,10 @@ use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
 /// Pods of a class on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
-    /// Those that aren't being deleted.
+    /// Pods that aren't being deleted.
     pub running: u32,
-    /// Those that are: they still take their resources and ports, and count for
-    /// affinity, but not for topology spread.
+    /// Pods that are being deleted: they still take their resources and ports, and count
+    /// for affinity, but not for topology spread.
     pub terminating: u32,
 }
 
@@ -143,8 +143,8 @@ impl Cluster {
         self.nodes.len()
     }
 
-    /// What is free on a node; negative where it is overcommitted. Nothing of a
-    /// node that isn't there.
+    /// The free resources of a node. Negative if it is overcommitted, zero if there is no
+    /// such node.
     pub fn free(&self, id: NodeId) -> Resources {
         self.nodes.free(id)
     }

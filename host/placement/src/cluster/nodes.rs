@@ -201,7 +201,7 @@ impl Nodes {
         self.allocatable[column].get(id.at()).copied().unwrap_or(0)
     }
 
-    /// What is free on a node; negative where it is overcommitted.
+    /// The free resources of a node. Negative if it is overcommitted.
     pub(super) fn free(&self, id: NodeId) -> Resources {
         let extended = self.extended.iter().enumerate();
         let mut extended: Vec<(Name, i64)> = extended

@@ -29,7 +29,7 @@ struct Terms {
     affinity: Box<[u32]>,
     /// A counter for each term of anti-affinity: the pods it speaks of.
     anti_affinity: Box<[u32]>,
-    /// The same: the pods that have the term.
+    /// A counter for each term of anti-affinity: the pods that have the term.
     owning: Box<[u32]>,
     /// A counter for each term of anti-affinity that kube-scheduler 1.36 reads as one of
     /// all namespaces ([`widened`]).
@@ -40,7 +40,7 @@ struct Terms {
 #[derive(Debug)]
 struct Spread {
     key: u32,
-    /// None: no pods are counted.
+    /// The counter of the pods that it selects. `None` if it selects no pods.
     counter: Option<u32>,
     view: u32,
     max_skew: i64,
@@ -271,12 +271,12 @@ impl Relations {
         }
     }
 
-    /// The first rule that says no to a pod on a node.
+    /// Returns the first rule that refuses a pod on a node.
     pub(super) fn objection(&self, shape: u32, node: NodeId) -> Option<Objection> {
         self.objection_over(shape, node, |_| true)
     }
 
-    /// The same, of rules over some topology keys alone.
+    /// Returns the first such rule among those whose topology keys count.
     pub(super) fn objection_over(
         &self,
         shape: u32,

@@ -291,7 +291,7 @@ impl NodeAffinity {
     }
 }
 
-/// The nodes that a term asks for by name; none if it doesn't.
+/// Returns the nodes that a term asks for by name. `None` if it does not ask by name.
 fn named_by(term: &NodeSelectorTerm) -> Option<Vec<Name>> {
     let asked = term
         .fields

@@ -115,7 +115,7 @@ impl Names {
         })
     }
 
-    /// What is free on a node, by column.
+    /// The free amounts on a node, by column.
     pub(super) fn row(&self, cluster: &Cluster, node: NodeId) -> Vec<i64> {
         let mut row = Vec::with_capacity(self.0.len());
         self.extend_row(cluster, node, &mut row);

@@ -60,11 +60,11 @@ struct Situation {
     labels: Option<Vec<(String, String)>>,
 }
 
-/// What can tell a growth from others.
+/// All that distinguishes a growth from others.
 struct Shape {
-    /// Of each part.
+    /// Situation of a new node of each part.
     situations: Vec<Situation>,
-    /// Of a new node of each part, by column.
+    /// Free amounts on a new node of each part, by column.
     free: Vec<Vec<i64>>,
     /// The most nodes of each part, and of all.
     limits: (Vec<u32>, u32),

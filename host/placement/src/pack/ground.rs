@@ -185,16 +185,16 @@ fn least<'a>(pods: impl Iterator<Item = &'a Asked>, columns: usize) -> Option<Ve
     least
 }
 
-/// What new nodes of a part are like.
+/// Area and room of new nodes of a part.
 pub(super) struct NewNode {
     pub(super) area: Area,
     /// Whether a topology domain of the area has no node yet.
     pub(super) area_is_new: bool,
-    /// What is free on each, by column.
+    /// Free amounts on each, by column.
     pub(super) free: Vec<i64>,
 }
 
-/// The same of all parts.
+/// The new nodes of all parts.
 #[derive(Default)]
 pub(super) struct NewNodes {
     pub(super) parts: Vec<NewNode>,

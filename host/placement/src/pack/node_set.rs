@@ -8,7 +8,7 @@ use crate::NodeId;
 pub(super) struct NodeSet {
     pub(super) nodes: Vec<NodeId>,
     tree: Tree,
-    /// What is free on all of them together, by column.
+    /// Sum of the free amounts on all of them, by column.
     free: Vec<i64>,
     /// Where a search in turns goes on.
     turn: usize,
@@ -70,8 +70,8 @@ impl NodeSet {
         found
     }
 
-    /// The same, beginning after the node that was found last, so that the nodes have
-    /// turns.
+    /// Searches as [`Self::first`] does, but begins after the node that was found last,
+    /// so that the nodes take turns.
     pub(super) fn next(
         &mut self,
         amounts: &Amounts,

@@ -79,12 +79,12 @@ fn may_fit(cluster: &Cluster, class: ClassId, first: NodeId) -> bool {
 /// and where pods are bound to a zone, others had better go where these need nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Those that keep apart by host, then those that are bound to domains.
+    /// Pods that keep apart by host first, then those that are bound to domains.
     ApartFirst,
-    /// None in particular.
+    /// Only by size.
     #[default]
     BySize,
-    /// Those that are bound to domains larger than a host.
+    /// Pods that are bound to domains larger than a host first.
     DomainsFirst,
 }
 

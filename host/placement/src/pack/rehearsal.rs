@@ -19,7 +19,7 @@ pub struct Rehearsal<'a> {
 pub struct Rehearsed {
     /// New nodes of each template.
     pub nodes: Vec<u32>,
-    /// Those of them that hold one of the pods.
+    /// New nodes of each template that hold one of the pods.
     pub used: Vec<u32>,
     /// Pods that found no place, at the index of their demand.
     pub left: Vec<u32>,
@@ -67,7 +67,7 @@ impl<'a> Rehearsal<'a> {
         rehearsed
     }
 
-    /// Does the same, and leaves pods and nodes in the cluster.
+    /// Runs as [`Self::run`] does, but leaves pods and nodes in the cluster.
     pub fn run_and_keep(&self, cluster: &mut Cluster, nodes: &[u32]) -> Rehearsed {
         let parts = nodes.iter().enumerate();
         let parts = parts.flat_map(|(part, nodes)| (0..*nodes).map(move |_| part));

@@ -32,7 +32,7 @@ struct AreaNodes {
     area: Area,
     known: NodeSet,
     new: NodeSet,
-    /// Of each new node its part, and whether it holds a pod.
+    /// The part of each new node, and whether it holds a pod.
     of_new: Vec<(usize, bool)>,
 }
 
@@ -264,7 +264,8 @@ impl<'a> Simulation<'a> {
         None
     }
 
-    /// The same within an area.
+    /// Places a pod on a node of an area. Returns whether the node was there before, or
+    /// `None` if none fits.
     fn in_area(&mut self, batch: &mut Batch<'_>, at: usize, coupled: bool) -> Option<bool> {
         let (class, amounts) = (batch.class, &batch.asking.amounts);
         let in_turns = batch.asking.is_coupled_over_hosts();

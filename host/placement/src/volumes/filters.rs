@@ -7,7 +7,7 @@ use crate::{Misfit, Name, Node, Plugin, Reason, Stage};
 
 const READ_WRITE_ONCE_POD: &str = "ReadWriteOncePod";
 
-/// Labels by which zones and regions are told.
+/// Labels that name a node's zone and region.
 const ZONE_LABELS: [&str; 4] = [
     "failure-domain.beta.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/region",

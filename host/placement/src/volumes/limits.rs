@@ -16,7 +16,7 @@ struct Attached {
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Handle {
     Known(Name),
-    /// Of a volume that is still to be made: its claim.
+    /// Namespace and name of the claim, if the volume is still to be made.
     Promised(Name, Name),
 }
 

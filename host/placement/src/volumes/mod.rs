@@ -36,7 +36,7 @@ pub struct PodVolumes {
 pub struct PodClaim {
     /// Name of the claim, in the pod's namespace.
     pub name: Name,
-    /// Of a generic ephemeral volume: the pod that must own the claim.
+    /// The pod that must own the claim, if it is of a generic ephemeral volume.
     #[serde(default)]
     pub owner: Option<Owner>,
 }
@@ -119,7 +119,7 @@ pub struct Claim {
     pub access_modes: Vec<Name>,
     /// Whether it asks for a raw device (volumeMode Block).
     pub block: bool,
-    /// Bytes asked for; none: not said.
+    /// Bytes asked for. `None` if the claim does not say.
     pub size: Option<i64>,
     /// Selects volumes by their labels.
     pub selector: Option<LabelSelector>,
@@ -190,7 +190,8 @@ pub struct StorageClass {
     /// Whether volumes are bound only when a pod is scheduled
     /// (WaitForFirstConsumer).
     pub late_binding: bool,
-    /// Where volumes can be made: one of the terms must match; none: anywhere.
+    /// Where volumes can be made: one of the terms must match. Empty if they can be made
+    /// anywhere.
     pub allowed_topologies: Vec<Vec<Requirement>>,
 }
 
@@ -212,9 +213,9 @@ pub struct StorageCapacity {
     pub name: Name,
     /// Name of the storage class.
     pub class: Name,
-    /// Nodes that can reach it; none: no node.
+    /// Nodes that can reach it. `None` if no node can.
     pub topology: Option<LabelSelector>,
-    /// Bytes of the largest volume that could be made; none: not known.
+    /// Bytes of the largest volume that could be made. `None` if not known.
     pub largest: Option<i64>,
 }
 
@@ -234,7 +235,7 @@ pub struct CsiNode {
 pub struct CsiNodeDriver {
     /// Name.
     pub name: Name,
-    /// How many volumes it can attach to the node; none: any number.
+    /// How many volumes it can attach to the node. `None` if the number is not limited.
     pub limit: Option<i64>,
     /// Labels of the node by which the driver says where its volumes can be reached.
     pub topology_keys: Vec<Name>,

@@ -46,11 +46,11 @@ pub(super) struct KnownVolume {
 /// Required node affinity of a volume.
 type Affinity = Option<Box<[Box<[Condition]>]>>;
 
-/// A volume of a plugin that left the tree, as its driver would have it.
+/// Translation of an in-tree plugin's volume into one of its CSI driver.
 enum Translation {
-    /// It is of no such plugin.
+    /// The volume is not one of an in-tree plugin.
     None,
-    /// It can't be translated.
+    /// The volume can't be translated.
     Impossible,
     /// The driver's name of it, and its node affinity.
     Known(Name, Affinity),
@@ -353,8 +353,8 @@ fn translation(volume: &PersistentVolume, symbols: &mut Symbols) -> Translation 
     }
 }
 
-/// The conditions of a term of a volume's node affinity; none if it matches no
-/// node. Nodes are asked without their names, as the scheduler does it.
+/// Returns the conditions of a term of a volume's node affinity. `None` if it matches no
+/// node. Terms are compared with labels only, without node names, as in the scheduler.
 fn affinity_term(term: &NodeSelectorTerm, symbols: &mut Symbols) -> Option<Box<[Condition]>> {
     let nameless = |field: &Requirement| field.operator == Operator::NotIn;
     let empty = term.expressions.is_empty() && term.fields.is_empty();

@@ -23,7 +23,7 @@ pub(super) const GCE: &str = "kubernetes.io/gce-pd";
 struct Plugin {
     name: &'static str,
     driver: &'static str,
-    /// The driver's label for the zone of a node; none: it makes no topology of zones.
+    /// The driver's label for the zone of a node. `None` if it has no zones.
     zone: Option<&'static str>,
 }
 
@@ -55,7 +55,7 @@ const PLUGINS: [Plugin; 5] = [
     },
 ];
 
-/// What a driver knows of a volume that a plugin made.
+/// A plugin's volume, translated into one of its driver.
 pub(super) struct Translated {
     /// The driver's name of it.
     pub(super) handle: Name,
@@ -63,14 +63,14 @@ pub(super) struct Translated {
     pub(super) node_affinity: Option<Vec<NodeSelectorTerm>>,
 }
 
-/// The driver that took over from a plugin; none if it is no such plugin.
+/// Returns the driver that replaced an in-tree plugin. `None` if `plugin` is not one.
 pub(super) fn migrated_to(plugin: &str) -> Option<&'static str> {
     let found = PLUGINS.iter().find(|known| known.name == plugin);
     found.map(|plugin| plugin.driver)
 }
 
-/// A volume as its driver would have it; none if it can't be translated, as one of a
-/// driver.
+/// Translates an in-tree volume into one of its CSI driver. `None` if it can't be
+/// translated, for example because it is one of a CSI driver already.
 pub(super) fn translate(volume: &PersistentVolume) -> Option<Translated> {
     let source = volume.source.as_ref().filter(|source| !source.unmanaged)?;
     let plugin = PLUGINS.iter().find(|known| *known.name == *source.driver)?;

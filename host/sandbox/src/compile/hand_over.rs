@@ -1,5 +1,5 @@
-//! Hands over what came of jobs, one after the other: an answer takes as much memory as
-//! its code, and as much again while the code is loaded.
+//! Hands over the outcomes of jobs, one after the other: an answer takes as much memory
+//! as its code, and as much again while the code is loaded.
 
 use std::sync::mpsc::{Receiver, Sender, channel};
 
@@ -7,7 +7,7 @@ use crate::compile::job::Done;
 use crate::compile::supervisor::Order;
 use crate::error::{EngineError, LoadError};
 
-/// What came of a job, and whom to tell.
+/// The outcome of a job, and the callback that takes it.
 pub(super) type Outcome = (Done, Result<Vec<u8>, LoadError>);
 
 /// Starts the thread that hands over. It sends [`Order::HandedOver`] after each outcome,

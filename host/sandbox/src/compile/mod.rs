@@ -76,11 +76,11 @@ impl CompilerOptions {
     }
 }
 
-/// What is to be compiled.
+/// A component to compile.
 pub(crate) enum Source {
     /// The bytes themselves.
     Bytes(Arc<[u8]>),
-    /// What is in a file when the child starts. It is checked against the digest.
+    /// The content of a file when the child starts. It is checked against the digest.
     File(PathBuf),
 }
 

@@ -1,4 +1,4 @@
-//! What came of a child that has ended: its answer, or the reason why there is none.
+//! The outcome of a child that has ended: its answer, or the reason why there is none.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;

@@ -127,7 +127,8 @@ impl Process {
         let _ = prlimit(Some(self.pid), Resource::Data, Rlimit { current, maximum });
     }
 
-    /// What it has taken; `None` if that cannot be told, as of one that has ended.
+    /// Returns the CPU time and memory it has used. `None` if they can't be read, for
+    /// example because it has ended.
     pub fn usage(&self) -> Option<Usage> {
         let read = |file: &str| {
             fs::read_to_string(format!("/proc/{}/{file}", self.pid.as_raw_nonzero())).ok()

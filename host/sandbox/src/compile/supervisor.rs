@@ -32,7 +32,7 @@ pub(super) enum Order {
     Cancel(JobId),
     /// A child has closed its pipes.
     Ended(u64, Written),
-    /// What came of a job was handed over.
+    /// The outcome of a job was handed over.
     HandedOver,
     Stop,
 }
@@ -87,7 +87,7 @@ pub(super) struct Child {
     ended: Option<LoadError>,
 }
 
-/// Who runs next.
+/// The job or child that runs next.
 #[derive(Clone, Copy)]
 enum Next {
     /// A job, by its place among those that wait.
@@ -203,9 +203,9 @@ impl Supervisor {
         self.children.iter().filter(|child| !child.stopped).count()
     }
 
-    /// The one that has used least; of the same level those that need everything for
-    /// themselves come last, and what has begun comes first. None begins while too many
-    /// outcomes wait to be handed over.
+    /// Returns the job or child that has used least. Within a level, jobs that must run
+    /// alone come last, and children that have begun come first. No job begins while too
+    /// many outcomes wait to be handed over.
     fn next(&self) -> Option<Next> {
         let may_begin = self.handing_over < RUNNING;
         let waiting = self.waiting.iter().enumerate().filter(|_| may_begin);

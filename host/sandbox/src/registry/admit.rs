@@ -72,10 +72,10 @@ impl Shared {
     }
 }
 
-/// Checks code against the configurations that objects use. One that does not fit
-/// is a fault only if it fits what the code would replace: else nothing gets worse,
-/// and the object at fault is refused on its own. A typed error in the trial is no
-/// fault: the input is made up.
+/// Checks code against the configurations that objects use. A configuration that does not
+/// fit is an error only if it fits the code that would be replaced: else nothing gets
+/// worse, and only its object is refused. A typed error in the trial is no fault: the
+/// input is made up.
 fn admit(
     policy: &CompiledPolicy,
     replaced: Option<&CompiledPolicy>,

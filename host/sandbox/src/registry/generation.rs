@@ -27,7 +27,7 @@ pub(super) struct Generation {
     pub policy: Arc<CompiledPolicy>,
     pub source: PolicySource,
     pub number: u64,
-    /// What came of its trial on recorded inputs.
+    /// Result of its trial on recorded inputs.
     pub trial: Option<Trial>,
     /// Whether it is rolled back if it is quarantined for all soon: it is new.
     is_new: bool,
@@ -57,7 +57,7 @@ impl Generation {
         }
     }
 
-    /// With versions before it, the latest first.
+    /// Sets the versions before it, the latest first.
     pub fn after(mut self, predecessors: Vec<Arc<Self>>) -> Self {
         let digest = &self.version().digest;
         let mut others = predecessors;
@@ -67,8 +67,8 @@ impl Generation {
         self
     }
 
-    /// Adds a version before it, at its place in this order. One that another version has
-    /// replaced takes none.
+    /// Adds a version before it, at its place in this order. Does nothing if this version
+    /// was itself replaced.
     pub fn attach(&self, predecessor: Arc<Self>, order: &[String]) {
         let digest = Arc::clone(&predecessor.version().digest);
         if self.lock().is_replaced() || digest == self.version().digest {
@@ -86,7 +86,7 @@ impl Generation {
         predecessors.truncate(MOST_PREDECESSORS);
     }
 
-    /// Keeps a version before it being compiled as long as this one is there.
+    /// Keeps the compilation of a version before it going as long as this one exists.
     pub fn await_predecessor(&self, ticket: Option<Ticket>) {
         let awaited = self.awaited.lock();
         awaited
@@ -94,8 +94,8 @@ impl Generation {
             .extend(ticket);
     }
 
-    /// As a new version: since when it was asked, if it was before a restart, and what
-    /// came of its trial.
+    /// Marks it as a new version. `began` is when it was first asked, if that was before
+    /// a restart; `trial` is the result of its trial.
     pub fn into_new_version(mut self, began: Option<Timestamp>, trial: Option<Trial>) -> Self {
         self.is_new = true;
         self.trial = trial;
@@ -103,7 +103,7 @@ impl Generation {
         self
     }
 
-    /// As one that came back in place of a newer version.
+    /// Marks it as one that came back in place of a newer version.
     pub fn in_place_of(mut self, rolled_back: RolledBack) -> Self {
         self.rolled_back = Some(rolled_back);
         self
@@ -124,9 +124,9 @@ impl Generation {
         predecessors.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The versions before the one that replaces it: this one, unless it is of no use
-    /// to anybody, and those of its own that had to stand in for it. It keeps none, or
-    /// every version there ever was would stay.
+    /// Returns the versions before the one that replaces it: this one, unless it is of no
+    /// use to anybody, and those before it that had to stand in for it. It keeps none
+    /// itself, or every version there ever was would stay.
     pub fn hand_down(this: &Arc<Self>) -> Vec<Arc<Self>> {
         let predecessors = this.predecessors.lock();
         let mut earlier =

@@ -51,17 +51,17 @@ pub(super) struct Health {
     /// Namespaces of the misbehaviours in a row.
     namespaces: BTreeSet<String>,
     latest: Timestamp,
-    /// Until when the last of the quarantines holds that there were.
+    /// When the latest quarantine ends or ended.
     last: Timestamp,
 }
 
-/// How it has fared where it misbehaves: with one object, or with all.
+/// Misbehaviours for one object, or for all.
 #[derive(Clone, Default)]
 struct Strikes {
-    /// In a row.
+    /// Misbehaviours in a row.
     count: u32,
     backoff_ms: i64,
-    /// Until when it is kept from deciding, and why.
+    /// When its quarantine ends, and why it is quarantined.
     quarantine: Option<(Timestamp, String)>,
 }
 
@@ -231,8 +231,8 @@ impl Health {
             && asked.clone().filter(is_held).count() == asked.count()
     }
 
-    /// What is held against the policy for an object; `None` if too many others are
-    /// remembered: then it is asked each time.
+    /// Returns the policy's misbehaviours for an object. `None` if too many other objects
+    /// are remembered: then it is asked each time.
     fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
         if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
             self.objects

@@ -24,7 +24,7 @@ pub(super) struct LastGood {
     directory: PrivateDirectory,
 }
 
-/// What is kept under a name.
+/// The index entry of a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, from = "Stored")]
 pub(super) struct Entry {
@@ -130,7 +130,7 @@ impl LastGood {
             .unwrap_or_default()
     }
 
-    /// What is kept under that name.
+    /// Returns the index entry of that name.
     pub fn entry(&self, name: &str) -> Option<Entry> {
         self.entries().remove(name)
     }

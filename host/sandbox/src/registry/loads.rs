@@ -125,8 +125,8 @@ impl Loads {
         self.lost.contains(&(name.to_owned(), digest.to_owned()))
     }
 
-    /// Notes how the load of a file ended. One that the machine kept from being compiled
-    /// is put off.
+    /// Notes how the load of a file ended. A load that failed because of the machine, not
+    /// the file, is put off.
     pub fn note(&mut self, name: &str, digest: &str, error: Option<&LoadError>, now: Instant) {
         let before = self.put_off.remove(name);
         let Some(error) = error.filter(|error| error.lacked_a_compiler()) else {

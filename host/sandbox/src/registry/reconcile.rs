@@ -46,7 +46,7 @@ pub(super) struct Shared {
     pub default_budget: Budget,
     pub max_policy_bytes: u64,
     pub slots: RwLock<Slots>,
-    /// Those in use; `None` until they are known.
+    /// Configurations in use. `None` until they are known.
     pub configurations: Mutex<Option<Configurations>>,
     /// Objects that name each policy.
     pub users: Mutex<BTreeMap<String, Arc<[PolicyUser]>>>,
@@ -172,8 +172,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Notes that a name's file is not judged yet. One that was refused and may pass
-    /// another time is refused until it does.
+    /// Notes that a name's file is not judged yet. A file that was refused and may pass
+    /// another time stays refused until it does.
     fn await_judgement(&self, name: &str) {
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();

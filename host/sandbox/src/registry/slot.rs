@@ -26,7 +26,7 @@ pub(super) enum Candidate {
     /// There is none, or it is the active one.
     #[default]
     Settled,
-    /// It was not judged yet.
+    /// The file was not judged yet.
     Pending,
     /// It was refused.
     Failed {

@@ -100,7 +100,7 @@ pub struct PolicyStatus {
     /// The version before, which decides about objects for which `version` fails.
     #[serde(default)]
     pub previous: Option<Arc<PolicyVersion>>,
-    /// What came of the trial of `version` on recorded inputs; `None` without inputs.
+    /// Result of the trial of `version` on recorded inputs. `None` without inputs.
     #[serde(default)]
     pub trial: Option<Trial>,
 }
@@ -116,7 +116,7 @@ pub enum PolicyEvent {
         previous: Option<Arc<PolicyVersion>>,
         /// Where the code came from.
         source: PolicySource,
-        /// What came of its trial on recorded inputs; `None` without inputs.
+        /// Result of its trial on recorded inputs. `None` without inputs.
         trial: Option<Trial>,
     },
     /// A new version was refused.
@@ -258,7 +258,7 @@ impl fmt::Display for Serving<'_> {
     }
 }
 
-/// Those who want to hear of events.
+/// Receivers of events.
 #[derive(Default)]
 pub(super) struct Subscribers(Mutex<Vec<Sender<PolicyEvent>>>);
 

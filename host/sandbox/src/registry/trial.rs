@@ -25,8 +25,8 @@ const MOST_NAMES: usize = 10;
 /// What stands for the namespace of node groups.
 const NO_NAMESPACE: &str = "node groups";
 
-/// What came of a trial on recorded inputs. It counts inputs for which the version
-/// that was to be replaced has an answer.
+/// Result of a trial on recorded inputs. It counts inputs for which the version to be
+/// replaced has an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Trial {

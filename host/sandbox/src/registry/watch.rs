@@ -82,7 +82,7 @@ struct Watch {
     rescan: Duration,
     receiver: Receiver<Message>,
     notices: Sender<Message>,
-    /// Those who want to know when all is settled.
+    /// Senders to notify when all is settled.
     waiting: Vec<Sender<()>>,
     /// Watches as long as it is kept.
     watcher: Option<RecommendedWatcher>,
@@ -193,8 +193,8 @@ impl Watch {
         self.shared.reconcile(&found, &self.notices);
     }
 
-    /// Files there are; none if the directory cannot be read: then nothing is
-    /// known to have gone, and everything stays.
+    /// Returns the files in the directory. `None` if the directory cannot be read: then
+    /// no file is known to be gone, and every policy stays.
     fn list(&mut self) -> Option<BTreeMap<String, Vec<PathBuf>>> {
         let found = files::list(&self.directory);
         let trouble = found.as_ref().err().map(|error| error.to_string());
@@ -202,7 +202,7 @@ impl Watch {
         found.ok()
     }
 
-    /// Where it is noted what was rolled back by hand or by another process.
+    /// Path of the record of versions rolled back by hand or by another process.
     fn refusals(&self) -> Option<&Path> {
         self.shared.last_good.as_ref().map(LastGood::path)
     }

@@ -147,8 +147,8 @@ struct Count<'a> {
 }
 
 impl Count<'_> {
-    /// Steps of a subschema for a value that is nested so deep; none: too many to
-    /// count, or too deep.
+    /// Returns the steps that a subschema takes for a value at nesting depth `nesting`.
+    /// `None` if there are too many to count or the value is nested too deep.
     fn steps(&mut self, number: usize, value: &Value, nesting: usize) -> Option<Steps> {
         self.visits += 1;
         if self.visits > self.limit || nesting > NESTING {

@@ -248,7 +248,7 @@ fn named<'a>(scenario: &'a Scenario, name: &str) -> Result<&'a WorkloadSpec, Fau
         .ok_or_else(|| ("workload".to_owned(), format!("there is no {name:?}")))
 }
 
-/// Reads the files of a load, so that what is wrong with them is told at once.
+/// Reads the files of a load, so that their errors are reported at once.
 fn load_files(load: &LoadSpec, scenario: &Scenario) -> Result<(), ScenarioError> {
     match load {
         LoadSpec::Csv(csv) => Series::read(csv, &scenario.path(&csv.file)).map(|_| ()),

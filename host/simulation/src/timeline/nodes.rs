@@ -148,7 +148,7 @@ impl GroupHistory {
         self.paid_hours += f64::from(gauge.paid) * seconds / 3600.0;
     }
 
-    /// What its instances cost; none: the price is not known.
+    /// What its instances cost. `None` if the price is not known.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
         self.price.map(|price| price * self.paid_hours)

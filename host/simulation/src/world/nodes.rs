@@ -39,8 +39,8 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// The nodes at the start; none: the scenario has no node groups. `began` is
-    /// when time begins, `shapes` the pods of each workload.
+    /// Creates the nodes at the start. `None` if the scenario has no node groups. `began`
+    /// is when time begins, `shapes` are the pods of each workload.
     pub fn new(scenario: &Scenario, began: Timestamp, shapes: Vec<Shape>) -> Option<Self> {
         if scenario.node_groups.is_empty() {
             return None;

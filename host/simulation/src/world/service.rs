@@ -70,8 +70,8 @@ impl Service {
         }
     }
 
-    /// Pods that serve `load` requests per second with `cpu` cores each; none:
-    /// with as much as they can use.
+    /// Returns how many pods serve `load` requests per second with `cpu` cores each, or
+    /// with as many as they can use if `cpu` is `None`.
     pub fn demand(&self, load: f64, cpu: Option<f64>) -> f64 {
         let room = cpu.map(|cpu| (cpu - self.base_cpu) / self.cpu_per_request);
         load / room.filter(|room| *room > 0.0).unwrap_or(self.pod_capacity)

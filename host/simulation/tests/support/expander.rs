@@ -20,7 +20,7 @@ pub struct Lowest {
 }
 
 impl Lowest {
-    /// `least-waste` or `priority`; none: there is no other one.
+    /// Returns `least-waste` or `priority`. `None` for any other name.
     pub fn policy(name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
         let score: Score = match name {
             "least-waste" => waste,

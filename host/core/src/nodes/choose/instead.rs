@@ -1,5 +1,5 @@
-//! Who answers in place of an expander: the version before one that fails, then the
-//! built-in expander, if the operator chose so.
+//! Expanders that answer in place of one that fails: its version before, then the
+//! built-in expander if the operator chose so.
 
 use std::sync::Arc;
 

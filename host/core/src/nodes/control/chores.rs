@@ -84,7 +84,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         changed
     }
 
-    /// A group failed: it is told, and left alone for a while.
+    /// Emits an event about a group that failed, and backs off from it.
     fn leave_alone(
         &mut self,
         now: Timestamp,

@@ -21,7 +21,7 @@ pub(super) struct Seen {
     revision: u64,
     groups: Vec<(Arc<NodeGroup>, u32)>,
     backoffs: Vec<(Arc<str>, Timestamp)>,
-    /// Digests of the chain's expanders; none: there is none of that name.
+    /// Digests of the chain's expanders. `None` if there is no expander of that name.
     expanders: Vec<Option<Arc<str>>>,
 }
 

@@ -42,8 +42,8 @@ pub(super) fn domain_text(domain: &Domain, keys: &[Name]) -> String {
 pub(super) struct Family {
     /// Rows of the groups, ordered by domain.
     pub(super) rows: Vec<usize>,
-    /// Those of them that are not like the others: they stand for a domain in which no
-    /// group is.
+    /// Rows of groups that are not like the others: each stands in for a domain that has
+    /// no such group.
     pub(super) stand_ins: Vec<usize>,
 }
 

@@ -31,14 +31,14 @@ pub(super) struct Candidate<'a> {
     pub(super) unsettled: u32,
     /// Pods that not every zone helps, and that a node on its way may help.
     awaited: BTreeSet<ClassId>,
-    /// Pods that the group is not asked for, because a node for them came in a zone that
-    /// does not help.
+    /// Pods for which no nodes of the group are ordered, because a node for them came in
+    /// a zone that does not help.
     avoided: BTreeSet<ClassId>,
     /// Target, with what this plan adds.
     pub(super) target: u32,
     /// Why it is no option.
     pub(super) skipped: Option<SkippedGroup>,
-    /// Where its nodes are, by the topology keys that the pending pods go by.
+    /// The domain that its nodes are in, by the topology keys that the pending pods use.
     pub(super) domain: Domain,
     /// Rows of the groups that new nodes may be split over.
     similar: Vec<usize>,
@@ -59,12 +59,12 @@ impl Candidate<'_> {
         self.group.max_size.saturating_sub(self.target)
     }
 
-    /// What a new node is taken to be like. `None` if there is no template.
+    /// The template assumed for a new node. `None` if there is none.
     pub(super) fn template(&self) -> Option<&GroupTemplate> {
         self.templates.get(self.assumed)
     }
 
-    /// What it would be like in each zone that it may be in.
+    /// Templates of a new node, one for each zone that it may be in.
     pub(super) fn templates(&self) -> &[GroupTemplate] {
         &self.templates
     }
@@ -79,7 +79,8 @@ impl Candidate<'_> {
         self.templates.len() > 1
     }
 
-    /// Whether the group is not asked for such pods, unless all zones help them.
+    /// Whether no nodes of the group are ordered for such pods, unless all zones help
+    /// them.
     pub(super) fn avoids(&self, class: ClassId) -> bool {
         self.avoided.contains(&class)
     }

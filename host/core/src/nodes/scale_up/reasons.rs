@@ -1,5 +1,5 @@
-//! What pods are told: what was ordered for them, or why the pods that are left fit nowhere,
-//! for each group the first rule that fails.
+//! Events about pods: what was ordered for them, or why the pods that are left fit
+//! nowhere, with the first rule that fails for each group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -122,8 +122,8 @@ fn refused(state: &mut ClusterState, candidate: &Candidate<'_>, wanted: &[&Wante
     .collect()
 }
 
-/// What the first filter that fails says. A pod with more volumes than any such node
-/// attaches is told so.
+/// Returns the message of the first filter that fails. It says if the pod has more
+/// volumes than any such node can attach.
 fn reason(cluster: &Cluster, misfit: &Misfit, class: ClassId, node: &Node) -> String {
     let reason = misfit.reasons().into_iter().next().unwrap_or_default();
     let of_limits = misfit.is_of(Plugin::NodeVolumeLimits).then_some(());

@@ -25,7 +25,7 @@ const MAX_PODS: u32 = 500;
 /// Pods and nodes that all rehearsals of a plan go through together.
 const MAX_EFFORT: usize = 10_000;
 
-/// What a plan begins with, for its rehearsal.
+/// The start of a plan, for its rehearsal. Empty if the plan is not rehearsed.
 pub(super) struct Start(Option<Before>);
 
 /// The cluster before any pod was placed in it.
@@ -35,7 +35,7 @@ struct Before {
     known: Vec<NodeId>,
     /// The pods.
     wanted: Vec<Wanted>,
-    /// Those of them that these nodes have room for.
+    /// How many pods of each demand the known nodes have room for.
     fit: Vec<u32>,
     limits: ClusterLimits,
 }

@@ -82,7 +82,7 @@ impl<'a> Orders<'a> {
         slots.map(move |slot| &rounds.candidates.all[slot.row])
     }
 
-    /// What the nodes of each order are like. `None` if nobody knows of one.
+    /// The templates of each order's nodes. `None` if one of them is not known.
     pub(super) fn templates(&self) -> Option<Vec<&'a Template>> {
         let templates = self.groups().map(Candidate::template);
         templates

@@ -208,9 +208,9 @@ pub(super) fn fill_unsettled(
     fit
 }
 
-/// What is to be remembered of an order of one node: the zones that it must come in to help
-/// pods of each class. No other node of the group is ordered for them meanwhile. `wanted`:
-/// the pods of each demand.
+/// Returns what to remember about an order of one node: the zones in which it helps the
+/// pods of each class. No other node of the group is ordered for them meanwhile. `wanted`
+/// has the pods of each demand.
 pub(super) fn orders(
     state: &ClusterState,
     candidate: &mut Candidate<'_>,
@@ -360,12 +360,12 @@ impl Helps {
     }
 }
 
-/// How many pods of a demand an estimate places.
+/// Returns how many pods of a demand an estimate places.
 fn placed_by(packed: &Packed, row: usize) -> u32 {
     packed.placed.get(row).copied().unwrap_or_default()
 }
 
-/// The same for each of some estimates.
+/// Returns how many pods of a demand each estimate places.
 fn placed(packed: &[Arc<Packed>], row: usize) -> Vec<u32> {
     packed.iter().map(|packed| placed_by(packed, row)).collect()
 }

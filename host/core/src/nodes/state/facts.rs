@@ -37,7 +37,7 @@ pub struct PodFacts {
     pub uid: Arc<str>,
     /// Namespace and name.
     pub key: ObjectKey,
-    /// spec.nodeName; none: it waits for a node.
+    /// spec.nodeName. `None` if the pod waits for a node.
     pub node: Option<Arc<str>>,
     /// status.nominatedNodeName: the node on which the scheduler keeps room for it, or
     /// makes room by preemption.
@@ -104,8 +104,8 @@ pub struct NodeFacts {
     pub provider_id: Option<Arc<str>>,
     /// metadata.creationTimestamp.
     pub created: Timestamp,
-    /// It can take pods: condition Ready is True, and neither another condition nor a
-    /// taint of one says otherwise.
+    /// Whether it can take pods: its condition Ready is True, and neither another
+    /// condition nor the taint of one says otherwise.
     pub ready: bool,
     /// metadata.deletionTimestamp is set.
     pub deleting: bool,

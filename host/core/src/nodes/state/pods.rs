@@ -228,7 +228,7 @@ impl Pods {
         self.unschedulable = queues.map(|(class, slots)| (anew(class), slots)).collect();
     }
 
-    /// The same text in one place: namespaces, nodes and owners recur.
+    /// Interns a text: namespaces, nodes and owners recur.
     fn share(&mut self, text: &mut Arc<str>) {
         if let Some(known) = self.texts.get(text) {
             *text = Arc::clone(known);

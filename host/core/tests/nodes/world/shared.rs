@@ -39,11 +39,11 @@ pub type Change = Box<dyn FnOnce(&mut ClusterState) + Send>;
 #[derive(Clone)]
 pub struct Failure {
     pub error: CloudError,
-    /// It is done all the same: only the answer is lost.
+    /// Whether the call takes effect nevertheless: only the answer is lost.
     pub done: bool,
 }
 
-/// That, and whether another process leads.
+/// The shared world, and whether another process leads.
 #[derive(Clone, Default)]
 pub struct Shared(pub Arc<Mutex<Inner>>, pub Arc<AtomicBool>);
 

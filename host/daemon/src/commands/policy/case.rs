@@ -78,7 +78,7 @@ fn expectation(document: &mut Value) -> anyhow::Result<Expectation> {
 }
 
 impl Expectation {
-    /// How the answer differs: a line each; none: as expected.
+    /// Returns how the answer differs from the expected one. Empty if it is as expected.
     pub fn differences<A: Serialize>(&self, answer: &Result<A, PolicyFailure>) -> Vec<Difference> {
         let mut differences = Vec::new();
         match (self, answer) {

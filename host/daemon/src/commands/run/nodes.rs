@@ -25,7 +25,8 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Starts to watch, and finds the cloud; none: this half does not run.
+    /// Starts the watches and connects to the cloud. Returns `None` if the nodes
+    /// controller does not run.
     pub async fn start(
         client: &Client,
         daemon: &Daemon,

@@ -1,4 +1,4 @@
-//! Who takes part in a comparison, and which expanders are asked.
+//! The contenders of a comparison, and which expanders are asked.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 use crate::cli::{Compared, ComparedPolicy};
 use crate::policies;
 
-/// Those who take part in a comparison; files are installed under their stems.
+/// Returns the contenders of a comparison. Files are installed under their stems.
 pub fn contenders(
     registry: &Registry,
     scenario: &Scenario,
@@ -66,7 +66,7 @@ pub fn contenders(
     Ok(contenders)
 }
 
-/// The name under which a policy is to be had.
+/// Installs a policy unless the registry has it. Returns its name in the registry.
 fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
     let taken = |name: &str| registry.policy(name).is_some();
     if taken(policy) {

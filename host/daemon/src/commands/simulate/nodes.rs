@@ -172,7 +172,7 @@ fn candidates(round: &Round) -> String {
     candidates.collect::<Vec<_>>().join(", ")
 }
 
-/// Who chose, and why: the last expander's words.
+/// Which expander chose, and why: the reason of the last one.
 fn chosen_by(round: &Round) -> String {
     let Some(part) = round.expanders.last() else {
         return round.choice.message.clone();

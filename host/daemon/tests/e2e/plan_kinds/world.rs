@@ -114,7 +114,7 @@ impl Table {
     }
 }
 
-/// A case, planned for as soon as its right answer is told.
+/// A case: a cluster, its node groups, and the plan expected for them.
 pub struct Case<'a> {
     workshop: &'a Workshop,
     what: &'static str,
@@ -148,13 +148,13 @@ impl Case<'_> {
         self
     }
 
-    /// So many pods are told that no order helps them.
+    /// Expects that no order helps so many pods.
     pub fn remaining(mut self, pods: u64) -> Self {
         self.remaining = pods;
         self
     }
 
-    /// So is this reason.
+    /// Expects this reason for them.
     pub fn reason(mut self, reason: &'static str) -> Self {
         self.reason = Some(reason);
         self

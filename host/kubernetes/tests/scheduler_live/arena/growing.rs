@@ -122,8 +122,8 @@ impl Arena {
     }
 }
 
-/// Those of the pods that no node was found for; none while the scheduler has not
-/// looked at each.
+/// Returns the pods that the scheduler found no node for. `None` if it has not looked at
+/// each of them yet.
 fn undecided<'a>(state: &ClusterState, uids: &'a [String]) -> Option<Vec<&'a String>> {
     let mut left = Vec::new();
     for uid in uids {

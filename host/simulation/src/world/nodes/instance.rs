@@ -31,7 +31,7 @@ pub struct Instance {
 /// How far an instance has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
-    /// Ordered, and not to be had.
+    /// Ordered, but the cloud has no capacity for it.
     Missing {
         /// When the cloud tries again.
         retry_at: Timestamp,
