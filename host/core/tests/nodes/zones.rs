@@ -95,7 +95,7 @@ fn labels_that_all_nodes_have_are_those_of_new_ones() {
     world.pods("choosy", 2, 0, &choosy);
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase multi by 2"]);
-    // Where nodes are of several kinds nobody knows which kind a new one is of.
+    // Where nodes are of several kinds it is not known which kind a new one is of.
     label(&mut world, "here-1", "amd64");
     world.pods("more", 1, 10_000, &choosy);
     world.tick(20_000);

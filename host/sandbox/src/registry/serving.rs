@@ -10,6 +10,7 @@ use flyball_core::policy::{Policy as _, PolicyVersion};
 use crate::compile::code::Artifact;
 use crate::compile::{Source, Wanted};
 use crate::error::LoadError;
+use crate::panics::caught;
 use crate::policy::CompiledPolicy;
 use crate::registry::generation::Generation;
 use crate::registry::reconcile::Shared;
@@ -144,7 +145,8 @@ impl Shared {
     ) -> Option<CompiledPolicy> {
         let link = |artifact| {
             let (digest, budget) = (digest.to_owned(), self.budget(name));
-            CompiledPolicy::link(&self.engine, name, digest, &artifact, budget)
+            caught(|| CompiledPolicy::link(&self.engine, name, digest, &artifact, budget))
+                .unwrap_or_else(|panic| Err(LoadError::Compile(panic)))
         };
         outcome
             .and_then(link)
