@@ -1,5 +1,6 @@
 //! New versions that are tried on inputs of earlier decisions before they take over.
 
+use std::fs;
 use std::sync::{Arc, Mutex};
 
 use flyball_core::control::PolicyUser;
@@ -10,7 +11,7 @@ use flyball_core::replica::{Context, MetricInput, ReplicaInput, Target};
 use flyball_sandbox::{PolicyState, Registry, RegistryOptions, digest};
 use flyball_tests::guests;
 
-use super::{Home, ask, reason, status, wait_for_answer, wait_for_failure, wait_until};
+use super::{Home, ask, status, wait_for_answer, wait_for_failure, wait_until};
 
 /// What a daemon has recorded.
 #[derive(Debug, Default)]
@@ -240,10 +241,31 @@ fn what_one_daemon_refuses_no_other_that_shares_its_directory_keeps() {
         wait_until("the good version", || {
             let listed = status(registry, "web").unwrap();
             let version = listed.version.unwrap();
-            reason(registry, "web").is_some() && *version.digest == *good
+            // Rolled back, if it had taken the file up before.
+            let is_pending = listed.state == PolicyState::Pending;
+            listed.state != PolicyState::Active && !is_pending && *version.digest == *good
         });
     }
     drop((leader, other));
     let registry = home.start();
     assert_eq!(ask(&registry, "web"), Ok(2));
+}
+
+#[test]
+fn what_another_daemon_took_up_is_tried_all_the_same() {
+    let home = Home::new();
+    let leader = start(&home, vec![about("team-a", "web", 3)]);
+    // It shares the copies that are good, and gets the file first.
+    let first = home.root.path().join("first");
+    fs::create_dir(&first).unwrap();
+    let bad = &home.hostile["trap_at_metric"];
+    fs::write(first.join("web.wasm"), bad).unwrap();
+    let other = home.start_with(|options| options.directory = Some(first));
+    wait_until("the other daemon to take it up", || {
+        let version = status(&other, "web").and_then(|listed| listed.version);
+        version.is_some_and(|version| *version.digest == *digest(bad))
+    });
+    home.put("web.wasm", bad);
+    wait_for_failure(&leader, "web", "PolicyTrapped");
+    assert_eq!(ask(&leader, "web"), Ok(2));
 }

@@ -183,7 +183,9 @@ impl<'a> Stage<'a> {
                 "{left} of {all} pods are left over after two passes, not {may_be_left}"
             ));
         } else if more > (nodes / 20).max(1) {
-            ran.fault = Some(format!("the further pass orders {more} nodes more than {nodes}"));
+            ran.fault = Some(format!(
+                "the further pass orders {more} nodes more than {nodes}"
+            ));
         }
         ran
     }

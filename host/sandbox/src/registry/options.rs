@@ -11,7 +11,7 @@ use flyball_core::recorded::RecordedInputs;
 use crate::engine::DEFAULT_BUDGET;
 use crate::policy::DEFAULT_POLICY_BYTES;
 
-/// What a [`Registry`] is made with.
+/// What a [`Registry`](crate::Registry) is made with.
 #[derive(Clone, Debug)]
 pub struct RegistryOptions {
     /// Directory of policies, which is watched. `None` leaves the built-in ones and those

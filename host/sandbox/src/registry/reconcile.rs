@@ -226,8 +226,10 @@ impl Shared {
             .as_ref()
             .and_then(|last_good| last_good.digest(name));
         let mut trial = None;
-        // What was good last has been judged.
-        if kept.as_ref() != Some(digest) {
+        // What was good before a restart has been judged. What another daemon took up has
+        // not been tried on what is recorded here.
+        let replaces = self.slots().get(name).is_some_and(Slot::decides_by_a_file);
+        if kept.as_ref() != Some(digest) || replaces {
             if kept.is_some() && self.waits(name, paths) {
                 return Ok(());
             }
