@@ -37,9 +37,11 @@ struct Decisions {
 fn main() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let options = EngineOptions {
-        compiler: Some(CompilerOptions::program(
-            env!("CARGO_BIN_EXE_flyball").into(),
-        )),
+        compiler: Some(CompilerOptions {
+            // The policies that never end are not to be refused for their memory.
+            memory_bytes: Some(2 << 30),
+            ..CompilerOptions::program(env!("CARGO_BIN_EXE_flyball").into())
+        }),
         ..EngineOptions::default()
     };
     let engine = Engine::new(&options)?;

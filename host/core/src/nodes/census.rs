@@ -12,7 +12,7 @@ use super::backoff::Backoffs;
 use super::cloud::{InstanceError, InstanceState, NodeGroup};
 use super::options::NodeOptions;
 use super::readiness::{has_started, is_drained, is_ready};
-use super::state::{ClusterState, NodeView, zone_of};
+use super::state::{ClusterState, NodeView};
 use super::templates::{Likeness, Likenesses, Members, is_better_example, is_good_example};
 use crate::time::Timestamp;
 
@@ -179,8 +179,7 @@ fn count<'a>(
             }
             (_, Some(node)) => {
                 nodes.push(node);
-                let shown = zone_of(&node.facts.node.labels);
-                add_zone(&mut zones, shown.or(instance.zone.as_ref()));
+                add_zone(&mut zones, node.zone.or(instance.zone.as_ref()));
                 let has_started = is_drained(node) || has_started(now, node, options);
                 if has_started {
                     came += 1;

@@ -14,7 +14,7 @@ mod pods;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use flyball_placement::{ClassId, Cluster, Labels, NodeId, Pod, Resources, StorageObject};
+use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, Resources, StorageObject};
 
 pub use self::common::CommonLabels;
 pub(in crate::nodes) use self::common::{PLACES, ZONES, zone_of};
@@ -52,6 +52,14 @@ struct NodeEntry {
 struct KnownNode {
     id: NodeId,
     facts: NodeFacts,
+    zone: Option<Name>,
+}
+
+impl KnownNode {
+    fn new(id: NodeId, facts: NodeFacts) -> Self {
+        let zone = zone_of(&facts.node.labels).cloned();
+        Self { id, facts, zone }
+    }
 }
 
 /// A node as the planner reads it.
@@ -61,6 +69,8 @@ pub struct NodeView<'a> {
     pub id: NodeId,
     /// What is known of it.
     pub facts: &'a NodeFacts,
+    /// The zone that its labels say.
+    pub zone: Option<&'a Name>,
 }
 
 impl ClusterState {
@@ -108,7 +118,7 @@ impl ClusterState {
             self.forget_provider(&name);
             self.cluster.set_node(id, Arc::clone(&facts.node));
             self.count(before, false);
-            self.learn(name, KnownNode { id, facts });
+            self.learn(name, KnownNode::new(id, facts));
         } else {
             let id = self.cluster.add_node(Arc::clone(&facts.node));
             for slot in entry.pods.clone() {
@@ -119,7 +129,7 @@ impl ClusterState {
             for &slot in &entry.nominated {
                 self.pods.dequeue(slot);
             }
-            self.learn(name, KnownNode { id, facts });
+            self.learn(name, KnownNode::new(id, facts));
         }
         self.forget_past();
         self.revision += 1;
@@ -367,6 +377,7 @@ impl NodeEntry {
         Some(NodeView {
             id: known.id,
             facts: &known.facts,
+            zone: known.zone.as_ref(),
         })
     }
 }

@@ -37,14 +37,12 @@ impl Cluster {
         let (affinity, anti_affinity) = self.relations.has_terms(key.terms);
         let spread = self.classes.spread(key.spread);
         let affine = self.relations.affinity_keys(key.terms);
-        let host = self.host_key().map(|HostKey(key)| key);
         let mut own = self.relations.own_keys(self.classes.shape_of(class));
+        let is_host = |key| Some(HostKey(key)) == self.host_key();
         Bonds {
-            over_domains: own.any(|key| Some(key) != host),
+            over_domains: own.any(|key| !is_host(key)),
             affinity,
-            affinity_over_hosts: affine
-                .into_iter()
-                .any(|key| Some(HostKey(key)) == self.host_key()),
+            affinity_over_hosts: affine.into_iter().any(is_host),
             anti_affinity,
             spread: !spread.is_empty(),
             spread_over_hosts: spread
@@ -110,9 +108,9 @@ impl Cluster {
 
     /// Whether pods of a class keep apart from their like by host: by anti-affinity, or
     /// spread over hosts.
-    pub fn keeps_apart(&self, class: ClassId) -> bool {
-        let mut exclusions = self.host_exclusions(class);
-        exclusions.next().is_some() || self.bonds(class).spread_over_hosts
+    pub(crate) fn keeps_apart(&self, class: ClassId, bonds: Bonds) -> bool {
+        let excludes = || self.host_exclusions(class).next().is_some();
+        bonds.spread_over_hosts || (bonds.anti_affinity && excludes())
     }
 
     /// Numbers of the host-level exclusions of a class: a node takes one pod of all those

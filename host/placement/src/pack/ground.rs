@@ -62,11 +62,14 @@ impl Ground {
         let mut names = Names::default();
         let asking: Vec<Asking> = demands
             .iter()
-            .map(|demand| Asking {
-                amounts: names.amounts(cluster, demand.class),
-                bonds: cluster.bonds(demand.class),
-                keeps_apart: cluster.keeps_apart(demand.class),
-                unwanted: cluster.is_unwanted(demand.class),
+            .map(|demand| {
+                let bonds = cluster.bonds(demand.class);
+                Asking {
+                    amounts: names.amounts(cluster, demand.class),
+                    bonds,
+                    keeps_apart: cluster.keeps_apart(demand.class, bonds),
+                    unwanted: cluster.is_unwanted(demand.class),
+                }
             })
             .collect();
         let keys = cluster.domain_keys(demands.iter().map(|demand| demand.class));
@@ -98,7 +101,11 @@ impl Ground {
         rows: impl Iterator<Item = usize>,
     ) -> u64 {
         let mut pods: HashMap<u32, u64> = HashMap::new();
-        for row in rows.filter(|row| !self.may_take(&self.asking[*row])) {
+        let counts = |row: &usize| {
+            let asking = &self.asking[*row];
+            asking.bonds.anti_affinity && !self.may_take(asking)
+        };
+        for row in rows.filter(counts) {
             for what in cluster.host_exclusions(demands[row].class) {
                 *pods.entry(what).or_default() += u64::from(demands[row].count);
             }

@@ -177,6 +177,10 @@ impl<'a> Simulation<'a> {
 
     /// Places as many alike pods as find a place.
     fn place_batch(&mut self, class: ClassId, asking: &Asking, count: u32) -> Placed {
+        let is_full = |area: &AreaNodes| area.known.times(&asking.amounts) == 0;
+        if self.new.parts.is_empty() && self.areas.iter().all(is_full) {
+            return Placed::default();
+        }
         let mut batch = Batch {
             class,
             asking,

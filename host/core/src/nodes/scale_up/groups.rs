@@ -15,7 +15,7 @@ use crate::nodes::demand::Coming;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::record::SkippedGroup;
 use crate::nodes::similar::{ignored_labels, similar};
-use crate::nodes::state::{ClusterState, zone_of};
+use crate::nodes::state::ClusterState;
 use crate::nodes::templates::{GroupTemplate, OwnedShape, templates_of};
 
 /// A group, its template and what was ordered of it so far.
@@ -135,9 +135,9 @@ impl Candidate<'_> {
     fn zones_of_nodes<'s>(&'s self, state: &'s ClusterState) -> BTreeMap<&'s Arc<str>, &'s Name> {
         let instances = self.group.instances.iter();
         let zones = instances.filter_map(|instance| {
-            let node = &state.node_of(&instance.provider_id)?.facts.node;
-            let zone = zone_of(&node.labels).or(instance.zone.as_ref())?;
-            Some((&node.name, zone))
+            let node = state.node_of(&instance.provider_id)?;
+            let zone = node.zone.or(instance.zone.as_ref())?;
+            Some((&node.facts.node.name, zone))
         });
         zones.collect()
     }
