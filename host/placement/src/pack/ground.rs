@@ -72,7 +72,9 @@ impl Ground {
                 }
             })
             .collect();
-        let keys = cluster.domain_keys(demands.iter().map(|demand| demand.class));
+        let bound = demands.iter().zip(&asking);
+        let bound = bound.filter(|(_, asking)| asking.may_be_shut_out());
+        let keys = cluster.domain_keys(bound.map(|(demand, _)| demand.class));
         let domains = keys.iter().map(|key| cluster.domains_with_nodes(*key));
         let mut ground = Self {
             names,
