@@ -51,15 +51,19 @@ impl Loads {
         if self.by_name.get(name).is_some_and(same) {
             return None;
         }
+        let load = self.next(path, digest);
+        self.by_name.insert(name.to_owned(), load);
+        Some(self.begun)
+    }
+
+    fn next(&mut self, path: &Path, digest: &str) -> Load {
         self.begun += 1;
-        let load = Load {
+        Load {
             path: path.to_owned(),
             digest: digest.to_owned(),
             number: self.begun,
             ticket: None,
-        };
-        self.by_name.insert(name.to_owned(), load);
-        Some(self.begun)
+        }
     }
 
     /// Keeps what ends a load when it is no longer wanted.
@@ -83,13 +87,7 @@ impl Loads {
 
     /// Notes that a name's last good copy is about to be compiled.
     pub fn begin_restore(&mut self, name: &str, path: &Path, digest: &str) {
-        self.begun += 1;
-        let load = Load {
-            path: path.to_owned(),
-            digest: digest.to_owned(),
-            number: self.begun,
-            ticket: None,
-        };
+        let load = self.next(path, digest);
         self.restores.insert(name.to_owned(), load);
     }
 
