@@ -40,7 +40,7 @@ pub struct Demand {
 /// What a new node would be like.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// The node. Each new one has a name of its own that begins with this one's.
+    /// The node. Each new one has a name of its own.
     pub node: Arc<Node>,
     /// Pods that every new node carries from the beginning (of DaemonSets, static
     /// ones).
@@ -367,22 +367,7 @@ pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<
         .placed
 }
 
-/// Adds a new node of a template, empty but for the pods it carries. Names recur from
-/// one simulation to the next: the cluster remembers all it has ever seen.
+/// Adds a new node of a template, empty but for the pods it carries.
 pub fn add_template(cluster: &mut Cluster, template: &Template) -> NodeId {
-    let name = loop {
-        let name = format!("{}-{}", template.node.name, cluster.next_number());
-        if cluster.find_node(&name).is_none() {
-            break name;
-        }
-    };
-    let mut node = Node::clone(&template.node);
-    node.name = name.into();
-    node.labels
-        .set(crate::cluster::HOSTNAME.into(), Arc::clone(&node.name));
-    let id = cluster.add_node(node);
-    for &class in &template.carried {
-        cluster.place(class, id, false);
-    }
-    id
+    cluster.add_new_node(template)
 }

@@ -95,7 +95,10 @@ impl Cluster {
             };
             let running = slot.pods.iter();
             let running = running.filter_map(|placed| self.mounting(placed.class));
-            let misfit = self.storage.misfit(mounting, &slot.node, labels, running);
+            let name = self.symbols.text(slot.name);
+            let misfit = self
+                .storage
+                .misfit(mounting, name, &slot.node, labels, running);
             if let Some(misfit) = misfit {
                 return Some(Fault::Volumes(misfit));
             }

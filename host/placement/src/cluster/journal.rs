@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::nodes::Slot;
 use super::{ClassId, Cluster, NodeId};
 use crate::{Labels, Name, Node};
 
@@ -12,14 +13,13 @@ use crate::{Labels, Name, Node};
 #[must_use = "changes are recorded until the mark is rolled back or kept"]
 pub struct Mark {
     changes: usize,
-    number: usize,
 }
 
 /// What was done.
 pub(super) enum Change {
     Added(NodeId),
     Replaced(NodeId, Arc<Node>),
-    Removed(Arc<Node>),
+    Removed(Box<Slot>),
     Namespace(Name, Option<Labels>),
     Shifted {
         class: ClassId,
@@ -34,8 +34,6 @@ pub(super) struct Journal {
     changes: Vec<Change>,
     /// Marks that are open.
     marks: usize,
-    /// The next number of a simulated node.
-    number: usize,
     namespaces: HashMap<Name, Labels>,
 }
 
@@ -72,16 +70,7 @@ impl Cluster {
         self.journal.marks += 1;
         Mark {
             changes: self.journal.changes.len(),
-            number: self.journal.number,
         }
-    }
-
-    /// A number that none got since the last mark was set. What was numbered after a
-    /// mark is gone with its rollback, and the numbers are given again.
-    pub(crate) fn next_number(&mut self) -> usize {
-        let number = self.journal.number;
-        self.journal.number += 1;
-        number
     }
 
     /// Takes back everything since a mark: nodes, namespaces and placed pods are
@@ -95,7 +84,6 @@ impl Cluster {
             }
         }
         self.journal.marks = marks;
-        self.journal.number = mark.number;
         self.close();
     }
 
@@ -108,6 +96,7 @@ impl Cluster {
         self.journal.marks -= 1;
         if self.journal.marks == 0 {
             self.journal.changes.clear();
+            self.new_nodes.forget_templates();
         }
     }
 
@@ -115,9 +104,7 @@ impl Cluster {
         match change {
             Change::Added(id) => self.remove_node(id),
             Change::Replaced(id, node) => self.set_node(id, node),
-            Change::Removed(node) => {
-                self.add_node(node);
-            }
+            Change::Removed(slot) => self.put_back(*slot),
             Change::Namespace(name, labels) => self.change_namespace(&name, labels),
             Change::Shifted {
                 class,

@@ -10,6 +10,7 @@ mod diagnosis;
 mod domains;
 mod index;
 mod journal;
+mod new_nodes;
 mod nodes;
 mod predicate;
 mod rebuild;
@@ -34,7 +35,8 @@ use self::classes::{Classes, Parts};
 use self::condition::label_set;
 use self::counting::World;
 use self::journal::{Change, Journal};
-use self::nodes::Nodes;
+use self::new_nodes::NewNodes;
+use self::nodes::{Nodes, Slot};
 use self::predicate::PodTerm;
 use self::relations::{Relations, Topological, widened};
 use self::statics::Statics;
@@ -66,6 +68,7 @@ pub struct Cluster {
     relations: Relations,
     storage: Storage,
     journal: Journal,
+    new_nodes: NewNodes,
 }
 
 impl Cluster {
@@ -80,6 +83,7 @@ impl Cluster {
         }
         let labels = label_set(&node.labels, &mut self.symbols);
         let id = self.nodes.insert(node, name, labels);
+        self.find_kind(id);
         self.attach(id);
         self.journal.push(Change::Added(id));
         id
@@ -98,6 +102,7 @@ impl Cluster {
         self.detach(id);
         let labels = label_set(&node.labels, &mut self.symbols);
         self.nodes.replace(id, node, labels);
+        self.find_kind(id);
         self.attach(id);
         self.journal.push(Change::Replaced(id, known));
     }
@@ -116,14 +121,29 @@ impl Cluster {
                 self.unplace(placed.class, id, true);
             }
         }
-        if let Some(slot) = self.nodes.get(id) {
-            self.journal.push(Change::Removed(slot.node.clone()));
-        }
         self.detach(id);
-        self.nodes.remove(id);
+        if let Some(slot) = self.nodes.remove(id) {
+            if let Some(new) = slot.new {
+                self.new_nodes.release(new.number);
+            }
+            self.journal.push(Change::Removed(Box::new(slot)));
+        }
     }
 
-    /// A node's object.
+    /// Takes a node in again that was removed, without pods.
+    fn put_back(&mut self, slot: Slot) {
+        let id = self.nodes.insert(slot.node, slot.name, slot.labels);
+        match slot.new {
+            Some(new) => {
+                self.new_nodes.take_again(new.number);
+                self.nodes.set_new(id, new);
+            }
+            None => self.find_kind(id),
+        }
+        self.attach(id);
+    }
+
+    /// A node's object: for a new node of a template, the template's.
     pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
         self.nodes.get(id).map(|slot| &slot.node)
     }
@@ -318,9 +338,8 @@ impl Cluster {
         slots.flat_map(|slot| slot.pods.iter().map(|placed| (placed.class, placed.count)))
     }
 
-    /// Takes a node and its pods into what is counted.
+    /// Takes a node and its pods into what is counted. The node has its kind.
     fn attach(&mut self, id: NodeId) {
-        self.find_kind(id);
         let Some(slot) = self.nodes.get(id) else {
             return;
         };
@@ -361,6 +380,7 @@ impl Cluster {
     }
 
     fn find_kinds(&mut self) {
+        self.new_nodes.forget_templates();
         let ids: Vec<NodeId> = self.node_ids().collect();
         for id in ids {
             self.find_kind(id);

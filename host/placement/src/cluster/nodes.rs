@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use smallvec::SmallVec;
 
 use super::classes::{Port, Request};
 use super::condition::LabelSet;
+use super::new_nodes::NewNode;
 use super::{ClassId, Count};
 use crate::intern::{Symbol, number};
 use crate::resources::bounded;
@@ -45,8 +47,10 @@ pub(super) struct Slot {
     pub(super) name: Symbol,
     pub(super) labels: LabelSet,
     /// Ordered by class.
-    pub(super) pods: Vec<Placed>,
+    pub(super) pods: SmallVec<[Placed; 6]>,
     ports: Vec<(Port, u32)>,
+    /// Of a new node, whose object is its template's.
+    pub(super) new: Option<NewNode>,
 }
 
 pub(super) struct Nodes {
@@ -119,16 +123,25 @@ impl Nodes {
             id
         });
         let slot = Slot {
-            node,
+            node: Arc::clone(&node),
             name,
             labels,
-            pods: Vec::new(),
+            pods: SmallVec::new(),
             ports: Vec::new(),
+            new: None,
         };
-        self.offer(id, &slot.node.allocatable.clone());
+        self.offer(id, &node.allocatable);
         self.slots[id.at()] = Some(slot);
         self.by_name.insert(name, id);
         id
+    }
+
+    /// Notes that a node is a new one.
+    pub(super) fn set_new(&mut self, id: NodeId, new: NewNode) {
+        self.kind[id.at()] = new.kind;
+        if let Some(slot) = self.get_mut(id) {
+            slot.new = Some(new);
+        }
     }
 
     /// Gives the node a new object, its pods staying.
@@ -141,12 +154,12 @@ impl Nodes {
     }
 
     /// Takes out a node that has no pods.
-    pub(super) fn remove(&mut self, id: NodeId) {
-        if let Some(slot) = self.slots.get_mut(id.at()).and_then(Option::take) {
-            self.by_name.remove(&slot.name);
-            self.offer(id, &Resources::default());
-            self.unused.push(id);
-        }
+    pub(super) fn remove(&mut self, id: NodeId) -> Option<Slot> {
+        let slot = self.slots.get_mut(id.at()).and_then(Option::take)?;
+        self.by_name.remove(&slot.name);
+        self.offer(id, &Resources::default());
+        self.unused.push(id);
+        Some(slot)
     }
 
     /// Sets what a node offers; what its pods use stays used.

@@ -101,7 +101,10 @@ impl Cluster {
     /// Adds how many volumes drivers attach to a node, and for which plugins.
     fn read_csi(&mut self, node: NodeId, situation: &mut Vec<u32>) {
         let csi = self.nodes.get(node);
-        let Some(csi) = csi.and_then(|slot| self.storage.csi().of(&slot.node)) else {
+        let Some(csi) = csi.and_then(|slot| {
+            let name = self.symbols.text(slot.name);
+            self.storage.csi().of(name, &slot.node)
+        }) else {
             return;
         };
         let mut number_of = |text| self.symbols.intern(text).number();

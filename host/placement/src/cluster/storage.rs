@@ -35,7 +35,7 @@ impl Cluster {
 
     /// Whether a pod of a class by itself mounts more volumes than a node attaches.
     pub fn volumes_beyond_limit(&self, class: ClassId, node: &Node) -> Option<BeyondLimit> {
-        let csi = self.storage.csi().of(node)?;
+        let csi = self.storage.csi().of(&node.name, node)?;
         self.storage.beyond_limit(self.mounting(class)?, csi)
     }
 

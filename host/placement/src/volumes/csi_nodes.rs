@@ -48,9 +48,9 @@ impl CsiNodes {
         self.by_name.values().map(Arc::as_ref)
     }
 
-    /// The CSINode of a node, or what it will say of one that is still to come.
-    pub(crate) fn of<'a>(&'a self, node: &'a Node) -> Option<&'a CsiNode> {
-        let known = node.csi.as_ref().or_else(|| self.by_name.get(&node.name));
+    /// The CSINode of a node of a name, or the one that a node still to come will have.
+    pub(crate) fn of<'a>(&'a self, name: &str, node: &'a Node) -> Option<&'a CsiNode> {
+        let known = node.csi.as_ref().or_else(|| self.by_name.get(name));
         known.map(Arc::as_ref)
     }
 

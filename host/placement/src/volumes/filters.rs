@@ -53,10 +53,11 @@ impl Storage {
         refuse(Plugin::VolumeZone, text)
     }
 
-    /// The first filter that says no to a node, where these pods run.
+    /// The first filter that says no to a node of a name, where these pods run.
     pub(crate) fn misfit<'a>(
         &self,
         pod: Mounting<'_>,
+        name: &Name,
         node: &Node,
         labels: NodeLabels<'_>,
         running: impl Iterator<Item = Mounting<'a>> + Clone,
@@ -79,12 +80,12 @@ impl Storage {
                         ReadWriteOncePod access mode already in-use by another pod";
             return refuse(Plugin::VolumeRestrictions, vec![text]);
         }
-        let csi = self.csi().of(node);
-        if csi.is_some_and(|csi| self.exceeds_limits(pod, &node.name, csi, running)) {
+        let csi = self.csi().of(name, node);
+        if csi.is_some_and(|csi| self.exceeds_limits(pod, name, csi, running)) {
             let text = "node(s) exceed max volume count";
             return refuse(Plugin::NodeVolumeLimits, vec![text]);
         }
-        let binding = self.binding_conflicts(pod, &node.name, labels, csi);
+        let binding = self.binding_conflicts(pod, name, labels, csi);
         if !binding.is_empty() {
             return refuse(Plugin::VolumeBinding, binding);
         }
