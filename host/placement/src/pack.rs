@@ -8,6 +8,7 @@
 //! new node can make room for another by a rule of spread or affinity, on nodes that are
 //! there already.
 
+mod bound;
 mod columns;
 mod each;
 mod ground;
@@ -19,6 +20,7 @@ mod tree;
 
 use std::sync::Arc;
 
+use self::bound::Needs;
 use self::columns::Columns;
 pub use self::each::pack_each;
 use self::ground::{Ground, NewNodes};
@@ -275,7 +277,9 @@ impl Estimate<'_> {
             .map(|&row| self.demands[row].count)
             .sum();
         let rows = self.by_size.iter().copied();
-        let least = self.ground.least_nodes(cluster, self.demands, rows).max(1);
+        let needs = Needs::new(cluster, self.ground, self.demands, rows);
+        let free = self.new.parts.iter().map(|part| part.free.as_slice());
+        let least = needs.least_nodes(free).max(1);
         let mut best = Packed::default();
         for order in Order::ALL {
             if !order.is_worth_trying(self) {

@@ -30,37 +30,74 @@ pub struct Bonds {
     pub volumes: bool,
 }
 
+impl Bonds {
+    /// Whether there are rules about other pods.
+    pub(crate) fn has_rules(self) -> bool {
+        self.affinity || self.anti_affinity || self.spread
+    }
+}
+
 impl Cluster {
     /// What makes the place of a class's pods depend on where others are.
     pub fn bonds(&self, class: ClassId) -> Bonds {
+        self.classes.bonds(class)
+    }
+
+    /// The bonds of a class that has its shape.
+    pub(super) fn find_bonds(&self, class: ClassId) -> Bonds {
         let key = self.classes.key(class);
-        let (affinity, anti_affinity) = self.relations.has_terms(key.terms);
+        let shape = self.classes.shape_of(class);
+        let host = self.host_key();
+        let is_host = |key| Some(HostKey(key)) == host;
         let spread = self.classes.spread(key.spread);
-        let affine = self.relations.affinity_keys(key.terms);
-        let mut own = self.relations.own_keys(self.classes.shape_of(class));
-        let is_host = |key| Some(HostKey(key)) == self.host_key();
+        let (affinity, anti_affinity) = self.relations.has_terms(key.terms);
         Bonds {
-            over_domains: own.any(|key| !is_host(key)),
             affinity,
-            affinity_over_hosts: affine.into_iter().any(is_host),
+            affinity_over_hosts: self.relations.affinity_keys(key.terms).any(is_host),
             anti_affinity,
             spread: !spread.is_empty(),
             spread_over_hosts: spread
                 .iter()
                 .any(|constraint| &*constraint.topology_key == HOSTNAME),
+            over_domains: self.relations.own_keys(shape).any(|key| !is_host(key)),
             host_ports: !self.classes.ports(class).is_empty(),
             volumes: self.classes.volumes(class).is_some(),
         }
     }
 
+    /// The cpu and memory that a pod of a class requests.
+    pub(crate) fn cpu_and_memory(&self, class: ClassId) -> (i64, i64) {
+        let amounts = self.classes.request(class).amounts();
+        amounts.fold((0, 0), |(cpu, memory), (column, amount)| match column {
+            CPU => (amount, memory),
+            MEMORY => (cpu, amount),
+            _ => (cpu, memory),
+        })
+    }
+
     /// What a pod of a class requests.
     pub fn requests(&self, class: ClassId) -> Resources {
+        self.requests_of_all(std::iter::once((class, 1)))
+    }
+
+    /// What pods request together: so many of each class.
+    pub fn requests_of_all(&self, pods: impl Iterator<Item = (ClassId, u32)>) -> Resources {
+        let mut sums = SmallVec::<[i64; 8]>::new();
+        for (class, count) in pods.filter(|(_, count)| *count > 0) {
+            for (column, amount) in self.classes.request(class).amounts() {
+                if sums.len() <= column {
+                    sums.resize(column + 1, 0);
+                }
+                sums[column] = sums[column].saturating_add(amount.saturating_mul(count.into()));
+            }
+        }
         let mut requests = Resources::default();
-        for (column, amount) in self.classes.request(class).amounts() {
+        for (column, amount) in sums.into_iter().enumerate() {
             match column {
                 CPU => requests.cpu = amount,
                 MEMORY => requests.memory = amount,
                 EPHEMERAL => requests.ephemeral_storage = amount,
+                _ if amount == 0 => {}
                 _ => requests
                     .extended
                     .push((self.nodes.column_name(column), amount)),
@@ -125,7 +162,9 @@ impl Cluster {
     /// spread, or want others near or far: each once, ordered.
     pub fn topology_keys(&self, classes: impl Iterator<Item = ClassId>) -> Vec<Name> {
         let host = self.host_key().map(|HostKey(key)| key);
+        let rules = |class: &ClassId| self.bonds(*class).has_rules();
         let mut names: Vec<Name> = classes
+            .filter(rules)
             .flat_map(|class| self.relations.own_keys(self.classes.shape_of(class)))
             .filter(|key| Some(*key) != host)
             .map(|key| {

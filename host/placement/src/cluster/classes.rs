@@ -10,6 +10,7 @@ use std::sync::Arc;
 use hashbrown::HashSet;
 use smallvec::SmallVec;
 
+use super::bonds::Bonds;
 use super::condition::LabelSet;
 use super::nodes::{CPU, EPHEMERAL, MEMORY, Nodes};
 use crate::intern::{Symbol, Symbols, Table, number};
@@ -119,6 +120,8 @@ pub(super) struct Classes {
     classes: Table<Key>,
     /// By class.
     shape_of: Vec<u32>,
+    /// By class. Its terms and constraints never change, and so neither do these.
+    bonds: Vec<Bonds>,
     shapes: Table<Key>,
     /// By shape: its first class.
     first: Vec<ClassId>,
@@ -235,6 +238,15 @@ impl Classes {
     /// Whether a class has a shape.
     pub(super) fn has_shape(&self, class: ClassId) -> bool {
         (class.0 as usize) < self.shape_of.len()
+    }
+
+    /// Sets the bonds of the class that came last.
+    pub(super) fn push_bonds(&mut self, bonds: Bonds) {
+        self.bonds.push(bonds);
+    }
+
+    pub(super) fn bonds(&self, class: ClassId) -> Bonds {
+        self.bonds[class.0 as usize]
     }
 
     pub(super) fn shape_of(&self, class: ClassId) -> u32 {

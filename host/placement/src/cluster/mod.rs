@@ -28,7 +28,6 @@ pub use self::classes::ClassId;
 pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;
 pub use self::nodes::NodeId;
-pub(crate) use self::nodes::{CPU, MEMORY};
 pub(crate) use self::situation::Reads;
 
 use self::classes::{Classes, Parts};
@@ -220,6 +219,7 @@ impl Cluster {
                 .collect();
             self.read(terms.iter().flat_map(PodTerm::keys));
             self.give_shape(class);
+            self.classes.push_bonds(self.find_bonds(class));
         }
         class
     }

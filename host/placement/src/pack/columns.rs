@@ -3,9 +3,8 @@
 use smallvec::SmallVec;
 
 use super::ground::{Asking, Ground};
-use super::tree::{Tree, times};
+use super::tree::{Amounts, Tree, is_free, times};
 use super::{Demand, Order, Packed};
-use crate::cluster::{CPU, MEMORY};
 use crate::{ClassId, Cluster, NodeId};
 
 /// With more demands than this, pods are tried on the newest node first: nearly all
@@ -32,59 +31,100 @@ impl<'a> Columns<'a> {
     }
 
     pub(super) fn pack(&self, demands: &[Demand], order: &[usize], max_nodes: u32) -> Packed {
-        let mut tree = Tree::new(self.template.len());
+        let mut open = OpenNodes::new(self.template.len());
         let mut placed = vec![0; demands.len()];
         for &row in order {
-            let left = self.on_known(&mut tree, row, demands[row].count);
-            let left = self.on_new(&mut tree, row, left, max_nodes);
+            let amounts = &self.asking[row].amounts;
+            let mut left = demands[row].count;
+            if self.newest_first {
+                left = open.on_newest(amounts, left);
+            }
+            left = open.on_older(amounts, left);
+            left = open.on_newest(amounts, left);
+            if left > 0 {
+                left = self.on_new(&mut open, amounts, left, max_nodes);
+            }
             placed[row] = demands[row].count - left;
         }
         Packed {
-            nodes: vec![u32::try_from(tree.len()).unwrap_or(u32::MAX)],
+            nodes: vec![u32::try_from(open.len()).unwrap_or(u32::MAX)],
             placed_on_new: placed.clone(),
             placed,
             order: Order::BySize,
         }
     }
 
-    fn on_known(&self, tree: &mut Tree, row: usize, mut left: u32) -> u32 {
-        let amounts = &self.asking[row].amounts;
-        if self.newest_first
-            && let Some(newest) = tree.len().checked_sub(1)
-        {
-            let count = tree.times(newest, amounts).min(left);
-            tree.take(newest, amounts, count.into());
-            left -= count;
-        }
-        let mut from = 0;
-        while left > 0
-            && let Some(leaf) = tree.first(from, amounts, |_| true)
-        {
-            let count = tree.times(leaf, amounts).min(left);
-            tree.take(leaf, amounts, count.into());
-            left -= count;
-            from = leaf + 1;
+    fn on_new(
+        &self,
+        open: &mut OpenNodes,
+        amounts: &Amounts,
+        mut left: u32,
+        max_nodes: u32,
+    ) -> u32 {
+        let each = times(&self.template, amounts);
+        while left > 0 && each > 0 && open.len() < max_nodes as usize {
+            open.add(&self.template);
+            left = open.on_newest(amounts, left);
         }
         left
     }
+}
 
-    fn on_new(&self, tree: &mut Tree, row: usize, mut left: u32, max_nodes: u32) -> u32 {
-        let amounts = &self.asking[row].amounts;
-        let each = times(&self.template, amounts);
-        if each == 0 {
-            return left;
+/// Nodes that were added so far.
+struct OpenNodes {
+    /// What is free on all but the newest.
+    older: Tree,
+    /// What is free on the newest. It changes most, and is not in the tree.
+    newest: Option<Vec<i64>>,
+}
+
+impl OpenNodes {
+    fn new(resources: usize) -> Self {
+        Self {
+            older: Tree::new(resources),
+            newest: None,
         }
-        let mut full = self.template.clone();
-        for &(resource, amount) in amounts {
-            full[resource] -= amount * i64::from(each);
-        }
-        while left > 0 && tree.len() < max_nodes as usize {
-            tree.push(&full);
-            if left < each {
-                let spare = i64::from(each - left);
-                tree.take(tree.len() - 1, amounts, -spare);
+    }
+
+    fn len(&self) -> usize {
+        self.older.len() + usize::from(self.newest.is_some())
+    }
+
+    fn add(&mut self, free: &[i64]) {
+        match &mut self.newest {
+            Some(newest) => {
+                self.older.push(newest);
+                newest.copy_from_slice(free);
             }
-            left = left.saturating_sub(each);
+            None => self.newest = Some(free.to_vec()),
+        }
+    }
+
+    /// Places pods on the newest node. Returns how many are left.
+    fn on_newest(&mut self, amounts: &Amounts, left: u32) -> u32 {
+        let Some(newest) = self.newest.as_mut().filter(|_| left > 0) else {
+            return left;
+        };
+        let count = match left {
+            1 => u32::from(is_free(newest, amounts)),
+            _ => times(newest, amounts).min(left),
+        };
+        for &(resource, amount) in amounts {
+            newest[resource] -= amount * i64::from(count);
+        }
+        left - count
+    }
+
+    /// Places pods on the first of the other nodes with room. Returns how many are left.
+    fn on_older(&mut self, amounts: &Amounts, mut left: u32) -> u32 {
+        let mut from = 0;
+        while left > 0
+            && let Some(leaf) = self.older.first(from, amounts, |_| true)
+        {
+            let count = self.older.times(leaf, amounts).min(left);
+            self.older.take(leaf, amounts, count.into());
+            left -= count;
+            from = leaf + 1;
         }
         left
     }
@@ -101,10 +141,11 @@ pub(super) struct Names(Vec<usize>);
 impl Names {
     /// What a class asks for, by column.
     pub(super) fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> Asked {
-        let asked = cluster.asked(class);
-        asked
-            .map(|(resource, amount)| (self.column(resource), amount))
-            .collect()
+        let mut amounts = Asked::new();
+        for (resource, amount) in cluster.asked(class) {
+            amounts.push((self.column(resource), amount));
+        }
+        amounts
     }
 
     fn column(&mut self, resource: usize) -> usize {
@@ -126,11 +167,6 @@ impl Names {
     pub(super) fn extend_row(&self, cluster: &Cluster, node: NodeId, row: &mut Vec<i64>) {
         let resources = self.0.iter();
         row.extend(resources.map(|resource| cluster.free_of(*resource, node)));
-    }
-
-    /// Whether a column is cpu or memory.
-    pub(super) fn is_basic(&self, column: usize) -> bool {
-        [CPU, MEMORY].contains(&self.0[column])
     }
 
     /// How many columns there are.

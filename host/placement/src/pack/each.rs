@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::bound::Needs;
 use super::ground::Ground;
 use super::{Demand, Growth, Packed, Part, add_template, pack_on};
 use crate::cluster::{HOSTNAME, Reads};
@@ -21,10 +22,10 @@ pub fn pack_each(
     demands: &[Demand],
 ) -> Vec<Arc<Packed>> {
     let ground = Ground::new(cluster, known, demands, false);
-    let needs = Needs::new(cluster, &ground, demands);
+    let pods = Pods::new(cluster, &ground, demands);
     let shapes: Vec<Shape> = growths
         .iter()
-        .map(|growth| Shape::new(cluster, growth, &ground, &needs))
+        .map(|growth| Shape::new(cluster, growth, &ground, &pods))
         .collect();
     // Larger nodes come after smaller ones, which may answer for them.
     let mut order: Vec<usize> = (0..shapes.len()).collect();
@@ -36,7 +37,7 @@ pub fn pack_each(
         let alike = found.entry(&shape.situations).or_default();
         let answer = alike
             .iter()
-            .find(|(other, answer)| needs.stands(&shapes[*other], answer, shape));
+            .find(|(other, answer)| pods.stands(&shapes[*other], answer, shape));
         packed[row] = if let Some((_, answer)) = answer {
             Arc::clone(answer)
         } else {
@@ -71,7 +72,7 @@ struct Shape {
 }
 
 impl Shape {
-    fn new(cluster: &mut Cluster, growth: &Growth<'_>, ground: &Ground, needs: &Needs) -> Self {
+    fn new(cluster: &mut Cluster, growth: &Growth<'_>, ground: &Ground, pods: &Pods) -> Self {
         let several = growth.parts.len() > 1;
         // What counts is by how much sizes differ.
         let smallest = growth.parts.iter().map(|part| part.size).min();
@@ -80,9 +81,9 @@ impl Shape {
         for part in &growth.parts {
             let mark = cluster.mark();
             let node = add_template(cluster, part.template);
-            let labels = needs.volumes.then(|| sorted(&part.template.node.labels));
+            let labels = pods.volumes.then(|| sorted(&part.template.node.labels));
             situations.push(Situation {
-                cluster: cluster.situation(node, &needs.reads),
+                cluster: cluster.situation(node, &pods.reads),
                 carried: part.template.carried.clone(),
                 rank: if several {
                     (part.stand_in, part.size - smallest)
@@ -123,52 +124,24 @@ fn sorted(labels: &Labels) -> Vec<(String, String)> {
     labels
 }
 
-/// What all pods need together.
-struct Needs {
-    /// What those ask for that only new nodes can take, by column.
-    amounts: Vec<i128>,
-    pods: u64,
-    /// New nodes that pods which keep apart need.
-    exclusive: u64,
+/// All pods.
+struct Pods {
+    needs: Needs,
+    count: u64,
     volumes: bool,
     /// What of the cluster decides where they may go.
     reads: Reads,
 }
 
-impl Needs {
+impl Pods {
     fn new(cluster: &Cluster, ground: &Ground, demands: &[Demand]) -> Self {
-        let mut needs = Self {
-            amounts: vec![0; ground.names.len()],
-            pods: 0,
-            exclusive: ground.least_nodes(cluster, demands, 0..demands.len()),
-            volumes: false,
+        let counts = demands.iter().map(|demand| u64::from(demand.count));
+        Self {
+            needs: Needs::new(cluster, ground, demands, 0..demands.len()),
+            count: counts.sum(),
+            volumes: ground.asking.iter().any(|asking| asking.bonds.volumes),
             reads: cluster.reads(demands.iter().map(|demand| demand.class)),
-        };
-        for (demand, asking) in demands.iter().zip(&ground.asking) {
-            needs.pods += u64::from(demand.count);
-            if !ground.may_take(asking) {
-                for &(column, amount) in &asking.amounts {
-                    needs.amounts[column] += i128::from(amount) * i128::from(demand.count);
-                }
-            }
-            needs.volumes |= asking.bonds.volumes;
         }
-        needs
-    }
-
-    /// All pods can't be placed with fewer new nodes.
-    fn least_nodes(&self, shape: &Shape) -> u64 {
-        let amounts = self.amounts.iter().enumerate();
-        let nodes = amounts.map(|(column, &amount)| {
-            if amount <= 0 {
-                return 0;
-            }
-            let free = shape.free.iter().map(|free| free[column]).max();
-            let free = free.filter(|free| *free > 0);
-            let nodes = free.map(|free| (amount - 1) / i128::from(free) + 1);
-            nodes.map_or(u64::MAX, |nodes| u64::try_from(nodes).unwrap_or(u64::MAX))
-        });
-        nodes.max().unwrap_or_default().max(self.exclusive)
     }
 
     /// Whether what was found for one growth stands for another in the same situation.
@@ -176,11 +149,12 @@ impl Needs {
         if known.free == shape.free && known.limits == shape.limits {
             return true;
         }
-        let pods = found.placed.iter().map(|&count| u64::from(count));
+        let placed = found.placed.iter().map(|&count| u64::from(count));
+        let free = shape.free.iter().map(Vec::as_slice);
         // Where pods fit they fit as well on larger nodes.
         shape.is_as_large_as(known)
             && shape.has_room_for(found)
-            && u64::from(found.node_count()) <= self.least_nodes(shape)
-            && pods.sum::<u64>() == self.pods
+            && u64::from(found.node_count()) <= self.needs.least_nodes(free)
+            && placed.sum::<u64>() == self.count
     }
 }

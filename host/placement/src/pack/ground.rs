@@ -93,51 +93,6 @@ impl Ground {
         !self.areas.is_empty() && (self.for_all || asking.is_coupled())
     }
 
-    /// A lower bound of the new nodes that the pods of some rows need: of those that keep
-    /// apart by host and can't go to nodes that are there, each needs one of its own.
-    #[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
-    pub(super) fn least_nodes(
-        &self,
-        cluster: &Cluster,
-        demands: &[Demand],
-        rows: impl Iterator<Item = usize>,
-    ) -> u64 {
-        let mut pods: HashMap<u32, u64> = HashMap::new();
-        let counts = |row: &usize| {
-            let asking = &self.asking[*row];
-            asking.bonds.anti_affinity && !self.may_take(asking)
-        };
-        for row in rows.filter(counts) {
-            for what in cluster.host_exclusions(demands[row].class) {
-                *pods.entry(what).or_default() += u64::from(demands[row].count);
-            }
-        }
-        pods.into_values().max().unwrap_or_default()
-    }
-
-    /// Rows of the demands whose pods ask for most first: parts of the cpu and memory that
-    /// all of them ask for, added up.
-    pub(super) fn by_size(&self, demands: &[Demand]) -> Vec<usize> {
-        let mut sums = vec![0.0; self.names.len()];
-        for (asking, demand) in self.asking.iter().zip(demands) {
-            for &(column, amount) in &asking.amounts {
-                sums[column] += amount as f64 * f64::from(demand.count);
-            }
-        }
-        let size = |asking: &Asking| {
-            let known = asking
-                .amounts
-                .iter()
-                .filter(|(column, _)| self.names.is_basic(*column));
-            let parts = known.map(|(column, amount)| *amount as f64 / sums[*column].max(1.0));
-            parts.sum::<f64>()
-        };
-        let sizes: Vec<f64> = self.asking.iter().map(size).collect();
-        let mut rows: Vec<usize> = (0..demands.len()).collect();
-        rows.sort_by(|a, b| sizes[*b].total_cmp(&sizes[*a]));
-        rows
-    }
-
     /// Adds the nodes with room for the least that a pod in question asks for of each
     /// resource. (A node stands for its area even if it is full.)
     fn add_known(&mut self, cluster: &Cluster, known: &[NodeId], demands: &[Demand]) {
@@ -180,18 +135,20 @@ impl Ground {
 
 /// The least that any of some pods asks for, by column.
 fn least<'a>(pods: impl Iterator<Item = &'a Asked>, columns: usize) -> Option<Vec<i64>> {
-    let mut least: Option<Vec<i64>> = None;
+    let mut least = vec![i64::MAX; columns];
+    let mut row = vec![0; columns];
+    let mut any = false;
     for amounts in pods {
-        let mut row = vec![0; columns];
+        row.fill(0);
         for &(column, amount) in amounts {
             row[column] = amount;
         }
-        least = Some(match least {
-            None => row,
-            Some(least) => least.into_iter().zip(row).map(|(a, b)| a.min(b)).collect(),
-        });
+        for (least, amount) in least.iter_mut().zip(&row) {
+            *least = (*least).min(*amount);
+        }
+        any = true;
     }
-    least
+    any.then_some(least)
 }
 
 /// Area and room of new nodes of a part.

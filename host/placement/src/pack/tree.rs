@@ -92,7 +92,7 @@ impl Tree {
             return None;
         }
         loop {
-            if self.suffices(at, amounts) {
+            if is_free(&self.free[at * self.resources..][..self.resources], amounts) {
                 if at < self.space {
                     at *= 2;
                     continue;
@@ -110,13 +110,6 @@ impl Tree {
             }
             at += 1;
         }
-    }
-
-    fn suffices(&self, at: usize, amounts: &Amounts) -> bool {
-        let free = &self.free[at * self.resources..][..self.resources];
-        amounts
-            .iter()
-            .all(|&(resource, amount)| amount <= free[resource])
     }
 
     fn lift(&mut self, leaf: usize) {
@@ -154,6 +147,12 @@ impl Tree {
             }
         }
     }
+}
+
+/// Whether the amounts are free.
+pub(super) fn is_free(free: &[i64], amounts: &Amounts) -> bool {
+    let mut amounts = amounts.iter();
+    amounts.all(|&(resource, amount)| amount <= free[resource])
 }
 
 /// How many times the amounts are free.

@@ -11,7 +11,7 @@ use super::zones::InZones;
 use crate::nodes::expander::{OptionColumns, option_state};
 use crate::nodes::gpu::gpus;
 use crate::nodes::state::ClusterState;
-use crate::nodes::templates::{GroupTemplate, add};
+use crate::nodes::templates::GroupTemplate;
 
 /// A way to place pending pods: some nodes more of one group, or of several.
 #[derive(Clone)]
@@ -79,33 +79,22 @@ pub(super) fn columns(
     demands: &[Demand],
     options: &[Choosable],
 ) -> OptionColumns {
-    let requests: Vec<Resources> = demands
-        .iter()
-        .map(|demand| state.cluster().requests(demand.class))
-        .collect();
     let mut columns = OptionColumns::default();
     let mut summed: Option<(&Arc<Packed>, Resources)> = None;
     for option in options {
         // Groups in a row often share what was found.
         let requested = match summed.take() {
             Some((packed, requested)) if Arc::ptr_eq(packed, &option.packed) => requested,
-            _ => sum(&requests, &option.packed),
+            _ => {
+                let placed = demands.iter().zip(&option.packed.placed_on_new);
+                let placed = placed.map(|(demand, count)| (demand.class, *count));
+                state.cluster().requests_of_all(placed)
+            }
         };
         push(&mut columns, candidates, option, &requested);
         summed = Some((&option.packed, requested));
     }
     columns
-}
-
-/// What the pods that found a place on new nodes request together.
-fn sum(requests: &[Resources], packed: &Packed) -> Resources {
-    let mut requested = Resources::default();
-    for (requests, &count) in requests.iter().zip(&packed.placed_on_new) {
-        if count > 0 {
-            add(&mut requested, requests, count.into());
-        }
-    }
-    requested
 }
 
 fn push(
