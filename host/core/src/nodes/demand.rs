@@ -1,10 +1,10 @@
 //! Which pods new nodes are sought for: the filters, in Cluster Autoscaler's order.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::pack::{Demand, Template, add_template, fill, placing_order};
 use flyball_placement::{ClassId, NodeId};
+use smallvec::{SmallVec, smallvec};
 
 use super::gpu::gpus;
 use super::nominated::{Joined, KeptRoom, Nominated};
@@ -12,6 +12,9 @@ use super::options::NodeOptions;
 use super::record::{MAX_NAMES, Pending, PodList};
 use super::state::{ClusterState, PodView};
 use crate::time::Timestamp;
+
+/// Slots of pods. Many pods are like no other.
+type Slots = SmallVec<[u32; 4]>;
 
 /// Alike pods that want a node.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ pub(super) struct Wanted {
     /// How many are left; of `slots`, those at the end.
     pub(super) left: u32,
     /// The pods, the oldest first.
-    slots: Vec<u32>,
+    slots: Slots,
     /// Whether they still run, on nodes that are being drained.
     drained: bool,
 }
@@ -37,7 +40,7 @@ impl Wanted {
             class: state.cluster().representative(pod.class),
             priority: pod.priority,
             left: 1,
-            slots: vec![pod.slot],
+            slots: smallvec![pod.slot],
             drained: false,
         })
     }
@@ -77,8 +80,28 @@ impl Wanted {
     }
 }
 
-/// When a pod was created, its slot and its priority.
-type Queued = (Timestamp, u32, i32);
+/// A pod that wants a node. Alike pods are one after the other in order, the oldest first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Queued {
+    /// Whether it still runs, on a node that is being drained.
+    drained: bool,
+    class: ClassId,
+    created: Timestamp,
+    slot: u32,
+    priority: i32,
+}
+
+impl Queued {
+    fn new(state: &ClusterState, pod: &PodView<'_>, drained: bool) -> Self {
+        Self {
+            drained,
+            class: state.cluster().representative(pod.class),
+            created: pod.facts.created,
+            slot: pod.slot,
+            priority: pod.priority,
+        }
+    }
+}
 
 /// The pods that want a node, and how many were left out, and why. `drained`: nodes
 /// that are being drained, whose pods will come back elsewhere.
@@ -89,7 +112,7 @@ pub(super) fn wanted(
     drained: &[Arc<str>],
 ) -> (Vec<Wanted>, Pending) {
     let mut pending = Pending::default();
-    let mut classes: BTreeMap<(bool, ClassId), Vec<Queued>> = BTreeMap::new();
+    let mut queue: Vec<Queued> = Vec::with_capacity(state.unschedulable_count());
     // No room is made on a node that goes.
     let nominated = drained.iter().flat_map(|node| state.nominated_to(node));
     let unschedulable = state.unschedulable().flat_map(|(_, pods)| pods);
@@ -102,30 +125,24 @@ pub(super) fn wanted(
         } else if is_young(&pod, now, options) {
             pending.young += 1;
         } else {
-            let entry = (pod.facts.created, pod.slot, pod.priority);
-            let class = state.cluster().representative(pod.class);
-            classes.entry((false, class)).or_default().push(entry);
+            queue.push(Queued::new(state, &pod, false));
         }
     }
     for pod in drained.iter().flat_map(|node| state.pods_on(node)) {
         if comes_back(&pod) && pod.priority >= options.expendable_pods_priority_cutoff {
             pending.drained += 1;
-            let entry = (pod.facts.created, pod.slot, pod.priority);
-            let class = state.cluster().representative(pod.class);
-            classes.entry((true, class)).or_default().push(entry);
+            queue.push(Queued::new(state, &pod, true));
         }
     }
-    let wanted: Vec<Wanted> = classes
-        .into_iter()
-        .map(|((drained, class), mut pods)| {
-            pods.sort_unstable();
-            Wanted {
-                class,
-                priority: pods.first().map_or(0, |(.., priority)| *priority),
-                left: u32::try_from(pods.len()).unwrap_or(u32::MAX),
-                slots: pods.into_iter().map(|(_, slot, _)| slot).collect(),
-                drained,
-            }
+    queue.sort_unstable();
+    let alike = queue.chunk_by(|a, b| (a.drained, a.class) == (b.drained, b.class));
+    let wanted: Vec<Wanted> = alike
+        .map(|pods| Wanted {
+            class: pods[0].class,
+            priority: pods[0].priority,
+            left: u32::try_from(pods.len()).unwrap_or(u32::MAX),
+            slots: pods.iter().map(|pod| pod.slot).collect(),
+            drained: pods[0].drained,
         })
         .collect();
     let demands = wanted
