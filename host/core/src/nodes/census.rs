@@ -13,7 +13,7 @@ use super::cloud::{InstanceError, InstanceState, NodeGroup};
 use super::options::NodeOptions;
 use super::readiness::{has_started, is_drained, is_ready};
 use super::state::{ClusterState, NodeView};
-use super::templates::{Likeness, Likenesses, Members, is_better_example, is_good_example};
+use super::templates::{Likeness, Likenesses, Members, example_rank};
 use crate::time::Timestamp;
 
 /// Remembers from one pass to the next what was ordered, since when nodes have been
@@ -164,7 +164,7 @@ fn count<'a>(
     let (mut came, mut here) = (0, 0);
     let mut nodes = Vec::with_capacity(group.instances.len());
     let (mut starting, mut launched, mut zones) = (Vec::new(), Vec::new(), Vec::new());
-    let mut example: Option<NodeView<'_>> = None;
+    let mut example = None;
     let mut troubles = Troubles::default();
     let known = memory.begin();
     let late = |since| now.since(since) > options.max_node_provision_time_ms;
@@ -194,8 +194,9 @@ fn count<'a>(
                         troubles.unready.add(id, told);
                     }
                 }
-                if is_better_example(node, example, options) {
-                    example = Some(node);
+                let rank = example_rank(node, options);
+                if example.is_none_or(|(best, _)| rank > best) {
+                    example = Some((rank, node));
                 }
             }
             (_, None) => {
@@ -217,22 +218,25 @@ fn count<'a>(
     let gone = found.iter().map(|found| found.what.gone());
     let gone = gone.fold(0, u32::saturating_add);
     let left = group.target_size.saturating_sub(came);
-    let good = example.filter(|node| is_good_example(*node, options));
+    let good = example.filter(|((is_good, ..), _)| *is_good);
     let counted = GroupCensus {
         group: Arc::clone(group),
         upcoming: left.saturating_sub(gone),
         starting,
         launched,
         zones,
-        example: good.and_then(|node| node.facts.provider_id.clone()),
+        example: good.and_then(|(_, node)| node.facts.provider_id.clone()),
         likeness: None,
         found,
     };
-    (counted, example, nodes)
+    (counted, example.map(|(_, node)| node), nodes)
 }
 
 fn add_zone(zones: &mut Vec<Arc<str>>, zone: Option<&Arc<str>>) {
-    if let Some(zone) = zone.filter(|zone| !zones.contains(zone)) {
+    let Some(zone) = zone else { return };
+    // The nodes of a zone mostly share its text.
+    let same = |known: &Arc<str>| Arc::ptr_eq(known, zone) || known == zone;
+    if !zones.iter().any(same) {
         zones.push(Arc::clone(zone));
     }
 }

@@ -20,7 +20,7 @@ use super::readiness::is_startup_taint;
 use super::similar::NodeShape;
 use super::state::{ClusterState, NodeView, PLACES, node_size, zone_of};
 
-pub(super) use self::likeness::{Likeness, Likenesses, is_better_example, is_good_example};
+pub(super) use self::likeness::{Likeness, Likenesses, example_rank};
 pub(super) use self::members::Members;
 use self::zones::{complete, put_in_zone, zones_of};
 

@@ -123,17 +123,12 @@ pub(in crate::nodes) fn is_good_example(node: NodeView<'_>, options: &NodeOption
     is_ready(node, options) && !node.facts.deleting && !node.facts.node.unschedulable
 }
 
-/// Whether a node shows it better than another one: a good example before others, and
+/// How well a node shows what a new one would be like: a good example before others, and
 /// of two the younger.
-pub(in crate::nodes) fn is_better_example(
-    node: NodeView<'_>,
-    than: Option<NodeView<'_>>,
+pub(in crate::nodes) fn example_rank<'a>(
+    node: NodeView<'a>,
     options: &NodeOptions,
-) -> bool {
-    than.is_none_or(|than| rank(node, options) > rank(than, options))
-}
-
-fn rank<'a>(node: NodeView<'a>, options: &NodeOptions) -> (bool, Timestamp, &'a str) {
+) -> (bool, Timestamp, &'a str) {
     let facts = node.facts;
     let good = is_good_example(node, options);
     (good, facts.created, &facts.node.name)
