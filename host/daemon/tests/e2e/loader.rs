@@ -3,6 +3,9 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use flyball_tests::{composed, guests};
 use serde_json::Value;
@@ -72,6 +75,42 @@ fn wait_for_limits(daemon: &Daemon, most_mib: u64) {
     });
 }
 
+/// The most private memory, in bytes, that all children had together while `work` ran.
+fn most_memory_of_children(daemon: &Daemon, work: impl FnOnce()) -> u64 {
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let sampler = scope.spawn(|| {
+            let mut most = 0;
+            while !done.load(Ordering::Relaxed) {
+                let children = daemon.children();
+                most = most.max(children.iter().map(|child| private_memory(child)).sum());
+                thread::sleep(Duration::from_millis(5));
+            }
+            most
+        });
+        let ended = Done(&done);
+        work();
+        drop(ended);
+        sampler.join().unwrap()
+    })
+}
+
+/// The private memory of a process, in bytes.
+fn private_memory(process: &str) -> u64 {
+    let status = about(process, "status");
+    let kib = status.lines().find_map(|line| {
+        let amount = line.strip_prefix("RssAnon:")?;
+        amount.trim().trim_end_matches("kB").trim().parse().ok()
+    });
+    kib.unwrap_or(0_u64) << 10
+}
+
 /// Replaces the policy that decides, and waits for a decision of the new one.
 #[track_caller]
 fn swap(workshop: &Workshop, daemon: &Daemon, component: &[u8]) {
@@ -95,19 +134,25 @@ fn what_harms_its_compiler_is_refused_while_another_policy_is_swapped() {
     ];
     let daemon = start(&workshop, &limits);
     let hostile = guests::components("hostile").unwrap();
-    workshop.write("drop/endless.wasm", &hostile["small_blocks"]);
-    workshop.write("drop/greedy.wasm", &hostile["wide_blocks"]);
-    workshop.write("drop/broken.wasm", composed::broken().unwrap());
-    workshop.write("drop/composed.wasm", composed::composed().unwrap());
-    wait_for_limits(&daemon, 192);
-    swap(&workshop, &daemon, flyball_policies::PREDICTIVE);
-    wait_for_refusal(&daemon, "greedy", "takes more than 192 MiB of memory");
-    wait_for_refusal(&daemon, "broken", "PolicyTrapped");
-    wait_for_refusal(&daemon, "endless", "takes more than 5 s of CPU time");
-    daemon.wait_for("the composed one", |daemon| {
-        state(daemon, "composed") == "active"
+    let most = most_memory_of_children(&daemon, || {
+        workshop.write("drop/endless.wasm", &hostile["small_blocks"]);
+        workshop.write("drop/greedy.wasm", &hostile["wide_blocks"]);
+        workshop.write("drop/broken.wasm", composed::broken().unwrap());
+        workshop.write("drop/composed.wasm", composed::composed().unwrap());
+        wait_for_limits(&daemon, 192);
+        swap(&workshop, &daemon, flyball_policies::PREDICTIVE);
+        wait_for_refusal(&daemon, "greedy", "takes more than 192 MiB of memory");
+        wait_for_refusal(&daemon, "broken", "PolicyTrapped");
+        wait_for_refusal(&daemon, "endless", "takes more than 5 s of CPU time");
+        daemon.wait_for("the composed one", |daemon| {
+            state(daemon, "composed") == "active"
+        });
+        daemon.wait_for("no child", |daemon| daemon.children().is_empty());
     });
-    daemon.wait_for("no child", |daemon| daemon.children().is_empty());
+    // A child has a little that is not charged: what the dynamic linker wrote.
+    let uncharged = 32 << 20;
+    assert!(most > 64 << 20, "children had {most} bytes at most");
+    assert!(most < (192 << 20) + uncharged, "children had {most} bytes");
 
     // By hand, too.
     let endless = workshop.path("drop/endless.wasm");
