@@ -9,17 +9,20 @@ mod bind;
 mod common;
 mod facts;
 mod forget;
+mod nodes;
 mod pods;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, Resources, StorageObject};
+use hashbrown::HashMap;
 
 pub use self::common::CommonLabels;
 pub(in crate::nodes) use self::common::{PLACES, ZONES, zone_of};
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 use self::forget::Left;
+use self::nodes::{KnownNode, Nodes};
 pub use self::pods::PodView;
 use self::pods::Pods;
 use super::limits::{ClusterSize, NodeSize};
@@ -30,36 +33,13 @@ use crate::ports::ObjectKey;
 pub struct ClusterState {
     cluster: Cluster,
     pods: Pods,
-    nodes: BTreeMap<Arc<str>, NodeEntry>,
+    nodes: Nodes,
     by_provider: HashMap<Arc<str>, Arc<str>>,
     daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
     size: ClusterSize,
     common: CommonLabels,
     revision: u64,
     left: Left,
-}
-
-/// A node of the cluster, or one that pods name and that is not there (yet).
-#[derive(Default)]
-struct NodeEntry {
-    known: Option<KnownNode>,
-    /// Slots of the pods bound to it.
-    pods: Vec<u32>,
-    /// Slots of the pods that wait and are nominated to it.
-    nominated: Vec<u32>,
-}
-
-struct KnownNode {
-    id: NodeId,
-    facts: NodeFacts,
-    zone: Option<Name>,
-}
-
-impl KnownNode {
-    fn new(id: NodeId, facts: NodeFacts) -> Self {
-        let zone = zone_of(&facts.node.labels).cloned();
-        Self { id, facts, zone }
-    }
 }
 
 /// A node as the planner reads it.
@@ -108,7 +88,7 @@ impl ClusterState {
     /// Takes a node in, new or changed. Pods that are bound to it are placed there.
     pub fn apply_node(&mut self, facts: NodeFacts) {
         let name = facts.node.name.clone();
-        let entry = self.nodes.entry(name.clone()).or_default();
+        let entry = self.nodes.entry(&name);
         if let Some(known) = &entry.known {
             if known.facts == facts {
                 return;
@@ -226,7 +206,7 @@ impl ClusterState {
 
     /// All nodes, ordered by name.
     pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
-        self.nodes.values().filter_map(NodeEntry::view)
+        self.nodes.iter().filter_map(|(_, entry)| entry.view())
     }
 
     /// Nodes that pods are bound to and that are not there, with the number of those
@@ -305,9 +285,9 @@ impl ClusterState {
 
     /// The nodes that are there and that pods are nominated to, ordered by name.
     pub fn nominated_nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
-        let entries = self.nodes.values();
-        let entries = entries.filter(|entry| !entry.nominated.is_empty());
-        entries.filter_map(NodeEntry::view)
+        let entries = self.nodes.iter();
+        let entries = entries.filter(|(_, entry)| !entry.nominated.is_empty());
+        entries.filter_map(|(_, entry)| entry.view())
     }
 
     /// How many pods there are.
@@ -335,7 +315,7 @@ impl ClusterState {
             self.by_provider
                 .insert(Arc::clone(provider_id), Arc::clone(&name));
         }
-        self.nodes.entry(name).or_default().known = Some(known);
+        self.nodes.entry(&name).known = Some(known);
     }
 
     fn forget_provider(&mut self, name: &str) {
@@ -363,22 +343,6 @@ impl ClusterState {
         let mut nodes = u64::from(self.size.nodes);
         shift(&mut nodes, 1);
         self.size.nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
-    }
-}
-
-impl NodeEntry {
-    /// Whether neither it nor a pod that names it is there.
-    fn is_unused(&self) -> bool {
-        self.known.is_none() && self.pods.is_empty() && self.nominated.is_empty()
-    }
-
-    fn view(&self) -> Option<NodeView<'_>> {
-        let known = self.known.as_ref()?;
-        Some(NodeView {
-            id: known.id,
-            facts: &known.facts,
-            zone: known.zone.as_ref(),
-        })
     }
 }
 

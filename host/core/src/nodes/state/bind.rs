@@ -9,7 +9,7 @@ impl ClusterState {
             self.wait(slot);
             return;
         };
-        let entry = self.nodes.entry(name).or_default();
+        let entry = self.nodes.entry(&name);
         entry.pods.push(slot);
         if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
             self.cluster.place(class, known.id, terminating);
@@ -20,7 +20,7 @@ impl ClusterState {
     /// scheduler makes room for it.
     fn wait(&mut self, slot: u32) {
         if let Some(name) = self.pods.nominated(slot).cloned() {
-            let entry = self.nodes.entry(name).or_default();
+            let entry = self.nodes.entry(&name);
             entry.nominated.push(slot);
             if entry.known.is_some() {
                 return;

@@ -1,9 +1,10 @@
 //! Pods as compact entries, and the queue of those that wait for nodes.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::ClassId;
+use hashbrown::{HashMap, HashSet};
 
 use super::facts::{Owner, PodFacts, PodPhase};
 use crate::ports::ObjectKey;

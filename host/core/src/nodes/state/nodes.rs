@@ -1,0 +1,109 @@
+//! Nodes, and the pods that are bound or nominated to them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_placement::{Name, NodeId};
+use hashbrown::HashMap;
+
+use super::facts::NodeFacts;
+use super::{NodeView, zone_of};
+
+/// The nodes of a cluster and those that pods name. Pods come and go far more often than
+/// nodes, so a node is found by hash, and its place in the order of names is kept apart.
+#[derive(Default)]
+pub(super) struct Nodes {
+    by_name: HashMap<Arc<str>, u32>,
+    ordered: BTreeMap<Arc<str>, u32>,
+    entries: Vec<NodeEntry>,
+    /// Entries that no node has.
+    unused: Vec<u32>,
+}
+
+impl Nodes {
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<&NodeEntry> {
+        let at = self.by_name.get(name)?;
+        self.entries.get(*at as usize)
+    }
+
+    pub(super) fn get_mut(&mut self, name: &str) -> Option<&mut NodeEntry> {
+        let at = self.by_name.get(name)?;
+        self.entries.get_mut(*at as usize)
+    }
+
+    /// The entry of a name, which is added if it is not there.
+    pub(super) fn entry(&mut self, name: &Arc<str>) -> &mut NodeEntry {
+        let at = match self.by_name.get(name) {
+            Some(at) => *at,
+            None => self.add(name),
+        };
+        &mut self.entries[at as usize]
+    }
+
+    fn add(&mut self, name: &Arc<str>) -> u32 {
+        let at = self.unused.pop().unwrap_or_else(|| {
+            self.entries.push(NodeEntry::default());
+            u32::try_from(self.entries.len() - 1).unwrap_or(u32::MAX)
+        });
+        self.by_name.insert(Arc::clone(name), at);
+        self.ordered.insert(Arc::clone(name), at);
+        at
+    }
+
+    pub(super) fn remove(&mut self, name: &str) {
+        if let Some(at) = self.by_name.remove(name) {
+            self.ordered.remove(name);
+            self.entries[at as usize] = NodeEntry::default();
+            self.unused.push(at);
+        }
+    }
+
+    /// All entries with their names, ordered by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NodeEntry)> {
+        let ordered = self.ordered.iter();
+        ordered.filter_map(|(name, at)| Some((name, self.entries.get(*at as usize)?)))
+    }
+}
+
+/// A node of the cluster, or one that pods name and that is not there (yet).
+#[derive(Default)]
+pub(super) struct NodeEntry {
+    pub(super) known: Option<KnownNode>,
+    /// Slots of the pods bound to it.
+    pub(super) pods: Vec<u32>,
+    /// Slots of the pods that wait and are nominated to it.
+    pub(super) nominated: Vec<u32>,
+}
+
+pub(super) struct KnownNode {
+    pub(super) id: NodeId,
+    pub(super) facts: NodeFacts,
+    pub(super) zone: Option<Name>,
+}
+
+impl KnownNode {
+    pub(super) fn new(id: NodeId, facts: NodeFacts) -> Self {
+        let zone = zone_of(&facts.node.labels).cloned();
+        Self { id, facts, zone }
+    }
+}
+
+impl NodeEntry {
+    /// Whether neither it nor a pod that names it is there.
+    pub(super) fn is_unused(&self) -> bool {
+        self.known.is_none() && self.pods.is_empty() && self.nominated.is_empty()
+    }
+
+    pub(super) fn view(&self) -> Option<NodeView<'_>> {
+        let known = self.known.as_ref()?;
+        Some(NodeView {
+            id: known.id,
+            facts: &known.facts,
+            zone: known.zone.as_ref(),
+        })
+    }
+}
