@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 //! However a cluster came to be what it is, through changes, marks and rollbacks,
 //! it answers as one that is built anew; and it can be built anew from itself.
 
