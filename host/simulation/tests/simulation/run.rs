@@ -1,19 +1,14 @@
 //! Whole runs: through the production loop, with a policy in native code.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
-mod support;
-mod with_nodes;
-
 use std::sync::{Arc, Mutex};
 
+use crate::support::{Engine, Lines, scenario};
 use flyball_core::control::ReplicaOptions;
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::Recorder;
 use flyball_core::spec::PolicyRef;
 use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, compare};
 use flyball_simulation::{report, simulate};
-use support::{Engine, Lines, scenario};
 
 /// Two hours of a wave, and most of what a scenario can say.
 const WAVE: &str = "

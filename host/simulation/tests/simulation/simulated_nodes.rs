@@ -1,8 +1,6 @@
 //! Nodes in virtual time, with orders given by hand: what the cloud answers, when
 //! nodes come, and what becomes of pods.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;

@@ -1,7 +1,5 @@
 //! Scenario files: what they may contain, and the errors for what they may not.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::path::Path;
 
 use flyball_simulation::{Scenario, ScenarioError};
