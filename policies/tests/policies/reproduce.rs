@@ -1,8 +1,6 @@
 //! Whoever builds a release's sources gets its policies: a record names a policy by
 //! its digest.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::fs;
 use std::path::Path;
 
