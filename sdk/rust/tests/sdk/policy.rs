@@ -1,8 +1,6 @@
 //! A policy with everything a policy can have, driven through the contract's
 //! types as a host drives it.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::time::Duration;
 
 use flyball_policy::bindings::types::{Context, GrantedInput};

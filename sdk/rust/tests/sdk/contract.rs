@@ -1,7 +1,5 @@
 //! The SDK carries its own copy of the contract, so that it can be vendored.
 
-#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
-
 use std::fs;
 use std::path::Path;
 
