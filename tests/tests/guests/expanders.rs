@@ -2,8 +2,6 @@
 //! group grows because one lies or takes for ever, who is to blame is said, and a
 //! policy is asked for no kind that it is not of.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 

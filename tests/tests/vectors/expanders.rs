@@ -6,7 +6,6 @@
 //! there: `degenerate` ones, where upstream divides by zero and so leaves the choice to
 //! the order of options and the rules of floating point, and `fragile` ones, whose best
 //! two scores are all but equal.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod case;
 
@@ -26,7 +25,7 @@ use flyball_core::time::Timestamp;
 use flyball_sandbox::{Engine, EngineOptions, Registry};
 
 /// Lines of: the mark of the case, the case, what was asked, why the answer differs.
-const ACCEPTED: &str = include_str!("accepted.tsv");
+const ACCEPTED: &str = include_str!("expanders/accepted.tsv");
 
 #[test]
 fn every_case_is_decided_as_upstream_decides_it() {

@@ -1,8 +1,6 @@
 //! Every version of the contract has a guest, built from source on its directory
 //! alone, and that guest loads and decides, in each kind that the host runs.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;

@@ -5,7 +5,6 @@
 //! `archDependent` (a float out of an integer's range, left to the processor) and
 //! those of [`forms::SATURATED`] (integers that wrap around). There the policy
 //! and the guardrails must answer what integers without bounds would, cut to what fits.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod behavior;
 mod combine;

@@ -17,8 +17,8 @@ use flyball_core::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::reconcile::{Never, Nowhere, block_on};
-use crate::scene::{Hpa, Situation, autoscaler, decide};
+use crate::hpa::reconcile::{Never, Nowhere};
+use crate::hpa::scene::{Hpa, Situation, autoscaler, decide};
 
 const NOW: Timestamp = Timestamp(1_772_442_088_000);
 const SYNC_MS: i64 = 15_000;
@@ -247,7 +247,7 @@ impl Workload {
             Arc::new(InMemoryStore::default()),
         );
         let replicas = (0..syncs).map(|sync| {
-            block_on(control.tick(NOW.plus(sync * SYNC_MS)));
+            pollster::block_on(control.tick(NOW.plus(sync * SYNC_MS)));
             workload.0.lock().unwrap().replicas
         });
         replicas.collect()

@@ -2,8 +2,6 @@
 //! pipeline to a verdict. Nothing is scaled because a policy fails, nothing
 //! leaves the bounds because it lies, and who is to blame is said.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 use std::sync::Arc;
 
 use flyball_core::control::ReplicaOptions;

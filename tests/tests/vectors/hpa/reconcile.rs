@@ -17,9 +17,9 @@ use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::combine::upstream_reported;
-use crate::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
-use crate::scene::{Hpa, autoscaler};
+use crate::hpa::combine::upstream_reported;
+use crate::hpa::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
+use crate::hpa::scene::{Hpa, autoscaler};
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -274,7 +274,7 @@ impl World {
             scenery.written = None;
             scenery.events.clear();
         }
-        block_on(self.control.tick(time(&step.now)));
+        pollster::block_on(self.control.tick(time(&step.now)));
         let scenery = self.shared.0.lock().unwrap();
         Told {
             written: scenery.written,
@@ -382,15 +382,4 @@ pub struct Nowhere;
 
 impl Recorder for Nowhere {
     fn record(&self, _: &Arc<DecisionRecord>) {}
-}
-
-/// Nothing here ever waits.
-pub fn block_on<F: Future>(future: F) -> F::Output {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    let mut future = std::pin::pin!(future);
-    loop {
-        if let std::task::Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-    }
 }

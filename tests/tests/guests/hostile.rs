@@ -2,8 +2,6 @@
 //! way, the message says why, nothing is scaled because of it, and the policy
 //! beside it decides as if nothing had happened.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
-
 mod ends;
 
 use std::collections::BTreeSet;

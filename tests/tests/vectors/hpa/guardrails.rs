@@ -12,8 +12,8 @@ use flyball_core::spec::{ScalingPolicy, ScalingRules};
 use flyball_core::time::Timestamp;
 use flyball_test_support::vectors;
 
-use crate::behavior::{Case, In, NOW, ordered, samples};
-use crate::forms::{ConditionCase, is_apart};
+use crate::hpa::behavior::{Case, In, NOW, ordered, samples};
+use crate::hpa::forms::{ConditionCase, is_apart};
 
 #[test]
 fn the_guardrails_agree_with_upstream() {
