@@ -1,6 +1,5 @@
 //! Splitting new nodes over similar groups against what Cluster Autoscaler itself
 //! decided: every case of `tests/vectors/nodes/balance.jsonl.gz`.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use flyball_core::nodes::balance::{GroupSize, balance};
 use flyball_test_support::vectors;

@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "a test that can't go on has failed")]
 //! Pods that come and go for long, each with labels of its own, leave nothing
 //! behind, and those that stay are where they were.
 

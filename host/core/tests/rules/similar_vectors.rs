@@ -1,6 +1,5 @@
 //! Similarity of node groups against what Cluster Autoscaler itself decided: every
 //! case of `tests/vectors/nodes/similar.jsonl.gz`.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
