@@ -1,4 +1,3 @@
-#![allow(clippy::unwrap_used, reason = "a broken vector file is a failed test")]
 //! From objects to verdicts, against what kube-scheduler 1.36.3 itself said of
 //! each pod and node: every case of `tests/vectors/scheduler`.
 

@@ -1,7 +1,6 @@
 //! Estimates of new nodes against what Cluster Autoscaler itself estimated: every
 //! case of `tests/vectors/nodes/estimate.jsonl.gz`. Ours may be better: no more
 //! nodes and no fewer pods.
-#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::sync::Arc;
 
