@@ -1,7 +1,10 @@
 //! `cargo xtask lint`: everything about the sources that a program can check.
 
 mod arrows;
+mod deny;
 mod generated;
+mod untested;
+mod unused;
 
 use anyhow::bail;
 
@@ -12,7 +15,8 @@ use crate::{setup, workspace};
 /// subfolders that have.
 const GUESTS: [&str; 1] = ["tests/guests"];
 
-/// Checks format, clippy, docs, generated files and the arrows between crates
+/// Checks format, clippy, docs, generated files, the arrows between crates,
+/// and dependencies: licences, sources, bans, duplicates, and those that nothing uses
 ///
 /// All checks run, also when one fails.
 #[derive(Debug, clap::Args)]
@@ -26,12 +30,15 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
     let fix = arguments.fix;
-    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 5] = [
+    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
         ("format", &|| format(fix)),
         ("clippy", &clippy),
         ("docs", &docs),
         ("generated files", &|| generated::check(fix)),
         ("arrows between crates", &arrows::check),
+        ("licences, sources, bans", &deny::check),
+        ("unused dependencies", &unused::check),
+        ("tests that never run", &untested::check),
     ];
     let mut failed = Vec::new();
     for (name, check) in checks {

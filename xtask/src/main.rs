@@ -4,6 +4,7 @@
 //! and are quick the second time. Nothing here is part of the product.
 
 mod bench;
+mod cluster;
 mod command;
 mod demo;
 mod lint;
@@ -31,6 +32,7 @@ enum Chore {
     Bench(bench::Arguments),
     Lint(lint::Arguments),
     Setup(setup::Arguments),
+    Cluster(cluster::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Chore::Bench(arguments) => bench::run(&arguments),
         Chore::Lint(arguments) => lint::run(&arguments),
         Chore::Setup(arguments) => setup::run(&arguments),
+        Chore::Cluster(arguments) => cluster::run(&arguments),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -3,18 +3,19 @@
 
 mod cloud;
 mod cluster;
+pub mod deny;
 mod go;
 mod wasm;
 
 use clap::ValueEnum;
 
 /// Installs what is missing: the WebAssembly target, a Kubernetes control plane,
-/// an AWS to test against
+/// an AWS to test against, cargo-deny
 ///
 /// The other commands do this by themselves. The control plane is built from
 /// the Go module in tests/cluster, which takes about 5 minutes the first time;
-/// moto, which plays AWS, is installed with pip. Both are kept in $FLYBALL_CACHE,
-/// else $XDG_CACHE_HOME/flyball, else ~/.cache/flyball. What only Debian's
+/// moto, which plays AWS, is installed with pip, cargo-deny with cargo. They are kept
+/// in $FLYBALL_CACHE, else $XDG_CACHE_HOME/flyball, else ~/.cache/flyball. What only Debian's
 /// packages can provide is installed with apt-get, for which you must be root.
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
@@ -31,6 +32,8 @@ enum What {
     Cluster,
     /// moto and the AWS command line, for the tests
     Cloud,
+    /// cargo-deny, for lint and its tests
+    Lint,
     /// All of these
     All,
 }
@@ -45,6 +48,9 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     }
     if wanted(What::Cloud) {
         cloud()?;
+    }
+    if wanted(What::Lint) {
+        deny()?;
     }
     Ok(())
 }
@@ -62,4 +68,9 @@ pub fn cluster() -> anyhow::Result<()> {
 /// Makes sure that an AWS to test against can be started.
 pub fn cloud() -> anyhow::Result<()> {
     cloud::install_if_missing()
+}
+
+/// Makes sure that cargo-deny can be run.
+pub fn deny() -> anyhow::Result<()> {
+    deny::install_if_missing()
 }

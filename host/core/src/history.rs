@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use crate::memory::KeptHistory;
 use crate::policy::WantedInput;
 use crate::replica::{GrantedInput, MetricInput};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, parse_duration};
 
 /// Kind of the wanted input.
 pub const KIND: &str = "metric-history";
@@ -248,7 +248,7 @@ impl Wish {
         };
         let duration = |name: &str| {
             let text = argument(name).ok_or_else(|| format!("{KIND} needs the argument {name}"))?;
-            let ms = duration_ms(text).filter(|&ms| ms > 0);
+            let ms = parse_duration(text).filter(|&ms| ms > 0);
             ms.ok_or_else(|| format!("{KIND}: {name} {text:?} is no duration such as 30s or 1h"))
         };
         let first = metrics.first().map(|metric| metric.as_ref().name.as_str());
@@ -274,35 +274,11 @@ impl Wish {
     }
 }
 
-/// A duration such as `90s`, `1h30m` or `250ms`, in milliseconds.
-fn duration_ms(text: &str) -> Option<i64> {
-    let mut rest = text;
-    let mut sum = 0i64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let (number, tail) = rest.split_at(digits);
-        let unit = tail
-            .find(|c: char| c.is_ascii_digit())
-            .unwrap_or(tail.len());
-        let factor = match &tail[..unit] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            "d" => 86_400_000,
-            _ => return None,
-        };
-        sum = sum.checked_add(number.parse::<i64>().ok()?.checked_mul(factor)?)?;
-        rest = &tail[unit..];
-    }
-    Some(sum)
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{Histories, KIND, duration_ms};
+    use super::{Histories, KIND};
     use crate::policy::WantedInput;
     use crate::replica::MetricInput;
     use crate::time::Timestamp;
@@ -358,8 +334,5 @@ mod tests {
         let grant = |wish| histories.grant(Timestamp(0), &wish, &cpu(0)).error;
         assert!(grant(wish("1d", "1s")).contains("86400"));
         assert!(grant(wish("soon", "1s")).contains("soon"));
-        assert_eq!(duration_ms("1h30m"), Some(5_400_000));
-        assert_eq!(duration_ms("250ms"), Some(250));
-        assert_eq!(duration_ms("1"), None);
     }
 }

@@ -11,7 +11,7 @@
 pub mod control;
 pub mod explain;
 pub mod guard;
-mod hash;
+pub mod hash;
 pub mod history;
 pub mod labels;
 pub mod memory;

@@ -17,12 +17,19 @@ const PRELUDE: &str = "set -euo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || t
 fn every_command_of_the_operators_guide_works() -> anyhow::Result<()> {
     let cluster = Cluster::start(ClusterOptions::default())?;
     cluster.create_node("node-a")?;
-    run("docs/operators.md", Some(&cluster))
+    run("docs/operators.md", Some(&cluster), None)
 }
 
 #[test]
 fn every_command_of_the_policy_authors_guide_works() -> anyhow::Result<()> {
-    run("docs/policy-authors.md", None)
+    run("docs/policy-authors.md", None, None)
+}
+
+/// Its commands are about this repository, so that they run in its top folder.
+#[test]
+fn every_command_of_the_development_page_works() -> anyhow::Result<()> {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    run("docs/development.md", None, Some(&repository))
 }
 
 /// The README's chores are what CI runs: no shell block of its own may hide there.
@@ -118,12 +125,15 @@ fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
-fn run(page: &str, cluster: Option<&Cluster>) -> anyhow::Result<()> {
+/// Runs a page's script, in an empty folder if no other is given.
+fn run(page: &str, cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
+    let place = place.unwrap_or(folder.path());
     let script = PRELUDE.to_owned() + &script(&read(page)?);
     anyhow::ensure!(script.len() > PRELUDE.len(), "{page} has no sh block");
     let mut shell = Command::new("bash");
-    shell.arg("-c").arg(&script).current_dir(folder.path());
+    shell.arg("-c").arg(&script).current_dir(place);
+    shell.env("TMPDIR", folder.path());
     shell.env("XDG_STATE_HOME", folder.path().join("state"));
     shell.env("PATH", path(cluster.is_some())?);
     if let Some(cluster) = cluster {

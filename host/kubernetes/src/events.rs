@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use flyball_core::hash::fnv1a;
 use flyball_core::status::Event;
 use flyball_core::time::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -79,10 +80,7 @@ fn note(message: &str) -> &str {
 /// The recorder takes events for the same if all but their note is: the action,
 /// which nobody reads, tells events of another note apart.
 fn action(event: &Event) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in event.message.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    let hash = fnv1a(event.message.bytes());
     let mut action = "Scale".to_owned();
     // Writing to a String can't fail.
     let _ = write!(action, "-{hash:016x}");

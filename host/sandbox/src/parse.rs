@@ -100,6 +100,6 @@ fn names(bytes: &[u8]) -> Result<Surface, BinaryReaderError> {
 fn invalid(error: BinaryReaderError) -> LoadError {
     LoadError::Invalid {
         message: error.message().to_owned(),
-        offset: error.offset(),
+        offset: u64::try_from(error.offset()).unwrap_or(u64::MAX),
     }
 }

@@ -1,6 +1,8 @@
 //! Chance without a generator's state: a value depends on what it is drawn for
 //! alone, so that it does not matter in which order, or how often, one asks.
 
+use flyball_core::hash::{SPLIT_MIX_STEP, fnv1a, split_mix};
+
 /// The letters of generated names: without vowels, as Kubernetes has them.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
 /// Number of names with five of these letters.
@@ -16,18 +18,16 @@ pub fn suffix(seed: u64, id: u64) -> String {
         .collect()
 }
 
-/// A draw for these numbers (SplitMix64's mixing function, chained).
+/// A draw for these numbers.
 pub fn draw(parts: &[u64]) -> u64 {
-    parts
-        .iter()
-        .fold(0x9e37_79b9_7f4a_7c15, |state, part| mix(state ^ mix(*part)))
+    parts.iter().fold(SPLIT_MIX_STEP, |state, part| {
+        split_mix(state ^ split_mix(*part))
+    })
 }
 
-/// A number to draw with for a name (FNV-1a).
+/// A number to draw with for a name.
 pub fn name(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    fnv1a(text.bytes())
 }
 
 /// A draw as a number from 0 (included) to 1 (excluded), evenly.
@@ -53,13 +53,6 @@ pub fn wander(seed: u64, at: f64) -> f64 {
     let value = |index: i64| 2.0 * unit(draw(&[seed, index.cast_unsigned()])) - 1.0;
     let (before, after) = (value(index), value(index.saturating_add(1)));
     before + (after - before) * (at - knot)
-}
-
-fn mix(value: u64) -> u64 {
-    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
 }
 
 #[cfg(test)]
@@ -93,6 +86,5 @@ mod tests {
         assert_eq!(draw(&[1, 2, 3]), draw(&[1, 2, 3]));
         assert_ne!(draw(&[1, 2, 3]), draw(&[1, 3, 2]));
         assert_eq!(draw(&[]), 0x9e37_79b9_7f4a_7c15);
-        assert_eq!(super::mix(0), 0xe220_a839_7b1d_cdaf);
     }
 }

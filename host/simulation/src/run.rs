@@ -3,12 +3,8 @@
 
 mod policies;
 
-use std::future::Future;
 use std::path::Path;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
-use std::thread::{self, Thread};
 
 use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::InMemoryStore;
@@ -184,7 +180,8 @@ pub fn simulate(
         store: Arc::new(InMemoryStore::default()),
     };
     let mut loops = Loops::new(&cluster, &clock, equipment);
-    block_on(loops.run());
+    // Nothing in virtual time ever has to wait for anything: no runtime is needed.
+    pollster::block_on(loops.run());
     drop(loops);
     let state = clock.state.into_inner();
     let state = state.unwrap_or_else(PoisonError::into_inner);
@@ -339,25 +336,5 @@ impl Clock for VirtualClock<'_> {
     async fn sleep_until(&self, at: Timestamp) -> bool {
         let end = self.scenario.end();
         self.pass(at.min(end)).is_ok() && at <= end
-    }
-}
-
-/// Waits for a future on this thread. Nothing in virtual time ever has to wait
-/// for anything, so that no runtime is needed.
-fn block_on<F: Future>(future: F) -> F::Output {
-    struct Unpark(Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(thread::current())));
-    let mut context = Context::from_waker(&waker);
-    let mut future = pin!(future);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(output) => return output,
-            Poll::Pending => thread::park(),
-        }
     }
 }

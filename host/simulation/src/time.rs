@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use flyball_core::time::Timestamp;
+use flyball_core::time::{Timestamp, parse_duration};
 use serde::{Deserialize, Deserializer};
 
 /// A length of time in milliseconds, written `15s`, `500ms`, `5m`, `1h30m` or
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub i64);
 
-/// Units of time and their milliseconds; longer spellings first.
+/// Units of time and their milliseconds, the smallest first.
 const UNITS: [(&str, i64); 5] = [
     ("ms", 1),
     ("s", 1000),
@@ -28,21 +28,8 @@ impl Millis {
     /// Parses a duration. `None` if `text` is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut rest = text.trim();
-        if rest.is_empty() {
-            return None;
-        }
-        let mut total = 0.0;
-        while !rest.is_empty() {
-            let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-            let number: f64 = rest[..end].parse().ok()?;
-            let (unit, after) = split_unit(&rest[end..])?;
-            total += number * unit;
-            rest = after;
-        }
-        let whole = total.round();
-        // Bounded before it is cast: exact.
-        (whole <= LONGEST as f64).then_some(Self(whole as i64))
+        let milliseconds = parse_duration(text.trim())?;
+        (milliseconds <= LONGEST).then_some(Self(milliseconds))
     }
 
     /// In seconds.
@@ -52,23 +39,10 @@ impl Millis {
     }
 }
 
-/// Splits a unit of time off: its milliseconds, and what follows it.
-fn split_unit(text: &str) -> Option<(f64, &str)> {
-    let length = text
-        .find(|c: char| !c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
-    let (name, rest) = text.split_at(length);
-    UNITS
-        .iter()
-        .find(|unit| unit.0 == name)
-        .map(|unit| (unit.1 as f64, rest))
-}
-
 /// Seconds of a unit of time, if `name` is one.
 pub(crate) fn unit_seconds(name: &str) -> Option<f64> {
-    split_unit(name)
-        .filter(|split| split.1.is_empty())
-        .map(|split| split.0 / 1000.0)
+    let unit = UNITS.iter().find(|unit| unit.0 == name);
+    unit.map(|unit| unit.1 as f64 / 1000.0)
 }
 
 impl<'de> Deserialize<'de> for Millis {

@@ -7,6 +7,7 @@ use flyball_core::ports::ObservationError;
 use kube::Client;
 use kube::api::ListParams;
 use kube::core::Request;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 
 /// How long one request may take.
@@ -64,15 +65,17 @@ fn in_words(error: &kube::Error) -> String {
     }
 }
 
+/// What a part of a path and the value of a query may have as it is: the unreserved
+/// characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
 /// Percent-encodes a part of a path or the value of a query.
 pub(crate) fn encode(text: &str) -> String {
-    let encoded = text.bytes().map(|byte| match byte {
-        b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
-    });
-    encoded.collect()
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 /// A metric that can't be had.

@@ -7,7 +7,7 @@ use flyball_core::labels::{LabelIndex, Labels};
 use flyball_core::ports::{MetricAnswer, ObservationError, PodSample};
 use flyball_core::quantity::Milli;
 use flyball_core::selector::Selector;
-use flyball_core::time::Timestamp;
+use flyball_core::time::{Timestamp, parse_go_duration};
 use kube::Client;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -208,32 +208,6 @@ impl<'de> Deserialize<'de> for GoDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let invalid = || D::Error::custom(format!("{text:?} is no duration"));
-        parse_duration(&text).map(Self).ok_or_else(invalid)
+        parse_go_duration(&text).map(Self).ok_or_else(invalid)
     }
-}
-
-fn parse_duration(text: &str) -> Option<i64> {
-    const UNITS: [(&str, f64); 7] = [
-        ("ms", 1.0),
-        ("µs", 1e-3),
-        ("us", 1e-3),
-        ("ns", 1e-6),
-        ("h", 3_600_000.0),
-        ("m", 60_000.0),
-        ("s", 1000.0),
-    ];
-    let mut rest = text;
-    let mut milliseconds = 0.0;
-    if rest == "0" {
-        return Some(0);
-    }
-    while !rest.is_empty() {
-        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
-        let (number, tail) = rest.split_at(end);
-        let (unit, factor) = UNITS.iter().find(|(unit, _)| tail.starts_with(unit))?;
-        milliseconds += number.parse::<f64>().ok()? * factor;
-        rest = &tail[unit.len()..];
-    }
-    // Windows are seconds or minutes: far inside the range.
-    (!text.is_empty()).then_some(milliseconds as i64)
 }

@@ -1,9 +1,7 @@
 //! The production loop over a cluster that is a value, a cloud that takes every
 //! order, and the expanders in their sandbox.
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -73,7 +71,7 @@ impl Control {
     /// One tick, and how long it took.
     pub fn tick(&mut self, now: Timestamp) -> Duration {
         let start = Instant::now();
-        block_on(self.control.tick(now));
+        pollster::block_on(self.control.tick(now));
         start.elapsed()
     }
 
@@ -82,19 +80,6 @@ impl Control {
         let last = self.records.0.lock();
         let last = last.unwrap_or_else(PoisonError::into_inner).clone();
         last.context("nothing was decided")
-    }
-}
-
-/// Nothing here waits.
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future
-            .as_mut()
-            .poll(&mut Context::from_waker(Waker::noop()))
-        {
-            return output;
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Numbers from a seed.
 
+use flyball_core::hash::{SPLIT_MIX_STEP, split_mix};
+
 /// Draws numbers, the same ones for the same seed (`SplitMix64`).
 pub struct Random(u64);
 
@@ -11,10 +13,9 @@ impl Random {
     }
 
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        let number = split_mix(self.0);
+        self.0 = self.0.wrapping_add(SPLIT_MIX_STEP);
+        number
     }
 
     /// A number below `end`; 0 if that is 0.

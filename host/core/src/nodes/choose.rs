@@ -11,6 +11,7 @@ use self::instead::{ask_predecessors, stand_in, tell_rollback};
 use super::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
 use super::options::{ExpanderChoice, NodeOptions};
 use super::record::{Choice, ExpanderRecord, RankingAnswer};
+pub(super) use crate::hash::split_mix as mix;
 use crate::policy::{ExpanderPolicy, PolicyEngine, PolicyFailure, PolicyVersion, Usage};
 use crate::replica::Context;
 use crate::status::Event;
@@ -173,14 +174,6 @@ fn last_choice(
             .to_owned(),
         message,
     }
-}
-
-/// `SplitMix64`'s output function.
-pub(super) fn mix(seed: u64) -> u64 {
-    let mut z = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
 }
 
 fn ask_expander(

@@ -26,7 +26,6 @@ use self::nodes::{KnownNode, Nodes};
 pub use self::pods::PodView;
 use self::pods::Pods;
 use super::limits::{ClusterSize, NodeSize};
-use crate::ports::ObjectKey;
 
 /// Nodes, pods and what waits for nodes.
 #[derive(Default)]
@@ -300,12 +299,6 @@ impl ClusterState {
     #[must_use]
     pub fn pod(&self, uid: &str) -> Option<PodView<'_>> {
         self.pods.view(self.pods.find(uid)?)
-    }
-
-    /// Namespace and name of a pod by its uid.
-    #[must_use]
-    pub fn pod_key(&self, uid: &str) -> Option<&ObjectKey> {
-        self.pod(uid).map(|pod| pod.key)
     }
 
     fn learn(&mut self, name: Arc<str>, known: KnownNode) {

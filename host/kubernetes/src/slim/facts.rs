@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flyball_core::nodes::state::{NodeFacts, Owner, PodFacts, PodPhase};
 use flyball_core::ports::ObjectKey;
-use flyball_core::time::Timestamp;
+use flyball_core::time::{Timestamp, parse_go_duration};
 use flyball_placement::{Name, Pod};
 
 use super::node::NodeObject;
@@ -56,7 +56,7 @@ impl PodObject {
             owner: metadata.controller(),
             mirror: annotations.mirror.is_some(),
             like_daemon_set: annotations.daemon_set.as_deref() == Some("true"),
-            scale_up_delay_ms: delay.and_then(duration_ms),
+            scale_up_delay_ms: delay.and_then(parse_go_duration),
         };
         (facts, self.into_pod())
     }
@@ -107,14 +107,6 @@ fn is_unschedulable(condition: &Condition) -> bool {
 
 fn time(text: Option<&Name>) -> Option<Timestamp> {
     parse_time(text?)
-}
-
-/// Parses a duration as Go writes it, such as `1m30s`. `None` if it can't be parsed or is
-/// negative.
-fn duration_ms(text: &str) -> Option<i64> {
-    let duration: jiff::SignedDuration = text.parse().ok()?;
-    let ms = i64::try_from(duration.as_millis()).ok()?;
-    (ms >= 0).then_some(ms)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Small clusters, and pods to be placed there, drawn from a seed.
 
+use flyball_core::hash::{SPLIT_MIX_STEP, split_mix};
 use serde_json::{Map, Value, json};
 
 use crate::pods::{Peers, pod};
@@ -26,12 +27,10 @@ impl Random {
         random
     }
 
-    /// `SplitMix64`.
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        let number = split_mix(self.0);
+        self.0 = self.0.wrapping_add(SPLIT_MIX_STEP);
+        number
     }
 
     pub fn below(&mut self, end: usize) -> usize {

@@ -115,8 +115,9 @@ impl Arena {
 
     fn keys(&self, uids: &[&String]) -> Vec<(String, String)> {
         self.watch.with_state(|state| {
-            let keys = uids.iter().filter_map(|uid| state.pod_key(uid));
-            keys.map(|key| (key.namespace.to_string(), key.name.to_string()))
+            let keys = uids.iter().filter_map(|uid| state.pod(uid));
+            keys.map(|pod| pod.key)
+                .map(|key| (key.namespace.to_string(), key.name.to_string()))
                 .collect()
         })
     }

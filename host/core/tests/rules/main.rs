@@ -1,0 +1,12 @@
+//! Rules by themselves: guardrails, splitting and similarity of node groups, and what the
+//! state of the cluster forgets.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test says what is wrong"
+)]
+
+mod balance;
+mod balance_vectors;
+mod guardrails;
+mod nodes_forget;
+mod similar_vectors;

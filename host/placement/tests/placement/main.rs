@@ -1,0 +1,10 @@
+//! Where pods fit, held against plain re-statements of the rules.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test says what is wrong"
+)]
+
+mod choosing;
+mod packing;
+mod packing_each;
+mod rebuild;

@@ -1,0 +1,11 @@
+//! The embedded cluster: its scenarios, its nodes, and whole runs.
+#![allow(
+    clippy::unwrap_used,
+    reason = "a panic is how a test says what is wrong"
+)]
+
+mod run;
+mod scenario;
+mod simulated_nodes;
+mod support;
+mod with_nodes;
