@@ -229,6 +229,10 @@ impl<C: Clock> Clock for &C {
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send {
         C::sleep_until(self, at)
     }
+
+    fn has_time(&self) -> bool {
+        C::has_time(self)
+    }
 }
 
 /// Takes the records of decisions: the ring, a file, a report, a terminal.
@@ -258,4 +262,36 @@ pub trait StateStore: Send + Sync {
 
     /// What is kept of an object is of no use any more.
     fn forget(&self, uid: &Arc<str>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+    use crate::time::Timestamp;
+
+    /// A clock after its end.
+    struct Ended;
+
+    impl Clock for Ended {
+        fn now(&self) -> Timestamp {
+            Timestamp(7)
+        }
+
+        async fn sleep_until(&self, _: Timestamp) -> bool {
+            false
+        }
+
+        fn has_time(&self) -> bool {
+            false
+        }
+    }
+
+    fn has_time(clock: impl Clock) -> bool {
+        clock.has_time()
+    }
+
+    #[test]
+    fn a_borrowed_clock_ends_when_its_owner_does() {
+        assert!(!has_time(&Ended));
+    }
 }
