@@ -17,15 +17,15 @@ impl ObjectMetadata {
         time(self.creation_timestamp.as_ref()).unwrap_or_default()
     }
 
-    fn controller(&self) -> Option<Owner> {
+    fn controller(&self) -> Option<Arc<Owner>> {
         let owner = self
             .owner_references
             .iter()
             .find(|owner| owner.controller)?;
-        Some(Owner {
+        Some(Arc::new(Owner {
             uid: owner.uid.clone(),
             kind: owner.kind.clone(),
-        })
+        }))
     }
 }
 
