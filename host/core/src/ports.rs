@@ -10,6 +10,7 @@ use crate::memory::Kept;
 use crate::pods::Pod;
 use crate::record::DecisionRecord;
 use crate::replica::GrantedInput;
+use crate::selector::Selector;
 use crate::spec::{AutoscalerSpec, MetricSpec};
 use crate::status::{AutoscalerStatus, Event};
 use crate::time::Timestamp;
@@ -119,6 +120,8 @@ pub struct MetricQuestion<'a> {
     pub namespace: &'a str,
     /// Selects the target's pods, in text form.
     pub selector: &'a str,
+    /// The same selector, parsed.
+    pub pods: &'a Selector,
     /// Which metric.
     pub metric: &'a MetricSpec,
 }
