@@ -36,7 +36,7 @@ pub use self::cluster::ClusterWatch;
 pub use self::crd::crd_yaml;
 pub use self::dump::{Dump, DumpError};
 pub use self::kinds::{Kind, KindError, Kinds};
-pub use self::lease::{LeaderOptions, elect_leader, sole_leader};
+pub use self::lease::{Election, LeaderOptions, elect_leader, sole_leader};
 pub use self::nodes_writer::KubernetesNodesWriter;
 pub use self::pod_watch::watch_for_both;
 pub use self::reader::KubernetesReader;

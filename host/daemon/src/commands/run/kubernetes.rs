@@ -8,7 +8,7 @@ use flyball_core::control::ReplicaLoop;
 use flyball_core::memory::InMemoryStore;
 use flyball_core::ports::Reader as _;
 use flyball_kubernetes::{
-    Caches, Client, ClusterWatch, ConnectOptions, KubernetesReader, KubernetesWriter,
+    Caches, Client, ClusterWatch, ConnectOptions, Election, KubernetesReader, KubernetesWriter,
     LeaderOptions, connect, elect_leader, sole_leader, watch_for_both,
 };
 use flyball_sources::MetricsApis;
@@ -31,10 +31,11 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         context: args.context.clone(),
     };
     let client = connect(&options).await?;
-    let leader = match args.leader.leader_elect {
-        true => elect_leader(client.clone(), lease(&args.leader)),
-        false => sole_leader(),
-    };
+    let election = args
+        .leader
+        .leader_elect
+        .then(|| elect_leader(client.clone(), lease(&args.leader)));
+    let leader = election.as_ref().map_or_else(sole_leader, Election::leader);
     let (caches, cluster) = watch_cluster(&client, args).await;
     let nodes = match cluster {
         Some(cluster) => Some(Nodes::start(cluster, &client, &daemon, args, leader.clone()).await?),
@@ -76,7 +77,13 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         }
         lead(leader, halves, stop).await
     };
-    daemon.beside(autoscalers, expanders, working).await
+    daemon.beside(autoscalers, expanders, working).await?;
+    // Only after a stop in good order: where something may still be under way, the lease
+    // runs out by itself.
+    if let Some(election) = election {
+        election.resign().await;
+    }
+    Ok(())
 }
 
 /// Starts the watches of the halves that run.
