@@ -14,16 +14,15 @@ pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 /// Distinct sets of labels.
 type Sets = BTreeSet<Arc<Labels>>;
 
-/// Things of one namespace, by their labels and name.
+/// The distinct sets of labels that things have, each with what is kept of those things.
 #[derive(Debug)]
-pub struct LabelIndex<T> {
-    /// The things of each distinct set of labels.
-    members: BTreeMap<Arc<Labels>, BTreeMap<Arc<str>, T>>,
+pub struct LabelSets<M> {
+    members: BTreeMap<Arc<Labels>, M>,
     /// The sets that have a value of a key.
     sets_with: HashMap<Arc<str>, HashMap<Arc<str>, Sets>>,
 }
 
-impl<T> Default for LabelIndex<T> {
+impl<M> Default for LabelSets<M> {
     fn default() -> Self {
         Self {
             members: BTreeMap::new(),
@@ -32,54 +31,58 @@ impl<T> Default for LabelIndex<T> {
     }
 }
 
-impl<T> LabelIndex<T> {
-    /// Puts a thing in, in place of one of the same labels and name. Gives the
-    /// labels back as they are kept: shared by all that have the same.
-    pub fn insert(&mut self, labels: Labels, name: Arc<str>, thing: T) -> Arc<Labels> {
-        let labels = match self.members.get_key_value(&labels) {
-            Some((known, _)) => known.clone(),
-            None => self.add_set(labels),
-        };
-        self.members
-            .entry(labels.clone())
-            .or_default()
-            .insert(name, thing);
+impl<M: Default> LabelSets<M> {
+    /// Returns a set as it is kept: shared by all that have the same. It is added if it is
+    /// new.
+    pub fn share(&mut self, labels: Labels) -> Arc<Labels> {
+        if let Some((known, _)) = self.members.get_key_value(&labels) {
+            return known.clone();
+        }
+        let labels = Arc::new(labels);
+        for (key, value) in labels.iter() {
+            let values = self.sets_with.entry(key.clone()).or_default();
+            values
+                .entry(value.clone())
+                .or_default()
+                .insert(labels.clone());
+        }
+        self.members.insert(labels.clone(), M::default());
         labels
     }
 
-    /// Takes a thing out.
-    pub fn remove(&mut self, labels: &Arc<Labels>, name: &str) -> Option<T> {
-        let members = self.members.get_mut(labels)?;
-        let removed = members.remove(name);
-        if members.is_empty() {
-            self.members.remove(labels);
-            self.remove_set(labels);
+    /// What is kept of the things of a set. `None` if there is no such set.
+    #[must_use]
+    pub fn get(&self, labels: &Arc<Labels>) -> Option<&M> {
+        self.members.get(labels)
+    }
+
+    /// What is kept of the things of a set. `None` if there is no such set.
+    pub fn get_mut(&mut self, labels: &Arc<Labels>) -> Option<&mut M> {
+        self.members.get_mut(labels)
+    }
+
+    /// Takes a set out.
+    pub fn remove(&mut self, labels: &Arc<Labels>) {
+        self.members.remove(labels);
+        for (key, value) in labels.iter() {
+            let Some(values) = self.sets_with.get_mut(key) else {
+                continue;
+            };
+            if let Some(sets) = values.get_mut(value) {
+                sets.remove(labels);
+                if sets.is_empty() {
+                    values.remove(value);
+                }
+            }
+            if values.is_empty() {
+                self.sets_with.remove(key);
+            }
         }
-        removed
     }
 
-    /// Whether nothing is in it.
+    /// The sets that a selector matches.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.members.is_empty()
-    }
-
-    /// What a selector matches, ordered by name.
-    #[must_use]
-    pub fn select(&self, selector: &Selector) -> Vec<(&Arc<str>, &T)> {
-        let mut found: Vec<_> = self
-            .sets(selector)
-            .into_iter()
-            .filter_map(|labels| self.members.get(labels))
-            .flatten()
-            .collect();
-        found.sort_unstable_by_key(|&(name, _)| name);
-        found
-    }
-
-    /// The distinct sets of labels that a selector matches.
-    #[must_use]
-    pub fn sets(&self, selector: &Selector) -> Vec<&Arc<Labels>> {
+    pub fn matching(&self, selector: &Selector) -> Vec<&Arc<Labels>> {
         let matches =
             |labels: &&Arc<Labels>| selector.matches(|key| labels.get(key).map(|value| &**value));
         match selector.one_of() {
@@ -96,34 +99,49 @@ impl<T> LabelIndex<T> {
             None => self.members.keys().filter(matches).collect(),
         }
     }
+}
 
-    fn add_set(&mut self, labels: Labels) -> Arc<Labels> {
-        let labels = Arc::new(labels);
-        for (key, value) in labels.iter() {
-            let values = self.sets_with.entry(key.clone()).or_default();
-            values
-                .entry(value.clone())
-                .or_default()
-                .insert(labels.clone());
+/// Things of one namespace, by their labels and name.
+#[derive(Debug)]
+pub struct LabelIndex<T>(LabelSets<BTreeMap<Arc<str>, T>>);
+
+impl<T> Default for LabelIndex<T> {
+    fn default() -> Self {
+        Self(LabelSets::default())
+    }
+}
+
+impl<T> LabelIndex<T> {
+    /// Puts a thing in, in place of one of the same labels and name. Gives the
+    /// labels back as they are kept: shared by all that have the same.
+    pub fn insert(&mut self, labels: Labels, name: Arc<str>, thing: T) -> Arc<Labels> {
+        let labels = self.0.share(labels);
+        if let Some(members) = self.0.get_mut(&labels) {
+            members.insert(name, thing);
         }
         labels
     }
 
-    fn remove_set(&mut self, labels: &Arc<Labels>) {
-        for (key, value) in labels.iter() {
-            let Some(values) = self.sets_with.get_mut(key) else {
-                continue;
-            };
-            if let Some(sets) = values.get_mut(value) {
-                sets.remove(labels);
-                if sets.is_empty() {
-                    values.remove(value);
-                }
-            }
-            if values.is_empty() {
-                self.sets_with.remove(key);
-            }
+    /// Takes a thing out.
+    pub fn remove(&mut self, labels: &Arc<Labels>, name: &str) -> Option<T> {
+        let members = self.0.get_mut(labels)?;
+        let removed = members.remove(name);
+        if members.is_empty() {
+            self.0.remove(labels);
         }
+        removed
+    }
+
+    /// What a selector matches, ordered by name.
+    #[must_use]
+    pub fn select(&self, selector: &Selector) -> Vec<(&Arc<str>, &T)> {
+        let matching = self.0.matching(selector).into_iter();
+        let mut found: Vec<_> = matching
+            .filter_map(|labels| self.0.get(labels))
+            .flatten()
+            .collect();
+        found.sort_unstable_by_key(|&(name, _)| name);
+        found
     }
 }
 

@@ -171,46 +171,72 @@ impl PodRequests {
         self.containers.iter().chain(sidecars)
     }
 
-    /// What the scheduler reckons with: the pod's own request or else that of
-    /// its containers, and the overhead on top.
+    /// What the scheduler reckons with.
     fn at_pod_level(&self, resource: &str) -> Option<i64> {
-        let own = self
-            .pod
-            .get(resource)
-            .filter(|_| has_pod_level(resource))
-            .copied();
-        let request = own.or_else(|| self.of_containers(resource));
-        match self.overhead.get(resource) {
-            Some(&overhead) => Some(request.unwrap_or(0).saturating_add(overhead)),
-            None => request,
-        }
-    }
-
-    /// The sum of lasting containers, or what starting takes if that is more:
-    /// an init container runs beside the sidecars before it.
-    fn of_containers(&self, resource: &str) -> Option<i64> {
-        let lasting = self
-            .lasting()
-            .filter_map(|container| container.requests.get(resource));
-        let mut peak = lasting.copied().reduce(i64::saturating_add);
-        let mut sidecars: Option<i64> = None;
-        for container in &self.init_containers {
-            let own = container.requests.get(resource).copied();
-            let together = match (own, sidecars) {
-                (Some(own), Some(sidecars)) => Some(own.saturating_add(sidecars)),
-                (own, sidecars) => own.or(sidecars),
-            };
-            if container.restartable {
-                sidecars = together;
-            }
-            peak = peak.max(together);
-        }
-        peak
+        let amount = |requests: &Resources| requests.get(resource).copied().map(i128::from);
+        let containers = self.containers.iter();
+        let init_containers = self.init_containers.iter();
+        let of_containers = request_of_containers(
+            containers.map(|container| amount(&container.requests)),
+            init_containers.map(|container| (amount(&container.requests), container.restartable)),
+        );
+        let request = request_of_pod(
+            resource,
+            amount(&self.pod),
+            of_containers,
+            amount(&self.overhead),
+        );
+        let limit = |request: i128| if request < 0 { i64::MIN } else { i64::MAX };
+        request.map(|request| i64::try_from(request).unwrap_or_else(|_| limit(request)))
     }
 }
 
+/// Returns what a pod requests of a resource, as the scheduler reckons: the request for the
+/// whole pod, if the resource has one, or else that of its containers, and the overhead on
+/// top. `None` if nothing requests any.
+#[must_use]
+pub fn request_of_pod(
+    resource: &str,
+    pod: Option<i128>,
+    containers: Option<i128>,
+    overhead: Option<i128>,
+) -> Option<i128> {
+    let request = pod.filter(|_| has_pod_level(resource)).or(containers);
+    match overhead {
+        Some(overhead) => Some(request.unwrap_or(0).saturating_add(overhead)),
+        None => request,
+    }
+}
+
+/// Returns what the containers of a pod request together of a resource: the sum of those
+/// that last, sidecars included, or what starting takes if that is more, since an init
+/// container runs beside the sidecars before it. An init container comes with whether it
+/// is a sidecar. `None` if no container requests any.
+#[must_use]
+pub fn request_of_containers(
+    containers: impl Iterator<Item = Option<i128>>,
+    init_containers: impl Iterator<Item = (Option<i128>, bool)>,
+) -> Option<i128> {
+    let plus = |a: Option<i128>, b: Option<i128>| match (a, b) {
+        (Some(a), Some(b)) => Some(a.saturating_add(b)),
+        (a, b) => a.or(b),
+    };
+    let mut lasting = containers.fold(None, plus);
+    let (mut sidecars, mut peak) = (None, None);
+    for (own, is_sidecar) in init_containers {
+        let together = plus(own, sidecars);
+        if is_sidecar {
+            lasting = plus(lasting, own);
+            sidecars = together;
+        }
+        peak = peak.max(together);
+    }
+    lasting.max(peak)
+}
+
 /// Whether requests for `resource` exist at pod level.
-fn has_pod_level(resource: &str) -> bool {
+#[must_use]
+pub fn has_pod_level(resource: &str) -> bool {
     matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-")
 }
 

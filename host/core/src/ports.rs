@@ -10,6 +10,7 @@ use crate::memory::Kept;
 use crate::pods::Pod;
 use crate::record::DecisionRecord;
 use crate::replica::GrantedInput;
+use crate::selector::Selector;
 use crate::spec::{AutoscalerSpec, MetricSpec};
 use crate::status::{AutoscalerStatus, Event};
 use crate::time::Timestamp;
@@ -119,6 +120,8 @@ pub struct MetricQuestion<'a> {
     pub namespace: &'a str,
     /// Selects the target's pods, in text form.
     pub selector: &'a str,
+    /// The same selector, parsed.
+    pub pods: &'a Selector,
     /// Which metric.
     pub metric: &'a MetricSpec,
 }
@@ -229,6 +232,10 @@ impl<C: Clock> Clock for &C {
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send {
         C::sleep_until(self, at)
     }
+
+    fn has_time(&self) -> bool {
+        C::has_time(self)
+    }
 }
 
 /// Takes the records of decisions: the ring, a file, a report, a terminal.
@@ -258,4 +265,36 @@ pub trait StateStore: Send + Sync {
 
     /// What is kept of an object is of no use any more.
     fn forget(&self, uid: &Arc<str>);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Clock;
+    use crate::time::Timestamp;
+
+    /// A clock after its end.
+    struct Ended;
+
+    impl Clock for Ended {
+        fn now(&self) -> Timestamp {
+            Timestamp(7)
+        }
+
+        async fn sleep_until(&self, _: Timestamp) -> bool {
+            false
+        }
+
+        fn has_time(&self) -> bool {
+            false
+        }
+    }
+
+    fn has_time(clock: impl Clock) -> bool {
+        clock.has_time()
+    }
+
+    #[test]
+    fn a_borrowed_clock_ends_when_its_owner_does() {
+        assert!(!has_time(&Ended));
+    }
 }

@@ -135,6 +135,21 @@ pub struct CrossVersionObjectReference {
     pub name: String,
 }
 
+impl CrossVersionObjectReference {
+    /// The API group. Empty for the core group, which has no name.
+    #[must_use]
+    pub fn group(&self) -> &str {
+        api_group(&self.api_version)
+    }
+}
+
+/// The API group of an apiVersion. Empty for the core group, which has no name.
+#[must_use]
+pub fn api_group(api_version: &str) -> &str {
+    let parts = api_version.split_once('/');
+    parts.map_or("", |(group, _)| group)
+}
+
 /// One metric: `type` says which of the other fields is set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

@@ -145,6 +145,10 @@ impl<F: Fn(Timestamp) -> bool + Send + Sync> Clock for PacedClock<F> {
         self.now.store(next.0, Ordering::Release);
         (self.on_move)(next) && at <= self.end
     }
+
+    fn has_time(&self) -> bool {
+        !self.stop.is_stopped()
+    }
 }
 
 #[cfg(test)]
@@ -184,5 +188,6 @@ mod tests {
             stopper.stop()
         });
         assert!(!went_on);
+        assert!(!clock.has_time(), "nothing is decided after a stop");
     }
 }

@@ -1,31 +1,32 @@
-//! The cluster that nodes are ordered for: watches of nodes, pods, namespaces,
-//! DaemonSets and storage keep one [`ClusterState`] up to date.
+//! What the half that orders nodes knows of the cluster: watches of nodes, pods,
+//! namespaces, DaemonSets and storage keep one [`ClusterState`] up to date.
 //!
-//! What a watch brings is cut down while it is read, the first list included. A
-//! watch that breaks is started again, with backoff; meanwhile the state stays. The
-//! ConfigMap of the expander `priority` is watched as well, if its place is given.
+//! ```text
+//!  watch ─┐                     nobody works on the state: at once
+//!  watch ─┼─▶ queue of changes ────────────────────────────────────▶ ClusterState
+//!  watch ─┘                     a pass works on it: when it has done
+//! ```
+//!
+//! So no watch waits for a pass, and neither do those for whom the same watch works.
+//! The ConfigMap of the expander `priority` is watched as well, if its place is given.
 
 mod watched;
 
-use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader};
 use flyball_core::nodes::state::ClusterState;
-use flyball_placement::Name;
-use futures::StreamExt as _;
-use kube::runtime::{WatchStreamExt as _, watcher};
-use kube::{Api, Client, Resource as _};
+use kube::Client;
 use tokio::sync::watch;
-use tokio::task::{JoinSet, block_in_place};
+use tokio::task::block_in_place;
 
-use self::watched::{Slim, Watched};
-use crate::cache::watch_config;
-use crate::priorities;
+use self::watched::StateKind;
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
-    PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
+    StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
 };
+use crate::watch::{Change, KnownIds, Slim, Watches};
+use crate::{pod_watch, priorities};
 
 /// What is known of the cluster. The watches end with the last clone.
 #[derive(Clone)]
@@ -34,49 +35,48 @@ pub struct ClusterWatch {
 }
 
 struct Inner {
-    state: Arc<Mutex<ClusterState>>,
-    synced: Vec<watch::Receiver<bool>>,
+    state: Arc<SharedState>,
     priorities: Option<priorities::Latest>,
-    waiting: watch::Receiver<u64>,
-    _watches: JoinSet<()>,
+    watches: Watches,
+    pod_watch: Arc<Watches>,
 }
 
 impl ClusterWatch {
-    /// Starts to watch, on a runtime of several threads. Nothing is known before
-    /// [`ClusterWatch::synced`]. `priorities` is the namespace of the ConfigMap that
-    /// configures the expander `priority`, or `None` if no ConfigMap does.
+    /// Starts to watch, on a runtime of several threads, for a daemon whose nodes half
+    /// runs alone. Nothing is known before [`ClusterWatch::synced`]. `priorities` is the
+    /// namespace of the ConfigMap that configures the expander `priority`, or `None` if
+    /// no ConfigMap does.
     #[must_use]
     pub async fn start(client: Client, priorities: Option<&str>) -> Self {
-        let config = watch_config(&client).await;
-        let (waits, waiting) = watch::channel(0);
-        let watching = Watching {
-            client,
-            config,
-            state: Arc::default(),
-            waits: Arc::new(waits),
-        };
-        let mut watches = JoinSet::new();
-        let priorities = priorities
-            .map(|namespace| priorities::keep(watching.client.clone(), namespace, &mut watches));
-        let synced = vec![
-            watching.keep::<NamespaceObject>(&mut watches),
-            watching.keep::<NodeObject>(&mut watches),
-            watching.keep::<DaemonSetObject>(&mut watches),
-            watching.keep::<ClaimObject>(&mut watches),
-            watching.keep::<VolumeObject>(&mut watches),
-            watching.keep::<StorageClassObject>(&mut watches),
-            watching.keep::<CsiDriverObject>(&mut watches),
-            watching.keep::<CsiNodeObject>(&mut watches),
-            watching.keep::<StorageCapacityObject>(&mut watches),
-            watching.keep::<VolumeAttachmentObject>(&mut watches),
-            watching.keep::<PodObject>(&mut watches),
-        ];
+        let watches = Watches::new(client).await;
+        let state = Arc::default();
+        let pod_watch = pod_watch::start(watches.beside(), None, Some(Arc::clone(&state)));
+        Self::new(watches, state, pod_watch, priorities)
+    }
+
+    /// Starts to watch all but pods, which `pod_watch` puts into `state`.
+    pub(crate) fn new(
+        mut watches: Watches,
+        state: Arc<SharedState>,
+        pod_watch: Arc<Watches>,
+        priorities: Option<&str>,
+    ) -> Self {
+        let priorities = priorities.map(|namespace| priorities::keep(namespace, &mut watches));
+        keep::<NamespaceObject>(&mut watches, &state);
+        keep::<NodeObject>(&mut watches, &state);
+        keep::<DaemonSetObject>(&mut watches, &state);
+        keep::<ClaimObject>(&mut watches, &state);
+        keep::<VolumeObject>(&mut watches, &state);
+        keep::<StorageClassObject>(&mut watches, &state);
+        keep::<CsiDriverObject>(&mut watches, &state);
+        keep::<CsiNodeObject>(&mut watches, &state);
+        keep::<StorageCapacityObject>(&mut watches, &state);
+        keep::<VolumeAttachmentObject>(&mut watches, &state);
         let inner = Inner {
-            state: watching.state,
-            synced,
+            state,
             priorities,
-            waiting,
-            _watches: watches,
+            watches,
+            pod_watch,
         };
         Self {
             inner: Arc::new(inner),
@@ -85,10 +85,8 @@ impl ClusterWatch {
 
     /// Waits until every object that the cluster had is known.
     pub async fn synced(&self) {
-        for synced in &self.inner.synced {
-            // The watches, which hold the other end, live as long as `self`.
-            let _ = synced.clone().wait_for(|synced| *synced).await;
-        }
+        self.inner.watches.synced().await;
+        self.inner.pod_watch.synced().await;
         if let Some(latest) = &self.inner.priorities {
             let _ = latest.clone().wait_for(Option::is_some).await;
         }
@@ -98,20 +96,21 @@ impl ClusterWatch {
     /// look.
     #[must_use]
     pub fn waiting(&self) -> watch::Receiver<u64> {
-        self.inner.waiting.clone()
+        self.inner.state.waiting.subscribe()
     }
 }
 
 impl NodesReader for ClusterWatch {
     fn synced(&self) -> bool {
         let mut priorities = self.inner.priorities.iter();
-        self.inner.synced.iter().all(|synced| *synced.borrow())
+        self.inner.watches.are_synced()
+            && self.inner.pod_watch.are_synced()
             && priorities.all(|latest| latest.borrow().is_some())
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         // A plan may take long: what else this thread has to do goes on elsewhere.
-        block_in_place(|| work(&mut lock(&self.inner.state)))
+        block_in_place(|| self.inner.state.with(work))
     }
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
@@ -121,109 +120,90 @@ impl NodesReader for ClusterWatch {
     }
 }
 
-/// What all watches share.
-struct Watching {
-    client: Client,
-    config: watcher::Config,
-    state: Arc<Mutex<ClusterState>>,
-    waits: Arc<watch::Sender<u64>>,
-}
-
-impl Watching {
-    /// Watches all objects of a kind, and tells when it knows them.
-    fn keep<T: Watched>(&self, watches: &mut JoinSet<()>) -> watch::Receiver<bool> {
-        let (synced, receiver) = watch::channel(false);
-        let api = Api::<Slim<T>>::all(self.client.clone());
-        let stream = watcher(api, self.config.clone());
-        let (state, waits) = (Arc::clone(&self.state), Arc::clone(&self.waits));
-        watches.spawn(async move {
-            let mut stream = std::pin::pin!(stream.default_backoff());
-            let mut kept = Kept::default();
-            while let Some(event) = stream.next().await {
-                let event = match event {
-                    Ok(event) => event,
-                    Err(error) => {
-                        let kind = Slim::<T>::plural(&());
-                        tracing::warn!(%kind, %error, "a watch broke and is started again");
-                        continue;
-                    }
-                };
-                let done = matches!(event, watcher::Event::InitDone);
-                let mut state = lock_apart(&state);
-                kept.take(&mut state, event);
-                // The loop takes the news: here it is only woken.
-                if state.has_new_unschedulable() {
-                    waits.send_modify(|count| *count += 1);
-                }
-                drop(state);
-                if done {
-                    synced.send_replace(true);
-                }
-            }
+/// Watches all objects of a kind, for the state.
+fn keep<T: StateKind>(watches: &mut Watches, state: &Arc<SharedState>) {
+    let mut known = KnownIds::default();
+    let state = Arc::clone(state);
+    watches.add(move |event| {
+        known.changes(event, |change: Change<Slim<T>>| match change {
+            Change::Apply(Slim { object, .. }) => state.change(move |state| object.apply(state)),
+            Change::Delete(id) => state.change(move |state| T::delete(state, &id)),
         });
-        receiver
-    }
+    });
 }
 
-/// The objects of one kind that the state has: a list that starts anew does not tell
-/// which of them have gone.
+/// A change of the state that is to be made.
+type Pending = Box<dyn FnOnce(&mut ClusterState) + Send>;
+
+/// The state, which passes work on, and the changes that the watches bring meanwhile.
 #[derive(Default)]
-struct Kept {
-    known: HashSet<Name>,
-    /// Those that a list which is under way has not named yet.
-    unseen: Option<HashSet<Name>>,
+pub(crate) struct SharedState {
+    state: Mutex<ClusterState>,
+    /// In order. They are taken out by whoever holds the state.
+    pending: Mutex<Vec<Pending>>,
+    /// Counts how often pods became unschedulable.
+    waiting: watch::Sender<u64>,
 }
 
-impl Kept {
-    fn take<T: Watched>(&mut self, state: &mut ClusterState, event: watcher::Event<Slim<T>>) {
-        match event {
-            watcher::Event::Init => self.unseen = Some(self.known.clone()),
-            watcher::Event::InitApply(object) | watcher::Event::Apply(object) => {
-                let id = object.object.id();
-                if let Some(unseen) = &mut self.unseen {
-                    unseen.remove(&id);
-                }
-                self.known.insert(id);
-                object.object.apply(state);
+impl SharedState {
+    /// Makes a change: at once, or, if the state is being worked on, after that.
+    pub(crate) fn change(&self, change: impl FnOnce(&mut ClusterState) + Send + 'static) {
+        lock(&self.pending).push(Box::new(change));
+        self.settle();
+    }
+
+    /// Does `work` on the state, after all changes there are.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        let result = {
+            let mut state = lock(&self.state);
+            self.make_changes(&mut state);
+            work(&mut state)
+        };
+        self.settle();
+        result
+    }
+
+    /// Makes the pending changes, unless somebody works on the state: they come here when
+    /// they have done, and find what was added before they let go.
+    fn settle(&self) {
+        while !lock(&self.pending).is_empty() {
+            match self.state.try_lock() {
+                Ok(mut state) => self.make_changes(&mut state),
+                Err(TryLockError::Poisoned(error)) => self.make_changes(&mut error.into_inner()),
+                Err(TryLockError::WouldBlock) => return,
             }
-            watcher::Event::InitDone => {
-                for gone in self.unseen.take().into_iter().flatten() {
-                    self.known.remove(&gone);
-                    T::delete(state, &gone);
-                }
-            }
-            watcher::Event::Delete(object) => {
-                let id = object.object.id();
-                self.known.remove(&id);
-                T::delete(state, &id);
-            }
+        }
+    }
+
+    fn make_changes(&self, state: &mut ClusterState) {
+        let changes = std::mem::take(&mut *lock(&self.pending));
+        for change in changes {
+            change(state);
+        }
+        // The loop takes the news: here it is only woken.
+        if state.has_new_unschedulable() {
+            self.waiting.send_modify(|count| *count += 1);
         }
     }
 }
 
 /// A panic while it was locked left at worst one object of the past in it.
-fn lock(state: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The same for a watch, which may have to wait for the end of a plan: without
-/// keeping a thread from all others that have to run on it.
-fn lock_apart(state: &Mutex<ClusterState>) -> MutexGuard<'_, ClusterState> {
-    match state.try_lock() {
-        Ok(state) => state,
-        Err(TryLockError::Poisoned(error)) => error.into_inner(),
-        Err(TryLockError::WouldBlock) => block_in_place(|| lock(state)),
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use flyball_core::nodes::state::ClusterState;
     use kube::runtime::watcher::Event;
     use serde_json::json;
 
-    use super::{Kept, Slim};
+    use super::SharedState;
+    use super::watched::StateKind as _;
     use crate::slim::NodeObject;
+    use crate::watch::{Change, KnownIds, Slim};
 
     fn node(name: &str) -> Result<Slim<NodeObject>, serde_json::Error> {
         serde_json::from_value(json!({
@@ -239,22 +219,51 @@ mod tests {
 
     #[test]
     fn what_a_new_list_does_not_name_has_gone() -> Result<(), serde_json::Error> {
-        let (mut kept, mut state) = (Kept::default(), ClusterState::new());
-        kept.take::<NodeObject>(&mut state, Event::Init);
-        kept.take(&mut state, Event::InitApply(node("a")?));
-        kept.take(&mut state, Event::InitApply(node("b")?));
-        kept.take::<NodeObject>(&mut state, Event::InitDone);
-        kept.take(&mut state, Event::Apply(node("c")?));
+        let (mut known, mut state) = (KnownIds::default(), ClusterState::new());
+        let mut take = |state: &mut ClusterState, event| {
+            known.changes(event, |change: Change<Slim<NodeObject>>| match change {
+                Change::Apply(node) => node.object.apply(state),
+                Change::Delete(id) => NodeObject::delete(state, &id),
+            });
+        };
+        take(&mut state, Event::Init);
+        take(&mut state, Event::InitApply(node("a")?));
+        take(&mut state, Event::InitApply(node("b")?));
+        take(&mut state, Event::InitDone);
+        take(&mut state, Event::Apply(node("c")?));
         assert_eq!(names(&state), ["a", "b", "c"]);
-        kept.take(&mut state, Event::Delete(node("c")?));
+        take(&mut state, Event::Delete(node("c")?));
 
-        kept.take::<NodeObject>(&mut state, Event::Init);
-        kept.take(&mut state, Event::InitApply(node("b")?));
-        kept.take(&mut state, Event::InitApply(node("d")?));
+        take(&mut state, Event::Init);
+        take(&mut state, Event::InitApply(node("b")?));
+        take(&mut state, Event::InitApply(node("d")?));
         // Until the list is whole, what it has not named yet stays.
         assert_eq!(names(&state), ["a", "b", "d"]);
-        kept.take::<NodeObject>(&mut state, Event::InitDone);
+        take(&mut state, Event::InitDone);
         assert_eq!(names(&state), ["b", "d"]);
+        Ok(())
+    }
+
+    #[test]
+    fn changes_wait_for_a_pass_and_no_watch_does() -> Result<(), serde_json::Error> {
+        let shared = Arc::new(SharedState::default());
+        let apply = |name| {
+            let node = node(name)?.object;
+            shared.change(move |state| node.apply(state));
+            Ok::<_, serde_json::Error>(())
+        };
+        apply("a")?;
+        shared.with(|state| {
+            assert_eq!(names(state), ["a"]);
+            // The same thread: to wait for the state would be to wait for ever.
+            apply("b")?;
+            shared.change(|state| NodeObject::delete(state, "a"));
+            assert_eq!(names(state), ["a"], "a pass sees one cluster");
+            Ok::<_, serde_json::Error>(())
+        })?;
+        // Made already when the pass had done, with nobody else to do it.
+        let state = super::lock(&shared.state);
+        assert_eq!(names(&state), ["b"]);
         Ok(())
     }
 }

@@ -8,13 +8,14 @@ use flyball_core::nodes::ports::{ExpanderConfiguration, Subject};
 use flyball_core::ports::ObjectKey;
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
+use kube::Api;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::watcher::watch_object;
-use kube::{Api, Client};
 use serde_json::json;
 use serde_saphyr::DuplicateKeyPolicy;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+
+use crate::watch::Watches;
 
 /// The expander that it is for.
 pub const EXPANDER: &str = "priority";
@@ -104,9 +105,9 @@ pub fn configuration(data: Option<&BTreeMap<String, String>>) -> String {
 pub(crate) type Latest = watch::Receiver<Option<ExpanderConfiguration>>;
 
 /// Watches the ConfigMap of a namespace, and nothing else there.
-pub(crate) fn keep(client: Client, namespace: &str, watches: &mut JoinSet<()>) -> Latest {
+pub(crate) fn keep(namespace: &str, watches: &mut Watches) -> Latest {
     let (latest, receiver) = watch::channel(None);
-    let namespace = namespace.to_owned();
+    let (client, namespace) = (watches.client().clone(), namespace.to_owned());
     watches.spawn(async move {
         let api = Api::<ConfigMap>::namespaced(client, &namespace);
         let mut stream = std::pin::pin!(watch_object(api, CONFIG_MAP).default_backoff());

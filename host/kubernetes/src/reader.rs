@@ -32,6 +32,9 @@ pub struct KubernetesReader<M> {
     first: AtomicUsize,
 }
 
+/// The selector of a target. `None` if it has none, or its scale could not be read.
+type Parsed = Result<Option<Arc<Selector>>, ObservationError>;
+
 /// What is read of a target, before its pods and metrics.
 struct Target {
     scale: Result<Scale, ObservationError>,
@@ -44,8 +47,8 @@ impl<M: MetricsSource> KubernetesReader<M> {
     #[must_use]
     pub fn new(client: Client, caches: Caches, metrics: M) -> Self {
         Self {
+            scales: Scales::new(client, caches.kinds().clone()),
             caches,
-            scales: Scales::new(client),
             metrics,
             selectors: Mutex::default(),
             first: AtomicUsize::default(),
@@ -128,29 +131,39 @@ impl<M: MetricsSource> KubernetesReader<M> {
         })
     }
 
+    /// The parsed selector of each target, at the index of its question.
+    fn selectors_of(
+        &self,
+        selectors: &mut Selectors,
+        questions: &[Question],
+        targets: &[Target],
+    ) -> Vec<Parsed> {
+        {
+            let autoscalers = self.caches.autoscalers();
+            selectors.retain(|key| autoscalers.mode(key));
+        }
+        let of_targets = questions.iter().zip(targets);
+        of_targets
+            .map(|(question, target)| selector(selectors, &question.autoscaler, target))
+            .collect()
+    }
+
     /// The pods of each target, at the index of its question.
     fn pods(
         &self,
+        selectors: &Selectors,
         questions: &[Question],
         targets: &[Target],
+        parsed: &[Parsed],
     ) -> Vec<Result<Arc<[Pod]>, ObservationError>> {
-        let mut selectors = self.selectors();
-        {
-            let autoscalers = self.caches.autoscalers();
-            selectors.retain(|key| autoscalers.is_active(key));
-        }
-        let parsed: Vec<_> = questions
-            .iter()
-            .zip(targets)
-            .map(|(question, target)| selector(&mut selectors, &question.autoscaler, target))
-            .collect();
         let selected = questions.iter().zip(targets).zip(parsed);
         selected
             .map(
-                |((question, target), parsed)| match (parsed?, &target.scale) {
-                    (Some(selector), Ok(scale)) => {
-                        self.select(&selectors, &question.autoscaler, scale, &selector)
+                |((question, target), parsed)| match (parsed, &target.scale) {
+                    (Ok(Some(selector)), Ok(scale)) => {
+                        self.select(selectors, &question.autoscaler, scale, selector)
                     }
+                    (Err(error), _) => Err(error.clone()),
                     _ => Ok(Arc::new([]) as Arc<[Pod]>),
                 },
             )
@@ -181,6 +194,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         &self,
         questions: &[Question],
         targets: &[Target],
+        parsed: &[Parsed],
         pods: &[Result<Arc<[Pod]>, ObservationError>],
     ) -> Vec<Vec<Result<MetricAnswer, ObservationError>>> {
         let mut asked = Vec::new();
@@ -189,14 +203,15 @@ impl<M: MetricsSource> KubernetesReader<M> {
             let (Ok(scale), Ok(_)) = (&targets[index].scale, &pods[index]) else {
                 continue;
             };
-            if scale.selector.is_empty() {
+            let Ok(Some(pods)) = &parsed[index] else {
                 continue;
-            }
+            };
             for metric in question.autoscaler.spec.effective_metrics() {
                 let namespace = &question.autoscaler.key.namespace;
                 asked.push(MetricQuestion {
                     namespace,
                     selector: &scale.selector,
+                    pods,
                     metric,
                 });
                 owners.push(index);
@@ -229,8 +244,13 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
     async fn observe(&self, _now: Timestamp, questions: &[Question]) -> Vec<Observation> {
         self.caches.synced().await;
         let targets = self.targets(questions).await;
-        let pods = self.pods(questions, &targets);
-        let metrics = self.measure(questions, &targets, &pods).await;
+        let (parsed, pods) = {
+            let mut selectors = self.selectors();
+            let parsed = self.selectors_of(&mut selectors, questions, &targets);
+            let pods = self.pods(&selectors, questions, &targets, &parsed);
+            (parsed, pods)
+        };
+        let metrics = self.measure(questions, &targets, &parsed, &pods).await;
         let parts = targets.into_iter().zip(pods).zip(metrics);
         parts
             .map(|((target, pods), metrics)| Observation {
@@ -259,31 +279,20 @@ impl Target {
 
 /// Returns the parsed selector of a target. `None` if it has no selector or its scale
 /// could not be read.
-fn selector(
-    selectors: &mut Selectors,
-    autoscaler: &Autoscaler,
-    target: &Target,
-) -> Result<Option<Arc<Selector>>, ObservationError> {
+fn selector(selectors: &mut Selectors, autoscaler: &Autoscaler, target: &Target) -> Parsed {
     let Ok(scale) = &target.scale else {
         return Ok(None);
     };
     if scale.selector.is_empty() {
         return Ok(None);
     }
-    let key = &autoscaler.key;
-    if let Some(known) = selectors.known(key, &scale.selector) {
-        return Ok(Some(known));
-    }
-    let parsed = Selector::parse(&scale.selector).map(Arc::new);
+    let parsed = selectors.set(&autoscaler.key, &scale.selector, autoscaler.spec.mode);
     let parsed = parsed.map_err(|error| ObservationError {
         class: "invalidSelector",
         message: format!(
             "couldn't convert selector into a corresponding internal selector object: {error}"
         ),
     })?;
-    if autoscaler.spec.mode == Mode::Active {
-        selectors.set(key, &scale.selector, parsed.clone());
-    }
     Ok(Some(parsed))
 }
 

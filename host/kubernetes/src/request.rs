@@ -1,9 +1,14 @@
-//! Requests to the API server: bounded in time, their errors in words.
+//! Requests to the API server and to the metrics APIs behind it: bounded in time, their
+//! errors in words.
 
 use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
+use kube::Client;
+use kube::api::ListParams;
+use kube::core::Request;
+use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
 /// How long one request may take.
@@ -17,7 +22,8 @@ pub(crate) const TOGETHER: Duration = TIMEOUT;
 pub(crate) const CONCURRENCY: usize = 32;
 
 /// Why a request failed.
-pub(crate) enum RequestError {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RequestError {
     /// The object isn't there.
     NotFound(String),
     /// The object has changed since it was read.
@@ -27,7 +33,9 @@ pub(crate) enum RequestError {
 }
 
 impl RequestError {
-    pub(crate) fn message(&self) -> &str {
+    /// What went wrong.
+    #[must_use]
+    pub fn message(&self) -> &str {
         let (Self::NotFound(message) | Self::Conflict(message) | Self::Other(message)) = self;
         message
     }
@@ -39,6 +47,24 @@ pub(crate) async fn by<T>(deadline: Instant, work: impl Future<Output = T>) -> O
         return None;
     }
     timeout_at(deadline, work).await.ok()
+}
+
+/// GETs a path with a query (`a=b&c=d`, encoded).
+///
+/// # Errors
+/// If there is no answer in time, or it is not what it should be.
+pub async fn get<T: DeserializeOwned>(
+    client: &Client,
+    path: &str,
+    query: &str,
+) -> Result<T, RequestError> {
+    let mut request = Request::new(path)
+        .list(&ListParams::default())
+        .map_err(|error| RequestError::Other(error.to_string()))?;
+    let uri = format!("{path}?{query}").parse();
+    let invalid = |error| RequestError::Other(format!("{path} is no path: {error}"));
+    *request.uri_mut() = uri.map_err(invalid)?;
+    answer(client.request(request)).await
 }
 
 /// Waits for a request's answer, and says in words what went wrong.

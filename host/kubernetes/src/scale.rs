@@ -1,18 +1,14 @@
-//! The scale subresource of any kind, found through the API server's discovery.
-
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+//! The scale subresource of any kind.
 
 use flyball_core::ports::{ObjectKey, ObservationError, Scale};
 use flyball_core::replica::GrantedInput;
 use flyball_core::spec::CrossVersionObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::core::GroupVersionKind;
-use kube::discovery::{self, ApiCapabilities, ApiResource};
 use kube::{Api, Client};
 use serde_json::json;
 
+use crate::kinds::{KindError, Kinds};
 use crate::request::{RequestError, answer};
 
 /// How often a write is tried: a rollout changes its object many times a second.
@@ -22,16 +18,12 @@ const TRIES: usize = 5;
 #[derive(Clone)]
 pub(crate) struct Scales {
     client: Client,
-    /// By apiVersion and kind; what is unknown is asked for again each time.
-    kinds: Arc<Mutex<HashMap<(String, String), ApiResource>>>,
+    kinds: Kinds,
 }
 
 impl Scales {
-    pub(crate) fn new(client: Client) -> Self {
-        Self {
-            client,
-            kinds: Arc::default(),
-        }
+    pub(crate) fn new(client: Client, kinds: Kinds) -> Self {
+        Self { client, kinds }
     }
 
     /// The scale of a target.
@@ -45,7 +37,7 @@ impl Scales {
         let scale = scale.map_err(|error| {
             if matches!(error, RequestError::NotFound(_)) {
                 // The kind itself may be gone, or come back another.
-                self.forget(target);
+                self.kinds.forget(&target.api_version, &target.kind);
             }
             unavailable(target, error.message())
         })?;
@@ -128,83 +120,31 @@ impl Scales {
         namespace: &str,
         target: &CrossVersionObjectReference,
     ) -> Result<Api<DynamicObject>, ObservationError> {
-        let key = (target.api_version.clone(), target.kind.clone());
-        let known = self.lock().get(&key).cloned();
-        let kind = match known {
-            Some(kind) => kind,
-            None => {
-                let kind = self.discover(target).await?;
-                self.lock().insert(key, kind.clone());
-                kind
-            }
-        };
-        Ok(Api::namespaced_with(self.client.clone(), namespace, &kind))
-    }
-
-    async fn discover(
-        &self,
-        target: &CrossVersionObjectReference,
-    ) -> Result<ApiResource, ObservationError> {
-        let gvk = parse_kind(target)?;
-        let pinned = answer(discovery::pinned_kind(&self.client, &gvk)).await;
-        let found = match pinned {
-            Ok(found) => Some(found),
-            // As with a HorizontalPodAutoscaler, any version of the group will do.
-            Err(_) => match answer(discovery::group(&self.client, &gvk.group)).await {
-                Ok(group) => group
-                    .resources_by_stability()
-                    .into_iter()
-                    .find(|(resource, _)| resource.kind == gvk.kind),
-                Err(RequestError::Other(message)) if !message.contains("Missing Api Group") => {
-                    return Err(unavailable(target, &message));
-                }
-                Err(_) => None,
-            },
-        };
-        match found {
-            Some((resource, capabilities)) if has_scale(&capabilities) => Ok(resource),
-            Some(_) => Err(unavailable(target, "the kind has no scale subresource")),
-            None => Err(ObservationError {
-                class: "unknownTargetKind",
-                message: format!(
-                    "no matches for kind {:?} in group {:?}",
-                    gvk.kind, gvk.group
-                ),
-            }),
+        let kind = self
+            .kinds
+            .get_scalable(&target.api_version, &target.kind)
+            .await;
+        let kind = kind.map_err(|error| unknown_kind(target, &error))?;
+        if !kind.has_scale {
+            return Err(unavailable(target, "the kind has no scale subresource"));
         }
-    }
-
-    fn forget(&self, target: &CrossVersionObjectReference) {
-        self.lock()
-            .remove(&(target.api_version.clone(), target.kind.clone()));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<(String, String), ApiResource>> {
-        self.kinds.lock().unwrap_or_else(PoisonError::into_inner)
+        let client = self.client.clone();
+        Ok(Api::namespaced_with(client, namespace, &kind.resource))
     }
 }
 
-fn parse_kind(target: &CrossVersionObjectReference) -> Result<GroupVersionKind, ObservationError> {
-    let parts: Vec<&str> = target.api_version.split('/').collect();
-    match parts.as_slice() {
-        [""] => Ok(GroupVersionKind::gvk("", "v1", &target.kind)),
-        [version] => Ok(GroupVersionKind::gvk("", version, &target.kind)),
-        [group, version] => Ok(GroupVersionKind::gvk(group, version, &target.kind)),
-        _ => Err(ObservationError {
+fn unknown_kind(target: &CrossVersionObjectReference, error: &KindError) -> ObservationError {
+    match error {
+        KindError::InvalidVersion(_) => ObservationError {
             class: "invalidTargetAPIVersion",
-            message: format!(
-                "invalid API version in scale target reference: {:?} is not GROUP/VERSION",
-                target.api_version
-            ),
-        }),
+            message: format!("invalid API version in scale target reference: {error}"),
+        },
+        KindError::Unknown { .. } => ObservationError {
+            class: "unknownTargetKind",
+            message: error.to_string(),
+        },
+        KindError::Unavailable(problem) => unavailable(target, problem),
     }
-}
-
-fn has_scale(capabilities: &ApiCapabilities) -> bool {
-    capabilities
-        .subresources
-        .iter()
-        .any(|(resource, _)| resource.plural == "scale")
 }
 
 /// The scale of a target that can't be read.

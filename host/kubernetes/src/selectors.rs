@@ -1,49 +1,73 @@
-//! Which autoscalers select the same pods.
+//! The selectors of targets, each parsed once, and which autoscalers select the same
+//! pods.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use flyball_core::labels::Labels;
 use flyball_core::ports::ObjectKey;
-use flyball_core::selector::Selector;
+use flyball_core::selector::{InvalidSelector, Selector};
+use flyball_core::spec::Mode;
 
-/// The selectors of the targets that are written, as last read.
+/// The selectors of targets, as last read.
 #[derive(Default)]
 pub(crate) struct Selectors {
-    by_key: BTreeMap<ObjectKey, (Arc<str>, Arc<Selector>)>,
-    /// Autoscalers by namespace and a label that their selector requires; those
-    /// whose selector requires none are under the empty label.
+    by_key: BTreeMap<ObjectKey, Known>,
+    /// Autoscalers that write their target, by namespace and a label that their selector
+    /// requires; those whose selector requires none are under the empty label.
     by_label: HashMap<(Arc<str>, String, String), BTreeSet<ObjectKey>>,
 }
 
+struct Known {
+    text: Arc<str>,
+    selector: Arc<Selector>,
+    mode: Mode,
+}
+
 impl Selectors {
-    /// Notes a selector in place of the autoscaler's last one, and parses it only
-    /// if it is another.
-    pub(crate) fn set(&mut self, key: &ObjectKey, text: &Arc<str>, selector: Arc<Selector>) {
-        if self.by_key.get(key).is_some_and(|(known, _)| known == text) {
-            return;
+    /// Returns the selector of an autoscaler of that mode in parsed form, from now on in
+    /// place of the one that it had. It is parsed only if it is another one.
+    ///
+    /// # Errors
+    /// If the text is no selector. The autoscaler has none then.
+    pub(crate) fn set(
+        &mut self,
+        key: &ObjectKey,
+        text: &Arc<str>,
+        mode: Mode,
+    ) -> Result<Arc<Selector>, InvalidSelector> {
+        let known = self.by_key.get(key).filter(|known| known.text == *text);
+        let selector = known.map(|known| (Arc::clone(&known.selector), known.mode));
+        if let Some((selector, known)) = &selector
+            && *known == mode
+        {
+            return Ok(Arc::clone(selector));
         }
         self.remove(key);
-        for label in labels(key, &selector) {
-            self.by_label.entry(label).or_default().insert(key.clone());
+        let selector = match selector {
+            Some((selector, _)) => selector,
+            None => Arc::new(Selector::parse(text)?),
+        };
+        if mode == Mode::Active {
+            for label in labels(key, &selector) {
+                self.by_label.entry(label).or_default().insert(key.clone());
+            }
         }
-        self.by_key.insert(key.clone(), (text.clone(), selector));
+        let known = Known {
+            text: Arc::clone(text),
+            selector: Arc::clone(&selector),
+            mode,
+        };
+        self.by_key.insert(key.clone(), known);
+        Ok(selector)
     }
 
-    /// The parsed form of an autoscaler's selector, if it is still the same.
-    pub(crate) fn known(&self, key: &ObjectKey, text: &str) -> Option<Arc<Selector>> {
-        let (known, selector) = self.by_key.get(key)?;
-        (**known == *text).then(|| selector.clone())
-    }
-
-    /// Forgets those that are not to be kept.
-    pub(crate) fn retain(&mut self, keep: impl Fn(&ObjectKey) -> bool) {
-        let gone: Vec<_> = self
-            .by_key
-            .keys()
-            .filter(|key| !keep(key))
-            .cloned()
-            .collect();
+    /// Forgets autoscalers that have another mode by now (see [`Selectors::set`]), or
+    /// none because they are gone.
+    pub(crate) fn retain(&mut self, mode: impl Fn(&ObjectKey) -> Option<Mode>) {
+        let all = self.by_key.iter();
+        let gone = all.filter(|(key, known)| mode(key) != Some(known.mode));
+        let gone: Vec<_> = gone.map(|(key, _)| key.clone()).collect();
         for key in &gone {
             self.remove(key);
         }
@@ -67,16 +91,18 @@ impl Selectors {
     }
 
     fn selects(&self, key: &ObjectKey, labels: &Labels) -> bool {
-        self.by_key.get(key).is_some_and(|(_, selector)| {
-            selector.matches(|key| labels.get(key).map(|value| &**value))
+        let known = self.by_key.get(key);
+        known.is_some_and(|known| {
+            let label = |key: &str| labels.get(key).map(|value| &**value);
+            known.selector.matches(label)
         })
     }
 
     fn remove(&mut self, key: &ObjectKey) {
-        let Some((_, selector)) = self.by_key.remove(key) else {
+        let Some(known) = self.by_key.remove(key) else {
             return;
         };
-        for label in labels(key, &selector) {
+        for label in labels(key, &known.selector) {
             if let Some(keys) = self.by_label.get_mut(&label) {
                 keys.remove(key);
                 if keys.is_empty() {

@@ -34,7 +34,7 @@ impl KubernetesWriter {
     #[must_use]
     pub fn new(client: Client, caches: Caches, leader: watch::Receiver<bool>) -> Self {
         Self {
-            scales: Scales::new(client.clone()),
+            scales: Scales::new(client.clone(), caches.kinds().clone()),
             events: Events::new(client.clone(), FIELD_MANAGER),
             client,
             caches,

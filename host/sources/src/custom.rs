@@ -1,16 +1,14 @@
 //! Where custom and external metrics are found in their APIs, and fetching them.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
-
 use flyball_core::ports::{MetricAnswer, MetricQuestion, ObservationError};
-use flyball_core::spec::{CrossVersionObjectReference, LabelSelector, MetricIdentifier};
+use flyball_core::spec::{CrossVersionObjectReference, LabelSelector, MetricIdentifier, api_group};
+use flyball_kubernetes::Kinds;
+use flyball_kubernetes::request::{RequestError, get};
 use kube::Client;
-use kube::core::GroupVersionKind;
-use kube::discovery;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::quantity_list::{ValueList, external_values, object_value, pod_samples};
-use crate::request::{Failure, answer, encode, get, unavailable};
+use crate::unavailable;
 
 /// Newest first; adapters serve one of them at least.
 const CUSTOM_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
@@ -33,12 +31,6 @@ enum Source {
         kind: String,
     },
     External,
-}
-
-/// Names of kinds in paths, as the API server's discovery has them.
-#[derive(Default)]
-pub(crate) struct Paths {
-    plurals: Mutex<HashMap<(String, String), String>>,
 }
 
 impl Path {
@@ -105,7 +97,7 @@ impl Path {
     pub(crate) async fn fetch(
         &self,
         client: &Client,
-        paths: &Paths,
+        kinds: &Kinds,
     ) -> Result<MetricAnswer, ObservationError> {
         match &self.source {
             Source::Pods => {
@@ -114,14 +106,14 @@ impl Path {
                 pod_samples(list)
             }
             Source::Object { api_version, kind } => {
-                let plural = paths.plural(client, api_version, kind).await?;
+                let plural = plural(kinds, api_version, kind).await?;
                 let path = self.path.replace(PLURAL, &plural);
                 object_value(&self.custom(client, &path).await?)
             }
             Source::External => {
                 let path = format!("/apis/external.metrics.k8s.io/v1beta1/{}", self.path);
                 let list = get(client, &path, &self.query).await;
-                external_values(&list.map_err(|failure| failed("external", failure))?)
+                external_values(&list.map_err(|error| failed("external", &error))?)
             }
         }
     }
@@ -133,16 +125,16 @@ impl Path {
             match get(client, &path, &self.query).await {
                 Ok(list) => return Ok(list),
                 // What an adapter says tells more than that a version is not served.
-                Err(failure) if failure.code == 404 && failure.message.trim() == NOT_SERVED => {
-                    first.get_or_insert(failure);
+                Err(error @ RequestError::NotFound(_)) if error.message().trim() == NOT_SERVED => {
+                    first.get_or_insert(error);
                 }
-                Err(failure) if failure.code == 404 => first = Some(failure),
-                Err(failure) => return Err(failed("custom", failure)),
+                Err(error @ RequestError::NotFound(_)) => first = Some(error),
+                Err(error) => return Err(failed("custom", &error)),
             }
         }
         Err(first.map_or_else(
             || unavailable("no version of the custom metrics API is known"),
-            |failure| failed("custom", failure),
+            |error| failed("custom", &error),
         ))
     }
 }
@@ -153,40 +145,31 @@ const NOT_SERVED: &str = "404 page not found";
 /// Stands for the name of a kind until it is known.
 const PLURAL: &str = "{plural}";
 
-impl Paths {
-    async fn plural(
-        &self,
-        client: &Client,
-        api_version: &str,
-        kind: &str,
-    ) -> Result<String, ObservationError> {
-        let key = (api_version.to_owned(), kind.to_owned());
-        let known = self
-            .plurals
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(&key)
-            .cloned();
-        if let Some(plural) = known {
-            return Ok(plural);
-        }
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let gvk = GroupVersionKind::gvk(group, version, kind);
-        let found = answer(discovery::pinned_kind(client, &gvk)).await;
-        let (resource, _) = found.map_err(|Failure { message, .. }| {
-            unavailable(format!(
-                "the kind {kind} of {api_version} is not known: {message}"
-            ))
-        })?;
-        let plural = if group.is_empty() {
-            resource.plural
-        } else {
-            format!("{}.{group}", resource.plural)
-        };
-        let mut plurals = self.plurals.lock().unwrap_or_else(PoisonError::into_inner);
-        plurals.insert(key, plural.clone());
-        Ok(plural)
-    }
+/// The name of a kind in paths.
+async fn plural(kinds: &Kinds, api_version: &str, kind: &str) -> Result<String, ObservationError> {
+    let found = kinds.get(api_version, kind).await.map_err(|error| {
+        unavailable(format!(
+            "the kind {kind} of {api_version} is not known: {error}"
+        ))
+    })?;
+    let plural = found.resource.plural;
+    Ok(match api_group(api_version) {
+        "" => plural,
+        group => format!("{plural}.{group}"),
+    })
+}
+
+/// What a part of a path and the value of a query may have as it is: the unreserved
+/// characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// Percent-encodes a part of a path or the value of a query.
+fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
 }
 
 fn text(selector: Option<&LabelSelector>) -> Result<Option<String>, ObservationError> {
@@ -197,9 +180,9 @@ fn text(selector: Option<&LabelSelector>) -> Result<Option<String>, ObservationE
     })
 }
 
-fn failed(api: &str, failure: Failure) -> ObservationError {
+fn failed(api: &str, error: &RequestError) -> ObservationError {
     unavailable(format!(
         "unable to fetch metrics from {api} metrics API: {}",
-        failure.message
+        error.message()
     ))
 }

@@ -1,26 +1,24 @@
 //! Where metrics come from: the three metrics APIs of Kubernetes.
 //!
 //! [`MetricsApis`] answers the questions of a reader: what several autoscalers
-//! ask for is fetched once. Nothing is decided here, and nothing is kept from one
+//! ask for is fetched once. Nothing is decided here, and nothing but kinds is kept from one
 //! question to the next.
 
 mod custom;
 mod quantity_list;
-mod request;
 mod resource;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_core::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
-use flyball_core::selector::Selector;
+use flyball_kubernetes::Kinds;
 use futures::future::join;
 use futures::{StreamExt, stream};
 use kube::Client;
 use tokio::time::{Instant, timeout_at};
 
-use self::custom::{Path, Paths};
+use self::custom::Path;
 pub use self::quantity_list::{external_values, object_value, pod_samples};
 pub use self::resource::PodMetricsList;
 
@@ -35,7 +33,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct MetricsApis {
     client: Client,
-    paths: Arc<Paths>,
+    kinds: Kinds,
 }
 
 /// What a question needs to be fetched.
@@ -52,13 +50,10 @@ enum Need<'a> {
 }
 
 impl MetricsApis {
-    /// The metrics APIs of a cluster.
+    /// The metrics APIs of a cluster that has these kinds.
     #[must_use]
-    pub fn new(client: Client) -> Self {
-        Self {
-            client,
-            paths: Arc::default(),
-        }
+    pub fn new(client: Client, kinds: Kinds) -> Self {
+        Self { client, kinds }
     }
 
     async fn usage<'a>(
@@ -82,7 +77,7 @@ impl MetricsApis {
     ) -> BTreeMap<Path, Result<MetricAnswer, ObservationError>> {
         let paths: std::collections::BTreeSet<Path> = paths.collect();
         let fetches = paths.into_iter().map(|path| async move {
-            let answer = by(deadline, path.fetch(&self.client, &self.paths)).await;
+            let answer = by(deadline, path.fetch(&self.client, &self.kinds)).await;
             (path, answer)
         });
         stream::iter(fetches).buffered(CONCURRENCY).collect().await
@@ -115,12 +110,7 @@ impl MetricsSource for MetricsApis {
             } => {
                 let usage = usage.get(question.namespace).ok_or_else(nothing_fetched)?;
                 let usage = usage.as_ref().map_err(Clone::clone)?;
-                let selector =
-                    Selector::parse(question.selector).map_err(|error| ObservationError {
-                        class: "invalidSelector",
-                        message: error.to_string(),
-                    })?;
-                resource::samples(usage, &selector, resource, *container)
+                resource::samples(usage, question.pods, resource, *container)
             }
             Need::Values(path) => values
                 .get(path)
@@ -139,7 +129,7 @@ async fn by<T>(
 ) -> Result<T, ObservationError> {
     let late = || {
         let seconds = TIMEOUT.as_secs();
-        request::unavailable(format!(
+        unavailable(format!(
             "no answer within the {seconds} s for all metrics together"
         ))
     };
@@ -151,8 +141,16 @@ async fn by<T>(
         .unwrap_or_else(|_| Err(late()))
 }
 
+/// A metric that can't be had.
+pub(crate) fn unavailable(message: impl Into<String>) -> ObservationError {
+    ObservationError {
+        class: "metricsUnavailable",
+        message: message.into(),
+    }
+}
+
 fn nothing_fetched() -> ObservationError {
-    request::unavailable("nothing was fetched for this metric")
+    unavailable("nothing was fetched for this metric")
 }
 
 fn need<'a>(question: &MetricQuestion<'a>) -> Need<'a> {

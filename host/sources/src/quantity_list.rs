@@ -11,8 +11,8 @@ use flyball_core::ports::{MetricAnswer, ObservationError, PodSample};
 use flyball_core::quantity::Milli;
 use serde::{Deserialize, Deserializer};
 
-use crate::request::unavailable;
 use crate::resource::Rfc3339;
+use crate::unavailable;
 
 /// Window of a custom metric that names none, in seconds.
 const DEFAULT_WINDOW_SECONDS: i64 = 60;

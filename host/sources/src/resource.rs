@@ -8,11 +8,12 @@ use flyball_core::ports::{MetricAnswer, ObservationError, PodSample};
 use flyball_core::quantity::Milli;
 use flyball_core::selector::Selector;
 use flyball_core::time::{Timestamp, parse_go_duration};
+use flyball_kubernetes::request::get;
 use kube::Client;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
-use crate::request::{get, unavailable};
+use crate::unavailable;
 
 /// The answer of metrics.k8s.io: only what is needed of it. Metrics of a pod that
 /// can't be read do not keep those of others from being read.
@@ -70,9 +71,9 @@ pub(crate) async fn fetch(client: &Client, namespace: &str) -> Result<Usage, Obs
             list.warn_of_unreadable(namespace);
             Ok(list.into_usage())
         }
-        Err(failure) => Err(unavailable(format!(
+        Err(error) => Err(unavailable(format!(
             "unable to fetch metrics from resource metrics API: {}",
-            failure.message
+            error.message()
         ))),
     }
 }

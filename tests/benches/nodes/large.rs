@@ -19,7 +19,7 @@ pub const NODES: usize = 5_000;
 pub const PODS: usize = 150_000;
 const GROUPS: usize = 10;
 /// Pods of one owner.
-const PER_OWNER: usize = 100;
+pub const PER_OWNER: usize = 100;
 const TICK_MS: i64 = 10_000;
 
 pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
@@ -95,8 +95,12 @@ fn uid(row: usize, round: usize) -> String {
     format!("uid-{}", pod_name(row, round))
 }
 
+pub fn owner_name(row: usize) -> String {
+    format!("web-{row}")
+}
+
 pub fn running_pod(row: usize, round: usize) -> Value {
-    let owner = format!("web-{}", row / PER_OWNER);
+    let owner = owner_name(row / PER_OWNER);
     let requests = json!({ "cpu": "500m", "memory": "2Gi" });
     let pod = pod(&pod_name(row, round), Some(&owner), &requests);
     running(pod, &node_name(row % NODES))

@@ -1,11 +1,14 @@
 //! `nodes/memory-5000`: the most memory that 5,000 nodes and 150,000 pods take, the
 //! first list included, in a process of its own that watches a server over HTTP, has
-//! the sandbox, and does its passes.
+//! the sandbox, and does its passes. `nodes/memory-5000-both`: the same with the replica
+//! half beside it, which decides about 100 autoscalers of 100 pods each.
 
 use std::convert::Infallible;
 use std::fs;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail, ensure};
@@ -13,21 +16,35 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
+use flyball_core::control::{ReplicaLoop, ReplicaOptions};
+use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::ports::NodesReader as _;
 use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_kubernetes::ClusterWatch;
+use flyball_core::policy::PolicyEngine;
+use flyball_core::ports::{
+    MetricAnswer, MetricQuestion, MetricsSource, ObservationError, Recorder, Report, ScaleIntent,
+    Writer,
+};
+use flyball_core::record::DecisionRecord;
+use flyball_core::time::Timestamp;
+use flyball_kubernetes::{Caches, ClusterWatch, KubernetesReader, watch_for_both};
 use flyball_test_support::bench::report;
 use futures::stream::{self, StreamExt as _};
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use crate::large::{NODES, PODS, node_object, running_pod};
+use crate::large::{NODES, PER_OWNER, PODS, node_object, owner_name, running_pod};
 use crate::world::{NOW, Nobody, Willing, engine};
 
 /// Set in the child: the server to watch.
 const SERVER: &str = "FLYBALL_BENCH_SERVER";
+/// Set in the child if both halves run.
+const BOTH: &str = "FLYBALL_BENCH_BOTH";
+
+const AUTOSCALERS: usize = 100;
 
 const MIB: f64 = 1024.0 * 1024.0;
 
@@ -40,24 +57,43 @@ pub fn run() -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let router = Router::new().fallback(answer);
     runtime.spawn(async move { axum::serve(listener, router).await });
-    let itself = std::env::current_exe()?;
-    let child = Command::new(itself)
-        .env(SERVER, format!("http://{address}"))
-        .output()?;
+    let nodes = measure(&address, false)?;
+    report("nodes/memory-5000", nodes.peak, "MiB", Some(400.0))?;
+    report("nodes/memory-5000-first-list", nodes.list, "s", None)?;
+    let both = measure(&address, true)?;
+    report("nodes/memory-5000-both", both.peak, "MiB", Some(150.0))
+}
+
+/// What a child prints.
+#[derive(Serialize, Deserialize)]
+struct Figures {
+    /// The most memory that it had, in MiB.
+    peak: f64,
+    /// How long the first list took, in seconds.
+    list: f64,
+}
+
+fn measure(address: &SocketAddr, both: bool) -> anyhow::Result<Figures> {
+    let mut child = Command::new(std::env::current_exe()?);
+    child.env(SERVER, format!("http://{address}"));
+    if both {
+        child.env(BOTH, "");
+    }
+    let child = child.output()?;
     let printed = String::from_utf8_lossy(&child.stdout);
     ensure!(
         child.status.success(),
         "the child failed: {}",
         String::from_utf8_lossy(&child.stderr)
     );
-    let figures: Value = serde_json::from_str(printed.trim())?;
-    let figure = |name: &str| figures[name].as_f64().context("no figure");
-    report("nodes/memory-5000", figure("peak")?, "MiB", Some(400.0))?;
-    report("nodes/memory-5000-first-list", figure("list")?, "s", None)
+    Ok(serde_json::from_str(printed.trim())?)
 }
 
 /// What the API server answers, made while it is sent.
 async fn answer(uri: Uri) -> Response {
+    if let Some(answer) = answer_about_deployments(uri.path()) {
+        return answer.to_string().into_response();
+    }
     if uri.path() == "/version" {
         let version = json!({ "major": "1", "minor": "36", "gitVersion": "v1.36.3",
             "gitCommit": "", "gitTreeState": "clean", "buildDate": "", "goVersion": "",
@@ -67,6 +103,10 @@ async fn answer(uri: Uri) -> Response {
     let (kind, objects): (&str, Box<dyn Iterator<Item = Value> + Send>) = match uri.path() {
         "/api/v1/pods" => ("Pod", Box::new((0..PODS).map(|row| running_pod(row, 0)))),
         "/api/v1/nodes" => ("Node", Box::new((0..NODES).map(node_object))),
+        "/apis/flyball.dev/v1alpha1/replicaautoscalers" => (
+            "ReplicaAutoscaler",
+            Box::new((0..AUTOSCALERS).map(autoscaler)),
+        ),
         _ => ("Other", Box::new(std::iter::empty())),
     };
     let added = objects.map(|object| json!({ "type": "ADDED", "object": object }));
@@ -80,6 +120,47 @@ async fn answer(uri: Uri) -> Response {
     // The watch stays open.
     let lines = stream::iter(lines.map(Ok::<_, Infallible>)).chain(stream::pending());
     Body::from_stream(lines).into_response()
+}
+
+/// An autoscaler of the pods of one owner.
+fn autoscaler(row: usize) -> Value {
+    let name = owner_name(row);
+    let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
+    let per_pod = json!({ "type": "AverageValue", "averageValue": "10" });
+    let external = json!({ "metric": { "name": "queue" }, "target": per_pod });
+    let metric = json!({ "type": "External", "external": external });
+    json!({
+        "apiVersion": "flyball.dev/v1alpha1",
+        "kind": "ReplicaAutoscaler",
+        "metadata": { "name": name, "namespace": "default", "uid": format!("uid-ra-{row}"),
+                      "generation": 1, "resourceVersion": "1000" },
+        "spec": { "scaleTargetRef": target, "maxReplicas": 2 * PER_OWNER, "metrics": [metric] },
+    })
+}
+
+/// The kind Deployment, and the scale of each one.
+fn answer_about_deployments(path: &str) -> Option<Value> {
+    let resource = |name: &str, kind: &str| {
+        json!({ "name": name, "singularName": "", "namespaced": true, "kind": kind,
+                "verbs": ["get"] })
+    };
+    if path == "/apis/apps/v1" {
+        let resources = [
+            resource("deployments", "Deployment"),
+            resource("deployments/scale", "Scale"),
+        ];
+        return Some(json!({ "kind": "APIResourceList", "apiVersion": "v1",
+            "groupVersion": "apps/v1", "resources": resources }));
+    }
+    let name = path.strip_prefix("/apis/apps/v1/namespaces/default/deployments/")?;
+    let name = name.strip_suffix("/scale")?;
+    Some(json!({
+        "apiVersion": "autoscaling/v1",
+        "kind": "Scale",
+        "metadata": { "name": name, "namespace": "default", "resourceVersion": "1000" },
+        "spec": { "replicas": PER_OWNER },
+        "status": { "replicas": PER_OWNER, "selector": format!("app={name}") },
+    }))
 }
 
 /// Whether this process is the one that is measured.
@@ -97,14 +178,29 @@ pub fn hold() -> anyhow::Result<()> {
         let engine = engine()?;
         let client = kube::Client::try_from(kube::Config::new(server.parse()?))?;
         let start = Instant::now();
-        let watch = ClusterWatch::start(client, None).await;
-        tokio::time::timeout(Duration::from_secs(300), watch.synced())
+        let (caches, watch) = match std::env::var_os(BOTH) {
+            Some(_) => {
+                let (caches, watch) = watch_for_both(client.clone(), None).await;
+                (Some(caches), watch)
+            }
+            None => (None, ClusterWatch::start(client.clone(), None).await),
+        };
+        let synced = async {
+            watch.synced().await;
+            if let Some(caches) = &caches {
+                caches.synced().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(300), synced)
             .await
             .context("the cluster was not listed in time")?;
         let list = start.elapsed().as_secs_f64();
         let known = watch.with_state(|state| (state.size().nodes as usize, state.pod_count()));
         if known != (NODES, PODS) {
             bail!("the watch knows {known:?}");
+        }
+        if let Some(caches) = caches {
+            decide_about_replicas(client, caches, Arc::clone(&engine)).await?;
         }
         let mut control = NodeLoop::new(
             NodeOptions::default(),
@@ -119,9 +215,68 @@ pub fn hold() -> anyhow::Result<()> {
             control.tick(NOW.plus(tick * 10_000)).await;
         }
         let peak = peak()? / MIB;
-        println!("{}", json!({ "peak": peak, "list": list }));
+        println!("{}", serde_json::to_string(&Figures { peak, list })?);
         Ok(())
     })
+}
+
+/// Three syncs of the replica half.
+async fn decide_about_replicas(
+    client: kube::Client,
+    caches: Caches,
+    engine: Arc<dyn PolicyEngine>,
+) -> anyhow::Result<()> {
+    let decided = Arc::new(Decided::default());
+    let mut control = ReplicaLoop::new(
+        ReplicaOptions::default(),
+        KubernetesReader::new(client, caches, Nobody),
+        Nobody,
+        Nobody,
+        engine,
+        Arc::clone(&decided) as _,
+        Arc::new(InMemoryStore::default()),
+    );
+    for tick in 0..3 {
+        control.tick(NOW.plus(tick * 15_000)).await;
+    }
+    let pods = decided.0.load(Ordering::Relaxed);
+    ensure!(
+        pods >= AUTOSCALERS * PER_OWNER,
+        "decisions about {pods} pods"
+    );
+    Ok(())
+}
+
+/// Counts the pods that decisions were about.
+#[derive(Default)]
+struct Decided(AtomicUsize);
+
+impl Recorder for Decided {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        let input = record.input.as_ref();
+        let pods = input.map_or(0, |input| input.pods.state.len());
+        self.0.fetch_add(pods, Ordering::Relaxed);
+    }
+}
+
+impl MetricsSource for Nobody {
+    async fn measure(
+        &self,
+        questions: &[MetricQuestion<'_>],
+    ) -> Vec<Result<MetricAnswer, ObservationError>> {
+        // As much as the pods there are should have.
+        let value = i64::try_from(PER_OWNER * 10_000).unwrap_or(i64::MAX);
+        let answer = |_: &MetricQuestion<'_>| Ok(MetricAnswer::Values(vec![value]));
+        questions.iter().map(answer).collect()
+    }
+}
+
+impl Writer for Nobody {
+    async fn scale(&self, _: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
+        intents.iter().map(|_| Ok(())).collect()
+    }
+
+    async fn report(&self, _: Timestamp, _: Vec<Report>) {}
 }
 
 /// The most memory that this process has had, in bytes.

@@ -111,7 +111,7 @@ impl World {
     pub(crate) fn wait(&mut self, name: &str, owner: Owner, pod: Pod) {
         let facts = PodFacts {
             unschedulable: true,
-            owner: Some(owner),
+            owner: Some(Arc::new(owner)),
             ..facts(name)
         };
         self.pending.push((facts, pod));
@@ -122,7 +122,7 @@ impl World {
         let facts = PodFacts {
             node: Some(node.into()),
             phase: PodPhase::Running,
-            owner: Some(owner),
+            owner: Some(Arc::new(owner)),
             ..facts(name)
         };
         self.bound.push((facts, pod));

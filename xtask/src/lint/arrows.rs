@@ -17,7 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flyball-core", &["flyball-placement"]),
     ("flyball-sandbox", &["flyball-core"]),
     ("flyball-kubernetes", &["flyball-core", "flyball-placement"]),
-    ("flyball-sources", &["flyball-core"]),
+    ("flyball-sources", &["flyball-core", "flyball-kubernetes"]),
     ("flyball-cloud", &["flyball-core"]),
     ("flyball-files", &[]),
     (

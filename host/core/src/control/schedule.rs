@@ -164,13 +164,9 @@ impl Schedule {
             }
             if autoscaler.spec.mode == Mode::Active {
                 let reference = &autoscaler.spec.scale_target_ref;
-                let group = reference
-                    .api_version
-                    .rsplit_once('/')
-                    .map_or("", |(group, _)| group);
                 let target = (
                     &autoscaler.key.namespace,
-                    group,
+                    reference.group(),
                     &reference.kind,
                     &reference.name,
                 );

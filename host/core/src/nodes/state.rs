@@ -295,6 +295,11 @@ impl ClusterState {
         self.pods.len()
     }
 
+    /// The uids of all pods, in no particular order.
+    pub fn pod_uids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pods.uids()
+    }
+
     /// A pod by its uid.
     #[must_use]
     pub fn pod(&self, uid: &str) -> Option<PodView<'_>> {

@@ -212,10 +212,10 @@ fn a_pass_does_not_stand_if_the_cluster_changed_while_it_was_made() {
         world.pods_as(name, 1, 0, &pod(cpu), |facts| {
             facts.node = Some(node.into());
             facts.unschedulable = false;
-            facts.owner = Some(Owner {
+            facts.owner = Some(Arc::new(Owner {
                 uid: "owner".into(),
                 kind: "ReplicaSet".into(),
-            });
+            }));
         });
     }
     // The groups are counted, and no plan is made yet.

@@ -1,5 +1,7 @@
 //! Which pods nodes are ordered for, and the limits of the operator.
 
+use std::sync::Arc;
+
 use flyball_core::nodes::record::Pending;
 use flyball_core::nodes::state::{Owner, PodFacts};
 use flyball_placement::Pod;
@@ -12,10 +14,10 @@ const NONE: [&str; 0] = [];
 
 fn owned_by(kind: &str) -> impl Fn(&mut PodFacts) {
     move |facts| {
-        facts.owner = Some(Owner {
+        facts.owner = Some(Arc::new(Owner {
             uid: "owner".into(),
             kind: kind.into(),
-        });
+        }));
     }
 }
 

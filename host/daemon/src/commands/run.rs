@@ -1,5 +1,6 @@
 //! `flyball run`: the daemon.
 
+mod in_use;
 mod kubernetes;
 mod nodes;
 
@@ -7,10 +8,8 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, anyhow, ensure};
-use flyball_core::control::{configurations_in_use, policy_users};
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::policy::PolicyEngine as _;
@@ -35,13 +34,6 @@ use crate::wiring;
 
 /// Memory for the latest records of node decisions.
 const NODE_RECORD_BYTES: usize = 16 << 20;
-
-/// How long the start waits for policies to be compiled: most take milliseconds, and one
-/// that has no end must not keep the others from deciding.
-const POLICIES_WITHIN: Duration = Duration::from_secs(10);
-
-/// How often the configurations in use are looked at.
-const CONFIGURATIONS_EVERY: Duration = Duration::from_secs(2);
 
 pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     // Many decisions at once keep one thread busy: another renews the lease and
@@ -187,13 +179,8 @@ impl Daemon {
             autoscalers: Box::new(autoscalers.clone()),
         };
         let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
-        let registry = Arc::clone(&self.registry);
-        let tell = move || {
-            let (autoscalers, expanders) = (autoscalers(), expanders());
-            registry.set_policy_users(policy_users(&autoscalers, &expanders));
-            registry.set_configurations_in_use(configurations_in_use(&autoscalers, &expanders));
-        };
-        let telling = tokio::spawn(tell_use(self.registry, readiness, tell));
+        let in_use = move || (autoscalers(), expanders());
+        let telling = tokio::spawn(in_use::keep_told(self.registry, readiness, in_use));
         let work = async {
             let result = work.await;
             self.stopper.stop();
@@ -312,23 +299,6 @@ pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
         std::process::exit(1);
     });
     Ok(())
-}
-
-/// Keeps the registry told of the objects that name policies and of the configurations
-/// in use, by which it judges new versions: from when the objects are known, or all
-/// would seem to fit. Policies are settled once files were looked at in that light.
-async fn tell_use(registry: Arc<Registry>, readiness: Arc<Readiness>, tell: impl Fn()) {
-    readiness.part_done("caches").await;
-    tell();
-    let looking = Arc::clone(&registry);
-    tokio::task::spawn_blocking(move || {
-        looking.look_for(POLICIES_WITHIN);
-        readiness.done("policies");
-    });
-    loop {
-        tokio::time::sleep(CONFIGURATIONS_EVERY).await;
-        tell();
-    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use flyball_test_support::Aws;
 use flyball_tests::guests;
 use serde_json::json;
 
+use crate::proxy::Proxy;
 use crate::scene::Scene;
 use crate::support::{Daemon, wait_for};
 
@@ -82,4 +83,70 @@ fn a_plan_that_takes_long_keeps_no_replica_decision_waiting() {
         meanwhile >= 3,
         "{meanwhile} decisions about replicas in the {seconds} s of a plan"
     );
+}
+
+#[test]
+fn both_halves_share_one_watch_of_pods_and_a_stop_releases_the_lease() {
+    let scene = Scene::new();
+    let aws = Aws::start().unwrap();
+    aws.create_group("group-a", (0, 0, 4), &["flyball=yes"])
+        .unwrap();
+    scene.deploy("web", 1);
+    let target = json!({ "type": "Utilization", "averageUtilization": 50 });
+    let metric = json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
+    scene.autoscale("web", &metric, &json!({}));
+    scene.apply(LARGE);
+    let proxy = Proxy::start(&scene.cluster);
+    let kubeconfig = proxy.kubeconfig(&scene.workshop);
+    let start = |controllers: &str| {
+        let mut command = scene.workshop.command(&[
+            "run",
+            "--http=127.0.0.1:0",
+            "--log-format=json",
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+            "--horizontal-pod-autoscaler-sync-period=1s",
+            "--scan-interval=1s",
+            "--node-group-auto-discovery=asg:tag=flyball",
+            "--leader-elect",
+            controllers,
+        ]);
+        command.envs(aws.environment());
+        let daemon = Daemon::spawn(command);
+        daemon.wait_until_ready();
+        daemon
+    };
+    let holder = || {
+        let lease = ["get", "lease", "flyball", "-n", "kube-system"];
+        let path = ["-o", "jsonpath={.spec.holderIdentity}"];
+        scene
+            .cluster
+            .kubectl(&[&lease[..], &path].concat())
+            .unwrap()
+    };
+
+    for (controllers, replicas, nodes) in [
+        ("--controllers=replicas,nodes", true, true),
+        ("--controllers=replicas", true, false),
+        ("--controllers=nodes", false, true),
+    ] {
+        proxy.hold("nothing");
+        let mut daemon = start(controllers);
+        // Both see the pods.
+        wait_for("the halves to work", Duration::from_secs(60), || {
+            let sees_web = |record: serde_json::Value| record.to_string().contains("web-");
+            let replicas = !replicas || daemon.last_record("default/web").is_some_and(sees_web);
+            let sees_large = |record: &serde_json::Value| record.to_string().contains("large");
+            let nodes = !nodes || daemon.node_records().iter().any(sees_large);
+            replicas && nodes
+        });
+        let pods = proxy.requests("GET /api/v1/pods?");
+        assert_eq!(pods.len(), 1, "{controllers}: {pods:?}");
+        assert_eq!(proxy.saw("GET /api/v1/nodes?"), nodes, "{controllers}");
+        let autoscalers = proxy.saw("/replicaautoscalers?");
+        assert_eq!(autoscalers, replicas, "{controllers}");
+        assert_ne!(holder(), "", "{controllers}");
+        assert_eq!(daemon.terminate(), Some(0));
+        assert_eq!(holder(), "", "{controllers}: the next need not wait");
+    }
 }

@@ -79,8 +79,14 @@ impl Proxy {
 
     /// Whether such a request came since requests were last held.
     pub fn saw(&self, text: &str) -> bool {
+        !self.requests(text).is_empty()
+    }
+
+    /// METHOD PATH?QUERY of each such request since requests were last held.
+    pub fn requests(&self, text: &str) -> Vec<String> {
         let seen = self.shared.seen.lock().unwrap();
-        seen.iter().any(|line| line.contains(text))
+        let such = seen.iter().filter(|line| line.contains(text));
+        such.cloned().collect()
     }
 }
 

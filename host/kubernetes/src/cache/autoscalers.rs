@@ -8,10 +8,11 @@ use std::sync::Arc;
 
 use flyball_core::ports::{Autoscaler, ObjectKey};
 use flyball_core::spec::{AutoscalerSpec, Combine, CrossVersionObjectReference, Mode};
+use flyball_placement::Name;
 use kube::ResourceExt;
 
-use super::Store;
 use crate::resource::ReplicaAutoscaler;
+use crate::watch::{Change, Watched, namespaced_id};
 
 /// All autoscalers, by key.
 #[derive(Default)]
@@ -40,10 +41,10 @@ impl Autoscalers {
         }
     }
 
-    /// Whether there is such an autoscaler, and it writes its target.
-    pub(crate) fn is_active(&self, key: &ObjectKey) -> bool {
-        let known = self.by_key.get(key);
-        known.is_some_and(|known| known.autoscaler.spec.mode == Mode::Active)
+    /// The mode of an autoscaler. `None` if there is no such autoscaler.
+    pub(crate) fn mode(&self, key: &ObjectKey) -> Option<Mode> {
+        let known = self.by_key.get(key)?;
+        Some(known.autoscaler.spec.mode)
     }
 
     /// Why the spec of that autoscaler can't be read, if it can't.
@@ -57,8 +58,14 @@ impl Autoscalers {
     }
 }
 
-impl Store for Autoscalers {
-    type Incoming = ReplicaAutoscaler;
+impl Autoscalers {
+    /// Takes in a change.
+    pub(crate) fn take(&mut self, change: Change<ReplicaAutoscaler>) {
+        match change {
+            Change::Apply(object) => self.apply(object),
+            Change::Delete(id) => self.delete(&id),
+        }
+    }
 
     fn apply(&mut self, incoming: ReplicaAutoscaler) {
         let key = key(&incoming);
@@ -94,8 +101,21 @@ impl Store for Autoscalers {
         self.by_key.insert(key, known);
     }
 
-    fn delete(&mut self, incoming: ReplicaAutoscaler) {
-        self.changed |= self.by_key.remove(&key(&incoming)).is_some();
+    fn delete(&mut self, id: &str) {
+        let Some((namespace, name)) = id.split_once('/') else {
+            return;
+        };
+        let key = ObjectKey {
+            namespace: namespace.into(),
+            name: name.into(),
+        };
+        self.changed |= self.by_key.remove(&key).is_some();
+    }
+}
+
+impl Watched for ReplicaAutoscaler {
+    fn id(&self) -> Name {
+        namespaced_id(&self.namespace().unwrap_or_default(), &self.name_any())
     }
 }
 
@@ -136,7 +156,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::{Autoscalers, Store as _};
+    use flyball_core::spec::Mode;
+
+    use super::Autoscalers;
     use crate::resource::ReplicaAutoscaler;
 
     fn web(uid: &str, version: &str, status: Value) -> ReplicaAutoscaler {
@@ -169,7 +191,7 @@ mod tests {
         known.apply(web("a", "12", replicas(4)));
         assert_eq!(desired(&known), [4]);
 
-        known.delete(web("a", "13", replicas(4)));
+        known.delete("default/web");
         known.update(web("a", "12", replicas(4)));
         assert!(desired(&known).is_empty());
         known.apply(web("b", "14", replicas(5)));
@@ -219,7 +241,8 @@ mod tests {
         let problem = "spec.metrics[0].external.metric.name: invalid type: integer `3`, \
                        expected a string";
         assert_eq!(problems(&known), [None, Some(problem.to_owned())]);
-        assert!(!known.is_active(&known.all()[1].key), "it scales nothing");
+        let mode = known.mode(&known.all()[1].key);
+        assert_eq!(mode, Some(Mode::Observe), "it scales nothing");
 
         // What was written about it is no news.
         known.update(bad("12", json!({ "desiredReplicas": 1 })));

@@ -1,81 +1,32 @@
-//! Pods, compacted while they are read: a typed pod is never built, and pods of
-//! one template share their labels and requests.
+//! Pods as the replica half keeps them: those of one template share their labels and
+//! requests, and a pod takes some 70 bytes beside its name.
 
-use std::borrow::Cow;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use flyball_core::labels::{LabelIndex, Labels};
-use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
-use flyball_core::quantity::Milli;
+use flyball_core::labels::{LabelSets, Labels};
+use flyball_core::pods::{Phase, Pod, PodRequests, Ready};
 use flyball_core::selector::Selector;
-use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
-use serde::Deserialize;
+use flyball_core::time::{self, Timestamp};
+use flyball_placement::Name;
+use hashbrown::{DefaultHashBuilder, HashTable};
+use kube::runtime::watcher::Event;
 
-use super::{Metadata, Store};
-use crate::status::parse_time;
-
-/// A pod as it comes in: only what is kept of it.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct IncomingPod {
-    #[serde(deserialize_with = "super::slim_metadata")]
-    metadata: ObjectMeta,
-    #[serde(default)]
-    spec: IncomingSpec,
-    #[serde(default)]
-    status: IncomingStatus,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct IncomingSpec {
-    containers: Vec<IncomingContainer>,
-    init_containers: Vec<IncomingContainer>,
-    resources: IncomingResources,
-    overhead: BTreeMap<String, Milli>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct IncomingContainer {
-    name: String,
-    resources: IncomingResources,
-    restart_policy: String,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-struct IncomingResources {
-    requests: BTreeMap<String, Milli>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct IncomingStatus {
-    phase: String,
-    start_time: Option<String>,
-    conditions: Vec<IncomingCondition>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct IncomingCondition {
-    #[serde(rename = "type")]
-    kind: String,
-    status: String,
-    last_transition_time: Option<String>,
-}
+use crate::slim::{ObjectMetadata, PodObject};
+use crate::watch::Slim;
 
 /// All pods, by namespace and labels.
 #[derive(Default)]
 pub(crate) struct Pods {
-    namespaces: HashMap<Arc<str>, Namespace>,
+    namespaces: HashMap<Name, Namespace>,
     requests: HashSet<Arc<PodRequests>>,
-    words: HashSet<Arc<str>>,
+    words: HashSet<Name>,
     /// Number of shared values from which on the unused ones are dropped.
     sweep_at: usize,
+    /// Number of the latest list. Those of more lists than it can count are mistaken for
+    /// each other only where no list in between was complete.
+    list: u16,
 }
 
 /// Below it nothing is dropped.
@@ -83,13 +34,43 @@ const SWEEP_MINIMUM: usize = 1024;
 
 #[derive(Default)]
 struct Namespace {
-    index: LabelIndex<Pod>,
-    labels: HashMap<Arc<str>, Arc<Labels>>,
+    slots: Slots,
+    /// Slots by the name of their pod.
+    by_name: HashTable<u32>,
+    hasher: DefaultHashBuilder,
+    /// Slots by the labels of their pod, in no order.
+    by_labels: LabelSets<Vec<u32>>,
     /// What was last selected: given out again while it is the same.
     selected: HashMap<String, Arc<[Pod]>>,
 }
 
+/// A [`Pod`]. Times are columns ([`time::column`]), which take half of the memory.
+struct KeptPod {
+    name: Name,
+    labels: Arc<Labels>,
+    /// Place among the slots of its labels.
+    place: u32,
+    /// Number of the list that had it, or after which it was changed.
+    list: u16,
+    requests: Arc<PodRequests>,
+    start: i64,
+    deletion: i64,
+    ready_since: i64,
+    phase: Phase,
+    ready: Option<Ready>,
+}
+
 impl Pods {
+    /// Takes in what the watch of pods brings.
+    pub(crate) fn take(&mut self, event: &Event<Slim<PodObject>>) {
+        match event {
+            Event::Init => self.list = self.list.wrapping_add(1),
+            Event::InitApply(pod) | Event::Apply(pod) => self.apply(&pod.object),
+            Event::InitDone => self.delete_unlisted(),
+            Event::Delete(pod) => self.delete(&pod.object.metadata),
+        }
+    }
+
     /// The pods that a selector matches, ordered by name; the same `Arc` as
     /// before while nothing about them has changed.
     pub(crate) fn select(
@@ -101,19 +82,16 @@ impl Pods {
         let Some(namespace) = self.namespaces.get_mut(namespace) else {
             return Arc::new([]);
         };
-        let found = namespace.index.select(selector);
+        let found = namespace.select(selector);
         let known = namespace.selected.get(text);
         if let Some(known) = known
             && known.len() == found.len()
-            && known
-                .iter()
-                .zip(&found)
-                .all(|(known, (_, pod))| known == *pod)
+            && known.iter().zip(&found).all(|(known, pod)| pod.is(known))
         {
             return known.clone();
         }
-        let pods: Arc<[Pod]> = found.into_iter().map(|(_, pod)| pod.clone()).collect();
-        if namespace.selected.len() > SWEEP_MINIMUM.max(2 * namespace.labels.len()) {
+        let pods: Arc<[Pod]> = found.into_iter().map(KeptPod::pod).collect();
+        if namespace.selected.len() > SWEEP_MINIMUM.max(2 * namespace.by_name.len()) {
             namespace.selected.clear();
         }
         namespace.selected.insert(text.to_owned(), pods.clone());
@@ -124,8 +102,64 @@ impl Pods {
     pub(crate) fn label_sets(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Labels>> {
         let namespace = self.namespaces.get(namespace);
         namespace
-            .map(|n| n.index.sets(selector).into_iter().cloned().collect())
+            .map(|n| {
+                n.by_labels
+                    .matching(selector)
+                    .into_iter()
+                    .cloned()
+                    .collect()
+            })
             .unwrap_or_default()
+    }
+
+    fn apply(&mut self, object: &PodObject) {
+        let metadata = &object.metadata;
+        let labels = metadata.labels.iter();
+        let labels = labels
+            .map(|(key, value)| (self.word(key), self.word(value)))
+            .collect();
+        let ready = object.ready();
+        let requests = self.requests(object);
+        let namespace = self.word(&metadata.namespace);
+        let namespace = self.namespaces.entry(namespace).or_default();
+        namespace.remove(&metadata.name);
+        let labels = namespace.by_labels.share(labels);
+        namespace.insert(KeptPod {
+            name: metadata.name.clone(),
+            labels,
+            place: 0,
+            list: self.list,
+            requests,
+            start: time::column(object.start()),
+            deletion: time::column(object.deletion()),
+            ready_since: time::column(ready.and_then(|(_, since)| since)),
+            phase: object.phase(),
+            ready: ready.map(|(ready, _)| ready),
+        });
+        self.sweep();
+    }
+
+    fn delete(&mut self, metadata: &ObjectMetadata) {
+        let Some(namespace) = self.namespaces.get_mut(&metadata.namespace) else {
+            return;
+        };
+        namespace.remove(&metadata.name);
+        if namespace.by_name.is_empty() {
+            self.namespaces.remove(&metadata.namespace);
+        }
+    }
+
+    /// Deletes the pods that the latest list did not have.
+    fn delete_unlisted(&mut self) {
+        let latest = self.list;
+        self.namespaces.retain(|_, namespace| {
+            let gone = namespace.slots.pods().filter(|pod| pod.list != latest);
+            let gone: Vec<Name> = gone.map(|pod| pod.name.clone()).collect();
+            for name in &gone {
+                namespace.remove(name);
+            }
+            !namespace.by_name.is_empty()
+        });
     }
 
     /// Drops what is shared by nobody any more, each time it has doubled.
@@ -138,38 +172,13 @@ impl Pods {
         }
     }
 
-    fn word(&mut self, text: &str) -> Arc<str> {
-        if let Some(known) = self.words.get(text) {
-            return known.clone();
-        }
-        let word: Arc<str> = text.into();
-        self.words.insert(word.clone());
-        word
+    fn word(&mut self, text: &Name) -> Name {
+        share(&mut self.words, text)
     }
 
-    fn resources(&mut self, requests: BTreeMap<String, Milli>) -> Resources {
-        requests
-            .into_iter()
-            .map(|(name, Milli(milli))| (self.word(&name), milli))
-            .collect()
-    }
-
-    fn containers(&mut self, containers: Vec<IncomingContainer>) -> Vec<Container> {
-        let container = |container: IncomingContainer| Container {
-            name: self.word(&container.name),
-            requests: self.resources(container.resources.requests),
-            restartable: container.restart_policy == "Always",
-        };
-        containers.into_iter().map(container).collect()
-    }
-
-    fn requests(&mut self, spec: IncomingSpec) -> Arc<PodRequests> {
-        let requests = PodRequests {
-            containers: self.containers(spec.containers),
-            init_containers: self.containers(spec.init_containers),
-            pod: self.resources(spec.resources.requests),
-            overhead: self.resources(spec.overhead),
-        };
+    fn requests(&mut self, object: &PodObject) -> Arc<PodRequests> {
+        let words = &mut self.words;
+        let requests = object.requests(&mut |text| share(words, text));
         if let Some(known) = self.requests.get(&requests) {
             return known.clone();
         }
@@ -179,104 +188,201 @@ impl Pods {
     }
 }
 
-impl Store for Pods {
-    type Incoming = IncomingPod;
+fn share(words: &mut HashSet<Name>, text: &Name) -> Name {
+    if let Some(known) = words.get(text) {
+        return known.clone();
+    }
+    words.insert(text.clone());
+    text.clone()
+}
 
-    fn apply(&mut self, incoming: IncomingPod) {
-        let metadata = Metadata::from(incoming.metadata);
-        let name: Arc<str> = metadata.name.as_str().into();
-        let labels = metadata
-            .labels
-            .iter()
-            .map(|(k, v)| (self.word(k), self.word(v)))
-            .collect();
-        let pod = Pod {
-            name: name.clone(),
-            phase: phase(&incoming.status.phase),
-            ready: ready(&incoming.status.conditions),
-            start: incoming.status.start_time.as_deref().and_then(parse_time),
-            deletion: metadata.deletion,
-            requests: self.requests(incoming.spec),
-        };
-        let namespace = self.word(&metadata.namespace);
-        let namespace = self.namespaces.entry(namespace).or_default();
-        let labels = namespace.index.insert(labels, name.clone(), pod);
-        let old = namespace.labels.insert(name.clone(), labels.clone());
-        if let Some(old) = old.filter(|old| *old != labels) {
-            namespace.index.remove(&old, &name);
-        }
-        self.sweep();
+impl Namespace {
+    /// The pods that a selector matches, ordered by name.
+    fn select(&self, selector: &Selector) -> Vec<&KeptPod> {
+        let matching = self.by_labels.matching(selector).into_iter();
+        let slots = matching.filter_map(|labels| self.by_labels.get(labels));
+        let pods = slots.flatten().filter_map(|&slot| self.slots.get(slot));
+        let mut pods: Vec<_> = pods.collect();
+        pods.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        pods
     }
 
-    fn delete(&mut self, incoming: IncomingPod) {
-        let metadata = Metadata::from(incoming.metadata);
-        let Some(namespace) = self.namespaces.get_mut(metadata.namespace.as_str()) else {
+    /// Puts a pod in; there is none of its name.
+    fn insert(&mut self, mut pod: KeptPod) {
+        let slot = self.slots.free();
+        if let Some(alike) = self.by_labels.get_mut(&pod.labels) {
+            pod.place = u32::try_from(alike.len()).unwrap_or(u32::MAX);
+            alike.push(slot);
+        }
+        let hash = self.hasher.hash_one(&pod.name);
+        self.slots.put(slot, pod);
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let rehash = |&slot: &u32| slots.get(slot).map_or(0, |pod| hasher.hash_one(&pod.name));
+        self.by_name.insert_unique(hash, slot, rehash);
+    }
+
+    /// Takes the pod of a name out, if there is one.
+    fn remove(&mut self, name: &Name) {
+        let slots = &self.slots;
+        let is_it = |&slot: &u32| slots.get(slot).is_some_and(|pod| pod.name == *name);
+        let hash = self.hasher.hash_one(name);
+        let Ok(entry) = self.by_name.find_entry(hash, is_it) else {
             return;
         };
-        if let Some(labels) = namespace.labels.remove(metadata.name.as_str()) {
-            namespace.index.remove(&labels, &metadata.name);
+        let (slot, _) = entry.remove();
+        let Some(pod) = self.slots.take(slot) else {
+            return;
+        };
+        let Some(alike) = self.by_labels.get_mut(&pod.labels) else {
+            return;
+        };
+        alike.swap_remove(pod.place as usize);
+        let moved = alike.get(pod.place as usize).copied();
+        if alike.is_empty() {
+            self.by_labels.remove(&pod.labels);
         }
-        if namespace.index.is_empty() {
-            self.namespaces.remove(metadata.namespace.as_str());
+        let moved = moved.and_then(|moved| self.slots.get_mut(moved));
+        if let Some(moved) = moved {
+            moved.place = pod.place;
         }
     }
 }
 
-fn phase(text: &str) -> Phase {
-    match text {
-        "Pending" => Phase::Pending,
-        "Running" => Phase::Running,
-        "Succeeded" => Phase::Succeeded,
-        "Failed" => Phase::Failed,
-        _ => Phase::Unknown,
+/// Pods by number, in chunks: one long list would take twice its memory whenever it grows.
+#[derive(Default)]
+struct Slots {
+    chunks: Vec<Vec<Option<KeptPod>>>,
+    unused: Vec<u32>,
+}
+
+const CHUNK: usize = 1024;
+
+impl Slots {
+    fn get(&self, slot: u32) -> Option<&KeptPod> {
+        let slot = slot as usize;
+        self.chunks.get(slot / CHUNK)?.get(slot % CHUNK)?.as_ref()
+    }
+
+    fn get_mut(&mut self, slot: u32) -> Option<&mut KeptPod> {
+        self.place(slot)?.as_mut()
+    }
+
+    fn place(&mut self, slot: u32) -> Option<&mut Option<KeptPod>> {
+        let slot = slot as usize;
+        self.chunks.get_mut(slot / CHUNK)?.get_mut(slot % CHUNK)
+    }
+
+    /// All pods, in no order.
+    fn pods(&self) -> impl Iterator<Item = &KeptPod> {
+        self.chunks.iter().flatten().flatten()
+    }
+
+    /// Returns a slot that no pod is in.
+    fn free(&mut self) -> u32 {
+        if let Some(slot) = self.unused.pop() {
+            return slot;
+        }
+        if self.chunks.last().is_none_or(|last| last.len() == CHUNK) {
+            self.chunks.push(Vec::new());
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let last = self.chunks.last_mut();
+        let slot = last.map_or(before, |last| {
+            last.push(None);
+            before + last.len() - 1
+        });
+        u32::try_from(slot).unwrap_or(u32::MAX)
+    }
+
+    fn put(&mut self, slot: u32, pod: KeptPod) {
+        if let Some(place) = self.place(slot) {
+            *place = Some(pod);
+        }
+    }
+
+    fn take(&mut self, slot: u32) -> Option<KeptPod> {
+        let pod = self.place(slot)?.take()?;
+        self.unused.push(slot);
+        Some(pod)
     }
 }
 
-fn ready(
-    conditions: &[IncomingCondition],
-) -> Option<(Ready, Option<flyball_core::time::Timestamp>)> {
-    let condition = conditions
-        .iter()
-        .find(|condition| condition.kind == "Ready")?;
-    let status = match condition.status.as_str() {
-        "True" => Ready::True,
-        "False" => Ready::False,
-        _ => Ready::Unknown,
-    };
-    Some((
-        status,
-        condition
-            .last_transition_time
-            .as_deref()
-            .and_then(parse_time),
-    ))
+impl KeptPod {
+    fn pod(&self) -> Pod {
+        Pod {
+            name: self.name.clone(),
+            phase: self.phase,
+            ready: self.ready.map(|ready| (ready, at(self.ready_since))),
+            start: at(self.start),
+            deletion: at(self.deletion),
+            requests: self.requests.clone(),
+        }
+    }
+
+    /// Whether it is what it was when `pod` was made of it.
+    fn is(&self, pod: &Pod) -> bool {
+        self.name == pod.name
+            && self.phase == pod.phase
+            && self.ready.map(|ready| (ready, at(self.ready_since))) == pod.ready
+            && at(self.start) == pod.start
+            && at(self.deletion) == pod.deletion
+            && self.requests == pod.requests
+    }
 }
 
-impl Resource for IncomingPod {
-    type DynamicType = ();
-    type Scope = NamespaceResourceScope;
+fn at(column: i64) -> Option<Timestamp> {
+    (column != Timestamp::UNKNOWN).then_some(Timestamp(column))
+}
 
-    fn kind((): &()) -> Cow<'_, str> {
-        "Pod".into()
+#[cfg(test)]
+mod tests {
+    use flyball_core::selector::Selector;
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::Pods;
+    use crate::slim::PodObject;
+    use crate::watch::Slim;
+
+    type Result<T> = std::result::Result<T, serde_json::Error>;
+
+    fn pod(name: &str, app: &str) -> Result<Slim<PodObject>> {
+        serde_json::from_value(json!({
+            "metadata": { "namespace": "default", "name": name, "labels": { "app": app } },
+            "status": { "phase": "Running" },
+        }))
     }
 
-    fn group((): &()) -> Cow<'_, str> {
-        "".into()
+    fn names(pods: &mut Pods, text: &str) -> Vec<String> {
+        let selector = Selector::parse(text).unwrap_or_default();
+        let found = pods.select("default", text, &selector);
+        found.iter().map(|pod| pod.name.to_string()).collect()
     }
 
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
+    #[test]
+    fn what_a_new_list_does_not_name_has_gone() -> Result<()> {
+        let mut pods = Pods::default();
+        pods.take(&Event::Init);
+        pods.take(&Event::InitApply(pod("a", "web")?));
+        pods.take(&Event::InitApply(pod("b", "web")?));
+        pods.take(&Event::InitDone);
+        pods.take(&Event::Apply(pod("c", "web")?));
+        assert_eq!(names(&mut pods, "app=web"), ["a", "b", "c"]);
+        pods.take(&Event::Delete(pod("c", "web")?));
 
-    fn plural((): &()) -> Cow<'_, str> {
-        "pods".into()
-    }
+        // A list that ends early, and the next: until it is whole, all stays.
+        pods.take(&Event::Init);
+        pods.take(&Event::InitApply(pod("a", "web")?));
+        pods.take(&Event::Init);
+        pods.take(&Event::InitApply(pod("b", "api")?));
+        assert_eq!(names(&mut pods, "app=web"), ["a"]);
+        assert_eq!(names(&mut pods, ""), ["a", "b"]);
+        pods.take(&Event::InitDone);
+        assert_eq!(names(&mut pods, ""), ["b"]);
 
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
+        pods.take(&Event::Init);
+        pods.take(&Event::InitDone);
+        assert!(names(&mut pods, "").is_empty() && pods.namespaces.is_empty());
+        Ok(())
     }
 }

@@ -1,65 +1,26 @@
-//! The kinds that are watched, and how an object of each gets into the state.
-
-use std::borrow::Cow;
-use std::fmt::Debug;
+//! How objects of each kind get into the state.
 
 use flyball_core::nodes::state::ClusterState;
 use flyball_placement::{
     Claim, CsiDriver, CsiNode, Name, PersistentVolume, StorageCapacity, StorageClass,
     StorageObject, VolumeAttachment,
 };
-use k8s_openapi::ClusterResourceScope;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::Resource;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
 
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
-    ObjectMetadata, PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject,
+    ObjectMetadata, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject,
     VolumeObject,
 };
+use crate::watch::{SlimKind, namespaced_id};
 
-/// A kind that is watched.
-pub(super) trait Watched: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
-    const GROUP: &str;
-    const KIND: &str;
-    const PLURAL: &str;
-
-    fn metadata(&self) -> &ObjectMetadata;
-
-    /// What tells objects of the kind apart.
-    fn id(&self) -> Name;
-
+/// A kind of which the state keeps the objects.
+pub(super) trait StateKind: SlimKind {
     fn apply(self, state: &mut ClusterState);
 
     fn delete(state: &mut ClusterState, id: &str);
 }
 
-impl Watched for PodObject {
-    const GROUP: &str = "";
-    const KIND: &str = "Pod";
-    const PLURAL: &str = "pods";
-
-    fn metadata(&self) -> &ObjectMetadata {
-        &self.metadata
-    }
-
-    fn id(&self) -> Name {
-        self.metadata.uid.clone()
-    }
-
-    fn apply(self, state: &mut ClusterState) {
-        let (facts, pod) = self.into_facts();
-        state.apply_pod(facts, &pod);
-    }
-
-    fn delete(state: &mut ClusterState, id: &str) {
-        state.delete_pod(id);
-    }
-}
-
-impl Watched for NodeObject {
+impl SlimKind for NodeObject {
     const GROUP: &str = "";
     const KIND: &str = "Node";
     const PLURAL: &str = "nodes";
@@ -71,7 +32,9 @@ impl Watched for NodeObject {
     fn id(&self) -> Name {
         self.metadata.name.clone()
     }
+}
 
+impl StateKind for NodeObject {
     fn apply(self, state: &mut ClusterState) {
         state.apply_node(self.into_facts());
     }
@@ -81,7 +44,7 @@ impl Watched for NodeObject {
     }
 }
 
-impl Watched for NamespaceObject {
+impl SlimKind for NamespaceObject {
     const GROUP: &str = "";
     const KIND: &str = "Namespace";
     const PLURAL: &str = "namespaces";
@@ -93,7 +56,9 @@ impl Watched for NamespaceObject {
     fn id(&self) -> Name {
         self.metadata.name.clone()
     }
+}
 
+impl StateKind for NamespaceObject {
     fn apply(self, state: &mut ClusterState) {
         let name = self.metadata.name.clone();
         state.apply_namespace(&name, &self.into_labels());
@@ -104,7 +69,7 @@ impl Watched for NamespaceObject {
     }
 }
 
-impl Watched for DaemonSetObject {
+impl SlimKind for DaemonSetObject {
     const GROUP: &str = "apps";
     const KIND: &str = "DaemonSet";
     const PLURAL: &str = "daemonsets";
@@ -116,7 +81,9 @@ impl Watched for DaemonSetObject {
     fn id(&self) -> Name {
         self.metadata.uid.clone()
     }
+}
 
+impl StateKind for DaemonSetObject {
     fn apply(self, state: &mut ClusterState) {
         state.apply_daemon_set(self.into_facts());
     }
@@ -131,7 +98,7 @@ impl Watched for DaemonSetObject {
 macro_rules! storage {
     ($object:ident, $group:literal, $kind:literal, $plural:literal, $variant:ident, $known:ident
      $(, $namespace:ident)?) => {
-        impl Watched for $object {
+        impl SlimKind for $object {
             const GROUP: &str = $group;
             const KIND: &str = $kind;
             const PLURAL: &str = $plural;
@@ -141,12 +108,11 @@ macro_rules! storage {
             }
 
             fn id(&self) -> Name {
-                let ObjectMetadata {
-                    namespace, name, ..
-                } = &self.metadata;
-                format!("{namespace}/{name}").into()
+                namespaced_id(&self.metadata.namespace, &self.metadata.name)
             }
+        }
 
+        impl StateKind for $object {
             fn apply(self, state: &mut ClusterState) {
                 state.apply_storage(self.into());
             }
@@ -221,57 +187,3 @@ storage!(
     Attachment,
     VolumeAttachment
 );
-
-/// An object as a watch takes it: the watch goes by the metadata of the API.
-#[derive(Clone, Debug)]
-pub(super) struct Slim<T> {
-    metadata: ObjectMeta,
-    pub(super) object: T,
-}
-
-impl<'de, T: Watched> Deserialize<'de> for Slim<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = T::deserialize(deserializer)?;
-        let metadata = object.metadata();
-        Ok(Self {
-            metadata: ObjectMeta {
-                name: Some(metadata.name.to_string()),
-                namespace: Some(metadata.namespace.to_string()).filter(|name| !name.is_empty()),
-                resource_version: metadata.resource_version.clone(),
-                ..ObjectMeta::default()
-            },
-            object,
-        })
-    }
-}
-
-/// All objects of a kind are watched, in whatever namespace: the scope does not
-/// matter.
-impl<T: Watched> Resource for Slim<T> {
-    type DynamicType = ();
-    type Scope = ClusterResourceScope;
-
-    fn kind((): &()) -> Cow<'_, str> {
-        T::KIND.into()
-    }
-
-    fn group((): &()) -> Cow<'_, str> {
-        T::GROUP.into()
-    }
-
-    fn version((): &()) -> Cow<'_, str> {
-        "v1".into()
-    }
-
-    fn plural((): &()) -> Cow<'_, str> {
-        T::PLURAL.into()
-    }
-
-    fn meta(&self) -> &ObjectMeta {
-        &self.metadata
-    }
-
-    fn meta_mut(&mut self) -> &mut ObjectMeta {
-        &mut self.metadata
-    }
-}

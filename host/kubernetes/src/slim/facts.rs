@@ -3,29 +3,30 @@
 use std::sync::Arc;
 
 use flyball_core::nodes::state::{NodeFacts, Owner, PodFacts, PodPhase};
+use flyball_core::pods::Phase;
 use flyball_core::ports::ObjectKey;
 use flyball_core::time::{Timestamp, parse_go_duration};
-use flyball_placement::{Name, Pod};
+use flyball_placement::Pod;
 
 use super::node::NodeObject;
 use super::pod::{Condition, ObjectMetadata, PodObject};
 use super::requests::resources;
-use crate::status::parse_time;
+use super::time::timestamp;
 
 impl ObjectMetadata {
     fn created(&self) -> Timestamp {
-        time(self.creation_timestamp.as_ref()).unwrap_or_default()
+        timestamp(self.creation_timestamp).unwrap_or_default()
     }
 
-    fn controller(&self) -> Option<Owner> {
+    fn controller(&self) -> Option<Arc<Owner>> {
         let owner = self
             .owner_references
             .iter()
             .find(|owner| owner.controller)?;
-        Some(Owner {
+        Some(Arc::new(Owner {
             uid: owner.uid.clone(),
             kind: owner.kind.clone(),
-        })
+        }))
     }
 }
 
@@ -44,14 +45,14 @@ impl PodObject {
             },
             node: self.node_name().cloned(),
             nominated: nominated.filter(|name| !name.is_empty()).cloned(),
-            phase: match &*self.status.phase {
-                "Running" => PodPhase::Running,
-                "Succeeded" => PodPhase::Succeeded,
-                "Failed" => PodPhase::Failed,
-                _ => PodPhase::Pending,
+            phase: match self.phase() {
+                Phase::Running => PodPhase::Running,
+                Phase::Succeeded => PodPhase::Succeeded,
+                Phase::Failed => PodPhase::Failed,
+                Phase::Pending | Phase::Unknown => PodPhase::Pending,
             },
             created: metadata.created(),
-            deletion: time(metadata.deletion_timestamp.as_ref()),
+            deletion: timestamp(metadata.deletion_timestamp),
             unschedulable: self.status.conditions.iter().any(is_unschedulable),
             owner: metadata.controller(),
             mirror: annotations.mirror.is_some(),
@@ -103,10 +104,6 @@ fn is_unschedulable(condition: &Condition) -> bool {
     &*condition.kind == "PodScheduled"
         && &*condition.status == "False"
         && &*condition.reason == "Unschedulable"
-}
-
-fn time(text: Option<&Name>) -> Option<Timestamp> {
-    parse_time(text?)
 }
 
 #[cfg(test)]

@@ -12,9 +12,11 @@ mod daemon_set;
 mod defaults;
 mod facts;
 mod node;
+mod observed;
 mod pod;
 mod requests;
 mod storage;
+mod time;
 mod volumes;
 
 pub use self::csi::{CsiDriverObject, CsiNodeObject, StorageCapacityObject};

@@ -7,6 +7,7 @@ use flyball_placement::{Effect, Name};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::time::Time;
 use super::volumes::Volume;
 
 /// Quantities by resource.
@@ -25,8 +26,8 @@ pub struct ObjectMetadata {
     /// Unique over time.
     pub uid: Name,
     pub(crate) resource_version: Option<String>,
-    pub(super) creation_timestamp: Option<Name>,
-    pub(super) deletion_timestamp: Option<Name>,
+    pub(super) creation_timestamp: Option<Time>,
+    pub(super) deletion_timestamp: Option<Time>,
     pub(super) annotations: Annotations,
     pub(super) owner_references: Vec<OwnerReference>,
 }
@@ -246,6 +247,7 @@ pub(super) struct SpreadConstraint {
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodStatus {
     pub(super) phase: Name,
+    pub(super) start_time: Option<Time>,
     pub(super) nominated_node_name: Option<Name>,
     pub(super) conditions: Vec<Condition>,
     pub(super) container_statuses: Vec<ContainerStatus>,
@@ -253,12 +255,13 @@ pub(super) struct PodStatus {
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(rename_all = "camelCase", default)]
 pub(super) struct Condition {
     #[serde(rename = "type")]
     pub(super) kind: Name,
     pub(super) status: Name,
     pub(super) reason: Name,
+    pub(super) last_transition_time: Option<Time>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]

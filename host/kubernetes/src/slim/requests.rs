@@ -1,71 +1,79 @@
 //! What a pod requests of its node, as the scheduler adds it up.
 
+use std::borrow::Cow;
+
+use flyball_core::pods::{has_pod_level, request_of_containers, request_of_pod};
 use flyball_core::quantity::Nano;
 use flyball_placement::Resources;
 
 use super::pod::{Container, ContainerStatus, PodObject, Quantities};
 
-/// The effective request: the larger of containers with sidecars and of each init
-/// container with the sidecars before it; what is set for the whole pod in its
-/// place; then overhead.
+/// The effective request, by the formula that the replica half uses too
+/// ([`request_of_pod`]), for every resource and with resizes.
 pub(super) fn effective(pod: &PodObject) -> Resources {
-    let mut sum = of_containers(pod);
-    for (name, amount) in &pod.spec.resources.requests {
-        if is_pod_level(name) {
-            sum.insert(name.clone(), *amount);
+    let containers = of_containers(pod);
+    let own = &pod.spec.resources.requests;
+    let overhead = &pod.spec.overhead;
+    let mut sum = Quantities::new();
+    for name in containers.keys().chain(own.keys()).chain(overhead.keys()) {
+        let amount = |list: &Quantities| list.get(name).map(|amount| amount.0);
+        if let Some(request) =
+            request_of_pod(name, amount(own), amount(&containers), amount(overhead))
+        {
+            sum.insert(name.clone(), Nano(request));
         }
     }
-    add(&mut sum, &pod.spec.overhead);
     resources(&sum)
-}
-
-/// Whether a resource can be requested for a whole pod.
-pub(super) fn is_pod_level(name: &str) -> bool {
-    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
 }
 
 /// What the containers request together.
 pub(super) fn of_containers(pod: &PodObject) -> Quantities {
+    let spec = &pod.spec;
+    let containers = spec.containers.iter();
+    let containers: Vec<_> = containers.map(|one| requests(one, pod)).collect();
+    let init_containers = spec.init_containers.iter().map(|one| {
+        let is_sidecar = one.is_restartable();
+        let requests = match is_sidecar {
+            true => requests(one, pod),
+            false => Cow::Borrowed(&one.resources.requests),
+        };
+        (requests, is_sidecar)
+    });
+    let init_containers: Vec<_> = init_containers.collect();
+    let of_init = init_containers.iter().map(|(requests, _)| requests);
     let mut sum = Quantities::new();
-    for container in &pod.spec.containers {
-        add_container(&mut sum, container, pod);
-    }
-    if pod.spec.init_containers.is_empty() {
-        return sum;
-    }
-    let mut sidecars = Quantities::new();
-    let mut peak = Quantities::new();
-    for container in &pod.spec.init_containers {
-        if container.is_restartable() {
-            add_container(&mut sum, container, pod);
-            add_container(&mut sidecars, container, pod);
-            raise(&mut peak, &sidecars);
-        } else {
-            let mut together = sidecars.clone();
-            add(&mut together, &container.resources.requests);
-            raise(&mut peak, &together);
+    for name in containers.iter().chain(of_init).flat_map(|one| one.keys()) {
+        if sum.contains_key(name) {
+            continue;
         }
+        let amount = |list: &Quantities| list.get(name).map(|amount| amount.0);
+        let request = request_of_containers(
+            containers.iter().map(|one| amount(one)),
+            init_containers
+                .iter()
+                .map(|(one, is_sidecar)| (amount(one), *is_sidecar)),
+        );
+        sum.extend(request.map(|request| (name.clone(), Nano(request))));
     }
-    raise(&mut sum, &peak);
     sum
 }
 
-/// Adds a container's request: where it is resized in place, the most of what it
-/// is to have, what it has, and what it was granted.
-fn add_container(sum: &mut Quantities, container: &Container, pod: &PodObject) {
+/// What a container requests: where it is resized in place, the most of what it is to
+/// have, what it has, and what it was granted.
+fn requests<'a>(container: &'a Container, pod: &PodObject) -> Cow<'a, Quantities> {
+    let own = &container.resources.requests;
     let status = status_of(container, pod);
     let Some((status, current)) =
         status.and_then(|status| Some((status, status.resources.as_ref()?)))
     else {
-        add(sum, &container.resources.requests);
-        return;
+        return Cow::Borrowed(own);
     };
     let mut most = current.requests.clone();
     raise(&mut most, &status.allocated_resources);
     if !is_infeasible(pod) {
-        raise(&mut most, &container.resources.requests);
+        raise(&mut most, own);
     }
-    add(sum, &most);
+    Cow::Owned(most)
 }
 
 fn status_of<'a>(container: &Container, pod: &'a PodObject) -> Option<&'a ContainerStatus> {
@@ -80,13 +88,6 @@ fn is_infeasible(pod: &PodObject) -> bool {
     conditions.any(|condition| {
         &*condition.kind == "PodResizePending" && &*condition.reason == "Infeasible"
     })
-}
-
-fn add(sum: &mut Quantities, more: &Quantities) {
-    for (name, amount) in more {
-        let known = sum.entry(name.clone()).or_default();
-        known.0 = known.0.saturating_add(amount.0);
-    }
 }
 
 fn raise(most: &mut Quantities, other: &Quantities) {
@@ -129,7 +130,7 @@ pub(super) fn fill_in(requests: &mut Quantities, limits: &Quantities) {
 
 /// A quantity that is set for the whole pod where it is missing.
 pub(super) fn fill_in_pod_level(requests: &mut Quantities, from: &Quantities) {
-    let pod_level = from.iter().filter(|(name, _)| is_pod_level(name));
+    let pod_level = from.iter().filter(|(name, _)| has_pod_level(name));
     fill_in(
         requests,
         &pod_level

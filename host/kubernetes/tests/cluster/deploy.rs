@@ -3,11 +3,10 @@
 use flyball_core::nodes::ports::NodesReader as _;
 use flyball_core::ports::Writer;
 use flyball_core::time::Timestamp;
-use flyball_kubernetes::{ClusterWatch, KubernetesWriter, LeaderOptions, elect_leader};
+use flyball_kubernetes::{ClusterWatch, Election, KubernetesWriter, LeaderOptions, elect_leader};
 use flyball_test_support::{Cluster, wait_for};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::sync::watch;
 
 use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
 use crate::write::{intent, report};
@@ -27,7 +26,8 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     let web = wait_for("the autoscaler", MINUTE, || Ok(flyball.autoscaler("web"))).unwrap();
     let observation = flyball.observe("web").unwrap();
     assert_eq!(observation.labels.error, "");
-    let leader = leader(&flyball, "first");
+    let election = leader(&flyball, "first");
+    let leader = election.leader();
     let writer = KubernetesWriter::new(flyball.client.clone(), flyball.caches.clone(), leader);
     let intent = intent(&web, &observation.scale.unwrap(), 3);
     let written = flyball
@@ -82,11 +82,12 @@ fn a_second_process_leads_once_the_first_is_gone() {
         ])
     };
     assert_eq!(holder().unwrap(), "first");
-    assert!(*first.borrow() && !*second.borrow());
+    let leads = |election: &Election| *election.leader().borrow();
+    assert!(leads(&first) && !leads(&second));
 
     drop(first);
     wait_for("the second to lead", MINUTE, || {
-        Ok(second.borrow().then_some(()))
+        Ok(leads(&second).then_some(()))
     })
     .unwrap();
     assert_eq!(holder().unwrap(), "second");
@@ -105,13 +106,13 @@ fn a_second_process_leads_once_the_first_is_gone() {
     ];
     cluster.kubectl(&lease).unwrap();
     wait_for("the second to yield", MINUTE, || {
-        Ok((!*second.borrow()).then_some(()))
+        Ok((!leads(&second)).then_some(()))
     })
     .unwrap();
     assert_eq!(holder().unwrap(), "third");
 }
 
-fn elect(flyball: &Flyball, identity: &str) -> watch::Receiver<bool> {
+fn elect(flyball: &Flyball, identity: &str) -> Election {
     let _entered = flyball.runtime.enter();
     let options = LeaderOptions {
         namespace: "flyball-system".into(),
@@ -121,10 +122,11 @@ fn elect(flyball: &Flyball, identity: &str) -> watch::Receiver<bool> {
     elect_leader(flyball.client.clone(), options)
 }
 
-fn leader(flyball: &Flyball, identity: &str) -> watch::Receiver<bool> {
-    let leader = elect(flyball, identity);
+fn leader(flyball: &Flyball, identity: &str) -> Election {
+    let election = elect(flyball, identity);
+    let leader = election.leader();
     wait_for("leadership", MINUTE, || Ok(leader.borrow().then_some(()))).unwrap();
-    leader
+    election
 }
 
 /// A client with the rights of the deployed service account.

@@ -74,7 +74,7 @@ impl Flyball {
             caches.synced().await;
             caches
         });
-        let metrics = MetricsApis::new(client.clone());
+        let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
         let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
         Self {
             runtime,

@@ -51,8 +51,8 @@ pub struct PodFacts {
     /// The scheduler found no node for it: condition PodScheduled is False for the
     /// reason Unschedulable.
     pub unschedulable: bool,
-    /// Its controller.
-    pub owner: Option<Owner>,
+    /// Its controller, which pods share.
+    pub owner: Option<Arc<Owner>>,
     /// Whether it is a static pod of its node (annotation
     /// `kubernetes.io/config.mirror`).
     pub mirror: bool,

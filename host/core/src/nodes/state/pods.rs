@@ -1,10 +1,11 @@
 //! Pods as compact entries, and the queue of those that wait for nodes.
 
 use std::collections::BTreeMap;
+use std::hash::{BuildHasher as _, Hash};
 use std::sync::Arc;
 
 use flyball_placement::ClassId;
-use hashbrown::{HashMap, HashSet};
+use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
 use super::facts::{Owner, PodFacts, PodPhase};
 use crate::ports::ObjectKey;
@@ -15,8 +16,8 @@ const DAEMON_SET: &str = "DaemonSet";
 /// Mark of a pod that is not in the queue.
 const NOWHERE: u32 = u32::MAX;
 
-/// Shared texts are never looked through for unused ones below this number.
-const LEAST_TEXTS: usize = 1024;
+/// Shared values are never looked through for unused ones below this number.
+const LEAST_SHARED: usize = 1024;
 
 struct Entry {
     facts: PodFacts,
@@ -72,11 +73,16 @@ impl PodView<'_> {
 pub(super) struct Pods {
     slots: Vec<Option<Box<Entry>>>,
     unused: Vec<u32>,
-    by_uid: HashMap<Arc<str>, u32>,
+    /// Slots by the uid of their pod.
+    by_uid: HashTable<u32>,
+    hasher: DefaultHashBuilder,
     /// What many pods share.
     texts: HashSet<Arc<str>>,
     /// How many of those there may be before the unused ones are dropped.
     most_texts: usize,
+    /// The same of their controllers.
+    owners: HashSet<Arc<Owner>>,
+    most_owners: usize,
     /// Slots of the pods that wait and that the scheduler found no node for, or nominated
     /// to a node that is gone.
     pub(super) unschedulable: BTreeMap<ClassId, Vec<u32>>,
@@ -89,11 +95,22 @@ impl Pods {
     }
 
     pub(super) fn find(&self, uid: &str) -> Option<u32> {
-        self.by_uid.get(uid).copied()
+        let hash = self.hasher.hash_one(uid);
+        let slot = self.by_uid.find(hash, |&slot| self.has_uid(slot, uid));
+        slot.copied()
+    }
+
+    fn has_uid(&self, slot: u32, uid: &str) -> bool {
+        self.entry(slot).is_some_and(|pod| *pod.facts.uid == *uid)
     }
 
     fn entry(&self, slot: u32) -> Option<&Entry> {
         self.slots.get(slot as usize)?.as_deref()
+    }
+
+    /// The uids of all pods, in no order that matters.
+    pub(super) fn uids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.slots.iter().flatten().map(|entry| &entry.facts.uid)
     }
 
     pub(super) fn view(&self, slot: u32) -> Option<PodView<'_>> {
@@ -140,22 +157,26 @@ impl Pods {
         class: ClassId,
         priority: i32,
     ) -> u32 {
-        self.share(&mut facts.key.namespace);
+        share(
+            &mut self.texts,
+            &mut self.most_texts,
+            &mut facts.key.namespace,
+        );
         for node in [&mut facts.node, &mut facts.nominated]
             .into_iter()
             .flatten()
         {
-            self.share(node);
+            share(&mut self.texts, &mut self.most_texts, node);
         }
-        if let Some(Owner { uid, kind }) = &mut facts.owner {
-            self.share(uid);
-            self.share(kind);
+        if let Some(owner) = &mut facts.owner {
+            share(&mut self.owners, &mut self.most_owners, owner);
         }
         let slot = slot.or_else(|| self.unused.pop()).unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).unwrap_or(NOWHERE)
         });
-        self.by_uid.insert(Arc::clone(&facts.uid), slot);
+        let is_new = self.entry(slot).is_none();
+        let hash = self.hasher.hash_one(&*facts.uid);
         let queued = NOWHERE;
         self.slots[slot as usize] = Some(Box::new(Entry {
             facts,
@@ -163,12 +184,21 @@ impl Pods {
             priority,
             queued,
         }));
+        if is_new {
+            let (slots, hasher) = (&self.slots, &self.hasher);
+            let uid = |&slot: &u32| Some(&*slots.get(slot as usize)?.as_ref()?.facts.uid);
+            let rehash = |slot: &u32| uid(slot).map_or(0, |uid| hasher.hash_one(uid));
+            self.by_uid.insert_unique(hash, slot, rehash);
+        }
         slot
     }
 
     pub(super) fn remove(&mut self, slot: u32) {
         if let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::take) {
-            self.by_uid.remove(&entry.facts.uid);
+            let hash = self.hasher.hash_one(&*entry.facts.uid);
+            if let Ok(known) = self.by_uid.find_entry(hash, |&known| known == slot) {
+                known.remove();
+            }
             self.unused.push(slot);
         }
     }
@@ -228,17 +258,18 @@ impl Pods {
         let queues = std::mem::take(&mut self.unschedulable).into_iter();
         self.unschedulable = queues.map(|(class, slots)| (anew(class), slots)).collect();
     }
+}
 
-    /// Interns a text: namespaces, nodes and owners recur.
-    fn share(&mut self, text: &mut Arc<str>) {
-        if let Some(known) = self.texts.get(text) {
-            *text = Arc::clone(known);
-            return;
-        }
-        if self.texts.len() >= self.most_texts {
-            self.texts.retain(|known| Arc::strong_count(known) > 1);
-            self.most_texts = LEAST_TEXTS.max(self.texts.len() * 2);
-        }
-        self.texts.insert(Arc::clone(text));
+/// Interns a value: namespaces, nodes and owners recur. `most` is how many there may be
+/// before the unused ones are dropped.
+fn share<T: Hash + Eq + ?Sized>(known: &mut HashSet<Arc<T>>, most: &mut usize, value: &mut Arc<T>) {
+    if let Some(same) = known.get(value) {
+        *value = Arc::clone(same);
+        return;
     }
+    if known.len() >= *most {
+        known.retain(|known| Arc::strong_count(known) > 1);
+        *most = LEAST_SHARED.max(known.len() * 2);
+    }
+    known.insert(Arc::clone(value));
 }

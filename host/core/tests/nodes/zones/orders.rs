@@ -1,5 +1,7 @@
 //! How many nodes are ordered at a time, and the backoff after one came in another zone.
 
+use std::sync::Arc;
+
 use flyball_core::nodes::state::Owner;
 
 use super::{NONE, apart, in_zone, join_in, launch_in, multi};
@@ -150,10 +152,10 @@ fn pods_of_a_drained_node_that_one_zone_helps_are_waited_for_as_others_are() {
     world.pods_as("pinned", 2, 0, &in_zone("b", 500), |facts| {
         facts.node = Some("old-0".into());
         facts.unschedulable = false;
-        facts.owner = Some(Owner {
+        facts.owner = Some(Arc::new(Owner {
             uid: "set".into(),
             kind: "StatefulSet".into(),
-        });
+        }));
     });
     world.taint("old-0", "ToBeDeletedByClusterAutoscaler");
     world.tick(10_000);

@@ -8,15 +8,15 @@ use flyball_core::control::ReplicaLoop;
 use flyball_core::memory::InMemoryStore;
 use flyball_core::ports::Reader as _;
 use flyball_kubernetes::{
-    Caches, Client, ConnectOptions, KubernetesReader, KubernetesWriter, LeaderOptions, connect,
-    elect_leader, sole_leader,
+    Caches, Client, ClusterWatch, ConnectOptions, Election, KubernetesReader, KubernetesWriter,
+    LeaderOptions, connect, elect_leader, sole_leader, watch_for_both,
 };
 use flyball_sources::MetricsApis;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Daemon;
-use super::nodes::Nodes;
+use super::nodes::{self, Nodes};
 use crate::cli::{Controller, Leader, RunArgs};
 use crate::clock::{Stop, WallClock};
 use crate::wiring;
@@ -31,15 +31,17 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         context: args.context.clone(),
     };
     let client = connect(&options).await?;
-    let leader = match args.leader.leader_elect {
-        true => elect_leader(client.clone(), lease(&args.leader)),
-        false => sole_leader(),
+    let election = args
+        .leader
+        .leader_elect
+        .then(|| elect_leader(client.clone(), lease(&args.leader)));
+    let leader = election.as_ref().map_or_else(sole_leader, Election::leader);
+    let (caches, cluster) = watch_cluster(&client, args).await;
+    let nodes = match cluster {
+        Some(cluster) => Some(Nodes::start(cluster, &client, &daemon, args, leader.clone()).await?),
+        None => None,
     };
-    let nodes = Nodes::start(&client, &daemon, args, leader.clone()).await?;
-    let replicas = match args.nodes.runs(Controller::Replicas) {
-        true => Some(Replicas::start(client, &daemon, args, leader.clone()).await),
-        false => None,
-    };
+    let replicas = caches.map(|caches| Replicas::new(caches, &client, &daemon, args, &leader));
     let reader = replicas.as_ref().map(|half| Arc::clone(&half.reader));
     let autoscalers = move || reader.as_ref().map_or_else(Vec::new, |r| r.autoscalers());
     let chain = nodes.as_ref().map(Nodes::expanders);
@@ -75,7 +77,29 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         }
         lead(leader, halves, stop).await
     };
-    daemon.beside(autoscalers, expanders, working).await
+    daemon.beside(autoscalers, expanders, working).await?;
+    // Only after a stop in good order: where something may still be under way, the lease
+    // runs out by itself.
+    if let Some(election) = election {
+        election.resign().await;
+    }
+    Ok(())
+}
+
+/// Starts the watches of the halves that run.
+async fn watch_cluster(client: &Client, args: &RunArgs) -> (Option<Caches>, Option<ClusterWatch>) {
+    let client = client.clone();
+    let priorities = nodes::priorities(&args.nodes);
+    let runs = |half| args.nodes.runs(half);
+    match (runs(Controller::Replicas), runs(Controller::Nodes)) {
+        (true, true) => {
+            let (caches, cluster) = watch_for_both(client, priorities).await;
+            (Some(caches), Some(cluster))
+        }
+        (true, false) => (Some(Caches::start(client).await), None),
+        (false, true) => (None, Some(ClusterWatch::start(client, priorities).await)),
+        (false, false) => (None, None),
+    }
 }
 
 /// The half that scales workloads: the loop, and what it looks at.
@@ -86,20 +110,20 @@ struct Replicas {
 }
 
 impl Replicas {
-    async fn start(
-        client: Client,
+    fn new(
+        caches: Caches,
+        client: &Client,
         daemon: &Daemon,
         args: &RunArgs,
-        leader: watch::Receiver<bool>,
+        leader: &watch::Receiver<bool>,
     ) -> Self {
-        let caches = Caches::start(client.clone()).await;
-        let metrics = MetricsApis::new(client.clone());
+        let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
         let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
         let reader = Arc::new(reader);
         let looping = ReplicaLoop::new(
             wiring::replica_options(args),
             Arc::clone(&reader),
-            KubernetesWriter::new(client, caches.clone(), leader),
+            KubernetesWriter::new(client.clone(), caches.clone(), leader.clone()),
             WallClock::new(daemon.stop.clone(), caches.changes()),
             Arc::clone(&daemon.registry) as _,
             daemon.recorder(),

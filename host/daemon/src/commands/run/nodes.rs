@@ -13,7 +13,7 @@ use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
 use tokio::sync::watch;
 
 use super::Daemon;
-use crate::cli::{self, CloudProvider, Controller, RunArgs};
+use crate::cli::{self, CloudProvider, RunArgs};
 use crate::clock::WallClock;
 use crate::wiring;
 
@@ -25,17 +25,14 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Starts the watches and connects to the cloud. Returns `None` if the nodes
-    /// controller does not run.
+    /// Connects to the cloud.
     pub async fn start(
+        cluster: ClusterWatch,
         client: &Client,
         daemon: &Daemon,
         args: &RunArgs,
         leader: watch::Receiver<bool>,
-    ) -> anyhow::Result<Option<Self>> {
-        if !args.nodes.runs(Controller::Nodes) {
-            return Ok(None);
-        }
+    ) -> anyhow::Result<Self> {
         let options = daemon.node_options(args)?;
         wiring::check_configurations(&daemon.registry, &options.expanders)?;
         let chain = options.expanders.clone();
@@ -47,7 +44,6 @@ impl Nodes {
         let discovery = &args.nodes.node_group_auto_discovery;
         let cloud =
             AwsAutoScaling::connect(&connection, args.nodes.nodes.clone(), discovery).await?;
-        let cluster = ClusterWatch::start(client.clone(), priorities(&args.nodes)).await;
         let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
         Box::pin(tell_groups(&cloud, &clock)).await;
         let namespace = args.nodes.namespace.clone();
@@ -60,11 +56,11 @@ impl Nodes {
             Arc::clone(&daemon.registry) as _,
             daemon.nodes_recorder(),
         );
-        Ok(Some(Self {
+        Ok(Self {
             chain,
             cluster,
             looping,
-        }))
+        })
     }
 
     /// Who chooses among node groups, each with the configuration it has by then.
@@ -93,7 +89,7 @@ impl Nodes {
 
 /// Where the ConfigMap of the expander `priority` is, if that one is asked and no file
 /// configures it.
-fn priorities(args: &cli::Nodes) -> Option<&str> {
+pub fn priorities(args: &cli::Nodes) -> Option<&str> {
     let is_asked = args
         .planning
         .expander

@@ -68,10 +68,10 @@ impl Daemons {
                 node: Some(Arc::clone(node)),
                 phase: PodPhase::Running,
                 created: now,
-                owner: Some(Owner {
+                owner: Some(Arc::new(Owner {
                     uid: Arc::clone(&set.uid),
                     kind: "DaemonSet".into(),
-                }),
+                })),
                 ..PodFacts::default()
             };
             state.apply_pod(facts, &set.pod);

@@ -110,10 +110,10 @@ impl Scheduler {
                 name,
             },
             created,
-            owner: Some(Owner {
+            owner: Some(Arc::new(Owner {
                 uid: Arc::clone(&shape.owner),
                 kind: "ReplicaSet".into(),
-            }),
+            })),
             ..PodFacts::default()
         };
         self.waiting.insert(self.turn(key, &facts));

@@ -1,0 +1,145 @@
+//! The kinds that a cluster has, found through the API server's discovery.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use kube::Client;
+use kube::core::GroupVersionKind;
+use kube::discovery::{self, ApiCapabilities, ApiResource};
+
+use crate::request::{RequestError, answer};
+
+/// A kind, as the API server serves it.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Where it is served.
+    pub resource: ApiResource,
+    /// Whether it has a scale subresource.
+    pub has_scale: bool,
+}
+
+/// Why a kind was not found.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KindError {
+    /// The apiVersion is not one.
+    #[error("{0:?} is not GROUP/VERSION")]
+    InvalidVersion(String),
+    /// The API server serves no such kind.
+    #[error("no matches for kind {kind:?} in group {group:?}")]
+    Unknown {
+        /// The kind.
+        kind: String,
+        /// Its API group.
+        group: String,
+    },
+    /// The API server did not answer.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// The kinds of a cluster. Each one is asked for once; what is unknown is asked for again
+/// each time. Clones share what they know.
+#[derive(Clone)]
+pub struct Kinds {
+    client: Client,
+    /// By apiVersion and kind.
+    known: Arc<Mutex<HashMap<(String, String), Kind>>>,
+}
+
+impl Kinds {
+    /// The kinds of the cluster that the client is connected to.
+    #[must_use]
+    pub fn new(client: Client) -> Self {
+        Self {
+            client,
+            known: Arc::default(),
+        }
+    }
+
+    /// Returns a kind.
+    ///
+    /// # Errors
+    /// If the API server does not serve it or does not answer.
+    pub async fn get(&self, api_version: &str, kind: &str) -> Result<Kind, KindError> {
+        self.get_if(api_version, kind, |_| true).await
+    }
+
+    /// As [`Kinds::get`], but asks again for a kind that had no scale subresource, which it
+    /// may have by now.
+    pub(crate) async fn get_scalable(
+        &self,
+        api_version: &str,
+        kind: &str,
+    ) -> Result<Kind, KindError> {
+        self.get_if(api_version, kind, |known| known.has_scale)
+            .await
+    }
+
+    async fn get_if(
+        &self,
+        api_version: &str,
+        kind: &str,
+        is_usable: impl Fn(&Kind) -> bool,
+    ) -> Result<Kind, KindError> {
+        let key = (api_version.to_owned(), kind.to_owned());
+        let known = self.known().get(&key).cloned();
+        if let Some(known) = known.filter(is_usable) {
+            return Ok(known);
+        }
+        let found = self.discover(api_version, kind).await?;
+        self.known().insert(key, found.clone());
+        Ok(found)
+    }
+
+    /// Forgets a kind, which may be gone or served elsewhere.
+    pub(crate) fn forget(&self, api_version: &str, kind: &str) {
+        self.known()
+            .remove(&(api_version.to_owned(), kind.to_owned()));
+    }
+
+    async fn discover(&self, api_version: &str, kind: &str) -> Result<Kind, KindError> {
+        let gvk = group_version_kind(api_version, kind)?;
+        if let Ok(found) = answer(discovery::pinned_kind(&self.client, &gvk)).await {
+            return Ok(found.into());
+        }
+        // As with a HorizontalPodAutoscaler, any version of the group will do.
+        let found = match answer(discovery::group(&self.client, &gvk.group)).await {
+            Ok(group) => group
+                .resources_by_stability()
+                .into_iter()
+                .find(|(resource, _)| resource.kind == gvk.kind),
+            Err(RequestError::Other(message)) if !message.contains("Missing Api Group") => {
+                return Err(KindError::Unavailable(message));
+            }
+            Err(_) => None,
+        };
+        let unknown = || KindError::Unknown {
+            kind: gvk.kind.clone(),
+            group: gvk.group.clone(),
+        };
+        found.map(Kind::from).ok_or_else(unknown)
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashMap<(String, String), Kind>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<(ApiResource, ApiCapabilities)> for Kind {
+    fn from((resource, capabilities): (ApiResource, ApiCapabilities)) -> Self {
+        let mut subresources = capabilities.subresources.iter();
+        Self {
+            resource,
+            has_scale: subresources.any(|(resource, _)| resource.plural == "scale"),
+        }
+    }
+}
+
+fn group_version_kind(api_version: &str, kind: &str) -> Result<GroupVersionKind, KindError> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    if version.contains('/') {
+        return Err(KindError::InvalidVersion(api_version.to_owned()));
+    }
+    let version = if version.is_empty() { "v1" } else { version };
+    Ok(GroupVersionKind::gvk(group, version, kind))
+}

@@ -1,0 +1,141 @@
+//! The one watch of pods. Each half that runs takes from it what it needs.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::Arc;
+
+use flyball_placement::Name;
+use kube::Client;
+use kube::runtime::watcher::Event;
+
+use crate::cache::{Caches, Cell, Pods};
+use crate::cluster::{ClusterWatch, SharedState};
+use crate::slim::{ObjectMetadata, PodObject};
+use crate::watch::{Slim, SlimKind, Watches};
+
+/// Starts to watch for both halves of a daemon, on a runtime of several threads: pods are
+/// watched once. `priorities` is as for [`ClusterWatch::start`].
+#[must_use]
+pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches, ClusterWatch) {
+    let watches = Watches::new(client).await;
+    let (pods, state) = (Arc::default(), Arc::default());
+    let pod_watch = start(
+        watches.beside(),
+        Some(Arc::clone(&pods)),
+        Some(Arc::clone(&state)),
+    );
+    let caches = Caches::new(watches.beside(), pods, Arc::clone(&pod_watch));
+    let cluster = ClusterWatch::new(watches, state, pod_watch, priorities);
+    (caches, cluster)
+}
+
+/// Watches pods for the halves that run.
+pub(crate) fn start(
+    mut watches: Watches,
+    replicas: Option<Arc<Cell<Pods>>>,
+    nodes: Option<Arc<SharedState>>,
+) -> Arc<Watches> {
+    let unlisted = Unlisted::default();
+    watches.add(move |event: Event<Slim<PodObject>>| {
+        if let Some(pods) = &replicas {
+            pods.lock().take(&event);
+        }
+        if let Some(state) = &nodes {
+            take(state, &unlisted, event);
+        }
+    });
+    Arc::new(watches)
+}
+
+/// While a list is being read: the uids of the state's pods that it has not had yet. Only
+/// who has the state locks it. The state itself has the uids, so that nothing more is kept
+/// of pods between lists.
+type Unlisted = Arc<Cell<Option<HashSet<Name>>>>;
+
+/// Takes an event into the nodes half's state.
+fn take(state: &SharedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>) {
+    let unlisted = Arc::clone(unlisted);
+    match event {
+        Event::Init => state.change(move |state| {
+            let uids = state.pod_uids().cloned().collect();
+            *unlisted.lock() = Some(uids);
+        }),
+        Event::InitApply(Slim { object, .. }) | Event::Apply(Slim { object, .. }) => {
+            let (facts, pod) = object.into_facts();
+            state.change(move |state| {
+                if let Some(unlisted) = &mut *unlisted.lock() {
+                    unlisted.remove(&facts.uid);
+                }
+                state.apply_pod(facts, &pod);
+            });
+        }
+        Event::InitDone => state.change(move |state| {
+            // In order: what is deleted first must not depend on hashes.
+            let gone: BTreeSet<Name> = unlisted.lock().take().into_iter().flatten().collect();
+            for uid in gone {
+                state.delete_pod(&uid);
+            }
+        }),
+        Event::Delete(Slim { object, .. }) => {
+            let uid = object.id();
+            state.change(move |state| state.delete_pod(&uid));
+        }
+    }
+}
+
+impl SlimKind for PodObject {
+    const GROUP: &str = "";
+    const KIND: &str = "Pod";
+    const PLURAL: &str = "pods";
+
+    fn metadata(&self) -> &ObjectMetadata {
+        &self.metadata
+    }
+
+    fn id(&self) -> Name {
+        self.metadata.uid.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::runtime::watcher::Event;
+    use serde_json::json;
+
+    use super::{SharedState, Unlisted, take};
+    use crate::slim::PodObject;
+    use crate::watch::Slim;
+
+    fn pod(uid: &str, name: &str) -> Result<Slim<PodObject>, serde_json::Error> {
+        let metadata = json!({ "namespace": "default", "name": name, "uid": uid });
+        serde_json::from_value(json!({ "metadata": metadata }))
+    }
+
+    #[test]
+    fn pods_that_a_new_list_does_not_have_are_gone_once_it_is_complete()
+    -> Result<(), serde_json::Error> {
+        let (state, unlisted) = (SharedState::default(), Unlisted::default());
+        let uids = || {
+            let mut uids: Vec<String> =
+                state.with(|state| state.pod_uids().map(ToString::to_string).collect());
+            uids.sort();
+            uids
+        };
+        take(&state, &unlisted, Event::Init);
+        take(&state, &unlisted, Event::InitApply(pod("1", "a")?));
+        take(&state, &unlisted, Event::InitApply(pod("2", "b")?));
+        take(&state, &unlisted, Event::InitDone);
+        take(&state, &unlisted, Event::Apply(pod("3", "c")?));
+        take(&state, &unlisted, Event::Delete(pod("3", "c")?));
+        assert_eq!(uids(), ["1", "2"]);
+
+        // One has gone, and one of its name has come.
+        take(&state, &unlisted, Event::Init);
+        take(&state, &unlisted, Event::InitApply(pod("4", "a")?));
+        take(&state, &unlisted, Event::Init);
+        take(&state, &unlisted, Event::InitApply(pod("4", "a")?));
+        assert_eq!(uids(), ["1", "2", "4"]);
+        take(&state, &unlisted, Event::InitDone);
+        assert_eq!(uids(), ["4"]);
+        Ok(())
+    }
+}

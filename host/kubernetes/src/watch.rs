@@ -1,0 +1,253 @@
+//! Watches of the API server, one for each kind.
+//!
+//! An object is cut down while it is read, the first list included. A watch that
+//! breaks is started again, with backoff. What is known stays until the new list is
+//! complete; objects that the list does not have are then deleted.
+
+use std::borrow::Cow;
+use std::collections::{BTreeSet, HashSet};
+use std::fmt::Debug;
+
+use flyball_placement::Name;
+use futures::StreamExt as _;
+use k8s_openapi::ClusterResourceScope;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::watcher::Event;
+use kube::runtime::{WatchStreamExt as _, watcher};
+use kube::{Api, Client, Resource};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::request::answer;
+use crate::slim::ObjectMetadata;
+
+/// The first minor version of Kubernetes that has streaming lists switched on.
+const STREAMING_LISTS: u32 = 34;
+
+/// Watches of several kinds. They end when this is dropped.
+pub(crate) struct Watches {
+    client: Client,
+    config: watcher::Config,
+    synced: Vec<watch::Receiver<bool>>,
+    tasks: JoinSet<()>,
+}
+
+impl Watches {
+    /// No watches yet. Asks the API server how it can be watched.
+    pub(crate) async fn new(client: Client) -> Self {
+        let config = watch_config(&client).await;
+        Self::with(client, config)
+    }
+
+    /// No watches yet, of the same API server.
+    pub(crate) fn beside(&self) -> Self {
+        Self::with(self.client.clone(), self.config.clone())
+    }
+
+    fn with(client: Client, config: watcher::Config) -> Self {
+        Self {
+            client,
+            config,
+            synced: Vec::new(),
+            tasks: JoinSet::new(),
+        }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Watches all objects of a kind, in every namespace.
+    pub(crate) fn add<K: Watched>(&mut self, mut take: impl FnMut(Event<K>) + Send + 'static) {
+        let (synced, receiver) = watch::channel(false);
+        let stream = watcher(Api::<K>::all(self.client.clone()), self.config.clone());
+        self.synced.push(receiver);
+        self.tasks.spawn(async move {
+            let mut stream = std::pin::pin!(stream.default_backoff());
+            while let Some(event) = stream.next().await {
+                match event {
+                    Ok(event) => {
+                        let is_complete = matches!(event, Event::InitDone);
+                        take(event);
+                        if is_complete {
+                            synced.send_replace(true);
+                        }
+                    }
+                    Err(error) => {
+                        let kind = K::plural(&());
+                        tracing::warn!(%kind, %error, "a watch broke and is started again");
+                    }
+                }
+            }
+        });
+    }
+
+    /// Runs a task that ends with the watches.
+    pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.spawn(task);
+    }
+
+    /// Waits until the first list of each kind is complete.
+    pub(crate) async fn synced(&self) {
+        for synced in &self.synced {
+            // The tasks, which hold the other end, live as long as `self`.
+            let _ = synced.clone().wait_for(|synced| *synced).await;
+        }
+    }
+
+    /// Whether the first list of each kind is complete.
+    pub(crate) fn are_synced(&self) -> bool {
+        self.synced.iter().all(|synced| *synced.borrow())
+    }
+}
+
+/// Streaming lists where the server has them, else pages.
+async fn watch_config(client: &Client) -> watcher::Config {
+    let config = watcher::Config::default();
+    let version = answer(client.apiserver_version()).await.ok();
+    let minor: Option<u32> =
+        version.and_then(|version| version.minor.trim_end_matches('+').parse().ok());
+    match minor {
+        Some(minor) if minor >= STREAMING_LISTS => config.streaming_lists(),
+        _ => config,
+    }
+}
+
+/// A kind that can be watched.
+pub(crate) trait Watched:
+    Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
+{
+    /// The uid, or what else distinguishes objects of the kind.
+    fn id(&self) -> Name;
+}
+
+/// A change of one object.
+pub(crate) enum Change<K> {
+    /// The object is new or has changed.
+    Apply(K),
+    /// The object with this id is gone.
+    Delete(Name),
+}
+
+/// The ids of the objects of one kind, by which the end of a list tells which objects
+/// are gone.
+#[derive(Default)]
+pub(crate) struct KnownIds {
+    known: HashSet<Name>,
+    /// While a list is being read: the ids that it has not had yet.
+    unlisted: Option<HashSet<Name>>,
+}
+
+impl KnownIds {
+    /// Passes the changes that an event makes to `change`.
+    pub(crate) fn changes<K: Watched>(
+        &mut self,
+        event: Event<K>,
+        mut change: impl FnMut(Change<K>),
+    ) {
+        match event {
+            Event::Init => self.unlisted = Some(self.known.clone()),
+            Event::InitApply(object) | Event::Apply(object) => {
+                let id = object.id();
+                if let Some(unlisted) = &mut self.unlisted {
+                    unlisted.remove(&id);
+                }
+                self.known.insert(id);
+                change(Change::Apply(object));
+            }
+            Event::InitDone => {
+                // In order: what is deleted first must not depend on hashes.
+                let gone: BTreeSet<Name> = self.unlisted.take().into_iter().flatten().collect();
+                for id in gone {
+                    self.known.remove(&id);
+                    change(Change::Delete(id));
+                }
+            }
+            Event::Delete(object) => {
+                let id = object.id();
+                self.known.remove(&id);
+                change(Change::Delete(id));
+            }
+        }
+    }
+}
+
+/// `NAMESPACE/NAME`: the id of objects that have a namespace, where no uid is kept.
+pub(crate) fn namespaced_id(namespace: &str, name: &str) -> Name {
+    format!("{namespace}/{name}").into()
+}
+
+/// A kind that is read into a slim structure.
+pub(crate) trait SlimKind: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
+    const GROUP: &str;
+    const VERSION: &str = "v1";
+    const KIND: &str;
+    const PLURAL: &str;
+
+    fn metadata(&self) -> &ObjectMetadata;
+
+    /// The uid, or what else distinguishes objects of the kind.
+    fn id(&self) -> Name;
+}
+
+/// A slim object with the metadata that kube's watcher reads.
+#[derive(Clone, Debug)]
+pub(crate) struct Slim<T> {
+    metadata: ObjectMeta,
+    pub(crate) object: T,
+}
+
+impl<'de, T: SlimKind> Deserialize<'de> for Slim<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let object = T::deserialize(deserializer)?;
+        let metadata = object.metadata();
+        Ok(Self {
+            metadata: ObjectMeta {
+                name: Some(metadata.name.to_string()),
+                namespace: Some(metadata.namespace.to_string()).filter(|name| !name.is_empty()),
+                resource_version: metadata.resource_version.clone(),
+                ..ObjectMeta::default()
+            },
+            object,
+        })
+    }
+}
+
+impl<T: SlimKind> Watched for Slim<T> {
+    fn id(&self) -> Name {
+        self.object.id()
+    }
+}
+
+/// All objects of a kind are watched, in whatever namespace: the scope does not
+/// matter.
+impl<T: SlimKind> Resource for Slim<T> {
+    type DynamicType = ();
+    type Scope = ClusterResourceScope;
+
+    fn kind((): &()) -> Cow<'_, str> {
+        T::KIND.into()
+    }
+
+    fn group((): &()) -> Cow<'_, str> {
+        T::GROUP.into()
+    }
+
+    fn version((): &()) -> Cow<'_, str> {
+        T::VERSION.into()
+    }
+
+    fn plural((): &()) -> Cow<'_, str> {
+        T::PLURAL.into()
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        &self.metadata
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        &mut self.metadata
+    }
+}
