@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
+use crate::question::PolicyRecord;
+use crate::record::{DecisionRecord, Outcome};
 use crate::replica::{Proposal, ReplicaDecision};
 use crate::spec::Mode;
 use crate::time::Timestamp;
@@ -75,10 +76,10 @@ fn explain_policy(text: &mut String, record: &DecisionRecord, policy: &PolicyRec
         };
     }
     match &policy.answer {
-        Answer::Failure(failure) => {
+        Err(failure) => {
             let _ = writeln!(text, "  policy {name}: {failure}");
         }
-        Answer::Decision(decision) => explain_decision(text, record, &name, decision),
+        Ok(decision) => explain_decision(text, record, &name, decision),
     }
     for (level, line) in &policy.log {
         let level = match level {

@@ -13,10 +13,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
+use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::nodes::record::NodeDecisionRecord;
+use flyball_core::ports::DecisionPorts;
+use flyball_core::recorder::{Record, Recorder};
 use flyball_kubernetes::ClusterWatch;
 use flyball_test_support::bench::report;
 use futures::stream::{self, StreamExt as _};
@@ -112,8 +114,11 @@ pub fn hold() -> anyhow::Result<()> {
             Willing::default(),
             Nobody,
             Nobody,
-            engine,
-            Arc::new(Nobody),
+            DecisionPorts {
+                engine,
+                recorder: Arc::new(Nobody),
+                store: Arc::new(InMemoryStore::default()),
+            },
         );
         for tick in 0..3 {
             control.tick(NOW.plus(tick * 10_000)).await;
@@ -133,6 +138,6 @@ fn peak() -> anyhow::Result<f64> {
     Ok(kib * 1024.0)
 }
 
-impl flyball_core::nodes::ports::NodesRecorder for Nobody {
-    fn record(&self, _: &Arc<NodeDecisionRecord>) {}
+impl Recorder for Nobody {
+    fn record(&self, _: &Record) {}
 }

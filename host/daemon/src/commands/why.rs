@@ -5,17 +5,19 @@ mod explain_nodes;
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::ensure;
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::ports::ObjectKey;
 use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::Record;
 
 use super::Exit;
 use crate::cli::{Format, WhyArgs};
 use crate::http::object_key;
 use crate::output;
-use crate::records::{self, Record, Records};
+use crate::records::{self, Records};
 
 /// The object of which all decisions about nodes are.
 const NODES: &str = "nodes";
@@ -50,7 +52,7 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
 fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
     let (found, exit): (Vec<NodeDecisionRecord>, _) = match &args.records {
         Some(path) => latest(path, args.limit, |record| match record {
-            Record::Nodes(record) => Some(*record),
+            Record::Nodes(record) => Some(Arc::unwrap_or_clone(record)),
             Record::Replicas(_) => None,
         })?,
         None => (
@@ -79,7 +81,7 @@ fn from_file(
     limit: usize,
 ) -> anyhow::Result<(Vec<DecisionRecord>, Exit)> {
     latest(path, limit, |record| match record {
-        Record::Replicas(record) if record.object == *object => Some(*record),
+        Record::Replicas(record) if record.object == *object => Some(Arc::unwrap_or_clone(record)),
         _ => None,
     })
 }

@@ -2,9 +2,9 @@
 //! why pods were left over.
 
 use flyball_core::nodes::record::{
-    ExpanderRecord, NodeDecisionRecord, OrderOutcome, PodList, RankingAnswer, Remaining, Round,
-    listed,
+    NodeDecisionRecord, OrderOutcome, PodList, Remaining, Round, listed,
 };
+use flyball_core::question::ExpanderRecord;
 
 use super::html::{Text, table};
 use super::page::named;
@@ -125,7 +125,7 @@ fn candidates(round: &Round) -> String {
     html += &table(&headings, &rows, 1);
     html += "<ul>";
     for part in &round.expanders {
-        for part in part.failed.as_deref().into_iter().chain([part]) {
+        for part in part.parts() {
             html += &format!("<li>{}</li>", asked(part));
         }
     }
@@ -155,10 +155,10 @@ fn used(requested: i64, nodes: i64, capacity: i64) -> String {
 
 /// What an expander made of an option.
 fn score(part: &ExpanderRecord, row: u32) -> String {
-    let Some(place) = part.rows.iter().position(|asked| *asked == row) else {
+    let Some(place) = part.own.iter().position(|asked| *asked == row) else {
         return String::new();
     };
-    let RankingAnswer::Ranking(ranking) = &part.answer else {
+    let Ok(ranking) = &part.answer else {
         return "failed".to_owned();
     };
     let best = u32::try_from(place).is_ok_and(|place| ranking.best.contains(&place));
@@ -178,7 +178,7 @@ fn asked(part: &ExpanderRecord) -> String {
         .as_ref()
         .map_or_else(|| Text(&part.name).to_string(), |version| named(version));
     match &part.answer {
-        RankingAnswer::Ranking(ranking) => {
+        Ok(ranking) => {
             let reason = &ranking.reason;
             format!(
                 "{name}: <b>{}</b> {}",
@@ -186,7 +186,7 @@ fn asked(part: &ExpanderRecord) -> String {
                 Text(&reason.sentence)
             )
         }
-        RankingAnswer::Failure(failure) => {
+        Err(failure) => {
             format!(
                 "<span class=bad>{name}: {}</span>",
                 Text(&failure.to_string())

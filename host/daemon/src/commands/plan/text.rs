@@ -3,9 +3,8 @@
 use std::io::Write as _;
 
 use flyball_core::nodes::expander::OptionColumns;
-use flyball_core::nodes::record::{
-    ExpanderRecord, PodList, RankingAnswer, Remaining, Round, Upcoming, listed,
-};
+use flyball_core::nodes::record::{PodList, Remaining, Round, Upcoming, listed};
+use flyball_core::question::ExpanderRecord;
 
 use super::Outlook;
 use crate::output::{
@@ -194,15 +193,15 @@ fn waste(options: &OptionColumns, row: usize) -> (String, String) {
 /// What an expander said of an option: its score, or whether it kept it.
 fn score(expander: &ExpanderRecord, row: usize) -> String {
     let asked = expander
-        .rows
+        .own
         .iter()
         .position(|asked| usize::try_from(*asked) == Ok(row));
     let Some(at) = asked else {
         return styled(DIM, "not asked");
     };
     match &expander.answer {
-        RankingAnswer::Failure(_) => styled(BAD, "failed"),
-        RankingAnswer::Ranking(ranking) => {
+        Err(_) => styled(BAD, "failed"),
+        Ok(ranking) => {
             let kept = ranking
                 .best
                 .iter()
@@ -224,7 +223,7 @@ fn print_expander(out: &mut Out, expander: &ExpanderRecord) -> anyhow::Result<()
         .as_ref()
         .map(|version| styled(DIM, format!(" ({})", version.short_digest())));
     let said = match &expander.answer {
-        RankingAnswer::Ranking(ranking) => {
+        Ok(ranking) => {
             let reason = &ranking.reason;
             let text = if reason.sentence.is_empty() {
                 &reason.code
@@ -233,7 +232,7 @@ fn print_expander(out: &mut Out, expander: &ExpanderRecord) -> anyhow::Result<()
             };
             text.clone()
         }
-        RankingAnswer::Failure(failure) => styled(BAD, failure),
+        Err(failure) => styled(BAD, failure),
     };
     writeln!(out, "{name}{}: {said}", digest.unwrap_or_default())?;
     Ok(())

@@ -5,8 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use flyball_core::control::ReplicaLoop;
-use flyball_core::memory::InMemoryStore;
-use flyball_core::ports::Reader as _;
+use flyball_core::ports::{DecisionPorts, Reader as _};
 use flyball_kubernetes::{
     Caches, Client, ConnectOptions, KubernetesReader, KubernetesWriter, LeaderOptions, connect,
     elect_leader, sole_leader,
@@ -35,9 +34,10 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         true => elect_leader(client.clone(), lease(&args.leader)),
         false => sole_leader(),
     };
-    let nodes = Nodes::start(&client, &daemon, args, leader.clone()).await?;
+    let ports = daemon.decision_ports();
+    let nodes = Nodes::start(&client, &daemon, args, leader.clone(), ports.clone()).await?;
     let replicas = match args.nodes.runs(Controller::Replicas) {
-        true => Some(Replicas::start(client, &daemon, args, leader.clone()).await),
+        true => Some(Replicas::start(client, &daemon, args, leader.clone(), ports).await),
         false => None,
     };
     let reader = replicas.as_ref().map(|half| Arc::clone(&half.reader));
@@ -91,6 +91,7 @@ impl Replicas {
         daemon: &Daemon,
         args: &RunArgs,
         leader: watch::Receiver<bool>,
+        ports: DecisionPorts,
     ) -> Self {
         let caches = Caches::start(client.clone()).await;
         let metrics = MetricsApis::new(client.clone());
@@ -101,9 +102,7 @@ impl Replicas {
             Arc::clone(&reader),
             KubernetesWriter::new(client, caches.clone(), leader),
             WallClock::new(daemon.stop.clone(), caches.changes()),
-            Arc::clone(&daemon.registry) as _,
-            daemon.recorder(),
-            Arc::new(InMemoryStore::default()),
+            ports,
         );
         Self {
             caches,

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use flyball_core::nodes::record::{NodeDecisionRecord, RankingAnswer, Remaining, Round};
+use flyball_core::nodes::record::{NodeDecisionRecord, Remaining, Round};
 use flyball_simulation::time::elapsed_text;
 use flyball_simulation::{GroupHistory, NodeSummary, NodesRun, Run};
 use serde_json::{Value, json};
@@ -149,10 +149,10 @@ fn candidates(round: &Round) -> String {
     let options = &round.input.options;
     let scores = |row: u32| {
         round.expanders.iter().rev().find_map(|part| {
-            let RankingAnswer::Ranking(ranking) = &part.answer else {
+            let Ok(ranking) = &part.answer else {
                 return None;
             };
-            let place = part.rows.iter().position(|asked| *asked == row)?;
+            let place = part.own.iter().position(|asked| *asked == row)?;
             ranking.scores.get(place).copied().flatten()
         })
     };
@@ -178,8 +178,8 @@ fn chosen_by(round: &Round) -> String {
         return round.choice.message.clone();
     };
     match &part.answer {
-        RankingAnswer::Ranking(ranking) => format!("{}: {}", part.name, ranking.reason.sentence),
-        RankingAnswer::Failure(failure) => format!("{}: {failure}", part.name),
+        Ok(ranking) => format!("{}: {}", part.name, ranking.reason.sentence),
+        Err(failure) => format!("{}: {failure}", part.name),
     }
 }
 

@@ -2,11 +2,9 @@
 
 use std::fmt::Write as _;
 
-use flyball_core::nodes::record::{
-    ExpanderRecord, NodeDecisionRecord, OrderOutcome, PodList, RankingAnswer, Round,
-};
+use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome, PodList, Round};
+use flyball_core::question::ExpanderRecord;
 
-use crate::node_records::parts;
 use crate::output;
 
 /// What was decided, from which options, and why the other pods fit nowhere.
@@ -84,16 +82,16 @@ fn write_round(text: &mut String, round: &Round) -> std::fmt::Result {
             scores(&round.expanders, row)
         )?;
     }
-    for expander in round.expanders.iter().flat_map(parts) {
+    for expander in round.expanders.iter().flat_map(ExpanderRecord::parts) {
         let name = match expander.previous {
             true => format!("{}, the version before", expander.name),
             false => expander.name.to_string(),
         };
         match &expander.answer {
-            RankingAnswer::Ranking(ranking) => {
+            Ok(ranking) => {
                 writeln!(text, "    {name}: {}", ranking.reason.sentence)?;
             }
-            RankingAnswer::Failure(failure) => writeln!(text, "    {name}: {failure}")?,
+            Err(failure) => writeln!(text, "    {name}: {failure}")?,
         }
     }
     if !round.helps_in.is_empty() {
@@ -117,13 +115,10 @@ fn write_round(text: &mut String, round: &Round) -> std::fmt::Result {
 fn scores(expanders: &[ExpanderRecord], row: usize) -> String {
     let mut text = String::new();
     for expander in expanders {
-        let RankingAnswer::Ranking(ranking) = &expander.answer else {
+        let Ok(ranking) = &expander.answer else {
             continue;
         };
-        let asked = expander
-            .rows
-            .iter()
-            .position(|asked| *asked as usize == row);
+        let asked = expander.own.iter().position(|asked| *asked as usize == row);
         if let Some(Some(score)) = asked.and_then(|asked| ranking.scores.get(asked)) {
             let _ = write!(text, ", {} {score:.4}", expander.name);
         }
