@@ -10,6 +10,7 @@
 
 pub mod ask;
 pub mod control;
+pub mod document;
 pub mod explain;
 pub mod guard;
 mod hash;

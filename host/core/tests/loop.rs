@@ -14,7 +14,6 @@ mod zero;
 
 use std::sync::Arc;
 
-use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
 use flyball_core::record::{DecisionRecord, Outcome};
 use flyball_core::recorder::{Record, Recorder as _};
@@ -312,7 +311,7 @@ fn a_record_reads_back_and_decides_again_to_the_byte() {
             Replay::PolicyUnavailable { .. }
         ));
     }
-    let text = explain(&world.records()[0]);
+    let text = world.records()[0].document().to_string();
     assert!(
         text.starts_with("1970-01-01T00:00:00Z  default/a  3 → 5, scaled"),
         "{text}"

@@ -25,7 +25,10 @@ impl NodeDecisionRecord {
         };
         let mut blocks = vec![Note::plain(0, pending(self)).into()];
         for upcoming in &self.upcoming {
-            let text = format!("{} nodes of {} are on their way", upcoming.nodes, upcoming.group);
+            let text = format!(
+                "{} nodes of {} are on their way",
+                upcoming.nodes, upcoming.group
+            );
             blocks.push(Note::plain(0, text).into());
         }
         blocks.extend(self.rounds.iter().flat_map(round));

@@ -74,12 +74,15 @@ pub fn answered_by<Q: Question>(part: &Part<Q>) -> String {
     }
 }
 
+/// Makes lines of an answer.
+pub(super) type Said<'a, Q> = dyn Fn(&Part<Q>, &<Q as Question>::Answer) -> Vec<Note> + 'a;
+
 /// What all policies' parts have: one that failed and what took its place, failures and
 /// lines logged; `said` is what was answered.
 pub(super) fn part_notes<Q: Question>(
     part: &Part<Q>,
     level: usize,
-    said: &dyn Fn(&Part<Q>, &Q::Answer) -> Vec<Note>,
+    said: &Said<'_, Q>,
 ) -> Vec<Note> {
     let (noun, name) = (Q::NOUN, answered_by(part));
     let mut notes = Vec::new();

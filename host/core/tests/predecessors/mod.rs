@@ -1,7 +1,6 @@
 //! Objects for which a new version of their policy fails: the version before goes on
 //! deciding, with its state and what it wants, and status and events name it.
 
-use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
 use flyball_core::ports::MetricAnswer;
 use flyball_core::question::PolicyRecord;
@@ -88,7 +87,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     let misled = |event: &&String| others.iter().any(|other| event.starts_with(other));
     assert_eq!(told.iter().find(misled), None);
     assert!(world.events("good").iter().any(|event| misled(&event)));
-    let text = explain(&kept);
+    let text = kept.document().to_string();
     for line in [
         "policy mine second (second): PolicyTrapped",
         "the version before goes on deciding",

@@ -1,6 +1,5 @@
 //! What deciding a record again makes of failures.
 
-use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
 use flyball_core::question::PolicyRecord;
 use flyball_core::record::DecisionRecord;
@@ -86,7 +85,7 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
     assert_eq!(&*failed.version.as_ref().unwrap().digest, "sha256:mine");
     assert_eq!(&*failed.context.configuration, r#"{"step":2}"#);
     assert_eq!(failed.answer, Err(trapped()));
-    let text = explain(&record);
+    let text = record.document().to_string();
     assert!(
         text.contains("policy mine 1.0.0 (mine): PolicyTrapped"),
         "{text}"

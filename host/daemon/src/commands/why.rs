@@ -1,17 +1,17 @@
 //! `flyball why`.
 
-mod explain_nodes;
-
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::ensure;
+use flyball_core::document::{ABOUT_NODES, Document};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::ports::ObjectKey;
 use flyball_core::record::DecisionRecord;
 use flyball_core::recorder::Record;
+use serde::Serialize;
 
 use super::Exit;
 use crate::cli::{Format, WhyArgs};
@@ -19,11 +19,8 @@ use crate::http::object_key;
 use crate::output;
 use crate::records::{self, Records};
 
-/// The object of which all decisions about nodes are.
-const NODES: &str = "nodes";
-
 pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
-    if args.object == NODES {
+    if args.object == ABOUT_NODES {
         return why_nodes(args);
     }
     let object = object_key(&args.object)?;
@@ -42,10 +39,7 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
         "no decision about {} is known at {place}: is there a ReplicaAutoscaler of that name?",
         args.object
     );
-    match args.output.format {
-        Format::Json => output::print_json(&found)?,
-        Format::Text => print(&found)?,
-    }
+    print(args, &found, DecisionRecord::document)?;
     Ok(exit)
 }
 
@@ -64,14 +58,7 @@ fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
         !found.is_empty(),
         "no decision about nodes is known: does the daemon run with --nodes or --node-group-auto-discovery?"
     );
-    if args.output.format == Format::Json {
-        output::print_json(&found)?;
-        return Ok(exit);
-    }
-    let mut out = output::out();
-    for record in &found {
-        writeln!(out, "{}", output::plain(&explain_nodes::explain(record)))?;
-    }
+    print(args, &found, NodeDecisionRecord::document)?;
     Ok(exit)
 }
 
@@ -107,11 +94,17 @@ fn latest<R>(
     Ok((latest.into(), exit))
 }
 
-fn print(found: &[DecisionRecord]) -> anyhow::Result<()> {
+fn print<R: Serialize>(
+    args: &WhyArgs,
+    found: &[R],
+    document: impl Fn(&R) -> Document,
+) -> anyhow::Result<()> {
+    if args.output.format == Format::Json {
+        return output::print_json(&found);
+    }
     let mut out = output::out();
     for record in found {
-        let text = flyball_core::explain::explain(record);
-        writeln!(out, "{}", output::plain(&text))?;
+        writeln!(out, "{}", document(record).text(&output::paint))?;
     }
     Ok(())
 }

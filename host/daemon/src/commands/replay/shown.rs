@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use flyball_core::document::ABOUT_NODES;
 use flyball_core::nodes::record::{NodeDecisionRecord, NodeVerdict, listed};
 use flyball_core::record::{DecisionRecord, Verdict};
 use flyball_core::replay::{Decided, Replay};
@@ -65,11 +66,11 @@ impl Shown for NodeDecisionRecord {
     }
 
     fn object(&self) -> String {
-        "nodes".to_owned()
+        ABOUT_NODES.to_owned()
     }
 
     fn object_json(&self) -> Value {
-        json!("nodes")
+        json!(ABOUT_NODES)
     }
 
     fn in_words(verdict: &NodeVerdict) -> String {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use flyball_core::document;
 use flyball_core::nodes::record::{NodeDecisionRecord, Remaining, Round};
 use flyball_simulation::time::elapsed_text;
 use flyball_simulation::{GroupHistory, NodeSummary, NodesRun, Run};
@@ -132,29 +133,17 @@ fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
 
 /// Pods that no order helps, and why.
 fn refused(class: &Remaining) -> String {
-    let names = class.pods.names.first();
-    let name = names.map_or(String::new(), |key| {
-        format!("{}/{}", key.namespace, key.name)
-    });
-    let more = match class.pods.count {
-        0 | 1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
+    let pods = document::pods(&class.pods);
     let reasons: Vec<String> = class.reasons.iter().map(ToString::to_string).collect();
-    format!("{name}{more} fits nowhere: {}", reasons.join("; "))
+    format!("{pods}: fits nowhere: {}", reasons.join("; "))
 }
 
 /// The options with the scores of the last expander that gave some.
 fn candidates(round: &Round) -> String {
     let options = &round.input.options;
     let scores = |row: u32| {
-        round.expanders.iter().rev().find_map(|part| {
-            let Ok(ranking) = &part.answer else {
-                return None;
-            };
-            let place = part.own.iter().position(|asked| *asked == row)?;
-            ranking.scores.get(place).copied().flatten()
-        })
+        let mut expanders = round.expanders.iter().rev();
+        expanders.find_map(|part| document::score(part, row as usize))
     };
     let candidate = |row: u32| {
         let name = options.label(row as usize);
