@@ -13,8 +13,8 @@ use flyball_core::memory::InMemoryStore;
 use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::{
-    Autoscaler, Clock, MetricAnswer, ObjectKey, Observation, PodSample, Question, Reader, Report,
-    Scale, ScaleIntent, Writer,
+    Autoscaler, Clock, DecisionPorts, MetricAnswer, ObjectKey, Observation, PodSample, Question,
+    Reader, Report, Scale, ScaleIntent, Writer,
 };
 use flyball_core::replica::GrantedInput;
 use flyball_core::ring::Ring;
@@ -61,7 +61,7 @@ fn main() -> anyhow::Result<()> {
 /// The median time of a full sync, in seconds.
 async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64> {
     let objects = Arc::new(objects(count, busy)?);
-    let ring = Arc::new(Ring::new(256 << 20));
+    let ring = Arc::new(Ring::new(256 << 20, 0));
     let options = ReplicaOptions {
         sync_period_ms: SYNC_MS,
         stands_for_ms: i64::MAX,
@@ -72,9 +72,11 @@ async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow
         Arc::clone(&objects),
         Statuses(objects),
         Nobody,
-        engine,
-        Arc::clone(&ring) as _,
-        Arc::new(InMemoryStore::default()),
+        DecisionPorts {
+            engine,
+            recorder: Arc::clone(&ring) as _,
+            store: Arc::new(InMemoryStore::default()),
+        },
     );
     let mut times = Vec::new();
     for round in 0..WARM + TIMED {

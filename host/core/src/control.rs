@@ -23,9 +23,10 @@ use crate::history;
 use crate::pipeline::{self, Scene};
 use crate::policy::{PolicyEngine, WantedInput};
 use crate::ports::{
-    Autoscaler, Clock, Observation, Question, Reader, Recorder, Report, StateStore, Writer,
+    Autoscaler, Clock, DecisionPorts, Observation, Question, Reader, Report, Writer,
 };
-use crate::record::{DecisionRecord, Outcome};
+use crate::record::Outcome;
+use crate::recorder::Record;
 use crate::spec::Mode;
 use crate::time::Timestamp;
 
@@ -35,9 +36,7 @@ pub struct ReplicaLoop<R, W, C> {
     reader: R,
     writer: W,
     clock: C,
-    engine: Arc<dyn PolicyEngine>,
-    recorder: Arc<dyn Recorder>,
-    store: Arc<dyn StateStore>,
+    ports: DecisionPorts,
     schedule: Schedule,
     removals: Removals,
     sequence: u64,
@@ -51,18 +50,14 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         reader: R,
         writer: W,
         clock: C,
-        engine: Arc<dyn PolicyEngine>,
-        recorder: Arc<dyn Recorder>,
-        store: Arc<dyn StateStore>,
+        ports: DecisionPorts,
     ) -> Self {
         Self {
             options,
             reader,
             writer,
             clock,
-            engine,
-            recorder,
-            store,
+            ports,
             schedule: Schedule::default(),
             removals: Removals::default(),
             sequence: 0,
@@ -91,10 +86,10 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     /// Handles what is due at `now` and tells when the next object is.
     pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
         let autoscalers = self.reader.autoscalers();
-        let store = &*self.store;
+        let store = &*self.ports.store;
         let due = self.schedule.due(now, autoscalers, &self.options, store);
         for gone in self.schedule.take_gone() {
-            self.recorder.forget(&gone);
+            self.ports.recorder.forget(&gone);
         }
         if !due.is_empty() {
             let due = self.with_wants(due);
@@ -130,11 +125,11 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         let memory = entry.map(|entry| &entry.memory);
         let mut wants = Vec::new();
         for policy in autoscaler.spec.effective_policies() {
-            let Ok(version) = self.engine.replica_policy(&policy.name) else {
+            let Ok(version) = self.ports.engine.replica_policy(&policy.name) else {
                 continue;
             };
             wants.extend_from_slice(&version.description().wants);
-            let last = memory.map_or("", |memory| memory.decided_by(&policy.name));
+            let last = memory.map_or("", |memory| memory.policies.decided_by(&policy.name));
             if last.is_empty() || *last == *version.version().digest {
                 continue;
             }
@@ -189,7 +184,13 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let Some(entry) = self.schedule.entry(&due.autoscaler.uid) else {
                 continue;
             };
-            if stands(entry, now, observation, &due.autoscaler, &*self.engine) {
+            if stands(
+                entry,
+                now,
+                observation,
+                &due.autoscaler,
+                &*self.ports.engine,
+            ) {
                 self.stood += 1;
                 entry.wake_when_it_ends();
                 continue;
@@ -206,7 +207,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let scene = Scene {
                 now,
                 options: &self.options,
-                engine: &*self.engine,
+                engine: &*self.ports.engine,
                 autoscaler: &due.autoscaler,
                 prepared: &entry.prepared,
                 conflict: entry.conflict.as_ref(),
@@ -296,7 +297,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         if !matches!(record.outcome, Outcome::Failed(_))
             && let Some(kept) = entry.memory.take_changed(now, &entry.prepared.target)
         {
-            self.store.save(&autoscaler.uid, kept);
+            self.ports.store.save(&autoscaler.uid, kept);
         }
         let events = record.events.clone();
         let changed = (status != *autoscaler.status).then(|| Arc::new(status));
@@ -306,7 +307,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             Standing::of(&record, entry, &observation, status, &self.options)
         };
         entry.standing = stands.then(|| standing(entry)).flatten();
-        self.recorder.record(&Arc::<DecisionRecord>::new(record));
+        let record = Record::Replicas(Arc::new(record));
+        self.ports.recorder.record(&record);
         (changed.is_some() || !events.is_empty()).then_some(Report {
             autoscaler,
             status: changed,

@@ -8,7 +8,9 @@
 //! This crate never does I/O, reads no clock, and knows neither the Kubernetes
 //! API's types nor Wasm: time is an argument, and the world is behind ports.
 
+pub mod ask;
 pub mod control;
+pub mod document;
 pub mod explain;
 pub mod guard;
 pub mod hash;
@@ -17,13 +19,16 @@ pub mod labels;
 pub mod memory;
 pub mod nodes;
 pub mod observe;
+pub mod part;
 pub mod pipeline;
 pub mod pods;
 pub mod policy;
 pub mod ports;
 pub mod quantity;
+pub mod question;
 pub mod record;
 pub mod recorded;
+pub mod recorder;
 pub mod replay;
 pub mod replica;
 pub mod ring;

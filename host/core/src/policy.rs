@@ -194,6 +194,16 @@ impl PolicyFailure {
         )
     }
 
+    /// Whether it is no function of the input, so that a replay takes it as given: the
+    /// policy's time was up, or it was missing or quarantined.
+    #[must_use]
+    pub fn is_from_outside(&self) -> bool {
+        matches!(
+            self,
+            Self::Interrupted(_) | Self::Missing(_) | Self::Quarantined(_)
+        )
+    }
+
     fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Missing(m) => ("PolicyMissing", m),

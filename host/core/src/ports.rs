@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::memory::Kept;
 use crate::pods::Pod;
-use crate::record::DecisionRecord;
+use crate::policy::PolicyEngine;
+use crate::recorder::Recorder;
 use crate::replica::GrantedInput;
 use crate::selector::Selector;
 use crate::spec::{AutoscalerSpec, MetricSpec};
@@ -238,17 +239,21 @@ impl<C: Clock> Clock for &C {
     }
 }
 
-/// Takes the records of decisions: the ring, a file, a report, a terminal.
-pub trait Recorder: Send + Sync {
-    /// Takes one.
-    fn record(&self, record: &Arc<DecisionRecord>);
-
-    /// The object is gone: what is held for the sake of its next record may go.
-    fn forget(&self, _object: &ObjectKey) {}
+/// What a loop decides with beside the world: the policies, who takes its records, and
+/// where states outlive it.
+#[derive(Clone)]
+pub struct DecisionPorts {
+    /// Where policies are found.
+    pub engine: Arc<dyn PolicyEngine>,
+    /// Takes the records of decisions.
+    pub recorder: Arc<dyn Recorder>,
+    /// Keeps what policies remember.
+    pub store: Arc<dyn StateStore>,
 }
 
 /// Keeps what is remembered of objects beyond the life of a loop: by the object's
-/// uid, within by policy and version of its state, at most
+/// uid ([`NODE_GROUPS`](crate::policy::NODE_GROUPS) for what chooses among node
+/// groups), within by policy and version of its state, at most
 /// [`KEPT_LIMIT`](crate::memory::KEPT_LIMIT) bytes for an object.
 ///
 /// The loop works on copies. It loads one when it first sees an object, and saves

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::guard::{GuardInput, GuardStep};
-use crate::policy::{Budget, PolicyFailure, PolicyVersion, Usage};
 use crate::ports::ObjectKey;
-use crate::replica::{Context, ReplicaDecision, ReplicaInput, Samples};
+use crate::question::PolicyRecord;
+use crate::replica::ReplicaInput;
 use crate::spec::{Combine, Mode};
 use crate::status::{Condition, Event};
 use crate::time::Timestamp;
@@ -62,36 +62,7 @@ pub struct DecisionRecord {
     pub events: Vec<Event>,
 }
 
-/// A line that is no record.
-#[derive(Debug, thiserror::Error)]
-#[error("line {line} is no record of a decision: {source}")]
-pub struct InvalidRecord {
-    /// Its number, from 1.
-    pub line: usize,
-    /// What is wrong with it.
-    pub source: serde_json::Error,
-}
-
 impl DecisionRecord {
-    /// The record as one line of JSON, without the line's end.
-    ///
-    /// # Errors
-    /// If it can't be written as JSON, which no record of a decision is known for.
-    pub fn to_line(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
-    }
-
-    /// Reads line `number` of a file of records.
-    ///
-    /// # Errors
-    /// If the line is no record, or has fields that this version does not know.
-    pub fn from_line(number: usize, line: &str) -> Result<Self, InvalidRecord> {
-        serde_json::from_str(line).map_err(|source| InvalidRecord {
-            line: number,
-            source,
-        })
-    }
-
     /// A policy's sentence with names in place of `{pod:N}` and `{container:M:N}`.
     #[must_use]
     pub fn named(&self, sentence: &str) -> String {
@@ -136,76 +107,6 @@ impl Names {
         let entry = &self.unrequested[upto.checked_sub(1)?];
         (entry.metric == metric && !entry.container.is_empty()).then_some(&entry.container)
     }
-}
-
-/// One policy's part in a decision.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PolicyRecord {
-    /// The name asked for.
-    pub name: Arc<str>,
-    /// The version that answered. `None` if there was no such policy.
-    pub version: Option<Arc<PolicyVersion>>,
-    /// The part of the policy asked for, if it gave no usable answer and this is
-    /// the part of the version before or of the fallback.
-    pub failed: Option<Box<PolicyRecord>>,
-    /// Whether this is the part of the version before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub previous: bool,
-    /// Time, seed, configuration, state and granted inputs.
-    pub context: Context,
-    /// This policy's own earlier recommendations.
-    pub recommendations: Samples,
-    /// What it was allowed to cost.
-    pub budget: Option<Budget>,
-    /// What it did cost.
-    pub usage: Usage,
-    /// What it answered.
-    pub answer: Answer,
-    /// Lines it logged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<(u32, String)>,
-}
-
-impl PolicyRecord {
-    /// The part of the policy asked for, whether or not another one answered.
-    #[must_use]
-    pub fn asked(&self) -> &Self {
-        self.failed.as_deref().unwrap_or(self)
-    }
-
-    /// Whether this is the part of the policy asked for itself, in this version or the
-    /// one before: what it answers leaves a state behind.
-    #[must_use]
-    pub fn is_own(&self) -> bool {
-        self.failed.is_none() || self.previous
-    }
-
-    /// The parts of all that were asked: of one that failed, then of the one
-    /// that answered in its place.
-    pub fn parts(&self) -> impl Iterator<Item = &Self> {
-        self.failed.as_deref().into_iter().chain([self])
-    }
-
-    /// Why the policy asked for gave no usable answer, whether or not
-    /// another one did.
-    #[must_use]
-    pub fn failure(&self) -> Option<&PolicyFailure> {
-        match &self.asked().answer {
-            Answer::Failure(failure) => Some(failure),
-            Answer::Decision(_) => None,
-        }
-    }
-}
-
-/// A policy's answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Answer {
-    /// A decision that keeps to the contract.
-    Decision(ReplicaDecision),
-    /// None, and why.
-    Failure(PolicyFailure),
 }
 
 /// What was decided: what replay must reproduce to the byte.

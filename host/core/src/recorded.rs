@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use crate::nodes::choose::selected;
 use crate::nodes::expander::ExpanderInput;
-use crate::nodes::record::{ExpanderRecord, NodeDecisionRecord};
+use crate::nodes::record::NodeDecisionRecord;
+use crate::part::Part;
 use crate::policy::{Description, NODE_GROUPS, PolicyVersion};
-use crate::record::{DecisionRecord, PolicyRecord};
+use crate::question::{ExpanderRecord, PolicyRecord, Question, selected};
+use crate::record::DecisionRecord;
 use crate::replica::{Context, GrantedInput, ReplicaInput};
 
 /// Most recorded inputs that a version is tried on.
@@ -55,19 +56,14 @@ impl RecordedInput {
     #[must_use]
     pub fn of(record: &DecisionRecord, policy: &PolicyRecord) -> Option<Self> {
         let input = record.input.as_ref()?;
-        // A fallback was asked in the policy's place.
-        let part = if policy.is_own() {
-            policy
-        } else {
-            policy.asked()
-        };
+        let asked = asked(policy);
         Some(Self {
             object: input.target.to_string(),
             namespace: input.target.namespace.as_str().into(),
-            asked: part.version.clone(),
-            context: part.context.clone(),
+            asked: asked.version.clone(),
+            context: asked.context.clone(),
             question: RecordedQuestion::Replica(ReplicaInput {
-                recommendations: part.recommendations.clone(),
+                recommendations: asked.own.clone(),
                 ..input.clone()
             }),
         })
@@ -87,14 +83,14 @@ impl RecordedInput {
     }
 
     fn of_round(part: &ExpanderRecord, input: &ExpanderInput) -> Self {
-        let asked = if part.is_own() { part } else { part.asked() };
+        let asked = asked(part);
         Self {
             object: NODE_GROUPS.to_owned(),
             namespace: Arc::default(),
             asked: asked.version.clone(),
             context: asked.context.clone(),
             question: RecordedQuestion::Expander(ExpanderInput {
-                options: selected(&input.options, &asked.rows),
+                options: selected(&input.options, &asked.own),
                 cluster_node_count: input.cluster_node_count,
             }),
         }
@@ -133,6 +129,11 @@ impl RecordedInput {
             ..self.context.clone()
         }
     }
+}
+
+/// The part of the policy itself: a fallback was asked in its place.
+fn asked<Q: Question>(part: &Part<Q>) -> &Part<Q> {
+    if part.is_own() { part } else { part.asked() }
 }
 
 /// Where an input is from, for a choice among many.

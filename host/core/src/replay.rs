@@ -1,28 +1,31 @@
-//! Decides records again: the recorded input through a policy and the guardrails,
-//! and whether the verdict is the same to the byte.
+//! Decides records again: the recorded input through policies and guardrails, and
+//! whether the verdict is the same to the byte.
 
 use std::sync::Arc;
 
+use crate::ask::StateBudget;
 use crate::guard::GuardInput;
-use crate::pipeline::{StateBudget, out_of_bounds, settle, validated};
-use crate::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy};
-use crate::record::{Answer, DecisionRecord, PolicyRecord, Verdict};
-use crate::replica::{Context, ReplicaDecision, ReplicaInput};
+use crate::part::Part;
+use crate::pipeline::{out_of_bounds, settle};
+use crate::policy::{Policy, PolicyFailure};
+use crate::question::{Question, ReplicaQuestion};
+use crate::record::{DecisionRecord, Verdict};
 
 /// What replaying a record shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replay {
+pub enum Replay<V> {
     /// The verdict is the same, to the byte of its JSON.
     Same,
     /// The verdict differs.
     Differs {
         /// As recorded.
-        was: Verdict,
-        /// As decided now.
-        now: Verdict,
+        was: V,
+        /// As decided now. Where a record has several choices, up to and with the first
+        /// that differs: those after it depend on it, and are not decided again.
+        now: V,
     },
-    /// Nothing was decided then (the scale could not be read, scaling is disabled),
-    /// so that there is nothing to decide again.
+    /// Nothing was asked then (the scale could not be read, scaling is disabled, no pod
+    /// waited), so that there is nothing to decide again.
     NothingAsked,
     /// A policy of the record is not available.
     PolicyUnavailable {
@@ -31,81 +34,206 @@ pub enum Replay {
         /// `sha256:…` of the component that answered.
         digest: Arc<str>,
     },
-    /// Something from outside ended a policy (its time was up, or there was
-    /// none), which no replay can repeat: its answer is taken from the record.
+    /// Something from outside ended a policy ([`PolicyFailure::is_from_outside`]), which
+    /// no replay can repeat: its answer is taken from the record.
     TakenAsGiven {
         /// The policy's name.
         name: Arc<str>,
         /// What ended it.
         failure: PolicyFailure,
         /// The verdict as decided now, if it is another one.
-        differs: Option<Verdict>,
+        differs: Option<V>,
     },
 }
 
+/// A record of a decision for which policies were asked.
+pub trait Decided {
+    /// What they were asked.
+    type Question: Question;
+    /// What was decided.
+    type Verdict: Clone + PartialEq;
+
+    /// What was decided then.
+    fn verdict(&self) -> &Self::Verdict;
+
+    /// Decides again. Returns `None` if there is nothing to decide.
+    ///
+    /// # Errors
+    /// A policy of the record is not available.
+    fn decide_again(
+        &self,
+        again: &mut Again<'_, Self::Question>,
+    ) -> Result<Option<Self::Verdict>, Unavailable>;
+}
+
+/// Finds the policy that is to answer for one of a record.
+type Resolve<'a, Q> = dyn Fn(&Part<Q>) -> Option<Arc<<Q as Question>::Policy>> + 'a;
+
 /// Decides `record` again. `resolve` finds the policy that is to answer for one
 /// of the record: the same digest, or another one to be tried.
-pub fn replay(
-    record: &DecisionRecord,
-    resolve: impl Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>,
-) -> Replay {
-    let Some(guard) = &record.guard else {
-        return Replay::NothingAsked;
-    };
-    let Some(input) = &record.input else {
-        return compared(record, bounded(record, guard));
-    };
+pub fn replay<R: Decided>(
+    record: &R,
+    resolve: impl Fn(&Part<R::Question>) -> Option<Arc<<R::Question as Question>::Policy>>,
+) -> Replay<R::Verdict> {
     let mut again = Again {
-        resolve,
-        input: input.clone(),
+        resolve: &resolve,
         given: None,
     };
-    let mut budget = StateBudget::before(&record.policies);
-    let mut policies = Vec::with_capacity(record.policies.len());
-    for (place, policy) in record.policies.iter().enumerate() {
-        match again.part(policy, |context, answer| {
-            budget.admitted(place, context, answer)
-        }) {
-            Ok(part) => {
-                budget.took(place, &part);
-                policies.push(part);
-            }
-            Err(missing) => return unavailable(missing),
-        }
-    }
-    let Again { input, given, .. } = again;
-    let guard_input = |proposed| GuardInput {
-        proposed,
-        ..guard.clone()
+    let now = match record.decide_again(&mut again) {
+        Ok(Some(now)) => now,
+        Ok(None) => return Replay::NothingAsked,
+        Err(Unavailable { name, digest }) => return Replay::PolicyUnavailable { name, digest },
     };
-    let settled = settle(
-        &input,
-        &policies,
-        record.combine,
-        &record.names,
-        guard_input,
-    );
-    let now = settled.verdict;
-    match given {
-        Some((name, failure)) => {
-            let differs = (now != record.verdict).then_some(now);
-            Replay::TakenAsGiven {
-                name,
-                failure,
-                differs,
-            }
-        }
-        None => compared(record, now),
+    let was = record.verdict();
+    let same = now == *was;
+    match again.given {
+        Some((name, failure)) => Replay::TakenAsGiven {
+            name,
+            failure,
+            differs: (!same).then_some(now),
+        },
+        None if same => Replay::Same,
+        None => Replay::Differs {
+            was: was.clone(),
+            now,
+        },
     }
 }
 
-fn compared(record: &DecisionRecord, now: Verdict) -> Replay {
-    if now == record.verdict {
-        return Replay::Same;
+/// A policy of a record that is not available.
+#[derive(Clone, Debug)]
+pub struct Unavailable {
+    name: Arc<str>,
+    digest: Arc<str>,
+}
+
+/// The policies of a record, asked again.
+pub struct Again<'a, Q: Question> {
+    resolve: &'a Resolve<'a, Q>,
+    /// Whose answer is taken from the record, and why.
+    given: Option<(Arc<str>, PolicyFailure)>,
+}
+
+/// What a recorded part is asked again with.
+pub(crate) struct Asking<'a, Q: Question> {
+    /// What all policies of the decision have in common.
+    pub(crate) input: &'a mut Q::Input,
+    /// What this policy alone is asked.
+    pub(crate) own: &'a Q::Own,
+    /// What the policies may keep as state together, and this one's place. `None` in a
+    /// record of before that was limited.
+    pub(crate) budget: Option<(&'a StateBudget, usize)>,
+}
+
+impl<Q: Question> Again<'_, Q> {
+    /// Returns a policy's part, or that of the version before or of its fallback if it
+    /// fails again.
+    pub(crate) fn part(
+        &mut self,
+        part: &Part<Q>,
+        mut asking: Asking<'_, Q>,
+    ) -> Result<Part<Q>, Unavailable> {
+        let Some(failed) = &part.failed else {
+            return self.ask(part, &mut asking);
+        };
+        let failed = self.ask(failed, &mut asking)?;
+        if failed.answer.is_ok() {
+            return Ok(failed);
+        }
+        if !part.previous {
+            // A fallback keeps no state.
+            asking.budget = None;
+        }
+        let instead = self.ask(part, &mut asking)?;
+        if instead.digest() == failed.digest() {
+            // As in the loop, none stands in for itself.
+            return Ok(failed);
+        }
+        Ok(Part {
+            failed: Some(Box::new(failed)),
+            ..instead
+        })
     }
-    Replay::Differs {
-        was: record.verdict.clone(),
-        now,
+
+    /// Asks one version. One that something from outside kept from answering is not asked
+    /// again: it might answer now. Another one that is tried in its place is.
+    fn ask(&mut self, part: &Part<Q>, asking: &mut Asking<'_, Q>) -> Result<Part<Q>, Unavailable> {
+        let outside = part.from_outside();
+        let resolved = (self.resolve)(part).filter(|resolved| {
+            outside.is_none() || part.digest() != Some(&resolved.version().digest)
+        });
+        match (resolved, outside) {
+            (Some(resolved), _) => Ok(ask_again(part, &resolved, asking)),
+            (None, Some(failure)) => {
+                self.given = Some((Arc::clone(&part.name), failure.clone()));
+                Ok(part.clone())
+            }
+            (None, None) => Err(Unavailable {
+                name: Arc::clone(&part.name),
+                digest: part.digest().cloned().unwrap_or_default(),
+            }),
+        }
+    }
+}
+
+fn ask_again<Q: Question>(
+    part: &Part<Q>,
+    resolved: &Q::Policy,
+    asking: &mut Asking<'_, Q>,
+) -> Part<Q> {
+    let mut own = asking.own.clone();
+    let outcome = Q::ask(resolved, &part.context, asking.input, &mut own);
+    let admitted = |answer| match asking.budget {
+        Some((budget, place)) => budget.admitted::<Q>(place, &part.context, answer),
+        None => Ok(answer),
+    };
+    Part {
+        version: Some(Arc::clone(resolved.version())),
+        own,
+        usage: outcome.usage,
+        answer: outcome.answer.and_then(admitted),
+        log: outcome.log,
+        ..part.clone()
+    }
+}
+
+impl Decided for DecisionRecord {
+    type Question = ReplicaQuestion;
+    type Verdict = Verdict;
+
+    fn verdict(&self) -> &Verdict {
+        &self.verdict
+    }
+
+    fn decide_again(
+        &self,
+        again: &mut Again<'_, ReplicaQuestion>,
+    ) -> Result<Option<Verdict>, Unavailable> {
+        let Some(guard) = &self.guard else {
+            return Ok(None);
+        };
+        let Some(input) = &self.input else {
+            return Ok(Some(bounded(self, guard)));
+        };
+        let mut input = input.clone();
+        let mut budget = StateBudget::before(&self.policies, &[]);
+        let mut policies = Vec::with_capacity(self.policies.len());
+        for (place, policy) in self.policies.iter().enumerate() {
+            let asking = Asking {
+                input: &mut input,
+                own: &policy.own,
+                budget: Some((&budget, place)),
+            };
+            let part = again.part(policy, asking)?;
+            budget.took(place, &part);
+            policies.push(part);
+        }
+        let guard_input = |proposed| GuardInput {
+            proposed,
+            ..guard.clone()
+        };
+        let settled = settle(&input, &policies, self.combine, &self.names, guard_input);
+        Ok(Some(settled.verdict))
     }
 }
 
@@ -116,109 +244,4 @@ fn bounded(record: &DecisionRecord, guard: &GuardInput) -> Verdict {
         to: None,
         ..record.verdict.clone()
     })
-}
-
-/// The policies of a record, asked again.
-struct Again<F> {
-    resolve: F,
-    input: ReplicaInput,
-    /// Whose answer is taken from the record, and why.
-    given: Option<(Arc<str>, PolicyFailure)>,
-}
-
-impl<F: Fn(&PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>>> Again<F> {
-    /// Returns a policy's part, or that of the version before or of its fallback if it
-    /// fails again. The error is the part of a policy that is not available.
-    fn part<'a>(
-        &mut self,
-        policy: &'a PolicyRecord,
-        admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
-    ) -> Result<PolicyRecord, &'a PolicyRecord> {
-        let Some(failed) = &policy.failed else {
-            return self.ask(policy, admit);
-        };
-        let failed = self.ask(failed, &admit)?;
-        if failed.failure().is_none() {
-            return Ok(failed);
-        }
-        let fallback = if policy.previous {
-            self.ask(policy, admit)?
-        } else {
-            self.ask(policy, |_, answer| Ok(answer))?
-        };
-        if digest(&fallback) == digest(&failed) {
-            // As in the loop, none stands in for itself.
-            return Ok(failed);
-        }
-        Ok(PolicyRecord {
-            failed: Some(Box::new(failed)),
-            ..fallback
-        })
-    }
-
-    fn ask<'a>(
-        &mut self,
-        policy: &'a PolicyRecord,
-        admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
-    ) -> Result<PolicyRecord, &'a PolicyRecord> {
-        let resolved = (self.resolve)(policy);
-        let resolved = resolved.filter(|resolved| !repeats_outside(policy, &**resolved));
-        match (resolved, from_outside(policy)) {
-            (Some(resolved), _) => Ok(ask_again(policy, &*resolved, &mut self.input, admit)),
-            (None, Some(failure)) => {
-                self.given = Some((Arc::clone(&policy.name), failure.clone()));
-                Ok(policy.clone())
-            }
-            (None, None) => Err(policy),
-        }
-    }
-}
-
-fn digest(policy: &PolicyRecord) -> Option<&Arc<str>> {
-    policy.version.as_ref().map(|version| &version.digest)
-}
-
-fn unavailable(policy: &PolicyRecord) -> Replay {
-    Replay::PolicyUnavailable {
-        name: Arc::clone(&policy.name),
-        digest: digest(policy).cloned().unwrap_or_default(),
-    }
-}
-
-/// A failure that is no function of the input.
-fn from_outside(policy: &PolicyRecord) -> Option<&PolicyFailure> {
-    match &policy.answer {
-        Answer::Failure(
-            failure @ (PolicyFailure::Interrupted(_)
-            | PolicyFailure::Missing(_)
-            | PolicyFailure::Quarantined(_)),
-        ) => Some(failure),
-        _ => None,
-    }
-}
-
-/// Whether `resolved` is the code that something from outside kept from answering.
-fn repeats_outside(policy: &PolicyRecord, resolved: &dyn ReplicaPolicy) -> bool {
-    from_outside(policy).is_some() && digest(policy) == Some(&resolved.version().digest)
-}
-
-fn ask_again(
-    policy: &PolicyRecord,
-    resolved: &dyn ReplicaPolicy,
-    input: &mut ReplicaInput,
-    admit: impl Fn(&Context, ReplicaDecision) -> Result<ReplicaDecision, PolicyFailure>,
-) -> PolicyRecord {
-    input.recommendations.clone_from(&policy.recommendations);
-    let PolicyOutcome { usage, answer, log } = resolved.decide(&policy.context, input);
-    let answer = answer
-        .and_then(validated)
-        .and_then(|answer| admit(&policy.context, answer));
-    input.recommendations = crate::replica::Samples::default();
-    PolicyRecord {
-        version: Some(Arc::clone(resolved.version())),
-        usage,
-        answer: answer.map_or_else(Answer::Failure, Answer::Decision),
-        log,
-        ..policy.clone()
-    }
 }

@@ -80,6 +80,17 @@ pub struct GrantedInput {
     pub values: Vec<f64>,
 }
 
+impl GrantedInput {
+    /// An input that can't be had, for this reason.
+    #[must_use]
+    pub fn refused(error: String) -> Self {
+        Self {
+            error,
+            ..Self::default()
+        }
+    }
+}
+
 /// The object whose scale subresource is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

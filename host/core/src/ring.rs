@@ -1,60 +1,96 @@
-//! The last records, in a ring bounded in bytes: columns that records share count
-//! once.
+//! The last records, bounded in bytes: columns that records share count once.
+
+mod bytes;
 
 use std::collections::{HashMap, VecDeque};
-use std::mem::{size_of, size_of_val};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::ports::{ObjectKey, Recorder};
-use crate::record::{Answer, DecisionRecord, PolicyRecord};
-use crate::recorded::{MOST_INPUT_BYTES, MOST_INPUTS, Origin, RecordedInput, spread};
-use crate::replica::{
-    GrantedInput, MetricInput, PodColumns, Proposal, Reason, ReplicaDecision, ReplicaInput, Samples,
+use self::bytes::{Weighed, input_bytes, policy_bytes};
+use crate::nodes::record::NodeDecisionRecord;
+use crate::ports::ObjectKey;
+use crate::record::DecisionRecord;
+use crate::recorded::{
+    MOST_INPUT_BYTES, MOST_INPUTS, Origin, RecordedInput, RecordedInputs, spread,
 };
-use crate::status::{Condition, Event};
+use crate::recorder::{Record, Recorder};
 
-/// The last records of all objects.
-#[derive(Debug)]
+/// Most records about nodes that are read for the inputs of an expander: a large
+/// cluster's are large.
+const MOST_NODE_RECORDS: usize = 8;
+
+/// Most inputs of an expander that a new version is tried on.
+const MOST_NODE_INPUTS: usize = 16;
+
+/// The last records. Those about nodes have a limit of their own, so that many small
+/// records about replicas do not drive out the few large ones.
 pub struct Ring {
-    limit: usize,
-    inner: Mutex<Inner>,
+    replicas: Mutex<Latest<DecisionRecord>>,
+    nodes: Mutex<Latest<NodeDecisionRecord>>,
 }
 
-#[derive(Debug, Default)]
-struct Inner {
-    records: VecDeque<Arc<DecisionRecord>>,
+/// The last records of one kind.
+struct Latest<R> {
+    limit: usize,
+    /// Each with what it takes of its own.
+    records: VecDeque<(Arc<R>, usize)>,
     bytes: usize,
     /// How many records hold what is shared, by its address.
     shared: HashMap<usize, usize>,
 }
 
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring").finish_non_exhaustive()
+    }
+}
+
 impl Ring {
-    /// A ring that holds records of about `limit` bytes together.
+    /// A ring that holds records about replicas of about so many bytes together, and
+    /// records about nodes of about `node_bytes`.
     #[must_use]
-    pub fn new(limit: usize) -> Self {
+    pub fn new(replica_bytes: usize, node_bytes: usize) -> Self {
         Self {
-            limit,
-            inner: Mutex::default(),
+            replicas: Mutex::new(Latest::new(replica_bytes)),
+            nodes: Mutex::new(Latest::new(node_bytes)),
         }
     }
 
     /// The last records of an object, the latest first, at most `limit`.
     #[must_use]
     pub fn of(&self, object: &ObjectKey, limit: usize) -> Vec<Arc<DecisionRecord>> {
-        self.find(limit, |record| record.object == *object)
+        self.replicas()
+            .find(limit, |record| record.object == *object)
     }
 
     /// The last records of all objects, the latest first, at most `limit`.
     #[must_use]
     pub fn latest(&self, limit: usize) -> Vec<Arc<DecisionRecord>> {
-        self.find(limit, |_| true)
+        self.replicas().find(limit, |_| true)
     }
 
-    /// The latest inputs of the policy of that name, as
-    /// [`RecordedInputs::latest`](crate::recorded::RecordedInputs::latest) chooses them.
+    /// The last records about nodes, the latest first, at most `limit`.
     #[must_use]
-    pub fn inputs(&self, policy: &str) -> Vec<RecordedInput> {
-        let records = self.find(usize::MAX, |record| {
+    pub fn latest_about_nodes(&self, limit: usize) -> Vec<Arc<NodeDecisionRecord>> {
+        self.nodes().find(limit, |_| true)
+    }
+
+    /// What the records take, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.replicas().bytes + self.nodes().bytes
+    }
+
+    fn replicas(&self) -> MutexGuard<'_, Latest<DecisionRecord>> {
+        self.replicas.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, Latest<NodeDecisionRecord>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replica_inputs(&self, policy: &str) -> Vec<RecordedInput> {
+        let records = self.replicas().find(usize::MAX, |record| {
             let mut asked = record.policies.iter();
             record.input.is_some() && asked.any(|part| *part.name == *policy)
         });
@@ -80,55 +116,78 @@ impl Ring {
             .collect()
     }
 
-    /// What the records take, in bytes.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.inner
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .bytes
+    fn node_inputs(&self, expander: &str) -> Vec<RecordedInput> {
+        let records = self.nodes().find(MOST_NODE_RECORDS, |record| {
+            let mut asked = record.rounds.iter().flat_map(|round| &round.expanders);
+            asked.any(|part| *part.name == *expander)
+        });
+        let inputs = records
+            .iter()
+            .flat_map(|record| RecordedInput::of_nodes(record, expander));
+        inputs.take(MOST_NODE_INPUTS).collect()
     }
+}
 
-    fn find(
-        &self,
-        limit: usize,
-        matches: impl Fn(&DecisionRecord) -> bool,
-    ) -> Vec<Arc<DecisionRecord>> {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        let found = inner.records.iter().rev().filter(|record| matches(record));
-        found.take(limit).cloned().collect()
+impl RecordedInputs for Ring {
+    fn latest(&self, policy: &str) -> Vec<RecordedInput> {
+        let mut inputs = self.node_inputs(policy);
+        inputs.extend(self.replica_inputs(policy));
+        inputs
     }
 }
 
 impl Recorder for Ring {
-    fn record(&self, record: &Arc<DecisionRecord>) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.push(Arc::clone(record));
-        while inner.bytes > self.limit && inner.records.len() > 1 {
-            inner.pop();
+    fn record(&self, record: &Record) {
+        match record {
+            Record::Replicas(record) => {
+                let own = record.own_bytes();
+                self.replicas().push(Arc::clone(record), own);
+            }
+            Record::Nodes(record) => {
+                let own = record.own_bytes();
+                self.nodes().push(Arc::clone(record), own);
+            }
         }
     }
 }
 
-impl Inner {
-    fn push(&mut self, record: Arc<DecisionRecord>) {
-        self.bytes += own_bytes(&record);
-        each_shared(&record, |address, bytes| {
+impl<R: Weighed> Latest<R> {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            records: VecDeque::new(),
+            bytes: 0,
+            shared: HashMap::new(),
+        }
+    }
+
+    fn find(&self, limit: usize, matches: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        let found = self.records.iter().rev().map(|(record, _)| record);
+        let found = found.filter(|record| matches(record));
+        found.take(limit).cloned().collect()
+    }
+
+    fn push(&mut self, record: Arc<R>, own: usize) {
+        self.bytes += own;
+        record.each_shared(|address, bytes| {
             let holders = self.shared.entry(address).or_default();
             if *holders == 0 {
                 self.bytes += bytes;
             }
             *holders += 1;
         });
-        self.records.push_back(record);
+        self.records.push_back((record, own));
+        while self.bytes > self.limit && self.records.len() > 1 {
+            self.pop();
+        }
     }
 
     fn pop(&mut self) {
-        let Some(record) = self.records.pop_front() else {
+        let Some((record, own)) = self.records.pop_front() else {
             return;
         };
-        self.bytes -= own_bytes(&record);
-        each_shared(&record, |address, bytes| {
+        self.bytes -= own;
+        record.each_shared(|address, bytes| {
             if let Some(holders) = self.shared.get_mut(&address) {
                 *holders -= 1;
                 if *holders == 0 {
@@ -138,117 +197,4 @@ impl Inner {
             }
         });
     }
-}
-
-/// Calls `visit` with address and size of each part that records may share.
-fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
-    let names = &record.names.pods;
-    visit(
-        names.as_ptr().addr(),
-        names.iter().map(|name| name.len() + 32).sum(),
-    );
-    for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
-        let context = &policy.context;
-        for text in [&context.configuration, &context.state] {
-            visit(text.as_ptr().addr(), text.len());
-        }
-    }
-    let Some(input) = &record.input else { return };
-    visit(Arc::as_ptr(&input.pods).addr(), pod_bytes(&input.pods));
-    for metric in &input.metrics {
-        visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
-    }
-}
-
-fn input_bytes(input: &ReplicaInput) -> usize {
-    let metrics = input.metrics.iter();
-    pod_bytes(&input.pods) + metrics.map(|metric| metric_bytes(metric)).sum::<usize>()
-}
-
-fn pod_bytes(pods: &PodColumns) -> usize {
-    size_of::<PodColumns>() + pods.len() * (size_of::<u32>() + 3 * size_of::<i64>())
-}
-
-fn metric_bytes(metric: &MetricInput) -> usize {
-    let numbers = metric.value.len() + metric.timestamp_ms.len() + metric.window_ms.len();
-    let columns = (numbers + metric.request.len()) * size_of::<i64>();
-    let rows = metric.pod.len() * size_of::<u32>();
-    size_of::<MetricInput>() + columns + rows + metric.message.len() + 64
-}
-
-/// An estimate of what a record takes of its own: its fixed size, lists and texts.
-fn own_bytes(record: &DecisionRecord) -> usize {
-    let conditions = record
-        .conditions
-        .iter()
-        .map(|known| size_of::<Condition>() + known.kind.len() + text(&known.message));
-    let events = record
-        .events
-        .iter()
-        .map(|event| size_of::<Event>() + event.reason.len() + text(&event.message));
-    let guard = record.guard.as_ref().map_or(0, |guard| {
-        samples(&guard.recommendations) + samples(&guard.scale_events)
-    });
-    let input = record.input.as_ref().map_or(0, |input| {
-        samples(&input.scale_events) + input.metrics.len() * size_of::<Arc<MetricInput>>()
-    });
-    let policies = record.policies.iter().flat_map(PolicyRecord::parts);
-    size_of::<DecisionRecord>()
-        + text(&record.verdict.message)
-        + size_of_val(&*record.guard_steps)
-        + guard
-        + input
-        + conditions.sum::<usize>()
-        + events.sum::<usize>()
-        + policies.map(policy_bytes).sum::<usize>()
-}
-
-fn policy_bytes(policy: &PolicyRecord) -> usize {
-    let answer = match &policy.answer {
-        Answer::Decision(decision) => decision_bytes(decision),
-        Answer::Failure(failure) => text(failure.message()),
-    };
-    let log = policy.log.iter().map(|(_, line)| text(line));
-    let inputs = policy.context.inputs.iter().map(granted_bytes);
-    size_of::<PolicyRecord>()
-        + answer
-        + log.sum::<usize>()
-        + inputs.sum::<usize>()
-        + samples(&policy.recommendations)
-}
-
-fn decision_bytes(decision: &ReplicaDecision) -> usize {
-    let proposals = decision.proposals.iter().map(|proposal| {
-        size_of::<Proposal>() + proposal.error.len() + reason_bytes(&proposal.reason)
-    });
-    reason_bytes(&decision.reason)
-        + proposals.sum::<usize>()
-        + decision.state.as_deref().map_or(0, text)
-}
-
-fn reason_bytes(reason: &Reason) -> usize {
-    let arguments = reason.arguments.iter();
-    text(&reason.code)
-        + text(&reason.sentence)
-        + arguments
-            .map(|(name, value)| text(name) + text(value))
-            .sum::<usize>()
-}
-
-fn granted_bytes(input: &GrantedInput) -> usize {
-    let texts = input.keys.iter().chain(&input.texts);
-    size_of::<GrantedInput>()
-        + input.error.len()
-        + input.values.len() * size_of::<f64>()
-        + input.times_ms.len() * size_of::<i64>()
-        + texts.map(|each| text(each)).sum::<usize>()
-}
-
-/// A text in a list, with what holds it.
-fn text(text: &str) -> usize {
-    size_of::<String>() + text.len()
-}
-
-fn samples(samples: &Samples) -> usize {
-    samples.at_ms.len() * (size_of::<i64>() + size_of::<i32>())
 }

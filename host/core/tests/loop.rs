@@ -14,10 +14,9 @@ mod zero;
 
 use std::sync::Arc;
 
-use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
-use flyball_core::ports::Recorder as _;
 use flyball_core::record::{DecisionRecord, Outcome};
+use flyball_core::recorder::{Record, Recorder as _};
 use flyball_core::replay::{Replay, replay};
 use flyball_core::replica::{GrantedInput, Reason, ReplicaDecision};
 use flyball_core::ring::Ring;
@@ -297,10 +296,10 @@ fn a_record_reads_back_and_decides_again_to_the_byte() {
         world.tick(tick * 15_000);
     }
     for record in world.records() {
-        let line = record.to_line().unwrap();
-        let read = DecisionRecord::from_line(1, &line).unwrap();
+        let line = serde_json::to_string(&record).unwrap();
+        let read = serde_json::from_str::<DecisionRecord>(&line).unwrap();
         assert_eq!(read, *record);
-        assert_eq!(read.to_line().unwrap(), line);
+        assert_eq!(serde_json::to_string(&read).unwrap(), line);
         assert_eq!(replay(&read, |_| Some(asks.resolve())), Replay::Same);
         let other = policy("hpa", |_, _| Ok(to(100)));
         assert!(matches!(
@@ -312,7 +311,7 @@ fn a_record_reads_back_and_decides_again_to_the_byte() {
             Replay::PolicyUnavailable { .. }
         ));
     }
-    let text = explain(&world.records()[0]);
+    let text = world.records()[0].document().to_string();
     assert!(
         text.starts_with("1970-01-01T00:00:00Z  default/a  3 → 5, scaled"),
         "{text}"
@@ -344,15 +343,15 @@ fn the_ring_keeps_the_latest_within_its_bytes_and_counts_shared_columns_once() {
         world.tick(tick * 15_000);
     }
     let records = world.records();
-    let ring = Ring::new(usize::MAX);
-    ring.record(&records[0]);
+    let ring = Ring::new(usize::MAX, 0);
+    ring.record(&Record::Replicas(records[0].clone()));
     let one = ring.bytes();
-    ring.record(&records[0]);
+    ring.record(&Record::Replicas(records[0].clone()));
     assert!(ring.bytes() < 2 * one, "{} for two of {one}", ring.bytes());
 
-    let ring = Ring::new(10 * one);
+    let ring = Ring::new(10 * one, 0);
     for record in &records {
-        ring.record(record);
+        ring.record(&Record::Replicas(record.clone()));
         assert!(ring.bytes() <= 10 * one);
     }
     let of_b = ring.of(&records[1].object, 2);
@@ -365,7 +364,7 @@ fn the_ring_keeps_the_latest_within_its_bytes_and_counts_shared_columns_once() {
         texts: vec!["x".repeat(100_000)],
         ..GrantedInput::default()
     }];
-    let ring = Ring::new(usize::MAX);
-    ring.record(&Arc::new(long));
+    let ring = Ring::new(usize::MAX, 0);
+    ring.record(&Record::Replicas(Arc::new(long)));
     assert!(ring.bytes() > 100_000, "{}", ring.bytes());
 }

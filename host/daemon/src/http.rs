@@ -13,13 +13,12 @@ use axum::routing::get;
 use flyball_core::ports::{Autoscaler, ObjectKey};
 use flyball_core::ring::Ring;
 use flyball_sandbox::Registry;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::Stop;
-use crate::node_records::NodeRing;
 
 /// What the interface shows.
 pub struct Api {
@@ -27,8 +26,6 @@ pub struct Api {
     pub readiness: Arc<Readiness>,
     /// The latest records.
     pub ring: Arc<Ring>,
-    /// The latest records of node decisions.
-    pub node_ring: Arc<NodeRing>,
     /// The policies there are.
     pub registry: Arc<Registry>,
     /// The autoscalers in sight.
@@ -157,16 +154,7 @@ async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>)
         Some(object) => api.ring.of(object, query.limit),
         None => api.ring.latest(query.limit),
     };
-    let mut body = String::new();
-    for line in found
-        .iter()
-        .rev()
-        .filter_map(|record| serde_json::to_string(record).ok())
-    {
-        body += &line;
-        body.push('\n');
-    }
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+    lines(&found)
 }
 
 #[derive(Deserialize)]
@@ -181,8 +169,14 @@ async fn node_records(
     State(api): State<Arc<Api>>,
     Query(query): Query<NodeRecordsQuery>,
 ) -> Response {
+    lines(&api.ring.latest_about_nodes(query.limit))
+}
+
+/// Records, the latest first, as lines of JSON, the latest last.
+fn lines<R: Serialize>(latest: &[R]) -> Response {
     let mut body = String::new();
-    for line in api.node_ring.latest(query.limit) {
+    let records = latest.iter().rev();
+    for line in records.filter_map(|record| serde_json::to_string(record).ok()) {
         body += &line;
         body.push('\n');
     }

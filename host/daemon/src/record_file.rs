@@ -6,14 +6,11 @@ use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
-use flyball_core::nodes::ports::NodesRecorder;
-use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::ports::Recorder;
-use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::{Record, Recorder};
 use serde::Serialize;
 
 /// Records that may wait for the disk.
@@ -36,16 +33,8 @@ enum WhenSlow {
     Drop,
 }
 
-/// A line of the file.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum Line {
-    Replicas(Arc<DecisionRecord>),
-    Nodes(Arc<NodeDecisionRecord>),
-}
-
 struct Writing {
-    sender: SyncSender<Line>,
+    sender: SyncSender<Record>,
     thread: JoinHandle<io::Result<()>>,
 }
 
@@ -113,16 +102,16 @@ impl RecordFile {
 }
 
 impl RecordFile {
-    fn write(&self, line: Line) {
+    fn write(&self, record: Record) {
         let writing = self.writing();
         let Some(Writing { sender, .. }) = &*writing else {
             return;
         };
         // A thread that has ended says why when the file is closed.
         match self.when_slow {
-            WhenSlow::Wait => drop(sender.send(line)),
+            WhenSlow::Wait => drop(sender.send(record)),
             WhenSlow::Drop => {
-                if let Err(TrySendError::Full(_)) = sender.try_send(line) {
+                if let Err(TrySendError::Full(_)) = sender.try_send(record) {
                     self.drop_one();
                 }
             }
@@ -131,20 +120,14 @@ impl RecordFile {
 }
 
 impl Recorder for RecordFile {
-    fn record(&self, record: &Arc<DecisionRecord>) {
-        self.write(Line::Replicas(Arc::clone(record)));
-    }
-}
-
-impl NodesRecorder for RecordFile {
-    fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        self.write(Line::Nodes(Arc::clone(record)));
+    fn record(&self, record: &Record) {
+        self.write(record.clone());
     }
 }
 
 /// Writes until there are no more records; goes on after a failure, which may
 /// pass, and returns the last one.
-fn write_all(records: &Receiver<Line>, mut file: Lines<File>) -> io::Result<()> {
+fn write_all(records: &Receiver<Record>, mut file: Lines<File>) -> io::Result<()> {
     let mut last = Ok(());
     let mut failing = false;
     while let Ok(first) = records.recv() {
@@ -219,8 +202,8 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::Arc;
 
-    use flyball_core::nodes::ports::NodesRecorder as _;
     use flyball_core::nodes::record::NodeDecisionRecord;
+    use flyball_core::recorder::{Record, Recorder as _};
 
     use super::{Lines, RecordFile};
 
@@ -277,7 +260,7 @@ mod tests {
         let path = folder.path().join("records.jsonl");
         let append = || {
             let file = RecordFile::append_to(&path)?;
-            file.record(&Arc::new(NodeDecisionRecord::default()));
+            file.record(&Record::Nodes(Arc::new(NodeDecisionRecord::default())));
             file.close()?;
             anyhow::Ok(fs::read_to_string(&path)?)
         };

@@ -1,29 +1,16 @@
-//! Where records of decisions go beside the ring and the file: to several of them, and
-//! to the log.
+//! The log of decisions.
+
+mod nodes;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flyball_core::ports::{ObjectKey, Recorder};
-use flyball_core::record::{DecisionRecord, Outcome, PolicyRecord};
+use flyball_core::part::Part;
+use flyball_core::ports::ObjectKey;
+use flyball_core::question::{PolicyRecord, Question};
+use flyball_core::record::{DecisionRecord, Outcome};
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::status::{Condition, condition};
-
-/// Hands each record to all of these, in order.
-pub struct Several(pub Vec<Arc<dyn Recorder>>);
-
-impl Recorder for Several {
-    fn record(&self, record: &Arc<DecisionRecord>) {
-        for recorder in &self.0 {
-            recorder.record(record);
-        }
-    }
-
-    fn forget(&self, object: &ObjectKey) {
-        for recorder in &self.0 {
-            recorder.forget(object);
-        }
-    }
-}
 
 /// Logs what was done, the lines that policies log, and what keeps an object from
 /// being scaled (a target or metric that can't be had, a policy that gives no usable
@@ -31,14 +18,26 @@ impl Recorder for Several {
 #[derive(Default)]
 pub struct LogRecorder {
     troubles: Mutex<BTreeMap<ObjectKey, String>>,
+    nodes: nodes::NodeLog,
 }
 
 impl Recorder for LogRecorder {
-    fn record(&self, record: &Arc<DecisionRecord>) {
-        let object = format!("{}/{}", record.object.namespace, record.object.name);
-        for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
-            log_lines(policy, &object);
+    fn record(&self, record: &Record) {
+        match record {
+            Record::Replicas(record) => self.log(record),
+            Record::Nodes(record) => self.nodes.log(record),
         }
+    }
+
+    fn forget(&self, object: &ObjectKey) {
+        self.troubles().remove(object);
+    }
+}
+
+impl LogRecorder {
+    fn log(&self, record: &DecisionRecord) {
+        let object = format!("{}/{}", record.object.namespace, record.object.name);
+        log_lines(&record.policies, &object);
         self.log_trouble(record, &object);
         let verdict = &record.verdict;
         let (from, to) = (
@@ -66,12 +65,6 @@ impl Recorder for LogRecorder {
         }
     }
 
-    fn forget(&self, object: &ObjectKey) {
-        self.troubles().remove(object);
-    }
-}
-
-impl LogRecorder {
     fn log_trouble(&self, record: &DecisionRecord, object: &str) {
         let failures: Vec<String> = record.policies.iter().filter_map(failure).collect();
         let (what, text) = match held(record) {
@@ -114,21 +107,19 @@ fn held(record: &DecisionRecord) -> Option<String> {
     Some(format!("{}: {}", fault.reason, fault.message))
 }
 
-/// A policy's own lines, at the levels that the contract gives them.
-fn log_lines(policy: &PolicyRecord, object: &str) {
-    let name = &*policy.name;
-    for (level, line) in &policy.log {
-        log_line(*level, object, name, line);
-    }
-}
-
-/// A policy's own line about an object.
-pub fn log_line(level: u32, object: &str, policy: &str, line: &str) {
-    match level {
-        1 => tracing::error!(object, policy, "{line}"),
-        2 => tracing::warn!(object, policy, "{line}"),
-        3 => tracing::info!(object, policy, "{line}"),
-        _ => tracing::debug!(object, policy, "{line}"),
+/// The lines that policies logged about an object, at the levels that the contract gives
+/// them.
+fn log_lines<'a, Q: Question>(parts: impl IntoIterator<Item = &'a Part<Q>>, object: &str) {
+    for part in parts.into_iter().flat_map(Part::parts) {
+        let policy = &*part.name;
+        for (level, line) in &part.log {
+            match level {
+                1 => tracing::error!(object, policy, "{line}"),
+                2 => tracing::warn!(object, policy, "{line}"),
+                3 => tracing::info!(object, policy, "{line}"),
+                _ => tracing::debug!(object, policy, "{line}"),
+            }
+        }
     }
 }
 

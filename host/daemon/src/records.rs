@@ -4,19 +4,11 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use flyball_core::nodes::record::{NODE_FORMAT, NodeDecisionRecord};
+use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::ports::ObjectKey;
-use flyball_core::record::{DecisionRecord, FORMAT};
-use serde::Deserialize;
+use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::Record;
 use serde::de::DeserializeOwned;
-
-/// A record of either half.
-pub enum Record {
-    /// About replicas.
-    Replicas(Box<DecisionRecord>),
-    /// About nodes.
-    Nodes(Box<NodeDecisionRecord>),
-}
 
 /// Reads the records of a file, a line of JSON each. A line that is no record is logged
 /// with its number, counted, and left out.
@@ -77,31 +69,11 @@ impl Iterator for Records {
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            match parse(&line) {
+            match Record::from_line(&line) {
                 Ok(record) => return Some(Ok(record)),
-                Err(error) => self.leave_out(&error),
+                Err(error) => self.leave_out(&error.into()),
             }
         }
-    }
-}
-
-fn parse(line: &[u8]) -> anyhow::Result<Record> {
-    #[derive(Deserialize)]
-    struct Form {
-        format: String,
-    }
-    let problem = "not the record of a decision";
-    let Form { format } = serde_json::from_slice(line).context(problem)?;
-    match &*format {
-        FORMAT => Ok(Record::Replicas(
-            serde_json::from_slice(line).context(problem)?,
-        )),
-        NODE_FORMAT => Ok(Record::Nodes(
-            serde_json::from_slice(line).context(problem)?,
-        )),
-        _ => bail!(
-            "a record of format {format:?}: this flyball reads {FORMAT:?} and {NODE_FORMAT:?}"
-        ),
     }
 }
 

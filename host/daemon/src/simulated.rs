@@ -8,13 +8,13 @@ use anyhow::Context as _;
 use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::ports::NodesRecorder;
-use flyball_core::ports::Recorder;
+use flyball_core::ports::DecisionPorts;
+use flyball_core::recorder::Recorder;
 use flyball_core::time::Timestamp;
 use flyball_sandbox::Registry;
 use flyball_simulation::time::ClockMap;
 use flyball_simulation::{
-    Cluster, Equipment, Journal, Loops, NodeJournal, PolicySwapper, Progress, Run, Scenario,
+    Cluster, Equipment, Journal, Loops, PolicySwapper, Progress, Run, Scenario,
 };
 
 use crate::clock::{PacedClock, Stop};
@@ -24,7 +24,6 @@ pub struct Simulated {
     scenario: Scenario,
     cluster: Cluster,
     journal: Arc<Journal>,
-    node_journal: Arc<NodeJournal>,
 }
 
 /// What the loops go by.
@@ -37,19 +36,13 @@ pub struct LoopOptions {
 }
 
 impl Simulated {
-    /// The scenario's world at its start. Records go on to `recorders`, those of
-    /// decisions about nodes to `node_recorders`.
-    pub fn new(
-        scenario: Scenario,
-        recorders: Vec<Arc<dyn Recorder>>,
-        node_recorders: Vec<Arc<dyn NodesRecorder>>,
-    ) -> anyhow::Result<Self> {
+    /// The scenario's world at its start. Records go on to `recorders`.
+    pub fn new(scenario: Scenario, recorders: Vec<Arc<dyn Recorder>>) -> anyhow::Result<Self> {
         let cluster = Cluster::new(&scenario)?;
         Ok(Self {
             scenario,
             cluster,
             journal: Arc::new(Journal::new(recorders)),
-            node_journal: Arc::new(NodeJournal::new(node_recorders)),
         })
     }
 
@@ -86,10 +79,11 @@ impl Simulated {
         let equipment = Equipment {
             replica: options.replica,
             nodes: options.nodes,
-            engine: Arc::clone(policies) as _,
-            journal: Arc::clone(&self.journal),
-            node_journal: Arc::clone(&self.node_journal),
-            store: Arc::new(InMemoryStore::default()),
+            ports: DecisionPorts {
+                engine: Arc::clone(policies) as _,
+                recorder: Arc::clone(&self.journal) as _,
+                store: Arc::new(InMemoryStore::default()),
+            },
         };
         let mut loops = Loops::new(&self.cluster, &clock, equipment);
         loops.run().await;
@@ -103,7 +97,6 @@ impl Simulated {
                 env!("CARGO_PKG_VERSION").into(),
                 &self.cluster,
                 &self.journal,
-                &self.node_journal,
             ))),
         }
     }

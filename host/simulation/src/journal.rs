@@ -5,15 +5,17 @@
 mod nodes;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_core::policy::PolicyVersion;
-use flyball_core::ports::{ObjectKey, Recorder};
-use flyball_core::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
+use flyball_core::ports::ObjectKey;
+use flyball_core::question::PolicyRecord;
+use flyball_core::record::{DecisionRecord, Outcome};
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::status::event;
 use flyball_core::time::Timestamp;
 
-pub use nodes::{NodeEntries, NodeJournal};
+pub use nodes::NodeEntries;
 
 /// Most decisions kept: the last ones.
 pub(crate) const MOST_DECISIONS: usize = 200;
@@ -23,10 +25,11 @@ pub(crate) const MOST_DECISIONS: usize = 200;
 #[derive(Default)]
 pub struct Journal {
     entries: Mutex<Entries>,
+    nodes: Mutex<NodeEntries>,
     forward: Vec<Arc<dyn Recorder>>,
 }
 
-/// Summary of the decisions of a run.
+/// Summary of the decisions about replicas of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Entries {
     /// Number of decisions.
@@ -117,10 +120,20 @@ impl Journal {
         self.with(|entries| entries.last.clone())
     }
 
-    /// What has been kept so far.
+    /// What has been kept so far of the decisions about replicas.
     #[must_use]
     pub fn entries(&self) -> Entries {
         self.with(|entries| entries.clone())
+    }
+
+    /// What has been kept so far of the decisions about nodes.
+    #[must_use]
+    pub fn node_entries(&self) -> NodeEntries {
+        self.nodes().clone()
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, NodeEntries> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn with<T>(&self, f: impl FnOnce(&mut Entries) -> T) -> T {
@@ -129,8 +142,11 @@ impl Journal {
 }
 
 impl Recorder for Journal {
-    fn record(&self, record: &Arc<DecisionRecord>) {
-        self.with(|entries| entries.take(record));
+    fn record(&self, record: &Record) {
+        match record {
+            Record::Replicas(record) => self.with(|entries| entries.take(record)),
+            Record::Nodes(record) => self.nodes().take(record),
+        }
         self.forward.iter().for_each(|to| to.record(record));
     }
 
@@ -182,7 +198,7 @@ impl Entries {
             .policies
             .iter_mut()
             .find(|known| known.version == *version);
-        let failed = u64::from(matches!(policy.answer, Answer::Failure(_)));
+        let failed = u64::from(policy.answer.is_err());
         if let Some(known) = known {
             known.last = at;
             known.answers += 1 - failed;

@@ -1,17 +1,12 @@
 //! The production loops on a simulated cluster, on one clock.
 
-use std::sync::Arc;
-
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::ports::NodesRecorder;
-use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::{Clock, Recorder, StateStore};
+use flyball_core::ports::{Clock, DecisionPorts};
 use flyball_core::time::Timestamp;
 
 use crate::cluster::Cluster;
-use crate::journal::{Journal, NodeJournal};
 
 /// What the loops are given.
 #[derive(Clone)]
@@ -20,14 +15,8 @@ pub struct Equipment {
     pub replica: Option<ReplicaOptions>,
     /// Options of the loop over node groups. `None` if it does not run.
     pub nodes: Option<NodeOptions>,
-    /// Where policies are found.
-    pub engine: Arc<dyn PolicyEngine>,
-    /// Takes the records of decisions about replicas.
-    pub journal: Arc<Journal>,
-    /// Takes the records of decisions about nodes.
-    pub node_journal: Arc<NodeJournal>,
-    /// Keeps what policies remember.
-    pub store: Arc<dyn StateStore>,
+    /// What both decide with.
+    pub ports: DecisionPorts,
 }
 
 /// The loops. The one over node groups is left out where there are no nodes.
@@ -49,8 +38,7 @@ impl<C: Clock + Clone> Loops<C> {
                 cluster(),
                 cluster(),
                 clock.clone(),
-                Arc::clone(&equipment.engine),
-                equipment.node_journal as Arc<dyn NodesRecorder>,
+                equipment.ports.clone(),
             )
         });
         let replicas = equipment.replica.map(|options| {
@@ -59,9 +47,7 @@ impl<C: Clock + Clone> Loops<C> {
                 cluster(),
                 cluster(),
                 clock.clone(),
-                equipment.engine,
-                equipment.journal as Arc<dyn Recorder>,
-                equipment.store,
+                equipment.ports,
             )
         });
         Self {

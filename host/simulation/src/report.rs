@@ -2,6 +2,7 @@
 //! scripts from elsewhere. Same runs, same bytes.
 
 mod chart;
+mod documents;
 mod html;
 mod node_decisions;
 mod nodes;

@@ -9,17 +9,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::policy::{PolicyEngine, PolicyFailure};
-use flyball_core::ports::{Clock, ObjectKey, Recorder};
+use flyball_core::ports::{Clock, DecisionPorts, ObjectKey};
 use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::Recorder;
 use flyball_core::spec::PolicyRef;
 use flyball_core::time::Timestamp;
 
 pub use policies::check_policies;
 
 use crate::cluster::Cluster;
-use crate::journal::{Entries, Journal, NodeEntries, NodeJournal};
+use crate::journal::{Entries, Journal, NodeEntries};
 use crate::loops::{Equipment, Loops};
 use crate::scenario::{EventSpec, Scenario, ScenarioError};
 use crate::timeline::{Fleet, Tally, Timeline};
@@ -43,8 +43,6 @@ pub struct Options<'a> {
     pub nodes: NodeOptions,
     /// Take every record.
     pub recorders: Vec<Arc<dyn Recorder>>,
-    /// Take every record about nodes.
-    pub node_recorders: Vec<Arc<dyn NodesRecorder>>,
     /// Carries out the scenario's swaps.
     pub swapper: Option<&'a dyn PolicySwapper>,
     /// Told after every sync.
@@ -159,7 +157,6 @@ pub fn simulate(
     let cluster = Cluster::new(scenario)?;
     cluster.advance_to(scenario.start)?;
     let journal = Arc::new(Journal::new(options.recorders.clone()));
-    let node_journal = Arc::new(NodeJournal::new(options.node_recorders.clone()));
     let clock = VirtualClock {
         scenario,
         options,
@@ -174,10 +171,11 @@ pub fn simulate(
             ..options.replica.clone()
         }),
         nodes: Some(scenario.node_autoscaler.options(&options.nodes)),
-        engine,
-        journal: Arc::clone(&journal),
-        node_journal: Arc::clone(&node_journal),
-        store: Arc::new(InMemoryStore::default()),
+        ports: DecisionPorts {
+            engine,
+            recorder: Arc::clone(&journal) as _,
+            store: Arc::new(InMemoryStore::default()),
+        },
     };
     let mut loops = Loops::new(&cluster, &clock, equipment);
     // Nothing in virtual time ever has to wait for anything: no runtime is needed.
@@ -187,14 +185,7 @@ pub fn simulate(
     let state = state.unwrap_or_else(PoisonError::into_inner);
     cluster.advance_to(scenario.end())?;
     let host_version = Arc::clone(&options.replica.host_version);
-    let mut run = Run::collect(
-        label,
-        scenario,
-        host_version,
-        &cluster,
-        &journal,
-        &node_journal,
-    );
+    let mut run = Run::collect(label, scenario, host_version, &cluster, &journal);
     run.swaps = state.swaps;
     Ok(run)
 }
@@ -253,7 +244,6 @@ impl Run {
         host_version: Arc<str>,
         cluster: &Cluster,
         journal: &Journal,
-        node_journal: &NodeJournal,
     ) -> Self {
         let world = cluster.world();
         let workloads = world.histories().map(|(key, timeline, tally)| WorkloadRun {
@@ -269,7 +259,7 @@ impl Run {
             journal: journal.entries(),
             nodes: world.nodes().map(|nodes| NodesRun {
                 fleet: nodes.fleet().clone(),
-                journal: node_journal.entries(),
+                journal: journal.node_entries(),
             }),
             swaps: Vec::new(),
         }

@@ -21,13 +21,12 @@ use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::policy::PolicyEngine;
 use flyball_core::ports::{
-    MetricAnswer, MetricQuestion, MetricsSource, ObservationError, Recorder, Report, ScaleIntent,
-    Writer,
+    DecisionPorts, MetricAnswer, MetricQuestion, MetricsSource, ObservationError, Report,
+    ScaleIntent, Writer,
 };
-use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::time::Timestamp;
 use flyball_kubernetes::{Caches, ClusterWatch, KubernetesReader, watch_for_both};
 use flyball_test_support::bench::report;
@@ -208,8 +207,11 @@ pub fn hold() -> anyhow::Result<()> {
             Willing::default(),
             Nobody,
             Nobody,
-            engine,
-            Arc::new(Nobody),
+            DecisionPorts {
+                engine,
+                recorder: Arc::new(Nobody),
+                store: Arc::new(InMemoryStore::default()),
+            },
         );
         for tick in 0..3 {
             control.tick(NOW.plus(tick * 10_000)).await;
@@ -232,9 +234,11 @@ async fn decide_about_replicas(
         KubernetesReader::new(client, caches, Nobody),
         Nobody,
         Nobody,
-        engine,
-        Arc::clone(&decided) as _,
-        Arc::new(InMemoryStore::default()),
+        DecisionPorts {
+            engine,
+            recorder: Arc::clone(&decided) as _,
+            store: Arc::new(InMemoryStore::default()),
+        },
     );
     for tick in 0..3 {
         control.tick(NOW.plus(tick * 15_000)).await;
@@ -252,7 +256,10 @@ async fn decide_about_replicas(
 struct Decided(AtomicUsize);
 
 impl Recorder for Decided {
-    fn record(&self, record: &Arc<DecisionRecord>) {
+    fn record(&self, record: &Record) {
+        let Record::Replicas(record) = record else {
+            return;
+        };
         let input = record.input.as_ref();
         let pods = input.map_or(0, |input| input.pods.state.len());
         self.0.fetch_add(pods, Ordering::Relaxed);
@@ -288,6 +295,6 @@ fn peak() -> anyhow::Result<f64> {
     Ok(kib * 1024.0)
 }
 
-impl flyball_core::nodes::ports::NodesRecorder for Nobody {
-    fn record(&self, _: &Arc<NodeDecisionRecord>) {}
+impl Recorder for Nobody {
+    fn record(&self, _: &Record) {}
 }

@@ -5,14 +5,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::cloud::{CloudError, CloudProvider, NodeGroup};
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::ports::{NodeEvent, NodesReader, NodesRecorder, NodesWriter};
+use flyball_core::nodes::ports::{NodeEvent, NodesReader, NodesWriter};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::state::ClusterState;
 use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::Clock;
+use flyball_core::ports::{Clock, DecisionPorts};
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 
@@ -55,8 +57,11 @@ impl World {
             Willing(Arc::clone(&self.groups)),
             Nobody,
             Nobody,
-            Arc::clone(engine),
-            Arc::clone(&records) as _,
+            DecisionPorts {
+                engine: Arc::clone(engine),
+                recorder: Arc::clone(&records) as _,
+                store: Arc::new(InMemoryStore::default()),
+            },
         );
         Control { control, records }
     }
@@ -144,8 +149,10 @@ impl Clock for Nobody {
 #[derive(Default)]
 struct Last(Mutex<Option<Arc<NodeDecisionRecord>>>);
 
-impl NodesRecorder for Last {
-    fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(record));
+impl Recorder for Last {
+    fn record(&self, record: &Record) {
+        if let Record::Nodes(record) = record {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(record));
+        }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use flyball_core::memory::PolicyMemories;
 use flyball_core::nodes::backoff::Backoffs;
 use flyball_core::nodes::census::Census;
-use flyball_core::nodes::choose::ExpanderStates;
 use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::scale_up::{Plan, Scene, plan};
@@ -71,7 +71,7 @@ impl World {
             now: NOW,
             options,
             engine,
-            states: &ExpanderStates::default(),
+            memories: &PolicyMemories::default(),
             census: &census,
             backoffs: &Backoffs::default(),
             seed: 0,

@@ -5,7 +5,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_core::nodes::choose::{Asker, ExpanderStates, choose};
+use flyball_core::memory::PolicyMemories;
+use flyball_core::nodes::choose::{Chooser, choose};
 use flyball_core::nodes::expander::{ExpanderInput, OptionColumns, option_state};
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::record::Choice;
@@ -114,13 +115,13 @@ fn decide(engine: &Without, guest: &str, count: usize, fallback: bool) -> Choice
         fallback,
         ..NodeOptions::default()
     };
-    let asker = Asker {
+    let chooser = Chooser {
         now: Timestamp(1_800_000_000_000),
         options: &options,
         engine,
-        states: &ExpanderStates::default(),
+        memories: &PolicyMemories::default(),
     };
-    choose(&asker, &input(count), 1).1
+    choose(&chooser, &mut input(count), 1).choice
 }
 
 /// So many options for one pod of a core, each with a node of more cores than the one

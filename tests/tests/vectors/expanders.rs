@@ -13,13 +13,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use case::{Case, Chain};
+use flyball_core::memory::PolicyMemories;
 use flyball_core::nodes::chain;
-use flyball_core::nodes::choose::{Asker, ExpanderStates, choose};
+use flyball_core::nodes::choose::{Chooser, choose};
 use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_core::nodes::priorities::{MISSING, warnings};
-use flyball_core::nodes::record::{ExpanderRecord, RankingAnswer};
 use flyball_core::policy::PolicyEngine as _;
+use flyball_core::question::ExpanderRecord;
 use flyball_core::replica::Context;
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{Engine, EngineOptions, Registry};
@@ -194,32 +195,33 @@ fn left_by(registry: &Registry, case: &Case, names: &[Arc<str>]) -> Vec<u32> {
         expanders: names.iter().map(choice).collect(),
         ..NodeOptions::default()
     };
-    let asker = Asker {
+    let chooser = Chooser {
         now: Timestamp(0),
         options: &options,
         engine: registry,
-        states: &ExpanderStates::default(),
+        memories: &PolicyMemories::default(),
     };
-    let input = case.input();
-    let (records, choice, events) = choose(&asker, &input, 7);
-    assert_eq!(events, [], "{}", case.id);
-    let left = match records.last() {
+    let mut input = case.input();
+    let chosen = choose(&chooser, &mut input, 7);
+    assert_eq!(chosen.events, [], "{}", case.id);
+    let left = match chosen.expanders.last() {
         Some(record) => rows_left(record),
         None => (0..u32::try_from(input.options.len()).unwrap()).collect(),
     };
-    assert_eq!(choice.row.is_some(), !left.is_empty());
-    assert!(choice.row.is_none_or(|row| left.contains(&row)));
+    let row = chosen.choice.row;
+    assert_eq!(row.is_some(), !left.is_empty());
+    assert!(row.is_none_or(|row| left.contains(&row)));
     left
 }
 
 fn rows_left(record: &ExpanderRecord) -> Vec<u32> {
     if &*record.name == "random" {
-        return record.rows.clone();
+        return record.own.clone();
     }
-    let RankingAnswer::Ranking(ranking) = &record.answer else {
+    let Ok(ranking) = &record.answer else {
         panic!("{:?}", record.answer);
     };
-    let rows = ranking.best.iter().map(|&row| record.rows[row as usize]);
+    let rows = ranking.best.iter().map(|&row| record.own[row as usize]);
     let mut rows: Vec<u32> = rows.collect();
     rows.sort_unstable();
     rows

@@ -18,7 +18,8 @@ use super::schedule::Entry;
 use crate::observe::Columns;
 use crate::policy::{PolicyEngine, PolicyVersion};
 use crate::ports::{Autoscaler, ObjectKey, Observation};
-use crate::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
+use crate::question::PolicyRecord;
+use crate::record::{DecisionRecord, Outcome};
 use crate::replica::{GrantedInput, MetricInput, PodColumns};
 use crate::status::AutoscalerStatus;
 use crate::time::Timestamp;
@@ -133,22 +134,16 @@ impl Standing {
 }
 
 fn asks(policy: &PolicyRecord) -> bool {
-    matches!(&policy.answer, Answer::Decision(decision) if decision.replicas.is_some())
+    matches!(&policy.answer, Ok(decision) if decision.replicas.is_some())
 }
 
 /// Until when a policy's answer is the same if only time passes. `None` if it may change
 /// at any time.
 fn stands_until(policy: &PolicyRecord, at: Timestamp) -> Option<Timestamp> {
-    let Answer::Decision(decision) = &policy.answer else {
-        return None;
-    };
-    let keeps_state = decision
-        .state
-        .as_deref()
-        .is_none_or(|state| *state == *policy.context.state);
+    let decision = policy.answer.as_ref().ok()?;
     let mut inputs = policy.context.inputs.iter();
     let has_history = inputs.any(|input| !input.times_ms.is_empty() || !input.error.is_empty());
-    if policy.failed.is_some() || !keeps_state || has_history {
+    if !policy.keeps_state() || has_history {
         return None;
     }
     let wish = decision.again_after_ms.unwrap_or(u64::MAX);

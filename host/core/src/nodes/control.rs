@@ -13,16 +13,18 @@ use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::{Census, Registry};
-use super::choose::{ExpanderStates, mix};
+use super::choose::mix;
 use super::cloud::CloudProvider;
 use super::demand::waits_until;
 use super::options::NodeOptions;
-use super::ports::{NodesReader, NodesRecorder, NodesWriter};
+use super::ports::{NodesReader, NodesWriter};
 use super::record::{NODE_FORMAT, NodeDecisionRecord, Pending};
 use super::scale_up::{Plan, Scene, plan_news};
 use super::told::{Stage, Told};
-use crate::policy::PolicyEngine;
-use crate::ports::Clock;
+use crate::memory::{Kept, PolicyMemories};
+use crate::policy::NODE_GROUPS;
+use crate::ports::{Clock, DecisionPorts};
+use crate::recorder::Record;
 use crate::time::Timestamp;
 
 use self::configurations::Configurations;
@@ -39,11 +41,13 @@ pub struct NodeLoop<R, P, W, C> {
     cloud: P,
     writer: W,
     clock: C,
-    engine: Arc<dyn PolicyEngine>,
-    recorder: Arc<dyn NodesRecorder>,
+    ports: DecisionPorts,
     registry: Registry,
     backoffs: Backoffs,
-    states: ExpanderStates,
+    /// What is remembered of the expanders.
+    memories: PolicyMemories,
+    /// Whether the states that were saved have been loaded.
+    loaded: bool,
     told: Told,
     configurations: Configurations,
     standing: Option<Standing>,
@@ -60,8 +64,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         cloud: P,
         writer: W,
         clock: C,
-        engine: Arc<dyn PolicyEngine>,
-        recorder: Arc<dyn NodesRecorder>,
+        ports: DecisionPorts,
     ) -> Self {
         options.add_cloud(cloud.ignored_labels(), cloud.gpu_label());
         Self {
@@ -70,11 +73,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             cloud,
             writer,
             clock,
-            engine,
-            recorder,
+            ports,
             registry: Registry::default(),
             backoffs: Backoffs::default(),
-            states: ExpanderStates::default(),
+            memories: PolicyMemories::default(),
+            loaded: false,
             told: Told::default(),
             configurations: Configurations::default(),
             standing: None,
@@ -114,6 +117,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return self.next_scan;
         }
         self.next_scan = now.plus(self.options.scan_interval_ms);
+        self.load_states();
         self.backoffs.forget(now, &self.options);
         let chain = &mut self.options.expanders;
         if self.configurations.take(&self.reader, chain) {
@@ -162,7 +166,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return Pass::Waits(until);
         }
         let (backoffs, options) = (&self.backoffs, &self.options);
-        let seen = Seen::new(now, &census, backoffs, options, &*self.engine);
+        let seen = Seen::new(now, &census, backoffs, options, &*self.ports.engine);
         let standing = self.standing.as_ref();
         if record.incidents.is_empty() && standing.is_some_and(|pass| pass.holds(now, &seen)) {
             return Pass::Done;
@@ -202,8 +206,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let scene = Scene {
             now,
             options: &self.options,
-            engine: &*self.engine,
-            states: &self.states,
+            engine: &*self.ports.engine,
+            memories: &self.memories,
             census,
             backoffs: &self.backoffs,
             seed: mix(now.0.cast_unsigned()),
@@ -213,6 +217,24 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             told.forget_gone(state);
             plan_news(&scene, told, state)
         })
+    }
+
+    /// Takes over the expanders' states of the loop before, once: a store knows them when
+    /// all caches are synced.
+    fn load_states(&mut self) {
+        if !std::mem::replace(&mut self.loaded, true)
+            && let Some(kept) = self.ports.store.load(&NODE_GROUPS.into())
+        {
+            self.memories = PolicyMemories::restored(&kept.states);
+        }
+    }
+
+    fn save_states(&self) {
+        let kept = Kept {
+            states: self.memories.states(),
+            ..Kept::default()
+        };
+        self.ports.store.save(&NODE_GROUPS.into(), kept);
     }
 
     fn blank(&self, now: Timestamp) -> NodeDecisionRecord {
@@ -234,7 +256,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
         self.sequence += 1;
         let events = record.events.clone();
-        self.recorder.record(&Arc::new(record));
+        let record = Record::Nodes(Arc::new(record));
+        self.ports.recorder.record(&record);
         if !events.is_empty() {
             self.writer.publish(now, events).await;
         }

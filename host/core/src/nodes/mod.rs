@@ -3,7 +3,7 @@
 //! The way is the one of replicas, observe → decide → guard → act → record: the
 //! reader keeps a [`state::ClusterState`] up to date, [`cloud`] brings the node
 //! groups in and takes the orders, [`expander`] is what the policies that choose
-//! among options get and answer, and [`record`] keeps all of it for [`replay`].
+//! among options get and answer, and [`record`] keeps all of it for [`crate::replay`].
 
 pub mod backoff;
 pub mod balance;
@@ -23,7 +23,7 @@ pub mod ports;
 pub mod priorities;
 mod readiness;
 pub mod record;
-pub mod replay;
+mod replay;
 pub mod scale_up;
 pub mod similar;
 pub mod state;

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::options::ExpanderChoice;
-use super::record::NodeDecisionRecord;
 use super::state::ClusterState;
 use crate::ports::ObjectKey;
 use crate::status::Event;
@@ -125,10 +124,4 @@ impl<W: NodesWriter> NodesWriter for Arc<W> {
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send {
         W::publish(self, now, events)
     }
-}
-
-/// Takes the records of node decisions: the ring, a file, a report, a terminal.
-pub trait NodesRecorder: Send + Sync {
-    /// Takes one.
-    fn record(&self, record: &Arc<NodeDecisionRecord>);
 }

@@ -10,13 +10,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::balance::GroupSize;
-use super::expander::{ExpanderInput, ExpanderRanking};
+use super::expander::ExpanderInput;
 use super::limits::{ClusterLimits, NodeSize};
 use super::ports::NodeEvent;
-use crate::policy::{Budget, PolicyFailure, PolicyVersion, Usage};
+use crate::ask::UnaskedState;
 use crate::ports::ObjectKey;
-use crate::record::InvalidRecord;
-use crate::replica::Context;
+use crate::question::ExpanderRecord;
 use crate::time::Timestamp;
 
 /// Names the form of a record.
@@ -59,27 +58,6 @@ pub struct NodeDecisionRecord {
     pub log: Vec<String>,
     /// Events published for it.
     pub events: Vec<NodeEvent>,
-}
-
-impl NodeDecisionRecord {
-    /// The record as one line of JSON, without the line's end.
-    ///
-    /// # Errors
-    /// If it can't be written as JSON, which no record of a decision is known for.
-    pub fn to_line(&self) -> Result<String, serde_json::Error> {
-        serde_json::to_string(self)
-    }
-
-    /// Reads line `number` of a file of records.
-    ///
-    /// # Errors
-    /// If the line is no record, or has fields that this version does not know.
-    pub fn from_line(number: usize, line: &str) -> Result<Self, InvalidRecord> {
-        serde_json::from_str(line).map_err(|source| InvalidRecord {
-            line: number,
-            source,
-        })
-    }
 }
 
 /// Some pods: how many, and the names of the first.
@@ -156,6 +134,10 @@ pub struct Round {
     pub seed: u64,
     /// The expanders asked, in the order of the chain.
     pub expanders: Vec<ExpanderRecord>,
+    /// States of the expanders that were not asked, as one option was left before. They
+    /// count for what the others may keep. `None` in records of before that was limited.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unasked: Option<Vec<UnaskedState>>,
     /// What was chosen.
     pub choice: Choice,
     /// Input of the guardrails. `None` if nothing was chosen.
@@ -166,60 +148,6 @@ pub struct Round {
     pub orders: Vec<Order>,
     /// Pods that these nodes are for.
     pub helped: PodList,
-}
-
-/// An expander's part in a choice.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ExpanderRecord {
-    /// The name asked for.
-    pub name: Arc<str>,
-    /// The version that answered. `None` if there was no such expander.
-    pub version: Option<Arc<PolicyVersion>>,
-    /// The part of the expander asked for, if it gave no usable answer and this is
-    /// the part of the version before or of the fallback.
-    pub failed: Option<Box<ExpanderRecord>>,
-    /// Whether this is the part of the version before.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub previous: bool,
-    /// The options it was asked about: rows of [`Round::input`].
-    pub rows: Vec<u32>,
-    /// Time, seed, configuration and state.
-    pub context: Context,
-    /// What it was allowed to cost.
-    pub budget: Option<Budget>,
-    /// What it did cost.
-    pub usage: Usage,
-    /// What it answered, in rows of what it was asked about.
-    pub answer: RankingAnswer,
-    /// Lines it logged.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub log: Vec<(u32, String)>,
-}
-
-impl ExpanderRecord {
-    /// The part of the expander asked for, whether or not another one answered.
-    #[must_use]
-    pub fn asked(&self) -> &Self {
-        self.failed.as_deref().unwrap_or(self)
-    }
-
-    /// Whether this is the part of the expander asked for itself, in this version or
-    /// the one before.
-    #[must_use]
-    pub fn is_own(&self) -> bool {
-        self.failed.is_none() || self.previous
-    }
-}
-
-/// An expander's answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum RankingAnswer {
-    /// A ranking that keeps to the contract.
-    Ranking(ExpanderRanking),
-    /// None, and why.
-    Failure(PolicyFailure),
 }
 
 /// What was chosen among the options.

@@ -1,132 +1,91 @@
-//! Decides the choices of a record again, and whether the verdict is the same.
+//! Decides the choices of a record again. Of a decision about nodes the choices and the
+//! guardrails replay; the packing that made the options does not.
 
-use std::sync::Arc;
-
-use super::choose::{consult, walk};
+use super::choose::walk;
 use super::guard::guarded;
-use super::record::{ExpanderRecord, NodeDecisionRecord, NodeVerdict, RankingAnswer, Round};
-use crate::policy::{ExpanderPolicy, PolicyFailure};
+use super::record::{Choice, NodeDecisionRecord, NodeVerdict, Order, Round};
+use crate::ask::StateBudget;
+use crate::question::ExpanderQuestion;
+use crate::replay::{Again, Asking, Decided, Unavailable};
 
-/// What replaying a record shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NodeReplay {
-    /// The verdict is the same.
-    Same,
-    /// The orders differ from some choice on. The choices after it depend on it, and are
-    /// not decided again.
-    Differs {
-        /// As recorded.
-        was: NodeVerdict,
-        /// Orders up to and with the choice that differs.
-        now: NodeVerdict,
-    },
-    /// No expander was asked.
-    NothingAsked,
-    /// An expander of the record is not available.
-    PolicyUnavailable {
-        /// Its name.
-        name: Arc<str>,
-        /// `sha256:…` of the component that answered.
-        digest: Arc<str>,
-    },
-}
+impl Decided for NodeDecisionRecord {
+    type Question = ExpanderQuestion;
+    type Verdict = NodeVerdict;
 
-/// Decides `record` again. `resolve` finds the expander that is to answer for one
-/// of the record. What something from outside ended is taken from the record.
-pub fn replay(
-    record: &NodeDecisionRecord,
-    resolve: impl Fn(&ExpanderRecord) -> Option<Arc<dyn ExpanderPolicy>>,
-) -> NodeReplay {
-    if record.rounds.is_empty() {
-        return NodeReplay::NothingAsked;
+    fn verdict(&self) -> &NodeVerdict {
+        &self.verdict
     }
-    let mut orders = Vec::new();
-    for round in &record.rounds {
-        let mut missing = None;
-        let ask = |position: usize, rows: &[u32]| {
-            let part = round.expanders.get(position)?;
-            let again = ask_again(part, round, rows, &resolve);
-            if again.is_none() {
-                missing = Some(part);
+
+    fn decide_again(
+        &self,
+        again: &mut Again<'_, ExpanderQuestion>,
+    ) -> Result<Option<NodeVerdict>, Unavailable> {
+        if self.rounds.is_empty() {
+            return Ok(None);
+        }
+        let mut orders = Vec::new();
+        let mut held = None;
+        for round in &self.rounds {
+            let choice = choose_again(round, again)?;
+            let guard = round.guard.as_ref().filter(|_| choice.row.is_some());
+            let same = choice == round.choice;
+            if same {
+                orders.extend(guard.map(|guard| guarded(guard).1).unwrap_or_default());
             }
-            again
-        };
-        let (_, choice) = walk(&round.input, round.seed, ask);
-        if let Some(part) = missing {
-            return unavailable(part);
+            if !same || !orders.ends_with(&round.orders) {
+                return Ok(Some(of_choice(orders, choice)));
+            }
+            held = Some(choice).filter(|choice| choice.row.is_none() && round.domain.is_none());
         }
-        let guard = round.guard.as_ref().filter(|_| choice.row.is_some());
-        let same = choice == round.choice;
-        if same {
-            orders.extend(guard.map(|guard| guarded(guard).1).unwrap_or_default());
-        }
-        if !same || !orders.ends_with(&round.orders) {
-            let now = NodeVerdict {
+        Ok(Some(match held {
+            Some(choice) if orders.is_empty() => of_choice(orders, choice),
+            _ => NodeVerdict {
                 orders,
-                reason: choice.reason,
-                message: choice.message,
-            };
-            let was = record.verdict.clone();
-            return NodeReplay::Differs { was, now };
-        }
+                ..self.verdict.clone()
+            },
+        }))
     }
-    if orders == record.verdict.orders {
-        return NodeReplay::Same;
-    }
-    let now = NodeVerdict {
+}
+
+fn of_choice(orders: Vec<Order>, choice: Choice) -> NodeVerdict {
+    NodeVerdict {
         orders,
-        ..record.verdict.clone()
-    };
-    NodeReplay::Differs {
-        was: record.verdict.clone(),
-        now,
+        reason: choice.reason,
+        message: choice.message,
     }
 }
 
-fn unavailable(part: &ExpanderRecord) -> NodeReplay {
-    let digest = part
-        .version
-        .as_ref()
-        .map(|version| Arc::clone(&version.digest));
-    NodeReplay::PolicyUnavailable {
-        name: Arc::clone(&part.name),
-        digest: digest.unwrap_or_default(),
-    }
-}
-
-/// An expander's part, or that of its fallback if it fails again.
-fn ask_again(
-    part: &ExpanderRecord,
+/// Walks down the recorded chain again. Each expander is asked about the rows that those
+/// before it leave now.
+fn choose_again(
     round: &Round,
-    rows: &[u32],
-    resolve: &impl Fn(&ExpanderRecord) -> Option<Arc<dyn ExpanderPolicy>>,
-) -> Option<ExpanderRecord> {
-    let one = |part: &ExpanderRecord| {
-        if from_outside(part) {
-            return Some(part.clone());
-        }
-        let policy = resolve(part)?;
-        let context = part.context.clone();
-        Some(consult(&part.name, &*policy, context, &round.input, rows))
-    };
-    let Some(failed) = &part.failed else {
-        return one(part);
-    };
-    let failed = one(failed)?;
-    match failed.answer {
-        RankingAnswer::Ranking(_) => Some(failed),
-        RankingAnswer::Failure(_) => one(part),
-    }
-}
-
-/// A failure that is no function of the input.
-fn from_outside(part: &ExpanderRecord) -> bool {
-    matches!(
-        &part.answer,
-        RankingAnswer::Failure(
-            PolicyFailure::Interrupted(_)
-                | PolicyFailure::Missing(_)
-                | PolicyFailure::Quarantined(_)
-        )
-    )
+    again: &mut Again<'_, ExpanderQuestion>,
+) -> Result<Choice, Unavailable> {
+    let unasked = round.unasked.as_deref();
+    let mut budget = unasked.map(|unasked| StateBudget::before(&round.expanders, unasked));
+    let mut unavailable = None;
+    let (_, choice) = walk(
+        &mut round.input.clone(),
+        round.seed,
+        |place, rows, input| {
+            let asking = Asking {
+                input,
+                own: &rows.to_vec(),
+                budget: budget.as_ref().map(|budget| (budget, place)),
+            };
+            match again.part(round.expanders.get(place)?, asking) {
+                Ok(part) => {
+                    if let Some(budget) = &mut budget {
+                        budget.took(place, &part);
+                    }
+                    Some(part)
+                }
+                Err(error) => {
+                    unavailable = Some(error);
+                    None
+                }
+            }
+        },
+    );
+    unavailable.map_or(Ok(choice), Err)
 }

@@ -21,7 +21,6 @@ use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::Census;
-use super::choose::ExpanderStates;
 use super::demand::{bring_in, fill_known, wanted};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
@@ -32,6 +31,7 @@ use super::record::{
 use super::state::{ClusterState, PodView};
 use super::told::Told;
 use super::zone_orders::ZoneOrder;
+use crate::memory::PolicyMemories;
 use crate::policy::PolicyEngine;
 use crate::status::Event;
 use crate::time::Timestamp;
@@ -53,8 +53,8 @@ pub struct Scene<'a> {
     pub options: &'a NodeOptions,
     /// Where expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// The states that expanders kept.
-    pub states: &'a ExpanderStates,
+    /// What is remembered of the expanders.
+    pub memories: &'a PolicyMemories,
     /// The node groups, and the nodes that are coming and going.
     pub census: &'a Census,
     /// Groups that are left alone after a failure.

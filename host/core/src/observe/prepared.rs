@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::ask::Named;
 use crate::control::ReplicaOptions;
 use crate::guard;
 use crate::ports::Autoscaler;
@@ -44,6 +45,16 @@ pub struct PreparedPolicy {
     pub name: Arc<str>,
     /// Its configuration, a JSON object as text.
     pub configuration: Arc<str>,
+}
+
+impl PreparedPolicy {
+    /// The policy as it is asked.
+    pub(crate) fn named(&self) -> Named<'_> {
+        Named {
+            name: &self.name,
+            configuration: &self.configuration,
+        }
+    }
 }
 
 impl Prepared {

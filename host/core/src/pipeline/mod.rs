@@ -5,15 +5,12 @@
 //! verdict is handed to [`Decision::conclude`].
 
 mod ask;
-mod budget;
 mod metrics;
 mod report;
 mod settle;
 
 use std::sync::Arc;
 
-pub(crate) use ask::validated;
-pub(crate) use budget::StateBudget;
 pub(crate) use settle::named;
 pub use settle::{Settled, settle};
 

@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::settle::{leader, proposal, why};
 use super::{Branch, Decision, metrics};
+use crate::ask::{goes_on, stands_in};
 use crate::guard;
-use crate::policy::PolicyVersion;
-use crate::record::{Answer, DecisionRecord, Outcome, PolicyRecord};
+use crate::question::{PolicyRecord, Question as _, ReplicaQuestion};
+use crate::record::{DecisionRecord, Outcome};
 use crate::replica::ReplicaDecision;
 use crate::spec::Mode;
 use crate::status::{AutoscalerStatus, Condition, Event, PolicyStatus, condition, event};
@@ -190,12 +191,8 @@ impl Decision {
         };
         let then = match (&policy.failed, &policy.version) {
             (Some(_), Some(version)) if policy.previous => goes_on(version),
-            (Some(_), Some(version)) => format!(
-                "built-in policy {} ({}) decides instead",
-                version.name,
-                version.short_digest()
-            ),
-            _ => "the target is held".to_owned(),
+            (Some(_), Some(version)) => stands_in::<ReplicaQuestion>(version),
+            _ => ReplicaQuestion::HELD.to_owned(),
         };
         let message = format!("policy {}: {}; {then}", policy.name, failure.message());
         told.condition(
@@ -345,20 +342,8 @@ impl Told {
     }
 }
 
-/// Part of a message: the version before goes on deciding because a newer one fails.
-pub(super) fn goes_on(version: &PolicyVersion) -> String {
-    format!(
-        "the version before, {} ({}), goes on deciding",
-        version.version,
-        version.short_digest()
-    )
-}
-
 fn decision(policy: &PolicyRecord) -> Option<&ReplicaDecision> {
-    match &policy.answer {
-        Answer::Decision(decision) => Some(decision),
-        Answer::Failure(_) => None,
-    }
+    policy.answer.as_ref().ok()
 }
 
 fn decision_with_proposals(policy: &PolicyRecord) -> Option<&ReplicaDecision> {

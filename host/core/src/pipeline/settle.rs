@@ -3,7 +3,8 @@
 
 use super::metrics;
 use crate::guard::{self, GuardInput, GuardStep};
-use crate::record::{Answer, Names, PolicyRecord, Verdict};
+use crate::question::PolicyRecord;
+use crate::record::{Names, Verdict};
 use crate::replica::ReplicaInput;
 use crate::spec::Combine;
 
@@ -99,20 +100,18 @@ pub(super) fn leader(
 
 /// Returns the replicas that a policy asks for. `None` if it holds or has failed.
 pub(super) fn proposal(policy: &PolicyRecord) -> Option<i32> {
-    match &policy.answer {
-        Answer::Decision(decision) => i32::try_from(decision.replicas?).ok(),
-        Answer::Failure(_) => None,
-    }
+    let decision = policy.answer.as_ref().ok()?;
+    i32::try_from(decision.replicas?).ok()
 }
 
 /// Code and sentence of a policy's reason.
 pub(super) fn why(names: &Names, policy: &PolicyRecord) -> (String, String) {
     match &policy.answer {
-        Answer::Failure(failure) => (
+        Err(failure) => (
             failure.code().to_owned(),
             format!("policy {}: {}", policy.name, failure.message()),
         ),
-        Answer::Decision(decision) => {
+        Ok(decision) => {
             let reason = &decision.reason;
             (reason.code.clone(), named(&reason.sentence, names))
         }
@@ -120,7 +119,7 @@ pub(super) fn why(names: &Names, policy: &PolicyRecord) -> (String, String) {
 }
 
 fn why_held(input: &ReplicaInput, names: &Names, policy: &PolicyRecord) -> (String, String) {
-    if let Answer::Decision(decision) = &policy.answer
+    if let Ok(decision) = &policy.answer
         && let Some(failure) = metrics::failure(input, names, decision)
     {
         return (failure.reason.to_owned(), failure.summary);
@@ -142,7 +141,7 @@ fn rescale_reason(
         let guarded = steps.iter().rev().find(|step| step.changed());
         return guarded.map_or(sentence, |step| step.message.to_string());
     }
-    let Some(Answer::Decision(decision)) = leader.map(|policy| &policy.answer) else {
+    let Some(Ok(decision)) = leader.map(|policy| &policy.answer) else {
         return sentence;
     };
     let metric = decision

@@ -134,7 +134,7 @@ fn wanted_inputs_are_granted_recorded_and_decided_on_again() {
     assert_eq!(labels.texts, ["web", "shop"]);
     assert_eq!(annotations.keys, ["example.org/peak"]);
     assert_eq!(records[3].verdict.proposed, Some(7));
-    let same = replay(&records[3], |_| Some(wanting.resolve()));
+    let same = replay(&*records[3], |_| Some(wanting.resolve()));
     assert_eq!(same, Replay::Same);
     let mut without = (*records[3]).clone();
     without.policies[0].context.inputs.clear();

@@ -189,6 +189,43 @@ fn an_expander_remembers_its_earlier_choices_of_the_same_plan_and_what_was_order
 }
 
 #[test]
+fn what_an_expander_remembers_outlives_the_loop() {
+    let mut world = World::new(vec![counting()], None, defaults);
+    world.group("a", 1000, (0, 0, 5));
+    world.pods("web", 1, 0, &pod(600));
+    world.tick(10_000);
+    world.restart();
+    world.pods("more", 1, 10_000, &pod(600));
+    world.tick(20_000);
+    assert_eq!(remembered(&world), ["", "|"]);
+}
+
+#[test]
+fn an_expander_whose_state_leaves_too_little_for_others_is_refused_and_named() {
+    let keeping = |name: &str, bytes: usize| {
+        configured(name, move |_, input| {
+            Ok(ExpanderRanking {
+                best: (0..input.options.len() as u32).collect(),
+                state: Some("s".repeat(bytes)),
+                ..ExpanderRanking::default()
+            })
+        })
+    };
+    let chain = vec![keeping("small", 300), keeping("large", 500)];
+    let mut world = World::new(chain, None, defaults);
+    for group in ["a", "b"] {
+        world.group(group, 1000, (0, 0, 5));
+    }
+    world.pods("web", 1, 0, &pod(600));
+    world.tick(10_000);
+    assert_eq!(world.calls(), NONE);
+    let text = "its state has 500 bytes, and the object's other policies leave 468 of 768";
+    let event = format!("autoscaler: PolicyOverLimit: expander large: {text}; no group grows");
+    let events = world.events();
+    assert!(events.contains(&event), "{events:?}");
+}
+
+#[test]
 fn what_an_expander_remembers_of_a_choice_that_was_not_ordered_is_lost() {
     let mut world = World::new(vec![counting()], None, defaults);
     world.group("a", 1000, (0, 0, 5));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome};
-use flyball_core::nodes::replay::{NodeReplay, replay};
+use flyball_core::replay::{Replay, replay};
 use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
 
 use crate::expanders::{Expander, expander, first};
@@ -143,10 +143,10 @@ fn the_chain_chooses_the_group_that_stands_for_a_zone_without_one_alike() {
     let expected = [("a", 2), ("b-small", 1), ("c", 2)];
     let expected = expected.map(|(group, nodes)| (group.to_owned(), nodes));
     assert_eq!(orders(&record), BTreeMap::from(expected));
-    let again = replay(&record, |part| world.expander(&part.name));
-    assert_eq!(again, NodeReplay::Same);
-    let differs = replay(&record, |_| Some(first()));
-    assert!(matches!(differs, NodeReplay::Differs { .. }), "{differs:?}");
+    let again = replay(&*record, |part| world.expander(&part.name));
+    assert_eq!(again, Replay::Same);
+    let differs = replay(&*record, |_| Some(first()));
+    assert!(matches!(differs, Replay::Differs { .. }), "{differs:?}");
 }
 
 #[test]

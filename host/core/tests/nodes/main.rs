@@ -11,6 +11,7 @@ mod lost;
 mod nominated;
 mod passes;
 mod plans;
+mod replays;
 mod rounds;
 mod starting;
 mod told;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flyball_core::nodes::guard::guarded;
 use flyball_core::nodes::options::NodeOptions;
 use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::nodes::replay::{NodeReplay, replay};
 use flyball_core::nodes::scale_up::Plan;
+use flyball_core::replay::{Replay, replay};
 use flyball_test_plans::production::{Sizes, production};
 use flyball_test_plans::{Answer, Draft, FewestNodes, Field, Greedy, Outcome, World, carry_out};
 
@@ -166,7 +166,7 @@ fn whatever_a_rehearsal_changes_keeps_to_the_limits_and_replays() {
             ..NodeDecisionRecord::default()
         };
         let again = replay(&record, |_| Some(Arc::new(FewestNodes::default())));
-        let same = [NodeReplay::Same, NodeReplay::NothingAsked];
+        let same = [Replay::Same, Replay::NothingAsked];
         assert!(same.contains(&again), "{again:?}\n{draft}");
     }
     assert!(changed > 0 && limited > 0, "{changed} {limited}");

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
 
+use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::cloud::{CloudError, InstanceState, NodeGroup, NodeTemplate};
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
@@ -14,7 +15,7 @@ use flyball_core::nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, PodFacts};
 use flyball_core::policy::{ExpanderPolicy, Policy as _};
-use flyball_core::ports::ObjectKey;
+use flyball_core::ports::{DecisionPorts, ObjectKey};
 use flyball_core::time::Timestamp;
 use flyball_placement::{Effect, Node, Pod, Resources, Taint};
 use futures::FutureExt as _;
@@ -27,6 +28,7 @@ pub struct World {
     shared: Shared,
     options: NodeOptions,
     engine: Arc<Engine>,
+    store: Arc<InMemoryStore>,
     control: NodeLoop<Shared, Shared, Shared, Shared>,
 }
 
@@ -47,17 +49,20 @@ impl World {
         };
         change(&mut options);
         let engine = Arc::new(Engine::new(expanders, built_in));
+        let store = Arc::new(InMemoryStore::default());
         Self {
-            control: looping(&options, &shared, &engine),
+            control: looping(&options, &shared, &engine, &store),
             shared,
             options,
             engine,
+            store,
         }
     }
 
-    /// Another process takes over, which knows nothing of what this one did.
+    /// Another process takes over, which knows nothing of what this one did but what it
+    /// has saved.
     pub fn restart(&mut self) {
-        self.control = looping(&self.options, &self.shared, &self.engine);
+        self.control = looping(&self.options, &self.shared, &self.engine, &self.store);
     }
 
     /// An expander takes the place of the one of its name.
@@ -327,6 +332,7 @@ fn looping(
     options: &NodeOptions,
     shared: &Shared,
     engine: &Arc<Engine>,
+    store: &Arc<InMemoryStore>,
 ) -> NodeLoop<Shared, Shared, Shared, Shared> {
     NodeLoop::new(
         options.clone(),
@@ -334,7 +340,10 @@ fn looping(
         shared.clone(),
         shared.clone(),
         shared.clone(),
-        Arc::clone(engine) as _,
-        Arc::new(shared.clone()),
+        DecisionPorts {
+            engine: Arc::clone(engine) as _,
+            recorder: Arc::new(shared.clone()),
+            store: Arc::clone(store) as _,
+        },
     )
 }

@@ -1,10 +1,10 @@
 //! Objects for which a new version of their policy fails: the version before goes on
 //! deciding, with its state and what it wants, and status and events name it.
 
-use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
 use flyball_core::ports::MetricAnswer;
-use flyball_core::record::{DecisionRecord, PolicyRecord};
+use flyball_core::question::PolicyRecord;
+use flyball_core::record::DecisionRecord;
 use flyball_core::replay::{Replay, replay};
 use flyball_core::replica::ReplicaDecision;
 use serde_json::json;
@@ -87,7 +87,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     let misled = |event: &&String| others.iter().any(|other| event.starts_with(other));
     assert_eq!(told.iter().find(misled), None);
     assert!(world.events("good").iter().any(|event| misled(&event)));
-    let text = explain(&kept);
+    let text = kept.document().to_string();
     for line in [
         "policy mine second (second): PolicyTrapped",
         "the version before goes on deciding",
@@ -97,8 +97,8 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     }
 
     // The record is whole, and decided again to the same end by the same code.
-    let line = kept.to_line().unwrap();
-    assert_eq!(DecisionRecord::from_line(1, &line).unwrap(), kept);
+    let line = serde_json::to_string(&kept).unwrap();
+    assert_eq!(serde_json::from_str::<DecisionRecord>(&line).unwrap(), kept);
     let resolve = |part: &PolicyRecord| match part.version.as_ref()?.short_digest() {
         "first" => Some(first().resolve()),
         _ => Some(second().resolve()),

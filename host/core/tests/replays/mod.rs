@@ -1,8 +1,8 @@
 //! What deciding a record again makes of failures.
 
-use flyball_core::explain::explain;
 use flyball_core::policy::PolicyFailure;
-use flyball_core::record::{Answer, DecisionRecord, PolicyRecord};
+use flyball_core::question::PolicyRecord;
+use flyball_core::record::DecisionRecord;
 use flyball_core::replay::{Replay, replay};
 use serde_json::json;
 
@@ -37,9 +37,9 @@ fn what_ended_a_policy_from_outside_is_taken_as_given() {
             name: of,
             failure,
             differs: None,
-        } = replay(&record, resolve)
+        } = replay(&*record, resolve)
         else {
-            panic!("{name}: {:?}", replay(&record, resolve));
+            panic!("{name}: {:?}", replay(&*record, resolve));
         };
         let code = match name {
             "slow" => "PolicyInterrupted",
@@ -60,7 +60,7 @@ fn what_ended_a_policy_from_outside_is_taken_as_given() {
         // Another policy, tried in its place, is asked.
         let tried = policy("tried", |_, _| Ok(to(9)));
         assert!(matches!(
-            replay(&record, |_| Some(tried.resolve())),
+            replay(&*record, |_| Some(tried.resolve())),
             Replay::Differs { now, .. } if now.proposed == Some(9)
         ));
     }
@@ -78,14 +78,14 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
     world.tick(0);
     let record = world.records().pop().unwrap();
     assert_eq!(
-        DecisionRecord::from_line(1, &record.to_line().unwrap()).unwrap(),
+        serde_json::from_str::<DecisionRecord>(&serde_json::to_string(&record).unwrap()).unwrap(),
         *record
     );
     let failed = record.policies[0].failed.as_deref().unwrap();
     assert_eq!(&*failed.version.as_ref().unwrap().digest, "sha256:mine");
     assert_eq!(&*failed.context.configuration, r#"{"step":2}"#);
-    assert_eq!(failed.answer, Answer::Failure(trapped()));
-    let text = explain(&record);
+    assert_eq!(failed.answer, Err(trapped()));
+    let text = record.document().to_string();
     assert!(
         text.contains("policy mine 1.0.0 (mine): PolicyTrapped"),
         "{text}"
@@ -99,24 +99,24 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
         let version = policy.version.as_ref()?;
         Some(world.policy(&version.name).resolve())
     };
-    assert_eq!(replay(&record, resolve), Replay::Same);
+    assert_eq!(replay(&*record, resolve), Replay::Same);
     let only_fallback = |policy: &PolicyRecord| {
         let is_fallback = &*policy.version.as_ref()?.name == "hpa";
         is_fallback.then(|| fallback.resolve())
     };
     assert!(matches!(
-        replay(&record, only_fallback),
+        replay(&*record, only_fallback),
         Replay::PolicyUnavailable { name, .. } if &*name == "mine"
     ));
     // One tried in its place decides alone: by its answer, or by failing.
     let better = policy("better", |_, _| Ok(to(4)));
     assert!(matches!(
-        replay(&record, |_| Some(better.resolve())),
+        replay(&*record, |_| Some(better.resolve())),
         Replay::Differs { now, .. } if now.proposed == Some(4)
     ));
     let worse = policy("worse", move |_, _| Err(trapped()));
     assert!(matches!(
-        replay(&record, |_| Some(worse.resolve())),
+        replay(&*record, |_| Some(worse.resolve())),
         Replay::Differs { now, .. } if now.reason == "PolicyTrapped"
     ));
 
@@ -129,7 +129,7 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
         Some(world.policy(&version.name).resolve())
     };
     assert!(matches!(
-        replay(&record, resolve),
+        replay(&*record, resolve),
         Replay::TakenAsGiven { name, differs: None, .. } if &*name == "gone"
     ));
 }
@@ -147,7 +147,7 @@ fn what_a_bound_decided_is_decided_again() {
         assert_eq!(world.replicas("a"), replicas);
         let record = world.records().pop().unwrap();
         assert_eq!((&record.input, record.policies.len()), (&None, 0));
-        assert_eq!(replay(&record, |_| None), Replay::Same);
+        assert_eq!(replay(&*record, |_| None), Replay::Same);
         let mut within = (*record).clone();
         within.guard.as_mut().unwrap().current = replicas;
         assert!(matches!(

@@ -3,7 +3,7 @@
 
 use flyball_core::memory::{DamagedKept, KEPT_LIMIT, Kept};
 use flyball_core::ports::MetricAnswer;
-use flyball_core::record::{Answer, DecisionRecord, Outcome};
+use flyball_core::record::{DecisionRecord, Outcome};
 use flyball_core::replay::{Replay, replay};
 use flyball_core::replica::ReplicaDecision;
 use serde_json::json;
@@ -139,7 +139,7 @@ fn a_policy_whose_state_leaves_too_little_for_others_is_refused_and_named() {
     );
     world.tick(0);
     let record = &world.records()[0];
-    let Answer::Failure(failure) = &record.policies[1].answer else {
+    let Err(failure) = &record.policies[1].answer else {
         panic!("{record:?}");
     };
     let text = "its state has 500 bytes, and the object's other policies leave 468 of 768";
@@ -153,7 +153,7 @@ fn a_policy_whose_state_leaves_too_little_for_others_is_refused_and_named() {
         "{:?}",
         world.events("a")
     );
-    let again = replay(record, |part| Some(world.policy(&part.name).resolve()));
+    let again = replay(&**record, |part| Some(world.policy(&part.name).resolve()));
     assert_eq!(again, Replay::Same);
     // What was there before a policy grows is not taken from the others.
     world.swap(keeping("small", 768));
@@ -221,7 +221,7 @@ fn the_longest_names_and_largest_states_fit_into_the_limit_with_the_last_changes
         refused,
         "its state has 100 bytes, and the object's other policies leave 88 of 768"
     );
-    let again = replay(&record, |part| Some(world.policy(&part.name).resolve()));
+    let again = replay(&*record, |part| Some(world.policy(&part.name).resolve()));
     assert_eq!(again, Replay::Same);
 }
 

@@ -38,7 +38,7 @@ fn a_high_recommendation_counts_through_the_longest_window() {
     let guard = last.guard.as_ref().unwrap();
     assert_eq!(guard.recommendations.at_ms, [1000, 3_599_000]);
     assert_eq!(guard.recommendations.replicas, [9, 2]);
-    assert_eq!(last.policies[0].recommendations.at_ms.len(), 900);
+    assert_eq!(last.policies[0].own.at_ms.len(), 900);
     run(&mut world, 3601..3602);
     assert_eq!(world.replicas("a"), 2);
 }

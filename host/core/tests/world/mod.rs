@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
 use flyball_core::memory::{InMemoryStore, Kept};
-use flyball_core::ports::{Autoscaler, ObjectKey, Observation, Question, StateStore};
+use flyball_core::ports::{
+    Autoscaler, DecisionPorts, ObjectKey, Observation, Question, StateStore,
+};
 use flyball_core::record::DecisionRecord;
 use flyball_core::status::Condition;
 use flyball_core::time::Timestamp;
@@ -204,8 +206,11 @@ fn control(
     options: &ReplicaOptions,
 ) -> ReplicaLoop<Shared, Shared, Shared> {
     let [reader, writer, clock] = std::array::from_fn(|_| shared.clone());
-    let [engine, recorder] = std::array::from_fn(|_| Arc::new(shared.clone()));
-    let store = Arc::clone(store);
+    let ports = DecisionPorts {
+        engine: Arc::new(shared.clone()),
+        recorder: Arc::new(shared.clone()),
+        store: Arc::clone(store) as _,
+    };
     let options = options.clone();
-    ReplicaLoop::new(options, reader, writer, clock, engine, recorder, store)
+    ReplicaLoop::new(options, reader, writer, clock, ports)
 }

@@ -6,10 +6,11 @@ use std::sync::{Arc, Mutex};
 use flyball_core::memory::{InMemoryStore, Kept};
 use flyball_core::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
 use flyball_core::ports::{
-    Autoscaler, Clock, ObjectKey, Observation, Question, Reader, Recorder, Report, Scale,
-    ScaleIntent, StateStore, Writer,
+    Autoscaler, Clock, ObjectKey, Observation, Question, Reader, Report, Scale, ScaleIntent,
+    StateStore, Writer,
 };
 use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::replica::GrantedInput;
 use flyball_core::time::Timestamp;
 
@@ -163,8 +164,10 @@ impl Clock for Shared {
 }
 
 impl Recorder for Shared {
-    fn record(&self, record: &Arc<DecisionRecord>) {
-        self.0.lock().unwrap().records.push(Arc::clone(record));
+    fn record(&self, record: &Record) {
+        if let Record::Replicas(record) = record {
+            self.0.lock().unwrap().records.push(Arc::clone(record));
+        }
     }
 
     fn forget(&self, object: &ObjectKey) {

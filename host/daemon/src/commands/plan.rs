@@ -6,9 +6,9 @@ mod text;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use flyball_core::memory::PolicyMemories;
 use flyball_core::nodes::backoff::Backoffs;
 use flyball_core::nodes::census::Census;
-use flyball_core::nodes::choose::ExpanderStates;
 use flyball_core::nodes::gpu::AWS_GPU_LABEL;
 use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup, Upcoming};
 use flyball_core::nodes::scale_up::{Scene, plan};
@@ -74,7 +74,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         now,
         options: &options,
         engine: &registry,
-        states: &ExpanderStates::default(),
+        memories: &PolicyMemories::default(),
         census: &census,
         backoffs: &Backoffs::default(),
         seed: 0,

@@ -1,6 +1,6 @@
 //! `flyball replay`.
 
-mod nodes;
+mod shown;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -8,20 +8,19 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_core::nodes::record::ExpanderRecord;
-use flyball_core::nodes::replay::{NodeReplay, replay as replay_nodes};
 use flyball_core::policy::{
     Budget, ExpanderPolicy, Policy as _, PolicyVersion, ReplicaPolicy, kind,
 };
-use flyball_core::record::{DecisionRecord, PolicyRecord, Verdict};
+use flyball_core::question::{ExpanderRecord, PolicyRecord};
+use flyball_core::recorder::Record;
 use flyball_core::replay::{Replay, replay};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
-use serde_json::{Value, json};
 
+use self::shown::Shown;
 use super::Exit;
 use crate::cli::{Format, ReplayArgs};
-use crate::output::{self, BAD, DIM, GOOD, Out, STRONG, WARNING, styled};
-use crate::records::{Record, Records};
+use crate::output::{self, BAD, DIM, GOOD, Out, styled};
+use crate::records::Records;
 use crate::wiring::StateDir;
 use crate::{policies, wiring};
 
@@ -36,23 +35,12 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     for record in records.by_ref() {
         match record? {
             Record::Replicas(record) => {
-                let result = replay(&record, |policy| policies.replica(policy));
-                tally.add(&result);
-                match args.output.format {
-                    Format::Json => writeln!(out, "{}", to_json(&record, &result))?,
-                    Format::Text => print(&mut out, &record, &result, &tally)?,
-                }
+                let result = replay(&*record, |policy| policies.replica(policy));
+                show(&mut out, &*record, &result, &mut tally, args.output.format)?;
             }
             Record::Nodes(record) => {
-                let result = replay_nodes(&record, |policy| policies.expander(policy));
-                tally.add_nodes(&result);
-                match args.output.format {
-                    Format::Json => writeln!(out, "{}", nodes::to_json(&record, &result))?,
-                    Format::Text if tally.differ <= MOST_SHOWN => {
-                        nodes::print(&mut out, &record, &result)?;
-                    }
-                    Format::Text => {}
-                }
+                let result = replay(&*record, |policy| policies.expander(policy));
+                show(&mut out, &*record, &result, &mut tally, args.output.format)?;
             }
         }
     }
@@ -66,6 +54,23 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     } else {
         Exit::Success
     })
+}
+
+/// Counts what a replay shows, and prints it.
+fn show<R: Shown>(
+    out: &mut Out,
+    record: &R,
+    result: &Replay<R::Verdict>,
+    tally: &mut Tally,
+    format: Format,
+) -> anyhow::Result<()> {
+    tally.add(result);
+    match format {
+        Format::Json => writeln!(out, "{}", shown::to_json(record, result))?,
+        Format::Text if tally.differ <= MOST_SHOWN => shown::print(out, record, result)?,
+        Format::Text => {}
+    }
+    Ok(())
 }
 
 /// Where the policies of records come from.
@@ -218,21 +223,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn add_nodes(&mut self, result: &NodeReplay) {
-        match result {
-            NodeReplay::Same => self.same += 1,
-            NodeReplay::Differs { .. } => self.differ += 1,
-            NodeReplay::NothingAsked => self.nothing_asked += 1,
-            NodeReplay::PolicyUnavailable { name, digest } => self.add_missing(name, digest),
-        }
-    }
-
     fn add_missing(&mut self, name: &str, digest: &str) {
         self.unavailable += 1;
         *self.missing.entry(format!("{name} {digest}")).or_default() += 1;
     }
 
-    fn add(&mut self, result: &Replay) {
+    fn add<V>(&mut self, result: &Replay<V>) {
         match result {
             Replay::Same => self.same += 1,
             Replay::Differs { .. }
@@ -244,47 +240,6 @@ impl Tally {
             Replay::PolicyUnavailable { name, digest } => self.add_missing(name, digest),
         }
     }
-}
-
-fn print(
-    out: &mut Out,
-    record: &DecisionRecord,
-    result: &Replay,
-    tally: &Tally,
-) -> anyhow::Result<()> {
-    let (Replay::Differs { now, .. }
-    | Replay::TakenAsGiven {
-        differs: Some(now), ..
-    }) = result
-    else {
-        return Ok(());
-    };
-    if tally.differ > MOST_SHOWN {
-        return Ok(());
-    }
-    let at = output::date_time(record.at);
-    let object = format!("{}/{}", record.object.namespace, record.object.name);
-    writeln!(out, "{}  {}", styled(STRONG, at), styled(STRONG, object))?;
-    writeln!(
-        out,
-        "  {} {}",
-        styled(DIM, "was"),
-        in_words(&record.verdict)
-    )?;
-    writeln!(out, "  {} {}", styled(WARNING, "now"), in_words(now))?;
-    Ok(())
-}
-
-fn in_words(verdict: &Verdict) -> String {
-    let from = verdict.from.map_or("?".to_owned(), |from| from.to_string());
-    let to = verdict.to.map_or("hold".to_owned(), |to| to.to_string());
-    let proposed = verdict
-        .proposed
-        .map_or("hold".to_owned(), |proposed| proposed.to_string());
-    format!(
-        "{from} → {to} (asked for: {proposed})  {}: {}",
-        verdict.reason, verdict.message
-    )
 }
 
 fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
@@ -323,32 +278,4 @@ fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
     }
     writeln!(out)?;
     Ok(())
-}
-
-fn to_json(record: &DecisionRecord, result: &Replay) -> Value {
-    let (kind, details) = match result {
-        Replay::Same => ("same", Value::Null),
-        Replay::Differs { now, .. } => ("differs", json!({"now": now})),
-        Replay::NothingAsked => ("nothingAsked", Value::Null),
-        Replay::PolicyUnavailable { name, digest } => (
-            "policyUnavailable",
-            json!({"policy": name, "digest": digest}),
-        ),
-        Replay::TakenAsGiven {
-            name,
-            failure,
-            differs,
-        } => (
-            "takenAsGiven",
-            json!({"policy": name, "failure": failure, "now": differs}),
-        ),
-    };
-    json!({
-        "sequence": record.sequence,
-        "at": record.at,
-        "object": record.object,
-        "result": kind,
-        "verdict": record.verdict,
-        "details": details,
-    })
 }

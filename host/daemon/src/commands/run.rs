@@ -10,10 +10,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, ensure};
+use flyball_core::memory::InMemoryStore;
 use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::policy::PolicyEngine as _;
-use flyball_core::ports::{Autoscaler, Reader as _, Recorder};
+use flyball_core::ports::{Autoscaler, DecisionPorts, Reader as _};
+use flyball_core::recorder::{Recorder, Recorders};
 use flyball_core::ring::Ring;
 use flyball_sandbox::Registry;
 use flyball_simulation::{Scenario, check_policies};
@@ -25,10 +26,8 @@ use super::Exit;
 use crate::cli::{Cluster, Controller, OnPolicyFailure, RunArgs};
 use crate::clock::{Stop, Stopper};
 use crate::http::{self, Api, Readiness};
-use crate::node_records::{self, NodeLog, NodeRing};
 use crate::record_file::RecordFile;
-use crate::recorded::Recorded;
-use crate::recorders::{LogRecorder, Several};
+use crate::recorders::LogRecorder;
 use crate::simulated::{LoopOptions, Simulated};
 use crate::wiring;
 
@@ -63,17 +62,11 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         .transpose()?
         .map(Arc::new);
     let record_bytes = usize::try_from(args.record_memory.0).unwrap_or(usize::MAX);
-    let ring = Arc::new(Ring::new(record_bytes));
-    let node_ring = Arc::new(NodeRing::new(NODE_RECORD_BYTES));
-    let recorded = Recorded {
-        ring: Arc::clone(&ring),
-        node_ring: Arc::clone(&node_ring),
-    };
-    let registry = wiring::registry(&args.policies, Arc::new(recorded))?;
+    let ring = Arc::new(Ring::new(record_bytes, NODE_RECORD_BYTES));
+    let registry = wiring::registry(&args.policies, Arc::clone(&ring) as _)?;
     let daemon = Daemon {
         registry: Arc::new(registry),
         ring,
-        node_ring,
         file,
         readiness: Readiness::waiting_for(&["caches", "policies"]),
         listener,
@@ -95,7 +88,6 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
 struct Daemon {
     registry: Arc<Registry>,
     ring: Arc<Ring>,
-    node_ring: Arc<NodeRing>,
     file: Option<Arc<RecordFile>>,
     readiness: Arc<Readiness>,
     listener: TcpListener,
@@ -143,18 +135,14 @@ impl Daemon {
         recorders
     }
 
-    fn recorder(&self) -> Arc<dyn Recorder> {
-        Arc::new(Several(self.recorders()))
-    }
-
-    /// Where records of node decisions go.
-    fn nodes_recorder(&self) -> Arc<dyn NodesRecorder> {
-        let mut recorders: Vec<Arc<dyn NodesRecorder>> = vec![
-            Arc::clone(&self.node_ring) as _,
-            Arc::new(NodeLog::default()),
-        ];
-        recorders.extend(self.file.iter().map(|file| Arc::clone(file) as _));
-        Arc::new(node_records::Several(recorders))
+    /// What both loops decide with on a real cluster. States are kept for as long as the
+    /// process lives.
+    fn decision_ports(&self) -> DecisionPorts {
+        DecisionPorts {
+            engine: Arc::clone(&self.registry) as _,
+            recorder: Arc::new(Recorders(self.recorders())),
+            store: Arc::new(InMemoryStore::default()),
+        }
     }
 
     /// Serves HTTP and keeps the registry told of the configurations in use, those
@@ -174,7 +162,6 @@ impl Daemon {
         let api = Api {
             readiness: self.readiness,
             ring: self.ring,
-            node_ring: self.node_ring,
             registry: Arc::clone(&self.registry),
             autoscalers: Box::new(autoscalers.clone()),
         };
@@ -228,7 +215,7 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     let options = loop_options(&daemon, args, &scenario)?;
     let expanders = options.nodes.as_ref();
     let expanders = expanders.map_or_else(Vec::new, |nodes| nodes.expanders.clone());
-    let simulated = Simulated::new(scenario, daemon.recorders(), vec![daemon.nodes_recorder()])?;
+    let simulated = Simulated::new(scenario, daemon.recorders())?;
     daemon.readiness.done("caches");
     let cluster = simulated.cluster().clone();
     let (registry, stop) = (Arc::clone(&daemon.registry), daemon.stop.clone());

@@ -47,7 +47,6 @@ pub fn run(args: &SimulateArgs) -> anyhow::Result<Exit> {
             ..ReplicaOptions::default()
         },
         recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
-        node_recorders: file.iter().map(|file| Arc::clone(file) as _).collect(),
         ..Options::default()
     };
     let runs = simulate(&scenario, &registry, &contenders, options, &bar)

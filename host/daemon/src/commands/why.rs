@@ -1,27 +1,26 @@
 //! `flyball why`.
 
-mod explain_nodes;
-
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::ensure;
+use flyball_core::document::{ABOUT_NODES, Document};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::ports::ObjectKey;
 use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::Record;
+use serde::Serialize;
 
 use super::Exit;
 use crate::cli::{Format, WhyArgs};
 use crate::http::object_key;
 use crate::output;
-use crate::records::{self, Record, Records};
-
-/// The object of which all decisions about nodes are.
-const NODES: &str = "nodes";
+use crate::records::{self, Records};
 
 pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
-    if args.object == NODES {
+    if args.object == ABOUT_NODES {
         return why_nodes(args);
     }
     let object = object_key(&args.object)?;
@@ -40,17 +39,14 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
         "no decision about {} is known at {place}: is there a ReplicaAutoscaler of that name?",
         args.object
     );
-    match args.output.format {
-        Format::Json => output::print_json(&found)?,
-        Format::Text => print(&found)?,
-    }
+    print(args, &found, DecisionRecord::document)?;
     Ok(exit)
 }
 
 fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
     let (found, exit): (Vec<NodeDecisionRecord>, _) = match &args.records {
         Some(path) => latest(path, args.limit, |record| match record {
-            Record::Nodes(record) => Some(*record),
+            Record::Nodes(record) => Some(Arc::unwrap_or_clone(record)),
             Record::Replicas(_) => None,
         })?,
         None => (
@@ -62,14 +58,7 @@ fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
         !found.is_empty(),
         "no decision about nodes is known: does the daemon run with --nodes or --node-group-auto-discovery?"
     );
-    if args.output.format == Format::Json {
-        output::print_json(&found)?;
-        return Ok(exit);
-    }
-    let mut out = output::out();
-    for record in &found {
-        writeln!(out, "{}", output::plain(&explain_nodes::explain(record)))?;
-    }
+    print(args, &found, NodeDecisionRecord::document)?;
     Ok(exit)
 }
 
@@ -79,7 +68,7 @@ fn from_file(
     limit: usize,
 ) -> anyhow::Result<(Vec<DecisionRecord>, Exit)> {
     latest(path, limit, |record| match record {
-        Record::Replicas(record) if record.object == *object => Some(*record),
+        Record::Replicas(record) if record.object == *object => Some(Arc::unwrap_or_clone(record)),
         _ => None,
     })
 }
@@ -105,11 +94,17 @@ fn latest<R>(
     Ok((latest.into(), exit))
 }
 
-fn print(found: &[DecisionRecord]) -> anyhow::Result<()> {
+fn print<R: Serialize>(
+    args: &WhyArgs,
+    found: &[R],
+    document: impl Fn(&R) -> Document,
+) -> anyhow::Result<()> {
+    if args.output.format == Format::Json {
+        return output::print_json(&found);
+    }
     let mut out = output::out();
     for record in found {
-        let text = flyball_core::explain::explain(record);
-        writeln!(out, "{}", output::plain(&text))?;
+        writeln!(out, "{}", document(record).text(&output::paint))?;
     }
     Ok(())
 }

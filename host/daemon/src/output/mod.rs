@@ -9,6 +9,7 @@ use std::io::{IsTerminal as _, StdoutLock, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
+use flyball_core::document::Tone;
 use flyball_core::time::Timestamp;
 use serde::Serialize;
 
@@ -43,6 +44,19 @@ pub fn is_interactive() -> bool {
 pub fn plain(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n';
     text.replace(steers, " ")
+}
+
+/// A part of a document as it is printed.
+pub fn paint(tone: Tone, text: &str) -> String {
+    let text = plain(text);
+    match tone {
+        Tone::Plain => text,
+        Tone::Subject => styled(POLICY, text),
+        Tone::Dim => styled(DIM, text),
+        Tone::Good => styled(GOOD, text),
+        Tone::Warning => styled(WARNING, text),
+        Tone::Bad => styled(BAD, text),
+    }
 }
 
 /// Text in a style.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::support::{Daemon, Workshop};
 
 /// Every ten minutes, a replica more is needed, and there is room for one.
-fn scenario() -> String {
+pub fn scenario() -> String {
     let steps = (0..30).map(|step| {
         let (at, load) = (step * 10, 20 + step * 10);
         format!("        - {{at: {at}m, value: {load}}}\n")

@@ -1,7 +1,9 @@
 //! Records: decided again, and explained.
 
+use std::collections::BTreeMap;
 use std::fs;
 
+use flyball_test_support::vectors;
 use serde_json::{Value, json};
 
 use crate::support::{SCENARIO, Workshop};
@@ -166,4 +168,94 @@ fn a_decision_is_explained() {
     workshop
         .run(&["why", "default/other", "--records", "day.jsonl"])
         .expect(1, &["default/other"]);
+}
+
+#[test]
+fn a_missing_expander_is_an_outcome_from_outside_and_another_one_is_tried_in_its_place() {
+    let workshop = Workshop::new();
+    workshop.write("steps.yaml", crate::expanders::scenario());
+    fs::create_dir(workshop.path("drop")).unwrap();
+    workshop.succeed(&[
+        "run",
+        "--http=127.0.0.1:0",
+        "--cluster=sim:steps.yaml",
+        "--expander=nobody",
+        "--policies-dir=drop",
+        "--records=nodes.jsonl",
+        "--speed=100000",
+    ]);
+    let results = |args: &[&str]| {
+        let replay = ["replay", "nodes.jsonl", "-o", "json"];
+        let ran = workshop.run(&[&replay[..], args].concat());
+        let lines = ran.stdout.lines();
+        let results = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let of_nodes = results.filter(|one| one["object"] == "nodes");
+        let results = of_nodes.map(|one| one["result"].as_str().unwrap().to_owned());
+        results.collect::<Vec<_>>()
+    };
+    let given = results(&[]);
+    assert!(
+        given.iter().any(|result| result == "takenAsGiven"),
+        "{given:?}"
+    );
+    let tried = results(&["--policy", "least-waste"]);
+    assert!(tried.iter().any(|result| result == "differs"), "{tried:?}");
+    assert!(!tried.contains(&"takenAsGiven".to_owned()), "{tried:?}");
+}
+
+#[test]
+fn a_record_file_of_an_earlier_release_is_decided_again_and_explained() {
+    let workshop = Workshop::new();
+    let mut lines = vectors::read::<Value>("records/daemon").unwrap();
+    // What decided then is not kept: the built-in policies of today have to come to the
+    // same.
+    let digests = flyball_policies::BUILTIN.iter();
+    let digests = digests.map(|(name, component)| (*name, flyball_sandbox::digest(component)));
+    let digests: BTreeMap<_, _> = digests.collect();
+    for version in lines.iter_mut().flat_map(versions) {
+        let digest = &digests[version["name"].as_str().unwrap()];
+        version["digest"] = json!(digest);
+    }
+    let text = lines.iter().map(|line| format!("{line}\n"));
+    workshop.write("earlier.jsonl", text.collect::<String>());
+    let printed = workshop.succeed(&["replay", "earlier.jsonl"]);
+    assert_eq!(
+        printed,
+        "6 same, 0 different, 7 with an outcome from outside, taken as given, \
+         2 where nothing was decided\n"
+    );
+    let nodes = workshop.succeed(&["why", "nodes", "--records", "earlier.jsonl"]);
+    assert!(
+        nodes.contains("PolicyMissing") && nodes.contains("ordered"),
+        "{nodes}"
+    );
+    let lost = ["why", "default/lost", "--records", "earlier.jsonl"];
+    let lost = workshop.succeed(&lost);
+    assert!(lost.contains("stands in for nobody"), "{lost}");
+}
+
+/// The versions of all policies that a record names.
+fn versions(record: &mut Value) -> Vec<&mut Value> {
+    let parts: Vec<&mut Value> = if record["policies"].is_array() {
+        record["policies"]
+            .as_array_mut()
+            .unwrap()
+            .iter_mut()
+            .collect()
+    } else {
+        let rounds = record["rounds"].as_array_mut().unwrap().iter_mut();
+        let parts = rounds.map(|round| round["expanders"].as_array_mut().unwrap());
+        parts.flatten().collect()
+    };
+    let mut versions = Vec::new();
+    for part in parts {
+        for (field, value) in part.as_object_mut().unwrap() {
+            match field.as_str() {
+                "version" if value.is_object() => versions.push(value),
+                "failed" if value["version"].is_object() => versions.push(&mut value["version"]),
+                _ => {}
+            }
+        }
+    }
+    versions
 }

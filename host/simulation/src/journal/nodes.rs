@@ -1,20 +1,11 @@
 //! What is kept of the node decisions of a run.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome};
 
 use super::MOST_DECISIONS;
-
-/// Takes the records of node decisions, keeps those that say something new, and
-/// passes all of them on.
-#[derive(Default)]
-pub struct NodeJournal {
-    entries: Mutex<NodeEntries>,
-    forward: Vec<Arc<dyn NodesRecorder>>,
-}
 
 /// What is kept of the node decisions of a run.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,36 +21,8 @@ pub struct NodeEntries {
     pub last: Option<Arc<NodeDecisionRecord>>,
 }
 
-impl NodeJournal {
-    /// A journal that passes records on to these.
-    #[must_use]
-    pub fn new(forward: Vec<Arc<dyn NodesRecorder>>) -> Self {
-        Self {
-            forward,
-            ..Self::default()
-        }
-    }
-
-    /// What has been kept so far.
-    #[must_use]
-    pub fn entries(&self) -> NodeEntries {
-        self.with(|entries| entries.clone())
-    }
-
-    fn with<T>(&self, f: impl FnOnce(&mut NodeEntries) -> T) -> T {
-        f(&mut self.entries.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl NodesRecorder for NodeJournal {
-    fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        self.with(|entries| entries.take(record));
-        self.forward.iter().for_each(|to| to.record(record));
-    }
-}
-
 impl NodeEntries {
-    fn take(&mut self, record: &Arc<NodeDecisionRecord>) {
+    pub(super) fn take(&mut self, record: &Arc<NodeDecisionRecord>) {
         self.count += 1;
         let taken = record
             .outcomes

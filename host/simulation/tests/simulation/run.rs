@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use crate::support::{Engine, Lines, scenario};
 use flyball_core::control::ReplicaOptions;
 use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::Recorder;
+use flyball_core::recorder::Recorder;
 use flyball_core::spec::PolicyRef;
 use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, compare};
 use flyball_simulation::{report, simulate};

@@ -11,8 +11,7 @@ use flyball_core::policy::{
     Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
     PolicyVersion, ReplicaPolicy, Usage,
 };
-use flyball_core::ports::Recorder;
-use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::replica::{Context, Reason, ReplicaDecision, ReplicaInput};
 use flyball_simulation::{PolicySwapper, Scenario, ScenarioError};
 
@@ -154,9 +153,12 @@ impl Lines {
 }
 
 impl Recorder for Lines {
-    fn record(&self, record: &Arc<DecisionRecord>) {
+    fn record(&self, record: &Record) {
+        let Record::Replicas(record) = record else {
+            return;
+        };
         let mut text = self.0.lock().unwrap();
-        text.push_str(&serde_json::to_string(&**record).unwrap());
+        text.push_str(&serde_json::to_string(record).unwrap());
         text.push('\n');
     }
 }

@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use flyball_core::nodes::ports::NodesRecorder;
 use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::ports::Recorder;
+use flyball_core::recorder::{Record, Recorder};
 use flyball_simulation::{GroupHistory, NodesRun, Options, Run, Scenario, report, simulate};
 
 use crate::support::{Engine, Lines};
@@ -14,9 +13,11 @@ use crate::support::{Engine, Lines};
 #[derive(Default)]
 struct Records(Mutex<Vec<Arc<NodeDecisionRecord>>>);
 
-impl NodesRecorder for Records {
-    fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        self.0.lock().unwrap().push(Arc::clone(record));
+impl Recorder for Records {
+    fn record(&self, record: &Record) {
+        if let Record::Nodes(record) = record {
+            self.0.lock().unwrap().push(Arc::clone(record));
+        }
     }
 }
 
@@ -36,8 +37,7 @@ impl Played {
     fn scenario(scenario: &Scenario) -> Self {
         let (records, lines) = (Arc::new(Records::default()), Arc::new(Lines::default()));
         let options = Options {
-            recorders: vec![Arc::clone(&lines) as Arc<dyn Recorder>],
-            node_recorders: vec![Arc::clone(&records) as Arc<dyn NodesRecorder>],
+            recorders: vec![Arc::clone(&lines) as _, Arc::clone(&records) as _],
             ..Options::default()
         };
         let engine = Engine::new(&[("hpa", 50.0)]);

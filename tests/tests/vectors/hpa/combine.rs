@@ -7,7 +7,7 @@ use flyball_core::memory::Memory;
 use flyball_core::pods::Pod;
 use flyball_core::ports::ObservationError;
 use flyball_core::quantity::Milli;
-use flyball_core::record::{Answer, DecisionRecord};
+use flyball_core::record::DecisionRecord;
 use flyball_core::selector::Selector;
 use flyball_core::status::AutoscalerStatus;
 use flyball_test_support::vectors;
@@ -199,7 +199,7 @@ fn class(record: &DecisionRecord) -> Option<String> {
         let selector = record.events.first().map(|event| event.reason.as_str());
         return selector.map(|reason| reason[..1].to_lowercase() + &reason[1..]);
     };
-    let Answer::Decision(decision) = &policy.answer else {
+    let Ok(decision) = &policy.answer else {
         return None;
     };
     let mut failed = decision
@@ -210,8 +210,7 @@ fn class(record: &DecisionRecord) -> Option<String> {
 }
 
 fn proposals(record: &DecisionRecord) -> Vec<ProposalCase> {
-    let Some(Answer::Decision(decision)) = record.policies.first().map(|policy| &policy.answer)
-    else {
+    let Some(Ok(decision)) = record.policies.first().map(|policy| &policy.answer) else {
         return Vec::new();
     };
     let proposal = |proposal: &flyball_core::replica::Proposal| ProposalCase {

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex};
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
-use flyball_core::memory::{InMemoryStore, Memory};
+use flyball_core::memory::Memory;
 use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
 use flyball_core::ports::{
     Autoscaler, MetricAnswer, Observation, PodSample, Question, Reader, Report, Scale, ScaleIntent,
@@ -17,8 +17,8 @@ use flyball_core::time::Timestamp;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::hpa::reconcile::{Never, Nowhere};
-use crate::hpa::scene::{Hpa, Situation, autoscaler, decide};
+use crate::hpa::reconcile::{Never, decision_ports};
+use crate::hpa::scene::{Situation, autoscaler, decide};
 
 const NOW: Timestamp = Timestamp(1_772_442_088_000);
 const SYNC_MS: i64 = 15_000;
@@ -242,9 +242,7 @@ impl Workload {
             workload.clone(),
             workload.clone(),
             Never,
-            Arc::new(Hpa),
-            Arc::new(Nowhere),
-            Arc::new(InMemoryStore::default()),
+            decision_ports(),
         );
         let replicas = (0..syncs).map(|sync| {
             pollster::block_on(control.tick(NOW.plus(sync * SYNC_MS)));

@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex};
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
 use flyball_core::memory::InMemoryStore;
 use flyball_core::ports::{
-    Autoscaler, Clock, Observation, ObservationError, Question, Reader, Recorder, Report,
+    Autoscaler, Clock, DecisionPorts, Observation, ObservationError, Question, Reader, Report,
     ScaleIntent, Writer,
 };
-use flyball_core::record::DecisionRecord;
+use flyball_core::recorder::Recorders;
 use flyball_core::replica::GrantedInput;
 use flyball_core::selector::Selector;
 use flyball_core::status::AutoscalerStatus;
@@ -247,15 +247,7 @@ impl World {
             ..ReplicaOptions::default()
         };
         let [reader, writer] = std::array::from_fn(|_| shared.clone());
-        let control = ReplicaLoop::new(
-            options,
-            reader,
-            writer,
-            Never,
-            Arc::new(Hpa),
-            Arc::new(Nowhere),
-            Arc::new(InMemoryStore::default()),
-        );
+        let control = ReplicaLoop::new(options, reader, writer, Never, decision_ports());
         Self { shared, control }
     }
 
@@ -378,8 +370,11 @@ impl Clock for Never {
     }
 }
 
-pub struct Nowhere;
-
-impl Recorder for Nowhere {
-    fn record(&self, _: &Arc<DecisionRecord>) {}
+/// The policies and nothing more: records go nowhere.
+pub fn decision_ports() -> DecisionPorts {
+    DecisionPorts {
+        engine: Arc::new(Hpa),
+        recorder: Arc::new(Recorders(Vec::new())),
+        store: Arc::new(InMemoryStore::default()),
+    }
 }

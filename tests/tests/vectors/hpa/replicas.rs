@@ -4,7 +4,7 @@ use flyball_core::control::ReplicaOptions;
 use flyball_core::memory::Memory;
 use flyball_core::pods::request_column;
 use flyball_core::ports::{MetricAnswer, Scale};
-use flyball_core::record::{Answer, DecisionRecord};
+use flyball_core::record::DecisionRecord;
 use flyball_core::replica::Proposal;
 use flyball_core::spec::AutoscalerSpec;
 use flyball_test_support::vectors;
@@ -257,8 +257,8 @@ fn propose(case: &Case) -> (Proposal, DecisionRecord) {
         tolerances: Some((input.tolerance_up, input.tolerance_down)),
     });
     let proposal = match &record.policies[0].answer {
-        Answer::Decision(decision) => decision.proposals[0].clone(),
-        Answer::Failure(failure) => panic!("{}: {failure}", case.id),
+        Ok(decision) => decision.proposals[0].clone(),
+        Err(failure) => panic!("{}: {failure}", case.id),
     };
     (proposal, record)
 }

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::nodes::choose::selected;
 use crate::nodes::options::ExpanderChoice;
 use crate::nodes::ports::{ExpanderConfiguration, NodeEvent, NodesReader};
 use crate::nodes::priorities;
-use crate::nodes::record::{ExpanderRecord, Incident, NodeDecisionRecord, RankingAnswer, Round};
+use crate::nodes::record::{Incident, NodeDecisionRecord, Round};
+use crate::question::{ExpanderRecord, selected};
 use crate::status::Event;
 
 /// What is known of the configurations, by expander.
@@ -74,10 +74,10 @@ impl Configurations {
 
 fn warnings(round: &Round, expander: &ExpanderRecord) -> Vec<Event> {
     match &expander.answer {
-        RankingAnswer::Ranking(ranking) => {
-            let options = selected(&round.input.options, &expander.rows);
+        Ok(ranking) => {
+            let options = selected(&round.input.options, &expander.own);
             priorities::warnings(&options, ranking)
         }
-        RankingAnswer::Failure(_) => Vec::new(),
+        Err(_) => Vec::new(),
     }
 }

@@ -43,6 +43,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             record.outcomes.push(outcome);
         }
         let mut untrue = Vec::new();
+        let mut states_changed = false;
         let mut outcomes = record.outcomes.as_slice();
         let mut zone_orders = plan.zone_orders.into_iter().peekable();
         for (index, round) in record.rounds.iter().enumerate() {
@@ -53,12 +54,17 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                     self.backoffs.zones.ordered(now, order);
                 }
             }
-            if taken || round.orders.is_empty() {
-                self.states.commit(&round.expanders);
-            } else {
+            let carried_out = taken || round.orders.is_empty();
+            for expander in &round.expanders {
+                states_changed |= self.memories.commit(expander, carried_out);
+            }
+            if !carried_out {
                 // What pods must not be told, because none of the orders was taken.
                 untrue.push(triggered(&round.orders));
             }
+        }
+        if states_changed {
+            self.save_states();
         }
         let events = plan.events.into_iter();
         let events = events.filter(|event| !untrue.contains(&event.event.message));

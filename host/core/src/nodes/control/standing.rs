@@ -7,8 +7,8 @@ use crate::nodes::backoff::Backoffs;
 use crate::nodes::census::Census;
 use crate::nodes::cloud::NodeGroup;
 use crate::nodes::options::NodeOptions;
-use crate::nodes::record::{ExpanderRecord, RankingAnswer};
 use crate::nodes::scale_up::Plan;
+use crate::part::Part;
 use crate::policy::PolicyEngine;
 use crate::time::Timestamp;
 
@@ -71,7 +71,7 @@ impl Standing {
         let stands = plan.verdict.orders.is_empty()
             && plan.pending.young == 0
             && !plan.untold
-            && expanders.all(stands_by_its_answer);
+            && expanders.all(Part::keeps_state);
         let until = if plan.rounds.is_empty() {
             Timestamp(i64::MAX)
         } else {
@@ -84,12 +84,4 @@ impl Standing {
     pub(super) fn holds(&self, now: Timestamp, seen: &Seen) -> bool {
         now < self.until && self.seen == *seen
     }
-}
-
-fn stands_by_its_answer(expander: &ExpanderRecord) -> bool {
-    let RankingAnswer::Ranking(ranking) = &expander.answer else {
-        return false;
-    };
-    let state = ranking.state.as_deref();
-    expander.failed.is_none() && state.is_none_or(|state| *state == *expander.context.state)
 }

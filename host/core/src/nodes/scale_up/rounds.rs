@@ -14,7 +14,8 @@ use super::choosable::{Choosable, columns, growth};
 use super::families::{Domain, Domains, Family, domain_text};
 use super::groups::Candidates;
 use super::{Plan, Scene, zones};
-use crate::nodes::choose::{Asker, ExpanderStates, choose, mix};
+use crate::memory::PolicyMemories;
+use crate::nodes::choose::{Chooser, choose, mix};
 use crate::nodes::demand::{Wanted, list};
 use crate::nodes::expander::ExpanderInput;
 use crate::nodes::limits::ClusterLimits;
@@ -34,8 +35,8 @@ pub(super) struct Rounds<'a> {
     known: Vec<NodeId>,
     /// What was chosen so far.
     pub(super) chosen: Vec<Chosen>,
-    /// What expanders keep from one choice to the next.
-    states: ExpanderStates,
+    /// What is remembered of the expanders from one choice to the next.
+    memories: PolicyMemories,
 }
 
 /// A choice of which nodes were to be ordered.
@@ -66,7 +67,7 @@ impl<'a> Rounds<'a> {
             added: 0,
             known,
             chosen: Vec::new(),
-            states: scene.states.clone(),
+            memories: scene.memories.clone(),
         }
     }
 
@@ -130,30 +131,33 @@ impl<'a> Rounds<'a> {
         seed: u64,
         plan: &mut Plan,
     ) -> Round {
-        let input = ExpanderInput {
+        let mut input = ExpanderInput {
             options: Arc::new(columns(state, &self.candidates, demands, options)),
             cluster_node_count: Some(state.size().nodes),
         };
-        let asker = Asker {
+        let chooser = Chooser {
             now: self.scene.now,
             options: self.scene.options,
             engine: self.scene.engine,
-            states: &self.states,
+            memories: &self.memories,
         };
-        let (expanders, choice, events) = choose(&asker, &input, seed);
-        self.states.commit(&expanders);
+        let chosen = choose(&chooser, &mut input, seed);
+        for expander in &chosen.expanders {
+            self.memories.commit(expander, true);
+        }
         let about = |event| NodeEvent {
             about: Subject::Autoscaler,
             event,
         };
-        plan.events.extend(events.into_iter().map(about));
+        plan.events.extend(chosen.events.into_iter().map(about));
         Round {
             domain: None,
             helps_in: Vec::new(),
             input,
             seed,
-            expanders,
-            choice,
+            expanders: chosen.expanders,
+            unasked: Some(chosen.unasked),
+            choice: chosen.choice,
             guard: None,
             steps: Vec::new(),
             orders: Vec::new(),

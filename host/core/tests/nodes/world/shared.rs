@@ -5,12 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use flyball_core::nodes::cloud::{CloudError, CloudProvider, Instance, InstanceState, NodeGroup};
-use flyball_core::nodes::ports::{
-    ExpanderConfiguration, NodeEvent, NodesReader, NodesRecorder, NodesWriter,
-};
+use flyball_core::nodes::ports::{ExpanderConfiguration, NodeEvent, NodesReader, NodesWriter};
 use flyball_core::nodes::record::NodeDecisionRecord;
 use flyball_core::nodes::state::ClusterState;
 use flyball_core::ports::Clock;
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::time::Timestamp;
 
 /// The cluster and the cloud, and what the loop told them.
@@ -122,9 +121,11 @@ impl NodesWriter for Shared {
     }
 }
 
-impl NodesRecorder for Shared {
-    fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        self.0.lock().unwrap().records.push(Arc::clone(record));
+impl Recorder for Shared {
+    fn record(&self, record: &Record) {
+        if let Record::Nodes(record) = record {
+            self.0.lock().unwrap().records.push(Arc::clone(record));
+        }
     }
 }
 

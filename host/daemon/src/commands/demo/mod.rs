@@ -13,7 +13,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use flyball_core::control::ReplicaOptions;
 use flyball_core::policy::DEFAULT_REPLICA_POLICY;
-use flyball_core::ports::Recorder;
+use flyball_core::recorder::Recorder;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 use flyball_simulation::{Progress, Run, Scenario};
 
@@ -143,7 +143,7 @@ async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result
     };
     let screen = Arc::new(Screen::new(&scenario));
     let recorders = vec![Arc::clone(&screen) as Arc<dyn Recorder>];
-    let simulated = Simulated::new(scenario, recorders, Vec::new())?;
+    let simulated = Simulated::new(scenario, recorders)?;
     let on_sync = |progress: &Progress| {
         screen.show(progress);
         if progress.elapsed_ms * 2 >= progress.duration_ms

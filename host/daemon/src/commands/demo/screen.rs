@@ -2,11 +2,11 @@
 //! worth a line.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use flyball_core::ports::Recorder;
-use flyball_core::record::{Answer, DecisionRecord, Outcome};
+use flyball_core::record::{DecisionRecord, Outcome};
+use flyball_core::recorder::{Record, Recorder};
 use flyball_core::time::Timestamp;
 use flyball_simulation::{Progress, Scenario, Totals};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -145,7 +145,16 @@ impl Screen {
 }
 
 impl Recorder for Screen {
-    fn record(&self, record: &Arc<DecisionRecord>) {
+    fn record(&self, record: &Record) {
+        // The demo's cluster has no nodes.
+        if let Record::Replicas(record) = record {
+            self.show_decision(record);
+        }
+    }
+}
+
+impl Screen {
+    fn show_decision(&self, record: &DecisionRecord) {
         let policy = policies(record);
         let mut state = self.state();
         let before = std::mem::replace(&mut state.policy, policy.clone());
@@ -178,8 +187,8 @@ fn reason(record: &DecisionRecord) -> String {
         .policies
         .iter()
         .find_map(|policy| match &policy.answer {
-            Answer::Decision(decision) => Some(decision.reason.sentence.as_str()),
-            Answer::Failure(_) => None,
+            Ok(decision) => Some(decision.reason.sentence.as_str()),
+            Err(_) => None,
         });
     let text = own
         .filter(|own| !own.is_empty())

@@ -2,18 +2,11 @@
 
 use std::io::Write as _;
 
-use flyball_core::nodes::expander::OptionColumns;
-use flyball_core::nodes::record::{
-    ExpanderRecord, PodList, RankingAnswer, Remaining, Round, Upcoming, listed,
-};
+use flyball_core::document::{self, Block};
+use flyball_core::nodes::record::{Round, Upcoming, listed};
 
 use super::Outlook;
-use crate::output::{
-    self, BAD, DIM, GOOD, Out, POLICY, STRONG, Table, WARNING, plain, plural, styled,
-};
-
-/// Most names of pods in a line.
-const NAMES: usize = 3;
+use crate::output::{self, GOOD, Out, STRONG, WARNING, plain, plural, styled};
 
 /// Prints all of it.
 pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
@@ -66,15 +59,13 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
     }
     if !outlook.skipped.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "No option"))?;
-        for skipped in &outlook.skipped {
-            writeln!(out, "  {}: {}", skipped.group, plain(&skipped.message))?;
-        }
+        let skipped = outlook.skipped.iter().map(document::skipped);
+        print_blocks(&mut out, &skipped.map(Block::Note).collect::<Vec<_>>(), 1)?;
     }
     if !outlook.remaining.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "Pods that no order helps"))?;
-        for remaining in &outlook.remaining {
-            print_remaining(&mut out, remaining)?;
-        }
+        let remaining = outlook.remaining.iter().flat_map(document::remaining);
+        print_blocks(&mut out, &remaining.map(Block::Note).collect::<Vec<_>>(), 1)?;
     }
     let verdict = &outlook.verdict;
     let plan = match verdict.orders.as_slice() {
@@ -87,178 +78,18 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
 
 /// Prints a choice. `is_first`: nothing was ordered before.
 fn print_round(out: &mut Out, is_first: bool, round: &Round) -> anyhow::Result<()> {
-    let options = &round.input.options;
-    let heading = match &round.domain {
-        Some(domain) => format!("Which group stands for {domain}"),
-        None if is_first => "Options".to_owned(),
-        None => "Options for the pods that are left".to_owned(),
-    };
-    writeln!(out, "{}", styled(STRONG, heading))?;
-    let names: Vec<String> = round
-        .expanders
-        .iter()
-        .map(|expander| format!(">{}", expander.name.to_uppercase()))
-        .collect();
-    let fixed = [
-        "",
-        "NODE GROUP",
-        ">NODES",
-        ">PODS",
-        ">WASTE CPU",
-        ">MEMORY",
-        ">PRICE/H",
-    ];
-    let headings: Vec<&str> = fixed
-        .into_iter()
-        .chain(names.iter().map(String::as_str))
-        .collect();
-    let mut table = Table::new(&headings);
-    for row in 0..options.len() {
-        let chosen = round.choice.row == u32::try_from(row).ok();
-        let mark = if chosen {
-            styled(GOOD, "→")
-        } else {
-            " ".to_owned()
+    // A choice about a domain says so itself.
+    if round.domain.is_none() {
+        let heading = match is_first {
+            true => "Options",
+            false => "Options for the pods that are left",
         };
-        let (cpu, memory) = waste(options, row);
-        let price = options.node_price.get(row).copied().flatten();
-        let price = price.map(|price| price * f64::from(options.node_count[row]));
-        let mut cells = vec![
-            mark,
-            label(options, row),
-            options.node_count[row].to_string(),
-            options.pod_count[row].to_string(),
-            cpu,
-            memory,
-            price.map_or_else(|| "-".to_owned(), |price| format!("{price:.4}")),
-        ];
-        cells.extend(round.expanders.iter().map(|expander| score(expander, row)));
-        table.row(cells);
+        writeln!(out, "{}", styled(STRONG, heading))?;
     }
-    write!(out, "{table}")?;
-    for expander in &round.expanders {
-        print_expander(out, expander)?;
-    }
-    // One that is left was chosen by the last expander, who has said why.
-    if round.choice.left != 1 {
-        writeln!(out, "{}", round.choice.message)?;
-    }
-    if !round.helps_in.is_empty() {
-        let zones = round.helps_in.join(", ");
-        writeln!(
-            out,
-            "  one node at a time: it helps in zone {zones}, and the cloud chooses"
-        )?;
-    }
-    for step in &round.steps {
-        writeln!(
-            out,
-            "  {} {}",
-            styled(WARNING, &step.guardrail),
-            step.message
-        )?;
-    }
+    print_blocks(out, &document::round(round), 0)
+}
+
+fn print_blocks(out: &mut Out, blocks: &[Block], level: usize) -> anyhow::Result<()> {
+    write!(out, "{}", Block::text(blocks, level, &output::paint))?;
     Ok(())
-}
-
-/// The groups of an option; of several with the nodes of each: `a +2, b +1`.
-fn label(options: &OptionColumns, row: usize) -> String {
-    match options.parts(row).as_slice() {
-        [(only, _)] => only.to_string(),
-        parts => {
-            let parts = parts.iter();
-            let parts: Vec<String> = parts
-                .map(|(name, nodes)| format!("{name} +{nodes}"))
-                .collect();
-            parts.join(", ")
-        }
-    }
-}
-
-/// Parts of an option's capacity that nothing requests: of cpu and of memory.
-fn waste(options: &OptionColumns, row: usize) -> (String, String) {
-    let part = |capacity: i64, requested: i64| {
-        let capacity = capacity as f64 * f64::from(options.node_count[row]);
-        if capacity > 0.0 {
-            format!("{:.0}%", (1.0 - requested as f64 / capacity) * 100.0)
-        } else {
-            "-".to_owned()
-        }
-    };
-    (
-        part(options.capacity_cpu[row], options.requested_cpu[row]),
-        part(options.capacity_memory[row], options.requested_memory[row]),
-    )
-}
-
-/// What an expander said of an option: its score, or whether it kept it.
-fn score(expander: &ExpanderRecord, row: usize) -> String {
-    let asked = expander
-        .rows
-        .iter()
-        .position(|asked| usize::try_from(*asked) == Ok(row));
-    let Some(at) = asked else {
-        return styled(DIM, "not asked");
-    };
-    match &expander.answer {
-        RankingAnswer::Failure(_) => styled(BAD, "failed"),
-        RankingAnswer::Ranking(ranking) => {
-            let kept = ranking
-                .best
-                .iter()
-                .any(|best| usize::try_from(*best) == Ok(at));
-            match ranking.scores.get(at).copied().flatten() {
-                Some(score) if kept => styled(GOOD, format!("{score:.4}")),
-                Some(score) => format!("{score:.4}"),
-                None if kept => styled(GOOD, "kept"),
-                None => "-".to_owned(),
-            }
-        }
-    }
-}
-
-fn print_expander(out: &mut Out, expander: &ExpanderRecord) -> anyhow::Result<()> {
-    let name = styled(POLICY, &expander.name);
-    let digest = expander
-        .version
-        .as_ref()
-        .map(|version| styled(DIM, format!(" ({})", version.short_digest())));
-    let said = match &expander.answer {
-        RankingAnswer::Ranking(ranking) => {
-            let reason = &ranking.reason;
-            let text = if reason.sentence.is_empty() {
-                &reason.code
-            } else {
-                &reason.sentence
-            };
-            text.clone()
-        }
-        RankingAnswer::Failure(failure) => styled(BAD, failure),
-    };
-    writeln!(out, "{name}{}: {said}", digest.unwrap_or_default())?;
-    Ok(())
-}
-
-fn print_remaining(out: &mut Out, remaining: &Remaining) -> anyhow::Result<()> {
-    writeln!(out, "  {}", plain(&pods(&remaining.pods)))?;
-    for refusal in &remaining.reasons {
-        writeln!(out, "    {}", plain(&refusal.to_string()))?;
-    }
-    Ok(())
-}
-
-/// `default/a, default/b and 3 more`.
-fn pods(list: &PodList) -> String {
-    let names: Vec<String> = list
-        .names
-        .iter()
-        .take(NAMES)
-        .map(|key| format!("{}/{}", key.namespace, key.name))
-        .collect();
-    let more = (list.count as usize).saturating_sub(names.len());
-    let names = names.join(", ");
-    match more {
-        0 => names,
-        _ => format!("{names} and {more} more"),
-    }
 }

@@ -9,7 +9,8 @@ mod pods;
 
 use anyhow::{Context as _, bail, ensure};
 use flyball_core::nodes::expander::ExpanderInput;
-use flyball_core::record::{DecisionRecord, PolicyRecord};
+use flyball_core::question::PolicyRecord;
+use flyball_core::record::DecisionRecord;
 use flyball_core::replica::{Context, ReplicaInput};
 use serde_json::{Map, Value, json};
 
@@ -125,7 +126,7 @@ fn of_record(document: Map<String, Value>) -> anyhow::Result<DecisionInput> {
             record.verdict.message
         );
     };
-    input.recommendations = asked.recommendations.clone();
+    input.recommendations = asked.own.clone();
     Ok(DecisionInput {
         context: asked.context.clone(),
         input: Input::Replica(input),

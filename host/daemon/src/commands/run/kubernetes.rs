@@ -5,8 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
 use flyball_core::control::ReplicaLoop;
-use flyball_core::memory::InMemoryStore;
-use flyball_core::ports::Reader as _;
+use flyball_core::ports::{DecisionPorts, Reader as _};
 use flyball_kubernetes::{
     Caches, Client, ClusterWatch, ConnectOptions, Election, KubernetesReader, KubernetesWriter,
     LeaderOptions, connect, elect_leader, sole_leader, watch_for_both,
@@ -37,11 +36,23 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         .then(|| elect_leader(client.clone(), lease(&args.leader)));
     let leader = election.as_ref().map_or_else(sole_leader, Election::leader);
     let (caches, cluster) = watch_cluster(&client, args).await;
+    let ports = daemon.decision_ports();
     let nodes = match cluster {
-        Some(cluster) => Some(Nodes::start(cluster, &client, &daemon, args, leader.clone()).await?),
+        Some(cluster) => Some(
+            Nodes::start(
+                cluster,
+                &client,
+                &daemon,
+                args,
+                leader.clone(),
+                ports.clone(),
+            )
+            .await?,
+        ),
         None => None,
     };
-    let replicas = caches.map(|caches| Replicas::new(caches, &client, &daemon, args, &leader));
+    let replicas =
+        caches.map(|caches| Replicas::new(caches, &client, &daemon, args, &leader, ports));
     let reader = replicas.as_ref().map(|half| Arc::clone(&half.reader));
     let autoscalers = move || reader.as_ref().map_or_else(Vec::new, |r| r.autoscalers());
     let chain = nodes.as_ref().map(Nodes::expanders);
@@ -116,6 +127,7 @@ impl Replicas {
         daemon: &Daemon,
         args: &RunArgs,
         leader: &watch::Receiver<bool>,
+        ports: DecisionPorts,
     ) -> Self {
         let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
         let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
@@ -125,9 +137,7 @@ impl Replicas {
             Arc::clone(&reader),
             KubernetesWriter::new(client.clone(), caches.clone(), leader.clone()),
             WallClock::new(daemon.stop.clone(), caches.changes()),
-            Arc::clone(&daemon.registry) as _,
-            daemon.recorder(),
-            Arc::new(InMemoryStore::default()),
+            ports,
         );
         Self {
             caches,

@@ -1,13 +1,11 @@
 //! The half of the daemon that orders nodes, on a real cluster.
 
-use std::sync::Arc;
-
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_core::nodes::cloud::CloudProvider as _;
 use flyball_core::nodes::control::NodeLoop;
 use flyball_core::nodes::options::ExpanderChoice;
 use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::ports::Clock as _;
+use flyball_core::ports::{Clock as _, DecisionPorts};
 use flyball_kubernetes::priorities::EXPANDER;
 use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
 use tokio::sync::watch;
@@ -32,6 +30,7 @@ impl Nodes {
         daemon: &Daemon,
         args: &RunArgs,
         leader: watch::Receiver<bool>,
+        ports: DecisionPorts,
     ) -> anyhow::Result<Self> {
         let options = daemon.node_options(args)?;
         wiring::check_configurations(&daemon.registry, &options.expanders)?;
@@ -53,8 +52,7 @@ impl Nodes {
             cloud,
             KubernetesNodesWriter::new(client.clone(), namespace, leader),
             clock,
-            Arc::clone(&daemon.registry) as _,
-            daemon.nodes_recorder(),
+            ports,
         );
         Ok(Self {
             chain,

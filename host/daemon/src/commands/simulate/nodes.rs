@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use flyball_core::nodes::record::{NodeDecisionRecord, RankingAnswer, Remaining, Round};
+use flyball_core::document;
+use flyball_core::nodes::record::{NodeDecisionRecord, Remaining, Round};
 use flyball_simulation::time::elapsed_text;
 use flyball_simulation::{GroupHistory, NodeSummary, NodesRun, Run};
 use serde_json::{Value, json};
@@ -132,29 +133,17 @@ fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
 
 /// Pods that no order helps, and why.
 fn refused(class: &Remaining) -> String {
-    let names = class.pods.names.first();
-    let name = names.map_or(String::new(), |key| {
-        format!("{}/{}", key.namespace, key.name)
-    });
-    let more = match class.pods.count {
-        0 | 1 => String::new(),
-        count => format!(" and {} more", count - 1),
-    };
+    let pods = document::pods(&class.pods);
     let reasons: Vec<String> = class.reasons.iter().map(ToString::to_string).collect();
-    format!("{name}{more} fits nowhere: {}", reasons.join("; "))
+    format!("{pods}: fits nowhere: {}", reasons.join("; "))
 }
 
 /// The options with the scores of the last expander that gave some.
 fn candidates(round: &Round) -> String {
     let options = &round.input.options;
     let scores = |row: u32| {
-        round.expanders.iter().rev().find_map(|part| {
-            let RankingAnswer::Ranking(ranking) = &part.answer else {
-                return None;
-            };
-            let place = part.rows.iter().position(|asked| *asked == row)?;
-            ranking.scores.get(place).copied().flatten()
-        })
+        let mut expanders = round.expanders.iter().rev();
+        expanders.find_map(|part| document::score(part, row as usize))
     };
     let candidate = |row: u32| {
         let name = options.label(row as usize);
@@ -178,8 +167,8 @@ fn chosen_by(round: &Round) -> String {
         return round.choice.message.clone();
     };
     match &part.answer {
-        RankingAnswer::Ranking(ranking) => format!("{}: {}", part.name, ranking.reason.sentence),
-        RankingAnswer::Failure(failure) => format!("{}: {failure}", part.name),
+        Ok(ranking) => format!("{}: {}", part.name, ranking.reason.sentence),
+        Err(failure) => format!("{}: {failure}", part.name),
     }
 }
 

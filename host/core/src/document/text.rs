@@ -1,0 +1,92 @@
+//! Documents as text.
+
+use std::fmt::{self, Write};
+
+use super::{Block, Cell, Document, Note, Table, Tone};
+
+/// Styles a text, or makes it fit for where it is printed.
+type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
+
+const INDENT: &str = "  ";
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(&|_, text| text.to_owned()))
+    }
+}
+
+impl Document {
+    /// The document as lines of text, `paint` styling its parts.
+    #[must_use]
+    pub fn text(&self, paint: Paint<'_>) -> String {
+        let Self {
+            at,
+            about,
+            result,
+            code,
+            because,
+            blocks,
+        } = self;
+        let at = paint(Tone::Dim, &crate::explain::utc(*at));
+        let about = paint(Tone::Subject, about);
+        let result = paint(Tone::Plain, result);
+        let code = paint(Tone::Plain, code);
+        let mut text = format!("{at}  {about}  {result}  ({code})\n");
+        if !because.is_empty() {
+            let because = paint(Tone::Plain, because);
+            let _ = writeln!(text, "{INDENT}because: {because}");
+        }
+        text + &Block::text(blocks, 1, paint)
+    }
+}
+
+impl Block {
+    /// Blocks as lines of text, so many levels indented.
+    #[must_use]
+    pub fn text(blocks: &[Self], level: usize, paint: Paint<'_>) -> String {
+        let mut text = String::new();
+        for block in blocks {
+            match block {
+                Self::Note(note) => write_note(&mut text, note, level, paint),
+                Self::Table(table) => write_table(&mut text, table, level, paint),
+            }
+        }
+        text
+    }
+}
+
+fn write_note(out: &mut String, note: &Note, level: usize, paint: Paint<'_>) {
+    let indent = INDENT.repeat(level + note.level);
+    let text = paint(note.tone, &note.text);
+    let _ = match &*note.subject {
+        "" => writeln!(out, "{indent}{text}"),
+        subject => writeln!(out, "{indent}{} {text}", paint(Tone::Subject, subject)),
+    };
+}
+
+/// Columns of texts are aligned to the left, those of numbers to the right.
+fn write_table(out: &mut String, table: &Table, level: usize, paint: Paint<'_>) {
+    let headings = table.headings.iter();
+    let headings: Vec<Cell> = headings
+        .map(|heading| Cell::new(Tone::Dim, heading.to_uppercase()))
+        .collect();
+    let rows: Vec<&Vec<Cell>> = [&headings].into_iter().chain(&table.rows).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.text.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..headings.len()).filter_map(width).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| {
+            let space = " ".repeat(width.saturating_sub(cell.text.chars().count()));
+            let text = paint(cell.tone, &cell.text);
+            match column >= table.numbers {
+                true => format!("{space}{text}"),
+                false => format!("{text}{space}"),
+            }
+        });
+        let line = cells.collect::<Vec<_>>().join(INDENT);
+        let _ = writeln!(out, "{}{}", INDENT.repeat(level), line.trim_end());
+    }
+}

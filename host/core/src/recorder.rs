@@ -1,0 +1,75 @@
+//! Records of any kind of decision, as one line of JSON each, and who takes them.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::nodes::record::{NODE_FORMAT, NodeDecisionRecord};
+use crate::ports::ObjectKey;
+use crate::record::{DecisionRecord, FORMAT};
+
+/// The record of a decision.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Record {
+    /// About replicas.
+    Replicas(Arc<DecisionRecord>),
+    /// About nodes.
+    Nodes(Arc<NodeDecisionRecord>),
+}
+
+/// A text that is no record.
+#[derive(Debug, thiserror::Error)]
+pub enum InvalidRecord {
+    /// It is no JSON of a record, or has fields that this version does not know.
+    #[error("not the record of a decision")]
+    Json(#[from] serde_json::Error),
+    /// It is a record of a form that this version does not know.
+    #[error("a record of format {0:?}: this flyball reads {FORMAT:?} and {NODE_FORMAT:?}")]
+    Format(String),
+}
+
+impl Record {
+    /// Reads a line of a file of records.
+    ///
+    /// # Errors
+    /// The line is no record, or one that this version can't read.
+    pub fn from_line(line: &[u8]) -> Result<Self, InvalidRecord> {
+        #[derive(Deserialize)]
+        struct Form {
+            format: String,
+        }
+        let Form { format } = serde_json::from_slice(line)?;
+        match &*format {
+            FORMAT => Ok(Self::Replicas(Arc::new(serde_json::from_slice(line)?))),
+            NODE_FORMAT => Ok(Self::Nodes(Arc::new(serde_json::from_slice(line)?))),
+            _ => Err(InvalidRecord::Format(format)),
+        }
+    }
+}
+
+/// Takes the records of decisions: the ring, a file, a report, a terminal, the log.
+pub trait Recorder: Send + Sync {
+    /// Takes one.
+    fn record(&self, record: &Record);
+
+    /// The object is gone: what is held for the sake of its next record may go.
+    fn forget(&self, _object: &ObjectKey) {}
+}
+
+/// Hands each record to all of these, in order.
+pub struct Recorders(pub Vec<Arc<dyn Recorder>>);
+
+impl Recorder for Recorders {
+    fn record(&self, record: &Record) {
+        for recorder in &self.0 {
+            recorder.record(record);
+        }
+    }
+
+    fn forget(&self, object: &ObjectKey) {
+        for recorder in &self.0 {
+            recorder.forget(object);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What records take in memory, about.
+
+use std::io::{self, Write};
+use std::mem::{size_of, size_of_val};
+use std::sync::Arc;
+
+use crate::nodes::record::NodeDecisionRecord;
+use crate::question::PolicyRecord;
+use crate::record::DecisionRecord;
+use crate::replica::{
+    GrantedInput, MetricInput, PodColumns, Proposal, Reason, ReplicaDecision, ReplicaInput, Samples,
+};
+use crate::status::{Condition, Event};
+
+/// A record in a ring.
+pub(super) trait Weighed {
+    /// What it takes of its own.
+    fn own_bytes(&self) -> usize;
+
+    /// Calls `visit` with address and size of each part that records may share.
+    fn each_shared(&self, visit: impl FnMut(usize, usize));
+}
+
+impl Weighed for DecisionRecord {
+    fn own_bytes(&self) -> usize {
+        own_bytes(self)
+    }
+
+    fn each_shared(&self, visit: impl FnMut(usize, usize)) {
+        each_shared(self, visit);
+    }
+}
+
+impl Weighed for NodeDecisionRecord {
+    /// About what its JSON takes: mostly columns of numbers and names.
+    fn own_bytes(&self) -> usize {
+        let mut counter = Counter(0);
+        // A counter takes all that is written to it.
+        let _ = serde_json::to_writer(&mut counter, self);
+        size_of::<Self>() + counter.0
+    }
+
+    fn each_shared(&self, _: impl FnMut(usize, usize)) {}
+}
+
+/// Counts what is written.
+struct Counter(usize);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Calls `visit` with address and size of each part that records may share.
+fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
+    let names = &record.names.pods;
+    visit(
+        names.as_ptr().addr(),
+        names.iter().map(|name| name.len() + 32).sum(),
+    );
+    for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
+        let context = &policy.context;
+        for text in [&context.configuration, &context.state] {
+            visit(text.as_ptr().addr(), text.len());
+        }
+    }
+    let Some(input) = &record.input else { return };
+    visit(Arc::as_ptr(&input.pods).addr(), pod_bytes(&input.pods));
+    for metric in &input.metrics {
+        visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
+    }
+}
+
+pub(super) fn input_bytes(input: &ReplicaInput) -> usize {
+    let metrics = input.metrics.iter();
+    pod_bytes(&input.pods) + metrics.map(|metric| metric_bytes(metric)).sum::<usize>()
+}
+
+fn pod_bytes(pods: &PodColumns) -> usize {
+    size_of::<PodColumns>() + pods.len() * (size_of::<u32>() + 3 * size_of::<i64>())
+}
+
+fn metric_bytes(metric: &MetricInput) -> usize {
+    let numbers = metric.value.len() + metric.timestamp_ms.len() + metric.window_ms.len();
+    let columns = (numbers + metric.request.len()) * size_of::<i64>();
+    let rows = metric.pod.len() * size_of::<u32>();
+    size_of::<MetricInput>() + columns + rows + metric.message.len() + 64
+}
+
+/// An estimate of what a record takes of its own: its fixed size, lists and texts.
+fn own_bytes(record: &DecisionRecord) -> usize {
+    let conditions = record
+        .conditions
+        .iter()
+        .map(|known| size_of::<Condition>() + known.kind.len() + text(&known.message));
+    let events = record
+        .events
+        .iter()
+        .map(|event| size_of::<Event>() + event.reason.len() + text(&event.message));
+    let guard = record.guard.as_ref().map_or(0, |guard| {
+        samples(&guard.recommendations) + samples(&guard.scale_events)
+    });
+    let input = record.input.as_ref().map_or(0, |input| {
+        samples(&input.scale_events) + input.metrics.len() * size_of::<Arc<MetricInput>>()
+    });
+    let policies = record.policies.iter().flat_map(PolicyRecord::parts);
+    size_of::<DecisionRecord>()
+        + text(&record.verdict.message)
+        + size_of_val(&*record.guard_steps)
+        + guard
+        + input
+        + conditions.sum::<usize>()
+        + events.sum::<usize>()
+        + policies.map(policy_bytes).sum::<usize>()
+}
+
+pub(super) fn policy_bytes(policy: &PolicyRecord) -> usize {
+    let answer = match &policy.answer {
+        Ok(decision) => decision_bytes(decision),
+        Err(failure) => text(failure.message()),
+    };
+    let log = policy.log.iter().map(|(_, line)| text(line));
+    let inputs = policy.context.inputs.iter().map(granted_bytes);
+    size_of::<PolicyRecord>()
+        + answer
+        + log.sum::<usize>()
+        + inputs.sum::<usize>()
+        + samples(&policy.own)
+}
+
+fn decision_bytes(decision: &ReplicaDecision) -> usize {
+    let proposals = decision.proposals.iter().map(|proposal| {
+        size_of::<Proposal>() + proposal.error.len() + reason_bytes(&proposal.reason)
+    });
+    reason_bytes(&decision.reason)
+        + proposals.sum::<usize>()
+        + decision.state.as_deref().map_or(0, text)
+}
+
+fn reason_bytes(reason: &Reason) -> usize {
+    let arguments = reason.arguments.iter();
+    text(&reason.code)
+        + text(&reason.sentence)
+        + arguments
+            .map(|(name, value)| text(name) + text(value))
+            .sum::<usize>()
+}
+
+fn granted_bytes(input: &GrantedInput) -> usize {
+    let texts = input.keys.iter().chain(&input.texts);
+    size_of::<GrantedInput>()
+        + input.error.len()
+        + input.values.len() * size_of::<f64>()
+        + input.times_ms.len() * size_of::<i64>()
+        + texts.map(|each| text(each)).sum::<usize>()
+}
+
+/// A text in a list, with what holds it.
+fn text(text: &str) -> usize {
+    size_of::<String>() + text.len()
+}
+
+fn samples(samples: &Samples) -> usize {
+    samples.at_ms.len() * (size_of::<i64>() + size_of::<i32>())
+}

@@ -1,0 +1,95 @@
+//! Records that earlier releases wrote are read, and written back as they were.
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use flyball_core::recorder::{InvalidRecord, Record};
+use flyball_core::replay::{Replay, replay};
+use flyball_test_support::vectors;
+use serde_json::{Value, json};
+
+fn earlier() -> Vec<Value> {
+    let files = ["records/daemon", "records/closures"];
+    let records = files.map(|file| vectors::read::<Value>(file).unwrap());
+    records.concat()
+}
+
+fn read(record: &Value) -> Result<Record, InvalidRecord> {
+    Record::from_line(record.to_string().as_bytes())
+}
+
+#[test]
+fn records_of_earlier_releases_are_read_whole() {
+    let records = earlier();
+    assert_eq!(records.len(), 61);
+    let mut asked = 0;
+    for record in &records {
+        let known = read(record).unwrap();
+        assert_eq!(serde_json::to_value(&known).unwrap(), *record);
+        let document = known.document();
+        let text = document.to_string();
+        assert!(text.contains(&format!("({})\n", document.code)), "{text}");
+        // Without any policy, nothing is decided again but what none is needed for.
+        match known {
+            Record::Replicas(known) => {
+                let again = replay(&*known, |_| None);
+                assert!(!matches!(again, Replay::Differs { .. }), "{record}");
+                asked += known.policies.len();
+            }
+            Record::Nodes(known) => {
+                let again = replay(&*known, |_| None);
+                assert!(!matches!(again, Replay::Differs { .. }), "{record}");
+                asked += known.rounds.len();
+            }
+        }
+    }
+    assert!(asked > 40, "{asked}");
+}
+
+#[test]
+fn what_is_no_record_is_refused_and_what_is_wrong_is_named() {
+    let is_of_nodes = |record: &&Value| record["rounds"].as_array().is_some_and(|r| !r.is_empty());
+    let records = earlier();
+    let nodes = records.iter().find(is_of_nodes).unwrap();
+    let replicas = records
+        .iter()
+        .find(|record| record["policies"][0].is_object());
+    let part = |record: &Value, field: &str, value: Value| {
+        let mut record = record.clone();
+        let parts = match record.get_mut("policies") {
+            Some(parts) => &mut parts[0],
+            None => &mut record["rounds"][0]["expanders"][0],
+        };
+        parts[field] = value;
+        record
+    };
+    let replicas = replicas.unwrap();
+    let samples = json!({ "atMs": [], "replicas": [] });
+    for (record, word) in [
+        (part(nodes, "recommendations", samples), "recommendations"),
+        (part(replicas, "rows", json!([0])), "rows"),
+        (part(nodes, "answer", json!({ "decision": {} })), "decision"),
+        (
+            part(replicas, "answer", json!({ "ranking": {} })),
+            "ranking",
+        ),
+        (part(nodes, "rows", json!("all")), "all"),
+        (part(replicas, "answer", json!({})), "decision"),
+    ] {
+        let Err(InvalidRecord::Json(error)) = read(&record) else {
+            panic!("{word} is taken");
+        };
+        assert!(error.to_string().contains(word), "{error}");
+    }
+    let mut lacking = nodes.clone();
+    let part = lacking["rounds"][0]["expanders"][0]
+        .as_object_mut()
+        .unwrap();
+    part.remove("rows");
+    let error = format!("{:?}", read(&lacking).unwrap_err());
+    assert!(error.contains("missing field `rows`"), "{error}");
+    let later = json!({ "format": "flyball.dev/decision/v9" });
+    let error = read(&later).unwrap_err().to_string();
+    assert!(
+        error.contains("v9") && error.contains("v1alpha1"),
+        "{error}"
+    );
+}
