@@ -40,11 +40,12 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     // jiff also reads words (`2 hours ago`) and ISO 8601.
     let is_short = text.bytes().all(|byte| b"0123456789.smhd".contains(&byte));
     let span: Span = is_short.then(|| text.parse().ok())??;
-    milliseconds(span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?)
+    let duration = span.to_duration(SpanRelativeTo::days_are_24_hours()).ok()?;
+    milliseconds(duration.round(Unit::Millisecond).ok()?)
 }
 
-/// Parses a duration as Go writes it, such as `1m30.5s`, in milliseconds. `None` if it is
-/// none, or is negative.
+/// Parses a duration as Go writes it, such as `1m30.5s`, in whole milliseconds: what is
+/// left is cut off. `None` if it is none, or is negative.
 #[must_use]
 pub fn parse_go_duration(text: &str) -> Option<i64> {
     // The only duration without a unit.
@@ -55,9 +56,8 @@ pub fn parse_go_duration(text: &str) -> Option<i64> {
 }
 
 fn milliseconds(duration: SignedDuration) -> Option<i64> {
-    let rounded = duration.round(Unit::Millisecond).ok()?;
-    let milliseconds = i64::try_from(rounded.as_millis()).ok()?;
-    (milliseconds >= 0).then_some(milliseconds)
+    let milliseconds = i64::try_from(duration.as_millis()).ok()?;
+    (!duration.is_negative()).then_some(milliseconds)
 }
 
 #[cfg(test)]
@@ -101,7 +101,7 @@ mod tests {
             ("0", 0),
             ("1m30.5s", 90_500),
             ("1h0m0s", 3_600_000),
-            ("1.5ms", 2),
+            ("1.9ms", 1),
             ("300µs", 0),
         ] {
             assert_eq!(parse_go_duration(text), Some(milliseconds), "{text}");
