@@ -133,7 +133,6 @@ fn copy_imports(
             _ => break,
         }
         if let Some((id, range)) = payload.as_section() {
-            let range = usize::try_from(range.start)?..usize::try_from(range.end)?;
             let data = &policy[range];
             composed.section(&RawSection { id, data });
         }

@@ -65,8 +65,7 @@ fn ends_early(bytes: &[u8]) -> bool {
             Payload::End(_) => return false,
             _ => continue,
         };
-        let size = usize::try_from(nested.end - nested.start).unwrap_or(usize::MAX);
-        match rest.get(size..) {
+        match rest.get(nested.len()..) {
             Some(after) => rest = after,
             None => return true,
         }
