@@ -39,7 +39,7 @@ impl Misfit {
     }
 
     /// Whether the reason is that the pod requests other nodes by name.
-    pub(crate) fn is_of_names(&self) -> bool {
+    pub(crate) fn is_not_named(&self) -> bool {
         matches!(self, Self::Rejected { reasons, .. } if reasons.contains(&Reason::NotNamed))
     }
 

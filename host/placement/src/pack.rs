@@ -9,8 +9,8 @@
 
 mod bound;
 mod columns;
+mod context;
 mod each;
-mod ground;
 mod node_set;
 mod order;
 mod rehearsal;
@@ -19,10 +19,10 @@ mod tree;
 
 use std::sync::Arc;
 
-use self::bound::Needs;
-use self::columns::Columns;
+use self::bound::LowerBounds;
+use self::columns::ColumnPacker;
+use self::context::{PackContext, PartNodes};
 pub use self::each::pack_each;
-use self::ground::{Ground, NewNodes};
 pub use self::order::{Order, orders, placing_order};
 pub use self::rehearsal::{Rehearsal, Rehearsed};
 use self::simulated::Simulation;
@@ -139,30 +139,30 @@ pub fn pack(
     growth: &Growth<'_>,
     demands: &[Demand],
 ) -> Packed {
-    let ground = Ground::new(cluster, known, demands, false);
-    pack_on(cluster, &ground, growth, demands)
+    let context = PackContext::new(cluster, known, demands, false);
+    pack_on(cluster, &context, growth, demands)
 }
 
 fn pack_on(
     cluster: &mut Cluster,
-    ground: &Ground,
+    context: &PackContext,
     growth: &Growth<'_>,
     demands: &[Demand],
 ) -> Packed {
     let mark = cluster.mark();
-    let (new, by_size) = NewNodes::new(cluster, ground, growth, demands);
+    let (new, by_size) = PartNodes::new(cluster, context, growth, demands);
     let plain = growth.parts.len() == 1
         && by_size
             .iter()
-            .all(|&row| ground.asking[row].bonds == Bonds::default());
+            .all(|&row| context.requirements[row].bonds == Bonds::default());
     let packed = if plain {
         let max_nodes = growth.max_nodes.min(growth.parts[0].max_nodes);
-        let columns = Columns::new(ground, &new.parts[0].free, &by_size);
+        let columns = ColumnPacker::new(context, &new.parts[0].free, &by_size);
         columns.pack(demands, &by_size, max_nodes)
     } else {
         let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
         let estimate = Estimate {
-            ground,
+            context,
             new: &new,
             growth,
             demands,
@@ -185,11 +185,11 @@ pub fn settle(
     demands: &[Demand],
     found: &Packed,
 ) -> Packed {
-    let ground = Ground::new(cluster, known, demands, false);
-    let (new, by_size) = NewNodes::new(cluster, &ground, growth, demands);
+    let context = PackContext::new(cluster, known, demands, false);
+    let (new, by_size) = PartNodes::new(cluster, &context, growth, demands);
     let limits: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
     let estimate = Estimate {
-        ground: &ground,
+        context: &context,
         new: &new,
         growth,
         demands,
@@ -207,14 +207,14 @@ pub fn pack_and_keep(
     demands: &[Demand],
     order: Order,
 ) -> (Packed, Vec<NodeId>) {
-    let ground = Ground::new(cluster, known, demands, false);
-    let (new, by_size) = NewNodes::new(cluster, &ground, growth, demands);
+    let context = PackContext::new(cluster, known, demands, false);
+    let (new, by_size) = PartNodes::new(cluster, &context, growth, demands);
     let nodes: Vec<u32> = growth.parts.iter().map(|part| part.max_nodes).collect();
-    let mut simulation = Simulation::new(cluster, &ground, &new, growth, &nodes);
+    let mut simulation = Simulation::new(cluster, &context, &new, growth, &nodes);
     simulation.open_all(&nodes);
     let packed = Packed {
         order,
-        ..simulation.pack(demands, &order.partition(&by_size, &ground))
+        ..simulation.pack(demands, &order.partition(&by_size, &context))
     };
     let kept = simulation.keep_used();
     (packed, kept)
@@ -225,15 +225,15 @@ pub fn pack_and_keep(
 const MAX_TRIES: usize = 4;
 
 /// New nodes per domain from which on an estimate with fewer domains is not tried.
-const NODES_A_DOMAIN: usize = 8;
+const NODES_PER_DOMAIN: usize = 8;
 
 /// Number of pods above which an estimate that places all of them is accepted.
 const MANY_PODS: u32 = 5000;
 
 /// Inputs of an estimate.
 struct Estimate<'a> {
-    ground: &'a Ground,
-    new: &'a NewNodes,
+    context: &'a PackContext,
+    new: &'a PartNodes,
     growth: &'a Growth<'a>,
     demands: &'a [Demand],
     by_size: &'a [usize],
@@ -249,7 +249,7 @@ impl Estimate<'_> {
         let parts = self.new.parts.iter().zip(limits);
         let opens = parts.filter(|(part, limit)| part.area_is_new && **limit > 0);
         let (parts, opens) = (self.new.parts.len(), opens.count());
-        if parts == 1 || opens == 0 || all.node_count() as usize >= NODES_A_DOMAIN * parts {
+        if parts == 1 || opens == 0 || all.node_count() as usize >= NODES_PER_DOMAIN * parts {
             return all;
         }
         let few = self.in_best_order(cluster, limits, false);
@@ -275,9 +275,9 @@ impl Estimate<'_> {
             .map(|&row| self.demands[row].count)
             .sum();
         let rows = self.by_size.iter().copied();
-        let needs = Needs::new(cluster, self.ground, self.demands, rows);
+        let bounds = LowerBounds::new(cluster, self.context, self.demands, rows);
         let free = self.new.parts.iter().map(|part| part.free.as_slice());
-        let least = needs.least_nodes(free).max(1);
+        let least = bounds.least_nodes(free).max(1);
         let mut best = Packed::default();
         for order in Order::ALL {
             if !order.is_worth_trying(self) {
@@ -301,7 +301,7 @@ impl Estimate<'_> {
     /// have a pod are those that were present.
     fn settle(&self, cluster: &mut Cluster, limits: &[u32], found: &Packed) -> Packed {
         let order = found.order;
-        let rows = order.partition(self.by_size, self.ground);
+        let rows = order.partition(self.by_size, self.context);
         let mut packed = found.clone();
         for _ in 0..MAX_TRIES {
             let again = self.run(cluster, limits, &rows, |simulation| {
@@ -325,7 +325,7 @@ impl Estimate<'_> {
         order: Order,
         open: bool,
     ) -> Packed {
-        let rows = order.partition(self.by_size, self.ground);
+        let rows = order.partition(self.by_size, self.context);
         let packed = self.run(cluster, limits, &rows, |simulation| {
             if open {
                 simulation.open_new_areas();
@@ -342,7 +342,7 @@ impl Estimate<'_> {
         prepare: impl FnOnce(&mut Simulation<'_>),
     ) -> Packed {
         let mark = cluster.mark();
-        let mut simulation = Simulation::new(cluster, self.ground, self.new, self.growth, limits);
+        let mut simulation = Simulation::new(cluster, self.context, self.new, self.growth, limits);
         prepare(&mut simulation);
         let packed = simulation.pack(self.demands, rows);
         cluster.rollback(mark);
@@ -354,16 +354,16 @@ impl Estimate<'_> {
 /// were placed, at the index of their demand. Pods that did not fit are tried again as
 /// long as pods placed after them may have made room by a rule of spread or affinity.
 pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<u32> {
-    let ground = Ground::new(cluster, nodes, demands, true);
+    let context = PackContext::new(cluster, nodes, demands, true);
     let order: Vec<usize> = (0..demands.len()).collect();
     let (new, none) = (
-        NewNodes::default(),
+        PartNodes::default(),
         Growth {
             parts: Vec::new(),
             max_nodes: 0,
         },
     );
-    Simulation::new(cluster, &ground, &new, &none, &[])
+    Simulation::new(cluster, &context, &new, &none, &[])
         .pack(demands, &order)
         .placed
 }

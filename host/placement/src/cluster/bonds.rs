@@ -59,7 +59,7 @@ impl Cluster {
             spread_over_hosts: spread
                 .iter()
                 .any(|constraint| &*constraint.topology_key == HOSTNAME),
-            over_domains: self.relations.own_keys(shape).any(|key| !is_host(key)),
+            over_domains: self.relations.topology_keys(shape).any(|key| !is_host(key)),
             host_ports: !self.classes.ports(class).is_empty(),
             volumes: self.classes.volumes(class).is_some(),
         }
@@ -122,19 +122,22 @@ impl Cluster {
     /// Whether the pods in a domain larger than a host, such as a zone, keep a class's
     /// pods from a node. All nodes with the same labels, except for the name, then
     /// reject them too, until pods are added or removed. `host` is [`Self::host_key`].
-    pub(crate) fn is_shut(&self, class: ClassId, node: NodeId, host: Option<HostKey>) -> bool {
+    pub(crate) fn domain_rejects(
+        &self,
+        class: ClassId,
+        node: NodeId,
+        host: Option<HostKey>,
+    ) -> bool {
         let host = host.map(|HostKey(key)| key);
         let shape = self.classes.shape_of(class);
-        let own = self.own_keys(node);
+        let own = self.unique_keys(node);
         let elsewhere = |key| Some(key) != host && !own.contains(&key);
-        self.relations
-            .objection_over(shape, node, elsewhere)
-            .is_some()
+        self.relations.misfit_over(shape, node, elsewhere).is_some()
     }
 
     /// Returns the topology keys, other than that of hosts, whose value no other node
     /// has, among those that pods use.
-    fn own_keys(&self, node: NodeId) -> Vec<u32> {
+    fn unique_keys(&self, node: NodeId) -> Vec<u32> {
         let domains = &self.relations.counting.domains;
         let slot = self.nodes.get(node).into_iter();
         let keys = slot.flat_map(|slot| &slot.node.own_labels);
@@ -164,7 +167,7 @@ impl Cluster {
         let rules = |class: &ClassId| self.bonds(*class).has_rules();
         let mut names: Vec<Name> = classes
             .filter(rules)
-            .flat_map(|class| self.relations.own_keys(self.classes.shape_of(class)))
+            .flat_map(|class| self.relations.topology_keys(self.classes.shape_of(class)))
             .filter(|key| Some(*key) != host)
             .map(|key| {
                 let symbol = self.relations.counting.domains.label_of(key);
@@ -180,7 +183,7 @@ impl Cluster {
     /// placement of pods of these classes depends.
     pub(crate) fn domain_keys(&self, classes: impl Iterator<Item = ClassId>) -> Vec<u32> {
         let host = self.host_key().map(|HostKey(key)| key);
-        let mut keys = self.topology_keys_of(&self.reads(classes));
+        let mut keys = self.topology_keys_of(&self.dependencies(classes));
         keys.retain(|key| Some(*key) != host);
         keys
     }
@@ -189,7 +192,7 @@ impl Cluster {
     /// lacks the label or no other node has its value.
     pub(crate) fn domains_of(&self, node: NodeId, keys: &[u32]) -> Area {
         let domains = &self.relations.counting.domains;
-        let own = self.own_keys(node);
+        let own = self.unique_keys(node);
         let shared = |key: &u32| domains.of(*key, node).filter(|_| !own.contains(key));
         keys.iter().map(shared).collect()
     }
@@ -208,7 +211,7 @@ impl Cluster {
     #[must_use]
     pub fn is_unwanted(&self, class: ClassId) -> bool {
         let shape = self.classes.shape_of(class);
-        !self.relations.counting.unwanted(shape).is_empty()
+        !self.relations.counting.excluding_counters(shape).is_empty()
     }
 
     /// Returns the smallest pod count of any host, summed over the class's spread

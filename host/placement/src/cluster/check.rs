@@ -1,21 +1,21 @@
 //! The filters, in the scheduler's order.
 
-use super::relations::Objection;
-use super::statics::Refusal;
+use super::relations::RelationMisfit;
+use super::static_filters::StaticMisfit;
 use super::{ClassId, Cluster, NodeId};
 use crate::volumes::NodeLabels;
 use crate::{Misfit, Plugin, Reason, Stage};
 
 /// The first filter that rejects a node.
-enum Fault {
+enum MisfitCause {
     Gated,
     Conflict,
     NotNamed,
-    Static(Refusal),
+    Static(StaticMisfit),
     Ports,
     Resources,
     Volumes(Misfit),
-    Relation(Objection),
+    Relation(RelationMisfit),
 }
 
 impl Cluster {
@@ -25,8 +25,8 @@ impl Cluster {
     ///
     /// The first filter that rejects the node, or a requirement that can't be judged.
     pub fn check(&self, class: ClassId, node: NodeId) -> Result<(), Misfit> {
-        if let Some(fault) = self.fault(class, node) {
-            return Err(self.misfit(class, node, fault));
+        if let Some(cause) = self.misfit_cause(class, node) {
+            return Err(self.misfit(class, node, cause));
         }
         match self.classes.key(class).unjudged.first() {
             Some(what) => Err(Misfit::Unjudged(*what)),
@@ -38,55 +38,52 @@ impl Cluster {
     /// judged and no filter rejects the node.
     pub fn fits(&self, class: ClassId, node: NodeId) -> bool {
         // Checked first: it rejects most nodes of a full cluster.
-        self.nodes.suffices(node, self.classes.request(class))
+        self.nodes.has_room_for(node, self.classes.request(class))
             && self.classes.key(class).unjudged.is_empty()
-            && self.fault(class, node).is_none()
+            && self.misfit_cause(class, node).is_none()
     }
 
     /// Returns why a class's pods fit on no node, whatever its properties. `None` if
     /// there is no such reason.
     pub fn rejected(&self, class: ClassId) -> Option<Misfit> {
-        let fault = self.rejection(class)?;
-        Some(plain(fault))
+        let cause = self.rejection(class)?;
+        Some(misfit_of(cause))
     }
 
-    fn rejection(&self, class: ClassId) -> Option<Fault> {
+    fn rejection(&self, class: ClassId) -> Option<MisfitCause> {
         let key = self.classes.key(class);
         if key.gated {
-            return Some(Fault::Gated);
+            return Some(MisfitCause::Gated);
         }
         let conflict = self.statics.named(key.statics).is_some_and(<[_]>::is_empty);
         if conflict {
-            return Some(Fault::Conflict);
+            return Some(MisfitCause::Conflict);
         }
         let mounting = self.mounting(class)?;
-        self.storage.rejection(mounting).map(Fault::Volumes)
+        self.storage.rejection(mounting).map(MisfitCause::Volumes)
     }
 
-    fn fault(&self, class: ClassId, node: NodeId) -> Option<Fault> {
-        if let Some(fault) = self.rejection(class) {
-            return Some(fault);
+    fn misfit_cause(&self, class: ClassId, node: NodeId) -> Option<MisfitCause> {
+        if let Some(cause) = self.rejection(class) {
+            return Some(cause);
         }
         let Some(slot) = self.nodes.get(node) else {
-            return Some(Fault::Resources);
+            return Some(MisfitCause::Resources);
         };
         let statics = self.classes.key(class).statics;
         let named = self.statics.named(statics);
         if named.is_some_and(|named| !named.contains(&slot.name)) {
-            return Some(Fault::NotNamed);
+            return Some(MisfitCause::NotNamed);
         }
         let kind = self.nodes.kind[node.at()];
-        if let Some(refusal) = self
-            .statics
-            .refusal(statics, kind, slot.name, &self.symbols)
-        {
-            return Some(Fault::Static(refusal));
+        if let Some(misfit) = self.statics.misfit(statics, kind, slot.name, &self.symbols) {
+            return Some(MisfitCause::Static(misfit));
         }
         if slot.ports_taken(self.classes.ports(class)) {
-            return Some(Fault::Ports);
+            return Some(MisfitCause::Ports);
         }
-        if !self.nodes.suffices(node, self.classes.request(class)) {
-            return Some(Fault::Resources);
+        if !self.nodes.has_room_for(node, self.classes.request(class)) {
+            return Some(MisfitCause::Resources);
         }
         if let Some(mounting) = self.mounting(class) {
             let labels = NodeLabels {
@@ -100,21 +97,23 @@ impl Cluster {
                 .storage
                 .misfit(mounting, name, &slot.node, labels, running);
             if let Some(misfit) = misfit {
-                return Some(Fault::Volumes(misfit));
+                return Some(MisfitCause::Volumes(misfit));
             }
         }
         let shape = self.classes.shape_of(class);
-        self.relations.objection(shape, node).map(Fault::Relation)
+        self.relations
+            .misfit(shape, node)
+            .map(MisfitCause::Relation)
     }
 
-    fn misfit(&self, class: ClassId, node: NodeId, fault: Fault) -> Misfit {
-        match fault {
-            Fault::Resources => Misfit::Rejected {
+    fn misfit(&self, class: ClassId, node: NodeId, cause: MisfitCause) -> Misfit {
+        match cause {
+            MisfitCause::Resources => Misfit::Rejected {
                 plugin: Plugin::NodeResourcesFit,
                 stage: Stage::Filter,
                 reasons: self.insufficient(class, node),
             },
-            other => plain(other),
+            other => misfit_of(other),
         }
     }
 
@@ -133,28 +132,32 @@ impl Cluster {
     }
 }
 
-fn plain(fault: Fault) -> Misfit {
-    let stage = match fault {
-        Fault::Gated | Fault::Conflict | Fault::NotNamed => Stage::PreFilter,
+fn misfit_of(cause: MisfitCause) -> Misfit {
+    let stage = match cause {
+        MisfitCause::Gated | MisfitCause::Conflict | MisfitCause::NotNamed => Stage::PreFilter,
         _ => Stage::Filter,
     };
-    let (plugin, reason) = match fault {
-        Fault::Volumes(misfit) => return misfit,
-        Fault::Gated => (Plugin::SchedulingGates, Reason::Gated),
-        Fault::Conflict => (Plugin::NodeAffinity, Reason::Conflict),
-        Fault::NotNamed => (Plugin::NodeAffinity, Reason::NotNamed),
-        Fault::Static(Refusal::Unschedulable) => (Plugin::NodeUnschedulable, Reason::Unschedulable),
-        Fault::Static(Refusal::NodeName) => (Plugin::NodeName, Reason::NodeName),
-        Fault::Static(Refusal::Taint) => (Plugin::TaintToleration, Reason::Taint),
-        Fault::Static(Refusal::NodeAffinity) => (Plugin::NodeAffinity, Reason::NodeAffinity),
-        Fault::Ports => (Plugin::NodePorts, Reason::Ports),
-        Fault::Resources => (Plugin::NodeResourcesFit, Reason::TooManyPods),
-        Fault::Relation(objection) => match objection {
-            Objection::Spread => (Plugin::PodTopologySpread, Reason::Spread),
-            Objection::SpreadLabel => (Plugin::PodTopologySpread, Reason::SpreadLabel),
-            Objection::Affinity => (Plugin::InterPodAffinity, Reason::Affinity),
-            Objection::AntiAffinity => (Plugin::InterPodAffinity, Reason::AntiAffinity),
-            Objection::ExistingAntiAffinity => {
+    let (plugin, reason) = match cause {
+        MisfitCause::Volumes(misfit) => return misfit,
+        MisfitCause::Gated => (Plugin::SchedulingGates, Reason::Gated),
+        MisfitCause::Conflict => (Plugin::NodeAffinity, Reason::Conflict),
+        MisfitCause::NotNamed => (Plugin::NodeAffinity, Reason::NotNamed),
+        MisfitCause::Static(StaticMisfit::Unschedulable) => {
+            (Plugin::NodeUnschedulable, Reason::Unschedulable)
+        }
+        MisfitCause::Static(StaticMisfit::NodeName) => (Plugin::NodeName, Reason::NodeName),
+        MisfitCause::Static(StaticMisfit::Taint) => (Plugin::TaintToleration, Reason::Taint),
+        MisfitCause::Static(StaticMisfit::NodeAffinity) => {
+            (Plugin::NodeAffinity, Reason::NodeAffinity)
+        }
+        MisfitCause::Ports => (Plugin::NodePorts, Reason::Ports),
+        MisfitCause::Resources => (Plugin::NodeResourcesFit, Reason::TooManyPods),
+        MisfitCause::Relation(misfit) => match misfit {
+            RelationMisfit::Spread => (Plugin::PodTopologySpread, Reason::Spread),
+            RelationMisfit::SpreadLabel => (Plugin::PodTopologySpread, Reason::SpreadLabel),
+            RelationMisfit::Affinity => (Plugin::InterPodAffinity, Reason::Affinity),
+            RelationMisfit::AntiAffinity => (Plugin::InterPodAffinity, Reason::AntiAffinity),
+            RelationMisfit::ExistingAntiAffinity => {
                 (Plugin::InterPodAffinity, Reason::ExistingAntiAffinity)
             }
         },

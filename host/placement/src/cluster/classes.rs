@@ -114,9 +114,9 @@ pub(super) struct Classes {
     spreads: Table<Vec<SpreadConstraint>>,
     volumes: Table<Option<Arc<PodVolumes>>>,
     labels: Table<LabelSet>,
-    /// By label set, the set of its relevant labels.
-    cut: Vec<u32>,
-    read: HashSet<Symbol>,
+    /// The set of the relevant labels of each label set.
+    relevant_sets: Vec<u32>,
+    relevant_keys: HashSet<Symbol>,
     classes: Table<Key>,
     /// By class.
     shape_of: Vec<u32>,
@@ -167,27 +167,27 @@ impl Classes {
         let id = self
             .labels
             .intern_as(&set[..], |known: &LabelSet| &**known, || set[..].into());
-        self.cut_down(id);
+        self.relevant_set(id);
         id
     }
 
     /// Returns the set of the relevant labels of a set.
-    fn cut_down(&mut self, id: u32) -> u32 {
-        if let Some(cut) = self.cut.get(id as usize) {
-            return *cut;
+    fn relevant_set(&mut self, id: u32) -> u32 {
+        if let Some(relevant) = self.relevant_sets.get(id as usize) {
+            return *relevant;
         }
-        let cut = self.cut_anew(id);
+        let relevant = self.find_relevant_set(id);
         // The result may be a new set, which has relevant labels only.
-        while self.cut.len() < self.labels.len() {
-            self.cut.push(number(self.cut.len()));
+        while self.relevant_sets.len() < self.labels.len() {
+            self.relevant_sets.push(number(self.relevant_sets.len()));
         }
-        self.cut[id as usize] = cut;
-        cut
+        self.relevant_sets[id as usize] = relevant;
+        relevant
     }
 
-    fn cut_anew(&mut self, id: u32) -> u32 {
+    fn find_relevant_set(&mut self, id: u32) -> u32 {
         let labels = self.labels.get(id).iter();
-        let read = labels.filter(|(key, _)| self.read.contains(key));
+        let read = labels.filter(|(key, _)| self.relevant_keys.contains(key));
         let read: SmallVec<[_; 12]> = read.copied().collect();
         self.labels
             .intern_as(&read[..], |known: &LabelSet| &**known, || read[..].into())
@@ -195,10 +195,13 @@ impl Classes {
 
     /// Makes label keys relevant. Returns the classes that have one of the new keys and
     /// need a new shape.
-    pub(super) fn read(&mut self, keys: impl IntoIterator<Item = Symbol>) -> Vec<ClassId> {
+    pub(super) fn add_relevant_keys(
+        &mut self,
+        keys: impl IntoIterator<Item = Symbol>,
+    ) -> Vec<ClassId> {
         let new: Vec<Symbol> = keys
             .into_iter()
-            .filter(|key| self.read.insert(*key))
+            .filter(|key| self.relevant_keys.insert(*key))
             .collect();
         if new.is_empty() {
             return Vec::new();
@@ -207,12 +210,12 @@ impl Classes {
         let touched = |labels: &LabelSet| labels.iter().any(|(key, _)| new.contains(key));
         for id in 0..sets {
             if touched(self.labels.get(id)) {
-                let cut = self.cut_anew(id);
-                self.cut[id as usize] = cut;
+                let relevant = self.find_relevant_set(id);
+                self.relevant_sets[id as usize] = relevant;
             }
         }
-        while self.cut.len() < self.labels.len() {
-            self.cut.push(number(self.cut.len()));
+        while self.relevant_sets.len() < self.labels.len() {
+            self.relevant_sets.push(number(self.relevant_sets.len()));
         }
         let classes = (0..number(self.shape_of.len())).map(ClassId);
         classes
@@ -221,9 +224,9 @@ impl Classes {
     }
 
     /// Sets the shape of a class. Returns the shape and whether it is new.
-    pub(super) fn give_shape(&mut self, class: ClassId) -> (u32, bool) {
+    pub(super) fn assign_shape(&mut self, class: ClassId) -> (u32, bool) {
         let mut key = self.classes.get(class.0).clone();
-        key.labels = self.cut[key.labels as usize];
+        key.labels = self.relevant_sets[key.labels as usize];
         let known = self.shapes.len();
         let shape = self.shapes.intern(key);
         if self.shapes.len() > known {
@@ -254,7 +257,7 @@ impl Classes {
         self.shape_of[class.0 as usize]
     }
 
-    pub(super) fn first_of(&self, shape: u32) -> ClassId {
+    pub(super) fn representative_of(&self, shape: u32) -> ClassId {
         self.first[shape as usize]
     }
 

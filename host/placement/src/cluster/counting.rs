@@ -13,15 +13,15 @@ use super::domains::Domains;
 use super::index::{Anchor, Index};
 use super::nodes::{NodeId, Nodes};
 use super::predicate::{PodTerm, Predicate};
-use super::statics::Statics;
+use super::static_filters::StaticFilters;
 use super::{ClassId, Count};
 use crate::intern::{Symbol, Symbols, Table};
 
 /// The data that counters are computed from.
-pub(super) struct World<'a> {
+pub(super) struct CounterInputs<'a> {
     pub(super) nodes: &'a Nodes,
     pub(super) classes: &'a Classes,
-    pub(super) statics: &'a Statics,
+    pub(super) statics: &'a StaticFilters,
     pub(super) symbols: &'a mut Symbols,
 }
 
@@ -59,7 +59,7 @@ struct Profile {
     /// Counters that count its pods that aren't being deleted.
     spread: Vec<u32>,
     /// Counters of pods whose anti-affinity terms match its pods.
-    unwanted: Vec<u32>,
+    excluding: Vec<u32>,
     placed: u64,
 }
 
@@ -74,13 +74,13 @@ struct Matching {
 
 impl Counting {
     /// Interns a predicate.
-    pub(super) fn predicate(&mut self, predicate: Predicate, world: &World<'_>) -> u32 {
+    pub(super) fn predicate(&mut self, predicate: Predicate, inputs: &CounterInputs<'_>) -> u32 {
         let id = self.predicates.intern(predicate);
         if id as usize == self.matching.len() {
             self.matching.push(Matching::default());
             let anchor = Anchor::of(self.predicates.get(id));
             for profile in self.index.add_predicate(id, &anchor) {
-                if self.matches(id, profile, world.classes, world.symbols) {
+                if self.matches(id, profile, inputs.classes, inputs.symbols) {
                     self.connect(id, profile);
                 }
             }
@@ -89,20 +89,25 @@ impl Counting {
     }
 
     /// Interns a counter. A new one counts the existing pods.
-    pub(super) fn counter(&mut self, counted: Counted, key: Symbol, world: &World<'_>) -> u32 {
-        let key = self.domains.key(key, world.nodes);
+    pub(super) fn counter(
+        &mut self,
+        counted: Counted,
+        key: Symbol,
+        inputs: &CounterInputs<'_>,
+    ) -> u32 {
+        let key = self.domains.key(key, inputs.nodes);
         let id = self.counter_keys.intern(CounterKey { counted, key });
         if id as usize == self.counters.len() {
             self.counters.push(Counter::default());
             self.join(id, counted);
-            self.recount(id, counted, world);
+            self.recount(id, counted, inputs);
         }
         id
     }
 
     /// Adds a new shape. `owning` are the counters of its own anti-affinity terms.
-    pub(super) fn add_shape(&mut self, shape: u32, owning: &[u32], world: &World<'_>) {
-        let key = world.classes.shape(shape);
+    pub(super) fn add_shape(&mut self, shape: u32, owning: &[u32], inputs: &CounterInputs<'_>) {
+        let key = inputs.classes.shape(shape);
         let id = self.profile_keys.intern(ProfileKey {
             namespace: key.namespace,
             labels: key.labels,
@@ -113,9 +118,9 @@ impl Counting {
                 counted: owning.to_vec(),
                 ..Profile::default()
             });
-            let labels = world.classes.labels(key.labels);
+            let labels = inputs.classes.labels(key.labels);
             for predicate in self.index.add_profile(id, labels) {
-                if self.matches(predicate, id, world.classes, world.symbols) {
+                if self.matches(predicate, id, inputs.classes, inputs.symbols) {
                     self.connect(predicate, id);
                 }
             }
@@ -170,7 +175,7 @@ impl Counting {
         &mut self,
         name: Symbol,
         labels: Option<LabelSet>,
-        world: &World<'_>,
+        inputs: &CounterInputs<'_>,
     ) {
         match labels {
             Some(labels) => self.namespaces.insert(name, labels),
@@ -185,7 +190,7 @@ impl Counting {
             for profile in 0..self.profiles.len() {
                 let profile = crate::intern::number(profile);
                 if self.profile_keys.get(profile).namespace == name {
-                    self.reconnect(predicate, profile, world);
+                    self.reconnect(predicate, profile, inputs);
                 }
             }
         }
@@ -209,7 +214,7 @@ impl Counting {
     }
 
     /// Whether a counter's predicate matches a shape's pods.
-    pub(super) fn speaks_of(&self, counter: u32, shape: u32) -> bool {
+    pub(super) fn predicate_matches(&self, counter: u32, shape: u32) -> bool {
         let (Counted::Matching(predicate)
         | Counted::Owning(predicate)
         | Counted::Spread { predicate, .. }) = self.counter_keys.get(counter).counted;
@@ -233,8 +238,8 @@ impl Counting {
     }
 
     /// Returns the counters of pods whose anti-affinity terms match a shape's pods.
-    pub(super) fn unwanted(&self, shape: u32) -> &[u32] {
-        &self.profiles[self.profile_of(shape) as usize].unwanted
+    pub(super) fn excluding_counters(&self, shape: u32) -> &[u32] {
+        &self.profiles[self.profile_of(shape) as usize].excluding
     }
 
     fn profile_of(&self, shape: u32) -> u32 {
@@ -261,7 +266,7 @@ impl Counting {
         known.matches.push(predicate);
         known.counted.extend(&matching.counters);
         known.spread.extend(&matching.spread);
-        known.unwanted.extend(&matching.owning);
+        known.excluding.extend(&matching.owning);
     }
 
     /// Reverts `connect`.
@@ -277,7 +282,7 @@ impl Counting {
             .spread
             .retain(|counter| !matching.spread.contains(counter));
         known
-            .unwanted
+            .excluding
             .retain(|counter| !matching.owning.contains(counter));
     }
 
@@ -296,14 +301,14 @@ impl Counting {
             let profile = &mut self.profiles[*profile as usize];
             match counted {
                 Counted::Matching(_) => profile.counted.push(counter),
-                Counted::Owning(_) => profile.unwanted.push(counter),
+                Counted::Owning(_) => profile.excluding.push(counter),
                 Counted::Spread { .. } => profile.spread.push(counter),
             }
         }
     }
 
     /// Counts the existing pods for a new counter. (No existing pod has a new term.)
-    fn recount(&mut self, counter: u32, counted: Counted, world: &World<'_>) {
+    fn recount(&mut self, counter: u32, counted: Counted, inputs: &CounterInputs<'_>) {
         let (Counted::Matching(predicate) | Counted::Spread { predicate, .. }) = counted else {
             return;
         };
@@ -314,9 +319,9 @@ impl Counting {
         {
             return;
         }
-        for (node, slot) in world.nodes.iter() {
+        for (node, slot) in inputs.nodes.iter() {
             for placed in &slot.pods {
-                let profile = self.profile_of(world.classes.shape_of(placed.class));
+                let profile = self.profile_of(inputs.classes.shape_of(placed.class));
                 if self.profiles[profile as usize].matches.contains(&predicate) {
                     self.shift_counter(counter, node, placed.count, true);
                 }
@@ -350,8 +355,8 @@ impl Counting {
 
     /// Connects or disconnects a predicate and a profile, after a namespace's labels
     /// changed.
-    fn reconnect(&mut self, predicate: u32, profile: u32, world: &World<'_>) {
-        let matches = self.matches(predicate, profile, world.classes, world.symbols);
+    fn reconnect(&mut self, predicate: u32, profile: u32, inputs: &CounterInputs<'_>) {
+        let matches = self.matches(predicate, profile, inputs.classes, inputs.symbols);
         let known = self.profiles[profile as usize].matches.contains(&predicate);
         if matches == known {
             return;
@@ -368,8 +373,8 @@ impl Counting {
             .chain(&matching.spread)
             .copied()
             .collect();
-        for (node, slot) in world.nodes.iter() {
-            let of_profile = |class| self.profile_of(world.classes.shape_of(class)) == profile;
+        for (node, slot) in inputs.nodes.iter() {
+            let of_profile = |class| self.profile_of(inputs.classes.shape_of(class)) == profile;
             let placed = slot.pods.iter().filter(|placed| of_profile(placed.class));
             let counts: Vec<Count> = placed.map(|placed| placed.count).collect();
             for count in counts {

@@ -38,10 +38,10 @@ impl Cluster {
 
 impl Diagnosis {
     /// Returns the misfit of a PreFilter that rejected all nodes, if there is one.
-    fn said_of_all(&self) -> Option<&Misfit> {
+    fn prefilter_misfit(&self) -> Option<&Misfit> {
         match self.misfits.as_slice() {
             [(misfit @ Misfit::Rejected { stage, .. }, count)]
-                if *stage == Stage::PreFilter && *count == self.nodes && !misfit.is_of_names() =>
+                if *stage == Stage::PreFilter && *count == self.nodes && !misfit.is_not_named() =>
             {
                 Some(misfit)
             }
@@ -54,7 +54,7 @@ impl Diagnosis {
 impl fmt::Display for Diagnosis {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}/{} nodes are available", self.fitting, self.nodes)?;
-        if let Some(misfit) = self.said_of_all() {
+        if let Some(misfit) = self.prefilter_misfit() {
             return write!(to, ": {}.", misfit.reasons().join(", "));
         }
         let mut counts: BTreeMap<String, usize> = BTreeMap::new();

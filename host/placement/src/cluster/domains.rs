@@ -6,11 +6,11 @@ use smallvec::SmallVec;
 
 use super::condition::value_of;
 use super::nodes::{NodeId, Nodes, Slot};
-use super::statics::Statics;
+use super::static_filters::StaticFilters;
 use crate::intern::{Symbol, Symbols, Table};
 
 /// Marks a node that is in no domain because it lacks the label.
-const NOWHERE: u32 = u32::MAX;
+const NO_DOMAIN: u32 = u32::MAX;
 
 /// Identifies a view: the nodes that a spread constraint counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,10 +59,10 @@ impl Domains {
     fn enter(&mut self, key: u32, node: NodeId, slot: &Slot) {
         let at = key as usize;
         let value = value_of(&slot.labels, *self.keys.get(key));
-        let domain = value.map_or(NOWHERE, |value| self.values[at].intern(value));
+        let domain = value.map_or(NO_DOMAIN, |value| self.values[at].intern(value));
         let column = &mut self.columns[at];
         if column.len() <= node.at() {
-            column.resize(node.at() + 1, NOWHERE);
+            column.resize(node.at() + 1, NO_DOMAIN);
         }
         column[node.at()] = domain;
     }
@@ -70,7 +70,7 @@ impl Domains {
     /// Returns the domain of a node. `None` if it lacks the label.
     pub(super) fn of(&self, key: u32, node: NodeId) -> Option<u32> {
         let domain = self.columns[key as usize].get(node.at()).copied();
-        domain.filter(|domain| *domain != NOWHERE)
+        domain.filter(|domain| *domain != NO_DOMAIN)
     }
 
     /// Interns a view.
@@ -78,7 +78,7 @@ impl Domains {
         &mut self,
         key: ViewKey,
         nodes: &Nodes,
-        statics: &Statics,
+        statics: &StaticFilters,
         symbols: &Symbols,
     ) -> u32 {
         let id = self.view_keys.intern(key);
@@ -96,7 +96,7 @@ impl Domains {
         view: u32,
         node: NodeId,
         slot: &Slot,
-        statics: &Statics,
+        statics: &StaticFilters,
         symbols: &Symbols,
     ) {
         let key = self.view_keys.get(view);
@@ -144,7 +144,7 @@ impl Domains {
         &mut self,
         node: NodeId,
         slot: &Slot,
-        statics: &Statics,
+        statics: &StaticFilters,
         symbols: &Symbols,
     ) {
         for key in 0..crate::intern::number(self.columns.len()) {
@@ -175,7 +175,7 @@ impl Domains {
         }
         for column in &mut self.columns {
             if let Some(domain) = column.get_mut(node.at()) {
-                *domain = NOWHERE;
+                *domain = NO_DOMAIN;
             }
         }
     }

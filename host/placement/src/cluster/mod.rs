@@ -11,13 +11,13 @@ mod domains;
 mod index;
 mod journal;
 mod new_nodes;
+mod node_signature;
 mod nodes;
 mod predicate;
 mod rebuild;
 mod relations;
 mod score;
-mod situation;
-mod statics;
+mod static_filters;
 mod storage;
 
 use std::sync::Arc;
@@ -27,18 +27,18 @@ pub(crate) use self::bonds::{Area, HOSTNAME, HostKey};
 pub use self::classes::ClassId;
 pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;
+pub(crate) use self::node_signature::Dependencies;
 pub use self::nodes::NodeId;
-pub(crate) use self::situation::Reads;
 
 use self::classes::{Classes, Parts};
 use self::condition::label_set;
-use self::counting::World;
+use self::counting::CounterInputs;
 use self::journal::{Change, Journal};
 use self::new_nodes::NewNodes;
 use self::nodes::{Nodes, Slot};
 use self::predicate::PodTerm;
-use self::relations::{Relations, Topological, widened};
-use self::statics::Statics;
+use self::relations::{KeyedTerm, Relations, widened};
+use self::static_filters::StaticFilters;
 use crate::intern::{Symbol, Symbols};
 use crate::volumes::Storage;
 use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
@@ -62,7 +62,7 @@ pub struct Count {
 pub struct Cluster {
     symbols: Symbols,
     nodes: Nodes,
-    statics: Statics,
+    statics: StaticFilters,
     classes: Classes,
     relations: Relations,
     storage: Storage,
@@ -184,8 +184,8 @@ impl Cluster {
             .as_ref()
             .map(|labels| label_set(labels, &mut self.symbols));
         let before = self.journal.set_namespace(name, labels);
-        let (relations, world) = self.world();
-        relations.counting.set_namespace(symbol, set, &world);
+        let (relations, inputs) = self.counter_inputs();
+        relations.counting.set_namespace(symbol, set, &inputs);
         self.journal.push(Change::Namespace(name.clone(), before));
     }
 
@@ -193,8 +193,8 @@ impl Cluster {
     /// changes.
     pub fn class(&mut self, pod: &Pod) -> ClassId {
         let namespace = self.symbols.intern(&pod.namespace);
-        let (statics, reads_nodes) = self.statics.intern(pod, &mut self.symbols);
-        if reads_nodes {
+        let (statics, has_new_keys) = self.statics.intern(pod, &mut self.symbols);
+        if has_new_keys {
             self.find_kinds();
         }
         let (terms, new) = self.relations.find_terms(pod, namespace);
@@ -217,8 +217,8 @@ impl Cluster {
             let terms: Vec<PodTerm> = selectors
                 .map(|selector| PodTerm::of_spread(selector, namespace, &mut self.symbols))
                 .collect();
-            self.read(terms.iter().flat_map(PodTerm::keys));
-            self.give_shape(class);
+            self.add_relevant_keys(terms.iter().flat_map(PodTerm::keys));
+            self.assign_shape(class);
             self.classes.push_bonds(self.find_bonds(class));
         }
         class
@@ -228,7 +228,7 @@ impl Cluster {
     /// from this one's, for grouping pods. It may change when [`Self::class`] is called
     /// with a pod whose selectors use a label key for the first time.
     pub fn representative(&self, class: ClassId) -> ClassId {
-        self.classes.first_of(self.classes.shape_of(class))
+        self.classes.representative_of(self.classes.shape_of(class))
     }
 
     /// Number of classes.
@@ -248,7 +248,7 @@ impl Cluster {
 
     fn add_terms(&mut self, pod: &Pod, namespace: Symbol) {
         let symbols = &mut self.symbols;
-        let mut of = |terms: &[AffinityTerm]| -> Vec<Topological> {
+        let mut of = |terms: &[AffinityTerm]| -> Vec<KeyedTerm> {
             let each = terms.iter().map(|term| {
                 let key = symbols.intern(&term.topology_key);
                 (PodTerm::of_affinity(term, namespace, symbols), key)
@@ -259,38 +259,38 @@ impl Cluster {
         let widened: Vec<AffinityTerm> = pod.anti_affinity.iter().filter_map(widened).collect();
         let widened = of(&widened);
         let terms = affinity.iter().chain(&anti);
-        self.read(terms.flat_map(|(term, _)| term.keys()));
-        let (relations, mut world) = self.world();
-        relations.add_terms(&affinity, &anti, &widened, &mut world);
+        self.add_relevant_keys(terms.flat_map(|(term, _)| term.keys()));
+        let (relations, mut inputs) = self.counter_inputs();
+        relations.add_terms(&affinity, &anti, &widened, &mut inputs);
     }
 
     /// Makes label keys of pods relevant to shapes. Classes whose shape changes by it
     /// get a new one.
-    fn read(&mut self, keys: impl Iterator<Item = Symbol>) {
-        for class in self.classes.read(keys) {
+    fn add_relevant_keys(&mut self, keys: impl Iterator<Item = Symbol>) {
+        for class in self.classes.add_relevant_keys(keys) {
             let from = self.classes.shape_of(class);
-            let to = self.give_shape(class);
+            let to = self.assign_shape(class);
             self.relations.counting.reshape(class, from, to);
         }
     }
 
-    fn give_shape(&mut self, class: ClassId) -> u32 {
-        let (shape, new) = self.classes.give_shape(class);
+    fn assign_shape(&mut self, class: ClassId) -> u32 {
+        let (shape, new) = self.classes.assign_shape(class);
         if new {
-            let (relations, mut world) = self.world();
-            relations.add_shape(shape, &mut world);
+            let (relations, mut inputs) = self.counter_inputs();
+            relations.add_shape(shape, &mut inputs);
         }
         shape
     }
 
-    fn world(&mut self) -> (&mut Relations, World<'_>) {
-        let world = World {
+    fn counter_inputs(&mut self) -> (&mut Relations, CounterInputs<'_>) {
+        let inputs = CounterInputs {
             nodes: &self.nodes,
             classes: &self.classes,
             statics: &self.statics,
             symbols: &mut self.symbols,
         };
-        (&mut self.relations, world)
+        (&mut self.relations, inputs)
     }
 
     /// Places a pod of a class on a node, whether or not it fits. Returns false and

@@ -24,11 +24,11 @@ pub(super) struct NewNodes {
     /// Numbers that no node has. The last one is assigned next.
     free: Vec<u32>,
     /// By the address of the node.
-    templates: HashMap<usize, Known>,
+    templates: HashMap<usize, TemplateEntry>,
 }
 
 /// Data that the new nodes of a template share.
-struct Known {
+struct TemplateEntry {
     /// Keeps the address, by which the entry is found, in use.
     _node: Arc<Node>,
     labels: LabelSet,
@@ -74,9 +74,9 @@ impl Cluster {
     pub(crate) fn add_new_node(&mut self, template: &Template) -> NodeId {
         let number = self.next_number();
         let name = self.new_nodes.names[number as usize];
-        let known = self.known(&template.node);
-        let (mut labels, kind) = (known.labels.clone(), known.kind);
-        for at in &known.own {
+        let entry = self.template_entry(&template.node);
+        let (mut labels, kind) = (entry.labels.clone(), entry.kind);
+        for at in &entry.own {
             labels[*at].1 = name;
         }
         let id = self.nodes.insert(Arc::clone(&template.node), name, labels);
@@ -101,7 +101,7 @@ impl Cluster {
         })
     }
 
-    fn known(&mut self, template: &Arc<Node>) -> &Known {
+    fn template_entry(&mut self, template: &Arc<Node>) -> &TemplateEntry {
         let address = Arc::as_ptr(template).addr();
         let (symbols, statics) = (&mut self.symbols, &mut self.statics);
         let known = self.new_nodes.templates.entry(address);
@@ -116,7 +116,7 @@ impl Cluster {
             let own: Vec<Symbol> = own.iter().map(|key| symbols.intern(key)).collect();
             let is_own = |at: &usize| own.contains(&labels[*at].0);
             let (taints, unschedulable) = (&node.taints, node.unschedulable);
-            Known {
+            TemplateEntry {
                 own: (0..labels.len()).filter(is_own).collect(),
                 kind: statics.kind(&labels, taints, unschedulable),
                 labels,

@@ -129,7 +129,7 @@ impl Nodes {
             ports: Vec::new(),
             new: None,
         };
-        self.offer(id, &node.allocatable);
+        self.set_allocatable(id, &node.allocatable);
         self.slots[id.at()] = Some(slot);
         self.by_name.insert(name, id);
         id
@@ -145,7 +145,7 @@ impl Nodes {
 
     /// Replaces a node's object and keeps its pods.
     pub(super) fn replace(&mut self, id: NodeId, node: Arc<Node>, labels: LabelSet) {
-        self.offer(id, &node.allocatable);
+        self.set_allocatable(id, &node.allocatable);
         if let Some(slot) = self.get_mut(id) {
             slot.node = node;
             slot.labels = labels;
@@ -156,13 +156,13 @@ impl Nodes {
     pub(super) fn remove(&mut self, id: NodeId) -> Option<Slot> {
         let slot = self.slots.get_mut(id.at()).and_then(Option::take)?;
         self.by_name.remove(&slot.name);
-        self.offer(id, &Resources::default());
+        self.set_allocatable(id, &Resources::default());
         self.unused.push(id);
         Some(slot)
     }
 
     /// Sets a node's allocatable resources. The usage of its pods stays.
-    fn offer(&mut self, id: NodeId, resources: &Resources) {
+    fn set_allocatable(&mut self, id: NodeId, resources: &Resources) {
         for (name, _) in &resources.extended {
             self.column(name);
         }
@@ -244,7 +244,7 @@ impl Nodes {
     }
 
     /// Whether the requested resources are free.
-    pub(super) fn suffices(&self, id: NodeId, request: &Request) -> bool {
+    pub(super) fn has_room_for(&self, id: NodeId, request: &Request) -> bool {
         self.free_of(PODS, id) >= 1
             && request
                 .amounts()

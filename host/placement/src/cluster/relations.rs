@@ -4,11 +4,11 @@
 //! its topology key. A check only reads a few counts.
 
 use super::counter::Counted;
-use super::counting::{Counting, World};
+use super::counting::{CounterInputs, Counting};
 use super::domains::ViewKey;
+use super::node_signature::Dependencies;
 use super::nodes::NodeId;
 use super::predicate::{PodTerm, Predicate};
-use super::situation::Reads;
 use crate::intern::{Symbol, Table};
 use crate::{AffinityTerm, LabelSelector, Operator, Pod, Requirement, SpreadConstraint};
 
@@ -58,7 +58,7 @@ struct Shape {
 
 /// The first of these rules that rejects a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Objection {
+pub(super) enum RelationMisfit {
     Spread,
     SpreadLabel,
     Affinity,
@@ -105,7 +105,7 @@ impl Relations {
     }
 
     /// Returns the topology keys of a shape's constraints and terms.
-    pub(super) fn own_keys(&self, shape: u32) -> impl Iterator<Item = u32> {
+    pub(super) fn topology_keys(&self, shape: u32) -> impl Iterator<Item = u32> {
         let own = &self.shapes[shape as usize];
         let terms = &self.terms[own.terms as usize];
         let counters = terms.affinity.iter().chain(&terms.anti_affinity);
@@ -138,13 +138,13 @@ impl Relations {
     /// shapes already.
     pub(super) fn add_terms(
         &mut self,
-        affinity: &[Topological],
-        anti: &[Topological],
-        widened: &[Topological],
-        world: &mut World<'_>,
+        affinity: &[KeyedTerm],
+        anti: &[KeyedTerm],
+        widened: &[KeyedTerm],
+        inputs: &mut CounterInputs<'_>,
     ) {
         let predicate: Predicate = affinity.iter().map(|(term, _)| term.clone()).collect();
-        let predicate = (!affinity.is_empty()).then(|| self.counting.predicate(predicate, world));
+        let predicate = (!affinity.is_empty()).then(|| self.counting.predicate(predicate, inputs));
         let mut terms = Terms {
             predicate,
             ..Terms::default()
@@ -154,21 +154,21 @@ impl Relations {
             .filter_map(|(_, key)| {
                 Some(
                     self.counting
-                        .counter(Counted::Matching(predicate?), *key, world),
+                        .counter(Counted::Matching(predicate?), *key, inputs),
                 )
             })
             .collect();
         terms.widened = self
-            .matching(widened, world)
+            .matching(widened, inputs)
             .map(|(_, _, counter)| counter)
             .collect();
-        let anti: Vec<(u32, Symbol, u32)> = self.matching(anti, world).collect();
+        let anti: Vec<(u32, Symbol, u32)> = self.matching(anti, inputs).collect();
         terms.anti_affinity = anti.iter().map(|(.., counter)| *counter).collect();
         terms.owning = anti
             .iter()
             .map(|(predicate, key, _)| {
                 self.counting
-                    .counter(Counted::Owning(*predicate), *key, world)
+                    .counter(Counted::Owning(*predicate), *key, inputs)
             })
             .collect();
         self.terms.push(terms);
@@ -178,36 +178,41 @@ impl Relations {
     /// of.
     fn matching(
         &mut self,
-        terms: &[Topological],
-        world: &mut World<'_>,
+        terms: &[KeyedTerm],
+        inputs: &mut CounterInputs<'_>,
     ) -> impl Iterator<Item = (u32, Symbol, u32)> {
         terms.iter().map(move |(term, key)| {
-            let predicate = self.counting.predicate([term.clone()].into(), world);
+            let predicate = self.counting.predicate([term.clone()].into(), inputs);
             let counter = Counted::Matching(predicate);
-            (predicate, *key, self.counting.counter(counter, *key, world))
+            (
+                predicate,
+                *key,
+                self.counting.counter(counter, *key, inputs),
+            )
         })
     }
 
     /// Takes in a shape that is new. The keys its constraints read must be read.
-    pub(super) fn add_shape(&mut self, shape: u32, world: &mut World<'_>) {
-        let terms = world.classes.shape(shape).terms;
+    pub(super) fn add_shape(&mut self, shape: u32, inputs: &mut CounterInputs<'_>) {
+        let terms = inputs.classes.shape(shape).terms;
         let owning = &self.terms[terms as usize].owning;
-        self.counting.add_shape(shape, owning, world);
-        let spread = self.spread(shape, world);
+        self.counting.add_shape(shape, owning, inputs);
+        let spread = self.spread(shape, inputs);
         self.shapes.push(Shape { terms, spread });
     }
 
-    fn spread(&mut self, shape: u32, world: &mut World<'_>) -> Box<[Spread]> {
-        let key = world.classes.shape(shape);
+    fn spread(&mut self, shape: u32, inputs: &mut CounterInputs<'_>) -> Box<[Spread]> {
+        let key = inputs.classes.shape(shape);
         let (namespace, labels) = (key.namespace, key.labels);
-        let statics = world.statics.get(key.statics);
-        let constraints = world.classes.spread(key.spread);
+        let statics = inputs.statics.get(key.statics);
+        let constraints = inputs.classes.spread(key.spread);
         let requires = constraints
             .iter()
             .map(|constraint| {
-                self.counting
-                    .domains
-                    .key(world.symbols.intern(&constraint.topology_key), world.nodes)
+                self.counting.domains.key(
+                    inputs.symbols.intern(&constraint.topology_key),
+                    inputs.nodes,
+                )
             })
             .collect::<smallvec::SmallVec<[u32; 2]>>();
         let mut all = Vec::with_capacity(constraints.len());
@@ -218,16 +223,16 @@ impl Relations {
                 affinity: constraint.honor_affinity.then_some(statics.affinity),
                 tolerations: constraint.honor_taints.then_some(statics.tolerations),
             };
-            let view = self
-                .counting
-                .domains
-                .view(view, world.nodes, world.statics, world.symbols);
-            let term = PodTerm::of_spread(constraint.selector.as_ref(), namespace, world.symbols);
-            let labels = world.classes.labels(labels);
-            let own = term.matches(namespace, None, labels, world.symbols);
+            let view =
+                self.counting
+                    .domains
+                    .view(view, inputs.nodes, inputs.statics, inputs.symbols);
+            let term = PodTerm::of_spread(constraint.selector.as_ref(), namespace, inputs.symbols);
+            let labels = inputs.classes.labels(labels);
+            let own = term.matches(namespace, None, labels, inputs.symbols);
             all.push(Spread {
                 key: *key,
-                counter: self.spread_counter(constraint, term, view, world),
+                counter: self.spread_counter(constraint, term, view, inputs),
                 view,
                 max_skew: constraint.max_skew.into(),
                 min_domains: usize::try_from(constraint.min_domains).unwrap_or(0),
@@ -244,91 +249,92 @@ impl Relations {
         constraint: &SpreadConstraint,
         term: PodTerm,
         view: u32,
-        world: &mut World<'_>,
+        inputs: &mut CounterInputs<'_>,
     ) -> Option<u32> {
         let selector = constraint.selector.as_ref()?;
         if selector.0.is_empty() {
             return None;
         }
-        let predicate = self.counting.predicate([term].into(), world);
-        let key = world.symbols.intern(&constraint.topology_key);
+        let predicate = self.counting.predicate([term].into(), inputs);
+        let key = inputs.symbols.intern(&constraint.topology_key);
         Some(
             self.counting
-                .counter(Counted::Spread { predicate, view }, key, world),
+                .counter(Counted::Spread { predicate, view }, key, inputs),
         )
     }
 
-    /// Adds the counters and topology keys on which a shape's rules depend to `reads`.
-    pub(super) fn read_by(&self, shape: u32, reads: &mut Reads) {
+    /// Adds the counters and topology keys on which a shape's rules depend to
+    /// `dependencies`.
+    pub(super) fn add_dependencies(&self, shape: u32, dependencies: &mut Dependencies) {
         let own = &self.shapes[shape as usize];
         let terms = &self.terms[own.terms as usize];
         let counters = terms.affinity.iter().chain(&terms.anti_affinity);
-        for counter in counters.chain(self.counting.unwanted(shape)) {
-            reads.counter(*counter);
+        for counter in counters.chain(self.counting.excluding_counters(shape)) {
+            dependencies.counter(*counter);
         }
         for spread in own.spread.iter() {
-            reads.spread(spread.key, spread.view);
+            dependencies.spread(spread.key, spread.view);
             if let Some(counter) = spread.counter {
-                reads.counter(counter);
+                dependencies.counter(counter);
             }
         }
     }
 
     /// Returns the first rule that refuses a pod on a node.
-    pub(super) fn objection(&self, shape: u32, node: NodeId) -> Option<Objection> {
-        self.objection_over(shape, node, |_| true)
+    pub(super) fn misfit(&self, shape: u32, node: NodeId) -> Option<RelationMisfit> {
+        self.misfit_over(shape, node, |_| true)
     }
 
     /// Returns the first such rule among those whose topology keys count.
-    pub(super) fn objection_over(
+    pub(super) fn misfit_over(
         &self,
         shape: u32,
         node: NodeId,
         counts: impl Fn(u32) -> bool,
-    ) -> Option<Objection> {
-        self.spread_objection(shape, node, &counts)
-            .or_else(|| self.affinity_objection(shape, node, &counts))
+    ) -> Option<RelationMisfit> {
+        self.spread_misfit(shape, node, &counts)
+            .or_else(|| self.affinity_misfit(shape, node, &counts))
     }
 
-    fn spread_objection(
+    fn spread_misfit(
         &self,
         shape: u32,
         node: NodeId,
         counts: &impl Fn(u32) -> bool,
-    ) -> Option<Objection> {
+    ) -> Option<RelationMisfit> {
         let spread = self.shapes[shape as usize].spread.iter();
         for spread in spread.filter(|spread| counts(spread.key)) {
             let Some(domain) = self.counting.domains.of(spread.key, node) else {
-                return Some(Objection::SpreadLabel);
+                return Some(RelationMisfit::SpreadLabel);
             };
             let counted = |counter| self.counting.get(counter, domain);
             let there = spread.counter.map_or(0, counted);
             let skew = i64::from(there) + i64::from(spread.own) - i64::from(self.smallest(spread));
             if skew > spread.max_skew {
-                return Some(Objection::Spread);
+                return Some(RelationMisfit::Spread);
             }
         }
         None
     }
 
-    fn affinity_objection(
+    fn affinity_misfit(
         &self,
         shape: u32,
         node: NodeId,
         counts: &impl Fn(u32) -> bool,
-    ) -> Option<Objection> {
+    ) -> Option<RelationMisfit> {
         let terms = &self.terms[self.shapes[shape as usize].terms as usize];
         let counts = |counter: &&u32| counts(self.counting.key_of(**counter));
         if let Some(predicate) = terms.predicate {
             let mut near = true;
             for counter in terms.affinity.iter().filter(counts) {
                 let Some(pods) = self.counting.pods_near(*counter, node) else {
-                    return Some(Objection::Affinity);
+                    return Some(RelationMisfit::Affinity);
                 };
                 near &= pods > 0;
             }
-            if !near && !self.is_first(shape, predicate, &terms.affinity) {
-                return Some(Objection::Affinity);
+            if !near && !self.is_first_of_its_affinity(shape, predicate, &terms.affinity) {
+                return Some(RelationMisfit::Affinity);
             }
         }
         let any = |counters: &[u32]| {
@@ -339,14 +345,14 @@ impl Relations {
             near.any(|pods| pods.is_some_and(|pods| pods > 0))
         };
         if any(&terms.anti_affinity) {
-            return Some(Objection::AntiAffinity);
+            return Some(RelationMisfit::AntiAffinity);
         }
-        let unwanted = any(self.counting.unwanted(shape));
-        unwanted.then(|| {
+        let is_excluded = any(self.counting.excluding_counters(shape));
+        is_excluded.then(|| {
             if any(&terms.widened) {
-                Objection::AntiAffinity
+                RelationMisfit::AntiAffinity
             } else {
-                Objection::ExistingAntiAffinity
+                RelationMisfit::ExistingAntiAffinity
             }
         })
     }
@@ -357,13 +363,13 @@ impl Relations {
         let terms = &self.terms[self.shapes[shape as usize].terms as usize];
         let counters = terms.anti_affinity.iter().copied();
         counters.filter(move |&counter| {
-            self.counting.key_of(counter) == key && self.counting.speaks_of(counter, shape)
+            self.counting.key_of(counter) == key && self.counting.predicate_matches(counter, shape)
         })
     }
 
     /// Whether a pod matches its own affinity terms and no pod in the cluster matches
     /// them yet. The scheduler then lets it onto any node.
-    fn is_first(&self, shape: u32, predicate: u32, counters: &[u32]) -> bool {
+    fn is_first_of_its_affinity(&self, shape: u32, predicate: u32, counters: &[u32]) -> bool {
         self.counting.is_matched(shape, predicate)
             && counters
                 .iter()
@@ -372,7 +378,7 @@ impl Relations {
 }
 
 /// A term and its topology key.
-pub(super) type Topological = (PodTerm, Symbol);
+pub(super) type KeyedTerm = (PodTerm, Symbol);
 
 /// Returns the term of a pending pod as kube-scheduler 1.36 applies it, if that
 /// differs: a namespace selector that only has NotIn and DoesNotExist selects all

@@ -3,36 +3,37 @@
 use std::collections::HashMap;
 
 use super::Demand;
-use super::ground::Ground;
+use super::context::PackContext;
 use crate::Cluster;
 
 /// Requirements of pods on new nodes, independent of the order of placement. Pods that
 /// may fit on existing nodes are not counted.
-pub(super) struct Needs {
+pub(super) struct LowerBounds {
     /// Sum of their requests, by column.
     amounts: Vec<i128>,
     /// Nodes needed by pods that exclude each other by host, one for each pod.
     exclusive: u64,
 }
 
-impl Needs {
+impl LowerBounds {
     /// Sums the requirements of the pods of some rows.
     #[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
     pub(super) fn new(
         cluster: &Cluster,
-        ground: &Ground,
+        context: &PackContext,
         demands: &[Demand],
         rows: impl Iterator<Item = usize>,
     ) -> Self {
-        let mut amounts = vec![0; ground.names.len()];
+        let mut amounts = vec![0; context.columns.len()];
         let mut apart: HashMap<u32, u64> = HashMap::new();
-        let of_new = rows.filter(|row| !ground.may_take(&ground.asking[*row]));
+        let of_new = rows.filter(|row| !context.may_take(&context.requirements[*row]));
         for row in of_new {
-            let (asking, Demand { class, count }) = (&ground.asking[row], demands[row]);
-            for &(column, amount) in &asking.amounts {
+            let (requirements, Demand { class, count }) =
+                (&context.requirements[row], demands[row]);
+            for &(column, amount) in &requirements.amounts {
                 amounts[column] += i128::from(amount) * i128::from(count);
             }
-            if asking.bonds.anti_affinity {
+            if requirements.bonds.anti_affinity {
                 for exclusion in cluster.host_exclusions(class) {
                     *apart.entry(exclusion).or_default() += u64::from(count);
                 }

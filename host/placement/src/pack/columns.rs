@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::ground::{Asking, Ground};
+use super::context::{PackContext, PodRequirements};
 use super::tree::{Amounts, Tree, is_free, times};
 use super::{Demand, Order, Packed};
 use crate::{ClassId, Cluster, NodeId};
@@ -10,23 +10,23 @@ use crate::{ClassId, Cluster, NodeId};
 /// Number of demands above which pods are tried on the newest node first: nearly all
 /// others are full, and searching them for each pod would take most of the time. A node
 /// is still only added if no other has room.
-const MANY: usize = 1000;
+const MANY_DEMANDS: usize = 1000;
 
 /// Packs pods onto new nodes that are columns of free amounts.
-pub(super) struct Columns<'a> {
+pub(super) struct ColumnPacker<'a> {
     newest_first: bool,
     template: Vec<i64>,
     /// Requests and constraints of each demand, at its index.
-    asking: &'a [Asking],
+    requirements: &'a [PodRequirements],
 }
 
-impl<'a> Columns<'a> {
+impl<'a> ColumnPacker<'a> {
     /// Creates a packer. `free` has the free amounts on a new node.
-    pub(super) fn new(ground: &'a Ground, free: &[i64], order: &[usize]) -> Self {
+    pub(super) fn new(context: &'a PackContext, free: &[i64], order: &[usize]) -> Self {
         Self {
-            newest_first: order.len() > MANY,
+            newest_first: order.len() > MANY_DEMANDS,
             template: free.to_vec(),
-            asking: &ground.asking,
+            requirements: &context.requirements,
         }
     }
 
@@ -34,7 +34,7 @@ impl<'a> Columns<'a> {
         let mut open = OpenNodes::new(self.template.len());
         let mut placed = vec![0; demands.len()];
         for &row in order {
-            let amounts = &self.asking[row].amounts;
+            let amounts = &self.requirements[row].amounts;
             let mut left = demands[row].count;
             if self.newest_first {
                 left = open.on_newest(amounts, left);
@@ -132,17 +132,17 @@ impl OpenNodes {
 }
 
 /// Requests of a pod, by column, without zeros.
-pub(super) type Asked = SmallVec<[(usize, i64); 4]>;
+pub(super) type RequestAmounts = SmallVec<[(usize, i64); 4]>;
 
 /// The resources that some pod requests. Each column holds the cluster's column of the
 /// resource.
 #[derive(Default)]
-pub(super) struct Names(Vec<usize>);
+pub(super) struct ResourceColumns(Vec<usize>);
 
-impl Names {
+impl ResourceColumns {
     /// Returns the requests of a class. Adds columns for new resources.
-    pub(super) fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> Asked {
-        let mut amounts = Asked::new();
+    pub(super) fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> RequestAmounts {
+        let mut amounts = RequestAmounts::new();
         for (resource, amount) in cluster.asked(class) {
             amounts.push((self.column(resource), amount));
         }

@@ -4,10 +4,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::bound::Needs;
-use super::ground::Ground;
+use super::bound::LowerBounds;
+use super::context::PackContext;
 use super::{Demand, Growth, Packed, Part, add_template, pack_on};
-use crate::cluster::{HOSTNAME, Reads};
+use crate::cluster::{Dependencies, HOSTNAME};
 use crate::{ClassId, Cluster, Labels, NodeId};
 
 /// Runs [`super::pack`] for each growth separately.
@@ -21,27 +21,27 @@ pub fn pack_each(
     growths: &[Growth<'_>],
     demands: &[Demand],
 ) -> Vec<Arc<Packed>> {
-    let ground = Ground::new(cluster, known, demands, false);
-    let pods = Pods::new(cluster, &ground, demands);
-    let shapes: Vec<Shape> = growths
+    let context = PackContext::new(cluster, known, demands, false);
+    let pods = Pods::new(cluster, &context, demands);
+    let keys: Vec<GrowthKey> = growths
         .iter()
-        .map(|growth| Shape::new(cluster, growth, &ground, &pods))
+        .map(|growth| GrowthKey::new(cluster, growth, &context, &pods))
         .collect();
     // Larger nodes come after smaller ones, whose results they may use.
-    let mut order: Vec<usize> = (0..shapes.len()).collect();
-    order.sort_by(|&a, &b| shapes[a].free.cmp(&shapes[b].free));
-    let mut found: HashMap<&[Situation], Vec<(usize, Arc<Packed>)>> = HashMap::new();
-    let mut packed = vec![Arc::default(); shapes.len()];
+    let mut order: Vec<usize> = (0..keys.len()).collect();
+    order.sort_by(|&a, &b| keys[a].free.cmp(&keys[b].free));
+    let mut found: HashMap<&[PartKey], Vec<(usize, Arc<Packed>)>> = HashMap::new();
+    let mut packed = vec![Arc::default(); keys.len()];
     for row in order {
-        let shape = &shapes[row];
-        let alike = found.entry(&shape.situations).or_default();
+        let growth_key = &keys[row];
+        let alike = found.entry(&growth_key.part_keys).or_default();
         let answer = alike
             .iter()
-            .find(|(other, answer)| pods.stands(&shapes[*other], answer, shape));
+            .find(|(other, answer)| pods.is_valid_for(&keys[*other], answer, growth_key));
         packed[row] = if let Some((_, answer)) = answer {
             Arc::clone(answer)
         } else {
-            let answer = Arc::new(pack_on(cluster, &ground, &growths[row], demands));
+            let answer = Arc::new(pack_on(cluster, &context, &growths[row], demands));
             alike.push((row, Arc::clone(&answer)));
             answer
         };
@@ -52,8 +52,8 @@ pub fn pack_each(
 /// Properties by which pods can distinguish new nodes of a part from those of others,
 /// besides free resources.
 #[derive(PartialEq, Eq, Hash)]
-struct Situation {
-    cluster: Vec<u32>,
+struct PartKey {
+    signature: Vec<u32>,
     carried: Vec<ClassId>,
     /// Decides which part grows first: whether it is a stand-in, and how much larger it
     /// is than the smallest part.
@@ -63,28 +63,28 @@ struct Situation {
 }
 
 /// Everything that distinguishes a growth from others.
-struct Shape {
+struct GrowthKey {
     /// Properties of a new node of each part.
-    situations: Vec<Situation>,
+    part_keys: Vec<PartKey>,
     /// Free amounts on a new node of each part, by column.
     free: Vec<Vec<i64>>,
     /// Maximum number of nodes of each part, and of all parts.
     limits: (Vec<u32>, u32),
 }
 
-impl Shape {
-    fn new(cluster: &mut Cluster, growth: &Growth<'_>, ground: &Ground, pods: &Pods) -> Self {
+impl GrowthKey {
+    fn new(cluster: &mut Cluster, growth: &Growth<'_>, context: &PackContext, pods: &Pods) -> Self {
         let several = growth.parts.len() > 1;
         // Only differences between sizes matter.
         let smallest = growth.parts.iter().map(|part| part.size).min();
         let smallest = smallest.unwrap_or_default();
-        let (mut situations, mut free) = (Vec::new(), Vec::new());
+        let (mut part_keys, mut free) = (Vec::new(), Vec::new());
         for part in &growth.parts {
             let mark = cluster.mark();
             let node = add_template(cluster, part.template);
             let labels = pods.volumes.then(|| sorted(&part.template.node.labels));
-            situations.push(Situation {
-                cluster: cluster.situation(node, &pods.reads),
+            part_keys.push(PartKey {
+                signature: cluster.node_signature(node, &pods.dependencies),
                 carried: part.template.carried.clone(),
                 rank: if several {
                     (part.stand_in, part.size - smallest)
@@ -93,12 +93,12 @@ impl Shape {
                 },
                 labels,
             });
-            free.push(ground.names.row(cluster, node));
+            free.push(context.columns.row(cluster, node));
             cluster.rollback(mark);
         }
         let limits = |part: &Part<'_>| part.max_nodes.min(growth.max_nodes);
         Self {
-            situations,
+            part_keys,
             free,
             limits: (growth.parts.iter().map(limits).collect(), growth.max_nodes),
         }
@@ -127,36 +127,39 @@ fn sorted(labels: &Labels) -> Vec<(String, String)> {
 
 /// The pods to place.
 struct Pods {
-    needs: Needs,
+    bounds: LowerBounds,
     count: u64,
     volumes: bool,
     /// What their placement depends on in the cluster.
-    reads: Reads,
+    dependencies: Dependencies,
 }
 
 impl Pods {
-    fn new(cluster: &Cluster, ground: &Ground, demands: &[Demand]) -> Self {
+    fn new(cluster: &Cluster, context: &PackContext, demands: &[Demand]) -> Self {
         let counts = demands.iter().map(|demand| u64::from(demand.count));
         Self {
-            needs: Needs::new(cluster, ground, demands, 0..demands.len()),
+            bounds: LowerBounds::new(cluster, context, demands, 0..demands.len()),
             count: counts.sum(),
-            volumes: ground.asking.iter().any(|asking| asking.bonds.volumes),
-            reads: cluster.reads(demands.iter().map(|demand| demand.class)),
+            volumes: context
+                .requirements
+                .iter()
+                .any(|requirements| requirements.bonds.volumes),
+            dependencies: cluster.dependencies(demands.iter().map(|demand| demand.class)),
         }
     }
 
     /// Whether the result for one growth is valid for another with equal node
     /// properties.
-    fn stands(&self, known: &Shape, found: &Packed, shape: &Shape) -> bool {
-        if known.free == shape.free && known.limits == shape.limits {
+    fn is_valid_for(&self, known: &GrowthKey, found: &Packed, growth_key: &GrowthKey) -> bool {
+        if known.free == growth_key.free && known.limits == growth_key.limits {
             return true;
         }
         let placed = found.placed.iter().map(|&count| u64::from(count));
-        let free = shape.free.iter().map(Vec::as_slice);
+        let free = growth_key.free.iter().map(Vec::as_slice);
         // Pods that fit on a node also fit on a larger one.
-        shape.is_as_large_as(known)
-            && shape.has_room_for(found)
-            && u64::from(found.node_count()) <= self.needs.least_nodes(free)
+        growth_key.is_as_large_as(known)
+            && growth_key.has_room_for(found)
+            && u64::from(found.node_count()) <= self.bounds.least_nodes(free)
             && placed.sum::<u64>() == self.count
     }
 }

@@ -1,6 +1,6 @@
 //! Orders in which demands are packed.
 
-use super::ground::Ground;
+use super::context::PackContext;
 use super::{Demand, Estimate, Growth, Template};
 use crate::cluster::Bonds;
 use crate::{ClassId, Cluster, Misfit, NodeId, Plugin};
@@ -12,7 +12,7 @@ use crate::{ClassId, Cluster, Misfit, NodeId, Plugin};
 #[must_use]
 pub fn placing_order(cluster: &Cluster, demands: &[(Demand, i32)]) -> Vec<usize> {
     let alone: Vec<Demand> = demands.iter().map(|(demand, _)| *demand).collect();
-    let mut rows = Order::ApartFirst.rows(cluster, &alone, &by_part_of_all(cluster, &alone));
+    let mut rows = Order::ApartFirst.rows(cluster, &alone, &by_share_of_requests(cluster, &alone));
     rows.sort_by_key(|row| std::cmp::Reverse(demands[*row].1));
     rows
 }
@@ -21,7 +21,7 @@ pub fn placing_order(cluster: &Cluster, demands: &[(Demand, i32)]) -> Vec<usize>
 /// sum of all requests.
 #[must_use]
 pub fn orders(cluster: &Cluster, demands: &[Demand]) -> Vec<Vec<usize>> {
-    let by_size = by_part_of_all(cluster, demands);
+    let by_size = by_share_of_requests(cluster, demands);
     Order::ALL
         .map(|order| order.rows(cluster, demands, &by_size))
         .to_vec()
@@ -29,7 +29,7 @@ pub fn orders(cluster: &Cluster, demands: &[Demand]) -> Vec<Vec<usize>> {
 
 /// Returns the indexes of the demands, largest pods first. Size is a pod's share in the
 /// cpu that all pods request plus its share in the memory.
-fn by_part_of_all(cluster: &Cluster, demands: &[Demand]) -> Vec<usize> {
+fn by_share_of_requests(cluster: &Cluster, demands: &[Demand]) -> Vec<usize> {
     let asked: Vec<(f64, f64)> = demands
         .iter()
         .map(|demand| {
@@ -52,7 +52,7 @@ fn by_part_of_all(cluster: &Cluster, demands: &[Demand]) -> Vec<usize> {
 /// new node first. `first` is a new node of each part.
 pub(super) fn by_size(
     cluster: &Cluster,
-    ground: &Ground,
+    context: &PackContext,
     growth: &Growth<'_>,
     first: &[NodeId],
     demands: &[Demand],
@@ -63,11 +63,11 @@ pub(super) fn by_size(
         // It may fit on existing nodes once pods on new ones make it possible.
         let elsewhere = || {
             let parts = growth.parts.first();
-            parts.filter(|_| ground.may_take(&ground.asking[row]))
+            parts.filter(|_| context.may_take(&context.requirements[row]))
         };
         let part = part.map(|(part, _)| part).or_else(elsewhere);
         let part = part.filter(|_| demand.count > 0)?;
-        Some((row, part_of_node(cluster, demand.class, part.template)))
+        Some((row, share_of_node(cluster, demand.class, part.template)))
     };
     largest_first(demands.iter().enumerate().filter_map(sized))
 }
@@ -80,7 +80,7 @@ pub(super) fn largest_first(sizes: impl Iterator<Item = (usize, f64)>) -> Vec<us
 }
 
 /// Returns a pod's share of a new node's cpu plus its share of the memory.
-fn part_of_node(cluster: &Cluster, class: ClassId, template: &Template) -> f64 {
+fn share_of_node(cluster: &Cluster, class: ClassId, template: &Template) -> f64 {
     let part = |of: i64, whole: i64| {
         if whole > 0 {
             of as f64 / whole as f64
@@ -132,8 +132,8 @@ impl Order {
     pub(super) fn is_worth_trying(self, estimate: &Estimate<'_>) -> bool {
         let rows = estimate.by_size.iter();
         let mut ranks = rows.map(|row| {
-            let asking = &estimate.ground.asking[*row];
-            self.rank(asking.bonds, || asking.keeps_apart)
+            let requirements = &estimate.context.requirements[*row];
+            self.rank(requirements.bonds, || requirements.keeps_apart)
         });
         let first = ranks.next();
         self == Self::BySize || ranks.any(|rank| Some(rank) != first)
@@ -149,11 +149,11 @@ impl Order {
     }
 
     /// Sorts rows into this order. `by_size` has the largest first.
-    pub(super) fn partition(self, by_size: &[usize], ground: &Ground) -> Vec<usize> {
+    pub(super) fn partition(self, by_size: &[usize], context: &PackContext) -> Vec<usize> {
         let mut rows = by_size.to_vec();
         rows.sort_by_key(|row| {
-            let asking = &ground.asking[*row];
-            self.rank(asking.bonds, || asking.keeps_apart)
+            let requirements = &context.requirements[*row];
+            self.rank(requirements.bonds, || requirements.keeps_apart)
         });
         rows
     }

@@ -1,6 +1,6 @@
 //! Rehearsals: which pods fit once the nodes of a plan are ready.
 
-use super::ground::Ground;
+use super::context::PackContext;
 use super::order::orders;
 use super::{Demand, Template, add_template, fill, sum};
 use crate::{Cluster, NodeId};
@@ -43,8 +43,8 @@ impl<'a> Rehearsal<'a> {
         templates: Vec<&'a Template>,
         demands: &'a [Demand],
     ) -> Self {
-        let ground = Ground::new(cluster, known, demands, true);
-        let known = ground.areas.iter().flat_map(|(_, nodes)| &nodes.nodes);
+        let context = PackContext::new(cluster, known, demands, true);
+        let known = context.areas.iter().flat_map(|(_, nodes)| &nodes.nodes);
         Self {
             known: known.copied().collect(),
             templates,

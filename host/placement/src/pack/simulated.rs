@@ -1,6 +1,6 @@
 //! Packing on simulated nodes, with all filters for every pod.
 
-use super::ground::{Asking, Ground, NewNodes};
+use super::context::{PackContext, PartNodes, PodRequirements};
 use super::node_set::NodeSet;
 use super::{Demand, Growth, Order, Packed, add_template};
 use crate::cluster::{Area, HostKey};
@@ -9,8 +9,8 @@ use crate::{ClassId, Cluster, NodeId};
 /// A simulation on the existing nodes of a cluster and new nodes added to it.
 pub(super) struct Simulation<'a> {
     cluster: &'a mut Cluster,
-    ground: &'a Ground,
-    new: &'a NewNodes,
+    context: &'a PackContext,
+    new: &'a PartNodes,
     growth: &'a Growth<'a>,
     /// Maximum number of new nodes, by part.
     limits: &'a [u32],
@@ -40,7 +40,7 @@ struct AreaNodes {
 /// Identical pods that are being placed.
 struct Batch<'a> {
     class: ClassId,
-    asking: &'a Asking,
+    requirements: &'a PodRequirements,
     /// Where the search continues, by area.
     searched: Vec<Searched>,
     /// Parts on whose new nodes the pods don't fit.
@@ -59,14 +59,14 @@ struct Searched {
 impl<'a> Simulation<'a> {
     pub(super) fn new(
         cluster: &'a mut Cluster,
-        ground: &'a Ground,
-        new: &'a NewNodes,
+        context: &'a PackContext,
+        new: &'a PartNodes,
         growth: &'a Growth<'a>,
         limits: &'a [u32],
     ) -> Self {
-        let width = ground.names.len();
+        let width = context.columns.len();
         let empty = || NodeSet::new(Vec::new(), width, &[]);
-        let known = ground.areas.iter();
+        let known = context.areas.iter();
         let known = known.map(|(area, nodes)| (area.clone(), nodes.clone()));
         let mut areas: Vec<AreaNodes> = known
             .map(|(area, known)| AreaNodes {
@@ -97,7 +97,7 @@ impl<'a> Simulation<'a> {
             parts_in,
             host: cluster.host_key(),
             cluster,
-            ground,
+            context,
             new,
             growth,
             limits,
@@ -136,9 +136,9 @@ impl<'a> Simulation<'a> {
         loop {
             let before = self.placements;
             for &row in order {
-                let asking = &self.ground.asking[row];
-                if left[row] > 0 && (!again || asking.is_coupled()) {
-                    let placed = self.place_batch(demands[row].class, asking, left[row]);
+                let requirements = &self.context.requirements[row];
+                if left[row] > 0 && (!again || requirements.is_coupled()) {
+                    let placed = self.place_batch(demands[row].class, requirements, left[row]);
                     left[row] -= placed.known + placed.new;
                     on_new[row] += placed.new;
                 }
@@ -178,14 +178,19 @@ impl<'a> Simulation<'a> {
     }
 
     /// Places as many identical pods as fit.
-    fn place_batch(&mut self, class: ClassId, asking: &Asking, count: u32) -> Placed {
-        let is_full = |area: &AreaNodes| area.known.times(&asking.amounts) == 0;
+    fn place_batch(
+        &mut self,
+        class: ClassId,
+        requirements: &PodRequirements,
+        count: u32,
+    ) -> Placed {
+        let is_full = |area: &AreaNodes| area.known.times(&requirements.amounts) == 0;
         if self.new.parts.is_empty() && self.areas.iter().all(is_full) {
             return Placed::default();
         }
         let mut batch = Batch {
             class,
-            asking,
+            requirements,
             searched: vec![Searched::default(); self.areas.len()],
             refused: vec![false; self.new.parts.len()],
             floor: 0,
@@ -194,7 +199,7 @@ impl<'a> Simulation<'a> {
         let mut turn = 0;
         let mut placed = Placed::default();
         while placed.known + placed.new < count {
-            self.look_again_if_eased(&mut batch);
+            self.restart_search_if_relaxed(&mut batch);
             if let Some(known) = self.on_open_nodes(&mut batch, &order, &mut turn) {
                 placed.known += u32::from(known);
                 placed.new += u32::from(!known);
@@ -213,7 +218,7 @@ impl<'a> Simulation<'a> {
     fn areas_in_order(&self, batch: &Batch<'_>, count: u32) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.areas.len()).collect();
         if order.len() > 1 {
-            let amounts = &batch.asking.amounts;
+            let amounts = &batch.requirements.amounts;
             let rank = |area: &usize| {
                 let nodes = &self.areas[*area];
                 let open = nodes.known.times(amounts) + nodes.new.times(amounts);
@@ -232,12 +237,12 @@ impl<'a> Simulation<'a> {
 
     /// Starts the search anew if pods may have made room on nodes that rejected one
     /// before.
-    fn look_again_if_eased(&self, batch: &mut Batch<'_>) {
-        if !batch.asking.is_coupled_over_hosts() {
+    fn restart_search_if_relaxed(&self, batch: &mut Batch<'_>) {
+        if !batch.requirements.is_coupled_over_hosts() {
             return;
         }
         let mut floor = self.cluster.host_floor(batch.class, self.host);
-        if batch.asking.bonds.affinity_over_hosts {
+        if batch.requirements.bonds.affinity_over_hosts {
             floor += self.placements;
         }
         if floor != batch.floor {
@@ -254,11 +259,11 @@ impl<'a> Simulation<'a> {
         order: &[usize],
         turn: &mut usize,
     ) -> Option<bool> {
-        let coupled = batch.asking.is_coupled();
+        let coupled = batch.requirements.is_coupled();
         for step in 0..order.len() {
             let position = (*turn + step) % order.len();
             let at = order[position];
-            if self.is_shut(batch, at) {
+            if self.area_rejects(batch, at) {
                 continue;
             }
             if let Some(known) = self.in_area(batch, at, coupled) {
@@ -274,8 +279,8 @@ impl<'a> Simulation<'a> {
     /// Places a pod on a node of an area. Returns whether the node existed, or `None`
     /// if the pod fits on none.
     fn in_area(&mut self, batch: &mut Batch<'_>, at: usize, coupled: bool) -> Option<bool> {
-        let (class, amounts) = (batch.class, &batch.asking.amounts);
-        let in_turns = batch.asking.is_coupled_over_hosts();
+        let (class, amounts) = (batch.class, &batch.requirements.amounts);
+        let in_turns = batch.requirements.is_coupled_over_hosts();
         let (area, searched) = (&mut self.areas[at], &mut batch.searched[at]);
         let cluster = &*self.cluster;
         let fits = |node| cluster.fits(class, node);
@@ -286,7 +291,7 @@ impl<'a> Simulation<'a> {
                 set.first(amounts, from, fits)
             }
         };
-        if (coupled || self.ground.for_all)
+        if (coupled || self.context.for_all)
             && let Some(found) = find(&mut area.known, &mut searched.known)
         {
             self.cluster.place(class, area.known.nodes[found], false);
@@ -301,11 +306,11 @@ impl<'a> Simulation<'a> {
 
     /// Whether a rule over a topology key other than that of hosts rejects the pods on
     /// all nodes of an area.
-    fn is_shut(&self, batch: &Batch<'_>, at: usize) -> bool {
+    fn area_rejects(&self, batch: &Batch<'_>, at: usize) -> bool {
         let area = &self.areas[at];
         let node = area.new.nodes.last().or_else(|| area.known.nodes.last());
-        batch.asking.may_be_shut_out()
-            && node.is_some_and(|node| self.cluster.is_shut(batch.class, *node, self.host))
+        batch.requirements.area_may_reject()
+            && node.is_some_and(|node| self.cluster.domain_rejects(batch.class, *node, self.host))
     }
 
     fn has_room(&self, part: usize) -> bool {
@@ -321,7 +326,7 @@ impl<'a> Simulation<'a> {
             let parts = parts.filter(|&part| {
                 !batch.refused[part]
                     && self.has_room(part)
-                    && !self.is_shut(batch, self.area_of[part])
+                    && !self.area_rejects(batch, self.area_of[part])
             });
             let rank = |part: &usize| {
                 let (opened, part) = (self.opened[*part], &self.growth.parts[*part]);
@@ -365,7 +370,7 @@ impl<'a> Simulation<'a> {
     fn place_on_new(&mut self, batch: &Batch<'_>, area: usize, at: usize) {
         let area = &mut self.areas[area];
         self.cluster.place(batch.class, area.new.nodes[at], false);
-        area.new.take(at, &batch.asking.amounts);
+        area.new.take(at, &batch.requirements.amounts);
         area.of_new[at].1 = true;
         self.placements += 1;
     }

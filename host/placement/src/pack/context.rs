@@ -3,24 +3,24 @@
 
 use std::collections::HashMap;
 
-use super::columns::{Asked, Names};
+use super::columns::{RequestAmounts, ResourceColumns};
 use super::node_set::NodeSet;
 use super::{Demand, Growth, add_template, order};
 use crate::cluster::{Area, Bonds};
 use crate::{Cluster, NodeId};
 
 /// Requests and constraints of the pods of a demand.
-pub(super) struct Asking {
+pub(super) struct PodRequirements {
     /// Requests of a pod, by column.
-    pub(super) amounts: Asked,
+    pub(super) amounts: RequestAmounts,
     pub(super) bonds: Bonds,
     /// Whether such pods keep apart from each other by host.
     pub(super) keeps_apart: bool,
     /// Whether the anti-affinity of some pods selects such pods.
-    unwanted: bool,
+    is_excluded: bool,
 }
 
-impl Asking {
+impl PodRequirements {
     /// Whether pods on other nodes can make room for such a pod, by a rule of affinity
     /// or spread.
     pub(super) fn is_coupled(&self) -> bool {
@@ -33,16 +33,16 @@ impl Asking {
     }
 
     /// Whether a rule may reject such a pod on all nodes of an area.
-    pub(super) fn may_be_shut_out(&self) -> bool {
-        self.is_coupled() || self.bonds.anti_affinity || self.unwanted
+    pub(super) fn area_may_reject(&self) -> bool {
+        self.is_coupled() || self.bonds.anti_affinity || self.is_excluded
     }
 }
 
 /// The pods and the existing nodes.
-pub(super) struct Ground {
-    pub(super) names: Names,
+pub(super) struct PackContext {
+    pub(super) columns: ResourceColumns,
     /// Requests and constraints, at the index of the demand.
-    pub(super) asking: Vec<Asking>,
+    pub(super) requirements: Vec<PodRequirements>,
     /// Topology keys, other than that of hosts, on which the placement of the pods
     /// depends.
     keys: Vec<u32>,
@@ -55,55 +55,57 @@ pub(super) struct Ground {
     pub(super) for_all: bool,
 }
 
-impl Ground {
+impl PackContext {
     pub(super) fn new(
         cluster: &Cluster,
         known: &[NodeId],
         demands: &[Demand],
         for_all: bool,
     ) -> Self {
-        let mut names = Names::default();
-        let asking: Vec<Asking> = demands
+        let mut columns = ResourceColumns::default();
+        let requirements: Vec<PodRequirements> = demands
             .iter()
             .map(|demand| {
                 let bonds = cluster.bonds(demand.class);
-                Asking {
-                    amounts: names.amounts(cluster, demand.class),
+                PodRequirements {
+                    amounts: columns.amounts(cluster, demand.class),
                     bonds,
                     keeps_apart: cluster.keeps_apart(demand.class, bonds),
-                    unwanted: cluster.is_unwanted(demand.class),
+                    is_excluded: cluster.is_unwanted(demand.class),
                 }
             })
             .collect();
-        let bound = demands.iter().zip(&asking);
-        let bound = bound.filter(|(_, asking)| asking.may_be_shut_out());
+        let bound = demands.iter().zip(&requirements);
+        let bound = bound.filter(|(_, requirements)| requirements.area_may_reject());
         let keys = cluster.domain_keys(bound.map(|(demand, _)| demand.class));
         let domains = keys.iter().map(|key| cluster.domains_with_nodes(*key));
-        let mut ground = Self {
-            names,
+        let mut context = Self {
+            columns,
             domains: domains.collect(),
             keys,
-            asking,
+            requirements,
             areas: Vec::new(),
             for_all,
         };
-        ground.add_known(cluster, known, demands);
-        ground
+        context.add_known(cluster, known, demands);
+        context
     }
 
     /// Whether such a pod is tried on the existing nodes.
-    pub(super) fn may_take(&self, asking: &Asking) -> bool {
-        !self.areas.is_empty() && (self.for_all || asking.is_coupled())
+    pub(super) fn may_take(&self, requirements: &PodRequirements) -> bool {
+        !self.areas.is_empty() && (self.for_all || requirements.is_coupled())
     }
 
     /// Adds the nodes with room for the smallest request of each resource among the
     /// pods in question. (The first node of an area is added even if it is full.)
     fn add_known(&mut self, cluster: &Cluster, known: &[NodeId], demands: &[Demand]) {
-        let asking = self.asking.iter().zip(demands);
-        let in_question = asking
-            .filter(|(asking, demand)| demand.count > 0 && (self.for_all || asking.is_coupled()))
-            .map(|(asking, _)| &asking.amounts);
-        let Some(least) = least(in_question, self.names.len()) else {
+        let requirements = self.requirements.iter().zip(demands);
+        let in_question = requirements
+            .filter(|(requirements, demand)| {
+                demand.count > 0 && (self.for_all || requirements.is_coupled())
+            })
+            .map(|(requirements, _)| &requirements.amounts);
+        let Some(least) = least(in_question, self.columns.len()) else {
             return;
         };
         let mut rows: Vec<(Area, Vec<NodeId>, Vec<i64>)> = Vec::new();
@@ -117,7 +119,7 @@ impl Ground {
             });
             let (_, nodes, free) = &mut rows[at];
             let from = free.len();
-            self.names.extend_row(cluster, node, free);
+            self.columns.extend_row(cluster, node, free);
             let room = free[from..]
                 .iter()
                 .zip(&least)
@@ -128,7 +130,7 @@ impl Ground {
                 free.truncate(from);
             }
         }
-        let width = self.names.len();
+        let width = self.columns.len();
         let areas = rows.into_iter();
         self.areas = areas
             .map(|(area, nodes, free)| (area, NodeSet::new(nodes, width, &free)))
@@ -137,7 +139,7 @@ impl Ground {
 }
 
 /// Returns the smallest request of any of the pods, by column.
-fn least<'a>(pods: impl Iterator<Item = &'a Asked>, columns: usize) -> Option<Vec<i64>> {
+fn least<'a>(pods: impl Iterator<Item = &'a RequestAmounts>, columns: usize) -> Option<Vec<i64>> {
     let mut least = vec![i64::MAX; columns];
     let mut row = vec![0; columns];
     let mut any = false;
@@ -155,7 +157,7 @@ fn least<'a>(pods: impl Iterator<Item = &'a Asked>, columns: usize) -> Option<Ve
 }
 
 /// Area and free resources of the new nodes of a part.
-pub(super) struct NewNode {
+pub(super) struct PartNode {
     pub(super) area: Area,
     /// Whether a topology domain of the area has no node yet.
     pub(super) area_is_new: bool,
@@ -165,16 +167,16 @@ pub(super) struct NewNode {
 
 /// The new nodes of all parts.
 #[derive(Default)]
-pub(super) struct NewNodes {
-    pub(super) parts: Vec<NewNode>,
+pub(super) struct PartNodes {
+    pub(super) parts: Vec<PartNode>,
 }
 
-impl NewNodes {
+impl PartNodes {
     /// Examines a new node of each part. Also returns the demands that may fit, ordered
     /// by size. The cluster is unchanged afterwards.
     pub(super) fn new(
         cluster: &mut Cluster,
-        ground: &Ground,
+        context: &PackContext,
         growth: &Growth<'_>,
         demands: &[Demand],
     ) -> (Self, Vec<usize>) {
@@ -183,15 +185,15 @@ impl NewNodes {
         let mut first = Vec::with_capacity(growth.parts.len());
         for part in &growth.parts {
             let node = add_template(cluster, part.template);
-            parts.push(NewNode {
-                area: cluster.domains_of(node, &ground.keys),
+            parts.push(PartNode {
+                area: cluster.domains_of(node, &context.keys),
                 area_is_new: false,
-                free: ground.names.row(cluster, node),
+                free: context.columns.row(cluster, node),
             });
             first.push(node);
         }
         if parts.len() > 1 {
-            for (column, there) in ground.domains.iter().enumerate() {
+            for (column, there) in context.domains.iter().enumerate() {
                 for part in &mut parts {
                     let domain = part.area[column];
                     part.area_is_new |=
@@ -199,7 +201,7 @@ impl NewNodes {
                 }
             }
         }
-        let by_size = order::by_size(cluster, ground, growth, &first, demands);
+        let by_size = order::by_size(cluster, context, growth, &first, demands);
         cluster.rollback(mark);
         (Self { parts }, by_size)
     }

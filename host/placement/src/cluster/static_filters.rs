@@ -19,7 +19,7 @@ const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 /// The first of these filters that rejects a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(super) enum StaticMisfit {
     Unschedulable,
     NodeName,
     Taint,
@@ -62,30 +62,30 @@ struct AffinityKey {
 
 /// Static requirements of the pods of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Static {
+pub(super) struct StaticKey {
     pub(super) tolerations: u32,
     pub(super) affinity: u32,
     node_name: Option<Symbol>,
 }
 
 #[derive(Default)]
-pub(super) struct Statics {
+pub(super) struct StaticFilters {
     tolerations: Table<Vec<Toleration>>,
     affinity_keys: Table<AffinityKey>,
     affinities: Vec<NodeAffinity>,
-    statics: Table<Static>,
+    statics: Table<StaticKey>,
     kinds: Table<NodeKind>,
     /// Keys of node labels that some pod's node selector or node affinity uses.
-    read: HashSet<Symbol>,
+    used_keys: HashSet<Symbol>,
     /// Cached verdicts by static id and kind, encoded as in `decode_verdict`.
     verdicts: Vec<Vec<AtomicU8>>,
 }
 
-impl Statics {
+impl StaticFilters {
     /// Interns a pod's static requirements. Also returns whether the pod uses label
     /// keys that no pod used before.
     pub(super) fn intern(&mut self, pod: &Pod, symbols: &mut Symbols) -> (u32, bool) {
-        let known = self.read.len();
+        let known = self.used_keys.len();
         let tolerations = self.tolerations.intern_as(
             pod.tolerations.as_slice(),
             |known: &Vec<Toleration>| known.as_slice(),
@@ -93,15 +93,15 @@ impl Statics {
         );
         let affinity = self.affinity(pod, symbols);
         let node_name = pod.node_name.as_ref().map(|name| symbols.intern(name));
-        let id = self.statics.intern(Static {
+        let id = self.statics.intern(StaticKey {
             tolerations,
             affinity,
             node_name,
         });
         let kinds = self.kinds.len();
         self.verdicts
-            .resize_with(self.statics.len(), || blank(kinds));
-        (id, self.read.len() > known)
+            .resize_with(self.statics.len(), || unknown_verdicts(kinds));
+        (id, self.used_keys.len() > known)
     }
 
     fn affinity(&mut self, pod: &Pod, symbols: &mut Symbols) -> u32 {
@@ -111,7 +111,7 @@ impl Statics {
         });
         if id as usize == self.affinities.len() {
             let affinity = NodeAffinity::new(pod, symbols);
-            affinity.keys(&mut self.read);
+            affinity.keys(&mut self.used_keys);
             self.affinities.push(affinity);
         }
         id
@@ -126,7 +126,9 @@ impl Statics {
         unschedulable: bool,
     ) -> u32 {
         let known = self.kinds.len();
-        let read = labels.iter().filter(|(key, _)| self.read.contains(key));
+        let read = labels
+            .iter()
+            .filter(|(key, _)| self.used_keys.contains(key));
         let kind = self.kinds.intern(NodeKind {
             labels: read.copied().collect(),
             taints: taints.into(),
@@ -141,8 +143,8 @@ impl Statics {
     }
 
     /// Whether some pod's node selector or node affinity uses this label key.
-    pub(super) fn reads(&self, key: Symbol) -> bool {
-        self.read.contains(&key)
+    pub(super) fn uses_label(&self, key: Symbol) -> bool {
+        self.used_keys.contains(&key)
     }
 
     /// Number of node kinds.
@@ -150,7 +152,7 @@ impl Statics {
         self.kinds.len()
     }
 
-    pub(super) fn get(&self, id: u32) -> Static {
+    pub(super) fn get(&self, id: u32) -> StaticKey {
         *self.statics.get(id)
     }
 
@@ -173,45 +175,45 @@ impl Statics {
     }
 
     /// Returns the first filter that rejects a node.
-    pub(super) fn refusal(
+    pub(super) fn misfit(
         &self,
         id: u32,
         kind: u32,
         name: Symbol,
         symbols: &Symbols,
-    ) -> Option<Refusal> {
+    ) -> Option<StaticMisfit> {
         let pod = self.get(id);
         let by_name = pod.node_name.is_some() || self.affinities[pod.affinity as usize].by_name;
         if by_name {
             return self.judge(pod, self.kinds.get(kind), name, symbols);
         }
         let verdict = &self.verdicts[id as usize][kind as usize];
-        remembered(verdict.load(Ordering::Relaxed)).unwrap_or_else(|| {
-            let refusal = self.judge(pod, self.kinds.get(kind), name, symbols);
-            verdict.store(code(refusal), Ordering::Relaxed);
-            refusal
+        decode_verdict(verdict.load(Ordering::Relaxed)).unwrap_or_else(|| {
+            let misfit = self.judge(pod, self.kinds.get(kind), name, symbols);
+            verdict.store(encode_verdict(misfit), Ordering::Relaxed);
+            misfit
         })
     }
 
     fn judge(
         &self,
-        pod: Static,
+        pod: StaticKey,
         node: &NodeKind,
         name: Symbol,
         symbols: &Symbols,
-    ) -> Option<Refusal> {
+    ) -> Option<StaticMisfit> {
         let tolerations = self.tolerations.get(pod.tolerations);
         if node.unschedulable && !tolerates_unschedulable(tolerations) {
-            return Some(Refusal::Unschedulable);
+            return Some(StaticMisfit::Unschedulable);
         }
         if pod.node_name.is_some_and(|only| only != name) {
-            return Some(Refusal::NodeName);
+            return Some(StaticMisfit::NodeName);
         }
         if !tolerates(tolerations, &node.taints) {
-            return Some(Refusal::Taint);
+            return Some(StaticMisfit::Taint);
         }
         if !self.affinity_holds(pod.affinity, &node.labels, name, symbols) {
-            return Some(Refusal::NodeAffinity);
+            return Some(StaticMisfit::NodeAffinity);
         }
         None
     }
@@ -233,31 +235,31 @@ impl Statics {
     }
 }
 
-fn blank(length: usize) -> Vec<AtomicU8> {
+fn unknown_verdicts(length: usize) -> Vec<AtomicU8> {
     std::iter::repeat_with(AtomicU8::default)
         .take(length)
         .collect()
 }
 
 /// Decodes a cached verdict. `None` if it is not known yet (0).
-fn remembered(code: u8) -> Option<Option<Refusal>> {
+fn decode_verdict(code: u8) -> Option<Option<StaticMisfit>> {
     Some(match code {
         1 => None,
-        2 => Some(Refusal::Unschedulable),
-        3 => Some(Refusal::NodeName),
-        4 => Some(Refusal::Taint),
-        5 => Some(Refusal::NodeAffinity),
+        2 => Some(StaticMisfit::Unschedulable),
+        3 => Some(StaticMisfit::NodeName),
+        4 => Some(StaticMisfit::Taint),
+        5 => Some(StaticMisfit::NodeAffinity),
         _ => return None,
     })
 }
 
-fn code(refusal: Option<Refusal>) -> u8 {
-    match refusal {
+fn encode_verdict(misfit: Option<StaticMisfit>) -> u8 {
+    match misfit {
         None => 1,
-        Some(Refusal::Unschedulable) => 2,
-        Some(Refusal::NodeName) => 3,
-        Some(Refusal::Taint) => 4,
-        Some(Refusal::NodeAffinity) => 5,
+        Some(StaticMisfit::Unschedulable) => 2,
+        Some(StaticMisfit::NodeName) => 3,
+        Some(StaticMisfit::Taint) => 4,
+        Some(StaticMisfit::NodeAffinity) => 5,
     }
 }
 
@@ -280,10 +282,11 @@ impl NodeAffinity {
         }
     }
 
-    fn keys(&self, read: &mut HashSet<Symbol>) {
-        read.extend(self.selector.iter().map(|(key, _)| *key));
+    fn keys(&self, used_keys: &mut HashSet<Symbol>) {
+        used_keys.extend(self.selector.iter().map(|(key, _)| *key));
         let terms = self.terms.iter().flatten();
-        read.extend(terms.flat_map(|term| term.conditions.iter().map(|condition| condition.key)));
+        used_keys
+            .extend(terms.flat_map(|term| term.conditions.iter().map(|condition| condition.key)));
     }
 
     fn holds(&self, labels: &[(Symbol, Symbol)], name: Symbol, symbols: &Symbols) -> bool {

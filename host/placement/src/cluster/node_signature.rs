@@ -8,19 +8,19 @@ use crate::intern::number;
 /// Counters, views and topology keys on which the placement of pods of some classes
 /// depends, ordered by id.
 #[derive(Debug, Default)]
-pub(crate) struct Reads {
-    counters: Numbers,
-    views: Numbers,
+pub(crate) struct Dependencies {
+    counters: IdSet,
+    views: IdSet,
     /// Topology keys.
-    keys: Numbers,
+    keys: IdSet,
     volumes: bool,
 }
 
 /// A set of ids.
 #[derive(Debug, Default)]
-struct Numbers(Vec<bool>);
+struct IdSet(Vec<bool>);
 
-impl Numbers {
+impl IdSet {
     fn add(&mut self, number: u32) {
         let at = number as usize;
         if self.0.len() <= at {
@@ -36,7 +36,7 @@ impl Numbers {
     }
 }
 
-impl Reads {
+impl Dependencies {
     pub(super) fn counter(&mut self, counter: u32) {
         self.counters.add(counter);
     }
@@ -49,58 +49,58 @@ impl Reads {
 
 impl Cluster {
     /// Returns what the placement of pods of these classes depends on.
-    pub(crate) fn reads(&self, classes: impl Iterator<Item = ClassId>) -> Reads {
-        let mut reads = Reads::default();
+    pub(crate) fn dependencies(&self, classes: impl Iterator<Item = ClassId>) -> Dependencies {
+        let mut dependencies = Dependencies::default();
         for class in classes {
             let shape = self.classes.shape_of(class);
-            self.relations.read_by(shape, &mut reads);
-            reads.volumes |= self.classes.volumes(class).is_some();
+            self.relations.add_dependencies(shape, &mut dependencies);
+            dependencies.volumes |= self.classes.volumes(class).is_some();
         }
-        reads
+        dependencies
     }
 
-    /// Returns the topology keys of `reads`, ordered.
-    pub(super) fn topology_keys_of(&self, reads: &Reads) -> Vec<u32> {
-        let counters = reads.counters.iter();
+    /// Returns the topology keys of `dependencies`, ordered.
+    pub(super) fn topology_keys_of(&self, dependencies: &Dependencies) -> Vec<u32> {
+        let counters = dependencies.counters.iter();
         let counted = counters.map(|counter| self.relations.counting.key_of(counter));
-        let mut keys: Vec<u32> = counted.chain(reads.keys.iter()).collect();
+        let mut keys: Vec<u32> = counted.chain(dependencies.keys.iter()).collect();
         keys.sort_unstable();
         keys.dedup();
         keys
     }
 
     /// Returns the properties of a node without pods that matter to the classes of
-    /// `reads`, except its name and free resources. Nodes for which they are equal fit
-    /// the same pods of these classes. If the pods have volumes, all labels may matter
-    /// as well.
+    /// `dependencies`, except its name and free resources. Nodes for which they are
+    /// equal fit the same pods of these classes. If the pods have volumes, all labels
+    /// may matter as well.
     ///
     /// The properties are the node's kind; for each counter not over hosts, the count
     /// in the node's domain; for each topology key, whether the node has it; for each
     /// view, whether it includes the node and how many domains it has; and for pods
     /// with volumes, the content of the node's CSINode.
-    pub(crate) fn situation(&mut self, node: NodeId, reads: &Reads) -> Vec<u32> {
-        let mut situation: Vec<u32> = self.nameless_kind(node).into_iter().collect();
+    pub(crate) fn node_signature(&mut self, node: NodeId, dependencies: &Dependencies) -> Vec<u32> {
+        let mut signature: Vec<u32> = self.nameless_kind(node).into_iter().collect();
         let host = self.host_key().map(|HostKey(key)| key);
         let counting = &self.relations.counting;
         let domains = &counting.domains;
-        let counters = reads.counters.iter();
+        let counters = dependencies.counters.iter();
         let counters = counters.filter(|counter| Some(counting.key_of(*counter)) != host);
         let counted = counters.map(|counter| counting.pods_near(counter, node));
-        situation.extend(counted.map(|pods| pods.unwrap_or(u32::MAX)));
-        let keys = reads.keys.iter();
-        situation.extend(keys.map(|key| u32::from(domains.of(key, node).is_some())));
-        for view in reads.views.iter() {
-            situation.push(u32::from(domains.counts(view, node)));
-            situation.push(number(domains.domains_in(view)));
+        signature.extend(counted.map(|pods| pods.unwrap_or(u32::MAX)));
+        let keys = dependencies.keys.iter();
+        signature.extend(keys.map(|key| u32::from(domains.of(key, node).is_some())));
+        for view in dependencies.views.iter() {
+            signature.push(u32::from(domains.counts(view, node)));
+            signature.push(number(domains.domains_in(view)));
         }
-        if reads.volumes {
-            self.read_csi(node, &mut situation);
+        if dependencies.volumes {
+            self.read_csi(node, &mut signature);
         }
-        situation
+        signature
     }
 
     /// Appends the volume limits of the node's CSI drivers and its migrated plugins.
-    fn read_csi(&mut self, node: NodeId, situation: &mut Vec<u32>) {
+    fn read_csi(&mut self, node: NodeId, signature: &mut Vec<u32>) {
         let csi = self.nodes.get(node);
         let Some(csi) = csi.and_then(|slot| {
             let name = self.symbols.text(slot.name);
@@ -117,11 +117,11 @@ impl Cluster {
         drivers.sort_unstable();
         let mut plugins: Vec<u32> = csi.migrated.iter().map(number_of).collect();
         plugins.sort_unstable();
-        situation.push(number(drivers.len()));
+        signature.push(number(drivers.len()));
         for (driver, limit) in drivers {
-            situation.extend([driver, u32::try_from(limit).unwrap_or(u32::MAX)]);
+            signature.extend([driver, u32::try_from(limit).unwrap_or(u32::MAX)]);
         }
-        situation.extend(plugins);
+        signature.extend(plugins);
     }
 
     /// Returns the kind that a node would have without the labels that have its name as
@@ -132,7 +132,7 @@ impl Cluster {
         let own = slot.node.own_labels.iter().map(AsRef::as_ref);
         let own = own.chain([HOSTNAME]);
         let own = own.filter_map(|key| self.symbols.find(key));
-        let own: Vec<_> = own.filter(|key| self.statics.reads(*key)).collect();
+        let own: Vec<_> = own.filter(|key| self.statics.uses_label(*key)).collect();
         if own.is_empty() {
             return self.nodes.kind.get(node.at()).copied();
         }
