@@ -24,9 +24,9 @@ pub struct Caches {
 }
 
 struct Inner {
-    pods: Arc<Cell<Pods>>,
-    autoscalers: Arc<Cell<Autoscalers>>,
-    hpas: Arc<Cell<Hpas>>,
+    pods: Arc<Locked<Pods>>,
+    autoscalers: Arc<Locked<Autoscalers>>,
+    hpas: Arc<Locked<Hpas>>,
     changes: watch::Receiver<u64>,
     kinds: Kinds,
     watches: Watches,
@@ -40,20 +40,20 @@ impl Caches {
     pub async fn start(client: Client) -> Self {
         let watches = Watches::new(client).await;
         let pods = Arc::default();
-        let pod_watch = pod_watch::start(watches.beside(), Some(Arc::clone(&pods)), None);
+        let pod_watch = pod_watch::start(watches.sibling(), Some(Arc::clone(&pods)), None);
         Self::new(watches, pods, pod_watch)
     }
 
     /// Starts the watches of all kinds except pods, which `pod_watch` adds to `pods`.
     pub(crate) fn new(
         mut watches: Watches,
-        pods: Arc<Cell<Pods>>,
+        pods: Arc<Locked<Pods>>,
         pod_watch: Arc<Watches>,
     ) -> Self {
         let (changed, changes) = watch::channel(0);
         let (autoscalers, hpas) = (
-            Arc::<Cell<Autoscalers>>::default(),
-            Arc::<Cell<Hpas>>::default(),
+            Arc::<Locked<Autoscalers>>::default(),
+            Arc::<Locked<Hpas>>::default(),
         );
         let mut known = KnownIds::default();
         let kept = Arc::clone(&hpas);
@@ -118,12 +118,12 @@ impl Caches {
     }
 }
 
-/// A cache that a watch writes and others read.
+/// A value behind a lock, which a watch writes and others read.
 #[derive(Default)]
-pub(crate) struct Cell<S>(Mutex<S>);
+pub(crate) struct Locked<S>(Mutex<S>);
 
-impl<S> Cell<S> {
-    /// Locks the cache. Ignores poisoning: a panic while it was locked left at worst
+impl<S> Locked<S> {
+    /// Locks the value. Ignores poisoning: a panic while it was locked left at worst
     /// one outdated object.
     pub(crate) fn lock(&self) -> MutexGuard<'_, S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)

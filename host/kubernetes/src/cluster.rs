@@ -37,7 +37,7 @@ pub struct ClusterWatch {
 
 struct Inner {
     state: Arc<SharedState>,
-    priorities: Option<priorities::Latest>,
+    priorities: Option<priorities::LatestConfiguration>,
     watches: Watches,
     pod_watch: Arc<Watches>,
 }
@@ -51,7 +51,7 @@ impl ClusterWatch {
     pub async fn start(client: Client, priorities: Option<&str>) -> Self {
         let watches = Watches::new(client).await;
         let state = Arc::default();
-        let pod_watch = pod_watch::start(watches.beside(), None, Some(Arc::clone(&state)));
+        let pod_watch = pod_watch::start(watches.sibling(), None, Some(Arc::clone(&state)));
         Self::new(watches, state, pod_watch, priorities)
     }
 
@@ -62,17 +62,18 @@ impl ClusterWatch {
         pod_watch: Arc<Watches>,
         priorities: Option<&str>,
     ) -> Self {
-        let priorities = priorities.map(|namespace| priorities::keep(namespace, &mut watches));
-        keep::<NamespaceObject>(&mut watches, &state);
-        keep::<NodeObject>(&mut watches, &state);
-        keep::<DaemonSetObject>(&mut watches, &state);
-        keep::<ClaimObject>(&mut watches, &state);
-        keep::<VolumeObject>(&mut watches, &state);
-        keep::<StorageClassObject>(&mut watches, &state);
-        keep::<CsiDriverObject>(&mut watches, &state);
-        keep::<CsiNodeObject>(&mut watches, &state);
-        keep::<StorageCapacityObject>(&mut watches, &state);
-        keep::<VolumeAttachmentObject>(&mut watches, &state);
+        let priorities =
+            priorities.map(|namespace| priorities::watch_config_map(namespace, &mut watches));
+        watch_kind::<NamespaceObject>(&mut watches, &state);
+        watch_kind::<NodeObject>(&mut watches, &state);
+        watch_kind::<DaemonSetObject>(&mut watches, &state);
+        watch_kind::<ClaimObject>(&mut watches, &state);
+        watch_kind::<VolumeObject>(&mut watches, &state);
+        watch_kind::<StorageClassObject>(&mut watches, &state);
+        watch_kind::<CsiDriverObject>(&mut watches, &state);
+        watch_kind::<CsiNodeObject>(&mut watches, &state);
+        watch_kind::<StorageCapacityObject>(&mut watches, &state);
+        watch_kind::<VolumeAttachmentObject>(&mut watches, &state);
         let inner = Inner {
             state,
             priorities,
@@ -122,7 +123,7 @@ impl NodesReader for ClusterWatch {
 }
 
 /// Watches all objects of a kind and applies changes to the state.
-fn keep<T: StateKind>(watches: &mut Watches, state: &Arc<SharedState>) {
+fn watch_kind<T: StateKind>(watches: &mut Watches, state: &Arc<SharedState>) {
     let mut known = KnownIds::default();
     let state = Arc::clone(state);
     watches.add(move |event| {
@@ -150,33 +151,33 @@ impl SharedState {
     /// Applies a change: at once, or, if the state is locked, when it is unlocked.
     pub(crate) fn change(&self, change: impl FnOnce(&mut ClusterState) + Send + 'static) {
         lock(&self.pending).push(Box::new(change));
-        self.settle();
+        self.apply_pending();
     }
 
     /// Runs `work` on the state, after applying all queued changes.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         let result = {
             let mut state = lock(&self.state);
-            self.make_changes(&mut state);
+            self.apply_changes(&mut state);
             work(&mut state)
         };
-        self.settle();
+        self.apply_pending();
         result
     }
 
     /// Applies the queued changes, unless the state is locked. Whoever has locked it
     /// calls this after unlocking, and so applies the changes queued before.
-    fn settle(&self) {
+    fn apply_pending(&self) {
         while !lock(&self.pending).is_empty() {
             match self.state.try_lock() {
-                Ok(mut state) => self.make_changes(&mut state),
-                Err(TryLockError::Poisoned(error)) => self.make_changes(&mut error.into_inner()),
+                Ok(mut state) => self.apply_changes(&mut state),
+                Err(TryLockError::Poisoned(error)) => self.apply_changes(&mut error.into_inner()),
                 Err(TryLockError::WouldBlock) => return,
             }
         }
     }
 
-    fn make_changes(&self, state: &mut ClusterState) {
+    fn apply_changes(&self, state: &mut ClusterState) {
         let changes = std::mem::take(&mut *lock(&self.pending));
         for change in changes {
             change(state);

@@ -68,7 +68,7 @@ pub enum DumpError {
 
 /// Names and uids of the objects read so far.
 #[derive(Default)]
-struct Seen {
+struct SeenObjects {
     /// Kinds, namespaces and names.
     names: BTreeSet<(String, String, String)>,
     /// Kind and name of the object with each uid.
@@ -84,7 +84,7 @@ impl Dump {
     pub fn read(text: impl Read) -> Result<Self, DumpError> {
         let mut dump = Self::default();
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
-        let mut seen = Seen::default();
+        let mut seen = SeenObjects::default();
         list::each_item(text, |index, item| {
             dump.latest = dump.latest.max(latest_time(&item));
             let kind = item["kind"].as_str().unwrap_or_default().to_owned();
@@ -98,11 +98,11 @@ impl Dump {
             dump.problems
                 .push(format!("the dump has no {kind}: {therefore}"));
         }
-        dump.tell_absent_nodes();
+        dump.report_absent_nodes();
         Ok(dump)
     }
 
-    fn take(&mut self, kind: &str, mut item: Value, seen: &mut Seen) -> Result<(), String> {
+    fn take(&mut self, kind: &str, mut item: Value, seen: &mut SeenObjects) -> Result<(), String> {
         let metadata = item.get_mut("metadata");
         let Some(metadata) = metadata.and_then(Value::as_object_mut) else {
             return Err(match kind {
@@ -180,9 +180,9 @@ impl Dump {
         Ok(())
     }
 
-    fn tell_absent_nodes(&mut self) {
+    fn report_absent_nodes(&mut self) {
         let absent: Vec<_> = self.state.absent_nodes().collect();
-        let told = absent.iter().map(|(node, pods)| {
+        let problems = absent.iter().map(|(node, pods)| {
             format!(
                 "node {node} is not in the dump: {pods} bound to it take part in nothing",
                 pods = match pods {
@@ -191,7 +191,7 @@ impl Dump {
                 }
             )
         });
-        self.problems.extend(told);
+        self.problems.extend(problems);
     }
 }
 

@@ -49,7 +49,7 @@ impl Events {
         about: &ObjectReference,
         event: &Event,
     ) -> Result<(), RequestError> {
-        if event.warning && !self.warnings().take_one(now, Topic::of(about, event)) {
+        if event.warning && !self.warnings().allow_one(now, Topic::of(about, event)) {
             let (name, reason) = (&about.name, &event.reason);
             tracing::debug!(?name, %reason, "one warning too many: not published");
             return Ok(());
@@ -92,7 +92,7 @@ fn action(event: &Event) -> String {
 /// Counts of the warnings about objects.
 #[derive(Default)]
 struct Warnings {
-    had: HashMap<Topic, Had>,
+    counts: HashMap<Topic, WarningCount>,
 }
 
 /// Identifies warnings that are counted together: those about one object, for one
@@ -120,35 +120,35 @@ impl Topic {
 }
 
 /// Number of warnings, less one for each [`ONE_MORE_AFTER_MS`] since.
-struct Had {
+struct WarningCount {
     count: i64,
     since: Timestamp,
 }
 
 impl Warnings {
     /// Returns whether one more warning is allowed, and counts it if so.
-    fn take_one(&mut self, now: Timestamp, topic: Topic) -> bool {
-        let none = Had {
+    fn allow_one(&mut self, now: Timestamp, topic: Topic) -> bool {
+        let none = WarningCount {
             count: 0,
             since: now,
         };
-        let had = self.had.entry(topic).or_insert(none);
-        had.settle(now);
-        let may = had.count < MOST_WARNINGS;
-        had.count += i64::from(may);
+        let entry = self.counts.entry(topic).or_insert(none);
+        entry.decay(now);
+        let may = entry.count < MOST_WARNINGS;
+        entry.count += i64::from(may);
         may
     }
 
     fn forget(&mut self, now: Timestamp) {
-        self.had.retain(|_, had| {
-            had.settle(now);
-            had.count > 0
+        self.counts.retain(|_, entry| {
+            entry.decay(now);
+            entry.count > 0
         });
     }
 }
 
-impl Had {
-    fn settle(&mut self, now: Timestamp) {
+impl WarningCount {
+    fn decay(&mut self, now: Timestamp) {
         // The clock may have been set back.
         self.since = self.since.min(now);
         let more = now.since(self.since) / ONE_MORE_AFTER_MS;
@@ -188,7 +188,7 @@ mod tests {
             syncs
                 .filter(|&at| {
                     let topic = topic("web", Some(uid), "FailedGetScale");
-                    warnings.take_one(Timestamp(at), topic)
+                    warnings.allow_one(Timestamp(at), topic)
                 })
                 .count()
         };
@@ -199,9 +199,9 @@ mod tests {
 
         warnings.forget(Timestamp(3_700_000));
         let of_b = topic("web", Some("b"), "FailedGetScale");
-        assert!(warnings.had.contains_key(&of_b));
+        assert!(warnings.counts.contains_key(&of_b));
         warnings.forget(Timestamp(100 * ONE_MORE_AFTER_MS));
-        assert!(warnings.had.is_empty());
+        assert!(warnings.counts.is_empty());
     }
 
     #[test]
@@ -210,7 +210,7 @@ mod tests {
         let mut heard = |name, reason, times| {
             let times = 0..times;
             times
-                .filter(|_| warnings.take_one(Timestamp(0), topic(name, None, reason)))
+                .filter(|_| warnings.allow_one(Timestamp(0), topic(name, None, reason)))
                 .count()
         };
         let groups = heard("status", "FailedToScaleUpGroup", 30);

@@ -78,7 +78,7 @@ pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
     let candidate = Candidate {
         leases,
         options,
-        seen: None,
+        observed: None,
         renewed: None,
     };
     Election {
@@ -92,7 +92,7 @@ struct Candidate {
     leases: Api<Lease>,
     options: LeaderOptions,
     /// What another process last wrote, and when it was first observed.
-    seen: Option<(LeaseSpec, Instant)>,
+    observed: Option<(LeaseSpec, Instant)>,
     /// When this process last renewed its lease.
     renewed: Option<Instant>,
 }
@@ -105,7 +105,7 @@ impl Candidate {
             () = self.take_part(&leader) => return,
         };
         let led = self.renewed.take().is_some();
-        self.tell(&leader);
+        self.publish(&leader);
         if end.is_ok() && led {
             self.release().await;
         }
@@ -114,11 +114,11 @@ impl Candidate {
     async fn take_part(&mut self, leader: &watch::Sender<bool>) {
         loop {
             self.try_once().await;
-            self.tell(leader);
+            self.publish(leader);
             let next = Instant::now() + RETRY_PERIOD;
-            if let Some(end) = self.end().filter(|end| *end < next) {
+            if let Some(end) = self.expiry().filter(|end| *end < next) {
                 sleep_until(end).await;
-                self.tell(leader);
+                self.publish(leader);
             }
             sleep_until(next).await;
         }
@@ -155,7 +155,7 @@ impl Candidate {
     async fn try_once(&mut self) {
         // The lease is valid from before the request that renews it.
         let before = Instant::now();
-        let end = self.end().unwrap_or(before + RENEW_DEADLINE);
+        let end = self.expiry().unwrap_or(before + RENEW_DEADLINE);
         let problem = match timeout_at(end, self.try_to_lead()).await {
             Ok(Ok(leads)) => {
                 self.renewed = leads.then_some(before);
@@ -168,12 +168,12 @@ impl Candidate {
     }
 
     /// Returns when leadership ends unless it is renewed.
-    fn end(&self) -> Option<Instant> {
+    fn expiry(&self) -> Option<Instant> {
         self.renewed.map(|renewed| renewed + RENEW_DEADLINE)
     }
 
     /// Publishes whether this process is leader now.
-    fn tell(&mut self, leader: &watch::Sender<bool>) {
+    fn publish(&mut self, leader: &watch::Sender<bool>) {
         self.renewed = self
             .renewed
             .filter(|renewed| renewed.elapsed() < RENEW_DEADLINE);
@@ -196,7 +196,9 @@ impl Candidate {
                     },
                     0,
                 );
-                return won(answer(self.leases.create(&PostParams::default(), &lease)).await);
+                return was_written(
+                    answer(self.leases.create(&PostParams::default(), &lease)).await,
+                );
             }
             Err(error) => return Err(error),
         };
@@ -211,7 +213,7 @@ impl Candidate {
         if is_ours && let Some(renewed) = &mut renewed.spec {
             renewed.acquire_time = spec.acquire_time;
         }
-        won(answer(self.leases.replace(&name, &PostParams::default(), &renewed)).await)
+        was_written(answer(self.leases.replace(&name, &PostParams::default(), &renewed)).await)
     }
 
     /// Whether another process's lease has expired: it did not change for its duration.
@@ -224,7 +226,7 @@ impl Candidate {
         {
             return true;
         }
-        match &self.seen {
+        match &self.observed {
             Some((known, since)) if known == spec => {
                 let seconds = spec
                     .lease_duration_seconds
@@ -232,7 +234,7 @@ impl Candidate {
                 since.elapsed() > seconds.map_or(DURATION, Duration::from_secs)
             }
             _ => {
-                self.seen = Some((spec.clone(), Instant::now()));
+                self.observed = Some((spec.clone(), Instant::now()));
                 false
             }
         }
@@ -256,7 +258,7 @@ impl Candidate {
 
 /// Returns whether a lease was written. A conflict means that another process was
 /// faster.
-fn won(written: Result<Lease, RequestError>) -> Result<bool, RequestError> {
+fn was_written(written: Result<Lease, RequestError>) -> Result<bool, RequestError> {
     match written {
         Ok(_) => Ok(true),
         Err(RequestError::Conflict(_)) => Ok(false),

@@ -7,7 +7,7 @@ use flyball_placement::Name;
 use kube::Client;
 use kube::runtime::watcher::Event;
 
-use crate::cache::{Caches, Cell, Pods};
+use crate::cache::{Caches, Locked, Pods};
 use crate::cluster::{ClusterWatch, SharedState};
 use crate::slim::{ObjectMetadata, PodObject};
 use crate::watch::{Slim, SlimKind, Watches};
@@ -19,11 +19,11 @@ pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches
     let watches = Watches::new(client).await;
     let (pods, state) = (Arc::default(), Arc::default());
     let pod_watch = start(
-        watches.beside(),
+        watches.sibling(),
         Some(Arc::clone(&pods)),
         Some(Arc::clone(&state)),
     );
-    let caches = Caches::new(watches.beside(), pods, Arc::clone(&pod_watch));
+    let caches = Caches::new(watches.sibling(), pods, Arc::clone(&pod_watch));
     let cluster = ClusterWatch::new(watches, state, pod_watch, priorities);
     (caches, cluster)
 }
@@ -31,7 +31,7 @@ pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches
 /// Starts the watch of pods for the halves that run.
 pub(crate) fn start(
     mut watches: Watches,
-    replicas: Option<Arc<Cell<Pods>>>,
+    replicas: Option<Arc<Locked<Pods>>>,
     nodes: Option<Arc<SharedState>>,
 ) -> Arc<Watches> {
     let unlisted = Unlisted::default();
@@ -49,7 +49,7 @@ pub(crate) fn start(
 /// While a list is being read, the uids of the state's pods that it has not contained
 /// yet. Only locked while the state is locked. Between lists it is empty, since the
 /// state has the uids.
-type Unlisted = Arc<Cell<Option<HashSet<Name>>>>;
+type Unlisted = Arc<Locked<Option<HashSet<Name>>>>;
 
 /// Applies an event to the nodes half's state.
 fn take(state: &SharedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>) {

@@ -101,10 +101,10 @@ pub fn configuration(data: Option<&BTreeMap<String, String>>) -> String {
 
 /// The latest content of the ConfigMap of a namespace. `None` if it has not been read
 /// yet.
-pub(crate) type Latest = watch::Receiver<Option<ExpanderConfiguration>>;
+pub(crate) type LatestConfiguration = watch::Receiver<Option<ExpanderConfiguration>>;
 
 /// Watches the ConfigMap in a namespace, and no other.
-pub(crate) fn keep(namespace: &str, watches: &mut Watches) -> Latest {
+pub(crate) fn watch_config_map(namespace: &str, watches: &mut Watches) -> LatestConfiguration {
     let (latest, receiver) = watch::channel(None);
     let (client, namespace) = (watches.client().clone(), namespace.to_owned());
     watches.spawn(async move {
@@ -207,10 +207,10 @@ mod tests {
                 "{wrong}: {error}"
             );
         }
-        let told = configuration(Some(&data("10: spot")));
+        let json = configuration(Some(&data("10: spot")));
         assert!(
-            told.starts_with(r#"{"error":"the key priorities"#),
-            "{told}"
+            json.starts_with(r#"{"error":"the key priorities"#),
+            "{json}"
         );
     }
 }

@@ -18,7 +18,7 @@ use kube::Client;
 use tokio::time::Instant;
 
 use crate::cache::{Caches, TargetKey};
-use crate::request::{CONCURRENCY, TOGETHER, by};
+use crate::request::{CONCURRENCY, READ_TIMEOUT, before_deadline};
 use crate::scale::{Scales, unavailable};
 use crate::selectors::Selectors;
 
@@ -33,7 +33,7 @@ pub struct KubernetesReader<M> {
 }
 
 /// The selector of a target. `None` if it has none or its scale could not be read.
-type Parsed = Result<Option<Arc<Selector>>, ObservationError>;
+type ParsedSelector = Result<Option<Arc<Selector>>, ObservationError>;
 
 /// The data of a target that is read before its pods and metrics.
 struct Target {
@@ -59,12 +59,17 @@ impl<M: MetricsSource> KubernetesReader<M> {
     /// were not read in time, the next read starts further on, so that unanswered
     /// requests don't delay the same targets each time.
     async fn targets(&self, questions: &[Question]) -> Vec<Target> {
-        let deadline = Instant::now() + TOGETHER;
+        let deadline = Instant::now() + READ_TIMEOUT;
         let first = self.first.load(Ordering::Relaxed) % questions.len().max(1);
         let order = (first..questions.len()).chain(0..first);
         let reads = order.map(|index| {
             let question = questions[index].clone();
-            async move { (index, by(deadline, self.target(&question)).await) }
+            async move {
+                (
+                    index,
+                    before_deadline(deadline, self.target(&question)).await,
+                )
+            }
         });
         let reads = stream::iter(reads).buffered(CONCURRENCY);
         let mut read: Vec<(usize, Option<Target>)> = reads.collect().await;
@@ -75,7 +80,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         let found = read.into_iter().zip(questions);
         found
             .map(|((_, target), question)| {
-                target.unwrap_or_else(|| Target::late(&question.autoscaler))
+                target.unwrap_or_else(|| Target::timed_out(&question.autoscaler))
             })
             .collect()
     }
@@ -84,8 +89,8 @@ impl<M: MetricsSource> KubernetesReader<M> {
         let autoscaler = &question.autoscaler;
         let reference = &autoscaler.spec.scale_target_ref;
         let namespace = &autoscaler.key.namespace;
-        let scale = match self.hindrance(autoscaler) {
-            Some(hindrance) => Err(hindrance),
+        let scale = match self.precheck(autoscaler) {
+            Some(error) => Err(error),
             None => self.scales.get(namespace, reference).await,
         };
         let (labels, annotations) = if question.target_metadata && scale.is_ok() {
@@ -101,7 +106,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
     }
 
     /// Returns the error of a target that must not be read.
-    fn hindrance(&self, autoscaler: &Autoscaler) -> Option<ObservationError> {
+    fn precheck(&self, autoscaler: &Autoscaler) -> Option<ObservationError> {
         if let Some(problem) = self.caches.autoscalers().problem(&autoscaler.key) {
             return Some(ObservationError {
                 class: "invalidSpec",
@@ -137,7 +142,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         selectors: &mut Selectors,
         questions: &[Question],
         targets: &[Target],
-    ) -> Vec<Parsed> {
+    ) -> Vec<ParsedSelector> {
         {
             let autoscalers = self.caches.autoscalers();
             selectors.retain(|key| autoscalers.mode(key));
@@ -154,7 +159,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         selectors: &Selectors,
         questions: &[Question],
         targets: &[Target],
-        parsed: &[Parsed],
+        parsed: &[ParsedSelector],
     ) -> Vec<Result<Arc<[Pod]>, ObservationError>> {
         let selected = questions.iter().zip(targets).zip(parsed);
         selected
@@ -194,7 +199,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         &self,
         questions: &[Question],
         targets: &[Target],
-        parsed: &[Parsed],
+        parsed: &[ParsedSelector],
         pods: &[Result<Arc<[Pod]>, ObservationError>],
     ) -> Vec<Vec<Result<MetricAnswer, ObservationError>>> {
         let mut asked = Vec::new();
@@ -266,8 +271,8 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
 
 impl Target {
     /// Returns the result for a target that could not be read in time.
-    fn late(autoscaler: &Autoscaler) -> Self {
-        let seconds = TOGETHER.as_secs();
+    fn timed_out(autoscaler: &Autoscaler) -> Self {
+        let seconds = READ_TIMEOUT.as_secs();
         let problem = format!("no answer within the {seconds} s for all targets together");
         Self {
             scale: Err(unavailable(&autoscaler.spec.scale_target_ref, &problem)),
@@ -279,7 +284,7 @@ impl Target {
 
 /// Returns the parsed selector of a target. `None` if it has no selector or its scale
 /// could not be read.
-fn selector(selectors: &mut Selectors, autoscaler: &Autoscaler, target: &Target) -> Parsed {
+fn selector(selectors: &mut Selectors, autoscaler: &Autoscaler, target: &Target) -> ParsedSelector {
     let Ok(scale) = &target.scale else {
         return Ok(None);
     };

@@ -16,7 +16,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Time limit of all requests of one read together, so that unanswered requests don't
 /// add up.
-pub(crate) const TOGETHER: Duration = TIMEOUT;
+pub(crate) const READ_TIMEOUT: Duration = TIMEOUT;
 
 /// Maximum number of concurrent requests.
 pub(crate) const CONCURRENCY: usize = 32;
@@ -43,7 +43,10 @@ impl RequestError {
 
 /// Runs `work` until the deadline. Returns `None` if it did not finish. It is not
 /// started after the deadline.
-pub(crate) async fn by<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn before_deadline<T>(
+    deadline: Instant,
+    work: impl Future<Output = T>,
+) -> Option<T> {
     if Instant::now() >= deadline {
         return None;
     }
@@ -80,7 +83,7 @@ pub(crate) async fn answer<T>(
         Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
             Err(RequestError::Conflict(status.message))
         }
-        Ok(Err(error)) => Err(RequestError::Other(in_words(&error))),
+        Ok(Err(error)) => Err(RequestError::Other(error_message(&error))),
         Err(_) => {
             let seconds = TIMEOUT.as_secs();
             Err(RequestError::Other(format!(
@@ -91,7 +94,7 @@ pub(crate) async fn answer<T>(
 }
 
 /// Returns the API server's message, or the error with its causes.
-fn in_words(error: &kube::Error) -> String {
+fn error_message(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }

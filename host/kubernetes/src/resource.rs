@@ -29,22 +29,22 @@ pub struct ReplicaAutoscaler {
     /// Name, namespace, uid, generation.
     pub metadata: ObjectMeta,
     /// The spec, or why it can't be read.
-    #[serde(deserialize_with = "readable_or_why_not")]
+    #[serde(deserialize_with = "spec_or_error")]
     pub spec: Result<AutoscalerSpec, String>,
     /// The last written status.
-    #[serde(default, deserialize_with = "readable_or_none")]
+    #[serde(default, deserialize_with = "status_or_default")]
     pub status: StatusObject,
 }
 
-fn readable_or_why_not<'de, D: serde::Deserializer<'de>>(
+fn spec_or_error<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Result<AutoscalerSpec, String>, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_path_to_error::deserialize(value).map_err(|error| in_words(&error)))
+    Ok(serde_path_to_error::deserialize(value).map_err(|error| field_error(&error)))
 }
 
 /// Returns the invalid field and what is wrong with it.
-fn in_words(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
+fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let problem = error.inner();
     match error.path().iter().next() {
         Some(_) => format!("spec.{}: {problem}", error.path()),
@@ -52,7 +52,7 @@ fn in_words(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     }
 }
 
-fn readable_or_none<'de, D: serde::Deserializer<'de>>(
+fn status_or_default<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<StatusObject, D::Error> {
     let value = serde_json::Value::deserialize(deserializer)?;

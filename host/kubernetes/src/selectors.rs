@@ -11,13 +11,13 @@ use flyball_core::spec::Mode;
 /// The last selector of each autoscaler's target.
 #[derive(Default)]
 pub(crate) struct Selectors {
-    by_key: BTreeMap<ObjectKey, Known>,
+    by_key: BTreeMap<ObjectKey, Entry>,
     /// Autoscalers that write their target, by namespace and a label that their
     /// selector requires. Those whose selector requires none have the empty label.
     by_label: HashMap<(Arc<str>, String, String), BTreeSet<ObjectKey>>,
 }
 
-struct Known {
+struct Entry {
     text: Arc<str>,
     selector: Arc<Selector>,
     mode: Mode,
@@ -52,7 +52,7 @@ impl Selectors {
                 self.by_label.entry(label).or_default().insert(key.clone());
             }
         }
-        let known = Known {
+        let known = Entry {
             text: Arc::clone(text),
             selector: Arc::clone(&selector),
             mode,

@@ -111,7 +111,7 @@ impl StatusObject {
     /// stay empty.
     #[must_use]
     pub fn new(status: &AutoscalerStatus, spec: &AutoscalerSpec) -> Self {
-        let told = Self {
+        let common = Self {
             observed_generation: status.observed_generation,
             last_scale_time: status.last_scale_time.and_then(Time::new),
             current_replicas: status.current_replicas,
@@ -122,7 +122,7 @@ impl StatusObject {
         };
         let CrossVersionObjectReference { kind, name, .. } = &spec.scale_target_ref;
         if name.is_empty() {
-            return told;
+            return common;
         }
         let policies = spec.effective_policies().iter();
         let policies: Vec<&str> = policies.map(|policy| policy.name.as_str()).collect();
@@ -131,7 +131,7 @@ impl StatusObject {
             targets: targets::text(spec.effective_metrics(), &status.current_metrics),
             policy: policies.join(","),
             current_metrics: metrics::to_api(spec.effective_metrics(), &status.current_metrics),
-            ..told
+            ..common
         }
     }
 

@@ -43,7 +43,7 @@ impl Watches {
     }
 
     /// Creates an empty set of watches of the same API server.
-    pub(crate) fn beside(&self) -> Self {
+    pub(crate) fn sibling(&self) -> Self {
         Self::with(self.client.clone(), self.config.clone())
     }
 

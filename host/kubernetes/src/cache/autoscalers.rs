@@ -17,12 +17,12 @@ use crate::watch::{Change, Watched, namespaced_id};
 /// All autoscalers, by key.
 #[derive(Default)]
 pub(crate) struct Autoscalers {
-    by_key: BTreeMap<ObjectKey, Known>,
+    by_key: BTreeMap<ObjectKey, Entry>,
     /// Whether an autoscaler was added, deleted or got another spec.
     pub(crate) changed: bool,
 }
 
-struct Known {
+struct Entry {
     autoscaler: Arc<Autoscaler>,
     /// Why the spec can't be read. `None` if it can.
     problem: Option<Arc<str>>,
@@ -94,7 +94,7 @@ impl Autoscalers {
             spec,
             status,
         });
-        let known = Known {
+        let known = Entry {
             autoscaler,
             problem,
             version,
@@ -141,7 +141,7 @@ fn key(object: &ReplicaAutoscaler) -> ObjectKey {
     }
 }
 
-impl Known {
+impl Entry {
     fn is_newer_than(&self, version: Option<u64>) -> bool {
         let versions = self.version.zip(version);
         versions.is_some_and(|(known, version)| known > version)

@@ -21,7 +21,7 @@ use crate::watch::Slim;
 pub(crate) struct Pods {
     namespaces: HashMap<Name, Namespace>,
     requests: HashSet<Arc<PodRequests>>,
-    words: HashSet<Name>,
+    texts: HashSet<Name>,
     /// Number of shared values from which on unused ones are dropped.
     sweep_at: usize,
     /// Number of the latest list. If it wraps around, pods of different lists can only
@@ -45,7 +45,7 @@ struct Namespace {
 }
 
 /// A compact [`Pod`]. Times are encoded by [`time::column`], which halves their size.
-struct KeptPod {
+struct CompactPod {
     name: Name,
     labels: Arc<Labels>,
     /// Index among the slots of its labels.
@@ -90,7 +90,7 @@ impl Pods {
         {
             return known.clone();
         }
-        let pods: Arc<[Pod]> = found.into_iter().map(KeptPod::pod).collect();
+        let pods: Arc<[Pod]> = found.into_iter().map(CompactPod::pod).collect();
         if namespace.selected.len() > SWEEP_MINIMUM.max(2 * namespace.by_name.len()) {
             namespace.selected.clear();
         }
@@ -116,15 +116,15 @@ impl Pods {
         let metadata = &object.metadata;
         let labels = metadata.labels.iter();
         let labels = labels
-            .map(|(key, value)| (self.word(key), self.word(value)))
+            .map(|(key, value)| (self.shared_text(key), self.shared_text(value)))
             .collect();
         let ready = object.ready();
         let requests = self.requests(object);
-        let namespace = self.word(&metadata.namespace);
+        let namespace = self.shared_text(&metadata.namespace);
         let namespace = self.namespaces.entry(namespace).or_default();
         namespace.remove(&metadata.name);
         let labels = namespace.by_labels.share(labels);
-        namespace.insert(KeptPod {
+        namespace.insert(CompactPod {
             name: metadata.name.clone(),
             labels,
             place: 0,
@@ -164,21 +164,21 @@ impl Pods {
 
     /// Drops unused shared values, each time their number has doubled.
     fn sweep(&mut self) {
-        if self.words.len() + self.requests.len() > self.sweep_at.max(SWEEP_MINIMUM) {
+        if self.texts.len() + self.requests.len() > self.sweep_at.max(SWEEP_MINIMUM) {
             self.requests
                 .retain(|requests| Arc::strong_count(requests) > 1);
-            self.words.retain(|word| Arc::strong_count(word) > 1);
-            self.sweep_at = 2 * (self.words.len() + self.requests.len());
+            self.texts.retain(|text| Arc::strong_count(text) > 1);
+            self.sweep_at = 2 * (self.texts.len() + self.requests.len());
         }
     }
 
-    fn word(&mut self, text: &Name) -> Name {
-        share(&mut self.words, text)
+    fn shared_text(&mut self, text: &Name) -> Name {
+        share(&mut self.texts, text)
     }
 
     fn requests(&mut self, object: &PodObject) -> Arc<PodRequests> {
-        let words = &mut self.words;
-        let requests = object.requests(&mut |text| share(words, text));
+        let texts = &mut self.texts;
+        let requests = object.requests(&mut |text| share(texts, text));
         if let Some(known) = self.requests.get(&requests) {
             return known.clone();
         }
@@ -188,17 +188,17 @@ impl Pods {
     }
 }
 
-fn share(words: &mut HashSet<Name>, text: &Name) -> Name {
-    if let Some(known) = words.get(text) {
+fn share(texts: &mut HashSet<Name>, text: &Name) -> Name {
+    if let Some(known) = texts.get(text) {
         return known.clone();
     }
-    words.insert(text.clone());
+    texts.insert(text.clone());
     text.clone()
 }
 
 impl Namespace {
     /// Returns the pods that a selector matches, ordered by name.
-    fn select(&self, selector: &Selector) -> Vec<&KeptPod> {
+    fn select(&self, selector: &Selector) -> Vec<&CompactPod> {
         let matching = self.by_labels.matching(selector).into_iter();
         let slots = matching.filter_map(|labels| self.by_labels.get(labels));
         let pods = slots.flatten().filter_map(|&slot| self.slots.get(slot));
@@ -208,7 +208,7 @@ impl Namespace {
     }
 
     /// Inserts a pod. There must be none of its name.
-    fn insert(&mut self, mut pod: KeptPod) {
+    fn insert(&mut self, mut pod: CompactPod) {
         let slot = self.slots.free();
         if let Some(alike) = self.by_labels.get_mut(&pod.labels) {
             pod.place = u32::try_from(alike.len()).unwrap_or(u32::MAX);
@@ -252,29 +252,29 @@ impl Namespace {
 /// grows.
 #[derive(Default)]
 struct Slots {
-    chunks: Vec<Vec<Option<KeptPod>>>,
+    chunks: Vec<Vec<Option<CompactPod>>>,
     unused: Vec<u32>,
 }
 
 const CHUNK: usize = 1024;
 
 impl Slots {
-    fn get(&self, slot: u32) -> Option<&KeptPod> {
+    fn get(&self, slot: u32) -> Option<&CompactPod> {
         let slot = slot as usize;
         self.chunks.get(slot / CHUNK)?.get(slot % CHUNK)?.as_ref()
     }
 
-    fn get_mut(&mut self, slot: u32) -> Option<&mut KeptPod> {
+    fn get_mut(&mut self, slot: u32) -> Option<&mut CompactPod> {
         self.place(slot)?.as_mut()
     }
 
-    fn place(&mut self, slot: u32) -> Option<&mut Option<KeptPod>> {
+    fn place(&mut self, slot: u32) -> Option<&mut Option<CompactPod>> {
         let slot = slot as usize;
         self.chunks.get_mut(slot / CHUNK)?.get_mut(slot % CHUNK)
     }
 
     /// Returns all pods, unordered.
-    fn pods(&self) -> impl Iterator<Item = &KeptPod> {
+    fn pods(&self) -> impl Iterator<Item = &CompactPod> {
         self.chunks.iter().flatten().flatten()
     }
 
@@ -295,20 +295,20 @@ impl Slots {
         u32::try_from(slot).unwrap_or(u32::MAX)
     }
 
-    fn put(&mut self, slot: u32, pod: KeptPod) {
+    fn put(&mut self, slot: u32, pod: CompactPod) {
         if let Some(place) = self.place(slot) {
             *place = Some(pod);
         }
     }
 
-    fn take(&mut self, slot: u32) -> Option<KeptPod> {
+    fn take(&mut self, slot: u32) -> Option<CompactPod> {
         let pod = self.place(slot)?.take()?;
         self.unused.push(slot);
         Some(pod)
     }
 }
 
-impl KeptPod {
+impl CompactPod {
     fn pod(&self) -> Pod {
         Pod {
             name: self.name.clone(),

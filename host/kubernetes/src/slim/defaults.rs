@@ -8,7 +8,7 @@ use super::pod::{AffinityTerm, Container, LabelSelector, PodObject, Requirements
 use super::requests::{fill_in, fill_in_pod_level, of_containers};
 
 /// Taints that every pod tolerates for a while by default.
-const NODE_TROUBLE: [&str; 2] = [
+const TOLERATED_BY_DEFAULT: [&str; 2] = [
     "node.kubernetes.io/not-ready",
     "node.kubernetes.io/unreachable",
 ];
@@ -38,7 +38,7 @@ impl PodObject {
         }
         self.round();
         self.merge_label_keys();
-        self.tolerate_trouble();
+        self.add_default_tolerations();
     }
 
     /// Rounds each quantity of any resource up to thousandths, after missing ones were
@@ -78,8 +78,8 @@ impl PodObject {
         }
     }
 
-    fn tolerate_trouble(&mut self) {
-        for key in NODE_TROUBLE {
+    fn add_default_tolerations(&mut self) {
+        for key in TOLERATED_BY_DEFAULT {
             let tolerates = |toleration: &Toleration| {
                 (toleration.key.is_empty() || &*toleration.key == key)
                     && toleration
