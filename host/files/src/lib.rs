@@ -41,12 +41,12 @@ pub fn read_to_string(path: &Path) -> io::Result<String> {
 /// # Errors
 /// If the first bytes can't be read, or show an unsupported encoding.
 pub fn decoded(mut bytes: impl Read) -> io::Result<impl Read> {
-    let mut first = Vec::with_capacity(LOOKED_AT);
+    let mut first = Vec::with_capacity(DETECTION_BYTES);
     bytes
         .by_ref()
-        .take(LOOKED_AT as u64)
+        .take(DETECTION_BYTES as u64)
         .read_to_end(&mut first)?;
-    if let Some(encoding) = unread(&first) {
+    if let Some(encoding) = unsupported_encoding(&first) {
         let message = format!(
             "the text is in {encoding}: convert it to UTF-8, such as with \
              `iconv -f {iconv} -t UTF-8`",
@@ -62,12 +62,12 @@ pub fn decoded(mut bytes: impl Read) -> io::Result<impl Read> {
 }
 
 /// Number of first bytes by which an encoding is detected.
-const LOOKED_AT: usize = 4;
+const DETECTION_BYTES: usize = 4;
 
 /// Returns the name of an unsupported encoding, by the first bytes of a text. `None` if
 /// the encoding is supported or unknown. Valid texts contain no NUL.
-fn unread(first: &[u8]) -> Option<&'static str> {
-    let first: [u8; LOOKED_AT] = first.try_into().ok()?;
+fn unsupported_encoding(first: &[u8]) -> Option<&'static str> {
+    let first: [u8; DETECTION_BYTES] = first.try_into().ok()?;
     match (first, first.map(|byte| byte != 0)) {
         ([0xFF, 0xFE, 0, 0], _) | (_, [true, false, false, false]) => Some("UTF-32LE"),
         ([0, 0, 0xFE, 0xFF], _) | (_, [false, false, false, true]) => Some("UTF-32BE"),

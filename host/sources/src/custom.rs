@@ -16,7 +16,7 @@ const CUSTOM_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
 
 /// Identifies a response. Equal values are fetched once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Path {
+pub(crate) struct MetricPath {
     source: Source,
     /// Path after the API's version.
     path: String,
@@ -34,7 +34,7 @@ enum Source {
     External,
 }
 
-impl Path {
+impl MetricPath {
     pub(crate) fn pods(
         question: &MetricQuestion<'_>,
         metric: &MetricIdentifier,

@@ -18,7 +18,7 @@ use futures::{StreamExt, stream};
 use kube::Client;
 use tokio::time::{Instant, timeout_at};
 
-use self::custom::Path;
+use self::custom::MetricPath;
 pub use self::quantity_list::{external_values, object_value, pod_samples};
 pub use self::resource::PodMetricsList;
 
@@ -37,16 +37,16 @@ pub struct MetricsApis {
 }
 
 /// What has to be fetched to answer a question.
-enum Need<'a> {
+enum Fetch<'a> {
     /// The usage of all pods of a namespace.
     Usage {
         resource: &'a str,
         container: Option<&'a str>,
     },
     /// A response of custom.metrics.k8s.io or external.metrics.k8s.io.
-    Values(Path),
+    Values(MetricPath),
     /// Nothing, as the question is invalid.
-    Nothing(ObservationError),
+    Invalid(ObservationError),
 }
 
 impl MetricsApis {
@@ -64,7 +64,7 @@ impl MetricsApis {
         let names: std::collections::BTreeSet<String> = namespaces.map(str::to_owned).collect();
         let fetches = names.into_iter().map(|namespace| async move {
             let usage = resource::fetch(&self.client, &namespace);
-            let usage = by(deadline, usage).await;
+            let usage = before_deadline(deadline, usage).await;
             (namespace, usage)
         });
         stream::iter(fetches).buffered(CONCURRENCY).collect().await
@@ -73,11 +73,11 @@ impl MetricsApis {
     async fn values(
         &self,
         deadline: Instant,
-        paths: impl Iterator<Item = Path>,
-    ) -> BTreeMap<Path, Result<MetricAnswer, ObservationError>> {
-        let paths: std::collections::BTreeSet<Path> = paths.collect();
+        paths: impl Iterator<Item = MetricPath>,
+    ) -> BTreeMap<MetricPath, Result<MetricAnswer, ObservationError>> {
+        let paths: std::collections::BTreeSet<MetricPath> = paths.collect();
         let fetches = paths.into_iter().map(|path| async move {
-            let answer = by(deadline, path.fetch(&self.client, &self.kinds)).await;
+            let answer = before_deadline(deadline, path.fetch(&self.client, &self.kinds)).await;
             (path, answer)
         });
         stream::iter(fetches).buffered(CONCURRENCY).collect().await
@@ -89,12 +89,12 @@ impl MetricsSource for MetricsApis {
         &self,
         questions: &[MetricQuestion<'_>],
     ) -> Vec<Result<MetricAnswer, ObservationError>> {
-        let needs: Vec<Need<'_>> = questions.iter().map(need).collect();
-        let asked = || questions.iter().zip(&needs);
-        let namespaces = asked().filter(|(_, need)| matches!(need, Need::Usage { .. }));
+        let fetches: Vec<Fetch<'_>> = questions.iter().map(fetch_of).collect();
+        let asked = || questions.iter().zip(&fetches);
+        let namespaces = asked().filter(|(_, fetch)| matches!(fetch, Fetch::Usage { .. }));
         let namespaces = namespaces.map(|(question, _)| question.namespace);
-        let paths = needs.iter().filter_map(|need| match need {
-            Need::Values(path) => Some(path.clone()),
+        let paths = fetches.iter().filter_map(|fetch| match fetch {
+            Fetch::Values(path) => Some(path.clone()),
             _ => None,
         });
         let deadline = Instant::now() + TIMEOUT;
@@ -103,8 +103,8 @@ impl MetricsSource for MetricsApis {
             self.values(deadline, paths),
         )
         .await;
-        let answer = |(question, need): (&MetricQuestion<'_>, &Need<'_>)| match need {
-            Need::Usage {
+        let answer = |(question, fetch): (&MetricQuestion<'_>, &Fetch<'_>)| match fetch {
+            Fetch::Usage {
                 resource,
                 container,
             } => {
@@ -112,18 +112,18 @@ impl MetricsSource for MetricsApis {
                 let usage = usage.as_ref().map_err(Clone::clone)?;
                 resource::samples(usage, question.pods, resource, *container)
             }
-            Need::Values(path) => values
+            Fetch::Values(path) => values
                 .get(path)
                 .cloned()
                 .unwrap_or_else(|| Err(nothing_fetched())),
-            Need::Nothing(error) => Err(error.clone()),
+            Fetch::Invalid(error) => Err(error.clone()),
         };
         asked().map(answer).collect()
     }
 }
 
 /// Waits for an answer until the deadline. A request is not started after it.
-async fn by<T>(
+async fn before_deadline<T>(
     deadline: Instant,
     answer: impl Future<Output = Result<T, ObservationError>>,
 ) -> Result<T, ObservationError> {
@@ -153,30 +153,30 @@ fn nothing_fetched() -> ObservationError {
     unavailable("nothing was fetched for this metric")
 }
 
-fn need<'a>(question: &MetricQuestion<'a>) -> Need<'a> {
+fn fetch_of<'a>(question: &MetricQuestion<'a>) -> Fetch<'a> {
     let metric = question.metric;
     let namespace = question.namespace;
     let path = if let Some(resource) = &metric.resource {
-        return Need::Usage {
+        return Fetch::Usage {
             resource: &resource.name,
             container: None,
         };
     } else if let Some(resource) = &metric.container_resource {
-        return Need::Usage {
+        return Fetch::Usage {
             resource: &resource.name,
             container: Some(&resource.container),
         };
     } else if let Some(pods) = &metric.pods {
-        Path::pods(question, &pods.metric)
+        MetricPath::pods(question, &pods.metric)
     } else if let Some(object) = &metric.object {
-        Path::object(namespace, &object.described_object, &object.metric)
+        MetricPath::object(namespace, &object.described_object, &object.metric)
     } else if let Some(external) = &metric.external {
-        Path::external(namespace, &external.metric)
+        MetricPath::external(namespace, &external.metric)
     } else {
         Err(ObservationError {
             class: "unknownMetricType",
             message: format!("unknown metric source type {:?}", metric.kind),
         })
     };
-    path.map_or_else(Need::Nothing, Need::Values)
+    path.map_or_else(Fetch::Invalid, Fetch::Values)
 }

@@ -7,7 +7,7 @@ use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
 use flyball_core::nodes::cloud::CloudError;
 
 /// Converts the error of a call. The message names the call, its subject and the cause.
-pub(super) fn failed<E, R>(call: &str, subject: &str, error: SdkError<E, R>) -> CloudError
+pub(super) fn call_error<E, R>(call: &str, subject: &str, error: SdkError<E, R>) -> CloudError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
     R: std::fmt::Debug + Send + Sync + 'static,
@@ -18,7 +18,7 @@ where
             let (code, message) = (code.unwrap_or("no code"), message.unwrap_or("no message"));
             (service_class(code, message), format!("{code}: {message}"))
         }
-        _ => (connection_class(&error), chain(&error)),
+        _ => (connection_class(&error), with_causes(&error)),
     };
     CloudError {
         class,
@@ -27,7 +27,7 @@ where
 }
 
 /// Returns the error of an order that the provider itself refuses.
-pub(super) fn refused(class: &'static str, call: &str, group: &str, why: &str) -> CloudError {
+pub(super) fn order_error(class: &'static str, call: &str, group: &str, why: &str) -> CloudError {
     let message = format!("{call} of node group {group}: {why}");
     CloudError { class, message }
 }
@@ -87,7 +87,7 @@ where
 }
 
 /// Returns the messages of an error and its causes, without repetition.
-fn chain(error: &(dyn Error + 'static)) -> String {
+fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error).map(ToString::to_string) {
         if !text.contains(&cause) {

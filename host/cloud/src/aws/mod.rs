@@ -24,7 +24,7 @@ use tokio::sync::Mutex;
 
 pub use self::connection::Connection;
 pub use self::discovery::{AutoDiscovery, all_tags, filter};
-use self::error::{failed, refused};
+use self::error::{call_error, order_error};
 pub use self::provider_id::{instance, provider_id};
 use crate::spec::NodeGroupSpec;
 
@@ -44,11 +44,11 @@ pub struct AwsAutoScaling {
     named: Vec<NodeGroupSpec>,
     /// Filters of the discovery. Empty if there is none.
     filters: Vec<Filter>,
-    known: Mutex<Known>,
+    cache: Mutex<GroupCache>,
 }
 
 #[derive(Default)]
-struct Known {
+struct GroupCache {
     groups: Vec<Arc<NodeGroup>>,
     /// When the groups were read. `None` if they must be read again.
     read_at: Option<Timestamp>,
@@ -88,19 +88,19 @@ impl AwsAutoScaling {
             region: connected.region,
             named,
             filters,
-            known: Mutex::default(),
+            cache: Mutex::default(),
         })
     }
 
     /// Reads all groups: the named ones in batches, then the discovered ones.
-    async fn read(&self, known: &mut Known) -> Result<(), CloudError> {
+    async fn read(&self, known: &mut GroupCache) -> Result<(), CloudError> {
         let mut groups = Vec::new();
         for batch in self.named.chunks(BATCH) {
             let names = batch.iter().map(|spec| spec.name.clone()).collect();
             let subject = format!("{} named node groups", batch.len());
             groups.extend(self.describe(Some(names), None, &subject).await?);
         }
-        self.note_missing(known, &groups);
+        self.log_missing(known, &groups);
         if !self.filters.is_empty() {
             let filters = Some(self.filters.clone());
             groups.extend(self.describe(None, filters, "node groups by tags").await?);
@@ -112,7 +112,7 @@ impl AwsAutoScaling {
     }
 
     /// Logs once that a named group does not exist. The other groups are not affected.
-    fn note_missing(&self, known: &mut Known, found: &[NodeGroup]) {
+    fn log_missing(&self, known: &mut GroupCache, found: &[NodeGroup]) {
         let names = self.named.iter().map(|spec| &spec.name);
         let missing: Vec<String> = names
             .filter(|name| !found.iter().any(|group| *group.name == ***name))
@@ -139,7 +139,7 @@ impl AwsAutoScaling {
             .max_records(i32::try_from(BATCH).unwrap_or(i32::MAX))
             .into_paginator();
         let answer: Result<Vec<_>, _> = pages.items().send().collect().await;
-        let answer = answer.map_err(|error| failed(DESCRIBE, subject, error))?;
+        let answer = answer.map_err(|error| call_error(DESCRIBE, subject, error))?;
         let groups = answer.iter();
         Ok(groups
             .filter_map(|group| {
@@ -153,22 +153,24 @@ impl AwsAutoScaling {
     /// Reads a group's present state, for an order. Invalidates the cache, whether or
     /// not the order succeeds.
     async fn current(&self, call: &str, name: &str) -> Result<NodeGroup, CloudError> {
-        let known = &mut *self.known.lock().await;
+        let known = &mut *self.cache.lock().await;
         let is_ours = known.groups.iter().any(|group| *group.name == *name)
             || self.named.iter().any(|spec| spec.name == name);
         if !is_ours {
-            return Err(refused("NotFound", call, name, "it is none of ours"));
+            return Err(order_error("NotFound", call, name, "it is none of ours"));
         }
         known.read_at = None;
         let subject = format!("node group {name}");
         let found = self.describe(Some(vec![name.to_owned()]), None, &subject);
         let group = found.await?.pop();
-        group.ok_or_else(|| refused("NotFound", call, name, "AWS has no such Auto Scaling group"))
+        group.ok_or_else(|| {
+            order_error("NotFound", call, name, "AWS has no such Auto Scaling group")
+        })
     }
 
     async fn set_desired_capacity(&self, group: &str, size: u32) -> Result<(), CloudError> {
         let size = i32::try_from(size)
-            .map_err(|_| refused("InvalidSize", SET, group, &format!("{size} is no size")))?;
+            .map_err(|_| order_error("InvalidSize", SET, group, &format!("{size} is no size")))?;
         let answer = self
             .client
             .set_desired_capacity()
@@ -180,7 +182,7 @@ impl AwsAutoScaling {
         let subject = format!("node group {group} to {size}");
         answer
             .map(drop)
-            .map_err(|error| failed(SET, &subject, error))
+            .map_err(|error| call_error(SET, &subject, error))
     }
 
     async fn terminate(&self, group: &str, instance: &str) -> Result<(), CloudError> {
@@ -194,7 +196,7 @@ impl AwsAutoScaling {
         let subject = format!("instance {instance} of node group {group}");
         answer
             .map(drop)
-            .map_err(|error| failed(TERMINATE, &subject, error))
+            .map_err(|error| call_error(TERMINATE, &subject, error))
     }
 }
 
@@ -208,7 +210,7 @@ impl CloudProvider for AwsAutoScaling {
     }
 
     async fn node_groups(&self, now: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
-        let known = &mut *self.known.lock().await;
+        let known = &mut *self.cache.lock().await;
         let is_fresh = known
             .read_at
             .is_some_and(|read_at| (0..CACHE_MS).contains(&now.since(read_at)));
@@ -229,7 +231,7 @@ impl CloudProvider for AwsAutoScaling {
         let size = now.target_size.saturating_add(delta);
         if size > now.max_size {
             let why = format!("{size} is above its largest size, {}", now.max_size);
-            return Err(refused("InvalidSize", SET, group, &why));
+            return Err(order_error("InvalidSize", SET, group, &why));
         }
         self.set_desired_capacity(group, size).await
     }
@@ -251,7 +253,7 @@ impl CloudProvider for AwsAutoScaling {
                 (Some(_), Some(instance)) => leaving.push(instance),
                 _ => {
                     let why = format!("it has no instance {id}");
-                    return Err(refused("NotFound", TERMINATE, group, &why));
+                    return Err(order_error("NotFound", TERMINATE, group, &why));
                 }
             }
         }
@@ -259,7 +261,7 @@ impl CloudProvider for AwsAutoScaling {
         if !leaving.is_empty() && left.is_none_or(|left| left < now.min_size as usize) {
             let (count, target, min) = (leaving.len(), now.target_size, now.min_size);
             let why = format!("{count} less than {target} is below its smallest size, {min}");
-            return Err(refused("InvalidSize", TERMINATE, group, &why));
+            return Err(order_error("InvalidSize", TERMINATE, group, &why));
         }
         for instance in leaving {
             self.terminate(group, instance).await?;
@@ -282,7 +284,7 @@ impl CloudProvider for AwsAutoScaling {
             let target = now.target_size;
             let why =
                 format!("{delta} less than {target} would take away some of {there} instances");
-            refused("InvalidSize", SET, group, &why)
+            order_error("InvalidSize", SET, group, &why)
         })?;
         self.set_desired_capacity(group, size).await
     }
