@@ -2,9 +2,9 @@
 //! and storage keep one [`ClusterState`] up to date.
 //!
 //! ```text
-//!  watch ─┐                     nobody works on the state: at once
+//!  watch ─┐                     state not locked: at once
 //!  watch ─┼─▶ queue of changes ────────────────────────────────────▶ ClusterState
-//!  watch ─┘                     a pass works on it: when it has done
+//!  watch ─┘                     locked by a pass: when it ends
 //! ```
 //!
 //! So no watch waits for a pass, nor does the replica half, which shares the watch of

@@ -15,7 +15,7 @@ use crate::writer::FIELD_MANAGER;
 /// The ConfigMap on which Cluster Autoscaler publishes events about itself.
 const STATUS: &str = "cluster-autoscaler-status";
 
-/// Publishes events about pods and about the autoscaler.
+/// Publishes events about pods and the autoscaler itself.
 pub struct KubernetesNodesWriter {
     events: Events,
     namespace: String,

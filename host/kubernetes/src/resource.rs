@@ -59,7 +59,7 @@ fn status_or_default<'de, D: serde::Deserializer<'de>>(
     Ok(StatusObject::deserialize(value).unwrap_or_default())
 }
 
-/// The part of a `ReplicaAutoscaler` that the writer sends.
+/// A patch of a `ReplicaAutoscaler`'s status.
 #[derive(Debug, Serialize)]
 pub(crate) struct StatusPatch {
     pub metadata: PatchedObject,

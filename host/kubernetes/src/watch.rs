@@ -23,7 +23,7 @@ use tokio::task::JoinSet;
 use crate::request::answer;
 use crate::slim::ObjectMetadata;
 
-/// The first minor version of Kubernetes that has streaming lists switched on.
+/// The first minor version of Kubernetes with streaming lists enabled by default.
 const STREAMING_LISTS: u32 = 34;
 
 /// Watches of several kinds. They end when the value is dropped.

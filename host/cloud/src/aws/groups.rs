@@ -37,9 +37,9 @@ pub(super) fn node_group(
     })
 }
 
-/// Converts an instance. `None` if it does not count towards the desired capacity, as in
-/// a warm pool or on standby. (Whoever puts one on standby either lowers that capacity by
-/// it or lets AWS launch another one in its place.)
+/// Converts an instance. `None` if it does not count towards the desired capacity, as
+/// in a warm pool or on standby. (Putting an instance on standby either lowers that
+/// capacity by one, or AWS launches another instance in its place.)
 fn instance(instance: &AwsInstance) -> Option<Instance> {
     let state = state(instance.lifecycle_state()?)?;
     let zone = instance.availability_zone()?;

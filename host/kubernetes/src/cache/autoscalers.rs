@@ -26,7 +26,7 @@ struct Entry {
     autoscaler: Arc<Autoscaler>,
     /// Why the spec can't be read. `None` if it can.
     problem: Option<Arc<str>>,
-    /// metadata.resourceVersion. `None` if it is no number and can't be compared.
+    /// metadata.resourceVersion. `None` if it is not a number and can't be compared.
     version: Option<u64>,
 }
 

@@ -19,8 +19,8 @@ impl PodObject {
         }
     }
 
-    /// The Ready condition and its last transition. `None` if the pod has no such
-    /// condition.
+    /// Returns the Ready condition and its last transition. `None` if the pod has no
+    /// such condition.
     pub(crate) fn ready(&self) -> Option<(Ready, Option<Timestamp>)> {
         let mut conditions = self.status.conditions.iter();
         let condition = conditions.find(|condition| &*condition.kind == "Ready")?;

@@ -31,7 +31,7 @@ fn the_reader_outlives_the_api_server() {
 
     let _apiserver = stopped.start();
     wait_for("the target after the restart", 2 * MINUTE, seen).unwrap();
-    // The watches have started again too.
+    // The watches have been restarted too.
     let later = || cluster.apply(&autoscaler("later", WEB)).map(Some);
     wait_for("the API server to take an object", MINUTE, later).unwrap();
     wait_for("a new autoscaler", 2 * MINUTE, || {

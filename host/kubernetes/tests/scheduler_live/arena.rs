@@ -195,8 +195,8 @@ impl Arena {
             let verdict = if gated {
                 Verdict::Gated
             } else {
-                let told = self.pods(namespace).get(name).await.unwrap();
-                let message = condition(&told).and_then(|it| it.message.clone());
+                let stored = self.pods(namespace).get(name).await.unwrap();
+                let message = condition(&stored).and_then(|it| it.message.clone());
                 Verdict::Unschedulable(message.unwrap_or_default())
             };
             self.delete_now(namespace, name).await;
@@ -302,8 +302,8 @@ impl Arena {
                 state.pod(&uid)?.facts.unschedulable.then_some(())
             })
             .await;
-            let told = self.pods(NAMESPACES[0].0).get(&name).await.unwrap();
-            let message = condition(&told).and_then(|it| it.message.clone());
+            let stored = self.pods(NAMESPACES[0].0).get(&name).await.unwrap();
+            let message = condition(&stored).and_then(|it| it.message.clone());
             self.delete_now(NAMESPACES[0].0, &name).await;
             if message.is_some_and(|message| message.contains("Insufficient cpu")) {
                 return;

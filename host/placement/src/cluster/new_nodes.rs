@@ -70,7 +70,7 @@ impl NewNodes {
 }
 
 impl Cluster {
-    /// Adds a new node of a template, empty but for the pods it carries.
+    /// Adds a new node of a template, with only the pods it carries.
     pub(crate) fn add_new_node(&mut self, template: &Template) -> NodeId {
         let number = self.next_number();
         let name = self.new_nodes.names[number as usize];

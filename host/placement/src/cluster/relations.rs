@@ -174,8 +174,8 @@ impl Relations {
         self.terms.push(terms);
     }
 
-    /// For each term its predicate, its topology key, and a counter of the pods it speaks
-    /// of.
+    /// Returns the predicate and topology key of each term, and a counter of the pods
+    /// that it selects.
     fn matching(
         &mut self,
         terms: &[KeyedTerm],
@@ -192,7 +192,8 @@ impl Relations {
         })
     }
 
-    /// Takes in a shape that is new. The keys its constraints read must be read.
+    /// Adds a new shape. The label keys that its constraints use must be relevant to
+    /// shapes already.
     pub(super) fn add_shape(&mut self, shape: u32, inputs: &mut CounterInputs<'_>) {
         let terms = inputs.classes.shape(shape).terms;
         let owning = &self.terms[terms as usize].owning;
@@ -280,12 +281,13 @@ impl Relations {
         }
     }
 
-    /// Returns the first rule that refuses a pod on a node.
+    /// Returns the first rule that rejects a node.
     pub(super) fn misfit(&self, shape: u32, node: NodeId) -> Option<RelationMisfit> {
         self.misfit_over(shape, node, |_| true)
     }
 
-    /// Returns the first such rule among those whose topology keys count.
+    /// Returns the first rule that rejects a node, among those for whose topology key
+    /// `counts` returns true.
     pub(super) fn misfit_over(
         &self,
         shape: u32,

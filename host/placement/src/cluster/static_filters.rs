@@ -14,7 +14,7 @@ use crate::{
     Effect, Labels, Name, NodeSelectorTerm, Operator, Pod, Taint, Toleration, TolerationOperator,
 };
 
-/// Key of the taint that stands for a cordoned node.
+/// Key of the taint of a cordoned node.
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
 /// The first of these filters that rejects a node.

@@ -115,12 +115,12 @@ fn may_fit(cluster: &Cluster, class: ClassId, first: NodeId) -> bool {
 /// others. If pods are bound to a zone, others should use the nodes that these need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
-    /// Pods that keep apart by host first, then those that are bound to domains.
+    /// Pods that keep apart by host first, then those with rules over larger domains.
     ApartFirst,
     /// By size only.
     #[default]
     BySize,
-    /// Pods that are bound to domains larger than a host first.
+    /// Pods with rules over domains larger than a host first.
     DomainsFirst,
 }
 

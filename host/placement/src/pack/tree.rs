@@ -103,7 +103,7 @@ impl Tree {
                     return Some(at - self.space);
                 }
             }
-            // On to the next subtree on the right.
+            // Continue with the next subtree on the right.
             while at & 1 == 1 {
                 at /= 2;
                 if at == 0 {

@@ -102,7 +102,7 @@ pub struct Claim {
     pub uid: Name,
     /// metadata.uid of its controlling owner.
     pub owner: Option<Name>,
-    /// Name of its storage class; empty: none.
+    /// Name of its storage class. Empty if none.
     pub class: Name,
     /// Name of its volume. Empty if it has none yet.
     pub volume: Name,
@@ -122,7 +122,7 @@ pub struct Claim {
     pub size: Option<i64>,
     /// Selects volumes by their labels.
     pub selector: Option<LabelSelector>,
-    /// Name of its VolumeAttributesClass; empty: none.
+    /// Name of its VolumeAttributesClass. Empty if none.
     pub attributes_class: Name,
 }
 
@@ -133,7 +133,7 @@ pub struct PersistentVolume {
     pub name: Name,
     /// Labels.
     pub labels: Labels,
-    /// Name of its storage class; empty: none.
+    /// Name of its storage class. Empty if none.
     pub class: Name,
     /// The claim that it is bound to or reserved for.
     pub claim: Option<ClaimRef>,
@@ -151,7 +151,7 @@ pub struct PersistentVolume {
     pub node_affinity: Option<Vec<NodeSelectorTerm>>,
     /// Driver and handle, if a driver attaches it.
     pub source: Option<VolumeSource>,
-    /// Name of its VolumeAttributesClass; empty: none.
+    /// Name of its VolumeAttributesClass. Empty if none.
     pub attributes_class: Name,
 }
 

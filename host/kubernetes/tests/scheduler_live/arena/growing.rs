@@ -100,15 +100,15 @@ impl Arena {
                     rests.then_some(left)
                 })
                 .await;
-            let mut told = Vec::new();
+            let mut unbound = Vec::new();
             for (namespace, name) in self.keys(&left) {
                 let pod = self.pods(&namespace).get(&name).await.unwrap();
                 let message = condition(&pod).and_then(|it| it.message.clone());
                 // The text after the reasons is about preemption.
                 let reasons = message.as_deref().and_then(|it| it.split(". ").next());
-                told.push((name, reasons.unwrap_or_default().to_owned()));
+                unbound.push((name, reasons.unwrap_or_default().to_owned()));
             }
-            told
+            unbound
         })
     }
 
