@@ -17,14 +17,14 @@ pub use self::replicas::answered_by;
 use crate::recorder::Record;
 use crate::time::Timestamp;
 
-/// A decision for a person to read.
+/// A decision as a document for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// When it was decided.
     pub at: Timestamp,
     /// What the decision is about, such as `default/web`.
     pub about: String,
-    /// What was decided and what came of it, in a few words.
+    /// The decision and its outcome, in a few words.
     pub result: String,
     /// CamelCase code of the reason.
     pub code: String,
@@ -68,7 +68,7 @@ pub enum Tone {
     Dim,
     /// Good news.
     Good,
-    /// Something changed what was asked for.
+    /// A guardrail changed the proposal, or something needs attention.
     Warning,
     /// Something failed.
     Bad,

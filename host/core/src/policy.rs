@@ -28,7 +28,7 @@ pub mod kind {
     pub const SCALE_DOWN: &str = "scale-down";
     /// All kinds of the contract.
     pub const ALL: [&str; 3] = [REPLICA, EXPANDER, SCALE_DOWN];
-    /// Kinds that this host asks.
+    /// Kinds that this host runs.
     pub const RUN: [&str; 2] = [REPLICA, EXPANDER];
 }
 
@@ -56,7 +56,7 @@ pub struct Description {
     pub name: String,
     /// The policy's own version.
     pub version: String,
-    /// One line.
+    /// A summary in one line.
     pub summary: String,
     /// Its kinds, a subset of [`kind::ALL`].
     pub kinds: Vec<String>,

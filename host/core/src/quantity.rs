@@ -150,14 +150,14 @@ impl<'de> Deserialize<'de> for Nano {
 }
 
 impl Parts {
-    /// ⌈|quantity| × 10^power⌉, saturating.
+    /// Returns ⌈|quantity| × 10^power⌉, saturating.
     fn magnitude(&self, power: i32) -> u128 {
         let digits = self.digits.trim_start_matches('0');
         if digits.is_empty() {
             return 0;
         }
-        // Thirty digits hold any i64 of thousandths with room for the suffix;
-        // digits beyond them only matter as "more than zero".
+        // Thirty digits hold any i64 of thousandths with room for the suffix. Digits
+        // beyond them only matter for rounding.
         let (head, tail) = digits.split_at(digits.len().min(30));
         let dropped = i32::try_from(tail.len()).unwrap_or(i32::MAX);
         let exponent = self.exponent.saturating_add(dropped).saturating_add(power);

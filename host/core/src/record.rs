@@ -52,7 +52,7 @@ pub struct DecisionRecord {
     pub guard: Option<GuardInput>,
     /// What each guardrail did, in order.
     pub guard_steps: Vec<GuardStep>,
-    /// What was decided.
+    /// The verdict.
     pub verdict: Verdict,
     /// The outcome.
     pub outcome: Outcome,
@@ -109,7 +109,7 @@ impl Names {
     }
 }
 
-/// The verdict of a decision. A replay must reproduce it to the byte.
+/// Verdict of a decision. A replay must reproduce it to the byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Verdict {

@@ -34,7 +34,7 @@ impl Record {
     /// Reads a line of a file of records.
     ///
     /// # Errors
-    /// The line is no record, or one that this version can't read.
+    /// The line is not a record, or one that this version can't read.
     pub fn from_line(line: &[u8]) -> Result<Self, InvalidRecord> {
         #[derive(Deserialize)]
         struct Form {

@@ -48,9 +48,9 @@ pub enum Replay<V> {
 
 /// A record of a decision for which policies were asked.
 pub trait Decided {
-    /// What they were asked.
+    /// The question that they were asked.
     type Question: Question;
-    /// What was decided.
+    /// The decision.
     type Verdict: Clone + PartialEq;
 
     /// Returns the recorded verdict.

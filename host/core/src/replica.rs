@@ -44,7 +44,7 @@ pub const UNKNOWN_POD: u32 = u32::MAX;
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Context {
-    /// When the decision is made.
+    /// Time of the decision.
     pub now: Timestamp,
     /// Seed for random choices.
     #[serde(default)]
@@ -91,7 +91,7 @@ impl GrantedInput {
     }
 }
 
-/// The object whose scale subresource is written.
+/// The scale target: the object whose scale subresource is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Target {
@@ -127,19 +127,19 @@ pub struct PodColumns {
 }
 
 impl PodColumns {
-    /// Number of pods.
+    /// Returns the number of pods.
     #[must_use]
     pub fn len(&self) -> usize {
         self.state.len()
     }
 
-    /// Whether the selector matches no pod.
+    /// Returns whether the selector matches no pod.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.state.is_empty()
     }
 
-    /// Pods that are Running and Ready, terminating ones included.
+    /// Returns the number of pods that are Running and Ready, terminating ones included.
     #[must_use]
     pub fn ready_count(&self) -> i32 {
         let both = pod_state::RUNNING | pod_state::READY;
@@ -180,9 +180,9 @@ pub struct MetricInput {
     pub pod: Vec<u32>,
     /// Samples: value, in milli.
     pub value: Vec<i64>,
-    /// Samples: when measured.
+    /// Samples: time of the measurement.
     pub timestamp_ms: Vec<i64>,
-    /// Samples: the time measured over.
+    /// Samples: length of the measured interval, in milliseconds.
     pub window_ms: Vec<i64>,
     /// Request of each pod in milli, or a [`request_mark`].
     pub request: Vec<i64>,
@@ -202,7 +202,7 @@ pub struct Samples {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplicaInput {
-    /// What is scaled.
+    /// The target.
     pub target: Arc<Target>,
     /// Lower bound of replicas.
     pub min_replicas: i32,

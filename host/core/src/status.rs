@@ -35,7 +35,7 @@ pub struct MetricStatus {
     pub source: String,
     /// Name of the resource or metric.
     pub name: String,
-    /// `ContainerResource`: the container.
+    /// For `ContainerResource`: name of the container.
     pub container: String,
     /// Percent of the request.
     pub utilization: Option<i64>,
@@ -84,7 +84,7 @@ pub mod condition {
     pub const ABLE_TO_SCALE: &str = "AbleToScale";
     /// Whether desired replicas could be computed.
     pub const SCALING_ACTIVE: &str = "ScalingActive";
-    /// Whether a guardrail changed what was asked for.
+    /// Whether a guardrail changed the proposal.
     pub const SCALING_LIMITED: &str = "ScalingLimited";
     /// Whether Flyball itself scaled the target to zero. Only set with the feature gate
     /// `HPAScaleToZero`.

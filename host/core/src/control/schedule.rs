@@ -23,7 +23,7 @@ pub(super) struct Schedule {
     replicas: i64,
 }
 
-/// State of an object from one decision to the next.
+/// State of an object between decisions.
 pub(super) struct Entry {
     /// Its prepared spec.
     pub prepared: Prepared,

@@ -75,7 +75,7 @@ pub struct GuardStep {
 pub const STABILIZATION: &str = "Stabilization";
 /// Name of the step that applies the rate of change and the bounds.
 pub const LIMITS: &str = "Limits";
-/// Name of the step that leads a target out of zero.
+/// Name of the step that brings a target out of zero.
 pub const FROM_ZERO: &str = "FromZero";
 /// Name of the step that limits the replicas removed at once over all objects.
 pub const MASS_SCALE_DOWN: &str = "MassScaleDown";
@@ -91,7 +91,7 @@ impl GuardStep {
         }
     }
 
-    /// Returns whether the guardrail changed what was asked for.
+    /// Returns whether the guardrail changed the desired replicas.
     #[must_use]
     pub fn changed(&self) -> bool {
         self.before != self.after
