@@ -1,4 +1,4 @@
-//! Records that earlier releases wrote are read, and written back as they were.
+//! Records of earlier releases are read, and written back unchanged.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use flyball_core::recorded::{RecordedInput, RecordedInputs, RecordedQuestion};
@@ -29,7 +29,7 @@ fn records_of_earlier_releases_are_read_whole() {
         let document = known.document();
         let text = document.to_string();
         assert!(text.contains(&format!("({})\n", document.code)), "{text}");
-        // Without any policy, nothing is decided again but what none is needed for.
+        // Without policies, only decisions that need none are decided again.
         match known {
             Record::Replicas(known) => {
                 let again = replay(&*known, |_| None);

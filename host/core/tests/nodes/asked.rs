@@ -115,7 +115,8 @@ fn a_group_that_refused_an_order_gets_no_other_one_of_the_plan() {
         let template = Arc::make_mut(group.template.as_mut().unwrap());
         template.labels.insert("pool".into(), "c".into());
     });
-    // The first goes to a, and the second where the third runs, in a node of its own.
+    // The first pod goes to a, and the second to where the third runs, on a node of its
+    // own.
     let only = |team: &str, app, pod: Pod| Pod {
         node_selector: [("team", team)].into_iter().collect(),
         labels: [("app", app)].into_iter().collect(),
@@ -161,7 +162,7 @@ fn counting() -> Arc<Expander> {
     })
 }
 
-/// What the expander remembered at each choice since the last time.
+/// Returns the state that the expander got for each choice since the last time.
 fn remembered(world: &World) -> Vec<String> {
     let records = world.records();
     let rounds = records.iter().flat_map(|record| &record.rounds);

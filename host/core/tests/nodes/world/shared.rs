@@ -1,4 +1,4 @@
-//! What the loop reads and orders from.
+//! The cluster and the cloud that the loop reads and orders from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,22 +12,22 @@ use flyball_core::ports::Clock;
 use flyball_core::recorder::{Record, Recorder};
 use flyball_core::time::Timestamp;
 
-/// The cluster and the cloud, and what the loop told them.
+/// The cluster and the cloud, and the events and records of the loop.
 #[derive(Default)]
 pub struct Inner {
     pub state: ClusterState,
     pub groups: BTreeMap<String, NodeGroup>,
-    /// What comes of calls, such as `increase a`, or `groups`.
+    /// How calls such as `increase a` or `groups` fail.
     pub failures: BTreeMap<String, Failure>,
-    /// Groups that get no instance for what is ordered.
+    /// Groups that get no instances for orders.
     pub stalled: BTreeSet<String>,
-    /// How many instances each group has had.
+    /// Number of instances that each group has had so far.
     made: BTreeMap<String, usize>,
     pub calls: Vec<String>,
     pub events: Vec<NodeEvent>,
     pub records: Vec<Arc<NodeDecisionRecord>>,
     pub configuration: Option<ExpanderConfiguration>,
-    /// A change that comes once the state was read so many times.
+    /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
 }
 
@@ -78,7 +78,7 @@ impl Inner {
         }
     }
 
-    /// Notes a call and does it, unless it fails.
+    /// Logs a call and carries it out, unless it fails.
     fn call(
         &mut self,
         call: &str,
