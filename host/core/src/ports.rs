@@ -218,9 +218,9 @@ pub trait Clock: Send + Sync {
     /// to return early is harmless. False: there is no more time, the loop ends.
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send;
 
-    /// Whether there is time to act on what was just observed. If not, the loop ends
-    /// without deciding; what it is carrying out already it finishes.
-    fn has_time(&self) -> bool {
+    /// False once shutdown was requested. The loop then ends without deciding on what it
+    /// has just observed. It still finishes what it is carrying out.
+    fn should_continue(&self) -> bool {
         true
     }
 }
@@ -234,8 +234,8 @@ impl<C: Clock> Clock for &C {
         C::sleep_until(self, at)
     }
 
-    fn has_time(&self) -> bool {
-        C::has_time(self)
+    fn should_continue(&self) -> bool {
+        C::should_continue(self)
     }
 }
 
@@ -289,17 +289,17 @@ mod tests {
             false
         }
 
-        fn has_time(&self) -> bool {
+        fn should_continue(&self) -> bool {
             false
         }
     }
 
-    fn has_time(clock: impl Clock) -> bool {
-        clock.has_time()
+    fn continues(clock: impl Clock) -> bool {
+        clock.should_continue()
     }
 
     #[test]
     fn a_borrowed_clock_ends_when_its_owner_does() {
-        assert!(!has_time(&Ended));
+        assert!(!continues(&Ended));
     }
 }
