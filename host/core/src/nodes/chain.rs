@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 /// The expander that leaves one option whatever it is given.
-const LEAVES_ONE: &str = "random";
+const RANDOM: &str = "random";
 
 /// Why a list of expanders is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,7 +17,7 @@ pub enum ChainError {
     #[error("the expander {0} is listed more than once: name each once")]
     Twice(String),
     /// Nothing is left to choose from.
-    #[error("the expander {0} comes after {LEAVES_ONE}, which leaves one option: put it before")]
+    #[error("the expander {0} comes after {RANDOM}, which leaves one option: put it before")]
     Never(String),
 }
 
@@ -35,7 +35,7 @@ pub fn parse(list: &str, is_expander: impl Fn(&str) -> bool) -> Result<Vec<Arc<s
         if chain.iter().any(|one| **one == *name) {
             return Err(ChainError::Twice(name.to_owned()));
         }
-        if chain.iter().any(|one| **one == *LEAVES_ONE) {
+        if chain.iter().any(|one| **one == *RANDOM) {
             return Err(ChainError::Never(name.to_owned()));
         }
         if !is_expander(name) {

@@ -5,7 +5,7 @@ use super::expander::ExpanderInput;
 use super::options::{ExpanderChoice, NodeOptions};
 use super::record::Choice;
 use crate::ask::{Asker, Named, Panel, UnaskedState};
-pub(super) use crate::hash::split_mix as mix;
+use crate::hash::split_mix;
 use crate::memory::PolicyMemories;
 use crate::policy::{PolicyEngine, PolicyFailure, WantedInput};
 use crate::question::{ExpanderQuestion, ExpanderRecord, Question as _};
@@ -28,7 +28,7 @@ pub struct Chooser<'a> {
 
 /// What the chain made of some options.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+pub struct ChainResult {
     /// The expanders asked, in the order of the chain.
     pub expanders: Vec<ExpanderRecord>,
     /// States of those that were not asked.
@@ -40,7 +40,7 @@ pub struct Chosen {
 }
 
 /// Asks the whole chain about some options.
-pub fn choose(chooser: &Chooser<'_>, input: &mut ExpanderInput, seed: u64) -> Chosen {
+pub fn choose(chooser: &Chooser<'_>, input: &mut ExpanderInput, seed: u64) -> ChainResult {
     let asker = Asker {
         now: chooser.now,
         seed,
@@ -51,10 +51,10 @@ pub fn choose(chooser: &Chooser<'_>, input: &mut ExpanderInput, seed: u64) -> Ch
     };
     let chain = chooser.options.expanders.iter().map(named);
     let mut panel = Panel::<ExpanderQuestion>::new(asker, chain);
-    let (expanders, choice) = walk(input, seed, |place, rows, input| {
+    let (expanders, choice) = walk_chain(input, seed, |place, rows, input| {
         panel.ask(place, input, |_| rows.to_vec())
     });
-    Chosen {
+    ChainResult {
         unasked: panel.unasked(expanders.len()),
         expanders,
         choice,
@@ -77,7 +77,7 @@ fn grant(wanted: &WantedInput) -> GrantedInput {
 
 /// Walks down a chain of expanders: `ask` returns the part of the one at a position
 /// when asked about these rows, or `None` at the chain's end.
-pub(super) fn walk(
+pub(super) fn walk_chain(
     input: &mut ExpanderInput,
     seed: u64,
     mut ask: impl FnMut(usize, &[u32], &mut ExpanderInput) -> Option<ExpanderRecord>,
@@ -134,7 +134,7 @@ fn last_choice(
     let left = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let picked = u64::from(left)
         .checked_sub(1)
-        .map(|_| mix(seed) % u64::from(left));
+        .map(|_| split_mix(seed) % u64::from(left));
     let row = picked
         .and_then(|at| rows.get(usize::try_from(at).ok()?))
         .copied();

@@ -3,36 +3,36 @@
 //!
 //! It reads no clock and spawns nothing, as [`crate::control::ReplicaLoop`].
 
-mod chores;
+mod cached_pass;
 mod configurations;
+mod early_exit;
 mod orders;
-mod standing;
-mod tell;
+mod repair;
 
 use std::sync::Arc;
 
 use super::backoff::Backoffs;
-use super::census::{Census, Registry};
-use super::choose::mix;
+use super::census::{Census, CensusHistory};
 use super::cloud::CloudProvider;
 use super::demand::waits_until;
 use super::options::NodeOptions;
 use super::ports::{NodesReader, NodesWriter};
 use super::record::{NODE_FORMAT, NodeDecisionRecord, Pending};
-use super::scale_up::{Plan, Scene, plan_news};
-use super::told::{Stage, Told};
+use super::reported::{PassStage, ReportedEvents};
+use super::scale_up::{Plan, PlanContext, plan_unreported};
+use crate::hash::split_mix;
 use crate::memory::{Kept, PolicyMemories};
 use crate::policy::NODE_GROUPS;
 use crate::ports::{Clock, DecisionPorts};
 use crate::recorder::Record;
 use crate::time::Timestamp;
 
+use self::cached_pass::{CachedPass, PassInputs};
 use self::configurations::Configurations;
-use self::standing::{Seen, Standing};
 
 /// Most passes one after the other: where a cloud refuses an order another one is made
 /// at once, in which another group is chosen.
-const MOST_PASSES: u32 = 3;
+const MAX_PASSES: u32 = 3;
 
 /// The loop over node groups.
 pub struct NodeLoop<R, P, W, C> {
@@ -42,16 +42,16 @@ pub struct NodeLoop<R, P, W, C> {
     writer: W,
     clock: C,
     ports: DecisionPorts,
-    registry: Registry,
+    history: CensusHistory,
     backoffs: Backoffs,
     /// What is remembered of the expanders.
     memories: PolicyMemories,
     /// Whether the states that were saved have been loaded.
     loaded: bool,
-    told: Told,
+    reported: ReportedEvents,
     configurations: Configurations,
-    standing: Option<Standing>,
-    troubles: chores::Troubles,
+    cached_pass: Option<CachedPass>,
+    unrepaired: repair::Unrepaired,
     next_scan: Timestamp,
     sequence: u64,
 }
@@ -74,14 +74,14 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             writer,
             clock,
             ports,
-            registry: Registry::default(),
+            history: CensusHistory::default(),
             backoffs: Backoffs::default(),
             memories: PolicyMemories::default(),
             loaded: false,
-            told: Told::default(),
+            reported: ReportedEvents::default(),
             configurations: Configurations::default(),
-            standing: None,
-            troubles: chores::Troubles::default(),
+            cached_pass: None,
+            unrepaired: repair::Unrepaired::default(),
             next_scan: Timestamp(i64::MIN),
             sequence: 0,
         }
@@ -120,14 +120,14 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         self.load_states();
         self.backoffs.forget(now, &self.options);
         let chain = &mut self.options.expanders;
-        if self.configurations.take(&self.reader, chain) {
-            self.standing = None;
+        if self.configurations.refresh(&self.reader, chain) {
+            self.cached_pass = None;
         }
-        for _ in 0..MOST_PASSES {
+        for _ in 0..MAX_PASSES {
             match self.pass(now).await {
                 Pass::Done => break,
-                Pass::Refused => {}
-                Pass::Waits(until) => {
+                Pass::OrderRefused => {}
+                Pass::WaitsForPods(until) => {
                     self.next_scan = self.next_scan.min(until);
                     break;
                 }
@@ -137,46 +137,52 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     async fn pass(&mut self, now: Timestamp) -> Pass {
-        let mut record = self.blank(now);
+        let mut record = self.new_record(now);
         let Some(mut census) = self.census(now, &mut record).await else {
-            self.finish(now, record, Stage::Census).await;
+            self.finish(now, record, PassStage::Census).await;
             return Pass::Done;
         };
         if let Some((unready, nodes)) = census.unhealthy(&self.options) {
-            tell::unhealthy(unready, nodes, &mut record);
-            self.finish(now, record, Stage::Health).await;
+            early_exit::record_unhealthy(unready, nodes, &mut record);
+            self.finish(now, record, PassStage::Health).await;
             return Pass::Done;
         }
-        if self.do_chores(now, &census, &mut record).await {
+        if self.repair(now, &census, &mut record).await {
             match self.census(now, &mut record).await {
                 Some(anew) => census = anew,
                 None => {
-                    self.finish(now, record, Stage::Census).await;
+                    self.finish(now, record, PassStage::Census).await;
                     return Pass::Done;
                 }
             }
         }
-        self.settle_zones(now, &census, &mut record);
+        self.settle_zone_orders(now, &census, &mut record);
         let options = &self.options;
         let waits = |state: &mut _| waits_until(state, now, options);
         if let Some(until) = self.reader.with_state(waits) {
             if !record.incidents.is_empty() {
-                self.finish(now, record, Stage::Health).await;
+                self.finish(now, record, PassStage::Health).await;
             }
-            return Pass::Waits(until);
+            return Pass::WaitsForPods(until);
         }
         let (backoffs, options) = (&self.backoffs, &self.options);
-        let seen = Seen::new(now, &census, backoffs, options, &*self.ports.engine);
-        let standing = self.standing.as_ref();
-        if record.incidents.is_empty() && standing.is_some_and(|pass| pass.holds(now, &seen)) {
+        let inputs = PassInputs::new(now, &census, backoffs, options, &*self.ports.engine);
+        let cached_pass = self.cached_pass.as_ref();
+        if record.incidents.is_empty()
+            && cached_pass.is_some_and(|pass| pass.is_valid(now, &inputs))
+        {
             return Pass::Done;
         }
         let plan = self.plan(now, &census);
-        self.standing = Standing::of(now, seen, &plan);
+        self.cached_pass = CachedPass::of(now, inputs, &plan);
         let refused = self.act(now, plan, &mut record).await;
-        self.configurations.warn(&mut record);
-        self.finish(now, record, Stage::Plan).await;
-        if refused { Pass::Refused } else { Pass::Done }
+        self.configurations.add_warnings(&mut record);
+        self.finish(now, record, PassStage::Plan).await;
+        if refused {
+            Pass::OrderRefused
+        } else {
+            Pass::Done
+        }
     }
 
     /// Lists the groups and what has become of their nodes. `None` if the cloud's API
@@ -185,37 +191,42 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let groups = match self.cloud.node_groups(now).await {
             Ok(groups) => groups,
             Err(error) => {
-                tell::cloud_unavailable(&error, record);
+                early_exit::record_cloud_unavailable(&error, record);
                 return None;
             }
         };
-        let (registry, backoffs) = (&mut self.registry, &mut self.backoffs);
+        let (history, backoffs) = (&mut self.history, &mut self.backoffs);
         let options = &self.options;
-        let take = |state: &mut _| registry.take(now, state, &groups, backoffs, options);
+        let take = |state: &mut _| history.take_census(now, state, &groups, backoffs, options);
         Some(self.reader.with_state(take))
     }
 
     /// Finds out whether nodes have come in the zones that they were ordered for.
-    fn settle_zones(&mut self, now: Timestamp, census: &Census, record: &mut NodeDecisionRecord) {
+    fn settle_zone_orders(
+        &mut self,
+        now: Timestamp,
+        census: &Census,
+        record: &mut NodeDecisionRecord,
+    ) {
         let (zones, options) = (&mut self.backoffs.zones, &self.options);
         let settle = |state: &mut _| zones.settle(now, census, state, options);
         record.incidents.extend(self.reader.with_state(settle));
     }
 
     fn plan(&mut self, now: Timestamp, census: &Census) -> Plan {
-        let scene = Scene {
+        let context = PlanContext {
             now,
             options: &self.options,
             engine: &*self.ports.engine,
             memories: &self.memories,
             census,
             backoffs: &self.backoffs,
-            seed: mix(now.0.cast_unsigned()),
+            seed: split_mix(now.0.cast_unsigned()),
         };
-        let told = &mut self.told;
+        let reported = &mut self.reported;
         self.reader.with_state(|state| {
-            told.forget_gone(state);
-            plan_news(&scene, told, state)
+            reported.forget_gone(state);
+            plan_unreported(&context, reported, state)
         })
     }
 
@@ -237,7 +248,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         self.ports.store.save(&NODE_GROUPS.into(), kept);
     }
 
-    fn blank(&self, now: Timestamp) -> NodeDecisionRecord {
+    fn new_record(&self, now: Timestamp) -> NodeDecisionRecord {
         NodeDecisionRecord {
             format: NODE_FORMAT.into(),
             host: Arc::clone(&self.options.host_version),
@@ -248,8 +259,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     /// Publishes and records a pass, unless it has nothing to say.
-    async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord, stage: Stage) {
-        self.told.only_news(&mut record, stage);
+    async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord, stage: PassStage) {
+        self.reported.drop_repeated(&mut record, stage);
         let idle = record.rounds.is_empty() && record.pending == Pending::default();
         if idle && record.incidents.is_empty() && record.events.is_empty() {
             return;
@@ -269,7 +280,7 @@ enum Pass {
     /// Till the next one.
     Done,
     /// The cloud refused an order: another group may do.
-    Refused,
+    OrderRefused,
     /// Pods are too young to be looked at before then.
-    Waits(Timestamp),
+    WaitsForPods(Timestamp),
 }

@@ -7,7 +7,7 @@ use flyball_placement::{ClassId, NodeId};
 use smallvec::{SmallVec, smallvec};
 
 use super::gpu::gpus;
-use super::nominated::{Joined, KeptRoom, Nominated};
+use super::nominated::{JoinedNodes, NominatedPod, NominatedPods};
 use super::options::NodeOptions;
 use super::record::{MAX_NAMES, Pending, PodList};
 use super::state::{ClusterState, PodView};
@@ -18,7 +18,7 @@ type Slots = SmallVec<[u32; 4]>;
 
 /// Alike pods that want a node.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
+pub(super) struct UnplacedPods {
     /// What they ask for.
     pub(super) class: ClassId,
     priority: i32,
@@ -30,10 +30,10 @@ pub(super) struct Wanted {
     drained: bool,
 }
 
-impl Wanted {
+impl UnplacedPods {
     /// A pod that was nominated to a node and whose room there was taken. Returns `None` if it
     /// wants no node of its own.
-    fn displaced(state: &ClusterState, pod: Nominated, options: &NodeOptions) -> Option<Self> {
+    fn displaced(state: &ClusterState, pod: NominatedPod, options: &NodeOptions) -> Option<Self> {
         let of_daemon_set = state.pod_at(pod.slot)?.of_daemon_set();
         let wants = pod.priority >= options.expendable_pods_priority_cutoff && !of_daemon_set;
         wants.then(|| Self {
@@ -75,7 +75,7 @@ impl Wanted {
     }
 
     /// Whether events are published on these pods.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn gets_events(&self) -> bool {
         !self.drained
     }
 }
@@ -105,12 +105,12 @@ impl Queued {
 
 /// The pods that want a node, and how many were left out, and why. `drained`: nodes
 /// that are being drained, whose pods will come back elsewhere.
-pub(super) fn wanted(
+pub(super) fn unplaced_pods(
     state: &ClusterState,
     now: Timestamp,
     options: &NodeOptions,
     drained: &[Arc<str>],
-) -> (Vec<Wanted>, Pending) {
+) -> (Vec<UnplacedPods>, Pending) {
     let mut pending = Pending::default();
     let mut queue: Vec<Queued> = Vec::with_capacity(state.unschedulable_count());
     // No room is made on a node that goes.
@@ -129,15 +129,15 @@ pub(super) fn wanted(
         }
     }
     for pod in drained.iter().flat_map(|node| state.pods_on(node)) {
-        if comes_back(&pod) && pod.priority >= options.expendable_pods_priority_cutoff {
+        if is_recreated(&pod) && pod.priority >= options.expendable_pods_priority_cutoff {
             pending.drained += 1;
             queue.push(Queued::new(state, &pod, true));
         }
     }
     queue.sort_unstable();
     let alike = queue.chunk_by(|a, b| (a.drained, a.class) == (b.drained, b.class));
-    let wanted: Vec<Wanted> = alike
-        .map(|pods| Wanted {
+    let unplaced: Vec<UnplacedPods> = alike
+        .map(|pods| UnplacedPods {
             class: pods[0].class,
             priority: pods[0].priority,
             left: u32::try_from(pods.len()).unwrap_or(u32::MAX),
@@ -145,11 +145,11 @@ pub(super) fn wanted(
             drained: pods[0].drained,
         })
         .collect();
-    let demands = wanted
+    let demands = unplaced
         .iter()
-        .map(|wanted| (wanted.demand(), wanted.priority));
+        .map(|unplaced| (unplaced.demand(), unplaced.priority));
     let order = placing_order(state.cluster(), &demands.collect::<Vec<_>>());
-    let mut unordered: Vec<Option<Wanted>> = wanted.into_iter().map(Some).collect();
+    let mut unordered: Vec<Option<UnplacedPods>> = unplaced.into_iter().map(Some).collect();
     let ordered = order.into_iter().filter_map(|row| unordered[row].take());
     (ordered.collect(), pending)
 }
@@ -163,13 +163,13 @@ fn is_young(pod: &PodView<'_>, now: Timestamp, options: &NodeOptions) -> bool {
 }
 
 /// Whether a controller will make the pod anew when its node is gone.
-fn comes_back(pod: &PodView<'_>) -> bool {
+fn is_recreated(pod: &PodView<'_>) -> bool {
     let of_node = pod.of_daemon_set() || pod.facts.mirror;
     pod.stays() && !of_node && pod.facts.owner.is_some()
 }
 
 /// Nodes of a group that are on their way.
-pub(super) struct Coming<'a> {
+pub(super) struct UpcomingNodes<'a> {
     /// What each will be like.
     pub(super) template: &'a Template,
     pub(super) count: u32,
@@ -179,16 +179,16 @@ pub(super) struct Coming<'a> {
 
 /// Brings nodes in that are on their way. Returns the nodes that are there then, and the
 /// room on them that pods are nominated to. To be rolled back by the caller.
-pub(super) fn bring_in(
+pub(super) fn add_upcoming(
     state: &mut ClusterState,
-    coming: &[Coming<'_>],
+    upcoming: &[UpcomingNodes<'_>],
     drained: &[Arc<str>],
-) -> (Vec<NodeId>, KeptRoom) {
-    let mut joined = Joined::new();
-    for coming in coming {
-        bring(state, coming, &mut joined);
+) -> (Vec<NodeId>, NominatedPods) {
+    let mut joined = JoinedNodes::new();
+    for upcoming in upcoming {
+        add_upcoming_of(state, upcoming, &mut joined);
     }
-    let kept = KeptRoom::new(state, drained, &joined);
+    let nominated_pods = NominatedPods::new(state, drained, &joined);
     let cluster = state.cluster();
     let drained: Vec<NodeId> = drained
         .iter()
@@ -196,7 +196,7 @@ pub(super) fn bring_in(
         .collect();
     let nodes = cluster.node_ids();
     let nodes = nodes.filter(|node| !drained.contains(node)).collect();
-    (nodes, kept)
+    (nodes, nominated_pods)
 }
 
 /// Places pods on nodes that are there, in the cluster. Returns how many found a place. To
@@ -204,30 +204,33 @@ pub(super) fn bring_in(
 ///
 /// Pods that the scheduler has nominated to a node keep their room there, but for pods
 /// that go before them; whose room is taken joins those that want a node.
-pub(super) fn fill_known(
+pub(super) fn place_on_known(
     state: &mut ClusterState,
     nodes: &[NodeId],
-    mut kept: KeptRoom,
-    wanted: &mut Vec<Wanted>,
+    mut nominated_pods: NominatedPods,
+    unplaced: &mut Vec<UnplacedPods>,
     options: &NodeOptions,
 ) -> u32 {
     let (mut row, mut fit) = (0, 0);
-    while row < wanted.len() || kept.next_priority().is_some() {
-        let priority = wanted.get(row).map_or(i32::MIN, |wanted| wanted.priority);
-        let displaced = kept.place(state.cluster_mut(), priority);
+    while row < unplaced.len() || nominated_pods.next_priority().is_some() {
+        let priority = unplaced
+            .get(row)
+            .map_or(i32::MIN, |unplaced| unplaced.priority);
+        let displaced = nominated_pods.place(state.cluster_mut(), priority);
         let displaced = displaced
             .into_iter()
-            .filter_map(|pod| Wanted::displaced(state, pod, options));
-        wanted.splice(row..row, displaced);
-        let next = kept.next_priority();
-        let comes_first = |wanted: &Wanted| next.is_none_or(|next| wanted.priority > next);
-        let rest = &mut wanted[row..];
+            .filter_map(|pod| UnplacedPods::displaced(state, pod, options));
+        unplaced.splice(row..row, displaced);
+        let next = nominated_pods.next_priority();
+        let comes_first =
+            |unplaced: &UnplacedPods| next.is_none_or(|next| unplaced.priority > next);
+        let rest = &mut unplaced[row..];
         let count = rest.partition_point(comes_first);
         let rest = &mut rest[..count];
-        let demands: Vec<Demand> = rest.iter().map(Wanted::demand).collect();
+        let demands: Vec<Demand> = rest.iter().map(UnplacedPods::demand).collect();
         let placed = fill(state.cluster_mut(), nodes, &demands);
-        for (wanted, count) in rest.iter_mut().zip(placed) {
-            wanted.take(count);
+        for (unplaced, count) in rest.iter_mut().zip(placed) {
+            unplaced.take(count);
             fit += count;
         }
         row += count;
@@ -237,9 +240,13 @@ pub(super) fn fill_known(
 
 /// Adds the nodes that are on their way, as they will be. A node that has joined is
 /// replaced, and keeps its pods, except those that every new node carries.
-fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
-    for at in 0..coming.count as usize {
-        let joined = coming.starting.get(at);
+fn add_upcoming_of(
+    state: &mut ClusterState,
+    upcoming: &UpcomingNodes<'_>,
+    known: &mut JoinedNodes,
+) {
+    for at in 0..upcoming.count as usize {
+        let joined = upcoming.starting.get(at);
         let pods = joined.into_iter().flat_map(|name| state.pods_on(name));
         let pods =
             pods.filter(|pod| !pod.of_daemon_set() && !pod.facts.mirror && !pod.facts.has_ended());
@@ -249,7 +256,7 @@ fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
         if let Some(id) = joined.and_then(|name| cluster.find_node(name)) {
             cluster.remove_node(id);
         }
-        let node = add_template(cluster, coming.template);
+        let node = add_template(cluster, upcoming.template);
         if let Some(name) = joined {
             known.insert(Arc::clone(name), node);
         }

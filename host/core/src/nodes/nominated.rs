@@ -14,11 +14,11 @@ use flyball_placement::{ClassId, Cluster, NodeId};
 use super::state::{ClusterState, PodView};
 
 /// Nodes on their way that have joined, by name: their numbers in the simulation.
-pub(super) type Joined = BTreeMap<Arc<str>, NodeId>;
+pub(super) type JoinedNodes = BTreeMap<Arc<str>, NodeId>;
 
 /// A pod that is nominated to a node.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Nominated {
+pub(super) struct NominatedPod {
     pub(super) class: ClassId,
     pub(super) priority: i32,
     /// Its slot in the state.
@@ -31,13 +31,17 @@ pub(super) struct Nominated {
 
 /// Nominated pods, those of the highest priority first.
 #[derive(Debug, Default)]
-pub(super) struct KeptRoom(VecDeque<Nominated>);
+pub(super) struct NominatedPods(VecDeque<NominatedPod>);
 
-impl KeptRoom {
+impl NominatedPods {
     /// The pods that are nominated to nodes which stay. `joined`: nodes that were replaced
     /// by what they will be like, with the pods of DaemonSets.
-    pub(super) fn new(state: &mut ClusterState, drained: &[Arc<str>], joined: &Joined) -> Self {
-        let mut pods: Vec<Nominated> = Vec::new();
+    pub(super) fn new(
+        state: &mut ClusterState,
+        drained: &[Arc<str>],
+        joined: &JoinedNodes,
+    ) -> Self {
+        let mut pods: Vec<NominatedPod> = Vec::new();
         for node in state.nominated_nodes() {
             let name = &node.facts.node.name;
             if drained.contains(name) {
@@ -46,7 +50,7 @@ impl KeptRoom {
             let replaced = joined.get(name);
             let is_carried = |pod: &PodView<'_>| replaced.is_some() && pod.of_daemon_set();
             let nominated = state.nominated_to(name).filter(|pod| !is_carried(pod));
-            pods.extend(nominated.map(|pod| Nominated {
+            pods.extend(nominated.map(|pod| NominatedPod {
                 class: pod.class,
                 priority: pod.priority,
                 slot: pod.slot,
@@ -77,7 +81,7 @@ impl KeptRoom {
 
     /// Places those that pods of a priority don't go before, and returns the others of
     /// them: pods that went before have taken their room.
-    pub(super) fn place(&mut self, cluster: &mut Cluster, priority: i32) -> Vec<Nominated> {
+    pub(super) fn place(&mut self, cluster: &mut Cluster, priority: i32) -> Vec<NominatedPod> {
         let mut displaced = Vec::new();
         while let Some(pod) = self.0.pop_front_if(|pod| pod.priority >= priority) {
             if pod.had_room && !cluster.fits(pod.class, pod.node) {
@@ -91,7 +95,7 @@ impl KeptRoom {
 }
 
 /// Finds out which of them had room, each beside those before it.
-fn find_room(cluster: &mut Cluster, pods: &mut [Nominated]) {
+fn find_room(cluster: &mut Cluster, pods: &mut [NominatedPod]) {
     let mark = cluster.mark();
     for pod in pods {
         pod.had_room = cluster.fits(pod.class, pod.node);

@@ -8,9 +8,9 @@
 //! group in each domain, all of which grow together. Last, the plan is rehearsed: all pods
 //! are placed again with all ordered nodes there.
 
-mod choosable;
+mod candidates;
+mod expansion_option;
 mod families;
-mod groups;
 mod reasons;
 mod rehearse;
 mod reissue;
@@ -21,23 +21,23 @@ use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::Census;
-use super::demand::{bring_in, fill_known, wanted};
+use super::demand::{add_upcoming, place_on_known, unplaced_pods};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
 use super::ports::{NodeEvent, Subject};
 use super::record::{
     NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
 };
+use super::reported::ReportedEvents;
 use super::state::{ClusterState, PodView};
-use super::told::Told;
 use super::zone_orders::ZoneOrder;
 use crate::memory::PolicyMemories;
 use crate::policy::PolicyEngine;
 use crate::status::Event;
 use crate::time::Timestamp;
 
-use self::groups::Candidates;
-use self::rehearse::Start;
+use self::candidates::Candidates;
+use self::rehearse::RehearsalStart;
 use self::rounds::Rounds;
 
 /// Most events about pods that one plan emits. Events that no order helps the other pods
@@ -46,7 +46,7 @@ pub const MAX_POD_EVENTS: usize = 500;
 
 /// All that a plan is made from, beside the state.
 #[derive(Clone, Copy)]
-pub struct Scene<'a> {
+pub struct PlanContext<'a> {
     /// When.
     pub now: Timestamp,
     /// What the operator set.
@@ -78,7 +78,7 @@ pub struct Plan {
     pub remaining: Vec<Remaining>,
     /// Whether events about some pods that no order helps were left out, because there
     /// are so many.
-    pub untold: bool,
+    pub events_omitted: bool,
     /// What was decided.
     pub verdict: NodeVerdict,
     /// Orders of nodes that help only in some zones, with the round that each is of.
@@ -90,45 +90,63 @@ pub struct Plan {
 }
 
 /// Plans orders for the pods that fit nowhere. The state is as before afterwards.
-pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
-    plan_news(scene, &Told::default(), state)
+pub fn plan(context: &PlanContext<'_>, state: &mut ClusterState) -> Plan {
+    plan_unreported(context, &ReportedEvents::default(), state)
 }
 
 /// Plans as `plan` does, but without events that were emitted before.
-pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState) -> Plan {
-    let drained = &scene.census.drained;
-    let (mut wanted, pending) = wanted(state, scene.now, scene.options, drained);
+pub(super) fn plan_unreported(
+    context: &PlanContext<'_>,
+    reported: &ReportedEvents,
+    state: &mut ClusterState,
+) -> Plan {
+    let drained = &context.census.drained;
+    let (mut unplaced, pending) = unplaced_pods(state, context.now, context.options, drained);
     let mut plan = Plan {
         pending,
-        upcoming: upcoming(scene),
+        upcoming: upcoming(context),
         ..Plan::default()
     };
-    if wanted.is_empty() {
+    if unplaced.is_empty() {
         plan.verdict = verdict(&plan, None);
         return plan;
     }
-    let mut limits = ClusterLimits::new(scene.options, state.size());
-    let classes = wanted.iter().map(|wanted| wanted.class);
+    let mut limits = ClusterLimits::new(context.options, state.size());
+    let classes = unplaced.iter().map(|unplaced| unplaced.class);
     let keys = state.cluster().topology_keys(classes);
-    let mut candidates = Candidates::new(scene, state, &mut limits, &keys);
+    let mut candidates = Candidates::new(context, state, &mut limits, &keys);
     let mark = state.cluster_mut().mark();
-    let coming = candidates.coming(state);
-    let (mut known, kept) = bring_in(state, &coming, drained);
-    let mut start = Start::new(state, &wanted, &known, &kept, limits);
-    let fit = fill_known(state, &known, kept, &mut wanted, scene.options);
-    start.note_fit(&wanted);
-    wanted.retain(|wanted| wanted.left > 0);
-    let fit_anywhere = zones::fill_unsettled(state, &mut candidates, &mut known, &mut wanted);
+    let upcoming_nodes = candidates.upcoming_nodes(state);
+    let (mut known, nominated_pods) = add_upcoming(state, &upcoming_nodes, drained);
+    let mut start = RehearsalStart::new(state, &unplaced, &known, &nominated_pods, limits);
+    let fit = place_on_known(
+        state,
+        &known,
+        nominated_pods,
+        &mut unplaced,
+        context.options,
+    );
+    start.note_fit(&unplaced);
+    unplaced.retain(|unplaced| unplaced.left > 0);
+    let fit_anywhere =
+        zones::place_in_unknown_zones(state, &mut candidates, &mut known, &mut unplaced);
     plan.pending.fit = fit + fit_anywhere;
-    plan.pending.sought = wanted.iter().map(|wanted| wanted.left).sum();
+    plan.pending.sought = unplaced.iter().map(|unplaced| unplaced.left).sum();
     let mut held = None;
-    if !wanted.is_empty() {
-        let mut rounds = Rounds::new(scene, candidates, limits, known);
-        held = rounds.run(state, &mut wanted, &mut plan);
-        rounds.rehearse(state, &mut start, &mut wanted, &mut plan);
-        reasons::tell_helped(state, &rounds.chosen, &mut plan);
+    if !unplaced.is_empty() {
+        let mut rounds = Rounds::new(context, candidates, limits, known);
+        held = rounds.run(state, &mut unplaced, &mut plan);
+        rounds.rehearse(state, &mut start, &mut unplaced, &mut plan);
+        reasons::add_helped(state, &rounds.chosen, &mut plan);
         plan.skipped = rounds.candidates.skipped();
-        reasons::tell(scene, told, state, &rounds.candidates, &wanted, &mut plan);
+        reasons::add_remaining(
+            context,
+            reported,
+            state,
+            &rounds.candidates,
+            &unplaced,
+            &mut plan,
+        );
     }
     start.close(state);
     state.cluster_mut().rollback(mark);
@@ -140,8 +158,8 @@ pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState
     plan
 }
 
-fn upcoming(scene: &Scene<'_>) -> Vec<Upcoming> {
-    let groups = scene.census.groups.iter();
+fn upcoming(context: &PlanContext<'_>) -> Vec<Upcoming> {
+    let groups = context.census.groups.iter();
     groups
         .filter(|census| census.upcoming > 0)
         .map(|census| Upcoming {

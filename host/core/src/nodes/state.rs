@@ -6,11 +6,11 @@
 //! what a pass reads is kept where the objects change.
 
 mod bind;
-mod common;
+mod common_labels;
+mod compact;
 mod facts;
-mod forget;
-mod nodes;
-mod pods;
+mod node_table;
+mod pod_table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,27 +18,27 @@ use std::sync::Arc;
 use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, Resources, StorageObject};
 use hashbrown::HashMap;
 
-pub use self::common::CommonLabels;
-pub(in crate::nodes) use self::common::{PLACES, ZONES, zone_of};
+pub use self::common_labels::CommonLabels;
+pub(in crate::nodes) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
+use self::compact::CompactedSize;
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
-use self::forget::Left;
-use self::nodes::{KnownNode, Nodes};
-pub use self::pods::PodView;
-use self::pods::Pods;
+use self::node_table::{KnownNode, NodeTable};
+use self::pod_table::PodTable;
+pub use self::pod_table::PodView;
 use super::limits::{ClusterSize, NodeSize};
 
 /// Nodes, pods and what waits for nodes.
 #[derive(Default)]
 pub struct ClusterState {
     cluster: Cluster,
-    pods: Pods,
-    nodes: Nodes,
+    pods: PodTable,
+    nodes: NodeTable,
     by_provider: HashMap<Arc<str>, Arc<str>>,
     daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
     size: ClusterSize,
     common: CommonLabels,
     revision: u64,
-    left: Left,
+    compacted: CompactedSize,
 }
 
 /// A node as the planner reads it.
@@ -71,7 +71,7 @@ impl ClusterState {
         }
         let slot = self.pods.put(before, facts, class, pod.priority);
         self.bind(slot);
-        self.forget_past();
+        self.compact();
         self.revision += 1;
     }
 
@@ -97,7 +97,7 @@ impl ClusterState {
             self.forget_provider(&name);
             self.cluster.set_node(id, Arc::clone(&facts.node));
             self.count(before, false);
-            self.learn(name, KnownNode::new(id, facts));
+            self.add_known(name, KnownNode::new(id, facts));
         } else {
             let id = self.cluster.add_node(Arc::clone(&facts.node));
             for slot in entry.pods.clone() {
@@ -108,9 +108,9 @@ impl ClusterState {
             for &slot in &entry.nominated {
                 self.pods.dequeue(slot);
             }
-            self.learn(name, KnownNode::new(id, facts));
+            self.add_known(name, KnownNode::new(id, facts));
         }
-        self.forget_past();
+        self.compact();
         self.revision += 1;
     }
 
@@ -306,7 +306,7 @@ impl ClusterState {
         self.pods.view(self.pods.find(uid)?)
     }
 
-    fn learn(&mut self, name: Arc<str>, known: KnownNode) {
+    fn add_known(&mut self, name: Arc<str>, known: KnownNode) {
         self.count(known.facts.size(), true);
         self.common.count(&known.facts.node, true);
         if let Some(provider_id) = &known.facts.provider_id {

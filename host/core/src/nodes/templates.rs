@@ -1,8 +1,8 @@
 //! What a new node of each group would be like: as a live node of the group is, else
 //! as the provider says, else as a node of it was.
 
-mod likeness;
-mod members;
+mod group_nodes;
+mod profile;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +18,14 @@ use super::limits::NodeSize;
 use super::options::NodeOptions;
 use super::readiness::is_startup_taint;
 use super::similar::NodeShape;
-use super::state::{ClusterState, NodeView, PLACES, node_size, zone_of};
+use super::state::{ClusterState, LOCATION_LABELS, NodeView, node_size, zone_of};
 
-pub(super) use self::likeness::{Likeness, Likenesses, example_rank};
-pub(super) use self::members::Members;
-use self::zones::{complete, put_in_zone, zones_of};
+pub(super) use self::group_nodes::GroupNodes;
+pub(super) use self::profile::{NodeProfile, NodeProfiles, example_rank};
+use self::zones::{add_common_labels, put_in_zone, zones_of};
 
 /// Taints of a node that is not well, or about to go: a new one doesn't have them.
-const PASSING_TAINTS: &[&str] = &[
+const TRANSIENT_TAINTS: &[&str] = &[
     "node.kubernetes.io/not-ready",
     "node.kubernetes.io/unreachable",
     "node.kubernetes.io/unschedulable",
@@ -46,7 +46,7 @@ pub const TEMPLATE_NODE_LABEL: &str = "cluster-autoscaler.kubernetes.io/template
 
 /// Stands in a template for a value that each new node has to itself, so that it keeps no
 /// groups from being similar.
-const OWN_VALUE: &str = "template-node";
+const PER_NODE_VALUE: &str = "template-node";
 
 /// A new node of a group.
 #[derive(Clone, Debug)]
@@ -95,29 +95,29 @@ pub fn templates_of(
     let group = &census.group;
     let example = census.example.as_deref().and_then(|id| state.node_of(id));
     let example = example.map(|node| from_live(state, node, options));
-    let (source, parts) = match (example, &group.template, census.likeness.as_deref()) {
+    let (source, parts) = match (example, &group.template, census.profile.as_deref()) {
         (Some(live), ..) => (Source::Node, live),
         (None, Some(provided), _) => {
             let (mut node, capacity) = from_provider(provided);
-            complete(&mut node.labels, state.common_labels());
-            let node = started(&node, options);
+            add_common_labels(&mut node.labels, state.common_labels());
+            let node = started_node(&node, options);
             let parts = (node, capacity, Vec::new(), BTreeSet::new());
             (Source::Provider, parts)
         }
-        (None, None, Some(like)) => (Source::Node, from_likeness(state, like, options)),
+        (None, None, Some(profile)) => (Source::Node, from_profile(state, profile, options)),
         (None, None, None) => return Vec::new(),
     };
     let common = state.common_labels();
     let zones = zones_of(&parts.0.labels, source, census, common);
     if zones.is_empty() {
-        return vec![finish(state, census, options, parts)];
+        return vec![complete_template(state, census, options, parts)];
     }
     let provided = group.template.as_deref();
     let provided = provided.map_or(&[][..], |provided| &provided.zone_labels);
     let csi = census
-        .likeness
+        .profile
         .as_ref()
-        .and_then(|like| like.csi.as_deref());
+        .and_then(|profile| profile.csi.as_deref());
     let csi = csi.filter(|_| source == Source::Node);
     let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
     let topology_keys = drivers.flat_map(|driver| &driver.topology_keys);
@@ -126,21 +126,21 @@ pub fn templates_of(
     let in_zone = |zone: &Name| {
         let mut parts = parts.clone();
         put_in_zone(&mut parts.0.labels, zone, source, &repeated);
-        finish(state, census, options, parts)
+        complete_template(state, census, options, parts)
     };
     zones.iter().map(in_zone).collect()
 }
 
 /// Completes a template with what all new nodes of a group have.
-fn finish(
+fn complete_template(
     state: &mut ClusterState,
     census: &GroupCensus,
     options: &NodeOptions,
     (mut node, capacity, carried, owners): Parts,
 ) -> GroupTemplate {
     let has_gpus = has_gpus(&node, options);
-    give_own_labels(&mut node, census.likeness.as_deref());
-    node.csi = csi_node(state, census.likeness.as_deref());
+    give_own_labels(&mut node, census.profile.as_deref());
+    node.csi = csi_node(state, census.profile.as_deref());
     // The same for all: what the cluster has ever seen it remembers.
     node.name = "template-node".into();
     node.labels.set(TEMPLATE_NODE_LABEL.into(), "true".into());
@@ -163,20 +163,20 @@ fn finish(
 
 /// Keeps labels that a node of the group has to itself out of a new one. The cluster gives
 /// each a value of its own.
-fn give_own_labels(node: &mut Node, like: Option<&Likeness>) {
-    let keys = like.map_or(&[][..], |like| &like.own_labels);
+fn give_own_labels(node: &mut Node, profile: Option<&NodeProfile>) {
+    let keys = profile.map_or(&[][..], |profile| &profile.own_labels);
     let keys = keys.iter().filter(|key| node.labels.get(key).is_some());
     node.own_labels = keys.cloned().collect();
     for key in &node.own_labels {
-        node.labels.set(Arc::clone(key), OWN_VALUE.into());
+        node.labels.set(Arc::clone(key), PER_NODE_VALUE.into());
     }
 }
 
 /// What the CSINode of a new node will say: what that of a node of the group does. Of a
 /// group without one it is not known how many volumes drivers attach; the plugins that
 /// they took over are the same on most nodes of a cluster.
-fn csi_node(state: &ClusterState, like: Option<&Likeness>) -> Option<Arc<CsiNode>> {
-    let known = like.and_then(|like| like.csi.clone());
+fn csi_node(state: &ClusterState, profile: Option<&NodeProfile>) -> Option<Arc<CsiNode>> {
+    let known = profile.and_then(|profile| profile.csi.clone());
     known.or_else(|| {
         let migrated: Vec<_> = state.cluster().usually_migrated().cloned().collect();
         let csi = CsiNode {
@@ -200,24 +200,28 @@ fn from_live(state: &ClusterState, live: NodeView<'_>, options: &NodeOptions) ->
         }
     }
     carried.sort_unstable();
-    let node = started(&live.facts.node, options);
+    let node = started_node(&live.facts.node, options);
     (node, live.facts.capacity.clone(), carried, owners)
 }
 
-fn from_likeness(state: &mut ClusterState, like: &Likeness, options: &NodeOptions) -> Parts {
+fn from_profile(state: &mut ClusterState, profile: &NodeProfile, options: &NodeOptions) -> Parts {
     let cluster = state.cluster_mut();
-    let mut carried: Vec<_> = like.statics.iter().map(|pod| cluster.class(pod)).collect();
+    let mut carried: Vec<_> = profile
+        .static_pods
+        .iter()
+        .map(|pod| cluster.class(pod))
+        .collect();
     carried.sort_unstable();
-    let node = started(&like.node, options);
-    (node, like.capacity.clone(), carried, BTreeSet::new())
+    let node = started_node(&profile.node, options);
+    (node, profile.capacity.clone(), carried, BTreeSet::new())
 }
 
 /// A node as it is when it takes pods.
-fn started(node: &Node, options: &NodeOptions) -> Node {
+fn started_node(node: &Node, options: &NodeOptions) -> Node {
     let mut node = Node::clone(node);
     node.unschedulable = false;
     node.taints.retain(|taint| {
-        !PASSING_TAINTS.contains(&&*taint.key) && !is_startup_taint(taint, options)
+        !TRANSIENT_TAINTS.contains(&&*taint.key) && !is_startup_taint(taint, options)
     });
     node
 }
@@ -339,7 +343,7 @@ pub(super) struct OwnedShape {
 impl OwnedShape {
     pub(super) fn new(group: &GroupTemplate) -> Self {
         let node = &group.template.node;
-        let places = || PLACES.into_iter().flatten();
+        let places = || LOCATION_LABELS.into_iter().flatten();
         let places: Vec<&Name> = places().filter_map(|key| node.labels.get(key)).collect();
         let labels = node.labels.iter();
         Self {

@@ -39,25 +39,25 @@ pub struct ZoneOrder {
 pub struct ZoneOrders {
     /// With the time of each.
     waiting: Vec<(Timestamp, ZoneOrder)>,
-    failed: Vec<Failed>,
+    backoffs: Vec<ZoneBackoff>,
 }
 
 /// Pods that a group is not asked for, for a while.
 #[derive(Clone, Debug)]
-struct Failed {
+struct ZoneBackoff {
     group: Arc<str>,
     pod: Pod,
     backoff: Backoff,
 }
 
-impl Failed {
+impl ZoneBackoff {
     fn is_of(&self, order: &ZoneOrder) -> bool {
         self.group == order.group && self.pod == order.pod
     }
 }
 
 /// Outcome of an order.
-enum Outcome {
+enum ZoneOutcome {
     /// A node is on its way, and in which zone it will be is not known. Others have come
     /// in these zones, none of which helps.
     Waiting(BTreeSet<Arc<str>>),
@@ -69,7 +69,7 @@ enum Outcome {
 
 impl ZoneOrders {
     /// A node was ordered.
-    pub(super) fn ordered(&mut self, now: Timestamp, order: ZoneOrder) {
+    pub(super) fn add_order(&mut self, now: Timestamp, order: ZoneOrder) {
         self.waiting.push((now, order));
     }
 
@@ -82,7 +82,7 @@ impl ZoneOrders {
 
     /// The pods that a group is not asked for now.
     pub(super) fn avoided(&self, now: Timestamp, group: &str) -> impl Iterator<Item = &Pod> {
-        let failed = self.failed.iter();
+        let failed = self.backoffs.iter();
         let failed =
             failed.filter(move |failed| *failed.group == *group && failed.backoff.until >= now);
         failed.map(|failed| &failed.pod)
@@ -90,7 +90,7 @@ impl ZoneOrders {
 
     /// All times at which a group may be asked again.
     pub(super) fn ends(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, Timestamp)> {
-        let ends = self.failed.iter();
+        let ends = self.backoffs.iter();
         let ends = ends.map(|failed| (&failed.group, failed.backoff.until));
         ends.filter(move |(_, until)| *until >= now)
     }
@@ -98,8 +98,8 @@ impl ZoneOrders {
     /// Forgets what failed so long ago that it says nothing any more.
     pub(super) fn forget(&mut self, now: Timestamp, options: &NodeOptions) {
         let lasts =
-            |failed: &Failed| now.since(failed.backoff.failed_at) <= options.backoff_reset_ms;
-        self.failed.retain(lasts);
+            |failed: &ZoneBackoff| now.since(failed.backoff.failed_at) <= options.backoff_reset_ms;
+        self.backoffs.retain(lasts);
     }
 
     /// Finds out where the nodes that are waited for have come. Returns those that came
@@ -116,21 +116,21 @@ impl ZoneOrders {
         for (at, order) in std::mem::take(&mut self.waiting) {
             let mut groups = census.groups.iter();
             let group = groups.find(|census| census.group.name == order.group);
-            let outcome = group.map_or(Outcome::Settled { helps: false }, |group| {
+            let outcome = group.map_or(ZoneOutcome::Settled { helps: false }, |group| {
                 outcome(&order, group, state)
             });
             match outcome {
-                Outcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
+                ZoneOutcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
                     self.waiting.push((at, order));
                 }
                 // One that is late is the group's failure, whichever zone it was for.
-                Outcome::Waiting(zones) if zones.is_empty() => {}
-                Outcome::Settled { helps } => {
+                ZoneOutcome::Waiting(zones) if zones.is_empty() => {}
+                ZoneOutcome::Settled { helps } => {
                     if helps {
-                        self.failed.retain(|failed| !failed.is_of(&order));
+                        self.backoffs.retain(|failed| !failed.is_of(&order));
                     }
                 }
-                Outcome::Waiting(zones) | Outcome::Elsewhere(zones) => {
+                ZoneOutcome::Waiting(zones) | ZoneOutcome::Elsewhere(zones) => {
                     incidents.push(self.fail(now, order, &zones, options));
                 }
             }
@@ -154,11 +154,11 @@ impl ZoneOrders {
             order.zones.join(" or "),
             came.join(" and "),
         );
-        let known = self.failed.iter().position(|failed| failed.is_of(&order));
-        let before = known.map(|at| self.failed.swap_remove(at).backoff);
+        let known = self.backoffs.iter().position(|failed| failed.is_of(&order));
+        let before = known.map(|at| self.backoffs.swap_remove(at).backoff);
         let backoff = Backoff::after(before.as_ref(), now, OTHER_ZONE, &message, options);
         let seconds = backoff.duration_ms / 1000;
-        self.failed.push(Failed {
+        self.backoffs.push(ZoneBackoff {
             group: Arc::clone(&group),
             pod: order.pod,
             backoff,
@@ -171,7 +171,7 @@ impl ZoneOrders {
     }
 }
 
-fn outcome(order: &ZoneOrder, census: &GroupCensus, state: &ClusterState) -> Outcome {
+fn outcome(order: &ZoneOrder, census: &GroupCensus, state: &ClusterState) -> ZoneOutcome {
     let there = census.group.instances.iter();
     let there = there.filter(|one| {
         !matches!(
@@ -193,12 +193,12 @@ fn outcome(order: &ZoneOrder, census: &GroupCensus, state: &ClusterState) -> Out
         }
     }
     if order.zones.iter().any(|zone| zones.contains(zone)) {
-        Outcome::Settled { helps: true }
+        ZoneOutcome::Settled { helps: true }
     } else if unknown || census.group.target_size > count {
-        Outcome::Waiting(zones)
+        ZoneOutcome::Waiting(zones)
     } else if zones.is_empty() {
-        Outcome::Settled { helps: false }
+        ZoneOutcome::Settled { helps: false }
     } else {
-        Outcome::Elsewhere(zones)
+        ZoneOutcome::Elsewhere(zones)
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flyball_placement::Name;
 
-use super::groups::{Candidate, Candidates};
+use super::candidates::{Candidate, Candidates};
 
 /// A family has at most so many groups: pods that spread over more domains are rare,
 /// and the time of an estimate grows with them.
@@ -64,7 +64,7 @@ impl Domains {
     pub(super) fn new(candidates: &Candidates<'_>) -> Self {
         let mut domains: BTreeMap<Domain, Vec<usize>> = BTreeMap::new();
         for (row, candidate) in candidates.all.iter().enumerate() {
-            if candidate.open().is_some() && !candidate.is_uncertain() {
+            if candidate.open_template().is_some() && !candidate.has_several_zones() {
                 let domain = candidate.domain.clone();
                 domains.entry(domain).or_default().push(row);
             }
@@ -82,7 +82,7 @@ impl Domains {
             let own = &candidates.all[*row];
             is_somewhere(&own.domain)
                 && own.domain != *domain
-                && candidates.alike_in(*row, domain).is_none()
+                && candidates.sibling_in(*row, domain).is_none()
         };
         let rows = || self.0.values().flatten();
         let unsettled = self.0.iter().filter(|(domain, there)| {
@@ -129,7 +129,7 @@ impl Domains {
         let (mut alike, mut others) = (Vec::new(), Vec::new());
         for (domain, there) in elsewhere {
             let only = (there.len() == 1).then(|| there[0]);
-            if let Some(member) = candidates.alike_in(row, domain) {
+            if let Some(member) = candidates.sibling_in(row, domain) {
                 alike.push((domain, member));
             } else if let Some(member) = only.or_else(|| best.get(domain).copied()) {
                 others.push((domain, member));

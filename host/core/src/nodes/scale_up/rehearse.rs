@@ -1,7 +1,7 @@
 //! Rehearsal: what becomes of the pods once all nodes of a plan have come, and whether
 //! fewer nodes do, or more nodes help more pods.
 //!
-//! Each round places pods beside those of the rounds before. The scheduler finds the nodes
+//! Each round places pods beside those of the rounds snapshot. The scheduler finds the nodes
 //! of all rounds there at once, and pods that earlier rounds placed elsewhere.
 
 use std::collections::BTreeSet;
@@ -10,12 +10,12 @@ use flyball_placement::pack::{Demand, Rehearsal, Rehearsed};
 use flyball_placement::{Bonds, Cluster, Mark, NodeId};
 
 use super::Plan;
-use super::groups::Candidate;
-use super::reissue::{Orders, Reissued};
+use super::candidates::Candidate;
+use super::reissue::{PlanOrders, Reissued};
 use super::rounds::{Rounds, demands_of, take};
-use crate::nodes::demand::Wanted;
+use crate::nodes::demand::UnplacedPods;
 use crate::nodes::limits::ClusterLimits;
-use crate::nodes::nominated::KeptRoom;
+use crate::nodes::nominated::NominatedPods;
 use crate::nodes::state::ClusterState;
 
 /// Plans for more pods are not rehearsed: it would take long, and many pods on many nodes
@@ -26,57 +26,59 @@ const MAX_PODS: u32 = 500;
 const MAX_EFFORT: usize = 10_000;
 
 /// The start of a plan, for its rehearsal. Empty if the plan is not rehearsed.
-pub(super) struct Start(Option<Before>);
+pub(super) struct RehearsalStart(Option<Snapshot>);
 
 /// The cluster before any pod was placed in it.
-struct Before {
+struct Snapshot {
     mark: Mark,
     /// The nodes that are there.
     known: Vec<NodeId>,
     /// The pods.
-    wanted: Vec<Wanted>,
+    unplaced: Vec<UnplacedPods>,
     /// How many pods of each demand the known nodes have room for.
     fit: Vec<u32>,
     limits: ClusterLimits,
 }
 
-impl Start {
+impl RehearsalStart {
     /// Notes what a plan begins with, if it is worth a rehearsal: the pods go by where others
     /// are, and are few. Where room is kept for nominated pods, the order in which pods are
     /// placed is not for a rehearsal to choose.
     pub(super) fn new(
         state: &mut ClusterState,
-        wanted: &[Wanted],
+        unplaced: &[UnplacedPods],
         known: &[NodeId],
-        kept: &KeptRoom,
+        nominated_pods: &NominatedPods,
         limits: ClusterLimits,
     ) -> Self {
-        let pods = wanted.iter().map(|wanted| wanted.left);
+        let pods = unplaced.iter().map(|unplaced| unplaced.left);
         let pods = pods.fold(0, u32::saturating_add);
         let cluster = state.cluster_mut();
-        let is_coupled = |wanted: &Wanted| cluster.bonds(wanted.class) != Bonds::default();
-        let is_worth = kept.is_empty() && pods <= MAX_PODS && wanted.iter().any(is_coupled);
-        Self(is_worth.then(|| Before {
+        let is_coupled =
+            |unplaced: &UnplacedPods| cluster.bonds(unplaced.class) != Bonds::default();
+        let is_worth =
+            nominated_pods.is_empty() && pods <= MAX_PODS && unplaced.iter().any(is_coupled);
+        Self(is_worth.then(|| Snapshot {
             mark: cluster.mark(),
             known: known.to_vec(),
-            wanted: wanted.to_vec(),
+            unplaced: unplaced.to_vec(),
             fit: Vec::new(),
             limits,
         }))
     }
 
     /// Notes how many pods found a place on the nodes that are there.
-    pub(super) fn note_fit(&mut self, wanted: &[Wanted]) {
-        if let Self(Some(before)) = self {
-            let both = before.wanted.iter().zip(wanted);
-            before.fit = both.map(|(all, left)| all.left - left.left).collect();
+    pub(super) fn note_fit(&mut self, unplaced: &[UnplacedPods]) {
+        if let Self(Some(snapshot)) = self {
+            let both = snapshot.unplaced.iter().zip(unplaced);
+            snapshot.fit = both.map(|(all, left)| all.left - left.left).collect();
         }
     }
 
     /// Ends it.
     pub(super) fn close(self, state: &mut ClusterState) {
-        if let Self(Some(before)) = self {
-            state.cluster_mut().keep(before.mark);
+        if let Self(Some(snapshot)) = self {
+            state.cluster_mut().keep(snapshot.mark);
         }
     }
 }
@@ -88,25 +90,25 @@ impl Rounds<'_> {
     pub(super) fn rehearse(
         &mut self,
         state: &mut ClusterState,
-        start: &mut Start,
-        wanted: &mut Vec<Wanted>,
+        start: &mut RehearsalStart,
+        unplaced: &mut Vec<UnplacedPods>,
         plan: &mut Plan,
     ) {
-        let Some(before) = start.0.take() else {
+        let Some(snapshot) = start.0.take() else {
             return;
         };
-        let orders = Orders::new(self, plan, before.limits);
+        let orders = PlanOrders::new(self, plan, snapshot.limits);
         let Some(templates) = orders.templates().filter(|_| self.is_certain(&orders)) else {
-            state.cluster_mut().keep(before.mark);
+            state.cluster_mut().keep(snapshot.mark);
             return;
         };
         let cluster = state.cluster_mut();
-        cluster.rollback(before.mark);
-        let demands = demands_of(&before.wanted);
+        cluster.rollback(snapshot.mark);
+        let demands = demands_of(&snapshot.unplaced);
         let excludes = exclude_each_other(cluster, &demands);
-        let rehearsal = Rehearsal::new(cluster, &before.known, templates, &demands);
+        let rehearsal = Rehearsal::new(cluster, &snapshot.known, templates, &demands);
         let mut search = Search::new(cluster, &orders, rehearsal);
-        let remaining: u32 = wanted.iter().map(|wanted| wanted.left).sum();
+        let remaining: u32 = unplaced.iter().map(|unplaced| unplaced.left).sum();
         let stays = excludes && search.best.left_over() > remaining;
         if !stays {
             search.improve();
@@ -114,18 +116,18 @@ impl Rounds<'_> {
         let rehearsed = search.keep();
         let reissued = orders.reissued(&rehearsed.nodes).filter(|_| !stays);
         if let Some(reissued) = reissued {
-            self.reissue(before.limits, reissued, plan);
-            *wanted = before.wanted;
-            self.share_out(&before.fit, &rehearsed.left, wanted, plan);
+            self.reissue(snapshot.limits, reissued, plan);
+            *unplaced = snapshot.unplaced;
+            self.share_out(&snapshot.fit, &rehearsed.left, unplaced, plan);
         }
     }
 
     /// Whether nodes are ordered, and in zones that the cloud does not choose.
-    fn is_certain(&self, orders: &Orders<'_>) -> bool {
+    fn is_certain(&self, orders: &PlanOrders<'_>) -> bool {
         let mut coming = self.candidates.all.iter();
         orders.nodes().iter().any(|nodes| *nodes > 0)
-            && !orders.groups().any(Candidate::is_uncertain)
-            && coming.all(|candidate| candidate.unsettled == 0)
+            && !orders.groups().any(Candidate::has_several_zones)
+            && coming.all(|candidate| candidate.unknown_zone == 0)
     }
 
     /// Orders what a rehearsal came to in place of what the rounds did.
@@ -156,15 +158,21 @@ impl Rounds<'_> {
     /// Shares the pods that found a place out to the rounds: each keeps those that it
     /// helps, and the last one with an order gets the others. `fit`: pods that need no new
     /// node.
-    fn share_out(&mut self, fit: &[u32], left: &[u32], wanted: &mut Vec<Wanted>, plan: &Plan) {
-        for (wanted, fit) in wanted.iter_mut().zip(fit) {
-            wanted.take(*fit);
+    fn share_out(
+        &mut self,
+        fit: &[u32],
+        left: &[u32],
+        unplaced: &mut Vec<UnplacedPods>,
+        plan: &Plan,
+    ) {
+        for (unplaced, fit) in unplaced.iter_mut().zip(fit) {
+            unplaced.take(*fit);
         }
-        let sought = wanted.iter().zip(left);
-        let placed = sought.map(|(wanted, left)| wanted.left.saturating_sub(*left));
+        let sought = unplaced.iter().zip(left);
+        let placed = sought.map(|(unplaced, left)| unplaced.left.saturating_sub(*left));
         let placed: Vec<u32> = placed.collect();
         let mut slots = Vec::new();
-        take(wanted, &placed, &mut slots);
+        take(unplaced, &placed, &mut slots);
         let mut slots: BTreeSet<u32> = slots.into_iter().collect();
         let has_orders = |round: usize| !plan.rounds[round].orders.is_empty();
         for chosen in &mut self.chosen {
@@ -189,7 +197,7 @@ fn exclude_each_other(cluster: &Cluster, demands: &[Demand]) -> bool {
 /// A search for numbers of nodes.
 struct Search<'a> {
     cluster: &'a mut Cluster,
-    orders: &'a Orders<'a>,
+    orders: &'a PlanOrders<'a>,
     rehearsal: Rehearsal<'a>,
     /// Rehearsals that may follow.
     tries: usize,
@@ -197,7 +205,7 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(cluster: &'a mut Cluster, orders: &'a Orders<'a>, rehearsal: Rehearsal<'a>) -> Self {
+    fn new(cluster: &'a mut Cluster, orders: &'a PlanOrders<'a>, rehearsal: Rehearsal<'a>) -> Self {
         let best = rehearsal.run(cluster, &orders.nodes());
         Self {
             cluster,

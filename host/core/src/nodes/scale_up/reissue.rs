@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyball_placement::pack::Template;
 
 use super::Plan;
-use super::groups::Candidate;
+use super::candidates::Candidate;
 use super::rounds::Rounds;
 use crate::nodes::guard::guarded;
 use crate::nodes::limits::ClusterLimits;
@@ -15,22 +15,22 @@ use crate::nodes::templates::GroupTemplate;
 
 /// The orders of a plan, and those that it could have made of other groups that grow
 /// together with the ordered ones.
-pub(super) struct Orders<'a> {
+pub(super) struct PlanOrders<'a> {
     rounds: &'a Rounds<'a>,
     plan: &'a Plan,
-    slots: Vec<Slot>,
+    ordered: Vec<OrderedGroup>,
     /// The limits that the first round began with.
     limits: ClusterLimits,
 }
 
 /// A group in a round.
-struct Slot {
+struct OrderedGroup {
     /// Number of the round.
     round: usize,
     /// Row of the group.
     row: usize,
     /// Nodes that the round ordered of it.
-    ordered: u32,
+    nodes: u32,
 }
 
 /// What a round orders.
@@ -43,10 +43,10 @@ pub(super) struct Reissued {
     pub(super) orders: Vec<(usize, Order)>,
 }
 
-impl<'a> Orders<'a> {
+impl<'a> PlanOrders<'a> {
     /// `limits`: those that the first round began with.
     pub(super) fn new(rounds: &'a Rounds<'a>, plan: &'a Plan, limits: ClusterLimits) -> Self {
-        let mut slots = Vec::new();
+        let mut all_ordered = Vec::new();
         for chosen in &rounds.chosen {
             let orders = plan.rounds[chosen.round].orders.iter();
             let orders: Vec<(usize, u32)> = orders
@@ -61,16 +61,16 @@ impl<'a> Orders<'a> {
             let others = chosen.rows.iter().filter(|row| !is_ordered(row));
             let others = others.map(|row| (*row, 0));
             let all = orders.iter().copied().chain(others);
-            slots.extend(all.map(|(row, ordered)| Slot {
+            all_ordered.extend(all.map(|(row, nodes)| OrderedGroup {
                 round: chosen.round,
                 row,
-                ordered,
+                nodes,
             }));
         }
         Self {
             rounds,
             plan,
-            slots,
+            ordered: all_ordered,
             limits,
         }
     }
@@ -78,8 +78,8 @@ impl<'a> Orders<'a> {
     /// The group of each order.
     pub(super) fn groups(&self) -> impl Iterator<Item = &'a Candidate<'a>> {
         let rounds = self.rounds;
-        let slots = self.slots.iter();
-        slots.map(move |slot| &rounds.candidates.all[slot.row])
+        let ordered = self.ordered.iter();
+        ordered.map(move |group| &rounds.candidates.all[group.row])
     }
 
     /// The templates of each order's nodes. `None` if one of them is not known.
@@ -92,7 +92,7 @@ impl<'a> Orders<'a> {
 
     /// Nodes of each order.
     pub(super) fn nodes(&self) -> Vec<u32> {
-        self.slots.iter().map(|slot| slot.ordered).collect()
+        self.ordered.iter().map(|group| group.nodes).collect()
     }
 
     /// What each round orders with other numbers of nodes. `None` if a guardrail does not
@@ -129,9 +129,9 @@ impl<'a> Orders<'a> {
 
     /// Nodes wanted in a round, by group.
     fn of_round(&self, number: usize, nodes: &[u32]) -> BTreeMap<usize, u32> {
-        let slots = self.slots.iter().zip(nodes);
-        let slots = slots.filter(|(slot, nodes)| slot.round == number && **nodes > 0);
-        slots.map(|(slot, nodes)| (slot.row, *nodes)).collect()
+        let groups = self.ordered.iter().zip(nodes);
+        let groups = groups.filter(|(group, nodes)| group.round == number && **nodes > 0);
+        groups.map(|(group, nodes)| (group.row, *nodes)).collect()
     }
 
     /// A guard with all groups of which nodes are wanted.

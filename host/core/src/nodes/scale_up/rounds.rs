@@ -1,7 +1,7 @@
 //! One choice after the other, each for the pods that the ones before left over.
 
-mod helping;
 mod ordering;
+mod placed_pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,14 +9,15 @@ use std::sync::Arc;
 use flyball_placement::NodeId;
 use flyball_placement::pack::{Demand, Growth, pack_each, settle};
 
-pub(super) use self::helping::take;
-use super::choosable::{Choosable, columns, growth};
+pub(super) use self::placed_pods::take;
+use super::candidates::Candidates;
+use super::expansion_option::{ExpansionOption, columns, growth};
 use super::families::{Domain, Domains, Family, domain_text};
-use super::groups::Candidates;
-use super::{Plan, Scene, zones};
+use super::{Plan, PlanContext, zones};
+use crate::hash::split_mix;
 use crate::memory::PolicyMemories;
-use crate::nodes::choose::{Chooser, choose, mix};
-use crate::nodes::demand::{Wanted, list};
+use crate::nodes::choose::{Chooser, choose};
+use crate::nodes::demand::{UnplacedPods, list};
 use crate::nodes::expander::ExpanderInput;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::ports::{NodeEvent, Subject};
@@ -25,7 +26,7 @@ use crate::nodes::state::ClusterState;
 
 /// The rounds of a plan.
 pub(super) struct Rounds<'a> {
-    scene: &'a Scene<'a>,
+    context: &'a PlanContext<'a>,
     pub(super) candidates: Candidates<'a>,
     pub(super) limits: ClusterLimits,
     /// How many nodes were ordered so far.
@@ -34,13 +35,13 @@ pub(super) struct Rounds<'a> {
     /// simulation: where their pods are decides where others may go.
     known: Vec<NodeId>,
     /// What was chosen so far.
-    pub(super) chosen: Vec<Chosen>,
+    pub(super) chosen: Vec<ChosenOption>,
     /// What is remembered of the expanders from one choice to the next.
     memories: PolicyMemories,
 }
 
 /// A choice of which nodes were to be ordered.
-pub(super) struct Chosen {
+pub(super) struct ChosenOption {
     /// Number of the round.
     pub(super) round: usize,
     /// Rows of the groups that grow together.
@@ -55,19 +56,19 @@ type Ordered = (usize, u32);
 impl<'a> Rounds<'a> {
     /// `known`: the nodes that are there or on their way.
     pub(super) fn new(
-        scene: &'a Scene<'a>,
+        context: &'a PlanContext<'a>,
         candidates: Candidates<'a>,
         limits: ClusterLimits,
         known: Vec<NodeId>,
     ) -> Self {
         Self {
-            scene,
+            context,
             candidates,
             limits,
             added: 0,
             known,
             chosen: Vec::new(),
-            memories: scene.memories.clone(),
+            memories: context.memories.clone(),
         }
     }
 
@@ -76,15 +77,15 @@ impl<'a> Rounds<'a> {
     pub(super) fn run(
         &mut self,
         state: &mut ClusterState,
-        wanted: &mut Vec<Wanted>,
+        unplaced: &mut Vec<UnplacedPods>,
         plan: &mut Plan,
     ) -> Option<(String, String)> {
-        for number in 0..self.scene.options.max_options_per_pass {
-            if wanted.is_empty() || self.left_of_pass() == Some(0) {
+        for number in 0..self.context.options.max_options_per_pass {
+            if unplaced.is_empty() || self.left_of_pass() == Some(0) {
                 return None;
             }
-            let seed = mix(self.scene.seed.wrapping_add(number as u64));
-            let demands = demands_of(wanted);
+            let seed = split_mix(self.context.seed.wrapping_add(number as u64));
+            let demands = demands_of(unplaced);
             let families = self.families(state, &demands, seed, plan);
             let mut options = self.estimate(state, &demands, families);
             let most = self.most_nodes();
@@ -103,16 +104,20 @@ impl<'a> Rounds<'a> {
             };
             let chosen = &self.settled(state, &demands, chosen);
             let ordered = self.order(chosen, &options, &mut round, plan);
-            if let Some(in_zones) = chosen.in_zones.as_ref().filter(|_| !ordered.is_empty()) {
+            if let Some(zones_by_class) = chosen
+                .zones_by_class
+                .as_ref()
+                .filter(|_| !ordered.is_empty())
+            {
                 let candidate = &mut self.candidates.all[chosen.first()];
-                let orders = zones::orders(state, candidate, in_zones, &demands, wanted);
-                round.helps_in = zones::named(&orders);
+                let orders = zones::orders(state, candidate, zones_by_class, &demands, unplaced);
+                round.helps_in = zones::zone_names(&orders);
                 let number = plan.rounds.len();
                 plan.zone_orders
                     .extend(orders.into_iter().map(|order| (number, order)));
             }
-            let helped = self.help(state, &demands, chosen, &ordered, wanted);
-            self.chosen.push(Chosen {
+            let helped = self.help(state, &demands, chosen, &ordered, unplaced);
+            self.chosen.push(ChosenOption {
                 round: plan.rounds.len(),
                 rows: chosen.family.rows.clone(),
                 helped,
@@ -127,7 +132,7 @@ impl<'a> Rounds<'a> {
         &mut self,
         state: &ClusterState,
         demands: &[Demand],
-        options: &[Choosable],
+        options: &[ExpansionOption],
         seed: u64,
         plan: &mut Plan,
     ) -> Round {
@@ -136,9 +141,9 @@ impl<'a> Rounds<'a> {
             cluster_node_count: Some(state.size().nodes),
         };
         let chooser = Chooser {
-            now: self.scene.now,
-            options: self.scene.options,
-            engine: self.scene.engine,
+            now: self.context.now,
+            options: self.context.options,
+            engine: self.context.engine,
             memories: &self.memories,
         };
         let chosen = choose(&chooser, &mut input, seed);
@@ -202,12 +207,12 @@ impl<'a> Rounds<'a> {
         state: &mut ClusterState,
         demands: &[Demand],
         families: Vec<Family>,
-    ) -> Vec<Choosable> {
+    ) -> Vec<ExpansionOption> {
         let most = self.most_nodes();
         let growths = families.iter().map(|family| {
             let alone = family.rows.len() == 1;
             let room = |row: usize| match alone {
-                true => self.candidates.room(&self.candidates.family(row)),
+                true => self.candidates.room(&self.candidates.with_similar(row)),
                 false => self.candidates.all[row].room(),
             };
             growth(&self.candidates, family, room, most)
@@ -217,8 +222,8 @@ impl<'a> Rounds<'a> {
         };
         let packed = pack_each(state.cluster_mut(), &self.known, &growths, demands);
         let options = families.into_iter().zip(packed);
-        let mut options: Vec<Choosable> = options
-            .filter_map(|(family, packed)| Choosable::new(family, packed))
+        let mut options: Vec<ExpansionOption> = options
+            .filter_map(|(family, packed)| ExpansionOption::new(family, packed))
             .collect();
         // Families that differ in groups without a node come to the same.
         let mut seen = BTreeSet::new();
@@ -233,23 +238,24 @@ impl<'a> Rounds<'a> {
         &self,
         state: &mut ClusterState,
         demands: &[Demand],
-        option: &Choosable,
-    ) -> Choosable {
+        option: &ExpansionOption,
+    ) -> ExpansionOption {
         let placed = demands.iter().zip(&option.packed.placed);
         let mut placed = placed.filter(|(_, placed)| **placed > 0);
         let coupled = placed.any(|(demand, _)| {
             let bonds = state.cluster().bonds(demand.class);
             bonds.affinity || bonds.spread
         });
-        let split = self.candidates.family(option.first()).len() > 1 && option.parts.len() == 1;
+        let split =
+            self.candidates.with_similar(option.first()).len() > 1 && option.parts.len() == 1;
         let room = |row: usize| self.candidates.all[row].room();
         let growth = growth(&self.candidates, &option.family, room, self.most_nodes());
         // In a zone that is not certain there is one node, whatever else it could help.
-        let settles = coupled && !split && option.in_zones.is_none();
+        let settles = coupled && !split && option.zones_by_class.is_none();
         let settled = growth.filter(|_| settles).and_then(|growth| {
             let cluster = state.cluster_mut();
             let packed = settle(cluster, &self.known, &growth, demands, &option.packed);
-            Choosable::new(option.family.clone(), Arc::new(packed))
+            ExpansionOption::new(option.family.clone(), Arc::new(packed))
         });
         settled.unwrap_or_else(|| option.clone())
     }
@@ -269,11 +275,11 @@ impl<'a> Rounds<'a> {
 
     /// How many more nodes this pass may add after so many.
     pub(super) fn left_after(&self, added: u32) -> Option<u32> {
-        let most = self.scene.options.max_nodes_per_scale_up;
+        let most = self.context.options.max_nodes_per_scale_up;
         (most > 0).then(|| most.saturating_sub(added))
     }
 }
 
-pub(super) fn demands_of(wanted: &[Wanted]) -> Vec<Demand> {
-    wanted.iter().map(Wanted::demand).collect()
+pub(super) fn demands_of(unplaced: &[UnplacedPods]) -> Vec<Demand> {
+    unplaced.iter().map(UnplacedPods::demand).collect()
 }

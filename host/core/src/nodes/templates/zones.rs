@@ -4,13 +4,13 @@ use flyball_placement::{Labels, Name};
 
 use super::Source;
 use crate::nodes::census::GroupCensus;
-use crate::nodes::state::{CommonLabels, ZONES, zone_of};
+use crate::nodes::state::{CommonLabels, ZONE_LABELS, zone_of};
 
 /// Labels that say in which zone a node is by another name.
 const ZONE_IDS: [&str; 1] = ["topology.k8s.aws/zone-id"];
 
 /// Adds labels that all nodes have to those of a new one, but for those that it has.
-pub(super) fn complete(labels: &mut Labels, common: &CommonLabels) {
+pub(super) fn add_common_labels(labels: &mut Labels, common: &CommonLabels) {
     for (key, value) in common.same() {
         if labels.get(key).is_none() {
             labels.set(key.into(), value.clone());
@@ -54,7 +54,7 @@ pub(super) fn zones_of(
 pub(super) fn put_in_zone(labels: &mut Labels, zone: &Name, source: Source, repeated: &[Name]) {
     let before = zone_of(labels).cloned();
     if source == Source::Provider {
-        for key in std::iter::once(ZONES[0]).chain(repeated.iter().map(|key| &**key)) {
+        for key in std::iter::once(ZONE_LABELS[0]).chain(repeated.iter().map(|key| &**key)) {
             if labels.get(key).is_none() {
                 labels.set(key.into(), zone.clone());
             }
@@ -64,7 +64,7 @@ pub(super) fn put_in_zone(labels: &mut Labels, zone: &Name, source: Source, repe
         return;
     };
     let is_of_zone = |key: &Name| {
-        let is_known = ZONES.contains(&&**key) || repeated.contains(key);
+        let is_known = ZONE_LABELS.contains(&&**key) || repeated.contains(key);
         is_known && !ZONE_IDS.contains(&&**key)
     };
     let moved = labels.iter().map(|(key, value)| {

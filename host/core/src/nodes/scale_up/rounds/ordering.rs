@@ -9,24 +9,25 @@ use crate::nodes::guard::guarded;
 use crate::nodes::limits::NodeSize;
 use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard};
 use crate::nodes::scale_up::Plan;
-use crate::nodes::scale_up::choosable::Choosable;
+use crate::nodes::scale_up::expansion_option::ExpansionOption;
 use crate::nodes::templates::GroupTemplate;
 
 impl Rounds<'_> {
     /// The groups that nodes of an option of one group may be split over: those similar
     /// to it that take the same pods. (Zones and taints don't make groups different.)
-    fn split_over(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
-        if chosen.in_zones.is_some() {
+    fn split_over(&self, chosen: &ExpansionOption, options: &[ExpansionOption]) -> Vec<usize> {
+        if chosen.zones_by_class.is_some() {
             return vec![chosen.first()];
         }
         let takes_the_same = |row: usize| {
-            let is_alone =
-                |option: &&Choosable| option.parts.len() == 1 && option.in_zones.is_none();
+            let is_alone = |option: &&ExpansionOption| {
+                option.parts.len() == 1 && option.zones_by_class.is_none()
+            };
             let mut alone = options.iter().filter(is_alone);
             let option = alone.find(|option| option.first() == row);
             option.is_some_and(|option| takes_all_of(&option.packed, &chosen.packed))
         };
-        let mut family = self.candidates.family(chosen.first());
+        let mut family = self.candidates.with_similar(chosen.first());
         family.retain(|&row| row == chosen.first() || takes_the_same(row));
         family
     }
@@ -34,8 +35,8 @@ impl Rounds<'_> {
     /// Settles what is ordered of a chosen option.
     pub(super) fn order(
         &mut self,
-        chosen: &Choosable,
-        options: &[Choosable],
+        chosen: &ExpansionOption,
+        options: &[ExpansionOption],
         round: &mut Round,
         plan: &mut Plan,
     ) -> Vec<Ordered> {

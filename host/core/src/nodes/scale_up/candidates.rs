@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use flyball_placement::{ClassId, Name, Pod};
 
-use super::Scene;
+use super::PlanContext;
 use super::families::{Domain, domain_of};
 use crate::nodes::balance::GroupSize;
 use crate::nodes::census::GroupCensus;
 use crate::nodes::cloud::NodeGroup;
-use crate::nodes::demand::Coming;
+use crate::nodes::demand::UpcomingNodes;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::record::SkippedGroup;
 use crate::nodes::similar::{ignored_labels, similar};
@@ -28,7 +28,7 @@ pub(super) struct Candidate<'a> {
     /// Index of the template that is taken for granted.
     assumed: usize,
     /// Nodes on their way that may come in any zone.
-    pub(super) unsettled: u32,
+    pub(super) unknown_zone: u32,
     /// Pods that not every zone helps, and that a node on its way may help.
     awaited: BTreeSet<ClassId>,
     /// Pods for which no nodes of the group are ordered, because a node for them came in
@@ -43,7 +43,7 @@ pub(super) struct Candidate<'a> {
     /// Rows of the groups that new nodes may be split over.
     similar: Vec<usize>,
     /// Rows of the groups that differ in their domain alone.
-    alike: Vec<usize>,
+    siblings: Vec<usize>,
 }
 
 impl Candidate<'_> {
@@ -75,7 +75,7 @@ impl Candidate<'_> {
     }
 
     /// Whether a new node may be in one of several zones.
-    pub(super) fn is_uncertain(&self) -> bool {
+    pub(super) fn has_several_zones(&self) -> bool {
         self.templates.len() > 1
     }
 
@@ -96,21 +96,21 @@ impl Candidate<'_> {
     }
 
     /// The template, if the group may grow.
-    pub(super) fn open(&self) -> Option<&GroupTemplate> {
+    pub(super) fn open_template(&self) -> Option<&GroupTemplate> {
         self.template().filter(|_| self.skipped.is_none())
     }
 
     /// The nodes on their way whose zone is known: some of each template. Counts the others.
-    fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
+    fn upcoming_nodes(&mut self, state: &ClusterState) -> Vec<UpcomingNodes<'_>> {
         let census = self.census;
-        let coming = |template, count, starting| Coming {
+        let upcoming = |template, count, starting| UpcomingNodes {
             template,
             count,
             starting,
         };
         if let [only] = self.templates.as_slice() {
             let starting = census.starting.clone();
-            return vec![coming(&only.template, census.upcoming, starting)];
+            return vec![upcoming(&only.template, census.upcoming, starting)];
         }
         let mut left = census.upcoming;
         let mut all = Vec::with_capacity(self.templates.len());
@@ -124,9 +124,9 @@ impl Candidate<'_> {
             let count = u32::try_from(starting.len() + launched.count()).unwrap_or(u32::MAX);
             let count = count.min(left);
             left -= count;
-            all.push(coming(&template.template, count, starting));
+            all.push(upcoming(&template.template, count, starting));
         }
-        self.unsettled = left;
+        self.unknown_zone = left;
         all
     }
 
@@ -164,18 +164,18 @@ impl<'a> Candidates<'a> {
     /// Finds each group's template and whether it may grow. Counts the nodes on
     /// their way into the limits: those that have joined are in them.
     pub(super) fn new(
-        scene: &Scene<'a>,
+        context: &PlanContext<'a>,
         state: &mut ClusterState,
         limits: &mut ClusterLimits,
         keys: &'a [Name],
     ) -> Self {
-        let groups = &scene.census.groups;
+        let groups = &context.census.groups;
         let mut candidates = Vec::with_capacity(groups.len());
         for census in groups {
-            let templates = templates_of(state, census, scene.options);
+            let templates = templates_of(state, census, context.options);
             let size = templates.first().map(GroupTemplate::size);
             limits.add(size.unwrap_or_default(), census.not_joined());
-            let zones = &scene.backoffs.zones;
+            let zones = &context.backoffs.zones;
             let name = &census.group.name;
             let mut class = |pod: &Pod| {
                 let cluster = state.cluster_mut();
@@ -183,11 +183,11 @@ impl<'a> Candidates<'a> {
                 cluster.representative(class)
             };
             let awaited = zones.awaited(name).map(&mut class).collect();
-            let avoided = zones.avoided(scene.now, name).map(&mut class).collect();
+            let avoided = zones.avoided(context.now, name).map(&mut class).collect();
             candidates.push(Candidate {
                 avoided,
                 awaited,
-                unsettled: 0,
+                unknown_zone: 0,
                 assumed: 0,
                 group: Arc::clone(&census.group),
                 census,
@@ -196,33 +196,33 @@ impl<'a> Candidates<'a> {
                 skipped: None,
                 domain: Domain::new(),
                 similar: Vec::new(),
-                alike: Vec::new(),
+                siblings: Vec::new(),
             });
         }
         let mut candidates = Self {
             all: candidates,
             keys,
         };
-        candidates.skip_closed(scene);
+        candidates.skip_closed(context);
         candidates.limit(limits);
-        if scene.options.balance_similar_node_groups {
-            for (row, similar) in candidates.similar(scene, &[]) {
+        if context.options.balance_similar_node_groups {
+            for (row, similar) in candidates.similar(context, &[]) {
                 candidates.all[row].similar = similar;
             }
         }
         if !keys.is_empty() {
             let certain = candidates.all.iter_mut();
-            for candidate in certain.filter(|candidate| !candidate.is_uncertain()) {
+            for candidate in certain.filter(|candidate| !candidate.has_several_zones()) {
                 candidate.domain = domain_of(candidate, keys);
             }
-            for (row, alike) in candidates.similar(scene, keys) {
-                candidates.all[row].alike = alike;
+            for (row, alike) in candidates.similar(context, keys) {
+                candidates.all[row].siblings = alike;
             }
         }
         candidates
     }
 
-    fn skip_closed(&mut self, scene: &Scene<'_>) {
+    fn skip_closed(&mut self, context: &PlanContext<'_>) {
         for candidate in &mut self.all {
             let group = Arc::clone(&candidate.group);
             let name = &group.name;
@@ -230,8 +230,8 @@ impl<'a> Candidates<'a> {
                 let (min, max) = (group.min_size, group.max_size);
                 let message = format!("{name}: its smallest size {min} is above its largest {max}");
                 candidate.skip("InvalidBounds", "not ready for scale-up", message);
-            } else if let Some(backoff) = scene.backoffs.of(scene.now, name) {
-                let seconds = backoff.until.since(scene.now) / 1000;
+            } else if let Some(backoff) = context.backoffs.of(context.now, name) {
+                let seconds = backoff.until.since(context.now) / 1000;
                 let why = &backoff.message;
                 let message = format!("{name}: left alone for another {seconds} s: {why}");
                 candidate.skip("Backoff", "in backoff after failed scale-up", message);
@@ -248,7 +248,7 @@ impl<'a> Candidates<'a> {
                     let _ = write!(message, "; {coming} that are on their way help no pod yet");
                 }
                 candidate.skip("NoTemplate", "not ready for scale-up", message);
-            } else if group.target_size == 0 && !scene.options.scale_up_from_zero {
+            } else if group.target_size == 0 && !context.options.scale_up_from_zero {
                 let message = format!("{name}: --scale-up-from-zero is off");
                 candidate.skip("FromZero", "not ready for scale-up", message);
             }
@@ -258,7 +258,7 @@ impl<'a> Candidates<'a> {
     /// Skips what the limits of the cluster leave no room for.
     pub(super) fn limit(&mut self, limits: &ClusterLimits) {
         for candidate in &mut self.all {
-            let Some(template) = candidate.open() else {
+            let Some(template) = candidate.open_template() else {
                 continue;
             };
             if let (0, Some(limit)) = limits.allowed(template.size(), 1) {
@@ -270,13 +270,13 @@ impl<'a> Candidates<'a> {
     }
 
     /// For each open group the rows of those similar to it, some labels apart.
-    fn similar(&self, scene: &Scene<'_>, but: &[Name]) -> Vec<(usize, Vec<usize>)> {
-        let mut ignored = ignored_labels(&scene.options.balancing_ignored_labels);
+    fn similar(&self, context: &PlanContext<'_>, but: &[Name]) -> Vec<(usize, Vec<usize>)> {
+        let mut ignored = ignored_labels(&context.options.balancing_ignored_labels);
         ignored.extend(but.iter().cloned());
         // Only groups with the same labels and capacity (memory apart) can be alike.
         let mut buckets: BTreeMap<Vec<String>, Vec<(usize, OwnedShape)>> = BTreeMap::new();
         for (row, candidate) in self.all.iter().enumerate() {
-            if let Some(template) = candidate.open() {
+            if let Some(template) = candidate.open_template() {
                 let shape = OwnedShape::new(template);
                 let labels = shape.labels().iter();
                 let labels = labels.filter(|(key, _)| !ignored.contains(*key));
@@ -290,7 +290,7 @@ impl<'a> Candidates<'a> {
             for (row, shape) in bucket {
                 let others = bucket.iter().filter(|(other, _)| other != row);
                 let alike = others.filter(|(_, other)| {
-                    let ratios = scene.options.difference_ratios;
+                    let ratios = context.options.difference_ratios;
                     similar(shape.borrowed(), other.borrowed(), &ignored, ratios)
                 });
                 found.push((*row, alike.map(|(other, _)| *other).collect()));
@@ -300,9 +300,10 @@ impl<'a> Candidates<'a> {
     }
 
     /// The first open group in a domain that differs from a group in the domain alone.
-    pub(super) fn alike_in(&self, row: usize, domain: &Domain) -> Option<usize> {
-        let mut alike = self.all[row].alike.iter().copied();
-        alike.find(|&row| self.all[row].domain == *domain && self.all[row].open().is_some())
+    pub(super) fn sibling_in(&self, row: usize, domain: &Domain) -> Option<usize> {
+        let mut alike = self.all[row].siblings.iter().copied();
+        alike
+            .find(|&row| self.all[row].domain == *domain && self.all[row].open_template().is_some())
     }
 
     /// The row of the group of this name.
@@ -313,9 +314,9 @@ impl<'a> Candidates<'a> {
     }
 
     /// Rows of a group and of the open groups similar to it, itself first.
-    pub(super) fn family(&self, row: usize) -> Vec<usize> {
+    pub(super) fn with_similar(&self, row: usize) -> Vec<usize> {
         let similar = self.all[row].similar.iter().copied();
-        let similar = similar.filter(|&row| self.all[row].open().is_some());
+        let similar = similar.filter(|&row| self.all[row].open_template().is_some());
         std::iter::once(row).chain(similar).collect()
     }
 
@@ -326,10 +327,10 @@ impl<'a> Candidates<'a> {
     }
 
     /// The nodes on their way whose template and zone are known.
-    pub(super) fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
+    pub(super) fn upcoming_nodes(&mut self, state: &ClusterState) -> Vec<UpcomingNodes<'_>> {
         let candidates = self.all.iter_mut();
         candidates
-            .flat_map(|candidate| candidate.coming(state))
+            .flat_map(|candidate| candidate.upcoming_nodes(state))
             .collect()
     }
 

@@ -14,12 +14,12 @@ use crate::ports::ObjectKey;
 const DAEMON_SET: &str = "DaemonSet";
 
 /// Mark of a pod that is not in the queue.
-const NOWHERE: u32 = u32::MAX;
+const NOT_QUEUED: u32 = u32::MAX;
 
 /// Shared values are never looked through for unused ones below this number.
-const LEAST_SHARED: usize = 1024;
+const MIN_INTERNED: usize = 1024;
 
-struct Entry {
+struct PodEntry {
     facts: PodFacts,
     class: ClassId,
     priority: i32,
@@ -45,7 +45,7 @@ pub struct PodView<'a> {
 }
 
 impl PodView<'_> {
-    /// Whether it takes room on its node, and has not been told to go.
+    /// Whether it takes room on its node, and is not being deleted.
     #[must_use]
     pub fn stays(&self) -> bool {
         !self.facts.has_ended() && self.facts.deletion.is_none()
@@ -70,8 +70,8 @@ impl PodView<'_> {
 
 /// All pods.
 #[derive(Default)]
-pub(super) struct Pods {
-    slots: Vec<Option<Box<Entry>>>,
+pub(super) struct PodTable {
+    slots: Vec<Option<Box<PodEntry>>>,
     unused: Vec<u32>,
     /// Slots by the uid of their pod.
     by_uid: HashTable<u32>,
@@ -79,17 +79,17 @@ pub(super) struct Pods {
     /// What many pods share.
     texts: HashSet<Arc<str>>,
     /// How many of those there may be before the unused ones are dropped.
-    most_texts: usize,
+    texts_limit: usize,
     /// The same of their controllers.
     owners: HashSet<Arc<Owner>>,
-    most_owners: usize,
+    owners_limit: usize,
     /// Slots of the pods that wait and that the scheduler found no node for, or nominated
     /// to a node that is gone.
     pub(super) unschedulable: BTreeMap<ClassId, Vec<u32>>,
     pub(super) new_unschedulable: bool,
 }
 
-impl Pods {
+impl PodTable {
     pub(super) fn len(&self) -> usize {
         self.by_uid.len()
     }
@@ -104,7 +104,7 @@ impl Pods {
         self.entry(slot).is_some_and(|pod| *pod.facts.uid == *uid)
     }
 
-    fn entry(&self, slot: u32) -> Option<&Entry> {
+    fn entry(&self, slot: u32) -> Option<&PodEntry> {
         self.slots.get(slot as usize)?.as_deref()
     }
 
@@ -157,28 +157,28 @@ impl Pods {
         class: ClassId,
         priority: i32,
     ) -> u32 {
-        share(
+        intern(
             &mut self.texts,
-            &mut self.most_texts,
+            &mut self.texts_limit,
             &mut facts.key.namespace,
         );
         for node in [&mut facts.node, &mut facts.nominated]
             .into_iter()
             .flatten()
         {
-            share(&mut self.texts, &mut self.most_texts, node);
+            intern(&mut self.texts, &mut self.texts_limit, node);
         }
         if let Some(owner) = &mut facts.owner {
-            share(&mut self.owners, &mut self.most_owners, owner);
+            intern(&mut self.owners, &mut self.owners_limit, owner);
         }
         let slot = slot.or_else(|| self.unused.pop()).unwrap_or_else(|| {
             self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).unwrap_or(NOWHERE)
+            u32::try_from(self.slots.len() - 1).unwrap_or(NOT_QUEUED)
         });
         let is_new = self.entry(slot).is_none();
         let hash = self.hasher.hash_one(&*facts.uid);
-        let queued = NOWHERE;
-        self.slots[slot as usize] = Some(Box::new(Entry {
+        let queued = NOT_QUEUED;
+        self.slots[slot as usize] = Some(Box::new(PodEntry {
             facts,
             class,
             priority,
@@ -215,7 +215,7 @@ impl Pods {
             return;
         }
         let queue = self.unschedulable.entry(entry.class).or_default();
-        entry.queued = u32::try_from(queue.len()).unwrap_or(NOWHERE);
+        entry.queued = u32::try_from(queue.len()).unwrap_or(NOT_QUEUED);
         queue.push(slot);
         self.new_unschedulable = true;
     }
@@ -225,7 +225,7 @@ impl Pods {
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
-        let at = std::mem::replace(&mut entry.queued, NOWHERE) as usize;
+        let at = std::mem::replace(&mut entry.queued, NOT_QUEUED) as usize;
         let class = entry.class;
         let Some(queue) = self.unschedulable.get_mut(&class) else {
             return;
@@ -240,7 +240,7 @@ impl Pods {
         }
         let moved = moved.and_then(|moved| self.slots.get_mut(moved as usize)?.as_mut());
         if let Some(moved) = moved {
-            moved.queued = u32::try_from(at).unwrap_or(NOWHERE);
+            moved.queued = u32::try_from(at).unwrap_or(NOT_QUEUED);
         }
     }
 
@@ -262,14 +262,18 @@ impl Pods {
 
 /// Interns a value: namespaces, nodes and owners recur. `most` is how many there may be
 /// before the unused ones are dropped.
-fn share<T: Hash + Eq + ?Sized>(known: &mut HashSet<Arc<T>>, most: &mut usize, value: &mut Arc<T>) {
+fn intern<T: Hash + Eq + ?Sized>(
+    known: &mut HashSet<Arc<T>>,
+    most: &mut usize,
+    value: &mut Arc<T>,
+) {
     if let Some(same) = known.get(value) {
         *value = Arc::clone(same);
         return;
     }
     if known.len() >= *most {
         known.retain(|known| Arc::strong_count(known) > 1);
-        *most = LEAST_SHARED.max(known.len() * 2);
+        *most = MIN_INTERNED.max(known.len() * 2);
     }
     known.insert(Arc::clone(value));
 }

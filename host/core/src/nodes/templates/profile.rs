@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flyball_placement::{CsiNode, Name, Node, Pod, Resources};
 
-use super::members::Members;
+use super::group_nodes::GroupNodes;
 
 use crate::nodes::options::NodeOptions;
 use crate::nodes::readiness::is_ready;
@@ -14,12 +14,12 @@ use crate::time::Timestamp;
 
 /// What a node was like.
 #[derive(Clone, Debug)]
-pub(in crate::nodes) struct Likeness {
+pub(in crate::nodes) struct NodeProfile {
     pub(super) node: Arc<Node>,
     pub(super) capacity: Resources,
     /// Its static pods, and those that only count as a DaemonSet's: what DaemonSets
     /// bring is known without it.
-    pub(super) statics: Vec<Pod>,
+    pub(super) static_pods: Vec<Pod>,
     /// Their uids.
     uids: Vec<Arc<str>>,
     /// Labels that a new node would have another value of.
@@ -31,45 +31,47 @@ pub(in crate::nodes) struct Likeness {
 /// What the last good example of each group was like, and as of which revision of the
 /// cluster that is known.
 #[derive(Clone, Debug, Default)]
-pub(in crate::nodes) struct Likenesses(BTreeMap<Arc<str>, (u64, Arc<Likeness>)>);
+pub(in crate::nodes) struct NodeProfiles(BTreeMap<Arc<str>, (u64, Arc<NodeProfile>)>);
 
-impl Likenesses {
+impl NodeProfiles {
     /// Learns from the best example among a group's nodes. If that is a poor one: what
     /// a good one was like, else what this one is.
     pub(in crate::nodes) fn of(
         &mut self,
-        members: Members<'_>,
+        group_nodes: GroupNodes<'_>,
         group: &Arc<str>,
         example: Option<NodeView<'_>>,
         options: &NodeOptions,
-    ) -> Option<Arc<Likeness>> {
+    ) -> Option<Arc<NodeProfile>> {
         match example {
-            Some(node) if is_good_example(node, options) => Some(self.learn(members, group, node)),
+            Some(node) if is_good_example(node, options) => {
+                Some(self.update(group_nodes, group, node))
+            }
             poor => {
-                let known = self.0.get(group).map(|(_, like)| Arc::clone(like));
-                known.or_else(|| Some(Arc::new(Likeness::of(members, poor?))))
+                let known = self.0.get(group).map(|(_, profile)| Arc::clone(profile));
+                known.or_else(|| Some(Arc::new(NodeProfile::of(group_nodes, poor?))))
             }
         }
     }
 
-    fn learn(
+    fn update(
         &mut self,
-        members: Members<'_>,
+        group_nodes: GroupNodes<'_>,
         group: &Arc<str>,
         node: NodeView<'_>,
-    ) -> Arc<Likeness> {
-        let revision = members.state.revision();
-        if let Some((learned, like)) = self.0.get_mut(group)
-            && (*learned == revision && Arc::ptr_eq(&like.node, &node.facts.node)
-                || like.is_of(members, node))
+    ) -> Arc<NodeProfile> {
+        let revision = group_nodes.state.revision();
+        if let Some((learned, profile)) = self.0.get_mut(group)
+            && (*learned == revision && Arc::ptr_eq(&profile.node, &node.facts.node)
+                || profile.matches(group_nodes, node))
         {
             *learned = revision;
-            return Arc::clone(like);
+            return Arc::clone(profile);
         }
-        let like = Arc::new(Likeness::of(members, node));
-        let known = (revision, Arc::clone(&like));
+        let profile = Arc::new(NodeProfile::of(group_nodes, node));
+        let known = (revision, Arc::clone(&profile));
         self.0.insert(Arc::clone(group), known);
-        like
+        profile
     }
 
     /// Forgets groups that are gone.
@@ -78,39 +80,42 @@ impl Likenesses {
     }
 }
 
-impl Likeness {
-    fn of(members: Members<'_>, node: NodeView<'_>) -> Self {
-        let state = members.state;
-        let pods = || statics(state, node);
-        let csi = members.csi_node(&node.facts.node);
+impl NodeProfile {
+    fn of(group_nodes: GroupNodes<'_>, node: NodeView<'_>) -> Self {
+        let state = group_nodes.state;
+        let pods = || static_pods(state, node);
+        let csi = group_nodes.csi_node(&node.facts.node);
         Self {
-            own_labels: members.own_labels(&node.facts.node, csi.as_deref()),
+            own_labels: group_nodes.own_labels(&node.facts.node, csi.as_deref()),
             csi,
             node: Arc::clone(&node.facts.node),
             capacity: node.facts.capacity.clone(),
-            statics: pods().map(|pod| state.cluster().pod(pod.class)).collect(),
+            static_pods: pods().map(|pod| state.cluster().pod(pod.class)).collect(),
             uids: pods().map(|pod| Arc::clone(pod.uid)).collect(),
         }
     }
 
     /// Whether it is what a node is like now.
-    fn is_of(&self, members: Members<'_>, node: NodeView<'_>) -> bool {
+    fn matches(&self, group_nodes: GroupNodes<'_>, node: NodeView<'_>) -> bool {
         let object = &node.facts.node;
         let same = Arc::ptr_eq(&self.node, object)
             && self.capacity == node.facts.capacity
             && self
                 .uids
                 .iter()
-                .eq(statics(members.state, node).map(|pod| pod.uid));
+                .eq(static_pods(group_nodes.state, node).map(|pod| pod.uid));
         if !same {
             return false;
         }
-        let csi = members.csi_node(object);
-        self.csi == csi && self.own_labels == members.own_labels(object, csi.as_deref())
+        let csi = group_nodes.csi_node(object);
+        self.csi == csi && self.own_labels == group_nodes.own_labels(object, csi.as_deref())
     }
 }
 
-fn statics<'a>(state: &'a ClusterState, node: NodeView<'_>) -> impl Iterator<Item = PodView<'a>> {
+fn static_pods<'a>(
+    state: &'a ClusterState,
+    node: NodeView<'_>,
+) -> impl Iterator<Item = PodView<'a>> {
     let pods = state.pods_on(&node.facts.node.name);
     let is_static = |pod: &PodView<'_>| {
         pod.facts.mirror || pod.facts.like_daemon_set && !pod.is_owned_by_daemon_set()

@@ -12,7 +12,7 @@ use super::{NodeView, zone_of};
 /// The nodes of a cluster and those that pods name. Pods come and go far more often than
 /// nodes, so a node is found by hash, and its place in the order of names is kept apart.
 #[derive(Default)]
-pub(super) struct Nodes {
+pub(super) struct NodeTable {
     by_name: HashMap<Arc<str>, u32>,
     ordered: BTreeMap<Arc<str>, u32>,
     entries: Vec<NodeEntry>,
@@ -20,7 +20,7 @@ pub(super) struct Nodes {
     unused: Vec<u32>,
 }
 
-impl Nodes {
+impl NodeTable {
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }

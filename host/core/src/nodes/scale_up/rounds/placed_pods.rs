@@ -4,8 +4,8 @@ use flyball_placement::Bonds;
 use flyball_placement::pack::{Demand, pack_and_keep};
 
 use super::{Ordered, Rounds, demands_of};
-use crate::nodes::demand::Wanted;
-use crate::nodes::scale_up::choosable::{Choosable, growth};
+use crate::nodes::demand::UnplacedPods;
+use crate::nodes::scale_up::expansion_option::{ExpansionOption, growth};
 use crate::nodes::scale_up::families::Family;
 use crate::nodes::state::ClusterState;
 
@@ -16,9 +16,9 @@ impl Rounds<'_> {
         &mut self,
         state: &mut ClusterState,
         demands: &[Demand],
-        chosen: &Choosable,
+        chosen: &ExpansionOption,
         ordered: &[Ordered],
-        wanted: &mut Vec<Wanted>,
+        unplaced: &mut Vec<UnplacedPods>,
     ) -> Vec<u32> {
         let mut helped = Vec::new();
         let estimate = &chosen.packed;
@@ -34,7 +34,7 @@ impl Rounds<'_> {
                 cluster.bonds(class) != Bonds::default() || cluster.is_unwanted(class)
             });
         if as_estimated && !bound {
-            take(wanted, &estimate.placed, &mut helped);
+            take(unplaced, &estimate.placed, &mut helped);
             return helped;
         }
         // Nodes of one option are packed at once; those of one group that are split over
@@ -57,10 +57,10 @@ impl Rounds<'_> {
                 continue;
             };
             let cluster = state.cluster_mut();
-            let demands = demands_of(wanted);
+            let demands = demands_of(unplaced);
             let (packed, kept) =
                 pack_and_keep(cluster, &self.known, &growth, &demands, estimate.order);
-            take(wanted, &packed.placed, &mut helped);
+            take(unplaced, &packed.placed, &mut helped);
             self.known.extend(kept);
         }
         helped
@@ -70,16 +70,16 @@ impl Rounds<'_> {
 /// Takes pods away that found a place, as many of each as `placed` says. Those that get
 /// an event about it are added to `helped`.
 pub(in crate::nodes::scale_up) fn take(
-    wanted: &mut Vec<Wanted>,
+    unplaced: &mut Vec<UnplacedPods>,
     placed: &[u32],
     helped: &mut Vec<u32>,
 ) {
-    for (wanted, count) in wanted.iter_mut().zip(placed) {
-        let told = wanted.is_told();
-        let slots = wanted.take(*count);
-        if told {
+    for (unplaced, count) in unplaced.iter_mut().zip(placed) {
+        let gets_events = unplaced.gets_events();
+        let slots = unplaced.take(*count);
+        if gets_events {
             helped.extend_from_slice(slots);
         }
     }
-    wanted.retain(|wanted| wanted.left > 0);
+    unplaced.retain(|unplaced| unplaced.left > 0);
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use flyball_placement::Resources;
 use flyball_placement::pack::{Demand, Growth, Packed, Part};
 
+use super::candidates::{Candidate, Candidates};
 use super::families::Family;
-use super::groups::{Candidate, Candidates};
-use super::zones::InZones;
+use super::zones::ZonesByClass;
 use crate::nodes::expander::{OptionColumns, option_state};
 use crate::nodes::gpu::gpus;
 use crate::nodes::state::ClusterState;
@@ -15,7 +15,7 @@ use crate::nodes::templates::GroupTemplate;
 
 /// A way to place pending pods: some nodes more of one group, or of several.
 #[derive(Clone)]
-pub(super) struct Choosable {
+pub(super) struct ExpansionOption {
     /// Rows of the groups, and nodes of each.
     pub(super) parts: Vec<(usize, u32)>,
     /// What was estimated, for the groups of `family`.
@@ -23,10 +23,10 @@ pub(super) struct Choosable {
     pub(super) family: Family,
     /// For at most one node, whose zone the cloud chooses: which pods only some of the zones
     /// help. `None` for any other option.
-    pub(super) in_zones: Option<InZones>,
+    pub(super) zones_by_class: Option<ZonesByClass>,
 }
 
-impl Choosable {
+impl ExpansionOption {
     /// `None` if the estimate needs no node.
     pub(super) fn new(family: Family, packed: Arc<Packed>) -> Option<Self> {
         let parts = family
@@ -39,7 +39,7 @@ impl Choosable {
             parts,
             packed,
             family,
-            in_zones: None,
+            zones_by_class: None,
         })
     }
 
@@ -77,7 +77,7 @@ pub(super) fn columns(
     state: &ClusterState,
     candidates: &Candidates<'_>,
     demands: &[Demand],
-    options: &[Choosable],
+    options: &[ExpansionOption],
 ) -> OptionColumns {
     let mut columns = OptionColumns::default();
     let mut summed: Option<(&Arc<Packed>, Resources)> = None;
@@ -100,7 +100,7 @@ pub(super) fn columns(
 fn push(
     columns: &mut OptionColumns,
     candidates: &Candidates<'_>,
-    option: &Choosable,
+    option: &ExpansionOption,
     requested: &Resources,
 ) {
     let parts: Vec<(&Candidate<'_>, &GroupTemplate, u32)> = option

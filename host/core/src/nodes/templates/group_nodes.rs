@@ -6,18 +6,18 @@ use std::sync::Arc;
 
 use flyball_placement::{CsiNode, Name, Node};
 
-use crate::nodes::state::{ClusterState, NodeView, PLACES};
+use crate::nodes::state::{ClusterState, LOCATION_LABELS, NodeView};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// The nodes of a group.
 #[derive(Clone, Copy)]
-pub(in crate::nodes) struct Members<'a> {
+pub(in crate::nodes) struct GroupNodes<'a> {
     pub(in crate::nodes) state: &'a ClusterState,
     pub(in crate::nodes) nodes: &'a [NodeView<'a>],
 }
 
-impl Members<'_> {
+impl GroupNodes<'_> {
     /// The CSINode that shows what one of them would say once all drivers have registered,
     /// which they do after a node is ready: a node's own, unless another one has more
     /// drivers.
@@ -45,13 +45,16 @@ impl Members<'_> {
         let names = [Some(&node.name), value(HOSTNAME)];
         let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
         let keys: BTreeSet<&Name> = drivers.flat_map(|driver| &driver.topology_keys).collect();
-        let places: Vec<&Name> = PLACES
+        let places: Vec<&Name> = LOCATION_LABELS
             .iter()
             .flatten()
             .filter_map(|key| value(key))
             .collect();
         let is_own = |key: &Name, value: &Name| {
-            let is_place = PLACES.iter().flatten().any(|place| **key == **place);
+            let is_place = LOCATION_LABELS
+                .iter()
+                .flatten()
+                .any(|place| **key == **place);
             if &**key == HOSTNAME || is_place {
                 return false;
             }

@@ -5,34 +5,34 @@ use std::collections::BTreeMap;
 use flyball_placement::{Labels, Name, Node};
 
 /// Labels whose value is a node's zone, the current one first.
-pub(in crate::nodes) const ZONES: [&str; 2] = [
+pub(in crate::nodes) const ZONE_LABELS: [&str; 2] = [
     "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/zone",
 ];
 
 /// Labels whose value is a node's region, the current one first.
-pub(in crate::nodes) const REGIONS: [&str; 2] = [
+pub(in crate::nodes) const REGION_LABELS: [&str; 2] = [
     "topology.kubernetes.io/region",
     "failure-domain.beta.kubernetes.io/region",
 ];
 
 /// Labels that say where a node is.
-pub(in crate::nodes) const PLACES: [[&str; 2]; 2] = [ZONES, REGIONS];
+pub(in crate::nodes) const LOCATION_LABELS: [[&str; 2]; 2] = [ZONE_LABELS, REGION_LABELS];
 
 /// Labels that each node gets from its kubelet or its cloud, and of which most clusters
 /// have one value.
-const SAME: [&str; 6] = [
+const SHARED_KEYS: [&str; 6] = [
     "kubernetes.io/os",
     "kubernetes.io/arch",
     "beta.kubernetes.io/os",
     "beta.kubernetes.io/arch",
-    REGIONS[0],
-    REGIONS[1],
+    REGION_LABELS[0],
+    REGION_LABELS[1],
 ];
 
 /// The zone that a node with these labels is in.
 pub(in crate::nodes) fn zone_of(labels: &Labels) -> Option<&Name> {
-    ZONES.iter().find_map(|key| labels.get(key))
+    ZONE_LABELS.iter().find_map(|key| labels.get(key))
 }
 
 /// Taint of a node that the cloud's controller has not looked at: it has no zone yet.
@@ -48,8 +48,8 @@ const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 #[derive(Clone, Debug, Default)]
 pub struct CommonLabels {
     nodes: u32,
-    /// How many nodes have each value, at the index of [`SAME`].
-    values: [BTreeMap<Name, u32>; SAME.len()],
+    /// How many nodes have each value, at the index of [`SHARED_KEYS`].
+    values: [BTreeMap<Name, u32>; SHARED_KEYS.len()],
     /// How many nodes are in each zone.
     zones: BTreeMap<Name, u32>,
     /// How many nodes have a label of that key whose value is their zone.
@@ -79,7 +79,7 @@ impl CommonLabels {
         } else {
             self.nodes.saturating_sub(1)
         };
-        for (key, counts) in SAME.iter().zip(&mut self.values) {
+        for (key, counts) in SHARED_KEYS.iter().zip(&mut self.values) {
             if let Some(value) = labels.get(key) {
                 shift(counts, value);
             }
@@ -94,7 +94,7 @@ impl CommonLabels {
 
     /// Labels that most nodes have, and no node with another value.
     pub fn same(&self) -> impl Iterator<Item = (&'static str, &Name)> {
-        let values = SAME.iter().zip(&self.values);
+        let values = SHARED_KEYS.iter().zip(&self.values);
         values.filter_map(|(key, counts)| {
             let mut counts = counts.iter();
             let (value, count) = counts.next()?;
@@ -116,7 +116,7 @@ impl CommonLabels {
     /// Keys whose value is the zone on most nodes, other than those of the region.
     pub fn zone_labels(&self) -> impl Iterator<Item = &Name> {
         let keys = self.repeated.iter();
-        keys.filter(|(key, count)| !REGIONS.contains(&&***key) && self.is_most(**count))
+        keys.filter(|(key, count)| !REGION_LABELS.contains(&&***key) && self.is_most(**count))
             .map(|(key, _)| key)
     }
 
