@@ -1,7 +1,7 @@
-//! The nodes loop: groups and cluster → census → chores → plan → orders → record.
-//! The same loop runs on a real cluster and, in virtual time, on the embedded one.
+//! The nodes loop: groups and cluster → census → repair → plan → orders → record. The
+//! same loop runs on a real cluster and, in virtual time, on the embedded one.
 //!
-//! It reads no clock and spawns nothing, as [`crate::control::ReplicaLoop`].
+//! Like [`crate::control::ReplicaLoop`], it reads no clock and spawns nothing.
 
 mod cached_pass;
 mod configurations;
@@ -30,8 +30,8 @@ use crate::time::Timestamp;
 use self::cached_pass::{CachedPass, PassInputs};
 use self::configurations::Configurations;
 
-/// Most passes one after the other: where a cloud refuses an order another one is made
-/// at once, in which another group is chosen.
+/// Maximum number of passes in a row. When the cloud refuses an order, the next pass
+/// follows at once and chooses another group.
 const MAX_PASSES: u32 = 3;
 
 /// The loop over node groups.
@@ -44,9 +44,9 @@ pub struct NodeLoop<R, P, W, C> {
     ports: DecisionPorts,
     history: CensusHistory,
     backoffs: Backoffs,
-    /// What is remembered of the expanders.
+    /// The states of the expanders.
     memories: PolicyMemories,
-    /// Whether the states that were saved have been loaded.
+    /// Whether saved states have been loaded.
     loaded: bool,
     reported: ReportedEvents,
     configurations: Configurations,
@@ -57,7 +57,7 @@ pub struct NodeLoop<R, P, W, C> {
 }
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// A loop that has seen nothing yet.
+    /// Creates a loop without any history.
     pub fn new(
         mut options: NodeOptions,
         reader: R,
@@ -87,13 +87,13 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// Groups that are left alone after a failure.
+    /// Groups that are backed off after a failure.
     pub fn backoffs(&self) -> &Backoffs {
         &self.backoffs
     }
 
-    /// Runs until the clock has no more time. The clock may wake it early: when a
-    /// pod has become unschedulable, so that a pass begins at once.
+    /// Runs until the clock ends. The clock may wake it early, when a pod has become
+    /// unschedulable, so that a pass begins at once.
     pub async fn run(&mut self) {
         loop {
             let now = self.clock.now();
@@ -104,8 +104,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// Does a pass if one is due at `now`, and tells when the next one is. A pass is
-    /// due every scan interval, and when a pod has become unschedulable.
+    /// Does a pass if one is due at `now`, and returns when the next one is due. A pass
+    /// is due every scan interval, and when a pod has become unschedulable.
     pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
         if !self.reader.synced() || !self.writer.leads() {
             return now.plus(self.options.scan_interval_ms);
@@ -185,8 +185,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// Lists the groups and what has become of their nodes. `None` if the cloud's API
-    /// fails.
+    /// Lists the groups and takes a census. Returns `None` if the cloud's API fails.
     async fn census(&mut self, now: Timestamp, record: &mut NodeDecisionRecord) -> Option<Census> {
         let groups = match self.cloud.node_groups(now).await {
             Ok(groups) => groups,
@@ -201,7 +200,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         Some(self.reader.with_state(take))
     }
 
-    /// Finds out whether nodes have come in the zones that they were ordered for.
+    /// Checks whether nodes have come in the zones that they were ordered for.
     fn settle_zone_orders(
         &mut self,
         now: Timestamp,
@@ -230,8 +229,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         })
     }
 
-    /// Takes over the expanders' states of the loop before, once: a store knows them when
-    /// all caches are synced.
+    /// Loads the expanders' saved states, once. A store has them when all caches are
+    /// synced.
     fn load_states(&mut self) {
         if !std::mem::replace(&mut self.loaded, true)
             && let Some(kept) = self.ports.store.load(&NODE_GROUPS.into())
@@ -258,7 +257,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// Publishes and records a pass, unless it has nothing to say.
+    /// Records a pass and publishes its events, unless there is nothing to record.
     async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord, stage: PassStage) {
         self.reported.drop_repeated(&mut record, stage);
         let idle = record.rounds.is_empty() && record.pending == Pending::default();
@@ -277,10 +276,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 
 /// How a pass ended.
 enum Pass {
-    /// Till the next one.
+    /// The next pass follows when it is due.
     Done,
-    /// The cloud refused an order: another group may do.
+    /// The cloud refused an order. Another group may be chosen at once.
     OrderRefused,
-    /// Pods are too young to be looked at before then.
+    /// All pending pods are too young until then.
     WaitsForPods(Timestamp),
 }

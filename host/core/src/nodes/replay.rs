@@ -1,5 +1,5 @@
-//! Decides the choices of a record again. Of a decision about nodes the choices and the
-//! guardrails replay; the packing that made the options does not.
+//! Replay of node decisions. The choices and the guardrails are replayed; the packing
+//! that made the options is not.
 
 use super::choose::walk_chain;
 use super::guard::guarded;
@@ -55,8 +55,8 @@ fn of_choice(orders: Vec<Order>, choice: Choice) -> NodeVerdict {
     }
 }
 
-/// Walks down the recorded chain again. Each expander is asked about the rows that those
-/// before it leave now.
+/// Asks the recorded chain again. Each expander is asked about the rows that those before
+/// it leave in the replay.
 fn choose_again(
     round: &Round,
     again: &mut Again<'_, ExpanderQuestion>,

@@ -62,7 +62,7 @@ impl ReportedEvents {
     /// Conditions that a pass did not check keep holding.
     pub(super) fn drop_repeated(&mut self, record: &mut NodeDecisionRecord, stage: PassStage) {
         let mut emitted: BTreeMap<&'static str, String> = BTreeMap::new();
-        // Consecutive events mostly share one message.
+        // Consecutive events mostly have the same message, and share it.
         let mut last: Arc<str> = Arc::default();
         record.events.retain(|NodeEvent { about, event }| {
             let message = &event.message;

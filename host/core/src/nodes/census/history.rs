@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// History of one group, kept from one pass to the next.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GroupHistory {
-    /// Time of the last order. `None` once all ordered nodes have started.
+    /// Time of the last order. `None` once it was delivered.
     pub(super) ordered_at: Option<Timestamp>,
     /// Nodes that the target asks for and that have no instance.
     pub(super) missing: MissingInstances,

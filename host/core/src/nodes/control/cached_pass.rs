@@ -1,5 +1,5 @@
-//! Passes that stand: where nothing has changed since one that ordered nothing, the
-//! next would come to the same, and none is made.
+//! Cache of the last pass: if it ordered nothing and its inputs have not changed, the
+//! next pass would have the same result and is skipped.
 
 use std::sync::Arc;
 
@@ -12,10 +12,11 @@ use crate::part::Part;
 use crate::policy::PolicyEngine;
 use crate::time::Timestamp;
 
-/// An expander can't be known not to look at the clock: it is asked once a minute.
+/// Longest time for which a pass with expanders is cached. Their answers may depend on
+/// the time.
 const MAX_AGE_MS: i64 = 60_000;
 
-/// What a pass is made from, but for the time.
+/// The inputs of a pass, other than the time.
 #[derive(PartialEq)]
 pub(super) struct PassInputs {
     revision: u64,
@@ -25,7 +26,7 @@ pub(super) struct PassInputs {
     expanders: Vec<Option<Arc<str>>>,
 }
 
-/// A pass that stands.
+/// A pass that need not be repeated.
 pub(super) struct CachedPass {
     inputs: PassInputs,
     until: Timestamp,
@@ -63,9 +64,9 @@ impl PassInputs {
 }
 
 impl CachedPass {
-    /// The pass that came to a plan, if it stands: nothing was ordered, no pod was too
-    /// young, all that there was to tell was told, and no expander failed or remembers
-    /// anything new.
+    /// Returns the pass that made `plan`, or `None` if it must be repeated: because it
+    /// ordered nodes, left pods out that were too young, omitted events, or because an
+    /// expander failed or changed its state.
     pub(super) fn of(now: Timestamp, inputs: PassInputs, plan: &Plan) -> Option<Self> {
         let mut expanders = plan.rounds.iter().flat_map(|round| &round.expanders);
         let is_cacheable = plan.verdict.orders.is_empty()
@@ -80,7 +81,7 @@ impl CachedPass {
         is_cacheable.then_some(Self { inputs, until })
     }
 
-    /// Whether it still stands.
+    /// Whether a pass with these inputs can be skipped.
     pub(super) fn is_valid(&self, now: Timestamp, inputs: &PassInputs) -> bool {
         now < self.until && self.inputs == *inputs
     }
