@@ -1,4 +1,5 @@
-//! Which pods new nodes are sought for: the filters, in Cluster Autoscaler's order.
+//! The demand for nodes: the pods that may need new ones, filtered in Cluster
+//! Autoscaler's order.
 
 use std::sync::Arc;
 
@@ -13,26 +14,26 @@ use super::record::{MAX_NAMES, Pending, PodList};
 use super::state::{ClusterState, PodView};
 use crate::time::Timestamp;
 
-/// Slots of pods. Many pods are like no other.
+/// Slots of pods. Many classes have a single pod.
 type Slots = SmallVec<[u32; 4]>;
 
-/// Alike pods that want a node.
+/// Pods of one class that need a node.
 #[derive(Clone, Debug)]
 pub(super) struct UnplacedPods {
-    /// What they ask for.
+    /// Their class.
     pub(super) class: ClassId,
     priority: i32,
-    /// How many are left; of `slots`, those at the end.
+    /// Number of pods that are not placed yet: the last ones in `slots`.
     pub(super) left: u32,
-    /// The pods, the oldest first.
+    /// Slots of the pods, the oldest first.
     slots: Slots,
-    /// Whether they still run, on nodes that are being drained.
+    /// Whether they still run on nodes that are being drained.
     drained: bool,
 }
 
 impl UnplacedPods {
-    /// A pod that was nominated to a node and whose room there was taken. Returns `None` if it
-    /// wants no node of its own.
+    /// Creates an entry for a pod whose room on its nominated node was taken. Returns
+    /// `None` if no nodes are ordered for such a pod.
     fn displaced(state: &ClusterState, pod: NominatedPod, options: &NodeOptions) -> Option<Self> {
         let of_daemon_set = state.pod_at(pod.slot)?.of_daemon_set();
         let wants = pod.priority >= options.expendable_pods_priority_cutoff && !of_daemon_set;
@@ -53,7 +54,7 @@ impl UnplacedPods {
         }
     }
 
-    /// Takes pods that are helped away: their slots.
+    /// Marks the next `count` pods as placed. Returns their slots.
     pub(super) fn take(&mut self, count: u32) -> &[u32] {
         let from = self.slots.len() - self.left as usize;
         self.left -= count.min(self.left);
@@ -80,10 +81,10 @@ impl UnplacedPods {
     }
 }
 
-/// A pod that wants a node. Alike pods are one after the other in order, the oldest first.
+/// A pod that needs a node. The order groups pods by class, the oldest first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Queued {
-    /// Whether it still runs, on a node that is being drained.
+    /// Whether it still runs on a node that is being drained.
     drained: bool,
     class: ClassId,
     created: Timestamp,
@@ -103,8 +104,9 @@ impl Queued {
     }
 }
 
-/// The pods that want a node, and how many were left out, and why. `drained`: nodes
-/// that are being drained, whose pods will come back elsewhere.
+/// Returns the pods that need a node, in the order in which they are placed, and the
+/// numbers of those that were left out. `drained` are nodes that are being drained, whose
+/// pods will need room elsewhere.
 pub(super) fn unplaced_pods(
     state: &ClusterState,
     now: Timestamp,
@@ -113,7 +115,7 @@ pub(super) fn unplaced_pods(
 ) -> (Vec<UnplacedPods>, Pending) {
     let mut pending = Pending::default();
     let mut queue: Vec<Queued> = Vec::with_capacity(state.unschedulable_count());
-    // No room is made on a node that goes.
+    // The scheduler makes no room on a node that is being drained.
     let nominated = drained.iter().flat_map(|node| state.nominated_to(node));
     let unschedulable = state.unschedulable().flat_map(|(_, pods)| pods);
     for pod in unschedulable.chain(nominated) {
@@ -154,15 +156,15 @@ pub(super) fn unplaced_pods(
     (ordered.collect(), pending)
 }
 
-/// A pod that waits on purpose: only an older one gets nodes. A pod can wait for
-/// longer than the operator lets all pods wait, not for less.
+/// Whether a pod is younger than its scale-up delay. A pod's annotation can make the
+/// operator's delay longer, not shorter.
 fn is_young(pod: &PodView<'_>, now: Timestamp, options: &NodeOptions) -> bool {
     let own = pod.facts.scale_up_delay_ms.unwrap_or_default();
     let delay = own.max(options.new_pod_scale_up_delay_ms);
     delay > 0 && now.since(pod.facts.created) <= delay
 }
 
-/// Whether a controller will make the pod anew when its node is gone.
+/// Whether a controller recreates the pod when its node is gone.
 fn is_recreated(pod: &PodView<'_>) -> bool {
     let of_node = pod.of_daemon_set() || pod.facts.mirror;
     pod.stays() && !of_node && pod.facts.owner.is_some()
@@ -170,15 +172,15 @@ fn is_recreated(pod: &PodView<'_>) -> bool {
 
 /// Nodes of a group that are on their way.
 pub(super) struct UpcomingNodes<'a> {
-    /// What each will be like.
+    /// The shape of each.
     pub(super) template: &'a Template,
     pub(super) count: u32,
-    /// Names of the nodes that have joined, but don't take pods yet.
+    /// Names of the nodes that have joined, but have not started.
     pub(super) starting: Vec<Arc<str>>,
 }
 
-/// Brings nodes in that are on their way. Returns the nodes that are there then, and the
-/// room on them that pods are nominated to. To be rolled back by the caller.
+/// Adds upcoming nodes to the simulation. Returns all nodes of it that are not being
+/// drained, and the pods that are nominated to them. The caller rolls it back.
 pub(super) fn add_upcoming(
     state: &mut ClusterState,
     upcoming: &[UpcomingNodes<'_>],
@@ -199,11 +201,11 @@ pub(super) fn add_upcoming(
     (nodes, nominated_pods)
 }
 
-/// Places pods on nodes that are there, in the cluster. Returns how many found a place. To
-/// be rolled back by the caller.
+/// Places pods on these nodes in the simulation. Returns the number of pods placed. The
+/// caller rolls it back.
 ///
-/// Pods that the scheduler has nominated to a node keep their room there, but for pods
-/// that go before them; whose room is taken joins those that want a node.
+/// Nominated pods keep the room on their nodes, except from pods of a higher priority. A
+/// pod whose room is taken is added to `unplaced`.
 pub(super) fn place_on_known(
     state: &mut ClusterState,
     nodes: &[NodeId],
@@ -238,8 +240,8 @@ pub(super) fn place_on_known(
     fit
 }
 
-/// Adds the nodes that are on their way, as they will be. A node that has joined is
-/// replaced, and keeps its pods, except those that every new node carries.
+/// Adds the upcoming nodes of one template. A node that has joined is replaced and keeps
+/// its pods, except those that the template carries.
 fn add_upcoming_of(
     state: &mut ClusterState,
     upcoming: &UpcomingNodes<'_>,
@@ -266,7 +268,7 @@ fn add_upcoming_of(
     }
 }
 
-/// The names of some pods, the first of them.
+/// The number of some pods, and the names of the first.
 pub(super) fn list<'a>(state: &ClusterState, slots: impl Iterator<Item = &'a u32>) -> PodList {
     let mut list = PodList::default();
     for &slot in slots {
@@ -280,14 +282,15 @@ pub(super) fn list<'a>(state: &ClusterState, slots: impl Iterator<Item = &'a u32
     list
 }
 
-/// Pods younger than this wait for others to come: they are looked at together.
+/// Pods younger than this wait, so that pods which are created together are planned
+/// together.
 const POD_BUFFER_MS: i64 = 2_000;
 
 /// [`POD_BUFFER_MS`] for pods that ask for GPUs.
 const GPU_POD_BUFFER_MS: i64 = 30_000;
 
-/// Returns until when a pass waits, as in Cluster Autoscaler: because all pods that want
-/// nodes are new, or all that want GPUs. `None` if it does not wait.
+/// Returns until when a pass waits, because all pending pods are new, or all that request
+/// GPUs, as in Cluster Autoscaler. `None` if it does not wait.
 pub(super) fn waits_until(
     state: &ClusterState,
     now: Timestamp,

@@ -1,10 +1,10 @@
-//! Room that the scheduler keeps on nodes for pods it has nominated to them, until those
-//! that it preempts are gone.
+//! Nominated pods: the scheduler reserves room for them on their nodes until the pods
+//! that they preempt are gone.
 //!
-//! As in the scheduler (`RunFilterPluginsWithNominatedPods`), such a pod counts as placed
-//! for pods of its own priority and below, and pods of a higher one go before it. Unlike
-//! there, a pod that wants a nominated one near need not wait until that one runs: what
-//! is sought here is where pods will be.
+//! As in the scheduler (`RunFilterPluginsWithNominatedPods`), a nominated pod counts as
+//! placed for pods of its own priority and below, and pods of a higher priority go first.
+//! Unlike there, a pod with affinity to a nominated one need not wait until that runs,
+//! since a plan is about where pods will be.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use flyball_placement::{ClassId, Cluster, NodeId};
 
 use super::state::{ClusterState, PodView};
 
-/// Nodes on their way that have joined, by name: their numbers in the simulation.
+/// Upcoming nodes that have joined: their ids in the simulation, by name.
 pub(super) type JoinedNodes = BTreeMap<Arc<str>, NodeId>;
 
 /// A pod that is nominated to a node.
@@ -24,8 +24,8 @@ pub(super) struct NominatedPod {
     /// Its slot in the state.
     pub(super) slot: u32,
     node: NodeId,
-    /// There was room for it before pods that wait were placed. If not, it comes from
-    /// pods that are about to go, and nobody can take it before they are gone.
+    /// Whether there was room for it before pending pods were placed. If not, pods that
+    /// are about to go will free the room, and no other pod can take it before.
     had_room: bool,
 }
 
@@ -34,8 +34,9 @@ pub(super) struct NominatedPod {
 pub(super) struct NominatedPods(VecDeque<NominatedPod>);
 
 impl NominatedPods {
-    /// The pods that are nominated to nodes which stay. `joined`: nodes that were replaced
-    /// by what they will be like, with the pods of DaemonSets.
+    /// Collects the pods that are nominated to nodes which are not being drained.
+    /// `joined` are nodes that were replaced by templates, which carry the pods of
+    /// DaemonSets.
     pub(super) fn new(
         state: &mut ClusterState,
         drained: &[Arc<str>],
@@ -58,7 +59,7 @@ impl NominatedPods {
                 had_room: false,
             }));
         }
-        // Of the same priority, whoever waits longest.
+        // Among equal priorities, the oldest first.
         pods.sort_by_key(|pod| {
             let created = state.pod_at(pod.slot).map(|pod| pod.facts.created);
             (std::cmp::Reverse(pod.priority), created, pod.slot)
@@ -74,13 +75,13 @@ impl NominatedPods {
         self.0.is_empty()
     }
 
-    /// The highest priority among those that were not placed yet.
+    /// The highest priority among the pods that are not placed yet.
     pub(super) fn next_priority(&self) -> Option<i32> {
         self.0.front().map(|pod| pod.priority)
     }
 
-    /// Places those that pods of a priority don't go before, and returns the others of
-    /// them: pods that went before have taken their room.
+    /// Places the nominated pods of this priority and above. Returns those that were not
+    /// placed, because pods of a higher priority have taken their room.
     pub(super) fn place(&mut self, cluster: &mut Cluster, priority: i32) -> Vec<NominatedPod> {
         let mut displaced = Vec::new();
         while let Some(pod) = self.0.pop_front_if(|pod| pod.priority >= priority) {
@@ -94,7 +95,7 @@ impl NominatedPods {
     }
 }
 
-/// Finds out which of them had room, each beside those before it.
+/// Sets `had_room` of each pod, with the pods before it placed.
 fn find_room(cluster: &mut Cluster, pods: &mut [NominatedPod]) {
     let mark = cluster.mark();
     for pod in pods {

@@ -1,4 +1,4 @@
-//! Forgetting classes that no pod is of any more, and names of what is gone.
+//! Compaction: drops classes that no pod has any more, and names of removed objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,13 +6,13 @@ use flyball_placement::ClassId;
 
 use super::ClusterState;
 
-/// So many classes, and so many kinds of nodes, are kept however few objects there are.
+/// Number of classes, and of kinds of nodes, below which nothing is compacted.
 const MIN_CLASSES: usize = 4096;
 
-/// So many texts are.
+/// Number of interned texts below which nothing is compacted.
 const MIN_TEXTS: usize = 4 * MIN_CLASSES;
 
-/// What was left by the last time that the past was forgotten.
+/// Sizes after the last compaction.
 #[derive(Default)]
 pub(super) struct CompactedSize {
     texts: usize,
@@ -20,12 +20,12 @@ pub(super) struct CompactedSize {
 }
 
 impl ClusterState {
-    /// Builds the [`flyball_placement::Cluster`] anew once most of what it knows is of
-    /// the past. Its cost is shared by the many changes that led there.
+    /// Rebuilds the [`flyball_placement::Cluster`] once most of its contents are stale.
+    /// The cost is amortized over the many changes in between.
     pub(super) fn compact(&mut self) {
         let (pods, nodes) = (self.pods.len() + self.daemon_sets.len(), self.nodes.len());
         let cluster = &self.cluster;
-        // An object brings some texts of its own; how many, the last time tells.
+        // Each object has some texts of its own. The last compaction shows how many.
         let texts = MIN_TEXTS
             .max(4 * (pods + nodes))
             .max(2 * self.compacted.texts);

@@ -1,4 +1,5 @@
-//! What a group's nodes were like, for when none of them shows it any more.
+//! Profiles of nodes: the shape of a group's nodes, kept for when the group has none any
+//! more.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,30 +13,31 @@ use crate::nodes::readiness::is_ready;
 use crate::nodes::state::{ClusterState, NodeView, PodView};
 use crate::time::Timestamp;
 
-/// What a node was like.
+/// The shape of a node when it was last seen.
 #[derive(Clone, Debug)]
 pub(in crate::nodes) struct NodeProfile {
     pub(super) node: Arc<Node>,
     pub(super) capacity: Resources,
-    /// Its static pods, and those that only count as a DaemonSet's: what DaemonSets
-    /// bring is known without it.
+    /// Its static pods, and those that only count as a DaemonSet's by annotation. Pods
+    /// that a DaemonSet made are known from the DaemonSet.
     pub(super) static_pods: Vec<Pod>,
-    /// Their uids.
+    /// Uids of these pods.
     uids: Vec<Arc<str>>,
-    /// Labels that a new node would have another value of.
+    /// Keys of labels whose value is unique to each node.
     pub(super) own_labels: Vec<Name>,
-    /// What its CSINode says.
+    /// Its CSINode, or that of another node of the group with more drivers.
     pub(super) csi: Option<Arc<CsiNode>>,
 }
 
-/// What the last good example of each group was like, and as of which revision of the
-/// cluster that is known.
+/// The profile of the last good example of each group, and the revision of the cluster at
+/// which it was last checked.
 #[derive(Clone, Debug, Default)]
 pub(in crate::nodes) struct NodeProfiles(BTreeMap<Arc<str>, (u64, Arc<NodeProfile>)>);
 
 impl NodeProfiles {
-    /// Learns from the best example among a group's nodes. If that is a poor one: what
-    /// a good one was like, else what this one is.
+    /// Returns the profile of a group, given the best example among its nodes. A good
+    /// example updates the profile. If the example is not good, returns the last known
+    /// profile, else that of the example.
     pub(in crate::nodes) fn of(
         &mut self,
         group_nodes: GroupNodes<'_>,
@@ -74,7 +76,7 @@ impl NodeProfiles {
         profile
     }
 
-    /// Forgets groups that are gone.
+    /// Keeps only groups for which `is_there` returns true.
     pub(in crate::nodes) fn retain(&mut self, is_there: impl Fn(&Arc<str>) -> bool) {
         self.0.retain(|group, _| is_there(group));
     }
@@ -95,7 +97,7 @@ impl NodeProfile {
         }
     }
 
-    /// Whether it is what a node is like now.
+    /// Whether the profile still describes the node.
     fn matches(&self, group_nodes: GroupNodes<'_>, node: NodeView<'_>) -> bool {
         let object = &node.facts.node;
         let same = Arc::ptr_eq(&self.node, object)
@@ -123,13 +125,14 @@ fn static_pods<'a>(
     pods.filter(move |pod| is_static(pod) && pod.stays())
 }
 
-/// Whether a node shows what a new one would be like: it is ready, and stays.
+/// Whether a node is a good example for a new one: it is ready, schedulable and not being
+/// deleted.
 pub(in crate::nodes) fn is_good_example(node: NodeView<'_>, options: &NodeOptions) -> bool {
     is_ready(node, options) && !node.facts.deleting && !node.facts.node.unschedulable
 }
 
-/// How well a node shows what a new one would be like: a good example before others, and
-/// of two the younger.
+/// Rank of a node as an example for a new one. Good examples rank higher, and of two the
+/// younger.
 pub(in crate::nodes) fn example_rank<'a>(
     node: NodeView<'a>,
     options: &NodeOptions,
