@@ -1,12 +1,12 @@
-//! Planning: pods that fit nowhere become orders of nodes. Pure but for the
-//! simulation in the state, which is rolled back.
+//! Planning of orders for pods that fit nowhere. It is pure except for the simulation in
+//! the state, which is rolled back.
 //!
-//! A plan is made of rounds. In each one every group that could help becomes an
-//! option, the expanders choose one, and the guardrails decide what of it is
-//! ordered; the next round is for the pods that are left over. Where pods spread over
-//! topology domains (zones, say), or want others near or far, an option is a family: one
-//! group in each domain, all of which grow together. Last, the plan is rehearsed: all pods
-//! are placed again with all ordered nodes there.
+//! A plan is made of rounds. In each round every group that could help becomes an option,
+//! the expanders choose one, and the guardrails decide what of it is ordered. The next
+//! round is for the pods that are left over. For pods with spread constraints or
+//! affinities over topology domains such as zones, an option is a family: one group in
+//! each domain, all of which grow together. In the end the plan is rehearsed: all pods
+//! are placed again with all ordered nodes present.
 
 mod candidates;
 mod expansion_option;
@@ -40,33 +40,34 @@ use self::candidates::Candidates;
 use self::rehearse::RehearsalStart;
 use self::rounds::Rounds;
 
-/// Most events about pods that one plan emits. Events that no order helps the other pods
-/// follow with the next plan; what was ordered for them is in the record.
+/// Maximum number of events about pods that one plan emits. Events about further pods
+/// that no order helps follow with the next plan. For further pods that orders are for,
+/// only the record says so.
 pub const MAX_POD_EVENTS: usize = 500;
 
-/// All that a plan is made from, beside the state.
+/// Inputs of a plan, other than the state.
 #[derive(Clone, Copy)]
 pub struct PlanContext<'a> {
-    /// When.
+    /// Time of the plan.
     pub now: Timestamp,
-    /// What the operator set.
+    /// The operator's options.
     pub options: &'a NodeOptions,
     /// Where expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// What is remembered of the expanders.
+    /// The states of the expanders.
     pub memories: &'a PolicyMemories,
-    /// The node groups, and the nodes that are coming and going.
+    /// The node groups, and the nodes that are upcoming or being drained.
     pub census: &'a Census,
-    /// Groups that are left alone after a failure.
+    /// Groups that are backed off after a failure.
     pub backoffs: &'a Backoffs,
-    /// For choices by chance.
+    /// Seed for random choices.
     pub seed: u64,
 }
 
 /// A plan: the nodes to order, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// The pods that waited, in numbers.
+    /// Numbers of pending pods.
     pub pending: Pending,
     /// Groups that were no option.
     pub skipped: Vec<SkippedGroup>,
@@ -76,12 +77,12 @@ pub struct Plan {
     pub rounds: Vec<Round>,
     /// Pods that no order helps.
     pub remaining: Vec<Remaining>,
-    /// Whether events about some pods that no order helps were left out, because there
-    /// are so many.
+    /// Whether events about some pods that no order helps were omitted, because there are
+    /// too many.
     pub events_omitted: bool,
-    /// What was decided.
+    /// The decision.
     pub verdict: NodeVerdict,
-    /// Orders of nodes that help only in some zones, with the round that each is of.
+    /// Orders of nodes that help only in some zones, each with the index of its round.
     pub zone_orders: Vec<(usize, ZoneOrder)>,
     /// Lines for the log.
     pub log: Vec<String>,
@@ -89,12 +90,12 @@ pub struct Plan {
     pub events: Vec<NodeEvent>,
 }
 
-/// Plans orders for the pods that fit nowhere. The state is as before afterwards.
+/// Plans orders for the pods that fit nowhere. Leaves the state unchanged.
 pub fn plan(context: &PlanContext<'_>, state: &mut ClusterState) -> Plan {
     plan_unreported(context, &ReportedEvents::default(), state)
 }
 
-/// Plans as `plan` does, but without events that were emitted before.
+/// Like [`plan`], but without events that were reported before.
 pub(super) fn plan_unreported(
     context: &PlanContext<'_>,
     reported: &ReportedEvents,
@@ -169,7 +170,8 @@ fn upcoming(context: &PlanContext<'_>) -> Vec<Upcoming> {
         .collect()
 }
 
-/// What the rounds come to. `held`: why no further group grows.
+/// Returns the decision that the rounds add up to. `held` is the reason and sentence of
+/// an expander that rejected all options or failed.
 fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
     let orders: Vec<Order> = plan
         .rounds
@@ -211,7 +213,7 @@ fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
     }
 }
 
-/// An event about a pod.
+/// Creates an event about a pod.
 fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
     NodeEvent {
         about: Subject::Pod {
@@ -226,12 +228,12 @@ fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
     }
 }
 
-/// Message of the event about a pod that these orders are for.
+/// Message of the event about a pod that these orders help.
 pub(super) fn triggered(orders: &[Order]) -> String {
     format!("pod triggered scale-up: {}", listed(orders))
 }
 
-/// An event about the autoscaler itself.
+/// Creates an event about the autoscaler itself.
 pub(super) fn event(warning: bool, reason: &str, message: String) -> NodeEvent {
     NodeEvent {
         about: Subject::Autoscaler,

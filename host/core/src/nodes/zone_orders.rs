@@ -1,6 +1,6 @@
-//! Nodes that help some pods only if the cloud makes them in the right zone: what is
-//! remembered of their orders until they come, and for how long a group is not asked again
-//! where it made one elsewhere.
+//! Orders of nodes that help some pods only if the cloud creates them in the right zone.
+//! An order is kept until its node has come. If that is in another zone, no more nodes of
+//! the group are ordered for such pods for a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,30 +19,30 @@ use crate::time::Timestamp;
 /// Code of the incident, and class of the failure.
 const OTHER_ZONE: &str = "NodeInOtherZone";
 
-/// A node ordered for pods that only some of its group's zones help.
+/// An order of a node for pods that only nodes in some of the group's zones help.
 #[derive(Clone, Debug)]
 pub struct ZoneOrder {
     /// The group.
     pub group: Arc<str>,
-    /// Instances that the group had before.
+    /// Provider ids of the instances that the group had before.
     pub before: BTreeSet<Arc<str>>,
-    /// What the pods ask for: all that ask for the same are meant.
+    /// Scheduling requirements of the pods. The order is for all pods that share them.
     pub pod: Pod,
     /// One of the pods.
     pub key: ObjectKey,
-    /// The zones that help them.
+    /// The zones in which a node helps them.
     pub zones: Vec<Arc<str>>,
 }
 
-/// Orders that are waited for, and groups that are not asked again for some pods.
+/// Pending orders, and backoffs of groups for some pods.
 #[derive(Clone, Debug, Default)]
 pub struct ZoneOrders {
-    /// With the time of each.
+    /// Pending orders with their times.
     waiting: Vec<(Timestamp, ZoneOrder)>,
     backoffs: Vec<ZoneBackoff>,
 }
 
-/// Pods that a group is not asked for, for a while.
+/// The backoff of a group for pods with the same scheduling requirements.
 #[derive(Clone, Debug)]
 struct ZoneBackoff {
     group: Arc<str>,
@@ -58,29 +58,29 @@ impl ZoneBackoff {
 
 /// Outcome of an order.
 enum ZoneOutcome {
-    /// A node is on its way, and in which zone it will be is not known. Others have come
-    /// in these zones, none of which helps.
+    /// A node is on its way, and its zone is not known. Others have come in these zones,
+    /// none of which helps.
     Waiting(BTreeSet<Arc<str>>),
-    /// It will not come, or is in a zone that helps.
+    /// The node will not come, or is in a zone that helps.
     Settled { helps: bool },
-    /// It is in one of these zones, none of which helps.
+    /// Nodes have come in these zones, none of which helps.
     Elsewhere(BTreeSet<Arc<str>>),
 }
 
 impl ZoneOrders {
-    /// A node was ordered.
+    /// Adds an order.
     pub(super) fn add_order(&mut self, now: Timestamp, order: ZoneOrder) {
         self.waiting.push((now, order));
     }
 
-    /// The pods for which a group has a node on its way whose zone is not known.
+    /// The pods for which a group has a pending order.
     pub(super) fn awaited(&self, group: &str) -> impl Iterator<Item = &Pod> {
         let waiting = self.waiting.iter();
         let waiting = waiting.filter(move |(_, order)| *order.group == *group);
         waiting.map(|(_, order)| &order.pod)
     }
 
-    /// The pods that a group is not asked for now.
+    /// The pods for which a group is backed off now.
     pub(super) fn avoided(&self, now: Timestamp, group: &str) -> impl Iterator<Item = &Pod> {
         let failed = self.backoffs.iter();
         let failed =
@@ -88,23 +88,23 @@ impl ZoneOrders {
         failed.map(|failed| &failed.pod)
     }
 
-    /// All times at which a group may be asked again.
+    /// The groups that are backed off now for some pods, and when each backoff ends.
     pub(super) fn ends(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, Timestamp)> {
         let ends = self.backoffs.iter();
         let ends = ends.map(|failed| (&failed.group, failed.backoff.until));
         ends.filter(move |(_, until)| *until >= now)
     }
 
-    /// Forgets what failed so long ago that it says nothing any more.
+    /// Drops backoffs of failures that are older than the reset time.
     pub(super) fn forget(&mut self, now: Timestamp, options: &NodeOptions) {
         let lasts =
             |failed: &ZoneBackoff| now.since(failed.backoff.failed_at) <= options.backoff_reset_ms;
         self.backoffs.retain(lasts);
     }
 
-    /// Finds out where the nodes that are waited for have come. Returns those that came
-    /// where they don't help: their groups are not asked again for the same pods for a
-    /// while, longer each time.
+    /// Checks in which zones the nodes of pending orders have come. If none of them
+    /// helps, backs the group off for the same pods, longer each time, and returns an
+    /// incident.
     pub(super) fn settle(
         &mut self,
         now: Timestamp,
@@ -123,7 +123,8 @@ impl ZoneOrders {
                 ZoneOutcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
                     self.waiting.push((at, order));
                 }
-                // One that is late is the group's failure, whichever zone it was for.
+                // A node that is late is a failure of the group, which the census
+                // reports.
                 ZoneOutcome::Waiting(zones) if zones.is_empty() => {}
                 ZoneOutcome::Settled { helps } => {
                     if helps {

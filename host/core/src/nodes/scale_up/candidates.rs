@@ -1,4 +1,4 @@
-//! The groups that may grow, and why others may not.
+//! Candidates: the node groups, and why some of them may not grow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -18,31 +18,31 @@ use crate::nodes::similar::{ignored_labels, similar};
 use crate::nodes::state::ClusterState;
 use crate::nodes::templates::{GroupTemplate, OwnedShape, templates_of};
 
-/// A group, its template and what was ordered of it so far.
+/// A group, its templates and what this plan orders of it so far.
 pub(super) struct Candidate<'a> {
     pub(super) group: Arc<NodeGroup>,
     census: &'a GroupCensus,
-    /// What a new node would be like, in each zone that it may be in. Empty if that is not
-    /// known.
+    /// Templates of a new node, one for each zone that it may be in. Empty if there is
+    /// none.
     templates: Vec<GroupTemplate>,
-    /// Index of the template that is taken for granted.
+    /// Index of the template that is assumed for a new node.
     assumed: usize,
-    /// Nodes on their way that may come in any zone.
+    /// Number of upcoming nodes that may come in any zone.
     pub(super) unknown_zone: u32,
-    /// Pods that not every zone helps, and that a node on its way may help.
+    /// Zone-dependent pods that an upcoming node may help.
     awaited: BTreeSet<ClassId>,
-    /// Pods for which no nodes of the group are ordered, because a node for them came in
-    /// a zone that does not help.
+    /// Zone-dependent pods for which the group is backed off, because a node for them
+    /// came in a zone that does not help.
     avoided: BTreeSet<ClassId>,
-    /// Target, with what this plan adds.
+    /// Target, including what this plan adds.
     pub(super) target: u32,
-    /// Why it is no option.
+    /// Why it may not grow. `None` if it may.
     pub(super) skipped: Option<SkippedGroup>,
-    /// The domain that its nodes are in, by the topology keys that the pending pods use.
+    /// The topology domain of its nodes, by the keys that the pending pods use.
     pub(super) domain: Domain,
     /// Rows of the groups that new nodes may be split over.
     similar: Vec<usize>,
-    /// Rows of the groups that differ in their domain alone.
+    /// Rows of the groups that differ from this one in the domain alone.
     siblings: Vec<usize>,
 }
 
@@ -54,12 +54,12 @@ impl Candidate<'_> {
         }
     }
 
-    /// Nodes that the group may still grow by.
+    /// Number of nodes by which the group may still grow.
     pub(super) fn room(&self) -> u32 {
         self.group.max_size.saturating_sub(self.target)
     }
 
-    /// The template assumed for a new node. `None` if there is none.
+    /// The template that is assumed for a new node. `None` if there is none.
     pub(super) fn template(&self) -> Option<&GroupTemplate> {
         self.templates.get(self.assumed)
     }
@@ -69,7 +69,7 @@ impl Candidate<'_> {
         &self.templates
     }
 
-    /// Takes one of the templates for granted.
+    /// Assumes a template for new nodes.
     pub(super) fn assume(&mut self, template: usize) {
         self.assumed = template;
     }
@@ -79,28 +79,29 @@ impl Candidate<'_> {
         self.templates.len() > 1
     }
 
-    /// Whether no nodes of the group are ordered for such pods, unless all zones help
+    /// Whether the group is backed off for pods of this class, unless all zones help
     /// them.
     pub(super) fn avoids(&self, class: ClassId) -> bool {
         self.avoided.contains(&class)
     }
 
-    /// Whether a node is on its way that may help such pods, which not every zone helps.
+    /// Whether an upcoming node may help zone-dependent pods of this class.
     pub(super) fn awaits(&self, class: ClassId) -> bool {
         self.awaited.contains(&class)
     }
 
-    /// A node is on its way that may help such pods.
+    /// Notes that an upcoming node may help zone-dependent pods of these classes.
     pub(super) fn await_zone(&mut self, classes: impl IntoIterator<Item = ClassId>) {
         self.awaited.extend(classes);
     }
 
-    /// The template, if the group may grow.
+    /// The assumed template. `None` if the group may not grow.
     pub(super) fn open_template(&self) -> Option<&GroupTemplate> {
         self.template().filter(|_| self.skipped.is_none())
     }
 
-    /// The nodes on their way whose zone is known: some of each template. Counts the others.
+    /// The upcoming nodes whose zone is known, by template. Sets `unknown_zone` to the
+    /// number of the others.
     fn upcoming_nodes(&mut self, state: &ClusterState) -> Vec<UpcomingNodes<'_>> {
         let census = self.census;
         let upcoming = |template, count, starting| UpcomingNodes {
@@ -130,8 +131,8 @@ impl Candidate<'_> {
         all
     }
 
-    /// The zone of each node of the group that has joined, by its name. Before its labels
-    /// say so, the cloud does.
+    /// The zone of each joined node of the group, by name. It comes from the node's
+    /// labels, or from the cloud until these are set.
     fn zones_of_nodes<'s>(&'s self, state: &'s ClusterState) -> BTreeMap<&'s Arc<str>, &'s Name> {
         let instances = self.group.instances.iter();
         let zones = instances.filter_map(|instance| {
@@ -156,13 +157,13 @@ impl Candidate<'_> {
 pub(super) struct Candidates<'a> {
     /// Ordered by name.
     pub(super) all: Vec<Candidate<'a>>,
-    /// Topology keys that pending pods go by, other than the host's.
+    /// Topology keys that pending pods use, other than the hostname.
     pub(super) keys: &'a [Name],
 }
 
 impl<'a> Candidates<'a> {
-    /// Finds each group's template and whether it may grow. Counts the nodes on
-    /// their way into the limits: those that have joined are in them.
+    /// Finds each group's templates and whether it may grow. Adds upcoming nodes that
+    /// have not joined to the limits, which count joined ones already.
     pub(super) fn new(
         context: &PlanContext<'a>,
         state: &mut ClusterState,
@@ -255,7 +256,7 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// Skips what the limits of the cluster leave no room for.
+    /// Skips groups that the limits of the cluster leave no room for.
     pub(super) fn limit(&mut self, limits: &ClusterLimits) {
         for candidate in &mut self.all {
             let Some(template) = candidate.open_template() else {
@@ -269,11 +270,12 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// For each open group the rows of those similar to it, some labels apart.
+    /// Returns for each group that may grow the rows of those similar to it, without
+    /// comparing the labels in `but`.
     fn similar(&self, context: &PlanContext<'_>, but: &[Name]) -> Vec<(usize, Vec<usize>)> {
         let mut ignored = ignored_labels(&context.options.balancing_ignored_labels);
         ignored.extend(but.iter().cloned());
-        // Only groups with the same labels and capacity (memory apart) can be alike.
+        // Only groups with the same labels and cpu capacity can be similar.
         let mut buckets: BTreeMap<Vec<String>, Vec<(usize, OwnedShape)>> = BTreeMap::new();
         for (row, candidate) in self.all.iter().enumerate() {
             if let Some(template) = candidate.open_template() {
@@ -299,7 +301,8 @@ impl<'a> Candidates<'a> {
         found
     }
 
-    /// The first open group in a domain that differs from a group in the domain alone.
+    /// The first group in a domain that may grow and differs from group `row` in the
+    /// domain alone.
     pub(super) fn sibling_in(&self, row: usize, domain: &Domain) -> Option<usize> {
         let mut alike = self.all[row].siblings.iter().copied();
         alike
@@ -313,20 +316,20 @@ impl<'a> Candidates<'a> {
             .ok()
     }
 
-    /// Rows of a group and of the open groups similar to it, itself first.
+    /// Rows of a group and of the similar groups that may grow, itself first.
     pub(super) fn with_similar(&self, row: usize) -> Vec<usize> {
         let similar = self.all[row].similar.iter().copied();
         let similar = similar.filter(|&row| self.all[row].open_template().is_some());
         std::iter::once(row).chain(similar).collect()
     }
 
-    /// Nodes that a group and those similar to it have room for.
+    /// Number of nodes that these groups together have room for.
     pub(super) fn room(&self, family: &[usize]) -> u32 {
         let rooms = family.iter().map(|&row| self.all[row].room());
         rooms.fold(0, u32::saturating_add)
     }
 
-    /// The nodes on their way whose template and zone are known.
+    /// The upcoming nodes whose template and zone are known.
     pub(super) fn upcoming_nodes(&mut self, state: &ClusterState) -> Vec<UpcomingNodes<'_>> {
         let candidates = self.all.iter_mut();
         candidates

@@ -1,5 +1,5 @@
-//! Events about pods: what was ordered for them, or why the pods that are left fit
-//! nowhere, with the first rule that fails for each group.
+//! Events about pods: what was ordered for them, or why no group helps them, with the
+//! first filter that fails for each group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::nodes::record::{MAX_NAMES, Refusal, Remaining};
 use crate::nodes::reported::{NOT_TRIGGERED, ReportedEvents};
 use crate::nodes::state::ClusterState;
 
-/// Most classes of pods whose reasons are found in one plan: those first of which some
-/// pod was told nothing yet.
+/// Maximum number of classes whose reasons are found in one plan. Classes with pods that
+/// have no event yet come first.
 const MAX_CLASSES: usize = 50;
 
-/// A group would take the pods, and none of its nodes was ordered for them.
+/// Reason of a group that has room for the pods and was not chosen.
 const NOT_CHOSEN: &str = "not chosen in this pass";
 
-/// A node of the group is on its way that may help the pods: in which zone it comes is for
-/// the cloud to choose.
+/// Reason of a group with an upcoming node that may help the pods, depending on the zone
+/// that the cloud chooses.
 const AWAITED: &str = "waiting for the zone of the node on its way";
 
-/// The last node of the group for the pods came in a zone that does not help them.
+/// Reason of a group whose last node for the pods came in a zone that does not help them.
 const AVOIDED: &str = "in backoff after a node came in another zone";
 
-/// Tells which pods are helped by what was ordered, in the plan and in events.
+/// Adds the pods that orders help to the plan, and events about them.
 pub(super) fn add_helped(state: &ClusterState, chosen: &[ChosenOption], plan: &mut Plan) {
     for chosen in chosen {
         let round = &mut plan.rounds[chosen.round];
@@ -44,7 +44,8 @@ pub(super) fn add_helped(state: &ClusterState, chosen: &[ChosenOption], plan: &m
     }
 }
 
-/// Tells why pods are left over, in the plan and in events, without what was told.
+/// Adds the pods that no order helps to the plan, and events about the reasons that were
+/// not reported before.
 pub(super) fn add_remaining(
     context: &PlanContext<'_>,
     reported: &ReportedEvents,
@@ -91,7 +92,7 @@ pub(super) fn add_remaining(
     add_limit_event(context, candidates, plan);
 }
 
-/// Why a group takes none of some pods.
+/// Returns why a group helps none of these pods, at the index of each class.
 fn reasons_of(
     state: &mut ClusterState,
     candidate: &Candidate<'_>,
@@ -126,7 +127,7 @@ fn reasons_of(
     .collect()
 }
 
-/// Returns the message of the first filter that fails. It says if the pod has more
+/// Returns the message of the first filter that fails. It also says if the pod has more
 /// volumes than any such node can attach.
 fn reason(cluster: &Cluster, misfit: &Misfit, class: ClassId, node: &Node) -> String {
     let reason = misfit.reasons().into_iter().next().unwrap_or_default();
@@ -137,8 +138,8 @@ fn reason(cluster: &Cluster, misfit: &Misfit, class: ClassId, node: &Node) -> St
     }
 }
 
-/// Why no node was ordered of a group that may grow and takes the pods, in some zone at
-/// least.
+/// Returns why no node was ordered of a group that may grow and has room for the pods in
+/// at least one zone.
 fn reason_not_chosen(candidate: &Candidate<'_>, class: ClassId) -> &'static str {
     if candidate.has_several_zones() && candidate.avoids(class) {
         AVOIDED
@@ -157,7 +158,7 @@ fn add_pod_events(
     plan: &mut Plan,
 ) {
     if reasons.iter().any(|refusal| refusal.reason == NOT_CHOSEN) {
-        // Their turn comes in the next pass.
+        // The next pass may choose that group for them.
         return;
     }
     let counts = reasons.iter();

@@ -1,8 +1,8 @@
-//! Rehearsal: what becomes of the pods once all nodes of a plan have come, and whether
-//! fewer nodes do, or more nodes help more pods.
+//! Rehearsal of a plan: places all pods with all its nodes present, and checks whether
+//! fewer nodes suffice or more nodes help more pods.
 //!
-//! Each round places pods beside those of the rounds snapshot. The scheduler finds the nodes
-//! of all rounds there at once, and pods that earlier rounds placed elsewhere.
+//! Each round places pods in addition to those of the rounds before. The scheduler,
+//! however, sees the nodes of all rounds at once, and may place pods differently.
 
 use std::collections::BTreeSet;
 
@@ -18,32 +18,33 @@ use crate::nodes::limits::ClusterLimits;
 use crate::nodes::nominated::NominatedPods;
 use crate::nodes::state::ClusterState;
 
-/// Plans for more pods are not rehearsed: it would take long, and many pods on many nodes
+/// Plans for more pods are not rehearsed. It would take long, and many pods on many nodes
 /// find a place in any order.
 const MAX_PODS: u32 = 500;
 
-/// Pods and nodes that all rehearsals of a plan go through together.
+/// Bound on the work of all rehearsals of a plan: their number times the pods and nodes
+/// of each.
 const MAX_EFFORT: usize = 10_000;
 
-/// The start of a plan, for its rehearsal. Empty if the plan is not rehearsed.
+/// The start of a plan, kept for its rehearsal. `None` if the plan is not rehearsed.
 pub(super) struct RehearsalStart(Option<Snapshot>);
 
 /// The cluster before any pod was placed in it.
 struct Snapshot {
     mark: Mark,
-    /// The nodes that are there.
+    /// Nodes that exist or are upcoming.
     known: Vec<NodeId>,
     /// The pods.
     unplaced: Vec<UnplacedPods>,
-    /// How many pods of each demand the known nodes have room for.
+    /// Number of pods of each demand that the known nodes have room for.
     fit: Vec<u32>,
     limits: ClusterLimits,
 }
 
 impl RehearsalStart {
-    /// Notes what a plan begins with, if it is worth a rehearsal: the pods go by where others
-    /// are, and are few. Where room is kept for nominated pods, the order in which pods are
-    /// placed is not for a rehearsal to choose.
+    /// Takes a snapshot if the plan is worth a rehearsal, which it is if some pods depend
+    /// on the places of others, and the pods are few. With nominated pods there is no
+    /// rehearsal, since the order in which pods are placed is fixed then.
     pub(super) fn new(
         state: &mut ClusterState,
         unplaced: &[UnplacedPods],
@@ -67,7 +68,7 @@ impl RehearsalStart {
         }))
     }
 
-    /// Notes how many pods found a place on the nodes that are there.
+    /// Notes how many pods found a place on the known nodes.
     pub(super) fn note_fit(&mut self, unplaced: &[UnplacedPods]) {
         if let Self(Some(snapshot)) = self {
             let both = snapshot.unplaced.iter().zip(unplaced);
@@ -75,7 +76,7 @@ impl RehearsalStart {
         }
     }
 
-    /// Ends it.
+    /// Closes the snapshot's mark, and keeps the cluster as it is.
     pub(super) fn close(self, state: &mut ClusterState) {
         if let Self(Some(snapshot)) = self {
             state.cluster_mut().keep(snapshot.mark);
@@ -84,9 +85,9 @@ impl RehearsalStart {
 }
 
 impl Rounds<'_> {
-    /// Places all pods again with all ordered nodes there. Orders fewer nodes if as many pods
-    /// find a place then, and more if that helps more pods. Pods count as helped if they
-    /// find a place in the end.
+    /// Places all pods again with all ordered nodes present. Orders fewer nodes if as
+    /// many pods find a place then, and more if that helps more pods. The pods that find
+    /// a place in the end count as helped.
     pub(super) fn rehearse(
         &mut self,
         state: &mut ClusterState,
@@ -122,7 +123,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// Whether nodes are ordered, and in zones that the cloud does not choose.
+    /// Whether nodes are ordered, and no zone is left for the cloud to choose.
     fn is_certain(&self, orders: &PlanOrders<'_>) -> bool {
         let mut coming = self.candidates.all.iter();
         orders.nodes().iter().any(|nodes| *nodes > 0)
@@ -130,7 +131,7 @@ impl Rounds<'_> {
             && coming.all(|candidate| candidate.unknown_zone == 0)
     }
 
-    /// Orders what a rehearsal came to in place of what the rounds did.
+    /// Replaces the orders of the rounds by those of a rehearsal.
     fn reissue(&mut self, limits: ClusterLimits, reissued: Vec<Reissued>, plan: &mut Plan) {
         (self.limits, self.added) = (limits, 0);
         let ordered = plan.rounds.iter().flat_map(|round| &round.orders);
@@ -155,9 +156,9 @@ impl Rounds<'_> {
         self.candidates.limit(&self.limits);
     }
 
-    /// Shares the pods that found a place out to the rounds: each keeps those that it
-    /// helps, and the last one with an order gets the others. `fit`: pods that need no new
-    /// node.
+    /// Assigns the pods that found a place to the rounds. Each round keeps those that it
+    /// helped, and the last round with an order gets the others. `fit` are the pods that
+    /// need no new node.
     fn share_out(
         &mut self,
         fit: &[u32],
@@ -187,19 +188,19 @@ impl Rounds<'_> {
     }
 }
 
-/// Whether some of the pods want others of them out of their domain, which do not want the
-/// same of them: whichever comes first decides where the others may go.
+/// Whether some of the pods have an anti-affinity to others that have none themselves.
+/// Then the pods that are placed first decide where the others may go.
 fn exclude_each_other(cluster: &Cluster, demands: &[Demand]) -> bool {
     let mut classes = demands.iter().map(|demand| demand.class);
     classes.any(|class| cluster.is_unwanted(class) && !cluster.bonds(class).anti_affinity)
 }
 
-/// A search for numbers of nodes.
+/// A search for the best numbers of nodes.
 struct Search<'a> {
     cluster: &'a mut Cluster,
     orders: &'a PlanOrders<'a>,
     rehearsal: Rehearsal<'a>,
-    /// Rehearsals that may follow.
+    /// Number of rehearsals that may follow.
     tries: usize,
     best: Rehearsed,
 }
@@ -216,19 +217,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Adds nodes and leaves nodes out, until neither is better.
+    /// Adds and removes nodes until neither improves the result.
     fn improve(&mut self) {
         while self.add() | self.leave_out() {}
     }
 
-    /// Leaves the best numbers of nodes in the cluster, with the pods on them.
+    /// Leaves the best result in the cluster: its nodes, with the pods on them.
     fn keep(self) -> Rehearsed {
         let nodes = &self.best.nodes;
         self.rehearsal.run_and_keep(self.cluster, nodes)
     }
 
-    /// Adds the node that helps most pods, as long as one helps any. Returns whether one
-    /// did.
+    /// Adds the node that helps most pods, as long as one helps any. Returns whether a
+    /// node was added.
     fn add(&mut self) -> bool {
         let mut any = false;
         while self.best.left_over() > 0 {
@@ -249,8 +250,8 @@ impl<'a> Search<'a> {
         any
     }
 
-    /// Leaves nodes out that stay empty, then one after the other as long as no more pods
-    /// are left over. Returns whether there was one.
+    /// Removes nodes that stay empty, then one after the other as long as no more pods
+    /// are left over. Returns whether a node was removed.
     fn leave_out(&mut self) -> bool {
         let mut any = self.best.used != self.best.nodes && self.is_enough(self.best.used.clone());
         for at in (0..self.best.nodes.len()).rev() {
@@ -266,7 +267,7 @@ impl<'a> Search<'a> {
         any
     }
 
-    /// Takes these numbers if no more pods are left over.
+    /// Adopts these numbers if no more pods are left over. Returns whether it did.
     fn is_enough(&mut self, nodes: Vec<u32>) -> bool {
         let found = self.rehearse(&nodes);
         let found = found.filter(|found| found.left_over() <= self.best.left_over());
@@ -275,8 +276,8 @@ impl<'a> Search<'a> {
         is_enough
     }
 
-    /// Places the pods with these numbers of nodes. `None` if a guardrail does not let so
-    /// many be ordered, or if enough was tried.
+    /// Places the pods with these numbers of nodes. Returns `None` if a guardrail does
+    /// not allow them, or if no tries are left.
     fn rehearse(&mut self, nodes: &[u32]) -> Option<Rehearsed> {
         self.orders.reissued(nodes)?;
         self.tries = self.tries.checked_sub(1)?;

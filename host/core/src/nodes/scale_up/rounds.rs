@@ -1,4 +1,5 @@
-//! One choice after the other, each for the pods that the ones before left over.
+//! The rounds of a plan. Each is one choice, for the pods that the rounds before left
+//! over.
 
 mod ordering;
 mod placed_pods;
@@ -29,32 +30,32 @@ pub(super) struct Rounds<'a> {
     context: &'a PlanContext<'a>,
     pub(super) candidates: Candidates<'a>,
     pub(super) limits: ClusterLimits,
-    /// How many nodes were ordered so far.
+    /// Number of nodes ordered so far.
     pub(super) added: u32,
-    /// Nodes that are there or on their way, and those ordered so far that stay in the
-    /// simulation: where their pods are decides where others may go.
+    /// Existing and upcoming nodes, and those ordered so far that stay in the simulation
+    /// because the places of their pods decide where others may go.
     known: Vec<NodeId>,
-    /// What was chosen so far.
+    /// The options chosen so far.
     pub(super) chosen: Vec<ChosenOption>,
-    /// What is remembered of the expanders from one choice to the next.
+    /// The states of the expanders, updated from one choice to the next.
     memories: PolicyMemories,
 }
 
-/// A choice of which nodes were to be ordered.
+/// An option that was chosen.
 pub(super) struct ChosenOption {
-    /// Number of the round.
+    /// Index of the round.
     pub(super) round: usize,
     /// Rows of the groups that grow together.
     pub(super) rows: Vec<usize>,
-    /// The slots of the pods that it helps.
+    /// Slots of the pods that it helps.
     pub(super) helped: Vec<u32>,
 }
 
-/// Nodes ordered of a group: its row, and how many.
+/// Row of a group, and the number of nodes ordered of it.
 type Ordered = (usize, u32);
 
 impl<'a> Rounds<'a> {
-    /// `known`: the nodes that are there or on their way.
+    /// Prepares the rounds. `known` are the existing and upcoming nodes.
     pub(super) fn new(
         context: &'a PlanContext<'a>,
         candidates: Candidates<'a>,
@@ -72,8 +73,9 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// Chooses until all pods are helped, no group helps, or a bound on choices or on
-    /// nodes is reached. Returns reason and sentence if an expander had no group grow.
+    /// Chooses until all pods are helped, no group helps, or the maximum number of
+    /// choices or nodes is reached. Returns the reason and its sentence if the expanders
+    /// chose no option.
     pub(super) fn run(
         &mut self,
         state: &mut ClusterState,
@@ -127,7 +129,7 @@ impl<'a> Rounds<'a> {
         None
     }
 
-    /// Asks the expanders about some options. Nothing is ordered yet.
+    /// Asks the expanders to choose among some options. Orders nothing yet.
     fn choose(
         &mut self,
         state: &ClusterState,
@@ -170,7 +172,8 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// The groups that may grow, each with those that grow with it.
+    /// The families of groups. Asks the expanders which group stands in for a domain if
+    /// several could.
     fn families(
         &mut self,
         state: &mut ClusterState,
@@ -201,7 +204,7 @@ impl<'a> Rounds<'a> {
         domains.families(&self.candidates, &best)
     }
 
-    /// An option for every family that takes some of the pods.
+    /// Estimates an option for every family that has room for some of the pods.
     fn estimate(
         &self,
         state: &mut ClusterState,
@@ -225,15 +228,15 @@ impl<'a> Rounds<'a> {
         let mut options: Vec<ExpansionOption> = options
             .filter_map(|(family, packed)| ExpansionOption::new(family, packed))
             .collect();
-        // Families that differ in groups without a node come to the same.
+        // Families that differ only in groups that get no node are the same option.
         let mut seen = BTreeSet::new();
         options.retain(|option| seen.insert(option.parts.clone()));
         options
     }
 
-    /// The option with the nodes that it takes once all of them are there. Where pods don't
-    /// go by where others are, and where nodes of one group are split over several, that is
-    /// as estimated.
+    /// Returns the option with the nodes that it needs if all of them are present from
+    /// the beginning. It is as estimated if the pods don't depend on the places of
+    /// others, or if the nodes of one group are split over similar ones.
     fn settled(
         &self,
         state: &mut ClusterState,
@@ -250,7 +253,7 @@ impl<'a> Rounds<'a> {
             self.candidates.with_similar(option.first()).len() > 1 && option.parts.len() == 1;
         let room = |row: usize| self.candidates.all[row].room();
         let growth = growth(&self.candidates, &option.family, room, self.most_nodes());
-        // In a zone that is not certain there is one node, whatever else it could help.
+        // An option in an uncertain zone stays at one node.
         let settles = coupled && !split && option.zones_by_class.is_none();
         let settled = growth.filter(|_| settles).and_then(|growth| {
             let cluster = state.cluster_mut();
@@ -260,7 +263,7 @@ impl<'a> Rounds<'a> {
         settled.unwrap_or_else(|| option.clone())
     }
 
-    /// Most nodes that an estimate may come to.
+    /// Maximum number of nodes of an estimate.
     fn most_nodes(&self) -> u32 {
         let total = self.limits.max_nodes;
         let total = total.map(|max| max.saturating_sub(self.limits.size.nodes));
@@ -268,12 +271,13 @@ impl<'a> Rounds<'a> {
         total.unwrap_or(u32::MAX).min(pass.unwrap_or(u32::MAX))
     }
 
-    /// How many more nodes this pass may add. `None`: any number.
+    /// Number of nodes that this pass may still add. `None` if it is not limited.
     fn left_of_pass(&self) -> Option<u32> {
         self.left_after(self.added)
     }
 
-    /// How many more nodes this pass may add after so many.
+    /// Number of nodes that a pass may still add after `added`. `None` if it is not
+    /// limited.
     pub(super) fn left_after(&self, added: u32) -> Option<u32> {
         let most = self.context.options.max_nodes_per_scale_up;
         (most > 0).then(|| most.saturating_sub(added))

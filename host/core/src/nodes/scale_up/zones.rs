@@ -1,15 +1,19 @@
-//! Groups whose next node may be in any of several zones, because the cloud chooses.
+//! Options of groups whose next node may be in any of several zones, because the cloud
+//! chooses.
 //!
-//! They are estimated with a node in each of the zones. Pods that all zones help alike are
-//! an option as any. Each of the others has at most one node of the group on its way, and
-//! the group is asked only for those that no group helps whose zone is certain.
+//! They are estimated with a node in each of the zones. Pods that all zones help alike
+//! make an ordinary option. For other pods, which are zone-dependent, a group has at most
+//! one upcoming node, and only if no group with a certain zone helps them.
+
+mod fits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, add_template, pack_and_keep, pack_each};
+use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each};
 use flyball_placement::{ClassId, NodeId};
 
+use self::fits::{ZoneFits, placed_by};
 use super::candidates::{Candidate, Candidates};
 use super::expansion_option::ExpansionOption;
 use super::families::Family;
@@ -18,14 +22,15 @@ use crate::nodes::demand::UnplacedPods;
 use crate::nodes::state::ClusterState;
 use crate::nodes::zone_orders::ZoneOrder;
 
-/// How often pods are left out of an estimate until all zones of a group come to the same.
+/// How often zone-dependent pods are left out of an estimate until it is the same in all
+/// zones of a group.
 const REDUCTIONS: usize = 2;
 
-/// Pods that a node helps only in some of the zones that it may be in, and these zones.
+/// Zone-dependent pods of a node, by class, and the zones in which it helps them.
 pub(super) type ZonesByClass = Vec<(ClassId, Vec<Arc<str>>)>;
 
-/// The options of groups whose zone is not certain, one a group. `certain`: options of the
-/// other groups, which come first for pods that not every zone helps.
+/// The options of groups with several zones, at most one a group. `certain` are the
+/// options of the other groups, which come first for zone-dependent pods.
 pub(super) fn options(
     state: &mut ClusterState,
     candidates: &mut Candidates<'_>,
@@ -47,10 +52,8 @@ pub(super) fn options(
         demands: demands.to_vec(),
         nodes: room(row),
     });
-    let zone_independent = zone_independent(state, candidates, known, all.collect());
-    let others = rows
-        .iter()
-        .filter(|row| !zone_independent.contains_key(row));
+    let independent = zone_independent(state, candidates, known, all.collect());
+    let others = rows.iter().filter(|row| !independent.contains_key(row));
     let others = others.map(|&row| {
         let candidate = &candidates.all[row];
         EstimateRequest {
@@ -69,7 +72,7 @@ pub(super) fn options(
     }
     let mut options = Vec::with_capacity(rows.len());
     for row in rows {
-        let found = zone_independent
+        let found = independent
             .get(&row)
             .map(|(at, packed)| (*at, packed, None));
         let found = found.or_else(|| {
@@ -90,16 +93,16 @@ pub(super) fn options(
     options
 }
 
-/// What is estimated for a group, in each of its zones.
+/// A request to estimate a group in each of its zones.
 struct EstimateRequest {
     row: usize,
     demands: Vec<Demand>,
-    /// The most nodes.
+    /// Maximum number of nodes.
     nodes: u32,
 }
 
-/// Estimates for groups, for each at the index of its template. Those for the same pods
-/// have in common what can be.
+/// Estimates groups: for each request, one estimate a template. Requests for the same
+/// pods are packed together.
 fn pack_all(
     state: &mut ClusterState,
     candidates: &Candidates<'_>,
@@ -129,9 +132,10 @@ fn pack_all(
     packed
 }
 
-/// The pods that all zones of a group help alike, if there are some, and the template to
-/// take for granted: that of the zone which helps fewest of the others, so that none of
-/// these is taken to be helped. By row; groups without such pods are missing.
+/// Returns the estimate for the pods that all zones of a group help alike, and the
+/// template to assume, by row. Groups without such pods are missing. The template is that
+/// of the zone which helps fewest of the other pods, so that these are not assumed to be
+/// helped.
 fn zone_independent(
     state: &mut ClusterState,
     candidates: &Candidates<'_>,
@@ -140,18 +144,19 @@ fn zone_independent(
 ) -> BTreeMap<usize, (usize, Arc<Packed>)> {
     let mut helps: BTreeMap<usize, ZoneFits> = BTreeMap::new();
     let mut found = BTreeMap::new();
-    // Pods may only be short of room because of those that not every zone helps.
+    // Other pods may seem zone-dependent because zone-dependent ones take their room.
     for _ in 0..=REDUCTIONS {
         let packed = pack_all(state, candidates, known, &asked);
         let mut unlike = Vec::new();
         for (mut asked, packed) in asked.into_iter().zip(packed) {
             let row = asked.row;
             if are_same(&packed) {
-                let zone_dependent =
-                    |at: &usize| helps.get(&row).map_or(0, |helps| helps.zone_dependent(*at));
-                let fewest = (0..packed.len())
-                    .min_by_key(zone_dependent)
-                    .unwrap_or_default();
+                let dependent = |at: &usize| {
+                    helps
+                        .get(&row)
+                        .map_or(0, |helps| helps.dependent_demands(*at))
+                };
+                let fewest = (0..packed.len()).min_by_key(dependent).unwrap_or_default();
                 let is_some = packed.first().is_some_and(|packed| packed.node_count() > 0);
                 found.extend(is_some.then(|| (row, (fewest, Arc::clone(&packed[fewest])))));
                 continue;
@@ -159,7 +164,7 @@ fn zone_independent(
             let is_first = !helps.contains_key(&row);
             let of_row = helps
                 .entry(row)
-                .or_insert_with(|| zone_fits(state, &candidates.all[row], &asked.demands));
+                .or_insert_with(|| ZoneFits::of(state, &candidates.all[row], &asked.demands));
             for (at, demand) in asked.demands.iter_mut().enumerate() {
                 let differs = match is_first {
                     true => of_row.is_zone_dependent(at),
@@ -176,8 +181,8 @@ fn zone_independent(
     found
 }
 
-/// Places pods on nodes that are on their way and whose zone is not known yet, as well as
-/// these may help. Returns how many found a place.
+/// Places pods on upcoming nodes whose zone is not known yet, each in the zone that helps
+/// most. Returns the number of pods placed.
 pub(super) fn place_in_unknown_zones(
     state: &mut ClusterState,
     candidates: &mut Candidates<'_>,
@@ -201,14 +206,14 @@ pub(super) fn place_in_unknown_zones(
             if !are_same(&packed) {
                 nodes = 1;
                 packed = estimate.pack(&demands, nodes);
-                helps = zone_fits(state, candidate, &demands);
+                helps = ZoneFits::of(state, candidate, &demands);
             }
             let best = helps.best(&packed);
             let growth = growth_by_zone(candidate, nodes).nth(best);
             let Some(growth) = growth.filter(|_| packed[best].node_count() > 0) else {
                 break;
             };
-            let zone_dependent = helps.zone_dependent_classes(&packed[best], &demands);
+            let dependent = helps.dependent_classes(&packed[best], &demands);
             let order = packed[best].order;
             let (packed, kept) =
                 pack_and_keep(state.cluster_mut(), known, &growth, &demands, order);
@@ -216,15 +221,15 @@ pub(super) fn place_in_unknown_zones(
             fit += packed.pods();
             known.extend(kept);
             take(unplaced, &packed.placed, &mut Vec::new());
-            candidates.all[row].await_zone(zone_dependent);
+            candidates.all[row].await_zone(dependent);
         }
     }
     fit
 }
 
-/// Returns what to remember about an order of one node: the zones in which it helps the
-/// pods of each class. No other node of the group is ordered for them meanwhile. `wanted`
-/// has the pods of each demand.
+/// Returns the zone orders for an order of one node, one for each class of zone-dependent
+/// pods. No other node of the group is ordered for them meanwhile. `unplaced` has the
+/// pods of each demand.
 pub(super) fn orders(
     state: &ClusterState,
     candidate: &mut Candidate<'_>,
@@ -250,13 +255,13 @@ pub(super) fn orders(
     zones_by_class.iter().filter_map(order).collect()
 }
 
-/// The zones that some orders name, each once.
+/// The zones of some orders, each once.
 pub(super) fn zone_names(orders: &[ZoneOrder]) -> Vec<Arc<str>> {
     let zones: BTreeSet<&Arc<str>> = orders.iter().flat_map(|order| &order.zones).collect();
     zones.into_iter().cloned().collect()
 }
 
-/// The group in each of its zones.
+/// The growth of a group by up to `nodes` nodes, in each of its zones.
 fn growth_by_zone<'a>(
     candidate: &'a Candidate<'_>,
     nodes: u32,
@@ -265,7 +270,7 @@ fn growth_by_zone<'a>(
     templates.map(move |template| Growth::of(&template.template, nodes))
 }
 
-/// What an estimate of one group is made from.
+/// Inputs of an estimate of one group.
 struct Estimate<'a> {
     state: &'a mut ClusterState,
     candidate: &'a Candidate<'a>,
@@ -273,30 +278,15 @@ struct Estimate<'a> {
 }
 
 impl Estimate<'_> {
-    /// At the index of the template.
+    /// Estimates the group with each of its templates.
     fn pack(&mut self, demands: &[Demand], nodes: u32) -> Vec<Arc<Packed>> {
         let growths: Vec<Growth<'_>> = growth_by_zone(self.candidate, nodes).collect();
         pack_each(self.state.cluster_mut(), self.known, &growths, demands)
     }
 }
 
-/// Which of the pods a node in each of a group's zones would take.
-fn zone_fits(state: &mut ClusterState, candidate: &Candidate<'_>, demands: &[Demand]) -> ZoneFits {
-    let cluster = state.cluster_mut();
-    let templates = candidate.templates().iter();
-    let fits = templates.map(|template| {
-        let mark = cluster.mark();
-        let node = add_template(cluster, &template.template);
-        let fits = demands.iter().map(|one| cluster.fits(one.class, node));
-        let fits = fits.collect();
-        cluster.rollback(mark);
-        fits
-    });
-    ZoneFits(fits.collect())
-}
-
-/// Pods that have no node of the group on their way that may help, without those that groups
-/// whose zone is certain help.
+/// The pods that no option in `certain` helps, without those for which the group has an
+/// upcoming node or is backed off.
 fn left_over(
     candidate: &Candidate<'_>,
     demands: &[Demand],
@@ -315,76 +305,26 @@ fn left_over(
     left.collect()
 }
 
-/// One node in the zone that helps most, and the zones that help each kind of its pods where
-/// not all do.
+/// Returns the index and the estimate of the zone that helps most, and the zones that
+/// help each class of zone-dependent pods in it.
 fn best_zone_option(
     state: &mut ClusterState,
     candidate: &Candidate<'_>,
     demands: &[Demand],
     packed: &[Arc<Packed>],
 ) -> Option<(usize, Arc<Packed>, ZonesByClass)> {
-    let helps = zone_fits(state, candidate, demands);
+    let helps = ZoneFits::of(state, candidate, demands);
     let best = helps.best(packed);
     let found = Arc::clone(packed.get(best)?);
     let helped = (0..demands.len()).filter(|&row| placed_by(&found, row) > 0);
-    let zone_dependent = helped.filter(|&row| helps.is_zone_dependent(row));
+    let dependent = helped.filter(|&row| helps.is_zone_dependent(row));
     let zones_of = |row: usize| {
-        let helping = helps.0.iter().zip(candidate.templates());
-        let helping = helping.filter(|(fits, _)| fits[row]);
-        let zones = helping.filter_map(|(_, template)| template.zone().cloned());
+        let helping = helps.templates(row).map(|at| &candidate.templates()[at]);
+        let zones = helping.filter_map(|template| template.zone().cloned());
         (demands[row].class, zones.collect())
     };
-    let zones_by_class = zone_dependent.map(zones_of).collect();
+    let zones_by_class = dependent.map(zones_of).collect();
     Some((best, found, zones_by_class))
-}
-
-/// Which pods a node in each zone would take, by template and demand.
-#[derive(Default)]
-struct ZoneFits(Vec<Vec<bool>>);
-
-impl ZoneFits {
-    /// Whether some zones help the pods of a demand and others don't.
-    fn is_zone_dependent(&self, row: usize) -> bool {
-        let fits = || self.0.iter().map(|fits| fits[row]);
-        fits().any(|fits| fits) && fits().any(|fits| !fits)
-    }
-
-    /// Demands that a zone helps and others don't.
-    fn zone_dependent(&self, template: usize) -> usize {
-        let fits = self.0.get(template).into_iter().flatten().enumerate();
-        fits.filter(|(row, fits)| **fits && self.is_zone_dependent(*row))
-            .count()
-    }
-
-    /// Classes of the pods that an estimate places and that not every zone helps.
-    fn zone_dependent_classes(&self, packed: &Packed, demands: &[Demand]) -> Vec<ClassId> {
-        let rows = demands.iter().enumerate();
-        let zone_dependent = rows.filter(|(row, _)| {
-            placed_by(packed, *row) > 0 && !self.0.is_empty() && self.is_zone_dependent(*row)
-        });
-        zone_dependent.map(|(_, demand)| demand.class).collect()
-    }
-
-    /// How many pods an estimate places that not every zone helps.
-    fn zone_dependent_placed(&self, packed: &Packed) -> u32 {
-        let placed = packed.placed.iter().enumerate();
-        let zone_dependent =
-            placed.filter(|(row, _)| !self.0.is_empty() && self.is_zone_dependent(*row));
-        zone_dependent.map(|(_, count)| count).sum()
-    }
-
-    /// The first of the estimates, one a zone, that place most of the pods that not every
-    /// zone helps, and most of all pods.
-    fn best(&self, packed: &[Arc<Packed>]) -> usize {
-        let rank = |&at: &usize| (self.zone_dependent_placed(&packed[at]), packed[at].pods());
-        let rows = 0..packed.len();
-        rows.rev().max_by_key(rank).unwrap_or_default()
-    }
-}
-
-/// Returns how many pods of a demand an estimate places.
-fn placed_by(packed: &Packed, row: usize) -> u32 {
-    packed.placed.get(row).copied().unwrap_or_default()
 }
 
 /// Returns how many pods of a demand each estimate places.
@@ -396,7 +336,7 @@ fn differs(placed: &[u32]) -> bool {
     placed.windows(2).any(|pair| pair[0] != pair[1])
 }
 
-/// Whether estimates come to the same pods on as many nodes.
+/// Whether all estimates place the same pods on as many nodes.
 fn are_same(packed: &[Arc<Packed>]) -> bool {
     packed.windows(2).all(|pair| {
         Arc::ptr_eq(&pair[0], &pair[1])

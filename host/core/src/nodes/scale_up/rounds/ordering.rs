@@ -1,4 +1,4 @@
-//! What the guardrails leave of a chosen option.
+//! Orders for a chosen option, after the guardrails.
 
 use std::sync::Arc;
 
@@ -13,8 +13,9 @@ use crate::nodes::scale_up::expansion_option::ExpansionOption;
 use crate::nodes::templates::GroupTemplate;
 
 impl Rounds<'_> {
-    /// The groups that nodes of an option of one group may be split over: those similar
-    /// to it that take the same pods. (Zones and taints don't make groups different.)
+    /// The groups over which the nodes of an option of one group may be split: those
+    /// similar to it that have room for the same pods. (Similar groups may differ in
+    /// zones and taints.)
     fn split_over(&self, chosen: &ExpansionOption, options: &[ExpansionOption]) -> Vec<usize> {
         if chosen.zones_by_class.is_some() {
             return vec![chosen.first()];
@@ -32,7 +33,8 @@ impl Rounds<'_> {
         family
     }
 
-    /// Settles what is ordered of a chosen option.
+    /// Applies the guardrails to a chosen option. Adds the orders to the round and counts
+    /// them, and returns them.
     pub(super) fn order(
         &mut self,
         chosen: &ExpansionOption,
@@ -105,7 +107,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// What a node of any of these groups adds at most.
+    /// The most that a node of any of these groups adds to the cluster.
     pub(in crate::nodes::scale_up) fn largest(
         &self,
         rows: impl Iterator<Item = usize>,
@@ -120,7 +122,7 @@ impl Rounds<'_> {
     }
 }
 
-/// Whether an estimate finds a place for pods of every class that another one does.
+/// Whether an estimate places pods of every class of which another one does.
 fn takes_all_of(packed: &Arc<Packed>, other: &Arc<Packed>) -> bool {
     let mut both = packed.placed.iter().zip(&other.placed);
     Arc::ptr_eq(packed, other) || both.all(|(&own, &other)| own > 0 || other == 0)

@@ -1,4 +1,4 @@
-//! Which pods the ordered nodes help.
+//! The pods that the ordered nodes help.
 
 use flyball_placement::Bonds;
 use flyball_placement::pack::{Demand, pack_and_keep};
@@ -10,8 +10,9 @@ use crate::nodes::scale_up::families::Family;
 use crate::nodes::state::ClusterState;
 
 impl Rounds<'_> {
-    /// Takes the pods away that the ordered nodes are for, and those that these let
-    /// onto other nodes. Returns their slots.
+    /// Removes the pods that the ordered nodes help from `unplaced`: those placed on
+    /// them, and those that can go to other nodes once they are placed. Returns their
+    /// slots.
     pub(super) fn help(
         &mut self,
         state: &mut ClusterState,
@@ -23,7 +24,8 @@ impl Rounds<'_> {
         let mut helped = Vec::new();
         let estimate = &chosen.packed;
         let as_estimated = *ordered == chosen.parts;
-        // Where pods are decides where others may go: the nodes stay in the simulation.
+        // If the places of these pods decide where others may go, the nodes stay in the
+        // simulation.
         let cluster = state.cluster();
         let bound = demands
             .iter()
@@ -37,8 +39,8 @@ impl Rounds<'_> {
             take(unplaced, &estimate.placed, &mut helped);
             return helped;
         }
-        // Nodes of one option are packed at once; those of one group that are split over
-        // similar ones, group by group.
+        // Nodes of an option of several groups are packed at once. Nodes of one group
+        // that are split over similar ones are packed group by group.
         let together = chosen.parts.len() > 1;
         let batches: Vec<&[Ordered]> = match together {
             true => vec![ordered],
@@ -67,8 +69,8 @@ impl Rounds<'_> {
     }
 }
 
-/// Takes pods away that found a place, as many of each as `placed` says. Those that get
-/// an event about it are added to `helped`.
+/// Removes the pods that found a place, `placed` of each class. Adds the slots of those
+/// that get an event to `helped`.
 pub(in crate::nodes::scale_up) fn take(
     unplaced: &mut Vec<UnplacedPods>,
     placed: &[u32],
