@@ -1,5 +1,5 @@
-//! Asks the expanders: each narrows down the options that the one before left,
-//! until one is left, and chance decides among equals.
+//! Asks the chain of expanders. Each narrows down the options that the one before left.
+//! If the chain leaves several, the choice among them is random.
 
 use super::expander::ExpanderInput;
 use super::options::{ExpanderChoice, NodeOptions};
@@ -22,20 +22,20 @@ pub struct Chooser<'a> {
     pub options: &'a NodeOptions,
     /// Where the expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// What is remembered of the expanders.
+    /// The states of the expanders.
     pub memories: &'a PolicyMemories,
 }
 
-/// What the chain made of some options.
+/// Result of asking the chain.
 #[derive(Clone, Debug)]
 pub struct ChainResult {
     /// The expanders asked, in the order of the chain.
     pub expanders: Vec<ExpanderRecord>,
-    /// States of those that were not asked.
+    /// States of the expanders that were not asked.
     pub unasked: Vec<UnaskedState>,
     /// What was chosen.
     pub choice: Choice,
-    /// Which expanders failed, were swapped or rolled back.
+    /// Events about expanders that failed, were swapped or rolled back.
     pub events: Vec<Event>,
 }
 
@@ -69,14 +69,14 @@ fn named(expander: &ExpanderChoice) -> Named<'_> {
     }
 }
 
-/// There is nothing about nodes that an expander could be granted.
+/// Refuses any input, since there is none about nodes that an expander could be granted.
 fn grant(wanted: &WantedInput) -> GrantedInput {
     let kind = &wanted.kind;
     GrantedInput::refused(format!("a choice of nodes has no input of kind {kind:?}"))
 }
 
-/// Walks down a chain of expanders: `ask` returns the part of the one at a position
-/// when asked about these rows, or `None` at the chain's end.
+/// Walks down a chain of expanders. `ask` asks the expander at a position about some rows
+/// and returns its part, or `None` at the chain's end.
 pub(super) fn walk_chain(
     input: &mut ExpanderInput,
     seed: u64,
