@@ -29,7 +29,7 @@ pub struct Backoff {
     /// Stable class of the failure, such as `ScaleUpTimedOut` or the class of a cloud
     /// error.
     pub class: Arc<str>,
-    /// What a person reads.
+    /// Message for people.
     pub message: Arc<str>,
 }
 

@@ -63,7 +63,7 @@ pub struct InstanceError {
     pub out_of_resources: bool,
     /// The cloud's own code.
     pub code: String,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 

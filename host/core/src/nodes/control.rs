@@ -125,9 +125,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
         for _ in 0..MAX_PASSES {
             match self.pass(now).await {
-                Pass::Done => break,
-                Pass::OrderRefused => {}
-                Pass::WaitsForPods(until) => {
+                PassOutcome::Done => break,
+                PassOutcome::OrderRefused => {}
+                PassOutcome::WaitsForPods(until) => {
                     self.next_scan = self.next_scan.min(until);
                     break;
                 }
@@ -136,23 +136,23 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         self.next_scan
     }
 
-    async fn pass(&mut self, now: Timestamp) -> Pass {
+    async fn pass(&mut self, now: Timestamp) -> PassOutcome {
         let mut record = self.new_record(now);
         let Some(mut census) = self.census(now, &mut record).await else {
             self.finish(now, record, PassStage::Census).await;
-            return Pass::Done;
+            return PassOutcome::Done;
         };
         if let Some((unready, nodes)) = census.unhealthy(&self.options) {
             early_exit::record_unhealthy(unready, nodes, &mut record);
             self.finish(now, record, PassStage::Health).await;
-            return Pass::Done;
+            return PassOutcome::Done;
         }
         if self.repair(now, &census, &mut record).await {
             match self.census(now, &mut record).await {
-                Some(anew) => census = anew,
+                Some(repaired) => census = repaired,
                 None => {
                     self.finish(now, record, PassStage::Census).await;
-                    return Pass::Done;
+                    return PassOutcome::Done;
                 }
             }
         }
@@ -163,7 +163,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             if !record.incidents.is_empty() {
                 self.finish(now, record, PassStage::Health).await;
             }
-            return Pass::WaitsForPods(until);
+            return PassOutcome::WaitsForPods(until);
         }
         let (backoffs, options) = (&self.backoffs, &self.options);
         let inputs = PassInputs::new(now, &census, backoffs, options, &*self.ports.engine);
@@ -171,7 +171,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         if record.incidents.is_empty()
             && cached_pass.is_some_and(|pass| pass.is_valid(now, &inputs))
         {
-            return Pass::Done;
+            return PassOutcome::Done;
         }
         let plan = self.plan(now, &census);
         self.cached_pass = CachedPass::of(now, inputs, &plan);
@@ -179,9 +179,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         self.configurations.add_warnings(&mut record);
         self.finish(now, record, PassStage::Plan).await;
         if refused {
-            Pass::OrderRefused
+            PassOutcome::OrderRefused
         } else {
-            Pass::Done
+            PassOutcome::Done
         }
     }
 
@@ -275,7 +275,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 }
 
 /// How a pass ended.
-enum Pass {
+enum PassOutcome {
     /// The next pass follows when it is due.
     Done,
     /// The cloud refused an order. Another group may be chosen at once.

@@ -17,7 +17,7 @@ const STARTUP_PREFIXES: &[&str] = &[
     "startup-taint.cluster-autoscaler.kubernetes.io/",
 ];
 
-/// Whether a node has a taint only while it starts.
+/// Whether a taint is one that nodes have only while they start.
 pub(super) fn is_startup_taint(taint: &Taint, options: &NodeOptions) -> bool {
     let key = &*taint.key;
     let mut prefixes = STARTUP_PREFIXES.iter();

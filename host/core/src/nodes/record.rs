@@ -37,11 +37,11 @@ pub struct NodeDecisionRecord {
     pub sequence: u64,
     /// When it was decided.
     pub at: Timestamp,
-    /// The pods that waited, and what became of them.
+    /// Numbers of pending pods.
     pub pending: Pending,
     /// Groups that were no option, and why.
     pub skipped: Vec<SkippedGroup>,
-    /// Nodes that groups were asked for before and that have not come yet.
+    /// Nodes that were ordered before and have not come yet.
     pub upcoming: Vec<Upcoming>,
     /// The choices, in order. Each is for the pods that are left over by those before.
     pub rounds: Vec<Round>,
@@ -70,7 +70,7 @@ pub struct PodList {
     pub names: Vec<ObjectKey>,
 }
 
-/// The pods that waited at the beginning of a pass, in numbers.
+/// Numbers of pending pods at the beginning of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Pending {
@@ -102,7 +102,7 @@ pub struct SkippedGroup {
     pub code: Arc<str>,
     /// Short reason for events, worded as in Cluster Autoscaler.
     pub reason: String,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 
@@ -208,7 +208,7 @@ pub struct NodeGuardStep {
     pub from: u32,
     /// Nodes to add after it.
     pub to: u32,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 
@@ -303,7 +303,7 @@ pub enum OrderOutcome {
         /// Class of the cloud's error; `NotTried` if the cloud refused an order of the
         /// same group before; `NotLeader` if another instance leads by now.
         class: Arc<str>,
-        /// What a person reads.
+        /// Message for people.
         message: String,
     },
 }
@@ -318,6 +318,6 @@ pub struct Incident {
     pub code: Arc<str>,
     /// The group it concerns.
     pub group: Option<Arc<str>>,
-    /// What a person reads: what was found and what was done.
+    /// Message for people: what was found and what was done.
     pub message: String,
 }
