@@ -94,7 +94,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         if !due.is_empty() {
             let due = self.with_wants(due);
             let mut due = self.observe(now, due).await;
-            if !self.clock.has_time() {
+            if !self.clock.should_continue() {
                 return now;
             }
             self.take_in(now, &mut due);

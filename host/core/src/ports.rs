@@ -219,9 +219,9 @@ pub trait Clock: Send + Sync {
     /// return early. Returns false if the loop is to end.
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send;
 
-    /// Returns whether to act on what was just observed. If false, the loop ends without
-    /// deciding, but finishes what it is already carrying out.
-    fn has_time(&self) -> bool {
+    /// False once shutdown was requested. The loop then ends without deciding on what it
+    /// has just observed. It still finishes what it is carrying out.
+    fn should_continue(&self) -> bool {
         true
     }
 }
@@ -235,8 +235,8 @@ impl<C: Clock> Clock for &C {
         C::sleep_until(self, at)
     }
 
-    fn has_time(&self) -> bool {
-        C::has_time(self)
+    fn should_continue(&self) -> bool {
+        C::should_continue(self)
     }
 }
 
@@ -289,17 +289,17 @@ mod tests {
             false
         }
 
-        fn has_time(&self) -> bool {
+        fn should_continue(&self) -> bool {
             false
         }
     }
 
-    fn has_time(clock: impl Clock) -> bool {
-        clock.has_time()
+    fn continues(clock: impl Clock) -> bool {
+        clock.should_continue()
     }
 
     #[test]
     fn a_borrowed_clock_ends_when_its_owner_does() {
-        assert!(!has_time(&Ended));
+        assert!(!continues(&Ended));
     }
 }
