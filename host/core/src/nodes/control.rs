@@ -124,7 +124,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             self.standing = None;
         }
         for _ in 0..MOST_PASSES {
-            match self.pass(now).await {
+            let pass = self.pass(now).await;
+            self.reader.release();
+            match pass {
                 Pass::Done => break,
                 Pass::Refused => {}
                 Pass::Waits(until) => {
@@ -172,6 +174,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return Pass::Done;
         }
         let plan = self.plan(now, &census);
+        self.reader.release();
         self.standing = Standing::of(now, seen, &plan);
         let refused = self.act(now, plan, &mut record).await;
         self.configurations.warn(&mut record);
@@ -179,9 +182,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         if refused { Pass::Refused } else { Pass::Done }
     }
 
-    /// Lists the groups and what has become of their nodes. `None` if the cloud's API
-    /// fails.
+    /// Lists the groups and what has become of their nodes. From here on the pass sees one
+    /// cluster, whatever the watches bring. `None` if the cloud's API fails.
     async fn census(&mut self, now: Timestamp, record: &mut NodeDecisionRecord) -> Option<Census> {
+        self.reader.release();
         let groups = match self.cloud.node_groups(now).await {
             Ok(groups) => groups,
             Err(error) => {
@@ -192,6 +196,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let (registry, backoffs) = (&mut self.registry, &mut self.backoffs);
         let options = &self.options;
         let take = |state: &mut _| registry.take(now, state, &groups, backoffs, options);
+        self.reader.hold();
         Some(self.reader.with_state(take))
     }
 
@@ -249,6 +254,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 
     /// Publishes and records a pass, unless it has nothing to say.
     async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord, stage: Stage) {
+        self.reader.release();
         self.told.only_news(&mut record, stage);
         let idle = record.rounds.is_empty() && record.pending == Pending::default();
         if idle && record.incidents.is_empty() && record.events.is_empty() {

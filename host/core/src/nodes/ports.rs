@@ -18,9 +18,16 @@ pub trait NodesReader: Send + Sync {
     /// Whether every cache has had its first list. Before that, nothing is decided.
     fn synced(&self) -> bool;
 
-    /// Does `work` on the state as it is now, under its lock: watches wait. A
-    /// simulation in it is always rolled back by the one who began it.
+    /// Does `work` on the state as it is now, under its lock. A simulation in it is always
+    /// rolled back by the one who began it.
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T;
+
+    /// Keeps the state as it is until [`NodesReader::release`], however often it is looked
+    /// at: changes that the watches bring wait. Holds do not add up.
+    fn hold(&self) {}
+
+    /// Lets the changes in that were waiting, and those to come.
+    fn release(&self) {}
 
     /// Returns the cluster's configuration of an expander, which takes precedence over
     /// that of the options. `None` if expanders are not configured in the cluster.
@@ -43,6 +50,14 @@ impl<R: NodesReader> NodesReader for Arc<R> {
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         R::with_state(self, work)
+    }
+
+    fn hold(&self) {
+        R::hold(self);
+    }
+
+    fn release(&self) {
+        R::release(self);
     }
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {

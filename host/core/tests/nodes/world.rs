@@ -170,6 +170,12 @@ impl World {
         self.lock().later = Some((reads, Box::new(change)));
     }
 
+    /// The loop will have read the state so many times when a pod goes.
+    pub fn delete_later(&mut self, reads: u32, uid: &'static str) {
+        let change = move |state: &mut ClusterState| state.delete_pod(uid);
+        self.lock().later = Some((reads, Box::new(change)));
+    }
+
     /// A node and its instance are gone.
     pub fn lose(&mut self, group: &str, node: &str) {
         self.change(group, |group| {
