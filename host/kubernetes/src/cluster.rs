@@ -2,9 +2,9 @@
 //! namespaces, DaemonSets and storage keep one [`ClusterState`] up to date.
 //!
 //! ```text
-//!  watch ─┐                     nobody works on the state: at once
+//!  watch ─┐                     no pass is under way: at once
 //!  watch ─┼─▶ queue of changes ────────────────────────────────────▶ ClusterState
-//!  watch ─┘                     a pass works on it: when it has done
+//!  watch ─┘                     a pass is under way: when it has planned
 //! ```
 //!
 //! So no watch waits for a pass, and neither do those for whom the same watch works.
@@ -12,6 +12,7 @@
 
 mod watched;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader};
@@ -113,6 +114,14 @@ impl NodesReader for ClusterWatch {
         block_in_place(|| self.inner.state.with(work))
     }
 
+    fn hold(&self) {
+        self.inner.state.hold();
+    }
+
+    fn release(&self) {
+        block_in_place(|| self.inner.state.release());
+    }
+
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
         let latest = self.inner.priorities.as_ref();
         let latest = latest.filter(|_| expander == priorities::EXPANDER)?;
@@ -139,8 +148,10 @@ type Pending = Box<dyn FnOnce(&mut ClusterState) + Send>;
 #[derive(Default)]
 pub(crate) struct SharedState {
     state: Mutex<ClusterState>,
-    /// In order. They are taken out by whoever holds the state.
+    /// In order. They are taken out by whoever has locked the state, unless it is held.
     pending: Mutex<Vec<Pending>>,
+    /// Whether a pass is under way that has to see one cluster.
+    held: AtomicBool,
     /// Counts how often pods became unschedulable.
     waiting: watch::Sender<u64>,
 }
@@ -152,26 +163,50 @@ impl SharedState {
         self.settle();
     }
 
-    /// Does `work` on the state, after all changes there are.
+    /// Does `work` on the state, after all changes there are, or without them while it is
+    /// held.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         let result = {
             let mut state = lock(&self.state);
-            self.make_changes(&mut state);
+            if !self.is_held() {
+                self.make_changes(&mut state);
+            }
             work(&mut state)
         };
         self.settle();
         result
     }
 
-    /// Makes the pending changes, unless somebody works on the state: they come here when
-    /// they have done, and find what was added before they let go.
+    /// Makes all changes there are, and lets those to come wait for [`Self::release`].
+    fn hold(&self) {
+        let mut state = lock(&self.state);
+        self.make_changes(&mut state);
+        self.held.store(true, Ordering::Release);
+    }
+
+    fn release(&self) {
+        self.held.store(false, Ordering::Release);
+        self.settle();
+    }
+
+    fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Makes the pending changes, unless the state is held or somebody works on it: they
+    /// come here when they have done, and find what was added before they let go.
     fn settle(&self) {
-        while !lock(&self.pending).is_empty() {
-            match self.state.try_lock() {
-                Ok(mut state) => self.make_changes(&mut state),
-                Err(TryLockError::Poisoned(error)) => self.make_changes(&mut error.into_inner()),
+        while !self.is_held() && !lock(&self.pending).is_empty() {
+            let mut state = match self.state.try_lock() {
+                Ok(state) => state,
+                Err(TryLockError::Poisoned(error)) => error.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
+            };
+            // Somebody may have held it since.
+            if self.is_held() {
+                return;
             }
+            self.make_changes(&mut state);
         }
     }
 
@@ -262,8 +297,13 @@ mod tests {
             Ok::<_, serde_json::Error>(())
         })?;
         // Made already when the pass had done, with nobody else to do it.
-        let state = super::lock(&shared.state);
-        assert_eq!(names(&state), ["b"]);
+        assert_eq!(names(&super::lock(&shared.state)), ["b"]);
+
+        shared.hold();
+        apply("c")?;
+        shared.with(|state| assert_eq!(names(state), ["b"], "a pass looks again"));
+        shared.release();
+        assert_eq!(names(&super::lock(&shared.state)), ["b", "c"]);
         Ok(())
     }
 }

@@ -124,7 +124,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             self.cached_pass = None;
         }
         for _ in 0..MAX_PASSES {
-            match self.pass(now).await {
+            let outcome = self.pass(now).await;
+            self.reader.release();
+            match outcome {
                 PassOutcome::Done => break,
                 PassOutcome::OrderRefused => {}
                 PassOutcome::WaitsForPods(until) => {
@@ -174,6 +176,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return PassOutcome::Done;
         }
         let plan = self.plan(now, &census);
+        self.reader.release();
         self.cached_pass = CachedPass::of(now, inputs, &plan);
         let refused = self.act(now, plan, &mut record).await;
         self.configurations.add_warnings(&mut record);
@@ -185,8 +188,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// Lists the groups and takes a census. Returns `None` if the cloud's API fails.
+    /// Lists the groups and takes a census. From then on the pass sees one cluster, whatever
+    /// the watches report. Returns `None` if the cloud's API fails.
     async fn census(&mut self, now: Timestamp, record: &mut NodeDecisionRecord) -> Option<Census> {
+        self.reader.release();
         let groups = match self.cloud.node_groups(now).await {
             Ok(groups) => groups,
             Err(error) => {
@@ -197,6 +202,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let (history, backoffs) = (&mut self.history, &mut self.backoffs);
         let options = &self.options;
         let take = |state: &mut _| history.take_census(now, state, &groups, backoffs, options);
+        self.reader.hold();
         Some(self.reader.with_state(take))
     }
 
@@ -259,6 +265,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 
     /// Records a pass and publishes its events, unless there is nothing to record.
     async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord, stage: PassStage) {
+        self.reader.release();
         self.reported.drop_repeated(&mut record, stage);
         let idle = record.rounds.is_empty() && record.pending == Pending::default();
         if idle && record.incidents.is_empty() && record.events.is_empty() {

@@ -22,6 +22,13 @@ pub trait NodesReader: Send + Sync {
     /// the state rolls it back.
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T;
 
+    /// Keeps the state unchanged until [`NodesReader::release`]: changes that the watches
+    /// report wait in a queue. Calls do not nest.
+    fn hold(&self) {}
+
+    /// Applies the queued changes, and later ones as they come.
+    fn release(&self) {}
+
     /// Returns the cluster's configuration of an expander, which takes precedence over
     /// that of the options. `None` if expanders are not configured in the cluster.
     fn expander_configuration(&self, _expander: &str) -> Option<ExpanderConfiguration> {
@@ -44,6 +51,14 @@ impl<R: NodesReader> NodesReader for Arc<R> {
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         R::with_state(self, work)
+    }
+
+    fn hold(&self) {
+        R::hold(self);
+    }
+
+    fn release(&self) {
+        R::release(self);
     }
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {

@@ -263,3 +263,14 @@ fn a_pass_does_not_stand_if_the_cluster_changed_while_it_was_made() {
     world.tick(20_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
 }
+
+#[test]
+fn a_pass_sees_one_cluster_whatever_changes_meanwhile() {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 1, 9));
+    world.pods("web", 2, 0, &pod(600));
+    // The groups are counted, and no plan is made yet.
+    world.delete_later(2, "web-1");
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+}

@@ -170,6 +170,12 @@ impl World {
         self.lock().later = Some((reads, Box::new(change)));
     }
 
+    /// Deletes a pod once the loop has read the state so many times.
+    pub fn delete_later(&mut self, reads: u32, uid: &'static str) {
+        let change = move |state: &mut ClusterState| state.delete_pod(uid);
+        self.lock().later = Some((reads, Box::new(change)));
+    }
+
     /// Removes a node and its instance.
     pub fn lose(&mut self, group: &str, node: &str) {
         self.change(group, |group| {

@@ -29,6 +29,8 @@ pub struct Inner {
     pub configuration: Option<ExpanderConfiguration>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
+    /// Whether changes wait.
+    held: bool,
 }
 
 /// A change of the state.
@@ -69,11 +71,18 @@ impl Inner {
     }
 
     fn was_read(&mut self) {
-        let due = self.later.as_mut().is_some_and(|(reads, _)| {
-            *reads -= 1;
-            *reads == 0
-        });
-        if due && let Some((_, change)) = self.later.take() {
+        if let Some((reads, _)) = &mut self.later {
+            *reads = reads.saturating_sub(1);
+        }
+        self.let_change_in();
+    }
+
+    fn let_change_in(&mut self) {
+        let due = self.later.as_ref().is_some_and(|(reads, _)| *reads == 0);
+        if due
+            && !self.held
+            && let Some((_, change)) = self.later.take()
+        {
             change(&mut self.state);
         }
     }
@@ -104,6 +113,16 @@ impl NodesReader for Shared {
         let worked = work(&mut inner.state);
         inner.was_read();
         worked
+    }
+
+    fn hold(&self) {
+        self.0.lock().unwrap().held = true;
+    }
+
+    fn release(&self) {
+        let mut inner = self.0.lock().unwrap();
+        inner.held = false;
+        inner.let_change_in();
     }
 
     fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {
