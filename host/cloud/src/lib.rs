@@ -1,8 +1,8 @@
-//! Clouds that node groups live in, each a module that implements
+//! Cloud providers. Each is a module that implements
 //! [`flyball_core::nodes::cloud::CloudProvider`].
 //!
-//! A provider reports what the cloud has and carries out orders. It decides
-//! nothing: which node group grows, and by how much, is the core's business.
+//! A provider reports the cloud's node groups and carries out orders. The core decides
+//! which node group grows, and by how much.
 
 pub mod aws;
 mod spec;

@@ -1,42 +1,42 @@
-//! Node groups as an operator names them, whatever the cloud.
+//! Flags that name node groups, for any cloud.
 
 use std::str::FromStr;
 
-/// A node group named with bounds of its own, `MIN:MAX:NAME`: a value of `--nodes`.
+/// A node group with its bounds, `MIN:MAX:NAME`: a value of `--nodes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NodeGroupSpec {
     /// Smallest size that may be ordered.
     pub min_size: u32,
     /// Largest size that may be ordered.
     pub max_size: u32,
-    /// The cloud's name of the group.
+    /// Name of the group in the cloud.
     pub name: String,
 }
 
-/// What is wrong with a flag that names node groups.
+/// Why a flag that names node groups is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SpecError {
-    /// Not three parts.
+    /// The value does not have three parts.
     #[error("{0:?} names no node group: write MIN:MAX:NAME, such as 1:10:workers")]
     Form(String),
-    /// A size that is none.
+    /// A size is not a valid number.
     #[error("{spec:?}: {size:?} is not a number of nodes from 0 to {}", i32::MAX)]
     Size {
         /// The flag's value.
         spec: String,
-        /// The part at fault.
+        /// The invalid part.
         size: String,
     },
-    /// Bounds in the wrong order.
+    /// The largest size is below the smallest.
     #[error("{0:?}: the largest size is below the smallest")]
     Order(String),
-    /// No name.
+    /// The name is missing.
     #[error("{0:?} lacks the name of the node group")]
     NoName(String),
-    /// A way to find node groups that there is not.
+    /// An unknown way to discover node groups.
     #[error("{0:?} finds no node groups: write asg:tag=KEY or asg:tag=KEY=VALUE,…")]
     Discovery(String),
-    /// One tag with two values.
+    /// The same tag with two values.
     #[error("no node group can have the tag {key:?} with both {first:?} and {second:?}")]
     TagTwice {
         /// The tag.
@@ -71,7 +71,7 @@ impl FromStr for NodeGroupSpec {
     }
 }
 
-/// A size as clouds have it: a signed number of 32 bits that is not negative.
+/// Parses a size: a signed number of 32 bits that is not negative, as in cloud APIs.
 fn size(spec: &str, text: &str) -> Result<u32, SpecError> {
     let size: Option<i32> = text.parse().ok();
     size.and_then(|size| u32::try_from(size).ok())

@@ -1,8 +1,8 @@
-//! Files that a user gives, read as text in UTF-8.
+//! Reads files of users as UTF-8 text.
 //!
-//! Editors and shells of Windows write text with a byte order mark, or in UTF-16:
-//! `kubectl get … -o json > dump.json` does so in PowerShell. Both are read; what can't
-//! be read is refused with the name of its encoding.
+//! Editors and shells of Windows write text with a byte order mark, or in UTF-16, like
+//! `kubectl get … -o json > dump.json` in PowerShell. Both are supported. Other
+//! encodings give an error that names the encoding.
 
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -10,14 +10,14 @@ use std::path::Path;
 
 use encoding_rs_io::DecodeReaderBytesBuilder;
 
-/// Stands for standard input where a file is named.
+/// File name that stands for standard input.
 pub const STDIN: &str = "-";
 
-/// Opens the text in a file, or for [`STDIN`] standard input. It is decoded while it is
+/// Opens a text file, or standard input for [`STDIN`]. The text is decoded while it is
 /// read.
 ///
 /// # Errors
-/// If the file can't be read, or is in an encoding that is not read.
+/// If the file can't be read or has an unsupported encoding.
 pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     if path == Path::new(STDIN) {
         return Ok(Box::new(decoded(io::stdin().lock())?));
@@ -25,21 +25,21 @@ pub fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     Ok(Box::new(decoded(File::open(path)?)?))
 }
 
-/// Reads the text in a file, or for [`STDIN`] on standard input.
+/// Reads a text file, or standard input for [`STDIN`].
 ///
 /// # Errors
-/// As [`open`], and if the text is not valid.
+/// As [`open`], and if the text is not valid UTF-8 or UTF-16.
 pub fn read_to_string(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     open(path)?.read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// Decodes bytes while they are read: a byte order mark is taken away, and UTF-16 that
-/// has one becomes UTF-8. Other bytes are passed on as they are.
+/// Decodes bytes while they are read: removes a byte order mark, and converts UTF-16
+/// with a byte order mark to UTF-8. Other bytes are unchanged.
 ///
 /// # Errors
-/// If the first bytes can't be read, or are those of an encoding that is not read.
+/// If the first bytes can't be read, or show an unsupported encoding.
 pub fn decoded(mut bytes: impl Read) -> io::Result<impl Read> {
     let mut first = Vec::with_capacity(LOOKED_AT);
     bytes
@@ -61,11 +61,11 @@ pub fn decoded(mut bytes: impl Read) -> io::Result<impl Read> {
         .build(bytes))
 }
 
-/// How many bytes tell an encoding.
+/// Number of first bytes by which an encoding is detected.
 const LOOKED_AT: usize = 4;
 
-/// The name of an encoding that is not read, by the first bytes of a text. No text of
-/// ours has a NUL in it.
+/// Returns the name of an unsupported encoding, by the first bytes of a text. `None` if
+/// the encoding is supported or unknown. Valid texts contain no NUL.
 fn unread(first: &[u8]) -> Option<&'static str> {
     let first: [u8; LOOKED_AT] = first.try_into().ok()?;
     match (first, first.map(|byte| byte != 0)) {

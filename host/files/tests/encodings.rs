@@ -1,4 +1,4 @@
-//! Texts as editors and shells write them.
+//! Texts in the encodings that editors and shells write.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 use std::io::{Read, Result};
@@ -31,7 +31,7 @@ fn a_byte_order_mark_is_taken_away_and_utf16_is_decoded() {
     ] {
         assert_eq!(read(&bytes).unwrap(), TEXT, "{:?}", &bytes[..4]);
     }
-    // Longer than any buffer on the way, and shorter than a mark.
+    // Texts longer than any buffer, and shorter than a byte order mark.
     let long = TEXT.repeat(10_000);
     let bytes = utf16(&format!("\u{FEFF}{long}"), u16::to_le_bytes);
     assert_eq!(read(&bytes).unwrap(), long);
@@ -51,7 +51,7 @@ fn other_encodings_are_refused_by_name() {
         ),
         (utf32(&marked), "UTF-32LE"),
         (utf32(TEXT), "UTF-32LE"),
-        // Neither is Latin-1 UTF-8, which has no name by its bytes.
+        // Latin-1 is not valid UTF-8, and can't be detected by its bytes.
         (b"name: gr\xF6\xDFe".to_vec(), "valid UTF-8"),
     ];
     for (bytes, expected) in cases {

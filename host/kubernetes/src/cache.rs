@@ -1,5 +1,5 @@
-//! What the replica half knows of the cluster: slim copies of its objects, kept up to
-//! date by watches.
+//! The replica half's view of the cluster: slim copies of its objects, kept up to date
+//! by watches.
 
 mod autoscalers;
 mod hpas;
@@ -17,7 +17,7 @@ use crate::kinds::Kinds;
 use crate::pod_watch;
 use crate::watch::{KnownIds, Watches};
 
-/// What is known of the cluster. The watches end with the last clone.
+/// Caches of the cluster's objects. Their watches end when the last clone is dropped.
 #[derive(Clone)]
 pub struct Caches {
     inner: Arc<Inner>,
@@ -34,8 +34,8 @@ struct Inner {
 }
 
 impl Caches {
-    /// Starts to watch, for a daemon whose replica half runs alone. Nothing is known
-    /// before [`Caches::synced`].
+    /// Starts the watches of a daemon that runs only the replica half. The caches are
+    /// incomplete until [`Caches::synced`] returns.
     #[must_use]
     pub async fn start(client: Client) -> Self {
         let watches = Watches::new(client).await;
@@ -44,7 +44,7 @@ impl Caches {
         Self::new(watches, pods, pod_watch)
     }
 
-    /// Starts to watch all but pods, which `pod_watch` puts into `pods`.
+    /// Starts the watches of all kinds except pods, which `pod_watch` adds to `pods`.
     pub(crate) fn new(
         mut watches: Watches,
         pods: Arc<Cell<Pods>>,
@@ -80,26 +80,26 @@ impl Caches {
         }
     }
 
-    /// Waits until every object that the cluster had is known.
+    /// Waits until the first list of each kind is complete.
     pub async fn synced(&self) {
         self.inner.watches.synced().await;
         self.inner.pod_watch.synced().await;
     }
 
-    /// Whether every object that the cluster had is known.
+    /// Whether the first list of each kind is complete.
     #[must_use]
     pub fn are_synced(&self) -> bool {
         self.inner.watches.are_synced() && self.inner.pod_watch.are_synced()
     }
 
-    /// Changes when an autoscaler comes, goes, or has another spec: a loop that
-    /// sleeps should then look.
+    /// Returns a receiver that changes when an autoscaler is added, deleted or gets
+    /// another spec, to wake the loop.
     #[must_use]
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.inner.changes.clone()
     }
 
-    /// The kinds that the cluster has, as far as they were asked for.
+    /// Returns the cache of the cluster's kinds.
     #[must_use]
     pub fn kinds(&self) -> &Kinds {
         &self.inner.kinds
@@ -118,12 +118,13 @@ impl Caches {
     }
 }
 
-/// What a watch writes and others read.
+/// A cache that a watch writes and others read.
 #[derive(Default)]
 pub(crate) struct Cell<S>(Mutex<S>);
 
 impl<S> Cell<S> {
-    /// A panic while it was locked left at worst one object of the past in it.
+    /// Locks the cache. Ignores poisoning: a panic while it was locked left at worst
+    /// one outdated object.
     pub(crate) fn lock(&self) -> MutexGuard<'_, S> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

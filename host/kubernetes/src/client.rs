@@ -5,17 +5,17 @@ use std::path::PathBuf;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
-/// Where the cluster is found.
+/// How to find the cluster.
 #[derive(Clone, Debug, Default)]
 pub struct ConnectOptions {
-    /// A kubeconfig file. If `None`: `KUBECONFIG`, else `~/.kube/config`, else the
-    /// service account of the pod that this runs in.
+    /// A kubeconfig file. If `None`, `KUBECONFIG` is used, else `~/.kube/config`, else
+    /// the service account of the pod that this process runs in.
     pub kubeconfig: Option<PathBuf>,
     /// A context of the kubeconfig other than its current one.
     pub context: Option<String>,
 }
 
-/// Why there is no connection to a cluster.
+/// Why connecting to a cluster failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// The kubeconfig can't be used.
@@ -29,7 +29,7 @@ pub enum ConnectError {
     /// There is neither a kubeconfig nor a service account.
     #[error("no cluster is configured: name a kubeconfig, or run in a pod ({0})")]
     Unconfigured(#[source] kube::config::InferConfigError),
-    /// The API server can't be reached, or does not answer as one.
+    /// The API server can't be reached, or gives no valid answer.
     #[error("the API server {url} does not answer: {source}")]
     ApiServer {
         /// Its address.
@@ -39,8 +39,8 @@ pub enum ConnectError {
     },
 }
 
-/// Connects to a cluster, and asks its API server for its version, so that a
-/// wrong address is found here.
+/// Connects to a cluster and requests the API server's version, so that a wrong address
+/// is reported here.
 ///
 /// # Errors
 /// If no cluster is configured or its API server does not answer.

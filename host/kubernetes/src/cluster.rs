@@ -1,5 +1,5 @@
-//! What the half that orders nodes knows of the cluster: watches of nodes, pods,
-//! namespaces, DaemonSets and storage keep one [`ClusterState`] up to date.
+//! The nodes half's view of the cluster: watches of nodes, pods, namespaces, DaemonSets
+//! and storage keep one [`ClusterState`] up to date.
 //!
 //! ```text
 //!  watch ─┐                     no pass is under way: at once
@@ -7,8 +7,9 @@
 //!  watch ─┘                     a pass is under way: when it has planned
 //! ```
 //!
-//! So no watch waits for a pass, and neither do those for whom the same watch works.
-//! The ConfigMap of the expander `priority` is watched as well, if its place is given.
+//! So no watch waits for a pass, nor does the replica half, which shares the watch of
+//! pods. The ConfigMap of the expander `priority` is watched too if its namespace is
+//! given.
 
 mod watched;
 
@@ -29,7 +30,7 @@ use crate::slim::{
 use crate::watch::{Change, KnownIds, Slim, Watches};
 use crate::{pod_watch, priorities};
 
-/// What is known of the cluster. The watches end with the last clone.
+/// Watches of the cluster for the nodes half. They end when the last clone is dropped.
 #[derive(Clone)]
 pub struct ClusterWatch {
     inner: Arc<Inner>,
@@ -43,10 +44,10 @@ struct Inner {
 }
 
 impl ClusterWatch {
-    /// Starts to watch, on a runtime of several threads, for a daemon whose nodes half
-    /// runs alone. Nothing is known before [`ClusterWatch::synced`]. `priorities` is the
-    /// namespace of the ConfigMap that configures the expander `priority`, or `None` if
-    /// no ConfigMap does.
+    /// Starts the watches of a daemon that runs only the nodes half. Needs a
+    /// multi-threaded runtime. The state is incomplete until [`ClusterWatch::synced`]
+    /// returns. `priorities` is the namespace of the ConfigMap that configures the
+    /// expander `priority`, or `None` if no ConfigMap does.
     #[must_use]
     pub async fn start(client: Client, priorities: Option<&str>) -> Self {
         let watches = Watches::new(client).await;
@@ -55,7 +56,7 @@ impl ClusterWatch {
         Self::new(watches, state, pod_watch, priorities)
     }
 
-    /// Starts to watch all but pods, which `pod_watch` puts into `state`.
+    /// Starts the watches of all kinds except pods, which `pod_watch` adds to `state`.
     pub(crate) fn new(
         mut watches: Watches,
         state: Arc<SharedState>,
@@ -84,7 +85,7 @@ impl ClusterWatch {
         }
     }
 
-    /// Waits until every object that the cluster had is known.
+    /// Waits until the first list of each kind is complete.
     pub async fn synced(&self) {
         self.inner.watches.synced().await;
         self.inner.pod_watch.synced().await;
@@ -93,8 +94,8 @@ impl ClusterWatch {
         }
     }
 
-    /// Changes when a pod has become unschedulable: a loop that sleeps should then
-    /// look.
+    /// Returns a receiver that changes when a pod has become unschedulable, to wake the
+    /// loop.
     #[must_use]
     pub fn waiting(&self) -> watch::Receiver<u64> {
         self.inner.state.waiting.subscribe()
@@ -110,7 +111,7 @@ impl NodesReader for ClusterWatch {
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
-        // A plan may take long: what else this thread has to do goes on elsewhere.
+        // A plan may take long: other tasks of this thread continue on another one.
         block_in_place(|| self.inner.state.with(work))
     }
 
@@ -129,7 +130,7 @@ impl NodesReader for ClusterWatch {
     }
 }
 
-/// Watches all objects of a kind, for the state.
+/// Watches all objects of a kind and applies changes to the state.
 fn keep<T: StateKind>(watches: &mut Watches, state: &Arc<SharedState>) {
     let mut known = KnownIds::default();
     let state = Arc::clone(state);
@@ -141,30 +142,30 @@ fn keep<T: StateKind>(watches: &mut Watches, state: &Arc<SharedState>) {
     });
 }
 
-/// A change of the state that is to be made.
+/// A queued change of the state.
 type Pending = Box<dyn FnOnce(&mut ClusterState) + Send>;
 
-/// The state, which passes work on, and the changes that the watches bring meanwhile.
+/// The state, which a pass locks, and the queue of changes that arrive meanwhile.
 #[derive(Default)]
 pub(crate) struct SharedState {
     state: Mutex<ClusterState>,
-    /// In order. They are taken out by whoever has locked the state, unless it is held.
+    /// Changes in order of arrival. Whoever has locked the state applies them, unless it is
+    /// held.
     pending: Mutex<Vec<Pending>>,
-    /// Whether a pass is under way that has to see one cluster.
+    /// Whether a pass is under way, which must see one cluster.
     held: AtomicBool,
-    /// Counts how often pods became unschedulable.
+    /// Incremented when pods have become unschedulable.
     waiting: watch::Sender<u64>,
 }
 
 impl SharedState {
-    /// Makes a change: at once, or, if the state is being worked on, after that.
+    /// Applies a change: at once, or, if the state is locked, when it is unlocked.
     pub(crate) fn change(&self, change: impl FnOnce(&mut ClusterState) + Send + 'static) {
         lock(&self.pending).push(Box::new(change));
         self.settle();
     }
 
-    /// Does `work` on the state, after all changes there are, or without them while it is
-    /// held.
+    /// Runs `work` on the state, after applying all queued changes unless it is held.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         let result = {
             let mut state = lock(&self.state);
@@ -177,7 +178,7 @@ impl SharedState {
         result
     }
 
-    /// Makes all changes there are, and lets those to come wait for [`Self::release`].
+    /// Applies all queued changes. Later ones stay queued until [`Self::release`].
     fn hold(&self) {
         let mut state = lock(&self.state);
         self.make_changes(&mut state);
@@ -193,8 +194,8 @@ impl SharedState {
         self.held.load(Ordering::Acquire)
     }
 
-    /// Makes the pending changes, unless the state is held or somebody works on it: they
-    /// come here when they have done, and find what was added before they let go.
+    /// Applies the queued changes, unless the state is held or locked. Whoever has locked it
+    /// calls this after unlocking, and so applies the changes queued before.
     fn settle(&self) {
         while !self.is_held() && !lock(&self.pending).is_empty() {
             let mut state = match self.state.try_lock() {
@@ -202,7 +203,7 @@ impl SharedState {
                 Err(TryLockError::Poisoned(error)) => error.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
             };
-            // Somebody may have held it since.
+            // A pass may have begun since.
             if self.is_held() {
                 return;
             }
@@ -215,14 +216,14 @@ impl SharedState {
         for change in changes {
             change(state);
         }
-        // The loop takes the news: here it is only woken.
+        // Only wakes the loop, which reads the pods itself.
         if state.has_new_unschedulable() {
             self.waiting.send_modify(|count| *count += 1);
         }
     }
 }
 
-/// A panic while it was locked left at worst one object of the past in it.
+/// Ignores poisoning: a panic while it was locked left at worst one outdated object.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -272,7 +273,7 @@ mod tests {
         take(&mut state, Event::Init);
         take(&mut state, Event::InitApply(node("b")?));
         take(&mut state, Event::InitApply(node("d")?));
-        // Until the list is whole, what it has not named yet stays.
+        // Until the list is complete, objects that it has not contained yet stay.
         assert_eq!(names(&state), ["a", "b", "d"]);
         take(&mut state, Event::InitDone);
         assert_eq!(names(&state), ["b", "d"]);
@@ -290,13 +291,13 @@ mod tests {
         apply("a")?;
         shared.with(|state| {
             assert_eq!(names(state), ["a"]);
-            // The same thread: to wait for the state would be to wait for ever.
+            // The same thread: waiting for the state would be a deadlock.
             apply("b")?;
             shared.change(|state| NodeObject::delete(state, "a"));
             assert_eq!(names(state), ["a"], "a pass sees one cluster");
             Ok::<_, serde_json::Error>(())
         })?;
-        // Made already when the pass had done, with nobody else to do it.
+        // Applied when the pass ended, without a further change.
         assert_eq!(names(&super::lock(&shared.state)), ["b"]);
 
         shared.hold();

@@ -1,6 +1,6 @@
-//! The custom resource definition of `ReplicaAutoscaler`. The schema of the spec
-//! is derived from the type that the core reads; what types can't say (limits,
-//! enumerations, rules between fields) is added to it here.
+//! The custom resource definition of `ReplicaAutoscaler`. The schema of the spec is
+//! derived from the core's type. Limits, enumerations and rules between fields, which
+//! types can't express, are added here.
 
 mod rules;
 
@@ -20,7 +20,7 @@ const ABOUT: &str = "ReplicaAutoscaler scales a workload to the number of replic
     policies ask for, within its bounds. Its spec is that of a HorizontalPodAutoscaler of \
     autoscaling/v2, and says which policies are asked.";
 
-/// The custom resource definition as YAML: what `kubectl apply` takes.
+/// Returns the custom resource definition as YAML, for `kubectl apply`.
 #[must_use]
 pub fn crd_yaml() -> String {
     match serde_saphyr::to_string(&Sorted(&definition())) {
@@ -29,7 +29,8 @@ pub fn crd_yaml() -> String {
     }
 }
 
-/// A value whose keys are sorted, whatever order the maps of `serde_json` have.
+/// Serializes a value with sorted keys, independent of the order of `serde_json`'s
+/// maps.
 struct Sorted<'a>(&'a Value);
 
 impl Serialize for Sorted<'_> {
@@ -73,7 +74,7 @@ fn definition() -> Value {
     })
 }
 
-/// The columns of `kubectl get hpa`, and with `-o wide` our own.
+/// Returns the columns of `kubectl get hpa`, and our own ones, printed with `-o wide`.
 fn columns() -> Value {
     let column = |name: &str, kind: &str, path: &str, priority: i32, about: &str| {
         json!({
@@ -169,7 +170,7 @@ fn schema_of<T: JsonSchema>() -> Value {
         .to_value()
 }
 
-/// What Kubernetes does not take in a schema, or takes without use, is dropped.
+/// Drops what Kubernetes rejects or ignores in a schema.
 #[derive(Clone)]
 struct Structural;
 
@@ -182,7 +183,8 @@ impl Transform for Structural {
                 schema.remove(keyword);
             }
         }
-        // Unknown fields are pruned, or refused by kubectl: both name the field.
+        // Unknown fields are pruned with a warning or rejected by kubectl; both name
+        // the field.
         if schema.get("properties").is_some() {
             schema.remove("additionalProperties");
         }
@@ -208,7 +210,8 @@ impl Transform for Structural {
     }
 }
 
-/// An enumeration whose values have descriptions comes as alternatives.
+/// Merges an enumeration whose values have descriptions, which is derived as
+/// alternatives.
 fn merge_constants(schema: &mut schemars::Schema, variants: &[Value]) {
     let values = variants
         .iter()

@@ -1,5 +1,5 @@
-//! A cluster from a dump of it: the List that `kubectl get KINDS -A -o json` (or `-o yaml`)
-//! prints.
+//! Reads a cluster from a dump: the List that `kubectl get KINDS -A -o json` (or `-o
+//! yaml`) prints.
 
 mod list;
 
@@ -17,13 +17,13 @@ use crate::slim::{
 };
 use crate::status::parse_time;
 
-/// Kinds that a dump must have something of to say where pods can run.
+/// Kinds without which a plan is impossible, with the reason.
 const NEEDED: [(&str, &str); 2] = [
     ("Node", "there is no node to place pods on"),
     ("Pod", "no pod waits for a node"),
 ];
 
-/// Kinds whose absence changes what is said of pods that refer to them.
+/// Kinds whose absence changes the plan, with the consequence.
 const USEFUL: [(&str, &str); 5] = [
     ("Namespace", "selectors of namespaces match none"),
     (
@@ -35,53 +35,52 @@ const USEFUL: [(&str, &str); 5] = [
     ("CSINode", "nodes attach any number of volumes"),
 ];
 
-/// A cluster, and what was wrong with the dump of it.
+/// A cluster read from a dump, and the problems of the dump.
 #[derive(Default)]
 pub struct Dump {
     /// The cluster.
     pub state: ClusterState,
-    /// The latest time that an object of it tells, at which it was there: a moment
-    /// before the dump was taken, as nodes tell of themselves every few minutes.
+    /// The latest time in any object: shortly before the dump was taken, since nodes
+    /// report their conditions every few minutes.
     pub latest: Option<Timestamp>,
-    /// Sentences, each naming the object: it was left out, or the dump lacks
-    /// something.
+    /// Sentences that name objects that were left out and kinds that are missing.
     pub problems: Vec<String>,
 }
 
-/// Why a text is no dump.
+/// Why a text is not a dump.
 #[derive(Debug, thiserror::Error)]
 pub enum DumpError {
     /// It can't be read.
     #[error("{0}")]
     Read(#[from] io::Error),
-    /// An object of JSON that is broken.
+    /// Invalid JSON.
     #[error("not JSON: {0}")]
     Json(serde_json::Error),
-    /// What is no JSON object, and no YAML of a List.
+    /// Neither a JSON object nor valid YAML.
     #[error("neither JSON nor YAML: {0}")]
     Yaml(String),
-    /// Something else than a List.
+    /// Not a List.
     #[error(
         "not a List of Kubernetes objects: write `kubectl get nodes,pods,… -A -o json` to a file"
     )]
     NoList,
 }
 
-/// What the objects so far are known by.
+/// Names and uids of the objects read so far.
 #[derive(Default)]
 struct Seen {
     /// Kinds, namespaces and names.
     names: BTreeSet<(String, String, String)>,
-    /// Kinds and names of what has an uid.
+    /// Kind and name of the object with each uid.
     uids: BTreeMap<String, String>,
 }
 
 impl Dump {
-    /// Reads a dump, in JSON or YAML, object by object. What can't be read of it is left
-    /// out and told.
+    /// Reads a dump in JSON or YAML, object by object. Objects that can't be read are
+    /// left out and reported in [`Self::problems`].
     ///
     /// # Errors
-    /// If the text is no List of Kubernetes objects.
+    /// If the text is not a List of Kubernetes objects.
     pub fn read(text: impl Read) -> Result<Self, DumpError> {
         let mut dump = Self::default();
         let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
@@ -128,7 +127,7 @@ impl Dump {
             return Err(format!("{label} stands twice: the second is left out"));
         }
         if uid.is_empty() {
-            // A dump that was written by hand may lack what tells objects apart.
+            // A dump written by hand may lack uids.
             metadata.insert("uid".to_owned(), format!("{namespace}/{name}").into());
         } else if let Some(other) = seen.uids.insert(uid, label.clone()) {
             return Err(format!("{label} is left out: it has the uid of {other}"));
@@ -142,7 +141,7 @@ impl Dump {
         match kind {
             "Node" => {
                 let mut facts = read::<NodeObject>(item)?.into_facts();
-                // Groups find their nodes by it.
+                // Node groups find their nodes by the provider ID.
                 let name = facts.node.name.clone();
                 facts.provider_id.get_or_insert(name);
                 refuse_negative(&facts.node.allocatable)?;
@@ -175,7 +174,7 @@ impl Dump {
             "VolumeAttachment" => {
                 state.apply_storage(read::<VolumeAttachmentObject>(item)?.into());
             }
-            // Of other kinds no plan needs anything.
+            // Plans don't use other kinds.
             _ => {}
         }
         Ok(())
@@ -196,8 +195,8 @@ impl Dump {
     }
 }
 
-/// Fields with times at which something was so. (Others lie ahead: a pod that is
-/// being deleted has the time by which it must be gone.)
+/// Fields with times in the past. (Other fields may be in the future: the
+/// deletionTimestamp of a pod is the time by which it must be gone.)
 const TIMES: [&str; 4] = [
     "creationTimestamp",
     "lastHeartbeatTime",

@@ -1,5 +1,5 @@
-//! Events about objects: each published in bounded time, and warnings only
-//! so often, since what is wrong stays wrong at every sync.
+//! Events about objects. Publishing has a time limit, and warnings a rate limit, since
+//! a problem is found again at every sync.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -14,10 +14,10 @@ use kube::runtime::events::{self, EventType, Recorder, Reporter};
 
 use crate::request::{RequestError, answer};
 
-/// Warnings of one object for one reason that are published at once, and the time after
-/// which there may be one more. The numbers are client-go's, which counts all reasons
-/// together: here warnings about many things (such as node groups) on one object leave
-/// room for warnings with other reasons.
+/// Burst of warnings about one object for one reason, and the time after which one more
+/// is allowed. The numbers are client-go's, which counts all reasons together. Counting
+/// by reason, many warnings on one object (such as one per node group) don't suppress
+/// warnings with other reasons.
 const MOST_WARNINGS: i64 = 25;
 const ONE_MORE_AFTER_MS: i64 = 300_000;
 
@@ -28,7 +28,7 @@ pub(crate) struct Events {
 }
 
 impl Events {
-    /// Publishes events in the name of `reporter`.
+    /// Creates a publisher of events in the name of `reporter`.
     pub(crate) fn new(client: Client, reporter: &str) -> Self {
         Self {
             recorder: Recorder::new(client, Reporter::from(reporter)),
@@ -36,12 +36,13 @@ impl Events {
         }
     }
 
-    /// Forgets the objects that had no warning for long.
+    /// Removes the counts of objects that had no warning for long.
     pub(crate) fn forget(&self, now: Timestamp) {
         self.warnings().forget(now);
     }
 
-    /// Publishes an event, unless it is one warning too many of its [`Topic`].
+    /// Publishes an event, unless it is a warning above the rate limit of its
+    /// [`Topic`].
     pub(crate) async fn publish(
         &self,
         now: Timestamp,
@@ -72,13 +73,14 @@ impl Events {
     }
 }
 
-/// As much of a message as the API server takes.
+/// Truncates a message to the length that the API server accepts.
 fn note(message: &str) -> &str {
     &message[..message.floor_char_boundary(Event::MESSAGE_LIMIT)]
 }
 
-/// The recorder takes events for the same if all but their note is: the action,
-/// which nobody reads, tells events of another note apart.
+/// Returns an action with a hash of the message. The recorder treats events as the same
+/// if all but their note is equal; the action, which is not displayed, makes events
+/// with different notes distinct.
 fn action(event: &Event) -> String {
     let hash = fnv1a(event.message.bytes());
     let mut action = "Scale".to_owned();
@@ -87,14 +89,14 @@ fn action(event: &Event) -> String {
     action
 }
 
-/// The warnings that objects had.
+/// Counts of the warnings about objects.
 #[derive(Default)]
 struct Warnings {
     had: HashMap<Topic, Had>,
 }
 
-/// Identifies warnings that are counted together: those about one object, for one reason.
-/// An object may have no uid: there are warnings about missing objects, too.
+/// Identifies warnings that are counted together: those about one object, for one
+/// reason. The uid is empty for warnings about missing objects.
 #[derive(PartialEq, Eq, Hash)]
 struct Topic {
     kind: String,
@@ -117,14 +119,14 @@ impl Topic {
     }
 }
 
-/// Warnings that there were, less one for each [`ONE_MORE_AFTER_MS`] since.
+/// Number of warnings, less one for each [`ONE_MORE_AFTER_MS`] since.
 struct Had {
     count: i64,
     since: Timestamp,
 }
 
 impl Warnings {
-    /// Whether there may be one more warning, which there then was.
+    /// Returns whether one more warning is allowed, and counts it if so.
     fn take_one(&mut self, now: Timestamp, topic: Topic) -> bool {
         let none = Had {
             count: 0,

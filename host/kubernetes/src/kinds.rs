@@ -1,4 +1,4 @@
-//! The kinds that a cluster has, found through the API server's discovery.
+//! The kinds of a cluster, found through the API server's discovery.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,10 +9,10 @@ use kube::discovery::{self, ApiCapabilities, ApiResource};
 
 use crate::request::{RequestError, answer};
 
-/// A kind, as the API server serves it.
+/// A kind that the API server serves.
 #[derive(Clone, Debug)]
 pub struct Kind {
-    /// Where it is served.
+    /// Its group, version, kind and plural.
     pub resource: ApiResource,
     /// Whether it has a scale subresource.
     pub has_scale: bool,
@@ -37,8 +37,8 @@ pub enum KindError {
     Unavailable(String),
 }
 
-/// The kinds of a cluster. Each one is asked for once; what is unknown is asked for again
-/// each time. Clones share what they know.
+/// A cache of the kinds of a cluster. A kind is requested once; a kind that was not
+/// found is requested again each time. Clones share the cache.
 #[derive(Clone)]
 pub struct Kinds {
     client: Client,
@@ -47,7 +47,7 @@ pub struct Kinds {
 }
 
 impl Kinds {
-    /// The kinds of the cluster that the client is connected to.
+    /// Creates an empty cache for the cluster that the client is connected to.
     #[must_use]
     pub fn new(client: Client) -> Self {
         Self {
@@ -64,8 +64,8 @@ impl Kinds {
         self.get_if(api_version, kind, |_| true).await
     }
 
-    /// As [`Kinds::get`], but asks again for a kind that had no scale subresource, which it
-    /// may have by now.
+    /// Like [`Kinds::get`], but requests a kind again if it had no scale subresource,
+    /// since it may have one by now.
     pub(crate) async fn get_scalable(
         &self,
         api_version: &str,
@@ -91,7 +91,7 @@ impl Kinds {
         Ok(found)
     }
 
-    /// Forgets a kind, which may be gone or served elsewhere.
+    /// Removes a kind from the cache, as it may be gone or served in another version.
     pub(crate) fn forget(&self, api_version: &str, kind: &str) {
         self.known()
             .remove(&(api_version.to_owned(), kind.to_owned()));
@@ -102,7 +102,7 @@ impl Kinds {
         if let Ok(found) = answer(discovery::pinned_kind(&self.client, &gvk)).await {
             return Ok(found.into());
         }
-        // As with a HorizontalPodAutoscaler, any version of the group will do.
+        // As for a HorizontalPodAutoscaler, any version of the group is accepted.
         let found = match answer(discovery::group(&self.client, &gvk.group)).await {
             Ok(group) => group
                 .resources_by_stability()

@@ -1,9 +1,9 @@
-//! Which of several processes is the leader, by a Lease as client-go has it.
+//! Leader election among several processes by a Lease, compatible with client-go.
 //!
-//! Every write of the lease names the resourceVersion that it was read at: a
-//! lease that another process has renewed meanwhile is never written over.
-//! Leases are judged by when their changes were *seen* here, so that clocks of
-//! different machines need not agree.
+//! Every write of the lease has the resourceVersion that was read, so that a lease that
+//! another process has renewed meanwhile is never overwritten. Leases expire by when
+//! their changes were *observed* here, so that clocks of different machines need not
+//! agree.
 
 use std::time::Duration;
 
@@ -18,34 +18,34 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 
 use crate::request::{RequestError, answer};
 
-/// How long a lease holds that is not renewed.
+/// How long a lease is valid if it is not renewed.
 const DURATION: Duration = Duration::from_secs(15);
-/// How long the leader tries to renew before it gives up.
+/// How long the leader tries to renew the lease before it gives up leadership.
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 /// Time between two tries.
 const RETRY_PERIOD: Duration = Duration::from_secs(2);
-/// How long a leader that leaves tries to release the lease.
+/// How long a leader tries to release the lease when it resigns.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whose lease it is.
+/// Options of leader election.
 #[derive(Clone, Debug)]
 pub struct LeaderOptions {
     /// Namespace of the lease.
     pub namespace: String,
     /// Name of the lease, such as `flyball`.
     pub name: String,
-    /// This process, as no other is named.
+    /// Unique identity of this process.
     pub identity: String,
 }
 
-/// A process that is always the leader: it is the only one.
+/// Returns a receiver that is always true, for a process that runs alone.
 #[must_use]
 pub fn sole_leader() -> watch::Receiver<bool> {
-    // The value stays when the sender goes.
+    // The value stays when the sender is dropped.
     watch::channel(true).1
 }
 
-/// This process's part in an election, which ends with it.
+/// Participation of this process in an election.
 #[must_use]
 pub struct Election {
     leader: watch::Receiver<bool>,
@@ -54,23 +54,23 @@ pub struct Election {
 }
 
 impl Election {
-    /// Whether this process is leader.
+    /// Returns a receiver that is true while this process is leader.
     #[must_use]
     pub fn leader(&self) -> watch::Receiver<bool> {
         self.leader.clone()
     }
 
     /// Leaves the election and releases the lease if this process holds it, so that the
-    /// next leader need not wait until it has run out. To be called once nothing is
-    /// written any more. Takes 5 s at most; a lease that could not be released runs out.
+    /// next leader need not wait until it expires. Call it after the last write. Takes
+    /// at most 5 s; a lease that could not be released expires.
     pub async fn resign(self) {
-        // An error means that the task has ended, as it does once it has resigned.
+        // An error means that the task has already ended.
         let _ = self.resign.send(());
         let _ = self.task.await;
     }
 }
 
-/// Takes part in the election.
+/// Starts to take part in the election.
 pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
     let (leader, receiver) = watch::channel(false);
     let (resign, resigned) = oneshot::channel();
@@ -91,14 +91,14 @@ pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
 struct Candidate {
     leases: Api<Lease>,
     options: LeaderOptions,
-    /// What another process last wrote, and when that was first seen.
+    /// What another process last wrote, and when it was first observed.
     seen: Option<(LeaseSpec, Instant)>,
     /// When this process last renewed its lease.
     renewed: Option<Instant>,
 }
 
 impl Candidate {
-    /// Takes part until the process resigns, or drops the sender of `resigned`.
+    /// Takes part until the process resigns or drops the sender of `resigned`.
     async fn run(mut self, leader: watch::Sender<bool>, resigned: oneshot::Receiver<()>) {
         let end = tokio::select! {
             end = resigned => end,
@@ -124,7 +124,7 @@ impl Candidate {
         }
     }
 
-    /// Releases the lease: nobody holds it from then on.
+    /// Releases the lease, so that no process holds it.
     async fn release(&self) {
         let problem = match timeout(RELEASE_TIMEOUT, self.try_to_release()).await {
             Ok(Ok(())) => return,
@@ -144,16 +144,16 @@ impl Candidate {
         let mut released = self.lease(lease.metadata, spec.lease_transitions.unwrap_or_default());
         if let Some(spec) = &mut released.spec {
             spec.holder_identity = None;
-            // As client-go has it: the least that the API server takes.
+            // As in client-go: the smallest value that the API server accepts.
             spec.lease_duration_seconds = Some(1);
         }
         answer(self.leases.replace(name, &PostParams::default(), &released)).await?;
         Ok(())
     }
 
-    /// Tries to renew or take the lease, for as long as a lease that is held lasts.
+    /// Tries to acquire or renew the lease, until a held lease expires.
     async fn try_once(&mut self) {
-        // The lease counts from before the request that renews it.
+        // The lease is valid from before the request that renews it.
         let before = Instant::now();
         let end = self.end().unwrap_or(before + RENEW_DEADLINE);
         let problem = match timeout_at(end, self.try_to_lead()).await {
@@ -167,12 +167,12 @@ impl Candidate {
         tracing::warn!(lease = %self.options.name, %problem, "the lease was not renewed");
     }
 
-    /// When leadership ends unless it is renewed.
+    /// Returns when leadership ends unless it is renewed.
     fn end(&self) -> Option<Instant> {
         self.renewed.map(|renewed| renewed + RENEW_DEADLINE)
     }
 
-    /// Tells whether this process leads now.
+    /// Publishes whether this process is leader now.
     fn tell(&mut self, leader: &watch::Sender<bool>) {
         self.renewed = self
             .renewed
@@ -183,7 +183,7 @@ impl Candidate {
         }
     }
 
-    /// Renews or takes the lease; whether it is this process's now.
+    /// Acquires or renews the lease. Returns whether this process holds it.
     async fn try_to_lead(&mut self) -> Result<bool, RequestError> {
         let name = self.options.name.clone();
         let lease = match answer(self.leases.get(&name)).await {
@@ -214,7 +214,7 @@ impl Candidate {
         won(answer(self.leases.replace(&name, &PostParams::default(), &renewed)).await)
     }
 
-    /// Whether another's lease has not changed for as long as it holds.
+    /// Whether another process's lease has expired: it did not change for its duration.
     fn has_run_out(&mut self, spec: &LeaseSpec) -> bool {
         if spec
             .holder_identity
@@ -254,7 +254,8 @@ impl Candidate {
     }
 }
 
-/// Whether a lease was written; somebody was quicker: it was not.
+/// Returns whether a lease was written. A conflict means that another process was
+/// faster.
 fn won(written: Result<Lease, RequestError>) -> Result<bool, RequestError> {
     match written {
         Ok(_) => Ok(true),

@@ -1,12 +1,12 @@
-//! Flyball in a Kubernetes cluster.
+//! Access to a Kubernetes cluster: watches, reads and writes.
 //!
-//! Watches keep slim copies of the cluster's objects ([`Caches`]), from which
-//! [`KubernetesReader`] answers the core's questions; [`KubernetesWriter`]
-//! carries its intents out, only while it is leader. The half that orders nodes has
-//! [`ClusterWatch`] and [`KubernetesNodesWriter`] in their places. [`crd_yaml`] is the custom
-//! resource definition of `ReplicaAutoscaler`.
+//! For the replica half, watches keep slim copies of the cluster's objects
+//! ([`Caches`]). [`KubernetesReader`] reads from them what the core asks for, and
+//! [`KubernetesWriter`] carries out its intents while this process is leader. The nodes
+//! half has [`ClusterWatch`] and [`KubernetesNodesWriter`] instead. [`crd_yaml`]
+//! returns the custom resource definition of `ReplicaAutoscaler`.
 //!
-//! Nothing is decided here, and nothing is measured here: metrics come from a
+//! This crate makes no decisions and fetches no metrics, which come from a
 //! [`flyball_core::ports::MetricsSource`].
 
 mod cache;

@@ -1,5 +1,5 @@
-//! Tells the cluster what was decided about its nodes, only while this process is
-//! leader. The orders themselves go to the cloud.
+//! Publishes the nodes half's decisions as events while this process is leader. The
+//! orders themselves are sent to the cloud.
 
 use flyball_core::nodes::ports::{NodeEvent, NodesWriter, Subject};
 use flyball_core::time::Timestamp;
@@ -12,7 +12,7 @@ use crate::events::Events;
 use crate::request::CONCURRENCY;
 use crate::writer::FIELD_MANAGER;
 
-/// The ConfigMap on which Cluster Autoscaler publishes what concerns itself.
+/// The ConfigMap on which Cluster Autoscaler publishes events about itself.
 const STATUS: &str = "cluster-autoscaler-status";
 
 /// Publishes events about pods and about the autoscaler.
@@ -23,8 +23,8 @@ pub struct KubernetesNodesWriter {
 }
 
 impl KubernetesNodesWriter {
-    /// A writer that writes while `leader` holds. Events about the autoscaler
-    /// itself are about a ConfigMap in `namespace`.
+    /// Creates a writer that writes while `leader` is true. Events about the autoscaler
+    /// itself are published on a ConfigMap in `namespace`.
     #[must_use]
     pub fn new(client: Client, namespace: String, leader: watch::Receiver<bool>) -> Self {
         Self {

@@ -1,4 +1,4 @@
-//! The one watch of pods. Each half that runs takes from it what it needs.
+//! The watch of pods, shared by the replica half and the nodes half.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use crate::cluster::{ClusterWatch, SharedState};
 use crate::slim::{ObjectMetadata, PodObject};
 use crate::watch::{Slim, SlimKind, Watches};
 
-/// Starts to watch for both halves of a daemon, on a runtime of several threads: pods are
-/// watched once. `priorities` is as for [`ClusterWatch::start`].
+/// Starts the watches of both halves of a daemon, with one watch of pods. Needs a
+/// multi-threaded runtime. `priorities` is as for [`ClusterWatch::start`].
 #[must_use]
 pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches, ClusterWatch) {
     let watches = Watches::new(client).await;
@@ -28,7 +28,7 @@ pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches
     (caches, cluster)
 }
 
-/// Watches pods for the halves that run.
+/// Starts the watch of pods for the halves that run.
 pub(crate) fn start(
     mut watches: Watches,
     replicas: Option<Arc<Cell<Pods>>>,
@@ -46,12 +46,12 @@ pub(crate) fn start(
     Arc::new(watches)
 }
 
-/// While a list is being read: the uids of the state's pods that it has not had yet. Only
-/// who has the state locks it. The state itself has the uids, so that nothing more is kept
-/// of pods between lists.
+/// While a list is being read, the uids of the state's pods that it has not contained
+/// yet. Only locked while the state is locked. Between lists it is empty, since the
+/// state has the uids.
 type Unlisted = Arc<Cell<Option<HashSet<Name>>>>;
 
-/// Takes an event into the nodes half's state.
+/// Applies an event to the nodes half's state.
 fn take(state: &SharedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>) {
     let unlisted = Arc::clone(unlisted);
     match event {
@@ -69,7 +69,7 @@ fn take(state: &SharedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>)
             });
         }
         Event::InitDone => state.change(move |state| {
-            // In order: what is deleted first must not depend on hashes.
+            // Sorted, so that the order of deletions does not depend on hashes.
             let gone: BTreeSet<Name> = unlisted.lock().take().into_iter().flatten().collect();
             for uid in gone {
                 state.delete_pod(&uid);
@@ -128,7 +128,7 @@ mod tests {
         take(&state, &unlisted, Event::Delete(pod("3", "c")?));
         assert_eq!(uids(), ["1", "2"]);
 
-        // One has gone, and one of its name has come.
+        // A pod is gone, and another one has its name.
         take(&state, &unlisted, Event::Init);
         take(&state, &unlisted, Event::InitApply(pod("4", "a")?));
         take(&state, &unlisted, Event::Init);

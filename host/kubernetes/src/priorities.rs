@@ -1,6 +1,6 @@
-//! The operator's ConfigMap for the expander `priority`, in Cluster Autoscaler's
-//! format: YAML under the key `priorities`, lists of regular expressions by priority.
-//! It becomes the policy's configuration.
+//! The ConfigMap of the expander `priority`, in Cluster Autoscaler's format: YAML under
+//! the key `priorities`, lists of regular expressions by priority. It becomes the
+//! policy's configuration.
 
 use std::collections::BTreeMap;
 
@@ -17,33 +17,33 @@ use tokio::sync::watch;
 
 use crate::watch::Watches;
 
-/// The expander that it is for.
+/// The expander that it configures.
 pub const EXPANDER: &str = "priority";
 /// Name of the ConfigMap.
 pub const CONFIG_MAP: &str = "cluster-autoscaler-priority-expander";
 /// Key of its data.
 const KEY: &str = "priorities";
 
-/// Why a ConfigMap has no priorities.
+/// Why a ConfigMap has no valid priorities.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PrioritiesError {
-    /// The key is not there.
+    /// The key is missing.
     #[error("the ConfigMap {CONFIG_MAP} has no key {KEY}: put the lists there")]
     NoKey,
-    /// There is nothing under the key.
+    /// The key's value is empty.
     #[error("the key {KEY} of the ConfigMap {CONFIG_MAP} is empty: put the lists there")]
     Empty,
-    /// It is not what it should be.
+    /// The key's value is not a map of integers to lists.
     #[error("the key {KEY} of the ConfigMap {CONFIG_MAP} is no map of integers to lists: {0}")]
     Yaml(String),
 }
 
-/// Lists of regular expressions by priority, from the data of the ConfigMap. As
-/// upstream reads it, the last of equal keys holds, and an entry without a value is
-/// the empty expression, which matches every name.
+/// Reads lists of regular expressions by priority from the data of the ConfigMap. As
+/// upstream, the last of equal keys is used, and an entry without a value is the empty
+/// expression, which matches every name.
 ///
 /// # Errors
-/// What is wrong with it. Whether expressions compile is for the policy to say.
+/// If the data is invalid. Whether the expressions compile is checked by the policy.
 pub fn priorities(
     data: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<i64, Vec<String>>, PrioritiesError> {
@@ -66,8 +66,7 @@ pub fn priorities(
     lists.collect()
 }
 
-/// An integer as YAML 1.1 has it, by which upstream reads: `010` is eight, and so is
-/// `8.0`.
+/// Parses an integer of YAML 1.1, which upstream uses: `010` is eight, and so is `8.0`.
 fn integer(text: &str) -> Option<i64> {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let octal = |digits: &str| digits.bytes().all(|digit| (b'0'..=b'7').contains(&digit));
@@ -83,7 +82,7 @@ fn integer(text: &str) -> Option<i64> {
         return i64::try_from(if text.starts_with('-') { -size } else { size }).ok();
     }
     let number: f64 = text.parse().ok()?;
-    // Beyond this a float no longer tells integers apart.
+    // Above 2^53, floats don't represent all integers.
     let whole = number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0;
     whole.then_some(number as i64)
 }
@@ -104,7 +103,7 @@ pub fn configuration(data: Option<&BTreeMap<String, String>>) -> String {
 /// yet.
 pub(crate) type Latest = watch::Receiver<Option<ExpanderConfiguration>>;
 
-/// Watches the ConfigMap of a namespace, and nothing else there.
+/// Watches the ConfigMap in a namespace, and no other.
 pub(crate) fn keep(namespace: &str, watches: &mut Watches) -> Latest {
     let (latest, receiver) = watch::channel(None);
     let (client, namespace) = (watches.client().clone(), namespace.to_owned());

@@ -1,5 +1,5 @@
-//! Answers the core's questions from the caches, the scale subresources and a
-//! source of metrics.
+//! Reads what the core asks for from the caches, the scale subresources and a source of
+//! metrics.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,14 +28,14 @@ pub struct KubernetesReader<M> {
     scales: Scales,
     metrics: M,
     selectors: Mutex<Selectors>,
-    /// Which target is read first.
+    /// Index of the target that is read first.
     first: AtomicUsize,
 }
 
-/// The selector of a target. `None` if it has none, or its scale could not be read.
+/// The selector of a target. `None` if it has none or its scale could not be read.
 type Parsed = Result<Option<Arc<Selector>>, ObservationError>;
 
-/// What is read of a target, before its pods and metrics.
+/// The data of a target that is read before its pods and metrics.
 struct Target {
     scale: Result<Scale, ObservationError>,
     labels: GrantedInput,
@@ -43,7 +43,7 @@ struct Target {
 }
 
 impl<M: MetricsSource> KubernetesReader<M> {
-    /// A reader of what the caches hold, with metrics from `metrics`.
+    /// Creates a reader of the caches, with metrics from `metrics`.
     #[must_use]
     pub fn new(client: Client, caches: Caches, metrics: M) -> Self {
         Self {
@@ -55,9 +55,9 @@ impl<M: MetricsSource> KubernetesReader<M> {
         }
     }
 
-    /// What is read of each target, at the index of its question, in bounded time.
-    /// Where some came too late for it, the next reading begins further on, so that
-    /// requests which are never answered do not keep the same ones waiting.
+    /// Reads each target, at the index of its question, within a time limit. If some
+    /// were not read in time, the next read starts further on, so that unanswered
+    /// requests don't delay the same targets each time.
     async fn targets(&self, questions: &[Question]) -> Vec<Target> {
         let deadline = Instant::now() + TOGETHER;
         let first = self.first.load(Ordering::Relaxed) % questions.len().max(1);
@@ -100,7 +100,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         }
     }
 
-    /// Why the target is not even looked at.
+    /// Returns the error of a target that must not be read.
     fn hindrance(&self, autoscaler: &Autoscaler) -> Option<ObservationError> {
         if let Some(problem) = self.caches.autoscalers().problem(&autoscaler.key) {
             return Some(ObservationError {
@@ -111,8 +111,8 @@ impl<M: MetricsSource> KubernetesReader<M> {
         self.conflict(autoscaler)
     }
 
-    /// The HorizontalPodAutoscaler that scales the target too. Where another
-    /// autoscaler of ours does, the core finds it.
+    /// Returns an error if a HorizontalPodAutoscaler scales the target too. The core
+    /// finds conflicts with other `ReplicaAutoscaler`s.
     fn conflict(&self, autoscaler: &Autoscaler) -> Option<ObservationError> {
         if autoscaler.spec.mode == Mode::Observe {
             return None;
@@ -131,7 +131,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         })
     }
 
-    /// The parsed selector of each target, at the index of its question.
+    /// Returns the parsed selector of each target, at the index of its question.
     fn selectors_of(
         &self,
         selectors: &mut Selectors,
@@ -148,7 +148,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
             .collect()
     }
 
-    /// The pods of each target, at the index of its question.
+    /// Returns the pods of each target, at the index of its question.
     fn pods(
         &self,
         selectors: &Selectors,
@@ -188,8 +188,8 @@ impl<M: MetricsSource> KubernetesReader<M> {
         Ok(pods.select(&key.namespace, &scale.selector, selector))
     }
 
-    /// Measures the metrics of each target, at the index of its question. Asks for none
-    /// where the scale or the pods could not be read, or the scale has no selector.
+    /// Measures the metrics of each target, at the index of its question. Measures none
+    /// if the scale or the pods could not be read or the scale has no selector.
     async fn measure(
         &self,
         questions: &[Question],
@@ -265,7 +265,7 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
 }
 
 impl Target {
-    /// What is known of a target that could not be read in time.
+    /// Returns the result for a target that could not be read in time.
     fn late(autoscaler: &Autoscaler) -> Self {
         let seconds = TOGETHER.as_secs();
         let problem = format!("no answer within the {seconds} s for all targets together");

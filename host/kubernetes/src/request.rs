@@ -1,5 +1,5 @@
-//! Requests to the API server and to the metrics APIs behind it: bounded in time, their
-//! errors in words.
+//! Requests to the API server and the metrics APIs behind it, with time limits and
+//! readable errors.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -11,20 +11,20 @@ use kube::core::Request;
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
-/// How long one request may take.
+/// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long what is read in one go may take together, whatever requests it needs:
-/// some that are never answered must not add up.
+/// Time limit of all requests of one read together, so that unanswered requests don't
+/// add up.
 pub(crate) const TOGETHER: Duration = TIMEOUT;
 
-/// Requests under way at once.
+/// Maximum number of concurrent requests.
 pub(crate) const CONCURRENCY: usize = 32;
 
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// The object isn't there.
+    /// The object does not exist.
     NotFound(String),
     /// The object has changed since it was read.
     Conflict(String),
@@ -33,7 +33,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// What went wrong.
+    /// Returns the message.
     #[must_use]
     pub fn message(&self) -> &str {
         let (Self::NotFound(message) | Self::Conflict(message) | Self::Other(message)) = self;
@@ -41,7 +41,8 @@ impl RequestError {
     }
 }
 
-/// Waits for some work until then; what was not begun by then is not begun.
+/// Runs `work` until the deadline. Returns `None` if it did not finish. It is not
+/// started after the deadline.
 pub(crate) async fn by<T>(deadline: Instant, work: impl Future<Output = T>) -> Option<T> {
     if Instant::now() >= deadline {
         return None;
@@ -52,7 +53,7 @@ pub(crate) async fn by<T>(deadline: Instant, work: impl Future<Output = T>) -> O
 /// GETs a path with a query (`a=b&c=d`, encoded).
 ///
 /// # Errors
-/// If there is no answer in time, or it is not what it should be.
+/// If there is no answer in time, or it is an error or can't be deserialized.
 pub async fn get<T: DeserializeOwned>(
     client: &Client,
     path: &str,
@@ -67,7 +68,7 @@ pub async fn get<T: DeserializeOwned>(
     answer(client.request(request)).await
 }
 
-/// Waits for a request's answer, and says in words what went wrong.
+/// Waits for a request's answer for at most [`TIMEOUT`], and converts errors.
 pub(crate) async fn answer<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, RequestError> {
@@ -89,7 +90,7 @@ pub(crate) async fn answer<T>(
     }
 }
 
-/// The sentence of the API server, or the innermost cause.
+/// Returns the API server's message, or the error with its causes.
 fn in_words(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();

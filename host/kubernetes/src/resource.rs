@@ -1,4 +1,4 @@
-//! The kind `ReplicaAutoscaler` as the API server has it.
+//! The API type of `ReplicaAutoscaler`.
 
 use std::borrow::Cow;
 
@@ -22,16 +22,16 @@ pub const PLURAL: &str = "replicaautoscalers";
 /// The kind's short name for kubectl.
 pub const SHORT_NAME: &str = "ra";
 
-/// A `ReplicaAutoscaler`. One that can't be read does not keep others from being
-/// read: its spec is an error of its own, its status is as if none was written.
+/// A `ReplicaAutoscaler`. A spec that can't be read becomes an error and a status that
+/// can't be read becomes empty, so that other objects of a list can be read.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ReplicaAutoscaler {
     /// Name, namespace, uid, generation.
     pub metadata: ObjectMeta,
-    /// What the user asks for, or what is wrong with it.
+    /// The spec, or why it can't be read.
     #[serde(deserialize_with = "readable_or_why_not")]
     pub spec: Result<AutoscalerSpec, String>,
-    /// What was last written about it.
+    /// The last written status.
     #[serde(default, deserialize_with = "readable_or_none")]
     pub status: StatusObject,
 }
@@ -43,7 +43,7 @@ fn readable_or_why_not<'de, D: serde::Deserializer<'de>>(
     Ok(serde_path_to_error::deserialize(value).map_err(|error| in_words(&error)))
 }
 
-/// The field at fault, and what is wrong with it.
+/// Returns the invalid field and what is wrong with it.
 fn in_words(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
     let problem = error.inner();
     match error.path().iter().next() {
@@ -66,13 +66,14 @@ pub(crate) struct StatusPatch {
     pub status: StatusObject,
 }
 
-/// Which object a patch is meant for: another one of the same name is left alone.
+/// Identifies the object of a patch by uid: another object of the same name is not
+/// patched.
 #[derive(Debug, Serialize)]
 pub(crate) struct PatchedObject {
     pub uid: String,
 }
 
-/// A reference to an autoscaler, for events.
+/// Returns a reference to an autoscaler, for events.
 pub(crate) fn object_reference(namespace: &str, name: &str, uid: &str) -> ObjectReference {
     ObjectReference {
         api_version: Some(api_version()),

@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::kinds::{KindError, Kinds};
 use crate::request::{RequestError, answer};
 
-/// How often a write is tried: a rollout changes its object many times a second.
+/// Number of tries of a write: a rollout changes its object many times a second.
 const TRIES: usize = 5;
 
 /// Reads and writes the scales of targets.
@@ -26,7 +26,7 @@ impl Scales {
         Self { client, kinds }
     }
 
-    /// The scale of a target.
+    /// Reads the scale of a target.
     pub(crate) async fn get(
         &self,
         namespace: &str,
@@ -36,7 +36,7 @@ impl Scales {
         let scale = answer(api.get_scale(&target.name)).await;
         let scale = scale.map_err(|error| {
             if matches!(error, RequestError::NotFound(_)) {
-                // The kind itself may be gone, or come back another.
+                // The kind itself may be gone or served differently.
                 self.kinds.forget(&target.api_version, &target.kind);
             }
             unavailable(target, error.message())
@@ -44,8 +44,8 @@ impl Scales {
         Ok(read(scale))
     }
 
-    /// Sets the replicas of a target, unless somebody else did since `from` was
-    /// read. That other fields changed meanwhile is no hindrance.
+    /// Sets the replicas of a target, unless someone else changed them since `from` was
+    /// read. Changes of other fields don't matter.
     pub(crate) async fn set(
         &self,
         key: &ObjectKey,
@@ -83,7 +83,7 @@ impl Scales {
         Err(failed("others change it all the time"))
     }
 
-    /// Labels and annotations of a target.
+    /// Reads the labels and annotations of a target.
     pub(crate) async fn metadata(
         &self,
         namespace: &str,
@@ -147,7 +147,7 @@ fn unknown_kind(target: &CrossVersionObjectReference, error: &KindError) -> Obse
     }
 }
 
-/// The scale of a target that can't be read.
+/// Returns the error for a scale that can't be read.
 pub(crate) fn unavailable(target: &CrossVersionObjectReference, problem: &str) -> ObservationError {
     let CrossVersionObjectReference { kind, name, .. } = target;
     ObservationError {

@@ -1,5 +1,4 @@
-//! The selectors of targets, each parsed once, and which autoscalers select the same
-//! pods.
+//! Parsed selectors of targets, and a search for autoscalers that select the same pods.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -9,12 +8,12 @@ use flyball_core::ports::ObjectKey;
 use flyball_core::selector::{InvalidSelector, Selector};
 use flyball_core::spec::Mode;
 
-/// The selectors of targets, as last read.
+/// The last selector of each autoscaler's target.
 #[derive(Default)]
 pub(crate) struct Selectors {
     by_key: BTreeMap<ObjectKey, Known>,
-    /// Autoscalers that write their target, by namespace and a label that their selector
-    /// requires; those whose selector requires none are under the empty label.
+    /// Autoscalers that write their target, by namespace and a label that their
+    /// selector requires. Those whose selector requires none have the empty label.
     by_label: HashMap<(Arc<str>, String, String), BTreeSet<ObjectKey>>,
 }
 
@@ -25,11 +24,11 @@ struct Known {
 }
 
 impl Selectors {
-    /// Returns the selector of an autoscaler of that mode in parsed form, from now on in
-    /// place of the one that it had. It is parsed only if it is another one.
+    /// Sets the selector and mode of an autoscaler and returns the parsed selector. It
+    /// is only parsed if the text has changed.
     ///
     /// # Errors
-    /// If the text is no selector. The autoscaler has none then.
+    /// If the text is not a selector. The autoscaler then has none.
     pub(crate) fn set(
         &mut self,
         key: &ObjectKey,
@@ -62,8 +61,8 @@ impl Selectors {
         Ok(selector)
     }
 
-    /// Forgets autoscalers that have another mode by now (see [`Selectors::set`]), or
-    /// none because they are gone.
+    /// Removes autoscalers that have another mode by now (see [`Selectors::set`]) or
+    /// are gone (`mode` returns `None`).
     pub(crate) fn retain(&mut self, mode: impl Fn(&ObjectKey) -> Option<Mode>) {
         let all = self.by_key.iter();
         let gone = all.filter(|(key, known)| mode(key) != Some(known.mode));
@@ -73,8 +72,8 @@ impl Selectors {
         }
     }
 
-    /// The autoscalers other than `key` whose selector matches labels that the
-    /// pods of `key` have.
+    /// Returns the autoscalers other than `key` whose selector matches the labels of
+    /// any of `key`'s pods.
     pub(crate) fn others(&self, key: &ObjectKey, pods: &[Arc<Labels>]) -> BTreeSet<&ObjectKey> {
         let mut others = BTreeSet::new();
         for labels in pods {
@@ -113,7 +112,7 @@ impl Selectors {
     }
 }
 
-/// The labels of which matching pods have one.
+/// Returns labels of which each matching pod has one.
 fn labels(key: &ObjectKey, selector: &Selector) -> Vec<(Arc<str>, String, String)> {
     let namespace = &key.namespace;
     match selector.one_of() {

@@ -1,6 +1,5 @@
-//! The status of a `ReplicaAutoscaler` as the API server has it: times in RFC
-//! 3339, current metrics as autoscaling/v2 writes them, and the text that
-//! `kubectl get` prints under TARGETS.
+//! The status of a `ReplicaAutoscaler` in the API: times in RFC 3339, current metrics
+//! in the form of autoscaling/v2, and the text that `kubectl get` prints under TARGETS.
 
 mod metrics;
 mod targets;
@@ -100,15 +99,16 @@ impl Time {
     }
 }
 
-/// Parses a point in time as the API writes it. `None` if it can't be parsed.
+/// Parses a time of the API. `None` if it can't be parsed.
 pub(crate) fn parse_time(text: &str) -> Option<Timestamp> {
     let at: jiff::Timestamp = text.parse().ok()?;
     Some(Timestamp(at.as_millisecond()))
 }
 
 impl StatusObject {
-    /// The status in the API's form; the spec says what the targets are. Where it
-    /// names no target because it can't be read, nothing is said of it.
+    /// Converts a status into the API's form. The targets are those of the spec. If the
+    /// spec has no target because it could not be read, the fields about the target
+    /// stay empty.
     #[must_use]
     pub fn new(status: &AutoscalerStatus, spec: &AutoscalerSpec) -> Self {
         let told = Self {
@@ -135,7 +135,7 @@ impl StatusObject {
         }
     }
 
-    /// The status as the core has it.
+    /// Converts the status into the core's form.
     #[must_use]
     pub fn to_core(&self) -> AutoscalerStatus {
         AutoscalerStatus {

@@ -1,8 +1,8 @@
 //! Watches of the API server, one for each kind.
 //!
-//! An object is cut down while it is read, the first list included. A watch that
-//! breaks is started again, with backoff. What is known stays until the new list is
-//! complete; objects that the list does not have are then deleted.
+//! Objects are reduced to slim ones while they are read, also in the first list. A
+//! watch that breaks is restarted with backoff. Known objects stay until the new list
+//! is complete; those missing in it are then deleted.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -26,7 +26,7 @@ use crate::slim::ObjectMetadata;
 /// The first minor version of Kubernetes that has streaming lists switched on.
 const STREAMING_LISTS: u32 = 34;
 
-/// Watches of several kinds. They end when this is dropped.
+/// Watches of several kinds. They end when the value is dropped.
 pub(crate) struct Watches {
     client: Client,
     config: watcher::Config,
@@ -35,13 +35,14 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    /// No watches yet. Asks the API server how it can be watched.
+    /// Creates an empty set of watches. Asks the API server for its version, to choose
+    /// how to list.
     pub(crate) async fn new(client: Client) -> Self {
         let config = watch_config(&client).await;
         Self::with(client, config)
     }
 
-    /// No watches yet, of the same API server.
+    /// Creates an empty set of watches of the same API server.
     pub(crate) fn beside(&self) -> Self {
         Self::with(self.client.clone(), self.config.clone())
     }
@@ -92,7 +93,7 @@ impl Watches {
     /// Waits until the first list of each kind is complete.
     pub(crate) async fn synced(&self) {
         for synced in &self.synced {
-            // The tasks, which hold the other end, live as long as `self`.
+            // Can't fail: the tasks, which own the senders, live as long as `self`.
             let _ = synced.clone().wait_for(|synced| *synced).await;
         }
     }
@@ -103,7 +104,7 @@ impl Watches {
     }
 }
 
-/// Streaming lists where the server has them, else pages.
+/// Uses streaming lists if the server supports them, else paged lists.
 async fn watch_config(client: &Client) -> watcher::Config {
     let config = watcher::Config::default();
     let version = answer(client.apiserver_version()).await.ok();
@@ -119,7 +120,7 @@ async fn watch_config(client: &Client) -> watcher::Config {
 pub(crate) trait Watched:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
 {
-    /// The uid, or what else distinguishes objects of the kind.
+    /// The uid, or another unique id among objects of the kind.
     fn id(&self) -> Name;
 }
 
@@ -131,17 +132,17 @@ pub(crate) enum Change<K> {
     Delete(Name),
 }
 
-/// The ids of the objects of one kind, by which the end of a list tells which objects
-/// are gone.
+/// Ids of the known objects of one kind, to find the objects that a new list does not
+/// have.
 #[derive(Default)]
 pub(crate) struct KnownIds {
     known: HashSet<Name>,
-    /// While a list is being read: the ids that it has not had yet.
+    /// While a list is being read, the known ids that it has not contained yet.
     unlisted: Option<HashSet<Name>>,
 }
 
 impl KnownIds {
-    /// Passes the changes that an event makes to `change`.
+    /// Calls `change` for each change that an event makes.
     pub(crate) fn changes<K: Watched>(
         &mut self,
         event: Event<K>,
@@ -158,7 +159,7 @@ impl KnownIds {
                 change(Change::Apply(object));
             }
             Event::InitDone => {
-                // In order: what is deleted first must not depend on hashes.
+                // Sorted, so that the order of deletions does not depend on hashes.
                 let gone: BTreeSet<Name> = self.unlisted.take().into_iter().flatten().collect();
                 for id in gone {
                     self.known.remove(&id);
@@ -174,12 +175,12 @@ impl KnownIds {
     }
 }
 
-/// `NAMESPACE/NAME`: the id of objects that have a namespace, where no uid is kept.
+/// Returns the id `NAMESPACE/NAME`, for objects of which no uid is kept.
 pub(crate) fn namespaced_id(namespace: &str, name: &str) -> Name {
     format!("{namespace}/{name}").into()
 }
 
-/// A kind that is read into a slim structure.
+/// A kind whose objects are read into slim structures.
 pub(crate) trait SlimKind: DeserializeOwned + Clone + Debug + Send + Sync + 'static {
     const GROUP: &str;
     const VERSION: &str = "v1";
@@ -188,7 +189,7 @@ pub(crate) trait SlimKind: DeserializeOwned + Clone + Debug + Send + Sync + 'sta
 
     fn metadata(&self) -> &ObjectMetadata;
 
-    /// The uid, or what else distinguishes objects of the kind.
+    /// The uid, or another unique id among objects of the kind.
     fn id(&self) -> Name;
 }
 
@@ -221,8 +222,7 @@ impl<T: SlimKind> Watched for Slim<T> {
     }
 }
 
-/// All objects of a kind are watched, in whatever namespace: the scope does not
-/// matter.
+/// The scope does not matter, as objects of all namespaces are watched.
 impl<T: SlimKind> Resource for Slim<T> {
     type DynamicType = ();
     type Scope = ClusterResourceScope;

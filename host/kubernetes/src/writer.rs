@@ -1,5 +1,5 @@
-//! Carries the core's intents out: the only place that writes to the cluster,
-//! and only while this process is leader.
+//! Carries out the core's intents while this process is leader. The replica half writes
+//! to the cluster only here.
 
 use flyball_core::ports::{Autoscaler, ObjectKey, Report, ScaleIntent, Writer};
 use flyball_core::status::AutoscalerStatus;
@@ -16,7 +16,7 @@ use crate::resource::{self, PatchedObject, ReplicaAutoscaler, StatusPatch};
 use crate::scale::Scales;
 use crate::status::StatusObject;
 
-/// Owner of the fields that are written.
+/// Field manager of the written fields.
 pub(crate) const FIELD_MANAGER: &str = "flyball";
 
 /// Writes to a Kubernetes cluster.
@@ -29,8 +29,8 @@ pub struct KubernetesWriter {
 }
 
 impl KubernetesWriter {
-    /// A writer that writes while `leader` holds, and takes what it has written
-    /// into `caches`.
+    /// Creates a writer that writes while `leader` is true, and applies written objects
+    /// to `caches`.
     #[must_use]
     pub fn new(client: Client, caches: Caches, leader: watch::Receiver<bool>) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl KubernetesWriter {
     ) -> Result<(), RequestError> {
         let key = &autoscaler.key;
         let api: Api<ReplicaAutoscaler> = Api::namespaced(self.client.clone(), &key.namespace);
-        // Not a server-side apply, which fails where the spec does not fit its schema.
+        // Not a server-side apply, which fails if the spec does not match its schema.
         let patch = Patch::Merge(StatusPatch {
             metadata: PatchedObject {
                 uid: autoscaler.uid.to_string(),
@@ -106,7 +106,7 @@ impl KubernetesWriter {
         };
         let written = api.patch_status(&key.name, &parameters, &patch);
         let written = answer(written).await?;
-        // The next decision goes by what was written here, however late the watch.
+        // The next decision must use the written status, even if the watch is late.
         self.caches.autoscalers().update(written);
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! Small numbers for values that many objects share.
+//! Interning: small ids for values that many objects share.
 
 use std::hash::{BuildHasher, Hash};
 
@@ -6,7 +6,7 @@ use hashbrown::{DefaultHashBuilder, HashTable};
 
 use crate::Name;
 
-/// A text by number.
+/// Id of an interned string.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Symbol(u32);
 
@@ -16,7 +16,7 @@ impl Symbol {
     }
 }
 
-/// Texts by number.
+/// Interned strings.
 #[derive(Default)]
 pub(crate) struct Symbols(Table<Name>);
 
@@ -42,7 +42,7 @@ impl Symbols {
     }
 }
 
-/// Values by number, each kept once.
+/// Interned values, each stored once, by id.
 pub(crate) struct Table<T> {
     hasher: DefaultHashBuilder,
     ids: HashTable<u32>,
@@ -87,8 +87,8 @@ impl<T> Table<T> {
         id
     }
 
-    /// As `intern`, by a key that stands for the value: it hashes as `key_of` does
-    /// what it finds.
+    /// Interns a value by a borrowed key. `value` is only called for a new key. The key
+    /// must hash and compare like the result of `key_of`.
     pub(crate) fn intern_as<Q: Hash + Eq + ?Sized>(
         &mut self,
         key: &Q,
@@ -126,7 +126,7 @@ impl<T> Table<T> {
     }
 }
 
-/// The number of the next of so many. Memory ends long before the numbers do.
+/// Converts a length or an index to an id. Memory is exhausted long before 32 bits are.
 pub(crate) fn number(length: usize) -> u32 {
     u32::try_from(length).unwrap_or(u32::MAX)
 }

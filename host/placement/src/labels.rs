@@ -1,4 +1,4 @@
-//! Labels and what selects them.
+//! Labels and label selectors.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::Name;
 pub struct Labels(Vec<(Name, Name)>);
 
 impl Labels {
-    /// The value of a key.
+    /// Returns the value of a key.
     pub fn get(&self, key: &str) -> Option<&Name> {
         let found = self
             .0
@@ -37,7 +37,7 @@ impl Labels {
     }
 }
 
-/// Of a key that comes twice, the last value stays.
+/// Collects labels. Of a duplicate key, the last value is kept.
 impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(labels: I) -> Self {
         let pair = |(key, value): (K, V)| (key.into(), value.into());
@@ -54,20 +54,20 @@ impl<K: Into<Name>, V: Into<Name>> FromIterator<(K, V)> for Labels {
     }
 }
 
-/// How a requirement compares a label with its values.
+/// Operator of a requirement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Operator {
-    /// The label is there, with one of the values.
+    /// The label is present and has one of the values.
     In,
     /// The label is missing, or has none of the values.
     NotIn,
-    /// The label is there.
+    /// The label is present.
     Exists,
     /// The label is missing.
     DoesNotExist,
-    /// The label is an integer above the only value. Of node labels only.
+    /// The label is an integer above the only value. For node labels only.
     Gt,
-    /// The label is an integer below the only value. Of node labels only.
+    /// The label is an integer below the only value. For node labels only.
     Lt,
 }
 
@@ -76,15 +76,15 @@ pub enum Operator {
 pub struct Requirement {
     /// Key of the label.
     pub key: Name,
-    /// How it is compared.
+    /// How the label is compared.
     pub operator: Operator,
-    /// With what.
+    /// Values to compare with.
     #[serde(default)]
     pub values: Vec<Name>,
 }
 
 impl Requirement {
-    /// The label has this value.
+    /// Returns a requirement that the label has this value.
     pub fn equals(key: impl Into<Name>, value: impl Into<Name>) -> Self {
         Self {
             key: key.into(),
@@ -94,8 +94,8 @@ impl Requirement {
     }
 }
 
-/// Selects labels that meet all requirements; without any, all labels.
-/// (matchLabels are requirements with [`Operator::In`] and one value.)
+/// Selects label sets that meet all requirements. Without requirements, selects every
+/// label set. (matchLabels are requirements with [`Operator::In`] and one value.)
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LabelSelector(pub Vec<Requirement>);

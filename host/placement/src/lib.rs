@@ -1,14 +1,15 @@
-//! Would the scheduler put this pod on this node?
+//! Placement: whether kube-scheduler would put a pod on a node.
 //!
-//! The filters of kube-scheduler 1.36 over slim types: [`Pod`] and [`Node`] are
-//! plain data with names; a [`Cluster`] interns them, holds which pods run where,
-//! and answers [`Cluster::check`] for a pod and a node. Everything is incremental:
-//! what a check needs is counted when pods and nodes come and go, not when it is
-//! asked. [`Cluster::mark`] and [`Cluster::rollback`] let a planner add nodes and
-//! place pods, look, and take it all back.
+//! Implements the filters of kube-scheduler 1.36 over slim types: [`Pod`] and [`Node`]
+//! are plain data. A [`Cluster`] interns them, records which pods run on which node,
+//! and runs the filters for a pod and a node ([`Cluster::check`]). The counts that a
+//! check needs are updated when pods and nodes are added or removed, not when the check
+//! runs. With [`Cluster::mark`] and [`Cluster::rollback`] a planner can add nodes,
+//! place pods, inspect the result and undo it.
 //!
-//! Nothing here reads Kubernetes' API types, a clock or a network, and nothing is
-//! guessed: what can't be judged is said to be so ([`Misfit::Unjudged`]).
+//! This crate reads no Kubernetes API types, no clock and no network. It does not
+//! guess: a pod that no filter here can judge is reported as such
+//! ([`Misfit::Unjudged`]).
 
 mod cluster;
 mod intern;
@@ -35,5 +36,5 @@ pub use self::volumes::{
     VolumeSource,
 };
 
-/// A text that many objects share.
+/// A string that many objects share.
 pub type Name = std::sync::Arc<str>;

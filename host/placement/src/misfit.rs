@@ -1,4 +1,4 @@
-//! Why a pod can't run on a node, in the scheduler's words.
+//! Reasons why a pod can't run on a node, in the scheduler's words.
 
 use std::fmt;
 
@@ -6,19 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::Name;
 
-/// Why a pod doesn't go on a node.
+/// Why a pod does not fit on a node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Misfit {
-    /// A filter said no: the first in the scheduler's order.
+    /// A filter rejected the node. Names the first such filter in the scheduler's
+    /// order.
     Rejected {
         /// The filter.
         plugin: Plugin,
-        /// When it said so.
+        /// Stage in which it rejected the node.
         stage: Stage,
-        /// What it said, sorted by text.
+        /// Its reasons, sorted by text.
         reasons: Vec<Reason>,
     },
-    /// No filter said no, but one that isn't here might.
+    /// No filter rejected the node, but one that is not implemented here might.
     Unjudged(Unjudged),
 }
 
@@ -31,18 +32,18 @@ impl Misfit {
         }
     }
 
-    /// Whether a filter said so.
+    /// Whether this filter rejected the node.
     #[must_use]
     pub fn is_of(&self, filter: Plugin) -> bool {
         matches!(self, Self::Rejected { plugin, .. } if *plugin == filter)
     }
 
-    /// Whether it says only that others are asked for by name.
+    /// Whether the reason is that the pod requests other nodes by name.
     pub(crate) fn is_of_names(&self) -> bool {
         matches!(self, Self::Rejected { reasons, .. } if reasons.contains(&Reason::NotNamed))
     }
 
-    /// What was said, in the words of FailedScheduling.
+    /// Returns the reasons in the words of the event FailedScheduling.
     pub fn reasons(&self) -> Vec<String> {
         match self {
             Self::Rejected { reasons, .. } => reasons.iter().map(Reason::to_string).collect(),
@@ -69,19 +70,20 @@ impl fmt::Display for Misfit {
     }
 }
 
-/// When a filter says no.
+/// Stage in which a filter rejects a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
-    /// Before the nodes are looked at: it refuses all nodes, or all but a few by name.
+    /// Before individual nodes are considered: rejects all nodes, or all but a few
+    /// named ones.
     PreFilter,
-    /// It refuses this node.
+    /// Rejects this node.
     Filter,
 }
 
 /// The scheduler's filters, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Plugin {
-    /// The pod waits for scheduling gates.
+    /// The pod has scheduling gates.
     SchedulingGates,
     /// The node is cordoned.
     NodeUnschedulable,
@@ -89,28 +91,28 @@ pub enum Plugin {
     NodeName,
     /// The node has taints that the pod doesn't tolerate.
     TaintToleration,
-    /// The node's labels or name aren't what the pod asks for.
+    /// The node's labels or name don't match the pod's node selector or node affinity.
     NodeAffinity,
     /// Host ports are taken.
     NodePorts,
-    /// Resources don't suffice.
+    /// The node has too few free resources.
     NodeResourcesFit,
-    /// Volumes that can't be shared are in use.
+    /// A volume that can't be shared is in use.
     VolumeRestrictions,
-    /// No more volumes can be attached.
+    /// No more volumes can be attached to the node.
     NodeVolumeLimits,
-    /// Claims can't be bound there.
+    /// A claim can't be bound on the node.
     VolumeBinding,
     /// A volume is in another zone.
     VolumeZone,
     /// Pods would be spread too unevenly.
     PodTopologySpread,
-    /// Pods that must be near aren't, or pods that must not be near are.
+    /// Required pod affinity or anti-affinity is not met.
     InterPodAffinity,
 }
 
 impl Plugin {
-    /// The scheduler's name of it.
+    /// Returns the scheduler's name of the filter.
     pub fn name(self) -> &'static str {
         match self {
             Self::SchedulingGates => "SchedulingGates",
@@ -136,40 +138,40 @@ impl fmt::Display for Plugin {
     }
 }
 
-/// What a filter says, in the scheduler's words.
+/// Reason of a filter. `Display` prints the scheduler's text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Reason {
-    /// Gates hold the pod back.
+    /// The pod has scheduling gates.
     Gated,
     /// The node is cordoned.
     Unschedulable,
-    /// Another node is named.
+    /// The pod names another node.
     NodeName,
-    /// A taint isn't tolerated.
+    /// The pod doesn't tolerate a taint.
     Taint,
-    /// The node isn't one of those that the pod's affinity names.
+    /// The pod's node affinity names other nodes.
     NotNamed,
-    /// The names that the pod's affinity asks for contradict each other.
+    /// The node names in the pod's node affinity exclude each other.
     Conflict,
     /// Node selector or node affinity doesn't match.
     NodeAffinity,
     /// Host ports are taken.
     Ports,
-    /// As many pods as the node may have.
+    /// The node has its maximum number of pods.
     TooManyPods,
     /// Too little of a resource.
     Insufficient(Name),
-    /// Spread too unevenly.
+    /// A topology spread constraint is not met.
     Spread,
-    /// The node lacks the label to spread over.
+    /// The node lacks the topology label of a spread constraint.
     SpreadLabel,
-    /// Pods that must be near aren't.
+    /// Required pod affinity is not met.
     Affinity,
-    /// Pods that must not be near are.
+    /// Required pod anti-affinity is not met.
     AntiAffinity,
-    /// Pods that are near don't want this one.
+    /// The anti-affinity of a running pod excludes this one.
     ExistingAntiAffinity,
-    /// What filters of volumes say.
+    /// Reason of a volume filter.
     Volume(Name),
 }
 
@@ -200,7 +202,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// What no filter here can judge.
+/// A requirement that no filter here can judge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Unjudged {
     /// Claims of dynamic resource allocation (spec.resourceClaims).

@@ -1,4 +1,4 @@
-//! A node, as far as the scheduler reads it.
+//! Nodes: the fields that the scheduler reads.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{CsiNode, Labels, Name, Resources};
 
-/// A node. Images, conditions and capacity are not here: no filter reads them.
+/// A node, without images, conditions and capacity, which no filter reads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Node {
@@ -18,21 +18,21 @@ pub struct Node {
     pub taints: Vec<Taint>,
     /// Whether it is cordoned (spec.unschedulable).
     pub unschedulable: bool,
-    /// What it offers to pods. Without `pods`, no pod fits.
+    /// Allocatable resources. If `pods` is 0, no pod fits.
     pub allocatable: Resources,
-    /// Keys of labels whose value differs on every node, beside `kubernetes.io/hostname`.
-    /// Set for nodes that are still to come: the cluster sets the node's name as their
-    /// value.
+    /// Keys of labels whose value differs on every node, besides
+    /// `kubernetes.io/hostname`. Set only for nodes that do not exist yet: the cluster
+    /// uses the node's name as their value.
     #[serde(skip)]
     pub own_labels: Vec<Name>,
-    /// CSINode that the node will have. Set for nodes that are still to come: for others
-    /// the cluster finds the CSINode by name.
+    /// CSINode that the node will have. Set only for nodes that do not exist yet: for
+    /// others the cluster finds the CSINode by name.
     #[serde(skip)]
     pub csi: Option<Arc<CsiNode>>,
 }
 
 impl Node {
-    /// The node with values for its own labels.
+    /// Returns the node with its name as the value of each of its own labels.
     pub(crate) fn with_own_labels(node: impl Into<Arc<Self>>) -> Arc<Self> {
         let mut node = node.into();
         if !node.own_labels.is_empty() {
@@ -45,25 +45,25 @@ impl Node {
     }
 }
 
-/// Keeps pods away that don't tolerate it.
+/// A taint.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Taint {
     /// Key.
     pub key: Name,
-    /// Value, often empty.
+    /// Value. May be empty.
     #[serde(default)]
     pub value: Name,
-    /// What it does to pods that don't tolerate it.
+    /// Effect on pods that don't tolerate the taint.
     pub effect: Effect,
 }
 
-/// What a taint does.
+/// Effect of a taint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Effect {
-    /// No new pods.
+    /// New pods are not scheduled.
     NoSchedule,
-    /// Rather no new pods: never filters.
+    /// New pods are scheduled elsewhere if possible. Never filters.
     PreferNoSchedule,
-    /// No new pods, and those that run are evicted.
+    /// New pods are not scheduled, and running pods are evicted.
     NoExecute,
 }

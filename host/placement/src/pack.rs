@@ -1,12 +1,11 @@
-//! How many new nodes would pending pods need: first fit, in decreasing order of what
-//! the pods ask for, as Cluster Autoscaler estimates it.
+//! Packing: how many new nodes pending pods need. First fit, in decreasing order of the
+//! pods' requests, like Cluster Autoscaler's estimate.
 //!
-//! Pods are numbers of alike ones. Where nothing but resources can tell one new
-//! node from another, nodes are columns of what is free, and a tree over them finds
-//! the first with room (`columns`). Otherwise pods are placed on simulated nodes one
-//! by one, and every filter is asked (`simulated`): on new nodes, and, where a pod on a
-//! new node can make room for another by a rule of spread or affinity, on nodes that are
-//! there already.
+//! Identical pods are packed together, as a class and a count. If new nodes differ only
+//! in free resources, nodes are columns of free amounts, and a tree over them finds the
+//! first with room (`columns`). Otherwise pods are placed on simulated nodes one by
+//! one, with all filters (`simulated`): on new nodes and, if a pod on a new node can
+//! make room for another by a rule of spread or affinity, on existing nodes.
 
 mod bound;
 mod columns;
@@ -30,36 +29,36 @@ use self::simulated::Simulation;
 use crate::cluster::Bonds;
 use crate::{ClassId, Cluster, Node, NodeId};
 
-/// Alike pods that want a place.
+/// A number of identical pods to place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// What they ask for.
+    /// Class of the pods.
     pub class: ClassId,
-    /// How many.
+    /// Number of pods.
     pub count: u32,
 }
 
-/// What a new node would be like.
+/// Describes the new nodes of a node group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// The node. Each new one has a name of its own.
+    /// The node's object. Each new node gets a name of its own.
     pub node: Arc<Node>,
-    /// Pods that every new node carries from the beginning (of DaemonSets, static
-    /// ones).
+    /// Pods that every new node runs from the beginning (DaemonSet pods and static
+    /// pods).
     pub carried: Vec<ClassId>,
 }
 
 /// New nodes of one node group.
 #[derive(Clone, Copy, Debug)]
 pub struct Part<'a> {
-    /// What each is like.
+    /// Template of the nodes.
     pub template: &'a Template,
-    /// Nodes that the group has or has ordered. If nodes of several parts take a pod, the
-    /// smallest group grows.
+    /// Nodes that the group has or has ordered. If a pod fits on new nodes of several
+    /// parts, the smallest group grows.
     pub size: u32,
-    /// The most new nodes.
+    /// Maximum number of new nodes.
     pub max_nodes: u32,
-    /// Whether it only grows for pods that no other part takes.
+    /// Whether it only grows for pods that fit on no other part's nodes.
     pub stand_in: bool,
 }
 
@@ -67,14 +66,14 @@ pub struct Part<'a> {
 /// several topology domains.
 #[derive(Clone, Debug)]
 pub struct Growth<'a> {
-    /// The groups.
+    /// The node groups.
     pub parts: Vec<Part<'a>>,
-    /// The most new nodes of all parts together.
+    /// Maximum number of new nodes of all parts together.
     pub max_nodes: u32,
 }
 
 impl<'a> Growth<'a> {
-    /// At most `max_nodes` new nodes of one group.
+    /// Returns a growth of at most `max_nodes` nodes of one group.
     #[must_use]
     pub fn of(template: &'a Template, max_nodes: u32) -> Self {
         let part = Part {
@@ -90,33 +89,33 @@ impl<'a> Growth<'a> {
     }
 }
 
-/// Where pods would go.
+/// Result of packing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packed {
-    /// New nodes that hold at least one of the pods, at the index of their part.
+    /// New nodes with at least one of the pods, at the index of their part.
     pub nodes: Vec<u32>,
-    /// Pods that found a place, at the index of their demand.
+    /// Pods that were placed, at the index of their demand.
     pub placed: Vec<u32>,
-    /// Pods that found a place on a new node, at the index of their demand.
+    /// Pods that were placed on a new node, at the index of their demand.
     pub placed_on_new: Vec<u32>,
-    /// The order in which this was found.
+    /// The order in which the pods were placed.
     pub order: Order,
 }
 
 impl Packed {
-    /// How many pods found a place.
+    /// Returns the number of pods that were placed.
     #[must_use]
     pub fn pods(&self) -> u32 {
         sum(&self.placed)
     }
 
-    /// New nodes of all parts.
+    /// Returns the number of new nodes of all parts.
     #[must_use]
     pub fn node_count(&self) -> u32 {
         sum(&self.nodes)
     }
 
-    /// Whether this finds a place for more pods, or for as many on fewer new nodes.
+    /// Whether this places more pods, or as many on fewer new nodes.
     fn is_better_than(&self, other: &Self) -> bool {
         let rank = |packed: &Self| (packed.pods(), std::cmp::Reverse(packed.node_count()));
         rank(self) > rank(other)
@@ -129,11 +128,11 @@ fn sum(counts: &[u32]) -> u32 {
         .fold(0, |sum, count| sum.saturating_add(*count))
 }
 
-/// Packs pods onto new nodes. The cluster is as before afterwards.
+/// Packs pods onto new nodes. The cluster is unchanged afterwards.
 ///
-/// `known` are nodes on which all of the pods that can go there have been placed
-/// ([`fill`]): a pod that spreads or wants others near goes there as well, once pods on
-/// new nodes permit it.
+/// `known` are existing nodes on which all pods that fit have been placed already
+/// ([`fill`]). Pods with spread or affinity rules are placed there as well if pods on
+/// new nodes make it possible.
 pub fn pack(
     cluster: &mut Cluster,
     known: &[NodeId],
@@ -175,10 +174,10 @@ fn pack_on(
     packed
 }
 
-/// Places the pods of an estimate again, as the scheduler will find the cluster once all
-/// the estimate's new nodes are there. Adds nodes, within the limits of the growth, for
-/// pods that then find no place, and leaves out those that stay empty. The cluster is as
-/// before afterwards.
+/// Places the pods of an estimate again with all its new nodes present from the
+/// beginning, as the scheduler will. Adds nodes, within the limits of the growth, for
+/// pods that then do not fit, and drops nodes that stay empty. The cluster is unchanged
+/// afterwards.
 pub fn settle(
     cluster: &mut Cluster,
     known: &[NodeId],
@@ -199,8 +198,8 @@ pub fn settle(
     estimate.settle(cluster, &limits, found)
 }
 
-/// Adds all the nodes of a growth, and places pods on them in an order. The new nodes and the pods on them stay in the cluster; returns these nodes. Empty ones
-/// do not stay.
+/// Adds all nodes of a growth and places pods on them in the given order. The new nodes
+/// with pods, and their pods, stay in the cluster. Returns these nodes.
 pub fn pack_and_keep(
     cluster: &mut Cluster,
     known: &[NodeId],
@@ -221,17 +220,17 @@ pub fn pack_and_keep(
     (packed, kept)
 }
 
-/// How often pods are placed again at most, each time with the nodes that held a pod the
-/// time before.
+/// Maximum number of times that pods are placed again, each time with the nodes that
+/// had a pod the time before.
 const MAX_TRIES: usize = 4;
 
-/// With so many new nodes for each domain, fewer domains are not worth an estimate.
+/// New nodes per domain from which on an estimate with fewer domains is not tried.
 const NODES_A_DOMAIN: usize = 8;
 
-/// With more pods than this, an estimate that places all of them is good enough.
+/// Number of pods above which an estimate that places all of them is accepted.
 const MANY_PODS: u32 = 5000;
 
-/// What an estimate is made from.
+/// Inputs of an estimate.
 struct Estimate<'a> {
     ground: &'a Ground,
     new: &'a NewNodes,
@@ -241,11 +240,10 @@ struct Estimate<'a> {
 }
 
 impl Estimate<'_> {
-    /// The best way to place the pods on at most so many nodes of each part.
+    /// Returns the best packing on at most so many nodes of each part.
     ///
-    /// Pods spread over all domains that the parts could open, unless fewer domains take
-    /// fewer nodes: the scheduler asks for a spread over no more than the domains that
-    /// have nodes.
+    /// Pods spread over all domains that the parts could open, unless fewer domains
+    /// need fewer nodes: the scheduler only spreads over domains that have nodes.
     fn best(&self, cluster: &mut Cluster, limits: &[u32]) -> Packed {
         let all = self.in_best_order(cluster, limits, true);
         let parts = self.new.parts.iter().zip(limits);
@@ -258,8 +256,8 @@ impl Estimate<'_> {
         if !few.is_better_than(&all) {
             return all;
         }
-        // Where a domain was opened late, pods were placed before that have to spread
-        // over it as well.
+        // If a domain was opened late, pods placed before did not spread over it. So
+        // they are placed again with these domains open from the beginning.
         let used = few.nodes.iter().zip(limits);
         let used: Vec<u32> = used
             .map(|(nodes, limit)| if *nodes > 0 { *limit } else { 0 })
@@ -268,8 +266,8 @@ impl Estimate<'_> {
         if few.is_better_than(&all) { few } else { all }
     }
 
-    /// The best that the orders come to. With many pods no further order is tried once all
-    /// of them have a place.
+    /// Returns the best packing over all orders. With many pods, no further order is
+    /// tried once all of them are placed.
     fn in_best_order(&self, cluster: &mut Cluster, limits: &[u32], open: bool) -> Packed {
         let sought: u32 = self
             .by_size
@@ -298,9 +296,9 @@ impl Estimate<'_> {
         best
     }
 
-    /// Places the pods of an estimate again with all its nodes there from the beginning, as
-    /// they will be for the scheduler, and adds nodes for pods that then find no place,
-    /// until the nodes that hold a pod are those that were there.
+    /// Places the pods of an estimate again with all its nodes present from the
+    /// beginning, and adds nodes for pods that then do not fit, until the nodes that
+    /// have a pod are those that were present.
     fn settle(&self, cluster: &mut Cluster, limits: &[u32], found: &Packed) -> Packed {
         let order = found.order;
         let rows = order.partition(self.by_size, self.ground);
@@ -318,8 +316,8 @@ impl Estimate<'_> {
         packed
     }
 
-    /// Places the pods in an order, and adds nodes as they need them. `open`: a node is
-    /// there in each domain that has none yet.
+    /// Places the pods in an order and adds nodes as they need them. If `open`, first
+    /// adds a node in each domain that has none.
     fn incremental(
         &self,
         cluster: &mut Cluster,
@@ -352,10 +350,9 @@ impl Estimate<'_> {
     }
 }
 
-/// Places pods on nodes that are there, in the order given, and leaves them there.
-/// Returns how many found a place, at the index of their demand. Pods that find none are
-/// tried again for as long as others, placed after them, may have made room by a rule of
-/// spread or affinity.
+/// Places pods on existing nodes in the given order; they stay placed. Returns how many
+/// were placed, at the index of their demand. Pods that did not fit are tried again as
+/// long as pods placed after them may have made room by a rule of spread or affinity.
 pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<u32> {
     let ground = Ground::new(cluster, nodes, demands, true);
     let order: Vec<usize> = (0..demands.len()).collect();
@@ -371,7 +368,7 @@ pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<
         .placed
 }
 
-/// Adds a new node of a template, empty but for the pods it carries.
+/// Adds a new node of a template, with only the pods it carries.
 pub fn add_template(cluster: &mut Cluster, template: &Template) -> NodeId {
     cluster.add_new_node(template)
 }

@@ -1,4 +1,4 @@
-//! A pod, as far as the scheduler reads it.
+//! Pods: the fields that the scheduler reads.
 
 use std::sync::Arc;
 
@@ -6,11 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Effect, LabelSelector, Labels, Name, PodVolumes, Requirement, Resources, Unjudged};
 
-/// What a pod asks of the node it is to run on, and what it means to other pods.
+/// A pod's requirements on nodes and on other pods.
 ///
-/// Where it runs, whether it is being deleted and what it is called are not here:
-/// the owner of the pods knows it, and says so in [`crate::Cluster::place`].
-/// Defaults of the API server are already filled in.
+/// Its node, its deletion and its name are not part of it: the caller keeps them and
+/// passes them to [`crate::Cluster::place`]. Defaults of the API server are already
+/// filled in.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Pod {
@@ -18,11 +18,11 @@ pub struct Pod {
     pub namespace: Name,
     /// Labels.
     pub labels: Labels,
-    /// Effective request: what the scheduler sums over containers, sidecars, init
+    /// Effective request: the scheduler's sum over containers, sidecars, init
     /// containers, pod-level resources and overhead.
     pub requests: Resources,
-    /// The only node it may run on (spec.nodeName of a pod that is still to be
-    /// placed; the filter NodeName). Not for pods that run.
+    /// The only node it may run on (spec.nodeName of a pod without a node; the filter
+    /// NodeName). Not set for running pods.
     pub node_name: Option<Name>,
     /// Tolerations.
     pub tolerations: Vec<Toleration>,
@@ -37,27 +37,27 @@ pub struct Pod {
     pub anti_affinity: Vec<AffinityTerm>,
     /// Topology spread constraints with DoNotSchedule.
     pub spread: Vec<SpreadConstraint>,
-    /// Ports of the node it takes: of containers and sidecars.
+    /// Host ports of its containers and sidecars.
     pub host_ports: Vec<HostPort>,
-    /// Whether scheduling gates hold it back.
+    /// Whether it has scheduling gates.
     pub gated: bool,
     /// Priority.
     pub priority: i32,
-    /// Volumes, none if no volume can decide anything.
+    /// Volumes. `None` if no volume restricts where the pod can run.
     pub volumes: Option<Arc<PodVolumes>>,
-    /// What it asks for that no filter here can judge; each once.
+    /// Requirements that no filter here can judge, without duplicates.
     pub unjudged: Vec<Unjudged>,
 }
 
-/// Lets a pod onto nodes with matching taints.
+/// A toleration of taints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Toleration {
-    /// Key of the taint; empty: every key.
+    /// Key of the taint. Empty matches every key.
     pub key: Name,
-    /// How it compares.
+    /// How the values are compared.
     pub operator: TolerationOperator,
-    /// Value of the taint, if compared.
+    /// Value of the taint, for [`TolerationOperator::Equal`].
     pub value: Name,
     /// Effect of the taint. `None` if it tolerates every effect.
     pub effect: Option<Effect>,
@@ -71,12 +71,13 @@ pub enum TolerationOperator {
     Equal,
     /// Any value.
     Exists,
-    /// One that 1.36 doesn't know by default (`Gt`, `Lt`): tolerates nothing.
+    /// An operator that 1.36 does not enable by default (`Gt`, `Lt`). Tolerates
+    /// nothing.
     Unknown,
 }
 
-/// One of the terms of required node affinity: all of its conditions must hold.
-/// An empty term matches nothing.
+/// A term of required node affinity. Matches a node if all of its conditions hold. An
+/// empty term matches nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct NodeSelectorTerm {
@@ -86,36 +87,35 @@ pub struct NodeSelectorTerm {
     pub fields: Vec<Requirement>,
 }
 
-/// Other pods that must, or must not, be near.
+/// A required term of pod affinity or anti-affinity.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AffinityTerm {
-    /// What near means: nodes with the same value of this label.
+    /// Label whose value defines the topology domain.
     pub topology_key: Name,
-    /// The pods by their labels. `None` selects no pods.
+    /// Selects pods by their labels. `None` selects no pods.
     #[serde(default)]
     pub selector: Option<LabelSelector>,
-    /// The pods' namespaces by name. Without these and without a selector: the
-    /// own namespace.
+    /// The pods' namespaces by name. If there are neither names nor a selector, the
+    /// pod's own namespace is used.
     #[serde(default)]
     pub namespaces: Vec<Name>,
-    /// More namespaces, by their labels.
+    /// Further namespaces, selected by their labels.
     #[serde(default)]
     pub namespace_selector: Option<LabelSelector>,
 }
 
-/// How evenly pods must be spread: a topology spread constraint with
-/// DoNotSchedule.
+/// A topology spread constraint with DoNotSchedule.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SpreadConstraint {
-    /// How many more pods than in the emptiest domain are allowed.
+    /// Largest allowed difference to the domain with the fewest pods.
     pub max_skew: i32,
     /// Label whose values are the domains.
     pub topology_key: Name,
-    /// The pods that are counted, of the own namespace. `None` selects no pods.
+    /// Selects the pods to count, in the pod's own namespace. `None` selects no pods.
     pub selector: Option<LabelSelector>,
-    /// With fewer domains than this the emptiest counts as empty.
+    /// If there are fewer domains than this, the smallest count is taken as 0.
     pub min_domains: i32,
     /// Count only nodes that the pod's node affinity allows
     /// (nodeAffinityPolicy: Honor, the default).
@@ -125,10 +125,10 @@ pub struct SpreadConstraint {
     pub honor_taints: bool,
 }
 
-/// A port of the node.
+/// A host port.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct HostPort {
-    /// Address; empty and 0.0.0.0: all of them.
+    /// Address. Empty and 0.0.0.0 mean all addresses.
     #[serde(default)]
     pub ip: Name,
     /// Protocol.

@@ -1,14 +1,14 @@
-//! Amounts of resources: what a pod requests, what a node offers.
+//! Amounts of resources: requests of pods, allocatable resources of nodes.
 
 use serde::{Deserialize, Serialize};
 
 use crate::Name;
 
-/// Largest amount: larger ones are treated as this one. Sums over a node's pods can't
-/// overflow below it. (2^47: 128 TiB, or 140 billion cores.)
+/// Largest amount. Larger amounts are reduced to it, so that sums over a node's pods
+/// can't overflow. (2^47: 128 TiB, or 140 billion cores.)
 const LARGEST: i64 = 1 << 47;
 
-/// Amounts of resources in the scheduler's units. What is missing is zero.
+/// Amounts of resources in the scheduler's units. A missing resource is zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default, rename_all = "camelCase")]
 pub struct Resources {
@@ -18,15 +18,15 @@ pub struct Resources {
     pub memory: i64,
     /// Ephemeral storage in bytes.
     pub ephemeral_storage: i64,
-    /// Pods. Of a node only: a pod always takes one.
+    /// Number of pods. Only set for nodes: a pod always takes one.
     pub pods: i64,
-    /// All others by name, in whole units (huge pages in bytes), sorted by name,
-    /// each name once.
+    /// All other resources in whole units (huge pages in bytes), sorted by name, each
+    /// name once.
     pub extended: Vec<(Name, i64)>,
 }
 
 impl Resources {
-    /// The amount of a resource by the name that Kubernetes gives it.
+    /// Returns the amount of a resource by its Kubernetes name.
     pub fn get(&self, name: &str) -> i64 {
         match name {
             "cpu" => self.cpu,
@@ -40,8 +40,8 @@ impl Resources {
         }
     }
 
-    /// Sets the amount of a resource by its name: thousandths of a core for cpu,
-    /// bytes or whole units for all others.
+    /// Sets the amount of a resource by its Kubernetes name: thousandths of a core for
+    /// cpu, bytes or whole units for all others.
     pub fn set(&mut self, name: &str, amount: i64) {
         match name {
             "cpu" => self.cpu = amount,
@@ -59,7 +59,7 @@ impl Resources {
     }
 }
 
-/// An amount as it enters the sums.
+/// Limits an amount to the range that can be summed.
 pub(crate) fn bounded(amount: i64) -> i64 {
     amount.clamp(-LARGEST, LARGEST)
 }

@@ -1,4 +1,4 @@
-//! Where custom and external metrics are found in their APIs, and fetching them.
+//! Requests to the custom and external metrics APIs.
 
 use flyball_core::ports::{MetricAnswer, MetricQuestion, ObservationError};
 use flyball_core::spec::{CrossVersionObjectReference, LabelSelector, MetricIdentifier, api_group};
@@ -10,14 +10,15 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use crate::quantity_list::{ValueList, external_values, object_value, pod_samples};
 use crate::unavailable;
 
-/// Newest first; adapters serve one of them at least.
+/// Versions of the custom metrics API, newest first. Adapters serve at least one of
+/// them.
 const CUSTOM_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
 
-/// Which answer: what is equal is fetched once.
+/// Identifies a response. Equal values are fetched once.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Path {
     source: Source,
-    /// Behind the API's version.
+    /// Path after the API's version.
     path: String,
     query: String,
 }
@@ -25,7 +26,7 @@ pub(crate) struct Path {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Source {
     Pods,
-    /// Of this kind, whose name in paths is still to be found.
+    /// An object of this kind. Its plural is discovered when it is fetched.
     Object {
         api_version: String,
         kind: String,
@@ -93,7 +94,7 @@ impl Path {
         })
     }
 
-    /// Fetches the answer.
+    /// Fetches the response.
     pub(crate) async fn fetch(
         &self,
         client: &Client,
@@ -124,7 +125,8 @@ impl Path {
             let path = format!("/apis/custom.metrics.k8s.io/{version}/{path}");
             match get(client, &path, &self.query).await {
                 Ok(list) => return Ok(list),
-                // What an adapter says tells more than that a version is not served.
+                // An adapter's own error is more helpful than that a version is not
+                // served.
                 Err(error @ RequestError::NotFound(_)) if error.message().trim() == NOT_SERVED => {
                     first.get_or_insert(error);
                 }
@@ -139,13 +141,13 @@ impl Path {
     }
 }
 
-/// What the API server says of the paths of an API that nobody serves.
+/// The API server's message for paths of an API that is not served.
 const NOT_SERVED: &str = "404 page not found";
 
-/// Stands for the name of a kind until it is known.
+/// Placeholder for the plural of a kind until it is known.
 const PLURAL: &str = "{plural}";
 
-/// The name of a kind in paths.
+/// Returns the plural of a kind, for paths.
 async fn plural(kinds: &Kinds, api_version: &str, kind: &str) -> Result<String, ObservationError> {
     let found = kinds.get(api_version, kind).await.map_err(|error| {
         unavailable(format!(
@@ -159,8 +161,8 @@ async fn plural(kinds: &Kinds, api_version: &str, kind: &str) -> Result<String, 
     })
 }
 
-/// What a part of a path and the value of a query may have as it is: the unreserved
-/// characters of RFC 3986.
+/// Characters to encode in a part of a path and the value of a query: all but the
+/// unreserved characters of RFC 3986.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')

@@ -1,8 +1,8 @@
-//! Where metrics come from: the three metrics APIs of Kubernetes.
+//! Sources of metrics: the three metrics APIs of Kubernetes.
 //!
-//! [`MetricsApis`] answers the questions of a reader: what several autoscalers
-//! ask for is fetched once. Nothing is decided here, and nothing but kinds is kept from one
-//! question to the next.
+//! [`MetricsApis`] fetches the metrics that a reader asks for. A metric of several
+//! autoscalers is fetched once per call. This crate makes no decisions, and caches
+//! nothing but kinds between calls.
 
 mod custom;
 mod quantity_list;
@@ -22,11 +22,11 @@ use self::custom::Path;
 pub use self::quantity_list::{external_values, object_value, pod_samples};
 pub use self::resource::PodMetricsList;
 
-/// Requests under way at once.
+/// Maximum number of concurrent requests.
 const CONCURRENCY: usize = 16;
 
-/// How long all questions of one time may take together: what is not there by
-/// then is a metric that can't be had, and keeps no other from being used.
+/// Time limit of one call with all its questions. A metric that is not fetched by then
+/// is unavailable, and does not affect others.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// metrics.k8s.io, custom.metrics.k8s.io and external.metrics.k8s.io.
@@ -36,21 +36,21 @@ pub struct MetricsApis {
     kinds: Kinds,
 }
 
-/// What a question needs to be fetched.
+/// What has to be fetched to answer a question.
 enum Need<'a> {
     /// The usage of all pods of a namespace.
     Usage {
         resource: &'a str,
         container: Option<&'a str>,
     },
-    /// One answer of custom.metrics.k8s.io or external.metrics.k8s.io.
+    /// A response of custom.metrics.k8s.io or external.metrics.k8s.io.
     Values(Path),
-    /// Nothing: the question itself is at fault.
+    /// Nothing, as the question is invalid.
     Nothing(ObservationError),
 }
 
 impl MetricsApis {
-    /// The metrics APIs of a cluster that has these kinds.
+    /// Creates a source for a cluster with these kinds.
     #[must_use]
     pub fn new(client: Client, kinds: Kinds) -> Self {
         Self { client, kinds }
@@ -122,7 +122,7 @@ impl MetricsSource for MetricsApis {
     }
 }
 
-/// Waits for an answer until then; what was not begun by then is not begun.
+/// Waits for an answer until the deadline. A request is not started after it.
 async fn by<T>(
     deadline: Instant,
     answer: impl Future<Output = Result<T, ObservationError>>,
@@ -141,7 +141,7 @@ async fn by<T>(
         .unwrap_or_else(|_| Err(late()))
 }
 
-/// A metric that can't be had.
+/// Returns the error for a metric that is unavailable.
 pub(crate) fn unavailable(message: impl Into<String>) -> ObservationError {
     ObservationError {
         class: "metricsUnavailable",

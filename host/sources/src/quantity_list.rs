@@ -1,8 +1,8 @@
-//! The answers of custom.metrics.k8s.io and external.metrics.k8s.io.
+//! Responses of custom.metrics.k8s.io and external.metrics.k8s.io.
 //!
-//! A value that can't be read is named and does not keep others from being read:
-//! its pod has no sample then. Where values are summed up, a sum without it would
-//! be wrong: there it fails the metric.
+//! A value that can't be read is reported, and does not affect others: its pod has no
+//! sample. If values are summed, the metric fails, since a sum without the value would
+//! be wrong.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,10 +14,10 @@ use serde::{Deserialize, Deserializer};
 use crate::resource::Rfc3339;
 use crate::unavailable;
 
-/// Window of a custom metric that names none, in seconds.
+/// Window of a custom metric that has none, in seconds.
 const DEFAULT_WINDOW_SECONDS: i64 = 60;
 
-/// A `MetricValueList` or an `ExternalMetricValueList`: what is needed of it.
+/// The needed fields of a `MetricValueList` or an `ExternalMetricValueList`.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ValueList {
     items: Vec<Item>,
@@ -25,9 +25,9 @@ pub struct ValueList {
 
 #[derive(Clone, Debug)]
 struct Item {
-    /// Name of the object that is described, if one is.
+    /// Name of the described object. Empty if there is none.
     object: Arc<str>,
-    /// What was measured, or what is wrong with it.
+    /// The value, or why it can't be read.
     value: Result<Value, String>,
 }
 
@@ -51,7 +51,8 @@ impl<'de> Deserialize<'de> for Item {
 }
 
 impl ValueList {
-    /// One warning, however many pods it is about: it comes with each fetch.
+    /// Logs one warning for all values that can't be read, since this happens at each
+    /// fetch.
     pub(crate) fn warn_of_unreadable(&self, path: &str) {
         let unreadable = |item: &Item| Some((item.object.clone(), item.value.clone().err()?));
         let mut unreadable = self.items.iter().filter_map(unreadable);
@@ -62,10 +63,10 @@ impl ValueList {
     }
 }
 
-/// `Pods`: the sample of each pod, ordered by pod.
+/// Returns the sample of each pod for a `Pods` metric, ordered by pod.
 ///
 /// # Errors
-/// If there are no metrics at all, or none that can be read.
+/// If there are no metrics, or none that can be read.
 pub fn pod_samples(list: ValueList) -> Result<MetricAnswer, ObservationError> {
     let mut unreadable = None;
     let mut by_pod = BTreeMap::new();
@@ -90,10 +91,10 @@ pub fn pod_samples(list: ValueList) -> Result<MetricAnswer, ObservationError> {
     Ok(MetricAnswer::Pods(by_pod.into_values().collect()))
 }
 
-/// `Object`: its value.
+/// Returns the value of an `Object` metric.
 ///
 /// # Errors
-/// If there is none, or it can't be read.
+/// If there is no value, or it can't be read.
 pub fn object_value(list: &ValueList) -> Result<MetricAnswer, ObservationError> {
     match list.items.first() {
         Some(Item { object, value }) => match value {
@@ -106,10 +107,10 @@ pub fn object_value(list: &ValueList) -> Result<MetricAnswer, ObservationError> 
     }
 }
 
-/// `External`: the value of each series.
+/// Returns the value of each series of an `External` metric.
 ///
 /// # Errors
-/// If there is none, or one that can't be read.
+/// If there is no series, or one that can't be read.
 pub fn external_values(list: &ValueList) -> Result<MetricAnswer, ObservationError> {
     if list.items.is_empty() {
         return Err(unavailable("no metrics returned from external metrics API"));

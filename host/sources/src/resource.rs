@@ -1,4 +1,4 @@
-//! metrics.k8s.io: what pods use of their resources.
+//! Responses of metrics.k8s.io: resource usage of pods.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use serde::{Deserialize, Deserializer};
 
 use crate::unavailable;
 
-/// The answer of metrics.k8s.io: only what is needed of it. Metrics of a pod that
-/// can't be read do not keep those of others from being read.
+/// The needed fields of a response of metrics.k8s.io. Metrics of a pod that can't be
+/// read do not affect those of others.
 #[derive(Clone, Debug, Deserialize)]
 pub struct PodMetricsList {
     items: Vec<PodMetrics>,
@@ -25,7 +25,7 @@ pub struct PodMetricsList {
 #[derive(Clone, Debug)]
 struct PodMetrics {
     metadata: Metadata,
-    /// What the pod uses, or what is wrong with it.
+    /// Usage of the pod, or why it can't be read.
     usage: Result<PodUsage, String>,
 }
 
@@ -43,10 +43,10 @@ struct ContainerMetrics {
     usage: BTreeMap<String, Milli>,
 }
 
-/// What the pods of a namespace use, or why that can't be read.
+/// Usage of each pod of a namespace, or why it can't be read.
 pub(crate) type Usage = LabelIndex<Result<PodUsage, String>>;
 
-/// What a pod uses.
+/// Usage of a pod.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct PodUsage {
     timestamp: Rfc3339,
@@ -63,7 +63,7 @@ impl<'de> Deserialize<'de> for PodMetrics {
     }
 }
 
-/// Fetches what the pods of a namespace use.
+/// Fetches the usage of the pods of a namespace.
 pub(crate) async fn fetch(client: &Client, namespace: &str) -> Result<Usage, ObservationError> {
     let path = format!("/apis/metrics.k8s.io/v1beta1/namespaces/{namespace}/pods");
     match get::<PodMetricsList>(client, &path, "").await {
@@ -79,11 +79,11 @@ pub(crate) async fn fetch(client: &Client, namespace: &str) -> Result<Usage, Obs
 }
 
 impl PodMetricsList {
-    /// The samples of a resource, of the pods as a whole or of one container of
-    /// each, ordered by pod.
+    /// Returns the samples of a resource, of whole pods or of one container of each,
+    /// ordered by pod.
     ///
     /// # Errors
-    /// If there are no metrics at all.
+    /// If there are no metrics.
     pub fn samples(
         self,
         resource: &str,
@@ -109,7 +109,8 @@ impl PodMetricsList {
         usage
     }
 
-    /// One warning, however many pods it is about: it comes with each fetch.
+    /// Logs one warning for all pods that can't be read, since this happens at each
+    /// fetch.
     fn warn_of_unreadable(&self, namespace: &str) {
         let unreadable = |item: &PodMetrics| {
             let problem = item.usage.as_ref().err()?;
@@ -123,7 +124,7 @@ impl PodMetricsList {
     }
 }
 
-/// The samples of the pods that a selector matches.
+/// Returns the samples of the pods that a selector matches.
 pub(crate) fn samples(
     usage: &Usage,
     selector: &Selector,
@@ -155,7 +156,7 @@ pub(crate) fn samples(
     ))
 }
 
-/// What is wrong where nothing can be read of any pod: the first one tells.
+/// Returns the error of the first pod if no pod's metrics can be read.
 fn all_unreadable(selected: &[(&Arc<str>, &Result<PodUsage, String>)]) -> Option<ObservationError> {
     if selected.iter().any(|(_, usage)| usage.is_ok()) {
         return None;
@@ -168,7 +169,7 @@ fn all_unreadable(selected: &[(&Arc<str>, &Result<PodUsage, String>)]) -> Option
 }
 
 impl PodUsage {
-    /// The sum over all containers, if each of them has the resource.
+    /// Returns the sum over all containers. `None` if one of them lacks the resource.
     fn of_all(&self, resource: &str) -> Option<i64> {
         if self.containers.is_empty() {
             return None;
@@ -190,7 +191,7 @@ impl PodUsage {
     }
 }
 
-/// A point in time in RFC 3339.
+/// A time in RFC 3339.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rfc3339(pub Timestamp);
 
@@ -201,7 +202,7 @@ impl<'de> Deserialize<'de> for Rfc3339 {
     }
 }
 
-/// A duration as Go writes it, such as `1m30.5s`, in milliseconds.
+/// A duration in milliseconds, in Go's format such as `1m30.5s`.
 #[derive(Clone, Copy, Debug)]
 struct GoDuration(i64);
 

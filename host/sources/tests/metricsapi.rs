@@ -1,5 +1,4 @@
-//! Answers of the three metrics APIs give the numbers that Kubernetes' own
-//! client makes of them.
+//! Responses of the three metrics APIs give the same numbers as Kubernetes' own client.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"
@@ -20,7 +19,7 @@ fn answers_of_the_metrics_apis_give_upstreams_numbers() {
             .contains(&json!("milliOverflow"));
         let answer = answer(&case);
         if overflows {
-            // There upstream wraps around; we keep to the range.
+            // Upstream overflows here; we saturate.
             saturated += 1;
             assert!(answer.is_ok(), "{}", case["id"]);
             continue;
@@ -37,7 +36,7 @@ fn a_pod_whose_metrics_cannot_be_read_is_missing_and_no_other() {
     let at = 1_764_000_000_000_i64;
     let readable = json!([
         ["web-2", 250, at, 15_000],
-        // Beyond the range: as much as can be.
+        // Out of range: saturated.
         ["web-3", i64::MAX, at, 15_000],
     ]);
     assert_eq!(found(&answer), readable);
@@ -94,7 +93,7 @@ fn a_custom_value_that_cannot_be_read_is_missing_and_a_series_fails_its_sum() {
     );
 }
 
-/// The samples of cpu in an answer of metrics-server, of pods with such usage.
+/// Returns the cpu samples of a response of metrics-server, for pods with this usage.
 fn cpu_of(pods: &[(&str, &str)]) -> Result<MetricAnswer, ObservationError> {
     let item = |(name, cpu): &(&str, &str)| {
         json!({

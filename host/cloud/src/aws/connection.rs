@@ -1,4 +1,4 @@
-//! How AWS is reached: region, endpoint, credentials, time limits.
+//! The connection to AWS: region, endpoint, credentials, time limits.
 
 use std::time::Duration;
 
@@ -10,34 +10,35 @@ use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use flyball_core::nodes::cloud::CloudError;
 
-/// Time for a call with all its attempts: a loop must not wait longer for a cloud.
+/// Time limit of a call with all its attempts. The nodes loop must not wait longer for
+/// a cloud.
 const CALL: Duration = Duration::from_secs(15);
-/// Time for one attempt.
+/// Time limit of one attempt.
 const ATTEMPT: Duration = Duration::from_secs(7);
-/// Time to connect.
+/// Time limit of connecting.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// Where AWS is, and who asks. What is not set comes from where the SDK looks for
-/// it: environment, profile, web identity (IRSA), container, instance metadata.
+/// Region, endpoint and credentials. Unset fields are taken from the SDK's sources:
+/// environment, profile, web identity (IRSA), container, instance metadata.
 #[derive(Clone, Debug, Default)]
 pub struct Connection {
     /// Region.
     pub region: Option<String>,
-    /// Endpoint in place of the region's own.
+    /// Endpoint to use instead of the region's.
     pub endpoint: Option<String>,
     /// Credentials.
     pub credentials: Option<SharedCredentialsProvider>,
 }
 
-/// A client, and the region that it speaks to.
+/// A client and its region.
 pub(super) struct Connected {
     pub client: aws_sdk_autoscaling::Client,
     pub region: String,
 }
 
 impl Connection {
-    /// Finds what is not set. Asks no service of AWS but the machine's own
-    /// metadata.
+    /// Creates a client and fills in unset fields. Calls no AWS service except the
+    /// instance metadata service.
     pub(super) async fn connect(&self) -> Result<Connected, CloudError> {
         let https = Builder::new()
             .tls_provider(Provider::Rustls(CryptoMode::Ring))

@@ -1,4 +1,4 @@
-//! Auto Scaling groups found by their tags: `asg:tag=KEY[=VALUE],…`.
+//! Discovery of Auto Scaling groups by their tags: `asg:tag=KEY[=VALUE],…`.
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ use crate::spec::SpecError;
 /// `--node-group-auto-discovery`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AutoDiscovery {
-    /// Each tag's key and value; an empty value: any will do.
+    /// Key and value of each tag. An empty value matches any value.
     pub tags: BTreeMap<String, String>,
 }
 
@@ -30,11 +30,10 @@ impl FromStr for AutoDiscovery {
     }
 }
 
-/// All that the values of the flag ask for together: a group must have every tag
-/// of every one.
+/// Merges the tags of all values of the flag: a group must have every tag of each.
 ///
 /// # Errors
-/// When two of them want different values of one tag, which no group can have.
+/// If two of them require different values of one tag.
 pub fn all_tags(discovery: &[AutoDiscovery]) -> Result<BTreeMap<String, String>, SpecError> {
     let mut tags = BTreeMap::new();
     for (key, value) in discovery.iter().flat_map(|one| &one.tags) {
@@ -43,7 +42,7 @@ pub fn all_tags(discovery: &[AutoDiscovery]) -> Result<BTreeMap<String, String>,
     Ok(tags)
 }
 
-/// Name and value of the filter of DescribeAutoScalingGroups that a tag stands for.
+/// Returns name and value of the filter of DescribeAutoScalingGroups for a tag.
 #[must_use]
 pub fn filter(key: &str, value: &str) -> (String, String) {
     if value.is_empty() {
@@ -53,7 +52,7 @@ pub fn filter(key: &str, value: &str) -> (String, String) {
     }
 }
 
-/// A tag with any value asks for less than the same tag with one.
+/// Adds a tag. A tag with a value replaces the same tag with any value.
 fn insert(tags: &mut BTreeMap<String, String>, key: &str, value: &str) -> Result<(), SpecError> {
     match tags.get(key) {
         Some(known) if !known.is_empty() && !value.is_empty() && known != value => {

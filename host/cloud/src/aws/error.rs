@@ -1,4 +1,4 @@
-//! What went wrong at AWS, in the classes of the core.
+//! Errors of AWS, converted into the core's classes.
 
 use std::error::Error;
 
@@ -6,8 +6,7 @@ use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
 use flyball_core::nodes::cloud::CloudError;
 
-/// A call that failed: its class, and a sentence that names the call, what it was
-/// about, and the cause.
+/// Converts the error of a call. The message names the call, its subject and the cause.
 pub(super) fn failed<E, R>(call: &str, subject: &str, error: SdkError<E, R>) -> CloudError
 where
     E: ProvideErrorMetadata + Error + Send + Sync + 'static,
@@ -27,7 +26,7 @@ where
     }
 }
 
-/// An order that the provider itself refuses.
+/// Returns the error of an order that the provider itself refuses.
 pub(super) fn refused(class: &'static str, call: &str, group: &str, why: &str) -> CloudError {
     let message = format!("{call} of node group {group}: {why}");
     CloudError { class, message }
@@ -87,7 +86,7 @@ where
     }
 }
 
-/// The error and its causes, without repetition.
+/// Returns the messages of an error and its causes, without repetition.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     for cause in causes(error).map(ToString::to_string) {

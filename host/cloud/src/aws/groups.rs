@@ -1,4 +1,4 @@
-//! An Auto Scaling group, as the core sees a node group.
+//! Converts Auto Scaling groups into node groups of the core.
 
 use std::sync::Arc;
 
@@ -9,8 +9,8 @@ use super::provider_id::provider_id;
 use super::{instance_types, template};
 use crate::spec::NodeGroupSpec;
 
-/// Converts an Auto Scaling group into a node group. `None` if AWS gave no name for it.
-/// Bounds are those of the spec, else the group's own.
+/// Converts an Auto Scaling group into a node group. `None` if AWS returned no name for
+/// it. The bounds are those of the spec, else the group's own.
 pub(super) fn node_group(
     group: &AutoScalingGroup,
     spec: Option<&NodeGroupSpec>,

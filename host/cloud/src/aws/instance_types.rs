@@ -1,17 +1,18 @@
-//! The instance types of an Auto Scaling group, and what their names say.
+//! The instance types of an Auto Scaling group, and their architecture.
 
 use aws_sdk_autoscaling::types::AutoScalingGroup;
 
-/// The instance types that a new node of a group may have, each once: those of its mixed
-/// instances policy, else those of its instances. Empty if neither tells.
+/// Returns the instance types that a new node of a group may have, each once: those of
+/// its mixed instances policy, else those of its instances. Empty if they are not
+/// known.
 ///
-/// Nothing is looked up for it: a launch template is known to EC2 alone.
+/// Launch templates are not looked up, which would need calls to EC2.
 pub(super) fn of_group(group: &AutoScalingGroup) -> Vec<&str> {
     let policy = group.mixed_instances_policy();
     let overrides = policy
         .and_then(|policy| policy.launch_template())
         .map_or(&[][..], |template| template.overrides());
-    // Where one override asks for attributes, any type that has them may come.
+    // If an override has attributes instead of a type, any type with them is possible.
     let named: Option<Vec<&str>> = overrides.iter().map(|one| one.instance_type()).collect();
     let mut types = match named {
         None => Vec::new(),
@@ -26,12 +27,13 @@ pub(super) fn of_group(group: &AutoScalingGroup) -> Vec<&str> {
     types
 }
 
-/// The architecture of an instance type, as `kubernetes.io/arch` has it. `None` if the name
-/// does not say.
+/// Returns the architecture of an instance type, as in `kubernetes.io/arch`. `None` if
+/// the name does not show it.
 ///
-/// A name is letters of the family, the generation, and letters of attributes, of which `g`
-/// is AWS' own processor (<https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html>).
-/// The first generation of that has no such letter.
+/// A name has letters for the family, the generation, and letters for attributes, of
+/// which `g` is AWS' own processor
+/// (<https://docs.aws.amazon.com/ec2/latest/instancetypes/instance-type-names.html>).
+/// The first generation of that processor (`a1`) has no such letter.
 pub(super) fn architecture(instance_type: &str) -> Option<&'static str> {
     let (family, _) = instance_type.split_once('.')?;
     let series = family.trim_end_matches("-flex");
@@ -43,7 +45,7 @@ pub(super) fn architecture(instance_type: &str) -> Option<&'static str> {
         && attributes.chars().all(is_letter);
     match series {
         "a1" => Some("arm64"),
-        // Apple's computers are of both kinds.
+        // Macs have either architecture.
         _ if !is_usual || series.starts_with("mac") => None,
         _ if attributes.contains('g') => Some("arm64"),
         _ => Some("amd64"),

@@ -1,8 +1,8 @@
-//! AWS: a node group is an Auto Scaling group.
+//! AWS: Auto Scaling groups as node groups.
 //!
-//! Groups are named ([`NodeGroupSpec`]) or found by their tags ([`AutoDiscovery`]).
-//! What AWS says of them is kept for a minute, and read anew after an order. The
-//! size of instance types, and instances that AWS could not launch, are not looked
+//! Groups are named ([`NodeGroupSpec`]) or discovered by their tags
+//! ([`AutoDiscovery`]). They are cached for a minute, and read again after an order.
+//! The size of instance types, and instances that AWS could not launch, are not looked
 //! up.
 
 mod connection;
@@ -28,21 +28,21 @@ use self::error::{failed, refused};
 pub use self::provider_id::{instance, provider_id};
 use crate::spec::NodeGroupSpec;
 
-/// How long what AWS said is taken to hold, in milliseconds.
+/// How long groups are cached, in milliseconds.
 const CACHE_MS: i64 = 60_000;
-/// Names in one call, and groups in one answer: AWS' own limit.
+/// Maximum number of names in a call and of groups in an answer: AWS' own limit.
 const BATCH: usize = 100;
 
 const DESCRIBE: &str = "DescribeAutoScalingGroups";
 const SET: &str = "SetDesiredCapacity";
 const TERMINATE: &str = "TerminateInstanceInAutoScalingGroup";
 
-/// Auto Scaling groups as node groups.
+/// Provides Auto Scaling groups as node groups.
 pub struct AwsAutoScaling {
     client: aws_sdk_autoscaling::Client,
     region: String,
     named: Vec<NodeGroupSpec>,
-    /// Filters of the discovery; empty: there is none.
+    /// Filters of the discovery. Empty if there is none.
     filters: Vec<Filter>,
     known: Mutex<Known>,
 }
@@ -50,19 +50,19 @@ pub struct AwsAutoScaling {
 #[derive(Default)]
 struct Known {
     groups: Vec<Arc<NodeGroup>>,
-    /// When they were read. `None` if they must be read again.
+    /// When the groups were read. `None` if they must be read again.
     read_at: Option<Timestamp>,
-    /// Named groups that AWS does not have.
+    /// Named groups that do not exist in AWS.
     missing: Vec<String>,
 }
 
 impl AwsAutoScaling {
-    /// Finds region and credentials; nothing is asked of AWS yet. A group that is
-    /// both named and found has the bounds that it was named with.
+    /// Determines region and credentials, without calls to AWS. A group that is both
+    /// named and discovered has the bounds of its name.
     ///
     /// # Errors
-    /// When no group is named and none can be found, when two values of the
-    /// discovery contradict each other, or no region is known.
+    /// If there is neither a named group nor a discovery, if two values of the
+    /// discovery contradict each other, or if no region is known.
     pub async fn connect(
         connection: &Connection,
         named: Vec<NodeGroupSpec>,
@@ -92,7 +92,7 @@ impl AwsAutoScaling {
         })
     }
 
-    /// Reads every group: the named ones in batches, then what the tags find.
+    /// Reads all groups: the named ones in batches, then the discovered ones.
     async fn read(&self, known: &mut Known) -> Result<(), CloudError> {
         let mut groups = Vec::new();
         for batch in self.named.chunks(BATCH) {
@@ -111,8 +111,7 @@ impl AwsAutoScaling {
         Ok(())
     }
 
-    /// Logs once that a named group is gone, or not there yet. The other groups are not
-    /// affected.
+    /// Logs once that a named group does not exist. The other groups are not affected.
     fn note_missing(&self, known: &mut Known, found: &[NodeGroup]) {
         let names = self.named.iter().map(|spec| &spec.name);
         let missing: Vec<String> = names
@@ -151,8 +150,8 @@ impl AwsAutoScaling {
             .collect())
     }
 
-    /// A group as it is at this moment, for an order. What is kept of all groups
-    /// must be read anew afterwards, whatever comes of the order.
+    /// Reads a group's present state, for an order. Invalidates the cache, whether or
+    /// not the order succeeds.
     async fn current(&self, call: &str, name: &str) -> Result<NodeGroup, CloudError> {
         let known = &mut *self.known.lock().await;
         let is_ours = known.groups.iter().any(|group| *group.name == *name)
@@ -235,8 +234,8 @@ impl CloudProvider for AwsAutoScaling {
         self.set_desired_capacity(group, size).await
     }
 
-    /// Instances that AWS takes away already are left alone. Where one can't be
-    /// taken away, those after it stay too.
+    /// Skips instances that are being terminated already. If one can't be terminated,
+    /// the instances after it are not terminated either.
     async fn delete_instances(
         &self,
         _now: Timestamp,

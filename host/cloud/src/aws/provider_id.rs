@@ -1,6 +1,6 @@
-//! How a Node names its instance: `aws:///ZONE/INSTANCE`.
+//! Provider IDs of instances: `aws:///ZONE/INSTANCE`.
 
-/// Returns the instance that a Node's spec.providerID names. `None` if it names no EC2
+/// Returns the instance of a Node's spec.providerID. `None` if it names no EC2
 /// instance.
 #[must_use]
 pub fn instance(provider_id: &str) -> Option<&str> {
@@ -12,7 +12,7 @@ pub fn instance(provider_id: &str) -> Option<&str> {
     (is_name(zone) && is_name(instance) && !instance.is_empty()).then_some(instance)
 }
 
-/// The spec.providerID of the Node of an instance.
+/// Returns the spec.providerID of an instance's Node.
 #[must_use]
 pub fn provider_id(zone: &str, instance: &str) -> String {
     format!("aws:///{zone}/{instance}")

@@ -1,9 +1,10 @@
-//! What a new node of an Auto Scaling group would be like, from the group's tags
+//! Node templates from the tags of an Auto Scaling group,
 //! `k8s.io/cluster-autoscaler/node-template/…`.
 //!
-//! The size of an instance type is not known here: a group whose tags name no cpu and no
-//! memory has no template, and only a live node can tell. Labels that every node gets are
-//! added to those of the tags, as far as the group tells them.
+//! The size of instance types is not known here: a group without tags for cpu and
+//! memory has no template of its own, and needs a live node to derive one from. Labels
+//! that every node gets are added to those of the tags, as far as the group determines
+//! them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,20 +15,19 @@ use flyball_core::quantity::Milli;
 use super::instance_types::architecture;
 
 const PREFIX: &str = "k8s.io/cluster-autoscaler/node-template/";
-/// Pods of a node where no tag says otherwise: the kubelet's own default.
+/// Pods of a node if no tag sets them: the kubelet's default.
 const DEFAULT_PODS: i64 = 110;
-/// Labels that have a node's zone as their value, beside `topology.kubernetes.io/zone`: the
-/// name that this had before, and the EBS driver's, which its volumes go by.
+/// Labels with a node's zone as value, besides `topology.kubernetes.io/zone`: its beta
+/// name, and the EBS driver's label, which the affinity of its volumes uses.
 const ZONE_LABELS: [&str; 2] = [
     "failure-domain.beta.kubernetes.io/zone",
     "topology.ebs.csi.aws.com/zone",
 ];
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
-/// Returns the template that a group's tags describe. `None` if they don't say what cpu
-/// and memory a node has. Tags that can't be read are left out, and reported to
-/// `problem`. `types` are the instance types that a new node may have. Empty if not
-/// known.
+/// Returns the template that a group's tags describe. `None` if cpu or memory is
+/// missing. Tags that can't be read are left out, and reported to `problem`. `types`
+/// are the instance types that a new node may have, empty if not known.
 #[must_use]
 pub fn from_tags<'a>(
     tags: impl IntoIterator<Item = (&'a str, &'a str)>,
@@ -71,13 +71,13 @@ pub fn from_tags<'a>(
             .get(*name)
             .is_some_and(|amount| *amount > 0)
     });
-    // What kubelets reserve for themselves is theirs to say, not a tag's.
+    // Tags don't describe the kubelet's reservations, so allocatable is the capacity.
     template.allocatable = template.capacity.clone();
     known.then_some(template)
 }
 
-/// Labels that every node gets, by their names of today and of before. The instance type is
-/// there if there is only one, the architecture if all types have the same.
+/// Returns labels that every node gets, by their GA and beta names. The instance type
+/// is included if there is only one, the architecture if all types have the same.
 fn well_known_labels(region: &str, types: &[&str]) -> BTreeMap<Arc<str>, Arc<str>> {
     let only = match types {
         [only] => Some(*only),

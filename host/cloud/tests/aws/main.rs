@@ -1,4 +1,4 @@
-//! AWS Auto Scaling: what is asked of it and read from it.
+//! Tests of the AWS provider.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"

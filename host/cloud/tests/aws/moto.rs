@@ -1,5 +1,4 @@
-//! The real SDK against moto's server: what is found, what orders do, and what
-//! errors say.
+//! The real SDK against moto's server: discovery, orders and error messages.
 
 use std::sync::Arc;
 
@@ -38,7 +37,7 @@ fn sizes(groups: &[Arc<NodeGroup>]) -> Vec<(&str, u32, u32, u32, usize)> {
     sizes.collect()
 }
 
-/// The class of an error whose message names all of these.
+/// Returns the class of an error whose message contains all of these.
 fn class(result: Result<(), CloudError>, names: &[&str]) -> anyhow::Result<&'static str> {
     let error = result.err().context("no error")?;
     for name in names {
@@ -99,7 +98,7 @@ async fn groups_are_named_or_found_with_their_bounds_and_templates() -> anyhow::
     Ok(())
 }
 
-/// A group in three zones, from size zero, whose nodes may be of two instance types.
+/// Uses a group of size zero in three zones, with two instance types.
 #[tokio::test]
 async fn a_group_in_several_zones_has_the_labels_that_all_its_nodes_get() -> anyhow::Result<()> {
     let aws = Aws::start()?;

@@ -1,4 +1,4 @@
-//! Flags and provider IDs read as Cluster Autoscaler reads them:
+//! Flags and provider IDs are parsed like in Cluster Autoscaler:
 //! `tests/vectors/nodes/aws.jsonl.gz`.
 
 use std::collections::BTreeMap;
@@ -10,8 +10,8 @@ use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// Where the peer's answer is a slip: it takes an ID with something before `aws:`
-/// as one, and finds an empty name in it.
+/// Start of IDs for which Cluster Autoscaler's result is a bug: it accepts an ID with a
+/// prefix before `aws:`, and returns an empty name.
 const IDS_WITH_A_PREFIX: &str = "prefix-aws:";
 
 #[derive(Deserialize)]

@@ -1,7 +1,7 @@
-//! The `ReplicaAutoscaler`s of the cluster.
+//! Cache of the cluster's `ReplicaAutoscaler`s.
 //!
-//! One whose spec can't be read has a spec in its stead that names no target and
-//! writes nothing, so that what is wrong with it can be told as of any other.
+//! If a spec can't be read, it is replaced by one that has no target and writes
+//! nothing, so that its problem is reported like that of any other autoscaler.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,21 +18,22 @@ use crate::watch::{Change, Watched, namespaced_id};
 #[derive(Default)]
 pub(crate) struct Autoscalers {
     by_key: BTreeMap<ObjectKey, Known>,
-    /// Whether one came, went or got another spec.
+    /// Whether an autoscaler was added, deleted or got another spec.
     pub(crate) changed: bool,
 }
 
 struct Known {
     autoscaler: Arc<Autoscaler>,
-    /// Why the spec can't be read, if it can't.
+    /// Why the spec can't be read. `None` if it can.
     problem: Option<Arc<str>>,
     /// metadata.resourceVersion. `None` if it is no number and can't be compared.
     version: Option<u64>,
 }
 
 impl Autoscalers {
-    /// Takes in what a write has made of an object. The watch brings it too, later
-    /// and after older states of it. One that has gone meanwhile does not come back.
+    /// Applies the object that a write returned. The watch reports it too, but later
+    /// and after older versions of it. An object that was deleted meanwhile is not
+    /// added again.
     pub(crate) fn update(&mut self, written: ReplicaAutoscaler) {
         let uid = written.metadata.uid.as_deref();
         let known = self.by_key.get(&key(&written));
@@ -41,13 +42,13 @@ impl Autoscalers {
         }
     }
 
-    /// The mode of an autoscaler. `None` if there is no such autoscaler.
+    /// Returns the mode of an autoscaler. `None` if there is no such autoscaler.
     pub(crate) fn mode(&self, key: &ObjectKey) -> Option<Mode> {
         let known = self.by_key.get(key)?;
         Some(known.autoscaler.spec.mode)
     }
 
-    /// Why the spec of that autoscaler can't be read, if it can't.
+    /// Returns why the spec of an autoscaler can't be read. `None` if it can.
     pub(crate) fn problem(&self, key: &ObjectKey) -> Option<Arc<str>> {
         self.by_key.get(key)?.problem.clone()
     }
@@ -59,7 +60,7 @@ impl Autoscalers {
 }
 
 impl Autoscalers {
-    /// Takes in a change.
+    /// Applies a change.
     pub(crate) fn take(&mut self, change: Change<ReplicaAutoscaler>) {
         match change {
             Change::Apply(object) => self.apply(object),
@@ -119,7 +120,7 @@ impl Watched for ReplicaAutoscaler {
     }
 }
 
-/// Stands in for a spec that can't be read: there is nothing that it could scale.
+/// Returns the replacement of a spec that can't be read. It scales nothing.
 fn unreadable() -> AutoscalerSpec {
     AutoscalerSpec {
         scale_target_ref: CrossVersionObjectReference::default(),
@@ -244,7 +245,7 @@ mod tests {
         let mode = known.mode(&known.all()[1].key);
         assert_eq!(mode, Some(Mode::Observe), "it scales nothing");
 
-        // What was written about it is no news.
+        // A written status is not a change.
         known.update(bad("12", json!({ "desiredReplicas": 1 })));
         assert!(!known.changed);
         assert_eq!(problems(&known), [None, Some(problem.to_owned())]);

@@ -1,4 +1,4 @@
-//! Which targets a HorizontalPodAutoscaler names.
+//! Cache of the targets of HorizontalPodAutoscalers.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::slim::ObjectMetadata;
 use crate::watch::{Change, Slim, SlimKind, namespaced_id};
 
-/// A target whatever the version that it is named by.
+/// A target, independent of its API version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct TargetKey {
     namespace: String,
@@ -29,7 +29,7 @@ impl TargetKey {
     }
 }
 
-/// A HorizontalPodAutoscaler as the API server has it: only its target.
+/// A HorizontalPodAutoscaler, of which only the target is read.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct HpaObject {
     metadata: ObjectMetadata,
@@ -67,13 +67,13 @@ pub(crate) struct Hpas {
 }
 
 impl Hpas {
-    /// A HorizontalPodAutoscaler that names the target.
+    /// Returns the name of a HorizontalPodAutoscaler that scales the target.
     pub(crate) fn of(&self, target: &TargetKey) -> Option<&str> {
         let id = self.by_target.get(target)?.first()?;
         Some(id.rsplit_once('/').map_or(id, |(_, name)| name))
     }
 
-    /// Takes in a change.
+    /// Applies a change.
     pub(crate) fn take(&mut self, change: Change<Slim<HpaObject>>) {
         match change {
             Change::Apply(Slim { object, .. }) => self.apply(&object),

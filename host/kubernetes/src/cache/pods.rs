@@ -1,5 +1,5 @@
-//! Pods as the replica half keeps them: those of one template share their labels and
-//! requests, and a pod takes some 70 bytes beside its name.
+//! The replica half's cache of pods. Pods of one template share labels and requests; a
+//! pod takes about 70 bytes besides its name.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
@@ -22,14 +22,14 @@ pub(crate) struct Pods {
     namespaces: HashMap<Name, Namespace>,
     requests: HashSet<Arc<PodRequests>>,
     words: HashSet<Name>,
-    /// Number of shared values from which on the unused ones are dropped.
+    /// Number of shared values from which on unused ones are dropped.
     sweep_at: usize,
-    /// Number of the latest list. Those of more lists than it can count are mistaken for
-    /// each other only where no list in between was complete.
+    /// Number of the latest list. If it wraps around, pods of different lists can only
+    /// be confused when no list in between was complete.
     list: u16,
 }
 
-/// Below it nothing is dropped.
+/// Number of shared values below which nothing is dropped.
 const SWEEP_MINIMUM: usize = 1024;
 
 #[derive(Default)]
@@ -38,19 +38,19 @@ struct Namespace {
     /// Slots by the name of their pod.
     by_name: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// Slots by the labels of their pod, in no order.
+    /// Slots by the labels of their pod, unordered.
     by_labels: LabelSets<Vec<u32>>,
-    /// What was last selected: given out again while it is the same.
+    /// The last result of each selector, returned again while it is unchanged.
     selected: HashMap<String, Arc<[Pod]>>,
 }
 
-/// A [`Pod`]. Times are columns ([`time::column`]), which take half of the memory.
+/// A compact [`Pod`]. Times are encoded by [`time::column`], which halves their size.
 struct KeptPod {
     name: Name,
     labels: Arc<Labels>,
-    /// Place among the slots of its labels.
+    /// Index among the slots of its labels.
     place: u32,
-    /// Number of the list that had it, or after which it was changed.
+    /// Number of the latest list at the time of its last event.
     list: u16,
     requests: Arc<PodRequests>,
     start: i64,
@@ -61,7 +61,7 @@ struct KeptPod {
 }
 
 impl Pods {
-    /// Takes in what the watch of pods brings.
+    /// Applies an event of the watch of pods.
     pub(crate) fn take(&mut self, event: &Event<Slim<PodObject>>) {
         match event {
             Event::Init => self.list = self.list.wrapping_add(1),
@@ -71,8 +71,8 @@ impl Pods {
         }
     }
 
-    /// The pods that a selector matches, ordered by name; the same `Arc` as
-    /// before while nothing about them has changed.
+    /// Returns the pods that a selector matches, ordered by name. Returns the same
+    /// `Arc` as before if they are unchanged.
     pub(crate) fn select(
         &mut self,
         namespace: &str,
@@ -98,7 +98,7 @@ impl Pods {
         pods
     }
 
-    /// The distinct sets of labels of the pods that a selector matches.
+    /// Returns the distinct label sets of the pods that a selector matches.
     pub(crate) fn label_sets(&self, namespace: &str, selector: &Selector) -> Vec<Arc<Labels>> {
         let namespace = self.namespaces.get(namespace);
         namespace
@@ -149,7 +149,7 @@ impl Pods {
         }
     }
 
-    /// Deletes the pods that the latest list did not have.
+    /// Deletes the pods that the latest list did not contain.
     fn delete_unlisted(&mut self) {
         let latest = self.list;
         self.namespaces.retain(|_, namespace| {
@@ -162,7 +162,7 @@ impl Pods {
         });
     }
 
-    /// Drops what is shared by nobody any more, each time it has doubled.
+    /// Drops unused shared values, each time their number has doubled.
     fn sweep(&mut self) {
         if self.words.len() + self.requests.len() > self.sweep_at.max(SWEEP_MINIMUM) {
             self.requests
@@ -197,7 +197,7 @@ fn share(words: &mut HashSet<Name>, text: &Name) -> Name {
 }
 
 impl Namespace {
-    /// The pods that a selector matches, ordered by name.
+    /// Returns the pods that a selector matches, ordered by name.
     fn select(&self, selector: &Selector) -> Vec<&KeptPod> {
         let matching = self.by_labels.matching(selector).into_iter();
         let slots = matching.filter_map(|labels| self.by_labels.get(labels));
@@ -207,7 +207,7 @@ impl Namespace {
         pods
     }
 
-    /// Puts a pod in; there is none of its name.
+    /// Inserts a pod. There must be none of its name.
     fn insert(&mut self, mut pod: KeptPod) {
         let slot = self.slots.free();
         if let Some(alike) = self.by_labels.get_mut(&pod.labels) {
@@ -221,7 +221,7 @@ impl Namespace {
         self.by_name.insert_unique(hash, slot, rehash);
     }
 
-    /// Takes the pod of a name out, if there is one.
+    /// Removes the pod of this name, if there is one.
     fn remove(&mut self, name: &Name) {
         let slots = &self.slots;
         let is_it = |&slot: &u32| slots.get(slot).is_some_and(|pod| pod.name == *name);
@@ -248,7 +248,8 @@ impl Namespace {
     }
 }
 
-/// Pods by number, in chunks: one long list would take twice its memory whenever it grows.
+/// Pods by slot, in chunks: a single `Vec` would take twice its memory whenever it
+/// grows.
 #[derive(Default)]
 struct Slots {
     chunks: Vec<Vec<Option<KeptPod>>>,
@@ -272,12 +273,12 @@ impl Slots {
         self.chunks.get_mut(slot / CHUNK)?.get_mut(slot % CHUNK)
     }
 
-    /// All pods, in no order.
+    /// Returns all pods, unordered.
     fn pods(&self) -> impl Iterator<Item = &KeptPod> {
         self.chunks.iter().flatten().flatten()
     }
 
-    /// Returns a slot that no pod is in.
+    /// Returns an unused slot.
     fn free(&mut self) -> u32 {
         if let Some(slot) = self.unused.pop() {
             return slot;
@@ -319,7 +320,7 @@ impl KeptPod {
         }
     }
 
-    /// Whether it is what it was when `pod` was made of it.
+    /// Whether it is unchanged since `pod` was made from it.
     fn is(&self, pod: &Pod) -> bool {
         self.name == pod.name
             && self.phase == pod.phase
@@ -370,7 +371,8 @@ mod tests {
         assert_eq!(names(&mut pods, "app=web"), ["a", "b", "c"]);
         pods.take(&Event::Delete(pod("c", "web")?));
 
-        // A list that ends early, and the next: until it is whole, all stays.
+        // A list that breaks off, and the next one: until it is complete, all pods
+        // stay.
         pods.take(&Event::Init);
         pods.take(&Event::InitApply(pod("a", "web")?));
         pods.take(&Event::Init);

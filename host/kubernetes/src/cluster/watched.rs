@@ -1,4 +1,4 @@
-//! How objects of each kind get into the state.
+//! The watched kinds of the nodes half, and how their objects are added to the state.
 
 use flyball_core::nodes::state::ClusterState;
 use flyball_placement::{
@@ -13,7 +13,7 @@ use crate::slim::{
 };
 use crate::watch::{SlimKind, namespaced_id};
 
-/// A kind of which the state keeps the objects.
+/// A kind whose objects the state keeps.
 pub(super) trait StateKind: SlimKind {
     fn apply(self, state: &mut ClusterState);
 
@@ -93,8 +93,8 @@ impl StateKind for DaemonSetObject {
     }
 }
 
-/// A kind of storage: its group, its name in the singular and the plural, and what
-/// stands for an object that is gone.
+/// Implements a kind of storage. Arguments: the slim object, the API group, the kind,
+/// its plural, and the placement type that identifies a deleted object.
 macro_rules! storage {
     ($object:ident, $group:literal, $kind:literal, $plural:literal, $variant:ident, $known:ident
      $(, $namespace:ident)?) => {

@@ -1,12 +1,12 @@
-//! What the types of the spec can't say: limits, enumerations, defaults, and
-//! rules between fields (in CEL), with the messages that a user gets.
+//! Validation that the types of the spec can't express: limits, enumerations, defaults,
+//! and rules between fields (in CEL) with their messages.
 
 use std::ops::RangeInclusive;
 
 use flyball_core::spec::limits::{self, METRICS};
 use serde_json::{Value, json};
 
-/// Adds the rules of autoscaling/v2, and our own, to the schema of a spec.
+/// Adds the rules of autoscaling/v2 and our own to the schema of a spec.
 pub(super) fn add_to_spec(spec: &mut Value) {
     rules(
         spec,
@@ -56,8 +56,9 @@ pub(super) fn add_to_spec(spec: &mut Value) {
     remove(field(policy, "config"), "additionalProperties");
 }
 
-/// Only what is measured outside the pods can lead a target out of zero. Refused in the
-/// words and by the field that the API server has for HorizontalPodAutoscaler.
+/// Adds the rule that minReplicas 0 needs a metric measured outside the pods, since
+/// only such a metric can scale a target up from zero. Message and field are those of
+/// the API server for HorizontalPodAutoscaler.
 fn add_zero_rule(spec: &mut Value) {
     let outside = limits::OUTSIDE_METRICS.map(|kind| format!("'{kind}'"));
     let rule = format!(
@@ -75,7 +76,7 @@ fn add_zero_rule(spec: &mut Value) {
     }
 }
 
-/// Says how lists of a status are merged.
+/// Sets how lists of a status are merged.
 pub(super) fn add_to_status(status: &mut Value) {
     let merged =
         |key: &str| json!({ "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key] });
@@ -92,7 +93,8 @@ pub(super) fn add_to_status(status: &mut Value) {
     );
 }
 
-/// Stem of a policy's file: the names that the sandbox takes.
+/// Pattern of a policy's name, the stem of its file: the names that the sandbox
+/// accepts.
 const NAME: &str = "^[a-z0-9][a-z0-9._-]*$";
 
 fn default_metric() -> Value {
@@ -227,8 +229,8 @@ fn bounds(range: &RangeInclusive<i32>) -> Value {
     json!({ "minimum": range.start(), "maximum": range.end() })
 }
 
-/// The schema of a field. The paths above are those of the derived schema, and
-/// the generated file is tested: a field that isn't there would show in it.
+/// Returns the schema of a field. The fields named above exist in the derived schema: a
+/// test compares the generated file, in which a missing field would show.
 fn field<'a>(schema: &'a mut Value, name: &str) -> &'a mut Value {
     &mut schema["properties"][name]
 }

@@ -1,5 +1,5 @@
-//! The items of a List, one by one: a dump takes the memory of one object, and of what
-//! is kept of the others.
+//! Reads the items of a List one by one, so that only one object is in memory as a
+//! whole.
 
 use std::fmt;
 use std::io::{self, BufRead, BufReader, Read};
@@ -9,10 +9,10 @@ use serde_json::Value;
 
 use super::DumpError;
 
-/// Bytes that are read at once.
+/// Size of the read buffer.
 const BUFFER_BYTES: usize = 256 * 1024;
 
-/// Hands each item of a List, in JSON or YAML, to `take`, with its index.
+/// Calls `take` with the index and value of each item of a List, in JSON or YAML.
 pub(super) fn each_item(
     text: impl Read,
     mut take: impl FnMut(usize, Value),
@@ -26,8 +26,8 @@ pub(super) fn each_item(
             .and_then(|has_items| json.end().map(|()| has_items))
             .map_err(json_error)?
     } else {
-        // A dump is larger than what somebody writes by hand. What a small text could
-        // make large stays limited.
+        // The input may be large, unlike a file written by hand. Limits against small
+        // texts that expand stay in place.
         let options = serde_saphyr::options! {
             budget: serde_saphyr::budget! {
                 max_reader_input_bytes: None,
@@ -50,7 +50,7 @@ pub(super) fn each_item(
     }
 }
 
-/// Whether an object of JSON comes first. Blanks before it are skipped.
+/// Whether the text begins with a JSON object. Skips white space before it.
 fn is_json(text: &mut impl BufRead) -> io::Result<bool> {
     loop {
         let bytes = text.fill_buf()?;
@@ -59,7 +59,7 @@ fn is_json(text: &mut impl BufRead) -> io::Result<bool> {
             .take_while(|byte| byte.is_ascii_whitespace())
             .count();
         match bytes.get(blanks) {
-            // Nothing at all is no JSON, and no YAML of anything either.
+            // An empty text is treated as JSON; as YAML it has no value either.
             None if bytes.is_empty() => return Ok(true),
             None => text.consume(blanks),
             Some(byte) => return Ok(*byte == b'{'),
@@ -77,12 +77,13 @@ fn json_error(error: serde_json::Error) -> DumpError {
     }
 }
 
-/// A List: whether it has items, each of which is handed on.
+/// Deserializes a List and passes each item on. The result is whether there is a field
+/// `items`.
 struct List<'a> {
     take: &'a mut dyn FnMut(usize, Value),
 }
 
-/// The items of a List.
+/// Deserializes the items of a List and passes each on.
 struct Items<'a> {
     take: &'a mut dyn FnMut(usize, Value),
 }
@@ -148,7 +149,7 @@ mod tests {
 
     use super::{DumpError, each_item};
 
-    /// The YAML reader takes a million events and 250,000 nodes unless told otherwise.
+    /// By default the YAML reader limits a text to a million events and 250,000 nodes.
     #[test]
     fn a_list_in_yaml_may_be_as_long_as_one_in_json() -> Result<(), DumpError> {
         const ITEMS: usize = 500_100;

@@ -1,4 +1,4 @@
-//! From a pod's JSON to what placement reads.
+//! Converts pods for placement.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use super::requests::effective;
 use super::volumes::pod_volumes;
 
 impl PodObject {
-    /// What placement reads of the pod. The node it is bound to is not part of it.
+    /// Converts the pod for placement, without the node that it is bound to.
     pub fn into_pod(self) -> Pod {
         let requests = effective(&self);
         let host_ports = host_ports(&self);
@@ -54,7 +54,7 @@ impl PodObject {
     }
 }
 
-/// Ports of the host that containers and sidecars take.
+/// Returns the host ports of containers and sidecars.
 fn host_ports(pod: &PodObject) -> Vec<placement::HostPort> {
     let sidecars = pod.spec.init_containers.iter();
     let containers = pod
@@ -100,8 +100,8 @@ pub(super) fn selector(selector: LabelSelector) -> placement::LabelSelector {
     placement::LabelSelector(labels.chain(selector.match_expressions).collect())
 }
 
-/// The scheduler itself merges matchLabelKeys here, as does (since 1.34) the API
-/// server.
+/// Converts a spread constraint. Merges matchLabelKeys into the selector, as the
+/// scheduler does and, since 1.34, the API server.
 fn spread_constraint(
     mut constraint: SpreadConstraint,
     labels: &BTreeMap<Name, Name>,

@@ -1,4 +1,5 @@
-//! CSIDriver, CSIStorageCapacity and CSINode objects, as far as scheduling reads them.
+//! CSIDrivers, CSIStorageCapacities and CSINodes in JSON: the fields that scheduling
+//! uses.
 
 use flyball_core::quantity::Nano;
 use flyball_placement as placement;
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use super::convert::selector;
 use super::pod::{LabelSelector, ObjectMetadata};
 
-/// A CSIDriver as the API server has it.
+/// A CSIDriver of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CsiDriverObject {
@@ -32,7 +33,7 @@ impl From<CsiDriverObject> for StorageObject {
     }
 }
 
-/// A CSIStorageCapacity as the API server has it.
+/// A CSIStorageCapacity of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageCapacityObject {
@@ -46,7 +47,7 @@ pub struct StorageCapacityObject {
 
 impl From<StorageCapacityObject> for StorageObject {
     fn from(object: StorageCapacityObject) -> Self {
-        // The largest volume is the more precise of the two.
+        // The maximum volume size is the more precise of the two.
         let largest = object.maximum_volume_size.or(object.capacity);
         Self::Capacity(placement::StorageCapacity {
             namespace: object.metadata.namespace,
@@ -58,7 +59,7 @@ impl From<StorageCapacityObject> for StorageObject {
     }
 }
 
-/// A CSINode as the API server has it.
+/// A CSINode of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CsiNodeObject {

@@ -1,4 +1,4 @@
-//! DaemonSets' JSON: what their pod on a new node will be like.
+//! DaemonSets in JSON, and the pod that each would run on a new node.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::pod::{ObjectMetadata, PodObject, PodSpec, PodStatus};
 
-/// What the controller lets its pods tolerate.
+/// Tolerations that the DaemonSet controller adds to its pods.
 const TOLERATED: [(&str, Effect); 6] = [
     ("node.kubernetes.io/not-ready", Effect::NoExecute),
     ("node.kubernetes.io/unreachable", Effect::NoExecute),
@@ -18,11 +18,11 @@ const TOLERATED: [(&str, Effect); 6] = [
     ("node.kubernetes.io/pid-pressure", Effect::NoSchedule),
     ("node.kubernetes.io/unschedulable", Effect::NoSchedule),
 ];
-/// The same, for pods on the host's network.
+/// Toleration that it adds to pods on the host's network.
 const TOLERATED_ON_HOST: (&str, Effect) =
     ("node.kubernetes.io/network-unavailable", Effect::NoSchedule);
 
-/// A DaemonSet as the API server has it.
+/// A DaemonSet of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct DaemonSetObject {
@@ -45,8 +45,8 @@ struct PodTemplate {
 }
 
 impl DaemonSetObject {
-    /// What the core reads of it. The priority of its pods is not known: a template
-    /// names only its class.
+    /// Converts it for the core. The priority of its pods is not known, since a
+    /// template only names its priority class.
     pub fn into_facts(self) -> DaemonSetFacts {
         let Self { metadata, spec } = self;
         let on_host = spec.template.spec.host_network;

@@ -1,4 +1,4 @@
-//! What the API server makes of a pod that is submitted.
+//! Defaults that the API server fills in when a pod is created.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,17 @@ use flyball_placement::{Effect, Name, Operator, Requirement};
 use super::pod::{AffinityTerm, Container, LabelSelector, PodObject, Requirements, Toleration};
 use super::requests::{fill_in, fill_in_pod_level, of_containers};
 
-/// Every pod tolerates these for a while.
+/// Taints that every pod tolerates for a while by default.
 const NODE_TROUBLE: [&str; 2] = [
     "node.kubernetes.io/not-ready",
     "node.kubernetes.io/unreachable",
 ];
 
 impl PodObject {
-    /// Fills in what the API server fills in when a pod is created: requests from
-    /// limits, host ports of pods on the host's network, label keys into
-    /// selectors, tolerations of nodes in trouble. Quantities become whole thousandths.
-    /// On a pod that was stored it changes nothing that decides.
+    /// Fills in the defaults of the API server: requests from limits, host ports of
+    /// pods on the host's network, label keys in selectors, tolerations of nodes that
+    /// are not ready or unreachable. Rounds quantities up to thousandths. Does not
+    /// change how a stored pod is scheduled.
     pub fn fill_in_defaults(&mut self) {
         let spec = &mut self.spec;
         for container in spec.containers.iter_mut().chain(&mut spec.init_containers) {
@@ -41,8 +41,8 @@ impl PodObject {
         self.tolerate_trouble();
     }
 
-    /// Rounds each quantity up to thousandths, whatever it is one of, after what was
-    /// missing was filled in (`SetDefaults_ResourceList`).
+    /// Rounds each quantity of any resource up to thousandths, after missing ones were
+    /// filled in (`SetDefaults_ResourceList`).
     fn round(&mut self) {
         let spec = &mut self.spec;
         let containers = spec.containers.iter_mut().chain(&mut spec.init_containers);
@@ -106,8 +106,9 @@ fn fill_in_ports(container: &mut Container) {
     }
 }
 
-/// Adds the pod's own values of label keys to a selector, if there is one. What is
-/// in it already isn't added again: such pods would be of two classes.
+/// Adds the pod's own values of label keys to a selector, if there is one. Requirements
+/// that it already has are not added again, since equal pods would get different
+/// classes.
 pub(super) fn merge(
     selector: &mut Option<LabelSelector>,
     keys: &[Name],
@@ -134,8 +135,8 @@ mod tests {
 
     use crate::slim::PodObject;
 
-    /// What a pod requests, in cpu milli and bytes of memory, as it was submitted and as
-    /// it was stored.
+    /// Returns the requests of a pod, as submitted and as stored: milli cpu, bytes of
+    /// memory, and GPUs.
     fn requests(spec: &Value) -> Result<[(i64, i64, i64); 2], serde_json::Error> {
         let object: PodObject = serde_json::from_value(json!({ "spec": spec }))?;
         let mut submitted = object.clone();
@@ -158,12 +159,12 @@ mod tests {
         ];
         let [submitted, stored] = requests(&json!({ "containers": three }))?;
         assert_eq!((submitted, stored), ((4, 1, 0), (2, 1, 0)));
-        // A thousand times a thousandth is one, and above it two.
+        // 1001 thousandths are rounded up to 2.
         let many: Vec<Value> = (0..1001).map(|_| container("0", "1u")).collect();
         let [submitted, stored] = requests(&json!({ "containers": many }))?;
         assert_eq!((submitted, stored), ((0, 2, 0), (0, 1, 0)));
 
-        // Of limits, init containers with sidecars, overhead and the whole pod as well.
+        // Limits, sidecars, overhead and pod-level resources are rounded too.
         let limits = json!({ "resources": { "limits": {
             "cpu": "100u", "memory": "1u", "example.com/gpu": "1u",
         } } });
@@ -177,7 +178,7 @@ mod tests {
             "containers": [container("100u", "0"), container("100u", "0")],
             "resources": { "requests": { "memory": "1" } },
         });
-        // The pod's is filled in with the exact sum, and rounded then.
+        // The pod-level request is filled in with the exact sum and then rounded.
         assert_eq!(requests(&whole)?[0], (1, 1, 0));
         Ok(())
     }

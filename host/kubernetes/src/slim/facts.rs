@@ -1,4 +1,4 @@
-//! From pods and nodes to what the core's `ClusterState` takes of them.
+//! Converts pods and nodes for the core's `ClusterState`.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ impl ObjectMetadata {
 }
 
 impl PodObject {
-    /// What the core reads of the pod, and what placement reads of it.
+    /// Converts the pod for the core and for placement.
     pub fn into_facts(self) -> (PodFacts, Pod) {
         let metadata = &self.metadata;
         let annotations = &metadata.annotations;
@@ -64,7 +64,7 @@ impl PodObject {
 }
 
 impl NodeObject {
-    /// What the core reads of the node.
+    /// Converts the node for the core.
     pub fn into_facts(self) -> NodeFacts {
         NodeFacts {
             provider_id: Some(self.spec.provider_id.clone()).filter(|id| !id.is_empty()),
@@ -77,8 +77,8 @@ impl NodeObject {
     }
 }
 
-/// Taints and conditions of a node that can't take pods, though it may be Ready: the
-/// taint of a node that has started goes a moment after its condition has come.
+/// Taints and conditions of a node that does not accept pods although it may be Ready:
+/// the taint of a new node is removed shortly after its condition becomes true.
 const NOT_READY_TAINTS: [&str; 3] = [
     "node.kubernetes.io/not-ready",
     "node.kubernetes.io/disk-pressure",
@@ -87,7 +87,7 @@ const NOT_READY_TAINTS: [&str; 3] = [
 const NOT_READY_CONDITIONS: [&str; 2] = ["DiskPressure", "NetworkUnavailable"];
 
 impl NodeObject {
-    /// Whether it is ready in the sense of Cluster Autoscaler.
+    /// Whether the node is ready as Cluster Autoscaler defines it.
     fn can_take_pods(&self) -> bool {
         let is_true = |kind: &str| {
             let mut conditions = self.status.conditions.iter();

@@ -1,10 +1,9 @@
-//! Kubernetes' objects cut down to what scheduling reads.
+//! Slim Kubernetes objects: only the fields that scheduling uses.
 //!
-//! An object is read from JSON into a slim structure of its own fields
-//! ([`PodObject`], [`NodeObject`], [`ClaimObject`], [`DaemonSetObject`] …), never
-//! into a typed one, and from there becomes what `flyball-placement` and the core's
-//! `ClusterState` take. What the scheduler's arithmetic makes of requests is here;
-//! nothing is decided here.
+//! An object is deserialized from JSON into a slim structure ([`PodObject`],
+//! [`NodeObject`], [`ClaimObject`], [`DaemonSetObject`] …), never into the full type,
+//! and then converted for `flyball-placement` and the core's `ClusterState`. Requests
+//! are summed here like in the scheduler. This module makes no decisions.
 
 mod convert;
 mod csi;

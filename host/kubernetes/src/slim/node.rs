@@ -1,4 +1,4 @@
-//! Nodes' and namespaces' JSON, as far as scheduling reads it.
+//! Nodes and namespaces in JSON: the fields that scheduling uses.
 
 use flyball_placement::{Labels, Name, Node, Taint};
 use serde::Deserialize;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::pod::{Condition, ObjectMetadata, Quantities};
 use super::requests::resources;
 
-/// A node as the API server has it.
+/// A node of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NodeObject {
@@ -34,7 +34,7 @@ pub(super) struct NodeStatus {
 }
 
 impl NodeObject {
-    /// What placement reads of the node.
+    /// Converts the node for placement.
     pub fn into_node(self) -> Node {
         Node {
             name: self.metadata.name,
@@ -47,7 +47,7 @@ impl NodeObject {
     }
 }
 
-/// A namespace as the API server has it.
+/// A namespace of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct NamespaceObject {
@@ -56,7 +56,7 @@ pub struct NamespaceObject {
 }
 
 impl NamespaceObject {
-    /// What placement reads of the namespace, beside its name.
+    /// Returns the labels of the namespace.
     pub fn into_labels(self) -> Labels {
         self.metadata.labels.into_iter().collect()
     }

@@ -1,4 +1,4 @@
-//! From pods to what a policy of replicas gets to see of them.
+//! Converts pods into the data that replica policies get.
 
 use flyball_core::pods::{self, Phase, PodRequests, Ready, Resources};
 use flyball_core::time::Timestamp;
@@ -42,8 +42,8 @@ impl PodObject {
         timestamp(self.metadata.deletion_timestamp)
     }
 
-    /// What the spec requests, each quantity rounded up to thousandths. `share` returns
-    /// the one copy of a text that all pods have.
+    /// Returns the requests of the spec, each quantity rounded up to thousandths.
+    /// `share` returns the copy of a string that all pods share.
     pub(crate) fn requests(&self, share: &mut impl FnMut(&Name) -> Name) -> PodRequests {
         let spec = &self.spec;
         PodRequests {

@@ -1,4 +1,4 @@
-//! A pod's JSON, as far as scheduling reads it.
+//! Pods in JSON: the fields that scheduling uses.
 
 use std::collections::BTreeMap;
 
@@ -13,17 +13,17 @@ use super::volumes::Volume;
 /// Quantities by resource.
 pub(super) type Quantities = BTreeMap<Name, Nano>;
 
-/// What is kept of an object's metadata.
+/// The slim metadata of an object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ObjectMetadata {
     /// Name.
     pub name: Name,
-    /// Namespace; empty of objects that have none.
+    /// Namespace. Empty for cluster-scoped objects.
     pub namespace: Name,
     /// Labels.
     pub labels: BTreeMap<Name, Name>,
-    /// Unique over time.
+    /// Unique id.
     pub uid: Name,
     pub(crate) resource_version: Option<String>,
     pub(super) creation_timestamp: Option<Time>,
@@ -32,7 +32,7 @@ pub struct ObjectMetadata {
     pub(super) owner_references: Vec<OwnerReference>,
 }
 
-/// The annotations that are read.
+/// The annotations that are used.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Annotations {
@@ -68,8 +68,8 @@ impl ObjectMetadata {
     }
 }
 
-/// A pod as the API server has it, or (see [`PodObject::fill_in_defaults`]) as a
-/// user writes it.
+/// A pod of the API server, or one from a manifest (see
+/// [`PodObject::fill_in_defaults`]).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PodObject {
@@ -80,12 +80,13 @@ pub struct PodObject {
 }
 
 impl PodObject {
-    /// The node it is bound to.
+    /// Returns the node that it is bound to.
     pub fn node_name(&self) -> Option<&Name> {
         self.spec.node_name.as_ref().filter(|name| !name.is_empty())
     }
 
-    /// Whether it succeeded or failed: it takes nothing of its node any more.
+    /// Whether it succeeded or failed, so that it uses no resources of its node any
+    /// more.
     pub fn is_finished(&self) -> bool {
         matches!(self.status.phase.as_ref(), "Succeeded" | "Failed")
     }
@@ -120,7 +121,7 @@ pub(super) struct Container {
 }
 
 impl Container {
-    /// Of an init container: whether it is a sidecar.
+    /// Whether an init container is a sidecar.
     pub(super) fn is_restartable(&self) -> bool {
         self.restart_policy.as_deref() == Some("Always")
     }
@@ -208,12 +209,12 @@ pub(super) struct Toleration {
     pub(super) key: Name,
     pub(super) operator: Name,
     pub(super) value: Name,
-    /// Empty as well as missing: every effect.
+    /// `None` for every effect. May be missing or empty in JSON.
     #[serde(deserialize_with = "effect")]
     pub(super) effect: Option<Effect>,
 }
 
-/// An effect, or none for an empty text.
+/// Reads an effect. An empty text is `None`.
 fn effect<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Effect>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]

@@ -1,4 +1,4 @@
-//! What a pod requests of its node, as the scheduler adds it up.
+//! Requests of pods, summed like in the scheduler.
 
 use std::borrow::Cow;
 
@@ -8,8 +8,8 @@ use flyball_placement::Resources;
 
 use super::pod::{Container, ContainerStatus, PodObject, Quantities};
 
-/// The effective request, by the formula that the replica half uses too
-/// ([`request_of_pod`]), for every resource and with resizes.
+/// Returns the effective request for every resource, including resizes. The formula is
+/// that of the replica half ([`request_of_pod`]).
 pub(super) fn effective(pod: &PodObject) -> Resources {
     let containers = of_containers(pod);
     let own = &pod.spec.resources.requests;
@@ -26,7 +26,7 @@ pub(super) fn effective(pod: &PodObject) -> Resources {
     resources(&sum)
 }
 
-/// What the containers request together.
+/// Returns the request of all containers together.
 pub(super) fn of_containers(pod: &PodObject) -> Quantities {
     let spec = &pod.spec;
     let containers = spec.containers.iter();
@@ -58,8 +58,8 @@ pub(super) fn of_containers(pod: &PodObject) -> Quantities {
     sum
 }
 
-/// What a container requests: where it is resized in place, the most of what it is to
-/// have, what it has, and what it was granted.
+/// Returns the request of a container. During an in-place resize it is the maximum of
+/// the desired, the actual and the allocated resources.
 fn requests<'a>(container: &'a Container, pod: &PodObject) -> Cow<'a, Quantities> {
     let own = &container.resources.requests;
     let status = status_of(container, pod);
@@ -82,7 +82,7 @@ fn status_of<'a>(container: &Container, pod: &'a PodObject) -> Option<&'a Contai
     all.find(|status| status.name == container.name)
 }
 
-/// Whether the node said that it can't resize the pod.
+/// Whether the node reported that it can't resize the pod.
 fn is_infeasible(pod: &PodObject) -> bool {
     let mut conditions = pod.status.conditions.iter();
     conditions.any(|condition| {
@@ -97,7 +97,8 @@ fn raise(most: &mut Quantities, other: &Quantities) {
     }
 }
 
-/// Quantities in the scheduler's units. Resources it doesn't know are left out.
+/// Converts quantities to the scheduler's units. Resources that it doesn't know are
+/// left out.
 pub(super) fn resources(quantities: &Quantities) -> Resources {
     let mut resources = Resources::default();
     for (name, amount) in quantities {
@@ -106,7 +107,7 @@ pub(super) fn resources(quantities: &Quantities) -> Resources {
             "memory" => resources.memory = amount.units(),
             "ephemeral-storage" => resources.ephemeral_storage = amount.units(),
             "pods" => resources.pods = amount.units(),
-            // Quantities are ordered by name, as extended resources are to be.
+            // Quantities are ordered by name, as extended resources must be.
             other if is_scalar(other) => {
                 resources.extended.push((name.clone(), amount.units()));
             }
@@ -121,14 +122,14 @@ fn is_scalar(name: &str) -> bool {
     name.contains('/') || name.starts_with("hugepages-") || name.starts_with("attachable-volumes-")
 }
 
-/// Requests that are missing are what the limits are.
+/// Fills in missing requests from limits.
 pub(super) fn fill_in(requests: &mut Quantities, limits: &Quantities) {
     for (name, limit) in limits {
         requests.entry(name.clone()).or_insert(*limit);
     }
 }
 
-/// A quantity that is set for the whole pod where it is missing.
+/// Fills in missing requests of the pod level, for resources that can be set there.
 pub(super) fn fill_in_pod_level(requests: &mut Quantities, from: &Quantities) {
     let pod_level = from.iter().filter(|(name, _)| has_pod_level(name));
     fill_in(

@@ -1,5 +1,4 @@
-//! Claims, volumes and what else the cluster says of storage, as far as scheduling
-//! reads it.
+//! Claims, volumes and other storage objects in JSON: the fields that scheduling uses.
 
 use flyball_placement as placement;
 use flyball_placement::{Name, Requirement, StorageObject};
@@ -8,7 +7,7 @@ use serde::Deserialize;
 use super::convert::{node_selector_terms, selector};
 use super::pod::{LabelSelector, NodeSelector, ObjectMetadata, Quantities};
 
-/// A PersistentVolumeClaim as the API server has it.
+/// A PersistentVolumeClaim of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ClaimObject {
@@ -71,7 +70,7 @@ impl From<ClaimObject> for StorageObject {
     }
 }
 
-/// A PersistentVolume as the API server has it.
+/// A PersistentVolume of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VolumeObject {
@@ -142,7 +141,7 @@ pub(super) struct AzureDiskSource {
 }
 
 impl AzureDiskSource {
-    /// Whether it is a managed disk, the only kind that the CSI driver has.
+    /// Whether it is a managed disk, the only kind that the CSI driver supports.
     pub(super) fn is_managed(&self) -> bool {
         let kind = self.kind.as_deref();
         kind.is_none_or(|kind| kind.eq_ignore_ascii_case("Managed"))
@@ -204,7 +203,7 @@ impl From<VolumeObject> for StorageObject {
     }
 }
 
-/// A StorageClass as the API server has it.
+/// A StorageClass of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StorageClassObject {
@@ -248,7 +247,7 @@ impl From<StorageClassObject> for StorageObject {
     }
 }
 
-/// A VolumeAttachment as the API server has it.
+/// A VolumeAttachment of the API server.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct VolumeAttachmentObject {
@@ -282,7 +281,7 @@ impl From<VolumeAttachmentObject> for StorageObject {
     }
 }
 
-/// The class that an annotation of old names, else the one of the spec.
+/// Returns the storage class that the legacy annotation names, else that of the spec.
 fn storage_class(metadata: &ObjectMetadata, of_spec: Name) -> Name {
     metadata
         .annotations
@@ -295,7 +294,7 @@ fn is_block(mode: &str) -> bool {
     mode == "Block"
 }
 
-/// Bytes of storage, if any are named.
+/// Returns the bytes of the resource `storage`. `None` if it is missing.
 fn storage(quantities: &Quantities) -> Option<i64> {
     quantities.get("storage").map(|size| size.units())
 }

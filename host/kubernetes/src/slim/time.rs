@@ -1,4 +1,4 @@
-//! Points in time, read without keeping their text.
+//! Deserializes times without keeping their text.
 
 use std::fmt;
 
@@ -7,12 +7,12 @@ use serde::de::{Deserialize, Deserializer, Visitor};
 
 use crate::status::parse_time;
 
-/// A point in time. `None` if its text is no time, which leaves the rest of the
-/// object readable.
+/// A time. `None` if the text is not a time, so that the rest of the object can be
+/// read.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Time(Option<Timestamp>);
 
-/// Returns a point in time. `None` if it is missing or can't be parsed.
+/// Returns the time. `None` if it is missing or can't be parsed.
 pub(super) fn timestamp(time: Option<Time>) -> Option<Timestamp> {
     time?.0
 }

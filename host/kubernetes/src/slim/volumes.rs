@@ -1,4 +1,4 @@
-//! A pod's volumes, as far as scheduling reads them.
+//! Volumes of pods in JSON: the fields that scheduling uses.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use serde::de::IgnoredAny;
 use super::pod::ObjectMetadata;
 use super::storage::{AzureDiskSource, IdSource};
 
-/// A volume of a pod. Of most, such as `kube-api-access-*`, nothing is kept.
+/// A volume of a pod. Most volumes, such as `kube-api-access-*`, are dropped.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Volume {
@@ -54,7 +54,7 @@ struct Rbd {
     read_only: bool,
 }
 
-/// The volumes of a pod that placement needs. `None` if it needs none of them.
+/// Returns the volumes of a pod that placement needs. `None` if it needs none of them.
 pub(super) fn pod_volumes(
     volumes: Vec<Volume>,
     metadata: &ObjectMetadata,

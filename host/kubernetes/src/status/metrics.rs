@@ -81,7 +81,7 @@ struct CurrentValue {
     value: Option<Milli>,
 }
 
-/// At the index of the statuses, which is that of the spec's metrics.
+/// Converts statuses into the API's form, at the index of the spec's metrics.
 pub(super) fn to_api(specs: &[MetricSpec], statuses: &[MetricStatus]) -> Vec<CurrentMetric> {
     let none = MetricSpec::default();
     let spec_of = |index| specs.get(index).unwrap_or(&none);

@@ -1,10 +1,10 @@
-//! The text under TARGETS, such as `cpu: 80%/50%`, as `kubectl get hpa` has it.
+//! The text under TARGETS, such as `cpu: 80%/50%`, in the form of `kubectl get hpa`.
 
 use flyball_core::quantity::Milli;
 use flyball_core::spec::{MetricSpec, MetricTarget};
 use flyball_core::status::MetricStatus;
 
-/// Metrics printed; of further ones only the number.
+/// Number of metrics that are printed. Of further ones, only the number is printed.
 const SHOWN: usize = 2;
 
 pub(super) fn text(specs: &[MetricSpec], statuses: &[MetricStatus]) -> String {

@@ -1,4 +1,4 @@
-//! Takes the API server of a cluster away, and brings it back.
+//! Stops the API server of a cluster, and starts it again.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use flyball_test_support::{Cluster, wait_for};
 
-/// The command line of a cluster's API server, which runs no more.
+/// A stopped API server: its command line and directory.
 pub struct Stopped {
     directory: PathBuf,
     command: Vec<String>,
 }
 
-/// An API server that ends with the value.
+/// A running API server, which is killed when the value is dropped.
 pub struct Started(Child);
 
 impl Drop for Started {

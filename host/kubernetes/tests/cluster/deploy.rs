@@ -1,4 +1,4 @@
-//! The manifest for a cluster, and what its service account may do.
+//! The deployment manifest, and the permissions of its service account.
 
 use flyball_core::nodes::ports::NodesReader as _;
 use flyball_core::ports::Writer;
@@ -92,7 +92,7 @@ fn a_second_process_leads_once_the_first_is_gone() {
     .unwrap();
     assert_eq!(holder().unwrap(), "second");
 
-    // Somebody takes the lease away: it is not written over.
+    // Another process takes the lease: it is not overwritten.
     let taken = r#"{"spec":{"holderIdentity":"third"}}"#;
     let lease = [
         "patch",
@@ -129,7 +129,7 @@ fn leader(flyball: &Flyball, identity: &str) -> Election {
     election
 }
 
-/// A client with the rights of the deployed service account.
+/// Returns a client with the permissions of the deployed service account.
 async fn service_account(cluster: &Cluster) -> Client {
     let file = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())

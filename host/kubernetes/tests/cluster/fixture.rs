@@ -1,4 +1,4 @@
-//! A cluster with the custom resource, and what is asked of it.
+//! A cluster with the custom resource, and access to it.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ spec:
       - { name: web, image: web, resources: { requests: { cpu: 500m } } }
 "#;
 
-/// A `ReplicaAutoscaler` of a name, with fields of its spec in flow style.
+/// Returns a `ReplicaAutoscaler` with this name. `spec` has fields in YAML flow style.
 pub fn autoscaler(name: &str, spec: &str) -> String {
     format!(
         "apiVersion: flyball.dev/v1alpha1\nkind: ReplicaAutoscaler\n\
@@ -43,13 +43,13 @@ pub const WEB: &str =
 pub fn cluster() -> Cluster {
     let cluster = Cluster::start(ClusterOptions::default()).unwrap();
     cluster.apply(&crd_yaml()).unwrap();
-    // Established is not yet served: discovery follows a moment later.
+    // The resource is established before it is served: discovery follows shortly after.
     let served = || cluster.kubectl(&["get", "ra", "-o", "name"]).map(Some);
     wait_for("the custom resource to be served", MINUTE, served).unwrap();
     cluster
 }
 
-/// What the daemon has of a cluster.
+/// The daemon's access to a cluster.
 pub struct Flyball {
     pub runtime: tokio::runtime::Runtime,
     pub client: kube::Client,
@@ -84,7 +84,7 @@ impl Flyball {
         }
     }
 
-    /// The autoscaler of a name, once it is known.
+    /// Returns the autoscaler with this name. `None` if it is not known yet.
     pub fn autoscaler(&self, name: &str) -> Option<Arc<Autoscaler>> {
         self.reader
             .autoscalers()
@@ -92,7 +92,7 @@ impl Flyball {
             .find(|autoscaler| &*autoscaler.key.name == name)
     }
 
-    /// What is observed for the autoscaler of a name.
+    /// Observes the target of the autoscaler with this name.
     pub fn observe(&self, name: &str) -> Option<Observation> {
         let autoscaler = self.autoscaler(name)?;
         let questions = [Question {

@@ -1,4 +1,4 @@
-//! Reader and writer on a real control plane.
+//! Tests of reader and writer on a real control plane.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"

@@ -1,4 +1,4 @@
-//! What the reader sees, and whose targets it leaves alone.
+//! Observations of the reader, and targets that it refuses.
 
 use flyball_core::pods::{Phase, Ready};
 use flyball_core::ports::MetricAnswer;

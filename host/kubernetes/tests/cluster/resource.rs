@@ -1,4 +1,4 @@
-//! The API server refuses specs that make no sense, in words.
+//! The API server rejects invalid specs with clear messages.
 
 use crate::fixture::{autoscaler, cluster};
 
@@ -8,7 +8,7 @@ const CPU: &str = "{ type: Resource, resource: { name: cpu, target: \
 
 const QUEUE: &str = "{ type: External, external: { metric: { name: queue }, target: \
     { type: AverageValue, averageValue: 10 } } }";
-/// As of a HorizontalPodAutoscaler.
+/// The same message as for a HorizontalPodAutoscaler.
 const ZERO_REFUSED: &str = "spec.metrics: Forbidden: must specify at least one Object or \
     External metric to support scaling to zero replicas";
 

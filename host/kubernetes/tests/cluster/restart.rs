@@ -1,4 +1,4 @@
-//! The API server goes away in the middle of a run, and comes back.
+//! The API server stops during a run and is started again.
 
 use flyball_test_support::wait_for;
 

@@ -1,4 +1,4 @@
-//! What the writer changes, and what it leaves alone.
+//! Changes of the writer, and fields that it does not change.
 
 use std::sync::Arc;
 
@@ -143,7 +143,7 @@ pub fn report(web: &Arc<Autoscaler>) -> Report {
         events: vec![
             rescale("New size: 3"),
             rescale("New size: 4"),
-            // As long as an event may be.
+            // A message of the maximum length of an event.
             rescale(&format!(
                 "New size: 5; reason: {}; policy: hpa (0123456789ab)",
                 "é".repeat(487)

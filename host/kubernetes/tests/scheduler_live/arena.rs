@@ -1,5 +1,5 @@
-//! A control plane on which one small cluster after another is built, and our view
-//! of it.
+//! A control plane on which small clusters are built one after another, and our view of
+//! it.
 
 mod growing;
 
@@ -21,7 +21,7 @@ use crate::generate::{Fate, NAMESPACES, Scenario};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// On every node: the cluster that it is of.
+/// Label of every node: the number of its cluster.
 pub const ROUND: &str = "example.com/round";
 
 const RUNTIME_CLASS: &str = r#"
@@ -32,7 +32,7 @@ handler: heavy
 overhead: { podFixed: { cpu: 250m, memory: 100Mi } }
 "#;
 
-/// For pods that come before others and push none from their nodes.
+/// For pods that precede others in the queue and preempt none.
 const PRIORITY_CLASS: &str = r#"
 apiVersion: scheduling.k8s.io/v1
 kind: PriorityClass
@@ -41,20 +41,20 @@ value: 1000
 preemptionPolicy: Never
 "#;
 
-/// What we say of a pod before it is created.
+/// Our result for a pod before it is created.
 pub struct Prediction {
     /// Names of the nodes that it fits on.
     pub fits: Vec<String>,
     pub diagnosis: Diagnosis,
 }
 
-/// What becomes of it.
+/// The scheduler's result for a pod.
 pub enum Verdict {
     /// The scheduler bound it to this node.
     Bound(String),
-    /// The scheduler found no node for it, and said this.
+    /// The scheduler found no node, with this message.
     Unschedulable(String),
-    /// Gates hold it back.
+    /// The pod has scheduling gates.
     Gated,
 }
 
@@ -111,7 +111,7 @@ impl Arena {
             let bound = scenario.bound.iter();
             let bound = bound.map(|(pod, fate)| self.create_bound(pod, *fate));
             let bound = try_join_all(bound).await.unwrap();
-            // Node by node, as the scheduler is asked for the last one.
+            // In order, since the scheduler is only checked for the last one.
             for node in nodes {
                 self.finish_node(node, round).await.unwrap();
             }
@@ -137,7 +137,7 @@ impl Arena {
         });
     }
 
-    /// Takes everything away.
+    /// Deletes everything.
     pub fn clear(&self) {
         self.runtime.block_on(async {
             let (now, all) = (
@@ -152,7 +152,7 @@ impl Arena {
         });
     }
 
-    /// What we say of a pod.
+    /// Returns our result for a pod.
     pub fn predict(&self, pod: &Value) -> Prediction {
         let pod = written(pod);
         self.watch.with_state(|state| {
@@ -167,9 +167,9 @@ impl Arena {
         })
     }
 
-    /// Creates the pod, and waits until the scheduler has decided. A pod that is not
-    /// bound is then deleted. Also returns whether the pod that the API server stored
-    /// equals our reading of the manifest.
+    /// Creates the pod and waits for the scheduler's result. Deletes a pod that is not
+    /// bound. Also returns whether the pod that the API server stored equals the one
+    /// that we read from the manifest.
     pub fn submit(&self, pod: &Value) -> (Verdict, bool) {
         self.runtime.block_on(async {
             let (namespace, name) = names(pod);
@@ -204,7 +204,7 @@ impl Arena {
         })
     }
 
-    /// All objects that matter, as kubectl prints them.
+    /// Returns all relevant objects, as kubectl prints them.
     pub fn dump(&self) -> String {
         let args = ["get", "nodes,pods,namespaces", "-A", "-o", "json"];
         let dump: Value = serde_json::from_str(&self.cluster.kubectl(&args).unwrap()).unwrap();
@@ -225,7 +225,8 @@ impl Arena {
         Ok(())
     }
 
-    /// The API server has added a taint for as long as the node is not ready.
+    /// Sets labels and taints, which removes the API server's taint of a node that is
+    /// not ready.
     async fn finish_node(&self, node: &Value, round: usize) -> kube::Result<()> {
         let name = node["metadata"]["name"].as_str().unwrap();
         let patch = json!({
@@ -255,7 +256,7 @@ impl Arena {
         let pods = self.pods(namespace);
         match fate {
             Fate::Stays => {}
-            // No kubelet ends it.
+            // There is no kubelet that ends it.
             Fate::Terminates => {
                 pods.delete(name, &DeleteParams::default()).await?;
             }
@@ -273,9 +274,9 @@ impl Arena {
         self.pods(namespace).delete(name, &now).await.unwrap();
     }
 
-    /// Asks with pods that only the last node's size keeps from it: what the
-    /// scheduler says of one names that reason once it knows the node. It learns of
-    /// nodes in their order, and of pods in theirs, but of a pod maybe before a node.
+    /// Creates pods that don't fit on the last node because of its size only. The
+    /// scheduler names that reason once it knows the node. It receives nodes in order
+    /// and pods in order, but maybe a pod before a node.
     async fn wait_until_scheduler_knows(&self, nodes: &[Value], round: usize) {
         let Some(last) = nodes.last().map(|node| &node["metadata"]["name"]) else {
             return;
@@ -310,7 +311,7 @@ impl Arena {
         }
     }
 
-    /// Waits for what our view of the cluster is to show.
+    /// Waits until our view of the cluster meets a condition.
     async fn wait_for_state<T>(
         &self,
         what: &str,
@@ -327,7 +328,7 @@ impl Arena {
     }
 }
 
-/// A pod as it is written, with what the API server will fill in.
+/// Reads a pod from a manifest, with the API server's defaults.
 fn written(pod: &Value) -> placement::Pod {
     let mut object: PodObject = serde_json::from_value(pod.clone()).unwrap();
     object.fill_in_defaults();
@@ -340,7 +341,7 @@ fn names(pod: &Value) -> (&str, &str) {
     (text("namespace"), text("name"))
 }
 
-/// What is said of whether it is scheduled.
+/// Returns the condition PodScheduled.
 fn condition(pod: &Pod) -> Option<&PodCondition> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     conditions

@@ -1,4 +1,4 @@
-//! Small clusters, and pods to be placed there, drawn from a seed.
+//! Small clusters, and pods to place there, generated from a seed.
 
 use flyball_core::hash::{SPLIT_MIX_STEP, split_mix};
 use serde_json::{Map, Value, json};
@@ -12,12 +12,13 @@ pub const NAMESPACES: [(&str, &str); 3] = [
     ("plain", "{}"),
 ];
 
-/// kwok plays no kubelet here: nothing runs, nothing ends that is being deleted.
+/// Annotation that stops kwok from acting as kubelet: pods don't start, and deleted
+/// pods don't end.
 pub fn no_kubelet() -> Value {
     json!({ "kwok.x-k8s.io/status": "custom" })
 }
 
-/// Draws numbers, the same ones for the same seed.
+/// A random number generator with a seed.
 pub struct Random(u64);
 
 impl Random {
@@ -37,7 +38,7 @@ impl Random {
         (self.next() % end as u64) as usize
     }
 
-    /// True once in so many times.
+    /// Returns true with probability 1/`times`.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == 0
     }
@@ -47,7 +48,7 @@ impl Random {
     }
 }
 
-/// What pods of a cluster may ask for, beside cpu and memory.
+/// Requirements that pods of a cluster may have, besides cpu and memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Theme {
     /// Extended resources and ephemeral storage.
@@ -71,7 +72,7 @@ pub enum Theme {
 }
 
 impl Theme {
-    /// The richer ones come more often.
+    /// Complex themes are drawn more often.
     const DRAWN: [Self; 17] = [
         Self::Devices,
         Self::InitContainers,
@@ -93,7 +94,7 @@ impl Theme {
     ];
 }
 
-/// What becomes of a pod that is bound from the start.
+/// State of a pod that is bound from the beginning.
 #[derive(Clone, Copy)]
 pub enum Fate {
     Stays,
@@ -102,7 +103,7 @@ pub enum Fate {
     Succeeds,
 }
 
-/// A cluster, and pods that come one after another.
+/// A cluster, and pods that are created one after another.
 pub struct Scenario {
     pub nodes: Vec<Value>,
     pub bound: Vec<(Value, Fate)>,
@@ -152,7 +153,7 @@ impl Scenario {
     }
 }
 
-/// As it is bound without the scheduler, it must tolerate what would evict it.
+/// Binds a pod without the scheduler. It must tolerate taints that would evict it.
 fn bind(pod: &mut Value, node: &str) {
     let spec = &mut pod["spec"];
     spec["nodeName"] = json!(node);
@@ -160,8 +161,8 @@ fn bind(pod: &mut Value, node: &str) {
     spec["tolerations"] = json!([{ "operator": "Exists" }]);
 }
 
-/// Pods of one node that take the same host port, as the scheduler never has it,
-/// don't end: it would forget the port with the first of them, whoever else has it.
+/// Keeps pods running that share a host port on one node, which the scheduler itself
+/// never allows: when one of them ends, it would treat the port as free.
 fn keep_shared_ports(bound: &mut [(Value, Fate)]) {
     let taking = |(pod, _): &(Value, Fate)| {
         let containers = ["containers", "initContainers"].map(|kind| pod["spec"][kind].as_array());
@@ -225,7 +226,8 @@ fn node(random: &mut Random, name: &str, themes: &[Theme]) -> Value {
     })
 }
 
-/// That of the unschedulable comes by itself, a moment later.
+/// Returns the taints of a node. Includes that of an unschedulable node, which the
+/// control plane would otherwise add shortly after.
 fn taints(random: &mut Random, themes: &[Theme], unschedulable: bool) -> Vec<Value> {
     let mut taints = Vec::new();
     if unschedulable {

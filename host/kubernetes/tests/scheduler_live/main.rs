@@ -2,10 +2,10 @@
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"
 )]
-//! Placement against kube-scheduler at work: small clusters drawn from a seed, built
-//! on a real control plane one after another. Before a pod is created we say which
-//! nodes it fits on, and why it doesn't fit on the others; then the scheduler binds
-//! it, or says in its own words why it can't.
+//! Placement, compared with a running kube-scheduler: small clusters are generated from
+//! a seed and built on a real control plane one after another. Before a pod is created,
+//! we predict the nodes it fits on, and why it doesn't fit on the others. The scheduler
+//! then must bind it to one of these nodes, or report the same reasons.
 
 mod arena;
 mod generate;
@@ -24,7 +24,7 @@ use crate::generate::{Random, Scenario};
 const SEED: u64 = 0xF1BA;
 const CLUSTERS: usize = 300;
 
-/// Filters that must have had their say by the end.
+/// Filters that must have rejected a pod at least once.
 const PLUGINS: [Plugin; 8] = [
     Plugin::SchedulingGates,
     Plugin::NodeUnschedulable,
@@ -64,7 +64,8 @@ fn the_scheduler_binds_pods_where_we_say_they_fit_and_else_gives_our_reasons() {
     tally.finish();
 }
 
-/// Where the scheduler's verdict is not what we said.
+/// Returns how the scheduler's verdict differs from our prediction. `None` if they
+/// agree.
 fn disagreement(ours: &Prediction, theirs: &Verdict) -> Option<String> {
     let (fits, said) = (&ours.fits, ours.diagnosis.to_string());
     match theirs {
@@ -75,7 +76,7 @@ fn disagreement(ours: &Prediction, theirs: &Verdict) -> Option<String> {
         Verdict::Unschedulable(message) if !fits.is_empty() => {
             Some(format!("fits on {fits:?}: {message}"))
         }
-        // What comes after the reasons is about preemption.
+        // The text after the reasons is about preemption.
         Verdict::Unschedulable(message) => {
             let rest = message.strip_prefix(&said);
             let same = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
@@ -84,8 +85,8 @@ fn disagreement(ours: &Prediction, theirs: &Verdict) -> Option<String> {
     }
 }
 
-/// The one slip of 1.36 that we don't follow (mended in 1.37): of a pending pod, a
-/// term of pods whose selector of namespaces holds for no labels at all is about
+/// Changes a pod for the one bug of 1.36 that we don't reproduce (fixed in 1.37): a
+/// pending pod's term whose namespace selector matches an empty label set applies to
 /// every namespace.
 fn as_the_scheduler_reads(pod: &Value) -> Value {
     let mut pod = pod.clone();
@@ -116,12 +117,12 @@ fn plugin(misfit: &Misfit) -> Option<Plugin> {
     }
 }
 
-/// What was seen.
+/// Sums over all clusters.
 #[derive(Default)]
 struct Tally {
     bound: usize,
     unbound: usize,
-    /// Pods that were not bound, by the filters that spoke against them.
+    /// Pods that were not bound, by the filters that rejected them.
     plugins: BTreeMap<Plugin, usize>,
     wrong: Vec<String>,
 }

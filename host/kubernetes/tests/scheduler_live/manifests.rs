@@ -1,4 +1,4 @@
-//! Nodes and pods of generated clusters as the API server takes them.
+//! Manifests of nodes and pods of generated clusters.
 
 use flyball_core::nodes::state::{NodeFacts, PodFacts};
 use flyball_placement::{AffinityTerm, Effect, LabelSelector, Pod, Requirement, Resources};
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use crate::generate::no_kubelet;
 
-/// A ready node.
+/// Returns a ready node.
 pub fn node(facts: &NodeFacts) -> Value {
     let node = &facts.node;
     let labels = node.labels.iter();
@@ -32,7 +32,7 @@ pub fn node(facts: &NodeFacts) -> Value {
     })
 }
 
-/// A pod, bound if it runs.
+/// Returns a pod, bound if it runs.
 pub fn pod(facts: &PodFacts, pod: &Pod) -> Value {
     let labels = |labels: &flyball_placement::Labels| -> Map<String, Value> {
         let labels = labels.iter();
@@ -84,7 +84,7 @@ fn amounts(resources: &Resources) -> Value {
     })
 }
 
-/// One of those that are drawn: by its key.
+/// Returns a toleration. Generated ones have only a key.
 fn toleration(toleration: &Toleration) -> Value {
     json!({ "key": toleration.key, "operator": "Exists" })
 }
@@ -105,7 +105,8 @@ fn term(term: &AffinityTerm) -> Value {
     })
 }
 
-/// What goes by the revision is written as matchLabelKeys.
+/// Returns a spread constraint. A requirement on the revision is written as
+/// matchLabelKeys.
 fn spread(constraint: &SpreadConstraint) -> Value {
     let all = requirements(constraint.selector.as_ref());
     let (keys, others): (Vec<_>, Vec<_>) = all
@@ -128,7 +129,7 @@ fn requirements(selector: Option<&LabelSelector>) -> Vec<&Requirement> {
     selector.map_or_else(Vec::new, |selector| selector.0.iter().collect())
 }
 
-/// All those that are drawn ask for one value.
+/// Returns a selector. Generated requirements have one value.
 fn selector(requirements: Vec<&Requirement>) -> Value {
     let labels = requirements.into_iter();
     let labels: Map<String, Value> = labels

@@ -1,11 +1,12 @@
-//! Plans against kube-scheduler at work: a small cluster drawn from a seed is built, the
-//! nodes that the plan for its pending pods orders are made ready at once, then the pods
-//! are created. All that the plan says are helped run after at most one further pass.
+//! Plans, compared with a running kube-scheduler: a small cluster is generated from a
+//! seed and built, the nodes that the plan for its pending pods orders are made ready
+//! at once, then the pods are created. All pods that the plan helps must run after at
+//! most one further pass.
 //!
-//! The scheduler scores nodes and breaks ties in ways of its own: small pods that it
-//! puts where most is free can leave no node with room for a large one. Each pod for
-//! which that made a further pass necessary is listed, and over all clusters such passes
-//! order little.
+//! The scheduler scores nodes and breaks ties in its own way: small pods on the nodes
+//! with most free resources can leave no node with room for a large one. Each pod that
+//! therefore needed a further pass is listed, and over all clusters such passes may
+//! order few nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -44,20 +45,20 @@ fn pods_run_on_the_nodes_of_a_plan_after_at_most_one_further_pass() {
     tally.finish();
 }
 
-/// How it went with a cluster.
+/// Result for a cluster.
 #[derive(Default)]
 struct Ran {
     nodes: usize,
-    /// Nodes of the further pass.
+    /// Nodes that the further pass ordered.
     more: usize,
     helped: usize,
-    /// Pods that were left over when the nodes of the first plan were there although it
-    /// says that they are helped, and what the scheduler said of them.
+    /// Pods that the first plan helps but that did not fit on its nodes, with the
+    /// scheduler's reasons.
     different: Vec<String>,
     fault: Option<String>,
 }
 
-/// What was seen.
+/// Sums over all clusters.
 #[derive(Default)]
 struct Tally {
     nodes: usize,
@@ -137,7 +138,7 @@ impl<'a> Stage<'a> {
         arena.build(&scenario, round);
         for group in &mut groups {
             let group = Arc::make_mut(group);
-            // As every node of the cluster has it, new ones have it too.
+            // New nodes have the label of every node of the cluster.
             if let Some(template) = &mut group.template {
                 let round = round.to_string().into();
                 Arc::make_mut(template).labels.insert(ROUND.into(), round);
@@ -186,8 +187,8 @@ impl<'a> Stage<'a> {
         ran
     }
 
-    /// Plans from a dump, with pods that the API server doesn't have yet, and makes all
-    /// nodes that are ordered.
+    /// Plans from a dump, with pods that the API server doesn't have yet, and creates
+    /// all ordered nodes.
     fn plan_and_grow(&mut self, waiting: &[Value]) -> Plan {
         let mut dump = Dump::read(self.arena.dump_with(waiting).as_bytes()).unwrap();
         let state = &mut dump.state;
@@ -233,7 +234,7 @@ impl<'a> Stage<'a> {
         plan
     }
 
-    /// The group has these nodes too.
+    /// Adds nodes to a group.
     fn grow(&mut self, group: &str, nodes: &[NodeFacts]) {
         let mut groups = self.groups.iter_mut();
         let group = groups.find(|known| *known.name == *group).unwrap();

@@ -1,16 +1,16 @@
-//! Pods that ask for something.
+//! Random pods with requirements.
 
 use serde_json::{Value, json};
 
 use crate::generate::{NAMESPACES, Random, Theme, no_kubelet};
 
-/// Where the pods are.
+/// The cluster in which the pods are.
 pub struct Peers<'a> {
     pub themes: &'a [Theme],
     pub nodes: &'a [String],
 }
 
-/// A pod that asks for some of what is there to be asked for.
+/// Draws a pod with some of the requirements of the themes.
 pub fn pod(random: &mut Random, name: &str, peers: &Peers<'_>) -> Value {
     let mut pod = json!({
         "apiVersion": "v1",
@@ -47,7 +47,7 @@ fn container(random: &mut Random, name: &str) -> Value {
             amounts[resource] = json!(random.pick(values));
         }
     }
-    // Where only limits are given, they are the requests too.
+    // If only limits are set, they are the requests too.
     let given = random.pick(&["requests", "requests", "requests", "limits"]);
     json!({ "name": name, "image": "none", "resources": { given: amounts } })
 }
@@ -104,7 +104,7 @@ fn ask(random: &mut Random, theme: Theme, spec: &mut Value, peers: &Peers<'_>) {
     }
 }
 
-/// At least one, and fewer than `end`.
+/// Draws a list of at least one and fewer than `end` values.
 fn some(random: &mut Random, end: usize, draw: impl Fn(&mut Random) -> Value) -> Value {
     let count = 1 + random.below(end - 1);
     (0..count).map(|_| draw(random)).collect()
@@ -126,8 +126,8 @@ fn init_container(random: &mut Random, at: usize) -> Value {
     container
 }
 
-/// What is requested for the whole pod may not be less than what its containers
-/// request.
+/// Sets init containers, unless the pod has pod-level requests, which may not be less
+/// than the sum of its containers.
 fn set_init_containers(spec: &mut Value, containers: Value) {
     if spec["resources"].is_null() {
         spec["initContainers"] = containers;
@@ -167,7 +167,7 @@ fn tolerations(random: &mut Random, keys: &[&str]) -> Value {
 }
 
 fn node_affinity(random: &mut Random, spec: &mut Value, term: &dyn Fn(&mut Random) -> Value) {
-    // One without conditions matches nothing.
+    // A term without conditions matches nothing.
     let term = |random: &mut Random| match random.below(12) {
         0 => json!({}),
         _ => term(random),
@@ -219,7 +219,7 @@ fn host_ports(random: &mut Random, spec: &mut Value) {
     };
     spec["containers"][0]["ports"] = json!([port(random, 8080)]);
     if random.once_in(2) {
-        // Ports of containers that only start the pod aren't taken.
+        // Ports of init containers that are not sidecars are not used.
         let mut container = init_container(random, 9);
         container["ports"] = json!([port(random, 9090)]);
         set_init_containers(spec, json!([container]));
@@ -232,7 +232,7 @@ const TOPOLOGY_KEYS: [&str; 3] = [
     "disk",
 ];
 
-/// A selector of pods by the labels `app` and `tier`.
+/// Draws a selector of pods by the labels `app` and `tier`.
 fn pod_selector(random: &mut Random) -> Value {
     let operators = ["In", "NotIn", "Exists", "DoesNotExist"];
     match random.below(8) {
@@ -250,7 +250,7 @@ fn pod_selector(random: &mut Random) -> Value {
 fn affinity_term(random: &mut Random) -> Value {
     let mut term = json!({ "topologyKey": random.pick(&TOPOLOGY_KEYS) });
     if random.once_in(12) {
-        // Without a selector it is about no pod.
+        // Without a selector, the term selects no pod.
         return term;
     }
     term["labelSelector"] = pod_selector(random);

@@ -1,6 +1,6 @@
-//! Estimates of new nodes against what Cluster Autoscaler itself estimated: every
-//! case of `tests/vectors/nodes/estimate.jsonl.gz`. Ours may be better: no more
-//! nodes and no fewer pods.
+//! Estimates of new nodes, compared with Cluster Autoscaler's: every case of
+//! `tests/vectors/nodes/estimate.jsonl.gz`. Ours may be better, with no more nodes and
+//! no fewer pods.
 
 use std::sync::Arc;
 
@@ -103,7 +103,7 @@ impl Case {
     }
 }
 
-/// As good as one of upstream's own results, or better.
+/// Whether our result is as good as one of upstream's, or better.
 fn agrees(ours: &Packed, theirs: &[Outcome]) -> bool {
     theirs.iter().any(|theirs| {
         ours.node_count() <= theirs.node_count && ours.pods() >= theirs.scheduled_pods

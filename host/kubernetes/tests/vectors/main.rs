@@ -1,5 +1,5 @@
-//! From Kubernetes' objects to placements, held against what kube-scheduler and Cluster
-//! Autoscaler themselves said.
+//! Placements from Kubernetes objects, compared with the results of kube-scheduler and
+//! Cluster Autoscaler.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"

@@ -1,5 +1,5 @@
-//! From objects to verdicts, against what kube-scheduler 1.36.3 itself said of
-//! each pod and node: every case of `tests/vectors/scheduler`.
+//! Verdicts, compared with those of kube-scheduler 1.36.3 for each pod and node: every
+//! case of `tests/vectors/scheduler`.
 
 mod cases;
 

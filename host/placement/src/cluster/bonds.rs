@@ -1,4 +1,4 @@
-//! What a packer asks about a class.
+//! Queries about a class, for packing.
 
 use smallvec::SmallVec;
 
@@ -6,10 +6,10 @@ use super::nodes::{CPU, EPHEMERAL, MEMORY, PODS};
 use super::{ClassId, Cluster, NodeId};
 use crate::{Name, Resources};
 
-/// Label that has a node's name: the one by which nodes of a template differ.
+/// Label whose value is the node's name, by which nodes of a template differ.
 pub(crate) const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// What makes a pod's place depend on where other pods are, beside resources.
+/// Requirements of a pod, besides resources, that depend on where other pods run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bonds {
     /// Required pod affinity.
@@ -18,7 +18,7 @@ pub struct Bonds {
     pub anti_affinity: bool,
     /// Topology spread constraints.
     pub spread: bool,
-    /// One of them is over hosts.
+    /// A topology spread constraint is over hosts.
     pub spread_over_hosts: bool,
     /// A term of required pod affinity is over hosts.
     pub affinity_over_hosts: bool,
@@ -38,12 +38,12 @@ impl Bonds {
 }
 
 impl Cluster {
-    /// What makes the place of a class's pods depend on where others are.
+    /// Returns the requirements of a class's pods that depend on where other pods run.
     pub fn bonds(&self, class: ClassId) -> Bonds {
         self.classes.bonds(class)
     }
 
-    /// The bonds of a class that has its shape.
+    /// Determines the bonds of a class. Its shape must be set.
     pub(super) fn find_bonds(&self, class: ClassId) -> Bonds {
         let key = self.classes.key(class);
         let shape = self.classes.shape_of(class);
@@ -65,7 +65,7 @@ impl Cluster {
         }
     }
 
-    /// The cpu and memory that a pod of a class requests.
+    /// Returns the cpu and memory that a pod of a class requests.
     pub(crate) fn cpu_and_memory(&self, class: ClassId) -> (i64, i64) {
         let amounts = self.classes.request(class).amounts();
         amounts.fold((0, 0), |(cpu, memory), (column, amount)| match column {
@@ -75,12 +75,12 @@ impl Cluster {
         })
     }
 
-    /// What a pod of a class requests.
+    /// Returns the requests of a pod of a class.
     pub fn requests(&self, class: ClassId) -> Resources {
         self.requests_of_all(std::iter::once((class, 1)))
     }
 
-    /// What pods request together: so many of each class.
+    /// Returns the sum of the requests of pods, given as a count per class.
     pub fn requests_of_all(&self, pods: impl Iterator<Item = (ClassId, u32)>) -> Resources {
         let mut sums = SmallVec::<[i64; 8]>::new();
         for (class, count) in pods.filter(|(_, count)| *count > 0) {
@@ -107,22 +107,21 @@ impl Cluster {
         requests
     }
 
-    /// What a pod of a class takes of a node, by number of the resource: itself as a
-    /// pod first, zeros left out.
+    /// Returns the resources that a pod of a class takes from a node, by column: first
+    /// 1 of `pods`, then its requests without zeros.
     pub(crate) fn asked(&self, class: ClassId) -> impl Iterator<Item = (usize, i64)> {
         std::iter::once((PODS, 1)).chain(self.classes.request(class).amounts())
     }
 
-    /// The free amount on a node of the resource with that number. Negative if the node
-    /// is overcommitted.
+    /// Returns the free amount in a column on a node: negative if the node is
+    /// overcommitted.
     pub(crate) fn free_of(&self, resource: usize, node: NodeId) -> i64 {
         self.nodes.free_of(resource, node)
     }
 
-    /// Whether a class's pods are turned away from a whole domain that a node is in,
-    /// a zone say, because of the pods there: nodes with the same labels, but for the
-    /// name, turn them away as well, until other pods come or go. `host`:
-    /// [`Self::host_key`].
+    /// Whether the pods in a domain larger than a host, such as a zone, keep a class's
+    /// pods from a node. All nodes with the same labels, except for the name, then
+    /// reject them too, until pods are added or removed. `host` is [`Self::host_key`].
     pub(crate) fn is_shut(&self, class: ClassId, node: NodeId, host: Option<HostKey>) -> bool {
         let host = host.map(|HostKey(key)| key);
         let shape = self.classes.shape_of(class);
@@ -133,8 +132,8 @@ impl Cluster {
             .is_some()
     }
 
-    /// The topology keys beside that of hosts whose value no other node shares, of those
-    /// that pods go by.
+    /// Returns the topology keys, other than that of hosts, whose value no other node
+    /// has, among those that pods use.
     fn own_keys(&self, node: NodeId) -> Vec<u32> {
         let domains = &self.relations.counting.domains;
         let slot = self.nodes.get(node).into_iter();
@@ -143,23 +142,23 @@ impl Cluster {
             .collect()
     }
 
-    /// Whether pods of a class keep apart from their like by host: by anti-affinity, or
-    /// spread over hosts.
+    /// Whether pods of a class keep apart from each other by host, because of
+    /// anti-affinity or spread over hosts.
     pub(crate) fn keeps_apart(&self, class: ClassId, bonds: Bonds) -> bool {
         let excludes = || self.host_exclusions(class).next().is_some();
         bonds.spread_over_hosts || (bonds.anti_affinity && excludes())
     }
 
-    /// Numbers of the host-level exclusions of a class: a node takes one pod of all those
-    /// that share an exclusion.
+    /// Returns the ids of the host-level anti-affinity terms that select the class's
+    /// own pods. A node fits one pod per such term.
     pub(crate) fn host_exclusions(&self, class: ClassId) -> impl Iterator<Item = u32> {
         let host = self.host_key().into_iter();
         let shape = self.classes.shape_of(class);
         host.flat_map(move |HostKey(key)| self.relations.exclusive(shape, key))
     }
 
-    /// The label keys, other than the host's, over whose domains pods of these classes
-    /// spread, or want others near or far: each once, ordered.
+    /// Returns the topology keys, other than that of hosts, of the spread constraints
+    /// and pod (anti-)affinity terms of these classes: each once, ordered.
     pub fn topology_keys(&self, classes: impl Iterator<Item = ClassId>) -> Vec<Name> {
         let host = self.host_key().map(|HostKey(key)| key);
         let rules = |class: &ClassId| self.bonds(*class).has_rules();
@@ -177,8 +176,8 @@ impl Cluster {
         names
     }
 
-    /// Numbers of the topology keys, other than the host's, that decide where pods of
-    /// these classes may go.
+    /// Returns the ids of the topology keys, other than that of hosts, on which the
+    /// placement of pods of these classes depends.
     pub(crate) fn domain_keys(&self, classes: impl Iterator<Item = ClassId>) -> Vec<u32> {
         let host = self.host_key().map(|HostKey(key)| key);
         let mut keys = self.topology_keys_of(&self.reads(classes));
@@ -186,8 +185,8 @@ impl Cluster {
         keys
     }
 
-    /// The domain of each of these keys that a node is in, `None` where it has no such
-    /// label, or one whose value no other node shares.
+    /// Returns a node's domain of each of these keys. `None` for a key if the node
+    /// lacks the label or no other node has its value.
     pub(crate) fn domains_of(&self, node: NodeId, keys: &[u32]) -> Area {
         let domains = &self.relations.counting.domains;
         let own = self.own_keys(node);
@@ -195,7 +194,7 @@ impl Cluster {
         keys.iter().map(shared).collect()
     }
 
-    /// The domains of a key that have a node, ordered.
+    /// Returns the domains of a key that have a node, ordered.
     pub(crate) fn domains_with_nodes(&self, key: u32) -> Vec<u32> {
         let domains = &self.relations.counting.domains;
         let nodes = self.node_ids();
@@ -205,22 +204,22 @@ impl Cluster {
         found
     }
 
-    /// Whether some pods want none of a class's near.
+    /// Whether the anti-affinity of some pods selects a class's pods.
     #[must_use]
     pub fn is_unwanted(&self, class: ClassId) -> bool {
         let shape = self.classes.shape_of(class);
         !self.relations.counting.unwanted(shape).is_empty()
     }
 
-    /// The fewest pods on any host that the class's spread constraints over hosts count,
-    /// added up over the constraints. While it stays the same, no host that a constraint
-    /// refused takes a pod of the class.
+    /// Returns the smallest pod count of any host, summed over the class's spread
+    /// constraints over hosts. While it is unchanged, hosts that a constraint rejected
+    /// still reject pods of the class.
     pub(crate) fn host_floor(&self, class: ClassId, host: Option<HostKey>) -> u64 {
         let shape = self.classes.shape_of(class);
         host.map_or(0, |HostKey(key)| self.relations.spread_floor(shape, key))
     }
 
-    /// The number of the topology key of hosts. Returns `None` if no pod goes by it.
+    /// Returns the id of the topology key of hosts. `None` if no pod uses it.
     pub(crate) fn host_key(&self) -> Option<HostKey> {
         let symbol = self.symbols.find(HOSTNAME)?;
         let key = self.relations.counting.domains.find_key(symbol);
@@ -228,9 +227,9 @@ impl Cluster {
     }
 }
 
-/// Number of the topology key of hosts.
+/// Id of the topology key of hosts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostKey(pub(super) u32);
 
-/// Where a node is: its domain of each of some topology keys.
+/// A node's domain of each of some topology keys.
 pub(crate) type Area = SmallVec<[Option<u32>; 2]>;

@@ -6,7 +6,7 @@ use super::{ClassId, Cluster, NodeId};
 use crate::volumes::NodeLabels;
 use crate::{Misfit, Plugin, Reason, Stage};
 
-/// The first filter that says no.
+/// The first filter that rejects a node.
 enum Fault {
     Gated,
     Conflict,
@@ -19,11 +19,11 @@ enum Fault {
 }
 
 impl Cluster {
-    /// Whether the scheduler would put a pod of a class on a node.
+    /// Checks whether the scheduler would put a pod of a class on a node.
     ///
     /// # Errors
     ///
-    /// The first filter that says no, or what can't be judged.
+    /// The first filter that rejects the node, or a requirement that can't be judged.
     pub fn check(&self, class: ClassId, node: NodeId) -> Result<(), Misfit> {
         if let Some(fault) = self.fault(class, node) {
             return Err(self.misfit(class, node, fault));
@@ -34,17 +34,17 @@ impl Cluster {
         }
     }
 
-    /// As [`Self::check`], without the reasons: true only if all is judged and
-    /// nothing speaks against it.
+    /// Like [`Self::check`], without reasons. True only if every requirement can be
+    /// judged and no filter rejects the node.
     pub fn fits(&self, class: ClassId, node: NodeId) -> bool {
-        // Most nodes of a full cluster are turned down by this alone.
+        // Checked first: it rejects most nodes of a full cluster.
         self.nodes.suffices(node, self.classes.request(class))
             && self.classes.key(class).unjudged.is_empty()
             && self.fault(class, node).is_none()
     }
 
-    /// Whether the class's pods are turned away from all nodes, whatever those are
-    /// like.
+    /// Returns why a class's pods fit on no node, whatever its properties. `None` if
+    /// there is no such reason.
     pub fn rejected(&self, class: ClassId) -> Option<Misfit> {
         let fault = self.rejection(class)?;
         Some(plain(fault))
@@ -118,7 +118,7 @@ impl Cluster {
         }
     }
 
-    /// All resources that don't suffice.
+    /// Returns all resources of which the node has too little.
     fn insufficient(&self, class: ClassId, node: NodeId) -> Vec<Reason> {
         let amounts = self.classes.request(class).amounts();
         let mut reasons: Vec<Reason> = amounts

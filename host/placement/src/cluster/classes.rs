@@ -1,9 +1,9 @@
 //! Classes and shapes of pods.
 //!
-//! Pods of one class are the same in everything a scheduler could read, all their
-//! labels included. Classes whose pods no filter can tell apart are of one shape:
-//! a label is part of a shape only if some selector reads its key. Where a key
-//! begins to be read, classes get new shapes; the classes stay.
+//! Pods of one class are equal in everything that a scheduler could read, including all
+//! labels. Classes whose pods no filter can distinguish have one shape: a label is part
+//! of a shape only if some selector uses its key. When a key is used for the first
+//! time, classes get new shapes; the classes stay.
 
 use std::sync::Arc;
 
@@ -17,11 +17,11 @@ use crate::intern::{Symbol, Symbols, Table, number};
 use crate::resources::bounded;
 use crate::{HostPort, Pod, PodVolumes, Protocol, Resources, SpreadConstraint, Unjudged};
 
-/// Pods that are the same in everything a scheduler could read.
+/// Id of a class: pods that are equal in everything that a scheduler could read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClassId(pub(super) u32);
 
-/// What a pod requests: columns and amounts that are not zero.
+/// Requests of a pod: columns with amounts other than zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Request(SmallVec<[(u32, i64); 4]>);
 
@@ -49,7 +49,7 @@ impl Request {
     }
 }
 
-/// A port of a node; without an address: all of them.
+/// A host port. Without an address, it is a port of all addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Port {
     ip: Option<Symbol>,
@@ -84,7 +84,7 @@ impl Port {
     }
 }
 
-/// Everything of a class, or (its labels cut down) of a shape.
+/// Identifies a class, or a shape. In a shape, `labels` only has the relevant labels.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub(super) namespace: Symbol,
@@ -100,7 +100,7 @@ pub(super) struct Key {
     pub(super) unjudged: SmallVec<[Unjudged; 2]>,
 }
 
-/// Where the parts of a class come from that others intern.
+/// The parts of a key that other tables intern.
 pub(super) struct Parts {
     pub(super) namespace: Symbol,
     pub(super) statics: u32,
@@ -114,21 +114,21 @@ pub(super) struct Classes {
     spreads: Table<Vec<SpreadConstraint>>,
     volumes: Table<Option<Arc<PodVolumes>>>,
     labels: Table<LabelSet>,
-    /// By set of labels: the set of those that are read.
+    /// By label set, the set of its relevant labels.
     cut: Vec<u32>,
     read: HashSet<Symbol>,
     classes: Table<Key>,
     /// By class.
     shape_of: Vec<u32>,
-    /// By class. Its terms and constraints never change, and so neither do these.
+    /// By class. They never change, like the class's terms and constraints.
     bonds: Vec<Bonds>,
     shapes: Table<Key>,
-    /// By shape: its first class.
+    /// First class of each shape.
     first: Vec<ClassId>,
 }
 
 impl Classes {
-    /// The class of a pod, with a shape or still without.
+    /// Interns the class of a pod. A new class has no shape yet.
     pub(super) fn class(
         &mut self,
         pod: &Pod,
@@ -171,13 +171,13 @@ impl Classes {
         id
     }
 
-    /// The set of those labels of a set that are read.
+    /// Returns the set of the relevant labels of a set.
     fn cut_down(&mut self, id: u32) -> u32 {
         if let Some(cut) = self.cut.get(id as usize) {
             return *cut;
         }
         let cut = self.cut_anew(id);
-        // What was cut down may be a new set itself: already cut.
+        // The result may be a new set, which has relevant labels only.
         while self.cut.len() < self.labels.len() {
             self.cut.push(number(self.cut.len()));
         }
@@ -193,7 +193,8 @@ impl Classes {
             .intern_as(&read[..], |known: &LabelSet| &**known, || read[..].into())
     }
 
-    /// Begins to read labels: the classes that get another shape by it.
+    /// Makes label keys relevant. Returns the classes that have one of the new keys and
+    /// need a new shape.
     pub(super) fn read(&mut self, keys: impl IntoIterator<Item = Symbol>) -> Vec<ClassId> {
         let new: Vec<Symbol> = keys
             .into_iter()
@@ -219,7 +220,7 @@ impl Classes {
             .collect()
     }
 
-    /// Gives a class its shape; the shape, and whether it is a new one.
+    /// Sets the shape of a class. Returns the shape and whether it is new.
     pub(super) fn give_shape(&mut self, class: ClassId) -> (u32, bool) {
         let mut key = self.classes.get(class.0).clone();
         key.labels = self.cut[key.labels as usize];
@@ -240,7 +241,7 @@ impl Classes {
         (class.0 as usize) < self.shape_of.len()
     }
 
-    /// Sets the bonds of the class that came last.
+    /// Sets the bonds of the class that was added last.
     pub(super) fn push_bonds(&mut self, bonds: Bonds) {
         self.bonds.push(bonds);
     }
@@ -257,7 +258,7 @@ impl Classes {
         self.first[shape as usize]
     }
 
-    /// Gives a pod what is interned here, but for its namespace and requests.
+    /// Sets the fields of a pod that are interned here, except namespace and requests.
     pub(super) fn restore(&self, class: ClassId, symbols: &Symbols, pod: &mut Pod) {
         let key = self.key(class);
         let text = |symbol| symbols.text(symbol).clone();
@@ -278,7 +279,7 @@ impl Classes {
         self.classes.get(class.0)
     }
 
-    /// What a shape's pods have in common.
+    /// Returns the key of a shape.
     pub(super) fn shape(&self, shape: u32) -> &Key {
         self.shapes.get(shape)
     }

@@ -1,9 +1,9 @@
-//! Conditions on labels, in numbers.
+//! Conditions on interned labels.
 
 use crate::intern::{Symbol, Symbols};
 use crate::{LabelSelector, Labels, Operator, Requirement};
 
-/// Labels in numbers, sorted by the key's number.
+/// Interned labels, sorted by the key's id.
 pub(crate) type LabelSet = Box<[(Symbol, Symbol)]>;
 
 /// A condition on one label.
@@ -25,7 +25,7 @@ enum Test {
 }
 
 impl Condition {
-    /// A requirement on a pod's or a namespace's labels.
+    /// Interns a requirement on a pod's or a namespace's labels.
     pub(crate) fn of_selector(requirement: &Requirement, symbols: &mut Symbols) -> Self {
         let values = |symbols: &mut Symbols| {
             let values = requirement.values.iter();
@@ -45,8 +45,8 @@ impl Condition {
         Self { key, test }
     }
 
-    /// A requirement on a node's labels. What the scheduler calls an error (values
-    /// too many or too few, not a number) never matches.
+    /// Interns a requirement on a node's labels. One that is an error for the scheduler
+    /// (too many or too few values, not a number) never matches.
     pub(crate) fn of_node(requirement: &Requirement, symbols: &mut Symbols) -> Self {
         let number = || match requirement.values.as_slice() {
             [only] => only.parse::<i64>().ok(),
@@ -64,7 +64,8 @@ impl Condition {
         Self { key, test }
     }
 
-    /// The labels of which one must be there, if it asks for that.
+    /// Returns the labels of which one is required. `None` if the condition is not of
+    /// that form.
     pub(crate) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
         match &self.test {
             Test::In(values) => Some(values.iter().map(|value| (self.key, *value)).collect()),
@@ -87,7 +88,7 @@ impl Condition {
     }
 }
 
-/// All conditions of a selector.
+/// Interns the requirements of a selector.
 pub(crate) fn conditions(selector: &LabelSelector, symbols: &mut Symbols) -> Box<[Condition]> {
     let requirements = selector.0.iter();
     requirements
@@ -106,13 +107,13 @@ pub(crate) fn all_hold(
         .all(|condition| condition.holds(labels, symbols))
 }
 
-/// The value of a key.
+/// Returns the value of a key.
 pub(crate) fn value_of(labels: &[(Symbol, Symbol)], key: Symbol) -> Option<Symbol> {
     let found = labels.iter().find(|(known, _)| *known == key);
     found.map(|(_, value)| *value)
 }
 
-/// Labels in numbers.
+/// Interns labels.
 pub(crate) fn label_set(labels: &Labels, symbols: &mut Symbols) -> LabelSet {
     let pairs = labels.iter();
     let mut set: Vec<_> = pairs

@@ -1,8 +1,8 @@
-//! Pods counted by domain.
+//! Counts of pods by topology domain.
 
 use hashbrown::HashMap;
 
-/// What is counted, and over which domains.
+/// Identifies a counter: which pods it counts, over which domains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct CounterKey {
     pub(super) counted: Counted,
@@ -10,26 +10,26 @@ pub(super) struct CounterKey {
     pub(super) key: u32,
 }
 
-/// Pods that are counted.
+/// Which pods a counter counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Counted {
-    /// Those that a predicate matches.
+    /// Pods that a predicate matches.
     Matching(u32),
-    /// Those that have an anti-affinity term with this predicate.
+    /// Pods that have an anti-affinity term with this predicate.
     Owning(u32),
-    /// Those that a predicate matches and that aren't being deleted, on nodes that
-    /// a view counts.
+    /// Pods that a predicate matches and that aren't being deleted, on nodes that a
+    /// view includes.
     Spread { predicate: u32, view: u32 },
 }
 
-/// How many pods are counted in each domain.
+/// Number of pods in each domain.
 #[derive(Default)]
 pub(super) struct Counter {
-    /// Without zeros.
+    /// Pods by domain, without zeros.
     domains: HashMap<u32, u32>,
-    /// How many domains have each count.
+    /// Number of domains with each count.
     levels: Vec<u32>,
-    /// No count is below it.
+    /// A lower bound of the counts.
     lowest: usize,
 }
 
@@ -38,12 +38,13 @@ impl Counter {
         self.domains.is_empty()
     }
 
-    /// Pods in a domain.
+    /// Returns the number of pods in a domain.
     pub(super) fn get(&self, domain: u32) -> u32 {
         self.domains.get(&domain).copied().unwrap_or(0)
     }
 
-    /// The smallest count of so many domains (those without pods among them).
+    /// Returns the smallest count, given the number of all domains (including those
+    /// without pods).
     pub(super) fn smallest(&self, domains: usize) -> u32 {
         if self.domains.len() < domains {
             return 0;
@@ -51,7 +52,7 @@ impl Counter {
         crate::intern::number(self.lowest)
     }
 
-    /// Adds pods to a domain, or takes some away.
+    /// Adds pods to a domain, or subtracts them if not `up`.
     pub(super) fn shift(&mut self, domain: u32, pods: u32, up: bool) {
         if pods == 0 {
             return;

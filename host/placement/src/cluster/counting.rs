@@ -1,8 +1,8 @@
-//! Counting pods by domain as they come and go.
+//! Counting pods by topology domain, as they are added and removed.
 //!
-//! A predicate says which pods, a topology key over which domains. Pods with the
-//! same namespace, labels that are read and terms have one profile: which counters
-//! they move, and which counters they are stopped by.
+//! A counter has a predicate (which pods) and a topology key (over which domains). Pods
+//! with the same namespace, relevant labels and terms share a profile, which lists the
+//! counters that count them and the counters of pods whose anti-affinity excludes them.
 
 use hashbrown::HashMap;
 
@@ -17,7 +17,7 @@ use super::statics::Statics;
 use super::{ClassId, Count};
 use crate::intern::{Symbol, Symbols, Table};
 
-/// What the counters are counted from.
+/// The data that counters are computed from.
 pub(super) struct World<'a> {
     pub(super) nodes: &'a Nodes,
     pub(super) classes: &'a Classes,
@@ -36,13 +36,13 @@ pub(super) struct Counting {
     profile_keys: Table<ProfileKey>,
     profiles: Vec<Profile>,
     index: Index,
-    /// Profiles by shape.
+    /// Profile of each shape.
     shapes: Vec<u32>,
-    /// Pods placed, by class.
+    /// Number of placed pods of each class.
     placed: Vec<u64>,
 }
 
-/// What pods of a profile have in common.
+/// Properties that pods of a profile share.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct ProfileKey {
     namespace: Symbol,
@@ -52,18 +52,18 @@ struct ProfileKey {
 
 #[derive(Debug, Default)]
 struct Profile {
-    /// Predicates that match.
+    /// Predicates that match its pods.
     matches: Vec<u32>,
-    /// Counters that count all pods of it.
+    /// Counters that count all of its pods.
     counted: Vec<u32>,
-    /// Counters that count those that aren't being deleted.
+    /// Counters that count its pods that aren't being deleted.
     spread: Vec<u32>,
-    /// Counters of pods that don't want it near.
+    /// Counters of pods whose anti-affinity terms match its pods.
     unwanted: Vec<u32>,
     placed: u64,
 }
 
-/// What a predicate matches, and who counts that.
+/// The profiles that a predicate matches, and the counters that use the predicate.
 #[derive(Debug, Default)]
 struct Matching {
     profiles: Vec<u32>,
@@ -73,7 +73,7 @@ struct Matching {
 }
 
 impl Counting {
-    /// The number of a predicate.
+    /// Interns a predicate.
     pub(super) fn predicate(&mut self, predicate: Predicate, world: &World<'_>) -> u32 {
         let id = self.predicates.intern(predicate);
         if id as usize == self.matching.len() {
@@ -88,7 +88,7 @@ impl Counting {
         id
     }
 
-    /// The number of a counter. What there is to count is counted.
+    /// Interns a counter. A new one counts the existing pods.
     pub(super) fn counter(&mut self, counted: Counted, key: Symbol, world: &World<'_>) -> u32 {
         let key = self.domains.key(key, world.nodes);
         let id = self.counter_keys.intern(CounterKey { counted, key });
@@ -100,7 +100,7 @@ impl Counting {
         id
     }
 
-    /// Takes in a shape that is new, with the counters of its own terms.
+    /// Adds a new shape. `owning` are the counters of its own anti-affinity terms.
     pub(super) fn add_shape(&mut self, shape: u32, owning: &[u32], world: &World<'_>) {
         let key = world.classes.shape(shape);
         let id = self.profile_keys.intern(ProfileKey {
@@ -123,7 +123,7 @@ impl Counting {
         self.shapes.push(id);
     }
 
-    /// A class has got another shape, its pods staying where they are.
+    /// Changes the shape of a class. Its pods stay placed.
     pub(super) fn reshape(&mut self, class: ClassId, from: u32, to: u32) {
         let pods = self.placed_of(class);
         let (from, to) = (self.profile_of(from), self.profile_of(to));
@@ -131,7 +131,7 @@ impl Counting {
         self.profiles[to as usize].placed += pods;
     }
 
-    /// Counts a pod that comes or goes.
+    /// Counts a pod that is added, or removed if not `up`.
     pub(super) fn shift(
         &mut self,
         class: ClassId,
@@ -159,13 +159,13 @@ impl Counting {
         self.shift_profile(profile, node, count, up);
     }
 
-    /// Counts all pods of a class on a node in, or out: of a node that comes or
-    /// goes with its pods.
+    /// Adds or subtracts all pods of a class on a node, for a node that is added or
+    /// removed with its pods.
     pub(super) fn shift_all(&mut self, shape: u32, node: NodeId, count: Count, up: bool) {
         self.shift_profile(self.profile_of(shape) as usize, node, count, up);
     }
 
-    /// Gives a namespace labels, or (none) takes it away.
+    /// Sets a namespace's labels, or removes the namespace if `None`.
     pub(super) fn set_namespace(
         &mut self,
         name: Symbol,
@@ -191,24 +191,24 @@ impl Counting {
         }
     }
 
-    /// Whether no pod is counted anywhere.
+    /// Whether a counter counts no pod in any domain.
     pub(super) fn is_empty(&self, counter: u32) -> bool {
         self.counters[counter as usize].is_empty()
     }
 
-    /// Returns the pods counted in the domain of a node. `None` if it is in no domain.
+    /// Returns the count in the domain of a node. `None` if the node is in no domain.
     pub(super) fn pods_near(&self, counter: u32, node: NodeId) -> Option<u32> {
         let key = self.counter_keys.get(counter).key;
         let domain = self.domains.of(key, node)?;
         Some(self.counters[counter as usize].get(domain))
     }
 
-    /// The topology key of a counter.
+    /// Returns the topology key of a counter.
     pub(super) fn key_of(&self, counter: u32) -> u32 {
         self.counter_keys.get(counter).key
     }
 
-    /// Whether a counter counts, or is about, pods like a shape's.
+    /// Whether a counter's predicate matches a shape's pods.
     pub(super) fn speaks_of(&self, counter: u32, shape: u32) -> bool {
         let (Counted::Matching(predicate)
         | Counted::Owning(predicate)
@@ -216,12 +216,12 @@ impl Counting {
         self.is_matched(shape, predicate)
     }
 
-    /// Pods counted in a domain.
+    /// Returns the count in a domain.
     pub(super) fn get(&self, counter: u32, domain: u32) -> u32 {
         self.counters[counter as usize].get(domain)
     }
 
-    /// The smallest count of so many domains.
+    /// Returns the smallest count, given the number of all domains.
     pub(super) fn smallest(&self, counter: u32, domains: usize) -> u32 {
         self.counters[counter as usize].smallest(domains)
     }
@@ -232,7 +232,7 @@ impl Counting {
         profile.matches.contains(&predicate)
     }
 
-    /// Counters of pods that don't want a shape's pods near.
+    /// Returns the counters of pods whose anti-affinity terms match a shape's pods.
     pub(super) fn unwanted(&self, shape: u32) -> &[u32] {
         &self.profiles[self.profile_of(shape) as usize].unwanted
     }
@@ -253,7 +253,7 @@ impl Counting {
         terms.all(|term| term.matches(key.namespace, namespace, labels, symbols))
     }
 
-    /// A predicate matches a profile: its counters count it.
+    /// Records that a predicate matches a profile: the predicate's counters count it.
     fn connect(&mut self, predicate: u32, profile: u32) {
         let matching = &mut self.matching[predicate as usize];
         let known = &mut self.profiles[profile as usize];
@@ -264,7 +264,7 @@ impl Counting {
         known.unwanted.extend(&matching.owning);
     }
 
-    /// The opposite of `connect`.
+    /// Reverts `connect`.
     fn disconnect(&mut self, predicate: u32, profile: u32) {
         let matching = &mut self.matching[predicate as usize];
         let known = &mut self.profiles[profile as usize];
@@ -281,7 +281,7 @@ impl Counting {
             .retain(|counter| !matching.owning.contains(counter));
     }
 
-    /// Lets the profiles that a new counter is about know of it.
+    /// Adds a new counter to the profiles that its predicate matches.
     fn join(&mut self, counter: u32, counted: Counted) {
         let (Counted::Matching(predicate)
         | Counted::Owning(predicate)
@@ -302,8 +302,7 @@ impl Counting {
         }
     }
 
-    /// Counts the pods that are there for a new counter. (No pod has a term that
-    /// is new.)
+    /// Counts the existing pods for a new counter. (No existing pod has a new term.)
     fn recount(&mut self, counter: u32, counted: Counted, world: &World<'_>) {
         let (Counted::Matching(predicate) | Counted::Spread { predicate, .. }) = counted else {
             return;
@@ -349,7 +348,8 @@ impl Counting {
         }
     }
 
-    /// Connects or disconnects a predicate and a profile anew, as they match now.
+    /// Connects or disconnects a predicate and a profile, after a namespace's labels
+    /// changed.
     fn reconnect(&mut self, predicate: u32, profile: u32, world: &World<'_>) {
         let matches = self.matches(predicate, profile, world.classes, world.symbols);
         let known = self.profiles[profile as usize].matches.contains(&predicate);

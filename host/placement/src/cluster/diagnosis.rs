@@ -1,4 +1,4 @@
-//! Why a pod fits on no node, counted.
+//! Reasons why a pod does not fit, counted over nodes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,19 +8,19 @@ use serde::{Deserialize, Serialize};
 use super::{ClassId, Cluster, NodeId};
 use crate::{Misfit, Stage};
 
-/// What the filters say of a pod and a number of nodes.
+/// Results of the filters for a pod and a set of nodes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Diagnosis {
-    /// Nodes that were looked at.
+    /// Number of nodes that were checked.
     pub nodes: usize,
-    /// Nodes it fits on.
+    /// Number of nodes that the pod fits on.
     pub fitting: usize,
-    /// How many nodes it doesn't fit on for each cause.
+    /// Number of nodes for each reason why the pod doesn't fit.
     pub misfits: Vec<(Misfit, usize)>,
 }
 
 impl Cluster {
-    /// Asks all filters about a pod and each of these nodes.
+    /// Checks a pod against each of these nodes.
     pub fn diagnose(&self, class: ClassId, nodes: impl IntoIterator<Item = NodeId>) -> Diagnosis {
         let mut diagnosis = Diagnosis::default();
         let mut misfits: BTreeMap<Misfit, usize> = BTreeMap::new();
@@ -37,7 +37,7 @@ impl Cluster {
 }
 
 impl Diagnosis {
-    /// What was said before any node was looked at, if that turned all away.
+    /// Returns the misfit of a PreFilter that rejected all nodes, if there is one.
     fn said_of_all(&self) -> Option<&Misfit> {
         match self.misfits.as_slice() {
             [(misfit @ Misfit::Rejected { stage, .. }, count)]
@@ -50,7 +50,7 @@ impl Diagnosis {
     }
 }
 
-/// As in the scheduler's event FailedScheduling.
+/// Prints the message of the scheduler's event FailedScheduling.
 impl fmt::Display for Diagnosis {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(to, "{}/{} nodes are available", self.fitting, self.nodes)?;

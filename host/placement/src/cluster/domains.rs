@@ -1,4 +1,4 @@
-//! Topology: which domain of a key each node is in, and which nodes a spread
+//! Topology: the domain of each node for each topology key, and the nodes that a spread
 //! constraint counts.
 
 use hashbrown::HashMap;
@@ -9,17 +9,17 @@ use super::nodes::{NodeId, Nodes, Slot};
 use super::statics::Statics;
 use crate::intern::{Symbol, Symbols, Table};
 
-/// No domain: the node lacks the label.
+/// Marks a node that is in no domain because it lacks the label.
 const NOWHERE: u32 = u32::MAX;
 
-/// The nodes that a spread constraint counts.
+/// Identifies a view: the nodes that a spread constraint counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ViewKey {
     /// The topology key.
     pub(super) key: u32,
-    /// Topology keys that a node must have: those of all constraints of the pod.
+    /// Topology keys that a node must have: the keys of all constraints of the pod.
     pub(super) requires: SmallVec<[u32; 2]>,
-    /// Node affinity that a node must meet.
+    /// Node affinity that a node must match.
     pub(super) affinity: Option<u32>,
     /// Tolerations that must tolerate its taints.
     pub(super) tolerations: Option<u32>,
@@ -28,7 +28,7 @@ pub(super) struct ViewKey {
 #[derive(Default)]
 struct View {
     counted: Vec<bool>,
-    /// By domain: nodes that are counted.
+    /// Number of counted nodes in each domain.
     domains: HashMap<u32, u32>,
 }
 
@@ -43,7 +43,7 @@ pub(super) struct Domains {
 }
 
 impl Domains {
-    /// The number of a topology key.
+    /// Interns a topology key.
     pub(super) fn key(&mut self, key: Symbol, nodes: &Nodes) -> u32 {
         let id = self.keys.intern(key);
         if id as usize == self.columns.len() {
@@ -67,13 +67,13 @@ impl Domains {
         column[node.at()] = domain;
     }
 
-    /// The domain a node is in.
+    /// Returns the domain of a node. `None` if it lacks the label.
     pub(super) fn of(&self, key: u32, node: NodeId) -> Option<u32> {
         let domain = self.columns[key as usize].get(node.at()).copied();
         domain.filter(|domain| *domain != NOWHERE)
     }
 
-    /// The number of a view.
+    /// Interns a view.
     pub(super) fn view(
         &mut self,
         key: ViewKey,
@@ -118,28 +118,28 @@ impl Domains {
         }
     }
 
-    /// Whether a view counts a node.
+    /// Whether a view includes a node.
     pub(super) fn counts(&self, view: u32, node: NodeId) -> bool {
         let counted = &self.views[view as usize].counted;
         counted.get(node.at()).copied().unwrap_or(false)
     }
 
-    /// The number of a topology key that some pod goes by.
+    /// Returns the id of a topology key. `None` if no pod uses it.
     pub(super) fn find_key(&self, key: Symbol) -> Option<u32> {
         self.keys.find(&key)
     }
 
-    /// The label of a topology key.
+    /// Returns the label key of a topology key.
     pub(super) fn label_of(&self, key: u32) -> Symbol {
         *self.keys.get(key)
     }
 
-    /// How many domains have nodes that a view counts.
+    /// Returns the number of domains with a node that a view includes.
     pub(super) fn domains_in(&self, view: u32) -> usize {
         self.views[view as usize].domains.len()
     }
 
-    /// Takes in a node that has come, or has come back changed.
+    /// Adds a node that is new or has changed.
     pub(super) fn attach(
         &mut self,
         node: NodeId,
@@ -155,7 +155,7 @@ impl Domains {
         }
     }
 
-    /// Takes out a node that goes, or is about to change.
+    /// Removes a node that is deleted or about to change.
     pub(super) fn detach(&mut self, node: NodeId) {
         for at in 0..self.views.len() {
             let key = self.view_keys.get(crate::intern::number(at)).key;

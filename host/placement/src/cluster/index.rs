@@ -1,18 +1,17 @@
-//! Which predicates may match a profile, and which profiles a predicate, found by
-//! labels.
+//! An index by labels, from profiles to the predicates that may match them and back.
 
 use hashbrown::HashMap;
 
 use super::predicate::PodTerm;
 use crate::intern::{Symbol, number};
 
-/// What a predicate can be found by.
+/// The labels by which a predicate is indexed.
 pub(super) enum Anchor {
-    /// It matches nothing.
+    /// The predicate matches nothing.
     Nothing,
-    /// One of these labels must be there.
+    /// One of these labels is required.
     Labels(Vec<(Symbol, Symbol)>),
-    /// Nothing in particular.
+    /// No particular label is required.
     Anything,
 }
 
@@ -29,14 +28,14 @@ impl Anchor {
 #[derive(Default)]
 pub(super) struct Index {
     predicates: HashMap<(Symbol, Symbol), Vec<u32>>,
-    /// Those that are found by nothing in particular.
+    /// Predicates that require no particular label.
     others: Vec<u32>,
     profiles: HashMap<(Symbol, Symbol), Vec<u32>>,
     profile_count: usize,
 }
 
 impl Index {
-    /// Takes in a predicate: the profiles it may match, each once.
+    /// Adds a predicate. Returns the profiles that it may match, each once.
     pub(super) fn add_predicate(&mut self, predicate: u32, anchor: &Anchor) -> Vec<u32> {
         let mut profiles = Vec::new();
         match anchor {
@@ -55,8 +54,8 @@ impl Index {
         profiles
     }
 
-    /// Takes in a profile, numbered on from the last: the predicates that may match
-    /// it, each once.
+    /// Adds a profile, whose id follows the last one's. Returns the predicates that may
+    /// match it, each once.
     pub(super) fn add_profile(&mut self, profile: u32, labels: &[(Symbol, Symbol)]) -> Vec<u32> {
         let mut predicates = self.others.clone();
         for label in labels {

@@ -1,4 +1,4 @@
-//! Taking changes back.
+//! Marks and rollbacks: a log of changes that can be undone.
 
 use std::sync::Arc;
 
@@ -8,14 +8,14 @@ use super::nodes::Slot;
 use super::{ClassId, Cluster, NodeId};
 use crate::{Labels, Name, Node};
 
-/// A point in time to go back to.
+/// A state of the cluster to roll back to.
 #[derive(Debug)]
 #[must_use = "changes are recorded until the mark is rolled back or kept"]
 pub struct Mark {
     changes: usize,
 }
 
-/// What was done.
+/// A change of the cluster.
 pub(super) enum Change {
     Added(NodeId),
     Replaced(NodeId, Arc<Node>),
@@ -32,7 +32,7 @@ pub(super) enum Change {
 #[derive(Default)]
 pub(super) struct Journal {
     changes: Vec<Change>,
-    /// Marks that are open.
+    /// Number of open marks.
     marks: usize,
     namespaces: HashMap<Name, Labels>,
 }
@@ -44,7 +44,7 @@ impl Journal {
         }
     }
 
-    /// The namespaces' labels, in no particular order.
+    /// Returns the namespaces and their labels, in no particular order.
     #[expect(
         clippy::disallowed_methods,
         reason = "what is set in another order answers the same"
@@ -53,7 +53,8 @@ impl Journal {
         self.namespaces.iter()
     }
 
-    /// Notes a namespace's labels: those before.
+    /// Sets a namespace's labels, or removes the namespace. Returns the labels that it
+    /// had.
     pub(super) fn set_namespace(&mut self, name: &Name, labels: Option<Labels>) -> Option<Labels> {
         match labels {
             Some(labels) => self.namespaces.insert(name.clone(), labels),
@@ -63,9 +64,9 @@ impl Journal {
 }
 
 impl Cluster {
-    /// Marks the present. From here on every change is noted, until the mark is
-    /// given to [`Self::rollback`] or [`Self::keep`]. Marks may be nested, the
-    /// inner one closed first.
+    /// Marks the present state. Changes are recorded until the mark is passed to
+    /// [`Self::rollback`] or [`Self::keep`]. Marks may be nested; the inner one must be
+    /// closed first.
     pub fn mark(&mut self) -> Mark {
         self.journal.marks += 1;
         Mark {
@@ -73,9 +74,8 @@ impl Cluster {
         }
     }
 
-    /// Takes back everything since a mark: nodes, namespaces and placed pods are
-    /// exactly as they were, and nodes that are added again get the same numbers.
-    /// Classes stay.
+    /// Undoes every change since a mark. Nodes, namespaces and placed pods are as they
+    /// were, and restored nodes have the ids that they had. Classes are not removed.
     pub fn rollback(&mut self, mark: Mark) {
         let marks = std::mem::take(&mut self.journal.marks);
         while self.journal.changes.len() > mark.changes {
@@ -87,7 +87,7 @@ impl Cluster {
         self.close();
     }
 
-    /// Keeps what was done since a mark.
+    /// Keeps the changes since a mark.
     pub fn keep(&mut self, _mark: Mark) {
         self.close();
     }

@@ -1,4 +1,4 @@
-//! The cluster as the scheduler sees it, kept up to date change by change.
+//! The scheduler's view of the cluster, updated change by change.
 
 mod bonds;
 mod check;
@@ -43,21 +43,21 @@ use crate::intern::{Symbol, Symbols};
 use crate::volumes::Storage;
 use crate::{AffinityTerm, Labels, Name, Node, Pod, Resources};
 
-/// Pods of a class on a node.
+/// Number of pods of a class on a node.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Count {
     /// Pods that aren't being deleted.
     pub running: u32,
-    /// Pods that are being deleted: they still take their resources and ports, and count
-    /// for affinity, but not for topology spread.
+    /// Pods that are being deleted. They still use resources and ports and count for
+    /// affinity, but not for topology spread.
     pub terminating: u32,
 }
 
-/// Nodes, namespaces and placed pods, and what the filters need to know of them.
+/// Nodes, namespaces and placed pods, with the counts that the filters need.
 ///
-/// Pods are numbers of alike ones: the owner asks for the [`ClassId`] of each pod
-/// once, keeps it, and says where pods are placed. Pods that succeeded or failed,
-/// and pods without a node, are not to be placed.
+/// Identical pods are counted, not stored: the caller asks for the [`ClassId`] of each
+/// pod once, keeps it, and passes it to [`Self::place`]. It must not place pods that
+/// succeeded or failed, or that have no node.
 #[derive(Default)]
 pub struct Cluster {
     symbols: Symbols,
@@ -71,8 +71,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    /// Takes a node in, without pods. A node of this name that is there already is
-    /// replaced, as by [`Self::set_node`].
+    /// Adds a node without pods. If a node of this name exists, it is replaced as by
+    /// [`Self::set_node`].
     pub fn add_node(&mut self, node: impl Into<Arc<Node>>) -> NodeId {
         let node = Node::with_own_labels(node);
         let name = self.symbols.intern(&node.name);
@@ -88,8 +88,8 @@ impl Cluster {
         id
     }
 
-    /// Replaces a node's object, its pods staying. The name can't change: another
-    /// name in the object is ignored. Nothing happens if there is no such node.
+    /// Replaces a node's object and keeps its pods. The name can't change: another name
+    /// in the object is ignored. Does nothing if there is no such node.
     pub fn set_node(&mut self, id: NodeId, node: impl Into<Arc<Node>>) {
         let Some(known) = self.nodes.get(id).map(|slot| slot.node.clone()) else {
             return;
@@ -106,8 +106,7 @@ impl Cluster {
         self.journal.push(Change::Replaced(id, known));
     }
 
-    /// Takes a node out; its pods are not placed any more. Nothing happens if there
-    /// is no such node.
+    /// Removes a node and its pods. Does nothing if there is no such node.
     pub fn remove_node(&mut self, id: NodeId) {
         let Some(slot) = self.nodes.get(id) else {
             return;
@@ -129,7 +128,7 @@ impl Cluster {
         }
     }
 
-    /// Takes a node in again that was removed, without pods.
+    /// Adds a removed node again, without pods.
     fn put_back(&mut self, slot: Slot) {
         let id = self.nodes.insert(slot.node, slot.name, slot.labels);
         match slot.new {
@@ -142,12 +141,13 @@ impl Cluster {
         self.attach(id);
     }
 
-    /// A node's object: for a new node of a template, the template's.
+    /// Returns a node's object. For a new node of a template, this is the template's
+    /// object.
     pub fn node(&self, id: NodeId) -> Option<&Arc<Node>> {
         self.nodes.get(id).map(|slot| &slot.node)
     }
 
-    /// The node of a name.
+    /// Returns the node of this name.
     pub fn find_node(&self, name: &str) -> Option<NodeId> {
         self.nodes.find(self.symbols.find(name)?)
     }
@@ -157,23 +157,23 @@ impl Cluster {
         self.nodes.iter().map(|(id, _)| id)
     }
 
-    /// How many nodes there are.
+    /// Number of nodes.
     pub fn node_count(&self) -> usize {
         self.nodes.len()
     }
 
-    /// The free resources of a node. Negative if it is overcommitted, zero if there is no
-    /// such node.
+    /// Returns the free resources of a node: negative if it is overcommitted, zero if
+    /// there is no such node.
     pub fn free(&self, id: NodeId) -> Resources {
         self.nodes.free(id)
     }
 
-    /// Takes a namespace in, or gives it other labels.
+    /// Adds a namespace or replaces its labels.
     pub fn set_namespace(&mut self, name: &Name, labels: &Labels) {
         self.change_namespace(name, Some(labels.clone()));
     }
 
-    /// Takes a namespace out: selectors of namespaces don't select it any more.
+    /// Removes a namespace: namespace selectors don't select it any more.
     pub fn remove_namespace(&mut self, name: &str) {
         self.change_namespace(&name.into(), None);
     }
@@ -189,8 +189,8 @@ impl Cluster {
         self.journal.push(Change::Namespace(name.clone(), before));
     }
 
-    /// The class of a pod. The same pod is always of the same class, and a class
-    /// stays what it is.
+    /// Returns the class of a pod. Equal pods have the same class, and a class never
+    /// changes.
     pub fn class(&mut self, pod: &Pod) -> ClassId {
         let namespace = self.symbols.intern(&pod.namespace);
         let (statics, reads_nodes) = self.statics.intern(pod, &mut self.symbols);
@@ -224,25 +224,24 @@ impl Cluster {
         class
     }
 
-    /// The class that stands for all classes whose pods no filter can tell apart
-    /// from this one's: group pods by it. It may be another one once
-    /// [`Self::class`] was asked for a pod whose selectors read a label that none
-    /// read before.
+    /// Returns the representative of all classes whose pods no filter can distinguish
+    /// from this one's, for grouping pods. It may change when [`Self::class`] is called
+    /// with a pod whose selectors use a label key for the first time.
     pub fn representative(&self, class: ClassId) -> ClassId {
         self.classes.first_of(self.classes.shape_of(class))
     }
 
-    /// How many classes there are.
+    /// Number of classes.
     pub fn class_count(&self) -> usize {
         self.classes.len()
     }
 
-    /// How many texts are known, of names and labels that are there or once were.
+    /// Number of interned strings: names and labels, present and past.
     pub fn text_count(&self) -> usize {
         self.symbols.len()
     }
 
-    /// How many kinds of nodes are known: nodes that no pod can tell apart are of one.
+    /// Number of node kinds. Nodes that no pod can distinguish are of one kind.
     pub fn kind_count(&self) -> usize {
         self.statics.kind_count()
     }
@@ -265,7 +264,8 @@ impl Cluster {
         relations.add_terms(&affinity, &anti, &widened, &mut world);
     }
 
-    /// Begins to read labels of pods: classes get new shapes where it matters.
+    /// Makes label keys of pods relevant to shapes. Classes whose shape changes by it
+    /// get a new one.
     fn read(&mut self, keys: impl Iterator<Item = Symbol>) {
         for class in self.classes.read(keys) {
             let from = self.classes.shape_of(class);
@@ -293,14 +293,14 @@ impl Cluster {
         (&mut self.relations, world)
     }
 
-    /// Places a pod of a class on a node, whether or not it fits. Nothing happens
-    /// (and false is returned) if there is no such node.
+    /// Places a pod of a class on a node, whether or not it fits. Returns false and
+    /// does nothing if there is no such node.
     pub fn place(&mut self, class: ClassId, node: NodeId, terminating: bool) -> bool {
         self.shift(class, node, terminating, true)
     }
 
-    /// Takes a pod of a class from a node. Nothing happens (and false is returned)
-    /// if none is placed there.
+    /// Removes a pod of a class from a node. Returns false and does nothing if none is
+    /// placed there.
     pub fn unplace(&mut self, class: ClassId, node: NodeId, terminating: bool) -> bool {
         self.shift(class, node, terminating, false)
     }
@@ -332,13 +332,13 @@ impl Cluster {
         true
     }
 
-    /// The pods placed on a node, ordered by class.
+    /// Returns the pods placed on a node, ordered by class.
     pub fn placed(&self, id: NodeId) -> impl Iterator<Item = (ClassId, Count)> {
         let slots = self.nodes.get(id).into_iter();
         slots.flat_map(|slot| slot.pods.iter().map(|placed| (placed.class, placed.count)))
     }
 
-    /// Takes a node and its pods into what is counted. The node has its kind.
+    /// Adds a node and its pods to the counters. The node's kind must be set.
     fn attach(&mut self, id: NodeId) {
         let Some(slot) = self.nodes.get(id) else {
             return;
@@ -355,7 +355,7 @@ impl Cluster {
         }
     }
 
-    /// Takes a node and its pods out of what is counted.
+    /// Subtracts a node and its pods from the counters.
     fn detach(&mut self, id: NodeId) {
         let Some(slot) = self.nodes.get(id) else {
             return;

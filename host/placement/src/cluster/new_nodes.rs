@@ -1,8 +1,8 @@
 //! New nodes of templates.
 //!
-//! A plan adds thousands of new nodes in one simulation after the other, and takes them
-//! back each time. So a new node shares the object of its template. It has a number, and
-//! only its name and the labels with its name are its own; both are made from the number.
+//! A plan adds thousands of new nodes in each of many simulations and removes them
+//! again. So a new node shares the object of its template. Only its name and the labels
+//! that have the name as value are its own; both are derived from its number.
 
 use std::sync::Arc;
 
@@ -19,51 +19,51 @@ use crate::pack::Template;
 /// Numbers and templates of new nodes.
 #[derive(Default)]
 pub(super) struct NewNodes {
-    /// The name of each number that was ever given.
+    /// The name of each number that was ever assigned.
     names: Vec<Symbol>,
-    /// Numbers that no node has now, the one that is given next at the end.
+    /// Numbers that no node has. The last one is assigned next.
     free: Vec<u32>,
     /// By the address of the node.
     templates: HashMap<usize, Known>,
 }
 
-/// What the new nodes of a template have in common.
+/// Data that the new nodes of a template share.
 struct Known {
-    /// Keeps the address in use.
+    /// Keeps the address, by which the entry is found, in use.
     _node: Arc<Node>,
     labels: LabelSet,
-    /// Positions of the labels that have the node's name.
+    /// Positions of the labels that have the node's name as value.
     own: SmallVec<[usize; 2]>,
     kind: u32,
 }
 
-/// What is particular about the slot of a new node.
+/// The part of a slot that only new nodes have.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NewNode {
     pub(super) number: u32,
-    /// The kind of all new nodes of its template: no pod can tell their names apart.
+    /// Kind of all new nodes of its template. They have one kind because no pod can
+    /// distinguish their names.
     pub(super) kind: u32,
 }
 
-/// What the name of each new node begins with. No name of a node in a cluster has this
-/// character.
+/// Prefix of the names of new nodes. No name of a node in a cluster contains its `/`.
 const NAME: &str = "new/";
 
 impl NewNodes {
-    /// Notes that a number can be given again.
+    /// Makes a number available again.
     pub(super) fn release(&mut self, number: u32) {
         self.free.push(number);
     }
 
-    /// Notes that a node which was removed is there again.
+    /// Marks the number of a removed node as used again.
     pub(super) fn take_again(&mut self, number: u32) {
-        // Changes are taken back in reverse order: the number is the last one.
+        // Changes are undone in reverse order, so the number is the last one.
         if let Some(at) = self.free.iter().rposition(|free| *free == number) {
             self.free.remove(at);
         }
     }
 
-    /// Forgets what is known of templates, not the numbers.
+    /// Removes the entries of templates. Numbers stay.
     pub(super) fn forget_templates(&mut self) {
         self.templates.clear();
     }
@@ -89,8 +89,8 @@ impl Cluster {
         id
     }
 
-    /// A number for a new node. Numbers recur from one simulation to the next: the cluster
-    /// remembers all names it has ever seen.
+    /// Returns a number for a new node. Numbers are reused from one simulation to the
+    /// next, since the cluster never removes interned names.
     fn next_number(&mut self) -> u32 {
         let new = &mut self.new_nodes;
         new.free.pop().unwrap_or_else(|| {

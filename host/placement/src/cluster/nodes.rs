@@ -1,4 +1,4 @@
-//! Nodes: what is free on each, in columns, and which pods are there.
+//! Nodes: their free resources, in columns, and their pods.
 
 use std::sync::Arc;
 
@@ -13,19 +13,18 @@ use crate::intern::{Symbol, number};
 use crate::resources::bounded;
 use crate::{Name, Node, Resources};
 
-/// A node of a [`super::Cluster`]. Of a node that was removed, a later one may get
-/// the number.
+/// Id of a node of a [`super::Cluster`]. The id of a removed node may be reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub(super) u32);
 
 impl NodeId {
-    /// Position in the columns.
+    /// Index in the columns.
     pub(super) fn at(self) -> usize {
         self.0 as usize
     }
 }
 
-/// Columns of the resources that are not extended ones.
+/// Columns of the resources other than extended ones.
 pub(crate) const CPU: usize = 0;
 pub(crate) const MEMORY: usize = 1;
 pub(super) const EPHEMERAL: usize = 2;
@@ -40,7 +39,7 @@ pub(super) struct Placed {
     pub(super) count: Count,
 }
 
-/// What is kept of a node beside the columns.
+/// A node's data outside the columns.
 #[derive(Clone)]
 pub(super) struct Slot {
     pub(super) node: Arc<Node>,
@@ -49,7 +48,7 @@ pub(super) struct Slot {
     /// Ordered by class.
     pub(super) pods: SmallVec<[Placed; 6]>,
     ports: Vec<(Port, u32)>,
-    /// Of a new node, whose object is its template's.
+    /// Set for a new node, which shares its template's object.
     pub(super) new: Option<NewNode>,
 }
 
@@ -60,7 +59,7 @@ pub(super) struct Nodes {
     extended: Vec<Name>,
     free: Vec<Vec<i64>>,
     allocatable: Vec<Vec<i64>>,
-    /// What kind each node is of.
+    /// Kind of each node.
     pub(super) kind: Vec<u32>,
 }
 
@@ -101,17 +100,17 @@ impl Nodes {
         self.by_name.len()
     }
 
-    /// How many numbers of nodes were given.
+    /// Number of node ids that were ever assigned.
     pub(super) fn slots(&self) -> usize {
         self.slots.len()
     }
 
-    /// Numbers that no node has now, the one that is given next at the end.
+    /// Ids that no node has. The last one is assigned next.
     pub(super) fn unused(&self) -> &[NodeId] {
         &self.unused
     }
 
-    /// Takes a node in, without pods.
+    /// Adds a node without pods.
     pub(super) fn insert(&mut self, node: Arc<Node>, name: Symbol, labels: LabelSet) -> NodeId {
         let id = self.unused.pop().unwrap_or_else(|| {
             let id = NodeId(number(self.slots.len()));
@@ -136,7 +135,7 @@ impl Nodes {
         id
     }
 
-    /// Notes that a node is a new one.
+    /// Marks a node as a new node of a template.
     pub(super) fn set_new(&mut self, id: NodeId, new: NewNode) {
         self.kind[id.at()] = new.kind;
         if let Some(slot) = self.get_mut(id) {
@@ -144,7 +143,7 @@ impl Nodes {
         }
     }
 
-    /// Gives the node a new object, its pods staying.
+    /// Replaces a node's object and keeps its pods.
     pub(super) fn replace(&mut self, id: NodeId, node: Arc<Node>, labels: LabelSet) {
         self.offer(id, &node.allocatable);
         if let Some(slot) = self.get_mut(id) {
@@ -153,7 +152,7 @@ impl Nodes {
         }
     }
 
-    /// Takes out a node that has no pods.
+    /// Removes a node that has no pods.
     pub(super) fn remove(&mut self, id: NodeId) -> Option<Slot> {
         let slot = self.slots.get_mut(id.at()).and_then(Option::take)?;
         self.by_name.remove(&slot.name);
@@ -162,7 +161,7 @@ impl Nodes {
         Some(slot)
     }
 
-    /// Sets what a node offers; what its pods use stays used.
+    /// Sets a node's allocatable resources. The usage of its pods stays.
     fn offer(&mut self, id: NodeId, resources: &Resources) {
         for (name, _) in &resources.extended {
             self.column(name);
@@ -181,7 +180,7 @@ impl Nodes {
         }
     }
 
-    /// The column of an extended resource.
+    /// Returns the column of an extended resource. Adds it if it is new.
     pub(super) fn column(&mut self, name: &Name) -> usize {
         let known = self.extended.iter().position(|known| known == name);
         known.map_or_else(
@@ -195,7 +194,7 @@ impl Nodes {
         )
     }
 
-    /// Kubernetes' name of a column's resource.
+    /// Returns the Kubernetes name of a column's resource.
     pub(super) fn column_name(&self, column: usize) -> Name {
         match column {
             CPU => "cpu".into(),
@@ -214,7 +213,7 @@ impl Nodes {
         self.allocatable[column].get(id.at()).copied().unwrap_or(0)
     }
 
-    /// The free resources of a node. Negative if it is overcommitted.
+    /// Returns the free resources of a node: negative if it is overcommitted.
     pub(super) fn free(&self, id: NodeId) -> Resources {
         let extended = self.extended.iter().enumerate();
         let mut extended: Vec<(Name, i64)> = extended
@@ -231,7 +230,8 @@ impl Nodes {
         }
     }
 
-    /// Takes (or, with a negative number, gives back) what pods request.
+    /// Subtracts the requests of pods from the free resources, or adds them if `pods`
+    /// is negative.
     pub(super) fn take(&mut self, id: NodeId, request: &Request, pods: i64) {
         let mut take = |column: usize, amount: i64| {
             let free = &mut self.free[column][id.at()];
@@ -243,7 +243,7 @@ impl Nodes {
         take(PODS, 1);
     }
 
-    /// Whether what is requested is free.
+    /// Whether the requested resources are free.
     pub(super) fn suffices(&self, id: NodeId, request: &Request) -> bool {
         self.free_of(PODS, id) >= 1
             && request
@@ -253,7 +253,8 @@ impl Nodes {
 }
 
 impl Slot {
-    /// Adds pods of a class, or takes some away: whether there were as many.
+    /// Adds a pod of a class, or removes one if not `up`. Returns false if there was
+    /// none to remove.
     pub(super) fn shift(&mut self, class: ClassId, terminating: bool, up: bool) -> bool {
         let at = match self
             .pods

@@ -1,10 +1,10 @@
-//! Which pods a term speaks of, by namespace and labels.
+//! Predicates on pods, by namespace and labels.
 
 use super::condition::{Condition, LabelSet, all_hold, conditions};
 use crate::intern::{Symbol, Symbols};
 use crate::{AffinityTerm, LabelSelector, Name};
 
-/// Pods of some namespaces that a selector selects.
+/// Matches pods in some namespaces that a selector selects.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PodTerm {
     namespaces: Box<[Symbol]>,
@@ -12,11 +12,11 @@ pub(super) struct PodTerm {
     selector: Option<Box<[Condition]>>,
 }
 
-/// Pods that match all of these.
+/// Matches pods that match all of these terms.
 pub(super) type Predicate = Box<[PodTerm]>;
 
 impl PodTerm {
-    /// Of a term of pod affinity.
+    /// Interns a term of pod affinity or anti-affinity.
     pub(super) fn of_affinity(term: &AffinityTerm, own: Symbol, symbols: &mut Symbols) -> Self {
         let names = |names: &[Name], symbols: &mut Symbols| {
             let mut names: Vec<Symbol> = names.iter().map(|name| symbols.intern(name)).collect();
@@ -37,7 +37,7 @@ impl PodTerm {
         }
     }
 
-    /// Of a spread constraint.
+    /// Interns the selector of a spread constraint.
     pub(super) fn of_spread(
         selector: Option<&LabelSelector>,
         own: Symbol,
@@ -50,30 +50,31 @@ impl PodTerm {
         }
     }
 
-    /// Keys of pods' labels that are read.
+    /// Returns the keys of pod labels that the term uses.
     pub(super) fn keys(&self) -> impl Iterator<Item = Symbol> {
         let conditions = self.selector.iter().flatten();
         conditions.map(|condition| condition.key)
     }
 
-    /// A condition that one of few labels is there, if it has one.
+    /// Returns labels of which one is required. `None` if the term has no such
+    /// condition.
     pub(super) fn pairs(&self) -> Option<Vec<(Symbol, Symbol)>> {
         let mut conditions = self.selector.iter().flatten();
         conditions.find_map(Condition::pairs)
     }
 
-    /// Whether it speaks of no pod at all.
+    /// Whether it matches no pod at all.
     pub(super) fn is_void(&self) -> bool {
         self.selector.is_none()
     }
 
-    /// Whether it reads namespaces' labels.
+    /// Whether it has a namespace selector.
     pub(super) fn reads_namespaces(&self) -> bool {
         self.more.is_some()
     }
 
-    /// Whether it speaks of pods of a namespace with these labels. An empty
-    /// selector selects all namespaces, any other only those that are known.
+    /// Whether it matches a pod with these labels. An empty namespace selector selects
+    /// all namespaces, any other only those that exist.
     pub(super) fn matches(
         &self,
         namespace: Symbol,

@@ -1,8 +1,8 @@
-//! Forgetting what is not needed any more.
+//! Rebuilding a cluster, to drop interned values that are not needed any more.
 //!
-//! Classes, terms and texts stay once they are known: as pods come and go for days,
-//! with labels and terms of their own, they add up. A cluster that is built anew
-//! from what there is has none of the past.
+//! Classes, terms and strings are never removed from a [`Cluster`]. Over days, as pods
+//! with new labels and terms are added and removed, they accumulate. A cluster rebuilt
+//! from the present objects holds only what those need.
 
 use hashbrown::HashMap;
 
@@ -11,7 +11,7 @@ use crate::intern::number;
 use crate::{Node, Pod};
 
 impl Cluster {
-    /// The pod that a class stands for.
+    /// Returns the pod that a class represents.
     pub fn pod(&self, class: ClassId) -> Pod {
         let key = self.classes.key(class);
         let mut pod = Pod {
@@ -25,10 +25,10 @@ impl Cluster {
         pod
     }
 
-    /// The same cluster without what only the past needed, and the numbers that
-    /// these classes have there. The numbers of nodes stay. To be done when
-    /// [`Self::class_count`] is far above the number of pods; it takes about as
-    /// long as building the cluster did.
+    /// Returns the same cluster without the values that only past objects needed, and
+    /// the new ids of `classes`. Ids of nodes stay the same. Takes about as long as
+    /// building the cluster did; worth it when [`Self::class_count`] is far above the
+    /// number of pods.
     pub fn rebuilt(&self, classes: impl IntoIterator<Item = ClassId>) -> (Self, Vec<ClassId>) {
         let mut anew = Self::default();
         for (name, labels) in self.journal.namespaces() {
@@ -60,13 +60,13 @@ impl Cluster {
         (anew, classes)
     }
 
-    /// Gives another cluster the same nodes, without pods, at the same numbers.
+    /// Adds the nodes to another cluster, without pods, with the same ids.
     fn copy_nodes(&self, anew: &mut Self) {
         for at in 0..self.nodes.slots() {
             let id = NodeId(number(at));
             match self.node(id) {
                 Some(node) => anew.add_node(node.clone()),
-                // Holds the place. No node's name has this character.
+                // Occupies the id. No node's name has this character.
                 None => anew.add_node(Node {
                     name: format!("/{at}").into(),
                     ..Node::default()

@@ -1,7 +1,7 @@
-//! What pods mean to each other: affinity, anti-affinity, spread.
+//! Filters that depend on other pods: pod affinity, anti-affinity and topology spread.
 //!
-//! Each term becomes a counter of the pods it speaks of, over its topology key, so
-//! that a check reads a few numbers.
+//! For each term, a counter holds the number of pods that it selects in each domain of
+//! its topology key. A check only reads a few counts.
 
 use super::counter::Counted;
 use super::counting::{Counting, World};
@@ -12,7 +12,7 @@ use super::situation::Reads;
 use crate::intern::{Symbol, Table};
 use crate::{AffinityTerm, LabelSelector, Operator, Pod, Requirement, SpreadConstraint};
 
-/// Required terms of a pod, and the namespace they are read in.
+/// Required terms of a pod, and the pod's namespace.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct TermsKey {
     namespace: Symbol,
@@ -23,16 +23,16 @@ struct TermsKey {
 /// Required terms, as counters.
 #[derive(Debug, Default)]
 struct Terms {
-    /// Pods that must be near match this.
+    /// Predicate that all terms of affinity together form. `None` without affinity.
     predicate: Option<u32>,
     /// A counter for each term of affinity.
     affinity: Box<[u32]>,
-    /// A counter for each term of anti-affinity: the pods it speaks of.
+    /// A counter for each term of anti-affinity, of the pods that it selects.
     anti_affinity: Box<[u32]>,
-    /// A counter for each term of anti-affinity: the pods that have the term.
+    /// A counter for each term of anti-affinity, of the pods that have the term.
     owning: Box<[u32]>,
-    /// A counter for each term of anti-affinity that kube-scheduler 1.36 reads as one of
-    /// all namespaces ([`widened`]).
+    /// A counter for each term of anti-affinity that kube-scheduler 1.36 applies to all
+    /// namespaces ([`widened`]).
     widened: Box<[u32]>,
 }
 
@@ -40,23 +40,23 @@ struct Terms {
 #[derive(Debug)]
 struct Spread {
     key: u32,
-    /// The counter of the pods that it selects. `None` if it selects no pods.
+    /// Counter of the pods that it selects. `None` if it selects no pods.
     counter: Option<u32>,
     view: u32,
     max_skew: i64,
     min_domains: usize,
-    /// Whether the pod itself counts.
+    /// Whether it selects the pod itself.
     own: bool,
 }
 
-/// What of a shape is about other pods.
+/// Terms and constraints of a shape.
 #[derive(Debug)]
 struct Shape {
     terms: u32,
     spread: Box<[Spread]>,
 }
 
-/// The first of these rules that says no.
+/// The first of these rules that rejects a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Objection {
     Spread,
@@ -75,7 +75,7 @@ pub(super) struct Relations {
 }
 
 impl Relations {
-    /// The number of a pod's terms, if they are known.
+    /// Interns a pod's terms. Also returns whether they are new.
     pub(super) fn find_terms(&mut self, pod: &Pod, namespace: Symbol) -> (u32, bool) {
         let id = self.terms_keys.intern(TermsKey {
             namespace,
@@ -85,26 +85,26 @@ impl Relations {
         (id, id as usize == self.terms.len())
     }
 
-    /// Gives a pod its terms.
+    /// Sets the terms of a pod.
     pub(super) fn restore(&self, terms: u32, pod: &mut Pod) {
         let key = self.terms_keys.get(terms);
         pod.affinity = key.affinity.clone();
         pod.anti_affinity = key.anti_affinity.clone();
     }
 
-    /// Whether terms ask for pods that must be near, and for some that must not.
+    /// Whether there are terms of affinity, and of anti-affinity.
     pub(super) fn has_terms(&self, terms: u32) -> (bool, bool) {
         let terms = &self.terms[terms as usize];
         (terms.predicate.is_some(), !terms.anti_affinity.is_empty())
     }
 
-    /// The topology keys of a pod's terms of affinity.
+    /// Returns the topology keys of a pod's terms of affinity.
     pub(super) fn affinity_keys(&self, terms: u32) -> impl Iterator<Item = u32> {
         let counters = self.terms[terms as usize].affinity.iter();
         counters.map(|counter| self.counting.key_of(*counter))
     }
 
-    /// The topology keys of a shape's own constraints and terms.
+    /// Returns the topology keys of a shape's constraints and terms.
     pub(super) fn own_keys(&self, shape: u32) -> impl Iterator<Item = u32> {
         let own = &self.shapes[shape as usize];
         let terms = &self.terms[own.terms as usize];
@@ -113,7 +113,8 @@ impl Relations {
         keys.chain(own.spread.iter().map(|spread| spread.key))
     }
 
-    /// The smallest counts that a shape's spread constraints over a key go by, added up.
+    /// Returns the smallest domain count of each of a shape's spread constraints over a
+    /// key, summed over the constraints.
     pub(super) fn spread_floor(&self, shape: u32, key: u32) -> u64 {
         let spread = self.shapes[shape as usize].spread.iter();
         let floors = spread
@@ -122,7 +123,7 @@ impl Relations {
         floors.sum()
     }
 
-    /// The smallest count of the domains that a constraint counts.
+    /// Returns the smallest count of the domains that a constraint counts.
     fn smallest(&self, spread: &Spread) -> u32 {
         let domains = self.counting.domains.domains_in(spread.view);
         match spread.counter {
@@ -133,7 +134,8 @@ impl Relations {
         }
     }
 
-    /// Makes the counters of terms that are new. The keys they read must be read.
+    /// Adds the counters of new terms. The label keys that they use must be relevant to
+    /// shapes already.
     pub(super) fn add_terms(
         &mut self,
         affinity: &[Topological],
@@ -235,7 +237,8 @@ impl Relations {
         all.into()
     }
 
-    /// An empty selector counts no pod that is there.
+    /// Returns the counter of a constraint. `None` if its selector is missing or empty:
+    /// the scheduler then counts no existing pod.
     fn spread_counter(
         &mut self,
         constraint: &SpreadConstraint,
@@ -255,7 +258,7 @@ impl Relations {
         )
     }
 
-    /// What these rules read for a shape.
+    /// Adds the counters and topology keys on which a shape's rules depend to `reads`.
     pub(super) fn read_by(&self, shape: u32, reads: &mut Reads) {
         let own = &self.shapes[shape as usize];
         let terms = &self.terms[own.terms as usize];
@@ -348,8 +351,8 @@ impl Relations {
         })
     }
 
-    /// The anti-affinity terms over a key that a shape's pods have, and that speak of
-    /// these pods themselves: a domain takes one of all pods that share such a term.
+    /// Returns a shape's anti-affinity terms over a key that select the shape's own
+    /// pods. A domain fits one of all pods that share such a term.
     pub(super) fn exclusive(&self, shape: u32, key: u32) -> impl Iterator<Item = u32> {
         let terms = &self.terms[self.shapes[shape as usize].terms as usize];
         let counters = terms.anti_affinity.iter().copied();
@@ -358,7 +361,8 @@ impl Relations {
         })
     }
 
-    /// Whether a pod wants its like near, and is the first of them.
+    /// Whether a pod matches its own affinity terms and no pod in the cluster matches
+    /// them yet. The scheduler then lets it onto any node.
     fn is_first(&self, shape: u32, predicate: u32, counters: &[u32]) -> bool {
         self.counting.is_matched(shape, predicate)
             && counters
@@ -367,14 +371,14 @@ impl Relations {
     }
 }
 
-/// A predicate's term and the topology key it is read over.
+/// A term and its topology key.
 pub(super) type Topological = (PodTerm, Symbol);
 
-/// A term of a pod that waits as kube-scheduler 1.36 reads it, if that is another one: a
-/// namespace selector of NotIn and DoesNotExist alone selects all namespaces, as if none
-/// had labels. (It is mended in 1.37.) Where pods may go does not depend on it here; but
-/// where pods that are there keep one away, the scheduler names the pod's own rules if it
-/// takes these to be broken as well.
+/// Returns the term of a pending pod as kube-scheduler 1.36 applies it, if that
+/// differs: a namespace selector that only has NotIn and DoesNotExist selects all
+/// namespaces, as if none had labels. (Fixed in 1.37.) This does not affect where pods
+/// fit here. It affects the reason: if existing pods exclude a pod, the scheduler names
+/// the pod's own rules if it finds these violated too.
 pub(super) fn widened(term: &AffinityTerm) -> Option<AffinityTerm> {
     let selector = term.namespace_selector.as_ref()?;
     let met_by_nothing = |requirement: &Requirement| {

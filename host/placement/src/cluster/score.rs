@@ -1,20 +1,20 @@
-//! Which of the nodes that a pod fits on is the better one.
+//! Scoring of the nodes that a pod fits on.
 
 use super::nodes::{CPU, MEMORY};
 use super::{ClassId, Cluster, NodeId};
 
-/// The best score of each of the two parts.
+/// Best score of each of the two plugins.
 const BEST: i128 = 100;
 
 impl Cluster {
-    /// How well a node suits a pod that fits there: from 0 to 200, more is better.
+    /// Returns the score of a node for a pod that fits there: from 0 to 200, higher is
+    /// better.
     ///
-    /// The sum of what two of kube-scheduler's plugins look at, over cpu and memory
-    /// and with the pod placed: NodeResourcesLeastAllocated (the mean share that
-    /// stays free) and NodeResourcesBalancedAllocation (how near the two shares in
-    /// use are to each other). Preferences of pods, images and soft constraints
-    /// don't count, nor does the least that the scheduler takes a container without
-    /// requests to use.
+    /// The score is the sum of two of kube-scheduler's plugins, over cpu and memory and
+    /// with the pod placed: NodeResourcesLeastAllocated (the mean share that stays
+    /// free) and NodeResourcesBalancedAllocation (how close the two used shares are).
+    /// Preferences of pods, images and soft constraints are not included, nor are the
+    /// scheduler's default requests of containers without requests.
     pub fn score(&self, class: ClassId, node: NodeId) -> i64 {
         let used = [CPU, MEMORY].map(|column| self.used_share(class, node, column));
         let mean_free = used.iter().map(|share| BEST - share).sum::<i128>() / 2;
@@ -22,7 +22,7 @@ impl Cluster {
         i64::try_from(mean_free + balance).unwrap_or(0)
     }
 
-    /// Hundredths of a node's resource that are in use with one more pod.
+    /// Returns the used share of a node's resource with one more pod, in percent.
     fn used_share(&self, class: ClassId, node: NodeId, column: usize) -> i128 {
         let allocatable = i128::from(self.nodes.allocatable_of(column, node));
         if allocatable <= 0 {

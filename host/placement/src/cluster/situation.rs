@@ -1,12 +1,12 @@
-//! What can tell nodes of different templates apart.
+//! The properties by which pods can distinguish nodes of different templates.
 
 use super::bonds::{HOSTNAME, HostKey};
 use super::condition::LabelSet;
 use super::{ClassId, Cluster, NodeId};
 use crate::intern::number;
 
-/// What of the cluster, beside nodes themselves, decides where pods of some classes may
-/// go: in the order of their numbers.
+/// Counters, views and topology keys on which the placement of pods of some classes
+/// depends, ordered by id.
 #[derive(Debug, Default)]
 pub(crate) struct Reads {
     counters: Numbers,
@@ -16,7 +16,7 @@ pub(crate) struct Reads {
     volumes: bool,
 }
 
-/// A set of numbers.
+/// A set of ids.
 #[derive(Debug, Default)]
 struct Numbers(Vec<bool>);
 
@@ -48,7 +48,7 @@ impl Reads {
 }
 
 impl Cluster {
-    /// What decides where pods of these classes may go.
+    /// Returns what the placement of pods of these classes depends on.
     pub(crate) fn reads(&self, classes: impl Iterator<Item = ClassId>) -> Reads {
         let mut reads = Reads::default();
         for class in classes {
@@ -59,7 +59,7 @@ impl Cluster {
         reads
     }
 
-    /// The topology keys of what is read, ordered.
+    /// Returns the topology keys of `reads`, ordered.
     pub(super) fn topology_keys_of(&self, reads: &Reads) -> Vec<u32> {
         let counters = reads.counters.iter();
         let counted = counters.map(|counter| self.relations.counting.key_of(counter));
@@ -69,14 +69,15 @@ impl Cluster {
         keys
     }
 
-    /// What can tell nodes without pods apart, beside their name and what is free on
-    /// them: nodes for which it is the same take the same pods of the classes in
-    /// question. Where these have volumes, all labels may matter as well.
+    /// Returns the properties of a node without pods that matter to the classes of
+    /// `reads`, except its name and free resources. Nodes for which they are equal fit
+    /// the same pods of these classes. If the pods have volumes, all labels may matter
+    /// as well.
     ///
-    /// That is the kind of the node, and what is counted around it but on the node
-    /// itself: for each counter the pods in the node's domain, for each topology key
-    /// whether the node has it, and for each view whether it counts the node, and how
-    /// many domains it has. For volumes it is what the node's CSINode says, too.
+    /// The properties are the node's kind; for each counter not over hosts, the count
+    /// in the node's domain; for each topology key, whether the node has it; for each
+    /// view, whether it includes the node and how many domains it has; and for pods
+    /// with volumes, the content of the node's CSINode.
     pub(crate) fn situation(&mut self, node: NodeId, reads: &Reads) -> Vec<u32> {
         let mut situation: Vec<u32> = self.nameless_kind(node).into_iter().collect();
         let host = self.host_key().map(|HostKey(key)| key);
@@ -98,7 +99,7 @@ impl Cluster {
         situation
     }
 
-    /// Adds how many volumes drivers attach to a node, and for which plugins.
+    /// Appends the volume limits of the node's CSI drivers and its migrated plugins.
     fn read_csi(&mut self, node: NodeId, situation: &mut Vec<u32>) {
         let csi = self.nodes.get(node);
         let Some(csi) = csi.and_then(|slot| {
@@ -123,8 +124,9 @@ impl Cluster {
         situation.extend(plugins);
     }
 
-    /// The kind that a node would be of without the labels that have its name. Pods may
-    /// read those, but such as select nodes by them know none that is yet to come.
+    /// Returns the kind that a node would have without the labels that have its name as
+    /// value. Pods that select nodes by these labels can't select a node that does not
+    /// exist yet.
     fn nameless_kind(&mut self, node: NodeId) -> Option<u32> {
         let slot = self.nodes.get(node)?;
         let own = slot.node.own_labels.iter().map(AsRef::as_ref);

@@ -1,8 +1,8 @@
-//! What a pod asks of a node that doesn't change with the pods there: that it
-//! isn't cordoned, its name, its taints, its labels.
+//! Filters that do not depend on the pods of a node: NodeUnschedulable, NodeName,
+//! TaintToleration and NodeAffinity.
 //!
-//! Nodes that no pod read so far can tell apart (but for their names) are of one
-//! kind, and the verdict on a kind is kept.
+//! Nodes that no known pod can distinguish, except by name, are of one kind. The
+//! verdict on a pod and a kind is cached.
 
 use std::sync::atomic::{AtomicU8, Ordering};
 
@@ -17,7 +17,7 @@ use crate::{
 /// Key of the taint that stands for a cordoned node.
 const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
 
-/// The first of these filters that says no.
+/// The first of these filters that rejects a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Unschedulable,
@@ -26,10 +26,10 @@ pub(super) enum Refusal {
     NodeAffinity,
 }
 
-/// What all nodes of a kind have in common.
+/// Properties that all nodes of a kind share.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct NodeKind {
-    /// Those that some pod reads.
+    /// Labels whose keys some pod's node selector or node affinity uses.
     pub(super) labels: LabelSet,
     pub(super) taints: Box<[Taint]>,
     pub(super) unschedulable: bool,
@@ -40,16 +40,16 @@ pub(super) struct NodeKind {
 struct NodeAffinity {
     selector: LabelSet,
     terms: Option<Box<[Term]>>,
-    /// The only nodes that are looked at, if every term names some.
+    /// The only candidate nodes, if every term names some.
     named: Option<Box<[Symbol]>>,
-    /// Whether it asks for names.
+    /// Whether a term refers to node names.
     by_name: bool,
 }
 
 #[derive(Debug)]
 struct Term {
     conditions: Box<[Condition]>,
-    /// Names to have, or (false) not to have.
+    /// Node names that must match (true) or must not match (false).
     names: Box<[(bool, Symbol)]>,
     never: bool,
 }
@@ -60,7 +60,7 @@ struct AffinityKey {
     terms: Option<Vec<NodeSelectorTerm>>,
 }
 
-/// What pods of a class ask for.
+/// Static requirements of the pods of a class.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Static {
     pub(super) tolerations: u32,
@@ -75,14 +75,15 @@ pub(super) struct Statics {
     affinities: Vec<NodeAffinity>,
     statics: Table<Static>,
     kinds: Table<NodeKind>,
-    /// Keys of node labels that some pod reads.
+    /// Keys of node labels that some pod's node selector or node affinity uses.
     read: HashSet<Symbol>,
-    /// Verdicts by static and kind, as `remembered` has them.
+    /// Cached verdicts by static id and kind, encoded as in `decode_verdict`.
     verdicts: Vec<Vec<AtomicU8>>,
 }
 
 impl Statics {
-    /// What a pod asks for; true: labels are read that were not read before.
+    /// Interns a pod's static requirements. Also returns whether the pod uses label
+    /// keys that no pod used before.
     pub(super) fn intern(&mut self, pod: &Pod, symbols: &mut Symbols) -> (u32, bool) {
         let known = self.read.len();
         let tolerations = self.tolerations.intern_as(
@@ -116,8 +117,8 @@ impl Statics {
         id
     }
 
-    /// The kind of a node with these labels. All kinds are to be asked for again
-    /// when labels are read that were not read before.
+    /// Returns the kind of a node with these labels. When [`Self::intern`] reports new
+    /// label keys, the kinds of all nodes must be determined again.
     pub(super) fn kind(
         &mut self,
         labels: &[(Symbol, Symbol)],
@@ -139,12 +140,12 @@ impl Statics {
         kind
     }
 
-    /// Whether some pod reads a label of nodes.
+    /// Whether some pod's node selector or node affinity uses this label key.
     pub(super) fn reads(&self, key: Symbol) -> bool {
         self.read.contains(&key)
     }
 
-    /// How many kinds of nodes are known.
+    /// Number of node kinds.
     pub(super) fn kind_count(&self) -> usize {
         self.kinds.len()
     }
@@ -153,7 +154,7 @@ impl Statics {
         *self.statics.get(id)
     }
 
-    /// Gives a pod what is interned here.
+    /// Sets the fields of a pod that are interned here.
     pub(super) fn restore(&self, id: u32, symbols: &Symbols, pod: &mut Pod) {
         let known = self.get(id);
         let affinity = self.affinity_keys.get(known.affinity);
@@ -163,14 +164,15 @@ impl Statics {
         pod.node_name = known.node_name.map(|name| symbols.text(name).clone());
     }
 
-    /// The only nodes that a pod's affinity names, if it does.
+    /// Returns the names of the only candidate nodes. `None` if the pod's node affinity
+    /// does not name nodes.
     pub(super) fn named(&self, id: u32) -> Option<&[Symbol]> {
         self.affinities[self.get(id).affinity as usize]
             .named
             .as_deref()
     }
 
-    /// The first filter that says no to a node.
+    /// Returns the first filter that rejects a node.
     pub(super) fn refusal(
         &self,
         id: u32,
@@ -214,7 +216,7 @@ impl Statics {
         None
     }
 
-    /// Whether node selector and node affinity allow a node.
+    /// Whether a node matches node selector and node affinity.
     pub(super) fn affinity_holds(
         &self,
         affinity: u32,
@@ -225,7 +227,7 @@ impl Statics {
         self.affinities[affinity as usize].holds(labels, name, symbols)
     }
 
-    /// Whether tolerations tolerate all taints that filter.
+    /// Whether tolerations tolerate all taints except PreferNoSchedule.
     pub(super) fn tolerated(&self, tolerations: u32, taints: &[Taint]) -> bool {
         tolerates(self.tolerations.get(tolerations), taints)
     }
@@ -237,7 +239,7 @@ fn blank(length: usize) -> Vec<AtomicU8> {
         .collect()
 }
 
-/// Zero is not known yet.
+/// Decodes a cached verdict. `None` if it is not known yet (0).
 fn remembered(code: u8) -> Option<Option<Refusal>> {
     Some(match code {
         1 => None,
@@ -291,7 +293,7 @@ impl NodeAffinity {
     }
 }
 
-/// Returns the nodes that a term asks for by name. `None` if it does not ask by name.
+/// Returns the node names that a term requires. `None` if it requires no names.
 fn named_by(term: &NodeSelectorTerm) -> Option<Vec<Name>> {
     let asked = term
         .fields

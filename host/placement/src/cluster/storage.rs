@@ -1,4 +1,4 @@
-//! What the cluster knows of storage.
+//! Storage objects of the cluster.
 
 use std::sync::Arc;
 
@@ -7,39 +7,40 @@ use crate::volumes::Mounting;
 use crate::{BeyondLimit, CsiNode, Name, Node, StorageObject};
 
 impl Cluster {
-    /// Takes a claim, a volume or something else of storage in, in place of what was
-    /// known under its name. Marks don't note it: what pods mount isn't simulated.
+    /// Adds a storage object, or replaces the one of its kind and name. Not undone by a
+    /// rollback: storage isn't simulated.
     pub fn set_storage(&mut self, object: StorageObject) {
         self.storage.set(object, &mut self.symbols);
     }
 
-    /// Takes out what is known under the object's kind and name.
+    /// Removes the storage object of this kind and name.
     pub fn remove_storage(&mut self, object: &StorageObject) {
         self.storage.remove(object);
     }
 
-    /// The CSINode of a name, if it is known.
+    /// Returns the CSINode of this name.
     pub fn csi_node(&self, name: &str) -> Option<&Arc<CsiNode>> {
         self.storage.csi().get(name)
     }
 
-    /// Whether any CSINode is known.
+    /// Whether there is any CSINode.
     pub fn has_csi_nodes(&self) -> bool {
         !self.storage.csi().is_empty()
     }
 
-    /// The plugins that left the tree and whose volumes drivers attach on most nodes.
+    /// Returns the in-tree plugins that are migrated to CSI drivers on most nodes.
     pub fn usually_migrated(&self) -> impl Iterator<Item = &Name> {
         self.storage.csi().usually_migrated()
     }
 
-    /// Whether a pod of a class by itself mounts more volumes than a node attaches.
+    /// Returns the driver limit that a pod of a class exceeds on its own on a node.
+    /// `None` if it exceeds none.
     pub fn volumes_beyond_limit(&self, class: ClassId, node: &Node) -> Option<BeyondLimit> {
         let csi = self.storage.csi().of(&node.name, node)?;
         self.storage.beyond_limit(self.mounting(class)?, csi)
     }
 
-    /// What the pods of a class mount, if anything.
+    /// Returns the volumes of the pods of a class. `None` if they have none.
     pub(super) fn mounting(&self, class: ClassId) -> Option<Mounting<'_>> {
         let symbol = self.classes.key(class).namespace;
         let volumes = self.classes.volumes(class)?;

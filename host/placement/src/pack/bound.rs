@@ -1,4 +1,4 @@
-//! Lower bounds of the new nodes that pods need.
+//! Lower bounds on the number of new nodes that pods need.
 
 use std::collections::HashMap;
 
@@ -6,17 +6,17 @@ use super::Demand;
 use super::ground::Ground;
 use crate::Cluster;
 
-/// What some pods need of new nodes, whatever the order in which they are placed. Pods
-/// that may go to nodes that are there count for nothing.
+/// Requirements of pods on new nodes, independent of the order of placement. Pods that
+/// may fit on existing nodes are not counted.
 pub(super) struct Needs {
-    /// What they ask for together, by column.
+    /// Sum of their requests, by column.
     amounts: Vec<i128>,
-    /// Nodes that pods which keep apart by host need: each one of its own.
+    /// Nodes needed by pods that exclude each other by host, one for each pod.
     exclusive: u64,
 }
 
 impl Needs {
-    /// What the pods of some rows need.
+    /// Sums the requirements of the pods of some rows.
     #[expect(clippy::disallowed_methods, reason = "a maximum has no order")]
     pub(super) fn new(
         cluster: &Cluster,
@@ -44,8 +44,8 @@ impl Needs {
         }
     }
 
-    /// The pods can't be placed on fewer new nodes. `free`: what is free on a node of each
-    /// part, by column.
+    /// Returns a lower bound on the number of new nodes. `free` has the free amounts on
+    /// a new node of each part, by column.
     pub(super) fn least_nodes<'a>(&self, free: impl Iterator<Item = &'a [i64]> + Clone) -> u64 {
         let amounts = self.amounts.iter().enumerate();
         let nodes = amounts.map(|(column, &amount)| {

@@ -1,4 +1,4 @@
-//! Packing where only resources matter.
+//! Packing by resources only.
 
 use smallvec::SmallVec;
 
@@ -7,21 +7,21 @@ use super::tree::{Amounts, Tree, is_free, times};
 use super::{Demand, Order, Packed};
 use crate::{ClassId, Cluster, NodeId};
 
-/// With more demands than this, pods are tried on the newest node first: nearly all
-/// others are full, and to look for a hole among them for every pod takes longest.
-/// Still no node is added while another has room.
+/// Number of demands above which pods are tried on the newest node first: nearly all
+/// others are full, and searching them for each pod would take most of the time. A node
+/// is still only added if no other has room.
 const MANY: usize = 1000;
 
-/// New nodes as columns.
+/// Packs pods onto new nodes that are columns of free amounts.
 pub(super) struct Columns<'a> {
     newest_first: bool,
     template: Vec<i64>,
-    /// What each demand asks for, at its index.
+    /// Requests and constraints of each demand, at its index.
     asking: &'a [Asking],
 }
 
 impl<'a> Columns<'a> {
-    /// `free`: what is free on a new node.
+    /// Creates a packer. `free` has the free amounts on a new node.
     pub(super) fn new(ground: &'a Ground, free: &[i64], order: &[usize]) -> Self {
         Self {
             newest_first: order.len() > MANY,
@@ -70,11 +70,12 @@ impl<'a> Columns<'a> {
     }
 }
 
-/// Nodes that were added so far.
+/// Nodes added so far.
 struct OpenNodes {
-    /// What is free on all but the newest.
+    /// Free amounts on all nodes except the newest.
     older: Tree,
-    /// What is free on the newest. It changes most, and is not in the tree.
+    /// Free amounts on the newest node, which is not in the tree because it changes
+    /// most.
     newest: Option<Vec<i64>>,
 }
 
@@ -100,7 +101,7 @@ impl OpenNodes {
         }
     }
 
-    /// Places pods on the newest node. Returns how many are left.
+    /// Places pods on the newest node. Returns how many did not fit.
     fn on_newest(&mut self, amounts: &Amounts, left: u32) -> u32 {
         let Some(newest) = self.newest.as_mut().filter(|_| left > 0) else {
             return left;
@@ -115,7 +116,7 @@ impl OpenNodes {
         left - count
     }
 
-    /// Places pods on the first of the other nodes with room. Returns how many are left.
+    /// Places pods on the first other nodes with room. Returns how many did not fit.
     fn on_older(&mut self, amounts: &Amounts, mut left: u32) -> u32 {
         let mut from = 0;
         while left > 0
@@ -130,16 +131,16 @@ impl OpenNodes {
     }
 }
 
-/// What pods ask for, by column; zeros left out.
+/// Requests of a pod, by column, without zeros.
 pub(super) type Asked = SmallVec<[(usize, i64); 4]>;
 
-/// The resources that some pod asks for, as columns: a number the cluster has for
-/// each.
+/// The resources that some pod requests. Each column holds the cluster's column of the
+/// resource.
 #[derive(Default)]
 pub(super) struct Names(Vec<usize>);
 
 impl Names {
-    /// What a class asks for, by column.
+    /// Returns the requests of a class. Adds columns for new resources.
     pub(super) fn amounts(&mut self, cluster: &Cluster, class: ClassId) -> Asked {
         let mut amounts = Asked::new();
         for (resource, amount) in cluster.asked(class) {
@@ -156,20 +157,20 @@ impl Names {
         })
     }
 
-    /// The free amounts on a node, by column.
+    /// Returns the free amounts on a node, by column.
     pub(super) fn row(&self, cluster: &Cluster, node: NodeId) -> Vec<i64> {
         let mut row = Vec::with_capacity(self.0.len());
         self.extend_row(cluster, node, &mut row);
         row
     }
 
-    /// Appends what is free on a node to a row.
+    /// Appends the free amounts on a node to a row.
     pub(super) fn extend_row(&self, cluster: &Cluster, node: NodeId, row: &mut Vec<i64>) {
         let resources = self.0.iter();
         row.extend(resources.map(|resource| cluster.free_of(*resource, node)));
     }
 
-    /// How many columns there are.
+    /// Number of columns.
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }

@@ -1,5 +1,5 @@
-//! Estimates for each of many growths, without doing twice what comes to the same: a
-//! cloud has hundreds of node groups, and most differ in size or zone alone.
+//! Estimates for many growths, with results shared between equivalent ones: a cloud has
+//! hundreds of node groups, most of which differ only in size or zone.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,11 +10,11 @@ use super::{Demand, Growth, Packed, Part, add_template, pack_on};
 use crate::cluster::{HOSTNAME, Reads};
 use crate::{ClassId, Cluster, Labels, NodeId};
 
-/// As [`super::pack`], for each growth by itself.
+/// Runs [`super::pack`] for each growth separately.
 ///
-/// The result for one growth stands for others too: for those whose nodes no pod can tell
-/// apart from its nodes, and, if all pods found a place on as few nodes as they can do
-/// with, for those whose nodes are larger.
+/// The result for a growth is also used for growths whose nodes no pod can distinguish
+/// from its nodes and, if all pods were placed on the minimum number of nodes, for
+/// growths with larger nodes.
 pub fn pack_each(
     cluster: &mut Cluster,
     known: &[NodeId],
@@ -27,7 +27,7 @@ pub fn pack_each(
         .iter()
         .map(|growth| Shape::new(cluster, growth, &ground, &pods))
         .collect();
-    // Larger nodes come after smaller ones, which may answer for them.
+    // Larger nodes come after smaller ones, whose results they may use.
     let mut order: Vec<usize> = (0..shapes.len()).collect();
     order.sort_by(|&a, &b| shapes[a].free.cmp(&shapes[b].free));
     let mut found: HashMap<&[Situation], Vec<(usize, Arc<Packed>)>> = HashMap::new();
@@ -49,32 +49,33 @@ pub fn pack_each(
     packed
 }
 
-/// What can tell a new node of a part from those of others, beside what is free.
+/// Properties by which pods can distinguish new nodes of a part from those of others,
+/// besides free resources.
 #[derive(PartialEq, Eq, Hash)]
 struct Situation {
     cluster: Vec<u32>,
     carried: Vec<ClassId>,
-    /// What decides which part grows first: whether it is a stand-in, and by how much it
-    /// is larger than the smallest part.
+    /// Decides which part grows first: whether it is a stand-in, and how much larger it
+    /// is than the smallest part.
     rank: (bool, u32),
-    /// All labels, if pods have volumes: these may go by any.
+    /// All labels, if pods have volumes, whose topology may use any label.
     labels: Option<Vec<(String, String)>>,
 }
 
-/// All that distinguishes a growth from others.
+/// Everything that distinguishes a growth from others.
 struct Shape {
-    /// Situation of a new node of each part.
+    /// Properties of a new node of each part.
     situations: Vec<Situation>,
     /// Free amounts on a new node of each part, by column.
     free: Vec<Vec<i64>>,
-    /// The most nodes of each part, and of all.
+    /// Maximum number of nodes of each part, and of all parts.
     limits: (Vec<u32>, u32),
 }
 
 impl Shape {
     fn new(cluster: &mut Cluster, growth: &Growth<'_>, ground: &Ground, pods: &Pods) -> Self {
         let several = growth.parts.len() > 1;
-        // What counts is by how much sizes differ.
+        // Only differences between sizes matter.
         let smallest = growth.parts.iter().map(|part| part.size).min();
         let smallest = smallest.unwrap_or_default();
         let (mut situations, mut free) = (Vec::new(), Vec::new());
@@ -108,7 +109,7 @@ impl Shape {
         parts.all(|(own, other)| own.iter().zip(other).all(|(own, other)| own >= other))
     }
 
-    /// Whether so many nodes of each part may be added.
+    /// Whether the limits allow the nodes of a result.
     fn has_room_for(&self, found: &Packed) -> bool {
         let mut parts = found.nodes.iter().zip(&self.limits.0);
         parts.all(|(nodes, limit)| nodes <= limit) && found.node_count() <= self.limits.1
@@ -124,12 +125,12 @@ fn sorted(labels: &Labels) -> Vec<(String, String)> {
     labels
 }
 
-/// All pods.
+/// The pods to place.
 struct Pods {
     needs: Needs,
     count: u64,
     volumes: bool,
-    /// What of the cluster decides where they may go.
+    /// What their placement depends on in the cluster.
     reads: Reads,
 }
 
@@ -144,14 +145,15 @@ impl Pods {
         }
     }
 
-    /// Whether what was found for one growth stands for another in the same situation.
+    /// Whether the result for one growth is valid for another with equal node
+    /// properties.
     fn stands(&self, known: &Shape, found: &Packed, shape: &Shape) -> bool {
         if known.free == shape.free && known.limits == shape.limits {
             return true;
         }
         let placed = found.placed.iter().map(|&count| u64::from(count));
         let free = shape.free.iter().map(Vec::as_slice);
-        // Where pods fit they fit as well on larger nodes.
+        // Pods that fit on a node also fit on a larger one.
         shape.is_as_large_as(known)
             && shape.has_room_for(found)
             && u64::from(found.node_count()) <= self.needs.least_nodes(free)

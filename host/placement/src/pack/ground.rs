@@ -1,5 +1,5 @@
-//! What all estimates for the same pods have in common: what the pods ask for, and the
-//! nodes that are there.
+//! Data that all estimates for the same pods share: the pods' requests and the existing
+//! nodes.
 
 use std::collections::HashMap;
 
@@ -9,46 +9,49 @@ use super::{Demand, Growth, add_template, order};
 use crate::cluster::{Area, Bonds};
 use crate::{Cluster, NodeId};
 
-/// Alike pods, as the packers see them.
+/// Requests and constraints of the pods of a demand.
 pub(super) struct Asking {
-    /// What a pod asks for, by column.
+    /// Requests of a pod, by column.
     pub(super) amounts: Asked,
     pub(super) bonds: Bonds,
-    /// Whether such pods keep apart from their like by host.
+    /// Whether such pods keep apart from each other by host.
     pub(super) keeps_apart: bool,
-    /// Whether some pods want none like it near.
+    /// Whether the anti-affinity of some pods selects such pods.
     unwanted: bool,
 }
 
 impl Asking {
-    /// Whether pods elsewhere can make room for such a pod.
+    /// Whether pods on other nodes can make room for such a pod, by a rule of affinity
+    /// or spread.
     pub(super) fn is_coupled(&self) -> bool {
         self.bonds.affinity || self.bonds.spread
     }
 
-    /// Whether pods on one host can make room for such a pod on another, or there.
+    /// Whether pods on a host can make room for such a pod on the same or another host.
     pub(super) fn is_coupled_over_hosts(&self) -> bool {
         self.bonds.affinity_over_hosts || self.bonds.spread_over_hosts
     }
 
-    /// Whether a whole area may refuse such a pod.
+    /// Whether a rule may reject such a pod on all nodes of an area.
     pub(super) fn may_be_shut_out(&self) -> bool {
         self.is_coupled() || self.bonds.anti_affinity || self.unwanted
     }
 }
 
-/// The pods and the nodes that are there.
+/// The pods and the existing nodes.
 pub(super) struct Ground {
     pub(super) names: Names,
-    /// At the index of the demand.
+    /// Requests and constraints, at the index of the demand.
     pub(super) asking: Vec<Asking>,
-    /// Topology keys, other than the host's, that decide where the pods may go.
+    /// Topology keys, other than that of hosts, on which the placement of the pods
+    /// depends.
     keys: Vec<u32>,
     /// The domains of each key that have a node, ordered.
     domains: Vec<Vec<u32>>,
-    /// The nodes that are there, by area.
+    /// The existing nodes, by area.
     pub(super) areas: Vec<(Area, NodeSet)>,
-    /// Whether pods that nothing can make room for are tried on these nodes as well.
+    /// Whether all pods are tried on these nodes, not only those that pods elsewhere
+    /// can make room for.
     pub(super) for_all: bool,
 }
 
@@ -88,13 +91,13 @@ impl Ground {
         ground
     }
 
-    /// Whether such a pod may go to the nodes that are there.
+    /// Whether such a pod is tried on the existing nodes.
     pub(super) fn may_take(&self, asking: &Asking) -> bool {
         !self.areas.is_empty() && (self.for_all || asking.is_coupled())
     }
 
-    /// Adds the nodes with room for the least that a pod in question asks for of each
-    /// resource. (A node stands for its area even if it is full.)
+    /// Adds the nodes with room for the smallest request of each resource among the
+    /// pods in question. (The first node of an area is added even if it is full.)
     fn add_known(&mut self, cluster: &Cluster, known: &[NodeId], demands: &[Demand]) {
         let asking = self.asking.iter().zip(demands);
         let in_question = asking
@@ -133,7 +136,7 @@ impl Ground {
     }
 }
 
-/// The least that any of some pods asks for, by column.
+/// Returns the smallest request of any of the pods, by column.
 fn least<'a>(pods: impl Iterator<Item = &'a Asked>, columns: usize) -> Option<Vec<i64>> {
     let mut least = vec![i64::MAX; columns];
     let mut row = vec![0; columns];
@@ -151,12 +154,12 @@ fn least<'a>(pods: impl Iterator<Item = &'a Asked>, columns: usize) -> Option<Ve
     any.then_some(least)
 }
 
-/// Area and room of new nodes of a part.
+/// Area and free resources of the new nodes of a part.
 pub(super) struct NewNode {
     pub(super) area: Area,
     /// Whether a topology domain of the area has no node yet.
     pub(super) area_is_new: bool,
-    /// Free amounts on each, by column.
+    /// Free amounts on each node, by column.
     pub(super) free: Vec<i64>,
 }
 
@@ -167,8 +170,8 @@ pub(super) struct NewNodes {
 }
 
 impl NewNodes {
-    /// Looks at a new node of each part, and orders the demands that may fit one by
-    /// their size. The cluster is as before afterwards.
+    /// Examines a new node of each part. Also returns the demands that may fit, ordered
+    /// by size. The cluster is unchanged afterwards.
     pub(super) fn new(
         cluster: &mut Cluster,
         ground: &Ground,

@@ -1,21 +1,22 @@
-//! Nodes among which the first that takes a pod is sought.
+//! Sets of nodes, searched for the first that fits a pod.
 
 use super::tree::{Amounts, Tree};
 use crate::NodeId;
 
-/// Nodes in a row, and what is free on them.
+/// A sequence of nodes and their free resources.
 #[derive(Clone)]
 pub(super) struct NodeSet {
     pub(super) nodes: Vec<NodeId>,
     tree: Tree,
     /// Sum of the free amounts on all of them, by column.
     free: Vec<i64>,
-    /// Where a search in turns goes on.
+    /// Index at which [`Self::next`] continues.
     turn: usize,
 }
 
 impl NodeSet {
-    /// `free`: what is free on each node, `width` columns a node.
+    /// Creates a set. `free` has the free amounts of each node, `width` columns per
+    /// node.
     pub(super) fn new(nodes: Vec<NodeId>, width: usize, free: &[i64]) -> Self {
         let mut sums = vec![0_i64; width];
         for row in free.chunks_exact(width.max(1)) {
@@ -40,7 +41,7 @@ impl NodeSet {
         }
     }
 
-    /// Removes the last node, which has so much free.
+    /// Removes the last node. `free` are its free amounts.
     pub(super) fn pop(&mut self, free: &[i64]) -> Option<NodeId> {
         self.tree.pop();
         for (sum, free) in self.free.iter_mut().zip(free) {
@@ -49,7 +50,7 @@ impl NodeSet {
         self.nodes.pop()
     }
 
-    /// Takes amounts from a node.
+    /// Subtracts amounts from a node's free resources.
     pub(super) fn take(&mut self, at: usize, amounts: &Amounts) {
         self.tree.take(at, amounts, 1);
         for &(column, amount) in amounts {
@@ -57,8 +58,8 @@ impl NodeSet {
         }
     }
 
-    /// The first node from `from` on with room and that `fits`. `from` becomes the
-    /// first one that may still fit.
+    /// Returns the index of the first node from `from` on that has room and `fits`.
+    /// Sets `from` to the first index that may still fit.
     pub(super) fn first(
         &self,
         amounts: &Amounts,
@@ -70,8 +71,8 @@ impl NodeSet {
         found
     }
 
-    /// Searches as [`Self::first`] does, but begins after the node that was found last,
-    /// so that the nodes take turns.
+    /// Like [`Self::first`], but starts after the node that was found last, so that
+    /// pods are distributed over the nodes.
     pub(super) fn next(
         &mut self,
         amounts: &Amounts,
@@ -91,7 +92,7 @@ impl NodeSet {
         found
     }
 
-    /// How many pods of these amounts the nodes have room for, as if they were one node.
+    /// Returns how many pods of these amounts would fit if the nodes were one node.
     pub(super) fn times(&self, amounts: &Amounts) -> u64 {
         let asked = amounts.iter().filter(|(_, amount)| *amount > 0);
         let times = asked.map(|&(column, amount)| self.free[column].max(0) / amount);

@@ -1,14 +1,14 @@
-//! In which order demands are packed.
+//! Orders in which demands are packed.
 
 use super::ground::Ground;
 use super::{Demand, Estimate, Growth, Template};
 use crate::cluster::Bonds;
 use crate::{ClassId, Cluster, Misfit, NodeId, Plugin};
 
-/// The order in which pods are placed on nodes that are there: by priority, as the
-/// scheduler takes them; then those that keep apart by host, which need many nodes with
-/// a little room each; then the large ones, for which the small ones leave no room.
-/// Returns rows of the demands, each of which comes with its pods' priority.
+/// Returns the order in which pods are placed on existing nodes, as indexes of demands.
+/// Each demand comes with its pods' priority. Pods are ordered by priority, like in the
+/// scheduler; then those that keep apart by host come first, which need many nodes with
+/// a little room each; then the largest, which might not fit after small ones.
 #[must_use]
 pub fn placing_order(cluster: &Cluster, demands: &[(Demand, i32)]) -> Vec<usize> {
     let alone: Vec<Demand> = demands.iter().map(|(demand, _)| *demand).collect();
@@ -17,7 +17,8 @@ pub fn placing_order(cluster: &Cluster, demands: &[(Demand, i32)]) -> Vec<usize>
     rows
 }
 
-/// All demands in each of the orders, by size as of what all of them ask for.
+/// Returns the indexes of all demands in each [`Order`], where size is the share in the
+/// sum of all requests.
 #[must_use]
 pub fn orders(cluster: &Cluster, demands: &[Demand]) -> Vec<Vec<usize>> {
     let by_size = by_part_of_all(cluster, demands);
@@ -26,8 +27,8 @@ pub fn orders(cluster: &Cluster, demands: &[Demand]) -> Vec<Vec<usize>> {
         .to_vec()
 }
 
-/// Rows of the demands, those whose pods ask for most first: parts of the cpu and memory
-/// that all of them ask for, added up.
+/// Returns the indexes of the demands, largest pods first. Size is a pod's share in the
+/// cpu that all pods request plus its share in the memory.
 fn by_part_of_all(cluster: &Cluster, demands: &[Demand]) -> Vec<usize> {
     let asked: Vec<(f64, f64)> = demands
         .iter()
@@ -47,8 +48,8 @@ fn by_part_of_all(cluster: &Cluster, demands: &[Demand]) -> Vec<usize> {
     largest_first(sizes.enumerate())
 }
 
-/// Rows of the demands that may find a place, those that ask for the largest part of a
-/// new node first. `first`: a new node of each part.
+/// Returns the indexes of the demands that may fit, those with the largest share of a
+/// new node first. `first` is a new node of each part.
 pub(super) fn by_size(
     cluster: &Cluster,
     ground: &Ground,
@@ -59,7 +60,7 @@ pub(super) fn by_size(
     let sized = |(row, demand): (usize, &Demand)| {
         let mut parts = growth.parts.iter().zip(first);
         let part = parts.find(|(_, node)| may_fit(cluster, demand.class, **node));
-        // Nodes that are there may take it once pods on new ones permit it.
+        // It may fit on existing nodes once pods on new ones make it possible.
         let elsewhere = || {
             let parts = growth.parts.first();
             parts.filter(|_| ground.may_take(&ground.asking[row]))
@@ -71,14 +72,14 @@ pub(super) fn by_size(
     largest_first(demands.iter().enumerate().filter_map(sized))
 }
 
-/// Rows, those of the largest size first. Rows of the same size stay in their order.
+/// Sorts rows by descending size. Rows of the same size stay in their order.
 pub(super) fn largest_first(sizes: impl Iterator<Item = (usize, f64)>) -> Vec<usize> {
     let mut order: Vec<(f64, usize)> = sizes.map(|(row, size)| (size, row)).collect();
     order.sort_unstable_by(|(a, row_a), (b, row_b)| b.total_cmp(a).then(row_a.cmp(row_b)));
     order.into_iter().map(|(_, row)| row).collect()
 }
 
-/// What a pod asks for of a new node: parts of its cpu and memory, added up.
+/// Returns a pod's share of a new node's cpu plus its share of the memory.
 fn part_of_node(cluster: &Cluster, class: ClassId, template: &Template) -> f64 {
     let part = |of: i64, whole: i64| {
         if whole > 0 {
@@ -108,15 +109,15 @@ fn may_fit(cluster: &Cluster, class: ClassId, first: NodeId) -> bool {
     }
 }
 
-/// Which pods are placed first; the others come after them, the largest first.
+/// An order of packing. Within each rank, the largest pods are placed first.
 ///
-/// Others leave no room for pods that keep apart, each of which takes a node of its own;
-/// and where pods are bound to a zone, others had better go where these need nodes.
+/// Pods that keep apart each need a node of their own and may find no room after
+/// others. If pods are bound to a zone, others should use the nodes that these need.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// Pods that keep apart by host first, then those that are bound to domains.
     ApartFirst,
-    /// Only by size.
+    /// By size only.
     #[default]
     BySize,
     /// Pods that are bound to domains larger than a host first.
@@ -124,10 +125,10 @@ pub enum Order {
 }
 
 impl Order {
-    /// The most promising first.
+    /// All orders, the most promising first.
     pub const ALL: [Self; 3] = [Self::ApartFirst, Self::BySize, Self::DomainsFirst];
 
-    /// Whether it may differ from the order by size.
+    /// Whether this order may differ from the order by size.
     pub(super) fn is_worth_trying(self, estimate: &Estimate<'_>) -> bool {
         let rows = estimate.by_size.iter();
         let mut ranks = rows.map(|row| {
@@ -138,7 +139,7 @@ impl Order {
         self == Self::BySize || ranks.any(|rank| Some(rank) != first)
     }
 
-    /// Pods of a lower rank are placed first.
+    /// Returns the rank of pods. Pods of a lower rank are placed first.
     fn rank(self, bonds: Bonds, keeps_apart: impl FnOnce() -> bool) -> u8 {
         match self {
             Self::ApartFirst if keeps_apart() => 0,
@@ -147,7 +148,7 @@ impl Order {
         }
     }
 
-    /// Rows in this order. `by_size`: rows, the largest first.
+    /// Sorts rows into this order. `by_size` has the largest first.
     pub(super) fn partition(self, by_size: &[usize], ground: &Ground) -> Vec<usize> {
         let mut rows = by_size.to_vec();
         rows.sort_by_key(|row| {
@@ -157,7 +158,7 @@ impl Order {
         rows
     }
 
-    /// Rows of all demands in this order. `by_size`: all rows, the largest first.
+    /// Sorts the rows of all demands into this order. `by_size` has the largest first.
     fn rows(self, cluster: &Cluster, demands: &[Demand], by_size: &[usize]) -> Vec<usize> {
         let mut rows = by_size.to_vec();
         rows.sort_by_cached_key(|row| {

@@ -1,32 +1,32 @@
-//! What becomes of pods once the nodes that are ordered for them have come.
+//! Rehearsals: which pods fit once the nodes of a plan are ready.
 
 use super::ground::Ground;
 use super::order::orders;
 use super::{Demand, Template, add_template, fill, sum};
 use crate::{Cluster, NodeId};
 
-/// Pods that wait, the nodes that are there, and nodes that may come: the pods can be
-/// placed again and again, each time with other numbers of new nodes.
+/// Pending pods, existing nodes and templates of new nodes. The pods can be placed
+/// repeatedly, each time with different numbers of new nodes.
 pub struct Rehearsal<'a> {
-    /// The nodes that are there and have room for the smallest of the pods.
+    /// Existing nodes with room for the smallest of the pods.
     known: Vec<NodeId>,
     templates: Vec<&'a Template>,
     demands: &'a [Demand],
 }
 
-/// How a rehearsal went.
+/// Result of a rehearsal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rehearsed {
     /// New nodes of each template.
     pub nodes: Vec<u32>,
-    /// New nodes of each template that hold one of the pods.
+    /// New nodes of each template that have one of the pods.
     pub used: Vec<u32>,
-    /// Pods that found no place, at the index of their demand.
+    /// Pods that did not fit, at the index of their demand.
     pub left: Vec<u32>,
 }
 
 impl Rehearsed {
-    /// How many pods found no place.
+    /// Returns the number of pods that did not fit.
     #[must_use]
     pub fn left_over(&self) -> u32 {
         sum(&self.left)
@@ -34,7 +34,8 @@ impl Rehearsed {
 }
 
 impl<'a> Rehearsal<'a> {
-    /// `templates`: of the nodes that may come, in the order in which they do.
+    /// Creates a rehearsal. `templates` are those of the new nodes, in the order in
+    /// which the nodes are added.
     #[must_use]
     pub fn new(
         cluster: &Cluster,
@@ -51,15 +52,15 @@ impl<'a> Rehearsal<'a> {
         }
     }
 
-    /// Pods and nodes that each run goes through.
+    /// Returns the number of pods and existing nodes that each run processes.
     #[must_use]
     pub fn size(&self) -> usize {
         self.known.len() + sum_of(self.demands) as usize
     }
 
-    /// Adds so many nodes of each template and places the pods: on the nodes that were
-    /// there, then those left on all nodes, in that of the planner's orders which leaves
-    /// the fewest over. The cluster is as before afterwards.
+    /// Adds so many nodes of each template and places the pods: first on the existing
+    /// nodes, then the others on all nodes, in the one of the planner's orders that
+    /// leaves the fewest pods without a node. The cluster is unchanged afterwards.
     pub fn run(&self, cluster: &mut Cluster, nodes: &[u32]) -> Rehearsed {
         let mark = cluster.mark();
         let rehearsed = self.run_and_keep(cluster, nodes);
@@ -67,7 +68,7 @@ impl<'a> Rehearsal<'a> {
         rehearsed
     }
 
-    /// Runs as [`Self::run`] does, but leaves pods and nodes in the cluster.
+    /// Like [`Self::run`], but keeps pods and nodes in the cluster.
     pub fn run_and_keep(&self, cluster: &mut Cluster, nodes: &[u32]) -> Rehearsed {
         let parts = nodes.iter().enumerate();
         let parts = parts.flat_map(|(part, nodes)| (0..*nodes).map(move |_| part));
@@ -99,8 +100,8 @@ impl<'a> Rehearsal<'a> {
     }
 }
 
-/// Places pods in that of the planner's orders which leaves the fewest over. Returns how
-/// many of each are left.
+/// Places pods in the one of the planner's orders that leaves the fewest without a
+/// node. Returns the number of such pods of each demand.
 fn fill_in_best_order(cluster: &mut Cluster, nodes: &[NodeId], waiting: &[Demand]) -> Vec<u32> {
     let mut best: Option<(Vec<usize>, u32)> = None;
     for rows in orders(cluster, waiting) {

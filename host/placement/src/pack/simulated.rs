@@ -1,4 +1,4 @@
-//! Packing on simulated nodes, every filter asked for every pod.
+//! Packing on simulated nodes, with all filters for every pod.
 
 use super::ground::{Asking, Ground, NewNodes};
 use super::node_set::NodeSet;
@@ -6,13 +6,13 @@ use super::{Demand, Growth, Order, Packed, add_template};
 use crate::cluster::{Area, HostKey};
 use crate::{ClassId, Cluster, NodeId};
 
-/// Nodes of a cluster, and new nodes in it.
+/// A simulation on the existing nodes of a cluster and new nodes added to it.
 pub(super) struct Simulation<'a> {
     cluster: &'a mut Cluster,
     ground: &'a Ground,
     new: &'a NewNodes,
     growth: &'a Growth<'a>,
-    /// The most new nodes, by part.
+    /// Maximum number of new nodes, by part.
     limits: &'a [u32],
     /// New nodes so far, by part.
     opened: Vec<u32>,
@@ -26,29 +26,30 @@ pub(super) struct Simulation<'a> {
     host: Option<HostKey>,
 }
 
-/// The nodes in the same domains of all topology keys that the pods read: a rule over
-/// one of these keys refuses a pod on all of them or on none.
+/// The nodes that are in the same domains of all topology keys that the pods use, other
+/// than that of hosts. A rule over one of these keys rejects a pod on all of them or on
+/// none.
 struct AreaNodes {
     area: Area,
     known: NodeSet,
     new: NodeSet,
-    /// The part of each new node, and whether it holds a pod.
+    /// The part of each new node, and whether it has a pod.
     of_new: Vec<(usize, bool)>,
 }
 
-/// Alike pods that are being placed.
+/// Identical pods that are being placed.
 struct Batch<'a> {
     class: ClassId,
     asking: &'a Asking,
-    /// Where the search goes on, by area.
+    /// Where the search continues, by area.
     searched: Vec<Searched>,
-    /// Parts whose new nodes don't take the pods.
+    /// Parts on whose new nodes the pods don't fit.
     refused: Vec<bool>,
-    /// While it is the same, a node that refused a pod still does.
+    /// While it is unchanged, a node that rejected a pod still does.
     floor: u64,
 }
 
-/// The first nodes of an area that may still take a pod.
+/// The first nodes of an area on which a pod may still fit.
 #[derive(Clone, Copy, Default)]
 struct Searched {
     known: usize,
@@ -107,7 +108,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Adds a node in each area that has none yet, so that pods spread over it.
+    /// Adds a node in each area with a domain that has none, so that pods spread over
+    /// it.
     pub(super) fn open_new_areas(&mut self) {
         for part in 0..self.new.parts.len() {
             let area = self.area_of[part];
@@ -118,7 +120,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Adds so many nodes of each part, as if all had come at once.
+    /// Adds so many nodes of each part.
     pub(super) fn open_all(&mut self, nodes: &[u32]) {
         for (part, nodes) in nodes.iter().enumerate() {
             for _ in 0..*nodes {
@@ -160,7 +162,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Removes new nodes without a pod. Returns the others.
+    /// Removes new nodes without pods. Returns the others.
     pub(super) fn keep_used(&mut self) -> Vec<NodeId> {
         let mut kept = Vec::new();
         for area in &self.areas {
@@ -175,7 +177,7 @@ impl<'a> Simulation<'a> {
         kept
     }
 
-    /// Places as many alike pods as find a place.
+    /// Places as many identical pods as fit.
     fn place_batch(&mut self, class: ClassId, asking: &Asking, count: u32) -> Placed {
         let is_full = |area: &AreaNodes| area.known.times(&asking.amounts) == 0;
         if self.new.parts.is_empty() && self.areas.iter().all(is_full) {
@@ -205,9 +207,9 @@ impl<'a> Simulation<'a> {
         placed
     }
 
-    /// Areas in the order in which they are tried: those with room for most of the pods
-    /// first. Pods that want to be near each other come to be in the first one that takes
-    /// them, and others leave room to pods that can't choose.
+    /// Returns areas in the order in which they are tried: those with room for most of
+    /// the pods first. Pods with affinity to each other are placed in the first area
+    /// where one fits, and other pods leave room for pods that fit in few areas.
     fn areas_in_order(&self, batch: &Batch<'_>, count: u32) -> Vec<usize> {
         let mut order: Vec<usize> = (0..self.areas.len()).collect();
         if order.len() > 1 {
@@ -228,8 +230,8 @@ impl<'a> Simulation<'a> {
         order
     }
 
-    /// Where pods may have made room on nodes that refused one before, all nodes are
-    /// searched again.
+    /// Starts the search anew if pods may have made room on nodes that rejected one
+    /// before.
     fn look_again_if_eased(&self, batch: &mut Batch<'_>) {
         if !batch.asking.is_coupled_over_hosts() {
             return;
@@ -244,8 +246,8 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Places a pod on a node that is there or was added before. Returns whether it was
-    /// there, or `None` if no node takes it.
+    /// Places a pod on an existing node or on one added before. Returns whether the
+    /// node existed, or `None` if the pod fits on none.
     fn on_open_nodes(
         &mut self,
         batch: &mut Batch<'_>,
@@ -260,7 +262,8 @@ impl<'a> Simulation<'a> {
                 continue;
             }
             if let Some(known) = self.in_area(batch, at, coupled) {
-                // The areas have turns: none is filled up that pods have to spread over.
+                // Areas take turns, so that pods that must spread don't fill up one of
+                // them.
                 *turn = position + 1;
                 return Some(known);
             }
@@ -268,8 +271,8 @@ impl<'a> Simulation<'a> {
         None
     }
 
-    /// Places a pod on a node of an area. Returns whether the node was there before, or
-    /// `None` if none fits.
+    /// Places a pod on a node of an area. Returns whether the node existed, or `None`
+    /// if the pod fits on none.
     fn in_area(&mut self, batch: &mut Batch<'_>, at: usize, coupled: bool) -> Option<bool> {
         let (class, amounts) = (batch.class, &batch.asking.amounts);
         let in_turns = batch.asking.is_coupled_over_hosts();
@@ -296,8 +299,8 @@ impl<'a> Simulation<'a> {
         Some(false)
     }
 
-    /// Whether a rule over a topology key other than the host's refuses the pods on all
-    /// nodes of an area.
+    /// Whether a rule over a topology key other than that of hosts rejects the pods on
+    /// all nodes of an area.
     fn is_shut(&self, batch: &Batch<'_>, at: usize) -> bool {
         let area = &self.areas[at];
         let node = area.new.nodes.last().or_else(|| area.known.nodes.last());
@@ -310,8 +313,8 @@ impl<'a> Simulation<'a> {
         all < self.growth.max_nodes && self.opened[part] < self.limits[part]
     }
 
-    /// Adds a node for a pod, of the smallest group whose nodes take it, and places it
-    /// there. Returns whether there is such a group.
+    /// Adds a node for a pod, of the smallest group on whose nodes it fits, and places
+    /// it there. Returns false if there is no such group.
     fn on_new_node(&mut self, batch: &mut Batch<'_>) -> bool {
         loop {
             let parts = 0..self.new.parts.len();
@@ -338,7 +341,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    /// Adds a node of a part, and returns it and its area.
+    /// Adds a node of a part. Returns its area and the node.
     fn open(&mut self, part: usize) -> (usize, NodeId) {
         let node = add_template(self.cluster, self.growth.parts[part].template);
         let area = self.area_of[part];
@@ -368,10 +371,10 @@ impl<'a> Simulation<'a> {
     }
 }
 
-/// How many pods were placed.
+/// Numbers of pods that were placed.
 #[derive(Default)]
 struct Placed {
-    /// On nodes that are there.
+    /// On existing nodes.
     known: u32,
     new: u32,
 }

@@ -1,17 +1,17 @@
-//! What is free on many nodes, and the first of them with room: a tree whose inner
-//! nodes hold the largest free amount of each resource below.
+//! A search tree over the free resources of many nodes, to find the first with room.
+//! Inner nodes hold the largest free amount of each resource below.
 
-/// Amounts by resource: what a pod asks for, zeros left out.
+/// Requests of a pod by resource, without zeros.
 pub(super) type Amounts = [(usize, i64)];
 
-/// Free amounts of nodes in a row.
+/// Free amounts of a sequence of nodes.
 #[derive(Clone)]
 pub(super) struct Tree {
     resources: usize,
-    /// Leaves that there is space for: a power of two.
+    /// Capacity in leaves: a power of two.
     space: usize,
     leaves: usize,
-    /// Free amounts, by tree node; the root is 1, the first leaf `space`.
+    /// Free amounts by tree node. The root is tree node 1, the first leaf `space`.
     free: Vec<i64>,
 }
 
@@ -26,7 +26,8 @@ impl Tree {
         }
     }
 
-    /// A tree over so many nodes: `free` has the amounts of one after the other.
+    /// Builds a tree over so many nodes. `free` has the amounts of one node after the
+    /// other.
     pub(super) fn of(nodes: usize, resources: usize, free: &[i64]) -> Self {
         let space = nodes.next_power_of_two().max(64);
         let mut tree = Self {
@@ -65,7 +66,7 @@ impl Tree {
         }
     }
 
-    /// Takes amounts from a node.
+    /// Subtracts amounts from a node, `times` times.
     pub(super) fn take(&mut self, leaf: usize, amounts: &Amounts, times: i64) {
         let at = self.space + leaf;
         for &(resource, amount) in amounts {
@@ -74,13 +75,14 @@ impl Tree {
         self.lift(at);
     }
 
-    /// How many times the amounts are free on a node.
+    /// Returns how many times the amounts are free on a node.
     pub(super) fn times(&self, leaf: usize, amounts: &Amounts) -> u32 {
         let at = self.space + leaf;
         times(&self.free[at * self.resources..][..self.resources], amounts)
     }
 
-    /// The first node from `from` on where the amounts are free and that `fits`.
+    /// Returns the first node from `from` on where the amounts are free and that
+    /// `fits`.
     pub(super) fn first(
         &self,
         from: usize,
@@ -138,7 +140,7 @@ impl Tree {
         self.build();
     }
 
-    /// Finds the largest amounts below each inner node.
+    /// Computes the largest amounts below each inner node.
     fn build(&mut self) {
         for at in (1..self.space).rev() {
             for resource in 0..self.resources {
@@ -155,7 +157,7 @@ pub(super) fn is_free(free: &[i64], amounts: &Amounts) -> bool {
     amounts.all(|&(resource, amount)| amount <= free[resource])
 }
 
-/// How many times the amounts are free.
+/// Returns how many times the amounts are free.
 pub(super) fn times(free: &[i64], amounts: &Amounts) -> u32 {
     let each = amounts
         .iter()

@@ -1,5 +1,5 @@
-//! Whether claims are bound to volumes that a node can reach, or can be
-//! (VolumeBinding).
+//! The filter VolumeBinding: whether claims are bound to volumes that a node can
+//! access, or can be bound to such volumes.
 
 use hashbrown::HashSet;
 
@@ -13,14 +13,15 @@ const NOT_ENOUGH_SPACE: &str = "node(s) did not have enough free storage";
 const VOLUME_GONE: &str =
     "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)";
 
-/// What the scheduler meets as an error, and tries again without end.
+/// An error of the scheduler, which it retries without end.
 const UNTRANSLATABLE: &str = "could not translate pv";
 
-/// Provisioner of classes whose volumes are made by hand.
+/// Provisioner of classes whose volumes are created by an administrator.
 const NO_PROVISIONER: &str = "kubernetes.io/no-provisioner";
 
 impl Storage {
-    /// What is wrong with the first claim that no pod can mount.
+    /// Returns why the first unusable claim can't be mounted. `None` if all claims are
+    /// usable.
     pub(super) fn unusable_claim(&self, pod: Mounting<'_>) -> Option<String> {
         let mut claims = pod.volumes.claims.iter();
         claims.find_map(|wanted| {
@@ -52,13 +53,13 @@ impl Storage {
         })
     }
 
-    /// Whether a claim should have been bound before the pod is scheduled.
+    /// Whether a claim with immediate binding is not bound yet.
     pub(super) fn has_unbound_immediate(&self, pod: Mounting<'_>) -> bool {
         let mut unbound = self.claims_of(pod).filter(|known| !is_bound(&known.claim));
         unbound.any(|known| !known.claim.volume.is_empty() || !self.binds_late(&known.claim))
     }
 
-    /// Why the pod's claims keep it from a node; sorted by text.
+    /// Returns why the pod's claims don't allow a node, sorted by text.
     pub(super) fn binding_conflicts(
         &self,
         pod: Mounting<'_>,
@@ -83,7 +84,7 @@ impl Storage {
         conflicts
     }
 
-    /// Why claims that bind late can't bind on a node.
+    /// Returns why claims with WaitForFirstConsumer can't be bound on a node.
     fn late_conflict<'a>(
         &self,
         claims: impl Iterator<Item = &'a KnownClaim>,
@@ -110,7 +111,7 @@ impl Storage {
         refused.find_map(|claim| self.provision_conflict(claim, node))
     }
 
-    /// The smallest volume that a claim could be bound to from a node.
+    /// Returns the smallest volume that a claim can be bound to on a node.
     fn smallest_match(
         &self,
         known: &KnownClaim,
@@ -151,7 +152,7 @@ impl Storage {
         smallest
     }
 
-    /// Why a volume for a claim can't be made where a node is.
+    /// Returns why a volume for a claim can't be provisioned for a node.
     fn provision_conflict(&self, claim: &Claim, node: NodeLabels<'_>) -> Option<&'static str> {
         let class = self.class(&claim.class);
         let provisions = class.filter(|known| {
@@ -200,7 +201,8 @@ fn is_reserved_for(volume: &PersistentVolume, claim: &Claim) -> bool {
     })
 }
 
-/// What must hold of a volume that is reserved for the claim, too.
+/// Whether a volume matches a claim in the properties that even a reserved volume must
+/// match.
 fn could_hold(volume: &PersistentVolume, claim: &Claim) -> bool {
     volume.capacity >= claim.size.unwrap_or(0)
         && volume.block == claim.block

@@ -12,7 +12,7 @@ use crate::{Name, Node};
 #[derive(Default)]
 pub(crate) struct CsiNodes {
     by_name: HashMap<Name, Arc<CsiNode>>,
-    /// On how many of the nodes each plugin is migrated.
+    /// Number of nodes on which each plugin is migrated.
     migrated: BTreeMap<Name, usize>,
 }
 
@@ -39,7 +39,7 @@ impl CsiNodes {
         }
     }
 
-    /// All of them, in no particular order.
+    /// Returns all CSINodes, in no particular order.
     #[expect(
         clippy::disallowed_methods,
         reason = "what is set in another order answers the same"
@@ -48,13 +48,14 @@ impl CsiNodes {
         self.by_name.values().map(Arc::as_ref)
     }
 
-    /// The CSINode of a node of a name, or the one that a node still to come will have.
+    /// Returns the CSINode of a node, or the one that a node which does not exist yet
+    /// will have.
     pub(crate) fn of<'a>(&'a self, name: &str, node: &'a Node) -> Option<&'a CsiNode> {
         let known = node.csi.as_ref().or_else(|| self.by_name.get(name));
         known.map(Arc::as_ref)
     }
 
-    /// The CSINode of a name.
+    /// Returns the CSINode of this name.
     pub(crate) fn get(&self, name: &str) -> Option<&Arc<CsiNode>> {
         self.by_name.get(name)
     }
@@ -63,7 +64,7 @@ impl CsiNodes {
         self.by_name.is_empty()
     }
 
-    /// The plugins that are migrated on most nodes.
+    /// Returns the plugins that are migrated on most nodes.
     pub(crate) fn usually_migrated(&self) -> impl Iterator<Item = &Name> {
         let half = self.by_name.len() / 2;
         let plugins = self.migrated.iter();

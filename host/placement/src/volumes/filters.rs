@@ -1,4 +1,4 @@
-//! The filters, in the scheduler's order.
+//! The volume filters, in the scheduler's order.
 
 use super::store::NodeLabels;
 use super::{Disk, PodVolumes, Storage};
@@ -15,7 +15,7 @@ const ZONE_LABELS: [&str; 4] = [
     "topology.kubernetes.io/region",
 ];
 
-/// What a pod mounts, and as whom.
+/// The volumes and the namespace of a pod.
 #[derive(Clone, Copy)]
 pub(crate) struct Mounting<'a> {
     pub(crate) namespace: &'a Name,
@@ -24,7 +24,7 @@ pub(crate) struct Mounting<'a> {
 }
 
 impl Storage {
-    /// Why the pod can't run anywhere, whatever nodes are like.
+    /// Returns why the pod can't run on any node. `None` if there is no such reason.
     pub(crate) fn rejection(&self, pod: Mounting<'_>) -> Option<Misfit> {
         let refuse = |plugin, text: String| {
             let reason = Reason::Volume(text.into());
@@ -53,7 +53,7 @@ impl Storage {
         refuse(Plugin::VolumeZone, text)
     }
 
-    /// The first filter that says no to a node of a name, where these pods run.
+    /// Returns the first filter that rejects a node. `running` are the pods there.
     pub(crate) fn misfit<'a>(
         &self,
         pod: Mounting<'_>,
@@ -96,7 +96,7 @@ impl Storage {
         None
     }
 
-    /// Whether a claim that only one pod may mount is mounted.
+    /// Whether a ReadWriteOncePod claim is mounted by another pod.
     fn claim_is_taken(&self, pod: Mounting<'_>) -> bool {
         let mut named = pod.volumes.claims.iter().filter(|one| one.owner.is_none());
         named.any(|claim| {
@@ -109,7 +109,7 @@ impl Storage {
         })
     }
 
-    /// Whether a volume's labels name zones or regions that the node isn't in.
+    /// Whether a volume's labels name zones or regions other than the node's.
     fn is_in_another_zone(&self, pod: Mounting<'_>, node: &Node) -> bool {
         let zoned = ZONE_LABELS
             .iter()
@@ -130,13 +130,13 @@ impl Storage {
     }
 }
 
-/// Whether a node's label is one of a volume's `a__b`. The volume's beta label means
-/// the node's newer one too.
+/// Whether a node's label is one of the zones of a volume's label, such as `a__b`. The
+/// volume's beta label also matches the node's GA label.
 fn is_in_zones(node: &Node, label: &str, zones: &str) -> bool {
     let newer = label.replace("failure-domain.beta", "topology");
     let of_node = node.labels.get(label).or_else(|| node.labels.get(&newer));
     let mut each = zones.split("__").map(str::trim);
-    // A set with an empty zone can't be read, and is ignored.
+    // A list with an empty zone is invalid and ignored.
     each.clone().any(str::is_empty)
         || of_node.is_some_and(|of_node| each.any(|zone| zone == of_node.as_ref()))
 }
@@ -153,7 +153,7 @@ fn disks_conflict<'a>(
 }
 
 impl Disk {
-    /// Whether two pods on a node can't mount them both.
+    /// Whether pods on one node can't mount both disks.
     fn conflicts_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Ebs(one), Self::Ebs(other)) => one == other,

@@ -1,4 +1,4 @@
-//! How many volumes a node can attach (NodeVolumeLimits).
+//! The filter NodeVolumeLimits: limits on the number of volumes attached to a node.
 
 use hashbrown::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use super::translate::{EBS, GCE, ebs_handle, inline_gce_handle, migrated_to};
 use super::{Claim, CsiNode, Disk, Mounting, Storage};
 use crate::Name;
 
-/// A volume as its driver knows it.
+/// A volume, identified by driver and handle.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Attached {
     driver: Name,
@@ -16,18 +16,18 @@ struct Attached {
 #[derive(Debug, PartialEq, Eq, Hash)]
 enum Handle {
     Known(Name),
-    /// Namespace and name of the claim, if the volume is still to be made.
+    /// Namespace and name of the claim, if the volume is not provisioned yet.
     Promised(Name, Name),
 }
 
-/// More volumes in one pod than a node attaches.
+/// More volumes of a driver in one pod than a node can attach.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BeyondLimit {
     /// Name of the CSI driver.
     pub driver: Name,
-    /// How many volumes of the driver the pod mounts.
+    /// Number of volumes of the driver that the pod mounts.
     pub volumes: usize,
-    /// How many volumes of the driver a node attaches.
+    /// Number of volumes of the driver that a node can attach.
     pub limit: i64,
 }
 
@@ -46,7 +46,8 @@ impl std::fmt::Display for BeyondLimit {
 }
 
 impl Storage {
-    /// Whether a node can't attach the pod's volumes beside those it has.
+    /// Whether the pod's volumes exceed a node's limits, together with those attached
+    /// there.
     pub(super) fn exceeds_limits<'a>(
         &self,
         pod: Mounting<'_>,
@@ -79,8 +80,8 @@ impl Storage {
         })
     }
 
-    /// The first driver, by name, of which the pod alone mounts more volumes than a node
-    /// attaches.
+    /// Returns the first driver, by name, of which the pod alone mounts more volumes
+    /// than a node can attach.
     #[expect(clippy::disallowed_methods, reason = "a count has no order")]
     pub(crate) fn beyond_limit(&self, pod: Mounting<'_>, csi: &CsiNode) -> Option<BeyondLimit> {
         let volumes = self.attachable(pod, csi);
@@ -99,7 +100,7 @@ impl Storage {
         beyond.min_by(|a, b| a.driver.cmp(&b.driver))
     }
 
-    /// The pod's volumes that a driver attaches.
+    /// Returns the pod's volumes that CSI drivers attach.
     fn attachable(&self, pod: Mounting<'_>, csi: &CsiNode) -> HashSet<Attached> {
         let claims = pod.volumes.claims.iter();
         let of_claims = claims.filter_map(|claim| {
@@ -130,7 +131,7 @@ impl Storage {
         attached(&class.provisioner, handle, csi)
     }
 
-    /// What VolumeAttachments say of a node.
+    /// Returns the volumes that VolumeAttachments list for a node.
     fn attached(&self, node: &str) -> impl Iterator<Item = Attached> {
         self.attachments(node).filter_map(|attachment| {
             let source = self.volume(&attachment.volume)?.volume.source.as_ref()?;
@@ -143,7 +144,8 @@ impl Storage {
     }
 }
 
-/// A volume of a driver, or of a plugin whose volumes a driver attaches on the node.
+/// Returns a volume of a CSI driver, or of a plugin that is migrated to one on the
+/// node. `None` if the plugin is not migrated there.
 fn attached(driver: &str, handle: Handle, csi: &CsiNode) -> Option<Attached> {
     let driver = match migrated_to(driver) {
         None => driver,

@@ -1,9 +1,8 @@
-//! Volumes: what pods mount, what the cluster holds of claims and volumes, and the
-//! filters that read both (VolumeRestrictions, NodeVolumeLimits, VolumeBinding,
-//! VolumeZone).
+//! Volumes of pods, the cluster's storage objects, and the filters that use both
+//! (VolumeRestrictions, NodeVolumeLimits, VolumeBinding, VolumeZone).
 //!
-//! Volumes of plugins that moved from the tree to CSI drivers are the drivers' on nodes
-//! whose CSINode says so (`translate`).
+//! Volumes of an in-tree plugin count as volumes of its CSI driver on nodes whose
+//! CSINode lists the plugin as migrated (`translate`).
 
 mod binding;
 mod csi_nodes;
@@ -20,14 +19,14 @@ pub(crate) use self::store::{NodeLabels, Storage};
 
 use crate::{LabelSelector, Labels, Name, NodeSelectorTerm, Requirement};
 
-/// The volumes of a pod that can decide where it runs. Pods with different volumes
-/// are of different classes.
+/// The volumes of a pod that restrict where it can run. Pods with different volumes are
+/// of different classes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PodVolumes {
     /// Claims, in the order of the pod's volumes.
     pub claims: Vec<PodClaim>,
-    /// Disks named in the pod itself.
+    /// Disks that the pod's spec names.
     pub disks: Vec<Disk>,
 }
 
@@ -36,7 +35,7 @@ pub struct PodVolumes {
 pub struct PodClaim {
     /// Name of the claim, in the pod's namespace.
     pub name: Name,
-    /// The pod that must own the claim, if it is of a generic ephemeral volume.
+    /// The pod that must own the claim. Set for claims of generic ephemeral volumes.
     #[serde(default)]
     pub owner: Option<Owner>,
 }
@@ -50,7 +49,7 @@ pub struct Owner {
     pub uid: Name,
 }
 
-/// A disk that a pod names itself, and that is attached to the node.
+/// A disk that a pod's spec names and that is attached to the node.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Disk {
     /// awsElasticBlockStore: its volumeID.
@@ -64,7 +63,7 @@ pub enum Disk {
     Attached(Name, Name),
     /// rbd.
     Rbd {
-        /// Monitors, of which one in common makes it the same disk.
+        /// Monitors. Disks with a common monitor can be the same.
         monitors: Vec<Name>,
         /// Pool and image.
         image: (Name, Name),
@@ -73,7 +72,7 @@ pub enum Disk {
     },
 }
 
-/// Something of the cluster's storage, as [`crate::Cluster::set_storage`] takes it.
+/// A storage object, for [`crate::Cluster::set_storage`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StorageObject {
     /// A PersistentVolumeClaim.
@@ -105,7 +104,7 @@ pub struct Claim {
     pub owner: Option<Name>,
     /// Name of its storage class; empty: none.
     pub class: Name,
-    /// Name of its volume; empty: none yet.
+    /// Name of its volume. Empty if it has none yet.
     pub volume: Name,
     /// Whether the binding is completed (by its annotation), on both sides.
     pub bound: bool,
@@ -113,13 +112,13 @@ pub struct Claim {
     pub lost: bool,
     /// Whether it is being deleted.
     pub terminating: bool,
-    /// Node that the scheduler has chosen for its volume to be made on.
+    /// Node for which the scheduler has its volume provisioned.
     pub selected_node: Option<Name>,
     /// Access modes.
     pub access_modes: Vec<Name>,
-    /// Whether it asks for a raw device (volumeMode Block).
+    /// Whether it requests a raw device (volumeMode Block).
     pub block: bool,
-    /// Bytes asked for. `None` if the claim does not say.
+    /// Requested bytes. `None` if the claim requests no size.
     pub size: Option<i64>,
     /// Selects volumes by their labels.
     pub selector: Option<LabelSelector>,
@@ -136,7 +135,7 @@ pub struct PersistentVolume {
     pub labels: Labels,
     /// Name of its storage class; empty: none.
     pub class: Name,
-    /// The claim it is for.
+    /// The claim that it is bound to or reserved for.
     pub claim: Option<ClaimRef>,
     /// Whether it may be bound (phase Available).
     pub available: bool,
@@ -150,33 +149,33 @@ pub struct PersistentVolume {
     pub capacity: i64,
     /// Required node affinity: one of the terms must match.
     pub node_affinity: Option<Vec<NodeSelectorTerm>>,
-    /// Where its data is, if a driver attaches it.
+    /// Driver and handle, if a driver attaches it.
     pub source: Option<VolumeSource>,
     /// Name of its VolumeAttributesClass; empty: none.
     pub attributes_class: Name,
 }
 
-/// The claim that a volume is for.
+/// The claim that a volume is bound to or reserved for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimRef {
     /// Namespace.
     pub namespace: Name,
     /// Name.
     pub name: Name,
-    /// metadata.uid; empty: any claim of that name.
+    /// metadata.uid. Empty matches any claim of that name.
     pub uid: Name,
 }
 
-/// What attaches a volume, and what it knows it by.
+/// The driver that attaches a volume, and its name of the volume.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VolumeSource {
-    /// Name of a CSI driver, or of a plugin that was in the tree, such as
-    /// `kubernetes.io/aws-ebs`.
+    /// Name of a CSI driver, or of an in-tree plugin such as `kubernetes.io/aws-ebs`.
     pub driver: Name,
-    /// The driver's name of the volume; of a plugin that was in the tree, as the volume
-    /// has it.
+    /// The driver's name of the volume. For an in-tree plugin, the name in the
+    /// PersistentVolume.
     pub handle: Name,
-    /// A disk that no driver takes over, such as one of Azure that isn't a managed one.
+    /// Whether it can't be translated into a volume of a CSI driver, like an unmanaged
+    /// disk of Azure.
     pub unmanaged: bool,
 }
 
@@ -185,13 +184,13 @@ pub struct VolumeSource {
 pub struct StorageClass {
     /// Name.
     pub name: Name,
-    /// What makes its volumes.
+    /// Provisioner of its volumes.
     pub provisioner: Name,
     /// Whether volumes are bound only when a pod is scheduled
     /// (WaitForFirstConsumer).
     pub late_binding: bool,
-    /// Where volumes can be made: one of the terms must match. Empty if they can be made
-    /// anywhere.
+    /// Topologies in which volumes can be provisioned: one of the terms must match.
+    /// Empty if they can be provisioned anywhere.
     pub allowed_topologies: Vec<Vec<Requirement>>,
 }
 
@@ -200,7 +199,7 @@ pub struct StorageClass {
 pub struct CsiDriver {
     /// Name.
     pub name: Name,
-    /// Whether it says by CSIStorageCapacity objects how much there is.
+    /// Whether it publishes CSIStorageCapacity objects.
     pub storage_capacity: bool,
 }
 
@@ -213,9 +212,9 @@ pub struct StorageCapacity {
     pub name: Name,
     /// Name of the storage class.
     pub class: Name,
-    /// Nodes that can reach it. `None` if no node can.
+    /// Selects the nodes that can access the storage. `None` if no node can.
     pub topology: Option<LabelSelector>,
-    /// Bytes of the largest volume that could be made. `None` if not known.
+    /// Bytes of the largest volume that can be provisioned. `None` if not known.
     pub largest: Option<i64>,
 }
 
@@ -224,9 +223,9 @@ pub struct StorageCapacity {
 pub struct CsiNode {
     /// Name of the node.
     pub name: Name,
-    /// The drivers that have registered there.
+    /// The drivers registered on the node.
     pub drivers: Vec<CsiNodeDriver>,
-    /// Plugins of the tree whose volumes CSI drivers attach there.
+    /// In-tree plugins that are migrated to CSI drivers on the node.
     pub migrated: Vec<Name>,
 }
 
@@ -235,9 +234,10 @@ pub struct CsiNode {
 pub struct CsiNodeDriver {
     /// Name.
     pub name: Name,
-    /// How many volumes it can attach to the node. `None` if the number is not limited.
+    /// Maximum number of volumes attached to the node. `None` if the number is not
+    /// limited.
     pub limit: Option<i64>,
-    /// Labels of the node by which the driver says where its volumes can be reached.
+    /// Keys of the node labels that define the driver's topology.
     pub topology_keys: Vec<Name>,
 }
 
@@ -250,6 +250,6 @@ pub struct VolumeAttachment {
     pub attacher: Name,
     /// Name of the node.
     pub node: Name,
-    /// Name of the PersistentVolume; empty: none.
+    /// Name of the PersistentVolume. Empty if none.
     pub volume: Name,
 }

@@ -1,4 +1,4 @@
-//! Claims, volumes and the rest, by name.
+//! The storage objects of a cluster, by name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,12 +14,12 @@ use crate::cluster::condition::{Condition, LabelSet, all_hold, conditions, label
 use crate::intern::{Symbol, Symbols};
 use crate::{Name, NodeSelectorTerm, Operator, Requirement};
 
-/// What the cluster holds of storage.
+/// The storage objects of a cluster.
 #[derive(Default)]
 pub(crate) struct Storage {
     claims: HashMap<Name, HashMap<Name, KnownClaim>>,
     volumes: HashMap<Name, KnownVolume>,
-    /// Names of volumes by their class.
+    /// Names of volumes, by class.
     by_class: HashMap<Name, BTreeSet<Name>>,
     classes: HashMap<Name, KnownClass>,
     drivers: HashMap<Name, CsiDriver>,
@@ -27,7 +27,7 @@ pub(crate) struct Storage {
     csi: CsiNodes,
     /// By node and name.
     attachments: HashMap<Name, BTreeMap<Name, VolumeAttachment>>,
-    /// How many placed pods mount a claim, by namespace and name.
+    /// Number of placed pods that mount a claim, by namespace and name.
     mounted: HashMap<Symbol, HashMap<Name, u32>>,
 }
 
@@ -52,16 +52,16 @@ enum Translation {
     None,
     /// The volume can't be translated.
     Impossible,
-    /// The driver's name of it, and its node affinity.
+    /// The CSI driver's name of the volume, and its node affinity.
     Known(Name, Affinity),
 }
 
 /// Whether a volume can be used on a node.
 pub(super) enum Reach {
     Reachable,
-    /// Its node affinity says no.
+    /// Its node affinity does not match the node.
     Elsewhere,
-    /// A driver would have to take it over, and can't.
+    /// Its plugin is migrated, but the volume can't be translated.
     Untranslatable,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct KnownCapacity {
     topology: Option<Box<[Condition]>>,
 }
 
-/// A node's labels, in numbers.
+/// A node's interned labels.
 #[derive(Clone, Copy)]
 pub(crate) struct NodeLabels<'a> {
     pub(crate) labels: &'a [(Symbol, Symbol)],
@@ -89,12 +89,13 @@ impl NodeLabels<'_> {
 }
 
 impl KnownVolume {
-    /// Whether its node affinity allows a node, as it stands.
+    /// Whether its untranslated node affinity matches a node.
     pub(super) fn reachable_from(&self, node: NodeLabels<'_>) -> bool {
         allows(&self.affinity, node)
     }
 
-    /// Whether it can be used on a node, there translated if its plugin is migrated.
+    /// Returns whether it can be used on a node. It is translated if its plugin is
+    /// migrated there.
     pub(super) fn reach(&self, node: NodeLabels<'_>, csi: Option<&CsiNode>) -> Reach {
         let migrated = csi.is_some_and(|csi| self.is_migrated_on(csi));
         let affinity = match &self.translated {
@@ -109,7 +110,8 @@ impl KnownVolume {
         }
     }
 
-    /// The driver that attaches it on a node, and the driver's name of it.
+    /// Returns the driver that attaches it on a node, and the driver's name of the
+    /// volume.
     pub(super) fn attached_on(&self, csi: &CsiNode) -> Option<(Name, Name)> {
         let source = self.volume.source.as_ref()?;
         match &self.translated {
@@ -133,7 +135,7 @@ fn allows(affinity: &Affinity, node: NodeLabels<'_>) -> bool {
 }
 
 impl KnownClass {
-    /// Whether its volumes can be made where a node is.
+    /// Whether its volumes can be provisioned for a node.
     pub(super) fn can_provision_at(&self, node: NodeLabels<'_>) -> bool {
         let topologies = &self.topologies;
         topologies.is_empty() || topologies.iter().any(|term| node.meet(term))
@@ -141,7 +143,7 @@ impl KnownClass {
 }
 
 impl KnownCapacity {
-    /// Whether a node can reach it.
+    /// Whether a node can access the storage.
     pub(super) fn reachable_from(&self, node: NodeLabels<'_>) -> bool {
         let topology = self.topology.as_deref();
         topology.is_some_and(|topology| node.meet(topology))
@@ -202,7 +204,7 @@ impl Storage {
         }
     }
 
-    /// Everything that was set, in no particular order.
+    /// Returns all objects, in no particular order.
     #[expect(
         clippy::disallowed_methods,
         reason = "what is set in another order answers the same"
@@ -257,7 +259,7 @@ impl Storage {
         }
     }
 
-    /// A pod that mounts these comes to a node, or (not `up`) leaves it.
+    /// Counts the claims of a pod that is placed, or removed if not `up`.
     pub(crate) fn shift(&mut self, namespace: Symbol, volumes: &PodVolumes, up: bool) {
         let mounted = self.mounted.entry(namespace).or_default();
         for claim in volumes.claims.iter().filter(|claim| claim.owner.is_none()) {

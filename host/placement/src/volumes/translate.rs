@@ -1,8 +1,8 @@
-//! Volumes of plugins that left the tree, as the CSI drivers that took over know them.
+//! Translation of volumes of in-tree plugins into volumes of their CSI drivers.
 //!
 //! The rules are those of `k8s.io/csi-translation-lib` as of Kubernetes 1.36, for the
-//! plugins whose volumes the scheduler translates. It leaves those of vSphere and Azure
-//! File as they are (`isCSIMigrationOnForPlugin`).
+//! plugins whose volumes the scheduler translates. It does not translate volumes of
+//! vSphere and Azure File (`isCSIMigrationOnForPlugin`).
 
 use std::collections::BTreeSet;
 
@@ -19,11 +19,11 @@ pub(super) const EBS: &str = "kubernetes.io/aws-ebs";
 /// Name of the plugin for persistent disks of GCE.
 pub(super) const GCE: &str = "kubernetes.io/gce-pd";
 
-/// A plugin, and the driver that took over.
+/// An in-tree plugin and the CSI driver that replaced it.
 struct Plugin {
     name: &'static str,
     driver: &'static str,
-    /// The driver's label for the zone of a node. `None` if it has no zones.
+    /// Key of the driver's zone label on nodes. `None` if it has no zones.
     zone: Option<&'static str>,
 }
 
@@ -55,11 +55,11 @@ const PLUGINS: [Plugin; 5] = [
     },
 ];
 
-/// A plugin's volume, translated into one of its driver.
+/// A volume of an in-tree plugin, translated into one of its CSI driver.
 pub(super) struct Translated {
-    /// The driver's name of it.
+    /// The driver's name of the volume.
     pub(super) handle: Name,
-    /// Required node affinity, in the driver's labels.
+    /// Required node affinity, with the driver's labels.
     pub(super) node_affinity: Option<Vec<NodeSelectorTerm>>,
 }
 
@@ -89,7 +89,7 @@ pub(super) fn translate(volume: &PersistentVolume) -> Option<Translated> {
     })
 }
 
-/// The id of an EBS volume, which may be written as `aws://ZONE/ID`.
+/// Returns the id of an EBS volume, which may be written as `aws://ZONE/ID`.
 pub(super) fn ebs_handle(text: &Name) -> Option<Name> {
     let Some(path) = text.strip_prefix("aws://") else {
         return Some(text.clone());
@@ -99,7 +99,8 @@ pub(super) fn ebs_handle(text: &Name) -> Option<Name> {
     (id.starts_with("vol-") && !id.contains('/')).then(|| id.into())
 }
 
-/// A persistent disk of GCE, in the zone or zones that the volume's labels name.
+/// Returns the handle of a GCE persistent disk in the zone or zones of the volume's
+/// labels.
 fn gce_handle(volume: &PersistentVolume, disk: &str) -> Option<Name> {
     let label = |key: &str| volume.labels.get(key).filter(|zones| !zones.is_empty());
     let zones = label(BETA_ZONE).or_else(|| label(ZONE));
@@ -111,7 +112,7 @@ fn gce_handle(volume: &PersistentVolume, disk: &str) -> Option<Name> {
     Some(format!("projects/UNSPECIFIED/{place}/disks/{disk}").into())
 }
 
-/// The one region of zones such as `europe-west1-b`.
+/// Returns the common region of zones such as `europe-west1-b`. `None` if they differ.
 fn gce_region<'a>(zones: &[&'a str]) -> Option<&'a str> {
     let region = |zone: &'a str| {
         let (region, _) = zone.rsplit_once('-')?;
@@ -124,14 +125,14 @@ fn gce_region<'a>(zones: &[&'a str]) -> Option<&'a str> {
         .then_some(first)
 }
 
-/// A disk of GCE that a pod names.
+/// Returns the handle of a GCE disk that a pod names.
 pub(super) fn inline_gce_handle(disk: &str) -> Name {
     format!("projects/UNSPECIFIED/zones/UNSPECIFIED/disks/{disk}").into()
 }
 
-/// The volume's node affinity with the driver's label for zones: in place of the zone that
-/// it names, else added for those that the volume's labels name. The older name of the
-/// region goes where the older one of the zone was the one in use.
+/// Returns the volume's node affinity with the driver's zone label. It replaces the
+/// zone label of the affinity, or is added with the zones of the volume's labels. If
+/// the volume uses the beta zone label, its beta region label becomes the GA one.
 fn node_affinity(volume: &PersistentVolume, driver_zone: &str) -> Option<Vec<NodeSelectorTerm>> {
     let mut terms = volume.node_affinity.clone().unwrap_or_default();
     let (zone, region) = labels_in_use(volume, &terms);
@@ -143,12 +144,12 @@ fn node_affinity(volume: &PersistentVolume, driver_zone: &str) -> Option<Vec<Nod
     if region == BETA_REGION && has_values(&terms, region) {
         rename(&mut terms, region, REGION);
     }
-    // A volume without affinity, and without zones, stays one that is anywhere.
+    // A volume without affinity and without zones remains without affinity.
     (volume.node_affinity.is_some() || !terms.is_empty()).then_some(terms)
 }
 
-/// The labels for zone and region that the volume goes by: those of its affinity, else of
-/// its labels, the newer ones first.
+/// Returns the keys of the zone and region labels that the volume uses: those in its
+/// affinity, else those in its labels, GA before beta.
 fn labels_in_use(
     volume: &PersistentVolume,
     terms: &[NodeSelectorTerm],
@@ -178,7 +179,7 @@ fn rename(terms: &mut [NodeSelectorTerm], from: &str, to: &str) {
     }
 }
 
-/// Adds zones such as `a__b` to all terms.
+/// Adds zones, separated by `__`, to all terms.
 fn add_zones(terms: &mut Vec<NodeSelectorTerm>, key: &str, zones: &str) {
     let zones = zones.split("__").map(str::trim);
     let zones: BTreeSet<&str> = zones.filter(|zone| !zone.is_empty()).collect();

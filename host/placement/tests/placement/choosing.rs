@@ -1,4 +1,4 @@
-//! Which node is the better one, and what is said where there is none.
+//! Scores of nodes, and the messages for pods that fit on none.
 
 use flyball_placement::{
     AffinityTerm, Cluster, Effect, LabelSelector, Node, Operator, Pod, Requirement, Resources,
@@ -105,14 +105,14 @@ fn where_both_sides_keep_off_the_pods_own_rules_are_named() {
     let everywhere = LabelSelector::default;
     let own = "node(s) didn't match pod anti-affinity rules";
     let theirs = "node(s) didn't satisfy existing pods anti-affinity rules";
-    // The namespaces that the pod minds, whether the one that is there minds it, and what
-    // is said.
+    // Namespaces of the pod's term, whether the running pod's anti-affinity matches it,
+    // and the expected reason.
     let cases = [
         (Some(everywhere()), true, Some(own)),
         (Some(everywhere()), false, Some(own)),
         (None, true, Some(theirs)),
         (Some(not_blue(Operator::Exists)), true, Some(own)),
-        // It speaks of other namespaces, which the scheduler of 1.36 takes for all.
+        // A term of other namespaces, which the scheduler of 1.36 applies to all.
         (Some(not_blue(Operator::DoesNotExist)), true, Some(own)),
         (Some(not_blue(Operator::DoesNotExist)), false, None),
     ];

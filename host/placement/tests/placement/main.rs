@@ -1,4 +1,4 @@
-//! Where pods fit, held against plain re-statements of the rules.
+//! Placement, compared with plain restatements of the rules.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"

@@ -140,7 +140,7 @@ fn simulated_nodes_leave_no_names_and_no_kinds_behind_however_the_cluster_grows(
         (cluster.text_count(), cluster.kind_count())
     };
     let (texts, kinds) = grown(0);
-    // Each node that is there has a name, and is of a kind of its own.
+    // Each existing node has its own name, and so its own kind.
     assert_eq!(grown(1), (texts + 1, kinds + 1));
     assert_eq!(grown(2), (texts + 2, kinds + 2));
 }

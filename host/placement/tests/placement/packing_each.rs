@@ -13,7 +13,7 @@ use proptest::prelude::*;
 const ZONE: &str = "topology.kubernetes.io/zone";
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// What pods ask for beside resources.
+/// Requirements of pods besides resources.
 #[derive(Clone, Copy, Debug)]
 enum Wish {
     Nothing,
@@ -21,9 +21,9 @@ enum Wish {
     Spread(&'static str),
     Near(&'static str),
     Apart(&'static str),
-    /// The first of the nodes that are there, by its label.
+    /// The first existing node, by its label.
     Host,
-    /// Any node but that.
+    /// Any other node.
     OtherHost,
 }
 
@@ -106,8 +106,8 @@ fn pod((cpu, memory): (i64, i64), app: u8, wish: Wish) -> Pod {
     pod
 }
 
-/// New nodes in two zones. In the first one there is a pod of app 1, which wants none
-/// of its like in its zone.
+/// New nodes in two zones. In the first one runs a pod of app 1 with anti-affinity to
+/// its own app by zone.
 fn two_zones(cluster: &mut Cluster) -> [(Template, u32); 2] {
     let old = cluster.add_node(node("old-0", 1, 0));
     let apart = cluster.class(&pod((1, 1), 1, Wish::Apart(ZONE)));
@@ -123,7 +123,7 @@ fn two_zones(cluster: &mut Cluster) -> [(Template, u32); 2] {
 fn groups_are_told_apart_by_what_the_pods_in_question_go_by_and_nothing_else() {
     let mut cluster = Cluster::default();
     let zones = two_zones(&mut cluster);
-    // A pod that runs on one host alone.
+    // A pod that can run on one host only.
     cluster.class(&pod((1, 1), 2, Wish::Host));
     let growths: Vec<_> = zones
         .iter()
@@ -193,7 +193,7 @@ proptest! {
             if *packed == alone {
                 continue;
             }
-            // Of larger nodes no more are needed than of smaller ones.
+            // Larger nodes are not needed in larger numbers than smaller ones.
             prop_assert!(packed.node_count() <= alone.node_count() || packed.pods() > alone.pods());
             prop_assert!(packed.pods() >= alone.pods());
             let mut parts = packed.nodes.iter().zip(&growth.parts);

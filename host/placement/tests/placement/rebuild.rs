@@ -1,5 +1,5 @@
-//! However a cluster came to be what it is, through changes, marks and rollbacks,
-//! it answers as one that is built anew; and it can be built anew from itself.
+//! A cluster that went through changes, marks and rollbacks gives the same results as
+//! one built from the final objects, and as its own rebuilt copy.
 
 use std::collections::BTreeMap;
 
@@ -42,7 +42,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// What a cluster holds, without any cleverness.
+/// A simple model of a cluster's content.
 #[derive(Clone, Default)]
 struct Model {
     nodes: BTreeMap<usize, usize>,
@@ -192,7 +192,7 @@ fn spread(key: &str, selector: Option<LabelSelector>) -> SpreadConstraint {
     }
 }
 
-/// Pods that mean something to each other, in two namespaces.
+/// Pods with affinity, anti-affinity and spread rules, in two namespaces.
 fn pod_of(pod: usize) -> Pod {
     let apps = ["a", "b", "c"];
     let ordinal = pod.to_string();
@@ -249,7 +249,7 @@ fn pod_of(pod: usize) -> Pod {
     made
 }
 
-/// Everything that can be asked, by names.
+/// The results of all queries, by names.
 fn answers(cluster: &mut Cluster) -> Vec<String> {
     let classes: Vec<_> = (0..PODS).map(|pod| cluster.class(&pod_of(pod))).collect();
     let mut answers = Vec::new();
@@ -274,7 +274,7 @@ fn answers(cluster: &mut Cluster) -> Vec<String> {
     answers
 }
 
-/// Runs changes, marks nested as they come, and closes those that are left open.
+/// Runs changes with nested marks, and closes the marks that are left open.
 fn run(changes: &[Change]) -> (Cluster, Model) {
     let mut cluster = Cluster::default();
     let mut model = Model::default();

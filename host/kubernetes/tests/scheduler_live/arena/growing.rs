@@ -1,4 +1,4 @@
-//! Clusters that get further nodes, and many pods at once.
+//! Adding nodes, and many pods at once, to a cluster.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{Arena, ROUND, condition, names};
 
-/// How long pods that fit somewhere may wait for the scheduler to see it.
+/// How long pods that fit on a node may wait for the scheduler.
 const PATIENCE: Duration = Duration::from_secs(15);
 
 impl Arena {
@@ -39,8 +39,7 @@ impl Arena {
         })
     }
 
-    /// Pods as the API server would store them, and as they are once the scheduler
-    /// found no node for them.
+    /// Returns pods as the API server would store them, marked as unschedulable.
     pub fn as_waiting(&self, pods: &[Value]) -> Vec<Value> {
         let parameters = PostParams {
             dry_run: true,
@@ -62,7 +61,7 @@ impl Arena {
         waiting.collect()
     }
 
-    /// A List of all objects that plans are made from, and of further ones.
+    /// Returns a List of all objects that plans use, and of further ones.
     pub fn dump_with(&self, further: &[Value]) -> String {
         let mut items = self.runtime.block_on(async {
             let all = ListParams::default();
@@ -77,7 +76,7 @@ impl Arena {
         json!({ "apiVersion": "v1", "kind": "List", "items": items }).to_string()
     }
 
-    /// Creates pods one after the other: their uids.
+    /// Creates pods one after the other. Returns their uids.
     pub fn submit_all(&self, pods: &[Value]) -> Vec<String> {
         self.runtime.block_on(async {
             let mut uids = Vec::new();
@@ -89,8 +88,8 @@ impl Arena {
         })
     }
 
-    /// Waits until each of the pods is bound, or fits nowhere. Names of those that are
-    /// not bound, with the reasons that the scheduler named last.
+    /// Waits until each of the pods is bound or fits on no node. Returns the names of
+    /// those that are not bound, with the scheduler's last reasons.
     pub fn settle(&self, uids: &[String]) -> Vec<(String, String)> {
         self.runtime.block_on(async {
             let start = Instant::now();
@@ -105,7 +104,7 @@ impl Arena {
             for (namespace, name) in self.keys(&left) {
                 let pod = self.pods(&namespace).get(&name).await.unwrap();
                 let message = condition(&pod).and_then(|it| it.message.clone());
-                // What comes after the reasons is about preemption.
+                // The text after the reasons is about preemption.
                 let reasons = message.as_deref().and_then(|it| it.split(". ").next());
                 told.push((name, reasons.unwrap_or_default().to_owned()));
             }
@@ -123,8 +122,8 @@ impl Arena {
     }
 }
 
-/// Returns the pods that the scheduler found no node for. `None` if it has not looked at
-/// each of them yet.
+/// Returns the pods that the scheduler found no node for. `None` if it has not
+/// processed all of them yet.
 fn undecided<'a>(state: &ClusterState, uids: &'a [String]) -> Option<Vec<&'a String>> {
     let mut left = Vec::new();
     for uid in uids {
@@ -139,7 +138,7 @@ fn undecided<'a>(state: &ClusterState, uids: &'a [String]) -> Option<Vec<&'a Str
     Some(left)
 }
 
-/// Whether one of the pods fits on a node, so that its turn comes.
+/// Whether one of the pods fits on a node, so that it will be bound.
 fn fits_somewhere(state: &ClusterState, uids: &[&String]) -> bool {
     let cluster = state.cluster();
     let pods = uids.iter().filter_map(|uid| state.pod(uid));

@@ -1,4 +1,4 @@
-//! Cases, and a cluster made from one.
+//! Test cases, and clusters built from them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use flyball_placement::{ClassId, Cluster, Misfit, Stage, StorageObject};
 use flyball_test_support::vectors;
 use serde::Deserialize;
 
-/// A cluster, a pod, and what the scheduler said of each node.
+/// A cluster, a pod, and the scheduler's verdict on each node.
 #[derive(Deserialize)]
 pub struct Case {
     id: String,
@@ -18,7 +18,7 @@ pub struct Case {
     objects: Objects,
     pending: serde_json::Value,
     verdicts: BTreeMap<String, Verdict>,
-    /// Where the scheduler slips: whether the pod should go on each node.
+    /// Set if the scheduler has a bug: whether the pod should fit on each node.
     intended: Option<BTreeMap<String, bool>>,
 }
 
@@ -39,7 +39,7 @@ struct Objects {
 }
 
 impl Objects {
-    /// Everything of storage.
+    /// Returns the storage objects.
     fn storage(&self) -> Vec<StorageObject> {
         fn of<T: Clone + Into<StorageObject>>(
             objects: &[T],
@@ -68,14 +68,14 @@ struct Verdict {
     stage: String,
 }
 
-/// All cases of a feature.
+/// Returns all cases of a feature.
 pub fn cases(feature: &str) -> Vec<Case> {
     vectors::read(&format!("scheduler/{feature}")).unwrap()
 }
 
-/// Where we say something else than the scheduler. The pod is asked about in a
-/// cluster that was full before it came, and in one that filled up afterwards:
-/// both must agree.
+/// Returns our differences from the scheduler. The pod is checked in a cluster whose
+/// other pods were placed before its class was added, and in one where they were placed
+/// afterwards. Both must agree.
 pub fn disagreements(case: &Case) -> Vec<String> {
     let mut wrong = Vec::new();
     for (order, pod_first) in [("pod last", false), ("pod first", true)] {
