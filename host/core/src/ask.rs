@@ -7,8 +7,8 @@
 //!     Part              Part { failed, previous }        Part { failed }
 //! ```
 //!
-//! What a policy answers is input from outside, and checked: by its question, and against
-//! what the object's policies may keep as state together.
+//! An answer is untrusted input. Its question validates it, and its state must fit beside
+//! the states of the object's other policies.
 
 mod budget;
 
@@ -26,24 +26,24 @@ use crate::replica::{Context, GrantedInput};
 use crate::status::Event;
 use crate::time::Timestamp;
 
-/// What all policies of a decision are asked with.
+/// What all policies of a decision have in common when they are asked.
 #[derive(Clone, Copy)]
 pub struct Asker<'a> {
     /// Time of the decision.
     pub now: Timestamp,
-    /// For choices by chance.
+    /// Seed for random choices.
     pub seed: u64,
-    /// Where the policies are found.
+    /// Finds the policies.
     pub engine: &'a dyn PolicyEngine,
-    /// Whether the built-in policy is asked where one gives no usable answer.
+    /// Whether the built-in policy is asked if one gives no usable answer.
     pub fallback: bool,
-    /// What is remembered of the policies' earlier answers.
+    /// Memory of the policies' earlier answers.
     pub memories: &'a PolicyMemories,
     /// Grants the inputs that a policy wants beyond the standard ones.
     pub grant: &'a dyn Fn(&WantedInput) -> GrantedInput,
 }
 
-/// A policy as an object, or an operator, names it.
+/// A policy as an object or the operator names it.
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'a> {
     /// Its name.
@@ -61,18 +61,18 @@ pub(crate) struct Panel<'a, Q: Question> {
     pub(crate) events: Vec<Event>,
 }
 
-/// A policy, as it is found. The version is held until its answer is there, so that
-/// description, state and answer are of one version, whatever the name moves on to
+/// A policy that was looked up. Its version is held until it has answered, so that
+/// description, state and answer are of one version even if another one becomes active
 /// meanwhile.
 struct Found<'a, Q: Question> {
     named: Named<'a>,
     version: Result<Arc<Q::Policy>, PolicyFailure>,
-    /// Without a version, only the state that the policy has.
+    /// Has only the state if there is no version.
     recalled: Recalled,
 }
 
 impl<'a, Q: Question> Panel<'a, Q> {
-    /// Finds the policies.
+    /// Looks up the policies.
     pub(crate) fn new(asker: Asker<'a>, policies: impl Iterator<Item = Named<'a>>) -> Self {
         let found: Vec<_> = policies.map(|named| Found::of(&asker, named)).collect();
         let states = found.iter();
@@ -85,14 +85,14 @@ impl<'a, Q: Question> Panel<'a, Q> {
         }
     }
 
-    /// How many policies there are.
+    /// Returns the number of policies.
     pub(crate) fn len(&self) -> usize {
         self.found.len()
     }
 
-    /// Asks the policy at this place. `own` makes what it alone is asked of what is
-    /// remembered of it; nothing is remembered for a fallback. Returns `None` if there
-    /// is no such place.
+    /// Asks the policy at this place. `own` makes what it alone is asked from what is
+    /// remembered of it, which is nothing for a fallback. Returns `None` if there is no
+    /// such place.
     pub(crate) fn ask(
         &mut self,
         place: usize,
@@ -118,7 +118,7 @@ impl<'a, Q: Question> Panel<'a, Q> {
         Some(part)
     }
 
-    /// The states of the policies from this place on, which were not asked.
+    /// Returns the states of the policies from this place on, which were not asked.
     pub(crate) fn unasked(&self, from: usize) -> Vec<UnaskedState> {
         let unasked = self.found.iter().skip(from);
         let unasked = unasked.filter(|found| !found.recalled.state.is_empty());
@@ -186,7 +186,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         }
     }
 
-    /// Asks one version of the policy. Its state has to fit in beside the others'.
+    /// Asks one version of the policy. Its state must fit beside the others'.
     fn consult(&mut self, policy: &Q::Policy, recalled: &mut Recalled) -> Part<Q> {
         let configuration = Arc::clone(self.named.configuration);
         let part = self.consult_with(policy, configuration, recalled);
@@ -229,7 +229,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         }
     }
 
-    /// The part of a policy of which there is no version.
+    /// Returns the part of a policy that has no version.
     fn unanswered(&self, recalled: &mut Recalled, failure: PolicyFailure) -> Part<Q> {
         Part {
             name: Arc::clone(self.named.name),
@@ -251,8 +251,8 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         }
     }
 
-    /// Asks the versions before one that failed, until one answers. What they answer is as
-    /// good as what there was before: it may keep a state.
+    /// Asks the versions before one that failed, until one answers. Their answers may
+    /// keep a state.
     fn ask_predecessors(&mut self, failed: Part<Q>, predecessors: &[Arc<Q::Policy>]) -> Part<Q> {
         let Err(failure) = &failed.answer else {
             return failed;
@@ -277,8 +277,8 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         failed
     }
 
-    /// Asks the built-in policy in place of one that failed, if the operator chose so and
-    /// it is another one.
+    /// Asks the built-in policy in place of one that failed, if the operator enabled the
+    /// fallback and it is another policy.
     fn ask_fallback(&mut self, failed: Part<Q>, failure: &PolicyFailure) -> Part<Q> {
         let fallback = self.asker.fallback;
         let fallback = fallback.then(|| Q::fallback(self.asker.engine, self.named.name));
@@ -293,7 +293,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         let version = fallback.version();
         let event = self.failure_event(failure, &stands_in::<Q>(version));
         self.events.push(event);
-        // A configuration is made for the schema of the policy that failed.
+        // The configuration follows the schema of the policy that failed.
         let configuration = if version.name == *self.named.name {
             Arc::clone(self.named.configuration)
         } else {

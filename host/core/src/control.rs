@@ -1,8 +1,8 @@
 //! The replica loop: due objects → observe → decide → guard → act → record. The
 //! same loop runs on a real cluster and, in virtual time, on the embedded one.
 //!
-//! It reads no clock and spawns nothing: any executor that polls a future can
-//! drive it, a trivial one in virtual time included.
+//! It reads no system clock and spawns no tasks: any executor that polls a future can
+//! drive it, also in virtual time.
 
 mod due;
 mod in_use;
@@ -44,7 +44,7 @@ pub struct ReplicaLoop<R, W, C> {
 }
 
 impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
-    /// A loop that has seen nothing yet.
+    /// Creates a loop that has observed nothing yet.
     pub fn new(
         options: ReplicaOptions,
         reader: R,
@@ -65,14 +65,14 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         }
     }
 
-    /// How often an object was due and its last decision stood, as nothing but
+    /// Returns how often the last decision of a due object stood, because nothing but
     /// time had changed.
     #[must_use]
     pub fn stood(&self) -> u64 {
         self.stood
     }
 
-    /// Runs until the clock has no more time.
+    /// Runs until the clock ends.
     pub async fn run(&mut self) {
         loop {
             let now = self.clock.now();
@@ -83,7 +83,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         }
     }
 
-    /// Handles what is due at `now` and tells when the next object is.
+    /// Handles the objects that are due at `now`. Returns when the next one is due.
     pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
         let autoscalers = self.reader.autoscalers();
         let store = &*self.ports.store;
@@ -94,7 +94,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         if !due.is_empty() {
             let due = self.with_wants(due);
             let mut due = self.observe(now, due).await;
-            if !self.clock.has_time() {
+            if !self.clock.should_continue() {
                 return now;
             }
             self.take_in(now, &mut due);
@@ -118,8 +118,9 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         due.collect()
     }
 
-    /// The inputs that the policies of an object want. Where the version before decided
-    /// last, it may have to go on, and what it wants is there still.
+    /// Returns the inputs that the policies of an object want. If the previous version of
+    /// a policy decided last, its wanted inputs are included, since it may have to decide
+    /// again.
     fn wants(&mut self, autoscaler: &Autoscaler) -> Vec<WantedInput> {
         let entry = self.schedule.entry(&autoscaler.uid);
         let memory = entry.map(|entry| &entry.memory);
@@ -154,8 +155,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         due
     }
 
-    /// Brings what was observed into columns and memories, of all objects before
-    /// anything is decided on one.
+    /// Adds the observations to columns and memories, for all objects before anything is
+    /// decided about one.
     fn take_in(&mut self, now: Timestamp, due: &mut [Due]) {
         for due in due {
             let Some(observation) = &mut due.observation else {
@@ -269,8 +270,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         }
     }
 
-    /// Remembers and records what came of a decision; what is to be told, if
-    /// anything.
+    /// Remembers and records a decision and its outcome. Returns the report, if there is
+    /// something to report.
     fn conclude(&mut self, now: Timestamp, due: Due) -> Option<Report> {
         let Due {
             autoscaler,
@@ -317,7 +318,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     }
 }
 
-/// Whether the object's last decision stands.
+/// Returns whether the object's last decision stands.
 fn stands(
     entry: &Entry,
     now: Timestamp,
@@ -329,12 +330,12 @@ fn stands(
     standing.is_some_and(|standing| standing.holds(now, entry, seen, autoscaler, engine))
 }
 
-/// Brings an observation into the object's columns and memory.
+/// Adds an observation to the object's columns and memory.
 fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[WantedInput]) {
     if let Ok(scale) = &seen.scale {
         entry.memory.begin(now, scale.spec_replicas);
     }
-    // What was measured before says nothing about now.
+    // Without pods nothing was measured: earlier values say nothing about now.
     let Ok(pods) = &seen.pods else { return };
     let metrics = std::mem::take(&mut seen.metrics);
     entry.columns.update(&entry.prepared, pods, metrics);

@@ -1,6 +1,5 @@
-//! A record as a small document: what a person wants to know of a decision. It is made of
-//! the record once, whatever is decided, and printed in the terminal, as plain text and in
-//! the HTML report.
+//! A record as a small document for people. Every kind of record becomes a document,
+//! which is printed in the terminal, as plain text and in the HTML report.
 //!
 //! ```text
 //! 2026-03-02T09:01:28Z  default/web  2 → 7, scaled  (AboveTarget)     title
@@ -18,20 +17,20 @@ pub use self::replicas::answered_by;
 use crate::recorder::Record;
 use crate::time::Timestamp;
 
-/// A decision for a person to read.
+/// A decision as a document for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Document {
     /// When it was decided.
     pub at: Timestamp,
-    /// What was decided about, such as `default/web`.
+    /// What the decision is about, such as `default/web`.
     pub about: String,
-    /// What was decided and what came of it, in a few words.
+    /// The decision and its outcome, in a few words.
     pub result: String,
     /// CamelCase code of the reason.
     pub code: String,
     /// The reason as a sentence; may be empty.
     pub because: String,
-    /// How it came to that.
+    /// How the decision was made.
     pub blocks: Vec<Block>,
 }
 
@@ -47,13 +46,13 @@ pub enum Block {
 /// A line of a document.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Note {
-    /// How many levels it stands below the title, from 0.
+    /// Level below the title, from 0.
     pub level: usize,
     /// Whether it is good or bad news.
     pub tone: Tone,
     /// What it is about: a policy, a code; may be empty.
     pub subject: String,
-    /// What is said about it.
+    /// Its text.
     pub text: String,
 }
 
@@ -69,7 +68,7 @@ pub enum Tone {
     Dim,
     /// Good news.
     Good,
-    /// Something changed what was asked for.
+    /// A guardrail changed the proposal, or something needs attention.
     Warning,
     /// Something failed.
     Bad,
@@ -80,7 +79,7 @@ pub enum Tone {
 pub struct Table {
     /// Headings of the columns, in lower case.
     pub headings: Vec<String>,
-    /// The first column of numbers: all after it are numbers too.
+    /// Index of the first column of numbers; all columns after it hold numbers too.
     pub numbers: usize,
     /// Rows of cells.
     pub rows: Vec<Vec<Cell>>,
@@ -89,14 +88,14 @@ pub struct Table {
 /// A cell of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cell {
-    /// What stands in it.
+    /// Its text.
     pub text: String,
     /// Whether it is good or bad news.
     pub tone: Tone,
 }
 
 impl Record {
-    /// The record for a person to read.
+    /// Returns the record as a document.
     #[must_use]
     pub fn document(&self) -> Document {
         match self {
@@ -107,7 +106,7 @@ impl Record {
 }
 
 impl Note {
-    /// A line about nothing in particular.
+    /// Creates a line without a subject.
     #[must_use]
     pub fn plain(level: usize, text: impl Into<String>) -> Self {
         Self {
@@ -117,7 +116,7 @@ impl Note {
         }
     }
 
-    /// A line about `subject`.
+    /// Creates a line about `subject`.
     #[must_use]
     pub fn about(level: usize, subject: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -128,7 +127,7 @@ impl Note {
         }
     }
 
-    /// The same line in another tone.
+    /// Returns the same line in another tone.
     #[must_use]
     pub fn in_tone(self, tone: Tone) -> Self {
         Self { tone, ..self }

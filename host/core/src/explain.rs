@@ -1,9 +1,9 @@
-//! Points in time as people read them.
+//! Points in time as text.
 
 use crate::time::Timestamp;
 
-/// A point in time as RFC 3339 in UTC, to the second (days to civil date by
-/// Howard Hinnant's `civil_from_days`).
+/// Formats a point in time as RFC 3339 in UTC, to the second. The calendar is Howard
+/// Hinnant's `civil_from_days`.
 #[must_use]
 pub fn utc(at: Timestamp) -> String {
     let seconds = at.0.div_euclid(1000);

@@ -1,4 +1,5 @@
-//! Hashes and chance that are the same on every machine and in every version.
+//! Hashes and pseudo-random numbers that are the same on every machine and in every
+//! version.
 
 /// FNV-1a of 64 bits.
 pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
@@ -7,11 +8,11 @@ pub fn fnv1a(bytes: impl IntoIterator<Item = u8>) -> u64 {
     })
 }
 
-/// What a generator's state grows by from one number to the next ([`split_mix`]).
+/// Increment of a generator's state from one number to the next ([`split_mix`]).
 pub const SPLIT_MIX_STEP: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// The number of a `SplitMix64` generator in this state: seeds that differ in few bits come
-/// to numbers that differ in about half of them.
+/// Returns the number of a `SplitMix64` generator in this state: seeds that differ in few
+/// bits give numbers that differ in about half of them.
 #[must_use]
 pub fn split_mix(state: u64) -> u64 {
     let value = state.wrapping_add(SPLIT_MIX_STEP);
@@ -24,7 +25,7 @@ pub fn split_mix(state: u64) -> u64 {
 mod tests {
     use super::{fnv1a, split_mix};
 
-    /// Both go into what is recorded. The values are those of the algorithms' authors.
+    /// Both affect records. The values are those of the algorithms' authors.
     #[test]
     fn hash_and_chance_never_change() {
         assert_eq!(fnv1a([]), 0xcbf2_9ce4_8422_2325);

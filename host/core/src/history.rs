@@ -1,5 +1,5 @@
-//! Metrics in the past, for policies that want them: means over steps, kept as
-//! long as some policy of the object asks.
+//! Metric histories for policies that want them: means over time steps. A history is kept
+//! as long as a policy of the object asks for it.
 
 use std::collections::VecDeque;
 
@@ -11,24 +11,24 @@ use crate::time::{Timestamp, parse_duration};
 /// Kind of the wanted input.
 pub const KIND: &str = "metric-history";
 
-/// Most steps of one history.
+/// Maximum number of steps of a history.
 const MOST_STEPS: i64 = 256;
 
 /// The histories of one object.
 #[derive(Debug, Default)]
 pub struct Histories {
     list: Vec<History>,
-    /// Whether a step has ended since they were last kept.
+    /// Whether a step has ended since the last call of [`Histories::keep`].
     changed: bool,
 }
 
-/// A metric's means over steps, the latest step still running.
+/// Means of a metric over steps; the latest step is still running.
 #[derive(Debug)]
 struct History {
     metric: String,
     step_ms: i64,
     steps: i64,
-    /// Number of the step (time divided by its length), and its mean.
+    /// Number of each step (time divided by its length) and its mean.
     means: VecDeque<(i64, f32)>,
     running: Option<Running>,
 }
@@ -40,7 +40,7 @@ struct Running {
     count: f64,
 }
 
-/// A wish for a history, read.
+/// A parsed request for a history.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Wish {
     metric: String,
@@ -49,8 +49,8 @@ struct Wish {
 }
 
 impl Histories {
-    /// Takes the metrics of an observation in, for the wishes there are now.
-    /// Histories that nobody wants any more are dropped.
+    /// Adds the metrics of an observation to the histories that are wanted now. Drops
+    /// histories that are no longer wanted.
     pub fn observe<'a>(
         &mut self,
         now: Timestamp,
@@ -79,13 +79,13 @@ impl Histories {
         }
     }
 
-    /// Whether a step has ended since they were last kept.
+    /// Whether a step has ended since the last call of [`Histories::keep`].
     #[must_use]
     pub fn have_changed(&self) -> bool {
         self.changed
     }
 
-    /// The latest steps that have ended, of each as many as fit into its part of
+    /// Returns the latest ended steps of each history, as many as fit into its share of
     /// `bytes`.
     pub fn keep(&mut self, bytes: usize) -> Vec<KeptHistory> {
         self.changed = false;
@@ -103,7 +103,7 @@ impl Histories {
         kept
     }
 
-    /// Histories that go on from what was kept.
+    /// Continues histories from what was kept.
     #[must_use]
     pub fn restored(kept: &[KeptHistory]) -> Self {
         Self {
@@ -112,7 +112,7 @@ impl Histories {
         }
     }
 
-    /// What was kept for a wish.
+    /// Returns the history for a wanted input.
     #[must_use]
     pub fn grant(
         &self,
@@ -144,7 +144,8 @@ impl Histories {
     }
 }
 
-/// The metric summed over pods or series, in its unit.
+/// Returns the sum over pods or series, in the metric's unit. `None` if the metric has an
+/// error or no values.
 fn total(metric: &MetricInput) -> Option<f64> {
     let sum = metric
         .value
@@ -183,7 +184,8 @@ impl History {
         }
     }
 
-    /// The latest steps, at most so many, those without a mean among them.
+    /// Returns the steps of the latest means, at most `most`; steps without a mean count
+    /// too.
     fn keep(&self, most: usize) -> Option<KeptHistory> {
         let &(last, _) = self.means.back()?;
         let earliest = last.saturating_sub(i64::try_from(most).ok()?) + 1;
@@ -207,11 +209,11 @@ impl History {
         self.metric == wish.metric && self.step_ms == wish.step_ms
     }
 
-    /// Ends the running step if `now` is beyond it, then adds to the one of `now`;
-    /// tells whether a step has ended.
+    /// Ends the running step if `now` is beyond it, then adds to the step of `now`.
+    /// Returns whether a step has ended.
     fn advance(&mut self, now: Timestamp, total: Option<f64>) -> bool {
         let step = now.0.div_euclid(self.step_ms);
-        // The clock was set back: these steps come again.
+        // The clock was set back: these steps are measured again.
         self.running.take_if(|running| running.step > step);
         while self.means.back().is_some_and(|&(known, _)| known >= step) {
             self.means.pop_back();

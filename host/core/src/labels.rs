@@ -1,7 +1,7 @@
-//! Labelled things, found by selector without looking at each of them.
+//! Index of labelled things, which finds them by selector without testing each one.
 //!
-//! The pods of one template share their labels: a selector is tried once for
-//! each distinct set of labels that shares a value with it.
+//! The pods of one template share their labels: a selector is tested once for each
+//! distinct set of labels that shares a value with it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,11 +14,11 @@ pub type Labels = BTreeMap<Arc<str>, Arc<str>>;
 /// Distinct sets of labels.
 type Sets = BTreeSet<Arc<Labels>>;
 
-/// The distinct sets of labels that things have, each with what is kept of those things.
+/// Distinct sets of labels, each with data about the things that have them.
 #[derive(Debug)]
 pub struct LabelSets<M> {
     members: BTreeMap<Arc<Labels>, M>,
-    /// The sets that have a value of a key.
+    /// The sets by key and value.
     sets_with: HashMap<Arc<str>, HashMap<Arc<str>, Sets>>,
 }
 
@@ -32,8 +32,7 @@ impl<M> Default for LabelSets<M> {
 }
 
 impl<M: Default> LabelSets<M> {
-    /// Returns a set as it is kept: shared by all that have the same. It is added if it is
-    /// new.
+    /// Returns the shared copy of a set. Adds the set if it is new.
     pub fn share(&mut self, labels: Labels) -> Arc<Labels> {
         if let Some((known, _)) = self.members.get_key_value(&labels) {
             return known.clone();
@@ -50,18 +49,18 @@ impl<M: Default> LabelSets<M> {
         labels
     }
 
-    /// What is kept of the things of a set. `None` if there is no such set.
+    /// Returns the data about the things of a set. `None` if there is no such set.
     #[must_use]
     pub fn get(&self, labels: &Arc<Labels>) -> Option<&M> {
         self.members.get(labels)
     }
 
-    /// What is kept of the things of a set. `None` if there is no such set.
+    /// Returns the data about the things of a set. `None` if there is no such set.
     pub fn get_mut(&mut self, labels: &Arc<Labels>) -> Option<&mut M> {
         self.members.get_mut(labels)
     }
 
-    /// Takes a set out.
+    /// Removes a set.
     pub fn remove(&mut self, labels: &Arc<Labels>) {
         self.members.remove(labels);
         for (key, value) in labels.iter() {
@@ -80,7 +79,7 @@ impl<M: Default> LabelSets<M> {
         }
     }
 
-    /// The sets that a selector matches.
+    /// Returns the sets that a selector matches.
     #[must_use]
     pub fn matching(&self, selector: &Selector) -> Vec<&Arc<Labels>> {
         let matches =
@@ -112,8 +111,8 @@ impl<T> Default for LabelIndex<T> {
 }
 
 impl<T> LabelIndex<T> {
-    /// Puts a thing in, in place of one of the same labels and name. Gives the
-    /// labels back as they are kept: shared by all that have the same.
+    /// Inserts a thing, or replaces one of the same labels and name. Returns the shared
+    /// copy of the labels.
     pub fn insert(&mut self, labels: Labels, name: Arc<str>, thing: T) -> Arc<Labels> {
         let labels = self.0.share(labels);
         if let Some(members) = self.0.get_mut(&labels) {
@@ -122,7 +121,7 @@ impl<T> LabelIndex<T> {
         labels
     }
 
-    /// Takes a thing out.
+    /// Removes a thing.
     pub fn remove(&mut self, labels: &Arc<Labels>, name: &str) -> Option<T> {
         let members = self.0.get_mut(labels)?;
         let removed = members.remove(name);
@@ -132,7 +131,7 @@ impl<T> LabelIndex<T> {
         removed
     }
 
-    /// What a selector matches, ordered by name.
+    /// Returns the things that a selector matches, ordered by name.
     #[must_use]
     pub fn select(&self, selector: &Selector) -> Vec<(&Arc<str>, &T)> {
         let matching = self.0.matching(selector).into_iter();

@@ -1,12 +1,12 @@
-//! What Flyball decides, as functions on plain data.
+//! Autoscaling decisions as functions on plain data.
 //!
-//! observe → decide → guard → act → record: [`ports`] bring a snapshot in and
-//! carry intents out, [`pipeline`] turns (snapshot, now) into a proposal by
-//! asking a policy through [`policy::PolicyEngine`], [`guard`] turns the
-//! proposal into a verdict, and [`record`] keeps all of it.
+//! observe → decide → guard → act → record: [`ports`] read the cluster and carry intents
+//! out, [`pipeline`] makes a proposal from (snapshot, now) by asking policies through
+//! [`policy::PolicyEngine`], [`guard`] turns the proposal into a verdict, and [`record`]
+//! holds all of it.
 //!
-//! This crate never does I/O, reads no clock, and knows neither the Kubernetes
-//! API's types nor Wasm: time is an argument, and the world is behind ports.
+//! This crate does no I/O, reads no clock, and depends neither on the Kubernetes API's
+//! types nor on Wasm: time is an argument, and the cluster is behind ports.
 
 pub mod ask;
 pub mod control;

@@ -1,7 +1,7 @@
-//! Memory of one object from decision to decision: recommendations, changes carried out,
-//! each policy's own recommendations and state, histories. All of it is bounded, and none
-//! of it is written before a decision is complete. The part in [`Kept`] outlives the
-//! process, behind [`StateStore`](crate::ports::StateStore).
+//! Memory of one object between decisions: recommendations, changes carried out, each
+//! policy's own recommendations and state, histories. All of it is bounded, and nothing
+//! is written before a decision is complete. The part in [`Kept`] survives a restart,
+//! behind [`StateStore`](crate::ports::StateStore).
 
 mod kept;
 mod policies;
@@ -25,23 +25,23 @@ use crate::time::Timestamp;
 /// Memory of one object.
 #[derive(Debug, Default)]
 pub struct Memory {
-    /// What the policies asked for together, before the guardrails: what can still
-    /// be the highest or the lowest of a stabilization window.
+    /// Combined recommendations of the policies before the guardrails: those that can
+    /// still be the highest or the lowest of a stabilization window.
     pub recommendations: Samples,
-    /// Changes carried out, positive up and negative down, in Kubernetes' order:
-    /// what is outdated is overwritten in place. All that a rate policy may look
-    /// back at are there: at most half an hour's, each one a scale written.
+    /// Changes carried out, positive up and negative down, in Kubernetes' order: an
+    /// outdated entry is overwritten in place. Holds all that a rate policy may look back
+    /// at: the written scales of half an hour at most.
     changes: Samples,
-    /// Metrics in the past, as policies want them.
+    /// Metric histories that policies want.
     pub histories: Histories,
     /// The policies: their states, recommendations, and who decided last.
     pub policies: PolicyMemories,
-    /// Whether states or changes are others than those last kept.
+    /// Whether states or changes differ from those last kept.
     changed: bool,
 }
 
 impl Memory {
-    /// What was kept of the object, unless it had another target then.
+    /// Restores what was kept of the object, unless it has another target now.
     #[must_use]
     pub fn restored(kept: &Kept, target: &Target) -> Self {
         if kept.target != kept::fingerprint(target) {
@@ -55,7 +55,7 @@ impl Memory {
         }
     }
 
-    /// Returns what to keep, if it has changed since it was kept last.
+    /// Returns what to keep. `None` if nothing changed since it was last returned.
     pub fn take_changed(&mut self, now: Timestamp, target: &Target) -> Option<Kept> {
         if !self.changed && !self.histories.have_changed() {
             return None;
@@ -73,8 +73,9 @@ impl Memory {
         Some(kept)
     }
 
-    /// A target seen for the first time: what it has is the first recommendation.
-    /// Where the clock was set back, what was remembered is of now at the latest.
+    /// Prepares for a decision. The replicas of a target seen for the first time become
+    /// its first recommendation. If the clock was set back, entries later than `now` are
+    /// moved to `now`.
     pub fn begin(&mut self, now: Timestamp, current: i32) {
         self.recommendations.end_at(now);
         self.changes.end_at(now);
@@ -86,7 +87,7 @@ impl Memory {
         }
     }
 
-    /// Changes carried out, oldest first: positive up, negative down.
+    /// Returns the changes carried out, oldest first: positive up, negative down.
     #[must_use]
     pub fn scale_events(&self) -> Samples {
         let at_ms = &self.changes.at_ms;
@@ -104,9 +105,9 @@ impl Memory {
         }
     }
 
-    /// Remembers a change. It takes the place of the last one in its direction
-    /// that this direction's rate policies no longer look at, even though those
-    /// of the other direction might: as upstream.
+    /// Remembers a change. As upstream, it overwrites the last change in its direction
+    /// that this direction's rate policies no longer look at, even if those of the other
+    /// direction still might.
     pub fn scaled(&mut self, at: Timestamp, change: i32, behavior: Option<&Behavior>) {
         self.changed = true;
         let period = guard::longest_period_ms(behavior, change > 0);
@@ -127,8 +128,8 @@ impl Memory {
         }
     }
 
-    /// Takes in what a decision leaves behind, once it is known what came of it:
-    /// a policy's state only if nothing failed, a change only if it was made.
+    /// Remembers a decision once its outcome is known: a policy's state only if nothing
+    /// failed, a change only if it was made.
     pub fn commit(&mut self, record: &DecisionRecord, prepared: &Prepared, stabilization_ms: i64) {
         let behavior = prepared.behavior.as_deref();
         let window = guard::longest_window_ms(behavior, stabilization_ms);
@@ -153,8 +154,8 @@ impl Memory {
         self.changed |= self.policies.retain(is_asked);
     }
 
-    /// Repeats the recommendations of the last decision, because it stands. `by` are the
-    /// policies that made one. Empty if none did.
+    /// Repeats the recommendations of the last decision, because it stands. `by` names
+    /// the policies that made one; nothing happens if it is empty.
     pub fn repeat(
         &mut self,
         at: Timestamp,
@@ -173,8 +174,8 @@ impl Memory {
         }
     }
 
-    /// Whether policies have asked for the same all along, and nothing was changed:
-    /// what is remembered then says the same at any later time.
+    /// Returns whether policies have asked for the same replicas throughout and nothing
+    /// was changed: then the memory has the same effect at any later time.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         let own = self.policies.recommendations();
@@ -184,7 +185,8 @@ impl Memory {
     }
 }
 
-/// The replicas that a policy itself asked for, in this version or the one before.
+/// Returns the replicas that a policy itself asked for, in this version or the previous
+/// one.
 fn own_replicas(part: &PolicyRecord) -> Option<i32> {
     let answer = part.answer.as_ref().ok().filter(|_| part.is_own())?;
     Some(i32::try_from(answer.replicas?).unwrap_or(i32::MAX))

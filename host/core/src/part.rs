@@ -1,4 +1,4 @@
-//! One policy's part in a decision, whatever it was asked.
+//! One policy's part in a decision, for any kind of question.
 
 mod json;
 
@@ -12,7 +12,7 @@ use crate::replica::Context;
 /// it answered. In JSON `own` and the answer have the names that the question gives them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part<Q: Question> {
-    /// The name asked for.
+    /// Name of the policy asked for.
     pub name: Arc<str>,
     /// The version that answered. `None` if there was no such policy.
     pub version: Option<Arc<PolicyVersion>>,
@@ -26,9 +26,9 @@ pub struct Part<Q: Question> {
     /// What this policy alone was asked: a replica policy's own earlier recommendations,
     /// the rows of the options that an expander is asked about.
     pub own: Q::Own,
-    /// What it was allowed to cost.
+    /// Limits on its cost.
     pub budget: Option<Budget>,
-    /// What it did cost.
+    /// Its cost.
     pub usage: Usage,
     /// What it answered, or why there is no usable answer.
     pub answer: Result<Q::Answer, PolicyFailure>,
@@ -37,40 +37,40 @@ pub struct Part<Q: Question> {
 }
 
 impl<Q: Question> Part<Q> {
-    /// The part of the policy asked for, whether or not another one answered.
+    /// Returns the part of the policy asked for, whether or not another one answered.
     #[must_use]
     pub fn asked(&self) -> &Self {
         self.failed.as_deref().unwrap_or(self)
     }
 
-    /// Whether this is the part of the policy asked for itself, in this version or the
-    /// one before: what it answers leaves a state behind.
+    /// Returns whether this is the part of the policy asked for itself, in this version
+    /// or the one before: its answer leaves a state behind.
     #[must_use]
     pub fn is_own(&self) -> bool {
         self.failed.is_none() || self.previous
     }
 
-    /// The parts of all that were asked: of one that failed, then of the one
-    /// that answered in its place.
+    /// Returns the parts of all that were asked: of one that failed, then of the one that
+    /// answered in its place.
     pub fn parts(&self) -> impl Iterator<Item = &Self> {
         self.failed.as_deref().into_iter().chain([self])
     }
 
-    /// Why the policy asked for gave no usable answer, whether or not
-    /// another one did.
+    /// Returns why the policy asked for gave no usable answer, whether or not another one
+    /// did.
     #[must_use]
     pub fn failure(&self) -> Option<&PolicyFailure> {
         self.asked().answer.as_ref().err()
     }
 
-    /// The digest of the code that answered.
+    /// Returns the digest of the code that answered.
     #[must_use]
     pub fn digest(&self) -> Option<&Arc<str>> {
         self.version.as_ref().map(|version| &version.digest)
     }
 
-    /// Whether the policy asked for answered itself and leaves its state as it was: asked
-    /// again at once, it would find what it found now.
+    /// Returns whether the policy asked for answered itself and left its state as it was,
+    /// so that it would get the same input if it were asked again at once.
     #[must_use]
     pub fn keeps_state(&self) -> bool {
         let Ok(answer) = &self.answer else {
@@ -80,8 +80,9 @@ impl<Q: Question> Part<Q> {
         self.failed.is_none() && state.is_none_or(|state| *state == *self.context.state)
     }
 
-    /// The failure, if it came from outside and is no function of the input: the policy's
-    /// time was up, or it was missing or quarantined. A replay can't repeat it.
+    /// Returns the failure if it came from outside and is not a function of the input:
+    /// the policy's time was up, or it was missing or quarantined. A replay can't repeat
+    /// it.
     #[must_use]
     pub fn from_outside(&self) -> Option<&PolicyFailure> {
         self.answer

@@ -1,4 +1,4 @@
-//! Pods, slim: what a decision needs of them, compacted where they are read.
+//! Pods of a scale target, reduced to the fields that a decision uses.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::replica::{PodColumns, pod_state, request_mark};
 use crate::time::{self, Timestamp};
 
-/// The pods as a policy gets them: a row each, in their order.
+/// Returns the pods as columns for a policy: one row each, in the same order.
 #[must_use]
 pub fn columns(pods: &[Pod]) -> PodColumns {
     let since = |pod: &Pod| time::column(pod.ready.and_then(|(_, since)| since));
@@ -18,8 +18,8 @@ pub fn columns(pods: &[Pod]) -> PodColumns {
     }
 }
 
-/// What each pod requests of `resource`, in milli or as a [`request_mark`];
-/// `container`: of that container alone; empty: of the pod.
+/// Returns what each pod requests of `resource`, in milli or as a [`request_mark`]: the
+/// request of the container named `container`, or of the whole pod if that is empty.
 #[must_use]
 pub fn request_column(pods: &[Pod], resource: &str, container: &str) -> Vec<i64> {
     // Pods of one template share their requests.
@@ -36,8 +36,8 @@ pub fn request_column(pods: &[Pod], resource: &str, container: &str) -> Vec<i64>
     column
 }
 
-/// Name of the first container of `pod` without a request for `resource`, of those
-/// whose requests [`request_column`] sums.
+/// Returns the name of the first container of `pod` that has no request for `resource`,
+/// among those whose requests [`request_column`] sums.
 #[must_use]
 pub fn first_without_request<'a>(
     pod: &'a Pod,
@@ -55,9 +55,9 @@ pub fn first_without_request<'a>(
 /// A pod that a scale target's selector matches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pod {
-    /// Name: for messages only, no policy sees it.
+    /// Name, for messages only; policies do not see it.
     pub name: Arc<str>,
-    /// `Pending`, `Running`, `Succeeded`, `Failed`, or nothing known.
+    /// status.phase.
     pub phase: Phase,
     /// The Ready condition and its last transition.
     pub ready: Option<(Ready, Option<Timestamp>)>,
@@ -65,12 +65,12 @@ pub struct Pod {
     pub start: Option<Timestamp>,
     /// metadata.deletionTimestamp.
     pub deletion: Option<Timestamp>,
-    /// What it requests: shared by the pods of one template.
+    /// Requests; pods of one template share the same `Arc`.
     pub requests: Arc<PodRequests>,
 }
 
 impl Pod {
-    /// Phase and readiness as bits of [`pod_state`].
+    /// Returns phase and readiness as bits of [`pod_state`].
     #[must_use]
     pub fn state(&self) -> u32 {
         let phase = match self.phase {
@@ -100,9 +100,9 @@ pub enum Phase {
     Pending,
     /// Running.
     Running,
-    /// All containers ended well.
+    /// All containers exited with success.
     Succeeded,
-    /// A container ended badly.
+    /// A container failed.
     Failed,
 }
 
@@ -113,30 +113,30 @@ pub enum Ready {
     True,
     /// Not ready.
     False,
-    /// The kubelet is silent.
+    /// The kubelet does not report.
     Unknown,
 }
 
 /// Resources by name, in milli.
 pub type Resources = BTreeMap<Arc<str>, i64>;
 
-/// What the pods of one template request.
+/// Resource requests of the pods of one template.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PodRequests {
     /// spec.containers.
     pub containers: Vec<Container>,
     /// spec.initContainers, in order.
     pub init_containers: Vec<Container>,
-    /// spec.resources.requests: requests at pod level.
+    /// spec.resources.requests: pod-level requests.
     pub pod: Resources,
     /// spec.overhead.
     pub overhead: Resources,
 }
 
 impl PodRequests {
-    /// The request for `resource`, in milli or as a [`request_mark`], as the
-    /// HorizontalPodAutoscaler takes it. Requests at pod level count if the pod
-    /// sets any of the resources they exist for, unless a container is named.
+    /// Returns the request for `resource`, in milli or as a [`request_mark`], computed as
+    /// HorizontalPodAutoscaler does. Pod-level requests count if the pod sets any
+    /// resource that supports them, unless a container is named.
     fn of(&self, resource: &str, container: &str) -> i64 {
         if !container.is_empty() {
             let named = self
@@ -162,7 +162,7 @@ impl PodRequests {
         sum.unwrap_or(request_mark::MISSING)
     }
 
-    /// Containers that run as long as the pod: sidecars included.
+    /// Returns the containers that run as long as the pod, sidecars included.
     fn lasting(&self) -> impl Iterator<Item = &Container> {
         let sidecars = self
             .init_containers
@@ -171,7 +171,8 @@ impl PodRequests {
         self.containers.iter().chain(sidecars)
     }
 
-    /// What the scheduler reckons with.
+    /// Returns the request of a pod with pod-level requests, computed as the scheduler
+    /// does.
     fn at_pod_level(&self, resource: &str) -> Option<i64> {
         let amount = |requests: &Resources| requests.get(resource).copied().map(i128::from);
         let containers = self.containers.iter();
@@ -191,9 +192,9 @@ impl PodRequests {
     }
 }
 
-/// Returns what a pod requests of a resource, as the scheduler reckons: the request for the
-/// whole pod, if the resource has one, or else that of its containers, and the overhead on
-/// top. `None` if nothing requests any.
+/// Returns what a pod requests of a resource, computed as the scheduler does: the
+/// pod-level request if there is one and the resource supports it, else the containers'
+/// request, plus the overhead. `None` if nothing requests the resource.
 #[must_use]
 pub fn request_of_pod(
     resource: &str,
@@ -208,10 +209,10 @@ pub fn request_of_pod(
     }
 }
 
-/// Returns what the containers of a pod request together of a resource: the sum of those
-/// that last, sidecars included, or what starting takes if that is more, since an init
-/// container runs beside the sidecars before it. An init container comes with whether it
-/// is a sidecar. `None` if no container requests any.
+/// Returns what the containers of a pod request of a resource: the sum over containers
+/// and sidecars, or the peak while init containers run if that is higher, since an init
+/// container runs beside the sidecars before it. The flag of an init container says
+/// whether it is a sidecar. `None` if no container requests the resource.
 #[must_use]
 pub fn request_of_containers(
     containers: impl Iterator<Item = Option<i128>>,
@@ -234,7 +235,7 @@ pub fn request_of_containers(
     lasting.max(peak)
 }
 
-/// Whether requests for `resource` exist at pod level.
+/// Returns whether `resource` supports pod-level requests.
 #[must_use]
 pub fn has_pod_level(resource: &str) -> bool {
     matches!(resource, "cpu" | "memory") || resource.starts_with("hugepages-")
@@ -245,8 +246,8 @@ pub fn has_pod_level(resource: &str) -> bool {
 pub struct Container {
     /// Name.
     pub name: Arc<str>,
-    /// Requests; a resource not in it has none.
+    /// Requests; a resource that is missing has no request.
     pub requests: Resources,
-    /// Init containers: restartPolicy Always, that is a sidecar.
+    /// For init containers: restartPolicy is `Always`, which makes it a sidecar.
     pub restartable: bool,
 }

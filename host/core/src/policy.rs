@@ -1,5 +1,5 @@
-//! What the pipeline knows of policies: their descriptions, the port through
-//! which they are asked, and the ways in which asking ends.
+//! Policies as the host knows them: their descriptions, the ports through which they are
+//! found and asked, and the ways in which asking ends.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use crate::nodes::expander::{ExpanderInput, ExpanderRanking};
 use crate::replica::{Context, ReplicaDecision, ReplicaInput};
 
-/// The policy used where an object names none.
+/// Policy of objects that name none.
 pub const DEFAULT_REPLICA_POLICY: &str = "hpa";
 
-/// The expander used where the operator names none, as Cluster Autoscaler's.
+/// Expander if the operator names none, the same as Cluster Autoscaler's.
 pub const DEFAULT_EXPANDER: &str = "least-waste";
 
-/// The object that expanders are asked about, by name.
+/// Name of the object that expanders are asked about.
 pub const NODE_GROUPS: &str = "node groups";
 
-/// Kinds of policy, as descriptions name them: interfaces of the contract.
+/// Kinds of policy in descriptions: the interfaces of the contract.
 pub mod kind {
     /// How many replicas should a workload have?
     pub const REPLICA: &str = "replica";
@@ -26,15 +26,15 @@ pub mod kind {
     pub const EXPANDER: &str = "expander";
     /// Which nodes may go?
     pub const SCALE_DOWN: &str = "scale-down";
-    /// All that the contract has.
+    /// All kinds of the contract.
     pub const ALL: [&str; 3] = [REPLICA, EXPANDER, SCALE_DOWN];
-    /// Kinds that this host asks.
+    /// Kinds that this host runs.
     pub const RUN: [&str; 2] = [REPLICA, EXPANDER];
 }
 
-/// Most that the policies of one object may keep as state together, in bytes: three
-/// quarters of what is kept of an object. Where several policies with long names have
-/// a state it is a little less, as the names are kept too.
+/// Maximum size of the states of one object's policies together, in bytes: three quarters
+/// of what is kept of an object. It is a little less if several policies with long names
+/// have a state, as the names are kept too.
 pub const STATE_LIMIT: usize = 768;
 
 /// An input that a policy wants beyond the standard ones.
@@ -52,30 +52,30 @@ pub struct WantedInput {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Description {
-    /// The policy's own name for itself; the file's stem is what it is called by.
+    /// The name that the policy gives itself. Users refer to it by the stem of its file.
     pub name: String,
     /// The policy's own version.
     pub version: String,
-    /// One line.
+    /// A summary in one line.
     pub summary: String,
     /// Its kinds, a subset of [`kind::ALL`].
     pub kinds: Vec<String>,
-    /// JSON Schema of the configuration; empty: it takes none.
+    /// JSON Schema of the configuration; empty if it takes none.
     pub configuration_schema: String,
-    /// Raised when an older state can no longer be read.
+    /// Version of the state; raised when an older state can no longer be read.
     pub state_version: u32,
     /// Inputs beyond the standard ones.
     pub wants: Vec<WantedInput>,
 }
 
 impl Description {
-    /// Whether it is a policy of that [`kind`].
+    /// Returns whether it is a policy of that [`kind`].
     #[must_use]
     pub fn has_kind(&self, kind: &str) -> bool {
         self.kinds.iter().any(|one| one == kind)
     }
 
-    /// Why it cannot be asked as a policy of that [`kind`], if it is of another.
+    /// Checks that it can be asked as a policy of that [`kind`].
     ///
     /// # Errors
     /// [`PolicyFailure::Missing`] with the name and the kinds that it has.
@@ -90,8 +90,7 @@ impl Description {
     }
 }
 
-/// The code that decides, exactly: what a record names, so that a replay can
-/// find it again.
+/// Identity of a policy's code. Records name it, so that a replay can find it again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PolicyVersion {
@@ -108,7 +107,7 @@ pub struct PolicyVersion {
 }
 
 impl PolicyVersion {
-    /// The digest's first twelve hexadecimal digits, for people.
+    /// Returns the first twelve hexadecimal digits of the digest, for people.
     #[must_use]
     pub fn short_digest(&self) -> &str {
         let hex = self.digest.strip_prefix("sha256:").unwrap_or(&self.digest);
@@ -116,7 +115,7 @@ impl PolicyVersion {
     }
 }
 
-/// What a decision may cost at most.
+/// Limits on the cost of a decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Budget {
@@ -126,11 +125,11 @@ pub struct Budget {
     pub fuel_per_row: u64,
     /// Largest linear memory, in bytes.
     pub memory_bytes: u64,
-    /// Wall-clock backstop, in milliseconds.
+    /// Wall-clock limit, in milliseconds: a backstop behind the fuel.
     pub time_ms: u64,
 }
 
-/// What a decision did cost. Time is left out: it is no function of the input.
+/// Cost of a decision. Time is left out because it is not a function of the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Usage {
@@ -142,13 +141,13 @@ pub struct Usage {
     pub memory_bytes: u64,
 }
 
-/// Why a policy gave no usable answer. The host then never scales because of it.
+/// Why a policy gave no usable answer. The host never scales because of a failure.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "kind", content = "message")]
 pub enum PolicyFailure {
     /// No policy of that name is active.
     Missing(String),
-    /// It refused by a typed error (code: message).
+    /// It refused with a typed error (code: message).
     Refused(String),
     /// It trapped.
     Trapped(String),
@@ -156,36 +155,37 @@ pub enum PolicyFailure {
     OutOfFuel(String),
     /// It hit a limit on memory, tables, instances or output.
     OverLimit(String),
-    /// The wall-clock backstop interrupted it: an outcome from outside, which a
-    /// replay takes as given.
+    /// The wall-clock limit interrupted it: an outcome from outside, which a replay takes
+    /// as given.
     Interrupted(String),
     /// Its answer breaks the contract.
     InvalidAnswer(String),
-    /// It is kept from deciding after repeated failures.
+    /// It is quarantined after repeated failures.
     Quarantined(String),
 }
 
 impl PolicyFailure {
-    /// CamelCase code of the failure.
+    /// Returns the CamelCase code of the failure.
     #[must_use]
     pub fn code(&self) -> &'static str {
         self.parts().0
     }
 
-    /// The failure as a sentence.
+    /// Returns the failure as a sentence.
     #[must_use]
     pub fn message(&self) -> &str {
         self.parts().1
     }
 
-    /// Whether the version before is asked instead, if there is one: the policy
+    /// Returns whether the previous version is asked instead, if there is one: the policy
     /// misbehaved, or is quarantined because it did.
     #[must_use]
     pub fn is_left_to_predecessor(&self) -> bool {
         self.is_misbehaviour() || matches!(self, Self::Quarantined(_))
     }
 
-    /// Whether the policy's code misbehaved (as against being absent or refusing).
+    /// Returns whether the policy's code misbehaved, rather than being missing or
+    /// refusing.
     #[must_use]
     pub fn is_misbehaviour(&self) -> bool {
         !matches!(
@@ -194,8 +194,8 @@ impl PolicyFailure {
         )
     }
 
-    /// Whether it is no function of the input, so that a replay takes it as given: the
-    /// policy's time was up, or it was missing or quarantined.
+    /// Returns whether the failure is not a function of the input, so that a replay takes
+    /// it as given: the policy's time was up, or it was missing or quarantined.
     #[must_use]
     pub fn is_from_outside(&self) -> bool {
         matches!(
@@ -224,10 +224,10 @@ impl fmt::Display for PolicyFailure {
     }
 }
 
-/// How asking a policy for an answer of type `A` ended.
+/// Result of asking a policy for an answer of type `A`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyOutcome<A> {
-    /// What it did cost.
+    /// Its cost.
     pub usage: Usage,
     /// Its answer, already within the limits of the contract (lengths, state
     /// size, index ranges), or why there is none.
@@ -236,20 +236,20 @@ pub struct PolicyOutcome<A> {
     pub log: Vec<(u32, String)>,
 }
 
-/// One version of a policy, of whatever kind. Who holds it asks that version, even
-/// when the name has moved on to another one.
+/// One version of a policy of any kind. A holder asks this version even after another one
+/// has become active under the name.
 pub trait Policy: Send + Sync {
-    /// Which code it is.
+    /// Returns the identity of its code.
     fn version(&self) -> &Arc<PolicyVersion>;
 
-    /// How it describes itself.
+    /// Returns its description.
     fn description(&self) -> &Description;
 
-    /// What a decision may cost.
+    /// Returns the limits on the cost of a decision.
     fn budget(&self) -> Budget;
 
-    /// The newer version that was rolled back, if this one decides again because of
-    /// that.
+    /// Returns the rollback of a newer version, if this version decides again because of
+    /// it.
     fn rolled_back(&self) -> Option<&RolledBack> {
         None
     }
@@ -271,8 +271,8 @@ pub trait ReplicaPolicy: Policy {
     /// [`PolicyFailure::Interrupted`].
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision>;
 
-    /// Versions before this one, the latest first: they are asked in turn about an
-    /// object for which this one fails (see
+    /// Returns the versions before this one, the latest first. They are asked in turn
+    /// about an object for which this one fails (see
     /// [`PolicyFailure::is_left_to_predecessor`]).
     fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
         Vec::new()
@@ -286,26 +286,27 @@ pub trait ExpanderPolicy: Policy {
     /// for each option or none at all.
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking>;
 
-    /// As [`ReplicaPolicy::predecessors`].
+    /// See [`ReplicaPolicy::predecessors`].
     fn predecessors(&self) -> Vec<Arc<dyn ExpanderPolicy>> {
         Vec::new()
     }
 }
 
-/// The port through which policies are found: implemented by the sandbox.
+/// Port that finds policies; implemented by the sandbox.
 pub trait PolicyEngine: Send + Sync {
-    /// The active policy of that name, or why there is none
-    /// ([`PolicyFailure::Missing`], also where the policy is of another kind).
+    /// Returns the active policy of that name, or why there is none
+    /// ([`PolicyFailure::Missing`], also if the policy is of another kind).
     ///
     /// # Errors
     /// A failure that names the policy.
     fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure>;
 
-    /// The built-in policy asked in place of `name` when the operator chose to
-    /// fall back: the one of that name, else the default one.
+    /// Returns the built-in policy that is asked in place of `name` if the operator
+    /// enabled the fallback: the one of that name, else the default one.
     fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>>;
 
-    /// The active expander of that name. The default implementation has no expanders.
+    /// Returns the active expander of that name. The default implementation has no
+    /// expanders.
     ///
     /// # Errors
     /// A failure that names the policy.
@@ -314,7 +315,7 @@ pub trait PolicyEngine: Send + Sync {
         Err(PolicyFailure::Missing(message))
     }
 
-    /// The built-in expander asked in place of `name`, as
+    /// Returns the built-in expander that is asked in place of `name`; see
     /// [`PolicyEngine::replica_fallback`].
     fn expander_fallback(&self, _name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
         None

@@ -1,5 +1,5 @@
-//! The ports: what a loop needs of the world, implemented for a real cluster
-//! and for the embedded one.
+//! Ports of the replica loop: everything that it needs from outside. They are implemented
+//! for a real cluster and for the embedded one.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,44 +25,44 @@ pub struct ObjectKey {
     pub name: Arc<str>,
 }
 
-/// An autoscaler as the cluster holds it.
+/// An autoscaler object of the cluster.
 #[derive(Clone, Debug)]
 pub struct Autoscaler {
     /// Namespace and name.
     pub key: ObjectKey,
-    /// Unique over time: another object of the same name has another one.
+    /// metadata.uid; unlike the name, it is never reused.
     pub uid: Arc<str>,
     /// metadata.generation.
     pub generation: i64,
-    /// What the user asks for.
+    /// Its spec.
     pub spec: Arc<AutoscalerSpec>,
-    /// What was last written about it.
+    /// Its status, as last written.
     pub status: Arc<AutoscalerStatus>,
 }
 
-/// What is to be observed for one autoscaler.
+/// A request to observe one autoscaler's target, pods and metrics.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// Whose target.
+    /// The autoscaler of the target.
     pub autoscaler: Arc<Autoscaler>,
-    /// Whether some policy wants the target's labels or annotations.
+    /// Whether a policy wants the target's labels or annotations.
     pub target_metadata: bool,
 }
 
-/// What the world looks like around one autoscaler, at one time.
+/// What was observed for one autoscaler at one time.
 #[derive(Clone, Debug)]
 pub struct Observation {
-    /// The target's scale, or why it can't be had.
+    /// The target's scale, or why it could not be read.
     pub scale: Result<Scale, ObservationError>,
-    /// Pods that the scale's selector matches, or why they can't be told
-    /// (`invalidSelector`, `ambiguousSelector`). An empty selector is found by
-    /// the pipeline. Readers return the same `Arc` while nothing changed.
+    /// Pods that the scale's selector matches, or why they are unknown
+    /// (`invalidSelector`, `ambiguousSelector`). The pipeline itself reports an empty
+    /// selector. Readers return the same `Arc` as long as nothing changed.
     pub pods: Result<Arc<[Pod]>, ObservationError>,
-    /// Answers at the index of [`AutoscalerSpec::effective_metrics`].
+    /// Answers, at the index of the metric in [`AutoscalerSpec::effective_metrics`].
     pub metrics: Vec<Result<MetricAnswer, ObservationError>>,
-    /// Labels of the target, if asked for.
+    /// Labels of the target, if requested.
     pub labels: GrantedInput,
-    /// Annotations of the target, if asked for.
+    /// Annotations of the target, if requested.
     pub annotations: GrantedInput,
 }
 
@@ -75,7 +75,7 @@ pub struct Scale {
     pub status_replicas: i32,
     /// status.selector, in text form.
     pub selector: Arc<str>,
-    /// For the optimistic write.
+    /// metadata.resourceVersion, for the optimistic write.
     pub resource_version: Arc<str>,
 }
 
@@ -88,16 +88,16 @@ pub struct ObservationError {
     /// `ambiguousSelector`, `targetConflict`, `metricsUnavailable`,
     /// `invalidMetricSelector`, …
     pub class: &'static str,
-    /// What a person reads, naming the culprit.
+    /// Message for people; names the culprit.
     pub message: String,
 }
 
-/// What a metrics source answered.
+/// The answer of a metrics source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MetricAnswer {
     /// A value for each pod that has one.
     Pods(Vec<PodSample>),
-    /// `Object`: one value; `External`: one a series, in milli.
+    /// One value for `Object`, one per series for `External`; in milli.
     Values(Vec<i64>),
 }
 
@@ -108,18 +108,18 @@ pub struct PodSample {
     pub pod: Arc<str>,
     /// In milli.
     pub value: i64,
-    /// When measured.
+    /// Time of the measurement.
     pub timestamp: Timestamp,
-    /// The time measured over, in milliseconds.
+    /// Length of the measured interval, in milliseconds.
     pub window_ms: i64,
 }
 
-/// A metric that is to be measured.
+/// A metric to measure.
 #[derive(Clone, Copy, Debug)]
 pub struct MetricQuestion<'a> {
     /// Namespace of the target and of its pods.
     pub namespace: &'a str,
-    /// Selects the target's pods, in text form.
+    /// Selector of the target's pods, in text form.
     pub selector: &'a str,
     /// The same selector, parsed.
     pub pods: &'a Selector,
@@ -129,21 +129,21 @@ pub struct MetricQuestion<'a> {
 
 /// Measures metrics, for a [`Reader`].
 pub trait MetricsSource: Send + Sync {
-    /// What is measured now, at the index of each question. What is asked for
-    /// more than once is fetched once.
+    /// Measures all of these. Answers are at the index of their question. A metric that
+    /// is asked for more than once is fetched once.
     fn measure(
         &self,
         questions: &[MetricQuestion<'_>],
     ) -> impl Future<Output = Vec<Result<MetricAnswer, ObservationError>>> + Send;
 }
 
-/// Brings the world in. Nothing is observed before all caches are synced.
+/// Reads the cluster. Nothing is observed before all caches are synced.
 pub trait Reader: Send + Sync {
-    /// All autoscalers, ordered by key.
+    /// Returns all autoscalers, ordered by key.
     fn autoscalers(&self) -> Vec<Arc<Autoscaler>>;
 
-    /// The world around each of these, at the index of its question. What can't
-    /// be had is an error inside the observation.
+    /// Observes each of these autoscalers. Observations are at the index of their
+    /// question; what could not be read is an error within the observation.
     fn observe(
         &self,
         now: Timestamp,
@@ -165,19 +165,19 @@ impl<R: Reader> Reader for Arc<R> {
     }
 }
 
-/// A wish to change a target's replicas.
+/// A change of a target's replicas that is to be written.
 #[derive(Clone, Debug)]
 pub struct ScaleIntent {
-    /// Whose target.
+    /// The autoscaler of the target.
     pub autoscaler: Arc<Autoscaler>,
-    /// The scale it was decided on.
+    /// The scale that the decision was based on.
     pub from: Scale,
     /// The new spec.replicas.
     pub replicas: i32,
 }
 
 impl ScaleIntent {
-    /// How many replicas go; negative: so many come.
+    /// Returns how many replicas are removed; negative if replicas are added.
     #[must_use]
     pub fn removes(&self) -> i64 {
         i64::from(self.from.spec_replicas) - i64::from(self.replicas)
@@ -195,32 +195,33 @@ pub struct Report {
     pub events: Vec<Event>,
 }
 
-/// Carries intents out: the only one that writes, and only while it is leader.
+/// Writes to the cluster. No other port does, and this one only while the process leads.
 pub trait Writer: Send + Sync {
-    /// Writes the scales; answers at the same index (the error as a sentence).
+    /// Writes the scales. Results are at the index of their intent; an error is a
+    /// sentence.
     fn scale(
         &self,
         now: Timestamp,
         intents: Vec<ScaleIntent>,
     ) -> impl Future<Output = Vec<Result<(), String>>> + Send;
 
-    /// Writes statuses and events. The writer itself logs what fails and makes up for it
-    /// at the next report.
+    /// Writes statuses and events. The writer itself logs failures and retries at the
+    /// next report.
     fn report(&self, now: Timestamp, reports: Vec<Report>) -> impl Future<Output = ()> + Send;
 }
 
-/// Tells and passes the time: real, or as fast as a simulation can go.
+/// A clock: real, or as fast as a simulation can run.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the current time.
     fn now(&self) -> Timestamp;
 
-    /// Waits until `at`, or until the set of autoscalers or a spec has changed:
-    /// to return early is harmless. False: there is no more time, the loop ends.
+    /// Waits until `at`, or until the set of autoscalers or a spec has changed; may
+    /// return early. Returns false if the loop is to end.
     fn sleep_until(&self, at: Timestamp) -> impl Future<Output = bool> + Send;
 
-    /// Whether there is time to act on what was just observed. If not, the loop ends
-    /// without deciding; what it is carrying out already it finishes.
-    fn has_time(&self) -> bool {
+    /// False once shutdown was requested. The loop then ends without deciding on what it
+    /// has just observed. It still finishes what it is carrying out.
+    fn should_continue(&self) -> bool {
         true
     }
 }
@@ -234,41 +235,40 @@ impl<C: Clock> Clock for &C {
         C::sleep_until(self, at)
     }
 
-    fn has_time(&self) -> bool {
-        C::has_time(self)
+    fn should_continue(&self) -> bool {
+        C::should_continue(self)
     }
 }
 
-/// What a loop decides with beside the world: the policies, who takes its records, and
-/// where states outlive it.
+/// What a loop needs to decide besides the cluster: policies, recorder, and state store.
 #[derive(Clone)]
 pub struct DecisionPorts {
-    /// Where policies are found.
+    /// Finds policies.
     pub engine: Arc<dyn PolicyEngine>,
     /// Takes the records of decisions.
     pub recorder: Arc<dyn Recorder>,
-    /// Keeps what policies remember.
+    /// Stores the states of policies.
     pub store: Arc<dyn StateStore>,
 }
 
-/// Keeps what is remembered of objects beyond the life of a loop: by the object's
-/// uid ([`NODE_GROUPS`](crate::policy::NODE_GROUPS) for what chooses among node
-/// groups), within by policy and version of its state, at most
-/// [`KEPT_LIMIT`](crate::memory::KEPT_LIMIT) bytes for an object.
+/// Stores what is remembered of objects beyond the life of a loop, by the object's uid
+/// ([`NODE_GROUPS`](crate::policy::NODE_GROUPS) for choices among node groups): states by
+/// policy and state version, at most [`KEPT_LIMIT`](crate::memory::KEPT_LIMIT) bytes per
+/// object in all.
 ///
-/// The loop works on copies. It loads one when it first sees an object, and saves
-/// what changed materially once the action that belongs to it has succeeded. No
-/// decision waits for a store: one that writes elsewhere knows what there is when
-/// the caches are synced, takes what is saved, and tells of and makes up for
-/// writes that fail itself.
+/// The loop works on copies. It loads an object's copy when it first sees the object, and
+/// saves a material change once the action that belongs to it has succeeded. No decision
+/// waits for a store: one that writes elsewhere has its content when the caches are
+/// synced, takes what is saved without waiting, and logs and retries failed writes
+/// itself.
 pub trait StateStore: Send + Sync {
-    /// Returns what was saved last of an object. `None` if nothing was saved.
+    /// Returns what was last saved for an object. `None` if nothing was.
     fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>>;
 
-    /// Takes what is kept of an object from now on, in place of what was.
+    /// Saves this for an object, in place of what was saved before.
     fn save(&self, uid: &Arc<str>, kept: Kept);
 
-    /// What is kept of an object is of no use any more.
+    /// Deletes what is saved for an object.
     fn forget(&self, uid: &Arc<str>);
 }
 
@@ -277,7 +277,7 @@ mod tests {
     use super::Clock;
     use crate::time::Timestamp;
 
-    /// A clock after its end.
+    /// A clock that has ended.
     struct Ended;
 
     impl Clock for Ended {
@@ -289,17 +289,17 @@ mod tests {
             false
         }
 
-        fn has_time(&self) -> bool {
+        fn should_continue(&self) -> bool {
             false
         }
     }
 
-    fn has_time(clock: impl Clock) -> bool {
-        clock.has_time()
+    fn continues(clock: impl Clock) -> bool {
+        clock.should_continue()
     }
 
     #[test]
     fn a_borrowed_clock_ends_when_its_owner_does() {
-        assert!(!has_time(&Ended));
+        assert!(!continues(&Ended));
     }
 }

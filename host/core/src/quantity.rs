@@ -1,4 +1,4 @@
-//! Kubernetes quantities as integers of thousandths.
+//! Kubernetes quantities as integers: thousandths or billionths of a unit.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Milli(pub i64);
 
-/// A text that is no quantity.
+/// A text that is not a quantity.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a quantity: write a number such as 500m, 0.5, 128Mi or 2e3")]
 pub struct InvalidQuantity {
@@ -17,12 +17,12 @@ pub struct InvalidQuantity {
     pub text: String,
 }
 
-/// A quantity's text taken apart: digits × 10^exponent or digits × 2^shift.
+/// A parsed quantity: digits × 10^exponent or digits × 2^shift.
 struct Parts {
     negative: bool,
     /// Decimal digits without the point.
     digits: String,
-    /// Power of ten, the point's place included.
+    /// Power of ten; accounts for the decimal point.
     exponent: i32,
     /// Power of two (binary suffixes).
     shift: u32,
@@ -71,7 +71,7 @@ fn split(text: &str) -> Option<Parts> {
 }
 
 impl Milli {
-    /// Reads a quantity as Kubernetes writes it.
+    /// Parses a quantity in Kubernetes' notation.
     ///
     /// # Errors
     /// If `text` is not a quantity.
@@ -89,9 +89,8 @@ impl Milli {
     }
 }
 
-/// A quantity in billionths of its unit, the finest that Kubernetes keeps:
-/// rounded away from zero and capped at the range of an `i64` of whole units.
-/// Sums of it are exact.
+/// A quantity in billionths of its unit, the finest that Kubernetes keeps: rounded away
+/// from zero and capped at the range of an `i64` of whole units. Sums are exact.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Nano(pub i128);
 
@@ -99,7 +98,7 @@ pub struct Nano(pub i128);
 const NANO: i128 = 1_000_000_000;
 
 impl Nano {
-    /// Reads a quantity as Kubernetes writes it.
+    /// Parses a quantity in Kubernetes' notation.
     ///
     /// # Errors
     /// If `text` is not a quantity.
@@ -116,18 +115,18 @@ impl Nano {
         }))
     }
 
-    /// Thousandths, rounded up, as Go's `MilliValue` has them.
+    /// Returns thousandths, rounded up, as Go's `MilliValue` does.
     pub fn milli(self) -> i64 {
         self.rounded_up(NANO / 1000)
     }
 
-    /// Whole units, rounded up, as Go's `Value` has them.
+    /// Returns whole units, rounded up, as Go's `Value` does.
     pub fn units(self) -> i64 {
         self.rounded_up(NANO)
     }
 
-    /// Rounded away from zero to thousandths, the finest that the API server stores of what
-    /// pods request (Go's `RoundUp(-3)`).
+    /// Rounds away from zero to thousandths (Go's `RoundUp(-3)`), the finest unit in
+    /// which the API server stores the requests of pods.
     #[must_use]
     pub fn to_whole_milli(self) -> Self {
         const MILLI: i128 = NANO / 1000;
@@ -151,14 +150,14 @@ impl<'de> Deserialize<'de> for Nano {
 }
 
 impl Parts {
-    /// ⌈|quantity| × 10^power⌉, saturating.
+    /// Returns ⌈|quantity| × 10^power⌉, saturating.
     fn magnitude(&self, power: i32) -> u128 {
         let digits = self.digits.trim_start_matches('0');
         if digits.is_empty() {
             return 0;
         }
-        // Thirty digits hold any i64 of thousandths with room for the suffix;
-        // digits beyond them only matter as "more than zero".
+        // Thirty digits hold any i64 of thousandths with room for the suffix. Digits
+        // beyond them only matter for rounding.
         let (head, tail) = digits.split_at(digits.len().min(30));
         let dropped = i32::try_from(tail.len()).unwrap_or(i32::MAX);
         let exponent = self.exponent.saturating_add(dropped).saturating_add(power);
@@ -186,8 +185,8 @@ impl Parts {
     }
 }
 
-/// A quantity as Go's `AsApproximateFloat64` has it: digits × 10^exponent in
-/// floating point, so that 350m is 0.35000000000000003.
+/// Parses a quantity into a float as Go's `AsApproximateFloat64` does: digits ×
+/// 10^exponent in floating point, so that 350m is 0.35000000000000003.
 ///
 /// # Errors
 /// If `text` is not a quantity.
@@ -207,9 +206,9 @@ pub fn approximate_f64(text: &str) -> Result<f64, InvalidQuantity> {
     Ok(if parts.negative { -value } else { value })
 }
 
-/// 10^n as Go's `math.Pow10` has it: the nearest float for 0 ≤ n < 32, one
-/// divided by that for -32 < n < 0. Beyond, where Go multiplies two table
-/// entries, the nearest float. Not `powi`, which differs by platform.
+/// Returns 10^n as Go's `math.Pow10` computes it: the nearest float for 0 ≤ n < 32, one
+/// divided by that for -32 < n < 0. Outside of that range, where Go multiplies two table
+/// entries, it is the nearest float. Does not use `powi`, which differs by platform.
 fn pow10(n: i32) -> f64 {
     let nearest = |n: i32| format!("1e{n}").parse().unwrap_or(f64::INFINITY);
     if (-31..0).contains(&n) {
@@ -220,7 +219,7 @@ fn pow10(n: i32) -> f64 {
 }
 
 impl fmt::Display for Milli {
-    /// The canonical form: whole units where it can, else thousandths (`1500m`).
+    /// Writes the canonical form: whole units where possible, else thousandths (`1500m`).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.0 % 1000 == 0 {
             write!(f, "{}", self.0 / 1000)
@@ -278,7 +277,7 @@ impl Serialize for QuantityText {
     }
 }
 
-/// JSON Schema of a quantity, as Kubernetes' own kinds have it.
+/// JSON Schema of a quantity, the same as in Kubernetes' own kinds.
 #[cfg(feature = "schema")]
 mod schema {
     use std::borrow::Cow;

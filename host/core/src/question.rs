@@ -47,7 +47,7 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 
     /// What messages call such a policy.
     const NOUN: &'static str;
-    /// What happens if no policy answers, as messages put it.
+    /// What happens if no policy answers, as messages say it.
     const HELD: &'static str;
     /// Name of [`Part::own`] in the JSON of a record.
     const OWN_FIELD: &'static str;
@@ -66,8 +66,8 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Returns the versions before this one, the latest first.
     fn predecessors(policy: &Self::Policy) -> Vec<Arc<Self::Policy>>;
 
-    /// Asks a policy, and checks what any contract version's adapter may let through.
-    /// `input` and `own` are afterwards as before.
+    /// Asks a policy, and validates what an adapter of any contract version may let
+    /// through. Leaves `input` and `own` as they were.
     fn ask(
         policy: &Self::Policy,
         context: &Context,

@@ -1,5 +1,5 @@
-//! Records of decisions: everything a decision was made from, what was decided,
-//! why, and what came of it. A record can be explained, and decided again.
+//! Records of decisions: input, answers, verdict and outcome. A record can be explained,
+//! and decided again.
 //!
 //! In JSON a record is one line; floats read back exactly, times are
 //! milliseconds since the Unix epoch, and what is missing is left out or null.
@@ -16,7 +16,7 @@ use crate::spec::{Combine, Mode};
 use crate::status::{Condition, Event};
 use crate::time::Timestamp;
 
-/// Names the form of a record.
+/// Value of [`DecisionRecord::format`].
 pub const FORMAT: &str = "flyball.dev/decision/v1alpha1";
 
 /// One decision about one autoscaler.
@@ -27,11 +27,11 @@ pub struct DecisionRecord {
     pub format: Arc<str>,
     /// Version of the host.
     pub host: Arc<str>,
-    /// Counts the decisions of one daemon.
+    /// Sequence number within one daemon process.
     pub sequence: u64,
-    /// When it was decided.
+    /// Time of the decision.
     pub at: Timestamp,
-    /// Whose replicas.
+    /// The autoscaler.
     pub object: ObjectKey,
     /// Unique id of the object.
     pub uid: Arc<str>,
@@ -39,22 +39,22 @@ pub struct DecisionRecord {
     pub generation: i64,
     /// Whether the target may be written.
     pub mode: Mode,
-    /// How the answers of several policies become one.
+    /// How the answers of several policies are combined.
     pub combine: Combine,
-    /// Names that people know metrics and pods by: no policy sees them.
+    /// Names of metrics and pods, for people; policies do not see them.
     pub names: Names,
     /// Input of all policies. `None` if no policy was asked: `verdict` says why.
     pub input: Option<ReplicaInput>,
     /// Each policy asked, in the order of the spec.
     pub policies: Vec<PolicyRecord>,
-    /// Input of the guardrails. `None` if nothing was decided. If there is no `input`,
-    /// the replicas were outside the bounds in it, and no policy was asked.
+    /// Input of the guardrails. `None` if nothing was decided. If this is set without
+    /// `input`, the replicas were outside the bounds and no policy was asked.
     pub guard: Option<GuardInput>,
     /// What each guardrail did, in order.
     pub guard_steps: Vec<GuardStep>,
-    /// What was decided.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What came of it.
+    /// The outcome.
     pub outcome: Outcome,
     /// Conditions after it.
     pub conditions: Vec<Condition>,
@@ -63,14 +63,14 @@ pub struct DecisionRecord {
 }
 
 impl DecisionRecord {
-    /// A policy's sentence with names in place of `{pod:N}` and `{container:M:N}`.
+    /// Replaces `{pod:N}` and `{container:M:N}` in a policy's sentence with names.
     #[must_use]
     pub fn named(&self, sentence: &str) -> String {
         crate::pipeline::named(sentence, &self.names)
     }
 }
 
-/// Names that people know the rows of an input by.
+/// Names of the rows of an input, for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Names {
@@ -89,15 +89,15 @@ pub struct Names {
 pub struct Unrequested {
     /// Row of the metric.
     pub metric: usize,
-    /// First row of the pods that this holds for, up to the next entry of the metric.
+    /// First row of the pods to which this applies, up to the metric's next entry.
     pub pod: usize,
-    /// The first container that lacks a request in each of these pods. Empty: their
+    /// The first container without a request in each of these pods. Empty if their
     /// requests are complete.
     pub container: Arc<str>,
 }
 
 impl Names {
-    /// The name of the first container that lacks a request for the resource of the
+    /// Returns the name of the first container without a request for the resource of the
     /// metric in row `metric`, in the pod in row `pod`.
     #[must_use]
     pub fn unrequested(&self, metric: usize, pod: usize) -> Option<&Arc<str>> {
@@ -109,7 +109,7 @@ impl Names {
     }
 }
 
-/// What was decided: what replay must reproduce to the byte.
+/// Verdict of a decision. A replay must reproduce it to the byte.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Verdict {
@@ -125,13 +125,13 @@ pub struct Verdict {
     pub message: String,
 }
 
-/// What came of a verdict.
+/// Outcome of a verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
     /// Nothing was to be done.
     Unchanged,
-    /// Something was to be done, and mode Observe forbids it.
+    /// Something was to be done, but mode Observe forbids it.
     Observed,
     /// The scale was written.
     Scaled,

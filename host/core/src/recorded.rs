@@ -13,24 +13,24 @@ use crate::question::{ExpanderRecord, PolicyRecord, Question, selected};
 use crate::record::DecisionRecord;
 use crate::replica::{Context, GrantedInput, ReplicaInput};
 
-/// Most recorded inputs that a version is tried on.
+/// Maximum number of recorded inputs that a version is tried on.
 pub const MOST_INPUTS: usize = 32;
 
-/// Most bytes of recorded inputs that a version is tried on, about.
+/// Approximate maximum size of the recorded inputs that a version is tried on, in bytes.
 pub const MOST_INPUT_BYTES: usize = 8 << 20;
 
 /// What a policy was asked in an earlier decision.
 #[derive(Clone, Debug)]
 pub struct RecordedInput {
-    /// The object that was decided about: a target, or the node groups.
+    /// The object of the decision: a target, or the node groups.
     pub object: String,
     /// Namespace of the object; empty for node groups.
     pub namespace: Arc<str>,
-    /// The code that was asked; `None` if there was none.
+    /// The version that was asked. `None` if there was none.
     pub asked: Option<Arc<PolicyVersion>>,
     /// Time, seed, configuration, state and granted inputs.
     pub context: Context,
-    /// All the rest.
+    /// The rest of the input.
     pub question: RecordedQuestion,
 }
 
@@ -43,16 +43,16 @@ pub enum RecordedQuestion {
     Expander(ExpanderInput),
 }
 
-/// The port through which recorded inputs are found.
+/// Port that finds recorded inputs.
 pub trait RecordedInputs: fmt::Debug + Send + Sync {
-    /// The latest inputs of the policy of that name: at most [`MOST_INPUTS`] and about
-    /// [`MOST_INPUT_BYTES`], of as many namespaces, configurations and objects as
+    /// Returns the latest inputs of the policy of that name: at most [`MOST_INPUTS`] and
+    /// about [`MOST_INPUT_BYTES`], of as many namespaces, configurations and objects as
     /// there are.
     fn latest(&self, policy: &str) -> Vec<RecordedInput>;
 }
 
 impl RecordedInput {
-    /// What a policy was asked by the record of a decision about replicas.
+    /// Returns what a policy was asked, by the record of a decision about replicas.
     #[must_use]
     pub fn of(record: &DecisionRecord, policy: &PolicyRecord) -> Option<Self> {
         let input = record.input.as_ref()?;
@@ -69,8 +69,8 @@ impl RecordedInput {
         })
     }
 
-    /// What the expander of that name was asked by the record of a decision about
-    /// nodes.
+    /// Returns what the expander of that name was asked, by the record of a decision
+    /// about nodes.
     pub fn of_nodes<'a>(
         record: &'a NodeDecisionRecord,
         policy: &'a str,
@@ -96,9 +96,9 @@ impl RecordedInput {
         }
     }
 
-    /// The context in which a version would have been asked. `asked` is the description
-    /// of the version that was. A state of another version is dropped; what that
-    /// version did not want and this one does is empty.
+    /// Returns the context in which a version would have been asked. `asked` is the
+    /// description of the version that was. A state of another state version is dropped.
+    /// Inputs that only the new version wants are empty.
     #[must_use]
     pub fn context_for(
         &self,
@@ -131,12 +131,12 @@ impl RecordedInput {
     }
 }
 
-/// The part of the policy itself: a fallback was asked in its place.
+/// Returns the part of the policy itself, even if a fallback answered in its place.
 fn asked<Q: Question>(part: &Part<Q>) -> &Part<Q> {
     if part.is_own() { part } else { part.asked() }
 }
 
-/// Where an input is from, for a choice among many.
+/// Origin of an input, for a choice among many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin<'a> {
     /// Namespace of the object.
@@ -145,13 +145,14 @@ pub struct Origin<'a> {
     pub configuration: &'a str,
     /// The object.
     pub object: &'a str,
-    /// What the input takes, about.
+    /// Approximate size of the input, in bytes.
     pub bytes: usize,
 }
 
-/// Chooses at most `most` inputs of at most `most_bytes` together: in turn of each
-/// namespace, within it of each configuration, within that of each object, the first
-/// of its inputs. Returns their places in `origins`, in the order of the choice.
+/// Chooses at most `most` inputs of at most `most_bytes` in total. Takes turns between
+/// namespaces, within a namespace between configurations, and within a configuration
+/// between objects, whose first inputs come first. Returns their places in `origins`, in
+/// the order of the choice.
 #[must_use]
 pub fn spread(origins: &[Origin<'_>], most: usize, most_bytes: usize) -> Vec<usize> {
     let mut groups = Groups::default();
@@ -179,7 +180,8 @@ pub fn spread(origins: &[Origin<'_>], most: usize, most_bytes: usize) -> Vec<usi
     chosen
 }
 
-/// Numbers for namespaces, for configurations in a namespace, and for objects of one.
+/// Numbers of namespaces, of configurations in a namespace, and of objects with a
+/// configuration.
 #[derive(Default)]
 struct Groups<'a> {
     namespaces: BTreeMap<&'a str, usize>,

@@ -1,4 +1,5 @@
-//! Records of any kind of decision, as one line of JSON each, and who takes them.
+//! Records of any kind of decision, one line of JSON each, and the recorders that take
+//! them.
 
 use std::sync::Arc;
 
@@ -18,13 +19,13 @@ pub enum Record {
     Nodes(Arc<NodeDecisionRecord>),
 }
 
-/// A text that is no record.
+/// A text that is not a record.
 #[derive(Debug, thiserror::Error)]
 pub enum InvalidRecord {
-    /// It is no JSON of a record, or has fields that this version does not know.
+    /// It is not the JSON of a record, or has unknown fields.
     #[error("not the record of a decision")]
     Json(#[from] serde_json::Error),
-    /// It is a record of a form that this version does not know.
+    /// It is a record of an unknown format.
     #[error("a record of format {0:?}: this flyball reads {FORMAT:?} and {NODE_FORMAT:?}")]
     Format(String),
 }
@@ -33,7 +34,7 @@ impl Record {
     /// Reads a line of a file of records.
     ///
     /// # Errors
-    /// The line is no record, or one that this version can't read.
+    /// The line is not a record, or one that this version can't read.
     pub fn from_line(line: &[u8]) -> Result<Self, InvalidRecord> {
         #[derive(Deserialize)]
         struct Form {
@@ -50,14 +51,14 @@ impl Record {
 
 /// Takes the records of decisions: the ring, a file, a report, a terminal, the log.
 pub trait Recorder: Send + Sync {
-    /// Takes one.
+    /// Takes a record.
     fn record(&self, record: &Record);
 
-    /// The object is gone: what is held for the sake of its next record may go.
+    /// Drops what is held for the next record of an object that is gone.
     fn forget(&self, _object: &ObjectKey) {}
 }
 
-/// Hands each record to all of these, in order.
+/// Passes each record to all of these, in order.
 pub struct Recorders(pub Vec<Arc<dyn Recorder>>);
 
 impl Recorder for Recorders {

@@ -1,5 +1,5 @@
-//! Decides records again: the recorded input through policies and guardrails, and
-//! whether the verdict is the same to the byte.
+//! Replay: decides records again from their input, through policies and guardrails, and
+//! compares the verdicts to the byte.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::policy::{Policy, PolicyFailure};
 use crate::question::{Question, ReplicaQuestion};
 use crate::record::{DecisionRecord, Verdict};
 
-/// What replaying a record shows.
+/// Result of replaying a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Replay<V> {
     /// The verdict is the same, to the byte of its JSON.
@@ -20,11 +20,11 @@ pub enum Replay<V> {
     Differs {
         /// As recorded.
         was: V,
-        /// As decided now. Where a record has several choices, up to and with the first
+        /// As decided now. If a record has several choices, up to and including the first
         /// that differs: those after it depend on it, and are not decided again.
         now: V,
     },
-    /// Nothing was asked then (the scale could not be read, scaling is disabled, no pod
+    /// No policy was asked (the scale could not be read, scaling is disabled, no pod
     /// waited), so that there is nothing to decide again.
     NothingAsked,
     /// A policy of the record is not available.
@@ -41,19 +41,19 @@ pub enum Replay<V> {
         name: Arc<str>,
         /// What ended it.
         failure: PolicyFailure,
-        /// The verdict as decided now, if it is another one.
+        /// The verdict as decided now, if it differs.
         differs: Option<V>,
     },
 }
 
 /// A record of a decision for which policies were asked.
 pub trait Decided {
-    /// What they were asked.
+    /// The question that they were asked.
     type Question: Question;
-    /// What was decided.
+    /// The decision.
     type Verdict: Clone + PartialEq;
 
-    /// What was decided then.
+    /// Returns the recorded verdict.
     fn verdict(&self) -> &Self::Verdict;
 
     /// Decides again. Returns `None` if there is nothing to decide.
@@ -66,11 +66,11 @@ pub trait Decided {
     ) -> Result<Option<Self::Verdict>, Unavailable>;
 }
 
-/// Finds the policy that is to answer for one of a record.
+/// Finds the policy that answers in place of a recorded one.
 type Resolve<'a, Q> = dyn Fn(&Part<Q>) -> Option<Arc<<Q as Question>::Policy>> + 'a;
 
-/// Decides `record` again. `resolve` finds the policy that is to answer for one
-/// of the record: the same digest, or another one to be tried.
+/// Decides `record` again. `resolve` finds the policy that answers in place of a recorded
+/// one: the same digest, or another one to try.
 pub fn replay<R: Decided>(
     record: &R,
     resolve: impl Fn(&Part<R::Question>) -> Option<Arc<<R::Question as Question>::Policy>>,
@@ -114,14 +114,14 @@ pub struct Again<'a, Q: Question> {
     given: Option<(Arc<str>, PolicyFailure)>,
 }
 
-/// What a recorded part is asked again with.
+/// Arguments for asking the policy of a recorded part again.
 pub(crate) struct Asking<'a, Q: Question> {
     /// What all policies of the decision have in common.
     pub(crate) input: &'a mut Q::Input,
     /// What this policy alone is asked.
     pub(crate) own: &'a Q::Own,
-    /// What the policies may keep as state together, and this one's place. `None` in a
-    /// record of before that was limited.
+    /// Budget for states, and this policy's place in it. `None` in records from before
+    /// states were limited.
     pub(crate) budget: Option<(&'a StateBudget, usize)>,
 }
 
@@ -146,7 +146,7 @@ impl<Q: Question> Again<'_, Q> {
         }
         let instead = self.ask(part, &mut asking)?;
         if instead.digest() == failed.digest() {
-            // As in the loop, none stands in for itself.
+            // As in the loop, no policy is its own fallback.
             return Ok(failed);
         }
         Ok(Part {
@@ -155,8 +155,9 @@ impl<Q: Question> Again<'_, Q> {
         })
     }
 
-    /// Asks one version. One that something from outside kept from answering is not asked
-    /// again: it might answer now. Another one that is tried in its place is.
+    /// Asks one version. If something from outside kept it from answering, it is not
+    /// asked again, since it might answer now; another version that is tried in its place
+    /// is.
     fn ask(&mut self, part: &Part<Q>, asking: &mut Asking<'_, Q>) -> Result<Part<Q>, Unavailable> {
         let outside = part.from_outside();
         let resolved = (self.resolve)(part).filter(|resolved| {
@@ -237,7 +238,7 @@ impl Decided for DecisionRecord {
     }
 }
 
-/// What the bounds alone decide; within them, nothing.
+/// Returns the verdict of the bounds alone: to hold, if the replicas are within them.
 fn bounded(record: &DecisionRecord, guard: &GuardInput) -> Verdict {
     let verdict = out_of_bounds(guard.current, guard.min, guard.max);
     verdict.unwrap_or_else(|| Verdict {

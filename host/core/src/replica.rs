@@ -1,6 +1,6 @@
-//! The input and the output of a replica decision, shaped as the policy
-//! contract (`wit/`, interface `replica`) has them: see there for the meaning of
-//! each field. Columns are behind [`Arc`], so that records share them.
+//! Input and output of a replica decision, with the fields of the policy contract
+//! (`wit/`, interface `replica`), which documents their meaning. Columns are behind
+//! [`Arc`], so that records share them.
 
 use std::fmt;
 use std::sync::Arc;
@@ -40,13 +40,13 @@ pub mod request_mark {
 /// Row of a sample whose pod is not (or no longer) known.
 pub const UNKNOWN_POD: u32 = u32::MAX;
 
-/// What every decision gets, whatever the kind of policy.
+/// Input of every decision, whatever the kind of policy.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Context {
-    /// When the decision is made.
+    /// Time of the decision.
     pub now: Timestamp,
-    /// Seed for choices by chance.
+    /// Seed for random choices.
     #[serde(default)]
     pub seed: u64,
     /// The policy's configuration, a JSON object as text.
@@ -68,7 +68,7 @@ fn empty_object() -> Arc<str> {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct GrantedInput {
-    /// Why it could not be had; empty if it could.
+    /// Why the input is unavailable; empty if it is available.
     pub error: String,
     /// Keys of labels or annotations, sorted.
     pub keys: Vec<String>,
@@ -81,7 +81,7 @@ pub struct GrantedInput {
 }
 
 impl GrantedInput {
-    /// An input that can't be had, for this reason.
+    /// Returns an input that is unavailable for this reason.
     #[must_use]
     pub fn refused(error: String) -> Self {
         Self {
@@ -91,7 +91,7 @@ impl GrantedInput {
     }
 }
 
-/// The object whose scale subresource is written.
+/// The scale target: the object whose scale subresource is written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Target {
@@ -106,13 +106,13 @@ pub struct Target {
 }
 
 impl fmt::Display for Target {
-    /// `Deployment default/web`.
+    /// Writes kind, namespace and name: `Deployment default/web`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}/{}", self.kind, self.namespace, self.name)
     }
 }
 
-/// The pods that the target's selector matches, a row each.
+/// The pods that the target's selector matches, one row each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodColumns {
@@ -127,19 +127,19 @@ pub struct PodColumns {
 }
 
 impl PodColumns {
-    /// Number of pods.
+    /// Returns the number of pods.
     #[must_use]
     pub fn len(&self) -> usize {
         self.state.len()
     }
 
-    /// Whether the selector matches no pod.
+    /// Returns whether the selector matches no pod.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.state.is_empty()
     }
 
-    /// Pods that are Running and Ready, terminating ones included.
+    /// Returns the number of pods that are Running and Ready, terminating ones included.
     #[must_use]
     pub fn ready_count(&self) -> i32 {
         let both = pod_state::RUNNING | pod_state::READY;
@@ -160,9 +160,9 @@ pub struct MetricInput {
     pub source: String,
     /// Name of the resource or metric.
     pub name: String,
-    /// `ContainerResource`: the container.
+    /// For `ContainerResource`: name of the container.
     pub container: String,
-    /// Label selector of the metric in text form; empty: none.
+    /// Label selector of the metric in text form; empty if it has none.
     pub selector: String,
     /// `Utilization`, `Value` or `AverageValue`.
     pub target_type: String,
@@ -172,7 +172,7 @@ pub struct MetricInput {
     pub target_average_value: Option<i64>,
     /// Target average utilization, in percent.
     pub target_average_utilization: Option<i32>,
-    /// Stable class of the error; empty if the metric could be had.
+    /// Stable class of the error; empty if the metric is available.
     pub error: String,
     /// The error as a sentence.
     pub message: String,
@@ -180,29 +180,29 @@ pub struct MetricInput {
     pub pod: Vec<u32>,
     /// Samples: value, in milli.
     pub value: Vec<i64>,
-    /// Samples: when measured.
+    /// Samples: time of the measurement.
     pub timestamp_ms: Vec<i64>,
-    /// Samples: the time measured over.
+    /// Samples: length of the measured interval, in milliseconds.
     pub window_ms: Vec<i64>,
     /// Request of each pod in milli, or a [`request_mark`].
     pub request: Vec<i64>,
 }
 
-/// What happened to a target before, oldest first.
+/// Replicas, or changes of them, over time; oldest first.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Samples {
-    /// When, in milliseconds since the Unix epoch.
+    /// Times, in milliseconds since the Unix epoch.
     pub at_ms: Vec<i64>,
     /// Replicas, or a change of them.
     pub replicas: Vec<i32>,
 }
 
-/// All that a replica policy gets beside its [`Context`].
+/// Input of a replica policy beside its [`Context`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplicaInput {
-    /// What is scaled.
+    /// The target.
     pub target: Arc<Target>,
     /// Lower bound of replicas.
     pub min_replicas: i32,
@@ -214,9 +214,9 @@ pub struct ReplicaInput {
     pub status_replicas: i32,
     /// Pods that are Running and Ready.
     pub ready_replicas: i32,
-    /// The part of the target by which usage may exceed it unanswered.
+    /// Share of the target by which usage may exceed it without a change.
     pub tolerance_up: f64,
-    /// The part of the target by which usage may fall short unanswered.
+    /// Share of the target by which usage may fall short of it without a change.
     pub tolerance_down: f64,
     /// As kube-controller-manager's flag of that name.
     pub cpu_initialization_period_ms: i64,
@@ -226,10 +226,10 @@ pub struct ReplicaInput {
     pub pods: Arc<PodColumns>,
     /// In the order of the spec.
     pub metrics: Vec<Arc<MetricInput>>,
-    /// Desired replicas as the policy proposed them.
+    /// The policy's earlier recommendations.
     #[serde(default)]
     pub recommendations: Samples,
-    /// Changes carried out.
+    /// Changes of replicas that were carried out.
     #[serde(default)]
     pub scale_events: Samples,
 }
@@ -243,22 +243,22 @@ pub struct Reason {
     /// Named values in text form.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<(String, String)>,
-    /// What a person reads.
+    /// Sentence for people.
     #[serde(default)]
     pub sentence: String,
 }
 
-/// What one metric asks for.
+/// Proposal for one metric.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Proposal {
     /// Replicas. `None` if it proposes nothing, for the reason in `error`.
     pub replicas: Option<i64>,
-    /// To be reported: percent of the request.
+    /// For the status: percent of the request.
     pub utilization: Option<i64>,
-    /// To be reported: average over pods, in milli.
+    /// For the status: average over pods, in milli.
     pub average: Option<i64>,
-    /// To be reported: the value itself, in milli.
+    /// For the status: the value itself, in milli.
     pub value: Option<i64>,
     /// Stable error class; empty if it proposes.
     pub error: String,
@@ -266,7 +266,7 @@ pub struct Proposal {
     pub reason: Reason,
 }
 
-/// A replica policy's answer, as it came out of the sandbox: input from outside.
+/// A replica policy's answer as it comes out of the sandbox. It is untrusted input.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplicaDecision {
@@ -283,7 +283,7 @@ pub struct ReplicaDecision {
     /// New state. `None` leaves it as it was.
     #[serde(default)]
     pub state: Option<String>,
-    /// A wish to be asked again before the next sync.
+    /// When to ask again before the next sync, in milliseconds from now.
     #[serde(default)]
     pub again_after_ms: Option<u64>,
 }

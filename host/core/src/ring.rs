@@ -1,4 +1,4 @@
-//! The last records, bounded in bytes: columns that records share count once.
+//! Ring of the latest records, bounded in bytes. Columns that records share count once.
 
 mod bytes;
 
@@ -15,27 +15,27 @@ use crate::recorded::{
 };
 use crate::recorder::{Record, Recorder};
 
-/// Most records about nodes that are read for the inputs of an expander: a large
-/// cluster's are large.
+/// Maximum number of records about nodes that are read for the inputs of an expander:
+/// those of a large cluster are large.
 const MOST_NODE_RECORDS: usize = 8;
 
-/// Most inputs of an expander that a new version is tried on.
+/// Maximum number of inputs of an expander that a new version is tried on.
 const MOST_NODE_INPUTS: usize = 16;
 
-/// The last records. Those about nodes have a limit of their own, so that many small
+/// The latest records. Those about nodes have a limit of their own, so that many small
 /// records about replicas do not drive out the few large ones.
 pub struct Ring {
     replicas: Mutex<Latest<DecisionRecord>>,
     nodes: Mutex<Latest<NodeDecisionRecord>>,
 }
 
-/// The last records of one kind.
+/// The latest records of one kind.
 struct Latest<R> {
     limit: usize,
-    /// Each with what it takes of its own.
+    /// Each with its own size in bytes, without shared parts.
     records: VecDeque<(Arc<R>, usize)>,
     bytes: usize,
-    /// How many records hold what is shared, by its address.
+    /// Number of records that hold a shared part, by the part's address.
     shared: HashMap<usize, usize>,
 }
 
@@ -46,8 +46,8 @@ impl fmt::Debug for Ring {
 }
 
 impl Ring {
-    /// A ring that holds records about replicas of about so many bytes together, and
-    /// records about nodes of about `node_bytes`.
+    /// Creates a ring for about `replica_bytes` of records about replicas and about
+    /// `node_bytes` of records about nodes.
     #[must_use]
     pub fn new(replica_bytes: usize, node_bytes: usize) -> Self {
         Self {
@@ -56,26 +56,26 @@ impl Ring {
         }
     }
 
-    /// The last records of an object, the latest first, at most `limit`.
+    /// Returns the records of an object, the latest first, at most `limit`.
     #[must_use]
     pub fn of(&self, object: &ObjectKey, limit: usize) -> Vec<Arc<DecisionRecord>> {
         self.replicas()
             .find(limit, |record| record.object == *object)
     }
 
-    /// The last records of all objects, the latest first, at most `limit`.
+    /// Returns the records of all objects, the latest first, at most `limit`.
     #[must_use]
     pub fn latest(&self, limit: usize) -> Vec<Arc<DecisionRecord>> {
         self.replicas().find(limit, |_| true)
     }
 
-    /// The last records about nodes, the latest first, at most `limit`.
+    /// Returns the records about nodes, the latest first, at most `limit`.
     #[must_use]
     pub fn latest_about_nodes(&self, limit: usize) -> Vec<Arc<NodeDecisionRecord>> {
         self.nodes().find(limit, |_| true)
     }
 
-    /// What the records take, in bytes.
+    /// Returns the size of all records, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.replicas().bytes + self.nodes().bytes

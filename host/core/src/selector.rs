@@ -1,4 +1,4 @@
-//! Label selectors in text form, set-based ones too, as Kubernetes reads them.
+//! Label selectors in Kubernetes' text form, set-based ones included.
 
 use crate::spec::{LabelSelector, LabelSelectorRequirement};
 
@@ -8,7 +8,7 @@ pub struct Selector {
     requirements: Vec<Requirement>,
 }
 
-/// A text that is no label selector.
+/// A text that is not a label selector.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not a label selector: {problem}")]
 pub struct InvalidSelector {
@@ -33,8 +33,8 @@ enum Test {
 }
 
 impl Selector {
-    /// Reads a selector such as `app=web,tier in (a, b),!canary`. The empty text
-    /// selects everything.
+    /// Parses a selector such as `app=web,tier in (a, b),!canary`. The empty text selects
+    /// everything.
     ///
     /// # Errors
     /// If `text` is not a selector; the message says what is wrong with it.
@@ -49,21 +49,21 @@ impl Selector {
         }
     }
 
-    /// Whether everything matches.
+    /// Returns whether everything matches.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.requirements.is_empty()
     }
 
-    /// Whether the labels that `value_of` looks up match.
+    /// Returns whether the labels that `value_of` looks up match.
     pub fn matches<'a>(&self, value_of: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements
             .iter()
             .all(|requirement| requirement.meets(value_of(&requirement.key)))
     }
 
-    /// Key and values of the first requirement that names values: matching labels have
-    /// one of these pairs. `None` if the selector names no values.
+    /// Returns key and values of the first requirement that names values: matching labels
+    /// have one of these pairs. `None` if the selector names no values.
     #[must_use]
     pub fn one_of(&self) -> Option<(&str, &[String])> {
         self.requirements
@@ -89,7 +89,7 @@ impl Requirement {
     }
 }
 
-/// Splits at the commas that stand outside parentheses.
+/// Splits at commas outside parentheses.
 fn split_requirements(text: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0;
     let separator = move |c: char| {
@@ -158,7 +158,8 @@ fn integer(text: &str) -> Result<i64, String> {
         .map_err(|_| format!("{text:?} is not an integer"))
 }
 
-/// An optional DNS name and a slash, then a name of up to 63 characters.
+/// Parses a label key: an optional DNS name and a slash, then a name of up to 63
+/// characters.
 fn label_key(text: &str) -> Result<String, String> {
     let key = text.trim();
     let (prefix, name) = key
@@ -181,7 +182,8 @@ fn label_value(text: &str) -> Result<String, String> {
     }
 }
 
-/// Letters, digits, `-`, `_` and `.`, the first and the last a letter or digit.
+/// Returns whether the text consists of letters, digits, `-`, `_` and `.`, and starts and
+/// ends with a letter or digit.
 fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let outer = |c: char| c.is_ascii_alphanumeric();
@@ -189,11 +191,11 @@ fn is_name(text: &str) -> bool {
 }
 
 impl LabelSelector {
-    /// The selector in canonical text form, as the APIs of metrics take it:
-    /// requirements by key, values in order. Empty: it selects everything.
+    /// Returns the selector in the canonical text form that metrics APIs take:
+    /// requirements sorted by key, values sorted. Empty if it selects everything.
     ///
     /// # Errors
-    /// If a part of it is no valid requirement; the message says which.
+    /// If a part of it is not a valid requirement; the message says which.
     pub fn to_text(&self) -> Result<String, InvalidSelector> {
         let mut requirements: Vec<(&str, String)> = Vec::new();
         for (key, value) in &self.match_labels {
@@ -205,7 +207,7 @@ impl LabelSelector {
         requirements.sort_by_key(|&(key, _)| key);
         let texts: Vec<String> = requirements.into_iter().map(|(_, text)| text).collect();
         let text = texts.join(",");
-        // A label that Kubernetes would refuse can read as another selector.
+        // A label that Kubernetes would refuse can parse as another selector.
         let parsed = Selector::parse(&text)?;
         if parsed.requirements.len() != texts.len() {
             let problem = "a key or value of it is no label".to_owned();

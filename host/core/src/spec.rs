@@ -1,6 +1,6 @@
-//! What a user asks for: the spec of a `ReplicaAutoscaler`, that is the spec of
-//! a HorizontalPodAutoscaler of autoscaling/v2 and the fields of our own. Read
-//! as Kubernetes spells it, from the API server, scenario files and records.
+//! Spec of a `ReplicaAutoscaler`: the spec of an autoscaling/v2 HorizontalPodAutoscaler
+//! plus Flyball's own fields, in Kubernetes' spelling. It is read from the API server,
+//! scenario files and records.
 
 mod check;
 pub mod limits;
@@ -45,13 +45,13 @@ pub struct AutoscalerSpec {
 }
 
 impl AutoscalerSpec {
-    /// Lower bound of replicas, the default applied.
+    /// Returns the lower bound of replicas, or its default.
     #[must_use]
     pub fn effective_min(&self) -> i32 {
         self.min_replicas.unwrap_or(1)
     }
 
-    /// The metrics, the default (cpu at 80% of the request) applied.
+    /// Returns the metrics, or the default: cpu at 80% of the request.
     #[must_use]
     pub fn effective_metrics(&self) -> &[MetricSpec] {
         static DEFAULT: LazyLock<[MetricSpec; 1]> = LazyLock::new(|| [MetricSpec::default_cpu()]);
@@ -62,15 +62,15 @@ impl AutoscalerSpec {
         }
     }
 
-    /// Whether some metric is measured outside the pods, so that there is something to go
-    /// by at zero replicas.
+    /// Returns whether some metric is measured outside the pods and therefore exists at
+    /// zero replicas.
     #[must_use]
     pub fn has_outside_metric(&self) -> bool {
         let mut metrics = self.effective_metrics().iter();
         metrics.any(|metric| limits::OUTSIDE_METRICS.contains(&&*metric.kind))
     }
 
-    /// The policies asked, the default (`hpa`) applied.
+    /// Returns the policies, or the default: `hpa`.
     #[must_use]
     pub fn effective_policies(&self) -> &[PolicyRef] {
         static DEFAULT: LazyLock<[PolicyRef; 1]> = LazyLock::new(|| {
@@ -136,14 +136,14 @@ pub struct CrossVersionObjectReference {
 }
 
 impl CrossVersionObjectReference {
-    /// The API group. Empty for the core group, which has no name.
+    /// Returns the API group; empty for the core group.
     #[must_use]
     pub fn group(&self) -> &str {
         api_group(&self.api_version)
     }
 }
 
-/// The API group of an apiVersion. Empty for the core group, which has no name.
+/// Returns the API group of an apiVersion; empty for the core group.
 #[must_use]
 pub fn api_group(api_version: &str) -> &str {
     let parts = api_version.split_once('/');
@@ -176,7 +176,7 @@ pub struct MetricSpec {
 }
 
 impl MetricSpec {
-    /// What is measured where a spec names no metric: cpu at 80% of the request.
+    /// Returns the metric of a spec that names none: cpu at 80% of the request.
     #[must_use]
     pub fn default_cpu() -> Self {
         let target = MetricTarget {

@@ -1,5 +1,5 @@
-//! The status of an autoscaler: conditions, events and current metrics, named as
-//! HorizontalPodAutoscaler names them. Spelled here and nowhere else.
+//! Status of an autoscaler: conditions, events and current metrics, named as in
+//! HorizontalPodAutoscaler. These names are spelled here and nowhere else.
 
 use std::sync::Arc;
 
@@ -11,15 +11,15 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct AutoscalerStatus {
-    /// metadata.generation that the status speaks of.
+    /// metadata.generation that the status is about.
     pub observed_generation: Option<i64>,
     /// When replicas were last changed.
     pub last_scale_time: Option<Timestamp>,
     /// spec.replicas of the scale, as HorizontalPodAutoscaler reports it.
     pub current_replicas: i32,
-    /// What the last decision asks for.
+    /// Desired replicas of the last decision.
     pub desired_replicas: i32,
-    /// At the index of the spec's metrics.
+    /// Current metrics, at the index of the spec's metrics.
     pub current_metrics: Vec<MetricStatus>,
     /// Conditions, in the order of their first appearance.
     pub conditions: Vec<Condition>,
@@ -27,15 +27,15 @@ pub struct AutoscalerStatus {
     pub policies: Vec<PolicyStatus>,
 }
 
-/// What a metric was at the last decision.
+/// Value of a metric at the last decision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct MetricStatus {
-    /// The spec's `type`; empty: the metric could not be had.
+    /// The spec's `type`; empty if the metric is unavailable.
     pub source: String,
     /// Name of the resource or metric.
     pub name: String,
-    /// `ContainerResource`: the container.
+    /// For `ContainerResource`: name of the container.
     pub container: String,
     /// Percent of the request.
     pub utilization: Option<i64>,
@@ -51,7 +51,7 @@ pub struct MetricStatus {
 pub struct PolicyStatus {
     /// Name.
     pub name: Arc<str>,
-    /// `sha256:…` of the component that answered; empty: none did.
+    /// `sha256:…` of the component that answered; empty if none did.
     pub digest: Arc<str>,
     /// Replicas that it asked for. `None` if it asked to hold.
     pub desired_replicas: Option<i64>,
@@ -74,7 +74,7 @@ pub struct Condition {
     pub last_transition_time: Timestamp,
     /// CamelCase.
     pub reason: String,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 
@@ -84,44 +84,44 @@ pub mod condition {
     pub const ABLE_TO_SCALE: &str = "AbleToScale";
     /// Whether desired replicas could be computed.
     pub const SCALING_ACTIVE: &str = "ScalingActive";
-    /// Whether a guardrail changed what was asked for.
+    /// Whether a guardrail changed the proposal.
     pub const SCALING_LIMITED: &str = "ScalingLimited";
-    /// Whether the target was scaled to zero by Flyball itself (only with the
-    /// option for it).
+    /// Whether Flyball itself scaled the target to zero. Only set with the feature gate
+    /// `HPAScaleToZero`.
     pub const SCALED_TO_ZERO: &str = "ScaledToZero";
-    /// False: the spec's `minReplicas` of 0 does not count, as the feature gate
-    /// `HPAScaleToZero` is off. Left out otherwise.
+    /// `False` if the spec's `minReplicas` of 0 does not count because the feature gate
+    /// `HPAScaleToZero` is off. Absent otherwise.
     pub const SCALE_TO_ZERO_ENABLED: &str = "ScaleToZeroEnabled";
     /// Reason of [`SCALING_ACTIVE`] while the target has no replicas.
     pub const SCALING_DISABLED: &str = "ScalingDisabled";
-    /// Whether a policy was left unheard, and what took its place.
+    /// Whether all policies answered; if not, what took their place.
     pub const POLICIES_HEALTHY: &str = "PoliciesHealthy";
 }
 
-/// Reasons of events that others go by.
+/// Reasons of events that other code depends on.
 pub mod event {
-    /// The spec's `minReplicas` of 0 does not count, as the feature gate is off.
+    /// The spec's `minReplicas` of 0 does not count because the feature gate is off.
     pub const SCALE_TO_ZERO_DISABLED: &str = "ScaleToZeroDisabled";
 }
 
-/// Something that happened, to be published on the autoscaler.
+/// An event to publish on the autoscaler.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Event {
-    /// A warning, as against normal.
+    /// Whether the event is a warning; otherwise it is normal.
     pub warning: bool,
     /// CamelCase, such as `SuccessfulRescale`.
     pub reason: String,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 
 impl Event {
-    /// Most bytes of a message that Kubernetes takes.
+    /// Maximum size of a message that Kubernetes accepts, in bytes.
     pub const MESSAGE_LIMIT: usize = 1024;
 
-    /// A message with a sentence of any length in it, which is shortened where the
-    /// message would be too long: what stands behind it is never what gets lost.
+    /// Returns a message with a sentence of any length in it. If the message would be too
+    /// long, only the sentence is shortened.
     pub(crate) fn message(before: &str, sentence: &str, after: &str) -> String {
         let room = Self::MESSAGE_LIMIT.saturating_sub(before.len() + after.len());
         if sentence.len() <= room {
@@ -133,5 +133,5 @@ impl Event {
     }
 }
 
-/// Stands where a sentence was shortened.
+/// Marks the place where a sentence was shortened.
 const CUT: &str = "…";

@@ -11,30 +11,31 @@ use serde::{Deserialize, Serialize};
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// Mark of a point in time that is not known, as the policy contract has it.
+    /// Value of an unknown time, as in the policy contract.
     pub const UNKNOWN: i64 = i64::MIN;
 
-    /// This point, `ms` milliseconds later (saturating).
+    /// Returns the time `ms` milliseconds later (saturating).
     #[must_use]
     pub fn plus(self, ms: i64) -> Self {
         Self(self.0.saturating_add(ms))
     }
 
-    /// Milliseconds from `earlier` to this point (saturating; negative if it is later).
+    /// Returns the milliseconds since `earlier` (saturating; negative if `earlier` is
+    /// later).
     #[must_use]
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
 }
 
-/// A point in time as a column has it: [`Timestamp::UNKNOWN`] for none.
+/// Returns a point in time as a column's value: [`Timestamp::UNKNOWN`] for `None`.
 #[must_use]
 pub fn column(at: Option<Timestamp>) -> i64 {
     at.map_or(Timestamp::UNKNOWN, |at| at.0)
 }
 
-/// Parses a duration in milliseconds, written as `500ms`, `15s`, `1h30m`, `1.5h` or `2d`,
-/// a day having 24 hours. `None` for anything else; it is never negative.
+/// Parses a duration such as `500ms`, `15s`, `1h30m`, `1.5h` or `2d` into milliseconds; a
+/// day has 24 hours. Returns `None` for anything else. Never negative.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<i64> {
     // jiff also reads words (`2 hours ago`) and ISO 8601.
@@ -44,8 +45,8 @@ pub fn parse_duration(text: &str) -> Option<i64> {
     milliseconds(duration.round(Unit::Millisecond).ok()?)
 }
 
-/// Parses a duration as Go writes it, such as `1m30.5s`, in whole milliseconds: what is
-/// left is cut off. `None` if it is none, or is negative.
+/// Parses a duration in Go's notation, such as `1m30.5s`, into whole milliseconds;
+/// fractions are cut off. Returns `None` if it is invalid or negative.
 #[must_use]
 pub fn parse_go_duration(text: &str) -> Option<i64> {
     // The only duration without a unit.

@@ -173,7 +173,7 @@ fn however_long_a_sentence_its_event_says_who_decided_and_what_follows() {
         assert!(message.ends_with(end), "{message}");
         assert!(message.len() <= 1024, "{} bytes", message.len());
     }
-    // The record has it whole.
+    // The record has the whole sentence.
     assert_eq!(world.records()[1].verdict.message.len(), 1024);
 }
 
@@ -202,7 +202,7 @@ fn of_several_policies_a_failing_one_speaks_for_what_there_is() {
             policy("mine", fail),
         ]);
         world.add("a", both(combine));
-        // Beyond the first recommendation's window.
+        // After the window of the first recommendation.
         world.tick(0);
         world.tick(400_000);
         assert_eq!(world.replicas("a"), replicas, "{combine} {asked}");
@@ -358,7 +358,7 @@ fn the_ring_keeps_the_latest_within_its_bytes_and_counts_shared_columns_once() {
     let times: Vec<_> = of_b.iter().map(|record| record.at.0).collect();
     assert_eq!(times, [49 * 15_000, 48 * 15_000]);
     assert!(ring.latest(100).len() < 20);
-    // What a policy was granted of its target's annotations counts too.
+    // Annotations that a policy was granted count too.
     let mut long = (*records[0]).clone();
     long.policies[0].context.inputs = vec![GrantedInput {
         texts: vec!["x".repeat(100_000)],

@@ -1,8 +1,10 @@
-//! Records that earlier releases wrote are read, and written back as they were.
+//! Records of earlier releases are read, and written back unchanged.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
-use flyball_core::recorder::{InvalidRecord, Record};
+use flyball_core::recorded::{RecordedInput, RecordedInputs, RecordedQuestion};
+use flyball_core::recorder::{InvalidRecord, Record, Recorder as _};
 use flyball_core::replay::{Replay, replay};
+use flyball_core::ring::Ring;
 use flyball_test_support::vectors;
 use serde_json::{Value, json};
 
@@ -27,7 +29,7 @@ fn records_of_earlier_releases_are_read_whole() {
         let document = known.document();
         let text = document.to_string();
         assert!(text.contains(&format!("({})\n", document.code)), "{text}");
-        // Without any policy, nothing is decided again but what none is needed for.
+        // Without policies, only decisions that need none are decided again.
         match known {
             Record::Replicas(known) => {
                 let again = replay(&*known, |_| None);
@@ -92,4 +94,36 @@ fn what_is_no_record_is_refused_and_what_is_wrong_is_named() {
         error.contains("v9") && error.contains("v1alpha1"),
         "{error}"
     );
+}
+
+#[test]
+fn the_ring_keeps_the_latest_records_about_nodes_within_a_limit_of_their_own() {
+    let records = earlier()
+        .iter()
+        .map(|record| read(record).unwrap())
+        .collect::<Vec<_>>();
+    let filled = |replicas, nodes| {
+        let ring = Ring::new(replicas, nodes);
+        for record in &records {
+            ring.record(record);
+        }
+        ring
+    };
+    let is_of_nodes = |record: &&Record| matches!(record, Record::Nodes(_));
+    let all = filled(0, usize::MAX).latest_about_nodes(usize::MAX);
+    assert_eq!(all.len(), records.iter().filter(is_of_nodes).count());
+    let ring = filled(0, 30_000);
+    let kept = ring.latest_about_nodes(usize::MAX);
+    assert!((2..all.len()).contains(&kept.len()), "{}", kept.len());
+    assert_eq!(kept, all[..kept.len()]);
+    // At least the latest record of each kind stays, however large.
+    assert_eq!(ring.latest(usize::MAX).len(), 1);
+    assert_eq!(ring.latest_about_nodes(1), all[..1]);
+
+    let inputs = filled(usize::MAX, usize::MAX);
+    let inputs = RecordedInputs::latest(&inputs, "nobody");
+    let of_nodes = |input: &RecordedInput| matches!(input.question, RecordedQuestion::Expander(_));
+    assert!(inputs.iter().any(of_nodes) && !inputs.iter().all(of_nodes));
+    // A fallback was asked in its place: the input is that of the policy asked for.
+    assert!(inputs.iter().all(|input| input.asked.is_none()));
 }

@@ -83,13 +83,13 @@ impl Clock for WallClock {
         let wake = Instant::now() + Duration::from_millis(ms.min(LONGEST_SLEEP_MS));
         let mut changes = self.changes.lock().await;
         tokio::select! {
-            has_time = self.stop.sleep_until(wake) => has_time,
+            should_continue = self.stop.sleep_until(wake) => should_continue,
             // Without a sender nothing wakes any more; the stop still does.
             Ok(()) = changes.changed() => !self.stop.is_stopped(),
         }
     }
 
-    fn has_time(&self) -> bool {
+    fn should_continue(&self) -> bool {
         !self.stop.is_stopped()
     }
 }
@@ -146,7 +146,7 @@ impl<F: Fn(Timestamp) -> bool + Send + Sync> Clock for PacedClock<F> {
         (self.on_move)(next) && at <= self.end
     }
 
-    fn has_time(&self) -> bool {
+    fn should_continue(&self) -> bool {
         !self.stop.is_stopped()
     }
 }
@@ -188,6 +188,6 @@ mod tests {
             stopper.stop()
         });
         assert!(!went_on);
-        assert!(!clock.has_time(), "nothing is decided after a stop");
+        assert!(!clock.should_continue(), "nothing is decided after a stop");
     }
 }

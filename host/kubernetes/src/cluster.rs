@@ -2,9 +2,9 @@
 //! and storage keep one [`ClusterState`] up to date.
 //!
 //! ```text
-//!  watch ─┐                     state not locked: at once
+//!  watch ─┐                     no pass is under way: at once
 //!  watch ─┼─▶ queue of changes ────────────────────────────────────▶ ClusterState
-//!  watch ─┘                     locked by a pass: when it ends
+//!  watch ─┘                     a pass is under way: when it has planned
 //! ```
 //!
 //! So no watch waits for a pass, nor does the replica half, which shares the watch of
@@ -13,6 +13,7 @@
 
 mod watched;
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader};
@@ -115,6 +116,14 @@ impl NodesReader for ClusterWatch {
         block_in_place(|| self.inner.state.with(work))
     }
 
+    fn hold(&self) {
+        self.inner.state.hold();
+    }
+
+    fn release(&self) {
+        block_in_place(|| self.inner.state.release());
+    }
+
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
         let latest = self.inner.priorities.as_ref();
         let latest = latest.filter(|_| expander == priorities::EXPANDER)?;
@@ -141,39 +150,65 @@ type Pending = Box<dyn FnOnce(&mut ClusterState) + Send>;
 #[derive(Default)]
 pub(crate) struct SharedState {
     state: Mutex<ClusterState>,
-    /// Changes in order of arrival. Whoever has locked the state applies them.
+    /// Changes in order of arrival. Whoever has locked the state applies them, unless it is
+    /// held.
     pending: Mutex<Vec<Pending>>,
+    /// Whether a pass is under way, which must see one cluster.
+    held: AtomicBool,
     /// Incremented when pods have become unschedulable.
     waiting: watch::Sender<u64>,
 }
 
 impl SharedState {
-    /// Applies a change: at once, or, if the state is locked, when it is unlocked.
+    /// Applies a change: at once, or, if the state is locked or held, when it is released.
     pub(crate) fn change(&self, change: impl FnOnce(&mut ClusterState) + Send + 'static) {
         lock(&self.pending).push(Box::new(change));
         self.apply_pending();
     }
 
-    /// Runs `work` on the state, after applying all queued changes.
+    /// Runs `work` on the state, after applying all queued changes unless it is held.
     pub(crate) fn with<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         let result = {
             let mut state = lock(&self.state);
-            self.apply_changes(&mut state);
+            if !self.is_held() {
+                self.apply_changes(&mut state);
+            }
             work(&mut state)
         };
         self.apply_pending();
         result
     }
 
-    /// Applies the queued changes, unless the state is locked. Whoever has locked it
+    /// Applies all queued changes. Later ones stay queued until [`Self::release`].
+    fn hold(&self) {
+        let mut state = lock(&self.state);
+        self.apply_changes(&mut state);
+        self.held.store(true, Ordering::Release);
+    }
+
+    fn release(&self) {
+        self.held.store(false, Ordering::Release);
+        self.apply_pending();
+    }
+
+    fn is_held(&self) -> bool {
+        self.held.load(Ordering::Acquire)
+    }
+
+    /// Applies the queued changes, unless the state is held or locked. Whoever has locked it
     /// calls this after unlocking, and so applies the changes queued before.
     fn apply_pending(&self) {
-        while !lock(&self.pending).is_empty() {
-            match self.state.try_lock() {
-                Ok(mut state) => self.apply_changes(&mut state),
-                Err(TryLockError::Poisoned(error)) => self.apply_changes(&mut error.into_inner()),
+        while !self.is_held() && !lock(&self.pending).is_empty() {
+            let mut state = match self.state.try_lock() {
+                Ok(state) => state,
+                Err(TryLockError::Poisoned(error)) => error.into_inner(),
                 Err(TryLockError::WouldBlock) => return,
+            };
+            // A pass may have begun since.
+            if self.is_held() {
+                return;
             }
+            self.apply_changes(&mut state);
         }
     }
 
@@ -264,8 +299,13 @@ mod tests {
             Ok::<_, serde_json::Error>(())
         })?;
         // Applied when the pass ended, without a further change.
-        let state = super::lock(&shared.state);
-        assert_eq!(names(&state), ["b"]);
+        assert_eq!(names(&super::lock(&shared.state)), ["b"]);
+
+        shared.hold();
+        apply("c")?;
+        shared.with(|state| assert_eq!(names(state), ["b"], "a pass looks again"));
+        shared.release();
+        assert_eq!(names(&super::lock(&shared.state)), ["b", "c"]);
         Ok(())
     }
 }

@@ -273,7 +273,7 @@ fn mixed(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
 /// What becomes of the pods when the ordered nodes have come.
 fn carried_out(world: &World, options: &NodeOptions, decided: &NodeDecisionRecord) -> Outcome {
     let mut state = world.state();
-    let census = Census::at_first_sight(decided.at, &state, &world.groups, options);
+    let census = Census::without_history(decided.at, &state, &world.groups, options);
     carry_out(&mut state, &census, options, &Answer::from(decided))
 }
 

@@ -7,7 +7,7 @@ use flyball_core::nodes::backoff::Backoffs;
 use flyball_core::nodes::census::Census;
 use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
 use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::scale_up::{Plan, Scene, plan};
+use flyball_core::nodes::scale_up::{Plan, PlanContext, plan};
 use flyball_core::nodes::state::{
     ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase,
 };
@@ -56,7 +56,7 @@ impl World {
     /// The census of a dry run.
     #[must_use]
     pub fn census(&self, state: &ClusterState, options: &NodeOptions) -> Census {
-        Census::at_first_sight(NOW, state, &self.groups, options)
+        Census::without_history(NOW, state, &self.groups, options)
     }
 
     /// Plans as `flyball plan` does.
@@ -67,7 +67,7 @@ impl World {
         engine: &dyn PolicyEngine,
     ) -> Plan {
         let census = self.census(state, options);
-        let scene = Scene {
+        let context = PlanContext {
             now: NOW,
             options,
             engine,
@@ -76,7 +76,7 @@ impl World {
             backoffs: &Backoffs::default(),
             seed: 0,
         };
-        plan(&scene, state)
+        plan(&context, state)
     }
 
     /// Adds a group of the nodes of these names, which may grow by so many.

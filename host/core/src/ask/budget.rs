@@ -1,4 +1,4 @@
-//! How much the policies of one object may keep as state together.
+//! Budget for the states that the policies of one object keep together.
 
 use std::sync::Arc;
 
@@ -13,14 +13,14 @@ use crate::replica::Context;
 /// The states of an object's policies while they are asked one after the other.
 pub(crate) struct StateBudget(Vec<Held>);
 
-/// What one policy keeps, in bytes.
+/// Sizes of what one policy keeps, in bytes.
 struct Held {
     name: usize,
     state: usize,
 }
 
 impl Held {
-    /// The state with all that is kept with it; without a state there is nothing.
+    /// Returns the size of the state with all that is kept with it; 0 without a state.
     fn kept(&self) -> usize {
         match self.state {
             0 => 0,
@@ -30,7 +30,8 @@ impl Held {
 }
 
 impl StateBudget {
-    /// Before the first is asked: each one's name, and its state.
+    /// Creates the budget before the first policy is asked, from each policy's name and
+    /// state.
     pub(crate) fn new<'a>(policies: impl Iterator<Item = (&'a str, &'a str)>) -> Self {
         Self::of_sizes(policies.map(|(name, state)| (name, state.len())))
     }
@@ -43,8 +44,8 @@ impl StateBudget {
         Self(policies.map(held).collect())
     }
 
-    /// The states before a recorded decision: of the policies asked, and of those that
-    /// were not asked.
+    /// Creates the budget before a recorded decision, from the policies that were asked
+    /// and those that were not.
     pub(crate) fn before<'a, Q: Question>(
         parts: impl IntoIterator<Item = &'a Part<Q>>,
         unasked: &'a [UnaskedState],
@@ -55,8 +56,8 @@ impl StateBudget {
         Self::of_sizes(asked.chain(unasked))
     }
 
-    /// An answer of the policy at this place, unless its state leaves too little
-    /// for the others. A state that it does not change stays.
+    /// Returns the answer of the policy at this place, or a failure if its state does not
+    /// fit beside the others' states. An unchanged state counts as well.
     pub(crate) fn admitted<Q: Question>(
         &self,
         place: usize,
@@ -77,8 +78,8 @@ impl StateBudget {
         )))
     }
 
-    /// What the others leave. Where several have a state, their names count too as
-    /// far as they are long, since they are kept with it.
+    /// Returns the bytes that the others leave. If several policies have a state, long
+    /// names count too, since they are kept with it.
     fn left(&self, place: usize) -> usize {
         let (mut states, mut kept) = (0, STATE_FRAME);
         for (row, held) in self.0.iter().enumerate() {
@@ -93,7 +94,8 @@ impl StateBudget {
         beside_states.min(STATES_LIMIT.saturating_sub(kept))
     }
 
-    /// The policy at this place has answered; a fallback keeps nothing.
+    /// Updates the budget with the answer of the policy at this place; a fallback keeps
+    /// no state.
     pub(crate) fn took<Q: Question>(&mut self, place: usize, part: &Part<Q>) {
         if let (true, Ok(answer)) = (part.is_own(), &part.answer)
             && let Some(held) = self.0.get_mut(place)
@@ -104,8 +106,8 @@ impl StateBudget {
     }
 }
 
-/// The state of a policy that was not asked, because the decision was made without it: it
-/// is kept beside those of the policies that were.
+/// State of a policy that was not asked, because the decision was made without it. It is
+/// kept beside those of the policies that were.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UnaskedState {

@@ -1,4 +1,4 @@
-//! One object on its way through a tick of the replica loop.
+//! A due object during a tick of the replica loop.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::pipeline::Decision;
 use crate::policy::WantedInput;
 use crate::ports::{Autoscaler, Observation, ScaleIntent};
 
-/// An object whose turn it is.
+/// An object that is due.
 pub(super) struct Due {
     pub(super) autoscaler: Arc<Autoscaler>,
     pub(super) wants: Vec<WantedInput>,
@@ -18,7 +18,7 @@ pub(super) struct Due {
 }
 
 impl Due {
-    /// Whether some policy wants the target's labels or annotations.
+    /// Returns whether a policy wants the target's labels or annotations.
     pub(super) fn wants_metadata(&self) -> bool {
         let mut wants = self.wants.iter();
         wants.any(|wanted| wanted.kind.starts_with("target-"))
@@ -34,7 +34,7 @@ impl Due {
         })
     }
 
-    /// What `intent` removes, if it does.
+    /// Returns what `intent` removes. `None` if it removes nothing.
     pub(super) fn removal(&self, intent: &ScaleIntent) -> Option<Removal> {
         let replicas = intent.removes();
         let cut = |decision: &Decision| decision.changed_by(guard::MASS_SCALE_DOWN);

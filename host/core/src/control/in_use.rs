@@ -1,4 +1,4 @@
-//! Which objects name which policies, and with which configurations.
+//! Policies in use: which objects name them, and with which configurations.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::ports::Autoscaler;
 use crate::status::Condition;
 use crate::status::condition::{ABLE_TO_SCALE, SCALING_ACTIVE, SCALING_DISABLED};
 
-/// Conditions of objects that no policy is asked about, with their reasons.
+/// Conditions, with their reasons, of objects that no policy is asked about.
 const NOT_ASKED: [(&str, &str); 6] = [
     (ABLE_TO_SCALE, "FailedGetScale"),
     (SCALING_ACTIVE, SCALING_DISABLED),
@@ -23,16 +23,16 @@ const NOT_ASKED: [(&str, &str); 6] = [
 /// An object that names a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyUser {
-    /// Its target, or the node groups.
+    /// The object's target, or the node groups.
     pub object: String,
-    /// Namespace of it; empty for node groups.
+    /// Namespace of the target; empty for node groups.
     pub namespace: Arc<str>,
-    /// Whether the policy is asked about it: not while scaling is disabled, or its target
-    /// or the target's pods cannot be told.
+    /// Whether the policy is asked about it. It is not while scaling is disabled, or
+    /// while the target or its pods are unknown.
     pub is_asked: bool,
 }
 
-/// The objects that name each policy; the node groups are one.
+/// Returns the objects that name each policy. The node groups count as one object.
 #[must_use]
 pub fn policy_users(
     autoscalers: &[Arc<Autoscaler>],
@@ -63,15 +63,15 @@ pub fn policy_users(
     users
 }
 
-/// Whether no policy is asked about an object with this condition.
+/// Returns whether no policy is asked about an object with this condition.
 fn keeps_from_asking(condition: &Condition) -> bool {
     let known = (condition.kind.as_str(), condition.reason.as_str());
     condition.status == "False" && NOT_ASKED.contains(&known)
 }
 
-/// The configurations that objects and the chain of expanders use each policy with,
-/// as JSON, each once: what a new version of a policy must accept before it takes
-/// over.
+/// Returns the configurations with which objects and the chain of expanders use each
+/// policy, as JSON and without duplicates. A new version of a policy must accept them
+/// before it takes over.
 #[must_use]
 pub fn configurations_in_use(
     autoscalers: &[Arc<Autoscaler>],

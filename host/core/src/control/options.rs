@@ -2,29 +2,32 @@
 
 use std::sync::Arc;
 
-/// What an operator sets, with kube-controller-manager's names and defaults.
+/// Options of the operator, with kube-controller-manager's names and defaults.
 #[derive(Clone, Debug)]
 pub struct ReplicaOptions {
     /// Time from one sync of an object to its next, in milliseconds (15,000).
     pub sync_period_ms: i64,
-    /// Tolerance where a behavior has none (0.1).
+    /// Tolerance if a behavior sets none (0.1).
     pub tolerance: f64,
-    /// Stabilization window going down where a behavior has none (300,000).
+    /// Downscale stabilization window if a behavior sets none, in milliseconds (300,000).
     pub downscale_stabilization_ms: i64,
-    /// How long after its start a pod's cpu is looked at with care (300,000).
+    /// Period after a pod's start in which its cpu samples may be skipped, in
+    /// milliseconds (300,000).
     pub cpu_initialization_period_ms: i64,
-    /// How long after its start a pod's unreadiness counts as its first (30,000).
+    /// Period after a pod's start in which unreadiness counts as initial, in milliseconds
+    /// (30,000).
     pub initial_readiness_delay_ms: i64,
-    /// Whether the built-in policy is asked where one gives no usable answer;
-    /// else the host holds.
+    /// Whether the built-in policy is asked if a policy gives no usable answer; otherwise
+    /// the target is held.
     pub fallback: bool,
-    /// Whether what Flyball itself scaled to zero is scaled up again (false), as
-    /// with Kubernetes' feature gate `HPAScaleToZero`.
+    /// Whether targets are scaled to zero, and up again if Flyball itself scaled them
+    /// down (false): Kubernetes' feature gate `HPAScaleToZero`.
     pub scale_to_zero: bool,
-    /// The part of all replicas that may go within a minute, all objects together
-    /// (0.25); 1: all. Ten may always go, and an object's own as long as no other lost any.
+    /// Share of all replicas that may be removed within a minute, over all objects
+    /// (0.25); 1 means all. Ten may always be removed, and any number from one object as
+    /// long as no other object lost any.
     pub max_scale_down_share: f64,
-    /// How long a decision stands at most while nothing but time changes, in
+    /// Longest time that a decision stands while nothing but time changes, in
     /// milliseconds (60,000).
     pub stands_for_ms: i64,
     /// Version of the host, for records.

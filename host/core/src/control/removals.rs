@@ -1,19 +1,20 @@
-//! How many replicas may go at once, all objects together: what keeps one wrong
-//! signal, such as metrics that make everything look idle, from taking down a
-//! cluster before anybody looks.
+//! Limit on the replicas removed at once over all objects. It keeps one wrong signal,
+//! such as metrics that make everything look idle, from taking down a cluster before
+//! anybody looks.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::time::Timestamp;
 
-/// The time within which removals count together, in milliseconds.
+/// Period within which removals count together, in milliseconds.
 const WITHIN_MS: i64 = 60_000;
 
-/// So many replicas may always go, or small clusters would shrink one by one.
+/// Number of replicas that may always be removed, or small clusters would shrink one by
+/// one.
 const ALWAYS: i64 = 10;
 
-/// What was removed lately.
+/// Recent removals of all objects.
 #[derive(Debug, Default)]
 pub(super) struct Removals {
     lately: Vec<(Timestamp, Removal)>,
@@ -22,35 +23,35 @@ pub(super) struct Removals {
     expired_at: Option<Timestamp>,
 }
 
-/// Replicas of an object that go.
+/// A removal of replicas of one object.
 #[derive(Clone, Debug)]
 pub(super) struct Removal {
     /// Uid of the object.
     pub object: Arc<str>,
-    /// Number of replicas. Negative: they did not go after all.
+    /// Number of replicas. Negative to undo a removal.
     pub replicas: i64,
-    /// Whether the cap cut it short.
+    /// Whether the limit reduced it.
     pub cut: bool,
 }
 
-/// What one object lost lately.
+/// Recent removals of one object.
 #[derive(Debug, Default)]
 struct Lost {
     replicas: i64,
-    /// The part of it that the cap cut short.
+    /// The part of `replicas` in removals that the limit reduced.
     cut: i64,
-    /// How many removals these are.
+    /// Number of removals.
     removals: usize,
 }
 
 impl Removals {
-    /// Returns how many replicas `object` may lose now, or `None` if it may lose as
-    /// many as it likes, as nothing else was removed lately.
+    /// Returns how many replicas `object` may lose now. `None` if there is no limit
+    /// because no other object lost any lately.
     ///
-    /// `replicas` are those of all objects, of which `share` may go within
-    /// [`WITHIN_MS`]. The object's own earlier removals don't count: what one object
-    /// loses is no mass, whatever its size. But one that was cut short does, or the
-    /// object would get the same again at each sync.
+    /// `replicas` are those of all objects, of which `share` may be removed within
+    /// [`WITHIN_MS`]. The object's own earlier removals don't count: one object alone is
+    /// no mass removal, whatever its size. A removal that the limit reduced does count,
+    /// or the object would get the same number again at each sync.
     pub(super) fn left(
         &mut self,
         now: Timestamp,
@@ -81,7 +82,7 @@ impl Removals {
         self.lately.push((now, removal));
     }
 
-    /// Forgets removals that are too long ago, once for each time.
+    /// Forgets expired removals, once for each time.
     fn expire(&mut self, now: Timestamp) {
         if self.expired_at.replace(now) == Some(now) {
             return;
@@ -105,7 +106,7 @@ impl Removals {
 }
 
 impl Removal {
-    /// Takes it back, as the replicas did not go after all.
+    /// Returns a removal that undoes this one, because the replicas were not removed.
     pub(super) fn undone(self) -> Self {
         Self {
             replicas: -self.replicas,

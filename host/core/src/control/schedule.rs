@@ -1,4 +1,5 @@
-//! Whose turn it is: due times, and what is kept of each object between them.
+//! Schedule of the replica loop: due times, and the state of each object between
+//! decisions.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,14 +16,14 @@ use crate::time::Timestamp;
 #[derive(Default)]
 pub(super) struct Schedule {
     entries: BTreeMap<Arc<str>, Entry>,
-    /// Counts the looks at the list, to find who is gone.
+    /// Counts the calls of [`Schedule::due`], to find objects that are gone.
     look: u64,
     gone: Vec<ObjectKey>,
     /// Sum of the replicas of all objects.
     replicas: i64,
 }
 
-/// State of an object from one decision to the next.
+/// State of an object between decisions.
 pub(super) struct Entry {
     /// Its prepared spec.
     pub prepared: Prepared,
@@ -35,7 +36,7 @@ pub(super) struct Entry {
     /// The last decision, if it stands until something changes.
     pub standing: Option<Standing>,
     key: ObjectKey,
-    /// As last seen, or written since; 0 if the target is not written.
+    /// Replicas as last observed or written; 0 if the target is not written.
     replicas: i32,
     generation: i64,
     due: Timestamp,
@@ -43,9 +44,9 @@ pub(super) struct Entry {
 }
 
 impl Schedule {
-    /// The objects that are due, in the order of the list; their next turn is
-    /// one sync period later. New and changed ones are due at once, and those
-    /// that are no longer in the list are forgotten.
+    /// Returns the objects that are due, in the order of the list, and sets their next
+    /// turn to one sync period later. New and changed objects are due at once. Forgets
+    /// objects that are not in the list.
     pub(super) fn due(
         &mut self,
         now: Timestamp,
@@ -71,17 +72,17 @@ impl Schedule {
         due
     }
 
-    /// Objects that were found to be gone, each told once.
+    /// Returns the objects that are gone, each once.
     pub(super) fn take_gone(&mut self) -> Vec<ObjectKey> {
         std::mem::take(&mut self.gone)
     }
 
-    /// Replicas of all objects together.
+    /// Returns the replicas of all objects together.
     pub(super) fn replicas(&self) -> i64 {
         self.replicas
     }
 
-    /// The replicas that an object's target has.
+    /// Sets the replicas that an object's target has.
     pub(super) fn saw_replicas(&mut self, uid: &Arc<str>, replicas: i32) {
         if let Some(entry) = self.entries.get_mut(uid) {
             self.replicas += i64::from(replicas) - i64::from(entry.replicas);
@@ -94,12 +95,12 @@ impl Schedule {
         self.entries.get_mut(uid)
     }
 
-    /// When the next object is due.
+    /// Returns when the next object is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
         self.entries.values().map(|entry| entry.due).min()
     }
 
-    /// Whether the object is new or its spec changed.
+    /// Adds or updates an object. Returns whether it is new or its spec changed.
     fn look_at(
         &mut self,
         now: Timestamp,
@@ -114,7 +115,7 @@ impl Schedule {
             }
             let prepared = Prepared::new(seen, options).gated(options);
             if prepared.target != entry.prepared.target {
-                // What was right for another target says nothing about this one.
+                // What was remembered of another target does not apply to this one.
                 entry.memory = Memory::default();
                 store.forget(&seen.uid);
             }
@@ -154,8 +155,8 @@ impl Schedule {
         }
     }
 
-    /// Finds autoscalers that would write the same target, and notes for each another
-    /// one.
+    /// Finds autoscalers that would write the same target, and sets another one of them
+    /// as the conflict of each.
     fn find_conflicts(&mut self, autoscalers: &[Arc<Autoscaler>]) {
         let mut writers: BTreeMap<_, Vec<&Arc<Autoscaler>>> = BTreeMap::new();
         for autoscaler in autoscalers {
@@ -185,8 +186,8 @@ impl Schedule {
 }
 
 impl Entry {
-    /// Whether the entry was prepared from this very spec. Compares the spec, too:
-    /// objects of some kinds have no generation.
+    /// Returns whether the entry was prepared from this spec. Compares the specs too,
+    /// because objects of some kinds have no generation.
     fn is_of(&mut self, seen: &Autoscaler) -> bool {
         let known = &self.prepared.spec;
         let same = self.generation == seen.generation
@@ -197,14 +198,15 @@ impl Entry {
         same
     }
 
-    /// Whether the object is due; if so, its next turn is set.
+    /// Returns whether the object is due. If so, sets its next turn.
     fn take_turn(&mut self, now: Timestamp, period_ms: i64) -> bool {
-        // Never due later than a period from now, unless the clock was set back.
+        // A due time more than a period from now means that the clock was set back: due
+        // now.
         if now < self.due && self.due <= now.plus(period_ms) {
             return false;
         }
-        // From the time it was due, so that a late tick does not shift the next
-        // one; a turn that was missed is not made up for.
+        // Counted from the time it was due, so that a late tick does not shift the next
+        // one. A missed turn is not made up for.
         let next = self.due.plus(period_ms);
         self.due = if now < next && next <= now.plus(period_ms) {
             next

@@ -1,15 +1,14 @@
-//! Decisions that stand: if nothing but time has changed since the last decision, and
-//! time alone can't change its result, no decision is made and no record written.
+//! Standing decisions: if nothing but time has changed since an object's last decision,
+//! and time alone can't change the result, no decision is made and no record is written.
 //!
-//! Time enters a decision in these ways, and each keeps it from standing:
+//! Time affects a decision in these ways, each of which keeps it from standing:
 //!
-//! - Windows and rates of the guardrails. They can't move a target for which the
-//!   policies ask for what it has, as long as that is what they asked for all
-//!   through the windows.
+//! - Windows and rates of the guardrails, unless the policies ask for the current number
+//!   of replicas and asked for it throughout the windows.
 //! - The windows after a pod's start, which policies get as input.
-//! - A policy's own past: its recommendations, its state, changes and histories.
-//! - The policy's own clock. It says so by its wish to be asked again; one that
-//!   does not is asked after [`ReplicaOptions::stands_for_ms`] at the latest.
+//! - A policy's own past: its recommendations, state, changes and histories.
+//! - The policy's own timing. It asks to be asked again at a time; a policy that doesn't
+//!   is asked after [`ReplicaOptions::stands_for_ms`] at the latest.
 
 use std::sync::Arc;
 
@@ -24,11 +23,11 @@ use crate::replica::{GrantedInput, MetricInput, PodColumns};
 use crate::status::AutoscalerStatus;
 use crate::time::Timestamp;
 
-/// A decision that stands until something changes, and what it was made from.
+/// A decision that stands until something changes, with its input.
 #[derive(Debug)]
 pub(super) struct Standing {
     at: Timestamp,
-    /// When it ends, if nothing changes before.
+    /// When it ends if nothing changes before.
     pub(super) until: Timestamp,
     scale: (i32, i32, Arc<str>),
     pods: Arc<PodColumns>,
@@ -43,8 +42,8 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// The decision just made, if it stands: `status` is what the cluster holds,
-    /// and what the decision leaves it at.
+    /// Returns the decision just made if it stands. `status` is the status in the
+    /// cluster, which the decision did not change.
     pub(super) fn of(
         record: &DecisionRecord,
         entry: &Entry,
@@ -87,7 +86,8 @@ impl Standing {
         })
     }
 
-    /// Whether it still stands, all that was observed being taken in.
+    /// Returns whether it still stands. The observation must have been added to the
+    /// columns.
     pub(super) fn holds(
         &self,
         now: Timestamp,
@@ -111,7 +111,7 @@ impl Standing {
             && autoscaler.status == self.status
     }
 
-    /// Columns stay where they are for as long as they stay what they are.
+    /// Compares addresses: a column keeps its `Arc` as long as it does not change.
     fn columns_are(&self, columns: &Columns) -> bool {
         let metrics = self.metrics.iter().zip(&columns.metrics);
         Arc::ptr_eq(&self.pods, &columns.pods)
@@ -124,7 +124,7 @@ impl Standing {
 
     fn versions_are_active(&self, autoscaler: &Autoscaler, engine: &dyn PolicyEngine) -> bool {
         let policies = autoscaler.spec.effective_policies().iter();
-        // Empty: no policy was asked, and none would be.
+        // Empty if no policy was asked; then none would be now.
         self.versions.is_empty()
             || policies.zip(&self.versions).all(|(policy, version)| {
                 let active = engine.replica_policy(&policy.name);
@@ -137,8 +137,8 @@ fn asks(policy: &PolicyRecord) -> bool {
     matches!(&policy.answer, Ok(decision) if decision.replicas.is_some())
 }
 
-/// Until when a policy's answer is the same if only time passes. `None` if it may change
-/// at any time.
+/// Returns until when a policy's answer is the same if only time passes. `None` if it may
+/// change at any time.
 fn stands_until(policy: &PolicyRecord, at: Timestamp) -> Option<Timestamp> {
     let decision = policy.answer.as_ref().ok()?;
     let mut inputs = policy.context.inputs.iter();
@@ -150,7 +150,7 @@ fn stands_until(policy: &PolicyRecord, at: Timestamp) -> Option<Timestamp> {
     Some(at.plus(i64::try_from(wish).unwrap_or(i64::MAX)))
 }
 
-/// Whether no pod is in one of the windows after its start.
+/// Returns whether no pod is in one of the windows after its start.
 fn all_have_started(pods: &PodColumns, at: Timestamp, options: &ReplicaOptions) -> bool {
     let longest = options
         .cpu_initialization_period_ms

@@ -1,5 +1,5 @@
-//! A decision about nodes: which options there were, who chose among them and why, and
-//! why pods were left over.
+//! Documents of decisions about nodes: the options, who chose among them and why, and why
+//! pods were left over.
 
 use super::replicas::{answered_by, part_notes};
 use super::{Block, Cell, Document, Note, Table, Tone};
@@ -9,14 +9,14 @@ use crate::nodes::record::{
 };
 use crate::question::ExpanderRecord;
 
-/// What documents of decisions about nodes are about.
+/// [`Document::about`] of decisions about nodes.
 pub const ABOUT_NODES: &str = "nodes";
 
-/// Most names of pods in a line.
+/// Maximum number of pod names in a line.
 const MOST_NAMES: usize = 3;
 
 impl NodeDecisionRecord {
-    /// The record for a person to read.
+    /// Returns the record as a document.
     #[must_use]
     pub fn document(&self) -> Document {
         let result = match self.verdict.orders.as_slice() {
@@ -73,8 +73,8 @@ fn pending(record: &NodeDecisionRecord) -> String {
     )
 }
 
-/// A choice: what was chosen, the options with what each expander made of them, what the
-/// expanders said, and what the guardrails changed.
+/// Returns the blocks of a choice: what was chosen, the options with the result of each
+/// expander, the expanders' reasons, and what the guardrails changed.
 #[must_use]
 pub fn round(round: &Round) -> Vec<Block> {
     let mut blocks = Vec::new();
@@ -115,7 +115,7 @@ fn expander_note(part: &ExpanderRecord, answer: &crate::nodes::expander::Expande
     Note::about(1, format!("{}:", answered_by(part)), text)
 }
 
-/// The options of a choice, a row each.
+/// Returns the options of a choice, one row each.
 fn options(round: &Round) -> Table {
     let options = &round.input.options;
     let fixed = [
@@ -172,7 +172,8 @@ fn cells(round: &Round, row: usize) -> Vec<Cell> {
     cells
 }
 
-/// The groups of an option; of several with the nodes of each: `a +2, b +1`.
+/// Returns the groups of an option. If there are several, each has its nodes: `a +2, b
+/// +1`.
 fn label(options: &OptionColumns, row: usize) -> String {
     match options.parts(row).as_slice() {
         [(only, _)] => only.to_string(),
@@ -186,7 +187,8 @@ fn label(options: &OptionColumns, row: usize) -> String {
     }
 }
 
-/// What an expander made of an option: its score, or whether it kept it.
+/// Returns the result of an expander for an option: its score, or whether the expander
+/// kept it.
 fn made_of(part: &ExpanderRecord, row: usize) -> Cell {
     let Some(at) = place(part, row) else {
         return Cell::new(Tone::Dim, "not asked");
@@ -205,27 +207,27 @@ fn made_of(part: &ExpanderRecord, row: usize) -> Cell {
     }
 }
 
-/// The score that an expander gave the option in this row of the input.
+/// Returns the score that an expander gave the option in this row of the input.
 #[must_use]
 pub fn score(part: &ExpanderRecord, row: usize) -> Option<f64> {
     let ranking = part.answer.as_ref().ok()?;
     ranking.scores.get(place(part, row)?).copied().flatten()
 }
 
-/// The row of an option among those that an expander was asked about.
+/// Returns the row of an option among those that the expander was asked about.
 fn place(part: &ExpanderRecord, row: usize) -> Option<usize> {
     let row = u32::try_from(row).ok()?;
     part.own.iter().position(|asked| *asked == row)
 }
 
-/// A group that was no option.
+/// Returns the line about a group that was no option.
 #[must_use]
 pub fn skipped(skipped: &SkippedGroup) -> Note {
     let SkippedGroup { group, message, .. } = skipped;
     Note::about(0, format!("{group} was no option:"), message)
 }
 
-/// Pods that fit nowhere, and why.
+/// Returns the lines about pods that fit nowhere, and why.
 #[must_use]
 pub fn remaining(remaining: &Remaining) -> Vec<Note> {
     let pods = pods(&remaining.pods);
@@ -235,7 +237,8 @@ pub fn remaining(remaining: &Remaining) -> Vec<Note> {
     notes
 }
 
-/// Some pods by name, and how many more: `default/a, default/b and 3 more`.
+/// Lists some pods by name and the number of the others, such as `default/a, default/b
+/// and 3 more`.
 #[must_use]
 pub fn pods(list: &PodList) -> String {
     let names = list.names.iter().take(MOST_NAMES);

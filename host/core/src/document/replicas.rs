@@ -1,5 +1,5 @@
-//! A decision about replicas: what became of them, which policy asked for it and why,
-//! what each metric and each guardrail had to say.
+//! Documents of decisions about replicas: the result, the answers of policies and
+//! metrics, and what the guardrails changed.
 
 use std::fmt::Write as _;
 
@@ -11,7 +11,7 @@ use crate::replica::{Proposal, ReplicaDecision};
 use crate::spec::Mode;
 
 impl DecisionRecord {
-    /// The record for a person to read.
+    /// Returns the record as a document.
     #[must_use]
     pub fn document(&self) -> Document {
         let object = &self.object;
@@ -60,7 +60,8 @@ fn result(record: &DecisionRecord) -> String {
     replicas + &outcome
 }
 
-/// The policy that answered a part: `hpa 1.0.0 (1a2b3c4d5e6f)`; its name if none did.
+/// Returns the policy version that answered a part, such as `hpa 1.0.0 (1a2b3c4d5e6f)`;
+/// the policy's name if none did.
 #[must_use]
 pub fn answered_by<Q: Question>(part: &Part<Q>) -> String {
     match &part.version {
@@ -77,8 +78,8 @@ pub fn answered_by<Q: Question>(part: &Part<Q>) -> String {
 /// Makes lines of an answer.
 pub(super) type Said<'a, Q> = dyn Fn(&Part<Q>, &<Q as Question>::Answer) -> Vec<Note> + 'a;
 
-/// What all policies' parts have: one that failed and what took its place, failures and
-/// lines logged; `said` is what was answered.
+/// Returns the lines that parts of every kind have: a version that failed and what took
+/// its place, failures, and logged lines. `said` makes the lines of an answer.
 pub(super) fn part_notes<Q: Question>(
     part: &Part<Q>,
     level: usize,

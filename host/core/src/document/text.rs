@@ -4,7 +4,7 @@ use std::fmt::{self, Write};
 
 use super::{Block, Cell, Document, Note, Table, Tone};
 
-/// Styles a text, or makes it fit for where it is printed.
+/// Styles or escapes a text for the output.
 type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
 
 const INDENT: &str = "  ";
@@ -16,7 +16,7 @@ impl fmt::Display for Document {
 }
 
 impl Document {
-    /// The document as lines of text, `paint` styling its parts.
+    /// Returns the document as lines of text; `paint` styles its parts.
     #[must_use]
     pub fn text(&self, paint: Paint<'_>) -> String {
         let Self {
@@ -41,7 +41,7 @@ impl Document {
 }
 
 impl Block {
-    /// Blocks as lines of text, so many levels indented.
+    /// Returns blocks as lines of text, indented by `level`.
     #[must_use]
     pub fn text(blocks: &[Self], level: usize, paint: Paint<'_>) -> String {
         let mut text = String::new();

@@ -7,8 +7,8 @@ use crate::time::Timestamp;
 /// Longest period of a rate policy that Kubernetes accepts, in milliseconds.
 pub const LONGEST_PERIOD_MS: i64 = 1_800_000;
 
-/// A behavior with what it leaves out filled in, as Kubernetes' defaulting does;
-/// the window going down stays unset if it is: the operator's option counts then.
+/// Returns a behavior with Kubernetes' defaults filled in. An unset downscale window
+/// stays unset, because the operator's option applies then.
 #[must_use]
 pub fn defaulted(behavior: &Behavior) -> Behavior {
     let up = ScalingRules {
@@ -51,7 +51,7 @@ fn overlay(rules: Option<&ScalingRules>, defaults: ScalingRules) -> ScalingRules
     }
 }
 
-/// The stabilization windows up and down, in milliseconds.
+/// Returns the stabilization windows up and down, in milliseconds.
 fn windows_ms(behavior: &Behavior, downscale_stabilization_ms: i64) -> (i64, i64) {
     let window = |rules: &Option<ScalingRules>| {
         rules
@@ -60,12 +60,12 @@ fn windows_ms(behavior: &Behavior, downscale_stabilization_ms: i64) -> (i64, i64
             .map(|seconds| i64::from(seconds) * 1000)
     };
     let up = window(&behavior.scale_up).unwrap_or(0);
-    // Upstream keeps the option in whole seconds once it is a behavior's window.
+    // Upstream cuts the option off at whole seconds if it is a behavior's window.
     let down = window(&behavior.scale_down).unwrap_or(downscale_stabilization_ms / 1000 * 1000);
     (up, down)
 }
 
-/// How long a recommendation can still count, in milliseconds.
+/// Returns how long a recommendation can count, in milliseconds.
 #[must_use]
 pub fn longest_window_ms(behavior: Option<&Behavior>, downscale_stabilization_ms: i64) -> i64 {
     behavior.map_or(downscale_stabilization_ms, |behavior| {
@@ -74,9 +74,9 @@ pub fn longest_window_ms(behavior: Option<&Behavior>, downscale_stabilization_ms
     })
 }
 
-/// How long a change of replicas in one direction is remembered, in milliseconds:
-/// as long as that direction's rate policies look back. Without a behavior no
-/// change counts, but policies and a later behavior may look at them.
+/// Returns how long a change of replicas in one direction is remembered, in milliseconds:
+/// as long as that direction's rate policies look back. Without a behavior no change
+/// counts, but policies and a later behavior may use it.
 #[must_use]
 pub fn longest_period_ms(behavior: Option<&Behavior>, up: bool) -> i64 {
     let Some(behavior) = behavior else {
@@ -97,9 +97,9 @@ pub fn longest_period_ms(behavior: Option<&Behavior>, up: bool) -> i64 {
         .unwrap_or(0)
 }
 
-/// With a behavior: current replicas, moved no further than all recommendations
-/// within the window of the direction agree on. A recommendation exactly at a
-/// window's end does not count.
+/// Stabilizes with a behavior: moves the current replicas no further than all
+/// recommendations within the window of the direction agree on. A recommendation exactly
+/// at a window's end does not count.
 pub(super) fn stabilize(input: &GuardInput, behavior: &Behavior) -> i32 {
     let (up_ms, down_ms) = windows_ms(behavior, input.downscale_stabilization_ms);
     let (mut up, mut down) = (input.proposed, input.proposed);
@@ -120,9 +120,9 @@ pub(super) fn stabilize(input: &GuardInput, behavior: &Behavior) -> i32 {
     input.current.max(up).min(down)
 }
 
-/// Without a behavior: the highest recommendation of the window, one exactly at
-/// its end included. So an old one can raise replicas when the proposal equals
-/// current, as upstream.
+/// Stabilizes without a behavior: returns the highest recommendation of the window,
+/// including one exactly at its end. As upstream, an old one can therefore raise replicas
+/// when the proposal equals the current replicas.
 pub(super) fn stabilize_down(input: &GuardInput) -> i32 {
     let recent = input
         .recommendations

@@ -1,4 +1,4 @@
-//! The rate at which replicas may change, and the bounds of the spec.
+//! Limits on the rate of change, and the bounds of the spec.
 
 use super::{GuardInput, Why};
 use crate::replica::Samples;
@@ -26,20 +26,20 @@ const TOO_FAST_DOWN: Why = (
     "the desired replica count is decreasing faster than the maximum scale rate",
 );
 
-/// Why fewer replicas go than one object's own limits allow.
+/// Reason if fewer replicas are removed than one object's own limits allow.
 pub(super) const MASS: Why = (
     "MassScaleDown",
     "too many replicas went within a minute, all objects together: the others have to wait",
 );
 
-/// Why replicas are led out of zero, whatever the rate.
+/// Reason if a target leaves zero, whatever the rate.
 pub(super) const BELOW_MIN: Why = (
     "TooFewReplicas",
     "Current number of replicas below Spec.MinReplicas",
 );
 
-/// Without a behavior: at most twice the current replicas or 4, whichever is
-/// more, then the bounds.
+/// Limits without a behavior: at most twice the current replicas or 4, whichever is more,
+/// then the bounds.
 pub(super) fn without_behavior(input: &GuardInput, desired: i32) -> (i32, Why) {
     let rate = input.current.saturating_mul(2).max(4);
     let (highest, why) = if input.max > rate {
@@ -56,8 +56,9 @@ pub(super) fn without_behavior(input: &GuardInput, desired: i32) -> (i32, Why) {
     }
 }
 
-/// With a behavior: its rate policies, which never push past current, and the
-/// bound of the direction; max is looked at going up only, min going down only.
+/// Limits with a behavior: its rate policies, which never push past the current replicas,
+/// and the bound of the direction. The upper bound is checked only going up, the lower
+/// one only going down.
 pub(super) fn with_behavior(input: &GuardInput, behavior: &Behavior, desired: i32) -> (i32, Why) {
     if desired > input.current {
         let rate = behavior
@@ -91,8 +92,8 @@ pub(super) fn with_behavior(input: &GuardInput, behavior: &Behavior, desired: i3
     (desired, WITHIN)
 }
 
-/// The most replicas that the rate policies going up allow, before it is held
-/// to at least current and to at most max.
+/// Returns the most replicas that the rate policies going up allow, before the result is
+/// limited to at least current and at most max.
 #[must_use]
 pub fn scale_up_limit(input: &GuardInput, rules: &ScalingRules) -> i32 {
     let limit = |policy: &ScalingPolicy| {
@@ -112,8 +113,8 @@ pub fn scale_up_limit(input: &GuardInput, rules: &ScalingRules) -> i32 {
     }
 }
 
-/// The fewest replicas that the rate policies going down allow, before it is
-/// held to at most current and to at least min.
+/// Returns the fewest replicas that the rate policies going down allow, before the result
+/// is limited to at most current and at least min.
 #[must_use]
 pub fn scale_down_limit(input: &GuardInput, rules: &ScalingRules) -> i32 {
     let limit = |policy: &ScalingPolicy| {
@@ -132,8 +133,8 @@ pub fn scale_down_limit(input: &GuardInput, rules: &ScalingRules) -> i32 {
     }
 }
 
-/// Replicas when the policy's period began: a change exactly at its begin does
-/// not count as one within it.
+/// Returns the replicas at the start of the policy's period. A change exactly at the
+/// start does not count as one within the period.
 fn replicas_at_start(input: &GuardInput, policy: &ScalingPolicy) -> i32 {
     let period_ms = i64::from(policy.period_seconds) * 1000;
     let Samples { at_ms, replicas } = &input.scale_events;

@@ -1,15 +1,14 @@
-//! The host's guardrails: what turns the proposal of any policy into replicas
-//! that may be written. No policy can lift them.
+//! Guardrails of the host. They turn the proposal of any policy into replicas that may be
+//! written. No policy can lift them.
 //!
-//! They are those of HorizontalPodAutoscaler, to the letter of Kubernetes 1.36.3:
-//! stabilization over recent recommendations, then the rate at which replicas may
-//! change together with the bounds of the spec; and one of our own, on what may go
-//! at once in the whole cluster. Upstream wraps around where an
-//! `int32` overflows and leaves a float out of range to the processor; here both
-//! saturate.
+//! They are those of HorizontalPodAutoscaler, exactly as in Kubernetes 1.36.3:
+//! stabilization over recent recommendations, then the rate of change together with the
+//! bounds of the spec. One is Flyball's own: a limit on the replicas removed at once in
+//! the whole cluster. Upstream wraps around if an `int32` overflows and leaves a float
+//! out of range to the processor; here both saturate.
 //!
-//! Pure functions on plain data: what was recommended and scaled before comes in
-//! with [`GuardInput`], and [`guard`] remembers nothing.
+//! Pure functions on plain data: earlier recommendations and changes come in with
+//! [`GuardInput`], and [`guard`] remembers nothing.
 
 mod behavior;
 mod limits;
@@ -26,15 +25,15 @@ use crate::replica::Samples;
 use crate::spec::Behavior;
 use crate::time::Timestamp;
 
-/// All that the guardrails go by.
+/// Input of the guardrails.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GuardInput {
-    /// When the decision is made.
+    /// Time of the decision.
     pub now: Timestamp,
     /// The scale's spec.replicas.
     pub current: i32,
-    /// What the policies ask for together.
+    /// Combined proposal of the policies.
     pub proposed: i32,
     /// Lower bound of replicas.
     pub min: i32,
@@ -43,16 +42,15 @@ pub struct GuardInput {
     /// The object's behavior, its defaults filled in by [`defaulted`]. `None` applies the
     /// limits of an autoscaler without a behavior.
     pub behavior: Option<Arc<Behavior>>,
-    /// Stabilization window going down where the behavior has none, in
-    /// milliseconds.
+    /// Downscale stabilization window if the behavior sets none, in milliseconds.
     pub downscale_stabilization_ms: i64,
-    /// What the policies asked for together before, oldest first: at least what can
-    /// still be the highest or the lowest of a window.
+    /// Earlier combined proposals, oldest first: at least those that can still be the
+    /// highest or the lowest of a window.
     pub recommendations: Samples,
     /// Changes carried out, oldest first: positive up, negative down.
     pub scale_events: Samples,
-    /// How many replicas the object may lose now, by what others have lost lately. `None`
-    /// if the number is not limited.
+    /// How many replicas the object may lose, given what other objects lost lately.
+    /// `None` if there is no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removable: Option<i32>,
 }
@@ -73,13 +71,13 @@ pub struct GuardStep {
     pub message: Cow<'static, str>,
 }
 
-/// Name of the step that looks at recent recommendations.
+/// Name of the step that applies recent recommendations.
 pub const STABILIZATION: &str = "Stabilization";
-/// Name of the step that looks at the rate of change and the bounds.
+/// Name of the step that applies the rate of change and the bounds.
 pub const LIMITS: &str = "Limits";
-/// Name of the step that leads a target out of zero.
+/// Name of the step that brings a target out of zero.
 pub const FROM_ZERO: &str = "FromZero";
-/// Name of the step that keeps too much from going at once, all objects together.
+/// Name of the step that limits the replicas removed at once over all objects.
 pub const MASS_SCALE_DOWN: &str = "MassScaleDown";
 
 impl GuardStep {
@@ -93,7 +91,7 @@ impl GuardStep {
         }
     }
 
-    /// Whether the guardrail changed what was asked for.
+    /// Returns whether the guardrail changed the desired replicas.
     #[must_use]
     pub fn changed(&self) -> bool {
         self.before != self.after
@@ -113,10 +111,9 @@ const DOWN_STABILIZED: Why = (
     "recent recommendations were higher than current one, applying the highest recent recommendation",
 );
 
-/// Desired replicas within the guardrails: what stabilization made of the
-/// proposal, what the limits made of that, what a target scaled to zero by
-/// Flyball itself needs once its lower bound was raised, and what is left to be
-/// removed where much goes at once. The last step's `after` is the result.
+/// Applies the guardrails, one step each: stabilization, the limits, the lower bound of a
+/// target that Flyball itself scaled to zero before the bound was raised, and the limit
+/// on removals over all objects. The last step's `after` is the result.
 #[must_use]
 pub fn guard(input: &GuardInput) -> Vec<GuardStep> {
     let (stabilized, limited, why) = match input.behavior.as_deref() {

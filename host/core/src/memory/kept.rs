@@ -1,9 +1,10 @@
-//! What is kept of one object beyond the life of a process: small enough for an
-//! object of the API server, and written seldom enough for one.
+//! State of one object that survives a restart. It is small enough for an object of the
+//! API server, and written seldom enough for one.
 //!
-//! Kept are the policies' states, the changes that rate policies look back at and
-//! the histories that policies want. Recommendations are not: an object seen for
-//! the first time has what it has as its first one, which holds it for as long.
+//! It has the policies' states, the changes that rate policies look back at and the
+//! histories that policies want. Recommendations are not kept: for an object seen for the
+//! first time, the current replicas are the first recommendation, which holds it for as
+//! long.
 
 mod bytes;
 
@@ -17,39 +18,39 @@ use crate::policy::STATE_LIMIT;
 use crate::ports::StateStore;
 use crate::replica::{Samples, Target};
 
-/// Most bytes kept of one object, in the form of [`Kept::to_bytes`], names of
-/// policies and metrics included.
+/// Maximum size of the state of one object in bytes, in the form of [`Kept::to_bytes`],
+/// names of policies and metrics included.
 pub const KEPT_LIMIT: usize = 1024;
 
-/// Most bytes that the states of an object's policies take in that form: one of
+/// Maximum size of the states of an object's policies in that form, in bytes: one of
 /// [`STATE_LIMIT`] of a policy whose name is as long as names may be.
 pub(crate) const STATES_LIMIT: usize = STATE_LIMIT + STATE_FRAME + 63;
 
-/// Most changes kept: where there are more, the oldest count as one.
+/// Maximum number of changes kept. If there are more, the oldest are merged into one.
 const MOST_CHANGES: usize = 16;
 
-/// Changes for which there is always room.
+/// Number of changes for which there is always room.
 const SURE_CHANGES: usize = 14;
 
 const _: () = assert!(bytes::FRAME + STATES_LIMIT + SURE_CHANGES * bytes::CHANGE <= KEPT_LIMIT);
 
-/// What is kept of one object.
+/// State of one object that survives a restart.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Kept {
-    /// Tells its target from others: what was right for another is of no use.
+    /// Fingerprint of the target. The state is of no use for another target.
     pub target: u64,
     /// Each policy's state, by the policy's name.
     pub states: BTreeMap<Arc<str>, KeptState>,
     /// Changes carried out, oldest first: positive up, negative down.
     pub changes: Samples,
-    /// Metrics in the past, as far as there is room.
+    /// Metric histories, as far as there is room.
     pub histories: Vec<KeptHistory>,
 }
 
 /// A policy's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KeptState {
-    /// The version of the state: a policy of another one starts anew.
+    /// Version of the state. A policy with another state version starts without a state.
     pub state_version: u32,
     /// The state.
     pub state: Arc<str>,
@@ -62,16 +63,16 @@ pub struct KeptHistory {
     pub metric: String,
     /// Length of a step, in milliseconds.
     pub step_ms: i64,
-    /// Number of the first step: its begin divided by its length.
+    /// Number of the first step: its start divided by its length.
     pub first: i64,
-    /// The mean over each step from the first on. `None` if nothing was measured.
+    /// Mean of each step from the first on. `None` if nothing was measured.
     pub means: Vec<Option<f32>>,
 }
 
 impl Kept {
-    /// Takes these changes: the latest that there is room for beside the states, and
-    /// what came before them as one change at the last of its times, so that none is
-    /// forgotten early.
+    /// Sets the changes: the latest that fit beside the states. Older ones are merged
+    /// into one change at the time of the latest of them, so that none is forgotten
+    /// early.
     pub(super) fn take_changes(&mut self, mut changes: Samples) {
         let most = (self.room() / bytes::CHANGE).min(MOST_CHANGES);
         let Samples { at_ms, replicas } = &mut changes;
@@ -83,13 +84,13 @@ impl Kept {
         self.changes = changes;
     }
 
-    /// What is left, in bytes.
+    /// Returns the room that is left, in bytes.
     pub(super) fn room(&self) -> usize {
         KEPT_LIMIT.saturating_sub(self.to_bytes().len())
     }
 }
 
-/// What tells a target from others.
+/// Returns the fingerprint of a target.
 pub(super) fn fingerprint(target: &Target) -> u64 {
     let parts = [
         &target.api_version,
@@ -100,7 +101,7 @@ pub(super) fn fingerprint(target: &Target) -> u64 {
     crate::hash::fnv1a(parts.into_iter().flat_map(|part| part.bytes().chain([0])))
 }
 
-/// A store for as long as the process lives.
+/// A store that lives as long as the process.
 #[derive(Debug, Default)]
 pub struct InMemoryStore(Mutex<BTreeMap<Arc<str>, Box<[u8]>>>);
 

@@ -1,4 +1,4 @@
-//! Memory of policies: their states, who was asked and who answered last.
+//! Memory of policies: their states, and which versions were asked and answered last.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use crate::question::Question;
 use crate::replica::Samples;
 use crate::time::Timestamp;
 
-/// Most of its own recommendations that a policy gets: an hour's at one decision in four
-/// seconds. They are for the policy alone, no guardrail uses them.
+/// Maximum number of its own recommendations that a policy gets: an hour's at one
+/// decision every four seconds. They are for the policy alone; no guardrail uses them.
 const MOST_RECALLED: usize = 900;
 
 /// Memory of the policies that decide about one object, by name.
@@ -21,32 +21,32 @@ pub struct PolicyMemories(BTreeMap<Arc<str>, PolicyMemory>);
 /// Memory of one policy for one object.
 #[derive(Clone, Debug, Default)]
 struct PolicyMemory {
-    /// The code that decided last; empty: not known since a restart.
+    /// Digest of the code that decided last; empty if unknown, as after a restart.
     digest: Arc<str>,
-    /// The code that was asked last, whether or not it answered.
+    /// Digest of the code that was asked last, whether or not it answered.
     asked: Arc<str>,
     state_version: u32,
     state: Arc<str>,
     recommendations: Samples,
 }
 
-/// What a policy finds of its earlier decisions.
+/// What a policy gets of its earlier decisions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recalled {
     /// Its state; empty at first and after a swap to another state version.
     pub state: Arc<str>,
     /// The replicas it asked for.
     pub recommendations: Samples,
-    /// The digest of the code that was asked last; empty: not known.
+    /// Digest of the code that was asked last; empty if unknown.
     pub asked_last: Arc<str>,
-    /// The digest of the code that decided last, if it was another.
+    /// Digest of the code that decided last, if it was another.
     pub swapped_from: Option<Arc<str>>,
-    /// The state version that was dropped, with a state of that version.
+    /// Version of the state that is dropped, if there is a state of another version.
     pub reset_from: Option<u32>,
 }
 
 impl PolicyMemories {
-    /// What was kept of the policies.
+    /// Restores the states that were kept.
     #[must_use]
     pub fn restored(kept: &BTreeMap<Arc<str>, KeptState>) -> Self {
         let policy = |(name, kept): (&Arc<str>, &KeptState)| {
@@ -60,7 +60,7 @@ impl PolicyMemories {
         Self(kept.iter().map(policy).collect())
     }
 
-    /// The states to be kept.
+    /// Returns the states to keep.
     #[must_use]
     pub fn states(&self) -> BTreeMap<Arc<str>, KeptState> {
         let with_state = self.0.iter().filter(|(_, known)| !known.state.is_empty());
@@ -74,21 +74,21 @@ impl PolicyMemories {
         with_state.map(state).collect()
     }
 
-    /// A policy's state, whichever version of it is asked next.
+    /// Returns a policy's state, whichever version of it is asked next.
     #[must_use]
     pub fn state(&self, policy: &str) -> Arc<str> {
         let known = self.0.get(policy);
         known.map_or_else(Arc::default, |known| Arc::clone(&known.state))
     }
 
-    /// The digest of the code by which a policy decided last; empty: not known.
+    /// Returns the digest of the code that decided last; empty if unknown.
     #[must_use]
     pub fn decided_by(&self, policy: &str) -> &str {
         let known = self.0.get(policy);
         known.map_or("", |known| &known.digest)
     }
 
-    /// What `version` finds of its earlier decisions.
+    /// Returns what `version` gets of the policy's earlier decisions.
     #[must_use]
     pub fn recall(&self, version: &PolicyVersion) -> Recalled {
         let Some(known) = self.0.get(&version.name) else {
@@ -110,9 +110,9 @@ impl PolicyMemories {
         }
     }
 
-    /// Takes in what an answer leaves behind; the state only if what was decided was
-    /// carried out (`keep_state`). What a fallback answers leaves nothing behind. Returns
-    /// whether a state is another one now.
+    /// Remembers an answer; its state only if the decision was carried out
+    /// (`keep_state`). A fallback's answer is not remembered. Returns whether a state
+    /// changed.
     pub fn commit<Q: Question>(&mut self, part: &Part<Q>, keep_state: bool) -> bool {
         let changed = self.commit_answer(part, keep_state);
         let asked = part.asked();
@@ -131,8 +131,8 @@ impl PolicyMemories {
         };
         let known = self.0.entry(Arc::clone(&version.name)).or_default();
         let mut changed = false;
-        // A state of another version is dropped once the policy has answered without it:
-        // until then the version before may yet answer.
+        // A state of another version is dropped only once the policy has answered without
+        // it: until then the previous version may still answer.
         if known.state_version != version.state_version {
             changed |= !known.state.is_empty();
             known.state_version = version.state_version;
@@ -149,8 +149,7 @@ impl PolicyMemories {
         changed
     }
 
-    /// Forgets the policies that are not asked any longer. Returns whether there were
-    /// any.
+    /// Forgets the policies that are no longer asked. Returns whether there were any.
     pub(super) fn retain(&mut self, is_asked: impl Fn(&Arc<str>) -> bool) -> bool {
         if self.0.keys().all(&is_asked) {
             return false;
@@ -159,7 +158,7 @@ impl PolicyMemories {
         true
     }
 
-    /// Remembers that a policy asked for so many replicas.
+    /// Remembers that a policy asked for `replicas`.
     pub(super) fn asked_for(&mut self, policy: &str, at: Timestamp, replicas: i32, window: i64) {
         if let Some(known) = self.0.get_mut(policy) {
             known.asked_for(at, replicas, window);
@@ -175,14 +174,15 @@ impl PolicyMemories {
         }
     }
 
-    /// What was recommended is of `at` at the latest: the clock may have been set back.
+    /// Moves recommendations that are later than `at` to `at`: the clock may have been
+    /// set back.
     pub(super) fn end_at(&mut self, at: Timestamp) {
         for policy in self.0.values_mut() {
             policy.recommendations.end_at(at);
         }
     }
 
-    /// What each policy recommended.
+    /// Returns the recommendations of each policy.
     pub(super) fn recommendations(&self) -> impl Iterator<Item = &Samples> {
         self.0.values().map(|policy| &policy.recommendations)
     }

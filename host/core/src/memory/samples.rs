@@ -1,19 +1,20 @@
-//! Columns of what was asked for or changed, in the order of time.
+//! Columns of recommendations or changes over time.
 
 use crate::replica::Samples;
 use crate::time::Timestamp;
 
 impl Samples {
-    /// Adds the latest.
+    /// Appends a sample, which must be the latest.
     pub fn push(&mut self, at: Timestamp, replicas: i32) {
         self.at_ms.push(at.0);
         self.replicas.push(replicas);
     }
 
-    /// Adds the latest, and forgets those that no window from then until now or
-    /// later has for its highest or its lowest. A window with a sample in it has all
-    /// that came after, too: one that is neither above nor below all of these can't
-    /// be. So few are left, however long the window and short the time between two.
+    /// Appends the latest sample, and forgets those that can no longer be the highest or
+    /// the lowest of a window that ends now or later. A window with a sample in it also
+    /// has all later ones, so a sample that is neither above nor below all of these can't
+    /// be. Few samples remain, however long the window and however short the time between
+    /// two.
     pub fn push_extreme(&mut self, at: Timestamp, replicas: i32) {
         let (mut lowest, mut highest) = (replicas, replicas);
         let mut kept = self.at_ms.len();
@@ -31,7 +32,7 @@ impl Samples {
         self.push(at, replicas);
     }
 
-    /// Forgets what is older than `window_ms`.
+    /// Forgets samples older than `window_ms`, of sorted samples.
     pub fn prune(&mut self, now: Timestamp, window_ms: i64) {
         let is_old = |&&at: &&i64| now.since(Timestamp(at)) > window_ms;
         self.forget_first(self.at_ms.iter().take_while(is_old).count());
@@ -42,14 +43,15 @@ impl Samples {
         self.forget_first(self.at_ms.len().saturating_sub(most));
     }
 
-    /// Nothing is later than `now`, or it would count until `now` has come there.
+    /// Moves samples that are later than `now` to `now`, or they would count until `now`
+    /// reaches them.
     pub(super) fn end_at(&mut self, now: Timestamp) {
         for at in &mut self.at_ms {
             *at = now.0.min(*at);
         }
     }
 
-    /// Forgets what is older than `window_ms`, in whatever order it is.
+    /// Forgets samples older than `window_ms`, in any order.
     pub(super) fn retain_within(&mut self, now: Timestamp, window_ms: i64) {
         let is_old = |&at: &i64| now.since(Timestamp(at)) > window_ms;
         while let Some(old) = self.at_ms.iter().position(is_old) {

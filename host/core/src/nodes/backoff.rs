@@ -1,4 +1,5 @@
-//! Node groups that failed are left alone for a while, and longer each time.
+//! Backoff of node groups after failures: no nodes are ordered from them for a while,
+//! longer each time.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,21 +20,22 @@ pub struct Backoffs {
 /// A group's last failure.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Backoff {
-    /// How long it is left alone.
+    /// Length of the backoff.
     pub duration_ms: i64,
-    /// When the backoff ends (that point included).
+    /// End of the backoff, inclusive.
     pub until: Timestamp,
     /// When it failed.
     pub failed_at: Timestamp,
-    /// Stable class of the failure, such as `ScaleUpTimedOut` or a cloud error's.
+    /// Stable class of the failure, such as `ScaleUpTimedOut` or the class of a cloud
+    /// error.
     pub class: Arc<str>,
-    /// What a person reads.
+    /// Message for people.
     pub message: Arc<str>,
 }
 
 impl Backoff {
-    /// The backoff after a failure: twice as long as the one before, unless that still
-    /// lasts.
+    /// Returns the backoff after a failure. It is twice as long as the one before, or
+    /// equally long if that one has not ended.
     pub(super) fn after(
         before: Option<&Self>,
         now: Timestamp,
@@ -60,7 +62,8 @@ impl Backoff {
 }
 
 impl Backoffs {
-    /// A group failed. Failures while it is left alone anyway don't double the time.
+    /// Backs a group off after a failure. A failure during a backoff does not double its
+    /// length.
     pub fn fail(
         &mut self,
         now: Timestamp,
@@ -76,8 +79,7 @@ impl Backoffs {
             .into_mut()
     }
 
-    /// Why and until when no nodes are ordered from a group. `None` if it is not backed
-    /// off.
+    /// The current backoff of a group. `None` if it is not backed off.
     #[must_use]
     pub fn of(&self, now: Timestamp, group: &str) -> Option<&Backoff> {
         self.groups
@@ -85,32 +87,32 @@ impl Backoffs {
             .filter(|backoff| backoff.until >= now)
     }
 
-    /// When a group last failed, if that is still remembered.
+    /// Time of a group's last failure. `None` if there was none or it was forgotten.
     #[must_use]
     pub fn last(&self, group: &str) -> Option<Timestamp> {
         self.groups.get(group).map(|backoff| backoff.failed_at)
     }
 
-    /// The groups that are left alone now.
+    /// The groups that are backed off now.
     pub fn active(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, &Backoff)> {
         self.groups
             .iter()
             .filter(move |(_, backoff)| backoff.until >= now)
     }
 
-    /// A group delivered: its failures are forgotten.
+    /// Forgets the failures of a group that delivered its nodes.
     pub fn succeed(&mut self, group: &str) {
         self.groups.remove(group);
     }
 
-    /// Forgets what failed so long ago that it says nothing any more.
+    /// Forgets failures that are older than the reset time.
     pub fn forget(&mut self, now: Timestamp, options: &NodeOptions) {
         self.groups
             .retain(|_, backoff| now.since(backoff.failed_at) <= options.backoff_reset_ms);
         self.zones.forget(now, options);
     }
 
-    /// The earliest time at which some group is no longer left alone.
+    /// The earliest end of a current backoff.
     #[must_use]
     pub fn next(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.groups.values().map(|backoff| backoff.until);

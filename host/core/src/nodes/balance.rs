@@ -1,11 +1,11 @@
-//! New nodes split over similar node groups: each goes to the smallest group that
+//! Balancing of new nodes over similar node groups: each goes to the smallest group that
 //! has room.
 
 use std::cmp::min;
 
 use serde::{Deserialize, Serialize};
 
-/// Sizes of a group that takes part.
+/// Sizes of a group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupSize {
@@ -85,13 +85,13 @@ fn open_groups(groups: &[GroupSize]) -> Vec<Open> {
     open
 }
 
-/// How many nodes all groups together have room for.
+/// Number of nodes that all groups together have room for.
 fn room(groups: &[GroupSize]) -> u32 {
     let rooms = groups.iter().map(|g| g.max.saturating_sub(g.current));
     rooms.fold(0, u32::saturating_add)
 }
 
-/// How many groups at the front of the sorted list are as small as its first.
+/// Number of groups at the front of the sorted list that have the size of the first.
 fn equally_small(open: &[Open]) -> usize {
     let level = open.first().map(|group| group.size);
     open.iter()
@@ -99,8 +99,8 @@ fn equally_small(open: &[Open]) -> usize {
         .count()
 }
 
-/// How many rounds, of one node for each of these equally small groups, pass before a
-/// group is full, the next larger one takes part, or fewer nodes than groups are left.
+/// Number of rounds, with one node for each of these equally small groups, until a group
+/// is full, the next larger one takes part, or fewer nodes than groups are left.
 fn whole_rounds(equal: &[Open], next: Option<&Open>, left: u32) -> u32 {
     let share = left / u32::try_from(equal.len()).unwrap_or(u32::MAX);
     equal.iter().fold(share, |rounds, group| {

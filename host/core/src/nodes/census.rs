@@ -1,59 +1,59 @@
-//! What has become of each group's nodes: there, on their way, overdue, failed.
+//! The census: the state of each group's nodes, which have started, are on their way, are
+//! overdue or have failed.
 
-mod memory;
+mod history;
 mod missing;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use self::memory::Memory;
-pub(super) use self::memory::{Found, Trouble};
+use self::history::GroupHistory;
+pub(super) use self::history::{FailureReport, NodeFailure};
 use super::backoff::Backoffs;
 use super::cloud::{InstanceError, InstanceState, NodeGroup};
 use super::options::NodeOptions;
 use super::readiness::{has_started, is_drained, is_ready};
 use super::state::{ClusterState, NodeView};
-use super::templates::{Likeness, Likenesses, Members, example_rank};
+use super::templates::{GroupNodes, NodeProfile, NodeProfiles, example_rank};
 use crate::time::Timestamp;
 
-/// Remembers from one pass to the next what was ordered, since when nodes have been
-/// waited for, and what nodes were like.
+/// State kept from one census to the next: orders, the nodes that groups are waiting for,
+/// and what their nodes looked like.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Registry {
-    groups: BTreeMap<Arc<str>, Memory>,
-    likenesses: Likenesses,
+pub(super) struct CensusHistory {
+    groups: BTreeMap<Arc<str>, GroupHistory>,
+    profiles: NodeProfiles,
 }
 
-/// A group as it stands.
+/// State of one group.
 #[derive(Clone, Debug)]
 pub struct GroupCensus {
     /// The group.
     pub group: Arc<NodeGroup>,
-    /// Nodes it was asked for that have not come.
+    /// Ordered nodes that have not started.
     pub upcoming: u32,
     /// Names of upcoming nodes that have joined and are not ready.
     pub starting: Vec<Arc<str>>,
-    /// Zones of upcoming nodes that have not joined, as far as the cloud says.
+    /// Zones of upcoming nodes that have not joined, where the cloud reports one.
     pub(super) launched: Vec<Arc<str>>,
-    /// Zones that nodes and instances of it are in, in no order.
+    /// Zones of its nodes and instances, in no order.
     pub(super) zones: Vec<Arc<str>>,
-    /// The instance whose node shows what a new one would be like.
+    /// Provider id of the instance whose node is the example for new ones.
     pub example: Option<Arc<str>>,
-    /// Shape of its example, or if there is none, of the last node seen in the group.
-    pub(super) likeness: Option<Arc<Likeness>>,
-    /// What went wrong, each kind of trouble once, in the order in which it is dealt
-    /// with.
-    pub(super) found: Vec<Found>,
+    /// Profile of the example. Without one, that of the last node seen in the group.
+    pub(super) profile: Option<Arc<NodeProfile>>,
+    /// Failures, at most one of each kind, in the order in which they are repaired.
+    pub(super) failures: Vec<FailureReport>,
 }
 
-/// All groups and nodes.
+/// State of all groups and nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Census {
     /// The groups, ordered by name.
     pub groups: Vec<GroupCensus>,
     /// Names of nodes that are being drained.
     pub drained: Vec<Arc<str>>,
-    /// The state's revision that it is of.
+    /// The [`ClusterState::revision`] that was counted.
     pub(super) revision: u64,
     /// Nodes of the cluster.
     pub(super) nodes: u32,
@@ -62,10 +62,9 @@ pub struct Census {
 }
 
 impl GroupCensus {
-    /// Whether no nodes are on their way any more, and there is no trouble that was not
-    /// reported before.
+    /// Whether no nodes are on their way, and every failure was reported before.
     fn has_delivered(&self) -> bool {
-        self.upcoming == 0 && !self.found.iter().any(|found| found.new)
+        self.upcoming == 0 && self.failures.iter().all(|report| report.already_reported)
     }
 
     /// Nodes on their way that have not joined the cluster.
@@ -76,48 +75,46 @@ impl GroupCensus {
 }
 
 impl Census {
-    /// Counts groups and nodes without knowledge of earlier orders and failures, for a
-    /// dry run.
+    /// Census that assumes no earlier orders or failures; used by `flyball plan`.
     #[must_use]
-    pub fn at_first_sight(
+    pub fn without_history(
         now: Timestamp,
         state: &ClusterState,
         groups: &[Arc<NodeGroup>],
         options: &NodeOptions,
     ) -> Self {
-        Registry::default().take(now, state, groups, &mut Backoffs::default(), options)
+        CensusHistory::default().take_census(now, state, groups, &mut Backoffs::default(), options)
     }
 
-    /// How many nodes are unready, of how many, if that is so many that something
-    /// larger must be wrong.
+    /// Returns the number of unready nodes and the number of all nodes if there are too
+    /// many unready ones to order anything. `None` otherwise.
     #[must_use]
     pub fn unhealthy(&self, options: &NodeOptions) -> Option<(u32, u32)> {
-        let bearable = options.max_total_unready_percentage / 100.0 * f64::from(self.nodes);
+        let max_unready = options.max_total_unready_percentage / 100.0 * f64::from(self.nodes);
         let unhealthy =
-            self.unready > options.ok_total_unready_count && f64::from(self.unready) > bearable;
+            self.unready > options.ok_total_unready_count && f64::from(self.unready) > max_unready;
         unhealthy.then_some((self.unready, self.nodes))
     }
 }
 
-impl Registry {
-    /// Nodes were ordered.
-    pub(super) fn ordered(&mut self, now: Timestamp, group: &Arc<str>, count: u32) {
-        let memory = self.groups.entry(Arc::clone(group)).or_default();
-        memory.ordered_at = Some(now);
-        memory.missing.add(now, count);
+impl CensusHistory {
+    /// Records an order of `count` nodes.
+    pub(super) fn add_order(&mut self, now: Timestamp, group: &Arc<str>, count: u32) {
+        let history = self.groups.entry(Arc::clone(group)).or_default();
+        history.ordered_at = Some(now);
+        history.missing.add(now, count);
     }
 
-    /// Notes that a group's trouble was reported: the next census does not count it as
-    /// new.
-    pub(super) fn told(&mut self, group: &str, what: &Trouble) {
-        if let Some(memory) = self.groups.get_mut(group) {
-            memory.tell(what);
+    /// Marks this failure as reported, so that the next census does not report it again.
+    pub(super) fn mark_reported(&mut self, group: &str, failure: &NodeFailure) {
+        if let Some(history) = self.groups.get_mut(group) {
+            history.mark_reported(failure);
         }
     }
 
-    /// Counts what is there. Orders that were delivered are forgotten, and so are
-    /// earlier failures of their groups.
-    pub(super) fn take(
+    /// Takes a census. Forgets orders that were delivered, and earlier failures of their
+    /// groups.
+    pub(super) fn take_census(
         &mut self,
         now: Timestamp,
         state: &ClusterState,
@@ -128,15 +125,15 @@ impl Registry {
         let mut census = count_nodes(now, state, options);
         for group in groups {
             let name = &group.name;
-            let memory = self.groups.entry(Arc::clone(name)).or_default();
-            let (mut counted, example, nodes) = count(now, state, group, options, memory);
-            let members = Members {
+            let history = self.groups.entry(Arc::clone(name)).or_default();
+            let (mut counted, example, nodes) = count(now, state, group, options, history);
+            let group_nodes = GroupNodes {
                 state,
                 nodes: &nodes,
             };
-            counted.likeness = self.likenesses.of(members, name, example, options);
+            counted.profile = self.profiles.of(group_nodes, name, example, options);
             if counted.has_delivered()
-                && let Some(ordered_at) = memory.ordered_at.take()
+                && let Some(ordered_at) = history.ordered_at.take()
                 && backoffs.last(name).is_none_or(|failed| failed < ordered_at)
             {
                 backoffs.succeed(name);
@@ -146,52 +143,51 @@ impl Registry {
         if groups.len() < self.groups.len() {
             let is_there = |name: &Arc<str>| groups.iter().any(|group| group.name == *name);
             self.groups.retain(|name, _| is_there(name));
-            self.likenesses.retain(is_there);
+            self.profiles.retain(is_there);
         }
         census
     }
 }
 
-/// A group as it stands, the node that shows best what a new one would be like, and all of
-/// its nodes.
+/// Counts one group. Returns also the best example for a new node, and all its nodes.
 fn count<'a>(
     now: Timestamp,
     state: &'a ClusterState,
     group: &Arc<NodeGroup>,
     options: &NodeOptions,
-    memory: &mut Memory,
+    history: &mut GroupHistory,
 ) -> (GroupCensus, Option<NodeView<'a>>, Vec<NodeView<'a>>) {
-    let (mut came, mut here) = (0, 0);
+    let (mut started, mut instances) = (0, 0);
     let mut nodes = Vec::with_capacity(group.instances.len());
     let (mut starting, mut launched, mut zones) = (Vec::new(), Vec::new(), Vec::new());
     let mut example = None;
-    let mut troubles = Troubles::default();
-    let known = memory.begin();
-    let late = |since| now.since(since) > options.max_node_provision_time_ms;
+    let mut failed_instances = FailedInstances::default();
+    let previous = history.take_previous();
+    let is_late = |since| now.since(since) > options.max_node_provision_time_ms;
     for instance in &group.instances {
         let id = &instance.provider_id;
         match (&instance.state, state.node_of(id)) {
             (InstanceState::Deleting, _) => continue,
             (InstanceState::Failed(error), _) => {
-                let (_, told) = memory.wait(now, id, true, &known);
-                troubles.error.get_or_insert(error);
-                troubles.failed.add(id, told);
+                let (_, reported) = history.keep_waiting(now, id, true, &previous);
+                failed_instances.error.get_or_insert(error);
+                failed_instances.failed.add(id, reported);
             }
             (_, Some(node)) => {
                 nodes.push(node);
                 add_zone(&mut zones, node.zone.or(instance.zone.as_ref()));
                 let has_started = is_drained(node) || has_started(now, node, options);
                 if has_started {
-                    came += 1;
+                    started += 1;
                 } else {
                     starting.push(Arc::clone(&node.facts.node.name));
                 }
-                // A node that was ready before is none that has not come.
-                let is_new = !has_started || known.waits(id);
+                // A node that was ready before does not count as late.
+                let is_new = !has_started || previous.contains(id);
                 if is_new && !is_drained(node) && !is_ready(node, options) {
-                    let (since, told) = memory.wait(now, id, false, &known);
-                    if late(since) {
-                        troubles.unready.add(id, told);
+                    let (since, reported) = history.keep_waiting(now, id, false, &previous);
+                    if is_late(since) {
+                        failed_instances.not_ready.add(id, reported);
                     }
                 }
                 let rank = example_rank(node, options);
@@ -200,95 +196,95 @@ fn count<'a>(
                 }
             }
             (_, None) => {
-                let (since, told) = memory.wait(now, id, false, &known);
-                if late(since) {
-                    troubles.overdue.add(id, told);
+                let (since, reported) = history.keep_waiting(now, id, false, &previous);
+                if is_late(since) {
+                    failed_instances.not_joined.add(id, reported);
                 } else {
                     launched.extend(instance.zone.clone());
                 }
                 add_zone(&mut zones, instance.zone.as_ref());
             }
         }
-        here += 1;
+        instances += 1;
     }
-    let missing = &mut memory.missing;
-    missing.settle(now, group.target_size.saturating_sub(here));
-    let lost = missing.longer_than(now, options.max_node_provision_time_ms);
-    let found = troubles.found(lost);
-    let gone = found.iter().map(|found| found.what.gone());
-    let gone = gone.fold(0, u32::saturating_add);
-    let left = group.target_size.saturating_sub(came);
+    let missing = &mut history.missing;
+    missing.settle(now, group.target_size.saturating_sub(instances));
+    let no_instance = missing.longer_than(now, options.max_node_provision_time_ms);
+    let failures = failed_instances.reports(no_instance);
+    let given_up = failures.iter().map(|report| report.failure.given_up());
+    let given_up = given_up.fold(0, u32::saturating_add);
+    let left = group.target_size.saturating_sub(started);
     let good = example.filter(|((is_good, ..), _)| *is_good);
     let counted = GroupCensus {
         group: Arc::clone(group),
-        upcoming: left.saturating_sub(gone),
+        upcoming: left.saturating_sub(given_up),
         starting,
         launched,
         zones,
         example: good.and_then(|(_, node)| node.facts.provider_id.clone()),
-        likeness: None,
-        found,
+        profile: None,
+        failures,
     };
     (counted, example.map(|(_, node)| node), nodes)
 }
 
 fn add_zone(zones: &mut Vec<Arc<str>>, zone: Option<&Arc<str>>) {
     let Some(zone) = zone else { return };
-    // The nodes of a zone mostly share its text.
+    // The nodes of a zone mostly share one string.
     let same = |known: &Arc<str>| Arc::ptr_eq(known, zone) || known == zone;
     if !zones.iter().any(same) {
         zones.push(Arc::clone(zone));
     }
 }
 
-/// Instances of one group by what is wrong with them.
+/// Instances of one group by kind of failure.
 #[derive(Default)]
-struct Troubles<'a> {
-    failed: Ids,
-    /// Why the first of them failed.
+struct FailedInstances<'a> {
+    failed: InstanceIds,
+    /// The error of the first failed instance.
     error: Option<&'a InstanceError>,
-    overdue: Ids,
-    unready: Ids,
+    not_joined: InstanceIds,
+    not_ready: InstanceIds,
 }
 
-/// Instances, and whether some of them were not told of yet.
+/// Provider ids, and whether some failures of them were not reported yet.
 #[derive(Default)]
-struct Ids {
+struct InstanceIds {
     ids: Vec<Arc<str>>,
-    new: bool,
+    any_unreported: bool,
 }
 
-impl Ids {
-    fn add(&mut self, id: &Arc<str>, told: bool) {
+impl InstanceIds {
+    fn add(&mut self, id: &Arc<str>, reported: bool) {
         self.ids.push(Arc::clone(id));
-        self.new |= !told;
+        self.any_unreported |= !reported;
     }
 
-    /// Returns the trouble with these ids. `None` if there are no ids.
-    fn found(self, what: impl FnOnce(Vec<Arc<str>>) -> Trouble) -> Option<Found> {
-        let Self { ids, new } = self;
-        (!ids.is_empty()).then(|| Found {
-            what: what(ids),
-            new,
+    /// Returns the failure of these instances. `None` if there are no ids.
+    fn report(self, failure: impl FnOnce(Vec<Arc<str>>) -> NodeFailure) -> Option<FailureReport> {
+        (!self.ids.is_empty()).then(|| FailureReport {
+            already_reported: !self.any_unreported,
+            failure: failure(self.ids),
         })
     }
 }
 
-impl Troubles<'_> {
-    /// Returns all trouble. `lost` is the number of nodes without an instance, and
-    /// whether that is new.
-    fn found(self, lost: (u32, bool)) -> Vec<Found> {
+impl FailedInstances<'_> {
+    /// Returns all failures. `no_instance` is the number of nodes that have been without an
+    /// instance for too long, and whether all of them were reported.
+    fn reports(self, no_instance: (u32, bool)) -> Vec<FailureReport> {
         let failed = self.error.and_then(|error| {
-            let what = |ids| Trouble::Failed(ids, error.clone());
-            self.failed.found(what)
+            let failure = |ids| NodeFailure::InstanceFailed(ids, error.clone());
+            self.failed.report(failure)
         });
-        let lost = (lost.0 > 0).then_some(Found {
-            what: Trouble::Lost(lost.0),
-            new: lost.1,
+        let (count, already_reported) = no_instance;
+        let no_instance = (count > 0).then_some(FailureReport {
+            failure: NodeFailure::NoInstance(count),
+            already_reported,
         });
-        let overdue = self.overdue.found(Trouble::Overdue);
-        let unready = self.unready.found(Trouble::Unready);
-        let all = [failed, lost, overdue, unready];
+        let not_joined = self.not_joined.report(NodeFailure::NotJoined);
+        let not_ready = self.not_ready.report(NodeFailure::NotReady);
+        let all = [failed, no_instance, not_joined, not_ready];
         all.into_iter().flatten().collect()
     }
 }

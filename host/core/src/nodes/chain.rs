@@ -1,31 +1,30 @@
-//! The chain of expanders as an operator lists it: `--expander=priority,least-waste`.
-//! Only what makes sense is taken, by Cluster Autoscaler's rules. Who asks the chain
-//! is [`super::choose`].
+//! Parser for the chain of expanders in `--expander=priority,least-waste`, with Cluster
+//! Autoscaler's rules. [`super::choose`] asks the chain.
 
 use std::sync::Arc;
 
-/// The expander that leaves one option whatever it is given.
-const LEAVES_ONE: &str = "random";
+/// The expander that always leaves one option, so that none can follow.
+const RANDOM: &str = "random";
 
-/// Why a list of expanders is none.
+/// Why a list of expanders is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChainError {
     /// No such expander.
     #[error("there is no expander {0:?}: it is a built-in one or a policy of kind expander")]
     Unknown(String),
-    /// One stands there twice.
+    /// An expander is listed twice.
     #[error("the expander {0} is listed more than once: name each once")]
     Twice(String),
-    /// Nothing is left to choose from.
-    #[error("the expander {0} comes after {LEAVES_ONE}, which leaves one option: put it before")]
+    /// An expander follows one that leaves a single option.
+    #[error("the expander {0} comes after {RANDOM}, which leaves one option: put it before")]
     Never(String),
 }
 
-/// Reads a list of expanders, separated by commas. `is_expander` tells which names
-/// there are; an empty list is a chain of chance alone.
+/// Parses a list of expanders, separated by commas. `is_expander` returns whether an
+/// expander of a name exists. An empty list is an empty chain: the choice is random.
 ///
 /// # Errors
-/// The first name that cannot stand where it does.
+/// Returns the error of the first invalid name.
 pub fn parse(list: &str, is_expander: impl Fn(&str) -> bool) -> Result<Vec<Arc<str>>, ChainError> {
     if list.is_empty() {
         return Ok(Vec::new());
@@ -35,7 +34,7 @@ pub fn parse(list: &str, is_expander: impl Fn(&str) -> bool) -> Result<Vec<Arc<s
         if chain.iter().any(|one| **one == *name) {
             return Err(ChainError::Twice(name.to_owned()));
         }
-        if chain.iter().any(|one| **one == *LEAVES_ONE) {
+        if chain.iter().any(|one| **one == *RANDOM) {
             return Err(ChainError::Never(name.to_owned()));
         }
         if !is_expander(name) {

@@ -1,11 +1,11 @@
-//! Asks the expanders: each narrows down the options that the one before left,
-//! until one is left, and chance decides among equals.
+//! Asks the chain of expanders. Each narrows down the options that the one before left.
+//! If the chain leaves several, the choice among them is random.
 
 use super::expander::ExpanderInput;
 use super::options::{ExpanderChoice, NodeOptions};
 use super::record::Choice;
 use crate::ask::{Asker, Named, Panel, UnaskedState};
-pub(super) use crate::hash::split_mix as mix;
+use crate::hash::split_mix;
 use crate::memory::PolicyMemories;
 use crate::policy::{PolicyEngine, PolicyFailure, WantedInput};
 use crate::question::{ExpanderQuestion, ExpanderRecord, Question as _};
@@ -22,25 +22,25 @@ pub struct Chooser<'a> {
     pub options: &'a NodeOptions,
     /// Where the expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// What is remembered of the expanders.
+    /// The states of the expanders.
     pub memories: &'a PolicyMemories,
 }
 
-/// What the chain made of some options.
+/// Result of asking the chain.
 #[derive(Clone, Debug)]
-pub struct Chosen {
+pub struct ChainResult {
     /// The expanders asked, in the order of the chain.
     pub expanders: Vec<ExpanderRecord>,
-    /// States of those that were not asked.
+    /// States of the expanders that were not asked.
     pub unasked: Vec<UnaskedState>,
     /// What was chosen.
     pub choice: Choice,
-    /// Which expanders failed, were swapped or rolled back.
+    /// Events about expanders that failed, were swapped or rolled back.
     pub events: Vec<Event>,
 }
 
 /// Asks the whole chain about some options.
-pub fn choose(chooser: &Chooser<'_>, input: &mut ExpanderInput, seed: u64) -> Chosen {
+pub fn choose(chooser: &Chooser<'_>, input: &mut ExpanderInput, seed: u64) -> ChainResult {
     let asker = Asker {
         now: chooser.now,
         seed,
@@ -51,10 +51,10 @@ pub fn choose(chooser: &Chooser<'_>, input: &mut ExpanderInput, seed: u64) -> Ch
     };
     let chain = chooser.options.expanders.iter().map(named);
     let mut panel = Panel::<ExpanderQuestion>::new(asker, chain);
-    let (expanders, choice) = walk(input, seed, |place, rows, input| {
+    let (expanders, choice) = walk_chain(input, seed, |place, rows, input| {
         panel.ask(place, input, |_| rows.to_vec())
     });
-    Chosen {
+    ChainResult {
         unasked: panel.unasked(expanders.len()),
         expanders,
         choice,
@@ -69,15 +69,15 @@ fn named(expander: &ExpanderChoice) -> Named<'_> {
     }
 }
 
-/// There is nothing about nodes that an expander could be granted.
+/// Refuses any input, since there is none about nodes that an expander could be granted.
 fn grant(wanted: &WantedInput) -> GrantedInput {
     let kind = &wanted.kind;
     GrantedInput::refused(format!("a choice of nodes has no input of kind {kind:?}"))
 }
 
-/// Walks down a chain of expanders: `ask` returns the part of the one at a position
-/// when asked about these rows, or `None` at the chain's end.
-pub(super) fn walk(
+/// Walks down a chain of expanders. `ask` asks the expander at a position about some rows
+/// and returns its part, or `None` at the chain's end.
+pub(super) fn walk_chain(
     input: &mut ExpanderInput,
     seed: u64,
     mut ask: impl FnMut(usize, &[u32], &mut ExpanderInput) -> Option<ExpanderRecord>,
@@ -134,7 +134,7 @@ fn last_choice(
     let left = u32::try_from(rows.len()).unwrap_or(u32::MAX);
     let picked = u64::from(left)
         .checked_sub(1)
-        .map(|_| mix(seed) % u64::from(left));
+        .map(|_| split_mix(seed) % u64::from(left));
     let row = picked
         .and_then(|at| rows.get(usize::try_from(at).ok()?))
         .copied();

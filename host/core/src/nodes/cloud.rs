@@ -1,6 +1,5 @@
-//! The port to a cloud: node groups, their sizes and instances, and the three
-//! orders that may be given. One implementation a provider, and one in the
-//! embedded cluster.
+//! The port to a cloud: node groups with their sizes and instances, and three kinds of
+//! orders. Each provider implements it, and so does the embedded cluster.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -8,55 +7,55 @@ use std::sync::Arc;
 
 use crate::time::Timestamp;
 
-/// Nodes of one kind that a cloud makes and takes away: an Auto Scaling group, a
-/// Magnum node group.
+/// A group of alike nodes that a cloud creates and deletes, such as an Auto Scaling group
+/// or a Magnum node group.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeGroup {
-    /// Unique in the cloud; what people and expanders know it by.
+    /// Name, unique in the cloud. People and expanders refer to it.
     pub name: Arc<str>,
     /// Smallest size that may be ordered.
     pub min_size: u32,
     /// Largest size that may be ordered.
     pub max_size: u32,
-    /// Instances that the cloud is to have (the target, or desired capacity).
+    /// Number of instances that the cloud keeps (target or desired capacity).
     pub target_size: u32,
-    /// What the cloud has, and what it says of each.
+    /// The instances, with their states.
     pub instances: Vec<Instance>,
-    /// Zones that its nodes may be in. Of several the cloud chooses one for each node.
-    /// Empty if the provider does not know.
+    /// Zones that its nodes may be in. If there are several, the cloud chooses one for
+    /// each node. Empty if the provider does not know.
     pub zones: Vec<Arc<str>>,
     /// Shape of a new node, from what the provider knows (tags, instance types). `None`
     /// if only a live node can show it.
     pub template: Option<Arc<NodeTemplate>>,
-    /// Price of one node for an hour, in any one unit. `None` if not known.
+    /// Price of one node for an hour, in one unit for all groups. `None` if not known.
     pub price: Option<f64>,
 }
 
 /// An instance of a node group.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instance {
-    /// What its node has in spec.providerID.
+    /// spec.providerID of its node.
     pub provider_id: Arc<str>,
     /// The zone that it is in. `None` if the provider does not know (yet).
     pub zone: Option<Arc<str>>,
-    /// What the cloud says of it.
+    /// Its state.
     pub state: InstanceState,
 }
 
-/// What a cloud says of an instance.
+/// State of an instance, as the cloud reports it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InstanceState {
-    /// It is being made.
+    /// It is being created.
     Creating,
     /// It runs, whether or not its node has joined.
     Running,
-    /// It is being taken away.
+    /// It is being deleted.
     Deleting,
-    /// It can't be had.
+    /// The cloud failed to create it.
     Failed(InstanceError),
 }
 
-/// Why an instance can't be had.
+/// Why the cloud failed to create an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InstanceError {
     /// Whether the cloud is out of such instances (as against a quota, a broken
@@ -64,16 +63,16 @@ pub struct InstanceError {
     pub out_of_resources: bool,
     /// The cloud's own code.
     pub code: String,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 
-/// What a new node of a group would be like.
+/// The expected shape of a new node of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeTemplate {
-    /// Labels, without those that only say in which of the group's zones a node is.
+    /// Labels, without those that depend on the node's zone.
     pub labels: BTreeMap<Arc<str>, Arc<str>>,
-    /// Keys of the labels that have a node's zone as their value, beside
+    /// Keys of labels whose value is the node's zone, other than
     /// `topology.kubernetes.io/zone`.
     pub zone_labels: Vec<Arc<str>>,
     /// Taints.
@@ -95,22 +94,22 @@ pub struct TemplateTaint {
     pub effect: Arc<str>,
 }
 
-/// Why a cloud did not do what it was asked to.
+/// Error of a call to a cloud.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct CloudError {
     /// Stable class, CamelCase: `NotFound`, `AccessDenied`, `Throttled`,
     /// `OutOfResources`, `InvalidSize`, `Unreachable`, `Other`.
     pub class: &'static str,
-    /// What a person reads, naming the node group and the call.
+    /// Message for people that names the node group and the call.
     pub message: String,
 }
 
-/// A cloud. Each order is checked against the group's bounds by the core before it
-/// is given; a provider checks again what only it can know.
+/// A cloud. The core checks each order against the group's bounds. A provider also checks
+/// what only it can know.
 pub trait CloudProvider: Send + Sync {
-    /// Labels that the cloud and its tools give to nodes, which don't make groups
-    /// different ([`super::similar`]).
+    /// Labels that the cloud and its tools set on nodes. They are ignored when groups are
+    /// compared ([`super::similar`]).
     fn ignored_labels(&self) -> &'static [&'static str] {
         &[]
     }
@@ -120,14 +119,14 @@ pub trait CloudProvider: Send + Sync {
         None
     }
 
-    /// Every node group as it is now, ordered by name. Providers cache what changes
-    /// rarely; after an order they look anew.
+    /// Lists all node groups as they are now, ordered by name. Providers may cache what
+    /// changes rarely, but not across an order.
     fn node_groups(
         &self,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Arc<NodeGroup>>, CloudError>> + Send;
 
-    /// Orders `delta` more instances than the target is now.
+    /// Raises the target by `delta`.
     fn increase_size(
         &self,
         now: Timestamp,
@@ -135,7 +134,7 @@ pub trait CloudProvider: Send + Sync {
         delta: u32,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// Takes these instances away and lowers the target by their number.
+    /// Deletes these instances and lowers the target by their number.
     fn delete_instances(
         &self,
         now: Timestamp,
@@ -143,8 +142,8 @@ pub trait CloudProvider: Send + Sync {
         provider_ids: &[Arc<str>],
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// Lowers the target by `delta` without taking away any instance that is there:
-    /// what was ordered and has not come is no longer waited for.
+    /// Lowers the target by `delta` without deleting an existing instance. It cancels
+    /// ordered instances that have not been created.
     fn decrease_target_size(
         &self,
         now: Timestamp,

@@ -1,4 +1,5 @@
-//! Which pods new nodes are sought for: the filters, in Cluster Autoscaler's order.
+//! The demand for nodes: the pods that may need new ones, filtered in Cluster
+//! Autoscaler's order.
 
 use std::sync::Arc;
 
@@ -7,33 +8,33 @@ use flyball_placement::{ClassId, NodeId};
 use smallvec::{SmallVec, smallvec};
 
 use super::gpu::gpus;
-use super::nominated::{Joined, KeptRoom, Nominated};
+use super::nominated::{JoinedNodes, NominatedPod, NominatedPods};
 use super::options::NodeOptions;
 use super::record::{MAX_NAMES, Pending, PodList};
 use super::state::{ClusterState, PodView};
 use crate::time::Timestamp;
 
-/// Slots of pods. Many pods are like no other.
+/// Slots of pods. Many classes have a single pod.
 type Slots = SmallVec<[u32; 4]>;
 
-/// Alike pods that want a node.
+/// Pods of one class that need a node.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    /// What they ask for.
+pub(super) struct UnplacedPods {
+    /// Their class.
     pub(super) class: ClassId,
     priority: i32,
-    /// How many are left; of `slots`, those at the end.
+    /// Number of pods that are not placed yet: the last ones in `slots`.
     pub(super) left: u32,
-    /// The pods, the oldest first.
+    /// Slots of the pods, the oldest first.
     slots: Slots,
-    /// Whether they still run, on nodes that are being drained.
+    /// Whether they still run on nodes that are being drained.
     drained: bool,
 }
 
-impl Wanted {
-    /// A pod that was nominated to a node and whose room there was taken. Returns `None` if it
-    /// wants no node of its own.
-    fn displaced(state: &ClusterState, pod: Nominated, options: &NodeOptions) -> Option<Self> {
+impl UnplacedPods {
+    /// Creates an entry for a pod whose room on its nominated node was taken. Returns
+    /// `None` if no nodes are ordered for such a pod.
+    fn displaced(state: &ClusterState, pod: NominatedPod, options: &NodeOptions) -> Option<Self> {
         let of_daemon_set = state.pod_at(pod.slot)?.of_daemon_set();
         let wants = pod.priority >= options.expendable_pods_priority_cutoff && !of_daemon_set;
         wants.then(|| Self {
@@ -53,7 +54,7 @@ impl Wanted {
         }
     }
 
-    /// Takes pods that are helped away: their slots.
+    /// Marks the next `count` pods as placed. Returns their slots.
     pub(super) fn take(&mut self, count: u32) -> &[u32] {
         let from = self.slots.len() - self.left as usize;
         self.left -= count.min(self.left);
@@ -75,15 +76,15 @@ impl Wanted {
     }
 
     /// Whether events are published on these pods.
-    pub(super) fn is_told(&self) -> bool {
+    pub(super) fn gets_events(&self) -> bool {
         !self.drained
     }
 }
 
-/// A pod that wants a node. Alike pods are one after the other in order, the oldest first.
+/// A pod that needs a node. The order groups pods by class, the oldest first.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Queued {
-    /// Whether it still runs, on a node that is being drained.
+    /// Whether it still runs on a node that is being drained.
     drained: bool,
     class: ClassId,
     created: Timestamp,
@@ -103,17 +104,18 @@ impl Queued {
     }
 }
 
-/// The pods that want a node, and how many were left out, and why. `drained`: nodes
-/// that are being drained, whose pods will come back elsewhere.
-pub(super) fn wanted(
+/// Returns the pods that need a node, in the order in which they are placed, and the
+/// numbers of those that were left out. `drained` are nodes that are being drained, whose
+/// pods will need room elsewhere.
+pub(super) fn unplaced_pods(
     state: &ClusterState,
     now: Timestamp,
     options: &NodeOptions,
     drained: &[Arc<str>],
-) -> (Vec<Wanted>, Pending) {
+) -> (Vec<UnplacedPods>, Pending) {
     let mut pending = Pending::default();
     let mut queue: Vec<Queued> = Vec::with_capacity(state.unschedulable_count());
-    // No room is made on a node that goes.
+    // The scheduler makes no room on a node that is being drained.
     let nominated = drained.iter().flat_map(|node| state.nominated_to(node));
     let unschedulable = state.unschedulable().flat_map(|(_, pods)| pods);
     for pod in unschedulable.chain(nominated) {
@@ -129,15 +131,15 @@ pub(super) fn wanted(
         }
     }
     for pod in drained.iter().flat_map(|node| state.pods_on(node)) {
-        if comes_back(&pod) && pod.priority >= options.expendable_pods_priority_cutoff {
+        if is_recreated(&pod) && pod.priority >= options.expendable_pods_priority_cutoff {
             pending.drained += 1;
             queue.push(Queued::new(state, &pod, true));
         }
     }
     queue.sort_unstable();
     let alike = queue.chunk_by(|a, b| (a.drained, a.class) == (b.drained, b.class));
-    let wanted: Vec<Wanted> = alike
-        .map(|pods| Wanted {
+    let unplaced: Vec<UnplacedPods> = alike
+        .map(|pods| UnplacedPods {
             class: pods[0].class,
             priority: pods[0].priority,
             left: u32::try_from(pods.len()).unwrap_or(u32::MAX),
@@ -145,50 +147,50 @@ pub(super) fn wanted(
             drained: pods[0].drained,
         })
         .collect();
-    let demands = wanted
+    let demands = unplaced
         .iter()
-        .map(|wanted| (wanted.demand(), wanted.priority));
+        .map(|unplaced| (unplaced.demand(), unplaced.priority));
     let order = placing_order(state.cluster(), &demands.collect::<Vec<_>>());
-    let mut unordered: Vec<Option<Wanted>> = wanted.into_iter().map(Some).collect();
+    let mut unordered: Vec<Option<UnplacedPods>> = unplaced.into_iter().map(Some).collect();
     let ordered = order.into_iter().filter_map(|row| unordered[row].take());
     (ordered.collect(), pending)
 }
 
-/// A pod that waits on purpose: only an older one gets nodes. A pod can wait for
-/// longer than the operator lets all pods wait, not for less.
+/// Whether a pod is younger than its scale-up delay. A pod's annotation can make the
+/// operator's delay longer, not shorter.
 fn is_young(pod: &PodView<'_>, now: Timestamp, options: &NodeOptions) -> bool {
     let own = pod.facts.scale_up_delay_ms.unwrap_or_default();
     let delay = own.max(options.new_pod_scale_up_delay_ms);
     delay > 0 && now.since(pod.facts.created) <= delay
 }
 
-/// Whether a controller will make the pod anew when its node is gone.
-fn comes_back(pod: &PodView<'_>) -> bool {
+/// Whether a controller recreates the pod when its node is gone.
+fn is_recreated(pod: &PodView<'_>) -> bool {
     let of_node = pod.of_daemon_set() || pod.facts.mirror;
     pod.stays() && !of_node && pod.facts.owner.is_some()
 }
 
 /// Nodes of a group that are on their way.
-pub(super) struct Coming<'a> {
-    /// What each will be like.
+pub(super) struct UpcomingNodes<'a> {
+    /// The shape of each.
     pub(super) template: &'a Template,
     pub(super) count: u32,
-    /// Names of the nodes that have joined, but don't take pods yet.
+    /// Names of the nodes that have joined, but have not started.
     pub(super) starting: Vec<Arc<str>>,
 }
 
-/// Brings nodes in that are on their way. Returns the nodes that are there then, and the
-/// room on them that pods are nominated to. To be rolled back by the caller.
-pub(super) fn bring_in(
+/// Adds upcoming nodes to the simulation. Returns all nodes of it that are not being
+/// drained, and the pods that are nominated to them. The caller rolls it back.
+pub(super) fn add_upcoming(
     state: &mut ClusterState,
-    coming: &[Coming<'_>],
+    upcoming: &[UpcomingNodes<'_>],
     drained: &[Arc<str>],
-) -> (Vec<NodeId>, KeptRoom) {
-    let mut joined = Joined::new();
-    for coming in coming {
-        bring(state, coming, &mut joined);
+) -> (Vec<NodeId>, NominatedPods) {
+    let mut joined = JoinedNodes::new();
+    for upcoming in upcoming {
+        add_upcoming_of(state, upcoming, &mut joined);
     }
-    let kept = KeptRoom::new(state, drained, &joined);
+    let nominated_pods = NominatedPods::new(state, drained, &joined);
     let cluster = state.cluster();
     let drained: Vec<NodeId> = drained
         .iter()
@@ -196,38 +198,41 @@ pub(super) fn bring_in(
         .collect();
     let nodes = cluster.node_ids();
     let nodes = nodes.filter(|node| !drained.contains(node)).collect();
-    (nodes, kept)
+    (nodes, nominated_pods)
 }
 
-/// Places pods on nodes that are there, in the cluster. Returns how many found a place. To
-/// be rolled back by the caller.
+/// Places pods on these nodes in the simulation. Returns the number of pods placed. The
+/// caller rolls it back.
 ///
-/// Pods that the scheduler has nominated to a node keep their room there, but for pods
-/// that go before them; whose room is taken joins those that want a node.
-pub(super) fn fill_known(
+/// Nominated pods keep the room on their nodes, except from pods of a higher priority. A
+/// pod whose room is taken is added to `unplaced`.
+pub(super) fn place_on_known(
     state: &mut ClusterState,
     nodes: &[NodeId],
-    mut kept: KeptRoom,
-    wanted: &mut Vec<Wanted>,
+    mut nominated_pods: NominatedPods,
+    unplaced: &mut Vec<UnplacedPods>,
     options: &NodeOptions,
 ) -> u32 {
     let (mut row, mut fit) = (0, 0);
-    while row < wanted.len() || kept.next_priority().is_some() {
-        let priority = wanted.get(row).map_or(i32::MIN, |wanted| wanted.priority);
-        let displaced = kept.place(state.cluster_mut(), priority);
+    while row < unplaced.len() || nominated_pods.next_priority().is_some() {
+        let priority = unplaced
+            .get(row)
+            .map_or(i32::MIN, |unplaced| unplaced.priority);
+        let displaced = nominated_pods.place(state.cluster_mut(), priority);
         let displaced = displaced
             .into_iter()
-            .filter_map(|pod| Wanted::displaced(state, pod, options));
-        wanted.splice(row..row, displaced);
-        let next = kept.next_priority();
-        let comes_first = |wanted: &Wanted| next.is_none_or(|next| wanted.priority > next);
-        let rest = &mut wanted[row..];
+            .filter_map(|pod| UnplacedPods::displaced(state, pod, options));
+        unplaced.splice(row..row, displaced);
+        let next = nominated_pods.next_priority();
+        let comes_first =
+            |unplaced: &UnplacedPods| next.is_none_or(|next| unplaced.priority > next);
+        let rest = &mut unplaced[row..];
         let count = rest.partition_point(comes_first);
         let rest = &mut rest[..count];
-        let demands: Vec<Demand> = rest.iter().map(Wanted::demand).collect();
+        let demands: Vec<Demand> = rest.iter().map(UnplacedPods::demand).collect();
         let placed = fill(state.cluster_mut(), nodes, &demands);
-        for (wanted, count) in rest.iter_mut().zip(placed) {
-            wanted.take(count);
+        for (unplaced, count) in rest.iter_mut().zip(placed) {
+            unplaced.take(count);
             fit += count;
         }
         row += count;
@@ -235,11 +240,15 @@ pub(super) fn fill_known(
     fit
 }
 
-/// Adds the nodes that are on their way, as they will be. A node that has joined is
-/// replaced, and keeps its pods, except those that every new node carries.
-fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
-    for at in 0..coming.count as usize {
-        let joined = coming.starting.get(at);
+/// Adds the upcoming nodes of one template. A node that has joined is replaced and keeps
+/// its pods, except those that the template carries.
+fn add_upcoming_of(
+    state: &mut ClusterState,
+    upcoming: &UpcomingNodes<'_>,
+    known: &mut JoinedNodes,
+) {
+    for at in 0..upcoming.count as usize {
+        let joined = upcoming.starting.get(at);
         let pods = joined.into_iter().flat_map(|name| state.pods_on(name));
         let pods =
             pods.filter(|pod| !pod.of_daemon_set() && !pod.facts.mirror && !pod.facts.has_ended());
@@ -249,7 +258,7 @@ fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
         if let Some(id) = joined.and_then(|name| cluster.find_node(name)) {
             cluster.remove_node(id);
         }
-        let node = add_template(cluster, coming.template);
+        let node = add_template(cluster, upcoming.template);
         if let Some(name) = joined {
             known.insert(Arc::clone(name), node);
         }
@@ -259,7 +268,7 @@ fn bring(state: &mut ClusterState, coming: &Coming<'_>, known: &mut Joined) {
     }
 }
 
-/// The names of some pods, the first of them.
+/// The number of some pods, and the names of the first.
 pub(super) fn list<'a>(state: &ClusterState, slots: impl Iterator<Item = &'a u32>) -> PodList {
     let mut list = PodList::default();
     for &slot in slots {
@@ -273,14 +282,15 @@ pub(super) fn list<'a>(state: &ClusterState, slots: impl Iterator<Item = &'a u32
     list
 }
 
-/// Pods younger than this wait for others to come: they are looked at together.
+/// Pods younger than this wait, so that pods which are created together are planned
+/// together.
 const POD_BUFFER_MS: i64 = 2_000;
 
 /// [`POD_BUFFER_MS`] for pods that ask for GPUs.
 const GPU_POD_BUFFER_MS: i64 = 30_000;
 
-/// Returns until when a pass waits, as in Cluster Autoscaler: because all pods that want
-/// nodes are new, or all that want GPUs. `None` if it does not wait.
+/// Returns until when a pass waits, because all pending pods are new, or all that request
+/// GPUs, as in Cluster Autoscaler. `None` if it does not wait.
 pub(super) fn waits_until(
     state: &ClusterState,
     now: Timestamp,

@@ -9,28 +9,27 @@ use crate::replica::Reason;
 
 /// Bits of [`OptionColumns::state`].
 pub mod option_state {
-    /// The group exists; else it would be created.
+    /// The group exists. Otherwise it would be created.
     pub const EXISTS: u32 = 1;
-    /// A template node is known; else the template's columns are 0.
+    /// A template node is known. Otherwise the template's columns are 0.
     pub const HAS_TEMPLATE: u32 = 2;
     /// Its nodes have GPUs.
     pub const HAS_GPU: u32 = 4;
 }
 
-/// Ways to place pending pods, a row each: some nodes more of one group, or of one group
-/// in each of several topology domains. Of the latter `node_count`, the requests, sizes and
-/// bounds are sums over the groups, and prices and what a node has are means over the
-/// nodes.
+/// Options, one a row: more nodes of one group, or of one group in each of several
+/// topology domains. For the latter `node_count`, requests, sizes and bounds are sums
+/// over the groups, and prices, capacity and allocatable are means over the nodes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OptionColumns {
-    /// Names of the node groups; of several, of the first.
+    /// Name of the node group, or of the first if the option has several.
     pub node_group: Vec<Arc<str>>,
     /// Bits of [`option_state`].
     pub state: Vec<u32>,
     /// Nodes to add.
     pub node_count: Vec<u32>,
-    /// Pods that would find a place: on these nodes, or on others once pods run on these.
+    /// Pods that would be placed, on these nodes or on others once pods run on these.
     pub pod_count: Vec<u32>,
     /// Requests of the pods on these nodes for cpu, in milli.
     pub requested_cpu: Vec<i64>,
@@ -56,11 +55,11 @@ pub struct OptionColumns {
     pub pod_price: Vec<Option<f64>>,
     /// Size now.
     pub current_size: Vec<u32>,
-    /// Lower bound that the host will hold.
+    /// Lower bound that the host enforces.
     pub min_size: Vec<u32>,
-    /// Upper bound that the host will hold.
+    /// Upper bound that the host enforces.
     pub max_size: Vec<u32>,
-    /// Rows of the options of several groups, once for each group, ordered.
+    /// Rows of the options that have several groups, once for each group, in order.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub part_option: Vec<u32>,
     /// The groups of these options.
@@ -98,7 +97,7 @@ impl OptionColumns {
         group.map(|group| (group, count)).into_iter().collect()
     }
 
-    /// The names of an option's groups, as a person reads them: `a + b`.
+    /// The names of an option's groups for people, such as `a + b`.
     #[must_use]
     pub fn label(&self, row: usize) -> String {
         let parts = self.parts(row).into_iter();
@@ -113,7 +112,7 @@ impl OptionColumns {
     }
 }
 
-/// All that an expander gets beside its [`crate::replica::Context`].
+/// Input of an expander, other than its [`crate::replica::Context`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpanderInput {
@@ -124,18 +123,18 @@ pub struct ExpanderInput {
     pub cluster_node_count: Option<u32>,
 }
 
-/// An expander's answer, as it came out of the sandbox: input from outside.
+/// An expander's answer as it came out of the sandbox, which is input from outside.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ExpanderRanking {
-    /// Rows of the options that remain: equally good, or the best one. Empty if no option
-    /// will do.
+    /// Rows of the options that remain: the best one, or several equally good ones. Empty
+    /// if no option is acceptable.
     pub best: Vec<u32>,
     /// A score for each option, `None` for an option that was dropped. Empty if the
     /// policy does not score.
     #[serde(default)]
     pub scores: Vec<Option<f64>>,
-    /// Why.
+    /// The reason.
     pub reason: Reason,
     /// New state. `None` leaves it as it was.
     #[serde(default)]

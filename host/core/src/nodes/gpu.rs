@@ -1,13 +1,13 @@
-//! What is a GPU, in the words of Cluster Autoscaler.
+//! GPUs: their resource names and labels, as in Cluster Autoscaler.
 
 use flyball_placement::{Node, Resources};
 
 use super::options::NodeOptions;
 
-/// The label that nodes with GPUs have on AWS.
+/// Label of nodes with GPUs on AWS.
 pub const AWS_GPU_LABEL: &str = "k8s.amazonaws.com/accelerator";
 
-/// Resources that are GPUs.
+/// Names of GPU resources.
 const GPUS: &[&str] = &[
     "nvidia.com/gpu",
     "amd.com/gpu",
@@ -17,14 +17,13 @@ const GPUS: &[&str] = &[
     "habana.ai/gaudi",
 ];
 
-/// How many GPUs there are.
+/// Number of GPUs.
 pub(super) fn gpus(resources: &Resources) -> i64 {
     let amounts = GPUS.iter().map(|name| resources.get(name));
     amounts.fold(0, i64::saturating_add)
 }
 
-/// Whether the cloud says by a label that a node has GPUs, whether or not they can be
-/// used yet.
+/// Whether a node has the cloud's GPU label, whether or not its GPUs can be used yet.
 pub(super) fn has_gpu_label(node: &Node, options: &NodeOptions) -> bool {
     let label = options.gpu_label.as_deref();
     label.is_some_and(|label| node.labels.get(label).is_some())

@@ -1,10 +1,10 @@
-//! What no expander can lift: limits of the pass, of the cluster and of each group,
-//! and the split over similar groups.
+//! Guardrails for orders, which no expander can lift: limits of the pass, of the cluster
+//! and of each group, and the split over similar groups.
 
 use super::balance::{GroupSize, balance};
 use super::record::{NodeGuardStep, Order, RoundGuard};
 
-/// What is ordered of a chosen option, and what each guardrail changed.
+/// Returns what each guardrail changed of a chosen option, and the resulting orders.
 #[must_use]
 pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
     let mut steps = Vec::new();
@@ -67,8 +67,8 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
     (steps, orders)
 }
 
-/// The new size of each group: as the option asks for, cut where it is most if fewer nodes
-/// are allowed, or balanced.
+/// Returns the new size of each group. If the option names nodes for each group, the
+/// groups with most are cut until the sum is allowed. Otherwise the nodes are balanced.
 fn split(guard: &RoundGuard, sizes: &[GroupSize], nodes: u32) -> Vec<u32> {
     let asked: Option<Vec<u32>> = guard.groups.iter().map(|group| group.nodes).collect();
     let Some(mut asked) = asked else {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::options::NodeOptions;
 
-/// What the cluster has, nodes that are on their way included.
+/// Size of the cluster, including upcoming nodes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterSize {
@@ -16,7 +16,7 @@ pub struct ClusterSize {
     pub memory: u64,
 }
 
-/// What a new node adds.
+/// What a new node adds to the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeSize {
@@ -26,21 +26,21 @@ pub struct NodeSize {
     pub memory: u64,
 }
 
-/// The upper bounds of the cluster, and what it has of each.
+/// The upper bounds of the cluster, and its size.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ClusterLimits {
-    /// What it has.
+    /// Size of the cluster.
     pub size: ClusterSize,
-    /// Most nodes. `None` if the number is not limited.
+    /// Maximum number of nodes. `None` if it is not limited.
     pub max_nodes: Option<u32>,
-    /// Most cpu, in milli.
+    /// Maximum cpu, in milli.
     pub max_cpu_milli: u64,
-    /// Most memory, in bytes.
+    /// Maximum memory, in bytes.
     pub max_memory: u64,
 }
 
-/// A limit of the cluster that stands in the way.
+/// A limit of the cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Limit {
@@ -63,7 +63,7 @@ impl Limit {
         }
     }
 
-    /// Stable code of it, in records.
+    /// Its stable code in records.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl Limit {
         }
     }
 
-    /// Why a group is skipped, in the peers' words.
+    /// Why a group is skipped, worded as in Cluster Autoscaler.
     #[must_use]
     pub fn reason(self) -> &'static str {
         match self {
@@ -85,7 +85,7 @@ impl Limit {
 }
 
 impl ClusterLimits {
-    /// The operator's limits on a cluster of this size.
+    /// Creates the operator's limits for a cluster of this size.
     #[must_use]
     pub fn new(options: &NodeOptions, size: ClusterSize) -> Self {
         Self {
@@ -96,7 +96,7 @@ impl ClusterLimits {
         }
     }
 
-    /// How many of `wanted` nodes there may be, and what stands in the way of more.
+    /// Returns how many of `wanted` nodes may be added, and the limit that prevents more.
     #[must_use]
     pub fn allowed(&self, node: NodeSize, wanted: u32) -> (u32, Option<Limit>) {
         let by_nodes = self.max_nodes.map_or(u64::MAX, |max| {
@@ -122,7 +122,7 @@ impl ClusterLimits {
         }
     }
 
-    /// Counts nodes that were ordered.
+    /// Adds ordered nodes to the size.
     pub fn add(&mut self, node: NodeSize, count: u32) {
         let times = u64::from(count);
         let size = &mut self.size;

@@ -1,9 +1,9 @@
-//! Nodes: which node group grows for pods that fit nowhere.
+//! Node scale-up: which node group grows for pods that no existing node has room for.
 //!
-//! The way is the one of replicas, observe → decide → guard → act → record: the
-//! reader keeps a [`state::ClusterState`] up to date, [`cloud`] brings the node
-//! groups in and takes the orders, [`expander`] is what the policies that choose
-//! among options get and answer, and [`record`] keeps all of it for [`crate::replay`].
+//! The stages are those of replicas, observe → decide → guard → act → record: the reader
+//! keeps a [`state::ClusterState`] up to date, [`cloud`] lists the node groups and takes
+//! the orders, [`expander`] has the input and the answer of the policies that choose
+//! among options, and [`record`] keeps all of it for [`crate::replay`].
 
 pub mod backoff;
 pub mod balance;
@@ -24,9 +24,9 @@ pub mod priorities;
 mod readiness;
 pub mod record;
 mod replay;
+mod reported;
 pub mod scale_up;
 pub mod similar;
 pub mod state;
 pub mod templates;
-mod told;
 pub mod zone_orders;

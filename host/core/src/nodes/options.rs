@@ -1,5 +1,4 @@
-//! What an operator sets for the nodes half, with Cluster Autoscaler's flag names
-//! and defaults.
+//! Options of the nodes half, with Cluster Autoscaler's flag names and defaults.
 
 use std::sync::Arc;
 
@@ -18,7 +17,7 @@ pub struct ExpanderChoice {
 }
 
 impl ExpanderChoice {
-    /// An expander without configuration.
+    /// Creates an expander without configuration.
     #[must_use]
     pub fn named(name: &str) -> Self {
         Self {
@@ -28,17 +27,16 @@ impl ExpanderChoice {
     }
 }
 
-/// The least and the most that the cluster may have of something.
+/// Lower and upper bound of a resource of the whole cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// At least.
+    /// Lower bound.
     pub min: u64,
-    /// At most.
+    /// Upper bound.
     pub max: u64,
 }
 
-/// How far two node groups may differ and still be similar, as parts of the larger
-/// figure.
+/// How much similar node groups may differ, as fractions of the larger amount.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DifferenceRatios {
     /// `--memory-difference-ratio`, of memory capacity (0.015).
@@ -62,22 +60,22 @@ impl Default for DifferenceRatios {
 /// Options of the nodes half.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeOptions {
-    /// `--scan-interval` (10 s), in milliseconds as all times here.
+    /// `--scan-interval` (10 s), in milliseconds like all times here.
     pub scan_interval_ms: i64,
-    /// `--expander`: asked in this order until one option is left (least-waste).
+    /// `--expander` (least-waste): the chain, asked in this order until one option is
+    /// left.
     pub expanders: Vec<ExpanderChoice>,
-    /// `--max-nodes-total`; 0: no limit (0).
+    /// `--max-nodes-total` (0); 0 means no limit.
     pub max_nodes_total: u32,
     /// `--cores-total` (0:320000).
     pub cores_total: Bounds,
     /// `--memory-total`, here in bytes (0:6400000 GiB).
     pub memory_total: Bounds,
-    /// `--max-nodes-per-scaleup`; 0: no limit (1000).
+    /// `--max-nodes-per-scaleup` (1000); 0 means no limit.
     pub max_nodes_per_scale_up: u32,
     /// `--balance-similar-node-groups` (false).
     pub balance_similar_node_groups: bool,
-    /// `--balancing-ignore-label`, and the cloud's own: labels that don't make groups
-    /// different.
+    /// `--balancing-ignore-label`, and the cloud's own: labels that are not compared.
     pub balancing_ignored_labels: Vec<Arc<str>>,
     /// The three ratios of similarity.
     pub difference_ratios: DifferenceRatios,
@@ -99,26 +97,24 @@ pub struct NodeOptions {
     pub max_backoff_ms: i64,
     /// `--node-group-backoff-reset-timeout` (3 h).
     pub backoff_reset_ms: i64,
-    /// `--startup-taint` and `--ignore-taint`: keys of taints that a node has only
-    /// while it starts: it isn't ready yet, and one made after it is taken not to have
-    /// them.
+    /// `--startup-taint` and `--ignore-taint`: keys of taints that a node has only while
+    /// it starts. A node with one is not ready, and templates don't have them.
     pub startup_taints: Vec<Arc<str>>,
-    /// The label that nodes with GPUs have in this cloud: without GPUs that can be
-    /// asked for such a node isn't ready yet.
+    /// Label of nodes with GPUs in this cloud. A node with it is not ready until it has
+    /// allocatable GPUs.
     pub gpu_label: Option<Arc<str>>,
-    /// How many options may be chosen in one pass, for pods that need different
-    /// groups (8). Cluster Autoscaler chooses one.
+    /// Maximum number of options chosen in one pass, for pods that need different groups
+    /// (8). Cluster Autoscaler chooses one.
     pub max_options_per_pass: usize,
-    /// Whether the built-in expander is asked where one gives no usable answer;
-    /// else nothing is ordered.
+    /// Whether the built-in expander is asked if another one gives no usable answer.
+    /// Otherwise nothing is ordered.
     pub fallback: bool,
     /// Version of the host, for records.
     pub host_version: Arc<str>,
 }
 
 impl NodeOptions {
-    /// Adds what the nodes of a cloud have: labels that its tools give them, and the
-    /// label of those with GPUs, unless one is set.
+    /// Adds a cloud's ignored labels, and its GPU label unless one is set.
     pub fn add_cloud(&mut self, ignored_labels: &[&str], gpu_label: Option<&str>) {
         let ignored = ignored_labels.iter().map(|&label| label.into());
         self.balancing_ignored_labels.extend(ignored);

@@ -1,5 +1,5 @@
-//! The ports of the nodes half beside the cloud's: the observed cluster, and the events
-//! about it.
+//! The ports of the nodes half, other than the cloud's: the observed cluster and its
+//! events.
 
 use std::fmt;
 use std::future::Future;
@@ -13,14 +13,21 @@ use crate::ports::ObjectKey;
 use crate::status::Event;
 use crate::time::Timestamp;
 
-/// Brings the cluster in: its watches keep one [`ClusterState`] up to date.
+/// The observed cluster. Watches keep one [`ClusterState`] up to date.
 pub trait NodesReader: Send + Sync {
-    /// Whether every cache has had its first list. Before that, nothing is decided.
+    /// Whether every cache has had its first list. Nothing is decided before.
     fn synced(&self) -> bool;
 
-    /// Does `work` on the state as it is now, under its lock: watches wait. A
-    /// simulation in it is always rolled back by the one who began it.
+    /// Runs `work` on the current state, under its lock. Whoever begins a simulation in
+    /// the state rolls it back.
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T;
+
+    /// Keeps the state unchanged until [`NodesReader::release`]: changes that the watches
+    /// report wait in a queue. Calls do not nest.
+    fn hold(&self) {}
+
+    /// Applies the queued changes, and later ones as they come.
+    fn release(&self) {}
 
     /// Returns the cluster's configuration of an expander, which takes precedence over
     /// that of the options. `None` if expanders are not configured in the cluster.
@@ -28,7 +35,8 @@ pub trait NodesReader: Send + Sync {
         None
     }
 
-    /// Gives an expander of a chain that configuration, if there is one: what it is.
+    /// Sets the configuration of an expander from the cluster. Returns it, or `None` if
+    /// expanders are not configured in the cluster.
     fn configure(&self, expander: &mut ExpanderChoice) -> Option<ExpanderConfiguration> {
         let own = self.expander_configuration(&expander.name)?;
         expander.configuration = Arc::clone(&own.text);
@@ -45,6 +53,14 @@ impl<R: NodesReader> NodesReader for Arc<R> {
         R::with_state(self, work)
     }
 
+    fn hold(&self) {
+        R::hold(self);
+    }
+
+    fn release(&self) {
+        R::release(self);
+    }
+
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
         R::expander_configuration(self, expander)
     }
@@ -55,7 +71,7 @@ impl<R: NodesReader> NodesReader for Arc<R> {
 pub struct ExpanderConfiguration {
     /// A JSON object as text.
     pub text: Arc<str>,
-    /// The object that it is from, or would be from if it existed. Events about errors in
+    /// The object that it comes from, even if that does not exist. Events about errors in
     /// it are about this object.
     pub source: Subject,
 }
@@ -105,14 +121,14 @@ pub struct NodeEvent {
     pub event: Event,
 }
 
-/// Tells the cluster what was decided, and only while it is leader.
+/// Publishes events, and only while this instance leads.
 pub trait NodesWriter: Send + Sync {
-    /// Whether orders may be given and events published now. Asked right before each
-    /// pass and each order: where not, nothing is decided, and nothing is ordered of
-    /// what was decided.
+    /// Whether this instance leads, so that it may order nodes and publish events. The
+    /// loop asks right before each pass and each order, and decides or orders nothing if
+    /// not.
     fn leads(&self) -> bool;
 
-    /// Publishes events, several at a time. The writer itself logs what fails.
+    /// Publishes a batch of events. The writer logs failures itself.
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send;
 }
 

@@ -1,18 +1,18 @@
-//! What Cluster Autoscaler tells of the ConfigMap that configures the expander
-//! `priority`: here it is read from the policy's reason.
+//! Warnings about the ConfigMap that configures the expander `priority`, as Cluster
+//! Autoscaler emits them. They are derived from the policy's reason.
 
 use super::expander::{ExpanderRanking, OptionColumns};
 use crate::status::Event;
 
-/// There is no ConfigMap: Cluster Autoscaler says nothing then.
+/// Reason of the event about a missing ConfigMap. Cluster Autoscaler emits none then.
 pub const MISSING: &str = "PriorityConfigMapMissing";
 const INVALID: &str = "PriorityConfigMapInvalid";
 const NO_GROUP_MATCHED: &str = "PriorityConfigMapNoGroupMatched";
 const NOT_MATCHED_GROUP: &str = "PriorityConfigMapNotMatchedGroup";
-/// The policy's argument with the row of a group that matches no priority.
+/// Name of the policy's argument with the row of a group that matches no priority.
 const UNMATCHED: &str = "unmatched";
 
-/// Warnings of what the policy found wrong when it ranked these options.
+/// Returns warnings about what the policy found wrong when it ranked these options.
 #[must_use]
 pub fn warnings(options: &OptionColumns, ranking: &ExpanderRanking) -> Vec<Event> {
     let reason = &ranking.reason;

@@ -1,4 +1,4 @@
-//! Which nodes take pods, and which have not started yet.
+//! Readiness of nodes: which take pods, and which have not started yet.
 
 use flyball_placement::Taint;
 
@@ -7,8 +7,8 @@ use super::options::NodeOptions;
 use super::state::NodeView;
 use crate::time::Timestamp;
 
-/// A node that was made this long ago and is not ready won't become so by itself
-/// (`--max-node-startup-time` of Cluster Autoscaler, at its default).
+/// Age at which a node counts as started even if it is not ready (default of Cluster
+/// Autoscaler's `--max-node-startup-time`).
 const STARTUP_MS: i64 = 15 * 60_000;
 
 /// Prefixes of taints that a node has only while it starts.
@@ -17,7 +17,7 @@ const STARTUP_PREFIXES: &[&str] = &[
     "startup-taint.cluster-autoscaler.kubernetes.io/",
 ];
 
-/// Whether a node has a taint only while it starts.
+/// Whether a taint is one that nodes have only while they start.
 pub(super) fn is_startup_taint(taint: &Taint, options: &NodeOptions) -> bool {
     let key = &*taint.key;
     let mut prefixes = STARTUP_PREFIXES.iter();
@@ -30,8 +30,8 @@ pub(super) fn is_drained(node: NodeView<'_>) -> bool {
     taints.any(|taint| &*taint.key == "ToBeDeletedByClusterAutoscaler")
 }
 
-/// Whether a node is ready, as Cluster Autoscaler has it: also free of startup taints,
-/// and with the GPUs that its label promises.
+/// Whether a node is ready, as defined by Cluster Autoscaler: it has no startup taint,
+/// and it has allocatable GPUs if it has the GPU label.
 pub(super) fn is_ready(node: NodeView<'_>, options: &NodeOptions) -> bool {
     let object = &node.facts.node;
     let starts = object
@@ -42,7 +42,7 @@ pub(super) fn is_ready(node: NodeView<'_>, options: &NodeOptions) -> bool {
     node.facts.ready && !starts && !lacks_gpus
 }
 
-/// Whether a node is ready, or had the time to become so.
+/// Whether a node is ready, or is too old to be starting.
 pub(super) fn has_started(now: Timestamp, node: NodeView<'_>, options: &NodeOptions) -> bool {
     is_ready(node, options) || now.since(node.facts.created) > STARTUP_MS
 }

@@ -1,6 +1,6 @@
-//! Records of node decisions: what was pending, which options there were, who
-//! chose among them and why, what the guardrails changed, what was ordered, and
-//! why the remaining pods fit nowhere. A record can be decided again.
+//! Records of node decisions: what was pending, which options there were, who chose among
+//! them and why, what the guardrails changed, what was ordered, and why the remaining
+//! pods fit nowhere. A record can be replayed.
 //!
 //! In JSON a record is one line, as a [`crate::record::DecisionRecord`] is.
 
@@ -18,13 +18,14 @@ use crate::ports::ObjectKey;
 use crate::question::ExpanderRecord;
 use crate::time::Timestamp;
 
-/// Names the form of a record.
+/// Name of the record format.
 pub const NODE_FORMAT: &str = "flyball.dev/node-decision/v1alpha1";
 
-/// Most names of pods, or of groups that don't help, that a record lists in one place.
+/// Maximum number of names of pods, or of groups that don't help, that a record lists in
+/// one place.
 pub const MAX_NAMES: usize = 20;
 
-/// One pass of the nodes half that had something to decide or to tell.
+/// Record of one pass of the nodes half that decided or reported something.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeDecisionRecord {
@@ -32,27 +33,26 @@ pub struct NodeDecisionRecord {
     pub format: Arc<str>,
     /// Version of the host.
     pub host: Arc<str>,
-    /// Counts the records of one daemon.
+    /// Sequence number of the record in its daemon.
     pub sequence: u64,
     /// When it was decided.
     pub at: Timestamp,
-    /// The pods that waited, and what became of them.
+    /// Numbers of pending pods.
     pub pending: Pending,
     /// Groups that were no option, and why.
     pub skipped: Vec<SkippedGroup>,
-    /// Nodes that groups were asked for before and that have not come yet.
+    /// Nodes that were ordered before and have not come yet.
     pub upcoming: Vec<Upcoming>,
-    /// The choices made, one after the other, each for the pods that the ones
-    /// before left over.
+    /// The choices, in order. Each is for the pods that are left over by those before.
     pub rounds: Vec<Round>,
     /// Pods that no order helps, by class.
     pub remaining: Vec<Remaining>,
     /// What was decided.
     pub verdict: NodeVerdict,
-    /// What came of each order of the verdict, at its index.
+    /// Outcome of each order of the verdict, at its index.
     pub outcomes: Vec<OrderOutcome>,
-    /// What was found and done beside scaling up: orders that never arrived,
-    /// instances that can't be had.
+    /// Problems found and handled besides scaling up: orders that never arrived,
+    /// instances that the cloud failed to create.
     pub incidents: Vec<Incident>,
     /// Lines for the log, in Cluster Autoscaler's words.
     pub log: Vec<String>,
@@ -70,7 +70,7 @@ pub struct PodList {
     pub names: Vec<ObjectKey>,
 }
 
-/// The pods that waited at the beginning of a pass, in numbers.
+/// Numbers of pending pods at the beginning of a pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Pending {
@@ -80,7 +80,7 @@ pub struct Pending {
     pub expendable: u32,
     /// Unschedulable pods too young for `--new-pod-scale-up-delay` or their annotation.
     pub young: u32,
-    /// Unschedulable pods that a DaemonSet made for one node.
+    /// Unschedulable pods of DaemonSets, which are made for one node.
     pub daemon_set: u32,
     /// Pods of nodes that are being drained, which will have to run elsewhere.
     pub drained: u32,
@@ -97,12 +97,12 @@ pub struct SkippedGroup {
     /// The group.
     pub group: Arc<str>,
     /// Stable CamelCase code: `Backoff`, `MaxSize`, `NoTemplate`, `InvalidBounds`,
-    /// `FromZero`, `NodesTotal`, `CoresTotal`, `MemoryTotal`; `Limited`: it was chosen,
-    /// and a guardrail left nothing to order of it.
+    /// `FromZero`, `NodesTotal`, `CoresTotal`, `MemoryTotal`; or `Limited` if it was
+    /// chosen and a guardrail left nothing to order.
     pub code: Arc<str>,
-    /// In the peers' words, as events have it.
+    /// Short reason for events, worded as in Cluster Autoscaler.
     pub reason: String,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 
@@ -116,26 +116,27 @@ pub struct Upcoming {
     pub nodes: u32,
 }
 
-/// A choice among options, and what became of it.
+/// A choice among options, and what was ordered of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Round {
-    /// The topology domain that the choice was about, `topology.kubernetes.io/zone=z-a`
-    /// say, if it only settled which group stands for that domain in options of several
-    /// groups. Nothing is ordered then.
+    /// Topology domain, for example `topology.kubernetes.io/zone=z-a`, if the choice only
+    /// settled which group stands for that domain in options of several groups. Nothing
+    /// is ordered then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub domain: Option<String>,
-    /// The zones in which the ordered node helps, if the cloud may choose others as well.
+    /// Zones in which the ordered node helps, if the cloud may choose others as well.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub helps_in: Vec<Arc<str>>,
     /// All options.
     pub input: ExpanderInput,
-    /// For choices by chance.
+    /// Seed for random choices.
     pub seed: u64,
-    /// The expanders asked, in the order of the chain.
+    /// The expanders that were asked, in the order of the chain.
     pub expanders: Vec<ExpanderRecord>,
-    /// States of the expanders that were not asked, as one option was left before. They
-    /// count for what the others may keep. `None` in records of before that was limited.
+    /// States of the expanders that were not asked because one option was left before.
+    /// They count towards the budget of states. `None` in records from before there was a
+    /// budget.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unasked: Option<Vec<UnaskedState>>,
     /// What was chosen.
@@ -144,7 +145,7 @@ pub struct Round {
     pub guard: Option<RoundGuard>,
     /// What each guardrail changed.
     pub steps: Vec<NodeGuardStep>,
-    /// What is to be ordered.
+    /// The resulting orders.
     pub orders: Vec<Order>,
     /// Pods that these nodes are for.
     pub helped: PodList,
@@ -156,7 +157,8 @@ pub struct Round {
 pub struct Choice {
     /// Row of the option. `None` if none was chosen.
     pub row: Option<u32>,
-    /// How many options the chain left: more than one, and chance decided.
+    /// Number of options that the chain left. If more than one, the choice among them was
+    /// random.
     pub left: u32,
     /// CamelCase code of the reason.
     pub reason: String,
@@ -164,7 +166,7 @@ pub struct Choice {
     pub message: String,
 }
 
-/// All that the guardrails go by, beside the choice.
+/// Input of the guardrails, other than the choice.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RoundGuard {
@@ -176,7 +178,7 @@ pub struct RoundGuard {
     pub limits: ClusterLimits,
     /// How many more nodes the pass may add. `None` if the number is not limited.
     pub max_per_pass: Option<u32>,
-    /// The chosen group, then those similar to it; or the groups of an option of several
+    /// The chosen group, then those similar to it. For an option of several groups, these
     /// ([`GuardedGroup::nodes`]).
     pub groups: Vec<GuardedGroup>,
 }
@@ -189,8 +191,8 @@ pub struct GuardedGroup {
     pub group: Arc<str>,
     /// Its sizes.
     pub size: GroupSize,
-    /// Nodes that the option asks for of this group. `None`: the nodes may be split over
-    /// the groups in any way.
+    /// Nodes that the option asks for of this group. `None` if the nodes may be split
+    /// over the groups in any way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nodes: Option<u32>,
 }
@@ -206,11 +208,11 @@ pub struct NodeGuardStep {
     pub from: u32,
     /// Nodes to add after it.
     pub to: u32,
-    /// What a person reads.
+    /// Message for people.
     pub message: String,
 }
 
-/// Nodes to be ordered.
+/// An order of nodes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Order {
@@ -250,7 +252,7 @@ pub fn listed(orders: &[Order]) -> String {
 pub struct Remaining {
     /// Which pods.
     pub pods: PodList,
-    /// Why no group helps: the first rule that fails in each, ordered by reason.
+    /// Why no group helps: the first filter that fails for each, ordered by reason.
     pub reasons: Vec<Refusal>,
 }
 
@@ -258,7 +260,7 @@ pub struct Remaining {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Refusal {
-    /// In the words of the scheduler or of the peers, as events have it.
+    /// Reason as in events, worded as in the scheduler or in Cluster Autoscaler.
     pub reason: String,
     /// How many groups.
     pub count: u32,
@@ -278,7 +280,7 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// What was decided: what replay must reproduce to the byte.
+/// The decision. Replay must reproduce it to the byte.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeVerdict {
@@ -290,32 +292,32 @@ pub struct NodeVerdict {
     pub message: String,
 }
 
-/// What came of an order.
+/// Outcome of an order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OrderOutcome {
-    /// The cloud took it.
+    /// The cloud accepted it.
     Ordered,
-    /// It was not ordered: class and message.
+    /// It was not carried out.
     Failed {
-        /// Class of the cloud's error, if that refused it; `NotTried`: it refused one
-        /// of the same group before; `NotLeader`: another instance leads by now.
+        /// Class of the cloud's error; `NotTried` if the cloud refused an order of the
+        /// same group before; `NotLeader` if another instance leads by now.
         class: Arc<str>,
-        /// What a person reads.
+        /// Message for people.
         message: String,
     },
 }
 
-/// Something found and dealt with.
+/// A problem that was found and handled.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Incident {
-    /// CamelCase: `ScaleUpTimedOut`, `InstanceFailed`, `NodeNeverJoined`, `NodeInOtherZone`,
-    /// `ClusterUnhealthy`, `CloudUnavailable`, and what is wrong with an expander's
-    /// configuration in the cluster, `PriorityConfigMap…`.
+    /// CamelCase: `ScaleUpTimedOut`, `InstanceFailed`, `NodeNeverJoined`,
+    /// `NodeInOtherZone`, `ClusterUnhealthy`, `CloudUnavailable`, and
+    /// `PriorityConfigMap…` for errors in an expander's configuration in the cluster.
     pub code: Arc<str>,
     /// The group it concerns.
     pub group: Option<Arc<str>>,
-    /// What a person reads: what was found and what was done.
+    /// Message for people: what was found and what was done.
     pub message: String,
 }

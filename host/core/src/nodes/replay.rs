@@ -1,7 +1,7 @@
-//! Decides the choices of a record again. Of a decision about nodes the choices and the
-//! guardrails replay; the packing that made the options does not.
+//! Replay of node decisions. The choices and the guardrails are replayed; the packing
+//! that made the options is not.
 
-use super::choose::walk;
+use super::choose::walk_chain;
 use super::guard::guarded;
 use super::record::{Choice, NodeDecisionRecord, NodeVerdict, Order, Round};
 use crate::ask::StateBudget;
@@ -55,8 +55,8 @@ fn of_choice(orders: Vec<Order>, choice: Choice) -> NodeVerdict {
     }
 }
 
-/// Walks down the recorded chain again. Each expander is asked about the rows that those
-/// before it leave now.
+/// Asks the recorded chain again. Each expander is asked about the rows that those before
+/// it leave in the replay.
 fn choose_again(
     round: &Round,
     again: &mut Again<'_, ExpanderQuestion>,
@@ -64,7 +64,7 @@ fn choose_again(
     let unasked = round.unasked.as_deref();
     let mut budget = unasked.map(|unasked| StateBudget::before(&round.expanders, unasked));
     let mut unavailable = None;
-    let (_, choice) = walk(
+    let (_, choice) = walk_chain(
         &mut round.input.clone(),
         round.seed,
         |place, rows, input| {

@@ -1,16 +1,16 @@
-//! Planning: pods that fit nowhere become orders of nodes. Pure but for the
-//! simulation in the state, which is rolled back.
+//! Planning of orders for pods that fit nowhere. It is pure except for the simulation in
+//! the state, which is rolled back.
 //!
-//! A plan is made of rounds. In each one every group that could help becomes an
-//! option, the expanders choose one, and the guardrails decide what of it is
-//! ordered; the next round is for the pods that are left over. Where pods spread over
-//! topology domains (zones, say), or want others near or far, an option is a family: one
-//! group in each domain, all of which grow together. Last, the plan is rehearsed: all pods
-//! are placed again with all ordered nodes there.
+//! A plan is made of rounds. In each round every group that could help becomes an option,
+//! the expanders choose one, and the guardrails decide what of it is ordered. The next
+//! round is for the pods that are left over. For pods with spread constraints or
+//! affinities over topology domains such as zones, an option is a family: one group in
+//! each domain, all of which grow together. In the end the plan is rehearsed: all pods
+//! are placed again with all ordered nodes present.
 
-mod choosable;
+mod candidates;
+mod expansion_option;
 mod families;
-mod groups;
 mod reasons;
 mod rehearse;
 mod reissue;
@@ -21,52 +21,53 @@ use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::Census;
-use super::demand::{bring_in, fill_known, wanted};
+use super::demand::{add_upcoming, place_on_known, unplaced_pods};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
 use super::ports::{NodeEvent, Subject};
 use super::record::{
     NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
 };
+use super::reported::ReportedEvents;
 use super::state::{ClusterState, PodView};
-use super::told::Told;
 use super::zone_orders::ZoneOrder;
 use crate::memory::PolicyMemories;
 use crate::policy::PolicyEngine;
 use crate::status::Event;
 use crate::time::Timestamp;
 
-use self::groups::Candidates;
-use self::rehearse::Start;
+use self::candidates::Candidates;
+use self::rehearse::RehearsalStart;
 use self::rounds::Rounds;
 
-/// Most events about pods that one plan emits. Events that no order helps the other pods
-/// follow with the next plan; what was ordered for them is in the record.
+/// Maximum number of events about pods that one plan emits. Events about further pods
+/// that no order helps follow with the next plan. For further pods that orders are for,
+/// only the record says so.
 pub const MAX_POD_EVENTS: usize = 500;
 
-/// All that a plan is made from, beside the state.
+/// Inputs of a plan, other than the state.
 #[derive(Clone, Copy)]
-pub struct Scene<'a> {
-    /// When.
+pub struct PlanContext<'a> {
+    /// Time of the plan.
     pub now: Timestamp,
-    /// What the operator set.
+    /// The operator's options.
     pub options: &'a NodeOptions,
     /// Where expanders are found.
     pub engine: &'a dyn PolicyEngine,
-    /// What is remembered of the expanders.
+    /// The states of the expanders.
     pub memories: &'a PolicyMemories,
-    /// The node groups, and the nodes that are coming and going.
+    /// The node groups, and the nodes that are upcoming or being drained.
     pub census: &'a Census,
-    /// Groups that are left alone after a failure.
+    /// Groups that are backed off after a failure.
     pub backoffs: &'a Backoffs,
-    /// For choices by chance.
+    /// Seed for random choices.
     pub seed: u64,
 }
 
 /// A plan: the nodes to order, and why.
 #[derive(Clone, Debug, Default)]
 pub struct Plan {
-    /// The pods that waited, in numbers.
+    /// Numbers of pending pods.
     pub pending: Pending,
     /// Groups that were no option.
     pub skipped: Vec<SkippedGroup>,
@@ -76,12 +77,12 @@ pub struct Plan {
     pub rounds: Vec<Round>,
     /// Pods that no order helps.
     pub remaining: Vec<Remaining>,
-    /// Whether events about some pods that no order helps were left out, because there
-    /// are so many.
-    pub untold: bool,
-    /// What was decided.
+    /// Whether events about some pods that no order helps were omitted, because there are
+    /// too many.
+    pub events_omitted: bool,
+    /// The decision.
     pub verdict: NodeVerdict,
-    /// Orders of nodes that help only in some zones, with the round that each is of.
+    /// Orders of nodes that help only in some zones, each with the index of its round.
     pub zone_orders: Vec<(usize, ZoneOrder)>,
     /// Lines for the log.
     pub log: Vec<String>,
@@ -89,46 +90,64 @@ pub struct Plan {
     pub events: Vec<NodeEvent>,
 }
 
-/// Plans orders for the pods that fit nowhere. The state is as before afterwards.
-pub fn plan(scene: &Scene<'_>, state: &mut ClusterState) -> Plan {
-    plan_news(scene, &Told::default(), state)
+/// Plans orders for the pods that fit nowhere. Leaves the state unchanged.
+pub fn plan(context: &PlanContext<'_>, state: &mut ClusterState) -> Plan {
+    plan_unreported(context, &ReportedEvents::default(), state)
 }
 
-/// Plans as `plan` does, but without events that were emitted before.
-pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState) -> Plan {
-    let drained = &scene.census.drained;
-    let (mut wanted, pending) = wanted(state, scene.now, scene.options, drained);
+/// Like [`plan`], but without events that were reported before.
+pub(super) fn plan_unreported(
+    context: &PlanContext<'_>,
+    reported: &ReportedEvents,
+    state: &mut ClusterState,
+) -> Plan {
+    let drained = &context.census.drained;
+    let (mut unplaced, pending) = unplaced_pods(state, context.now, context.options, drained);
     let mut plan = Plan {
         pending,
-        upcoming: upcoming(scene),
+        upcoming: upcoming(context),
         ..Plan::default()
     };
-    if wanted.is_empty() {
+    if unplaced.is_empty() {
         plan.verdict = verdict(&plan, None);
         return plan;
     }
-    let mut limits = ClusterLimits::new(scene.options, state.size());
-    let classes = wanted.iter().map(|wanted| wanted.class);
+    let mut limits = ClusterLimits::new(context.options, state.size());
+    let classes = unplaced.iter().map(|unplaced| unplaced.class);
     let keys = state.cluster().topology_keys(classes);
-    let mut candidates = Candidates::new(scene, state, &mut limits, &keys);
+    let mut candidates = Candidates::new(context, state, &mut limits, &keys);
     let mark = state.cluster_mut().mark();
-    let coming = candidates.coming(state);
-    let (mut known, kept) = bring_in(state, &coming, drained);
-    let mut start = Start::new(state, &wanted, &known, &kept, limits);
-    let fit = fill_known(state, &known, kept, &mut wanted, scene.options);
-    start.note_fit(&wanted);
-    wanted.retain(|wanted| wanted.left > 0);
-    let fit_anywhere = zones::fill_unsettled(state, &mut candidates, &mut known, &mut wanted);
+    let upcoming_nodes = candidates.upcoming_nodes(state);
+    let (mut known, nominated_pods) = add_upcoming(state, &upcoming_nodes, drained);
+    let mut start = RehearsalStart::new(state, &unplaced, &known, &nominated_pods, limits);
+    let fit = place_on_known(
+        state,
+        &known,
+        nominated_pods,
+        &mut unplaced,
+        context.options,
+    );
+    start.note_fit(&unplaced);
+    unplaced.retain(|unplaced| unplaced.left > 0);
+    let fit_anywhere =
+        zones::place_in_unknown_zones(state, &mut candidates, &mut known, &mut unplaced);
     plan.pending.fit = fit + fit_anywhere;
-    plan.pending.sought = wanted.iter().map(|wanted| wanted.left).sum();
+    plan.pending.sought = unplaced.iter().map(|unplaced| unplaced.left).sum();
     let mut held = None;
-    if !wanted.is_empty() {
-        let mut rounds = Rounds::new(scene, candidates, limits, known);
-        held = rounds.run(state, &mut wanted, &mut plan);
-        rounds.rehearse(state, &mut start, &mut wanted, &mut plan);
-        reasons::tell_helped(state, &rounds.chosen, &mut plan);
+    if !unplaced.is_empty() {
+        let mut rounds = Rounds::new(context, candidates, limits, known);
+        held = rounds.run(state, &mut unplaced, &mut plan);
+        rounds.rehearse(state, &mut start, &mut unplaced, &mut plan);
+        reasons::add_helped(state, &rounds.chosen, &mut plan);
         plan.skipped = rounds.candidates.skipped();
-        reasons::tell(scene, told, state, &rounds.candidates, &wanted, &mut plan);
+        reasons::add_remaining(
+            context,
+            reported,
+            state,
+            &rounds.candidates,
+            &unplaced,
+            &mut plan,
+        );
     }
     start.close(state);
     state.cluster_mut().rollback(mark);
@@ -140,8 +159,8 @@ pub(super) fn plan_news(scene: &Scene<'_>, told: &Told, state: &mut ClusterState
     plan
 }
 
-fn upcoming(scene: &Scene<'_>) -> Vec<Upcoming> {
-    let groups = scene.census.groups.iter();
+fn upcoming(context: &PlanContext<'_>) -> Vec<Upcoming> {
+    let groups = context.census.groups.iter();
     groups
         .filter(|census| census.upcoming > 0)
         .map(|census| Upcoming {
@@ -151,7 +170,8 @@ fn upcoming(scene: &Scene<'_>) -> Vec<Upcoming> {
         .collect()
 }
 
-/// What the rounds come to. `held`: why no further group grows.
+/// Returns the decision that the rounds add up to. `held` is the reason and sentence of
+/// an expander that rejected all options or failed.
 fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
     let orders: Vec<Order> = plan
         .rounds
@@ -193,7 +213,7 @@ fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
     }
 }
 
-/// An event about a pod.
+/// Creates an event about a pod.
 fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
     NodeEvent {
         about: Subject::Pod {
@@ -208,12 +228,12 @@ fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
     }
 }
 
-/// Message of the event about a pod that these orders are for.
+/// Message of the event about a pod that these orders help.
 pub(super) fn triggered(orders: &[Order]) -> String {
     format!("pod triggered scale-up: {}", listed(orders))
 }
 
-/// An event about the autoscaler itself.
+/// Creates an event about the autoscaler itself.
 pub(super) fn event(warning: bool, reason: &str, message: String) -> NodeEvent {
     NodeEvent {
         about: Subject::Autoscaler,

@@ -1,7 +1,6 @@
-//! Whether two node groups make nodes so alike that new ones may be split over
-//! them: nearly the same resources, and the same labels but for those that tell
-//! where a node is or which group made it. Taints are not compared, as in Cluster
-//! Autoscaler.
+//! Similarity of node groups. New nodes may be split over similar groups, which have
+//! nearly the same resources and the same labels, except for those of a node's location
+//! or group. Taints are not compared, as in Cluster Autoscaler.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ pub const IGNORED_LABELS: &[&str] = &[
     "kops.k8s.io/instancegroup",
 ];
 
-/// Labels that AWS and its tools give to instances and groups, ignored beside
+/// Labels that AWS and its tools set on nodes. They are ignored in addition to
 /// [`IGNORED_LABELS`].
 pub const AWS_IGNORED_LABELS: &[&str] = &[
     "alpha.eksctl.io/instance-id",
@@ -31,8 +30,8 @@ pub const AWS_IGNORED_LABELS: &[&str] = &[
     "topology.k8s.aws/zone-id",
 ];
 
-/// A new node of a group, as far as similarity goes. Amounts in milli of each
-/// resource's unit.
+/// The fields of a new node that are compared. Amounts are in milli of each resource's
+/// unit.
 #[derive(Clone, Copy, Debug)]
 pub struct NodeShape<'a> {
     /// Labels.
@@ -41,7 +40,7 @@ pub struct NodeShape<'a> {
     pub capacity: &'a BTreeMap<Arc<str>, i64>,
     /// Allocatable.
     pub allocatable: &'a BTreeMap<Arc<str>, i64>,
-    /// What the pods that each new node carries request.
+    /// Requests of the pods that each new node carries.
     pub requested: &'a BTreeMap<Arc<str>, i64>,
 }
 
@@ -68,7 +67,7 @@ pub fn similar(
         && same_labels(left.labels, right.labels, ignored_labels)
 }
 
-/// Whether both have the same labels, but for ignored ones.
+/// Whether both have the same labels, other than ignored ones.
 #[must_use]
 pub fn same_labels(
     left: &BTreeMap<Arc<str>, Arc<str>>,
@@ -84,8 +83,8 @@ pub fn same_labels(
     compared(left) == compared(right)
 }
 
-/// The labels that are ignored: those of every cluster, and others, the cloud's and the
-/// operator's.
+/// The labels to ignore: [`IGNORED_LABELS`], and the cloud's and the operator's in
+/// `others`.
 #[must_use]
 pub fn ignored_labels(others: &[Arc<str>]) -> BTreeSet<Arc<str>> {
     let known = IGNORED_LABELS.iter().map(|&label| Arc::from(label));

@@ -1,16 +1,16 @@
-//! The cluster as the nodes half sees it: nodes, placed pods, and what waits for
-//! nodes, kept up to date object by object.
+//! State of the cluster for the nodes half: nodes, placed pods and pending pods, kept up
+//! to date object by object.
 //!
-//! Pods are compact entries beside the incremental [`Cluster`]: what a pod asks
-//! for is a class that all alike pods share. Nothing is derived anew in a pass:
-//! what a pass reads is kept where the objects change.
+//! Pods are compact entries beside the incremental [`Cluster`], and alike pods share a
+//! class with their requirements. All that a pass reads is updated when objects change,
+//! so that a pass derives nothing anew.
 
 mod bind;
-mod common;
+mod common_labels;
+mod compact;
 mod facts;
-mod forget;
-mod nodes;
-mod pods;
+mod node_table;
+mod pod_table;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,48 +18,48 @@ use std::sync::Arc;
 use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, Resources, StorageObject};
 use hashbrown::HashMap;
 
-pub use self::common::CommonLabels;
-pub(in crate::nodes) use self::common::{PLACES, ZONES, zone_of};
+pub use self::common_labels::CommonLabels;
+pub(in crate::nodes) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
+use self::compact::CompactedSize;
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
-use self::forget::Left;
-use self::nodes::{KnownNode, Nodes};
-pub use self::pods::PodView;
-use self::pods::Pods;
+use self::node_table::{KnownNode, NodeTable};
+use self::pod_table::PodTable;
+pub use self::pod_table::PodView;
 use super::limits::{ClusterSize, NodeSize};
 
-/// Nodes, pods and what waits for nodes.
+/// Nodes, placed pods and pending pods.
 #[derive(Default)]
 pub struct ClusterState {
     cluster: Cluster,
-    pods: Pods,
-    nodes: Nodes,
+    pods: PodTable,
+    nodes: NodeTable,
     by_provider: HashMap<Arc<str>, Arc<str>>,
     daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
     size: ClusterSize,
     common: CommonLabels,
     revision: u64,
-    left: Left,
+    compacted: CompactedSize,
 }
 
 /// A node as the planner reads it.
 #[derive(Clone, Copy)]
 pub struct NodeView<'a> {
-    /// Its number in the [`Cluster`].
+    /// Its id in the [`Cluster`].
     pub id: NodeId,
-    /// What is known of it.
+    /// Its fields.
     pub facts: &'a NodeFacts,
-    /// The zone that its labels say.
+    /// Its zone, by its labels.
     pub zone: Option<&'a Name>,
 }
 
 impl ClusterState {
-    /// An empty cluster.
+    /// Creates the state of an empty cluster.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes a pod in, new or changed.
+    /// Adds or updates a pod.
     pub fn apply_pod(&mut self, facts: PodFacts, pod: &Pod) {
         let class = self.cluster.class(pod);
         let before = self.pods.find(&facts.uid);
@@ -71,11 +71,11 @@ impl ClusterState {
         }
         let slot = self.pods.put(before, facts, class, pod.priority);
         self.bind(slot);
-        self.forget_past();
+        self.compact();
         self.revision += 1;
     }
 
-    /// Takes a pod out.
+    /// Removes a pod.
     pub fn delete_pod(&mut self, uid: &str) {
         if let Some(slot) = self.pods.find(uid) {
             self.unbind(slot);
@@ -84,7 +84,7 @@ impl ClusterState {
         }
     }
 
-    /// Takes a node in, new or changed. Pods that are bound to it are placed there.
+    /// Adds or updates a node. Places the pods that are bound to it.
     pub fn apply_node(&mut self, facts: NodeFacts) {
         let name = facts.node.name.clone();
         let entry = self.nodes.entry(&name);
@@ -97,7 +97,7 @@ impl ClusterState {
             self.forget_provider(&name);
             self.cluster.set_node(id, Arc::clone(&facts.node));
             self.count(before, false);
-            self.learn(name, KnownNode::new(id, facts));
+            self.add_known(name, KnownNode::new(id, facts));
         } else {
             let id = self.cluster.add_node(Arc::clone(&facts.node));
             for slot in entry.pods.clone() {
@@ -108,14 +108,14 @@ impl ClusterState {
             for &slot in &entry.nominated {
                 self.pods.dequeue(slot);
             }
-            self.learn(name, KnownNode::new(id, facts));
+            self.add_known(name, KnownNode::new(id, facts));
         }
-        self.forget_past();
+        self.compact();
         self.revision += 1;
     }
 
-    /// Takes a node out. Its pods stay bound to it until they are deleted, but take
-    /// no part in anything.
+    /// Removes a node. Its pods stay bound to it until they are deleted, but count
+    /// nowhere.
     pub fn delete_node(&mut self, name: &str) {
         self.forget_provider(name);
         let Some(entry) = self.nodes.get_mut(name) else {
@@ -136,19 +136,19 @@ impl ClusterState {
         self.revision += 1;
     }
 
-    /// Takes a namespace in, or gives it other labels.
+    /// Adds a namespace, or updates its labels.
     pub fn apply_namespace(&mut self, name: &Arc<str>, labels: &Labels) {
         self.cluster.set_namespace(name, labels);
         self.revision += 1;
     }
 
-    /// Takes a namespace out.
+    /// Removes a namespace.
     pub fn delete_namespace(&mut self, name: &str) {
         self.cluster.remove_namespace(name);
         self.revision += 1;
     }
 
-    /// Takes a DaemonSet in, new or changed.
+    /// Adds or updates a DaemonSet.
     pub fn apply_daemon_set(&mut self, facts: DaemonSetFacts) {
         let class = self.cluster.class(&facts.pod);
         self.daemon_sets
@@ -156,42 +156,43 @@ impl ClusterState {
         self.revision += 1;
     }
 
-    /// Takes a DaemonSet out.
+    /// Removes a DaemonSet.
     pub fn delete_daemon_set(&mut self, uid: &str) {
         self.daemon_sets.remove(uid);
         self.revision += 1;
     }
 
-    /// Takes a claim, a volume or something else of storage in.
+    /// Adds or updates a storage object, such as a claim or a volume.
     pub fn apply_storage(&mut self, object: StorageObject) {
         self.cluster.set_storage(object);
         self.revision += 1;
     }
 
-    /// Takes out what has the object's kind and name.
+    /// Removes the storage object with this kind and name.
     pub fn delete_storage(&mut self, object: &StorageObject) {
         self.cluster.remove_storage(object);
         self.revision += 1;
     }
 
-    /// The scheduler's view of it.
+    /// The scheduler's view of the cluster.
     #[must_use]
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// The scheduler's view of it, for simulations, which must leave it unchanged.
+    /// The scheduler's view of the cluster, for simulations. They must leave it
+    /// unchanged.
     pub fn cluster_mut(&mut self) -> &mut Cluster {
         &mut self.cluster
     }
 
-    /// Counts the changes.
+    /// Number of changes so far.
     #[must_use]
     pub fn revision(&self) -> u64 {
         self.revision
     }
 
-    /// Nodes, with their cores and memory.
+    /// Number of nodes, and their cores and memory.
     #[must_use]
     pub fn size(&self) -> ClusterSize {
         self.size
@@ -208,8 +209,8 @@ impl ClusterState {
         self.nodes.iter().filter_map(|(_, entry)| entry.view())
     }
 
-    /// Nodes that pods are bound to and that are not there, with the number of those
-    /// pods that have not ended, ordered by name.
+    /// Missing nodes that pods are bound to, with the number of these pods that have not
+    /// ended, ordered by name.
     pub fn absent_nodes(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
         let absent = self.nodes.iter().filter(|(_, entry)| entry.known.is_none());
         let runs = |slot: &&u32| self.pods.running(**slot).is_some();
@@ -218,7 +219,7 @@ impl ClusterState {
             .filter(|(_, pods)| *pods > 0)
     }
 
-    /// The node of an instance.
+    /// The node of an instance. `None` if it has not joined.
     #[must_use]
     pub fn node_of(&self, provider_id: &str) -> Option<NodeView<'_>> {
         let name = self.by_provider.get(provider_id)?;
@@ -238,8 +239,8 @@ impl ClusterState {
         self.pods.view(slot)
     }
 
-    /// Classes of the pods that wait for a node and that the scheduler found none
-    /// for, with their pods in no order, ordered by class.
+    /// Classes of the unschedulable pods, ordered by class, each with its pods in no
+    /// order.
     pub fn unschedulable(
         &self,
     ) -> impl Iterator<Item = (ClassId, impl Iterator<Item = PodView<'_>>)> {
@@ -251,20 +252,20 @@ impl ClusterState {
         })
     }
 
-    /// How many those are.
+    /// Number of unschedulable pods.
     #[must_use]
     pub fn unschedulable_count(&self) -> usize {
         self.pods.unschedulable.values().map(Vec::len).sum()
     }
 
-    /// Whether a pod has become unschedulable since
-    /// [`ClusterState::take_new_unschedulable`] was last asked.
+    /// Whether a pod has become unschedulable since the last
+    /// [`ClusterState::take_new_unschedulable`].
     #[must_use]
     pub fn has_new_unschedulable(&self) -> bool {
         self.pods.new_unschedulable
     }
 
-    /// Whether a pod has become unschedulable since this was last asked.
+    /// Whether a pod has become unschedulable since the last call.
     pub fn take_new_unschedulable(&mut self) -> bool {
         std::mem::take(&mut self.pods.new_unschedulable)
     }
@@ -275,21 +276,21 @@ impl ClusterState {
         slots.iter().filter_map(|&slot| self.pods.view(slot))
     }
 
-    /// The pods that wait and are nominated to a node, in no order.
+    /// The pending pods that are nominated to a node, in no order.
     pub fn nominated_to(&self, node: &str) -> impl Iterator<Item = PodView<'_>> {
         let slots = self.nodes.get(node);
         let slots = slots.map_or(&[][..], |entry| &entry.nominated);
         slots.iter().filter_map(|&slot| self.pods.view(slot))
     }
 
-    /// The nodes that are there and that pods are nominated to, ordered by name.
+    /// The existing nodes that pods are nominated to, ordered by name.
     pub fn nominated_nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
         let entries = self.nodes.iter();
         let entries = entries.filter(|(_, entry)| !entry.nominated.is_empty());
         entries.filter_map(|(_, entry)| entry.view())
     }
 
-    /// How many pods there are.
+    /// Number of pods.
     #[must_use]
     pub fn pod_count(&self) -> usize {
         self.pods.len()
@@ -306,7 +307,7 @@ impl ClusterState {
         self.pods.view(self.pods.find(uid)?)
     }
 
-    fn learn(&mut self, name: Arc<str>, known: KnownNode) {
+    fn add_known(&mut self, name: Arc<str>, known: KnownNode) {
         self.count(known.facts.size(), true);
         self.common.count(&known.facts.node, true);
         if let Some(provider_id) = &known.facts.provider_id {

@@ -1,8 +1,8 @@
-//! What a new node of each group would be like: as a live node of the group is, else
-//! as the provider says, else as a node of it was.
+//! Templates: the expected shape of a new node of each group. It is taken from a live
+//! node of the group, else from the provider, else from a node that the group had before.
 
-mod likeness;
-mod members;
+mod group_nodes;
+mod profile;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +18,14 @@ use super::limits::NodeSize;
 use super::options::NodeOptions;
 use super::readiness::is_startup_taint;
 use super::similar::NodeShape;
-use super::state::{ClusterState, NodeView, PLACES, node_size, zone_of};
+use super::state::{ClusterState, LOCATION_LABELS, NodeView, node_size, zone_of};
 
-pub(super) use self::likeness::{Likeness, Likenesses, example_rank};
-pub(super) use self::members::Members;
-use self::zones::{complete, put_in_zone, zones_of};
+pub(super) use self::group_nodes::GroupNodes;
+pub(super) use self::profile::{NodeProfile, NodeProfiles, example_rank};
+use self::zones::{add_common_labels, put_in_zone, zones_of};
 
-/// Taints of a node that is not well, or about to go: a new one doesn't have them.
-const PASSING_TAINTS: &[&str] = &[
+/// Taints of nodes that are unhealthy or about to be removed. New nodes don't have them.
+const TRANSIENT_TAINTS: &[&str] = &[
     "node.kubernetes.io/not-ready",
     "node.kubernetes.io/unreachable",
     "node.kubernetes.io/unschedulable",
@@ -40,51 +40,51 @@ const PASSING_TAINTS: &[&str] = &[
     "DeletionCandidateOfClusterAutoscaler",
 ];
 
-/// The label that new nodes have and live ones have not, as in Cluster Autoscaler: drivers of
-/// storage say by it (in CSIStorageCapacity) what there will be on a new node.
+/// Label of template nodes, which live nodes don't have, as in Cluster Autoscaler.
+/// Storage drivers select it in CSIStorageCapacity to publish the capacity of a new node.
 pub const TEMPLATE_NODE_LABEL: &str = "cluster-autoscaler.kubernetes.io/template-node";
 
-/// Stands in a template for a value that each new node has to itself, so that it keeps no
-/// groups from being similar.
-const OWN_VALUE: &str = "template-node";
+/// Placeholder in a template for a label value that is unique to each node, so that such
+/// labels don't make groups different.
+const PER_NODE_VALUE: &str = "template-node";
 
-/// A new node of a group.
+/// The expected shape of a new node of a group.
 #[derive(Clone, Debug)]
 pub struct GroupTemplate {
-    /// The node, and the pods it carries from the beginning.
+    /// The node, and the pods that it runs from the beginning.
     pub template: Template,
     /// Its capacity.
     pub capacity: Resources,
-    /// What the pods it carries request.
+    /// Sum of the requests of these pods.
     pub requested: Resources,
-    /// Whether it has GPUs, as far as anyone says.
+    /// Whether it has GPUs, by its label or its allocatable resources.
     pub has_gpus: bool,
 }
 
 impl GroupTemplate {
-    /// The zone that it is in.
+    /// Zone of the node. `None` if its labels have none.
     pub(super) fn zone(&self) -> Option<&Name> {
         zone_of(&self.template.node.labels)
     }
 
-    /// What a node adds to the cluster.
+    /// What such a node adds to the cluster.
     #[must_use]
     pub fn size(&self) -> NodeSize {
         node_size(&self.capacity)
     }
 }
 
-/// Where what is known of a new node comes from.
+/// Source of a template.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Source {
-    /// A node that is there or was there.
+    /// A node that the group has or had.
     Node,
     /// The provider.
     Provider,
 }
 
-/// The templates of a group, one for each zone that its next node may be in, and one if
-/// that is settled. Empty if it is not known what a node is like: the group has no node, had
+/// The templates of a group, one for each zone that its next node may be in; one if the
+/// zone is certain or unknown. Empty if there is no source: the group has no node, had
 /// none, and the provider gives no template.
 #[must_use]
 pub fn templates_of(
@@ -95,29 +95,29 @@ pub fn templates_of(
     let group = &census.group;
     let example = census.example.as_deref().and_then(|id| state.node_of(id));
     let example = example.map(|node| from_live(state, node, options));
-    let (source, parts) = match (example, &group.template, census.likeness.as_deref()) {
+    let (source, parts) = match (example, &group.template, census.profile.as_deref()) {
         (Some(live), ..) => (Source::Node, live),
         (None, Some(provided), _) => {
             let (mut node, capacity) = from_provider(provided);
-            complete(&mut node.labels, state.common_labels());
-            let node = started(&node, options);
+            add_common_labels(&mut node.labels, state.common_labels());
+            let node = started_node(&node, options);
             let parts = (node, capacity, Vec::new(), BTreeSet::new());
             (Source::Provider, parts)
         }
-        (None, None, Some(like)) => (Source::Node, from_likeness(state, like, options)),
+        (None, None, Some(profile)) => (Source::Node, from_profile(state, profile, options)),
         (None, None, None) => return Vec::new(),
     };
     let common = state.common_labels();
     let zones = zones_of(&parts.0.labels, source, census, common);
     if zones.is_empty() {
-        return vec![finish(state, census, options, parts)];
+        return vec![complete_template(state, census, options, parts)];
     }
     let provided = group.template.as_deref();
     let provided = provided.map_or(&[][..], |provided| &provided.zone_labels);
     let csi = census
-        .likeness
+        .profile
         .as_ref()
-        .and_then(|like| like.csi.as_deref());
+        .and_then(|profile| profile.csi.as_deref());
     let csi = csi.filter(|_| source == Source::Node);
     let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
     let topology_keys = drivers.flat_map(|driver| &driver.topology_keys);
@@ -126,22 +126,23 @@ pub fn templates_of(
     let in_zone = |zone: &Name| {
         let mut parts = parts.clone();
         put_in_zone(&mut parts.0.labels, zone, source, &repeated);
-        finish(state, census, options, parts)
+        complete_template(state, census, options, parts)
     };
     zones.iter().map(in_zone).collect()
 }
 
-/// Completes a template with what all new nodes of a group have.
-fn finish(
+/// Completes a template with the parts that don't depend on its source: name, labels of
+/// its own, CSINode, pods of DaemonSets.
+fn complete_template(
     state: &mut ClusterState,
     census: &GroupCensus,
     options: &NodeOptions,
     (mut node, capacity, carried, owners): Parts,
 ) -> GroupTemplate {
     let has_gpus = has_gpus(&node, options);
-    give_own_labels(&mut node, census.likeness.as_deref());
-    node.csi = csi_node(state, census.likeness.as_deref());
-    // The same for all: what the cluster has ever seen it remembers.
+    give_own_labels(&mut node, census.profile.as_deref());
+    node.csi = csi_node(state, census.profile.as_deref());
+    // One name for all templates, since the cluster keeps every name that it has seen.
     node.name = "template-node".into();
     node.labels.set(TEMPLATE_NODE_LABEL.into(), "true".into());
     let mut template = Template {
@@ -161,22 +162,22 @@ fn finish(
     }
 }
 
-/// Keeps labels that a node of the group has to itself out of a new one. The cluster gives
-/// each a value of its own.
-fn give_own_labels(node: &mut Node, like: Option<&Likeness>) {
-    let keys = like.map_or(&[][..], |like| &like.own_labels);
+/// Replaces the values of labels that are unique to each node of the group by a
+/// placeholder. The cluster gives each added node its own value.
+fn give_own_labels(node: &mut Node, profile: Option<&NodeProfile>) {
+    let keys = profile.map_or(&[][..], |profile| &profile.own_labels);
     let keys = keys.iter().filter(|key| node.labels.get(key).is_some());
     node.own_labels = keys.cloned().collect();
     for key in &node.own_labels {
-        node.labels.set(Arc::clone(key), OWN_VALUE.into());
+        node.labels.set(Arc::clone(key), PER_NODE_VALUE.into());
     }
 }
 
-/// What the CSINode of a new node will say: what that of a node of the group does. Of a
-/// group without one it is not known how many volumes drivers attach; the plugins that
-/// they took over are the same on most nodes of a cluster.
-fn csi_node(state: &ClusterState, like: Option<&Likeness>) -> Option<Arc<CsiNode>> {
-    let known = like.and_then(|like| like.csi.clone());
+/// The expected CSINode of a new node: that of the group's profile. Without one the
+/// volume limits are unknown, and only the migrated plugins are set, which are the same
+/// on most nodes of a cluster.
+fn csi_node(state: &ClusterState, profile: Option<&NodeProfile>) -> Option<Arc<CsiNode>> {
+    let known = profile.and_then(|profile| profile.csi.clone());
     known.or_else(|| {
         let migrated: Vec<_> = state.cluster().usually_migrated().cloned().collect();
         let csi = CsiNode {
@@ -200,24 +201,28 @@ fn from_live(state: &ClusterState, live: NodeView<'_>, options: &NodeOptions) ->
         }
     }
     carried.sort_unstable();
-    let node = started(&live.facts.node, options);
+    let node = started_node(&live.facts.node, options);
     (node, live.facts.capacity.clone(), carried, owners)
 }
 
-fn from_likeness(state: &mut ClusterState, like: &Likeness, options: &NodeOptions) -> Parts {
+fn from_profile(state: &mut ClusterState, profile: &NodeProfile, options: &NodeOptions) -> Parts {
     let cluster = state.cluster_mut();
-    let mut carried: Vec<_> = like.statics.iter().map(|pod| cluster.class(pod)).collect();
+    let mut carried: Vec<_> = profile
+        .static_pods
+        .iter()
+        .map(|pod| cluster.class(pod))
+        .collect();
     carried.sort_unstable();
-    let node = started(&like.node, options);
-    (node, like.capacity.clone(), carried, BTreeSet::new())
+    let node = started_node(&profile.node, options);
+    (node, profile.capacity.clone(), carried, BTreeSet::new())
 }
 
-/// A node as it is when it takes pods.
-fn started(node: &Node, options: &NodeOptions) -> Node {
+/// The node once it has started: schedulable, without transient and startup taints.
+fn started_node(node: &Node, options: &NodeOptions) -> Node {
     let mut node = Node::clone(node);
     node.unschedulable = false;
     node.taints.retain(|taint| {
-        !PASSING_TAINTS.contains(&&*taint.key) && !is_startup_taint(taint, options)
+        !TRANSIENT_TAINTS.contains(&&*taint.key) && !is_startup_taint(taint, options)
     });
     node
 }
@@ -248,8 +253,8 @@ fn from_provider(provided: &NodeTemplate) -> (Node, Resources) {
     (node, from_milli(&provided.capacity))
 }
 
-/// Adds the pods of DaemonSets that would come to a new node and are not among the
-/// pods it carries already.
+/// Adds the pods of DaemonSets that would run on a new node and that it does not carry
+/// already.
 fn carry_daemon_sets(
     state: &mut ClusterState,
     template: &mut Template,
@@ -275,7 +280,7 @@ fn carry_daemon_sets(
     cluster.rollback(mark);
 }
 
-/// Amounts in milli of each resource's unit as placement has them.
+/// Converts amounts in milli of each resource's unit to those of placement.
 fn from_milli(amounts: &BTreeMap<Arc<str>, i64>) -> Resources {
     let mut resources = Resources::default();
     for (name, &amount) in amounts {
@@ -289,7 +294,7 @@ fn from_milli(amounts: &BTreeMap<Arc<str>, i64>) -> Resources {
     resources
 }
 
-/// Amounts in milli of each resource's unit; zeros left out.
+/// Amounts in milli of each resource's unit, without zeros.
 fn to_milli(resources: &Resources) -> BTreeMap<Arc<str>, i64> {
     let Resources {
         cpu,
@@ -316,7 +321,7 @@ fn to_milli(resources: &Resources) -> BTreeMap<Arc<str>, i64> {
         .collect()
 }
 
-/// Adds amounts, `times` over.
+/// Adds `amounts`, multiplied by `times`.
 pub(super) fn add(sum: &mut Resources, amounts: &Resources, times: i64) {
     let plus = |sum: i64, amount: i64| sum.saturating_add(amount.saturating_mul(times));
     sum.cpu = plus(sum.cpu, amounts.cpu);
@@ -327,8 +332,9 @@ pub(super) fn add(sum: &mut Resources, amounts: &Resources, times: i64) {
     }
 }
 
-/// A template as similarity compares it: without labels that repeat its zone or region, as
-/// those of storage drivers do, since groups of other zones have other values there.
+/// A template in the form in which groups are compared. It lacks labels that repeat its
+/// zone or region, as those of storage drivers do, since these differ between the groups
+/// of different zones.
 pub(super) struct OwnedShape {
     labels: BTreeMap<Arc<str>, Arc<str>>,
     capacity: BTreeMap<Arc<str>, i64>,
@@ -339,7 +345,7 @@ pub(super) struct OwnedShape {
 impl OwnedShape {
     pub(super) fn new(group: &GroupTemplate) -> Self {
         let node = &group.template.node;
-        let places = || PLACES.into_iter().flatten();
+        let places = || LOCATION_LABELS.into_iter().flatten();
         let places: Vec<&Name> = places().filter_map(|key| node.labels.get(key)).collect();
         let labels = node.labels.iter();
         Self {
@@ -353,7 +359,7 @@ impl OwnedShape {
         }
     }
 
-    /// The labels that are compared, but for ignored ones.
+    /// The labels to compare; ignored ones are still among them.
     pub(super) fn labels(&self) -> &BTreeMap<Arc<str>, Arc<str>> {
         &self.labels
     }

@@ -1,6 +1,6 @@
-//! Nodes that help some pods only if the cloud makes them in the right zone: what is
-//! remembered of their orders until they come, and for how long a group is not asked again
-//! where it made one elsewhere.
+//! Orders of nodes that help some pods only if the cloud creates them in the right zone.
+//! An order is kept until its node has come. If that is in another zone, no more nodes of
+//! the group are ordered for such pods for a while.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -19,92 +19,92 @@ use crate::time::Timestamp;
 /// Code of the incident, and class of the failure.
 const OTHER_ZONE: &str = "NodeInOtherZone";
 
-/// A node ordered for pods that only some of its group's zones help.
+/// An order of a node for pods that only nodes in some of the group's zones help.
 #[derive(Clone, Debug)]
 pub struct ZoneOrder {
     /// The group.
     pub group: Arc<str>,
-    /// Instances that the group had before.
+    /// Provider ids of the instances that the group had before.
     pub before: BTreeSet<Arc<str>>,
-    /// What the pods ask for: all that ask for the same are meant.
+    /// Scheduling requirements of the pods. The order is for all pods that share them.
     pub pod: Pod,
     /// One of the pods.
     pub key: ObjectKey,
-    /// The zones that help them.
+    /// The zones in which a node helps them.
     pub zones: Vec<Arc<str>>,
 }
 
-/// Orders that are waited for, and groups that are not asked again for some pods.
+/// Pending orders, and backoffs of groups for some pods.
 #[derive(Clone, Debug, Default)]
 pub struct ZoneOrders {
-    /// With the time of each.
+    /// Pending orders with their times.
     waiting: Vec<(Timestamp, ZoneOrder)>,
-    failed: Vec<Failed>,
+    backoffs: Vec<ZoneBackoff>,
 }
 
-/// Pods that a group is not asked for, for a while.
+/// The backoff of a group for pods with the same scheduling requirements.
 #[derive(Clone, Debug)]
-struct Failed {
+struct ZoneBackoff {
     group: Arc<str>,
     pod: Pod,
     backoff: Backoff,
 }
 
-impl Failed {
+impl ZoneBackoff {
     fn is_of(&self, order: &ZoneOrder) -> bool {
         self.group == order.group && self.pod == order.pod
     }
 }
 
 /// Outcome of an order.
-enum Outcome {
-    /// A node is on its way, and in which zone it will be is not known. Others have come
-    /// in these zones, none of which helps.
+enum ZoneOutcome {
+    /// A node is on its way, and its zone is not known. Others have come in these zones,
+    /// none of which helps.
     Waiting(BTreeSet<Arc<str>>),
-    /// It will not come, or is in a zone that helps.
+    /// The node will not come, or is in a zone that helps.
     Settled { helps: bool },
-    /// It is in one of these zones, none of which helps.
+    /// Nodes have come in these zones, none of which helps.
     Elsewhere(BTreeSet<Arc<str>>),
 }
 
 impl ZoneOrders {
-    /// A node was ordered.
-    pub(super) fn ordered(&mut self, now: Timestamp, order: ZoneOrder) {
+    /// Adds an order.
+    pub(super) fn add_order(&mut self, now: Timestamp, order: ZoneOrder) {
         self.waiting.push((now, order));
     }
 
-    /// The pods for which a group has a node on its way whose zone is not known.
+    /// The pods for which a group has a pending order.
     pub(super) fn awaited(&self, group: &str) -> impl Iterator<Item = &Pod> {
         let waiting = self.waiting.iter();
         let waiting = waiting.filter(move |(_, order)| *order.group == *group);
         waiting.map(|(_, order)| &order.pod)
     }
 
-    /// The pods that a group is not asked for now.
+    /// The pods for which a group is backed off now.
     pub(super) fn avoided(&self, now: Timestamp, group: &str) -> impl Iterator<Item = &Pod> {
-        let failed = self.failed.iter();
+        let failed = self.backoffs.iter();
         let failed =
             failed.filter(move |failed| *failed.group == *group && failed.backoff.until >= now);
         failed.map(|failed| &failed.pod)
     }
 
-    /// All times at which a group may be asked again.
+    /// The groups that are backed off now for some pods, and when each backoff ends.
     pub(super) fn ends(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, Timestamp)> {
-        let ends = self.failed.iter();
+        let ends = self.backoffs.iter();
         let ends = ends.map(|failed| (&failed.group, failed.backoff.until));
         ends.filter(move |(_, until)| *until >= now)
     }
 
-    /// Forgets what failed so long ago that it says nothing any more.
+    /// Drops backoffs of failures that are older than the reset time.
     pub(super) fn forget(&mut self, now: Timestamp, options: &NodeOptions) {
         let lasts =
-            |failed: &Failed| now.since(failed.backoff.failed_at) <= options.backoff_reset_ms;
-        self.failed.retain(lasts);
+            |failed: &ZoneBackoff| now.since(failed.backoff.failed_at) <= options.backoff_reset_ms;
+        self.backoffs.retain(lasts);
     }
 
-    /// Finds out where the nodes that are waited for have come. Returns those that came
-    /// where they don't help: their groups are not asked again for the same pods for a
-    /// while, longer each time.
+    /// Checks in which zones the nodes of pending orders have come. If none of them
+    /// helps, backs the group off for the same pods, longer each time, and returns an
+    /// incident.
     pub(super) fn settle(
         &mut self,
         now: Timestamp,
@@ -116,21 +116,22 @@ impl ZoneOrders {
         for (at, order) in std::mem::take(&mut self.waiting) {
             let mut groups = census.groups.iter();
             let group = groups.find(|census| census.group.name == order.group);
-            let outcome = group.map_or(Outcome::Settled { helps: false }, |group| {
+            let outcome = group.map_or(ZoneOutcome::Settled { helps: false }, |group| {
                 outcome(&order, group, state)
             });
             match outcome {
-                Outcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
+                ZoneOutcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
                     self.waiting.push((at, order));
                 }
-                // One that is late is the group's failure, whichever zone it was for.
-                Outcome::Waiting(zones) if zones.is_empty() => {}
-                Outcome::Settled { helps } => {
+                // A node that is late is a failure of the group, which the census
+                // reports.
+                ZoneOutcome::Waiting(zones) if zones.is_empty() => {}
+                ZoneOutcome::Settled { helps } => {
                     if helps {
-                        self.failed.retain(|failed| !failed.is_of(&order));
+                        self.backoffs.retain(|failed| !failed.is_of(&order));
                     }
                 }
-                Outcome::Waiting(zones) | Outcome::Elsewhere(zones) => {
+                ZoneOutcome::Waiting(zones) | ZoneOutcome::Elsewhere(zones) => {
                     incidents.push(self.fail(now, order, &zones, options));
                 }
             }
@@ -154,11 +155,11 @@ impl ZoneOrders {
             order.zones.join(" or "),
             came.join(" and "),
         );
-        let known = self.failed.iter().position(|failed| failed.is_of(&order));
-        let before = known.map(|at| self.failed.swap_remove(at).backoff);
+        let known = self.backoffs.iter().position(|failed| failed.is_of(&order));
+        let before = known.map(|at| self.backoffs.swap_remove(at).backoff);
         let backoff = Backoff::after(before.as_ref(), now, OTHER_ZONE, &message, options);
         let seconds = backoff.duration_ms / 1000;
-        self.failed.push(Failed {
+        self.backoffs.push(ZoneBackoff {
             group: Arc::clone(&group),
             pod: order.pod,
             backoff,
@@ -171,7 +172,7 @@ impl ZoneOrders {
     }
 }
 
-fn outcome(order: &ZoneOrder, census: &GroupCensus, state: &ClusterState) -> Outcome {
+fn outcome(order: &ZoneOrder, census: &GroupCensus, state: &ClusterState) -> ZoneOutcome {
     let there = census.group.instances.iter();
     let there = there.filter(|one| {
         !matches!(
@@ -193,12 +194,12 @@ fn outcome(order: &ZoneOrder, census: &GroupCensus, state: &ClusterState) -> Out
         }
     }
     if order.zones.iter().any(|zone| zones.contains(zone)) {
-        Outcome::Settled { helps: true }
+        ZoneOutcome::Settled { helps: true }
     } else if unknown || census.group.target_size > count {
-        Outcome::Waiting(zones)
+        ZoneOutcome::Waiting(zones)
     } else if zones.is_empty() {
-        Outcome::Settled { helps: false }
+        ZoneOutcome::Settled { helps: false }
     } else {
-        Outcome::Elsewhere(zones)
+        ZoneOutcome::Elsewhere(zones)
     }
 }

@@ -1,6 +1,5 @@
-//! Observations in the form decisions take them: columns, which stay the same
-//! [`Arc`] from one decision to the next where nothing changed, so that the
-//! records of both share them.
+//! Observations as columns, the form that decisions use. A column stays the same [`Arc`]
+//! from one decision to the next as long as nothing changed, so that records share it.
 
 mod prepared;
 
@@ -18,7 +17,7 @@ use crate::replica::{MetricInput, PodColumns, UNKNOWN_POD, request_mark};
 #[derive(Debug)]
 pub struct Columns {
     source: Arc<[Pod]>,
-    /// The pods, a row each.
+    /// The pods, one row each.
     pub pods: Arc<PodColumns>,
     /// The metrics, in the order of the spec.
     pub metrics: Vec<Arc<MetricInput>>,
@@ -27,7 +26,7 @@ pub struct Columns {
 }
 
 impl Columns {
-    /// The columns before anything is observed.
+    /// Returns the columns before the first observation.
     #[must_use]
     pub fn new(prepared: &Prepared) -> Self {
         Self {
@@ -46,7 +45,7 @@ impl Columns {
         }
     }
 
-    /// Takes an observation in.
+    /// Updates the columns from an observation.
     pub fn update(
         &mut self,
         prepared: &Prepared,
@@ -73,7 +72,7 @@ impl Columns {
         }
     }
 
-    /// Whether pods changed in more than what the columns hold.
+    /// Updates the columns and names of pods. Returns whether any pod changed.
     fn update_pods(&mut self, pods: &Arc<[Pod]>) -> bool {
         if Arc::ptr_eq(&self.source, pods) || *self.source == **pods {
             return false;
@@ -113,8 +112,8 @@ fn requests(metric: &MetricInput, pods: &[Pod]) -> Vec<i64> {
     }
 }
 
-/// Names of containers without a request, an entry where the name changes from one row
-/// to the next.
+/// Returns the names of containers without a request: one entry wherever the name changes
+/// from one row to the next.
 fn unrequested(metrics: &[Arc<MetricInput>], pods: &[Pod]) -> Arc<[Unrequested]> {
     let complete: Arc<str> = Arc::default();
     let mut entries = Vec::new();
@@ -138,8 +137,8 @@ fn unrequested(metrics: &[Arc<MetricInput>], pods: &[Pod]) -> Arc<[Unrequested]>
     entries.into()
 }
 
-/// A metric of the spec with what was answered for it; `lacking` is said before
-/// the reason why it could not be had.
+/// Returns a metric of the spec with its answer. If the answer is an error, `lacking` is
+/// put before its message.
 fn measured(
     blank: &MetricInput,
     lacking: &str,
@@ -165,8 +164,7 @@ fn measured(
     metric
 }
 
-/// A source's message as far as a policy gets it: what it says about a metric
-/// must fit into a reason.
+/// Shortens a source's message: what a policy says about a metric must fit into a reason.
 fn shortened(message: &str) -> &str {
     const MOST_BYTES: usize = 512;
     &message[..message.floor_char_boundary(MOST_BYTES)]
@@ -179,8 +177,8 @@ fn add_samples(metric: &mut MetricInput, pods: &[Pod], samples: &[PodSample]) {
     metric.window_ms = samples.iter().map(|sample| sample.window_ms).collect();
 }
 
-/// Row of each sample's pod. Sources mostly answer in the order of the pods, so
-/// the next row is looked at first.
+/// Returns the row of each sample's pod. Sources mostly answer in the order of the pods,
+/// so the next row is tried first.
 fn rows(pods: &[Pod], samples: &[PodSample]) -> Vec<u32> {
     let mut next = 0;
     let mut index: Option<Vec<usize>> = None;

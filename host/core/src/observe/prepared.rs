@@ -1,4 +1,4 @@
-//! What a spec means, worked out once for each version of it.
+//! Prepared specs: what decisions need of a spec, computed once for each version of it.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::spec::{
     ScalingRules,
 };
 
-/// A spec, its defaults applied and its parts in the form decisions take them.
+/// A spec with its defaults applied, in the form that decisions use.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     /// The spec itself.
     pub spec: Arc<AutoscalerSpec>,
-    /// What is scaled.
+    /// The target.
     pub target: Arc<Target>,
     /// Lower bound of replicas.
     pub min: i32,
@@ -28,17 +28,17 @@ pub struct Prepared {
     pub tolerance_up: f64,
     /// See [`crate::replica::ReplicaInput::tolerance_down`].
     pub tolerance_down: f64,
-    /// The metrics, without anything measured.
+    /// The metrics of the spec, without measurements.
     pub metrics: Vec<MetricInput>,
-    /// What people call each metric, as in Kubernetes' events and conditions.
+    /// Display name of each metric, as in Kubernetes' events and conditions.
     pub metric_names: Arc<[Arc<str>]>,
-    /// What Kubernetes says of each metric that can't be had, before the reason.
+    /// Prefix of Kubernetes' error message for each metric, if the metric is unavailable.
     pub lacking: Vec<String>,
-    /// The policies to be asked, in order.
+    /// The policies to ask, in order.
     pub policies: Vec<PreparedPolicy>,
 }
 
-/// A policy to be asked.
+/// A policy to ask.
 #[derive(Clone, Debug)]
 pub struct PreparedPolicy {
     /// Its name.
@@ -48,7 +48,7 @@ pub struct PreparedPolicy {
 }
 
 impl PreparedPolicy {
-    /// The policy as it is asked.
+    /// Returns name and configuration, to ask the policy.
     pub(crate) fn named(&self) -> Named<'_> {
         Named {
             name: &self.name,
@@ -58,7 +58,7 @@ impl PreparedPolicy {
 }
 
 impl Prepared {
-    /// Works out the spec of `autoscaler`.
+    /// Prepares the spec of `autoscaler`.
     #[must_use]
     pub fn new(autoscaler: &Autoscaler, options: &ReplicaOptions) -> Self {
         let spec = Arc::clone(&autoscaler.spec);
@@ -93,8 +93,8 @@ impl Prepared {
         }
     }
 
-    /// Applies the feature gates: without `HPAScaleToZero` a target is not scaled to zero,
-    /// as nothing would lead it out again. A lower bound of 0 counts as 1 then.
+    /// Applies the feature gates. Without `HPAScaleToZero`, a lower bound of 0 counts as
+    /// 1: a target at zero would not be scaled up again.
     #[must_use]
     pub fn gated(self, options: &ReplicaOptions) -> Self {
         let lowest = i32::from(!options.scale_to_zero);
@@ -104,14 +104,14 @@ impl Prepared {
         }
     }
 
-    /// Whether [`Self::gated`] raised the lower bound.
+    /// Returns whether [`Self::gated`] raised the lower bound.
     #[must_use]
     pub fn is_kept_from_zero(&self) -> bool {
         self.min > self.spec.effective_min()
     }
 }
 
-/// The object whose scale an autoscaler writes.
+/// Returns the object whose scale an autoscaler writes.
 pub(crate) fn target(autoscaler: &Autoscaler) -> Target {
     let reference = &autoscaler.spec.scale_target_ref;
     Target {
@@ -133,7 +133,7 @@ fn policy(policy: &crate::spec::PolicyRef) -> PreparedPolicy {
     }
 }
 
-/// A metric's columns as far as the spec fills them.
+/// Returns the columns of a metric that the spec fills.
 fn metric(spec: &MetricSpec) -> MetricInput {
     let mut metric = MetricInput {
         source: spec.kind.clone(),
@@ -189,8 +189,8 @@ fn set_target(metric: &mut MetricInput, target: &MetricTarget) {
     metric.target_average_utilization = target.average_utilization;
 }
 
-/// What Kubernetes calls a metric in events and conditions; an `Object` metric
-/// with an average value is called external there too.
+/// Returns the name of a metric in Kubernetes' events and conditions. As in Kubernetes,
+/// an `Object` metric with an average value is called external.
 fn display_name(spec: &MetricSpec) -> String {
     let name = match &*spec.kind {
         "Resource" => spec.resource.as_ref().map(|resource| {
@@ -273,7 +273,7 @@ fn lacking(spec: &MetricSpec, namespace: &str) -> String {
     }
 }
 
-/// A selector as Go's `%+v` prints it.
+/// Formats a selector as Go's `%+v` does.
 fn go_text(selector: Option<&LabelSelector>) -> String {
     use std::fmt::Write as _;
     let Some(selector) = selector else {

@@ -1,6 +1,6 @@
-//! A part in JSON. The names of two fields depend on the question, which no derive can
-//! express; else this is what `#[serde(rename_all = "camelCase", deny_unknown_fields)]`
-//! would give.
+//! JSON form of a [`Part`]. It is written by hand because the names of two fields depend
+//! on the question. Otherwise it equals a derived form with names in camelCase that
+//! denies unknown fields.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -13,7 +13,7 @@ use super::Part;
 use crate::policy::PolicyFailure;
 use crate::question::Question;
 
-/// Tag of an answer that is none.
+/// Tag of a failure in place of an answer.
 const FAILURE_TAG: &str = "failure";
 
 /// Fields that are always written.
@@ -41,7 +41,7 @@ impl<Q: Question> Serialize for Part<Q> {
     }
 }
 
-/// An answer that is written.
+/// Serializes an answer or a failure.
 struct Written<'a, Q: Question>(&'a Result<Q::Answer, PolicyFailure>);
 
 impl<Q: Question> Serialize for Written<'_, Q> {
@@ -103,7 +103,7 @@ impl<'de, Q: Question> Visitor<'de> for PartVisitor<Q> {
     }
 }
 
-/// Reads the value of a field that comes once.
+/// Reads the value of a field. Refuses a second value.
 fn read<'de, T: Deserialize<'de>, A: MapAccess<'de>>(
     field: &mut Option<T>,
     name: &'static str,
@@ -120,7 +120,7 @@ fn there<T, E: serde::de::Error>(field: Option<T>, name: &'static str) -> Result
     field.ok_or_else(|| E::missing_field(name))
 }
 
-/// An answer that is read.
+/// A deserialized answer or failure.
 struct Read<Q: Question>(Result<Q::Answer, PolicyFailure>);
 
 impl<'de, Q: Question> Deserialize<'de> for Read<Q> {

@@ -1,4 +1,4 @@
-//! Asks the policies of an object, and settles what becomes of their answers.
+//! Asks the policies of an object, and settles their answers.
 
 use std::mem::take;
 
@@ -10,7 +10,7 @@ use crate::policy::WantedInput;
 use crate::question::ReplicaQuestion;
 use crate::replica::GrantedInput;
 
-/// Soonest that a policy may be asked again, in milliseconds.
+/// Shortest time until a policy is asked again, in milliseconds.
 const SOONEST_MS: u64 = 1000;
 
 pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {

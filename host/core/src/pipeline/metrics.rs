@@ -1,12 +1,12 @@
-//! The report of metrics: those that failed, in the words of Kubernetes, and the current
-//! values of the others.
+//! Metrics in status and events: failures in Kubernetes' words, and current values of the
+//! other metrics.
 
 use super::settle::named;
 use crate::record::Names;
 use crate::replica::{MetricInput, Proposal, ReplicaDecision, ReplicaInput};
 use crate::status::MetricStatus;
 
-/// The metrics that failed in a decision, together.
+/// Summary of the metrics that failed in a decision.
 pub(super) struct Failure {
     /// Reason of the first one's condition.
     pub reason: &'static str,
@@ -22,11 +22,11 @@ pub(super) struct Fault {
     pub reason: &'static str,
     /// Message of its event.
     pub message: String,
-    /// What it is called among others.
+    /// Its message in the summary of all failures.
     summary: String,
 }
 
-/// The metrics for which a policy proposes nothing.
+/// Returns the metrics for which a policy proposes nothing.
 pub(super) fn faults(
     input: &ReplicaInput,
     names: &Names,
@@ -39,7 +39,7 @@ pub(super) fn faults(
         .collect()
 }
 
-/// The failure of metrics in a decision, if there is any.
+/// Returns the failure of metrics in a decision. `None` if all succeeded.
 pub(super) fn failure(
     input: &ReplicaInput,
     names: &Names,
@@ -118,8 +118,8 @@ fn told_as(metric: &MetricInput) -> (&'static str, Vec<String>) {
     }
 }
 
-/// What the metrics are, by the policy's proposals or, if it makes none, by what
-/// was measured. One that failed has no source.
+/// Returns the metrics' current values: from the policy's proposals or, if it makes none,
+/// from what was measured. A metric that failed has no source.
 pub(super) fn statuses(input: &ReplicaInput, proposals: &[Proposal]) -> Vec<MetricStatus> {
     let status = |(row, metric): (usize, &std::sync::Arc<MetricInput>)| match proposals.get(row) {
         Some(proposal) if !proposal.error.is_empty() => MetricStatus::default(),

@@ -1,8 +1,9 @@
-//! A decision, from an observation to a verdict and to the status and events about it.
+//! Replica decisions: from an observation to a verdict, and to the status and events
+//! about it.
 //!
-//! [`decide`] is pure but for the policies it asks, which are pure themselves:
-//! the same scene gives the same decision. It writes nothing: what came of a
-//! verdict is handed to [`Decision::conclude`].
+//! [`decide`] is pure apart from the policies it asks, which are pure themselves: the
+//! same scene gives the same decision. It writes nothing; the result of writing is passed
+//! to [`Decision::conclude`].
 
 mod ask;
 mod metrics;
@@ -27,73 +28,73 @@ use crate::status::Event;
 use crate::status::condition::SCALING_DISABLED;
 use crate::time::Timestamp;
 
-/// Everything a decision is made from.
+/// Input of a decision.
 pub struct Scene<'a> {
-    /// When it is made.
+    /// Time of the decision.
     pub now: Timestamp,
-    /// What the operator set.
+    /// The operator's options.
     pub options: &'a ReplicaOptions,
-    /// Where policies are found.
+    /// Finds policies.
     pub engine: &'a dyn PolicyEngine,
-    /// Whose replicas.
+    /// The autoscaler.
     pub autoscaler: &'a Autoscaler,
-    /// Its spec, worked out.
+    /// Its prepared spec.
     pub prepared: &'a Prepared,
     /// Another autoscaler that would write the same target.
     pub conflict: Option<&'a ObjectKey>,
     /// The target's scale.
     pub scale: Result<&'a Scale, &'a ObservationError>,
-    /// Whether its pods can be told.
+    /// Whether the target's pods are known.
     pub pods: Result<(), &'a ObservationError>,
-    /// Pods and metrics, if so.
+    /// Pods and metrics, if the pods are known.
     pub columns: &'a Columns,
     /// Labels of the target. `None` if no policy asks for them.
     pub labels: Option<&'a GrantedInput>,
     /// Annotations of the target. `None` if no policy asks for them.
     pub annotations: Option<&'a GrantedInput>,
-    /// What is remembered of the object.
+    /// Memory of the object's earlier decisions.
     pub memory: &'a Memory,
-    /// How many replicas the object may lose, by what others have lost lately. `None` if
-    /// the number is not limited.
+    /// How many replicas the object may lose, given what other objects lost lately.
+    /// `None` if there is no limit.
     pub removable: Option<i32>,
-    /// Counts the decisions of one daemon.
+    /// Sequence number within one daemon process.
     pub sequence: u64,
 }
 
-/// A decision, before anything came of it.
+/// A decision whose outcome is not known yet.
 #[derive(Debug)]
 pub struct Decision {
     record: DecisionRecord,
     branch: Branch,
-    /// Whether Flyball leads the target out of zero again.
+    /// Whether the feature gate `HPAScaleToZero` is on.
     scale_to_zero: bool,
     outside_metric: bool,
     min: i32,
-    /// Whether the spec's lower bound of 0 counts as 1, for want of the feature gate.
+    /// Whether the spec's lower bound of 0 counts as 1 because the feature gate is off.
     kept_from_zero: bool,
     notes: Vec<Event>,
     again_after_ms: Option<u64>,
 }
 
-/// Which way a decision took.
+/// How a decision is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Branch {
-    /// The scale can't be had.
+    /// The scale could not be read.
     NoScale(ObservationError),
-    /// Nothing is decided, as the condition of this reason and message says; the
-    /// event, if any, has a reason of its own.
+    /// Nothing is decided. The condition has this reason and message; the event, if any,
+    /// has a reason of its own.
     Disabled {
         reason: &'static str,
         message: String,
         event: Option<&'static str>,
     },
-    /// A bound is enforced without asking anybody.
+    /// A bound is enforced without asking a policy.
     Bound(Verdict),
     /// The policies are asked.
     Asked,
 }
 
-/// Decides.
+/// Decides, and asks the policies if they are needed.
 #[must_use]
 pub fn decide(scene: &Scene<'_>) -> Decision {
     let branch = branch(scene);
@@ -139,8 +140,7 @@ fn branch(scene: &Scene<'_>) -> Branch {
     selector_fault(scene, scale).unwrap_or(Branch::Asked)
 }
 
-/// Returns the verdict about replicas outside their bounds. `None` if they are within
-/// them.
+/// Returns the verdict for replicas outside their bounds. `None` if they are within them.
 pub(crate) fn out_of_bounds(current: i32, min: i32, max: i32) -> Option<Verdict> {
     let (to, message) = if current > max {
         (max, "Current number of replicas above Spec.MaxReplicas")
@@ -166,8 +166,9 @@ fn disabled(reason: &'static str, message: String, event: Option<&'static str>) 
     }
 }
 
-/// At zero, only what Flyball itself scaled down is looked at again, and only if
-/// something outside the pods is measured or the lower bound was raised.
+/// Returns whether a target at zero replicas is decided about: only if Flyball itself
+/// scaled it down, and a metric is measured outside the pods or the lower bound was
+/// raised.
 fn leaves_zero(scene: &Scene<'_>) -> bool {
     let conditions = &scene.autoscaler.status.conditions;
     let ours = scene.options.scale_to_zero
@@ -194,7 +195,7 @@ fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
     Some(disabled(reason, error.message.clone(), Some(reason)))
 }
 
-/// A decision on which no policy was asked.
+/// Returns a decision for which no policy was asked yet.
 fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
     let prepared = scene.prepared;
     let from = scene.scale.ok().map(|scale| scale.spec_replicas);
@@ -253,7 +254,7 @@ fn record(scene: &Scene<'_>, verdict: Verdict) -> DecisionRecord {
     }
 }
 
-/// What the policies get, without what is each one's own.
+/// Returns the input that all policies share.
 fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
     let Scene {
         prepared,
@@ -295,13 +296,13 @@ fn guard_input(scene: &Scene<'_>, scale: &Scale, proposed: i32) -> GuardInput {
 }
 
 impl Decision {
-    /// The replicas to be written. `None` if nothing is to be written.
+    /// Returns the replicas to write. `None` if nothing is to be written.
     #[must_use]
     pub fn intent(&self) -> Option<i32> {
         self.change().filter(|_| self.record.mode == Mode::Active)
     }
 
-    /// The replicas that would be written were it not for mode Observe.
+    /// Returns the replicas that would be written in mode Active.
     fn change(&self) -> Option<i32> {
         self.record
             .verdict
@@ -309,20 +310,20 @@ impl Decision {
             .filter(|&to| self.record.verdict.from != Some(to))
     }
 
-    /// When some policy wants to be asked again, in milliseconds from now.
+    /// Returns when the first policy wants to be asked again, in milliseconds from now.
     #[must_use]
     pub fn again_after_ms(&self) -> Option<u64> {
         self.again_after_ms
     }
 
-    /// Whether the guardrail of this name changed what was asked for.
+    /// Returns whether the guardrail of this name changed the proposal.
     #[must_use]
     pub fn changed_by(&self, guardrail: &str) -> bool {
         let mut steps = self.record.guard_steps.iter();
         steps.any(|step| step.guardrail == guardrail && step.changed())
     }
 
-    /// The verdict.
+    /// Returns the verdict.
     #[must_use]
     pub fn verdict(&self) -> &Verdict {
         &self.record.verdict

@@ -15,8 +15,8 @@ use crate::status::{AutoscalerStatus, Condition, Event, PolicyStatus, condition,
 use crate::time::Timestamp;
 
 impl Decision {
-    /// The record of the decision and the status after it, `written` being what
-    /// came of the intent and `before` the status that the cluster holds.
+    /// Returns the record and the new status. `written` is the result of writing the
+    /// intent, and `before` the status in the cluster.
     #[must_use]
     pub fn conclude(
         mut self,
@@ -70,7 +70,7 @@ impl Decision {
     }
 
     fn tell_disabled(&self, told: &mut Told, reason: &str, message: &str, event: Option<&str>) {
-        // A target that somebody else writes may be found before its scale is read.
+        // A conflict of targets may be found before the scale is read.
         if self.record.verdict.from.is_some() {
             told.able("True", "SucceededGetScale", GOT_SCALE);
         }
@@ -86,7 +86,8 @@ impl Decision {
                 told.warn("FailedComputeMetricsReplicas", text);
             }
         }
-        // What Flyball scaled to zero is led out once the gate is on again.
+        // If only the gate keeps the target at zero, the condition stays: with it the
+        // target leaves zero once the gate is on again.
         if reason == condition::SCALING_DISABLED && !self.scale_to_zero && !self.kept_from_zero {
             told.status
                 .conditions
@@ -146,7 +147,7 @@ impl Decision {
         self.tell_health(told);
     }
 
-    /// Whether replicas could be computed, and from what.
+    /// Reports whether replicas could be computed, and from what.
     fn tell_active(&self, told: &mut Told, leader: &PolicyRecord) {
         let record = &self.record;
         if proposal(leader).is_some() {
@@ -236,7 +237,7 @@ impl Decision {
         told.status.desired_replicas = to;
     }
 
-    /// Which policy a change of replicas follows, for its event.
+    /// Returns the policy that a change of replicas follows, for its event.
     fn decided_by(&self) -> String {
         let record = &self.record;
         let leader = leader(
@@ -265,8 +266,8 @@ impl Decision {
 }
 
 impl Decision {
-    /// Says that a lower bound of 0 does not count without the feature gate: by a
-    /// condition, and by an event where that is new.
+    /// Reports that a lower bound of 0 does not count without the feature gate: by a
+    /// condition, and by an event if that is new.
     fn tell_kept_from_zero(&self, told: &mut Told) {
         let kind = condition::SCALE_TO_ZERO_ENABLED;
         let Some(from) = self.record.verdict.from else {
@@ -296,7 +297,7 @@ impl Decision {
 
 const GOT_SCALE: &str = "the HPA controller was able to get the target's current scale";
 
-/// A status and events in the making.
+/// A status and events under construction.
 struct Told {
     at: Timestamp,
     status: AutoscalerStatus,

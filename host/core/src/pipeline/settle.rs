@@ -1,5 +1,5 @@
-//! From the policies' answers through the guardrails to a verdict: the part of a
-//! decision that a replay makes again.
+//! Combines the policies' answers and applies the guardrails: the part of a decision that
+//! a replay repeats.
 
 use super::metrics;
 use crate::guard::{self, GuardInput, GuardStep};
@@ -8,11 +8,11 @@ use crate::record::{Names, Verdict};
 use crate::replica::ReplicaInput;
 use crate::spec::Combine;
 
-/// What became of the answers.
+/// The result of [`settle`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settled {
-    /// What the guardrails go by; what there is stands for what is proposed where
-    /// the target is held.
+    /// Input of the guardrails. If the target is held, `proposed` is its current number
+    /// of replicas.
     pub guard: GuardInput,
     /// What each guardrail did.
     pub steps: Vec<GuardStep>,
@@ -20,8 +20,8 @@ pub struct Settled {
     pub verdict: Verdict,
 }
 
-/// Settles the answers; `guard_input` makes what the guardrails go by of what the
-/// policies propose together.
+/// Combines the answers and applies the guardrails. `guard_input` makes the guardrails'
+/// input from the combined proposal.
 pub fn settle(
     input: &ReplicaInput,
     policies: &[PolicyRecord],
@@ -72,9 +72,10 @@ pub fn settle(
     }
 }
 
-/// The policy that a decision follows: the one that asks for most (or least). A policy
-/// that holds or fails counts as asking for the current replicas: it stops the others
-/// from going in the direction that could be wrong, never from going in the safe one.
+/// Returns the policy that the decision follows: the one that asks for most (or least). A
+/// policy that holds or fails counts as asking for the current replicas: it keeps the
+/// others from going in the direction that could be wrong, never from going in the safe
+/// one.
 pub(super) fn leader(
     policies: &[PolicyRecord],
     how: Combine,
@@ -104,7 +105,7 @@ pub(super) fn proposal(policy: &PolicyRecord) -> Option<i32> {
     i32::try_from(decision.replicas?).ok()
 }
 
-/// Code and sentence of a policy's reason.
+/// Returns code and sentence of a policy's reason, or of its failure.
 pub(super) fn why(names: &Names, policy: &PolicyRecord) -> (String, String) {
     match &policy.answer {
         Err(failure) => (
@@ -127,7 +128,7 @@ fn why_held(input: &ReplicaInput, names: &Names, policy: &PolicyRecord) -> (Stri
     why(names, policy)
 }
 
-/// Why replicas change, in Kubernetes' words where a metric leads.
+/// Returns why replicas change, in Kubernetes' words if a metric leads.
 fn rescale_reason(
     names: &Names,
     leader: Option<&PolicyRecord>,
@@ -137,7 +138,7 @@ fn rescale_reason(
 ) -> String {
     let asked = steps.first().map_or(current, |step| step.before);
     if asked == current {
-        // Only a guardrail moves it: what was recommended before still counts.
+        // Only a guardrail changes the replicas: an earlier recommendation still counts.
         let guarded = steps.iter().rev().find(|step| step.changed());
         return guarded.map_or(sentence, |step| step.message.to_string());
     }
@@ -154,8 +155,8 @@ fn rescale_reason(
     }
 }
 
-/// A sentence with names in place of `{pod:N}` and `{container:M:N}`. What names no row
-/// stays as it is.
+/// Replaces `{pod:N}` and `{container:M:N}` in a sentence with names. Placeholders of
+/// unknown rows stay.
 pub(crate) fn named(sentence: &str, names: &Names) -> String {
     let mut text = String::with_capacity(sentence.len());
     let mut rest = sentence;
@@ -176,7 +177,7 @@ pub(crate) fn named(sentence: &str, names: &Names) -> String {
     text
 }
 
-/// The name that a placeholder without its `{` stands for, and what comes after it.
+/// Returns the name for a placeholder without its `{`, and the text after it.
 fn placeholder<'a>(text: &'a str, names: &'a Names) -> Option<(&'a str, &'a str)> {
     let (inside, tail) = text.split_once('}')?;
     let name = match inside.split_once(':')? {

@@ -64,8 +64,8 @@ impl Question for ExpanderQuestion {
     }
 }
 
-/// Refuses rows that are not there or are named twice, and scores for other options or
-/// beyond all numbers.
+/// Refuses rows that do not exist or are named twice, a wrong number of scores, and
+/// scores that are not a number.
 fn validated(answer: ExpanderRanking, options: usize) -> Result<ExpanderRanking, PolicyFailure> {
     let invalid = |message: String| Err(PolicyFailure::InvalidAnswer(message));
     let mut seen = vec![false; options];
@@ -90,7 +90,7 @@ fn validated(answer: ExpanderRanking, options: usize) -> Result<ExpanderRanking,
     Ok(answer)
 }
 
-/// Returns these rows of the columns; the columns themselves if that is all of them.
+/// Returns these rows of the columns; the columns themselves if these are all rows.
 #[must_use]
 pub fn selected(options: &Arc<OptionColumns>, rows: &[u32]) -> Arc<OptionColumns> {
     if rows.len() == options.len() {

@@ -41,7 +41,7 @@ impl Question for ReplicaQuestion {
         input: &mut ReplicaInput,
         own: &mut Samples,
     ) -> PolicyOutcome<ReplicaDecision> {
-        // Columns are large: the common input is lent, not copied.
+        // Columns are large: the common input is lent instead of copied.
         swap(&mut input.recommendations, own);
         let outcome = policy.decide(context, input);
         swap(&mut input.recommendations, own);

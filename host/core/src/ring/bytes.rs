@@ -1,4 +1,4 @@
-//! What records take in memory, about.
+//! Estimates of the memory that records take.
 
 use std::io::{self, Write};
 use std::mem::{size_of, size_of_val};
@@ -14,7 +14,7 @@ use crate::status::{Condition, Event};
 
 /// A record in a ring.
 pub(super) trait Weighed {
-    /// What it takes of its own.
+    /// Returns its own size in bytes, without shared parts.
     fn own_bytes(&self) -> usize;
 
     /// Calls `visit` with address and size of each part that records may share.
@@ -32,10 +32,10 @@ impl Weighed for DecisionRecord {
 }
 
 impl Weighed for NodeDecisionRecord {
-    /// About what its JSON takes: mostly columns of numbers and names.
+    /// Estimates the size from the JSON, which is mostly columns of numbers and names.
     fn own_bytes(&self) -> usize {
         let mut counter = Counter(0);
-        // A counter takes all that is written to it.
+        // A counter accepts everything.
         let _ = serde_json::to_writer(&mut counter, self);
         size_of::<Self>() + counter.0
     }
@@ -43,7 +43,7 @@ impl Weighed for NodeDecisionRecord {
     fn each_shared(&self, _: impl FnMut(usize, usize)) {}
 }
 
-/// Counts what is written.
+/// Counts the bytes written.
 struct Counter(usize);
 
 impl Write for Counter {
@@ -93,7 +93,7 @@ fn metric_bytes(metric: &MetricInput) -> usize {
     size_of::<MetricInput>() + columns + rows + metric.message.len() + 64
 }
 
-/// An estimate of what a record takes of its own: its fixed size, lists and texts.
+/// Estimates the record's own size: its fixed size, lists and texts.
 fn own_bytes(record: &DecisionRecord) -> usize {
     let conditions = record
         .conditions
@@ -161,7 +161,7 @@ fn granted_bytes(input: &GrantedInput) -> usize {
         + texts.map(|each| text(each)).sum::<usize>()
 }
 
-/// A text in a list, with what holds it.
+/// Returns the size of a text in a list, its `String` included.
 fn text(text: &str) -> usize {
     size_of::<String>() + text.len()
 }

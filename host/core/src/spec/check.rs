@@ -1,4 +1,4 @@
-//! The limits on the values of a spec, where no API server has held them.
+//! Validation of a spec where no API server has done it.
 
 use std::collections::BTreeSet;
 use std::fmt::Display;
@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use super::{AutoscalerSpec, MetricSpec, MetricTarget, ScalingPolicy, ScalingRules, limits};
 use crate::quantity::approximate_f64;
 
-/// A field whose value makes no sense.
+/// A field with an invalid value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {message}")]
 pub struct SpecFault {
@@ -27,11 +27,11 @@ impl SpecFault {
 }
 
 impl AutoscalerSpec {
-    /// Holds metrics, behavior and policies to what the schema of the custom resource
-    /// holds them to.
+    /// Validates metrics, behavior and policies as the schema of the custom resource
+    /// does.
     ///
     /// # Errors
-    /// The first value that is not within its limits.
+    /// Returns the first value that is invalid.
     pub fn check(&self) -> Result<(), SpecFault> {
         let (metrics, policies) = (self.metrics.len(), self.policies.len());
         within(metrics, &(0..=limits::MOST_METRICS), "metrics")?;

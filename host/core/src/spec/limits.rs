@@ -1,5 +1,5 @@
-//! What values of a spec may be, beyond their types. The schema of the custom
-//! resource is made from it, and scenarios are held to it.
+//! Limits on the values of a spec, beyond their types. They go into the schema of the
+//! custom resource, and scenarios are validated against them.
 
 use std::ops::RangeInclusive;
 
@@ -8,9 +8,9 @@ use std::ops::RangeInclusive;
 pub struct MetricKind {
     /// `type` of the metric.
     pub name: &'static str,
-    /// The field that is set for it, and for no other.
+    /// The field that is set for this kind only.
     pub field: &'static str,
-    /// `type` of its target: one of these.
+    /// Allowed values of its target's `type`.
     pub targets: &'static [&'static str],
 }
 
@@ -46,31 +46,31 @@ pub const TARGETS: [(&str, &str); 3] = [
     ("AverageValue", "averageValue"),
 ];
 
-/// Kinds of metric that are measured outside the pods, so that there is something to go
-/// by at zero replicas.
+/// Kinds of metric that are measured outside the pods and therefore exist at zero
+/// replicas.
 pub const OUTSIDE_METRICS: [&str; 2] = ["Object", "External"];
 
-/// What is wrong with a `minReplicas` of 0 and none of [`OUTSIDE_METRICS`].
+/// Error for a `minReplicas` of 0 without one of [`OUTSIDE_METRICS`].
 pub const ZERO_WITHOUT_OUTSIDE_METRIC: &str =
     "must specify at least one Object or External metric to support scaling to zero replicas";
 
-/// Most metrics of an object.
+/// Maximum number of metrics of an object.
 pub const MOST_METRICS: usize = 20;
 
-/// Most policies that an object asks.
+/// Maximum number of policies of an object.
 pub const MOST_POLICIES: usize = 8;
 
-/// Seconds over which recommendations are looked at.
+/// Allowed `stabilizationWindowSeconds`.
 pub const WINDOW_SECONDS: RangeInclusive<i32> = 0..=3600;
 
-/// What `selectPolicy` of scaling rules may be.
+/// Allowed `selectPolicy` values of scaling rules.
 pub const SELECT_POLICIES: [&str; 3] = ["Max", "Min", "Disabled"];
 
-/// Fewest and most policies of scaling rules that have some.
+/// Allowed number of policies of scaling rules, if there are any.
 pub const SCALING_POLICIES: RangeInclusive<usize> = 1..=20;
 
-/// What `type` of a scaling policy may be.
+/// Allowed `type` values of a scaling policy.
 pub const SCALING_POLICY_TYPES: [&str; 2] = ["Pods", "Percent"];
 
-/// Seconds that a scaling policy looks back.
+/// Allowed `periodSeconds` of a scaling policy.
 pub const PERIOD_SECONDS: RangeInclusive<i32> = 1..=1800;

@@ -1,4 +1,4 @@
-//! What the loop makes of what a reader can and can't bring in.
+//! How the loop handles inputs that a reader can and can't read.
 
 use flyball_core::ports::{MetricAnswer, ObservationError};
 use flyball_core::record::Outcome;

@@ -115,7 +115,8 @@ fn a_group_that_refused_an_order_gets_no_other_one_of_the_plan() {
         let template = Arc::make_mut(group.template.as_mut().unwrap());
         template.labels.insert("pool".into(), "c".into());
     });
-    // The first goes to a, and the second where the third runs, in a node of its own.
+    // The first pod goes to a, and the second to where the third runs, on a node of its
+    // own.
     let only = |team: &str, app, pod: Pod| Pod {
         node_selector: [("team", team)].into_iter().collect(),
         labels: [("app", app)].into_iter().collect(),
@@ -161,7 +162,7 @@ fn counting() -> Arc<Expander> {
     })
 }
 
-/// What the expander remembered at each choice since the last time.
+/// Returns the state that the expander got for each choice since the last time.
 fn remembered(world: &World) -> Vec<String> {
     let records = world.records();
     let rounds = records.iter().flat_map(|record| &record.rounds);
@@ -260,5 +261,16 @@ fn a_pass_does_not_stand_if_the_cluster_changed_while_it_was_made() {
     world.tick(10_000);
     assert_eq!(world.calls(), NONE);
     world.tick(20_000);
+    assert_eq!(world.calls(), ["increase a by 1"]);
+}
+
+#[test]
+fn a_pass_sees_one_cluster_whatever_changes_meanwhile() {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 1, 9));
+    world.pods("web", 2, 0, &pod(600));
+    // The groups are counted, and no plan is made yet.
+    world.delete_later(2, "web-1");
+    world.tick(10_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
 }

@@ -48,7 +48,7 @@ fn a_configuration_of_the_cluster_is_what_the_next_pass_goes_by() {
         incidents[0].message,
         "ConfigMap kube-system/priorities: c is no group; every option is kept"
     );
-    // Another pod, another pass, and nothing new to say of the configuration.
+    // Another pod makes another pass, which does not report the configuration again.
     world.pods("other", 1, 11_000, &pod(900));
     world.tick(20_000);
     assert_eq!(world.calls(), Vec::<String>::new());

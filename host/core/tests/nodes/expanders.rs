@@ -19,7 +19,7 @@ pub struct Expander {
     rank: Box<Rank>,
 }
 
-/// An expander of that name.
+/// Returns an expander of that name.
 pub fn expander(
     name: &str,
     rank: impl Fn(&ExpanderInput) -> Result<Vec<u32>, PolicyFailure> + Send + Sync + 'static,
@@ -31,7 +31,7 @@ pub fn expander(
     configured(name, move |_, input| rank(input).map(ranking))
 }
 
-/// Another version of an expander.
+/// Returns another version of an expander.
 pub fn next_version(of: Arc<Expander>) -> Arc<Expander> {
     let mut expander = Arc::into_inner(of).unwrap();
     let version = Arc::make_mut(&mut expander.version);
@@ -39,7 +39,7 @@ pub fn next_version(of: Arc<Expander>) -> Arc<Expander> {
     Arc::new(expander)
 }
 
-/// An expander of that name that reads its context too.
+/// Returns an expander of that name that also reads its context.
 pub fn configured(
     name: &str,
     rank: impl Fn(&Context, &ExpanderInput) -> Result<ExpanderRanking, PolicyFailure>
@@ -60,7 +60,7 @@ pub fn configured(
     })
 }
 
-/// Chooses the first option.
+/// Returns an expander that chooses the first option.
 pub fn first() -> Arc<Expander> {
     expander("first", |_| Ok(vec![0]))
 }
@@ -94,7 +94,7 @@ impl ExpanderPolicy for Expander {
     }
 }
 
-/// Finds them by their names.
+/// Finds expanders by name.
 pub struct Engine {
     expanders: Mutex<Vec<Arc<Expander>>>,
     built_in: Option<Arc<Expander>>,
@@ -108,7 +108,7 @@ impl Engine {
         }
     }
 
-    /// An expander takes the place of the one of its name.
+    /// Replaces the expander of the same name.
     pub fn swap(&self, expander: Arc<Expander>) {
         let mut expanders = self.expanders.lock().unwrap();
         expanders.retain(|known| known.version.name != expander.version.name);

@@ -12,7 +12,7 @@ use crate::world::World;
 use crate::zones::{ZONE, apart, in_zone, join_in};
 use crate::{MINUTE, pod};
 
-/// Empty groups of a zone each, alike but for that. Zones in `full` have a node without
+/// Empty groups of one zone each, otherwise alike. Zones in `full` have a node without
 /// room.
 fn zonal(zones: &[&str], full: &[&str]) -> World {
     zonal_with(first(), zones, full)
@@ -48,14 +48,14 @@ fn label(world: &mut World, group: &str, labels: &[(&str, &str)]) {
     });
 }
 
-/// What is ordered, by group.
+/// Returns the ordered nodes by group.
 fn orders(record: &NodeDecisionRecord) -> BTreeMap<String, u32> {
     let orders = record.verdict.orders.iter();
     let orders = orders.map(|order| (order.group.to_string(), order.to - order.from));
     orders.collect()
 }
 
-/// The first option of a round, as a person reads it.
+/// Returns the label of the first option of a round.
 fn label_of(record: &NodeDecisionRecord, round: usize) -> String {
     record.rounds[round].input.options.label(0)
 }
@@ -103,7 +103,7 @@ fn a_part_that_is_full_or_backed_off_is_none() {
     world.tick(30_000);
     assert_eq!(world.calls(), ["increase a by 2", "increase c by 1"]);
     assert_eq!(orders(&world.records().pop().unwrap())["a"], 2);
-    // It may grow again.
+    // The group may grow again.
     world.mend("increase b");
     world.pods("more", 3, 10 * MINUTE, &apart(600));
     world.tick(10 * MINUTE + 10_000);
@@ -111,7 +111,8 @@ fn a_part_that_is_full_or_backed_off_is_none() {
     assert!(ordered.contains_key("b"), "{ordered:?}");
 }
 
-/// Chooses `b-small` wherever it is an option by itself, else the first option.
+/// Returns an expander that chooses `b-small` if it is an option by itself, else the
+/// first option.
 fn prefers_small() -> Arc<Expander> {
     expander("small", |input| {
         let mut groups = input.options.node_group.iter();
@@ -139,7 +140,7 @@ fn the_chain_chooses_the_group_that_stands_for_a_zone_without_one_alike() {
     let row = settled.choice.row.unwrap() as usize;
     assert_eq!(settled.input.options.label(row), "b-small");
     assert_eq!(label_of(&record, 1), "a + b-small + c");
-    // The group in b is there for pods that no other part takes.
+    // The group in b serves the pods that no other part takes.
     let expected = [("a", 2), ("b-small", 1), ("c", 2)];
     let expected = expected.map(|(group, nodes)| (group.to_owned(), nodes));
     assert_eq!(orders(&record), BTreeMap::from(expected));
@@ -186,7 +187,7 @@ fn a_family_has_a_group_in_each_zone_however_many_kinds_of_nodes_there_are() {
         }
     }
     world.pods("web", 3, 0, &apart(1650));
-    // One that no pod wants near: its rule makes the kind a topology key.
+    // A pod with a rule that makes the kind of node a topology key.
     let lone = AffinityTerm {
         topology_key: kind_key.into(),
         selector: Some(LabelSelector(vec![Requirement::equals("app", "lone")])),
@@ -212,7 +213,7 @@ fn a_family_has_a_group_in_each_zone_however_many_kinds_of_nodes_there_are() {
 fn names_that_only_repeat_where_a_group_is_keep_none_from_a_family() {
     let all = ["a", "b", "c"];
     let mut world = zonal(&all, &all);
-    // Unlike in size, none of them would be taken for another's like.
+    // The groups differ in size, so that none counts as similar to another.
     add(&mut world, "other", 3000, &[(ZONE, "b")]);
     for (at, zone) in all.iter().enumerate() {
         let site = format!("site-{at}");

@@ -103,7 +103,7 @@ fn pods_of_a_node_that_is_drained_get_a_node_before_they_are_evicted() {
     world.pods_as("agent", 1, 0, &pod(100), runs_on("a-1", Some("DaemonSet")));
     world.tick(10_000);
     assert_eq!(world.calls(), NONE);
-    // Not ready either, it is none that is on its way.
+    // The node is not ready either, but does not count as on its way.
     world.break_node("a-1");
     world.taint("a-1", "ToBeDeletedByClusterAutoscaler");
     world.tick(20_000);
@@ -139,7 +139,7 @@ fn the_cluster_gets_no_more_cores_and_memory_than_the_operator_allows() {
         assert_eq!((&*step.guardrail, step.from, step.to), (limit, 3, 2));
         assert_eq!(&*record.skipped[0].code, limit);
     }
-    // What is there is above the limit already.
+    // The current total is above the limit already.
     let world = world(3, 1000);
     assert_eq!(world.calls(), NONE);
     let events = world.events();

@@ -1,4 +1,4 @@
-//! Nodes that don't come, and clouds that don't do what was ordered.
+//! Nodes that never join, and clouds that do not carry out orders.
 
 use flyball_core::nodes::cloud::{InstanceError, InstanceState};
 
@@ -38,7 +38,7 @@ fn what_another_process_ordered_is_waited_for_once_and_not_for_ever() {
     let told =
         "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
     assert!(world.events().contains(&told.to_owned()));
-    // Its time to be left alone.
+    // Group a still backs off.
     world.join("b", 0, 16 * MINUTE);
     world.pods("more", 1, 16 * MINUTE, &pod(600));
     world.tick(17 * MINUTE);
@@ -86,7 +86,7 @@ fn a_group_at_its_smallest_size_lacks_a_node_and_others_grow() {
     assert_eq!(incidents(&world), [kept]);
     world.tick(17 * MINUTE);
     assert_eq!(incidents(&world), NONE);
-    // It comes at last.
+    // The instance comes at last.
     world.deliver("a");
     world.join("a", 0, 18 * MINUTE);
     world.tick(18 * MINUTE);
@@ -112,7 +112,7 @@ fn an_order_whose_answer_was_lost_is_not_given_again() {
     world.tick(15 * MINUTE + 20_000);
     assert_eq!(world.calls(), ["decrease a by 1", "increase b by 1"]);
 
-    // Where the order was lost as well, another group grows, and the first is left alone.
+    // If the order was lost as well, another group grows, and the first one backs off.
     let mut world = two_groups();
     world.fail("increase a", "Unreachable", false);
     world.tick(10_000);
@@ -133,7 +133,7 @@ fn a_node_that_is_late_is_waited_for() {
     world.tick(10 * MINUTE);
     world.deliver("a");
     world.tick(14 * MINUTE);
-    // Its instance has only been there for a while.
+    // Its instance has only existed for a while.
     world.tick(16 * MINUTE);
     assert_eq!(world.calls(), NONE);
     world.join("a", 0, 20 * MINUTE);
@@ -152,7 +152,7 @@ fn a_group_whose_instances_never_join_is_left_alone_however_often_it_is_asked() 
     world.tick(10 * MINUTE + 10_000);
     world.tick(10 * MINUTE + 20_000);
     assert_eq!(world.calls(), ["increase a by 1", "increase a by 1"]);
-    // The first one's time is up, the second one's is not.
+    // The first instance has timed out, the second one has not.
     world.tick(15 * MINUTE + 30_000);
     assert_eq!(world.calls(), ["delete a: a-0", "increase b by 1"]);
     let told =
@@ -162,7 +162,7 @@ fn a_group_whose_instances_never_join_is_left_alone_however_often_it_is_asked() 
     world.join("b", 0, 16 * MINUTE);
     world.tick(16 * MINUTE);
     assert!(!tells(&world));
-    // Its time to be left alone is over when the second one is given up.
+    // The backoff is over when the second instance is given up.
     world.tick(25 * MINUTE + 30_000);
     assert_eq!(world.calls(), ["delete a: a-1", "increase b by 1"]);
     assert!(tells(&world));
@@ -197,7 +197,7 @@ fn a_group_that_delivers_one_node_of_two_has_not_delivered() {
     assert_eq!(world.calls(), orders, "one is refused");
     world.tick(21 * MINUTE + 20_000);
     assert_eq!(world.calls(), ["delete a: a-0"]);
-    // Its second failure: it is left alone for ten minutes.
+    // Its second failure: it backs off for ten minutes.
     world.tick(30 * MINUTE);
     assert_eq!(world.calls(), NONE);
     world.tick(32 * MINUTE);
@@ -232,7 +232,7 @@ fn only_instances_that_were_deleted_are_told_to_be() {
     world.tick(late + 10_000);
     assert_eq!(world.events(), NONE);
     assert_eq!(incidents(&world), NONE);
-    // Of the three that may go, one is the failed one.
+    // Of the three that may be deleted, one is the failed one.
     world.calls();
     world.mend("delete a");
     world.tick(late + 20_000);
@@ -262,7 +262,7 @@ fn an_instance_that_failed_and_stays_does_not_make_later_orders_fail() {
     let kept = "1 instances of a can't be had: Gone: gone; \
                 kept, for the group is at its smallest size 1";
     assert_eq!(incidents(&world), [kept]);
-    // What failed once keeps the group from growing once.
+    // A failure keeps the group from growing once.
     world.pods("web", 2, 0, &pod(600));
     world.tick(6 * MINUTE);
     assert_eq!(world.calls(), ["increase a by 1"]);
@@ -298,7 +298,7 @@ fn nothing_is_decided_while_the_cloud_does_not_tell_its_groups() {
     assert_eq!(world.calls(), ["increase a by 1"]);
 }
 
-/// The minutes at which the cloud is asked for something, from `from` on for some.
+/// Returns the minutes, from `from` on, at which an order is made.
 fn asked_at(world: &mut World, from: i64, minutes: i64) -> Vec<i64> {
     let ticks = (0..minutes * 6).map(|number| from + number * 10_000);
     let asked = ticks.filter(|&now| {
@@ -317,7 +317,7 @@ fn a_group_is_left_alone_longer_each_time_up_to_a_maximum_until_it_delivers() {
     world.pods("web", 1, 0, &pod(600));
     let asked = asked_at(&mut world, 10_000, 120);
     assert_eq!(asked, [0, 5, 15, 35, 65, 95]);
-    // It delivers: its failures are forgotten.
+    // The group delivers: its failures are forgotten.
     world.mend("increase a");
     assert_eq!(asked_at(&mut world, 2 * hour, 10), [6]);
     world.join("a", 0, 2 * hour + 11 * MINUTE);
@@ -325,7 +325,7 @@ fn a_group_is_left_alone_longer_each_time_up_to_a_maximum_until_it_delivers() {
     world.refuse("a");
     world.pods("more", 2, 3 * hour, &pod(600));
     assert_eq!(asked_at(&mut world, 3 * hour + 10_000, 30), [0, 5, 15]);
-    // So they are when the last one is three hours old.
+    // They are also forgotten when the last one is three hours old.
     world.delete_pods(&["more-0", "more-1"]);
     world.tick(4 * hour);
     let later = 7 * hour;

@@ -31,7 +31,7 @@ const MINUTE: i64 = 60_000;
 
 fn defaults(_: &mut NodeOptions) {}
 
-/// A pod that asks for so much cpu, in milli.
+/// A pod with this cpu request, in milli.
 fn pod(cpu: i64) -> Pod {
     Pod {
         namespace: "default".into(),
@@ -43,8 +43,8 @@ fn pod(cpu: i64) -> Pod {
     }
 }
 
-/// Two zones, a and c, whose only nodes are full and stay alone, each with an empty group
-/// of its name.
+/// Two zones, a and c, whose only nodes are full and stay so, each with an empty group of
+/// its name.
 fn two_zones() -> World {
     let mut world = World::new(vec![first()], None, defaults);
     for zone in ["a", "c"] {
@@ -64,7 +64,7 @@ fn two_zones() -> World {
     world
 }
 
-/// A pod that asks for so much cpu and keeps apart from others, by zone.
+/// A pod with this cpu request that keeps apart from others, by zone.
 fn spread_pod(cpu: i64) -> Pod {
     let spread = SpreadConstraint {
         max_skew: 1,

@@ -1,4 +1,4 @@
-//! Pods for which the scheduler makes room on a node, as they and the node change.
+//! Pods for which the scheduler preempts others on a node, as they and the node change.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ fn a_nomination_holds_while_its_node_is_there() {
     state.apply_pod(facts(None, Some("n")), &pod(3000));
     assert_eq!(waits(&mut state), (0, 1));
     assert_eq!(placed(&state), 0, "where it will be is simulated");
-    // Bound, it counts as such; its nomination may stand in its status for ever.
+    // Once bound, it counts as bound, even if the nomination stays in its status.
     state.apply_pod(facts(Some("n"), Some("n")), &pod(3000));
     assert_eq!(waits(&mut state), (0, 0));
     assert_eq!(placed(&state), 1);

@@ -48,7 +48,7 @@ fn a_pending_pod_becomes_a_node_in_the_peers_words_and_is_ordered_once() {
         serde_json::from_str::<NodeDecisionRecord>(&line).unwrap(),
         *record
     );
-    // On its way, then there: no second order.
+    // The node is on its way, then joins: no second order.
     world.tick(13_000);
     world.join("nodes", 2, 60_000);
     world.tick(70_000);
@@ -90,7 +90,7 @@ fn pods_that_need_different_groups_are_helped_in_one_pass() {
     assert!(events.iter().any(|event| event == affinity), "{events:?}");
     let cpu = "huge-0: NotTriggerScaleUp: pod didn't trigger scale-up: 2 Insufficient cpu";
     assert!(events.iter().any(|event| event == cpu), "{events:?}");
-    // What is still true is not told again.
+    // An event that is still true is not emitted again.
     world.pods("web", 1, 20_000, &pod(10));
     world.tick(30_000);
     let events = world.events();
@@ -100,7 +100,8 @@ fn pods_that_need_different_groups_are_helped_in_one_pass() {
     );
 }
 
-/// Nodes of several zones are one option: each pod in one zone lets the next into another.
+/// Nodes of several zones are one option: each pod in one zone allows the next one in
+/// another.
 #[test]
 fn nodes_of_several_zones_are_ordered_together_and_take_pods_in_turns() {
     let mut world = two_zones();
@@ -153,7 +154,7 @@ fn an_order_that_never_arrives_is_taken_back_and_its_group_left_alone_longer_eac
     world.pods("web", 1, 0, &pod(600));
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
-    // The cloud has not even an instance.
+    // The cloud has no instance.
     world.change("a", |group| group.instances.clear());
     world.tick(14 * MINUTE);
     assert_eq!(world.calls(), Vec::<String>::new());
@@ -188,7 +189,7 @@ fn instances_that_cannot_be_had_are_deleted_and_their_group_left_alone() {
     assert_eq!(world.calls(), ["delete spot: spot-0"]);
     let incidents = &world.records().pop().unwrap().incidents.clone();
     assert_eq!(&*incidents[0].code, "InstanceFailed");
-    // Five minutes later its time has come again.
+    // Five minutes later the backoff is over.
     world.tick(5 * MINUTE);
     assert_eq!(world.calls(), Vec::<String>::new());
     world.tick(5 * MINUTE + 20_001);
@@ -200,7 +201,7 @@ fn guardrails_hold_whatever_the_expander_wants() {
     let mut world = World::new(vec![first()], None, |options| {
         options.max_nodes_total = 5;
         options.balance_similar_node_groups = true;
-        // The label `pool` the cloud says itself.
+        // The cloud itself ignores the label `pool`.
         options.balancing_ignored_labels = vec!["team".into()];
     });
     world.group("a", 1000, (0, 1, 10));
@@ -262,7 +263,7 @@ fn what_the_clock_interrupted_orders_nothing_and_is_taken_as_given_by_a_replay()
     assert_eq!(world.events()[0], told);
     let record = world.records().pop().unwrap();
     assert_eq!(record.verdict.reason, "PolicyInterrupted");
-    // Another machine would have been in time.
+    // A faster machine would have been in time.
     let again = replay(&*record, |_| world.expander("slow"));
     assert!(
         matches!(&again, Replay::TakenAsGiven { name, differs: None, .. } if &**name == "slow"),

@@ -1,5 +1,5 @@
-//! Plans over generated clusters, held against what becomes of the pods once the ordered
-//! nodes are there, and against a planner without foresight.
+//! Plans for generated clusters, compared with where the pods go once the ordered nodes
+//! exist, and with a planner without foresight.
 
 use std::sync::Arc;
 
@@ -11,10 +11,10 @@ use flyball_core::replay::{Replay, replay};
 use flyball_test_plans::production::{Sizes, production};
 use flyball_test_plans::{Answer, Draft, FewestNodes, Field, Greedy, Outcome, World, carry_out};
 
-/// The first of the clusters has this seed, each further one the next.
+/// Seed of the first cluster; each further cluster has the next one.
 const SEED: u64 = 0xF1BA;
 
-/// How many clusters, unless this variable of the environment says otherwise.
+/// Number of clusters, unless this environment variable says otherwise.
 const CASES: u64 = 250;
 const CASES_VARIABLE: &str = "FLYBALL_PLAN_CASES";
 
@@ -24,12 +24,12 @@ const SEED_VARIABLE: &str = "FLYBALL_PLAN_SEED";
 /// Runs of the greedy planner.
 const RUNS: usize = 20;
 
-/// So many clusters are shown of those whose plans differ.
+/// Number of clusters shown of those whose plans differ.
 const SHOWN: usize = 3;
 
-/// Pods that keep apart, spread and want others near, in any order, on nodes of any
-/// size: some orders in which the scheduler may take the pods fit no plan with as few
-/// nodes. So what the plans come to is bounded over all clusters.
+/// Pods with affinity, anti-affinity and spread constraints, in any order, on nodes of
+/// any size. For some orders in which the scheduler may take the pods, no plan with as
+/// few nodes fits. So the test bounds the totals over all clusters.
 #[test]
 fn what_a_plan_says_comes_true_on_about_as_few_nodes_as_pods_take_one_by_one() {
     let first = variable(SEED_VARIABLE).unwrap_or(SEED);
@@ -58,13 +58,13 @@ fn what_a_plan_says_comes_true_on_about_as_few_nodes_as_pods_take_one_by_one() {
     assert!(count as u64 * 30 <= cases, "{context}");
 }
 
-/// What all plans come to.
+/// Totals over all plans.
 #[derive(Debug, Default)]
 struct Sums {
     nodes: u64,
     greedy_nodes: u64,
     placed: u64,
-    /// Pods without a place although a plan says that they have one.
+    /// Pods without a node although a plan has one for them.
     lacking: u64,
     empty: u64,
     /// Plans that a rehearsal changed.
@@ -100,8 +100,8 @@ fn variable(name: &str) -> Option<u64> {
     Some(value.parse().unwrap())
 }
 
-/// What becomes of the pods by the plan, and by greedy ones: with all groups, and with
-/// those of the sizes that were ordered.
+/// Returns the plan, the outcome for the pods, and those of greedy planners: with all
+/// groups, and with those of the sizes that were ordered.
 fn measured(world: &World) -> (Plan, Outcome, [Vec<Greedy>; 2]) {
     let options = NodeOptions {
         // Enough for every group by itself.
@@ -118,8 +118,8 @@ fn measured(world: &World) -> (Plan, Outcome, [Vec<Greedy>; 2]) {
     (plan, outcome, [runs, alike])
 }
 
-/// A plan that a rehearsal changed has gone through the guardrails once more, says of each
-/// pod once what becomes of it, and replays.
+/// A plan that a rehearsal changed passes the guardrails again, reports on each pod once,
+/// and replays.
 #[test]
 fn whatever_a_rehearsal_changes_keeps_to_the_limits_and_replays() {
     const MORE_NODES: u32 = 5;

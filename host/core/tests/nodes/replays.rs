@@ -1,4 +1,4 @@
-//! What deciding a record about nodes again makes of failures.
+//! How a replay of a record about nodes handles failures.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::expanders::{configured, expander, first};
 use crate::world::World;
 use crate::{defaults, pod};
 
-/// Finds the expanders that the record names as they are.
+/// Finds the expanders of the record, as they are now.
 fn resolving(world: &World) -> impl Fn(&ExpanderRecord) -> Option<Arc<dyn ExpanderPolicy>> {
     |part| world.expander(&part.version.as_ref()?.name)
 }
@@ -34,7 +34,7 @@ fn of_an_expander_that_was_missing_and_its_fallback_the_failure_is_taken_as_give
         matches!(&again, Replay::TakenAsGiven { name, differs: None, .. } if &**name == "gone"),
         "{again:?}"
     );
-    // One that is tried decides alone, and here lets no group grow.
+    // An expander that is tried decides alone, and here lets no group grow.
     let none = expander("none", |_| Ok(Vec::new()));
     let tried = replay(&*record, |_| Some(none.clone() as _));
     assert!(matches!(tried, Replay::Differs { now, .. } if now.orders.is_empty()));
@@ -62,7 +62,7 @@ fn states_that_were_refused_are_refused_again_beside_those_of_expanders_that_wer
     assert_eq!(world.calls().len(), 1);
     let record = world.records().pop().unwrap();
     assert_eq!(replay(&*record, resolving(&world)), Replay::Same);
-    // The first alone decides now: what the second has kept is there all the same.
+    // Now only the first decides; the state of the second still counts.
     world.swap(keeping("one", 1, 500));
     world.pods("more", 1, 10_000, &pod(600));
     world.tick(20_000);
@@ -89,8 +89,8 @@ fn what_kept_an_expander_from_answering_is_taken_as_given() {
         world.pods("web", 1, 0, &pod(600));
         world.tick(10_000);
         let record = world.records().pop().unwrap();
-        // The code of today would answer: it is not asked for one that was kept from
-        // answering.
+        // The code would answer now, but is not asked about an answer that it was kept
+        // from.
         let mended = expander("mine", |_| Ok(vec![0]));
         let resolve = |part: &ExpanderRecord| {
             part.version.as_ref()?;

@@ -1,4 +1,4 @@
-//! Choices of one pass: what they come to together, and which groups share an order.
+//! Choices of one pass: their total, and which groups share an order.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ fn similar_groups_share_an_order_only_if_their_nodes_take_the_pods() {
     world.pods("pinned", 5, 0, &pinned);
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase a by 2"]);
-    // Others may go to either, and even them out.
+    // Other pods fit either group, and balance the groups.
     world.pods("free", 4, 10_000, &pod(900));
     world.tick(20_000);
     assert_eq!(world.calls(), ["increase b by 4"]);
@@ -60,7 +60,7 @@ fn a_pod_that_wants_others_out_of_its_zone_gets_one_of_its_own() {
         ..pod(900)
     };
     world.pods("large", 6, 0, &large);
-    // One that wants none of them in its zone.
+    // A pod that wants none of the others in its zone.
     let apart = AffinityTerm {
         topology_key: "pool".into(),
         selector: Some(LabelSelector(vec![Requirement::equals("app", "large")])),
@@ -73,7 +73,7 @@ fn a_pod_that_wants_others_out_of_its_zone_gets_one_of_its_own() {
     };
     world.pods("shy", 1, 0, &shy);
     world.tick(10_000);
-    // It gets a zone of its own: the others are ordered where they keep it free.
+    // It gets a zone of its own: nodes for the others are ordered in other zones.
     let apart = ["increase a by 1", "increase b by 3", "increase c by 3"];
     assert_eq!(world.calls(), apart);
     let record = world.records().pop().unwrap();

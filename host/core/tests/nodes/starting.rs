@@ -1,4 +1,4 @@
-//! Nodes that have joined and don't take pods yet, and what new ones are like.
+//! Nodes that have joined and don't take pods yet, and the templates of new ones.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::{MINUTE, defaults, pod};
 
 const NONE: [&str; 0] = [];
 
-/// A pod that asks for some of a device beside cpu.
+/// A pod with requests for a device and for cpu.
 fn with_device(cpu: i64, device: &str) -> Pod {
     let mut pod = pod(cpu);
     pod.requests.set(device, 1);
@@ -49,8 +49,7 @@ fn a_node_with_a_startup_taint_is_on_its_way_until_it_should_have_started() {
         world.pods("small", 1, 15 * MINUTE, &pod(300));
         world.tick(15 * MINUTE + 10_000);
         assert_eq!(world.calls(), NONE, "{taint}");
-        // It has had its time: its group is left alone for a while, and it counts as
-        // unready.
+        // Its start has timed out: its group backs off, and it counts as unready.
         world.tick(17 * MINUTE);
         let told =
             "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
@@ -108,7 +107,7 @@ fn a_node_without_the_gpus_that_its_label_promises_is_on_its_way() {
         }
     });
     world.pods("train", 1, 0, &with_device(600, "habana.ai/gaudi"));
-    // Nodes with GPUs are dear: half a minute to see what else comes.
+    // Nodes with GPUs are expensive: the loop waits half a minute for further pods.
     world.tick(29_000);
     assert_eq!(world.calls(), NONE);
     world.tick(30_000);
@@ -158,18 +157,18 @@ fn a_node_that_has_joined_counts_once_and_keeps_its_pods() {
             facts.unschedulable = false;
         });
     }
-    // One of three is just being restarted: the pod on it is there.
+    // One of three nodes is being restarted: its pod still counts.
     world.break_node("a-2");
     world.pods("web", 1, 60_000, &pod(600));
     world.tick(70_000);
     assert_eq!(world.calls(), ["increase a by 1"], "a fourth one may be");
-    // Nothing less than that does for another pod.
+    // Another pod would need a fifth node.
     world.pods("more", 1, 70_000, &pod(600));
     world.tick(80_000);
     assert_eq!(world.calls(), NONE);
     let reached = "autoscaler: MaxNodesTotalReached: Max total nodes in cluster reached: 4";
     assert!(world.events().contains(&reached.to_owned()));
-    // While a small one fits beside it.
+    // A small pod fits.
     world.delete_pods(&["more-0"]);
     world.pods("small", 1, 80_000, &pod(350));
     world.tick(90_000);
@@ -181,7 +180,7 @@ fn a_group_without_a_ready_node_is_known_by_what_its_nodes_were_like() {
     let mut world = World::new(vec![first()], None, defaults);
     world.group("a", 1000, (0, 1, 5));
     world.daemon_set("agent", &pod(100));
-    // Nothing but its nodes tells what they are like.
+    // Only the group's nodes show what new ones are like.
     world.change("a", |group| group.template = None);
     world.pods_as("proxy", 1, 0, &pod(300), |facts| {
         facts.node = Some("a-0".into());
@@ -191,14 +190,14 @@ fn a_group_without_a_ready_node_is_known_by_what_its_nodes_were_like() {
     world.tick(0);
     world.lose("a", "a-0");
     world.delete_pods(&["proxy-0"]);
-    // Next to the static pod and the one of the DaemonSet there is room for one, not two.
+    // Beside the static pod and the DaemonSet's pod there is room for one pod, not two.
     world.pods("web", 2, 20 * MINUTE, &pod(500));
     world.tick(21 * MINUTE);
     assert_eq!(world.calls(), ["increase a by 2"]);
     world.tick(22 * MINUTE);
     assert_eq!(world.calls(), NONE, "they are on their way");
 
-    // One that sees it for the first time goes by the node that is there.
+    // A loop that sees the group for the first time uses the node that exists.
     let mut world = World::new(vec![first()], None, defaults);
     world.group("a", 1000, (0, 1, 5));
     world.change("a", |group| group.template = None);

@@ -4,7 +4,8 @@ use crate::expanders::first;
 use crate::world::World;
 use crate::{defaults, pod};
 
-/// How many pods the events since the last call say that no node is ordered for.
+/// Returns how many pods the events since the last call report as not triggering a
+/// scale-up.
 fn not_triggered(world: &World) -> usize {
     let events = world.events();
     let told = events.iter();
@@ -20,7 +21,7 @@ fn one_group() -> World {
 
 #[test]
 fn every_pod_is_told_once_why_it_gets_no_node_however_many_there_are() {
-    // Of one class, and of a class each.
+    // Pods of one class, and pods of one class each.
     let mut alike = one_group();
     alike.pods("huge", 1200, 0, &pod(5000));
     let mut different = one_group();
@@ -54,7 +55,7 @@ fn what_a_pass_does_not_look_at_stays_told() {
         world.tick(number * 20_000 + 10_000);
         assert_eq!(not_triggered(&world), 1, "the new one");
     }
-    // One that is not there any more is forgotten.
+    // A pod that no longer exists is forgotten.
     world.delete_pods(&["huge-0"]);
     world.tick(100_000);
     world.pods("huge", 1, 100_000, &pod(5000));

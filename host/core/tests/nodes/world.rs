@@ -1,5 +1,5 @@
-//! A cluster and a cloud of plain data, with expanders that are closures, around the
-//! nodes loop.
+//! Test world: a cluster and a cloud of plain data and expanders that are closures,
+//! around the nodes loop.
 
 mod shared;
 
@@ -33,7 +33,7 @@ pub struct World {
 }
 
 impl World {
-    /// An empty world whose loop asks these expanders, in this order.
+    /// Creates an empty world whose loop asks these expanders, in this order.
     pub fn new(
         expanders: Vec<Arc<Expander>>,
         built_in: Option<Arc<Expander>>,
@@ -59,18 +59,18 @@ impl World {
         }
     }
 
-    /// Another process takes over, which knows nothing of what this one did but what it
-    /// has saved.
+    /// Replaces the loop by that of another process, which only knows the saved state of
+    /// this one.
     pub fn restart(&mut self) {
         self.control = looping(&self.options, &self.shared, &self.engine, &self.store);
     }
 
-    /// An expander takes the place of the one of its name.
+    /// Replaces the expander of the same name.
     pub fn swap(&self, expander: Arc<Expander>) {
         self.engine.swap(expander);
     }
 
-    /// Makes another process the leader, once called.
+    /// Returns a function that makes another process the leader.
     pub fn deposer(&self) -> impl Fn() + Send + Sync + 'static {
         let follows = Arc::clone(&self.shared.1);
         move || follows.store(true, Ordering::Relaxed)
@@ -116,7 +116,7 @@ impl World {
         change(self.lock().groups.get_mut(name).unwrap());
     }
 
-    /// The node of a group's instance joins, ready.
+    /// Joins the node of a group's instance, ready.
     pub fn join(&mut self, name: &str, at: usize, now: i64) {
         let mut inner = self.lock();
         let group = &mut inner.groups.get_mut(name).unwrap();
@@ -149,7 +149,7 @@ impl World {
         });
     }
 
-    /// A node becomes unready.
+    /// Makes a node unready.
     pub fn break_node(&mut self, name: &str) {
         self.change_node(name, |facts| facts.ready = false);
     }
@@ -159,18 +159,24 @@ impl World {
         change_node(&mut self.lock().state, name, change);
     }
 
-    /// Gives a node a taint.
+    /// Adds a taint to a node.
     pub fn taint(&mut self, name: &str, key: &str) {
         taint(&mut self.lock().state, name, key);
     }
 
-    /// The loop will have read the state so many times when a node gets a taint.
+    /// Adds a taint to a node once the loop has read the state `reads` times.
     pub fn taint_later(&mut self, reads: u32, name: &'static str, key: &'static str) {
         let change = move |state: &mut ClusterState| taint(state, name, key);
         self.lock().later = Some((reads, Box::new(change)));
     }
 
-    /// A node and its instance are gone.
+    /// Deletes a pod once the loop has read the state so many times.
+    pub fn delete_later(&mut self, reads: u32, uid: &'static str) {
+        let change = move |state: &mut ClusterState| state.delete_pod(uid);
+        self.lock().later = Some((reads, Box::new(change)));
+    }
+
+    /// Removes a node and its instance.
     pub fn lose(&mut self, group: &str, node: &str) {
         self.change(group, |group| {
             group.instances.retain(|one| *one.provider_id != *node);
@@ -191,12 +197,12 @@ impl World {
         });
     }
 
-    /// Adds pods that wait, created at `now`.
+    /// Adds pending pods, created at `now`.
     pub fn pods(&mut self, name: &str, count: u32, now: i64, pod: &Pod) {
         self.pods_as(name, count, now, pod, |_| ());
     }
 
-    /// The same, with changes to what is known of each.
+    /// Adds pending pods, with changes to the facts of each.
     pub fn pods_as(
         &mut self,
         name: &str,
@@ -222,25 +228,25 @@ impl World {
         }
     }
 
-    /// Pods are gone.
+    /// Deletes pods.
     pub fn delete_pods(&mut self, uids: &[&str]) {
         for uid in uids {
             self.lock().state.delete_pod(uid);
         }
     }
 
-    /// Does what is due, and tells when the loop wants to be called again.
+    /// Runs a tick, and returns when the next one is due.
     pub fn tick(&mut self, now: i64) -> i64 {
         self.control.tick(Timestamp(now)).now_or_never().unwrap().0
     }
 
-    /// The cloud refuses orders for a group from now on.
+    /// Makes the cloud refuse orders for a group from now on.
     pub fn refuse(&mut self, group: &str) {
         self.fail(&format!("increase {group}"), "OutOfResources", false);
     }
 
-    /// Calls such as `decrease a` fail from now on, or `groups`. `done`: what they are
-    /// to do is done all the same.
+    /// Makes calls such as `decrease a` or `groups` fail from now on. If `done`, they
+    /// take effect nevertheless.
     pub fn fail(&mut self, call: &str, class: &'static str, done: bool) {
         let message = match call.split_once(' ') {
             Some((_, group)) => format!("{group}: there is nothing left"),
@@ -251,24 +257,24 @@ impl World {
         self.lock().failures.insert(call.to_owned(), failure);
     }
 
-    /// Calls no longer fail.
+    /// Makes calls succeed again.
     pub fn mend(&mut self, call: &str) {
         self.lock().failures.remove(call);
     }
 
-    /// A group gets no instance for what is ordered from now on.
+    /// Makes a group get no instances for later orders.
     pub fn stall(&mut self, group: &str) {
         self.lock().stalled.insert(group.to_owned());
     }
 
-    /// A group gets the instances that it lacks.
+    /// Gives a group the instances that it lacks.
     pub fn deliver(&mut self, group: &str) {
         let mut inner = self.lock();
         inner.stalled.remove(group);
         inner.fill(group);
     }
 
-    /// The ConfigMap `priorities` now holds that, for every expander.
+    /// Sets the text of the ConfigMap `priorities`, for every expander.
     pub fn configure(&mut self, text: &str) {
         let key = ObjectKey {
             namespace: "kube-system".into(),
@@ -280,12 +286,12 @@ impl World {
         });
     }
 
-    /// Calls of the cloud since the last time.
+    /// Returns the calls of the cloud since the last time.
     pub fn calls(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().calls)
     }
 
-    /// Events since the last time, as `subject: reason: message`.
+    /// Returns the events since the last time, as `subject: reason: message`.
     pub fn events(&self) -> Vec<String> {
         let events = std::mem::take(&mut self.lock().events);
         let text = |event: NodeEvent| {
@@ -299,12 +305,12 @@ impl World {
         events.into_iter().map(text).collect()
     }
 
-    /// Records since the last time.
+    /// Returns the records since the last time.
     pub fn records(&self) -> Vec<Arc<NodeDecisionRecord>> {
         std::mem::take(&mut self.lock().records)
     }
 
-    /// An expander by its name.
+    /// Returns an expander by its name.
     pub fn expander(&self, name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
         self.engine.find(name).map(|found| found as _)
     }

@@ -1,4 +1,4 @@
-//! Groups whose nodes may come in several zones: the cloud chooses which.
+//! Groups whose nodes may come in several zones; the cloud chooses the zone.
 
 mod orders;
 
@@ -32,7 +32,7 @@ fn zones(world: &mut World, group: &str, zones: &[&str]) {
     world.change(group, |group| group.zones = zones);
 }
 
-/// The node of a group's instance joins in a zone, ready.
+/// Joins the node of a group's instance in a zone, ready.
 pub fn join_in(world: &mut World, group: &str, at: usize, zone: &str, now: i64) {
     world.join(group, at, now);
     world.change_node(&format!("{group}-{at}"), |facts| {
@@ -41,13 +41,13 @@ pub fn join_in(world: &mut World, group: &str, at: usize, zone: &str, now: i64) 
     });
 }
 
-/// The cloud says where an instance is whose node has not joined.
+/// Sets the zone of an instance whose node has not joined.
 fn launch_in(world: &mut World, group: &str, at: usize, zone: &str) {
     let zone = Some(zone.into());
     world.change(group, |group| group.instances[at].zone = zone);
 }
 
-/// A pod that asks for so much cpu, in a zone.
+/// A pod with this cpu request, in a zone.
 pub fn in_zone(zone: &str, cpu: i64) -> Pod {
     let mut pod = pod(cpu);
     pod.node_selector.set(ZONE.into(), zone.into());
@@ -95,7 +95,7 @@ fn labels_that_all_nodes_have_are_those_of_new_ones() {
     world.pods("choosy", 2, 0, &choosy);
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase multi by 2"]);
-    // Where nodes are of several kinds it is not known which kind a new one is of.
+    // If nodes are of several kinds, the kind of a new one is unknown.
     label(&mut world, "here-1", "amd64");
     world.pods("more", 1, 10_000, &choosy);
     world.tick(20_000);
@@ -110,7 +110,7 @@ fn a_group_in_the_right_zone_alone_comes_first() {
     world.pods("pinned", 1, 0, &in_zone("b", 600));
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase only-b by 1"]);
-    // It is as large as it may be.
+    // The group has its maximum size.
     world.pods("more", 1, 10_000, &in_zone("b", 600));
     world.tick(20_000);
     assert_eq!(world.calls(), ["increase multi by 1"]);
@@ -126,7 +126,7 @@ fn a_live_node_of_the_group_settles_the_zone_of_no_other() {
     world.pods("pinned", 1, 0, &in_zone("b", 600));
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase multi by 1"]);
-    // The same where the provider names no zones, and the group has nodes in two.
+    // The same if the provider names no zones and the group has nodes in two.
     join_in(&mut world, "multi", 1, "b", MINUTE);
     zones(&mut world, "multi", &[]);
     world.pods("more", 3, MINUTE, &in_zone("b", 600));
@@ -156,11 +156,11 @@ fn a_node_without_labels_hides_nothing_that_all_others_have() {
         world.pods("choosy", 2, 0, &choosy);
         world
     };
-    // Its kubelet has just registered it, or somebody took its labels.
+    // The kubelet has just registered the node, or its labels were removed.
     let mut world = here([Some("arm64"), Some("arm64"), None]);
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase multi by 2"]);
-    // The cloud's controller has not come to most nodes yet.
+    // The cloud's controller has not labelled most nodes yet.
     let mut world = here([Some("arm64"), None, None]);
     for node in ["here-1", "here-2"] {
         world.change_node(node, |facts| {
@@ -192,7 +192,8 @@ fn the_cloud_says_where_a_node_is_that_has_joined_without_its_zone() {
     launch_in(&mut world, "multi", 0, "b");
     world.join("multi", 0, 20_000);
     world.change_node("multi-0", |facts| facts.ready = false);
-    // It has no room for these, and may not help them as if it came anywhere.
+    // The node has no room for these pods, and must not help them as if its zone were
+    // unknown.
     world.pods("more", 1, 20_000, &in_zone("c", 600));
     world.tick(30_000);
     assert_eq!(world.calls(), ["increase multi by 1"]);

@@ -1,5 +1,5 @@
-//! Objects for which a new version of their policy fails: the version before goes on
-//! deciding, with its state and what it wants, and status and events name it.
+//! Objects for which a new version of their policy fails: the previous version keeps
+//! deciding, with its state and its wanted inputs, and status and events name it.
 
 use flyball_core::policy::PolicyFailure;
 use flyball_core::ports::MetricAnswer;
@@ -96,7 +96,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
         assert!(text.contains(line), "{text}");
     }
 
-    // The record is whole, and decided again to the same end by the same code.
+    // The record is complete, and the same code decides the same again.
     let line = serde_json::to_string(&kept).unwrap();
     assert_eq!(serde_json::from_str::<DecisionRecord>(&line).unwrap(), kept);
     let resolve = |part: &PolicyRecord| match part.version.as_ref()?.short_digest() {
@@ -105,7 +105,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     };
     assert_eq!(replay(&kept, resolve), Replay::Same);
 
-    // Once it fails no more, it decides, and begins with no state.
+    // Once it no longer fails, it decides, and starts without a state.
     let mended = policy("mine", |_, _| Ok(to(7))).digest("third");
     world.swap(mended.state_version(2).after([second()]));
     world.tick(60_000);
@@ -143,7 +143,7 @@ fn versions_before_are_asked_in_turn_and_the_fallback_after_them() {
         assert_eq!(answered.map(|version| version.short_digest()), decided);
         assert_eq!(part.previous, decided == Some("first"));
     }
-    // A version that refuses has decided: nobody is asked in its place.
+    // A version that refuses has decided: no other one is asked in its place.
     let refuses = fails("second", PolicyFailure::Refused("no".to_owned()));
     let mut world = World::new([refuses.after([first()])]);
     world.add("a", uses_mine());

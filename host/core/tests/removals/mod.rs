@@ -1,4 +1,4 @@
-//! A cap on what may go at once: what keeps one wrong signal from taking down
+//! Limit on the replicas removed at once, which keeps one wrong signal from taking down
 //! everything.
 
 use flyball_core::record::DecisionRecord;
@@ -22,7 +22,7 @@ fn idle(change: impl FnOnce(&mut flyball_core::control::ReplicaOptions)) -> Worl
     world
 }
 
-/// Nothing of the object's own keeps it from scaling down at once.
+/// A spec that lets the object scale down at once.
 fn at_once() -> Value {
     json!({ "behavior": { "scaleDown": { "stabilizationWindowSeconds": 0 } } })
 }
@@ -71,7 +71,7 @@ fn no_more_than_a_share_of_all_replicas_goes_within_a_minute() {
         let asked = world.policy("hpa");
         assert_eq!(replay(&read, |_| Some(asked.resolve())), Replay::Same);
     }
-    // In the end it is what was asked for.
+    // In the end the replicas are those asked for.
     for tick in 24..100 {
         world.tick(tick * 15_000);
     }
@@ -93,8 +93,8 @@ fn the_share_is_the_operators_and_one_object_alone_is_no_mass() {
     assert_eq!(world.replicas("a"), 1);
 }
 
-/// A bound is what the user wants, no signal that could be wrong. But what goes by it
-/// counts: others have to wait.
+/// A bound is the user's choice and not a signal that could be wrong, so it is not
+/// limited. But replicas removed by it count, and others have to wait.
 #[test]
 fn what_is_above_max_goes_at_once_and_counts() {
     let mut world = idle(|_| {});
@@ -131,12 +131,12 @@ fn bounded_then_idle() -> World {
 
 #[test]
 fn what_an_object_lost_itself_does_not_hold_it() {
-    // As a HorizontalPodAutoscaler would.
+    // As with a HorizontalPodAutoscaler.
     let mut world = bounded_then_idle();
     world.tick(15_000);
     assert_eq!(world.replicas("a"), 1);
 
-    // Another object that keeps what it has changes nothing.
+    // Another object that keeps its replicas changes nothing.
     let mut world = bounded_then_idle();
     world.add("b", json!({}));
     world.set_replicas("b", 10);
@@ -152,9 +152,9 @@ fn what_others_lost_holds_an_object_until_the_minute_is_over() {
     world.tick(1_000);
     assert_eq!(world.replicas("b"), 6);
     world.tick(15_000);
-    // Ten may go, four of them were others'.
+    // Ten may be removed, of which others have lost four.
     assert_eq!(world.replicas("a"), 4);
-    // What the cap cut short is not given once more at each sync.
+    // What the limit cut off is not granted again at each sync.
     for seconds in [30, 45, 60] {
         world.tick(seconds * 1000);
         assert_eq!(world.replicas("a"), 4, "{seconds}");

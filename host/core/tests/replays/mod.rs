@@ -1,4 +1,4 @@
-//! What deciding a record again makes of failures.
+//! How a replay handles failures.
 
 use flyball_core::policy::PolicyFailure;
 use flyball_core::question::PolicyRecord;
@@ -27,8 +27,8 @@ fn what_ended_a_policy_from_outside_is_taken_as_given() {
         );
         world.tick(0);
         let record = world.records().pop().unwrap();
-        // The code of today would answer: it is not asked for one that was kept
-        // from answering.
+        // The code would answer now, but is not asked about an answer that it was kept
+        // from.
         let resolve = |policy: &PolicyRecord| {
             let answers = world.policy(&policy.version.as_ref()?.name);
             Some(answers.resolve())
@@ -108,7 +108,7 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
         replay(&*record, only_fallback),
         Replay::PolicyUnavailable { name, .. } if &*name == "mine"
     ));
-    // One tried in its place decides alone: by its answer, or by failing.
+    // A policy tried in its place decides alone: by its answer, or by failing.
     let better = policy("better", |_, _| Ok(to(4)));
     assert!(matches!(
         replay(&*record, |_| Some(better.resolve())),

@@ -1,5 +1,5 @@
-//! Splitting new nodes over similar groups, held against a plain re-statement of
-//! Cluster Autoscaler's loop.
+//! Splitting new nodes over similar groups, compared with a plain restatement of Cluster
+//! Autoscaler's loop.
 
 use flyball_core::nodes::balance::{GroupSize, balance};
 use proptest::prelude::*;
@@ -12,7 +12,8 @@ fn groups(sizes: &[u32], maxima: &[u32]) -> Vec<GroupSize> {
         .collect()
 }
 
-/// The loop of `BalanceScaleUpBetweenGroups`, node by node: its variables, its order.
+/// The loop of `BalanceScaleUpBetweenGroups`, node by node, with its variables and its
+/// order.
 fn upstream(groups: &[GroupSize], new_nodes: u32) -> Vec<u32> {
     let mut sizes: Vec<u32> = groups.iter().map(|group| group.current).collect();
     let mut rows: Vec<usize> = (0..groups.len())
@@ -30,7 +31,7 @@ fn upstream(groups: &[GroupSize], new_nodes: u32) -> Vec<u32> {
             rows.swap(start, current);
             start += 1;
         }
-        // After a removal this looks at the group that took the place of the full one.
+        // After a removal, this refers to the group that took the place of the full one.
         let larger_than_next = |next: &usize| sizes[rows[current]] > sizes[*next];
         if rows.get(current + 1).is_some_and(larger_than_next) {
             current += 1;
@@ -41,7 +42,7 @@ fn upstream(groups: &[GroupSize], new_nodes: u32) -> Vec<u32> {
     sizes
 }
 
-/// Sizes, largest sizes, nodes to add, and the sizes then.
+/// Sizes, maximum sizes, nodes to add, and the resulting sizes.
 type Case<'a> = (&'a [u32], &'a [u32], u32, &'a [u32]);
 
 #[test]
@@ -54,11 +55,11 @@ fn a_group_that_is_full_from_the_start_or_fills_up_decides_who_is_next() {
             200,
             &[0, 12, 34, 18, 85, 0, 86, 7],
         ),
-        // The first leaves once it is full: of the others, the last comes first.
+        // The first group leaves once it is full: of the others, the last comes first.
         (&[0, 0, 0], &[1, 9, 9], 4, &[1, 2, 1]),
         (&[0, 0, 0], &[9, 1, 9], 4, &[2, 1, 1]),
         (&[0, 0, 0], &[9, 9, 1], 4, &[2, 1, 1]),
-        // One above its maximum takes no room from the others.
+        // A group above its maximum takes no room from the others.
         (&[7, 0, 36], &[5, 3, 28], 1, &[7, 1, 36]),
         (&[1, 1, 1], &[1, 1, 1], 3, &[1, 1, 1]),
     ];

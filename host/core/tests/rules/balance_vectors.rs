@@ -1,5 +1,5 @@
-//! Splitting new nodes over similar groups against what Cluster Autoscaler itself
-//! decided: every case of `tests/vectors/nodes/balance.jsonl.gz`.
+//! Splits new nodes over similar groups, and compares with Cluster Autoscaler's own
+//! results: every case of `tests/vectors/nodes/balance.jsonl.gz`.
 
 use flyball_core::nodes::balance::{GroupSize, balance};
 use flyball_test_support::vectors;
@@ -41,14 +41,14 @@ fn new_nodes_are_split_as_upstream_splits_them() {
         let sizes = balance(&groups, case.new_nodes);
         cases += 1;
         if case.expected.error {
-            // Upstream's only error: no group at all. Then nothing is split.
+            // Upstream's only error is that there is no group. Then nothing is split.
             assert!(sizes.is_empty(), "{}", case.id);
             continue;
         }
         let mut sorted = sizes.clone();
         sorted.sort_unstable();
         assert_eq!(sorted, case.expected.sorted_final_sizes, "{}", case.id);
-        // Up to twelve groups upstream's sort keeps the order of equally small ones.
+        // Up to twelve groups, upstream's sort keeps the order of groups of equal size.
         let open = groups.iter().filter(|g| g.current != g.max).count();
         if open <= 12 || !case.expected.order_dependent {
             assert_eq!(sizes, case.expected.final_sizes, "{}", case.id);

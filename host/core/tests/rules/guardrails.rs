@@ -1,4 +1,4 @@
-//! What the guardrails hold for any input.
+//! Properties of the guardrails that hold for any input.
 
 use std::sync::Arc;
 

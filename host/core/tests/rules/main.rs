@@ -1,5 +1,5 @@
-//! Rules by themselves: guardrails, splitting and similarity of node groups, and what the
-//! state of the cluster forgets.
+//! Single rules: guardrails, splitting and similarity of node groups, and what the
+//! cluster's state forgets.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"

@@ -1,5 +1,5 @@
-//! Pods that come and go for long, each with labels of its own, leave nothing
-//! behind, and those that stay are where they were.
+//! Pods that come and go for a long time, each with labels of its own, leave nothing
+//! behind, and pods that stay are unaffected.
 
 use std::sync::Arc;
 
@@ -75,7 +75,7 @@ fn classes_of_the_past_are_forgotten() {
 #[test]
 fn names_of_nodes_that_are_gone_are_forgotten() {
     let mut state = ClusterState::new();
-    // It reads the label by which each node is of a kind of its own.
+    // It selects on the label that makes each node a kind of its own.
     let mut pinned = pod("pinned", 100);
     let host = "kubernetes.io/hostname";
     pinned.node_selector.set(host.into(), "node-0".into());
@@ -96,7 +96,7 @@ fn names_of_nodes_that_are_gone_are_forgotten() {
             node: Arc::new(node),
             ..NodeFacts::default()
         });
-        // The first one stays.
+        // The first pod stays.
         if number > 1 {
             state.delete_node(&format!("node-{}", number - 1));
         }

@@ -1,5 +1,5 @@
-//! Similarity of node groups against what Cluster Autoscaler itself decided: every
-//! case of `tests/vectors/nodes/similar.jsonl.gz`.
+//! Similarity of node groups, compared with Cluster Autoscaler's own results: every case
+//! of `tests/vectors/nodes/similar.jsonl.gz`.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

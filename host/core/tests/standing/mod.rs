@@ -1,5 +1,5 @@
-//! If nothing but time changes, decisions stand: nothing is decided and nothing recorded,
-//! and the results are the same.
+//! Standing decisions: if nothing but time changes, nothing is decided or recorded, and
+//! the results are the same.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -25,7 +25,7 @@ fn queue() -> Value {
     json!({ "metrics": [{ "type": "External", "external": external }] })
 }
 
-/// Ticks once each sync, and tells at which ones something was decided.
+/// Ticks once per sync, and returns the syncs at which something was decided.
 fn decided(world: &mut World, ticks: std::ops::Range<i64>) -> Vec<i64> {
     let known = world.records().len();
     for tick in ticks {
@@ -46,7 +46,7 @@ fn a_decision_stands_for_a_minute_or_until_something_changes() {
         seen.metrics = vec![Ok(MetricAnswer::Values(vec![value]))];
     });
     world.add("a", queue());
-    // The first one changes the status; the second one finds it as it leaves it.
+    // The first decision changes the status; the second one leaves it unchanged.
     assert_eq!(decided(&mut world, 0..10), [0, 1, 5, 9]);
     assert_eq!(world.stood(), 6);
     value.store(1, Ordering::Relaxed);
@@ -79,7 +79,7 @@ fn what_goes_by_the_clock_is_decided_each_time() {
             "unreachable".to_owned(),
         ))
     });
-    // Lower than what there is: held by the window until it is over.
+    // Lower than the current replicas: the window holds it until it ends.
     let lower = policy("hpa", |_, _| Ok(to(1)));
     for (what, policy, until) in [
         ("a wish", again, 8),
@@ -137,8 +137,8 @@ fn a_pod_that_has_just_started_keeps_decisions_from_standing() {
     assert_eq!(decided(&mut world, 0..28), all);
 }
 
-/// Scaling down right after a long quiet time has to wait for the window, as every
-/// sync of the quiet time asked for what there was.
+/// Scaling down right after a long quiet time has to wait for the window, because every
+/// sync of the quiet time recommended the current replicas.
 #[test]
 fn what_was_asked_for_while_a_decision_stood_counts_as_asked_for() {
     let run = |stands_for_ms| {

@@ -1,5 +1,5 @@
-//! What outlives a loop: when it is written, how much it may be, and that the next
-//! loop goes on from it.
+//! State that survives a loop: when it is saved, how large it may be, and that the next
+//! loop continues with it.
 
 use flyball_core::memory::{DamagedKept, KEPT_LIMIT, Kept};
 use flyball_core::ports::MetricAnswer;
@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::to;
 use crate::world::{Policy, World, policy};
 
-/// Adds an x to its state as long as that has fewer than so many.
+/// Adds an x to its state until it has `most` of them.
 fn counting(most: usize) -> Policy {
     policy("hpa", move |context, _| {
         let state = format!("{}x", context.state);
@@ -43,7 +43,7 @@ fn state_is_saved_once_it_has_changed_and_the_write_is_through() {
     let kept = world.kept("a").unwrap();
     assert_eq!(&*kept.states["hpa"].state, "xx");
     assert_eq!(kept.changes.replicas, [1]);
-    // The last change of replicas is saved too, and then nothing any more.
+    // The last change of replicas is saved too, then nothing more.
     for tick in 3..10 {
         world.tick(tick * 15_000);
     }
@@ -85,7 +85,7 @@ fn another_loop_goes_on_with_what_was_kept() {
             .any(|e| e.starts_with("PolicyChanged"))
     );
 
-    // A state of another version starts anew, and it is said once.
+    // A state of another version starts anew, with one event.
     world.swap(counting(2).state_version(2));
     world.restart();
     world.tick(75_000);
@@ -110,7 +110,7 @@ fn what_is_kept_of_a_target_is_dropped_with_it() {
     world.add("a", target("web"));
     world.add("b", json!({}));
     world.tick(0);
-    // While nobody looks, the object gets another target.
+    // Between two loops, the object gets another target.
     world.add("a", target("api"));
     world.restart();
     world.tick(15_000);
@@ -155,7 +155,7 @@ fn a_policy_whose_state_leaves_too_little_for_others_is_refused_and_named() {
     );
     let again = replay(&**record, |part| Some(world.policy(&part.name).resolve()));
     assert_eq!(again, Replay::Same);
-    // What was there before a policy grows is not taken from the others.
+    // A growing state takes no room from the states that are already there.
     world.swap(keeping("small", 768));
     world.swap(keeping("large", 10));
     world.tick(15_000);
@@ -198,7 +198,7 @@ fn the_longest_names_and_largest_states_fit_into_the_limit_with_the_last_changes
     assert_eq!(kept.changes.replicas.iter().sum::<i32>(), 20);
     assert_eq!(kept.changes.at_ms.len(), 14);
 
-    // Long names leave less room to the others: the failure says so.
+    // Long names leave less room to the others, as the failure says.
     let modest = |name: &str| {
         policy(name, |_, input| {
             Ok(ReplicaDecision {
@@ -270,7 +270,7 @@ fn the_latest_of_histories_and_changes_are_kept_within_the_limit() {
         assert_eq!(Kept::from_bytes(&bytes).as_ref(), Ok(&*kept));
     }
     let kept = world.kept("a").unwrap();
-    // Half an hour's changes and the one just made, of which nothing is lost.
+    // Half an hour of changes and the one just made. None is lost.
     let changes = world
         .records()
         .last()

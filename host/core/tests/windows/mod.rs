@@ -1,5 +1,5 @@
-//! What was asked for and changed counts as long as its window or period says,
-//! however often an object is looked at.
+//! Recommendations and changes count as long as their window or period says, however
+//! often an object is decided about.
 
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ fn a_high_recommendation_counts_through_the_longest_window() {
     run(&mut world, 0..3601);
     assert_eq!(world.replicas("a"), 9);
     let last = world.records().pop().unwrap();
-    // What can't be the highest or the lowest is not remembered, but for the policy.
+    // Recommendations that can't be an extreme are not remembered, except for the policy.
     let guard = last.guard.as_ref().unwrap();
     assert_eq!(guard.recommendations.at_ms, [1000, 3_599_000]);
     assert_eq!(guard.recommendations.replicas, [9, 2]);
@@ -54,7 +54,7 @@ fn a_rate_counts_all_changes_of_the_longest_period() {
     let mut world = every_second(grows, fields);
     run(&mut world, 0..1800);
     assert_eq!(world.replicas("a"), 3 + 1000);
-    // The first of them is half an hour ago.
+    // The first change is half an hour ago.
     run(&mut world, 1800..1801);
     assert_eq!(world.replicas("a"), 3 + 1001);
 }

@@ -51,17 +51,17 @@ impl World {
         self.restart();
     }
 
-    /// Another loop takes over, with what the store has.
+    /// Replaces the loop by another one with the same store.
     pub fn restart(&mut self) {
         self.control = control(&self.shared, &self.store, &self.options);
     }
 
-    /// All that was ever saved of objects.
+    /// Returns everything that was ever saved.
     pub fn saves(&self) -> Vec<Kept> {
         self.shared.0.lock().unwrap().saves.clone()
     }
 
-    /// What is kept of an object.
+    /// Returns what is kept of an object.
     pub fn kept(&self, name: &str) -> Option<Arc<Kept>> {
         self.store.load(&format!("uid-{name}").into())
     }
@@ -70,7 +70,7 @@ impl World {
         self.shared.0.lock().unwrap().autoscalers.remove(name);
     }
 
-    /// Objects of which the recorder was told that they are gone.
+    /// Returns the objects that the recorder was asked to forget.
     pub fn gone(&self) -> Vec<String> {
         let cluster = self.shared.0.lock().unwrap();
         cluster
@@ -80,7 +80,7 @@ impl World {
             .collect()
     }
 
-    /// How often a decision stood.
+    /// Returns how often a decision stood.
     pub fn stood(&self) -> u64 {
         self.control.stood()
     }
@@ -90,7 +90,7 @@ impl World {
         cluster.replicas.insert(name.to_owned(), replicas);
     }
 
-    /// Adds an autoscaler, or changes its spec: the fields given over the usual.
+    /// Adds an autoscaler, or changes its spec: `fields` override the defaults.
     pub fn add(&mut self, name: &str, fields: Value) {
         let mut spec = json!({
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
@@ -124,7 +124,7 @@ impl World {
         self.shared.0.lock().unwrap().policies.insert(name, policy);
     }
 
-    /// As [`World::swap`], but not before the next observation is made.
+    /// Like [`World::swap`], but only once the next observation is made.
     pub fn swap_once_observed(&mut self, policy: Policy) {
         self.shared.0.lock().unwrap().incoming = Some(policy);
     }
@@ -137,7 +137,7 @@ impl World {
         self.shared.0.lock().unwrap().quarantined = Some(name.to_owned());
     }
 
-    /// What is observed from now on: the usual as `change` leaves it.
+    /// Changes what is observed from now on: the defaults as `change` leaves them.
     pub fn observe(
         &mut self,
         change: impl Fn(&Question, &mut Observation) + Send + Sync + 'static,
@@ -153,7 +153,7 @@ impl World {
         self.shared.0.lock().unwrap().refusal = None;
     }
 
-    /// Ticks, and tells when the next tick is.
+    /// Ticks, and returns when the next tick is due.
     pub fn tick(&mut self, now: i64) -> i64 {
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let mut tick = std::pin::pin!(self.control.tick(Timestamp(now)));

@@ -53,7 +53,7 @@ impl Policy {
         self
     }
 
-    /// As another version, by its digest.
+    /// Makes it another version, by its digest.
     pub fn digest(mut self, digest: &str) -> Self {
         self.version = Arc::new(PolicyVersion {
             digest: format!("sha256:{digest}").into(),
@@ -63,13 +63,13 @@ impl Policy {
         self
     }
 
-    /// As a version that follows these, the latest first.
+    /// Makes it a version that follows these, the latest first.
     pub fn after(mut self, before: impl IntoIterator<Item = Policy>) -> Self {
         self.before = before.into_iter().collect();
         self
     }
 
-    /// As a version that came back.
+    /// Makes it a version that decides again after a rollback.
     pub fn in_place_of(mut self, newer: &Policy, reason: &str) -> Self {
         self.rolled_back = Some(RolledBack {
             from: Arc::clone(&newer.version),

@@ -1,4 +1,4 @@
-//! The cluster's data, and the ports that the loop reaches it through.
+//! The cluster's data, and the ports through which the loop accesses it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -36,7 +36,7 @@ pub(super) struct Cluster {
 #[derive(Clone, Default)]
 pub(super) struct Shared(pub(super) Arc<Mutex<Cluster>>);
 
-/// The store of a process, which remembers all that was saved.
+/// A store in memory that also remembers everything that was saved.
 pub(super) struct Store {
     pub(super) objects: InMemoryStore,
     pub(super) shared: Shared,

@@ -11,7 +11,7 @@ fn asks_for(replicas: i64) -> Policy {
     policy("hpa", move |_, _| Ok(to(replicas)))
 }
 
-/// Measured outside the pods, and nothing of its own keeps it from scaling at once.
+/// A spec that is measured outside the pods and lets the object scale at once.
 fn idle() -> Value {
     let target = json!({ "type": "AverageValue", "averageValue": "10" });
     let queue = json!({ "metric": { "name": "queue" }, "target": target });
@@ -57,11 +57,11 @@ fn without_the_gate_a_lower_bound_of_zero_counts_as_one_and_is_named_once() {
     assert_eq!(told(&world).len(), 1, "{:?}", told(&world));
     let record = &world.records()[0];
     assert_eq!(record.input.as_ref().unwrap().min_replicas, 1);
-    // It goes on to be scaled up.
+    // It is still scaled up.
     world.swap(asks_for(4));
     world.tick(135_000);
     assert_eq!(world.replicas("a"), 4);
-    // Nothing is said of others, nor any longer once the bound is another one.
+    // There is no condition on others, nor on this one once it has another bound.
     world.add("b", json!({ "minReplicas": 1 }));
     let mut raised = idle();
     raised["minReplicas"] = json!(1);
@@ -99,7 +99,7 @@ fn what_stands_at_zero_without_the_gate_stays_and_is_named_until_the_gate_is_bac
         events.len() == 1 && events[0].contains("stays there until somebody scales it up"),
         "{events:?}"
     );
-    // Scaled up by hand, it is decided on again, and that is said.
+    // Scaled up by hand, it is decided about again, with another event.
     let mut by_hand = world;
     by_hand.set_replicas("a", 1);
     by_hand.tick(135_000);

@@ -11,7 +11,7 @@ use flyball_core::nodes::backoff::Backoffs;
 use flyball_core::nodes::census::Census;
 use flyball_core::nodes::gpu::AWS_GPU_LABEL;
 use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup, Upcoming};
-use flyball_core::nodes::scale_up::{Scene, plan};
+use flyball_core::nodes::scale_up::{PlanContext, plan};
 use flyball_core::nodes::similar::AWS_IGNORED_LABELS;
 use flyball_core::nodes::state::ClusterState;
 use flyball_core::policy::PolicyEngine as _;
@@ -64,13 +64,13 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     }
     wiring::check_configurations(&registry, &options.expanders)?;
     let now = time_of(&dump);
-    let census = Census::at_first_sight(now, &dump.state, &groups, &options);
+    let census = Census::without_history(now, &dump.state, &groups, &options);
     if let Some((unready, nodes)) = census.unhealthy(&options) {
         dump.problems.push(format!(
             "{unready} of {nodes} nodes are unready: with so many the daemon orders nothing"
         ));
     }
-    let scene = Scene {
+    let context = PlanContext {
         now,
         options: &options,
         engine: &registry,
@@ -79,7 +79,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         backoffs: &Backoffs::default(),
         seed: 0,
     };
-    let plan = plan(&scene, &mut dump.state);
+    let plan = plan(&context, &mut dump.state);
     let summaries = groups.iter().map(|group| GroupSummary {
         name: group.name.to_string(),
         min: group.min_size,

@@ -16,7 +16,7 @@ use flyball_core::nodes::backoff::Backoffs;
 use flyball_core::nodes::census::Census;
 use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
 use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::scale_up::{Plan, Scene, plan};
+use flyball_core::nodes::scale_up::{Plan, PlanContext, plan};
 use flyball_core::nodes::state::NodeFacts;
 use flyball_core::nodes::templates::templates_of;
 use flyball_kubernetes::Dump;
@@ -192,8 +192,8 @@ impl<'a> Stage<'a> {
     fn plan_and_grow(&mut self, waiting: &[Value]) -> Plan {
         let mut dump = Dump::read(self.arena.dump_with(waiting).as_bytes()).unwrap();
         let state = &mut dump.state;
-        let census = Census::at_first_sight(NOW, state, &self.groups, &self.options);
-        let scene = Scene {
+        let census = Census::without_history(NOW, state, &self.groups, &self.options);
+        let context = PlanContext {
             now: NOW,
             options: &self.options,
             engine: &FewestNodes::default(),
@@ -202,7 +202,7 @@ impl<'a> Stage<'a> {
             backoffs: &Backoffs::default(),
             seed: 0,
         };
-        let plan = plan(&scene, state);
+        let plan = plan(&context, state);
         let mut come: BTreeMap<Arc<str>, Vec<NodeFacts>> = BTreeMap::new();
         for order in &plan.verdict.orders {
             let mut groups = census.groups.iter();

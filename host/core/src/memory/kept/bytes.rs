@@ -1,7 +1,8 @@
-//! What is kept, as bytes: what a store writes, and what the limit is measured by.
+//! Encoding of [`Kept`] as bytes. Stores write it, and [`KEPT_LIMIT`](super::KEPT_LIMIT)
+//! limits its size.
 //!
-//! Numbers are little-endian; lengths and counts have seven bits a byte, the lowest
-//! first, the eighth set where another byte follows.
+//! Numbers are little-endian. Lengths and counts have seven bits per byte, the lowest
+//! first; the eighth bit is set if another byte follows.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,33 +10,33 @@ use std::sync::Arc;
 use super::{Kept, KeptHistory, KeptState};
 use crate::replica::Samples;
 
-/// The form: another one has another number.
+/// Version of the encoding.
 const FORM: u8 = 1;
 
-/// Form, target, and the counts of states, changes and histories.
+/// Size of version, target, and the counts of states, changes and histories.
 pub(super) const FRAME: usize = 1 + 8 + 3;
 
-/// What is kept with a state beside its policy's name: its version, and the lengths of
-/// the name and of itself.
+/// Size of what is kept with a state beside the policy's name: the state version, and the
+/// lengths of name and state.
 pub(crate) const STATE_FRAME: usize = 4 + 1 + 2;
 
-/// A change: time and replicas.
+/// Size of a change: time and replicas.
 pub(super) const CHANGE: usize = 8 + 4;
 
-/// A history's step and first step, the length of its name and the number of its
-/// means.
+/// Size of a history without name and means: step, first step, length of the name and
+/// number of the means.
 const HISTORY_FRAME: usize = 8 + 8 + 2 + 2;
 
-/// A mean; NaN for none.
+/// Size of a mean. NaN stands for no mean.
 const MEAN: usize = 4;
 
-/// Bytes that are nothing kept of an object, or of another form.
+/// Bytes that are damaged, or of another version of the encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("what was kept of an object is damaged, or of another form")]
 pub struct DamagedKept;
 
 impl Kept {
-    /// Itself as bytes.
+    /// Encodes the state.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = vec![FORM];
@@ -64,10 +65,10 @@ impl Kept {
         out
     }
 
-    /// What these bytes were made of.
+    /// Decodes a state.
     ///
     /// # Errors
-    /// If they are not what [`Kept::to_bytes`] gives.
+    /// If the bytes are not what [`Kept::to_bytes`] gives.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, DamagedKept> {
         let mut input = Input(bytes);
         let kept = input.kept().ok_or(DamagedKept)?;
@@ -76,12 +77,12 @@ impl Kept {
 }
 
 impl KeptHistory {
-    /// How many means of a metric fit into `bytes`.
+    /// Returns how many means of a metric fit into `bytes`.
     pub(crate) fn fitting(metric: &str, bytes: usize) -> usize {
         bytes.saturating_sub(metric.len() + HISTORY_FRAME) / MEAN
     }
 
-    /// What it takes at most, in bytes.
+    /// Returns the size of its encoding at most, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.metric.len() + HISTORY_FRAME + self.means.len() * MEAN
     }
@@ -100,7 +101,7 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
     out.extend(text.as_bytes());
 }
 
-/// What is still to be read.
+/// The bytes that are not decoded yet.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -145,7 +146,7 @@ impl<'a> Input<'a> {
         })
     }
 
-    /// A mean, if there is one.
+    /// Decodes a mean. The inner `None` stands for no mean.
     fn mean(&mut self) -> Option<Option<f32>> {
         let mean = f32::from_le_bytes(self.take()?);
         Some((!mean.is_nan()).then_some(mean))

@@ -1,33 +1,33 @@
-//! Since when a group has been short of instances.
+//! Nodes that a group has no instance of, and since when.
 
 use crate::time::Timestamp;
 
 /// Nodes that a group's target asks for and that its cloud has no instance of, the
 /// oldest first.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Missing(Vec<Batch>);
+pub(super) struct MissingInstances(Vec<MissingBatch>);
 
-/// Nodes that have been missing for equally long.
+/// Nodes that have been missing since the same time.
 #[derive(Clone, Copy, Debug)]
-struct Batch {
+struct MissingBatch {
     since: Timestamp,
     count: u32,
-    /// It was told that they have not come in time.
-    told: bool,
+    /// Whether the delay was reported.
+    reported: bool,
 }
 
-impl Missing {
-    /// So many more were ordered.
+impl MissingInstances {
+    /// Adds `count` ordered nodes.
     pub(super) fn add(&mut self, now: Timestamp, count: u32) {
-        self.0.push(Batch {
+        self.0.push(MissingBatch {
             since: now,
             count,
-            told: false,
+            reported: false,
         });
     }
 
-    /// So many are missing now. What has come since, or was taken back, counts as the
-    /// oldest of them.
+    /// Sets the number of missing nodes. Nodes that were created or cancelled since count
+    /// as the oldest.
     pub(super) fn settle(&mut self, now: Timestamp, count: u32) {
         let known = sum(&self.0);
         if count > known {
@@ -42,28 +42,28 @@ impl Missing {
         });
     }
 
-    /// How many have been missing for longer than that, and whether some of them were
-    /// not told of yet.
+    /// Returns how many nodes have been missing for longer than `length_ms`, and whether
+    /// all of them were reported.
     pub(super) fn longer_than(&self, now: Timestamp, length_ms: i64) -> (u32, bool) {
-        let late = |batch: &Batch| now.since(batch.since) > length_ms;
+        let late = |batch: &MissingBatch| now.since(batch.since) > length_ms;
         // The oldest come first.
         let late = &self.0[..self.0.partition_point(late)];
-        (sum(late), late.iter().any(|batch| !batch.told))
+        (sum(late), late.iter().all(|batch| batch.reported))
     }
 
-    /// So many of them, the oldest, were told of.
-    pub(super) fn tell(&mut self, mut count: u32) {
+    /// Marks the oldest `count` nodes as reported.
+    pub(super) fn mark_reported(&mut self, mut count: u32) {
         for batch in &mut self.0 {
             if count == 0 {
                 return;
             }
             count = count.saturating_sub(batch.count);
-            batch.told = true;
+            batch.reported = true;
         }
     }
 }
 
-fn sum(batches: &[Batch]) -> u32 {
+fn sum(batches: &[MissingBatch]) -> u32 {
     let counts = batches.iter().map(|batch| batch.count);
     counts.fold(0, u32::saturating_add)
 }

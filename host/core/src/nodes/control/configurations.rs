@@ -1,5 +1,5 @@
-//! Configurations of expanders that the cluster has: taken anew before each pass,
-//! and what is wrong with them told once.
+//! Expander configurations that come from the cluster. They are read before each pass, and
+//! each error in them is reported once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,20 +11,24 @@ use crate::nodes::record::{Incident, NodeDecisionRecord, Round};
 use crate::question::{ExpanderRecord, selected};
 use crate::status::Event;
 
-/// What is known of the configurations, by expander.
+/// The configurations read last, by expander.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Configurations(BTreeMap<Arc<str>, Known>);
+pub(super) struct Configurations(BTreeMap<Arc<str>, KnownConfiguration>);
 
 #[derive(Clone, Debug)]
-struct Known {
+struct KnownConfiguration {
     configuration: ExpanderConfiguration,
-    /// Messages told of it, with what is in it now.
-    told: BTreeSet<String>,
+    /// Messages of the warnings reported about it since it changed.
+    reported: BTreeSet<String>,
 }
 
 impl Configurations {
-    /// Puts what the cluster has now into the chain. True: something has changed.
-    pub(super) fn take(&mut self, reader: &impl NodesReader, chain: &mut [ExpanderChoice]) -> bool {
+    /// Puts the current configurations into the chain. Returns whether one has changed.
+    pub(super) fn refresh(
+        &mut self,
+        reader: &impl NodesReader,
+        chain: &mut [ExpanderChoice],
+    ) -> bool {
         let mut changed = false;
         for expander in chain {
             let Some(configuration) = reader.configure(expander) else {
@@ -35,19 +39,19 @@ impl Configurations {
                 continue;
             }
             changed = true;
-            let told = BTreeSet::new();
-            let known = Known {
+            let reported = BTreeSet::new();
+            let known = KnownConfiguration {
                 configuration,
-                told,
+                reported,
             };
             self.0.insert(Arc::clone(&expander.name), known);
         }
         changed
     }
 
-    /// Brings into the record, as events and incidents, what expanders found wrong
-    /// with their configurations and nobody was told yet.
-    pub(super) fn warn(&mut self, record: &mut NodeDecisionRecord) {
+    /// Adds warnings that expanders gave about their configurations and that were not
+    /// reported yet to the record, as events and incidents.
+    pub(super) fn add_warnings(&mut self, record: &mut NodeDecisionRecord) {
         for round in &record.rounds {
             for expander in &round.expanders {
                 let Some(known) = self.0.get_mut(&expander.name) else {
@@ -56,7 +60,7 @@ impl Configurations {
                 let source = &known.configuration.source;
                 for event in warnings(round, expander) {
                     let message = format!("{source}: {}", event.message);
-                    if !known.told.insert(message.clone()) {
+                    if !known.reported.insert(message.clone()) {
                         continue;
                     }
                     record.incidents.push(Incident {

@@ -1,4 +1,4 @@
-//! Gives the orders of a plan to the cloud.
+//! Sends the orders of a plan to the cloud.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::ports::Clock;
 use crate::time::Timestamp;
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Gives the orders, and brings the plan and what came of it into the record.
-    /// True: the cloud refused one, so that another group may do.
+    /// Sends the orders, and adds the plan and the outcomes to the record. Returns whether
+    /// the cloud refused an order, so that another group may be chosen.
     pub(super) async fn act(
         &mut self,
         now: Timestamp,
@@ -35,44 +35,44 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             } else if refused.contains(&order.group) {
                 not_tried("NotTried", "an order of this group was refused before")
             } else {
-                self.give(now, &order, record).await
+                self.place_order(now, &order, record).await
             };
             if outcome != OrderOutcome::Ordered {
                 refused.push(order.group);
             }
             record.outcomes.push(outcome);
         }
-        let mut untrue = Vec::new();
+        let mut retracted = Vec::new();
         let mut states_changed = false;
         let mut outcomes = record.outcomes.as_slice();
         let mut zone_orders = plan.zone_orders.into_iter().peekable();
         for (index, round) in record.rounds.iter().enumerate() {
             let own = outcomes.split_off(..round.orders.len());
-            let taken = own.is_some_and(|own| own.contains(&OrderOutcome::Ordered));
+            let accepted = own.is_some_and(|own| own.contains(&OrderOutcome::Ordered));
             while let Some((_, order)) = zone_orders.next_if(|(of, _)| *of == index) {
-                if taken {
-                    self.backoffs.zones.ordered(now, order);
+                if accepted {
+                    self.backoffs.zones.add_order(now, order);
                 }
             }
-            let carried_out = taken || round.orders.is_empty();
+            let carried_out = accepted || round.orders.is_empty();
             for expander in &round.expanders {
                 states_changed |= self.memories.commit(expander, carried_out);
             }
             if !carried_out {
-                // What pods must not be told, because none of the orders was taken.
-                untrue.push(triggered(&round.orders));
+                // None of the orders was accepted: the events about them are not emitted.
+                retracted.push(triggered(&round.orders));
             }
         }
         if states_changed {
             self.save_states();
         }
         let events = plan.events.into_iter();
-        let events = events.filter(|event| !untrue.contains(&event.event.message));
+        let events = events.filter(|event| !retracted.contains(&event.event.message));
         record.events.extend(events);
         leads && !refused.is_empty()
     }
 
-    async fn give(
+    async fn place_order(
         &mut self,
         now: Timestamp,
         order: &Order,
@@ -92,18 +92,18 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         record.events.push(event(false, "ScaledUpGroup", message));
         match self.cloud.increase_size(now, group, to - from).await {
             Ok(()) => {
-                self.registry.ordered(now, group, to - from);
+                self.history.add_order(now, group, to - from);
                 let message = format!("Scale-up: group {group} size set to {sizes}");
                 record.events.push(event(false, "ScaledUpGroup", message));
                 OrderOutcome::Ordered
             }
-            // Where the answer was lost, and not the order, the next census finds the
-            // nodes missing.
-            Err(error) => self.refused(now, group, error, record),
+            // If the cloud accepted the order and only its answer was lost, the next census
+            // counts the nodes as missing.
+            Err(error) => self.order_refused(now, group, error, record),
         }
     }
 
-    fn refused(
+    fn order_refused(
         &mut self,
         now: Timestamp,
         group: &Arc<str>,
@@ -113,10 +113,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let CloudError { class, message } = error;
         self.backoffs
             .fail(now, group, class, &message, &self.options);
-        let told = format!("Scale-up failed for group {group}: {message}");
+        let event_message = format!("Scale-up failed for group {group}: {message}");
         record
             .events
-            .push(event(true, "FailedToScaleUpGroup", told));
+            .push(event(true, "FailedToScaleUpGroup", event_message));
         OrderOutcome::Failed {
             class: class.into(),
             message,

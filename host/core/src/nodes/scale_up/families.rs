@@ -6,17 +6,17 @@ use std::sync::Arc;
 
 use flyball_placement::Name;
 
-use super::groups::{Candidate, Candidates};
+use super::candidates::{Candidate, Candidates};
 
-/// A family has at most so many groups: pods that spread over more domains are rare,
-/// and the time of an estimate grows with them.
+/// Maximum number of groups in a family. Pods that spread over more domains are rare, and
+/// the time of an estimate grows with the number of groups.
 const MAX_GROUPS: usize = 64;
 
-/// Where the nodes of a group are: the value of each topology key, `None` where its
+/// Topology domain of a group's nodes: the value of each topology key, `None` if its
 /// template has no such label.
 pub(super) type Domain = Vec<Option<Arc<str>>>;
 
-/// The domain of a candidate's nodes. Empty if pods go by no topology key.
+/// The domain of a candidate's nodes. Empty if there are no keys.
 pub(super) fn domain_of(candidate: &Candidate<'_>, keys: &[Name]) -> Domain {
     let template = candidate.template();
     let labels = template.map(|template| &template.template.node.labels);
@@ -25,12 +25,12 @@ pub(super) fn domain_of(candidate: &Candidate<'_>, keys: &[Name]) -> Domain {
         .collect()
 }
 
-/// Whether nodes there have one of the labels at least.
+/// Whether nodes in a domain have at least one of the labels.
 fn is_somewhere(domain: &Domain) -> bool {
     domain.iter().any(Option::is_some)
 }
 
-/// A domain as a person reads it.
+/// A domain as text for people.
 pub(super) fn domain_text(domain: &Domain, keys: &[Name]) -> String {
     let pairs = keys.iter().zip(domain);
     let pairs = pairs.filter_map(|(key, value)| Some(format!("{key}={}", value.as_deref()?)));
@@ -42,13 +42,13 @@ pub(super) fn domain_text(domain: &Domain, keys: &[Name]) -> String {
 pub(super) struct Family {
     /// Rows of the groups, ordered by domain.
     pub(super) rows: Vec<usize>,
-    /// Rows of groups that are not like the others: each stands in for a domain that has
-    /// no such group.
+    /// Rows of groups that differ from the others in more than the domain. Each stands in
+    /// for a domain that has no such group.
     pub(super) stand_ins: Vec<usize>,
 }
 
 impl Family {
-    /// A group that grows alone.
+    /// The family of a group that grows alone.
     pub(super) fn of(row: usize) -> Self {
         Self {
             rows: vec![row],
@@ -57,14 +57,15 @@ impl Family {
     }
 }
 
-/// The groups that may grow, by domain, but for those whose nodes may come in several.
+/// The groups that may grow, by domain, without those whose nodes may come in several
+/// zones.
 pub(super) struct Domains(BTreeMap<Domain, Vec<usize>>);
 
 impl Domains {
     pub(super) fn new(candidates: &Candidates<'_>) -> Self {
         let mut domains: BTreeMap<Domain, Vec<usize>> = BTreeMap::new();
         for (row, candidate) in candidates.all.iter().enumerate() {
-            if candidate.open().is_some() && !candidate.is_uncertain() {
+            if candidate.open_template().is_some() && !candidate.has_several_zones() {
                 let domain = candidate.domain.clone();
                 domains.entry(domain).or_default().push(row);
             }
@@ -72,8 +73,8 @@ impl Domains {
         Self(domains)
     }
 
-    /// Domains in which more than one group may stand for a group elsewhere that has
-    /// none like it there: their rows.
+    /// Domains with more than one group that could stand in for a group elsewhere that
+    /// has no sibling there, with the rows of these groups.
     pub(super) fn unsettled(&self, candidates: &Candidates<'_>) -> Vec<(&Domain, &[usize])> {
         if self.0.len() < 2 {
             return Vec::new();
@@ -82,7 +83,7 @@ impl Domains {
             let own = &candidates.all[*row];
             is_somewhere(&own.domain)
                 && own.domain != *domain
-                && candidates.alike_in(*row, domain).is_none()
+                && candidates.sibling_in(*row, domain).is_none()
         };
         let rows = || self.0.values().flatten();
         let unsettled = self.0.iter().filter(|(domain, there)| {
@@ -93,10 +94,10 @@ impl Domains {
             .collect()
     }
 
-    /// All families, each once: for every group itself, and in every other domain the
-    /// first group like it. Where none is like it and no member has the value of a label
-    /// yet, the only group there, or the one that `best` names. A group without any of the
-    /// labels stays alone.
+    /// All families, each once. The family of a group has the group itself and its first
+    /// sibling in every other domain. A domain without a sibling is represented by its
+    /// only group, or the one in `best`, unless members cover all its label values. A
+    /// group without any of the labels stays alone.
     pub(super) fn families(
         &self,
         candidates: &Candidates<'_>,
@@ -129,7 +130,7 @@ impl Domains {
         let (mut alike, mut others) = (Vec::new(), Vec::new());
         for (domain, there) in elsewhere {
             let only = (there.len() == 1).then(|| there[0]);
-            if let Some(member) = candidates.alike_in(row, domain) {
+            if let Some(member) = candidates.sibling_in(row, domain) {
                 alike.push((domain, member));
             } else if let Some(member) = only.or_else(|| best.get(domain).copied()) {
                 others.push((domain, member));
@@ -137,7 +138,7 @@ impl Domains {
         }
         let mut covered = Covered::default();
         covered.add(own);
-        // Where not all fit in, those come first that are somewhere else by any of the keys.
+        // If there are too many, domains with a new value of any key come first.
         let (first, more): (Vec<_>, Vec<_>) = alike
             .into_iter()
             .partition(|(domain, _)| covered.add(domain));
@@ -158,12 +159,12 @@ impl Domains {
     }
 }
 
-/// Values of each topology key that the members of a family have.
+/// Values of each topology key that the members of a family cover.
 #[derive(Default)]
 struct Covered(BTreeSet<(usize, Arc<str>)>);
 
 impl Covered {
-    /// Adds those of a domain. Returns whether one of them is new.
+    /// Adds the values of a domain. Returns whether one of them is new.
     fn add(&mut self, domain: &Domain) -> bool {
         let mut is_new = false;
         for (key, value) in domain.iter().enumerate() {

@@ -1,8 +1,8 @@
-//! Rehearsal: what becomes of the pods once all nodes of a plan have come, and whether
-//! fewer nodes do, or more nodes help more pods.
+//! Rehearsal of a plan: places all pods with all its nodes present, and checks whether
+//! fewer nodes suffice or more nodes help more pods.
 //!
-//! Each round places pods beside those of the rounds before. The scheduler finds the nodes
-//! of all rounds there at once, and pods that earlier rounds placed elsewhere.
+//! Each round places pods in addition to those of the rounds before. The scheduler,
+//! however, sees the nodes of all rounds at once, and may place pods differently.
 
 use std::collections::BTreeSet;
 
@@ -10,103 +10,106 @@ use flyball_placement::pack::{Demand, Rehearsal, Rehearsed};
 use flyball_placement::{Bonds, Cluster, Mark, NodeId};
 
 use super::Plan;
-use super::groups::Candidate;
-use super::reissue::{Orders, Reissued};
+use super::candidates::Candidate;
+use super::reissue::{PlanOrders, Reissued};
 use super::rounds::{Rounds, demands_of, take};
-use crate::nodes::demand::Wanted;
+use crate::nodes::demand::UnplacedPods;
 use crate::nodes::limits::ClusterLimits;
-use crate::nodes::nominated::KeptRoom;
+use crate::nodes::nominated::NominatedPods;
 use crate::nodes::state::ClusterState;
 
-/// Plans for more pods are not rehearsed: it would take long, and many pods on many nodes
+/// Plans for more pods are not rehearsed. It would take long, and many pods on many nodes
 /// find a place in any order.
 const MAX_PODS: u32 = 500;
 
-/// Pods and nodes that all rehearsals of a plan go through together.
+/// Bound on the work of all rehearsals of a plan: their number times the pods and nodes
+/// of each.
 const MAX_EFFORT: usize = 10_000;
 
-/// The start of a plan, for its rehearsal. Empty if the plan is not rehearsed.
-pub(super) struct Start(Option<Before>);
+/// The start of a plan, kept for its rehearsal. `None` if the plan is not rehearsed.
+pub(super) struct RehearsalStart(Option<Snapshot>);
 
 /// The cluster before any pod was placed in it.
-struct Before {
+struct Snapshot {
     mark: Mark,
-    /// The nodes that are there.
+    /// Nodes that exist or are upcoming.
     known: Vec<NodeId>,
     /// The pods.
-    wanted: Vec<Wanted>,
-    /// How many pods of each demand the known nodes have room for.
+    unplaced: Vec<UnplacedPods>,
+    /// Number of pods of each demand that the known nodes have room for.
     fit: Vec<u32>,
     limits: ClusterLimits,
 }
 
-impl Start {
-    /// Notes what a plan begins with, if it is worth a rehearsal: the pods go by where others
-    /// are, and are few. Where room is kept for nominated pods, the order in which pods are
-    /// placed is not for a rehearsal to choose.
+impl RehearsalStart {
+    /// Takes a snapshot if the plan is worth a rehearsal, which it is if some pods depend
+    /// on the places of others, and the pods are few. With nominated pods there is no
+    /// rehearsal, since the order in which pods are placed is fixed then.
     pub(super) fn new(
         state: &mut ClusterState,
-        wanted: &[Wanted],
+        unplaced: &[UnplacedPods],
         known: &[NodeId],
-        kept: &KeptRoom,
+        nominated_pods: &NominatedPods,
         limits: ClusterLimits,
     ) -> Self {
-        let pods = wanted.iter().map(|wanted| wanted.left);
+        let pods = unplaced.iter().map(|unplaced| unplaced.left);
         let pods = pods.fold(0, u32::saturating_add);
         let cluster = state.cluster_mut();
-        let is_coupled = |wanted: &Wanted| cluster.bonds(wanted.class) != Bonds::default();
-        let is_worth = kept.is_empty() && pods <= MAX_PODS && wanted.iter().any(is_coupled);
-        Self(is_worth.then(|| Before {
+        let is_coupled =
+            |unplaced: &UnplacedPods| cluster.bonds(unplaced.class) != Bonds::default();
+        let is_worth =
+            nominated_pods.is_empty() && pods <= MAX_PODS && unplaced.iter().any(is_coupled);
+        Self(is_worth.then(|| Snapshot {
             mark: cluster.mark(),
             known: known.to_vec(),
-            wanted: wanted.to_vec(),
+            unplaced: unplaced.to_vec(),
             fit: Vec::new(),
             limits,
         }))
     }
 
-    /// Notes how many pods found a place on the nodes that are there.
-    pub(super) fn note_fit(&mut self, wanted: &[Wanted]) {
-        if let Self(Some(before)) = self {
-            let both = before.wanted.iter().zip(wanted);
-            before.fit = both.map(|(all, left)| all.left - left.left).collect();
+    /// Notes how many pods found a place on the known nodes.
+    pub(super) fn note_fit(&mut self, unplaced: &[UnplacedPods]) {
+        if let Self(Some(snapshot)) = self {
+            let both = snapshot.unplaced.iter().zip(unplaced);
+            snapshot.fit = both.map(|(all, left)| all.left - left.left).collect();
         }
     }
 
-    /// Ends it.
+    /// Closes the snapshot's mark, and keeps the cluster as it is.
     pub(super) fn close(self, state: &mut ClusterState) {
-        if let Self(Some(before)) = self {
-            state.cluster_mut().keep(before.mark);
+        if let Self(Some(snapshot)) = self {
+            state.cluster_mut().keep(snapshot.mark);
         }
     }
 }
 
 impl Rounds<'_> {
-    /// Places all pods again with all ordered nodes there. Orders fewer nodes if as many pods
-    /// find a place then, and more if that helps more pods. Pods count as helped if they
-    /// find a place in the end.
+    /// Places all pods again with all ordered nodes present. Orders fewer nodes if as
+    /// many pods find a place then, and more if that helps more pods. The pods that find
+    /// a place in the end count as helped.
     pub(super) fn rehearse(
         &mut self,
         state: &mut ClusterState,
-        start: &mut Start,
-        wanted: &mut Vec<Wanted>,
+        start: &mut RehearsalStart,
+        unplaced: &mut Vec<UnplacedPods>,
         plan: &mut Plan,
     ) {
-        let Some(before) = start.0.take() else {
+        let Some(snapshot) = start.0.take() else {
             return;
         };
-        let orders = Orders::new(self, plan, before.limits);
+        let orders = PlanOrders::new(self, plan, snapshot.limits);
         let Some(templates) = orders.templates().filter(|_| self.is_certain(&orders)) else {
-            state.cluster_mut().keep(before.mark);
+            state.cluster_mut().keep(snapshot.mark);
             return;
         };
         let cluster = state.cluster_mut();
-        cluster.rollback(before.mark);
-        let demands = demands_of(&before.wanted);
+        cluster.rollback(snapshot.mark);
+        let demands = demands_of(&snapshot.unplaced);
         let excludes = exclude_each_other(cluster, &demands);
-        let rehearsal = Rehearsal::new(cluster, &before.known, templates, &demands);
+        let rehearsal = Rehearsal::new(cluster, &snapshot.known, templates, &demands);
         let mut search = Search::new(cluster, &orders, rehearsal);
-        let remaining: u32 = wanted.iter().map(|wanted| wanted.left).sum();
+        let remaining: u32 = unplaced.iter().map(|unplaced| unplaced.left).sum();
         let stays = excludes && search.best.left_over() > remaining;
         if !stays {
             search.improve();
@@ -114,21 +117,21 @@ impl Rounds<'_> {
         let rehearsed = search.keep();
         let reissued = orders.reissued(&rehearsed.nodes).filter(|_| !stays);
         if let Some(reissued) = reissued {
-            self.reissue(before.limits, reissued, plan);
-            *wanted = before.wanted;
-            self.share_out(&before.fit, &rehearsed.left, wanted, plan);
+            self.reissue(snapshot.limits, reissued, plan);
+            *unplaced = snapshot.unplaced;
+            self.share_out(&snapshot.fit, &rehearsed.left, unplaced, plan);
         }
     }
 
-    /// Whether nodes are ordered, and in zones that the cloud does not choose.
-    fn is_certain(&self, orders: &Orders<'_>) -> bool {
+    /// Whether nodes are ordered, and no zone is left for the cloud to choose.
+    fn is_certain(&self, orders: &PlanOrders<'_>) -> bool {
         let mut coming = self.candidates.all.iter();
         orders.nodes().iter().any(|nodes| *nodes > 0)
-            && !orders.groups().any(Candidate::is_uncertain)
-            && coming.all(|candidate| candidate.unsettled == 0)
+            && !orders.groups().any(Candidate::has_several_zones)
+            && coming.all(|candidate| candidate.unknown_zone == 0)
     }
 
-    /// Orders what a rehearsal came to in place of what the rounds did.
+    /// Replaces the orders of the rounds by those of a rehearsal.
     fn reissue(&mut self, limits: ClusterLimits, reissued: Vec<Reissued>, plan: &mut Plan) {
         (self.limits, self.added) = (limits, 0);
         let ordered = plan.rounds.iter().flat_map(|round| &round.orders);
@@ -153,18 +156,24 @@ impl Rounds<'_> {
         self.candidates.limit(&self.limits);
     }
 
-    /// Shares the pods that found a place out to the rounds: each keeps those that it
-    /// helps, and the last one with an order gets the others. `fit`: pods that need no new
-    /// node.
-    fn share_out(&mut self, fit: &[u32], left: &[u32], wanted: &mut Vec<Wanted>, plan: &Plan) {
-        for (wanted, fit) in wanted.iter_mut().zip(fit) {
-            wanted.take(*fit);
+    /// Assigns the pods that found a place to the rounds. Each round keeps those that it
+    /// helped, and the last round with an order gets the others. `fit` are the pods that
+    /// need no new node.
+    fn share_out(
+        &mut self,
+        fit: &[u32],
+        left: &[u32],
+        unplaced: &mut Vec<UnplacedPods>,
+        plan: &Plan,
+    ) {
+        for (unplaced, fit) in unplaced.iter_mut().zip(fit) {
+            unplaced.take(*fit);
         }
-        let sought = wanted.iter().zip(left);
-        let placed = sought.map(|(wanted, left)| wanted.left.saturating_sub(*left));
+        let sought = unplaced.iter().zip(left);
+        let placed = sought.map(|(unplaced, left)| unplaced.left.saturating_sub(*left));
         let placed: Vec<u32> = placed.collect();
         let mut slots = Vec::new();
-        take(wanted, &placed, &mut slots);
+        take(unplaced, &placed, &mut slots);
         let mut slots: BTreeSet<u32> = slots.into_iter().collect();
         let has_orders = |round: usize| !plan.rounds[round].orders.is_empty();
         for chosen in &mut self.chosen {
@@ -179,25 +188,25 @@ impl Rounds<'_> {
     }
 }
 
-/// Whether some of the pods want others of them out of their domain, which do not want the
-/// same of them: whichever comes first decides where the others may go.
+/// Whether some of the pods have an anti-affinity to others that have none themselves.
+/// Then the pods that are placed first decide where the others may go.
 fn exclude_each_other(cluster: &Cluster, demands: &[Demand]) -> bool {
     let mut classes = demands.iter().map(|demand| demand.class);
     classes.any(|class| cluster.is_unwanted(class) && !cluster.bonds(class).anti_affinity)
 }
 
-/// A search for numbers of nodes.
+/// A search for the best numbers of nodes.
 struct Search<'a> {
     cluster: &'a mut Cluster,
-    orders: &'a Orders<'a>,
+    orders: &'a PlanOrders<'a>,
     rehearsal: Rehearsal<'a>,
-    /// Rehearsals that may follow.
+    /// Number of rehearsals that may follow.
     tries: usize,
     best: Rehearsed,
 }
 
 impl<'a> Search<'a> {
-    fn new(cluster: &'a mut Cluster, orders: &'a Orders<'a>, rehearsal: Rehearsal<'a>) -> Self {
+    fn new(cluster: &'a mut Cluster, orders: &'a PlanOrders<'a>, rehearsal: Rehearsal<'a>) -> Self {
         let best = rehearsal.run(cluster, &orders.nodes());
         Self {
             cluster,
@@ -208,19 +217,19 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Adds nodes and leaves nodes out, until neither is better.
+    /// Adds and removes nodes until neither improves the result.
     fn improve(&mut self) {
         while self.add() | self.leave_out() {}
     }
 
-    /// Leaves the best numbers of nodes in the cluster, with the pods on them.
+    /// Leaves the best result in the cluster: its nodes, with the pods on them.
     fn keep(self) -> Rehearsed {
         let nodes = &self.best.nodes;
         self.rehearsal.run_and_keep(self.cluster, nodes)
     }
 
-    /// Adds the node that helps most pods, as long as one helps any. Returns whether one
-    /// did.
+    /// Adds the node that helps most pods, as long as one helps any. Returns whether a
+    /// node was added.
     fn add(&mut self) -> bool {
         let mut any = false;
         while self.best.left_over() > 0 {
@@ -241,8 +250,8 @@ impl<'a> Search<'a> {
         any
     }
 
-    /// Leaves nodes out that stay empty, then one after the other as long as no more pods
-    /// are left over. Returns whether there was one.
+    /// Removes nodes that stay empty, then one after the other as long as no more pods
+    /// are left over. Returns whether a node was removed.
     fn leave_out(&mut self) -> bool {
         let mut any = self.best.used != self.best.nodes && self.is_enough(self.best.used.clone());
         for at in (0..self.best.nodes.len()).rev() {
@@ -258,7 +267,7 @@ impl<'a> Search<'a> {
         any
     }
 
-    /// Takes these numbers if no more pods are left over.
+    /// Adopts these numbers if no more pods are left over. Returns whether it did.
     fn is_enough(&mut self, nodes: Vec<u32>) -> bool {
         let found = self.rehearse(&nodes);
         let found = found.filter(|found| found.left_over() <= self.best.left_over());
@@ -267,8 +276,8 @@ impl<'a> Search<'a> {
         is_enough
     }
 
-    /// Places the pods with these numbers of nodes. `None` if a guardrail does not let so
-    /// many be ordered, or if enough was tried.
+    /// Places the pods with these numbers of nodes. Returns `None` if a guardrail does
+    /// not allow them, or if no tries are left.
     fn rehearse(&mut self, nodes: &[u32]) -> Option<Rehearsed> {
         self.orders.reissued(nodes)?;
         self.tries = self.tries.checked_sub(1)?;

@@ -1,4 +1,4 @@
-//! Orders of a plan with other numbers of nodes, through the same guardrails.
+//! Orders of a plan with other numbers of nodes, checked by the same guardrails.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,47 +6,47 @@ use std::sync::Arc;
 use flyball_placement::pack::Template;
 
 use super::Plan;
-use super::groups::Candidate;
+use super::candidates::Candidate;
 use super::rounds::Rounds;
 use crate::nodes::guard::guarded;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::record::{GuardedGroup, NodeGuardStep, Order, Round, RoundGuard};
 use crate::nodes::templates::GroupTemplate;
 
-/// The orders of a plan, and those that it could have made of other groups that grow
-/// together with the ordered ones.
-pub(super) struct Orders<'a> {
+/// The orders of a plan, and possible orders of other groups that grow together with the
+/// ordered ones.
+pub(super) struct PlanOrders<'a> {
     rounds: &'a Rounds<'a>,
     plan: &'a Plan,
-    slots: Vec<Slot>,
-    /// The limits that the first round began with.
+    ordered: Vec<OrderedGroup>,
+    /// Limits before the first round.
     limits: ClusterLimits,
 }
 
 /// A group in a round.
-struct Slot {
-    /// Number of the round.
+struct OrderedGroup {
+    /// Index of the round.
     round: usize,
     /// Row of the group.
     row: usize,
-    /// Nodes that the round ordered of it.
-    ordered: u32,
+    /// Number of nodes that the round ordered.
+    nodes: u32,
 }
 
-/// What a round orders.
+/// The new orders of a round.
 pub(super) struct Reissued {
-    /// Number of the round.
+    /// Index of the round.
     pub(super) round: usize,
     pub(super) guard: RoundGuard,
     pub(super) steps: Vec<NodeGuardStep>,
-    /// The orders, with the row of each one's group.
+    /// The orders, each with the row of its group.
     pub(super) orders: Vec<(usize, Order)>,
 }
 
-impl<'a> Orders<'a> {
-    /// `limits`: those that the first round began with.
+impl<'a> PlanOrders<'a> {
+    /// Collects the orders of a plan. `limits` are those before the first round.
     pub(super) fn new(rounds: &'a Rounds<'a>, plan: &'a Plan, limits: ClusterLimits) -> Self {
-        let mut slots = Vec::new();
+        let mut all_ordered = Vec::new();
         for chosen in &rounds.chosen {
             let orders = plan.rounds[chosen.round].orders.iter();
             let orders: Vec<(usize, u32)> = orders
@@ -61,28 +61,28 @@ impl<'a> Orders<'a> {
             let others = chosen.rows.iter().filter(|row| !is_ordered(row));
             let others = others.map(|row| (*row, 0));
             let all = orders.iter().copied().chain(others);
-            slots.extend(all.map(|(row, ordered)| Slot {
+            all_ordered.extend(all.map(|(row, nodes)| OrderedGroup {
                 round: chosen.round,
                 row,
-                ordered,
+                nodes,
             }));
         }
         Self {
             rounds,
             plan,
-            slots,
+            ordered: all_ordered,
             limits,
         }
     }
 
-    /// The group of each order.
+    /// The group of each entry.
     pub(super) fn groups(&self) -> impl Iterator<Item = &'a Candidate<'a>> {
         let rounds = self.rounds;
-        let slots = self.slots.iter();
-        slots.map(move |slot| &rounds.candidates.all[slot.row])
+        let ordered = self.ordered.iter();
+        ordered.map(move |group| &rounds.candidates.all[group.row])
     }
 
-    /// The templates of each order's nodes. `None` if one of them is not known.
+    /// The template of each entry. `None` if a group has no template.
     pub(super) fn templates(&self) -> Option<Vec<&'a Template>> {
         let templates = self.groups().map(Candidate::template);
         templates
@@ -90,13 +90,13 @@ impl<'a> Orders<'a> {
             .collect()
     }
 
-    /// Nodes of each order.
+    /// The number of nodes of each entry.
     pub(super) fn nodes(&self) -> Vec<u32> {
-        self.slots.iter().map(|slot| slot.ordered).collect()
+        self.ordered.iter().map(|group| group.nodes).collect()
     }
 
-    /// What each round orders with other numbers of nodes. `None` if a guardrail does not
-    /// allow them.
+    /// Returns the orders of each round with other numbers of nodes. `None` if a
+    /// guardrail does not allow them.
     pub(super) fn reissued(&self, nodes: &[u32]) -> Option<Vec<Reissued>> {
         let (mut limits, mut added) = (self.limits, 0);
         let mut targets: BTreeMap<usize, u32> = BTreeMap::new();
@@ -127,14 +127,14 @@ impl<'a> Orders<'a> {
         Some(all)
     }
 
-    /// Nodes wanted in a round, by group.
+    /// Number of nodes wanted in a round, by row of the group.
     fn of_round(&self, number: usize, nodes: &[u32]) -> BTreeMap<usize, u32> {
-        let slots = self.slots.iter().zip(nodes);
-        let slots = slots.filter(|(slot, nodes)| slot.round == number && **nodes > 0);
-        slots.map(|(slot, nodes)| (slot.row, *nodes)).collect()
+        let groups = self.ordered.iter().zip(nodes);
+        let groups = groups.filter(|(group, nodes)| group.round == number && **nodes > 0);
+        groups.map(|(group, nodes)| (group.row, *nodes)).collect()
     }
 
-    /// A guard with all groups of which nodes are wanted.
+    /// A copy of the guardrails' input with all groups of which nodes are wanted.
     fn with_groups(&self, guard: &RoundGuard, wanted: &BTreeMap<usize, u32>) -> RoundGuard {
         let mut guard = guard.clone();
         for &row in wanted.keys() {
@@ -186,7 +186,7 @@ impl<'a> Orders<'a> {
         })
     }
 
-    /// The orders that the guardrails allow, with the row of each one's group.
+    /// The orders that the guardrails allow, each with the row of its group.
     fn guarded(&self, guard: &RoundGuard) -> Option<Vec<(usize, Order)>> {
         let orders = guarded(guard).1.into_iter();
         orders
@@ -195,7 +195,7 @@ impl<'a> Orders<'a> {
     }
 }
 
-/// Whether these are orders of as many nodes as wanted of each group.
+/// Whether these orders have exactly the wanted number of nodes of each group.
 fn are_of(orders: &[(usize, Order)], wanted: &BTreeMap<usize, u32>) -> bool {
     let ordered = orders
         .iter()

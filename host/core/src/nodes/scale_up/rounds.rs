@@ -1,7 +1,8 @@
-//! One choice after the other, each for the pods that the ones before left over.
+//! The rounds of a plan. Each is one choice, for the pods that the rounds before left
+//! over.
 
-mod helping;
 mod ordering;
+mod placed_pods;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -9,14 +10,15 @@ use std::sync::Arc;
 use flyball_placement::NodeId;
 use flyball_placement::pack::{Demand, Growth, pack_each, settle};
 
-pub(super) use self::helping::take;
-use super::choosable::{Choosable, columns, growth};
+pub(super) use self::placed_pods::take;
+use super::candidates::Candidates;
+use super::expansion_option::{ExpansionOption, columns, growth};
 use super::families::{Domain, Domains, Family, domain_text};
-use super::groups::Candidates;
-use super::{Plan, Scene, zones};
+use super::{Plan, PlanContext, zones};
+use crate::hash::split_mix;
 use crate::memory::PolicyMemories;
-use crate::nodes::choose::{Chooser, choose, mix};
-use crate::nodes::demand::{Wanted, list};
+use crate::nodes::choose::{Chooser, choose};
+use crate::nodes::demand::{UnplacedPods, list};
 use crate::nodes::expander::ExpanderInput;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::ports::{NodeEvent, Subject};
@@ -25,66 +27,67 @@ use crate::nodes::state::ClusterState;
 
 /// The rounds of a plan.
 pub(super) struct Rounds<'a> {
-    scene: &'a Scene<'a>,
+    context: &'a PlanContext<'a>,
     pub(super) candidates: Candidates<'a>,
     pub(super) limits: ClusterLimits,
-    /// How many nodes were ordered so far.
+    /// Number of nodes ordered so far.
     pub(super) added: u32,
-    /// Nodes that are there or on their way, and those ordered so far that stay in the
-    /// simulation: where their pods are decides where others may go.
+    /// Existing and upcoming nodes, and those ordered so far that stay in the simulation
+    /// because the places of their pods decide where others may go.
     known: Vec<NodeId>,
-    /// What was chosen so far.
-    pub(super) chosen: Vec<Chosen>,
-    /// What is remembered of the expanders from one choice to the next.
+    /// The options chosen so far.
+    pub(super) chosen: Vec<ChosenOption>,
+    /// The states of the expanders, updated from one choice to the next.
     memories: PolicyMemories,
 }
 
-/// A choice of which nodes were to be ordered.
-pub(super) struct Chosen {
-    /// Number of the round.
+/// An option that was chosen.
+pub(super) struct ChosenOption {
+    /// Index of the round.
     pub(super) round: usize,
     /// Rows of the groups that grow together.
     pub(super) rows: Vec<usize>,
-    /// The slots of the pods that it helps.
+    /// Slots of the pods that it helps.
     pub(super) helped: Vec<u32>,
 }
 
-/// Nodes ordered of a group: its row, and how many.
+/// Row of a group, and the number of nodes ordered of it.
 type Ordered = (usize, u32);
 
 impl<'a> Rounds<'a> {
-    /// `known`: the nodes that are there or on their way.
+    /// Prepares the rounds. `known` are the existing and upcoming nodes.
     pub(super) fn new(
-        scene: &'a Scene<'a>,
+        context: &'a PlanContext<'a>,
         candidates: Candidates<'a>,
         limits: ClusterLimits,
         known: Vec<NodeId>,
     ) -> Self {
         Self {
-            scene,
+            context,
             candidates,
             limits,
             added: 0,
             known,
             chosen: Vec::new(),
-            memories: scene.memories.clone(),
+            memories: context.memories.clone(),
         }
     }
 
-    /// Chooses until all pods are helped, no group helps, or a bound on choices or on
-    /// nodes is reached. Returns reason and sentence if an expander had no group grow.
+    /// Chooses until all pods are helped, no group helps, or the maximum number of
+    /// choices or nodes is reached. Returns the reason and its sentence if the expanders
+    /// chose no option.
     pub(super) fn run(
         &mut self,
         state: &mut ClusterState,
-        wanted: &mut Vec<Wanted>,
+        unplaced: &mut Vec<UnplacedPods>,
         plan: &mut Plan,
     ) -> Option<(String, String)> {
-        for number in 0..self.scene.options.max_options_per_pass {
-            if wanted.is_empty() || self.left_of_pass() == Some(0) {
+        for number in 0..self.context.options.max_options_per_pass {
+            if unplaced.is_empty() || self.left_of_pass() == Some(0) {
                 return None;
             }
-            let seed = mix(self.scene.seed.wrapping_add(number as u64));
-            let demands = demands_of(wanted);
+            let seed = split_mix(self.context.seed.wrapping_add(number as u64));
+            let demands = demands_of(unplaced);
             let families = self.families(state, &demands, seed, plan);
             let mut options = self.estimate(state, &demands, families);
             let most = self.most_nodes();
@@ -103,16 +106,20 @@ impl<'a> Rounds<'a> {
             };
             let chosen = &self.settled(state, &demands, chosen);
             let ordered = self.order(chosen, &options, &mut round, plan);
-            if let Some(in_zones) = chosen.in_zones.as_ref().filter(|_| !ordered.is_empty()) {
+            if let Some(zones_by_class) = chosen
+                .zones_by_class
+                .as_ref()
+                .filter(|_| !ordered.is_empty())
+            {
                 let candidate = &mut self.candidates.all[chosen.first()];
-                let orders = zones::orders(state, candidate, in_zones, &demands, wanted);
-                round.helps_in = zones::named(&orders);
+                let orders = zones::orders(state, candidate, zones_by_class, &demands, unplaced);
+                round.helps_in = zones::zone_names(&orders);
                 let number = plan.rounds.len();
                 plan.zone_orders
                     .extend(orders.into_iter().map(|order| (number, order)));
             }
-            let helped = self.help(state, &demands, chosen, &ordered, wanted);
-            self.chosen.push(Chosen {
+            let helped = self.help(state, &demands, chosen, &ordered, unplaced);
+            self.chosen.push(ChosenOption {
                 round: plan.rounds.len(),
                 rows: chosen.family.rows.clone(),
                 helped,
@@ -122,12 +129,12 @@ impl<'a> Rounds<'a> {
         None
     }
 
-    /// Asks the expanders about some options. Nothing is ordered yet.
+    /// Asks the expanders to choose among some options. Orders nothing yet.
     fn choose(
         &mut self,
         state: &ClusterState,
         demands: &[Demand],
-        options: &[Choosable],
+        options: &[ExpansionOption],
         seed: u64,
         plan: &mut Plan,
     ) -> Round {
@@ -136,9 +143,9 @@ impl<'a> Rounds<'a> {
             cluster_node_count: Some(state.size().nodes),
         };
         let chooser = Chooser {
-            now: self.scene.now,
-            options: self.scene.options,
-            engine: self.scene.engine,
+            now: self.context.now,
+            options: self.context.options,
+            engine: self.context.engine,
             memories: &self.memories,
         };
         let chosen = choose(&chooser, &mut input, seed);
@@ -165,7 +172,8 @@ impl<'a> Rounds<'a> {
         }
     }
 
-    /// The groups that may grow, each with those that grow with it.
+    /// The families of groups. Asks the expanders which group stands in for a domain if
+    /// several could.
     fn families(
         &mut self,
         state: &mut ClusterState,
@@ -196,18 +204,18 @@ impl<'a> Rounds<'a> {
         domains.families(&self.candidates, &best)
     }
 
-    /// An option for every family that takes some of the pods.
+    /// Estimates an option for every family that has room for some of the pods.
     fn estimate(
         &self,
         state: &mut ClusterState,
         demands: &[Demand],
         families: Vec<Family>,
-    ) -> Vec<Choosable> {
+    ) -> Vec<ExpansionOption> {
         let most = self.most_nodes();
         let growths = families.iter().map(|family| {
             let alone = family.rows.len() == 1;
             let room = |row: usize| match alone {
-                true => self.candidates.room(&self.candidates.family(row)),
+                true => self.candidates.room(&self.candidates.with_similar(row)),
                 false => self.candidates.all[row].room(),
             };
             growth(&self.candidates, family, room, most)
@@ -217,44 +225,45 @@ impl<'a> Rounds<'a> {
         };
         let packed = pack_each(state.cluster_mut(), &self.known, &growths, demands);
         let options = families.into_iter().zip(packed);
-        let mut options: Vec<Choosable> = options
-            .filter_map(|(family, packed)| Choosable::new(family, packed))
+        let mut options: Vec<ExpansionOption> = options
+            .filter_map(|(family, packed)| ExpansionOption::new(family, packed))
             .collect();
-        // Families that differ in groups without a node come to the same.
+        // Families that differ only in groups that get no node are the same option.
         let mut seen = BTreeSet::new();
         options.retain(|option| seen.insert(option.parts.clone()));
         options
     }
 
-    /// The option with the nodes that it takes once all of them are there. Where pods don't
-    /// go by where others are, and where nodes of one group are split over several, that is
-    /// as estimated.
+    /// Returns the option with the nodes that it needs if all of them are present from
+    /// the beginning. It is as estimated if the pods don't depend on the places of
+    /// others, or if the nodes of one group are split over similar ones.
     fn settled(
         &self,
         state: &mut ClusterState,
         demands: &[Demand],
-        option: &Choosable,
-    ) -> Choosable {
+        option: &ExpansionOption,
+    ) -> ExpansionOption {
         let placed = demands.iter().zip(&option.packed.placed);
         let mut placed = placed.filter(|(_, placed)| **placed > 0);
         let coupled = placed.any(|(demand, _)| {
             let bonds = state.cluster().bonds(demand.class);
             bonds.affinity || bonds.spread
         });
-        let split = self.candidates.family(option.first()).len() > 1 && option.parts.len() == 1;
+        let split =
+            self.candidates.with_similar(option.first()).len() > 1 && option.parts.len() == 1;
         let room = |row: usize| self.candidates.all[row].room();
         let growth = growth(&self.candidates, &option.family, room, self.most_nodes());
-        // In a zone that is not certain there is one node, whatever else it could help.
-        let settles = coupled && !split && option.in_zones.is_none();
+        // An option in an uncertain zone stays at one node.
+        let settles = coupled && !split && option.zones_by_class.is_none();
         let settled = growth.filter(|_| settles).and_then(|growth| {
             let cluster = state.cluster_mut();
             let packed = settle(cluster, &self.known, &growth, demands, &option.packed);
-            Choosable::new(option.family.clone(), Arc::new(packed))
+            ExpansionOption::new(option.family.clone(), Arc::new(packed))
         });
         settled.unwrap_or_else(|| option.clone())
     }
 
-    /// Most nodes that an estimate may come to.
+    /// Maximum number of nodes of an estimate.
     fn most_nodes(&self) -> u32 {
         let total = self.limits.max_nodes;
         let total = total.map(|max| max.saturating_sub(self.limits.size.nodes));
@@ -262,18 +271,19 @@ impl<'a> Rounds<'a> {
         total.unwrap_or(u32::MAX).min(pass.unwrap_or(u32::MAX))
     }
 
-    /// How many more nodes this pass may add. `None`: any number.
+    /// Number of nodes that this pass may still add. `None` if it is not limited.
     fn left_of_pass(&self) -> Option<u32> {
         self.left_after(self.added)
     }
 
-    /// How many more nodes this pass may add after so many.
+    /// Number of nodes that a pass may still add after `added`. `None` if it is not
+    /// limited.
     pub(super) fn left_after(&self, added: u32) -> Option<u32> {
-        let most = self.scene.options.max_nodes_per_scale_up;
+        let most = self.context.options.max_nodes_per_scale_up;
         (most > 0).then(|| most.saturating_sub(added))
     }
 }
 
-pub(super) fn demands_of(wanted: &[Wanted]) -> Vec<Demand> {
-    wanted.iter().map(Wanted::demand).collect()
+pub(super) fn demands_of(unplaced: &[UnplacedPods]) -> Vec<Demand> {
+    unplaced.iter().map(UnplacedPods::demand).collect()
 }

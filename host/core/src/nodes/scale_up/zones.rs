@@ -1,99 +1,113 @@
-//! Groups whose next node may be in any of several zones, because the cloud chooses.
+//! Options of groups whose next node may be in any of several zones, because the cloud
+//! chooses.
 //!
-//! They are estimated with a node in each of the zones. Pods that all zones help alike are
-//! an option as any. Each of the others has at most one node of the group on its way, and
-//! the group is asked only for those that no group helps whose zone is certain.
+//! They are estimated with a node in each of the zones. Pods that all zones help alike
+//! make an ordinary option. For other pods, which are zone-dependent, a group has at most
+//! one upcoming node, and only if no group with a certain zone helps them.
+
+mod fits;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyball_placement::pack::{Demand, Growth, Packed, add_template, pack_and_keep, pack_each};
+use flyball_placement::pack::{Demand, Growth, Packed, pack_and_keep, pack_each};
 use flyball_placement::{ClassId, NodeId};
 
-use super::choosable::Choosable;
+use self::fits::{ZoneFits, placed_by};
+use super::candidates::{Candidate, Candidates};
+use super::expansion_option::ExpansionOption;
 use super::families::Family;
-use super::groups::{Candidate, Candidates};
 use super::rounds::{demands_of, take};
-use crate::nodes::demand::Wanted;
+use crate::nodes::demand::UnplacedPods;
 use crate::nodes::state::ClusterState;
 use crate::nodes::zone_orders::ZoneOrder;
 
-/// How often pods are left out of an estimate until all zones of a group come to the same.
+/// How often zone-dependent pods are left out of an estimate until it is the same in all
+/// zones of a group.
 const REDUCTIONS: usize = 2;
 
-/// Pods that a node helps only in some of the zones that it may be in, and these zones.
-pub(super) type InZones = Vec<(ClassId, Vec<Arc<str>>)>;
+/// Zone-dependent pods of a node, by class, and the zones in which it helps them.
+pub(super) type ZonesByClass = Vec<(ClassId, Vec<Arc<str>>)>;
 
-/// The options of groups whose zone is not certain, one a group. `certain`: options of the
-/// other groups, which come first for pods that not every zone helps.
+/// The options of groups with several zones, at most one a group. `certain` are the
+/// options of the other groups, which come first for zone-dependent pods.
 pub(super) fn options(
     state: &mut ClusterState,
     candidates: &mut Candidates<'_>,
     known: &[NodeId],
     demands: &[Demand],
-    certain: &[Choosable],
+    certain: &[ExpansionOption],
     most_nodes: u32,
-) -> Vec<Choosable> {
+) -> Vec<ExpansionOption> {
     let rows = candidates.all.iter().enumerate();
-    let rows = rows.filter(|(_, one)| one.is_uncertain() && one.open().is_some());
+    let rows = rows.filter(|(_, one)| one.has_several_zones() && one.open_template().is_some());
     let rows: Vec<usize> = rows.map(|(row, _)| row).collect();
-    let room = |row: usize| candidates.room(&candidates.family(row)).min(most_nodes);
-    let all = rows.iter().map(|&row| Asked {
+    let room = |row: usize| {
+        candidates
+            .room(&candidates.with_similar(row))
+            .min(most_nodes)
+    };
+    let all = rows.iter().map(|&row| EstimateRequest {
         row,
         demands: demands.to_vec(),
         nodes: room(row),
     });
-    let alike = alike(state, candidates, known, all.collect());
-    let others = rows.iter().filter(|row| !alike.contains_key(row));
+    let independent = zone_independent(state, candidates, known, all.collect());
+    let others = rows.iter().filter(|row| !independent.contains_key(row));
     let others = others.map(|&row| {
         let candidate = &candidates.all[row];
-        Asked {
+        EstimateRequest {
             row,
             demands: left_over(candidate, demands, certain),
             nodes: 1,
         }
     });
-    let others: Vec<Asked> = others.collect();
+    let others: Vec<EstimateRequest> = others.collect();
     let packed = pack_all(state, candidates, known, &others);
     let mut single = BTreeMap::new();
     for (asked, packed) in others.iter().zip(packed) {
         let candidate = &candidates.all[asked.row];
-        let found = in_best_zone(state, candidate, &asked.demands, &packed);
+        let found = best_zone_option(state, candidate, &asked.demands, &packed);
         single.extend(found.map(|found| (asked.row, found)));
     }
     let mut options = Vec::with_capacity(rows.len());
     for row in rows {
-        let found = alike.get(&row).map(|(at, packed)| (*at, packed, None));
+        let found = independent
+            .get(&row)
+            .map(|(at, packed)| (*at, packed, None));
         let found = found.or_else(|| {
-            let (at, packed, in_zones) = single.get(&row)?;
-            Some((*at, packed, Some(in_zones.clone())))
+            let (at, packed, zones_by_class) = single.get(&row)?;
+            Some((*at, packed, Some(zones_by_class.clone())))
         });
-        let Some((template, packed, in_zones)) = found else {
+        let Some((template, packed, zones_by_class)) = found else {
             continue;
         };
-        if let Some(option) = Choosable::new(Family::of(row), Arc::clone(packed)) {
+        if let Some(option) = ExpansionOption::new(Family::of(row), Arc::clone(packed)) {
             candidates.all[row].assume(template);
-            options.push(Choosable { in_zones, ..option });
+            options.push(ExpansionOption {
+                zones_by_class,
+                ..option
+            });
         }
     }
     options
 }
 
-/// What is estimated for a group, in each of its zones.
-struct Asked {
+/// A request to estimate a group in each of its zones.
+struct EstimateRequest {
     row: usize,
     demands: Vec<Demand>,
-    /// The most nodes.
+    /// Maximum number of nodes.
     nodes: u32,
 }
 
-/// Estimates for groups, for each at the index of its template. Those for the same pods
-/// have in common what can be.
+/// Estimates groups: for each request, one estimate a template. Requests for the same
+/// pods are packed together.
 fn pack_all(
     state: &mut ClusterState,
     candidates: &Candidates<'_>,
     known: &[NodeId],
-    asked: &[Asked],
+    asked: &[EstimateRequest],
 ) -> Vec<Vec<Arc<Packed>>> {
     let mut packed = vec![Vec::new(); asked.len()];
     let is_done = |packed: &[Vec<Arc<Packed>>], at: usize| !packed[at].is_empty();
@@ -105,8 +119,8 @@ fn pack_all(
         let same = first..asked.len();
         let same: Vec<usize> = same.filter(|&at| asked[at].demands == *demands).collect();
         let growths = same.iter().flat_map(|&at| {
-            let Asked { row, nodes, .. } = asked[at];
-            variants(&candidates.all[row], nodes)
+            let EstimateRequest { row, nodes, .. } = asked[at];
+            growth_by_zone(&candidates.all[row], nodes)
         });
         let growths: Vec<Growth<'_>> = growths.collect();
         let mut found = pack_each(state.cluster_mut(), known, &growths, demands).into_iter();
@@ -118,26 +132,31 @@ fn pack_all(
     packed
 }
 
-/// The pods that all zones of a group help alike, if there are some, and the template to
-/// take for granted: that of the zone which helps fewest of the others, so that none of
-/// these is taken to be helped. By row; groups without such pods are missing.
-fn alike(
+/// Returns the estimate for the pods that all zones of a group help alike, and the
+/// template to assume, by row. Groups without such pods are missing. The template is that
+/// of the zone which helps fewest of the other pods, so that these are not assumed to be
+/// helped.
+fn zone_independent(
     state: &mut ClusterState,
     candidates: &Candidates<'_>,
     known: &[NodeId],
-    mut asked: Vec<Asked>,
+    mut asked: Vec<EstimateRequest>,
 ) -> BTreeMap<usize, (usize, Arc<Packed>)> {
-    let mut helps: BTreeMap<usize, Helps> = BTreeMap::new();
+    let mut helps: BTreeMap<usize, ZoneFits> = BTreeMap::new();
     let mut found = BTreeMap::new();
-    // Pods may only be short of room because of those that not every zone helps.
+    // Other pods may seem zone-dependent because zone-dependent ones take their room.
     for _ in 0..=REDUCTIONS {
         let packed = pack_all(state, candidates, known, &asked);
         let mut unlike = Vec::new();
         for (mut asked, packed) in asked.into_iter().zip(packed) {
             let row = asked.row;
-            if are_alike(&packed) {
-                let apart = |at: &usize| helps.get(&row).map_or(0, |helps| helps.apart(*at));
-                let fewest = (0..packed.len()).min_by_key(apart).unwrap_or_default();
+            if are_same(&packed) {
+                let dependent = |at: &usize| {
+                    helps
+                        .get(&row)
+                        .map_or(0, |helps| helps.dependent_demands(*at))
+                };
+                let fewest = (0..packed.len()).min_by_key(dependent).unwrap_or_default();
                 let is_some = packed.first().is_some_and(|packed| packed.node_count() > 0);
                 found.extend(is_some.then(|| (row, (fewest, Arc::clone(&packed[fewest])))));
                 continue;
@@ -145,10 +164,10 @@ fn alike(
             let is_first = !helps.contains_key(&row);
             let of_row = helps
                 .entry(row)
-                .or_insert_with(|| helps_of(state, &candidates.all[row], &asked.demands));
+                .or_insert_with(|| ZoneFits::of(state, &candidates.all[row], &asked.demands));
             for (at, demand) in asked.demands.iter_mut().enumerate() {
                 let differs = match is_first {
-                    true => of_row.differ(at),
+                    true => of_row.is_zone_dependent(at),
                     false => differs(&placed(&packed, at)),
                 };
                 if differs {
@@ -162,19 +181,19 @@ fn alike(
     found
 }
 
-/// Places pods on nodes that are on their way and whose zone is not known yet, as well as
-/// these may help. Returns how many found a place.
-pub(super) fn fill_unsettled(
+/// Places pods on upcoming nodes whose zone is not known yet, each in the zone that helps
+/// most. Returns the number of pods placed.
+pub(super) fn place_in_unknown_zones(
     state: &mut ClusterState,
     candidates: &mut Candidates<'_>,
     known: &mut Vec<NodeId>,
-    wanted: &mut Vec<Wanted>,
+    unplaced: &mut Vec<UnplacedPods>,
 ) -> u32 {
     let mut fit = 0;
     for row in 0..candidates.all.len() {
-        let mut left = candidates.all[row].unsettled;
-        while left > 0 && !wanted.is_empty() {
-            let demands = demands_of(wanted);
+        let mut left = candidates.all[row].unknown_zone;
+        while left > 0 && !unplaced.is_empty() {
+            let demands = demands_of(unplaced);
             let candidate = &candidates.all[row];
             let mut estimate = Estimate {
                 state: &mut *state,
@@ -183,48 +202,48 @@ pub(super) fn fill_unsettled(
             };
             let mut nodes = left;
             let mut packed = estimate.pack(&demands, nodes);
-            let mut helps = Helps::default();
-            if !are_alike(&packed) {
+            let mut helps = ZoneFits::default();
+            if !are_same(&packed) {
                 nodes = 1;
                 packed = estimate.pack(&demands, nodes);
-                helps = helps_of(state, candidate, &demands);
+                helps = ZoneFits::of(state, candidate, &demands);
             }
             let best = helps.best(&packed);
-            let growth = variants(candidate, nodes).nth(best);
+            let growth = growth_by_zone(candidate, nodes).nth(best);
             let Some(growth) = growth.filter(|_| packed[best].node_count() > 0) else {
                 break;
             };
-            let apart = helps.classes_apart(&packed[best], &demands);
+            let dependent = helps.dependent_classes(&packed[best], &demands);
             let order = packed[best].order;
             let (packed, kept) =
                 pack_and_keep(state.cluster_mut(), known, &growth, &demands, order);
             left = left.saturating_sub(packed.node_count().max(1));
             fit += packed.pods();
             known.extend(kept);
-            take(wanted, &packed.placed, &mut Vec::new());
-            candidates.all[row].await_zone(apart);
+            take(unplaced, &packed.placed, &mut Vec::new());
+            candidates.all[row].await_zone(dependent);
         }
     }
     fit
 }
 
-/// Returns what to remember about an order of one node: the zones in which it helps the
-/// pods of each class. No other node of the group is ordered for them meanwhile. `wanted`
-/// has the pods of each demand.
+/// Returns the zone orders for an order of one node, one for each class of zone-dependent
+/// pods. No other node of the group is ordered for them meanwhile. `unplaced` has the
+/// pods of each demand.
 pub(super) fn orders(
     state: &ClusterState,
     candidate: &mut Candidate<'_>,
-    in_zones: &InZones,
+    zones_by_class: &ZonesByClass,
     demands: &[Demand],
-    wanted: &[Wanted],
+    unplaced: &[UnplacedPods],
 ) -> Vec<ZoneOrder> {
-    candidate.await_zone(in_zones.iter().map(|(class, _)| *class));
+    candidate.await_zone(zones_by_class.iter().map(|(class, _)| *class));
     let instances = candidate.group.instances.iter();
     let before = instances.map(|instance| Arc::clone(&instance.provider_id));
     let before: BTreeSet<Arc<str>> = before.collect();
     let order = |(class, zones): &(ClassId, Vec<Arc<str>>)| {
         let row = demands.iter().position(|demand| demand.class == *class)?;
-        let slot = wanted.get(row)?.slots_left().first()?;
+        let slot = unplaced.get(row)?.slots_left().first()?;
         Some(ZoneOrder {
             group: Arc::clone(&candidate.group.name),
             before: before.clone(),
@@ -233,22 +252,25 @@ pub(super) fn orders(
             zones: zones.clone(),
         })
     };
-    in_zones.iter().filter_map(order).collect()
+    zones_by_class.iter().filter_map(order).collect()
 }
 
-/// The zones that some orders name, each once.
-pub(super) fn named(orders: &[ZoneOrder]) -> Vec<Arc<str>> {
+/// The zones of some orders, each once.
+pub(super) fn zone_names(orders: &[ZoneOrder]) -> Vec<Arc<str>> {
     let zones: BTreeSet<&Arc<str>> = orders.iter().flat_map(|order| &order.zones).collect();
     zones.into_iter().cloned().collect()
 }
 
-/// The group in each of its zones.
-fn variants<'a>(candidate: &'a Candidate<'_>, nodes: u32) -> impl Iterator<Item = Growth<'a>> {
+/// The growth of a group by up to `nodes` nodes, in each of its zones.
+fn growth_by_zone<'a>(
+    candidate: &'a Candidate<'_>,
+    nodes: u32,
+) -> impl Iterator<Item = Growth<'a>> {
     let templates = candidate.templates().iter();
     templates.map(move |template| Growth::of(&template.template, nodes))
 }
 
-/// What an estimate of one group is made from.
+/// Inputs of an estimate of one group.
 struct Estimate<'a> {
     state: &'a mut ClusterState,
     candidate: &'a Candidate<'a>,
@@ -256,31 +278,20 @@ struct Estimate<'a> {
 }
 
 impl Estimate<'_> {
-    /// At the index of the template.
+    /// Estimates the group with each of its templates.
     fn pack(&mut self, demands: &[Demand], nodes: u32) -> Vec<Arc<Packed>> {
-        let growths: Vec<Growth<'_>> = variants(self.candidate, nodes).collect();
+        let growths: Vec<Growth<'_>> = growth_by_zone(self.candidate, nodes).collect();
         pack_each(self.state.cluster_mut(), self.known, &growths, demands)
     }
 }
 
-/// Which of the pods a node in each of a group's zones would take.
-fn helps_of(state: &mut ClusterState, candidate: &Candidate<'_>, demands: &[Demand]) -> Helps {
-    let cluster = state.cluster_mut();
-    let templates = candidate.templates().iter();
-    let fits = templates.map(|template| {
-        let mark = cluster.mark();
-        let node = add_template(cluster, &template.template);
-        let fits = demands.iter().map(|one| cluster.fits(one.class, node));
-        let fits = fits.collect();
-        cluster.rollback(mark);
-        fits
-    });
-    Helps(fits.collect())
-}
-
-/// Pods that have no node of the group on their way that may help, without those that groups
-/// whose zone is certain help.
-fn left_over(candidate: &Candidate<'_>, demands: &[Demand], certain: &[Choosable]) -> Vec<Demand> {
+/// The pods that no option in `certain` helps, without those for which the group has an
+/// upcoming node or is backed off.
+fn left_over(
+    candidate: &Candidate<'_>,
+    demands: &[Demand],
+    certain: &[ExpansionOption],
+) -> Vec<Demand> {
     let left = demands.iter().enumerate().map(|(row, demand)| {
         let class = demand.class;
         let helped = certain.iter().map(|option| placed_by(&option.packed, row));
@@ -294,75 +305,26 @@ fn left_over(candidate: &Candidate<'_>, demands: &[Demand], certain: &[Choosable
     left.collect()
 }
 
-/// One node in the zone that helps most, and the zones that help each kind of its pods where
-/// not all do.
-fn in_best_zone(
+/// Returns the index and the estimate of the zone that helps most, and the zones that
+/// help each class of zone-dependent pods in it.
+fn best_zone_option(
     state: &mut ClusterState,
     candidate: &Candidate<'_>,
     demands: &[Demand],
     packed: &[Arc<Packed>],
-) -> Option<(usize, Arc<Packed>, InZones)> {
-    let helps = helps_of(state, candidate, demands);
+) -> Option<(usize, Arc<Packed>, ZonesByClass)> {
+    let helps = ZoneFits::of(state, candidate, demands);
     let best = helps.best(packed);
     let found = Arc::clone(packed.get(best)?);
     let helped = (0..demands.len()).filter(|&row| placed_by(&found, row) > 0);
-    let apart = helped.filter(|&row| helps.differ(row));
+    let dependent = helped.filter(|&row| helps.is_zone_dependent(row));
     let zones_of = |row: usize| {
-        let helping = helps.0.iter().zip(candidate.templates());
-        let helping = helping.filter(|(fits, _)| fits[row]);
-        let zones = helping.filter_map(|(_, template)| template.zone().cloned());
+        let helping = helps.templates(row).map(|at| &candidate.templates()[at]);
+        let zones = helping.filter_map(|template| template.zone().cloned());
         (demands[row].class, zones.collect())
     };
-    let in_zones = apart.map(zones_of).collect();
-    Some((best, found, in_zones))
-}
-
-/// Which pods a node in each zone would take, by template and demand.
-#[derive(Default)]
-struct Helps(Vec<Vec<bool>>);
-
-impl Helps {
-    /// Whether some zones help the pods of a demand and others don't.
-    fn differ(&self, row: usize) -> bool {
-        let fits = || self.0.iter().map(|fits| fits[row]);
-        fits().any(|fits| fits) && fits().any(|fits| !fits)
-    }
-
-    /// Demands that a zone helps and others don't.
-    fn apart(&self, template: usize) -> usize {
-        let fits = self.0.get(template).into_iter().flatten().enumerate();
-        fits.filter(|(row, fits)| **fits && self.differ(*row))
-            .count()
-    }
-
-    /// Classes of the pods that an estimate places and that not every zone helps.
-    fn classes_apart(&self, packed: &Packed, demands: &[Demand]) -> Vec<ClassId> {
-        let rows = demands.iter().enumerate();
-        let apart = rows.filter(|(row, _)| {
-            placed_by(packed, *row) > 0 && !self.0.is_empty() && self.differ(*row)
-        });
-        apart.map(|(_, demand)| demand.class).collect()
-    }
-
-    /// How many pods an estimate places that not every zone helps.
-    fn placed_apart(&self, packed: &Packed) -> u32 {
-        let placed = packed.placed.iter().enumerate();
-        let apart = placed.filter(|(row, _)| !self.0.is_empty() && self.differ(*row));
-        apart.map(|(_, count)| count).sum()
-    }
-
-    /// The first of the estimates, one a zone, that place most of the pods that not every
-    /// zone helps, and most of all pods.
-    fn best(&self, packed: &[Arc<Packed>]) -> usize {
-        let rank = |&at: &usize| (self.placed_apart(&packed[at]), packed[at].pods());
-        let rows = 0..packed.len();
-        rows.rev().max_by_key(rank).unwrap_or_default()
-    }
-}
-
-/// Returns how many pods of a demand an estimate places.
-fn placed_by(packed: &Packed, row: usize) -> u32 {
-    packed.placed.get(row).copied().unwrap_or_default()
+    let zones_by_class = dependent.map(zones_of).collect();
+    Some((best, found, zones_by_class))
 }
 
 /// Returns how many pods of a demand each estimate places.
@@ -374,8 +336,8 @@ fn differs(placed: &[u32]) -> bool {
     placed.windows(2).any(|pair| pair[0] != pair[1])
 }
 
-/// Whether estimates come to the same pods on as many nodes.
-fn are_alike(packed: &[Arc<Packed>]) -> bool {
+/// Whether all estimates place the same pods on as many nodes.
+fn are_same(packed: &[Arc<Packed>]) -> bool {
     packed.windows(2).all(|pair| {
         Arc::ptr_eq(&pair[0], &pair[1])
             || pair[0].pods() == 0 && pair[1].pods() == 0

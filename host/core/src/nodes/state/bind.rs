@@ -1,9 +1,10 @@
-//! Which pods are on which nodes, and which wait.
+//! Binding of pods to nodes, and the queue of pending pods.
 
 use super::ClusterState;
 
 impl ClusterState {
-    /// Takes note of where a pod is: bound to a node, nominated to one, or neither.
+    /// Files a pod under its node, under the node that it is nominated to, or in the
+    /// queue.
     pub(super) fn bind(&mut self, slot: u32) {
         let Some(name) = self.pods.node(slot).cloned() else {
             self.wait(slot);
@@ -16,8 +17,8 @@ impl ClusterState {
         }
     }
 
-    /// A pod that is nominated to a node which is there is not in the queue: the
-    /// scheduler makes room for it.
+    /// Queues a pending pod. A pod that is nominated to an existing node is not queued,
+    /// since the scheduler makes room for it there.
     fn wait(&mut self, slot: u32) {
         if let Some(name) = self.pods.nominated(slot).cloned() {
             let entry = self.nodes.entry(&name);
@@ -29,7 +30,7 @@ impl ClusterState {
         self.pods.enqueue(slot);
     }
 
-    /// Forgets where a pod is.
+    /// Removes a pod from its node, or from the queue.
     pub(super) fn unbind(&mut self, slot: u32) {
         let bound = self.pods.node(slot).cloned();
         let name = bound.or_else(|| self.pods.nominated(slot).cloned());

@@ -1,4 +1,4 @@
-//! What the owner of the watches says of each object.
+//! The fields of objects that the nodes half reads, as the watches deliver them.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ pub struct Owner {
     pub kind: Arc<str>,
 }
 
-/// A pod, beside what it asks of a node ([`Pod`]).
+/// Fields of a pod, other than its scheduling requirements ([`Pod`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PodFacts {
     /// metadata.uid.
@@ -39,7 +39,7 @@ pub struct PodFacts {
     pub key: ObjectKey,
     /// spec.nodeName. `None` if the pod waits for a node.
     pub node: Option<Arc<str>>,
-    /// status.nominatedNodeName: the node on which the scheduler keeps room for it, or
+    /// status.nominatedNodeName: the node on which the scheduler reserves room for it, or
     /// makes room by preemption.
     pub nominated: Option<Arc<str>>,
     /// status.phase.
@@ -48,10 +48,10 @@ pub struct PodFacts {
     pub created: Timestamp,
     /// metadata.deletionTimestamp.
     pub deletion: Option<Timestamp>,
-    /// The scheduler found no node for it: condition PodScheduled is False for the
+    /// Whether the scheduler found no node for it: condition PodScheduled is False with
     /// reason Unschedulable.
     pub unschedulable: bool,
-    /// Its controller, which pods share.
+    /// Its controller. Pods of one controller share the `Arc`.
     pub owner: Option<Arc<Owner>>,
     /// Whether it is a static pod of its node (annotation
     /// `kubernetes.io/config.mirror`).
@@ -65,7 +65,7 @@ pub struct PodFacts {
 }
 
 impl PodFacts {
-    /// Whether it takes nothing of its node any more.
+    /// Whether it has ended and uses none of its node's resources.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
@@ -98,14 +98,14 @@ impl Default for PodFacts {
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeFacts {
-    /// What the scheduler reads of it.
+    /// The fields that the scheduler reads.
     pub node: Arc<Node>,
     /// spec.providerID.
     pub provider_id: Option<Arc<str>>,
     /// metadata.creationTimestamp.
     pub created: Timestamp,
-    /// Whether it can take pods: its condition Ready is True, and neither another
-    /// condition nor the taint of one says otherwise.
+    /// Whether it can take pods: its condition Ready is True, and no other condition or
+    /// taint of a condition says otherwise.
     pub ready: bool,
     /// metadata.deletionTimestamp is set.
     pub deleting: bool,
@@ -120,7 +120,7 @@ pub struct DaemonSetFacts {
     pub uid: Arc<str>,
     /// Namespace and name.
     pub key: ObjectKey,
-    /// A pod of it, with the tolerations that its controller adds, and without the
+    /// Its pod template, with the tolerations that its controller adds and without the
     /// affinity to one node.
     pub pod: Arc<Pod>,
 }

@@ -1,16 +1,16 @@
-//! In which zones new nodes of a group may be, and the labels that say so.
+//! The zones that new nodes of a group may be in, and their zone labels.
 
 use flyball_placement::{Labels, Name};
 
 use super::Source;
 use crate::nodes::census::GroupCensus;
-use crate::nodes::state::{CommonLabels, ZONES, zone_of};
+use crate::nodes::state::{CommonLabels, ZONE_LABELS, zone_of};
 
-/// Labels that say in which zone a node is by another name.
+/// Labels that name a node's zone in another way.
 const ZONE_IDS: [&str; 1] = ["topology.k8s.aws/zone-id"];
 
-/// Adds labels that all nodes have to those of a new one, but for those that it has.
-pub(super) fn complete(labels: &mut Labels, common: &CommonLabels) {
+/// Adds labels that all nodes have in common to those of a new node, unless it has them.
+pub(super) fn add_common_labels(labels: &mut Labels, common: &CommonLabels) {
     for (key, value) in common.same() {
         if labels.get(key).is_none() {
             labels.set(key.into(), value.clone());
@@ -18,11 +18,11 @@ pub(super) fn complete(labels: &mut Labels, common: &CommonLabels) {
     }
 }
 
-/// The zones that the next node of a group may be in, the one that its labels say first.
-/// Empty if new nodes have none, or none is known.
+/// The zones that the next node of a group may be in, the one in `labels` first. Empty if
+/// new nodes have no zone, or none is known.
 ///
-/// A live node shows one zone of several: those that the provider names count too, and
-/// those that other nodes of the group are in.
+/// A live node shows only its own zone. The zones that the provider names count too, and
+/// those of the group's other nodes.
 pub(super) fn zones_of(
     labels: &Labels,
     source: Source,
@@ -36,7 +36,7 @@ pub(super) fn zones_of(
         (Source::Provider, Some(own)) => return vec![own.clone()],
         (Source::Provider, None) if named.is_empty() => common.zones().cloned().collect(),
         (Source::Provider, None) => named.clone(),
-        // What its nodes call their zone may not be the provider's name for it.
+        // The nodes' label may name the zone differently from the provider.
         (Source::Node, Some(own)) if named.len() == 1 => return vec![own.clone()],
         (Source::Node, Some(own)) => {
             let seen = named.iter().chain(&census.zones);
@@ -48,13 +48,13 @@ pub(super) fn zones_of(
     zones
 }
 
-/// Gives a new node the labels of a zone. `repeated`: keys, beside the usual ones, that have
-/// the zone as their value; a node that is there shows that itself, and what else has that
-/// value by chance is not moved.
+/// Sets the zone labels of a new node. `repeated` are keys, beside the usual ones, whose
+/// value is the zone. A template from a live node has such labels already, and only those
+/// with the former zone as their value change.
 pub(super) fn put_in_zone(labels: &mut Labels, zone: &Name, source: Source, repeated: &[Name]) {
     let before = zone_of(labels).cloned();
     if source == Source::Provider {
-        for key in std::iter::once(ZONES[0]).chain(repeated.iter().map(|key| &**key)) {
+        for key in std::iter::once(ZONE_LABELS[0]).chain(repeated.iter().map(|key| &**key)) {
             if labels.get(key).is_none() {
                 labels.set(key.into(), zone.clone());
             }
@@ -64,7 +64,7 @@ pub(super) fn put_in_zone(labels: &mut Labels, zone: &Name, source: Source, repe
         return;
     };
     let is_of_zone = |key: &Name| {
-        let is_known = ZONES.contains(&&**key) || repeated.contains(key);
+        let is_known = ZONE_LABELS.contains(&&**key) || repeated.contains(key);
         is_known && !ZONE_IDS.contains(&&**key)
     };
     let moved = labels.iter().map(|(key, value)| {

@@ -1,4 +1,4 @@
-//! What the loop reads and orders from.
+//! The cluster and the cloud that the loop reads and orders from.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,23 +12,25 @@ use flyball_core::ports::Clock;
 use flyball_core::recorder::{Record, Recorder};
 use flyball_core::time::Timestamp;
 
-/// The cluster and the cloud, and what the loop told them.
+/// The cluster and the cloud, and the events and records of the loop.
 #[derive(Default)]
 pub struct Inner {
     pub state: ClusterState,
     pub groups: BTreeMap<String, NodeGroup>,
-    /// What comes of calls, such as `increase a`, or `groups`.
+    /// How calls such as `increase a` or `groups` fail.
     pub failures: BTreeMap<String, Failure>,
-    /// Groups that get no instance for what is ordered.
+    /// Groups that get no instances for orders.
     pub stalled: BTreeSet<String>,
-    /// How many instances each group has had.
+    /// Number of instances that each group has had so far.
     made: BTreeMap<String, usize>,
     pub calls: Vec<String>,
     pub events: Vec<NodeEvent>,
     pub records: Vec<Arc<NodeDecisionRecord>>,
     pub configuration: Option<ExpanderConfiguration>,
-    /// A change that comes once the state was read so many times.
+    /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
+    /// Whether changes wait.
+    held: bool,
 }
 
 /// A change of the state.
@@ -69,16 +71,23 @@ impl Inner {
     }
 
     fn was_read(&mut self) {
-        let due = self.later.as_mut().is_some_and(|(reads, _)| {
-            *reads -= 1;
-            *reads == 0
-        });
-        if due && let Some((_, change)) = self.later.take() {
+        if let Some((reads, _)) = &mut self.later {
+            *reads = reads.saturating_sub(1);
+        }
+        self.let_change_in();
+    }
+
+    fn let_change_in(&mut self) {
+        let due = self.later.as_ref().is_some_and(|(reads, _)| *reads == 0);
+        if due
+            && !self.held
+            && let Some((_, change)) = self.later.take()
+        {
             change(&mut self.state);
         }
     }
 
-    /// Notes a call and does it, unless it fails.
+    /// Logs a call and carries it out, unless it fails.
     fn call(
         &mut self,
         call: &str,
@@ -104,6 +113,16 @@ impl NodesReader for Shared {
         let worked = work(&mut inner.state);
         inner.was_read();
         worked
+    }
+
+    fn hold(&self) {
+        self.0.lock().unwrap().held = true;
+    }
+
+    fn release(&self) {
+        let mut inner = self.0.lock().unwrap();
+        inner.held = false;
+        inner.let_change_in();
     }
 
     fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {

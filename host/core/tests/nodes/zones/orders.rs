@@ -8,7 +8,7 @@ use super::{NONE, apart, in_zone, join_in, launch_in, multi};
 use crate::world::World;
 use crate::{MINUTE, pod};
 
-/// Why pods are left over, of all records since the last time.
+/// Returns why pods are left over, from all records since the last time.
 fn reasons(world: &World) -> Vec<String> {
     let records = world.records();
     let remaining = records.iter().flat_map(|record| &record.remaining);
@@ -28,12 +28,12 @@ fn pods_that_any_zone_helps_get_as_many_nodes_as_they_need() {
         NONE,
         "they are on their way, wherever they come"
     );
-    // What is on its way may help those that one zone helps, and then others need more.
+    // The node on its way may help the pods that one zone helps; then others need more.
     world.pods("pinned", 2, 20_000, &in_zone("b", 900));
     world.tick(30_000);
     assert_eq!(world.calls(), ["increase multi by 2"]);
 
-    // Beside others such a pod gets one node, and a second one waits.
+    // Together with other pods, such a pod gets one node, and a second one waits.
     let mut world = multi(&["a", "b", "c"]);
     world.pods("free", 2, 0, &pod(900));
     world.pods("pinned", 2, 0, &in_zone("b", 900));
@@ -70,7 +70,7 @@ fn a_pod_that_one_zone_helps_has_one_node_on_its_way_and_then_a_backoff() {
     let avoided = "multi: in backoff after a node came in another zone";
     assert!(reasons.collect::<Vec<_>>().contains(&avoided.to_owned()));
 
-    // Others may still have nodes of it.
+    // Other pods may still get nodes of the group.
     world.pods("free", 2, 2 * MINUTE, &pod(600));
     world.tick(2 * MINUTE + 10_000);
     assert_eq!(world.calls(), ["increase multi by 1"], "one fits in c");
@@ -79,7 +79,7 @@ fn a_pod_that_one_zone_helps_has_one_node_on_its_way_and_then_a_backoff() {
     world.tick(5 * MINUTE + 50_000);
     assert_eq!(world.calls(), NONE);
 
-    // Twice as long the next time, and until the zone is known.
+    // The next backoff is twice as long, and lasts until the zone is known.
     world.tick(6 * MINUTE + 10_000);
     assert_eq!(world.calls(), ["increase multi by 1"]);
     launch_in(&mut world, "multi", 2, "a");
@@ -90,7 +90,8 @@ fn a_pod_that_one_zone_helps_has_one_node_on_its_way_and_then_a_backoff() {
     world.tick(17 * MINUTE + 10_000);
     assert_eq!(world.calls(), ["increase multi by 1"]);
 
-    // It comes where it helps: the failures are forgotten, and the next pod has its turn.
+    // The node comes where it helps: the failures are forgotten, and the next pod has its
+    // turn.
     launch_in(&mut world, "multi", 3, "b");
     world.tick(18 * MINUTE);
     assert_eq!(world.calls(), ["increase multi by 1"]);
@@ -109,7 +110,7 @@ fn what_another_process_ordered_is_waited_for_as_well() {
     world.restart();
     world.tick(20_000);
     assert_eq!(world.calls(), NONE);
-    // Where it comes it may help no pod: what it was ordered for nobody remembers.
+    // It may come where it helps no pod: nobody remembers what it was ordered for.
     join_in(&mut world, "multi", 0, "c", MINUTE);
     world.tick(MINUTE);
     assert_eq!(world.calls(), ["increase multi by 1"]);

@@ -1,4 +1,4 @@
-//! What the guardrails leave of a chosen option.
+//! Orders for a chosen option, after the guardrails.
 
 use std::sync::Arc;
 
@@ -9,33 +9,36 @@ use crate::nodes::guard::guarded;
 use crate::nodes::limits::NodeSize;
 use crate::nodes::record::{GuardedGroup, Order, Round, RoundGuard};
 use crate::nodes::scale_up::Plan;
-use crate::nodes::scale_up::choosable::Choosable;
+use crate::nodes::scale_up::expansion_option::ExpansionOption;
 use crate::nodes::templates::GroupTemplate;
 
 impl Rounds<'_> {
-    /// The groups that nodes of an option of one group may be split over: those similar
-    /// to it that take the same pods. (Zones and taints don't make groups different.)
-    fn split_over(&self, chosen: &Choosable, options: &[Choosable]) -> Vec<usize> {
-        if chosen.in_zones.is_some() {
+    /// The groups over which the nodes of an option of one group may be split: those
+    /// similar to it that have room for the same pods. (Similar groups may differ in
+    /// zones and taints.)
+    fn split_over(&self, chosen: &ExpansionOption, options: &[ExpansionOption]) -> Vec<usize> {
+        if chosen.zones_by_class.is_some() {
             return vec![chosen.first()];
         }
         let takes_the_same = |row: usize| {
-            let is_alone =
-                |option: &&Choosable| option.parts.len() == 1 && option.in_zones.is_none();
+            let is_alone = |option: &&ExpansionOption| {
+                option.parts.len() == 1 && option.zones_by_class.is_none()
+            };
             let mut alone = options.iter().filter(is_alone);
             let option = alone.find(|option| option.first() == row);
             option.is_some_and(|option| takes_all_of(&option.packed, &chosen.packed))
         };
-        let mut family = self.candidates.family(chosen.first());
+        let mut family = self.candidates.with_similar(chosen.first());
         family.retain(|&row| row == chosen.first() || takes_the_same(row));
         family
     }
 
-    /// Settles what is ordered of a chosen option.
+    /// Applies the guardrails to a chosen option. Adds the orders to the round and counts
+    /// them, and returns them.
     pub(super) fn order(
         &mut self,
-        chosen: &Choosable,
-        options: &[Choosable],
+        chosen: &ExpansionOption,
+        options: &[ExpansionOption],
         round: &mut Round,
         plan: &mut Plan,
     ) -> Vec<Ordered> {
@@ -104,7 +107,7 @@ impl Rounds<'_> {
         }
     }
 
-    /// What a node of any of these groups adds at most.
+    /// The most that a node of any of these groups adds to the cluster.
     pub(in crate::nodes::scale_up) fn largest(
         &self,
         rows: impl Iterator<Item = usize>,
@@ -119,7 +122,7 @@ impl Rounds<'_> {
     }
 }
 
-/// Whether an estimate finds a place for pods of every class that another one does.
+/// Whether an estimate places pods of every class of which another one does.
 fn takes_all_of(packed: &Arc<Packed>, other: &Arc<Packed>) -> bool {
     let mut both = packed.placed.iter().zip(&other.placed);
     Arc::ptr_eq(packed, other) || both.all(|(&own, &other)| own > 0 || other == 0)

@@ -1,33 +1,33 @@
-//! Ways to place pending pods, and the columns that expanders see of them.
+//! Expansion options: ways to place pending pods, and their columns for expanders.
 
 use std::sync::Arc;
 
 use flyball_placement::Resources;
 use flyball_placement::pack::{Demand, Growth, Packed, Part};
 
+use super::candidates::{Candidate, Candidates};
 use super::families::Family;
-use super::groups::{Candidate, Candidates};
-use super::zones::InZones;
+use super::zones::ZonesByClass;
 use crate::nodes::expander::{OptionColumns, option_state};
 use crate::nodes::gpu::gpus;
 use crate::nodes::state::ClusterState;
 use crate::nodes::templates::GroupTemplate;
 
-/// A way to place pending pods: some nodes more of one group, or of several.
+/// A way to place pending pods: more nodes of one group, or of several.
 #[derive(Clone)]
-pub(super) struct Choosable {
-    /// Rows of the groups, and nodes of each.
+pub(super) struct ExpansionOption {
+    /// Rows of the groups, and the number of new nodes of each.
     pub(super) parts: Vec<(usize, u32)>,
-    /// What was estimated, for the groups of `family`.
+    /// The estimate for the groups of `family`.
     pub(super) packed: Arc<Packed>,
     pub(super) family: Family,
-    /// For at most one node, whose zone the cloud chooses: which pods only some of the zones
-    /// help. `None` for any other option.
-    pub(super) in_zones: Option<InZones>,
+    /// The pods that the node helps only in some zones, if the option is one node whose
+    /// zone the cloud chooses. `None` for any other option.
+    pub(super) zones_by_class: Option<ZonesByClass>,
 }
 
-impl Choosable {
-    /// `None` if the estimate needs no node.
+impl ExpansionOption {
+    /// Creates an option. Returns `None` if the estimate needs no node.
     pub(super) fn new(family: Family, packed: Arc<Packed>) -> Option<Self> {
         let parts = family
             .rows
@@ -39,7 +39,7 @@ impl Choosable {
             parts,
             packed,
             family,
-            in_zones: None,
+            zones_by_class: None,
         })
     }
 
@@ -49,8 +49,8 @@ impl Choosable {
     }
 }
 
-/// The nodes that a family may grow by, at most so many of each group and of all.
-/// `None` if a template is missing, which no open group's is.
+/// The nodes by which a family may grow, at most `limit` of each group and `max_nodes` in
+/// all. Returns `None` if a group has no template; groups that may grow have one.
 pub(super) fn growth<'a>(
     candidates: &'a Candidates<'_>,
     family: &Family,
@@ -72,17 +72,17 @@ pub(super) fn growth<'a>(
     })
 }
 
-/// The columns of some options.
+/// Returns the columns of some options.
 pub(super) fn columns(
     state: &ClusterState,
     candidates: &Candidates<'_>,
     demands: &[Demand],
-    options: &[Choosable],
+    options: &[ExpansionOption],
 ) -> OptionColumns {
     let mut columns = OptionColumns::default();
     let mut summed: Option<(&Arc<Packed>, Resources)> = None;
     for option in options {
-        // Groups in a row often share what was found.
+        // Consecutive groups often share an estimate.
         let requested = match summed.take() {
             Some((packed, requested)) if Arc::ptr_eq(packed, &option.packed) => requested,
             _ => {
@@ -100,7 +100,7 @@ pub(super) fn columns(
 fn push(
     columns: &mut OptionColumns,
     candidates: &Candidates<'_>,
-    option: &Choosable,
+    option: &ExpansionOption,
     requested: &Resources,
 ) {
     let parts: Vec<(&Candidate<'_>, &GroupTemplate, u32)> = option

@@ -9,18 +9,18 @@ use hashbrown::HashMap;
 use super::facts::NodeFacts;
 use super::{NodeView, zone_of};
 
-/// The nodes of a cluster and those that pods name. Pods come and go far more often than
-/// nodes, so a node is found by hash, and its place in the order of names is kept apart.
+/// The nodes of a cluster and those that pods name. Pods change far more often than
+/// nodes, so nodes are found by hash, and the order of their names is a second index.
 #[derive(Default)]
-pub(super) struct Nodes {
+pub(super) struct NodeTable {
     by_name: HashMap<Arc<str>, u32>,
     ordered: BTreeMap<Arc<str>, u32>,
     entries: Vec<NodeEntry>,
-    /// Entries that no node has.
+    /// Indices of free entries.
     unused: Vec<u32>,
 }
 
-impl Nodes {
+impl NodeTable {
     pub(super) fn len(&self) -> usize {
         self.by_name.len()
     }
@@ -35,7 +35,7 @@ impl Nodes {
         self.entries.get_mut(*at as usize)
     }
 
-    /// The entry of a name, which is added if it is not there.
+    /// The entry of a name. Adds it if missing.
     pub(super) fn entry(&mut self, name: &Arc<str>) -> &mut NodeEntry {
         let at = match self.by_name.get(name) {
             Some(at) => *at,
@@ -69,13 +69,13 @@ impl Nodes {
     }
 }
 
-/// A node of the cluster, or one that pods name and that is not there (yet).
+/// A node of the cluster, or one that pods name and that does not exist (yet).
 #[derive(Default)]
 pub(super) struct NodeEntry {
     pub(super) known: Option<KnownNode>,
     /// Slots of the pods bound to it.
     pub(super) pods: Vec<u32>,
-    /// Slots of the pods that wait and are nominated to it.
+    /// Slots of the pending pods that are nominated to it.
     pub(super) nominated: Vec<u32>,
 }
 
@@ -93,7 +93,7 @@ impl KnownNode {
 }
 
 impl NodeEntry {
-    /// Whether neither it nor a pod that names it is there.
+    /// Whether neither the node nor a pod that names it exists.
     pub(super) fn is_unused(&self) -> bool {
         self.known.is_none() && self.pods.is_empty() && self.nominated.is_empty()
     }

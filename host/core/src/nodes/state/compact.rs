@@ -1,4 +1,4 @@
-//! Forgetting classes that no pod is of any more, and names of what is gone.
+//! Compaction: drops classes that no pod has any more, and names of removed objects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,29 +6,31 @@ use flyball_placement::ClassId;
 
 use super::ClusterState;
 
-/// So many classes, and so many kinds of nodes, are kept however few objects there are.
-const LEAST_CLASSES: usize = 4096;
+/// Number of classes, and of kinds of nodes, below which nothing is compacted.
+const MIN_CLASSES: usize = 4096;
 
-/// So many texts are.
-const LEAST_TEXTS: usize = 4 * LEAST_CLASSES;
+/// Number of interned texts below which nothing is compacted.
+const MIN_TEXTS: usize = 4 * MIN_CLASSES;
 
-/// What was left by the last time that the past was forgotten.
+/// Sizes after the last compaction.
 #[derive(Default)]
-pub(super) struct Left {
+pub(super) struct CompactedSize {
     texts: usize,
     kinds: usize,
 }
 
 impl ClusterState {
-    /// Builds the [`flyball_placement::Cluster`] anew once most of what it knows is of
-    /// the past. Its cost is shared by the many changes that led there.
-    pub(super) fn forget_past(&mut self) {
+    /// Rebuilds the [`flyball_placement::Cluster`] once most of its contents are stale.
+    /// The cost is amortized over the many changes in between.
+    pub(super) fn compact(&mut self) {
         let (pods, nodes) = (self.pods.len() + self.daemon_sets.len(), self.nodes.len());
         let cluster = &self.cluster;
-        // An object brings some texts of its own; how many, the last time tells.
-        let texts = LEAST_TEXTS.max(4 * (pods + nodes)).max(2 * self.left.texts);
-        let kinds = LEAST_CLASSES.max(2 * nodes).max(2 * self.left.kinds);
-        if cluster.class_count() <= LEAST_CLASSES.max(2 * pods)
+        // Each object has some texts of its own. The last compaction shows how many.
+        let texts = MIN_TEXTS
+            .max(4 * (pods + nodes))
+            .max(2 * self.compacted.texts);
+        let kinds = MIN_CLASSES.max(2 * nodes).max(2 * self.compacted.kinds);
+        if cluster.class_count() <= MIN_CLASSES.max(2 * pods)
             && cluster.text_count() <= texts
             && cluster.kind_count() <= kinds
         {
@@ -42,7 +44,7 @@ impl ClusterState {
         for (_, class) in self.daemon_sets.values_mut() {
             *class = numbers.get(class).copied().unwrap_or(*class);
         }
-        self.left = Left {
+        self.compacted = CompactedSize {
             texts: cluster.text_count(),
             kinds: cluster.kind_count(),
         };

@@ -1,5 +1,5 @@
-//! Passes that stand: where nothing has changed since one that ordered nothing, the
-//! next would come to the same, and none is made.
+//! Cache of the last pass: if it ordered nothing and its inputs have not changed, the
+//! next pass would have the same result and is skipped.
 
 use std::sync::Arc;
 
@@ -12,12 +12,13 @@ use crate::part::Part;
 use crate::policy::PolicyEngine;
 use crate::time::Timestamp;
 
-/// An expander can't be known not to look at the clock: it is asked once a minute.
-const STANDS_FOR_MS: i64 = 60_000;
+/// Longest time for which a pass with expanders is cached. Their answers may depend on
+/// the time.
+const MAX_AGE_MS: i64 = 60_000;
 
-/// What a pass is made from, but for the time.
+/// The inputs of a pass, other than the time.
 #[derive(PartialEq)]
-pub(super) struct Seen {
+pub(super) struct PassInputs {
     revision: u64,
     groups: Vec<(Arc<NodeGroup>, u32)>,
     backoffs: Vec<(Arc<str>, Timestamp)>,
@@ -25,13 +26,13 @@ pub(super) struct Seen {
     expanders: Vec<Option<Arc<str>>>,
 }
 
-/// A pass that stands.
-pub(super) struct Standing {
-    seen: Seen,
+/// A pass that need not be repeated.
+pub(super) struct CachedPass {
+    inputs: PassInputs,
     until: Timestamp,
 }
 
-impl Seen {
+impl PassInputs {
     pub(super) fn new(
         now: Timestamp,
         census: &Census,
@@ -62,26 +63,26 @@ impl Seen {
     }
 }
 
-impl Standing {
-    /// The pass that came to a plan, if it stands: nothing was ordered, no pod was too
-    /// young, all that there was to tell was told, and no expander failed or remembers
-    /// anything new.
-    pub(super) fn of(now: Timestamp, seen: Seen, plan: &Plan) -> Option<Self> {
+impl CachedPass {
+    /// Returns the pass that made `plan`, or `None` if it must be repeated: because it
+    /// ordered nodes, left pods out that were too young, omitted events, or because an
+    /// expander failed or changed its state.
+    pub(super) fn of(now: Timestamp, inputs: PassInputs, plan: &Plan) -> Option<Self> {
         let mut expanders = plan.rounds.iter().flat_map(|round| &round.expanders);
-        let stands = plan.verdict.orders.is_empty()
+        let is_cacheable = plan.verdict.orders.is_empty()
             && plan.pending.young == 0
-            && !plan.untold
+            && !plan.events_omitted
             && expanders.all(Part::keeps_state);
         let until = if plan.rounds.is_empty() {
             Timestamp(i64::MAX)
         } else {
-            now.plus(STANDS_FOR_MS)
+            now.plus(MAX_AGE_MS)
         };
-        stands.then_some(Self { seen, until })
+        is_cacheable.then_some(Self { inputs, until })
     }
 
-    /// Whether it still stands.
-    pub(super) fn holds(&self, now: Timestamp, seen: &Seen) -> bool {
-        now < self.until && self.seen == *seen
+    /// Whether a pass with these inputs can be skipped.
+    pub(super) fn is_valid(&self, now: Timestamp, inputs: &PassInputs) -> bool {
+        now < self.until && self.inputs == *inputs
     }
 }

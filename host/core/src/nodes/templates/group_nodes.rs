@@ -1,26 +1,25 @@
-//! What of a node its group's other nodes must tell: which labels are its own, and how
-//! many volumes drivers attach.
+//! Facts about a node that only show in comparison with the other nodes of its group:
+//! labels that are unique to each node, and all registered storage drivers.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flyball_placement::{CsiNode, Name, Node};
 
-use crate::nodes::state::{ClusterState, NodeView, PLACES};
+use crate::nodes::state::{ClusterState, LOCATION_LABELS, NodeView};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// The nodes of a group.
 #[derive(Clone, Copy)]
-pub(in crate::nodes) struct Members<'a> {
+pub(in crate::nodes) struct GroupNodes<'a> {
     pub(in crate::nodes) state: &'a ClusterState,
     pub(in crate::nodes) nodes: &'a [NodeView<'a>],
 }
 
-impl Members<'_> {
-    /// The CSINode that shows what one of them would say once all drivers have registered,
-    /// which they do after a node is ready: a node's own, unless another one has more
-    /// drivers.
+impl GroupNodes<'_> {
+    /// The CSINode to expect once all drivers have registered, which they do only after a
+    /// node is ready: the node's own, unless that of another node has more drivers.
     pub(super) fn csi_node(&self, node: &Node) -> Option<Arc<CsiNode>> {
         let cluster = self.state.cluster();
         if !cluster.has_csi_nodes() {
@@ -36,22 +35,25 @@ impl Members<'_> {
         most.cloned()
     }
 
-    /// The labels of a node beside its hostname that another one made like it would not
-    /// have with the same value: they have its name, or by them a driver tells each node
-    /// from the others. Where a node is, it shares with new ones, though it may be the only
-    /// one there.
+    /// Keys of the node's labels, other than its hostname, whose values a new node would
+    /// not share: the value is the node's name, or the label is a driver's topology key
+    /// with a different value on each node. Labels of the node's location are not among
+    /// them, even if it is the only node there.
     pub(super) fn own_labels(&self, node: &Node, csi: Option<&CsiNode>) -> Vec<Name> {
         let value = |key: &str| node.labels.get(key);
         let names = [Some(&node.name), value(HOSTNAME)];
         let drivers = csi.into_iter().flat_map(|csi| &csi.drivers);
         let keys: BTreeSet<&Name> = drivers.flat_map(|driver| &driver.topology_keys).collect();
-        let places: Vec<&Name> = PLACES
+        let places: Vec<&Name> = LOCATION_LABELS
             .iter()
             .flatten()
             .filter_map(|key| value(key))
             .collect();
         let is_own = |key: &Name, value: &Name| {
-            let is_place = PLACES.iter().flatten().any(|place| **key == **place);
+            let is_place = LOCATION_LABELS
+                .iter()
+                .flatten()
+                .any(|place| **key == **place);
             if &**key == HOSTNAME || is_place {
                 return false;
             }

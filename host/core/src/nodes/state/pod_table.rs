@@ -1,4 +1,4 @@
-//! Pods as compact entries, and the queue of those that wait for nodes.
+//! Pods as compact entries, and the queue of unschedulable pods.
 
 use std::collections::BTreeMap;
 use std::hash::{BuildHasher as _, Hash};
@@ -10,57 +10,56 @@ use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 use super::facts::{Owner, PodFacts, PodPhase};
 use crate::ports::ObjectKey;
 
-/// Kind of the controller whose pods are made for one node each.
+/// Kind of the controller that makes one pod for each node.
 const DAEMON_SET: &str = "DaemonSet";
 
-/// Mark of a pod that is not in the queue.
-const NOWHERE: u32 = u32::MAX;
+/// Value of [`PodEntry::queued`] for a pod that is not in the queue.
+const NOT_QUEUED: u32 = u32::MAX;
 
-/// Shared values are never looked through for unused ones below this number.
-const LEAST_SHARED: usize = 1024;
+/// Number of interned values below which unused ones are not dropped.
+const MIN_INTERNED: usize = 1024;
 
-struct Entry {
+struct PodEntry {
     facts: PodFacts,
     class: ClassId,
     priority: i32,
-    /// Place in its class's queue.
+    /// Index in its class's queue.
     queued: u32,
 }
 
 /// A pod as the planner reads it.
 #[derive(Clone, Copy)]
 pub struct PodView<'a> {
-    /// Where the state keeps it, as long as it is there.
+    /// Its slot in the state. A removed pod's slot is reused.
     pub slot: u32,
     /// Unique over time.
     pub uid: &'a Arc<str>,
     /// Namespace and name.
     pub key: &'a ObjectKey,
-    /// What it asks for.
+    /// Its class: scheduling requirements that alike pods share.
     pub class: ClassId,
     /// Its priority.
     pub priority: i32,
-    /// What is known of it.
+    /// Its fields.
     pub facts: &'a PodFacts,
 }
 
 impl PodView<'_> {
-    /// Whether it takes room on its node, and has not been told to go.
+    /// Whether it uses room on its node and is not being deleted.
     #[must_use]
     pub fn stays(&self) -> bool {
         !self.facts.has_ended() && self.facts.deletion.is_none()
     }
 
-    /// Whether it counts as made for one node by a DaemonSet: because it was, or because
-    /// its annotation says so. As in Cluster Autoscaler, no annotation takes a
-    /// DaemonSet's pod from it.
+    /// Whether it counts as a pod of a DaemonSet, because of its controller or its
+    /// annotation. As in Cluster Autoscaler, no annotation makes a DaemonSet's pod an
+    /// ordinary one.
     #[must_use]
     pub fn of_daemon_set(&self) -> bool {
         self.is_owned_by_daemon_set() || self.facts.like_daemon_set
     }
 
-    /// Whether a DaemonSet made it, so that what it is like on a new node is known
-    /// without it.
+    /// Whether a DaemonSet is its controller.
     #[must_use]
     pub fn is_owned_by_daemon_set(&self) -> bool {
         let owner = self.facts.owner.as_ref();
@@ -70,26 +69,26 @@ impl PodView<'_> {
 
 /// All pods.
 #[derive(Default)]
-pub(super) struct Pods {
-    slots: Vec<Option<Box<Entry>>>,
+pub(super) struct PodTable {
+    slots: Vec<Option<Box<PodEntry>>>,
     unused: Vec<u32>,
     /// Slots by the uid of their pod.
     by_uid: HashTable<u32>,
     hasher: DefaultHashBuilder,
-    /// What many pods share.
+    /// Interned texts that many pods share.
     texts: HashSet<Arc<str>>,
-    /// How many of those there may be before the unused ones are dropped.
-    most_texts: usize,
-    /// The same of their controllers.
+    /// Number of texts at which unused ones are dropped.
+    texts_limit: usize,
+    /// Interned controllers.
     owners: HashSet<Arc<Owner>>,
-    most_owners: usize,
-    /// Slots of the pods that wait and that the scheduler found no node for, or nominated
-    /// to a node that is gone.
+    owners_limit: usize,
+    /// Slots of the pending pods that the scheduler found no node for, or that it
+    /// nominated to a node that does not exist, by class.
     pub(super) unschedulable: BTreeMap<ClassId, Vec<u32>>,
     pub(super) new_unschedulable: bool,
 }
 
-impl Pods {
+impl PodTable {
     pub(super) fn len(&self) -> usize {
         self.by_uid.len()
     }
@@ -104,7 +103,7 @@ impl Pods {
         self.entry(slot).is_some_and(|pod| *pod.facts.uid == *uid)
     }
 
-    fn entry(&self, slot: u32) -> Option<&Entry> {
+    fn entry(&self, slot: u32) -> Option<&PodEntry> {
         self.slots.get(slot as usize)?.as_deref()
     }
 
@@ -129,7 +128,7 @@ impl Pods {
         self.entry(slot)?.facts.node.as_ref()
     }
 
-    /// The node that a pod which waits is nominated to.
+    /// The node that a pending pod is nominated to.
     pub(super) fn nominated(&self, slot: u32) -> Option<&Arc<str>> {
         let facts = &self.entry(slot)?.facts;
         let waits = facts.node.is_none() && facts.phase == PodPhase::Pending;
@@ -137,8 +136,7 @@ impl Pods {
         facts.nominated.as_ref().filter(|_| waits)
     }
 
-    /// The class of a pod that takes room on its node, and whether it is being
-    /// deleted. `None` if it has ended.
+    /// The class of a pod, and whether it is being deleted. `None` if it has ended.
     pub(super) fn running(&self, slot: u32) -> Option<(ClassId, bool)> {
         let entry = self.entry(slot)?;
         let facts = &entry.facts;
@@ -157,28 +155,28 @@ impl Pods {
         class: ClassId,
         priority: i32,
     ) -> u32 {
-        share(
+        intern(
             &mut self.texts,
-            &mut self.most_texts,
+            &mut self.texts_limit,
             &mut facts.key.namespace,
         );
         for node in [&mut facts.node, &mut facts.nominated]
             .into_iter()
             .flatten()
         {
-            share(&mut self.texts, &mut self.most_texts, node);
+            intern(&mut self.texts, &mut self.texts_limit, node);
         }
         if let Some(owner) = &mut facts.owner {
-            share(&mut self.owners, &mut self.most_owners, owner);
+            intern(&mut self.owners, &mut self.owners_limit, owner);
         }
         let slot = slot.or_else(|| self.unused.pop()).unwrap_or_else(|| {
             self.slots.push(None);
-            u32::try_from(self.slots.len() - 1).unwrap_or(NOWHERE)
+            u32::try_from(self.slots.len() - 1).unwrap_or(NOT_QUEUED)
         });
         let is_new = self.entry(slot).is_none();
         let hash = self.hasher.hash_one(&*facts.uid);
-        let queued = NOWHERE;
-        self.slots[slot as usize] = Some(Box::new(Entry {
+        let queued = NOT_QUEUED;
+        self.slots[slot as usize] = Some(Box::new(PodEntry {
             facts,
             class,
             priority,
@@ -203,8 +201,9 @@ impl Pods {
         }
     }
 
-    /// Puts a pod without a node in the queue, if it waits and no node was found, or the
-    /// one that it was nominated to is gone: the scheduler has yet to say so.
+    /// Puts a pending pod without a node in the queue, if it is unschedulable or was
+    /// nominated. In the latter case its node does not exist, and the scheduler has not
+    /// noticed yet.
     pub(super) fn enqueue(&mut self, slot: u32) {
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
@@ -215,17 +214,17 @@ impl Pods {
             return;
         }
         let queue = self.unschedulable.entry(entry.class).or_default();
-        entry.queued = u32::try_from(queue.len()).unwrap_or(NOWHERE);
+        entry.queued = u32::try_from(queue.len()).unwrap_or(NOT_QUEUED);
         queue.push(slot);
         self.new_unschedulable = true;
     }
 
-    /// Takes a pod out of the queue, if it is in it.
+    /// Removes a pod from the queue, if it is there.
     pub(super) fn dequeue(&mut self, slot: u32) {
         let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) else {
             return;
         };
-        let at = std::mem::replace(&mut entry.queued, NOWHERE) as usize;
+        let at = std::mem::replace(&mut entry.queued, NOT_QUEUED) as usize;
         let class = entry.class;
         let Some(queue) = self.unschedulable.get_mut(&class) else {
             return;
@@ -240,7 +239,7 @@ impl Pods {
         }
         let moved = moved.and_then(|moved| self.slots.get_mut(moved as usize)?.as_mut());
         if let Some(moved) = moved {
-            moved.queued = u32::try_from(at).unwrap_or(NOWHERE);
+            moved.queued = u32::try_from(at).unwrap_or(NOT_QUEUED);
         }
     }
 
@@ -249,7 +248,7 @@ impl Pods {
         self.slots.iter().flatten().map(|entry| entry.class)
     }
 
-    /// Gives classes their new numbers.
+    /// Replaces class ids after a compaction.
     pub(super) fn renumber(&mut self, numbers: &BTreeMap<ClassId, ClassId>) {
         let anew = |class: ClassId| numbers.get(&class).copied().unwrap_or(class);
         for entry in self.slots.iter_mut().flatten() {
@@ -260,16 +259,20 @@ impl Pods {
     }
 }
 
-/// Interns a value: namespaces, nodes and owners recur. `most` is how many there may be
-/// before the unused ones are dropped.
-fn share<T: Hash + Eq + ?Sized>(known: &mut HashSet<Arc<T>>, most: &mut usize, value: &mut Arc<T>) {
+/// Interns a namespace, a node's name or an owner, which recur. `most` is the number of
+/// values at which unused ones are dropped.
+fn intern<T: Hash + Eq + ?Sized>(
+    known: &mut HashSet<Arc<T>>,
+    most: &mut usize,
+    value: &mut Arc<T>,
+) {
     if let Some(same) = known.get(value) {
         *value = Arc::clone(same);
         return;
     }
     if known.len() >= *most {
         known.retain(|known| Arc::strong_count(known) > 1);
-        *most = LEAST_SHARED.max(known.len() * 2);
+        *most = MIN_INTERNED.max(known.len() * 2);
     }
     known.insert(Arc::clone(value));
 }

@@ -5,59 +5,59 @@ use std::collections::BTreeMap;
 use flyball_placement::{Labels, Name, Node};
 
 /// Labels whose value is a node's zone, the current one first.
-pub(in crate::nodes) const ZONES: [&str; 2] = [
+pub(in crate::nodes) const ZONE_LABELS: [&str; 2] = [
     "topology.kubernetes.io/zone",
     "failure-domain.beta.kubernetes.io/zone",
 ];
 
 /// Labels whose value is a node's region, the current one first.
-pub(in crate::nodes) const REGIONS: [&str; 2] = [
+pub(in crate::nodes) const REGION_LABELS: [&str; 2] = [
     "topology.kubernetes.io/region",
     "failure-domain.beta.kubernetes.io/region",
 ];
 
-/// Labels that say where a node is.
-pub(in crate::nodes) const PLACES: [[&str; 2]; 2] = [ZONES, REGIONS];
+/// Labels of a node's location.
+pub(in crate::nodes) const LOCATION_LABELS: [[&str; 2]; 2] = [ZONE_LABELS, REGION_LABELS];
 
-/// Labels that each node gets from its kubelet or its cloud, and of which most clusters
-/// have one value.
-const SAME: [&str; 6] = [
+/// Labels that each node gets from its kubelet or its cloud, and that have one value in
+/// most clusters.
+const SHARED_KEYS: [&str; 6] = [
     "kubernetes.io/os",
     "kubernetes.io/arch",
     "beta.kubernetes.io/os",
     "beta.kubernetes.io/arch",
-    REGIONS[0],
-    REGIONS[1],
+    REGION_LABELS[0],
+    REGION_LABELS[1],
 ];
 
-/// The zone that a node with these labels is in.
+/// The zone of a node with these labels.
 pub(in crate::nodes) fn zone_of(labels: &Labels) -> Option<&Name> {
-    ZONES.iter().find_map(|key| labels.get(key))
+    ZONE_LABELS.iter().find_map(|key| labels.get(key))
 }
 
-/// Taint of a node that the cloud's controller has not looked at: it has no zone yet.
+/// Taint of a node that the cloud's controller has not initialized. It has no zone yet.
 const UNINITIALIZED: &str = "node.cloudprovider.kubernetes.io/uninitialized";
 
-/// Labels that the nodes of a cluster have in common. A new node has them too, and where
-/// the provider does not say so, this is taken from them: read literally, a missing label
-/// keeps off every pod that asks for it, and the group would never grow from zero for such
-/// pods.
+/// Labels that the nodes of a cluster have in common. A new node will have them too, even
+/// if the provider's template lacks them. Without them no pod that selects such a label
+/// would fit, and the group would never grow from zero for it.
 ///
-/// More than half of the nodes have to have such a label: one that lost its labels, or whose
-/// kubelet is misconfigured, hides nothing. Nodes that are not initialized don't count.
+/// More than half of the nodes must have the label, so that a node that lost its labels,
+/// or whose kubelet is misconfigured, makes no difference. Uninitialized nodes don't
+/// count.
 #[derive(Clone, Debug, Default)]
 pub struct CommonLabels {
     nodes: u32,
-    /// How many nodes have each value, at the index of [`SAME`].
-    values: [BTreeMap<Name, u32>; SAME.len()],
-    /// How many nodes are in each zone.
+    /// Number of nodes with each value, at the index of [`SHARED_KEYS`].
+    values: [BTreeMap<Name, u32>; SHARED_KEYS.len()],
+    /// Number of nodes in each zone.
     zones: BTreeMap<Name, u32>,
-    /// How many nodes have a label of that key whose value is their zone.
+    /// Number of nodes that have their zone as the value of a key.
     repeated: BTreeMap<Name, u32>,
 }
 
 impl CommonLabels {
-    /// Counts a node in, or out again.
+    /// Adds a node to the counts, or removes it if `up` is false.
     pub(super) fn count(&mut self, node: &Node, up: bool) {
         if node.taints.iter().any(|taint| &*taint.key == UNINITIALIZED) {
             return;
@@ -79,7 +79,7 @@ impl CommonLabels {
         } else {
             self.nodes.saturating_sub(1)
         };
-        for (key, counts) in SAME.iter().zip(&mut self.values) {
+        for (key, counts) in SHARED_KEYS.iter().zip(&mut self.values) {
             if let Some(value) = labels.get(key) {
                 shift(counts, value);
             }
@@ -92,9 +92,9 @@ impl CommonLabels {
         }
     }
 
-    /// Labels that most nodes have, and no node with another value.
+    /// Labels that most nodes have and that have a single value.
     pub fn same(&self) -> impl Iterator<Item = (&'static str, &Name)> {
-        let values = SAME.iter().zip(&self.values);
+        let values = SHARED_KEYS.iter().zip(&self.values);
         values.filter_map(|(key, counts)| {
             let mut counts = counts.iter();
             let (value, count) = counts.next()?;
@@ -116,11 +116,11 @@ impl CommonLabels {
     /// Keys whose value is the zone on most nodes, other than those of the region.
     pub fn zone_labels(&self) -> impl Iterator<Item = &Name> {
         let keys = self.repeated.iter();
-        keys.filter(|(key, count)| !REGIONS.contains(&&***key) && self.is_most(**count))
+        keys.filter(|(key, count)| !REGION_LABELS.contains(&&***key) && self.is_most(**count))
             .map(|(key, _)| key)
     }
 
-    /// Whether so many nodes are more than half of them.
+    /// Whether `nodes` is more than half of all nodes.
     fn is_most(&self, nodes: u32) -> bool {
         nodes > self.nodes / 2
     }

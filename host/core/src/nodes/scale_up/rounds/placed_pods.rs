@@ -1,29 +1,31 @@
-//! Which pods the ordered nodes help.
+//! The pods that the ordered nodes help.
 
 use flyball_placement::Bonds;
 use flyball_placement::pack::{Demand, pack_and_keep};
 
 use super::{Ordered, Rounds, demands_of};
-use crate::nodes::demand::Wanted;
-use crate::nodes::scale_up::choosable::{Choosable, growth};
+use crate::nodes::demand::UnplacedPods;
+use crate::nodes::scale_up::expansion_option::{ExpansionOption, growth};
 use crate::nodes::scale_up::families::Family;
 use crate::nodes::state::ClusterState;
 
 impl Rounds<'_> {
-    /// Takes the pods away that the ordered nodes are for, and those that these let
-    /// onto other nodes. Returns their slots.
+    /// Removes the pods that the ordered nodes help from `unplaced`: those placed on
+    /// them, and those that can go to other nodes once they are placed. Returns their
+    /// slots.
     pub(super) fn help(
         &mut self,
         state: &mut ClusterState,
         demands: &[Demand],
-        chosen: &Choosable,
+        chosen: &ExpansionOption,
         ordered: &[Ordered],
-        wanted: &mut Vec<Wanted>,
+        unplaced: &mut Vec<UnplacedPods>,
     ) -> Vec<u32> {
         let mut helped = Vec::new();
         let estimate = &chosen.packed;
         let as_estimated = *ordered == chosen.parts;
-        // Where pods are decides where others may go: the nodes stay in the simulation.
+        // If the places of these pods decide where others may go, the nodes stay in the
+        // simulation.
         let cluster = state.cluster();
         let bound = demands
             .iter()
@@ -34,11 +36,11 @@ impl Rounds<'_> {
                 cluster.bonds(class) != Bonds::default() || cluster.is_unwanted(class)
             });
         if as_estimated && !bound {
-            take(wanted, &estimate.placed, &mut helped);
+            take(unplaced, &estimate.placed, &mut helped);
             return helped;
         }
-        // Nodes of one option are packed at once; those of one group that are split over
-        // similar ones, group by group.
+        // Nodes of an option of several groups are packed at once. Nodes of one group
+        // that are split over similar ones are packed group by group.
         let together = chosen.parts.len() > 1;
         let batches: Vec<&[Ordered]> = match together {
             true => vec![ordered],
@@ -57,29 +59,29 @@ impl Rounds<'_> {
                 continue;
             };
             let cluster = state.cluster_mut();
-            let demands = demands_of(wanted);
+            let demands = demands_of(unplaced);
             let (packed, kept) =
                 pack_and_keep(cluster, &self.known, &growth, &demands, estimate.order);
-            take(wanted, &packed.placed, &mut helped);
+            take(unplaced, &packed.placed, &mut helped);
             self.known.extend(kept);
         }
         helped
     }
 }
 
-/// Takes pods away that found a place, as many of each as `placed` says. Those that get
-/// an event about it are added to `helped`.
+/// Removes the pods that found a place, `placed` of each class. Adds the slots of those
+/// that get an event to `helped`.
 pub(in crate::nodes::scale_up) fn take(
-    wanted: &mut Vec<Wanted>,
+    unplaced: &mut Vec<UnplacedPods>,
     placed: &[u32],
     helped: &mut Vec<u32>,
 ) {
-    for (wanted, count) in wanted.iter_mut().zip(placed) {
-        let told = wanted.is_told();
-        let slots = wanted.take(*count);
-        if told {
+    for (unplaced, count) in unplaced.iter_mut().zip(placed) {
+        let gets_events = unplaced.gets_events();
+        let slots = unplaced.take(*count);
+        if gets_events {
             helped.extend_from_slice(slots);
         }
     }
-    wanted.retain(|wanted| wanted.left > 0);
+    unplaced.retain(|unplaced| unplaced.left > 0);
 }

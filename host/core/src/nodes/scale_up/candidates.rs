@@ -1,4 +1,4 @@
-//! The groups that may grow, and why others may not.
+//! Candidates: the node groups, and why some of them may not grow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -6,44 +6,44 @@ use std::sync::Arc;
 
 use flyball_placement::{ClassId, Name, Pod};
 
-use super::Scene;
+use super::PlanContext;
 use super::families::{Domain, domain_of};
 use crate::nodes::balance::GroupSize;
 use crate::nodes::census::GroupCensus;
 use crate::nodes::cloud::NodeGroup;
-use crate::nodes::demand::Coming;
+use crate::nodes::demand::UpcomingNodes;
 use crate::nodes::limits::ClusterLimits;
 use crate::nodes::record::SkippedGroup;
 use crate::nodes::similar::{ignored_labels, similar};
 use crate::nodes::state::ClusterState;
 use crate::nodes::templates::{GroupTemplate, OwnedShape, templates_of};
 
-/// A group, its template and what was ordered of it so far.
+/// A group, its templates and what this plan orders of it so far.
 pub(super) struct Candidate<'a> {
     pub(super) group: Arc<NodeGroup>,
     census: &'a GroupCensus,
-    /// What a new node would be like, in each zone that it may be in. Empty if that is not
-    /// known.
+    /// Templates of a new node, one for each zone that it may be in. Empty if there is
+    /// none.
     templates: Vec<GroupTemplate>,
-    /// Index of the template that is taken for granted.
+    /// Index of the template that is assumed for a new node.
     assumed: usize,
-    /// Nodes on their way that may come in any zone.
-    pub(super) unsettled: u32,
-    /// Pods that not every zone helps, and that a node on its way may help.
+    /// Number of upcoming nodes that may come in any zone.
+    pub(super) unknown_zone: u32,
+    /// Zone-dependent pods that an upcoming node may help.
     awaited: BTreeSet<ClassId>,
-    /// Pods for which no nodes of the group are ordered, because a node for them came in
-    /// a zone that does not help.
+    /// Zone-dependent pods for which the group is backed off, because a node for them
+    /// came in a zone that does not help.
     avoided: BTreeSet<ClassId>,
-    /// Target, with what this plan adds.
+    /// Target, including what this plan adds.
     pub(super) target: u32,
-    /// Why it is no option.
+    /// Why it may not grow. `None` if it may.
     pub(super) skipped: Option<SkippedGroup>,
-    /// The domain that its nodes are in, by the topology keys that the pending pods use.
+    /// The topology domain of its nodes, by the keys that the pending pods use.
     pub(super) domain: Domain,
     /// Rows of the groups that new nodes may be split over.
     similar: Vec<usize>,
-    /// Rows of the groups that differ in their domain alone.
-    alike: Vec<usize>,
+    /// Rows of the groups that differ from this one in the domain alone.
+    siblings: Vec<usize>,
 }
 
 impl Candidate<'_> {
@@ -54,12 +54,12 @@ impl Candidate<'_> {
         }
     }
 
-    /// Nodes that the group may still grow by.
+    /// Number of nodes by which the group may still grow.
     pub(super) fn room(&self) -> u32 {
         self.group.max_size.saturating_sub(self.target)
     }
 
-    /// The template assumed for a new node. `None` if there is none.
+    /// The template that is assumed for a new node. `None` if there is none.
     pub(super) fn template(&self) -> Option<&GroupTemplate> {
         self.templates.get(self.assumed)
     }
@@ -69,48 +69,49 @@ impl Candidate<'_> {
         &self.templates
     }
 
-    /// Takes one of the templates for granted.
+    /// Assumes a template for new nodes.
     pub(super) fn assume(&mut self, template: usize) {
         self.assumed = template;
     }
 
     /// Whether a new node may be in one of several zones.
-    pub(super) fn is_uncertain(&self) -> bool {
+    pub(super) fn has_several_zones(&self) -> bool {
         self.templates.len() > 1
     }
 
-    /// Whether no nodes of the group are ordered for such pods, unless all zones help
+    /// Whether the group is backed off for pods of this class, unless all zones help
     /// them.
     pub(super) fn avoids(&self, class: ClassId) -> bool {
         self.avoided.contains(&class)
     }
 
-    /// Whether a node is on its way that may help such pods, which not every zone helps.
+    /// Whether an upcoming node may help zone-dependent pods of this class.
     pub(super) fn awaits(&self, class: ClassId) -> bool {
         self.awaited.contains(&class)
     }
 
-    /// A node is on its way that may help such pods.
+    /// Notes that an upcoming node may help zone-dependent pods of these classes.
     pub(super) fn await_zone(&mut self, classes: impl IntoIterator<Item = ClassId>) {
         self.awaited.extend(classes);
     }
 
-    /// The template, if the group may grow.
-    pub(super) fn open(&self) -> Option<&GroupTemplate> {
+    /// The assumed template. `None` if the group may not grow.
+    pub(super) fn open_template(&self) -> Option<&GroupTemplate> {
         self.template().filter(|_| self.skipped.is_none())
     }
 
-    /// The nodes on their way whose zone is known: some of each template. Counts the others.
-    fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
+    /// The upcoming nodes whose zone is known, by template. Sets `unknown_zone` to the
+    /// number of the others.
+    fn upcoming_nodes(&mut self, state: &ClusterState) -> Vec<UpcomingNodes<'_>> {
         let census = self.census;
-        let coming = |template, count, starting| Coming {
+        let upcoming = |template, count, starting| UpcomingNodes {
             template,
             count,
             starting,
         };
         if let [only] = self.templates.as_slice() {
             let starting = census.starting.clone();
-            return vec![coming(&only.template, census.upcoming, starting)];
+            return vec![upcoming(&only.template, census.upcoming, starting)];
         }
         let mut left = census.upcoming;
         let mut all = Vec::with_capacity(self.templates.len());
@@ -124,14 +125,14 @@ impl Candidate<'_> {
             let count = u32::try_from(starting.len() + launched.count()).unwrap_or(u32::MAX);
             let count = count.min(left);
             left -= count;
-            all.push(coming(&template.template, count, starting));
+            all.push(upcoming(&template.template, count, starting));
         }
-        self.unsettled = left;
+        self.unknown_zone = left;
         all
     }
 
-    /// The zone of each node of the group that has joined, by its name. Before its labels
-    /// say so, the cloud does.
+    /// The zone of each joined node of the group, by name. It comes from the node's
+    /// labels, or from the cloud until these are set.
     fn zones_of_nodes<'s>(&'s self, state: &'s ClusterState) -> BTreeMap<&'s Arc<str>, &'s Name> {
         let instances = self.group.instances.iter();
         let zones = instances.filter_map(|instance| {
@@ -156,26 +157,26 @@ impl Candidate<'_> {
 pub(super) struct Candidates<'a> {
     /// Ordered by name.
     pub(super) all: Vec<Candidate<'a>>,
-    /// Topology keys that pending pods go by, other than the host's.
+    /// Topology keys that pending pods use, other than the hostname.
     pub(super) keys: &'a [Name],
 }
 
 impl<'a> Candidates<'a> {
-    /// Finds each group's template and whether it may grow. Counts the nodes on
-    /// their way into the limits: those that have joined are in them.
+    /// Finds each group's templates and whether it may grow. Adds upcoming nodes that
+    /// have not joined to the limits, which count joined ones already.
     pub(super) fn new(
-        scene: &Scene<'a>,
+        context: &PlanContext<'a>,
         state: &mut ClusterState,
         limits: &mut ClusterLimits,
         keys: &'a [Name],
     ) -> Self {
-        let groups = &scene.census.groups;
+        let groups = &context.census.groups;
         let mut candidates = Vec::with_capacity(groups.len());
         for census in groups {
-            let templates = templates_of(state, census, scene.options);
+            let templates = templates_of(state, census, context.options);
             let size = templates.first().map(GroupTemplate::size);
             limits.add(size.unwrap_or_default(), census.not_joined());
-            let zones = &scene.backoffs.zones;
+            let zones = &context.backoffs.zones;
             let name = &census.group.name;
             let mut class = |pod: &Pod| {
                 let cluster = state.cluster_mut();
@@ -183,11 +184,11 @@ impl<'a> Candidates<'a> {
                 cluster.representative(class)
             };
             let awaited = zones.awaited(name).map(&mut class).collect();
-            let avoided = zones.avoided(scene.now, name).map(&mut class).collect();
+            let avoided = zones.avoided(context.now, name).map(&mut class).collect();
             candidates.push(Candidate {
                 avoided,
                 awaited,
-                unsettled: 0,
+                unknown_zone: 0,
                 assumed: 0,
                 group: Arc::clone(&census.group),
                 census,
@@ -196,33 +197,33 @@ impl<'a> Candidates<'a> {
                 skipped: None,
                 domain: Domain::new(),
                 similar: Vec::new(),
-                alike: Vec::new(),
+                siblings: Vec::new(),
             });
         }
         let mut candidates = Self {
             all: candidates,
             keys,
         };
-        candidates.skip_closed(scene);
+        candidates.skip_closed(context);
         candidates.limit(limits);
-        if scene.options.balance_similar_node_groups {
-            for (row, similar) in candidates.similar(scene, &[]) {
+        if context.options.balance_similar_node_groups {
+            for (row, similar) in candidates.similar(context, &[]) {
                 candidates.all[row].similar = similar;
             }
         }
         if !keys.is_empty() {
             let certain = candidates.all.iter_mut();
-            for candidate in certain.filter(|candidate| !candidate.is_uncertain()) {
+            for candidate in certain.filter(|candidate| !candidate.has_several_zones()) {
                 candidate.domain = domain_of(candidate, keys);
             }
-            for (row, alike) in candidates.similar(scene, keys) {
-                candidates.all[row].alike = alike;
+            for (row, alike) in candidates.similar(context, keys) {
+                candidates.all[row].siblings = alike;
             }
         }
         candidates
     }
 
-    fn skip_closed(&mut self, scene: &Scene<'_>) {
+    fn skip_closed(&mut self, context: &PlanContext<'_>) {
         for candidate in &mut self.all {
             let group = Arc::clone(&candidate.group);
             let name = &group.name;
@@ -230,8 +231,8 @@ impl<'a> Candidates<'a> {
                 let (min, max) = (group.min_size, group.max_size);
                 let message = format!("{name}: its smallest size {min} is above its largest {max}");
                 candidate.skip("InvalidBounds", "not ready for scale-up", message);
-            } else if let Some(backoff) = scene.backoffs.of(scene.now, name) {
-                let seconds = backoff.until.since(scene.now) / 1000;
+            } else if let Some(backoff) = context.backoffs.of(context.now, name) {
+                let seconds = backoff.until.since(context.now) / 1000;
                 let why = &backoff.message;
                 let message = format!("{name}: left alone for another {seconds} s: {why}");
                 candidate.skip("Backoff", "in backoff after failed scale-up", message);
@@ -248,17 +249,17 @@ impl<'a> Candidates<'a> {
                     let _ = write!(message, "; {coming} that are on their way help no pod yet");
                 }
                 candidate.skip("NoTemplate", "not ready for scale-up", message);
-            } else if group.target_size == 0 && !scene.options.scale_up_from_zero {
+            } else if group.target_size == 0 && !context.options.scale_up_from_zero {
                 let message = format!("{name}: --scale-up-from-zero is off");
                 candidate.skip("FromZero", "not ready for scale-up", message);
             }
         }
     }
 
-    /// Skips what the limits of the cluster leave no room for.
+    /// Skips groups that the limits of the cluster leave no room for.
     pub(super) fn limit(&mut self, limits: &ClusterLimits) {
         for candidate in &mut self.all {
-            let Some(template) = candidate.open() else {
+            let Some(template) = candidate.open_template() else {
                 continue;
             };
             if let (0, Some(limit)) = limits.allowed(template.size(), 1) {
@@ -269,14 +270,15 @@ impl<'a> Candidates<'a> {
         }
     }
 
-    /// For each open group the rows of those similar to it, some labels apart.
-    fn similar(&self, scene: &Scene<'_>, but: &[Name]) -> Vec<(usize, Vec<usize>)> {
-        let mut ignored = ignored_labels(&scene.options.balancing_ignored_labels);
+    /// Returns for each group that may grow the rows of those similar to it, without
+    /// comparing the labels in `but`.
+    fn similar(&self, context: &PlanContext<'_>, but: &[Name]) -> Vec<(usize, Vec<usize>)> {
+        let mut ignored = ignored_labels(&context.options.balancing_ignored_labels);
         ignored.extend(but.iter().cloned());
-        // Only groups with the same labels and capacity (memory apart) can be alike.
+        // Only groups with the same labels and cpu capacity can be similar.
         let mut buckets: BTreeMap<Vec<String>, Vec<(usize, OwnedShape)>> = BTreeMap::new();
         for (row, candidate) in self.all.iter().enumerate() {
-            if let Some(template) = candidate.open() {
+            if let Some(template) = candidate.open_template() {
                 let shape = OwnedShape::new(template);
                 let labels = shape.labels().iter();
                 let labels = labels.filter(|(key, _)| !ignored.contains(*key));
@@ -290,7 +292,7 @@ impl<'a> Candidates<'a> {
             for (row, shape) in bucket {
                 let others = bucket.iter().filter(|(other, _)| other != row);
                 let alike = others.filter(|(_, other)| {
-                    let ratios = scene.options.difference_ratios;
+                    let ratios = context.options.difference_ratios;
                     similar(shape.borrowed(), other.borrowed(), &ignored, ratios)
                 });
                 found.push((*row, alike.map(|(other, _)| *other).collect()));
@@ -299,10 +301,12 @@ impl<'a> Candidates<'a> {
         found
     }
 
-    /// The first open group in a domain that differs from a group in the domain alone.
-    pub(super) fn alike_in(&self, row: usize, domain: &Domain) -> Option<usize> {
-        let mut alike = self.all[row].alike.iter().copied();
-        alike.find(|&row| self.all[row].domain == *domain && self.all[row].open().is_some())
+    /// The first group in a domain that may grow and differs from group `row` in the
+    /// domain alone.
+    pub(super) fn sibling_in(&self, row: usize, domain: &Domain) -> Option<usize> {
+        let mut alike = self.all[row].siblings.iter().copied();
+        alike
+            .find(|&row| self.all[row].domain == *domain && self.all[row].open_template().is_some())
     }
 
     /// The row of the group of this name.
@@ -312,24 +316,24 @@ impl<'a> Candidates<'a> {
             .ok()
     }
 
-    /// Rows of a group and of the open groups similar to it, itself first.
-    pub(super) fn family(&self, row: usize) -> Vec<usize> {
+    /// Rows of a group and of the similar groups that may grow, itself first.
+    pub(super) fn with_similar(&self, row: usize) -> Vec<usize> {
         let similar = self.all[row].similar.iter().copied();
-        let similar = similar.filter(|&row| self.all[row].open().is_some());
+        let similar = similar.filter(|&row| self.all[row].open_template().is_some());
         std::iter::once(row).chain(similar).collect()
     }
 
-    /// Nodes that a group and those similar to it have room for.
+    /// Number of nodes that these groups together have room for.
     pub(super) fn room(&self, family: &[usize]) -> u32 {
         let rooms = family.iter().map(|&row| self.all[row].room());
         rooms.fold(0, u32::saturating_add)
     }
 
-    /// The nodes on their way whose template and zone are known.
-    pub(super) fn coming(&mut self, state: &ClusterState) -> Vec<Coming<'_>> {
+    /// The upcoming nodes whose template and zone are known.
+    pub(super) fn upcoming_nodes(&mut self, state: &ClusterState) -> Vec<UpcomingNodes<'_>> {
         let candidates = self.all.iter_mut();
         candidates
-            .flat_map(|candidate| candidate.coming(state))
+            .flat_map(|candidate| candidate.upcoming_nodes(state))
             .collect()
     }
 

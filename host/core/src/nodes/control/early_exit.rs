@@ -1,11 +1,11 @@
-//! What a pass says that comes to no plan.
+//! Records of passes that end before a plan is made.
 
 use crate::nodes::cloud::CloudError;
 use crate::nodes::record::{Incident, NodeDecisionRecord};
 use crate::nodes::scale_up::event;
 
-/// So many nodes are unready that nothing is decided.
-pub(super) fn unhealthy(unready: u32, nodes: u32, record: &mut NodeDecisionRecord) {
+/// Records that too many nodes are unready to decide anything.
+pub(super) fn record_unhealthy(unready: u32, nodes: u32, record: &mut NodeDecisionRecord) {
     let message = format!("{unready} of {nodes} nodes are unready: nothing is ordered");
     record.events.push(event(
         true,
@@ -21,8 +21,8 @@ pub(super) fn unhealthy(unready: u32, nodes: u32, record: &mut NodeDecisionRecor
     });
 }
 
-/// The cloud does not tell its groups.
-pub(super) fn cloud_unavailable(error: &CloudError, record: &mut NodeDecisionRecord) {
+/// Records that the cloud failed to list its groups.
+pub(super) fn record_cloud_unavailable(error: &CloudError, record: &mut NodeDecisionRecord) {
     let message = format!("node groups can't be had: {}", error.message);
     record
         .events
