@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     };
     let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
     registry.set_configurations_in_use(BTreeMap::new());
-    registry.look();
+    registry.rescan();
 
     let (slowest, decisions) = reloads(&registry, &file, 1)?;
     report("reload/file-to-active", slowest, "ms", Some(400.0))?;

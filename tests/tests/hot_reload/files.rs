@@ -1,4 +1,4 @@
-//! Files that come, break, are mended and go.
+//! Files that are added, broken, repaired and removed.
 
 use std::fs;
 use std::io::Write as _;
@@ -178,7 +178,7 @@ fn a_directory_that_is_not_there_yet_keeps_nothing_from_starting() {
     assert_eq!(ask(&registry, "hpa"), Ok(BUILT_IN));
     fs::create_dir(home.root.path().join("policies")).unwrap();
     home.put("web.wasm", &home.plain["two"]);
-    // Nothing can tell of it: the periodic look finds it.
-    registry.look();
+    // There is no notification: the periodic read finds it.
+    registry.rescan();
     assert_eq!(ask(&registry, "web"), Ok(2));
 }

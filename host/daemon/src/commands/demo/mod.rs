@@ -108,7 +108,7 @@ impl Stage {
         };
         let engine = Engine::new(&engine).context("cannot set up the sandbox")?;
         let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
-        registry.look();
+        registry.rescan();
         Ok(Self {
             registry: Arc::new(registry),
             directory,
@@ -156,7 +156,7 @@ async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result
         }
         // On a busy machine the day would end before the policy is compiled.
         if progress.elapsed_ms * 10 >= progress.duration_ms * 6 {
-            stage.registry.look_for(PATIENCE);
+            stage.registry.rescan_within(PATIENCE);
         }
     };
     let run = simulated

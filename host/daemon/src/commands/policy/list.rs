@@ -39,7 +39,7 @@ fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
         options,
         flyball_policies::BUILTIN,
     )?;
-    registry.look();
+    registry.rescan();
     Ok(registry.status())
 }
 

@@ -62,7 +62,7 @@ pub async fn keep_told(
     told.tell(&registry, autoscalers, expanders);
     let looking = Arc::clone(&registry);
     tokio::task::spawn_blocking(move || {
-        looking.look_for(POLICIES_WITHIN);
+        looking.rescan_within(POLICIES_WITHIN);
         readiness.done("policies");
     });
     loop {
