@@ -14,7 +14,7 @@ use flyball_core::time::Timestamp;
 use flyball_sandbox::Registry;
 use flyball_simulation::time::ClockMap;
 use flyball_simulation::{
-    Cluster, Equipment, Journal, Loops, PolicySwapper, Progress, Run, Scenario,
+    Cluster, LoopSetup, Journal, Loops, PolicySwapper, Progress, Run, Scenario,
 };
 
 use crate::clock::{PacedClock, Stop};
@@ -76,7 +76,7 @@ impl Simulated {
         let (start, end) = (self.scenario.start, self.scenario.end());
         let map = ClockMap::new(start, speed).context("the speed must be above 0")?;
         let clock = PacedClock::new(start, end, map, stop, on_move);
-        let equipment = Equipment {
+        let setup = LoopSetup {
             replica: options.replica,
             nodes: options.nodes,
             ports: DecisionPorts {
@@ -85,7 +85,7 @@ impl Simulated {
                 store: Arc::new(InMemoryStore::default()),
             },
         };
-        let mut loops = Loops::new(&self.cluster, &clock, equipment);
+        let mut loops = Loops::new(&self.cluster, &clock, setup);
         loops.run().await;
         drop(loops);
         drop(clock);
