@@ -23,7 +23,7 @@ pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The policies that a daemon would have.
+/// Returns the policies that a daemon would have.
 fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
     if let Some(directory) = &args.policies.policies_dir {
         std::fs::read_dir(directory).with_context(|| {
@@ -83,7 +83,7 @@ fn table(policies: &[PolicyStatus]) -> Table {
     table
 }
 
-/// How a policy stands, and what there is to say about it.
+/// Returns a policy's state and remarks about it.
 fn state(policy: &PolicyStatus) -> (String, String) {
     let (state, remark) = health(policy);
     let mut remarks = Vec::new();
