@@ -1,4 +1,4 @@
-//! Help, usage, and errors that name the culprit.
+//! Help, usage, and error messages.
 
 use crate::support::{SCENARIO, Workshop};
 
@@ -97,7 +97,7 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
         .run(&["run", "--cluster", "sim:typo.yaml", "--http", "127.0.0.1:0"])
         .expect(1, &["replcas"]);
 
-    // Nor is a policy that is not there a reason to hold all the time.
+    // Nor does a missing policy hold all objects for the whole run.
     for (policy, told) in [
         ("hapa", "there is no policy `hapa`"),
         ("least-waste", "no policy of kind replica"),
@@ -209,7 +209,7 @@ fn budgets_hold_in_every_command_and_who_is_close_to_one_is_told() {
     let workshop = Workshop::new();
     workshop.write("mine.wasm", flyball_policies::BUILTIN[0].1);
     workshop.write("day.yaml", SCENARIO);
-    // More than a description takes.
+    // More than a description may have.
     let pods = 1_000;
     let input = serde_json::json!({"pods": pods, "maxReplicas": 3_000, "metrics": [{
         "name": "cpu", "targetType": "Utilization", "targetAverageUtilization": 50,
@@ -247,7 +247,7 @@ fn budgets_hold_in_every_command_and_who_is_close_to_one_is_told() {
     under(&compare, none).expect(1, &["mine", "fuel"]);
 }
 
-/// All the other tests hold that what is piped is plain.
+/// All other tests check that piped output is plain.
 #[test]
 fn colour_is_there_for_those_who_want_it() {
     let workshop = Workshop::new();
