@@ -236,7 +236,7 @@ impl Scenario {
 }
 
 impl Run {
-    /// Collects the result of a cluster so far, whoever drove it.
+    /// Collects the result of a cluster so far, no matter who drove it.
     #[must_use]
     pub fn collect(
         label: &str,
@@ -267,7 +267,7 @@ impl Run {
 }
 
 impl Progress {
-    /// Returns the progress of a cluster, whoever drives it.
+    /// Returns the progress of a cluster, no matter who drives it.
     #[must_use]
     pub fn of(scenario: &Scenario, cluster: &Cluster, journal: &Journal) -> Self {
         let at = cluster.now();

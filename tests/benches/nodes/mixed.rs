@@ -49,8 +49,8 @@ pub fn mix() -> anyhow::Result<Mix> {
     })
 }
 
-/// A running pod that uses the host label, so that this label is a topology key from the
-/// start.
+/// Returns a running pod that selects one host, so that the hostname label counts from
+/// then on.
 pub fn pinned() -> anyhow::Result<Vec<PodObject>> {
     let mut pinned = running(pod("pinned", None, &json!({ "cpu": "10m" })), "elsewhere");
     pinned["spec"]["nodeSelector"] = json!({ HOSTNAME: "elsewhere" });

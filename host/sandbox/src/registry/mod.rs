@@ -219,7 +219,7 @@ impl Registry {
         Some(Arc::clone(&slots.get(name)?.active.as_ref()?.policy))
     }
 
-    /// Returns code by its digest (`sha256:…`): active, kept beside the active one, or
+    /// Returns code by its digest (`sha256:…`): active, kept besides the active one, or
     /// built-in.
     #[must_use]
     pub fn policy_by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {

@@ -95,7 +95,7 @@ impl Shared {
         let _loading = self.loading();
         self.follow_refusals(found);
         for (name, paths) in found {
-            let begun = catch_panic(|| self.begin(name, paths, notices));
+            let begun = catch_panic(|| self.begin_load(name, paths, notices));
             if let Err((error, digest)) = begun.unwrap_or_else(panicked) {
                 self.loads().cancel(name);
                 self.fail(name, paths, error, digest);
@@ -127,7 +127,7 @@ impl Shared {
     }
 
     /// Begins to compile a name's file, if it is not known.
-    fn begin(
+    fn begin_load(
         &self,
         name: &str,
         paths: &[PathBuf],
@@ -160,11 +160,11 @@ impl Shared {
             source: Source::File(path.clone()),
             max_bytes: self.max_policy_bytes,
         };
-        let (owner, notices) = (name.to_owned(), notices.clone());
+        let (policy_name, notices) = (name.to_owned(), notices.clone());
         let handle = self.engine.load(request, move |outcome| {
             // An error means that the watch has ended.
             let _ = notices.send(Message::Compiled {
-                name: owner,
+                name: policy_name,
                 number,
                 outcome,
             });
@@ -231,7 +231,7 @@ impl Shared {
         // activated has not been tried on this daemon's records.
         let replaces = self.slots().get(name).is_some_and(Slot::decides_by_a_file);
         if kept.as_ref() != Some(digest) || replaces {
-            if kept.is_some() && self.waits(name, paths) {
+            if kept.is_some() && self.must_wait(name, paths) {
                 return Ok(());
             }
             trial = self.judge(name, &policy).map_err(refused)?;
@@ -260,7 +260,7 @@ impl Shared {
     /// Activates the last good copy until a new file is judged. Returns whether the
     /// judgement has to wait: until that copy is compiled, and until the configurations
     /// in use are known, since a file that breaks one of them is not recognized before.
-    fn waits(&self, name: &str, paths: &[PathBuf]) -> bool {
+    fn must_wait(&self, name: &str, paths: &[PathBuf]) -> bool {
         let path = paths.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
         if self.serving(name).is_none() && !self.restore(name, path) {
             self.await_judgement(name);
@@ -314,7 +314,7 @@ impl Shared {
         CompiledPolicy::load(&self.engine, name, bytes, self.budget(name))
     }
 
-    /// Returns code by its digest: active, kept beside the active one, or built-in.
+    /// Returns code by its digest: active, kept besides the active one, or built-in.
     pub fn by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.slots();
         let known = slots.values().flat_map(|slot| {

@@ -84,12 +84,12 @@ impl Shared {
         };
         // Registered first: without a child, `load` calls back before it returns.
         self.loads().begin_restore(name, path, &digest);
-        let (owner, request) = (name.to_owned(), self.copy_request(&digest, &bytes));
+        let (policy_name, request) = (name.to_owned(), self.copy_request(&digest, &bytes));
         let of = digest.clone();
         let handle = self.engine.load(request, move |outcome| {
             // An error means that the watch has ended.
             let _ = watch.send(Message::Restored {
-                name: owner,
+                name: policy_name,
                 digest: of,
                 outcome,
             });

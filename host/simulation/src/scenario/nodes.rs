@@ -39,7 +39,7 @@ pub struct NodeGroupSpec {
     /// Allocatable part of the capacity; left out: all.
     #[serde(default)]
     pub allocatable: Option<NodeResources>,
-    /// Labels of its nodes, beside those that every node has: `kubernetes.io/hostname`,
+    /// Labels of its nodes, besides those that every node has: `kubernetes.io/hostname`,
     /// `kubernetes.io/os`, `kubernetes.io/arch` and, with zones,
     /// `topology.kubernetes.io/zone`.
     #[serde(default)]

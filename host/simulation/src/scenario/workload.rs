@@ -199,7 +199,7 @@ pub struct LevelAt {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CsvLoad {
-    /// The file, beside the scenario's (required).
+    /// The file, relative to the scenario's folder (required).
     pub file: PathBuf,
     /// Name of the column of times: seconds, durations (`5m`), or timestamps as in a
     /// recorded series (`2014-04-10 00:04:00`), ascending. The first row is the start.
