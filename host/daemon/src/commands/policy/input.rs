@@ -73,12 +73,12 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 ///
 /// - The configuration may be an object instead of its text.
 /// - `pods` may be a number: that many pods, Running and Ready for an hour. Missing
-/// columns of pods and of samples are those of such pods, sampled now.
+///   columns of pods and of samples are those of such pods, sampled now.
 /// - `request` of a metric may be one number for all pods.
 /// - Replica counts follow from the pods; other fields have Kubernetes' defaults.
 /// - `options` may be a list of objects, one for each option, instead of columns. By
-/// default an option is one node for one pod, of an existing group; its state follows
-/// from the capacity, and allocatable is the capacity.
+///   default an option is one node for one pod, of an existing group; its state follows
+///   from the capacity, and allocatable is the capacity.
 pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     let Value::Object(mut document) = value else {
         bail!("not a JSON object with \"input\" and \"context\"");
