@@ -67,7 +67,7 @@ fn the_clock_ends_a_ranking_that_fuel_does_not() {
     let outcome = overwhelmed(&engine, || policy.rank(&Context::default(), &input));
     let failure = outcome.answer.unwrap_err();
     assert!(
-        matches!(&failure, PolicyFailure::Interrupted(told) if told.contains("took longer than")),
+        matches!(&failure, PolicyFailure::Interrupted(message) if message.contains("took longer than")),
         "{failure}"
     );
     assert!(outcome.usage.fuel < outcome.usage.fuel_budget);

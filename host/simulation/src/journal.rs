@@ -170,12 +170,12 @@ impl Entries {
         self.failures += u64::from(failed);
         let reason = &record.verdict.reason;
         let before = self.reasons.get_mut(&record.object);
-        let news = before.as_ref().is_none_or(|before| *before != reason);
-        if news {
+        let reason_changed = before.as_ref().is_none_or(|before| *before != reason);
+        if reason_changed {
             self.reasons.insert(record.object.clone(), reason.clone());
         }
-        let held_for_nothing = record.verdict.to.is_none() && news;
-        if record.outcome != Outcome::Unchanged || (failed && news) || held_for_nothing {
+        let newly_held = record.verdict.to.is_none() && reason_changed;
+        if record.outcome != Outcome::Unchanged || (failed && reason_changed) || newly_held {
             if self.decisions.len() == MOST_DECISIONS {
                 self.decisions.pop_front();
             }

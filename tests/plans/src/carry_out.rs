@@ -212,10 +212,10 @@ fn lacking(
 ) -> Vec<String> {
     let sum = left.iter().map(|demand| demand.count).sum::<u32>();
     let all = demands.iter().map(|demand| demand.count).sum::<u32>();
-    let told = all.saturating_sub(answer.helped());
+    let unplaced = all.saturating_sub(answer.helped());
     let mut lacking = Vec::new();
-    if sum > told {
-        lacking.push(format!("{sum} of {all} pods are left over, not {told}"));
+    if sum > unplaced {
+        lacking.push(format!("{sum} of {all} pods are left over, not {unplaced}"));
     }
     if answer.remaining.len() >= MAX_REMAINING {
         return lacking;
@@ -227,18 +227,18 @@ fn lacking(
         let names: Vec<_> = alike
             .flat_map(|(_, pods)| pods.map(|pod| pod.key.clone()))
             .collect();
-        let said = answer.remaining.iter();
-        let said = said.filter(|remaining| {
+        let matching = answer.remaining.iter();
+        let matching = matching.filter(|remaining| {
             let mut known = remaining.pods.names.iter();
             known.any(|name| names.contains(name))
         });
-        let told = said.map(|remaining| remaining.pods.count).sum::<u32>();
-        if demand.count > told
+        let reported = matching.map(|remaining| remaining.pods.count).sum::<u32>();
+        if demand.count > reported
             && let Some(first) = names.iter().map(|name| &name.name).min()
         {
             let (count, all) = (demand.count, names.len());
             lacking.push(format!(
-                "{count} of {all} pods like {first} are left over, not {told}"
+                "{count} of {all} pods like {first} are left over, not {reported}"
             ));
         }
     }

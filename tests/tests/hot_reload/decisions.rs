@@ -199,9 +199,12 @@ fn a_policy_is_quarantined_for_the_object_for_which_it_traps_and_for_no_other() 
         reason.starts_with("Deployment default/worse and 1 more: "),
         "{reason}"
     );
-    let told: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("Deployment default/bad"), "{told:?}");
+    let published: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
+    assert_eq!(published.len(), 1, "{published:?}");
+    assert!(
+        published[0].contains("Deployment default/bad"),
+        "{published:?}"
+    );
 
     assert_eq!(ask(40, "bad", 12).unwrap().replicas, Some(3));
     assert_eq!(ask(40, "worse", 12).unwrap().replicas, Some(3));

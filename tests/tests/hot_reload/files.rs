@@ -63,7 +63,7 @@ fn a_file_comes_breaks_is_mended_and_goes() {
     assert_eq!(ask(&registry, "other"), Ok(2));
 
     let lines: Vec<String> = events.try_iter().map(|event| event.to_string()).collect();
-    let told = [
+    let expected = [
         "web 1.0.0",
         "refused: truncated",
         "web 1.0.0",
@@ -76,7 +76,7 @@ fn a_file_comes_breaks_is_mended_and_goes() {
     );
     for (line, words) in [&lines[0], &lines[1], &lines[5], &lines[6]]
         .into_iter()
-        .zip(told)
+        .zip(expected)
     {
         assert!(line.contains(words), "{line} lacks {words:?}");
     }

@@ -27,7 +27,7 @@ use flyball_tests::guests::{self, Components};
 
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-const PATIENCE: Duration = Duration::from_secs(600);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// The answer of the built-in policy: one more than no ready replica.
 const BUILT_IN: i64 = 1;
@@ -163,7 +163,7 @@ fn reason(registry: &Registry, name: &str) -> Option<String> {
 }
 
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    wait_for(what, PATIENCE, || Ok(holds().then_some(()))).unwrap();
+    wait_for(what, WAIT_TIMEOUT, || Ok(holds().then_some(()))).unwrap();
 }
 
 /// Waits until the name's file is refused for a reason that contains this text.

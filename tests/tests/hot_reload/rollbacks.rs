@@ -120,13 +120,13 @@ fn a_version_that_is_quarantined_for_all_soon_is_rolled_back() {
         assert_eq!(listed.source, Some(source));
     };
     check(&registry);
-    let told: Vec<_> = events.try_iter().collect();
-    let rolled_back = told.iter().filter_map(|event| match event {
+    let published: Vec<_> = events.try_iter().collect();
+    let rolled_back = published.iter().filter_map(|event| match event {
         PolicyEvent::RolledBack { .. } => Some(event.to_string()),
         _ => None,
     });
     let rolled_back: Vec<_> = rolled_back.collect();
-    assert_eq!(rolled_back.len(), 1, "{told:?}");
+    assert_eq!(rolled_back.len(), 1, "{published:?}");
     assert!(
         rolled_back[0].ends_with("decides; its state starts anew"),
         "{rolled_back:?}"

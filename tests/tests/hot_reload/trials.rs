@@ -139,9 +139,12 @@ fn a_version_that_fails_in_one_namespace_takes_over_and_says_for_whom_it_fails()
     assert_eq!(trial.failing, ["Deployment team-a/web"]);
     let before = listed.previous.unwrap();
     assert_eq!(*before.digest, *digest(&home.plain["two"]));
-    let told: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
+    let published: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
     let words = "answers differ on 1 of 2 recorded inputs, it fails on 1 (Deployment team-a/web)";
-    assert!(told.iter().any(|line| line.contains(words)), "{told:?}");
+    assert!(
+        published.iter().any(|line| line.contains(words)),
+        "{published:?}"
+    );
 }
 
 #[test]

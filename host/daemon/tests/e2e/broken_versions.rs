@@ -131,8 +131,8 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     assert_eq!(part["failed"]["version"]["digest"], new, "{part}");
     assert_eq!(part["context"]["state"], "first", "{part}");
     let words = "the version before, 1.0.0";
-    for told in ["conditions", "events"] {
-        assert!(record[told].to_string().contains(words), "{record}");
+    for field in ["conditions", "events"] {
+        assert!(record[field].to_string().contains(words), "{record}");
     }
     let autoscalers: Value = serde_json::from_str(&daemon.get("/v1/autoscalers").unwrap()).unwrap();
     let mut autoscalers = autoscalers.as_array().unwrap().iter();
@@ -178,9 +178,9 @@ fn a_version_that_fails_for_all_after_it_took_over_is_rolled_back() {
         let object = format!("{namespace}/web");
         daemon.wait_for("the event", |daemon| {
             let records = daemon.records(&object);
-            let told = records.iter().map(|record| record["events"].to_string());
-            let told: String = told.collect();
-            told.contains("PolicyRolledBack") && told.contains("PolicyStateReset")
+            let events = records.iter().map(|record| record["events"].to_string());
+            let events: String = events.collect();
+            events.contains("PolicyRolledBack") && events.contains("PolicyStateReset")
         });
         let records = daemon.records(&object);
         let by_the_new_one = records

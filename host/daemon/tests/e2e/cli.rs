@@ -98,7 +98,7 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
         .expect(1, &["replcas"]);
 
     // Nor does a missing policy hold all objects for the whole run.
-    for (policy, told) in [
+    for (policy, expected) in [
         ("hapa", "there is no policy `hapa`"),
         ("least-waste", "no policy of kind replica"),
     ] {
@@ -107,8 +107,10 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
             "named.yaml",
             SCENARIO.replace("    autoscaler:\n", &policies),
         );
-        let told = ["named.yaml: workloads[0].autoscaler.policies[0]", told];
-        workshop.run(&["simulate", "named.yaml"]).expect(1, &told);
+        let expected = ["named.yaml: workloads[0].autoscaler.policies[0]", expected];
+        workshop
+            .run(&["simulate", "named.yaml"])
+            .expect(1, &expected);
         let daemon = [
             "run",
             "--cluster",
@@ -116,7 +118,7 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
             "--http",
             "127.0.0.1:0",
         ];
-        workshop.run(&daemon).expect(1, &told);
+        workshop.run(&daemon).expect(1, &expected);
     }
 }
 

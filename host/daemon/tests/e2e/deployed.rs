@@ -61,8 +61,8 @@ fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused(
     let message =
         test_cluster.wait_for_condition("web", "AbleToScale", "False", "FailedUpdateScale");
     assert!(message.contains("forbidden"), "{message}");
-    let told = [("message", "could not scale"), ("object", "default/web")];
-    assert!(daemon.logged(&told));
+    let expected = [("message", "could not scale"), ("object", "default/web")];
+    assert!(daemon.logged(&expected));
     rights.restore();
     test_cluster.wait_for_replicas("web", 6);
 
@@ -75,17 +75,17 @@ fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused(
     );
     metrics.set_external("queue", &[json!("90")]);
     test_cluster.wait_for_replicas("web", 9);
-    let told = [
+    let expected = [
         ("message", "the status was not written"),
         ("problem", "forbidden"),
     ];
-    daemon.wait_for("the log to tell", |daemon| daemon.logged(&told));
+    daemon.wait_for("the log to tell", |daemon| daemon.logged(&expected));
     assert_eq!(test_cluster.field("ra/web", ".status.desiredReplicas"), "6");
     rights.restore();
     let desired = || test_cluster.field("ra/web", ".status.desiredReplicas") == "9";
     wait_for(
         "the status to be made up for",
-        crate::support::PATIENCE,
+        crate::support::WAIT_TIMEOUT,
         desired,
     );
     assert_eq!(daemon.terminate(), Some(0));
@@ -192,7 +192,7 @@ impl<'a> Rights<'a> {
 /// Waits for a right to be granted or removed: the API server applies it a moment later.
 fn wait_for_right(cluster: &Cluster, verb: &str, resource: &str, granted: bool) {
     let account = "--as=system:serviceaccount:flyball-system:flyball";
-    wait_for(resource, crate::support::PATIENCE, || {
+    wait_for(resource, crate::support::WAIT_TIMEOUT, || {
         let can = cluster.kubectl(&["auth", "can-i", verb, resource, account]);
         can.is_ok() == granted
     });

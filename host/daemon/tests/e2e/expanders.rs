@@ -143,8 +143,10 @@ fn a_wrong_configuration_is_told_at_the_start() {
         workshop.write("prices.yaml", prices);
         let config = ["--expander=price", "--expander-config=price=prices.yaml"];
         let sim = ["run", "--http=127.0.0.1:0", "--cluster", "sim:steps.yaml"];
-        let told = ["the configuration of expander price is wrong", wrong];
-        workshop.run(&[&sim[..], &config].concat()).expect(1, &told);
+        let expected = ["the configuration of expander price is wrong", wrong];
+        workshop
+            .run(&[&sim[..], &config].concat())
+            .expect(1, &expected);
     }
     // A policy of the directory is known only after the directory was read.
     workshop.write("drop/mine.wasm", component("price"));

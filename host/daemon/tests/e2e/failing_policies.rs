@@ -3,7 +3,7 @@
 use flyball_tests::guests;
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
 use crate::test_cluster::{TestCluster, queue};
 
 #[test]
@@ -119,7 +119,7 @@ fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead(
         &guests::components("plain").unwrap()["two"],
     );
     test_cluster.wait_for_condition("watched", "PoliciesHealthy", "True", "PoliciesAnswered");
-    wait_for("the new policy to be in the status", PATIENCE, || {
+    wait_for("the new policy to be in the status", WAIT_TIMEOUT, || {
         test_cluster.field("ra/watched", ".status.policies[0].desiredReplicas") == "2"
     });
 }

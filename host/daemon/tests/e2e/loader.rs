@@ -10,7 +10,7 @@ use std::time::Duration;
 use flyball_tests::{composed, guests};
 use serde_json::Value;
 
-use crate::support::{Daemon, PATIENCE, SCENARIO, Workshop, wait_for};
+use crate::support::{Daemon, SCENARIO, WAIT_TIMEOUT, Workshop, wait_for};
 
 fn start(workshop: &Workshop, more: &[&str]) -> Daemon {
     // It runs for as long as a busy machine may need.
@@ -187,7 +187,7 @@ fn a_child_that_is_killed_and_a_daemon_that_is_leave_nothing_behind() {
     daemon.wait_for("another child", |daemon| !daemon.children().is_empty());
     let children = daemon.children();
     drop(daemon);
-    wait_for("its children to end with it", PATIENCE, || {
+    wait_for("its children to end with it", WAIT_TIMEOUT, || {
         // A zombie has ended; the daemon need not collect it.
         let gone = |child: &String| stat(child).first().is_none_or(|state| state == "Z");
         children.iter().all(gone)

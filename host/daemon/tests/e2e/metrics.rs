@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::metrics_apis::MetricsApis;
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
 use crate::test_cluster::{TestCluster, external};
 
 #[test]
@@ -91,7 +91,7 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
             .kubectl(&["get", "ra", "external"])
             .unwrap()
     };
-    wait_for("what is measured to be printed", PATIENCE, || {
+    wait_for("what is measured to be printed", WAIT_TIMEOUT, || {
         targets().contains("10/10 (avg)")
     });
 

@@ -19,7 +19,7 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
-use crate::support::{PATIENCE, wait_for};
+use crate::support::{WAIT_TIMEOUT, wait_for};
 use crate::test_cluster::TestCluster;
 
 const CUSTOM: &str = "custom.metrics.k8s.io/v1beta2";
@@ -56,7 +56,7 @@ impl MetricsApis {
             test_cluster.apply(&registration(group, version, port));
             let service = format!("apiservice/{version}.{group}");
             let path = ".status.conditions[?(@.type==\"Available\")].status";
-            wait_for(&service, PATIENCE, || {
+            wait_for(&service, WAIT_TIMEOUT, || {
                 test_cluster.field(&service, path) == "True"
             });
         }

@@ -2,7 +2,7 @@
 //! it, and balanced over groups that differ only in AWS' own labels.
 
 use crate::nodes_world::World;
-use crate::support::{PATIENCE, wait_for};
+use crate::support::{WAIT_TIMEOUT, wait_for};
 
 const GROUPS: [&str; 2] = ["spot", "on-demand"];
 const FLAGS: [&str; 2] = ["--nodes=0:5:spot", "--nodes=0:5:on-demand"];
@@ -66,8 +66,8 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
         // Without the ConfigMap the choice is random.
         world.scale("large", 1);
         world.wait_for_pods(1);
-        let told = "ConfigMap no priorities are configured; every option is kept";
-        assert_eq!(world.events("PriorityConfigMapMissing"), [told]);
+        let expected = "ConfigMap no priorities are configured; every option is kept";
+        assert_eq!(world.events("PriorityConfigMapMissing"), [expected]);
 
         let [spot, on_demand] = sizes(&world);
         prioritize(&world, "10:\n- .*\n50:\n- ^on-.*\n");
@@ -87,7 +87,7 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
         world.wait_for_pods(4);
         assert_eq!(sizes(&world).iter().sum::<u64>(), 4);
         let config_map = format!("configmap/{CONFIG_MAP}");
-        wait_for("the event to be described", PATIENCE, || {
+        wait_for("the event to be described", WAIT_TIMEOUT, || {
             let described = ["describe", "-n", "kube-system", &config_map];
             let described = world.cluster.kubectl(&described).unwrap();
             described.contains("PriorityConfigMapInvalid")
@@ -112,7 +112,7 @@ fn labels_that_aws_gives_do_not_keep_groups_from_being_alike() {
     let world = world();
     let _daemon = world.daemon(&[&FLAGS[..], &["--balance-similar-node-groups"]].concat());
     world.scale("large", 4);
-    wait_for("the orders", PATIENCE, || {
+    wait_for("the orders", WAIT_TIMEOUT, || {
         sizes(&world).iter().sum::<u64>() == 4
     });
     assert_eq!(sizes(&world), [2, 2]);

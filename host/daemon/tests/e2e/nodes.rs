@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::nodes_world::World;
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
 
 const GROUP: &str = "nodes";
 /// Number of pods of the walkthrough's Deployment that fit on a node.
@@ -75,7 +75,7 @@ fn a_pod_that_fits_nowhere_gets_a_node_and_runs() {
         // The flag's bound applies, whatever the group's own bound is.
         world.scale("php-apache", 6 * PODS_A_NODE);
         world.wait_for_pods(4 * PODS_A_NODE as usize);
-        wait_for("events of what has no room", PATIENCE, || {
+        wait_for("events of what has no room", WAIT_TIMEOUT, || {
             let events = world.events("NotTriggerScaleUp");
             events
                 .iter()
@@ -114,7 +114,7 @@ fn a_group_found_by_its_tags_grows_once_also_across_a_restart() {
         let mut daemon = world.daemon(&[discovery]);
         let pods = 2 * PODS_A_NODE + 1;
         world.scale("php-apache", pods);
-        wait_for("the order", PATIENCE, || world.desired(GROUP) == 3);
+        wait_for("the order", WAIT_TIMEOUT, || world.desired(GROUP) == 3);
         expect_the_walkthroughs_lines(&daemon, 6);
         assert_eq!(daemon.terminate(), Some(0));
 

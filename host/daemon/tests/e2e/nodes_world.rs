@@ -9,7 +9,7 @@ use std::time::Duration;
 use flyball_test_support::{Aws, Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, PATIENCE, Workshop, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, Workshop, wait_for};
 
 /// A cluster and its cloud.
 pub struct World {
@@ -108,7 +108,7 @@ impl World {
 
     /// Waits until this number of pods runs.
     pub fn wait_for_pods(&self, count: usize) {
-        wait_for(&format!("{count} running pods"), PATIENCE, || {
+        wait_for(&format!("{count} running pods"), WAIT_TIMEOUT, || {
             let args = [
                 "get",
                 "pods",

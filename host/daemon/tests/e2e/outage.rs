@@ -35,13 +35,13 @@ fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
         assert_eq!(record["verdict"]["to"], Value::Null, "{record}");
         assert_eq!(record["outcome"], "unchanged", "{record}");
     }
-    let told = [
+    let expected = [
         ("level", "WARN"),
         ("object", "default/web"),
         ("message", "nothing is decided"),
         ("reason", "FailedGetScale"),
     ];
-    assert!(daemon.logged(&told));
+    assert!(daemon.logged(&expected));
     let why = test_cluster
         .workshop
         .succeed(&["why", "default/web", "--server", &daemon.url]);

@@ -3,7 +3,7 @@
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Workshop, wait_for};
+use crate::support::{WAIT_TIMEOUT, Workshop, wait_for};
 
 /// The command that `flyball plan --help` names for the dump.
 const KINDS: &str = "nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,csidrivers,csistoragecapacities,volumeattachments,ns";
@@ -83,7 +83,7 @@ fn a_dump_of_a_real_cluster_is_planned_for() {
         "name",
         "--field-selector=reason=FailedScheduling",
     ];
-    wait_for("the scheduler to give up", PATIENCE, || {
+    wait_for("the scheduler to give up", WAIT_TIMEOUT, || {
         let events = cluster.kubectl(&events).unwrap();
         events.lines().count() >= 5
     });

@@ -5,7 +5,7 @@ use flyball_test_support::Cluster;
 use serde_json::{Value, json};
 
 use crate::proxy::Proxy;
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
 use crate::test_cluster::{TestCluster, autoscaler, queue};
 
 struct Slow {
@@ -64,7 +64,7 @@ fn nothing_is_decided_before_everything_is_known() {
         slow.proxy.hold(list);
         let mut daemon = slow.daemon();
         // The others are known, and there is time for some decisions.
-        wait_for("all lists to be asked for", PATIENCE, || {
+        wait_for("all lists to be asked for", WAIT_TIMEOUT, || {
             LISTS.iter().all(|(_, list)| slow.proxy.saw(list))
         });
         std::thread::sleep(std::time::Duration::from_secs(3));
@@ -158,7 +158,7 @@ fn a_stop_lets_what_is_being_written_finish_in_bounded_time() {
     let mut daemon = start();
     slow.proxy.hold(write);
     metrics.set_external("queue", &[json!("40")]);
-    wait_for("the write", PATIENCE, || slow.proxy.saw(write));
+    wait_for("the write", WAIT_TIMEOUT, || slow.proxy.saw(write));
     daemon.ask_to_end();
     daemon.wait_for("it to take note", |daemon| daemon.get("/healthz").is_none());
     assert!(daemon.runs(), "it waits for the answer");
@@ -176,7 +176,7 @@ fn a_stop_lets_what_is_being_written_finish_in_bounded_time() {
     let mut daemon = start();
     let read = "GET /apis/apps/v1/namespaces/default/deployments/web/scale";
     slow.proxy.hold(read);
-    wait_for("the reading", PATIENCE, || slow.proxy.saw(read));
+    wait_for("the reading", WAIT_TIMEOUT, || slow.proxy.saw(read));
     let decided = daemon.records("default/web").len();
     daemon.ask_to_end();
     daemon.wait_for("it to take note", |daemon| daemon.get("/healthz").is_none());
@@ -189,7 +189,7 @@ fn a_stop_lets_what_is_being_written_finish_in_bounded_time() {
     let mut daemon = start();
     slow.proxy.hold(write);
     metrics.set_external("queue", &[json!("60")]);
-    wait_for("the write", PATIENCE, || slow.proxy.saw(write));
+    wait_for("the write", WAIT_TIMEOUT, || slow.proxy.saw(write));
     assert_eq!(daemon.terminate(), Some(0));
     let outcome = last_outcome()["failed"].as_str().unwrap().to_owned();
     assert!(outcome.contains("did not answer within 10 s"), "{outcome}");

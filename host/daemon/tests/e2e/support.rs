@@ -208,7 +208,7 @@ impl Daemon {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        wait_for(what, PATIENCE, || {
+        wait_for(what, WAIT_TIMEOUT, || {
             let has_ended = self.has_ended();
             let holds = condition(self);
             assert!(holds || !has_ended, "the daemon ended before {what}");
@@ -275,7 +275,7 @@ impl Drop for Daemon {
 
 /// Maximum time that a test waits: policies are compiled at the lowest priority, which
 /// takes long on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(600);
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Waits until a condition holds. Panics if it does not within `limit`.
 #[track_caller]

@@ -58,7 +58,7 @@ impl TestCluster {
             "metadata": { "name": "one" },
             "spec": { "size": 2 },
         });
-        wait_for(name, crate::support::PATIENCE, || {
+        wait_for(name, crate::support::WAIT_TIMEOUT, || {
             self.cluster.apply(&object.to_string()).is_ok()
         });
         let object = format!("{}s/one", name.to_lowercase());
@@ -100,7 +100,7 @@ fn kinds_of_others_are_scaled_if_they_have_a_scale_and_else_it_is_said_what_is_m
     test_cluster.autoscale_kind("unheard-of", "Gizmo", "one");
     let _daemon = test_cluster.daemon(&[]);
 
-    wait_for("the gadget to grow", crate::support::PATIENCE, || {
+    wait_for("the gadget to grow", crate::support::WAIT_TIMEOUT, || {
         test_cluster.field("gadgets/one", ".spec.size") == "4"
     });
     test_cluster.wait_for_event("gadget", "SuccessfulRescale", "New size: 4");
@@ -138,7 +138,7 @@ fn kinds_of_others_are_scaled_if_they_have_a_scale_and_else_it_is_said_what_is_m
         &scale,
         &json!({ "size": 2, "selector": "app=gizmo" }),
     );
-    wait_for("the gizmo to grow", crate::support::PATIENCE, || {
+    wait_for("the gizmo to grow", crate::support::WAIT_TIMEOUT, || {
         test_cluster.field("gizmos/one", ".spec.size") == "4"
     });
 }
@@ -159,9 +159,11 @@ fn an_object_that_cannot_be_read_is_told_its_field_and_disturbs_no_other() {
         })
     };
     let unreadable = autoscaler("old", &spec(json!("many")));
-    wait_for("the schema to be loose", crate::support::PATIENCE, || {
-        test_cluster.cluster.apply(&unreadable).is_ok()
-    });
+    wait_for(
+        "the schema to be loose",
+        crate::support::WAIT_TIMEOUT,
+        || test_cluster.cluster.apply(&unreadable).is_ok(),
+    );
     test_cluster.autoscale("web", &queue(), &json!({}));
     let daemon = test_cluster.daemon(&[]);
 
@@ -170,8 +172,8 @@ fn an_object_that_cannot_be_read_is_told_its_field_and_disturbs_no_other() {
     let problem = "the spec can't be read: spec.maxReplicas: invalid type: string \"many\"";
     assert!(message.contains(problem), "{message}");
     test_cluster.wait_for_event("old", "InvalidSpec", problem);
-    let told = [("object", "default/old"), ("reason", "spec.maxReplicas")];
-    assert!(daemon.logged(&told));
+    let expected = [("object", "default/old"), ("reason", "spec.maxReplicas")];
+    assert!(daemon.logged(&expected));
 
     // Under the right schema the API server does not even accept its status. The daemon
     // must not retry the write all the time, nor neglect other objects.

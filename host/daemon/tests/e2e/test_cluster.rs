@@ -4,7 +4,7 @@ use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
 use crate::metrics_apis::MetricsApis;
-use crate::support::{Daemon, PATIENCE, Workshop, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, Workshop, wait_for};
 
 /// A control plane that the daemon can work on.
 pub struct TestCluster {
@@ -34,7 +34,7 @@ impl TestCluster {
     pub fn install_crd(&self) {
         self.apply(&self.workshop.succeed(&["crd"]));
         // Established does not mean served: discovery follows a moment later.
-        wait_for("the custom resource to be served", PATIENCE, || {
+        wait_for("the custom resource to be served", WAIT_TIMEOUT, || {
             self.cluster.kubectl(&["get", "ra", "-o", "name"]).is_ok()
         });
     }
@@ -77,7 +77,7 @@ impl TestCluster {
             },
         });
         self.apply(&deployment.to_string());
-        wait_for("the Deployment's pods", PATIENCE, || {
+        wait_for("the Deployment's pods", WAIT_TIMEOUT, || {
             self.field(&format!("deployment/{name}"), ".status.replicas") == replicas.to_string()
         });
     }
@@ -110,7 +110,7 @@ impl TestCluster {
     pub fn wait_for_replicas(&self, deployment: &str, replicas: u32) {
         wait_for(
             &format!("{replicas} replicas of {deployment}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             || self.replicas(deployment) == replicas.to_string(),
         );
     }
@@ -134,7 +134,7 @@ impl TestCluster {
         let mut seen = Condition::default();
         wait_for(
             &format!("{kind} {status} {reason} of {name}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             || {
                 seen = self.condition(name, kind);
                 seen.status == status && seen.reason == reason
@@ -160,7 +160,7 @@ impl TestCluster {
     pub fn wait_for_event(&self, name: &str, reason: &str, text: &str) {
         wait_for(
             &format!("event {reason} of {name} with {text:?}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             || {
                 self.events(name, reason)
                     .iter()

@@ -272,7 +272,7 @@ fn a_policy_that_is_missing_scales_nothing() {
 
 #[test]
 fn a_policy_that_is_named_and_not_there_is_told_before_the_run() {
-    let told = |text: &str| {
+    let error_of = |text: &str| {
         let options = Options::default();
         let engine = Engine::new(&[("hpa", 60.0)]);
         let run = simulate("", &scenario(text).unwrap(), engine, &options);
@@ -280,13 +280,13 @@ fn a_policy_that_is_named_and_not_there_is_told_before_the_run() {
     };
     let named = "    minReplicas: 2\n    policies: [{name: hpa}, {name: hapa}]\n";
     assert_eq!(
-        told(&WAVE.replace("    minReplicas: 2\n", named)),
+        error_of(&WAVE.replace("    minReplicas: 2\n", named)),
         "workloads[0].autoscaler.policies[1]: no policy \"hapa\""
     );
     let later = "{maxReplicas: 9, policies: [{name: hapa}]}";
     let later = format!("- changeAutoscaler: {{at: 1h, workload: web, autoscaler: {later}}}\n");
     assert_eq!(
-        told(&(WAVE.to_owned() + &later)),
+        error_of(&(WAVE.to_owned() + &later)),
         "events[3].changeAutoscaler.autoscaler.policies[0]: no policy \"hapa\""
     );
     let nodes = "\
@@ -294,7 +294,7 @@ nodeGroups: [{name: a, max: 3, capacity: {cpu: 1, memory: 1Gi}}]
 nodeAutoscaler: {expanders: [{name: least-waste}, {name: cheapest}]}
 ";
     assert_eq!(
-        told(&(WAVE.to_owned() + nodes)),
+        error_of(&(WAVE.to_owned() + nodes)),
         "nodeAutoscaler.expanders[1]: no expander \"cheapest\""
     );
 }

@@ -178,18 +178,18 @@ fn a_deployment_that_fits_nowhere_orders_nothing_and_says_why() {
     assert_eq!(played.nodes().journal.orders, 0);
     assert_eq!(played.pending(1190), 3.0);
     let events = played.records.iter().flat_map(|record| &record.events);
-    let told: Vec<&str> = events
+    let messages: Vec<&str> = events
         .filter(|event| event.event.reason == "NotTriggerScaleUp")
         .map(|event| event.event.message.as_str())
         .collect();
-    let says = |text: &str| told.iter().any(|message| message.contains(text));
-    assert!(says("Insufficient memory"), "{told:?}");
+    let says = |text: &str| messages.iter().any(|message| message.contains(text));
+    assert!(says("Insufficient memory"), "{messages:?}");
     assert!(
         says("node(s) didn't match Pod's node affinity/selector"),
-        "{told:?}"
+        "{messages:?}"
     );
     // Once for each pod, or a few times: not with every scan.
-    assert!(told.len() <= 6, "{} events", told.len());
+    assert!(messages.len() <= 6, "{} events", messages.len());
     let last = played.records.last().unwrap();
     let groups = |class: &flyball_core::nodes::record::Remaining| {
         let counts = class.reasons.iter().map(|refusal| refusal.count);

@@ -28,7 +28,7 @@ fn refused(program: &str, script: &str) -> String {
 
 #[test]
 fn a_child_that_gives_no_answer_is_a_refusal() {
-    for (script, told) in [
+    for (script, expected) in [
         ("kill -ABRT $$", "signal: 6"),
         ("kill -KILL $$", "it was killed"),
         ("kill -XCPU $$", "more than 60 s of CPU time"),
@@ -58,7 +58,7 @@ fn a_child_that_gives_no_answer_is_a_refusal() {
         ),
     ] {
         let error = refused("/bin/sh", script);
-        assert!(error.contains(told), "{script}: {error}");
+        assert!(error.contains(expected), "{script}: {error}");
     }
     let error = refused("/no/such/program", "");
     assert!(error.contains("cannot start the compiler"), "{error}");

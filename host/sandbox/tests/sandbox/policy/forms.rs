@@ -68,8 +68,8 @@ fn whole_components_end_with_any_section() {
         let last = sections.last().unwrap().len();
         for missing in 1..last {
             let error = refused(&whole[..whole.len() - missing]);
-            let told = error.starts_with("truncated at byte");
-            assert!(told, "{sections:x?} without {missing}: {error}");
+            let is_truncated = error.starts_with("truncated at byte");
+            assert!(is_truncated, "{sections:x?} without {missing}: {error}");
         }
     }
 }

@@ -278,13 +278,13 @@ fn what_is_too_large_is_refused_unread() {
     };
     let registry = Registry::open(&engine, options, &[("hpa", &replicas(1))]).unwrap();
     registry.rescan();
-    let told = format!(
+    let expected = format!(
         "{} bytes are too many: at most {limit} are allowed for a policy",
         large.len()
     );
-    assert_eq!(reason(&registry, "hpa"), told);
+    assert_eq!(reason(&registry, "hpa"), expected);
     assert_eq!(ask(&registry, "hpa"), Some(1), "the built-in one decides");
     assert_eq!(ask(&registry, "mine"), Some(2), "of just that size");
     let error = registry.install("mine", &large).unwrap_err();
-    assert_eq!(error.to_string(), told);
+    assert_eq!(error.to_string(), expected);
 }

@@ -98,9 +98,9 @@ fn budgets_are_set_by_name_and_closeness_is_told() {
         assert_eq!(ask(&registry, name), Some(3));
     }
     assert!(status(&registry, "mine").near_budget && !status(&registry, "hpa").near_budget);
-    let told: Vec<_> = events.try_iter().collect();
+    let published: Vec<_> = events.try_iter().collect();
     assert!(
-        matches!(told.as_slice(), [PolicyEvent::NearBudget { .. }]),
-        "once: {told:?}"
+        matches!(published.as_slice(), [PolicyEvent::NearBudget { .. }]),
+        "once: {published:?}"
     );
 }
