@@ -1,5 +1,5 @@
-//! Embeds the Rust SDK and the templates of new policies, so that `flyball policy
-//! new` needs neither a published SDK nor a checkout of this repository.
+//! Embeds the Rust SDK and the templates of new policies, so that `flyball policy new`
+//! needs neither a published SDK nor a checkout of this repository.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn main() -> io::Result<()> {
     fs::write(variable("OUT_DIR")?.join("scaffold_files.rs"), code)
 }
 
-/// A constant with the path and the text of each file below a folder.
+/// Returns the code of a constant with the path and the text of each file below a folder.
 fn constant(name: &str, folder: &Path) -> io::Result<String> {
     let mut files = Vec::new();
     collect(folder, &mut files)?;

@@ -1,8 +1,8 @@
-//! `pipeline/sync-10000`: one full sync of 10,000 objects of 10 pods each, with
-//! metrics at hand, every decision in its sandbox, guardrails, records in the
-//! ring; and the same for fewer objects. `pipeline/sync-growth`: what an object of
-//! 10,000 costs in place of one of 1,000; 1 is linear.
-//! `pipeline/idle-10000`: a sync of which each decision stands, as nothing changed.
+//! `pipeline/sync-10000`: a full sync of 10,000 objects of 10 pods each, with metrics in
+//! memory, every decision in its sandbox, guardrails, and records in the ring; and the
+//! same for fewer objects. `pipeline/sync-growth`: time of an object of 10,000 relative
+//! to one of 1,000; 1 is linear. `pipeline/idle-10000`: a sync in which every decision
+//! stands, as nothing changed.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -27,11 +27,11 @@ use serde_json::json;
 
 const PODS: usize = 10;
 const SYNC_MS: i64 = 15_000;
-/// Syncs that are timed, after those that fill the memories.
+/// Number of syncs that are timed, after those that fill the histories.
 const TIMED: i64 = 5;
 const WARM: i64 = 20;
 
-/// As the daemon has it.
+/// The daemon's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
@@ -58,7 +58,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The median time of a full sync, in seconds.
+/// Returns the median time of a full sync, in seconds.
 async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64> {
     let objects = Arc::new(objects(count, busy)?);
     let ring = Arc::new(Ring::new(256 << 20, 0));
@@ -84,7 +84,7 @@ async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow
         control.tick(Timestamp(round * SYNC_MS)).await;
         times.push(start.elapsed().as_secs_f64());
     }
-    // Of each object the last decision must be one that a policy came to.
+    // The last decision about each object must be one that a policy made.
     let records = ring.latest(usize::MAX);
     let mut last = BTreeMap::new();
     for record in &records {
@@ -206,8 +206,7 @@ impl Reader for Objects {
     }
 }
 
-/// Writes the statuses of idle objects, which then stay as they are, and nothing
-/// else.
+/// Writes the statuses of idle objects, which then do not change, and nothing else.
 struct Statuses(Arc<Objects>);
 
 impl Writer for Statuses {
@@ -221,7 +220,7 @@ impl Writer for Statuses {
         }
         let mut known = self.0.known();
         for report in reports {
-            // In the order of their keys.
+            // Ordered by key.
             let found = known.binary_search_by(|known| known.key.cmp(&report.autoscaler.key));
             if let (Ok(row), Some(status)) = (found, report.status) {
                 known[row] = Arc::new(Autoscaler {

@@ -1,5 +1,5 @@
-//! `simulate/day-100-workloads`: 24 hours, 100 workloads, a sync every 15 s,
-//! every decision in its sandbox; and what of it the world alone takes.
+//! `simulate/day-100-workloads`: 24 hours, 100 workloads, a sync every 15 s, every
+//! decision in its sandbox; and the time of the world alone.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 use flyball_simulation::{Cluster, Options, Scenario, simulate};
 use flyball_test_support::bench::report;
 
-/// As the daemon has it.
+/// The daemon's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

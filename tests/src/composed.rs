@@ -1,5 +1,5 @@
-//! Policies that are composed of two components which pass text to each other, as
-//! toolchains of interpreted languages make them.
+//! Policies composed of two components that exchange text, as toolchains of interpreted
+//! languages make them.
 
 use std::fs;
 
@@ -17,19 +17,19 @@ use crate::guests::{FRAME, repository};
 /// The interface between the two components.
 const BETWEEN: &str = "acme:text/case";
 
-/// A policy that answers 5 with the help of the component within it.
+/// Returns a policy that answers 5 with the help of the component inside it.
 ///
 /// # Errors
-/// When a part does not compile.
+/// If a part does not compile.
 pub fn composed() -> anyhow::Result<Vec<u8>> {
     compose(&provider("provider")?, &policy()?)
 }
 
-/// A policy like [`composed`], but the component within it answers with a text outside of
-/// its memory.
+/// Returns a policy like [`composed`], but the component inside it answers with a text
+/// outside of its memory.
 ///
 /// # Errors
-/// When a part does not compile.
+/// If a part does not compile.
 pub fn broken() -> anyhow::Result<Vec<u8>> {
     compose(&provider("broken_provider")?, &policy()?)
 }
@@ -63,12 +63,13 @@ fn encode(mut module: Vec<u8>, world: &str) -> anyhow::Result<Vec<u8>> {
         .encode()
 }
 
-/// A component that imports and exports what `policy` does, but for [`BETWEEN`]: an
-/// instance of `provider` within it is that.
+/// Returns a component with the imports and exports of `policy` except for [`BETWEEN`],
+/// which is an instance of `provider` inside it.
 fn compose(provider: &[u8], policy: &[u8]) -> anyhow::Result<Vec<u8>> {
     let mut composed = Component::new();
     let imports = copy_imports(provider, policy, &mut composed)?;
-    // Instances are numbered: the imports, that of the policy, and what it exports.
+    // Instances are numbered: first the imports, then that of the policy, then its
+    // exports.
     let arguments: Vec<_> = imports.iter().map(String::as_str).zip(0..).collect();
     nest(&mut composed, policy);
     instantiate(&mut composed, 1, &arguments);
@@ -81,7 +82,7 @@ fn compose(provider: &[u8], policy: &[u8]) -> anyhow::Result<Vec<u8>> {
             name: &name,
         });
         composed.section(&aliases);
-        // What is exported is another instance once more.
+        // An export is another instance.
         let mut exports = ComponentExportSection::new();
         exports.export(name.as_str(), ComponentExportKind::Instance, index, None);
         composed.section(&exports);
@@ -104,9 +105,9 @@ fn instantiate(composed: &mut Component, component: u32, arguments: &[(&str, u32
     composed.section(&instances);
 }
 
-/// Copies the types and imports with which `policy` begins, with an instance of `provider`
-/// in place of [`BETWEEN`], and returns the names of the imports: each is the instance of
-/// its number.
+/// Copies the types and imports at the beginning of `policy`, with an instance of
+/// `provider` in place of [`BETWEEN`]. Returns the names of the imports; each is the
+/// instance with its index.
 fn copy_imports(
     provider: &[u8],
     policy: &[u8],
@@ -141,7 +142,7 @@ fn copy_imports(
     Ok(names)
 }
 
-/// Names of the instances that a component exports.
+/// Returns the names of the instances that a component exports.
 fn exports(component: &[u8]) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     let mut depth = 0_usize;

@@ -1,5 +1,5 @@
-//! The guests under `tests/guests`, compiled from source once for each test
-//! binary that asks for them.
+//! The guests under `tests/guests`, compiled from source once for each test program that
+//! needs them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,23 +12,23 @@ use wasmparser::{Parser, Payload};
 use wit_component::StringEncoding;
 use wit_parser::Resolve;
 
-/// What the guests in text form share.
+/// Common part of the guests in text form.
 pub(crate) const FRAME: &str = include_str!("../guests/hostile/text/frame.txt");
 
 /// Components by the guests' names.
 pub type Components = BTreeMap<String, Vec<u8>>;
 
-/// Root of the repository.
+/// Returns the root of the repository.
 #[must_use]
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The guests of a package in `tests/guests`: its examples, and what is in
+/// Returns the guests of a package in `tests/guests`: its examples, and the files in
 /// `text/`.
 ///
 /// # Errors
-/// When a guest does not compile.
+/// If a guest does not compile.
 pub fn components(package: &str) -> anyhow::Result<Arc<Components>> {
     static COMPILED: Mutex<BTreeMap<String, Arc<Components>>> = Mutex::new(BTreeMap::new());
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ fn compile(package: &str) -> anyhow::Result<Components> {
 /// Compiles the examples of a package in `tests/guests` to core modules.
 ///
 /// # Errors
-/// When a guest does not compile.
+/// If a guest does not compile.
 pub fn modules(package: &str) -> anyhow::Result<Vec<Example>> {
     let target = repository().join("target/guests");
     Ok(build_examples(&BuildRequest::new(folder(package), target))?)
@@ -87,11 +87,11 @@ fn from_text(path: &Path) -> anyhow::Result<(String, Vec<u8>)> {
     Ok((name, component))
 }
 
-/// A policy that answers 5, of so many small blocks: the time that it takes to compile
+/// Returns a policy that answers 5, of this number of small blocks. Its compilation time
 /// grows faster than their number.
 ///
 /// # Errors
-/// When it does not compile.
+/// If it does not compile.
 pub fn of_small_blocks(blocks: usize) -> anyhow::Result<Vec<u8>> {
     let block = "(block (br_if 0 (local.get $n)) (local.set $n (i32.const 1)))\n";
     let guest = format!(
@@ -106,7 +106,7 @@ pub fn of_small_blocks(blocks: usize) -> anyhow::Result<Vec<u8>> {
     of_text("slow", &guest)
 }
 
-/// A component of a guest in text form.
+/// Returns the component of a guest in text form.
 fn of_text(name: &str, guest: &str) -> anyhow::Result<Vec<u8>> {
     let mut module = wat::parse_str(format!("(module {guest}\n{FRAME})"))?;
     let mut resolve = Resolve::default();
@@ -122,7 +122,7 @@ fn of_text(name: &str, guest: &str) -> anyhow::Result<Vec<u8>> {
     Ok(component(name, &module)?)
 }
 
-/// Writes out what a guest repeats: `{3 nop}` stands for `nop nop nop`.
+/// Expands repetitions in a guest: `{3 nop}` becomes `nop nop nop`.
 fn repeated(guest: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     let mut rest = guest;
@@ -136,8 +136,8 @@ fn repeated(guest: &str) -> anyhow::Result<String> {
     Ok(text + rest)
 }
 
-/// The `;; @core-instances N FIELDS` that a guest begins with: instances of a module
-/// with these fields, which no toolchain makes of a core module.
+/// Parses a guest's first line `;; @core-instances N FIELDS`: instances of a module with
+/// these fields, which no toolchain makes of a core module.
 fn core_instances(guest: &str) -> anyhow::Result<Option<(u8, &str)>> {
     let first = guest.lines().next().unwrap_or_default();
     let Some(rest) = first.strip_prefix(";; @core-instances ") else {
@@ -147,11 +147,11 @@ fn core_instances(guest: &str) -> anyhow::Result<Option<(u8, &str)>> {
     Ok(Some((count.parse()?, fields)))
 }
 
-/// Ends a component with a core module of these fields and so many instances of it. All
-/// numbers are below 128, where LEB128 is the byte itself.
+/// Appends a core module of these fields and this number of instances of it to a
+/// component. All numbers are below 128, where LEB128 is the byte itself.
 ///
 /// # Errors
-/// When the module does not compile, or a number is larger.
+/// If the module does not compile, or a number is larger.
 pub fn add_core_instances(component: &mut Vec<u8>, count: u8, fields: &str) -> anyhow::Result<()> {
     let module = wat::parse_str(format!("(module {fields})"))?;
     const CORE_MODULE: u8 = 1;

@@ -1,5 +1,5 @@
-//! What the tests of whole behaviours share. The tests themselves stand in
-//! `tests/`, the guests that they compile in `guests/`.
+//! Common parts of the tests of whole behaviours. The tests themselves are in `tests/`,
+//! the guests that they compile in `guests/`.
 
 pub mod composed;
 pub mod guests;

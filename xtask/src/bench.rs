@@ -1,6 +1,6 @@
-//! `cargo xtask bench`: all benchmarks, one table.
+//! `cargo xtask bench`: runs all benchmarks and prints one table.
 //!
-//! Benchmarks hand over their figures through `flyball_test_support::bench`.
+//! Benchmarks report their figures with `flyball_test_support::bench`.
 
 use std::path::Path;
 use std::{fmt, fs};
@@ -55,7 +55,7 @@ struct Figure {
     ratio: Option<f64>,
 }
 
-/// Writes the figures that the benchmarks reported as one list.
+/// Writes the reported figures as one list.
 fn sum_up(lines: &Path, file: &Path) -> anyhow::Result<Vec<Figure>> {
     let figures = read(lines)?;
     let text = serde_json::to_string_pretty(&figures)?;

@@ -43,8 +43,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
             run_command(workspace::cargo().args(["build", "--package", "flyball"]))
         })?;
     }
-    // A signal up to here ends this process, and with it whatever it started: each
-    // part has a keeper that ends it when its owner is gone.
+    // A signal before this ends this process and everything it started: each part has a
+    // keeper that ends it when its owner is gone.
     let cluster = step("starting the control plane", || {
         let cluster = Cluster::start(ClusterOptions::default())?;
         cluster.create_node("node-a")?;
@@ -66,7 +66,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     })
 }
 
-/// Prints what to type in another shell.
+/// Prints the commands for another shell.
 fn print_usage(cluster: &Cluster, aws: Option<&Aws>) -> anyhow::Result<()> {
     let mut text = String::from("The cluster is ready, until Ctrl-C. In another shell:\n\n");
     let mut export = |name: &str, value: &OsStr| {
@@ -86,8 +86,8 @@ fn print_usage(cluster: &Cluster, aws: Option<&Aws>) -> anyhow::Result<()> {
         .context("cannot write to standard output")
 }
 
-/// The folders of flyball, kubectl and, with `aws`, AWS' command line, in front of
-/// the shell's own.
+/// Returns a search path with the folders of flyball, kubectl and, with `aws`, AWS'
+/// command line first.
 fn search_path(aws: bool) -> anyhow::Result<OsString> {
     let kubectl = Binaries::find()?.path("kubectl");
     let mut folders: Vec<PathBuf> = vec![workspace::target_dir()?.join("debug")];

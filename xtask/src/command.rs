@@ -1,4 +1,4 @@
-//! Running other programs, and saying so.
+//! Runs other programs, and reports it.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::{env, fmt};
 
 use anyhow::{Context as _, ensure};
 
-/// Says what is being done, does it, and says how long it took.
+/// Prints a step, performs it, and prints how long it took.
 pub fn step<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
     eprintln!("==> {what}");
     let start = Instant::now();
@@ -17,10 +17,10 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> anyhow::Result<T>) -> anyhow::
     Ok(result)
 }
 
-/// Runs a command to its end; its output goes where ours goes.
+/// Runs a command to its end with our standard output and error.
 ///
 /// # Errors
-/// When it cannot be started or fails; the message shows the command line.
+/// If it cannot be started or fails; the message shows the command line.
 pub fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
@@ -29,11 +29,10 @@ pub fn run(command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs a command to its end and returns what it printed, without the white
-/// space around it.
+/// Runs a command to its end and returns its output, without surrounding white space.
 ///
 /// # Errors
-/// When it cannot be started or fails; the message carries its standard error.
+/// If it cannot be started or fails; the message contains its standard error.
 pub fn output(command: &mut Command) -> anyhow::Result<String> {
     let output = command
         .output()
@@ -49,7 +48,7 @@ pub fn output(command: &mut Command) -> anyhow::Result<String> {
     Ok(text.trim().to_owned())
 }
 
-/// The first file of this name in PATH or in one of the further folders.
+/// Returns the first file of this name in PATH or in one of the further folders.
 pub fn find_program(name: &str, further: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -61,7 +60,7 @@ pub fn find_program(name: &str, further: &[&str]) -> Option<PathBuf> {
 /// Installs Debian packages.
 ///
 /// # Errors
-/// When apt-get is missing or fails, which it does for anyone but root.
+/// If apt-get is missing or fails, which it does without root.
 pub fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
     let apt = |arguments: &[&str]| {
         let mut command = Command::new("apt-get");
@@ -75,7 +74,7 @@ pub fn apt_install(packages: &[&str]) -> anyhow::Result<()> {
     })
 }
 
-/// A command as it would be typed.
+/// Formats a command as it would be typed.
 struct Line<'a>(&'a Command);
 
 impl fmt::Display for Line<'_> {
@@ -90,7 +89,7 @@ impl fmt::Display for Line<'_> {
     }
 }
 
-/// A duration for people.
+/// Formats a duration.
 pub struct Elapsed(pub Duration);
 
 impl fmt::Display for Elapsed {

@@ -26,7 +26,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
         run_command(workspace::cargo().args(["build", "--package", "flyball"]))
     })?;
     let flyball = workspace::target_dir()?.join("debug/flyball");
-    // In our place: its exit code and the terminal's signals are its own.
+    // Replaces this process, so that its exit code and the terminal's signals are its
+    // own.
     let error = Command::new(&flyball)
         .arg("demo")
         .args(&arguments.demo)

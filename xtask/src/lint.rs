@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: everything about the sources that a program can check.
+//! `cargo xtask lint`: all automatic checks of the sources.
 
 mod arrows;
 mod deny;
@@ -12,7 +12,7 @@ use crate::command::{run as run_command, step};
 use crate::{setup, workspace};
 
 /// Folders of Cargo projects outside the workspace: each has a `Cargo.toml`, or
-/// subfolders that have.
+/// subfolders that have one.
 const GUESTS: [&str; 1] = ["tests/guests"];
 
 /// Checks format, clippy, docs, generated files, the arrows between crates,

@@ -1,7 +1,7 @@
 //! The project's chores: `cargo xtask COMMAND`.
 //!
-//! Each command is a module. They install what they need, say what they do,
-//! and are quick the second time. Nothing here is part of the product.
+//! Each command is a module. They install what they need, report what they do, and are
+//! quick the second time. Nothing here is part of the product.
 
 mod bench;
 mod cluster;

@@ -1,5 +1,4 @@
-//! `cargo xtask setup`: installs what building and testing need beyond a Rust
-//! toolchain, if it is missing.
+//! `cargo xtask setup`: installs what building and testing need besides a Rust toolchain.
 
 mod cloud;
 mod cluster;
@@ -55,22 +54,22 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Makes sure that policies can be compiled.
+/// Ensures that policies can be compiled.
 pub fn wasm() -> anyhow::Result<()> {
     wasm::install_if_missing()
 }
 
-/// Makes sure that a control plane can be started.
+/// Ensures that a control plane can be started.
 pub fn cluster() -> anyhow::Result<()> {
     cluster::install_if_missing()
 }
 
-/// Makes sure that an AWS to test against can be started.
+/// Ensures that an AWS for tests can be started.
 pub fn cloud() -> anyhow::Result<()> {
     cloud::install_if_missing()
 }
 
-/// Makes sure that cargo-deny can be run.
+/// Ensures that cargo-deny can be run.
 pub fn deny() -> anyhow::Result<()> {
     deny::install_if_missing()
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: all tests, with all that they need.
+//! `cargo xtask test`: runs all tests, after installing what they need.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::Stdio;
@@ -48,7 +48,7 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What the test programs said in their last lines, summed.
+/// Sums of the test programs' result lines.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Totals {
     programs: u64,
@@ -58,8 +58,8 @@ struct Totals {
 }
 
 impl Totals {
-    /// Adds a line such as `test result: ok. 5 passed; 0 failed; 1 ignored; …`;
-    /// other lines say nothing.
+    /// Adds a line such as `test result: ok. 5 passed; 0 failed; 1 ignored; …`; ignores
+    /// other lines.
     fn add(&mut self, line: &str) {
         let Some((_, counts)) = line
             .strip_prefix("test result: ")

@@ -1,4 +1,4 @@
-//! What the chores need to know of the Cargo workspace.
+//! Facts about the Cargo workspace.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,24 +9,24 @@ use serde_json::Value;
 
 use crate::command;
 
-/// The repository's top folder.
+/// Returns the repository's root.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// The cargo that runs us, in the top folder.
+/// Returns the command of the cargo that runs us, in the root.
 pub fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
 }
 
-/// What `cargo metadata` says of the workspace, dependencies resolved.
+/// Returns `cargo metadata` of the workspace, with resolved dependencies.
 pub fn metadata() -> anyhow::Result<Value> {
     read_metadata(&[])
 }
 
-/// The folder that cargo builds into.
+/// Returns cargo's target directory.
 pub fn target_dir() -> anyhow::Result<PathBuf> {
     let metadata = read_metadata(&["--no-deps"])?;
     let dir = metadata["target_directory"].as_str();
@@ -44,8 +44,8 @@ fn read_metadata(arguments: &[&str]) -> anyhow::Result<Value> {
     serde_json::from_str(&text).context("cannot read what cargo metadata prints")
 }
 
-/// The `Cargo.toml` of each of these folders, or of their subfolders where a
-/// folder has none itself. Folders that do not exist have none.
+/// Returns the `Cargo.toml` of each of these folders, or of their subfolders if a folder
+/// has none itself. Folders that do not exist are skipped.
 pub fn manifests_below(folders: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
     let mut manifests = Vec::new();
     for folder in folders.iter().map(|folder| root().join(folder)) {

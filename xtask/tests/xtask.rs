@@ -1,5 +1,5 @@
-//! `cargo xtask cluster` from outside: what it prints works when it is typed, and a
-//! signal ends all that it started.
+//! `cargo xtask cluster` as a user runs it: the printed commands work, and a signal ends
+//! everything that it started.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"
@@ -30,7 +30,7 @@ fn what_the_command_prints_works_until_it_is_interrupted() {
         .take_while(|line| line != LAST)
         .collect();
 
-    // What is indented is what one types: the variables, then the two commands.
+    // Indented lines are what a user types: the variables, then the two commands.
     let typed: Vec<&str> = printed
         .iter()
         .filter_map(|line| line.strip_prefix("    "))
@@ -71,7 +71,7 @@ fn help_says_what_it_starts_and_how_it_ends() {
 
 const AWS: &str = "\naws autoscaling describe-auto-scaling-groups --output json\n";
 
-/// The command under test; killed if the test fails before it has ended.
+/// The command under test; killed if the test fails first.
 struct Chore(Child);
 
 impl Drop for Chore {
@@ -82,7 +82,7 @@ impl Drop for Chore {
     }
 }
 
-/// What a script prints, which must succeed.
+/// Returns the output of a script, which must succeed.
 fn shell(script: &str) -> String {
     let output = Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])
@@ -93,7 +93,7 @@ fn shell(script: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The value of a variable that one of the lines exports.
+/// Returns the value of a variable that one of the lines exports.
 fn variable<'a>(lines: &[&'a str], name: &str) -> &'a str {
     lines
         .iter()
@@ -104,7 +104,7 @@ fn variable<'a>(lines: &[&'a str], name: &str) -> &'a str {
         .unwrap()
 }
 
-/// The command lines of this machine's processes that contain `path`.
+/// Returns the command lines of this machine's processes that contain `path`.
 fn processes_that_name(path: &Path) -> Vec<String> {
     std::fs::read_dir("/proc")
         .unwrap()

@@ -1,5 +1,5 @@
-//! How much memory and time `flyball plan` takes for a dump of a large cluster: 5,000
-//! nodes, 13,000 pods of which 3,000 wait, 57 MB of JSON as kubectl prints it.
+//! Memory and time of `flyball plan` for a dump of a large cluster: 5,000 nodes, 13,000
+//! pods of which 3,000 wait, 57 MB of JSON as kubectl prints it.
 
 use std::fs::{self, File};
 use std::io::{BufWriter, Write as _};
@@ -37,7 +37,7 @@ fn main() -> anyhow::Result<()> {
     report("plan/dump-time", time.as_secs_f64(), "s", None)
 }
 
-/// Plans, and returns the most bytes of memory that it took, and the time.
+/// Runs the plan, and returns its peak memory in bytes and its time.
 fn plan(folder: &Path) -> anyhow::Result<(u64, Duration)> {
     let begin = Instant::now();
     let mut child = Command::new(env!("CARGO_BIN_EXE_flyball"))
@@ -52,7 +52,8 @@ fn plan(folder: &Path) -> anyhow::Result<(u64, Duration)> {
         if let Some(ended) = child.try_wait()? {
             break ended;
         }
-        // Never falls while the process lives; what has ended tells none.
+        // The value never falls while the process lives; a process that has ended has
+        // none.
         if let Some(most) = fs::read_to_string(&status)
             .ok()
             .as_deref()
@@ -67,7 +68,7 @@ fn plan(folder: &Path) -> anyhow::Result<(u64, Duration)> {
     Ok((peak, begin.elapsed()))
 }
 
-/// The most memory that a process has had, in bytes.
+/// Returns the peak memory of a process, in bytes.
 fn high_water(status: &str) -> Option<u64> {
     let line = status
         .lines()
@@ -76,7 +77,7 @@ fn high_water(status: &str) -> Option<u64> {
     Some(kib * 1024)
 }
 
-/// As kubectl prints a List: indented, its items first.
+/// Writes a List as kubectl prints it: indented, its items first.
 fn write_dump(path: &Path) -> anyhow::Result<()> {
     let file = File::create(path).context("cannot create the dump")?;
     let mut out = BufWriter::new(file);
@@ -139,7 +140,7 @@ fn node(row: usize) -> Value {
     })
 }
 
-/// Running pods fill the nodes, so that the waiting ones need new nodes.
+/// Returns a pod. Running pods fill the nodes, so that the waiting ones need new nodes.
 fn pod(row: usize) -> Value {
     let waits = row < PENDING;
     let workload = format!("workload-{}", row % 60);

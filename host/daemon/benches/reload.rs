@@ -1,6 +1,6 @@
-//! What a reload costs of the example `predictive`, which has about 90 KB of code and
-//! 140 KB in all: by itself, and while eight policies are compiled that never end.
-//! Policies are compiled by the binary itself.
+//! Time of a reload of the example `predictive`, which has about 90 KB of code and 140 KB
+//! in total: alone, and while eight policies are compiled that never end. The binary
+//! itself compiles the policies.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -21,16 +21,16 @@ use flyball_tests::guests;
 
 const NOW: i64 = 1_767_225_600_000;
 const RELOADS: u8 = 5;
-/// Time from one decision to the next, as a control loop has between objects.
+/// Time between decisions, as a control loop has between objects.
 const BETWEEN: Duration = Duration::from_micros(200);
 const PODS: usize = 10;
 
-/// Decisions while policies are reloaded.
+/// Timing of decisions while policies are reloaded.
 #[derive(Clone, Copy, Default)]
 struct Decisions {
-    /// The time that the longest took.
+    /// Longest time of a decision.
     longest: Duration,
-    /// By how much the latest was late: from when it was due until it was made.
+    /// Largest delay of a decision after it was due.
     latest: Duration,
 }
 
@@ -38,7 +38,7 @@ fn main() -> anyhow::Result<()> {
     let home = tempfile::tempdir()?;
     let options = EngineOptions {
         compiler: Some(CompilerOptions {
-            // The policies that never end are not to be refused for their memory.
+            // The policies that never end must not be refused for lack of memory.
             memory_bytes: Some(2 << 30),
             ..CompilerOptions::program(env!("CARGO_BIN_EXE_flyball").into())
         }),
@@ -53,7 +53,7 @@ fn main() -> anyhow::Result<()> {
     };
     let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
     registry.set_configurations_in_use(BTreeMap::new());
-    registry.look();
+    registry.rescan();
 
     let (slowest, decisions) = reloads(&registry, &file, 1)?;
     report("reload/file-to-active", slowest, "ms", Some(400.0))?;
@@ -77,7 +77,7 @@ fn milliseconds(time: Duration) -> f64 {
     time.as_secs_f64() * 1e3
 }
 
-/// Milliseconds of the slowest of some reloads, and the decisions meanwhile.
+/// Returns the milliseconds of the slowest reload, and the decisions made meanwhile.
 fn reloads(registry: &Registry, file: &Path, first: u8) -> anyhow::Result<(f64, Decisions)> {
     let stop = AtomicBool::new(false);
     let (reloads, decisions) = std::thread::scope(|scope| {
@@ -110,7 +110,7 @@ fn one_reload(registry: &Registry, file: &Path, bytes: &[u8]) -> anyhow::Result<
     Ok(start.elapsed())
 }
 
-/// Waits until so many policies are being compiled.
+/// Waits until this number of policies is being compiled.
 fn compiling(registry: &Registry, policies: usize) -> anyhow::Result<()> {
     let start = Instant::now();
     loop {
@@ -129,7 +129,7 @@ fn compiling(registry: &Registry, policies: usize) -> anyhow::Result<()> {
     }
 }
 
-/// Decides until the stop, as a control loop does.
+/// Decides as a control loop does, until it is stopped.
 fn decide(registry: &Registry, stop: &AtomicBool) -> anyhow::Result<Decisions> {
     let context = Context {
         now: Timestamp(NOW),
@@ -191,7 +191,7 @@ fn place(file: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     Ok(std::fs::rename(new, file)?)
 }
 
-/// The component with other content of the same meaning: a custom section is appended.
+/// Returns an equivalent component with different content: with an added custom section.
 fn variant(component: &[u8], n: u8) -> Vec<u8> {
     const CUSTOM: u8 = 0;
     let section = [b"\x07variant".as_slice(), &[n]].concat();

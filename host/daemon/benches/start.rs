@@ -1,5 +1,5 @@
-//! How long `flyball run` takes from its start until it is ready, on an embedded
-//! cluster with next to nothing in it and with compiled code in the cache.
+//! Time of `flyball run` from its start until it is ready, on a nearly empty embedded
+//! cluster, with compiled code in the cache.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -32,7 +32,7 @@ fn main() -> anyhow::Result<()> {
     report("start/ready", median, "ms", Some(TARGET_MS))
 }
 
-/// Time from the start of the process until it says that it is ready.
+/// Returns the time from the start of the process until it is ready.
 fn start(folder: &Path) -> anyhow::Result<Duration> {
     let begin = Instant::now();
     let mut daemon = Daemon(
@@ -63,12 +63,12 @@ fn start(folder: &Path) -> anyhow::Result<Duration> {
     Ok(begin.elapsed())
 }
 
-/// Ends with its value.
+/// The daemon's process, which is killed when this is dropped.
 struct Daemon(Child);
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

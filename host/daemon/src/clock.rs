@@ -1,5 +1,4 @@
-//! Clocks of the loops: the wall's, and one in which a scenario's time passes at
-//! a pace.
+//! Clocks of the loops: the wall clock, and a paced clock for a scenario's time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -10,33 +9,33 @@ use flyball_simulation::time::ClockMap;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
-/// The right to go on: until someone stops the process, or its work is done.
+/// Receiver of the signal to stop: the process is ending, or its work is done.
 #[derive(Clone, Debug)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct StopSignal(watch::Receiver<bool>);
 
-/// Stops what holds the [`Stop`] that it came with.
+/// Sender of the signal to stop, for the [`StopSignal`] it was created with.
 #[derive(Clone, Debug)]
-pub struct Stopper(watch::Sender<bool>);
+pub struct StopTrigger(watch::Sender<bool>);
 
-impl Stop {
-    /// A stop, and what brings it about.
-    pub fn new() -> (Stopper, Self) {
+impl StopSignal {
+    /// Creates a connected pair.
+    pub fn new() -> (StopTrigger, Self) {
         let (sender, receiver) = watch::channel(false);
-        (Stopper(sender), Self(receiver))
+        (StopTrigger(sender), Self(receiver))
     }
 
-    /// Whether to stop.
+    /// Reports whether the signal was sent.
     pub fn is_stopped(&self) -> bool {
         *self.0.borrow()
     }
 
-    /// Waits for the stop.
+    /// Waits for the signal.
     pub async fn stopped(mut self) {
-        // An error means that the stopper is gone, which ends the work as well.
+        // An error means that the trigger was dropped, which ends the work as well.
         let _ = self.0.wait_for(|stopped| *stopped).await;
     }
 
-    /// Waits; false: stopped meanwhile.
+    /// Waits until `at`. Returns false if the signal came first.
     async fn sleep_until(&self, at: Instant) -> bool {
         tokio::select! {
             () = tokio::time::sleep_until(at) => !self.is_stopped(),
@@ -45,24 +44,24 @@ impl Stop {
     }
 }
 
-impl Stopper {
-    /// Stops.
+impl StopTrigger {
+    /// Sends the signal.
     pub fn stop(&self) {
         self.0.send_replace(true);
     }
 }
 
-/// The time on the wall.
+/// The wall clock.
 pub struct WallClock {
-    stop: Stop,
-    /// What ends a wait early.
+    stop: StopSignal,
+    /// Wakes a wait early.
     changes: Mutex<watch::Receiver<u64>>,
 }
 
 impl WallClock {
-    /// A clock that has time until the stop. Who waits is woken when `changes`
-    /// changes, so that news need not wait for the next sync.
-    pub fn new(stop: Stop, changes: watch::Receiver<u64>) -> Self {
+    /// Creates a clock that runs until the stop. A wait ends early when `changes`
+    /// changes, so that the loop need not wait for the next sync.
+    pub fn new(stop: StopSignal, changes: watch::Receiver<u64>) -> Self {
         Self {
             stop,
             changes: Mutex::new(changes),
@@ -84,7 +83,7 @@ impl Clock for WallClock {
         let mut changes = self.changes.lock().await;
         tokio::select! {
             should_continue = self.stop.sleep_until(wake) => should_continue,
-            // Without a sender nothing wakes any more; the stop still does.
+            // Without a sender nothing wakes the wait any more, except for the stop.
             Ok(()) = changes.changed() => !self.stop.is_stopped(),
         }
     }
@@ -94,24 +93,31 @@ impl Clock for WallClock {
     }
 }
 
-/// The clock on the wall may be set; waiting a minute at most notices it.
+/// Maximum length of one wait, so that a change of the system's time is noticed within a
+/// minute.
 const LONGEST_SLEEP_MS: u64 = 60_000;
 
-/// A scenario's time. It stands still while something is done and moves on when
-/// the loop waits, so that a slow machine shows the same decisions, later.
+/// A clock in a scenario's time. It stands still while the loop works and advances while
+/// the loop waits, so that a slow machine makes the same decisions, only later.
 pub struct PacedClock<F> {
     map: ClockMap,
     end: Timestamp,
     now: AtomicI64,
     started: Instant,
-    stop: Stop,
+    stop: StopSignal,
     on_move: F,
 }
 
 impl<F: Fn(Timestamp) -> bool + Send + Sync> PacedClock<F> {
     /// Creates a clock that starts now at `start` and runs until `end` or the stop. It
     /// calls `on_move` with every point in time that it reaches; `false` stops it.
-    pub fn new(start: Timestamp, end: Timestamp, map: ClockMap, stop: Stop, on_move: F) -> Self {
+    pub fn new(
+        start: Timestamp,
+        end: Timestamp,
+        map: ClockMap,
+        stop: StopSignal,
+        on_move: F,
+    ) -> Self {
         Self {
             map,
             end,
@@ -130,7 +136,7 @@ impl<F: Fn(Timestamp) -> bool + Send + Sync> Clock for PacedClock<F> {
 
     async fn sleep_until(&self, at: Timestamp) -> bool {
         let next = at.max(self.now()).min(self.end);
-        // What lies further ahead than an instant can count never comes.
+        // A time that is too far ahead for an `Instant` never comes.
         let wake = self.started.checked_add(self.map.real_time(next));
         let on_time = match wake {
             Some(wake) => self.stop.sleep_until(wake).await,
@@ -159,9 +165,9 @@ mod tests {
     use flyball_core::time::Timestamp;
     use flyball_simulation::time::ClockMap;
 
-    use super::{PacedClock, Stop};
+    use super::{PacedClock, StopSignal};
 
-    fn clock(end: i64, speed: f64, stop: Stop) -> PacedClock<impl Fn(Timestamp) -> bool> {
+    fn clock(end: i64, speed: f64, stop: StopSignal) -> PacedClock<impl Fn(Timestamp) -> bool> {
         let start = Timestamp(1_000);
         let map = ClockMap::new(start, speed).unwrap();
         PacedClock::new(start, Timestamp(end), map, stop, |_| true)
@@ -169,12 +175,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_scenarios_time_moves_only_while_waiting_and_ends() {
-        let (_stopper, stop) = Stop::new();
+        let (_stopper, stop) = StopSignal::new();
         let clock = clock(61_000, 1e6, stop);
         assert_eq!(clock.now(), Timestamp(1_000));
         assert!(clock.sleep_until(Timestamp(16_000)).await);
         assert_eq!(clock.now(), Timestamp(16_000));
-        // As in virtual time: what is due at the end is still done.
+        // As in virtual time, what is due at the end is still done.
         assert!(clock.sleep_until(Timestamp(61_000)).await);
         assert!(!clock.sleep_until(Timestamp(90_000)).await);
         assert_eq!(clock.now(), Timestamp(61_000));
@@ -182,10 +188,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_stop_ends_the_waiting() {
-        let (stopper, stop) = Stop::new();
+        let (stop_trigger, stop) = StopSignal::new();
         let clock = clock(i64::MAX, 1.0, stop);
         let (went_on, ()) = tokio::join!(clock.sleep_until(Timestamp(3_600_000)), async {
-            stopper.stop()
+            stop_trigger.stop()
         });
         assert!(!went_on);
         assert!(!clock.should_continue(), "nothing is decided after a stop");

@@ -1,5 +1,5 @@
-//! The daemon's HTTP interface: is it alive, is it ready, what does it know.
-//! Read only: nothing can be changed through it.
+//! The daemon's HTTP interface: liveness, readiness, policies, autoscalers and records.
+//! It is read-only.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -18,42 +18,42 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::clock::Stop;
+use crate::clock::StopSignal;
 
-/// What the interface shows.
+/// Data behind the interface.
 pub struct Api {
-    /// What is awaited.
+    /// Readiness of the daemon.
     pub readiness: Arc<Readiness>,
     /// The latest records.
     pub ring: Arc<Ring>,
-    /// The policies there are.
+    /// The policies.
     pub registry: Arc<Registry>,
-    /// The autoscalers in sight.
+    /// The known autoscalers.
     pub autoscalers: Box<dyn Fn() -> Vec<Arc<Autoscaler>> + Send + Sync>,
 }
 
-/// What the daemon waits for before it is ready.
+/// Parts that the daemon waits for before it is ready.
 #[derive(Debug)]
 pub struct Readiness(watch::Sender<BTreeSet<&'static str>>);
 
 impl Readiness {
-    /// Waiting for these.
+    /// Creates a readiness that waits for these parts.
     pub fn waiting_for(parts: &[&'static str]) -> Arc<Self> {
         Arc::new(Self(watch::Sender::new(parts.iter().copied().collect())))
     }
 
-    /// This part needs no more waiting for.
+    /// Marks a part as ready.
     pub fn done(&self, part: &str) {
         self.0.send_if_modified(|parts| parts.remove(part));
     }
 
-    /// Waits until nothing is missing.
+    /// Waits until all parts are ready.
     pub async fn all_done(&self) {
         // The sender lives as long as `self`.
         let _ = self.0.subscribe().wait_for(BTreeSet::is_empty).await;
     }
 
-    /// Waits until this part needs no more waiting for.
+    /// Waits until this part is ready.
     pub async fn part_done(&self, part: &str) {
         let mut parts = self.0.subscribe();
         // The sender lives as long as `self`.
@@ -65,8 +65,8 @@ impl Readiness {
     }
 }
 
-/// Serves all until the stop.
-pub async fn serve(listener: TcpListener, api: Api, stop: Stop) -> anyhow::Result<()> {
+/// Serves everything until the stop.
+pub async fn serve(listener: TcpListener, api: Api, stop: StopSignal) -> anyhow::Result<()> {
     let probes = probes(Arc::clone(&api.readiness));
     let router = Router::new()
         .route("/v1/policies", get(policies))
@@ -77,16 +77,20 @@ pub async fn serve(listener: TcpListener, api: Api, stop: Stop) -> anyhow::Resul
     serve_router(listener, router.merge(probes), stop).await
 }
 
-/// Serves nothing but the probes until the stop: what may be asked by anybody.
+/// Serves only the probes until the stop: they may be public.
 pub async fn serve_probes(
     listener: TcpListener,
     readiness: Arc<Readiness>,
-    stop: Stop,
+    stop: StopSignal,
 ) -> anyhow::Result<()> {
     serve_router(listener, probes(readiness), stop).await
 }
 
-async fn serve_router(listener: TcpListener, router: Router, stop: Stop) -> anyhow::Result<()> {
+async fn serve_router(
+    listener: TcpListener,
+    router: Router,
+    stop: StopSignal,
+) -> anyhow::Result<()> {
     axum::serve(listener, router)
         .with_graceful_shutdown(stop.stopped())
         .await
@@ -144,7 +148,7 @@ fn default_limit() -> usize {
     100
 }
 
-/// The latest records as lines of JSON, oldest first.
+/// Returns the latest records as lines of JSON, oldest first.
 async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>) -> Response {
     let object = match query.object.as_deref().map(object_key).transpose() {
         Ok(object) => object,
@@ -164,7 +168,7 @@ struct NodeRecordsQuery {
     limit: usize,
 }
 
-/// The latest records of node decisions as lines of JSON, oldest first.
+/// Returns the latest records of node decisions as lines of JSON, oldest first.
 async fn node_records(
     State(api): State<Arc<Api>>,
     Query(query): Query<NodeRecordsQuery>,
@@ -172,7 +176,7 @@ async fn node_records(
     lines(&api.ring.latest_about_nodes(query.limit))
 }
 
-/// Records, the latest first, as lines of JSON, the latest last.
+/// Formats records, given latest first, as lines of JSON, oldest first.
 fn lines<R: Serialize>(latest: &[R]) -> Response {
     let mut body = String::new();
     let records = latest.iter().rev();
@@ -183,7 +187,7 @@ fn lines<R: Serialize>(latest: &[R]) -> Response {
     ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
 }
 
-/// Reads NAMESPACE/NAME.
+/// Parses NAMESPACE/NAME.
 pub fn object_key(text: &str) -> anyhow::Result<ObjectKey> {
     match text.split_once('/') {
         Some((namespace, name))

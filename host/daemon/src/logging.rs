@@ -1,4 +1,4 @@
-//! The log: what goes to standard error, in which form.
+//! Setup of the log on standard error.
 
 use std::io::IsTerminal as _;
 
@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::cli::{LogArgs, LogFormat};
 
-/// Sets the log up. `usual` is the level of our own crates without `-v`; other
-/// crates are heard from `warn` on.
+/// Sets the log up. `usual` is the level of our own crates without `-v`; other crates are
+/// logged from `warn` on.
 pub fn init(args: &LogArgs, usual: &str) {
     let level = match args.verbose {
         0 => usual,
@@ -28,7 +28,7 @@ pub fn init(args: &LogArgs, usual: &str) {
     }
 }
 
-/// Targets of our own crates.
+/// Tracing targets of our own crates.
 const OWN: [&str; 6] = [
     "flyball",
     "flyball_core",

@@ -1,5 +1,5 @@
-//! The `flyball` binary: arguments, wiring, HTTP and output around the crates
-//! that do the work. Nothing is decided here.
+//! The `flyball` binary: arguments, wiring, HTTP and output around the crates that do the
+//! work. It makes no decision itself.
 
 mod cli;
 mod clock;
@@ -19,13 +19,13 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-/// What watches bring is many small objects that come and go: the platform's
-/// allocator takes twice as long over a pass after it.
+/// Watches allocate and free many small objects, which makes a pass take twice as long
+/// with the platform's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Before anything else: a child that compiles a policy needs nothing of this.
+    // First, since a child that compiles a policy needs nothing else.
     if let Some(exit) = flyball_sandbox::compile_if_asked() {
         return exit;
     }

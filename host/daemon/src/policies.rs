@@ -1,4 +1,4 @@
-//! Policies by name, file or digest, for commands that ask one by one.
+//! Finds, reads and compiles policies, for commands that ask them directly.
 
 use std::fs;
 use std::path::Path;
@@ -8,15 +8,15 @@ use flyball_core::policy::Budget;
 use flyball_policies::BUILTIN;
 use flyball_sandbox::{CompiledPolicy, Engine};
 
-/// A component, and what it is called.
+/// A policy's component and name.
 pub struct Source {
-    /// Name: a built-in's, or the file's stem.
+    /// Name: a built-in policy's, or the file's stem.
     pub name: String,
     /// The component.
     pub component: Vec<u8>,
 }
 
-/// Finds a policy by the name of a built-in one, or by its file.
+/// Finds a built-in policy by its name, or reads a file.
 pub fn find(policy: &str) -> anyhow::Result<Source> {
     let is_file = policy.ends_with(".wasm") || policy.contains(std::path::MAIN_SEPARATOR);
     if !is_file {
@@ -46,13 +46,13 @@ pub fn read(path: &Path) -> anyhow::Result<Source> {
     Ok(Source { name, component })
 }
 
-/// Takes a policy through what a host checks of it, but its configurations.
+/// Loads a policy with all of a host's checks except for the configurations in use.
 pub fn compile(engine: &Engine, source: &Source, budget: Budget) -> anyhow::Result<CompiledPolicy> {
     let Source { name, component } = source;
     CompiledPolicy::load(engine, name, component, budget).with_context(|| format!("policy {name}"))
 }
 
-/// The built-in policies.
+/// Returns the built-in policies.
 pub fn builtins() -> impl Iterator<Item = Source> {
     BUILTIN.iter().map(|(name, component)| Source {
         name: (*name).to_owned(),

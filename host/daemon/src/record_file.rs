@@ -1,5 +1,5 @@
-//! The file of records, a line of JSON each. A line that was cut short, by a full disk
-//! or by a crash, spoils no other.
+//! Writes records to a file, a line of JSON each. A line that was cut short, by a full
+//! disk or a crash, damages no other line.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
@@ -13,7 +13,7 @@ use anyhow::Context as _;
 use flyball_core::recorder::{Record, Recorder};
 use serde::Serialize;
 
-/// Records that may wait for the disk.
+/// Maximum number of records that wait for the disk.
 const WAITING: usize = 8_192;
 
 /// Writes records to a file, a line of JSON each, on a thread of its own.
@@ -24,7 +24,7 @@ pub struct RecordFile {
     dropped: AtomicU64,
 }
 
-/// What happens when the disk is slower than the decisions.
+/// Behaviour when the disk is slower than the decisions.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum WhenSlow {
     /// Decisions wait.
@@ -39,7 +39,7 @@ struct Writing {
 }
 
 impl RecordFile {
-    /// Appends to a file of a daemon.
+    /// Opens a daemon's file for appending.
     pub fn append_to(path: &Path) -> anyhow::Result<Self> {
         Self::open(
             path,
@@ -48,7 +48,7 @@ impl RecordFile {
         )
     }
 
-    /// Writes the file of a simulation anew.
+    /// Creates or truncates the file of a simulation.
     pub fn create(path: &Path) -> anyhow::Result<Self> {
         Self::open(
             path,
@@ -61,12 +61,12 @@ impl RecordFile {
         let file = options
             .open(path)
             .with_context(|| format!("cannot open {} for records", path.display()))?;
-        let torn =
-            is_torn(path).with_context(|| format!("cannot read the end of {}", path.display()))?;
+        let incomplete = is_incomplete(path)
+            .with_context(|| format!("cannot read the end of {}", path.display()))?;
         let (sender, receiver) = sync_channel(WAITING);
         let thread = std::thread::Builder::new()
             .name("flyball-records".into())
-            .spawn(move || write_all(&receiver, Lines::new(file, torn)))
+            .spawn(move || write_all(&receiver, Lines::new(file, incomplete)))
             .context("cannot start the thread that writes records")?;
         Ok(Self {
             path: path.to_owned(),
@@ -76,7 +76,7 @@ impl RecordFile {
         })
     }
 
-    /// Waits until all records are written.
+    /// Waits until all records are written, and returns the last error.
     pub fn close(&self) -> anyhow::Result<()> {
         let Some(Writing { sender, thread }) = self.writing().take() else {
             return Ok(());
@@ -107,7 +107,7 @@ impl RecordFile {
         let Some(Writing { sender, .. }) = &*writing else {
             return;
         };
-        // A thread that has ended says why when the file is closed.
+        // If the thread has ended, the error is returned when the file is closed.
         match self.when_slow {
             WhenSlow::Wait => drop(sender.send(record)),
             WhenSlow::Drop => {
@@ -125,8 +125,8 @@ impl Recorder for RecordFile {
     }
 }
 
-/// Writes until there are no more records; goes on after a failure, which may
-/// pass, and returns the last one.
+/// Writes records until the channel is closed. It goes on after a failure, which may be
+/// temporary, and returns the last one.
 fn write_all(records: &Receiver<Record>, mut file: Lines<File>) -> io::Result<()> {
     let mut last = Ok(());
     let mut failing = false;
@@ -148,30 +148,31 @@ fn write_all(records: &Receiver<Record>, mut file: Lines<File>) -> io::Result<()
     last
 }
 
-/// Writes lines, each whole or followed by the next on a line of its own.
+/// Writes lines. If a line could not be written completely, the next one begins on a new
+/// line.
 struct Lines<W: Write> {
     file: BufWriter<W>,
-    /// Whether the last line may lack its end.
-    torn: bool,
+    /// Whether the last line may be incomplete.
+    incomplete: bool,
 }
 
 impl<W: Write> Lines<W> {
-    fn new(file: W, torn: bool) -> Self {
+    fn new(file: W, incomplete: bool) -> Self {
         Self {
             file: BufWriter::new(file),
-            torn,
+            incomplete,
         }
     }
 
     fn write(&mut self, record: &impl Serialize) -> io::Result<()> {
         let mut line = serde_json::to_vec(record)?;
         line.push(b'\n');
-        if self.torn {
+        if self.incomplete {
             self.file.write_all(b"\n")?;
         }
-        self.torn = true;
+        self.incomplete = true;
         self.file.write_all(&line)?;
-        self.torn = false;
+        self.incomplete = false;
         Ok(())
     }
 
@@ -180,9 +181,9 @@ impl<W: Write> Lines<W> {
     }
 }
 
-/// Whether the last line of a file lacks its end, as after a crash.
-fn is_torn(path: &Path) -> io::Result<bool> {
-    // What is no file, such as a pipe, can't be read back.
+/// Reports whether the last line of a file is incomplete, for example after a crash.
+fn is_incomplete(path: &Path) -> io::Result<bool> {
+    // Something other than a file, such as a pipe, can't be read back.
     if !path.metadata()?.is_file() {
         return Ok(false);
     }
@@ -207,7 +208,7 @@ mod tests {
 
     use super::{Lines, RecordFile};
 
-    /// A disk on which there is room for some bytes, and after a failure for all.
+    /// A disk with room for some bytes; after one failed write it has room for all.
     #[derive(Default)]
     struct Disk {
         written: Vec<u8>,
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn a_line_that_did_not_fit_spoils_no_other() -> io::Result<()> {
-        // Longer than what is held back before it is written.
+        // Longer than the buffer.
         let long = |letter: &str| letter.repeat(20_000);
         let mut disk = Disk {
             room: Some(30_000),

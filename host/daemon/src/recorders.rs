@@ -1,4 +1,4 @@
-//! The log of decisions.
+//! Recorder that logs decisions.
 
 mod nodes;
 
@@ -12,12 +12,12 @@ use flyball_core::record::{DecisionRecord, Outcome};
 use flyball_core::recorder::{Record, Recorder};
 use flyball_core::status::{Condition, condition};
 
-/// Logs what was done, the lines that policies log, and what keeps an object from
-/// being scaled (a target or metric that can't be had, a policy that gives no usable
-/// answer): once, until it changes.
+/// Logs actions, the lines that policies log, and the problem that keeps an object from
+/// being scaled (a missing target or metric, a policy without a usable answer): once,
+/// until it changes.
 #[derive(Default)]
 pub struct LogRecorder {
-    troubles: Mutex<BTreeMap<ObjectKey, String>>,
+    problems: Mutex<BTreeMap<ObjectKey, String>>,
     nodes: nodes::NodeLog,
 }
 
@@ -30,7 +30,7 @@ impl Recorder for LogRecorder {
     }
 
     fn forget(&self, object: &ObjectKey) {
-        self.troubles().remove(object);
+        self.problems().remove(object);
     }
 }
 
@@ -38,7 +38,7 @@ impl LogRecorder {
     fn log(&self, record: &DecisionRecord) {
         let object = format!("{}/{}", record.object.namespace, record.object.name);
         log_lines(&record.policies, &object);
-        self.log_trouble(record, &object);
+        self.log_problem(record, &object);
         let verdict = &record.verdict;
         let (from, to) = (
             verdict.from.unwrap_or_default(),
@@ -65,14 +65,14 @@ impl LogRecorder {
         }
     }
 
-    fn log_trouble(&self, record: &DecisionRecord, object: &str) {
+    fn log_problem(&self, record: &DecisionRecord, object: &str) {
         let failures: Vec<String> = record.policies.iter().filter_map(failure).collect();
-        let (what, text) = match held(record) {
+        let (what, text) = match hold_reason(record) {
             _ if !failures.is_empty() => ("a policy gave no usable answer", failures.join("; ")),
             Some(reason) => ("nothing is decided", reason),
             None => ("", String::new()),
         };
-        let mut known = self.troubles();
+        let mut known = self.problems();
         let before = if text.is_empty() {
             known.remove(&record.object)
         } else {
@@ -88,14 +88,13 @@ impl LogRecorder {
         }
     }
 
-    fn troubles(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, String>> {
-        self.troubles.lock().unwrap_or_else(PoisonError::into_inner)
+    fn problems(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, String>> {
+        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Why an object is left as it is, where that is somebody's fault: its conditions
-/// say so.
-fn held(record: &DecisionRecord) -> Option<String> {
+/// Returns why an object is held, if its conditions name a fault.
+fn hold_reason(record: &DecisionRecord) -> Option<String> {
     let at_fault = |condition: &&Condition| {
         let decides = [condition::ABLE_TO_SCALE, condition::SCALING_ACTIVE];
         condition.status == "False"
@@ -107,8 +106,7 @@ fn held(record: &DecisionRecord) -> Option<String> {
     Some(format!("{}: {}", fault.reason, fault.message))
 }
 
-/// The lines that policies logged about an object, at the levels that the contract gives
-/// them.
+/// Logs the lines that policies logged about an object, at the contract's levels.
 fn log_lines<'a, Q: Question>(parts: impl IntoIterator<Item = &'a Part<Q>>, object: &str) {
     for part in parts.into_iter().flat_map(Part::parts) {
         let policy = &*part.name;
@@ -136,7 +134,7 @@ fn failure(policy: &PolicyRecord) -> Option<String> {
     Some(format!("{}: {failure}{then}", policy.name))
 }
 
-/// The policies that answered: `hpa@1a2b3c4d5e6f`.
+/// Returns the policies that answered: `hpa@1a2b3c4d5e6f`.
 pub fn policies(record: &DecisionRecord) -> String {
     let names = record.policies.iter().map(|policy| match &policy.version {
         Some(version) => format!("{}@{}", version.name, version.short_digest()),

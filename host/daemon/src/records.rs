@@ -1,4 +1,4 @@
-//! Records of decisions, read from a file or asked of a daemon.
+//! Reads records of decisions from a file or from a daemon.
 
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
@@ -10,18 +10,18 @@ use flyball_core::record::DecisionRecord;
 use flyball_core::recorder::Record;
 use serde::de::DeserializeOwned;
 
-/// Reads the records of a file, a line of JSON each. A line that is no record is logged
-/// with its number, counted, and left out.
+/// Reads the records of a file, a line of JSON each. A line that is not a record is
+/// logged with its number, counted, and skipped.
 pub struct Records {
     name: String,
     lines: io::Split<Box<dyn BufRead>>,
-    /// Lines so far.
+    /// Number of lines read so far.
     line: u64,
     unreadable: u64,
 }
 
-/// Most unreadable lines that are logged one by one.
-const MOST_TOLD: u64 = 20;
+/// Maximum number of unreadable lines that are logged individually.
+const MOST_LOGGED: u64 = 20;
 
 impl Records {
     /// Opens a file; `-` is standard input.
@@ -37,7 +37,7 @@ impl Records {
         })
     }
 
-    /// Lines so far that are no records.
+    /// Returns the number of lines so far that are not records.
     pub fn unreadable(&self) -> u64 {
         self.unreadable
     }
@@ -46,8 +46,8 @@ impl Records {
         let Self { name, line, .. } = self;
         self.unreadable += 1;
         match self.unreadable {
-            ..=MOST_TOLD => tracing::warn!("{name}, line {line}, is left out: {error:#}"),
-            n if n == MOST_TOLD + 1 => tracing::warn!("{name}: more lines are left out"),
+            ..=MOST_LOGGED => tracing::warn!("{name}, line {line}, is left out: {error:#}"),
+            n if n == MOST_LOGGED + 1 => tracing::warn!("{name}: more lines are left out"),
             _ => {}
         }
     }
@@ -77,7 +77,7 @@ impl Iterator for Records {
     }
 }
 
-/// Asks a daemon for the latest records of an object, oldest first.
+/// Requests the latest records of an object from a daemon, oldest first.
 pub fn ask(server: &str, object: &ObjectKey, limit: usize) -> anyhow::Result<Vec<DecisionRecord>> {
     let (namespace, name) = (&object.namespace, &object.name);
     let text = get(
@@ -87,7 +87,7 @@ pub fn ask(server: &str, object: &ObjectKey, limit: usize) -> anyhow::Result<Vec
     lines(server, &text)
 }
 
-/// Asks a daemon for the latest records about nodes, oldest first.
+/// Requests the latest records about nodes from a daemon, oldest first.
 pub fn ask_about_nodes(server: &str, limit: usize) -> anyhow::Result<Vec<NodeDecisionRecord>> {
     let text = get(server, &format!("/v1/node-records?limit={limit}"))?;
     lines(server, &text)
@@ -99,7 +99,7 @@ fn lines<R: DeserializeOwned>(server: &str, text: &str) -> anyhow::Result<Vec<R>
     records.with_context(|| format!("cannot read the answer of {server}"))
 }
 
-/// Asks a daemon.
+/// Sends a GET request to a daemon, and returns the body.
 pub fn get(server: &str, path: &str) -> anyhow::Result<String> {
     let url = format!("{}{path}", server.trim_end_matches('/'));
     match ureq::get(&url).call() {

@@ -1,4 +1,4 @@
-//! A new policy's folder: the template of its kind, and the SDK beside it.
+//! Creates the folder of a new policy: the template of its kind, and the SDK.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,16 +9,16 @@ use crate::cli::NewKind;
 
 include!(concat!(env!("OUT_DIR"), "/scaffold_files.rs"));
 
-/// What stands in the template's files for the policy's name, and for the path
-/// of the SDK.
+/// Placeholders in the template's files for the policy's name and for the path of the
+/// SDK.
 const NAME_MARK: &str = "{{name}}";
 const SDK_MARK: &str = "{{sdk}}";
 
-/// The folder of the SDK's copy, in the policy's folder.
+/// Name of the SDK's copy in the policy's folder.
 const SDK_FOLDER: &str = "sdk";
 
-/// Creates the folder of a policy of that kind, called `name`. Without `sdk`, the folder of an
-/// SDK, it gets a copy of the one that this binary was built with.
+/// Creates the folder of a policy of that kind, called `name`. `sdk` is the folder of an
+/// SDK; with `None`, a copy of the embedded one is created.
 pub fn create(folder: &Path, kind: NewKind, name: &str, sdk: Option<&Path>) -> anyhow::Result<()> {
     check_name(name)?;
     ensure!(
@@ -36,7 +36,8 @@ pub fn create(folder: &Path, kind: NewKind, name: &str, sdk: Option<&Path>) -> a
     };
     for (path, text) in template {
         let text = text.replace(NAME_MARK, name).replace(SDK_MARK, &sdk);
-        // Cargo takes a folder with a Cargo.toml for a package of its own.
+        // Templates are called Cargo.toml.template: Cargo treats a folder with a
+        // Cargo.toml as a package.
         write(&folder.join(path.trim_end_matches(".template")), &text)?;
     }
     if sdk == SDK_FOLDER {
@@ -47,7 +48,7 @@ pub fn create(folder: &Path, kind: NewKind, name: &str, sdk: Option<&Path>) -> a
     Ok(())
 }
 
-/// A policy is named by its file, and its package by the same name.
+/// A policy is named by its file, and its package has the same name.
 fn check_name(name: &str) -> anyhow::Result<()> {
     let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
     ensure!(

@@ -1,5 +1,5 @@
-//! The embedded cluster under the daemon's loop, in a time that passes at a
-//! pace: what `flyball run --cluster sim:FILE` and `flyball demo` have in common.
+//! The embedded cluster under the daemon's loops in paced time, for `flyball run
+//! --cluster sim:FILE` and `flyball demo`.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,19 +14,19 @@ use flyball_core::time::Timestamp;
 use flyball_sandbox::Registry;
 use flyball_simulation::time::ClockMap;
 use flyball_simulation::{
-    Cluster, Equipment, Journal, Loops, PolicySwapper, Progress, Run, Scenario,
+    Cluster, Journal, LoopSetup, Loops, PolicySwapper, Progress, Run, Scenario,
 };
 
-use crate::clock::{PacedClock, Stop};
+use crate::clock::{PacedClock, StopSignal};
 
-/// A scenario that is being played.
+/// A scenario that is run in paced time.
 pub struct Simulated {
     scenario: Scenario,
     cluster: Cluster,
     journal: Arc<Journal>,
 }
 
-/// What the loops go by.
+/// Options of the loops.
 #[derive(Default)]
 pub struct LoopOptions {
     /// Options of the loop over autoscalers. `None` if it does not run.
@@ -36,7 +36,7 @@ pub struct LoopOptions {
 }
 
 impl Simulated {
-    /// The scenario's world at its start. Records go on to `recorders`.
+    /// Creates the scenario's world at its start. Records are forwarded to `recorders`.
     pub fn new(scenario: Scenario, recorders: Vec<Arc<dyn Recorder>>) -> anyhow::Result<Self> {
         let cluster = Cluster::new(&scenario)?;
         Ok(Self {
@@ -46,19 +46,19 @@ impl Simulated {
         })
     }
 
-    /// The world.
+    /// Returns the embedded cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Lets the scenario's time pass, `speed` times as fast as the wall's, until its end
-    /// or the stop. It calls `on_sync` with the progress whenever time has moved.
+    /// Runs the scenario, `speed` times as fast as real time, until its end or the stop.
+    /// Calls `on_sync` with the progress whenever time has advanced.
     pub async fn play(
         &self,
         speed: f64,
         options: LoopOptions,
         policies: &Arc<Registry>,
-        stop: Stop,
+        stop: StopSignal,
         on_sync: impl Fn(&Progress) + Send + Sync,
     ) -> anyhow::Result<Run> {
         let failure = Mutex::new(None);
@@ -71,12 +71,12 @@ impl Simulated {
             on_sync(&Progress::of(&self.scenario, &self.cluster, &self.journal));
             true
         };
-        // What is due at the start is swapped before the first decision.
+        // Swaps that are due at the start come before the first decision.
         self.swap_what_is_due(policies);
         let (start, end) = (self.scenario.start, self.scenario.end());
         let map = ClockMap::new(start, speed).context("the speed must be above 0")?;
         let clock = PacedClock::new(start, end, map, stop, on_move);
-        let equipment = Equipment {
+        let setup = LoopSetup {
             replica: options.replica,
             nodes: options.nodes,
             ports: DecisionPorts {
@@ -85,7 +85,7 @@ impl Simulated {
                 store: Arc::new(InMemoryStore::default()),
             },
         };
-        let mut loops = Loops::new(&self.cluster, &clock, equipment);
+        let mut loops = Loops::new(&self.cluster, &clock, setup);
         loops.run().await;
         drop(loops);
         drop(clock);
@@ -118,7 +118,7 @@ pub fn named_by_policies(mut run: Run) -> Run {
     run
 }
 
-/// Carries out a scenario's swaps.
+/// Carries out a scenario's swaps in a registry.
 pub struct Swapper<'a>(pub &'a Registry);
 
 impl PolicySwapper for Swapper<'_> {

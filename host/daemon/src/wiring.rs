@@ -1,5 +1,5 @@
-//! How the parts are set up: the engine, the registry of policies, the private
-//! directories, and the options of the loop.
+//! Creates the parts from the arguments: the engine, the registry of policies, the
+//! private directories, and the options of the loops.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -29,8 +29,8 @@ pub struct StateDir(PathBuf);
 
 impl StateDir {
     /// Returns the given directory, else that of the environment, else flyball's in
-    /// `$XDG_STATE_HOME`, else in `~/.local/state`. `None` if there is no home directory
-    /// either.
+    /// `$XDG_STATE_HOME`, else in `~/.local/state`. Returns `None` if there is no home
+    /// directory either.
     pub fn resolve(given: Option<&Path>) -> Option<Self> {
         let set = |name: &str| {
             env::var_os(name)
@@ -42,7 +42,7 @@ impl StateDir {
                 set("XDG_STATE_HOME").or_else(|| Some(set("HOME")?.join(".local/state")))?;
             Some(state.join("flyball"))
         };
-        // Commands that take no directory heed the variable too.
+        // The variable also applies to commands without a flag for the directory.
         let named = || {
             let named = env::var_os(STATE_DIR).filter(|named| !named.is_empty());
             named.map(PathBuf::from)
@@ -56,14 +56,14 @@ impl StateDir {
         &self.0
     }
 
-    /// Compiled code.
+    /// Returns the directory for compiled code.
     pub fn code(&self) -> PathBuf {
         self.0.join("code")
     }
 
-    /// The last good version of each policy of a directory: daemons that watch
-    /// others and share the state know nothing of its files. The directory is named
-    /// as it was given, so that a link may move on to another release.
+    /// Returns the directory for the last good versions of a policies directory, separate
+    /// for each, since daemons that watch others may share the state. The directory is
+    /// named by the path as it was given, so that a link may be moved to another release.
     pub fn last_good(&self, policies: &Path) -> anyhow::Result<PathBuf> {
         let path = std::path::absolute(policies)
             .with_context(|| format!("cannot tell where {} is", policies.display()))?;
@@ -72,9 +72,9 @@ impl StateDir {
         Ok(self.0.join(LAST_GOOD).join(&digits[..16]))
     }
 
-    /// Directories of last good versions, one for each directory of policies.
+    /// Returns the directories of last good versions, one for each policies directory.
     fn last_good_directories(&self) -> Vec<PathBuf> {
-        // There is none where no daemon ever ran.
+        // There is none if no daemon has run.
         let directories = std::fs::read_dir(self.0.join(LAST_GOOD))
             .into_iter()
             .flatten();
@@ -83,14 +83,14 @@ impl StateDir {
         directories
     }
 
-    /// Directories of last good versions that have a policy of that name.
+    /// Returns the directories of last good versions that have a policy of that name.
     pub fn last_good_of(&self, name: &str) -> Vec<PathBuf> {
         let mut directories = self.last_good_directories();
         directories.retain(|directory| has_last_good(directory, name));
         directories
     }
 
-    /// The last good versions of all directories of policies.
+    /// Returns the last good versions of all policies directories.
     pub fn all_last_good(&self) -> Vec<PathBuf> {
         self.last_good_directories()
             .iter()
@@ -99,8 +99,8 @@ impl StateDir {
     }
 }
 
-/// The engine that runs policies, for a command that asks a few; its private
-/// directory, if one was given. Without a usable one it compiles anew each time.
+/// Creates the engine for a command that asks few policies. Without a usable private
+/// directory, code is compiled each time.
 pub fn engine(state_dir: Option<&Path>, compilation: &Compilation) -> anyhow::Result<Engine> {
     let compiler = Some(compilation.compiler());
     let options = EngineOptions {
@@ -118,8 +118,8 @@ pub fn engine(state_dir: Option<&Path>, compilation: &Compilation) -> anyhow::Re
     engine.context("cannot set up the sandbox")
 }
 
-/// The watched policies of a daemon; `recorded` has the inputs on which new versions
-/// are tried.
+/// Creates the registry of a daemon, which watches the policies directory. New versions
+/// are tried on the inputs of `recorded`.
 pub fn registry(args: &Policies, recorded: Arc<dyn RecordedInputs>) -> anyhow::Result<Registry> {
     let state = StateDir::resolve(args.state.state_dir.as_deref());
     if state.is_none() {
@@ -150,7 +150,8 @@ fn millis(length: Millis) -> Duration {
     Duration::from_millis(length.0.try_into().unwrap_or(0))
 }
 
-/// The built-in policies and these files, under these budgets, for commands that end.
+/// Creates a registry of the built-in policies and these files, under these budgets, for
+/// commands that end.
 pub fn fixed_registry(files: &[PathBuf], budgets: &Budgets) -> anyhow::Result<Registry> {
     let options = RegistryOptions {
         budgets: budgets.by_name(),
@@ -164,7 +165,7 @@ pub fn fixed_registry(files: &[PathBuf], budgets: &Budgets) -> anyhow::Result<Re
     Ok(registry)
 }
 
-/// Policies' files in a directory.
+/// Returns the policy files in a directory.
 pub fn policy_files(directory: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
     let Some(directory) = directory else {
         return Ok(Vec::new());
@@ -179,7 +180,7 @@ pub fn policy_files(directory: Option<&Path>) -> anyhow::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Options of the loop.
+/// Returns the options of the replica loop.
 pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
     let RunArgs {
         hpa,
@@ -204,8 +205,8 @@ pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
     }
 }
 
-/// Options of the nodes' half. `fallback`: whether the built-in expander stands in;
-/// `is_expander`: which expanders there are, or may come to be.
+/// Returns the options of the node loop. `fallback`: whether the built-in expander stands
+/// in; `is_expander`: whether an expander of that name exists or may be added later.
 pub fn node_options(
     args: &Nodes,
     fallback: bool,
@@ -229,7 +230,7 @@ pub fn node_options(
     })
 }
 
-/// Options of the nodes' half, as far as a plan is made by them.
+/// Returns the options of the node loop that a plan depends on.
 pub fn planning_options(
     args: &Planning,
     is_expander: impl Fn(&str) -> bool,
@@ -254,7 +255,7 @@ pub fn planning_options(
     })
 }
 
-/// The chain of expanders, each with its configuration.
+/// Returns the chain of expanders, each with its configuration.
 fn expanders(
     list: &str,
     configurations: &[ExpanderConfig],
@@ -277,8 +278,8 @@ fn expanders(
     Ok(chain)
 }
 
-/// Checks the configurations of expanders that are there by their schemas. A policy
-/// that comes later is checked as it comes.
+/// Checks the configurations of existing expanders against their schemas. A policy that
+/// is added later is checked then.
 pub fn check_configurations(registry: &Registry, chain: &[ExpanderChoice]) -> anyhow::Result<()> {
     for ExpanderChoice {
         name,

@@ -1,5 +1,5 @@
-//! The guides are programs: every `sh` block of a page runs, in order, in one
-//! shell, in an empty folder, with the real binary and a real control plane.
+//! Runs the guides: every `sh` block of a page runs, in order, in one shell, in an empty
+//! folder, with the real binary and a real control plane.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -25,14 +25,14 @@ fn every_command_of_the_policy_authors_guide_works() -> anyhow::Result<()> {
     run("docs/policy-authors.md", None, None)
 }
 
-/// Its commands are about this repository, so that they run in its top folder.
+/// The commands of this page concern the repository, so they run in its root.
 #[test]
 fn every_command_of_the_development_page_works() -> anyhow::Result<()> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     run("docs/development.md", None, Some(&repository))
 }
 
-/// The README's chores are what CI runs: no shell block of its own may hide there.
+/// The README's commands are what CI runs: it must have no other shell block.
 #[test]
 fn readme_names_the_commands_that_ci_runs() -> anyhow::Result<()> {
     let readme = script(&read("README.md")?);
@@ -52,8 +52,8 @@ fn readme_names_the_commands_that_ci_runs() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every field of a real record is explained on the page about records: of those of
-/// decisions about nodes in its second half, but for what policies of all kinds share.
+/// Every field of a real record is explained on the page about records: fields of node
+/// decisions in its second half, except for those that all kinds of policies share.
 #[test]
 fn every_field_of_a_record_is_documented() -> anyhow::Result<()> {
     let page = read("docs/records.md")?;
@@ -79,7 +79,7 @@ fn every_field_of_a_record_is_documented() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The fields of all records of that format in an example.
+/// Returns the fields of all records of that format in an example.
 fn recorded_fields(scenario: &str, format: &str) -> anyhow::Result<BTreeSet<String>> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("records.jsonl");
@@ -112,7 +112,7 @@ fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
         Value::Object(object) => {
             for (field, value) in object {
                 fields.insert(field.clone());
-                // A behavior is spelled as in the spec.
+                // A behavior has the fields of the spec.
                 if field != "behavior" {
                     collect_fields(value, fields);
                 }
@@ -125,7 +125,7 @@ fn collect_fields(value: &Value, fields: &mut BTreeSet<String>) {
     }
 }
 
-/// Runs a page's script, in an empty folder if no other is given.
+/// Runs a page's script, in an empty folder unless another is given.
 fn run(page: &str, cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::Result<()> {
     let folder = tempfile::tempdir()?;
     let place = place.unwrap_or(folder.path());
@@ -151,7 +151,7 @@ fn run(page: &str, cluster: Option<&Cluster>, place: Option<&Path>) -> anyhow::R
     Ok(())
 }
 
-/// The search path with the binary under test, kubectl, and AWS' tools, in front.
+/// Returns the search path with the binary under test, kubectl, and AWS' tools in front.
 fn path(with_kubectl: bool) -> anyhow::Result<std::ffi::OsString> {
     let flyball = Path::new(env!("CARGO_BIN_EXE_flyball"));
     let mut folders: Vec<_> = flyball
@@ -174,7 +174,7 @@ fn path(with_kubectl: bool) -> anyhow::Result<std::ffi::OsString> {
     Ok(std::env::join_paths(folders)?)
 }
 
-/// The `sh` blocks of a page, one after the other.
+/// Returns the `sh` blocks of a page in order.
 fn script(page: &str) -> String {
     let mut script = String::new();
     let mut inside = false;

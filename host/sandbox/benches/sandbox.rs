@@ -1,5 +1,5 @@
-//! What a decision of the built-in `hpa` policy costs, and one of a policy that does
-//! nothing; and what a unit of fuel takes.
+//! Cost of a decision of the built-in `hpa` policy and of a policy that does nothing, and
+//! time that a unit of fuel takes.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Reg
 use flyball_test_support::bench::report;
 
 const NOW: i64 = 1_767_225_600_000;
-/// Rounds of which the fastest counts: the others were disturbed.
+/// Number of rounds. The fastest counts, since the others were disturbed.
 const ROUNDS: usize = 20;
-/// What the engine reckons with on the slowest machine.
+/// The time of a unit of fuel that the engine assumes for the slowest machine.
 const SLOWEST_UNIT_NS: f64 = 5.0;
 
 fn main() -> anyhow::Result<()> {
@@ -39,9 +39,9 @@ fn main() -> anyhow::Result<()> {
     report("sandbox/ns-per-fuel", unit, "ns", Some(SLOWEST_UNIT_NS))
 }
 
-/// Nanoseconds that a unit of fuel takes in an endless loop, which checks fuel and
-/// clock in each round, in the slowest of some rounds: the backstop is derived from
-/// what it takes at most.
+/// Returns the nanoseconds that a unit of fuel takes in an endless loop, which checks
+/// fuel and clock in each iteration. The slowest round counts: the backstop is derived
+/// from the longest time.
 fn per_unit_of_fuel(engine: &Engine) -> anyhow::Result<f64> {
     let endless = &flyball_tests::guests::components("hostile")?["decide_loop"];
     let budget = Budget {
@@ -63,7 +63,7 @@ fn per_unit_of_fuel(engine: &Engine) -> anyhow::Result<f64> {
     Ok(slowest.as_secs_f64() * 1e9 / budget.fuel_base as f64)
 }
 
-/// Microseconds that a decision takes, in the fastest of some rounds.
+/// Returns the microseconds that a decision takes, in the fastest round.
 fn per_decision(
     policy: &dyn ReplicaPolicy,
     input: &ReplicaInput,
@@ -89,7 +89,7 @@ fn per_decision(
     Ok(fastest.as_secs_f64() * 1e6)
 }
 
-/// A workload on CPU utilization, with so many pods.
+/// A workload on CPU utilization with this number of pods.
 fn input(pods: usize) -> ReplicaInput {
     let columns = PodColumns {
         state: vec![pod_state::RUNNING | pod_state::READY; pods],

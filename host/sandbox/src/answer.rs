@@ -1,5 +1,4 @@
-//! Checks of what a policy says, about itself and in answer to a question: it is
-//! input from outside.
+//! Checks policies' descriptions and answers, which are input from outside.
 
 use flyball_core::nodes::expander::ExpanderRanking;
 use flyball_core::policy::{Description, STATE_LIMIT, kind};
@@ -9,7 +8,7 @@ use crate::error::LoadError;
 use crate::text::readable;
 
 const CODE_BYTES: usize = 64;
-/// Code of an answer whose policy gave no code: conditions and events must have one.
+/// Code for an answer without one: conditions and events must have a code.
 const NO_CODE: &str = "PolicyDecided";
 const SENTENCE_BYTES: usize = 1024;
 const ARGUMENTS: usize = 32;
@@ -22,10 +21,10 @@ const WANTS: usize = 16;
 /// Inputs that this host can grant.
 const WANTED_KINDS: [&str; 3] = ["metric-history", "target-labels", "target-annotations"];
 
-/// Checks a decision against the contract, and makes its texts fit to be shown.
+/// Checks a decision against the contract, and makes its texts safe to display.
 ///
 /// # Errors
-/// What breaks the contract, as a sentence.
+/// The violation of the contract, as a sentence.
 pub(crate) fn accept(
     mut decision: ReplicaDecision,
     input: &ReplicaInput,
@@ -40,11 +39,11 @@ pub(crate) fn accept(
     Ok(decision)
 }
 
-/// Checks a ranking of so many options against the contract, and makes its texts
-/// fit to be shown.
+/// Checks a ranking of `options` options against the contract, and makes its texts safe
+/// to display.
 ///
 /// # Errors
-/// What breaks the contract, as a sentence.
+/// The violation of the contract, as a sentence.
 pub(crate) fn accept_ranking(
     mut ranking: ExpanderRanking,
     options: usize,
@@ -95,7 +94,7 @@ fn readable_reason(reason: &mut Reason) {
     }
 }
 
-/// Gives an answer's reason a code if it has none.
+/// Sets a reason's code if it has none.
 fn named_reason(reason: &mut Reason) {
     if reason.code.is_empty() {
         reason.code = NO_CODE.to_owned();
@@ -138,8 +137,8 @@ fn replicas(field: &str, replicas: Option<i64>) -> Result<(), String> {
     }
 }
 
-/// Checks a proposal. The error begins with a field of the proposal: `.error has ...`.
-/// A single metric may propose a negative number if negative values were measured: its
+/// Checks a proposal. The error begins with a field of the proposal: `.error has ...`. A
+/// single metric may propose a negative number if negative values were measured: its
 /// proposal is only reported.
 fn proposal(proposal: &Proposal) -> Result<(), String> {
     if let Some(n) = proposal.replicas
@@ -154,7 +153,7 @@ fn proposal(proposal: &Proposal) -> Result<(), String> {
 /// Checks a reason. The error begins with a field of the reason: `.code has ...`.
 fn reason(reason: &Reason) -> Result<(), String> {
     at_most(".code", reason.code.len(), CODE_BYTES)?;
-    // Kubernetes takes no other as the reason of a condition.
+    // Kubernetes accepts only such codes as the reason of a condition.
     let alphanumeric = reason.code.bytes().all(|byte| byte.is_ascii_alphanumeric());
     if !alphanumeric
         || reason
@@ -191,8 +190,8 @@ fn within(bytes: usize, limit: usize) -> Result<(), String> {
     Ok(())
 }
 
-/// Checks a description, all but its schema. `exports` tells whether the
-/// component exports an interface.
+/// Checks a description except for its schema. `exports` reports whether the component
+/// exports an interface.
 pub(crate) fn check_description(
     description: &Description,
     exports: impl Fn(&str) -> bool,
@@ -204,7 +203,7 @@ pub(crate) fn check_description(
     if description.name.contains(char::is_control) {
         return Err(fault("name", "must have no control characters".into()));
     }
-    // Every record carries it.
+    // Every record contains the version.
     within(description.version.len(), VERSION_BYTES)
         .map_err(|message| fault("version", message))?;
     if let Err(error) = semver::Version::parse(&description.version) {
@@ -274,7 +273,7 @@ fn wants(description: &Description) -> Result<(), String> {
     Ok(())
 }
 
-/// A text that may be anything, as an error quotes it.
+/// Formats an arbitrary text for an error message.
 fn quoted(text: &str) -> String {
     let mut text = text.to_owned();
     readable(&mut text, CODE_BYTES);

@@ -1,6 +1,6 @@
-//! Compiled code, kept from one start to the next. Code that is loaded runs
-//! natively, so a file counts only if it carries a code (HMAC-SHA-256) that this
-//! cache's own key made; whatever does not is compiled again.
+//! Cache of compiled code on disk. Code that is loaded runs natively, so a file is used
+//! only if it carries an authentication code (HMAC-SHA-256) made with this cache's own
+//! key; any other file is ignored and its component compiled again.
 
 use std::hash::{Hash as _, Hasher};
 use std::io;
@@ -15,13 +15,14 @@ use crate::error::EngineError;
 use crate::private::PrivateDirectory;
 
 const KEY_FILE: &str = "key";
-/// A block of SHA-256, the size that HMAC uses a key of as it is.
+/// Size of SHA-256's block: HMAC uses a key of this size unchanged.
 const KEY_BYTES: usize = 64;
 const TAG_BYTES: usize = 32;
 const EXTENSION: &str = "cwasm";
-/// The form of what is kept: files of an older one are not looked for.
+/// Version of the file format, part of the files' names: files of older formats are not
+/// found.
 const FORM: &[u8] = b"surface and code";
-/// Files kept; the ones written first go first.
+/// Files kept; the oldest are removed first.
 const FILES: usize = 128;
 
 /// A private directory of compiled components.
@@ -29,7 +30,7 @@ const FILES: usize = 128;
 pub(crate) struct Cache {
     directory: PrivateDirectory,
     key: [u8; KEY_BYTES],
-    /// Most files kept.
+    /// Maximum number of files.
     files: usize,
 }
 
@@ -47,7 +48,7 @@ impl Cache {
         })
     }
 
-    /// Code compiled earlier by this engine from the bytes of that digest.
+    /// Returns code that this engine compiled earlier from the bytes with that digest.
     pub fn load(&self, engine: &wasmtime::Engine, digest: &str) -> Option<Artifact> {
         let name = file_name(engine, digest);
         let file = match self.directory.read(&name) {
@@ -72,8 +73,8 @@ impl Cache {
             .ok()
     }
 
-    /// Keeps compiled code, in the form that [`code::load`] takes. Failing to is no reason
-    /// not to run it.
+    /// Stores compiled code in the form that [`code::load`] takes. A failure is only
+    /// logged, since the code can run without it.
     pub fn store(&self, engine: &wasmtime::Engine, digest: &str, code: &[u8]) {
         let name = file_name(engine, digest);
         let tag = self.mac(&name, code).finalize().into_bytes();
@@ -110,7 +111,7 @@ impl Cache {
     }
 }
 
-/// The cache's key; a new one if somebody else may have put it there.
+/// Returns the cache's key; makes a new one if another user may have written the file.
 fn key(directory: &PrivateDirectory) -> io::Result<[u8; KEY_BYTES]> {
     if !directory.was_exposed()
         && let Some(bytes) = directory.read(KEY_FILE)?
@@ -132,7 +133,7 @@ fn file_name(engine: &wasmtime::Engine, digest: &str) -> String {
     format!("{}.{EXTENSION}", hex(&hasher.0.finalize()))
 }
 
-/// SHA-256 behind the interface that wasmtime's hash asks for.
+/// SHA-256 as the `Hasher` that wasmtime requires.
 struct Sha256Hasher(Sha256);
 
 impl Hasher for Sha256Hasher {
@@ -184,7 +185,8 @@ mod tests {
         assert!(cache.load(&without, "sha256:a").is_none());
         assert!(cache.load(&with, "sha256:b").is_none());
 
-        // Nor under the name of that engine's own: a file's code binds it to its name.
+        // Nor is it used under the other engine's name: a file's code binds it to its
+        // name.
         let file = |engine| directory.path().join(file_name(engine, "sha256:a"));
         std::fs::copy(file(&with), file(&without)).unwrap();
         assert!(cache.load(&without, "sha256:a").is_none());

@@ -1,4 +1,4 @@
-//! What the clock ends, on a machine that is overwhelmed: time passes there far
+//! Tests of the wall-clock backstop on an overloaded machine, where time passes much
 //! faster than fuel is used.
 
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
@@ -29,9 +29,9 @@ fn fuel(fuel_base: u64) -> Budget {
     }
 }
 
-/// Does on such a machine what is to be done.
+/// Runs `what` as on an overloaded machine.
 fn overwhelmed<T>(engine: &Engine, what: impl FnOnce() -> T) -> T {
-    /// Also when a test fails.
+    /// Stops the thread even if a test fails.
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
         fn drop(&mut self) {
@@ -67,7 +67,7 @@ fn the_clock_ends_a_ranking_that_fuel_does_not() {
     let outcome = overwhelmed(&engine, || policy.rank(&Context::default(), &input));
     let failure = outcome.answer.unwrap_err();
     assert!(
-        matches!(&failure, PolicyFailure::Interrupted(told) if told.contains("took longer than")),
+        matches!(&failure, PolicyFailure::Interrupted(message) if message.contains("took longer than")),
         "{failure}"
     );
     assert!(outcome.usage.fuel < outcome.usage.fuel_budget);
@@ -97,7 +97,7 @@ fn the_clock_ends_a_start_that_fuel_does_not() {
     }
 }
 
-/// Unlike one that failed by itself, as it would again.
+/// A file that failed for a reason of its own is not tried again: it would fail again.
 #[test]
 fn a_file_that_only_the_clock_was_against_is_looked_at_again() {
     let engine = engine();
@@ -112,7 +112,7 @@ fn a_file_that_only_the_clock_was_against_is_looked_at_again() {
     };
     let registry = overwhelmed(&engine, || {
         let registry = Registry::open(&engine, options, &[]).unwrap();
-        registry.look();
+        registry.rescan();
         registry
     });
     let state = || registry.status().remove(0).state;
@@ -122,12 +122,12 @@ fn a_file_that_only_the_clock_was_against_is_looked_at_again() {
         }
         other => panic!("{other:?}"),
     }
-    registry.look();
+    registry.rescan();
     assert_eq!(state(), PolicyState::Active);
 
     let trapped = LoadError::Describe {
         failure: PolicyFailure::Trapped(String::new()),
-        said: String::new(),
+        last_log_line: String::new(),
     };
     assert!(!trapped.may_pass());
 }

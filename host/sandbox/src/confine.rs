@@ -1,5 +1,5 @@
-//! One confined run of a guest: a fresh store, its limits, and what came of it
-//! when it failed.
+//! Runs a guest once, confined: a fresh store, its limits, and the failure if there is
+//! one.
 
 use flyball_core::policy::{Budget, PolicyFailure, Usage};
 use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
@@ -15,7 +15,7 @@ const LOG_LINES: usize = 32;
 const LOG_LINE_BYTES: usize = 512;
 const COMPONENT_HANDLES: usize = 1_000;
 const FRAMES: usize = 4;
-/// Bytes of a function's name in a failure: the guest's file says what it is.
+/// Maximum bytes of a function's name in a failure: the guest's file chooses the name.
 const FUNCTION_NAME_BYTES: usize = 128;
 
 /// State of a store: the guest's limits and its log.
@@ -25,7 +25,7 @@ pub(crate) struct Guest {
     pub log: Log,
 }
 
-/// Runs `body` in a fresh store with a budget for so many rows.
+/// Runs `body` in a fresh store with the budget for this number of rows.
 pub(crate) fn run<T>(
     engine: &Engine,
     budget: &Budget,
@@ -63,7 +63,7 @@ pub(crate) fn run<T>(
     }
 }
 
-/// What came of a run.
+/// Usage, log and outcome of a run.
 pub(crate) struct Run<T> {
     pub usage: Usage,
     pub outcome: Result<T, PolicyFailure>,
@@ -79,7 +79,7 @@ pub(crate) struct Log {
 }
 
 impl Log {
-    /// Takes a line. A flood of text stops the guest: copying it costs no fuel.
+    /// Adds a line. Too much text stops the guest: copying it costs no fuel.
     pub fn push(&mut self, level: u32, mut message: String) -> wasmtime::Result<()> {
         self.bytes = self.bytes.saturating_add(message.len());
         if self.bytes > LOG_BYTES {
@@ -165,7 +165,7 @@ fn failure(error: &wasmtime::Error, fuel: u64, budget: &Budget) -> PolicyFailure
     }
 }
 
-/// wasmtime has no types for these.
+/// Recognizes failures for which wasmtime has no types.
 fn without_trap(error: &wasmtime::Error) -> PolicyFailure {
     let text = error.root_cause().to_string();
     if text.contains("too much data") {
@@ -177,7 +177,7 @@ fn without_trap(error: &wasmtime::Error) -> PolicyFailure {
     PolicyFailure::InvalidAnswer(text)
 }
 
-/// The innermost functions of a trap.
+/// Returns the innermost functions of a trap.
 fn place(error: &wasmtime::Error) -> String {
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
         return String::new();

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
-/// `sha256:` and the digest of the bytes in hexadecimal digits: the name by
-/// which records know a policy's code.
+/// Returns `sha256:` and the digest of the bytes in hexadecimal digits. Records identify
+/// a policy's code by it.
 #[must_use]
 pub fn digest(bytes: &[u8]) -> String {
     hex_digest(&Sha256::digest(bytes))

@@ -1,7 +1,7 @@
-//! The engine all policies run on: how Wasm is compiled and confined.
+//! The wasmtime engine that runs all policies: settings, instance pool and clock.
 //!
-//! One engine serves a process. It knows nothing of policies and of the contract:
-//! see [`crate::CompiledPolicy`].
+//! One engine serves a process. It does not depend on policies and the contract: see
+//! [`crate::CompiledPolicy`].
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,30 +17,30 @@ use crate::error::EngineError;
 /// Length of an epoch, in milliseconds.
 const TICK_MS: u64 = 10;
 
-/// Units of fuel that the slowest machine worth supporting burns in a
-/// millisecond: 5 ns a unit, where 1 ns and less is usual. The wall-clock
-/// backstop is derived from it, so that fuel is always what ends a loop.
+/// Units of fuel that the slowest supported machine burns in a millisecond: 5 ns a unit,
+/// where 1 ns or less is usual. The wall-clock backstop is derived from it, so that fuel
+/// always ends a loop first.
 const SLOWEST_FUEL_PER_MS: u64 = 200_000;
 
-/// How far the backstop lies above the time that the fuel takes.
+/// Ratio of the backstop to the time that the fuel takes at most.
 const BACKSTOP_FACTOR: u64 = 20;
 
-/// Core instances of one component: a Rust policy has 3, one in an interpreted
-/// language some 20; where components are composed, all of theirs count, and an adapter
-/// for each pair that calls each other.
+/// Maximum core instances of a component. A Rust policy has 3, one in an interpreted
+/// language about 20. A composed component has those of all its parts, and an adapter for
+/// each pair that calls each other.
 const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
 const TABLES_PER_COMPONENT: u32 = 32;
-/// Each of the components that one is composed of has one.
+/// A composed component has one for each part.
 const MEMORIES_PER_COMPONENT: u32 = 4;
-/// Elements of a table: what the pool has room for, and what a guest may ask for.
+/// Maximum elements of a table, for the pool and for guests.
 pub(crate) const TABLE_ELEMENTS: usize = 20_000;
 
-/// Memory that a slot of the pool keeps, so that the next decision finds its
-/// pages in place.
+/// Bytes of a pool slot that stay resident, so that the next decision causes no page
+/// faults.
 const KEEP_RESIDENT_BYTES: usize = 512 << 10;
 
 /// The default budget of a decision: generous for a policy compiled from Rust (the
-/// built-in `hpa` spends some 110 units a pod).
+/// built-in `hpa` uses about 110 units a pod).
 pub const DEFAULT_BUDGET: Budget = Budget {
     fuel_base: 5_000_000,
     fuel_per_row: 10_000,
@@ -48,15 +48,15 @@ pub const DEFAULT_BUDGET: Budget = Budget {
     time_ms: 1_000,
 };
 
-/// What an [`Engine`] is made with.
+/// Options of an [`Engine`].
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// Decisions that can be under way at once; more wait for their turn.
+    /// Maximum number of concurrent decisions; more wait.
     pub concurrency: u32,
-    /// Private directory for compiled code. With `None` every start compiles anew.
+    /// Private directory for compiled code. With `None` code is compiled at every start.
     pub cache_directory: Option<PathBuf>,
-    /// How policies are compiled that are not built in. `None` compiles them in this
-    /// process, without any limit: for components that are trusted not to harm it.
+    /// How policies that are not built in are compiled. `None` compiles them in this
+    /// process without any limit: only for components that are trusted not to harm it.
     pub compiler: Option<CompilerOptions>,
 }
 
@@ -80,12 +80,12 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Sets the engine up and starts its clock, a thread that ends with the
-    /// engine's last clone.
+    /// Creates the engine and starts its clock, a thread that ends with the engine's last
+    /// clone.
     ///
     /// # Errors
-    /// When the address space for the pool cannot be reserved, the thread not be
-    /// started, or the cache directory not be made private.
+    /// If the address space for the pool cannot be reserved, the thread cannot be
+    /// started, or the cache directory cannot be made private.
     pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
         let concurrency = options.concurrency.max(1);
         let strategy = InstanceAllocationStrategy::Pooling(pool(concurrency));
@@ -131,7 +131,7 @@ impl Engine {
         self.compiler.as_deref()
     }
 
-    /// Waits for a slot of the pool. It must outlive the store that uses it.
+    /// Waits for a slot of the pool. The slot must outlive the store that uses it.
     pub(crate) fn slot(&self) -> Slot<'_> {
         let mut count = self.slots.count();
         if count.free == 0 {
@@ -163,7 +163,8 @@ struct Slots {
 
 struct SlotCount {
     free: u32,
-    /// Threads that wait for a slot: waking costs a system call even if nobody waits.
+    /// Threads that wait for a slot; lets `drop` skip a needless `notify_one`, which is a
+    /// system call.
     waiting: u32,
 }
 
@@ -186,16 +187,16 @@ impl Drop for Slot<'_> {
     }
 }
 
-/// Fuel for a decision on so many rows.
+/// Returns the fuel for a decision on this number of rows.
 pub(crate) fn fuel(budget: &Budget, rows: u64) -> u64 {
     budget
         .fuel_base
         .saturating_add(budget.fuel_per_row.saturating_mul(rows))
 }
 
-/// When a decision with so much fuel is interrupted, in milliseconds: after the
-/// budget's time, or [`BACKSTOP_FACTOR`] times what the fuel can take, whichever
-/// is later, and never within ten epochs, which are the clock's grain.
+/// Returns when a decision with this fuel is interrupted, in milliseconds: after the
+/// budget's time or [`BACKSTOP_FACTOR`] times the longest time that the fuel takes,
+/// whichever is later, and not within ten epochs, as the clock ticks once an epoch.
 pub(crate) fn backstop_ms(budget: &Budget, fuel: u64) -> u64 {
     let fuel_ms = fuel
         .div_ceil(SLOWEST_FUEL_PER_MS)
@@ -203,22 +204,22 @@ pub(crate) fn backstop_ms(budget: &Budget, fuel: u64) -> u64 {
     budget.time_ms.max(fuel_ms).max(10 * TICK_MS)
 }
 
-/// The backstop in epochs; one is added because the first one has begun already.
+/// Returns the backstop in epochs, plus one because the first has already begun.
 pub(crate) fn epochs(budget: &Budget, fuel: u64) -> u64 {
     backstop_ms(budget, fuel)
         .div_ceil(TICK_MS)
         .saturating_add(1)
 }
 
-/// An engine that compiles for [`Engine`] and runs nothing: it keeps no pool.
+/// Creates an engine that compiles for [`Engine`] and runs nothing: it has no pool.
 ///
 /// # Errors
-/// When wasmtime refuses its set-up.
+/// If wasmtime refuses the settings.
 pub(crate) fn compiling() -> wasmtime::Result<wasmtime::Engine> {
     wasmtime::Engine::new(config().allocation_strategy(InstanceAllocationStrategy::OnDemand))
 }
 
-/// What code depends on: the same for whoever compiles and whoever runs it.
+/// Settings that code depends on: the same for compiling and running.
 fn config() -> Config {
     let mut config = Config::new();
     config
@@ -228,8 +229,8 @@ fn config() -> Config {
         .cranelift_nan_canonicalization(true)
         // Two hosts may differ in the result of a relaxed operation.
         .wasm_relaxed_simd(false)
-        // For the adapters that wasmtime makes between components, which copy from one
-        // memory to the other. `parse` refuses it in the modules of guests.
+        // Needed for wasmtime's adapters between components, which copy from one memory
+        // to another. `parse` refuses it in the modules of guests.
         .wasm_multi_memory(true)
         .wasm_memory64(false)
         .memory_init_cow(true);
@@ -238,8 +239,8 @@ fn config() -> Config {
 
 fn pool(concurrency: u32) -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // Whoever holds a slot finds all it may need: the totals are the slots
-    // times the most that one component may take.
+    // The holder of a slot finds all it may need: the totals are the number of slots
+    // times the maximum for one component.
     pool.total_component_instances(concurrency)
         .total_core_instances(concurrency.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
         .total_memories(concurrency.saturating_mul(MEMORIES_PER_COMPONENT))

@@ -1,15 +1,15 @@
-//! What can go wrong between a file and a policy that decides. The texts are
-//! what an operator or an author reads; whoever shows one names the policy.
+//! Errors of loading and configuring policies. Operators and authors read the messages;
+//! the caller adds the policy's name.
 
 use std::path::PathBuf;
 
 use flyball_core::policy::PolicyFailure;
 use serde::{Deserialize, Serialize};
 
-/// The engine, or its private directory, could not be set up.
+/// Error of setting up the engine or its private directory.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The Wasm engine refused its set-up.
+    /// wasmtime refused its settings.
     #[error("cannot set up the wasm engine: {0}")]
     Setup(String),
     /// A private directory could not be used.
@@ -22,13 +22,13 @@ pub enum EngineError {
     },
 }
 
-/// The registry could not be set up, or was handed something unusable.
+/// Error of setting up the registry or adding a policy to it.
 #[derive(Debug, thiserror::Error)]
 pub enum RegistryError {
-    /// A thread or a private directory.
+    /// A thread could not be started or a private directory not be used.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// A policy that had to be usable.
+    /// A policy that is required is not usable.
     #[error("policy `{name}`: {error}")]
     Policy {
         /// Its name.
@@ -36,13 +36,13 @@ pub enum RegistryError {
         /// What is wrong with it.
         error: LoadError,
     },
-    /// A file with another ending.
+    /// A file without the extension `.wasm`.
     #[error("{} is no policy's file: its name must end in .wasm", .0.display())]
     NotAPolicyFile(PathBuf),
 }
 
-/// Why bytes did not become the active version of a policy. What a compiling child
-/// refuses is handed over in this form; it never finds what is skipped.
+/// Why bytes did not become the active version of a policy. A compiling child returns its
+/// errors in serialized form; variants that are skipped never occur there.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum LoadError {
     /// The file could not be read.
@@ -50,10 +50,10 @@ pub enum LoadError {
     Unreadable {
         /// The file.
         path: PathBuf,
-        /// The operating system's words.
+        /// The operating system's message.
         reason: String,
     },
-    /// The file's name gives no name for a policy.
+    /// The file's stem is not a valid policy name.
     #[error(
         "`{0}` is no name for a policy: use 1 to 63 lower-case letters, digits, `-`, `_` and `.`, \
          and begin with a letter or a digit"
@@ -79,7 +79,7 @@ pub enum LoadError {
          convert it with `wasm-tools component new`"
     )]
     CoreModule,
-    /// The bytes end in the middle.
+    /// The bytes end early.
     #[error(
         "truncated at byte {offset}: the file is incomplete (still being copied?); copy it to \
          another name and rename it"
@@ -88,7 +88,7 @@ pub enum LoadError {
         /// Where the bytes end.
         offset: u64,
     },
-    /// Other bytes were read than those that were found before.
+    /// The content differs from what was found before.
     #[error("it changed while it was read; copy it to another name and rename it")]
     Changed,
     /// The compiler ran out of memory.
@@ -131,7 +131,7 @@ pub enum LoadError {
          is too low"
     )]
     CompilerKilled,
-    /// There was no process, or no engine in it, to compile it.
+    /// The process to compile it, or the engine in the process, could not be started.
     #[error("cannot start the compiler: {0}")]
     CompilerNotStarted(String),
     /// Not a valid component.
@@ -142,7 +142,7 @@ pub enum LoadError {
         /// Where.
         offset: u64,
     },
-    /// A component that is no policy.
+    /// A component that is not a policy.
     #[error("a component, but no policy: it exports nothing of flyball:policy")]
     NotAPolicy,
     /// Built for a contract that this host does not know.
@@ -159,14 +159,14 @@ pub enum LoadError {
     /// Parts of it were built for different versions.
     #[error("built for several versions of flyball:policy at once ({0}): rebuild it for one")]
     MixedContracts(String),
-    /// It wants what no policy gets.
+    /// It imports or exports something that policies may not.
     #[error(
         "it imports {}: a policy may import nothing but flyball:policy/log (no WASI, no clock, no \
          randomness, no network); for Rust, build for wasm32-unknown-unknown",
         .0.join(", ")
     )]
     UnknownImports(Vec<String>),
-    /// An interface that must be there is missing.
+    /// A required interface is missing.
     #[error("it exports no flyball:policy/{0}: {hint}", hint = missing_hint(.0))]
     MissingExport(String),
     /// It could not be compiled.
@@ -182,12 +182,12 @@ pub enum LoadError {
     },
     /// It failed while describing itself.
     #[serde(skip)]
-    #[error("failed while describing itself: {failure}{}", last_words(.said))]
+    #[error("failed while describing itself: {failure}{}", after_log_line(.last_log_line))]
     Describe {
         /// How it failed.
         failure: PolicyFailure,
-        /// The last line that it logged; empty: it logged none.
-        said: String,
+        /// The last line that it logged; empty if it logged none.
+        last_log_line: String,
     },
     /// Its description is not usable.
     #[serde(skip)]
@@ -199,7 +199,7 @@ pub enum LoadError {
         /// What is wrong with it.
         message: String,
     },
-    /// A configuration in use would break.
+    /// It would break a configuration in use.
     #[serde(skip)]
     #[error("a configuration in use does not fit its schema: {0}")]
     Configuration(ConfigurationError),
@@ -213,20 +213,20 @@ pub enum LoadError {
         namespaces: String,
         /// Inputs that it failed on.
         failed: usize,
-        /// Inputs for which the version before has an answer.
+        /// Inputs for which the previous version has an answer.
         inputs: usize,
         /// The first object for which it failed.
         object: String,
         /// How it failed for that one.
         failure: PolicyFailure,
     },
-    /// The same content was refused earlier, as it failed on inputs of decisions.
+    /// The same content was refused earlier, because it failed on recorded inputs.
     #[error("{0}")]
     RefusedBefore(String),
     /// The same content was rolled back.
     #[error("rolled back: {0}; the file is refused until it changes")]
     RolledBack(String),
-    /// It fails on a decision made for trial.
+    /// It fails on a trial decision.
     #[serde(skip)]
     #[error("failed its canary decision{}: {failure}", for_configuration(.configuration))]
     Canary {
@@ -238,8 +238,8 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether the same bytes may be accepted at another time, as the cause lies outside
-    /// of them: such as the clock on a machine that had other things to do.
+    /// Reports whether the same bytes may be accepted at another time, because the cause
+    /// is external, for example the clock on an overloaded machine.
     pub(crate) fn may_pass(&self) -> bool {
         self.lacked_a_compiler()
             || matches!(
@@ -261,8 +261,8 @@ impl LoadError {
             )
     }
 
-    /// Whether the machine, and not the bytes, kept them from being compiled. Another try
-    /// takes a compiler's place again, so the next one should wait.
+    /// Reports whether the machine, and not the bytes, prevented compilation. Another
+    /// attempt needs a compiler again, so it should be delayed.
     pub(crate) fn lacked_a_compiler(&self) -> bool {
         matches!(
             self,
@@ -271,7 +271,7 @@ impl LoadError {
     }
 }
 
-/// Why a policy can't be rolled back by hand.
+/// Why a policy can't be rolled back manually.
 #[derive(Debug, thiserror::Error)]
 pub enum RollbackError {
     /// The private directory can't be used.
@@ -285,21 +285,21 @@ pub enum RollbackError {
         /// Why not.
         reason: String,
     },
-    /// No file of that name has decided.
+    /// No file has been active under that name.
     #[error("no file has decided as policy `{0}`: there is nothing to roll back")]
     NoFile(String),
-    /// The file is the first of its name.
+    /// The file is the first version of its name.
     #[error("policy `{0}` has no version before: delete its file to retire it")]
     NoVersionBefore(String),
-    /// The file's content is refused already, and no further version is kept.
+    /// The file's content is already refused, and no earlier version is kept.
     #[error("the file of policy `{0}` is refused already, and no version before is kept")]
     AlreadyRefused(String),
 }
 
-/// A configuration does not fit the policy's schema.
+/// Why a configuration does not fit the policy's schema.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigurationError {
-    /// Not JSON, or no object.
+    /// Not a JSON object.
     #[error("not a JSON object: {0}")]
     NotAnObject(String),
     /// The policy takes no configuration.
@@ -308,17 +308,17 @@ pub enum ConfigurationError {
     /// A field is wrong.
     #[error("`{path}`: {message}")]
     Field {
-        /// JSON pointer of the field; `/` for the whole.
+        /// JSON pointer of the field; `/` for the whole configuration.
         path: String,
         /// What is wrong with it.
         message: String,
     },
-    /// The check itself failed.
+    /// The check itself panicked.
     #[error("{configuration} cannot be checked: {panic}")]
     NotCheckable {
         /// The beginning of the configuration.
         configuration: String,
-        /// What the check said.
+        /// The panic's message.
         panic: String,
     },
 }
@@ -338,10 +338,10 @@ fn missing_hint(interface: &str) -> &'static str {
     }
 }
 
-fn last_words(said: &str) -> String {
-    match said {
+fn after_log_line(last_log_line: &str) -> String {
+    match last_log_line {
         "" => String::new(),
-        _ => format!("; it said: {said}"),
+        _ => format!("; it said: {last_log_line}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Files of policies: read whole, once, and not more of them than is allowed.
+//! Reads policy files, whole and up to a maximum size.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
@@ -13,7 +13,7 @@ use crate::error::LoadError;
 
 /// Opens a regular file.
 pub(crate) fn open(path: &Path) -> Result<File, LoadError> {
-    // Opening a pipe would wait until somebody writes to it.
+    // Opening a pipe would otherwise block until somebody writes to it.
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let open = || {
         let mut options = OpenOptions::new();
@@ -26,27 +26,27 @@ pub(crate) fn open(path: &Path) -> Result<File, LoadError> {
     open().map_err(|error| unreadable(path, &error))
 }
 
-/// Content of a file.
+/// Returns the content of a file.
 pub(crate) fn read(path: &Path, limit: u64) -> Result<Vec<u8>, LoadError> {
     let mut bytes = Vec::new();
     pass(path, limit, |part| bytes.extend_from_slice(part))?;
     Ok(bytes)
 }
 
-/// Digest of a file's content, which is not kept.
+/// Returns the digest of a file's content without keeping the content.
 pub(crate) fn digest(path: &Path, limit: u64) -> Result<String, LoadError> {
     let mut hash = Sha256::new();
     pass(path, limit, |part| hash.update(part))?;
     Ok(hex_digest(&hash.finalize()))
 }
 
-/// Hands a file's content over, part by part.
+/// Passes a file's content to `take`, part by part.
 fn pass(path: &Path, limit: u64, mut take: impl FnMut(&[u8])) -> Result<(), LoadError> {
     let file = open(path)?;
     let size = file.metadata().map_err(|error| unreadable(path, &error))?;
     let mut size = size.len();
     if size <= limit {
-        // It may grow meanwhile.
+        // The file may grow while it is read.
         let mut file = file.take(limit.saturating_add(1));
         let mut part = vec![0; 64 << 10];
         size = 0;

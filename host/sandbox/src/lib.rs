@@ -1,14 +1,13 @@
-//! The sandbox: policies are WebAssembly components, and this crate is all that
-//! touches them. It loads them, confines them, asks them, and swaps them while
-//! the daemon runs.
+//! The sandbox: loads, confines and runs policies, which are WebAssembly components, and
+//! swaps them while the daemon runs. No other crate handles them.
 //!
-//! - [`Engine`]: how Wasm is compiled and confined, one for a process.
+//! - [`Engine`]: wasmtime's settings and limits, one for a process.
 //! - [`CompiledPolicy`]: one version of a policy, which decides.
-//! - [`Registry`]: policies by name, and their files, watched.
+//! - [`Registry`]: policies by name, and the watched directory of their files.
 //!
-//! It makes no decision, knows no Kubernetes, and reads no clock for anything
-//! that a decision could see: equal inputs give equal answers, to the bit, except
-//! when the wall-clock backstop interrupts a guest.
+//! It makes no decision and does not depend on Kubernetes. No clock affects a decision:
+//! equal inputs give equal answers, to the bit, except when the wall-clock backstop
+//! interrupts a guest.
 
 mod answer;
 mod cache;

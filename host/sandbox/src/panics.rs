@@ -1,6 +1,6 @@
-//! Panics on input from outside are caught where the input is taken, and become a
-//! refusal of it. Any other panic ends the process: without one of its threads, a part of
-//! it would be dead and nobody would know.
+//! Handling of panics. A panic on input from outside is catch_panic, and refuses the input.
+//! Any other panic ends the process, which would otherwise go on without one of its
+//! threads.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -12,17 +12,17 @@ use crate::text::readable;
 const MESSAGE_BYTES: usize = 512;
 
 thread_local! {
-    /// How many times over a panic of this thread would be caught.
-    static CAUGHT: Cell<u32> = const { Cell::new(0) };
+    /// Number of nested `catch_panic` calls of this thread.
+    static CATCHING: Cell<u32> = const { Cell::new(0) };
 }
 
-/// Ends the process from now on when a thread panics, unless the panic is one on input
-/// from outside, which is refused.
+/// Makes any panic end the process, unless it is a panic on input from outside that
+/// `catch_panic` handles.
 pub fn end_on_panic() {
     let usual = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         usual(info);
-        if CAUGHT.get() == 0 {
+        if CATCHING.get() == 0 {
             let thread = std::thread::current();
             let thread = thread.name().unwrap_or("without a name");
             tracing::error!(thread, "flyball ends after a panic: {info}");
@@ -31,24 +31,24 @@ pub fn end_on_panic() {
     }));
 }
 
-/// Runs what works on input from outside; the panic's message, if it panics.
+/// Runs `work` on input from outside. Returns the panic's message if it panics.
 ///
 /// The caller must not go on with what `work` was changing when it panicked.
-pub(crate) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    /// Also when it panics.
+pub(crate) fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    /// Decrements the count even if it panics.
     struct Counted;
     impl Drop for Counted {
         fn drop(&mut self) {
-            CAUGHT.set(CAUGHT.get() - 1);
+            CATCHING.set(CATCHING.get() - 1);
         }
     }
-    CAUGHT.set(CAUGHT.get() + 1);
+    CATCHING.set(CATCHING.get() + 1);
     let _counted = Counted;
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| said(&*panic))
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panic_message(&*panic))
 }
 
-/// What a panic said.
-fn said(panic: &(dyn Any + Send)) -> String {
+/// Returns the message of a panic.
+fn panic_message(panic: &(dyn Any + Send)) -> String {
     let text = panic
         .downcast_ref::<String>()
         .map(String::as_str)
@@ -63,11 +63,11 @@ fn said(panic: &(dyn Any + Send)) -> String {
 mod tests {
     use std::process::{Command, exit};
 
-    use super::{caught, end_on_panic};
+    use super::{catch_panic, end_on_panic};
 
-    /// What a process of this test is to do.
+    /// Environment variable that selects the panic of this test's child process.
     const PANIC: &str = "FLYBALL_TEST_PANIC";
-    /// Exit code of a process that went on.
+    /// Exit code of a child process that did not abort.
     const WENT_ON: i32 = 7;
 
     #[test]
@@ -75,12 +75,12 @@ mod tests {
         match std::env::var(PANIC).as_deref() {
             Ok("caught") => {
                 end_on_panic();
-                let told = caught(|| panic!("on input"));
-                exit(told.map_or(WENT_ON, |()| 1));
+                let outcome = catch_panic(|| panic!("on input"));
+                exit(outcome.map_or(WENT_ON, |()| 1));
             }
             Ok(_) => {
                 end_on_panic();
-                // Whether the thread panicked does not matter here.
+                // The result of the thread does not matter here.
                 let _ = std::thread::spawn(|| panic!("of a thread")).join();
                 exit(WENT_ON);
             }
@@ -99,10 +99,13 @@ mod tests {
 
     #[test]
     fn what_a_panic_said_is_the_refusal() {
-        let told = |message: &str| Err(format!("flyball panicked on it: {message}"));
+        let refusal = |message: &str| Err(format!("flyball panicked on it: {message}"));
         let index = 7;
-        assert_eq!(caught(|| 3), Ok(3));
-        assert_eq!(caught::<()>(|| panic!("plain")), told("plain"));
-        assert_eq!(caught::<()>(|| panic!("at {index}\n")), told("at 7 "));
+        assert_eq!(catch_panic(|| 3), Ok(3));
+        assert_eq!(catch_panic::<()>(|| panic!("plain")), refusal("plain"));
+        assert_eq!(
+            catch_panic::<()>(|| panic!("at {index}\n")),
+            refusal("at 7 ")
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! First look at a file's bytes: is it a component, whole and valid, and what
-//! does it import and export? Nothing is compiled here.
+//! Parses and validates a component's bytes, and returns its imports and exports. Nothing
+//! is compiled here.
 
 use serde::{Deserialize, Serialize};
 use wasmparser::{BinaryReaderError, Chunk, Parser, Payload, Validator, WasmFeatures};
@@ -13,9 +13,9 @@ pub(crate) struct Surface {
     pub exports: Vec<String>,
 }
 
-/// What no module of a guest may use. The engine has several memories for the adapters
-/// between components; the rest it cannot run without a garbage collector, and refuses in
-/// words that name none of it.
+/// Features that modules of guests may not use. The engine supports several memories for
+/// the adapters between components. The others need a garbage collector, and the engine
+/// would refuse them with an unclear message.
 const NOT_FOR_GUESTS: WasmFeatures = WasmFeatures::MULTI_MEMORY
     .union(WasmFeatures::EXCEPTIONS)
     .union(WasmFeatures::FUNCTION_REFERENCES)
@@ -39,22 +39,22 @@ pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     names(bytes).map_err(invalid)
 }
 
-/// Whether the bytes end within a section, as those of a file do that is still
+/// Reports whether the bytes end within a section, as those of a file do that is still
 /// being copied.
 fn ends_early(bytes: &[u8]) -> bool {
     let (mut parser, mut rest) = (Parser::new(0), bytes);
     loop {
         let payload = match parser.parse(rest, false) {
-            // A section begins, and does not end; or there is none any more.
+            // The data ends within a section, or there is no further section.
             Ok(Chunk::NeedMoreData(_)) => return !rest.is_empty(),
             Ok(Chunk::Parsed { consumed, payload }) => {
                 rest = &rest[consumed..];
                 payload
             }
-            // Whole, as far as it goes: what is wrong is for the validator to say.
+            // Complete so far: the validator reports what is wrong.
             Err(_) => return false,
         };
-        // Of what is nested only the size is looked at: where it ends the file may end.
+        // Of nested content only the size is needed: the file may end where it ends.
         let nested = match payload {
             Payload::ModuleSection {
                 unchecked_range, ..

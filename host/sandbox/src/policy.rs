@@ -1,4 +1,4 @@
-//! One version of a policy: from bytes to something that decides.
+//! One version of a policy: loads it, and asks it for decisions.
 
 mod configuration;
 
@@ -13,47 +13,48 @@ use flyball_core::policy::{
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 
-pub(crate) use self::configuration::Checked;
+pub(crate) use self::configuration::CheckedContext;
 use crate::answer;
 use crate::compile::code::Artifact;
-use crate::compile::{Source, Wanted};
+use crate::compile::{LoadRequest, Source};
 use crate::confine::{self, Guest, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
 use crate::engine::Engine;
 use crate::error::LoadError;
-use crate::panics::caught;
+use crate::panics::catch_panic;
 use crate::parse::Surface;
 use crate::schema::Schema;
 use crate::text::readable;
 
-/// Largest policy accepted where [`crate::RegistryOptions`] say nothing else, in
-/// bytes: room for one in an interpreted language.
+/// Default of the largest policy accepted, in bytes: enough for one in an interpreted
+/// language.
 pub const DEFAULT_POLICY_BYTES: u64 = 32 << 20;
 
 const REFUSAL_CODE_BYTES: usize = 64;
 const REFUSAL_MESSAGE_BYTES: usize = 1024;
 
-/// A policy that was compiled, linked and described itself. Every decision runs
-/// in a store of its own.
+/// A policy that is compiled and linked and has described itself. Every decision runs in
+/// a store of its own.
 pub struct CompiledPolicy {
     engine: Engine,
     linked: Linked,
     version: Arc<PolicyVersion>,
     description: Description,
     schema: Schema,
-    /// Configurations that fitted the schema: checked once, not with every decision.
-    fitting: Mutex<HashSet<Arc<str>>>,
+    /// Configurations that are known to fit the schema, so that they are not checked with
+    /// every decision.
+    valid_configurations: Mutex<HashSet<Arc<str>>>,
     budget: Budget,
 }
 
 impl CompiledPolicy {
-    /// Takes a component through all checks but those that need its
-    /// configurations in use: parse, contract, imports, compile (unless the
-    /// engine's cache has the code), link, describe.
+    /// Loads a component with all checks but those that need its configurations in use:
+    /// parse, contract, imports, compile (unless the engine's cache has the code), link,
+    /// describe.
     ///
     /// # Errors
-    /// The first check that failed.
+    /// The first check that fails.
     pub fn load(
         engine: &Engine,
         name: &str,
@@ -62,16 +63,16 @@ impl CompiledPolicy {
     ) -> Result<Self, LoadError> {
         check_name(name)?;
         let digest = digest(bytes);
-        let wanted = Wanted {
+        let request = LoadRequest {
             digest: digest.clone(),
             source: Source::Bytes(bytes.into()),
             max_bytes: u64::try_from(bytes.len()).unwrap_or(u64::MAX),
         };
-        let artifact = engine.load_and_wait(wanted)?;
+        let artifact = engine.load_and_wait(request)?;
         Self::link(engine, name, digest, &artifact, budget)
     }
 
-    /// The same for a component that was compiled with this binary.
+    /// Loads a component that was compiled with this binary.
     pub(crate) fn load_built_in(
         engine: &Engine,
         name: &str,
@@ -84,7 +85,7 @@ impl CompiledPolicy {
         Self::link(engine, name, digest, &artifact, budget)
     }
 
-    /// Takes compiled code through what remains: link, describe.
+    /// Links compiled code and asks it for its description: the remaining checks.
     pub(crate) fn link(
         engine: &Engine,
         name: &str,
@@ -92,7 +93,7 @@ impl CompiledPolicy {
         artifact: &Artifact,
         budget: Budget,
     ) -> Result<Self, LoadError> {
-        caught(|| Self::linked(engine, name, digest, artifact, budget))
+        catch_panic(|| Self::linked(engine, name, digest, artifact, budget))
             .unwrap_or_else(|panic| Err(LoadError::Compile(panic)))
     }
 
@@ -127,15 +128,15 @@ impl CompiledPolicy {
             version: Arc::new(version),
             description,
             schema,
-            fitting: Mutex::default(),
+            valid_configurations: Mutex::default(),
             budget,
         })
     }
 
-    /// Decides about a context that was checked.
+    /// Asks for a decision; the context has been checked.
     pub(crate) fn decide_checked(
         &self,
-        Checked(context): Checked<'_>,
+        CheckedContext(context): CheckedContext<'_>,
         input: &ReplicaInput,
     ) -> PolicyOutcome<ReplicaDecision> {
         let asked = Question {
@@ -150,10 +151,10 @@ impl CompiledPolicy {
         )
     }
 
-    /// Ranks with a context that was checked.
+    /// Asks for a ranking; the context has been checked.
     pub(crate) fn rank_checked(
         &self,
-        Checked(context): Checked<'_>,
+        CheckedContext(context): CheckedContext<'_>,
         input: &ExpanderInput,
     ) -> PolicyOutcome<ExpanderRanking> {
         let options = input.options.len();
@@ -169,7 +170,7 @@ impl CompiledPolicy {
         )
     }
 
-    /// Asks in a fresh store, and accepts only what keeps to the contract.
+    /// Asks in a fresh store, and returns only answers that conform to the contract.
     fn ask<A>(
         &self,
         asked: &Question<'_>,
@@ -182,8 +183,8 @@ impl CompiledPolicy {
         if let Err(failure) = has_kind {
             return not_asked(failure);
         }
-        // What a guest answers comes from outside; its store is gone after a panic.
-        let outcome = caught(|| {
+        // A guest's answer is input from outside; its store is dropped after a panic.
+        let outcome = catch_panic(|| {
             let Run {
                 usage,
                 outcome,
@@ -238,17 +239,17 @@ impl ExpanderPolicy for CompiledPolicy {
     }
 }
 
-/// What a policy is asked, whatever its kind.
+/// A question to a policy of any kind.
 struct Question<'a> {
     kind: &'static str,
     context: &'a Context,
-    /// Rows of the kind's own input.
+    /// Number of rows of the kind's own input.
     rows: usize,
 }
 
 impl Question<'_> {
-    /// Rows by which fuel is measured: the kind's own, and steps and keys of
-    /// further inputs.
+    /// Returns the number of rows that fuel is granted for: the kind's own, and values
+    /// and keys of granted inputs.
     fn rows(&self) -> u64 {
         let granted = self.context.inputs.iter();
         let granted: usize = granted
@@ -258,7 +259,7 @@ impl Question<'_> {
     }
 }
 
-/// The outcome where the policy was not asked at all.
+/// Returns the outcome of a decision for which the policy was not asked.
 pub(crate) fn not_asked<A>(failure: PolicyFailure) -> PolicyOutcome<A> {
     PolicyOutcome {
         usage: Usage::default(),
@@ -267,14 +268,14 @@ pub(crate) fn not_asked<A>(failure: PolicyFailure) -> PolicyOutcome<A> {
     }
 }
 
-/// Pods, samples of metrics, and the target's past.
+/// Counts pods, samples of metrics, and rows of the target's history.
 fn rows(input: &ReplicaInput) -> usize {
     let samples: usize = input.metrics.iter().map(|metric| metric.value.len()).sum();
     let past = input.recommendations.at_ms.len() + input.scale_events.at_ms.len();
     input.pods.len() + samples + past
 }
 
-/// Whether a text may name a policy.
+/// Checks whether a text is a valid policy name.
 pub(crate) fn check_name(name: &str) -> Result<(), LoadError> {
     let inner = |byte: u8| {
         byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.')
@@ -301,7 +302,7 @@ fn describe(
     let description = run.outcome.map_err(|failure| LoadError::Describe {
         failure,
         // A panic's message comes last.
-        said: run
+        last_log_line: run
             .log
             .last()
             .map_or_else(String::new, |(_, line)| line.clone()),

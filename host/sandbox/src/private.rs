@@ -1,5 +1,5 @@
-//! A directory that only this user can read and write, and files in it that are
-//! replaced whole.
+//! Private directories, which only this user can read and write. Their files are replaced
+//! atomically.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
@@ -18,7 +18,7 @@ pub(crate) struct PrivateDirectory {
 }
 
 impl PrivateDirectory {
-    /// Makes the directory, or makes it private again.
+    /// Opens the directory; creates it or makes it private if necessary.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
         let mode = prepare(path).map_err(|error| EngineError::PrivateDirectory {
             path: path.to_owned(),
@@ -35,13 +35,13 @@ impl PrivateDirectory {
         &self.path
     }
 
-    /// Whether others could write to it until it was opened: what is in it may
-    /// be theirs.
+    /// Reports whether others could write to it before it was opened, so that its content
+    /// may be theirs.
     pub fn was_exposed(&self) -> bool {
         self.was_exposed
     }
 
-    /// Whole content of a file, if it is there.
+    /// Returns the whole content of a file, or `None` if it does not exist.
     pub fn read(&self, name: &str) -> io::Result<Option<Vec<u8>>> {
         match fs::read(self.path.join(name)) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -50,8 +50,8 @@ impl PrivateDirectory {
         }
     }
 
-    /// Waits until no other process holds that lock file, and holds it until the
-    /// value is dropped.
+    /// Acquires that lock file, waiting for other processes, and holds it until the value
+    /// is dropped.
     pub fn lock(&self, name: &str) -> io::Result<File> {
         let mut options = File::options();
         let options = options.create(true).append(true).mode(0o600);
@@ -60,8 +60,8 @@ impl PrivateDirectory {
         Ok(file)
     }
 
-    /// Replaces a file (mode 0600) in one step. It is not forced to the disk: after
-    /// a power failure it may be damaged, which every reader checks for anyway.
+    /// Replaces a file (mode 0600) atomically. It is not synced to disk: after a power
+    /// failure it may be damaged, which every reader checks for anyway.
     pub fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(&self.path)?;
         for part in parts {
@@ -71,7 +71,7 @@ impl PrivateDirectory {
         Ok(())
     }
 
-    /// Removes a file if it is there.
+    /// Removes a file if it exists.
     pub fn remove(&self, name: &str) {
         if let Err(error) = fs::remove_file(self.path.join(name))
             && error.kind() != io::ErrorKind::NotFound
@@ -80,7 +80,7 @@ impl PrivateDirectory {
         }
     }
 
-    /// Names of the files with that extension, the ones written last first.
+    /// Returns the names of the files with that extension, the ones written last first.
     pub fn newest_first(&self, extension: &str) -> io::Result<Vec<String>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
@@ -100,10 +100,11 @@ impl PrivateDirectory {
     }
 }
 
-/// Makes the directory private, and returns the mode that it had.
+/// Creates the directory if necessary, makes it private, and returns the mode that it
+/// had.
 fn prepare(path: &Path) -> io::Result<u32> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
-    // A file of ours tells who we are.
+    // The owner of a new file is this user.
     let ours = tempfile::NamedTempFile::new_in(path)?
         .as_file()
         .metadata()?

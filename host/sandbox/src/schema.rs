@@ -1,4 +1,4 @@
-//! A policy's configuration schema, and configurations checked against it.
+//! A policy's configuration schema, and checks of configurations against it.
 
 mod cost;
 mod graph;
@@ -10,10 +10,10 @@ use crate::error::{ConfigurationError, LoadError};
 use cost::Cost;
 
 const SCHEMA_BYTES: usize = 256 << 10;
-/// Memory that a pattern may take, once for its program and once for its cache.
+/// Maximum memory of a pattern in bytes, for its program and for its cache each.
 const PATTERN_BYTES: usize = 1 << 20;
 
-/// A compiled schema, or the lack of one.
+/// A compiled schema, or none.
 pub(crate) struct Schema(Option<Compiled>);
 
 struct Compiled {
@@ -22,8 +22,7 @@ struct Compiled {
 }
 
 impl Schema {
-    /// Compiles a schema; the empty text is that of a policy which takes no
-    /// configuration.
+    /// Compiles a schema. The empty text means that the policy takes no configuration.
     pub fn parse(text: &str) -> Result<Self, LoadError> {
         if text.is_empty() {
             return Ok(Self(None));
@@ -41,8 +40,8 @@ impl Schema {
         let schema: Value =
             serde_json::from_str(text).map_err(|error| fault(format!("is not JSON: {error}")))?;
         let cost = Cost::of(&schema).map_err(fault)?;
-        // The schema comes from outside: nothing is fetched for it, and its
-        // patterns are matched in linear time.
+        // The schema comes from outside: no reference is fetched, and patterns are
+        // matched in linear time.
         let patterns = PatternOptions::regex()
             .size_limit(PATTERN_BYTES)
             .dfa_size_limit(PATTERN_BYTES);
@@ -81,7 +80,7 @@ impl Schema {
         checked.map_err(|error| fault(error.instance_path().to_string(), error.to_string()))
     }
 
-    /// Checks a configuration in text form; the empty text stands for none.
+    /// Checks a configuration in text form; the empty text means no configuration.
     pub fn check_text(&self, configuration: &str) -> Result<(), ConfigurationError> {
         if configuration.is_empty() {
             return self.check(&Map::new());

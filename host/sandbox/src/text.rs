@@ -1,7 +1,7 @@
-//! Texts of guests: they end up in logs, events and terminals.
+//! Sanitizes texts of guests, which end up in logs, events and terminals.
 
-/// Cuts a text to so many bytes, at a character's border, and marks the cut.
-/// Control characters become spaces: they could forge lines of a log, or steer a
+/// Truncates a text to this many bytes, at a character boundary, and marks the cut.
+/// Control characters become spaces: they could forge lines of a log, or control a
 /// terminal.
 pub(crate) fn readable(text: &mut String, bytes: usize) {
     if text.len() > bytes {

@@ -10,19 +10,19 @@ use flyball_core::time::Timestamp;
 
 use crate::scenario::{Scenario, ScenarioError};
 use crate::world::nodes::{Nodes, unknown};
-use crate::world::{AbsurdLoad, DueSwap, Totals, World};
+use crate::world::{DueSwap, InvalidLoad, Totals, World};
 
-/// A simulated cluster: reader, writer and cloud in one, shared by its clones.
+/// A simulated cluster: reader, writer and cloud in one; clones share it.
 ///
-/// It has no clock. Whoever has one tells it the time, as the loops do with
-/// every call: the world then moves on to that time.
+/// It has no clock. Callers pass the time, as the loops do with every call: the world
+/// then moves to that time.
 #[derive(Clone)]
 pub struct Cluster {
     world: Arc<Mutex<World>>,
 }
 
 impl Cluster {
-    /// The cluster of a scenario, at its start.
+    /// Creates the cluster of a scenario, at its start.
     ///
     /// # Errors
     /// If a file that the scenario names can't be used.
@@ -33,11 +33,11 @@ impl Cluster {
         })
     }
 
-    /// Moves the world on to `now`, but not beyond the scenario's end.
+    /// Moves the world to `now`, but not beyond the scenario's end.
     ///
     /// # Errors
-    /// If a load came to what no load can be: the world then stands still.
-    pub fn advance_to(&self, now: Timestamp) -> Result<(), AbsurdLoad> {
+    /// If the load of a workload is not valid: the world then stops.
+    pub fn advance_to(&self, now: Timestamp) -> Result<(), InvalidLoad> {
         let mut world = self.world();
         world.advance_to(now);
         world
@@ -45,26 +45,26 @@ impl Cluster {
             .map_or(Ok(()), |failure| Err(failure.clone()))
     }
 
-    /// Swaps of policies whose time has come, each told once: whoever runs the
-    /// cluster carries them out.
+    /// Returns the swaps of policies that are due, each once. The caller carries them
+    /// out.
     #[must_use]
     pub fn take_due_swaps(&self) -> Vec<DueSwap> {
         self.world().take_due_swaps()
     }
 
-    /// The time to which the world has moved.
+    /// Returns the time to which the world has moved.
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.world().now()
     }
 
-    /// Whether it has nodes. Without them, pods start without being placed.
+    /// Reports whether it has nodes. Without them, pods start without being scheduled.
     #[must_use]
     pub fn has_nodes(&self) -> bool {
         self.world().nodes().is_some()
     }
 
-    /// All workloads, now.
+    /// Returns the current totals of all workloads.
     #[must_use]
     pub fn totals(&self) -> Totals {
         self.world().totals()
@@ -82,7 +82,7 @@ impl Cluster {
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
-        // Nothing panics half way through a change of the world.
+        // No code panics in the middle of a change of the world.
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -133,7 +133,7 @@ impl NodesWriter for Cluster {
         true
     }
 
-    /// Events are in the records: nobody else looks at them here.
+    /// Events are in the records: nothing else reads them here.
     async fn publish(&self, now: Timestamp, _: Vec<NodeEvent>) {
         self.world().advance_to(now);
     }

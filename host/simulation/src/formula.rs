@@ -1,4 +1,4 @@
-//! Load as a formula over time, such as `40 + 30 * sin(2 * pi * t / 1d)`.
+//! Formulas for load over time, such as `40 + 30 * sin(2 * pi * t / 1d)`.
 //!
 //! Arithmetic is that of IEEE 754 with functions of the `libm` crate, so that a
 //! formula has the same value on every platform.
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer};
 
 use functions::Function;
 
-/// A formula, ready to be evaluated.
+/// A parsed formula.
 ///
 /// Operators: `+ - * / ^` and parentheses. Numbers may carry a unit of time and
 /// are then seconds: `90s`, `5m`, `1h30m`, `1d`. Names: `t` (seconds since the
@@ -34,19 +34,19 @@ pub struct Formula {
     root: Node,
 }
 
-/// A text that is no formula.
+/// The error of a text that is not a formula.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("formula: {message} at character {position} of {text:?}")]
 pub struct InvalidFormula {
     /// The text.
     pub text: String,
-    /// Where it goes wrong, from 1.
+    /// Position of the error, from 1.
     pub position: usize,
     /// What is wrong.
     pub message: String,
 }
 
-/// What a formula may depend on.
+/// The variables of a formula.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Moment {
     /// Seconds since the start.
@@ -55,7 +55,7 @@ pub struct Moment {
     pub index: f64,
     /// Number of copies.
     pub count: f64,
-    /// For noise.
+    /// Seed of the noise functions.
     pub seed: u64,
 }
 
@@ -80,10 +80,10 @@ enum Operator {
 }
 
 impl Formula {
-    /// Reads a formula.
+    /// Parses a formula.
     ///
     /// # Errors
-    /// If `text` is not one, with the place and what was expected there.
+    /// If `text` is not one, with the position and what was expected there.
     pub fn parse(text: &str) -> Result<Self, InvalidFormula> {
         let root = parser::parse(text)?;
         Ok(Self {
@@ -92,8 +92,8 @@ impl Formula {
         })
     }
 
-    /// The value at a moment. It may be any number, NaN included: whoever uses
-    /// it has to check.
+    /// Evaluates the formula. The value may be any number, NaN included: the caller has
+    /// to check it.
     #[must_use]
     pub fn value(&self, moment: &Moment) -> f64 {
         self.root.value(moment)

@@ -1,6 +1,6 @@
-//! What is kept of the decisions of a run: which policies decided, when they
-//! changed, and the decisions that changed something. Records as such are passed
-//! on: a day of a hundred workloads has half a million of them.
+//! Summary of a run's decisions: which policies decided, when they changed, and the
+//! decisions that changed something. The records themselves are only forwarded: a day of
+//! a hundred workloads has half a million of them.
 
 mod nodes;
 
@@ -17,11 +17,10 @@ use flyball_core::time::Timestamp;
 
 pub use nodes::NodeEntries;
 
-/// Most decisions kept: the last ones.
+/// Maximum number of decisions kept: the last ones.
 pub(crate) const MOST_DECISIONS: usize = 200;
 
-/// Takes the records of a run, keeps what a report needs of them, and passes
-/// them on.
+/// Recorder that keeps what a report needs of a run's records, and forwards them.
 #[derive(Default)]
 pub struct Journal {
     entries: Mutex<Entries>,
@@ -36,23 +35,23 @@ pub struct Entries {
     pub count: u64,
     /// Number of decisions for which some policy gave no usable answer.
     pub failures: u64,
-    /// The policies that decided, in the order of their first decision.
+    /// The policies that decided, ordered by their first decision.
     pub policies: Vec<PolicyUse>,
-    /// Changes of the code behind a policy's name, in the order of time.
+    /// Changes of the code behind a policy's name, ordered by time.
     pub changes: Vec<PolicyChange>,
     /// The last decisions that changed something.
     pub decisions: VecDeque<Decision>,
-    /// Objects whose `minReplicas` of 0 did not count, and what was last said of it.
+    /// Objects whose `minReplicas` of 0 was not applied, and the last message about it.
     pub kept_from_zero: BTreeMap<ObjectKey, String>,
     /// The last record.
     pub last: Option<Arc<DecisionRecord>>,
-    /// Digest behind each name.
+    /// Last digest by policy name.
     digests: BTreeMap<Arc<str>, Arc<str>>,
     /// Reason of each object's last verdict.
     reasons: BTreeMap<ObjectKey, String>,
 }
 
-/// A version of a policy, and how much it decided.
+/// Number of decisions of a version of a policy.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PolicyUse {
     /// The code.
@@ -61,38 +60,38 @@ pub struct PolicyUse {
     pub first: Timestamp,
     /// Its last decision.
     pub last: Timestamp,
-    /// Its answers.
+    /// Number of answers.
     pub answers: u64,
-    /// Times it gave no usable answer.
+    /// Number of times it gave no usable answer.
     pub failures: u64,
 }
 
-/// Another code behind a policy's name.
+/// A change of the code behind a policy's name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyChange {
-    /// When it decided first.
+    /// Time of the first decision of the new code.
     pub at: Timestamp,
-    /// Digest before.
+    /// Digest of the old code.
     pub from: Arc<str>,
-    /// The code after it.
+    /// The new code.
     pub to: Arc<PolicyVersion>,
 }
 
-/// A decision that changed replicas, or that came to another reason than the
-/// one before it by a failure.
+/// A decision that changed replicas, or that failed with another reason than the one
+/// before it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decision {
-    /// When.
+    /// Time of the decision.
     pub at: Timestamp,
-    /// Whose replicas.
+    /// The autoscaler.
     pub object: ObjectKey,
     /// spec.replicas before.
     pub from: Option<i32>,
-    /// What the policies asked for.
+    /// Replicas that the policies proposed.
     pub proposed: Option<i64>,
-    /// Desired replicas. `None` to hold.
+    /// Desired replicas. `None` if the decision was to hold.
     pub to: Option<i32>,
-    /// The policies asked: name, and the digest's first digits.
+    /// The policies asked: name and short digest.
     pub policies: Vec<String>,
     /// What guardrails changed.
     pub guardrails: Vec<String>,
@@ -100,12 +99,12 @@ pub struct Decision {
     pub reason: String,
     /// The reason as a sentence.
     pub message: String,
-    /// Whether the write failed or was not allowed, and why.
+    /// Why the write failed or was not allowed; empty if it succeeded.
     pub remark: String,
 }
 
 impl Journal {
-    /// A journal that passes records on to these.
+    /// Creates a journal that forwards records to these recorders.
     #[must_use]
     pub fn new(forward: Vec<Arc<dyn Recorder>>) -> Self {
         Self {
@@ -114,19 +113,19 @@ impl Journal {
         }
     }
 
-    /// The last record.
+    /// Returns the last record.
     #[must_use]
     pub fn last(&self) -> Option<Arc<DecisionRecord>> {
         self.with(|entries| entries.last.clone())
     }
 
-    /// What has been kept so far of the decisions about replicas.
+    /// Returns the summary of the decisions about replicas so far.
     #[must_use]
     pub fn entries(&self) -> Entries {
         self.with(|entries| entries.clone())
     }
 
-    /// What has been kept so far of the decisions about nodes.
+    /// Returns the summary of the decisions about nodes so far.
     #[must_use]
     pub fn node_entries(&self) -> NodeEntries {
         self.nodes().clone()
@@ -163,7 +162,7 @@ impl Entries {
             for part in policy.parts() {
                 self.take_use(record.at, part);
             }
-            // A fallback is no change of policy.
+            // A fallback is not a change of policy.
             self.take_change(record.at, policy.asked());
         }
         let mut policies = record.policies.iter();
@@ -171,12 +170,12 @@ impl Entries {
         self.failures += u64::from(failed);
         let reason = &record.verdict.reason;
         let before = self.reasons.get_mut(&record.object);
-        let news = before.as_ref().is_none_or(|before| *before != reason);
-        if news {
+        let reason_changed = before.as_ref().is_none_or(|before| *before != reason);
+        if reason_changed {
             self.reasons.insert(record.object.clone(), reason.clone());
         }
-        let held_for_nothing = record.verdict.to.is_none() && news;
-        if record.outcome != Outcome::Unchanged || (failed && news) || held_for_nothing {
+        let newly_held = record.verdict.to.is_none() && reason_changed;
+        if record.outcome != Outcome::Unchanged || (failed && reason_changed) || newly_held {
             if self.decisions.len() == MOST_DECISIONS {
                 self.decisions.pop_front();
             }

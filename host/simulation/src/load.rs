@@ -1,4 +1,4 @@
-//! Load over time, ready to be asked for any moment.
+//! Load over time, evaluated at any moment.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub(crate) enum Load {
     Sum(Vec<Load>),
 }
 
-/// Values over time.
+/// Time series of values.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Series {
     /// Seconds since the start, ascending; at least one.
@@ -25,7 +25,7 @@ pub(crate) struct Series {
 }
 
 impl Load {
-    /// Makes a load of what a scenario says, reading the files that it names.
+    /// Creates a load from its spec, reading the files that it names.
     pub(crate) fn new(spec: &LoadSpec, scenario: &Scenario) -> Result<Self, ScenarioError> {
         Ok(match spec {
             LoadSpec::Formula(formula) => Self::Formula(formula.clone()),
@@ -44,7 +44,7 @@ impl Load {
         })
     }
 
-    /// Requests per second at a moment; any number, NaN included.
+    /// Returns the requests per second at a moment. It may be any number, NaN included.
     pub(crate) fn value(&self, moment: &Moment) -> f64 {
         match self {
             Self::Formula(formula) => formula.value(moment),
@@ -103,8 +103,8 @@ impl Series {
         })
     }
 
-    /// The value at `t` seconds since the start; before the first and after the
-    /// last row, that row's.
+    /// Returns the value at `t` seconds since the start. Before the first and after the
+    /// last row it is that row's.
     fn value(&self, t: f64) -> f64 {
         let after = self.times.partition_point(|time| *time <= t);
         let Some(before) = after.checked_sub(1) else {
@@ -119,7 +119,7 @@ impl Series {
     }
 }
 
-/// Which column has the name, or stands at `default`.
+/// Returns the index of the column with that name, or `default` without a name.
 fn column(header: &str, name: Option<&str>, default: usize) -> Result<usize, (usize, String)> {
     let names: Vec<&str> = header.split(',').map(str::trim).collect();
     let found = match name {
@@ -132,7 +132,7 @@ fn column(header: &str, name: Option<&str>, default: usize) -> Result<usize, (us
     })
 }
 
-/// Time in seconds and value of a row.
+/// Parses the time in seconds and the value of a row.
 fn row(line: &str, columns: [usize; 2]) -> Result<(f64, f64), String> {
     let cell = |column: usize| line.split(',').nth(column).map_or("", str::trim);
     let [time, value] = columns.map(cell);
@@ -215,9 +215,9 @@ mod tests {
             ("time,value\n5,1\n5,1\n", 3, "ascend"),
         ];
         for (text, line, message) in cases {
-            let (at, told) = Series::parse(&spec(), text).expect_err(text);
-            assert_eq!(at, line, "{told}");
-            assert!(told.contains(message), "{told}");
+            let (at, error) = Series::parse(&spec(), text).expect_err(text);
+            assert_eq!(at, line, "{error}");
+            assert!(error.contains(message), "{error}");
         }
     }
 }

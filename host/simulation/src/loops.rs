@@ -1,4 +1,4 @@
-//! The production loops on a simulated cluster, on one clock.
+//! The production loops on a simulated cluster, sharing one clock.
 
 use flyball_core::control::{ReplicaLoop, ReplicaOptions};
 use flyball_core::nodes::control::NodeLoop;
@@ -8,18 +8,18 @@ use flyball_core::time::Timestamp;
 
 use crate::cluster::Cluster;
 
-/// What the loops are given.
+/// Options and ports of the loops.
 #[derive(Clone)]
-pub struct Equipment {
+pub struct LoopSetup {
     /// Options of the loop over autoscalers. `None` if it does not run.
     pub replica: Option<ReplicaOptions>,
     /// Options of the loop over node groups. `None` if it does not run.
     pub nodes: Option<NodeOptions>,
-    /// What both decide with.
+    /// Ports of both loops.
     pub ports: DecisionPorts,
 }
 
-/// The loops. The one over node groups is left out where there are no nodes.
+/// The loops. Without nodes there is none over node groups.
 pub struct Loops<C> {
     replicas: Option<ReplicaLoop<Cluster, Cluster, C>>,
     nodes: Option<NodeLoop<Cluster, Cluster, Cluster, C>>,
@@ -27,10 +27,10 @@ pub struct Loops<C> {
 }
 
 impl<C: Clock + Clone> Loops<C> {
-    /// Loops that have seen nothing yet.
-    pub fn new(cluster: &Cluster, clock: C, equipment: Equipment) -> Self {
+    /// Creates the loops.
+    pub fn new(cluster: &Cluster, clock: C, setup: LoopSetup) -> Self {
         let cluster = || cluster.clone();
-        let options = equipment.nodes.filter(|_| cluster().has_nodes());
+        let options = setup.nodes.filter(|_| cluster().has_nodes());
         let nodes = options.map(|options| {
             NodeLoop::new(
                 options,
@@ -38,17 +38,11 @@ impl<C: Clock + Clone> Loops<C> {
                 cluster(),
                 cluster(),
                 clock.clone(),
-                equipment.ports.clone(),
+                setup.ports.clone(),
             )
         });
-        let replicas = equipment.replica.map(|options| {
-            ReplicaLoop::new(
-                options,
-                cluster(),
-                cluster(),
-                clock.clone(),
-                equipment.ports,
-            )
+        let replicas = setup.replica.map(|options| {
+            ReplicaLoop::new(options, cluster(), cluster(), clock.clone(), setup.ports)
         });
         Self {
             replicas,
@@ -57,12 +51,12 @@ impl<C: Clock + Clone> Loops<C> {
         }
     }
 
-    /// Runs until the clock has no more time. Each loop does what is due at a time
-    /// before time goes on, the one over autoscalers first.
+    /// Runs until the clock ends. Each loop does what is due at a time before time
+    /// advances, the one over autoscalers first.
     pub async fn run(&mut self) {
         loop {
             let now = self.clock.now();
-            // Without a loop all that is left is the world's time.
+            // Without a loop only the world's time advances.
             let mut next = Timestamp(i64::MAX);
             if let Some(replicas) = &mut self.replicas {
                 next = next.min(replicas.tick(now).await);

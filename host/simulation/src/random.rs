@@ -1,16 +1,16 @@
-//! Chance without a generator's state: a value depends on what it is drawn for
-//! alone, so that it does not matter in which order, or how often, one asks.
+//! Stateless random numbers: a value depends only on the numbers that it is drawn for,
+//! not on the order or number of draws.
 
 use flyball_core::hash::{SPLIT_MIX_STEP, fnv1a, split_mix};
 
-/// The letters of generated names: without vowels, as Kubernetes has them.
+/// Letters of generated names: without vowels, as in Kubernetes.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";
-/// Number of names with five of these letters.
+/// Number of different names with five of these letters.
 const NAMES: u64 = 27u64.pow(5);
 
-/// Five letters, others for each `id` (until all names are used up).
+/// Returns five letters, different ones for each `id` (until all names are used up).
 pub fn suffix(seed: u64, id: u64) -> String {
-    // Odd and no multiple of 3: each id comes to a number of its own.
+    // The factor is odd and not a multiple of 3, so different ids give different numbers.
     let number = (seed % NAMES + id % NAMES * 7_654_321) % NAMES;
     let letters = (0..5).map(|place| (number / 27u64.pow(place)) % 27);
     letters
@@ -18,37 +18,36 @@ pub fn suffix(seed: u64, id: u64) -> String {
         .collect()
 }
 
-/// A draw for these numbers.
+/// Returns a random number for these numbers.
 pub fn draw(parts: &[u64]) -> u64 {
     parts.iter().fold(SPLIT_MIX_STEP, |state, part| {
         split_mix(state ^ split_mix(*part))
     })
 }
 
-/// A number to draw with for a name.
+/// Returns a number for a name, as an argument of [`draw`].
 pub fn name(text: &str) -> u64 {
     fnv1a(text.bytes())
 }
 
-/// A draw as a number from 0 (included) to 1 (excluded), evenly.
+/// Converts a draw to a number in [0, 1), evenly distributed.
 pub fn unit(draw: u64) -> f64 {
     (draw >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A draw as a number with mean 0 and deviation 1, shaped nearly as a normal
-/// one but never beyond ±3.5: the sum of four even ones, which needs no
-/// logarithm.
+/// Converts a draw to a number with mean 0 and deviation 1, in nearly a normal
+/// distribution but within ±3.5: the sum of four even ones, which needs no logarithm.
 pub fn normal(draw: u64) -> f64 {
     let sum: u64 = (0..4).map(|part| (draw >> (16 * part)) & 0xffff).sum();
     // The variance of the sum of n even numbers from 0 to 1 is n / 12.
     ((sum as f64 + 2.0) / 65_536.0 - 2.0) * 3f64.sqrt()
 }
 
-/// Noise in -1 to 1 that wanders: `at` passes from one draw to the next in
-/// steps of 1, and between them it is interpolated.
-pub fn wander(seed: u64, at: f64) -> f64 {
+/// Returns smooth noise from -1 to 1: one draw for each whole number, interpolated
+/// between them.
+pub fn smooth_noise(seed: u64, at: f64) -> f64 {
     let knot = at.floor();
-    // Saturates for times nobody simulates.
+    // The conversion saturates for times that are never simulated.
     let index = knot as i64;
     let value = |index: i64| 2.0 * unit(draw(&[seed, index.cast_unsigned()])) - 1.0;
     let (before, after) = (value(index), value(index.saturating_add(1)));
@@ -59,7 +58,7 @@ pub fn wander(seed: u64, at: f64) -> f64 {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{draw, normal, suffix, unit, wander};
+    use super::{draw, normal, smooth_noise, suffix, unit};
 
     #[test]
     fn no_two_pods_share_a_name() {
@@ -76,13 +75,13 @@ mod tests {
         assert!(mean(normal).abs() < 0.01);
         assert!((mean(|d| normal(d) * normal(d)) - 1.0).abs() < 0.02);
         assert!(draws.iter().all(|d| normal(*d).abs() <= 3.5));
-        let steps = (0..1000).map(|n| wander(3, f64::from(n) / 10.0));
+        let steps = (0..1000).map(|n| smooth_noise(3, f64::from(n) / 10.0));
         assert!(steps.into_iter().all(|value| value.abs() <= 1.0));
     }
 
     #[test]
     fn a_draw_never_changes() {
-        // Scenarios would run differently after an update.
+        // Otherwise scenarios would run differently after an update.
         assert_eq!(draw(&[1, 2, 3]), draw(&[1, 2, 3]));
         assert_ne!(draw(&[1, 2, 3]), draw(&[1, 3, 2]));
         assert_eq!(draw(&[]), 0x9e37_79b9_7f4a_7c15);

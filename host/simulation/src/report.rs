@@ -1,5 +1,5 @@
-//! A run as one HTML page that needs nothing else: no network, no fonts, no
-//! scripts from elsewhere. Same runs, same bytes.
+//! HTML report of a run: one self-contained page without network, fonts or external
+//! scripts. The same runs give the same bytes.
 
 mod chart;
 mod documents;
@@ -11,10 +11,10 @@ mod plots;
 
 use crate::run::Run;
 
-/// Points of all curves of a page together: keeps it well below 1.5 MB.
+/// Maximum number of points of all curves of a page: keeps it well below 1.5 MB.
 const POINTS: usize = 40_000;
 
-/// The page of one run, or of several under the same load.
+/// Renders the page of one run, or of several under the same load.
 #[must_use]
 pub fn html(runs: &[Run]) -> String {
     page::page(runs)

@@ -1,5 +1,5 @@
-//! A scenario from its start to its end, as fast as it can go, through the
-//! production loop; and several policies under the same load.
+//! Runs a scenario from its start to its end in virtual time, through the production
+//! loops, and compares several policies under the same load.
 
 mod policies;
 
@@ -20,36 +20,36 @@ pub use policies::check_policies;
 
 use crate::cluster::Cluster;
 use crate::journal::{Entries, Journal, NodeEntries};
-use crate::loops::{Equipment, Loops};
+use crate::loops::{LoopSetup, Loops};
 use crate::scenario::{EventSpec, Scenario, ScenarioError};
 use crate::timeline::{Fleet, Tally, Timeline};
-use crate::world::{AbsurdLoad, DueSwap, Totals};
+use crate::world::{DueSwap, InvalidLoad, Totals};
 
-/// Replaces a policy at once: what a scenario's swap needs of the sandbox.
+/// Replaces policies at once, for a scenario's swaps.
 pub trait PolicySwapper: Send + Sync {
-    /// Has the component in `file` decide under `name` from the next decision on.
+    /// Activates the component in `file` under `name` from the next decision on.
     ///
     /// # Errors
-    /// Why it can't: what was active stays so.
+    /// If it is refused: the active version stays.
     fn swap(&self, name: &str, file: &Path) -> Result<(), String>;
 }
 
-/// How a scenario is run.
+/// Options of a run.
 #[derive(Default)]
 pub struct Options<'a> {
-    /// What the loop goes by; its sync period is the scenario's.
+    /// Options of the replica loop; the sync period is the scenario's.
     pub replica: ReplicaOptions,
-    /// What the loop over node groups goes by, where the scenario says nothing else.
+    /// Options of the node loop, unless the scenario sets them.
     pub nodes: NodeOptions,
-    /// Take every record.
+    /// Receive every record.
     pub recorders: Vec<Arc<dyn Recorder>>,
     /// Carries out the scenario's swaps.
     pub swapper: Option<&'a dyn PolicySwapper>,
-    /// Told after every sync.
+    /// Called after every sync.
     pub progress: Option<&'a (dyn Fn(&Progress) + Send + Sync)>,
 }
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Clone, Debug)]
 pub struct Progress {
     /// Virtual time.
@@ -58,90 +58,90 @@ pub struct Progress {
     pub elapsed_ms: i64,
     /// Length of the run, in milliseconds.
     pub duration_ms: i64,
-    /// All workloads, now.
+    /// Current totals of all workloads.
     pub totals: Totals,
     /// The last decision.
     pub last: Option<Arc<DecisionRecord>>,
 }
 
-/// Why a run did not come to its end.
+/// Why a run did not finish.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// The scenario can't be used.
     #[error(transparent)]
     Scenario(#[from] ScenarioError),
-    /// A load came to what no load can be.
+    /// The load of a workload is not valid.
     #[error(transparent)]
-    Load(#[from] AbsurdLoad),
-    /// The scenario asks a policy that is not there.
+    Load(#[from] InvalidLoad),
+    /// The scenario names a policy that does not exist.
     #[error("{field}: {}", .failure.message())]
     Policy {
-        /// Path of the field that names it.
+        /// Path of the field with the name.
         field: String,
         /// Why it can't be asked.
         failure: PolicyFailure,
     },
-    /// The scenario swaps policies, and nothing here can.
+    /// The scenario swaps policies, but there is no swapper.
     #[error("scenario {0:?} swaps policies, which cannot be done here")]
     NoSwapper(String),
 }
 
-/// A policy that takes part in a comparison.
+/// A policy in a comparison.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Contender {
-    /// What it is called in tables and plots.
+    /// Label in tables and plots.
     pub label: String,
-    /// The policies that every autoscaler asks in place of its own. Empty to keep its
+    /// Policies in place of those of every autoscaler. Empty to keep the autoscalers'
     /// own.
     pub policies: Vec<PolicyRef>,
     /// The expanders in place of the scenario's. Empty to keep the scenario's.
     pub expanders: Vec<PolicyRef>,
 }
 
-/// A run that came to its end.
+/// Result of a finished run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Run {
-    /// What it is called in tables and plots.
+    /// Label in tables and plots.
     pub label: String,
-    /// What was run.
+    /// The scenario.
     pub scenario: Scenario,
     /// Version of the host.
     pub host_version: Arc<str>,
-    /// Each workload, in the scenario's order.
+    /// All workloads, in the scenario's order.
     pub workloads: Vec<WorkloadRun>,
-    /// What is kept of the decisions.
+    /// Summary of the decisions about replicas.
     pub journal: Entries,
-    /// What became of the nodes. `None` if the scenario has no nodes.
+    /// Result for the nodes. `None` if the scenario has no nodes.
     pub nodes: Option<NodesRun>,
-    /// Swaps of policies, and why they failed if they did.
+    /// Swaps of policies, and their errors.
     pub swaps: Vec<(DueSwap, Result<(), String>)>,
 }
 
-/// What became of the nodes.
+/// Result for the nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodesRun {
-    /// Over time, and added up.
+    /// Timeline and sums.
     pub fleet: Fleet,
-    /// What is kept of the decisions about them.
+    /// Summary of the decisions about nodes.
     pub journal: NodeEntries,
 }
 
-/// What became of a workload.
+/// Result for a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkloadRun {
     /// Namespace and name.
     pub key: ObjectKey,
-    /// Over time.
+    /// Timeline.
     pub timeline: Timeline,
-    /// Added up.
+    /// Sums over the run.
     pub tally: Tally,
 }
 
 /// Runs a scenario from its start to its end.
 ///
 /// # Errors
-/// If the scenario can't be used or asks policies that are not there, or a load comes
-/// to what no load can be.
+/// If the scenario can't be used or names policies that do not exist, or the load of a
+/// workload is not valid.
 pub fn simulate(
     label: &str,
     scenario: &Scenario,
@@ -165,7 +165,7 @@ pub fn simulate(
         state: Mutex::default(),
     };
     clock.pass(scenario.start)?;
-    let equipment = Equipment {
+    let setup = LoopSetup {
         replica: Some(ReplicaOptions {
             sync_period_ms: scenario.sync_period.0,
             ..options.replica.clone()
@@ -177,8 +177,8 @@ pub fn simulate(
             store: Arc::new(InMemoryStore::default()),
         },
     };
-    let mut loops = Loops::new(&cluster, &clock, equipment);
-    // Nothing in virtual time ever has to wait for anything: no runtime is needed.
+    let mut loops = Loops::new(&cluster, &clock, setup);
+    // Nothing in virtual time waits: no runtime is needed.
     pollster::block_on(loops.run());
     drop(loops);
     let state = clock.state.into_inner();
@@ -190,8 +190,8 @@ pub fn simulate(
     Ok(run)
 }
 
-/// Runs the same load under each of the contenders. The scenario's swaps are
-/// left out: they would change who takes part.
+/// Runs the same load under each of the contenders. The scenario's swaps are left out,
+/// since they would change the contenders.
 ///
 /// # Errors
 /// As [`simulate`].
@@ -209,8 +209,8 @@ pub fn compare(
 }
 
 impl Scenario {
-    /// The same scenario, everyone asking the contender's policies instead of their
-    /// own, and without swaps.
+    /// Returns the same scenario with the contender's policies in place of its own, and
+    /// without swaps.
     fn under(&self, contender: &Contender) -> Self {
         let mut scenario = self.clone();
         let replace = |own: &mut Vec<PolicyRef>, by: &[PolicyRef]| {
@@ -236,7 +236,7 @@ impl Scenario {
 }
 
 impl Run {
-    /// What became of a cluster so far, whoever drove it.
+    /// Collects the result of a cluster so far, no matter who drove it.
     #[must_use]
     pub fn collect(
         label: &str,
@@ -267,7 +267,7 @@ impl Run {
 }
 
 impl Progress {
-    /// How far a cluster has come, whoever drives it.
+    /// Returns the progress of a cluster, no matter who drives it.
     #[must_use]
     pub fn of(scenario: &Scenario, cluster: &Cluster, journal: &Journal) -> Self {
         let at = cluster.now();
@@ -281,7 +281,7 @@ impl Progress {
     }
 }
 
-/// Virtual time: whoever waits is there at once, and the world with them.
+/// Clock in virtual time: a wait ends at once, with the world moved to its end.
 struct VirtualClock<'a> {
     scenario: &'a Scenario,
     options: &'a Options<'a>,
@@ -297,8 +297,8 @@ struct ClockState {
 }
 
 impl VirtualClock<'_> {
-    /// Lets time pass until `at`, and happen what is due.
-    fn pass(&self, at: Timestamp) -> Result<(), AbsurdLoad> {
+    /// Moves the world to `at`, and carries out the swaps that are due.
+    fn pass(&self, at: Timestamp) -> Result<(), InvalidLoad> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.now = at;
         self.cluster.advance_to(at)?;

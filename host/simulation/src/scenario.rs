@@ -1,4 +1,4 @@
-//! Scenario files: what a simulated cluster holds, and what happens in it.
+//! Scenario files: description of a simulated cluster and of events in it.
 //!
 //! A scenario is YAML. Every field has a default unless it says otherwise;
 //! durations are written `15s`, `5m` or `1h30m`, quantities as Kubernetes writes
@@ -34,60 +34,60 @@ pub use workload::{
 
 use crate::time::{Millis, deserialize_timestamp};
 
-/// What a simulated cluster holds, and what happens in it.
+/// Description of a simulated cluster and of events in it.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
-    /// What the report is headed with (default: the file's stem).
+    /// Title of the report (default: the file's stem).
     #[serde(default)]
     pub name: String,
-    /// All chance comes from it: same seed, same run (0).
+    /// Seed of all random numbers: same seed, same run (0).
     #[serde(default)]
     pub seed: u64,
-    /// When virtual time begins (2026-01-05T00:00:00Z, a Monday).
+    /// Start of virtual time (2026-01-05T00:00:00Z, a Monday).
     #[serde(default = "default_start", deserialize_with = "deserialize_timestamp")]
     pub start: Timestamp,
-    /// How long it lasts (required).
+    /// Length of the run (required).
     pub duration: Millis,
-    /// The world moves in steps of this length (5s).
+    /// Length of the world's steps (5s).
     #[serde(default = "default_step")]
     pub step: Millis,
     /// Time from one decision about an object to its next (15s).
     #[serde(default = "default_sync_period")]
     pub sync_period: Millis,
-    /// How metrics come to be known.
+    /// How metrics are measured.
     #[serde(default)]
     pub metrics: MetricsSpec,
-    /// What runs in the cluster (required).
+    /// Workloads in the cluster (required).
     pub workloads: Vec<WorkloadSpec>,
-    /// What it runs on; left out: pods start without being placed.
+    /// Node groups; left out: pods start without being scheduled.
     #[serde(default)]
     pub node_groups: Vec<NodeGroupSpec>,
-    /// What runs on every node.
+    /// DaemonSets.
     #[serde(default)]
     pub daemon_sets: Vec<DaemonSetSpec>,
-    /// What the loop that orders nodes goes by.
+    /// Options of the loop that orders nodes.
     #[serde(default)]
     pub node_autoscaler: NodeAutoscalerSpec,
-    /// What happens beside the load.
+    /// Events besides the load.
     #[serde(default)]
     pub events: Vec<EventSpec>,
-    /// Where files named in the scenario are looked for: beside its file.
+    /// Folder for relative paths in the scenario: that of its file.
     #[serde(skip)]
     pub folder: PathBuf,
 }
 
-/// How metrics come to be known.
+/// How metrics are measured.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct MetricsSpec {
-    /// Pods are measured this often; a value is the mean over that time (15s).
+    /// Interval of measurements; a value is the mean over it (15s).
     pub resolution: Millis,
-    /// How long a measurement takes until it can be read (5s).
+    /// Delay until a measurement can be read (5s).
     pub lag: Millis,
-    /// Deviation of a pod's value, as a part of it (0.02).
+    /// Standard deviation of a pod's value, as a part of it (0.02).
     pub noise: f64,
-    /// The part of the measurements of pods that get lost (0).
+    /// Part of the measurements of pods that are lost (0).
     pub dropouts: f64,
 }
 
@@ -102,88 +102,88 @@ impl Default for MetricsSpec {
     }
 }
 
-/// Something that happens, `at` a time since the start.
+/// An event. `at` is the time since the start.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum EventSpec {
     /// A policy is replaced, as if its file had been dropped in at that time.
     #[serde(rename_all = "camelCase")]
     SwapPolicy {
-        /// When.
+        /// Time of the event.
         at: Millis,
         /// Name of the policy.
         name: String,
-        /// The component to take over.
+        /// The new component.
         file: PathBuf,
     },
     /// Pods die without notice.
     #[serde(rename_all = "camelCase")]
     KillPods {
-        /// When.
+        /// Time of the event.
         at: Millis,
-        /// Whose pods.
+        /// The workload.
         workload: String,
-        /// How many, chosen by chance.
+        /// Number of pods, chosen at random.
         count: u32,
     },
-    /// Load is multiplied for a while.
+    /// Load is multiplied for some time.
     #[serde(rename_all = "camelCase")]
     Surge {
-        /// When.
+        /// Time of the event.
         at: Millis,
-        /// Whose load.
+        /// The workload.
         workload: String,
-        /// By this.
+        /// The factor.
         factor: f64,
-        /// For so long.
+        /// The length.
         #[serde(rename = "for")]
         length: Millis,
     },
     /// A user edits the autoscaler.
     #[serde(rename_all = "camelCase")]
     ChangeAutoscaler {
-        /// When.
+        /// Time of the event.
         at: Millis,
-        /// Whose autoscaler.
+        /// The workload.
         workload: String,
         /// Its new spec.
         autoscaler: Box<AutoscalerTemplate>,
     },
-    /// No metric can be had for a while.
+    /// No metric is available for some time.
     #[serde(rename_all = "camelCase")]
     MetricsOutage {
-        /// When.
+        /// Time of the event.
         at: Millis,
-        /// For so long.
+        /// The length.
         #[serde(rename = "for")]
         length: Millis,
     },
-    /// All instances in a zone are gone at once, and none can be had there for a
-    /// while.
+    /// All instances in a zone disappear at once, and none can be created there for some
+    /// time.
     #[serde(rename_all = "camelCase")]
     ZoneOutage {
-        /// When.
+        /// Time of the event.
         at: Millis,
         /// The zone.
         zone: String,
-        /// For so long.
+        /// The length.
         #[serde(rename = "for")]
         length: Millis,
     },
     /// Nodes of a group die without notice.
     #[serde(rename_all = "camelCase")]
     KillNodes {
-        /// When.
+        /// Time of the event.
         at: Millis,
-        /// Of this node group.
+        /// The node group.
         node_group: String,
-        /// How many, chosen by chance.
+        /// Number of nodes, chosen at random.
         count: u32,
     },
 }
 
 impl EventSpec {
-    /// When it happens, since the start.
+    /// Returns the time of the event, since the start.
     #[must_use]
     pub fn at(&self) -> Millis {
         match self {
@@ -197,7 +197,7 @@ impl EventSpec {
         }
     }
 
-    /// Which workload it happens to, if one.
+    /// Returns the workload of the event, if it has one.
     #[must_use]
     pub fn workload(&self) -> Option<&str> {
         match self {
@@ -213,12 +213,12 @@ impl EventSpec {
 }
 
 impl Scenario {
-    /// Reads a scenario file. Files it names are looked for in its folder, and
-    /// have to be there.
+    /// Reads a scenario file. Relative paths in it refer to its folder, and the files
+    /// must exist.
     ///
     /// # Errors
-    /// If it can't be read, is no scenario, or speaks of what isn't there: with
-    /// the file, the line where one is at fault, and the field.
+    /// If it can't be read, is not a scenario, or names something that does not exist:
+    /// with the file, the line if there is one, and the field.
     pub fn load(file: &Path) -> Result<Self, ScenarioError> {
         let text = flyball_files::read_to_string(file).map_err(|source| ScenarioError::Read {
             file: file.to_owned(),
@@ -228,8 +228,8 @@ impl Scenario {
         Self::parse(&text, file, folder)
     }
 
-    /// Reads a scenario from its text; `file` is named in errors, and files that
-    /// the scenario names are looked for in `folder`.
+    /// Parses a scenario; `file` is named in errors, and relative paths in the scenario
+    /// refer to `folder`.
     ///
     /// # Errors
     /// As [`Scenario::load`].
@@ -252,20 +252,20 @@ impl Scenario {
         Ok(scenario)
     }
 
-    /// When virtual time ends.
+    /// Returns the end of virtual time.
     #[must_use]
     pub fn end(&self) -> Timestamp {
         self.start.plus(self.duration.0)
     }
 
-    /// Whether a swap brings a policy of that name, sooner or later.
+    /// Reports whether a swap adds a policy of that name.
     #[must_use]
     pub fn brings(&self, policy: &str) -> bool {
         let mut events = self.events.iter();
         events.any(|event| matches!(event, EventSpec::SwapPolicy { name, .. } if name == policy))
     }
 
-    /// Where a file that the scenario names is.
+    /// Returns the path of a file that the scenario names.
     #[must_use]
     pub fn path(&self, file: &Path) -> PathBuf {
         self.folder.join(file)
@@ -284,7 +284,7 @@ fn default_sync_period() -> Millis {
     Millis(15_000)
 }
 
-/// A quantity as a number of whole units, exact to the billionth: a request may
+/// Parses a quantity as a number of whole units, exact to the billionth: a request may
 /// cost less than a thousandth of a core.
 fn deserialize_quantity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let text = QuantityText::deserialize(deserializer)?;

@@ -1,19 +1,19 @@
-//! The figures by which runs are compared.
+//! Figures for comparing runs.
 
 use crate::run::{NodesRun, Run, WorkloadRun};
 use crate::text::{count, share};
 use crate::timeline::Tally;
 
-/// The figures of a run, or of one workload of it.
+/// Figures of a run, or of one workload of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Summary {
-    /// Whose figures.
+    /// Name of the run or workload.
     pub label: String,
-    /// Requests that came in.
+    /// Number of requests.
     pub offered: f64,
-    /// Requests turned away.
+    /// Number of requests that were not served.
     pub unserved: f64,
-    /// Hours that cpu was used more than a tenth above its target, added up over
+    /// Hours that cpu usage was more than a tenth above its target, summed over
     /// workloads. `None` if no autoscaler has a target for cpu.
     pub above_target_hours: Option<f64>,
     /// Replicas times hours.
@@ -22,15 +22,15 @@ pub struct Summary {
     pub changes: u64,
     /// The largest change of spec.replicas.
     pub biggest_swing: i64,
-    /// The most replicas.
+    /// Maximum number of replicas.
     pub most_replicas: i32,
-    /// Use of cpu, in percent of the request, that was not exceeded for 95% of
-    /// the time.
+    /// 95th percentile of cpu usage over time, in percent of the request.
     pub p95_utilization: Option<usize>,
 }
 
 impl Summary {
-    /// Headings of the [`cells`](Self::cells), the first one left to the table.
+    /// Headings of the [`cells`](Self::cells), except for the first column, which the
+    /// table adds.
     pub const COLUMNS: [&str; 8] = [
         "unserved",
         "of load",
@@ -56,7 +56,7 @@ impl Summary {
         }
     }
 
-    /// The figures as text.
+    /// Formats the figures.
     #[must_use]
     pub fn cells(&self) -> [String; 8] {
         let none = || "–".to_owned();
@@ -74,25 +74,26 @@ impl Summary {
     }
 }
 
-/// The figures of a run's nodes.
+/// Figures of a run's nodes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NodeSummary {
-    /// The most nodes that were Ready.
+    /// Maximum number of Ready nodes.
     pub most_nodes: f64,
-    /// Hours of instances that were paid.
+    /// Paid instance-hours.
     pub node_hours: f64,
-    /// What they cost. `None` if no price is known.
+    /// Their cost. `None` if no price is known.
     pub cost: Option<f64>,
-    /// Orders that the cloud took.
+    /// Number of orders that the cloud accepted.
     pub orders: u64,
-    /// The most pods that waited for a node at one time.
+    /// Maximum number of pods waiting for a node at one time.
     pub most_pending: u32,
-    /// Hours that pods waited for nodes, added up over pods.
+    /// Hours that pods waited for nodes, summed over pods.
     pub pending_hours: f64,
 }
 
 impl NodeSummary {
-    /// Headings of the [`cells`](Self::cells), the first one left to the table.
+    /// Headings of the [`cells`](Self::cells), except for the first column, which the
+    /// table adds.
     pub const COLUMNS: [&str; 6] = [
         "most nodes",
         "node-hours",
@@ -102,7 +103,7 @@ impl NodeSummary {
         "pods waited",
     ];
 
-    /// The figures as text.
+    /// Formats the figures.
     #[must_use]
     pub fn cells(&self) -> [String; 6] {
         [
@@ -118,7 +119,7 @@ impl NodeSummary {
 }
 
 impl Run {
-    /// The figures of the nodes. `None` if the scenario has no nodes.
+    /// Returns the figures of the nodes. Returns `None` if the scenario has no nodes.
     #[must_use]
     pub fn node_summary(&self) -> Option<NodeSummary> {
         let NodesRun { fleet, journal } = self.nodes.as_ref()?;
@@ -132,14 +133,14 @@ impl Run {
         })
     }
 
-    /// The figures of all workloads together.
+    /// Returns the figures of all workloads together.
     #[must_use]
     pub fn summary(&self) -> Summary {
         let tallies = self.workloads.iter().map(|workload| &workload.tally);
         Summary::new(&self.label, &Tally::sum(tallies))
     }
 
-    /// The figures of each workload.
+    /// Returns the figures of each workload.
     pub fn workload_summaries(&self) -> impl Iterator<Item = Summary> {
         self.workloads.iter().map(WorkloadRun::summary)
     }

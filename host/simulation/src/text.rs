@@ -1,6 +1,6 @@
-//! Numbers as people read them.
+//! Formats numbers for people.
 
-/// A count, shortened from a million on.
+/// Formats a count, abbreviated from a million on.
 pub(crate) fn count(value: f64) -> String {
     match value {
         _ if value >= 1e9 => format!("{:.2} G", value / 1e9),
@@ -9,13 +9,13 @@ pub(crate) fn count(value: f64) -> String {
     }
 }
 
-/// So many of something.
+/// Formats a number with a noun.
 pub(crate) fn counted(number: u64, one: &str) -> String {
     let s = if number == 1 { "" } else { "s" };
     format!("{number} {one}{s}")
 }
 
-/// A part of a whole in percent.
+/// Formats a part of a whole in percent.
 pub(crate) fn share(part: f64, whole: f64) -> String {
     if whole <= 0.0 {
         return "0%".to_owned();
@@ -27,7 +27,7 @@ pub(crate) fn share(part: f64, whole: f64) -> String {
     format!("{percent:.2}%")
 }
 
-/// A value of a plot: three significant digits after all whole ones.
+/// Formats a plotted value with three significant digits, or all whole digits.
 pub(crate) fn figure(value: f64) -> String {
     let places = match value.abs() {
         size if size >= 100.0 => 0,

@@ -1,5 +1,5 @@
-//! Durations as people write them, points in time as they read them, and the
-//! map between real and virtual time.
+//! Durations and timestamps as people write and read them, and the mapping between real
+//! and virtual time.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,12 +7,11 @@ use std::time::Duration;
 use flyball_core::time::{Timestamp, parse_duration};
 use serde::{Deserialize, Deserializer};
 
-/// A length of time in milliseconds, written `15s`, `500ms`, `5m`, `1h30m` or
-/// `2d`.
+/// A duration in milliseconds, written `15s`, `500ms`, `5m`, `1h30m` or `2d`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub i64);
 
-/// Units of time and their milliseconds, the smallest first.
+/// Units of time and their milliseconds, the largest unit last.
 const UNITS: [(&str, i64); 5] = [
     ("ms", 1),
     ("s", 1000),
@@ -21,25 +20,25 @@ const UNITS: [(&str, i64); 5] = [
     ("d", 86_400_000),
 ];
 
-/// Longest duration that is taken for one: a hundred years.
+/// Longest valid duration: a hundred years.
 const LONGEST: i64 = 100 * 366 * 86_400_000;
 
 impl Millis {
-    /// Parses a duration. `None` if `text` is not one.
+    /// Parses a duration. Returns `None` if `text` is not one.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let milliseconds = parse_duration(text.trim())?;
         (milliseconds <= LONGEST).then_some(Self(milliseconds))
     }
 
-    /// In seconds.
+    /// Returns the duration in seconds.
     #[must_use]
     pub fn seconds(self) -> f64 {
         self.0 as f64 / 1000.0
     }
 }
 
-/// Seconds of a unit of time, if `name` is one.
+/// Returns the seconds of a unit of time, if `name` is one.
 pub(crate) fn unit_seconds(name: &str) -> Option<f64> {
     let unit = UNITS.iter().find(|unit| unit.0 == name);
     unit.map(|unit| unit.1 as f64 / 1000.0)
@@ -73,7 +72,7 @@ impl fmt::Display for Millis {
     }
 }
 
-/// A point in time of a scenario file: RFC 3339.
+/// Parses a timestamp of a scenario file: RFC 3339.
 pub(crate) fn deserialize_timestamp<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Timestamp, D::Error> {
@@ -85,7 +84,7 @@ pub(crate) fn deserialize_timestamp<'de, D: Deserializer<'de>>(
     })
 }
 
-/// Reads RFC 3339, or a date and a time of day in UTC such as `2014-04-10 00:04:00`.
+/// Parses RFC 3339, or a date and a time of day in UTC such as `2014-04-10 00:04:00`.
 pub(crate) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     let text = text.trim();
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
@@ -96,12 +95,12 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<Timestamp> {
     Some(Timestamp(at.as_millisecond()))
 }
 
-/// A point in time for people: RFC 3339 in UTC.
+/// Formats a timestamp as RFC 3339 in UTC.
 pub(crate) fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
 }
 
-/// A time since the start for people: `12:34:56`, beyond a day `2d 12:34:56`.
+/// Formats a time since the start: `12:34:56`, after a day `2d 12:34:56`.
 #[must_use]
 pub fn elapsed_text(ms: i64) -> String {
     let seconds = ms.max(0) / 1000;
@@ -114,8 +113,8 @@ pub fn elapsed_text(ms: i64) -> String {
     }
 }
 
-/// Maps real time to virtual time, `speed` times as fast, and back. It reads no
-/// clock: whoever has one asks with the real time passed since the start.
+/// Maps real time to virtual time, which is `speed` times as fast, and back. It reads no
+/// clock: callers pass the real time since the start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ClockMap {
     start: Timestamp,
@@ -123,22 +122,22 @@ pub struct ClockMap {
 }
 
 impl ClockMap {
-    /// Maps virtual time that begins at `start`. `None` if `speed` is not a positive
-    /// number.
+    /// Creates a map for virtual time that begins at `start`. Returns `None` if `speed`
+    /// is not a positive number.
     #[must_use]
     pub fn new(start: Timestamp, speed: f64) -> Option<Self> {
         (speed.is_finite() && speed > 0.0).then_some(Self { start, speed })
     }
 
-    /// The virtual time when `passed` real time has passed since the start.
+    /// Returns the virtual time when `passed` real time has passed since the start.
     #[must_use]
     pub fn virtual_time(&self, passed: Duration) -> Timestamp {
-        // A float becomes an integer saturating.
+        // The conversion from float saturates.
         self.start
             .plus((passed.as_secs_f64() * 1000.0 * self.speed) as i64)
     }
 
-    /// The real time since the start at which virtual time has come to `at`.
+    /// Returns the real time since the start at which virtual time reaches `at`.
     #[must_use]
     pub fn real_time(&self, at: Timestamp) -> Duration {
         let ms = at.since(self.start).max(0) as f64 / self.speed;

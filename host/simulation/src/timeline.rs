@@ -1,74 +1,74 @@
-//! What is kept of a run: a timeline for the plots, and a tally of every step
-//! for the summary.
+//! History of a run's workloads: a timeline for the plots, and sums over every step for
+//! the summary.
 
 mod nodes;
 
 use crate::scenario::Scenario;
 use crate::time::Millis;
 
-pub(crate) use nodes::GroupGauge;
+pub(crate) use nodes::GroupSample;
 pub use nodes::{Fleet, GroupHistory};
 
-/// Most points of a timeline.
+/// Maximum number of points of a timeline.
 const MOST_POINTS: i64 = 1440;
 
-/// How far above its target a utilization is left alone: the tolerance of
-/// HorizontalPodAutoscaler.
+/// Utilization relative to its target up to which it counts as on target: the tolerance
+/// of HorizontalPodAutoscaler.
 const TOLERANCE: f64 = 1.1;
 
-/// A workload in one step.
+/// Measurements of a workload in one step.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Gauge {
+pub(crate) struct StepSample {
     /// Length of the step.
     pub(crate) seconds: f64,
-    /// Requests that came in.
+    /// Number of requests.
     pub(crate) offered: f64,
-    /// Requests served.
+    /// Number of requests served.
     pub(crate) served: f64,
-    /// Requests turned away.
+    /// Number of requests not served.
     pub(crate) unserved: f64,
-    /// Requests that could have been served.
+    /// Number of requests that could have been served.
     pub(crate) capacity: f64,
-    /// Pods that would serve the load on target.
+    /// Number of pods that would serve the load at the target.
     pub(crate) demand: f64,
     /// Desired replicas.
     pub(crate) desired: i32,
     /// spec.replicas.
     pub(crate) replicas: i32,
-    /// Pods that are Ready.
+    /// Number of Ready pods.
     pub(crate) ready: i32,
-    /// Mean use of cpu over the request of the Ready pods. `None` if there is no Ready
-    /// pod.
+    /// Mean cpu usage of the Ready pods as a part of their request. `None` if there is no
+    /// Ready pod.
     pub(crate) utilization: Option<f64>,
 }
 
-/// A workload over time: columns with one row for each interval, means over it,
-/// or where pods are counted their number at its end.
+/// A workload over time: columns with one row for each interval. Values are means over
+/// the interval, numbers of pods those at its end.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Timeline {
     /// Length of an interval.
     pub interval: Millis,
     /// Beginning of the interval, in milliseconds since the start.
     pub at_ms: Vec<i64>,
-    /// Requests per second that came in.
+    /// Requests per second.
     pub load: Vec<f64>,
     /// Requests per second served.
     pub served: Vec<f64>,
-    /// Requests per second turned away.
+    /// Requests per second not served.
     pub unserved: Vec<f64>,
     /// Requests per second that could have been served.
     pub capacity: Vec<f64>,
-    /// Pods that would serve the load on target.
+    /// Number of pods that would serve the load at the target.
     pub demand: Vec<f64>,
     /// Desired replicas, as last decided.
     pub desired: Vec<f64>,
     /// spec.replicas.
     pub replicas: Vec<f64>,
-    /// Pods that are Ready.
+    /// Number of Ready pods.
     pub ready: Vec<f64>,
-    /// Mean use of cpu over the request of the Ready pods.
+    /// Mean cpu usage of the Ready pods as a part of their request.
     pub utilization: Vec<f64>,
-    /// Steps in the last interval, so far.
+    /// Number of steps in the last interval so far.
     steps: u32,
 }
 
@@ -82,34 +82,34 @@ impl Timeline {
         }
     }
 
-    /// Number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.at_ms.len()
     }
 
-    /// Whether there is no row.
+    /// Reports whether there is no row.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.at_ms.is_empty()
     }
 
     /// Adds a step that begins at `at_ms` since the start.
-    pub(crate) fn add(&mut self, at_ms: i64, gauge: &Gauge) {
+    pub(crate) fn add(&mut self, at_ms: i64, sample: &StepSample) {
         let begin = at_ms - at_ms % self.interval.0;
         if self.at_ms.last() != Some(&begin) {
             self.at_ms.push(begin);
             self.steps = 0;
         }
         self.steps += 1;
-        let seconds = gauge.seconds;
+        let seconds = sample.seconds;
         let means = [
-            (&mut self.load, gauge.offered / seconds),
-            (&mut self.served, gauge.served / seconds),
-            (&mut self.unserved, gauge.unserved / seconds),
-            (&mut self.capacity, gauge.capacity / seconds),
-            (&mut self.demand, gauge.demand),
-            (&mut self.utilization, gauge.utilization.unwrap_or(0.0)),
+            (&mut self.load, sample.offered / seconds),
+            (&mut self.served, sample.served / seconds),
+            (&mut self.unserved, sample.unserved / seconds),
+            (&mut self.capacity, sample.capacity / seconds),
+            (&mut self.demand, sample.demand),
+            (&mut self.utilization, sample.utilization.unwrap_or(0.0)),
         ];
         for (column, value) in means {
             column.resize(self.at_ms.len(), 0.0);
@@ -118,9 +118,9 @@ impl Timeline {
             }
         }
         let counts = [
-            (&mut self.desired, gauge.desired),
-            (&mut self.replicas, gauge.replicas),
-            (&mut self.ready, gauge.ready),
+            (&mut self.desired, sample.desired),
+            (&mut self.replicas, sample.replicas),
+            (&mut self.ready, sample.ready),
         ];
         for (column, count) in counts {
             column.resize(self.at_ms.len(), 0.0);
@@ -130,7 +130,7 @@ impl Timeline {
         }
     }
 
-    /// Several workloads as one: what adds up is added, utilization is the mean
+    /// Combines several workloads: additive columns are summed, utilization is the mean
     /// over Ready pods.
     pub(crate) fn sum<'a>(timelines: impl Iterator<Item = &'a Self>) -> Self {
         let mut total = Self::default();
@@ -163,26 +163,26 @@ impl Timeline {
     }
 }
 
-/// Utilization times Ready pods.
+/// Returns utilization times Ready pods.
 fn used(timeline: &Timeline) -> Vec<f64> {
     let rows = timeline.utilization.iter().zip(&timeline.ready);
     rows.map(|(utilization, ready)| utilization * ready)
         .collect()
 }
 
-/// Every step of a workload, added up.
+/// Sums over all steps of a workload.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tally {
-    /// Requests that came in.
+    /// Number of requests.
     pub offered: f64,
-    /// Requests served.
+    /// Number of requests served.
     pub served: f64,
-    /// Requests turned away.
+    /// Number of requests not served.
     pub unserved: f64,
-    /// Seconds that utilization was above its target by more than a tenth. `None` if the
+    /// Seconds that utilization was more than a tenth above its target. `None` if the
     /// autoscaler has no target for cpu.
     pub above_target_seconds: Option<f64>,
-    /// The target, as a part of the request, if there is one (the latest).
+    /// The latest target as a part of the request, if there is one.
     pub target: Option<f64>,
     /// Seconds times spec.replicas.
     pub replica_seconds: f64,
@@ -190,34 +190,34 @@ pub struct Tally {
     pub changes: u64,
     /// The largest change of spec.replicas.
     pub biggest_swing: i64,
-    /// The most replicas.
+    /// Maximum number of replicas.
     pub most_replicas: i32,
-    /// How long cpu was used to which part of the request.
+    /// Distribution of cpu usage over time.
     pub utilization: Histogram,
     last_step: f64,
 }
 
 impl Tally {
-    pub(crate) fn add(&mut self, gauge: &Gauge, target: Option<f64>) {
-        self.offered += gauge.offered;
-        self.served += gauge.served;
-        self.unserved += gauge.unserved;
-        self.replica_seconds += f64::from(gauge.replicas) * gauge.seconds;
-        self.most_replicas = self.most_replicas.max(gauge.replicas);
+    pub(crate) fn add(&mut self, sample: &StepSample, target: Option<f64>) {
+        self.offered += sample.offered;
+        self.served += sample.served;
+        self.unserved += sample.unserved;
+        self.replica_seconds += f64::from(sample.replicas) * sample.seconds;
+        self.most_replicas = self.most_replicas.max(sample.replicas);
         self.target = target;
         if target.is_some() {
             self.above_target_seconds.get_or_insert(0.0);
         }
-        self.last_step = gauge.seconds;
-        // Without Ready pods, load is as far above its target as can be.
-        let utilization = gauge
+        self.last_step = sample.seconds;
+        // Without Ready pods, the load is above any target.
+        let utilization = sample
             .utilization
-            .or((gauge.offered > 0.0).then_some(f64::INFINITY));
+            .or((sample.offered > 0.0).then_some(f64::INFINITY));
         if let Some(utilization) = utilization {
-            self.utilization.add(utilization, gauge.seconds);
+            self.utilization.add(utilization, sample.seconds);
             let above = target.is_some_and(|target| utilization > TOLERANCE * target);
             if let Some(sum) = self.above_target_seconds.as_mut().filter(|_| above) {
-                *sum += gauge.seconds;
+                *sum += sample.seconds;
             }
         }
     }
@@ -237,8 +237,8 @@ impl Tally {
         }
     }
 
-    /// Several workloads as one: times and counts add up, a target they don't
-    /// share is none.
+    /// Combines several workloads: times and counts are summed, and different targets
+    /// become `None`.
     pub(crate) fn sum<'a>(tallies: impl Iterator<Item = &'a Self>) -> Self {
         let mut total = Self::default();
         let mut targets = Vec::new();
@@ -269,11 +269,11 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Bins; the last one takes what is beyond.
+    /// Number of bins; the last one includes all larger values.
     const BINS: usize = 1001;
 
     fn add(&mut self, utilization: f64, seconds: f64) {
-        // A float becomes an integer saturating.
+        // The conversion from float saturates.
         let bin = ((utilization * 100.0).round() as usize).min(Self::BINS - 1);
         if self.seconds.len() <= bin {
             self.seconds.resize(bin + 1, 0.0);
@@ -289,7 +289,7 @@ impl Histogram {
         bins.for_each(|(sum, seconds)| *sum += seconds);
     }
 
-    /// The utilization in percent that is not exceeded for this part of the time.
+    /// Returns the utilization in percent that is not exceeded for this part of the time.
     #[must_use]
     pub fn percentile(&self, part: f64) -> Option<usize> {
         let total: f64 = self.seconds.iter().sum();

@@ -1,6 +1,6 @@
-//! The world in virtual time: workloads, their pods, the load on them, and what metrics
-//! know of it. It moves when `World::advance_to` is called, in steps of one length. The
-//! steps are the same at whatever times it is called.
+//! The world in virtual time: workloads, their pods and load, and the metrics of them. It
+//! moves in steps of equal length when `World::advance_to` is called. The steps do not
+//! depend on the times of the calls.
 
 mod events;
 mod measure;
@@ -24,69 +24,69 @@ use crate::scenario::{EventSpec, MetricsSpec, Scenario, ScenarioError};
 use crate::time::elapsed_text;
 use crate::timeline::{Tally, Timeline};
 
-use events::{Agenda, Event};
+use events::{Event, EventQueue};
 use nodes::{Nodes, PodKey};
 use workload::Workload;
 
-/// The most requests per second that are taken for a load.
+/// Largest valid load, in requests per second.
 pub(crate) const MOST_LOAD: f64 = 1e12;
 
-/// A load that can't be.
+/// Error of a load that is not valid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
     "workload {workload}: load is {value} at {}: it must be 0 to {MOST_LOAD:e} requests per second; \
      bound it with max(0, …) or min(…)",
     elapsed_text(*.at_ms)
 )]
-pub struct AbsurdLoad {
+pub struct InvalidLoad {
     /// Namespace and name of the workload.
     pub workload: String,
-    /// When, in milliseconds since the start.
+    /// Time in milliseconds since the start.
     pub at_ms: i64,
-    /// What the load came to.
+    /// The load's value.
     pub value: f64,
 }
 
-/// A swap of a policy whose time has come.
+/// A swap of a policy that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DueSwap {
-    /// When.
+    /// Time of the swap.
     pub at: Timestamp,
     /// Name of the policy.
     pub name: String,
-    /// The component to take over.
+    /// The new component.
     pub file: PathBuf,
 }
 
-/// All workloads at one time.
+/// Totals of all workloads at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Totals {
-    /// Number of workloads.
+    /// Requests per second.
     pub workloads: usize,
-    /// Requests per second that come in.
+    /// Requests per second that the Ready pods can serve.
     pub load: f64,
     /// Requests per second that the Ready pods can serve.
     pub capacity: f64,
-    /// Requests since the start.
+    /// Number of requests since the start.
     pub offered: f64,
-    /// Requests since the start that were not served.
+    /// Number of requests since the start that were not served.
     pub unserved: f64,
     /// Sum of spec.replicas.
     pub replicas: i64,
-    /// Pods that are Ready.
+    /// Number of Ready pods.
     pub ready: i64,
-    /// Mean use of cpu over the Ready pods' requests.
+    /// Mean cpu usage of the Ready pods as a part of their requests.
     pub utilization: f64,
-    /// Nodes and the pods that wait for one. `None` if the scenario has no nodes.
+    /// Nodes and pods that wait for one. `None` if the scenario has no nodes.
     pub nodes: Option<NodeTotals>,
 }
 
-/// All nodes at one time.
+/// Totals of all nodes at one time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NodeTotals {
-    /// Nodes that are Ready.
+    /// Number of Ready nodes.
     pub ready: u32,
-    /// Pods that wait for a node.
+    /// Number of pods that wait for a node.
     pub pending: u32,
 }
 
@@ -99,18 +99,18 @@ pub(crate) struct World {
     metrics: MetricsSpec,
     workloads: Vec<Workload>,
     by_key: BTreeMap<ObjectKey, usize>,
-    agenda: Agenda,
+    events: EventQueue,
     nodes: Option<Nodes>,
-    failure: Option<AbsurdLoad>,
+    failure: Option<InvalidLoad>,
 }
 
 impl World {
-    /// The world at the start: its pods are Ready and measured.
+    /// Creates the world at the start, with Ready pods and measurements.
     pub(crate) fn new(scenario: &Scenario) -> Result<Self, ScenarioError> {
         let workloads = workload::all(scenario)?;
         let keys = workloads.iter().map(|workload| workload.key().clone());
         let metrics = scenario.metrics.clone();
-        // What can be read at the start was measured before it.
+        // Metrics that can be read at the start were measured before it.
         let windows = 2 + metrics.lag.0 / metrics.resolution.0;
         let began = scenario.start.plus(-windows * metrics.resolution.0);
         let shapes = workloads.iter().map(Workload::shape).collect();
@@ -120,7 +120,7 @@ impl World {
             now: began,
             step_ms: scenario.step.0,
             by_key: keys.zip(0..).collect(),
-            agenda: Agenda::new(scenario),
+            events: EventQueue::new(scenario),
             nodes: Nodes::new(scenario, began, shapes),
             failure: None,
             metrics,
@@ -131,12 +131,12 @@ impl World {
         Ok(world)
     }
 
-    /// Moves on to `at`, but not beyond the end.
+    /// Moves to `at`, but not beyond the end.
     pub(crate) fn advance_to(&mut self, at: Timestamp) {
-        self.happen();
+        self.run_due_events();
         while self.failure.is_none() && self.now.plus(self.step_ms) <= at.min(self.end) {
             self.step();
-            self.happen();
+            self.run_due_events();
         }
     }
 
@@ -145,7 +145,7 @@ impl World {
         let step = workload::Step {
             begin: self.now,
             end: self.now.plus(self.step_ms),
-            // Before the start the load is that of the start.
+            // Before the start the load is that at the start.
             since_start_ms: since_start.max(0),
             recorded: since_start >= 0,
         };
@@ -153,7 +153,7 @@ impl World {
         self.move_pods(&step);
         for workload in &mut self.workloads {
             if let Err(value) = workload.step(&step) {
-                self.failure = Some(AbsurdLoad {
+                self.failure = Some(InvalidLoad {
                     workload: workload.name(),
                     at_ms: step.since_start_ms,
                     value,
@@ -171,8 +171,8 @@ impl World {
         self.now = step.end;
     }
 
-    /// Nodes come and go, pods with them; workloads get the pods they should have,
-    /// and pods get nodes.
+    /// Advances nodes and their pods; workloads create and delete pods, and pods are
+    /// scheduled.
     fn move_pods(&mut self, step: &workload::Step) {
         let lost = self.nodes.as_mut().map(|nodes| nodes.pass(step.begin));
         for pod in lost.into_iter().flatten() {
@@ -184,7 +184,7 @@ impl World {
         self.place(false);
     }
 
-    /// Has the scheduler bind pods; `settled`: they have been there for long.
+    /// Runs the scheduler. `settled`: bound pods have been Ready for long.
     fn place(&mut self, settled: bool) {
         let Some(nodes) = &mut self.nodes else {
             return;
@@ -197,21 +197,21 @@ impl World {
         }
     }
 
-    /// What happens by now, happens.
-    fn happen(&mut self) {
-        while let Some(event) = self.agenda.next(self.now) {
-            self.happen_to_nodes(&event);
+    /// Applies the events that are due.
+    fn run_due_events(&mut self) {
+        while let Some(event) = self.events.next(self.now) {
+            self.apply_to_nodes(&event);
             let matching = self
                 .workloads
                 .iter_mut()
                 .filter(|workload| event.concerns(workload));
             for workload in matching {
-                event.happen(workload, self.now);
+                event.apply(workload, self.now);
             }
         }
     }
 
-    fn happen_to_nodes(&mut self, event: &Event) {
+    fn apply_to_nodes(&mut self, event: &Event) {
         let Some(nodes) = &mut self.nodes else {
             return;
         };
@@ -226,22 +226,22 @@ impl World {
         }
     }
 
-    /// The time to which it has moved.
+    /// Returns the time to which it has moved.
     pub(crate) fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Why it does not move any more.
-    pub(crate) fn failure(&self) -> Option<&AbsurdLoad> {
+    /// Returns the reason why it stopped, if it did.
+    pub(crate) fn failure(&self) -> Option<&InvalidLoad> {
         self.failure.as_ref()
     }
 
-    /// Swaps whose time has come, each told once.
+    /// Returns the swaps that are due, each once.
     pub(crate) fn take_due_swaps(&mut self) -> Vec<DueSwap> {
-        self.agenda.take_due_swaps()
+        self.events.take_due_swaps()
     }
 
-    /// All workloads, now.
+    /// Returns the current totals of all workloads.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         let mut used = 0.0;
@@ -258,22 +258,22 @@ impl World {
         totals
     }
 
-    /// What became of each workload: key, timeline and tally.
+    /// Returns the history of each workload: key, timeline and sums.
     pub(crate) fn histories(&self) -> impl Iterator<Item = (&ObjectKey, &Timeline, &Tally)> {
         self.workloads.iter().map(Workload::history)
     }
 
-    /// The nodes, if there are any.
+    /// Returns the nodes, if there are any.
     pub(crate) fn nodes(&self) -> Option<&Nodes> {
         self.nodes.as_ref()
     }
 
-    /// The nodes, if there are any, for orders.
+    /// Returns the nodes mutably, if there are any.
     pub(crate) fn nodes_mut(&mut self) -> Option<&mut Nodes> {
         self.nodes.as_mut()
     }
 
-    /// All autoscalers, ordered by key.
+    /// Returns all autoscalers, ordered by key.
     pub(crate) fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
         let ordered = self.by_key.values().map(|index| &self.workloads[*index]);
         ordered
@@ -281,9 +281,9 @@ impl World {
             .collect()
     }
 
-    /// The world around an autoscaler.
+    /// Observes the world for an autoscaler.
     pub(crate) fn observe(&mut self, now: Timestamp, question: &Question) -> Observation {
-        let outage = self.agenda.metrics_are_out(self.now);
+        let outage = self.events.metrics_are_out(self.now);
         let autoscaler = &question.autoscaler;
         let Some(index) = self.by_key.get(&autoscaler.key) else {
             return nothing(autoscaler);
@@ -302,7 +302,7 @@ impl World {
         }
     }
 
-    /// Writes a scale.
+    /// Applies a scale.
     pub(crate) fn scale(&mut self, intent: &ScaleIntent) -> Result<(), String> {
         let key = &intent.autoscaler.key;
         let index = self.by_key.get(key);
@@ -310,7 +310,7 @@ impl World {
         self.workloads[*index].set_replicas(&intent.from, intent.replicas)
     }
 
-    /// Takes a status.
+    /// Applies a status.
     pub(crate) fn report(&mut self, report: Report) {
         let index = self.by_key.get(&report.autoscaler.key);
         if let (Some(index), Some(status)) = (index, report.status) {

@@ -18,7 +18,7 @@ use crate::{GIB, apply, median};
 pub const NODES: usize = 5_000;
 pub const PODS: usize = 150_000;
 const GROUPS: usize = 10;
-/// Pods of one owner.
+/// Number of pods of one owner.
 pub const PER_OWNER: usize = 100;
 const TICK_MS: i64 = 10_000;
 
@@ -36,7 +36,7 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
 
     let mut times = Vec::new();
     for round in 1..=9 {
-        // Every tenth pod is another one, on the same node: read, and not yet known.
+        // Every tenth pod is another one on the same node: parsed, but not known yet.
         let rows = (round..PODS).step_by(10);
         let come = read(rows.clone().map(|row| running_pod(row, round)))?;
         now = now.plus(TICK_MS);
@@ -54,8 +54,8 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     report("nodes/churn-5000", median(times), "ms", Some(100.0))
 }
 
-/// Reads pods in a thread of its own, whose memory is apart: what is left over of the
-/// reading would be tidied up in the tick otherwise.
+/// Parses pods in a thread of its own, so that memory left over from parsing is not freed
+/// during the measured tick.
 fn read(all: impl Iterator<Item = Value> + Send) -> anyhow::Result<Vec<PodObject>> {
     let read = std::thread::scope(|scope| scope.spawn(|| pods(all)).join());
     read.map_err(|_| anyhow::anyhow!("the thread that reads pods panicked"))?

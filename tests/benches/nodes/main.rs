@@ -1,11 +1,11 @@
-//! `nodes/…`: what a pass of the nodes half costs, up to 150,000 pods: by the
-//! production loop, its expander in the sandbox; events, orders and records go to
-//! nobody. The figures of Cluster Autoscaler and Karpenter for these shapes, on a
-//! machine of two cores: `binpack` 3.6 s, `scale-up` 9.2 s, `unique` 9.6 s,
-//! `mixed` 47.8 s and 4,000 nodes.
+//! `nodes/…`: time of a pass of the node half, with up to 150,000 pods, through the
+//! production loop with its expander in the sandbox; events, orders and records are
+//! discarded. Cluster Autoscaler and Karpenter take for these shapes, on a machine of two
+//! cores: `binpack` 3.6 s, `scale-up` 9.2 s, `unique` 9.6 s, `mixed` 47.8 s and 4,000
+//! nodes.
 //!
-//! An argument (`cargo bench -p flyball-tests --bench nodes -- production`) runs only
-//! the part of that name.
+//! An argument (`cargo bench -p flyball-tests --bench nodes -- production`) selects one
+//! part.
 
 mod large;
 mod memory;
@@ -33,18 +33,18 @@ use serde_json::{Value, json};
 use self::shapes::{group, node, node_facts, pod, pods, running, size, template};
 use self::world::{NOW, World, engine};
 
-/// As the daemon has it.
+/// The daemon's allocator.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const GIB: i64 = 1 << 30;
 
-/// What the nodes that Karpenter 1.15.0 chooses for these very pods cost an hour: the
-/// cheapest type that each of its 4,000 claims allows, its scheduler run by one
-/// thread. (With its default of five it is 6,923, and no two runs are the same.)
+/// Cost per hour of the nodes that Karpenter 1.15.0 chooses for the same pods: the
+/// cheapest type that each of its 4,000 claims allows, with its scheduler on one thread.
+/// (With its default of five it is 6,923, and differs between runs.)
 const KARPENTER_PRICE: f64 = 6919.11;
 
-/// The most that the nodes may cost an hour: 2% more than without spread over zones.
+/// Maximum cost of the nodes per hour: 2% more than without spread over zones.
 const PRICE: f64 = 5_036.0 * 1.02;
 
 fn main() -> anyhow::Result<()> {
@@ -70,7 +70,7 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The median of some times, in milliseconds.
+/// Returns the median of some times, in milliseconds.
 fn median(mut times: Vec<Duration>) -> f64 {
     times.sort();
     times[times.len() / 2].as_secs_f64() * 1e3
@@ -121,8 +121,8 @@ fn binpack() -> anyhow::Result<()> {
     report("nodes/binpack-51000", median(times), "ms", Some(3.6))
 }
 
-/// A cluster of one node that is full, of a group whose nodes have room for 50 pods
-/// of a fiftieth each.
+/// Returns a cluster of one full node, of a group whose nodes have room for 50 pods of a
+/// fiftieth each.
 fn one_full_node(each: &Value, cpu: i64) -> anyhow::Result<World> {
     let whole = json!({ "cpu": format!("{cpu}m"), "memory": "50Gi", "pods": "110" });
     let mut state = ClusterState::new();
@@ -141,8 +141,8 @@ fn apply(state: &mut ClusterState, pods: Vec<PodObject>) {
     }
 }
 
-/// Cluster Autoscaler's BenchmarkRunOnceScaleUp: cold from deserialised pods to the
-/// plan, warm one tick.
+/// Cluster Autoscaler's BenchmarkRunOnceScaleUp: cold from deserialized pods to the plan,
+/// warm one tick.
 fn scale_up(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     let fiftieth = json!({ "cpu": "100m", "memory": "1Gi" });
     let waiting: Vec<Value> = (0..50_000)
@@ -169,7 +169,7 @@ fn scale_up(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     report("nodes/scale-up-warm", median(warm), "ms", Some(9.0))
 }
 
-/// As many pods, every one of another shape.
+/// Measures pods that all have different shapes.
 fn unique(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     const BOTH_MEAN: i64 = 200;
     let waiting = (0..50_000_i64).map(|row| {
@@ -197,8 +197,8 @@ fn unique(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     report("nodes/scale-up-unique-nodes", nodes.into(), "nodes", None)
 }
 
-/// Chooses among the options that help most pods those of the fewest nodes, and among
-/// these the one that wastes least, with any number of nodes in a pass.
+/// Expander that prefers the most pods, then the fewest nodes, then the least waste, with
+/// any number of nodes in a pass.
 fn fewest_nodes() -> NodeOptions {
     let expanders = ["most-pods", "least-nodes", "least-waste"];
     NodeOptions {
@@ -208,8 +208,8 @@ fn fewest_nodes() -> NodeOptions {
     }
 }
 
-/// Karpenter's mix, in a cluster that has no node yet: pods that spread over zones are
-/// in each zone in which groups can make nodes.
+/// Karpenter's mix, in a cluster without nodes: pods that spread over zones are in each
+/// zone in which groups can create nodes.
 fn mixed(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     let mix = mixed::mix()?;
     let mut state = ClusterState::new();
@@ -270,14 +270,14 @@ fn mixed(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     report("nodes/mixed-20000-pinned", median(times), "ms", Some(480.0))
 }
 
-/// What becomes of the pods when the ordered nodes have come.
+/// Places the pods on the ordered nodes once they have joined.
 fn carried_out(world: &World, options: &NodeOptions, decided: &NodeDecisionRecord) -> Outcome {
     let mut state = world.state();
     let census = Census::without_history(decided.at, &state, &world.groups, options);
     carry_out(&mut state, &census, options, &Answer::from(decided))
 }
 
-/// Nodes that were ordered. An error unless all pods are helped by that many.
+/// Returns the number of nodes ordered. Returns an error unless they help all pods.
 fn ordered(
     decided: &NodeDecisionRecord,
     nodes: std::ops::RangeInclusive<u32>,

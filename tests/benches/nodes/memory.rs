@@ -1,7 +1,7 @@
-//! `nodes/memory-5000`: the most memory that 5,000 nodes and 150,000 pods take, the
-//! first list included, in a process of its own that watches a server over HTTP, has
-//! the sandbox, and does its passes. `nodes/memory-5000-both`: the same with the replica
-//! half beside it, which decides about 100 autoscalers of 100 pods each.
+//! `nodes/memory-5000`: peak memory for 5,000 nodes and 150,000 pods, including the first
+//! list, of a separate process that watches a server over HTTP, has the sandbox, and runs
+//! passes. `nodes/memory-5000-both`: the same with the replica half, which decides about
+//! 100 autoscalers of 100 pods each.
 
 use std::convert::Infallible;
 use std::fs;
@@ -63,12 +63,12 @@ pub fn run() -> anyhow::Result<()> {
     report("nodes/memory-5000-both", both.peak, "MiB", Some(150.0))
 }
 
-/// What a child prints.
+/// Output of a child.
 #[derive(Serialize, Deserialize)]
 struct Figures {
-    /// The most memory that it had, in MiB.
+    /// Peak memory in MiB.
     peak: f64,
-    /// How long the first list took, in seconds.
+    /// Time of the first list in seconds.
     list: f64,
 }
 
@@ -88,7 +88,7 @@ fn measure(address: &SocketAddr, both: bool) -> anyhow::Result<Figures> {
     Ok(serde_json::from_str(printed.trim())?)
 }
 
-/// What the API server answers, made while it is sent.
+/// Writes the API server's answer, generated while it is sent.
 async fn answer(uri: Uri) -> Response {
     if let Some(answer) = answer_about_deployments(uri.path()) {
         return answer.to_string().into_response();
@@ -121,7 +121,7 @@ async fn answer(uri: Uri) -> Response {
     Body::from_stream(lines).into_response()
 }
 
-/// An autoscaler of the pods of one owner.
+/// Returns an autoscaler for the pods of one owner.
 fn autoscaler(row: usize) -> Value {
     let name = owner_name(row);
     let target = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "name": name });
@@ -137,7 +137,7 @@ fn autoscaler(row: usize) -> Value {
     })
 }
 
-/// The kind Deployment, and the scale of each one.
+/// Serves the kind Deployment, and the scale of each one.
 fn answer_about_deployments(path: &str) -> Option<Value> {
     let resource = |name: &str, kind: &str| {
         json!({ "name": name, "singularName": "", "namespaced": true, "kind": kind,
@@ -162,12 +162,12 @@ fn answer_about_deployments(path: &str) -> Option<Value> {
     }))
 }
 
-/// Whether this process is the one that is measured.
+/// Reports whether this process is the one to be measured.
 pub fn is_child() -> bool {
     std::env::var_os(SERVER).is_some()
 }
 
-/// Holds the cluster, and prints the most memory that it took to come to that.
+/// Loads the cluster, and prints the peak memory.
 pub fn hold() -> anyhow::Result<()> {
     let server = std::env::var(SERVER)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -222,7 +222,7 @@ pub fn hold() -> anyhow::Result<()> {
     })
 }
 
-/// Three syncs of the replica half.
+/// Runs three syncs of the replica half.
 async fn decide_about_replicas(
     client: kube::Client,
     caches: Caches,
@@ -251,7 +251,7 @@ async fn decide_about_replicas(
     Ok(())
 }
 
-/// Counts the pods that decisions were about.
+/// Counts the pods of the decisions' inputs.
 #[derive(Default)]
 struct Decided(AtomicUsize);
 
@@ -271,7 +271,7 @@ impl MetricsSource for Nobody {
         &self,
         questions: &[MetricQuestion<'_>],
     ) -> Vec<Result<MetricAnswer, ObservationError>> {
-        // As much as the pods there are should have.
+        // The same number as the existing pods.
         let value = i64::try_from(PER_OWNER * 10_000).unwrap_or(i64::MAX);
         let answer = |_: &MetricQuestion<'_>| Ok(MetricAnswer::Values(vec![value]));
         questions.iter().map(answer).collect()
@@ -286,7 +286,7 @@ impl Writer for Nobody {
     async fn report(&self, _: Timestamp, _: Vec<Report>) {}
 }
 
-/// The most memory that this process has had, in bytes.
+/// Returns the peak memory of this process, in bytes.
 fn peak() -> anyhow::Result<f64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

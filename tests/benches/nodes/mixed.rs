@@ -1,7 +1,7 @@
-//! `nodes/mixed-20000`: the mix of Karpenter's scheduling benchmark, in fifths:
-//! generic pods, pods spread over zones, over hosts, pods that want their like in
-//! their zone, and pods that want none of their like on their host. 400 instance
-//! types in three zones are 1,200 node groups.
+//! `nodes/mixed-20000`: the mix of Karpenter's scheduling benchmark, a fifth each:
+//! generic pods, pods spread over zones, pods spread over hosts, pods with affinity to
+//! each other in their zone, and pods with anti-affinity to each other on their host. 400
+//! instance types in three zones are 1,200 node groups.
 
 use std::sync::Arc;
 
@@ -21,14 +21,14 @@ const CPU: [i64; 5] = [100, 250, 500, 1000, 1500];
 const MEMORY: [i64; 6] = [100, 256, 512, 1024, 2048, 4096];
 const LABELS: [&str; 7] = ["a", "b", "c", "d", "e", "f", "g"];
 
-/// What all pods request together, cpu in milli and memory in bytes, and the pods.
+/// Sums of the pods' requests, cpu in milli and memory in bytes, and the pods.
 pub struct Mix {
     pub pods: Vec<PodObject>,
     pub cpu: i64,
     pub memory: i64,
 }
 
-/// Draws the pods: the same each time.
+/// Draws the pods: always the same.
 pub fn mix() -> anyhow::Result<Mix> {
     let mut chance = Chance(42);
     let (mut cpu, mut memory) = (0, 0);
@@ -49,8 +49,8 @@ pub fn mix() -> anyhow::Result<Mix> {
     })
 }
 
-/// A pod that runs on one host and asks for it: the label that has a node's name counts
-/// from then on.
+/// Returns a running pod that selects one host, so that the hostname label counts from
+/// then on.
 pub fn pinned() -> anyhow::Result<Vec<PodObject>> {
     let mut pinned = running(pod("pinned", None, &json!({ "cpu": "10m" })), "elsewhere");
     pinned["spec"]["nodeSelector"] = json!({ HOSTNAME: "elsewhere" });
@@ -88,8 +88,8 @@ fn ask(pod: &mut Value, fifth: usize, chance: &mut Chance) {
     }
 }
 
-/// The node groups: type `i` has `i` cores, twice as many GiB and ten times as many
-/// pods, of which the node keeps 100m and 10 MiB for itself.
+/// Returns the node groups: type `i` has `i` cores, twice as many GiB and ten times as
+/// many pods, of which the node reserves 100m and 10 MiB.
 pub fn groups() -> Vec<Arc<NodeGroup>> {
     let types = (1..=TYPES).flat_map(|cores| ZONES.map(|zone| (cores, zone)));
     types.map(|(cores, zone)| typed(cores, zone)).collect()
@@ -111,8 +111,8 @@ fn typed(cores: i64, zone: &str) -> Arc<NodeGroup> {
     group(&name, template, price(cpu, memory), &[])
 }
 
-/// By how much the zone that gets the fewest nodes stays behind the one that gets the
-/// most, in hundredths of that.
+/// Returns the relative difference between the zones with the fewest and the most nodes,
+/// in percent.
 pub fn difference_of_zones(orders: &[Order]) -> f64 {
     let nodes = ZONES.map(|zone| {
         let of_zone = orders.iter().filter(|order| order.group.ends_with(zone));
@@ -123,12 +123,13 @@ pub fn difference_of_zones(orders: &[Order]) -> f64 {
     f64::from(most - fewest) / f64::from(most.max(1)) * 100.0
 }
 
-/// An hour of so much cpu (in milli) and memory (in bytes), at the benchmark's prices.
+/// Returns the price per hour of this much cpu (in milli) and memory (in bytes), as in
+/// the benchmark.
 pub fn price(cpu: i64, memory: i64) -> f64 {
     0.1 * cpu as f64 / 1e3 + 0.1 * memory as f64 / 1e9
 }
 
-/// A small generator (xorshift), so that the pods don't depend on a library's.
+/// A small generator (xorshift), so that the pods don't depend on a library.
 struct Chance(u64);
 
 impl Chance {

@@ -11,7 +11,7 @@ use flyball_test_support::bench::report;
 use crate::world::{NOW, World};
 use crate::{carried_out, fewest_nodes, median};
 
-/// Runs of the greedy planner, the best of which counts.
+/// Number of runs of the greedy planner, of which the best counts.
 const RUNS: usize = 200;
 const SEED: u64 = 0;
 

@@ -1,4 +1,4 @@
-//! The objects that the benchmarks are about, as the API server would send them.
+//! Objects of the benchmarks, as the API server sends them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -8,14 +8,14 @@ use flyball_core::nodes::state::NodeFacts;
 use flyball_kubernetes::slim::{NodeObject, PodObject};
 use serde_json::{Value, json};
 
-/// Label that has the zone of a node.
+/// Zone label of a node.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// Label that has the name of a node.
+/// Hostname label of a node.
 pub const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// A pod as it comes from the API server, with the parts that everyone has and that
-/// nobody reads: they cost time and memory while it is read.
+/// Returns a pod as the API server sends it, with the usual parts that are not needed:
+/// they cost time and memory while the pod is parsed.
 pub fn pod(name: &str, owner: Option<&str>, requests: &Value) -> Value {
     let mut pod = json!({
         "apiVersion": "v1",
@@ -69,7 +69,7 @@ pub fn pod(name: &str, owner: Option<&str>, requests: &Value) -> Value {
     pod
 }
 
-/// Who set which field: usually the longest part of an object.
+/// Returns managed fields: usually the longest part of an object.
 fn managed_fields() -> Value {
     let fields = |names: &[&str]| -> Value {
         let fields = names.iter().map(|name| (format!("f:{name}"), json!({})));
@@ -86,7 +86,7 @@ fn managed_fields() -> Value {
     ])
 }
 
-/// The pod, bound and running.
+/// Returns the pod, bound and running.
 pub fn running(mut pod: Value, node: &str) -> Value {
     pod["spec"]["nodeName"] = node.into();
     pod["status"] = json!({
@@ -105,7 +105,7 @@ pub fn running(mut pod: Value, node: &str) -> Value {
     pod
 }
 
-/// A ready node of a group.
+/// Returns a ready node of a group.
 pub fn node(name: &str, labels: &Value, size: &Value) -> Value {
     let mut labels = labels.clone();
     labels[HOSTNAME] = name.into();
@@ -133,7 +133,7 @@ fn provider_id(node: &str) -> String {
     format!("bench:///{node}")
 }
 
-/// Objects as the watches read them: from text, all of which is there before.
+/// Parses objects as the watches do, from text that was generated before.
 pub fn pods(all: impl Iterator<Item = Value>) -> anyhow::Result<Vec<PodObject>> {
     let texts: Vec<String> = all.map(|pod| pod.to_string()).collect();
     let read = texts.iter().map(|text| serde_json::from_str(text));
@@ -145,7 +145,7 @@ pub fn node_facts(node: Value) -> anyhow::Result<NodeFacts> {
     Ok(serde_json::from_value::<NodeObject>(node)?.into_facts())
 }
 
-/// Capacity or allocatable: cpu in milli, memory in bytes, and pods.
+/// Returns capacity or allocatable: cpu in milli, memory in bytes, and pods.
 pub fn size(cpu: i64, memory: i64, pods: i64) -> BTreeMap<Arc<str>, i64> {
     BTreeMap::from([
         ("cpu".into(), cpu),
@@ -154,7 +154,7 @@ pub fn size(cpu: i64, memory: i64, pods: i64) -> BTreeMap<Arc<str>, i64> {
     ])
 }
 
-/// A node group of these nodes, which may grow by another 10,000.
+/// Returns a node group of these nodes, which may grow by another 10,000.
 pub fn group(name: &str, template: NodeTemplate, price: f64, nodes: &[String]) -> Arc<NodeGroup> {
     let instance = |node: &String| Instance {
         provider_id: provider_id(node).into(),
@@ -174,7 +174,7 @@ pub fn group(name: &str, template: NodeTemplate, price: f64, nodes: &[String]) -
     })
 }
 
-/// A template without labels that gives all it has to pods.
+/// Returns a template without labels whose allocatable is its capacity.
 pub fn template(size: &BTreeMap<Arc<str>, i64>) -> NodeTemplate {
     NodeTemplate {
         capacity: size.clone(),

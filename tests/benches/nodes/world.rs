@@ -1,5 +1,5 @@
-//! The production loop over a cluster that is a value, a cloud that takes every
-//! order, and the expanders in their sandbox.
+//! The production loop on a cluster in memory, a cloud that accepts every order, and the
+//! expanders in their sandbox.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ use flyball_core::recorder::{Record, Recorder};
 use flyball_core::time::Timestamp;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 
-/// When the first pass is: long after every object was made.
+/// Time of the first pass: long after every object was created.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 pub fn engine() -> anyhow::Result<Arc<dyn PolicyEngine>> {
@@ -28,7 +28,7 @@ pub fn engine() -> anyhow::Result<Arc<dyn PolicyEngine>> {
     Ok(Arc::new(registry))
 }
 
-/// A cluster and its groups.
+/// A cluster and its node groups.
 #[derive(Clone)]
 pub struct World {
     pub state: Arc<Mutex<ClusterState>>,
@@ -48,7 +48,7 @@ impl World {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A loop over it that has seen nothing yet.
+    /// Creates a loop over it that has not run yet.
     pub fn control(&self, options: &NodeOptions, engine: &Arc<dyn PolicyEngine>) -> Control {
         let records = Arc::new(Last::default());
         let control = NodeLoop::new(
@@ -73,14 +73,14 @@ pub struct Control {
 }
 
 impl Control {
-    /// One tick, and how long it took.
+    /// Runs one tick, and returns its time.
     pub fn tick(&mut self, now: Timestamp) -> Duration {
         let start = Instant::now();
         pollster::block_on(self.control.tick(now));
         start.elapsed()
     }
 
-    /// What the last pass that decided something decided.
+    /// Returns the record of the last pass that made a decision.
     pub fn decided(&self) -> anyhow::Result<Arc<NodeDecisionRecord>> {
         let last = self.records.0.lock();
         let last = last.unwrap_or_else(PoisonError::into_inner).clone();
@@ -98,7 +98,7 @@ impl NodesReader for World {
     }
 }
 
-/// Takes every order, and delivers none.
+/// Accepts every order, and creates no instance.
 #[derive(Default)]
 pub struct Willing(Arc<Vec<Arc<NodeGroup>>>);
 
@@ -125,7 +125,7 @@ impl CloudProvider for Willing {
     }
 }
 
-/// Leads, publishes nothing, and never waits.
+/// Is the leader, discards events, and never waits.
 pub struct Nobody;
 
 impl NodesWriter for Nobody {

@@ -1,4 +1,4 @@
-//! What becomes of the pods once the ordered nodes are there.
+//! Places the pods of a plan on the ordered nodes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use flyball_core::nodes::templates::templates_of;
 use flyball_placement::pack::{Demand, add_template, fill, orders, placing_order};
 use flyball_placement::{ClassId, NodeId};
 
-/// A plan says at most for so many classes of pods which of them it leaves over.
+/// Maximum number of pod classes for which a plan names the remaining pods.
 const MAX_REMAINING: usize = 50;
 
-/// What a planner answered.
+/// Result of a planner.
 #[derive(Clone, Copy)]
 pub struct Answer<'a> {
     pending: &'a Pending,
@@ -47,14 +47,14 @@ impl<'a> From<&'a NodeDecisionRecord> for Answer<'a> {
 }
 
 impl Answer<'_> {
-    /// Nodes ordered.
+    /// Number of nodes ordered.
     #[must_use]
     pub fn nodes(&self) -> u32 {
         let orders = self.orders.iter();
         orders.map(|order| order.to - order.from).sum()
     }
 
-    /// Pods that are said to have a place then.
+    /// Number of pods that the plan says will have a place.
     #[must_use]
     pub fn helped(&self) -> u32 {
         let helped = self.rounds.iter().map(|round| round.helped.count);
@@ -62,29 +62,29 @@ impl Answer<'_> {
     }
 }
 
-/// What becomes of the pods once the ordered nodes are there.
+/// Result of placing the pods on the ordered nodes.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
-    /// Nodes ordered.
+    /// Number of nodes ordered.
     pub nodes: u32,
-    /// Pods that found a place.
+    /// Number of pods that were placed.
     pub placed: u32,
-    /// Pods that have one by the plan.
+    /// Number of pods that the plan places.
     pub promised: u32,
-    /// Pods that found none.
+    /// Number of pods that were not placed.
     pub left: u32,
-    /// Pods that found none although the plan says that they would, in words.
+    /// Pods that were not placed although the plan places them, as text.
     pub lacking: Vec<String>,
-    /// Groups of the ordered nodes that no pod came to, a name for each node.
+    /// Groups of ordered nodes without pods, a name for each node.
     pub empty: Vec<Arc<str>>,
 }
 
-/// Adds the ordered nodes to the cluster, places all pods that wait by the scheduler's
-/// filters alone, and takes both back. Pods are placed in the planner's order, each on
-/// the first node that takes it, nodes that were there before first; those that fit
-/// nowhere are tried again for as long as others find a place.
+/// Adds the ordered nodes to the cluster, places all waiting pods by the scheduler's
+/// filters alone, and reverts both. Pods are placed in the planner's order, each on the
+/// first node that accepts it, existing nodes first; those that fit nowhere are tried
+/// again as long as others are placed.
 ///
-/// Nodes that were on their way before are not counted.
+/// Nodes that were already on their way are not counted.
 pub fn carry_out(
     state: &mut ClusterState,
     census: &Census,
@@ -116,11 +116,11 @@ pub fn carry_out(
     }
 }
 
-/// An ordered node that has come.
+/// An ordered node that has joined.
 struct Come {
     node: NodeId,
     group: Arc<str>,
-    /// Pods that it has from the beginning.
+    /// Pods that run on it from the beginning.
     carried: u32,
 }
 
@@ -149,7 +149,7 @@ fn come(
     all
 }
 
-/// All pods that wait, alike ones together, in the order in which the planner places
+/// Returns all waiting pods, grouped by class, in the order in which the planner places
 /// them.
 fn in_order(state: &ClusterState) -> Vec<Demand> {
     let cluster = state.cluster();
@@ -168,7 +168,7 @@ fn in_order(state: &ClusterState) -> Vec<Demand> {
     order.into_iter().map(|row| demands[row].0).collect()
 }
 
-/// Places pods in that of the planner's orders which leaves the fewest over.
+/// Places pods in the order of the planner's which leaves the fewest over.
 fn place_in_best_order(
     state: &mut ClusterState,
     nodes: &[NodeId],
@@ -188,7 +188,8 @@ fn place_in_best_order(
     place(state, nodes, &demands)
 }
 
-/// Places pods to the fixed point: those left over, at the indexes of the demands.
+/// Places pods until no more can be placed. Returns those left over, by the indexes of
+/// the demands.
 fn place(state: &mut ClusterState, nodes: &[NodeId], demands: &[Demand]) -> Vec<Demand> {
     let mut left = demands.to_vec();
     loop {
@@ -202,7 +203,7 @@ fn place(state: &mut ClusterState, nodes: &[NodeId], demands: &[Demand]) -> Vec<
     }
 }
 
-/// Pods that are left over although the plan says otherwise.
+/// Returns the pods that are left over although the plan places them.
 fn lacking(
     state: &ClusterState,
     answer: &Answer<'_>,
@@ -211,10 +212,10 @@ fn lacking(
 ) -> Vec<String> {
     let sum = left.iter().map(|demand| demand.count).sum::<u32>();
     let all = demands.iter().map(|demand| demand.count).sum::<u32>();
-    let told = all.saturating_sub(answer.helped());
+    let unplaced = all.saturating_sub(answer.helped());
     let mut lacking = Vec::new();
-    if sum > told {
-        lacking.push(format!("{sum} of {all} pods are left over, not {told}"));
+    if sum > unplaced {
+        lacking.push(format!("{sum} of {all} pods are left over, not {unplaced}"));
     }
     if answer.remaining.len() >= MAX_REMAINING {
         return lacking;
@@ -226,18 +227,18 @@ fn lacking(
         let names: Vec<_> = alike
             .flat_map(|(_, pods)| pods.map(|pod| pod.key.clone()))
             .collect();
-        let said = answer.remaining.iter();
-        let said = said.filter(|remaining| {
+        let matching = answer.remaining.iter();
+        let matching = matching.filter(|remaining| {
             let mut known = remaining.pods.names.iter();
             known.any(|name| names.contains(name))
         });
-        let told = said.map(|remaining| remaining.pods.count).sum::<u32>();
-        if demand.count > told
+        let reported = matching.map(|remaining| remaining.pods.count).sum::<u32>();
+        if demand.count > reported
             && let Some(first) = names.iter().map(|name| &name.name).min()
         {
             let (count, all) = (demand.count, names.len());
             lacking.push(format!(
-                "{count} of {all} pods like {first} are left over, not {told}"
+                "{count} of {all} pods like {first} are left over, not {reported}"
             ));
         }
     }

@@ -1,4 +1,4 @@
-//! Small clusters, drawn at random.
+//! Small random clusters.
 
 mod draw;
 mod show;
@@ -20,14 +20,14 @@ const MIB: i64 = 1 << 20;
 /// Cores and GiB of nodes.
 const SIZES: [(i64, i64); 4] = [(4, 16), (2, 8), (8, 32), (8, 16)];
 
-/// How many more nodes a group may have.
+/// Maximum numbers of nodes by which a group may grow.
 const ROOMS: [u32; 6] = [100, 100, 100, 8, 3, 1];
 
 const CPU: [i64; 5] = [500, 100, 250, 1000, 1800];
 const MEMORY: [i64; 4] = [512, 128, 1024, 3072];
 const TAINT: &str = "dedicated";
 
-/// A small cluster with pods that wait.
+/// A small cluster with waiting pods.
 #[derive(Clone, Debug)]
 pub struct Draft {
     zones: u8,
@@ -40,28 +40,28 @@ pub struct Draft {
 #[derive(Clone, Debug)]
 struct KindDraft {
     size: usize,
-    /// The zones, a bit each.
+    /// The zones as a bit set.
     zones: u8,
     room: usize,
     tainted: bool,
 }
 
-/// A node that is there.
+/// An existing node.
 #[derive(Clone, Debug)]
 struct NodeDraft {
     kind: usize,
     zone: u8,
-    /// The part of it that other pods take, in tenths.
+    /// The part of it that other pods use, in tenths.
     full: i64,
 }
 
-/// Alike pods.
+/// Pods of one workload.
 #[derive(Clone, Debug)]
 struct Workload {
     cpu: usize,
     memory: usize,
     waiting: u32,
-    /// Nodes that its running pods are on, as far as there is room.
+    /// Nodes that its running pods are on, as far as they fit.
     running: Vec<usize>,
     wish: Wish,
     /// The only zone that it may run in.
@@ -70,30 +70,31 @@ struct Workload {
     first: bool,
 }
 
-/// What the place of a pod depends on, beside its requests.
+/// What a pod's placement depends on, besides its requests.
 #[derive(Clone, Debug)]
 enum Wish {
     Nothing,
     Spread(Option<ZoneSpread>, Option<i32>),
-    /// Pods of a workload in its zone: its own, or those of another that run.
+    /// Affinity in the zone to pods of a workload: its own, or another one's running
+    /// pods.
     Near(usize),
-    /// None of them in its zone.
+    /// Anti-affinity to them in the zone.
     Apart(usize),
-    /// None of its own on its host.
+    /// Anti-affinity to its own pods on the host.
     Alone,
 }
 
 #[derive(Clone, Debug)]
 struct ZoneSpread {
     max_skew: i32,
-    /// 1 where it is not set.
+    /// 1 if it is not set.
     min_domains: i32,
     /// Only pods of the same revision count (matchLabelKeys).
     by_revision: bool,
 }
 
 impl Draft {
-    /// The cluster. `node`: how the names of its nodes begin.
+    /// Builds the cluster. `node` is the prefix of its nodes' names.
     #[must_use]
     pub fn world(&self, node: &str) -> World {
         let mut world = World::default();
@@ -104,7 +105,8 @@ impl Draft {
         world
     }
 
-    /// Adds groups, and nodes with pods of others, and returns what is free on each.
+    /// Adds groups, and nodes with other workloads' pods, and returns the free resources
+    /// of each node.
     fn add_nodes(&self, world: &mut World, prefix: &str) -> Vec<Resources> {
         let mut free = Vec::new();
         let mut names = Vec::new();
@@ -184,8 +186,8 @@ impl Draft {
             let zone = zone_name(zone % self.zones);
             pod.node_selector.set(ZONE.into(), zone.into());
         }
-        // Of other workloads only the pods that run count: of two that wait and want to be
-        // apart, whichever comes first decides where the other may go.
+        // Of other workloads only the running pods count: of two waiting pods with
+        // anti-affinity, the first one placed decides where the other may go.
         let over_zones = |other: usize| {
             let other = other % self.workloads.len();
             let mut term = term(&app_name(other), ZONE);
@@ -214,7 +216,7 @@ impl Draft {
 impl KindDraft {
     fn is_in(&self, zone: u8, zones: u8) -> bool {
         let mask = self.zones & ((1 << zones) - 1);
-        // In one at least.
+        // In at least one.
         mask.max(1) & (1 << zone) != 0
     }
 

@@ -1,4 +1,4 @@
-//! An expander without a sandbox.
+//! An expander without sandbox.
 
 use std::cmp::Reverse;
 use std::sync::Arc;
@@ -10,8 +10,8 @@ use flyball_core::policy::{
 };
 use flyball_core::replica::Context;
 
-/// Under whatever name it is asked for, an expander that chooses as the built-in
-/// `most-pods`, `least-nodes` and `least-waste` do one after the other, in this process.
+/// Policy engine that returns, for any name, an expander that chooses in this process
+/// like the built-in `most-pods`, `least-nodes` and `least-waste` one after the other.
 #[derive(Clone, Debug)]
 pub struct FewestNodes {
     version: Arc<PolicyVersion>,
@@ -76,7 +76,7 @@ impl ExpanderPolicy for FewestNodes {
     }
 }
 
-/// The part of the new nodes' cpu and memory that no pod requests, in millionths.
+/// Returns the part of the new nodes' cpu and memory that no pod requests, in millionths.
 fn wasted(options: &OptionColumns, row: usize) -> i128 {
     let nodes = i128::from(options.node_count[row]);
     let part = |capacity: i64, requested: i64| {

@@ -1,5 +1,5 @@
-//! A planner without foresight: pods in random order, each onto the first node that
-//! takes it.
+//! A greedy planner: places pods in random order, each onto the first node that accepts
+//! it.
 
 use std::sync::Arc;
 
@@ -13,20 +13,20 @@ use flyball_placement::{ClassId, Cluster, NodeId, Resources};
 
 use crate::random::Random;
 
-/// How a run ended.
+/// Result of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Greedy {
-    /// Nodes that were added, each for a pod.
+    /// Number of nodes that were added, each for a pod.
     pub nodes: u32,
-    /// Pods that found no place.
+    /// Number of pods that were not placed.
     pub left: u32,
 }
 
-/// What the runs are about.
+/// Input of the runs.
 pub struct Field<'a> {
     state: &'a mut ClusterState,
     groups: Vec<Group>,
-    /// A class for each pod.
+    /// Class of each pod.
     pods: Vec<ClassId>,
     /// Nodes with room for the smallest of the pods.
     nodes: Vec<NodeId>,
@@ -41,7 +41,7 @@ struct Group {
     max: u32,
 }
 
-/// The least that a pod requests.
+/// Smallest requests of the pods.
 #[derive(Clone, Copy)]
 struct Least {
     cpu: i64,
@@ -56,7 +56,7 @@ impl Least {
 }
 
 impl<'a> Field<'a> {
-    /// All pods of a cluster that wait, its nodes, and all groups that may grow.
+    /// Returns all waiting pods of a cluster, its nodes, and all groups that may grow.
     pub fn new(state: &'a mut ClusterState, census: &Census, options: &NodeOptions) -> Self {
         let mut groups = Vec::new();
         for census in &census.groups {
@@ -93,8 +93,8 @@ impl<'a> Field<'a> {
         }
     }
 
-    /// Leaves out groups whose nodes are of other sizes than those that were ordered:
-    /// which size to order is not a matter of packing.
+    /// Leaves out groups whose nodes have other sizes than those that were ordered: the
+    /// choice of a size is not a matter of packing.
     #[must_use]
     pub fn of_sizes_in(mut self, orders: &[Order]) -> Self {
         let ordered = self.groups.iter();
@@ -107,22 +107,22 @@ impl<'a> Field<'a> {
         self
     }
 
-    /// So many runs.
+    /// Performs this number of runs.
     pub fn runs(&mut self, count: usize, seed: u64) -> Vec<Greedy> {
         let seeds = (0..count as u64).map(|run| seed.wrapping_add(run));
         seeds.map(|seed| self.run(&mut Random::new(seed))).collect()
     }
 
-    /// The run with the fewest nodes, of those that leave the fewest pods.
+    /// Returns the run with the fewest nodes, of those that leave the fewest pods.
     pub fn best(&mut self, runs: usize, seed: u64) -> Option<Greedy> {
         let runs = self.runs(runs, seed).into_iter();
         runs.min_by_key(|greedy| (greedy.left, greedy.nodes))
     }
 
-    /// Places all pods in a random order: each on the first node that takes it, nodes
-    /// that were there before first; else on a new node of the group that takes it and
-    /// has the fewest. Pods that fit nowhere are tried again for as long as others find
-    /// a place. The cluster is as before afterwards.
+    /// Places all pods in a random order: each on the first node that accepts it,
+    /// existing nodes first; else on a new node of the group that accepts it and has the
+    /// fewest. Pods that fit nowhere are tried again as long as others are placed. The
+    /// cluster is restored afterwards.
     pub fn run(&mut self, random: &mut Random) -> Greedy {
         let mut pods = self.pods.clone();
         random.shuffle(&mut pods);

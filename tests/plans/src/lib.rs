@@ -1,7 +1,6 @@
-//! The measure of scale-up plans, for tests and benchmarks: clusters to plan for
-//! ([`production`], [`Draft`]), what becomes of the pods once the ordered nodes are
-//! there ([`carry_out`]), and how many nodes a planner without foresight takes
-//! ([`Field`]).
+//! Quality measures of scale-up plans, for tests and benchmarks: clusters to plan for
+//! ([`production`], [`Draft`]), the placement of the pods on the ordered nodes
+//! ([`carry_out`]), and the number of nodes of a greedy planner ([`Field`]).
 
 mod carry_out;
 mod draft;

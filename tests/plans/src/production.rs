@@ -1,6 +1,6 @@
-//! A cluster as they are in production: 500 nodes in three zones with random free
-//! room, 3,000 pending pods of 60 workloads, and 12 node groups. A third of the
-//! workloads spread over zones, a third over zones and hosts.
+//! A cluster like those in production: 500 nodes in three zones with random free room,
+//! 3,000 pending pods of 60 workloads, and 12 node groups. A third of the workloads
+//! spread over zones, a third over zones and hosts.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::random::Random;
 use crate::shapes::{HOSTNAME, Kind, ZONE};
 use crate::world::{World, owner};
 
-/// Pods that wait.
+/// Number of waiting pods.
 pub const PODS: usize = 3_000;
 const NODES: usize = 500;
 const WORKLOADS: usize = 60;
@@ -24,18 +24,18 @@ const SEED: u64 = 9;
 const GIB: i64 = 1 << 30;
 const MIB: i64 = 1 << 20;
 
-/// The zones, with the part of their nodes that is full, in hundredths.
+/// The zones, with the full part of their nodes in percent.
 const ZONES: [(&str, usize); 3] = [("zone-a", 90), ("zone-b", 75), ("zone-c", 55)];
 
-/// What a node's kubelet and system keep, beside a part of its memory.
+/// Memory reserved for a node's kubelet and system, besides a part of its memory.
 const RESERVED_CPU: i64 = 80;
 const RESERVED_MEMORY: i64 = 600 * MIB;
 
 const CPU: [i64; 6] = [100, 250, 500, 500, 1000, 2000];
-/// Memory for a core, in MiB.
+/// Memory per core, in MiB.
 const PER_CORE: [i64; 4] = [1024, 2048, 4096, 6144];
 
-/// Sizes of the node groups.
+/// Kinds of node groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sizes {
     /// Four sizes in each zone, from 4 to 32 cores.
@@ -45,7 +45,7 @@ pub enum Sizes {
 }
 
 impl Sizes {
-    /// The kinds of nodes, with their prices.
+    /// Returns the kinds of nodes, with their prices.
     fn kinds(self) -> [(Kind, f64); 4] {
         match self {
             Self::Different => [
@@ -85,7 +85,7 @@ fn kind(name: &str, cores: i64, gib: i64, price: f64) -> (Kind, f64) {
     (kind, price)
 }
 
-/// The cluster: the same each time.
+/// Returns the cluster: always the same.
 #[must_use]
 pub fn production(sizes: Sizes) -> World {
     let mut draw = Draw {
@@ -108,7 +108,7 @@ struct Filling {
     zone: usize,
     whole: Resources,
     free: Resources,
-    /// Workloads that have a pod there.
+    /// Workloads that have a pod on it.
     workloads: Vec<usize>,
 }
 
@@ -132,7 +132,7 @@ struct Draw {
 }
 
 impl Draw {
-    /// The nodes, in groups of a kind in a zone.
+    /// Adds the nodes, in groups of a kind in a zone.
     fn nodes(&mut self, kinds: &[(Kind, f64); 4]) {
         let mut groups: BTreeMap<(usize, usize), Vec<String>> = BTreeMap::new();
         for number in 0..NODES {
@@ -159,7 +159,7 @@ impl Draw {
         }
     }
 
-    /// A pod on each node.
+    /// Adds a pod on each node.
     fn daemon_set(&mut self) {
         let everywhere = Toleration {
             operator: TolerationOperator::Exists,
@@ -186,7 +186,7 @@ impl Draw {
         }
     }
 
-    /// A workload: pods that run, and pods that wait.
+    /// Adds a workload: running pods, and waiting ones.
     fn workload(&mut self, number: usize) {
         let app = format!("web-{number:02}");
         let cpu = self.random.pick(&CPU);
@@ -206,7 +206,7 @@ impl Draw {
         let rest = PODS / 3 - self.waiting_of_third(number);
         let of_third = WORKLOADS / 3;
         let left = of_third - number % of_third;
-        // Random parts of what is left, which even out to the same sum for each third.
+        // Random parts of the rest, which add up to the same sum for each third.
         let count = match left {
             1 => rest,
             left => self
@@ -221,20 +221,20 @@ impl Draw {
         }
     }
 
-    /// Pods that wait of the earlier workloads of a third.
+    /// Number of waiting pods of the earlier workloads of a third.
     fn waiting_of_third(&self, number: usize) -> usize {
         let third = number * 3 / WORKLOADS;
         self.world.pending.len() - third * (PODS / 3)
     }
 
-    /// The pods of a workload that run: in each zone about as many, on nodes with room,
-    /// one on each if they spread over hosts.
+    /// Adds the running pods of a workload: about the same number in each zone, on nodes
+    /// with room, at most one on each if they spread over hosts.
     fn run_pods(&mut self, number: usize, app: &str, pod: &Pod) {
         let each = self.random.between(1, 12);
         let over_hosts = pod.spread.len() == 2;
         let mut at = 0;
         for zone in 0..ZONES.len() {
-            // A node was lost now and then: more than the skew that is allowed.
+            // As after occasional losses of nodes: the skew is above the allowed one.
             let more = self.random.pick(&[0, 0, 0, 1, 1, 3]);
             let mut rows: Vec<usize> = (0..self.nodes.len()).collect();
             rows.retain(|&row| self.nodes[row].zone == zone);
@@ -258,7 +258,7 @@ impl Draw {
         }
     }
 
-    /// Pods of others, until each node is as full as it is to be.
+    /// Adds other pods, until each node is as full as intended.
     fn fill(&mut self) {
         let mut at = 0;
         for row in 0..self.nodes.len() {

@@ -1,12 +1,12 @@
-//! Numbers from a seed.
+//! Deterministic random numbers.
 
 use flyball_core::hash::{SPLIT_MIX_STEP, split_mix};
 
-/// Draws numbers, the same ones for the same seed (`SplitMix64`).
+/// Generates random numbers, the same ones for the same seed (`SplitMix64`).
 pub struct Random(u64);
 
 impl Random {
-    /// Numbers of a seed.
+    /// Creates the generator of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -18,23 +18,23 @@ impl Random {
         number
     }
 
-    /// A number below `end`; 0 if that is 0.
+    /// Returns a number below `end`; 0 if that is 0.
     pub fn below(&mut self, end: usize) -> usize {
         let end = end.max(1) as u64;
         usize::try_from(self.next() % end).unwrap_or_default()
     }
 
-    /// A number from `from` to `to`, both included.
+    /// Returns a number from `from` to `to`, both included.
     pub fn between(&mut self, from: usize, to: usize) -> usize {
         from + self.below(to.saturating_sub(from) + 1)
     }
 
-    /// True in so many of a hundred draws.
+    /// Returns true with this probability in percent.
     pub fn percent(&mut self, times: usize) -> bool {
         self.below(100) < times
     }
 
-    /// One of some values.
+    /// Returns one of some values.
     ///
     /// # Panics
     /// If there are none.
@@ -42,7 +42,7 @@ impl Random {
         from[self.below(from.len())]
     }
 
-    /// Brings values into a random order.
+    /// Shuffles values.
     pub fn shuffle<T>(&mut self, values: &mut [T]) {
         for at in (1..values.len()).rev() {
             values.swap(at, self.below(at + 1));

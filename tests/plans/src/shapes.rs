@@ -7,16 +7,16 @@ use flyball_core::nodes::cloud::{NodeTemplate, TemplateTaint};
 use flyball_core::nodes::state::NodeFacts;
 use flyball_placement::{Effect, Node, Resources, Taint};
 
-/// Label that has the zone of a node.
+/// Zone label of a node.
 pub const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// Label that has the name of a node.
+/// Hostname label of a node.
 pub const HOSTNAME: &str = "kubernetes.io/hostname";
 
-/// Label that has the revision of a workload that a pod is of.
+/// Label with the revision of a pod's workload.
 pub const REVISION: &str = "pod-template-hash";
 
-/// What nodes of a group are like.
+/// Properties of a group's nodes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// Instance type.
@@ -25,7 +25,7 @@ pub struct Kind {
     pub capacity: Resources,
     /// Allocatable.
     pub allocatable: Resources,
-    /// Key of a NoSchedule taint that the nodes have, if any.
+    /// Key of a NoSchedule taint of the nodes, if they have one.
     pub taint: Option<&'static str>,
 }
 
@@ -41,7 +41,7 @@ impl Kind {
         ]
     }
 
-    /// A ready node of this kind.
+    /// Returns a ready node of this kind.
     #[must_use]
     pub fn node(&self, name: &str, zone: &str) -> NodeFacts {
         let host = (Arc::from(HOSTNAME), Arc::from(name));
@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// What the cloud says of new nodes of this kind in a zone.
+    /// Returns the cloud's template of new nodes of this kind in a zone.
     #[must_use]
     pub fn template(&self, zone: &str) -> NodeTemplate {
         let taint = |key: &'static str| TemplateTaint {
@@ -84,7 +84,7 @@ impl Kind {
     }
 }
 
-/// The instance of a node.
+/// Returns the provider id of a node's instance.
 pub(crate) fn provider_id(node: &str) -> Arc<str> {
     format!("test:///{node}").into()
 }

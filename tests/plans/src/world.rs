@@ -1,4 +1,4 @@
-//! A cluster, its node groups, and pods that wait, as values.
+//! A cluster in memory: nodes, node groups, and waiting pods.
 
 use std::sync::Arc;
 
@@ -18,26 +18,26 @@ use flyball_placement::Pod;
 
 use crate::shapes::{Kind, provider_id};
 
-/// When plans are made: long after every object was created.
+/// Time of the plans: long after every object was created.
 pub const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
-/// A cluster, its node groups, and pods that wait.
+/// A cluster, its node groups, and waiting pods.
 #[derive(Clone, Debug, Default)]
 pub struct World {
     /// Nodes, all of them ready.
     pub nodes: Vec<NodeFacts>,
     /// DaemonSets.
     pub daemon_sets: Vec<DaemonSetFacts>,
-    /// Pods that run.
+    /// Running pods.
     pub bound: Vec<(PodFacts, Pod)>,
-    /// Pods that the scheduler found no node for.
+    /// Pods that the scheduler could not place.
     pub pending: Vec<(PodFacts, Pod)>,
     /// The node groups, ordered by name.
     pub groups: Vec<Arc<NodeGroup>>,
 }
 
 impl World {
-    /// The same as the planner reads it.
+    /// Returns the cluster as input of the planner.
     #[must_use]
     pub fn state(&self) -> ClusterState {
         let mut state = ClusterState::new();
@@ -53,13 +53,13 @@ impl World {
         state
     }
 
-    /// The census of a dry run.
+    /// Returns the census of a dry run.
     #[must_use]
     pub fn census(&self, state: &ClusterState, options: &NodeOptions) -> Census {
         Census::without_history(NOW, state, &self.groups, options)
     }
 
-    /// Plans as `flyball plan` does.
+    /// Plans like `flyball plan`.
     pub fn plan(
         &self,
         state: &mut ClusterState,
@@ -79,7 +79,7 @@ impl World {
         plan(&context, state)
     }
 
-    /// Adds a group of the nodes of these names, which may grow by so many.
+    /// Adds a group of the nodes with these names, which may grow by this number.
     pub(crate) fn group(
         &mut self,
         name: &str,
@@ -107,7 +107,7 @@ impl World {
         self.groups.sort_by(|a, b| a.name.cmp(&b.name));
     }
 
-    /// Adds a pod that waits.
+    /// Adds a waiting pod.
     pub(crate) fn wait(&mut self, name: &str, owner: Owner, pod: Pod) {
         let facts = PodFacts {
             unschedulable: true,
@@ -117,7 +117,7 @@ impl World {
         self.pending.push((facts, pod));
     }
 
-    /// Adds a pod that runs.
+    /// Adds a running pod.
     pub(crate) fn run(&mut self, name: &str, node: &str, owner: Owner, pod: Pod) {
         let facts = PodFacts {
             node: Some(node.into()),
@@ -140,7 +140,7 @@ fn facts(name: &str) -> PodFacts {
     }
 }
 
-/// A controller of pods.
+/// Returns a controller of pods.
 pub(crate) fn owner(kind: &str, name: &str) -> Owner {
     Owner {
         uid: format!("uid-{name}").into(),

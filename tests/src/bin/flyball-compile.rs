@@ -1,4 +1,4 @@
-//! The child that compiles policies for the tests, where there is no `flyball` to start.
+//! The child that compiles policies in tests without a `flyball` binary.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! An AWS that lives as long as a value: moto's server.
+//! A simulated AWS for tests: moto's server.
 
 use std::fs::{self, File};
 use std::os::unix::process::CommandExt as _;
@@ -13,11 +13,11 @@ use tempfile::TempDir;
 use crate::binaries::cloud;
 use crate::wait_for;
 
-/// Auto Scaling, EC2, EKS, STS and IAM on 127.0.0.1, played by moto.
+/// Auto Scaling, EC2, EKS, STS and IAM on 127.0.0.1, simulated by moto.
 ///
-/// It starts empty, lives as long as the value, and ends with it: also when the
-/// test panics, is interrupted or is killed. Instances run as soon as they are
-/// ordered, and any credentials will do.
+/// It starts empty and ends when the value is dropped, even if the test panics, is
+/// interrupted or is killed. Instances run as soon as they are ordered, and any
+/// credentials are accepted.
 #[derive(Debug)]
 pub struct Aws {
     binaries: PathBuf,
@@ -27,16 +27,16 @@ pub struct Aws {
 }
 
 impl Aws {
-    /// The region that [`Aws::aws`] speaks to, and its one zone's letter.
+    /// The region that [`Aws::aws`] uses.
     pub const REGION: &str = "eu-west-1";
-    /// A zone of that region.
+    /// The zone of that region.
     pub const ZONE: &str = "eu-west-1a";
 
     /// Starts the server on a free port, and waits until it serves.
     ///
     /// # Errors
-    /// When moto is missing (`cargo xtask setup cloud` installs it) or does not
-    /// come up; the message then carries its log.
+    /// If moto is missing (`cargo xtask setup cloud` installs it) or does not start; the
+    /// message contains its log.
     pub fn start() -> anyhow::Result<Self> {
         let binaries = cloud::find()?;
         let dir = tempfile::Builder::new()
@@ -68,13 +68,13 @@ impl Aws {
         Ok(aws)
     }
 
-    /// Where it serves.
+    /// Returns the URL of the server.
     #[must_use]
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The environment variables by which AWS' tools and SDKs find it.
+    /// Returns the environment variables by which AWS' tools and SDKs find it.
     #[must_use]
     pub fn environment(&self) -> [(&'static str, &str); 5] {
         [
@@ -86,10 +86,10 @@ impl Aws {
         ]
     }
 
-    /// Runs the AWS command line, and returns what it answers; null: nothing.
+    /// Runs the AWS command line, and returns its answer, which is null if it is empty.
     ///
     /// # Errors
-    /// When it fails; the message carries its standard error.
+    /// If it fails; the message contains its standard error.
     pub fn aws(&self, args: &[&str]) -> anyhow::Result<Value> {
         let output = Command::new(self.binaries.join("aws"))
             .args(args)
@@ -113,7 +113,7 @@ impl Aws {
     /// (`KEY=VALUE`).
     ///
     /// # Errors
-    /// When the command line fails.
+    /// If the command line fails.
     pub fn create_group(
         &self,
         name: &str,
@@ -162,10 +162,10 @@ impl Aws {
         self.aws(&args).map(drop)
     }
 
-    /// What DescribeAutoScalingGroups says of a group.
+    /// Returns DescribeAutoScalingGroups' description of a group.
     ///
     /// # Errors
-    /// When the command line fails, or there is no such group.
+    /// If the command line fails, or there is no such group.
     pub fn group(&self, name: &str) -> anyhow::Result<Value> {
         let mut answer = self.aws(&[
             "autoscaling",
@@ -182,12 +182,12 @@ impl Aws {
 impl Drop for Aws {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
-        // An error here means that the keeper has ended already.
+        // An error means that the keeper has ended already.
         let _ = self.keeper.wait();
     }
 }
 
-/// Returns the address that the server logs. `None` if it has not logged one yet.
+/// Returns the address that the server logs. Returns `None` if it has not logged one yet.
 fn endpoint(log: &str) -> Option<String> {
     let (_, rest) = log.split_once("Running on ")?;
     let (endpoint, _) = rest.split_once('\n')?;

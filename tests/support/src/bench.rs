@@ -1,8 +1,8 @@
-//! Where benchmarks put their figures.
+//! Reports the figures of benchmarks.
 //!
-//! Every benchmark is a `[[bench]]` target with `harness = false` whose `main`
-//! measures and calls [`report`] once a figure. `cargo xtask bench` runs them
-//! all and collects the figures through the file that [`OUT`] names.
+//! Every benchmark is a `[[bench]]` target with `harness = false` whose `main` measures
+//! and calls [`report`] for each figure. `cargo xtask bench` runs them all and collects
+//! the figures from the file that [`OUT`] names.
 
 use std::fs::OpenOptions;
 use std::io::Write as _;
@@ -11,19 +11,17 @@ use std::path::Path;
 use anyhow::Context as _;
 use serde_json::json;
 
-/// The environment variable that names the file figures are appended to, one
-/// JSON object a line.
+/// Environment variable with the file that figures are appended to, one JSON object a
+/// line.
 pub const OUT: &str = "FLYBALL_BENCH_OUT";
 
-/// Reports one figure: prints it, and appends it to the file that [`OUT`]
-/// names, if set.
+/// Reports one figure: prints it, and appends it to the file that [`OUT`] names, if set.
 ///
-/// `name` is `group/benchmark`; `baseline` is the target, the largest value
-/// that is good enough, in the same `unit`. `None` means that the figure is
-/// just reported.
+/// `name` is `group/benchmark`; `baseline` is the target, the largest acceptable value,
+/// in the same `unit`. `None` means that there is no target.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub fn report(name: &str, value: f64, unit: &str, baseline: Option<f64>) -> anyhow::Result<()> {
     match baseline {
         Some(baseline) => println!("{name}: {value:.3} {unit} (target {baseline} {unit})"),

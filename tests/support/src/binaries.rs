@@ -1,9 +1,9 @@
-//! Where the binaries of the control plane and of the tests' cloud are.
+//! Locations of the binaries of the control plane and of the tests' cloud.
 //!
-//! Those of the control plane are built once from the Go module in
-//! `tests/cluster` (by `cargo xtask setup cluster`) and kept outside the
-//! repository, in a cache directory named after that module's content. The
-//! directory appears all at once, by a rename: if it is there, it is complete.
+//! Those of the control plane are built once from the Go module in `tests/cluster` (by
+//! `cargo xtask setup cluster`) and kept outside the repository, in a cache directory
+//! named after that module's content. The directory is created by a rename: if it exists,
+//! it is complete.
 //!
 //! The cloud is Python ([`cloud`]), installed by `cargo xtask setup cloud`.
 
@@ -15,13 +15,12 @@ use std::{env, fs};
 use anyhow::{Context as _, ensure};
 use sha2::{Digest as _, Sha256};
 
-/// In the cache directory: the folder of the files that kwokctl needs beside
-/// the binaries.
+/// Folder in the cache directory with the files that kwokctl needs besides the binaries.
 pub const MANIFESTS: &str = "manifests";
 
-/// The variable by which controller-runtime's envtest finds a control plane.
+/// Environment variable by which controller-runtime's envtest finds a control plane.
 const ASSETS: &str = "KUBEBUILDER_ASSETS";
-/// What must be in that folder for it to be used.
+/// Binaries that must be in that folder for it to be used.
 const ASSET_NAMES: [&str; 3] = ["etcd", "kube-apiserver", "kubectl"];
 
 /// The Go module that the binaries are built from.
@@ -30,10 +29,10 @@ pub fn module_dir() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../cluster")
 }
 
-/// The version of Kubernetes that the module asks for, such as `v1.36.3`.
+/// Returns the version of Kubernetes that the module requires, such as `v1.36.3`.
 ///
 /// # Errors
-/// When the module's `go.mod` cannot be read or does not name one.
+/// If the module's `go.mod` cannot be read or does not name one.
 pub fn kubernetes_version() -> anyhow::Result<String> {
     let text = String::from_utf8(read_module_file("go.mod")?).context("go.mod is not UTF-8")?;
     text.lines()
@@ -43,11 +42,11 @@ pub fn kubernetes_version() -> anyhow::Result<String> {
         .context("tests/cluster/go.mod does not require k8s.io/kubernetes")
 }
 
-/// Flyball's cache directory: `$FLYBALL_CACHE`, else `$XDG_CACHE_HOME/flyball`,
+/// Returns Flyball's cache directory: `$FLYBALL_CACHE`, else `$XDG_CACHE_HOME/flyball`,
 /// else `~/.cache/flyball`.
 ///
 /// # Errors
-/// When none of these is set, or the path is relative.
+/// If none of these is set, or the path is relative.
 pub fn cache_root() -> anyhow::Result<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
     let root = if let Some(dir) = set("FLYBALL_CACHE") {
@@ -66,17 +65,17 @@ pub fn cache_root() -> anyhow::Result<PathBuf> {
     Ok(root)
 }
 
-/// The folder of the binaries that fit the module's present content, whether
-/// it exists or not.
+/// Returns the folder of the binaries for the module's current content, whether it exists
+/// or not.
 ///
 /// # Errors
-/// When the module's files cannot be read, or there is no place for a cache.
+/// If the module's files cannot be read, or there is no cache directory.
 pub fn cache_dir() -> anyhow::Result<PathBuf> {
     let contents = [read_module_file("go.mod")?, read_module_file("go.sum")?];
     keyed_dir("cluster", &contents)
 }
 
-/// The folder in the cache that is named after these files' content.
+/// Returns the folder in the cache that is named after these files' content.
 fn keyed_dir(name: &str, contents: &[Vec<u8>]) -> anyhow::Result<PathBuf> {
     let mut hash = Sha256::new();
     contents.iter().for_each(|content| hash.update(content));
@@ -89,7 +88,7 @@ fn read_module_file(name: &str) -> anyhow::Result<Vec<u8>> {
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The binaries of one control plane.
+/// The binaries of a control plane.
 #[derive(Debug, Clone)]
 pub struct Binaries {
     dir: PathBuf,
@@ -97,11 +96,11 @@ pub struct Binaries {
 }
 
 impl Binaries {
-    /// Finds the binaries. etcd, kube-apiserver and kubectl come from the
-    /// folder that `KUBEBUILDER_ASSETS` names, if it has them.
+    /// Finds the binaries. etcd, kube-apiserver and kubectl come from the folder that
+    /// `KUBEBUILDER_ASSETS` names, if it has them.
     ///
     /// # Errors
-    /// When they have not been built yet; the message says how.
+    /// If they have not been built yet; the message names the command.
     pub fn find() -> anyhow::Result<Self> {
         let dir = cache_dir()?;
         ensure!(
@@ -115,7 +114,7 @@ impl Binaries {
         Ok(Self { dir, assets })
     }
 
-    /// The path of one binary, by its usual name.
+    /// Returns the path of a binary, by its usual name.
     #[must_use]
     pub fn path(&self, name: &str) -> PathBuf {
         match &self.assets {
@@ -124,7 +123,7 @@ impl Binaries {
         }
     }
 
-    /// The path of a file or folder that kwokctl reads.
+    /// Returns the path of a file or folder that kwokctl reads.
     #[must_use]
     pub fn manifest(&self, name: &str) -> PathBuf {
         self.dir.join(MANIFESTS).join(name)

@@ -1,4 +1,4 @@
-//! A control plane that lives as long as a value, through kwokctl.
+//! A real control plane for tests, managed by kwokctl.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -14,10 +14,10 @@ use serde_json::{Value, json};
 use crate::binaries::{Binaries, cache_root, kubernetes_version};
 use crate::wait::wait_for;
 
-/// How long a component may take to end that was killed.
+/// Maximum time that a component takes to end after it was killed.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How a [`Cluster`] differs from the usual one.
+/// Options of a [`Cluster`].
 #[derive(Debug, Clone, Default)]
 pub struct ClusterOptions {
     /// Runs the horizontal pod autoscaler of kube-controller-manager. Off by
@@ -26,18 +26,17 @@ pub struct ClusterOptions {
 }
 
 /// A real control plane on 127.0.0.1: etcd, kube-apiserver, kube-scheduler,
-/// kube-controller-manager, kwok in the part of the kubelets, metrics-server.
+/// kube-controller-manager, kwok in place of the kubelets, metrics-server.
 ///
-/// It starts empty of nodes, lives as long as the value, and ends with it: also
-/// when the test panics, is interrupted or is killed. Its ports are its own for
-/// as long as it lives, so several run side by side.
+/// It starts without nodes and ends when the value is dropped, even if the test panics,
+/// is interrupted or is killed. It has ports of its own, so several can run side by side.
 ///
 /// Nodes and pods with the annotation `kwok.x-k8s.io/status: custom` have no kubelet:
-/// nothing becomes of them but what the test does.
+/// only the test changes them.
 ///
-/// metrics-server reports what a pod's annotations `kwok.x-k8s.io/usage-cpu`
-/// and `kwok.x-k8s.io/usage-memory` say, from its second scrape on: about a
-/// minute after the pod starts.
+/// metrics-server reports the values of a pod's annotations `kwok.x-k8s.io/usage-cpu` and
+/// `kwok.x-k8s.io/usage-memory` from its second scrape on: about a minute after the pod
+/// starts.
 #[derive(Debug)]
 pub struct Cluster {
     binaries: Binaries,
@@ -51,9 +50,8 @@ impl Cluster {
     /// Starts a cluster and waits until it serves. Takes some seconds.
     ///
     /// # Errors
-    /// When the binaries are missing (`cargo xtask setup cluster` builds them)
-    /// or a component does not come up; the message then carries the ends of all
-    /// logs.
+    /// If the binaries are missing (`cargo xtask setup cluster` builds them) or a
+    /// component does not start; the message contains the ends of all logs.
     pub fn start(options: ClusterOptions) -> anyhow::Result<Self> {
         let binaries = Binaries::find()?;
         let dir = tempfile::Builder::new()
@@ -72,7 +70,7 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// The kubeconfig file of an administrator.
+    /// Returns the kubeconfig file of an administrator.
     #[must_use]
     pub fn kubeconfig(&self) -> PathBuf {
         self.dir.join("kubeconfig")
@@ -81,7 +79,7 @@ impl Cluster {
     /// Runs kubectl and returns what it prints.
     ///
     /// # Errors
-    /// When kubectl fails; the message carries its standard error.
+    /// If kubectl fails; the message contains its standard error.
     pub fn kubectl(&self, args: &[&str]) -> anyhow::Result<String> {
         self.kubectl_with_input(args, "")
     }
@@ -89,7 +87,7 @@ impl Cluster {
     /// Applies a YAML (or JSON) manifest of one or more objects.
     ///
     /// # Errors
-    /// When kubectl fails; the message carries its standard error.
+    /// If kubectl fails; the message contains its standard error.
     pub fn apply(&self, manifest: &str) -> anyhow::Result<()> {
         self.kubectl_with_input(&["apply", "-f", "-"], manifest)?;
         Ok(())
@@ -99,7 +97,7 @@ impl Cluster {
     /// until it is Ready.
     ///
     /// # Errors
-    /// When kubectl fails, or the node is not Ready within a minute.
+    /// If kubectl fails, or the node is not Ready within a minute.
     pub fn create_node(&self, name: &str) -> anyhow::Result<()> {
         self.kubectl_with_input(&["create", "-f", "-"], &node(name).to_string())?;
         let object = format!("node/{name}");
@@ -112,7 +110,7 @@ impl Cluster {
     /// template.
     ///
     /// # Errors
-    /// When kubectl fails, or the label `selector` matches no pod.
+    /// If kubectl fails, or the label `selector` matches no pod.
     pub fn set_pod_cpu(
         &self,
         namespace: &str,
@@ -137,11 +135,10 @@ impl Cluster {
         Ok(())
     }
 
-    /// Takes the API server away at once, as a machine does that loses power, until
-    /// [`Cluster::start_apiserver`].
+    /// Kills the API server, like a loss of power, until [`Cluster::start_apiserver`].
     ///
     /// # Errors
-    /// When it does not run.
+    /// If it is not running.
     pub fn kill_apiserver(&self) -> anyhow::Result<()> {
         let file = self.component_file("pids/kube-apiserver.pid");
         let pid = fs::read_to_string(&file)
@@ -156,14 +153,14 @@ impl Cluster {
             let state = fs::read_to_string(&process).unwrap_or_default();
             Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
         })?;
-        // Its parent may be slow to take note, and kwokctl goes by the file.
+        // Its parent may reap it late, and kwokctl relies on the pid file.
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
     }
 
-    /// Starts the API server again, at the address that it had.
+    /// Starts the API server again, at the same address.
     ///
     /// # Errors
-    /// When it does not come up.
+    /// If it does not start.
     pub fn start_apiserver(&self) -> anyhow::Result<()> {
         let log = File::create(self.dir.join("kwokctl-start.log"))
             .context("cannot create kwokctl's log")?;
@@ -182,8 +179,8 @@ impl Cluster {
         Ok(())
     }
 
-    /// Certificate and private key (PEM files) that a server of a test can show to
-    /// the API server, which must not verify them.
+    /// Returns certificate and private key (PEM files) for a server of a test. The API
+    /// server must not verify them.
     #[must_use]
     pub fn serving_certificate(&self) -> (PathBuf, PathBuf) {
         let file = |name| self.component_file("pki").join(name);
@@ -206,7 +203,7 @@ impl Cluster {
             .stderr(Stdio::piped())
             .spawn()
             .context("cannot run kubectl")?;
-        // Where kubectl ends before it has read all, its exit code says why.
+        // If kubectl ends before it has read all, its exit code says why.
         let _ = child
             .stdin
             .take()
@@ -237,15 +234,15 @@ impl Cluster {
 impl Drop for Cluster {
     fn drop(&mut self) {
         drop(self.keeper.stdin.take());
-        // An error here means that the keeper has ended already.
+        // An error means that the keeper has ended already.
         let _ = self.keeper.wait();
     }
 }
 
 const KWOKCTL_LOG: &str = "kwokctl.log";
 
-/// The last lines of kwokctl's log and of the components' logs, as far as there
-/// are any.
+/// Returns the last lines of kwokctl's log and of the components' logs, as far as they
+/// exist.
 fn ends_of_logs(dir: &Path) -> String {
     const LINES: usize = 3;
     let folders = fs::read_dir(dir.join("clusters")).into_iter().flatten();
@@ -265,14 +262,14 @@ fn ends_of_logs(dir: &Path) -> String {
     ends.collect::<Vec<_>>().join("\n")
 }
 
-/// A name that no other cluster of this machine has.
+/// Returns a name that no other cluster of this machine has.
 fn unique_name() -> String {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let number = COUNT.fetch_add(1, Ordering::Relaxed);
     format!("flyball-{}-{number}", std::process::id())
 }
 
-/// Starts the process that creates the cluster, and deletes it when this
+/// Starts the keeper: the process that creates the cluster, and deletes it when this
 /// process closes the pipe or ends.
 fn spawn_keeper(
     binaries: &Binaries,
@@ -308,8 +305,7 @@ fn spawn_keeper(
         .context("cannot run sh")
 }
 
-/// Puts our kubectl first on the PATH: kwokctl prefers one there to the one it is
-/// configured to use.
+/// Puts our kubectl first on the PATH: kwokctl prefers one there to the configured one.
 fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsString> {
     let kubectl = binaries.path("kubectl");
     let first = kubectl.parent().map(Path::to_path_buf);
@@ -318,9 +314,9 @@ fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsSt
         .context("the folder of the Kubernetes binaries cannot stand in PATH")
 }
 
-/// A `KwokctlConfiguration` in which every binary is a local path, so that
-/// nothing is fetched, and every address is 127.0.0.1. The keeper replaces
-/// `"BLOCK0"` and so on by the ports of the block that it claims.
+/// Returns a `KwokctlConfiguration` in which every binary is a local path, so that
+/// nothing is fetched, and every address is 127.0.0.1. The keeper replaces `"BLOCK0"` and
+/// so on by the ports of the block that it claims.
 fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Result<Value> {
     let mut patches = vec![
         extra_arg("kwok-controller", "node-ip", "127.0.0.1"),
@@ -371,8 +367,8 @@ fn extra_arg(component: &str, key: &str, value: &str) -> Value {
     json!({ "name": component, "extraArgs": [{ "key": key, "value": value }] })
 }
 
-/// kwok serves the node's metrics at the given path of its own address, which
-/// is why the node's address is this machine.
+/// kwok serves the node's metrics at this path of its own address, so the node's address
+/// is this machine.
 fn node(name: &str) -> Value {
     let capacity = json!({ "cpu": "32", "memory": "256Gi", "pods": "110" });
     json!({

@@ -1,5 +1,5 @@
-# Keeps a program alive for as long as standard input stays open, that is as long
-# as the process that holds the other end lives, however that one ends.
+# Runs a program, and ends it when standard input is closed: when the process at the
+# other end of the pipe closes it or ends, for any reason.
 # Usage: sh keep.sh PROGRAM ARGUMENTS...
 "$@" </dev/null &
 program=$!

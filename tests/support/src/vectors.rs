@@ -1,5 +1,5 @@
-//! The vectors under `tests/vectors`: what others decided on many cases, a line of
-//! JSON each, compressed.
+//! The vectors under `tests/vectors`: recorded decisions of other implementations, a line
+//! of JSON each, compressed.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -12,8 +12,7 @@ use serde::de::DeserializeOwned;
 /// Reads all cases of a file, named such as `hpa/behavior`.
 ///
 /// # Errors
-/// When there is no such file, or a line of it is no such case; the message names
-/// it.
+/// If there is no such file, or a line of it can't be parsed; the message names it.
 pub fn read<T: DeserializeOwned>(name: &str) -> anyhow::Result<Vec<T>> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../vectors")

@@ -1,4 +1,4 @@
-//! Waiting for what another process brings about.
+//! Waits for effects of other processes.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -7,14 +7,13 @@ use anyhow::Context as _;
 
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// Asks `probe` until it gives a value, and returns that.
+/// Calls `probe` until it returns a value, and returns that.
 ///
-/// `Ok(None)` and errors both mean "not yet": an object may not exist at the
-/// first look.
+/// `Ok(None)` and errors both mean "not yet": an object may not exist at first.
 ///
 /// # Errors
-/// When `timeout` has passed; the message names `what` was waited for and
-/// carries the probe's last error.
+/// If `timeout` has passed; the message names `what` was waited for and contains the
+/// probe's last error.
 pub fn wait_for<T>(
     what: &str,
     timeout: Duration,

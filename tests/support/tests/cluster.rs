@@ -1,6 +1,5 @@
-//! The control plane of the tests is itself tested: what it schedules runs,
-//! what a pod's annotation says is what metrics.k8s.io reports, and nothing of
-//! it outlives its owner.
+//! Tests of the tests' control plane: pods are scheduled and run, metrics.k8s.io reports
+//! the values of a pod's annotations, and nothing outlives the owner.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"
@@ -73,7 +72,7 @@ fn the_api_server_goes_and_comes_back() {
     let nodes = cluster.kubectl(&["get", "nodes", "-o", "name"]).unwrap();
     assert_eq!(nodes, "node/node-0\n");
 
-    // The one that was started again ends with the others.
+    // The restarted one ends with the others.
     drop(cluster);
     assert_eq!(processes_that_name(&folder), Vec::<String>::new());
 }
@@ -94,8 +93,8 @@ fn nothing_is_left_of_a_cluster_whose_owner_was_killed() {
     owner.kill_and_wait_for_the_end();
 }
 
-/// Between any two steps of the start: before the first component runs, while
-/// they come up one by one, and when nobody is left to be told that all do.
+/// Kills the owner between any two steps of the start: before the first component runs,
+/// while they start one by one, and before the end is reported.
 #[test]
 fn nothing_is_left_of_a_cluster_whose_owner_was_killed_while_it_started() {
     const TEST: &str = "nothing_is_left_of_a_cluster_whose_owner_was_killed_while_it_started";
@@ -119,10 +118,10 @@ fn nothing_is_left_of_a_cluster_whose_owner_was_killed_while_it_started() {
 
 const READY: &str = "the cluster is ready";
 
-/// A process that owns a cluster: this test's binary, started once more.
+/// A process that owns a cluster: this test's binary, started again.
 struct Owner {
     process: Child,
-    /// Where the cluster is, and nothing else.
+    /// Folder that contains only the cluster.
     folder: tempfile::TempDir,
 }
 
@@ -165,8 +164,8 @@ impl Owner {
     }
 }
 
-/// The CPU of each pod in millicores, rounded to tens, once all are there and
-/// are `millicores`: metrics-server takes the difference of two scrapes.
+/// Returns the CPU of each pod in millicores, rounded to tens, once all are reported and
+/// have `millicores`: metrics-server takes the difference of two scrapes.
 fn cpu_once_near(cluster: &Cluster, millicores: i64) -> Vec<i64> {
     let path = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods";
     wait_for("the pods' CPU", 3 * MINUTE, || {
@@ -189,7 +188,7 @@ fn millis(quantity: &str) -> i64 {
     quantity.strip_suffix('n').unwrap().parse::<i64>().unwrap() / 1_000_000
 }
 
-/// The command lines of this machine's processes that contain `path`.
+/// Returns the command lines of this machine's processes that contain `path`.
 fn processes_that_name(path: &Path) -> Vec<String> {
     std::fs::read_dir("/proc")
         .unwrap()

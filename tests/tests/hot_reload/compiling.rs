@@ -1,4 +1,4 @@
-//! Files that are never compiled: they are refused by name, and nothing else notices.
+//! Files that can't be compiled: they are refused by name, and nothing else is affected.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use flyball_tests::{composed, guests};
 
 use super::{Home, ask, compiler, reason, status, wait_for_answer, wait_for_failure, wait_until};
 
-/// Memory in which every guest that behaves is compiled.
+/// Memory in which every well-behaved guest can be compiled.
 const MEMORY: u64 = 160 << 20;
 
 fn start(home: &Home, options: CompilerOptions) -> Registry {
@@ -21,8 +21,8 @@ fn start(home: &Home, options: CompilerOptions) -> Registry {
     registry
 }
 
-/// Numbers of the processes that compile files whose path begins so: each has its file as
-/// standard input.
+/// Returns the process ids of compilers of files whose path has this prefix: each has its
+/// file as standard input.
 fn children(path: &Path) -> BTreeSet<String> {
     let processes = fs::read_dir("/proc").unwrap().flatten();
     let processes = processes.filter_map(|process| {
@@ -57,8 +57,8 @@ fn one_that_takes_for_ever_or_eats_memory_is_refused_while_another_is_swapped() 
 
     wait_for_failure(&registry, "greedy", "takes more than 160 MiB of memory");
     wait_for_failure(&registry, "endless", "takes more than 4 s of CPU time");
-    // They are known by their content, and a mended file is taken up.
-    registry.look();
+    // They are known by their content, and a repaired file is activated.
+    registry.rescan();
     home.put("greedy.wasm", &home.plain["two"]);
     home.put("endless.wasm", &home.plain["three"]);
     wait_for_answer(&registry, "greedy", 2);
@@ -80,12 +80,13 @@ fn a_child_that_is_killed_is_the_end_of_its_file_alone() {
     }
     wait_for_failure(&registry, "slow", "its compiler ended: it was killed");
     assert_eq!(ask(&registry, "web"), Ok(3));
-    // It may have been by mistake.
+    // It may have been killed by mistake.
     home.put("slow.wasm", &home.plain["two"]);
     wait_for_answer(&registry, "slow", 2);
 }
 
-/// CPU time of a process so far, in hundredths of a second, and whether it is stopped.
+/// Returns the CPU time of a process so far, in hundredths of a second, and whether it is
+/// stopped.
 fn progress(process: &str) -> Option<(u64, bool)> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
     let (_, fields) = stat.rsplit_once(')')?;
@@ -94,7 +95,7 @@ fn progress(process: &str) -> Option<(u64, bool)> {
     Some((ticks(11)? + ticks(12)?, fields.first()? == &"T"))
 }
 
-/// A policy that answers 5 and takes a few seconds to compile.
+/// Returns a policy that answers 5 and takes a few seconds to compile.
 fn slow() -> Vec<u8> {
     guests::of_small_blocks(12_000).unwrap()
 }
@@ -111,7 +112,7 @@ fn one_that_takes_seconds_is_stopped_for_others_and_goes_on() {
             .filter_map(|child| progress(&child));
         progress.any(holds)
     };
-    // From a tenth of a second on it gives way to policies that have used less: six of
+    // From a tenth of a second on it is stopped for policies that have used less: six of
     // them run for a while each.
     wait_until("it to have run for a while", || is(|(ticks, _)| ticks > 10));
     for n in 0..6 {
@@ -122,14 +123,14 @@ fn one_that_takes_seconds_is_stopped_for_others_and_goes_on() {
     wait_for_answer(&registry, "slow", 5);
 }
 
-/// As after an upgrade: no code is kept that this engine could run.
+/// As after an upgrade: the cache has no code for this engine.
 #[test]
 fn a_last_good_copy_that_takes_seconds_keeps_no_other_file_waiting() {
     let home = Home::new();
     let registry = start(&home, compiler());
     home.put("slow.wasm", &slow());
     wait_for_answer(&registry, "slow", 5);
-    registry.look();
+    registry.rescan();
     drop(registry);
     fs::remove_dir_all(home.root.path().join("compiled")).unwrap();
     home.put("slow.wasm", b"no policy");
@@ -144,7 +145,7 @@ fn a_last_good_copy_that_takes_seconds_keeps_no_other_file_waiting() {
             .contains("not WebAssembly")
     );
 
-    // What takes its place is compared with it, when it is there.
+    // A new version is compared with it once it is compiled.
     drop(registry);
     fs::remove_dir_all(home.root.path().join("compiled")).unwrap();
     home.put("slow.wasm", &home.plain["three"]);
@@ -153,7 +154,7 @@ fn a_last_good_copy_that_takes_seconds_keeps_no_other_file_waiting() {
     let previous = status(&registry, "slow").unwrap().previous.unwrap();
     assert_eq!(*previous.digest, *digest(&slow()));
 
-    // And the version before is added when it is compiled.
+    // And the previous version is added when it is compiled.
     drop(registry);
     fs::remove_dir_all(home.root.path().join("compiled")).unwrap();
     let registry = home.start_compiling(compiler(), |_| {});
@@ -165,7 +166,7 @@ fn a_last_good_copy_that_takes_seconds_keeps_no_other_file_waiting() {
     });
 }
 
-/// However many take for ever: one that takes milliseconds need not wait for them.
+/// Any number of endless compilations must not delay one that takes milliseconds.
 #[test]
 fn those_that_take_for_ever_keep_no_other_waiting() {
     let home = Home::new();
@@ -173,7 +174,7 @@ fn those_that_take_for_ever_keep_no_other_waiting() {
     let slow: Vec<String> = (0..8).map(|n| format!("slow-{n}")).collect();
     let component = &home.hostile["small_blocks"];
     for (name, n) in slow.iter().zip(0..) {
-        // A custom section: each is another one.
+        // A custom section makes each of them a different file.
         let variant = [component, &[0, 2, 1, n][..]].concat();
         home.put(&format!("{name}.wasm"), &variant);
     }
@@ -190,7 +191,7 @@ fn those_that_take_for_ever_keep_no_other_waiting() {
     // A zombie's standard input is closed, so it does not count.
     assert!(children(&all).len() <= 6, "two run, and four are stopped");
 
-    // Where nobody wants it any more nothing is compiled.
+    // Nothing is compiled that nobody wants any more.
     for name in &slow {
         fs::remove_file(home.file(&format!("{name}.wasm"))).unwrap();
     }
@@ -207,7 +208,7 @@ fn components_that_pass_text_to_each_other_are_one_policy() {
     home.put("web.wasm", &home.plain["three"]);
     wait_for_failure(&registry, "broken", "PolicyTrapped");
     wait_for_answer(&registry, "web", 3);
-    // Cut off in the middle of the inner one, and put in the place of the good one.
+    // Truncated in the middle of the inner component, and written over the good one.
     let composed = composed::composed().unwrap();
     home.put("composed.wasm", &composed[..composed.len() / 2]);
     wait_for_failure(&registry, "composed", "truncated");

@@ -1,4 +1,4 @@
-//! What decides meanwhile, and after a restart.
+//! Decisions during reloads and after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -31,8 +31,7 @@ fn a_restart_keeps_the_last_good_one_and_starts_beside_any_file() {
         assert_eq!(status.source, Some(source));
         assert!(matches!(status.state, PolicyState::Failed { .. }));
     }
-    // Hostile guests become active if neither loading nor a decision for trial
-    // shows them up.
+    // Hostile guests become active if neither loading nor a trial decision reveals them.
     let active: BTreeSet<String> = registry
         .status()
         .into_iter()
@@ -115,7 +114,7 @@ fn a_policy_that_traps_again_and_again_is_quarantined_for_longer_and_longer() {
     let first = until.since(Timestamp(3_000)) / 1_000;
     assert!(first > 0);
 
-    // Let out, it traps at once: kept for longer.
+    // After the quarantine it traps at once: the next quarantine is longer.
     assert_eq!(ask(3 + first, 13), Err("PolicyTrapped"));
     assert_eq!(ask(3 + first + first, 12), Err("PolicyQuarantined"));
     assert_eq!(
@@ -124,13 +123,13 @@ fn a_policy_that_traps_again_and_again_is_quarantined_for_longer_and_longer() {
         "the policy beside it"
     );
 
-    // Let out again, it behaves: all is forgiven.
+    // After the next one it behaves: earlier failures no longer count.
     let later = 3 + 10 * first;
     assert_eq!(ask(later, 12), Ok(3));
     assert_eq!(ask(later, 13), Err("PolicyTrapped"));
     assert_eq!(ask(later, 12), Ok(3));
 
-    // Other code starts with a clean slate.
+    // Other code starts without failures.
     for _ in 0..3 {
         assert_eq!(ask(later, 13), Err("PolicyTrapped"));
     }
@@ -164,7 +163,7 @@ fn a_policy_is_quarantined_for_the_object_for_which_it_traps_and_for_no_other() 
         let answer = policy.decide(&context, &input).answer;
         answer.map_err(|failure| failure.code())
     };
-    // That it answers for one object makes good nothing for the other.
+    // Its answers for one object do not offset failures for the other.
     for second in 0..3 {
         assert_eq!(ask(second, "bad", 13), Err("PolicyTrapped"));
         assert_eq!(ask(second, "good", 12).unwrap().replicas, Some(3));
@@ -179,7 +178,7 @@ fn a_policy_is_quarantined_for_the_object_for_which_it_traps_and_for_no_other() 
         "{reason}"
     );
 
-    // Three traps in a row, of three objects, are nothing against any of them.
+    // Three traps in a row, of three objects, quarantine none of them.
     for name in ["one", "two", "three"] {
         assert_eq!(ask(4, name, 13), Err("PolicyTrapped"));
     }
@@ -187,7 +186,8 @@ fn a_policy_is_quarantined_for_the_object_for_which_it_traps_and_for_no_other() 
         assert_eq!(ask(5, name, 12).unwrap().replicas, Some(3));
     }
 
-    // A second object is held as well, and is not told of while the first one is.
+    // A second object is quarantined as well, without an event as long as the first one
+    // is.
     for second in 6..9 {
         assert_eq!(ask(second, "worse", 13), Err("PolicyTrapped"));
     }
@@ -199,9 +199,12 @@ fn a_policy_is_quarantined_for_the_object_for_which_it_traps_and_for_no_other() 
         reason.starts_with("Deployment default/worse and 1 more: "),
         "{reason}"
     );
-    let told: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
-    assert_eq!(told.len(), 1, "{told:?}");
-    assert!(told[0].contains("Deployment default/bad"), "{told:?}");
+    let published: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
+    assert_eq!(published.len(), 1, "{published:?}");
+    assert!(
+        published[0].contains("Deployment default/bad"),
+        "{published:?}"
+    );
 
     assert_eq!(ask(40, "bad", 12).unwrap().replicas, Some(3));
     assert_eq!(ask(40, "worse", 12).unwrap().replicas, Some(3));
@@ -221,7 +224,7 @@ fn decisions_under_way_finish_on_the_old_code() {
 
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
-        // Every decision is made by exactly the code that it names.
+        // The record names exactly the code that made each decision.
         let asking = scope.spawn(|| {
             let mut versions = BTreeSet::new();
             while !done.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Files that come, break, are mended and go.
+//! Files that are added, broken, repaired and removed.
 
 use std::fs;
 use std::io::Write as _;
@@ -63,7 +63,7 @@ fn a_file_comes_breaks_is_mended_and_goes() {
     assert_eq!(ask(&registry, "other"), Ok(2));
 
     let lines: Vec<String> = events.try_iter().map(|event| event.to_string()).collect();
-    let told = [
+    let expected = [
         "web 1.0.0",
         "refused: truncated",
         "web 1.0.0",
@@ -76,7 +76,7 @@ fn a_file_comes_breaks_is_mended_and_goes() {
     );
     for (line, words) in [&lines[0], &lines[1], &lines[5], &lines[6]]
         .into_iter()
-        .zip(told)
+        .zip(expected)
     {
         assert!(line.contains(words), "{line} lacks {words:?}");
     }
@@ -178,7 +178,7 @@ fn a_directory_that_is_not_there_yet_keeps_nothing_from_starting() {
     assert_eq!(ask(&registry, "hpa"), Ok(BUILT_IN));
     fs::create_dir(home.root.path().join("policies")).unwrap();
     home.put("web.wasm", &home.plain["two"]);
-    // Nothing can tell of it: the periodic look finds it.
-    registry.look();
+    // There is no notification: the periodic read finds it.
+    registry.rescan();
     assert_eq!(ask(&registry, "web"), Ok(2));
 }

@@ -1,6 +1,6 @@
-//! Policies that come, change, break, return and go while the daemon decides:
-//! the registry on a real directory with the operating system's own notices, and
-//! guests compiled from source.
+//! Policies that are added, changed, broken and removed while the daemon decides: the
+//! registry on a real directory with the operating system's notifications, and guests
+//! compiled from source.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -27,13 +27,13 @@ use flyball_tests::guests::{self, Components};
 
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-const PATIENCE: Duration = Duration::from_secs(600);
+const WAIT_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// What the built-in policy answers: one more than no ready replica.
+/// The answer of the built-in policy: one more than no ready replica.
 const BUILT_IN: i64 = 1;
 
-/// A policies directory, the daemon's private one beside it, and what may be
-/// copied into the first.
+/// A policies directory, the daemon's private directory, and files to copy into the
+/// first.
 struct Home {
     root: tempfile::TempDir,
     plain: Arc<Components>,
@@ -57,22 +57,22 @@ impl Home {
         self.root.path().join("policies").join(name)
     }
 
-    /// Copies a file as one should: under another name, then renamed.
+    /// Copies a file properly: under another name, then renamed.
     fn put(&self, name: &str, bytes: &[u8]) {
         let copy = self.root.path().join("copy");
         fs::write(&copy, bytes).unwrap();
         fs::rename(&copy, self.file(name)).unwrap();
     }
 
-    /// Starts what the daemon has; `look`s at the directory only when told of a
-    /// change by the operating system, for a day.
+    /// Starts a registry that reads the directory only when the operating system reports
+    /// a change, for a day.
     fn start(&self) -> Registry {
         self.start_with(|_| {})
     }
 
-    /// Starts with other options.
+    /// Starts a registry with other options.
     fn start_with(&self, change: impl FnOnce(&mut RegistryOptions)) -> Registry {
-        // As much as any guest takes that behaves, on a busy machine.
+        // Enough for any well-behaved guest on a busy machine.
         let compiler = CompilerOptions {
             cpu: Duration::from_secs(10),
             ..compiler()
@@ -80,18 +80,18 @@ impl Home {
         self.start_compiling(compiler, change)
     }
 
-    /// Starts with other limits on compilers.
+    /// Starts a registry with other limits on compilers.
     fn start_compiling(
         &self,
         compiler: CompilerOptions,
         change: impl FnOnce(&mut RegistryOptions),
     ) -> Registry {
         let registry = self.open(compiler, change);
-        registry.look();
+        registry.rescan();
         registry
     }
 
-    /// Opens the registry without waiting until all is settled.
+    /// Opens the registry without waiting until all files are judged.
     fn open(
         &self,
         compiler: CompilerOptions,
@@ -117,10 +117,10 @@ impl Home {
     }
 }
 
-/// Children of a program that can do nothing else.
+/// Returns options for children of a program that only compiles.
 fn compiler() -> CompilerOptions {
     CompilerOptions {
-        // Whatever the machine's cgroup leaves.
+        // Independent of the machine's cgroup.
         memory_bytes: Some(256 << 20),
         ..CompilerOptions::program(env!("CARGO_BIN_EXE_flyball-compile").into())
     }
@@ -163,10 +163,10 @@ fn reason(registry: &Registry, name: &str) -> Option<String> {
 }
 
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    wait_for(what, PATIENCE, || Ok(holds().then_some(()))).unwrap();
+    wait_for(what, WAIT_TIMEOUT, || Ok(holds().then_some(()))).unwrap();
 }
 
-/// Waits until the name's file is refused for a reason with these words in it.
+/// Waits until the name's file is refused for a reason that contains this text.
 fn wait_for_failure(registry: &Registry, name: &str, words: &str) {
     wait_until(&format!("{name}: {words}"), || {
         reason(registry, name).is_some_and(|reason| reason.contains(words))

@@ -1,5 +1,5 @@
-//! Versions that are rolled back: by what they do soon after they took over, and by
-//! hand.
+//! Rollbacks: automatic ones of versions that fail soon after their activation, and
+//! manual ones.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use flyball_sandbox::{
 
 use super::{Home, ask, status, wait_for_answer, wait_until};
 
-/// Objects that use the policy `web`: one in each of these namespaces.
+/// Returns objects that use the policy `web`: one in each of these namespaces.
 fn used_in(registry: &Registry, namespaces: &[&str]) {
     let user = |namespace: &&str| PolicyUser {
         object: format!("Deployment {namespace}/web"),
@@ -69,7 +69,8 @@ fn asked(
         .map_err(|failure| failure.code())
 }
 
-/// A registry in which a version that traps at thirteen replicas follows a good one.
+/// Creates a registry in which a version that traps at thirteen replicas replaces a good
+/// one.
 fn swapped(home: &Home, window: Duration) -> Registry {
     home.put("web.wasm", &home.plain["keeps_state"]);
     let registry = home.start_with(|options| options.rollback_window = window);
@@ -78,8 +79,8 @@ fn swapped(home: &Home, window: Duration) -> Registry {
     wait_until("the swap", || {
         status(&registry, "web").unwrap().generation == 2
     });
-    // All is noted by then.
-    registry.look();
+    // By then everything has been stored.
+    registry.rescan();
     registry
 }
 
@@ -119,13 +120,13 @@ fn a_version_that_is_quarantined_for_all_soon_is_rolled_back() {
         assert_eq!(listed.source, Some(source));
     };
     check(&registry);
-    let told: Vec<_> = events.try_iter().collect();
-    let rolled_back = told.iter().filter_map(|event| match event {
+    let published: Vec<_> = events.try_iter().collect();
+    let rolled_back = published.iter().filter_map(|event| match event {
         PolicyEvent::RolledBack { .. } => Some(event.to_string()),
         _ => None,
     });
     let rolled_back: Vec<_> = rolled_back.collect();
-    assert_eq!(rolled_back.len(), 1, "{told:?}");
+    assert_eq!(rolled_back.len(), 1, "{published:?}");
     assert!(
         rolled_back[0].ends_with("decides; its state starts anew"),
         "{rolled_back:?}"
@@ -134,9 +135,10 @@ fn a_version_that_is_quarantined_for_all_soon_is_rolled_back() {
     assert_eq!(policy.rolled_back().unwrap().from.state_version, 2);
     assert!(policy.predecessors().is_empty());
 
-    // The file is refused until it changes, also after a restart and if it is touched.
+    // The file is refused until its content changes, also after a restart and if it is
+    // touched.
     home.put("web.wasm", &home.hostile["trap_at_own_answer"]);
-    registry.look();
+    registry.rescan();
     check(&registry);
     drop(registry);
     let registry = home.start();
@@ -164,13 +166,13 @@ fn after_its_first_minutes_a_version_is_not_rolled_back() {
         );
         let listed = status(&registry, "web").unwrap();
         assert!(matches!(listed.state, PolicyState::Quarantined { .. }));
-        // Objects keep the version before, all the same.
+        // Objects keep the previous version nevertheless.
         let before = registry.replica_policy("web").unwrap().predecessors();
         let (context, input) = input("team-a", 604, 13);
         let answer = before[0].decide(&context, &input).answer;
         assert_eq!(answer.unwrap().replicas, Some(2));
         std::fs::remove_file(home.file("web.wasm")).unwrap();
-        registry.look();
+        registry.rescan();
     }
 }
 
@@ -179,7 +181,7 @@ fn a_restart_does_not_make_a_version_new_again() {
     let home = Home::new();
     let registry = swapped(&home, TEN_MINUTES);
     assert_eq!(asked(&registry, "team-a", 0, 1), Ok(13));
-    registry.look();
+    registry.rescan();
     drop(registry);
     let registry = home.start();
     used_in(&registry, &["team-a"]);
@@ -235,11 +237,11 @@ fn a_rollback_by_hand_is_followed_and_outlives_a_restart() {
     let again = roll_back("web").unwrap_err().to_string();
     assert!(again.contains("refused already"), "{again}");
 
-    // What is rolled back while no daemon runs is so when one starts; of a built-in
-    // policy that a file replaced, the built-in one comes back.
+    // A rollback while no daemon runs applies at the next start; for a file that replaced
+    // a built-in policy, the built-in one decides again.
     home.put("hpa.wasm", &home.plain["three"]);
     wait_for_answer(&registry, "hpa", 3);
-    registry.look();
+    registry.rescan();
     drop(registry);
     assert!(roll_back("hpa").unwrap().is_built_in);
     let registry = home.start();
@@ -252,7 +254,7 @@ fn a_rollback_by_hand_is_followed_and_outlives_a_restart() {
 
     home.put("new.wasm", &home.plain["two"]);
     wait_for_answer(&registry, "new", 2);
-    registry.look();
+    registry.rescan();
     for (name, words) in [
         ("new", "no version before"),
         ("gone", "no file has decided"),
@@ -274,7 +276,7 @@ fn what_was_installed_is_rolled_back_and_stays_without_a_file() {
         let answer = asked(&registry, "team-a", second, 13);
         assert_eq!(answer, Err("PolicyTrapped"));
     }
-    registry.look();
+    registry.rescan();
     assert_eq!(asked(&registry, "team-a", 3, 13), Ok(2));
     let listed = status(&registry, "web").unwrap();
     assert!(
@@ -282,7 +284,7 @@ fn what_was_installed_is_rolled_back_and_stays_without_a_file() {
         "{listed:?}"
     );
     assert_eq!(listed.source, Some(PolicySource::Installed));
-    // It is refused as a file, not as what somebody installs.
+    // The file is refused, but the same content may be installed.
     registry.install("web", newer).unwrap();
     assert_eq!(status(&registry, "web").unwrap().state, PolicyState::Active);
 }

@@ -1,4 +1,4 @@
-//! New versions that are tried on inputs of earlier decisions before they take over.
+//! Trials of new versions on inputs of earlier decisions, before their activation.
 
 use std::fs;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use flyball_tests::guests;
 
 use super::{Home, ask, status, wait_for_answer, wait_for_failure, wait_until};
 
-/// What a daemon has recorded.
+/// The records of a daemon.
 #[derive(Debug, Default)]
 pub struct Recorded(pub Mutex<Vec<RecordedInput>>);
 
@@ -24,7 +24,8 @@ impl RecordedInputs for Recorded {
     }
 }
 
-/// An input about a Deployment with so many replicas, whose external metric is known.
+/// Returns an input about a Deployment with this number of replicas, whose external
+/// metric is known.
 fn about(namespace: &str, name: &str, current_replicas: i32) -> RecordedInput {
     let target = Target {
         kind: "Deployment".into(),
@@ -52,7 +53,7 @@ fn about(namespace: &str, name: &str, current_replicas: i32) -> RecordedInput {
     }
 }
 
-/// An input about two node groups.
+/// Returns an input about two node groups.
 fn about_nodes() -> RecordedInput {
     let options = OptionColumns {
         node_group: vec!["a".into(), "b".into()],
@@ -86,7 +87,7 @@ fn about_nodes() -> RecordedInput {
     }
 }
 
-/// A registry on recorded inputs, in which the plain `two` decides as `web`.
+/// Creates a registry on recorded inputs, in which the plain `two` decides as `web`.
 fn start(home: &Home, inputs: Vec<RecordedInput>) -> Registry {
     home.put("web.wasm", &home.plain["two"]);
     home.start_with(|options| recording(options, inputs))
@@ -113,7 +114,7 @@ fn a_version_that_fails_on_inputs_of_every_namespace_is_refused_until_its_file_c
     wait_for_failure(&registry, "web", words);
     assert_eq!(ask(&registry, "web"), Ok(2));
 
-    // A restart finds no record: the same content is refused all the same.
+    // After a restart there is no record, but the same content is still refused.
     drop(registry);
     let registry = home.start();
     wait_for_failure(&registry, "web", words);
@@ -138,9 +139,12 @@ fn a_version_that_fails_in_one_namespace_takes_over_and_says_for_whom_it_fails()
     assert_eq!(trial.failing, ["Deployment team-a/web"]);
     let before = listed.previous.unwrap();
     assert_eq!(*before.digest, *digest(&home.plain["two"]));
-    let told: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
+    let published: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
     let words = "answers differ on 1 of 2 recorded inputs, it fails on 1 (Deployment team-a/web)";
-    assert!(told.iter().any(|line| line.contains(words)), "{told:?}");
+    assert!(
+        published.iter().any(|line| line.contains(words)),
+        "{published:?}"
+    );
 }
 
 #[test]
@@ -154,7 +158,7 @@ fn no_single_object_keeps_a_version_from_the_others() {
     assert_eq!(trial.failing, ["Deployment team-a/odd"]);
 }
 
-/// A single object with a record stands for no other that names the policy.
+/// A single object with a record does not stand for others that name the policy.
 #[test]
 fn one_object_out_of_several_keeps_no_version_from_the_others() {
     let home = Home::new();
@@ -210,7 +214,7 @@ fn an_expander_is_tried_on_recorded_options() {
     let expanders = guests::components("expanders").unwrap();
     home.put("web.wasm", &expanders["both"]);
     let registry = home.start_with(|options| recording(options, vec![about_nodes()]));
-    // Of the other kind: no answer to what is asked.
+    // A policy of the other kind has no answer to the question.
     home.put("web.wasm", &home.plain["two"]);
     wait_for_failure(&registry, "web", "(node groups; 1 of 1 inputs)");
     assert!(matches!(
@@ -233,7 +237,7 @@ fn what_one_daemon_refuses_no_other_that_shares_its_directory_keeps() {
     let home = Home::new();
     let inputs = vec![about("team-a", "web", 3)];
     let leader = start(&home, inputs);
-    // It stands by, and records nothing.
+    // It is on standby, and records nothing.
     let other = home.start();
     home.put("web.wasm", &home.hostile["trap_at_metric"]);
     let good = digest(&home.plain["two"]);
@@ -241,7 +245,7 @@ fn what_one_daemon_refuses_no_other_that_shares_its_directory_keeps() {
         wait_until("the good version", || {
             let listed = status(registry, "web").unwrap();
             let version = listed.version.unwrap();
-            // Rolled back, if it had taken the file up before.
+            // Rolled back, if it had activated the file before.
             let is_pending = listed.state == PolicyState::Pending;
             listed.state != PolicyState::Active && !is_pending && *version.digest == *good
         });
@@ -255,7 +259,7 @@ fn what_one_daemon_refuses_no_other_that_shares_its_directory_keeps() {
 fn what_another_daemon_took_up_is_tried_all_the_same() {
     let home = Home::new();
     let leader = start(&home, vec![about("team-a", "web", 3)]);
-    // It shares the copies that are good, and gets the file first.
+    // It shares the last good copies, and reads the file first.
     let first = home.root.path().join("first");
     fs::create_dir(&first).unwrap();
     let bad = &home.hostile["trap_at_metric"];

@@ -1,7 +1,7 @@
-//! The arrows between crates: which crate may know which other.
+//! Checks the dependencies between crates.
 //!
-//! Dependencies that only tests have (`dev-dependencies`) are free: a test may
-//! drive whatever it needs. The reasons stand in ARCHITECTURE.md.
+//! Dependencies that only tests have (`dev-dependencies`) are not restricted.
+//! ARCHITECTURE.md has the reasons.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// Every crate of the workspace, and the crates of the workspace that it may
-/// depend on.
+/// Every crate of the workspace, and the crates of the workspace that it may depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
     ("flyball-placement", &[]),
     ("flyball-core", &["flyball-placement"]),
@@ -39,7 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "flyball-sources",
         ],
     ),
-    // Policies never see the host's crates.
+    // Policies never depend on the host's crates.
     ("flyball-policy", &[]),
     ("hpa", &["flyball-policy"]),
     ("least-nodes", &["flyball-policy"]),
@@ -61,9 +60,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("xtask", &["flyball-test-support"]),
 ];
 
-/// Crates of others that must not be reached at all, not even through
-/// dependencies of dependencies. A name stands for its family too: `kube` for
-/// `kube-client`.
+/// Third-party crates that must not be reached, not even through dependencies of
+/// dependencies. A name also stands for its family: `kube` for `kube-client`.
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // Pure functions on plain data.
     (
@@ -75,11 +73,11 @@ const FORBIDDEN: &[(&str, &[&str])] = &[
         &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
     ),
     ("flyball-simulation", &["kube", "k8s-openapi", "wasmtime"]),
-    // What runs policies never sees a Kubernetes client.
+    // The sandbox never depends on a Kubernetes client.
     ("flyball-sandbox", &["kube", "k8s-openapi"]),
 ];
 
-/// Fails when the workspace has an arrow that the tables do not allow.
+/// Fails if the workspace has a dependency that the tables do not allow.
 pub fn check() -> anyhow::Result<()> {
     let violations = violations(&workspace::metadata()?)?;
     if !violations.is_empty() {
@@ -88,7 +86,7 @@ pub fn check() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Every arrow of `cargo metadata`'s answer that is not allowed, in words.
+/// Returns every dependency in `cargo metadata`'s output that is not allowed, as text.
 fn violations(metadata: &Value) -> anyhow::Result<Vec<String>> {
     let graph = Graph::read(metadata).context("cargo metadata has an unknown form")?;
     let mut found = Vec::new();
@@ -114,7 +112,7 @@ fn violations(metadata: &Value) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// The resolved dependencies, those of tests left out, by package id.
+/// Returns the resolved dependencies by package id, without those of tests.
 struct Graph<'a> {
     members: BTreeSet<&'a str>,
     names: BTreeMap<&'a str, &'a str>,
@@ -154,8 +152,8 @@ impl<'a> Graph<'a> {
         self.dependencies.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// One sentence for each forbidden crate that can be reached, with a
-    /// shortest way to it.
+    /// Returns a sentence for each forbidden crate that can be reached, with a shortest
+    /// path to it.
     fn forbidden_paths(&self, from: &'a str, forbidden: &[&str]) -> Vec<String> {
         let mut found = Vec::new();
         let mut came_from = BTreeMap::from([(from, None)]);

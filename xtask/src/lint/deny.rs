@@ -7,14 +7,15 @@ use std::process::Command;
 use crate::command::run;
 use crate::{setup, workspace};
 
-/// Fails when a crate breaks one of the rules; cargo-deny names it.
+/// Fails if a crate breaks one of the rules; cargo-deny names it.
 pub fn check() -> anyhow::Result<()> {
     setup::deny()?;
     let manifest = workspace::root().join("Cargo.toml");
     run(command(&manifest)?.args(["--deny", "unmatched-skip"]))
 }
 
-/// cargo-deny with our rules, for the workspace of this `Cargo.toml`.
+/// Returns the command of cargo-deny with our rules, for the workspace of this
+/// `Cargo.toml`.
 fn command(manifest: &Path) -> anyhow::Result<Command> {
     let mut command = Command::new(setup::deny::find()?);
     command

@@ -1,5 +1,5 @@
-//! Files in the repository that a command of ours writes: they must be what
-//! the command writes today.
+//! Checks generated files in the repository: they must be the current output of their
+//! command.
 
 use std::fs;
 

@@ -1,8 +1,8 @@
-//! Tests in libraries whose tests are not built.
+//! Finds tests in libraries whose tests are not built.
 //!
-//! A library without unit tests says `test = false`, one without examples in its docs
-//! `doctest = false`: each saves a program that would be linked, or rustdoc a run, for
-//! nothing. Here is checked that no test is written where none is run.
+//! A library without unit tests has `test = false`, one without examples in its docs
+//! `doctest = false`: each saves linking a program, or a run of rustdoc. This check makes
+//! sure that no test is written where none is run.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// Fails when a library has tests that its `Cargo.toml` switches off.
+/// Fails if a library has tests that its `Cargo.toml` switches off.
 pub fn check() -> anyhow::Result<()> {
     let untested = untested(&workspace::metadata()?)?;
     if !untested.is_empty() {
@@ -45,7 +45,7 @@ impl Target {
     }
 }
 
-/// Returns the tests of the workspace's libraries that never run, in words.
+/// Returns the tests of the workspace's libraries that never run, as text.
 fn untested(metadata: &Value) -> anyhow::Result<Vec<String>> {
     let packages: Vec<Package> = serde_json::from_value(metadata["packages"].clone())
         .context("cargo metadata describes packages in an unknown form")?;
@@ -68,7 +68,7 @@ fn untested(metadata: &Value) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether the test holds for the text of a Rust file below a folder.
+/// Reports whether `test` holds for the text of a Rust file below a folder.
 fn any_file(folder: &Path, test: &dyn Fn(&str) -> bool) -> anyhow::Result<bool> {
     let context = || format!("cannot read {}", folder.display());
     for entry in fs::read_dir(folder).with_context(context)? {
@@ -93,8 +93,8 @@ fn has_unit_test(text: &str) -> bool {
     lines.any(|line| line == "#[cfg(test)]" || line == "#[test]" || line == "proptest! {")
 }
 
-/// Whether a doc comment has a block that rustdoc would run: one that names no
-/// language, or Rust.
+/// Reports whether a doc comment has a block that rustdoc would run: one without a
+/// language, or in Rust.
 fn has_doc_test(text: &str) -> bool {
     let mut inside = false;
     for line in text.lines().map(str::trim_start) {
@@ -113,7 +113,7 @@ fn has_doc_test(text: &str) -> bool {
     false
 }
 
-/// Words behind the fence of a block that rustdoc compiles.
+/// Attributes of blocks that rustdoc compiles.
 const RUN: [&str; 5] = ["", "rust", "no_run", "should_panic", "compile_fail"];
 
 #[cfg(test)]

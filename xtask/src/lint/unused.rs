@@ -1,10 +1,9 @@
-//! Dependencies that no source file names.
+//! Finds dependencies that no source file names.
 //!
-//! A dependency counts as used if a file of its kind (`src` for a normal one, tests,
-//! benchmarks and examples too for one of tests, `build.rs` for one of the build)
-//! has its name in front of `::`, or behind `use` or `extern crate`. Comments do not
-//! count. What a macro hides in a string is not seen; no dependency of ours is used
-//! that way alone.
+//! A dependency is used if a file of its kind (`src` for a normal one, also tests,
+//! benchmarks and examples for a dev one, `build.rs` for a build one) has its name before
+//! `::`, or after `use` or `extern crate`. Comments do not count. A use in a string of a
+//! macro is not found; no dependency of ours has only such uses.
 
 use std::fs;
 use std::path::Path;
@@ -15,7 +14,7 @@ use serde_json::Value;
 
 use crate::workspace;
 
-/// Fails when a crate of the workspace has a dependency that it does not use.
+/// Fails if a crate of the workspace has a dependency that it does not use.
 pub fn check() -> anyhow::Result<()> {
     let unused = unused(&workspace::metadata()?)?;
     if !unused.is_empty() {
@@ -42,13 +41,13 @@ struct Dependency {
 }
 
 impl Dependency {
-    /// The name that source files use.
+    /// Name in source files.
     fn identifier(&self) -> String {
         let name = self.rename.as_ref().unwrap_or(&self.name);
         name.replace('-', "_")
     }
 
-    /// Where its uses can be, relative to the crate's folder.
+    /// Returns where its uses can be, relative to the crate's folder.
     fn places(&self) -> &'static [&'static str] {
         match self.kind.as_deref() {
             Some("build") => &["build.rs"],
@@ -58,7 +57,7 @@ impl Dependency {
     }
 }
 
-/// Returns the unused dependencies of the workspace's crates, in words.
+/// Returns the unused dependencies of the workspace's crates, as text.
 fn unused(metadata: &Value) -> anyhow::Result<Vec<String>> {
     let packages: Vec<Package> = serde_json::from_value(metadata["packages"].clone())
         .context("cargo metadata describes packages in an unknown form")?;
@@ -87,8 +86,8 @@ fn unused(metadata: &Value) -> anyhow::Result<Vec<String>> {
     Ok(found)
 }
 
-/// Whether a Rust file, or one below a folder, uses the crate of this name. A file or
-/// folder that does not exist uses none.
+/// Reports whether a Rust file, or one below a folder, uses the crate of this name.
+/// Returns false if the path does not exist.
 fn names(path: &Path, identifier: &str) -> anyhow::Result<bool> {
     let context = || format!("cannot read {}", path.display());
     if path.is_dir() {
@@ -106,8 +105,8 @@ fn names(path: &Path, identifier: &str) -> anyhow::Result<bool> {
     Ok(text.lines().any(|line| line_uses(line, identifier)))
 }
 
-/// Whether a line of code has the name in front of `::`, or behind `use` or
-/// `extern crate`.
+/// Reports whether a line of code has the name before `::`, or after `use` or `extern
+/// crate`.
 fn line_uses(line: &str, identifier: &str) -> bool {
     let code = line.split_once("//").map_or(line, |(code, _)| code);
     code.match_indices(identifier).any(|(at, _)| {

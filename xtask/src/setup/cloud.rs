@@ -14,7 +14,7 @@ pub fn install_if_missing() -> anyhow::Result<()> {
     let dir = environment()?;
     let root = dir.parent().context("the cache has no folder")?;
     fs::create_dir_all(root).with_context(|| format!("cannot create {}", root.display()))?;
-    // Another process may be at it: wait for what it makes.
+    // Another process may be installing it: wait for that.
     let lock = dir.with_extension("lock");
     let _lock = File::create(&lock)
         .and_then(|file| file.lock().map(|()| file))
@@ -33,8 +33,8 @@ pub fn install_if_missing() -> anyhow::Result<()> {
     })
 }
 
-/// Creates the environment, in place of what an interrupted installation left.
-/// Debian's Python lacks the part that does this: its package is added then.
+/// Creates the environment, and replaces an incomplete one. Debian's Python needs a
+/// further package for this, which is installed then.
 fn create(dir: &Path) -> anyhow::Result<()> {
     let create = || {
         run(Command::new("python3")

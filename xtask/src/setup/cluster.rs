@@ -10,7 +10,7 @@ use flyball_test_support::binaries::{MANIFESTS, cache_dir, kubernetes_version, m
 use super::go::Go;
 use crate::command::{output, run, step};
 
-/// What of the modules kwokctl reads at run time, and its name in the cache.
+/// Files of the modules that kwokctl reads at run time, and their names in the cache.
 const FILES: [(&str, &str, &str); 3] = [
     (
         "sigs.k8s.io/kwok",
@@ -36,14 +36,14 @@ pub fn install_if_missing() -> anyhow::Result<()> {
         return Ok(());
     }
     let go = Go::for_module(&module_dir())?;
-    // Beside the final folder, so that a rename can put it there all at once.
+    // In the same folder as the final one, so that a rename can move it atomically.
     let partial = dir.with_extension(format!("partial-{}", std::process::id()));
     let built = step(
         &format!("building the Kubernetes binaries into {}", dir.display()),
         || build(&go, &partial).and_then(|()| put_in_place(&partial, &dir)),
     );
     if built.is_err() {
-        // The build's own error matters more than one of cleaning up.
+        // The build's own error matters more than an error of cleaning up.
         let _ = fs::remove_dir_all(&partial);
     }
     built
@@ -75,8 +75,8 @@ fn module_source(go: &Go, module: &str) -> anyhow::Result<PathBuf> {
     Ok(dir.into())
 }
 
-/// Copies a file or a flat folder without the module cache's permissions,
-/// which would keep the copy from being deleted.
+/// Copies a file or a flat folder without the module cache's permissions, which would
+/// keep the copy from being deleted.
 fn copy(source: &Path, target: &Path) -> anyhow::Result<()> {
     let copy_file = |source: &Path, target: &Path| -> anyhow::Result<()> {
         if let Some(folder) = target.parent() {
@@ -96,7 +96,7 @@ fn copy(source: &Path, target: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Another process may have been quicker: its result is as good.
+/// Another process may have been faster: its result is equivalent.
 fn put_in_place(partial: &Path, dir: &Path) -> anyhow::Result<()> {
     match fs::rename(partial, dir) {
         Err(_) if dir.is_dir() => Ok(fs::remove_dir_all(partial)?),

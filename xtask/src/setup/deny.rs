@@ -18,7 +18,7 @@ pub fn install_if_missing() -> anyhow::Result<()> {
     }
     let what = format!("installing cargo-deny {VERSION} into {}", folder.display());
     step(&what, || {
-        // Unoptimised it is built in half the time, and checks in seconds.
+        // A debug build takes half the time, and is fast enough to check in seconds.
         run(workspace::cargo()
             .args(["install", "cargo-deny", "--version", VERSION])
             .args(["--locked", "--debug", "--root"])
@@ -27,10 +27,10 @@ pub fn install_if_missing() -> anyhow::Result<()> {
     })
 }
 
-/// The program.
+/// Returns the path of cargo-deny.
 ///
 /// # Errors
-/// When it has not been installed yet; the message says how.
+/// If it has not been installed yet; the message names the command.
 pub fn find() -> anyhow::Result<PathBuf> {
     let program = folder()?.join("bin/cargo-deny");
     ensure!(

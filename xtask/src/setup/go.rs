@@ -1,4 +1,4 @@
-//! Finding, and if need be installing, a Go that can build the control plane.
+//! Finds, or installs, a Go that can build the control plane.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use crate::command::{apt_install, find_program, output, step};
 
-/// Where Go is installed when it is not in PATH.
+/// Where Go is installed if it is not in PATH.
 const FOLDERS: [&str; 2] = ["/usr/local/go/bin", "/usr/lib/go/bin"];
-/// From this version on, Go fetches by itself the toolchain a module asks for.
+/// From this version on, Go fetches the toolchain that a module requires.
 const FETCHES_TOOLCHAINS: (u32, u32) = (1, 21);
 
-/// A `go` command that runs in `module`, with the toolchain the module asks
-/// for.
+/// Returns a `go` command that runs in `module`, with the toolchain that the module
+/// requires.
 pub struct Go {
     program: PathBuf,
     module: PathBuf,
@@ -48,7 +48,7 @@ impl Go {
     }
 }
 
-/// The version of a Go itself, whatever module it runs in.
+/// Returns the version of a Go itself, independent of the module it runs in.
 fn version(go: &Path) -> anyhow::Result<(u32, u32)> {
     let text = output(
         Command::new(go)
@@ -64,7 +64,7 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
-/// Does what newer Gos do by themselves: toolchains are modules.
+/// Fetches a toolchain as a module, as newer Gos do.
 fn fetch_toolchain(old: &Path, module: &Path) -> anyhow::Result<PathBuf> {
     let version = required_version(module)?;
     let architecture = match std::env::consts::ARCH {
@@ -88,7 +88,7 @@ fn fetch_toolchain(old: &Path, module: &Path) -> anyhow::Result<PathBuf> {
     })
 }
 
-/// The `go` line of the module's go.mod.
+/// Returns the `go` line of the module's go.mod.
 fn required_version(module: &Path) -> anyhow::Result<String> {
     let text = fs::read_to_string(module.join("go.mod")).context("cannot read go.mod")?;
     let version = text.lines().find_map(|line| line.strip_prefix("go "));

@@ -1,7 +1,7 @@
 //! Installs a compiler for the target that policies are built for.
 //!
-//! Looks for what `flyball-build` looks for. It does not ask that crate, to
-//! stay quick to compile.
+//! It searches like `flyball-build`, but does not use that crate, so that xtask compiles
+//! quickly.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,8 +11,8 @@ use anyhow::Context as _;
 use crate::command::{apt_install, output, run, step};
 
 const TARGET: &str = "wasm32-unknown-unknown";
-/// Debian's compiler, with the sources of the standard library to build it for
-/// the target, and a linker for the target.
+/// Debian's compiler, with the sources of the standard library to build it for the
+/// target, and a linker for the target.
 const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "lld"];
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 
@@ -38,14 +38,14 @@ pub fn install_if_missing() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether the standard library for the target is there.
+/// Reports whether the standard library for the target is installed.
 fn toolchain_has_target() -> bool {
     let libraries =
         output(Command::new("rustc").args(["--print", "target-libdir", "--target", TARGET]));
     libraries.is_ok_and(|dir| Path::new(&dir).is_dir())
 }
 
-/// Whether Debian's compiler can build the standard library for the target.
+/// Reports whether Debian's compiler can build the standard library for the target.
 fn debian_has_sources() -> bool {
     let sysroot = output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]));
     sysroot.is_ok_and(|dir| {

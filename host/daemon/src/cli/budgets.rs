@@ -1,4 +1,4 @@
-//! What policies may cost: `--policy-budget` for their decisions, and
+//! Arguments for limits of policies: `--policy-budget` for their decisions, and
 //! `--policy-compile-memory` and `--policy-compile-time` for compiling them.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,8 @@ pub struct Compilation {
 }
 
 impl Compilation {
-    /// Returns how policies are compiled that are not built in: in a child process.
+    /// Returns the options for compiling policies that are not built in: in a child
+    /// process.
     pub fn compiler(&self) -> CompilerOptions {
         let cpu = self.policy_compile_time;
         CompilerOptions {
@@ -50,7 +51,7 @@ impl Compilation {
 }
 
 impl Budgets {
-    /// Those that are not the usual one, by policy.
+    /// Returns the budgets that differ from the default, by policy.
     pub fn by_name(&self) -> BTreeMap<String, Budget> {
         let mut budgets = BTreeMap::new();
         for change in &self.policy_budget {
@@ -60,7 +61,7 @@ impl Budgets {
         budgets
     }
 
-    /// That of one policy.
+    /// Returns the budget of one policy.
     pub fn of(&self, policy: &str) -> Budget {
         let changed = self.by_name().remove(policy);
         changed.unwrap_or(DEFAULT_BUDGET)
@@ -84,7 +85,7 @@ enum BudgetKey {
 }
 
 impl PolicyBudget {
-    /// The budget with the change applied.
+    /// Returns the budget with the change applied.
     fn apply(&self, mut budget: Budget) -> Budget {
         for &(key, value) in &self.changes {
             match key {

@@ -1,4 +1,4 @@
-//! Directories that several commands work with.
+//! Arguments for directories that several commands use.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub struct PoliciesDir {
     pub policies_dir: Option<PathBuf>,
 }
 
-/// The variable that names the daemon's private directory.
+/// Environment variable with the daemon's private directory.
 pub const STATE_DIR: &str = "FLYBALL_STATE_DIR";
 
 /// What belongs to the daemon alone.

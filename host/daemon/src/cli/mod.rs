@@ -1,5 +1,5 @@
-//! The command line, as typed: what may be written, its defaults and its help.
-//! What a command does with it stands in [`crate::commands`].
+//! Definition of the command line: arguments, defaults and help. The commands themselves
+//! are in [`crate::commands`].
 
 mod budgets;
 mod directories;

@@ -79,7 +79,7 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Whether this half runs.
+    /// Reports whether this half runs.
     pub fn runs(&self, controller: Controller) -> bool {
         if !self.controllers.is_empty() {
             return self.controllers.contains(&controller);

@@ -1,4 +1,4 @@
-//! Arguments that a plan of nodes is made by, the daemon's as well as a dry run's.
+//! Arguments of a plan of nodes, for the daemon as well as for a dry run.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -74,7 +74,7 @@ pub struct Planning {
     pub startup_taint: Vec<String>,
 }
 
-/// Where an expander's configuration is.
+/// An expander and the file of its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExpanderConfig {
     /// The expander.

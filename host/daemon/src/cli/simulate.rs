@@ -118,7 +118,7 @@ impl FromStr for ComparedPolicy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        // A path may have the sign in it.
+        // A path may contain `=`.
         let inline = text.find("={");
         let file = text.rfind('=').filter(|_| text.ends_with(".json"));
         let (policy, config) = match inline.or(file) {
@@ -135,7 +135,7 @@ impl FromStr for ComparedPolicy {
     }
 }
 
-/// The text's parts between commas that are in no JSON object.
+/// Splits a text at commas that are not inside a JSON object.
 fn outside_json(text: &str) -> Vec<&str> {
     let mut parts = Vec::new();
     let (mut start, mut depth, mut quoted, mut escaped) = (0, 0u32, false, false);

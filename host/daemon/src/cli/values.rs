@@ -1,4 +1,4 @@
-//! Values as they are typed: durations, amounts of memory.
+//! Parsers of argument values: durations, amounts of memory.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,14 +6,13 @@ use std::str::FromStr;
 use flyball_core::quantity::Milli;
 use flyball_simulation::time::Millis;
 
-/// Reads a duration.
+/// Parses a duration.
 pub fn duration(text: &str) -> Result<Millis, String> {
     Millis::parse(text)
         .ok_or_else(|| format!("{text:?} is not a duration: write 300ms, 15s, 5m or 1h30m"))
 }
 
-/// Reads a duration of something that can't take no time at all, such as the time from
-/// one look to the next.
+/// Parses a duration that must be positive, such as an interval.
 pub fn positive_duration(text: &str) -> Result<Millis, String> {
     let length = duration(text)?;
     if length.0 > 0 {

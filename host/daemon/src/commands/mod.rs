@@ -1,4 +1,4 @@
-//! What each command does: one module each, around the crates that do the work.
+//! The commands, one module each, which use the crates that do the work.
 
 mod crd;
 mod demo;
@@ -16,16 +16,16 @@ use clap::CommandFactory as _;
 use crate::cli::{Cli, Command};
 use crate::{logging, output};
 
-/// How a command ended. Documented in `flyball --help`; 2 is clap's, for a
-/// command line that is wrong.
+/// Exit code of a command. Documented in `flyball --help`; clap uses 2 for an invalid
+/// command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// All went well.
+    /// The command succeeded.
     Success = 0,
-    /// It failed.
+    /// The command failed.
     Failure = 1,
-    /// It did its work, and found what the user should know of: differences, or a
-    /// policy at fault.
+    /// The command succeeded and found something to report: differences, or a failing
+    /// policy.
     Different = 3,
 }
 

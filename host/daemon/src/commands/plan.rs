@@ -1,4 +1,4 @@
-//! `flyball plan`: which nodes would be ordered for the pods in a dump.
+//! `flyball plan`: prints which nodes would be ordered for the pods in a dump.
 
 mod groups;
 mod text;
@@ -23,10 +23,10 @@ use super::Exit;
 use crate::cli::{Format, PlanArgs};
 use crate::{output, wiring};
 
-/// The plan, and what it was made from.
+/// The plan and its inputs, as printed.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Outlook {
+struct PlanReport {
     at: Timestamp,
     nodes: usize,
     pods: usize,
@@ -87,7 +87,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         size: group.target_size,
         nodes: group.instances.len(),
     });
-    let outlook = Outlook {
+    let report = PlanReport {
         at: now,
         nodes: dump.state.nodes().count(),
         pods: dump.state.pod_count(),
@@ -101,13 +101,14 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         verdict: plan.verdict,
     };
     match args.output.format {
-        Format::Json => output::print_json(&outlook)?,
-        Format::Text => text::print(&outlook)?,
+        Format::Json => output::print_json(&report)?,
+        Format::Text => text::print(&report)?,
     }
     Ok(Exit::Success)
 }
 
-/// Whether the nodes are from AWS, whose labels mean what the daemon takes them for.
+/// Reports whether the nodes are from AWS, so that the daemon would interpret AWS'
+/// labels.
 fn is_on_aws(state: &ClusterState) -> bool {
     let mut ids = state
         .nodes()
@@ -115,7 +116,8 @@ fn is_on_aws(state: &ClusterState) -> bool {
     ids.any(|id| id.starts_with("aws://"))
 }
 
-/// The time at which the dump was taken, as far as it tells; never one to come.
+/// Returns the time at which the dump was taken, as far as it shows, and at most the
+/// current time.
 fn time_of(dump: &Dump) -> Timestamp {
     let since_epoch = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,6 +1,6 @@
 //! `flyball replay`.
 
-mod shown;
+mod replayed;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use flyball_core::recorder::Record;
 use flyball_core::replay::{Replay, replay};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
 
-use self::shown::Shown;
+use self::replayed::ReplayedRecord;
 use super::Exit;
 use crate::cli::{Format, ReplayArgs};
 use crate::output::{self, BAD, DIM, GOOD, Out, styled};
@@ -24,66 +24,68 @@ use crate::records::Records;
 use crate::wiring::StateDir;
 use crate::{policies, wiring};
 
-/// Differences that are printed one by one.
+/// Maximum number of differences that are printed.
 const MOST_SHOWN: u64 = 20;
 
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let policies = Policies::of(args)?;
-    let mut tally = Tally::default();
+    let mut counts = ReplayCounts::default();
     let mut out = output::out();
     let mut records = Records::open(&args.records)?;
     for record in records.by_ref() {
         match record? {
             Record::Replicas(record) => {
                 let result = replay(&*record, |policy| policies.replica(policy));
-                show(&mut out, &*record, &result, &mut tally, args.output.format)?;
+                show(&mut out, &*record, &result, &mut counts, args.output.format)?;
             }
             Record::Nodes(record) => {
                 let result = replay(&*record, |policy| policies.expander(policy));
-                show(&mut out, &*record, &result, &mut tally, args.output.format)?;
+                show(&mut out, &*record, &result, &mut counts, args.output.format)?;
             }
         }
     }
-    tally.unreadable = records.unreadable();
-    policies.tell_unused();
+    counts.unreadable = records.unreadable();
+    policies.warn_unused();
     if args.output.format == Format::Text {
-        print_tally(&mut out, &tally)?;
+        print_tally(&mut out, &counts)?;
     }
-    Ok(if tally.differ + tally.unavailable + tally.unreadable > 0 {
-        Exit::Different
-    } else {
-        Exit::Success
-    })
+    Ok(
+        if counts.differ + counts.unavailable + counts.unreadable > 0 {
+            Exit::Different
+        } else {
+            Exit::Success
+        },
+    )
 }
 
-/// Counts what a replay shows, and prints it.
-fn show<R: Shown>(
+/// Counts and prints the result of a replay.
+fn show<R: ReplayedRecord>(
     out: &mut Out,
     record: &R,
     result: &Replay<R::Verdict>,
-    tally: &mut Tally,
+    counts: &mut ReplayCounts,
     format: Format,
 ) -> anyhow::Result<()> {
-    tally.add(result);
+    counts.add(result);
     match format {
-        Format::Json => writeln!(out, "{}", shown::to_json(record, result))?,
-        Format::Text if tally.differ <= MOST_SHOWN => shown::print(out, record, result)?,
+        Format::Json => writeln!(out, "{}", replayed::to_json(record, result))?,
+        Format::Text if counts.differ <= MOST_SHOWN => replayed::print(out, record, result)?,
         Format::Text => {}
     }
     Ok(())
 }
 
-/// Where the policies of records come from.
+/// Finds the policies of records.
 struct Policies {
     engine: Engine,
-    instead: Option<Instead>,
+    replacement: Option<Replacement>,
     /// Components by digest.
     by_digest: BTreeMap<String, policies::Source>,
     compiled: RefCell<BTreeMap<Key, Option<Arc<CompiledPolicy>>>>,
 }
 
-/// A policy that is asked in place of all others of its kinds.
-struct Instead {
+/// A policy that is asked instead of all others of its kinds.
+struct Replacement {
     digest: String,
     source: policies::Source,
     kinds: Vec<String>,
@@ -91,7 +93,7 @@ struct Instead {
     used: Cell<bool>,
 }
 
-/// A component, and the budget that decides where it ends.
+/// A component and its memory budget, which it is compiled with.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     digest: String,
@@ -110,11 +112,11 @@ impl Policies {
         }
         let with_digest = |source: policies::Source| (digest(&source.component), source);
         let engine = wiring::engine(args.state.state_dir.as_deref(), &args.compilation)?;
-        let instead = args.policy.as_deref();
-        let instead = instead.map(|policy| Instead::load(&engine, policy));
+        let replacement = args.policy.as_deref();
+        let replacement = replacement.map(|policy| Replacement::load(&engine, policy));
         Ok(Self {
             engine,
-            instead: instead.transpose()?,
+            replacement: replacement.transpose()?,
             by_digest: sources.into_iter().map(with_digest).collect(),
             compiled: RefCell::default(),
         })
@@ -130,7 +132,7 @@ impl Policies {
         Some(self.resolve(kind::EXPANDER, &policy.name, version, policy.budget)?)
     }
 
-    /// The policy that a record speaks of, or the one asked in its place.
+    /// Returns the policy that a record names, or the one asked in its place.
     fn resolve(
         &self,
         kind: &str,
@@ -138,14 +140,16 @@ impl Policies {
         version: Option<&PolicyVersion>,
         budget: Option<Budget>,
     ) -> Option<Arc<CompiledPolicy>> {
-        let instead = self.instead.as_ref();
-        let instead = instead.filter(|instead| instead.kinds.iter().any(|one| one == kind));
-        // A record's own policy has the record's name, whatever its file is called.
-        let (name, digest, source) = match (instead, version) {
-            (Some(instead), _) => {
-                instead.used.set(true);
-                let source = &instead.source;
-                (source.name.as_str(), instead.digest.as_str(), source)
+        let replacement = self.replacement.as_ref();
+        let replacement =
+            replacement.filter(|replacement| replacement.kinds.iter().any(|one| one == kind));
+        // The record's own policy is compiled under the record's name, whatever its file
+        // is called.
+        let (name, digest, source) = match (replacement, version) {
+            (Some(replacement), _) => {
+                replacement.used.set(true);
+                let source = &replacement.source;
+                (source.name.as_str(), replacement.digest.as_str(), source)
             }
             (None, Some(version)) => {
                 let digest = &*version.digest;
@@ -166,9 +170,9 @@ impl Policies {
         found.clone()
     }
 
-    /// Says so if the policy asked for had nothing to say.
-    fn tell_unused(&self) {
-        if let Some(Instead { kinds, used, .. }) = &self.instead
+    /// Warns if the policy that was given was never asked.
+    fn warn_unused(&self) {
+        if let Some(Replacement { kinds, used, .. }) = &self.replacement
             && !used.get()
         {
             let kinds = kinds.join(" and ");
@@ -190,7 +194,7 @@ impl Policies {
     }
 }
 
-impl Instead {
+impl Replacement {
     fn load(engine: &Engine, policy: &str) -> anyhow::Result<Self> {
         let source = policies::find(policy)?;
         let compiled = policies::compile(engine, &source, DEFAULT_BUDGET)?;
@@ -203,26 +207,26 @@ impl Instead {
     }
 }
 
-/// The copies that daemons keep.
+/// Returns the last good copies that daemons keep.
 fn last_good(args: &ReplayArgs) -> Vec<PathBuf> {
     let state = StateDir::resolve(args.state.state_dir.as_deref());
     state.map_or_else(Vec::new, |state| state.all_last_good())
 }
 
 #[derive(Default)]
-struct Tally {
+struct ReplayCounts {
     same: u64,
     differ: u64,
     unavailable: u64,
     given: u64,
     nothing_asked: u64,
-    /// Lines that are no records.
+    /// Lines that are not records.
     unreadable: u64,
-    /// How often each policy was missing.
+    /// Number of records that each missing policy was needed for.
     missing: BTreeMap<String, u64>,
 }
 
-impl Tally {
+impl ReplayCounts {
     fn add_missing(&mut self, name: &str, digest: &str) {
         self.unavailable += 1;
         *self.missing.entry(format!("{name} {digest}")).or_default() += 1;
@@ -242,15 +246,15 @@ impl Tally {
     }
 }
 
-fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
-    if tally.differ > MOST_SHOWN {
+fn print_tally(out: &mut Out, counts: &ReplayCounts) -> anyhow::Result<()> {
+    if counts.differ > MOST_SHOWN {
         let more = format!(
             "… and {} more differences: -o json has them all",
-            tally.differ - MOST_SHOWN
+            counts.differ - MOST_SHOWN
         );
         writeln!(out, "{}", styled(DIM, more))?;
     }
-    for (policy, count) in &tally.missing {
+    for (policy, count) in &counts.missing {
         let records = output::count(*count);
         writeln!(
             out,
@@ -258,19 +262,19 @@ fn print_tally(out: &mut Out, tally: &Tally) -> anyhow::Result<()> {
             styled(BAD, "not found:")
         )?;
     }
-    let same = format!("{} same", output::count(tally.same));
-    let differ = format!("{} different", output::count(tally.differ));
-    let differ = if tally.differ > 0 {
+    let same = format!("{} same", output::count(counts.same));
+    let differ = format!("{} different", output::count(counts.differ));
+    let differ = if counts.differ > 0 {
         styled(BAD, differ)
     } else {
         differ
     };
     write!(out, "{}, {differ}", styled(GOOD, same))?;
     for (count, what) in [
-        (tally.unavailable, "without their policy"),
-        (tally.given, "with an outcome from outside, taken as given"),
-        (tally.nothing_asked, "where nothing was decided"),
-        (tally.unreadable, "unreadable"),
+        (counts.unavailable, "without their policy"),
+        (counts.given, "with an outcome from outside, taken as given"),
+        (counts.nothing_asked, "where nothing was decided"),
+        (counts.unreadable, "unreadable"),
     ] {
         if count > 0 {
             write!(out, ", {} {what}", output::count(count))?;

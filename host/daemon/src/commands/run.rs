@@ -24,19 +24,19 @@ use tokio::task::JoinHandle;
 
 use super::Exit;
 use crate::cli::{Cluster, Controller, OnPolicyFailure, RunArgs};
-use crate::clock::{Stop, Stopper};
+use crate::clock::{StopSignal, StopTrigger};
 use crate::http::{self, Api, Readiness};
 use crate::record_file::RecordFile;
 use crate::recorders::LogRecorder;
 use crate::simulated::{LoopOptions, Simulated};
 use crate::wiring;
 
-/// Memory for the latest records of node decisions.
+/// Memory for the latest records of node decisions, in bytes.
 const NODE_RECORD_BYTES: usize = 16 << 20;
 
 pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
-    // Many decisions at once keep one thread busy: another renews the lease and
-    // answers probes.
+    // Simultaneous decisions may occupy one thread: another renews the lease and answers
+    // probes.
     let threads = std::thread::available_parallelism().map_or(2, NonZero::get);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.max(2))
@@ -48,8 +48,8 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
 }
 
 async fn daemon(args: RunArgs) -> anyhow::Result<()> {
-    let (stopper, stop) = Stop::new();
-    stop_on_signals(stopper.clone())?;
+    let (stop_trigger, stop) = StopSignal::new();
+    stop_on_signals(stop_trigger.clone())?;
     let listener = listen(args.http, "--http").await?;
     let probes = match args.probes {
         Some(address) => Some(listen(address, "--probes").await?),
@@ -72,9 +72,9 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         listener,
         probes,
         stop,
-        stopper,
+        stop_trigger,
     };
-    daemon.tell_start()?;
+    daemon.log_start()?;
     let file = daemon.file.clone();
     let result = match &args.cluster {
         Cluster::Kubernetes => kubernetes::run(daemon, &args).await,
@@ -84,7 +84,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
     file.map_or(Ok(()), |file| file.close()).and(result)
 }
 
-/// What the daemon consists of, whatever cluster it works on.
+/// Parts of the daemon that do not depend on the kind of cluster.
 struct Daemon {
     registry: Arc<Registry>,
     ring: Arc<Ring>,
@@ -92,8 +92,8 @@ struct Daemon {
     readiness: Arc<Readiness>,
     listener: TcpListener,
     probes: Option<TcpListener>,
-    stop: Stop,
-    stopper: Stopper,
+    stop: StopSignal,
+    stop_trigger: StopTrigger,
 }
 
 async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
@@ -102,7 +102,7 @@ async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> 
 }
 
 impl Daemon {
-    fn tell_start(&self) -> anyhow::Result<()> {
+    fn log_start(&self) -> anyhow::Result<()> {
         let address = |listener: &TcpListener| {
             let address = listener.local_addr().context("the address is not known")?;
             anyhow::Ok(address.to_string())
@@ -114,10 +114,10 @@ impl Daemon {
         Ok(())
     }
 
-    /// What the half that orders nodes goes by.
+    /// Returns the options of the half that orders nodes.
     fn node_options(&self, args: &RunArgs) -> anyhow::Result<NodeOptions> {
         let fallback = args.policies.on_policy_failure == OnPolicyFailure::Fallback;
-        // A policies directory may get any name later.
+        // Any policy may be added to a policies directory later.
         let may_be = |name: &str| {
             args.policies.directory.policies_dir.is_some()
                 || self.registry.expander_policy(name).is_ok()
@@ -125,7 +125,7 @@ impl Daemon {
         wiring::node_options(&args.nodes, fallback, may_be)
     }
 
-    /// Where records go.
+    /// Returns the recorders of decisions.
     fn recorders(&self) -> Vec<Arc<dyn Recorder>> {
         let mut recorders: Vec<Arc<dyn Recorder>> = vec![
             Arc::clone(&self.ring) as _,
@@ -135,7 +135,7 @@ impl Daemon {
         recorders
     }
 
-    /// What both loops decide with on a real cluster. States are kept for as long as the
+    /// Returns the ports of both loops on a real cluster. States are kept as long as the
     /// process lives.
     fn decision_ports(&self) -> DecisionPorts {
         DecisionPorts {
@@ -145,10 +145,10 @@ impl Daemon {
         }
     }
 
-    /// Serves HTTP and keeps the registry told of the configurations in use, those
-    /// of `autoscalers` and of `expanders`, while `work` is done. The end of `work`, or
-    /// of an interface, stops everything.
-    async fn beside(
+    /// Serves HTTP and keeps the registry updated with the configurations of
+    /// `autoscalers` and `expanders` while `work` runs. The end of `work`, or of an
+    /// interface, stops everything.
+    async fn run_with_http(
         self,
         autoscalers: impl Fn() -> Vec<Arc<Autoscaler>> + Clone + Send + Sync + 'static,
         expanders: impl Fn() -> Vec<ExpanderChoice> + Send + Sync + 'static,
@@ -167,38 +167,40 @@ impl Daemon {
         };
         let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
         let in_use = move || (autoscalers(), expanders());
-        let telling = tokio::spawn(in_use::keep_told(self.registry, readiness, in_use));
+        let updating = tokio::spawn(in_use::keep_updated(self.registry, readiness, in_use));
         let work = async {
             let result = work.await;
-            self.stopper.stop();
-            telling.abort();
+            self.stop_trigger.stop();
+            updating.abort();
             result
         };
         let probes = async {
             match probes {
-                Some(probes) => until_the_stop("probes", probes, &self.stop, &self.stopper).await,
+                Some(probes) => {
+                    until_the_stop("probes", probes, &self.stop, &self.stop_trigger).await
+                }
                 None => Ok(()),
             }
         };
-        let serving = until_the_stop("HTTP interface", serving, &self.stop, &self.stopper);
+        let serving = until_the_stop("HTTP interface", serving, &self.stop, &self.stop_trigger);
         let (result, served, probed) = tokio::join!(work, serving, probes);
         result.and(served).and(probed)
     }
 }
 
-/// Waits for a task that ends with the stop. If it ends before, it stops all else, and
-/// the error names the task: nobody would notice what has ended.
+/// Waits for a task that ends with the stop. If it ends earlier, everything is stopped,
+/// and the error names the task, since its end would go unnoticed otherwise.
 async fn until_the_stop(
     name: &str,
     task: JoinHandle<anyhow::Result<()>>,
-    stop: &Stop,
-    stopper: &Stopper,
+    stop: &StopSignal,
+    stop_trigger: &StopTrigger,
 ) -> anyhow::Result<()> {
     let ended = task.await.map_err(anyhow::Error::from).flatten();
     if stop.is_stopped() {
         return ended.with_context(|| format!("the {name} failed"));
     }
-    stopper.stop();
+    stop_trigger.stop();
     let error = ended
         .err()
         .unwrap_or_else(|| anyhow!("nothing asked it to"));
@@ -207,7 +209,7 @@ async fn until_the_stop(
 
 async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
     let scenario = Scenario::load(file)?;
-    // A policies directory may get any name later.
+    // Any policy may be added to a policies directory later.
     if args.policies.directory.policies_dir.is_none() {
         check_policies(&scenario, &*daemon.registry)
             .map_err(|error| anyhow!("{}: {error}", file.display()))?;
@@ -234,11 +236,12 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     };
     let autoscalers = move || cluster.autoscalers();
     daemon
-        .beside(autoscalers, move || expanders.clone(), playing)
+        .run_with_http(autoscalers, move || expanders.clone(), playing)
         .await
 }
 
-/// What the loops on a scenario go by. The one over nodes runs unless it is left out.
+/// Returns the options of the loops on a scenario. The node loop runs unless it is
+/// excluded.
 fn loop_options(
     daemon: &Daemon,
     args: &RunArgs,
@@ -266,8 +269,8 @@ fn loop_options(
     })
 }
 
-/// SIGINT and SIGTERM stop in good order; a second one ends at once.
-pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
+/// Stops gracefully on SIGINT or SIGTERM; a second signal ends the process at once.
+pub(super) fn stop_on_signals(stop_trigger: StopTrigger) -> anyhow::Result<()> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let (mut interrupt, mut terminate) = (
         listen(SignalKind::interrupt())?,
@@ -280,7 +283,7 @@ pub(super) fn stop_on_signals(stopper: Stopper) -> anyhow::Result<()> {
                 _ = terminate.recv() => {}
             }
             if is_first {
-                stopper.stop();
+                stop_trigger.stop();
             }
         }
         std::process::exit(1);
@@ -294,7 +297,7 @@ mod tests {
 
     use anyhow::anyhow;
 
-    use super::{Stop, until_the_stop};
+    use super::{StopSignal, until_the_stop};
 
     #[tokio::test]
     async fn a_task_that_ends_before_the_stop_stops_all_and_is_named() {
@@ -303,16 +306,16 @@ mod tests {
             (Ok(()), "the probes ended unexpectedly: nothing asked it to"),
             (failed(), "the probes ended unexpectedly: no more sockets"),
         ] {
-            let (stopper, stop) = Stop::new();
+            let (stop_trigger, stop) = StopSignal::new();
             let task = tokio::spawn(async { ended });
-            let error = until_the_stop("probes", task, &stop, &stopper).await;
+            let error = until_the_stop("probes", task, &stop, &stop_trigger).await;
             assert_eq!(format!("{:#}", error.unwrap_err()), words);
             assert!(stop.is_stopped());
         }
-        let (stopper, stop) = Stop::new();
-        stopper.stop();
+        let (stop_trigger, stop) = StopSignal::new();
+        stop_trigger.stop();
         let task = tokio::spawn(async { Ok(()) });
-        until_the_stop("probes", task, &stop, &stopper)
+        until_the_stop("probes", task, &stop, &stop_trigger)
             .await
             .unwrap();
     }

@@ -94,10 +94,10 @@ fn simulate(
     flyball_simulation::compare(scenario, contenders, &engine, &options)
 }
 
-/// How far the runs, one after another, have come; hidden where nobody looks.
+/// Progress bar over all runs; hidden if output is not interactive.
 struct Bar {
     bar: ProgressBar,
-    /// Runs that are over, and how far the present one was last.
+    /// Number of finished runs, and the last progress of the current one.
     last: Mutex<(u64, i64)>,
 }
 
@@ -146,7 +146,7 @@ fn usual_report(scenario: &Path) -> PathBuf {
     PathBuf::from(format!("{stem}-report.html"))
 }
 
-/// Writes the page of some runs.
+/// Writes the report of runs.
 pub fn write_report(path: &Path, runs: &[Run]) -> anyhow::Result<()> {
     fs::write(path, report::html(runs))
         .with_context(|| format!("cannot write the report to {}", path.display()))
@@ -201,10 +201,10 @@ fn print(
     Ok(())
 }
 
-/// Workloads listed on a terminal.
+/// Maximum number of workloads listed on a terminal.
 const MOST_ROWS: usize = 20;
 
-/// A table of figures.
+/// Returns a table of figures.
 pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
     let first = first.to_uppercase();
     let headings = Summary::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
@@ -218,7 +218,7 @@ pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> T
     table
 }
 
-/// Who decided how often, and swaps that failed.
+/// Prints how often each policy decided, and swaps that failed.
 pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
     for used in &run.journal.policies {
         let name = format!("{}@{}", used.version.name, used.version.short_digest());
@@ -244,7 +244,8 @@ pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Resul
     Ok(())
 }
 
-/// Objects whose `minReplicas` of 0 did not count: the same in each run.
+/// Prints the objects whose `minReplicas` of 0 was not applied, which are the same in
+/// each run.
 fn print_kept_from_zero(out: &mut impl std::io::Write, runs: &[Run]) -> anyhow::Result<()> {
     let kept: BTreeMap<_, _> = runs
         .iter()

@@ -73,7 +73,7 @@ fn from_file(
     })
 }
 
-/// The last records of a file that are of use, and how the command ends with them.
+/// Returns the last matching records of a file, and the exit code.
 fn latest<R>(
     path: &Path,
     limit: usize,

@@ -1,5 +1,5 @@
-//! What people see: styles, tables, and values in words. Colour and movement
-//! only on a terminal, and never with NO_COLOR.
+//! Output for people: styles, tables, and formatted values. Colour and animation are used
+//! only on a terminal, and not with NO_COLOR.
 
 mod table;
 
@@ -13,40 +13,40 @@ use flyball_core::document::Tone;
 use flyball_core::time::Timestamp;
 use serde::Serialize;
 
-/// What stands out.
+/// Emphasis.
 pub const STRONG: Style = Style::new().bold();
-/// What stands back.
+/// Less important text.
 pub const DIM: Style = Style::new().dimmed();
-/// What went well, and what grows.
+/// Success, and growth.
 pub const GOOD: Style = AnsiColor::Green.on_default();
-/// What deserves a look, and what shrinks.
+/// Warnings, and shrinking.
 pub const WARNING: Style = AnsiColor::Yellow.on_default();
-/// What failed.
+/// Failures.
 pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// Names of policies.
 pub const POLICY: Style = AnsiColor::Cyan.on_default();
 
-/// Standard output, without styles where it is no terminal.
+/// Standard output, without styles if it is not a terminal.
 pub type Out = anstream::AutoStream<StdoutLock<'static>>;
 
-/// Standard output.
+/// Locks standard output.
 pub fn out() -> Out {
     anstream::AutoStream::auto(std::io::stdout().lock())
 }
 
-/// Whether there is a person to show movement to.
+/// Reports whether standard output is a terminal and NO_COLOR is not set.
 pub fn is_interactive() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
-/// Text of which nothing steers a terminal: names and messages in a dump or a record
-/// may have been written by anybody.
+/// Replaces control characters, which could control a terminal: anybody may have written
+/// the names and messages in a dump or a record.
 pub fn plain(text: &str) -> String {
     let steers = |c: char| c.is_control() && c != '\n';
     text.replace(steers, " ")
 }
 
-/// A part of a document as it is printed.
+/// Applies the style of a document's tone.
 pub fn paint(tone: Tone, text: &str) -> String {
     let text = plain(text);
     match tone {
@@ -59,12 +59,12 @@ pub fn paint(tone: Tone, text: &str) -> String {
     }
 }
 
-/// Text in a style.
+/// Applies a style.
 pub fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
-/// Prints data as JSON, indented.
+/// Prints data as indented JSON.
 pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
     let mut out = out();
     serde_json::to_writer_pretty(&mut out, value).context("cannot write to standard output")?;
@@ -75,7 +75,7 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 /// Prints an error and its causes.
 pub fn print_error(error: &anyhow::Error) {
     let mut err = anstream::stderr().lock();
-    // Nobody is left to tell when standard error fails.
+    // There is nowhere to report a failure of standard error.
     let _ = writeln!(err, "{BAD}error:{BAD:#} {error}");
     let mut last = error.to_string();
     for cause in error.chain().skip(1).map(ToString::to_string) {
@@ -87,7 +87,7 @@ pub fn print_error(error: &anyhow::Error) {
     }
 }
 
-/// Whether the reader of our output went away, as `head` does.
+/// Reports whether the reader of our output has gone, as `head` does.
 pub fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         cause
@@ -104,12 +104,12 @@ fn is_pipe_error(error: &std::io::Error) -> bool {
     error.kind() == std::io::ErrorKind::BrokenPipe
 }
 
-/// Date and time, UTC: `2026-11-24 14:03:15`.
+/// Formats date and time in UTC: `2026-11-24 14:03:15`.
 pub fn date_time(at: Timestamp) -> String {
     format_time(at, "%Y-%m-%d %H:%M:%S")
 }
 
-/// Time of day, UTC: `14:03`.
+/// Formats the time of day in UTC: `14:03`.
 pub fn time_of_day(at: Timestamp) -> String {
     format_time(at, "%H:%M")
 }
@@ -121,7 +121,7 @@ fn format_time(at: Timestamp, form: &str) -> String {
     )
 }
 
-/// Wall time that passed: `12 µs`, `3.4 ms`, `1.2 s`.
+/// Formats an elapsed time: `12 µs`, `3.4 ms`, `1.2 s`.
 pub fn elapsed(time: std::time::Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
@@ -132,7 +132,7 @@ pub fn elapsed(time: std::time::Duration) -> String {
     }
 }
 
-/// An amount of memory: `64MiB`, `1.5KiB`, `12B`.
+/// Formats an amount of memory: `64MiB`, `1.5KiB`, `12B`.
 pub fn bytes(bytes: u64) -> String {
     for (unit, shift) in [("GiB", 30), ("MiB", 20), ("KiB", 10)] {
         if bytes >> shift > 0 {
@@ -146,7 +146,7 @@ pub fn bytes(bytes: u64) -> String {
     format!("{bytes}B")
 }
 
-/// A count, its digits in groups: `1,234,567`.
+/// Formats a count with grouped digits: `1,234,567`.
 pub fn count(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::new();
@@ -159,7 +159,7 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// `1 pod`, `2 pods`.
+/// Formats a count with a noun: `1 pod`, `2 pods`.
 pub fn plural(count: usize, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -1,18 +1,18 @@
-//! Tables of aligned columns, without lines: easy to read, and to cut.
+//! Tables of aligned columns without lines, which are easy to read and to `cut`.
 
 use anstream::adapter::strip_str;
 
 use super::{STRONG, styled};
 
-/// Columns under headings. Cells may be styled.
+/// A table of columns with headings. Cells may be styled.
 pub struct Table {
     right: Vec<bool>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// A table with these headings; a heading that starts with `>` has its
-    /// column aligned to the right, as figures are.
+    /// Creates a table with these headings. A heading that starts with `>` aligns its
+    /// column to the right, for figures.
     pub fn new(headings: &[&str]) -> Self {
         let names = headings
             .iter()

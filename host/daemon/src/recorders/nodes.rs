@@ -1,4 +1,4 @@
-//! The log of decisions about nodes, in Cluster Autoscaler's words.
+//! Logs decisions about nodes, in Cluster Autoscaler's words.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -7,10 +7,10 @@ use flyball_core::question::ExpanderRecord;
 
 use super::log_lines;
 
-/// Logs what was decided, what came of it, and expanders that give no usable answer.
+/// Logs decisions, their outcomes, and expanders that give no usable answer.
 #[derive(Default)]
 pub struct NodeLog {
-    /// What was logged last of expanders that fail: it is logged once, until it changes.
+    /// Last message about failing expanders, so that it is logged once until it changes.
     logged: Mutex<String>,
 }
 

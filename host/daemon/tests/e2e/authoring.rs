@@ -1,4 +1,4 @@
-//! From nothing to a policy that decides: scaffold, test, build, drop in.
+//! The steps of a policy's author: scaffold, test, build, deploy.
 
 use std::fs;
 use std::path::Path;
@@ -23,7 +23,7 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
         "{printed}"
     );
 
-    // One function is edited: its cases fail until they are changed too.
+    // One function is edited: its cases fail until they are changed as well.
     let source = fs::read_to_string(workshop.path("my-policy/src/lib.rs")).unwrap();
     let edited = source.replace(
         "Decision::to(wanted.ceil() as i64)",
@@ -100,12 +100,12 @@ fn a_policy_of_ones_own_is_written_tested_built_and_decides() {
     assert_eq!(validated["valid"], false);
 }
 
-/// The examples that authors read are policies that do what their cases say.
+/// The examples for authors are policies that pass their cases.
 #[test]
 fn every_example_passes_its_cases() {
     let workshop = Workshop::new();
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/policies");
-    // Where the built-in policies are compiled: most of it is there.
+    // The folder in which the built-in policies are compiled has most of it already.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("../policies");
     let mut passed = 0;
     for example in fs::read_dir(examples).unwrap() {

@@ -1,5 +1,5 @@
-//! New versions of a policy that fail on real input, on an embedded cluster: what is
-//! refused, what is taken back, and what decides meanwhile.
+//! New versions of a policy that fail on real input, on an embedded cluster: refusals,
+//! rollbacks, and the decisions meanwhile.
 
 use flyball_tests::guests;
 use serde_json::Value;
@@ -31,8 +31,8 @@ fn scenario(namespaces: &[&str]) -> String {
     format!("name: Versions\nseed: 1\nduration: 20h\nworkloads:\n{workloads}")
 }
 
-/// A daemon on workloads in these namespaces, in a time of which a sync period passes
-/// in half a second; `mine` is the plain policy that keeps a state.
+/// Starts a daemon on workloads in these namespaces, with a sync period of half a second
+/// of real time; `mine` is the plain policy that keeps a state.
 fn start(namespaces: &[&str], args: &[&str]) -> (Workshop, Daemon) {
     let workshop = Workshop::new();
     workshop.write("versions.yaml", scenario(namespaces));
@@ -58,12 +58,12 @@ fn hostile(name: &str) -> Vec<u8> {
     guests::components("hostile").unwrap()[name].clone()
 }
 
-/// The policy's entry in the daemon's list.
+/// Returns the policy's entry in the daemon's list.
 fn mine(daemon: &Daemon) -> Value {
     daemon.policy("mine").unwrap_or_default()
 }
 
-/// The last decision of the policy about `web` in a namespace.
+/// Returns the last decision of the policy about `web` in a namespace.
 fn decided(daemon: &Daemon, namespace: &str) -> Option<Value> {
     let record = daemon.last_record(&format!("{namespace}/web"))?;
     Some(record["policies"][0].clone())
@@ -96,7 +96,7 @@ fn a_version_that_fails_on_every_recorded_input_is_refused_also_after_a_restart(
     check(&daemon);
     assert_eq!(daemon.terminate(), Some(0));
 
-    // There is no record to try it on by now.
+    // There is no record to try it on yet.
     let daemon = restart(&workshop, &[]);
     check(&daemon);
     daemon.wait_for("a decision by the last good version", |daemon| {
@@ -131,8 +131,8 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     assert_eq!(part["failed"]["version"]["digest"], new, "{part}");
     assert_eq!(part["context"]["state"], "first", "{part}");
     let words = "the version before, 1.0.0";
-    for told in ["conditions", "events"] {
-        assert!(record[told].to_string().contains(words), "{record}");
+    for field in ["conditions", "events"] {
+        assert!(record[field].to_string().contains(words), "{record}");
     }
     let autoscalers: Value = serde_json::from_str(&daemon.get("/v1/autoscalers").unwrap()).unwrap();
     let mut autoscalers = autoscalers.as_array().unwrap().iter();
@@ -152,7 +152,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     let replayed = workshop.succeed(&["replay", "all.jsonl", "--policies-dir", "drop"]);
     assert!(replayed.contains(" 0 different"), "{replayed}");
 
-    // A restart takes nothing from it.
+    // A restart changes nothing.
     let daemon = restart(&workshop, &[]);
     daemon.wait_for("a decision about team-a", |daemon| {
         decided(daemon, "team-a").is_some_and(|part| part["version"]["digest"] == good)
@@ -178,9 +178,9 @@ fn a_version_that_fails_for_all_after_it_took_over_is_rolled_back() {
         let object = format!("{namespace}/web");
         daemon.wait_for("the event", |daemon| {
             let records = daemon.records(&object);
-            let told = records.iter().map(|record| record["events"].to_string());
-            let told: String = told.collect();
-            told.contains("PolicyRolledBack") && told.contains("PolicyStateReset")
+            let events = records.iter().map(|record| record["events"].to_string());
+            let events: String = events.collect();
+            events.contains("PolicyRolledBack") && events.contains("PolicyStateReset")
         });
         let records = daemon.records(&object);
         let by_the_new_one = records

@@ -1,4 +1,4 @@
-//! Help, usage, and errors that name the culprit.
+//! Help, usage, and error messages.
 
 use crate::support::{SCENARIO, Workshop};
 
@@ -97,8 +97,8 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
         .run(&["run", "--cluster", "sim:typo.yaml", "--http", "127.0.0.1:0"])
         .expect(1, &["replcas"]);
 
-    // Nor is a policy that is not there a reason to hold all the time.
-    for (policy, told) in [
+    // Nor does a missing policy hold all objects for the whole run.
+    for (policy, expected) in [
         ("hapa", "there is no policy `hapa`"),
         ("least-waste", "no policy of kind replica"),
     ] {
@@ -107,8 +107,10 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
             "named.yaml",
             SCENARIO.replace("    autoscaler:\n", &policies),
         );
-        let told = ["named.yaml: workloads[0].autoscaler.policies[0]", told];
-        workshop.run(&["simulate", "named.yaml"]).expect(1, &told);
+        let expected = ["named.yaml: workloads[0].autoscaler.policies[0]", expected];
+        workshop
+            .run(&["simulate", "named.yaml"])
+            .expect(1, &expected);
         let daemon = [
             "run",
             "--cluster",
@@ -116,7 +118,7 @@ fn a_scenario_at_fault_is_named_with_its_line_and_field() {
             "--http",
             "127.0.0.1:0",
         ];
-        workshop.run(&daemon).expect(1, &told);
+        workshop.run(&daemon).expect(1, &expected);
     }
 }
 
@@ -209,7 +211,7 @@ fn budgets_hold_in_every_command_and_who_is_close_to_one_is_told() {
     let workshop = Workshop::new();
     workshop.write("mine.wasm", flyball_policies::BUILTIN[0].1);
     workshop.write("day.yaml", SCENARIO);
-    // More than a description takes.
+    // More than a description may have.
     let pods = 1_000;
     let input = serde_json::json!({"pods": pods, "maxReplicas": 3_000, "metrics": [{
         "name": "cpu", "targetType": "Utilization", "targetAverageUtilization": 50,
@@ -247,7 +249,7 @@ fn budgets_hold_in_every_command_and_who_is_close_to_one_is_told() {
     under(&compare, none).expect(1, &["mine", "fuel"]);
 }
 
-/// All the other tests hold that what is piped is plain.
+/// All other tests check that piped output is plain.
 #[test]
 fn colour_is_there_for_those_who_want_it() {
     let workshop = Workshop::new();

@@ -1,5 +1,5 @@
-//! The daemon on an embedded cluster: its HTTP interface, policies that come, go
-//! bad and go, and its end.
+//! The daemon on an embedded cluster: its HTTP interface, policies that are added, broken
+//! and removed, and its end.
 
 use std::fs;
 
@@ -53,7 +53,8 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
     daemon.wait_for("decisions by the file", |daemon| last(daemon) > seen + 3);
     for record in daemon.records("default/web") {
         let digest = &record["policies"][0]["version"]["digest"];
-        // The one after may have been under way: no later one is by the old code.
+        // The next decision may have been in progress: no later one is made by the old
+        // code.
         if sequence(&record) > seen + 1 {
             assert_eq!(digest, file.as_str(), "{record}");
         }

@@ -1,26 +1,26 @@
-//! The daemon as the manifest deploys it: with those arguments and the rights of
-//! that service account, and what happens as rights are taken away.
+//! The daemon as the manifest deploys it: with its arguments and the rights of its
+//! service account, and its behaviour when rights are removed.
 
 use flyball_test_support::Cluster;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, queue};
 use crate::support::{Daemon, Workshop, wait_for};
+use crate::test_cluster::{TestCluster, queue};
 
 const MANIFEST: &str = include_str!("../../../kubernetes/deploy/flyball.yaml");
 
 #[test]
 fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused() {
-    let scene = Scene::new();
-    scene.apply(MANIFEST);
-    let metrics = scene.with_queue(40);
-    scene.deploy("web", 2);
-    scene.autoscale("web", &queue(), &json!({}));
-    let mut daemon = deployed(&scene);
-    scene.wait_for_replicas("web", 4);
-    scene.wait_for_event("web", "SuccessfulRescale", "New size: 4");
+    let test_cluster = TestCluster::new();
+    test_cluster.apply(MANIFEST);
+    let metrics = test_cluster.with_queue(40);
+    test_cluster.deploy("web", 2);
+    test_cluster.autoscale("web", &queue(), &json!({}));
+    let mut daemon = deployed(&test_cluster);
+    test_cluster.wait_for_replicas("web", 4);
+    test_cluster.wait_for_event("web", "SuccessfulRescale", "New size: 4");
 
-    // From outside the pod nothing is to be seen but that it is well.
+    // From outside the pod only the probes are accessible.
     let probes = daemon.probes.clone().unwrap();
     let ask = |path: &str| ureq::get(format!("{probes}{path}")).call();
     for path in ["/healthz", "/readyz"] {
@@ -37,9 +37,9 @@ fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused(
         assert!(daemon.get(path).is_some(), "{path}");
     }
 
-    let rights = Rights::of(&scene.cluster);
+    let rights = Rights::of(&test_cluster.cluster);
     rights.take("deployments/scale", "patch");
-    wait_for_right(&scene.cluster, "patch", "deployments/scale", false);
+    wait_for_right(&test_cluster.cluster, "patch", "deployments/scale", false);
     metrics.set_external("queue", &[json!("60")]);
     let failed = |daemon: &Daemon| -> Vec<Value> {
         let mut records = daemon.records("default/web");
@@ -56,43 +56,44 @@ fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused(
             "{reason}"
         );
     }
-    assert_eq!(scene.replicas("web"), "4");
-    scene.wait_for_event("web", "FailedRescale", "forbidden");
-    let message = scene.wait_for_condition("web", "AbleToScale", "False", "FailedUpdateScale");
+    assert_eq!(test_cluster.replicas("web"), "4");
+    test_cluster.wait_for_event("web", "FailedRescale", "forbidden");
+    let message =
+        test_cluster.wait_for_condition("web", "AbleToScale", "False", "FailedUpdateScale");
     assert!(message.contains("forbidden"), "{message}");
-    let told = [("message", "could not scale"), ("object", "default/web")];
-    assert!(daemon.logged(&told));
+    let expected = [("message", "could not scale"), ("object", "default/web")];
+    assert!(daemon.logged(&expected));
     rights.restore();
-    scene.wait_for_replicas("web", 6);
+    test_cluster.wait_for_replicas("web", 6);
 
     rights.take("replicaautoscalers/status", "patch");
     wait_for_right(
-        &scene.cluster,
+        &test_cluster.cluster,
         "patch",
         "replicaautoscalers.flyball.dev/status",
         false,
     );
     metrics.set_external("queue", &[json!("90")]);
-    scene.wait_for_replicas("web", 9);
-    let told = [
+    test_cluster.wait_for_replicas("web", 9);
+    let expected = [
         ("message", "the status was not written"),
         ("problem", "forbidden"),
     ];
-    daemon.wait_for("the log to tell", |daemon| daemon.logged(&told));
-    assert_eq!(scene.field("ra/web", ".status.desiredReplicas"), "6");
+    daemon.wait_for("the log to tell", |daemon| daemon.logged(&expected));
+    assert_eq!(test_cluster.field("ra/web", ".status.desiredReplicas"), "6");
     rights.restore();
-    let desired = || scene.field("ra/web", ".status.desiredReplicas") == "9";
+    let desired = || test_cluster.field("ra/web", ".status.desiredReplicas") == "9";
     wait_for(
         "the status to be made up for",
-        crate::support::PATIENCE,
+        crate::support::WAIT_TIMEOUT,
         desired,
     );
     assert_eq!(daemon.terminate(), Some(0));
 }
 
-/// Starts the daemon with the arguments of the manifest, but for folders, ports and
+/// Starts the daemon with the arguments of the manifest, except for folders, ports and
 /// the time between decisions.
-fn deployed(scene: &Scene) -> Daemon {
+fn deployed(test_cluster: &TestCluster) -> Daemon {
     let deployment = [
         "get",
         "deployment/flyball",
@@ -101,7 +102,7 @@ fn deployed(scene: &Scene) -> Daemon {
         "-o",
         "json",
     ];
-    let deployment = scene.cluster.kubectl(&deployment).unwrap();
+    let deployment = test_cluster.cluster.kubectl(&deployment).unwrap();
     let deployment: Value = serde_json::from_str(&deployment).unwrap();
     let container = &deployment["spec"]["template"]["spec"]["containers"][0];
     let args: Vec<&str> = container["args"]
@@ -129,7 +130,7 @@ fn deployed(scene: &Scene) -> Daemon {
             arg.replace("0.0.0.0:8086", "127.0.0.1:0")
         })
         .collect();
-    let kubeconfig = service_account(&scene.cluster, &scene.workshop);
+    let kubeconfig = service_account(&test_cluster.cluster, &test_cluster.workshop);
     here.extend([
         "--http=127.0.0.1:0".to_owned(),
         "--log-format=json".to_owned(),
@@ -137,12 +138,12 @@ fn deployed(scene: &Scene) -> Daemon {
         format!("--kubeconfig={kubeconfig}"),
     ]);
     let here: Vec<&str> = here.iter().map(String::as_str).collect();
-    let daemon = Daemon::spawn(scene.workshop.command(&here));
+    let daemon = Daemon::spawn(test_cluster.workshop.command(&here));
     daemon.wait_until_ready();
     daemon
 }
 
-/// A kubeconfig with the rights of the deployed service account.
+/// Returns a kubeconfig with the rights of the deployed service account.
 fn service_account(cluster: &Cluster, workshop: &Workshop) -> String {
     let config = cluster.kubectl(&["config", "view", "--raw", "--minify", "-o", "json"]);
     let mut config: Value = serde_json::from_str(&config.unwrap()).unwrap();
@@ -166,7 +167,7 @@ impl<'a> Rights<'a> {
         Self { cluster, role }
     }
 
-    /// Takes a verb away from the rule about a resource.
+    /// Removes a verb from the rule about a resource.
     fn take(&self, resource: &str, verb: &str) {
         let mut role = self.role.clone();
         let rules = role["rules"].as_array_mut().unwrap();
@@ -188,11 +189,10 @@ impl<'a> Rights<'a> {
     }
 }
 
-/// Waits for a right to be granted or removed: the API server learns of it a moment
-/// later.
+/// Waits for a right to be granted or removed: the API server applies it a moment later.
 fn wait_for_right(cluster: &Cluster, verb: &str, resource: &str, granted: bool) {
     let account = "--as=system:serviceaccount:flyball-system:flyball";
-    wait_for(resource, crate::support::PATIENCE, || {
+    wait_for(resource, crate::support::WAIT_TIMEOUT, || {
         let can = cluster.kubectl(&["auth", "can-i", verb, resource, account]);
         can.is_ok() == granted
     });

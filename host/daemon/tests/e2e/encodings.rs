@@ -1,4 +1,4 @@
-//! Files as editors and shells of other systems write them.
+//! Files in the encodings of other systems' editors and shells.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -27,7 +27,7 @@ fn dump() -> Value {
             "metadata": {
                 "name": name,
                 "namespace": "größe",
-                // Without any time the dump would be of now.
+                // Without a time the dump's time would be the current one.
                 "creationTimestamp": "2026-01-02T03:04:05Z",
             },
             "spec": { "containers": [{ "name": "a", "resources": { "requests": { "cpu": cpu } } }] },
@@ -72,7 +72,7 @@ fn a_dump_is_read_in_any_encoding_that_has_a_mark_and_as_yaml() {
     assert_eq!(piped.code, Some(0), "{piped:#?}");
     assert_eq!(piped.stdout, expected);
 
-    // Without a mark it is refused by name.
+    // Without a mark it is refused, and the error names the file.
     let bare: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     workshop.write("bare.json", bare);
     workshop

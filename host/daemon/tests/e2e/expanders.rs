@@ -1,5 +1,5 @@
-//! Expanders that come, go bad and go while nodes are ordered, on an embedded cluster;
-//! and what they are configured with.
+//! Expanders that are added, broken and removed while nodes are ordered, on an embedded
+//! cluster; and their configurations.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::support::{Daemon, Workshop};
 
-/// Every ten minutes, a replica more is needed, and there is room for one.
+/// Every ten minutes another replica is needed, and a node has room for one.
 pub fn scenario() -> String {
     let steps = (0..30).map(|step| {
         let (at, load) = (step * 10, 20 + step * 10);
@@ -63,7 +63,7 @@ const ARGS: [&str; 7] = [
     "--speed=120",
 ];
 
-/// The last order: who chose by which reason, and the group.
+/// Returns the last order: the expander, its reason, and the group.
 fn last_order(daemon: &Daemon) -> Option<(String, String)> {
     let record = daemon.node_records().into_iter().rev();
     let rounds = record.flat_map(|record| record["rounds"].as_array().cloned());
@@ -143,10 +143,12 @@ fn a_wrong_configuration_is_told_at_the_start() {
         workshop.write("prices.yaml", prices);
         let config = ["--expander=price", "--expander-config=price=prices.yaml"];
         let sim = ["run", "--http=127.0.0.1:0", "--cluster", "sim:steps.yaml"];
-        let told = ["the configuration of expander price is wrong", wrong];
-        workshop.run(&[&sim[..], &config].concat()).expect(1, &told);
+        let expected = ["the configuration of expander price is wrong", wrong];
+        workshop
+            .run(&[&sim[..], &config].concat())
+            .expect(1, &expected);
     }
-    // One of the directory is known only once the files were looked at.
+    // A policy of the directory is known only after the directory was read.
     workshop.write("drop/mine.wasm", component("price"));
     let config = ["--expander=mine", "--expander-config=mine=prices.yaml"];
     let run = ["run", "--http=127.0.0.1:0"];

@@ -1,37 +1,37 @@
-//! Policies that misbehave on a real cluster: what is reported, and what decides instead.
+//! Policies that misbehave on a real cluster: reports and fallbacks.
 
 use flyball_tests::guests;
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, queue};
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
+use crate::test_cluster::{TestCluster, queue};
 
 #[test]
 fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead() {
-    let scene = Scene::new();
+    let test_cluster = TestCluster::new();
     let hostile = guests::components("hostile").unwrap();
-    let _metrics = scene.with_queue(100);
-    scene
+    let _metrics = test_cluster.with_queue(100);
+    test_cluster
         .workshop
         .write("drop/loop.wasm", &hostile["decide_loop"]);
-    scene
+    test_cluster
         .workshop
         .write("drop/thirteen.wasm", &hostile["trap_at_thirteen"]);
     let policy = |name: &str| json!({ "policies": [{ "name": name }] });
     let watched = json!({ "policies": [{ "name": "thirteen" }], "mode": "Observe" });
-    // Scaled by the stand-in, asked at a size at which it traps, and asked for never.
+    // Scaled by the fallback, asked at a size at which it traps, and never asked.
     for (name, replicas, more) in [
         ("looped", 7, policy("loop")),
         ("watched", 13, watched),
         ("absent", 7, policy("nobody")),
     ] {
-        scene.deploy(name, replicas);
-        scene.autoscale(name, &queue(), &more);
+        test_cluster.deploy(name, replicas);
+        test_cluster.autoscale(name, &queue(), &more);
     }
-    let daemon = scene.daemon(&["--on-policy-failure", "fallback"]);
+    let daemon = test_cluster.daemon(&["--on-policy-failure", "fallback"]);
     daemon.wait_until_ready();
 
-    // Refused before it ever decides.
+    // Refused before it is active.
     let state = |daemon: &Daemon, name: &str| daemon.policy(name).unwrap_or_default();
     let refused = state(&daemon, "loop");
     assert_eq!(refused["state"], "failed", "{refused}");
@@ -39,17 +39,18 @@ fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead(
         refused["reason"].as_str().unwrap().contains("canary"),
         "{refused}"
     );
-    scene.wait_for_replicas("looped", 10);
-    scene.wait_for_replicas("absent", 10);
+    test_cluster.wait_for_replicas("looped", 10);
+    test_cluster.wait_for_replicas("absent", 10);
     for (name, policy) in [("looped", "loop"), ("absent", "nobody")] {
-        let message = scene.wait_for_condition(name, "PoliciesHealthy", "False", "PolicyMissing");
+        let message =
+            test_cluster.wait_for_condition(name, "PoliciesHealthy", "False", "PolicyMissing");
         assert!(message.contains(&format!("policy {policy}:")), "{message}");
         assert!(message.contains("built-in policy hpa"), "{message}");
-        scene.wait_for_event(name, "PolicyMissing", &format!("`{policy}`"));
-        scene.wait_for_event(name, "SuccessfulRescale", "policy: hpa");
+        test_cluster.wait_for_event(name, "PolicyMissing", &format!("`{policy}`"));
+        test_cluster.wait_for_event(name, "SuccessfulRescale", "policy: hpa");
     }
 
-    // Good at first sight, and quarantined for what it does later.
+    // Passes the trial, and is quarantined later.
     daemon.wait_for("the quarantine", |daemon| {
         state(daemon, "thirteen")["state"] == "quarantined"
     });
@@ -63,9 +64,9 @@ fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead(
     assert!(reason.contains("unreachable"), "{quarantined}");
     assert!(quarantined["until"].as_i64() > Some(0), "{quarantined}");
     assert!(quarantined["failures"].as_i64() >= Some(3), "{quarantined}");
-    scene.wait_for_event("watched", "PolicyTrapped", "policy thirteen");
+    test_cluster.wait_for_event("watched", "PolicyTrapped", "policy thirteen");
     let message =
-        scene.wait_for_condition("watched", "PoliciesHealthy", "False", "PolicyQuarantined");
+        test_cluster.wait_for_condition("watched", "PoliciesHealthy", "False", "PolicyQuarantined");
     assert!(
         message.contains("policy thirteen:") && message.contains("s more"),
         "{message}"
@@ -73,7 +74,7 @@ fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead(
 
     let list = |format: &str| {
         let list = ["policy", "list", "--server", &daemon.url, "-o", format];
-        scene.workshop.succeed(&list)
+        test_cluster.workshop.succeed(&list)
     };
     let text = list("text");
     let line = |name: &str| {
@@ -110,15 +111,15 @@ fn a_policy_that_fails_is_named_everywhere_and_the_built_in_one_decides_instead(
     ] {
         assert!(states.contains(&expected), "{states:?}");
     }
-    assert_eq!(scene.replicas("watched"), "13");
+    assert_eq!(test_cluster.replicas("watched"), "13");
 
-    // Once its file is another one, nothing is held against it.
-    scene.workshop.write(
+    // After its file has changed, earlier failures do not count.
+    test_cluster.workshop.write(
         "drop/thirteen.wasm",
         &guests::components("plain").unwrap()["two"],
     );
-    scene.wait_for_condition("watched", "PoliciesHealthy", "True", "PoliciesAnswered");
-    wait_for("the new policy to be in the status", PATIENCE, || {
-        scene.field("ra/watched", ".status.policies[0].desiredReplicas") == "2"
+    test_cluster.wait_for_condition("watched", "PoliciesHealthy", "True", "PoliciesAnswered");
+    wait_for("the new policy to be in the status", WAIT_TIMEOUT, || {
+        test_cluster.field("ra/watched", ".status.policies[0].desiredReplicas") == "2"
     });
 }

@@ -1,5 +1,5 @@
-//! Both halves of the daemon beside each other, on a real control plane and an AWS
-//! played by moto.
+//! Both halves of the daemon together, on a real control plane and an AWS simulated by
+//! moto.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,10 +8,10 @@ use flyball_tests::guests;
 use serde_json::json;
 
 use crate::proxy::Proxy;
-use crate::scene::Scene;
 use crate::support::{Daemon, wait_for};
+use crate::test_cluster::TestCluster;
 
-/// A pod that no node of the cluster has room for.
+/// A pod that fits on no node of the cluster.
 const LARGE: &str = "
 apiVersion: v1
 kind: Pod
@@ -20,12 +20,12 @@ spec:
   containers: [{name: main, image: x, resources: {requests: {cpu: 40}}}]
 ";
 
-/// Takes seconds at least, however fast the machine is.
+/// Takes at least seconds on any machine.
 const BUDGET: &str = "--policy-budget=endless=fuel-base:200000000000";
 
 #[test]
 fn a_plan_that_takes_long_keeps_no_replica_decision_waiting() {
-    let scene = Scene::new();
+    let test_cluster = TestCluster::new();
     let aws = Aws::start().unwrap();
     let resources = "k8s.io/cluster-autoscaler/node-template/resources";
     let (cpu, memory) = (
@@ -35,16 +35,16 @@ fn a_plan_that_takes_long_keeps_no_replica_decision_waiting() {
     aws.create_group("group-a", (0, 0, 4), &["flyball=yes", &cpu, &memory])
         .unwrap();
     let endless = &guests::components("expanders").unwrap()["endless"];
-    scene.workshop.write("drop/endless.wasm", endless);
-    // Without a metrics API nothing stands: each sync leaves a record.
-    scene.deploy("web", 1);
+    test_cluster.workshop.write("drop/endless.wasm", endless);
+    // Without a metrics API every sync leaves a record.
+    test_cluster.deploy("web", 1);
     let target = json!({ "type": "Utilization", "averageUtilization": 50 });
     let metric = json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
-    scene.autoscale("web", &metric, &json!({}));
-    scene.apply(LARGE);
+    test_cluster.autoscale("web", &metric, &json!({}));
+    test_cluster.apply(LARGE);
 
-    let kubeconfig = scene.cluster.kubeconfig();
-    let mut command = scene.workshop.command(&[
+    let kubeconfig = test_cluster.cluster.kubeconfig();
+    let mut command = test_cluster.workshop.command(&[
         "run",
         "--http=127.0.0.1:0",
         "--log-format=json",
@@ -87,19 +87,19 @@ fn a_plan_that_takes_long_keeps_no_replica_decision_waiting() {
 
 #[test]
 fn both_halves_share_one_watch_of_pods_and_a_stop_releases_the_lease() {
-    let scene = Scene::new();
+    let test_cluster = TestCluster::new();
     let aws = Aws::start().unwrap();
     aws.create_group("group-a", (0, 0, 4), &["flyball=yes"])
         .unwrap();
-    scene.deploy("web", 1);
+    test_cluster.deploy("web", 1);
     let target = json!({ "type": "Utilization", "averageUtilization": 50 });
     let metric = json!({ "type": "Resource", "resource": { "name": "cpu", "target": target } });
-    scene.autoscale("web", &metric, &json!({}));
-    scene.apply(LARGE);
-    let proxy = Proxy::start(&scene.cluster);
-    let kubeconfig = proxy.kubeconfig(&scene.workshop);
+    test_cluster.autoscale("web", &metric, &json!({}));
+    test_cluster.apply(LARGE);
+    let proxy = Proxy::start(&test_cluster.cluster);
+    let kubeconfig = proxy.kubeconfig(&test_cluster.workshop);
     let start = |controllers: &str| {
-        let mut command = scene.workshop.command(&[
+        let mut command = test_cluster.workshop.command(&[
             "run",
             "--http=127.0.0.1:0",
             "--log-format=json",
@@ -119,7 +119,7 @@ fn both_halves_share_one_watch_of_pods_and_a_stop_releases_the_lease() {
     let holder = || {
         let lease = ["get", "lease", "flyball", "-n", "kube-system"];
         let path = ["-o", "jsonpath={.spec.holderIdentity}"];
-        scene
+        test_cluster
             .cluster
             .kubectl(&[&lease[..], &path].concat())
             .unwrap()

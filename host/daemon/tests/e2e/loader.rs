@@ -1,5 +1,5 @@
-//! Files that harm whoever compiles them: the daemon refuses them by name, and nothing
-//! else notices.
+//! Files that harm their compiler: the daemon refuses them by name, and is otherwise
+//! unaffected.
 
 use std::fs;
 use std::process::Command;
@@ -10,10 +10,10 @@ use std::time::Duration;
 use flyball_tests::{composed, guests};
 use serde_json::Value;
 
-use crate::support::{Daemon, PATIENCE, SCENARIO, Workshop, wait_for};
+use crate::support::{Daemon, SCENARIO, WAIT_TIMEOUT, Workshop, wait_for};
 
 fn start(workshop: &Workshop, more: &[&str]) -> Daemon {
-    // It goes on for as long as a busy machine may need.
+    // It runs for as long as a busy machine may need.
     let scenario = SCENARIO.replace("duration: 2h", "duration: 20h");
     workshop.write("day.yaml", scenario);
     fs::create_dir_all(workshop.path("drop")).unwrap();
@@ -42,14 +42,16 @@ fn about(process: &str, file: &str) -> String {
     fs::read_to_string(format!("/proc/{process}/{file}")).unwrap_or_default()
 }
 
-/// The fields of `/proc/PID/stat` behind the program's name: the state is the first.
+/// Returns the fields of `/proc/PID/stat` after the program's name; the first is the
+/// state.
 fn stat(process: &str) -> Vec<String> {
     let stat = about(process, "stat");
     let (_, fields) = stat.rsplit_once(')').unwrap_or_default();
     fields.split_ascii_whitespace().map(String::from).collect()
 }
 
-/// Checks what the kernel holds a child to; a child takes a moment to limit itself.
+/// Checks the limits that the kernel enforces on a child; a child limits itself a moment
+/// after its start.
 #[track_caller]
 fn wait_for_limits(daemon: &Daemon, most_mib: u64) {
     /// Field 19 of the file.
@@ -75,7 +77,8 @@ fn wait_for_limits(daemon: &Daemon, most_mib: u64) {
     });
 }
 
-/// The most private memory, in bytes, that all children had together while `work` ran.
+/// Returns the peak of the private memory, in bytes, of all children together while
+/// `work` ran.
 fn most_memory_of_children(daemon: &Daemon, work: impl FnOnce()) -> u64 {
     struct Done<'a>(&'a AtomicBool);
     impl Drop for Done<'_> {
@@ -101,7 +104,7 @@ fn most_memory_of_children(daemon: &Daemon, work: impl FnOnce()) -> u64 {
     })
 }
 
-/// The private memory of a process, in bytes.
+/// Returns the private memory of a process, in bytes.
 fn private_memory(process: &str) -> u64 {
     let status = about(process, "status");
     let kib = status.lines().find_map(|line| {
@@ -111,7 +114,7 @@ fn private_memory(process: &str) -> u64 {
     kib.unwrap_or(0_u64) << 10
 }
 
-/// Replaces the policy that decides, and waits for a decision of the new one.
+/// Replaces the active policy, and waits for a decision of the new one.
 #[track_caller]
 fn swap(workshop: &Workshop, daemon: &Daemon, component: &[u8]) {
     let digest = flyball_sandbox::digest(component);
@@ -149,12 +152,12 @@ fn what_harms_its_compiler_is_refused_while_another_policy_is_swapped() {
         });
         daemon.wait_for("no child", |daemon| daemon.children().is_empty());
     });
-    // A child has a little that is not charged: what the dynamic linker wrote.
+    // A child has some memory that is not counted: pages that the dynamic linker wrote.
     let uncharged = 32 << 20;
     assert!(most > 64 << 20, "children had {most} bytes at most");
     assert!(most < (192 << 20) + uncharged, "children had {most} bytes");
 
-    // By hand, too.
+    // The same with a manual command.
     let endless = workshop.path("drop/endless.wasm");
     let args = ["policy", "validate", endless.to_str().unwrap()];
     workshop
@@ -184,8 +187,8 @@ fn a_child_that_is_killed_and_a_daemon_that_is_leave_nothing_behind() {
     daemon.wait_for("another child", |daemon| !daemon.children().is_empty());
     let children = daemon.children();
     drop(daemon);
-    wait_for("its children to end with it", PATIENCE, || {
-        // A zombie has ended; whether somebody collects it is not for the daemon to say.
+    wait_for("its children to end with it", WAIT_TIMEOUT, || {
+        // A zombie has ended; the daemon need not collect it.
         let gone = |child: &String| stat(child).first().is_none_or(|state| state == "Z");
         children.iter().all(gone)
     });

@@ -1,5 +1,5 @@
-//! The binary as a user meets it: real processes, real files, a real control
-//! plane. Everything listens on the loopback interface alone.
+//! End-to-end tests of the binary: real processes, real files, a real control plane.
+//! Everything listens only on the loopback interface.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod authoring;
@@ -25,9 +25,9 @@ mod proxy;
 mod real_cluster;
 mod records;
 mod restart;
-mod scene;
 mod simulate;
 mod slow_api;
 mod support;
 mod swaps;
 mod targets;
+mod test_cluster;

@@ -3,24 +3,24 @@
 use serde_json::json;
 
 use crate::metrics_apis::MetricsApis;
-use crate::scene::{Scene, external};
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
+use crate::test_cluster::{TestCluster, external};
 
 #[test]
 fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
-    let scene = Scene::new();
-    scene.cluster.create_node("node-0").unwrap();
-    let apis = MetricsApis::serve(&scene);
+    let test_cluster = TestCluster::new();
+    test_cluster.cluster.create_node("node-0").unwrap();
+    let apis = MetricsApis::serve(&test_cluster);
     for name in ["pods", "object", "external", "torn", "idle"] {
-        scene.deploy(name, 2);
+        test_cluster.deploy(name, 2);
         let ready = format!("deployment/{name}");
-        scene
+        test_cluster
             .cluster
             .kubectl(&["rollout", "status", &ready, "--timeout=60s"])
             .unwrap();
     }
-    let pods = scene.pods("pods");
-    // One of the two can't be read: it counts as missing, which going up is 0.
+    let pods = test_cluster.pods("pods");
+    // One of the two can't be read: it counts as missing, which is 0 when scaling up.
     apis.set_pods("requests", &[(&pods[0], "300"), (&pods[1], "1x")]);
     apis.set_service("front", "hits", "40");
     apis.set_external("orders", &[json!("15"), json!("25")]);
@@ -28,7 +28,7 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
 
     let average = |value: &str| json!({ "type": "AverageValue", "averageValue": value });
     let metric = json!({ "name": "requests", "selector": { "matchLabels": { "verb": "GET" } } });
-    scene.autoscale(
+    test_cluster.autoscale(
         "pods",
         &json!({ "type": "Pods", "pods": { "metric": metric, "target": average("100") } }),
         &json!({}),
@@ -39,25 +39,25 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
         "metric": { "name": "hits" },
         "target": average("10"),
     });
-    scene.autoscale(
+    test_cluster.autoscale(
         "object",
         &json!({ "type": "Object", "object": object }),
         &json!({}),
     );
     let mut orders = external("orders");
     orders["external"]["metric"]["selector"] = json!({ "matchLabels": { "shop": "a" } });
-    scene.autoscale("external", &orders, &json!({}));
-    scene.autoscale("torn", &external("torn"), &json!({}));
+    test_cluster.autoscale("external", &orders, &json!({}));
+    test_cluster.autoscale("torn", &external("torn"), &json!({}));
     apis.set_external("jobs", &[json!("0")]);
     let at_once = json!({ "scaleDown": { "stabilizationWindowSeconds": 0 } });
     let to_zero = json!({ "minReplicas": 0, "behavior": at_once });
-    scene.autoscale("idle", &external("jobs"), &to_zero);
-    let daemon = scene.daemon(&["--feature-gates=HPAScaleToZero=true"]);
+    test_cluster.autoscale("idle", &external("jobs"), &to_zero);
+    let daemon = test_cluster.daemon(&["--feature-gates=HPAScaleToZero=true"]);
 
     // (300 + 0) / 2 is half above 100.
-    scene.wait_for_replicas("pods", 3);
-    scene.wait_for_replicas("object", 4);
-    scene.wait_for_replicas("external", 4);
+    test_cluster.wait_for_replicas("pods", 3);
+    test_cluster.wait_for_replicas("object", 4);
+    test_cluster.wait_for_replicas("external", 4);
     assert!(
         apis.were_asked("/pods/*/requests?labelSelector=app%3Dpods&metricLabelSelector=verb%3DGET")
     );
@@ -75,34 +75,39 @@ fn pods_object_and_external_metrics_scale_and_bad_ones_are_named() {
     };
     assert_eq!(sample_pods(&daemon), json!([300_000]));
 
-    // A sum that lacks a series would be wrong.
+    // A sum without all of its series would be wrong.
     let condition = ["torn", "ScalingActive", "False", "FailedGetExternalMetric"];
     let [name, kind, status, reason] = condition;
-    let message = scene.wait_for_condition(name, kind, status, reason);
+    let message = test_cluster.wait_for_condition(name, kind, status, reason);
     assert!(
         message.contains("series 1 can't be read: \"1x\""),
         "{message}"
     );
-    scene.wait_for_event("torn", "FailedGetExternalMetric", "series 1 can't be read");
-    assert_eq!(scene.replicas("torn"), "2");
-    let targets = || scene.cluster.kubectl(&["get", "ra", "external"]).unwrap();
-    wait_for("what is measured to be printed", PATIENCE, || {
+    test_cluster.wait_for_event("torn", "FailedGetExternalMetric", "series 1 can't be read");
+    assert_eq!(test_cluster.replicas("torn"), "2");
+    let targets = || {
+        test_cluster
+            .cluster
+            .kubectl(&["get", "ra", "external"])
+            .unwrap()
+    };
+    wait_for("what is measured to be printed", WAIT_TIMEOUT, || {
         targets().contains("10/10 (avg)")
     });
 
     apis.set_external("torn", &[json!("10"), json!("30")]);
-    scene.wait_for_replicas("torn", 4);
+    test_cluster.wait_for_replicas("torn", 4);
 
-    // To zero, and out of it again.
-    scene.wait_for_replicas("idle", 0);
-    scene.wait_for_condition("idle", "ScaledToZero", "True", "ScaledToZero");
+    // To zero, and up again.
+    test_cluster.wait_for_replicas("idle", 0);
+    test_cluster.wait_for_condition("idle", "ScaledToZero", "True", "ScaledToZero");
     apis.set_external("jobs", &[json!("25")]);
-    scene.wait_for_replicas("idle", 3);
-    scene.wait_for_condition("idle", "ScaledToZero", "False", "NotScaledToZero");
+    test_cluster.wait_for_replicas("idle", 3);
+    test_cluster.wait_for_condition("idle", "ScaledToZero", "False", "NotScaledToZero");
 }
 
-impl Scene {
-    /// Names of the pods of a Deployment, in order.
+impl TestCluster {
+    /// Returns the names of the pods of a Deployment, ordered.
     fn pods(&self, app: &str) -> Vec<String> {
         let selector = format!("app={app}");
         let names = [

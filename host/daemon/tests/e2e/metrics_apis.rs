@@ -1,5 +1,5 @@
-//! custom.metrics.k8s.io and external.metrics.k8s.io as an adapter serves them: a
-//! server of the test's own, registered with the API server.
+//! Test server for custom.metrics.k8s.io and external.metrics.k8s.io, registered with the
+//! API server as an adapter is.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -19,13 +19,13 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ServerConfig, crypto};
 use tokio_rustls::server::TlsStream;
 
-use crate::scene::Scene;
-use crate::support::{PATIENCE, wait_for};
+use crate::support::{WAIT_TIMEOUT, wait_for};
+use crate::test_cluster::TestCluster;
 
 const CUSTOM: &str = "custom.metrics.k8s.io/v1beta2";
 const EXTERNAL: &str = "external.metrics.k8s.io/v1beta1";
 
-/// Both APIs, until it is dropped.
+/// Serves both APIs until it is dropped.
 pub struct MetricsApis {
     known: Arc<Mutex<Known>>,
     _runtime: tokio::runtime::Runtime,
@@ -33,30 +33,32 @@ pub struct MetricsApis {
 
 #[derive(Default)]
 struct Known {
-    /// Items of the answer, by path behind `/apis/`.
+    /// Items of the answers, by path after `/apis/`.
     items: BTreeMap<String, Vec<Value>>,
-    /// What was asked for, with its query.
+    /// Requested paths with their queries.
     asked: Vec<String>,
 }
 
 impl MetricsApis {
-    /// Serves them without any metric, and waits until the API server passes
-    /// requests on.
-    pub fn serve(scene: &Scene) -> Self {
+    /// Serves the APIs without any metric, and waits until the API server forwards
+    /// requests.
+    pub fn serve(test_cluster: &TestCluster) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let known = Arc::new(Mutex::new(Known::default()));
         let router = Router::new()
             .fallback(answer)
             .with_state(Arc::clone(&known));
-        let listener = runtime.block_on(TlsListener::bind(&scene.cluster));
+        let listener = runtime.block_on(TlsListener::bind(&test_cluster.cluster));
         let port = listener.tcp.local_addr().unwrap().port();
         runtime.spawn(async move { axum::serve(listener, router).await });
         for api in [CUSTOM, EXTERNAL] {
             let (group, version) = api.split_once('/').unwrap();
-            scene.apply(&registration(group, version, port));
+            test_cluster.apply(&registration(group, version, port));
             let service = format!("apiservice/{version}.{group}");
             let path = ".status.conditions[?(@.type==\"Available\")].status";
-            wait_for(&service, PATIENCE, || scene.field(&service, path) == "True");
+            wait_for(&service, WAIT_TIMEOUT, || {
+                test_cluster.field(&service, path) == "True"
+            });
         }
         Self {
             known,
@@ -64,7 +66,7 @@ impl MetricsApis {
         }
     }
 
-    /// Gives an external metric a value for each series.
+    /// Sets the values of an external metric, one for each series.
     pub fn set_external(&self, metric: &str, series: &[Value]) {
         let item =
             |value: &Value| json!({ "metricName": metric, "timestamp": NOW, "value": value });
@@ -72,7 +74,7 @@ impl MetricsApis {
         self.set(format!("{EXTERNAL}/namespaces/default/{metric}"), items);
     }
 
-    /// Gives a metric of the pods a value for each of these.
+    /// Sets the values of a metric of the pods.
     pub fn set_pods(&self, metric: &str, values: &[(&str, &str)]) {
         let items = values
             .iter()
@@ -81,13 +83,13 @@ impl MetricsApis {
         self.set(path, items.collect());
     }
 
-    /// Gives a metric of a Service a value.
+    /// Sets the value of a metric of a Service.
     pub fn set_service(&self, service: &str, metric: &str, value: &str) {
         let path = format!("{CUSTOM}/namespaces/default/services/{service}/{metric}");
         self.set(path, vec![described("Service", service, value)]);
     }
 
-    /// Whether that was asked for, in words of a URL.
+    /// Reports whether a path with this text was requested.
     pub fn were_asked(&self, path_and_query: &str) -> bool {
         let asked = &self.known.lock().unwrap().asked;
         asked.iter().any(|line| line.ends_with(path_and_query))
@@ -110,7 +112,7 @@ fn described(kind: &str, name: &str, value: &str) -> Value {
 }
 
 async fn answer(State(known): State<Arc<Mutex<Known>>>, uri: Uri) -> Response {
-    // The API server may encode what need not be.
+    // The API server may encode more characters than necessary.
     let uri = uri.to_string().replace("%2A", "*");
     let path = uri.split_once('?').map_or(&*uri, |(path, _)| path);
     let path = path.trim_start_matches("/apis/");
@@ -141,7 +143,7 @@ async fn answer(State(known): State<Arc<Mutex<Known>>>, uri: Uri) -> Response {
     }
 }
 
-/// An APIService of this machine's port.
+/// Returns an APIService for a port of this machine.
 fn registration(group: &str, version: &str, port: u16) -> String {
     let name = group.replace('.', "-");
     json!({ "apiVersion": "v1", "kind": "List", "items": [
@@ -168,7 +170,7 @@ fn registration(group: &str, version: &str, port: u16) -> String {
     .to_string()
 }
 
-/// Connections after their handshake.
+/// Listener that yields connections after their handshake.
 struct TlsListener {
     tcp: TcpListener,
     tls: TlsAcceptor,
@@ -201,7 +203,7 @@ impl Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, Self::Addr) {
         loop {
             let (stream, address) = Listener::accept(&mut self.tcp).await;
-            // A probe may connect and go.
+            // A probe may connect and disconnect.
             if let Ok(stream) = self.tls.accept(stream).await {
                 return (stream, address);
             }

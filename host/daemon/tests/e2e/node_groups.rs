@@ -1,14 +1,14 @@
-//! Which of several node groups grows: by the priorities of a ConfigMap, as that
-//! changes, and spread over groups that differ in nothing but AWS' own labels.
+//! The choice among several node groups: by the priorities of a ConfigMap and changes of
+//! it, and balanced over groups that differ only in AWS' own labels.
 
 use crate::nodes_world::World;
-use crate::support::{PATIENCE, wait_for};
+use crate::support::{WAIT_TIMEOUT, wait_for};
 
 const GROUPS: [&str; 2] = ["spot", "on-demand"];
 const FLAGS: [&str; 2] = ["--nodes=0:5:spot", "--nodes=0:5:on-demand"];
 const CONFIG_MAP: &str = "cluster-autoscaler-priority-expander";
 
-/// A node holds one of its pods.
+/// Request of a pod that fills a node.
 const LARGE: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -26,7 +26,7 @@ spec:
         resources: {requests: {cpu: 1500m}}
 ";
 
-/// Two groups without nodes, whose tags say what a node would be like.
+/// Creates two groups without nodes, whose tags describe a node.
 fn world() -> World {
     let world = World::new();
     for group in GROUPS {
@@ -47,7 +47,7 @@ fn sizes(world: &World) -> [u64; 2] {
     GROUPS.map(|group| world.desired(group))
 }
 
-/// Puts these priorities into the ConfigMap.
+/// Writes these priorities to the ConfigMap.
 fn prioritize(world: &World, priorities: &str) {
     let config_map = serde_json::json!({
         "apiVersion": "v1",
@@ -63,11 +63,11 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
     let world = world();
     world.with_boots(|| {
         let daemon = world.daemon(&[&FLAGS[..], &["--expander=priority"]].concat());
-        // Without the ConfigMap chance decides.
+        // Without the ConfigMap the choice is random.
         world.scale("large", 1);
         world.wait_for_pods(1);
-        let told = "ConfigMap no priorities are configured; every option is kept";
-        assert_eq!(world.events("PriorityConfigMapMissing"), [told]);
+        let expected = "ConfigMap no priorities are configured; every option is kept";
+        assert_eq!(world.events("PriorityConfigMapMissing"), [expected]);
 
         let [spot, on_demand] = sizes(&world);
         prioritize(&world, "10:\n- .*\n50:\n- ^on-.*\n");
@@ -87,7 +87,7 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
         world.wait_for_pods(4);
         assert_eq!(sizes(&world).iter().sum::<u64>(), 4);
         let config_map = format!("configmap/{CONFIG_MAP}");
-        wait_for("the event to be described", PATIENCE, || {
+        wait_for("the event to be described", WAIT_TIMEOUT, || {
             let described = ["describe", "-n", "kube-system", &config_map];
             let described = world.cluster.kubectl(&described).unwrap();
             described.contains("PriorityConfigMapInvalid")
@@ -102,7 +102,7 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
         ];
         assert!(daemon.logged(&warning));
 
-        // What was decided by each of them can be decided again.
+        // The decisions of both can be replayed.
         world.workshop.succeed(&["replay", "records.jsonl"]);
     });
 }
@@ -112,7 +112,7 @@ fn labels_that_aws_gives_do_not_keep_groups_from_being_alike() {
     let world = world();
     let _daemon = world.daemon(&[&FLAGS[..], &["--balance-similar-node-groups"]].concat());
     world.scale("large", 4);
-    wait_for("the orders", PATIENCE, || {
+    wait_for("the orders", WAIT_TIMEOUT, || {
         sizes(&world).iter().sum::<u64>() == 4
     });
     assert_eq!(sizes(&world), [2, 2]);

@@ -1,14 +1,14 @@
-//! From a pod that fits nowhere to a node that runs it: a real control plane, and
-//! an AWS played by moto.
+//! From a pod that fits nowhere to a node that runs it: a real control plane, and an AWS
+//! simulated by moto.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::nodes_world::World;
-use crate::support::{Daemon, PATIENCE, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
 
 const GROUP: &str = "nodes";
-/// Pods of the walkthrough's Deployment that fit on a node.
+/// Number of pods of the walkthrough's Deployment that fit on a node.
 const PODS_A_NODE: u32 = 10;
 
 /// The Deployment of the walkthrough.
@@ -29,7 +29,7 @@ spec:
         resources: {requests: {cpu: 200m}}
 ";
 
-/// A cluster with the Deployment, and a cloud with the group.
+/// Creates a cluster with the Deployment, and a cloud with the group.
 fn world(sizes: (u32, u32, u32), tags: &[&str]) -> World {
     let world = World::new();
     world.group(GROUP, sizes, tags);
@@ -37,7 +37,7 @@ fn world(sizes: (u32, u32, u32), tags: &[&str]) -> World {
     world
 }
 
-/// The lines of the walkthrough, each logged.
+/// Returns the lines of the walkthrough, each of which must be logged.
 fn expect_the_walkthroughs_lines(daemon: &Daemon, max: u32) {
     for line in [
         format!("Best option to resize: {GROUP}"),
@@ -66,16 +66,16 @@ fn a_pod_that_fits_nowhere_gets_a_node_and_runs() {
         expect_the_walkthroughs_lines(&daemon, 4);
         let events = world.events("TriggeredScaleUp");
         let expected = "Pod pod triggered scale-up: [{nodes 2->3 (max: 4)}]";
-        // A pass may have come between the two pods.
+        // There may have been a pass between the two pods.
         assert!(
             !events.is_empty() && events.iter().all(|event| event == expected),
             "{events:?}"
         );
 
-        // The flag's bound holds, whatever the group's own is.
+        // The flag's bound applies, whatever the group's own bound is.
         world.scale("php-apache", 6 * PODS_A_NODE);
         world.wait_for_pods(4 * PODS_A_NODE as usize);
-        wait_for("events of what has no room", PATIENCE, || {
+        wait_for("events of what has no room", WAIT_TIMEOUT, || {
             let events = world.events("NotTriggerScaleUp");
             events
                 .iter()
@@ -83,7 +83,7 @@ fn a_pod_that_fits_nowhere_gets_a_node_and_runs() {
         });
         assert_eq!(world.desired(GROUP), 4);
 
-        // How many passes came since depends on how fast the pods did.
+        // The number of passes since depends on the speed of the pods.
         let why = world
             .workshop
             .succeed(&["why", "nodes", "-n", "100", "--server", &daemon.url]);
@@ -114,12 +114,12 @@ fn a_group_found_by_its_tags_grows_once_also_across_a_restart() {
         let mut daemon = world.daemon(&[discovery]);
         let pods = 2 * PODS_A_NODE + 1;
         world.scale("php-apache", pods);
-        wait_for("the order", PATIENCE, || world.desired(GROUP) == 3);
+        wait_for("the order", WAIT_TIMEOUT, || world.desired(GROUP) == 3);
         expect_the_walkthroughs_lines(&daemon, 6);
         assert_eq!(daemon.terminate(), Some(0));
 
-        // The instance has not joined, the pod still waits: that is known to a new
-        // daemon from the cloud alone.
+        // The instance has not joined, the pod still waits: a new daemon knows that only
+        // from the cloud.
         let daemon = world.daemon(&[discovery]);
         let coming = "on their way";
         daemon.wait_for("a decision", |daemon| {

@@ -1,5 +1,5 @@
-//! A real control plane, and an AWS played by moto. What boots the instances is
-//! here: for each one of a group it creates the Node, and no more.
+//! A real control plane, and an AWS simulated by moto. This module boots the instances:
+//! it creates a Node for each instance of a group.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -9,7 +9,7 @@ use std::time::Duration;
 use flyball_test_support::{Aws, Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
-use crate::support::{Daemon, PATIENCE, Workshop, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, Workshop, wait_for};
 
 /// A cluster and its cloud.
 pub struct World {
@@ -32,13 +32,13 @@ impl World {
         }
     }
 
-    /// Creates a node group: its least, desired and largest size.
+    /// Creates a node group with its minimum, desired and maximum size.
     pub fn group(&self, name: &str, sizes: (u32, u32, u32), tags: &[&str]) {
         self.aws.create_group(name, sizes, tags).unwrap();
         self.groups.lock().unwrap().push(name.to_owned());
     }
 
-    /// The nodes' half, once it is ready.
+    /// Starts the node half, and waits until it is ready.
     pub fn daemon(&self, args: &[&str]) -> Daemon {
         let kubeconfig = self.cluster.kubeconfig();
         let common = [
@@ -58,7 +58,7 @@ impl World {
         daemon
     }
 
-    /// Creates the Node of each instance that has none, until `work` is done.
+    /// Creates a Node for each instance without one, until `work` is done.
     pub fn with_boots<T>(&self, work: impl FnOnce() -> T) -> T {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -90,14 +90,14 @@ impl World {
         }
     }
 
-    /// The desired capacity of a group.
+    /// Returns the desired capacity of a group.
     pub fn desired(&self, group: &str) -> u64 {
         self.aws.group(group).unwrap()["DesiredCapacity"]
             .as_u64()
             .unwrap()
     }
 
-    /// Gives a Deployment so many replicas.
+    /// Scales a Deployment.
     pub fn scale(&self, deployment: &str, replicas: u32) {
         let deployment = format!("deployment/{deployment}");
         let replicas = format!("--replicas={replicas}");
@@ -106,9 +106,9 @@ impl World {
             .unwrap();
     }
 
-    /// Waits until so many pods run.
+    /// Waits until this number of pods runs.
     pub fn wait_for_pods(&self, count: usize) {
-        wait_for(&format!("{count} running pods"), PATIENCE, || {
+        wait_for(&format!("{count} running pods"), WAIT_TIMEOUT, || {
             let args = [
                 "get",
                 "pods",
@@ -121,7 +121,7 @@ impl World {
         });
     }
 
-    /// What the events with a reason say, one a line.
+    /// Returns the messages of the events with a reason, one a line.
     pub fn events(&self, reason: &str) -> Vec<String> {
         let reason = format!("--field-selector=reason={reason}");
         let path = "-o=jsonpath={range .items[*]}{.involvedObject.kind} {.message}{\"\\n\"}{end}";
@@ -133,7 +133,7 @@ impl World {
     }
 }
 
-/// The Node that an instance becomes: 2 CPUs, so that ten pods fit.
+/// Returns the Node of an instance: with 2 CPUs, so that ten pods fit.
 fn node(instance: &Value) -> Value {
     let id = instance["InstanceId"].as_str().unwrap();
     let zone = instance["AvailabilityZone"].as_str().unwrap();

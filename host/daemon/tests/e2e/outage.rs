@@ -1,17 +1,17 @@
-//! The API server goes away while the daemon runs, and comes back.
+//! An outage of the API server while the daemon runs.
 
 use serde_json::{Value, json};
 
-use crate::scene::{Scene, queue};
 use crate::support::Daemon;
+use crate::test_cluster::{TestCluster, queue};
 
 #[test]
 fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
-    let scene = Scene::new();
-    let metrics = scene.with_queue(20);
-    scene.deploy("web", 2);
-    scene.autoscale("web", &queue(), &json!({}));
-    let mut daemon = scene.daemon(&[]);
+    let test_cluster = TestCluster::new();
+    let metrics = test_cluster.with_queue(20);
+    test_cluster.deploy("web", 2);
+    test_cluster.autoscale("web", &queue(), &json!({}));
+    let mut daemon = test_cluster.daemon(&[]);
     let verdict = |daemon: &Daemon, reason: &str| {
         daemon
             .last_record("default/web")
@@ -23,7 +23,7 @@ fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
             .is_some_and(|record| record["verdict"]["to"] == 2)
     });
 
-    scene.cluster.kill_apiserver().unwrap();
+    test_cluster.cluster.kill_apiserver().unwrap();
     metrics.set_external("queue", &[json!("40")]);
     let held = |daemon: &Daemon| -> Vec<Value> {
         let mut records = daemon.records("default/web");
@@ -35,14 +35,14 @@ fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
         assert_eq!(record["verdict"]["to"], Value::Null, "{record}");
         assert_eq!(record["outcome"], "unchanged", "{record}");
     }
-    let told = [
+    let expected = [
         ("level", "WARN"),
         ("object", "default/web"),
         ("message", "nothing is decided"),
         ("reason", "FailedGetScale"),
     ];
-    assert!(daemon.logged(&told));
-    let why = scene
+    assert!(daemon.logged(&expected));
+    let why = test_cluster
         .workshop
         .succeed(&["why", "default/web", "--server", &daemon.url]);
     assert!(
@@ -52,9 +52,9 @@ fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
     assert_eq!(daemon.get("/healthz").as_deref(), Some("ok\n"));
     assert!(daemon.runs());
 
-    scene.cluster.start_apiserver().unwrap();
-    // Again by what is measured now, no more than a sync period's worth at a time.
-    scene.wait_for_replicas("web", 4);
+    test_cluster.cluster.start_apiserver().unwrap();
+    // Again by current metrics, and by at most a sync period's change at a time.
+    test_cluster.wait_for_replicas("web", 4);
     daemon.wait_for("a decision about the new size", |daemon| {
         verdict(daemon, "DesiredWithinRange")
             || daemon.last_record("default/web").unwrap()["verdict"]["to"] == 4
@@ -67,7 +67,7 @@ fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
         "{} decisions in {span} ms: it must not spin",
         all.len()
     );
-    let message = scene.wait_for_condition("web", "AbleToScale", "True", "ReadyForNewScale");
+    let message = test_cluster.wait_for_condition("web", "AbleToScale", "True", "ReadyForNewScale");
     assert!(!message.is_empty());
     assert_eq!(daemon.terminate(), Some(0));
 }

@@ -3,13 +3,13 @@
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
-use crate::support::{PATIENCE, Workshop, wait_for};
+use crate::support::{WAIT_TIMEOUT, Workshop, wait_for};
 
-/// What `flyball plan --help` says to dump.
+/// The command that `flyball plan --help` names for the dump.
 const KINDS: &str = "nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,csidrivers,csistoragecapacities,volumeattachments,ns";
 
-/// `heavy` fits on no node that is there, `choosy` on none that could be, `claiming`
-/// waits for a claim that nobody makes.
+/// `heavy` fits on no existing node, `choosy` on no possible one, and `claiming` waits
+/// for a claim that is never bound.
 const WORKLOADS: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -83,7 +83,7 @@ fn a_dump_of_a_real_cluster_is_planned_for() {
         "name",
         "--field-selector=reason=FailedScheduling",
     ];
-    wait_for("the scheduler to give up", PATIENCE, || {
+    wait_for("the scheduler to give up", WAIT_TIMEOUT, || {
         let events = cluster.kubectl(&events).unwrap();
         events.lines().count() >= 5
     });
@@ -118,14 +118,14 @@ fn a_dump_of_a_real_cluster_is_planned_for() {
     assert_eq!(plan["rounds"][0]["helped"]["count"], 3);
     assert_eq!(plan["verdict"]["orders"][0]["to"], 2);
 
-    // Another chain, another choice: one node holds them all.
+    // Another chain makes another choice: one node for all pods.
     let fewest = ["--expander", "least-nodes", "-o", "json"];
     let json = workshop.succeed(&[&arguments[..], &fewest].concat());
     let plan: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(plan["verdict"]["orders"][0]["group"], "larger");
 }
 
-/// A pod that asks for so much cpu, and waits if it is bound to no node.
+/// Returns a pod that requests this cpu, and that waits if it is bound to no node.
 fn pod(name: &str, cpu: &str, node: Option<&str>) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -140,7 +140,7 @@ fn pod(name: &str, cpu: &str, node: Option<&str>) -> Value {
     })
 }
 
-/// A node of four cores with the label `pool: a`, made then.
+/// Returns a node of four cores with the label `pool: a`, created at that time.
 fn node(name: &str, created: &str, ready: &str, taints: &Value) -> Value {
     let amounts = json!({"cpu": "4", "memory": "8Gi", "pods": "110"});
     json!({
@@ -170,8 +170,8 @@ fn nodes_on_their_way_are_waited_for_and_drained_ones_are_left() {
     let group = "{name: a, max: 9, size: 3, nodeSelector: {pool: a}}";
     workshop.write("groups.yaml", format!("nodeGroups: [{group}]"));
     let taint = |key: &str| json!([{"key": key, "effect": "NoSchedule"}]);
-    // One is full, one boots since five minutes before the dump was taken, and one
-    // is not there yet: there will be room for two pods.
+    // One is full, one has been booting for five minutes before the dump was taken, and
+    // one does not exist yet: there will be room for two pods.
     let there = node("full", "2026-02-01T00:00:00Z", "True", &json!([]));
     let boots = taint("node.kubernetes.io/not-ready");
     let boots = node("boots", "2026-03-01T11:55:00Z", "False", &boots);
@@ -193,13 +193,13 @@ fn nodes_on_their_way_are_waited_for_and_drained_ones_are_left() {
     let order = json!({"group": "a", "from": 3, "to": 4, "max": 9});
     assert_eq!(plan["verdict"]["orders"], json!([order]));
 
-    // The daemon's flags hold here too.
+    // The daemon's flags apply here too.
     let text = workshop.succeed(&[&PLAN[..], &["--cores-total=0:12"]].concat());
     assert!(text.contains("--cores-total"), "{text}");
     let text = workshop.succeed(&[&PLAN[..], &["--expendable-pods-priority-cutoff=1"]].concat());
     assert!(text.contains("3 may wait"), "{text}");
 
-    // What runs on a node that is being drained has to go somewhere.
+    // The pods of a node that is being drained must move.
     let drained = taint("ToBeDeletedByClusterAutoscaler");
     let drained = node("full", "2026-02-01T00:00:00Z", "True", &drained);
     let mut owned = bound.clone();
@@ -213,7 +213,7 @@ fn nodes_on_their_way_are_waited_for_and_drained_ones_are_left() {
         assert!(text.contains(expected), "no {expected:?} in:\n{text}");
     }
 
-    // With so many nodes unready, the daemon would order nothing.
+    // With this many unready nodes, the daemon would order nothing.
     let broken = |name: &str| node(name, "2026-02-01T00:00:00Z", "Unknown", &json!([]));
     let broken = ["b", "c", "d", "e"].map(broken);
     dump(&workshop, &[&broken[..], &waits[..1]].concat());
@@ -255,7 +255,7 @@ fn what_is_absurd_in_a_dump_is_named_and_nothing_is_planned_wrongly() {
             daemon_set("above", "9e99"),
             pod("above", "9e99", None),
             pod("above-all", "123456789012345678901234567890Ei", None),
-            // Each is the other's owner, and one its own.
+            // Two own each other, and one owns itself.
             owned("egg", "egg", "hen"),
             owned("hen", "hen", "egg"),
             owned("self", "self", "self"),

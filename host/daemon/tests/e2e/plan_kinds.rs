@@ -1,5 +1,5 @@
-//! `flyball plan` on small dumps, a table for each kind of input that clusters have and
-//! that once was answered wrongly.
+//! `flyball plan` on small dumps: a table for each kind of input that occurs in clusters
+//! and was once handled wrongly.
 
 mod attaching;
 mod daemons;

@@ -1,5 +1,5 @@
-//! A way to the API server on which requests can be held back, as a slow network
-//! or a hanging server does.
+//! Proxy of the API server that can hold requests back, like a slow network or a hanging
+//! server.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::support::Workshop;
 
-/// The proxy, with an administrator's rights, until it is dropped.
+/// The proxy, with an administrator's rights. It runs until it is dropped.
 pub struct Proxy {
     url: String,
     shared: Arc<Shared>,
@@ -27,7 +27,7 @@ pub struct Proxy {
 
 struct Shared {
     client: Client,
-    /// Requests that contain one of these are held back.
+    /// Texts of the requests that are held back.
     held: watch::Sender<Vec<String>>,
     /// METHOD PATH?QUERY of each request.
     seen: Mutex<Vec<String>>,
@@ -53,7 +53,7 @@ impl Proxy {
         }
     }
 
-    /// Writes a kubeconfig that leads through the proxy.
+    /// Writes a kubeconfig for the proxy.
     pub fn kubeconfig(&self, workshop: &Workshop) -> PathBuf {
         let config = json!({
             "apiVersion": "v1",
@@ -66,23 +66,23 @@ impl Proxy {
         workshop.write("proxy.json", config.to_string())
     }
 
-    /// Holds requests back whose METHOD PATH?QUERY contains the text, from now on.
+    /// Holds back requests whose METHOD PATH?QUERY contains the text, from now on.
     pub fn hold(&self, text: &str) {
         self.shared.seen.lock().unwrap().clear();
         self.shared.held.send_replace(vec![text.to_owned()]);
     }
 
-    /// Lets all pass.
+    /// Releases all requests.
     pub fn release(&self) {
         self.shared.held.send_replace(Vec::new());
     }
 
-    /// Whether such a request came since requests were last held.
+    /// Reports whether such a request arrived since requests were last held back.
     pub fn saw(&self, text: &str) -> bool {
         !self.requests(text).is_empty()
     }
 
-    /// METHOD PATH?QUERY of each such request since requests were last held.
+    /// Returns METHOD PATH?QUERY of each such request since requests were last held back.
     pub fn requests(&self, text: &str) -> Vec<String> {
         let seen = self.shared.seen.lock().unwrap();
         let such = seen.iter().filter(|line| line.contains(text));

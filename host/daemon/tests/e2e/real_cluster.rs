@@ -1,5 +1,5 @@
-//! A real control plane: from the resource definition to a scaled Deployment,
-//! and a change of policy in the middle.
+//! The daemon on a real control plane: from the resource definition to a scaled
+//! Deployment, with a change of policy.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ spec:
     resource: {name: cpu, target: {type: Utilization, averageUtilization: 50}}
 ";
 
-/// What a field of an object says.
+/// Returns a field of an object.
 fn field(cluster: &Cluster, object: &str, path: &str) -> String {
     cluster
         .kubectl(&["get", object, "-o", &format!("jsonpath={{{path}}}")])
@@ -72,7 +72,7 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
         ],
     );
 
-    // 400m of 500m requested where 50% is wanted: 2 pods at 80% become 4.
+    // 400m of 500m requested with a target of 50%: 2 pods at 80% become 4.
     let minutes = Duration::from_secs(180);
     wait_for("the Deployment to grow", minutes, || {
         field(&cluster, "deployment/web", ".spec.replicas")
@@ -104,7 +104,7 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
         described.contains(&other[..12])
     });
 
-    // The load falls, and the other policy takes the Deployment down.
+    // The load falls, and the other policy scales the Deployment down.
     cluster.set_pod_cpu("default", "app=web", 50).unwrap();
     wait_for("the Deployment to shrink", minutes, || {
         field(&cluster, "deployment/web", ".spec.replicas") == "2"
@@ -115,7 +115,7 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
     workshop.succeed(&["replay", "records.jsonl", "--policies-dir", "drop"]);
 }
 
-/// Digest of the policy that made the last decision, without its prefix.
+/// Returns the digest of the policy that made the last decision, without its prefix.
 fn digest(daemon: &Daemon) -> String {
     let record = daemon.last_record("default/web").unwrap_or_default();
     let digest = record["policies"][0]["version"]["digest"]

@@ -1,4 +1,4 @@
-//! Records: decided again, and explained.
+//! Records: replayed, and explained.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::support::{SCENARIO, Workshop};
 
-/// Records of a simulation, a line each.
+/// Returns the records of a simulation, a line each.
 fn recorded(workshop: &Workshop) -> Vec<String> {
     workshop.write("day.yaml", SCENARIO);
     workshop.succeed(&[
@@ -33,7 +33,7 @@ fn decisions_are_made_again_to_the_byte() {
         "{printed}"
     );
 
-    // `policy run` takes a record.
+    // `policy run` accepts a record.
     let line = &lines[lines.len() / 2];
     let record: Value = serde_json::from_str(line).unwrap();
     workshop.write("line.jsonl", line);
@@ -84,7 +84,7 @@ fn a_policy_stands_in_for_those_of_its_own_kind() {
     let workshop = Workshop::new();
     let nodes = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/nodes.yaml");
     workshop.succeed(&["simulate", nodes, "--records", "both.jsonl"]);
-    // These made the decisions of their kinds: nothing is another one now.
+    // These policies made the decisions of their kinds: nothing differs.
     for policy in ["hpa", "least-waste"] {
         workshop.succeed(&["replay", "both.jsonl", "--policy", policy]);
     }
@@ -207,8 +207,8 @@ fn a_missing_expander_is_an_outcome_from_outside_and_another_one_is_tried_in_its
 fn a_record_file_of_an_earlier_release_is_decided_again_and_explained() {
     let workshop = Workshop::new();
     let mut lines = vectors::read::<Value>("records/daemon").unwrap();
-    // What decided then is not kept: the built-in policies of today have to come to the
-    // same.
+    // The versions that decided then are not kept: today's built-in policies must make
+    // the same decisions.
     let digests = flyball_policies::BUILTIN.iter();
     let digests = digests.map(|(name, component)| (*name, flyball_sandbox::digest(component)));
     let digests: BTreeMap<_, _> = digests.collect();
@@ -234,7 +234,7 @@ fn a_record_file_of_an_earlier_release_is_decided_again_and_explained() {
     assert!(lost.contains("stands in for nobody"), "{lost}");
 }
 
-/// The versions of all policies that a record names.
+/// Returns the versions of all policies that a record names.
 fn versions(record: &mut Value) -> Vec<&mut Value> {
     let parts: Vec<&mut Value> = if record["policies"].is_array() {
         record["policies"]

@@ -1,5 +1,4 @@
-//! What a daemon knows of policies after a restart, and what daemons that share a
-//! private directory leave each other.
+//! Policies after a restart of the daemon, and daemons that share a private directory.
 
 use std::fs;
 
@@ -56,7 +55,7 @@ fn a_file_that_breaks_while_the_daemon_is_down_leaves_its_last_good_version() {
     }
     assert_eq!(second.terminate(), Some(0));
 
-    // Once its file is gone, the last good version is too.
+    // After its file was removed, the last good version is removed as well.
     fs::remove_file(workshop.path("drop/hpa.wasm")).unwrap();
     let mut third = start(&workshop, "drop");
     assert_eq!(hpa(&third)["source"]["kind"], "builtIn");
@@ -73,7 +72,7 @@ fn daemons_that_share_a_private_directory_forget_nothing_of_each_other() {
     let mut one = start(&workshop, "drop");
     let good = hpa(&one)["version"]["digest"].clone();
 
-    // One that has policies of its own, and one that has the same.
+    // One daemon with other policies, and one with the same.
     let mut other = start(&workshop, "other");
     let mut same = start(&workshop, "drop");
     assert_eq!(hpa(&other)["source"]["kind"], "builtIn");

@@ -1,4 +1,4 @@
-//! Simulations: reproducible to the byte, and compared.
+//! Simulations: reproducible to the byte, and comparisons.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use crate::support::{SCENARIO, Workshop};
 #[test]
 fn the_same_seed_gives_the_same_bytes_and_another_seed_others() {
     let workshop = Workshop::new();
-    // The noise is what the seed decides.
+    // The seed determines the noise.
     workshop.write(
         "day.yaml",
         SCENARIO.replace(
@@ -136,7 +136,7 @@ fn contenders_have_configurations_of_their_own() {
     compare("mine.wasm=list.json,hpa").expect(1, &["list.json", "no JSON object"]);
 }
 
-/// An example of the repository, by its path there.
+/// Returns the path of an example of the repository.
 fn example(name: &str) -> String {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
     format!("{examples}/{name}")
@@ -158,7 +158,7 @@ fn pods_get_nodes_that_a_sandboxed_expander_chose() {
     let page = fs::read_to_string(workshop.path("nodes.html")).unwrap();
     assert!(page.contains("Pending pods") && page.contains("{nodes 2-&gt;4 (max: 4)}"));
 
-    // Its records can be decided again, those about nodes as well.
+    // Its records can be replayed, including those about nodes.
     workshop.succeed(&["simulate", &file, "--records", "nodes.jsonl"]);
     let records = fs::read_to_string(workshop.path("nodes.jsonl")).unwrap();
     assert!(records.contains("flyball.dev/node-decision/"));

@@ -1,4 +1,4 @@
-//! Running the binary.
+//! Runs the binary.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// A folder to work in, and the binary's private directory in it.
+/// A working folder with the binary's private directory.
 pub struct Workshop(tempfile::TempDir);
 
-/// How a command ended.
+/// Exit code and output of a command.
 #[derive(Debug)]
 pub struct Ran {
     pub code: Option<i32>,
@@ -37,7 +37,7 @@ impl Workshop {
         path
     }
 
-    /// The binary, to be started in this folder.
+    /// Returns the command of the binary in this folder.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flyball"));
         command
@@ -52,8 +52,7 @@ impl Workshop {
         command
     }
 
-    /// Runs the binary to its end. What it prints must be plain: nobody looks at a
-    /// terminal here.
+    /// Runs the binary to its end. Its output must be plain, as there is no terminal.
     pub fn run(&self, args: &[&str]) -> Ran {
         let output = self.command(args).stdin(Stdio::null()).output();
         let ran: Ran = output.unwrap().into();
@@ -63,7 +62,7 @@ impl Workshop {
         ran
     }
 
-    /// Runs the binary to its end, which must be a good one; what it printed.
+    /// Runs the binary to its end, which must be a success. Returns its output.
     pub fn succeed(&self, args: &[&str]) -> String {
         let ran = self.run(args);
         assert_eq!(ran.code, Some(0), "flyball {}: {ran:#?}", args.join(" "));
@@ -82,8 +81,8 @@ impl From<Output> for Ran {
 }
 
 impl Ran {
-    /// Asserts the exit code, and that these texts were printed: by a command that
-    /// failed or was misused (1 and 2) on standard error, and nothing else.
+    /// Asserts the exit code and that these texts were printed: for failures (1) and
+    /// usage errors (2) on standard error, and nothing else.
     #[track_caller]
     pub fn expect(&self, code: i32, texts: &[&str]) {
         assert_eq!(self.code, Some(code), "{self:#?}");
@@ -98,12 +97,12 @@ impl Ran {
     }
 }
 
-/// `flyball run`, until it is dropped.
+/// A running `flyball run`, which is killed when this is dropped.
 pub struct Daemon {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
     pub url: String,
-    /// The address that serves only probes, if it was given one.
+    /// Address of the probes, if there is one.
     pub probes: Option<String>,
 }
 
@@ -115,8 +114,7 @@ impl Daemon {
         Self::spawn(workshop.command(&all))
     }
 
-    /// Starts a command that is the daemon with a log in JSON, and waits until it
-    /// serves.
+    /// Starts a command that runs the daemon with a JSON log, and waits until it serves.
     pub fn spawn(mut command: Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -126,7 +124,7 @@ impl Daemon {
         });
         let started = started.unwrap_or_else(|| panic!("the daemon ended: {:?}", child.wait()));
         let url = |field: &str| Some(format!("http://{}", started[field].as_str()?));
-        // A pipe that nobody reads would stop the daemon.
+        // A pipe that is not read would block the daemon.
         let events = Arc::new(Mutex::new(Vec::new()));
         let logged = Arc::clone(&events);
         std::thread::spawn(move || {
@@ -162,8 +160,8 @@ impl Daemon {
         answer.body_mut().read_to_string().ok()
     }
 
-    /// Whether an event was logged, since it serves, each of whose fields contains
-    /// the text given for it.
+    /// Reports whether an event was logged whose fields contain these texts, since the
+    /// daemon serves.
     pub fn logged(&self, fields: &[(&str, &str)]) -> bool {
         let contains = |event: &Value, field: &str, text| {
             event[field]
@@ -178,19 +176,19 @@ impl Daemon {
         self.log.lock().unwrap().iter().any(has)
     }
 
-    /// A policy in its list.
+    /// Returns a policy in the daemon's list.
     pub fn policy(&self, name: &str) -> Option<Value> {
         let policies: Vec<Value> = serde_json::from_str(&self.get("/v1/policies")?).ok()?;
         policies.into_iter().find(|policy| policy["name"] == name)
     }
 
-    /// The last record about an object.
+    /// Returns the last record about an object.
     pub fn last_record(&self, object: &str) -> Option<Value> {
         let text = self.get(&format!("/v1/records?object={object}&limit=1"))?;
         serde_json::from_str(text.lines().next()?).ok()
     }
 
-    /// All records about an object, oldest first.
+    /// Returns all records about an object, oldest first.
     pub fn records(&self, object: &str) -> Vec<Value> {
         let text = self.get(&format!("/v1/records?object={object}&limit=10000"));
         let text = text.expect("the daemon answers");
@@ -199,7 +197,7 @@ impl Daemon {
             .collect()
     }
 
-    /// All records of node decisions, oldest first.
+    /// Returns all records of node decisions, oldest first.
     pub fn node_records(&self) -> Vec<Value> {
         let text = self.get("/v1/node-records?limit=10000");
         let text = text.expect("the daemon answers");
@@ -210,7 +208,7 @@ impl Daemon {
 
     #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl Fn(&Self) -> bool) {
-        wait_for(what, PATIENCE, || {
+        wait_for(what, WAIT_TIMEOUT, || {
             let has_ended = self.has_ended();
             let holds = condition(self);
             assert!(holds || !has_ended, "the daemon ended before {what}");
@@ -223,18 +221,18 @@ impl Daemon {
         stat.map_or(true, |stat| stat.contains(") Z "))
     }
 
-    /// Asks it to end, as a cluster does, and waits for its exit code.
+    /// Sends SIGTERM, as a cluster does, and waits for the exit code.
     pub fn terminate(&mut self) -> Option<i32> {
         self.ask_to_end();
         self.wait_for_end()
     }
 
-    /// Waits for its exit code.
+    /// Waits for the exit code.
     pub fn wait_for_end(&mut self) -> Option<i32> {
         self.child.wait().unwrap().code()
     }
 
-    /// Numbers of the processes that it has started.
+    /// Returns the process ids of its children.
     pub fn children(&self) -> Vec<String> {
         let own = self.child.id().to_string();
         let processes = fs::read_dir("/proc").unwrap().flatten();
@@ -250,12 +248,12 @@ impl Daemon {
         processes.collect()
     }
 
-    /// Whether it still runs.
+    /// Reports whether it is still running.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Asks it to end, as a cluster does.
+    /// Sends SIGTERM, as a cluster does.
     pub fn ask_to_end(&self) {
         let id = self.child.id().to_string();
         assert!(
@@ -275,9 +273,9 @@ impl Drop for Daemon {
     }
 }
 
-/// How long a test waits for what must come: policies are compiled at the lowest priority,
-/// which takes long on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(600);
+/// Maximum time that a test waits: policies are compiled at the lowest priority, which
+/// takes long on a busy machine.
+pub const WAIT_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Waits until a condition holds. Panics if it does not within `limit`.
 #[track_caller]
@@ -289,7 +287,7 @@ pub fn wait_for(what: &str, limit: Duration, mut condition: impl FnMut() -> bool
     }
 }
 
-/// Two hours of one workload whose load rises to its double and falls again.
+/// Two hours of one workload whose load doubles and falls again.
 pub const SCENARIO: &str = "\
 name: Two hours
 seed: 3

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::support::{SCENARIO, Workshop};
 
-/// The example of two swaps with its components: another one takes over the name
-/// `hpa`, and gives it back.
+/// Copies the example of two swaps with its components: another policy is activated under
+/// the name `hpa`, and later `hpa` again.
 fn workshop() -> Workshop {
     let workshop = Workshop::new();
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples");
@@ -22,7 +22,7 @@ fn workshop() -> Workshop {
     workshop
 }
 
-/// Records and report of a simulation, as bytes.
+/// Returns records and report of a simulation, as bytes.
 fn simulated(workshop: &Workshop, scenario: &str, name: &str) -> (Vec<u8>, Vec<u8>) {
     let (records, report) = (format!("{name}.jsonl"), format!("{name}.html"));
     let args = ["--records", &records, "--report", &report];
@@ -59,7 +59,7 @@ fn every_decision_from_the_swap_on_is_made_by_the_other_component() {
     assert!(report.contains("class=mark"), "the swaps are marked");
 }
 
-/// The clocks differ, the decisions don't: those about nodes too.
+/// The clocks differ, but the decisions do not, including those about nodes.
 #[test]
 fn the_daemon_on_a_scenario_records_what_a_simulation_does() {
     let workshop = workshop();

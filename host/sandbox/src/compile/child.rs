@@ -1,4 +1,4 @@
-//! The child's side: it limits itself, compiles what comes in, and answers.
+//! The child process: it limits itself, compiles its input and writes its answer.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -16,28 +16,28 @@ use crate::compile::code;
 use crate::digest::digest;
 use crate::engine;
 use crate::error::LoadError;
-use crate::panics::caught;
+use crate::panics::catch_panic;
 
 /// First argument of a child.
 pub(crate) const COMMAND: &str = "compile-policy";
 
-/// The lowest priority there is: decisions come first.
+/// The lowest priority: decisions come first.
 const NICE: i32 = 19;
-/// Where memory is short the kernel ends the child and not the daemon.
+/// When memory is short, the kernel kills the child and not the daemon.
 const OOM_SCORE_ADJUSTMENT: &str = "1000";
 
 /// Limits of a child: its arguments, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Limits {
-    /// Private memory at first; the parent raises and lowers it.
+    /// Initial limit of private memory; the parent raises and lowers it.
     pub memory: u64,
-    /// The most that it is ever raised to.
+    /// Upper bound of that limit.
     pub most_memory: u64,
     /// CPU time, in seconds.
     pub cpu_seconds: u64,
     /// Size of a component.
     pub max_bytes: u64,
-    /// The process that started it.
+    /// Process id of the parent.
     pub parent: u32,
 }
 
@@ -67,20 +67,20 @@ impl Limits {
     }
 }
 
-/// First line of a child's answer, as JSON. What [`code::head`] and the code make
-/// together follows, if it is not refused.
+/// First line of a child's answer, as JSON. Unless the component is refused, the output
+/// of [`code::head`] and the code follow.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Answer {
-    /// Digest of what came in.
+    /// Digest of the input.
     pub digest: String,
     pub refused: Option<LoadError>,
-    /// Bytes that follow.
+    /// Number of bytes that follow.
     pub bytes: usize,
 }
 
-/// Compiles a policy in this process, if it was started for that: a binary that is the
-/// program of [`crate::CompilerOptions`] calls it before it does anything else, and
-/// ends with the exit code, if there is one.
+/// Compiles a policy in this process if it was started for that. The program of
+/// [`crate::CompilerOptions`] calls this before anything else, and exits with the code if
+/// one is returned.
 #[must_use]
 pub fn compile_if_asked() -> Option<ExitCode> {
     let mut arguments = env::args_os().skip(1);
@@ -102,26 +102,27 @@ fn compile_in_child(arguments: &[OsString]) -> ExitCode {
     }
 }
 
-/// Whether an error, or what an abort left, speaks of memory: the standard library, the
-/// compiler and the operating system have words of their own for it.
-pub(super) fn lacks_memory(said: &str) -> bool {
+/// Reports whether an error message, or the output of an abort, says that memory ran out:
+/// the standard library, the compiler and the operating system use different words for
+/// it.
+pub(super) fn lacks_memory(output: &str) -> bool {
     [
         "memory allocation of",
         "out of memory",
         "Cannot allocate memory",
     ]
     .iter()
-    .any(|words| said.contains(words))
+    .any(|words| output.contains(words))
 }
 
 fn confine(limits: &Limits) -> io::Result<()> {
-    // One that is stopped would outlive the parent, and never go on.
+    // Otherwise a stopped child would outlive its parent and never continue.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let parent = getppid().map(|parent| parent.as_raw_nonzero().get().unsigned_abs());
     if parent != Some(limits.parent) {
         return Err(io::Error::other("the parent has ended"));
     }
-    // The kernel may lack it; the other limits stand.
+    // The kernel may not support it; the other limits hold without it.
     let _ = fs::write("/proc/self/oom_score_adj", OOM_SCORE_ADJUSTMENT);
     setpriority_process(None, NICE)?;
     let limit = |resource, current, maximum| {
@@ -129,9 +130,10 @@ fn confine(limits: &Limits) -> io::Result<()> {
         setrlimit(resource, Rlimit { current, maximum })
     };
     limit(Resource::Core, 0, 0)?;
-    // A second more, so that the signal that ends it says why.
+    // The hard limit is one second higher, so that the process ends with SIGXCPU, which
+    // names the reason.
     limit(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds + 1)?;
-    // The parent may have been faster.
+    // The parent may have set the limit already.
     let memory = getrlimit(Resource::Data).current;
     let memory = memory.unwrap_or(limits.memory).min(limits.most_memory);
     limit(Resource::Data, memory, limits.most_memory)?;
@@ -142,14 +144,14 @@ fn answer(limits: &Limits) -> io::Result<()> {
     let mut bytes = Vec::new();
     let most = limits.max_bytes.saturating_add(1);
     io::stdin().lock().take(most).read_to_end(&mut bytes)?;
-    let outcome = caught(|| {
+    let outcome = catch_panic(|| {
         let engine = engine::compiling()
             .map_err(|error| LoadError::CompilerNotStarted(format!("no engine: {error:#}")))?;
         code::compile(&engine, &bytes)
     })
     .unwrap_or_else(|panic| Err(LoadError::Compile(panic)))
     .map_err(|error| match error {
-        LoadError::Compile(said) if lacks_memory(&said) => LoadError::CompileMemory {
+        LoadError::Compile(output) if lacks_memory(&output) => LoadError::CompileMemory {
             limit: limits.most_memory,
         },
         error => error,

@@ -1,6 +1,5 @@
-//! Compiled code with what is known of the component that it was made of, in the form
-//! in which a child hands it over and in which it is kept: the [`Surface`] as a line
-//! of JSON, and the code.
+//! Compiled code with what is known of its component, in the form in which a child
+//! returns it and the cache stores it: the [`Surface`] as a line of JSON, then the code.
 
 use wasmtime::component::Component;
 
@@ -8,17 +7,17 @@ use crate::contract::Contract;
 use crate::error::LoadError;
 use crate::parse::{self, Surface};
 
-/// Largest code accepted, in bytes: several times that of an interpreter, and what the
-/// daemon can hold beside its own work while it takes the code up.
+/// Largest code accepted, in bytes: several times that of an interpreter, and as much as
+/// the daemon can hold besides its own work while it loads the code.
 pub(crate) const MOST_CODE_BYTES: usize = 64 << 20;
 
-/// A component as an engine can run it.
+/// A compiled component that an engine can instantiate.
 pub(crate) struct Artifact {
     pub surface: Surface,
     pub component: Component,
 }
 
-/// Parses, validates and compiles a component: its surface and its code.
+/// Parses, validates and compiles a component. Returns its surface and its code.
 pub(crate) fn compile(
     engine: &wasmtime::Engine,
     bytes: &[u8],
@@ -34,29 +33,29 @@ pub(crate) fn compile(
     Ok((surface, code))
 }
 
-/// The refusal of code of more than [`MOST_CODE_BYTES`].
+/// The error for code of more than [`MOST_CODE_BYTES`].
 pub(crate) fn too_large() -> LoadError {
     LoadError::CodeTooLarge {
         limit: u64::try_from(MOST_CODE_BYTES).unwrap_or(u64::MAX),
     }
 }
 
-/// The line that stands before the code.
+/// Returns the line that precedes the code.
 pub(crate) fn head(surface: &Surface) -> serde_json::Result<Vec<u8>> {
     let mut line = serde_json::to_vec(surface)?;
     line.push(b'\n');
     Ok(line)
 }
 
-/// Takes apart what [`head`] and code make together.
+/// Splits the concatenation of [`head`] and code.
 fn split(bytes: &[u8]) -> Option<(Surface, &[u8])> {
     let end = bytes.iter().position(|byte| *byte == b'\n')?;
     let (line, code) = bytes.split_at(end);
     Some((serde_json::from_slice(line).ok()?, code.get(1..)?))
 }
 
-/// Loads what [`head`] and code make together, which must come from a place that is
-/// trusted: the cache, after it has checked that it made the bytes itself, or a child.
+/// Loads the concatenation of [`head`] and code. The bytes must come from a trusted
+/// source: the cache, after it has checked that it made them itself, or a child.
 ///
 /// A child's answer is trusted as the compiler is: both run the same binary, and code
 /// that the compiler makes in this process would be run unchecked as well. Nothing else
@@ -73,7 +72,8 @@ pub(crate) fn load(engine: &wasmtime::Engine, trusted: &[u8]) -> Result<Artifact
 
 #[expect(unsafe_code, reason = "there is no other way to load compiled code")]
 fn deserialize(engine: &wasmtime::Engine, code: &[u8]) -> wasmtime::Result<Component> {
-    // SAFETY: the bytes are what `precompile_component` gave, unaltered, as the callers
-    // of `load` see to. wasmtime itself checks that its version and settings are the same.
+    // SAFETY: the bytes are the unaltered output of `precompile_component`, as the
+    // callers of `load` ensure. wasmtime checks that its version and settings are the
+    // same.
     unsafe { Component::deserialize(engine, code) }
 }

@@ -1,19 +1,19 @@
-//! A policy that is to be compiled, whether it has a child at the moment or not.
+//! A policy to compile, with or without a running child.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::compile::Wanted;
+use crate::compile::LoadRequest;
 use crate::error::LoadError;
 
-/// Called with what came of a job.
-pub(super) type Done = Box<dyn FnOnce(Result<Vec<u8>, LoadError>) + Send>;
+/// Callback that takes the outcome of a job.
+pub(super) type Callback = Box<dyn FnOnce(Result<Vec<u8>, LoadError>) + Send>;
 
-/// Number of a job, in the order in which they came.
+/// Number of a job, in the order of submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct JobId(u64);
 
-/// Time from which a job gives way to those that have used less.
+/// Used time from which a job has a lower priority, by level.
 const LEVELS: [Duration; 4] = [
     Duration::from_millis(100),
     Duration::from_secs(1),
@@ -21,29 +21,29 @@ const LEVELS: [Duration; 4] = [
     Duration::from_secs(16),
 ];
 
-/// Time by the wall clock that counts as much as CPU time: a child that waits for
-/// something else than a CPU gives way too, only later.
+/// Divisor of wall-clock time to compare it with CPU time: a child that is blocked loses
+/// priority too, only later.
 const WALL_PART: u32 = 5;
 
 /// A policy to compile.
 pub(super) struct Job {
     pub id: JobId,
-    pub wanted: Wanted,
-    pub done: Done,
-    /// The most that a child used for it: CPU time, or a part of the time that it ran.
+    pub request: LoadRequest,
+    pub done: Callback,
+    /// The most that one child used for it: CPU time, or a part of its running time.
     pub used: Duration,
-    /// Whether it needs more memory than is left beside others.
+    /// Needs more memory than other children leave.
     pub alone: bool,
-    /// How often a child for it found no more memory because of others.
+    /// Number of times that a child for it ran out of memory because of other children.
     pub starved: u32,
 }
 
 impl Job {
-    pub fn new(wanted: Wanted, done: Done) -> Self {
+    pub fn new(request: LoadRequest, done: Callback) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self {
             id: JobId(NEXT.fetch_add(1, Ordering::Relaxed)),
-            wanted,
+            request,
             done,
             used: Duration::ZERO,
             alone: false,
@@ -51,14 +51,15 @@ impl Job {
         }
     }
 
-    /// Notes what a child has used: CPU time, and the time that it ran.
+    /// Records the CPU time that a child used, and the time that it ran.
     pub fn note(&mut self, cpu: Duration, ran: Duration) {
         self.used = self.used.max(cpu).max(ran / WALL_PART);
     }
 
-    /// How much it has used. Jobs of a lower level run first, and a child of a higher
-    /// level is stopped for them. So policies that compile in milliseconds, as all from
-    /// Rust do, overtake those that take seconds, and both overtake what never ends.
+    /// Returns the job's level. Jobs of a lower level run first, and a child of a higher
+    /// level is stopped for them. So policies that compile in milliseconds, like all
+    /// those from Rust, overtake those that take seconds, and both overtake those that
+    /// never end.
     pub fn level(&self) -> usize {
         if self.alone {
             return LEVELS.len();
@@ -74,18 +75,18 @@ mod tests {
     use std::time::Duration;
 
     use super::Job;
-    use crate::compile::{Source, Wanted};
+    use crate::compile::{LoadRequest, Source};
 
     #[test]
     fn a_job_gives_way_by_cpu_time_and_by_the_time_that_it_is_blocked() {
         let level = |cpu, ran| {
             let source = Source::Bytes(Arc::default());
-            let wanted = Wanted {
+            let request = LoadRequest {
                 digest: String::new(),
                 source,
                 max_bytes: 0,
             };
-            let mut job = Job::new(wanted, Box::new(|_| {}));
+            let mut job = Job::new(request, Box::new(|_| {}));
             job.note(Duration::from_millis(cpu), Duration::from_millis(ran));
             job.level()
         };

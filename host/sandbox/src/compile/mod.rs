@@ -1,21 +1,20 @@
-//! From a component's bytes to machine code.
+//! Compilation of components to machine code.
 //!
 //! Neither parsing nor compiling takes fuel or can be interrupted, and a compiler may
-//! panic, abort, or eat memory on what it is given. So whatever comes from outside is
-//! parsed, validated and compiled in a child process of the same binary
-//! ([`child`]), under limits that the kernel enforces; [`supervisor`] decides which
-//! children run when. Built-in policies, which were compiled with the binary, are
-//! compiled in this process.
+//! panic, abort, or run out of memory on its input. So input from outside is parsed,
+//! validated and compiled in a child process of the same binary ([`child`]), under limits
+//! that the kernel enforces; [`supervisor`] schedules the children. Built-in policies,
+//! which were compiled with the binary, are compiled in this process.
 
 pub(crate) mod child;
 pub(crate) mod code;
-mod hand_over;
+mod delivery;
 mod job;
 mod load;
-mod memory;
+mod memory_budget;
+mod memory_share;
 mod outcome;
 mod process;
-mod room;
 mod supervisor;
 
 use std::ffi::OsString;
@@ -25,45 +24,44 @@ use std::sync::mpsc::{Sender, channel};
 use std::time::Duration;
 
 use crate::error::{EngineError, LoadError};
-use job::{Done, Job, JobId};
-pub(crate) use load::Wanted;
-use supervisor::Order;
+use job::{Callback, Job, JobId};
+pub(crate) use load::LoadRequest;
+use supervisor::SupervisorMessage;
 
-/// Memory of all compiling children together where nothing else is said, in bytes.
+/// Default memory of all compiling children together, in bytes.
 pub const DEFAULT_COMPILE_MEMORY: u64 = 256 << 20;
-/// CPU time that a policy may take to compile where nothing else is said: an
-/// interpreter compiled to Wasm takes 23 s.
+/// Default CPU time that compiling a policy may take: an interpreter compiled to Wasm
+/// takes 23 s.
 pub const DEFAULT_COMPILE_CPU: Duration = Duration::from_secs(60);
 
-/// How policies are compiled that are not built in.
+/// How policies that are not built in are compiled.
 #[derive(Clone, Debug)]
 pub struct CompilerOptions {
     /// The program that is started for each policy. It must call
     /// [`crate::compile_if_asked`] before it does anything else.
     pub program: PathBuf,
-    /// Arguments that come before those.
+    /// Arguments that precede those of [`crate::compile_if_asked`].
     pub arguments: Vec<OsString>,
-    /// Private memory of all children together, in bytes. `None` stands for
-    /// [`DEFAULT_COMPILE_MEMORY`], or for what the memory limit of the cgroup leaves
-    /// beside this process, if that is less.
+    /// Private memory of all children together, in bytes. `None` means
+    /// [`DEFAULT_COMPILE_MEMORY`], or what the memory limit of the cgroup leaves besides
+    /// this process if that is less.
     pub memory_bytes: Option<u64>,
-    /// CPU time of a policy. It is rounded up to whole seconds.
+    /// CPU time for a policy. It is rounded up to whole seconds.
     pub cpu: Duration,
-    /// Time that a child may run, by the wall clock: the backstop.
+    /// Wall-clock time for a child: the backstop.
     pub wall: Duration,
 }
 
 impl CompilerOptions {
-    /// Children that are this binary, which must begin with a call of
-    /// [`crate::compile_if_asked`].
+    /// Uses this binary, which must call [`crate::compile_if_asked`] first.
     #[must_use]
     pub fn this_binary() -> Self {
-        // The kernel's name of the binary that runs leads to it even after the file was
-        // replaced: a child of another version would compile for another host.
+        // `/proc/self/exe` leads to the running binary even after its file was replaced:
+        // a child of another version would compile for another host.
         Self::program("/proc/self/exe".into())
     }
 
-    /// Children that are another program, which must begin in the same way.
+    /// Uses another program, which must call [`crate::compile_if_asked`] first.
     #[must_use]
     pub fn program(program: PathBuf) -> Self {
         Self {
@@ -80,40 +78,39 @@ impl CompilerOptions {
 pub(crate) enum Source {
     /// The bytes themselves.
     Bytes(Arc<[u8]>),
-    /// The content of a file when the child starts. It is checked against the digest.
+    /// A file, read when the child starts. Its content is checked against the digest.
     File(PathBuf),
 }
 
-/// Children that compile, and the thread that supervises them. It ends, and they with
-/// it, when this is dropped.
+/// The compiling children and the thread that supervises them. Dropping it ends them all.
 pub(crate) struct Compiler {
-    orders: Sender<Order>,
+    orders: Sender<SupervisorMessage>,
 }
 
 impl Compiler {
     /// Starts the supervising thread.
     ///
     /// # Errors
-    /// When the thread cannot be started.
+    /// If the thread cannot be started.
     pub fn start(options: CompilerOptions) -> Result<Self, EngineError> {
         let (orders, receiver) = channel();
         supervisor::start(options, orders.clone(), receiver)?;
         Ok(Self { orders })
     }
 
-    /// Compiles a component, and then calls `done` from another thread: with what the
-    /// child answered, or with the reason why it is refused.
+    /// Compiles a component, and then calls `done` from another thread with the child's
+    /// answer or the reason for refusing it.
     pub fn compile(
         &self,
-        wanted: Wanted,
+        request: LoadRequest,
         done: impl FnOnce(Result<Vec<u8>, LoadError>) + Send + 'static,
-    ) -> Ticket {
-        let done: Done = Box::new(done);
-        let job = Job::new(wanted, done);
+    ) -> CompileHandle {
+        let done: Callback = Box::new(done);
+        let job = Job::new(request, done);
         let id = job.id;
-        // The thread ends with this value, or with the process.
-        let _ = self.orders.send(Order::Compile(job));
-        Ticket {
+        // Sending fails only after the thread has ended, with this value or the process.
+        let _ = self.orders.send(SupervisorMessage::Compile(job));
+        CompileHandle {
             orders: self.orders.clone(),
             id,
         }
@@ -123,19 +120,19 @@ impl Compiler {
 impl Drop for Compiler {
     fn drop(&mut self) {
         // An error means that the thread has ended.
-        let _ = self.orders.send(Order::Stop);
+        let _ = self.orders.send(SupervisorMessage::Stop);
     }
 }
 
-/// A compilation under way. Dropping it ends it, if it has not ended.
-pub(crate) struct Ticket {
-    orders: Sender<Order>,
+/// A running compilation. Dropping it cancels the compilation.
+pub(crate) struct CompileHandle {
+    orders: Sender<SupervisorMessage>,
     id: JobId,
 }
 
-impl Drop for Ticket {
+impl Drop for CompileHandle {
     fn drop(&mut self) {
         // An error means that the thread has ended.
-        let _ = self.orders.send(Order::Cancel(self.id));
+        let _ = self.orders.send(SupervisorMessage::Cancel(self.id));
     }
 }

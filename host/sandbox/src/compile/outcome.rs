@@ -1,4 +1,4 @@
-//! The outcome of a child that has ended: its answer, or the reason why there is none.
+//! The outcome of a child that has ended: its answer, or the reason for not having one.
 
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
@@ -11,10 +11,10 @@ use crate::compile::process::{MOST_ANSWER_BYTES, Written};
 use crate::error::LoadError;
 use crate::text::readable;
 
-/// How long a reason may be that a child gives, in bytes.
+/// Maximum length of a reason given by a child, in bytes.
 const REASON_BYTES: usize = 1 << 10;
 
-/// Limits that a child was under.
+/// Limits that applied to a child.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Limits {
     /// Private memory of all children together, in bytes.
@@ -22,7 +22,8 @@ pub(super) struct Limits {
     pub cpu_seconds: u64,
 }
 
-/// What follows the first line of a child's answer, for a component with this digest.
+/// Returns the output after the first line of a child's answer, for a component with this
+/// digest.
 pub(super) fn of(
     digest: &str,
     status: ExitStatus,
@@ -30,15 +31,15 @@ pub(super) fn of(
     limits: Limits,
 ) -> Result<Vec<u8>, LoadError> {
     let answer = written.answer.as_ref();
-    // Nobody read it, so the child may have failed to write it.
+    // The answer was not read, so the child may have failed to write it.
     if answer.is_some_and(|answer| answer.bytes > MOST_ANSWER_BYTES) {
         return Err(code::too_large());
     }
     if status.success() {
         return take_apart(digest, written);
     }
-    let said = written.stderr.trim();
-    if lacks_memory(said) {
+    let stderr = written.stderr.trim();
+    if lacks_memory(stderr) {
         let limit = limits.memory;
         return Err(LoadError::CompileMemory { limit });
     }
@@ -51,7 +52,7 @@ pub(super) fn of(
         return Err(LoadError::CompilerKilled);
     }
     let mut how = status.to_string();
-    if let Some(last) = said.lines().last() {
+    if let Some(last) = stderr.lines().last() {
         how = format!("{how}, and said: {last}");
     }
     readable(&mut how, REASON_BYTES);

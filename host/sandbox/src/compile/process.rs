@@ -1,4 +1,4 @@
-//! One child process.
+//! A child process, its pipes and its resource usage.
 
 use std::fs;
 use std::io::{self, BufRead as _, BufReader, Read, Write as _};
@@ -11,18 +11,18 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::compile::child::{Answer, Limits};
 use crate::compile::code::MOST_CODE_BYTES;
-use crate::compile::{CompilerOptions, Source, memory};
+use crate::compile::{CompilerOptions, Source, memory_budget};
 use crate::error::LoadError;
 use crate::file;
 
-/// Bytes of a child's standard error that are kept: a panic's message.
+/// Bytes of a child's standard error that are kept: enough for a panic's message.
 const STDERR_BYTES: u64 = 4 << 10;
-/// Bytes of the lines before the code: the answer's, and that of its surface.
+/// Maximum bytes of each line before the code: the answer's and the surface's.
 const LINE_BYTES: usize = 1 << 20;
-/// Bytes that may follow the first line of an answer.
+/// Maximum bytes after the first line of an answer.
 pub(super) const MOST_ANSWER_BYTES: usize = MOST_CODE_BYTES + LINE_BYTES;
 
-/// A child that has not been waited for: until then its number is its own.
+/// A child that has not been waited for: until then its process id is not reused.
 pub(super) struct Process {
     child: Child,
     pid: Pid,
@@ -38,15 +38,15 @@ pub(super) struct Pipes {
 /// What a child wrote.
 #[derive(Default)]
 pub(super) struct Written {
-    /// The first line of its answer; `None` if that makes no sense.
+    /// The first line of its answer; `None` if it is not valid.
     pub answer: Option<Answer>,
-    /// What follows that line.
+    /// The output after that line.
     pub code: Vec<u8>,
     /// The beginning of its standard error.
     pub stderr: String,
 }
 
-/// What a child has taken so far.
+/// Resources that a child has used so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     pub cpu: Duration,
@@ -69,9 +69,10 @@ impl Process {
             .arg0("flyball")
             .args(&options.arguments)
             .args(limits.arguments())
-            // Credentials of the daemon are none of its business.
+            // It must not see the daemon's credentials.
             .env_clear()
-            // mimalloc would take a GiB at once, which is more than it may have.
+            // mimalloc would reserve a GiB at once, which is more than the child may
+            // have.
             .env("MIMALLOC_ARENA_EAGER_COMMIT", "0")
             .stdin(input)
             .stdout(Stdio::piped())
@@ -98,7 +99,7 @@ impl Process {
         Ok((Self { child, pid }, pipes))
     }
 
-    /// Stops it where it is; it keeps its memory.
+    /// Stops it; it keeps its memory.
     pub fn stop(&self) {
         self.signal(Signal::STOP);
     }
@@ -112,7 +113,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        // An error means that it has ended, which its pipes tell too.
+        // An error means that it has ended; its closed pipes report that too.
         let _ = kill_process(self.pid, signal);
     }
 
@@ -120,28 +121,29 @@ impl Process {
         self.child.wait()
     }
 
-    /// Sets how much private memory it may have, out of the most that it ever may.
+    /// Sets the limit of its private memory, and the most that the limit may be raised
+    /// to.
     pub fn allow_memory(&self, bytes: u64, most: u64) {
         let (current, maximum) = (Some(bytes.min(most)), Some(most));
         // An error means that it has ended.
         let _ = prlimit(Some(self.pid), Resource::Data, Rlimit { current, maximum });
     }
 
-    /// Returns the CPU time and memory it has used. `None` if they can't be read, for
-    /// example because it has ended.
+    /// Returns the CPU time and memory it has used. Returns `None` if they can't be read,
+    /// for example because it has ended.
     pub fn usage(&self) -> Option<Usage> {
         let read = |file: &str| {
             fs::read_to_string(format!("/proc/{}/{file}", self.pid.as_raw_nonzero())).ok()
         };
         Some(Usage {
             cpu: cpu(&read("stat")?, rustix::param::clock_ticks_per_second())?,
-            memory: memory::field(&read("status")?, "VmData:")?,
+            memory: memory_budget::field(&read("status")?, "VmData:")?,
         })
     }
 }
 
-/// CPU time by `/proc/PID/stat`: its fields 14 and 15, where the second one, the
-/// program's name in parentheses, may hold anything.
+/// Parses the CPU time from `/proc/PID/stat`: fields 14 and 15. The second field, the
+/// program's name in parentheses, may contain anything.
 fn cpu(stat: &str, ticks_per_second: u64) -> Option<Duration> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_ascii_whitespace().skip(11);
@@ -153,7 +155,7 @@ fn cpu(stat: &str, ticks_per_second: u64) -> Option<Duration> {
 }
 
 impl Pipes {
-    /// Hands over what is to be compiled, and reads until the child has ended.
+    /// Writes the component, and reads until the child has ended.
     pub fn exchange(self) -> Written {
         let Self {
             stdin,
@@ -161,28 +163,31 @@ impl Pipes {
             stderr,
         } = self;
         std::thread::scope(|scope| {
-            // Read at the same time: a child whose pipe is full waits. Without a thread the
-            // pipe is closed, and what is written to it fails.
-            let said = std::thread::Builder::new()
+            // Standard error is read at the same time: a child whose pipe is full blocks.
+            // Without a thread the pipe is closed, and the child's writes to it fail.
+            let stderr_reader = std::thread::Builder::new()
                 .name("flyball-compile-errors".into())
                 .spawn_scoped(scope, move || beginning(stderr));
             if let Some((mut stdin, bytes)) = stdin {
-                // An error means that it ended before it had read all: its exit says why.
+                // An error means that the child ended before it had read everything: its
+                // exit status says why.
                 let _ = stdin.write_all(&bytes);
             }
             let (answer, code) = answer(stdout);
-            let said = said.ok().and_then(|said| said.join().ok());
+            let stderr_reader = stderr_reader
+                .ok()
+                .and_then(|stderr_reader| stderr_reader.join().ok());
             Written {
                 answer,
                 code,
-                stderr: said.unwrap_or_default(),
+                stderr: stderr_reader.unwrap_or_default(),
             }
         })
     }
 }
 
-/// Reads an answer: its first line, and what follows, unless that is too much. Errors are
-/// noticed when the answer is taken apart, as something is missing then.
+/// Reads an answer: its first line, and what follows unless that is too long. Errors
+/// leave it incomplete, which is noticed when the answer is parsed.
 fn answer(stdout: impl Read) -> (Option<Answer>, Vec<u8>) {
     let (mut line, mut code) = (Vec::new(), Vec::new());
     let mut stdout = BufReader::new(stdout);
@@ -190,7 +195,7 @@ fn answer(stdout: impl Read) -> (Option<Answer>, Vec<u8>) {
     let _ = stdout.by_ref().take(most).read_until(b'\n', &mut line);
     let answer: Option<Answer> = serde_json::from_slice(&line).ok();
     let bytes = answer.as_ref().map_or(0, |answer| answer.bytes);
-    // As much as there will be: growing step by step would take twice the memory.
+    // The exact size is reserved: growing step by step would take twice the memory.
     if bytes <= MOST_ANSWER_BYTES && code.try_reserve_exact(bytes).is_ok() {
         let most = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1);
         let _ = stdout.take(most).read_to_end(&mut code);
@@ -198,10 +203,10 @@ fn answer(stdout: impl Read) -> (Option<Answer>, Vec<u8>) {
     (answer, code)
 }
 
-/// Reads standard error to its end, and keeps its beginning.
+/// Reads standard error to its end, and returns its beginning.
 fn beginning(mut stderr: impl Read) -> String {
     let mut kept = Vec::new();
-    // Errors mean that there is no more.
+    // Errors are treated as the end.
     let _ = stderr.by_ref().take(STDERR_BYTES).read_to_end(&mut kept);
     let _ = io::copy(&mut stderr, &mut io::sink());
     String::from_utf8_lossy(&kept).into_owned()

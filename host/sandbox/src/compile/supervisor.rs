@@ -1,49 +1,51 @@
-//! Which children run when. Two run at a time; one that has used much CPU time is
-//! stopped while a policy that has used less waits, so that no policy keeps others
-//! waiting, however long it takes to compile.
+//! Schedules the compiling children. Two run at a time; one that has used much CPU time
+//! is stopped while a policy that has used less waits, so that no policy blocks others,
+//! however long it takes to compile.
 //!
-//! How much memory each may take is in [`crate::compile::room`]. That a child finds no
-//! more while there are others is no fault of its policy: it is compiled again when there
-//! are none.
+//! [`crate::compile::memory_share`] decides how much memory each may use. A child that runs out
+//! of memory while there are others is not the fault of its policy, which is compiled
+//! again when no other child runs.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 use crate::compile::child::Limits;
-use crate::compile::hand_over::{self, Outcome};
+use crate::compile::delivery::{self, Outcome};
 use crate::compile::job::{Job, JobId};
 use crate::compile::process::{Process, Usage, Written};
-use crate::compile::{CompilerOptions, memory, outcome};
+use crate::compile::{CompilerOptions, memory_budget, outcome};
 use crate::error::{EngineError, LoadError};
 
 /// Children that run at a time.
 const RUNNING: usize = 2;
-/// Children that are held at most; beyond that the longest is ended, and begins anew later.
+/// Maximum number of stopped children; beyond that the longest is ended and its job
+/// started again later.
 const STOPPED: usize = 4;
-/// How often running children are looked at.
+/// How often running children are measured.
 const TICK: Duration = Duration::from_millis(20);
-/// How often a policy may run out of memory because of others, before it has to wait.
+/// Number of times that a policy may run out of memory because of others, before it has
+/// to wait.
 const MOST_STARVED: u32 = 8;
 
 /// Messages to the supervisor.
-pub(super) enum Order {
+pub(super) enum SupervisorMessage {
     Compile(Job),
-    /// Nobody waits for it any more.
+    /// Cancels a job.
     Cancel(JobId),
-    /// A child has closed its pipes.
+    /// A child has closed its pipes: its number and what it wrote.
     Ended(u64, Written),
-    /// The outcome of a job was handed over.
-    HandedOver,
+    /// The outcome of a job was delivered.
+    Delivered,
     Stop,
 }
 
 /// Starts the supervising thread.
 pub(super) fn start(
     options: CompilerOptions,
-    sender: Sender<Order>,
-    orders: Receiver<Order>,
+    sender: Sender<SupervisorMessage>,
+    orders: Receiver<SupervisorMessage>,
 ) -> Result<(), EngineError> {
-    let outcomes = hand_over::start(sender.clone())?;
+    let outcomes = delivery::start(sender.clone())?;
     let mut supervisor = Supervisor::new(options, sender, outcomes);
     std::thread::Builder::new()
         .name("flyball-compile".into())
@@ -55,17 +57,17 @@ pub(super) fn start(
 /// The jobs and the children that work on them.
 pub(super) struct Supervisor {
     options: CompilerOptions,
-    /// For the threads that wait for children.
-    sender: Sender<Order>,
+    /// Cloned for the threads that wait for children.
+    sender: Sender<SupervisorMessage>,
     outcomes: Sender<Outcome>,
-    /// Outcomes that are not handed over yet: each holds the memory of its code.
-    handing_over: usize,
+    /// Outcomes that are not delivered yet: each holds the memory of its code.
+    undelivered: usize,
     /// Memory of all children together, in bytes.
     pub memory: u64,
     /// Jobs without a child.
     waiting: Vec<Job>,
     pub children: Vec<Child>,
-    /// Children so far.
+    /// Number of children started so far.
     started: u64,
 }
 
@@ -75,42 +77,45 @@ pub(super) struct Child {
     pub job: Job,
     pub process: Process,
     pub usage: Usage,
-    /// Memory that it may have, in bytes, and the most that it ever may: a limit of its
-    /// own that cannot be raised.
+    /// Current limit of its memory in bytes, and a fixed upper bound of that limit.
     pub allowed: u64,
     pub most: u64,
     pub stopped: bool,
-    /// Since when it has run, and how long before it was stopped last.
+    /// Start of its current run, and duration of its earlier ones.
     since: Instant,
     ran: Duration,
-    /// Why it was ended from here.
+    /// The reason, if the supervisor ended it.
     ended: Option<LoadError>,
 }
 
 /// The job or child that runs next.
 #[derive(Clone, Copy)]
 enum Next {
-    /// A job, by its place among those that wait.
+    /// Index of a waiting job.
     Waiting(usize),
-    /// A child that is stopped, by its place.
+    /// Index of a stopped child.
     Stopped(usize),
 }
 
 impl Supervisor {
-    fn new(options: CompilerOptions, sender: Sender<Order>, outcomes: Sender<Outcome>) -> Self {
+    fn new(
+        options: CompilerOptions,
+        sender: Sender<SupervisorMessage>,
+        outcomes: Sender<Outcome>,
+    ) -> Self {
         Self {
-            memory: memory::budget(options.memory_bytes),
+            memory: memory_budget::budget(options.memory_bytes),
             options,
             sender,
             outcomes,
-            handing_over: 0,
+            undelivered: 0,
             waiting: Vec::new(),
             children: Vec::new(),
             started: 0,
         }
     }
 
-    fn run(&mut self, orders: &Receiver<Order>) {
+    fn run(&mut self, orders: &Receiver<SupervisorMessage>) {
         loop {
             let order = match self.children.iter().any(|child| !child.stopped) {
                 true => orders.recv_timeout(TICK),
@@ -119,16 +124,16 @@ impl Supervisor {
             let mut order = match order {
                 Ok(order) => Some(order),
                 Err(RecvTimeoutError::Timeout) => None,
-                // This thread has a sender of its own.
+                // Cannot happen: this thread has a sender of its own.
                 Err(RecvTimeoutError::Disconnected) => return,
             };
             self.measure();
             while let Some(one) = order {
-                if matches!(one, Order::Stop) {
+                if matches!(one, SupervisorMessage::Stop) {
                     self.children.drain(..).for_each(Child::end);
                     return;
                 }
-                self.follow(one);
+                self.handle(one);
                 order = orders.try_recv().ok();
             }
             self.schedule();
@@ -136,31 +141,31 @@ impl Supervisor {
         }
     }
 
-    fn follow(&mut self, order: Order) {
+    fn handle(&mut self, order: SupervisorMessage) {
         match order {
-            Order::Compile(job) => self.waiting.push(job),
-            Order::Cancel(id) => {
+            SupervisorMessage::Compile(job) => self.waiting.push(job),
+            SupervisorMessage::Cancel(id) => {
                 self.waiting.retain(|job| job.id != id);
                 if let Some(at) = self.children.iter().position(|child| child.job.id == id) {
                     self.children.remove(at).end();
                 }
             }
-            Order::Ended(number, written) => {
+            SupervisorMessage::Ended(number, written) => {
                 let is_it = |child: &Child| child.number == number;
                 if let Some(at) = self.children.iter().position(is_it) {
                     self.settle(at, written);
                 }
             }
-            Order::HandedOver => self.handing_over = self.handing_over.saturating_sub(1),
-            Order::Stop => {}
+            SupervisorMessage::Delivered => self.undelivered = self.undelivered.saturating_sub(1),
+            SupervisorMessage::Stop => {}
         }
     }
 
-    /// Looks at what children have taken, and ends those that run for too long.
+    /// Measures the children's usage, and ends those that run for too long.
     fn measure(&mut self) {
         for child in &mut self.children {
-            // One that has just ended keeps what it had last. One that is stopped may have
-            // taken more until the signal reached it.
+            // A child that has just ended keeps its last measurement. A stopped one may
+            // have used more until the signal reached it.
             child.usage = child.process.usage().unwrap_or(child.usage);
             if child.stopped {
                 continue;
@@ -192,7 +197,7 @@ impl Supervisor {
                     let job = self.waiting.remove(at);
                     self.start(job);
                 }
-                // Making room may have changed places.
+                // `make_room` may have changed indices.
                 Next::Waiting(_) if self.make_room(level) => {}
                 Next::Waiting(_) => return,
             }
@@ -207,7 +212,7 @@ impl Supervisor {
     /// alone come last, and children that have begun come first. No job begins while too
     /// many outcomes wait to be handed over.
     fn next(&self) -> Option<Next> {
-        let may_begin = self.handing_over < RUNNING;
+        let may_begin = self.undelivered < RUNNING;
         let waiting = self.waiting.iter().enumerate().filter(|_| may_begin);
         let waiting = waiting.map(|(at, job)| (job, 1, Next::Waiting(at)));
         let stopped = self.children.iter().enumerate();
@@ -226,7 +231,7 @@ impl Supervisor {
         }
     }
 
-    /// The child that has used most, of those.
+    /// Returns the index of the child that has used most, of those that match.
     fn longest(&self, is_one: impl Fn(&Child) -> bool) -> Option<usize> {
         let children = self.children.iter().enumerate();
         children
@@ -235,7 +240,7 @@ impl Supervisor {
             .map(|(at, _)| at)
     }
 
-    /// Ends a child, whose job begins anew later.
+    /// Ends a child; its job is started again later.
     pub fn begin_anew(&mut self, at: usize) {
         let job = self.children.remove(at).end_keeping();
         self.waiting.push(job);
@@ -257,24 +262,24 @@ impl Supervisor {
         let child = &mut self.children[at];
         child.stopped = false;
         child.since = Instant::now();
-        // Before it goes on: its part was that of a time when others ran.
+        // The limit is set first: the old one was computed while others ran.
         self.share_memory();
         self.children[at].process.resume();
     }
 
     fn start(&mut self, job: Job) {
-        // What this process holds is another amount each time.
-        self.memory = memory::budget(self.options.memory_bytes);
+        // This process's own memory changes.
+        self.memory = memory_budget::budget(self.options.memory_bytes);
         let running = u64::try_from(self.running()).unwrap_or(u64::MAX);
         let allowed = self.free_memory() / running.saturating_add(1);
         let limits = Limits {
             memory: allowed,
             most_memory: self.memory,
             cpu_seconds: cpu_seconds(&self.options),
-            max_bytes: job.wanted.max_bytes,
+            max_bytes: job.request.max_bytes,
             parent: std::process::id(),
         };
-        let (process, pipes) = match Process::start(&self.options, &limits, &job.wanted.source) {
+        let (process, pipes) = match Process::start(&self.options, &limits, &job.request.source) {
             Ok(started) => started,
             Err(error) => return self.finish(job, Err(error)),
         };
@@ -285,7 +290,7 @@ impl Supervisor {
             .name("flyball-compile-answer".into())
             .spawn(move || {
                 // An error means that the supervisor has ended.
-                let _ = sender.send(Order::Ended(number, pipes.exchange()));
+                let _ = sender.send(SupervisorMessage::Ended(number, pipes.exchange()));
             });
         let mut child = Child {
             number,
@@ -307,7 +312,7 @@ impl Supervisor {
         self.children.push(child);
     }
 
-    /// Says what came of a child that has ended, or that is ended by this.
+    /// Handles the end of a child; kills it if it still runs.
     fn settle(&mut self, at: usize, written: Written) {
         let mut child = self.children.remove(at);
         child.process.kill();
@@ -318,13 +323,13 @@ impl Supervisor {
                     memory: child.most,
                     cpu_seconds: cpu_seconds(&self.options),
                 };
-                outcome::of(&child.job.wanted.digest, status, written, limits)
+                outcome::of(&child.job.request.digest, status, written, limits)
             }
             (None, Err(error)) => Err(LoadError::CompilerEnded(error.to_string())),
         };
         let out_of_memory = matches!(outcome, Err(LoadError::CompileMemory { .. }));
         let mut job = child.job;
-        // It had less than all because of others.
+        // It had less than the whole budget because of others.
         if out_of_memory && child.allowed < child.most {
             job.starved += 1;
             if job.starved >= MOST_STARVED {
@@ -336,11 +341,11 @@ impl Supervisor {
         self.finish(job, outcome);
     }
 
-    /// Has the outcome of a job handed over. To load code takes a while, and children need
-    /// not wait for that.
+    /// Queues the outcome of a job for delivery. Loading code takes a while, and children
+    /// need not wait for it.
     fn finish(&mut self, job: Job, outcome: Result<Vec<u8>, LoadError>) {
-        self.handing_over += 1;
-        // An error means that the thread has panicked, as the process does then.
+        self.undelivered += 1;
+        // An error means that the thread has panicked, which ends the process.
         let _ = self.outcomes.send((job.done, outcome));
     }
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
-use super::{Order, RUNNING, STOPPED, Supervisor};
-use crate::compile::hand_over::Outcome;
+use super::{RUNNING, STOPPED, Supervisor, SupervisorMessage};
+use crate::compile::delivery::Outcome;
 use crate::compile::job::Job;
-use crate::compile::{CompilerOptions, Source, Wanted};
+use crate::compile::{CompilerOptions, LoadRequest, Source};
 use crate::error::LoadError;
 
-/// A supervisor of children that do nothing, and what it hands over.
+/// Returns a supervisor of children that do nothing, and the receiver of its outcomes.
 fn supervisor() -> (Supervisor, Receiver<Outcome>) {
     let options = CompilerOptions {
         arguments: ["-c", "exec /bin/sleep 600"].map(Into::into).into(),
@@ -23,15 +23,18 @@ fn supervisor() -> (Supervisor, Receiver<Outcome>) {
 }
 
 fn add(supervisor: &mut Supervisor) {
-    let wanted = Wanted {
+    let request = LoadRequest {
         digest: String::new(),
         source: Source::Bytes(Arc::default()),
         max_bytes: 1,
     };
-    supervisor.follow(Order::Compile(Job::new(wanted, Box::new(|_| {}))));
+    supervisor.handle(SupervisorMessage::Compile(Job::new(
+        request,
+        Box::new(|_| {}),
+    )));
 }
 
-/// Lets the children that run have used so much.
+/// Adds this CPU time to the running children.
 fn use_up(supervisor: &mut Supervisor, cpu: Duration) {
     for child in supervisor
         .children
@@ -53,14 +56,14 @@ fn at_most_four_are_held_and_the_longest_begins_anew() {
     for n in 0..8 {
         add(&mut supervisor);
         supervisor.schedule();
-        // Each has used a little more than the one before it.
+        // Each has used a little more than the previous one.
         use_up(&mut supervisor, Duration::from_millis(100 + n));
     }
     supervisor.schedule();
     let held = supervisor.children.iter().filter(|child| child.stopped);
     assert_eq!(held.count(), STOPPED);
     assert_eq!(supervisor.running(), RUNNING);
-    // The others were ended, and wait: no job was lost.
+    // The others were ended and wait: no job was lost.
     assert_eq!(supervisor.waiting.len(), 8 - STOPPED - RUNNING);
     let longest_held = supervisor.children.iter().filter(|child| child.stopped);
     let longest_held = longest_held.map(|child| child.job.used).max();
@@ -94,7 +97,7 @@ fn nothing_begins_while_outcomes_are_not_handed_over() {
     supervisor.schedule();
     assert_eq!((supervisor.running(), supervisor.waiting.len()), (0, 1));
     assert!(outcomes.try_recv().unwrap().1.is_err());
-    supervisor.follow(Order::HandedOver);
+    supervisor.handle(SupervisorMessage::Delivered);
     supervisor.schedule();
     assert_eq!((supervisor.running(), supervisor.waiting.len()), (1, 0));
     end(supervisor);

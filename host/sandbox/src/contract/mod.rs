@@ -1,6 +1,6 @@
-//! Versions of the policy contract: which one a component was built for, and the
-//! adapter that speaks it. Each version is a directory in `wit/` and a module
-//! here; the rules stand in `wit/README.md`.
+//! Versions of the policy contract: finds the one that a component was built for, and its
+//! adapter. Each version is a directory in `wit/` and a module here; see `wit/README.md`
+//! for the rules.
 
 mod draft;
 
@@ -27,7 +27,7 @@ impl Contract {
     /// All versions, oldest first.
     pub const ALL: &'static [Self] = &[Self::Draft];
 
-    /// The version, as the package in `wit/` has it.
+    /// Returns the version, as in the name of the package in `wit/`.
     #[must_use]
     pub fn version(self) -> &'static str {
         match self {
@@ -43,8 +43,8 @@ impl Contract {
         }
     }
 
-    /// The version that a component was built for, read off its imports and
-    /// exports, which must be those of a policy.
+    /// Returns the version that a component was built for, from its imports and exports,
+    /// which must be those of a policy.
     pub(crate) fn of(surface: &Surface) -> Result<Self, LoadError> {
         let found = versions(surface);
         let version = match found.as_slice() {
@@ -88,7 +88,7 @@ impl Contract {
         Ok(())
     }
 
-    /// Whether the component exports an interface of this version.
+    /// Reports whether the component exports an interface of this version.
     pub(crate) fn exports(self, surface: &Surface, interface: &str) -> bool {
         surface.exports.contains(&self.interface(interface))
     }
@@ -109,7 +109,7 @@ impl Contract {
     }
 }
 
-/// Kinds of policy that a component exports, of those that this host runs.
+/// The kinds of policy that this host runs and a component exports.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exports {
     pub replica: bool,

@@ -9,11 +9,11 @@ use serde_json::{Map, Value};
 use super::{CompiledPolicy, REFUSAL_MESSAGE_BYTES, refused};
 use crate::contract::Refusal;
 use crate::error::ConfigurationError;
-use crate::panics::caught;
+use crate::panics::catch_panic;
 use crate::text::readable;
 
-/// Configurations that are remembered as fitting.
-const FITTING: usize = 1024;
+/// Maximum number of configurations that are remembered as fitting.
+const MOST_VALID_CONFIGURATIONS: usize = 1024;
 
 impl CompiledPolicy {
     /// Checks a configuration against the policy's schema.
@@ -28,10 +28,10 @@ impl CompiledPolicy {
         checked(text, || self.schema.check(configuration))
     }
 
-    /// The same for a configuration as text; the empty text stands for none.
+    /// Checks a configuration in text form; the empty text means no configuration.
     ///
     /// # Errors
-    /// The field at fault, or that the text is no JSON object.
+    /// The field at fault, or that the text is not a JSON object.
     pub fn check_configuration_text(&self, text: &str) -> Result<(), ConfigurationError> {
         checked(|| text.to_owned(), || self.schema.check_text(text))
     }
@@ -40,11 +40,15 @@ impl CompiledPolicy {
     pub(crate) fn check_decision<'a>(
         &self,
         context: &'a Context,
-    ) -> Result<Checked<'a>, PolicyFailure> {
-        let fitting = || self.fitting.lock().unwrap_or_else(PoisonError::into_inner);
+    ) -> Result<CheckedContext<'a>, PolicyFailure> {
+        let valid_configurations = || {
+            self.valid_configurations
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         let configuration = &context.configuration;
-        if fitting().contains(configuration) {
-            return Ok(Checked(context));
+        if valid_configurations().contains(configuration) {
+            return Ok(CheckedContext(context));
         }
         self.check_configuration_text(configuration)
             .map_err(|error| {
@@ -53,25 +57,25 @@ impl CompiledPolicy {
                     message: error.to_string(),
                 })
             })?;
-        let mut fitting = fitting();
-        if fitting.len() >= FITTING {
-            fitting.clear();
+        let mut valid_configurations = valid_configurations();
+        if valid_configurations.len() >= MOST_VALID_CONFIGURATIONS {
+            valid_configurations.clear();
         }
-        fitting.insert(Arc::clone(configuration));
-        Ok(Checked(context))
+        valid_configurations.insert(Arc::clone(configuration));
+        Ok(CheckedContext(context))
     }
 }
 
-/// The context of a decision whose configuration fits the policy's schema.
-pub(crate) struct Checked<'a>(pub(super) &'a Context);
+/// A context whose configuration fits the policy's schema.
+pub(crate) struct CheckedContext<'a>(pub(super) &'a Context);
 
-/// Runs a check of a configuration; a panic refuses the configuration, which comes from
-/// outside, as the schema does.
+/// Runs a check of a configuration. A panic refuses the configuration, since it comes
+/// from outside, like the schema.
 fn checked(
     configuration: impl FnOnce() -> String,
     check: impl FnOnce() -> Result<(), ConfigurationError>,
 ) -> Result<(), ConfigurationError> {
-    caught(check).unwrap_or_else(|panic| {
+    catch_panic(check).unwrap_or_else(|panic| {
         let mut configuration = configuration();
         readable(&mut configuration, REFUSAL_MESSAGE_BYTES / 4);
         Err(ConfigurationError::NotCheckable {

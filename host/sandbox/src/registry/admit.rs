@@ -1,5 +1,5 @@
-//! The last checks before code may decide: the configurations in use, and a
-//! decision for trial with each of them, of each kind that the policy has.
+//! The last checks before code may decide: the configurations in use, and a trial
+//! decision with each of them, for each kind of the policy.
 
 use std::sync::{Arc, PoisonError};
 
@@ -20,9 +20,9 @@ const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const NO_CONFIGURATION: &str = "{}";
 
 impl Shared {
-    /// Tries code with the configurations in use on made-up input, then on recorded
-    /// input beside what it would replace. Configurations that what decides now refuses as
-    /// well do not count.
+    /// Tries code with the configurations in use on made-up input, then on recorded input
+    /// beside the code that it would replace. Configurations that the active code refuses
+    /// as well do not count.
     pub fn judge(&self, name: &str, policy: &CompiledPolicy) -> Result<Option<Trial>, LoadError> {
         let in_use = self
             .configurations
@@ -44,8 +44,8 @@ impl Shared {
         trial::trial(policy, &replaced, &recorded.latest(name), users, described)
     }
 
-    /// Notes the configurations in use, and looks again at files that were
-    /// refused because of the old ones. True if there is something to look at.
+    /// Sets the configurations in use, and marks files for another check that were
+    /// refused because of the old ones. Returns whether there is any.
     pub fn set_configurations(&self, configurations: Configurations) -> bool {
         let mut current = self
             .configurations
@@ -54,7 +54,7 @@ impl Shared {
         if current.as_ref() == Some(&configurations) {
             return false;
         }
-        // Files may have waited to be told.
+        // Files may have waited for the configurations.
         let mut again = current.replace(configurations).is_none();
         drop(current);
         let mut slots = self.slots_mut();
@@ -73,9 +73,9 @@ impl Shared {
 }
 
 /// Checks code against the configurations that objects use. A configuration that does not
-/// fit is an error only if it fits the code that would be replaced: else nothing gets
-/// worse, and only its object is refused. A typed error in the trial is no fault: the
-/// input is made up.
+/// fit is an error only if it fits the code that would be replaced: otherwise nothing
+/// gets worse, and only its object is refused. A typed error in a trial decision is no
+/// fault, since the input is made up.
 fn admit(
     policy: &CompiledPolicy,
     replaced: Option<&CompiledPolicy>,
@@ -92,7 +92,7 @@ fn admit(
             Err(_) => {}
         }
     }
-    // Without users the empty configuration stands in, if the schema has it.
+    // Without users the empty configuration is tried, if the schema accepts it.
     if fitting.is_empty() && policy.check_configuration_text(NO_CONFIGURATION).is_ok() {
         fitting.push(NO_CONFIGURATION.into());
     }

@@ -1,19 +1,18 @@
-//! The policies directory: which files give which names. A policy's name is the
-//! stem of its file; files that begin with a dot, directories, and whatever does
-//! not end in `.wasm` are none.
+//! Lists the policies directory. A policy's name is the stem of its file; directories,
+//! files that begin with a dot, and files without the extension `.wasm` are ignored.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Files by the name they claim. Names that differ in case alone are one name:
-/// on some file systems they would be one file.
+/// Returns the files by policy name. Names that differ only in case are one name: on some
+/// file systems they would be one file.
 pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<String, Vec<PathBuf>>> {
     let mut names: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        // Follows links: a mounted ConfigMap has nothing else.
+        // Follows links: all files of a mounted ConfigMap are links.
         if let Some(stem) = stem(&path)
             && !path.is_dir()
         {
@@ -24,7 +23,8 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<String, Vec<PathBuf>
     Ok(names)
 }
 
-/// The name that a file claims, as it is written. Returns `None` if it is no policy.
+/// Returns the stem of a policy's file as it is spelled. Returns `None` if it is not a
+/// policy's file.
 pub(super) fn stem(path: &Path) -> Option<String> {
     let extension = path.extension()?;
     let stem = path.file_stem()?.to_string_lossy();

@@ -1,6 +1,6 @@
-//! One version of a policy under its name: it decides, is counted, and is kept
-//! from deciding about an object when it misbehaves for it again and again. The
-//! versions before it go on deciding about objects for which it gives no answer.
+//! One version of a policy under its name: counts its decisions, and quarantines it for
+//! objects for which it repeatedly misbehaves. Its predecessors go on deciding about
+//! objects for which it gives no answer.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -12,31 +12,31 @@ use flyball_core::policy::{
 use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
 use flyball_core::time::Timestamp;
 
-use crate::compile::Ticket;
-use crate::policy::{self, Checked, CompiledPolicy};
+use crate::compile::CompileHandle;
+use crate::policy::{self, CheckedContext, CompiledPolicy};
 use crate::registry::health::{Asker, Health};
 use crate::registry::reconcile::Shared;
 use crate::registry::status::{PolicyEvent, PolicySource};
 use crate::registry::trial::Trial;
 
-/// Most versions before the active one that are kept for objects which need them.
+/// Maximum number of predecessors that are kept for objects which need them.
 const MOST_PREDECESSORS: usize = 3;
 
-/// A policy's code as the registry hands it out.
+/// A policy's code as the registry returns it to callers.
 pub(super) struct Generation {
     pub policy: Arc<CompiledPolicy>,
     pub source: PolicySource,
     pub number: u64,
     /// Result of its trial on recorded inputs.
     pub trial: Option<Trial>,
-    /// Whether it is rolled back if it is quarantined for all soon: it is new.
+    /// Whether it is new, and so rolled back if it is quarantined for all objects.
     is_new: bool,
-    /// The newer version that it came back in place of.
+    /// The newer version that was rolled back to this one.
     rolled_back: Option<RolledBack>,
-    /// Versions before it, the latest first.
+    /// Earlier versions, the latest first.
     predecessors: Mutex<Vec<Arc<Generation>>>,
-    /// Versions before it that are being compiled: they are ended with it.
-    awaited: Mutex<Vec<Ticket>>,
+    /// Compilations of earlier versions; dropped, and so cancelled, with this one.
+    predecessor_compilations: Mutex<Vec<CompileHandle>>,
     registry: Weak<Shared>,
     health: Mutex<Health>,
 }
@@ -51,13 +51,13 @@ impl Generation {
             is_new: false,
             rolled_back: None,
             predecessors: Mutex::default(),
-            awaited: Mutex::default(),
+            predecessor_compilations: Mutex::default(),
             registry: Weak::clone(registry),
             health: Mutex::default(),
         }
     }
 
-    /// Sets the versions before it, the latest first.
+    /// Sets the earlier versions, the latest first.
     pub fn after(mut self, predecessors: Vec<Arc<Self>>) -> Self {
         let digest = &self.version().digest;
         let mut others = predecessors;
@@ -67,7 +67,7 @@ impl Generation {
         self
     }
 
-    /// Adds a version before it, at its place in this order. Does nothing if this version
+    /// Adds an earlier version at its place in this order. Does nothing if this version
     /// was itself replaced.
     pub fn attach(&self, predecessor: Arc<Self>, order: &[String]) {
         let digest = Arc::clone(&predecessor.version().digest);
@@ -86,12 +86,13 @@ impl Generation {
         predecessors.truncate(MOST_PREDECESSORS);
     }
 
-    /// Keeps the compilation of a version before it going as long as this one exists.
-    pub fn await_predecessor(&self, ticket: Option<Ticket>) {
-        let awaited = self.awaited.lock();
-        awaited
+    /// Keeps the compilation of an earlier version running as long as this version
+    /// exists.
+    pub fn await_predecessor(&self, handle: Option<CompileHandle>) {
+        let predecessor_compilations = self.predecessor_compilations.lock();
+        predecessor_compilations
             .unwrap_or_else(PoisonError::into_inner)
-            .extend(ticket);
+            .extend(handle);
     }
 
     /// Marks it as a new version. `began` is when it was first asked, if that was before
@@ -103,7 +104,7 @@ impl Generation {
         self
     }
 
-    /// Marks it as one that came back in place of a newer version.
+    /// Marks it as the version that a newer one was rolled back to.
     pub fn in_place_of(mut self, rolled_back: RolledBack) -> Self {
         self.rolled_back = Some(rolled_back);
         self
@@ -113,20 +114,20 @@ impl Generation {
         self.lock().clone()
     }
 
-    /// When it was asked first.
+    /// Returns when it was asked first.
     pub fn began(&self) -> Option<Timestamp> {
         self.lock().began
     }
 
-    /// Versions before it, the latest first.
+    /// Returns the earlier versions, the latest first.
     pub fn predecessors(&self) -> Vec<Arc<Self>> {
         let predecessors = self.predecessors.lock();
         predecessors.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the versions before the one that replaces it: this one, unless it is of no
-    /// use to anybody, and those before it that had to stand in for it. It keeps none
-    /// itself, or every version there ever was would stay.
+    /// Returns the predecessors of the version that replaces this one: this one, unless
+    /// it is quarantined for all, and those before it that had to stand in for it. This
+    /// version drops its own, or every version there ever was would stay in memory.
     pub fn hand_down(this: &Arc<Self>) -> Vec<Arc<Self>> {
         let predecessors = this.predecessors.lock();
         let mut earlier =
@@ -150,15 +151,15 @@ impl Generation {
         predecessors
     }
 
-    /// Asks, unless the policy is kept from deciding, and counts what came of it.
+    /// Asks the policy unless it is quarantined, and counts the outcome.
     fn ask<A>(
         &self,
         asker: Asker<'_>,
         context: &Context,
-        ask: impl FnOnce(&CompiledPolicy, Checked<'_>) -> PolicyOutcome<A>,
+        ask: impl FnOnce(&CompiledPolicy, CheckedContext<'_>) -> PolicyOutcome<A>,
     ) -> PolicyOutcome<A> {
-        // Before anything is counted: an object's bad configuration says nothing of
-        // the policy's health.
+        // CheckedContext before anything is counted: an object's bad configuration says nothing
+        // about the policy's health.
         let begun = self.policy.check_decision(context).and_then(|checked| {
             self.lock().begin(asker.object, context.now)?;
             Ok(checked)
@@ -218,7 +219,7 @@ impl Generation {
     }
 }
 
-/// The part of its budget that a decision took, of fuel or of memory.
+/// Returns the part of its budget that a decision used, of fuel or of memory.
 fn share(usage: &Usage, budget: &Budget) -> f64 {
     let part = |used: u64, of: u64| {
         if of == 0 {

@@ -1,9 +1,9 @@
-//! How a version of a policy fares: what it is asked and how often it fails, for whom
-//! it is quarantined, and whether it is for all.
+//! Health of a version: counts its decisions and failures, and decides when it is
+//! quarantined for an object and when for all.
 //!
-//! An object for which the policy misbehaves says nothing about others. For all it is
-//! quarantined only if it misbehaves many times in a row for many objects, or for
-//! every object there is.
+//! An object for which the policy misbehaves says nothing about others. The policy is
+//! quarantined for all objects only if it misbehaves many times in a row for many
+//! objects, or for every object there is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -13,40 +13,41 @@ use flyball_core::policy::PolicyFailure;
 use flyball_core::time::Timestamp;
 
 /// Misbehaviours in a row, for one object, that lead to quarantine for that object.
-/// Of more in a row no more count against the policy for all.
+/// Further ones do not count against the policy for all objects.
 const STRIKES: u32 = 3;
-/// Misbehaviours in a row, whatever the object, that lead to quarantine for all: where
-/// nothing is right any more, trying every object three times would take long.
+/// Misbehaviours in a row, for any objects, that lead to quarantine for all: trying every
+/// object three times would take long when nothing works any more.
 const STRIKES_OF_ALL: u32 = 30;
-/// Namespaces that these must be of, if so many have an object with the policy.
+/// Number of namespaces these must come from, if that many have an object with the
+/// policy.
 const NAMESPACES_OF_ALL: usize = 10;
-/// Objects for which misbehaviour is remembered.
+/// Maximum number of objects for which misbehaviour is remembered.
 const OBJECTS: usize = 10_000;
 const FIRST_BACKOFF_MS: i64 = 30_000;
 const LAST_BACKOFF_MS: i64 = 600_000;
-/// Part of the budget from which a policy is reported.
+/// Part of the budget from which usage is reported.
 const NEAR_BUDGET: f64 = 0.8;
 
-/// Whom a policy is asked about.
+/// The object that a policy is asked about.
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub object: &'a str,
     pub namespace: &'a str,
 }
 
-/// How a version has fared.
+/// Counters and quarantines of a version.
 #[derive(Clone, Default)]
 pub(super) struct Health {
     pub decisions: u64,
     pub failures: u64,
     pub highest_share: f64,
-    /// When it was asked first.
+    /// When it was first asked.
     pub began: Option<Timestamp>,
-    /// Answers since another version took its place; `None`: none has.
+    /// Answers since another version replaced it; `None` if it was not replaced.
     answers_since_replaced: Option<u64>,
-    /// Objects for which it misbehaved the last time.
+    /// Objects for which it misbehaved the last time it was asked.
     objects: BTreeMap<String, Strikes>,
-    /// All objects taken together.
+    /// Misbehaviours for all objects together.
     all: Strikes,
     /// Namespaces of the misbehaviours in a row.
     namespaces: BTreeSet<String>,
@@ -65,27 +66,27 @@ struct Strikes {
     quarantine: Option<(Timestamp, String)>,
 }
 
-/// What the end of a decision leads to.
+/// Events that follow from the end of a decision.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ended {
-    /// The end of a quarantine that begins, if an event is due: one for all objects, or
-    /// one that ends later than those that hold already.
+    /// The end of a quarantine that begins, if an event is due: the quarantine is for all
+    /// objects, or ends later than those in force.
     pub quarantined: Option<Timestamp>,
     /// A quarantine for all begins.
     pub for_all: bool,
 }
 
 impl Strikes {
-    /// The quarantine that holds at a time.
+    /// Returns the quarantine in force at a time.
     fn quarantined(&self, now: Timestamp) -> Option<&(Timestamp, String)> {
         self.quarantine.as_ref().filter(|(until, _)| now < *until)
     }
 
-    /// Counts a misbehaviour; the end of a quarantine that begins is returned, as it
-    /// does from so many in a row on.
+    /// Counts a misbehaviour. From `most` in a row on, a quarantine begins, and its end
+    /// is returned.
     fn add(&mut self, now: Timestamp, most: u32, failure: &PolicyFailure) -> Option<Timestamp> {
         self.count = self.count.saturating_add(1);
-        // Decisions under way when the quarantine began do not prolong it.
+        // Decisions that were running when the quarantine began do not prolong it.
         if self.count < most || self.quarantined(now).is_some() {
             return None;
         }
@@ -97,7 +98,8 @@ impl Strikes {
 }
 
 impl Health {
-    /// The health of a version that nothing is known of but when it was asked first.
+    /// Returns the health of a version of which only the time of the first question is
+    /// known.
     pub fn since(began: Option<Timestamp>) -> Self {
         Self {
             began,
@@ -105,13 +107,13 @@ impl Health {
         }
     }
 
-    /// Whether a decision has taken 80% of its budget.
+    /// Reports whether a decision has used 80% of its budget.
     pub fn near_budget(&self) -> bool {
         self.highest_share >= NEAR_BUDGET
     }
 
-    /// The longest quarantine that still held when the policy was last asked: its
-    /// end, whom it concerns, and why.
+    /// Returns the longest quarantine in force when the policy was last asked: its end,
+    /// and its objects and reason as text.
     pub fn quarantined(&self) -> Option<(Timestamp, String)> {
         if let Some((until, reason)) = self.all.quarantined(self.latest) {
             return Some((*until, format!("all objects: {reason}")));
@@ -130,22 +132,22 @@ impl Health {
         Some((until, format!("{object}{others}: {reason}")))
     }
 
-    /// Whether it was quarantined for all when it was last asked.
+    /// Reports whether it was quarantined for all objects when it was last asked.
     pub fn is_quarantined_for_all(&self) -> bool {
         self.all.quarantined(self.latest).is_some()
     }
 
-    /// Another version takes its place.
+    /// Records that another version replaces it.
     pub fn replaced(&mut self) {
         self.answers_since_replaced = Some(0);
     }
 
-    /// Whether another version has taken its place.
+    /// Reports whether another version has replaced it.
     pub fn is_replaced(&self) -> bool {
         self.answers_since_replaced.is_some()
     }
 
-    /// Whether it had to answer after another version took its place.
+    /// Reports whether it had to answer after it was replaced.
     pub fn stood_in(&self) -> bool {
         self.answers_since_replaced.is_some_and(|count| count > 0)
     }
@@ -165,8 +167,8 @@ impl Health {
         }
     }
 
-    /// Counts an outcome. `users` are the objects that name the policy; empty if they are
-    /// not known.
+    /// Counts an outcome. `users` returns the objects that name the policy; empty if they
+    /// are not known.
     pub fn end(
         &mut self,
         asker: Asker<'_>,
@@ -190,8 +192,8 @@ impl Health {
             (strikes.count, until)
         });
         let (count, own) = own.unwrap_or((1, None));
-        // Whoever fails on and on is one object still. After a quarantine for all one
-        // misbehaviour is enough, until something is right again.
+        // An object that keeps failing counts as one. After a quarantine for all objects
+        // a single misbehaviour is enough, until an answer succeeds.
         let counts = count <= STRIKES || self.all.backoff_ms > 0;
         if counts {
             self.namespaces.insert(asker.namespace.to_owned());
@@ -209,16 +211,16 @@ impl Health {
             None
         };
         let until = all.max(own);
-        let told = now < self.last;
+        let already_reported = now < self.last;
         self.last = until.map_or(self.last, |until| self.last.max(until));
         Ended {
-            quarantined: until.filter(|_| all.is_some() || !told),
+            quarantined: until.filter(|_| all.is_some() || !already_reported),
             for_all: all.is_some(),
         }
     }
 
-    /// Whether every object that the policy is asked about is quarantined. One object
-    /// is all only where there is no other.
+    /// Reports whether every object that the policy is asked about is quarantined. A
+    /// single object counts as all only if there is no other.
     fn has_all_quarantined(&self, now: Timestamp, users: &[PolicyUser]) -> bool {
         let is_held = |user: &&PolicyUser| {
             let strikes = self.objects.get(&user.object);
@@ -231,8 +233,8 @@ impl Health {
             && asked.clone().filter(is_held).count() == asked.count()
     }
 
-    /// Returns the policy's misbehaviours for an object. `None` if too many other objects
-    /// are remembered: then it is asked each time.
+    /// Returns the policy's misbehaviours for an object. Returns `None` if too many other
+    /// objects are remembered: then it is asked each time.
     fn strikes(&mut self, object: &str, now: Timestamp) -> Option<&mut Strikes> {
         if self.objects.len() >= OBJECTS && !self.objects.contains_key(object) {
             self.objects
@@ -244,7 +246,8 @@ impl Health {
         Some(self.objects.entry(object.to_owned()).or_default())
     }
 
-    /// Notes the budget's share; true when it is the first to be near it.
+    /// Records the used part of the budget. Returns whether it is the first near the
+    /// budget.
     pub fn spent(&mut self, share: f64) -> bool {
         let was_near = self.near_budget();
         self.highest_share = self.highest_share.max(share);
@@ -252,8 +255,9 @@ impl Health {
     }
 }
 
-/// The number of namespaces that misbehaviours must come from to count for all. Those in
-/// which the policy is asked about nothing never fail.
+/// Returns the number of namespaces that misbehaviours must come from to count for all
+/// objects. Namespaces in which the policy is never asked can't fail, and are not
+/// counted.
 fn namespaces_of_all(users: &[PolicyUser]) -> usize {
     let asked = users.iter().filter(|user| user.is_asked);
     let namespaces: BTreeSet<&str> = asked.map(|user| &*user.namespace).collect();

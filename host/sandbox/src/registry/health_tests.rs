@@ -101,7 +101,7 @@ fn what_fails_for_every_object_is_not_tried_with_each() {
     let (_, reason) = health.quarantined().unwrap();
     assert!(reason.starts_with("all objects: PolicyTrapped"), "{reason}");
 
-    // One is enough after that, until something is right again.
+    // One is enough after that, until an answer succeeds.
     let now = now.plus(30_000);
     assert!(health.begin("good", now).is_ok());
     assert_eq!(strike(&mut health, 59..60, now), [now.plus(60_000)]);
@@ -116,14 +116,15 @@ fn no_object_and_no_namespace_alone_is_all() {
     let fails = |health: &mut Health, object: &str, now, users: &[PolicyUser]| {
         end(health, object, now, Some(&trap), users).for_all
     };
-    // However long one object fails while no other is asked.
+    // A single object does not count as all while no other is asked about, however long
+    // it fails.
     let users = [user("a/bad"), user("b/idle")];
     let mut health = Health::default();
     for _ in 0..100 {
         assert!(!fails(&mut health, "a/bad", now, &users));
         now = now.plus(700_000);
     }
-    // However many objects of one namespace do.
+    // Nor do the objects of one namespace, however many.
     let many: Vec<_> = (0..50).map(|number| user(&format!("a/{number}"))).collect();
     let users = [&many[..], &[user("b/idle")]].concat();
     for object in &many {
@@ -148,7 +149,7 @@ fn where_every_object_is_quarantined_it_is_for_all() {
     assert!(fails(&mut health, "b/two", &users));
     assert!(health.begin("c/new", now).is_err());
 
-    // One that nobody asks for is an object all the same, if not one to wait for.
+    // An object that nobody asks about exists too, but its failure is not required.
     let asleep = PolicyUser {
         is_asked: false,
         ..user("c/asleep")

@@ -1,7 +1,7 @@
-//! What outlives a restart: copies of the files that were good last, by content,
-//! so that a file which goes bad while the daemon is down does not leave its name
-//! without a policy, nor does one that breaks a configuration in use take over
-//! before objects are known again.
+//! Copies of the last good files, by content, which outlive a restart. Without them, a
+//! file that becomes bad while the daemon is down would leave its name without a policy,
+//! and one that breaks a configuration in use would take over before objects are known
+//! again.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,7 +19,7 @@ const LOCK: &str = "last-good.lock";
 const EXTENSION: &str = "wasm";
 
 /// A private directory of copies and an index by name. Several processes may share it:
-/// the index is read anew for each use, and changed under a lock.
+/// the index is read again for each use, and changed under a lock.
 pub(super) struct LastGood {
     directory: PrivateDirectory,
 }
@@ -28,14 +28,14 @@ pub(super) struct LastGood {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, from = "Stored")]
 pub(super) struct Entry {
-    /// Digest of the version that was good last; `None`: it is the built-in one, or
-    /// there was none.
+    /// Digest of the last good version. `None` if it is the built-in one, or there was
+    /// none.
     pub digest: Option<String>,
     /// Digests of the versions before it, the latest first.
     pub previous: Vec<String>,
     /// Content of the file that is refused until it changes.
     pub refused: Option<Refused>,
-    /// When the version that was good last was asked first.
+    /// When the last good version was first asked.
     pub began: Option<Timestamp>,
 }
 
@@ -52,7 +52,7 @@ pub(super) struct Refused {
     pub rolled_back: bool,
 }
 
-/// An entry as it was written: once it was the digest alone.
+/// An index entry as written by any version: the first ones wrote the digest alone.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Stored {
@@ -102,8 +102,8 @@ impl LastGood {
         Ok(Self { directory })
     }
 
-    /// Whether the index in a directory has a name. Unlike [`LastGood::open`], it makes
-    /// nothing.
+    /// Reports whether the index in a directory has a name. Unlike [`LastGood::open`], it
+    /// creates nothing.
     pub fn peek(path: &Path, name: &str) -> bool {
         let bytes = std::fs::read(path.join(INDEX)).unwrap_or_default();
         let index: Index = serde_json::from_slice(&bytes).unwrap_or_default();
@@ -120,7 +120,7 @@ impl LastGood {
         self.entries().into_keys().collect()
     }
 
-    /// All that is kept, by name.
+    /// Returns all entries by name.
     pub fn entries(&self) -> BTreeMap<String, Entry> {
         let index = read_index(&self.directory);
         index
@@ -135,12 +135,12 @@ impl LastGood {
         self.entries().remove(name)
     }
 
-    /// The digest of that name's last good copy.
+    /// Returns the digest of the name's last good copy.
     pub fn digest(&self, name: &str) -> Option<String> {
         self.entry(name)?.digest
     }
 
-    /// The copy of that digest, if it is still whole.
+    /// Returns the copy of that digest if it is intact.
     pub fn copy(&self, name: &str, wanted: &str) -> Option<Vec<u8>> {
         let bytes = self.directory.read(&file_name(wanted)).ok().flatten()?;
         if digest(&bytes) != wanted {
@@ -150,8 +150,8 @@ impl LastGood {
         Some(bytes)
     }
 
-    /// Keeps a copy under a name, in place of what the name had, with the digests of
-    /// the versions before it. What was rolled back meanwhile stays refused.
+    /// Stores a copy as the last good one of a name, with the digests of the versions
+    /// before it. What was rolled back meanwhile stays refused.
     pub fn keep(&self, name: &str, digest: &str, bytes: &[u8], previous: &[String]) {
         self.report(
             name,
@@ -174,12 +174,12 @@ impl LastGood {
         );
     }
 
-    /// Changes what is kept under a name.
+    /// Changes the entry of a name.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Entry)) {
         self.report(name, self.try_change(name, change));
     }
 
-    /// Changes what is kept under a name, and returns what the change does.
+    /// Changes the entry of a name, and returns the closure's result.
     pub fn try_change<T>(&self, name: &str, change: impl FnOnce(&mut Entry) -> T) -> io::Result<T> {
         self.update(|_, index| {
             let mut entry = index.remove(name).unwrap_or_default();
@@ -191,7 +191,7 @@ impl LastGood {
         })
     }
 
-    /// Forgets a name.
+    /// Removes the entry of a name.
     pub fn forget(&self, name: &str) {
         self.report(
             name,
@@ -212,7 +212,7 @@ impl LastGood {
         &self,
         change: impl FnOnce(&PrivateDirectory, &mut Index) -> io::Result<T>,
     ) -> io::Result<T> {
-        // Held until it is dropped.
+        // Held to the end of the function.
         let _lock = self.directory.lock(LOCK)?;
         let mut index = read_index(&self.directory)?;
         let changed = change(&self.directory, &mut index)?;
@@ -231,7 +231,7 @@ impl LastGood {
     }
 }
 
-/// What the index says; nothing if it is damaged.
+/// Reads the index. Returns an empty one if it is damaged.
 fn read_index(directory: &PrivateDirectory) -> io::Result<Index> {
     let Some(bytes) = directory.read(INDEX)? else {
         return Ok(Index::new());

@@ -1,11 +1,12 @@
-//! Policies by name: built-in ones, files in a directory, and what decides now.
+//! Registry of policies by name: built-in ones, files in a directory, and the active
+//! version of each.
 //!
-//! A policy's name is its file's stem. A file with a built-in policy's stem takes
-//! its place; the built-in one stays as the fallback. A file becomes active only
-//! after every check; on any failure what was good before goes on deciding, also
-//! after a restart (a private copy is kept). Deleting a file retires its policy,
-//! at once and the same before and after a restart: the built-in policy of that
-//! name decides again, and where there is none, nothing does.
+//! A policy's name is its file's stem. A file with a built-in policy's stem replaces it;
+//! the built-in one stays as the fallback. A file becomes active only after every check;
+//! on any failure the last good version goes on deciding, also after a restart (a private
+//! copy is kept). Deleting a file retires its policy, at once and in the same way before
+//! and after a restart: the built-in policy of that name decides again, and if there is
+//! none, no policy.
 
 mod admit;
 mod files;
@@ -46,7 +47,7 @@ use slot::{Candidate, Slot};
 pub use status::{PolicyEvent, PolicySource, PolicyState, PolicyStatus};
 pub use trial::Trial;
 
-/// All policies, by name. Dropping it ends the watching.
+/// All policies, by name. Dropping it ends the watch.
 pub struct Registry {
     shared: Arc<Shared>,
     watch: Option<Sender<watch::Message>>,
@@ -55,11 +56,11 @@ pub struct Registry {
 impl Registry {
     /// Loads the built-in policies (name and bytes) and begins to watch the
     /// directory, if there is one. Its files are loaded in the background, and
-    /// names that have one are pending until then: see [`Registry::look`].
+    /// names that have one are pending until then: see [`Registry::rescan`].
     ///
     /// # Errors
-    /// When a built-in policy is not usable, or a private directory is not. Files
-    /// never keep it from starting.
+    /// If a built-in policy or a private directory is not usable. Bad files are never an
+    /// error.
     pub fn open(
         engine: &Engine,
         options: RegistryOptions,
@@ -103,11 +104,11 @@ impl Registry {
         Ok(Self { shared, watch })
     }
 
-    /// Built-in policies and files, all loaded before it returns and never
-    /// watched: for simulations, replays and single runs.
+    /// Loads built-in policies and files before it returns, without a watch: for
+    /// simulations, replays and single runs.
     ///
     /// # Errors
-    /// The first policy that is not usable, named.
+    /// The first policy that is not usable, with its name.
     pub fn fixed(
         engine: &Engine,
         builtins: &[(&str, &[u8])],
@@ -129,19 +130,18 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Takes bytes through every check and lets them decide under that name, all
-    /// before it returns.
+    /// Activates bytes under a name after all checks, before it returns.
     ///
     /// # Errors
-    /// The first check that failed; what decided before goes on.
+    /// The first check that fails; the active version stays.
     pub fn install(&self, name: &str, bytes: &[u8]) -> Result<Arc<PolicyVersion>, LoadError> {
         self.admit(name, bytes, PolicySource::Installed)
     }
 
-    /// As [`Registry::install`], of a file, under its stem.
+    /// Activates a file under its stem, like [`Registry::install`].
     ///
     /// # Errors
-    /// The first check that failed, with the policy's name.
+    /// The first check that fails, with the policy's name.
     pub fn install_file(&self, path: &Path) -> Result<Arc<PolicyVersion>, RegistryError> {
         let name = file_name(path)?;
         crate::file::read(path, self.shared.max_policy_bytes)
@@ -155,41 +155,41 @@ impl Registry {
         bytes: &[u8],
         source: PolicySource,
     ) -> Result<Arc<PolicyVersion>, LoadError> {
-        // Files are taken up while it is compiled.
+        // Files may be activated while it is compiled.
         let policy = self.shared.compile(name, bytes)?;
         let _loading = self.shared.loading();
         let trial = self.shared.judge(name, &policy)?;
         Ok(self.shared.swap(name, policy, source, trial))
     }
 
-    /// Looks at the directory now, and returns when all that is in it is settled,
-    /// however long that takes to compile.
-    pub fn look(&self) {
-        if let Some(settled) = self.begin_to_look() {
-            // An error means that the thread ended: then nothing is under way.
+    /// Reads the directory now, and returns when all its files are judged, however long
+    /// they take to compile.
+    pub fn rescan(&self) {
+        if let Some(settled) = self.begin_rescan() {
+            // An error means that the thread ended: then nothing is running.
             let _ = settled.recv();
         }
     }
 
-    /// Looks at the directory now, and returns when all that is in it is settled, or
-    /// after so long. What takes longer is taken up when it is compiled.
-    pub fn look_for(&self, limit: Duration) {
-        if let Some(settled) = self.begin_to_look() {
+    /// Reads the directory now, and returns when all its files are judged or after
+    /// `limit`. Files that take longer are activated when they are compiled.
+    pub fn rescan_within(&self, limit: Duration) {
+        if let Some(settled) = self.begin_rescan() {
             // An error means that it took too long, or that the thread ended.
             let _ = settled.recv_timeout(limit);
         }
     }
 
-    fn begin_to_look(&self) -> Option<Receiver<()>> {
+    fn begin_rescan(&self) -> Option<Receiver<()>> {
         let (done, settled) = channel();
-        let sent = self.watch.as_ref()?.send(watch::Message::Look(done));
+        let sent = self.watch.as_ref()?.send(watch::Message::Rescan(done));
         sent.is_ok().then_some(settled)
     }
 
-    /// Tells which configurations (JSON objects as text) objects use, by policy:
-    /// a version that breaks one of them, by its schema or by misbehaving, is
-    /// refused. Until this is called after a restart, what was good last decides, and
-    /// a file that has changed since waits.
+    /// Sets the configurations (JSON objects as text) that objects use, by policy. A
+    /// version that breaks one of them, by its schema or by misbehaving, is refused.
+    /// Until this is called after a restart, the last good version decides, and a file
+    /// that has changed since waits.
     pub fn set_configurations_in_use(&self, configurations: BTreeMap<String, Vec<Arc<str>>>) {
         if self
             .shared
@@ -201,8 +201,9 @@ impl Registry {
         }
     }
 
-    /// Tells which objects name each policy. A version that is quarantined for all of
-    /// them is quarantined for all; while nobody tells, only one that fails for many.
+    /// Sets the objects that name each policy. A version that is quarantined for every
+    /// one of them is quarantined for all. Until this is called, only a version that
+    /// fails for many is.
     pub fn set_policy_users(&self, users: BTreeMap<String, Vec<PolicyUser>>) {
         let users = users.into_iter();
         let users = users.map(|(name, users)| (name, users.into())).collect();
@@ -210,22 +211,22 @@ impl Registry {
         *known.unwrap_or_else(PoisonError::into_inner) = users;
     }
 
-    /// The code that decides under a name, as it is: without the counting and the
-    /// quarantine of what [`PolicyEngine::replica_policy`] hands out. For checking
-    /// configurations, and for replays.
+    /// Returns the active code of a name without the counting and the quarantine of
+    /// [`PolicyEngine::replica_policy`]: for checks of configurations and for replays.
     #[must_use]
     pub fn policy(&self, name: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.shared.slots();
         Some(Arc::clone(&slots.get(name)?.active.as_ref()?.policy))
     }
 
-    /// Code by its digest (`sha256:…`), active, kept beside the active one, or built-in.
+    /// Returns code by its digest (`sha256:…`): active, kept besides the active one, or
+    /// built-in.
     #[must_use]
     pub fn policy_by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
         self.shared.by_digest(digest)
     }
 
-    /// All policies, by name.
+    /// Returns the status of all policies, by name.
     #[must_use]
     pub fn status(&self) -> Vec<PolicyStatus> {
         let slots = self.shared.slots();
@@ -235,7 +236,7 @@ impl Registry {
             .collect()
     }
 
-    /// Events from now on.
+    /// Returns a receiver of the events from now on.
     #[must_use]
     pub fn subscribe(&self) -> Receiver<PolicyEvent> {
         self.shared.subscribers.add()
@@ -261,7 +262,7 @@ impl PolicyEngine for Registry {
 }
 
 impl Registry {
-    /// What decides under a name, if it is of that kind.
+    /// Returns the active version of a name, if it has that kind.
     fn active(&self, name: &str, kind: &str) -> Result<Arc<Generation>, PolicyFailure> {
         let slots = self.shared.slots();
         let slot = slots.get(name);
@@ -280,7 +281,7 @@ impl Registry {
         ))
     }
 
-    /// The built-in policy of that kind and name, else the kind's default one.
+    /// Returns the built-in policy of that kind and name, else the kind's default one.
     fn builtin(&self, name: &str, kind: &str, default: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.shared.slots();
         let builtin = |name: &str| {
@@ -303,8 +304,8 @@ impl Drop for Registry {
     }
 }
 
-/// Fills in the built-in policies. Those whose place a file takes do not decide:
-/// the operator replaced them, and the file is about to be looked at.
+/// Loads the built-in policies. Those that a file replaces are not activated: the
+/// operator replaced them, and the file is about to be read.
 fn prepare(
     shared: &Arc<Shared>,
     builtins: &[(&str, &[u8])],
@@ -374,7 +375,7 @@ fn status(name: &str, slot: &Slot) -> PolicyStatus {
             }
         }
     };
-    let said = slot.active.as_ref().map(|active| active.description());
+    let description = slot.active.as_ref().map(|active| active.description());
     let predecessors = slot.active.as_ref().map(|active| active.predecessors());
     let previous = predecessors.and_then(|predecessors| predecessors.into_iter().next());
     PolicyStatus {
@@ -385,8 +386,8 @@ fn status(name: &str, slot: &Slot) -> PolicyStatus {
             .as_ref()
             .map(|active| Arc::clone(active.version())),
         source: slot.active.as_ref().map(|active| active.source.clone()),
-        kinds: said.map_or_else(Vec::new, |said| said.kinds.clone()),
-        summary: said.map_or_else(String::new, |said| said.summary.clone()),
+        kinds: description.map_or_else(Vec::new, |description| description.kinds.clone()),
+        summary: description.map_or_else(String::new, |description| description.summary.clone()),
         generation: slot.active.as_ref().map_or(0, |active| active.number),
         decisions: health.decisions,
         failures: health.failures,

@@ -1,4 +1,4 @@
-//! What a registry is made with.
+//! Options of a registry.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,16 +11,16 @@ use flyball_core::recorded::RecordedInputs;
 use crate::engine::DEFAULT_BUDGET;
 use crate::policy::DEFAULT_POLICY_BYTES;
 
-/// What a [`Registry`](crate::Registry) is made with.
+/// Options of a [`Registry`](crate::Registry).
 #[derive(Clone, Debug)]
 pub struct RegistryOptions {
-    /// Directory of policies, which is watched. `None` leaves the built-in ones and those
-    /// installed.
+    /// Directory of policies, which is watched. With `None` there are only built-in and
+    /// installed ones.
     pub directory: Option<PathBuf>,
     /// Private directory for the last good copies of files. With `None`, a file that is
     /// bad when the daemon starts leaves its name to the built-in policy. Only processes
-    /// that watch the same directory of policies may share it: they forget what one of
-    /// them retires.
+    /// that watch the same directory of policies may share it, since a policy that one of
+    /// them retires is removed for all.
     pub last_good_directory: Option<PathBuf>,
     /// Budgets of policies, by name.
     pub budgets: BTreeMap<String, Budget>,
@@ -28,16 +28,16 @@ pub struct RegistryOptions {
     pub default_budget: Budget,
     /// Largest policy accepted, in bytes.
     pub max_policy_bytes: u64,
-    /// How long the directory must be quiet before it is looked at; a quarter of
-    /// it after a file was closed or renamed.
+    /// How long the directory must be quiet before it is read; a quarter of that after a
+    /// file was closed or renamed.
     pub debounce: Duration,
-    /// How often it is looked at without any notice.
+    /// Interval at which the directory is read without any notice.
     pub rescan: Duration,
-    /// How long a version counts as new after it was asked first: if it is quarantined
-    /// for all within that time, the version before decides again. Zero turns that off.
+    /// How long a version counts as new after it was first asked: if it is quarantined
+    /// for all objects within that time, it is rolled back. Zero turns that off.
     pub rollback_window: Duration,
     /// Inputs of earlier decisions, on which new versions are tried. With `None` they are
-    /// tried on made-up input alone.
+    /// tried only on made-up input.
     pub recorded: Option<Arc<dyn RecordedInputs>>,
 }
 

@@ -1,5 +1,5 @@
-//! What turns the state of the policies directory into active policies. All of it
-//! runs off the decision path; decisions only ever see a finished swap.
+//! Reconciles the registry with the files in the policies directory. All of it runs
+//! outside of the decision path; decisions only see complete swaps.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -14,12 +14,12 @@ use flyball_core::policy::{Budget, Policy as _, PolicyVersion};
 use flyball_core::recorded::RecordedInputs;
 
 use crate::compile::code::Artifact;
-use crate::compile::{Source, Wanted};
+use crate::compile::{LoadRequest, Source};
 use crate::digest;
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::file;
-use crate::panics::caught;
+use crate::panics::catch_panic;
 use crate::policy::CompiledPolicy;
 use crate::registry::files;
 use crate::registry::generation::Generation;
@@ -34,10 +34,10 @@ use crate::registry::watch::Message;
 /// Configurations that objects use, by policy.
 pub(super) type Configurations = BTreeMap<String, Vec<Arc<str>>>;
 
-/// All names.
+/// Slots by policy name.
 pub(super) type Slots = BTreeMap<String, Slot>;
 
-/// The registry behind its handles.
+/// State of the registry, shared with its thread.
 pub(super) struct Shared {
     /// The registry itself, for what it hands out.
     pub me: Weak<Shared>,
@@ -56,14 +56,14 @@ pub(super) struct Shared {
     pub subscribers: Subscribers,
     /// The thread that watches the directory, if there is one.
     pub watch: OnceLock<Sender<Message>>,
-    /// Held while code is judged and swapped: one at a time leaves the other cores
-    /// deciding.
+    /// Held while code is judged and swapped: one at a time leaves the other cores to
+    /// decisions.
     pub loading: Mutex<()>,
     /// Files that are being compiled.
     pub loads: Mutex<Loads>,
 }
 
-/// Why a file is refused, and its digest, if it would be refused again.
+/// Why a file is refused, and its digest if it would be refused again.
 type Refused = (LoadError, Option<String>);
 
 impl Shared {
@@ -83,18 +83,19 @@ impl Shared {
         self.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether no file, and no last good copy that is to decide, is being compiled.
+    /// Reports whether no file, and no last good copy that is to decide, is being
+    /// compiled.
     pub fn is_settled(&self) -> bool {
         self.loads().is_empty()
     }
 
-    /// Brings the names in line with the files that were found. Begins to compile what has
-    /// to be compiled: a message to `notices` reports the end, see [`Shared::compiled`].
+    /// Updates the names to the files that were found. Begins to compile new files: a
+    /// message to `notices` reports the end, see [`Shared::compiled`].
     pub fn reconcile(&self, found: &BTreeMap<String, Vec<PathBuf>>, notices: &Sender<Message>) {
         let _loading = self.loading();
         self.follow_refusals(found);
         for (name, paths) in found {
-            let begun = caught(|| self.begin(name, paths, notices));
+            let begun = catch_panic(|| self.begin_load(name, paths, notices));
             if let Err((error, digest)) = begun.unwrap_or_else(panicked) {
                 self.loads().cancel(name);
                 self.fail(name, paths, error, digest);
@@ -108,13 +109,13 @@ impl Shared {
         let gone = slots
             .iter_mut()
             .filter(|(name, _)| !found.contains_key(*name));
-        gone.for_each(|(_, slot)| slot.taken = None);
+        gone.for_each(|(_, slot)| slot.accepted_file = None);
         drop(slots);
-        self.note(found.keys().map(String::as_str));
+        self.store_notes(found.keys().map(String::as_str));
     }
 
-    /// Names that had a file, perhaps before the last restart, and are not among
-    /// those found.
+    /// Returns the names that had a file, perhaps before the last restart, and are not in
+    /// `found`.
     pub fn vanished(&self, found: &BTreeMap<String, Vec<PathBuf>>) -> BTreeSet<String> {
         let slots = self.slots();
         let followed = slots.iter().filter(|(_, slot)| slot.follows_a_file());
@@ -126,7 +127,7 @@ impl Shared {
     }
 
     /// Begins to compile a name's file, if it is not known.
-    fn begin(
+    fn begin_load(
         &self,
         name: &str,
         paths: &[PathBuf],
@@ -154,26 +155,26 @@ impl Shared {
             return Ok(());
         };
         self.await_judgement(name);
-        let wanted = Wanted {
+        let request = LoadRequest {
             digest,
             source: Source::File(path.clone()),
             max_bytes: self.max_policy_bytes,
         };
-        let (told, notices) = (name.to_owned(), notices.clone());
-        let ticket = self.engine.load(wanted, move |outcome| {
-            // An error means that the watching has ended.
+        let (policy_name, notices) = (name.to_owned(), notices.clone());
+        let handle = self.engine.load(request, move |outcome| {
+            // An error means that the watch has ended.
             let _ = notices.send(Message::Compiled {
-                name: told,
+                name: policy_name,
                 number,
                 outcome,
             });
         });
-        self.loads().keep(name, number, ticket);
+        self.loads().keep(name, number, handle);
         Ok(())
     }
 
-    /// Notes that a name's file is not judged yet. A file that was refused and may pass
-    /// another time stays refused until it does.
+    /// Marks a name's file as pending. A file that was refused and may be accepted
+    /// another time stays refused until it is.
     fn await_judgement(&self, name: &str) {
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
@@ -182,7 +183,7 @@ impl Shared {
         }
     }
 
-    /// Takes up a file that was compiled, if it is still wanted.
+    /// Activates a file that was compiled, if it is still wanted.
     pub fn compiled(&self, name: &str, number: u64, outcome: Result<Artifact, LoadError>) {
         let Some(load) = self.loads().end(name, number) else {
             return;
@@ -190,30 +191,30 @@ impl Shared {
         self.loads()
             .note(name, &load.digest, outcome.as_ref().err(), Instant::now());
         let _loading = self.loading();
-        let taken_up = caught(|| self.take_up(name, &load, outcome));
-        if let Err((error, digest)) = taken_up.unwrap_or_else(|panic| {
-            // It would panic again.
+        let outcome = catch_panic(|| self.activate_compiled(name, &load, outcome));
+        if let Err((error, digest)) = outcome.unwrap_or_else(|panic| {
+            // The file would cause the same panic again.
             Err((LoadError::Compile(panic), Some(load.digest.clone())))
         }) {
             self.fail(name, &[load.path], error, digest);
         }
-        self.note(std::iter::once(name));
+        self.store_notes(std::iter::once(name));
     }
 
-    fn take_up(
+    fn activate_compiled(
         &self,
         name: &str,
         load: &Load,
         outcome: Result<Artifact, LoadError>,
     ) -> Result<(), Refused> {
         let Load { path, digest, .. } = load;
-        // Another daemon may have refused it while it was compiled here.
+        // Another daemon may have refused it during the compilation.
         if let Some(error) = self.refused(name, digest) {
             return Err((error, Some(digest.clone())));
         }
         let paths = std::slice::from_ref(path);
         let refused = |error: LoadError| {
-            // Known by its content it is not loaded again.
+            // A file whose digest is known is not loaded again.
             let known = (!error.may_pass()).then(|| digest.clone());
             (error, known)
         };
@@ -226,11 +227,11 @@ impl Shared {
             .as_ref()
             .and_then(|last_good| last_good.digest(name));
         let mut trial = None;
-        // What was good before a restart has been judged. What another daemon took up has
-        // not been tried on what is recorded here.
+        // The last good version was judged before the restart. What another daemon
+        // activated has not been tried on this daemon's records.
         let replaces = self.slots().get(name).is_some_and(Slot::decides_by_a_file);
         if kept.as_ref() != Some(digest) || replaces {
-            if kept.is_some() && self.waits(name, paths) {
+            if kept.is_some() && self.must_wait(name, paths) {
                 return Ok(());
             }
             trial = self.judge(name, &policy).map_err(refused)?;
@@ -240,8 +241,8 @@ impl Shared {
         Ok(())
     }
 
-    /// Keeps a copy of a file as the last good one of its name. Not if it has changed
-    /// since it was compiled: then it is about to be looked at.
+    /// Stores a copy of a file as the last good one of its name, unless the file has
+    /// changed since it was compiled: then it is about to be read again.
     fn keep(&self, name: &str, path: &Path, digest: &str) {
         let Some(last_good) = &self.last_good else {
             return;
@@ -256,17 +257,16 @@ impl Shared {
         }
     }
 
-    /// Lets the last good copy decide until a new file is judged. Returns whether the
-    /// judgement has to wait: until that copy is compiled, and until it is known which
-    /// configurations are in use, as a file that breaks one of them could not be told from
-    /// a good one.
-    fn waits(&self, name: &str, paths: &[PathBuf]) -> bool {
+    /// Activates the last good copy until a new file is judged. Returns whether the
+    /// judgement has to wait: until that copy is compiled, and until the configurations
+    /// in use are known, since a file that breaks one of them is not recognized before.
+    fn must_wait(&self, name: &str, paths: &[PathBuf]) -> bool {
         let path = paths.first().map(PathBuf::as_path).unwrap_or(Path::new(""));
         if self.serving(name).is_none() && !self.restore(name, path) {
             self.await_judgement(name);
             return true;
         }
-        let told = self
+        let configurations_known = self
             .configurations
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -275,26 +275,26 @@ impl Shared {
         let Some(slot) = slots.get_mut(name).filter(|slot| slot.decides_by_a_file()) else {
             return false;
         };
-        if !told {
+        if !configurations_known {
             slot.candidate = Candidate::Pending;
         }
-        !told
+        !configurations_known
     }
 
-    /// Whether that content already decides, or was refused already. What was
-    /// installed in its place stays until the file is another one.
+    /// Reports whether that content is already active or refused. A policy that was
+    /// installed in its place stays until the file changes.
     fn is_known(&self, name: &str, path: &Path, digest: &str) -> bool {
         let mut slots = self.slots_mut();
         let Some(slot) = slots.get_mut(name) else {
             return false;
         };
-        let taken = slot
-            .taken
+        let is_accepted = slot
+            .accepted_file
             .as_ref()
-            .is_some_and(|(taken, old)| taken == path && old == digest);
+            .is_some_and(|(accepted, old)| accepted == path && old == digest);
         let source = PolicySource::File(path.to_owned());
         let active =
-            taken && (slot.comes_from(&source) || slot.comes_from(&PolicySource::Installed));
+            is_accepted && (slot.comes_from(&source) || slot.comes_from(&PolicySource::Installed));
         if active {
             slot.candidate = Candidate::Settled;
         }
@@ -302,7 +302,7 @@ impl Shared {
             || matches!(&slot.candidate, Candidate::Failed { digest: Some(old), .. } if old == digest)
     }
 
-    /// Compiles bytes, and waits for it.
+    /// Compiles bytes and waits for the result.
     pub fn compile(&self, name: &str, bytes: &[u8]) -> Result<CompiledPolicy, LoadError> {
         let size = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         if size > self.max_policy_bytes {
@@ -314,7 +314,7 @@ impl Shared {
         CompiledPolicy::load(&self.engine, name, bytes, self.budget(name))
     }
 
-    /// Code by its digest, active, kept beside the active one, or built-in.
+    /// Returns code by its digest: active, kept besides the active one, or built-in.
     pub fn by_digest(&self, digest: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.slots();
         let known = slots.values().flat_map(|slot| {
@@ -343,7 +343,7 @@ impl Shared {
             .unwrap_or(self.default_budget)
     }
 
-    /// Lets code decide from now on. Who asks already keeps what they have.
+    /// Activates code. Callers that hold the previous version keep it.
     pub fn swap(
         &self,
         name: &str,
@@ -361,7 +361,7 @@ impl Shared {
         let slot = slots.entry(name.to_owned()).or_default();
         let version = Arc::clone(policy.version());
         if let PolicySource::File(path) = &source {
-            slot.taken = Some((path.clone(), version.digest.to_string()));
+            slot.accepted_file = Some((path.clone(), version.digest.to_string()));
         }
         let replaced = slot.activate(generation);
         slot.candidate = Candidate::Settled;
@@ -369,7 +369,7 @@ impl Shared {
         if is_first && let PolicySource::File(path) = &source {
             self.fetch_predecessors(name, path);
         }
-        // Unmapping its code takes a while: not as long as everyone waits.
+        // Unmapping the old code takes a while: the lock is released first.
         let previous = replaced.map(|replaced| Arc::clone(replaced.version()));
         let event = PolicyEvent::Activated {
             version: Arc::clone(&version),
@@ -386,7 +386,7 @@ impl Shared {
     }
 }
 
-/// A file on which this process panicked before it was compiled.
+/// Returns the refusal of a file on which this process panicked before it was compiled.
 fn panicked(panic: String) -> Result<(), Refused> {
     Err((LoadError::Compile(panic), None))
 }

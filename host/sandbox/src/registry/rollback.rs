@@ -1,6 +1,6 @@
-//! Rolls versions of policies back: one that is quarantined for all soon after it took
-//! over, and one that an operator wants back. What is refused is noted in the private
-//! directory, so that every process that shares it goes by it, also after a restart.
+//! Rollbacks: automatic ones of versions that are quarantined for all objects soon after
+//! their activation, and manual ones. Refusals are stored in the private directory, so
+//! that all processes that share it apply them, also after a restart.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -20,21 +20,21 @@ use crate::registry::status::{PolicyEvent, PolicySource};
 use crate::registry::watch::Message;
 
 impl Shared {
-    /// Objects that name a policy; empty if they are not known.
+    /// Returns the objects that name a policy; empty if they are not known.
     pub fn users(&self, name: &str) -> Arc<[PolicyUser]> {
         let users = self.users.lock().unwrap_or_else(PoisonError::into_inner);
         users.get(name).cloned().unwrap_or_default()
     }
 
-    /// Whether a version that was asked first at `began` is still new at `now`.
+    /// Reports whether a version that was first asked at `began` is still new at `now`.
     pub fn is_within_window(&self, began: Option<Timestamp>, now: Timestamp) -> bool {
         began.is_none_or(|began| now.since(began) <= self.rollback_window_ms)
             && self.rollback_window_ms > 0
     }
 
-    /// Lets the version before decide again in place of the active one, if that is the
-    /// one of this digest, and refuses its file until it changes. Returns false if
-    /// there is no version before.
+    /// Activates the previous version in place of the active one, if the active one has
+    /// this digest, and refuses its file until it changes. Returns false if there is no
+    /// previous version.
     pub fn roll_back(&self, name: &str, digest: &str, reason: &str) -> bool {
         let mut slots = self.slots_mut();
         let Some(slot) = slots.get_mut(name) else {
@@ -51,7 +51,7 @@ impl Shared {
         let previous = line.remove(0);
         let from = Arc::clone(active.version());
         let source = match &previous.source {
-            PolicySource::File(path) if !slot.has_taken(&previous.version().digest) => {
+            PolicySource::File(path) if !slot.has_accepted(&previous.version().digest) => {
                 PolicySource::LastGood(path.clone())
             }
             source => source.clone(),
@@ -63,7 +63,7 @@ impl Shared {
                 reason: reason.to_owned(),
             });
         let version = Arc::clone(generation.version());
-        // What was installed has no file that could be refused.
+        // An installed policy has no file that could be refused.
         if active.source != PolicySource::Installed {
             slot.candidate = Candidate::Failed {
                 error: LoadError::RolledBack(reason.to_owned()),
@@ -71,7 +71,7 @@ impl Shared {
             };
         }
         let replaced = slot.activate(generation);
-        // Not while everyone waits: unmapping its code takes a while.
+        // The lock is released first: unmapping code takes a while.
         drop(slots);
         drop((replaced, active));
         self.publish(&PolicyEvent::RolledBack {
@@ -79,21 +79,21 @@ impl Shared {
             version,
             reason: reason.to_owned(),
         });
-        self.nudge();
+        self.request_rescan();
         true
     }
 
-    /// Has the directory looked at soon, where one is watched: what decisions lead to
-    /// is written off their path.
-    fn nudge(&self) {
+    /// Makes the watching thread read the directory soon, if there is one: it stores what
+    /// decisions have changed, outside of their path.
+    fn request_rescan(&self) {
         if let Some(watch) = self.watch.get() {
             // An error means that the thread ended.
             let _ = watch.send(Message::Changed { done: true });
         }
     }
 
-    /// Rolls back what was refused by hand, or by another process: one that has recorded
-    /// inputs may refuse what one that has none took up.
+    /// Rolls back versions that were refused manually or by another process: one with
+    /// recorded inputs may refuse what one without them activated.
     pub fn follow_refusals(&self, found: &BTreeMap<String, Vec<PathBuf>>) {
         let Some(last_good) = &self.last_good else {
             return;
@@ -108,14 +108,14 @@ impl Shared {
             {
                 continue;
             }
-            // No version before is at hand: its copy is.
+            // No previous version is in memory: use its copy.
             if let Some(path) = found.get(&name).and_then(|paths| paths.first()) {
                 self.restore(&name, path);
             }
         }
     }
 
-    /// The refusal of a file's content that was noted earlier.
+    /// Returns the stored refusal of a file's content.
     pub fn refused(&self, name: &str, digest: &str) -> Option<LoadError> {
         let entry = self.last_good.as_ref()?.entry(name)?;
         let refused = entry.refused.filter(|refused| refused.digest == *digest)?;
@@ -125,7 +125,7 @@ impl Shared {
         })
     }
 
-    /// Since when the version that was good last has been asked.
+    /// Returns when the last good version was first asked.
     pub fn began(&self, name: &str, digest: &str) -> Option<Timestamp> {
         let entry = self.last_good.as_ref()?.entry(name)?;
         entry
@@ -133,7 +133,8 @@ impl Shared {
             .filter(|_| entry.digest.as_deref() == Some(digest))
     }
 
-    /// The versions before one that takes over, as far as they are in memory.
+    /// Returns the predecessors of a version that takes over, as far as they are in
+    /// memory.
     pub fn predecessors(&self, version: &PolicyVersion) -> Vec<Arc<Generation>> {
         let name = &*version.name;
         let active = self.slots().get(name).and_then(|slot| slot.active.clone());
@@ -144,22 +145,24 @@ impl Shared {
         }
     }
 
-    /// Writes down what must outlive a restart: files that were refused by what was
-    /// recorded or rolled back, and since when new versions have been asked.
-    pub fn note<'a>(&self, names: impl Iterator<Item = &'a str>) {
+    /// Stores what must outlive a restart: files that were rolled back or refused because
+    /// of recorded inputs, and when new versions were first asked.
+    pub fn store_notes<'a>(&self, names: impl Iterator<Item = &'a str>) {
         let Some(last_good) = &self.last_good else {
             return;
         };
         let mut known = last_good.entries();
         for name in names {
             let entry = known.remove(name).unwrap_or_default();
-            if self.noted(name, entry.clone()) != entry {
-                last_good.change(name, |entry| *entry = self.noted(name, entry.clone()));
+            if self.entry_to_store(name, entry.clone()) != entry {
+                last_good.change(name, |entry| {
+                    *entry = self.entry_to_store(name, entry.clone())
+                });
             }
         }
     }
 
-    fn noted(&self, name: &str, mut entry: Entry) -> Entry {
+    fn entry_to_store(&self, name: &str, mut entry: Entry) -> Entry {
         let slots = self.slots();
         let Some(slot) = slots.get(name) else {
             return entry;
@@ -182,7 +185,7 @@ impl Shared {
                     rolled_back,
                 });
             }
-            // Another process may have taken up what records speak against.
+            // Another process may have activated what failed on recorded inputs here.
             let was_taken_up = by_records && entry.digest.as_ref() == Some(digest);
             if let Some(active) = &slot.active
                 && (rolled_back || was_taken_up)
@@ -202,41 +205,41 @@ impl Shared {
     }
 }
 
-/// The digests of some versions.
+/// Returns the digests of some versions.
 pub(super) fn digests(versions: &[Arc<Generation>]) -> Vec<String> {
     let digests = versions.iter().map(|one| one.version().digest.to_string());
     digests.collect()
 }
 
-/// The first digits of a digest, for people.
+/// Returns the first digits of a digest, for display.
 fn short(digest: &str) -> &str {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     hex.get(..12).unwrap_or(hex)
 }
 
-/// Whether a directory of last good copies knows a policy of that name.
+/// Reports whether a directory of last good copies has a policy of that name.
 pub fn has_last_good(directory: &Path, name: &str) -> bool {
     LastGood::peek(directory, name)
 }
 
-/// What [`roll_back_by_hand`] did.
+/// Result of [`roll_back_by_hand`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandRollback {
     /// Digest of the version that is refused from now on.
     pub refused: String,
-    /// Digest of the version that comes back.
+    /// Digest of the version that decides again.
     pub restored: String,
-    /// The version that comes back is the built-in one.
+    /// Whether that version is the built-in one.
     pub is_built_in: bool,
 }
 
-/// Rolls the last good version of a policy back by hand: notes in the private directory
-/// of last good copies that its file is refused until it changes. Daemons that watch
-/// the directory's policies follow; one that starts later goes by it. Only the user of
-/// these daemons may write there.
+/// Rolls the last good version of a policy back by hand: records in the private directory
+/// of last good copies that its file is refused until it changes. Running daemons that
+/// watch the directory follow, later ones read it at the start. Only the user of these
+/// daemons may write there.
 ///
 /// # Errors
-/// The directory can't be used, or there is no version before.
+/// If the directory can't be used, or there is no previous version.
 pub fn roll_back_by_hand(
     directory: &Path,
     name: &str,

@@ -1,4 +1,4 @@
-//! Inputs made up for decisions for trial.
+//! Made-up inputs of trial decisions.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use flyball_core::replica::{
 };
 use flyball_core::time::Timestamp;
 
-/// Ten minutes of rising load, no labels.
+/// Returns ten minutes of rising load, and no labels.
 pub(super) fn granted(description: &Description, now: Timestamp) -> Vec<GrantedInput> {
     let history = GrantedInput {
         times_ms: (-9..=0).map(|minute| now.plus(minute * 60_000).0).collect(),
@@ -27,7 +27,8 @@ pub(super) fn granted(description: &Description, now: Timestamp) -> Vec<GrantedI
         .collect()
 }
 
-/// Three pods, one of them starting, at 90% of their request with 60% wanted.
+/// Returns three pods, one of them starting, at 90% of their request with a target of
+/// 60%.
 pub(super) fn replica(now: Timestamp) -> ReplicaInput {
     let ready = pod_state::RUNNING | pod_state::READY;
     let pods = PodColumns {
@@ -70,8 +71,8 @@ pub(super) fn replica(now: Timestamp) -> ReplicaInput {
     }
 }
 
-/// Two pods pend: two small nodes, one large one with a GPU, or a node of a group
-/// that is not there yet and of which nothing is known.
+/// Returns options for two pending pods: two small nodes, one large one with a GPU, or a
+/// node of a group that does not exist yet and of which nothing is known.
 pub(super) fn expander() -> ExpanderInput {
     const GIB: i64 = 1 << 30;
     let known = option_state::EXISTS | option_state::HAS_TEMPLATE;

@@ -1,6 +1,6 @@
-//! What decides under a name when its file does not: the last good copy, versions before
-//! it, and the built-in policy. Copies that have to be compiled take their place when that
-//! is done: files of other names need not wait for them.
+//! Fallbacks of a name when its file can't decide: the last good copy, earlier versions,
+//! and the built-in policy. Copies that have to be compiled are activated when that is
+//! done, so that files of other names need not wait for them.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -8,9 +8,9 @@ use std::sync::{Arc, Weak};
 use flyball_core::policy::{Policy as _, PolicyVersion};
 
 use crate::compile::code::Artifact;
-use crate::compile::{Source, Wanted};
+use crate::compile::{LoadRequest, Source};
 use crate::error::LoadError;
-use crate::panics::caught;
+use crate::panics::catch_panic;
 use crate::policy::CompiledPolicy;
 use crate::registry::generation::Generation;
 use crate::registry::reconcile::Shared;
@@ -25,8 +25,8 @@ impl Shared {
         Some(Arc::clone(active.version()))
     }
 
-    /// Notes that a file was refused. What decided before goes on, else the last
-    /// good copy takes its place, else the built-in policy.
+    /// Records that a file was refused. The active version stays; without one, the last
+    /// good copy or else the built-in policy is activated.
     pub fn fail(&self, name: &str, paths: &[PathBuf], error: LoadError, digest: Option<String>) {
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
@@ -54,14 +54,15 @@ impl Shared {
         });
     }
 
-    /// Lets what was good before a restart decide. Returns false if it has to be compiled
-    /// first: [`Shared::restored`] follows.
+    /// Activates the version that was good before a restart. Returns false if it has to
+    /// be compiled first: then [`Shared::restored`] follows.
     pub fn restore(&self, name: &str, path: &Path) -> bool {
         let kept = self.last_good.as_ref().and_then(|last_good| {
             let digest = last_good.digest(name)?;
             Some((last_good.copy(name, &digest)?, digest))
         });
-        let Some((bytes, digest)) = kept.filter(|(_, digest)| !self.loads().is_lost(name, digest))
+        let Some((bytes, digest)) =
+            kept.filter(|(_, digest)| !self.loads().is_unusable(name, digest))
         else {
             self.bring_back(name, path, None);
             return true;
@@ -75,29 +76,29 @@ impl Shared {
             return true;
         }
         let Some(watch) = self.watch.get().cloned() else {
-            let wanted = self.wanted_copy(&digest, &bytes);
-            let outcome = self.engine.load_and_wait(wanted);
+            let request = self.copy_request(&digest, &bytes);
+            let outcome = self.engine.load_and_wait(request);
             let outcome = self.link_copy(name, &digest, outcome);
             self.bring_back(name, path, outcome);
             return true;
         };
-        // Noted first: what needs no child is done before `load` returns.
+        // Registered first: without a child, `load` calls back before it returns.
         self.loads().begin_restore(name, path, &digest);
-        let (told, wanted) = (name.to_owned(), self.wanted_copy(&digest, &bytes));
+        let (policy_name, request) = (name.to_owned(), self.copy_request(&digest, &bytes));
         let of = digest.clone();
-        let ticket = self.engine.load(wanted, move |outcome| {
-            // An error means that the watching has ended.
+        let handle = self.engine.load(request, move |outcome| {
+            // An error means that the watch has ended.
             let _ = watch.send(Message::Restored {
-                name: told,
+                name: policy_name,
                 digest: of,
                 outcome,
             });
         });
-        self.loads().keep_restore(name, &digest, ticket);
+        self.loads().keep_restore(name, &digest, handle);
         false
     }
 
-    /// Takes up a last good copy that was compiled, if it is still wanted.
+    /// Activates a last good copy that was compiled, if it is still wanted.
     pub fn restored(&self, name: &str, digest: &str, outcome: Result<Artifact, LoadError>) {
         let Some(path) = self.loads().end_restore(name, digest) else {
             return;
@@ -105,9 +106,9 @@ impl Shared {
         let _loading = self.loading();
         let policy = self.link_copy(name, digest, outcome);
         if policy.is_none() {
-            self.loads().lose(name, digest);
+            self.loads().mark_unusable(name, digest);
         }
-        // Something else may decide by now.
+        // Another version may be active by now.
         let refused = self.last_good.as_ref();
         let refused = refused.and_then(|last_good| last_good.entry(name)?.refused);
         let is_wanted = self
@@ -129,8 +130,8 @@ impl Shared {
         }
     }
 
-    fn wanted_copy(&self, digest: &str, bytes: &[u8]) -> Wanted {
-        Wanted {
+    fn copy_request(&self, digest: &str, bytes: &[u8]) -> LoadRequest {
+        LoadRequest {
             digest: digest.to_owned(),
             source: Source::Bytes(bytes.into()),
             max_bytes: self.max_policy_bytes,
@@ -145,7 +146,7 @@ impl Shared {
     ) -> Option<CompiledPolicy> {
         let link = |artifact| {
             let (digest, budget) = (digest.to_owned(), self.budget(name));
-            caught(|| CompiledPolicy::link(&self.engine, name, digest, &artifact, budget))
+            catch_panic(|| CompiledPolicy::link(&self.engine, name, digest, &artifact, budget))
                 .unwrap_or_else(|panic| Err(LoadError::Compile(panic)))
         };
         outcome
@@ -164,15 +165,15 @@ impl Shared {
             (None, None) => return,
         };
         let replaced = slot.activate(Generation::new(policy, source, &self.me));
-        // Not while everyone waits: see `swap`.
+        // The lock is released first: see `swap`.
         drop(slots);
         drop(replaced);
         self.fetch_predecessors(name, path);
     }
 
-    /// Adds the versions that were before the active one until a restart, as they were
-    /// kept. Those that have to be compiled are added when that is done, unless another
-    /// version took over before.
+    /// Adds the stored versions that preceded the active one before a restart. Those that
+    /// have to be compiled are added when that is done, unless another version was
+    /// activated before.
     pub fn fetch_predecessors(&self, name: &str, path: &Path) {
         let Some(last_good) = &self.last_good else {
             return;
@@ -211,8 +212,8 @@ impl Shared {
             Arc::clone(order),
         );
         let (name, path, digest) = (name.to_owned(), path.to_owned(), digest.to_owned());
-        let wanted = self.wanted_copy(&digest, bytes);
-        let ticket = self.engine.load(wanted, move |outcome| {
+        let request = self.copy_request(&digest, bytes);
+        let handle = self.engine.load(request, move |outcome| {
             let (Some(active), Some(registry)) = (of.upgrade(), me.upgrade()) else {
                 return;
             };
@@ -222,10 +223,11 @@ impl Shared {
                 active.attach(Arc::new(before), &order);
             }
         });
-        active.await_predecessor(ticket);
+        active.await_predecessor(handle);
     }
 
-    /// Follows a file's removal: the built-in policy decides again, or none.
+    /// Handles the removal of a file: activates the built-in policy of its name, if there
+    /// is one.
     pub fn retire(&self, name: &str) {
         let mut slots = self.slots_mut();
         let mut replaced = None;
@@ -240,7 +242,7 @@ impl Shared {
                 None => slots.remove(name).and_then(|slot| slot.active),
             };
         }
-        // Not while everyone waits: see `swap`.
+        // The lock is released first: see `swap`.
         drop(slots);
         drop(replaced);
         if let Some(last_good) = &self.last_good {

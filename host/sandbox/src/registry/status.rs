@@ -1,4 +1,4 @@
-//! What the registry tells of its policies: a list, and events as they happen.
+//! Status of policies: a list, and events.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -38,85 +38,86 @@ impl fmt::Display for PolicySource {
     }
 }
 
-/// How a policy stands.
+/// State of a policy.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "state")]
 pub enum PolicyState {
-    /// Its file has not been judged yet. Until then what was good last decides, if
-    /// anything was: see [`PolicyStatus::version`].
+    /// Its file has not been judged yet. Until then the last good version decides, if
+    /// there is one: see [`PolicyStatus::version`].
     Pending,
-    /// It decides, and it is what its file (or the binary) has.
+    /// It decides, with the current content of its file (or of the binary).
     Active,
-    /// What its file has now was refused. What was good before still decides, if
-    /// anything was: see [`PolicyStatus::version`].
+    /// The current content of its file was refused. The version before still decides, if
+    /// there is one: see [`PolicyStatus::version`].
     Failed {
         /// Why.
         reason: String,
     },
-    /// What its file has now was rolled back, and is refused until it changes. The
-    /// version before decides again: see [`PolicyStatus::version`].
+    /// The current content of its file was rolled back, and is refused until it changes.
+    /// The version before decides again: see [`PolicyStatus::version`].
     RolledBack {
         /// Why.
         reason: String,
     },
-    /// It is kept from deciding about some object after repeated misbehaviour for
-    /// it. About all others it decides.
+    /// It is not asked about some object after repeated misbehaviour for it. It decides
+    /// about all others.
     Quarantined {
-        /// When it is tried again; of several objects, for the last of them.
+        /// When it is asked again; of several objects, the latest time.
         until: Timestamp,
         /// The object, and how it misbehaved last.
         reason: String,
     },
 }
 
-/// One policy in the registry's list.
+/// Status of one policy.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PolicyStatus {
-    /// Name by which objects ask for it.
+    /// Name by which objects refer to it.
     pub name: String,
-    /// How it stands.
+    /// Its state.
     #[serde(flatten)]
     pub state: PolicyState,
-    /// The code that decides; `None` if the name is without a policy.
+    /// The active code; `None` if the name has no policy.
     pub version: Option<Arc<PolicyVersion>>,
     /// Where that code came from.
     pub source: Option<PolicySource>,
-    /// The kinds that the policy is of.
+    /// The kinds of the policy.
     #[serde(default)]
     pub kinds: Vec<String>,
-    /// The policy's summary of itself.
+    /// The policy's own summary.
     pub summary: String,
-    /// How often the name has got other code, counted from 1.
+    /// Number of activations of the name, counted from 1.
     pub generation: u64,
     /// Decisions asked of this generation.
     pub decisions: u64,
     /// Decisions that ended in a failure, its own refusals included.
     pub failures: u64,
-    /// The largest part of its budget (fuel or memory) that a decision took.
+    /// The largest part of its budget (fuel or memory) that a decision used.
     pub highest_budget_share: f64,
     /// Whether that is 80% or more.
     pub near_budget: bool,
-    /// The version before, which decides about objects for which `version` fails.
+    /// The previous version, which decides about objects for which `version` fails.
     #[serde(default)]
     pub previous: Option<Arc<PolicyVersion>>,
-    /// Result of the trial of `version` on recorded inputs. `None` without inputs.
+    /// Result of the trial of `version` on recorded inputs. `None` if there were no
+    /// inputs.
     #[serde(default)]
     pub trial: Option<Trial>,
 }
 
-/// Something happened to a policy. Its text is a line for a terminal.
+/// An event of a policy. Its text is a line for a terminal.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PolicyEvent {
-    /// Other code decides from now on.
+    /// Other code was activated.
     Activated {
         /// The code.
         version: Arc<PolicyVersion>,
-        /// What decided before.
+        /// The code that was active before.
         previous: Option<Arc<PolicyVersion>>,
         /// Where the code came from.
         source: PolicySource,
-        /// Result of its trial on recorded inputs. `None` without inputs.
+        /// Result of its trial on recorded inputs. `None` if there were no inputs.
         trial: Option<Trial>,
     },
     /// A new version was refused.
@@ -125,39 +126,39 @@ pub enum PolicyEvent {
         name: String,
         /// Why.
         reason: String,
-        /// What goes on deciding.
+        /// The version that stays active.
         serving: Option<Arc<PolicyVersion>>,
     },
-    /// Its file is gone.
+    /// Its file was removed.
     Retired {
         /// Name of the policy.
         name: String,
         /// The built-in policy that decides instead.
         replacement: Option<Arc<PolicyVersion>>,
     },
-    /// The version before decides again.
+    /// A newer version was rolled back to the previous one.
     RolledBack {
         /// The newer version.
         from: Arc<PolicyVersion>,
-        /// The version before.
+        /// The previous version.
         version: Arc<PolicyVersion>,
         /// Why.
         reason: String,
     },
-    /// It misbehaved too often for an object, or for all, and is quarantined for it.
+    /// It misbehaved too often for an object, or for all, and is quarantined for that.
     Quarantined {
         /// The code.
         version: Arc<PolicyVersion>,
-        /// When it is tried again.
+        /// When it is asked again.
         until: Timestamp,
         /// The object, and how it misbehaved last.
         reason: String,
     },
-    /// It comes close to its budget.
+    /// A decision came close to its budget.
     NearBudget {
         /// The code.
         version: Arc<PolicyVersion>,
-        /// The part of the budget that a decision took.
+        /// The part of the budget that the decision used.
         share: f64,
     },
 }

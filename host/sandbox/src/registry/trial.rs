@@ -1,6 +1,6 @@
-//! Tries a new version of a policy on inputs of earlier decisions, beside the version
-//! that it would replace. Other answers are what a new version is for: they are
-//! counted. Failures keep it from taking over only where they are everywhere.
+//! Trials: asks a new version for the answers to recorded inputs, and the version that it
+//! would replace as well. Differing answers are counted, since they are the purpose of a
+//! new version. Failures prevent its activation only if it fails everywhere.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,17 +15,16 @@ use serde::{Deserialize, Serialize};
 use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
 
-/// Fuel after which no further input is tried, however few there were: about two
-/// seconds' worth.
+/// Fuel after which no further input is tried: about two seconds' worth.
 const MOST_FUEL: u64 = 2_000_000_000;
-/// Inputs that are tried whatever fuel they take.
+/// Number of inputs that are tried regardless of fuel.
 const LEAST_INPUTS: usize = 4;
-/// Most objects that are named.
+/// Maximum number of objects that are listed.
 const MOST_NAMES: usize = 10;
-/// What stands for the namespace of node groups.
+/// Stands for the namespace of node groups.
 const NO_NAMESPACE: &str = "node groups";
 
-/// Result of a trial on recorded inputs. It counts inputs for which the version to be
+/// Result of a trial on recorded inputs. Only inputs count for which the version to be
 /// replaced has an answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -37,7 +36,7 @@ pub struct Trial {
     pub differing: usize,
     /// Inputs for which the new version failed.
     pub failed: usize,
-    /// Objects for which it failed, the first ten: they keep the version before.
+    /// Objects for which it failed, at most ten: they keep the previous version.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub failing: Vec<String>,
 }
@@ -64,22 +63,22 @@ impl fmt::Display for Trial {
     }
 }
 
-/// What an answer comes to; the words for it may be others.
+/// The part of an answer that is compared: not its texts.
 #[derive(PartialEq)]
-enum Gist {
+enum ComparedAnswer {
     Replicas(Option<i64>),
     Best(Vec<u32>),
-    /// It refused by a typed error, which is an answer.
+    /// A typed error, which counts as an answer.
     Refused,
 }
 
-/// Tries `new` on recorded inputs, and `old` beside it; `described` finds the
-/// description of the code of a digest, and `users` is the number of objects that name the
-/// policy. Returns `None` if there was no input for which `old` has an answer.
+/// Asks `new` and `old` for answers to recorded inputs; `described` returns the
+/// description of the code with a digest, and `users` is the number of objects that name
+/// the policy. Returns `None` if there was no input for which `old` has an answer.
 ///
 /// # Errors
-/// `new` fails for every object of every namespace for which `old` has an answer. One
-/// object is not enough where there are others: it keeps the version before.
+/// If `new` fails for every object of every namespace for which `old` has an answer. If
+/// there are several objects, one is not enough: it keeps the previous version.
 pub(super) fn trial(
     new: &CompiledPolicy,
     old: &CompiledPolicy,
@@ -87,54 +86,56 @@ pub(super) fn trial(
     users: usize,
     described: impl Fn(&str) -> Option<Description>,
 ) -> Result<Option<Trial>, LoadError> {
-    let mut tally = Tally::default();
+    let mut counts = TrialCounts::default();
     let mut fuel = 0_u64;
     for input in inputs {
-        if tally.trial.inputs >= LEAST_INPUTS && fuel > MOST_FUEL {
+        if counts.trial.inputs >= LEAST_INPUTS && fuel > MOST_FUEL {
             break;
         }
         let asked = input.asked.as_ref();
         let asked = asked.and_then(|version| described(&version.digest));
         let mut ask = |policy: &CompiledPolicy| {
-            let (gist, spent) = ask(policy, input, asked.as_ref());
+            let (compared, spent) = ask(policy, input, asked.as_ref());
             fuel = fuel.saturating_add(spent);
-            gist
+            compared
         };
         let Ok(before) = ask(old) else { continue };
-        if before != Gist::Refused {
-            tally.count(input, &before, ask(new));
+        if before != ComparedAnswer::Refused {
+            counts.count(input, &before, ask(new));
         }
     }
-    tally.judge(users)
+    counts.judge(users)
 }
 
-/// The answer of one version, and the fuel that it took.
+/// Returns the answer of one version, and the fuel that it used.
 fn ask(
     policy: &CompiledPolicy,
     input: &RecordedInput,
     asked: Option<&Description>,
-) -> (Result<Gist, PolicyFailure>, u64) {
+) -> (Result<ComparedAnswer, PolicyFailure>, u64) {
     let context = input.context_for(policy.version(), policy.description(), asked);
     match &input.question {
         RecordedQuestion::Replica(question) => {
             let outcome = policy.decide(&context, question);
-            gist(policy, outcome, |answer| Gist::Replicas(answer.replicas))
+            compared(policy, outcome, |answer| {
+                ComparedAnswer::Replicas(answer.replicas)
+            })
         }
         RecordedQuestion::Expander(question) => {
             let outcome = policy.rank(&context, question);
-            gist(policy, outcome, |answer| Gist::Best(answer.best))
+            compared(policy, outcome, |answer| ComparedAnswer::Best(answer.best))
         }
     }
 }
 
-fn gist<A>(
+fn compared<A>(
     policy: &CompiledPolicy,
     outcome: PolicyOutcome<A>,
-    of: impl FnOnce(A) -> Gist,
-) -> (Result<Gist, PolicyFailure>, u64) {
-    let gist = match outcome.answer {
+    of: impl FnOnce(A) -> ComparedAnswer,
+) -> (Result<ComparedAnswer, PolicyFailure>, u64) {
+    let compared = match outcome.answer {
         Ok(answer) => Ok(of(answer)),
-        Err(PolicyFailure::Refused(_)) => Ok(Gist::Refused),
+        Err(PolicyFailure::Refused(_)) => Ok(ComparedAnswer::Refused),
         Err(failure) => {
             // A panic's message is among them.
             for (_, line) in &outcome.log {
@@ -143,20 +144,25 @@ fn gist<A>(
             Err(failure)
         }
     };
-    (gist, outcome.usage.fuel)
+    (compared, outcome.usage.fuel)
 }
 
 #[derive(Default)]
-struct Tally {
+struct TrialCounts {
     trial: Trial,
     /// Whether it failed, by namespace and object.
     objects: BTreeMap<Arc<str>, BTreeMap<String, bool>>,
-    /// The first failure, and the object.
+    /// The first object that it failed for, and the failure.
     first: Option<(String, PolicyFailure)>,
 }
 
-impl Tally {
-    fn count(&mut self, input: &RecordedInput, before: &Gist, now: Result<Gist, PolicyFailure>) {
+impl TrialCounts {
+    fn count(
+        &mut self,
+        input: &RecordedInput,
+        before: &ComparedAnswer,
+        now: Result<ComparedAnswer, PolicyFailure>,
+    ) {
         let objects = self
             .objects
             .entry(Arc::clone(&input.namespace))
@@ -183,7 +189,8 @@ impl Tally {
             objects,
             first,
         } = self;
-        // An object that fails alone keeps the version before, and decides for no other.
+        // A single object that fails keeps the previous version, without effect on
+        // others.
         let tried: usize = objects.values().map(BTreeMap::len).sum();
         let everywhere = tried >= users.min(2)
             && objects

@@ -1,6 +1,6 @@
-//! The background thread that watches the policies directory. Notices from the
-//! operating system are a hint to look; the periodic look is what can be relied
-//! on (network file systems send no notices).
+//! The thread that watches the policies directory. Notifications of the operating system
+//! only trigger an early read; the periodic read is what can be relied on (network file
+//! systems send no notifications).
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,15 @@ use crate::registry::files;
 use crate::registry::last_good::LastGood;
 use crate::registry::reconcile::Shared;
 
-/// How long notices may keep a look from being taken, in debounce times.
-const PATIENCE: u32 = 10;
+/// Maximum delay of a read by further notifications, in debounce times.
+const MOST_DEBOUNCES: u32 = 10;
 
 /// Messages to the thread.
 pub(super) enum Message {
-    /// Something changed; `done` if whoever changed it has finished.
+    /// Something changed; `done` is true if the change is complete.
     Changed { done: bool },
-    /// Look now, and say when all is settled.
-    Look(Sender<()>),
+    /// Read the directory now, and reply when all its files are judged.
+    Rescan(Sender<()>),
     /// A file was compiled, or refused.
     Compiled {
         name: String,
@@ -39,7 +39,7 @@ pub(super) enum Message {
         digest: String,
         outcome: Result<Artifact, LoadError>,
     },
-    /// End.
+    /// End the thread.
     Stop,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn start(
 ) -> Result<Sender<Message>, EngineError> {
     let (sender, receiver) = channel();
     let notices = sender.clone();
-    // It is empty: this is the only place that fills it.
+    // Setting can't fail: this is the only place that sets it.
     let _ = shared.watch.set(sender.clone());
     let mut watch = Watch {
         shared,
@@ -82,24 +82,24 @@ struct Watch {
     rescan: Duration,
     receiver: Receiver<Message>,
     notices: Sender<Message>,
-    /// Senders to notify when all is settled.
+    /// Senders to notify when nothing is being compiled.
     waiting: Vec<Sender<()>>,
-    /// Watches as long as it is kept.
+    /// Watches the directory until it is dropped.
     watcher: Option<RecommendedWatcher>,
-    /// What kept the directory from being read last time.
+    /// The error of the last read, if it failed.
     unreadable: Option<String>,
-    /// What kept it from being watched last time.
+    /// The error of the last attempt to watch the directory, if it failed.
     unwatchable: Option<String>,
 }
 
 impl Watch {
     fn run(&mut self) {
-        // Watching begins before the first look: nothing falls in between.
+        // The watch begins before the first read, so that no change is missed.
         self.watch();
-        self.look();
+        self.rescan();
         let mut next_rescan = Instant::now() + self.rescan;
         loop {
-            self.tell_settled();
+            self.notify_settled();
             let left = next_rescan.saturating_duration_since(Instant::now());
             match self.receiver.recv_timeout(left) {
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => return,
@@ -119,34 +119,34 @@ impl Watch {
                     // Its file may have waited for it.
                     self.shared.restored(&name, &digest, outcome);
                 }
-                Ok(Message::Look(done)) => self.waiting.push(done),
+                Ok(Message::Rescan(done)) => self.waiting.push(done),
                 Ok(Message::Changed { done }) => {
                     if self.settle(done).is_err() {
                         return;
                     }
                 }
-                // A directory that was replaced is watched anew.
+                // Starts a new watch, in case the directory was replaced.
                 Err(RecvTimeoutError::Timeout) => self.watch(),
             }
-            self.look();
+            self.rescan();
             next_rescan = Instant::now() + self.rescan;
         }
     }
 
-    /// Tells those who wait for it when nothing is being compiled.
-    fn tell_settled(&mut self) {
+    /// Notifies the waiting senders when nothing is being compiled.
+    fn notify_settled(&mut self) {
         if !self.waiting.is_empty() && self.shared.is_settled() {
             for done in self.waiting.drain(..) {
-                // Who asked may have gone.
+                // The receiver may have been dropped.
                 let _ = done.send(());
             }
         }
     }
 
-    /// Waits until the directory has been quiet for a while: a short one after a
-    /// file was closed or renamed, the whole one while something is being written.
+    /// Waits until the directory has been quiet: shortly after a file was closed or
+    /// renamed, longer while a file is being written.
     fn settle(&mut self, mut done: bool) -> Result<(), Stopped> {
-        let limit = Instant::now() + self.debounce * PATIENCE;
+        let limit = Instant::now() + self.debounce * MOST_DEBOUNCES;
         let quiet = |done| match done {
             true => self.debounce / 4,
             false => self.debounce,
@@ -159,7 +159,7 @@ impl Watch {
                     done = now;
                     until = Instant::now() + quiet(done);
                 }
-                // What was compiled need not wait for it.
+                // Compiled files need not wait for that.
                 Ok(Message::Compiled {
                     name,
                     number,
@@ -170,7 +170,7 @@ impl Watch {
                     digest,
                     outcome,
                 }) => self.shared.restored(&name, &digest, outcome),
-                Ok(Message::Look(done)) => {
+                Ok(Message::Rescan(done)) => {
                     self.waiting.push(done);
                     return Ok(());
                 }
@@ -180,9 +180,9 @@ impl Watch {
         }
     }
 
-    fn look(&mut self) {
+    fn rescan(&mut self) {
         let Some(mut found) = self.list() else { return };
-        // A file that is being replaced is gone for a moment.
+        // A file that is being replaced is missing for a moment.
         if !self.shared.vanished(&found).is_empty() {
             std::thread::sleep(self.debounce);
             match self.list() {
@@ -193,40 +193,40 @@ impl Watch {
         self.shared.reconcile(&found, &self.notices);
     }
 
-    /// Returns the files in the directory. `None` if the directory cannot be read: then
-    /// no file is known to be gone, and every policy stays.
+    /// Returns the files in the directory. Returns `None` if the directory cannot be
+    /// read: then no file counts as removed, and every policy stays.
     fn list(&mut self) -> Option<BTreeMap<String, Vec<PathBuf>>> {
         let found = files::list(&self.directory);
-        let trouble = found.as_ref().err().map(|error| error.to_string());
-        report(&self.directory, &mut self.unreadable, trouble);
+        let problem = found.as_ref().err().map(|error| error.to_string());
+        report(&self.directory, &mut self.unreadable, problem);
         found.ok()
     }
 
-    /// Path of the record of versions rolled back by hand or by another process.
+    /// Path of the index that records rollbacks by hand or by another process.
     fn refusals(&self) -> Option<&Path> {
         self.shared.last_good.as_ref().map(LastGood::path)
     }
 
     fn watch(&mut self) {
         let watcher = watcher(&self.directory, self.refusals(), self.notices.clone());
-        let trouble = watcher.as_ref().err().map(|error| {
+        let problem = watcher.as_ref().err().map(|error| {
             let every = self.rescan;
             format!("no notices, looking every {every:?}: {error}")
         });
-        report(&self.directory, &mut self.unwatchable, trouble);
+        report(&self.directory, &mut self.unwatchable, problem);
         self.watcher = watcher.ok();
     }
 }
 
-/// Logs a trouble once, as long as it lasts.
-fn report(directory: &Path, last: &mut Option<String>, trouble: Option<String>) {
-    if let Some(trouble) = trouble
+/// Logs a problem once, as long as it lasts.
+fn report(directory: &Path, last: &mut Option<String>, problem: Option<String>) {
+    if let Some(problem) = problem
         .as_ref()
-        .filter(|trouble| last.as_ref() != Some(*trouble))
+        .filter(|problem| last.as_ref() != Some(*problem))
     {
-        tracing::warn!(directory = %directory.display(), "policies directory: {trouble}");
+        tracing::warn!(directory = %directory.display(), "policies directory: {problem}");
     }
-    *last = trouble;
+    *last = problem;
 }
 
 struct Stopped;
@@ -237,7 +237,7 @@ fn watcher(
     notices: Sender<Message>,
 ) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // An error means that notices were lost.
+        // An error means that notifications were lost.
         let change = event.map_or(Some(false), |event| change(&event.kind));
         if let Some(done) = change {
             // The thread may have ended.
@@ -251,8 +251,8 @@ fn watcher(
     Ok(watcher)
 }
 
-/// Whether it is a change, and one that finishes what was being done. Reading the
-/// files makes notices too; following those would never end.
+/// Returns whether a change is complete, or `None` if the event is not a change. Reading
+/// the files causes events too; reacting to those would never end.
 fn change(kind: &EventKind) -> Option<bool> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write))

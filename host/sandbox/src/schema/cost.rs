@@ -1,11 +1,10 @@
-//! How much work it is to check a configuration against a schema. Subschemas that
-//! are referred to are checked anew for each reference, so that a few KB of them can
-//! ask for 2^40 checks; a validator cannot be stopped. So work is counted before it
-//! is done: each subschema once for each value that it is applied to, however often
-//! that is.
+//! Cost of checking a configuration against a schema. A validator checks a subschema
+//! again for each reference to it, so that a few KB of schema can cause 2^40 checks, and
+//! it cannot be interrupted. So the steps are counted beforehand: each subschema once for
+//! each value that it is applied to, multiplied by the number of applications.
 //!
-//! What depends on the value counts as if it applied: rather too much than too
-//! little.
+//! Conditional subschemas count as if they applied: the estimate may be too high, but not
+//! too low.
 
 use std::collections::HashMap;
 
@@ -13,19 +12,18 @@ use serde_json::Value;
 
 use crate::schema::graph::{Subschema, subschemas};
 
-/// Most subschemas within each other that apply to one value: the validator calls
-/// itself for each.
+/// Maximum chain of subschemas that apply to one value: the validator recurses into each.
 const CHAIN: usize = 32;
-/// Deepest nesting of a configuration's values, as far as subschemas follow.
+/// Maximum nesting of a configuration's values, as far as subschemas apply to them.
 const NESTING: usize = 32;
-/// Most steps for a single value that has no values within.
+/// Maximum steps for a single value without nested values.
 const STEPS_FOR_A_VALUE: u64 = 10_000;
-/// Most steps for a configuration: a tenth of a second.
+/// Maximum steps for a configuration: a tenth of a second.
 const STEPS: u64 = 1_000_000;
-/// Most regular expressions; each takes memory up to its own limit.
+/// Maximum number of regular expressions; each uses memory up to its own limit.
 const PATTERNS: usize = 64;
 
-/// A schema's subschemas, as far as references lead.
+/// A schema's subschemas, following references.
 #[derive(Debug)]
 pub(super) struct Cost {
     subschemas: Vec<Subschema>,
@@ -35,7 +33,7 @@ impl Cost {
     /// Reads a schema.
     ///
     /// # Errors
-    /// That it takes too much work for any value, or refers to what can't be
+    /// If it takes too many steps for any value, or has a reference that can't be
     /// followed.
     pub fn of(schema: &Value) -> Result<Self, String> {
         let subschemas = subschemas(schema)?;
@@ -70,8 +68,8 @@ impl Cost {
         Ok(())
     }
 
-    /// How many subschemas, one within the other, apply to the same value. A circle
-    /// has no end, so it is too high as well.
+    /// Returns the length of the longest chain of subschemas that apply to the same
+    /// value. A cycle has no end, so its length is over the limit.
     fn height(
         &self,
         number: usize,
@@ -95,10 +93,10 @@ impl Cost {
         Ok(height)
     }
 
-    /// Whether a configuration can be checked in reasonable time.
+    /// Checks whether a configuration takes few enough steps.
     ///
     /// # Errors
-    /// Why not.
+    /// If it takes too many.
     pub fn allows(&self, configuration: &Value) -> Result<(), String> {
         match self.count(STEPS).steps(0, configuration, 0) {
             Some(steps) if steps.checked <= STEPS => Ok(()),
@@ -109,8 +107,8 @@ impl Cost {
         }
     }
 
-    fn count(&self, limit: u64) -> Count<'_> {
-        Count {
+    fn count(&self, limit: u64) -> StepCounter<'_> {
+        StepCounter {
             cost: self,
             limit,
             visits: 0,
@@ -119,13 +117,13 @@ impl Cost {
     }
 }
 
-/// Steps that a subschema takes for a value.
+/// Number of steps that a subschema takes for a value.
 #[derive(Clone, Copy, Debug, Default)]
 struct Steps {
     /// To check the value.
     checked: u64,
-    /// To find out what of the value subschemas have evaluated, as `unevaluated…`
-    /// around it asks.
+    /// To find which parts of the value subschemas have evaluated, for an enclosing
+    /// `unevaluated…` keyword.
     marked: u64,
 }
 
@@ -136,19 +134,19 @@ impl Steps {
     }
 }
 
-/// Counts steps: each subschema once for each value, then as often as it applies.
-struct Count<'a> {
+/// Counts steps: each subschema once for each value, multiplied by its applications.
+struct StepCounter<'a> {
     cost: &'a Cost,
     limit: u64,
-    /// Applications that were looked at: there are no fewer steps.
+    /// Number of applications counted so far, a lower bound of the steps.
     visits: u64,
-    /// By subschema and value.
+    /// Steps by subschema and value.
     known: HashMap<(usize, *const Value), Steps>,
 }
 
-impl Count<'_> {
+impl StepCounter<'_> {
     /// Returns the steps that a subschema takes for a value at nesting depth `nesting`.
-    /// `None` if there are too many to count or the value is nested too deep.
+    /// Returns `None` if there are too many to count or the value is nested too deep.
     fn steps(&mut self, number: usize, value: &Value, nesting: usize) -> Option<Steps> {
         self.visits += 1;
         if self.visits > self.limit || nesting > NESTING {
@@ -216,7 +214,7 @@ mod tests {
 
     use super::Cost;
 
-    /// `$defs` of which each refers to the next one, so often, by way of `refer`.
+    /// Returns a schema with `length` `$defs`, each referring to the next one by `refer`.
     fn chain(length: usize, refer: impl Fn(&Value) -> Value) -> Value {
         let mut definitions = json!({ "last": {} });
         for number in 0..length {
@@ -229,7 +227,7 @@ mod tests {
         json!({ "$ref": "#/$defs/a0", "$defs": definitions })
     }
 
-    /// So many objects, each in the other as its `left`.
+    /// Returns `depth` nested objects, each in the field `left` of the enclosing one.
     fn nested(depth: usize) -> Value {
         (0..depth).fold(json!({}), |inner, _| json!({ "left": inner }))
     }

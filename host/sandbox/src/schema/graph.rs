@@ -1,56 +1,56 @@
-//! A schema's subschemas, and which of them apply the others, as far as references
-//! lead.
+//! Graph of a schema's subschemas, following references: which of them apply which
+//! others.
 //!
-//! All drafts' keywords count, whatever a schema says of itself.
+//! The keywords of all drafts count, whichever draft a schema names.
 
 use std::collections::HashMap;
 
 use serde_json::{Map, Value};
 
-/// One of a schema's subschemas; others are named by their numbers.
+/// A subschema. Others are referred to by their numbers.
 #[derive(Debug, Default)]
 pub(super) struct Subschema {
-    /// Steps of its own.
+    /// Steps for its own keywords.
     pub steps: u64,
-    /// Those applied to the same value.
+    /// Subschemas applied to the same value.
     pub same: Vec<usize>,
-    /// Those applied to a property's value, by its name.
+    /// Subschemas applied to a property's value, by the property's name.
     pub properties: HashMap<String, usize>,
-    /// Those applied to any value within.
+    /// Subschemas applied to any nested value.
     pub within: Vec<usize>,
-    /// Of those, the ones for what no other subschema has evaluated.
+    /// Of those, the ones applied to parts that no other subschema has evaluated.
     pub unevaluated: Vec<usize>,
     pub patterns: usize,
 }
 
-/// Reads a schema's subschemas, the whole one first.
+/// Reads a schema's subschemas, the root first.
 ///
 /// # Errors
-/// What can't be followed.
+/// If a reference can't be followed.
 pub(super) fn subschemas(schema: &Value) -> Result<Vec<Subschema>, String> {
     one_resource(schema)?;
-    let mut reading = Reading {
+    let mut reader = SchemaReader {
         root: schema,
         queue: Vec::new(),
         known: HashMap::new(),
     };
-    reading.number(schema);
+    reader.number(schema);
     let mut read = Vec::new();
-    while let Some(&value) = reading.queue.get(read.len()) {
-        read.push(reading.read(value)?);
+    while let Some(&value) = reader.queue.get(read.len()) {
+        read.push(reader.read(value)?);
     }
     Ok(read)
 }
 
 /// Reads subschemas one after the other, each once.
-struct Reading<'a> {
+struct SchemaReader<'a> {
     root: &'a Value,
-    /// By number.
+    /// Subschemas by number.
     queue: Vec<&'a Value>,
     known: HashMap<*const Value, usize>,
 }
 
-impl<'a> Reading<'a> {
+impl<'a> SchemaReader<'a> {
     fn number(&mut self, schema: &'a Value) -> usize {
         *self
             .known
@@ -61,7 +61,7 @@ impl<'a> Reading<'a> {
             })
     }
 
-    /// Numbers of what a keyword has: a schema, or a list of them.
+    /// Returns the numbers of a keyword's subschemas: one schema, or a list.
     fn each(&mut self, value: &'a Value) -> Vec<usize> {
         match value {
             Value::Array(schemas) => schemas.iter().map(|one| self.number(one)).collect(),
@@ -133,7 +133,7 @@ impl<'a> Reading<'a> {
         Ok(())
     }
 
-    /// What a reference leads to, which must lie in the schema itself.
+    /// Returns the target of a reference, which must lie in the schema itself.
     fn target(&self, reference: &Value) -> Result<&'a Value, String> {
         let text = reference.as_str().unwrap_or_default();
         let pointer = text.strip_prefix('#').filter(|rest| !rest.contains('%'));
@@ -148,10 +148,9 @@ impl<'a> Reading<'a> {
     }
 }
 
-/// Refuses schemas within that have an address of their own: references in them
-/// would start from there.
+/// Refuses nested schemas with an `$id`: references in them would be relative to it.
 fn one_resource(schema: &Value) -> Result<(), String> {
-    // Up to draft 4 the keyword was another one.
+    // Up to draft 4 the keyword was `id`.
     let old = schema.get("$schema").and_then(Value::as_str);
     let id = match old {
         Some(uri) if uri.contains("draft-04") || uri.contains("draft-03") => "id",

@@ -1,5 +1,5 @@
-//! The rules of `wit/README.md`: every version has its adapter, frozen ones stay as
-//! they are, newer ones go on from older ones, and all of them load.
+//! The rules of `wit/README.md`: every version has an adapter, frozen versions stay
+//! unchanged, newer ones extend older ones, and components for all of them load.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ fn wit() -> PathBuf {
 }
 
 impl Version {
-    /// Reads all of a directory, which holds files alone.
+    /// Reads a directory, which must contain only files.
     fn read(directory: &str) -> Self {
         let entries = std::fs::read_dir(wit().join(directory)).unwrap();
         let file = |path: PathBuf| {
@@ -35,7 +35,8 @@ impl Version {
         Self(paths.map(file).collect())
     }
 
-    /// With `from`, which must be in it, replaced by `to` at its first place.
+    /// Returns the version with `from`, which must occur in it, replaced by `to` at its
+    /// first occurrence.
     fn altered(&self, from: &str, to: &str) -> Self {
         let mut altered = self.clone();
         let text = altered.0.get_mut("policy.wit").unwrap();
@@ -50,7 +51,7 @@ impl Version {
         altered
     }
 
-    /// Of the names of all files and of all that is in them.
+    /// Returns the digest of the names and contents of all files.
     fn digest(&self) -> String {
         let files = self.0.iter();
         let files = files.map(|(name, text)| format!("{name} {}\n{text}", text.len()));
@@ -67,12 +68,12 @@ impl Version {
     }
 }
 
-/// Whether what was built for `old` fits `new`: each world of the old one is there, imports
-/// and exports the same, and these are compatible.
+/// Checks that a component built for `old` fits `new`: each world of the old version
+/// exists, with the same imports and exports, and these are compatible.
 fn compatible(old: &Version, new: &Version) -> anyhow::Result<()> {
     let mut resolve = Resolve::default();
     let old = old.push(&mut resolve, str::to_owned);
-    // Two packages of one version would be one package.
+    // Otherwise both packages would be one.
     let new = new.push(&mut resolve, |text| {
         text.replace("package flyball:policy@", "package flyball:policy@9")
     });
@@ -86,7 +87,7 @@ fn compatible(old: &Version, new: &Version) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// What a world imports and exports, by name and without versions.
+/// Returns the imports and exports of a world, by name and without versions.
 fn surface(resolve: &Resolve, world: WorldId) -> [BTreeSet<String>; 2] {
     let world = &resolve.worlds[world];
     [&world.imports, &world.exports].map(|items| {
@@ -173,7 +174,7 @@ fn the_checks_tell_additions_from_breaks() {
     let function = format!("{line}\n    enabled: func(level: u32) -> bool;");
     compatible(&draft, &draft.altered(line, &function)).unwrap();
 
-    // To what is frozen, each of these is a change.
+    // Each of these is a change of a frozen version.
     let renamed = [("contract.wit".to_owned(), draft.0["policy.wit"].clone())];
     let renamed = Version(renamed.into());
     for changed in [grown, renamed, draft.altered("/// Why", "/// How")] {

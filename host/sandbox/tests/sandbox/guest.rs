@@ -1,6 +1,5 @@
-//! Small policies, written as WebAssembly text around an image of their memory:
-//! they say of themselves and answer what a test wants them to, and run the
-//! instructions it gives them before they do.
+//! Small policies, written as WebAssembly text around an image of their memory: a test
+//! chooses their description, their answer, and instructions to run before it.
 
 use std::path::Path;
 
@@ -11,14 +10,14 @@ const DESCRIPTION: usize = 64;
 const ANSWER: usize = 192;
 const TEXTS: usize = 512;
 
-/// A policy to be made.
+/// A policy to build.
 #[derive(Clone)]
 pub struct Guest {
     pub version: String,
     pub kinds: Vec<&'static str>,
     pub schema: String,
     pub state_version: u32,
-    /// The answer's replicas.
+    /// Replicas of the answer.
     pub replicas: Option<i64>,
     pub code: String,
     pub sentence: String,
@@ -65,7 +64,7 @@ impl Default for Guest {
 }
 
 impl Guest {
-    /// The policy as a component for the contract in `wit/draft`.
+    /// Returns the policy as a component for the contract in `wit/draft`.
     pub fn build(&self) -> Vec<u8> {
         self.build_for(Path::new(concat!(
             env!("CARGO_MANIFEST_DIR"),
@@ -73,7 +72,7 @@ impl Guest {
         )))
     }
 
-    /// The policy as a component for the contract in a directory.
+    /// Returns the policy as a component for the contract in a directory.
     pub fn build_for(&self, wit: &Path) -> Vec<u8> {
         let mut resolve = Resolve::default();
         let (package, _) = resolve.push_path(wit).unwrap();
@@ -135,7 +134,7 @@ impl Guest {
         )
     }
 
-    /// The memory: a description, an answer, and the texts they point at.
+    /// Returns the memory: a description, an answer, and the texts they point at.
     fn image(&self) -> Vec<u8> {
         let mut image = Image(vec![0; TEXTS]);
         image.text(DESCRIPTION, "guest");

@@ -1,4 +1,4 @@
-//! The sandbox as its callers see it, with small guests compiled on the spot.
+//! Tests of the sandbox's public interface, with small guests built by the tests.
 #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
 mod contract;

@@ -1,4 +1,4 @@
-//! A policy from bytes to decisions.
+//! Policies: loading, decisions, answers.
 
 mod answers;
 mod children;

@@ -1,5 +1,5 @@
-//! Policies swapped while they decide: files that come, change, go bad, go, and
-//! come back after a restart.
+//! Policies swapped while they decide: files that are added, changed, broken and removed,
+//! and restarts.
 
 mod configurations;
 mod files;
@@ -18,7 +18,7 @@ use flyball_sandbox::{
 
 use crate::guest::Guest;
 
-/// A directory of policies and what a daemon keeps beside it.
+/// A directory of policies, and the daemon's private directory.
 struct Home(tempfile::TempDir);
 
 impl Home {
@@ -56,17 +56,17 @@ impl Home {
         Registry::open(&engine.unwrap(), options, &[("hpa", &builtin)]).unwrap()
     }
 
-    /// Nobody has told yet which configurations are in use.
+    /// The configurations in use are not known yet.
     fn restart(&self) -> Registry {
         let registry = self.start(Duration::from_secs(3600));
-        registry.look();
+        registry.rescan();
         registry
     }
 
     fn open(&self) -> Registry {
         let registry = self.restart();
         registry.set_configurations_in_use(BTreeMap::new());
-        registry.look();
+        registry.rescan();
         registry
     }
 }

@@ -3,17 +3,17 @@
 use super::Moment;
 use crate::random;
 
-/// The most arguments that a function takes.
+/// Maximum number of arguments of a function.
 pub const MOST_ARGUMENTS: usize = 3;
 
 /// A function of a formula.
 #[derive(Debug)]
 pub struct Function {
-    /// What it is called by.
+    /// Name in formulas.
     pub name: &'static str,
-    /// The fewest and the most arguments it takes.
+    /// Minimum and maximum number of arguments.
     pub arguments: (usize, usize),
-    /// Its value.
+    /// Computes the value.
     pub apply: fn(&Moment, &[f64]) -> f64,
 }
 
@@ -23,7 +23,7 @@ impl PartialEq for Function {
     }
 }
 
-/// All of them.
+/// All functions.
 pub static FUNCTIONS: [Function; 16] = [
     function("sin", 1, |_, x| libm::sin(x[0])),
     function("cos", 1, |_, x| libm::cos(x[0])),
@@ -58,7 +58,7 @@ pub static FUNCTIONS: [Function; 16] = [
         apply: |moment, x| {
             let period = x.get(1).copied().unwrap_or(60.0);
             let seed = random::draw(&[moment.seed, x[0].to_bits()]);
-            random::wander(seed, moment.t / period)
+            random::smooth_noise(seed, moment.t / period)
         },
     },
 ];
@@ -75,12 +75,12 @@ const fn function(
     }
 }
 
-/// The smaller one. Unlike `f64::min` it hides no NaN in `x`.
+/// Returns the minimum. Unlike `f64::min` it returns NaN if `x` is NaN.
 fn least(x: f64, y: f64) -> f64 {
     if y < x { y } else { x }
 }
 
-/// The larger one. Unlike `f64::max` it hides no NaN in `x`.
+/// Returns the maximum. Unlike `f64::max` it returns NaN if `x` is NaN.
 fn most(x: f64, y: f64) -> f64 {
     if y > x { y } else { x }
 }

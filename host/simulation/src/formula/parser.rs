@@ -1,4 +1,4 @@
-//! From a formula's text to its tree, by recursive descent:
+//! Parses a formula's text into its tree, by recursive descent:
 //!
 //! ```text
 //! sum     = product { ("+" | "-") product }
@@ -14,7 +14,7 @@ use super::functions::FUNCTIONS;
 use super::{InvalidFormula, Node, Operator};
 use crate::time::unit_seconds;
 
-/// Deepest nesting, so that no text exhausts the stack.
+/// Maximum nesting, so that no text exhausts the stack.
 const DEEPEST: usize = 64;
 
 pub fn parse(text: &str) -> Result<Node, InvalidFormula> {
@@ -32,7 +32,7 @@ pub fn parse(text: &str) -> Result<Node, InvalidFormula> {
 
 struct Parser<'a> {
     text: &'a str,
-    /// Byte at which the next token begins, spaces included.
+    /// Byte at which the next token begins, including spaces before it.
     position: usize,
     depth: usize,
 }
@@ -101,7 +101,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// A number, or a duration such as `1h30m`.
+    /// Parses a number, or a duration such as `1h30m`.
     fn number(&mut self) -> Result<Node, InvalidFormula> {
         let mut total = 0.0;
         loop {
@@ -129,7 +129,7 @@ impl<'a> Parser<'a> {
         digits.parse().map_err(|_| self.error(start, &message))
     }
 
-    /// Length of an exponent that begins here.
+    /// Returns the length of an exponent that begins here.
     fn exponent(&self) -> Option<usize> {
         let rest = self.text[self.position..].strip_prefix(['e', 'E'])?;
         let digits = rest.strip_prefix(['+', '-']).unwrap_or(rest);
@@ -183,7 +183,7 @@ impl<'a> Parser<'a> {
         Ok(Node::Call(function, arguments))
     }
 
-    /// Takes characters as long as they belong.
+    /// Consumes characters as long as `belongs` returns true.
     fn word(&mut self, belongs: impl Fn(char) -> bool) -> &'a str {
         let rest = &self.text[self.position..];
         let end = rest.find(|c| !belongs(c)).unwrap_or(rest.len());
@@ -191,7 +191,7 @@ impl<'a> Parser<'a> {
         &rest[..end]
     }
 
-    /// The next character that is no space; `position` is moved to it.
+    /// Skips spaces and returns the next character.
     fn peek(&mut self) -> Option<char> {
         self.word(char::is_whitespace);
         self.text[self.position..].chars().next()

@@ -1,4 +1,4 @@
-//! What is kept of the node decisions of a run.
+//! Summary of a run's node decisions.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,15 +7,15 @@ use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome};
 
 use super::MOST_DECISIONS;
 
-/// What is kept of the node decisions of a run.
+/// Summary of a run's node decisions.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct NodeEntries {
     /// Number of records.
     pub count: u64,
-    /// Number of orders that the cloud took.
+    /// Number of orders that the cloud accepted.
     pub orders: u64,
-    /// The last records that ordered something, found something, or left pods over
-    /// for other reasons than the one before.
+    /// The last records that ordered nodes, have an incident, or left pods without a node
+    /// for other reasons than the record before.
     pub decisions: VecDeque<Arc<NodeDecisionRecord>>,
     /// The last record.
     pub last: Option<Arc<NodeDecisionRecord>>,
@@ -30,9 +30,9 @@ impl NodeEntries {
             .filter(|outcome| **outcome == OrderOutcome::Ordered);
         self.orders += taken.count() as u64;
         let before = self.last.replace(Arc::clone(record));
-        let same = before.is_some_and(|before| says_the_same(&before, record));
+        let same = before.is_some_and(|before| has_same_result(&before, record));
         let acts = !record.verdict.orders.is_empty() || !record.incidents.is_empty();
-        // Else everyone gets what is on its way.
+        // Otherwise every pod has a node that is on its way.
         let left_over = !record.rounds.is_empty() || !record.remaining.is_empty();
         if !acts && (same || !left_over) {
             return;
@@ -44,8 +44,8 @@ impl NodeEntries {
     }
 }
 
-/// Whether two decisions came to the same end for the same reasons.
-fn says_the_same(before: &NodeDecisionRecord, after: &NodeDecisionRecord) -> bool {
+/// Reports whether two decisions have the same result for the same reasons.
+fn has_same_result(before: &NodeDecisionRecord, after: &NodeDecisionRecord) -> bool {
     let skipped = |record: &NodeDecisionRecord| {
         let groups = record.skipped.iter();
         groups

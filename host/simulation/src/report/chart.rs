@@ -1,26 +1,26 @@
-//! Curves over time as inline SVG. The picture is stretched to the page's width;
-//! what is written stands beside it in HTML, so that it is readable on a phone.
+//! Charts over time as inline SVG. The SVG is stretched to the page's width; text is in
+//! HTML beside it, so that it is readable on a phone.
 
 use std::fmt::Write as _;
 
 use super::html::Text;
 use crate::text::figure;
 
-/// The picture's coordinates.
+/// Size of the SVG's coordinate system.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 200.0;
 
-/// Distances of marks on the axis of time, in minutes.
+/// Candidate distances of marks on the time axis, in minutes.
 const TIME_STEPS: [f64; 16] = [
     1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 180.0, 240.0, 360.0, 720.0, 1440.0, 2880.0,
     10_080.0, 43_200.0,
 ];
 
-/// One picture.
+/// A chart.
 pub struct Chart<'a> {
-    /// What it shows.
+    /// Title.
     pub title: &'a str,
-    /// What the values are.
+    /// Unit of the values.
     pub unit: &'a str,
     /// Minutes since the start, ascending.
     pub minutes: &'a [f64],
@@ -28,19 +28,19 @@ pub struct Chart<'a> {
     pub length: f64,
     /// The curves, the first one at the back.
     pub curves: Vec<Curve<'a>>,
-    /// A level to be marked, and its name.
+    /// A level to mark, and its name.
     pub level: Option<(f64, &'a str)>,
-    /// Points in time to be marked.
+    /// Times to mark.
     pub marks: &'a [Mark],
 }
 
-/// One curve.
+/// A curve of a chart.
 pub struct Curve<'a> {
-    /// Its name.
+    /// Name.
     pub name: &'a str,
-    /// Which colour: 0 to 7.
+    /// Colour, from 0 to 7.
     pub colour: usize,
-    /// How it is drawn.
+    /// Style.
     pub style: Style,
     /// A value for each of the chart's minutes.
     pub values: Vec<f64>,
@@ -49,15 +49,15 @@ pub struct Curve<'a> {
 /// How a curve is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Style {
-    /// From point to point.
+    /// Straight lines between points.
     Line,
-    /// Level until the next point.
+    /// Constant until the next point.
     Steps,
-    /// The same, dashed.
+    /// Constant until the next point, dashed.
     DashedSteps,
-    /// From point to point, filled below.
+    /// Straight lines between points, filled below.
     Area,
-    /// Level until the next point, filled, on top of the stacked curves before it.
+    /// Constant until the next point, filled, on top of the stacked curves before it.
     Stack,
 }
 
@@ -66,23 +66,23 @@ impl Style {
         matches!(self, Self::Steps | Self::DashedSteps | Self::Stack)
     }
 
-    /// A class of its own, if it has one.
+    /// Returns the CSS class of the style, if it has one.
     fn class(self) -> &'static str {
         if self == Self::DashedSteps { " d" } else { "" }
     }
 }
 
-/// A point in time to be marked.
+/// A mark on the time axis.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mark {
     /// Minutes since the start.
     pub minutes: f64,
-    /// What happened.
+    /// Label.
     pub label: String,
 }
 
 impl Chart<'_> {
-    /// The chart as a figure.
+    /// Renders the chart as a `figure` element.
     pub fn html(&self) -> String {
         let step = self.value_step();
         let top = self.top(step);
@@ -116,7 +116,7 @@ impl Chart<'_> {
         self.curves.iter().map(entry).collect::<String>() + &level
     }
 
-    /// The largest value shown; 1 where there is nothing but zero.
+    /// Returns the largest value shown, or 1 if all values are zero.
     fn largest(&self) -> f64 {
         let values = self.curves.iter().flat_map(|curve| &curve.values);
         let level = self.level.map_or(0.0, |level| level.0);
@@ -125,7 +125,7 @@ impl Chart<'_> {
         if largest > 0.0 { largest } else { 1.0 }
     }
 
-    /// The heights of the stack.
+    /// Returns the heights of the stack.
     fn stacked(&self) -> impl Iterator<Item = f64> {
         let stack = |row: usize| {
             let curves = self.curves.iter();
@@ -135,7 +135,7 @@ impl Chart<'_> {
         (0..self.minutes.len()).map(stack)
     }
 
-    /// Distance of marks on the axis of values: 1, 2 or 5 times a power of ten.
+    /// Returns the distance of marks on the value axis: 1, 2 or 5 times a power of ten.
     fn value_step(&self) -> f64 {
         let wanted = self.largest() / 4.0;
         let mut power = 1e-9;
@@ -147,7 +147,7 @@ impl Chart<'_> {
         factor.unwrap_or(10.0) * power
     }
 
-    /// The end of the axis of values.
+    /// Returns the upper end of the value axis.
     fn top(&self, step: f64) -> f64 {
         (self.largest() / step).ceil().max(1.0) * step
     }
@@ -237,7 +237,7 @@ impl Chart<'_> {
             let (x, y) = (self.across(*at), height(*value, top));
             let _ = match (last, curve.style) {
                 (None, _) => write!(line, "M{x:.1} {y:.1}"),
-                // A level goes on by itself.
+                // A level needs no point as long as it stays the same.
                 (Some(before), style) if style.is_level() && before == *value => Ok(()),
                 (Some(_), style) if style.is_level() => write!(line, "H{x:.1}V{y:.1}"),
                 (Some(_), _) => write!(line, "L{x:.1} {y:.1}"),
@@ -261,7 +261,7 @@ impl Chart<'_> {
         format!("{fill}<path class=\"line c{colour}{dashed}\" d=\"{line}\"/>")
     }
 
-    /// A layer of the stack on what is below it, which it raises.
+    /// Renders a layer of the stack on top of `base`, and adds its values to `base`.
     fn layer(&self, curve: &Curve<'_>, base: &mut [f64], top: f64) -> String {
         let level = |values: &[f64]| {
             let points = self.minutes.iter().zip(values);
@@ -291,7 +291,7 @@ impl Chart<'_> {
         WIDTH * minutes / self.length
     }
 
-    /// The values, for the tooltip.
+    /// Renders the values as JSON, for the tooltip.
     fn data(&self) -> String {
         let row = |values: &[f64]| {
             let values: Vec<String> = values.iter().map(|value| figure(*value)).collect();
@@ -321,7 +321,7 @@ fn levels(step: f64, top: f64) -> impl Iterator<Item = f64> {
     (0..=count).map(move |number| f64::from(number) * step)
 }
 
-/// Minutes since the start as a time of day, or days.
+/// Formats minutes since the start as a time of day, or as days.
 fn clock(minutes: f64) -> String {
     let minutes = minutes as u64;
     let (days, rest) = (minutes / 1440, minutes % 1440);

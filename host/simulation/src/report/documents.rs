@@ -1,10 +1,10 @@
-//! Documents of records as HTML.
+//! Renders documents of records as HTML.
 
 use flyball_core::document::{Block, Cell, Note, Table, Tone};
 
 use super::html::{Text, table};
 
-/// Blocks, one after the other; lines are lists.
+/// Renders blocks one after the other; consecutive notes become lists.
 pub fn html(blocks: &[Block]) -> String {
     let mut html = String::new();
     for group in blocks.chunk_by(|a, b| is_note(a) && is_note(b)) {
@@ -31,7 +31,7 @@ fn list(blocks: &[Block]) -> String {
     html + &to_depth(&mut depth, 0) + "\n"
 }
 
-/// Opens or closes lists.
+/// Returns the tags that open or close lists up to a depth.
 fn to_depth(depth: &mut usize, wanted: usize) -> String {
     let opened = "<ul>".repeat(wanted.saturating_sub(*depth));
     let closed = "</ul>".repeat(depth.saturating_sub(wanted));

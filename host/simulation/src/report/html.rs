@@ -1,8 +1,8 @@
-//! Text in HTML.
+//! HTML helpers.
 
 use std::fmt;
 
-/// Text, escaped for elements and quoted attributes.
+/// Text that is displayed with escapes for elements and quoted attributes.
 pub struct Text<'a>(pub &'a str);
 
 impl fmt::Display for Text<'_> {
@@ -24,8 +24,8 @@ impl fmt::Display for Text<'_> {
     }
 }
 
-/// A table: headings, then rows of escaped cells; columns from `numbers` on are
-/// numbers.
+/// Renders a table: headings, then rows of escaped cells. Columns from index `numbers` on
+/// are numeric.
 pub fn table(headings: &[&str], rows: &[Vec<String>], numbers: usize) -> String {
     let mut table = String::from("<div class=wide><table><thead><tr>");
     for (column, heading) in headings.iter().enumerate() {

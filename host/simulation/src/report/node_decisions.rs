@@ -1,5 +1,5 @@
-//! Decisions about nodes: the candidates with their scores, who chose and why, and
-//! why pods were left over.
+//! Decisions about nodes: candidates with their scores, the expander that chose and its
+//! reason, and why pods were left without a node.
 
 use flyball_core::nodes::record::NodeDecisionRecord;
 
@@ -9,10 +9,10 @@ use crate::run::Run;
 use crate::text::counted;
 use crate::time::elapsed_text;
 
-/// Most decisions that are shown open.
+/// Maximum number of decisions that are shown expanded.
 const OPEN: usize = 3;
 
-/// All that are kept, the last one first; nothing where the run has no nodes.
+/// Renders all decisions kept, the last one first. Empty if the run has no nodes.
 pub fn html(run: &Run) -> String {
     let Some(nodes) = &run.nodes else {
         return String::new();

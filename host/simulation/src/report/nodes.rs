@@ -8,13 +8,13 @@ use crate::summary::NodeSummary;
 use crate::text::figure;
 use crate::timeline::Fleet;
 
-/// Most orders that are marked in the charts: more hide what they mark.
+/// Maximum number of orders marked in the charts: more would hide the curves.
 const MOST_MARKS: usize = 8;
 
-/// Curves beside those of the groups.
+/// Number of curves besides those of the groups.
 const OTHER_CURVES: usize = 3;
 
-/// The nodes of one run; nothing where there are none.
+/// Renders the nodes of one run. Empty if it has none.
 pub fn of_run(run: &Run, views: usize) -> String {
     let Some(nodes) = &run.nodes else {
         return String::new();
@@ -57,7 +57,7 @@ fn charts<'a>(fleet: &'a Fleet, rows: &'a Rows, marks: &'a [Mark]) -> Vec<Chart<
     charts
 }
 
-/// When nodes were ordered.
+/// Returns marks at the orders of nodes.
 fn marks(run: &Run, nodes: &NodesRun) -> Vec<Mark> {
     let decisions = nodes.journal.decisions.iter();
     let ordering = decisions.filter(|record| !record.verdict.orders.is_empty());
@@ -78,7 +78,7 @@ fn marks(run: &Run, nodes: &NodesRun) -> Vec<Mark> {
     marks
 }
 
-/// Figures of each node group.
+/// Renders a table of the node groups.
 fn groups(fleet: &Fleet) -> String {
     let unknown = || "–".to_owned();
     let row = |group: &crate::timeline::GroupHistory| {
@@ -107,7 +107,7 @@ fn groups(fleet: &Fleet) -> String {
     table(&columns, &rows, 1)
 }
 
-/// The nodes of several runs over each other; nothing where there are none.
+/// Renders the nodes of several runs in common charts. Empty if they have none.
 pub fn of_runs(runs: &[Run]) -> String {
     let with_nodes = runs
         .iter()

@@ -119,7 +119,7 @@ fn summary(runs: &[Run]) -> String {
     table(&headings("run"), &rows, 1)
 }
 
-/// Which policies decided, and when they changed.
+/// Renders which policies decided, and when they changed.
 fn policies(run: &Run) -> String {
     let row = |used: &crate::journal::PolicyUse| {
         let since = |at| elapsed_text(run.since_start(at));
@@ -212,7 +212,7 @@ fn reason(decision: &Decision) -> String {
 }
 
 impl Run {
-    /// Milliseconds since the start.
+    /// Returns milliseconds since the start.
     pub(super) fn since_start(&self, at: flyball_core::time::Timestamp) -> i64 {
         at.since(self.scenario.start)
     }

@@ -1,25 +1,25 @@
-//! The charts of a page: which curves, how many points, which marks.
+//! The charts of a page: curves, number of points, and marks.
 
 use super::chart::{Chart, Curve, Mark, Style};
 use crate::run::{Run, WorkloadRun};
 use crate::timeline::{Tally, Timeline};
 
-/// Curves of a view of one run.
+/// Number of curves of a view of one run.
 const CURVES: usize = 10;
 
-/// Most workloads that have charts of their own.
+/// Maximum number of workloads with charts of their own.
 pub const MOST_WORKLOADS: usize = 6;
 
-/// Something with a timeline: a workload, or all of them.
+/// A view with a timeline: a workload, or all of them.
 pub struct View {
-    /// What it is.
+    /// Title.
     pub title: String,
     timeline: Timeline,
     target: Option<f64>,
 }
 
 impl View {
-    /// All workloads of a run together.
+    /// Returns the view of all workloads of a run together.
     pub fn total(run: &Run) -> Self {
         let timelines = run.workloads.iter().map(|workload| &workload.timeline);
         let tallies = run.workloads.iter().map(|workload| &workload.tally);
@@ -33,7 +33,7 @@ impl View {
         }
     }
 
-    /// One workload of a run.
+    /// Returns the view of one workload.
     pub fn workload(workload: &WorkloadRun) -> Self {
         Self {
             title: title(workload),
@@ -47,8 +47,8 @@ fn title(workload: &WorkloadRun) -> String {
     format!("{}/{}", workload.key.namespace, workload.key.name)
 }
 
-/// The workloads of a run that have charts of their own: all if they are few,
-/// else those that left most of their load unserved.
+/// Returns the workloads of a run that have charts of their own: all if they are few,
+/// else those with the largest part of their load unserved.
 pub fn chosen(run: &Run) -> Vec<&WorkloadRun> {
     let mut chosen: Vec<&WorkloadRun> = run.workloads.iter().collect();
     match chosen.len() {
@@ -56,7 +56,7 @@ pub fn chosen(run: &Run) -> Vec<&WorkloadRun> {
         count if count <= MOST_WORKLOADS => return chosen,
         _ => {}
     }
-    // Stable: where nothing is lost, in the order of the scenario.
+    // The sort is stable: without unserved load the scenario's order stays.
     chosen.sort_by(|a, b| unserved(b).total_cmp(&unserved(a)));
     chosen.truncate(MOST_WORKLOADS);
     chosen
@@ -71,9 +71,9 @@ fn unserved(workload: &WorkloadRun) -> f64 {
     }
 }
 
-/// Rows of a timeline brought together so that a page stays small.
+/// Reduces a timeline's rows so that a page stays small.
 pub(super) struct Rows {
-    /// Rows that become one.
+    /// Number of rows that become one.
     group: usize,
     minutes: Vec<f64>,
     length: f64,
@@ -97,13 +97,13 @@ impl Rows {
             .collect()
     }
 
-    /// For what is counted: the last row, so that it stays a whole number.
+    /// For counts: takes the last row, so that it stays a whole number.
     pub(super) fn last(&self, column: &[f64]) -> Vec<f64> {
         let chunks = column.chunks(self.group);
         chunks.filter_map(|chunk| chunk.last().copied()).collect()
     }
 
-    /// For what must not be overlooked.
+    /// For values that must not be overlooked: takes the maximum.
     pub(super) fn most(&self, column: &[f64]) -> Vec<f64> {
         let chunks = column.chunks(self.group);
         chunks
@@ -144,12 +144,12 @@ pub(super) fn curve(name: &str, colour: usize, style: Style, values: Vec<f64>) -
     }
 }
 
-/// Points of a curve on a page with so many views.
+/// Returns the number of points of a curve on a page with this number of views.
 pub fn points(views: usize, curves: usize) -> usize {
     (super::POINTS / (views * curves).max(1)).clamp(100, 720)
 }
 
-/// The charts of one run.
+/// Renders the charts of one run.
 pub fn of_run(view: &View, run: &Run, views: usize, marks: &[Mark]) -> String {
     let timeline = &view.timeline;
     let rows = Rows::new(&timeline.at_ms, run, points(views, CURVES));
@@ -185,7 +185,7 @@ pub fn of_run(view: &View, run: &Run, views: usize, marks: &[Mark]) -> String {
     .collect()
 }
 
-/// The charts of several runs over each other.
+/// Renders the charts of several runs, with the runs as curves.
 pub fn of_runs(views: &[View], runs: &[Run]) -> String {
     let Some((first, run)) = views.first().zip(runs.first()) else {
         return String::new();

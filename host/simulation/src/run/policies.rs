@@ -1,21 +1,21 @@
-//! The policies that a scenario names: a name with nothing behind it would hold its
-//! objects from the start to the end, which no figure tells from a policy's choice.
+//! Checks that the policies which a scenario names exist. A missing policy would hold its
+//! objects for the whole run, and the figures would look like a policy's choice.
 
 use flyball_core::policy::{PolicyEngine, PolicyFailure};
 
 use super::RunError;
 use crate::scenario::{AutoscalerTemplate, EventSpec, Scenario};
 
-/// Whether each policy that the scenario names is there, or is brought by one of its
+/// Checks that each policy that the scenario names exists, or is added by one of its
 /// swaps.
 ///
 /// # Errors
-/// [`RunError::Policy`] with the first one that is not.
+/// [`RunError::Policy`] with the first one that does not.
 pub fn check_policies(scenario: &Scenario, engine: &dyn PolicyEngine) -> Result<(), RunError> {
     for (place, template) in autoscalers(scenario) {
         for (index, policy) in template.policies.iter().enumerate() {
             let found = engine.replica_policy(&policy.name).map(drop);
-            there(scenario, &policy.name, found, || {
+            check_exists(scenario, &policy.name, found, || {
                 format!("{place}.policies[{index}]")
             })?;
         }
@@ -23,15 +23,15 @@ pub fn check_policies(scenario: &Scenario, engine: &dyn PolicyEngine) -> Result<
     let expanders = &scenario.node_autoscaler.expanders;
     for (index, expander) in expanders.iter().enumerate() {
         let found = engine.expander_policy(&expander.name).map(drop);
-        there(scenario, &expander.name, found, || {
+        check_exists(scenario, &expander.name, found, || {
             format!("nodeAutoscaler.expanders[{index}]")
         })?;
     }
     Ok(())
 }
 
-/// The specs of autoscalers, each with its path: those at the start, and those that
-/// they are changed to.
+/// Returns the autoscaler specs with their paths: those at the start, and those that
+/// events set.
 fn autoscalers(scenario: &Scenario) -> impl Iterator<Item = (String, &AutoscalerTemplate)> {
     let workloads = scenario.workloads.iter().enumerate();
     let at_start = workloads.filter_map(|(index, workload)| {
@@ -49,7 +49,7 @@ fn autoscalers(scenario: &Scenario) -> impl Iterator<Item = (String, &Autoscaler
     at_start.chain(later)
 }
 
-fn there(
+fn check_exists(
     scenario: &Scenario,
     name: &str,
     found: Result<(), PolicyFailure>,

@@ -1,4 +1,4 @@
-//! What a scenario's values have to hold beyond their shape.
+//! Validates a scenario's values beyond their types.
 
 mod nodes;
 
@@ -9,10 +9,10 @@ use super::{AutoscalerTemplate, EventSpec, LoadSpec, Scenario, ScenarioError, Wo
 use crate::load::Series;
 use crate::time::Millis;
 
-/// A field's path, and what is wrong with it.
+/// A field's path, and its error.
 type Fault = (String, String);
 
-/// Most steps of a run, and most workloads: beyond it is a slip.
+/// Limits of a run; larger values are assumed to be mistakes.
 const MOST_STEPS: i64 = 10_000_000;
 const MOST_WORKLOADS: usize = 100_000;
 const MOST_REPLICAS: i32 = 100_000;
@@ -184,13 +184,13 @@ fn autoscaler(template: &AutoscalerTemplate, spec: &WorkloadSpec) -> Result<(), 
 
 fn events(scenario: &Scenario) -> Result<(), Fault> {
     for (index, event) in scenario.events.iter().enumerate() {
-        event_holds(event, scenario)
+        check_event(event, scenario)
             .map_err(|(field, message)| (format!("events[{index}].{field}"), message))?;
     }
     Ok(())
 }
 
-fn event_holds(event: &EventSpec, scenario: &Scenario) -> Result<(), Fault> {
+fn check_event(event: &EventSpec, scenario: &Scenario) -> Result<(), Fault> {
     let workload = event.workload().map(|name| named(scenario, name));
     let workload = workload.transpose()?;
     let message = format!("{} is after the end ({})", event.at(), scenario.duration);
@@ -240,7 +240,7 @@ fn event_holds(event: &EventSpec, scenario: &Scenario) -> Result<(), Fault> {
     }
 }
 
-/// The workload that an event names: one, or all of its copies.
+/// Returns the workload that an event names, which stands for all of its copies.
 fn named<'a>(scenario: &'a Scenario, name: &str) -> Result<&'a WorkloadSpec, Fault> {
     let mut specs = scenario.workloads.iter();
     specs
@@ -248,7 +248,7 @@ fn named<'a>(scenario: &'a Scenario, name: &str) -> Result<&'a WorkloadSpec, Fau
         .ok_or_else(|| ("workload".to_owned(), format!("there is no {name:?}")))
 }
 
-/// Reads the files of a load, so that their errors are reported at once.
+/// Reads the files of a load, so that their errors are reported early.
 fn load_files(load: &LoadSpec, scenario: &Scenario) -> Result<(), ScenarioError> {
     match load {
         LoadSpec::Csv(csv) => Series::read(csv, &scenario.path(&csv.file)).map(|_| ()),

@@ -1,4 +1,4 @@
-//! What can be wrong with a scenario.
+//! Errors of scenarios.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub enum ScenarioError {
         /// Why.
         source: std::io::Error,
     },
-    /// It is not YAML of a scenario's shape.
+    /// It is not YAML with a scenario's fields.
     #[error("{file}:{line}:{column}: {field}: {message}", file = file.display())]
     Syntax {
         /// The scenario's file.
@@ -26,17 +26,17 @@ pub enum ScenarioError {
         column: u64,
         /// Path of the field.
         field: String,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
-    /// A value has the right shape and makes no sense.
+    /// A value has the right type but is not valid.
     #[error("{file}: {field}: {message}", file = file.display())]
     Invalid {
         /// The scenario's file.
         file: PathBuf,
         /// Path of the field.
         field: String,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
     /// A file that the scenario names can't be used.
@@ -44,14 +44,14 @@ pub enum ScenarioError {
     Csv {
         /// The file with the load.
         file: PathBuf,
-        /// Line, from 1; 0: the file as a whole.
+        /// Line, from 1; 0 for the whole file.
         line: usize,
-        /// What is wrong.
+        /// The error.
         message: String,
     },
 }
 
-/// The error of the YAML reader, with the field at which it stood.
+/// Converts an error of the YAML reader; `path` is the field it had reached.
 pub(super) fn syntax(file: &Path, path: &str, error: &serde_saphyr::Error) -> ScenarioError {
     let location = error.location();
     let field = if path.is_empty() || path == "." {

@@ -1,5 +1,5 @@
-//! The nodes of a scenario: node groups, how their nodes come and fail, and what
-//! the loop that orders them goes by.
+//! The nodes of a scenario: node groups, how their nodes boot and fail, and the options
+//! of the loop that orders them.
 
 use std::collections::BTreeMap;
 
@@ -13,33 +13,33 @@ use super::scheduling::Toleration;
 use super::workload::Resources;
 use crate::time::Millis;
 
-/// A node group: nodes of one kind that the cloud makes and takes away.
+/// A node group: nodes of one kind that the cloud creates and deletes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct NodeGroupSpec {
     /// Name (required).
     pub name: String,
-    /// Smallest size that may be ordered (0).
+    /// Minimum size (0).
     #[serde(default)]
     pub min: u32,
-    /// Largest size that may be ordered (required).
+    /// Maximum size (required).
     pub max: u32,
-    /// Nodes at the start, Ready by then (`min`).
+    /// Number of nodes at the start, Ready by then (`min`).
     #[serde(default)]
     pub initial: Option<u32>,
-    /// Price of a node for an hour, in any one unit; left out: not known.
+    /// Price of a node per hour, in any one unit; left out: unknown.
     #[serde(default)]
     pub price: Option<f64>,
-    /// Zones; a new node goes to the one with the fewest of the group. Left out:
-    /// nodes have no zone.
+    /// Zones; a new node is created in the one with the fewest nodes of the group. Left
+    /// out: nodes have no zone.
     #[serde(default)]
     pub zones: Vec<String>,
     /// Capacity of a node (required).
     pub capacity: NodeResources,
-    /// What of it pods can have; left out: all.
+    /// Allocatable part of the capacity; left out: all.
     #[serde(default)]
     pub allocatable: Option<NodeResources>,
-    /// Labels of its nodes, beside those that every node has: `kubernetes.io/hostname`,
+    /// Labels of its nodes, besides those that every node has: `kubernetes.io/hostname`,
     /// `kubernetes.io/os`, `kubernetes.io/arch` and, with zones,
     /// `topology.kubernetes.io/zone`.
     #[serde(default)]
@@ -47,10 +47,10 @@ pub struct NodeGroupSpec {
     /// Taints of its nodes.
     #[serde(default)]
     pub taints: Vec<TaintSpec>,
-    /// From the order to the node that is Ready.
+    /// Time from the order to the Ready node.
     #[serde(default)]
     pub boot: Boot,
-    /// What goes wrong.
+    /// Failures of its nodes.
     #[serde(default)]
     pub failures: Failures,
 }
@@ -70,7 +70,7 @@ pub struct NodeResources {
     pub pods: u32,
 }
 
-/// A taint, spelled as Kubernetes does.
+/// A taint, with Kubernetes' fields.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TaintSpec {
@@ -83,15 +83,14 @@ pub struct TaintSpec {
     pub effect: Effect,
 }
 
-/// From an order to a node that is Ready: the instance is made for a third of
-/// `mean` ± `jitter`, then it boots; at the end of it the node joins, and it is
-/// Ready after `readiness_delay`.
+/// Boot of a node: the instance is created within a third of `mean` ± `jitter`, then it
+/// boots; at the end the node joins, and it is Ready after `readiness_delay`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Boot {
-    /// Mean time from the order to the node that joins (90s).
+    /// Mean time from the order until the node joins (90s).
     pub mean: Millis,
-    /// Evenly drawn and added or taken off (0s).
+    /// Maximum deviation from the mean, evenly distributed (0s).
     pub jitter: Millis,
     /// Time from joining to Ready (10s).
     pub readiness_delay: Millis,
@@ -107,35 +106,35 @@ impl Default for Boot {
     }
 }
 
-/// What goes wrong with the nodes of a group.
+/// Failures of a group's nodes.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Failures {
-    /// When, and how often, instances can't be had.
+    /// When, and how often, the cloud has no capacity.
     pub out_of_capacity: OutOfCapacity,
-    /// The part of the instances whose node never joins (0).
+    /// Part of the instances whose node never joins (0).
     pub never_joins: f64,
-    /// Instances whose node joins later than it should.
+    /// Instances whose node joins later than usual.
     pub joins_late: JoinsLate,
-    /// Nodes die, each after this time in the mean; left out: none does. The cloud
-    /// makes a new instance for one that died.
+    /// Mean lifetime of a node; left out: nodes don't die. The cloud creates a new
+    /// instance for one that died.
     pub mean_time_between_failures: Option<Millis>,
 }
 
-/// When instances can't be had. The cloud tries again every minute as long as
-/// they are wanted.
+/// When the cloud has no capacity. It tries again every minute as long as the instances
+/// are ordered.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OutOfCapacity {
-    /// Times without any.
+    /// Times without capacity.
     pub windows: Vec<Window>,
-    /// The part of the attempts that fail at any time (0).
+    /// Part of the attempts that fail at any time (0).
     pub probability: f64,
-    /// How the cloud tells.
+    /// How the cloud reports it.
     pub answer: OutOfCapacityAnswer,
 }
 
-/// A time since the start.
+/// A time interval since the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Window {
@@ -146,17 +145,17 @@ pub struct Window {
     pub length: Millis,
 }
 
-/// How a cloud tells that it is out of capacity.
+/// How a cloud reports that it is out of capacity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum OutOfCapacityAnswer {
-    /// The order is taken, and the instance is said to have failed: as an Auto
-    /// Scaling group does.
+    /// The order is accepted, and the instance is reported as failed, as an Auto Scaling
+    /// group does.
     #[default]
     Instance,
     /// The order is refused.
     Error,
-    /// The order is taken, and nothing is ever heard of it.
+    /// The order is accepted, and nothing is reported.
     Silence,
 }
 
@@ -164,9 +163,9 @@ pub enum OutOfCapacityAnswer {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct JoinsLate {
-    /// The part of the instances (0).
+    /// Part of the instances (0).
     pub probability: f64,
-    /// By how much (0s).
+    /// The delay (0s).
     pub delay: Millis,
 }
 
@@ -185,51 +184,51 @@ pub struct DaemonSetSpec {
     /// Labels that a node must have.
     #[serde(default)]
     pub node_selector: BTreeMap<String, String>,
-    /// Taints of nodes that its pods bear.
+    /// Tolerations of its pods.
     #[serde(default)]
     pub tolerations: Vec<Toleration>,
 }
 
-/// What the loop that orders nodes goes by: the flags of Cluster Autoscaler, with
-/// its defaults.
+/// Options of the loop that orders nodes: the flags of Cluster Autoscaler, with its
+/// defaults.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NodeAutoscalerSpec {
-    /// Time from one look at the cluster to the next.
+    /// Interval of the passes.
     pub scan_interval: Option<Millis>,
-    /// Asked in this order until one option is left.
+    /// Expanders, asked in this order until one option is left.
     pub expanders: Vec<PolicyRef>,
-    /// Most nodes of the cluster.
+    /// Maximum number of nodes of the cluster.
     pub max_nodes_total: Option<u32>,
     /// Cores of the cluster.
     pub cores_total: Option<Range>,
     /// Memory of the cluster in GiB.
     pub memory_total: Option<Range>,
-    /// Most nodes that one pass adds to a group.
+    /// Maximum number of nodes that one pass adds to a group.
     #[serde(rename = "maxNodesPerScaleup")]
     pub max_nodes_per_scale_up: Option<u32>,
     /// Whether new nodes are split over similar groups.
     pub balance_similar_node_groups: Option<bool>,
-    /// How long a node may take to come.
+    /// Time within which an ordered node has to join.
     pub max_node_provision_time: Option<Millis>,
-    /// How old a pod must be to be helped.
+    /// Minimum age of a pod for which nodes are ordered.
     pub new_pod_scale_up_delay: Option<Millis>,
-    /// Pods of a lower priority are not helped.
+    /// Priority below which no nodes are ordered for a pod.
     pub expendable_pods_priority_cutoff: Option<i32>,
-    /// How long a group that failed is left alone.
+    /// Backoff of a group after its first failure.
     pub initial_node_group_backoff_duration: Option<Millis>,
-    /// How long at most, after several failures.
+    /// Maximum backoff after several failures.
     pub max_node_group_backoff_duration: Option<Millis>,
-    /// After how long a failure is forgotten.
+    /// Time without a failure after which the backoff is reset.
     pub node_group_backoff_reset_timeout: Option<Millis>,
 }
 
-/// The least and the most, written `min:max`.
+/// Minimum and maximum, written `min:max`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
-    /// At least.
+    /// Minimum.
     pub min: u64,
-    /// At most.
+    /// Maximum.
     pub max: u64,
 }
 
@@ -252,7 +251,7 @@ impl<'de> Deserialize<'de> for Range {
 const GIB: u64 = 1 << 30;
 
 impl NodeAutoscalerSpec {
-    /// The options of the loop: `usual` ones, and what the scenario says instead.
+    /// Returns the options of the loop: those of `usual` that the scenario does not set.
     #[must_use]
     pub fn options(&self, usual: &NodeOptions) -> NodeOptions {
         let mut options = usual.clone();
@@ -326,13 +325,13 @@ fn choice(policy: &PolicyRef) -> ExpanderChoice {
 }
 
 impl NodeGroupSpec {
-    /// Nodes at the start.
+    /// Returns the number of nodes at the start.
     #[must_use]
     pub fn initial(&self) -> u32 {
         self.initial.unwrap_or(self.min)
     }
 
-    /// What of a node pods can have.
+    /// Returns the allocatable resources of a node.
     #[must_use]
     pub fn allocatable(&self) -> NodeResources {
         self.allocatable.unwrap_or(self.capacity)

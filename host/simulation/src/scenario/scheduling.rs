@@ -1,5 +1,5 @@
-//! Where a workload's pods may run, spelled as Kubernetes does: what is required,
-//! not what is preferred.
+//! Scheduling constraints of a workload's pods, with Kubernetes' fields: only required
+//! ones, not preferred ones.
 
 use std::collections::BTreeMap;
 
@@ -13,11 +13,11 @@ use super::{DaemonSetSpec, Resources, WorkloadSpec};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Affinity {
-    /// To nodes.
+    /// Affinity to nodes.
     pub node_affinity: NodeAffinity,
-    /// To pods.
+    /// Affinity to pods.
     pub pod_affinity: PodAffinity,
-    /// Away from pods.
+    /// Anti-affinity to pods.
     pub pod_anti_affinity: PodAffinity,
 }
 
@@ -25,7 +25,7 @@ pub struct Affinity {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NodeAffinity {
-    /// The nodes it must be.
+    /// The required terms.
     #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
     pub required: Option<NodeSelector>,
 }
@@ -38,13 +38,13 @@ pub struct NodeSelector {
     pub node_selector_terms: Vec<NodeSelectorTerm>,
 }
 
-/// Nodes for which all of this holds.
+/// Nodes that match all of these expressions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct NodeSelectorTerm {
-    /// Of their labels.
+    /// On labels.
     pub match_expressions: Vec<Expression>,
-    /// Of `metadata.name`.
+    /// On `metadata.name`.
     pub match_fields: Vec<Expression>,
 }
 
@@ -62,25 +62,25 @@ pub struct Expression {
     pub values: Vec<String>,
 }
 
-/// Affinity to pods, or away from them.
+/// Affinity or anti-affinity to pods.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PodAffinity {
-    /// The pods it must be near, or away from.
+    /// The required terms.
     #[serde(rename = "requiredDuringSchedulingIgnoredDuringExecution")]
     pub required: Vec<PodAffinityTerm>,
 }
 
-/// Pods, and what near means.
+/// Pods, and the topology of a term.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PodAffinityTerm {
-    /// Nodes with the same value of this label are near (required).
+    /// Label that defines the topology domains (required).
     pub topology_key: String,
     /// The pods; left out: none.
     #[serde(default)]
     pub label_selector: Option<LabelSelector>,
-    /// Their namespaces; left out: the own one.
+    /// Their namespaces; left out: the pod's own one.
     #[serde(default)]
     pub namespaces: Vec<String>,
 }
@@ -95,7 +95,7 @@ pub struct LabelSelector {
     pub match_expressions: Vec<Expression>,
 }
 
-/// Lets a pod onto nodes with matching taints.
+/// A toleration of taints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Toleration {
@@ -119,11 +119,11 @@ pub enum TolerationOperator {
     Exists,
 }
 
-/// How evenly pods must be spread.
+/// A topology spread constraint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TopologySpreadConstraint {
-    /// How many more pods than in the emptiest domain are allowed (required).
+    /// Maximum difference to the domain with the fewest pods (required).
     pub max_skew: i32,
     /// Label whose values are the domains (required).
     pub topology_key: String,
@@ -133,7 +133,7 @@ pub struct TopologySpreadConstraint {
     /// The pods that are counted; left out: none.
     #[serde(default)]
     pub label_selector: Option<LabelSelector>,
-    /// With fewer domains than this the emptiest counts as empty (1).
+    /// Minimum number of domains: with fewer, the minimum counts as 0 (1).
     #[serde(default = "one")]
     pub min_domains: i32,
     /// Whether only nodes count that the pod's affinity allows (`Honor`).
@@ -144,15 +144,15 @@ pub struct TopologySpreadConstraint {
     pub node_taints_policy: InclusionPolicy,
 }
 
-/// What happens where a constraint can't be kept.
+/// What happens if a constraint can't be met.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum WhenUnsatisfiable {
-    /// The pod waits.
+    /// The pod stays pending.
     #[default]
     DoNotSchedule,
 }
 
-/// Whether a property of the pod decides which nodes count.
+/// Whether a property of the pod restricts the nodes that count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub enum InclusionPolicy {
     /// It does.
@@ -162,7 +162,7 @@ pub enum InclusionPolicy {
     Ignore,
 }
 
-/// A pod of a workload's copy of that name, as the scheduler sees it.
+/// Returns a pod of a copy of a workload, as input of the scheduler.
 pub fn pod(spec: &WorkloadSpec, name: &str) -> placement::Pod {
     let template = &spec.pod;
     let mut labels = placement::Labels::from_iter([("app", name)]);
@@ -194,7 +194,7 @@ pub fn pod(spec: &WorkloadSpec, name: &str) -> placement::Pod {
     }
 }
 
-/// A pod of a DaemonSet, as the scheduler sees it.
+/// Returns a pod of a DaemonSet, as input of the scheduler.
 pub fn daemon_pod(spec: &DaemonSetSpec) -> placement::Pod {
     placement::Pod {
         namespace: spec.namespace.as_str().into(),
@@ -206,7 +206,7 @@ pub fn daemon_pod(spec: &DaemonSetSpec) -> placement::Pod {
     }
 }
 
-/// As the API server has them: not less than what is asked for.
+/// Rounds up, as the API server does.
 fn requests(spec: &Resources) -> placement::Resources {
     placement::Resources {
         cpu: (spec.cpu * 1000.0).ceil() as i64,

@@ -1,5 +1,5 @@
-//! A workload of a scenario: its pods, the service they give, the load on it,
-//! and the autoscaler.
+//! A workload of a scenario: its pods, the service they provide, its load, and its
+//! autoscaler.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use super::scheduling::{Affinity, Toleration, TopologySpreadConstraint};
 use crate::formula::Formula;
 use crate::time::Millis;
 
-/// A Deployment with a service in front of it and an autoscaler behind it.
+/// A Deployment with a service and an autoscaler.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadSpec {
@@ -23,8 +23,7 @@ pub struct WorkloadSpec {
     /// Their namespace (`default`).
     #[serde(default = "default_namespace")]
     pub namespace: String,
-    /// How many of these there are; left out: one. Copies are named `NAME-000`
-    /// and so on.
+    /// Number of copies; left out: one. They are named `NAME-000` and so on.
     #[serde(default)]
     pub count: Option<u32>,
     /// Labels of the Deployment.
@@ -33,16 +32,16 @@ pub struct WorkloadSpec {
     /// Annotations of the Deployment.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
-    /// Replicas at the start, ready by then (1), as far as there are nodes for them.
+    /// Replicas at the start, Ready by then if there are nodes for them (1).
     #[serde(default = "one")]
     pub replicas: i32,
     /// The pods.
     #[serde(default)]
     pub pod: PodTemplate,
-    /// The service that the pods give.
+    /// The service that the pods provide.
     #[serde(default)]
     pub service: ServiceSpec,
-    /// Requests per second that come in (required).
+    /// Requests per second (required).
     pub load: LoadSpec,
     /// Noise on the load; left out: none.
     #[serde(default)]
@@ -62,19 +61,19 @@ pub struct PodTemplate {
     pub requests: Resources,
     /// Limit of cpu (twice the request). There is none on memory.
     pub limits: Option<Limits>,
-    /// From creation to Ready.
+    /// Time from creation to Ready.
     pub startup: Startup,
-    /// How long a pod stays after its deletion, without serving (5s).
+    /// Time from a pod's deletion to its removal, without serving (5s).
     pub grace_period: Option<Millis>,
-    /// Labels, beside `app: NAME` of the workload.
+    /// Labels, besides `app: NAME` of the workload.
     pub labels: BTreeMap<String, String>,
-    /// Labels that a node must have to run it. This and what follows needs nodes.
+    /// Node selector. This and the following fields need nodes.
     pub node_selector: BTreeMap<String, String>,
     /// Required affinity to nodes and pods.
     pub affinity: Affinity,
-    /// Taints of nodes that it bears.
+    /// Tolerations.
     pub tolerations: Vec<Toleration>,
-    /// How evenly pods must be spread.
+    /// Topology spread constraints.
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// Priority (0).
     pub priority: i32,
@@ -110,15 +109,15 @@ pub struct Limits {
     pub cpu: f64,
 }
 
-/// From creation to Ready: created, Pending for `mean` ± `jitter`, Running and
-/// using `cpu` for `readiness_delay`, then Ready.
+/// Startup of a pod: Pending for `mean` ± `jitter`, then Running and using `cpu` for
+/// `readiness_delay`, then Ready.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Startup {
-    /// Mean time from creation to Running (10s); where there are nodes, from when
-    /// the pod is bound to one.
+    /// Mean time from creation to Running (10s); with nodes, from when the pod is bound
+    /// to one.
     pub mean: Millis,
-    /// Evenly drawn and added or taken off (0s).
+    /// Maximum deviation from the mean, evenly distributed (0s).
     pub jitter: Millis,
     /// Time from Running to Ready (5s).
     pub readiness_delay: Millis,
@@ -138,9 +137,9 @@ impl Default for Startup {
     }
 }
 
-/// What a request costs. Load is spread evenly over the pods that are Ready. A
-/// pod serves what its limit of cpu allows; what is beyond waits in the queue,
-/// and what does not fit there stays unserved.
+/// Cost of requests. Load is distributed evenly over the Ready pods. A pod serves as much
+/// as its limit of cpu allows; further requests wait in the queue, and those that exceed
+/// the queue are not served.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ServiceSpec {
@@ -153,10 +152,10 @@ pub struct ServiceSpec {
     /// Bytes that a Ready pod uses without load (32Mi).
     #[serde(deserialize_with = "deserialize_quantity")]
     pub base_memory: f64,
-    /// Bytes more for each request per second (0).
+    /// Additional bytes for each request per second (0).
     #[serde(deserialize_with = "deserialize_quantity")]
     pub memory_per_request: f64,
-    /// Requests wait as long as this at full capacity, no longer (0s: they don't).
+    /// Length of the queue, as the time to serve it at full capacity (0s: no queue).
     pub queue: Millis,
 }
 
@@ -180,9 +179,9 @@ pub enum LoadSpec {
     Formula(Formula),
     /// Levels, each from its time to the next one's.
     Steps(Vec<LevelAt>),
-    /// Rows of a file: a series of our own making or a recorded one.
+    /// Rows of a file: a generated or a recorded series.
     Csv(CsvLoad),
-    /// Several loads together.
+    /// Sum of several loads.
     Sum(Vec<LoadSpec>),
 }
 
@@ -200,38 +199,38 @@ pub struct LevelAt {
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct CsvLoad {
-    /// The file, beside the scenario's (required).
+    /// The file, relative to the scenario's folder (required).
     pub file: PathBuf,
-    /// The column of times: seconds, durations (`5m`), or points in time as in a
-    /// recorded series (`2014-04-10 00:04:00`), ascending. The first row is the
-    /// start. (The first column.)
+    /// Name of the column of times: seconds, durations (`5m`), or timestamps as in a
+    /// recorded series (`2014-04-10 00:04:00`), ascending. The first row is the start.
+    /// (Default: the first column.)
     #[serde(default)]
     pub time: Option<String>,
-    /// The column of values. (The second column.)
+    /// Name of the column of values. (Default: the second column.)
     #[serde(default)]
     pub value: Option<String>,
-    /// What is between two rows.
+    /// Interpolation between rows.
     #[serde(default)]
     pub interpolation: Interpolation,
-    /// Values are multiplied by it to be requests per second (1).
+    /// Factor that converts values to requests per second (1).
     #[serde(default = "unit_scale")]
     pub scale: f64,
-    /// The series is taken from here on (0s).
+    /// Time of the series at which to start (0s).
     #[serde(default)]
     pub skip: Millis,
-    /// The series passes so many times as fast as it was recorded (1).
+    /// Factor by which the series is accelerated (1).
     #[serde(default = "unit_scale")]
     pub speed: f64,
 }
 
-/// What is between two rows of a series. Beyond the last row its value stays.
+/// Interpolation between two rows of a series. After the last row its value stays.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Interpolation {
-    /// A straight line.
+    /// Linear.
     #[default]
     Linear,
-    /// The earlier row's value.
+    /// Constant: the earlier row's value.
     Step,
 }
 
@@ -239,19 +238,19 @@ pub enum Interpolation {
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Noise {
-    /// The part of the load by which it is off at most (required).
+    /// Maximum deviation, as a part of the load (required).
     pub amplitude: f64,
-    /// How long it takes to wander to a new value (1m).
+    /// Time from one random value to the next (1m).
     #[serde(default = "default_noise_period")]
     pub period: Millis,
 }
 
-/// The spec of a `ReplicaAutoscaler`, spelled as Kubernetes does; the target may
-/// be left out, for it is the workload.
+/// The spec of a `ReplicaAutoscaler`, with Kubernetes' fields; the target may be left
+/// out, since it is the workload.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AutoscalerTemplate {
-    /// If given, it has to name the workload.
+    /// If given, it must name the workload.
     #[serde(default)]
     pub scale_target_ref: Option<CrossVersionObjectReference>,
     /// As in [`AutoscalerSpec`].
@@ -277,7 +276,7 @@ pub struct AutoscalerTemplate {
 }
 
 impl AutoscalerTemplate {
-    /// The spec of the autoscaler of a workload of that name.
+    /// Returns the spec of the autoscaler of a workload with that name.
     #[must_use]
     pub fn spec(&self, workload: &str) -> AutoscalerSpec {
         AutoscalerSpec {
@@ -298,7 +297,7 @@ impl AutoscalerTemplate {
 }
 
 impl WorkloadSpec {
-    /// Names of the Deployments that it stands for.
+    /// Returns the names of the Deployments.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let copies = self.count.unwrap_or(1);
         (0..copies).map(move |index| match self.count {
@@ -307,7 +306,7 @@ impl WorkloadSpec {
         })
     }
 
-    /// Cores that a pod can use at most.
+    /// Returns the maximum number of cores that a pod can use.
     #[must_use]
     pub fn cpu_limit(&self) -> f64 {
         self.pod
@@ -315,7 +314,7 @@ impl WorkloadSpec {
             .map_or(2.0 * self.pod.requests.cpu, |limits| limits.cpu)
     }
 
-    /// Requests per second that a pod can serve.
+    /// Returns the requests per second that a pod can serve.
     #[must_use]
     pub fn pod_capacity(&self) -> f64 {
         (self.cpu_limit() - self.service.base_cpu) / self.service.cpu_per_request

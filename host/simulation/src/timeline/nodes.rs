@@ -1,4 +1,4 @@
-//! What is kept of the nodes of a run.
+//! History of a run's nodes.
 
 use std::sync::Arc;
 
@@ -6,8 +6,8 @@ use crate::scenario::{NodeGroupSpec, Scenario};
 use crate::time::Millis;
 use crate::timeline::Timeline;
 
-/// The nodes of a run over time, and added up. Columns have one row for each
-/// interval: the number at its end, or of waiting pods the most within it.
+/// The nodes of a run over time, with sums. Columns have one row for each interval: the
+/// number at its end, except for waiting pods the maximum within it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fleet {
     /// Length of an interval.
@@ -16,49 +16,49 @@ pub struct Fleet {
     pub at_ms: Vec<i64>,
     /// Each node group, in the scenario's order.
     pub groups: Vec<GroupHistory>,
-    /// Pods that wait for a node.
+    /// Number of pods that wait for a node.
     pub pending: Vec<f64>,
-    /// What the instances cost in an hour, as far as prices are known.
+    /// Cost of the instances per hour, as far as prices are known.
     pub cost_per_hour: Vec<f64>,
     /// Seconds times pods that waited for a node.
     pub pending_seconds: f64,
-    /// The most pods that waited at one time.
+    /// Maximum number of pods that waited at one time.
     pub most_pending: u32,
 }
 
-/// A node group over time, and added up.
+/// A node group over time, with sums.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct GroupHistory {
     /// Name.
     pub name: Arc<str>,
-    /// Smallest size.
+    /// Minimum size.
     pub min: u32,
-    /// Largest size.
+    /// Maximum size.
     pub max: u32,
-    /// Price of a node for an hour, if known.
+    /// Price of a node per hour, if known.
     pub price: Option<f64>,
-    /// Nodes that are Ready.
+    /// Number of Ready nodes.
     pub ready: Vec<f64>,
-    /// Instances that the cloud is to have.
+    /// Target size.
     pub ordered: Vec<f64>,
-    /// Nodes that were Ready at the start.
+    /// Number of Ready nodes at the start.
     pub first: u32,
-    /// Nodes that were Ready at the end.
+    /// Number of Ready nodes at the end.
     pub last: u32,
-    /// The most nodes that were Ready at one time.
+    /// Maximum number of Ready nodes at one time.
     pub most: u32,
-    /// Instance-hours that were paid.
+    /// Paid instance-hours.
     pub paid_hours: f64,
 }
 
-/// A node group in one step.
+/// Measurements of a node group in one step.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct GroupGauge {
-    /// Nodes that are Ready.
+pub(crate) struct GroupSample {
+    /// Number of Ready nodes.
     pub(crate) ready: u32,
-    /// Instances that the cloud is to have.
+    /// Target size.
     pub(crate) target: u32,
-    /// Instances that are paid for.
+    /// Number of paid instances.
     pub(crate) paid: u32,
 }
 
@@ -72,16 +72,16 @@ impl Fleet {
     }
 
     /// Adds a step of `seconds` that begins at `at_ms` since the start.
-    pub(crate) fn add(&mut self, at_ms: i64, seconds: f64, groups: &[GroupGauge], pending: u32) {
+    pub(crate) fn add(&mut self, at_ms: i64, seconds: f64, groups: &[GroupSample], pending: u32) {
         let begin = at_ms - at_ms % self.interval.0;
         let new = self.at_ms.last() != Some(&begin);
         if new {
             self.at_ms.push(begin);
         }
         let mut cost = 0.0;
-        for (history, gauge) in self.groups.iter_mut().zip(groups) {
-            history.add(gauge, seconds, new);
-            cost += history.price.unwrap_or(0.0) * f64::from(gauge.paid);
+        for (history, sample) in self.groups.iter_mut().zip(groups) {
+            history.add(sample, seconds, new);
+            cost += history.price.unwrap_or(0.0) * f64::from(sample.paid);
         }
         set(&mut self.cost_per_hour, cost, new);
         let before = if new { None } else { self.pending.last() };
@@ -91,31 +91,31 @@ impl Fleet {
         self.most_pending = self.most_pending.max(pending);
     }
 
-    /// What the instances cost, as far as prices are known.
+    /// Returns the cost of the instances, as far as prices are known.
     #[must_use]
     pub fn cost(&self) -> f64 {
         self.groups.iter().filter_map(GroupHistory::cost).sum()
     }
 
-    /// Instance-hours that were paid.
+    /// Returns the paid instance-hours.
     #[must_use]
     pub fn paid_hours(&self) -> f64 {
         self.groups.iter().map(|group| group.paid_hours).sum()
     }
 
-    /// Whether some price is known.
+    /// Reports whether any price is known.
     #[must_use]
     pub fn has_prices(&self) -> bool {
         self.groups.iter().any(|group| group.price.is_some())
     }
 
-    /// Nodes that are Ready, all groups together.
+    /// Returns the number of Ready nodes of all groups.
     #[must_use]
     pub fn ready(&self) -> Vec<f64> {
         self.sum(|group| &group.ready)
     }
 
-    /// Instances that the cloud is to have, all groups together.
+    /// Returns the target size of all groups.
     #[must_use]
     pub fn ordered(&self) -> Vec<f64> {
         self.sum(|group| &group.ordered)
@@ -140,15 +140,15 @@ impl GroupHistory {
         }
     }
 
-    fn add(&mut self, gauge: &GroupGauge, seconds: f64, new: bool) {
-        set(&mut self.ready, f64::from(gauge.ready), new);
-        set(&mut self.ordered, f64::from(gauge.target), new);
-        self.last = gauge.ready;
-        self.most = self.most.max(gauge.ready);
-        self.paid_hours += f64::from(gauge.paid) * seconds / 3600.0;
+    fn add(&mut self, sample: &GroupSample, seconds: f64, new: bool) {
+        set(&mut self.ready, f64::from(sample.ready), new);
+        set(&mut self.ordered, f64::from(sample.target), new);
+        self.last = sample.ready;
+        self.most = self.most.max(sample.ready);
+        self.paid_hours += f64::from(sample.paid) * seconds / 3600.0;
     }
 
-    /// What its instances cost. `None` if the price is not known.
+    /// Returns the cost of its instances. Returns `None` if the price is not known.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
         self.price.map(|price| price * self.paid_hours)

@@ -1,4 +1,4 @@
-//! What happens beside the load, in the order of time.
+//! Events of the scenario, ordered by time.
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -9,30 +9,30 @@ use super::DueSwap;
 use super::workload::Workload;
 use crate::scenario::{AutoscalerTemplate, EventSpec, Scenario};
 
-/// What is still to happen.
+/// Events that have not happened yet.
 #[derive(Debug)]
-pub struct Agenda {
+pub struct EventQueue {
     coming: VecDeque<Event>,
     due_swaps: Vec<DueSwap>,
     outages: Vec<(Timestamp, Timestamp)>,
     folder: PathBuf,
 }
 
-/// Something that happens to workloads or nodes.
+/// An event of workloads or nodes.
 #[derive(Debug)]
 pub struct Event {
     at: Timestamp,
     spec: EventSpec,
 }
 
-impl Agenda {
+impl EventQueue {
     pub fn new(scenario: &Scenario) -> Self {
         let event = |spec: &EventSpec| Event {
             at: scenario.start.plus(spec.at().0),
             spec: spec.clone(),
         };
         let mut coming: Vec<Event> = scenario.events.iter().map(event).collect();
-        // Stable: events of one time happen in the order of the file.
+        // The sort is stable: simultaneous events happen in the order of the file.
         coming.sort_by_key(|event| event.at);
         Self {
             coming: coming.into(),
@@ -42,8 +42,8 @@ impl Agenda {
         }
     }
 
-    /// The next thing that happens to workloads or nodes by `now`; what concerns
-    /// neither is taken care of.
+    /// Returns the next event of workloads or nodes that is due. Other events are handled
+    /// here.
     pub fn next(&mut self, now: Timestamp) -> Option<Event> {
         while self.coming.front().is_some_and(|event| event.at <= now) {
             let event = self.coming.pop_front()?;
@@ -62,12 +62,12 @@ impl Agenda {
         None
     }
 
-    /// Swaps whose time has come, each told once.
+    /// Returns the swaps that are due, each once.
     pub fn take_due_swaps(&mut self) -> Vec<DueSwap> {
         std::mem::take(&mut self.due_swaps)
     }
 
-    /// Whether no metric can be had now.
+    /// Reports whether metrics are unavailable now.
     pub fn metrics_are_out(&self, now: Timestamp) -> bool {
         let out = |outage: &(Timestamp, Timestamp)| outage.0 <= now && now < outage.1;
         self.outages.iter().any(out)
@@ -75,19 +75,19 @@ impl Agenda {
 }
 
 impl Event {
-    /// What happens.
+    /// Returns the event's spec.
     pub fn spec(&self) -> &EventSpec {
         &self.spec
     }
 
-    /// Whether it happens to this workload.
+    /// Reports whether the event applies to this workload.
     pub fn concerns(&self, workload: &Workload) -> bool {
         let named = self.spec.workload();
         named.is_some_and(|name| name == workload.spec().name || *name == *workload.key().name)
     }
 
-    /// It happens.
-    pub fn happen(&self, workload: &mut Workload, now: Timestamp) {
+    /// Applies the event to a workload.
+    pub fn apply(&self, workload: &mut Workload, now: Timestamp) {
         match &self.spec {
             EventSpec::KillPods { count, .. } => workload.kill_pods(now, *count),
             EventSpec::Surge { factor, length, .. } => {

@@ -1,8 +1,8 @@
-//! The answers of the metrics pipeline to an autoscaler's metrics.
+//! Answers of the metrics APIs to an autoscaler's metrics.
 //!
 //! `Resource` and `ContainerResource`: `cpu` and `memory`. `Pods`, `Object` and
-//! `External`: `requests-per-second` (of a pod, or all that come in), and, but
-//! for `Pods`, `queue-length`. Selectors of metrics are not looked at.
+//! `External`: `requests-per-second` (of a pod, or in total), and, except for `Pods`,
+//! `queue-length`. Selectors of metrics are ignored.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use flyball_core::spec::MetricSpec;
 use flyball_core::time::Timestamp;
 
 use super::meter::Window;
-use super::pods::Entry;
+use super::pods::PodEntry;
 use super::workload::Workload;
 use crate::random;
 use crate::scenario::MetricsSpec;
@@ -19,7 +19,7 @@ use crate::scenario::MetricsSpec;
 const REQUESTS: &str = "requests-per-second";
 const QUEUE: &str = "queue-length";
 
-/// What is measured of a pod.
+/// Metrics of a pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PodMetric {
     Cpu,
@@ -27,7 +27,7 @@ enum PodMetric {
     Requests,
 }
 
-/// Answers at the index of the spec's metrics.
+/// Returns answers in the order of the spec's metrics.
 pub fn answers(
     workload: &Workload,
     autoscaler: &Autoscaler,
@@ -36,7 +36,7 @@ pub fn answers(
     outage: bool,
 ) -> Vec<Result<MetricAnswer, ObservationError>> {
     let window = workload.window(now, metrics).filter(|_| !outage);
-    // The pipeline asks for cpu where a spec has no metrics.
+    // The pipeline asks for cpu if a spec has no metrics.
     let by_default = [default_metric()];
     let wanted = match autoscaler.spec.metrics.as_slice() {
         [] => &by_default,
@@ -109,7 +109,7 @@ fn samples(
     window: &Window,
 ) -> Vec<PodSample> {
     let pods = workload.entries().iter().filter(|pod| window.covers(pod));
-    let sample = |pod: &Entry| {
+    let sample = |pod: &PodEntry| {
         let chance = [
             workload.seed(),
             5,
@@ -118,7 +118,7 @@ fn samples(
             metric as u64,
         ];
         let draw = random::draw(&chance);
-        // Another draw, so that what gets lost says nothing of the value.
+        // Another draw, so that the loss is independent of the value.
         let lost = random::unit(random::draw(&[draw])) < metrics.dropouts;
         let noise = 1.0 + metrics.noise * random::normal(draw);
         (!lost).then(|| PodSample {
@@ -131,8 +131,8 @@ fn samples(
     pods.filter_map(sample).collect()
 }
 
-/// The mean over the window.
-fn value(workload: &Workload, metric: PodMetric, window: &Window, pod: &Entry) -> f64 {
+/// Returns the mean over the window.
+fn value(workload: &Workload, metric: PodMetric, window: &Window, pod: &PodEntry) -> f64 {
     let spec = workload.spec();
     let usage = window.usage(pod);
     let requests = usage.requests / window.seconds();
@@ -146,7 +146,7 @@ fn value(workload: &Workload, metric: PodMetric, window: &Window, pod: &Entry) -
     }
 }
 
-/// A float becomes an integer saturating.
+/// The conversion from float saturates.
 fn milli(value: f64) -> i64 {
     (value * 1000.0).round() as i64
 }

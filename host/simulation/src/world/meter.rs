@@ -1,14 +1,13 @@
-//! What metrics know: readings of counters at regular times.
+//! Counters that metrics are computed from, read at regular times.
 
 use std::collections::VecDeque;
 
 use flyball_core::time::Timestamp;
 
-use super::pods::Entry;
+use super::pods::PodEntry;
 
-/// What a Ready pod has used since the beginning. Load is spread evenly, so that
-/// one counter serves all pods: each remembers where it stood when it became
-/// Ready.
+/// Counters of a Ready pod since the beginning. Load is distributed evenly, so one
+/// counter serves all pods: each stores its value when the pod became Ready.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
     /// Core-seconds.
@@ -20,13 +19,13 @@ pub struct Usage {
 /// The counters of a workload at one time.
 #[derive(Clone, Copy, Debug)]
 pub struct Reading {
-    /// When.
+    /// Time of the reading.
     pub at: Timestamp,
-    /// Of a Ready pod.
+    /// Usage of a Ready pod.
     pub usage: Usage,
-    /// Requests that came in, all together.
+    /// Number of requests in total.
     pub offered: f64,
-    /// Requests that wait.
+    /// Number of requests in the queue.
     pub waiting: f64,
 }
 
@@ -36,7 +35,7 @@ pub struct Meter {
     readings: VecDeque<Reading>,
 }
 
-/// Two readings in a row: what a metric's window lies between.
+/// Two successive readings: the window of a metric.
 #[derive(Clone, Copy, Debug)]
 pub struct Window {
     /// The earlier one.
@@ -46,7 +45,7 @@ pub struct Window {
 }
 
 impl Meter {
-    /// Keeps a reading, and of the others those from `oldest` on.
+    /// Adds a reading, and drops those before `oldest`.
     pub fn push(&mut self, reading: Reading, oldest: Timestamp) {
         self.readings.push_back(reading);
         while self.readings.front().is_some_and(|first| first.at < oldest) {
@@ -54,7 +53,7 @@ impl Meter {
         }
     }
 
-    /// The last window that ends by `at`.
+    /// Returns the last window that ends by `at`.
     pub fn window(&self, at: Timestamp) -> Option<Window> {
         let end = self.readings.partition_point(|reading| reading.at <= at);
         let begin = end.checked_sub(2)?;
@@ -66,23 +65,23 @@ impl Meter {
 }
 
 impl Window {
-    /// Its length in milliseconds.
+    /// Returns its length in milliseconds.
     pub fn length_ms(&self) -> i64 {
         self.end.at.since(self.begin.at)
     }
 
-    /// Its length in seconds.
+    /// Returns its length in seconds.
     pub fn seconds(&self) -> f64 {
         self.length_ms() as f64 / 1000.0
     }
 
-    /// Whether the pod ran all through it: else there are no two readings.
-    pub fn covers(&self, pod: &Entry) -> bool {
+    /// Reports whether the pod ran during all of it: otherwise there are no two readings.
+    pub fn covers(&self, pod: &PodEntry) -> bool {
         pod.running_at <= self.begin.at && pod.deletion.is_none()
     }
 
-    /// What a pod used within it, while it was Ready.
-    pub fn usage(&self, pod: &Entry) -> Usage {
+    /// Returns the usage of a pod within it, while the pod was Ready.
+    pub fn usage(&self, pod: &PodEntry) -> Usage {
         let Some(before) = pod.used_before else {
             return Usage::default();
         };
@@ -93,8 +92,8 @@ impl Window {
         }
     }
 
-    /// Seconds of it that a pod was Running and not Ready.
-    pub fn warming_up(&self, pod: &Entry) -> f64 {
+    /// Returns the seconds within it that a pod was Running but not Ready.
+    pub fn warming_up(&self, pod: &PodEntry) -> f64 {
         let from = self.begin.at.max(pod.running_at);
         let to = self.end.at.min(pod.ready_at);
         to.since(from).max(0) as f64 / 1000.0

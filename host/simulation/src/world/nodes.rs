@@ -1,5 +1,5 @@
-//! Nodes in virtual time: the cloud's node groups, the nodes that join from them,
-//! and the scheduler that binds pods to them.
+//! Nodes in virtual time: the cloud's node groups, the nodes that join from them, and the
+//! scheduler.
 
 mod daemons;
 mod group;
@@ -18,19 +18,19 @@ use flyball_placement::{Effect, Taint};
 
 use daemons::Daemons;
 use group::{Change, Group};
-use instance::Born;
+use instance::NodeIdentity;
 use outages::Outages;
 use scheduler::Scheduler;
 pub use scheduler::{PodKey, Shape};
 
 use super::pods;
 use crate::scenario::Scenario;
-use crate::timeline::{Fleet, GroupGauge};
+use crate::timeline::{Fleet, GroupSample};
 
-/// Keeps pods away from a node that has joined and is not Ready.
+/// Taint of a node that has joined and is not Ready.
 const NOT_READY: &str = "node.kubernetes.io/not-ready";
 
-/// The nodes of a cluster, and the cloud they come from.
+/// The nodes of a cluster, and their cloud.
 pub struct Nodes {
     groups: Vec<Group>,
     outages: Outages,
@@ -39,8 +39,8 @@ pub struct Nodes {
 }
 
 impl Nodes {
-    /// Creates the nodes at the start. `None` if the scenario has no node groups. `began`
-    /// is when time begins, `shapes` are the pods of each workload.
+    /// Creates the nodes at the start. Returns `None` if the scenario has no node groups.
+    /// `began` is when time begins, `shapes` are the pods of each workload.
     pub fn new(scenario: &Scenario, began: Timestamp, shapes: Vec<Shape>) -> Option<Self> {
         if scenario.node_groups.is_empty() {
             return None;
@@ -56,21 +56,21 @@ impl Nodes {
         };
         for group in 0..nodes.groups.len() {
             for instance in nodes.groups[group].instances().to_vec() {
-                nodes.show(group, began, &instance.born(), true);
+                nodes.set_node(group, began, &instance.identity(), true);
             }
         }
         Some(nodes)
     }
 
-    /// Lets time pass until `now`: instances come and go. The pods that are gone
-    /// with them.
+    /// Advances to `now`: instances are created and removed. Returns the pods that were
+    /// lost with them.
     pub fn pass(&mut self, now: Timestamp) -> BTreeSet<PodKey> {
         let mut lost = BTreeSet::new();
         for index in 0..self.groups.len() {
             for change in self.groups[index].pass(now, &self.outages) {
                 match change {
-                    Change::Joined(node) => self.show(index, now, &node, false),
-                    Change::Ready(node) => self.show(index, now, &node, true),
+                    Change::Joined(node) => self.set_node(index, now, &node, false),
+                    Change::Ready(node) => self.set_node(index, now, &node, true),
                     Change::Gone(node) => lost.append(&mut self.scheduler.remove_node(&node)),
                 }
             }
@@ -78,10 +78,10 @@ impl Nodes {
         lost
     }
 
-    /// Shows a node that has joined.
-    fn show(&mut self, group: usize, now: Timestamp, born: &Born, ready: bool) {
+    /// Adds a node that has joined, or updates it.
+    fn set_node(&mut self, group: usize, now: Timestamp, identity: &NodeIdentity, ready: bool) {
         let spec = self.groups[group].spec();
-        let mut node = template::node(spec, &born.node, born.zone.as_ref());
+        let mut node = template::node(spec, &identity.node, identity.zone.as_ref());
         if !ready {
             node.taints.push(Taint {
                 key: NOT_READY.into(),
@@ -89,10 +89,10 @@ impl Nodes {
                 effect: Effect::NoSchedule,
             });
         }
-        let created = self.scheduler.node_created(&born.node).unwrap_or(now);
+        let created = self.scheduler.node_created(&identity.node).unwrap_or(now);
         let facts = NodeFacts {
             node: Arc::new(node),
-            provider_id: Some(Arc::clone(&born.provider_id)),
+            provider_id: Some(Arc::clone(&identity.provider_id)),
             created,
             ready,
             deleting: false,
@@ -101,7 +101,7 @@ impl Nodes {
         self.scheduler.set_node(now, facts);
     }
 
-    /// Takes in what happened to the pods of a workload.
+    /// Applies the changes of a workload's pods.
     pub fn take(&mut self, workload: usize, changes: &[pods::Change]) {
         for change in changes {
             let key = |id| PodKey { workload, id };
@@ -115,47 +115,47 @@ impl Nodes {
         }
     }
 
-    /// Binds the pods that fit on a node.
+    /// Binds the pods that fit on a node. Returns the bindings.
     pub fn schedule(&mut self) -> Vec<(PodKey, Arc<str>)> {
         self.scheduler.schedule()
     }
 
-    /// Counts a step of `seconds` that begins at `at_ms` since the start.
+    /// Adds a step of `seconds` that begins at `at_ms` to the history.
     pub fn count(&mut self, at_ms: i64, seconds: f64) {
-        let gauges = self.groups.iter().map(|group| {
-            let census = group.census();
-            GroupGauge {
-                ready: census.ready,
-                target: census.target,
-                paid: census.paid,
+        let samples = self.groups.iter().map(|group| {
+            let counts = group.counts();
+            GroupSample {
+                ready: counts.ready,
+                target: counts.target,
+                paid: counts.paid,
             }
         });
-        let gauges: Vec<GroupGauge> = gauges.collect();
+        let samples: Vec<GroupSample> = samples.collect();
         self.fleet
-            .add(at_ms, seconds, &gauges, self.scheduler.waiting());
+            .add(at_ms, seconds, &samples, self.scheduler.waiting());
     }
 
-    /// What is kept of the nodes.
+    /// Returns the history of the nodes.
     pub fn fleet(&self) -> &Fleet {
         &self.fleet
     }
 
-    /// Number of pods that wait for a node.
+    /// Returns the number of pods that wait for a node.
     pub fn waiting(&self) -> u32 {
         self.scheduler.waiting()
     }
 
-    /// Nodes and pods as the loop that orders nodes sees them.
+    /// Returns nodes and pods as input of the loop that orders nodes.
     pub fn state(&mut self) -> &mut ClusterState {
         self.scheduler.state()
     }
 
-    /// Number of nodes that are Ready.
+    /// Returns the number of Ready nodes.
     pub fn ready(&self) -> u32 {
-        self.groups.iter().map(|group| group.census().ready).sum()
+        self.groups.iter().map(|group| group.counts().ready).sum()
     }
 
-    /// All instances in a zone are gone, and none can be had there until then.
+    /// Removes all instances in a zone, and prevents new ones there until then.
     pub fn zone_outage(&mut self, now: Timestamp, zone: &str, until: Timestamp) {
         self.outages.begin(zone, until);
         for group in &mut self.groups {
@@ -163,14 +163,14 @@ impl Nodes {
         }
     }
 
-    /// Nodes of a group die.
+    /// Kills nodes of a group.
     pub fn kill(&mut self, now: Timestamp, group: &str, count: u32) {
         if let Ok(group) = self.group(group) {
             group.kill(now, count);
         }
     }
 
-    /// The node groups as the cloud tells of them, ordered by name.
+    /// Returns the node groups as the cloud reports them, ordered by name.
     pub fn node_groups(&self) -> Vec<Arc<NodeGroup>> {
         let view = |group: &Group| Arc::new(group.view());
         let mut groups: Vec<_> = self.groups.iter().map(view).collect();
@@ -178,7 +178,7 @@ impl Nodes {
         groups
     }
 
-    /// Orders nodes.
+    /// Increases the size of a group.
     pub fn increase(&mut self, now: Timestamp, name: &str, delta: u32) -> Result<(), CloudError> {
         let mut groups = self.groups.iter_mut();
         let group = groups.find(|group| **group.name() == *name);
@@ -187,7 +187,7 @@ impl Nodes {
             .increase(now, delta, &self.outages)
     }
 
-    /// Takes instances away.
+    /// Deletes instances.
     pub fn delete(
         &mut self,
         now: Timestamp,
@@ -197,7 +197,7 @@ impl Nodes {
         self.group(name)?.delete(now, ids)
     }
 
-    /// Gives up what has not come.
+    /// Lowers the target size by instances that do not exist yet.
     pub fn decrease(&mut self, name: &str, delta: u32) -> Result<(), CloudError> {
         self.group(name)?.decrease(delta)
     }
@@ -209,7 +209,7 @@ impl Nodes {
     }
 }
 
-/// The error of an order to a node group that is not there.
+/// Returns the error of a request for a node group that does not exist.
 pub fn unknown(name: &str) -> CloudError {
     CloudError {
         class: "NotFound",

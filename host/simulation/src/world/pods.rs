@@ -1,5 +1,5 @@
-//! The pods of a workload, from creation to removal: what the Deployment's
-//! controllers, the scheduler and the kubelets do together.
+//! The pods of a workload, from creation to removal: the work of the Deployment's
+//! controllers, the scheduler and the kubelets.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,29 +19,29 @@ pub struct Pods {
     startup: Startup,
     grace_ms: i64,
     requests: Arc<PodRequests>,
-    /// Where they run, if it matters: else they start as soon as they are created.
+    /// Whether pods need a node; otherwise they start at their creation.
     placed: bool,
-    /// Oldest first.
-    entries: Vec<Entry>,
-    /// What nodes have not been told yet.
+    /// Ordered by age, oldest first.
+    entries: Vec<PodEntry>,
+    /// Changes that the nodes have not taken yet.
     changes: Vec<Change>,
     created: u64,
     ready: usize,
-    /// Not deleted.
+    /// Number of pods that are not deleted.
     alive: usize,
-    /// When time alone changes something next.
+    /// Time of the next change without an event.
     next_change: Timestamp,
     view: Option<Arc<[Pod]>>,
 }
 
-/// What happened to a pod that runs on a node, or waits for one.
+/// A change of a pod that runs on a node, or waits for one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// It was created under this name, and waits for a node.
     Created(u64, Arc<str>, Timestamp),
-    /// It was deleted, and goes on to take its resources.
+    /// It was deleted, and keeps its resources.
     Deleted(u64, Timestamp),
-    /// It is gone.
+    /// It was removed.
     Gone(u64),
 }
 
@@ -50,31 +50,31 @@ const HOUR_MS: i64 = 3_600_000;
 
 /// A pod.
 #[derive(Clone, Debug)]
-pub struct Entry {
-    /// Counts the pods of the workload.
+pub struct PodEntry {
+    /// Number of the pod in its workload.
     pub id: u64,
     /// Name.
     pub name: Arc<str>,
-    /// When created.
+    /// Creation time.
     pub created: Timestamp,
-    /// Since when it has a node; where none is needed, since its creation.
+    /// When it was bound to a node; without nodes, its creation.
     pub bound: Option<Timestamp>,
-    /// When it comes to run; never, as long as it waits for a node.
+    /// When it starts to run; never as long as it waits for a node.
     pub running_at: Timestamp,
-    /// Whether it runs.
+    /// Whether it is Running.
     pub running: bool,
-    /// When Ready.
+    /// When it becomes Ready.
     pub ready_at: Timestamp,
-    /// When it will be gone, if deleted.
+    /// When it will be removed, if it was deleted.
     pub gone_at: Option<Timestamp>,
-    /// When deleted.
+    /// When it was deleted.
     pub deletion: Option<Timestamp>,
-    /// What a Ready pod had used by the time this one became Ready.
+    /// Usage counter of Ready pods when this one became Ready.
     pub used_before: Option<Usage>,
 }
 
 impl Pods {
-    /// No pods yet. `placed`: they wait for a node to run on.
+    /// Creates the pods of a workload, none yet. `placed`: they need a node to run.
     pub fn new(spec: &WorkloadSpec, name: &str, seed: u64, placed: bool) -> Self {
         let hash = random::draw(&[seed, 1]) % 10_000_000_000;
         Self {
@@ -94,22 +94,22 @@ impl Pods {
         }
     }
 
-    /// Pods that are Ready and not deleted: those that serve.
+    /// Returns the number of pods that are Ready and not deleted, and so serve.
     pub fn ready(&self) -> usize {
         self.ready
     }
 
-    /// Pods that are not deleted: status.replicas.
+    /// Returns the number of pods that are not deleted: status.replicas.
     pub fn alive(&self) -> usize {
         self.alive
     }
 
-    /// All pods, oldest first.
-    pub fn entries(&self) -> &[Entry] {
+    /// Returns all pods, oldest first.
+    pub fn entries(&self) -> &[PodEntry] {
         &self.entries
     }
 
-    /// Pods that were Ready long before `now`, if they have no need of nodes.
+    /// Creates pods that have been Ready for long, or that wait if they need nodes.
     pub fn create_ready(&mut self, now: Timestamp, count: usize) {
         self.create(now.plus(-HOUR_MS), count);
         if !self.placed {
@@ -121,8 +121,8 @@ impl Pods {
         self.pass(now, Usage::default());
     }
 
-    /// A pod has got a node, from which time on it starts; `settled`: it has been
-    /// Ready there for long.
+    /// Binds a pod to a node, where it starts. `settled`: it has been Ready there for
+    /// long.
     pub fn bind(&mut self, now: Timestamp, id: u64, settled: bool, used: Usage) {
         let (bound, running_at, ready_at) = if settled {
             (now.plus(-HOUR_MS), now, now)
@@ -139,19 +139,19 @@ impl Pods {
         self.pass(now, used);
     }
 
-    /// A pod whose node is gone is gone with it.
+    /// Removes a pod whose node is gone.
     pub fn lose(&mut self, now: Timestamp, id: u64, used: Usage) {
         self.entries.retain(|entry| entry.id != id);
         self.pass(now, used);
     }
 
-    /// What nodes have not been told yet.
+    /// Returns the changes that the nodes have not taken yet.
     pub fn take_changes(&mut self) -> Vec<Change> {
         std::mem::take(&mut self.changes)
     }
 
-    /// Lets time pass until `now`, and has `replicas` pods from then on. `used`
-    /// is what a Ready pod has used by now.
+    /// Advances to `now`, and creates or deletes pods up to `replicas`. `used` is the
+    /// usage counter of a Ready pod.
     pub fn reconcile(&mut self, now: Timestamp, replicas: usize, used: Usage) {
         if now >= self.next_change {
             self.pass(now, used);
@@ -166,7 +166,7 @@ impl Pods {
         self.pass(now, used);
     }
 
-    /// Some pods, chosen by chance, are gone at once.
+    /// Removes pods that are chosen at random.
     pub fn kill(&mut self, now: Timestamp, count: u32, used: Usage) {
         for number in 0..count {
             if self.entries.is_empty() {
@@ -174,14 +174,14 @@ impl Pods {
             }
             let seed = [self.seed, 2, now.0.cast_unsigned(), u64::from(number)];
             let chosen = random::draw(&seed) % self.entries.len() as u64;
-            // Less than the length.
+            // The remainder is less than the length.
             let killed = self.entries.remove(chosen as usize);
-            self.tell(Change::Gone(killed.id));
+            self.record_change(Change::Gone(killed.id));
         }
         self.pass(now, used);
     }
 
-    /// The pods as the API server shows them.
+    /// Returns the pods as the API server shows them.
     pub fn view(&mut self) -> Arc<[Pod]> {
         if let Some(view) = &self.view {
             return Arc::clone(view);
@@ -190,9 +190,9 @@ impl Pods {
         Arc::clone(self.view.insert(pods.collect()))
     }
 
-    /// Changes what time changes by `now`, and counts anew.
+    /// Applies the changes that are due by `now`, and counts the pods again.
     fn pass(&mut self, now: Timestamp, used: Usage) {
-        let gone = |entry: &mut Entry| entry.gone_at.is_some_and(|gone| gone <= now);
+        let gone = |entry: &mut PodEntry| entry.gone_at.is_some_and(|gone| gone <= now);
         for entry in self.entries.extract_if(.., gone) {
             if self.placed {
                 self.changes.push(Change::Gone(entry.id));
@@ -224,8 +224,8 @@ impl Pods {
                 false => self.start(now, id),
             };
             let name: Arc<str> = format!("{}{}", self.prefix, random::suffix(self.seed, id)).into();
-            self.tell(Change::Created(id, Arc::clone(&name), now));
-            self.entries.push(Entry {
+            self.record_change(Change::Created(id, Arc::clone(&name), now));
+            self.entries.push(PodEntry {
                 id,
                 name,
                 created: now,
@@ -240,7 +240,7 @@ impl Pods {
         }
     }
 
-    /// When a pod that starts now comes to run, and when it is Ready.
+    /// Returns when a pod that starts now is Running, and when it is Ready.
     fn start(&self, now: Timestamp, id: u64) -> (Timestamp, Timestamp) {
         let chance = 2.0 * random::unit(random::draw(&[self.seed, 3, id])) - 1.0;
         let late = (chance * self.startup.jitter.0 as f64).round() as i64;
@@ -248,15 +248,15 @@ impl Pods {
         (running_at, running_at.plus(self.startup.readiness_delay.0))
     }
 
-    /// Keeps for nodes what they have to be told.
-    fn tell(&mut self, change: Change) {
+    /// Stores a change for the nodes.
+    fn record_change(&mut self, change: Change) {
         if self.placed {
             self.changes.push(change);
         }
     }
 
-    /// Deletes in the order of a ReplicaSet: what has no node first, then what is
-    /// not Ready, then the youngest. Without a node, nothing has to be waited for.
+    /// Deletes pods in the order of a ReplicaSet: first those without a node, then those
+    /// that are not Ready, then the youngest. Pods without a node are removed at once.
     fn delete(&mut self, now: Timestamp, count: usize) {
         let mut order: Vec<usize> = (0..self.entries.len())
             .filter(|index| self.entries[*index].deletion.is_none())
@@ -276,11 +276,11 @@ impl Pods {
             entry.deletion = Some(now);
             entry.gone_at = Some(now.plus(grace_ms));
             let id = entry.id;
-            self.tell(Change::Deleted(id, now));
+            self.record_change(Change::Deleted(id, now));
         }
     }
 
-    fn pod(&self, entry: &Entry) -> Pod {
+    fn pod(&self, entry: &PodEntry) -> Pod {
         let ready = entry.used_before.is_some();
         let (status, since) = match ready {
             true => (Ready::True, entry.ready_at),

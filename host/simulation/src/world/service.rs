@@ -1,6 +1,5 @@
-//! The service that a workload's pods give: load spread evenly over the Ready
-//! ones, cpu from load, saturation at the limit, a queue, and what stays
-//! unserved.
+//! The service of a workload's pods: load distributed evenly over the Ready pods, cpu
+//! usage from load, saturation at the limit, a queue, and unserved requests.
 
 use crate::scenario::WorkloadSpec;
 
@@ -11,22 +10,22 @@ pub struct Service {
     base_cpu: f64,
     /// Requests per second that a pod can serve.
     pub pod_capacity: f64,
-    /// Seconds that requests wait at full capacity.
+    /// Length of the queue in seconds at full capacity.
     queue: f64,
-    /// Requests that wait.
+    /// Number of requests in the queue.
     pub waiting: f64,
 }
 
-/// What went through a service in a step.
+/// Requests and usage of a service in a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Flow {
-    /// Requests that came in.
+    /// Number of requests.
     pub offered: f64,
-    /// Requests that were served.
+    /// Number of requests that were served.
     pub served: f64,
-    /// Requests that were turned away.
+    /// Number of requests that were not served.
     pub unserved: f64,
-    /// Requests that could have been served.
+    /// Number of requests that could have been served.
     pub capacity: f64,
     /// Cores that each Ready pod used.
     pub pod_cpu: f64,
@@ -35,7 +34,7 @@ pub struct Flow {
 }
 
 impl Service {
-    /// A service at which nothing waits.
+    /// Creates a service with an empty queue.
     pub fn new(spec: &WorkloadSpec) -> Self {
         Self {
             cpu_per_request: spec.service.cpu_per_request,

@@ -10,7 +10,7 @@ use flyball_core::time::Timestamp;
 
 use super::meter::{Meter, Reading, Usage, Window};
 use super::nodes::Shape;
-use super::pods::{Change, Entry, Pods};
+use super::pods::{Change, PodEntry, Pods};
 use super::service::{Flow, Service};
 use super::{MOST_LOAD, Totals};
 use crate::formula::Moment;
@@ -19,7 +19,7 @@ use crate::random;
 use crate::scenario::{
     AutoscalerTemplate, MetricsSpec, Scenario, ScenarioError, WorkloadSpec, placement_pod,
 };
-use crate::timeline::{Gauge, Tally, Timeline};
+use crate::timeline::{StepSample, Tally, Timeline};
 
 /// A workload.
 pub struct Workload {
@@ -29,7 +29,7 @@ pub struct Workload {
     load: Load,
     moment: Moment,
     autoscaler: Option<Arc<Autoscaler>>,
-    /// Cores per pod that the autoscaler aims at, if it does.
+    /// Cores per pod that the autoscaler aims at, if it has a cpu target.
     target_cpu: Option<f64>,
     replicas: i32,
     writes: u64,
@@ -47,17 +47,17 @@ pub struct Workload {
 /// A step of the world.
 #[derive(Clone, Copy, Debug)]
 pub struct Step {
-    /// When it begins.
+    /// Begin.
     pub begin: Timestamp,
-    /// When it ends.
+    /// End.
     pub end: Timestamp,
-    /// Its beginning, in milliseconds since the start.
+    /// Begin in milliseconds since the start.
     pub since_start_ms: i64,
-    /// Whether it belongs to the run.
+    /// Whether it belongs to the run, and not to the time before it.
     pub recorded: bool,
 }
 
-/// All workloads of a scenario.
+/// Creates all workloads of a scenario.
 pub fn all(scenario: &Scenario) -> Result<Vec<Workload>, ScenarioError> {
     let mut workloads = Vec::new();
     for spec in &scenario.workloads {
@@ -118,27 +118,27 @@ impl Workload {
         workload
     }
 
-    /// Namespace and name.
+    /// Returns namespace and name.
     pub fn key(&self) -> &ObjectKey {
         &self.key
     }
 
-    /// Namespace and name for people.
+    /// Returns namespace and name as text.
     pub fn name(&self) -> String {
         format!("{}/{}", self.key.namespace, self.key.name)
     }
 
-    /// What the scenario says of it.
+    /// Returns the spec.
     pub fn spec(&self) -> &WorkloadSpec {
         &self.spec
     }
 
-    /// For chance.
+    /// Returns the seed of its random numbers.
     pub fn seed(&self) -> u64 {
         self.seed
     }
 
-    /// Its pods as the scheduler sees them.
+    /// Returns its pods as input of the scheduler.
     pub fn shape(&self) -> Shape {
         Shape {
             pod: placement_pod(&self.spec, &self.key.name),
@@ -146,31 +146,31 @@ impl Workload {
         }
     }
 
-    /// Gets as many pods as it should have.
+    /// Creates or deletes pods up to its replicas.
     pub fn reconcile(&mut self, now: Timestamp) {
         let replicas = usize::try_from(self.replicas).unwrap_or(0);
         self.pods.reconcile(now, replicas, self.usage);
     }
 
-    /// What nodes have not been told yet of its pods.
+    /// Returns the changes of its pods that the nodes have not taken yet.
     pub fn take_pod_changes(&mut self) -> Vec<Change> {
         self.pods.take_changes()
     }
 
-    /// A pod has got a node; `settled`: long ago.
+    /// Binds a pod to a node; `settled`: long ago.
     pub fn bind_pod(&mut self, now: Timestamp, id: u64, settled: bool) {
         self.pods.bind(now, id, settled, self.usage);
     }
 
-    /// A pod is gone with its node.
+    /// Removes a pod whose node is gone.
     pub fn lose_pod(&mut self, now: Timestamp, id: u64) {
         self.pods.lose(now, id, self.usage);
     }
 
-    /// Lets a step pass. Err: the load can't be.
+    /// Advances by a step. The error is the value of a load that is not valid.
     pub fn step(&mut self, step: &Step) -> Result<(), f64> {
         let seconds = step.end.since(step.begin) as f64 / 1000.0;
-        // In the middle of the step: its mean, where load changes evenly.
+        // The middle of the step, which has the mean load if it changes evenly.
         let load = self.load_at(step, step.since_start_ms as f64 / 1000.0 + seconds / 2.0)?;
         let ready = self.pods.ready();
         self.flow = self.service.step(load, ready, seconds);
@@ -178,9 +178,9 @@ impl Workload {
         self.usage.requests += self.flow.pod_requests;
         self.offered += self.flow.offered;
         if step.recorded {
-            let gauge = self.gauge(load, seconds);
-            self.tally.add(&gauge, self.target_utilization());
-            self.timeline.add(step.since_start_ms, &gauge);
+            let sample = self.sample(load, seconds);
+            self.tally.add(&sample, self.target_utilization());
+            self.timeline.add(step.since_start_ms, &sample);
         }
         Ok(())
     }
@@ -192,16 +192,16 @@ impl Workload {
             return Err(value);
         }
         let noise = self.spec.noise.map_or(0.0, |noise| {
-            noise.amplitude * random::wander(self.seed, t / noise.period.seconds())
+            noise.amplitude * random::smooth_noise(self.seed, t / noise.period.seconds())
         });
         self.surges.retain(|surge| surge.0 > step.begin);
         let surge: f64 = self.surges.iter().map(|surge| surge.1).product();
         Ok((value * (1.0 + noise) * surge).min(MOST_LOAD))
     }
 
-    fn gauge(&self, load: f64, seconds: f64) -> Gauge {
+    fn sample(&self, load: f64, seconds: f64) -> StepSample {
         let ready = self.pods.ready();
-        Gauge {
+        StepSample {
             seconds,
             offered: self.flow.offered,
             served: self.flow.served,
@@ -228,7 +228,7 @@ impl Workload {
         self.target_cpu.map(|cpu| cpu / self.spec.pod.requests.cpu)
     }
 
-    /// Takes a reading of the counters.
+    /// Reads the counters.
     pub fn measure(&mut self, at: Timestamp, metrics: &MetricsSpec) {
         let reading = Reading {
             at,
@@ -240,27 +240,27 @@ impl Workload {
         self.meter.push(reading, at.plus(-kept));
     }
 
-    /// The window that can be read at `now`.
+    /// Returns the window that can be read at `now`.
     pub fn window(&self, now: Timestamp, metrics: &MetricsSpec) -> Option<Window> {
         self.meter.window(now.plus(-metrics.lag.0))
     }
 
-    /// Its pods, oldest first.
-    pub fn entries(&self) -> &[Entry] {
+    /// Returns its pods, oldest first.
+    pub fn entries(&self) -> &[PodEntry] {
         self.pods.entries()
     }
 
-    /// Its pods as the API server shows them.
+    /// Returns its pods as the API server shows them.
     pub fn pods(&mut self) -> Arc<[Pod]> {
         self.pods.view()
     }
 
-    /// Its autoscaler.
+    /// Returns its autoscaler.
     pub fn autoscaler(&self) -> Option<&Arc<Autoscaler>> {
         self.autoscaler.as_ref()
     }
 
-    /// The scale subresource.
+    /// Returns the scale subresource.
     pub fn scale(&self) -> Scale {
         Scale {
             spec_replicas: self.replicas,
@@ -270,7 +270,7 @@ impl Workload {
         }
     }
 
-    /// Writes the scale that was read as `from`.
+    /// Sets the replicas; `from` is the scale that was read before.
     pub fn set_replicas(&mut self, from: &Scale, replicas: i32) -> Result<(), String> {
         if *from.resource_version != self.writes.to_string() {
             return Err(format!("the scale of {} has been modified", self.name()));
@@ -285,14 +285,14 @@ impl Workload {
         Ok(())
     }
 
-    /// Writes the autoscaler's status.
+    /// Sets the autoscaler's status.
     pub fn set_status(&mut self, status: Arc<AutoscalerStatus>) {
         if let Some(autoscaler) = &mut self.autoscaler {
             Arc::make_mut(autoscaler).status = status;
         }
     }
 
-    /// Gives it an autoscaler, or another spec to the one it has.
+    /// Creates its autoscaler, or replaces the spec.
     pub fn set_autoscaler(&mut self, template: &AutoscalerTemplate) {
         let spec = template.spec(&self.key.name);
         self.target_cpu = target_cpu(&spec, self.spec.pod.requests.cpu);
@@ -306,17 +306,17 @@ impl Workload {
         }));
     }
 
-    /// Its load is multiplied until then.
+    /// Multiplies its load until then.
     pub fn surge(&mut self, until: Timestamp, factor: f64) {
         self.surges.push((until, factor));
     }
 
-    /// Some of its pods die.
+    /// Kills pods.
     pub fn kill_pods(&mut self, now: Timestamp, count: u32) {
         self.pods.kill(now, count, self.usage);
     }
 
-    /// Adds it to the totals; the sum of its Ready pods' utilization.
+    /// Adds it to the totals. Returns the sum of its Ready pods' utilization.
     pub fn add_to(&self, totals: &mut Totals) -> f64 {
         let ready = self.pods.ready();
         let seconds = self.tally.last_step_seconds();
@@ -330,14 +330,14 @@ impl Workload {
         ready as f64 * self.flow.pod_cpu / self.spec.pod.requests.cpu
     }
 
-    /// What became of it.
+    /// Returns its key, timeline and sums.
     pub fn history(&self) -> (&ObjectKey, &Timeline, &Tally) {
         (&self.key, &self.timeline, &self.tally)
     }
 }
 
-/// Cores per pod that an autoscaler aims at, by its first metric of cpu; without
-/// metrics it is 80% of the request.
+/// Returns the cores per pod that an autoscaler aims at, by its first metric of cpu;
+/// without metrics, 80% of the request.
 fn target_cpu(spec: &AutoscalerSpec, request: f64) -> Option<f64> {
     if spec.metrics.is_empty() {
         return Some(0.8 * request);

@@ -1,4 +1,4 @@
-//! The embedded cluster: its scenarios, its nodes, and whole runs.
+//! Tests of the embedded cluster: scenarios, nodes, and whole runs.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"

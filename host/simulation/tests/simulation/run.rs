@@ -1,4 +1,4 @@
-//! Whole runs: through the production loop, with a policy in native code.
+//! Whole runs through the production loop, with a policy in native code.
 
 use std::sync::{Arc, Mutex};
 
@@ -10,7 +10,7 @@ use flyball_core::spec::PolicyRef;
 use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, compare};
 use flyball_simulation::{report, simulate};
 
-/// Two hours of a wave, and most of what a scenario can say.
+/// Two hours of a wave, with most features of scenarios.
 const WAVE: &str = "
 name: <wave> & \"more\"
 seed: 11
@@ -87,7 +87,7 @@ fn load_is_served_or_not_and_pods_follow_it() {
     let (run, _) = run(&wave);
     for workload in &run.workloads {
         let (tally, timeline) = (&workload.tally, &workload.timeline);
-        // What waits at the end is neither: a second's capacity at most.
+        // Requests in the queue at the end count as neither: at most a second's capacity.
         let waiting = tally.offered - tally.served - tally.unserved;
         let capacity = timeline.capacity.last().unwrap();
         assert!(waiting > -1e-6 && waiting <= *capacity, "{waiting} wait");
@@ -104,7 +104,7 @@ fn load_is_served_or_not_and_pods_follow_it() {
     let mean = web.tally.replica_seconds / 7200.0;
     assert!((6.0..12.0).contains(&mean), "{mean} replicas");
     assert!(web.tally.changes > 5 && web.tally.most_replicas <= 20);
-    // The surge comes faster than pods start.
+    // The surge is faster than pods start.
     assert!(web.tally.unserved > 0.0 && web.tally.unserved < 0.1 * web.tally.offered);
     assert!(run.journal.failures == 0 && run.journal.policies.len() == 1);
     let first = run.workloads.iter().map(|workload| &*workload.key.name);
@@ -193,7 +193,7 @@ fn policies_are_swapped_in_virtual_time() {
         let values: Vec<f64> = rows.map(|row| *row.1).collect();
         values.iter().sum::<f64>() / values.len() as f64
     };
-    // Both on the low side of the wave.
+    // Both decisions are in the trough of the wave.
     assert!(
         mean(45, 55) > 1.5 * mean(105, 115),
         "{} {}",
@@ -264,7 +264,7 @@ fn a_policy_that_is_missing_scales_nothing() {
         .iter()
         .map(|workload| workload.tally.changes)
         .sum();
-    // But for bounds: the copies start within theirs.
+    // Only the bounds differ: the copies start within theirs.
     assert_eq!(changes, 0);
     assert_eq!(run.journal.failures, run.journal.count);
     assert!(run.journal.decisions.len() >= 4);
@@ -272,7 +272,7 @@ fn a_policy_that_is_missing_scales_nothing() {
 
 #[test]
 fn a_policy_that_is_named_and_not_there_is_told_before_the_run() {
-    let told = |text: &str| {
+    let error_of = |text: &str| {
         let options = Options::default();
         let engine = Engine::new(&[("hpa", 60.0)]);
         let run = simulate("", &scenario(text).unwrap(), engine, &options);
@@ -280,13 +280,13 @@ fn a_policy_that_is_named_and_not_there_is_told_before_the_run() {
     };
     let named = "    minReplicas: 2\n    policies: [{name: hpa}, {name: hapa}]\n";
     assert_eq!(
-        told(&WAVE.replace("    minReplicas: 2\n", named)),
+        error_of(&WAVE.replace("    minReplicas: 2\n", named)),
         "workloads[0].autoscaler.policies[1]: no policy \"hapa\""
     );
     let later = "{maxReplicas: 9, policies: [{name: hapa}]}";
     let later = format!("- changeAutoscaler: {{at: 1h, workload: web, autoscaler: {later}}}\n");
     assert_eq!(
-        told(&(WAVE.to_owned() + &later)),
+        error_of(&(WAVE.to_owned() + &later)),
         "events[3].changeAutoscaler.autoscaler.policies[0]: no policy \"hapa\""
     );
     let nodes = "\
@@ -294,7 +294,7 @@ nodeGroups: [{name: a, max: 3, capacity: {cpu: 1, memory: 1Gi}}]
 nodeAutoscaler: {expanders: [{name: least-waste}, {name: cheapest}]}
 ";
     assert_eq!(
-        told(&(WAVE.to_owned() + nodes)),
+        error_of(&(WAVE.to_owned() + nodes)),
         "nodeAutoscaler.expanders[1]: no expander \"cheapest\""
     );
 }
@@ -346,7 +346,7 @@ workloads:
     let (limited, unlimited) = (under(0.25), under(1.0));
     assert_eq!(limited[10], 300.0);
     assert!(biggest_loss(&unlimited) > 0.8, "{unlimited:?}");
-    // The last ten may always go.
+    // The last ten replicas may always be removed.
     let many: Vec<f64> = limited.iter().copied().take_while(|&n| n > 40.0).collect();
     assert!(biggest_loss(&many) <= 0.25, "{limited:?}");
     assert_eq!(limited.last(), unlimited.last());

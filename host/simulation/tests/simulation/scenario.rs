@@ -1,4 +1,4 @@
-//! Scenario files: what they may contain, and the errors for what they may not.
+//! Scenario files: valid ones, and the errors for invalid ones.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn the_examples_are_scenarios() {
         }
         count += 1;
         if file.file_stem().is_some_and(|stem| stem == "swap") {
-            // Its policies have to be built first: here anything will do.
+            // Its policies have to be built first: here any file will do.
             let built = tempfile::tempdir().unwrap();
             for name in ["first.wasm", "second.wasm"] {
                 std::fs::write(built.path().join(name), "").unwrap();
@@ -354,7 +354,7 @@ fn pods_are_held_to_what_the_api_server_takes() {
         let text = format!("{HEAD}  load: {{formula: 1}}\n  pod: {{{pod}}}\n");
         let error = scenario(&format!("{text}{nodes}")).unwrap_err().to_string();
         assert_eq!(error, format!("test.yaml: workloads[0].pod.{expected}"));
-        // None of it without nodes: what would it mean?
+        // None of these fields is allowed without nodes.
         let valid = "  load: {formula: 1}\n  pod: {nodeSelector: {a: b}}\n";
         let error = scenario(&format!("{HEAD}{valid}")).unwrap_err().to_string();
         assert_eq!(

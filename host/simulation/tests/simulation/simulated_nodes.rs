@@ -1,5 +1,5 @@
-//! Nodes in virtual time, with orders given by hand: what the cloud answers, when
-//! nodes come, and what becomes of pods.
+//! Nodes in virtual time, with orders made by the test: the cloud's answers, the nodes'
+//! times, and the effects on pods.
 
 use std::path::Path;
 use std::pin::pin;
@@ -30,7 +30,7 @@ nodeGroups:
   boot: {mean: 60s, readinessDelay: 10s}
 ";
 
-/// What a future that has to wait for nothing comes to.
+/// Returns the output of a future that never waits.
 fn now<T>(future: impl Future<Output = T>) -> T {
     let mut context = Context::from_waker(Waker::noop());
     match pin!(future).poll(&mut context) {
@@ -77,7 +77,7 @@ impl Stage {
         now(order).map_err(|error| format!("{}: {error}", error.class))
     }
 
-    /// Ready nodes, Ready pods, pods that wait for a node.
+    /// Returns the numbers of Ready nodes, Ready pods, and pods that wait for a node.
     fn figures(&self, seconds: i64) -> (u32, i64, u32) {
         self.cluster.advance_to(self.at(seconds)).unwrap();
         let totals = self.cluster.totals();
@@ -85,7 +85,7 @@ impl Stage {
         (nodes.ready, totals.ready, nodes.pending)
     }
 
-    /// Zones of the nodes, sorted.
+    /// Returns the zones of the nodes, sorted.
     fn zones(&self) -> Vec<String> {
         self.cluster.with_state(|state| {
             let zone = "topology.kubernetes.io/zone";
@@ -136,7 +136,7 @@ fn pods_wait_until_ordered_nodes_have_booted() {
         "{error}"
     );
 
-    // An instance is taken away: its pods wait again.
+    // An instance is deleted: its pods wait again.
     let last = stage.group(90).instances[2].provider_id.clone();
     stage.delete(90, std::slice::from_ref(&last)).unwrap();
     let group = stage.group(90);
@@ -161,7 +161,8 @@ fn a_cloud_out_of_capacity_says_so_in_each_of_its_ways() {
         panic!("{group:?}");
     };
     assert!(error.out_of_resources && error.code == "InsufficientInstanceCapacity");
-    // What could not be had is given up, or comes when there is capacity again.
+    // An instance without capacity is cancelled, or is created when there is capacity
+    // again.
     stage.decrease(30, 1).unwrap();
     assert_eq!(
         (stage.group(30).target_size, stage.group(30).instances.len()),
@@ -200,14 +201,15 @@ fn what_a_zone_or_a_node_takes_with_it_comes_again_elsewhere() {
     stage.increase(0, 1).unwrap();
     assert_eq!(stage.figures(595), (3, 6, 0));
     assert_eq!(stage.zones(), ["a", "a", "b"]);
-    // Two of the three nodes were in the zone; the group makes new ones in the other.
+    // Two of the three nodes were in the zone; the group creates new ones in the other
+    // zone.
     assert_eq!(stage.figures(605), (1, 2, 4));
     assert_eq!(stage.figures(700), (3, 6, 0));
     assert_eq!(stage.zones(), ["b", "b", "b"]);
     assert_eq!(stage.figures(1805), (2, 4, 2));
     assert_eq!(stage.figures(1900), (3, 6, 0));
 
-    // Nodes that last for ten minutes in the mean: the group goes on making new ones.
+    // Nodes last for ten minutes on average: the group keeps creating new ones.
     let stage = Stage::new(&format!(
         "{CLUSTER}  failures: {{meanTimeBetweenFailures: 10m}}\n"
     ));
@@ -232,7 +234,7 @@ fn pods_go_where_their_template_lets_them() {
     // within the skew of one.
     assert_eq!(stage.figures(0), (3, 5, 1));
 
-    // Nodes without the label, and pods that don't bear the taint.
+    // Nodes without the label, and pods that don't tolerate the taint.
     for without in ["  taints: [{key: special, effect: NoSchedule}]\n", ""] {
         assert_eq!(
             Stage::new(&format!("{text}{without}")).figures(0),

@@ -1,5 +1,4 @@
-//! A policy of three lines in native code: the sandbox is exercised elsewhere,
-//! here the world is.
+//! A policy of three lines in native code: the sandbox has tests of its own.
 
 mod expander;
 
@@ -15,7 +14,7 @@ use flyball_core::recorder::{Record, Recorder};
 use flyball_core::replica::{Context, Reason, ReplicaDecision, ReplicaInput};
 use flyball_simulation::{PolicySwapper, Scenario, ScenarioError};
 
-/// Usage over request, set against a target in percent.
+/// Scales by usage as a part of the request, with a target in percent.
 pub struct Proportional {
     version: Arc<PolicyVersion>,
     description: Description,
@@ -96,7 +95,7 @@ impl ReplicaPolicy for Proportional {
     }
 }
 
-/// Holds policies by name; a swap reads the target from its file.
+/// Has policies by name; a swap reads the target from its file.
 pub struct Engine(Mutex<BTreeMap<String, Arc<dyn ReplicaPolicy>>>);
 
 impl Engine {
@@ -163,7 +162,7 @@ impl Recorder for Lines {
     }
 }
 
-/// Reads a scenario as if it stood in `test.yaml`.
+/// Parses a scenario as if it were in `test.yaml`.
 pub fn scenario(text: &str) -> Result<Scenario, ScenarioError> {
     Scenario::parse(
         text,

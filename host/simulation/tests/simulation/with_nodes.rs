@@ -21,7 +21,7 @@ impl Recorder for Records {
     }
 }
 
-/// A run of an example, with all that was recorded.
+/// A run of an example and its records.
 struct Played {
     run: Run,
     records: Vec<Arc<NodeDecisionRecord>>,
@@ -60,7 +60,7 @@ impl Played {
         groups.find(|group| *group.name == *name).unwrap()
     }
 
-    /// Nodes of a group in the interval that is `seconds` after the start.
+    /// Returns the nodes of a group in the interval that is `seconds` after the start.
     fn ready(&self, group: &str, seconds: i64) -> f64 {
         self.group(group).ready[self.row(seconds)]
     }
@@ -74,7 +74,7 @@ impl Played {
         times.partition_point(|at| *at <= seconds * 1000) - 1
     }
 
-    /// Orders: seconds since the start, group, nodes.
+    /// Returns the orders: seconds since the start, group, nodes.
     fn orders(&self) -> Vec<(i64, String, u32)> {
         let orders = self.records.iter().flat_map(|record| {
             let at = record.at.since(self.run.scenario.start) / 1000;
@@ -109,8 +109,8 @@ fn pods_wait_for_nodes_and_get_them() {
     let choice = choice.unwrap();
     assert_eq!(choice.input.options.len(), 2);
     assert_eq!(choice.expanders[0].name.as_ref(), "least-waste");
-    // Two nodes of 0.0832 an hour are there all the time, and more than half of it
-    // two others.
+    // Two nodes of 0.0832 an hour exist all the time, and two others for more than half
+    // of it.
     let cost = played.nodes().fleet.cost();
     assert!((0.20..0.34).contains(&cost), "{cost}");
 }
@@ -133,7 +133,7 @@ fn same_seed_same_bytes_with_nodes() {
 fn a_spot_group_that_runs_dry_is_left_alone_for_a_while() {
     let played = Played::example("nodes/spot.yaml");
     let orders = played.orders();
-    // Preferred, and the first to be asked.
+    // The preferred group is asked first.
     assert_eq!(orders[0].1, "spot");
     let fallback = orders.iter().find(|order| order.1 == "on-demand").unwrap();
     assert!(fallback.0 > orders[0].0, "{orders:?}");
@@ -143,10 +143,10 @@ fn a_spot_group_that_runs_dry_is_left_alone_for_a_while() {
     let incidents: Vec<_> = incidents.map(|incident| incident.code.as_ref()).collect();
     assert!(incidents.contains(&"InstanceFailed"), "{incidents:?}");
     assert!(played.event_reasons().contains(&"FailedToScaleUpGroup"));
-    // While it is left alone, it is no option, and said so.
+    // During the backoff the group is no option, and is reported as skipped.
     let mut skipped = played.records.iter().flat_map(|record| &record.skipped);
     assert!(skipped.any(|group| &*group.group == "spot" && &*group.code == "Backoff"));
-    // The cloud has capacity again: it is preferred as before.
+    // The cloud has capacity again: the group is preferred as before.
     let (at, group, _) = orders.last().unwrap();
     assert!(*at > 75 * 60 && group == "spot", "{orders:?}");
     assert!(played.group("spot").last > 2);
@@ -178,18 +178,18 @@ fn a_deployment_that_fits_nowhere_orders_nothing_and_says_why() {
     assert_eq!(played.nodes().journal.orders, 0);
     assert_eq!(played.pending(1190), 3.0);
     let events = played.records.iter().flat_map(|record| &record.events);
-    let told: Vec<&str> = events
+    let messages: Vec<&str> = events
         .filter(|event| event.event.reason == "NotTriggerScaleUp")
         .map(|event| event.event.message.as_str())
         .collect();
-    let says = |text: &str| told.iter().any(|message| message.contains(text));
-    assert!(says("Insufficient memory"), "{told:?}");
+    let says = |text: &str| messages.iter().any(|message| message.contains(text));
+    assert!(says("Insufficient memory"), "{messages:?}");
     assert!(
         says("node(s) didn't match Pod's node affinity/selector"),
-        "{told:?}"
+        "{messages:?}"
     );
     // Once for each pod, or a few times: not with every scan.
-    assert!(told.len() <= 6, "{} events", told.len());
+    assert!(messages.len() <= 6, "{} events", messages.len());
     let last = played.records.last().unwrap();
     let groups = |class: &flyball_core::nodes::record::Remaining| {
         let counts = class.reasons.iter().map(|refusal| refusal.count);

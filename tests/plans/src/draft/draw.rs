@@ -1,4 +1,4 @@
-//! The strategies that draw a cluster.
+//! Strategies that generate a cluster.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,8 +7,8 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 use super::{CPU, Draft, KindDraft, MEMORY, NodeDraft, ROOMS, SIZES, Wish, Workload, ZoneSpread};
 
-/// Draws a cluster of up to four zones, with groups, nodes that are partly full, and
-/// workloads with all that makes one pod's place depend on others'.
+/// Generates a cluster of up to four zones, with groups, partly full nodes, and workloads
+/// with all constraints that make a pod's place depend on other pods.
 pub fn draft() -> impl Strategy<Value = Draft> {
     let kinds = vec(kind(), 1..=3);
     let nodes = vec(node(), 0..=8);
@@ -81,10 +81,10 @@ fn wish() -> impl Strategy<Value = Wish> {
 }
 
 impl Draft {
-    /// The cluster of a seed.
+    /// Returns the cluster of a seed.
     ///
     /// # Panics
-    /// Never: every draw is one of a cluster.
+    /// Never: every draw is a valid cluster.
     #[must_use]
     pub fn of_seed(seed: u64) -> Self {
         let config = Config {

@@ -1,11 +1,11 @@
-//! How a drawn cluster is shown where a test fails.
+//! Displays a generated cluster when a test fails.
 
 use std::fmt;
 
 use super::{CPU, Draft, MEMORY, ROOMS, SIZES, Workload, zone_name};
 
 impl fmt::Display for Draft {
-    /// A line for each kind of nodes, node and workload.
+    /// Writes a line for each kind of nodes, node and workload.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} zones", self.zones)?;
         for (number, kind) in self.kinds.iter().enumerate() {

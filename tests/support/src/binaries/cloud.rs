@@ -1,5 +1,5 @@
-//! The Python environment of the tests' cloud: moto, which plays AWS, and the
-//! AWS command line, as `tests/cloud/requirements.txt` pins them.
+//! The Python environment of the tests' cloud: moto, which simulates AWS, and the AWS
+//! command line, with the versions in `tests/cloud/requirements.txt`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,34 +8,34 @@ use anyhow::{Context as _, ensure};
 
 use super::keyed_dir;
 
-/// What is to be installed.
+/// Requirements file of the environment.
 #[must_use]
 pub fn requirements() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../cloud/requirements.txt")
 }
 
-/// The folder of the environment that fits the requirements' present content,
-/// whether it exists or not.
+/// Returns the folder of the environment for the requirements' current content, whether
+/// it exists or not.
 ///
 /// # Errors
-/// When the requirements cannot be read, or there is no place for a cache.
+/// If the requirements cannot be read, or there is no cache directory.
 pub fn environment() -> anyhow::Result<PathBuf> {
     let path = requirements();
     let content = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     keyed_dir("cloud", &[content])
 }
 
-/// A file that stands in the environment once it is complete. Its scripts name its
-/// own path, so it can't be made elsewhere and renamed.
+/// File in the environment that marks it as complete. Its scripts contain its own path,
+/// so it can't be created elsewhere and renamed.
 #[must_use]
 pub fn marker(environment: &Path) -> PathBuf {
     environment.join("complete")
 }
 
-/// The folder of `moto_server` and `aws`.
+/// Returns the folder of `moto_server` and `aws`.
 ///
 /// # Errors
-/// When they have not been installed yet; the message says how.
+/// If they have not been installed yet; the message names the command.
 pub fn find() -> anyhow::Result<PathBuf> {
     let environment = environment()?;
     ensure!(

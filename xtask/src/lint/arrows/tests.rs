@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::{check, violations};
 
-/// What `cargo metadata` would say of a workspace with these members and these
-/// edges (from, to, kind).
+/// Returns `cargo metadata`'s output for a workspace with these members and these edges
+/// (from, to, kind).
 fn metadata(members: &[&str], edges: &[(&str, &str, Option<&str>)]) -> Value {
     let mut names: Vec<&str> = edges.iter().flat_map(|edge| [edge.0, edge.1]).collect();
     names.extend(members);

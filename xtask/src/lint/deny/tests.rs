@@ -10,7 +10,7 @@ use std::process::Command;
 use super::command;
 use crate::setup::deny::find;
 
-/// A crate of that licence below a folder, in a folder of its name and version.
+/// Creates a crate with that licence below a folder, in a folder of its name and version.
 fn write_crate(folder: &Path, (name, version, licence): (&str, &str, &str), rest: &str) {
     let folder = folder.join(format!("{name}-{version}"));
     fs::create_dir_all(folder.join("src")).unwrap();
@@ -29,8 +29,8 @@ fn git(folder: &Path, arguments: &[&str]) {
     assert!(command.output().unwrap().status.success(), "{arguments:?}");
 }
 
-/// A workspace that breaks every rule once: each is reported, and the one crate that
-/// keeps to them is not.
+/// A workspace that breaks every rule once: each is reported, but not the one crate that
+/// conforms.
 #[test]
 fn each_rule_can_fail() {
     let folder = tempfile::tempdir().unwrap();

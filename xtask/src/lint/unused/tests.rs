@@ -15,7 +15,7 @@ fn this_workspace_uses_its_dependencies() {
     check().unwrap();
 }
 
-/// A crate `ours` in that folder with these dependencies: name, rename, kind.
+/// Creates a crate `ours` in that folder with these dependencies: name, rename, kind.
 fn metadata(folder: &Path, dependencies: &[(&str, Option<&str>, Option<&str>)]) -> Value {
     let dependencies: Vec<Value> = dependencies
         .iter()

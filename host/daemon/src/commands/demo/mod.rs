@@ -1,5 +1,5 @@
-//! `flyball demo`: the daemon's own parts on the embedded cluster, in fast time,
-//! and a change of policy half way.
+//! `flyball demo`: the daemon's own parts on the embedded cluster, in fast time, with a
+//! change of policy half way.
 
 mod screen;
 
@@ -21,24 +21,24 @@ use self::screen::Screen;
 use super::simulate::{print_policies, summary_table, write_report};
 use super::{Exit, run::stop_on_signals};
 use crate::cli::{Compilation, DemoArgs};
-use crate::clock::Stop;
+use crate::clock::StopSignal;
 use crate::output::{self, STRONG, styled};
 use crate::policies;
 use crate::simulated::{LoopOptions, Simulated};
 
 const SCENARIO: &str = include_str!("../../../../../examples/demo.yaml");
 
-/// How long the day takes, in seconds on the wall.
+/// Length of the day in seconds of real time.
 const SECONDS: f64 = 18.0;
 const FAST_SECONDS: f64 = 6.0;
 
-/// How long the day waits for the policy that is to take over.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Maximum time that the day waits until the new policy has been compiled.
+const SWAP_TIMEOUT: Duration = Duration::from_secs(60);
 
 pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     let scenario = Scenario::parse(SCENARIO, Path::new("demo.yaml"), Path::new(""))?;
     let temporary = tempfile::tempdir().context("cannot create a temporary folder")?;
-    let stage = Stage::set(args, temporary.path())?;
+    let setup = DemoSetup::new(args, temporary.path())?;
     let seconds = if args.fast { FAST_SECONDS } else { SECONDS };
     let mut out = output::out();
     writeln!(
@@ -46,18 +46,18 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
         "{}, in {seconds} seconds",
         styled(STRONG, &scenario.name)
     )?;
-    writeln!(out, "policies directory  {}\n", stage.directory.display())?;
+    writeln!(out, "policies directory  {}\n", setup.directory.display())?;
     out.flush()?;
     drop(out);
 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    let run = runtime.block_on(play(&stage, scenario, seconds))?;
+    let run = runtime.block_on(run_day(&setup, scenario, seconds))?;
     write_report(&args.report, std::slice::from_ref(&run))?;
     print_end(&run, &args.report)?;
     ensure!(
-        stage.swapped.load(Ordering::Relaxed),
+        setup.swapped.load(Ordering::Relaxed),
         "the demo was stopped before the change of policy"
     );
     ensure!(
@@ -67,17 +67,17 @@ pub fn run(args: &DemoArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// What the demo plays with.
-struct Stage {
+/// Registry and files of the demo.
+struct DemoSetup {
     registry: Arc<Registry>,
     directory: PathBuf,
-    /// What takes over half way.
+    /// The policy that takes over half way.
     other: policies::Source,
     swapped: AtomicBool,
 }
 
-impl Stage {
-    fn set(args: &DemoArgs, temporary: &Path) -> anyhow::Result<Self> {
+impl DemoSetup {
+    fn new(args: &DemoArgs, temporary: &Path) -> anyhow::Result<Self> {
         let other = match &args.swap {
             Some(file) => policies::read(file)?,
             None => policies::Source {
@@ -108,7 +108,7 @@ impl Stage {
         };
         let engine = Engine::new(&engine).context("cannot set up the sandbox")?;
         let registry = Registry::open(&engine, options, flyball_policies::BUILTIN)?;
-        registry.look();
+        registry.rescan();
         Ok(Self {
             registry: Arc::new(registry),
             directory,
@@ -117,8 +117,8 @@ impl Stage {
         })
     }
 
-    /// Puts the other policy into the directory, as a user would.
-    fn drop_in(&self) -> anyhow::Result<PathBuf> {
+    /// Copies the other policy into the directory, as a user would.
+    fn copy_policy(&self) -> anyhow::Result<PathBuf> {
         let file = swap_file(&self.directory);
         fs::write(&file, &self.other.component)
             .with_context(|| format!("cannot write {}", file.display()))?;
@@ -130,9 +130,9 @@ fn swap_file(directory: &Path) -> PathBuf {
     directory.join(format!("{DEFAULT_REPLICA_POLICY}.wasm"))
 }
 
-async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result<Run> {
-    let (stopper, stop) = Stop::new();
-    stop_on_signals(stopper)?;
+async fn run_day(setup: &DemoSetup, scenario: Scenario, seconds: f64) -> anyhow::Result<Run> {
+    let (stop_trigger, stop) = StopSignal::new();
+    stop_on_signals(stop_trigger)?;
     let speed = scenario.duration.seconds() / seconds;
     let options = LoopOptions {
         replica: Some(ReplicaOptions {
@@ -147,20 +147,20 @@ async fn play(stage: &Stage, scenario: Scenario, seconds: f64) -> anyhow::Result
     let on_sync = |progress: &Progress| {
         screen.show(progress);
         if progress.elapsed_ms * 2 >= progress.duration_ms
-            && !stage.swapped.swap(true, Ordering::Relaxed)
+            && !setup.swapped.swap(true, Ordering::Relaxed)
         {
-            match stage.drop_in() {
-                Ok(file) => screen.dropped_in(progress.at, &stage.other.name, &file),
+            match setup.copy_policy() {
+                Ok(file) => screen.dropped_in(progress.at, &setup.other.name, &file),
                 Err(error) => tracing::error!("{error:#}"),
             }
         }
-        // On a busy machine the day would end before the policy is compiled.
+        // Otherwise, on a busy machine, the day would end before the policy is compiled.
         if progress.elapsed_ms * 10 >= progress.duration_ms * 6 {
-            stage.registry.look_for(PATIENCE);
+            setup.registry.rescan_within(SWAP_TIMEOUT);
         }
     };
     let run = simulated
-        .play(speed, options, &stage.registry, stop, on_sync)
+        .play(speed, options, &setup.registry, stop, on_sync)
         .await;
     screen.finish();
     run

@@ -1,5 +1,4 @@
-//! What the demo shows: a live line on a terminal, and above it the decisions
-//! worth a line.
+//! Output of the demo: a live line on a terminal, and important decisions above it.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
@@ -14,14 +13,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::output::{self, DIM, GOOD, POLICY, STRONG, WARNING, styled};
 use crate::recorders::policies;
 
-/// Least time of the scenario between two decisions worth a line.
+/// Minimum time of the scenario between two decisions that are printed.
 const GAP_MS: i64 = 45 * 60_000;
 /// Width of the column of policies: a name and a short digest.
 const POLICY_WIDTH: usize = 20;
-/// Characters of a reason that fit beside the rest.
+/// Maximum number of characters of a reason.
 const REASON_WIDTH: usize = 72;
 
-/// The terminal, or what stands in its place.
+/// The terminal, or plain output.
 pub struct Screen {
     bar: ProgressBar,
     state: Mutex<State>,
@@ -30,16 +29,16 @@ pub struct Screen {
 #[derive(Default)]
 struct State {
     totals: Totals,
-    /// Last decision that got a line.
-    shown: Option<Timestamp>,
-    /// Who decided last.
+    /// Time of the last decision that was printed.
+    printed: Option<Timestamp>,
+    /// Policies of the last decision.
     policy: String,
-    /// When another policy was dropped in.
+    /// When the other policy was copied into the directory.
     dropped: Option<Instant>,
 }
 
 impl Screen {
-    /// A screen with its heading.
+    /// Creates the screen and prints its heading.
     pub fn new(scenario: &Scenario) -> Self {
         let bar = if output::is_interactive() {
             ProgressBar::new(u64::try_from(scenario.duration.0).unwrap_or_default())
@@ -60,7 +59,7 @@ impl Screen {
         screen
     }
 
-    /// Moves the live line on.
+    /// Updates the live line.
     pub fn show(&self, progress: &Progress) {
         let mut state = self.state();
         state.totals = progress.totals;
@@ -81,7 +80,7 @@ impl Screen {
         ));
     }
 
-    /// Tells of the file that was put into the policies directory.
+    /// Prints that a file was copied into the policies directory.
     pub fn dropped_in(&self, at: Timestamp, name: &str, file: &Path) {
         self.state().dropped = Some(Instant::now());
         let text = format!("another policy, {name}, was copied to {}", file.display());
@@ -92,7 +91,7 @@ impl Screen {
         ));
     }
 
-    /// Takes the live line away.
+    /// Removes the live line.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }
@@ -103,7 +102,7 @@ impl Screen {
 
     /// Prints above the live line.
     fn print(&self, line: &str) {
-        // Nobody looks any more when standard output is gone; the day goes on.
+        // The day goes on if standard output is closed.
         self.bar.suspend(|| {
             use std::io::Write as _;
             let _ = writeln!(output::out(), "{line}");
@@ -160,18 +159,18 @@ impl Screen {
         let before = std::mem::replace(&mut state.policy, policy.clone());
         let took_over = !before.is_empty() && before != policy;
         let quiet = state
-            .shown
-            .is_some_and(|shown| record.at.since(shown) < GAP_MS);
-        let shown = record.outcome == Outcome::Scaled && (took_over || !quiet);
-        if shown {
-            state.shown = Some(record.at);
+            .printed
+            .is_some_and(|printed| record.at.since(printed) < GAP_MS);
+        let printed = record.outcome == Outcome::Scaled && (took_over || !quiet);
+        if printed {
+            state.printed = Some(record.at);
         }
         let (totals, dropped) = (state.totals, state.dropped);
         drop(state);
         if took_over {
             self.print_takeover(record.at, &before, &policy, dropped);
         }
-        if shown {
+        if printed {
             self.print_decision(record, &totals, &policy);
         }
     }
@@ -181,7 +180,7 @@ fn figures(time: &str, load: &str, cpu: &str, ready: &str, replicas: &str) -> St
     format!("{time:<5}  {load:>6}  {cpu:>5}  {ready:>5}  {replicas:>9}")
 }
 
-/// The policy's own reason, as far as it fits.
+/// Returns the policy's own reason, truncated to the width.
 fn reason(record: &DecisionRecord) -> String {
     let own = record
         .policies

@@ -1,4 +1,4 @@
-//! Node groups from a file.
+//! Node groups from a file, for `flyball plan`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -10,7 +10,7 @@ use flyball_core::nodes::state::ClusterState;
 use flyball_core::quantity::Milli;
 use serde::Deserialize;
 
-/// Pods that a node takes where a template does not say.
+/// Pods per node if a template does not say.
 const DEFAULT_PODS: i64 = 110;
 const ZONE: &str = "topology.kubernetes.io/zone";
 
@@ -27,15 +27,15 @@ struct Group {
     #[serde(default)]
     min: u32,
     max: u32,
-    /// Its target; left out: the nodes that it has in the dump.
+    /// Target size; left out: the number of its nodes in the dump.
     #[serde(default)]
     size: Option<u32>,
-    /// Its nodes in the dump, by their labels; left out: none.
+    /// Selects its nodes in the dump by their labels; left out: it has none.
     #[serde(default)]
     node_selector: BTreeMap<String, String>,
     #[serde(default)]
     price: Option<f64>,
-    /// Zones that its nodes may be in.
+    /// Zones that its nodes may be created in.
     #[serde(default)]
     zones: Vec<String>,
     #[serde(default)]
@@ -46,7 +46,7 @@ struct Group {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Template {
     capacity: BTreeMap<String, Milli>,
-    /// Left out: the capacity.
+    /// Left out: the same as the capacity.
     #[serde(default)]
     allocatable: Option<BTreeMap<String, Milli>>,
     #[serde(default)]
@@ -64,7 +64,7 @@ struct Taint {
     effect: String,
 }
 
-/// The groups of a file, ordered by name, with their nodes in the cluster.
+/// Returns the groups of a file, ordered by name, with their nodes in the cluster.
 pub fn read(path: &Path, state: &ClusterState) -> anyhow::Result<Vec<Arc<NodeGroup>>> {
     let file = path.display();
     let text =

@@ -1,30 +1,30 @@
-//! A plan for people.
+//! Prints a plan as text.
 
 use std::io::Write as _;
 
 use flyball_core::document::{self, Block};
 use flyball_core::nodes::record::{Round, Upcoming, listed};
 
-use super::Outlook;
+use super::PlanReport;
 use crate::output::{self, GOOD, Out, STRONG, WARNING, plain, plural, styled};
 
-/// Prints all of it.
-pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
+/// Prints the whole plan.
+pub fn print(report: &PlanReport) -> anyhow::Result<()> {
     let mut out = output::out();
-    let pending = &outlook.pending;
+    let pending = &report.pending;
     let waiting = pending.unschedulable as usize;
     writeln!(
         out,
         "{} in {}, {}: {} for a node",
-        plural(outlook.nodes, "node"),
-        plural(outlook.groups.len(), "node group"),
-        plural(outlook.pods, "pod"),
+        plural(report.nodes, "node"),
+        plural(report.groups.len(), "node group"),
+        plural(report.pods, "pod"),
         match waiting {
             1 => "1 waits".to_owned(),
             count => format!("{count} wait"),
         }
     )?;
-    for problem in &outlook.problems {
+    for problem in &report.problems {
         writeln!(out, "{} {}", styled(WARNING, "note:"), plain(problem))?;
     }
     let left_out = [
@@ -46,28 +46,28 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
     for (count, what) in left_out.iter().filter(|(count, _)| *count > 0) {
         writeln!(out, "  {count} {what}")?;
     }
-    for Upcoming { group, nodes } in &outlook.upcoming {
+    for Upcoming { group, nodes } in &report.upcoming {
         let nodes = plural(*nodes as usize, "node");
         writeln!(out, "  {group}: {nodes} on the way")?;
     }
-    // Rounds about a domain order nothing: the pods are all there in the next one.
+    // Rounds about a topology domain order nothing: all pods are in the next round.
     let mut is_first = true;
-    for round in &outlook.rounds {
+    for round in &report.rounds {
         writeln!(out)?;
         print_round(&mut out, is_first, round)?;
         is_first &= round.domain.is_some();
     }
-    if !outlook.skipped.is_empty() {
+    if !report.skipped.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "No option"))?;
-        let skipped = outlook.skipped.iter().map(document::skipped);
+        let skipped = report.skipped.iter().map(document::skipped);
         print_blocks(&mut out, &skipped.map(Block::Note).collect::<Vec<_>>(), 1)?;
     }
-    if !outlook.remaining.is_empty() {
+    if !report.remaining.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "Pods that no order helps"))?;
-        let remaining = outlook.remaining.iter().flat_map(document::remaining);
+        let remaining = report.remaining.iter().flat_map(document::remaining);
         print_blocks(&mut out, &remaining.map(Block::Note).collect::<Vec<_>>(), 1)?;
     }
-    let verdict = &outlook.verdict;
+    let verdict = &report.verdict;
     let plan = match verdict.orders.as_slice() {
         [] => format!("nothing to order: {}", verdict.message),
         orders => styled(GOOD, listed(orders)),
@@ -76,9 +76,9 @@ pub fn print(outlook: &Outlook) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prints a choice. `is_first`: nothing was ordered before.
+/// Prints a choice. `is_first` is true if nothing was ordered before it.
 fn print_round(out: &mut Out, is_first: bool, round: &Round) -> anyhow::Result<()> {
-    // A choice about a domain says so itself.
+    // A choice of a domain has a heading of its own.
     if round.domain.is_none() {
         let heading = match is_first {
             true => "Options",

@@ -1,4 +1,4 @@
-//! Asking a policy of whatever kind.
+//! Asks a policy of any kind.
 
 use flyball_core::nodes::expander::ExpanderRanking;
 use flyball_core::policy::{ExpanderPolicy as _, PolicyOutcome, ReplicaPolicy as _};
@@ -19,7 +19,7 @@ pub enum Answer {
 }
 
 impl Answer {
-    /// Why.
+    /// Returns the reason of the answer.
     pub fn reason(&self) -> &Reason {
         match self {
             Self::Decision(decision) => &decision.reason,
@@ -28,7 +28,7 @@ impl Answer {
     }
 }
 
-/// Asks what the input is about.
+/// Asks the policy the input's question.
 pub fn ask(policy: &CompiledPolicy, input: &DecisionInput) -> PolicyOutcome<Answer> {
     match &input.input {
         Input::Replica(replica) => {

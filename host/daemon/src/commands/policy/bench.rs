@@ -14,7 +14,7 @@ use crate::cli::{BenchArgs, Format};
 use crate::output::{self, POLICY, Table, styled};
 use crate::{policies, wiring};
 
-/// How long each input is measured, and how often at least.
+/// Minimum time and number of measurements of each input.
 const TIME: Duration = Duration::from_millis(500);
 const LEAST: usize = 20;
 
@@ -53,13 +53,13 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// Inputs of growing size.
+/// Returns inputs of increasing size.
 fn typical(input: impl Fn(usize) -> Value) -> anyhow::Result<Vec<DecisionInput>> {
     let sizes = [1, 10, 100, 1_000].into_iter();
     sizes.map(|rows| complete(input(rows))).collect()
 }
 
-/// Node groups of growing nodes for a hundred pods.
+/// Returns node groups with nodes of increasing size, for a hundred pods.
 fn options(count: usize) -> Value {
     let option = |row: usize| {
         let cores = 2_000 * (row % 16 + 1);
@@ -75,7 +75,7 @@ fn options(count: usize) -> Value {
     }})
 }
 
-/// A target at 120% of its cpu target.
+/// Returns a target at 120% of its cpu target.
 fn pods(pods: usize) -> Value {
     json!({"input": {
         "pods": pods,
@@ -90,9 +90,9 @@ fn pods(pods: usize) -> Value {
 struct Measure {
     rows: usize,
     usage: Usage,
-    /// How the first decision ended, where it failed.
+    /// Failure of the first decision, if it failed.
     failure: Option<String>,
-    /// Ascending.
+    /// Times of the decisions, ascending.
     times: Vec<Duration>,
 }
 

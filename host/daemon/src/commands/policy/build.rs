@@ -54,9 +54,9 @@ pub fn run(args: &BuildArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Builds the policy in a folder into its own target directory.
+/// Builds the policy in a folder into the folder's own target directory.
 pub fn build(folder: &Path) -> anyhow::Result<Built> {
-    // Cargo's own progress is not shown, and the first build takes a while.
+    // Cargo's progress is not shown, and the first build takes a while.
     let mut err = anstream::stderr();
     writeln!(
         err,

@@ -1,4 +1,4 @@
-//! Test cases of policies: an input, and what is expected of the answer.
+//! Test cases of policies: an input, and the expected answer.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,23 +12,23 @@ use super::input::{DecisionInput, complete};
 
 /// A test case.
 pub struct Case {
-    /// Name of the file, without its ending.
+    /// Name of the file without its extension.
     pub name: String,
-    /// What is decided on.
+    /// The input.
     pub input: DecisionInput,
-    /// What the answer must say.
+    /// The expected answer.
     pub expect: Expectation,
 }
 
-/// What the answer must say.
+/// The expected answer.
 pub enum Expectation {
-    /// These fields of the answer; what is not named is free.
+    /// These fields of the answer; others are ignored.
     Answer(Value),
-    /// No answer, but a failure of this code.
+    /// A failure with this code.
     Failure(String),
 }
 
-/// Reads all cases of a folder: the files *.json, by name.
+/// Reads all cases of a folder: the files *.json, ordered by name.
 pub fn read_folder(folder: &Path) -> anyhow::Result<Vec<Case>> {
     let entries =
         fs::read_dir(folder).with_context(|| format!("no cases in {}", folder.display()))?;
@@ -78,7 +78,8 @@ fn expectation(document: &mut Value) -> anyhow::Result<Expectation> {
 }
 
 impl Expectation {
-    /// Returns how the answer differs from the expected one. Empty if it is as expected.
+    /// Returns the differences of the answer from the expected one. Empty if there are
+    /// none.
     pub fn differences<A: Serialize>(&self, answer: &Result<A, PolicyFailure>) -> Vec<Difference> {
         let mut differences = Vec::new();
         match (self, answer) {
@@ -102,14 +103,14 @@ impl Expectation {
     }
 }
 
-/// A field that is not as expected.
+/// A field with an unexpected value.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Difference {
     /// The field, such as `reason.code` or `proposals[0].replicas`.
     pub field: String,
-    /// What was expected.
+    /// The expected value.
     pub expected: String,
-    /// What there is.
+    /// The actual value.
     pub actual: String,
 }
 

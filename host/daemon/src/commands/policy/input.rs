@@ -1,6 +1,6 @@
-//! Inputs of decisions from files: `{"context": …, "input": …}` in the form that
-//! records have, or shorter: what is left out is what a quiet target has, or a
-//! plain option. Or a record itself.
+//! Reads inputs of decisions from files: `{"context": …, "input": …}` in the format of
+//! records, with defaults for missing fields (a target on its metric, a plain option), or
+//! a record itself.
 
 use std::path::Path;
 
@@ -14,19 +14,19 @@ use flyball_core::record::DecisionRecord;
 use flyball_core::replica::{Context, ReplicaInput};
 use serde_json::{Map, Value, json};
 
-/// When a decision is made, where the file says nothing: 2026-01-01 00:00 UTC.
+/// Default time of a decision: 2026-01-01 00:00 UTC.
 const NOW_MS: i64 = 1_767_225_600_000;
 
-/// What a decision is made from.
+/// Input of a decision.
 #[derive(Debug, Clone)]
 pub struct DecisionInput {
     /// Time, seed, configuration, state, granted inputs.
     pub context: Context,
-    /// All the rest.
+    /// The kind's own input.
     pub input: Input,
 }
 
-/// What is asked about, by kind of policy.
+/// Input by kind of policy.
 #[derive(Debug, Clone)]
 pub enum Input {
     /// How many replicas a workload should have.
@@ -36,7 +36,7 @@ pub enum Input {
 }
 
 impl Input {
-    /// Pods or options.
+    /// Returns the number of pods or options.
     pub fn rows(&self) -> usize {
         match self {
             Self::Replica(input) => input.pods.len(),
@@ -69,16 +69,16 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
     })
 }
 
-/// Fills in what is left out. The record of a decision lacks nothing.
+/// Fills in missing fields. The record of a decision has all fields.
 ///
-/// - The configuration may be an object in place of its text.
-/// - `pods` may be a number: so many pods, Running and Ready for an hour. Missing
+/// - The configuration may be an object instead of its text.
+/// - `pods` may be a number: that many pods, Running and Ready for an hour. Missing
 ///   columns of pods and of samples are those of such pods, sampled now.
 /// - `request` of a metric may be one number for all pods.
-/// - Replica counts follow from the pods; the rest are Kubernetes' defaults.
-/// - `options` may be a list of objects, one for each option, in place of columns. An
-///   option is one node for one pod, of a group that exists; its state follows from
-///   the capacity, and allocatable is the capacity.
+/// - Replica counts follow from the pods; other fields have Kubernetes' defaults.
+/// - `options` may be a list of objects, one for each option, instead of columns. By
+///   default an option is one node for one pod, of an existing group; its state follows
+///   from the capacity, and allocatable is the capacity.
 pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     let Value::Object(mut document) = value else {
         bail!("not a JSON object with \"input\" and \"context\"");
@@ -114,7 +114,7 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     })
 }
 
-/// What the first policy of a record was asked: the one asked for, not its fallback.
+/// Returns the question to the first policy of a record, not the one to its fallback.
 fn of_record(document: Map<String, Value>) -> anyhow::Result<DecisionInput> {
     let record: DecisionRecord = serde_json::from_value(Value::Object(document))
         .context("neither an input nor the record of a decision")?;

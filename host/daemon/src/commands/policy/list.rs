@@ -23,7 +23,7 @@ pub fn run(args: &ListArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The policies that a daemon would have.
+/// Returns the policies that a daemon would have.
 fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
     if let Some(directory) = &args.policies.policies_dir {
         std::fs::read_dir(directory).with_context(|| {
@@ -39,7 +39,7 @@ fn local(args: &ListArgs) -> anyhow::Result<Vec<PolicyStatus>> {
         options,
         flyball_policies::BUILTIN,
     )?;
-    registry.look();
+    registry.rescan();
     Ok(registry.status())
 }
 
@@ -83,7 +83,7 @@ fn table(policies: &[PolicyStatus]) -> Table {
     table
 }
 
-/// How a policy stands, and what there is to say about it.
+/// Returns a policy's state and remarks about it.
 fn state(policy: &PolicyStatus) -> (String, String) {
     let (state, remark) = health(policy);
     let mut remarks = Vec::new();

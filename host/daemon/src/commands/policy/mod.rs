@@ -1,4 +1,4 @@
-//! `flyball policy …`: for authors of policies, and to look at those there are.
+//! `flyball policy …`: commands for authors of policies, and for inspecting policies.
 
 mod ask;
 mod bench;

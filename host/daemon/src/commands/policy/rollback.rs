@@ -41,14 +41,14 @@ fn print(name: &str, done: &HandRollback) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A digest as tables show it.
+/// Shortens a digest as tables do.
 fn short(digest: &str) -> &str {
     let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
     hex.get(..12).unwrap_or(hex)
 }
 
-/// The private directory of the last good versions of the policy: of the policies
-/// directory that was given, else of the only one that has the policy.
+/// Returns the private directory with the policy's last good versions: that of the given
+/// policies directory, or of the only one that has the policy.
 fn last_good(args: &RollbackArgs) -> anyhow::Result<PathBuf> {
     let state = StateDir::resolve(args.state.state_dir.as_deref())
         .context("no private directory of a daemon is known: name it with --state-dir")?;

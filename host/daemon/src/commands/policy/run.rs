@@ -32,7 +32,7 @@ pub fn run(args: &RunPolicyArgs) -> anyhow::Result<Exit> {
     Ok(exit)
 }
 
-/// A decision and what it did cost, as a line of JSON.
+/// Formats a decision and its cost as a line of JSON.
 fn to_json(policy: &CompiledPolicy, outcome: PolicyOutcome<Answer>, time: Duration) -> Value {
     let PolicyOutcome { usage, answer, log } = outcome;
     let answer = match answer {

@@ -1,4 +1,4 @@
-//! `flyball policy test`: the author's cases, in the real sandbox.
+//! `flyball policy test`: runs the author's cases in the real sandbox.
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ use crate::cli::{Format, TestArgs};
 use crate::output::{self, BAD, DIM, GOOD, Out, POLICY, WARNING, styled};
 use crate::{policies, wiring};
 
-/// From this share of a budget on, a policy is warned about.
+/// Share of a budget from which on a warning is printed.
 const WARNING_SHARE: f64 = 0.8;
 
 pub fn run(args: &TestArgs) -> anyhow::Result<Exit> {
@@ -39,7 +39,7 @@ pub fn run(args: &TestArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// The policy, and the folder of its cases.
+/// Returns the policy, and the folder of its cases.
 fn sources(args: &TestArgs) -> anyhow::Result<(policies::Source, PathBuf)> {
     if args.policy.is_dir() {
         let built = super::build::build(&args.policy)?;
@@ -70,10 +70,10 @@ fn sources(args: &TestArgs) -> anyhow::Result<(policies::Source, PathBuf)> {
 struct CaseResult {
     name: String,
     differences: Vec<Difference>,
-    /// The reason given, or the failure.
+    /// Reason of the answer, or the failure.
     reason: String,
     usage: Usage,
-    /// Shares of the budgets that were used.
+    /// Used shares of the budgets.
     fuel_share: f64,
     memory_share: f64,
     log: Vec<(u32, String)>,
@@ -109,7 +109,7 @@ impl CaseResult {
         self.differences.is_empty()
     }
 
-    /// The budgets that are nearly used up.
+    /// Returns the budgets that are nearly exhausted.
     fn near_budgets(&self) -> impl Iterator<Item = &'static str> {
         [("fuel", self.fuel_share), ("memory", self.memory_share)]
             .into_iter()

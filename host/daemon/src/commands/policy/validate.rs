@@ -33,8 +33,7 @@ pub fn run(args: &ValidateArgs) -> anyhow::Result<Exit> {
     })
 }
 
-/// Takes a policy through a registry's own admission, as one that objects use
-/// with this configuration.
+/// Admits a policy to a registry, as one that objects use with this configuration.
 fn admit(
     registry: &Registry,
     source: &policies::Source,
@@ -46,8 +45,8 @@ fn admit(
         registry.set_configurations_in_use(in_use);
     }
     let version = registry.install(&source.name, &source.component)?;
-    // The daemon takes a policy that a configuration never did fit, and refuses
-    // the object that has it.
+    // If the configuration did not fit the version before either, the daemon accepts the
+    // policy and refuses the object.
     if let (Some(configuration), Some(policy)) = (configuration, registry.policy(&source.name)) {
         policy
             .check_configuration(configuration)
@@ -71,7 +70,7 @@ fn print(policy: &str, admitted: &anyhow::Result<Arc<PolicyVersion>>) -> anyhow:
     Ok(())
 }
 
-/// Reads a configuration: JSON itself, or a file of it.
+/// Reads a configuration: JSON itself, or a file with JSON.
 fn read_configuration(text: &str) -> anyhow::Result<Map<String, Value>> {
     let json = if text.trim_start().starts_with('{') {
         text.to_owned()

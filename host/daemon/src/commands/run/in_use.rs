@@ -1,5 +1,5 @@
-//! Which objects name which policies, and with which configurations: the registry judges
-//! new versions by it.
+//! Updates the registry with the objects that name policies and their configurations. The
+//! registry judges new versions by them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,21 +11,21 @@ use flyball_sandbox::Registry;
 
 use crate::http::Readiness;
 
-/// How long the start waits for policies to be compiled: most take milliseconds, and one
-/// that has no end must not keep the others from deciding.
-const POLICIES_WITHIN: Duration = Duration::from_secs(10);
+/// Maximum time that the start waits for policies to be compiled: most take milliseconds,
+/// and one that never ends must not block the others.
+const POLICIES_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often is looked for objects that have changed.
-const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// Interval at which changed objects are looked for.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
 
-/// What the registry was last told of.
+/// The objects of the last update.
 #[derive(Default)]
 struct InUse(Option<(Vec<Arc<Autoscaler>>, Vec<ExpanderChoice>)>);
 
 impl InUse {
-    /// Tells the registry what has changed. An object whose status alone has changed has
-    /// the same spec: configurations are not written out anew for it.
-    fn tell(
+    /// Updates the registry with changed objects. If only the status of an object has
+    /// changed, its spec is the same and is not serialized again.
+    fn update(
         &mut self,
         registry: &Registry,
         autoscalers: Vec<Arc<Autoscaler>>,
@@ -49,25 +49,26 @@ impl InUse {
     }
 }
 
-/// Keeps the registry told, from when the objects are known: before, all would seem to
-/// fit. Policies are settled once files were looked at in that light.
-pub async fn keep_told(
+/// Keeps the registry updated, beginning when the objects are known: before that, every
+/// version would seem to fit. Policies are ready once the files were checked with the
+/// configurations.
+pub async fn keep_updated(
     registry: Arc<Registry>,
     readiness: Arc<Readiness>,
     in_use: impl Fn() -> (Vec<Arc<Autoscaler>>, Vec<ExpanderChoice>),
 ) {
     readiness.part_done("caches").await;
-    let mut told = InUse::default();
+    let mut in_use_before = InUse::default();
     let (autoscalers, expanders) = in_use();
-    told.tell(&registry, autoscalers, expanders);
+    in_use_before.update(&registry, autoscalers, expanders);
     let looking = Arc::clone(&registry);
     tokio::task::spawn_blocking(move || {
-        looking.look_for(POLICIES_WITHIN);
+        looking.rescan_within(POLICIES_TIMEOUT);
         readiness.done("policies");
     });
     loop {
-        tokio::time::sleep(LOOK_EVERY).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
         let (autoscalers, expanders) = in_use();
-        told.tell(&registry, autoscalers, expanders);
+        in_use_before.update(&registry, autoscalers, expanders);
     }
 }

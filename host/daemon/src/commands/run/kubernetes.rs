@@ -17,12 +17,12 @@ use tokio::task::JoinSet;
 use super::Daemon;
 use super::nodes::{self, Nodes};
 use crate::cli::{Controller, Leader, RunArgs};
-use crate::clock::{Stop, WallClock};
+use crate::clock::{StopSignal, WallClock};
 use crate::wiring;
 
-/// How long what is being carried out at a stop may take until it is given up: as
-/// long as a request may (one to a cloud 15 s), and a while to tell of it.
-const LAST_TICK: Duration = Duration::from_secs(20);
+/// Maximum time at a stop for work in progress: the longest request takes 15 s, to a
+/// cloud, and its outcome is reported after it.
+const STOP_TIMEOUT: Duration = Duration::from_secs(20);
 
 pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let options = ConnectOptions {
@@ -59,7 +59,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let expanders = move || chain.as_ref().map_or_else(Vec::new, |chain| chain());
     let (stop, registry) = (daemon.stop.clone(), Arc::clone(&daemon.registry));
     let readiness = Arc::clone(&daemon.readiness);
-    let (in_sight, in_use) = (autoscalers.clone(), expanders.clone());
+    let (known_autoscalers, in_use) = (autoscalers.clone(), expanders.clone());
     let working = async {
         let ready = async {
             if let Some(half) = &replicas {
@@ -71,26 +71,31 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
             readiness.done("caches");
             readiness.all_done().await;
             wiring::check_configurations(&registry, &in_use())?;
-            tracing::info!(autoscalers = in_sight().len(), "the cluster is in sight");
+            tracing::info!(
+                autoscalers = known_autoscalers().len(),
+                "the cluster is in sight"
+            );
             become_leader(leader.clone()).await
         };
         tokio::select! {
             ready = ready => ready?,
             () = stop.clone().stopped() => return Ok(()),
         }
-        // Apart, so that a plan that takes long keeps no replica decision waiting.
+        // Separate tasks, so that a long plan delays no replica decision.
         let mut halves = JoinSet::new();
         if let Some(mut half) = replicas {
-            halves.spawn(async move { half.looping.run().await });
+            halves.spawn(async move { half.control_loop.run().await });
         }
         if let Some(mut half) = nodes {
             halves.spawn(async move { half.run().await });
         }
         lead(leader, halves, stop).await
     };
-    daemon.beside(autoscalers, expanders, working).await?;
-    // Only after a stop in good order: where something may still be under way, the lease
-    // runs out by itself.
+    daemon
+        .run_with_http(autoscalers, expanders, working)
+        .await?;
+    // The lease is released only after a graceful stop: where work may be in progress, it
+    // expires by itself.
     if let Some(election) = election {
         election.resign().await;
     }
@@ -113,11 +118,11 @@ async fn watch_cluster(client: &Client, args: &RunArgs) -> (Option<Caches>, Opti
     }
 }
 
-/// The half that scales workloads: the loop, and what it looks at.
+/// The half that scales workloads: the loop and its inputs.
 struct Replicas {
     caches: Caches,
     reader: Arc<KubernetesReader<MetricsApis>>,
-    looping: ReplicaLoop<Arc<KubernetesReader<MetricsApis>>, KubernetesWriter, WallClock>,
+    control_loop: ReplicaLoop<Arc<KubernetesReader<MetricsApis>>, KubernetesWriter, WallClock>,
 }
 
 impl Replicas {
@@ -132,7 +137,7 @@ impl Replicas {
         let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
         let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
         let reader = Arc::new(reader);
-        let looping = ReplicaLoop::new(
+        let control_loop = ReplicaLoop::new(
             wiring::replica_options(args),
             Arc::clone(&reader),
             KubernetesWriter::new(client.clone(), caches.clone(), leader.clone()),
@@ -142,7 +147,7 @@ impl Replicas {
         Self {
             caches,
             reader,
-            looping,
+            control_loop,
         }
     }
 }
@@ -154,22 +159,22 @@ async fn become_leader(mut leader: watch::Receiver<bool>) -> anyhow::Result<()> 
     }
 }
 
-/// Decides for as long as this process is leader and is not stopped. When another
-/// one leads, what this one knows is of no use, and it ends.
+/// Decides as long as this process is leader and not stopped. When another process
+/// becomes leader, this one's knowledge is outdated, and it ends.
 async fn lead(
     mut leader: watch::Receiver<bool>,
     mut halves: JoinSet<()>,
-    stop: Stop,
+    stop: StopSignal,
 ) -> anyhow::Result<()> {
     let lost = async {
-        // Where nothing is elected, nobody is left to take leadership away.
+        // Without an election, leadership cannot be lost.
         if leader.wait_for(|leads| !leads).await.is_err() {
             std::future::pending::<()>().await;
         }
     };
     let too_late = async {
         stop.stopped().await;
-        tokio::time::sleep(LAST_TICK).await;
+        tokio::time::sleep(STOP_TIMEOUT).await;
     };
     let ended = async {
         while let Some(half) = halves.join_next().await {
@@ -181,7 +186,7 @@ async fn lead(
         ended = ended => ended,
         () = lost => bail!("lost the lease: another daemon leads now"),
         () = too_late => {
-            let seconds = LAST_TICK.as_secs();
+            let seconds = STOP_TIMEOUT.as_secs();
             bail!("the API server or the cloud did not answer within {seconds} s of the stop: what was being written or ordered may be unknown to the records");
         }
     }

@@ -15,11 +15,11 @@ use crate::cli::{self, CloudProvider, RunArgs};
 use crate::clock::WallClock;
 use crate::wiring;
 
-/// The loop over node groups, and what it looks at.
+/// The loop over node groups and its inputs.
 pub struct Nodes {
     chain: Vec<ExpanderChoice>,
     cluster: ClusterWatch,
-    looping: NodeLoop<ClusterWatch, AwsAutoScaling, KubernetesNodesWriter, WallClock>,
+    control_loop: NodeLoop<ClusterWatch, AwsAutoScaling, KubernetesNodesWriter, WallClock>,
 }
 
 impl Nodes {
@@ -44,9 +44,9 @@ impl Nodes {
         let cloud =
             AwsAutoScaling::connect(&connection, args.nodes.nodes.clone(), discovery).await?;
         let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
-        Box::pin(tell_groups(&cloud, &clock)).await;
+        Box::pin(log_groups(&cloud, &clock)).await;
         let namespace = args.nodes.namespace.clone();
-        let looping = NodeLoop::new(
+        let control_loop = NodeLoop::new(
             options,
             cluster.clone(),
             cloud,
@@ -57,11 +57,12 @@ impl Nodes {
         Ok(Self {
             chain,
             cluster,
-            looping,
+            control_loop,
         })
     }
 
-    /// Who chooses among node groups, each with the configuration it has by then.
+    /// Returns a function that returns the expanders, each with its current
+    /// configuration.
     pub fn expanders(&self) -> impl Fn() -> Vec<ExpanderChoice> + Clone + Send + Sync + 'static {
         let (chain, cluster) = (self.chain.clone(), self.cluster.clone());
         move || {
@@ -73,20 +74,20 @@ impl Nodes {
         }
     }
 
-    /// Waits until every object that the cluster had is known.
+    /// Waits until all objects of the cluster are known.
     pub async fn synced(&self) {
         self.cluster.synced().await;
     }
 
     /// Orders nodes until the stop.
     pub async fn run(&mut self) {
-        // The futures of the cloud's client are large: here is where they end.
-        Box::pin(self.looping.run()).await;
+        // The futures of the cloud's client are large, so they are boxed.
+        Box::pin(self.control_loop.run()).await;
     }
 }
 
-/// Where the ConfigMap of the expander `priority` is, if that one is asked and no file
-/// configures it.
+/// Returns the namespace of the ConfigMap of the expander `priority`, if that expander is
+/// used and has no configuration file.
 pub fn priorities(args: &cli::Nodes) -> Option<&str> {
     let is_asked = args
         .planning
@@ -98,9 +99,9 @@ pub fn priorities(args: &cli::Nodes) -> Option<&str> {
     (is_asked && !has_file).then_some(&args.namespace)
 }
 
-/// Says which node groups there are, or what is wrong with the cloud, before it
-/// matters. A cloud that fails now may be there later.
-async fn tell_groups(cloud: &AwsAutoScaling, clock: &WallClock) {
+/// Logs the node groups, or the error of the cloud, at the start. A cloud that fails now
+/// may recover later.
+async fn log_groups(cloud: &AwsAutoScaling, clock: &WallClock) {
     match cloud.node_groups(clock.now()).await {
         Ok(groups) => {
             for group in &groups {

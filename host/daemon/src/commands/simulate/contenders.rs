@@ -1,4 +1,4 @@
-//! The contenders of a comparison, and which expanders are asked.
+//! Contenders of a comparison, and the choice of expanders.
 
 use std::collections::BTreeMap;
 use std::iter;
@@ -73,7 +73,7 @@ fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
         return Ok(policy.to_owned());
     }
     let source = policies::find(policy)?;
-    // A file may have a built-in's stem, and be compared with it.
+    // A file may have a built-in policy's stem, and be compared with it.
     let names = (2..).map(|n| format!("{}-{n}", source.name));
     let mut names = iter::once(source.name.clone()).chain(names);
     let name = names.find(|name| !taken(name)).unwrap_or_default();
@@ -83,7 +83,7 @@ fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
     Ok(name)
 }
 
-/// A configuration, from JSON or from a file that has it.
+/// Reads a configuration, from JSON or from a file with JSON.
 fn configuration(config: &str) -> anyhow::Result<Map<String, Value>> {
     if config.starts_with('{') {
         return serde_json::from_str(config).context("the configuration is no JSON object");
@@ -93,7 +93,7 @@ fn configuration(config: &str) -> anyhow::Result<Map<String, Value>> {
     serde_json::from_str(&text).with_context(|| format!("{config} is no JSON object"))
 }
 
-/// A configuration that the policy takes.
+/// Checks a configuration against the policy's schema.
 fn checked(
     registry: &Registry,
     name: &str,
@@ -105,13 +105,13 @@ fn checked(
     Ok(config)
 }
 
-/// Whether a policy chooses among node groups.
+/// Reports whether a policy is an expander.
 fn is_expander(registry: &Registry, name: &str) -> bool {
     let policy = registry.policy(name);
     policy.is_some_and(|policy| policy.description().kinds.iter().any(|k| k == "expander"))
 }
 
-/// Has these expanders asked, with the configurations that the scenario gives them.
+/// Replaces the scenario's expanders, keeping its configurations for them.
 pub fn choose_expanders(
     scenario: &mut Scenario,
     registry: &Registry,
@@ -136,7 +136,7 @@ pub fn choose_expanders(
     Ok(())
 }
 
-/// Expanders without a configuration get the one that the scenario has for them.
+/// Adds the scenario's configurations to expanders without one.
 fn with_own_configurations(scenario: &Scenario, expanders: Vec<PolicyRef>) -> Vec<PolicyRef> {
     let own = &scenario.node_autoscaler.expanders;
     let configured = expanders.into_iter().map(|expander| {

@@ -1,4 +1,4 @@
-//! The nodes of a run on a terminal, and in JSON.
+//! Output of a run's nodes, on a terminal and as JSON.
 
 use std::io::Write;
 
@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::output::{DIM, Table, WARNING, styled};
 
-/// Decisions listed on a terminal.
+/// Maximum number of decisions listed on a terminal.
 const MOST_DECISIONS: usize = 15;
 
-/// Figures of the nodes, and the decisions about them; nothing where there are none.
+/// Prints figures of the nodes, and the decisions about them; nothing if there are none.
 pub fn print(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
     let [run] = runs else {
         return print_compared(out, runs);
@@ -106,8 +106,8 @@ fn print_decisions(out: &mut impl Write, run: &Run, nodes: &NodesRun) -> anyhow:
     Ok(())
 }
 
-/// A decision in lines: what was found beside, its choices, and the pods that were
-/// left over.
+/// Formats a decision in lines: its choices, incidents, and the pods that were left
+/// without a node.
 fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
     let none = String::new;
     let rounds = record.rounds.iter().map(|round| {
@@ -131,14 +131,14 @@ fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
     incidents.chain(rounds).chain(left_over).collect()
 }
 
-/// Pods that no order helps, and why.
+/// Formats the pods that no order helps, and the reasons.
 fn refused(class: &Remaining) -> String {
     let pods = document::pods(&class.pods);
     let reasons: Vec<String> = class.reasons.iter().map(ToString::to_string).collect();
     format!("{pods}: fits nowhere: {}", reasons.join("; "))
 }
 
-/// The options with the scores of the last expander that gave some.
+/// Formats the options with the scores of the last expander that returned some.
 fn candidates(round: &Round) -> String {
     let options = &round.input.options;
     let scores = |row: u32| {
@@ -161,7 +161,7 @@ fn candidates(round: &Round) -> String {
     candidates.collect::<Vec<_>>().join(", ")
 }
 
-/// Which expander chose, and why: the reason of the last one.
+/// Formats which expander chose, with the reason of the last one.
 fn chosen_by(round: &Round) -> String {
     let Some(part) = round.expanders.last() else {
         return round.choice.message.clone();
@@ -172,7 +172,7 @@ fn chosen_by(round: &Round) -> String {
     }
 }
 
-/// The nodes of a run, null where there are none.
+/// Returns the nodes of a run as JSON; null if there are none.
 pub fn to_json(run: &Run) -> Value {
     let (Some(nodes), Some(summary)) = (&run.nodes, run.node_summary()) else {
         return Value::Null;

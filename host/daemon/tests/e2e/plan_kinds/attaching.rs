@@ -1,4 +1,4 @@
-//! How many volumes nodes attach.
+//! Limits of attached volumes per node.
 
 use serde_json::{Value, json};
 
@@ -53,7 +53,7 @@ fn new_nodes_attach_as_many_volumes_as_live_ones() {
         ])
         .items(databases("any"))
         .orders(&[("b", 3, 4)]);
-    // Claims of the old plugin count where its volumes are the driver's.
+    // Claims of the old plugin count if the driver provides its volumes.
     let in_tree = class("old", "kubernetes.io/aws-ebs");
     case("a migrated plugin")
         .item(migrated(limited("n1", 3), "kubernetes.io/aws-ebs"))
@@ -124,7 +124,7 @@ fn new_nodes_attach_as_many_volumes_as_live_ones() {
         .remaining(1)
         .reason("the pod mounts 9 volumes of ebs.csi.aws.com, and a node attaches 3")
         .orders(&[]);
-    // Nothing but the limit tells these groups apart, and one whose node is not known.
+    // These groups differ only in the limit, and in one group whose node is not known.
     case("each group by its own limit")
         .group("b")
         .listed("{name: z, max: 9, template: {capacity: {cpu: 4, memory: 8Gi}}}")

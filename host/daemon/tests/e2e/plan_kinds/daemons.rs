@@ -1,4 +1,4 @@
-//! Pods that new nodes carry, and such as don't count any more.
+//! Pods that new nodes run, and pods that no longer count.
 
 use serde_json::{Value, json};
 

@@ -1,4 +1,4 @@
-//! Labels that a node has to itself.
+//! Labels whose values are unique to a node.
 
 use serde_json::json;
 
@@ -88,7 +88,7 @@ fn labels_that_a_node_has_to_itself_are_not_taken_over() {
             .item(labels("n1", zone, "n1"))
             .orders(&[("a", 1, 2)]);
     }
-    // New nodes differ there, as live ones do.
+    // New nodes differ in it, as live ones do.
     let apart = json!({"spec": {"affinity": {"podAntiAffinity": {
         "requiredDuringSchedulingIgnoredDuringExecution": [{
             "topologyKey": OWN, "labelSelector": {"matchLabels": {"app": "web"}},

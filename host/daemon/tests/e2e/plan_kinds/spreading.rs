@@ -1,4 +1,4 @@
-//! Pods that spread over topology domains, or want others near or far.
+//! Pods with topology spread constraints or pod affinity.
 
 use serde_json::{Value, json};
 
@@ -7,17 +7,17 @@ use super::world::{Table, labelled, merged, node, pod, waiting};
 const ZONE: &str = "topology.kubernetes.io/zone";
 const HOST: &str = "kubernetes.io/hostname";
 
-/// A node in a zone; its group selects nodes by the zone.
+/// Returns a node in a zone; its group selects nodes by the zone.
 fn zonal(name: &str, zone: &str, cpu: &str) -> Value {
     labelled(node(name, "all", cpu), &json!({ZONE: zone}))
 }
 
-/// The group of a zone's nodes.
+/// Returns the group of a zone's nodes.
 fn live(zone: &str) -> String {
     format!("{{name: {zone}, max: 9, nodeSelector: {{{ZONE}: {zone}}}}}")
 }
 
-/// The group of a zone without nodes.
+/// Returns the group of a zone without nodes.
 fn empty(zone: &str) -> String {
     empty_as(zone, zone, 4)
 }
@@ -29,7 +29,7 @@ fn empty_as(name: &str, zone: &str, cpu: u32) -> String {
     )
 }
 
-/// A node of four cores without room.
+/// Returns a full node of four cores.
 fn full(zone: &str) -> [Value; 2] {
     let name = format!("{zone}-0");
     [
@@ -38,13 +38,13 @@ fn full(zone: &str) -> [Value; 2] {
     ]
 }
 
-/// A pod of another application that runs.
+/// Returns a running pod of another application.
 fn other(name: &str, cpu: &str, node: &str) -> Value {
     let labels = json!({"metadata": {"labels": {"app": "other"}}});
     merged(pod(name, cpu, node), &labels)
 }
 
-/// A pod with a spread constraint over domains of a key.
+/// Returns a pod with a spread constraint over the domains of a key.
 fn spread(pod: Value, key: &str) -> Value {
     let constraint = json!({
         "maxSkew": 1, "topologyKey": key, "whenUnsatisfiable": "DoNotSchedule",
@@ -56,12 +56,12 @@ fn spread(pod: Value, key: &str) -> Value {
     )
 }
 
-/// Pods of one core that wait and spread over zones.
+/// Returns pending pods of one core that spread over zones.
 fn webs(count: usize) -> impl Iterator<Item = Value> {
     (0..count).map(|at| spread(waiting(&format!("web-{at}"), "1"), ZONE))
 }
 
-/// A pod that wants those of an application in its zone, or none of them.
+/// Returns a pod with affinity or anti-affinity to an application in its zone.
 fn by_others(pod: Value, kind: &str, app: &str) -> Value {
     let term = json!({"topologyKey": ZONE, "labelSelector": {"matchLabels": {"app": app}}});
     let rule = json!({"requiredDuringSchedulingIgnoredDuringExecution": [term]});
@@ -140,7 +140,7 @@ fn zones_without_room_grow_in_turn() {
     let text = case.run(&[]);
     assert!(text.contains("a +1, b +1, c +1"), "{text}");
 
-    // Two groups may stand for zone b: that is a choice of its own before the others.
+    // Two groups are possible for zone b: that choice comes before the others.
     let case = table
         .case("a choice of the group for a zone")
         .listed(&live("a"))

@@ -1,4 +1,4 @@
-//! What volumes ask of new nodes.
+//! Requirements of volumes on new nodes.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ pub(super) const EBS: &str = "ebs.csi.aws.com";
 pub(super) const TOPOLVM: &str = "topolvm.io";
 pub(super) const ELSEWHERE: &str = "node(s) didn't match PersistentVolume's node affinity";
 
-/// A CSINode: drivers with their limits and topology keys.
+/// Returns a CSINode: drivers with their limits and topology keys.
 pub(super) fn csi_node(name: &str, drivers: &[(&str, Option<u64>, &[&str])]) -> Value {
     let driver = |(name, limit, keys): &(&str, Option<u64>, &[&str])| {
         let allocatable = limit.map(|count| json!({"count": count}));
@@ -22,7 +22,7 @@ pub(super) fn csi_node(name: &str, drivers: &[(&str, Option<u64>, &[&str])]) -> 
     json!({"kind": "CSINode", "metadata": {"name": name}, "spec": {"drivers": drivers}})
 }
 
-/// Says that drivers attach the volumes of these plugins on a node.
+/// Marks the volumes of these plugins as migrated to drivers on a node.
 pub(super) fn migrated(csi_node: Value, plugins: &str) -> Value {
     let key = "storage.alpha.kubernetes.io/migrated-plugins";
     merged(
@@ -31,7 +31,7 @@ pub(super) fn migrated(csi_node: Value, plugins: &str) -> Value {
     )
 }
 
-/// A claim that binds when its pod is scheduled.
+/// Returns a claim that is bound when its pod is scheduled.
 pub(super) fn claim(name: &str, class: &str) -> Value {
     json!({
         "kind": "PersistentVolumeClaim",
@@ -51,8 +51,8 @@ pub(super) fn class(name: &str, provisioner: &str) -> Value {
     })
 }
 
-/// A volume and the claim of the same name that is bound to it. `volume`: its source, and
-/// what else is said of it.
+/// Returns a volume and the claim of the same name that is bound to it. `volume`: its
+/// source, and other fields.
 pub(super) fn bound(name: &str, volume: &Value) -> [Value; 2] {
     let claim = merged(
         claim(name, "any"),
@@ -74,7 +74,7 @@ pub(super) fn bound(name: &str, volume: &Value) -> [Value; 2] {
     [claim, merged(known, volume)]
 }
 
-/// Node affinity of a volume: each term says what labels there must be.
+/// Returns a node affinity of a volume: each term lists required labels.
 pub(super) fn affinity(terms: &[&[(&str, &str)]]) -> Value {
     let term = |labels: &&[(&str, &str)]| {
         let expressions = labels.iter();
@@ -158,7 +158,7 @@ fn what_is_said_of_storage_on_new_nodes_is_told_by_their_label() {
             .remaining(1)
             .orders(&[]);
     }
-    // It does not keep groups from being alike, whatever their live nodes say.
+    // It does not make groups different, whatever their live nodes have.
     let named = json!({"cluster-autoscaler.kubernetes.io/template-node": "false"});
     table
         .case("similar groups share what is ordered")

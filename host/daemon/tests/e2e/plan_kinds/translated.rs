@@ -1,4 +1,4 @@
-//! Volumes of plugins that left the tree.
+//! Volumes of in-tree plugins that were migrated to CSI drivers.
 
 use serde_json::{Value, json};
 
@@ -35,7 +35,8 @@ fn volumes_of_plugins_that_left_the_tree_are_translated_as_the_scheduler_does_it
         .map(|plugin| format!("kubernetes.io/{plugin}"))
         .join(",");
     let but_ebs = all.replace("kubernetes.io/aws-ebs,", "");
-    // The driver's name of the zone is not the cloud's, so that it shows which one is read.
+    // The driver's zone differs from the cloud's, so that the test shows which one is
+    // read.
     let nodes = |driver_key: &str, plugins: &str| {
         let n1 = node("n1", "a", "4");
         let mut items = vec![
@@ -234,7 +235,7 @@ fn volumes_of_plugins_that_left_the_tree_are_translated_as_the_scheduler_does_it
         true,
     );
 
-    // The nodes that are there and the new ones of a group that has none.
+    // The existing nodes, and new ones of a group without nodes.
     table
         .case("a node that is there")
         .items(nodes(ebs_key, &all))

@@ -1,4 +1,5 @@
-//! Objects to make dumps of, and a case: a dump, its groups and what is right.
+//! Builders of objects for dumps, and test cases: a dump, its groups and the expected
+//! plan.
 
 use std::fmt::Write as _;
 
@@ -6,8 +7,8 @@ use serde_json::{Value, json};
 
 use crate::support::Workshop;
 
-/// Lays a patch over an object, as `kubectl patch --type merge` does; the first element of
-/// a list over the first.
+/// Merges a patch into an object, as `kubectl patch --type merge` does, except that the
+/// first element of a list is merged with the first of the other.
 pub fn merged(mut object: Value, patch: &Value) -> Value {
     merge(&mut object, patch);
     object
@@ -32,7 +33,7 @@ fn merge(into: &mut Value, patch: &Value) {
     }
 }
 
-/// A ready node of a group with so many cores.
+/// Returns a ready node of a group with this number of cores.
 pub fn node(name: &str, pool: &str, cpu: &str) -> Value {
     let amounts = json!({"cpu": cpu, "memory": "8Gi", "pods": "110"});
     json!({
@@ -50,12 +51,12 @@ pub fn node(name: &str, pool: &str, cpu: &str) -> Value {
     })
 }
 
-/// A node's labels.
+/// Returns a node's labels.
 pub fn labelled(node: Value, labels: &Value) -> Value {
     merged(node, &json!({"metadata": {"labels": labels}}))
 }
 
-/// A pod that runs.
+/// Returns a running pod.
 pub fn pod(name: &str, cpu: &str, node: &str) -> Value {
     json!({
         "apiVersion": "v1", "kind": "Pod",
@@ -71,7 +72,7 @@ pub fn pod(name: &str, cpu: &str, node: &str) -> Value {
     })
 }
 
-/// A pod for which the scheduler found no node.
+/// Returns a pod that the scheduler could not place.
 pub fn waiting(name: &str, cpu: &str) -> Value {
     let unschedulable = json!({"spec": {"nodeName": null}, "status": {
         "phase": "Pending",
@@ -82,7 +83,7 @@ pub fn waiting(name: &str, cpu: &str) -> Value {
     merged(pod(name, cpu, ""), &unschedulable)
 }
 
-/// Names claims in a pod's volumes.
+/// Adds claims to a pod's volumes.
 pub fn mounting(pod: Value, claims: &[&str]) -> Value {
     let volume = |claim: &&str| {
         json!({
@@ -93,7 +94,7 @@ pub fn mounting(pod: Value, claims: &[&str]) -> Value {
     merged(pod, &json!({"spec": {"volumes": volumes}}))
 }
 
-/// Cases of a kind, planned for in one folder: compiling the policies takes longest.
+/// Cases of a kind, planned in one folder so that the policies are compiled once.
 pub struct Table(Workshop);
 
 impl Table {
@@ -114,7 +115,7 @@ impl Table {
     }
 }
 
-/// A case: a cluster, its node groups, and the plan expected for them.
+/// A case: a cluster, its node groups, and the expected plan.
 pub struct Case<'a> {
     workshop: &'a Workshop,
     what: &'static str,
@@ -126,13 +127,13 @@ pub struct Case<'a> {
 }
 
 impl Case<'_> {
-    /// A group of the nodes that have its name as their pool.
+    /// Adds a group of the nodes that have its name as their pool.
     pub fn group(self, name: &str) -> Self {
         let group = format!("{{name: {name}, max: 9, nodeSelector: {{pool: {name}}}}}");
         self.listed(&group)
     }
 
-    /// A group as the file lists it.
+    /// Adds a group, as listed in the file.
     pub fn listed(mut self, group: &str) -> Self {
         writeln!(self.groups, "- {group}").unwrap();
         self
@@ -148,7 +149,7 @@ impl Case<'_> {
         self
     }
 
-    /// Expects that no order helps so many pods.
+    /// Expects that no order helps this number of pods.
     pub fn remaining(mut self, pods: u64) -> Self {
         self.remaining = pods;
         self
@@ -165,7 +166,7 @@ impl Case<'_> {
         self
     }
 
-    /// Runs `flyball plan` on the case. Returns what it prints.
+    /// Runs `flyball plan` on the case. Returns its output.
     pub fn run(&self, arguments: &[&str]) -> String {
         let workshop = self.workshop;
         let list = json!({"apiVersion": "v1", "kind": "List", "items": self.items});
@@ -175,12 +176,12 @@ impl Case<'_> {
         workshop.succeed(&[&plan[..], &self.flags, arguments].concat())
     }
 
-    /// The plan for the case.
+    /// Returns the plan for the case.
     pub fn plan(&self) -> Value {
         serde_json::from_str(&self.run(&["-o", "json"])).unwrap()
     }
 
-    /// Asserts what is ordered: groups by name, their sizes before and after.
+    /// Asserts the orders: groups by name, with their sizes before and after.
     #[track_caller]
     pub fn orders(self, orders: &[(&str, u64, u64)]) {
         let plan = self.plan();

@@ -1,4 +1,4 @@
-//! Groups whose nodes may come in several zones.
+//! Groups whose nodes may be in several zones.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 const EBS_ZONE: &str = "topology.ebs.csi.aws.com/zone";
 const CAPACITY: &str = "template: {capacity: {cpu: 4, memory: 16Gi}}";
 
-/// A full node in a zone, as AWS labels it.
+/// Returns a full node in a zone, with AWS' labels.
 fn full(zone: &str) -> [Value; 2] {
     let name = format!("full-{zone}");
     let labels = json!({
@@ -22,7 +22,7 @@ fn full(zone: &str) -> [Value; 2] {
     [labelled(node(&name, "x", "2"), &labels), fill]
 }
 
-/// A pod that keeps apart from others by zone.
+/// Returns a pod with anti-affinity to others by zone.
 fn apart(name: &str) -> Value {
     let spread = json!([{
         "maxSkew": 1, "topologyKey": ZONE, "whenUnsatisfiable": "DoNotSchedule",
@@ -34,7 +34,7 @@ fn apart(name: &str) -> Value {
     )
 }
 
-/// A pod of a zone, architecture and system.
+/// Returns a pod of a zone, architecture and operating system.
 fn choosy(name: &str, zone: &str) -> Value {
     let selector = json!({
         ZONE: zone, "kubernetes.io/arch": "amd64", "kubernetes.io/os": "linux",
@@ -45,7 +45,7 @@ fn choosy(name: &str, zone: &str) -> Value {
     )
 }
 
-/// A volume that the EBS driver made in a zone, and a pod that mounts it.
+/// Returns a volume of the EBS driver in a zone, and a pod that mounts it.
 fn mounts(name: &str, zone: &str) -> Vec<Value> {
     let terms = json!([{"matchExpressions": [
         {"key": EBS_ZONE, "operator": "In", "values": [zone]},

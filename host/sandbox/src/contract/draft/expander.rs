@@ -37,7 +37,7 @@ pub(super) fn rank(
     Ok(answer.map(ranking).map_err(refusal))
 }
 
-/// All columns that are lent as they are.
+/// All columns that are lent unchanged.
 fn columns(options: &OptionColumns) -> expander::Options<'_> {
     expander::Options {
         node_group: &[],
@@ -68,7 +68,7 @@ fn names(column: &[Arc<str>]) -> Vec<&str> {
     column.iter().map(|name| &**name).collect()
 }
 
-/// How the contract marks a price that is not known.
+/// Marks unknown prices as the contract does.
 fn prices(column: &[Option<f64>]) -> Vec<f64> {
     column
         .iter()
@@ -76,8 +76,9 @@ fn prices(column: &[Option<f64>]) -> Vec<f64> {
         .collect()
 }
 
-/// The contract's mark for an option that was dropped is no number at all here. A
-/// figure without bounds is the largest there is: JSON, and so a record, has no other.
+/// Translates a ranking. Scores that are not numbers, which the contract uses for dropped
+/// options, become `None`. Infinite scores become the largest finite ones, since JSON,
+/// and so a record, has no infinity.
 fn ranking(ranking: expander::Ranking) -> ExpanderRanking {
     let figure = |score: f64| (!score.is_nan()).then(|| score.clamp(f64::MIN, f64::MAX));
     ExpanderRanking {

@@ -1,5 +1,5 @@
-//! Adapter for `flyball:policy@0.1.0-draft` (`wit/draft`): core's types to WIT
-//! and back. Columns are lent, not copied.
+//! Adapter for `flyball:policy@0.1.0-draft` (`wit/draft`): converts between the core's
+//! types and WIT. Columns are lent, not copied.
 
 mod expander;
 mod replica;
@@ -13,8 +13,7 @@ use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 use crate::confine::Guest;
 use crate::contract::{Exports, Refusal};
 
-/// A component exports some of the interfaces that this world has together: each
-/// is looked up by itself.
+/// A component exports only some of this world's interfaces: each is looked up by itself.
 mod bindings {
     wasmtime::component::bindgen!({
         path: "../../wit/draft",
@@ -52,15 +51,15 @@ impl log::Host for Guest {
 }
 
 impl Linked {
-    /// Resolves imports, and looks the exports up.
-    pub fn new(component: &Component, there: Exports) -> wasmtime::Result<Self> {
+    /// Resolves imports and looks up exports.
+    pub fn new(component: &Component, exported: Exports) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(component.engine());
         log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         let pre = linker.instantiate_pre(component)?;
-        let replica = there
+        let replica = exported
             .replica
             .then(|| exports::replica::GuestIndices::new(&pre));
-        let expander = there
+        let expander = exported
             .expander
             .then(|| exports::expander::GuestIndices::new(&pre));
         Ok(Self {
@@ -71,7 +70,7 @@ impl Linked {
         })
     }
 
-    /// Asks the policy to describe itself, and checks the types of all its exports.
+    /// Asks the policy for its description, and checks the types of all its exports.
     pub fn describe(&self, store: &mut Store<Guest>) -> wasmtime::Result<Description> {
         let instance = self.pre.instantiate(&mut *store)?;
         if let Some(replica) = &self.replica {
@@ -100,7 +99,7 @@ impl Linked {
         context: &Context,
         input: &ReplicaInput,
     ) -> wasmtime::Result<Result<ReplicaDecision, Refusal>> {
-        let indices = there(self.replica.as_ref(), kind::REPLICA)?;
+        let indices = exported(self.replica.as_ref(), kind::REPLICA)?;
         let instance = self.pre.instantiate(&mut *store)?;
         let policy = indices.load(&mut *store, &instance)?;
         replica::decide(&policy, store, context, input)
@@ -113,18 +112,18 @@ impl Linked {
         context: &Context,
         input: &ExpanderInput,
     ) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
-        let indices = there(self.expander.as_ref(), kind::EXPANDER)?;
+        let indices = exported(self.expander.as_ref(), kind::EXPANDER)?;
         let instance = self.pre.instantiate(&mut *store)?;
         let policy = indices.load(&mut *store, &instance)?;
         expander::rank(&policy, store, context, input)
     }
 }
 
-fn there<'a, T>(indices: Option<&'a T>, interface: &str) -> wasmtime::Result<&'a T> {
+fn exported<'a, T>(indices: Option<&'a T>, interface: &str) -> wasmtime::Result<&'a T> {
     indices.ok_or_else(|| wasmtime::Error::msg(format!("it exports no {interface}")))
 }
 
-/// Calls with a context lent.
+/// Calls `call` with a borrowed context.
 fn lend<T>(context: &Context, call: impl FnOnce(types::Context<'_>) -> T) -> T {
     let texts: Vec<Texts> = context.inputs.iter().map(Texts::new).collect();
     let inputs: Vec<_> = context.inputs.iter().zip(&texts).map(granted).collect();

@@ -1,4 +1,4 @@
-//! What a policy may say, and how much of it.
+//! Checks of policies' answers and their size.
 
 use std::sync::Arc;
 
@@ -71,7 +71,7 @@ fn answers_are_held_to_the_contract() {
     );
 }
 
-/// The API server takes no condition and no event without one.
+/// The API server accepts no condition and no event without one.
 #[test]
 fn an_answer_without_a_code_gets_one() {
     let decision = decide(&Guest {
@@ -81,7 +81,7 @@ fn an_answer_without_a_code_gets_one() {
     assert_eq!(decision.answer.unwrap().reason.code, "PolicyDecided");
 }
 
-/// A policy repeats what the spec says: however long that is, it has to decide.
+/// A policy repeats a text of the spec: it must decide however long the text is.
 #[test]
 fn long_texts_of_the_spec_keep_no_built_in_from_deciding() {
     let mut builtin = flyball_policies::BUILTIN.iter();

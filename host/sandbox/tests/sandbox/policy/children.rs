@@ -1,4 +1,4 @@
-//! Children that do not answer as they should: each is a refusal that says why.
+//! Compiling children that do not answer as they should: each is refused with a reason.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use flyball_sandbox::{CompiledPolicy, CompilerOptions, DEFAULT_BUDGET, Engine, E
 use crate::guest::Guest;
 
 fn refused(program: &str, script: &str) -> String {
-    // Only the one that never ends has to wait for its end.
+    // Only for the one that never ends must the test wait.
     let wall = match script.contains("sleep") {
         true => Duration::from_millis(300),
         false => Duration::from_secs(300),
@@ -28,7 +28,7 @@ fn refused(program: &str, script: &str) -> String {
 
 #[test]
 fn a_child_that_gives_no_answer_is_a_refusal() {
-    for (script, told) in [
+    for (script, expected) in [
         ("kill -ABRT $$", "signal: 6"),
         ("kill -KILL $$", "it was killed"),
         ("kill -XCPU $$", "more than 60 s of CPU time"),
@@ -51,14 +51,14 @@ fn a_child_that_gives_no_answer_is_a_refusal() {
             "echo '{\"digest\":\"\",\"refused\":null,\"bytes\":99999999999}'; cat /dev/zero",
             "more than 64 MiB of code",
         ),
-        // A full pipe keeps none waiting.
+        // A full pipe must not block.
         (
             "head -c 300000 /dev/zero >&2; echo hello",
             "its answer makes no sense",
         ),
     ] {
         let error = refused("/bin/sh", script);
-        assert!(error.contains(told), "{script}: {error}");
+        assert!(error.contains(expected), "{script}: {error}");
     }
     let error = refused("/no/such/program", "");
     assert!(error.contains("cannot start the compiler"), "{error}");

@@ -1,4 +1,4 @@
-//! Decisions, and how each kind of misbehaviour ends.
+//! Decisions, and the outcome of each kind of misbehaviour.
 
 use flyball_core::policy::{Policy as _, PolicyFailure, ReplicaPolicy as _};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
@@ -41,7 +41,7 @@ fn a_policy_describes_itself_and_decides() {
 
 #[test]
 fn every_decision_starts_afresh() {
-    // Answers with what it finds in its memory, then leaves something there.
+    // Answers with the content of its memory, then changes it.
     let decide = "(i64.store (i32.const 208) (i64.add (i64.load (i32.const 208)) (i64.const 1)))";
     let policy = load(&Guest {
         decide: decide.into(),

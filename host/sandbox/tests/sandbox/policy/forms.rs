@@ -1,5 +1,5 @@
-//! Components that toolchains other than Rust's make: composed ones, and sections in
-//! an order of their own.
+//! Components made by toolchains for other languages than Rust: composed ones, and
+//! sections in another order.
 
 use flyball_core::policy::ReplicaPolicy as _;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
@@ -28,8 +28,7 @@ fn components_that_pass_text_to_each_other_decide_as_one() {
     assert!(failure.to_string().contains("PolicyTrapped"), "{failure}");
 }
 
-/// Adapters between components have several memories. A guest's own modules may not:
-/// what they use of it would be up to each of them.
+/// Adapters between components use several memories. A guest's own modules may not.
 #[test]
 fn a_guests_module_with_two_memories_is_refused() {
     let guest = Guest {
@@ -65,12 +64,12 @@ fn whole_components_end_with_any_section() {
     ] {
         let whole = [policy.as_slice(), &sections.concat()].concat();
         assert_eq!(answer(&whole), Some(3), "{sections:x?}");
-        // All that is within the last section is a part of it.
+        // Everything within the last section is a part of it.
         let last = sections.last().unwrap().len();
         for missing in 1..last {
             let error = refused(&whole[..whole.len() - missing]);
-            let told = error.starts_with("truncated at byte");
-            assert!(told, "{sections:x?} without {missing}: {error}");
+            let is_truncated = error.starts_with("truncated at byte");
+            assert!(is_truncated, "{sections:x?} without {missing}: {error}");
         }
     }
 }

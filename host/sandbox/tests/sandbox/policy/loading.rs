@@ -1,4 +1,4 @@
-//! What is refused before it decides, and in which words.
+//! Refusals while loading, and their messages.
 
 use flyball_core::policy::ReplicaPolicy as _;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
@@ -119,7 +119,7 @@ fn bad_descriptions_are_refused() {
         trap.contains("failed while describing itself: PolicyTrapped"),
         "{trap}"
     );
-    // Its own name, the first text in its memory, as a panic's message would be.
+    // Its own name is the first text in its memory, as a panic's message would be.
     let panicked = text(Guest {
         describe: "(call $log (i32.const 0) (i32.const 512) (i32.const 5)) (unreachable)".into(),
         ..Guest::default()
@@ -171,8 +171,8 @@ fn configurations_are_checked_and_the_field_is_named() {
     );
 }
 
-/// Each level of such a configuration may be checked several times by each level
-/// above: what that comes to depends on the configuration alone.
+/// Each level of such a configuration may be checked several times by each level above:
+/// the cost depends on the configuration alone.
 #[test]
 fn a_configuration_that_takes_too_long_to_check_is_refused() {
     let node = json!({"properties": {"inner": {"$ref": "#"}}});
@@ -236,12 +236,12 @@ fn damaged_compiled_code_is_never_trusted() {
         assert_eq!(answer(), Some(3));
         assert_eq!(std::fs::read(&file).unwrap(), code, "it was rebuilt");
     }
-    // Another key: nothing made under the old one counts.
+    // Another key: files made with the old one are not used.
     std::fs::write(cache.join("key"), "short").unwrap();
     assert_eq!(answer(), Some(3));
     assert_ne!(std::fs::read(&file).unwrap(), code);
 
-    // A key that others can have put there is not taken.
+    // A key that others may have written is not used.
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::write(cache.join("key"), [7; 64]).unwrap();
     std::fs::set_permissions(&cache, std::fs::Permissions::from_mode(0o777)).unwrap();

@@ -1,4 +1,4 @@
-//! The configurations that objects use, and what they keep from taking over.
+//! Configurations in use, and versions that they keep from being activated.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
     let registry = home.open();
     registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
     home.write("mine.wasm", &window_of("integer", 2));
-    registry.look();
+    registry.rescan();
     let reason = reason(&registry, "mine");
     assert!(
         reason.contains("a configuration in use") && reason.contains("/window"),
@@ -43,12 +43,12 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
     );
     assert_eq!(ask(&registry, "mine"), Some(1));
 
-    // Nor does it slip in at a restart, before objects are known again.
+    // Nor is it activated at a restart, before objects are known again.
     drop(registry);
     let registry = home.restart();
     assert_eq!(ask(&registry, "mine"), Some(1));
 
-    // The object is edited: the same file is looked at again.
+    // The object is edited: the same file is tried again.
     registry.set_configurations_in_use(in_use(&[r#"{"window": 300}"#]));
     eventually("the swap", || ask(&registry, "mine") == Some(2));
 }
@@ -64,22 +64,22 @@ fn a_file_put_there_during_a_restart_waits_for_the_configurations_in_use() {
         assert_eq!(status(&registry, "mine").state, PolicyState::Pending);
         assert_eq!(ask(&registry, "mine"), Some(1), "the last good one");
 
-        // Of an object that nobody knew before the restart.
+        // The configuration of an object that was not known before the restart.
         registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
-        registry.look();
+        registry.rescan();
         assert!(reason(&registry, "mine").contains("/window"));
         assert_eq!(ask(&registry, "mine"), Some(1));
     }
 
-    // Told before the first look, it is no different.
+    // Set before the first read, it has the same effect.
     let registry = home.start(Duration::from_secs(3600));
     registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
-    registry.look();
+    registry.rescan();
     assert!(reason(&registry, "mine").contains("/window"));
     assert_eq!(ask(&registry, "mine"), Some(1));
 
     registry.set_configurations_in_use(BTreeMap::new());
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "mine"), Some(2));
     assert_eq!(status(&registry, "mine").state, PolicyState::Active);
 }
@@ -92,7 +92,7 @@ fn an_object_that_fits_no_version_is_refused_alone() {
     let (good, bad) = (r#"{"window": "5m"}"#, r#"{"window": [5]}"#);
     registry.set_configurations_in_use(in_use(&[bad, good]));
     home.write("mine.wasm", &window_of("string", 2));
-    registry.look();
+    registry.rescan();
     assert_eq!(status(&registry, "mine").state, PolicyState::Active);
 
     let decide = |configuration: &str| {
@@ -120,7 +120,7 @@ fn an_object_that_fits_no_version_is_refused_alone() {
     );
 
     home.write("mine.wasm", &window_of("integer", 3));
-    registry.look();
+    registry.rescan();
     assert!(reason(&registry, "mine").contains("5m"));
     assert_eq!(decide(good).unwrap().replicas, Some(2));
 }
@@ -132,7 +132,7 @@ fn a_decision_is_tried_with_each_configuration_in_use() {
     let registry = home.open();
     let (good, bad) = (r#"{"window": "5m"}"#, r#"{"window": "hours"}"#);
     registry.set_configurations_in_use(in_use(&[good, bad]));
-    // Traps where the configuration is as long as the second one.
+    // Traps if the configuration is as long as the second one.
     let traps = format!(
         "(if (i32.eq (i32.load offset=20 (local.get $arguments)) (i32.const {}))
             (then (unreachable)))",
@@ -144,13 +144,13 @@ fn a_decision_is_tried_with_each_configuration_in_use() {
         ..Guest::default()
     };
     home.write("mine.wasm", &guest.build());
-    registry.look();
+    registry.rescan();
     let reason = reason(&registry, "mine");
     let words = r#"failed its canary decision with the configuration {"window": "hours"}: "#;
     assert!(reason.starts_with(words), "{reason}");
     assert_eq!(ask(&registry, "mine"), Some(1), "the last good one");
 
-    // Nobody uses it any more: the same file is looked at again.
+    // Nobody uses it any more: the same file is tried again.
     registry.set_configurations_in_use(in_use(&[good]));
     eventually("the swap", || ask(&registry, "mine") == Some(3));
 }

@@ -1,4 +1,4 @@
-//! Files that come, change, go bad and go.
+//! Files that are added, changed, broken and removed.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
 
     home.write("hpa.wasm", &replicas(2));
     home.write("mine.wasm", &replicas(5));
-    registry.look();
+    registry.rescan();
     assert_eq!(
         (ask(&registry, "hpa"), ask(&registry, "mine")),
         (Some(2), Some(5))
@@ -41,11 +41,11 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
         "the built-in one stays as the fallback"
     );
 
-    // What is held decides on, whatever its name has become.
+    // A caller that holds a version can go on using it.
     let held = registry.replica_policy("hpa").unwrap();
     std::fs::remove_file(home.file("hpa.wasm")).unwrap();
     std::fs::remove_file(home.file("mine.wasm")).unwrap();
-    registry.look();
+    registry.rescan();
     let answer = held
         .decide(&Context::default(), &ReplicaInput::default())
         .answer
@@ -67,7 +67,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
         events[3]
     );
 
-    // A restart finds what there was: no policy of that name comes back.
+    // After a restart it is the same: no policy of that name comes back.
     drop(registry);
     let registry = home.open();
     assert!(registry.replica_policy("mine").is_err());
@@ -90,7 +90,7 @@ fn the_watch_swaps_without_a_decision_lost() {
             last
         });
         for n in 2..=4 {
-            // As editors and ConfigMap volumes do it.
+            // As editors and ConfigMap volumes replace files.
             std::fs::write(home.file(".new"), replicas(n)).unwrap();
             std::fs::rename(home.file(".new"), home.file("mine.wasm")).unwrap();
             eventually("the swap", || {
@@ -112,7 +112,7 @@ fn a_rescan_finds_what_no_notice_told_of() {
     std::os::unix::fs::symlink(real.join("mine.wasm"), home.file("mine.wasm")).unwrap();
     let registry = home.start(Duration::from_millis(100));
     registry.set_configurations_in_use(BTreeMap::new());
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "mine"), Some(1));
     // The link stays; nothing in the watched directory changes.
     std::fs::write(real.join("mine.wasm"), replicas(2)).unwrap();
@@ -155,7 +155,7 @@ fn a_bad_file_changes_nothing_and_says_why() {
         ..Guest::default()
     };
     home.write("good.wasm", &trap.build());
-    registry.look();
+    registry.rescan();
     assert!(reason(&registry, "good").starts_with("failed its canary decision: PolicyTrapped"));
     assert_eq!(
         ask(&registry, "good"),
@@ -163,13 +163,13 @@ fn a_bad_file_changes_nothing_and_says_why() {
         "the last good one decides on"
     );
 
-    // A refusal is no fault of the trial's.
+    // A typed error is no failure of the trial.
     let refuses = Guest {
         error: Some(("MissingInput", "no")),
         ..Guest::default()
     };
     home.write("good.wasm", &refuses.build());
-    registry.look();
+    registry.rescan();
     assert_eq!(status(&registry, "good").state, PolicyState::Active);
 }
 
@@ -179,7 +179,7 @@ fn two_files_of_one_name_are_an_error_of_both() {
     home.write("mine.wasm", &replicas(1));
     let registry = home.open();
     home.write("Mine.wasm", &replicas(2));
-    registry.look();
+    registry.rescan();
     let reason = reason(&registry, "mine");
     assert!(
         reason.contains("/mine.wasm") && reason.contains("/Mine.wasm"),
@@ -191,7 +191,7 @@ fn two_files_of_one_name_are_an_error_of_both() {
         "neither; what was good decides on"
     );
     std::fs::remove_file(home.file("Mine.wasm")).unwrap();
-    registry.look();
+    registry.rescan();
     assert_eq!(status(&registry, "mine").state, PolicyState::Active);
 
     let engine = Engine::new(&EngineOptions::default()).unwrap();
@@ -234,29 +234,29 @@ fn what_is_installed_in_a_files_place_stays_until_the_file_is_another_one() {
     let registry = home.open();
     assert_eq!(ask(&registry, "hpa"), Some(2));
     registry.install("hpa", &replicas(5)).unwrap();
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "hpa"), Some(5), "the file is the same");
     assert_eq!(status(&registry, "hpa").state, PolicyState::Active);
 
     home.write("hpa.wasm", b"nonsense");
-    registry.look();
+    registry.rescan();
     assert!(reason(&registry, "hpa").starts_with("not WebAssembly"));
     home.write("hpa.wasm", &replicas(2));
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "hpa"), Some(5), "the same again");
     assert_eq!(status(&registry, "hpa").state, PolicyState::Active);
 
     home.write("hpa.wasm", &replicas(3));
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "hpa"), Some(3));
 
-    // A file that went and came is another one.
+    // A file that was removed and added again is a new one.
     registry.install("hpa", &replicas(5)).unwrap();
     std::fs::remove_file(home.file("hpa.wasm")).unwrap();
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "hpa"), Some(5));
     home.write("hpa.wasm", &replicas(3));
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "hpa"), Some(3));
 }
 
@@ -265,7 +265,7 @@ fn what_is_too_large_is_refused_unread() {
     let home = Home::new();
     let small = replicas(2);
     let mut large = replicas(3);
-    // A custom section: it would be a policy still.
+    // With a custom section it would still be a policy.
     large.extend([0, 2, 1, b'x']);
     home.write("hpa.wasm", &large);
     home.write("mine.wasm", &small);
@@ -277,14 +277,14 @@ fn what_is_too_large_is_refused_unread() {
         ..RegistryOptions::default()
     };
     let registry = Registry::open(&engine, options, &[("hpa", &replicas(1))]).unwrap();
-    registry.look();
-    let told = format!(
+    registry.rescan();
+    let expected = format!(
         "{} bytes are too many: at most {limit} are allowed for a policy",
         large.len()
     );
-    assert_eq!(reason(&registry, "hpa"), told);
+    assert_eq!(reason(&registry, "hpa"), expected);
     assert_eq!(ask(&registry, "hpa"), Some(1), "the built-in one decides");
     assert_eq!(ask(&registry, "mine"), Some(2), "of just that size");
     let error = registry.install("mine", &large).unwrap_err();
-    assert_eq!(error.to_string(), told);
+    assert_eq!(error.to_string(), expected);
 }

@@ -1,4 +1,4 @@
-//! Quarantine, and closeness to a budget.
+//! Quarantine, and budgets that are nearly used up.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ use crate::guest::Guest;
 #[test]
 fn repeated_misbehaviour_leads_to_quarantine_until_a_swap() {
     let home = Home::new();
-    // Well behaved in the trial, whose seed is 1; not with the seed 0.
+    // Behaves in the trial, whose seed is 1; misbehaves with the seed 0.
     let decide = "(if (i64.eqz (i64.load offset=8 (local.get $arguments))) (then (unreachable)))";
     home.write(
         "mine.wasm",
@@ -61,7 +61,7 @@ fn repeated_misbehaviour_leads_to_quarantine_until_a_swap() {
     assert_eq!((listed.decisions, listed.failures), (4, 4));
 
     home.write("mine.wasm", &replicas(9));
-    registry.look();
+    registry.rescan();
     assert_eq!(ask_at(&registry, "mine", 133), Ok(Some(9)));
     assert_eq!(status(&registry, "mine").state, PolicyState::Active);
 }
@@ -98,9 +98,9 @@ fn budgets_are_set_by_name_and_closeness_is_told() {
         assert_eq!(ask(&registry, name), Some(3));
     }
     assert!(status(&registry, "mine").near_budget && !status(&registry, "hpa").near_budget);
-    let told: Vec<_> = events.try_iter().collect();
+    let published: Vec<_> = events.try_iter().collect();
     assert!(
-        matches!(told.as_slice(), [PolicyEvent::NearBudget { .. }]),
-        "once: {told:?}"
+        matches!(published.as_slice(), [PolicyEvent::NearBudget { .. }]),
+        "once: {published:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! What was good before a restart.
+//! Restarts with last good versions.
 
 use flyball_core::policy::PolicyEngine as _;
 use flyball_sandbox::{PolicySource, PolicyState};
@@ -23,7 +23,7 @@ fn the_last_good_one_outlives_a_restart() {
     ));
     drop(registry);
 
-    // A copy that somebody altered is none.
+    // A copy that was altered is not used.
     let copies = home.0.path().join("last-good");
     for entry in std::fs::read_dir(&copies)
         .unwrap()
@@ -36,10 +36,10 @@ fn the_last_good_one_outlives_a_restart() {
     let registry = home.open();
     assert!(registry.replica_policy("mine").is_err());
     home.write("mine.wasm", &replicas(7));
-    registry.look();
+    registry.rescan();
     assert_eq!(ask(&registry, "mine"), Some(7));
 
-    // Nor does one come back whose file was deleted while nobody looked.
+    // Nor is a copy used whose file was deleted while no daemon ran.
     drop(registry);
     std::fs::remove_file(home.file("mine.wasm")).unwrap();
     drop(home.open());

@@ -1,4 +1,4 @@
-//! What node groups, and what pods ask of nodes, have to hold beyond their shape.
+//! Validates node groups, and the constraints of pods on nodes.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::scenario::scheduling::{
 };
 use crate::scenario::workload::PodTemplate;
 
-/// Most nodes of a group: beyond it is a slip.
+/// Maximum number of nodes of a group; larger values are assumed to be mistakes.
 const MOST_NODES: u32 = 100_000;
 
 pub(super) fn node_groups(scenario: &Scenario) -> Result<(), Fault> {
@@ -48,7 +48,7 @@ fn daemon_sets(scenario: &Scenario) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Nothing may speak of nodes where there are none.
+/// Checks that nothing refers to nodes if there are none.
 fn without_nodes(scenario: &Scenario) -> Result<(), Fault> {
     let message = "needs nodeGroups";
     holds(scenario.daemon_sets.is_empty(), "daemonSets", message)?;
@@ -183,7 +183,7 @@ fn autoscaler(spec: &NodeAutoscalerSpec) -> Result<(), Fault> {
     Ok(())
 }
 
-/// What the API server would refuse in a pod.
+/// Checks what the API server would refuse in a pod.
 pub(super) fn pod(pod: &PodTemplate) -> Result<(), Fault> {
     let required = pod.affinity.node_affinity.required.as_ref();
     let terms = required.map_or(&[][..], |nodes| &nodes.node_selector_terms);

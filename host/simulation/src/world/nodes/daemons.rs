@@ -1,4 +1,4 @@
-//! DaemonSets: a pod on every node that can run it, from when the node is Ready.
+//! DaemonSets: a pod on every Ready node that can run it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub struct Daemons {
 }
 
 impl Daemons {
-    /// DaemonSets without pods.
+    /// Creates the DaemonSets, without pods.
     pub fn new(specs: &[DaemonSetSpec], seed: u64) -> Self {
         let facts = |spec: &DaemonSetSpec| {
             let uid = random::draw(&[seed, random::name(&spec.name), 8]);
@@ -38,14 +38,14 @@ impl Daemons {
         }
     }
 
-    /// Tells of all of them.
-    pub fn tell(&self, state: &mut ClusterState) {
+    /// Adds all DaemonSets to the cluster state.
+    pub fn add_to(&self, state: &mut ClusterState) {
         for set in &self.sets {
             state.apply_daemon_set(set.clone());
         }
     }
 
-    /// A node is Ready: it gets the pods that it can run.
+    /// Adds the pods of a node that has become Ready.
     pub fn join(&mut self, state: &mut ClusterState, node: &Arc<str>, now: Timestamp) {
         if self.pods.contains_key(node) {
             return;
@@ -80,7 +80,7 @@ impl Daemons {
         self.pods.insert(Arc::clone(node), uids);
     }
 
-    /// A node is gone, with its pods.
+    /// Removes the pods of a node that is gone.
     pub fn leave(&mut self, state: &mut ClusterState, node: &str) {
         for uid in self.pods.remove(node).into_iter().flatten() {
             state.delete_pod(&uid);

@@ -1,4 +1,4 @@
-//! A node group: what its cloud has of it, and what becomes of that over time.
+//! A node group and the lifecycle of its instances in the cloud.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use flyball_core::nodes::cloud::{CloudError, Instance as CloudInstance, Instance
 use flyball_core::nodes::cloud::{InstanceState, NodeGroup};
 use flyball_core::time::Timestamp;
 
-use super::instance::{Born, Instance, Stage};
+use super::instance::{Instance, NodeIdentity, Stage};
 use super::outages::Outages;
 use super::template;
 use crate::random;
 use crate::scenario::{NodeGroupSpec, OutOfCapacityAnswer, Scenario};
 
-/// How long a cloud takes to take an instance away.
+/// Time that a cloud takes to delete an instance.
 const DELETION_MS: i64 = 30_000;
 
 /// A node group.
@@ -24,37 +24,37 @@ pub struct Group {
     start: Timestamp,
     seed: u64,
     target: u32,
-    /// Oldest first.
+    /// Ordered by age, oldest first.
     instances: Vec<Instance>,
     made: u64,
 }
 
-/// What happened to a node.
+/// A change of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// It joined, and is not Ready yet.
-    Joined(Born),
-    /// It is Ready.
-    Ready(Born),
-    /// It is gone, without notice.
+    /// It joined and is not Ready yet.
+    Joined(NodeIdentity),
+    /// It became Ready.
+    Ready(NodeIdentity),
+    /// It disappeared without notice.
     Gone(Arc<str>),
 }
 
-/// Instances in numbers.
+/// Numbers of instances.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Census {
-    /// What the cloud is to have.
+pub struct InstanceCounts {
+    /// Target size.
     pub target: u32,
-    /// Nodes that are Ready.
+    /// Number of Ready nodes.
     pub ready: u32,
-    /// Instances that are paid for.
+    /// Number of paid instances.
     pub paid: u32,
-    /// Instances that can't be had.
+    /// Number of instances without capacity.
     pub missing: u32,
 }
 
 impl Group {
-    /// The group at the start, its first nodes Ready; `began` is when its time
+    /// Creates the group at the start, with its first nodes Ready; `began` is when time
     /// begins.
     pub fn new(spec: &NodeGroupSpec, scenario: &Scenario, began: Timestamp) -> Self {
         let mut group = Self {
@@ -76,28 +76,28 @@ impl Group {
         group
     }
 
-    /// Name.
+    /// Returns the name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// What the scenario says of it.
+    /// Returns the spec.
     pub fn spec(&self) -> &NodeGroupSpec {
         &self.spec
     }
 
-    /// Its instances, oldest first.
+    /// Returns its instances, oldest first.
     pub fn instances(&self) -> &[Instance] {
         &self.instances
     }
 
-    /// Its instances in numbers.
-    pub fn census(&self) -> Census {
+    /// Returns the numbers of its instances.
+    pub fn counts(&self) -> InstanceCounts {
         let count = |holds: fn(&Stage) -> bool| {
             let matching = self.instances.iter().filter(|one| holds(&one.stage));
             u32::try_from(matching.count()).unwrap_or(u32::MAX)
         };
-        Census {
+        InstanceCounts {
             target: self.target,
             ready: count(Stage::is_ready),
             paid: count(Stage::is_paid),
@@ -105,7 +105,7 @@ impl Group {
         }
     }
 
-    /// Lets time pass until `now`; what happened to nodes, in order.
+    /// Advances to `now`. Returns the changes of nodes, in order.
     pub fn pass(&mut self, now: Timestamp, outages: &Outages) -> Vec<Change> {
         let mut changes = Vec::new();
         self.instances.retain(|instance| {
@@ -122,7 +122,7 @@ impl Group {
         changes
     }
 
-    /// All instances in a zone are gone at once.
+    /// Removes all instances in a zone at once.
     pub fn lose_zone(&mut self, now: Timestamp, zone: &str) {
         for instance in &mut self.instances {
             if instance.zone.as_deref() == Some(zone) {
@@ -131,7 +131,7 @@ impl Group {
         }
     }
 
-    /// Some nodes, chosen by chance, die.
+    /// Kills nodes that are chosen at random.
     pub fn kill(&mut self, now: Timestamp, count: u32) {
         for number in 0..count {
             let alive =
@@ -141,20 +141,24 @@ impl Group {
                 return;
             }
             let seed = [self.seed, 5, now.0.cast_unsigned(), u64::from(number)];
-            // Less than the length.
+            // The remainder is less than the length.
             let chosen = random::draw(&seed) % alive.len() as u64;
             alive[chosen as usize].lose(now);
         }
     }
 
-    /// The group as its cloud tells of it.
+    /// Returns the group as its cloud reports it.
     pub fn view(&self) -> NodeGroup {
         NodeGroup {
             name: Arc::clone(&self.name),
             min_size: self.spec.min,
             max_size: self.spec.max,
             target_size: self.target,
-            instances: self.instances.iter().map(|one| self.told(one)).collect(),
+            instances: self
+                .instances
+                .iter()
+                .map(|one| self.cloud_instance(one))
+                .collect(),
             zones: self
                 .spec
                 .zones
@@ -166,9 +170,11 @@ impl Group {
         }
     }
 
-    fn told(&self, instance: &Instance) -> CloudInstance {
+    fn cloud_instance(&self, instance: &Instance) -> CloudInstance {
         let state = match instance.stage {
-            Stage::Missing { told: false, .. } => InstanceState::Creating,
+            Stage::Missing {
+                reported: false, ..
+            } => InstanceState::Creating,
             Stage::Missing { .. } => InstanceState::Failed(InstanceError {
                 out_of_resources: true,
                 code: "InsufficientInstanceCapacity".to_owned(),
@@ -188,7 +194,7 @@ impl Group {
         }
     }
 
-    /// Orders `delta` instances more.
+    /// Orders `delta` more instances.
     pub fn increase(
         &mut self,
         now: Timestamp,
@@ -209,7 +215,7 @@ impl Group {
         Ok(())
     }
 
-    /// Takes instances away, and lowers the target by their number.
+    /// Deletes instances, and lowers the target size by their number.
     pub fn delete(&mut self, now: Timestamp, ids: &[Arc<str>]) -> Result<(), CloudError> {
         let known: BTreeMap<&Arc<str>, usize> = self
             .instances
@@ -237,10 +243,10 @@ impl Group {
         Ok(())
     }
 
-    /// Lowers the target by what has not come.
+    /// Lowers the target size by instances that do not exist yet.
     pub fn decrease(&mut self, delta: u32) -> Result<(), CloudError> {
-        let census = self.census();
-        if delta > census.missing {
+        let counts = self.counts();
+        if delta > counts.missing {
             let message = format!(
                 "{delta} fewer than {} would take away instances that are there",
                 self.target
@@ -269,7 +275,7 @@ impl Group {
         }
     }
 
-    /// Makes what is missing to the target, and tries again what could not be had.
+    /// Creates instances up to the target size, and retries those without capacity.
     fn refill(&mut self, now: Timestamp, outages: &Outages) {
         let wanted = self
             .instances
@@ -295,13 +301,13 @@ impl Group {
                 instance.zone = zone;
                 instance.create(now, &self.spec, self.seed);
             } else {
-                let told = self.spec.failures.out_of_capacity.answer;
-                self.instances[index].miss(now, told != OutOfCapacityAnswer::Silence);
+                let answer = self.spec.failures.out_of_capacity.answer;
+                self.instances[index].miss(now, answer != OutOfCapacityAnswer::Silence);
             }
         }
     }
 
-    /// An instance that has been ordered just now.
+    /// Returns a new instance that has just been ordered.
     fn slot(&mut self, now: Timestamp) -> Instance {
         let id = self.made;
         self.made += 1;
@@ -319,8 +325,8 @@ impl Group {
         !closed && !unlucky && !zoneless
     }
 
-    /// Where the next instance goes: the zone that has instances and the fewest of
-    /// this group, of two the first.
+    /// Returns the zone of the next instance: of those with capacity the one with the
+    /// fewest instances of this group, or the first of several.
     fn zone(&self, now: Timestamp, outages: &Outages) -> Option<Arc<str>> {
         let open = self.spec.zones.iter();
         let open = open.filter(|zone| !outages.is_out(zone, now));

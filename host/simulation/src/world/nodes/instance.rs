@@ -1,4 +1,4 @@
-//! An instance, from the order to its end.
+//! The lifecycle of an instance, from the order to its removal.
 
 use std::sync::Arc;
 
@@ -8,79 +8,79 @@ use super::group::Change;
 use crate::random;
 use crate::scenario::NodeGroupSpec;
 
-/// How long a cloud waits before it tries again what it could not have.
+/// Time after which a cloud retries an instance without capacity.
 const RETRY_MS: i64 = 60_000;
 
 /// An instance.
 #[derive(Clone, Debug)]
 pub struct Instance {
-    /// Counts the instances of the group.
+    /// Number of the instance in its group.
     pub id: u64,
-    /// What its node has in spec.providerID.
+    /// spec.providerID of its node.
     pub provider_id: Arc<str>,
     /// Name of its node.
     pub node: Arc<str>,
-    /// Where it is.
+    /// Zone.
     pub zone: Option<Arc<str>>,
-    /// How far it has come.
+    /// Stage of its lifecycle.
     pub stage: Stage,
-    /// When it is gone.
+    /// Time of its removal.
     gone_at: Timestamp,
 }
 
-/// How far an instance has come.
+/// Stage of an instance's lifecycle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// Ordered, but the cloud has no capacity for it.
     Missing {
-        /// When the cloud tries again.
+        /// Time of the next attempt.
         retry_at: Timestamp,
-        /// Whether it says so.
-        told: bool,
+        /// Whether the cloud reports the lack of capacity.
+        reported: bool,
     },
-    /// It is being made.
-    Creating(Course),
+    /// It is being created.
+    Creating(BootSchedule),
     /// It runs, and its node has not joined.
-    Booting(Course),
+    Booting(BootSchedule),
     /// Its node has joined and is not Ready.
-    Joined(Course),
+    Joined(BootSchedule),
     /// Its node is Ready.
-    Ready(Course),
-    /// It is being taken away.
+    Ready(BootSchedule),
+    /// It is being deleted.
     Deleting {
         /// Whether its node had joined.
         joined: bool,
     },
 }
 
-/// What is to become of an instance.
+/// Times of an instance's future stages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Course {
+pub struct BootSchedule {
     runs_at: Timestamp,
     joins_at: Timestamp,
     ready_at: Timestamp,
 }
 
-/// What tells a node from the others of its group.
+/// Identity of a node within its group.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Born {
+pub struct NodeIdentity {
     /// Name of the node.
     pub node: Arc<str>,
     /// Its spec.providerID.
     pub provider_id: Arc<str>,
-    /// Where it is.
+    /// Zone.
     pub zone: Option<Arc<str>>,
 }
 
 const NEVER: Timestamp = Timestamp(i64::MAX);
 
 impl Stage {
-    /// Whether its node is Ready.
+    /// Reports whether its node is Ready.
     pub fn is_ready(&self) -> bool {
         matches!(self, Self::Ready(_))
     }
 
-    /// Whether its node has joined.
+    /// Reports whether its node has joined.
     pub fn is_joined(&self) -> bool {
         matches!(
             self,
@@ -88,19 +88,19 @@ impl Stage {
         )
     }
 
-    /// Whether it is paid for: from when it runs until it is gone.
+    /// Reports whether it is paid for: from when it runs until its removal.
     pub fn is_paid(&self) -> bool {
         !matches!(self, Self::Missing { .. } | Self::Creating(_))
     }
 
-    /// Whether it no longer counts toward the target.
+    /// Reports whether it no longer counts toward the target size.
     pub fn is_leaving(&self) -> bool {
         matches!(self, Self::Deleting { .. })
     }
 }
 
 impl Instance {
-    /// An instance that is wanted and that nobody has tried to make yet.
+    /// Returns an ordered instance without an attempt to create it yet.
     pub fn wanted(now: Timestamp, id: u64, group: &str, seed: u64) -> Self {
         let suffix = random::suffix(seed, id);
         Self {
@@ -110,21 +110,21 @@ impl Instance {
             zone: None,
             stage: Stage::Missing {
                 retry_at: now,
-                told: false,
+                reported: false,
             },
             gone_at: NEVER,
         }
     }
 
-    /// It could not be had.
-    pub fn miss(&mut self, now: Timestamp, told: bool) {
+    /// Records an attempt that failed for lack of capacity.
+    pub fn miss(&mut self, now: Timestamp, reported: bool) {
         self.stage = Stage::Missing {
             retry_at: now.plus(RETRY_MS),
-            told,
+            reported,
         };
     }
 
-    /// It is being made from `now` on.
+    /// Starts to create it at `now`.
     pub fn create(&mut self, now: Timestamp, spec: &NodeGroupSpec, seed: u64) {
         let chance = |purpose: u64| random::unit(random::draw(&[seed, purpose, self.id]));
         let jitter = (2.0 * chance(1) - 1.0) * spec.boot.jitter.0 as f64;
@@ -134,7 +134,7 @@ impl Instance {
         let delay = if late { failures.joins_late.delay.0 } else { 0 };
         let never = chance(3) < failures.never_joins;
         let joins_at = if never { NEVER } else { now.plus(boot + delay) };
-        self.stage = Stage::Creating(Course {
+        self.stage = Stage::Creating(BootSchedule {
             runs_at: now.plus(boot / 3),
             joins_at,
             ready_at: joins_at.plus(spec.boot.readiness_delay.0),
@@ -144,48 +144,48 @@ impl Instance {
         }
     }
 
-    /// Its node is Ready now.
+    /// Makes its node Ready now.
     pub fn be_ready(&mut self, now: Timestamp, spec: &NodeGroupSpec, seed: u64) {
         let chance = random::unit(random::draw(&[seed, 7, self.id]));
         self.gone_at = end_of_life(now, spec, chance);
-        self.stage = Stage::Ready(Course {
+        self.stage = Stage::Ready(BootSchedule {
             runs_at: now,
             joins_at: now,
             ready_at: now,
         });
     }
 
-    /// Its node, as it joins.
-    pub fn born(&self) -> Born {
-        Born {
+    /// Returns the identity of its node.
+    pub fn identity(&self) -> NodeIdentity {
+        NodeIdentity {
             node: Arc::clone(&self.node),
             provider_id: Arc::clone(&self.provider_id),
             zone: self.zone.clone(),
         }
     }
 
-    /// Lets time pass until `now`.
+    /// Advances to `now`.
     pub fn pass(&mut self, now: Timestamp, changes: &mut Vec<Change>) {
-        if let Stage::Creating(course) = self.stage
-            && course.runs_at <= now
+        if let Stage::Creating(schedule) = self.stage
+            && schedule.runs_at <= now
         {
-            self.stage = Stage::Booting(course);
+            self.stage = Stage::Booting(schedule);
         }
-        if let Stage::Booting(course) = self.stage
-            && course.joins_at <= now
+        if let Stage::Booting(schedule) = self.stage
+            && schedule.joins_at <= now
         {
-            self.stage = Stage::Joined(course);
-            changes.push(Change::Joined(self.born()));
+            self.stage = Stage::Joined(schedule);
+            changes.push(Change::Joined(self.identity()));
         }
-        if let Stage::Joined(course) = self.stage
-            && course.ready_at <= now
+        if let Stage::Joined(schedule) = self.stage
+            && schedule.ready_at <= now
         {
-            self.stage = Stage::Ready(course);
-            changes.push(Change::Ready(self.born()));
+            self.stage = Stage::Ready(schedule);
+            changes.push(Change::Ready(self.identity()));
         }
     }
 
-    /// It is being taken away; what could not be had is gone at once.
+    /// Starts to delete it; an instance without capacity is removed at once.
     pub fn delete(&mut self, now: Timestamp, length_ms: i64) {
         let missing = matches!(self.stage, Stage::Missing { .. });
         let length_ms = if missing { 0 } else { length_ms };
@@ -195,24 +195,24 @@ impl Instance {
         };
     }
 
-    /// It is gone without notice. What does not exist can't be lost.
+    /// Removes it without notice, if it exists.
     pub fn lose(&mut self, now: Timestamp) {
         if !matches!(self.stage, Stage::Missing { .. }) {
             self.gone_at = self.gone_at.min(now);
         }
     }
 
-    /// Whether it is gone.
+    /// Reports whether it is removed by `now`.
     pub fn gone_by(&self, now: Timestamp) -> bool {
         self.gone_at <= now
     }
 }
 
-/// When a node that joined dies: its life is exponentially distributed.
+/// Returns when a node that joined dies: lifetimes are exponentially distributed.
 fn end_of_life(joined: Timestamp, spec: &NodeGroupSpec, chance: f64) -> Timestamp {
     let mean = spec.failures.mean_time_between_failures;
     mean.map_or(NEVER, |mean| {
-        // A float becomes an integer saturating.
+        // The conversion from float saturates.
         joined.plus((-libm::log(1.0 - chance) * mean.0 as f64) as i64)
     })
 }

@@ -1,6 +1,6 @@
-//! The scheduler: pods that wait, and the node that each is bound to. It filters
-//! and scores as kube-scheduler does. A pod that fits nowhere is marked
-//! unschedulable and waits until something has changed.
+//! The scheduler: binds waiting pods to nodes. It filters and scores as kube-scheduler
+//! does. A pod that fits nowhere is marked unschedulable and waits until something has
+//! changed.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use flyball_placement::{ClassId, NodeId, Pod};
 
 use super::daemons::Daemons;
 
-/// A pod of the world: which workload, and its number there.
+/// Key of a pod: its workload, and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PodKey {
     /// Index of the workload.
@@ -22,36 +22,36 @@ pub struct PodKey {
     pub id: u64,
 }
 
-/// The pods of a workload, as the scheduler sees them.
+/// The pods of a workload, as input of the scheduler.
 #[derive(Clone, Debug)]
 pub struct Shape {
-    /// What each asks for.
+    /// Requests and constraints of each pod.
     pub pod: Pod,
     /// Unique id of their controller.
     pub owner: Arc<str>,
 }
 
-/// The order in which waiting pods have their turn: by priority, then by age.
-type Turn = (Reverse<i32>, Timestamp, PodKey);
+/// Order of the waiting pods: by priority, then by age.
+type QueueKey = (Reverse<i32>, Timestamp, PodKey);
 
 /// Waiting and bound pods, and the nodes.
 pub struct Scheduler {
     state: ClusterState,
-    /// Of each workload.
+    /// By workload.
     shapes: Vec<Shape>,
     daemons: Daemons,
     pods: BTreeMap<PodKey, PodFacts>,
-    waiting: BTreeSet<Turn>,
+    waiting: BTreeSet<QueueKey>,
     on_node: BTreeMap<Arc<str>, BTreeSet<PodKey>>,
-    /// Something has changed by which a waiting pod may fit.
-    stirred: bool,
+    /// Something has changed so that a waiting pod may fit.
+    may_schedule: bool,
 }
 
 impl Scheduler {
-    /// A scheduler without nodes and pods.
+    /// Creates a scheduler without nodes and pods.
     pub fn new(shapes: Vec<Shape>, daemons: Daemons) -> Self {
         let mut state = ClusterState::new();
-        daemons.tell(&mut state);
+        daemons.add_to(&mut state);
         Self {
             state,
             shapes,
@@ -59,16 +59,16 @@ impl Scheduler {
             pods: BTreeMap::new(),
             waiting: BTreeSet::new(),
             on_node: BTreeMap::new(),
-            stirred: false,
+            may_schedule: false,
         }
     }
 
-    /// Nodes and pods as the loop that orders nodes sees them.
+    /// Returns nodes and pods as input of the loop that orders nodes.
     pub fn state(&mut self) -> &mut ClusterState {
         &mut self.state
     }
 
-    /// Takes a node in, or what has changed about it.
+    /// Adds or updates a node.
     pub fn set_node(&mut self, now: Timestamp, facts: NodeFacts) {
         let (name, ready) = (Arc::clone(&facts.node.name), facts.ready);
         self.state.apply_node(facts);
@@ -76,17 +76,17 @@ impl Scheduler {
             self.daemons.join(&mut self.state, &name, now);
         }
         self.on_node.entry(name).or_default();
-        self.stirred = true;
+        self.may_schedule = true;
     }
 
-    /// When a node joined.
+    /// Returns when a node joined.
     pub fn node_created(&self, name: &str) -> Option<Timestamp> {
         let mut nodes = self.state.nodes();
         let node = nodes.find(|node| *node.facts.node.name == *name)?;
         Some(node.facts.created)
     }
 
-    /// Takes a node out; its pods, which are gone with it.
+    /// Removes a node. Returns its pods, which are lost with it.
     pub fn remove_node(&mut self, name: &str) -> BTreeSet<PodKey> {
         let lost = self.on_node.remove(name).unwrap_or_default();
         for key in &lost {
@@ -96,11 +96,11 @@ impl Scheduler {
         }
         self.daemons.leave(&mut self.state, name);
         self.state.delete_node(name);
-        self.stirred = true;
+        self.may_schedule = true;
         lost
     }
 
-    /// Takes a pod in that waits for a node.
+    /// Adds a pod that waits for a node.
     pub fn add_pod(&mut self, key: PodKey, name: Arc<str>, created: Timestamp) {
         let shape = &self.shapes[key.workload];
         let facts = PodFacts {
@@ -116,77 +116,77 @@ impl Scheduler {
             })),
             ..PodFacts::default()
         };
-        self.waiting.insert(self.turn(key, &facts));
+        self.waiting.insert(self.queue_key(key, &facts));
         self.apply(key, facts);
-        self.stirred = true;
+        self.may_schedule = true;
     }
 
-    /// A pod was deleted: it still takes its resources, and waits no more.
+    /// Marks a pod as deleted: it keeps its resources, but no longer waits.
     pub fn delete_pod(&mut self, key: PodKey, at: Timestamp) {
         if let Some(facts) = self.pods.get(&key) {
-            self.waiting.remove(&self.turn(key, facts));
+            self.waiting.remove(&self.queue_key(key, facts));
             let deletion = Some(at);
             let facts = PodFacts {
                 deletion,
                 ..facts.clone()
             };
             self.apply(key, facts);
-            self.stirred = true;
+            self.may_schedule = true;
         }
     }
 
-    /// A pod is gone.
+    /// Removes a pod.
     pub fn remove_pod(&mut self, key: PodKey) {
         let Some(facts) = self.pods.remove(&key) else {
             return;
         };
-        self.waiting.remove(&self.turn(key, &facts));
+        self.waiting.remove(&self.queue_key(key, &facts));
         let node = facts.node.and_then(|node| self.on_node.get_mut(&node));
         if let Some(pods) = node {
             pods.remove(&key);
         }
         self.state.delete_pod(&facts.uid);
-        self.stirred = true;
+        self.may_schedule = true;
     }
 
-    /// Number of pods that wait for a node.
+    /// Returns the number of pods that wait for a node.
     pub fn waiting(&self) -> u32 {
         u32::try_from(self.waiting.len()).unwrap_or(u32::MAX)
     }
 
-    /// Binds what fits, if something has changed since the last time.
+    /// Binds pods that fit, if something has changed since the last call.
     pub fn schedule(&mut self) -> Vec<(PodKey, Arc<str>)> {
-        if !std::mem::take(&mut self.stirred) {
+        if !std::mem::take(&mut self.may_schedule) {
             return Vec::new();
         }
         let mut bindings = Vec::new();
-        // Pods of one class fit or don't together.
-        let mut misfits = BTreeSet::new();
-        for turn in self.waiting.clone() {
-            let key = turn.2;
+        // All pods of a class fit, or none.
+        let mut unschedulable_classes = BTreeSet::new();
+        for queue_key in self.waiting.clone() {
+            let key = queue_key.2;
             let facts = self.pods.get(&key);
             let Some(pod) = facts.and_then(|facts| self.state.pod(&facts.uid)) else {
                 continue;
             };
             let class = pod.class;
-            let node = match misfits.contains(&class) {
+            let node = match unschedulable_classes.contains(&class) {
                 true => None,
                 false => self.best(class),
             };
             if let Some(node) = node {
-                bindings.extend(self.bind(turn, node));
+                bindings.extend(self.bind(queue_key, node));
             } else {
-                misfits.insert(class);
+                unschedulable_classes.insert(class);
                 self.mark_unschedulable(key);
             }
         }
-        // A pod that has come may be what another one wants to be near to.
-        self.stirred = !bindings.is_empty() && !misfits.is_empty();
+        // A new pod may satisfy another pod's affinity.
+        self.may_schedule = !bindings.is_empty() && !unschedulable_classes.is_empty();
         bindings
     }
 
-    /// The node with the highest score among those that fit; of equal ones the
-    /// first by name.
+    /// Returns the node with the highest score among those that fit; of several the first
+    /// by name.
     fn best(&self, class: ClassId) -> Option<NodeId> {
         let cluster = self.state.cluster();
         let nodes = self.state.nodes().map(|node| node.id);
@@ -201,8 +201,8 @@ impl Scheduler {
         best.map(|(_, node)| node)
     }
 
-    fn bind(&mut self, turn: Turn, node: NodeId) -> Option<(PodKey, Arc<str>)> {
-        let key = turn.2;
+    fn bind(&mut self, queue_key: QueueKey, node: NodeId) -> Option<(PodKey, Arc<str>)> {
+        let key = queue_key.2;
         let node = Arc::clone(&self.state.cluster().node(node)?.name);
         let facts = PodFacts {
             node: Some(Arc::clone(&node)),
@@ -210,7 +210,7 @@ impl Scheduler {
             unschedulable: false,
             ..self.pods.get(&key)?.clone()
         };
-        self.waiting.remove(&turn);
+        self.waiting.remove(&queue_key);
         self.on_node
             .entry(Arc::clone(&node))
             .or_default()
@@ -237,7 +237,7 @@ impl Scheduler {
         self.pods.insert(key, facts);
     }
 
-    fn turn(&self, key: PodKey, facts: &PodFacts) -> Turn {
+    fn queue_key(&self, key: PodKey, facts: &PodFacts) -> QueueKey {
         let priority = self.shapes[key.workload].pod.priority;
         (Reverse(priority), facts.created, key)
     }

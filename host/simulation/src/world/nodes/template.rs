@@ -1,4 +1,4 @@
-//! What the nodes of a group are like: as their cloud foretells it, and as they
+//! Properties of a group's nodes: the template that the cloud reports, and the nodes that
 //! join.
 
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use crate::scenario::{NodeGroupSpec, NodeResources};
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
-/// What a new node of a group would be like, in whichever of its zones it is.
+/// Returns the template of a group's new nodes, in any of its zones.
 pub fn of_group(spec: &NodeGroupSpec) -> NodeTemplate {
     let effect = |taint: &crate::scenario::TaintSpec| match taint.effect {
         placement::Effect::NoSchedule => "NoSchedule",
@@ -33,7 +33,7 @@ pub fn of_group(spec: &NodeGroupSpec) -> NodeTemplate {
     }
 }
 
-/// A node of a group.
+/// Returns a node of a group.
 pub fn node(spec: &NodeGroupSpec, name: &Arc<str>, zone: Option<&Arc<str>>) -> placement::Node {
     let mut labels = labels(spec, zone);
     labels.insert(HOSTNAME.into(), Arc::clone(name));
@@ -52,7 +52,7 @@ pub fn node(spec: &NodeGroupSpec, name: &Arc<str>, zone: Option<&Arc<str>>) -> p
     }
 }
 
-/// Capacity of a node of a group.
+/// Returns the capacity of a group's node.
 pub fn capacity(spec: &NodeGroupSpec) -> placement::Resources {
     in_units(&spec.capacity)
 }
@@ -60,7 +60,7 @@ pub fn capacity(spec: &NodeGroupSpec) -> placement::Resources {
 fn in_units(resources: &NodeResources) -> placement::Resources {
     placement::Resources {
         cpu: milli(resources.cpu),
-        // A float becomes an integer saturating.
+        // The conversion from float saturates.
         memory: resources.memory as i64,
         pods: i64::from(resources.pods),
         ..placement::Resources::default()
@@ -87,7 +87,7 @@ fn amounts(resources: &NodeResources) -> BTreeMap<Arc<str>, i64> {
     ])
 }
 
-/// A float becomes an integer saturating.
+/// The conversion from float saturates.
 fn milli(value: f64) -> i64 {
     (value * 1000.0).round() as i64
 }

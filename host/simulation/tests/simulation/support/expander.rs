@@ -9,7 +9,7 @@ use flyball_core::policy::{
 use flyball_core::replica::{Context, Reason};
 use serde_json::Value;
 
-/// What an option is worth.
+/// Computes the score of an option.
 type Score = fn(&OptionColumns, usize, &Value) -> f64;
 
 /// Keeps the options with the lowest score.
@@ -20,7 +20,7 @@ pub struct Lowest {
 }
 
 impl Lowest {
-    /// Returns `least-waste` or `priority`. `None` for any other name.
+    /// Returns `least-waste` or `priority`. Returns `None` for any other name.
     pub fn policy(name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
         let score: Score = match name {
             "least-waste" => waste,
@@ -56,8 +56,8 @@ fn waste(options: &OptionColumns, row: usize, _: &Value) -> f64 {
         + wasted(options.requested_memory[row], options.capacity_memory[row])
 }
 
-/// Lower is better here: the negative priority of the first list that names the
-/// group.
+/// Returns the negative priority of the first list that names the group, since lower
+/// scores are better here.
 fn priority(options: &OptionColumns, row: usize, config: &Value) -> f64 {
     let group = Value::from(&*options.node_group[row]);
     let lists = config["priorities"].as_object().into_iter().flatten();

@@ -1,11 +1,11 @@
-//! The input of an expander.
+//! Defaults of the input of an expander.
 
 use anyhow::{Context as _, bail};
 use flyball_core::nodes::expander::option_state;
 use serde_json::{Map, Value, json};
 
-/// Columns that cannot be left out are none; the others have a value for a cell that
-/// is: a plain option is one node for one pod.
+/// Columns and the defaults of their cells, if they are not required. A plain option is
+/// one node for one pod.
 const COLUMNS: [(&str, Missing); 18] = [
     ("nodeGroup", Missing::Never),
     ("state", Missing::State),
@@ -27,14 +27,14 @@ const COLUMNS: [(&str, Missing); 18] = [
     ("maxSize", Missing::Number(1_000)),
 ];
 
-/// What stands for a cell that was left out.
+/// Default of a missing cell.
 #[derive(Clone, Copy)]
 enum Missing {
     Never,
     Number(u32),
-    /// What another column has.
+    /// The value of another column.
     As(&'static str),
-    /// What follows from the capacity.
+    /// Derived from the capacity.
     State,
     Unknown,
 }
@@ -70,7 +70,7 @@ fn known(name: &str) -> bool {
     COLUMNS.iter().any(|&(column, _)| column == name)
 }
 
-/// The rows of columns, as far as these are there.
+/// Converts columns, as far as they are present, to rows.
 fn transposed(columns: Map<String, Value>) -> anyhow::Result<Vec<Map<String, Value>>> {
     let groups = columns.get("nodeGroup").and_then(Value::as_array);
     let count = groups.context("options has no column nodeGroup")?.len();

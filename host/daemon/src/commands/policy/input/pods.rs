@@ -1,4 +1,4 @@
-//! The input of a replica policy.
+//! Defaults of the input of a replica policy.
 
 use anyhow::{Context as _, bail};
 use flyball_core::replica::pod_state;
@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 const HOUR_MS: i64 = 3_600_000;
 const WINDOW_MS: i64 = 60_000;
 
-/// Fills in pods, samples and what Kubernetes has by default.
+/// Fills in pods, samples and Kubernetes' defaults.
 pub(super) fn complete(input: &mut Map<String, Value>, now: i64) -> anyhow::Result<()> {
     let (pods, ready) = complete_pods(input.remove("pods"), now)?;
     let count = pods["state"].as_array().map_or(0, Vec::len);
@@ -52,7 +52,7 @@ pub(super) fn complete(input: &mut Map<String, Value>, now: i64) -> anyhow::Resu
     Ok(())
 }
 
-/// The columns of the pods, and how many of them are ready.
+/// Returns the columns of the pods, and the number of Ready ones.
 fn complete_pods(pods: Option<Value>, now: i64) -> anyhow::Result<(Value, usize)> {
     let usual = pod_state::RUNNING | pod_state::READY;
     let mut pods = match pods {

@@ -1,4 +1,4 @@
-//! What replaying a record shows, whatever it is about.
+//! Output of a replayed record, for any kind of record.
 
 use std::io::Write as _;
 
@@ -12,21 +12,21 @@ use serde_json::{Value, json};
 
 use crate::output::{self, DIM, Out, STRONG, WARNING, styled};
 
-/// A record that can be replayed and shown.
-pub trait Shown: Decided<Verdict: Serialize> {
-    /// When it was decided.
+/// A record whose replay can be printed.
+pub trait ReplayedRecord: Decided<Verdict: Serialize> {
+    /// Returns the time of the decision.
     fn at(&self) -> Timestamp;
-    /// Counts the records of one daemon.
+    /// Returns the record's sequence number in its daemon.
     fn sequence(&self) -> u64;
-    /// What was decided about, for people.
+    /// Returns the object of the decision as text.
     fn object(&self) -> String;
-    /// What was decided about, for programs.
+    /// Returns the object of the decision as JSON.
     fn object_json(&self) -> Value;
-    /// A verdict in a line.
+    /// Formats a verdict in one line.
     fn in_words(verdict: &Self::Verdict) -> String;
 }
 
-impl Shown for DecisionRecord {
+impl ReplayedRecord for DecisionRecord {
     fn at(&self) -> Timestamp {
         self.at
     }
@@ -56,7 +56,7 @@ impl Shown for DecisionRecord {
     }
 }
 
-impl Shown for NodeDecisionRecord {
+impl ReplayedRecord for NodeDecisionRecord {
     fn at(&self) -> Timestamp {
         self.at
     }
@@ -79,8 +79,8 @@ impl Shown for NodeDecisionRecord {
     }
 }
 
-/// Prints a verdict that is another one now.
-pub fn print<R: Shown>(
+/// Prints a verdict that differs from the recorded one.
+pub fn print<R: ReplayedRecord>(
     out: &mut Out,
     record: &R,
     result: &Replay<R::Verdict>,
@@ -101,8 +101,8 @@ pub fn print<R: Shown>(
     Ok(())
 }
 
-/// The result as a line of JSON.
-pub fn to_json<R: Shown>(record: &R, result: &Replay<R::Verdict>) -> Value {
+/// Formats the result as a line of JSON.
+pub fn to_json<R: ReplayedRecord>(record: &R, result: &Replay<R::Verdict>) -> Value {
     let (kind, details) = match result {
         Replay::Same => ("same", Value::Null),
         Replay::Differs { now, .. } => ("differs", json!({"now": now})),

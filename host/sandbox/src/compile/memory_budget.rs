@@ -1,21 +1,21 @@
-//! How much memory there is for children.
+//! Memory budget of compiling children.
 
 use std::fs;
 
 use crate::compile::DEFAULT_COMPILE_MEMORY;
 
-/// What children always get: less compiles no policy. Where even that is not there,
-/// the kernel ends a child, and not this process.
+/// Minimum budget: less compiles no policy. If even that is not available, the kernel
+/// kills a child and not this process.
 const LEAST: u64 = 32 << 20;
 
-/// Private memory of all children together, in bytes: what was asked for, else
-/// [`DEFAULT_COMPILE_MEMORY`], or what this process leaves of its cgroup's limit.
+/// Returns the private memory of all children together, in bytes: the configured amount,
+/// else [`DEFAULT_COMPILE_MEMORY`] or what this process leaves of its cgroup's limit.
 pub(super) fn budget(asked: Option<u64>) -> u64 {
     asked.unwrap_or_else(|| left(cgroup_limit(), own()))
 }
 
-/// What a limit leaves beside this process' own memory, in bytes: at most
-/// [`DEFAULT_COMPILE_MEMORY`], which is also what there is without a limit.
+/// Returns what a limit leaves besides this process's own memory, in bytes: at most
+/// [`DEFAULT_COMPILE_MEMORY`], which also applies without a limit.
 fn left(limit: Option<u64>, own: u64) -> u64 {
     limit.map_or(DEFAULT_COMPILE_MEMORY, |limit| {
         let left = limit.saturating_sub(own);
@@ -23,33 +23,33 @@ fn left(limit: Option<u64>, own: u64) -> u64 {
     })
 }
 
-/// Private memory of this process, in bytes.
+/// Returns the private memory of this process, in bytes.
 fn own() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     field(&status, "RssAnon:").unwrap_or(0)
 }
 
-/// A field of `/proc/PID/status` that is counted in kB, in bytes.
+/// Returns a field of `/proc/PID/status` that is counted in kB, in bytes.
 pub(super) fn field(status: &str, name: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib << 10)
 }
 
-/// The lowest memory limit of this process' cgroup and those above it, in bytes; `None`
-/// if there is no limit.
+/// Returns the lowest memory limit of this process's cgroup and its ancestors, in bytes.
+/// Returns `None` if there is no limit.
 fn cgroup_limit() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     files(&groups)
         .iter()
         .filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok())
-        // Version 1 has a number where there is no limit.
+        // Version 1 reports a huge number where there is no limit.
         .filter(|limit| *limit < 1 << 60)
         .min()
 }
 
-/// Files that may hold a limit, for a process with these cgroups. In a container, the
-/// root of the mount is its own cgroup.
+/// Returns the files that may hold a limit, for a process with these cgroups. In a
+/// container, the root of the mount is its own cgroup.
 fn files(groups: &str) -> Vec<String> {
     let mut files = Vec::new();
     for line in groups.lines() {

@@ -1,14 +1,13 @@
-//! A real control plane with the custom resource, a daemon's folder, and what is
-//! asked of them.
+//! A real control plane with the custom resource, and a folder for the daemon.
 
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
 use crate::metrics_apis::MetricsApis;
-use crate::support::{Daemon, PATIENCE, Workshop, wait_for};
+use crate::support::{Daemon, WAIT_TIMEOUT, Workshop, wait_for};
 
 /// A control plane that the daemon can work on.
-pub struct Scene {
+pub struct TestCluster {
     pub cluster: Cluster,
     pub workshop: Workshop,
 }
@@ -21,21 +20,21 @@ pub struct Condition {
     pub message: String,
 }
 
-impl Scene {
+impl TestCluster {
     pub fn new() -> Self {
         let workshop = Workshop::new();
         let cluster = Cluster::start(ClusterOptions::default()).unwrap();
-        let scene = Self { cluster, workshop };
-        scene.install_crd();
-        std::fs::create_dir(scene.workshop.path("drop")).unwrap();
-        scene
+        let test_cluster = Self { cluster, workshop };
+        test_cluster.install_crd();
+        std::fs::create_dir(test_cluster.workshop.path("drop")).unwrap();
+        test_cluster
     }
 
-    /// Puts the custom resource in place, or back in place.
+    /// Applies the custom resource definition, also after its removal.
     pub fn install_crd(&self) {
         self.apply(&self.workshop.succeed(&["crd"]));
-        // Established is not yet served: discovery follows a moment later.
-        wait_for("the custom resource to be served", PATIENCE, || {
+        // Established does not mean served: discovery follows a moment later.
+        wait_for("the custom resource to be served", WAIT_TIMEOUT, || {
             self.cluster.kubectl(&["get", "ra", "-o", "name"]).is_ok()
         });
     }
@@ -46,7 +45,7 @@ impl Scene {
         self.daemon_with(kubeconfig.to_str().unwrap(), args)
     }
 
-    /// As [`Scene::daemon`], with another kubeconfig; it need not be ready.
+    /// Starts the daemon with another kubeconfig; it need not become ready.
     pub fn daemon_with(&self, kubeconfig: &str, args: &[&str]) -> Daemon {
         let usual = [
             "--kubeconfig",
@@ -62,8 +61,8 @@ impl Scene {
         self.cluster.apply(manifest).unwrap();
     }
 
-    /// A Deployment of that many replicas, whose pods have the label app=NAME. They
-    /// run if there is a node.
+    /// Creates a Deployment with this number of replicas, whose pods have the label
+    /// app=NAME. They run if there is a node.
     pub fn deploy(&self, name: &str, replicas: u32) {
         let labels = json!({ "app": name });
         let spec = json!({ "containers": [{ "name": "web", "image": "web" }] });
@@ -78,13 +77,13 @@ impl Scene {
             },
         });
         self.apply(&deployment.to_string());
-        wait_for("the Deployment's pods", PATIENCE, || {
+        wait_for("the Deployment's pods", WAIT_TIMEOUT, || {
             self.field(&format!("deployment/{name}"), ".status.replicas") == replicas.to_string()
         });
     }
 
-    /// An autoscaler for the Deployment of its name, up to 20 replicas; `more` are
-    /// further fields of its spec.
+    /// Creates an autoscaler for the Deployment of its name, up to 20 replicas; `more`
+    /// has further fields of its spec.
     pub fn autoscale(&self, name: &str, metric: &Value, more: &Value) {
         let mut spec = json!({
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
@@ -96,7 +95,7 @@ impl Scene {
         self.apply(&autoscaler(name, &spec));
     }
 
-    /// What a field of an object says, empty if there is none.
+    /// Returns a field of an object; empty if it does not exist.
     pub fn field(&self, object: &str, path: &str) -> String {
         let path = format!("jsonpath={{{path}}}");
         let field = self.cluster.kubectl(&["get", object, "-o", &path]);
@@ -111,12 +110,12 @@ impl Scene {
     pub fn wait_for_replicas(&self, deployment: &str, replicas: u32) {
         wait_for(
             &format!("{replicas} replicas of {deployment}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             || self.replicas(deployment) == replicas.to_string(),
         );
     }
 
-    /// A condition of an autoscaler; empty texts if it has none of the kind.
+    /// Returns a condition of an autoscaler; with empty texts if it does not exist.
     pub fn condition(&self, name: &str, kind: &str) -> Condition {
         let path = format!(".status.conditions[?(@.type==\"{kind}\")]");
         let text = self.field(&format!("ra/{name}"), &path);
@@ -129,13 +128,13 @@ impl Scene {
         }
     }
 
-    /// Waits for a condition's status and reason; its message.
+    /// Waits for a condition's status and reason. Returns its message.
     #[track_caller]
     pub fn wait_for_condition(&self, name: &str, kind: &str, status: &str, reason: &str) -> String {
         let mut seen = Condition::default();
         wait_for(
             &format!("{kind} {status} {reason} of {name}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             || {
                 seen = self.condition(name, kind);
                 seen.status == status && seen.reason == reason
@@ -144,7 +143,7 @@ impl Scene {
         seen.message
     }
 
-    /// Notes of the events of that reason on an autoscaler.
+    /// Returns the messages of an autoscaler's events with that reason.
     pub fn events(&self, name: &str, reason: &str) -> Vec<String> {
         let field = format!("involvedObject.name={name},reason={reason}");
         let events = ["get", "events", "--field-selector", &field, "-o", "json"];
@@ -161,7 +160,7 @@ impl Scene {
     pub fn wait_for_event(&self, name: &str, reason: &str, text: &str) {
         wait_for(
             &format!("event {reason} of {name} with {text:?}"),
-            PATIENCE,
+            WAIT_TIMEOUT,
             || {
                 self.events(name, reason)
                     .iter()
@@ -170,7 +169,7 @@ impl Scene {
         );
     }
 
-    /// The metrics APIs, with an external metric `queue` of that value.
+    /// Starts the metrics APIs, with an external metric `queue` of that value.
     pub fn with_queue(&self, value: u32) -> MetricsApis {
         let apis = MetricsApis::serve(self);
         apis.set_external("queue", &[json!(value.to_string())]);
@@ -178,7 +177,7 @@ impl Scene {
     }
 }
 
-/// A `ReplicaAutoscaler`.
+/// Returns a `ReplicaAutoscaler`.
 pub fn autoscaler(name: &str, spec: &Value) -> String {
     json!({
         "apiVersion": "flyball.dev/v1alpha1",
@@ -189,12 +188,12 @@ pub fn autoscaler(name: &str, spec: &Value) -> String {
     .to_string()
 }
 
-/// The external metric `queue`, of which each replica should have 10.
+/// Returns the external metric `queue`, with a target of 10 per replica.
 pub fn queue() -> Value {
     external("queue")
 }
 
-/// An external metric of which each replica should have 10.
+/// Returns an external metric with a target of 10 per replica.
 pub fn external(name: &str) -> Value {
     let target = json!({ "type": "AverageValue", "averageValue": "10" });
     json!({ "type": "External", "external": { "metric": { "name": name }, "target": target } })

@@ -1,9 +1,9 @@
-//! How much memory children may take: all together have one amount. Each may take what
-//! it has and its part of what is free.
+//! How the children share memory: all together have one budget. Each may use what it has
+//! and an equal part of what is free.
 
 use crate::compile::supervisor::{Child, Supervisor};
 
-/// Part of the memory that must be free for another child to start.
+/// Part of the budget that must be free for another child to start.
 const START_PART: u64 = 4;
 
 impl Supervisor {
@@ -12,7 +12,7 @@ impl Supervisor {
         self.memory.saturating_sub(used)
     }
 
-    /// Whether a job of that level may start beside the children that there are.
+    /// Reports whether a job of that level may start besides the present children.
     pub fn has_room(&self, level: usize, alone: bool) -> bool {
         if self.children.is_empty() {
             return true;
@@ -24,11 +24,11 @@ impl Supervisor {
             && self.free_memory() >= self.memory / START_PART
     }
 
-    /// Ends the child that stands in the way of a job of that level, if there is one that
-    /// should give way: then it begins anew later, when there are no others.
+    /// Ends the child that keeps a job of that level from starting, if there is one of
+    /// lower priority. Its job is started again later, when no other child runs.
     pub fn make_room(&mut self, level: usize) -> bool {
         if self.free_memory() >= self.memory / START_PART {
-            // It is not memory that is lacking.
+            // The obstacle is not a lack of memory.
             return false;
         }
         let gives_way = |child: &Child| child.stopped || child.job.level() > level;
@@ -44,8 +44,8 @@ impl Supervisor {
         true
     }
 
-    /// Lets each running child have what it has and its part of what is free. Those that
-    /// are stopped take nothing meanwhile.
+    /// Sets each running child's memory limit to what it has and its part of what is
+    /// free. Stopped children get no part.
     pub fn share_memory(&mut self) {
         let running = u64::try_from(self.running()).unwrap_or(u64::MAX).max(1);
         let part = self.free_memory() / running;
