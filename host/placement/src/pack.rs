@@ -26,7 +26,7 @@ pub use self::each::pack_each;
 pub use self::order::{Order, orders, placing_order};
 pub use self::rehearsal::{Rehearsal, Rehearsed};
 use self::simulated::Simulation;
-use crate::cluster::Bonds;
+use crate::cluster::{Bonds, CPU, MEMORY, PODS};
 use crate::{ClassId, Cluster, Node, NodeId};
 
 /// A number of identical pods to place.
@@ -354,6 +354,9 @@ impl Estimate<'_> {
 /// were placed, at the index of their demand. Pods that did not fit are tried again as
 /// long as pods placed after them may have made room by a rule of spread or affinity.
 pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<u32> {
+    if !has_room(cluster, nodes, demands) {
+        return vec![0; demands.len()];
+    }
     let context = PackContext::new(cluster, nodes, demands, true);
     let order: Vec<usize> = (0..demands.len()).collect();
     let (new, none) = (
@@ -366,6 +369,22 @@ pub fn fill(cluster: &mut Cluster, nodes: &[NodeId], demands: &[Demand]) -> Vec<
     Simulation::new(cluster, &context, &new, &none, &[])
         .pack(demands, &order)
         .placed
+}
+
+/// Whether any node has room for the least cpu and memory that any of the pods requests.
+fn has_room(cluster: &Cluster, nodes: &[NodeId], demands: &[Demand]) -> bool {
+    let requests = demands
+        .iter()
+        .map(|demand| cluster.cpu_and_memory(demand.class));
+    let least = requests.reduce(|least, other| (least.0.min(other.0), least.1.min(other.1)));
+    let Some((cpu, memory)) = least else {
+        return false;
+    };
+    // The scheduler does not look at a resource that a pod does not request.
+    let is_free = |column, amount, node| amount == 0 || amount <= cluster.free_of(column, node);
+    nodes.iter().any(|&node| {
+        is_free(PODS, 1, node) && is_free(CPU, cpu, node) && is_free(MEMORY, memory, node)
+    })
 }
 
 /// Adds a new node of a template, with only the pods it carries.

@@ -117,19 +117,22 @@ pub(super) fn unplaced_pods(
     let mut queue: Vec<Queued> = Vec::with_capacity(state.unschedulable_count());
     // The scheduler makes no room on a node that is being drained.
     let nominated = drained.iter().flat_map(|node| state.nominated_to(node));
-    let unschedulable = state.unschedulable().flat_map(|(_, pods)| pods);
-    for pod in unschedulable.chain(nominated) {
+    let mut enqueue = |pod: &PodView<'_>| {
         pending.unschedulable += 1;
         if pod.priority < options.expendable_pods_priority_cutoff {
             pending.expendable += 1;
         } else if pod.of_daemon_set() {
             pending.daemon_set += 1;
-        } else if is_young(&pod, now, options) {
+        } else if is_young(pod, now, options) {
             pending.young += 1;
         } else {
-            queue.push(Queued::new(state, &pod, false));
+            queue.push(Queued::new(state, pod, false));
         }
+    };
+    for (_, pods) in state.unschedulable() {
+        pods.for_each(|pod| enqueue(&pod));
     }
+    nominated.for_each(|pod| enqueue(&pod));
     for pod in drained.iter().flat_map(|node| state.pods_on(node)) {
         if is_recreated(&pod) && pod.priority >= options.expendable_pods_priority_cutoff {
             pending.drained += 1;
@@ -305,7 +308,8 @@ pub(super) fn waits_until(
             .min();
         let older = |known: Option<Timestamp>| known.into_iter().chain(created).min();
         oldest = older(oldest);
-        if gpus(&state.cluster().requests(class)) > 0 {
+        let cluster = state.cluster();
+        if cluster.requests_extended(class) && gpus(&cluster.requests(class)) > 0 {
             oldest_gpu = older(oldest_gpu);
         }
     }

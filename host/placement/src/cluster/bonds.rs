@@ -2,7 +2,7 @@
 
 use smallvec::SmallVec;
 
-use super::nodes::{CPU, EPHEMERAL, MEMORY, PODS};
+use super::nodes::{CPU, EPHEMERAL, EXTENDED, MEMORY, PODS};
 use super::{ClassId, Cluster, NodeId};
 use crate::{Name, Resources};
 
@@ -63,6 +63,12 @@ impl Cluster {
             host_ports: !self.classes.ports(class).is_empty(),
             volumes: self.classes.volumes(class).is_some(),
         }
+    }
+
+    /// Whether a pod of a class requests an extended resource, such as GPUs.
+    pub fn requests_extended(&self, class: ClassId) -> bool {
+        let mut amounts = self.classes.request(class).amounts();
+        amounts.any(|(column, _)| column >= EXTENDED)
     }
 
     /// Returns the cpu and memory that a pod of a class requests.

@@ -29,6 +29,7 @@ pub use self::diagnosis::Diagnosis;
 pub use self::journal::Mark;
 pub(crate) use self::node_signature::Dependencies;
 pub use self::nodes::NodeId;
+pub(crate) use self::nodes::{CPU, MEMORY, PODS};
 
 use self::classes::{Classes, Parts};
 use self::condition::label_set;

@@ -28,9 +28,9 @@ impl NodeId {
 pub(crate) const CPU: usize = 0;
 pub(crate) const MEMORY: usize = 1;
 pub(super) const EPHEMERAL: usize = 2;
-pub(super) const PODS: usize = 3;
+pub(crate) const PODS: usize = 3;
 /// First column of extended resources.
-const EXTENDED: usize = 4;
+pub(super) const EXTENDED: usize = 4;
 
 /// Pods of a class on a node.
 #[derive(Clone, Copy, Debug)]

@@ -62,7 +62,20 @@ impl<'a> ColumnPacker<'a> {
         max_nodes: u32,
     ) -> u32 {
         let each = times(&self.template, amounts);
-        while left > 0 && each > 0 && open.len() < max_nodes as usize {
+        if each == 0 {
+            return left;
+        }
+        if left >= each {
+            let mut full = self.template.clone();
+            for &(resource, amount) in amounts {
+                full[resource] -= amount * i64::from(each);
+            }
+            while left >= each && open.len() < max_nodes as usize {
+                open.add(&full);
+                left -= each;
+            }
+        }
+        if left > 0 && open.len() < max_nodes as usize {
             open.add(&self.template);
             left = open.on_newest(amounts, left);
         }
