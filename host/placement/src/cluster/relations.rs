@@ -134,8 +134,7 @@ impl Relations {
         }
     }
 
-    /// Adds the counters of new terms. The label keys that they use must be relevant to
-    /// shapes already.
+    /// Adds the counters of new terms, whose label keys are relevant to shapes already.
     pub(super) fn add_terms(
         &mut self,
         affinity: &[KeyedTerm],
@@ -192,8 +191,7 @@ impl Relations {
         })
     }
 
-    /// Adds a new shape. The label keys that its constraints use must be relevant to
-    /// shapes already.
+    /// Adds a new shape. The label keys of its constraints are relevant already.
     pub(super) fn add_shape(&mut self, shape: u32, inputs: &mut CounterInputs<'_>) {
         let terms = inputs.classes.shape(shape).terms;
         let owning = &self.terms[terms as usize].owning;
@@ -264,8 +262,7 @@ impl Relations {
         )
     }
 
-    /// Adds the counters and topology keys on which a shape's rules depend to
-    /// `dependencies`.
+    /// Adds the counters and topology keys on which a shape's rules depend.
     pub(super) fn add_dependencies(&self, shape: u32, dependencies: &mut Dependencies) {
         let own = &self.shapes[shape as usize];
         let terms = &self.terms[own.terms as usize];
