@@ -176,7 +176,7 @@ pub struct MetricSpec {
 }
 
 impl MetricSpec {
-    /// Returns the metric of a spec that names none: cpu at 80% of the request.
+    /// Returns the metric of a spec without metrics: cpu at 80% of the request.
     #[must_use]
     pub fn default_cpu() -> Self {
         let target = MetricTarget {
