@@ -8,19 +8,23 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use flyball_core::control::{ReplicaLoop, ReplicaOptions};
-use flyball_core::memory::InMemoryStore;
-use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
-use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::{
-    Autoscaler, Clock, DecisionPorts, MetricAnswer, ObjectKey, Observation, PodSample, Question,
-    Reader, Report, Scale, ScaleIntent, Writer,
+use flyball_decision::context::GrantedInput;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::memory::InMemoryStore;
+use flyball_decision::policy::PolicyEngine;
+use flyball_decision::ports::{Clock, DecisionPorts};
+use flyball_decision::ring::Ring;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::control::ReplicaLoop;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
+use flyball_replicas::ports::{
+    Autoscaler, MetricAnswer, Observation, PodSample, Question, Reader, Report, Scale, ScaleIntent,
+    Writer,
 };
-use flyball_core::replica::GrantedInput;
-use flyball_core::ring::Ring;
-use flyball_core::spec::AutoscalerSpec;
-use flyball_core::status::AutoscalerStatus;
-use flyball_core::time::Timestamp;
+use flyball_replicas::record::DecisionRecord;
+use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::status::AutoscalerStatus;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 use flyball_test_support::bench::report;
 use serde_json::json;
@@ -61,7 +65,7 @@ fn main() -> anyhow::Result<()> {
 /// Returns the median time of a full sync, in seconds.
 async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow::Result<f64> {
     let objects = Arc::new(objects(count, busy)?);
-    let ring = Arc::new(Ring::new(256 << 20, 0));
+    let ring = Arc::new(Ring::<DecisionRecord>::new(256 << 20));
     let options = ReplicaOptions {
         sync_period_ms: SYNC_MS,
         stands_for_ms: i64::MAX,

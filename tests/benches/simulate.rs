@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use flyball_core::policy::PolicyEngine;
+use flyball_decision::policy::PolicyEngine;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 use flyball_simulation::{Cluster, Options, Scenario, simulate};
 use flyball_test_support::bench::report;

@@ -1,5 +1,5 @@
 //! Cloud providers. Each is a module that implements
-//! [`flyball_core::nodes::cloud::CloudProvider`].
+//! [`flyball_nodes::cloud::CloudProvider`].
 //!
 //! A provider reports the cloud's node groups and carries out orders. The core decides
 //! which node group grows, and by how much.

@@ -10,9 +10,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use flyball_core::policy::PolicyEngine as _;
-use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, pod_state};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::replica::{MetricInput, PodColumns, ReplicaInput, pod_state};
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
     CompilerOptions, Engine, EngineOptions, PolicyState, Registry, RegistryOptions,
 };

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use flyball_core::ports::Clock;
-use flyball_core::time::Timestamp;
+use flyball_decision::ports::Clock;
+use flyball_decision::time::Timestamp;
 use flyball_simulation::time::ClockMap;
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
@@ -161,8 +161,8 @@ impl<F: Fn(Timestamp) -> bool + Send + Sync> Clock for PacedClock<F> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
-    use flyball_core::ports::Clock as _;
-    use flyball_core::time::Timestamp;
+    use flyball_decision::ports::Clock as _;
+    use flyball_decision::time::Timestamp;
     use flyball_simulation::time::ClockMap;
 
     use super::{PacedClock, StopSignal};

@@ -10,8 +10,9 @@ use axum::extract::{Query, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
-use flyball_core::ports::{Autoscaler, ObjectKey};
-use flyball_core::ring::Ring;
+use flyball_decision::key::ObjectKey;
+use flyball_replicas::ports::Autoscaler;
+use flyball_replicas::record::DecisionRecord;
 use flyball_sandbox::Registry;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -19,13 +20,14 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::StopSignal;
+use crate::rings::Rings;
 
 /// Data behind the interface.
 pub struct Api {
     /// Readiness of the daemon.
     pub readiness: Arc<Readiness>,
     /// The latest records.
-    pub ring: Arc<Ring>,
+    pub rings: Arc<Rings>,
     /// The policies.
     pub registry: Arc<Registry>,
     /// The known autoscalers.
@@ -155,8 +157,11 @@ async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>)
         Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
     };
     let found = match &object {
-        Some(object) => api.ring.of(object, query.limit),
-        None => api.ring.latest(query.limit),
+        Some(object) => {
+            let of_object = |record: &DecisionRecord| record.object == *object;
+            api.rings.replicas.find(query.limit, of_object)
+        }
+        None => api.rings.replicas.latest(query.limit),
     };
     lines(&found)
 }
@@ -173,7 +178,7 @@ async fn node_records(
     State(api): State<Arc<Api>>,
     Query(query): Query<NodeRecordsQuery>,
 ) -> Response {
-    lines(&api.ring.latest_about_nodes(query.limit))
+    lines(&api.rings.nodes.latest(query.limit))
 }
 
 /// Formats records, given latest first, as lines of JSON, oldest first.

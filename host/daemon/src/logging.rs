@@ -29,9 +29,11 @@ pub fn init(args: &LogArgs, usual: &str) {
 }
 
 /// Tracing targets of our own crates.
-const OWN: [&str; 6] = [
+const OWN: [&str; 8] = [
     "flyball",
-    "flyball_core",
+    "flyball_decision",
+    "flyball_nodes",
+    "flyball_replicas",
     "flyball_kubernetes",
     "flyball_sandbox",
     "flyball_simulation",

@@ -11,6 +11,7 @@ mod policies;
 mod record_file;
 mod recorders;
 mod records;
+mod rings;
 mod scaffold;
 mod simulated;
 mod wiring;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, bail};
-use flyball_core::policy::Budget;
+use flyball_decision::policy::Budget;
 use flyball_policies::BUILTIN;
 use flyball_sandbox::{CompiledPolicy, Engine};
 

@@ -4,13 +4,17 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use anyhow::Context as _;
-use flyball_core::recorder::{Record, Recorder};
+use flyball_decision::recorder::Recorder;
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::DecisionRecord;
+use flyball_report::record::Record;
 use serde::Serialize;
 
 /// Maximum number of records that wait for the disk.
@@ -119,9 +123,15 @@ impl RecordFile {
     }
 }
 
-impl Recorder for RecordFile {
-    fn record(&self, record: &Record) {
-        self.write(record.clone());
+impl Recorder<DecisionRecord> for RecordFile {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.write(Record::Replicas(Arc::clone(record)));
+    }
+}
+
+impl Recorder<NodeDecisionRecord> for RecordFile {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.write(Record::Nodes(Arc::clone(record)));
     }
 }
 
@@ -203,8 +213,8 @@ mod tests {
     use std::io::{self, Write};
     use std::sync::Arc;
 
-    use flyball_core::nodes::record::NodeDecisionRecord;
-    use flyball_core::recorder::{Record, Recorder as _};
+    use flyball_decision::recorder::Recorder as _;
+    use flyball_nodes::record::NodeDecisionRecord;
 
     use super::{Lines, RecordFile};
 
@@ -261,7 +271,7 @@ mod tests {
         let path = folder.path().join("records.jsonl");
         let append = || {
             let file = RecordFile::append_to(&path)?;
-            file.record(&Record::Nodes(Arc::new(NodeDecisionRecord::default())));
+            file.record(&Arc::new(NodeDecisionRecord::default()));
             file.close()?;
             anyhow::Ok(fs::read_to_string(&path)?)
         };

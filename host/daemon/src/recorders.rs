@@ -3,14 +3,16 @@
 mod nodes;
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flyball_core::part::Part;
-use flyball_core::ports::ObjectKey;
-use flyball_core::question::{PolicyRecord, Question};
-use flyball_core::record::{DecisionRecord, Outcome};
-use flyball_core::recorder::{Record, Recorder};
-use flyball_core::status::{Condition, condition};
+use flyball_decision::key::ObjectKey;
+use flyball_decision::part::Part;
+use flyball_decision::part::PolicyRecord;
+use flyball_decision::question::Question;
+use flyball_decision::recorder::Recorder;
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::{DecisionRecord, Outcome};
+use flyball_replicas::status::{Condition, condition};
 
 /// Logs actions, the lines that policies log, and the problem that keeps an object from
 /// being scaled (a missing target or metric, a policy without a usable answer): once,
@@ -21,16 +23,19 @@ pub struct LogRecorder {
     nodes: nodes::NodeLog,
 }
 
-impl Recorder for LogRecorder {
-    fn record(&self, record: &Record) {
-        match record {
-            Record::Replicas(record) => self.log(record),
-            Record::Nodes(record) => self.nodes.log(record),
-        }
+impl Recorder<DecisionRecord> for LogRecorder {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.log(record);
     }
 
     fn forget(&self, object: &ObjectKey) {
         self.problems().remove(object);
+    }
+}
+
+impl Recorder<NodeDecisionRecord> for LogRecorder {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.nodes.log(record);
     }
 }
 

@@ -4,10 +4,10 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::ports::ObjectKey;
-use flyball_core::record::DecisionRecord;
-use flyball_core::recorder::Record;
+use flyball_decision::key::ObjectKey;
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::DecisionRecord;
+use flyball_report::record::Record;
 use serde::de::DeserializeOwned;
 
 /// Reads the records of a file, a line of JSON each. A line that is not a record is

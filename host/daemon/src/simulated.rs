@@ -5,13 +5,12 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context as _;
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::InMemoryStore;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::ports::DecisionPorts;
-use flyball_core::recorder::Recorder;
-use flyball_core::time::Timestamp;
+use flyball_decision::memory::InMemoryStore;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::options::NodeOptions;
+use flyball_replicas::options::ReplicaOptions;
 use flyball_sandbox::Registry;
+use flyball_simulation::RunRecorder;
 use flyball_simulation::time::ClockMap;
 use flyball_simulation::{
     Cluster, Journal, LoopSetup, Loops, PolicySwapper, Progress, Run, Scenario,
@@ -37,7 +36,7 @@ pub struct LoopOptions {
 
 impl Simulated {
     /// Creates the scenario's world at its start. Records are forwarded to `recorders`.
-    pub fn new(scenario: Scenario, recorders: Vec<Arc<dyn Recorder>>) -> anyhow::Result<Self> {
+    pub fn new(scenario: Scenario, recorders: Vec<Arc<dyn RunRecorder>>) -> anyhow::Result<Self> {
         let cluster = Cluster::new(&scenario)?;
         Ok(Self {
             scenario,
@@ -79,11 +78,9 @@ impl Simulated {
         let setup = LoopSetup {
             replica: options.replica,
             nodes: options.nodes,
-            ports: DecisionPorts {
-                engine: Arc::clone(policies) as _,
-                recorder: Arc::clone(&self.journal) as _,
-                store: Arc::new(InMemoryStore::default()),
-            },
+            engine: Arc::clone(policies) as _,
+            recorder: Arc::clone(&self.journal) as _,
+            store: Arc::new(InMemoryStore::default()),
         };
         let mut loops = Loops::new(&self.cluster, &clock, setup);
         loops.run().await;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use flyball_cloud::NodeGroupSpec;
-use flyball_core::control::ReplicaOptions;
-use flyball_core::nodes::chain;
-use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::recorded::RecordedInputs;
+use flyball_decision::recorded::RecordedInputs;
+use flyball_nodes::chain;
+use flyball_nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_replicas::options::ReplicaOptions;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions, has_last_good};
 use flyball_simulation::time::Millis;
 

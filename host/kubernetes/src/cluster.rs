@@ -16,8 +16,8 @@ mod watched;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
-use flyball_core::nodes::ports::{ExpanderConfiguration, NodesReader};
-use flyball_core::nodes::state::ClusterState;
+use flyball_nodes::ports::{ExpanderConfiguration, NodesReader};
+use flyball_nodes::state::ClusterState;
 use kube::Client;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
@@ -233,7 +233,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 mod tests {
     use std::sync::Arc;
 
-    use flyball_core::nodes::state::ClusterState;
+    use flyball_nodes::state::ClusterState;
     use kube::runtime::watcher::Event;
     use serde_json::json;
 

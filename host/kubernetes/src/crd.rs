@@ -6,7 +6,7 @@ mod rules;
 
 use std::collections::BTreeMap;
 
-use flyball_core::spec::AutoscalerSpec;
+use flyball_replicas::spec::AutoscalerSpec;
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use schemars::transform::{Transform, transform_subschemas};

@@ -6,8 +6,8 @@ mod list;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::state::ClusterState;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 

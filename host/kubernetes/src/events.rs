@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use flyball_core::hash::fnv1a;
-use flyball_core::status::Event;
-use flyball_core::time::Timestamp;
+use flyball_decision::event::Event;
+use flyball_decision::hash::fnv1a;
+use flyball_decision::time::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 use kube::runtime::events::{self, EventType, Recorder, Reporter};
@@ -159,8 +159,8 @@ impl WarningCount {
 
 #[cfg(test)]
 mod tests {
-    use flyball_core::status::Event;
-    use flyball_core::time::Timestamp;
+    use flyball_decision::event::Event;
+    use flyball_decision::time::Timestamp;
     use k8s_openapi::api::core::v1::ObjectReference;
 
     use super::{MOST_WARNINGS, ONE_MORE_AFTER_MS, Topic, Warnings, note};

@@ -7,7 +7,7 @@
 //! returns the custom resource definition of `ReplicaAutoscaler`.
 //!
 //! This crate makes no decisions and fetches no metrics, which come from a
-//! [`flyball_core::ports::MetricsSource`].
+//! [`flyball_replicas::ports::MetricsSource`].
 
 mod cache;
 mod client;

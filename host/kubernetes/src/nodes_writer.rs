@@ -1,8 +1,8 @@
 //! Publishes the nodes half's decisions as events while this process is leader. The
 //! orders themselves are sent to the cloud.
 
-use flyball_core::nodes::ports::{NodeEvent, NodesWriter, Subject};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::ports::{NodeEvent, NodesWriter, Subject};
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use flyball_core::nodes::ports::{ExpanderConfiguration, Subject};
-use flyball_core::ports::ObjectKey;
+use flyball_decision::key::ObjectKey;
+use flyball_nodes::ports::{ExpanderConfiguration, Subject};
 use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;

@@ -4,15 +4,16 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flyball_core::pods::Pod;
-use flyball_core::ports::{
-    Autoscaler, MetricAnswer, MetricQuestion, MetricsSource, ObjectKey, Observation,
-    ObservationError, Question, Reader, Scale,
+use flyball_decision::context::GrantedInput;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::pods::Pod;
+use flyball_replicas::ports::{
+    Autoscaler, MetricAnswer, MetricQuestion, MetricsSource, Observation, ObservationError,
+    Question, Reader, Scale,
 };
-use flyball_core::replica::GrantedInput;
-use flyball_core::selector::Selector;
-use flyball_core::spec::Mode;
-use flyball_core::time::Timestamp;
+use flyball_replicas::selector::Selector;
+use flyball_replicas::spec::Mode;
 use futures::{StreamExt, stream};
 use kube::Client;
 use tokio::time::Instant;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use flyball_core::spec::AutoscalerSpec;
+use flyball_replicas::spec::AutoscalerSpec;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;

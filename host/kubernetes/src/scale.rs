@@ -1,8 +1,9 @@
 //! The scale subresource of any kind.
 
-use flyball_core::ports::{ObjectKey, ObservationError, Scale};
-use flyball_core::replica::GrantedInput;
-use flyball_core::spec::CrossVersionObjectReference;
+use flyball_decision::context::GrantedInput;
+use flyball_decision::key::ObjectKey;
+use flyball_replicas::ports::{ObservationError, Scale};
+use flyball_replicas::spec::CrossVersionObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::{Api, Client};

@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use flyball_core::labels::Labels;
-use flyball_core::ports::ObjectKey;
-use flyball_core::selector::{InvalidSelector, Selector};
-use flyball_core::spec::Mode;
+use flyball_decision::key::ObjectKey;
+use flyball_replicas::labels::Labels;
+use flyball_replicas::selector::{InvalidSelector, Selector};
+use flyball_replicas::spec::Mode;
 
 /// The last selector of each autoscaler's target.
 #[derive(Default)]

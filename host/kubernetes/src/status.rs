@@ -4,9 +4,9 @@
 mod metrics;
 mod targets;
 
-use flyball_core::spec::{AutoscalerSpec, CrossVersionObjectReference};
-use flyball_core::status::{AutoscalerStatus, Condition, PolicyStatus};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::spec::{AutoscalerSpec, CrossVersionObjectReference};
+use flyball_replicas::status::{AutoscalerStatus, Condition, PolicyStatus};
 use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

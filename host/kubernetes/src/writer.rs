@@ -1,9 +1,10 @@
 //! Carries out the core's intents while this process is leader. The replica half writes
 //! to the cluster only here.
 
-use flyball_core::ports::{Autoscaler, ObjectKey, Report, ScaleIntent, Writer};
-use flyball_core::status::AutoscalerStatus;
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::ports::{Autoscaler, Report, ScaleIntent, Writer};
+use flyball_replicas::status::AutoscalerStatus;
 use futures::{StreamExt, stream};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};

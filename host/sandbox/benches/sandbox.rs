@@ -6,9 +6,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flyball_core::policy::{Budget, PolicyFailure, ReplicaPolicy};
-use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaInput, Target, pod_state};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::{Budget, PolicyFailure, ReplicaPolicy};
+use flyball_decision::replica::{MetricInput, PodColumns, ReplicaInput, Target, pod_state};
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry};
 use flyball_test_support::bench::report;
 

@@ -1,8 +1,9 @@
 //! Checks policies' descriptions and answers, which are input from outside.
 
-use flyball_core::nodes::expander::ExpanderRanking;
-use flyball_core::policy::{Description, STATE_LIMIT, kind};
-use flyball_core::replica::{Proposal, Reason, ReplicaDecision, ReplicaInput};
+use flyball_decision::context::Reason;
+use flyball_decision::expander::ExpanderRanking;
+use flyball_decision::policy::{Description, STATE_LIMIT, kind};
+use flyball_decision::replica::{Proposal, ReplicaDecision, ReplicaInput};
 
 use crate::error::LoadError;
 use crate::text::readable;

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
-use flyball_core::policy::{Budget, ExpanderPolicy as _, PolicyFailure};
-use flyball_core::replica::Context;
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, OptionColumns};
+use flyball_decision::policy::{Budget, ExpanderPolicy as _, PolicyFailure};
 use flyball_tests::guests;
 
 use crate::engine::{DEFAULT_BUDGET, Engine, EngineOptions};

@@ -1,7 +1,7 @@
 //! Runs a guest once, confined: a fresh store, its limits, and the failure if there is
 //! one.
 
-use flyball_core::policy::{Budget, PolicyFailure, Usage};
+use flyball_decision::policy::{Budget, PolicyFailure, Usage};
 use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
 
 use crate::engine::{self, Engine, TABLE_ELEMENTS};
@@ -204,7 +204,7 @@ fn place(error: &wasmtime::Error) -> String {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-    use flyball_core::policy::{Budget, PolicyFailure};
+    use flyball_decision::policy::{Budget, PolicyFailure};
     use wasmtime::component::{Component, Linker};
 
     use super::run;

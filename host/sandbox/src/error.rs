@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use flyball_core::policy::PolicyFailure;
+use flyball_decision::policy::PolicyFailure;
 use serde::{Deserialize, Serialize};
 
 /// Error of setting up the engine or its private directory.

@@ -5,12 +5,13 @@ mod configuration;
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
-use flyball_core::policy::{
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
+use flyball_decision::policy::{
     Budget, Description, ExpanderPolicy, Policy, PolicyFailure, PolicyOutcome, PolicyVersion,
     ReplicaPolicy, Usage, kind,
 };
-use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
+use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 
 pub(crate) use self::configuration::CheckedContext;

@@ -2,11 +2,13 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flyball_core::nodes::cloud::{CloudError, CloudProvider, NodeGroup};
-use flyball_core::nodes::ports::{NodeEvent, NodesReader, NodesWriter};
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::ports::{Autoscaler, Observation, Question, Reader, Report, ScaleIntent, Writer};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudError, CloudProvider, NodeGroup};
+use flyball_nodes::ports::{NodeEvent, NodesReader, NodesWriter};
+use flyball_nodes::state::ClusterState;
+use flyball_replicas::ports::{
+    Autoscaler, Observation, Question, Reader, Report, ScaleIntent, Writer,
+};
 
 use crate::scenario::{Scenario, ScenarioError};
 use crate::world::nodes::{Nodes, unknown};

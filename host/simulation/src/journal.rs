@@ -7,15 +7,18 @@ mod nodes;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use flyball_core::policy::PolicyVersion;
-use flyball_core::ports::ObjectKey;
-use flyball_core::question::PolicyRecord;
-use flyball_core::record::{DecisionRecord, Outcome};
-use flyball_core::recorder::{Record, Recorder};
-use flyball_core::status::event;
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::part::PolicyRecord;
+use flyball_decision::policy::PolicyVersion;
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::{DecisionRecord, Outcome};
+use flyball_replicas::status::event;
 
 pub use nodes::NodeEntries;
+
+use crate::recorders::{Recorders, RunRecorder};
 
 /// Maximum number of decisions kept: the last ones.
 pub(crate) const MOST_DECISIONS: usize = 200;
@@ -25,7 +28,7 @@ pub(crate) const MOST_DECISIONS: usize = 200;
 pub struct Journal {
     entries: Mutex<Entries>,
     nodes: Mutex<NodeEntries>,
-    forward: Vec<Arc<dyn Recorder>>,
+    forward: Recorders,
 }
 
 /// Summary of the decisions about replicas of a run.
@@ -106,9 +109,9 @@ pub struct Decision {
 impl Journal {
     /// Creates a journal that forwards records to these recorders.
     #[must_use]
-    pub fn new(forward: Vec<Arc<dyn Recorder>>) -> Self {
+    pub fn new(forward: Vec<Arc<dyn RunRecorder>>) -> Self {
         Self {
-            forward,
+            forward: Recorders(forward),
             ..Self::default()
         }
     }
@@ -140,18 +143,22 @@ impl Journal {
     }
 }
 
-impl Recorder for Journal {
-    fn record(&self, record: &Record) {
-        match record {
-            Record::Replicas(record) => self.with(|entries| entries.take(record)),
-            Record::Nodes(record) => self.nodes().take(record),
-        }
-        self.forward.iter().for_each(|to| to.record(record));
+impl Recorder<DecisionRecord> for Journal {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.with(|entries| entries.take(record));
+        self.forward.record(record);
     }
 
     fn forget(&self, object: &ObjectKey) {
         self.with(|entries| entries.reasons.remove(object));
-        self.forward.iter().for_each(|to| to.forget(object));
+        Recorder::<DecisionRecord>::forget(&self.forward, object);
+    }
+}
+
+impl Recorder<NodeDecisionRecord> for Journal {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.nodes().take(record);
+        self.forward.record(record);
     }
 }
 

@@ -2,10 +2,9 @@
 //! as a real cluster.
 //!
 //! A [`Scenario`] describes the cluster and the events. A [`Cluster`] is that world
-//! behind the core's `Reader` and `Writer`; [`simulate`] drives it through the production
+//! behind the ports of the loops; [`simulate`] drives it through the production
 //! loop as fast as possible, and a caller with a clock can drive it in real time (with a
-//! [`time::ClockMap`]). A [`Run`] is the result: the [`summary`] has its figures,
-//! [`report`] renders it as a page.
+//! [`time::ClockMap`]). A [`Run`] is the result.
 //!
 //! The same scenario and policies give the same result, to the byte: random numbers
 //! depend on the scenario's seed, functions of real numbers come from `libm`, and nothing
@@ -18,11 +17,10 @@ mod journal;
 mod load;
 mod loops;
 mod random;
-pub mod report;
+mod recorders;
 mod run;
 pub mod scenario;
-pub mod summary;
-mod text;
+mod summary;
 pub mod time;
 mod timeline;
 mod world;
@@ -31,6 +29,7 @@ pub use cluster::Cluster;
 pub use formula::{Formula, InvalidFormula, Moment};
 pub use journal::{Decision, Entries, Journal, NodeEntries, PolicyChange, PolicyUse};
 pub use loops::{LoopSetup, Loops};
+pub use recorders::{Recorders, RunRecorder};
 pub use run::{
     Contender, NodesRun, Options, PolicySwapper, Progress, Run, RunError, WorkloadRun,
     check_policies, compare, simulate,

@@ -1,12 +1,19 @@
 //! The production loops on a simulated cluster, sharing one clock.
 
-use flyball_core::control::{ReplicaLoop, ReplicaOptions};
-use flyball_core::nodes::control::NodeLoop;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::ports::{Clock, DecisionPorts};
-use flyball_core::time::Timestamp;
+use std::sync::Arc;
+
+use flyball_decision::memory::StateStore;
+use flyball_decision::policy::PolicyEngine;
+use flyball_decision::ports::{Clock, DecisionPorts};
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::control::NodeLoop;
+use flyball_nodes::options::NodeOptions;
+use flyball_replicas::control::ReplicaLoop;
+use flyball_replicas::options::ReplicaOptions;
 
 use crate::cluster::Cluster;
+use crate::recorders::RunRecorder;
 
 /// Options and ports of the loops.
 #[derive(Clone)]
@@ -15,8 +22,23 @@ pub struct LoopSetup {
     pub replica: Option<ReplicaOptions>,
     /// Options of the loop over node groups. `None` if it does not run.
     pub nodes: Option<NodeOptions>,
-    /// Ports of both loops.
-    pub ports: DecisionPorts,
+    /// Finds policies.
+    pub engine: Arc<dyn PolicyEngine>,
+    /// Takes the records of both loops.
+    pub recorder: Arc<dyn RunRecorder>,
+    /// Stores the states of policies.
+    pub store: Arc<dyn StateStore>,
+}
+
+impl LoopSetup {
+    /// Returns the ports of the loop whose records this recorder takes.
+    fn ports<R>(&self, recorder: Arc<dyn Recorder<R>>) -> DecisionPorts<R> {
+        DecisionPorts {
+            engine: Arc::clone(&self.engine),
+            recorder,
+            store: Arc::clone(&self.store),
+        }
+    }
 }
 
 /// The loops. Without nodes there is none over node groups.
@@ -30,7 +52,7 @@ impl<C: Clock + Clone> Loops<C> {
     /// Creates the loops.
     pub fn new(cluster: &Cluster, clock: C, setup: LoopSetup) -> Self {
         let cluster = || cluster.clone();
-        let options = setup.nodes.filter(|_| cluster().has_nodes());
+        let options = setup.nodes.clone().filter(|_| cluster().has_nodes());
         let nodes = options.map(|options| {
             NodeLoop::new(
                 options,
@@ -38,11 +60,17 @@ impl<C: Clock + Clone> Loops<C> {
                 cluster(),
                 cluster(),
                 clock.clone(),
-                setup.ports.clone(),
+                setup.ports(Arc::clone(&setup.recorder) as _),
             )
         });
-        let replicas = setup.replica.map(|options| {
-            ReplicaLoop::new(options, cluster(), cluster(), clock.clone(), setup.ports)
+        let replicas = setup.replica.clone().map(|options| {
+            ReplicaLoop::new(
+                options,
+                cluster(),
+                cluster(),
+                clock.clone(),
+                setup.ports(Arc::clone(&setup.recorder) as _),
+            )
         });
         Self {
             replicas,

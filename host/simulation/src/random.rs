@@ -1,7 +1,7 @@
 //! Stateless random numbers: a value depends only on the numbers that it is drawn for,
 //! not on the order or number of draws.
 
-use flyball_core::hash::{SPLIT_MIX_STEP, fnv1a, split_mix};
+use flyball_decision::hash::{SPLIT_MIX_STEP, fnv1a, split_mix};
 
 /// Letters of generated names: without vowels, as in Kubernetes.
 const ALPHABET: &[u8; 27] = b"bcdfghjklmnpqrstvwxz2456789";

@@ -6,21 +6,22 @@ mod policies;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::InMemoryStore;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::policy::{PolicyEngine, PolicyFailure};
-use flyball_core::ports::{Clock, DecisionPorts, ObjectKey};
-use flyball_core::record::DecisionRecord;
-use flyball_core::recorder::Recorder;
-use flyball_core::spec::PolicyRef;
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::memory::InMemoryStore;
+use flyball_decision::policy::{PolicyEngine, PolicyFailure};
+use flyball_decision::ports::Clock;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::options::NodeOptions;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::record::DecisionRecord;
+use flyball_replicas::spec::PolicyRef;
 
 pub use policies::check_policies;
 
 use crate::cluster::Cluster;
 use crate::journal::{Entries, Journal, NodeEntries};
 use crate::loops::{LoopSetup, Loops};
+use crate::recorders::RunRecorder;
 use crate::scenario::{EventSpec, Scenario, ScenarioError};
 use crate::timeline::{Fleet, Tally, Timeline};
 use crate::world::{DueSwap, InvalidLoad, Totals};
@@ -42,7 +43,7 @@ pub struct Options<'a> {
     /// Options of the node loop, unless the scenario sets them.
     pub nodes: NodeOptions,
     /// Receive every record.
-    pub recorders: Vec<Arc<dyn Recorder>>,
+    pub recorders: Vec<Arc<dyn RunRecorder>>,
     /// Carries out the scenario's swaps.
     pub swapper: Option<&'a dyn PolicySwapper>,
     /// Called after every sync.
@@ -171,11 +172,9 @@ pub fn simulate(
             ..options.replica.clone()
         }),
         nodes: Some(scenario.node_autoscaler.options(&options.nodes)),
-        ports: DecisionPorts {
-            engine,
-            recorder: Arc::clone(&journal) as _,
-            store: Arc::new(InMemoryStore::default()),
-        },
+        engine,
+        recorder: Arc::clone(&journal) as _,
+        store: Arc::new(InMemoryStore::default()),
     };
     let mut loops = Loops::new(&cluster, &clock, setup);
     // Nothing in virtual time waits: no runtime is needed.

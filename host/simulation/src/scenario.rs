@@ -12,8 +12,8 @@ mod workload;
 
 use std::path::{Path, PathBuf};
 
-use flyball_core::quantity::{QuantityText, approximate_f64};
-use flyball_core::time::Timestamp;
+use flyball_decision::quantity::{QuantityText, approximate_f64};
+use flyball_decision::time::Timestamp;
 use serde::{Deserialize, Deserializer};
 
 pub use error::ScenarioError;

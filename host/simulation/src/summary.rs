@@ -1,7 +1,8 @@
 //! Figures for comparing runs.
 
+use flyball_decision::time::Timestamp;
+
 use crate::run::{NodesRun, Run, WorkloadRun};
-use crate::text::{count, share};
 use crate::timeline::Tally;
 
 /// Figures of a run, or of one workload of it.
@@ -29,19 +30,6 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Headings of the [`cells`](Self::cells), except for the first column, which the
-    /// table adds.
-    pub const COLUMNS: [&str; 8] = [
-        "unserved",
-        "of load",
-        "above target",
-        "replica-hours",
-        "changes",
-        "biggest swing",
-        "most replicas",
-        "p95 utilization",
-    ];
-
     fn new(label: &str, tally: &Tally) -> Self {
         Self {
             label: label.to_owned(),
@@ -54,23 +42,6 @@ impl Summary {
             most_replicas: tally.most_replicas,
             p95_utilization: tally.utilization.percentile(0.95),
         }
-    }
-
-    /// Formats the figures.
-    #[must_use]
-    pub fn cells(&self) -> [String; 8] {
-        let none = || "–".to_owned();
-        [
-            count(self.unserved),
-            share(self.unserved, self.offered),
-            self.above_target_hours.map_or_else(none, hours),
-            format!("{:.1}", self.replica_hours),
-            self.changes.to_string(),
-            self.biggest_swing.to_string(),
-            self.most_replicas.to_string(),
-            self.p95_utilization
-                .map_or_else(none, |percent| format!("{percent}%")),
-        ]
     }
 }
 
@@ -91,34 +62,13 @@ pub struct NodeSummary {
     pub pending_hours: f64,
 }
 
-impl NodeSummary {
-    /// Headings of the [`cells`](Self::cells), except for the first column, which the
-    /// table adds.
-    pub const COLUMNS: [&str; 6] = [
-        "most nodes",
-        "node-hours",
-        "cost",
-        "orders",
-        "most pending",
-        "pods waited",
-    ];
-
-    /// Formats the figures.
-    #[must_use]
-    pub fn cells(&self) -> [String; 6] {
-        [
-            format!("{:.0}", self.most_nodes),
-            format!("{:.1}", self.node_hours),
-            self.cost
-                .map_or_else(|| "–".to_owned(), |cost| format!("{cost:.2}")),
-            self.orders.to_string(),
-            self.most_pending.to_string(),
-            hours(self.pending_hours),
-        ]
-    }
-}
-
 impl Run {
+    /// Returns the time since the start of the run, in milliseconds.
+    #[must_use]
+    pub fn since_start(&self, at: Timestamp) -> i64 {
+        at.since(self.scenario.start)
+    }
+
     /// Returns the figures of the nodes. Returns `None` if the scenario has no nodes.
     #[must_use]
     pub fn node_summary(&self) -> Option<NodeSummary> {
@@ -151,11 +101,4 @@ impl WorkloadRun {
         let label = format!("{}/{}", self.key.namespace, self.key.name);
         Summary::new(&label, &self.tally)
     }
-}
-
-fn hours(hours: f64) -> String {
-    if hours < 1.0 {
-        return format!("{:.1} min", hours * 60.0);
-    }
-    format!("{hours:.2} h")
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use flyball_core::time::{Timestamp, parse_duration};
+use flyball_decision::time::{Timestamp, parse_duration};
 use serde::{Deserialize, Deserializer};
 
 /// A duration in milliseconds, written `15s`, `500ms`, `5m`, `1h30m` or `2d`.
@@ -96,7 +96,8 @@ pub(crate) fn parse_timestamp(text: &str) -> Option<Timestamp> {
 }
 
 /// Formats a timestamp as RFC 3339 in UTC.
-pub(crate) fn rfc3339(at: Timestamp) -> String {
+#[must_use]
+pub fn rfc3339(at: Timestamp) -> String {
     jiff::Timestamp::from_millisecond(at.0).map_or_else(|_| at.0.to_string(), |at| at.to_string())
 }
 
@@ -149,7 +150,7 @@ impl ClockMap {
 mod tests {
     use std::time::Duration;
 
-    use flyball_core::time::Timestamp;
+    use flyball_decision::time::Timestamp;
 
     use super::{ClockMap, Millis, elapsed_text, parse_timestamp, rfc3339};
 

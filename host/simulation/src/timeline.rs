@@ -132,7 +132,8 @@ impl Timeline {
 
     /// Combines several workloads: additive columns are summed, utilization is the mean
     /// over Ready pods.
-    pub(crate) fn sum<'a>(timelines: impl Iterator<Item = &'a Self>) -> Self {
+    #[must_use]
+    pub fn sum<'a>(timelines: impl Iterator<Item = &'a Self>) -> Self {
         let mut total = Self::default();
         for timeline in timelines {
             if total.is_empty() {
@@ -239,7 +240,8 @@ impl Tally {
 
     /// Combines several workloads: times and counts are summed, and different targets
     /// become `None`.
-    pub(crate) fn sum<'a>(tallies: impl Iterator<Item = &'a Self>) -> Self {
+    #[must_use]
+    pub fn sum<'a>(tallies: impl Iterator<Item = &'a Self>) -> Self {
         let mut total = Self::default();
         let mut targets = Vec::new();
         for tally in tallies {

@@ -14,11 +14,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_core::ports::{
-    Autoscaler, ObjectKey, Observation, ObservationError, Question, Report, Scale, ScaleIntent,
+use flyball_decision::context::GrantedInput;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::ports::{
+    Autoscaler, Observation, ObservationError, Question, Report, Scale, ScaleIntent,
 };
-use flyball_core::replica::GrantedInput;
-use flyball_core::time::Timestamp;
 
 use crate::scenario::{EventSpec, MetricsSpec, Scenario, ScenarioError};
 use crate::time::elapsed_text;

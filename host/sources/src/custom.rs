@@ -1,9 +1,11 @@
 //! Requests to the custom and external metrics APIs.
 
-use flyball_core::ports::{MetricAnswer, MetricQuestion, ObservationError};
-use flyball_core::spec::{CrossVersionObjectReference, LabelSelector, MetricIdentifier, api_group};
 use flyball_kubernetes::Kinds;
 use flyball_kubernetes::request::{RequestError, get};
+use flyball_replicas::ports::{MetricAnswer, MetricQuestion, ObservationError};
+use flyball_replicas::spec::{
+    CrossVersionObjectReference, LabelSelector, MetricIdentifier, api_group,
+};
 use kube::Client;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 

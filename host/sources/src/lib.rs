@@ -11,8 +11,8 @@ mod resource;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flyball_core::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
 use flyball_kubernetes::Kinds;
+use flyball_replicas::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
 use futures::future::join;
 use futures::{StreamExt, stream};
 use kube::Client;

@@ -7,8 +7,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::ports::{MetricAnswer, ObservationError, PodSample};
-use flyball_core::quantity::Milli;
+use flyball_decision::quantity::Milli;
+use flyball_replicas::ports::{MetricAnswer, ObservationError, PodSample};
 use serde::{Deserialize, Deserializer};
 
 use crate::resource::Rfc3339;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::labels::{LabelIndex, Labels};
-use flyball_core::ports::{MetricAnswer, ObservationError, PodSample};
-use flyball_core::quantity::Milli;
-use flyball_core::selector::Selector;
-use flyball_core::time::{Timestamp, parse_go_duration};
+use flyball_decision::quantity::Milli;
+use flyball_decision::time::{Timestamp, parse_go_duration};
 use flyball_kubernetes::request::get;
+use flyball_replicas::labels::{LabelIndex, Labels};
+use flyball_replicas::ports::{MetricAnswer, ObservationError, PodSample};
+use flyball_replicas::selector::Selector;
 use kube::Client;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};

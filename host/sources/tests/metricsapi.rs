@@ -4,7 +4,7 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
-use flyball_core::ports::{MetricAnswer, ObservationError};
+use flyball_replicas::ports::{MetricAnswer, ObservationError};
 use flyball_sources::{PodMetricsList, external_values, object_value, pod_samples};
 use flyball_test_support::vectors;
 use serde_json::{Value, json};

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core::pods::{Container, Pod, PodRequests, Resources, request_column};
-use flyball_core::replica::request_mark;
+use flyball_decision::replica::request_mark;
 use flyball_policy::{MetricSpec, Phase, PodSpec, Ready, Replica, Request, Time};
+use flyball_replicas::pods::{Container, Pod, PodRequests, Resources, request_column};
 use flyball_test_support::vectors;
 use serde::Deserialize;
 

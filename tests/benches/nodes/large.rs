@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::ensure;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::policy::PolicyEngine;
+use flyball_decision::policy::PolicyEngine;
 use flyball_kubernetes::slim::PodObject;
+use flyball_nodes::options::NodeOptions;
+use flyball_nodes::state::ClusterState;
 use flyball_test_support::bench::report;
 use serde_json::{Value, json};
 

@@ -18,12 +18,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use flyball_core::nodes::census::Census;
-use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::policy::PolicyEngine;
+use flyball_decision::policy::PolicyEngine;
 use flyball_kubernetes::slim::PodObject;
+use flyball_nodes::census::Census;
+use flyball_nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_nodes::state::ClusterState;
 use flyball_placement::pack::{Demand, Growth, Template, pack};
 use flyball_placement::{Cluster, Node, Pod, Resources};
 use flyball_test_plans::{Answer, Outcome, carry_out};

@@ -16,19 +16,21 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::Uri;
 use axum::response::{IntoResponse as _, Response};
-use flyball_core::control::{ReplicaLoop, ReplicaOptions};
-use flyball_core::memory::InMemoryStore;
-use flyball_core::nodes::control::NodeLoop;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::{
-    DecisionPorts, MetricAnswer, MetricQuestion, MetricsSource, ObservationError, Report,
-    ScaleIntent, Writer,
-};
-use flyball_core::recorder::{Record, Recorder};
-use flyball_core::time::Timestamp;
+use flyball_decision::memory::InMemoryStore;
+use flyball_decision::policy::PolicyEngine;
+use flyball_decision::ports::DecisionPorts;
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{Caches, ClusterWatch, KubernetesReader, watch_for_both};
+use flyball_nodes::control::NodeLoop;
+use flyball_nodes::options::NodeOptions;
+use flyball_nodes::ports::NodesReader as _;
+use flyball_replicas::control::ReplicaLoop;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::ports::{
+    MetricAnswer, MetricQuestion, MetricsSource, ObservationError, Report, ScaleIntent, Writer,
+};
+use flyball_replicas::record::DecisionRecord;
 use flyball_test_support::bench::report;
 use futures::stream::{self, StreamExt as _};
 use serde::{Deserialize, Serialize};
@@ -255,11 +257,8 @@ async fn decide_about_replicas(
 #[derive(Default)]
 struct Decided(AtomicUsize);
 
-impl Recorder for Decided {
-    fn record(&self, record: &Record) {
-        let Record::Replicas(record) = record else {
-            return;
-        };
+impl Recorder<DecisionRecord> for Decided {
+    fn record(&self, record: &Arc<DecisionRecord>) {
         let input = record.input.as_ref();
         let pods = input.map_or(0, |input| input.pods.state.len());
         self.0.fetch_add(pods, Ordering::Relaxed);
@@ -295,6 +294,6 @@ fn peak() -> anyhow::Result<f64> {
     Ok(kib * 1024.0)
 }
 
-impl Recorder for Nobody {
-    fn record(&self, _: &Record) {}
+impl<R> Recorder<R> for Nobody {
+    fn record(&self, _: &Arc<R>) {}
 }

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{NodeGroup, NodeTemplate};
-use flyball_core::nodes::record::Order;
 use flyball_kubernetes::slim::PodObject;
+use flyball_nodes::cloud::{NodeGroup, NodeTemplate};
+use flyball_nodes::record::Order;
 use serde_json::{Value, json};
 
 use crate::shapes::{HOSTNAME, ZONE, group, pod, pods, running, size};

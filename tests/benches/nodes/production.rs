@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use flyball_core::policy::PolicyEngine;
+use flyball_decision::policy::PolicyEngine;
 use flyball_test_plans::production::{Sizes, production};
 use flyball_test_plans::{Answer, Field};
 use flyball_test_support::bench::report;

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup, NodeTemplate};
-use flyball_core::nodes::state::NodeFacts;
 use flyball_kubernetes::slim::{NodeObject, PodObject};
+use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup, NodeTemplate};
+use flyball_nodes::state::NodeFacts;
 use serde_json::{Value, json};
 
 /// Zone label of a node.

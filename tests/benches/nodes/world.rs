@@ -5,17 +5,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use flyball_core::memory::InMemoryStore;
-use flyball_core::nodes::cloud::{CloudError, CloudProvider, NodeGroup};
-use flyball_core::nodes::control::NodeLoop;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::ports::{NodeEvent, NodesReader, NodesWriter};
-use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::{Clock, DecisionPorts};
-use flyball_core::recorder::{Record, Recorder};
-use flyball_core::time::Timestamp;
+use flyball_decision::memory::InMemoryStore;
+use flyball_decision::policy::PolicyEngine;
+use flyball_decision::ports::{Clock, DecisionPorts};
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudError, CloudProvider, NodeGroup};
+use flyball_nodes::control::NodeLoop;
+use flyball_nodes::options::NodeOptions;
+use flyball_nodes::ports::{NodeEvent, NodesReader, NodesWriter};
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_nodes::state::ClusterState;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
 
 /// Time of the first pass: long after every object was created.
@@ -149,10 +149,8 @@ impl Clock for Nobody {
 #[derive(Default)]
 struct Last(Mutex<Option<Arc<NodeDecisionRecord>>>);
 
-impl Recorder for Last {
-    fn record(&self, record: &Record) {
-        if let Record::Nodes(record) = record {
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(record));
-        }
+impl Recorder<NodeDecisionRecord> for Last {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(record));
     }
 }

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::census::Census;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::record::{NodeDecisionRecord, Order, Pending, Remaining, Round};
-use flyball_core::nodes::scale_up::Plan;
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::nodes::templates::templates_of;
+use flyball_nodes::census::Census;
+use flyball_nodes::options::NodeOptions;
+use flyball_nodes::record::{NodeDecisionRecord, Order, Pending, Remaining, Round};
+use flyball_nodes::scale_up::Plan;
+use flyball_nodes::state::ClusterState;
+use flyball_nodes::templates::templates_of;
 use flyball_placement::pack::{Demand, add_template, fill, orders, placing_order};
 use flyball_placement::{ClassId, NodeId};
 

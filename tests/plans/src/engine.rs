@@ -3,12 +3,12 @@
 use std::cmp::Reverse;
 use std::sync::Arc;
 
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
-use flyball_core::policy::{
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
+use flyball_decision::policy::{
     Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
     PolicyVersion, ReplicaPolicy, Usage,
 };
-use flyball_core::replica::Context;
 
 /// Policy engine that returns, for any name, an expander that chooses in this process
 /// like the built-in `most-pods`, `least-nodes` and `least-waste` one after the other.

@@ -3,11 +3,11 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::census::Census;
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::record::Order;
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::nodes::templates::templates_of;
+use flyball_nodes::census::Census;
+use flyball_nodes::options::NodeOptions;
+use flyball_nodes::record::Order;
+use flyball_nodes::state::ClusterState;
+use flyball_nodes::templates::templates_of;
 use flyball_placement::pack::{Template, add_template};
 use flyball_placement::{ClassId, Cluster, NodeId, Resources};
 

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::state::DaemonSetFacts;
-use flyball_core::ports::ObjectKey;
+use flyball_decision::key::ObjectKey;
+use flyball_nodes::state::DaemonSetFacts;
 use flyball_placement::{
     LabelSelector, Pod, Requirement, Resources, SpreadConstraint, Toleration, TolerationOperator,
 };

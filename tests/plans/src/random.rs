@@ -1,6 +1,6 @@
 //! Deterministic random numbers.
 
-use flyball_core::hash::{SPLIT_MIX_STEP, split_mix};
+use flyball_decision::hash::{SPLIT_MIX_STEP, split_mix};
 
 /// Generates random numbers, the same ones for the same seed (`SplitMix64`).
 pub struct Random(u64);

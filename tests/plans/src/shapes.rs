@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{NodeTemplate, TemplateTaint};
-use flyball_core::nodes::state::NodeFacts;
+use flyball_nodes::cloud::{NodeTemplate, TemplateTaint};
+use flyball_nodes::state::NodeFacts;
 use flyball_placement::{Effect, Node, Resources, Taint};
 
 /// Zone label of a node.

@@ -2,18 +2,16 @@
 
 use std::sync::Arc;
 
-use flyball_core::memory::PolicyMemories;
-use flyball_core::nodes::backoff::Backoffs;
-use flyball_core::nodes::census::Census;
-use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::scale_up::{Plan, PlanContext, plan};
-use flyball_core::nodes::state::{
-    ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase,
-};
-use flyball_core::policy::PolicyEngine;
-use flyball_core::ports::ObjectKey;
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::memory::PolicyMemories;
+use flyball_decision::policy::PolicyEngine;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::backoff::Backoffs;
+use flyball_nodes::census::Census;
+use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup};
+use flyball_nodes::options::NodeOptions;
+use flyball_nodes::scale_up::{Plan, PlanContext, plan};
+use flyball_nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 use flyball_placement::Pod;
 
 use crate::shapes::{Kind, provider_id};

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
-use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
-use flyball_core::policy::{ExpanderPolicy as _, Policy as _, ReplicaPolicy as _, kind};
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, OptionColumns};
+use flyball_decision::policy::{ExpanderPolicy as _, Policy as _, ReplicaPolicy as _, kind};
+use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions};
 use flyball_tests::guests;
 

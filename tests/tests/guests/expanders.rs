@@ -5,16 +5,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_core::memory::PolicyMemories;
-use flyball_core::nodes::choose::{Chooser, choose};
-use flyball_core::nodes::expander::{ExpanderInput, OptionColumns, option_state};
-use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::nodes::record::Choice;
-use flyball_core::policy::{
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, OptionColumns, option_state};
+use flyball_decision::memory::PolicyMemories;
+use flyball_decision::policy::{
     DEFAULT_EXPANDER, ExpanderPolicy, PolicyEngine, PolicyFailure, ReplicaPolicy,
 };
-use flyball_core::replica::{Context, ReplicaInput};
-use flyball_core::time::Timestamp;
+use flyball_decision::replica::ReplicaInput;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::choose::{Chooser, choose};
+use flyball_nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_nodes::record::Choice;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry};
 use flyball_tests::guests;
 

@@ -8,11 +8,12 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core::policy::{PolicyOutcome, ReplicaPolicy as _};
-use flyball_core::replica::{
-    Context, MetricInput, PodColumns, ReplicaDecision, ReplicaInput, Target, UNKNOWN_POD, pod_state,
+use flyball_decision::context::Context;
+use flyball_decision::policy::{PolicyOutcome, ReplicaPolicy as _};
+use flyball_decision::replica::{
+    MetricInput, PodColumns, ReplicaDecision, ReplicaInput, Target, UNKNOWN_POD, pod_state,
 };
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
     CompiledPolicy, CompilerOptions, ConfigurationError, DEFAULT_BUDGET, Engine, EngineOptions,
     LoadError,

@@ -4,14 +4,17 @@
 
 use std::sync::Arc;
 
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::Memory;
-use flyball_core::observe::{Columns, Prepared};
-use flyball_core::pipeline::{Decision, Scene, decide};
-use flyball_core::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
-use flyball_core::ports::{Autoscaler, ObjectKey, Scale};
-use flyball_core::spec::{AutoscalerSpec, Combine, CrossVersionObjectReference, Mode, PolicyRef};
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
+use flyball_decision::time::Timestamp;
+use flyball_replicas::memory::Memory;
+use flyball_replicas::observe::{Columns, Prepared};
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::pipeline::{Decision, Scene, decide};
+use flyball_replicas::ports::{Autoscaler, Scale};
+use flyball_replicas::spec::{
+    AutoscalerSpec, Combine, CrossVersionObjectReference, Mode, PolicyRef,
+};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
 use flyball_tests::guests;
 

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use flyball_core::policy::PolicyEngine as _;
-use flyball_core::replica::{Context, ReplicaInput, Target};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::replica::{ReplicaInput, Target};
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{PolicySource, PolicyState, digest};
 
 use super::{Home, ask, ask_at, reason, status, wait_for_answer, wait_for_failure, wait_until};

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 
-use flyball_core::policy::PolicyFailure;
+use flyball_decision::policy::PolicyFailure;
 use flyball_sandbox::{PolicyEvent, PolicySource, digest};
 
 use super::{

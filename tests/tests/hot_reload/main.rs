@@ -16,9 +16,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core::policy::{PolicyEngine as _, PolicyFailure, PolicyOutcome};
-use flyball_core::replica::{Context, ReplicaInput};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, PolicyOutcome};
+use flyball_decision::replica::ReplicaInput;
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
     CompilerOptions, Engine, EngineOptions, PolicyState, PolicyStatus, Registry, RegistryOptions,
 };

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core::control::PolicyUser;
-use flyball_core::policy::{PolicyEngine as _, PolicyFailure};
-use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput, Target};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::PolicyUser;
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure};
+use flyball_decision::replica::{ReplicaDecision, ReplicaInput, Target};
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
     PolicyEvent, PolicySource, PolicyState, Registry, digest, roll_back_by_hand,
 };

@@ -3,11 +3,13 @@
 use std::fs;
 use std::sync::{Arc, Mutex};
 
-use flyball_core::control::PolicyUser;
-use flyball_core::nodes::expander::{ExpanderInput, OptionColumns};
-use flyball_core::policy::NODE_GROUPS;
-use flyball_core::recorded::{RecordedInput, RecordedInputs, RecordedQuestion};
-use flyball_core::replica::{Context, MetricInput, ReplicaInput, Target};
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, OptionColumns};
+use flyball_decision::policy::NODE_GROUPS;
+use flyball_decision::policy::PolicyUser;
+use flyball_decision::question::RecordedQuestion;
+use flyball_decision::recorded::{RecordedInput, RecordedInputs};
+use flyball_decision::replica::{MetricInput, ReplicaInput, Target};
 use flyball_sandbox::{PolicyState, Registry, RegistryOptions, digest};
 use flyball_tests::guests;
 

@@ -13,16 +13,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use case::{Case, Chain};
-use flyball_core::memory::PolicyMemories;
-use flyball_core::nodes::chain;
-use flyball_core::nodes::choose::{Chooser, choose};
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
-use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::nodes::priorities::{MISSING, warnings};
-use flyball_core::policy::PolicyEngine as _;
-use flyball_core::question::ExpanderRecord;
-use flyball_core::replica::Context;
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
+use flyball_decision::memory::PolicyMemories;
+use flyball_decision::part::ExpanderRecord;
+use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::chain;
+use flyball_nodes::choose::{Chooser, choose};
+use flyball_nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_nodes::priorities::{MISSING, warnings};
 use flyball_sandbox::{Engine, EngineOptions, Registry};
 
 /// Lines of: the mark of the case, the case, what was asked, why the answer differs.

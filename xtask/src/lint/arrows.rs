@@ -12,27 +12,58 @@ use crate::workspace;
 
 /// Every crate of the workspace, and the crates of the workspace that it may depend on.
 const ALLOWED: &[(&str, &[&str])] = &[
+    ("flyball-decision", &[]),
     ("flyball-placement", &[]),
-    ("flyball-core", &["flyball-placement"]),
-    ("flyball-sandbox", &["flyball-core"]),
-    ("flyball-kubernetes", &["flyball-core", "flyball-placement"]),
-    ("flyball-sources", &["flyball-core", "flyball-kubernetes"]),
-    ("flyball-cloud", &["flyball-core"]),
+    ("flyball-replicas", &["flyball-decision"]),
+    ("flyball-nodes", &["flyball-decision", "flyball-placement"]),
+    ("flyball-sandbox", &["flyball-decision"]),
+    (
+        "flyball-kubernetes",
+        &[
+            "flyball-decision",
+            "flyball-nodes",
+            "flyball-placement",
+            "flyball-replicas",
+        ],
+    ),
+    (
+        "flyball-sources",
+        &["flyball-decision", "flyball-kubernetes", "flyball-replicas"],
+    ),
+    ("flyball-cloud", &["flyball-decision", "flyball-nodes"]),
     ("flyball-files", &[]),
     (
         "flyball-simulation",
-        &["flyball-core", "flyball-files", "flyball-placement"],
+        &[
+            "flyball-decision",
+            "flyball-files",
+            "flyball-nodes",
+            "flyball-placement",
+            "flyball-replicas",
+        ],
+    ),
+    (
+        "flyball-report",
+        &[
+            "flyball-decision",
+            "flyball-nodes",
+            "flyball-replicas",
+            "flyball-simulation",
+        ],
     ),
     (
         "flyball",
         &[
             "flyball-build",
             "flyball-cloud",
-            "flyball-core",
+            "flyball-decision",
             "flyball-files",
             "flyball-kubernetes",
+            "flyball-nodes",
             "flyball-placement",
             "flyball-policies",
+            "flyball-replicas",
+            "flyball-report",
             "flyball-sandbox",
             "flyball-simulation",
             "flyball-sources",
@@ -51,11 +82,11 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("scheduled-floor", &["flyball-policy"]),
     ("flyball-policies", &["flyball-build"]),
     ("flyball-build", &[]),
+    ("flyball-tests", &["flyball-build", "flyball-sandbox"]),
     (
-        "flyball-tests",
-        &["flyball-build", "flyball-core", "flyball-sandbox"],
+        "flyball-test-plans",
+        &["flyball-decision", "flyball-nodes", "flyball-placement"],
     ),
-    ("flyball-test-plans", &["flyball-core", "flyball-placement"]),
     ("flyball-test-support", &[]),
     ("xtask", &["flyball-test-support"]),
 ];
@@ -65,11 +96,19 @@ const ALLOWED: &[(&str, &[&str])] = &[
 const FORBIDDEN: &[(&str, &[&str])] = &[
     // Pure functions on plain data.
     (
+        "flyball-decision",
+        &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
+    ),
+    (
         "flyball-placement",
         &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
     ),
     (
-        "flyball-core",
+        "flyball-replicas",
+        &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
+    ),
+    (
+        "flyball-nodes",
         &["kube", "k8s-openapi", "wasmtime", "tokio", "aws"],
     ),
     ("flyball-simulation", &["kube", "k8s-openapi", "wasmtime"]),

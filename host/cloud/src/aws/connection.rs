@@ -8,7 +8,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_autoscaling::config::Region;
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
-use flyball_core::nodes::cloud::CloudError;
+use flyball_nodes::cloud::CloudError;
 
 /// Time limit of a call with all its attempts. The nodes loop must not wait longer for
 /// a cloud.

@@ -4,7 +4,7 @@ use std::error::Error;
 
 use aws_credential_types::provider::error::CredentialsError;
 use aws_sdk_autoscaling::error::{ProvideErrorMetadata, SdkError};
-use flyball_core::nodes::cloud::CloudError;
+use flyball_nodes::cloud::CloudError;
 
 /// Converts the error of a call. The message names the call, its subject and the cause.
 pub(super) fn call_error<E, R>(call: &str, subject: &str, error: SdkError<E, R>) -> CloudError

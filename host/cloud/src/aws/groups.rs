@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance as AwsInstance, LifecycleState};
-use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
+use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup};
 
 use super::provider_id::provider_id;
 use super::{instance_types, template};
@@ -66,7 +66,7 @@ fn state(state: &LifecycleState) -> Option<InstanceState> {
 #[cfg(test)]
 mod tests {
     use aws_sdk_autoscaling::types::LifecycleState;
-    use flyball_core::nodes::cloud::InstanceState;
+    use flyball_nodes::cloud::InstanceState;
 
     use super::state;
 

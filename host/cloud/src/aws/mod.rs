@@ -16,10 +16,10 @@ mod template;
 use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::Filter;
-use flyball_core::nodes::cloud::{CloudError, CloudProvider, InstanceState, NodeGroup};
-use flyball_core::nodes::gpu::AWS_GPU_LABEL;
-use flyball_core::nodes::similar::AWS_IGNORED_LABELS;
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudError, CloudProvider, InstanceState, NodeGroup};
+use flyball_nodes::gpu::AWS_GPU_LABEL;
+use flyball_nodes::similar::AWS_IGNORED_LABELS;
 use tokio::sync::Mutex;
 
 pub use self::connection::Connection;

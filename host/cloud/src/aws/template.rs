@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{NodeTemplate, TemplateTaint};
-use flyball_core::quantity::Milli;
+use flyball_decision::quantity::Milli;
+use flyball_nodes::cloud::{NodeTemplate, TemplateTaint};
 
 use super::instance_types::architecture;
 

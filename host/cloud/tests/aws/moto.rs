@@ -6,8 +6,8 @@ use anyhow::{Context as _, ensure};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
 use flyball_cloud::aws::{AwsAutoScaling, Connection, instance};
-use flyball_core::nodes::cloud::{CloudError, CloudProvider as _, InstanceState, NodeGroup};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudError, CloudProvider as _, InstanceState, NodeGroup};
 use flyball_test_support::Aws;
 
 const START: Timestamp = Timestamp(1_700_000_000_000);

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::Args;
-use flyball_core::policy::Budget;
+use flyball_decision::policy::Budget;
 use flyball_sandbox::{CompilerOptions, DEFAULT_BUDGET, DEFAULT_COMPILE_CPU};
 use flyball_simulation::time::Millis;
 
@@ -140,7 +140,7 @@ fn budget_change(text: &str) -> Result<(BudgetKey, u64), String> {
 
 #[cfg(test)]
 mod tests {
-    use flyball_core::policy::Budget;
+    use flyball_decision::policy::Budget;
     use flyball_sandbox::DEFAULT_BUDGET;
 
     use super::{Budgets, PolicyBudget};

@@ -96,7 +96,7 @@ impl Nodes {
 #[cfg(test)]
 mod tests {
     use clap::Parser as _;
-    use flyball_core::nodes::options::NodeOptions;
+    use flyball_nodes::options::NodeOptions;
 
     use super::{Controller, Nodes};
     use crate::wiring::node_options;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{ArgAction, Args};
-use flyball_core::nodes::options::Bounds;
+use flyball_nodes::options::Bounds;
 use flyball_simulation::time::Millis;
 
 use super::values::duration;
@@ -17,7 +17,7 @@ pub struct Planning {
     #[arg(
         long,
         value_name = "NAME,…",
-        default_value = flyball_core::policy::DEFAULT_EXPANDER
+        default_value = flyball_decision::policy::DEFAULT_EXPANDER
     )]
     pub expander: String,
     /// Configuration of an expander, a file of YAML or JSON (repeatable). Without
@@ -122,7 +122,7 @@ fn gibibytes(text: &str) -> Result<Bounds, String> {
 
 #[cfg(test)]
 mod tests {
-    use flyball_core::nodes::options::Bounds;
+    use flyball_nodes::options::Bounds;
 
     use super::bounds;
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use flyball_core::quantity::Milli;
+use flyball_decision::quantity::Milli;
 use flyball_simulation::time::Millis;
 
 /// Parses a duration.

@@ -6,17 +6,17 @@ mod text;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use flyball_core::memory::PolicyMemories;
-use flyball_core::nodes::backoff::Backoffs;
-use flyball_core::nodes::census::Census;
-use flyball_core::nodes::gpu::AWS_GPU_LABEL;
-use flyball_core::nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup, Upcoming};
-use flyball_core::nodes::scale_up::{PlanContext, plan};
-use flyball_core::nodes::similar::AWS_IGNORED_LABELS;
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::policy::PolicyEngine as _;
-use flyball_core::time::Timestamp;
+use flyball_decision::memory::PolicyMemories;
+use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::time::Timestamp;
 use flyball_kubernetes::Dump;
+use flyball_nodes::backoff::Backoffs;
+use flyball_nodes::census::Census;
+use flyball_nodes::gpu::AWS_GPU_LABEL;
+use flyball_nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup, Upcoming};
+use flyball_nodes::scale_up::{PlanContext, plan};
+use flyball_nodes::similar::AWS_IGNORED_LABELS;
+use flyball_nodes::state::ClusterState;
 use serde::Serialize;
 
 use super::Exit;

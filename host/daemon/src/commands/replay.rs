@@ -8,12 +8,12 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_core::policy::{
+use flyball_decision::part::{ExpanderRecord, PolicyRecord};
+use flyball_decision::policy::{
     Budget, ExpanderPolicy, Policy as _, PolicyVersion, ReplicaPolicy, kind,
 };
-use flyball_core::question::{ExpanderRecord, PolicyRecord};
-use flyball_core::recorder::Record;
-use flyball_core::replay::{Replay, replay};
+use flyball_decision::replay::{Replay, replay};
+use flyball_report::record::Record;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
 
 use self::replayed::ReplayedRecord;

@@ -10,13 +10,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, ensure};
-use flyball_core::memory::InMemoryStore;
-use flyball_core::nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_core::policy::PolicyEngine as _;
-use flyball_core::ports::{Autoscaler, DecisionPorts, Reader as _};
-use flyball_core::recorder::{Recorder, Recorders};
-use flyball_core::ring::Ring;
+use flyball_decision::memory::InMemoryStore;
+use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::ports::DecisionPorts;
+use flyball_decision::recorder::Recorder;
+use flyball_decision::ring::Ring;
+use flyball_nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_replicas::ports::{Autoscaler, Reader as _};
 use flyball_sandbox::Registry;
+use flyball_simulation::{Recorders, RunRecorder};
 use flyball_simulation::{Scenario, check_policies};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +30,7 @@ use crate::clock::{StopSignal, StopTrigger};
 use crate::http::{self, Api, Readiness};
 use crate::record_file::RecordFile;
 use crate::recorders::LogRecorder;
+use crate::rings::Rings;
 use crate::simulated::{LoopOptions, Simulated};
 use crate::wiring;
 
@@ -62,11 +65,15 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         .transpose()?
         .map(Arc::new);
     let record_bytes = usize::try_from(args.record_memory.0).unwrap_or(usize::MAX);
-    let ring = Arc::new(Ring::new(record_bytes, NODE_RECORD_BYTES));
-    let registry = wiring::registry(&args.policies, Arc::clone(&ring) as _)?;
+    let rings = Arc::new(Rings {
+        replicas: Ring::new(record_bytes),
+        nodes: Ring::new(NODE_RECORD_BYTES),
+    });
+    let registry = wiring::registry(&args.policies, Arc::clone(&rings) as _)?;
     let daemon = Daemon {
         registry: Arc::new(registry),
-        ring,
+        rings,
+        store: Arc::default(),
         file,
         readiness: Readiness::waiting_for(&["caches", "policies"]),
         listener,
@@ -87,7 +94,9 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
 /// Parts of the daemon that do not depend on the kind of cluster.
 struct Daemon {
     registry: Arc<Registry>,
-    ring: Arc<Ring>,
+    rings: Arc<Rings>,
+    /// States of policies on a real cluster, kept as long as the process lives.
+    store: Arc<InMemoryStore>,
     file: Option<Arc<RecordFile>>,
     readiness: Arc<Readiness>,
     listener: TcpListener,
@@ -126,22 +135,24 @@ impl Daemon {
     }
 
     /// Returns the recorders of decisions.
-    fn recorders(&self) -> Vec<Arc<dyn Recorder>> {
-        let mut recorders: Vec<Arc<dyn Recorder>> = vec![
-            Arc::clone(&self.ring) as _,
+    fn recorders(&self) -> Vec<Arc<dyn RunRecorder>> {
+        let mut recorders: Vec<Arc<dyn RunRecorder>> = vec![
+            Arc::clone(&self.rings) as _,
             Arc::new(LogRecorder::default()),
         ];
         recorders.extend(self.file.iter().map(|file| Arc::clone(file) as _));
         recorders
     }
 
-    /// Returns the ports of both loops on a real cluster. States are kept as long as the
-    /// process lives.
-    fn decision_ports(&self) -> DecisionPorts {
+    /// Returns the ports of a loop on a real cluster.
+    fn decision_ports<R>(&self) -> DecisionPorts<R>
+    where
+        Recorders: Recorder<R>,
+    {
         DecisionPorts {
             engine: Arc::clone(&self.registry) as _,
             recorder: Arc::new(Recorders(self.recorders())),
-            store: Arc::new(InMemoryStore::default()),
+            store: Arc::clone(&self.store) as _,
         }
     }
 
@@ -161,7 +172,7 @@ impl Daemon {
         });
         let api = Api {
             readiness: self.readiness,
-            ring: self.ring,
+            rings: self.rings,
             registry: Arc::clone(&self.registry),
             autoscalers: Box::new(autoscalers.clone()),
         };

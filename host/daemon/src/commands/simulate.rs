@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, anyhow};
-use flyball_core::control::ReplicaOptions;
-use flyball_core::policy::PolicyEngine;
+use flyball_decision::policy::PolicyEngine;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_report::{figures, page};
 use flyball_sandbox::Registry;
-use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, Summary, report};
+use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, Summary};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
@@ -148,7 +149,7 @@ fn usual_report(scenario: &Path) -> PathBuf {
 
 /// Writes the report of runs.
 pub fn write_report(path: &Path, runs: &[Run]) -> anyhow::Result<()> {
-    fs::write(path, report::html(runs))
+    fs::write(path, page::html(runs))
         .with_context(|| format!("cannot write the report to {}", path.display()))
 }
 
@@ -207,13 +208,13 @@ const MOST_ROWS: usize = 20;
 /// Returns a table of figures.
 pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
     let first = first.to_uppercase();
-    let headings = Summary::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings = figures::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once(first.as_str())
         .chain(headings.iter().map(String::as_str))
         .collect();
     let mut table = Table::new(&headings);
     for summary in summaries {
-        table.row(std::iter::once(summary.label.clone()).chain(summary.cells()));
+        table.row(std::iter::once(summary.label.clone()).chain(figures::cells(&summary)));
     }
     table
 }

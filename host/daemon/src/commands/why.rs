@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::ensure;
-use flyball_core::document::{ABOUT_NODES, Document};
-use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::ports::ObjectKey;
-use flyball_core::record::DecisionRecord;
-use flyball_core::recorder::Record;
+use flyball_decision::key::ObjectKey;
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::DecisionRecord;
+use flyball_report::document::{ABOUT_NODES, Document, Documented};
+use flyball_report::record::Record;
 use serde::Serialize;
 
 use super::Exit;
@@ -39,7 +39,7 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
         "no decision about {} is known at {place}: is there a ReplicaAutoscaler of that name?",
         args.object
     );
-    print(args, &found, DecisionRecord::document)?;
+    print(args, &found, Documented::document)?;
     Ok(exit)
 }
 
@@ -58,7 +58,7 @@ fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
         !found.is_empty(),
         "no decision about nodes is known: does the daemon run with --nodes or --node-group-auto-discovery?"
     );
-    print(args, &found, NodeDecisionRecord::document)?;
+    print(args, &found, Documented::document)?;
     Ok(exit)
 }
 

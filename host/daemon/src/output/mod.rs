@@ -9,8 +9,8 @@ use std::io::{IsTerminal as _, StdoutLock, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
-use flyball_core::document::Tone;
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_report::document::Tone;
 use serde::Serialize;
 
 /// Emphasis.
@@ -167,7 +167,7 @@ pub fn plural(count: usize, noun: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::{bytes, count, date_time};
-    use flyball_core::time::Timestamp;
+    use flyball_decision::time::Timestamp;
 
     #[test]
     fn values_are_put_in_words() {

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome};
-use flyball_core::question::ExpanderRecord;
+use flyball_decision::part::ExpanderRecord;
+use flyball_nodes::record::{NodeDecisionRecord, OrderOutcome};
 
 use super::log_lines;
 

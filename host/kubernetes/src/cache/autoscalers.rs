@@ -6,9 +6,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::ports::{Autoscaler, ObjectKey};
-use flyball_core::spec::{AutoscalerSpec, Combine, CrossVersionObjectReference, Mode};
+use flyball_decision::key::ObjectKey;
 use flyball_placement::Name;
+use flyball_replicas::ports::Autoscaler;
+use flyball_replicas::spec::{AutoscalerSpec, Combine, CrossVersionObjectReference, Mode};
 use kube::ResourceExt;
 
 use crate::resource::ReplicaAutoscaler;
@@ -157,7 +158,7 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use flyball_core::spec::Mode;
+    use flyball_replicas::spec::Mode;
 
     use super::Autoscalers;
     use crate::resource::ReplicaAutoscaler;
@@ -234,7 +235,7 @@ mod tests {
         assert!(std::mem::take(&mut known.changed));
         let problems = |known: &Autoscalers| -> Vec<Option<String>> {
             let all = known.all();
-            let problem = |one: &std::sync::Arc<flyball_core::ports::Autoscaler>| {
+            let problem = |one: &std::sync::Arc<flyball_replicas::ports::Autoscaler>| {
                 known.problem(&one.key).map(|problem| problem.to_string())
             };
             all.iter().map(problem).collect()

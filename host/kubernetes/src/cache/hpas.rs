@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use flyball_core::spec::CrossVersionObjectReference;
 use flyball_placement::Name;
+use flyball_replicas::spec::CrossVersionObjectReference;
 use serde::Deserialize;
 
 use crate::slim::ObjectMetadata;

@@ -5,11 +5,11 @@ use std::collections::{HashMap, HashSet};
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use flyball_core::labels::{LabelSets, Labels};
-use flyball_core::pods::{Phase, Pod, PodRequests, Ready};
-use flyball_core::selector::Selector;
-use flyball_core::time::{self, Timestamp};
+use flyball_decision::time::{self, Timestamp};
 use flyball_placement::Name;
+use flyball_replicas::labels::{LabelSets, Labels};
+use flyball_replicas::pods::{Phase, Pod, PodRequests, Ready};
+use flyball_replicas::selector::Selector;
 use hashbrown::{DefaultHashBuilder, HashTable};
 use kube::runtime::watcher::Event;
 
@@ -337,7 +337,7 @@ fn at(column: i64) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use flyball_core::selector::Selector;
+    use flyball_replicas::selector::Selector;
     use kube::runtime::watcher::Event;
     use serde_json::json;
 

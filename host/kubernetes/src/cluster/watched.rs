@@ -1,6 +1,6 @@
 //! The watched kinds of the nodes half, and how their objects are added to the state.
 
-use flyball_core::nodes::state::ClusterState;
+use flyball_nodes::state::ClusterState;
 use flyball_placement::{
     Claim, CsiDriver, CsiNode, Name, PersistentVolume, StorageCapacity, StorageClass,
     StorageObject, VolumeAttachment,

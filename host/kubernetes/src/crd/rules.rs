@@ -3,7 +3,7 @@
 
 use std::ops::RangeInclusive;
 
-use flyball_core::spec::limits::{self, METRICS};
+use flyball_replicas::spec::limits::{self, METRICS};
 use serde_json::{Value, json};
 
 /// Adds the rules of autoscaling/v2 and our own to the schema of a spec.

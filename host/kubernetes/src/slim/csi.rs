@@ -1,7 +1,7 @@
 //! CSIDrivers, CSIStorageCapacities and CSINodes in JSON: the fields that scheduling
 //! uses.
 
-use flyball_core::quantity::Nano;
+use flyball_decision::quantity::Nano;
 use flyball_placement as placement;
 use flyball_placement::{Name, StorageObject};
 use serde::Deserialize;

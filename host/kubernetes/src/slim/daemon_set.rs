@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::state::DaemonSetFacts;
-use flyball_core::ports::ObjectKey;
+use flyball_decision::key::ObjectKey;
+use flyball_nodes::state::DaemonSetFacts;
 use flyball_placement::{Effect, Toleration, TolerationOperator};
 use serde::Deserialize;
 

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::state::{NodeFacts, Owner, PodFacts, PodPhase};
-use flyball_core::pods::Phase;
-use flyball_core::ports::ObjectKey;
-use flyball_core::time::{Timestamp, parse_go_duration};
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::{Timestamp, parse_go_duration};
+use flyball_nodes::state::{NodeFacts, Owner, PodFacts, PodPhase};
 use flyball_placement::Pod;
+use flyball_replicas::pods::Phase;
 
 use super::node::NodeObject;
 use super::pod::{Condition, ObjectMetadata, PodObject};
@@ -108,7 +108,7 @@ fn is_unschedulable(condition: &Condition) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use flyball_core::nodes::state::PodPhase;
+    use flyball_nodes::state::PodPhase;
     use serde_json::json;
 
     use crate::slim::{NodeObject, PodObject};

@@ -1,8 +1,8 @@
 //! Converts pods into the data that replica policies get.
 
-use flyball_core::pods::{self, Phase, PodRequests, Ready, Resources};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 use flyball_placement::Name;
+use flyball_replicas::pods::{self, Phase, PodRequests, Ready, Resources};
 
 use super::pod::{Container, PodObject, Quantities};
 use super::time::timestamp;

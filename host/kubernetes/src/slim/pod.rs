@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flyball_core::quantity::Nano;
+use flyball_decision::quantity::Nano;
 use flyball_placement::{Effect, Name};
 use serde::Deserialize;
 use serde::de::IgnoredAny;

@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use flyball_core::pods::{has_pod_level, request_of_containers, request_of_pod};
-use flyball_core::quantity::Nano;
+use flyball_decision::quantity::Nano;
 use flyball_placement::Resources;
+use flyball_replicas::pods::{has_pod_level, request_of_containers, request_of_pod};
 
 use super::pod::{Container, ContainerStatus, PodObject, Quantities};
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 use serde::de::{Deserialize, Deserializer, Visitor};
 
 use crate::status::parse_time;

@@ -1,8 +1,8 @@
 //! `status.currentMetrics` in the form of autoscaling/v2.
 
-use flyball_core::quantity::Milli;
-use flyball_core::spec::{CrossVersionObjectReference, MetricIdentifier, MetricSpec};
-use flyball_core::status::MetricStatus;
+use flyball_decision::quantity::Milli;
+use flyball_replicas::spec::{CrossVersionObjectReference, MetricIdentifier, MetricSpec};
+use flyball_replicas::status::MetricStatus;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 

@@ -1,8 +1,8 @@
 //! The text under TARGETS, such as `cpu: 80%/50%`, in the form of `kubectl get hpa`.
 
-use flyball_core::quantity::Milli;
-use flyball_core::spec::{MetricSpec, MetricTarget};
-use flyball_core::status::MetricStatus;
+use flyball_decision::quantity::Milli;
+use flyball_replicas::spec::{MetricSpec, MetricTarget};
+use flyball_replicas::status::MetricStatus;
 
 /// Number of metrics that are printed. Of further ones, only the number is printed.
 const SHOWN: usize = 2;

@@ -3,9 +3,9 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
-use flyball_core::spec::AutoscalerSpec;
-use flyball_core::status::{AutoscalerStatus, Condition, MetricStatus, PolicyStatus};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::status::{AutoscalerStatus, Condition, MetricStatus, PolicyStatus};
 use serde_json::json;
 
 use super::StatusObject;

@@ -1,9 +1,9 @@
 //! The deployment manifest, and the permissions of its service account.
 
-use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::ports::Writer;
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{ClusterWatch, Election, KubernetesWriter, LeaderOptions, elect_leader};
+use flyball_nodes::ports::NodesReader as _;
+use flyball_replicas::ports::Writer;
 use flyball_test_support::{Cluster, wait_for};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};

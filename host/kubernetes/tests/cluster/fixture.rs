@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use flyball_core::ports::{Autoscaler, Observation, Question, Reader};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{Caches, ConnectOptions, KubernetesReader, connect, crd_yaml};
+use flyball_replicas::ports::{Autoscaler, Observation, Question, Reader};
 use flyball_sources::MetricsApis;
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! Observations of the reader, and targets that it refuses.
 
-use flyball_core::pods::{Phase, Ready};
-use flyball_core::ports::MetricAnswer;
+use flyball_replicas::pods::{Phase, Ready};
+use flyball_replicas::ports::MetricAnswer;
 use flyball_test_support::{Cluster, wait_for};
 
 use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
@@ -63,7 +63,7 @@ fn a_target_is_observed_with_its_scale_pods_metrics_and_labels() {
     assert_eq!(values.unwrap(), [400, 400]);
 }
 
-fn ready(pod: &flyball_core::pods::Pod) -> Option<Ready> {
+fn ready(pod: &flyball_replicas::pods::Pod) -> Option<Ready> {
     pod.ready.map(|(ready, _)| ready)
 }
 

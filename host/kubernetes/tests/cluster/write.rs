@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use flyball_core::ports::{Autoscaler, Report, Scale, ScaleIntent, Writer};
-use flyball_core::status::{AutoscalerStatus, Condition, Event, MetricStatus, PolicyStatus};
-use flyball_core::time::Timestamp;
+use flyball_decision::event::Event;
+use flyball_decision::time::Timestamp;
 use flyball_kubernetes::KubernetesWriter;
+use flyball_replicas::ports::{Autoscaler, Report, Scale, ScaleIntent, Writer};
+use flyball_replicas::status::{AutoscalerStatus, Condition, MetricStatus, PolicyStatus};
 use flyball_test_support::{Cluster, wait_for};
 use tokio::sync::watch;
 

@@ -5,10 +5,10 @@ mod growing;
 
 use std::time::{Duration, Instant};
 
-use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::nodes::state::{ClusterState, PodPhase};
 use flyball_kubernetes::slim::PodObject;
 use flyball_kubernetes::{ClusterWatch, ConnectOptions, connect};
+use flyball_nodes::ports::NodesReader as _;
+use flyball_nodes::state::{ClusterState, PodPhase};
 use flyball_placement::{self as placement, Diagnosis};
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
 use futures::future::try_join_all;

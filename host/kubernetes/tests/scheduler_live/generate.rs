@@ -1,6 +1,6 @@
 //! Small clusters, and pods to place there, generated from a seed.
 
-use flyball_core::hash::{SPLIT_MIX_STEP, split_mix};
+use flyball_decision::hash::{SPLIT_MIX_STEP, split_mix};
 use serde_json::{Map, Value, json};
 
 use crate::pods::{Peers, pod};

@@ -1,6 +1,6 @@
 //! Manifests of nodes and pods of generated clusters.
 
-use flyball_core::nodes::state::{NodeFacts, PodFacts};
+use flyball_nodes::state::{NodeFacts, PodFacts};
 use flyball_placement::{AffinityTerm, Effect, LabelSelector, Pod, Requirement, Resources};
 use flyball_placement::{SpreadConstraint, Toleration};
 use flyball_test_plans::REVISION;

@@ -11,15 +11,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::memory::PolicyMemories;
-use flyball_core::nodes::backoff::Backoffs;
-use flyball_core::nodes::census::Census;
-use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup};
-use flyball_core::nodes::options::NodeOptions;
-use flyball_core::nodes::scale_up::{Plan, PlanContext, plan};
-use flyball_core::nodes::state::NodeFacts;
-use flyball_core::nodes::templates::templates_of;
+use flyball_decision::memory::PolicyMemories;
 use flyball_kubernetes::Dump;
+use flyball_nodes::backoff::Backoffs;
+use flyball_nodes::census::Census;
+use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup};
+use flyball_nodes::options::NodeOptions;
+use flyball_nodes::scale_up::{Plan, PlanContext, plan};
+use flyball_nodes::state::NodeFacts;
+use flyball_nodes::templates::templates_of;
 use flyball_placement::Node;
 use flyball_test_plans::{Answer, Draft, FewestNodes, HOSTNAME, NOW, World};
 use serde_json::Value;

@@ -1,4 +1,5 @@
-//! Placement, compared with plain restatements of the rules.
+//! Placement, compared with plain restatements of the rules, and with the results of
+//! kube-scheduler and Cluster Autoscaler.
 #![allow(
     clippy::unwrap_used,
     reason = "a panic is how a test says what is wrong"
@@ -8,3 +9,4 @@ mod choosing;
 mod packing;
 mod packing_each;
 mod rebuild;
+mod vectors;

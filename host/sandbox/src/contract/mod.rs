@@ -4,9 +4,10 @@
 
 mod draft;
 
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
-use flyball_core::policy::{Description, kind};
-use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
+use flyball_decision::policy::{Description, kind};
+use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 use wasmtime::component::Component;
 

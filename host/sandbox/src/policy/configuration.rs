@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, PoisonError};
 
-use flyball_core::policy::PolicyFailure;
-use flyball_core::replica::Context;
+use flyball_decision::context::Context;
+use flyball_decision::policy::PolicyFailure;
 use serde_json::{Map, Value};
 
 use super::{CompiledPolicy, REFUSAL_MESSAGE_BYTES, refused};

@@ -3,11 +3,11 @@
 
 use std::sync::{Arc, PoisonError};
 
-use flyball_core::policy::{
+use flyball_decision::context::Context;
+use flyball_decision::policy::{
     ExpanderPolicy as _, Policy as _, PolicyOutcome, ReplicaPolicy as _, kind,
 };
-use flyball_core::replica::Context;
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 
 use crate::error::LoadError;
 use crate::policy::CompiledPolicy;

@@ -4,13 +4,14 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
-use flyball_core::policy::{
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
+use flyball_decision::policy::{
     Budget, Description, ExpanderPolicy, NODE_GROUPS, Policy, PolicyOutcome, PolicyVersion,
     ReplicaPolicy, RolledBack, Usage, kind,
 };
-use flyball_core::replica::{Context, ReplicaDecision, ReplicaInput};
-use flyball_core::time::Timestamp;
+use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
+use flyball_decision::time::Timestamp;
 
 use crate::compile::CompileHandle;
 use crate::policy::{self, CheckedContext, CompiledPolicy};

@@ -8,9 +8,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyball_core::control::PolicyUser;
-use flyball_core::policy::PolicyFailure;
-use flyball_core::time::Timestamp;
+use flyball_decision::policy::PolicyFailure;
+use flyball_decision::policy::PolicyUser;
+use flyball_decision::time::Timestamp;
 
 /// Misbehaviours in a row, for one object, that lead to quarantine for that object.
 /// Further ones do not count against the policy for all objects.

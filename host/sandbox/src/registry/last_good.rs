@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::digest::digest;

@@ -30,8 +30,8 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use flyball_core::control::PolicyUser;
-use flyball_core::policy::{
+use flyball_decision::policy::PolicyUser;
+use flyball_decision::policy::{
     DEFAULT_EXPANDER, DEFAULT_REPLICA_POLICY, ExpanderPolicy, Policy as _, PolicyEngine,
     PolicyFailure, PolicyVersion, ReplicaPolicy, RolledBack, kind,
 };

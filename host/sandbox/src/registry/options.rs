@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core::policy::Budget;
-use flyball_core::recorded::RecordedInputs;
+use flyball_decision::policy::Budget;
+use flyball_decision::recorded::RecordedInputs;
 
 use crate::engine::DEFAULT_BUDGET;
 use crate::policy::DEFAULT_POLICY_BYTES;

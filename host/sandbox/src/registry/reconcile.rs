@@ -9,9 +9,9 @@ use std::sync::{
 };
 use std::time::Instant;
 
-use flyball_core::control::PolicyUser;
-use flyball_core::policy::{Budget, Policy as _, PolicyVersion};
-use flyball_core::recorded::RecordedInputs;
+use flyball_decision::policy::PolicyUser;
+use flyball_decision::policy::{Budget, Policy as _, PolicyVersion};
+use flyball_decision::recorded::RecordedInputs;
 
 use crate::compile::code::Artifact;
 use crate::compile::{LoadRequest, Source};

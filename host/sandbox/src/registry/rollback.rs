@@ -6,9 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError};
 
-use flyball_core::control::PolicyUser;
-use flyball_core::policy::{Policy as _, PolicyVersion, RolledBack};
-use flyball_core::time::Timestamp;
+use flyball_decision::policy::PolicyUser;
+use flyball_decision::policy::{Policy as _, PolicyVersion, RolledBack};
+use flyball_decision::time::Timestamp;
 
 use crate::digest::digest;
 use crate::error::{LoadError, RollbackError};

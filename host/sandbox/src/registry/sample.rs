@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::expander::{ExpanderInput, OptionColumns, option_state};
-use flyball_core::policy::Description;
-use flyball_core::replica::{
-    GrantedInput, MetricInput, PodColumns, ReplicaInput, Target, pod_state,
-};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::GrantedInput;
+use flyball_decision::expander::{ExpanderInput, OptionColumns, option_state};
+use flyball_decision::policy::Description;
+use flyball_decision::replica::{MetricInput, PodColumns, ReplicaInput, Target, pod_state};
+use flyball_decision::time::Timestamp;
 
 /// Returns ten minutes of rising load, and no labels.
 pub(super) fn granted(description: &Description, now: Timestamp) -> Vec<GrantedInput> {

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use flyball_core::policy::{Policy as _, PolicyVersion};
+use flyball_decision::policy::{Policy as _, PolicyVersion};
 
 use crate::compile::code::Artifact;
 use crate::compile::{LoadRequest, Source};

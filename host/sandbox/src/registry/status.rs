@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
-use flyball_core::policy::PolicyVersion;
-use flyball_core::time::Timestamp;
+use flyball_decision::policy::PolicyVersion;
+use flyball_decision::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::registry::trial::Trial;

@@ -6,10 +6,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use flyball_core::policy::{
+use flyball_decision::policy::{
     Description, ExpanderPolicy as _, Policy as _, PolicyFailure, PolicyOutcome, ReplicaPolicy as _,
 };
-use flyball_core::recorded::{RecordedInput, RecordedQuestion};
+use flyball_decision::question::RecordedQuestion;
+use flyball_decision::recorded::RecordedInput;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LoadError;

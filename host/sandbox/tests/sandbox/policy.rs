@@ -8,9 +8,10 @@ mod loading;
 
 use std::sync::Arc;
 
-use flyball_core::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
-use flyball_core::replica::{Context, MetricInput, PodColumns, ReplicaDecision, ReplicaInput};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
+use flyball_decision::replica::{MetricInput, PodColumns, ReplicaDecision, ReplicaInput};
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, LoadError};
 
 use crate::guest::Guest;

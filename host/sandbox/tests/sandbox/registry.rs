@@ -9,9 +9,10 @@ mod restarts;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use flyball_core::policy::{PolicyEngine as _, PolicyFailure};
-use flyball_core::replica::{Context, ReplicaInput};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure};
+use flyball_decision::replica::ReplicaInput;
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
     Engine, EngineOptions, PolicyState, PolicyStatus, Registry, RegistryOptions,
 };

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use flyball_core::nodes::record::{NodeDecisionRecord, OrderOutcome};
+use flyball_nodes::record::{NodeDecisionRecord, OrderOutcome};
 
 use super::MOST_DECISIONS;
 

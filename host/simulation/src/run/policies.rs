@@ -1,7 +1,7 @@
 //! Checks that the policies which a scenario names exist. A missing policy would hold its
 //! objects for the whole run, and the figures would look like a policy's choice.
 
-use flyball_core::policy::{PolicyEngine, PolicyFailure};
+use flyball_decision::policy::{PolicyEngine, PolicyFailure};
 
 use super::RunError;
 use crate::scenario::{AutoscalerTemplate, EventSpec, Scenario};

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use flyball_core::nodes::options::{Bounds, ExpanderChoice, NodeOptions};
-use flyball_core::spec::PolicyRef;
+use flyball_nodes::options::{Bounds, ExpanderChoice, NodeOptions};
 use flyball_placement::Effect;
+use flyball_replicas::spec::PolicyRef;
 use serde::{Deserialize, Deserializer};
 
 use super::deserialize_quantity;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use flyball_core::spec::{
+use flyball_replicas::spec::{
     AutoscalerSpec, Behavior, Combine, CrossVersionObjectReference, MetricSpec, Mode, PolicyRef,
 };
 use serde::Deserialize;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 
 use super::DueSwap;
 use super::workload::Workload;

@@ -6,9 +6,9 @@
 
 use std::sync::Arc;
 
-use flyball_core::ports::{Autoscaler, MetricAnswer, ObservationError, PodSample};
-use flyball_core::spec::MetricSpec;
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::ports::{Autoscaler, MetricAnswer, ObservationError, PodSample};
+use flyball_replicas::spec::MetricSpec;
 
 use super::meter::Window;
 use super::pods::PodEntry;
@@ -49,7 +49,7 @@ pub fn answers(
 fn default_metric() -> MetricSpec {
     MetricSpec {
         kind: "Resource".to_owned(),
-        resource: Some(flyball_core::spec::ResourceMetric {
+        resource: Some(flyball_replicas::spec::ResourceMetric {
             name: "cpu".to_owned(),
             ..Default::default()
         }),

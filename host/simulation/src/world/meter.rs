@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 
 use super::pods::PodEntry;
 

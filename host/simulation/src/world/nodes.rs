@@ -11,9 +11,9 @@ mod template;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{CloudError, NodeGroup};
-use flyball_core::nodes::state::{ClusterState, NodeFacts};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudError, NodeGroup};
+use flyball_nodes::state::{ClusterState, NodeFacts};
 use flyball_placement::{Effect, Taint};
 
 use daemons::Daemons;

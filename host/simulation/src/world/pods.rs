@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready};
 
 use super::meter::Usage;
 use crate::random;

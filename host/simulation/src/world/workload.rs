@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use flyball_core::pods::Pod;
-use flyball_core::ports::{Autoscaler, ObjectKey, Scale};
-use flyball_core::spec::AutoscalerSpec;
-use flyball_core::status::AutoscalerStatus;
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::pods::Pod;
+use flyball_replicas::ports::{Autoscaler, Scale};
+use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::status::AutoscalerStatus;
 
 use super::meter::{Meter, Reading, Usage, Window};
 use super::nodes::Shape;

@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use crate::support::{Engine, Lines, scenario};
-use flyball_core::control::ReplicaOptions;
-use flyball_core::policy::PolicyEngine;
-use flyball_core::recorder::Recorder;
-use flyball_core::spec::PolicyRef;
+use flyball_decision::policy::PolicyEngine;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::spec::PolicyRef;
+use flyball_report::page;
 use flyball_simulation::{Contender, Options, Progress, Run, RunError, Scenario, compare};
-use flyball_simulation::{report, simulate};
+use flyball_simulation::{RunRecorder, simulate};
 
 /// Two hours of a wave, with most features of scenarios.
 const WAVE: &str = "
@@ -45,7 +45,7 @@ events:
 fn run(scenario: &Scenario) -> (Run, String) {
     let lines = Arc::new(Lines::default());
     let options = Options {
-        recorders: vec![Arc::clone(&lines) as Arc<dyn Recorder>],
+        recorders: vec![Arc::clone(&lines) as Arc<dyn RunRecorder>],
         ..Options::default()
     };
     let engine = Engine::new(&[("hpa", 60.0)]);
@@ -64,8 +64,8 @@ fn same_seed_same_bytes() {
         first_records.lines().count()
     );
     assert!(first_records == second_records, "records differ");
-    let page = report::html(std::slice::from_ref(&first));
-    assert!(page == report::html(&[second]), "reports differ");
+    let page = page::html(std::slice::from_ref(&first));
+    assert!(page == page::html(&[second]), "reports differ");
     assert!(page.len() < 1_500_000, "{} bytes", page.len());
     // All text is escaped, and nothing is fetched.
     assert!(page.contains("&lt;wave&gt; &amp; &quot;more&quot;"));
@@ -203,7 +203,7 @@ fn policies_are_swapped_in_virtual_time() {
     let seen = seen.into_inner().unwrap();
     assert_eq!(seen.last(), Some(&7_200_000));
     assert!(seen.is_sorted());
-    let page = report::html(&[run]);
+    let page = page::html(&[run]);
     assert!(page.contains("class=mark") && page.contains("did not take over"));
 }
 
@@ -228,7 +228,7 @@ fn several_policies_meet_the_same_load() {
         "{careful:?}"
     );
     assert!(careful.unserved < hpa.unserved, "{careful:?}");
-    let page = report::html(&runs);
+    let page = page::html(&runs);
     assert!(page.contains("Demand and replicas") && page.len() < 1_500_000);
 }
 

@@ -6,9 +6,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use flyball_core::nodes::cloud::{CloudProvider as _, InstanceState, NodeGroup};
-use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudProvider as _, InstanceState, NodeGroup};
+use flyball_nodes::ports::NodesReader as _;
 use flyball_simulation::{Cluster, Scenario};
 
 /// Six pods of one core each, on nodes of two cores that boot for a minute.

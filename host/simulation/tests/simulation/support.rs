@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use flyball_core::policy::{
+use flyball_decision::context::{Context, Reason};
+use flyball_decision::policy::{
     Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
     PolicyVersion, ReplicaPolicy, Usage,
 };
-use flyball_core::recorder::{Record, Recorder};
-use flyball_core::replica::{Context, Reason, ReplicaDecision, ReplicaInput};
+use flyball_decision::recorder::Recorder;
+use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::DecisionRecord;
 use flyball_simulation::{PolicySwapper, Scenario, ScenarioError};
 
 /// Scales by usage as a part of the request, with a target in percent.
@@ -141,7 +144,7 @@ impl PolicySwapper for Engine {
     }
 }
 
-/// Keeps every record as JSON.
+/// Keeps every record about replicas as JSON.
 #[derive(Default)]
 pub struct Lines(Mutex<String>);
 
@@ -151,11 +154,12 @@ impl Lines {
     }
 }
 
-impl Recorder for Lines {
-    fn record(&self, record: &Record) {
-        let Record::Replicas(record) = record else {
-            return;
-        };
+impl Recorder<NodeDecisionRecord> for Lines {
+    fn record(&self, _: &Arc<NodeDecisionRecord>) {}
+}
+
+impl Recorder<DecisionRecord> for Lines {
+    fn record(&self, record: &Arc<DecisionRecord>) {
         let mut text = self.0.lock().unwrap();
         text.push_str(&serde_json::to_string(record).unwrap());
         text.push('\n');

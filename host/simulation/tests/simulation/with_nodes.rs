@@ -3,9 +3,11 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use flyball_core::nodes::record::NodeDecisionRecord;
-use flyball_core::recorder::{Record, Recorder};
-use flyball_simulation::{GroupHistory, NodesRun, Options, Run, Scenario, report, simulate};
+use flyball_decision::recorder::Recorder;
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::DecisionRecord;
+use flyball_report::page;
+use flyball_simulation::{GroupHistory, NodesRun, Options, Run, Scenario, simulate};
 
 use crate::support::{Engine, Lines};
 
@@ -13,12 +15,14 @@ use crate::support::{Engine, Lines};
 #[derive(Default)]
 struct Records(Mutex<Vec<Arc<NodeDecisionRecord>>>);
 
-impl Recorder for Records {
-    fn record(&self, record: &Record) {
-        if let Record::Nodes(record) = record {
-            self.0.lock().unwrap().push(Arc::clone(record));
-        }
+impl Recorder<NodeDecisionRecord> for Records {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.0.lock().unwrap().push(Arc::clone(record));
     }
+}
+
+impl Recorder<DecisionRecord> for Records {
+    fn record(&self, _: &Arc<DecisionRecord>) {}
 }
 
 /// A run of an example and its records.
@@ -119,8 +123,8 @@ fn pods_wait_for_nodes_and_get_them() {
 fn same_seed_same_bytes_with_nodes() {
     let [first, second] = ["nodes.yaml", "nodes.yaml"].map(Played::example);
     assert!(first.lines == second.lines && first.records == second.records);
-    let page = report::html(std::slice::from_ref(&first.run));
-    assert!(page == report::html(&[second.run]), "reports differ");
+    let page = page::html(std::slice::from_ref(&first.run));
+    assert!(page == page::html(&[second.run]), "reports differ");
     assert!(page.contains("Decisions about nodes") && page.contains("&lt;b&gt;the lowest"));
     assert!(!page.contains("<b>the lowest"));
     let mut other = first.run.scenario.clone();
@@ -191,7 +195,7 @@ fn a_deployment_that_fits_nowhere_orders_nothing_and_says_why() {
     // Once for each pod, or a few times: not with every scan.
     assert!(messages.len() <= 6, "{} events", messages.len());
     let last = played.records.last().unwrap();
-    let groups = |class: &flyball_core::nodes::record::Remaining| {
+    let groups = |class: &flyball_nodes::record::Remaining| {
         let counts = class.reasons.iter().map(|refusal| refusal.count);
         counts.sum::<u32>()
     };
@@ -199,7 +203,7 @@ fn a_deployment_that_fits_nowhere_orders_nothing_and_says_why() {
         last.remaining.iter().map(groups).collect::<Vec<_>>(),
         [2, 2]
     );
-    let page = report::html(std::slice::from_ref(&played.run));
+    let page = page::html(std::slice::from_ref(&played.run));
     assert!(page.contains("fits nowhere") && page.contains("Insufficient memory"));
 }
 

@@ -1,6 +1,6 @@
 //! How asking each hostile guest ends.
 
-use flyball_core::policy::PolicyFailure;
+use flyball_decision::policy::PolicyFailure;
 use flyball_sandbox::LoadError;
 
 /// How asking a guest ends.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::expander::{ExpanderInput, OptionColumns, option_state};
-use flyball_core::quantity::Nano;
+use flyball_decision::expander::{ExpanderInput, OptionColumns, option_state};
+use flyball_decision::quantity::Nano;
 use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;

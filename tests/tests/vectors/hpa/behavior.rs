@@ -1,11 +1,11 @@
 //! A proposal of the policy → stabilization → rate policy → bounds.
 
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::Memory;
-use flyball_core::ports::{MetricAnswer, Scale};
-use flyball_core::replica::Samples;
-use flyball_core::spec::{AutoscalerSpec, Behavior};
-use flyball_core::time::Timestamp;
+use flyball_decision::replica::Samples;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::memory::Memory;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::ports::{MetricAnswer, Scale};
+use flyball_replicas::spec::{AutoscalerSpec, Behavior};
 use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::json;

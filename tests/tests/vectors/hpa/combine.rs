@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::Memory;
-use flyball_core::pods::Pod;
-use flyball_core::ports::ObservationError;
-use flyball_core::quantity::Milli;
-use flyball_core::record::DecisionRecord;
-use flyball_core::selector::Selector;
-use flyball_core::status::AutoscalerStatus;
+use flyball_decision::quantity::Milli;
+use flyball_replicas::memory::Memory;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::pods::Pod;
+use flyball_replicas::ports::ObservationError;
+use flyball_replicas::record::DecisionRecord;
+use flyball_replicas::selector::Selector;
+use flyball_replicas::status::AutoscalerStatus;
 use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -213,7 +213,7 @@ fn proposals(record: &DecisionRecord) -> Vec<ProposalCase> {
     let Some(Ok(decision)) = record.policies.first().map(|policy| &policy.answer) else {
         return Vec::new();
     };
-    let proposal = |proposal: &flyball_core::replica::Proposal| ProposalCase {
+    let proposal = |proposal: &flyball_decision::replica::Proposal| ProposalCase {
         replicas: proposal.replicas,
         error_class: Some(proposal.error.clone()).filter(|class| !class.is_empty()),
     };
@@ -223,7 +223,7 @@ fn proposals(record: &DecisionRecord) -> Vec<ProposalCase> {
 /// Source, utilization, average and value.
 type Reported = (String, Option<i64>, Option<i64>, Option<i64>);
 
-fn reported(status: &flyball_core::status::MetricStatus) -> Reported {
+fn reported(status: &flyball_replicas::status::MetricStatus) -> Reported {
     (
         status.source.clone(),
         status.utilization,

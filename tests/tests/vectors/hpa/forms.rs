@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
-use flyball_core::ports::{MetricAnswer, ObservationError, PodSample, Scale};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
+use flyball_replicas::ports::{MetricAnswer, ObservationError, PodSample, Scale};
 use serde::Deserialize;
 
 /// Tags of cases in which an integer of upstream wraps around.

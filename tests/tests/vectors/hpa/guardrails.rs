@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use flyball_core::guard::{
+use flyball_decision::replica::Samples;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::guard::{
     self, GuardInput, STABILIZATION, defaulted, longest_window_ms, scale_down_limit, scale_up_limit,
 };
-use flyball_core::memory::Memory;
-use flyball_core::replica::Samples;
-use flyball_core::spec::{ScalingPolicy, ScalingRules};
-use flyball_core::time::Timestamp;
+use flyball_replicas::memory::Memory;
+use flyball_replicas::spec::{ScalingPolicy, ScalingRules};
 use flyball_test_support::vectors;
 
 use crate::hpa::behavior::{Case, In, NOW, ordered, samples};

@@ -3,17 +3,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use flyball_core::control::{ReplicaLoop, ReplicaOptions};
-use flyball_core::memory::Memory;
-use flyball_core::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
-use flyball_core::ports::{
+use flyball_decision::context::GrantedInput;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::control::ReplicaLoop;
+use flyball_replicas::memory::Memory;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
+use flyball_replicas::ports::{
     Autoscaler, MetricAnswer, Observation, PodSample, Question, Reader, Report, Scale, ScaleIntent,
     Writer,
 };
-use flyball_core::replica::GrantedInput;
-use flyball_core::spec::AutoscalerSpec;
-use flyball_core::status::AutoscalerStatus;
-use flyball_core::time::Timestamp;
+use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::status::AutoscalerStatus;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 

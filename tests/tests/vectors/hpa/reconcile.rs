@@ -2,17 +2,19 @@
 
 use std::sync::{Arc, Mutex};
 
-use flyball_core::control::{ReplicaLoop, ReplicaOptions};
-use flyball_core::memory::InMemoryStore;
-use flyball_core::ports::{
-    Autoscaler, Clock, DecisionPorts, Observation, ObservationError, Question, Reader, Report,
-    ScaleIntent, Writer,
+use flyball_decision::context::GrantedInput;
+use flyball_decision::memory::InMemoryStore;
+use flyball_decision::ports::{Clock, DecisionPorts};
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::control::ReplicaLoop;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::ports::{
+    Autoscaler, Observation, ObservationError, Question, Reader, Report, ScaleIntent, Writer,
 };
-use flyball_core::recorder::Recorders;
-use flyball_core::replica::GrantedInput;
-use flyball_core::selector::Selector;
-use flyball_core::status::AutoscalerStatus;
-use flyball_core::time::Timestamp;
+use flyball_replicas::record::DecisionRecord;
+use flyball_replicas::selector::Selector;
+use flyball_replicas::status::AutoscalerStatus;
 use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
@@ -370,11 +372,18 @@ impl Clock for Never {
     }
 }
 
+/// Drops all records.
+struct Nowhere;
+
+impl<R> Recorder<R> for Nowhere {
+    fn record(&self, _: &Arc<R>) {}
+}
+
 /// The policies and nothing more: records go nowhere.
-pub fn decision_ports() -> DecisionPorts {
+pub fn decision_ports() -> DecisionPorts<DecisionRecord> {
     DecisionPorts {
         engine: Arc::new(Hpa),
-        recorder: Arc::new(Recorders(Vec::new())),
+        recorder: Arc::new(Nowhere),
         store: Arc::new(InMemoryStore::default()),
     }
 }

@@ -1,12 +1,12 @@
 //! One metric → proposed replicas.
 
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::Memory;
-use flyball_core::pods::request_column;
-use flyball_core::ports::{MetricAnswer, Scale};
-use flyball_core::record::DecisionRecord;
-use flyball_core::replica::Proposal;
-use flyball_core::spec::AutoscalerSpec;
+use flyball_decision::replica::Proposal;
+use flyball_replicas::memory::Memory;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::pods::request_column;
+use flyball_replicas::ports::{MetricAnswer, Scale};
+use flyball_replicas::record::DecisionRecord;
+use flyball_replicas::spec::AutoscalerSpec;
 use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::{Value, json};

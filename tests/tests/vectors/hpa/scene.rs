@@ -2,17 +2,18 @@
 
 use std::sync::{Arc, LazyLock};
 
-use flyball_core::control::ReplicaOptions;
-use flyball_core::memory::Memory;
-use flyball_core::observe::{Columns, Prepared};
-use flyball_core::pipeline::{self, Scene};
-use flyball_core::pods::Pod;
-use flyball_core::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
-use flyball_core::ports::{Autoscaler, MetricAnswer, ObjectKey, ObservationError, Scale};
-use flyball_core::record::DecisionRecord;
-use flyball_core::spec::AutoscalerSpec;
-use flyball_core::status::{AutoscalerStatus, Condition, condition};
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
+use flyball_decision::time::Timestamp;
+use flyball_replicas::memory::Memory;
+use flyball_replicas::observe::{Columns, Prepared};
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::pipeline::{self, Scene};
+use flyball_replicas::pods::Pod;
+use flyball_replicas::ports::{Autoscaler, MetricAnswer, ObservationError, Scale};
+use flyball_replicas::record::DecisionRecord;
+use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::status::{AutoscalerStatus, Condition, condition};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
 
 /// The built-in policy `hpa`, compiled once.

@@ -31,7 +31,7 @@ fn metadata(members: &[&str], edges: &[(&str, &str, Option<&str>)]) -> Value {
     json!({ "packages": packages, "resolve": { "nodes": nodes }, "workspace_members": members })
 }
 
-const MEMBERS: [&str; 3] = ["flyball-core", "flyball-sandbox", "flyball-kubernetes"];
+const MEMBERS: [&str; 3] = ["flyball-decision", "flyball-sandbox", "flyball-kubernetes"];
 
 #[test]
 fn this_workspace_keeps_to_the_arrows() {
@@ -43,11 +43,11 @@ fn allowed_arrows_and_those_of_tests_pass() {
     let metadata = metadata(
         &MEMBERS,
         &[
-            ("flyball-sandbox", "flyball-core", None),
+            ("flyball-sandbox", "flyball-decision", None),
             ("flyball-sandbox", "wasmtime", None),
             ("flyball-kubernetes", "kube", None),
-            ("flyball-core", "flyball-sandbox", Some("dev")),
-            ("flyball-core", "kubernetes-free", None),
+            ("flyball-decision", "flyball-sandbox", Some("dev")),
+            ("flyball-decision", "kubernetes-free", None),
         ],
     );
     assert_eq!(violations(&metadata).unwrap(), Vec::<String>::new());
@@ -65,12 +65,14 @@ fn an_arrow_the_wrong_way_is_named() {
 #[test]
 fn a_forbidden_crate_is_found_however_far_it_is() {
     let edges = [
-        ("flyball-core", "harmless", Some("build")),
+        ("flyball-decision", "harmless", Some("build")),
         ("harmless", "kube-client", None),
     ];
     assert_eq!(
         violations(&metadata(&MEMBERS, &edges)).unwrap(),
-        ["flyball-core must not depend on kube-client (flyball-core → harmless → kube-client)"]
+        [
+            "flyball-decision must not depend on kube-client (flyball-decision → harmless → kube-client)"
+        ]
     );
     let edges = [("flyball-placement", "k8s-openapi", None)];
     assert_eq!(

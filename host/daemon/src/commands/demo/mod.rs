@@ -11,11 +11,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
-use flyball_core::control::ReplicaOptions;
-use flyball_core::policy::DEFAULT_REPLICA_POLICY;
-use flyball_core::recorder::Recorder;
+use flyball_decision::policy::DEFAULT_REPLICA_POLICY;
+use flyball_replicas::options::ReplicaOptions;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions};
-use flyball_simulation::{Progress, Run, Scenario};
+use flyball_simulation::{Progress, Run, RunRecorder, Scenario};
 
 use self::screen::Screen;
 use super::simulate::{print_policies, summary_table, write_report};
@@ -142,7 +141,7 @@ async fn run_day(setup: &DemoSetup, scenario: Scenario, seconds: f64) -> anyhow:
         nodes: None,
     };
     let screen = Arc::new(Screen::new(&scenario));
-    let recorders = vec![Arc::clone(&screen) as Arc<dyn Recorder>];
+    let recorders = vec![Arc::clone(&screen) as Arc<dyn RunRecorder>];
     let simulated = Simulated::new(scenario, recorders)?;
     let on_sync = |progress: &Progress| {
         screen.show(progress);

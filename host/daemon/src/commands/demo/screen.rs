@@ -1,12 +1,14 @@
 //! Output of the demo: a live line on a terminal, and important decisions above it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use flyball_core::record::{DecisionRecord, Outcome};
-use flyball_core::recorder::{Record, Recorder};
-use flyball_core::time::Timestamp;
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_replicas::record::{DecisionRecord, Outcome};
 use flyball_simulation::{Progress, Scenario, Totals};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -143,13 +145,15 @@ impl Screen {
     }
 }
 
-impl Recorder for Screen {
-    fn record(&self, record: &Record) {
-        // The demo's cluster has no nodes.
-        if let Record::Replicas(record) = record {
-            self.show_decision(record);
-        }
+impl Recorder<DecisionRecord> for Screen {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.show_decision(record);
     }
+}
+
+impl Recorder<NodeDecisionRecord> for Screen {
+    // The demo's cluster has no nodes.
+    fn record(&self, _: &Arc<NodeDecisionRecord>) {}
 }
 
 impl Screen {

@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
-use flyball_core::nodes::cloud::{Instance, InstanceState, NodeGroup, NodeTemplate, TemplateTaint};
-use flyball_core::nodes::state::ClusterState;
-use flyball_core::quantity::Milli;
+use flyball_decision::quantity::Milli;
+use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup, NodeTemplate, TemplateTaint};
+use flyball_nodes::state::ClusterState;
 use serde::Deserialize;
 
 /// Pods per node if a template does not say.

@@ -2,8 +2,8 @@
 
 use std::io::Write as _;
 
-use flyball_core::document::{self, Block};
-use flyball_core::nodes::record::{Round, Upcoming, listed};
+use flyball_nodes::record::{Round, Upcoming, listed};
+use flyball_report::document::{self, Block};
 
 use super::PlanReport;
 use crate::output::{self, GOOD, Out, STRONG, WARNING, plain, plural, styled};

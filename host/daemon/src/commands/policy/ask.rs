@@ -1,8 +1,9 @@
 //! Asks a policy of any kind.
 
-use flyball_core::nodes::expander::ExpanderRanking;
-use flyball_core::policy::{ExpanderPolicy as _, PolicyOutcome, ReplicaPolicy as _};
-use flyball_core::replica::{Reason, ReplicaDecision};
+use flyball_decision::context::Reason;
+use flyball_decision::expander::ExpanderRanking;
+use flyball_decision::policy::{ExpanderPolicy as _, PolicyOutcome, ReplicaPolicy as _};
+use flyball_decision::replica::ReplicaDecision;
 use flyball_sandbox::CompiledPolicy;
 use serde::Serialize;
 

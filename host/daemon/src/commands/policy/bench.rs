@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use flyball_core::policy::{Policy as _, Usage, kind};
+use flyball_decision::policy::{Policy as _, Usage, kind};
 use flyball_sandbox::CompiledPolicy;
 use serde_json::{Value, json};
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context as _;
 use flyball_build::{BuildRequest, Built};
-use flyball_core::policy::Policy as _;
+use flyball_decision::policy::Policy as _;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
 use serde_json::json;
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, ensure};
-use flyball_core::policy::PolicyFailure;
+use flyball_decision::policy::PolicyFailure;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -153,8 +153,9 @@ fn compare(field: String, expected: &Value, actual: &Value, differences: &mut Ve
 
 #[cfg(test)]
 mod tests {
-    use flyball_core::policy::PolicyFailure;
-    use flyball_core::replica::{Reason, ReplicaDecision};
+    use flyball_decision::context::Reason;
+    use flyball_decision::policy::PolicyFailure;
+    use flyball_decision::replica::ReplicaDecision;
     use serde_json::json;
 
     use super::{Difference, Expectation};

@@ -8,10 +8,11 @@ mod options;
 mod pods;
 
 use anyhow::{Context as _, bail, ensure};
-use flyball_core::nodes::expander::ExpanderInput;
-use flyball_core::question::PolicyRecord;
-use flyball_core::record::DecisionRecord;
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_decision::context::Context;
+use flyball_decision::expander::ExpanderInput;
+use flyball_decision::part::PolicyRecord;
+use flyball_decision::replica::ReplicaInput;
+use flyball_replicas::record::DecisionRecord;
 use serde_json::{Map, Value, json};
 
 /// Default time of a decision: 2026-01-01 00:00 UTC.

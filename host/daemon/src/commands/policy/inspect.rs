@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use flyball_core::policy::{Policy as _, WantedInput};
+use flyball_decision::policy::{Policy as _, WantedInput};
 use flyball_sandbox::DEFAULT_BUDGET;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, ensure};
-use flyball_core::policy::{Policy as _, PolicyOutcome, Usage};
+use flyball_decision::policy::{Policy as _, PolicyOutcome, Usage};
 use flyball_sandbox::CompiledPolicy;
 use serde_json::{Value, json};
 

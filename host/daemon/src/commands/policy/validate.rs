@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use flyball_core::policy::PolicyVersion;
+use flyball_decision::policy::PolicyVersion;
 use flyball_sandbox::Registry;
 use serde_json::{Map, Value, json};
 

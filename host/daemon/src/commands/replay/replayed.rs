@@ -2,11 +2,11 @@
 
 use std::io::Write as _;
 
-use flyball_core::document::ABOUT_NODES;
-use flyball_core::nodes::record::{NodeDecisionRecord, NodeVerdict, listed};
-use flyball_core::record::{DecisionRecord, Verdict};
-use flyball_core::replay::{Decided, Replay};
-use flyball_core::time::Timestamp;
+use flyball_decision::replay::{Decided, Replay};
+use flyball_decision::time::Timestamp;
+use flyball_nodes::record::{NodeDecisionRecord, NodeVerdict, listed};
+use flyball_replicas::record::{DecisionRecord, Verdict};
+use flyball_report::document::ABOUT_NODES;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -1,12 +1,14 @@
 //! Updates the registry with the objects that name policies and their configurations. The
 //! registry judges new versions by them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core::control::{configurations_in_use, policy_users};
-use flyball_core::nodes::options::ExpanderChoice;
-use flyball_core::ports::Autoscaler;
+use flyball_decision::policy::{NODE_GROUPS, PolicyUser};
+use flyball_nodes::options::ExpanderChoice;
+use flyball_replicas::control::{configurations_in_use, policy_users};
+use flyball_replicas::ports::Autoscaler;
 use flyball_sandbox::Registry;
 
 use crate::http::Readiness;
@@ -40,13 +42,47 @@ impl InUse {
             })
         };
         if has_changed(Arc::ptr_eq) {
-            registry.set_policy_users(policy_users(&autoscalers, &expanders));
+            registry.set_policy_users(users(&autoscalers, &expanders));
         }
         if has_changed(|known, now| Arc::ptr_eq(&known.spec, &now.spec)) {
-            registry.set_configurations_in_use(configurations_in_use(&autoscalers, &expanders));
+            registry.set_configurations_in_use(configurations(&autoscalers, &expanders));
         }
         self.0 = Some((autoscalers, expanders));
     }
+}
+
+/// Returns the objects that name each policy. The node groups count as one object.
+fn users(
+    autoscalers: &[Arc<Autoscaler>],
+    expanders: &[ExpanderChoice],
+) -> BTreeMap<String, Vec<PolicyUser>> {
+    let mut users = policy_users(autoscalers);
+    for expander in expanders {
+        let node_groups = PolicyUser {
+            object: NODE_GROUPS.to_owned(),
+            namespace: Arc::default(),
+            is_asked: true,
+        };
+        let of_policy = users.entry(expander.name.to_string()).or_default();
+        of_policy.insert(0, node_groups);
+    }
+    users
+}
+
+/// Returns the configurations of each policy, ordered and without duplicates.
+fn configurations(
+    autoscalers: &[Arc<Autoscaler>],
+    expanders: &[ExpanderChoice],
+) -> BTreeMap<String, Vec<Arc<str>>> {
+    let mut in_use = configurations_in_use(autoscalers);
+    for expander in expanders {
+        let of_policy = in_use.entry(expander.name.to_string()).or_default();
+        of_policy.insert(Arc::clone(&expander.configuration));
+    }
+    in_use
+        .into_iter()
+        .map(|(name, configurations)| (name, configurations.into_iter().collect()))
+        .collect()
 }
 
 /// Keeps the registry updated, beginning when the objects are known: before that, every

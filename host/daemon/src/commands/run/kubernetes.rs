@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, bail};
-use flyball_core::control::ReplicaLoop;
-use flyball_core::ports::{DecisionPorts, Reader as _};
+use flyball_decision::ports::DecisionPorts;
 use flyball_kubernetes::{
     Caches, Client, ClusterWatch, ConnectOptions, Election, KubernetesReader, KubernetesWriter,
     LeaderOptions, connect, elect_leader, sole_leader, watch_for_both,
 };
+use flyball_replicas::control::ReplicaLoop;
+use flyball_replicas::ports::Reader as _;
+use flyball_replicas::record::DecisionRecord;
 use flyball_sources::MetricsApis;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -36,7 +38,6 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         .then(|| elect_leader(client.clone(), lease(&args.leader)));
     let leader = election.as_ref().map_or_else(sole_leader, Election::leader);
     let (caches, cluster) = watch_cluster(&client, args).await;
-    let ports = daemon.decision_ports();
     let nodes = match cluster {
         Some(cluster) => Some(
             Nodes::start(
@@ -45,14 +46,22 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
                 &daemon,
                 args,
                 leader.clone(),
-                ports.clone(),
+                daemon.decision_ports(),
             )
             .await?,
         ),
         None => None,
     };
-    let replicas =
-        caches.map(|caches| Replicas::new(caches, &client, &daemon, args, &leader, ports));
+    let replicas = caches.map(|caches| {
+        Replicas::new(
+            caches,
+            &client,
+            &daemon,
+            args,
+            &leader,
+            daemon.decision_ports(),
+        )
+    });
     let reader = replicas.as_ref().map(|half| Arc::clone(&half.reader));
     let autoscalers = move || reader.as_ref().map_or_else(Vec::new, |r| r.autoscalers());
     let chain = nodes.as_ref().map(Nodes::expanders);
@@ -132,7 +141,7 @@ impl Replicas {
         daemon: &Daemon,
         args: &RunArgs,
         leader: &watch::Receiver<bool>,
-        ports: DecisionPorts,
+        ports: DecisionPorts<DecisionRecord>,
     ) -> Self {
         let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
         let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);

@@ -1,13 +1,14 @@
 //! The half of the daemon that orders nodes, on a real cluster.
 
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
-use flyball_core::nodes::cloud::CloudProvider as _;
-use flyball_core::nodes::control::NodeLoop;
-use flyball_core::nodes::options::ExpanderChoice;
-use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::ports::{Clock as _, DecisionPorts};
+use flyball_decision::ports::{Clock as _, DecisionPorts};
 use flyball_kubernetes::priorities::EXPANDER;
 use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
+use flyball_nodes::cloud::CloudProvider as _;
+use flyball_nodes::control::NodeLoop;
+use flyball_nodes::options::ExpanderChoice;
+use flyball_nodes::ports::NodesReader as _;
+use flyball_nodes::record::NodeDecisionRecord;
 use tokio::sync::watch;
 
 use super::Daemon;
@@ -30,7 +31,7 @@ impl Nodes {
         daemon: &Daemon,
         args: &RunArgs,
         leader: watch::Receiver<bool>,
-        ports: DecisionPorts,
+        ports: DecisionPorts<NodeDecisionRecord>,
     ) -> anyhow::Result<Self> {
         let options = daemon.node_options(args)?;
         wiring::check_configurations(&daemon.registry, &options.expanders)?;

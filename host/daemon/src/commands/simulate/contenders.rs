@@ -5,9 +5,9 @@ use std::iter;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use flyball_core::nodes::chain::ChainError;
-use flyball_core::policy::{Policy as _, PolicyEngine as _};
-use flyball_core::spec::PolicyRef;
+use flyball_decision::policy::{Policy as _, PolicyEngine as _};
+use flyball_nodes::chain::ChainError;
+use flyball_replicas::spec::PolicyRef;
 use flyball_sandbox::Registry;
 use flyball_simulation::{Contender, Scenario};
 use serde_json::{Map, Value};

@@ -2,10 +2,10 @@
 
 use std::io::Write;
 
-use flyball_core::document;
-use flyball_core::nodes::record::{NodeDecisionRecord, Remaining, Round};
+use flyball_nodes::record::{NodeDecisionRecord, Remaining, Round};
+use flyball_report::{document, figures};
 use flyball_simulation::time::elapsed_text;
-use flyball_simulation::{GroupHistory, NodeSummary, NodesRun, Run};
+use flyball_simulation::{GroupHistory, NodesRun, Run};
 use serde_json::{Value, json};
 
 use crate::output::{DIM, Table, WARNING, styled};
@@ -26,7 +26,7 @@ pub fn print(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
     let cost = summary.cost.map_or(String::new(), |cost| {
         format!("cost {cost:.2}, {:.3} per hour; ", cost / hours(run))
     });
-    let [_, _, _, orders, most_pending, waited] = summary.cells();
+    let [_, _, _, orders, most_pending, waited] = figures::node_cells(&summary);
     writeln!(
         out,
         "{cost}orders {orders}; most pods pending {most_pending}, waited {waited} in all"
@@ -39,7 +39,7 @@ fn hours(run: &Run) -> f64 {
 }
 
 fn print_compared(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
-    let headings = NodeSummary::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings = figures::NODE_COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once("POLICY")
         .chain(headings.iter().map(String::as_str))
         .collect();
@@ -48,7 +48,7 @@ fn print_compared(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
     for run in runs {
         if let Some(summary) = run.node_summary() {
             some = true;
-            table.row(std::iter::once(run.label.clone()).chain(summary.cells()));
+            table.row(std::iter::once(run.label.clone()).chain(figures::node_cells(&summary)));
         }
     }
     if some {

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use flyball_core::nodes::ports::NodesReader as _;
-use flyball_core::nodes::state::ClusterState;
+use flyball_nodes::ports::NodesReader as _;
+use flyball_nodes::state::ClusterState;
 use futures::future::try_join_all;
 use kube::Api;
 use kube::api::{ListParams, PostParams};

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
-use flyball_core::replica::Context;
+use flyball_decision::context::Context;
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
 use wasmtime::Store;
 
 use super::exports::expander;

@@ -4,9 +4,10 @@
 mod expander;
 mod replica;
 
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking};
-use flyball_core::policy::{Description, WantedInput, kind};
-use flyball_core::replica::{Context, GrantedInput, Reason, ReplicaDecision, ReplicaInput};
+use flyball_decision::context::{Context, GrantedInput, Reason};
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
+use flyball_decision::policy::{Description, WantedInput, kind};
+use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 

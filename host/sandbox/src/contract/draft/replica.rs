@@ -1,8 +1,7 @@
 //! Interface `replica`.
 
-use flyball_core::replica::{
-    Context, MetricInput, Proposal, ReplicaDecision, ReplicaInput, Samples,
-};
+use flyball_decision::context::Context;
+use flyball_decision::replica::{MetricInput, Proposal, ReplicaDecision, ReplicaInput, Samples};
 use wasmtime::Store;
 
 use super::exports::replica;

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use flyball_core::policy::{PolicyFailure, ReplicaPolicy as _};
-use flyball_core::replica::{MetricInput, ReplicaInput};
+use flyball_decision::policy::{PolicyFailure, ReplicaPolicy as _};
+use flyball_decision::replica::{MetricInput, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
 
 use super::{context, decide, engine, failure, input};

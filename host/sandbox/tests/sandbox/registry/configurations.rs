@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_core::policy::{PolicyEngine as _, PolicyFailure};
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_decision::context::Context;
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure};
+use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::PolicyState;
 use serde_json::json;
 

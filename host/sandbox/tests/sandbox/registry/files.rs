@@ -5,8 +5,9 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use flyball_core::policy::{Policy as _, PolicyEngine as _, PolicyFailure};
-use flyball_core::replica::{Context, ReplicaInput};
+use flyball_decision::context::Context;
+use flyball_decision::policy::{Policy as _, PolicyEngine as _, PolicyFailure};
+use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::{
     Engine, EngineOptions, PolicySource, PolicyState, Registry, RegistryOptions,
 };

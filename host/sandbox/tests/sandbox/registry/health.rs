@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use flyball_core::policy::{Budget, PolicyFailure, ReplicaPolicy as _};
-use flyball_core::replica::{Context, ReplicaInput};
-use flyball_core::time::Timestamp;
+use flyball_decision::context::Context;
+use flyball_decision::policy::{Budget, PolicyFailure, ReplicaPolicy as _};
+use flyball_decision::replica::ReplicaInput;
+use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
     DEFAULT_BUDGET, Engine, EngineOptions, PolicyEvent, PolicyState, Registry, RegistryOptions,
 };

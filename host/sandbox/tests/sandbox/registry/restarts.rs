@@ -1,6 +1,6 @@
 //! Restarts with last good versions.
 
-use flyball_core::policy::PolicyEngine as _;
+use flyball_decision::policy::PolicyEngine as _;
 use flyball_sandbox::{PolicySource, PolicyState};
 
 use super::{Home, ask, replicas, status};

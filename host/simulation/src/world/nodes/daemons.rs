@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::state::{ClusterState, DaemonSetFacts, Owner, PodFacts, PodPhase};
-use flyball_core::ports::ObjectKey;
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::state::{ClusterState, DaemonSetFacts, Owner, PodFacts, PodPhase};
 
 use crate::random;
 use crate::scenario::{DaemonSetSpec, daemon_pod};

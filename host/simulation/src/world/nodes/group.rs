@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{CloudError, Instance as CloudInstance, InstanceError};
-use flyball_core::nodes::cloud::{InstanceState, NodeGroup};
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudError, Instance as CloudInstance, InstanceError};
+use flyball_nodes::cloud::{InstanceState, NodeGroup};
 
 use super::instance::{Instance, NodeIdentity, Stage};
 use super::outages::Outages;

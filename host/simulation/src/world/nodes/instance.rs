@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 
 use super::group::Change;
 use crate::random;

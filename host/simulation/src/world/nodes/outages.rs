@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_core::time::Timestamp;
+use flyball_decision::time::Timestamp;
 
 /// Zones with an outage, and its end.
 #[derive(Debug, Default)]

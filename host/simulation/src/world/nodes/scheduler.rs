@@ -6,9 +6,9 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use flyball_core::nodes::state::{ClusterState, NodeFacts, Owner, PodFacts, PodPhase};
-use flyball_core::ports::ObjectKey;
-use flyball_core::time::Timestamp;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::state::{ClusterState, NodeFacts, Owner, PodFacts, PodPhase};
 use flyball_placement::{ClassId, NodeId, Pod};
 
 use super::daemons::Daemons;

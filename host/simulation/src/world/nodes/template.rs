@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use flyball_core::nodes::cloud::{NodeTemplate, TemplateTaint};
+use flyball_nodes::cloud::{NodeTemplate, TemplateTaint};
 use flyball_placement as placement;
 
 use crate::scenario::{NodeGroupSpec, NodeResources};

@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use flyball_core::nodes::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
-use flyball_core::policy::{
+use flyball_decision::context::{Context, Reason};
+use flyball_decision::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
+use flyball_decision::policy::{
     Budget, Description, ExpanderPolicy, Policy, PolicyOutcome, PolicyVersion, Usage,
 };
-use flyball_core::replica::{Context, Reason};
 use serde_json::Value;
 
 /// Computes the score of an option.

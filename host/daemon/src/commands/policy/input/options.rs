@@ -1,7 +1,7 @@
 //! Defaults of the input of an expander.
 
 use anyhow::{Context as _, bail};
-use flyball_core::nodes::expander::option_state;
+use flyball_decision::expander::option_state;
 use serde_json::{Map, Value, json};
 
 /// Columns and the defaults of their cells, if they are not required. A plain option is
@@ -114,7 +114,7 @@ fn state(row: &Map<String, Value>) -> u32 {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
-    use flyball_core::nodes::expander::{ExpanderInput, option_state};
+    use flyball_decision::expander::{ExpanderInput, option_state};
     use serde_json::{Map, Value, json};
 
     use super::complete;

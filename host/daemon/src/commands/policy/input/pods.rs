@@ -1,8 +1,8 @@
 //! Defaults of the input of a replica policy.
 
 use anyhow::{Context as _, bail};
-use flyball_core::replica::pod_state;
-use flyball_core::time::Timestamp;
+use flyball_decision::replica::pod_state;
+use flyball_decision::time::Timestamp;
 use serde_json::{Map, Value, json};
 
 const HOUR_MS: i64 = 3_600_000;

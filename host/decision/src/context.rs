@@ -1,0 +1,73 @@
+//! What every question to a policy has in common: its context, the inputs that it was
+//! granted, and the reason of its answer.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::time::Timestamp;
+
+/// Input of every decision, whatever the kind of policy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Context {
+    /// Time of the decision.
+    pub now: Timestamp,
+    /// Seed for random choices.
+    #[serde(default)]
+    pub seed: u64,
+    /// The policy's configuration, a JSON object as text.
+    #[serde(default = "empty_object")]
+    pub configuration: Arc<str>,
+    /// The policy's state; empty at first.
+    #[serde(default)]
+    pub state: Arc<str>,
+    /// Answers to the policy's wanted inputs, in their order.
+    #[serde(default)]
+    pub inputs: Vec<GrantedInput>,
+}
+
+fn empty_object() -> Arc<str> {
+    "{}".into()
+}
+
+/// The answer to a [`crate::policy::WantedInput`].
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct GrantedInput {
+    /// Why the input is unavailable; empty if it is available.
+    pub error: String,
+    /// Keys of labels or annotations, sorted.
+    pub keys: Vec<String>,
+    /// Values of `keys`.
+    pub texts: Vec<String>,
+    /// Ends of the steps of a history, ascending.
+    pub times_ms: Vec<i64>,
+    /// Means over the steps, in units of the metric.
+    pub values: Vec<f64>,
+}
+
+impl GrantedInput {
+    /// Returns an input that is unavailable for this reason.
+    #[must_use]
+    pub fn refused(error: String) -> Self {
+        Self {
+            error,
+            ..Self::default()
+        }
+    }
+}
+
+/// Why something was decided.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Reason {
+    /// CamelCase and stable.
+    pub code: String,
+    /// Named values in text form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<(String, String)>,
+    /// Sentence for people.
+    #[serde(default)]
+    pub sentence: String,
+}

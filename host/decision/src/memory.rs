@@ -1,0 +1,33 @@
+//! What is remembered of policies between decisions, and the part of an object's memory
+//! that survives a restart, behind [`StateStore`].
+
+mod kept;
+mod policies;
+mod samples;
+
+use std::sync::Arc;
+
+pub use kept::{DamagedKept, InMemoryStore, KEPT_LIMIT, Kept, KeptHistory, KeptState, fingerprint};
+pub(crate) use kept::{STATE_FRAME, STATES_LIMIT};
+pub use policies::{PolicyMemories, Recalled};
+
+/// Stores what is remembered of objects beyond the life of a loop, by the object's uid
+/// ([`NODE_GROUPS`](flyball_decision::policy::NODE_GROUPS) for choices among node groups): states by
+/// policy and state version, at most [`KEPT_LIMIT`](flyball_decision::memory::KEPT_LIMIT) bytes per
+/// object in all.
+///
+/// The loop works on copies. It loads an object's copy when it first sees the object, and
+/// saves a material change once the action that belongs to it has succeeded. No decision
+/// waits for a store: one that writes elsewhere has its content when the caches are
+/// synced, takes what is saved without waiting, and logs and retries failed writes
+/// itself.
+pub trait StateStore: Send + Sync {
+    /// Returns what was last saved for an object. `None` if nothing was.
+    fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>>;
+
+    /// Saves this for an object, in place of what was saved before.
+    fn save(&self, uid: &Arc<str>, kept: Kept);
+
+    /// Deletes what is saved for an object.
+    fn forget(&self, uid: &Arc<str>);
+}

@@ -1,0 +1,174 @@
+//! Ring of the latest records, bounded in bytes. Columns that records share count once.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::part::Part;
+use crate::question::Question;
+use crate::recorded::{MOST_INPUT_BYTES, Origin, RecordedInput, RecordedInputs, spread};
+use crate::recorder::Recorder;
+
+/// A record that a ring keeps.
+pub trait RingRecord: Send + Sync {
+    /// What the policies were asked.
+    type Question: Question;
+
+    /// Maximum number of records that are read for the inputs of a trial.
+    const MOST_TRIAL_RECORDS: usize;
+    /// Maximum number of inputs for a trial.
+    const MOST_TRIAL_INPUTS: usize;
+
+    /// Returns its own size in bytes, without shared parts.
+    fn own_bytes(&self) -> usize;
+
+    /// Calls `visit` with address and size of each part that records may share.
+    fn each_shared(&self, visit: impl FnMut(usize, usize));
+
+    /// Returns the parts of the policy of that name.
+    fn asked<'a>(&'a self, policy: &str) -> Vec<Asked<'a, Self::Question>>;
+}
+
+/// What a policy was asked, by its record.
+pub struct Asked<'a, Q: Question> {
+    /// The policy's part.
+    pub part: &'a Part<Q>,
+    /// Input of all policies of the decision.
+    pub input: &'a Q::Input,
+    /// Approximate size of the input, in bytes.
+    pub bytes: usize,
+}
+
+/// The latest records of one kind.
+pub struct Ring<R>(Mutex<Latest<R>>);
+
+/// The latest records, without a lock.
+struct Latest<R> {
+    limit: usize,
+    /// Each with its own size in bytes, without shared parts.
+    records: VecDeque<(Arc<R>, usize)>,
+    bytes: usize,
+    /// Number of records that hold a shared part, by the part's address.
+    shared: HashMap<usize, usize>,
+}
+
+impl<R> fmt::Debug for Ring<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring").finish_non_exhaustive()
+    }
+}
+
+impl<R: RingRecord> Ring<R> {
+    /// Creates a ring for about that many bytes.
+    #[must_use]
+    pub fn new(limit: usize) -> Self {
+        Self(Mutex::new(Latest::new(limit)))
+    }
+
+    /// Returns the records that match, the latest first, at most `limit`.
+    #[must_use]
+    pub fn find(&self, limit: usize, matches: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        self.latest_records().find(limit, matches)
+    }
+
+    /// Returns the latest records, the latest first, at most `limit`.
+    #[must_use]
+    pub fn latest(&self, limit: usize) -> Vec<Arc<R>> {
+        self.find(limit, |_| true)
+    }
+
+    /// Returns the size of all records, in bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.latest_records().bytes
+    }
+
+    fn latest_records(&self) -> MutexGuard<'_, Latest<R>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<R: RingRecord> RecordedInputs for Ring<R> {
+    fn latest(&self, policy: &str) -> Vec<RecordedInput> {
+        let asked = |record: &R| !record.asked(policy).is_empty();
+        let records = self.find(R::MOST_TRIAL_RECORDS, asked);
+        let asked: Vec<_> = records
+            .iter()
+            .flat_map(|record| record.asked(policy))
+            .collect();
+        let objects: Vec<_> = asked
+            .iter()
+            .map(|asked| R::Question::object(asked.input))
+            .collect();
+        let origins = asked.iter().zip(&objects);
+        let origins: Vec<_> = origins
+            .map(|(asked, (namespace, object))| Origin {
+                namespace,
+                configuration: &asked.part.context.configuration,
+                object,
+                bytes: asked.bytes,
+            })
+            .collect();
+        let chosen = spread(&origins, R::MOST_TRIAL_INPUTS, MOST_INPUT_BYTES).into_iter();
+        let chosen = chosen.filter_map(|place| asked.get(place));
+        chosen
+            .map(|asked| RecordedInput::of(asked.part, asked.input))
+            .collect()
+    }
+}
+
+impl<R: RingRecord> Recorder<R> for Ring<R> {
+    fn record(&self, record: &Arc<R>) {
+        // Weighed before the lock is taken.
+        let own = record.own_bytes();
+        self.latest_records().push(Arc::clone(record), own);
+    }
+}
+
+impl<R: RingRecord> Latest<R> {
+    fn new(limit: usize) -> Self {
+        Self {
+            limit,
+            records: VecDeque::new(),
+            bytes: 0,
+            shared: HashMap::new(),
+        }
+    }
+
+    fn find(&self, limit: usize, matches: impl Fn(&R) -> bool) -> Vec<Arc<R>> {
+        let found = self.records.iter().rev().map(|(record, _)| record);
+        let found = found.filter(|record| matches(record));
+        found.take(limit).cloned().collect()
+    }
+
+    fn push(&mut self, record: Arc<R>, own: usize) {
+        self.bytes += own;
+        record.each_shared(|address, bytes| {
+            let holders = self.shared.entry(address).or_default();
+            if *holders == 0 {
+                self.bytes += bytes;
+            }
+            *holders += 1;
+        });
+        self.records.push_back((record, own));
+        while self.bytes > self.limit && self.records.len() > 1 {
+            self.pop();
+        }
+    }
+
+    fn pop(&mut self) {
+        let Some((record, own)) = self.records.pop_front() else {
+            return;
+        };
+        self.bytes -= own;
+        record.each_shared(|address, bytes| {
+            if let Some(holders) = self.shared.get_mut(&address) {
+                *holders -= 1;
+                if *holders == 0 {
+                    self.shared.remove(&address);
+                    self.bytes -= bytes;
+                }
+            }
+        });
+    }
+}

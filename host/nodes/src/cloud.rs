@@ -1,0 +1,153 @@
+//! The port to a cloud: node groups with their sizes and instances, and three kinds of
+//! orders. Each provider implements it, and so does the embedded cluster.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+
+use flyball_decision::time::Timestamp;
+
+/// A group of alike nodes that a cloud creates and deletes, such as an Auto Scaling group
+/// or a Magnum node group.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NodeGroup {
+    /// Name, unique in the cloud. People and expanders refer to it.
+    pub name: Arc<str>,
+    /// Smallest size that may be ordered.
+    pub min_size: u32,
+    /// Largest size that may be ordered.
+    pub max_size: u32,
+    /// Number of instances that the cloud keeps (target or desired capacity).
+    pub target_size: u32,
+    /// The instances, with their states.
+    pub instances: Vec<Instance>,
+    /// Zones that its nodes may be in. If there are several, the cloud chooses one for
+    /// each node. Empty if the provider does not know.
+    pub zones: Vec<Arc<str>>,
+    /// Shape of a new node, from what the provider knows (tags, instance types). `None`
+    /// if only a live node can show it.
+    pub template: Option<Arc<NodeTemplate>>,
+    /// Price of one node for an hour, in one unit for all groups. `None` if not known.
+    pub price: Option<f64>,
+}
+
+/// An instance of a node group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// spec.providerID of its node.
+    pub provider_id: Arc<str>,
+    /// The zone that it is in. `None` if the provider does not know (yet).
+    pub zone: Option<Arc<str>>,
+    /// Its state.
+    pub state: InstanceState,
+}
+
+/// State of an instance, as the cloud reports it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InstanceState {
+    /// It is being created.
+    Creating,
+    /// It runs, whether or not its node has joined.
+    Running,
+    /// It is being deleted.
+    Deleting,
+    /// The cloud failed to create it.
+    Failed(InstanceError),
+}
+
+/// Why the cloud failed to create an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstanceError {
+    /// Whether the cloud is out of such instances (as against a quota, a broken
+    /// image, …).
+    pub out_of_resources: bool,
+    /// The cloud's own code.
+    pub code: String,
+    /// Message for people.
+    pub message: String,
+}
+
+/// The expected shape of a new node of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeTemplate {
+    /// Labels, without those that depend on the node's zone.
+    pub labels: BTreeMap<Arc<str>, Arc<str>>,
+    /// Keys of labels whose value is the node's zone, other than
+    /// `topology.kubernetes.io/zone`.
+    pub zone_labels: Vec<Arc<str>>,
+    /// Taints.
+    pub taints: Vec<TemplateTaint>,
+    /// Capacity in milli of each resource's unit, `cpu`, `memory`, `pods` and others.
+    pub capacity: BTreeMap<Arc<str>, i64>,
+    /// Allocatable, in milli of each resource's unit.
+    pub allocatable: BTreeMap<Arc<str>, i64>,
+}
+
+/// A taint of a [`NodeTemplate`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TemplateTaint {
+    /// Key.
+    pub key: Arc<str>,
+    /// Value; may be empty.
+    pub value: Arc<str>,
+    /// `NoSchedule`, `PreferNoSchedule` or `NoExecute`.
+    pub effect: Arc<str>,
+}
+
+/// Error of a call to a cloud.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct CloudError {
+    /// Stable class, CamelCase: `NotFound`, `AccessDenied`, `Throttled`,
+    /// `OutOfResources`, `InvalidSize`, `Unreachable`, `Other`.
+    pub class: &'static str,
+    /// Message for people that names the node group and the call.
+    pub message: String,
+}
+
+/// A cloud. The core checks each order against the group's bounds. A provider also checks
+/// what only it can know.
+pub trait CloudProvider: Send + Sync {
+    /// Labels that the cloud and its tools set on nodes. They are ignored when groups are
+    /// compared ([`super::similar`]).
+    fn ignored_labels(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The label of nodes with GPUs. `None` if the cloud has no such label.
+    fn gpu_label(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// Lists all node groups as they are now, ordered by name. Providers may cache what
+    /// changes rarely, but not across an order.
+    fn node_groups(
+        &self,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Vec<Arc<NodeGroup>>, CloudError>> + Send;
+
+    /// Raises the target by `delta`.
+    fn increase_size(
+        &self,
+        now: Timestamp,
+        group: &str,
+        delta: u32,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Deletes these instances and lowers the target by their number.
+    fn delete_instances(
+        &self,
+        now: Timestamp,
+        group: &str,
+        provider_ids: &[Arc<str>],
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+
+    /// Lowers the target by `delta` without deleting an existing instance. It cancels
+    /// ordered instances that have not been created.
+    fn decrease_target_size(
+        &self,
+        now: Timestamp,
+        group: &str,
+        delta: u32,
+    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+}

@@ -1,0 +1,316 @@
+//! Repair of failed orders: instances that the cloud fails to create, nodes that never
+//! join, orders that are not delivered. The target is lowered again, and the group is
+//! backed off.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::NodeLoop;
+use crate::census::{Census, FailureReport, GroupCensus, NodeFailure};
+use crate::cloud::{CloudError, CloudProvider, InstanceError};
+use crate::ports::{NodesReader, NodesWriter};
+use crate::record::{Incident, NodeDecisionRecord};
+use crate::scale_up::event;
+use flyball_decision::ports::Clock;
+use flyball_decision::time::Timestamp;
+
+/// Event reason, incident code and backoff class of nodes that have not come in time.
+const TIMED_OUT: &str = "ScaleUpTimedOut";
+
+/// Failures that could not be repaired: the incident's message by code and group. Each
+/// pass tries again, and adds an incident if the message is new.
+pub(super) type Unrepaired = BTreeMap<(&'static str, Arc<str>), String>;
+
+/// The repair of one group in one pass.
+struct GroupRepair<'a> {
+    census: &'a GroupCensus,
+    /// Its target after the repairs so far.
+    target: u32,
+}
+
+/// Code and message of an incident, without the outcome of the repair.
+struct IncidentText {
+    code: &'static str,
+    message: String,
+}
+
+/// Outcome of a repair.
+enum RepairOutcome {
+    /// The cloud did it; the text says what.
+    Repaired(String),
+    /// The cloud refused.
+    CloudFailed(CloudError),
+    /// The group is at its smallest size.
+    AtMinSize,
+    /// This instance does not lead.
+    NotLeader,
+}
+
+impl GroupRepair<'_> {
+    /// Number of nodes that can be removed before the group is at its smallest size.
+    fn removable(&self) -> u32 {
+        self.target.saturating_sub(self.census.group.min_size)
+    }
+}
+
+impl RepairOutcome {
+    fn is_repaired(&self) -> bool {
+        matches!(self, Self::Repaired(_))
+    }
+}
+
+impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
+    /// Repairs the failures that a census found. Returns whether a group has changed.
+    pub(super) async fn repair(
+        &mut self,
+        now: Timestamp,
+        census: &Census,
+        record: &mut NodeDecisionRecord,
+    ) -> bool {
+        let mut changed = false;
+        let before = std::mem::take(&mut self.unrepaired);
+        for census in &census.groups {
+            let target = census.group.target_size;
+            let mut repair = GroupRepair { census, target };
+            for report in &census.failures {
+                if !report.already_reported {
+                    self.back_off(now, census, &report.failure, record);
+                    self.history
+                        .mark_reported(&census.group.name, &report.failure);
+                }
+                changed |= self
+                    .repair_failure(now, &mut repair, report, &before, record)
+                    .await;
+            }
+        }
+        changed
+    }
+
+    /// Emits an event about a group that failed, and backs off from it.
+    fn back_off(
+        &mut self,
+        now: Timestamp,
+        census: &GroupCensus,
+        failure: &NodeFailure,
+        record: &mut NodeDecisionRecord,
+    ) {
+        let group = &census.group.name;
+        let before = self.backoffs.of(now, group);
+        let (class, why, failed) = match failure {
+            NodeFailure::InstanceFailed(_, error) => {
+                let class = if error.out_of_resources {
+                    "OutOfResources"
+                } else {
+                    "Other"
+                };
+                let why = error_text(error);
+                let message = format!("Scale-up failed for group {group}: {why}");
+                let failed = event(true, "FailedToScaleUpGroup", message);
+                (class, why, before.is_none().then_some(failed))
+            }
+            NodeFailure::NoInstance(_) | NodeFailure::NotJoined(_) | NodeFailure::NotReady(_) => {
+                let why = self.timed_out(group);
+                // One event a pass, even if nodes failed in several ways.
+                let is_reported = before
+                    .is_some_and(|before| before.failed_at == now && &*before.class == TIMED_OUT);
+                let failed = (!is_reported).then(|| event(true, TIMED_OUT, why.clone()));
+                (TIMED_OUT, why, failed)
+            }
+        };
+        record.events.extend(failed);
+        self.backoffs.fail(now, group, class, &why, &self.options);
+    }
+
+    fn timed_out(&self, group: &str) -> String {
+        let waited = go_duration(self.options.max_node_provision_time_ms);
+        format!("Nodes added to group {group} failed to register within {waited}")
+    }
+
+    /// Repairs one failure. Returns whether the group has changed.
+    async fn repair_failure(
+        &mut self,
+        now: Timestamp,
+        repair: &mut GroupRepair<'_>,
+        report: &FailureReport,
+        before: &Unrepaired,
+        record: &mut NodeDecisionRecord,
+    ) -> bool {
+        let census = repair.census;
+        let group = &census.group.name;
+        match &report.failure {
+            NodeFailure::InstanceFailed(ids, error) => {
+                let (count, why) = (ids.len(), error_text(error));
+                let text = IncidentText {
+                    code: "InstanceFailed",
+                    message: format!("{count} instances of {group} can't be had: {why}"),
+                };
+                let done = self.delete_instances(now, repair, ids).await;
+                self.add_incident(census, &text, &done, before, record);
+                done.is_repaired()
+            }
+            NodeFailure::NoInstance(count) => {
+                let text = IncidentText {
+                    code: TIMED_OUT,
+                    message: self.timed_out(group),
+                };
+                let done = self.decrease_target(now, repair, *count).await;
+                self.add_incident(census, &text, &done, before, record);
+                done.is_repaired()
+            }
+            NodeFailure::NotJoined(ids) => {
+                self.delete_not_joined(now, repair, ids, before, record)
+                    .await
+            }
+            NodeFailure::NotReady(ids) => {
+                if !report.already_reported {
+                    let text = IncidentText {
+                        code: TIMED_OUT,
+                        message: self.timed_out(group),
+                    };
+                    let done = format!("these have joined and are not ready: {}", ids.join(", "));
+                    record.incidents.push(incident(census, &text, &done));
+                }
+                false
+            }
+        }
+    }
+
+    async fn delete_not_joined(
+        &mut self,
+        now: Timestamp,
+        repair: &mut GroupRepair<'_>,
+        ids: &[Arc<str>],
+        before: &Unrepaired,
+        record: &mut NodeDecisionRecord,
+    ) -> bool {
+        let census = repair.census;
+        let waited = go_duration(self.options.max_node_provision_time_ms);
+        let (group, names) = (&census.group.name, ids.join(", "));
+        let text = IncidentText {
+            code: "NodeNeverJoined",
+            message: format!("instances of {group} have not joined within {waited}: {names}"),
+        };
+        let removable = repair.removable() as usize;
+        let done = self.delete_instances(now, repair, ids).await;
+        let new = self.add_incident(census, &text, &done, before, record);
+        let events = ids.iter().take(removable).filter_map(|id| match &done {
+            RepairOutcome::Repaired(_) => {
+                let message = format!("Removed unregistered node {id}");
+                Some(event(false, "DeleteUnregistered", message))
+            }
+            RepairOutcome::CloudFailed(error) if new => {
+                let message = format!("Failed to remove node {id}: {error}");
+                Some(event(true, "DeleteUnregisteredFailed", message))
+            }
+            _ => None,
+        });
+        record.events.extend(events);
+        done.is_repaired()
+    }
+
+    /// Deletes the first of these instances, as many as the group's smallest size allows.
+    async fn delete_instances(
+        &self,
+        now: Timestamp,
+        repair: &mut GroupRepair<'_>,
+        ids: &[Arc<str>],
+    ) -> RepairOutcome {
+        let count = repair
+            .removable()
+            .min(u32::try_from(ids.len()).unwrap_or(u32::MAX));
+        if count == 0 {
+            return RepairOutcome::AtMinSize;
+        }
+        if !self.writer.leads() {
+            return RepairOutcome::NotLeader;
+        }
+        let (group, ids) = (&repair.census.group.name, &ids[..count as usize]);
+        match self.cloud.delete_instances(now, group, ids).await {
+            Ok(()) => {
+                repair.target -= count;
+                RepairOutcome::Repaired(format!("{count} deleted"))
+            }
+            Err(error) => RepairOutcome::CloudFailed(error),
+        }
+    }
+
+    /// Lowers the target by `missing` nodes that have no instance, as far as the group's
+    /// smallest size allows.
+    async fn decrease_target(
+        &self,
+        now: Timestamp,
+        repair: &mut GroupRepair<'_>,
+        missing: u32,
+    ) -> RepairOutcome {
+        let missing = missing.min(repair.removable());
+        if missing == 0 {
+            return RepairOutcome::AtMinSize;
+        }
+        if !self.writer.leads() {
+            return RepairOutcome::NotLeader;
+        }
+        let group = &repair.census.group.name;
+        match self.cloud.decrease_target_size(now, group, missing).await {
+            Ok(()) => {
+                repair.target -= missing;
+                RepairOutcome::Repaired(format!("target taken back to {}", repair.target))
+            }
+            Err(error) => RepairOutcome::CloudFailed(error),
+        }
+    }
+
+    /// Adds an incident to the record unless the last pass added the same. Returns whether it
+    /// was added.
+    fn add_incident(
+        &mut self,
+        census: &GroupCensus,
+        text: &IncidentText,
+        done: &RepairOutcome,
+        before: &Unrepaired,
+        record: &mut NodeDecisionRecord,
+    ) -> bool {
+        let done = match done {
+            RepairOutcome::Repaired(done) => {
+                record.incidents.push(incident(census, text, done));
+                return true;
+            }
+            RepairOutcome::CloudFailed(error) => format!("the cloud did not mend it: {error}"),
+            RepairOutcome::AtMinSize => {
+                let min = census.group.min_size;
+                format!("kept, for the group is at its smallest size {min}")
+            }
+            RepairOutcome::NotLeader => return false,
+        };
+        let incident = incident(census, text, &done);
+        let key = (text.code, Arc::clone(&census.group.name));
+        let new = before.get(&key) != Some(&incident.message);
+        self.unrepaired.insert(key, incident.message.clone());
+        if new {
+            record.incidents.push(incident);
+        }
+        new
+    }
+}
+
+fn error_text(error: &InstanceError) -> String {
+    format!("{}: {}", error.code, error.message)
+}
+
+fn incident(census: &GroupCensus, text: &IncidentText, done: &str) -> Incident {
+    Incident {
+        code: text.code.into(),
+        group: Some(Arc::clone(&census.group.name)),
+        message: format!("{}; {done}", text.message),
+    }
+}
+
+/// A duration in Go's format: `15m0s`.
+fn go_duration(ms: i64) -> String {
+    let seconds = ms / 1000;
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    match (hours, minutes) {
+        (0, 0) => format!("{seconds}s"),
+        (0, _) => format!("{minutes}m{seconds}s"),
+        _ => format!("{hours}h{minutes}m{seconds}s"),
+    }
+}

@@ -1,0 +1,31 @@
+//! Node scale-up: which node group grows for pods that no existing node has room for.
+//!
+//! The stages are those of replicas, observe → decide → guard → act → record: the reader
+//! keeps a [`state::ClusterState`] up to date, [`cloud`] lists the node groups and takes
+//! the orders, [`expander`] has the input and the answer of the policies that choose
+//! among options, and [`record`] keeps all of it for [`flyball_decision::replay`].
+
+pub mod backoff;
+pub mod balance;
+pub mod census;
+pub mod chain;
+pub mod choose;
+pub mod cloud;
+pub mod control;
+mod demand;
+pub mod gpu;
+pub mod guard;
+pub mod limits;
+mod nominated;
+pub mod options;
+pub mod ports;
+pub mod priorities;
+mod readiness;
+pub mod record;
+mod replay;
+mod reported;
+pub mod scale_up;
+pub mod similar;
+pub mod state;
+pub mod templates;
+pub mod zone_orders;

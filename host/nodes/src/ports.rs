@@ -1,0 +1,143 @@
+//! The ports of the nodes half, other than the cloud's: the observed cluster and its
+//! events.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::options::ExpanderChoice;
+use super::state::ClusterState;
+use flyball_decision::event::Event;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+
+/// The observed cluster. Watches keep one [`ClusterState`] up to date.
+pub trait NodesReader: Send + Sync {
+    /// Whether every cache has had its first list. Nothing is decided before.
+    fn synced(&self) -> bool;
+
+    /// Runs `work` on the current state, under its lock. Whoever begins a simulation in
+    /// the state rolls it back.
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T;
+
+    /// Keeps the state unchanged until [`NodesReader::release`]: changes that the watches
+    /// report wait in a queue. Calls do not nest.
+    fn hold(&self) {}
+
+    /// Applies the queued changes, and later ones as they come.
+    fn release(&self) {}
+
+    /// Returns the cluster's configuration of an expander, which takes precedence over
+    /// that of the options. `None` if expanders are not configured in the cluster.
+    fn expander_configuration(&self, _expander: &str) -> Option<ExpanderConfiguration> {
+        None
+    }
+
+    /// Sets the configuration of an expander from the cluster. Returns it, or `None` if
+    /// expanders are not configured in the cluster.
+    fn configure(&self, expander: &mut ExpanderChoice) -> Option<ExpanderConfiguration> {
+        let own = self.expander_configuration(&expander.name)?;
+        expander.configuration = Arc::clone(&own.text);
+        Some(own)
+    }
+}
+
+impl<R: NodesReader> NodesReader for Arc<R> {
+    fn synced(&self) -> bool {
+        R::synced(self)
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        R::with_state(self, work)
+    }
+
+    fn hold(&self) {
+        R::hold(self);
+    }
+
+    fn release(&self) {
+        R::release(self);
+    }
+
+    fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
+        R::expander_configuration(self, expander)
+    }
+}
+
+/// An expander's configuration, as the cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ExpanderConfiguration {
+    /// A JSON object as text.
+    pub text: Arc<str>,
+    /// The object that it comes from, even if that does not exist. Events about errors in
+    /// it are about this object.
+    pub source: Subject,
+}
+
+/// What an event of the nodes half is about.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Subject {
+    /// A pod.
+    Pod {
+        /// Namespace and name.
+        key: ObjectKey,
+        /// metadata.uid.
+        uid: Arc<str>,
+    },
+    /// The autoscaler itself, which Cluster Autoscaler publishes on its status
+    /// ConfigMap.
+    Autoscaler,
+    /// A ConfigMap that configures an expander.
+    ConfigMap {
+        /// Namespace and name.
+        key: ObjectKey,
+        /// metadata.uid. `None` if there is no such ConfigMap.
+        uid: Option<Arc<str>>,
+    },
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pod { key, .. } => write!(f, "pod {}/{}", key.namespace, key.name),
+            Self::Autoscaler => f.write_str("autoscaler"),
+            Self::ConfigMap { key, .. } => {
+                write!(f, "ConfigMap {}/{}", key.namespace, key.name)
+            }
+        }
+    }
+}
+
+/// An event, and what it is about.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct NodeEvent {
+    /// The object that it is about.
+    pub about: Subject,
+    /// The event.
+    pub event: Event,
+}
+
+/// Publishes events, and only while this instance leads.
+pub trait NodesWriter: Send + Sync {
+    /// Whether this instance leads, so that it may order nodes and publish events. The
+    /// loop asks right before each pass and each order, and decides or orders nothing if
+    /// not.
+    fn leads(&self) -> bool;
+
+    /// Publishes a batch of events. The writer logs failures itself.
+    fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send;
+}
+
+impl<W: NodesWriter> NodesWriter for Arc<W> {
+    fn leads(&self) -> bool {
+        W::leads(self)
+    }
+
+    fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send {
+        W::publish(self, now, events)
+    }
+}

@@ -1,0 +1,246 @@
+//! Planning of orders for pods that fit nowhere. It is pure except for the simulation in
+//! the state, which is rolled back.
+//!
+//! A plan is made of rounds. In each round every group that could help becomes an option,
+//! the expanders choose one, and the guardrails decide what of it is ordered. The next
+//! round is for the pods that are left over. For pods with spread constraints or
+//! affinities over topology domains such as zones, an option is a family: one group in
+//! each domain, all of which grow together. In the end the plan is rehearsed: all pods
+//! are placed again with all ordered nodes present.
+
+mod candidates;
+mod expansion_option;
+mod families;
+mod reasons;
+mod rehearse;
+mod reissue;
+mod rounds;
+mod zones;
+
+use std::sync::Arc;
+
+use super::backoff::Backoffs;
+use super::census::Census;
+use super::demand::{add_upcoming, place_on_known, unplaced_pods};
+use super::limits::ClusterLimits;
+use super::options::NodeOptions;
+use super::ports::{NodeEvent, Subject};
+use super::record::{
+    NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
+};
+use super::reported::ReportedEvents;
+use super::state::{ClusterState, PodView};
+use super::zone_orders::ZoneOrder;
+use flyball_decision::event::Event;
+use flyball_decision::memory::PolicyMemories;
+use flyball_decision::policy::PolicyEngine;
+use flyball_decision::time::Timestamp;
+
+use self::candidates::Candidates;
+use self::rehearse::RehearsalStart;
+use self::rounds::Rounds;
+
+/// Maximum number of events about pods that one plan emits. Events about further pods
+/// that no order helps follow with the next plan. For further pods that orders are for,
+/// only the record says so.
+pub const MAX_POD_EVENTS: usize = 500;
+
+/// Inputs of a plan, other than the state.
+#[derive(Clone, Copy)]
+pub struct PlanContext<'a> {
+    /// Time of the plan.
+    pub now: Timestamp,
+    /// The operator's options.
+    pub options: &'a NodeOptions,
+    /// Where expanders are found.
+    pub engine: &'a dyn PolicyEngine,
+    /// The states of the expanders.
+    pub memories: &'a PolicyMemories,
+    /// The node groups, and the nodes that are upcoming or being drained.
+    pub census: &'a Census,
+    /// Groups that are backed off after a failure.
+    pub backoffs: &'a Backoffs,
+    /// Seed for random choices.
+    pub seed: u64,
+}
+
+/// A plan: the nodes to order, and why.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// Numbers of pending pods.
+    pub pending: Pending,
+    /// Groups that were no option.
+    pub skipped: Vec<SkippedGroup>,
+    /// Nodes on their way.
+    pub upcoming: Vec<Upcoming>,
+    /// The choices.
+    pub rounds: Vec<Round>,
+    /// Pods that no order helps.
+    pub remaining: Vec<Remaining>,
+    /// Whether events about some pods that no order helps were omitted, because there are
+    /// too many.
+    pub events_omitted: bool,
+    /// The decision.
+    pub verdict: NodeVerdict,
+    /// Orders of nodes that help only in some zones, each with the index of its round.
+    pub zone_orders: Vec<(usize, ZoneOrder)>,
+    /// Lines for the log.
+    pub log: Vec<String>,
+    /// Events.
+    pub events: Vec<NodeEvent>,
+}
+
+/// Plans orders for the pods that fit nowhere. Leaves the state unchanged.
+pub fn plan(context: &PlanContext<'_>, state: &mut ClusterState) -> Plan {
+    plan_unreported(context, &ReportedEvents::default(), state)
+}
+
+/// Like [`plan`], but without events that were reported before.
+pub(super) fn plan_unreported(
+    context: &PlanContext<'_>,
+    reported: &ReportedEvents,
+    state: &mut ClusterState,
+) -> Plan {
+    let drained = &context.census.drained;
+    let (mut unplaced, pending) = unplaced_pods(state, context.now, context.options, drained);
+    let mut plan = Plan {
+        pending,
+        upcoming: upcoming(context),
+        ..Plan::default()
+    };
+    if unplaced.is_empty() {
+        plan.verdict = verdict(&plan, None);
+        return plan;
+    }
+    let mut limits = ClusterLimits::new(context.options, state.size());
+    let classes = unplaced.iter().map(|unplaced| unplaced.class);
+    let keys = state.cluster().topology_keys(classes);
+    let mut candidates = Candidates::new(context, state, &mut limits, &keys);
+    let mark = state.cluster_mut().mark();
+    let upcoming_nodes = candidates.upcoming_nodes(state);
+    let (mut known, nominated_pods) = add_upcoming(state, &upcoming_nodes, drained);
+    let mut start = RehearsalStart::new(state, &unplaced, &known, &nominated_pods, limits);
+    let fit = place_on_known(
+        state,
+        &known,
+        nominated_pods,
+        &mut unplaced,
+        context.options,
+    );
+    start.note_fit(&unplaced);
+    unplaced.retain(|unplaced| unplaced.left > 0);
+    let fit_anywhere =
+        zones::place_in_unknown_zones(state, &mut candidates, &mut known, &mut unplaced);
+    plan.pending.fit = fit + fit_anywhere;
+    plan.pending.sought = unplaced.iter().map(|unplaced| unplaced.left).sum();
+    let mut held = None;
+    if !unplaced.is_empty() {
+        let mut rounds = Rounds::new(context, candidates, limits, known);
+        held = rounds.run(state, &mut unplaced, &mut plan);
+        rounds.rehearse(state, &mut start, &mut unplaced, &mut plan);
+        reasons::add_helped(state, &rounds.chosen, &mut plan);
+        plan.skipped = rounds.candidates.skipped();
+        reasons::add_remaining(
+            context,
+            reported,
+            state,
+            &rounds.candidates,
+            &unplaced,
+            &mut plan,
+        );
+    }
+    start.close(state);
+    state.cluster_mut().rollback(mark);
+    plan.verdict = verdict(&plan, held);
+    if !plan.verdict.orders.is_empty() {
+        let orders = listed(&plan.verdict.orders);
+        plan.log.push(format!("Final scale-up plan: {orders}"));
+    }
+    plan
+}
+
+fn upcoming(context: &PlanContext<'_>) -> Vec<Upcoming> {
+    let groups = context.census.groups.iter();
+    groups
+        .filter(|census| census.upcoming > 0)
+        .map(|census| Upcoming {
+            group: Arc::clone(&census.group.name),
+            nodes: census.upcoming,
+        })
+        .collect()
+}
+
+/// Returns the decision that the rounds add up to. `held` is the reason and sentence of
+/// an expander that rejected all options or failed.
+fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
+    let orders: Vec<Order> = plan
+        .rounds
+        .iter()
+        .flat_map(|round| round.orders.clone())
+        .collect();
+    let pending = &plan.pending;
+    let (reason, message) = match held {
+        Some(held) if orders.is_empty() => held,
+        _ if !orders.is_empty() => {
+            let nodes: u32 = orders.iter().map(|order| order.to - order.from).sum();
+            let helped: u32 = plan.rounds.iter().map(|round| round.helped.count).sum();
+            let message = format!("{nodes} nodes for {helped} pods: {}", listed(&orders));
+            ("ScaleUp".to_owned(), message)
+        }
+        _ if pending.unschedulable + pending.drained == 0 => (
+            "NoPendingPods".to_owned(),
+            "no pod waits for a node".to_owned(),
+        ),
+        _ if pending.sought == 0 => (
+            "NotNeeded".to_owned(),
+            format!(
+                "nodes that are there or on their way have room for {} pods",
+                pending.fit
+            ),
+        ),
+        _ => (
+            "NoOption".to_owned(),
+            format!(
+                "no group helps the {} pods that fit nowhere",
+                pending.sought
+            ),
+        ),
+    };
+    NodeVerdict {
+        orders,
+        reason,
+        message,
+    }
+}
+
+/// Creates an event about a pod.
+fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
+    NodeEvent {
+        about: Subject::Pod {
+            key: pod.key.clone(),
+            uid: Arc::clone(pod.uid),
+        },
+        event: Event {
+            warning: false,
+            reason: reason.to_owned(),
+            message: message.to_owned(),
+        },
+    }
+}
+
+/// Message of the event about a pod that these orders help.
+pub(super) fn triggered(orders: &[Order]) -> String {
+    format!("pod triggered scale-up: {}", listed(orders))
+}
+
+/// Creates an event about the autoscaler itself.
+pub(super) fn event(warning: bool, reason: &str, message: String) -> NodeEvent {
+    NodeEvent {
+        about: Subject::Autoscaler,
+        event: Event {
+            warning,
+            reason: reason.to_owned(),
+            message,
+        },
+    }
+}

@@ -1,0 +1,363 @@
+//! State of the cluster for the nodes half: nodes, placed pods and pending pods, kept up
+//! to date object by object.
+//!
+//! Pods are compact entries beside the incremental [`Cluster`], and alike pods share a
+//! class with their requirements. All that a pass reads is updated when objects change,
+//! so that a pass derives nothing anew.
+
+mod bind;
+mod common_labels;
+mod compact;
+mod facts;
+mod node_table;
+mod pod_table;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, Resources, StorageObject};
+use hashbrown::HashMap;
+
+pub use self::common_labels::CommonLabels;
+pub(crate) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
+use self::compact::CompactedSize;
+pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
+use self::node_table::{KnownNode, NodeTable};
+use self::pod_table::PodTable;
+pub use self::pod_table::PodView;
+use super::limits::{ClusterSize, NodeSize};
+
+/// Nodes, placed pods and pending pods.
+#[derive(Default)]
+pub struct ClusterState {
+    cluster: Cluster,
+    pods: PodTable,
+    nodes: NodeTable,
+    by_provider: HashMap<Arc<str>, Arc<str>>,
+    daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
+    size: ClusterSize,
+    common: CommonLabels,
+    revision: u64,
+    compacted: CompactedSize,
+}
+
+/// A node as the planner reads it.
+#[derive(Clone, Copy)]
+pub struct NodeView<'a> {
+    /// Its id in the [`Cluster`].
+    pub id: NodeId,
+    /// Its fields.
+    pub facts: &'a NodeFacts,
+    /// Its zone, by its labels.
+    pub zone: Option<&'a Name>,
+}
+
+impl ClusterState {
+    /// Creates the state of an empty cluster.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds or updates a pod.
+    pub fn apply_pod(&mut self, facts: PodFacts, pod: &Pod) {
+        let class = self.cluster.class(pod);
+        let before = self.pods.find(&facts.uid);
+        if let Some(slot) = before {
+            if self.pods.same(slot, &facts, class) {
+                return;
+            }
+            self.unbind(slot);
+        }
+        let slot = self.pods.put(before, facts, class, pod.priority);
+        self.bind(slot);
+        self.compact();
+        self.revision += 1;
+    }
+
+    /// Removes a pod.
+    pub fn delete_pod(&mut self, uid: &str) {
+        if let Some(slot) = self.pods.find(uid) {
+            self.unbind(slot);
+            self.pods.remove(slot);
+            self.revision += 1;
+        }
+    }
+
+    /// Adds or updates a node. Places the pods that are bound to it.
+    pub fn apply_node(&mut self, facts: NodeFacts) {
+        let name = facts.node.name.clone();
+        let entry = self.nodes.entry(&name);
+        if let Some(known) = &entry.known {
+            if known.facts == facts {
+                return;
+            }
+            let (before, id) = (known.facts.size(), known.id);
+            self.common.count(&known.facts.node, false);
+            self.forget_provider(&name);
+            self.cluster.set_node(id, Arc::clone(&facts.node));
+            self.count(before, false);
+            self.add_known(name, KnownNode::new(id, facts));
+        } else {
+            let id = self.cluster.add_node(Arc::clone(&facts.node));
+            for slot in entry.pods.clone() {
+                if let Some((class, terminating)) = self.pods.running(slot) {
+                    self.cluster.place(class, id, terminating);
+                }
+            }
+            for &slot in &entry.nominated {
+                self.pods.dequeue(slot);
+            }
+            self.add_known(name, KnownNode::new(id, facts));
+        }
+        self.compact();
+        self.revision += 1;
+    }
+
+    /// Removes a node. Its pods stay bound to it until they are deleted, but count
+    /// nowhere.
+    pub fn delete_node(&mut self, name: &str) {
+        self.forget_provider(name);
+        let Some(entry) = self.nodes.get_mut(name) else {
+            return;
+        };
+        let Some(known) = entry.known.take() else {
+            return;
+        };
+        for &slot in &entry.nominated {
+            self.pods.enqueue(slot);
+        }
+        if entry.is_unused() {
+            self.nodes.remove(name);
+        }
+        self.cluster.remove_node(known.id);
+        self.common.count(&known.facts.node, false);
+        self.count(known.facts.size(), false);
+        self.revision += 1;
+    }
+
+    /// Adds a namespace, or updates its labels.
+    pub fn apply_namespace(&mut self, name: &Arc<str>, labels: &Labels) {
+        self.cluster.set_namespace(name, labels);
+        self.revision += 1;
+    }
+
+    /// Removes a namespace.
+    pub fn delete_namespace(&mut self, name: &str) {
+        self.cluster.remove_namespace(name);
+        self.revision += 1;
+    }
+
+    /// Adds or updates a DaemonSet.
+    pub fn apply_daemon_set(&mut self, facts: DaemonSetFacts) {
+        let class = self.cluster.class(&facts.pod);
+        self.daemon_sets
+            .insert(Arc::clone(&facts.uid), (facts, class));
+        self.revision += 1;
+    }
+
+    /// Removes a DaemonSet.
+    pub fn delete_daemon_set(&mut self, uid: &str) {
+        self.daemon_sets.remove(uid);
+        self.revision += 1;
+    }
+
+    /// Adds or updates a storage object, such as a claim or a volume.
+    pub fn apply_storage(&mut self, object: StorageObject) {
+        self.cluster.set_storage(object);
+        self.revision += 1;
+    }
+
+    /// Removes the storage object with this kind and name.
+    pub fn delete_storage(&mut self, object: &StorageObject) {
+        self.cluster.remove_storage(object);
+        self.revision += 1;
+    }
+
+    /// The scheduler's view of the cluster.
+    #[must_use]
+    pub fn cluster(&self) -> &Cluster {
+        &self.cluster
+    }
+
+    /// The scheduler's view of the cluster, for simulations. They must leave it
+    /// unchanged.
+    pub fn cluster_mut(&mut self) -> &mut Cluster {
+        &mut self.cluster
+    }
+
+    /// Number of changes so far.
+    #[must_use]
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    /// Number of nodes, and their cores and memory.
+    #[must_use]
+    pub fn size(&self) -> ClusterSize {
+        self.size
+    }
+
+    /// Labels that the nodes have in common.
+    #[must_use]
+    pub fn common_labels(&self) -> &CommonLabels {
+        &self.common
+    }
+
+    /// All nodes, ordered by name.
+    pub fn nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
+        self.nodes.iter().filter_map(|(_, entry)| entry.view())
+    }
+
+    /// Missing nodes that pods are bound to, with the number of these pods that have not
+    /// ended, ordered by name.
+    pub fn absent_nodes(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let absent = self.nodes.iter().filter(|(_, entry)| entry.known.is_none());
+        let runs = |slot: &&u32| self.pods.running(**slot).is_some();
+        absent
+            .map(move |(name, entry)| (name, entry.pods.iter().filter(runs).count()))
+            .filter(|(_, pods)| *pods > 0)
+    }
+
+    /// The node of an instance. `None` if it has not joined.
+    #[must_use]
+    pub fn node_of(&self, provider_id: &str) -> Option<NodeView<'_>> {
+        let name = self.by_provider.get(provider_id)?;
+        self.nodes.get(name)?.view()
+    }
+
+    /// The DaemonSets and the classes of their pods, ordered by uid.
+    pub fn daemon_sets(&self) -> impl Iterator<Item = (&DaemonSetFacts, ClassId)> {
+        self.daemon_sets
+            .values()
+            .map(|(facts, class)| (facts, *class))
+    }
+
+    /// A pod by its slot ([`PodView::slot`]).
+    #[must_use]
+    pub fn pod_at(&self, slot: u32) -> Option<PodView<'_>> {
+        self.pods.view(slot)
+    }
+
+    /// Classes of the unschedulable pods, ordered by class, each with its pods in no
+    /// order.
+    pub fn unschedulable(
+        &self,
+    ) -> impl Iterator<Item = (ClassId, impl Iterator<Item = PodView<'_>>)> {
+        self.pods.unschedulable.iter().map(|(class, slots)| {
+            (
+                *class,
+                slots.iter().filter_map(|&slot| self.pods.view(slot)),
+            )
+        })
+    }
+
+    /// Number of unschedulable pods.
+    #[must_use]
+    pub fn unschedulable_count(&self) -> usize {
+        self.pods.unschedulable.values().map(Vec::len).sum()
+    }
+
+    /// Whether a pod has become unschedulable since the last
+    /// [`ClusterState::take_new_unschedulable`].
+    #[must_use]
+    pub fn has_new_unschedulable(&self) -> bool {
+        self.pods.new_unschedulable
+    }
+
+    /// Whether a pod has become unschedulable since the last call.
+    pub fn take_new_unschedulable(&mut self) -> bool {
+        std::mem::take(&mut self.pods.new_unschedulable)
+    }
+
+    /// The pods bound to a node, in no order.
+    pub fn pods_on(&self, node: &str) -> impl Iterator<Item = PodView<'_>> {
+        let slots = self.nodes.get(node).map_or(&[][..], |entry| &entry.pods);
+        slots.iter().filter_map(|&slot| self.pods.view(slot))
+    }
+
+    /// The pending pods that are nominated to a node, in no order.
+    pub fn nominated_to(&self, node: &str) -> impl Iterator<Item = PodView<'_>> {
+        let slots = self.nodes.get(node);
+        let slots = slots.map_or(&[][..], |entry| &entry.nominated);
+        slots.iter().filter_map(|&slot| self.pods.view(slot))
+    }
+
+    /// The existing nodes that pods are nominated to, ordered by name.
+    pub fn nominated_nodes(&self) -> impl Iterator<Item = NodeView<'_>> {
+        let entries = self.nodes.iter();
+        let entries = entries.filter(|(_, entry)| !entry.nominated.is_empty());
+        entries.filter_map(|(_, entry)| entry.view())
+    }
+
+    /// Number of pods.
+    #[must_use]
+    pub fn pod_count(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// The uids of all pods, in no particular order.
+    pub fn pod_uids(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.pods.uids()
+    }
+
+    /// A pod by its uid.
+    #[must_use]
+    pub fn pod(&self, uid: &str) -> Option<PodView<'_>> {
+        self.pods.view(self.pods.find(uid)?)
+    }
+
+    fn add_known(&mut self, name: Arc<str>, known: KnownNode) {
+        self.count(known.facts.size(), true);
+        self.common.count(&known.facts.node, true);
+        if let Some(provider_id) = &known.facts.provider_id {
+            self.by_provider
+                .insert(Arc::clone(provider_id), Arc::clone(&name));
+        }
+        self.nodes.entry(&name).known = Some(known);
+    }
+
+    fn forget_provider(&mut self, name: &str) {
+        let known = self.nodes.get(name).and_then(|entry| entry.known.as_ref());
+        if let Some(provider_id) = known.and_then(|known| known.facts.provider_id.as_ref())
+            && self
+                .by_provider
+                .get(provider_id)
+                .is_some_and(|known| **known == *name)
+        {
+            self.by_provider.remove(provider_id);
+        }
+    }
+
+    fn count(&mut self, node: NodeSize, up: bool) {
+        let shift = |figure: &mut u64, by: u64| {
+            *figure = if up {
+                figure.saturating_add(by)
+            } else {
+                figure.saturating_sub(by)
+            };
+        };
+        shift(&mut self.size.cpu_milli, node.cpu_milli);
+        shift(&mut self.size.memory, node.memory);
+        let mut nodes = u64::from(self.size.nodes);
+        shift(&mut nodes, 1);
+        self.size.nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
+    }
+}
+
+impl NodeFacts {
+    /// What it adds to the cluster.
+    #[must_use]
+    pub fn size(&self) -> NodeSize {
+        node_size(&self.capacity)
+    }
+}
+
+/// What a node of some capacity adds to the cluster.
+#[must_use]
+pub fn node_size(capacity: &Resources) -> NodeSize {
+    NodeSize {
+        cpu_milli: u64::try_from(capacity.cpu).unwrap_or_default(),
+        memory: u64::try_from(capacity.memory).unwrap_or_default(),
+    }
+}

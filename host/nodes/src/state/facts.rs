@@ -1,0 +1,126 @@
+//! The fields of objects that the nodes half reads, as the watches deliver them.
+
+use std::sync::Arc;
+
+use flyball_placement::{Node, Pod, Resources};
+
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+
+/// Phase of a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum PodPhase {
+    /// Waits for a node, or for its containers.
+    #[default]
+    Pending,
+    /// Runs.
+    Running,
+    /// Ended well.
+    Succeeded,
+    /// Ended badly.
+    Failed,
+}
+
+/// The controller of a pod.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Owner {
+    /// Its uid.
+    pub uid: Arc<str>,
+    /// Its kind, such as `ReplicaSet` or `DaemonSet`.
+    pub kind: Arc<str>,
+}
+
+/// Fields of a pod, other than its scheduling requirements ([`Pod`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PodFacts {
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// spec.nodeName. `None` if the pod waits for a node.
+    pub node: Option<Arc<str>>,
+    /// status.nominatedNodeName: the node on which the scheduler reserves room for it, or
+    /// makes room by preemption.
+    pub nominated: Option<Arc<str>>,
+    /// status.phase.
+    pub phase: PodPhase,
+    /// metadata.creationTimestamp.
+    pub created: Timestamp,
+    /// metadata.deletionTimestamp.
+    pub deletion: Option<Timestamp>,
+    /// Whether the scheduler found no node for it: condition PodScheduled is False with
+    /// reason Unschedulable.
+    pub unschedulable: bool,
+    /// Its controller. Pods of one controller share the `Arc`.
+    pub owner: Option<Arc<Owner>>,
+    /// Whether it is a static pod of its node (annotation
+    /// `kubernetes.io/config.mirror`).
+    pub mirror: bool,
+    /// Whether it counts as a pod of a DaemonSet, whoever made it (annotation
+    /// `cluster-autoscaler.kubernetes.io/daemonset-pod: "true"`).
+    pub like_daemon_set: bool,
+    /// Annotation `cluster-autoscaler.kubernetes.io/pod-scale-up-delay`, in
+    /// milliseconds.
+    pub scale_up_delay_ms: Option<i64>,
+}
+
+impl PodFacts {
+    /// Whether it has ended and uses none of its node's resources.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        matches!(self.phase, PodPhase::Succeeded | PodPhase::Failed)
+    }
+}
+
+impl Default for PodFacts {
+    /// A pod without a name: fill in at least `uid` and `key`.
+    fn default() -> Self {
+        Self {
+            uid: Arc::default(),
+            key: ObjectKey {
+                namespace: Arc::default(),
+                name: Arc::default(),
+            },
+            node: None,
+            nominated: None,
+            phase: PodPhase::Pending,
+            created: Timestamp::default(),
+            deletion: None,
+            unschedulable: false,
+            owner: None,
+            mirror: false,
+            like_daemon_set: false,
+            scale_up_delay_ms: None,
+        }
+    }
+}
+
+/// A node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeFacts {
+    /// The fields that the scheduler reads.
+    pub node: Arc<Node>,
+    /// spec.providerID.
+    pub provider_id: Option<Arc<str>>,
+    /// metadata.creationTimestamp.
+    pub created: Timestamp,
+    /// Whether it can take pods: its condition Ready is True, and no other condition or
+    /// taint of a condition says otherwise.
+    pub ready: bool,
+    /// metadata.deletionTimestamp is set.
+    pub deleting: bool,
+    /// status.capacity.
+    pub capacity: Resources,
+}
+
+/// A DaemonSet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonSetFacts {
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// Its pod template, with the tolerations that its controller adds and without the
+    /// affinity to one node.
+    pub pod: Arc<Pod>,
+}

@@ -1,0 +1,210 @@
+//! The cluster and the cloud that the loop reads and orders from.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use flyball_decision::ports::Clock;
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
+use flyball_nodes::cloud::{CloudError, CloudProvider, Instance, InstanceState, NodeGroup};
+use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, NodesReader, NodesWriter};
+use flyball_nodes::record::NodeDecisionRecord;
+use flyball_nodes::state::ClusterState;
+
+/// The cluster and the cloud, and the events and records of the loop.
+#[derive(Default)]
+pub struct Inner {
+    pub state: ClusterState,
+    pub groups: BTreeMap<String, NodeGroup>,
+    /// How calls such as `increase a` or `groups` fail.
+    pub failures: BTreeMap<String, Failure>,
+    /// Groups that get no instances for orders.
+    pub stalled: BTreeSet<String>,
+    /// Number of instances that each group has had so far.
+    made: BTreeMap<String, usize>,
+    pub calls: Vec<String>,
+    pub events: Vec<NodeEvent>,
+    pub records: Vec<Arc<NodeDecisionRecord>>,
+    pub configuration: Option<ExpanderConfiguration>,
+    /// A change to make once the state was read so many times.
+    pub later: Option<(u32, Change)>,
+    /// Whether changes wait.
+    held: bool,
+}
+
+/// A change of the state.
+pub type Change = Box<dyn FnOnce(&mut ClusterState) + Send>;
+
+/// How a call of the cloud fails.
+#[derive(Clone)]
+pub struct Failure {
+    pub error: CloudError,
+    /// Whether the call takes effect nevertheless: only the answer is lost.
+    pub done: bool,
+}
+
+/// The shared world, and whether another process leads.
+#[derive(Clone, Default)]
+pub struct Shared(pub Arc<Mutex<Inner>>, pub Arc<AtomicBool>);
+
+impl Inner {
+    pub fn grow(&mut self, name: &str, delta: u32) {
+        self.groups.get_mut(name).unwrap().target_size += delta;
+        if !self.stalled.contains(name) {
+            self.fill(name);
+        }
+    }
+
+    pub fn fill(&mut self, name: &str) {
+        let group = self.groups.get_mut(name).unwrap();
+        let made = self.made.entry(name.to_owned()).or_default();
+        while group.instances.len() < group.target_size as usize {
+            let number = *made;
+            *made += 1;
+            group.instances.push(Instance {
+                provider_id: format!("{name}-{number}").into(),
+                zone: None,
+                state: InstanceState::Creating,
+            });
+        }
+    }
+
+    fn was_read(&mut self) {
+        if let Some((reads, _)) = &mut self.later {
+            *reads = reads.saturating_sub(1);
+        }
+        self.let_change_in();
+    }
+
+    fn let_change_in(&mut self) {
+        let due = self.later.as_ref().is_some_and(|(reads, _)| *reads == 0);
+        if due
+            && !self.held
+            && let Some((_, change)) = self.later.take()
+        {
+            change(&mut self.state);
+        }
+    }
+
+    /// Logs a call and carries it out, unless it fails.
+    fn call(
+        &mut self,
+        call: &str,
+        with: &str,
+        work: impl FnOnce(&mut Self),
+    ) -> Result<(), CloudError> {
+        self.calls.push(format!("{call}{with}"));
+        let failure = self.failures.get(call).cloned();
+        if failure.as_ref().is_none_or(|failure| failure.done) {
+            work(self);
+        }
+        failure.map_or(Ok(()), |failure| Err(failure.error))
+    }
+}
+
+impl NodesReader for Shared {
+    fn synced(&self) -> bool {
+        true
+    }
+
+    fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
+        let mut inner = self.0.lock().unwrap();
+        let worked = work(&mut inner.state);
+        inner.was_read();
+        worked
+    }
+
+    fn hold(&self) {
+        self.0.lock().unwrap().held = true;
+    }
+
+    fn release(&self) {
+        let mut inner = self.0.lock().unwrap();
+        inner.held = false;
+        inner.let_change_in();
+    }
+
+    fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {
+        self.0.lock().unwrap().configuration.clone()
+    }
+}
+
+impl NodesWriter for Shared {
+    fn leads(&self) -> bool {
+        !self.1.load(Ordering::Relaxed)
+    }
+
+    async fn publish(&self, _: Timestamp, events: Vec<NodeEvent>) {
+        self.0.lock().unwrap().events.extend(events);
+    }
+}
+
+impl Recorder<NodeDecisionRecord> for Shared {
+    fn record(&self, record: &Arc<NodeDecisionRecord>) {
+        self.0.lock().unwrap().records.push(Arc::clone(record));
+    }
+}
+
+impl Clock for Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    async fn sleep_until(&self, _: Timestamp) -> bool {
+        false
+    }
+}
+
+impl CloudProvider for Shared {
+    fn ignored_labels(&self) -> &'static [&'static str] {
+        &["pool"]
+    }
+
+    fn gpu_label(&self) -> Option<&'static str> {
+        Some("accelerator")
+    }
+
+    async fn node_groups(&self, _: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
+        let inner = self.0.lock().unwrap();
+        if let Some(failure) = inner.failures.get("groups") {
+            return Err(failure.error.clone());
+        }
+        Ok(inner.groups.values().cloned().map(Arc::new).collect())
+    }
+
+    async fn increase_size(&self, _: Timestamp, group: &str, by: u32) -> Result<(), CloudError> {
+        let (call, with) = (format!("increase {group}"), format!(" by {by}"));
+        let mut inner = self.0.lock().unwrap();
+        inner.call(&call, &with, |inner| inner.grow(group, by))
+    }
+
+    async fn delete_instances(
+        &self,
+        _: Timestamp,
+        group: &str,
+        ids: &[Arc<str>],
+    ) -> Result<(), CloudError> {
+        let (call, with) = (format!("delete {group}"), format!(": {}", ids.join(" ")));
+        let mut inner = self.0.lock().unwrap();
+        inner.call(&call, &with, |inner| {
+            let group = inner.groups.get_mut(group).unwrap();
+            let known = &mut group.instances;
+            known.retain(|instance| !ids.contains(&instance.provider_id));
+            group.target_size -= u32::try_from(ids.len()).unwrap();
+        })
+    }
+
+    async fn decrease_target_size(
+        &self,
+        _: Timestamp,
+        group: &str,
+        by: u32,
+    ) -> Result<(), CloudError> {
+        let (call, with) = (format!("decrease {group}"), format!(" by {by}"));
+        let mut inner = self.0.lock().unwrap();
+        inner.call(&call, &with, |inner| {
+            inner.groups.get_mut(group).unwrap().target_size -= by;
+        })
+    }
+}

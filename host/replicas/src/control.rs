@@ -1,0 +1,344 @@
+//! The replica loop: due objects → observe → decide → guard → act → record. The
+//! same loop runs on a real cluster and, in virtual time, on the embedded one.
+//!
+//! It reads no system clock and spawns no tasks: any executor that polls a future can
+//! drive it, also in virtual time.
+
+mod due;
+mod in_use;
+mod removals;
+mod schedule;
+mod standing;
+
+use std::sync::Arc;
+
+use self::due::Due;
+pub use self::in_use::{configurations_in_use, policy_users};
+use self::removals::Removals;
+use self::schedule::{Entry, Schedule};
+use self::standing::Standing;
+use crate::history;
+use crate::options::ReplicaOptions;
+use crate::pipeline::{self, Scene};
+use crate::ports::{Autoscaler, Observation, Question, Reader, Report, Writer};
+use crate::record::{DecisionRecord, Outcome};
+use crate::spec::Mode;
+use flyball_decision::policy::{PolicyEngine, WantedInput};
+use flyball_decision::ports::{Clock, DecisionPorts};
+use flyball_decision::time::Timestamp;
+
+/// The loop over all autoscalers.
+pub struct ReplicaLoop<R, W, C> {
+    options: ReplicaOptions,
+    reader: R,
+    writer: W,
+    clock: C,
+    ports: DecisionPorts<DecisionRecord>,
+    schedule: Schedule,
+    removals: Removals,
+    sequence: u64,
+    stood: u64,
+}
+
+impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
+    /// Creates a loop that has observed nothing yet.
+    pub fn new(
+        options: ReplicaOptions,
+        reader: R,
+        writer: W,
+        clock: C,
+        ports: DecisionPorts<DecisionRecord>,
+    ) -> Self {
+        Self {
+            options,
+            reader,
+            writer,
+            clock,
+            ports,
+            schedule: Schedule::default(),
+            removals: Removals::default(),
+            sequence: 0,
+            stood: 0,
+        }
+    }
+
+    /// Returns how often the last decision of a due object stood, because nothing but
+    /// time had changed.
+    #[must_use]
+    pub fn stood(&self) -> u64 {
+        self.stood
+    }
+
+    /// Runs until the clock ends.
+    pub async fn run(&mut self) {
+        loop {
+            let now = self.clock.now();
+            let next = self.tick(now).await;
+            if !self.clock.sleep_until(next).await {
+                return;
+            }
+        }
+    }
+
+    /// Handles the objects that are due at `now`. Returns when the next one is due.
+    pub async fn tick(&mut self, now: Timestamp) -> Timestamp {
+        let autoscalers = self.reader.autoscalers();
+        let store = &*self.ports.store;
+        let due = self.schedule.due(now, autoscalers, &self.options, store);
+        for gone in self.schedule.take_gone() {
+            self.ports.recorder.forget(&gone);
+        }
+        if !due.is_empty() {
+            let due = self.with_wants(due);
+            let mut due = self.observe(now, due).await;
+            if !self.clock.should_continue() {
+                return now;
+            }
+            self.take_in(now, &mut due);
+            let due = self.decide(now, due);
+            let due = self.act(now, due).await;
+            self.tell(now, due).await;
+        }
+        self.schedule
+            .next()
+            .unwrap_or_else(|| now.plus(self.options.sync_period_ms))
+    }
+
+    fn with_wants(&mut self, due: Vec<Arc<Autoscaler>>) -> Vec<Due> {
+        let due = due.into_iter().map(|autoscaler| Due {
+            wants: self.wants(&autoscaler),
+            autoscaler,
+            observation: None,
+            decision: None,
+            written: None,
+        });
+        due.collect()
+    }
+
+    /// Returns the inputs that the policies of an object want. If the previous version of
+    /// a policy decided last, its wanted inputs are included, since it may have to decide
+    /// again.
+    fn wants(&mut self, autoscaler: &Autoscaler) -> Vec<WantedInput> {
+        let entry = self.schedule.entry(&autoscaler.uid);
+        let memory = entry.map(|entry| &entry.memory);
+        let mut wants = Vec::new();
+        for policy in autoscaler.spec.effective_policies() {
+            let Ok(version) = self.ports.engine.replica_policy(&policy.name) else {
+                continue;
+            };
+            wants.extend_from_slice(&version.description().wants);
+            let last = memory.map_or("", |memory| memory.policies.decided_by(&policy.name));
+            if last.is_empty() || *last == *version.version().digest {
+                continue;
+            }
+            let mut before = version.predecessors().into_iter();
+            if let Some(before) = before.find(|before| *before.version().digest == *last) {
+                wants.extend_from_slice(&before.description().wants);
+            }
+        }
+        wants
+    }
+
+    async fn observe(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
+        let question = |due: &Due| Question {
+            autoscaler: Arc::clone(&due.autoscaler),
+            target_metadata: due.wants_metadata(),
+        };
+        let questions: Vec<_> = due.iter().map(question).collect();
+        let observations = self.reader.observe(now, &questions).await;
+        for (due, observation) in due.iter_mut().zip(observations) {
+            due.observation = Some(observation);
+        }
+        due
+    }
+
+    /// Adds the observations to columns and memories, for all objects before anything is
+    /// decided about one.
+    fn take_in(&mut self, now: Timestamp, due: &mut [Due]) {
+        for due in due {
+            let Some(observation) = &mut due.observation else {
+                continue;
+            };
+            let uid = &due.autoscaler.uid;
+            if let Ok(scale) = &observation.scale {
+                let replicas = match due.autoscaler.spec.mode {
+                    Mode::Active => scale.spec_replicas,
+                    Mode::Observe => 0,
+                };
+                self.schedule.saw_replicas(uid, replicas);
+            }
+            if let Some(entry) = self.schedule.entry(uid) {
+                take_in(entry, now, observation, &due.wants);
+            }
+        }
+    }
+
+    fn decide(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
+        for due in &mut due {
+            let Some(observation) = &due.observation else {
+                continue;
+            };
+            let replicas = self.schedule.replicas();
+            let Some(entry) = self.schedule.entry(&due.autoscaler.uid) else {
+                continue;
+            };
+            if stands(
+                entry,
+                now,
+                observation,
+                &due.autoscaler,
+                &*self.ports.engine,
+            ) {
+                self.stood += 1;
+                entry.wake_when_it_ends();
+                continue;
+            }
+            self.sequence += 1;
+            let removable = match due.autoscaler.spec.mode {
+                Mode::Active => {
+                    let share = self.options.max_scale_down_share;
+                    let uid = &due.autoscaler.uid;
+                    self.removals.left(now, uid, replicas, share)
+                }
+                Mode::Observe => None,
+            };
+            let scene = Scene {
+                now,
+                options: &self.options,
+                engine: &*self.ports.engine,
+                autoscaler: &due.autoscaler,
+                prepared: &entry.prepared,
+                conflict: entry.conflict.as_ref(),
+                scale: observation.scale.as_ref(),
+                pods: observation.pods.as_ref().map(|_| ()),
+                columns: &entry.columns,
+                labels: due.wants_metadata().then_some(&observation.labels),
+                annotations: due.wants_metadata().then_some(&observation.annotations),
+                memory: &entry.memory,
+                removable,
+                sequence: self.sequence,
+            };
+            let decision = pipeline::decide(&scene);
+            if let Some(again) = decision.again_after_ms() {
+                entry.hasten(now, again);
+            }
+            due.decision = Some(decision);
+            self.count_removal(now, due);
+        }
+        due
+    }
+
+    fn count_removal(&mut self, now: Timestamp, due: &Due) {
+        if let Some(intent) = due.intent() {
+            let uid = &due.autoscaler.uid;
+            self.schedule.saw_replicas(uid, intent.replicas);
+            if let Some(removal) = due.removal(&intent) {
+                self.removals.took(now, removal);
+            }
+        }
+    }
+
+    async fn act(&mut self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
+        let intents: Vec<_> = due.iter().filter_map(Due::intent).collect();
+        if intents.is_empty() {
+            return due;
+        }
+        let mut results = self.writer.scale(now, intents).await.into_iter();
+        for due in due.iter_mut().filter(|due| due.intent().is_some()) {
+            let unanswered = || Err("the writer did not say what came of it".to_owned());
+            let result = results.next().unwrap_or_else(unanswered);
+            if let (Err(_), Some(intent)) = (&result, due.intent()) {
+                let uid = &due.autoscaler.uid;
+                self.schedule.saw_replicas(uid, intent.from.spec_replicas);
+                if let Some(removal) = due.removal(&intent) {
+                    self.removals.took(now, removal.undone());
+                }
+            }
+            due.written = Some(result);
+        }
+        due
+    }
+
+    async fn tell(&mut self, now: Timestamp, due: Vec<Due>) {
+        let concluded = due.into_iter().filter_map(|due| self.conclude(now, due));
+        let reports: Vec<_> = concluded.collect();
+        if !reports.is_empty() {
+            self.writer.report(now, reports).await;
+        }
+    }
+
+    /// Remembers and records a decision and its outcome. Returns the report, if there is
+    /// something to report.
+    fn conclude(&mut self, now: Timestamp, due: Due) -> Option<Report> {
+        let Due {
+            autoscaler,
+            observation: Some(observation),
+            decision,
+            written,
+            ..
+        } = due
+        else {
+            return None;
+        };
+        let entry = self.schedule.entry(&autoscaler.uid)?;
+        let stabilization_ms = self.options.downscale_stabilization_ms;
+        let Some(decision) = decision else {
+            let by = entry.standing.as_ref().map_or(&[][..], |s| &s.asked_by);
+            let behavior = entry.prepared.behavior.as_deref();
+            entry.memory.repeat(now, by, behavior, stabilization_ms);
+            return None;
+        };
+        let (record, status) = decision.conclude(&autoscaler.status, written);
+        entry
+            .memory
+            .commit(&record, &entry.prepared, stabilization_ms);
+        if !matches!(record.outcome, Outcome::Failed(_))
+            && let Some(kept) = entry.memory.take_changed(now, &entry.prepared.target)
+        {
+            self.ports.store.save(&autoscaler.uid, kept);
+        }
+        let events = record.events.clone();
+        let changed = (status != *autoscaler.status).then(|| Arc::new(status));
+        let stands = changed.is_none();
+        let standing = |entry: &Entry| {
+            let status = &autoscaler.status;
+            Standing::of(&record, entry, &observation, status, &self.options)
+        };
+        entry.standing = stands.then(|| standing(entry)).flatten();
+        let record = Arc::new(record);
+        self.ports.recorder.record(&record);
+        (changed.is_some() || !events.is_empty()).then_some(Report {
+            autoscaler,
+            status: changed,
+            events,
+        })
+    }
+}
+
+/// Returns whether the object's last decision stands.
+fn stands(
+    entry: &Entry,
+    now: Timestamp,
+    seen: &Observation,
+    autoscaler: &Autoscaler,
+    engine: &dyn PolicyEngine,
+) -> bool {
+    let standing = entry.standing.as_ref();
+    standing.is_some_and(|standing| standing.holds(now, entry, seen, autoscaler, engine))
+}
+
+/// Adds an observation to the object's columns and memory.
+fn take_in(entry: &mut Entry, now: Timestamp, seen: &mut Observation, wants: &[WantedInput]) {
+    if let Ok(scale) = &seen.scale {
+        entry.memory.begin(now, scale.spec_replicas);
+    }
+    // Without pods nothing was measured: earlier values say nothing about now.
+    let Ok(pods) = &seen.pods else { return };
+    let metrics = std::mem::take(&mut seen.metrics);
+    entry.columns.update(&entry.prepared, pods, metrics);
+    let wanted = wants.iter().filter(|wanted| wanted.kind == history::KIND);
+    entry
+        .memory
+        .histories
+        .observe(now, wanted, &entry.columns.metrics);
+}

@@ -1,0 +1,234 @@
+//! Schedule of the replica loop: due times, and the state of each object between
+//! decisions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::standing::Standing;
+use crate::memory::Memory;
+use crate::observe::{Columns, Prepared};
+use crate::options::ReplicaOptions;
+use crate::ports::Autoscaler;
+use crate::spec::Mode;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::memory::StateStore;
+use flyball_decision::time::Timestamp;
+
+/// All objects, by uid.
+#[derive(Default)]
+pub(super) struct Schedule {
+    entries: BTreeMap<Arc<str>, Entry>,
+    /// Counts the calls of [`Schedule::due`], to find objects that are gone.
+    look: u64,
+    gone: Vec<ObjectKey>,
+    /// Sum of the replicas of all objects.
+    replicas: i64,
+}
+
+/// State of an object between decisions.
+pub(super) struct Entry {
+    /// Its prepared spec.
+    pub prepared: Prepared,
+    /// Its columns, shared with its records.
+    pub columns: Columns,
+    /// Memory of its earlier decisions.
+    pub memory: Memory,
+    /// Another autoscaler that would write the same target.
+    pub conflict: Option<ObjectKey>,
+    /// The last decision, if it stands until something changes.
+    pub standing: Option<Standing>,
+    key: ObjectKey,
+    /// Replicas as last observed or written; 0 if the target is not written.
+    replicas: i32,
+    generation: i64,
+    due: Timestamp,
+    look: u64,
+}
+
+impl Schedule {
+    /// Returns the objects that are due, in the order of the list, and sets their next
+    /// turn to one sync period later. New and changed objects are due at once. Forgets
+    /// objects that are not in the list.
+    pub(super) fn due(
+        &mut self,
+        now: Timestamp,
+        autoscalers: Vec<Arc<Autoscaler>>,
+        options: &ReplicaOptions,
+        store: &dyn StateStore,
+    ) -> Vec<Arc<Autoscaler>> {
+        self.look += 1;
+        let mut changed = false;
+        for autoscaler in &autoscalers {
+            changed |= self.look_at(now, autoscaler, options, store);
+        }
+        if self.entries.len() > autoscalers.len() || changed {
+            self.drop_gone(store);
+            self.find_conflicts(&autoscalers);
+        }
+        let is_due = |autoscaler: &Arc<Autoscaler>| {
+            let entry = self.entries.get_mut(&autoscaler.uid);
+            entry.is_some_and(|entry| entry.take_turn(now, options.sync_period_ms))
+        };
+        let mut due = autoscalers;
+        due.retain(is_due);
+        due
+    }
+
+    /// Returns the objects that are gone, each once.
+    pub(super) fn take_gone(&mut self) -> Vec<ObjectKey> {
+        std::mem::take(&mut self.gone)
+    }
+
+    /// Returns the replicas of all objects together.
+    pub(super) fn replicas(&self) -> i64 {
+        self.replicas
+    }
+
+    /// Sets the replicas that an object's target has.
+    pub(super) fn saw_replicas(&mut self, uid: &Arc<str>, replicas: i32) {
+        if let Some(entry) = self.entries.get_mut(uid) {
+            self.replicas += i64::from(replicas) - i64::from(entry.replicas);
+            entry.replicas = replicas;
+        }
+    }
+
+    /// Returns the entry of an object.
+    pub(super) fn entry(&mut self, uid: &Arc<str>) -> Option<&mut Entry> {
+        self.entries.get_mut(uid)
+    }
+
+    /// Returns when the next object is due.
+    pub(super) fn next(&self) -> Option<Timestamp> {
+        self.entries.values().map(|entry| entry.due).min()
+    }
+
+    /// Adds or updates an object. Returns whether it is new or its spec changed.
+    fn look_at(
+        &mut self,
+        now: Timestamp,
+        seen: &Autoscaler,
+        options: &ReplicaOptions,
+        store: &dyn StateStore,
+    ) -> bool {
+        if let Some(entry) = self.entries.get_mut(&seen.uid) {
+            entry.look = self.look;
+            if entry.is_of(seen) {
+                return false;
+            }
+            let prepared = Prepared::new(seen, options).gated(options);
+            if prepared.target != entry.prepared.target {
+                // What was remembered of another target does not apply to this one.
+                entry.memory = Memory::default();
+                store.forget(&seen.uid);
+            }
+            entry.standing = None;
+            entry.prepared = prepared;
+            entry.columns = Columns::new(&entry.prepared);
+            entry.generation = seen.generation;
+            entry.due = now;
+            return true;
+        }
+        let prepared = Prepared::new(seen, options).gated(options);
+        let kept = store.load(&seen.uid);
+        let entry = Entry {
+            columns: Columns::new(&prepared),
+            memory: kept
+                .map(|kept| Memory::restored(&kept, &prepared.target))
+                .unwrap_or_default(),
+            prepared,
+            conflict: None,
+            standing: None,
+            key: seen.key.clone(),
+            replicas: 0,
+            generation: seen.generation,
+            due: now,
+            look: self.look,
+        };
+        self.entries.insert(Arc::clone(&seen.uid), entry);
+        true
+    }
+
+    fn drop_gone(&mut self, store: &dyn StateStore) {
+        let look = self.look;
+        for (uid, entry) in self.entries.extract_if(.., |_, entry| entry.look != look) {
+            store.forget(&uid);
+            self.replicas -= i64::from(entry.replicas);
+            self.gone.push(entry.key);
+        }
+    }
+
+    /// Finds autoscalers that would write the same target, and sets another one of them
+    /// as the conflict of each.
+    fn find_conflicts(&mut self, autoscalers: &[Arc<Autoscaler>]) {
+        let mut writers: BTreeMap<_, Vec<&Arc<Autoscaler>>> = BTreeMap::new();
+        for autoscaler in autoscalers {
+            if let Some(entry) = self.entries.get_mut(&autoscaler.uid) {
+                entry.conflict = None;
+            }
+            if autoscaler.spec.mode == Mode::Active {
+                let reference = &autoscaler.spec.scale_target_ref;
+                let target = (
+                    &autoscaler.key.namespace,
+                    reference.group(),
+                    &reference.kind,
+                    &reference.name,
+                );
+                writers.entry(target).or_default().push(autoscaler);
+            }
+        }
+        for writers in writers.into_values().filter(|writers| writers.len() > 1) {
+            for (index, writer) in writers.iter().enumerate() {
+                let other = &writers[usize::from(index == 0)];
+                if let Some(entry) = self.entries.get_mut(&writer.uid) {
+                    entry.conflict = Some(other.key.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Entry {
+    /// Returns whether the entry was prepared from this spec. Compares the specs too,
+    /// because objects of some kinds have no generation.
+    fn is_of(&mut self, seen: &Autoscaler) -> bool {
+        let known = &self.prepared.spec;
+        let same = self.generation == seen.generation
+            && (Arc::ptr_eq(known, &seen.spec) || **known == *seen.spec);
+        if same {
+            self.prepared.spec = Arc::clone(&seen.spec);
+        }
+        same
+    }
+
+    /// Returns whether the object is due. If so, sets its next turn.
+    fn take_turn(&mut self, now: Timestamp, period_ms: i64) -> bool {
+        // A due time more than a period from now means that the clock was set back: due
+        // now.
+        if now < self.due && self.due <= now.plus(period_ms) {
+            return false;
+        }
+        // Counted from the time it was due, so that a late tick does not shift the next
+        // one. A missed turn is not made up for.
+        let next = self.due.plus(period_ms);
+        self.due = if now < next && next <= now.plus(period_ms) {
+            next
+        } else {
+            now.plus(period_ms)
+        };
+        true
+    }
+
+    /// Brings the next turn forward to when the standing decision ends.
+    pub(super) fn wake_when_it_ends(&mut self) {
+        if let Some(standing) = &self.standing {
+            self.due = self.due.min(standing.until);
+        }
+    }
+
+    /// Brings the next turn forward to `ms` from now.
+    pub(super) fn hasten(&mut self, now: Timestamp, ms: u64) {
+        self.due = self
+            .due
+            .min(now.plus(i64::try_from(ms).unwrap_or(i64::MAX)));
+    }
+}

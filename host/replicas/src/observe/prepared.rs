@@ -1,0 +1,297 @@
+//! Prepared specs: what decisions need of a spec, computed once for each version of it.
+
+use std::sync::Arc;
+
+use crate::guard;
+use crate::options::ReplicaOptions;
+use crate::ports::Autoscaler;
+use crate::spec::{
+    AutoscalerSpec, Behavior, LabelSelector, MetricIdentifier, MetricSpec, MetricTarget,
+    ScalingRules,
+};
+use flyball_decision::ask::Named;
+use flyball_decision::quantity::{Milli, QuantityText, approximate_f64};
+use flyball_decision::replica::{MetricInput, Target};
+
+/// A spec with its defaults applied, in the form that decisions use.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The spec itself.
+    pub spec: Arc<AutoscalerSpec>,
+    /// The target.
+    pub target: Arc<Target>,
+    /// Lower bound of replicas.
+    pub min: i32,
+    /// The behavior with its defaults.
+    pub behavior: Option<Arc<Behavior>>,
+    /// See [`flyball_decision::replica::ReplicaInput::tolerance_up`].
+    pub tolerance_up: f64,
+    /// See [`flyball_decision::replica::ReplicaInput::tolerance_down`].
+    pub tolerance_down: f64,
+    /// The metrics of the spec, without measurements.
+    pub metrics: Vec<MetricInput>,
+    /// Display name of each metric, as in Kubernetes' events and conditions.
+    pub metric_names: Arc<[Arc<str>]>,
+    /// Prefix of Kubernetes' error message for each metric, if the metric is unavailable.
+    pub lacking: Vec<String>,
+    /// The policies to ask, in order.
+    pub policies: Vec<PreparedPolicy>,
+}
+
+/// A policy to ask.
+#[derive(Clone, Debug)]
+pub struct PreparedPolicy {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its configuration, a JSON object as text.
+    pub configuration: Arc<str>,
+}
+
+impl PreparedPolicy {
+    /// Returns name and configuration, to ask the policy.
+    pub(crate) fn named(&self) -> Named<'_> {
+        Named {
+            name: &self.name,
+            configuration: &self.configuration,
+        }
+    }
+}
+
+impl Prepared {
+    /// Prepares the spec of `autoscaler`.
+    #[must_use]
+    pub fn new(autoscaler: &Autoscaler, options: &ReplicaOptions) -> Self {
+        let spec = Arc::clone(&autoscaler.spec);
+        let metrics = spec.effective_metrics();
+        let behavior = spec.behavior.as_ref();
+        let tolerance = |rules: Option<&Option<ScalingRules>>| {
+            let text = rules
+                .and_then(Option::as_ref)
+                .and_then(|rules| rules.tolerance.as_ref());
+            text.map_or(Ok(options.tolerance), |QuantityText(text)| {
+                approximate_f64(text)
+            })
+            .unwrap_or(options.tolerance)
+        };
+        Self {
+            target: Arc::new(target(autoscaler)),
+            min: spec.effective_min(),
+            behavior: behavior.map(|behavior| Arc::new(guard::defaulted(behavior))),
+            tolerance_up: tolerance(behavior.map(|behavior| &behavior.scale_up)),
+            tolerance_down: tolerance(behavior.map(|behavior| &behavior.scale_down)),
+            metrics: metrics.iter().map(metric).collect(),
+            metric_names: metrics
+                .iter()
+                .map(|metric| display_name(metric).into())
+                .collect(),
+            lacking: metrics
+                .iter()
+                .map(|metric| lacking(metric, &autoscaler.key.namespace))
+                .collect(),
+            policies: spec.effective_policies().iter().map(policy).collect(),
+            spec,
+        }
+    }
+
+    /// Applies the feature gates. Without `HPAScaleToZero`, a lower bound of 0 counts as
+    /// 1: a target at zero would not be scaled up again.
+    #[must_use]
+    pub fn gated(self, options: &ReplicaOptions) -> Self {
+        let lowest = i32::from(!options.scale_to_zero);
+        Self {
+            min: self.min.max(lowest),
+            ..self
+        }
+    }
+
+    /// Returns whether [`Self::gated`] raised the lower bound.
+    #[must_use]
+    pub fn is_kept_from_zero(&self) -> bool {
+        self.min > self.spec.effective_min()
+    }
+}
+
+/// Returns the object whose scale an autoscaler writes.
+pub(crate) fn target(autoscaler: &Autoscaler) -> Target {
+    let reference = &autoscaler.spec.scale_target_ref;
+    Target {
+        api_version: reference.api_version.clone(),
+        kind: reference.kind.clone(),
+        namespace: autoscaler.key.namespace.to_string(),
+        name: reference.name.clone(),
+    }
+}
+
+fn policy(policy: &crate::spec::PolicyRef) -> PreparedPolicy {
+    let configuration = match &policy.config {
+        Some(config) => serde_json::Value::Object(config.clone()).to_string().into(),
+        None => "{}".into(),
+    };
+    PreparedPolicy {
+        name: policy.name.as_str().into(),
+        configuration,
+    }
+}
+
+/// Returns the columns of a metric that the spec fills.
+fn metric(spec: &MetricSpec) -> MetricInput {
+    let mut metric = MetricInput {
+        source: spec.kind.clone(),
+        ..MetricInput::default()
+    };
+    let known = match &*spec.kind {
+        "Resource" => spec.resource.as_ref().map(|resource| {
+            metric.name.clone_from(&resource.name);
+            set_target(&mut metric, &resource.target);
+        }),
+        "ContainerResource" => spec.container_resource.as_ref().map(|resource| {
+            metric.name.clone_from(&resource.name);
+            metric.container.clone_from(&resource.container);
+            set_target(&mut metric, &resource.target);
+        }),
+        "Pods" => spec.pods.as_ref().map(|pods| {
+            set_target(&mut metric, &pods.target);
+            identify(&mut metric, &pods.metric);
+        }),
+        "Object" => spec.object.as_ref().map(|object| {
+            set_target(&mut metric, &object.target);
+            identify(&mut metric, &object.metric);
+        }),
+        "External" => spec.external.as_ref().map(|external| {
+            set_target(&mut metric, &external.target);
+            identify(&mut metric, &external.metric);
+        }),
+        _ => None,
+    };
+    if known.is_none() {
+        metric.error = "unknownMetricType".to_owned();
+        metric.message = format!("unknown metric source type {:?}", spec.kind);
+    }
+    metric
+}
+
+fn identify(metric: &mut MetricInput, identifier: &MetricIdentifier) {
+    metric.name.clone_from(&identifier.name);
+    match identifier.selector.as_ref().map(LabelSelector::to_text) {
+        None => {}
+        Some(Ok(text)) => metric.selector = text,
+        Some(Err(invalid)) => {
+            metric.error = "invalidMetricSelector".to_owned();
+            metric.message = invalid.to_string();
+        }
+    }
+}
+
+fn set_target(metric: &mut MetricInput, target: &MetricTarget) {
+    metric.target_type.clone_from(&target.kind);
+    metric.target_value = target.value.map(|Milli(milli)| milli);
+    metric.target_average_value = target.average_value.map(|Milli(milli)| milli);
+    metric.target_average_utilization = target.average_utilization;
+}
+
+/// Returns the name of a metric in Kubernetes' events and conditions. As in Kubernetes,
+/// an `Object` metric with an average value is called external.
+fn display_name(spec: &MetricSpec) -> String {
+    let name = match &*spec.kind {
+        "Resource" => spec.resource.as_ref().map(|resource| {
+            resource_name(&resource.name, "resource utilization", &resource.target)
+        }),
+        "ContainerResource" => spec.container_resource.as_ref().map(|resource| {
+            resource_name(
+                &resource.name,
+                "container resource utilization",
+                &resource.target,
+            )
+        }),
+        "Pods" => spec
+            .pods
+            .as_ref()
+            .map(|pods| format!("pods metric {}", pods.metric.name)),
+        "Object" => spec.object.as_ref().map(|object| {
+            if object.target.kind == "AverageValue" && object.target.average_value.is_some() {
+                external_name(&object.metric)
+            } else {
+                format!(
+                    "{} metric {}",
+                    object.described_object.kind, object.metric.name
+                )
+            }
+        }),
+        "External" => spec
+            .external
+            .as_ref()
+            .map(|external| external_name(&external.metric)),
+        _ => None,
+    };
+    name.unwrap_or_else(|| format!("{} metric", spec.kind))
+}
+
+fn resource_name(name: &str, what: &str, target: &MetricTarget) -> String {
+    if target.average_value.is_some() {
+        format!("{name} resource")
+    } else {
+        format!("{name} {what} (percentage of request)")
+    }
+}
+
+fn external_name(metric: &MetricIdentifier) -> String {
+    format!(
+        "external metric {}({})",
+        metric.name,
+        go_text(metric.selector.as_ref())
+    )
+}
+
+fn lacking(spec: &MetricSpec, namespace: &str) -> String {
+    let resource = |name: &str| format!("unable to get metrics for resource {name}: ");
+    let MetricSpec {
+        resource: of_pods,
+        container_resource,
+        pods,
+        object,
+        external,
+        ..
+    } = spec;
+    if let Some(metric) = of_pods {
+        resource(&metric.name)
+    } else if let Some(metric) = container_resource {
+        resource(&metric.name)
+    } else if let Some(metric) = pods {
+        format!("unable to get metric {}: ", metric.metric.name)
+    } else if let Some(metric) = object {
+        let (name, of) = (&metric.metric.name, &metric.described_object);
+        format!(
+            "unable to get metric {name}: {} on {namespace} {}/",
+            of.kind, of.name
+        )
+    } else if let Some(metric) = external {
+        let selector = go_text(metric.metric.selector.as_ref());
+        let name = &metric.metric.name;
+        format!("unable to get external metric {namespace}/{name}/{selector}: ")
+    } else {
+        String::new()
+    }
+}
+
+/// Formats a selector as Go's `%+v` does.
+fn go_text(selector: Option<&LabelSelector>) -> String {
+    use std::fmt::Write as _;
+    let Some(selector) = selector else {
+        return "nil".to_owned();
+    };
+    let mut text = "&LabelSelector{MatchLabels:map[string]string{".to_owned();
+    for (key, value) in &selector.match_labels {
+        let _ = write!(text, "{key}: {value},");
+    }
+    text.push_str("},MatchExpressions:[]LabelSelectorRequirement{");
+    for requirement in &selector.match_expressions {
+        let (key, operator) = (&requirement.key, &requirement.operator);
+        let values = requirement.values.join(" ");
+        let _ = write!(
+            text,
+            "LabelSelectorRequirement{{Key:{key},Operator:{operator},Values:[{values}],}},"
+        );
+    }
+    text.push_str("},}");
+    text
+}

@@ -1,0 +1,332 @@
+//! Replica decisions: from an observation to a verdict, and to the status and events
+//! about it.
+//!
+//! [`decide`] is pure apart from the policies it asks, which are pure themselves: the
+//! same scene gives the same decision. It writes nothing; the result of writing is passed
+//! to [`Decision::conclude`].
+
+mod ask;
+mod metrics;
+mod report;
+mod settle;
+
+use std::sync::Arc;
+
+pub use settle::{Settled, settle};
+
+use crate::guard::GuardInput;
+use crate::memory::Memory;
+use crate::observe::{Columns, Prepared};
+use crate::options::ReplicaOptions;
+use crate::ports::{Autoscaler, ObservationError, Scale};
+use crate::record::{DecisionRecord, FORMAT, Outcome, Verdict};
+use crate::spec::Mode;
+use crate::status::condition::SCALING_DISABLED;
+use flyball_decision::context::GrantedInput;
+use flyball_decision::event::Event;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::policy::PolicyEngine;
+use flyball_decision::replica::{ReplicaInput, Samples};
+use flyball_decision::time::Timestamp;
+
+/// Input of a decision.
+pub struct Scene<'a> {
+    /// Time of the decision.
+    pub now: Timestamp,
+    /// The operator's options.
+    pub options: &'a ReplicaOptions,
+    /// Finds policies.
+    pub engine: &'a dyn PolicyEngine,
+    /// The autoscaler.
+    pub autoscaler: &'a Autoscaler,
+    /// Its prepared spec.
+    pub prepared: &'a Prepared,
+    /// Another autoscaler that would write the same target.
+    pub conflict: Option<&'a ObjectKey>,
+    /// The target's scale.
+    pub scale: Result<&'a Scale, &'a ObservationError>,
+    /// Whether the target's pods are known.
+    pub pods: Result<(), &'a ObservationError>,
+    /// Pods and metrics, if the pods are known.
+    pub columns: &'a Columns,
+    /// Labels of the target. `None` if no policy asks for them.
+    pub labels: Option<&'a GrantedInput>,
+    /// Annotations of the target. `None` if no policy asks for them.
+    pub annotations: Option<&'a GrantedInput>,
+    /// Memory of the object's earlier decisions.
+    pub memory: &'a Memory,
+    /// How many replicas the object may lose, given what other objects lost lately.
+    /// `None` if there is no limit.
+    pub removable: Option<i32>,
+    /// Sequence number within one daemon process.
+    pub sequence: u64,
+}
+
+/// A decision whose outcome is not known yet.
+#[derive(Debug)]
+pub struct Decision {
+    record: DecisionRecord,
+    branch: Branch,
+    /// Whether the feature gate `HPAScaleToZero` is on.
+    scale_to_zero: bool,
+    outside_metric: bool,
+    min: i32,
+    /// Whether the spec's lower bound of 0 counts as 1 because the feature gate is off.
+    kept_from_zero: bool,
+    notes: Vec<Event>,
+    again_after_ms: Option<u64>,
+}
+
+/// How a decision is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Branch {
+    /// The scale could not be read.
+    NoScale(ObservationError),
+    /// Nothing is decided. The condition has this reason and message; the event, if any,
+    /// has a reason of its own.
+    Disabled {
+        reason: &'static str,
+        message: String,
+        event: Option<&'static str>,
+    },
+    /// A bound is enforced without asking a policy.
+    Bound(Verdict),
+    /// The policies are asked.
+    Asked,
+}
+
+/// Decides, and asks the policies if they are needed.
+#[must_use]
+pub fn decide(scene: &Scene<'_>) -> Decision {
+    let branch = branch(scene);
+    let mut decision = blank(scene, branch);
+    match (&decision.branch, scene.scale) {
+        (Branch::Asked, _) => ask::ask(scene, &mut decision),
+        (Branch::Bound(_), Ok(scale)) => {
+            decision.record.guard = Some(guard_input(scene, scale, scale.spec_replicas));
+        }
+        _ => {}
+    }
+    decision
+}
+
+fn branch(scene: &Scene<'_>) -> Branch {
+    let Prepared { spec, min, .. } = scene.prepared;
+    if let Some(other) = scene.conflict {
+        let message = format!(
+            "autoscaler {}/{} has the same target: let one of them go, or set its mode to Observe",
+            other.namespace, other.name
+        );
+        return disabled("AmbiguousTarget", message, Some("AmbiguousTarget"));
+    }
+    let scale = match scene.scale {
+        Ok(scale) => scale,
+        Err(error) => {
+            let disabled = |reason| disabled(reason, error.message.clone(), Some(reason));
+            return match error.class {
+                "targetConflict" => disabled("AmbiguousTarget"),
+                "invalidSpec" => disabled("InvalidSpec"),
+                _ => Branch::NoScale(error.clone()),
+            };
+        }
+    };
+    let current = scale.spec_replicas;
+    if current == 0 && !leaves_zero(scene) {
+        let message = "scaling is disabled since the replica count of the target is zero";
+        return disabled(SCALING_DISABLED, message.to_owned(), None);
+    }
+    if let Some(verdict) = out_of_bounds(current, *min, spec.max_replicas) {
+        return Branch::Bound(verdict);
+    }
+    selector_fault(scene, scale).unwrap_or(Branch::Asked)
+}
+
+/// Returns the verdict for replicas outside their bounds. `None` if they are within them.
+pub(crate) fn out_of_bounds(current: i32, min: i32, max: i32) -> Option<Verdict> {
+    let (to, message) = if current > max {
+        (max, "Current number of replicas above Spec.MaxReplicas")
+    } else if current != 0 && current < min {
+        (min, "Current number of replicas below Spec.MinReplicas")
+    } else {
+        return None;
+    };
+    Some(Verdict {
+        from: Some(current),
+        to: Some(to),
+        proposed: None,
+        reason: "OutOfBounds".to_owned(),
+        message: message.to_owned(),
+    })
+}
+
+fn disabled(reason: &'static str, message: String, event: Option<&'static str>) -> Branch {
+    Branch::Disabled {
+        reason,
+        message,
+        event,
+    }
+}
+
+/// Returns whether a target at zero replicas is decided about: only if Flyball itself
+/// scaled it down, and a metric is measured outside the pods or the lower bound was
+/// raised.
+fn leaves_zero(scene: &Scene<'_>) -> bool {
+    let conditions = &scene.autoscaler.status.conditions;
+    let ours = scene.options.scale_to_zero
+        && conditions.iter().any(|condition| {
+            condition.kind == crate::status::condition::SCALED_TO_ZERO && condition.status == "True"
+        });
+    ours && (scene.prepared.min != 0 || scene.prepared.spec.has_outside_metric())
+}
+
+fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
+    if scale.selector.is_empty() {
+        let message = "the HPA target's scale is missing a selector".to_owned();
+        return Some(disabled(
+            "InvalidSelector",
+            message,
+            Some("SelectorRequired"),
+        ));
+    }
+    let error = scene.pods.err()?;
+    let reason = match error.class {
+        "ambiguousSelector" => "AmbiguousSelector",
+        _ => "InvalidSelector",
+    };
+    Some(disabled(reason, error.message.clone(), Some(reason)))
+}
+
+/// Returns a decision for which no policy was asked yet.
+fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
+    let prepared = scene.prepared;
+    let from = scene.scale.ok().map(|scale| scale.spec_replicas);
+    let held = |reason: &str, message: &str| Verdict {
+        from,
+        to: None,
+        proposed: None,
+        reason: reason.to_owned(),
+        message: message.to_owned(),
+    };
+    let verdict = match &branch {
+        Branch::NoScale(error) => held("FailedGetScale", &error.message),
+        Branch::Disabled {
+            reason, message, ..
+        } => held(reason, message),
+        Branch::Bound(verdict) => verdict.clone(),
+        Branch::Asked => held("", ""),
+    };
+    Decision {
+        record: record(scene, verdict),
+        branch,
+        scale_to_zero: scene.options.scale_to_zero,
+        outside_metric: prepared.spec.has_outside_metric(),
+        min: prepared.min,
+        kept_from_zero: prepared.is_kept_from_zero(),
+        notes: Vec::new(),
+        again_after_ms: None,
+    }
+}
+
+fn record(scene: &Scene<'_>, verdict: Verdict) -> DecisionRecord {
+    let Scene {
+        autoscaler,
+        prepared,
+        ..
+    } = scene;
+    DecisionRecord {
+        format: FORMAT.into(),
+        host: Arc::clone(&scene.options.host_version),
+        sequence: scene.sequence,
+        at: scene.now,
+        object: autoscaler.key.clone(),
+        uid: Arc::clone(&autoscaler.uid),
+        generation: autoscaler.generation,
+        mode: prepared.spec.mode,
+        combine: prepared.spec.combine,
+        names: scene.columns.names.clone(),
+        input: None,
+        policies: Vec::new(),
+        guard: None,
+        guard_steps: Vec::new(),
+        verdict,
+        outcome: Outcome::Unchanged,
+        conditions: Vec::new(),
+        events: Vec::new(),
+    }
+}
+
+/// Returns the input that all policies share.
+fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
+    let Scene {
+        prepared,
+        columns,
+        options,
+        ..
+    } = scene;
+    ReplicaInput {
+        target: Arc::clone(&prepared.target),
+        min_replicas: prepared.min,
+        max_replicas: prepared.spec.max_replicas,
+        current_replicas: scale.spec_replicas,
+        status_replicas: scale.status_replicas,
+        ready_replicas: columns.pods.ready_count(),
+        tolerance_up: prepared.tolerance_up,
+        tolerance_down: prepared.tolerance_down,
+        cpu_initialization_period_ms: options.cpu_initialization_period_ms,
+        initial_readiness_delay_ms: options.initial_readiness_delay_ms,
+        pods: Arc::clone(&columns.pods),
+        metrics: columns.metrics.clone(),
+        recommendations: Samples::default(),
+        scale_events: scene.memory.scale_events(),
+    }
+}
+
+fn guard_input(scene: &Scene<'_>, scale: &Scale, proposed: i32) -> GuardInput {
+    GuardInput {
+        now: scene.now,
+        current: scale.spec_replicas,
+        proposed,
+        min: scene.prepared.min,
+        max: scene.prepared.spec.max_replicas,
+        behavior: scene.prepared.behavior.clone(),
+        downscale_stabilization_ms: scene.options.downscale_stabilization_ms,
+        recommendations: scene.memory.recommendations.clone(),
+        scale_events: scene.memory.scale_events(),
+        removable: scene.removable,
+    }
+}
+
+impl Decision {
+    /// Returns the replicas to write. `None` if nothing is to be written.
+    #[must_use]
+    pub fn intent(&self) -> Option<i32> {
+        self.change().filter(|_| self.record.mode == Mode::Active)
+    }
+
+    /// Returns the replicas that would be written in mode Active.
+    fn change(&self) -> Option<i32> {
+        self.record
+            .verdict
+            .to
+            .filter(|&to| self.record.verdict.from != Some(to))
+    }
+
+    /// Returns when the first policy wants to be asked again, in milliseconds from now.
+    #[must_use]
+    pub fn again_after_ms(&self) -> Option<u64> {
+        self.again_after_ms
+    }
+
+    /// Returns whether the guardrail of this name changed the proposal.
+    #[must_use]
+    pub fn changed_by(&self, guardrail: &str) -> bool {
+        let mut steps = self.record.guard_steps.iter();
+        steps.any(|step| step.guardrail == guardrail && step.changed())
+    }
+
+    /// Returns the verdict.
+    #[must_use]
+    pub fn verdict(&self) -> &Verdict {
+        &self.record.verdict
+    }
+}

@@ -1,0 +1,159 @@
+//! Estimates of the memory that records about replicas take.
+
+use std::mem::{size_of, size_of_val};
+use std::sync::Arc;
+
+use flyball_decision::context::{GrantedInput, Reason};
+use flyball_decision::event::Event;
+use flyball_decision::part::PolicyRecord;
+use flyball_decision::question::ReplicaQuestion;
+use flyball_decision::recorded::MOST_INPUTS;
+use flyball_decision::replica::{
+    MetricInput, PodColumns, Proposal, ReplicaDecision, ReplicaInput, Samples,
+};
+use flyball_decision::ring::{Asked, RingRecord};
+
+use super::DecisionRecord;
+use crate::status::Condition;
+
+impl RingRecord for DecisionRecord {
+    type Question = ReplicaQuestion;
+
+    const MOST_TRIAL_RECORDS: usize = usize::MAX;
+    const MOST_TRIAL_INPUTS: usize = MOST_INPUTS;
+
+    fn own_bytes(&self) -> usize {
+        own_bytes(self)
+    }
+
+    fn each_shared(&self, visit: impl FnMut(usize, usize)) {
+        each_shared(self, visit);
+    }
+
+    fn asked<'a>(&'a self, policy: &str) -> Vec<Asked<'a, ReplicaQuestion>> {
+        let Some(input) = &self.input else {
+            return Vec::new();
+        };
+        let parts = self.policies.iter().filter(|part| *part.name == *policy);
+        parts
+            .map(|part| Asked {
+                part,
+                input,
+                bytes: input_bytes(input) + policy_bytes(part),
+            })
+            .collect()
+    }
+}
+
+/// Calls `visit` with address and size of each part that records may share.
+fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
+    let names = &record.names.pods;
+    visit(
+        names.as_ptr().addr(),
+        names.iter().map(|name| name.len() + 32).sum(),
+    );
+    for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
+        let context = &policy.context;
+        for text in [&context.configuration, &context.state] {
+            visit(text.as_ptr().addr(), text.len());
+        }
+    }
+    let Some(input) = &record.input else { return };
+    visit(Arc::as_ptr(&input.pods).addr(), pod_bytes(&input.pods));
+    for metric in &input.metrics {
+        visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
+    }
+}
+
+fn input_bytes(input: &ReplicaInput) -> usize {
+    let metrics = input.metrics.iter();
+    pod_bytes(&input.pods) + metrics.map(|metric| metric_bytes(metric)).sum::<usize>()
+}
+
+fn pod_bytes(pods: &PodColumns) -> usize {
+    size_of::<PodColumns>() + pods.len() * (size_of::<u32>() + 3 * size_of::<i64>())
+}
+
+fn metric_bytes(metric: &MetricInput) -> usize {
+    let numbers = metric.value.len() + metric.timestamp_ms.len() + metric.window_ms.len();
+    let columns = (numbers + metric.request.len()) * size_of::<i64>();
+    let rows = metric.pod.len() * size_of::<u32>();
+    size_of::<MetricInput>() + columns + rows + metric.message.len() + 64
+}
+
+/// Estimates the record's own size: its fixed size, lists and texts.
+fn own_bytes(record: &DecisionRecord) -> usize {
+    let conditions = record
+        .conditions
+        .iter()
+        .map(|known| size_of::<Condition>() + known.kind.len() + text(&known.message));
+    let events = record
+        .events
+        .iter()
+        .map(|event| size_of::<Event>() + event.reason.len() + text(&event.message));
+    let guard = record.guard.as_ref().map_or(0, |guard| {
+        samples(&guard.recommendations) + samples(&guard.scale_events)
+    });
+    let input = record.input.as_ref().map_or(0, |input| {
+        samples(&input.scale_events) + input.metrics.len() * size_of::<Arc<MetricInput>>()
+    });
+    let policies = record.policies.iter().flat_map(PolicyRecord::parts);
+    size_of::<DecisionRecord>()
+        + text(&record.verdict.message)
+        + size_of_val(&*record.guard_steps)
+        + guard
+        + input
+        + conditions.sum::<usize>()
+        + events.sum::<usize>()
+        + policies.map(policy_bytes).sum::<usize>()
+}
+
+fn policy_bytes(policy: &PolicyRecord) -> usize {
+    let answer = match &policy.answer {
+        Ok(decision) => decision_bytes(decision),
+        Err(failure) => text(failure.message()),
+    };
+    let log = policy.log.iter().map(|(_, line)| text(line));
+    let inputs = policy.context.inputs.iter().map(granted_bytes);
+    size_of::<PolicyRecord>()
+        + answer
+        + log.sum::<usize>()
+        + inputs.sum::<usize>()
+        + samples(&policy.own)
+}
+
+fn decision_bytes(decision: &ReplicaDecision) -> usize {
+    let proposals = decision.proposals.iter().map(|proposal| {
+        size_of::<Proposal>() + proposal.error.len() + reason_bytes(&proposal.reason)
+    });
+    reason_bytes(&decision.reason)
+        + proposals.sum::<usize>()
+        + decision.state.as_deref().map_or(0, text)
+}
+
+fn reason_bytes(reason: &Reason) -> usize {
+    let arguments = reason.arguments.iter();
+    text(&reason.code)
+        + text(&reason.sentence)
+        + arguments
+            .map(|(name, value)| text(name) + text(value))
+            .sum::<usize>()
+}
+
+fn granted_bytes(input: &GrantedInput) -> usize {
+    let texts = input.keys.iter().chain(&input.texts);
+    size_of::<GrantedInput>()
+        + input.error.len()
+        + input.values.len() * size_of::<f64>()
+        + input.times_ms.len() * size_of::<i64>()
+        + texts.map(|each| text(each)).sum::<usize>()
+}
+
+/// Returns the size of a text in a list, its `String` included.
+fn text(text: &str) -> usize {
+    size_of::<String>() + text.len()
+}
+
+fn samples(samples: &Samples) -> usize {
+    samples.at_ms.len() * (size_of::<i64>() + size_of::<i32>())
+}

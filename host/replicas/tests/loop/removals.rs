@@ -1,0 +1,175 @@
+//! Limit on the replicas removed at once, which keeps one wrong signal from taking down
+//! everything.
+
+use flyball_decision::replay::{Replay, replay};
+use flyball_replicas::record::DecisionRecord;
+use serde_json::{Value, json};
+
+use crate::to;
+use crate::world::{World, policy};
+
+const OBJECTS: i32 = 40;
+
+/// Forty targets of ten replicas each, for which the policy asks for one.
+fn idle(change: impl FnOnce(&mut flyball_replicas::options::ReplicaOptions)) -> World {
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(1)))]);
+    world.options(change);
+    for row in 0..OBJECTS {
+        let name = format!("web-{row:02}");
+        world.add(&name, at_once());
+        world.set_replicas(&name, 10);
+    }
+    world
+}
+
+/// A spec that lets the object scale down at once.
+fn at_once() -> Value {
+    json!({ "behavior": { "scaleDown": { "stabilizationWindowSeconds": 0 } } })
+}
+
+fn total(world: &World) -> i32 {
+    (0..OBJECTS)
+        .map(|row| world.replicas(&format!("web-{row:02}")))
+        .sum()
+}
+
+#[test]
+fn no_more_than_a_share_of_all_replicas_goes_within_a_minute() {
+    let mut world = idle(|_| {});
+    let mut totals = Vec::new();
+    for tick in 0..24 {
+        world.tick(tick * 15_000);
+        totals.push(total(&world));
+    }
+    // A quarter of 400 goes at once, then nothing for a minute.
+    assert_eq!(totals[..5], [300, 300, 300, 300, 225]);
+    assert!(
+        totals
+            .windows(5)
+            .all(|five| f64::from(five[4]) >= 0.75 * f64::from(five[0]) - 10.0)
+    );
+    let records = world.records();
+    let held: Vec<&DecisionRecord> = records
+        .iter()
+        .map(|record| &**record)
+        .filter(|record| {
+            record
+                .guard_steps
+                .iter()
+                .any(|s| s.guardrail == "MassScaleDown")
+        })
+        .collect();
+    assert!(held.len() > 20);
+    let limited = world.condition("web-39", "ScalingLimited");
+    assert_eq!(
+        (&*limited.status, &*limited.reason),
+        ("True", "MassScaleDown")
+    );
+    for record in held {
+        let line = serde_json::to_string(&record).unwrap();
+        let read = serde_json::from_str::<DecisionRecord>(&line).unwrap();
+        let asked = world.policy("hpa");
+        assert_eq!(replay(&read, |_| Some(asked.resolve())), Replay::Same);
+    }
+    // In the end the replicas are those asked for.
+    for tick in 24..100 {
+        world.tick(tick * 15_000);
+    }
+    assert_eq!(total(&world), OBJECTS);
+}
+
+#[test]
+fn the_share_is_the_operators_and_one_object_alone_is_no_mass() {
+    let mut world = idle(|options| options.max_scale_down_share = 1.0);
+    world.tick(0);
+    assert_eq!(total(&world), OBJECTS);
+
+    let mut world = World::new([policy("hpa", |_, _| Ok(to(1)))]);
+    let mut wide = at_once();
+    wide["maxReplicas"] = json!(1000);
+    world.add("a", wide);
+    world.set_replicas("a", 1000);
+    world.tick(0);
+    assert_eq!(world.replicas("a"), 1);
+}
+
+/// A bound is the user's choice and not a signal that could be wrong, so it is not
+/// limited. But replicas removed by it count, and others have to wait.
+#[test]
+fn what_is_above_max_goes_at_once_and_counts() {
+    let mut world = idle(|_| {});
+    let mut lowered = at_once();
+    lowered["maxReplicas"] = json!(2);
+    for row in 0..30 {
+        world.add(&format!("web-{row:02}"), lowered.clone());
+    }
+    world.tick(0);
+    assert_eq!(total(&world), 30 * 2 + 10 * 10);
+    let waits = world.condition("web-39", "ScalingLimited");
+    assert_eq!((&*waits.status, &*waits.reason), ("True", "MassScaleDown"));
+    let bound = world.records()[0].clone();
+    assert_eq!(bound.verdict.reason, "OutOfBounds");
+    assert_eq!(replay(&*bound, |_| None), Replay::Same);
+}
+
+/// `a` has 13 replicas, then 10 because of its bound, and its policy asks for one.
+fn bounded_then_idle() -> World {
+    let idle = policy("hpa", |_, input| {
+        let wanted = match &*input.target.name {
+            "a" => 1,
+            _ => input.current_replicas,
+        };
+        Ok(to(wanted.into()))
+    });
+    let mut world = World::new([idle]);
+    world.add("a", at_once());
+    world.set_replicas("a", 13);
+    world.tick(0);
+    assert_eq!(world.replicas("a"), 10);
+    world
+}
+
+#[test]
+fn what_an_object_lost_itself_does_not_hold_it() {
+    // As with a HorizontalPodAutoscaler.
+    let mut world = bounded_then_idle();
+    world.tick(15_000);
+    assert_eq!(world.replicas("a"), 1);
+
+    // Another object that keeps its replicas changes nothing.
+    let mut world = bounded_then_idle();
+    world.add("b", json!({}));
+    world.set_replicas("b", 10);
+    world.tick(15_000);
+    assert_eq!((world.replicas("a"), world.replicas("b")), (1, 10));
+}
+
+#[test]
+fn what_others_lost_holds_an_object_until_the_minute_is_over() {
+    let mut world = bounded_then_idle();
+    world.add("b", json!({ "maxReplicas": 6 }));
+    world.set_replicas("b", 10);
+    world.tick(1_000);
+    assert_eq!(world.replicas("b"), 6);
+    world.tick(15_000);
+    // Ten may be removed, of which others have lost four.
+    assert_eq!(world.replicas("a"), 4);
+    // What the limit cut off is not granted again at each sync.
+    for seconds in [30, 45, 60] {
+        world.tick(seconds * 1000);
+        assert_eq!(world.replicas("a"), 4, "{seconds}");
+    }
+    world.tick(75_000);
+    assert_eq!(world.replicas("a"), 1);
+}
+
+#[test]
+fn what_could_not_be_written_does_not_count() {
+    let mut world = idle(|_| {});
+    world.refuse_writes("no quota");
+    world.tick(0);
+    assert_eq!(total(&world), 400);
+    world.accept_writes();
+    world.tick(15_000);
+    assert_eq!(total(&world), 300);
+}

@@ -1,0 +1,176 @@
+//! The cluster's data, and the ports through which the loop accesses it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use flyball_decision::context::GrantedInput;
+use flyball_decision::key::ObjectKey;
+use flyball_decision::memory::StateStore;
+use flyball_decision::memory::{InMemoryStore, Kept};
+use flyball_decision::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
+use flyball_decision::ports::Clock;
+use flyball_decision::recorder::Recorder;
+use flyball_decision::time::Timestamp;
+use flyball_replicas::ports::{
+    Autoscaler, Observation, Question, Reader, Report, Scale, ScaleIntent, Writer,
+};
+use flyball_replicas::record::DecisionRecord;
+
+use super::Policy;
+
+type Observe = dyn Fn(&Question, &mut Observation) + Send + Sync;
+
+#[derive(Default)]
+pub(super) struct Cluster {
+    pub(super) autoscalers: BTreeMap<String, Arc<Autoscaler>>,
+    pub(super) replicas: BTreeMap<String, i32>,
+    pub(super) policies: BTreeMap<String, Policy>,
+    pub(super) quarantined: Option<String>,
+    pub(super) incoming: Option<Policy>,
+    pub(super) observe: Option<Box<Observe>>,
+    pub(super) events: BTreeMap<String, Vec<String>>,
+    pub(super) records: Vec<Arc<DecisionRecord>>,
+    pub(super) saves: Vec<Kept>,
+    pub(super) gone: Vec<ObjectKey>,
+    pub(super) refusal: Option<String>,
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Shared(pub(super) Arc<Mutex<Cluster>>);
+
+/// A store in memory that also remembers everything that was saved.
+pub(super) struct Store {
+    pub(super) objects: InMemoryStore,
+    pub(super) shared: Shared,
+}
+
+impl StateStore for Store {
+    fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>> {
+        self.objects.load(uid)
+    }
+
+    fn save(&self, uid: &Arc<str>, kept: Kept) {
+        self.shared.0.lock().unwrap().saves.push(kept.clone());
+        self.objects.save(uid, kept);
+    }
+
+    fn forget(&self, uid: &Arc<str>) {
+        self.objects.forget(uid);
+    }
+}
+
+impl PolicyEngine for Shared {
+    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
+        let cluster = self.0.lock().unwrap();
+        if cluster.quarantined.as_deref() == Some(name) {
+            return Err(PolicyFailure::Quarantined(format!("{name} is not asked")));
+        }
+        let policy = cluster.policies.get(name).map(Policy::resolve);
+        policy.ok_or_else(|| PolicyFailure::Missing(format!("no policy {name}")))
+    }
+
+    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
+        self.replica_policy("hpa").ok()
+    }
+}
+
+impl Reader for Shared {
+    fn autoscalers(&self) -> Vec<Arc<Autoscaler>> {
+        self.0
+            .lock()
+            .unwrap()
+            .autoscalers
+            .values()
+            .cloned()
+            .collect()
+    }
+
+    async fn observe(&self, _: Timestamp, questions: &[Question]) -> Vec<Observation> {
+        let mut cluster = self.0.lock().unwrap();
+        let observe = |question: &Question| {
+            let replicas = cluster.replicas[&*question.autoscaler.key.name];
+            let mut observation = Observation {
+                scale: Ok(Scale {
+                    spec_replicas: replicas,
+                    status_replicas: replicas,
+                    selector: "app=web".into(),
+                    resource_version: "1".into(),
+                }),
+                pods: Ok([].into()),
+                metrics: Vec::new(),
+                labels: GrantedInput::default(),
+                annotations: GrantedInput::default(),
+            };
+            if let Some(change) = &cluster.observe {
+                change(question, &mut observation);
+            }
+            observation
+        };
+        let observations = questions.iter().map(observe).collect();
+        if let Some(policy) = cluster.incoming.take() {
+            let name = policy.version.name.to_string();
+            cluster.policies.insert(name, policy);
+        }
+        observations
+    }
+}
+
+impl Writer for Shared {
+    async fn scale(&self, _: Timestamp, intents: Vec<ScaleIntent>) -> Vec<Result<(), String>> {
+        let mut cluster = self.0.lock().unwrap();
+        let mut results = Vec::new();
+        for intent in intents {
+            if let Some(refusal) = &cluster.refusal {
+                results.push(Err(refusal.clone()));
+                continue;
+            }
+            let name = intent.autoscaler.key.name.to_string();
+            cluster.replicas.insert(name, intent.replicas);
+            results.push(Ok(()));
+        }
+        results
+    }
+
+    async fn report(&self, _: Timestamp, reports: Vec<Report>) {
+        let mut cluster = self.0.lock().unwrap();
+        for Report {
+            autoscaler,
+            status,
+            events,
+        } in reports
+        {
+            let name = autoscaler.key.name.to_string();
+            let told = events
+                .into_iter()
+                .map(|event| format!("{}: {}", event.reason, event.message));
+            cluster.events.entry(name.clone()).or_default().extend(told);
+            if let Some(status) = status {
+                let changed = Autoscaler {
+                    status,
+                    ..(*autoscaler).clone()
+                };
+                cluster.autoscalers.insert(name, Arc::new(changed));
+            }
+        }
+    }
+}
+
+impl Clock for Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    async fn sleep_until(&self, _: Timestamp) -> bool {
+        false
+    }
+}
+
+impl Recorder<DecisionRecord> for Shared {
+    fn record(&self, record: &Arc<DecisionRecord>) {
+        self.0.lock().unwrap().records.push(Arc::clone(record));
+    }
+
+    fn forget(&self, object: &ObjectKey) {
+        self.0.lock().unwrap().gone.push(object.clone());
+    }
+}

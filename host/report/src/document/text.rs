@@ -1,0 +1,121 @@
+//! Documents as text.
+
+use std::fmt::{self, Write};
+
+use flyball_decision::time::Timestamp;
+
+use super::{Block, Cell, Document, Note, Table, Tone};
+
+/// Styles or escapes a text for the output.
+type Paint<'a> = &'a dyn Fn(Tone, &str) -> String;
+
+const INDENT: &str = "  ";
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text(&|_, text| text.to_owned()))
+    }
+}
+
+impl Document {
+    /// Returns the document as lines of text; `paint` styles its parts.
+    #[must_use]
+    pub fn text(&self, paint: Paint<'_>) -> String {
+        let Self {
+            at,
+            about,
+            result,
+            code,
+            because,
+            blocks,
+        } = self;
+        let at = paint(Tone::Dim, &utc(*at));
+        let about = paint(Tone::Subject, about);
+        let result = paint(Tone::Plain, result);
+        let code = paint(Tone::Plain, code);
+        let mut text = format!("{at}  {about}  {result}  ({code})\n");
+        if !because.is_empty() {
+            let because = paint(Tone::Plain, because);
+            let _ = writeln!(text, "{INDENT}because: {because}");
+        }
+        text + &Block::text(blocks, 1, paint)
+    }
+}
+
+impl Block {
+    /// Returns blocks as lines of text, indented by `level`.
+    #[must_use]
+    pub fn text(blocks: &[Self], level: usize, paint: Paint<'_>) -> String {
+        let mut text = String::new();
+        for block in blocks {
+            match block {
+                Self::Note(note) => write_note(&mut text, note, level, paint),
+                Self::Table(table) => write_table(&mut text, table, level, paint),
+            }
+        }
+        text
+    }
+}
+
+fn write_note(out: &mut String, note: &Note, level: usize, paint: Paint<'_>) {
+    let indent = INDENT.repeat(level + note.level);
+    let text = paint(note.tone, &note.text);
+    let _ = match &*note.subject {
+        "" => writeln!(out, "{indent}{text}"),
+        subject => writeln!(out, "{indent}{} {text}", paint(Tone::Subject, subject)),
+    };
+}
+
+/// Columns of texts are aligned to the left, those of numbers to the right.
+fn write_table(out: &mut String, table: &Table, level: usize, paint: Paint<'_>) {
+    let headings = table.headings.iter();
+    let headings: Vec<Cell> = headings
+        .map(|heading| Cell::new(Tone::Dim, heading.to_uppercase()))
+        .collect();
+    let rows: Vec<&Vec<Cell>> = [&headings].into_iter().chain(&table.rows).collect();
+    let width = |column: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(column));
+        cells.map(|cell| cell.text.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..headings.len()).filter_map(width).collect();
+    for row in rows {
+        let cells = row.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| {
+            let space = " ".repeat(width.saturating_sub(cell.text.chars().count()));
+            let text = paint(cell.tone, &cell.text);
+            match column >= table.numbers {
+                true => format!("{space}{text}"),
+                false => format!("{text}{space}"),
+            }
+        });
+        let line = cells.collect::<Vec<_>>().join(INDENT);
+        let _ = writeln!(out, "{}{}", INDENT.repeat(level), line.trim_end());
+    }
+}
+
+/// Formats a point in time as RFC 3339 in UTC, to the second.
+fn utc(at: Timestamp) -> String {
+    match jiff::Timestamp::from_second(at.0.div_euclid(1000)) {
+        Ok(time) => time.to_string(),
+        // Beyond the year 9999.
+        Err(_) => format!("{} ms after 1970", at.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flyball_decision::time::Timestamp;
+
+    use super::utc;
+
+    #[test]
+    fn times_are_utc() {
+        assert_eq!(utc(Timestamp(0)), "1970-01-01T00:00:00Z");
+        assert_eq!(utc(Timestamp(951_827_696_789)), "2000-02-29T12:34:56Z");
+        assert_eq!(utc(Timestamp(-1)), "1969-12-31T23:59:59Z");
+        assert_eq!(
+            utc(Timestamp(i64::MAX)),
+            "9223372036854775807 ms after 1970"
+        );
+    }
+}

@@ -1,0 +1,213 @@
+//! The page around the charts: heading, figures, policies and decisions.
+
+use flyball_decision::policy::PolicyVersion;
+
+use super::plots::{self, View};
+use super::{node_decisions, nodes};
+use crate::chart::Mark;
+use crate::figures;
+use crate::html::{Text, table};
+use flyball_simulation::Decision;
+use flyball_simulation::Run;
+use flyball_simulation::Summary;
+use flyball_simulation::time::{elapsed_text, rfc3339};
+
+pub fn page(runs: &[Run]) -> String {
+    let Some(first) = runs.first() else {
+        return String::new();
+    };
+    let name = Text(&first.scenario.name);
+    let body = match runs {
+        [run] => one(run),
+        _ => several(runs),
+    };
+    format!(
+        "<!doctype html>\n<html lang=en>\n<head>\n<meta charset=utf-8>\n\
+         <meta name=viewport content=\"width=device-width,initial-scale=1\">\n\
+         <title>{name} · Flyball</title>\n<style>\n{}{}</style>\n</head>\n<body>\n\
+         <header><p class=brand>Flyball simulation</p><h1>{name}</h1>\n{}</header>\n\
+         {body}<script>\n{}</script>\n</body>\n</html>\n",
+        include_str!("style.css"),
+        if first.nodes.is_some() {
+            include_str!("nodes.css")
+        } else {
+            ""
+        },
+        facts(first),
+        include_str!("script.js"),
+    )
+}
+
+fn facts(run: &Run) -> String {
+    let scenario = &run.scenario;
+    let count = run.workloads.len();
+    let facts = [
+        ("seed", scenario.seed.to_string()),
+        ("virtual time", scenario.duration.to_string()),
+        ("from", rfc3339(scenario.start)),
+        ("sync period", scenario.sync_period.to_string()),
+        ("workloads", count.to_string()),
+        ("flyball", run.host_version.to_string()),
+    ];
+    let fact = |(name, value): &(&str, String)| {
+        format!("<span><small>{name}</small> {}</span>", Text(value))
+    };
+    let facts: String = facts.iter().map(fact).collect();
+    format!("<p class=facts>{facts}</p>\n")
+}
+
+fn one(run: &Run) -> String {
+    let chosen = plots::chosen(run);
+    let views = 1 + chosen.len();
+    let marks = marks(run);
+    let mut html = summary(std::slice::from_ref(run));
+    html += &policies(run);
+    let total = View::total(run);
+    html += &format!("<h2>{}</h2>\n", Text(&total.title));
+    html += &plots::of_run(&total, run, views, &marks);
+    html += &nodes::of_run(run, views);
+    if !chosen.is_empty() && chosen.len() < run.workloads.len() {
+        html += "<p>Of the workloads, these left most of their load unserved.</p>\n";
+    }
+    for workload in chosen {
+        let view = View::workload(workload);
+        html += &format!("<h2>{}</h2>\n", Text(&view.title));
+        html += &plots::of_run(&view, run, views, &marks);
+    }
+    html += "<h2>Decisions</h2>\n";
+    html += &decisions(run);
+    html += &node_decisions::html(run);
+    if run.workloads.len() > 1 {
+        html += "<details><summary>Figures of each workload</summary>\n";
+        let rows: Vec<_> = run.workload_summaries().map(|row| cells(&row)).collect();
+        html += &table(&headings("workload"), &rows, 1);
+        html += "</details>\n";
+    }
+    html
+}
+
+fn several(runs: &[Run]) -> String {
+    let views: Vec<View> = runs.iter().map(View::total).collect();
+    let mut html = summary(runs);
+    let title = views.first().map_or("", |view| view.title.as_str());
+    html += &format!("<h2>{}</h2>\n", Text(title));
+    html += &plots::of_runs(&views, runs);
+    html += &nodes::of_runs(runs);
+    for run in runs {
+        html += &format!("<h2>{}</h2>\n", Text(&run.label));
+        html += &policies(run);
+        html += "<details><summary>Decisions</summary>\n";
+        html += &decisions(run);
+        html += &node_decisions::html(run);
+        html += "</details>\n";
+    }
+    html
+}
+
+fn headings(first: &'static str) -> Vec<&'static str> {
+    [&[first], figures::COLUMNS.as_slice()].concat()
+}
+
+fn cells(summary: &Summary) -> Vec<String> {
+    let label = Text(&summary.label).to_string();
+    let figures = figures::cells(summary);
+    let figures = figures.iter().map(|cell| Text(cell).to_string());
+    std::iter::once(label).chain(figures).collect()
+}
+
+fn summary(runs: &[Run]) -> String {
+    let rows: Vec<_> = runs.iter().map(|run| cells(&run.summary())).collect();
+    table(&headings("run"), &rows, 1)
+}
+
+/// Renders which policies decided, and when they changed.
+fn policies(run: &Run) -> String {
+    let row = |used: &flyball_simulation::PolicyUse| {
+        let since = |at| elapsed_text(run.since_start(at));
+        vec![
+            named(&used.version),
+            Text(&used.version.version).to_string(),
+            since(used.first),
+            since(used.last),
+            used.answers.to_string(),
+            used.failures.to_string(),
+        ]
+    };
+    let rows: Vec<_> = run.journal.policies.iter().map(row).collect();
+    let columns = ["policy", "version", "first", "last", "answers", "failures"];
+    let mut html = table(&columns, &rows, 2);
+    for (swap, outcome) in &run.swaps {
+        if let Err(error) = outcome {
+            html += &format!(
+                "<p class=bad>{}: {} did not take over: {}</p>\n",
+                elapsed_text(run.since_start(swap.at)),
+                Text(&swap.file.display().to_string()),
+                Text(error)
+            );
+        }
+    }
+    html
+}
+
+pub(super) fn named(version: &PolicyVersion) -> String {
+    let (name, digest) = (Text(&version.name), Text(version.short_digest()));
+    let full = Text(&version.digest);
+    format!("{name} <code title=\"{full}\">{digest}</code>")
+}
+
+fn marks(run: &Run) -> Vec<Mark> {
+    let changes = run.journal.changes.iter();
+    changes
+        .map(|change| Mark {
+            minutes: run.since_start(change.at) as f64 / 60_000.0,
+            label: format!("{} {}", change.to.name, change.to.short_digest()),
+        })
+        .collect()
+}
+
+fn decisions(run: &Run) -> String {
+    let kept = &run.journal.decisions;
+    let count = run.journal.count;
+    let mut html = format!(
+        "<p>{count} decisions; of those that changed something, the last {}.</p>\n",
+        kept.len()
+    );
+    let several = run.workloads.len() > 1;
+    let row = |decision: &Decision| {
+        let mut cells = vec![elapsed_text(run.since_start(decision.at))];
+        if several {
+            cells.push(Text(&decision.object.name).to_string());
+        }
+        cells.extend([
+            change(decision),
+            Text(&decision.policies.join(", ")).to_string(),
+            reason(decision),
+        ]);
+        cells
+    };
+    let rows: Vec<_> = kept.iter().rev().map(row).collect();
+    let columns: &[&str] = match several {
+        true => &["time", "object", "replicas", "policy", "reason"],
+        false => &["time", "replicas", "policy", "reason"],
+    };
+    html += &table(columns, &rows, columns.len());
+    html
+}
+
+fn change(decision: &Decision) -> String {
+    let number = |replicas: Option<i32>| replicas.map_or("–".to_owned(), |r| r.to_string());
+    match decision.to {
+        Some(_) => format!("{} → {}", number(decision.from), number(decision.to)),
+        None => format!("{} (hold)", number(decision.from)),
+    }
+}
+
+fn reason(decision: &Decision) -> String {
+    let notes = decision.guardrails.iter().chain([&decision.remark]);
+    let notes: String = notes
+        .filter(|note| !note.is_empty())
+        .map(|note| format!(" <small>{}</small>", Text(note)))
+        .collect();
+    let (code, sentence) = (Text(&decision.reason), Text(&decision.message));
+    format!("<b>{code}</b> {sentence}{notes}")
+}
