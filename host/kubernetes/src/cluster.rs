@@ -1,22 +1,15 @@
 //! The nodes half's view of the cluster: watches of nodes, pods, namespaces, DaemonSets
-//! and storage keep one [`ClusterState`] up to date.
+//! and storage keep one [`QueuedState`] up to date.
 //!
-//! ```text
-//!  watch ─┐                     no pass is under way: at once
-//!  watch ─┼─▶ queue of changes ────────────────────────────────────▶ ClusterState
-//!  watch ─┘                     a pass is under way: when it has planned
-//! ```
-//!
-//! So no watch waits for a pass, nor does the replica half, which shares the watch of
-//! pods. The ConfigMap of the expander `priority` is watched too if its namespace is
-//! given.
+//! No watch waits for a pass, nor does the replica half, which shares the watch of pods.
+//! The ConfigMap of the expander `priority` is watched too if its namespace is given.
 
 mod watched;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::Arc;
 
 use flyball_nodes::ports::{ExpanderConfiguration, NodesReader};
+use flyball_nodes::queued_state::QueuedState;
 use flyball_nodes::state::ClusterState;
 use kube::Client;
 use tokio::sync::watch;
@@ -37,7 +30,7 @@ pub struct ClusterWatch {
 }
 
 struct Inner {
-    state: Arc<SharedState>,
+    state: Arc<WatchedState>,
     priorities: Option<priorities::LatestConfiguration>,
     watches: Watches,
     pod_watch: Arc<Watches>,
@@ -59,7 +52,7 @@ impl ClusterWatch {
     /// Starts the watches of all kinds except pods, which `pod_watch` adds to `state`.
     pub(crate) fn new(
         mut watches: Watches,
-        state: Arc<SharedState>,
+        state: Arc<WatchedState>,
         pod_watch: Arc<Watches>,
         priorities: Option<&str>,
     ) -> Self {
@@ -99,7 +92,7 @@ impl ClusterWatch {
     /// loop.
     #[must_use]
     pub fn waiting(&self) -> watch::Receiver<u64> {
-        self.inner.state.waiting.subscribe()
+        self.inner.state.unschedulable.subscribe()
     }
 }
 
@@ -113,15 +106,15 @@ impl NodesReader for ClusterWatch {
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
         // A plan may take long: other tasks of this thread continue on another one.
-        block_in_place(|| self.inner.state.with(work))
+        block_in_place(|| self.inner.state.queued.with(work))
     }
 
     fn hold(&self) {
-        self.inner.state.hold();
+        self.inner.state.queued.hold();
     }
 
     fn release(&self) {
-        block_in_place(|| self.inner.state.release());
+        block_in_place(|| self.inner.state.queued.release());
     }
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
@@ -132,112 +125,45 @@ impl NodesReader for ClusterWatch {
 }
 
 /// Watches all objects of a kind and applies changes to the state.
-fn watch_kind<T: StateKind>(watches: &mut Watches, state: &Arc<SharedState>) {
+fn watch_kind<T: StateKind>(watches: &mut Watches, state: &Arc<WatchedState>) {
     let mut known = KnownIds::default();
     let state = Arc::clone(state);
     watches.add(move |event| {
         known.changes(event, |change: Change<Slim<T>>| match change {
-            Change::Apply(Slim { object, .. }) => state.change(move |state| object.apply(state)),
-            Change::Delete(id) => state.change(move |state| T::delete(state, &id)),
+            Change::Apply(Slim { object, .. }) => {
+                state.queued.change(move |state| object.apply(state))
+            }
+            Change::Delete(id) => state.queued.change(move |state| T::delete(state, &id)),
         });
     });
 }
 
-/// A queued change of the state.
-type Pending = Box<dyn FnOnce(&mut ClusterState) + Send>;
-
-/// The state, which a pass locks, and the queue of changes that arrive meanwhile.
-#[derive(Default)]
-pub(crate) struct SharedState {
-    state: Mutex<ClusterState>,
-    /// Changes in order of arrival. Whoever has locked the state applies them, unless it is
-    /// held.
-    pending: Mutex<Vec<Pending>>,
-    /// Whether a pass is under way, which must see one cluster.
-    held: AtomicBool,
+/// The state, and a counter of when it wakes the loop.
+pub(crate) struct WatchedState {
+    pub(crate) queued: QueuedState,
     /// Incremented when pods have become unschedulable.
-    waiting: watch::Sender<u64>,
+    unschedulable: watch::Sender<u64>,
 }
 
-impl SharedState {
-    /// Applies a change: at once, or, if the state is locked or held, when it is released.
-    pub(crate) fn change(&self, change: impl FnOnce(&mut ClusterState) + Send + 'static) {
-        lock(&self.pending).push(Box::new(change));
-        self.apply_pending();
-    }
-
-    /// Runs `work` on the state, after applying all queued changes unless it is held.
-    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
-        let result = {
-            let mut state = lock(&self.state);
-            if !self.is_held() {
-                self.apply_changes(&mut state);
-            }
-            work(&mut state)
-        };
-        self.apply_pending();
-        result
-    }
-
-    /// Applies all queued changes. Later ones stay queued until [`Self::release`].
-    fn hold(&self) {
-        let mut state = lock(&self.state);
-        self.apply_changes(&mut state);
-        self.held.store(true, Ordering::Release);
-    }
-
-    fn release(&self) {
-        self.held.store(false, Ordering::Release);
-        self.apply_pending();
-    }
-
-    fn is_held(&self) -> bool {
-        self.held.load(Ordering::Acquire)
-    }
-
-    /// Applies the queued changes, unless the state is held or locked. Whoever has locked it
-    /// calls this after unlocking, and so applies the changes queued before.
-    fn apply_pending(&self) {
-        while !self.is_held() && !lock(&self.pending).is_empty() {
-            let mut state = match self.state.try_lock() {
-                Ok(state) => state,
-                Err(TryLockError::Poisoned(error)) => error.into_inner(),
-                Err(TryLockError::WouldBlock) => return,
-            };
-            // A pass may have begun since.
-            if self.is_held() {
-                return;
-            }
-            self.apply_changes(&mut state);
+impl Default for WatchedState {
+    fn default() -> Self {
+        let unschedulable = watch::Sender::default();
+        let wake = unschedulable.clone();
+        Self {
+            queued: QueuedState::new(ClusterState::new(), move || {
+                wake.send_modify(|count: &mut u64| *count += 1);
+            }),
+            unschedulable,
         }
     }
-
-    fn apply_changes(&self, state: &mut ClusterState) {
-        let changes = std::mem::take(&mut *lock(&self.pending));
-        for change in changes {
-            change(state);
-        }
-        // Only wakes the loop, which reads the pods itself.
-        if state.has_new_unschedulable() {
-            self.waiting.send_modify(|count| *count += 1);
-        }
-    }
-}
-
-/// Ignores poisoning: a panic while it was locked left at worst one outdated object.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use flyball_nodes::state::ClusterState;
     use kube::runtime::watcher::Event;
     use serde_json::json;
 
-    use super::SharedState;
     use super::watched::StateKind as _;
     use crate::slim::NodeObject;
     use crate::watch::{Change, KnownIds, Slim};
@@ -278,34 +204,6 @@ mod tests {
         assert_eq!(names(&state), ["a", "b", "d"]);
         take(&mut state, Event::InitDone);
         assert_eq!(names(&state), ["b", "d"]);
-        Ok(())
-    }
-
-    #[test]
-    fn changes_wait_for_a_pass_and_no_watch_does() -> Result<(), serde_json::Error> {
-        let shared = Arc::new(SharedState::default());
-        let apply = |name| {
-            let node = node(name)?.object;
-            shared.change(move |state| node.apply(state));
-            Ok::<_, serde_json::Error>(())
-        };
-        apply("a")?;
-        shared.with(|state| {
-            assert_eq!(names(state), ["a"]);
-            // The same thread: waiting for the state would be a deadlock.
-            apply("b")?;
-            shared.change(|state| NodeObject::delete(state, "a"));
-            assert_eq!(names(state), ["a"], "a pass sees one cluster");
-            Ok::<_, serde_json::Error>(())
-        })?;
-        // Applied when the pass ended, without a further change.
-        assert_eq!(names(&super::lock(&shared.state)), ["b"]);
-
-        shared.hold();
-        apply("c")?;
-        shared.with(|state| assert_eq!(names(state), ["b"], "a pass looks again"));
-        shared.release();
-        assert_eq!(names(&super::lock(&shared.state)), ["b", "c"]);
         Ok(())
     }
 }

@@ -3,12 +3,13 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use flyball_nodes::queued_state::QueuedState;
 use flyball_placement::Name;
 use kube::Client;
 use kube::runtime::watcher::Event;
 
 use crate::cache::{Caches, Locked, Pods};
-use crate::cluster::{ClusterWatch, SharedState};
+use crate::cluster::{ClusterWatch, WatchedState};
 use crate::slim::{ObjectMetadata, PodObject};
 use crate::watch::{Slim, SlimKind, Watches};
 
@@ -32,7 +33,7 @@ pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches
 pub(crate) fn start(
     mut watches: Watches,
     replicas: Option<Arc<Locked<Pods>>>,
-    nodes: Option<Arc<SharedState>>,
+    nodes: Option<Arc<WatchedState>>,
 ) -> Arc<Watches> {
     let unlisted = Unlisted::default();
     watches.add(move |event: Event<Slim<PodObject>>| {
@@ -40,7 +41,7 @@ pub(crate) fn start(
             pods.lock().take(&event);
         }
         if let Some(state) = &nodes {
-            take(state, &unlisted, event);
+            take(&state.queued, &unlisted, event);
         }
     });
     Arc::new(watches)
@@ -52,7 +53,7 @@ pub(crate) fn start(
 type Unlisted = Arc<Locked<Option<HashSet<Name>>>>;
 
 /// Applies an event to the nodes half's state.
-fn take(state: &SharedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>) {
+fn take(state: &QueuedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>) {
     let unlisted = Arc::clone(unlisted);
     match event {
         Event::Init => state.change(move |state| {
@@ -101,7 +102,7 @@ mod tests {
     use kube::runtime::watcher::Event;
     use serde_json::json;
 
-    use super::{SharedState, Unlisted, take};
+    use super::{QueuedState, Unlisted, take};
     use crate::slim::PodObject;
     use crate::watch::Slim;
 
@@ -113,7 +114,7 @@ mod tests {
     #[test]
     fn pods_that_a_new_list_does_not_have_are_gone_once_it_is_complete()
     -> Result<(), serde_json::Error> {
-        let (state, unlisted) = (SharedState::default(), Unlisted::default());
+        let (state, unlisted) = (QueuedState::default(), Unlisted::default());
         let uids = || {
             let mut uids: Vec<String> =
                 state.with(|state| state.pod_uids().map(ToString::to_string).collect());

@@ -20,6 +20,7 @@ mod nominated;
 pub mod options;
 pub mod ports;
 pub mod priorities;
+pub mod queued_state;
 mod readiness;
 pub mod record;
 mod replay;

@@ -56,12 +56,13 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
 
 /// Parses pods in a thread of its own, so that memory left over from parsing is not freed
 /// during the measured tick.
-fn read(all: impl Iterator<Item = Value> + Send) -> anyhow::Result<Vec<PodObject>> {
+pub fn read(all: impl Iterator<Item = Value> + Send) -> anyhow::Result<Vec<PodObject>> {
     let read = std::thread::scope(|scope| scope.spawn(|| pods(all)).join());
     read.map_err(|_| anyhow::anyhow!("the thread that reads pods panicked"))?
 }
 
-fn world() -> anyhow::Result<World> {
+/// Returns the nodes and pods, without node groups.
+pub fn cluster() -> anyhow::Result<ClusterState> {
     let mut state = ClusterState::new();
     for row in 0..NODES {
         state.apply_node(node_facts(node_object(row))?);
@@ -69,12 +70,16 @@ fn world() -> anyhow::Result<World> {
     for row in 0..PODS {
         apply(&mut state, pods(std::iter::once(running_pod(row, 0)))?);
     }
+    Ok(state)
+}
+
+fn world() -> anyhow::Result<World> {
     let groups = (0..GROUPS).map(|group_row| {
         let nodes: Vec<String> = (group_row..NODES).step_by(GROUPS).map(node_name).collect();
         let template = template(&size(16_000, 64 * GIB, 110));
         group(&format!("group-{group_row}"), template, 1.0, &nodes)
     });
-    Ok(World::new(state, groups.collect()))
+    Ok(World::new(cluster()?, groups.collect()))
 }
 
 fn node_name(row: usize) -> String {

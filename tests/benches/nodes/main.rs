@@ -7,6 +7,7 @@
 //! An argument (`cargo bench -p flyball-tests --bench nodes -- production`) selects one
 //! part.
 
+mod blocked;
 mod large;
 mod memory;
 mod mixed;
@@ -53,13 +54,14 @@ fn main() -> anyhow::Result<()> {
     }
     let engine = engine()?;
     let part = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 7] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
         ("binpack", &binpack),
         ("scale-up", &|| scale_up(&engine)),
         ("unique", &|| unique(&engine)),
         ("mixed", &|| mixed(&engine)),
         ("production", &|| production::run(&engine)),
         ("large", &|| large::run(&engine)),
+        ("blocked", &|| blocked::run(&engine)),
         ("memory", &memory::run),
     ];
     for (name, run) in parts {

@@ -50,29 +50,40 @@ impl World {
 
     /// Creates a loop over it that has not run yet.
     pub fn control(&self, options: &NodeOptions, engine: &Arc<dyn PolicyEngine>) -> Control {
-        let records = Arc::new(Last::default());
-        let control = NodeLoop::new(
-            options.clone(),
-            self.clone(),
-            Willing(Arc::clone(&self.groups)),
-            Nobody,
-            Nobody,
-            DecisionPorts {
-                engine: Arc::clone(engine),
-                recorder: Arc::clone(&records) as _,
-                store: Arc::new(InMemoryStore::default()),
-            },
-        );
-        Control { control, records }
+        control(options, self.clone(), Arc::clone(&self.groups), engine)
     }
 }
 
-pub struct Control {
-    control: NodeLoop<World, Willing, Nobody, Nobody>,
+/// Creates a loop that has not run yet.
+pub fn control<R: NodesReader>(
+    options: &NodeOptions,
+    reader: R,
+    groups: Arc<Vec<Arc<NodeGroup>>>,
+    engine: &Arc<dyn PolicyEngine>,
+) -> Control<R> {
+    let records = Arc::new(Last::default());
+    let ports = DecisionPorts {
+        engine: Arc::clone(engine),
+        recorder: Arc::clone(&records) as _,
+        store: Arc::new(InMemoryStore::default()),
+    };
+    let control = NodeLoop::new(
+        options.clone(),
+        reader,
+        Willing(groups),
+        Nobody,
+        Nobody,
+        ports,
+    );
+    Control { control, records }
+}
+
+pub struct Control<R = World> {
+    control: NodeLoop<R, Willing, Nobody, Nobody>,
     records: Arc<Last>,
 }
 
-impl Control {
+impl<R: NodesReader> Control<R> {
     /// Runs one tick, and returns its time.
     pub fn tick(&mut self, now: Timestamp) -> Duration {
         let start = Instant::now();
