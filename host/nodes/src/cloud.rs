@@ -105,18 +105,22 @@ pub struct CloudError {
     pub message: String,
 }
 
-/// A cloud. The core checks each order against the group's bounds. A provider also checks
+/// How a cloud labels its nodes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Conventions {
+    /// Labels that the cloud and its tools set. They are ignored when groups are compared
+    /// ([`crate::similar`]).
+    pub ignored_labels: &'static [&'static str],
+    /// The label of nodes with GPUs. `None` if the cloud has no such label.
+    pub gpu_label: Option<&'static str>,
+}
+
+/// A cloud. The loop checks each order against the group's bounds. A provider also checks
 /// what only it can know.
 pub trait CloudProvider: Send + Sync {
-    /// Labels that the cloud and its tools set on nodes. They are ignored when groups are
-    /// compared ([`super::similar`]).
-    fn ignored_labels(&self) -> &'static [&'static str] {
-        &[]
-    }
-
-    /// The label of nodes with GPUs. `None` if the cloud has no such label.
-    fn gpu_label(&self) -> Option<&'static str> {
-        None
+    /// How the cloud labels its nodes.
+    fn conventions(&self) -> Conventions {
+        Conventions::default()
     }
 
     /// Lists all node groups as they are now, ordered by name. Providers may cache what

@@ -65,7 +65,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         clock: C,
         ports: DecisionPorts<NodeDecisionRecord>,
     ) -> Self {
-        options.add_cloud(cloud.ignored_labels(), cloud.gpu_label());
+        options.add_cloud(cloud.conventions());
         Self {
             options,
             reader,

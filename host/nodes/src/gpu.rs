@@ -4,9 +4,6 @@ use flyball_placement::{Node, Resources};
 
 use super::options::NodeOptions;
 
-/// Label of nodes with GPUs on AWS.
-pub const AWS_GPU_LABEL: &str = "k8s.amazonaws.com/accelerator";
-
 /// Names of GPU resources.
 const GPUS: &[&str] = &[
     "nvidia.com/gpu",

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use flyball_decision::policy::DEFAULT_EXPANDER;
 
+use crate::cloud::Conventions;
+
 const MINUTE_MS: i64 = 60_000;
 const GIB: u64 = 1 << 30;
 
@@ -115,11 +117,11 @@ pub struct NodeOptions {
 
 impl NodeOptions {
     /// Adds a cloud's ignored labels, and its GPU label unless one is set.
-    pub fn add_cloud(&mut self, ignored_labels: &[&str], gpu_label: Option<&str>) {
-        let ignored = ignored_labels.iter().map(|&label| label.into());
+    pub fn add_cloud(&mut self, cloud: Conventions) {
+        let ignored = cloud.ignored_labels.iter().map(|&label| label.into());
         self.balancing_ignored_labels.extend(ignored);
         if self.gpu_label.is_none() {
-            self.gpu_label = gpu_label.map(Arc::from);
+            self.gpu_label = cloud.gpu_label.map(Arc::from);
         }
     }
 }

@@ -18,18 +18,6 @@ pub const IGNORED_LABELS: &[&str] = &[
     "kops.k8s.io/instancegroup",
 ];
 
-/// Labels that AWS and its tools set on nodes. They are ignored in addition to
-/// [`IGNORED_LABELS`].
-pub const AWS_IGNORED_LABELS: &[&str] = &[
-    "alpha.eksctl.io/instance-id",
-    "alpha.eksctl.io/nodegroup-name",
-    "eks.amazonaws.com/nodegroup",
-    "k8s.amazonaws.com/eniConfig",
-    "lifecycle",
-    "topology.ebs.csi.aws.com/zone",
-    "topology.k8s.aws/zone-id",
-];
-
 /// The fields of a new node that are compared. Amounts are in milli of each resource's
 /// unit.
 #[derive(Clone, Copy, Debug)]

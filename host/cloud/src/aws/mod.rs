@@ -17,9 +17,7 @@ use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::Filter;
 use flyball_decision::time::Timestamp;
-use flyball_nodes::cloud::{CloudError, CloudProvider, InstanceState, NodeGroup};
-use flyball_nodes::gpu::AWS_GPU_LABEL;
-use flyball_nodes::similar::AWS_IGNORED_LABELS;
+use flyball_nodes::cloud::{CloudError, CloudProvider, Conventions, InstanceState, NodeGroup};
 use tokio::sync::Mutex;
 
 pub use self::connection::Connection;
@@ -27,6 +25,20 @@ pub use self::discovery::{AutoDiscovery, all_tags, filter};
 use self::error::{call_error, order_error};
 pub use self::provider_id::{instance, provider_id};
 use crate::spec::NodeGroupSpec;
+
+/// How AWS and its tools label nodes.
+pub const CONVENTIONS: Conventions = Conventions {
+    ignored_labels: &[
+        "alpha.eksctl.io/instance-id",
+        "alpha.eksctl.io/nodegroup-name",
+        "eks.amazonaws.com/nodegroup",
+        "k8s.amazonaws.com/eniConfig",
+        "lifecycle",
+        "topology.ebs.csi.aws.com/zone",
+        "topology.k8s.aws/zone-id",
+    ],
+    gpu_label: Some("k8s.amazonaws.com/accelerator"),
+};
 
 /// How long groups are cached, in milliseconds.
 const CACHE_MS: i64 = 60_000;
@@ -201,12 +213,8 @@ impl AwsAutoScaling {
 }
 
 impl CloudProvider for AwsAutoScaling {
-    fn ignored_labels(&self) -> &'static [&'static str] {
-        AWS_IGNORED_LABELS
-    }
-
-    fn gpu_label(&self) -> Option<&'static str> {
-        Some(AWS_GPU_LABEL)
+    fn conventions(&self) -> Conventions {
+        CONVENTIONS
     }
 
     async fn node_groups(&self, now: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {

@@ -6,16 +6,16 @@ mod text;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
+use flyball_cloud::conventions_of;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine as _;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::Dump;
 use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
-use flyball_nodes::gpu::AWS_GPU_LABEL;
+use flyball_nodes::cloud::Conventions;
 use flyball_nodes::record::{NodeVerdict, Pending, Remaining, Round, SkippedGroup, Upcoming};
 use flyball_nodes::scale_up::{PlanContext, plan};
-use flyball_nodes::similar::AWS_IGNORED_LABELS;
 use flyball_nodes::state::ClusterState;
 use serde::Serialize;
 
@@ -59,8 +59,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let registry = wiring::fixed_registry(&files, &args.budgets)?;
     let is_expander = |name: &str| registry.expander_policy(name).is_ok();
     let mut options = wiring::planning_options(&args.planning, is_expander)?;
-    if is_on_aws(&dump.state) {
-        options.add_cloud(AWS_IGNORED_LABELS, Some(AWS_GPU_LABEL));
+    if let Some(cloud) = cloud_of(&dump.state) {
+        options.add_cloud(cloud);
     }
     wiring::check_configurations(&registry, &options.expanders)?;
     let now = time_of(&dump);
@@ -107,13 +107,12 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// Reports whether the nodes are from AWS, so that the daemon would interpret AWS'
-/// labels.
-fn is_on_aws(state: &ClusterState) -> bool {
+/// Returns how the cloud of the first node of a known cloud labels its nodes.
+fn cloud_of(state: &ClusterState) -> Option<Conventions> {
     let mut ids = state
         .nodes()
         .filter_map(|node| node.facts.provider_id.as_ref());
-    ids.any(|id| id.starts_with("aws://"))
+    ids.find_map(|id| conventions_of(id))
 }
 
 /// Returns the time at which the dump was taken, as far as it shows, and at most the

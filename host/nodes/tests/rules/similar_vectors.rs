@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flyball_cloud::aws;
 use flyball_decision::quantity::Milli;
 use flyball_nodes::options::DifferenceRatios;
-use flyball_nodes::similar::{AWS_IGNORED_LABELS, NodeShape, ignored_labels, similar};
+use flyball_nodes::similar::{NodeShape, ignored_labels, similar};
 use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
@@ -100,7 +101,7 @@ fn groups_are_similar_where_upstream_finds_them_so() {
         };
         let found = Expected {
             generic: verdict(&[]),
-            aws: verdict(AWS_IGNORED_LABELS),
+            aws: verdict(aws::CONVENTIONS.ignored_labels),
         };
         assert_eq!(found, case.expected, "{}", case.id);
         cases += 1;

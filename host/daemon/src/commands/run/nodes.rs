@@ -1,5 +1,6 @@
 //! The half of the daemon that orders nodes, on a real cluster.
 
+use flyball_cloud::Cloud;
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_decision::ports::{Clock as _, DecisionPorts};
 use flyball_kubernetes::priorities::EXPANDER;
@@ -20,7 +21,7 @@ use crate::wiring;
 pub struct Nodes {
     chain: Vec<ExpanderChoice>,
     cluster: ClusterWatch,
-    control_loop: NodeLoop<ClusterWatch, AwsAutoScaling, KubernetesNodesWriter, WallClock>,
+    control_loop: NodeLoop<ClusterWatch, Cloud, KubernetesNodesWriter, WallClock>,
 }
 
 impl Nodes {
@@ -36,14 +37,7 @@ impl Nodes {
         let options = daemon.node_options(args)?;
         wiring::check_configurations(&daemon.registry, &options.expanders)?;
         let chain = options.expanders.clone();
-        let CloudProvider::Aws = args.nodes.cloud_provider;
-        let connection = Connection {
-            region: args.nodes.aws_region.clone(),
-            ..Connection::default()
-        };
-        let discovery = &args.nodes.node_group_auto_discovery;
-        let cloud =
-            AwsAutoScaling::connect(&connection, args.nodes.nodes.clone(), discovery).await?;
+        let cloud = connect(&args.nodes).await?;
         let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
         Box::pin(log_groups(&cloud, &clock)).await;
         let namespace = args.nodes.namespace.clone();
@@ -87,6 +81,22 @@ impl Nodes {
     }
 }
 
+/// Connects to the cloud that the flags name.
+async fn connect(args: &cli::Nodes) -> anyhow::Result<Cloud> {
+    match args.cloud_provider {
+        CloudProvider::Aws => {
+            let connection = Connection {
+                region: args.aws_region.clone(),
+                ..Connection::default()
+            };
+            let discovery = &args.node_group_auto_discovery;
+            let groups = args.nodes.clone();
+            let cloud = AwsAutoScaling::connect(&connection, groups, discovery).await?;
+            Ok(Cloud::Aws(Box::new(cloud)))
+        }
+    }
+}
+
 /// Returns the namespace of the ConfigMap of the expander `priority`, if that expander is
 /// used and has no configuration file.
 pub fn priorities(args: &cli::Nodes) -> Option<&str> {
@@ -102,7 +112,7 @@ pub fn priorities(args: &cli::Nodes) -> Option<&str> {
 
 /// Logs the node groups, or the error of the cloud, at the start. A cloud that fails now
 /// may recover later.
-async fn log_groups(cloud: &AwsAutoScaling, clock: &WallClock) {
+async fn log_groups(cloud: &Cloud, clock: &WallClock) {
     match cloud.node_groups(clock.now()).await {
         Ok(groups) => {
             for group in &groups {

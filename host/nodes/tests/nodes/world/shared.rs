@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex};
 use flyball_decision::ports::Clock;
 use flyball_decision::recorder::Recorder;
 use flyball_decision::time::Timestamp;
-use flyball_nodes::cloud::{CloudError, CloudProvider, Instance, InstanceState, NodeGroup};
+use flyball_nodes::cloud::{
+    CloudError, CloudProvider, Conventions, Instance, InstanceState, NodeGroup,
+};
 use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, NodesReader, NodesWriter};
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::state::ClusterState;
@@ -157,12 +159,11 @@ impl Clock for Shared {
 }
 
 impl CloudProvider for Shared {
-    fn ignored_labels(&self) -> &'static [&'static str] {
-        &["pool"]
-    }
-
-    fn gpu_label(&self) -> Option<&'static str> {
-        Some("accelerator")
+    fn conventions(&self) -> Conventions {
+        Conventions {
+            ignored_labels: &["pool"],
+            gpu_label: Some("accelerator"),
+        }
     }
 
     async fn node_groups(&self, _: Timestamp) -> Result<Vec<Arc<NodeGroup>>, CloudError> {
