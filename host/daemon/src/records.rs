@@ -4,11 +4,7 @@ use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow, bail};
-use flyball_decision::key::ObjectKey;
-use flyball_nodes::record::NodeDecisionRecord;
-use flyball_replicas::record::DecisionRecord;
 use flyball_report::record::Record;
-use serde::de::DeserializeOwned;
 
 /// Reads the records of a file, a line of JSON each. A line that is not a record is
 /// logged with its number, counted, and skipped.
@@ -77,24 +73,10 @@ impl Iterator for Records {
     }
 }
 
-/// Requests the latest records of an object from a daemon, oldest first.
-pub fn ask(server: &str, object: &ObjectKey, limit: usize) -> anyhow::Result<Vec<DecisionRecord>> {
-    let (namespace, name) = (&object.namespace, &object.name);
-    let text = get(
-        server,
-        &format!("/v1/records?object={namespace}/{name}&limit={limit}"),
-    )?;
-    lines(server, &text)
-}
-
-/// Requests the latest records about nodes from a daemon, oldest first.
-pub fn ask_about_nodes(server: &str, limit: usize) -> anyhow::Result<Vec<NodeDecisionRecord>> {
-    let text = get(server, &format!("/v1/node-records?limit={limit}"))?;
-    lines(server, &text)
-}
-
-fn lines<R: DeserializeOwned>(server: &str, text: &str) -> anyhow::Result<Vec<R>> {
-    let record = |line| serde_json::from_str(line);
+/// Requests records from a daemon, oldest first.
+pub fn ask(server: &str, path: &str) -> anyhow::Result<Vec<Record>> {
+    let text = get(server, path)?;
+    let record = |line: &str| Record::from_line(line.as_bytes());
     let records: Result<_, _> = text.lines().map(record).collect();
     records.with_context(|| format!("cannot read the answer of {server}"))
 }

@@ -12,6 +12,7 @@
 //! and reads no clock: time is an argument.
 
 pub mod ask;
+pub mod columns;
 pub mod context;
 pub mod event;
 pub mod expander;

@@ -63,7 +63,7 @@ impl fmt::Display for Target {
 
 /// The pods that the target's selector matches, one row each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct PodColumns {
     /// Bits of [`pod_state`].
     pub state: Vec<u32>,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use flyball_decision::columns::RaggedColumn;
 use flyball_nodes::record::{NODE_FORMAT, NodeDecisionRecord};
 use flyball_replicas::record::{DecisionRecord, FORMAT};
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,9 @@ pub enum InvalidRecord {
     /// It is not the JSON of a record, or has unknown fields.
     #[error("not the record of a decision")]
     Json(#[from] serde_json::Error),
+    /// The columns of an input do not fit together.
+    #[error("a record of a decision whose input can't be used")]
+    Columns(#[from] RaggedColumn),
     /// It is a record of an unknown format.
     #[error("a record of format {0:?}: this flyball reads {FORMAT:?} and {NODE_FORMAT:?}")]
     Format(String),
@@ -39,8 +43,20 @@ impl Record {
         }
         let Form { format } = serde_json::from_slice(line)?;
         match &*format {
-            FORMAT => Ok(Self::Replicas(Arc::new(serde_json::from_slice(line)?))),
-            NODE_FORMAT => Ok(Self::Nodes(Arc::new(serde_json::from_slice(line)?))),
+            FORMAT => {
+                let mut record: DecisionRecord = serde_json::from_slice(line)?;
+                if let Some(input) = &mut record.input {
+                    input.complete()?;
+                }
+                Ok(Self::Replicas(Arc::new(record)))
+            }
+            NODE_FORMAT => {
+                let mut record: NodeDecisionRecord = serde_json::from_slice(line)?;
+                for round in &mut record.rounds {
+                    round.input.complete()?;
+                }
+                Ok(Self::Nodes(Arc::new(record)))
+            }
             _ => Err(InvalidRecord::Format(format)),
         }
     }

@@ -101,6 +101,43 @@ fn what_is_no_record_is_refused_and_what_is_wrong_is_named() {
     );
 }
 
+/// A record of a release before a column existed is read with marks in its place, which a
+/// policy understands; a column of another length is named.
+#[test]
+fn a_column_that_a_record_lacks_is_unknown_and_a_ragged_one_is_refused() {
+    let has_pods = |record: &&Value| record["input"]["pods"]["startMs"][1].is_i64();
+    let has_options = |record: &&Value| record["rounds"][0]["input"]["options"].is_object();
+    let records = earlier();
+    let replicas = records.iter().find(has_pods).unwrap();
+    let nodes = records.iter().find(has_options).unwrap();
+    let replica_columns = ["/input/pods/startMs", "/input/metrics/0/windowMs"];
+    let option_columns = ["/rounds/0/input/options/nodePrice"];
+    let replica_columns = replica_columns.map(|column| (replicas, column));
+    let option_columns = option_columns.map(|column| (nodes, column));
+    for (record, pointer) in replica_columns.iter().chain(&option_columns) {
+        let (parent, column) = pointer.rsplit_once('/').unwrap();
+        let mut before = (*record).clone();
+        let columns = before.pointer_mut(parent).unwrap();
+        columns.as_object_mut().unwrap().remove(column).unwrap();
+        let known = serde_json::to_value(read(&before).unwrap()).unwrap();
+        let filled = known.pointer(pointer).unwrap().as_array().unwrap();
+        let whole = record.pointer(pointer).unwrap().as_array().unwrap();
+        assert_eq!(filled.len(), whole.len(), "{pointer}");
+        assert!(filled.iter().all(|entry| *entry == filled[0]), "{pointer}");
+
+        let mut ragged = (*record).clone();
+        let entries = ragged.pointer_mut(pointer).unwrap();
+        entries.as_array_mut().unwrap().push(json!(1));
+        let error = read(&ragged).unwrap_err();
+        let source = std::error::Error::source(&error).unwrap().to_string();
+        let entries = whole.len() + 1;
+        assert!(
+            source.starts_with(&format!("column {column} has {entries} entries")),
+            "{source}"
+        );
+    }
+}
+
 /// Rings filled with the records of earlier releases, for so many bytes each.
 fn filled(replicas: usize, nodes: usize) -> (Ring<DecisionRecord>, Ring<NodeDecisionRecord>) {
     let rings = (Ring::new(replicas), Ring::new(nodes));

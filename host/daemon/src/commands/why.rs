@@ -3,15 +3,11 @@
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use anyhow::ensure;
 use flyball_decision::key::ObjectKey;
-use flyball_nodes::record::NodeDecisionRecord;
-use flyball_replicas::record::DecisionRecord;
-use flyball_report::document::{ABOUT_NODES, Document, Documented};
+use flyball_report::document::{ABOUT_NODES, Documented as _};
 use flyball_report::record::Record;
-use serde::Serialize;
 
 use super::Exit;
 use crate::cli::{Format, WhyArgs};
@@ -20,69 +16,72 @@ use crate::output;
 use crate::records::{self, Records};
 
 pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
-    if args.object == ABOUT_NODES {
-        return why_nodes(args);
-    }
-    let object = object_key(&args.object)?;
-    let ((found, exit), place) = match &args.records {
-        Some(path) => (
-            from_file(path, &object, args.limit)?,
-            path.display().to_string(),
-        ),
+    let about = About::parse(&args.object)?;
+    let (found, exit, place) = match &args.records {
+        Some(path) => {
+            let (found, exit) = latest(path, args.limit, &about)?;
+            (found, exit, path.display().to_string())
+        }
         None => {
-            let found = records::ask(&args.server, &object, args.limit)?;
-            ((found, Exit::Success), args.server.clone())
+            let found = records::ask(&args.server, &about.path(args.limit))?;
+            (found, Exit::Success, args.server.clone())
         }
     };
-    ensure!(
-        !found.is_empty(),
-        "no decision about {} is known at {place}: is there a ReplicaAutoscaler of that name?",
-        args.object
-    );
-    print(args, &found, Documented::document)?;
-    Ok(exit)
-}
-
-fn why_nodes(args: &WhyArgs) -> anyhow::Result<Exit> {
-    let (found, exit): (Vec<NodeDecisionRecord>, _) = match &args.records {
-        Some(path) => latest(path, args.limit, |record| match record {
-            Record::Nodes(record) => Some(Arc::unwrap_or_clone(record)),
-            Record::Replicas(_) => None,
-        })?,
-        None => (
-            records::ask_about_nodes(&args.server, args.limit)?,
-            Exit::Success,
+    let object = &args.object;
+    match about {
+        About::Nodes => ensure!(
+            !found.is_empty(),
+            "no decision about nodes is known: does the daemon run with --nodes or --node-group-auto-discovery?"
         ),
-    };
-    ensure!(
-        !found.is_empty(),
-        "no decision about nodes is known: does the daemon run with --nodes or --node-group-auto-discovery?"
-    );
-    print(args, &found, Documented::document)?;
+        About::Object(_) => ensure!(
+            !found.is_empty(),
+            "no decision about {object} is known at {place}: is there a ReplicaAutoscaler of that name?"
+        ),
+    }
+    print(args, &found)?;
     Ok(exit)
 }
 
-fn from_file(
-    path: &Path,
-    object: &ObjectKey,
-    limit: usize,
-) -> anyhow::Result<(Vec<DecisionRecord>, Exit)> {
-    latest(path, limit, |record| match record {
-        Record::Replicas(record) if record.object == *object => Some(Arc::unwrap_or_clone(record)),
-        _ => None,
-    })
+/// What the decisions are about.
+enum About {
+    Nodes,
+    /// An autoscaler.
+    Object(ObjectKey),
+}
+
+impl About {
+    fn parse(object: &str) -> anyhow::Result<Self> {
+        match object {
+            ABOUT_NODES => Ok(Self::Nodes),
+            _ => Ok(Self::Object(object_key(object)?)),
+        }
+    }
+
+    fn is_about(&self, record: &Record) -> bool {
+        match (self, record) {
+            (Self::Nodes, Record::Nodes(_)) => true,
+            (Self::Object(object), Record::Replicas(record)) => record.object == *object,
+            _ => false,
+        }
+    }
+
+    /// Returns the path at which a daemon serves the latest records.
+    fn path(&self, limit: usize) -> String {
+        match self {
+            Self::Nodes => format!("/v1/node-records?limit={limit}"),
+            Self::Object(ObjectKey { namespace, name }) => {
+                format!("/v1/records?object={namespace}/{name}&limit={limit}")
+            }
+        }
+    }
 }
 
 /// Returns the last matching records of a file, and the exit code.
-fn latest<R>(
-    path: &Path,
-    limit: usize,
-    of_use: impl Fn(Record) -> Option<R>,
-) -> anyhow::Result<(Vec<R>, Exit)> {
+fn latest(path: &Path, limit: usize, about: &About) -> anyhow::Result<(Vec<Record>, Exit)> {
     let mut latest = VecDeque::new();
     let mut records = Records::open(path)?;
     for record in records.by_ref() {
-        latest.extend(of_use(record?));
+        latest.extend(Some(record?).filter(|record| about.is_about(record)));
         if latest.len() > limit {
             latest.pop_front();
         }
@@ -94,17 +93,13 @@ fn latest<R>(
     Ok((latest.into(), exit))
 }
 
-fn print<R: Serialize>(
-    args: &WhyArgs,
-    found: &[R],
-    document: impl Fn(&R) -> Document,
-) -> anyhow::Result<()> {
+fn print(args: &WhyArgs, found: &[Record]) -> anyhow::Result<()> {
     if args.output.format == Format::Json {
         return output::print_json(&found);
     }
     let mut out = output::out();
     for record in found {
-        writeln!(out, "{}", document(record).text(&output::paint))?;
+        writeln!(out, "{}", record.document().text(&output::paint))?;
     }
     Ok(())
 }

@@ -127,6 +127,7 @@ fn of_record(document: Map<String, Value>) -> anyhow::Result<DecisionInput> {
             record.verdict.message
         );
     };
+    input.complete().context("input")?;
     input.recommendations = asked.own.clone();
     Ok(DecisionInput {
         context: asked.context.clone(),
