@@ -15,6 +15,7 @@ mod observed;
 mod pod;
 mod requests;
 mod storage;
+mod text;
 mod time;
 mod volumes;
 

@@ -7,8 +7,9 @@ use flyball_placement::{Effect, Name};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::text::{shared, shared_keys, shared_map, shared_option};
 use super::time::Time;
-use super::volumes::Volume;
+use super::volumes::{self, Volume};
 
 /// Quantities by resource.
 pub(super) type Quantities = BTreeMap<Name, Nano>;
@@ -20,8 +21,10 @@ pub struct ObjectMetadata {
     /// Name.
     pub name: Name,
     /// Namespace. Empty for cluster-scoped objects.
+    #[serde(deserialize_with = "shared")]
     pub namespace: Name,
     /// Labels.
+    #[serde(deserialize_with = "shared_map")]
     pub labels: BTreeMap<Name, Name>,
     /// Unique id.
     pub uid: Name,
@@ -56,7 +59,9 @@ pub(super) struct Annotations {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct OwnerReference {
+    #[serde(deserialize_with = "shared")]
     pub(super) uid: Name,
+    #[serde(deserialize_with = "shared")]
     pub(super) kind: Name,
     pub(super) controller: bool,
 }
@@ -98,8 +103,11 @@ pub(super) struct PodSpec {
     pub(super) containers: Vec<Container>,
     pub(super) init_containers: Vec<Container>,
     pub(super) resources: Requirements,
+    #[serde(deserialize_with = "shared_keys")]
     pub(super) overhead: Quantities,
+    #[serde(deserialize_with = "shared_option")]
     pub(super) node_name: Option<Name>,
+    #[serde(deserialize_with = "shared_map")]
     pub(super) node_selector: BTreeMap<Name, Name>,
     pub(super) affinity: Affinity,
     pub(super) tolerations: Vec<Toleration>,
@@ -108,14 +116,17 @@ pub(super) struct PodSpec {
     pub(super) priority: i32,
     pub(super) scheduling_gates: Vec<IgnoredAny>,
     pub(super) resource_claims: Vec<IgnoredAny>,
+    #[serde(deserialize_with = "volumes::needed")]
     pub(super) volumes: Vec<Volume>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Container {
+    #[serde(deserialize_with = "shared")]
     pub(super) name: Name,
     pub(super) resources: Requirements,
+    #[serde(deserialize_with = "shared_option")]
     pub(super) restart_policy: Option<Name>,
     pub(super) ports: Vec<ContainerPort>,
 }
@@ -130,7 +141,9 @@ impl Container {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Requirements {
+    #[serde(deserialize_with = "shared_keys")]
     pub(super) requests: Quantities,
+    #[serde(deserialize_with = "shared_keys")]
     pub(super) limits: Quantities,
 }
 
@@ -145,7 +158,7 @@ impl Requirements {
 pub(super) struct ContainerPort {
     pub(super) container_port: i64,
     pub(super) host_port: i64,
-    #[serde(rename = "hostIP")]
+    #[serde(rename = "hostIP", deserialize_with = "shared")]
     pub(super) host_ip: Name,
     pub(super) protocol: flyball_placement::Protocol,
 }
@@ -188,6 +201,7 @@ pub(super) struct PodAffinity {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct AffinityTerm {
+    #[serde(deserialize_with = "shared")]
     pub(super) topology_key: Name,
     pub(super) label_selector: Option<LabelSelector>,
     pub(super) namespaces: Vec<Name>,
@@ -199,6 +213,7 @@ pub(super) struct AffinityTerm {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct LabelSelector {
+    #[serde(deserialize_with = "shared_map")]
     pub(super) match_labels: BTreeMap<Name, Name>,
     pub(super) match_expressions: Vec<flyball_placement::Requirement>,
 }
@@ -206,8 +221,11 @@ pub(super) struct LabelSelector {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Toleration {
+    #[serde(deserialize_with = "shared")]
     pub(super) key: Name,
+    #[serde(deserialize_with = "shared")]
     pub(super) operator: Name,
+    #[serde(deserialize_with = "shared")]
     pub(super) value: Name,
     /// `None` for every effect. May be missing or empty in JSON.
     #[serde(deserialize_with = "effect")]
@@ -235,7 +253,9 @@ fn effect<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Ef
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct SpreadConstraint {
     pub(super) max_skew: i32,
+    #[serde(deserialize_with = "shared")]
     pub(super) topology_key: Name,
+    #[serde(deserialize_with = "shared")]
     pub(super) when_unsatisfiable: Name,
     pub(super) label_selector: Option<LabelSelector>,
     pub(super) min_domains: Option<i32>,
@@ -247,8 +267,10 @@ pub(super) struct SpreadConstraint {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct PodStatus {
+    #[serde(deserialize_with = "shared")]
     pub(super) phase: Name,
     pub(super) start_time: Option<Time>,
+    #[serde(deserialize_with = "shared_option")]
     pub(super) nominated_node_name: Option<Name>,
     pub(super) conditions: Vec<Condition>,
     pub(super) container_statuses: Vec<ContainerStatus>,
@@ -258,9 +280,11 @@ pub(super) struct PodStatus {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Condition {
-    #[serde(rename = "type")]
+    #[serde(rename = "type", deserialize_with = "shared")]
     pub(super) kind: Name,
+    #[serde(deserialize_with = "shared")]
     pub(super) status: Name,
+    #[serde(deserialize_with = "shared")]
     pub(super) reason: Name,
     pub(super) last_transition_time: Option<Time>,
 }
@@ -268,7 +292,9 @@ pub(super) struct Condition {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct ContainerStatus {
+    #[serde(deserialize_with = "shared")]
     pub(super) name: Name,
     pub(super) resources: Option<Requirements>,
+    #[serde(deserialize_with = "shared_keys")]
     pub(super) allocated_resources: Quantities,
 }

@@ -11,6 +11,9 @@ use super::pod::{Container, ContainerStatus, PodObject, Quantities};
 /// Returns the effective request for every resource, including resizes. The formula is
 /// that of the replica half ([`request_of_pod`]).
 pub(super) fn effective(pod: &PodObject) -> Resources {
+    if let Some(only) = only_list(pod) {
+        return resources(only);
+    }
     let containers = of_containers(pod);
     let own = &pod.spec.resources.requests;
     let overhead = &pod.spec.overhead;
@@ -24,6 +27,25 @@ pub(super) fn effective(pod: &PodObject) -> Resources {
         }
     }
     resources(&sum)
+}
+
+/// Returns the request of a pod's only container, if nothing else counts: most pods have no
+/// more.
+fn only_list(pod: &PodObject) -> Option<&Quantities> {
+    let spec = &pod.spec;
+    let ([container], []) = (&*spec.containers, &*spec.init_containers) else {
+        return None;
+    };
+    if !spec.resources.requests.is_empty() || !spec.overhead.is_empty() {
+        return None;
+    }
+    let own = &container.resources.requests;
+    let current = status_of(container, pod).map_or(Some(own), |status| {
+        let current = status.resources.as_ref().map_or(own, |now| &now.requests);
+        let allocated = &status.allocated_resources;
+        (allocated.is_empty() || allocated == own).then_some(current)
+    });
+    (current == Some(own)).then_some(own)
 }
 
 /// Returns the request of all containers together.

@@ -1,15 +1,16 @@
 //! Volumes of pods in JSON: the fields that scheduling uses.
 
+use std::fmt;
 use std::sync::Arc;
 
 use flyball_placement::{Disk, Name, Owner, PodClaim, PodVolumes};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::pod::ObjectMetadata;
 use super::storage::{AzureDiskSource, IdSource};
 
-/// A volume of a pod. Most volumes, such as `kube-api-access-*`, are dropped.
+/// A volume of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Volume {
@@ -54,11 +55,55 @@ struct Rbd {
     read_only: bool,
 }
 
+impl Volume {
+    /// Whether placement needs it. Most volumes are configuration, such as
+    /// `kube-api-access-*`.
+    fn is_needed(&self) -> bool {
+        self.persistent_volume_claim.is_some()
+            || self.ephemeral.is_some()
+            || self.aws_elastic_block_store.is_some()
+            || self.azure_disk.is_some()
+            || self.cinder.is_some()
+            || self.portworx_volume.is_some()
+            || self.gce_persistent_disk.is_some()
+            || self.iscsi.is_some()
+            || self.rbd.is_some()
+    }
+}
+
+/// Reads the volumes that placement needs.
+pub(super) fn needed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Volume>, D::Error> {
+    struct Needed;
+
+    impl<'de> Visitor<'de> for Needed {
+        type Value = Vec<Volume>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a list of volumes")
+        }
+
+        fn visit_seq<A: SeqAccess<'de>>(self, mut all: A) -> Result<Vec<Volume>, A::Error> {
+            let mut needed = Vec::new();
+            while let Some(volume) = all.next_element::<Volume>()? {
+                if volume.is_needed() {
+                    needed.push(volume);
+                }
+            }
+            Ok(needed)
+        }
+    }
+
+    deserializer.deserialize_seq(Needed)
+}
+
 /// Returns the volumes of a pod that placement needs. `None` if it needs none of them.
 pub(super) fn pod_volumes(
     volumes: Vec<Volume>,
     metadata: &ObjectMetadata,
 ) -> Option<Arc<PodVolumes>> {
+    if volumes.is_empty() {
+        return None;
+    }
     let mut read = PodVolumes::default();
     for volume in volumes {
         if let Some(claim) = volume.persistent_volume_claim {
