@@ -3,6 +3,7 @@
 mod arrows;
 mod deny;
 mod generated;
+mod named;
 mod untested;
 mod unused;
 
@@ -30,12 +31,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
     let fix = arguments.fix;
-    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
+    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 9] = [
         ("format", &|| format(fix)),
         ("clippy", &clippy),
         ("docs", &docs),
         ("generated files", &|| generated::check(fix)),
         ("arrows between crates", &arrows::check),
+        ("names in the documents", &named::check),
         ("licences, sources, bans", &deny::check),
         ("unused dependencies", &unused::check),
         ("tests that never run", &untested::check),
