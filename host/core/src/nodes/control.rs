@@ -7,6 +7,7 @@ mod cached_pass;
 mod configurations;
 mod early_exit;
 mod orders;
+mod plan_events;
 mod repair;
 
 use std::sync::Arc;

@@ -146,6 +146,21 @@ fn a_group_that_refuses_is_left_alone_and_another_one_chosen_at_once() {
     assert_eq!(record.skipped[0].reason, "in backoff after failed scale-up");
 }
 
+/// The nodes of the other group have room for some of its pods.
+#[test]
+fn pods_of_an_option_of_which_one_group_refuses_get_their_events() {
+    let mut world = two_zones();
+    world.refuse("a");
+    world.pods("web", 4, 0, &spread_pod(300));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 1", "increase c by 1"]);
+    let events = world.events();
+    let triggered = events
+        .iter()
+        .filter(|event| event.contains(": TriggeredScaleUp"));
+    assert_eq!(triggered.count(), 4, "{events:?}");
+}
+
 #[test]
 fn an_order_that_never_arrives_is_taken_back_and_its_group_left_alone_longer_each_time() {
     let mut world = World::new(vec![first()], None, defaults);

@@ -1,14 +1,13 @@
 //! Records of passes that end before a plan is made.
 
 use crate::nodes::cloud::CloudError;
+use crate::nodes::ports::NodeEvent;
 use crate::nodes::record::{Incident, NodeDecisionRecord};
-use crate::nodes::scale_up::event;
 
 /// Records that too many nodes are unready to decide anything.
 pub(super) fn record_unhealthy(unready: u32, nodes: u32, record: &mut NodeDecisionRecord) {
     let message = format!("{unready} of {nodes} nodes are unready: nothing is ordered");
-    record.events.push(event(
-        true,
+    record.events.push(NodeEvent::warning(
         "ClusterUnhealthy",
         "Cluster is unhealthy".to_owned(),
     ));
@@ -26,7 +25,7 @@ pub(super) fn record_cloud_unavailable(error: &CloudError, record: &mut NodeDeci
     let message = format!("node groups can't be had: {}", error.message);
     record
         .events
-        .push(event(true, "CloudUnavailable", message.clone()));
+        .push(NodeEvent::warning("CloudUnavailable", message.clone()));
     record.verdict.reason = "CloudUnavailable".to_owned();
     record.verdict.message.clone_from(&message);
     record.incidents.push(Incident {

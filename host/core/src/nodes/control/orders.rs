@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::NodeLoop;
+use super::plan_events::{RoundOutcome, plan_events, round_outcomes};
 use crate::nodes::cloud::{CloudError, CloudProvider};
-use crate::nodes::ports::{NodesReader, NodesWriter};
-use crate::nodes::record::{NodeDecisionRecord, Order, OrderOutcome};
-use crate::nodes::scale_up::{Plan, event, triggered};
+use crate::nodes::ports::{NodeEvent, NodesReader, NodesWriter};
+use crate::nodes::record::{NodeDecisionRecord, Order, OrderOutcome, Round};
+use crate::nodes::scale_up::Plan;
 use crate::ports::Clock;
 use crate::time::Timestamp;
 
@@ -16,16 +17,16 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     pub(super) async fn act(
         &mut self,
         now: Timestamp,
-        plan: Plan,
+        mut plan: Plan,
         record: &mut NodeDecisionRecord,
     ) -> bool {
         record.pending = plan.pending;
-        record.skipped = plan.skipped;
-        record.upcoming = plan.upcoming;
-        record.rounds = plan.rounds;
-        record.remaining = plan.remaining;
-        record.verdict = plan.verdict;
-        record.log.extend(plan.log);
+        record.skipped = std::mem::take(&mut plan.skipped);
+        record.upcoming = std::mem::take(&mut plan.upcoming);
+        record.rounds = std::mem::take(&mut plan.rounds);
+        record.remaining = std::mem::take(&mut plan.remaining);
+        record.verdict = std::mem::take(&mut plan.verdict);
+        record.log.append(&mut plan.log);
         let mut refused: Vec<Arc<str>> = Vec::new();
         let mut leads = true;
         for order in record.verdict.orders.clone() {
@@ -42,34 +43,38 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             }
             record.outcomes.push(outcome);
         }
-        let mut retracted = Vec::new();
+        let outcomes = round_outcomes(&record.rounds, &record.outcomes);
+        self.commit_rounds(now, &mut plan, &record.rounds, &outcomes);
+        record
+            .events
+            .extend(plan_events(&plan, &record.rounds, &outcomes));
+        leads && !refused.is_empty()
+    }
+
+    /// Keeps the zone orders of the accepted rounds, and the states of the expanders.
+    fn commit_rounds(
+        &mut self,
+        now: Timestamp,
+        plan: &mut Plan,
+        rounds: &[Round],
+        outcomes: &[RoundOutcome],
+    ) {
+        let is = |round: usize, outcome| outcomes.get(round) == Some(&outcome);
+        for (round, order) in plan.zone_orders.drain(..) {
+            if is(round, RoundOutcome::Accepted) {
+                self.backoffs.zones.add_order(now, order);
+            }
+        }
         let mut states_changed = false;
-        let mut outcomes = record.outcomes.as_slice();
-        let mut zone_orders = plan.zone_orders.into_iter().peekable();
-        for (index, round) in record.rounds.iter().enumerate() {
-            let own = outcomes.split_off(..round.orders.len());
-            let accepted = own.is_some_and(|own| own.contains(&OrderOutcome::Ordered));
-            while let Some((_, order)) = zone_orders.next_if(|(of, _)| *of == index) {
-                if accepted {
-                    self.backoffs.zones.add_order(now, order);
-                }
-            }
-            let carried_out = accepted || round.orders.is_empty();
+        for (number, round) in rounds.iter().enumerate() {
+            let is_carried_out = !is(number, RoundOutcome::Refused);
             for expander in &round.expanders {
-                states_changed |= self.memories.commit(expander, carried_out);
-            }
-            if !carried_out {
-                // None of the orders was accepted: the events about them are not emitted.
-                retracted.push(triggered(&round.orders));
+                states_changed |= self.memories.commit(expander, is_carried_out);
             }
         }
         if states_changed {
             self.save_states();
         }
-        let events = plan.events.into_iter();
-        let events = events.filter(|event| !retracted.contains(&event.event.message));
-        record.events.extend(events);
-        leads && !refused.is_empty()
     }
 
     async fn place_order(
@@ -89,12 +94,16 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             .push(format!("Scale-up: setting group {group} size to {to}"));
         let sizes = format!("{to} instead of {from} (max: {max})");
         let message = format!("Scale-up: setting group {group} size to {sizes}");
-        record.events.push(event(false, "ScaledUpGroup", message));
+        record
+            .events
+            .push(NodeEvent::normal("ScaledUpGroup", message));
         match self.cloud.increase_size(now, group, to - from).await {
             Ok(()) => {
                 self.history.add_order(now, group, to - from);
                 let message = format!("Scale-up: group {group} size set to {sizes}");
-                record.events.push(event(false, "ScaledUpGroup", message));
+                record
+                    .events
+                    .push(NodeEvent::normal("ScaledUpGroup", message));
                 OrderOutcome::Ordered
             }
             // If the cloud accepted the order and only its answer was lost, the next census
@@ -116,7 +125,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let event_message = format!("Scale-up failed for group {group}: {message}");
         record
             .events
-            .push(event(true, "FailedToScaleUpGroup", event_message));
+            .push(NodeEvent::warning("FailedToScaleUpGroup", event_message));
         OrderOutcome::Failed {
             class: class.into(),
             message,

@@ -8,9 +8,8 @@ use std::sync::Arc;
 use super::NodeLoop;
 use crate::nodes::census::{Census, FailureReport, GroupCensus, NodeFailure};
 use crate::nodes::cloud::{CloudError, CloudProvider, InstanceError};
-use crate::nodes::ports::{NodesReader, NodesWriter};
+use crate::nodes::ports::{NodeEvent, NodesReader, NodesWriter};
 use crate::nodes::record::{Incident, NodeDecisionRecord};
-use crate::nodes::scale_up::event;
 use crate::ports::Clock;
 use crate::time::Timestamp;
 
@@ -105,7 +104,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 };
                 let why = error_text(error);
                 let message = format!("Scale-up failed for group {group}: {why}");
-                let failed = event(true, "FailedToScaleUpGroup", message);
+                let failed = NodeEvent::warning("FailedToScaleUpGroup", message);
                 (class, why, before.is_none().then_some(failed))
             }
             NodeFailure::NoInstance(_) | NodeFailure::NotJoined(_) | NodeFailure::NotReady(_) => {
@@ -113,7 +112,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 // One event a pass, even if nodes failed in several ways.
                 let is_reported = before
                     .is_some_and(|before| before.failed_at == now && &*before.class == TIMED_OUT);
-                let failed = (!is_reported).then(|| event(true, TIMED_OUT, why.clone()));
+                let failed = (!is_reported).then(|| NodeEvent::warning(TIMED_OUT, why.clone()));
                 (TIMED_OUT, why, failed)
             }
         };
@@ -196,11 +195,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let events = ids.iter().take(removable).filter_map(|id| match &done {
             RepairOutcome::Repaired(_) => {
                 let message = format!("Removed unregistered node {id}");
-                Some(event(false, "DeleteUnregistered", message))
+                Some(NodeEvent::normal("DeleteUnregistered", message))
             }
             RepairOutcome::CloudFailed(error) if new => {
                 let message = format!("Failed to remove node {id}: {error}");
-                Some(event(true, "DeleteUnregisteredFailed", message))
+                Some(NodeEvent::warning("DeleteUnregisteredFailed", message))
             }
             _ => None,
         });
