@@ -14,6 +14,7 @@ pub mod cloud;
 pub mod control;
 mod demand;
 pub mod expander;
+mod findings;
 pub mod gpu;
 pub mod guard;
 pub mod limits;

@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::nodes::findings::Findings;
 use crate::nodes::options::ExpanderChoice;
 use crate::nodes::ports::{ExpanderConfiguration, NodeEvent, NodesReader};
 use crate::nodes::priorities;
-use crate::nodes::record::{Incident, NodeDecisionRecord, Round};
+use crate::nodes::record::{Incident, Round};
 use crate::question::{ExpanderRecord, selected};
 use crate::status::Event;
 
@@ -49,10 +50,11 @@ impl Configurations {
         changed
     }
 
-    /// Adds warnings that expanders gave about their configurations and that were not
-    /// reported yet to the record, as events and incidents.
-    pub(super) fn add_warnings(&mut self, record: &mut NodeDecisionRecord) {
-        for round in &record.rounds {
+    /// Returns the warnings that expanders gave about their configurations and that were not
+    /// reported yet, as events and incidents.
+    pub(super) fn new_warnings(&mut self, rounds: &[Round]) -> Findings {
+        let mut findings = Findings::default();
+        for round in rounds {
             for expander in &round.expanders {
                 let Some(known) = self.0.get_mut(&expander.name) else {
                     continue;
@@ -63,16 +65,17 @@ impl Configurations {
                     if !known.reported.insert(message.clone()) {
                         continue;
                     }
-                    record.incidents.push(Incident {
+                    findings.incidents.push(Incident {
                         code: event.reason.as_str().into(),
                         group: None,
                         message,
                     });
                     let about = source.clone();
-                    record.events.push(NodeEvent { about, event });
+                    findings.events.push(NodeEvent { about, event });
                 }
             }
         }
+        findings
     }
 }
 

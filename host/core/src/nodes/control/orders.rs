@@ -5,60 +5,130 @@ use std::sync::Arc;
 use super::NodeLoop;
 use super::plan_events::{RoundOutcome, plan_events, round_outcomes};
 use crate::nodes::cloud::{CloudError, CloudProvider};
+use crate::nodes::findings::Findings;
 use crate::nodes::ports::{NodeEvent, NodesReader, NodesWriter};
-use crate::nodes::record::{NodeDecisionRecord, Order, OrderOutcome, Round};
+use crate::nodes::record::{Order, OrderOutcome};
 use crate::nodes::scale_up::Plan;
 use crate::ports::Clock;
 use crate::time::Timestamp;
 
+/// A plan whose orders were sent to the cloud.
+#[derive(Default)]
+pub(super) struct OrderedPlan {
+    /// The plan, without what later passes keep of it.
+    pub(super) plan: Plan,
+    /// Outcome of each order, at its index.
+    pub(super) outcomes: Vec<OrderOutcome>,
+    /// Log lines and events of the plan and of its orders.
+    pub(super) findings: Findings,
+    /// Whether the cloud refused an order, so that another group may be chosen.
+    pub(super) is_refused: bool,
+}
+
+/// Outcomes of orders.
+#[derive(Default)]
+struct SentOrders {
+    outcomes: Vec<OrderOutcome>,
+    findings: Findings,
+    is_refused: bool,
+}
+
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Sends the orders, and adds the plan and the outcomes to the record. Returns whether
-    /// the cloud refused an order, so that another group may be chosen.
-    pub(super) async fn act(
-        &mut self,
-        now: Timestamp,
-        mut plan: Plan,
-        record: &mut NodeDecisionRecord,
-    ) -> bool {
-        record.pending = plan.pending;
-        record.skipped = std::mem::take(&mut plan.skipped);
-        record.upcoming = std::mem::take(&mut plan.upcoming);
-        record.rounds = std::mem::take(&mut plan.rounds);
-        record.remaining = std::mem::take(&mut plan.remaining);
-        record.verdict = std::mem::take(&mut plan.verdict);
-        record.log.append(&mut plan.log);
-        let mut refused: Vec<Arc<str>> = Vec::new();
+    /// Sends the orders, keeps what later passes need to know of those that were accepted,
+    /// and derives the events from the outcomes.
+    pub(super) async fn carry_out(&mut self, now: Timestamp, mut plan: Plan) -> OrderedPlan {
+        let sent = self.send_orders(now, &plan.verdict.orders).await;
+        let rounds = round_outcomes(&plan.rounds, &sent.outcomes);
+        self.commit_rounds(now, &mut plan, &rounds);
+        let mut findings = Findings {
+            log: std::mem::take(&mut plan.log),
+            ..Findings::default()
+        };
+        findings.extend(sent.findings);
+        findings.events.extend(plan_events(&plan, &rounds));
+        findings.extend(self.configurations.new_warnings(&plan.rounds));
+        OrderedPlan {
+            plan,
+            outcomes: sent.outcomes,
+            findings,
+            is_refused: sent.is_refused,
+        }
+    }
+
+    async fn send_orders(&mut self, now: Timestamp, orders: &[Order]) -> SentOrders {
+        let mut sent = SentOrders::default();
+        let mut refused: Vec<&Arc<str>> = Vec::new();
         let mut leads = true;
-        for order in record.verdict.orders.clone() {
+        for order in orders {
             leads = leads && self.writer.leads();
             let outcome = if !leads {
                 not_tried("NotLeader", "another instance leads by now")
-            } else if refused.contains(&order.group) {
+            } else if refused.contains(&&order.group) {
                 not_tried("NotTried", "an order of this group was refused before")
             } else {
-                self.place_order(now, &order, record).await
+                let (outcome, findings) = self.send_order(now, order).await;
+                sent.findings.extend(findings);
+                outcome
             };
             if outcome != OrderOutcome::Ordered {
-                refused.push(order.group);
+                refused.push(&order.group);
             }
-            record.outcomes.push(outcome);
+            sent.outcomes.push(outcome);
         }
-        let outcomes = round_outcomes(&record.rounds, &record.outcomes);
-        self.commit_rounds(now, &mut plan, &record.rounds, &outcomes);
-        record
-            .events
-            .extend(plan_events(&plan, &record.rounds, &outcomes));
-        leads && !refused.is_empty()
+        sent.is_refused = leads && !refused.is_empty();
+        sent
+    }
+
+    async fn send_order(&mut self, now: Timestamp, order: &Order) -> (OrderOutcome, Findings) {
+        let Order {
+            group,
+            from,
+            to,
+            max,
+        } = order;
+        let sizes = format!("{to} instead of {from} (max: {max})");
+        let sent = format!("Scale-up: setting group {group} size to {sizes}");
+        let sent = NodeEvent::normal("ScaledUpGroup", sent);
+        let (outcome, answered) = match self.cloud.increase_size(now, group, to - from).await {
+            Ok(()) => {
+                self.history.add_order(now, group, to - from);
+                let message = format!("Scale-up: group {group} size set to {sizes}");
+                let accepted = NodeEvent::normal("ScaledUpGroup", message);
+                (OrderOutcome::Ordered, accepted)
+            }
+            // If the cloud accepted the order and only its answer was lost, the next census
+            // counts the nodes as missing.
+            Err(error) => self.order_refused(now, group, error),
+        };
+        let findings = Findings {
+            log: vec![format!("Scale-up: setting group {group} size to {to}")],
+            events: vec![sent, answered],
+            ..Findings::default()
+        };
+        (outcome, findings)
+    }
+
+    /// Backs a group off whose order was refused. Returns the outcome and its event.
+    fn order_refused(
+        &mut self,
+        now: Timestamp,
+        group: &Arc<str>,
+        error: CloudError,
+    ) -> (OrderOutcome, NodeEvent) {
+        let CloudError { class, message } = error;
+        self.backoffs
+            .fail(now, group, class, &message, &self.options);
+        let event_message = format!("Scale-up failed for group {group}: {message}");
+        let event = NodeEvent::warning("FailedToScaleUpGroup", event_message);
+        let outcome = OrderOutcome::Failed {
+            class: class.into(),
+            message,
+        };
+        (outcome, event)
     }
 
     /// Keeps the zone orders of the accepted rounds, and the states of the expanders.
-    fn commit_rounds(
-        &mut self,
-        now: Timestamp,
-        plan: &mut Plan,
-        rounds: &[Round],
-        outcomes: &[RoundOutcome],
-    ) {
+    fn commit_rounds(&mut self, now: Timestamp, plan: &mut Plan, outcomes: &[RoundOutcome]) {
         let is = |round: usize, outcome| outcomes.get(round) == Some(&outcome);
         for (round, order) in plan.zone_orders.drain(..) {
             if is(round, RoundOutcome::Accepted) {
@@ -66,7 +136,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             }
         }
         let mut states_changed = false;
-        for (number, round) in rounds.iter().enumerate() {
+        for (number, round) in plan.rounds.iter().enumerate() {
             let is_carried_out = !is(number, RoundOutcome::Refused);
             for expander in &round.expanders {
                 states_changed |= self.memories.commit(expander, is_carried_out);
@@ -74,61 +144,6 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
         if states_changed {
             self.save_states();
-        }
-    }
-
-    async fn place_order(
-        &mut self,
-        now: Timestamp,
-        order: &Order,
-        record: &mut NodeDecisionRecord,
-    ) -> OrderOutcome {
-        let Order {
-            group,
-            from,
-            to,
-            max,
-        } = order;
-        record
-            .log
-            .push(format!("Scale-up: setting group {group} size to {to}"));
-        let sizes = format!("{to} instead of {from} (max: {max})");
-        let message = format!("Scale-up: setting group {group} size to {sizes}");
-        record
-            .events
-            .push(NodeEvent::normal("ScaledUpGroup", message));
-        match self.cloud.increase_size(now, group, to - from).await {
-            Ok(()) => {
-                self.history.add_order(now, group, to - from);
-                let message = format!("Scale-up: group {group} size set to {sizes}");
-                record
-                    .events
-                    .push(NodeEvent::normal("ScaledUpGroup", message));
-                OrderOutcome::Ordered
-            }
-            // If the cloud accepted the order and only its answer was lost, the next census
-            // counts the nodes as missing.
-            Err(error) => self.order_refused(now, group, error, record),
-        }
-    }
-
-    fn order_refused(
-        &mut self,
-        now: Timestamp,
-        group: &Arc<str>,
-        error: CloudError,
-        record: &mut NodeDecisionRecord,
-    ) -> OrderOutcome {
-        let CloudError { class, message } = error;
-        self.backoffs
-            .fail(now, group, class, &message, &self.options);
-        let event_message = format!("Scale-up failed for group {group}: {message}");
-        record
-            .events
-            .push(NodeEvent::warning("FailedToScaleUpGroup", event_message));
-        OrderOutcome::Failed {
-            class: class.into(),
-            message,
         }
     }
 }

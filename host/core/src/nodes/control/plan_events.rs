@@ -35,11 +35,7 @@ pub(super) fn round_outcomes(rounds: &[Round], mut outcomes: &[OrderOutcome]) ->
 /// Returns the events of a plan after its orders: about expanders, about pods that orders
 /// help or that no order helps, and about the limit of nodes. There is none about pods of
 /// a round whose orders were all refused.
-pub(super) fn plan_events(
-    plan: &Plan,
-    rounds: &[Round],
-    outcomes: &[RoundOutcome],
-) -> Vec<NodeEvent> {
+pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEvent> {
     let expanders = plan.expander_events.iter().cloned();
     let mut events: Vec<NodeEvent> = expanders
         .map(|event| NodeEvent {
@@ -52,7 +48,7 @@ pub(super) fn plan_events(
         if pods.is_empty() || is_refused(*round) {
             continue;
         }
-        let orders = listed(&rounds[*round].orders);
+        let orders = listed(&plan.rounds[*round].orders);
         let message = format!("pod triggered scale-up: {orders}");
         events.extend(pods_events(pods, "TriggeredScaleUp", &message));
     }
