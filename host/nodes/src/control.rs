@@ -1,5 +1,17 @@
-//! The nodes loop: groups and cluster → census → repair → plan → orders → record. The
-//! same loop runs on a real cluster and, in virtual time, on the embedded one.
+//! The nodes loop. The same loop runs on a real cluster and, in virtual time, on the
+//! embedded one.
+//!
+//! A pass is a pipeline. Each stage takes values, and returns what it found or decided. The
+//! record is made of all results at the end:
+//!
+//! ```text
+//! observe ──▶ repair ──▶ plan ─────▶ act ────────▶ record
+//! Census      Repairs    ScaleUp     OrderedPlan   PassResult ──▶ NodeDecisionRecord
+//! ```
+//!
+//! A group that a repair changed is observed again before the plan. If nothing can be
+//! decided, an [`EarlyExit`] takes the place of the plan. Events about pods are derived from
+//! the outcomes of the orders.
 //!
 //! Like [`flyball_replicas::control::ReplicaLoop`], it reads no clock and spawns nothing.
 
@@ -7,6 +19,8 @@ mod cached_pass;
 mod configurations;
 mod early_exit;
 mod orders;
+mod pass_result;
+mod plan_events;
 mod repair;
 
 use std::sync::Arc;
@@ -15,10 +29,11 @@ use super::backoff::Backoffs;
 use super::census::{Census, CensusHistory};
 use super::cloud::CloudProvider;
 use super::demand::waits_until;
+use super::findings::Findings;
 use super::options::NodeOptions;
 use super::ports::{NodesReader, NodesWriter};
-use super::record::{NODE_FORMAT, NodeDecisionRecord, Pending};
-use super::reported::{PassStage, ReportedEvents};
+use super::record::{Incident, NodeDecisionRecord};
+use super::reported::ReportedEvents;
 use super::scale_up::{Plan, PlanContext, plan_unreported};
 use flyball_decision::hash::split_mix;
 use flyball_decision::memory::{Kept, PolicyMemories};
@@ -28,6 +43,9 @@ use flyball_decision::time::Timestamp;
 
 use self::cached_pass::{CachedPass, PassInputs};
 use self::configurations::Configurations;
+use self::early_exit::EarlyExit;
+use self::pass_result::{PassResult, RecordHeader};
+use self::repair::Repairs;
 
 /// Maximum number of passes in a row. When the cloud refuses an order, the next pass
 /// follows at once and chooses another group.
@@ -123,9 +141,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             self.cached_pass = None;
         }
         for _ in 0..MAX_PASSES {
-            let outcome = self.pass(now).await;
-            self.reader.release();
-            match outcome {
+            match self.pass(now).await {
                 PassOutcome::Done => break,
                 PassOutcome::OrderRefused => {}
                 PassOutcome::WaitsForPods(until) => {
@@ -138,83 +154,109 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     async fn pass(&mut self, now: Timestamp) -> PassOutcome {
-        let mut record = self.new_record(now);
-        let Some(mut census) = self.census(now, &mut record).await else {
-            self.finish(now, record, PassStage::Census).await;
-            return PassOutcome::Done;
+        let (census, repairs) = self.observe_and_repair(now).await;
+        let scale_up = census.map(|census| self.plan_scale_up(now, &census, &repairs));
+        // All plans are made: the watches may change the state again.
+        self.reader.release();
+        let (outcome, result) = match scale_up {
+            Ok(scale_up) => self.act(now, scale_up, repairs).await,
+            Err(exit) => (PassOutcome::Done, exit.result(repairs)),
+        };
+        self.record(now, result).await;
+        outcome
+    }
+
+    /// Observes the cloud and the cluster, and repairs what failed. Observes them again if a
+    /// repair changed a group. Returns also the findings of the repairs.
+    async fn observe_and_repair(
+        &mut self,
+        now: Timestamp,
+    ) -> (Result<Census, EarlyExit>, Findings) {
+        let census = match self.observe(now).await {
+            Ok(census) => census,
+            Err(exit) => return (Err(exit), Findings::default()),
         };
         if let Some((unready, nodes)) = census.unhealthy(&self.options) {
-            early_exit::record_unhealthy(unready, nodes, &mut record);
-            self.finish(now, record, PassStage::Health).await;
-            return PassOutcome::Done;
+            let exit = EarlyExit::ClusterUnhealthy { unready, nodes };
+            return (Err(exit), Findings::default());
         }
-        if self.repair(now, &census, &mut record).await {
-            match self.census(now, &mut record).await {
-                Some(repaired) => census = repaired,
-                None => {
-                    self.finish(now, record, PassStage::Census).await;
-                    return PassOutcome::Done;
-                }
-            }
+        let Repairs {
+            is_changed,
+            mut findings,
+        } = self.repair(now, &census).await;
+        let census = match is_changed {
+            true => self.observe(now).await,
+            false => Ok(census),
+        };
+        if let Ok(census) = &census {
+            let incidents = self.settle_zone_orders(now, census);
+            findings.incidents.extend(incidents);
         }
-        self.settle_zone_orders(now, &census, &mut record);
-        let options = &self.options;
-        let waits = |state: &mut _| waits_until(state, now, options);
-        if let Some(until) = self.reader.with_state(waits) {
-            if !record.incidents.is_empty() {
-                self.finish(now, record, PassStage::Health).await;
-            }
-            return PassOutcome::WaitsForPods(until);
-        }
-        let (backoffs, options) = (&self.backoffs, &self.options);
-        let inputs = PassInputs::new(now, &census, backoffs, options, &*self.ports.engine);
-        let cached_pass = self.cached_pass.as_ref();
-        if record.incidents.is_empty()
-            && cached_pass.is_some_and(|pass| pass.is_valid(now, &inputs))
-        {
-            return PassOutcome::Done;
-        }
-        let plan = self.plan(now, &census);
-        self.reader.release();
-        self.cached_pass = CachedPass::of(now, inputs, &plan);
-        let refused = self.act(now, plan, &mut record).await;
-        self.configurations.add_warnings(&mut record);
-        self.finish(now, record, PassStage::Plan).await;
-        if refused {
-            PassOutcome::OrderRefused
-        } else {
-            PassOutcome::Done
-        }
+        (census, findings)
     }
 
     /// Lists the groups and takes a census. From then on the pass sees one cluster, whatever
-    /// the watches report. Returns `None` if the cloud's API fails.
-    async fn census(&mut self, now: Timestamp, record: &mut NodeDecisionRecord) -> Option<Census> {
+    /// the watches report. Fails if the cloud's API fails.
+    async fn observe(&mut self, now: Timestamp) -> Result<Census, EarlyExit> {
         self.reader.release();
-        let groups = match self.cloud.node_groups(now).await {
-            Ok(groups) => groups,
-            Err(error) => {
-                early_exit::record_cloud_unavailable(&error, record);
-                return None;
-            }
-        };
+        let groups = self.cloud.node_groups(now).await;
+        let groups = groups.map_err(EarlyExit::CloudUnavailable)?;
         let (history, backoffs) = (&mut self.history, &mut self.backoffs);
         let options = &self.options;
         let take = |state: &mut _| history.take_census(now, state, &groups, backoffs, options);
         self.reader.hold();
-        Some(self.reader.with_state(take))
+        Ok(self.reader.with_state(take))
     }
 
     /// Checks whether nodes have come in the zones that they were ordered for.
-    fn settle_zone_orders(
-        &mut self,
-        now: Timestamp,
-        census: &Census,
-        record: &mut NodeDecisionRecord,
-    ) {
+    fn settle_zone_orders(&mut self, now: Timestamp, census: &Census) -> Vec<Incident> {
         let (zones, options) = (&mut self.backoffs.zones, &self.options);
         let settle = |state: &mut _| zones.settle(now, census, state, options);
-        record.incidents.extend(self.reader.with_state(settle));
+        self.reader.with_state(settle)
+    }
+
+    /// Decides which nodes to order. Makes no plan while all pending pods are young. Makes
+    /// none either if the last plan still holds, unless the repairs have an incident: that is
+    /// recorded with a new plan.
+    fn plan_scale_up(&mut self, now: Timestamp, census: &Census, repairs: &Findings) -> ScaleUp {
+        let options = &self.options;
+        let waits = |state: &mut _| waits_until(state, now, options);
+        if let Some(until) = self.reader.with_state(waits) {
+            return ScaleUp::WaitsForPods(until);
+        }
+        let (backoffs, options) = (&self.backoffs, &self.options);
+        let inputs = PassInputs::new(now, census, backoffs, options, &*self.ports.engine);
+        let cached_pass = self.cached_pass.as_ref();
+        if repairs.incidents.is_empty()
+            && cached_pass.is_some_and(|pass| pass.is_valid(now, &inputs))
+        {
+            return ScaleUp::Unchanged;
+        }
+        let plan = self.plan(now, census);
+        self.cached_pass = CachedPass::of(now, inputs, &plan);
+        ScaleUp::Planned(Box::new(plan))
+    }
+
+    /// Carries out what the pass decided. `repairs` are the findings of the stages before.
+    async fn act(
+        &mut self,
+        now: Timestamp,
+        scale_up: ScaleUp,
+        repairs: Findings,
+    ) -> (PassOutcome, PassResult) {
+        let (outcome, ordered) = match scale_up {
+            ScaleUp::WaitsForPods(until) => (PassOutcome::WaitsForPods(until), None),
+            ScaleUp::Unchanged => (PassOutcome::Done, None),
+            ScaleUp::Planned(plan) => {
+                let ordered = self.carry_out(now, *plan).await;
+                let outcome = match ordered.is_refused {
+                    true => PassOutcome::OrderRefused,
+                    false => PassOutcome::Done,
+                };
+                (outcome, Some(ordered))
+            }
+        };
+        (outcome, PassResult::new(repairs, ordered))
     }
 
     fn plan(&mut self, now: Timestamp, census: &Census) -> Plan {
@@ -252,25 +294,17 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         self.ports.store.save(&NODE_GROUPS.into(), kept);
     }
 
-    fn new_record(&self, now: Timestamp) -> NodeDecisionRecord {
-        NodeDecisionRecord {
-            format: NODE_FORMAT.into(),
+    /// Records a pass and publishes its events, unless there is nothing to record.
+    async fn record(&mut self, now: Timestamp, result: PassResult) {
+        let header = RecordHeader {
             host: Arc::clone(&self.options.host_version),
             sequence: self.sequence + 1,
             at: now,
-            ..NodeDecisionRecord::default()
-        }
-    }
-
-    /// Records a pass and publishes its events, unless there is nothing to record.
-    async fn finish(&mut self, now: Timestamp, mut record: NodeDecisionRecord, stage: PassStage) {
-        self.reader.release();
-        self.reported.drop_repeated(&mut record, stage);
-        let idle = record.rounds.is_empty() && record.pending == Pending::default();
-        if idle && record.incidents.is_empty() && record.events.is_empty() {
+        };
+        let Some(record) = result.into_record(header, &mut self.reported) else {
             return;
-        }
-        self.sequence += 1;
+        };
+        self.sequence = record.sequence;
         let events = record.events.clone();
         let record = Arc::new(record);
         self.ports.recorder.record(&record);
@@ -278,6 +312,17 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             self.writer.publish(now, events).await;
         }
     }
+}
+
+/// The decision of scale-up in a pass. A pass goes on whatever it is, so that decisions of
+/// another kind can follow.
+enum ScaleUp {
+    /// All pending pods are too young until then.
+    WaitsForPods(Timestamp),
+    /// The last plan ordered nothing, and its inputs are the same.
+    Unchanged,
+    /// A new plan.
+    Planned(Box<Plan>),
 }
 
 /// How a pass ended.

@@ -13,6 +13,7 @@ pub mod choose;
 pub mod cloud;
 pub mod control;
 mod demand;
+mod findings;
 pub mod gpu;
 pub mod guard;
 pub mod limits;

@@ -121,6 +121,41 @@ pub struct NodeEvent {
     pub event: Event,
 }
 
+impl NodeEvent {
+    /// Creates a normal event about the autoscaler itself.
+    pub(super) fn normal(reason: &str, message: String) -> Self {
+        Self::of_autoscaler(false, reason, message)
+    }
+
+    /// Creates a warning about the autoscaler itself.
+    pub(super) fn warning(reason: &str, message: String) -> Self {
+        Self::of_autoscaler(true, reason, message)
+    }
+
+    fn of_autoscaler(warning: bool, reason: &str, message: String) -> Self {
+        Self {
+            about: Subject::Autoscaler,
+            event: Event {
+                warning,
+                reason: reason.to_owned(),
+                message,
+            },
+        }
+    }
+
+    /// Creates a normal event about a pod.
+    pub(super) fn of_pod(pod: &Subject, reason: &str, message: &str) -> Self {
+        Self {
+            about: pod.clone(),
+            event: Event {
+                warning: false,
+                reason: reason.to_owned(),
+                message: message.to_owned(),
+            },
+        }
+    }
+}
+
 /// Publishes events, and only while this instance leads.
 pub trait NodesWriter: Send + Sync {
     /// Whether this instance leads, so that it may order nodes and publish events. The

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::findings::Findings;
 use super::ports::{NodeEvent, Subject};
-use super::record::NodeDecisionRecord;
 use super::state::ClusterState;
 
 /// Reason of the event that says why no node is ordered for a pod.
@@ -58,13 +58,14 @@ impl ReportedEvents {
         self.pods.retain(|uid, _| waits(uid));
     }
 
-    /// Drops events that repeat the last one, and incidents of conditions that still hold.
-    /// Conditions that a pass did not check keep holding.
-    pub(super) fn drop_repeated(&mut self, record: &mut NodeDecisionRecord, stage: PassStage) {
+    /// Returns the findings of a pass without events that repeat the last one, and without
+    /// incidents of conditions that still hold. Conditions that the pass did not check keep
+    /// holding.
+    pub(super) fn unreported(&mut self, mut findings: Findings, stage: PassStage) -> Findings {
         let mut emitted: BTreeMap<&'static str, String> = BTreeMap::new();
         // Consecutive events mostly have the same message, and share it.
         let mut last: Arc<str> = Arc::default();
-        record.events.retain(|NodeEvent { about, event }| {
+        findings.events.retain(|NodeEvent { about, event }| {
             let message = &event.message;
             match about {
                 Subject::Pod { uid, .. } if event.reason == NOT_TRIGGERED => {
@@ -96,7 +97,7 @@ impl ReportedEvents {
             let before = self.conditions.get(code);
             before.is_some() && before == emitted.get(code)
         };
-        record
+        findings
             .incidents
             .retain(|incident| !persists(&incident.code));
         let is_checked = |reason: &str| {
@@ -105,5 +106,6 @@ impl ReportedEvents {
         };
         self.conditions.retain(|reason, _| !is_checked(reason));
         self.conditions.extend(emitted);
+        findings
     }
 }

@@ -21,15 +21,15 @@ use std::sync::Arc;
 
 use super::backoff::Backoffs;
 use super::census::Census;
-use super::demand::{add_upcoming, place_on_known, unplaced_pods};
+use super::demand::{UnplacedPods, add_upcoming, place_on_known, unplaced_pods};
 use super::limits::ClusterLimits;
 use super::options::NodeOptions;
-use super::ports::{NodeEvent, Subject};
+use super::ports::Subject;
 use super::record::{
     NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
 };
 use super::reported::ReportedEvents;
-use super::state::{ClusterState, PodView};
+use super::state::ClusterState;
 use super::zone_orders::ZoneOrder;
 use flyball_decision::event::Event;
 use flyball_decision::memory::PolicyMemories;
@@ -86,8 +86,32 @@ pub struct Plan {
     pub zone_orders: Vec<(usize, ZoneOrder)>,
     /// Lines for the log.
     pub log: Vec<String>,
-    /// Events.
-    pub events: Vec<NodeEvent>,
+    /// Events about expanders that failed, were swapped or rolled back.
+    pub expander_events: Vec<Event>,
+    /// Pods that get an event once the orders for them are carried out.
+    pub helped_pods: Vec<HelpedPods>,
+    /// Pods that get an event because no order helps them.
+    pub unhelped_pods: Vec<UnhelpedPods>,
+    /// Maximum number of nodes of the cluster, if it keeps a group from growing.
+    pub max_nodes_reached: Option<u32>,
+}
+
+/// Pods that the orders of one round help. At most [`MAX_POD_EVENTS`] in all rounds.
+#[derive(Clone, Debug)]
+pub struct HelpedPods {
+    /// Index of the round.
+    pub round: usize,
+    /// The pods.
+    pub pods: Vec<Subject>,
+}
+
+/// Pods that no order helps, for the same reasons. At most [`MAX_POD_EVENTS`] in a plan.
+#[derive(Clone, Debug)]
+pub struct UnhelpedPods {
+    /// Message of the event.
+    pub message: String,
+    /// The pods.
+    pub pods: Vec<Subject>,
 }
 
 /// Plans orders for the pods that fit nowhere. Leaves the state unchanged.
@@ -102,15 +126,14 @@ pub(super) fn plan_unreported(
     state: &mut ClusterState,
 ) -> Plan {
     let drained = &context.census.drained;
-    let (mut unplaced, pending) = unplaced_pods(state, context.now, context.options, drained);
-    let mut plan = Plan {
-        pending,
-        upcoming: upcoming(context),
-        ..Plan::default()
-    };
+    let (mut unplaced, mut pending) = unplaced_pods(state, context.now, context.options, drained);
     if unplaced.is_empty() {
-        plan.verdict = verdict(&plan, None);
-        return plan;
+        return Plan {
+            pending,
+            upcoming: upcoming(context),
+            verdict: verdict(&[], &pending, None),
+            ..Plan::default()
+        };
     }
     let mut limits = ClusterLimits::new(context.options, state.size());
     let classes = unplaced.iter().map(|unplaced| unplaced.class);
@@ -131,32 +154,55 @@ pub(super) fn plan_unreported(
     unplaced.retain(|unplaced| unplaced.left > 0);
     let fit_anywhere =
         zones::place_in_unknown_zones(state, &mut candidates, &mut known, &mut unplaced);
-    plan.pending.fit = fit + fit_anywhere;
-    plan.pending.sought = unplaced.iter().map(|unplaced| unplaced.left).sum();
-    let mut held = None;
+    pending.fit = fit + fit_anywhere;
+    pending.sought = unplaced.iter().map(|unplaced| unplaced.left).sum();
+    let (mut plan, mut held) = (Plan::default(), None);
     if !unplaced.is_empty() {
         let mut rounds = Rounds::new(context, candidates, limits, known);
-        held = rounds.run(state, &mut unplaced, &mut plan);
-        rounds.rehearse(state, &mut start, &mut unplaced, &mut plan);
-        reasons::add_helped(state, &rounds.chosen, &mut plan);
-        plan.skipped = rounds.candidates.skipped();
-        reasons::add_remaining(
-            context,
-            reported,
-            state,
-            &rounds.candidates,
-            &unplaced,
-            &mut plan,
-        );
+        held = rounds.run(state, &mut unplaced);
+        rounds.rehearse(state, &mut start, &mut unplaced);
+        plan = plan_of(context, rounds, reported, state, &unplaced);
     }
     start.close(state);
     state.cluster_mut().rollback(mark);
-    plan.verdict = verdict(&plan, held);
+    plan.verdict = verdict(&plan.rounds, &pending, held);
     if !plan.verdict.orders.is_empty() {
         let orders = listed(&plan.verdict.orders);
         plan.log.push(format!("Final scale-up plan: {orders}"));
     }
-    plan
+    Plan {
+        pending,
+        upcoming: upcoming(context),
+        ..plan
+    }
+}
+
+/// Returns the result of the rounds. `unplaced` are the pods that they left over.
+fn plan_of(
+    context: &PlanContext<'_>,
+    mut rounds: Rounds<'_>,
+    reported: &ReportedEvents,
+    state: &mut ClusterState,
+    unplaced: &[UnplacedPods],
+) -> Plan {
+    rounds.list_helped(state);
+    let room = MAX_POD_EVENTS.saturating_sub(rounds.expander_events.len());
+    let (helped_pods, room) = reasons::helped_pods(state, &rounds.chosen, room);
+    let candidates = &rounds.candidates;
+    let unhelped = reasons::unhelped(reported, state, candidates, unplaced, room);
+    Plan {
+        skipped: candidates.skipped(),
+        remaining: unhelped.remaining,
+        events_omitted: unhelped.events_omitted,
+        helped_pods,
+        unhelped_pods: unhelped.pods,
+        max_nodes_reached: reasons::max_nodes_reached(context, candidates),
+        rounds: rounds.records,
+        zone_orders: rounds.zone_orders,
+        log: rounds.log,
+        expander_events: rounds.expander_events,
+        ..Plan::default()
+    }
 }
 
 fn upcoming(context: &PlanContext<'_>) -> Vec<Upcoming> {
@@ -172,18 +218,16 @@ fn upcoming(context: &PlanContext<'_>) -> Vec<Upcoming> {
 
 /// Returns the decision that the rounds add up to. `held` is the reason and sentence of
 /// an expander that rejected all options or failed.
-fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
-    let orders: Vec<Order> = plan
-        .rounds
+fn verdict(rounds: &[Round], pending: &Pending, held: Option<(String, String)>) -> NodeVerdict {
+    let orders: Vec<Order> = rounds
         .iter()
         .flat_map(|round| round.orders.clone())
         .collect();
-    let pending = &plan.pending;
     let (reason, message) = match held {
         Some(held) if orders.is_empty() => held,
         _ if !orders.is_empty() => {
             let nodes: u32 = orders.iter().map(|order| order.to - order.from).sum();
-            let helped: u32 = plan.rounds.iter().map(|round| round.helped.count).sum();
+            let helped: u32 = rounds.iter().map(|round| round.helped.count).sum();
             let message = format!("{nodes} nodes for {helped} pods: {}", listed(&orders));
             ("ScaleUp".to_owned(), message)
         }
@@ -210,37 +254,5 @@ fn verdict(plan: &Plan, held: Option<(String, String)>) -> NodeVerdict {
         orders,
         reason,
         message,
-    }
-}
-
-/// Creates an event about a pod.
-fn pod_event(pod: PodView<'_>, reason: &str, message: &str) -> NodeEvent {
-    NodeEvent {
-        about: Subject::Pod {
-            key: pod.key.clone(),
-            uid: Arc::clone(pod.uid),
-        },
-        event: Event {
-            warning: false,
-            reason: reason.to_owned(),
-            message: message.to_owned(),
-        },
-    }
-}
-
-/// Message of the event about a pod that these orders help.
-pub(super) fn triggered(orders: &[Order]) -> String {
-    format!("pod triggered scale-up: {}", listed(orders))
-}
-
-/// Creates an event about the autoscaler itself.
-pub(super) fn event(warning: bool, reason: &str, message: String) -> NodeEvent {
-    NodeEvent {
-        about: Subject::Autoscaler,
-        event: Event {
-            warning,
-            reason: reason.to_owned(),
-            message,
-        },
     }
 }

@@ -51,7 +51,7 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
         control.tick(now);
         times.push(start.elapsed());
     }
-    report("nodes/churn-5000", median(times), "ms", Some(100.0))
+    report("nodes/churn-5000", median(times), "ms", Some(50.0))
 }
 
 /// Parses pods in a thread of its own, so that memory left over from parsing is not freed

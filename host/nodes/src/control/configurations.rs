@@ -4,10 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::findings::Findings;
 use crate::options::ExpanderChoice;
 use crate::ports::{ExpanderConfiguration, NodeEvent, NodesReader};
 use crate::priorities;
-use crate::record::{Incident, NodeDecisionRecord, Round};
+use crate::record::{Incident, Round};
 use flyball_decision::event::Event;
 use flyball_decision::part::ExpanderRecord;
 use flyball_decision::question::selected;
@@ -50,10 +51,11 @@ impl Configurations {
         changed
     }
 
-    /// Adds warnings that expanders gave about their configurations and that were not
-    /// reported yet to the record, as events and incidents.
-    pub(super) fn add_warnings(&mut self, record: &mut NodeDecisionRecord) {
-        for round in &record.rounds {
+    /// Returns the warnings that expanders gave about their configurations and that were not
+    /// reported yet, as events and incidents.
+    pub(super) fn new_warnings(&mut self, rounds: &[Round]) -> Findings {
+        let mut findings = Findings::default();
+        for round in rounds {
             for expander in &round.expanders {
                 let Some(known) = self.0.get_mut(&expander.name) else {
                     continue;
@@ -64,16 +66,17 @@ impl Configurations {
                     if !known.reported.insert(message.clone()) {
                         continue;
                     }
-                    record.incidents.push(Incident {
+                    findings.incidents.push(Incident {
                         code: event.reason.as_str().into(),
                         group: None,
                         message,
                     });
                     let about = source.clone();
-                    record.events.push(NodeEvent { about, event });
+                    findings.events.push(NodeEvent { about, event });
                 }
             }
         }
+        findings
     }
 }
 

@@ -1,37 +1,65 @@
-//! Records of passes that end before a plan is made.
+//! Reasons to end a pass before it repairs or plans anything.
 
+use super::pass_result::PassResult;
 use crate::cloud::CloudError;
-use crate::record::{Incident, NodeDecisionRecord};
-use crate::scale_up::event;
+use crate::findings::Findings;
+use crate::ports::NodeEvent;
+use crate::record::{Incident, NodeVerdict};
+use crate::reported::PassStage;
+use crate::scale_up::Plan;
 
-/// Records that too many nodes are unready to decide anything.
-pub(super) fn record_unhealthy(unready: u32, nodes: u32, record: &mut NodeDecisionRecord) {
-    let message = format!("{unready} of {nodes} nodes are unready: nothing is ordered");
-    record.events.push(event(
-        true,
-        "ClusterUnhealthy",
-        "Cluster is unhealthy".to_owned(),
-    ));
-    record.verdict.reason = "ClusterUnhealthy".to_owned();
-    record.verdict.message.clone_from(&message);
-    record.incidents.push(Incident {
-        code: "ClusterUnhealthy".into(),
-        group: None,
-        message,
-    });
+/// Why a pass ends without a plan, and without any change of the cluster.
+pub(super) enum EarlyExit {
+    /// The cloud failed to list its groups.
+    CloudUnavailable(CloudError),
+    /// Too many nodes are unready to decide anything.
+    ClusterUnhealthy {
+        /// Number of unready nodes.
+        unready: u32,
+        /// Number of all nodes.
+        nodes: u32,
+    },
 }
 
-/// Records that the cloud failed to list its groups.
-pub(super) fn record_cloud_unavailable(error: &CloudError, record: &mut NodeDecisionRecord) {
-    let message = format!("node groups can't be had: {}", error.message);
-    record
-        .events
-        .push(event(true, "CloudUnavailable", message.clone()));
-    record.verdict.reason = "CloudUnavailable".to_owned();
-    record.verdict.message.clone_from(&message);
-    record.incidents.push(Incident {
-        code: "CloudUnavailable".into(),
-        group: None,
-        message,
-    });
+impl EarlyExit {
+    /// Returns the result of the pass. `repairs` are the findings of the stages before.
+    pub(super) fn result(self, repairs: Findings) -> PassResult {
+        let (stage, code, message, event_message) = match self {
+            Self::CloudUnavailable(error) => {
+                let message = format!("node groups can't be had: {}", error.message);
+                let event_message = message.clone();
+                let stage = PassStage::Census;
+                (stage, "CloudUnavailable", message, event_message)
+            }
+            Self::ClusterUnhealthy { unready, nodes } => {
+                let message = format!("{unready} of {nodes} nodes are unready: nothing is ordered");
+                let event_message = "Cluster is unhealthy".to_owned();
+                let stage = PassStage::Health;
+                (stage, "ClusterUnhealthy", message, event_message)
+            }
+        };
+        let verdict = NodeVerdict {
+            reason: code.to_owned(),
+            message: message.clone(),
+            ..NodeVerdict::default()
+        };
+        let mut findings = repairs;
+        findings
+            .events
+            .push(NodeEvent::warning(code, event_message));
+        findings.incidents.push(Incident {
+            code: code.into(),
+            group: None,
+            message,
+        });
+        PassResult {
+            stage,
+            plan: Plan {
+                verdict,
+                ..Plan::default()
+            },
+            outcomes: Vec::new(),
+            findings,
+        }
+    }
 }

@@ -3,123 +3,147 @@
 use std::sync::Arc;
 
 use super::NodeLoop;
+use super::plan_events::{RoundOutcome, plan_events, round_outcomes};
 use crate::cloud::{CloudError, CloudProvider};
-use crate::ports::{NodesReader, NodesWriter};
-use crate::record::{NodeDecisionRecord, Order, OrderOutcome};
-use crate::scale_up::{Plan, event, triggered};
+use crate::findings::Findings;
+use crate::ports::{NodeEvent, NodesReader, NodesWriter};
+use crate::record::{Order, OrderOutcome};
+use crate::scale_up::Plan;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
 
+/// A plan whose orders were sent to the cloud.
+#[derive(Default)]
+pub(super) struct OrderedPlan {
+    /// The plan, without what later passes keep of it.
+    pub(super) plan: Plan,
+    /// Outcome of each order, at its index.
+    pub(super) outcomes: Vec<OrderOutcome>,
+    /// Log lines and events of the plan and of its orders.
+    pub(super) findings: Findings,
+    /// Whether the cloud refused an order, so that another group may be chosen.
+    pub(super) is_refused: bool,
+}
+
+/// Outcomes of orders.
+#[derive(Default)]
+struct SentOrders {
+    outcomes: Vec<OrderOutcome>,
+    findings: Findings,
+    is_refused: bool,
+}
+
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Sends the orders, and adds the plan and the outcomes to the record. Returns whether
-    /// the cloud refused an order, so that another group may be chosen.
-    pub(super) async fn act(
-        &mut self,
-        now: Timestamp,
-        plan: Plan,
-        record: &mut NodeDecisionRecord,
-    ) -> bool {
-        record.pending = plan.pending;
-        record.skipped = plan.skipped;
-        record.upcoming = plan.upcoming;
-        record.rounds = plan.rounds;
-        record.remaining = plan.remaining;
-        record.verdict = plan.verdict;
-        record.log.extend(plan.log);
-        let mut refused: Vec<Arc<str>> = Vec::new();
+    /// Sends the orders, keeps what later passes need to know of those that were accepted,
+    /// and derives the events from the outcomes.
+    pub(super) async fn carry_out(&mut self, now: Timestamp, mut plan: Plan) -> OrderedPlan {
+        let sent = self.send_orders(now, &plan.verdict.orders).await;
+        let rounds = round_outcomes(&plan.rounds, &sent.outcomes);
+        self.commit_rounds(now, &mut plan, &rounds);
+        let mut findings = Findings {
+            log: std::mem::take(&mut plan.log),
+            ..Findings::default()
+        };
+        findings.extend(sent.findings);
+        findings.events.extend(plan_events(&plan, &rounds));
+        findings.extend(self.configurations.new_warnings(&plan.rounds));
+        OrderedPlan {
+            plan,
+            outcomes: sent.outcomes,
+            findings,
+            is_refused: sent.is_refused,
+        }
+    }
+
+    async fn send_orders(&mut self, now: Timestamp, orders: &[Order]) -> SentOrders {
+        let mut sent = SentOrders::default();
+        let mut refused: Vec<&Arc<str>> = Vec::new();
         let mut leads = true;
-        for order in record.verdict.orders.clone() {
+        for order in orders {
             leads = leads && self.writer.leads();
             let outcome = if !leads {
                 not_tried("NotLeader", "another instance leads by now")
-            } else if refused.contains(&order.group) {
+            } else if refused.contains(&&order.group) {
                 not_tried("NotTried", "an order of this group was refused before")
             } else {
-                self.place_order(now, &order, record).await
+                let (outcome, findings) = self.send_order(now, order).await;
+                sent.findings.extend(findings);
+                outcome
             };
             if outcome != OrderOutcome::Ordered {
-                refused.push(order.group);
+                refused.push(&order.group);
             }
-            record.outcomes.push(outcome);
+            sent.outcomes.push(outcome);
         }
-        let mut retracted = Vec::new();
-        let mut states_changed = false;
-        let mut outcomes = record.outcomes.as_slice();
-        let mut zone_orders = plan.zone_orders.into_iter().peekable();
-        for (index, round) in record.rounds.iter().enumerate() {
-            let own = outcomes.split_off(..round.orders.len());
-            let accepted = own.is_some_and(|own| own.contains(&OrderOutcome::Ordered));
-            while let Some((_, order)) = zone_orders.next_if(|(of, _)| *of == index) {
-                if accepted {
-                    self.backoffs.zones.add_order(now, order);
-                }
-            }
-            let carried_out = accepted || round.orders.is_empty();
-            for expander in &round.expanders {
-                states_changed |= self.memories.commit(expander, carried_out);
-            }
-            if !carried_out {
-                // None of the orders was accepted: the events about them are not emitted.
-                retracted.push(triggered(&round.orders));
-            }
-        }
-        if states_changed {
-            self.save_states();
-        }
-        let events = plan.events.into_iter();
-        let events = events.filter(|event| !retracted.contains(&event.event.message));
-        record.events.extend(events);
-        leads && !refused.is_empty()
+        sent.is_refused = leads && !refused.is_empty();
+        sent
     }
 
-    async fn place_order(
-        &mut self,
-        now: Timestamp,
-        order: &Order,
-        record: &mut NodeDecisionRecord,
-    ) -> OrderOutcome {
+    async fn send_order(&mut self, now: Timestamp, order: &Order) -> (OrderOutcome, Findings) {
         let Order {
             group,
             from,
             to,
             max,
         } = order;
-        record
-            .log
-            .push(format!("Scale-up: setting group {group} size to {to}"));
         let sizes = format!("{to} instead of {from} (max: {max})");
-        let message = format!("Scale-up: setting group {group} size to {sizes}");
-        record.events.push(event(false, "ScaledUpGroup", message));
-        match self.cloud.increase_size(now, group, to - from).await {
+        let sent = format!("Scale-up: setting group {group} size to {sizes}");
+        let sent = NodeEvent::normal("ScaledUpGroup", sent);
+        let (outcome, answered) = match self.cloud.increase_size(now, group, to - from).await {
             Ok(()) => {
                 self.history.add_order(now, group, to - from);
                 let message = format!("Scale-up: group {group} size set to {sizes}");
-                record.events.push(event(false, "ScaledUpGroup", message));
-                OrderOutcome::Ordered
+                let accepted = NodeEvent::normal("ScaledUpGroup", message);
+                (OrderOutcome::Ordered, accepted)
             }
             // If the cloud accepted the order and only its answer was lost, the next census
             // counts the nodes as missing.
-            Err(error) => self.order_refused(now, group, error, record),
-        }
+            Err(error) => self.order_refused(now, group, error),
+        };
+        let findings = Findings {
+            log: vec![format!("Scale-up: setting group {group} size to {to}")],
+            events: vec![sent, answered],
+            ..Findings::default()
+        };
+        (outcome, findings)
     }
 
+    /// Backs a group off whose order was refused. Returns the outcome and its event.
     fn order_refused(
         &mut self,
         now: Timestamp,
         group: &Arc<str>,
         error: CloudError,
-        record: &mut NodeDecisionRecord,
-    ) -> OrderOutcome {
+    ) -> (OrderOutcome, NodeEvent) {
         let CloudError { class, message } = error;
         self.backoffs
             .fail(now, group, class, &message, &self.options);
         let event_message = format!("Scale-up failed for group {group}: {message}");
-        record
-            .events
-            .push(event(true, "FailedToScaleUpGroup", event_message));
-        OrderOutcome::Failed {
+        let event = NodeEvent::warning("FailedToScaleUpGroup", event_message);
+        let outcome = OrderOutcome::Failed {
             class: class.into(),
             message,
+        };
+        (outcome, event)
+    }
+
+    /// Keeps the zone orders of the accepted rounds, and the states of the expanders.
+    fn commit_rounds(&mut self, now: Timestamp, plan: &mut Plan, outcomes: &[RoundOutcome]) {
+        let is = |round: usize, outcome| outcomes.get(round) == Some(&outcome);
+        for (round, order) in plan.zone_orders.drain(..) {
+            if is(round, RoundOutcome::Accepted) {
+                self.backoffs.zones.add_order(now, order);
+            }
+        }
+        let mut states_changed = false;
+        for (number, round) in plan.rounds.iter().enumerate() {
+            let is_carried_out = !is(number, RoundOutcome::Refused);
+            for expander in &round.expanders {
+                states_changed |= self.memories.commit(expander, is_carried_out);
+            }
+        }
+        if states_changed {
+            self.save_states();
         }
     }
 }

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use super::NodeLoop;
 use crate::census::{Census, FailureReport, GroupCensus, NodeFailure};
 use crate::cloud::{CloudError, CloudProvider, InstanceError};
-use crate::ports::{NodesReader, NodesWriter};
-use crate::record::{Incident, NodeDecisionRecord};
-use crate::scale_up::event;
+use crate::findings::Findings;
+use crate::ports::{NodeEvent, NodesReader, NodesWriter};
+use crate::record::Incident;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
 
@@ -20,6 +20,33 @@ const TIMED_OUT: &str = "ScaleUpTimedOut";
 /// Failures that could not be repaired: the incident's message by code and group. Each
 /// pass tries again, and adds an incident if the message is new.
 pub(super) type Unrepaired = BTreeMap<(&'static str, Arc<str>), String>;
+
+/// The repairs of one pass, or of one failure.
+#[derive(Default)]
+pub(super) struct Repairs {
+    /// Whether a group has changed.
+    pub(super) is_changed: bool,
+    /// Incidents and events.
+    pub(super) findings: Findings,
+}
+
+impl Repairs {
+    /// Returns the repair of a failure that has this incident, if any.
+    fn of(outcome: &RepairOutcome, incident: Option<Incident>) -> Self {
+        Self {
+            is_changed: matches!(outcome, RepairOutcome::Repaired(_)),
+            findings: Findings {
+                incidents: incident.into_iter().collect(),
+                ..Findings::default()
+            },
+        }
+    }
+
+    fn extend(&mut self, later: Self) {
+        self.is_changed |= later.is_changed;
+        self.findings.extend(later.findings);
+    }
+}
 
 /// The repair of one group in one pass.
 struct GroupRepair<'a> {
@@ -53,47 +80,36 @@ impl GroupRepair<'_> {
     }
 }
 
-impl RepairOutcome {
-    fn is_repaired(&self) -> bool {
-        matches!(self, Self::Repaired(_))
-    }
-}
-
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Repairs the failures that a census found. Returns whether a group has changed.
-    pub(super) async fn repair(
-        &mut self,
-        now: Timestamp,
-        census: &Census,
-        record: &mut NodeDecisionRecord,
-    ) -> bool {
-        let mut changed = false;
+    /// Repairs the failures that a census found.
+    pub(super) async fn repair(&mut self, now: Timestamp, census: &Census) -> Repairs {
+        let mut repairs = Repairs::default();
         let before = std::mem::take(&mut self.unrepaired);
         for census in &census.groups {
             let target = census.group.target_size;
             let mut repair = GroupRepair { census, target };
             for report in &census.failures {
                 if !report.already_reported {
-                    self.back_off(now, census, &report.failure, record);
+                    let failed = self.back_off(now, census, &report.failure);
+                    repairs.findings.events.extend(failed);
                     self.history
                         .mark_reported(&census.group.name, &report.failure);
                 }
-                changed |= self
-                    .repair_failure(now, &mut repair, report, &before, record)
-                    .await;
+                let repaired = self.repair_failure(now, &mut repair, report, &before);
+                repairs.extend(repaired.await);
             }
         }
-        changed
+        repairs
     }
 
-    /// Emits an event about a group that failed, and backs off from it.
+    /// Backs off from a group that failed. Returns an event about it, unless one was
+    /// emitted for the same failure.
     fn back_off(
         &mut self,
         now: Timestamp,
         census: &GroupCensus,
         failure: &NodeFailure,
-        record: &mut NodeDecisionRecord,
-    ) {
+    ) -> Option<NodeEvent> {
         let group = &census.group.name;
         let before = self.backoffs.of(now, group);
         let (class, why, failed) = match failure {
@@ -105,7 +121,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 };
                 let why = error_text(error);
                 let message = format!("Scale-up failed for group {group}: {why}");
-                let failed = event(true, "FailedToScaleUpGroup", message);
+                let failed = NodeEvent::warning("FailedToScaleUpGroup", message);
                 (class, why, before.is_none().then_some(failed))
             }
             NodeFailure::NoInstance(_) | NodeFailure::NotJoined(_) | NodeFailure::NotReady(_) => {
@@ -113,12 +129,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 // One event a pass, even if nodes failed in several ways.
                 let is_reported = before
                     .is_some_and(|before| before.failed_at == now && &*before.class == TIMED_OUT);
-                let failed = (!is_reported).then(|| event(true, TIMED_OUT, why.clone()));
+                let failed = (!is_reported).then(|| NodeEvent::warning(TIMED_OUT, why.clone()));
                 (TIMED_OUT, why, failed)
             }
         };
-        record.events.extend(failed);
         self.backoffs.fail(now, group, class, &why, &self.options);
+        failed
     }
 
     fn timed_out(&self, group: &str) -> String {
@@ -126,15 +142,14 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         format!("Nodes added to group {group} failed to register within {waited}")
     }
 
-    /// Repairs one failure. Returns whether the group has changed.
+    /// Repairs one failure.
     async fn repair_failure(
         &mut self,
         now: Timestamp,
         repair: &mut GroupRepair<'_>,
         report: &FailureReport,
         before: &Unrepaired,
-        record: &mut NodeDecisionRecord,
-    ) -> bool {
+    ) -> Repairs {
         let census = repair.census;
         let group = &census.group.name;
         match &report.failure {
@@ -145,8 +160,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                     message: format!("{count} instances of {group} can't be had: {why}"),
                 };
                 let done = self.delete_instances(now, repair, ids).await;
-                self.add_incident(census, &text, &done, before, record);
-                done.is_repaired()
+                let incident = self.new_incident(census, &text, &done, before);
+                Repairs::of(&done, incident)
             }
             NodeFailure::NoInstance(count) => {
                 let text = IncidentText {
@@ -154,23 +169,22 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                     message: self.timed_out(group),
                 };
                 let done = self.decrease_target(now, repair, *count).await;
-                self.add_incident(census, &text, &done, before, record);
-                done.is_repaired()
+                let incident = self.new_incident(census, &text, &done, before);
+                Repairs::of(&done, incident)
             }
-            NodeFailure::NotJoined(ids) => {
-                self.delete_not_joined(now, repair, ids, before, record)
-                    .await
-            }
+            NodeFailure::NotJoined(ids) => self.delete_not_joined(now, repair, ids, before).await,
             NodeFailure::NotReady(ids) => {
+                let mut repairs = Repairs::default();
                 if !report.already_reported {
                     let text = IncidentText {
                         code: TIMED_OUT,
                         message: self.timed_out(group),
                     };
                     let done = format!("these have joined and are not ready: {}", ids.join(", "));
-                    record.incidents.push(incident(census, &text, &done));
+                    let incident = incident(census, &text, &done);
+                    repairs.findings.incidents.push(incident);
                 }
-                false
+                repairs
             }
         }
     }
@@ -181,8 +195,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         repair: &mut GroupRepair<'_>,
         ids: &[Arc<str>],
         before: &Unrepaired,
-        record: &mut NodeDecisionRecord,
-    ) -> bool {
+    ) -> Repairs {
         let census = repair.census;
         let waited = go_duration(self.options.max_node_provision_time_ms);
         let (group, names) = (&census.group.name, ids.join(", "));
@@ -192,20 +205,22 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         };
         let removable = repair.removable() as usize;
         let done = self.delete_instances(now, repair, ids).await;
-        let new = self.add_incident(census, &text, &done, before, record);
+        let incident = self.new_incident(census, &text, &done, before);
+        let is_new = incident.is_some();
+        let mut repairs = Repairs::of(&done, incident);
         let events = ids.iter().take(removable).filter_map(|id| match &done {
             RepairOutcome::Repaired(_) => {
                 let message = format!("Removed unregistered node {id}");
-                Some(event(false, "DeleteUnregistered", message))
+                Some(NodeEvent::normal("DeleteUnregistered", message))
             }
-            RepairOutcome::CloudFailed(error) if new => {
+            RepairOutcome::CloudFailed(error) if is_new => {
                 let message = format!("Failed to remove node {id}: {error}");
-                Some(event(true, "DeleteUnregisteredFailed", message))
+                Some(NodeEvent::warning("DeleteUnregisteredFailed", message))
             }
             _ => None,
         });
-        record.events.extend(events);
-        done.is_repaired()
+        repairs.findings.events.extend(events);
+        repairs
     }
 
     /// Deletes the first of these instances, as many as the group's smallest size allows.
@@ -259,36 +274,29 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// Adds an incident to the record unless the last pass added the same. Returns whether it
-    /// was added.
-    fn add_incident(
+    /// Returns the incident of a failure. `None` if the last pass reported the same, or if
+    /// this instance does not lead.
+    fn new_incident(
         &mut self,
         census: &GroupCensus,
         text: &IncidentText,
         done: &RepairOutcome,
         before: &Unrepaired,
-        record: &mut NodeDecisionRecord,
-    ) -> bool {
+    ) -> Option<Incident> {
         let done = match done {
-            RepairOutcome::Repaired(done) => {
-                record.incidents.push(incident(census, text, done));
-                return true;
-            }
+            RepairOutcome::Repaired(done) => return Some(incident(census, text, done)),
             RepairOutcome::CloudFailed(error) => format!("the cloud did not mend it: {error}"),
             RepairOutcome::AtMinSize => {
                 let min = census.group.min_size;
                 format!("kept, for the group is at its smallest size {min}")
             }
-            RepairOutcome::NotLeader => return false,
+            RepairOutcome::NotLeader => return None,
         };
         let incident = incident(census, text, &done);
         let key = (text.code, Arc::clone(&census.group.name));
-        let new = before.get(&key) != Some(&incident.message);
+        let is_new = before.get(&key) != Some(&incident.message);
         self.unrepaired.insert(key, incident.message.clone());
-        if new {
-            record.incidents.push(incident);
-        }
-        new
+        is_new.then_some(incident)
     }
 }
 

@@ -1,5 +1,5 @@
-//! Events about pods: what was ordered for them, or why no group helps them, with the
-//! first filter that fails for each group.
+//! The pods that get an event: because orders help them, or because no group does, with
+//! the first filter that fails for each group.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use flyball_placement::{ClassId, Cluster, Misfit, Node, Plugin};
 
 use super::candidates::{Candidate, Candidates};
 use super::rounds::ChosenOption;
-use super::{MAX_POD_EVENTS, Plan, PlanContext, pod_event, triggered};
+use super::{HelpedPods, PlanContext, UnhelpedPods};
 use crate::demand::{UnplacedPods, list};
 use crate::limits::Limit;
+use crate::ports::Subject;
 use crate::record::{MAX_NAMES, Refusal, Remaining};
-use crate::reported::{NOT_TRIGGERED, ReportedEvents};
-use crate::state::ClusterState;
+use crate::reported::ReportedEvents;
+use crate::state::{ClusterState, PodView};
 
 /// Maximum number of classes whose reasons are found in one plan. Classes with pods that
 /// have no event yet come first.
@@ -30,30 +31,80 @@ const AWAITED: &str = "waiting for the zone of the node on its way";
 /// Reason of a group whose last node for the pods came in a zone that does not help them.
 const AVOIDED: &str = "in backoff after a node came in another zone";
 
-/// Adds the pods that orders help to the plan, and events about them.
-pub(super) fn add_helped(state: &ClusterState, chosen: &[ChosenOption], plan: &mut Plan) {
-    for chosen in chosen {
-        let round = &mut plan.rounds[chosen.round];
-        round.helped = list(state, chosen.helped.iter());
-        let message = triggered(&round.orders);
-        let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
-        let pods = chosen.helped.iter().take(room);
-        let pods = pods.filter_map(|&slot| state.pod_at(slot));
-        let events = pods.map(|pod| pod_event(pod, "TriggeredScaleUp", &message));
-        plan.events.extend(events);
-    }
+/// Pods that no order helps, and why.
+pub(super) struct Unhelped {
+    /// The pods, by class.
+    pub(super) remaining: Vec<Remaining>,
+    /// The pods that get an event about the reasons.
+    pub(super) pods: Vec<UnhelpedPods>,
+    /// Whether events about some of the pods were omitted, because there are too many.
+    pub(super) events_omitted: bool,
 }
 
-/// Adds the pods that no order helps to the plan, and events about the reasons that were
-/// not reported before.
-pub(super) fn add_remaining(
-    context: &PlanContext<'_>,
+/// Returns the pods that get an event about the orders that help them, at most `room`, and
+/// how many more may get one.
+pub(super) fn helped_pods(
+    state: &ClusterState,
+    chosen: &[ChosenOption],
+    mut room: usize,
+) -> (Vec<HelpedPods>, usize) {
+    let mut helped = Vec::with_capacity(chosen.len());
+    for chosen in chosen {
+        let pods = chosen.helped.iter().take(room);
+        let pods = pods.filter_map(|&slot| state.pod_at(slot));
+        let pods: Vec<Subject> = pods.map(subject).collect();
+        room -= pods.len();
+        let round = chosen.round;
+        helped.push(HelpedPods { round, pods });
+    }
+    (helped, room)
+}
+
+/// Returns the pods that no order helps, and those of them that get an event about the
+/// reasons: at most `room`, and none about what was reported before.
+pub(super) fn unhelped(
     reported: &ReportedEvents,
     state: &mut ClusterState,
     candidates: &Candidates<'_>,
     unplaced: &[UnplacedPods],
-    plan: &mut Plan,
-) {
+    mut room: usize,
+) -> Unhelped {
+    let (classes, mut events_omitted) = classes_with_reasons(reported, state, unplaced);
+    let refusals = refusals(state, candidates, &classes);
+    let (mut remaining, mut all_pods) = (Vec::with_capacity(classes.len()), Vec::new());
+    for (unplaced, reasons) in classes.into_iter().zip(refusals) {
+        if let Some(message) = event_message(&reasons) {
+            let pods = unplaced.waiting().iter();
+            let mut pods = pods
+                .filter_map(|&slot| state.pod_at(slot))
+                .filter(|pod| !reported.has_message(pod.uid, &message));
+            let emitted: Vec<Subject> = pods.by_ref().take(room).map(subject).collect();
+            events_omitted |= pods.next().is_some();
+            room -= emitted.len();
+            if !emitted.is_empty() {
+                let pods = emitted;
+                all_pods.push(UnhelpedPods { message, pods });
+            }
+        }
+        remaining.push(Remaining {
+            pods: list(state, unplaced.waiting().iter()),
+            reasons,
+        });
+    }
+    Unhelped {
+        remaining,
+        pods: all_pods,
+        events_omitted,
+    }
+}
+
+/// Returns the classes whose reasons are found, and whether more have pods without an
+/// event.
+fn classes_with_reasons<'a>(
+    reported: &ReportedEvents,
+    state: &ClusterState,
+    unplaced: &'a [UnplacedPods],
+) -> (Vec<&'a UnplacedPods>, bool) {
     let is_unreported = |unplaced: &UnplacedPods| {
         let pods = unplaced.waiting().iter();
         let mut pods = pods.filter_map(|&slot| state.pod_at(slot));
@@ -62,12 +113,22 @@ pub(super) fn add_remaining(
     let waiting = unplaced.iter().filter(|unplaced| unplaced.gets_events());
     let (mut classes, known): (Vec<&UnplacedPods>, Vec<&UnplacedPods>) =
         waiting.partition(|&unplaced| is_unreported(unplaced));
-    plan.events_omitted = classes.len() > MAX_CLASSES;
+    let are_omitted = classes.len() > MAX_CLASSES;
     classes.extend(known);
     classes.truncate(MAX_CLASSES);
+    (classes, are_omitted)
+}
+
+/// Returns why groups help none of these pods, at the index of each class, ordered by
+/// reason.
+fn refusals(
+    state: &mut ClusterState,
+    candidates: &Candidates<'_>,
+    classes: &[&UnplacedPods],
+) -> Vec<Vec<Refusal>> {
     let mut refusals: Vec<BTreeMap<String, Refusal>> = vec![BTreeMap::new(); classes.len()];
     for candidate in &candidates.all {
-        let reasons = reasons_of(state, candidate, &classes);
+        let reasons = reasons_of(state, candidate, classes);
         for (refusals, reason) in refusals.iter_mut().zip(reasons) {
             let new = |reason: &String| Refusal {
                 reason: reason.clone(),
@@ -81,15 +142,10 @@ pub(super) fn add_remaining(
             }
         }
     }
-    for (unplaced, reasons) in classes.into_iter().zip(refusals) {
-        let reasons: Vec<Refusal> = reasons.into_values().collect();
-        add_pod_events(reported, state, unplaced, &reasons, plan);
-        plan.remaining.push(Remaining {
-            pods: list(state, unplaced.waiting().iter()),
-            reasons,
-        });
-    }
-    add_limit_event(context, candidates, plan);
+    let refusals = refusals.into_iter();
+    refusals
+        .map(|reasons| reasons.into_values().collect())
+        .collect()
 }
 
 /// Returns why a group helps none of these pods, at the index of each class.
@@ -150,41 +206,35 @@ fn reason_not_chosen(candidate: &Candidate<'_>, class: ClassId) -> &'static str 
     }
 }
 
-fn add_pod_events(
-    reported: &ReportedEvents,
-    state: &ClusterState,
-    unplaced: &UnplacedPods,
-    reasons: &[Refusal],
-    plan: &mut Plan,
-) {
+/// Returns the message of the event about pods that no order helps. `None` if a group was
+/// not chosen in this pass: the next one may choose it for them.
+fn event_message(reasons: &[Refusal]) -> Option<String> {
     if reasons.iter().any(|refusal| refusal.reason == NOT_CHOSEN) {
-        // The next pass may choose that group for them.
-        return;
+        return None;
     }
     let counts = reasons.iter();
     let counts: Vec<String> = counts
         .map(|refusal| format!("{} {}", refusal.count, refusal.reason))
         .collect();
-    let message = format!("pod didn't trigger scale-up: {}", counts.join(", "));
-    let pods = unplaced.waiting().iter();
-    let mut pods = pods
-        .filter_map(|&slot| state.pod_at(slot))
-        .filter(|pod| !reported.has_message(pod.uid, &message));
-    let room = MAX_POD_EVENTS.saturating_sub(plan.events.len());
-    let emitted = pods.by_ref().take(room);
-    plan.events
-        .extend(emitted.map(|pod| pod_event(pod, NOT_TRIGGERED, &message)));
-    plan.events_omitted |= pods.next().is_some();
+    let counts = counts.join(", ");
+    Some(format!("pod didn't trigger scale-up: {counts}"))
 }
 
-fn add_limit_event(context: &PlanContext<'_>, candidates: &Candidates<'_>, plan: &mut Plan) {
+/// Returns the maximum number of nodes of the cluster if it keeps a group from growing.
+pub(super) fn max_nodes_reached(
+    context: &PlanContext<'_>,
+    candidates: &Candidates<'_>,
+) -> Option<u32> {
     let skipped = candidates.all.iter();
     let mut skipped = skipped.filter_map(|candidate| candidate.skipped.as_ref());
     let reached = skipped.any(|skipped| *skipped.code == *Limit::NodesTotal.code());
-    if reached && context.options.max_nodes_total > 0 {
-        let max = context.options.max_nodes_total;
-        let message = format!("Max total nodes in cluster reached: {max}");
-        plan.events
-            .push(super::event(true, "MaxNodesTotalReached", message));
+    let max = context.options.max_nodes_total;
+    (reached && max > 0).then_some(max)
+}
+
+fn subject(pod: PodView<'_>) -> Subject {
+    Subject::Pod {
+        key: pod.key.clone(),
+        uid: Arc::clone(pod.uid),
     }
 }

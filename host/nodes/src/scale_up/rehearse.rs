@@ -9,7 +9,6 @@ use std::collections::BTreeSet;
 use flyball_placement::pack::{Demand, Rehearsal, Rehearsed};
 use flyball_placement::{Bonds, Cluster, Mark, NodeId};
 
-use super::Plan;
 use super::candidates::Candidate;
 use super::reissue::{PlanOrders, Reissued};
 use super::rounds::{Rounds, demands_of, take};
@@ -93,12 +92,11 @@ impl Rounds<'_> {
         state: &mut ClusterState,
         start: &mut RehearsalStart,
         unplaced: &mut Vec<UnplacedPods>,
-        plan: &mut Plan,
     ) {
         let Some(snapshot) = start.0.take() else {
             return;
         };
-        let orders = PlanOrders::new(self, plan, snapshot.limits);
+        let orders = PlanOrders::new(self, snapshot.limits);
         let Some(templates) = orders.templates().filter(|_| self.is_certain(&orders)) else {
             state.cluster_mut().keep(snapshot.mark);
             return;
@@ -117,9 +115,9 @@ impl Rounds<'_> {
         let rehearsed = search.keep();
         let reissued = orders.reissued(&rehearsed.nodes).filter(|_| !stays);
         if let Some(reissued) = reissued {
-            self.reissue(snapshot.limits, reissued, plan);
+            self.reissue(snapshot.limits, reissued);
             *unplaced = snapshot.unplaced;
-            self.share_out(&snapshot.fit, &rehearsed.left, unplaced, plan);
+            self.share_out(&snapshot.fit, &rehearsed.left, unplaced);
         }
     }
 
@@ -132,9 +130,9 @@ impl Rounds<'_> {
     }
 
     /// Replaces the orders of the rounds by those of a rehearsal.
-    fn reissue(&mut self, limits: ClusterLimits, reissued: Vec<Reissued>, plan: &mut Plan) {
+    fn reissue(&mut self, limits: ClusterLimits, reissued: Vec<Reissued>) {
         (self.limits, self.added) = (limits, 0);
-        let ordered = plan.rounds.iter().flat_map(|round| &round.orders);
+        let ordered = self.records.iter().flat_map(|round| &round.orders);
         let rows: Vec<usize> = ordered
             .filter_map(|order| self.candidates.row_of(&order.group))
             .collect();
@@ -147,7 +145,7 @@ impl Rounds<'_> {
             for (row, order) in &reissued.orders {
                 self.count(*row, order);
             }
-            let round = &mut plan.rounds[reissued.round];
+            let round = &mut self.records[reissued.round];
             round.guard = Some(reissued.guard);
             round.steps = reissued.steps;
             let orders = reissued.orders.into_iter();
@@ -159,13 +157,7 @@ impl Rounds<'_> {
     /// Assigns the pods that found a place to the rounds. Each round keeps those that it
     /// helped, and the last round with an order gets the others. `fit` are the pods that
     /// need no new node.
-    fn share_out(
-        &mut self,
-        fit: &[u32],
-        left: &[u32],
-        unplaced: &mut Vec<UnplacedPods>,
-        plan: &Plan,
-    ) {
+    fn share_out(&mut self, fit: &[u32], left: &[u32], unplaced: &mut Vec<UnplacedPods>) {
         for (unplaced, fit) in unplaced.iter_mut().zip(fit) {
             unplaced.take(*fit);
         }
@@ -175,7 +167,8 @@ impl Rounds<'_> {
         let mut slots = Vec::new();
         take(unplaced, &placed, &mut slots);
         let mut slots: BTreeSet<u32> = slots.into_iter().collect();
-        let has_orders = |round: usize| !plan.rounds[round].orders.is_empty();
+        let records = &self.records;
+        let has_orders = |round: usize| !records[round].orders.is_empty();
         for chosen in &mut self.chosen {
             let has_orders = has_orders(chosen.round);
             let helped = &mut chosen.helped;

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use flyball_placement::pack::Template;
 
-use super::Plan;
 use super::candidates::Candidate;
 use super::rounds::Rounds;
 use crate::guard::guarded;
@@ -17,7 +16,6 @@ use crate::templates::GroupTemplate;
 /// ordered ones.
 pub(super) struct PlanOrders<'a> {
     rounds: &'a Rounds<'a>,
-    plan: &'a Plan,
     ordered: Vec<OrderedGroup>,
     /// Limits before the first round.
     limits: ClusterLimits,
@@ -44,11 +42,11 @@ pub(super) struct Reissued {
 }
 
 impl<'a> PlanOrders<'a> {
-    /// Collects the orders of a plan. `limits` are those before the first round.
-    pub(super) fn new(rounds: &'a Rounds<'a>, plan: &'a Plan, limits: ClusterLimits) -> Self {
+    /// Collects the orders of the rounds. `limits` are those before the first round.
+    pub(super) fn new(rounds: &'a Rounds<'a>, limits: ClusterLimits) -> Self {
         let mut all_ordered = Vec::new();
         for chosen in &rounds.chosen {
-            let orders = plan.rounds[chosen.round].orders.iter();
+            let orders = rounds.records[chosen.round].orders.iter();
             let orders: Vec<(usize, u32)> = orders
                 .filter_map(|order| {
                     Some((
@@ -69,7 +67,6 @@ impl<'a> PlanOrders<'a> {
         }
         Self {
             rounds,
-            plan,
             ordered: all_ordered,
             limits,
         }
@@ -101,7 +98,7 @@ impl<'a> PlanOrders<'a> {
         let (mut limits, mut added) = (self.limits, 0);
         let mut targets: BTreeMap<usize, u32> = BTreeMap::new();
         let mut all = Vec::new();
-        for (number, round) in self.plan.rounds.iter().enumerate() {
+        for (number, round) in self.rounds.records.iter().enumerate() {
             let Some(guard) = &round.guard else {
                 continue;
             };

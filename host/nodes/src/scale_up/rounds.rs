@@ -14,13 +14,14 @@ pub(super) use self::placed_pods::take;
 use super::candidates::Candidates;
 use super::expansion_option::{ExpansionOption, columns, growth};
 use super::families::{Domain, Domains, Family, domain_text};
-use super::{Plan, PlanContext, zones};
+use super::{PlanContext, zones};
 use crate::choose::{Chooser, choose};
 use crate::demand::{UnplacedPods, list};
 use crate::limits::ClusterLimits;
-use crate::ports::{NodeEvent, Subject};
 use crate::record::Round;
 use crate::state::ClusterState;
+use crate::zone_orders::ZoneOrder;
+use flyball_decision::event::Event;
 use flyball_decision::expander::ExpanderInput;
 use flyball_decision::hash::split_mix;
 use flyball_decision::memory::PolicyMemories;
@@ -39,6 +40,14 @@ pub(super) struct Rounds<'a> {
     pub(super) chosen: Vec<ChosenOption>,
     /// The states of the expanders, updated from one choice to the next.
     memories: PolicyMemories,
+    /// Records of the rounds so far.
+    pub(super) records: Vec<Round>,
+    /// Orders of nodes that help only in some zones, each with the index of its round.
+    pub(super) zone_orders: Vec<(usize, ZoneOrder)>,
+    /// Lines for the log.
+    pub(super) log: Vec<String>,
+    /// Events about expanders that failed, were swapped or rolled back.
+    pub(super) expander_events: Vec<Event>,
 }
 
 /// An option that was chosen.
@@ -70,6 +79,10 @@ impl<'a> Rounds<'a> {
             known,
             chosen: Vec::new(),
             memories: context.memories.clone(),
+            records: Vec::new(),
+            zone_orders: Vec::new(),
+            log: Vec::new(),
+            expander_events: Vec::new(),
         }
     }
 
@@ -80,7 +93,6 @@ impl<'a> Rounds<'a> {
         &mut self,
         state: &mut ClusterState,
         unplaced: &mut Vec<UnplacedPods>,
-        plan: &mut Plan,
     ) -> Option<(String, String)> {
         for number in 0..self.context.options.max_options_per_pass {
             if unplaced.is_empty() || self.left_of_pass() == Some(0) {
@@ -88,7 +100,7 @@ impl<'a> Rounds<'a> {
             }
             let seed = split_mix(self.context.seed.wrapping_add(number as u64));
             let demands = demands_of(unplaced);
-            let families = self.families(state, &demands, seed, plan);
+            let families = self.families(state, &demands, seed);
             let mut options = self.estimate(state, &demands, families);
             let most = self.most_nodes();
             let candidates = &mut self.candidates;
@@ -98,14 +110,14 @@ impl<'a> Rounds<'a> {
             if options.is_empty() {
                 return None;
             }
-            let mut round = self.choose(state, &demands, &options, seed, plan);
+            let mut round = self.choose(state, &demands, &options, seed);
             let Some(chosen) = round.choice.row.and_then(|row| options.get(row as usize)) else {
                 let held = (round.choice.reason.clone(), round.choice.message.clone());
-                plan.rounds.push(round);
+                self.records.push(round);
                 return Some(held);
             };
             let chosen = &self.settled(state, &demands, chosen);
-            let ordered = self.order(chosen, &options, &mut round, plan);
+            let ordered = self.order(chosen, &options, &mut round);
             if let Some(zones_by_class) = chosen
                 .zones_by_class
                 .as_ref()
@@ -114,19 +126,26 @@ impl<'a> Rounds<'a> {
                 let candidate = &mut self.candidates.all[chosen.first()];
                 let orders = zones::orders(state, candidate, zones_by_class, &demands, unplaced);
                 round.helps_in = zones::zone_names(&orders);
-                let number = plan.rounds.len();
-                plan.zone_orders
+                let number = self.records.len();
+                self.zone_orders
                     .extend(orders.into_iter().map(|order| (number, order)));
             }
             let helped = self.help(state, &demands, chosen, &ordered, unplaced);
             self.chosen.push(ChosenOption {
-                round: plan.rounds.len(),
+                round: self.records.len(),
                 rows: chosen.family.rows.clone(),
                 helped,
             });
-            plan.rounds.push(round);
+            self.records.push(round);
         }
         None
+    }
+
+    /// Adds the pods that each round helps to its record.
+    pub(super) fn list_helped(&mut self, state: &ClusterState) {
+        for chosen in &self.chosen {
+            self.records[chosen.round].helped = list(state, chosen.helped.iter());
+        }
     }
 
     /// Asks the expanders to choose among some options. Orders nothing yet.
@@ -136,7 +155,6 @@ impl<'a> Rounds<'a> {
         demands: &[Demand],
         options: &[ExpansionOption],
         seed: u64,
-        plan: &mut Plan,
     ) -> Round {
         let mut input = ExpanderInput {
             options: Arc::new(columns(state, &self.candidates, demands, options)),
@@ -152,11 +170,7 @@ impl<'a> Rounds<'a> {
         for expander in &chosen.expanders {
             self.memories.commit(expander, true);
         }
-        let about = |event| NodeEvent {
-            about: Subject::Autoscaler,
-            event,
-        };
-        plan.events.extend(chosen.events.into_iter().map(about));
+        self.expander_events.extend(chosen.events);
         Round {
             domain: None,
             helps_in: Vec::new(),
@@ -174,13 +188,7 @@ impl<'a> Rounds<'a> {
 
     /// The families of groups. Asks the expanders which group stands in for a domain if
     /// several could.
-    fn families(
-        &mut self,
-        state: &mut ClusterState,
-        demands: &[Demand],
-        seed: u64,
-        plan: &mut Plan,
-    ) -> Vec<Family> {
+    fn families(&mut self, state: &mut ClusterState, demands: &[Demand], seed: u64) -> Vec<Family> {
         let domains = Domains::new(&self.candidates);
         let mut best: BTreeMap<Domain, usize> = BTreeMap::new();
         let unsettled = domains.unsettled(&self.candidates).into_iter();
@@ -193,13 +201,13 @@ impl<'a> Rounds<'a> {
             if options.is_empty() {
                 continue;
             }
-            let mut round = self.choose(state, demands, &options, seed, plan);
+            let mut round = self.choose(state, demands, &options, seed);
             let row = round.choice.row.and_then(|row| options.get(row as usize));
             if let Some(option) = row {
                 best.insert(domain.clone(), option.first());
             }
             round.domain = Some(domain_text(&domain, self.candidates.keys));
-            plan.rounds.push(round);
+            self.records.push(round);
         }
         domains.families(&self.candidates, &best)
     }

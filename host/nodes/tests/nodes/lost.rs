@@ -35,9 +35,9 @@ fn what_another_process_ordered_is_waited_for_once_and_not_for_ever() {
     assert_eq!(world.calls(), NONE);
     world.tick(15 * MINUTE + 30_000);
     assert_eq!(world.calls(), ["decrease a by 1", "increase b by 1"]);
-    let told =
+    let timed_out =
         "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
-    assert!(world.events().contains(&told.to_owned()));
+    assert!(world.events().contains(&timed_out.to_owned()));
     // Group a still backs off.
     world.join("b", 0, 16 * MINUTE);
     world.pods("more", 1, 16 * MINUTE, &pod(600));
@@ -155,17 +155,17 @@ fn a_group_whose_instances_never_join_is_left_alone_however_often_it_is_asked() 
     // The first instance has timed out, the second one has not.
     world.tick(15 * MINUTE + 30_000);
     assert_eq!(world.calls(), ["delete a: a-0", "increase b by 1"]);
-    let told =
+    let timed_out =
         "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
-    let tells = |world: &World| world.events().iter().any(|event| event == told);
-    assert!(tells(&world));
+    let has_event = |world: &World| world.events().iter().any(|event| event == timed_out);
+    assert!(has_event(&world));
     world.join("b", 0, 16 * MINUTE);
     world.tick(16 * MINUTE);
-    assert!(!tells(&world));
+    assert!(!has_event(&world));
     // The backoff is over when the second instance is given up.
     world.tick(25 * MINUTE + 30_000);
     assert_eq!(world.calls(), ["delete a: a-1", "increase b by 1"]);
-    assert!(tells(&world));
+    assert!(has_event(&world));
 }
 
 #[test]

@@ -12,9 +12,9 @@ mod nominated;
 mod passes;
 mod plans;
 mod replays;
+mod reported;
 mod rounds;
 mod starting;
-mod told;
 mod world;
 mod zones;
 

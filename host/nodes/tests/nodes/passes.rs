@@ -18,7 +18,10 @@ fn a_pending_pod_becomes_a_node_in_the_peers_words_and_is_ordered_once() {
     let mut world = World::new(vec![first()], None, defaults);
     world.group("nodes", 1000, (1, 2, 4));
     assert_eq!(world.tick(0), 10_000);
-    assert!(world.records().is_empty(), "nothing waits, nothing is told");
+    assert!(
+        world.records().is_empty(),
+        "no pod waits, nothing is recorded"
+    );
     world.pods("web", 3, 1_000, &pod(600));
     // Younger than two seconds: others may follow. One fits each of the two nodes.
     assert_eq!(world.tick(1_500), 3_000);
@@ -114,10 +117,10 @@ fn nodes_of_several_zones_are_ordered_together_and_take_pods_in_turns() {
     assert_eq!(record.rounds[0].input.options.label(0), "a + c");
     assert!(record.remaining.is_empty());
     let events = world.events();
-    let told = events
+    let triggered = events
         .iter()
         .filter(|event| event.contains("TriggeredScaleUp"));
-    assert_eq!(told.count(), 4, "{events:?}");
+    assert_eq!(triggered.count(), 4, "{events:?}");
 }
 
 #[test]
@@ -146,6 +149,21 @@ fn a_group_that_refuses_is_left_alone_and_another_one_chosen_at_once() {
     assert_eq!(record.skipped[0].reason, "in backoff after failed scale-up");
 }
 
+/// The nodes of the other group have room for some of its pods.
+#[test]
+fn pods_of_an_option_of_which_one_group_refuses_get_their_events() {
+    let mut world = two_zones();
+    world.refuse("a");
+    world.pods("web", 4, 0, &spread_pod(300));
+    world.tick(10_000);
+    assert_eq!(world.calls(), ["increase a by 1", "increase c by 1"]);
+    let events = world.events();
+    let triggered = events
+        .iter()
+        .filter(|event| event.contains(": TriggeredScaleUp"));
+    assert_eq!(triggered.count(), 4, "{events:?}");
+}
+
 #[test]
 fn an_order_that_never_arrives_is_taken_back_and_its_group_left_alone_longer_each_time() {
     let mut world = World::new(vec![first()], None, defaults);
@@ -162,9 +180,9 @@ fn an_order_that_never_arrives_is_taken_back_and_its_group_left_alone_longer_eac
     world.tick(late);
     assert_eq!(world.calls(), ["decrease a by 1", "increase b by 1"]);
     let events = world.events();
-    let told =
+    let expected =
         "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
-    assert!(events.iter().any(|event| event == told), "{events:?}");
+    assert!(events.iter().any(|event| event == expected), "{events:?}");
     // b's instance is there and never joins: deleted, and a is tried again.
     world.tick(late + 10_000);
     world.tick(late + 16 * MINUTE);
@@ -245,9 +263,9 @@ fn an_expander_that_lies_or_fails_orders_nothing_unless_the_fallback_is_asked() 
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
     let events = world.events();
-    let told = "autoscaler: PolicyTrapped: expander trap: unreachable; \
+    let expected = "autoscaler: PolicyTrapped: expander trap: unreachable; \
                 built-in expander first (first) decides instead";
-    assert!(events.iter().any(|event| event == told), "{events:?}");
+    assert!(events.iter().any(|event| event == expected), "{events:?}");
 }
 
 #[test]
@@ -259,8 +277,8 @@ fn what_the_clock_interrupted_orders_nothing_and_is_taken_as_given_by_a_replay()
     world.pods("web", 1, 0, &pod(600));
     world.tick(10_000);
     assert_eq!(world.calls(), Vec::<String>::new());
-    let told = format!("autoscaler: PolicyInterrupted: expander slow: {late}; no group grows");
-    assert_eq!(world.events()[0], told);
+    let expected = format!("autoscaler: PolicyInterrupted: expander slow: {late}; no group grows");
+    assert_eq!(world.events()[0], expected);
     let record = world.records().pop().unwrap();
     assert_eq!(record.verdict.reason, "PolicyInterrupted");
     // A faster machine would have been in time.

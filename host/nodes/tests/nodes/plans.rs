@@ -50,7 +50,7 @@ fn what_a_plan_says_comes_true_on_about_as_few_nodes_as_pods_take_one_by_one() {
     let count = wrong.len();
     let context = format!("{sums:?}, {count} of {cases} differ:\n{shown}");
     assert!(sums.nodes * 100 <= sums.greedy_nodes * 103, "{context}");
-    assert!(sums.lacking * 1000 <= sums.placed, "{context}");
+    assert!(sums.without_node * 1000 <= sums.placed, "{context}");
     assert!(sums.empty * 500 <= sums.nodes, "{context}");
     assert!(sums.rehearsed > 0, "{context}");
     // 6 of the 250 differ, and 38 of 2,000. For nearly all of them, no other numbers of
@@ -65,7 +65,7 @@ struct Sums {
     greedy_nodes: u64,
     placed: u64,
     /// Pods without a node although a plan has one for them.
-    lacking: u64,
+    without_node: u64,
     empty: u64,
     /// Plans that a rehearsal changed.
     rehearsed: u64,
@@ -74,7 +74,7 @@ struct Sums {
 impl Sums {
     fn add(&mut self, outcome: &Outcome, alike: &[Greedy]) {
         self.placed += u64::from(outcome.placed);
-        self.lacking += u64::from(outcome.promised.saturating_sub(outcome.placed));
+        self.without_node += u64::from(outcome.promised.saturating_sub(outcome.placed));
         self.empty += outcome.empty.len() as u64;
         let as_good = alike.iter().filter(|run| run.left <= outcome.left);
         if let Some(fewest) = as_good.map(|run| run.nodes).min() {
@@ -156,8 +156,8 @@ fn whatever_a_rehearsal_changes_keeps_to_the_limits_and_replays() {
         }
         let helped = plan.rounds.iter().map(|round| round.helped.count);
         let remaining = plan.remaining.iter().map(|remaining| remaining.pods.count);
-        let told: u32 = plan.pending.fit + helped.sum::<u32>() + remaining.sum::<u32>();
-        assert_eq!(told, plan.pending.unschedulable, "{draft}");
+        let counted: u32 = plan.pending.fit + helped.sum::<u32>() + remaining.sum::<u32>();
+        assert_eq!(counted, plan.pending.unschedulable, "{draft}");
         changed += u32::from(is_changed_by_rehearsal(&plan));
         limited += u32::from(nodes == options.max_nodes_per_scale_up);
         let record = NodeDecisionRecord {

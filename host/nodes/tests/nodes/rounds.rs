@@ -37,10 +37,12 @@ fn one_pass_adds_no_more_nodes_than_the_operator_allows_whatever_it_chooses() {
     world.pods("web", 6, 0, &pod(900));
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase a by 2", "increase b by 1"]);
-    let told = world.events();
+    let events = world.events();
     assert!(
-        !told.iter().any(|event| event.contains("NotTriggerScaleUp")),
-        "their turn comes: {told:?}"
+        !events
+            .iter()
+            .any(|event| event.contains("NotTriggerScaleUp")),
+        "their turn comes: {events:?}"
     );
     world.tick(20_000);
     assert_eq!(world.calls(), ["increase b by 3"]);

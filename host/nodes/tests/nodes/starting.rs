@@ -51,9 +51,9 @@ fn a_node_with_a_startup_taint_is_on_its_way_until_it_should_have_started() {
         assert_eq!(world.calls(), NONE, "{taint}");
         // Its start has timed out: its group backs off, and it counts as unready.
         world.tick(17 * MINUTE);
-        let told =
+        let expected =
             "autoscaler: ScaleUpTimedOut: Nodes added to group a failed to register within 15m0s";
-        assert!(world.events().contains(&told.to_owned()), "{taint}");
+        assert!(world.events().contains(&expected.to_owned()), "{taint}");
         let incidents = &world.records().pop().unwrap().incidents.clone();
         assert!(incidents[0].message.ends_with("not ready: a-0"));
         world.tick(21 * MINUTE);
@@ -61,7 +61,11 @@ fn a_node_with_a_startup_taint_is_on_its_way_until_it_should_have_started() {
         world.tick(23 * MINUTE);
         assert_eq!(world.calls(), ["increase a by 1"], "{taint}");
         assert_eq!(
-            world.events().iter().filter(|event| *event == told).count(),
+            world
+                .events()
+                .iter()
+                .filter(|event| *event == expected)
+                .count(),
             0
         );
     }

@@ -8,7 +8,6 @@ use super::{Ordered, Rounds};
 use crate::guard::guarded;
 use crate::limits::NodeSize;
 use crate::record::{GuardedGroup, Order, Round, RoundGuard};
-use crate::scale_up::Plan;
 use crate::scale_up::expansion_option::ExpansionOption;
 use crate::templates::GroupTemplate;
 
@@ -40,7 +39,6 @@ impl Rounds<'_> {
         chosen: &ExpansionOption,
         options: &[ExpansionOption],
         round: &mut Round,
-        plan: &mut Plan,
     ) -> Vec<Ordered> {
         let several = chosen.parts.len() > 1;
         let groups: Vec<(usize, Option<u32>)> = if several {
@@ -52,8 +50,8 @@ impl Rounds<'_> {
         };
         for (row, nodes) in &chosen.parts {
             let name = &self.candidates.all[*row].group.name;
-            plan.log.push(format!("Best option to resize: {name}"));
-            plan.log
+            self.log.push(format!("Best option to resize: {name}"));
+            self.log
                 .push(format!("Estimated {nodes} nodes needed in {name}"));
         }
         let guard = RoundGuard {

@@ -8,8 +8,9 @@ use crate::{defaults, pod};
 /// scale-up.
 fn not_triggered(world: &World) -> usize {
     let events = world.events();
-    let told = events.iter();
-    told.filter(|event| event.contains("NotTriggerScaleUp"))
+    let events = events.iter();
+    events
+        .filter(|event| event.contains("NotTriggerScaleUp"))
         .count()
 }
 
@@ -20,7 +21,7 @@ fn one_group() -> World {
 }
 
 #[test]
-fn every_pod_is_told_once_why_it_gets_no_node_however_many_there_are() {
+fn every_pod_gets_one_event_about_why_it_gets_no_node_however_many_there_are() {
     // Pods of one class, and pods of one class each.
     let mut alike = one_group();
     alike.pods("huge", 1200, 0, &pod(5000));
@@ -28,16 +29,16 @@ fn every_pod_is_told_once_why_it_gets_no_node_however_many_there_are() {
     for number in 0..120 {
         different.pods(&format!("huge-{number}"), 1, 0, &pod(5000 + number));
     }
-    for (mut world, told) in [(alike, [500, 500, 200, 0]), (different, [50, 50, 20, 0])] {
-        for (number, told) in (1..).zip(told) {
+    for (mut world, counts) in [(alike, [500, 500, 200, 0]), (different, [50, 50, 20, 0])] {
+        for (number, count) in (1..).zip(counts) {
             world.tick(number * 10_000);
-            assert_eq!(not_triggered(&world), told, "{number}");
+            assert_eq!(not_triggered(&world), count, "{number}");
         }
     }
 }
 
 #[test]
-fn what_a_pass_does_not_look_at_stays_told() {
+fn what_a_pass_does_not_check_stays_reported() {
     let mut world = one_group();
     world.pods("huge", 3, 0, &pod(5000));
     world.tick(10_000);

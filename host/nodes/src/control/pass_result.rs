@@ -1,0 +1,93 @@
+//! The result of a pass, from which its record is made.
+
+use std::sync::Arc;
+
+use super::orders::OrderedPlan;
+use crate::findings::Findings;
+use crate::record::{NODE_FORMAT, NodeDecisionRecord, OrderOutcome, Pending};
+use crate::reported::{PassStage, ReportedEvents};
+use crate::scale_up::Plan;
+use flyball_decision::time::Timestamp;
+
+/// What the stages of a pass found, decided and did.
+pub(super) struct PassResult {
+    /// The last stage that the pass reached.
+    pub(super) stage: PassStage,
+    /// The plan of scale-up. It has only a verdict if the pass ended early, and is empty if
+    /// scale-up was skipped.
+    pub(super) plan: Plan,
+    /// Outcome of each order of the plan, at its index.
+    pub(super) outcomes: Vec<OrderOutcome>,
+    /// Findings of all stages.
+    pub(super) findings: Findings,
+}
+
+/// Fields of a record that do not come from its pass.
+pub(super) struct RecordHeader {
+    /// Version of the host.
+    pub(super) host: Arc<str>,
+    /// Sequence number of the record.
+    pub(super) sequence: u64,
+    /// Time of the pass.
+    pub(super) at: Timestamp,
+}
+
+impl PassResult {
+    /// Returns the result of a pass with these findings of its repairs. `ordered` is `None`
+    /// if scale-up was skipped.
+    pub(super) fn new(repairs: Findings, ordered: Option<OrderedPlan>) -> Self {
+        let stage = match ordered {
+            Some(_) => PassStage::Plan,
+            None => PassStage::Health,
+        };
+        let ordered = ordered.unwrap_or_default();
+        let mut findings = repairs;
+        findings.extend(ordered.findings);
+        Self {
+            stage,
+            plan: ordered.plan,
+            outcomes: ordered.outcomes,
+            findings,
+        }
+    }
+
+    /// Puts the record together, without events and incidents that were reported before.
+    /// Returns `None` if there is nothing to record. A pass without a plan is recorded
+    /// only for its incidents.
+    pub(super) fn into_record(
+        self,
+        header: RecordHeader,
+        reported: &mut ReportedEvents,
+    ) -> Option<NodeDecisionRecord> {
+        let Self {
+            stage,
+            plan,
+            outcomes,
+            findings,
+        } = self;
+        if stage < PassStage::Plan && findings.incidents.is_empty() {
+            return None;
+        }
+        let findings = reported.unreported(findings, stage);
+        let is_idle = plan.rounds.is_empty() && plan.pending == Pending::default();
+        if is_idle && findings.incidents.is_empty() && findings.events.is_empty() {
+            return None;
+        }
+        Some(NodeDecisionRecord {
+            format: NODE_FORMAT.into(),
+            host: header.host,
+            sequence: header.sequence,
+            at: header.at,
+            pending: plan.pending,
+            skipped: plan.skipped,
+            upcoming: plan.upcoming,
+            rounds: plan.rounds,
+            remaining: plan.remaining,
+            verdict: plan.verdict,
+            outcomes,
+            incidents: findings.incidents,
+            log: findings.log,
+            events: findings.events,
+        })
+    }
+}

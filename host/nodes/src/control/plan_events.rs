@@ -1,0 +1,76 @@
+//! Events of a plan, derived from the outcomes of its orders.
+
+use crate::ports::{NodeEvent, Subject};
+use crate::record::{OrderOutcome, Round, listed};
+use crate::reported::NOT_TRIGGERED;
+use crate::scale_up::{HelpedPods, Plan};
+
+/// Outcome of the orders of one round.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RoundOutcome {
+    /// Nothing was ordered.
+    NoOrders,
+    /// The cloud accepted at least one of the orders.
+    Accepted,
+    /// The cloud accepted none of the orders.
+    Refused,
+}
+
+/// Returns the outcome of each round. `outcomes` are those of the orders of all rounds, in
+/// order.
+pub(super) fn round_outcomes(rounds: &[Round], mut outcomes: &[OrderOutcome]) -> Vec<RoundOutcome> {
+    let of_round = |round: &Round| {
+        let own = outcomes.split_off(..round.orders.len());
+        if round.orders.is_empty() {
+            RoundOutcome::NoOrders
+        } else if own.is_some_and(|own| own.contains(&OrderOutcome::Ordered)) {
+            RoundOutcome::Accepted
+        } else {
+            RoundOutcome::Refused
+        }
+    };
+    rounds.iter().map(of_round).collect()
+}
+
+/// Returns the events of a plan after its orders: about expanders, about pods that orders
+/// help or that no order helps, and about the limit of nodes. There is none about pods of
+/// a round whose orders were all refused.
+pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEvent> {
+    let expanders = plan.expander_events.iter().cloned();
+    let mut events: Vec<NodeEvent> = expanders
+        .map(|event| NodeEvent {
+            about: Subject::Autoscaler,
+            event,
+        })
+        .collect();
+    let is_refused = |round: usize| outcomes.get(round) == Some(&RoundOutcome::Refused);
+    for HelpedPods { round, pods } in &plan.helped_pods {
+        if pods.is_empty() || is_refused(*round) {
+            continue;
+        }
+        let orders = listed(&plan.rounds[*round].orders);
+        let message = format!("pod triggered scale-up: {orders}");
+        events.extend(pods_events(pods, "TriggeredScaleUp", &message));
+    }
+    for unhelped in &plan.unhelped_pods {
+        events.extend(pods_events(
+            &unhelped.pods,
+            NOT_TRIGGERED,
+            &unhelped.message,
+        ));
+    }
+    if let Some(max) = plan.max_nodes_reached {
+        let message = format!("Max total nodes in cluster reached: {max}");
+        events.push(NodeEvent::warning("MaxNodesTotalReached", message));
+    }
+    events
+}
+
+fn pods_events(
+    pods: &[Subject],
+    reason: &'static str,
+    message: &str,
+) -> impl Iterator<Item = NodeEvent> {
+    pods.iter()
+        .map(move |pod| NodeEvent::of_pod(pod, reason, message))
+}
