@@ -205,7 +205,7 @@ fn print(
 const MOST_ROWS: usize = 20;
 
 /// Returns a table of figures.
-pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
+fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
     let first = first.to_uppercase();
     let headings = Summary::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once(first.as_str())
@@ -219,7 +219,7 @@ pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> T
 }
 
 /// Prints how often each policy decided, and swaps that failed.
-pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
+fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
     for used in &run.journal.uses.versions {
         let name = format!("{}@{}", used.version.name, used.version.short_digest());
         let decisions = output::count(used.answers + used.failures);

@@ -9,7 +9,7 @@ use crate::text::figure;
 use crate::timeline::Fleet;
 
 /// Maximum number of orders marked in the charts: more would hide the curves.
-const MOST_MARKS: usize = 8;
+const MOST_MARKS: usize = 12;
 
 /// Number of curves besides those of the groups.
 const OTHER_CURVES: usize = 3;
