@@ -121,7 +121,7 @@ fn the_demo_fails_if_a_file_does_not_take_over() {
     let workshop = Workshop::new();
     workshop.write("broken.wasm", "no component");
     let swap = ["demo", "--fast", "--swap-expander", "broken.wasm"];
-    let expected = ["broken did not take over from least-waste", "not a"];
+    let expected = ["broken did not take over from least-waste: not WebAssembly"];
     workshop.run(&swap).expect(1, &expected);
 }
 
