@@ -121,8 +121,13 @@ fn the_demo_fails_if_a_file_does_not_take_over() {
     let workshop = Workshop::new();
     workshop.write("broken.wasm", "no component");
     let swap = ["demo", "--fast", "--swap-expander", "broken.wasm"];
-    let expected = ["broken did not take over from least-waste: not WebAssembly"];
-    workshop.run(&swap).expect(1, &expected);
+    let ran = workshop.run(&swap);
+    let expected = "error: broken did not take over from least-waste: not WebAssembly";
+    assert!(
+        ran.code == Some(1) && ran.stderr.contains(expected),
+        "{ran:#?}"
+    );
+    assert!(ran.stdout.contains("broken did not decide"), "{ran:#?}");
 }
 
 /// Checks that the texts are printed in this order.
