@@ -87,6 +87,8 @@ pub struct Totals {
 pub struct NodeTotals {
     /// Number of Ready nodes.
     pub ready: u32,
+    /// Target size of all groups: nodes that are there or on their way.
+    pub ordered: u32,
     /// Number of pods that wait for a node.
     pub pending: u32,
 }
@@ -254,6 +256,7 @@ impl World {
         }
         totals.nodes = self.nodes.as_ref().map(|nodes| NodeTotals {
             ready: nodes.ready(),
+            ordered: nodes.ordered(),
             pending: nodes.waiting(),
         });
         totals

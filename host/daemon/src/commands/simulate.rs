@@ -206,7 +206,7 @@ fn print(
 const MOST_ROWS: usize = 20;
 
 /// Returns a table of figures.
-pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
+fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
     let first = first.to_uppercase();
     let headings = figures::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once(first.as_str())
@@ -220,8 +220,8 @@ pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> T
 }
 
 /// Prints how often each policy decided, and swaps that failed.
-pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
-    for used in &run.journal.policies {
+fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
+    for used in &run.journal.uses.versions {
         let name = format!("{}@{}", used.version.name, used.version.short_digest());
         let decisions = output::count(used.answers + used.failures);
         write!(out, "{}  decided {decisions} times", styled(POLICY, name))?;
@@ -269,7 +269,7 @@ fn to_json(scenario: &Scenario, runs: &[Run], report: &Path) -> Value {
 }
 
 fn run_to_json(run: &Run) -> Value {
-    let policies = run.journal.policies.iter().map(
+    let policies = run.journal.uses.versions.iter().map(
         |used| json!({"version": used.version, "answers": used.answers, "failures": used.failures}),
     );
     let swaps = run.swaps.iter().map(|(swap, outcome)| {
