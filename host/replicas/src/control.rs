@@ -20,7 +20,7 @@ use self::standing::Standing;
 use crate::history;
 use crate::options::ReplicaOptions;
 use crate::pipeline::{self, Scene};
-use crate::ports::{Autoscaler, Observation, Question, Reader, Report, Writer};
+use crate::ports::{Autoscaler, MetricSelector, Observation, Question, Reader, Report, Writer};
 use crate::record::{DecisionRecord, Outcome};
 use crate::spec::Mode;
 use flyball_decision::policy::{PolicyEngine, WantedInput};
@@ -107,12 +107,20 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     fn with_wants(&mut self, due: Vec<Arc<Autoscaler>>) -> Vec<Due> {
         let due = due.into_iter().map(|autoscaler| Due {
             wants: self.wants(&autoscaler),
+            metric_selectors: self.metric_selectors(&autoscaler.uid),
             autoscaler,
             observation: None,
             decision: None,
             written: None,
         });
         due.collect()
+    }
+
+    fn metric_selectors(&mut self, uid: &Arc<str>) -> Arc<[MetricSelector]> {
+        let entry = self.schedule.entry(uid);
+        entry.map_or_else(Arc::default, |entry| {
+            Arc::clone(&entry.prepared.metric_selectors)
+        })
     }
 
     /// Returns the inputs that the policies of an object want. If the previous version of
@@ -143,6 +151,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         let question = |due: &Due| Question {
             autoscaler: Arc::clone(&due.autoscaler),
             target_metadata: due.wants_metadata(),
+            metric_selectors: Arc::clone(&due.metric_selectors),
         };
         let questions: Vec<_> = due.iter().map(question).collect();
         let observations = self.reader.observe(now, &questions).await;

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{AutoscalerSpec, MetricSpec, MetricTarget, ScalingPolicy, ScalingRules, limits};
+use super::{AutoscalerSpec, MetricFields, MetricTarget, ScalingPolicy, ScalingRules, limits};
 use flyball_decision::quantity::approximate_f64;
 
 /// A field with an invalid value.
@@ -40,7 +40,8 @@ impl AutoscalerSpec {
             limits::ZERO_WITHOUT_OUTSIDE_METRIC.to_owned()
         })?;
         for (index, spec) in self.metrics.iter().enumerate() {
-            metric(spec).map_err(|fault| fault.within(format_args!("metrics[{index}]")))?;
+            let fields = MetricFields::from(spec.clone());
+            metric(&fields).map_err(|fault| fault.within(format_args!("metrics[{index}]")))?;
         }
         if let Some(behavior) = &self.behavior {
             for (direction, rules) in [
@@ -63,7 +64,7 @@ impl AutoscalerSpec {
     }
 }
 
-fn metric(spec: &MetricSpec) -> Result<(), SpecFault> {
+fn metric(spec: &MetricFields) -> Result<(), SpecFault> {
     one_of(&spec.kind, &limits::METRICS.map(|kind| kind.name), "type")?;
     let targets = [
         spec.resource.as_ref().map(|source| &source.target),

@@ -14,7 +14,7 @@ pub struct MetricKind {
     pub targets: &'static [&'static str],
 }
 
-/// All kinds of metric, in the order of the fields of [`super::MetricSpec`].
+/// All kinds of metric, in the order of the fields of [`super::MetricFields`].
 pub const METRICS: [MetricKind; 5] = [
     metric("Resource", "resource", &["Utilization", "AverageValue"]),
     metric(

@@ -6,7 +6,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::{Autoscaler, Scale};
-use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::spec::{AutoscalerSpec, ContainerResourceMetric, MetricSpec, ResourceMetric};
 use flyball_replicas::status::AutoscalerStatus;
 
 use super::meter::{Meter, Reading, Usage, Window};
@@ -337,20 +337,19 @@ impl Workload {
     }
 }
 
-/// Returns the cores per pod that an autoscaler aims at, by its first metric of cpu;
-/// without metrics, 80% of the request.
+/// Returns the cores per pod that an autoscaler aims at, by its first metric of cpu.
+/// `None` if it has no such metric.
 fn target_cpu(spec: &AutoscalerSpec, request: f64) -> Option<f64> {
-    if spec.metrics.is_empty() {
-        return Some(0.8 * request);
-    }
-    let targets = spec.metrics.iter().filter_map(|metric| {
-        let resource = metric.resource.as_ref();
-        let container = metric.container_resource.as_ref();
-        resource
-            .map(|resource| (&resource.name, &resource.target))
-            .or_else(|| container.map(|container| (&container.name, &container.target)))
-    });
-    let (_, target) = { targets }.find(|(name, _)| *name == "cpu")?;
+    let metrics = spec.effective_metrics().iter();
+    let target = { metrics }.find_map(|metric| match metric {
+        MetricSpec::Resource(ResourceMetric { name, target })
+        | MetricSpec::ContainerResource(ContainerResourceMetric { name, target, .. })
+            if name == "cpu" =>
+        {
+            Some(target)
+        }
+        _ => None,
+    })?;
     match (target.average_utilization, target.average_value) {
         (Some(percent), _) => Some(f64::from(percent) / 100.0 * request),
         (None, Some(value)) => Some(value.0 as f64 / 1000.0),
