@@ -19,7 +19,7 @@ use self::schedule::{Entry, Schedule};
 use self::standing::Standing;
 use crate::history;
 use crate::options::ReplicaOptions;
-use crate::pipeline::{self, Scene};
+use crate::pipeline::{self, DecisionContext};
 use crate::ports::{Autoscaler, MetricSelector, Observation, Question, Reader, Report, Writer};
 use crate::record::{DecisionRecord, Outcome};
 use crate::spec::Mode;
@@ -211,7 +211,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 }
                 Mode::Observe => None,
             };
-            let scene = Scene {
+            let context = DecisionContext {
                 now,
                 options: &self.options,
                 engine: &*self.ports.engine,
@@ -227,7 +227,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 removable,
                 sequence: self.sequence,
             };
-            let decision = pipeline::decide(&scene);
+            let decision = pipeline::decide(&context);
             if let Some(again) = decision.again_after_ms() {
                 entry.hasten(now, again);
             }

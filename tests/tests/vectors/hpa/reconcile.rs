@@ -20,8 +20,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::hpa::combine::upstream_reported;
+use crate::hpa::decide::{Hpa, autoscaler};
 use crate::hpa::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
-use crate::hpa::scene::{Hpa, autoscaler};
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
