@@ -97,7 +97,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             self.take_in(now, &mut due);
             let due = self.decide(now, due);
             let due = self.act(now, due).await;
-            self.tell(now, due).await;
+            self.report(now, due).await;
         }
         self.schedule
             .next()
@@ -268,7 +268,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         due
     }
 
-    async fn tell(&mut self, now: Timestamp, due: Vec<Due>) {
+    async fn report(&mut self, now: Timestamp, due: Vec<Due>) {
         let concluded = due.into_iter().filter_map(|due| self.conclude(now, due));
         let reports: Vec<_> = concluded.collect();
         if !reports.is_empty() {
