@@ -36,7 +36,7 @@ pub struct Prepared {
     /// Display name of each metric, as in Kubernetes' events and conditions.
     pub metric_names: Arc<[Arc<str>]>,
     /// Prefix of Kubernetes' error message for each metric, if the metric is unavailable.
-    pub lacking: Vec<String>,
+    pub unavailable_prefixes: Vec<String>,
     /// The policies to ask, in order.
     pub policies: Vec<PreparedPolicy>,
 }
@@ -91,9 +91,9 @@ impl Prepared {
                 .iter()
                 .map(|metric| display_name(metric).into())
                 .collect(),
-            lacking: metrics
+            unavailable_prefixes: metrics
                 .iter()
-                .map(|metric| lacking(metric, &autoscaler.key.namespace))
+                .map(|metric| unavailable_prefix(metric, &autoscaler.key.namespace))
                 .collect(),
             policies: spec.effective_policies().iter().map(policy).collect(),
             metric_selectors,
@@ -252,7 +252,7 @@ fn external_name(metric: &MetricIdentifier) -> String {
 }
 
 /// Returns the prefix of Kubernetes' error message if the metric is unavailable.
-fn lacking(spec: &MetricSpec, namespace: &str) -> String {
+fn unavailable_prefix(spec: &MetricSpec, namespace: &str) -> String {
     match spec {
         MetricSpec::Resource(ResourceMetric { name, .. })
         | MetricSpec::ContainerResource(ContainerResourceMetric { name, .. }) => {
