@@ -166,8 +166,8 @@ fn measured(
 
 /// Shortens a source's message: what a policy says about a metric must fit into a reason.
 fn shortened(message: &str) -> &str {
-    const MOST_BYTES: usize = 512;
-    &message[..message.floor_char_boundary(MOST_BYTES)]
+    const MAX_BYTES: usize = 512;
+    &message[..message.floor_char_boundary(MAX_BYTES)]
 }
 
 fn add_samples(metric: &mut MetricInput, pods: &[Pod], samples: &[PodSample]) {

@@ -34,7 +34,7 @@ impl AutoscalerSpec {
     /// Returns the first value that is invalid.
     pub fn check(&self) -> Result<(), SpecFault> {
         let (metrics, policies) = (self.metrics.len(), self.policies.len());
-        within(metrics, &(0..=limits::MOST_METRICS), "metrics")?;
+        within(metrics, &(0..=limits::MAX_METRICS), "metrics")?;
         let can_leave_zero = self.effective_min() > 0 || self.has_outside_metric();
         holds(can_leave_zero, "metrics", || {
             limits::ZERO_WITHOUT_OUTSIDE_METRIC.to_owned()
@@ -52,7 +52,7 @@ impl AutoscalerSpec {
                 checked.map_err(|fault| fault.within(format_args!("behavior.{direction}")))?;
             }
         }
-        within(policies, &(0..=limits::MOST_POLICIES), "policies")?;
+        within(policies, &(0..=limits::MAX_POLICIES), "policies")?;
         let mut names = BTreeSet::new();
         for (index, policy) in self.policies.iter().enumerate() {
             holds(names.insert(&policy.name), "name", || {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flyball_nodes::record::{NodeDecisionRecord, OrderOutcome};
 
-use super::MOST_DECISIONS;
+use super::MAX_DECISIONS;
 
 /// Summary of a run's node decisions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,7 +37,7 @@ impl NodeEntries {
         if !acts && (same || !left_over) {
             return;
         }
-        if self.decisions.len() == MOST_DECISIONS {
+        if self.decisions.len() == MAX_DECISIONS {
             self.decisions.pop_front();
         }
         self.decisions.push_back(Arc::clone(record));

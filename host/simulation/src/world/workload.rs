@@ -13,7 +13,7 @@ use super::meter::{Meter, Reading, Usage, Window};
 use super::nodes::Shape;
 use super::pods::{Change, PodEntry, Pods};
 use super::service::{Flow, Service};
-use super::{MOST_LOAD, Totals};
+use super::{MAX_LOAD, Totals};
 use crate::formula::Moment;
 use crate::load::Load;
 use crate::random;
@@ -189,7 +189,7 @@ impl Workload {
     fn load_at(&mut self, step: &Step, t: f64) -> Result<f64, f64> {
         self.moment.t = t;
         let value = self.load.value(&self.moment);
-        if !(0.0..=MOST_LOAD).contains(&value) {
+        if !(0.0..=MAX_LOAD).contains(&value) {
             return Err(value);
         }
         let noise = self.spec.noise.map_or(0.0, |noise| {
@@ -197,7 +197,7 @@ impl Workload {
         });
         self.surges.retain(|surge| surge.0 > step.begin);
         let surge: f64 = self.surges.iter().map(|surge| surge.1).product();
-        Ok((value * (1.0 + noise) * surge).min(MOST_LOAD))
+        Ok((value * (1.0 + noise) * surge).min(MAX_LOAD))
     }
 
     fn sample(&self, load: f64, seconds: f64) -> StepSample {
