@@ -22,7 +22,7 @@ pub use nodes::NodeEntries;
 use crate::recorders::{Recorders, RunRecorder};
 
 /// Maximum number of decisions kept: the last ones.
-pub(crate) const MOST_DECISIONS: usize = 200;
+pub(crate) const MAX_DECISIONS: usize = 200;
 
 /// Recorder that keeps what a report needs of a run's records, and forwards them.
 #[derive(Default)]
@@ -187,7 +187,7 @@ impl Entries {
         }
         let newly_held = record.verdict.to.is_none() && reason_changed;
         if record.outcome != Outcome::Unchanged || (failed && reason_changed) || newly_held {
-            if self.decisions.len() == MOST_DECISIONS {
+            if self.decisions.len() == MAX_DECISIONS {
                 self.decisions.pop_front();
             }
             self.decisions.push_back(decision(record));

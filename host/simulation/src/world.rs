@@ -30,12 +30,12 @@ use nodes::{Nodes, PodKey};
 use workload::Workload;
 
 /// Largest valid load, in requests per second.
-pub(crate) const MOST_LOAD: f64 = 1e12;
+pub(crate) const MAX_LOAD: f64 = 1e12;
 
 /// Error of a load that is not valid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "workload {workload}: load is {value} at {}: it must be 0 to {MOST_LOAD:e} requests per second; \
+    "workload {workload}: load is {value} at {}: it must be 0 to {MAX_LOAD:e} requests per second; \
      bound it with max(0, …) or min(…)",
     elapsed_text(*.at_ms)
 )]

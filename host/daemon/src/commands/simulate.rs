@@ -179,12 +179,12 @@ fn print(
         write!(
             out,
             "{}",
-            summary_table("workload", run.workload_summaries().take(MOST_ROWS))
+            summary_table("workload", run.workload_summaries().take(MAX_ROWS))
         )?;
-        if run.workloads.len() > MOST_ROWS {
+        if run.workloads.len() > MAX_ROWS {
             let more = format!(
                 "… and {} more: see the report",
-                run.workloads.len() - MOST_ROWS
+                run.workloads.len() - MAX_ROWS
             );
             writeln!(out, "{}", styled(DIM, more))?;
         }
@@ -203,7 +203,7 @@ fn print(
 }
 
 /// Maximum number of workloads listed on a terminal.
-const MOST_ROWS: usize = 20;
+const MAX_ROWS: usize = 20;
 
 /// Returns a table of figures.
 fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
@@ -252,12 +252,12 @@ fn print_kept_from_zero(out: &mut impl std::io::Write, runs: &[Run]) -> anyhow::
         .iter()
         .flat_map(|r| &r.journal.kept_from_zero)
         .collect();
-    for (object, message) in kept.iter().take(MOST_ROWS) {
+    for (object, message) in kept.iter().take(MAX_ROWS) {
         let object = format!("{}/{}:", object.namespace, object.name);
         writeln!(out, "{} {message}", styled(WARNING, object))?;
     }
-    if kept.len() > MOST_ROWS {
-        let more = format!("… and {} more", kept.len() - MOST_ROWS);
+    if kept.len() > MAX_ROWS {
+        let more = format!("… and {} more", kept.len() - MAX_ROWS);
         writeln!(out, "{}", styled(DIM, more))?;
     }
     Ok(())

@@ -9,7 +9,7 @@ use flyball_simulation::Fleet;
 use flyball_simulation::{NodesRun, Run};
 
 /// Maximum number of orders marked in the charts: more would hide the curves.
-const MOST_MARKS: usize = 12;
+const MAX_MARKS: usize = 12;
 
 /// Number of curves besides those of the groups.
 const OTHER_CURVES: usize = 3;
@@ -79,7 +79,7 @@ fn marks(run: &Run, nodes: &NodesRun) -> Vec<Mark> {
         }
     });
     let marks: Vec<Mark> = marks.collect();
-    if marks.len() > MOST_MARKS {
+    if marks.len() > MAX_MARKS {
         return Vec::new();
     }
     marks

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flyball_nodes::record::{NodeDecisionRecord, OrderOutcome};
 
-use super::{MOST_DECISIONS, PolicyUses};
+use super::{MAX_DECISIONS, PolicyUses};
 
 /// Summary of a run's node decisions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -42,7 +42,7 @@ impl NodeEntries {
         if !acts && (same || !left_over) {
             return;
         }
-        if self.decisions.len() == MOST_DECISIONS {
+        if self.decisions.len() == MAX_DECISIONS {
             self.decisions.pop_front();
         }
         self.decisions.push_back(Arc::clone(record));
