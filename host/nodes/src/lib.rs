@@ -16,6 +16,7 @@ mod demand;
 pub mod gpu;
 pub mod guard;
 pub mod limits;
+mod node_profile;
 mod nominated;
 pub mod options;
 pub mod ports;
