@@ -5,8 +5,8 @@ use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
+use crate::code;
 use crate::compile::child::lacks_memory;
-use crate::compile::code;
 use crate::compile::process::{MAX_ANSWER_BYTES, Written};
 use crate::error::LoadError;
 use crate::text::readable;

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
+use crate::code::MAX_CODE_BYTES;
 use crate::compile::child::{Answer, Limits};
-use crate::compile::code::MAX_CODE_BYTES;
 use crate::compile::{CompilerOptions, Source, memory_budget};
 use crate::error::LoadError;
 use crate::file;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::compile::code::Artifact;
+use crate::code::Artifact;
 use crate::error::{EngineError, LoadError};
 use crate::registry::files;
 use crate::registry::last_good::LastGood;

@@ -5,8 +5,9 @@ mod nodes;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{AutoscalerTemplate, EventSpec, LoadSpec, Scenario, ScenarioError, WorkloadSpec};
-use crate::load::Series;
+use super::{
+    AutoscalerTemplate, EventSpec, LoadSpec, Scenario, ScenarioError, Series, WorkloadSpec,
+};
 use crate::time::Millis;
 
 /// A field's path, and its error.
