@@ -40,8 +40,8 @@ pub struct Question {
     pub metric_selectors: Arc<[MetricSelector]>,
 }
 
-/// The selector of a metric's series, in text form. `None` if it selects all series; the
-/// error has the class `invalidMetricSelector`.
+/// The selector of a metric's series, in text form. `None` if the metric has no selector;
+/// the error has the class `invalidMetricSelector`.
 pub type MetricSelector = Result<Option<Arc<str>>, ObservationError>;
 
 /// What was observed for one autoscaler at one time.

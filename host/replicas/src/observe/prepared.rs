@@ -194,15 +194,19 @@ fn metric(spec: &MetricSpec, selector: &MetricSelector) -> MetricInput {
             return metric;
         }
     };
-    metric.target_type.clone_from(&target.kind);
-    metric.target_value = target.value.map(|Milli(milli)| milli);
-    metric.target_average_value = target.average_value.map(|Milli(milli)| milli);
-    metric.target_average_utilization = target.average_utilization;
+    set_target(&mut metric, target);
     match selector {
         Ok(text) => metric.selector = text.as_deref().unwrap_or_default().to_owned(),
         Err(error) => set_error(&mut metric, error.clone()),
     }
     metric
+}
+
+fn set_target(metric: &mut MetricInput, target: &MetricTarget) {
+    metric.target_type.clone_from(&target.kind);
+    metric.target_value = target.value.map(|Milli(milli)| milli);
+    metric.target_average_value = target.average_value.map(|Milli(milli)| milli);
+    metric.target_average_utilization = target.average_utilization;
 }
 
 fn set_error(metric: &mut MetricInput, error: ObservationError) {
