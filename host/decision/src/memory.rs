@@ -12,9 +12,8 @@ pub(crate) use kept::{STATE_FRAME, STATES_LIMIT};
 pub use policies::{PolicyMemories, Recalled};
 
 /// Stores what is remembered of objects beyond the life of a loop, by the object's uid
-/// ([`NODE_GROUPS`](flyball_decision::policy::NODE_GROUPS) for choices among node groups): states by
-/// policy and state version, at most [`KEPT_LIMIT`](flyball_decision::memory::KEPT_LIMIT) bytes per
-/// object in all.
+/// ([`NODE_GROUPS`](crate::policy::NODE_GROUPS) for choices among node groups): states by
+/// policy and state version, at most [`KEPT_LIMIT`] bytes per object in all.
 ///
 /// The loop works on copies. It loads an object's copy when it first sees the object, and
 /// saves a material change once the action that belongs to it has succeeded. No decision

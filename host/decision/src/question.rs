@@ -44,7 +44,7 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     const NOUN: &'static str;
     /// What happens if no policy answers, as messages say it.
     const HELD: &'static str;
-    /// Name of [`Part::own`] in the JSON of a record.
+    /// Name of [`Part::own`](crate::part::Part::own) in the JSON of a record.
     const OWN_FIELD: &'static str;
     /// Tag of an answer in the JSON of a record.
     const ANSWER_TAG: &'static str;

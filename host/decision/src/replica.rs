@@ -67,11 +67,11 @@ impl fmt::Display for Target {
 pub struct PodColumns {
     /// Bits of [`pod_state`].
     pub state: Vec<u32>,
-    /// Last transition of the Ready condition, or [`Timestamp::UNKNOWN`].
+    /// Last transition of the Ready condition, or [`UNKNOWN`](crate::time::Timestamp::UNKNOWN).
     pub ready_transition_ms: Vec<i64>,
-    /// status.startTime, or [`Timestamp::UNKNOWN`].
+    /// status.startTime, or [`UNKNOWN`](crate::time::Timestamp::UNKNOWN).
     pub start_ms: Vec<i64>,
-    /// metadata.deletionTimestamp, or [`Timestamp::UNKNOWN`].
+    /// metadata.deletionTimestamp, or [`UNKNOWN`](crate::time::Timestamp::UNKNOWN).
     pub deletion_ms: Vec<i64>,
 }
 
@@ -147,7 +147,7 @@ pub struct Samples {
     pub replicas: Vec<i32>,
 }
 
-/// Input of a replica policy beside its [`Context`].
+/// Input of a replica policy beside its [`Context`](crate::context::Context).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ReplicaInput {

@@ -2,8 +2,8 @@
 //!
 //! The stages are those of replicas, observe → decide → guard → act → record: the reader
 //! keeps a [`state::ClusterState`] up to date, [`cloud`] lists the node groups and takes
-//! the orders, [`expander`] has the input and the answer of the policies that choose
-//! among options, and [`record`] keeps all of it for [`flyball_decision::replay`].
+//! the orders, [`choose`] asks the expanders, and [`record`] keeps all of it for
+//! [`flyball_decision::replay`]. [`control`] is the loop.
 
 pub mod backoff;
 pub mod balance;

@@ -2,7 +2,7 @@
 //! them and why, what the guardrails changed, what was ordered, and why the remaining
 //! pods fit nowhere. A record can be replayed.
 //!
-//! In JSON a record is one line, as a [`flyball_replicas::record::DecisionRecord`] is.
+//! In JSON a record is one line, as that of a decision about replicas is.
 
 mod bytes;
 
