@@ -1,4 +1,4 @@
-//! Builds the built-in policies, and the example that the demo needs, to
+//! Builds the built-in policies, and the examples that the demo needs, to
 //! components.
 
 use std::env;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use flyball_build::{BuildRequest, build};
 
 /// Names, and folders.
-const POLICIES: [(&str, &str); 8] = [
+const POLICIES: [(&str, &str); 9] = [
     ("hpa", "hpa"),
     ("least-nodes", "least-nodes"),
     ("least-waste", "least-waste"),
@@ -17,6 +17,7 @@ const POLICIES: [(&str, &str); 8] = [
     ("price", "price"),
     ("priority", "priority"),
     ("random", "random"),
+    ("cheapest", "../examples/policies/cheapest"),
     ("predictive", "../examples/policies/predictive"),
 ];
 

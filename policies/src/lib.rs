@@ -19,6 +19,10 @@ pub const BUILTIN: &[(&str, &[u8])] = built![
     "random",
 ];
 
-/// The example policy `predictive`, which takes over in the middle of the demo. It
-/// is no built-in one: no object can name it.
+/// The example expander `cheapest`, which takes over in the middle of the demo. It is
+/// not a built-in policy.
+pub const CHEAPEST: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/cheapest.wasm"));
+
+/// The example policy `predictive`, which takes over in the middle of the demo. It is
+/// not a built-in policy: no object can name it.
 pub const PREDICTIVE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/predictive.wasm"));

@@ -68,7 +68,7 @@ async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow
     let ring = Arc::new(Ring::<DecisionRecord>::new(256 << 20));
     let options = ReplicaOptions {
         sync_period_ms: SYNC_MS,
-        stands_for_ms: i64::MAX,
+        max_decision_age_ms: i64::MAX,
         ..ReplicaOptions::default()
     };
     let mut control = ReplicaLoop::new(
@@ -100,8 +100,11 @@ async fn sync(count: usize, busy: bool, engine: Arc<dyn PolicyEngine>) -> anyhow
         decided == count,
         "a policy proposed for {decided} of {count} objects"
     );
-    let stood = control.stood() > 0;
-    anyhow::ensure!(stood != busy, "decisions stood {} times", control.stood());
+    let reused = control.reused_decisions();
+    anyhow::ensure!(
+        (reused > 0) != busy,
+        "{reused} cached decisions were reused"
+    );
     let mut timed = times.split_off(WARM as usize);
     timed.sort_by(f64::total_cmp);
     Ok(timed[timed.len() / 2])

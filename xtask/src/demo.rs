@@ -8,8 +8,8 @@ use anyhow::Context as _;
 use crate::command::{run as run_command, step};
 use crate::{setup, workspace};
 
-/// Builds flyball and runs its demo: a day's load in fast time, and a change
-/// of policy half way
+/// Builds flyball and runs its demo: a day's load in fast time, nodes ordered for it,
+/// and a policy and an expander replaced half way
 ///
 /// Needs no cluster. The first time everything is compiled, which takes some
 /// minutes. At the end it leaves a report in HTML and says where.

@@ -1,6 +1,7 @@
 //! `cargo xtask lint`: all automatic checks of the sources.
 
 mod arrows;
+mod circles;
 mod deny;
 mod generated;
 mod named;
@@ -16,8 +17,9 @@ use crate::{setup, workspace};
 /// subfolders that have one.
 const GUESTS: [&str; 1] = ["tests/guests"];
 
-/// Checks format, clippy, docs, generated files, the arrows between crates,
-/// and dependencies: licences, sources, bans, duplicates, and those that nothing uses
+/// Checks format, clippy, docs, generated files, the arrows between crates, circles
+/// between their modules, and dependencies: licences, sources, bans, duplicates, and
+/// those that nothing uses
 ///
 /// All checks run, also when one fails.
 #[derive(Debug, clap::Args)]
@@ -31,12 +33,13 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
     let fix = arguments.fix;
-    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 9] = [
+    let checks: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
         ("format", &|| format(fix)),
         ("clippy", &clippy),
         ("docs", &docs),
         ("generated files", &|| generated::check(fix)),
         ("arrows between crates", &arrows::check),
+        ("circles between modules", &circles::check),
         ("names in the documents", &named::check),
         ("licences, sources, bans", &deny::check),
         ("unused dependencies", &unused::check),

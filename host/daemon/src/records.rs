@@ -17,7 +17,7 @@ pub struct Records {
 }
 
 /// Maximum number of unreadable lines that are logged individually.
-const MOST_LOGGED: u64 = 20;
+const MAX_LOGGED: u64 = 20;
 
 impl Records {
     /// Opens a file; `-` is standard input.
@@ -42,8 +42,8 @@ impl Records {
         let Self { name, line, .. } = self;
         self.unreadable += 1;
         match self.unreadable {
-            ..=MOST_LOGGED => tracing::warn!("{name}, line {line}, is left out: {error:#}"),
-            n if n == MOST_LOGGED + 1 => tracing::warn!("{name}: more lines are left out"),
+            ..=MAX_LOGGED => tracing::warn!("{name}, line {line}, is left out: {error:#}"),
+            n if n == MAX_LOGGED + 1 => tracing::warn!("{name}: more lines are left out"),
             _ => {}
         }
     }

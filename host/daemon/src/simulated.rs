@@ -109,7 +109,7 @@ impl Simulated {
 
 /// Labels a run with the names of the policies that decided in it.
 pub fn named_by_policies(mut run: Run) -> Run {
-    let policies = run.journal.policies.iter();
+    let policies = run.journal.uses.versions.iter();
     let names: BTreeSet<&str> = policies.map(|used| &*used.version.name).collect();
     run.label = Vec::from_iter(names).join(", ");
     run

@@ -11,10 +11,10 @@ use crate::policy::{Description, PolicyVersion};
 use crate::question::{Question, RecordedQuestion};
 
 /// Maximum number of recorded inputs that a version is tried on.
-pub const MOST_INPUTS: usize = 32;
+pub const MAX_INPUTS: usize = 32;
 
 /// Approximate maximum size of the recorded inputs that a version is tried on, in bytes.
-pub const MOST_INPUT_BYTES: usize = 8 << 20;
+pub const MAX_INPUT_BYTES: usize = 8 << 20;
 
 /// What a policy was asked in an earlier decision.
 #[derive(Clone, Debug)]
@@ -33,8 +33,8 @@ pub struct RecordedInput {
 
 /// Port that finds recorded inputs.
 pub trait RecordedInputs: fmt::Debug + Send + Sync {
-    /// Returns the latest inputs of the policy of that name: at most [`MOST_INPUTS`] and
-    /// about [`MOST_INPUT_BYTES`], of as many namespaces, configurations and objects as
+    /// Returns the latest inputs of the policy of that name: at most [`MAX_INPUTS`] and
+    /// about [`MAX_INPUT_BYTES`], of as many namespaces, configurations and objects as
     /// there are.
     fn latest(&self, policy: &str) -> Vec<RecordedInput>;
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::part::Part;
 use crate::question::Question;
-use crate::recorded::{MOST_INPUT_BYTES, Origin, RecordedInput, RecordedInputs, spread};
+use crate::recorded::{MAX_INPUT_BYTES, Origin, RecordedInput, RecordedInputs, spread};
 use crate::recorder::Recorder;
 
 /// A record that a ring keeps.
@@ -15,9 +15,9 @@ pub trait RingRecord: Send + Sync {
     type Question: Question;
 
     /// Maximum number of records that are read for the inputs of a trial.
-    const MOST_TRIAL_RECORDS: usize;
+    const MAX_TRIAL_RECORDS: usize;
     /// Maximum number of inputs for a trial.
-    const MOST_TRIAL_INPUTS: usize;
+    const MAX_TRIAL_INPUTS: usize;
 
     /// Returns its own size in bytes, without shared parts.
     fn own_bytes(&self) -> usize;
@@ -91,7 +91,7 @@ impl<R: RingRecord> Ring<R> {
 impl<R: RingRecord> RecordedInputs for Ring<R> {
     fn latest(&self, policy: &str) -> Vec<RecordedInput> {
         let asked = |record: &R| !record.asked(policy).is_empty();
-        let records = self.find(R::MOST_TRIAL_RECORDS, asked);
+        let records = self.find(R::MAX_TRIAL_RECORDS, asked);
         let asked: Vec<_> = records
             .iter()
             .flat_map(|record| record.asked(policy))
@@ -109,7 +109,7 @@ impl<R: RingRecord> RecordedInputs for Ring<R> {
                 bytes: asked.bytes,
             })
             .collect();
-        let chosen = spread(&origins, R::MOST_TRIAL_INPUTS, MOST_INPUT_BYTES).into_iter();
+        let chosen = spread(&origins, R::MAX_TRIAL_INPUTS, MAX_INPUT_BYTES).into_iter();
         let chosen = chosen.filter_map(|place| asked.get(place));
         chosen
             .map(|asked| RecordedInput::of(asked.part, asked.input))

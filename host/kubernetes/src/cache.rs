@@ -7,14 +7,12 @@ mod pods;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use kube::Client;
 use tokio::sync::watch;
 
 pub(crate) use self::autoscalers::Autoscalers;
 pub(crate) use self::hpas::{Hpas, TargetKey};
 pub(crate) use self::pods::Pods;
 use crate::kinds::Kinds;
-use crate::pod_watch;
 use crate::watch::{KnownIds, Watches};
 
 /// Caches of the cluster's objects. Their watches end when the last clone is dropped.
@@ -34,16 +32,6 @@ struct Inner {
 }
 
 impl Caches {
-    /// Starts the watches of a daemon that runs only the replica half. The caches are
-    /// incomplete until [`Caches::synced`] returns.
-    #[must_use]
-    pub async fn start(client: Client) -> Self {
-        let watches = Watches::new(client).await;
-        let pods = Arc::default();
-        let pod_watch = pod_watch::start(watches.sibling(), Some(Arc::clone(&pods)), None);
-        Self::new(watches, pods, pod_watch)
-    }
-
     /// Starts the watches of all kinds except pods, which `pod_watch` adds to `pods`.
     pub(crate) fn new(
         mut watches: Watches,

@@ -11,17 +11,16 @@ use std::sync::Arc;
 use flyball_nodes::ports::{ExpanderConfiguration, NodesReader};
 use flyball_nodes::queued_state::QueuedState;
 use flyball_nodes::state::ClusterState;
-use kube::Client;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 
 use self::watched::StateKind;
+use crate::priorities;
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
 };
 use crate::watch::{Change, KnownIds, Slim, Watches};
-use crate::{pod_watch, priorities};
 
 /// Watches of the cluster for the nodes half. They end when the last clone is dropped.
 #[derive(Clone)]
@@ -37,18 +36,6 @@ struct Inner {
 }
 
 impl ClusterWatch {
-    /// Starts the watches of a daemon that runs only the nodes half. Needs a
-    /// multi-threaded runtime. The state is incomplete until [`ClusterWatch::synced`]
-    /// returns. `priorities` is the namespace of the ConfigMap that configures the
-    /// expander `priority`, or `None` if no ConfigMap does.
-    #[must_use]
-    pub async fn start(client: Client, priorities: Option<&str>) -> Self {
-        let watches = Watches::new(client).await;
-        let state = Arc::default();
-        let pod_watch = pod_watch::start(watches.sibling(), None, Some(Arc::clone(&state)));
-        Self::new(watches, state, pod_watch, priorities)
-    }
-
     /// Starts the watches of all kinds except pods, which `pod_watch` adds to `state`.
     pub(crate) fn new(
         mut watches: Watches,

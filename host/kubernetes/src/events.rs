@@ -18,7 +18,7 @@ use crate::request::{RequestError, answer};
 /// is allowed. The numbers are client-go's, which counts all reasons together. Counting
 /// by reason, many warnings on one object (such as one per node group) don't suppress
 /// warnings with other reasons.
-const MOST_WARNINGS: i64 = 25;
+const MAX_WARNINGS: i64 = 25;
 const ONE_MORE_AFTER_MS: i64 = 300_000;
 
 /// Publishes events.
@@ -134,7 +134,7 @@ impl Warnings {
         };
         let entry = self.counts.entry(topic).or_insert(none);
         entry.decay(now);
-        let may = entry.count < MOST_WARNINGS;
+        let may = entry.count < MAX_WARNINGS;
         entry.count += i64::from(may);
         may
     }
@@ -163,7 +163,7 @@ mod tests {
     use flyball_decision::time::Timestamp;
     use k8s_openapi::api::core::v1::ObjectReference;
 
-    use super::{MOST_WARNINGS, ONE_MORE_AFTER_MS, Topic, Warnings, note};
+    use super::{MAX_WARNINGS, ONE_MORE_AFTER_MS, Topic, Warnings, note};
 
     fn topic(name: &str, uid: Option<&str>, reason: &str) -> Topic {
         let about = ObjectReference {
@@ -192,7 +192,7 @@ mod tests {
                 })
                 .count()
         };
-        assert_eq!(heard(0, 3_600_000, "a"), MOST_WARNINGS as usize + 11);
+        assert_eq!(heard(0, 3_600_000, "a"), MAX_WARNINGS as usize + 11);
         assert_eq!(heard(3_600_000, 3_700_000, "b"), 7);
         // The clock is set back.
         assert_eq!(heard(0, 2 * ONE_MORE_AFTER_MS, "a"), 1);
@@ -214,7 +214,7 @@ mod tests {
                 .count()
         };
         let groups = heard("status", "FailedToScaleUpGroup", 30);
-        assert_eq!(groups, MOST_WARNINGS as usize);
+        assert_eq!(groups, MAX_WARNINGS as usize);
         assert_eq!(heard("status", "ClusterUnhealthy", 1), 1);
         assert_eq!(heard("priorities", "FailedToScaleUpGroup", 1), 1);
     }

@@ -1,4 +1,5 @@
-//! The watch of pods, shared by the replica half and the nodes half.
+//! Starts the watches of the halves that run. The replica half and the nodes half share
+//! the watch of pods.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -29,8 +30,34 @@ pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches
     (caches, cluster)
 }
 
+impl Caches {
+    /// Starts the watches of a daemon that runs only the replica half. The caches are
+    /// incomplete until [`Caches::synced`] returns.
+    #[must_use]
+    pub async fn start(client: Client) -> Self {
+        let watches = Watches::new(client).await;
+        let pods = Arc::default();
+        let pod_watch = start(watches.sibling(), Some(Arc::clone(&pods)), None);
+        Self::new(watches, pods, pod_watch)
+    }
+}
+
+impl ClusterWatch {
+    /// Starts the watches of a daemon that runs only the nodes half. Needs a
+    /// multi-threaded runtime. The state is incomplete until [`ClusterWatch::synced`]
+    /// returns. `priorities` is the namespace of the ConfigMap that configures the
+    /// expander `priority`, or `None` if no ConfigMap does.
+    #[must_use]
+    pub async fn start(client: Client, priorities: Option<&str>) -> Self {
+        let watches = Watches::new(client).await;
+        let state = Arc::default();
+        let pod_watch = start(watches.sibling(), None, Some(Arc::clone(&state)));
+        Self::new(watches, state, pod_watch, priorities)
+    }
+}
+
 /// Starts the watch of pods for the halves that run.
-pub(crate) fn start(
+fn start(
     mut watches: Watches,
     replicas: Option<Arc<Locked<Pods>>>,
     nodes: Option<Arc<WatchedState>>,

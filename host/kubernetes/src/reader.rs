@@ -212,13 +212,15 @@ impl<M: MetricsSource> KubernetesReader<M> {
             let Ok(Some(pods)) = &parsed[index] else {
                 continue;
             };
-            for metric in question.autoscaler.spec.effective_metrics() {
+            let metrics = question.autoscaler.spec.effective_metrics().iter();
+            for (metric, metric_selector) in metrics.zip(&*question.metric_selectors) {
                 let namespace = &question.autoscaler.key.namespace;
                 asked.push(MetricQuestion {
                     namespace,
                     selector: &scale.selector,
                     pods,
                     metric,
+                    metric_selector,
                 });
                 owners.push(index);
             }

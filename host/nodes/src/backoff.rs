@@ -1,11 +1,13 @@
 //! Backoff of node groups after failures: no nodes are ordered from them for a while,
 //! longer each time.
 
+mod zone_orders;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+pub use self::zone_orders::{ZoneOrder, ZoneOrders};
 use super::options::NodeOptions;
-use super::zone_orders::ZoneOrders;
 use flyball_decision::time::Timestamp;
 
 /// The groups that are backed off, until when, and why.
@@ -36,7 +38,7 @@ pub struct Backoff {
 impl Backoff {
     /// Returns the backoff after a failure. It is twice as long as the one before, or
     /// equally long if that one has not ended.
-    pub(super) fn after(
+    fn after(
         before: Option<&Self>,
         now: Timestamp,
         class: &str,

@@ -11,10 +11,10 @@ use self::history::GroupHistory;
 pub(super) use self::history::{FailureReport, NodeFailure};
 use super::backoff::Backoffs;
 use super::cloud::{InstanceError, InstanceState, NodeGroup};
+use super::node_profile::{GroupNodes, NodeProfile, NodeProfiles, example_rank};
 use super::options::NodeOptions;
 use super::readiness::{has_started, is_drained, is_ready};
 use super::state::{ClusterState, NodeView};
-use super::templates::{GroupNodes, NodeProfile, NodeProfiles, example_rank};
 use flyball_decision::time::Timestamp;
 
 /// State kept from one census to the next: orders, the nodes that groups are waiting for,

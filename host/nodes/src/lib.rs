@@ -17,6 +17,7 @@ mod findings;
 pub mod gpu;
 pub mod guard;
 pub mod limits;
+mod node_profile;
 mod nominated;
 pub mod options;
 pub mod ports;

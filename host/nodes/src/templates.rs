@@ -1,8 +1,6 @@
 //! Templates: the expected shape of a new node of each group. It is taken from a live
 //! node of the group, else from the provider, else from a node that the group had before.
 
-mod group_nodes;
-mod profile;
 mod zones;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,13 +13,12 @@ use super::census::GroupCensus;
 use super::cloud::NodeTemplate;
 use super::gpu::has_gpus;
 use super::limits::NodeSize;
+use super::node_profile::NodeProfile;
 use super::options::NodeOptions;
 use super::readiness::is_startup_taint;
 use super::similar::NodeShape;
 use super::state::{ClusterState, LOCATION_LABELS, NodeView, node_size, zone_of};
 
-pub(super) use self::group_nodes::GroupNodes;
-pub(super) use self::profile::{NodeProfile, NodeProfiles, example_rank};
 use self::zones::{add_common_labels, put_in_zone, zones_of};
 
 /// Taints of nodes that are unhealthy or about to be removed. New nodes don't have them.

@@ -5,56 +5,17 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flyball_placement::Pod;
-
-use super::backoff::Backoff;
+pub use super::backoff::ZoneOrder;
+use super::backoff::ZoneOrders;
 use super::census::{Census, GroupCensus};
 use super::cloud::InstanceState;
 use super::options::NodeOptions;
 use super::record::Incident;
 use super::state::{ClusterState, zone_of};
-use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 
 /// Code of the incident, and class of the failure.
 const OTHER_ZONE: &str = "NodeInOtherZone";
-
-/// An order of a node for pods that only nodes in some of the group's zones help.
-#[derive(Clone, Debug)]
-pub struct ZoneOrder {
-    /// The group.
-    pub group: Arc<str>,
-    /// Provider ids of the instances that the group had before.
-    pub before: BTreeSet<Arc<str>>,
-    /// Scheduling requirements of the pods. The order is for all pods that share them.
-    pub pod: Pod,
-    /// One of the pods.
-    pub key: ObjectKey,
-    /// The zones in which a node helps them.
-    pub zones: Vec<Arc<str>>,
-}
-
-/// Pending orders, and backoffs of groups for some pods.
-#[derive(Clone, Debug, Default)]
-pub struct ZoneOrders {
-    /// Pending orders with their times.
-    waiting: Vec<(Timestamp, ZoneOrder)>,
-    backoffs: Vec<ZoneBackoff>,
-}
-
-/// The backoff of a group for pods with the same scheduling requirements.
-#[derive(Clone, Debug)]
-struct ZoneBackoff {
-    group: Arc<str>,
-    pod: Pod,
-    backoff: Backoff,
-}
-
-impl ZoneBackoff {
-    fn is_of(&self, order: &ZoneOrder) -> bool {
-        self.group == order.group && self.pod == order.pod
-    }
-}
 
 /// Outcome of an order.
 enum ZoneOutcome {
@@ -68,40 +29,6 @@ enum ZoneOutcome {
 }
 
 impl ZoneOrders {
-    /// Adds an order.
-    pub(super) fn add_order(&mut self, now: Timestamp, order: ZoneOrder) {
-        self.waiting.push((now, order));
-    }
-
-    /// The pods for which a group has a pending order.
-    pub(super) fn awaited(&self, group: &str) -> impl Iterator<Item = &Pod> {
-        let waiting = self.waiting.iter();
-        let waiting = waiting.filter(move |(_, order)| *order.group == *group);
-        waiting.map(|(_, order)| &order.pod)
-    }
-
-    /// The pods for which a group is backed off now.
-    pub(super) fn avoided(&self, now: Timestamp, group: &str) -> impl Iterator<Item = &Pod> {
-        let failed = self.backoffs.iter();
-        let failed =
-            failed.filter(move |failed| *failed.group == *group && failed.backoff.until >= now);
-        failed.map(|failed| &failed.pod)
-    }
-
-    /// The groups that are backed off now for some pods, and when each backoff ends.
-    pub(super) fn ends(&self, now: Timestamp) -> impl Iterator<Item = (&Arc<str>, Timestamp)> {
-        let ends = self.backoffs.iter();
-        let ends = ends.map(|failed| (&failed.group, failed.backoff.until));
-        ends.filter(move |(_, until)| *until >= now)
-    }
-
-    /// Drops backoffs of failures that are older than the reset time.
-    pub(super) fn forget(&mut self, now: Timestamp, options: &NodeOptions) {
-        let lasts =
-            |failed: &ZoneBackoff| now.since(failed.backoff.failed_at) <= options.backoff_reset_ms;
-        self.backoffs.retain(lasts);
-    }
-
     /// Checks in which zones the nodes of pending orders have come. If none of them
     /// helps, backs the group off for the same pods, longer each time, and returns an
     /// incident.
@@ -113,7 +40,7 @@ impl ZoneOrders {
         options: &NodeOptions,
     ) -> Vec<Incident> {
         let mut incidents = Vec::new();
-        for (at, order) in std::mem::take(&mut self.waiting) {
+        for (at, order) in self.take_waiting() {
             let mut groups = census.groups.iter();
             let group = groups.find(|census| census.group.name == order.group);
             let outcome = group.map_or(ZoneOutcome::Settled { helps: false }, |group| {
@@ -121,25 +48,25 @@ impl ZoneOrders {
             });
             match outcome {
                 ZoneOutcome::Waiting(_) if now.since(at) <= options.max_node_provision_time_ms => {
-                    self.waiting.push((at, order));
+                    self.add_order(at, order);
                 }
                 // A node that is late is a failure of the group, which the census
                 // reports.
                 ZoneOutcome::Waiting(zones) if zones.is_empty() => {}
                 ZoneOutcome::Settled { helps } => {
                     if helps {
-                        self.backoffs.retain(|failed| !failed.is_of(&order));
+                        self.succeed(&order);
                     }
                 }
                 ZoneOutcome::Waiting(zones) | ZoneOutcome::Elsewhere(zones) => {
-                    incidents.push(self.fail(now, order, &zones, options));
+                    incidents.push(self.fail_in_other_zone(now, order, &zones, options));
                 }
             }
         }
         incidents
     }
 
-    fn fail(
+    fn fail_in_other_zone(
         &mut self,
         now: Timestamp,
         order: ZoneOrder,
@@ -155,15 +82,7 @@ impl ZoneOrders {
             order.zones.join(" or "),
             came.join(" and "),
         );
-        let known = self.backoffs.iter().position(|failed| failed.is_of(&order));
-        let before = known.map(|at| self.backoffs.swap_remove(at).backoff);
-        let backoff = Backoff::after(before.as_ref(), now, OTHER_ZONE, &message, options);
-        let seconds = backoff.duration_ms / 1000;
-        self.backoffs.push(ZoneBackoff {
-            group: Arc::clone(&group),
-            pod: order.pod,
-            backoff,
-        });
+        let seconds = self.fail(now, order, OTHER_ZONE, &message, options) / 1000;
         Incident {
             code: OTHER_ZONE.into(),
             group: Some(group),

@@ -1,4 +1,4 @@
-//! Labels and label selectors.
+//! Labels, and the selectors of pods and nodes that read them.
 
 use serde::{Deserialize, Serialize};
 
@@ -99,3 +99,14 @@ impl Requirement {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LabelSelector(pub Vec<Requirement>);
+
+/// A term of required node affinity. Matches a node if all of its conditions hold. An
+/// empty term matches nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(default)]
+pub struct NodeSelectorTerm {
+    /// Conditions on labels (matchExpressions).
+    pub expressions: Vec<Requirement>,
+    /// Conditions on metadata.name (matchFields).
+    pub fields: Vec<Requirement>,
+}

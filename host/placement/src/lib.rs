@@ -12,6 +12,7 @@
 //! ([`Misfit::Unjudged`]).
 
 mod cluster;
+mod condition;
 mod intern;
 mod labels;
 mod misfit;
@@ -19,22 +20,22 @@ mod node;
 pub mod pack;
 mod pod;
 mod resources;
+mod storage_objects;
 mod volumes;
 
 pub use self::cluster::{Bonds, ClassId, Cluster, Count, Diagnosis, Mark, NodeId};
-pub use self::labels::{LabelSelector, Labels, Operator, Requirement};
+pub use self::labels::{LabelSelector, Labels, NodeSelectorTerm, Operator, Requirement};
 pub use self::misfit::{Misfit, Plugin, Reason, Stage, Unjudged};
 pub use self::node::{Effect, Node, Taint};
 pub use self::pod::{
-    AffinityTerm, HostPort, NodeSelectorTerm, Pod, Protocol, SpreadConstraint, Toleration,
-    TolerationOperator,
+    AffinityTerm, HostPort, Pod, Protocol, SpreadConstraint, Toleration, TolerationOperator,
 };
 pub use self::resources::Resources;
-pub use self::volumes::{
-    BeyondLimit, Claim, ClaimRef, CsiDriver, CsiNode, CsiNodeDriver, Disk, Owner, PersistentVolume,
-    PodClaim, PodVolumes, StorageCapacity, StorageClass, StorageObject, VolumeAttachment,
-    VolumeSource,
+pub use self::storage_objects::{
+    Claim, ClaimRef, CsiDriver, CsiNode, CsiNodeDriver, Disk, Owner, PersistentVolume, PodClaim,
+    PodVolumes, StorageCapacity, StorageClass, StorageObject, VolumeAttachment, VolumeSource,
 };
+pub use self::volumes::BeyondLimit;
 
 /// A string that many objects share.
 pub type Name = std::sync::Arc<str>;

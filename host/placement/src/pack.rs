@@ -17,8 +17,6 @@ mod rehearsal;
 mod simulated;
 mod tree;
 
-use std::sync::Arc;
-
 use self::bound::LowerBounds;
 use self::columns::ColumnPacker;
 use self::context::{PackContext, PartNodes};
@@ -26,8 +24,9 @@ pub use self::each::pack_each;
 pub use self::order::{Order, orders, placing_order};
 pub use self::rehearsal::{Rehearsal, Rehearsed};
 use self::simulated::Simulation;
+pub use crate::cluster::Template;
 use crate::cluster::{Bonds, CPU, MEMORY, PODS};
-use crate::{ClassId, Cluster, Node, NodeId};
+use crate::{ClassId, Cluster, NodeId};
 
 /// A number of identical pods to place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +35,6 @@ pub struct Demand {
     pub class: ClassId,
     /// Number of pods.
     pub count: u32,
-}
-
-/// Describes the new nodes of a node group.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Template {
-    /// The node's object. Each new node gets a name of its own.
-    pub node: Arc<Node>,
-    /// Pods that every new node runs from the beginning (DaemonSet pods and static
-    /// pods).
-    pub carried: Vec<ClassId>,
 }
 
 /// New nodes of one node group.

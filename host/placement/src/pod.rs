@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Effect, LabelSelector, Labels, Name, PodVolumes, Requirement, Resources, Unjudged};
+use crate::{
+    Effect, LabelSelector, Labels, Name, NodeSelectorTerm, PodVolumes, Resources, Unjudged,
+};
 
 /// A pod's requirements on nodes and on other pods.
 ///
@@ -74,17 +76,6 @@ pub enum TolerationOperator {
     /// An operator that 1.36 does not enable by default (`Gt`, `Lt`). Tolerates
     /// nothing.
     Unknown,
-}
-
-/// A term of required node affinity. Matches a node if all of its conditions hold. An
-/// empty term matches nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(default)]
-pub struct NodeSelectorTerm {
-    /// Conditions on labels (matchExpressions).
-    pub expressions: Vec<Requirement>,
-    /// Conditions on metadata.name (matchFields).
-    pub fields: Vec<Requirement>,
 }
 
 /// A required term of pod affinity or anti-affinity.

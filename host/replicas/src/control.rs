@@ -4,23 +4,23 @@
 //! It reads no system clock and spawns no tasks: any executor that polls a future can
 //! drive it, also in virtual time.
 
+mod cached_decision;
 mod due;
 mod in_use;
 mod removals;
 mod schedule;
-mod standing;
 
 use std::sync::Arc;
 
+use self::cached_decision::CachedDecision;
 use self::due::Due;
 pub use self::in_use::{configurations_in_use, policy_users};
 use self::removals::Removals;
 use self::schedule::{Entry, Schedule};
-use self::standing::Standing;
 use crate::history;
 use crate::options::ReplicaOptions;
-use crate::pipeline::{self, Scene};
-use crate::ports::{Autoscaler, Observation, Question, Reader, Report, Writer};
+use crate::pipeline::{self, DecisionContext};
+use crate::ports::{Autoscaler, MetricSelector, Observation, Question, Reader, Report, Writer};
 use crate::record::{DecisionRecord, Outcome};
 use crate::spec::Mode;
 use flyball_decision::policy::{PolicyEngine, WantedInput};
@@ -37,7 +37,7 @@ pub struct ReplicaLoop<R, W, C> {
     schedule: Schedule,
     removals: Removals,
     sequence: u64,
-    stood: u64,
+    reused: u64,
 }
 
 impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
@@ -58,15 +58,15 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             schedule: Schedule::default(),
             removals: Removals::default(),
             sequence: 0,
-            stood: 0,
+            reused: 0,
         }
     }
 
-    /// Returns how often the last decision of a due object stood, because nothing but
-    /// time had changed.
+    /// Returns how often the cached decision of a due object was reused, because nothing
+    /// but time had changed.
     #[must_use]
-    pub fn stood(&self) -> u64 {
-        self.stood
+    pub fn reused_decisions(&self) -> u64 {
+        self.reused
     }
 
     /// Runs until the clock ends.
@@ -97,7 +97,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             self.take_in(now, &mut due);
             let due = self.decide(now, due);
             let due = self.act(now, due).await;
-            self.tell(now, due).await;
+            self.report(now, due).await;
         }
         self.schedule
             .next()
@@ -107,12 +107,20 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     fn with_wants(&mut self, due: Vec<Arc<Autoscaler>>) -> Vec<Due> {
         let due = due.into_iter().map(|autoscaler| Due {
             wants: self.wants(&autoscaler),
+            metric_selectors: self.metric_selectors(&autoscaler.uid),
             autoscaler,
             observation: None,
             decision: None,
             written: None,
         });
         due.collect()
+    }
+
+    fn metric_selectors(&mut self, uid: &Arc<str>) -> Arc<[MetricSelector]> {
+        let entry = self.schedule.entry(uid);
+        entry.map_or_else(Arc::default, |entry| {
+            Arc::clone(&entry.prepared.metric_selectors)
+        })
     }
 
     /// Returns the inputs that the policies of an object want. If the previous version of
@@ -143,6 +151,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         let question = |due: &Due| Question {
             autoscaler: Arc::clone(&due.autoscaler),
             target_metadata: due.wants_metadata(),
+            metric_selectors: Arc::clone(&due.metric_selectors),
         };
         let questions: Vec<_> = due.iter().map(question).collect();
         let observations = self.reader.observe(now, &questions).await;
@@ -182,15 +191,15 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let Some(entry) = self.schedule.entry(&due.autoscaler.uid) else {
                 continue;
             };
-            if stands(
+            if has_valid_decision(
                 entry,
                 now,
                 observation,
                 &due.autoscaler,
                 &*self.ports.engine,
             ) {
-                self.stood += 1;
-                entry.wake_when_it_ends();
+                self.reused += 1;
+                entry.wake_when_cache_ends();
                 continue;
             }
             self.sequence += 1;
@@ -202,7 +211,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 }
                 Mode::Observe => None,
             };
-            let scene = Scene {
+            let context = DecisionContext {
                 now,
                 options: &self.options,
                 engine: &*self.ports.engine,
@@ -218,7 +227,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 removable,
                 sequence: self.sequence,
             };
-            let decision = pipeline::decide(&scene);
+            let decision = pipeline::decide(&context);
             if let Some(again) = decision.again_after_ms() {
                 entry.hasten(now, again);
             }
@@ -259,7 +268,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         due
     }
 
-    async fn tell(&mut self, now: Timestamp, due: Vec<Due>) {
+    async fn report(&mut self, now: Timestamp, due: Vec<Due>) {
         let concluded = due.into_iter().filter_map(|due| self.conclude(now, due));
         let reports: Vec<_> = concluded.collect();
         if !reports.is_empty() {
@@ -283,7 +292,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         let entry = self.schedule.entry(&autoscaler.uid)?;
         let stabilization_ms = self.options.downscale_stabilization_ms;
         let Some(decision) = decision else {
-            let by = entry.standing.as_ref().map_or(&[][..], |s| &s.asked_by);
+            let cached = entry.cached_decision.as_ref();
+            let by = cached.map_or(&[][..], |cached| &cached.asked_by);
             let behavior = entry.prepared.behavior.as_deref();
             entry.memory.repeat(now, by, behavior, stabilization_ms);
             return None;
@@ -299,12 +309,12 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         }
         let events = record.events.clone();
         let changed = (status != *autoscaler.status).then(|| Arc::new(status));
-        let stands = changed.is_none();
-        let standing = |entry: &Entry| {
+        entry.cached_decision = if changed.is_none() {
             let status = &autoscaler.status;
-            Standing::of(&record, entry, &observation, status, &self.options)
+            CachedDecision::of(&record, entry, &observation, status, &self.options)
+        } else {
+            None
         };
-        entry.standing = stands.then(|| standing(entry)).flatten();
         let record = Arc::new(record);
         self.ports.recorder.record(&record);
         (changed.is_some() || !events.is_empty()).then_some(Report {
@@ -315,16 +325,16 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     }
 }
 
-/// Returns whether the object's last decision stands.
-fn stands(
+/// Returns whether the object's last decision is cached and still valid.
+fn has_valid_decision(
     entry: &Entry,
     now: Timestamp,
     seen: &Observation,
     autoscaler: &Autoscaler,
     engine: &dyn PolicyEngine,
 ) -> bool {
-    let standing = entry.standing.as_ref();
-    standing.is_some_and(|standing| standing.holds(now, entry, seen, autoscaler, engine))
+    let cached = entry.cached_decision.as_ref();
+    cached.is_some_and(|cached| cached.is_valid(now, entry, seen, autoscaler, engine))
 }
 
 /// Adds an observation to the object's columns and memory.

@@ -13,7 +13,7 @@ use flyball_decision::time::{Timestamp, parse_duration};
 pub const KIND: &str = "metric-history";
 
 /// Maximum number of steps of a history.
-const MOST_STEPS: i64 = 256;
+const MAX_STEPS: i64 = 256;
 
 /// The histories of one object.
 #[derive(Debug, Default)]
@@ -264,9 +264,9 @@ impl Wish {
         }
         let (window_ms, step_ms) = (duration("window")?, duration("step")?);
         let steps = window_ms / step_ms;
-        if !(1..=MOST_STEPS).contains(&steps) {
+        if !(1..=MAX_STEPS).contains(&steps) {
             return Err(format!(
-                "{KIND}: a window has 1 to {MOST_STEPS} steps, not {steps}"
+                "{KIND}: a window has 1 to {MAX_STEPS} steps, not {steps}"
             ));
         }
         Ok(Self {

@@ -147,7 +147,7 @@ impl Memory {
         self.changed |= self.policies.retain(is_asked);
     }
 
-    /// Repeats the recommendations of the last decision, because it stands. `by` names
+    /// Repeats the recommendations of the last decision, which is reused. `by` names
     /// the policies that made one; nothing happens if it is empty.
     pub fn repeat(
         &mut self,

@@ -27,9 +27,9 @@ pub struct ReplicaOptions {
     /// (0.25); 1 means all. Ten may always be removed, and any number from one object as
     /// long as no other object lost any.
     pub max_scale_down_share: f64,
-    /// Longest time that a decision stands while nothing but time changes, in
+    /// Longest time that a decision is cached while nothing but time changes, in
     /// milliseconds (60,000).
-    pub stands_for_ms: i64,
+    pub max_decision_age_ms: i64,
     /// Version of the host, for records.
     pub host_version: Arc<str>,
 }
@@ -45,7 +45,7 @@ impl Default for ReplicaOptions {
             fallback: false,
             scale_to_zero: false,
             max_scale_down_share: 0.25,
-            stands_for_ms: 60_000,
+            max_decision_age_ms: 60_000,
             host_version: env!("CARGO_PKG_VERSION").into(),
         }
     }

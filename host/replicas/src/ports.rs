@@ -35,7 +35,14 @@ pub struct Question {
     pub autoscaler: Arc<Autoscaler>,
     /// Whether a policy wants the target's labels or annotations.
     pub target_metadata: bool,
+    /// Selectors of the metrics, at the index of the metric in
+    /// [`AutoscalerSpec::effective_metrics`].
+    pub metric_selectors: Arc<[MetricSelector]>,
 }
+
+/// The selector of a metric's series, in text form. `None` if the metric has no selector;
+/// the error has the class `invalidMetricSelector`.
+pub type MetricSelector = Result<Option<Arc<str>>, ObservationError>;
 
 /// What was observed for one autoscaler at one time.
 #[derive(Clone, Debug)]
@@ -74,10 +81,21 @@ pub struct ObservationError {
     /// Stable class: `invalidSpec`, `scaleUnavailable`, `unknownTargetKind`,
     /// `invalidTargetAPIVersion`, `selectorRequired`, `invalidSelector`,
     /// `ambiguousSelector`, `targetConflict`, `metricsUnavailable`,
-    /// `invalidMetricSelector`, …
+    /// `invalidMetricSelector`, `unknownMetricType`, …
     pub class: &'static str,
     /// Message for people; names the culprit.
     pub message: String,
+}
+
+impl ObservationError {
+    /// Returns the error of a metric whose `type` is unknown or does not match its fields.
+    #[must_use]
+    pub fn unknown_metric_type(kind: &str) -> Self {
+        Self {
+            class: "unknownMetricType",
+            message: format!("unknown metric source type {kind:?}"),
+        }
+    }
 }
 
 /// The answer of a metrics source.
@@ -113,6 +131,8 @@ pub struct MetricQuestion<'a> {
     pub pods: &'a Selector,
     /// Which metric.
     pub metric: &'a MetricSpec,
+    /// Its selector.
+    pub metric_selector: &'a MetricSelector,
 }
 
 /// Measures metrics, for a [`Reader`].

@@ -196,7 +196,7 @@ impl LabelSelector {
     ///
     /// # Errors
     /// If a part of it is not a valid requirement; the message says which.
-    pub fn to_text(&self) -> Result<String, InvalidSelector> {
+    pub(crate) fn to_text(&self) -> Result<String, InvalidSelector> {
         let mut requirements: Vec<(&str, String)> = Vec::new();
         for (key, value) in &self.match_labels {
             requirements.push((key, format!("{key}={value}")));

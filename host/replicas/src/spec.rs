@@ -4,16 +4,20 @@
 
 mod check;
 pub mod limits;
+mod metric;
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 
 pub use check::SpecFault;
+pub use metric::{
+    ContainerResourceMetric, ExternalMetric, LabelSelector, LabelSelectorRequirement, MetricFields,
+    MetricIdentifier, MetricSpec, MetricTarget, ObjectMetric, PodsMetric, ResourceMetric,
+};
 
 use flyball_decision::policy::DEFAULT_REPLICA_POLICY;
-use flyball_decision::quantity::{Milli, QuantityText};
+use flyball_decision::quantity::QuantityText;
 
 /// Spec of a `ReplicaAutoscaler`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -67,7 +71,7 @@ impl AutoscalerSpec {
     #[must_use]
     pub fn has_outside_metric(&self) -> bool {
         let mut metrics = self.effective_metrics().iter();
-        metrics.any(|metric| limits::OUTSIDE_METRICS.contains(&&*metric.kind))
+        metrics.any(|metric| limits::OUTSIDE_METRICS.contains(&metric.kind()))
     }
 
     /// Returns the policies, or the default: `hpa`.
@@ -148,169 +152,6 @@ impl CrossVersionObjectReference {
 pub fn api_group(api_version: &str) -> &str {
     let parts = api_version.split_once('/');
     parts.map_or("", |(group, _)| group)
-}
-
-/// One metric: `type` says which of the other fields is set.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct MetricSpec {
-    /// `Resource`, `ContainerResource`, `Pods`, `Object` or `External`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// A resource of the pods, all containers together.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resource: Option<ResourceMetric>,
-    /// A resource of one container of each pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub container_resource: Option<ContainerResourceMetric>,
-    /// A custom metric of the pods.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub pods: Option<PodsMetric>,
-    /// A custom metric of one other object.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub object: Option<ObjectMetric>,
-    /// A metric from outside the cluster.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub external: Option<ExternalMetric>,
-}
-
-impl MetricSpec {
-    /// Returns the metric of a spec without metrics: cpu at 80% of the request.
-    #[must_use]
-    pub fn default_cpu() -> Self {
-        let target = MetricTarget {
-            kind: "Utilization".to_owned(),
-            average_utilization: Some(80),
-            ..MetricTarget::default()
-        };
-        let resource = ResourceMetric {
-            name: "cpu".to_owned(),
-            target,
-        };
-        Self {
-            kind: "Resource".to_owned(),
-            resource: Some(resource),
-            ..Self::default()
-        }
-    }
-}
-
-/// A resource of the pods.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ResourceMetric {
-    /// Such as `cpu`.
-    pub name: String,
-    /// What it should be.
-    pub target: MetricTarget,
-}
-
-/// A resource of one container of each pod.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ContainerResourceMetric {
-    /// Such as `cpu`.
-    pub name: String,
-    /// Name of the container.
-    pub container: String,
-    /// What it should be.
-    pub target: MetricTarget,
-}
-
-/// A custom metric of the pods.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct PodsMetric {
-    /// Which metric.
-    pub metric: MetricIdentifier,
-    /// What it should be.
-    pub target: MetricTarget,
-}
-
-/// A custom metric of one other object.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ObjectMetric {
-    /// Whose metric.
-    pub described_object: CrossVersionObjectReference,
-    /// Which metric.
-    pub metric: MetricIdentifier,
-    /// What it should be.
-    pub target: MetricTarget,
-}
-
-/// A metric from outside the cluster.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ExternalMetric {
-    /// Which metric.
-    pub metric: MetricIdentifier,
-    /// What it should be.
-    pub target: MetricTarget,
-}
-
-/// A metric's name, and a selector of its series.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct MetricIdentifier {
-    /// Name of the metric.
-    pub name: String,
-    /// Narrows the metric's series.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selector: Option<LabelSelector>,
-}
-
-/// What a metric should be.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct MetricTarget {
-    /// `Utilization`, `Value` or `AverageValue`.
-    #[serde(rename = "type", default)]
-    pub kind: String,
-    /// For the metric as a whole.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub value: Option<Milli>,
-    /// For each pod.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub average_value: Option<Milli>,
-    /// In percent of the pods' request.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub average_utilization: Option<i32>,
-}
-
-/// A label selector, as Kubernetes has it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelSelector {
-    /// Labels that must have these values.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub match_labels: BTreeMap<String, String>,
-    /// Further requirements.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub match_expressions: Vec<LabelSelectorRequirement>,
-}
-
-/// One requirement of a label selector.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct LabelSelectorRequirement {
-    /// The label.
-    pub key: String,
-    /// `In`, `NotIn`, `Exists` or `DoesNotExist`.
-    pub operator: String,
-    /// For `In` and `NotIn`.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub values: Vec<String>,
 }
 
 /// How fast replicas may change.

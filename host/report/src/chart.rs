@@ -10,6 +10,10 @@ use crate::text::figure;
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 200.0;
 
+/// Maximum number of rows of labels of marks.
+const LABEL_ROWS: usize = 5;
+/// Width of a label's character, in percent of the chart's.
+const CHARACTER_WIDTH: f64 = 0.8;
 /// Candidate distances of marks on the time axis, in minutes.
 const TIME_STEPS: [f64; 16] = [
     1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 120.0, 180.0, 240.0, 360.0, 720.0, 1440.0, 2880.0,
@@ -186,14 +190,28 @@ impl Chart<'_> {
         html + "</div>"
     }
 
+    /// Renders the labels of the marks, below each other where they would overlap.
     fn mark_labels(&self) -> String {
+        // Beginning and end of the labels in each row.
+        let mut rows: [Vec<(f64, f64)>; LABEL_ROWS] = Default::default();
         let label = |mark: &Mark| {
             let place = 100.0 * mark.minutes / self.length;
-            let side = if place > 60.0 { " class=left" } else { "" };
-            format!(
-                "<u{side} style=\"left:{place:.2}%\">{}</u>",
-                Text(&mark.label)
-            )
+            let width = CHARACTER_WIDTH * mark.label.chars().count() as f64;
+            let (side, begin) = match place > 60.0 {
+                true => (" class=left", place - width),
+                false => ("", place),
+            };
+            let end = begin + width;
+            let is_free =
+                |row: &Vec<(f64, f64)>| row.iter().all(|label| label.1 < begin || label.0 > end);
+            let row = rows.iter().position(is_free).unwrap_or(LABEL_ROWS - 1);
+            rows[row].push((begin, end));
+            let top = match row {
+                0 => String::new(),
+                row => format!(";top:{row}rem"),
+            };
+            let text = Text(&mark.label);
+            format!("<u{side} style=\"left:{place:.2}%{top}\">{text}</u>")
         };
         self.marks.iter().map(label).collect()
     }

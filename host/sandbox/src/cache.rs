@@ -9,7 +9,7 @@ use std::path::Path;
 use hmac::{Hmac, Mac as _};
 use sha2::{Digest as _, Sha256};
 
-use crate::compile::code::{self, Artifact};
+use crate::code::{self, Artifact};
 use crate::digest::hex;
 use crate::error::EngineError;
 use crate::private::PrivateDirectory;
@@ -161,7 +161,7 @@ mod tests {
     use wasmtime::{Config, Engine};
 
     use super::{Cache, file_name};
-    use crate::compile::code;
+    use crate::code;
     use crate::parse::Surface;
 
     fn engine(fuel: bool) -> Engine {

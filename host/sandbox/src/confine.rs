@@ -2,28 +2,18 @@
 //! one.
 
 use flyball_decision::policy::{Budget, PolicyFailure, Usage};
-use wasmtime::{ResourceLimiter, Store, Trap, WasmBacktrace};
+use wasmtime::{Store, Trap, WasmBacktrace};
 
-use crate::engine::{self, Engine, TABLE_ELEMENTS};
+use crate::engine::{self, Engine};
+use crate::guest::{Guest, OverLimit};
 use crate::text::readable;
 
 /// Bytes that may cross from the guest to the host in one call.
 const OUTPUT_BYTES: usize = 1 << 20;
-/// Text that a guest may log in one run before it is stopped, in bytes.
-const LOG_BYTES: usize = 4 << 20;
-const LOG_LINES: usize = 32;
-const LOG_LINE_BYTES: usize = 512;
 const COMPONENT_HANDLES: usize = 1_000;
 const FRAMES: usize = 4;
 /// Maximum bytes of a function's name in a failure: the guest's file chooses the name.
 const FUNCTION_NAME_BYTES: usize = 128;
-
-/// State of a store: the guest's limits and its log.
-pub(crate) struct Guest {
-    memory_limit: usize,
-    memory: usize,
-    pub log: Log,
-}
 
 /// Runs `body` in a fresh store with the budget for this number of rows.
 pub(crate) fn run<T>(
@@ -34,12 +24,7 @@ pub(crate) fn run<T>(
 ) -> Run<T> {
     let slot = engine.slot();
     let fuel_budget = engine::fuel(budget, rows);
-    let guest = Guest {
-        memory_limit: usize::try_from(budget.memory_bytes).unwrap_or(usize::MAX),
-        memory: 0,
-        log: Log::default(),
-    };
-    let mut store = Store::new(engine.wasmtime(), guest);
+    let mut store = Store::new(engine.wasmtime(), Guest::new(budget.memory_bytes));
     store.limiter(|guest| guest);
     store.set_hostcall_fuel(OUTPUT_BYTES);
     store.set_max_component_handles(COMPONENT_HANDLES);
@@ -68,80 +53,6 @@ pub(crate) struct Run<T> {
     pub usage: Usage,
     pub outcome: Result<T, PolicyFailure>,
     pub log: Vec<(u32, String)>,
-}
-
-/// Lines that a guest logged.
-#[derive(Default)]
-pub(crate) struct Log {
-    lines: Vec<(u32, String)>,
-    dropped: u64,
-    bytes: usize,
-}
-
-impl Log {
-    /// Adds a line. Too much text stops the guest: copying it costs no fuel.
-    pub fn push(&mut self, level: u32, mut message: String) -> wasmtime::Result<()> {
-        self.bytes = self.bytes.saturating_add(message.len());
-        if self.bytes > LOG_BYTES {
-            return Err(over_limit(format!("it logged more than {LOG_BYTES} bytes")));
-        }
-        if self.lines.len() < LOG_LINES {
-            readable(&mut message, LOG_LINE_BYTES);
-            self.lines.push((level, message));
-        } else {
-            self.dropped += 1;
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Vec<(u32, String)> {
-        if self.dropped > 0 {
-            self.lines
-                .push((2, format!("{} more lines dropped", self.dropped)));
-        }
-        self.lines
-    }
-}
-
-impl ResourceLimiter for Guest {
-    fn memory_growing(
-        &mut self,
-        current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        let memory = self.memory.saturating_add(desired.saturating_sub(current));
-        if memory > self.memory_limit {
-            let limit = self.memory_limit;
-            return Err(over_limit(format!(
-                "it wants {memory} bytes of memory, the limit is {limit}"
-            )));
-        }
-        self.memory = memory;
-        Ok(true)
-    }
-
-    fn table_growing(
-        &mut self,
-        _current: usize,
-        desired: usize,
-        _maximum: Option<usize>,
-    ) -> wasmtime::Result<bool> {
-        if desired > TABLE_ELEMENTS {
-            return Err(over_limit(format!(
-                "it wants a table of {desired} elements, the limit is {TABLE_ELEMENTS}"
-            )));
-        }
-        Ok(true)
-    }
-}
-
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct OverLimit(String);
-
-fn over_limit(message: String) -> wasmtime::Error {
-    wasmtime::Error::new(OverLimit(message))
 }
 
 fn failure(error: &wasmtime::Error, fuel: u64, budget: &Budget) -> PolicyFailure {

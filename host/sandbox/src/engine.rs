@@ -1,18 +1,19 @@
-//! The wasmtime engine that runs all policies: settings, instance pool and clock.
+//! The wasmtime engine that runs all policies: its slots, clock, cache and compiler.
 //!
 //! One engine serves a process. It does not depend on policies and the contract: see
 //! [`crate::CompiledPolicy`].
+
+mod load;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use flyball_decision::policy::Budget;
-use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
-
 use crate::cache::Cache;
 use crate::compile::{Compiler, CompilerOptions};
 use crate::error::EngineError;
+use crate::settings;
+use flyball_decision::policy::Budget;
 
 /// Length of an epoch, in milliseconds.
 const TICK_MS: u64 = 10;
@@ -24,20 +25,6 @@ const SLOWEST_FUEL_PER_MS: u64 = 200_000;
 
 /// Ratio of the backstop to the time that the fuel takes at most.
 const BACKSTOP_FACTOR: u64 = 20;
-
-/// Maximum core instances of a component. A Rust policy has 3, one in an interpreted
-/// language about 20. A composed component has those of all its parts, and an adapter for
-/// each pair that calls each other.
-const CORE_INSTANCES_PER_COMPONENT: u32 = 64;
-const TABLES_PER_COMPONENT: u32 = 32;
-/// A composed component has one for each part.
-const MEMORIES_PER_COMPONENT: u32 = 4;
-/// Maximum elements of a table, for the pool and for guests.
-pub(crate) const TABLE_ELEMENTS: usize = 20_000;
-
-/// Bytes of a pool slot that stay resident, so that the next decision causes no page
-/// faults.
-const KEEP_RESIDENT_BYTES: usize = 512 << 10;
 
 /// The default budget of a decision: generous for a policy compiled from Rust (the
 /// built-in `hpa` uses about 110 units a pod).
@@ -88,8 +75,7 @@ impl Engine {
     /// started, or the cache directory cannot be made private.
     pub fn new(options: &EngineOptions) -> Result<Self, EngineError> {
         let concurrency = options.concurrency.max(1);
-        let strategy = InstanceAllocationStrategy::Pooling(pool(concurrency));
-        let inner = wasmtime::Engine::new(config().allocation_strategy(strategy))
+        let inner = settings::running(concurrency)
             .map_err(|error| EngineError::Setup(format!("{error:#}")))?;
         start_clock(&inner)?;
         let cache = match &options.cache_directory {
@@ -211,50 +197,6 @@ pub(crate) fn epochs(budget: &Budget, fuel: u64) -> u64 {
         .saturating_add(1)
 }
 
-/// Creates an engine that compiles for [`Engine`] and runs nothing: it has no pool.
-///
-/// # Errors
-/// If wasmtime refuses the settings.
-pub(crate) fn compiling() -> wasmtime::Result<wasmtime::Engine> {
-    wasmtime::Engine::new(config().allocation_strategy(InstanceAllocationStrategy::OnDemand))
-}
-
-/// Settings that code depends on: the same for compiling and running.
-fn config() -> Config {
-    let mut config = Config::new();
-    config
-        .wasm_component_model(true)
-        .consume_fuel(true)
-        .epoch_interruption(true)
-        .cranelift_nan_canonicalization(true)
-        // Two hosts may differ in the result of a relaxed operation.
-        .wasm_relaxed_simd(false)
-        // Needed for wasmtime's adapters between components, which copy from one memory
-        // to another. `parse` refuses it in the modules of guests.
-        .wasm_multi_memory(true)
-        .wasm_memory64(false)
-        .memory_init_cow(true);
-    config
-}
-
-fn pool(concurrency: u32) -> PoolingAllocationConfig {
-    let mut pool = PoolingAllocationConfig::new();
-    // The holder of a slot finds all it may need: the totals are the number of slots
-    // times the maximum for one component.
-    pool.total_component_instances(concurrency)
-        .total_core_instances(concurrency.saturating_mul(CORE_INSTANCES_PER_COMPONENT))
-        .total_memories(concurrency.saturating_mul(MEMORIES_PER_COMPONENT))
-        .total_tables(concurrency.saturating_mul(TABLES_PER_COMPONENT))
-        .max_core_instances_per_component(CORE_INSTANCES_PER_COMPONENT)
-        .max_memories_per_component(MEMORIES_PER_COMPONENT)
-        .max_tables_per_component(TABLES_PER_COMPONENT)
-        .table_elements(TABLE_ELEMENTS)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
-        .table_keep_resident(KEEP_RESIDENT_BYTES)
-        .pagemap_scan(Enabled::Auto);
-    pool
-}
-
 fn start_clock(engine: &wasmtime::Engine) -> Result<(), EngineError> {
     let engine = engine.weak();
     std::thread::Builder::new()
@@ -278,8 +220,9 @@ mod tests {
 
     use super::{
         BACKSTOP_FACTOR, DEFAULT_BUDGET, Engine, EngineOptions, SLOWEST_FUEL_PER_MS, backstop_ms,
-        compiling, fuel,
+        fuel,
     };
+    use crate::settings::compiling;
 
     #[test]
     fn what_a_child_compiles_fits_the_engine_that_runs_it() {

@@ -11,6 +11,7 @@
 
 mod answer;
 mod cache;
+mod code;
 mod compile;
 mod confine;
 mod contract;
@@ -18,12 +19,14 @@ mod digest;
 mod engine;
 mod error;
 mod file;
+mod guest;
 mod panics;
 mod parse;
 mod policy;
 mod private;
 mod registry;
 mod schema;
+mod settings;
 mod text;
 
 #[cfg(test)]

@@ -16,13 +16,14 @@ use wasmtime::Store;
 
 pub(crate) use self::configuration::CheckedContext;
 use crate::answer;
-use crate::compile::code::Artifact;
+use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};
-use crate::confine::{self, Guest, Run};
+use crate::confine::{self, Run};
 use crate::contract::{Contract, Linked, Refusal};
 use crate::digest::digest;
 use crate::engine::Engine;
 use crate::error::LoadError;
+use crate::guest::Guest;
 use crate::panics::catch_panic;
 use crate::parse::Surface;
 use crate::schema::Schema;

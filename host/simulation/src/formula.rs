@@ -112,7 +112,7 @@ impl Node {
                 operator.apply(sides[0].value(moment), sides[1].value(moment))
             }
             Self::Call(function, arguments) => {
-                let mut values = [0.0; functions::MOST_ARGUMENTS];
+                let mut values = [0.0; functions::MAX_ARGUMENTS];
                 for (value, argument) in values.iter_mut().zip(arguments) {
                     *value = argument.value(moment);
                 }

@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_decision::key::ObjectKey;
-use flyball_decision::part::PolicyRecord;
+use flyball_decision::part::Part;
 use flyball_decision::policy::PolicyVersion;
+use flyball_decision::question::Question;
 use flyball_decision::recorder::Recorder;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::record::NodeDecisionRecord;
@@ -21,7 +22,7 @@ pub use nodes::NodeEntries;
 use crate::recorders::{Recorders, RunRecorder};
 
 /// Maximum number of decisions kept: the last ones.
-pub(crate) const MOST_DECISIONS: usize = 200;
+pub(crate) const MAX_DECISIONS: usize = 200;
 
 /// Recorder that keeps what a report needs of a run's records, and forwards them.
 #[derive(Default)]
@@ -38,20 +39,27 @@ pub struct Entries {
     pub count: u64,
     /// Number of decisions for which some policy gave no usable answer.
     pub failures: u64,
-    /// The policies that decided, ordered by their first decision.
-    pub policies: Vec<PolicyUse>,
-    /// Changes of the code behind a policy's name, ordered by time.
-    pub changes: Vec<PolicyChange>,
+    /// The policies that decided.
+    pub uses: PolicyUses,
     /// The last decisions that changed something.
     pub decisions: VecDeque<Decision>,
     /// Objects whose `minReplicas` of 0 was not applied, and the last message about it.
     pub kept_from_zero: BTreeMap<ObjectKey, String>,
     /// The last record.
     pub last: Option<Arc<DecisionRecord>>,
-    /// Last digest by policy name.
-    digests: BTreeMap<Arc<str>, Arc<str>>,
     /// Reason of each object's last verdict.
     reasons: BTreeMap<ObjectKey, String>,
+}
+
+/// The policies that decided in a run.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PolicyUses {
+    /// The versions, ordered by their first decision.
+    pub versions: Vec<PolicyUse>,
+    /// Changes of the code behind a policy's name, ordered by time.
+    pub changes: Vec<PolicyChange>,
+    /// Last digest by policy name.
+    digests: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// Number of decisions of a version of a policy.
@@ -166,11 +174,7 @@ impl Entries {
     fn take(&mut self, record: &Arc<DecisionRecord>) {
         self.count += 1;
         for policy in &record.policies {
-            for part in policy.parts() {
-                self.take_use(record.at, part);
-            }
-            // A fallback is not a change of policy.
-            self.take_change(record.at, policy.asked());
+            self.uses.take(record.at, policy);
         }
         let mut policies = record.policies.iter();
         let failed = policies.any(|policy| policy.failure().is_some());
@@ -183,7 +187,7 @@ impl Entries {
         }
         let newly_held = record.verdict.to.is_none() && reason_changed;
         if record.outcome != Outcome::Unchanged || (failed && reason_changed) || newly_held {
-            if self.decisions.len() == MOST_DECISIONS {
+            if self.decisions.len() == MAX_DECISIONS {
                 self.decisions.pop_front();
             }
             self.decisions.push_back(decision(record));
@@ -195,22 +199,32 @@ impl Entries {
         }
         self.last = Some(Arc::clone(record));
     }
+}
 
-    fn take_use(&mut self, at: Timestamp, policy: &PolicyRecord) {
-        let Some(version) = &policy.version else {
+impl PolicyUses {
+    /// Counts a part in a decision: each version that was asked, and a change of the code
+    /// behind the name of the policy asked for.
+    fn take<Q: Question>(&mut self, at: Timestamp, part: &Part<Q>) {
+        for part in part.parts() {
+            self.take_use(at, part);
+        }
+        // A fallback is not a change of policy.
+        self.take_change(at, part.asked());
+    }
+
+    fn take_use<Q: Question>(&mut self, at: Timestamp, part: &Part<Q>) {
+        let Some(version) = &part.version else {
             return;
         };
-        let known = self
-            .policies
-            .iter_mut()
-            .find(|known| known.version == *version);
-        let failed = u64::from(policy.answer.is_err());
+        let mut known = self.versions.iter_mut();
+        let known = known.find(|known| known.version == *version);
+        let failed = u64::from(part.answer.is_err());
         if let Some(known) = known {
             known.last = at;
             known.answers += 1 - failed;
             known.failures += failed;
         } else {
-            self.policies.push(PolicyUse {
+            self.versions.push(PolicyUse {
                 version: version.clone(),
                 first: at,
                 last: at,
@@ -220,8 +234,8 @@ impl Entries {
         }
     }
 
-    fn take_change(&mut self, at: Timestamp, policy: &PolicyRecord) {
-        let Some(version) = &policy.version else {
+    fn take_change<Q: Question>(&mut self, at: Timestamp, part: &Part<Q>) {
+        let Some(version) = &part.version else {
             return;
         };
         if self.digests.get(&version.name) == Some(&version.digest) {

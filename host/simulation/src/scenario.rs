@@ -8,6 +8,7 @@ mod check;
 mod error;
 mod nodes;
 mod scheduling;
+mod series;
 mod workload;
 
 use std::path::{Path, PathBuf};
@@ -27,6 +28,7 @@ pub use scheduling::{
     TopologySpreadConstraint, WhenUnsatisfiable,
 };
 pub(crate) use scheduling::{daemon_pod, pod as placement_pod};
+pub(crate) use series::Series;
 pub use workload::{
     AutoscalerTemplate, CsvLoad, Interpolation, LevelAt, Limits, LoadSpec, Noise, PodTemplate,
     Resources, ServiceSpec, Startup, WorkloadSpec,

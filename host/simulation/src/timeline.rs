@@ -10,7 +10,7 @@ pub(crate) use nodes::GroupSample;
 pub use nodes::{Fleet, GroupHistory};
 
 /// Maximum number of points of a timeline.
-const MOST_POINTS: i64 = 1440;
+const MAX_POINTS: i64 = 1440;
 
 /// Utilization relative to its target up to which it counts as on target: the tolerance
 /// of HorizontalPodAutoscaler.
@@ -74,7 +74,7 @@ pub struct Timeline {
 
 impl Timeline {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        let shortest = (scenario.duration.0 / MOST_POINTS).max(scenario.sync_period.0);
+        let shortest = (scenario.duration.0 / MAX_POINTS).max(scenario.sync_period.0);
         let steps = (shortest + scenario.step.0 - 1) / scenario.step.0;
         Self {
             interval: Millis(steps * scenario.step.0),

@@ -30,12 +30,12 @@ use nodes::{Nodes, PodKey};
 use workload::Workload;
 
 /// Largest valid load, in requests per second.
-pub(crate) const MOST_LOAD: f64 = 1e12;
+pub(crate) const MAX_LOAD: f64 = 1e12;
 
 /// Error of a load that is not valid.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[error(
-    "workload {workload}: load is {value} at {}: it must be 0 to {MOST_LOAD:e} requests per second; \
+    "workload {workload}: load is {value} at {}: it must be 0 to {MAX_LOAD:e} requests per second; \
      bound it with max(0, …) or min(…)",
     elapsed_text(*.at_ms)
 )]
@@ -87,6 +87,8 @@ pub struct Totals {
 pub struct NodeTotals {
     /// Number of Ready nodes.
     pub ready: u32,
+    /// Target size of all groups: nodes that are there or on their way.
+    pub ordered: u32,
     /// Number of pods that wait for a node.
     pub pending: u32,
 }
@@ -254,6 +256,7 @@ impl World {
         }
         totals.nodes = self.nodes.as_ref().map(|nodes| NodeTotals {
             ready: nodes.ready(),
+            ordered: nodes.ordered(),
             pending: nodes.waiting(),
         });
         totals

@@ -2,10 +2,8 @@
 
 use flyball_kubernetes::Kinds;
 use flyball_kubernetes::request::{RequestError, get};
-use flyball_replicas::ports::{MetricAnswer, MetricQuestion, ObservationError};
-use flyball_replicas::spec::{
-    CrossVersionObjectReference, LabelSelector, MetricIdentifier, api_group,
-};
+use flyball_replicas::ports::{MetricAnswer, ObservationError};
+use flyball_replicas::spec::{CrossVersionObjectReference, api_group};
 use kube::Client;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -37,63 +35,53 @@ enum Source {
 }
 
 impl MetricPath {
-    pub(crate) fn pods(
-        question: &MetricQuestion<'_>,
-        metric: &MetricIdentifier,
-    ) -> Result<Self, ObservationError> {
-        let mut query = format!("labelSelector={}", encode(question.selector));
-        if let Some(selector) = text(metric.selector.as_ref())? {
-            query = format!("{query}&metricLabelSelector={}", encode(&selector));
+    /// Returns the path of a metric of the pods that `pods` selects.
+    pub(crate) fn pods(namespace: &str, pods: &str, metric: &str, selector: Option<&str>) -> Self {
+        let mut query = format!("labelSelector={}", encode(pods));
+        if let Some(selector) = selector {
+            query = format!("{query}&metricLabelSelector={}", encode(selector));
         }
-        let path = format!(
-            "namespaces/{}/pods/*/{}",
-            question.namespace,
-            encode(&metric.name)
-        );
-        Ok(Self {
+        Self {
             source: Source::Pods,
-            path,
+            path: format!("namespaces/{namespace}/pods/*/{}", encode(metric)),
             query,
-        })
+        }
     }
 
+    /// Returns the path of a metric of one object.
     pub(crate) fn object(
         namespace: &str,
         object: &CrossVersionObjectReference,
-        metric: &MetricIdentifier,
-    ) -> Result<Self, ObservationError> {
-        let selector = text(metric.selector.as_ref())?;
+        metric: &str,
+        selector: Option<&str>,
+    ) -> Self {
         let query = selector
-            .map(|text| format!("metricLabelSelector={}", encode(&text)))
+            .map(|selector| format!("metricLabelSelector={}", encode(selector)))
             .unwrap_or_default();
-        let (name, metric) = (encode(&object.name), encode(&metric.name));
+        let (name, metric) = (encode(&object.name), encode(metric));
         let path = if object.kind == "Namespace" {
             format!("namespaces/{name}/metrics/{metric}")
         } else {
             format!("namespaces/{namespace}/{PLURAL}/{name}/{metric}")
         };
         let (api_version, kind) = (object.api_version.clone(), object.kind.clone());
-        Ok(Self {
+        Self {
             source: Source::Object { api_version, kind },
             path,
             query,
-        })
+        }
     }
 
-    pub(crate) fn external(
-        namespace: &str,
-        metric: &MetricIdentifier,
-    ) -> Result<Self, ObservationError> {
-        let selector = text(metric.selector.as_ref())?;
+    /// Returns the path of a metric from outside the cluster.
+    pub(crate) fn external(namespace: &str, metric: &str, selector: Option<&str>) -> Self {
         let query = selector
-            .map(|text| format!("labelSelector={}", encode(&text)))
+            .map(|selector| format!("labelSelector={}", encode(selector)))
             .unwrap_or_default();
-        let path = format!("namespaces/{namespace}/{}", encode(&metric.name));
-        Ok(Self {
+        Self {
             source: Source::External,
-            path,
+            path: format!("namespaces/{namespace}/{}", encode(metric)),
             query,
-        })
+        }
     }
 
     /// Fetches the response.
@@ -174,14 +162,6 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// Percent-encodes a part of a path or the value of a query.
 fn encode(text: &str) -> String {
     utf8_percent_encode(text, ENCODED).to_string()
-}
-
-fn text(selector: Option<&LabelSelector>) -> Result<Option<String>, ObservationError> {
-    let text = selector.map(LabelSelector::to_text).transpose();
-    text.map_err(|error| ObservationError {
-        class: "invalidMetricSelector",
-        message: error.to_string(),
-    })
 }
 
 fn failed(api: &str, error: &RequestError) -> ObservationError {

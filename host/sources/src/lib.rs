@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use flyball_kubernetes::Kinds;
 use flyball_replicas::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
+use flyball_replicas::spec::{MetricSpec, ObjectMetric};
 use futures::future::join;
 use futures::{StreamExt, stream};
 use kube::Client;
@@ -154,29 +155,37 @@ fn nothing_fetched() -> ObservationError {
 }
 
 fn fetch_of<'a>(question: &MetricQuestion<'a>) -> Fetch<'a> {
-    let metric = question.metric;
     let namespace = question.namespace;
-    let path = if let Some(resource) = &metric.resource {
-        return Fetch::Usage {
-            resource: &resource.name,
-            container: None,
-        };
-    } else if let Some(resource) = &metric.container_resource {
-        return Fetch::Usage {
-            resource: &resource.name,
-            container: Some(&resource.container),
-        };
-    } else if let Some(pods) = &metric.pods {
-        MetricPath::pods(question, &pods.metric)
-    } else if let Some(object) = &metric.object {
-        MetricPath::object(namespace, &object.described_object, &object.metric)
-    } else if let Some(external) = &metric.external {
-        MetricPath::external(namespace, &external.metric)
-    } else {
-        Err(ObservationError {
-            class: "unknownMetricType",
-            message: format!("unknown metric source type {:?}", metric.kind),
-        })
+    let selector = match question.metric_selector {
+        Ok(selector) => selector.as_deref(),
+        Err(error) => return Fetch::Invalid(error.clone()),
     };
-    path.map_or_else(Fetch::Invalid, Fetch::Values)
+    Fetch::Values(match question.metric {
+        MetricSpec::Resource(resource) => {
+            return Fetch::Usage {
+                resource: &resource.name,
+                container: None,
+            };
+        }
+        MetricSpec::ContainerResource(resource) => {
+            return Fetch::Usage {
+                resource: &resource.name,
+                container: Some(&resource.container),
+            };
+        }
+        MetricSpec::Pods(pods) => {
+            MetricPath::pods(namespace, question.selector, &pods.metric.name, selector)
+        }
+        MetricSpec::Object(ObjectMetric {
+            described_object,
+            metric,
+            ..
+        }) => MetricPath::object(namespace, described_object, &metric.name, selector),
+        MetricSpec::External(external) => {
+            MetricPath::external(namespace, &external.metric.name, selector)
+        }
+        MetricSpec::Invalid(fields) => {
+            return Fetch::Invalid(ObservationError::unknown_metric_type(&fields.kind));
+        }
+    })
 }

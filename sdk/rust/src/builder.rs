@@ -16,6 +16,14 @@ use crate::{Phase, Ready};
 #[must_use]
 pub struct ReplicaBuilder<C, S>(Replica<C, S>);
 
+impl<C: Default, S: Default> Replica<C, S> {
+    /// Starts an input for a native test: one replica wanted and running,
+    /// between 1 and 10 allowed.
+    pub fn build() -> ReplicaBuilder<C, S> {
+        ReplicaBuilder::new()
+    }
+}
+
 /// A pod for a [`ReplicaBuilder`]: Running, Ready and long started unless said
 /// otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,7 +58,7 @@ impl Default for PodSpec {
 pub struct MetricSpec(wire::Metric);
 
 impl<C: Default, S: Default> ReplicaBuilder<C, S> {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let input = wire::Input {
             target: wire::Target {
                 api_version: "apps/v1".into(),

@@ -1,7 +1,6 @@
 //! What an expander ranks.
 
 use crate::bindings::expander::exports::flyball::policy::expander as wire;
-use crate::expander_builder::ExpanderBuilder;
 use crate::given::{Given, NoConfig, NoState, show_given};
 
 /// Bits of the column `state`.
@@ -20,13 +19,6 @@ const GIB: f64 = (1_u64 << 30) as f64;
 pub struct Expander<C = NoConfig, S = NoState> {
     pub(crate) input: wire::Input,
     pub(crate) given: Given<C, S>,
-}
-
-impl<C: Default, S: Default> Expander<C, S> {
-    /// Starts an input for a native test: no option, and a cluster of ten nodes.
-    pub fn build() -> ExpanderBuilder<C, S> {
-        ExpanderBuilder::new()
-    }
 }
 
 impl<C, S> Expander<C, S> {

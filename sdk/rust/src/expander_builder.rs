@@ -9,6 +9,13 @@ use crate::given::{Given, build_given};
 #[must_use]
 pub struct ExpanderBuilder<C, S>(Expander<C, S>);
 
+impl<C: Default, S: Default> Expander<C, S> {
+    /// Starts an input for a native test: no option, and a cluster of ten nodes.
+    pub fn build() -> ExpanderBuilder<C, S> {
+        ExpanderBuilder::new()
+    }
+}
+
 /// An option for an [`ExpanderBuilder`]: one node more of a group that exists and
 /// has no node yet, for one pod, unless said otherwise.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,7 +35,7 @@ pub struct OptionSpec {
 }
 
 impl<C: Default, S: Default> ExpanderBuilder<C, S> {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         let options = wire::Options {
             node_group: Vec::new(),
             state: Vec::new(),

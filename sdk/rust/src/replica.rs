@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::bindings::replica::exports::flyball::policy::replica as wire;
-use crate::builder::ReplicaBuilder;
 use crate::given::{Given, NoConfig, NoState, show_given};
 use crate::metric::Metric;
 use crate::pod::Pod;
@@ -15,14 +14,6 @@ use crate::time::{Time, duration};
 pub struct Replica<C = NoConfig, S = NoState> {
     pub(crate) input: wire::Input,
     pub(crate) given: Given<C, S>,
-}
-
-impl<C: Default, S: Default> Replica<C, S> {
-    /// Starts an input for a native test: one replica wanted and running,
-    /// between 1 and 10 allowed.
-    pub fn build() -> ReplicaBuilder<C, S> {
-        ReplicaBuilder::new()
-    }
 }
 
 impl<C, S> Replica<C, S> {

@@ -10,7 +10,7 @@ use flyball_decision::time::Timestamp;
 use flyball_replicas::memory::Memory;
 use flyball_replicas::observe::{Columns, Prepared};
 use flyball_replicas::options::ReplicaOptions;
-use flyball_replicas::pipeline::{Decision, Scene, decide};
+use flyball_replicas::pipeline::{Decision, DecisionContext, decide};
 use flyball_replicas::ports::{Autoscaler, Scale};
 use flyball_replicas::spec::{
     AutoscalerSpec, Combine, CrossVersionObjectReference, Mode, PolicyRef,
@@ -158,7 +158,7 @@ fn decide_with(engine: &dyn PolicyEngine, policy: &str, options: &ReplicaOptions
         selector: "app=web".into(),
         resource_version: "1".into(),
     };
-    decide(&Scene {
+    decide(&DecisionContext {
         now: NOW,
         options,
         engine,

@@ -8,9 +8,9 @@
 
 mod behavior;
 mod combine;
+mod decide;
 mod forms;
 mod guardrails;
 mod properties;
 mod reconcile;
 mod replicas;
-mod scene;

@@ -71,6 +71,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
     // Policies never depend on the host's crates.
     ("flyball-policy", &[]),
+    ("cheapest", &["flyball-policy"]),
     ("hpa", &["flyball-policy"]),
     ("least-nodes", &["flyball-policy"]),
     ("least-waste", &["flyball-policy"]),

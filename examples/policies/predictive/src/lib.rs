@@ -56,7 +56,7 @@ pub fn decide(input: &Replica<Config>) -> Result<Decision, Refusal> {
     Ok(Decision::to(replicas)
         .because(
             "Trend",
-            format!("load {now:.2} now, {expected:.2} expected in {lead} s"),
+            format!("load {now:.2} now, {expected:.2} in {lead} s"),
         )
         .argument("expected", expected))
 }

@@ -62,28 +62,35 @@ pub struct SimulateArgs {
     pub output: FormatArgs,
 }
 
-/// See it work: a day's load in twenty seconds, and a change of policy half way
+/// See it work: a day's load in twenty seconds, and two policies replaced half way
 ///
-/// Runs the daemon on an embedded cluster, with the built-in policy hpa. Half way
-/// another policy is copied into the policies directory, and takes over without
-/// a restart. At the end there is a report in HTML.
+/// Runs the daemon on an embedded cluster: the built-in policy hpa scales a workload,
+/// and for pods that find no room nodes are ordered, of the group that the expander
+/// least-waste chooses. Half way another policy and another expander are copied into
+/// the policies directory, and take over without a restart. At the end there is a
+/// report in HTML.
 ///
 /// Examples:
 ///   flyball demo
 ///   flyball demo --report day.html
+///   flyball demo --swap my-policy.wasm --swap-expander my-expander.wasm
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct DemoArgs {
     /// Where to write the report
     #[arg(long, value_name = "FILE", default_value = "flyball-demo.html")]
     pub report: PathBuf,
-    /// Policies directory to use (it must have no hpa.wasm) [default: a
-    /// temporary one]
+    /// Policies directory to use (it must have no hpa.wasm and no least-waste.wasm)
+    /// [default: a temporary one]
     #[arg(long, value_name = "DIR")]
     pub policies_dir: Option<PathBuf>,
-    /// The policy that takes over [default: the embedded one]
+    /// The policy that takes over from hpa [default: the embedded example predictive]
     #[arg(long, value_name = "FILE")]
     pub swap: Option<PathBuf>,
+    /// The expander that takes over from least-waste [default: the embedded example
+    /// cheapest]
+    #[arg(long, value_name = "FILE")]
+    pub swap_expander: Option<PathBuf>,
     /// Let the day pass in a few seconds
     #[arg(long)]
     pub fast: bool,

@@ -25,7 +25,7 @@ use crate::wiring::StateDir;
 use crate::{policies, wiring};
 
 /// Maximum number of differences that are printed.
-const MOST_SHOWN: u64 = 20;
+const MAX_SHOWN: u64 = 20;
 
 pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     let policies = Policies::of(args)?;
@@ -69,7 +69,7 @@ fn show<R: ReplayedRecord>(
     counts.add(result);
     match format {
         Format::Json => writeln!(out, "{}", replayed::to_json(record, result))?,
-        Format::Text if counts.differ <= MOST_SHOWN => replayed::print(out, record, result)?,
+        Format::Text if counts.differ <= MAX_SHOWN => replayed::print(out, record, result)?,
         Format::Text => {}
     }
     Ok(())
@@ -247,10 +247,10 @@ impl ReplayCounts {
 }
 
 fn print_tally(out: &mut Out, counts: &ReplayCounts) -> anyhow::Result<()> {
-    if counts.differ > MOST_SHOWN {
+    if counts.differ > MAX_SHOWN {
         let more = format!(
             "… and {} more differences: -o json has them all",
-            counts.differ - MOST_SHOWN
+            counts.differ - MAX_SHOWN
         );
         writeln!(out, "{}", styled(DIM, more))?;
     }

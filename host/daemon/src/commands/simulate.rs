@@ -179,12 +179,12 @@ fn print(
         write!(
             out,
             "{}",
-            summary_table("workload", run.workload_summaries().take(MOST_ROWS))
+            summary_table("workload", run.workload_summaries().take(MAX_ROWS))
         )?;
-        if run.workloads.len() > MOST_ROWS {
+        if run.workloads.len() > MAX_ROWS {
             let more = format!(
                 "… and {} more: see the report",
-                run.workloads.len() - MOST_ROWS
+                run.workloads.len() - MAX_ROWS
             );
             writeln!(out, "{}", styled(DIM, more))?;
         }
@@ -203,10 +203,10 @@ fn print(
 }
 
 /// Maximum number of workloads listed on a terminal.
-const MOST_ROWS: usize = 20;
+const MAX_ROWS: usize = 20;
 
 /// Returns a table of figures.
-pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
+fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> Table {
     let first = first.to_uppercase();
     let headings = figures::COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
     let headings: Vec<&str> = std::iter::once(first.as_str())
@@ -220,8 +220,8 @@ pub fn summary_table(first: &str, summaries: impl Iterator<Item = Summary>) -> T
 }
 
 /// Prints how often each policy decided, and swaps that failed.
-pub fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
-    for used in &run.journal.policies {
+fn print_policies(out: &mut impl std::io::Write, run: &Run) -> anyhow::Result<()> {
+    for used in &run.journal.uses.versions {
         let name = format!("{}@{}", used.version.name, used.version.short_digest());
         let decisions = output::count(used.answers + used.failures);
         write!(out, "{}  decided {decisions} times", styled(POLICY, name))?;
@@ -252,12 +252,12 @@ fn print_kept_from_zero(out: &mut impl std::io::Write, runs: &[Run]) -> anyhow::
         .iter()
         .flat_map(|r| &r.journal.kept_from_zero)
         .collect();
-    for (object, message) in kept.iter().take(MOST_ROWS) {
+    for (object, message) in kept.iter().take(MAX_ROWS) {
         let object = format!("{}/{}:", object.namespace, object.name);
         writeln!(out, "{} {message}", styled(WARNING, object))?;
     }
-    if kept.len() > MOST_ROWS {
-        let more = format!("… and {} more", kept.len() - MOST_ROWS);
+    if kept.len() > MAX_ROWS {
+        let more = format!("… and {} more", kept.len() - MAX_ROWS);
         writeln!(out, "{}", styled(DIM, more))?;
     }
     Ok(())
@@ -269,7 +269,7 @@ fn to_json(scenario: &Scenario, runs: &[Run], report: &Path) -> Value {
 }
 
 fn run_to_json(run: &Run) -> Value {
-    let policies = run.journal.policies.iter().map(
+    let policies = run.journal.uses.versions.iter().map(
         |used| json!({"version": used.version, "answers": used.answers, "failures": used.failures}),
     );
     let swaps = run.swaps.iter().map(|(swap, outcome)| {

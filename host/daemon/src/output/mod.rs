@@ -39,6 +39,19 @@ pub fn is_interactive() -> bool {
     std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
+/// Width of output that is not a terminal, and minimum width of one, in columns.
+const USUAL_WIDTH: usize = 80;
+
+/// Returns the width of the terminal in columns, at least 80. Returns 80 if standard
+/// output is not a terminal.
+pub fn width() -> usize {
+    let size = std::io::stdout()
+        .is_terminal()
+        .then(terminal_size::terminal_size);
+    let width = size.flatten().map(|(width, _)| usize::from(width.0));
+    width.unwrap_or_default().max(USUAL_WIDTH)
+}
+
 /// Replaces control characters, which could control a terminal: anybody may have written
 /// the names and messages in a dump or a record.
 pub fn plain(text: &str) -> String {

@@ -27,7 +27,7 @@ pub const KEPT_LIMIT: usize = 1024;
 pub const STATES_LIMIT: usize = STATE_LIMIT + STATE_FRAME + 63;
 
 /// Maximum number of changes kept. If there are more, the oldest are merged into one.
-const MOST_CHANGES: usize = 16;
+const MAX_CHANGES: usize = 16;
 
 /// Number of changes for which there is always room.
 const SURE_CHANGES: usize = 14;
@@ -74,7 +74,7 @@ impl Kept {
     /// into one change at the time of the latest of them, so that none is forgotten
     /// early.
     pub fn take_changes(&mut self, mut changes: Samples) {
-        let most = (self.room() / bytes::CHANGE).min(MOST_CHANGES);
+        let most = (self.room() / bytes::CHANGE).min(MAX_CHANGES);
         let Samples { at_ms, replicas } = &mut changes;
         while at_ms.len() > most.max(1) {
             at_ms.remove(0);

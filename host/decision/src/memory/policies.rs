@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 /// Maximum number of its own recommendations that a policy gets: an hour's at one
 /// decision every four seconds. They are for the policy alone; no guardrail uses them.
-const MOST_RECALLED: usize = 900;
+const MAX_RECALLED: usize = 900;
 
 /// Memory of the policies that decide about one object, by name.
 #[derive(Clone, Debug, Default)]
@@ -192,6 +192,6 @@ impl PolicyMemory {
     fn asked_for(&mut self, at: Timestamp, replicas: i32, window_ms: i64) {
         self.recommendations.prune(at, window_ms);
         self.recommendations.push(at, replicas);
-        self.recommendations.keep_latest(MOST_RECALLED);
+        self.recommendations.keep_latest(MAX_RECALLED);
     }
 }

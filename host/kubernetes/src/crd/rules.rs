@@ -25,7 +25,7 @@ pub(super) fn add_to_spec(spec: &mut Value) {
     set(
         spec,
         "metrics",
-        json!({ "maxItems": limits::MOST_METRICS, "default": [default_metric()] }),
+        json!({ "maxItems": limits::MAX_METRICS, "default": [default_metric()] }),
     );
     add_to_metric(item(field(spec, "metrics")));
 
@@ -36,7 +36,7 @@ pub(super) fn add_to_spec(spec: &mut Value) {
     set(
         spec,
         "policies",
-        json!({ "maxItems": limits::MOST_POLICIES, "default": [{ "name": "hpa" }] }),
+        json!({ "maxItems": limits::MAX_POLICIES, "default": [{ "name": "hpa" }] }),
     );
     let policies = field(spec, "policies");
     set_self(

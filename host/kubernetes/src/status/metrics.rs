@@ -83,16 +83,26 @@ struct CurrentValue {
 
 /// Converts statuses into the API's form, at the index of the spec's metrics.
 pub(super) fn to_api(specs: &[MetricSpec], statuses: &[MetricStatus]) -> Vec<CurrentMetric> {
-    let none = MetricSpec::default();
-    let spec_of = |index| specs.get(index).unwrap_or(&none);
     let pairs = statuses.iter().enumerate();
     pairs
-        .map(|(index, status)| CurrentMetric::new(spec_of(index), status))
+        .map(|(index, status)| CurrentMetric::new(specs.get(index), status))
         .collect()
 }
 
+/// Returns the metric that a status is about, with the selector of the spec. Returns its
+/// name alone if the spec has another type of metric now.
+fn identifier(spec: Option<&MetricSpec>, status: &MetricStatus) -> MetricIdentifier {
+    let spec = spec.filter(|spec| spec.kind() == status.source);
+    let identifier = spec.and_then(MetricSpec::identifier).cloned();
+    identifier.unwrap_or_else(|| MetricIdentifier {
+        name: status.name.clone(),
+        selector: None,
+    })
+}
+
 impl CurrentMetric {
-    fn new(spec: &MetricSpec, status: &MetricStatus) -> Self {
+    /// Converts a status. `spec` is the metric at its index in the spec, if there is one.
+    fn new(spec: Option<&MetricSpec>, status: &MetricStatus) -> Self {
         let current = CurrentValue {
             average_utilization: status.utilization,
             average_value: status.average.map(Milli),
@@ -103,10 +113,6 @@ impl CurrentMetric {
             ..Self::default()
         };
         let name = status.name.clone();
-        let identifier = || MetricIdentifier {
-            name: name.clone(),
-            selector: None,
-        };
         match status.source.as_str() {
             "Resource" => metric.resource = Some(CurrentResource { name, current }),
             "ContainerResource" => {
@@ -118,29 +124,27 @@ impl CurrentMetric {
                 });
             }
             "Pods" => {
-                let known = spec.pods.as_ref().map(|pods| pods.metric.clone());
-                let known = known.unwrap_or_else(identifier);
+                let identifier = identifier(spec, status);
                 metric.pods = Some(CurrentIdentified {
-                    metric: known,
+                    metric: identifier,
                     current,
                 });
             }
             "Object" => {
-                let object = spec.object.clone().unwrap_or_default();
+                let described_object = match spec {
+                    Some(MetricSpec::Object(object)) => object.described_object.clone(),
+                    _ => CrossVersionObjectReference::default(),
+                };
                 metric.object = Some(CurrentObject {
-                    metric: object.metric,
-                    described_object: object.described_object,
+                    metric: identifier(spec, status),
+                    described_object,
                     current,
                 });
             }
             "External" => {
-                let known = spec
-                    .external
-                    .as_ref()
-                    .map(|external| external.metric.clone());
-                let known = known.unwrap_or_else(identifier);
+                let identifier = identifier(spec, status);
                 metric.external = Some(CurrentIdentified {
-                    metric: known,
+                    metric: identifier,
                     current,
                 });
             }
@@ -150,31 +154,51 @@ impl CurrentMetric {
     }
 
     pub(super) fn to_core(&self) -> MetricStatus {
-        let (name, container, current) = if let Some(resource) = &self.resource {
-            (&resource.name, "", &resource.current)
-        } else if let Some(resource) = &self.container_resource {
-            (
-                &resource.name,
+        let (name, container, current) = match self {
+            Self {
+                resource: Some(CurrentResource { name, current }),
+                ..
+            } => (name.as_str(), "", current),
+            Self {
+                container_resource: Some(resource),
+                ..
+            } => (
+                resource.name.as_str(),
                 resource.container.as_str(),
                 &resource.current,
-            )
-        } else if let Some(identified) = self.pods.as_ref().or(self.external.as_ref()) {
-            (&identified.metric.name, "", &identified.current)
-        } else if let Some(object) = &self.object {
-            (&object.metric.name, "", &object.current)
-        } else {
-            return MetricStatus {
-                source: self.kind.clone(),
-                ..MetricStatus::default()
-            };
+            ),
+            Self {
+                pods: Some(CurrentIdentified { metric, current }),
+                ..
+            }
+            | Self {
+                external: Some(CurrentIdentified { metric, current }),
+                ..
+            }
+            | Self {
+                object:
+                    Some(CurrentObject {
+                        metric, current, ..
+                    }),
+                ..
+            } => (metric.name.as_str(), "", current),
+            _ => ("", "", &CurrentValue::NONE),
         };
         MetricStatus {
             source: self.kind.clone(),
-            name: name.clone(),
+            name: name.to_owned(),
             container: container.to_owned(),
             utilization: current.average_utilization,
             average: current.average_value.map(|Milli(milli)| milli),
             value: current.value.map(|Milli(milli)| milli),
         }
     }
+}
+
+impl CurrentValue {
+    const NONE: Self = Self {
+        average_utilization: None,
+        average_value: None,
+        value: None,
+    };
 }

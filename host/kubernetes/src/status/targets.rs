@@ -1,7 +1,9 @@
 //! The text under TARGETS, such as `cpu: 80%/50%`, in the form of `kubectl get hpa`.
 
 use flyball_decision::quantity::Milli;
-use flyball_replicas::spec::{MetricSpec, MetricTarget};
+use flyball_replicas::spec::{
+    ContainerResourceMetric, ExternalMetric, MetricSpec, MetricTarget, ObjectMetric, ResourceMetric,
+};
 use flyball_replicas::status::MetricStatus;
 
 /// Number of metrics that are printed. Of further ones, only the number is printed.
@@ -22,33 +24,18 @@ pub(super) fn text(specs: &[MetricSpec], statuses: &[MetricStatus]) -> String {
 }
 
 fn metric_text(spec: &MetricSpec, status: &MetricStatus) -> String {
-    if let Some(resource) = &spec.resource {
-        return format!(
-            "{}: {}",
-            resource.name,
-            resource_text(&resource.target, status)
-        );
-    }
-    if let Some(resource) = &spec.container_resource {
-        return format!(
-            "{}: {}",
-            resource.name,
-            resource_text(&resource.target, status)
-        );
-    }
-    if let Some(pods) = &spec.pods {
-        return value_text(status.average, pods.target.average_value);
-    }
-    let object = spec.object.as_ref().map(|object| &object.target);
-    match object.or(spec.external.as_ref().map(|external| &external.target)) {
-        Some(MetricTarget {
-            average_value: Some(average),
-            ..
-        }) => {
-            format!("{} (avg)", value_text(status.average, Some(*average)))
+    match spec {
+        MetricSpec::Resource(ResourceMetric { name, target })
+        | MetricSpec::ContainerResource(ContainerResourceMetric { name, target, .. }) => {
+            format!("{name}: {}", resource_text(target, status))
         }
-        Some(target) => value_text(status.value, target.value),
-        None => "<unknown type>".to_owned(),
+        MetricSpec::Pods(pods) => value_text(status.average, pods.target.average_value),
+        MetricSpec::Object(ObjectMetric { target, .. })
+        | MetricSpec::External(ExternalMetric { target, .. }) => match target.average_value {
+            Some(average) => format!("{} (avg)", value_text(status.average, Some(average))),
+            None => value_text(status.value, target.value),
+        },
+        MetricSpec::Invalid(_) => "<unknown type>".to_owned(),
     }
 }
 

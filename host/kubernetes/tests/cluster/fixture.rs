@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{Caches, ConnectOptions, KubernetesReader, connect, crd_yaml};
+use flyball_replicas::observe::Prepared;
+use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::ports::{Autoscaler, Observation, Question, Reader};
 use flyball_sources::MetricsApis;
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
@@ -95,9 +97,11 @@ impl Flyball {
     /// Observes the target of the autoscaler with this name.
     pub fn observe(&self, name: &str) -> Option<Observation> {
         let autoscaler = self.autoscaler(name)?;
+        let prepared = Prepared::new(&autoscaler, &ReplicaOptions::default());
         let questions = [Question {
             autoscaler,
             target_metadata: true,
+            metric_selectors: prepared.metric_selectors,
         }];
         self.runtime
             .block_on(self.reader.observe(Timestamp(0), &questions))

@@ -14,8 +14,8 @@ impl RingRecord for NodeDecisionRecord {
     type Question = ExpanderQuestion;
 
     // The records of a large cluster are large.
-    const MOST_TRIAL_RECORDS: usize = 8;
-    const MOST_TRIAL_INPUTS: usize = 16;
+    const MAX_TRIAL_RECORDS: usize = 8;
+    const MAX_TRIAL_INPUTS: usize = 16;
 
     fn own_bytes(&self) -> usize {
         size_of::<Self>() + json_bytes(self)

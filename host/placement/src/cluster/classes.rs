@@ -11,8 +11,8 @@ use hashbrown::HashSet;
 use smallvec::SmallVec;
 
 use super::bonds::Bonds;
-use super::condition::LabelSet;
 use super::nodes::{CPU, EPHEMERAL, MEMORY, Nodes};
+use crate::condition::LabelSet;
 use crate::intern::{Symbol, Symbols, Table, number};
 use crate::resources::bounded;
 use crate::{HostPort, Pod, PodVolumes, Protocol, Resources, SpreadConstraint, Unjudged};

@@ -7,7 +7,6 @@
 use hashbrown::HashMap;
 
 use super::classes::Classes;
-use super::condition::LabelSet;
 use super::counter::{Counted, Counter, CounterKey};
 use super::domains::Domains;
 use super::index::{Anchor, Index};
@@ -15,6 +14,7 @@ use super::nodes::{NodeId, Nodes};
 use super::predicate::{PodTerm, Predicate};
 use super::static_filters::StaticFilters;
 use super::{ClassId, Count};
+use crate::condition::LabelSet;
 use crate::intern::{Symbol, Symbols, Table};
 
 /// The data that counters are computed from.

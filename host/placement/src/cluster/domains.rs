@@ -4,9 +4,9 @@
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::condition::value_of;
 use super::nodes::{NodeId, Nodes, Slot};
 use super::static_filters::StaticFilters;
+use crate::condition::value_of;
 use crate::intern::{Symbol, Symbols, Table};
 
 /// Marks a node that is in no domain because it lacks the label.

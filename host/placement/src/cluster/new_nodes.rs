@@ -9,12 +9,21 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use smallvec::SmallVec;
 
-use super::condition::{LabelSet, label_set};
 use super::journal::Change;
-use super::{Cluster, HOSTNAME, NodeId};
+use super::{ClassId, Cluster, HOSTNAME, NodeId};
 use crate::Node;
+use crate::condition::{LabelSet, label_set};
 use crate::intern::{Symbol, number};
-use crate::pack::Template;
+
+/// Describes the new nodes of a node group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The node's object. Each new node gets a name of its own.
+    pub node: Arc<Node>,
+    /// Pods that every new node runs from the beginning (DaemonSet pods and static
+    /// pods).
+    pub carried: Vec<ClassId>,
+}
 
 /// Numbers and templates of new nodes.
 #[derive(Default)]

@@ -1,8 +1,8 @@
 //! The properties by which pods can distinguish nodes of different templates.
 
 use super::bonds::{HOSTNAME, HostKey};
-use super::condition::LabelSet;
 use super::{ClassId, Cluster, NodeId};
+use crate::condition::LabelSet;
 use crate::intern::number;
 
 /// Counters, views and topology keys on which the placement of pods of some classes

@@ -6,9 +6,9 @@ use hashbrown::HashMap;
 use smallvec::SmallVec;
 
 use super::classes::{Port, Request};
-use super::condition::LabelSet;
 use super::new_nodes::NewNode;
 use super::{ClassId, Count};
+use crate::condition::LabelSet;
 use crate::intern::{Symbol, number};
 use crate::resources::bounded;
 use crate::{Name, Node, Resources};

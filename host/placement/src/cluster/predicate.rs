@@ -1,6 +1,6 @@
 //! Predicates on pods, by namespace and labels.
 
-use super::condition::{Condition, LabelSet, all_hold, conditions};
+use crate::condition::{Condition, LabelSet, all_hold, conditions};
 use crate::intern::{Symbol, Symbols};
 use crate::{AffinityTerm, LabelSelector, Name};
 

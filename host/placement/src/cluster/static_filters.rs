@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use hashbrown::HashSet;
 
-use super::condition::{Condition, LabelSet, all_hold, label_set};
+use crate::condition::{Condition, LabelSet, all_hold, label_set};
 use crate::intern::{Symbol, Symbols, Table};
 use crate::{
     Effect, Labels, Name, NodeSelectorTerm, Operator, Pod, Taint, Toleration, TolerationOperator,

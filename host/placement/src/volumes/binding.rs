@@ -4,8 +4,8 @@
 use hashbrown::HashSet;
 
 use super::store::{KnownClaim, KnownVolume, NodeLabels, Reach};
-use super::{Claim, CsiNode, Mounting, PersistentVolume, Storage};
-use crate::Name;
+use super::{Mounting, Storage};
+use crate::{Claim, CsiNode, Name, PersistentVolume};
 
 const NODE_CONFLICT: &str = "node(s) didn't match PersistentVolume's node affinity";
 const BIND_CONFLICT: &str = "node(s) didn't find available persistent volumes to bind";

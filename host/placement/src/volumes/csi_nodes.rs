@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use super::CsiNode;
-use crate::{Name, Node};
+use crate::{CsiNode, Name, Node};
 
 /// The CSINodes of a cluster.
 #[derive(Default)]

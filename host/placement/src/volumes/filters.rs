@@ -1,9 +1,9 @@
 //! The volume filters, in the scheduler's order.
 
+use super::Storage;
 use super::store::NodeLabels;
-use super::{Disk, PodVolumes, Storage};
 use crate::intern::Symbol;
-use crate::{Misfit, Name, Node, Plugin, Reason, Stage};
+use crate::{Disk, Misfit, Name, Node, Plugin, PodVolumes, Reason, Stage};
 
 const READ_WRITE_ONCE_POD: &str = "ReadWriteOncePod";
 

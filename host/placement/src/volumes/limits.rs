@@ -3,8 +3,8 @@
 use hashbrown::{HashMap, HashSet};
 
 use super::translate::{EBS, GCE, ebs_handle, inline_gce_handle, migrated_to};
-use super::{Claim, CsiNode, Disk, Mounting, Storage};
-use crate::Name;
+use super::{Mounting, Storage};
+use crate::{Claim, CsiNode, Disk, Name};
 
 /// A volume, identified by driver and handle.
 #[derive(Debug, PartialEq, Eq, Hash)]

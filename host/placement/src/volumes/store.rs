@@ -6,13 +6,12 @@ use hashbrown::HashMap;
 
 use super::csi_nodes::CsiNodes;
 use super::translate::{Translated, migrated_to, translate};
-use super::{
-    Claim, CsiDriver, CsiNode, PersistentVolume, PodVolumes, StorageCapacity, StorageClass,
-    StorageObject, VolumeAttachment,
-};
-use crate::cluster::condition::{Condition, LabelSet, all_hold, conditions, label_set};
+use crate::condition::{Condition, LabelSet, all_hold, conditions, label_set};
 use crate::intern::{Symbol, Symbols};
-use crate::{Name, NodeSelectorTerm, Operator, Requirement};
+use crate::{
+    Claim, CsiDriver, CsiNode, Name, NodeSelectorTerm, Operator, PersistentVolume, PodVolumes,
+    Requirement, StorageCapacity, StorageClass, StorageObject, VolumeAttachment,
+};
 
 /// The storage objects of a cluster.
 #[derive(Default)]

@@ -6,8 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::PersistentVolume;
-use crate::{Name, NodeSelectorTerm, Operator, Requirement};
+use crate::{Name, NodeSelectorTerm, Operator, PersistentVolume, Requirement};
 
 const ZONE: &str = "topology.kubernetes.io/zone";
 const REGION: &str = "topology.kubernetes.io/region";

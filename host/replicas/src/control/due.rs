@@ -5,13 +5,14 @@ use std::sync::Arc;
 use super::removals::Removal;
 use crate::guard;
 use crate::pipeline::Decision;
-use crate::ports::{Autoscaler, Observation, ScaleIntent};
+use crate::ports::{Autoscaler, MetricSelector, Observation, ScaleIntent};
 use flyball_decision::policy::WantedInput;
 
 /// An object that is due.
 pub(super) struct Due {
     pub(super) autoscaler: Arc<Autoscaler>,
     pub(super) wants: Vec<WantedInput>,
+    pub(super) metric_selectors: Arc<[MetricSelector]>,
     pub(super) observation: Option<Observation>,
     pub(super) decision: Option<Decision>,
     pub(super) written: Option<Result<(), String>>,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::standing::Standing;
+use super::cached_decision::CachedDecision;
 use crate::memory::Memory;
 use crate::observe::{Columns, Prepared};
 use crate::options::ReplicaOptions;
@@ -35,8 +35,8 @@ pub(super) struct Entry {
     pub memory: Memory,
     /// Another autoscaler that would write the same target.
     pub conflict: Option<ObjectKey>,
-    /// The last decision, if it stands until something changes.
-    pub standing: Option<Standing>,
+    /// The last decision, if it need not be made again until something changes.
+    pub cached_decision: Option<CachedDecision>,
     key: ObjectKey,
     /// Replicas as last observed or written; 0 if the target is not written.
     replicas: i32,
@@ -121,7 +121,7 @@ impl Schedule {
                 entry.memory = Memory::default();
                 store.forget(&seen.uid);
             }
-            entry.standing = None;
+            entry.cached_decision = None;
             entry.prepared = prepared;
             entry.columns = Columns::new(&entry.prepared);
             entry.generation = seen.generation;
@@ -137,7 +137,7 @@ impl Schedule {
                 .unwrap_or_default(),
             prepared,
             conflict: None,
-            standing: None,
+            cached_decision: None,
             key: seen.key.clone(),
             replicas: 0,
             generation: seen.generation,
@@ -218,10 +218,10 @@ impl Entry {
         true
     }
 
-    /// Brings the next turn forward to when the standing decision ends.
-    pub(super) fn wake_when_it_ends(&mut self) {
-        if let Some(standing) = &self.standing {
-            self.due = self.due.min(standing.until);
+    /// Brings the next turn forward to when the cached decision ends.
+    pub(super) fn wake_when_cache_ends(&mut self) {
+        if let Some(cached) = &self.cached_decision {
+            self.due = self.due.min(cached.until);
         }
     }
 

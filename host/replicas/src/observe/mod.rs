@@ -54,15 +54,15 @@ impl Columns {
     ) {
         let changed = self.update_pods(pods);
         let mut answers = answers.into_iter();
-        let blanks = prepared.metrics.iter().zip(&prepared.lacking);
-        for ((blank, lacking), metric) in blanks.zip(&mut self.metrics) {
+        let blanks = prepared.metrics.iter().zip(&prepared.unavailable_prefixes);
+        for ((blank, prefix), metric) in blanks.zip(&mut self.metrics) {
             let answer = answers.next().unwrap_or_else(|| Err(no_answer()));
             let requests = if changed || metric.request.len() != pods.len() {
                 requests(blank, pods)
             } else {
                 metric.request.clone()
             };
-            let new = measured(blank, lacking, pods, requests, answer);
+            let new = measured(blank, prefix, pods, requests, answer);
             if new != **metric {
                 *metric = Arc::new(new);
             }
@@ -137,11 +137,11 @@ fn unrequested(metrics: &[Arc<MetricInput>], pods: &[Pod]) -> Arc<[Unrequested]>
     entries.into()
 }
 
-/// Returns a metric of the spec with its answer. If the answer is an error, `lacking` is
+/// Returns a metric of the spec with its answer. If the answer is an error, `prefix` is
 /// put before its message.
 fn measured(
     blank: &MetricInput,
-    lacking: &str,
+    prefix: &str,
     pods: &[Pod],
     request: Vec<i64>,
     answer: Result<MetricAnswer, ObservationError>,
@@ -157,7 +157,7 @@ fn measured(
         Ok(MetricAnswer::Pods(samples)) => add_samples(&mut metric, pods, &samples),
         Ok(MetricAnswer::Values(values)) => metric.value = values,
         Err(error) => {
-            metric.message = format!("{lacking}{}", shortened(&error.message));
+            metric.message = format!("{prefix}{}", shortened(&error.message));
             metric.error = error.class.to_owned();
         }
     }
@@ -166,8 +166,8 @@ fn measured(
 
 /// Shortens a source's message: what a policy says about a metric must fit into a reason.
 fn shortened(message: &str) -> &str {
-    const MOST_BYTES: usize = 512;
-    &message[..message.floor_char_boundary(MOST_BYTES)]
+    const MAX_BYTES: usize = 512;
+    &message[..message.floor_char_boundary(MAX_BYTES)]
 }
 
 fn add_samples(metric: &mut MetricInput, pods: &[Pod], samples: &[PodSample]) {

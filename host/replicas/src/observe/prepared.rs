@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use crate::guard;
 use crate::options::ReplicaOptions;
-use crate::ports::Autoscaler;
+use crate::ports::{Autoscaler, MetricSelector, ObservationError};
 use crate::spec::{
-    AutoscalerSpec, Behavior, LabelSelector, MetricIdentifier, MetricSpec, MetricTarget,
+    AutoscalerSpec, Behavior, ContainerResourceMetric, ExternalMetric, LabelSelector,
+    MetricIdentifier, MetricSpec, MetricTarget, ObjectMetric, PodsMetric, ResourceMetric,
     ScalingRules,
 };
 use flyball_decision::ask::Named;
@@ -30,10 +31,12 @@ pub struct Prepared {
     pub tolerance_down: f64,
     /// The metrics of the spec, without measurements.
     pub metrics: Vec<MetricInput>,
+    /// Selector of each metric.
+    pub metric_selectors: Arc<[MetricSelector]>,
     /// Display name of each metric, as in Kubernetes' events and conditions.
     pub metric_names: Arc<[Arc<str>]>,
     /// Prefix of Kubernetes' error message for each metric, if the metric is unavailable.
-    pub lacking: Vec<String>,
+    pub unavailable_prefixes: Vec<String>,
     /// The policies to ask, in order.
     pub policies: Vec<PreparedPolicy>,
 }
@@ -63,6 +66,8 @@ impl Prepared {
     pub fn new(autoscaler: &Autoscaler, options: &ReplicaOptions) -> Self {
         let spec = Arc::clone(&autoscaler.spec);
         let metrics = spec.effective_metrics();
+        let metric_selectors: Arc<[_]> = metrics.iter().map(metric_selector).collect();
+        let metrics_with_selectors = metrics.iter().zip(&*metric_selectors);
         let behavior = spec.behavior.as_ref();
         let tolerance = |rules: Option<&Option<ScalingRules>>| {
             let text = rules
@@ -79,16 +84,19 @@ impl Prepared {
             behavior: behavior.map(|behavior| Arc::new(guard::defaulted(behavior))),
             tolerance_up: tolerance(behavior.map(|behavior| &behavior.scale_up)),
             tolerance_down: tolerance(behavior.map(|behavior| &behavior.scale_down)),
-            metrics: metrics.iter().map(metric).collect(),
+            metrics: metrics_with_selectors
+                .map(|(spec, selector)| metric(spec, selector))
+                .collect(),
             metric_names: metrics
                 .iter()
                 .map(|metric| display_name(metric).into())
                 .collect(),
-            lacking: metrics
+            unavailable_prefixes: metrics
                 .iter()
-                .map(|metric| lacking(metric, &autoscaler.key.namespace))
+                .map(|metric| unavailable_prefix(metric, &autoscaler.key.namespace))
                 .collect(),
             policies: spec.effective_policies().iter().map(policy).collect(),
+            metric_selectors,
             spec,
         }
     }
@@ -133,53 +141,65 @@ fn policy(policy: &crate::spec::PolicyRef) -> PreparedPolicy {
     }
 }
 
-/// Returns the columns of a metric that the spec fills.
-fn metric(spec: &MetricSpec) -> MetricInput {
-    let mut metric = MetricInput {
-        source: spec.kind.clone(),
-        ..MetricInput::default()
-    };
-    let known = match &*spec.kind {
-        "Resource" => spec.resource.as_ref().map(|resource| {
-            metric.name.clone_from(&resource.name);
-            set_target(&mut metric, &resource.target);
+/// Returns the selector of a metric in text form.
+fn metric_selector(spec: &MetricSpec) -> MetricSelector {
+    let identifier = spec.identifier();
+    let selector = identifier.and_then(|identifier| identifier.selector.as_ref());
+    match selector.map(LabelSelector::to_text).transpose() {
+        Ok(text) => Ok(text.map(Arc::from)),
+        Err(invalid) => Err(ObservationError {
+            class: "invalidMetricSelector",
+            message: invalid.to_string(),
         }),
-        "ContainerResource" => spec.container_resource.as_ref().map(|resource| {
-            metric.name.clone_from(&resource.name);
-            metric.container.clone_from(&resource.container);
-            set_target(&mut metric, &resource.target);
-        }),
-        "Pods" => spec.pods.as_ref().map(|pods| {
-            set_target(&mut metric, &pods.target);
-            identify(&mut metric, &pods.metric);
-        }),
-        "Object" => spec.object.as_ref().map(|object| {
-            set_target(&mut metric, &object.target);
-            identify(&mut metric, &object.metric);
-        }),
-        "External" => spec.external.as_ref().map(|external| {
-            set_target(&mut metric, &external.target);
-            identify(&mut metric, &external.metric);
-        }),
-        _ => None,
-    };
-    if known.is_none() {
-        metric.error = "unknownMetricType".to_owned();
-        metric.message = format!("unknown metric source type {:?}", spec.kind);
     }
-    metric
 }
 
-fn identify(metric: &mut MetricInput, identifier: &MetricIdentifier) {
-    metric.name.clone_from(&identifier.name);
-    match identifier.selector.as_ref().map(LabelSelector::to_text) {
-        None => {}
-        Some(Ok(text)) => metric.selector = text,
-        Some(Err(invalid)) => {
-            metric.error = "invalidMetricSelector".to_owned();
-            metric.message = invalid.to_string();
+/// Returns the columns of a metric that the spec fills.
+fn metric(spec: &MetricSpec, selector: &MetricSelector) -> MetricInput {
+    let mut metric = MetricInput {
+        source: spec.kind().to_owned(),
+        ..MetricInput::default()
+    };
+    let target = match spec {
+        MetricSpec::Resource(resource) => {
+            metric.name.clone_from(&resource.name);
+            &resource.target
         }
+        MetricSpec::ContainerResource(resource) => {
+            metric.name.clone_from(&resource.name);
+            metric.container.clone_from(&resource.container);
+            &resource.target
+        }
+        MetricSpec::Pods(PodsMetric {
+            metric: identifier,
+            target,
+        })
+        | MetricSpec::Object(ObjectMetric {
+            metric: identifier,
+            target,
+            ..
+        })
+        | MetricSpec::External(ExternalMetric {
+            metric: identifier,
+            target,
+        }) => {
+            metric.name.clone_from(&identifier.name);
+            target
+        }
+        MetricSpec::Invalid(fields) => {
+            set_error(
+                &mut metric,
+                ObservationError::unknown_metric_type(&fields.kind),
+            );
+            return metric;
+        }
+    };
+    set_target(&mut metric, target);
+    match selector {
+        Ok(text) => metric.selector = text.as_deref().unwrap_or_default().to_owned(),
+        Err(error) => set_error(&mut metric, error.clone()),
     }
+    metric
 }
 
 fn set_target(metric: &mut MetricInput, target: &MetricTarget) {
@@ -189,41 +209,34 @@ fn set_target(metric: &mut MetricInput, target: &MetricTarget) {
     metric.target_average_utilization = target.average_utilization;
 }
 
+fn set_error(metric: &mut MetricInput, error: ObservationError) {
+    metric.error = error.class.to_owned();
+    metric.message = error.message;
+}
+
 /// Returns the name of a metric in Kubernetes' events and conditions. As in Kubernetes,
 /// an `Object` metric with an average value is called external.
 fn display_name(spec: &MetricSpec) -> String {
-    let name = match &*spec.kind {
-        "Resource" => spec.resource.as_ref().map(|resource| {
-            resource_name(&resource.name, "resource utilization", &resource.target)
-        }),
-        "ContainerResource" => spec.container_resource.as_ref().map(|resource| {
-            resource_name(
-                &resource.name,
-                "container resource utilization",
-                &resource.target,
-            )
-        }),
-        "Pods" => spec
-            .pods
-            .as_ref()
-            .map(|pods| format!("pods metric {}", pods.metric.name)),
-        "Object" => spec.object.as_ref().map(|object| {
-            if object.target.kind == "AverageValue" && object.target.average_value.is_some() {
-                external_name(&object.metric)
-            } else {
-                format!(
-                    "{} metric {}",
-                    object.described_object.kind, object.metric.name
-                )
-            }
-        }),
-        "External" => spec
-            .external
-            .as_ref()
-            .map(|external| external_name(&external.metric)),
-        _ => None,
-    };
-    name.unwrap_or_else(|| format!("{} metric", spec.kind))
+    match spec {
+        MetricSpec::Resource(ResourceMetric { name, target }) => {
+            resource_name(name, "resource utilization", target)
+        }
+        MetricSpec::ContainerResource(ContainerResourceMetric { name, target, .. }) => {
+            resource_name(name, "container resource utilization", target)
+        }
+        MetricSpec::Pods(pods) => format!("pods metric {}", pods.metric.name),
+        MetricSpec::Object(ObjectMetric { metric, target, .. })
+            if target.kind == "AverageValue" && target.average_value.is_some() =>
+        {
+            external_name(metric)
+        }
+        MetricSpec::Object(object) => {
+            let kind = &object.described_object.kind;
+            format!("{kind} metric {}", object.metric.name)
+        }
+        MetricSpec::External(external) => external_name(&external.metric),
+        MetricSpec::Invalid(fields) => format!("{} metric", fields.kind),
+    }
 }
 
 fn resource_name(name: &str, what: &str, target: &MetricTarget) -> String {
@@ -242,34 +255,27 @@ fn external_name(metric: &MetricIdentifier) -> String {
     )
 }
 
-fn lacking(spec: &MetricSpec, namespace: &str) -> String {
-    let resource = |name: &str| format!("unable to get metrics for resource {name}: ");
-    let MetricSpec {
-        resource: of_pods,
-        container_resource,
-        pods,
-        object,
-        external,
-        ..
-    } = spec;
-    if let Some(metric) = of_pods {
-        resource(&metric.name)
-    } else if let Some(metric) = container_resource {
-        resource(&metric.name)
-    } else if let Some(metric) = pods {
-        format!("unable to get metric {}: ", metric.metric.name)
-    } else if let Some(metric) = object {
-        let (name, of) = (&metric.metric.name, &metric.described_object);
-        format!(
-            "unable to get metric {name}: {} on {namespace} {}/",
-            of.kind, of.name
-        )
-    } else if let Some(metric) = external {
-        let selector = go_text(metric.metric.selector.as_ref());
-        let name = &metric.metric.name;
-        format!("unable to get external metric {namespace}/{name}/{selector}: ")
-    } else {
-        String::new()
+/// Returns the prefix of Kubernetes' error message if the metric is unavailable.
+fn unavailable_prefix(spec: &MetricSpec, namespace: &str) -> String {
+    match spec {
+        MetricSpec::Resource(ResourceMetric { name, .. })
+        | MetricSpec::ContainerResource(ContainerResourceMetric { name, .. }) => {
+            format!("unable to get metrics for resource {name}: ")
+        }
+        MetricSpec::Pods(pods) => format!("unable to get metric {}: ", pods.metric.name),
+        MetricSpec::Object(object) => {
+            let (name, of) = (&object.metric.name, &object.described_object);
+            format!(
+                "unable to get metric {name}: {} on {namespace} {}/",
+                of.kind, of.name
+            )
+        }
+        MetricSpec::External(external) => {
+            let selector = go_text(external.metric.selector.as_ref());
+            let name = &external.metric.name;
+            format!("unable to get external metric {namespace}/{name}/{selector}: ")
+        }
+        MetricSpec::Invalid(_) => String::new(),
     }
 }
 

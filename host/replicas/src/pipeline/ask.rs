@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use super::{Decision, Scene, guard_input, input, settle};
+use super::{Decision, DecisionContext, guard_input, input, settle};
 use crate::observe::PreparedPolicy;
 use flyball_decision::ask::{Asker, Panel};
 use flyball_decision::context::GrantedInput;
@@ -13,18 +13,18 @@ use flyball_decision::question::ReplicaQuestion;
 /// Shortest time until a policy is asked again, in milliseconds.
 const SOONEST_MS: u64 = 1000;
 
-pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
-    let Ok(scale) = scene.scale else { return };
-    let mut input = input(scene, scale);
+pub(super) fn ask(context: &DecisionContext<'_>, decision: &mut Decision) {
+    let Ok(scale) = context.scale else { return };
+    let mut input = input(context, scale);
     let asker = Asker {
-        now: scene.now,
-        seed: seed(&scene.autoscaler.uid, scene.now.0),
-        engine: scene.engine,
-        fallback: scene.options.fallback,
-        memories: &scene.memory.policies,
-        grant: &|wanted| grant(scene, wanted),
+        now: context.now,
+        seed: seed(&context.autoscaler.uid, context.now.0),
+        engine: context.engine,
+        fallback: context.options.fallback,
+        memories: &context.memory.policies,
+        grant: &|wanted| grant(context, wanted),
     };
-    let policies = scene.prepared.policies.iter();
+    let policies = context.prepared.policies.iter();
     let mut panel = Panel::<ReplicaQuestion>::new(asker, policies.map(PreparedPolicy::named));
     for place in 0..panel.count() {
         let own = |recalled: &mut Recalled| take(&mut recalled.recommendations);
@@ -43,7 +43,7 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
         &record.policies,
         record.combine,
         &record.names,
-        |proposed| guard_input(scene, scale, proposed),
+        |proposed| guard_input(context, scale, proposed),
     );
     record.input = Some(input);
     record.guard = Some(settled.guard);
@@ -51,7 +51,7 @@ pub(super) fn ask(scene: &Scene<'_>, decision: &mut Decision) {
     record.verdict = settled.verdict;
 }
 
-fn grant(scene: &Scene<'_>, wanted: &WantedInput) -> GrantedInput {
+fn grant(context: &DecisionContext<'_>, wanted: &WantedInput) -> GrantedInput {
     let observed = |input: Option<&GrantedInput>| {
         let late = "wanted since after the observation: had from the next on";
         input
@@ -60,13 +60,13 @@ fn grant(scene: &Scene<'_>, wanted: &WantedInput) -> GrantedInput {
     };
     match &*wanted.kind {
         crate::history::KIND => {
-            scene
+            context
                 .memory
                 .histories
-                .grant(scene.now, wanted, &scene.columns.metrics)
+                .grant(context.now, wanted, &context.columns.metrics)
         }
-        "target-labels" => observed(scene.labels),
-        "target-annotations" => observed(scene.annotations),
+        "target-labels" => observed(context.labels),
+        "target-annotations" => observed(context.annotations),
         kind => GrantedInput::refused(format!("this host knows no input of kind {kind:?}")),
     }
 }

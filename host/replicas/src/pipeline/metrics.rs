@@ -67,7 +67,7 @@ fn fault(metric: &MetricInput, proposal: &Proposal, names: &Names) -> Fault {
     let summary = sentence
         .map(|text| names.in_sentence(text))
         .unwrap_or_default();
-    let (reason, prefixes) = told_as(metric);
+    let (reason, prefixes) = failure_reason(metric);
     let mut message = summary.as_str();
     for prefix in &prefixes {
         message = message.strip_prefix(prefix.as_str()).unwrap_or(message);
@@ -81,7 +81,7 @@ fn fault(metric: &MetricInput, proposal: &Proposal, names: &Names) -> Fault {
 
 /// Returns the reason of a metric's failure, and the prefixes of its message that
 /// Kubernetes leaves out where only this failure is reported.
-fn told_as(metric: &MetricInput) -> (&'static str, Vec<String>) {
+fn failure_reason(metric: &MetricInput) -> (&'static str, Vec<String>) {
     let MetricInput {
         name, container, ..
     } = metric;

@@ -2,7 +2,7 @@
 //! about it.
 //!
 //! [`decide`] is pure apart from the policies it asks, which are pure themselves: the
-//! same scene gives the same decision. It writes nothing; the result of writing is passed
+//! same context gives the same decision. It writes nothing; the result of writing is passed
 //! to [`Decision::conclude`].
 
 mod ask;
@@ -30,7 +30,7 @@ use flyball_decision::replica::{ReplicaInput, Samples};
 use flyball_decision::time::Timestamp;
 
 /// Input of a decision.
-pub struct Scene<'a> {
+pub struct DecisionContext<'a> {
     /// Time of the decision.
     pub now: Timestamp,
     /// The operator's options.
@@ -97,29 +97,29 @@ enum Branch {
 
 /// Decides, and asks the policies if they are needed.
 #[must_use]
-pub fn decide(scene: &Scene<'_>) -> Decision {
-    let branch = branch(scene);
-    let mut decision = blank(scene, branch);
-    match (&decision.branch, scene.scale) {
-        (Branch::Asked, _) => ask::ask(scene, &mut decision),
+pub fn decide(context: &DecisionContext<'_>) -> Decision {
+    let branch = branch(context);
+    let mut decision = blank(context, branch);
+    match (&decision.branch, context.scale) {
+        (Branch::Asked, _) => ask::ask(context, &mut decision),
         (Branch::Bound(_), Ok(scale)) => {
-            decision.record.guard = Some(guard_input(scene, scale, scale.spec_replicas));
+            decision.record.guard = Some(guard_input(context, scale, scale.spec_replicas));
         }
         _ => {}
     }
     decision
 }
 
-fn branch(scene: &Scene<'_>) -> Branch {
-    let Prepared { spec, min, .. } = scene.prepared;
-    if let Some(other) = scene.conflict {
+fn branch(context: &DecisionContext<'_>) -> Branch {
+    let Prepared { spec, min, .. } = context.prepared;
+    if let Some(other) = context.conflict {
         let message = format!(
             "autoscaler {}/{} has the same target: let one of them go, or set its mode to Observe",
             other.namespace, other.name
         );
         return disabled("AmbiguousTarget", message, Some("AmbiguousTarget"));
     }
-    let scale = match scene.scale {
+    let scale = match context.scale {
         Ok(scale) => scale,
         Err(error) => {
             let disabled = |reason| disabled(reason, error.message.clone(), Some(reason));
@@ -131,14 +131,14 @@ fn branch(scene: &Scene<'_>) -> Branch {
         }
     };
     let current = scale.spec_replicas;
-    if current == 0 && !leaves_zero(scene) {
+    if current == 0 && !leaves_zero(context) {
         let message = "scaling is disabled since the replica count of the target is zero";
         return disabled(SCALING_DISABLED, message.to_owned(), None);
     }
     if let Some(verdict) = out_of_bounds(current, *min, spec.max_replicas) {
         return Branch::Bound(verdict);
     }
-    selector_fault(scene, scale).unwrap_or(Branch::Asked)
+    selector_fault(context, scale).unwrap_or(Branch::Asked)
 }
 
 /// Returns the verdict for replicas outside their bounds. `None` if they are within them.
@@ -170,16 +170,16 @@ fn disabled(reason: &'static str, message: String, event: Option<&'static str>) 
 /// Returns whether a target at zero replicas is decided about: only if Flyball itself
 /// scaled it down, and a metric is measured outside the pods or the lower bound was
 /// raised.
-fn leaves_zero(scene: &Scene<'_>) -> bool {
-    let conditions = &scene.autoscaler.status.conditions;
-    let ours = scene.options.scale_to_zero
+fn leaves_zero(context: &DecisionContext<'_>) -> bool {
+    let conditions = &context.autoscaler.status.conditions;
+    let ours = context.options.scale_to_zero
         && conditions.iter().any(|condition| {
             condition.kind == crate::status::condition::SCALED_TO_ZERO && condition.status == "True"
         });
-    ours && (scene.prepared.min != 0 || scene.prepared.spec.has_outside_metric())
+    ours && (context.prepared.min != 0 || context.prepared.spec.has_outside_metric())
 }
 
-fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
+fn selector_fault(context: &DecisionContext<'_>, scale: &Scale) -> Option<Branch> {
     if scale.selector.is_empty() {
         let message = "the HPA target's scale is missing a selector".to_owned();
         return Some(disabled(
@@ -188,7 +188,7 @@ fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
             Some("SelectorRequired"),
         ));
     }
-    let error = scene.pods.err()?;
+    let error = context.pods.err()?;
     let reason = match error.class {
         "ambiguousSelector" => "AmbiguousSelector",
         _ => "InvalidSelector",
@@ -197,9 +197,9 @@ fn selector_fault(scene: &Scene<'_>, scale: &Scale) -> Option<Branch> {
 }
 
 /// Returns a decision for which no policy was asked yet.
-fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
-    let prepared = scene.prepared;
-    let from = scene.scale.ok().map(|scale| scale.spec_replicas);
+fn blank(context: &DecisionContext<'_>, branch: Branch) -> Decision {
+    let prepared = context.prepared;
+    let from = context.scale.ok().map(|scale| scale.spec_replicas);
     let held = |reason: &str, message: &str| Verdict {
         from,
         to: None,
@@ -216,9 +216,9 @@ fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
         Branch::Asked => held("", ""),
     };
     Decision {
-        record: record(scene, verdict),
+        record: record(context, verdict),
         branch,
-        scale_to_zero: scene.options.scale_to_zero,
+        scale_to_zero: context.options.scale_to_zero,
         outside_metric: prepared.spec.has_outside_metric(),
         min: prepared.min,
         kept_from_zero: prepared.is_kept_from_zero(),
@@ -227,23 +227,23 @@ fn blank(scene: &Scene<'_>, branch: Branch) -> Decision {
     }
 }
 
-fn record(scene: &Scene<'_>, verdict: Verdict) -> DecisionRecord {
-    let Scene {
+fn record(context: &DecisionContext<'_>, verdict: Verdict) -> DecisionRecord {
+    let DecisionContext {
         autoscaler,
         prepared,
         ..
-    } = scene;
+    } = context;
     DecisionRecord {
         format: FORMAT.into(),
-        host: Arc::clone(&scene.options.host_version),
-        sequence: scene.sequence,
-        at: scene.now,
+        host: Arc::clone(&context.options.host_version),
+        sequence: context.sequence,
+        at: context.now,
         object: autoscaler.key.clone(),
         uid: Arc::clone(&autoscaler.uid),
         generation: autoscaler.generation,
         mode: prepared.spec.mode,
         combine: prepared.spec.combine,
-        names: scene.columns.names.clone(),
+        names: context.columns.names.clone(),
         input: None,
         policies: Vec::new(),
         guard: None,
@@ -256,13 +256,13 @@ fn record(scene: &Scene<'_>, verdict: Verdict) -> DecisionRecord {
 }
 
 /// Returns the input that all policies share.
-fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
-    let Scene {
+fn input(context: &DecisionContext<'_>, scale: &Scale) -> ReplicaInput {
+    let DecisionContext {
         prepared,
         columns,
         options,
         ..
-    } = scene;
+    } = context;
     ReplicaInput {
         target: Arc::clone(&prepared.target),
         min_replicas: prepared.min,
@@ -277,22 +277,22 @@ fn input(scene: &Scene<'_>, scale: &Scale) -> ReplicaInput {
         pods: Arc::clone(&columns.pods),
         metrics: columns.metrics.clone(),
         recommendations: Samples::default(),
-        scale_events: scene.memory.scale_events(),
+        scale_events: context.memory.scale_events(),
     }
 }
 
-fn guard_input(scene: &Scene<'_>, scale: &Scale, proposed: i32) -> GuardInput {
+fn guard_input(context: &DecisionContext<'_>, scale: &Scale, proposed: i32) -> GuardInput {
     GuardInput {
-        now: scene.now,
+        now: context.now,
         current: scale.spec_replicas,
         proposed,
-        min: scene.prepared.min,
-        max: scene.prepared.spec.max_replicas,
-        behavior: scene.prepared.behavior.clone(),
-        downscale_stabilization_ms: scene.options.downscale_stabilization_ms,
-        recommendations: scene.memory.recommendations.clone(),
-        scale_events: scene.memory.scale_events(),
-        removable: scene.removable,
+        min: context.prepared.min,
+        max: context.prepared.spec.max_replicas,
+        behavior: context.prepared.behavior.clone(),
+        downscale_stabilization_ms: context.options.downscale_stabilization_ms,
+        recommendations: context.memory.recommendations.clone(),
+        scale_events: context.memory.scale_events(),
+        removable: context.removable,
     }
 }
 

@@ -35,78 +35,85 @@ impl Decision {
         };
         let mut status = before.clone();
         status.observed_generation = Some(self.record.generation);
-        let mut told = Told {
+        let mut report = StatusReport {
             at: self.record.at,
             status,
             events: Vec::new(),
         };
         match &self.branch {
-            Branch::NoScale(error) => self.tell_no_scale(&mut told, &error.message),
+            Branch::NoScale(error) => self.report_no_scale(&mut report, &error.message),
             Branch::Disabled {
                 reason,
                 message,
                 event,
             } => {
-                self.tell_disabled(&mut told, reason, message, *event);
+                self.report_disabled(&mut report, reason, message, *event);
             }
             Branch::Bound(_) => {
-                told.able("True", "SucceededGetScale", GOT_SCALE);
-                told.status.current_metrics.clear();
+                report.able("True", "SucceededGetScale", GOT_SCALE);
+                report.status.current_metrics.clear();
             }
-            Branch::Asked => self.tell_asked(&mut told),
+            Branch::Asked => self.report_asked(&mut report),
         }
-        self.tell_outcome(&mut told);
-        self.tell_kept_from_zero(&mut told);
-        told.events.append(&mut self.notes);
-        let Told { status, events, .. } = told;
+        self.report_outcome(&mut report);
+        self.report_kept_from_zero(&mut report);
+        report.events.append(&mut self.notes);
+        let StatusReport { status, events, .. } = report;
         self.record.events = events;
         self.record.conditions.clone_from(&status.conditions);
         (self.record, status)
     }
 
-    fn tell_no_scale(&self, told: &mut Told, message: &str) {
-        told.warn("FailedGetScale", message);
+    fn report_no_scale(&self, report: &mut StatusReport, message: &str) {
+        report.warn("FailedGetScale", message);
         let message =
             format!("the HPA controller was unable to get the target's current scale: {message}");
-        told.able("False", "FailedGetScale", &message);
+        report.able("False", "FailedGetScale", &message);
     }
 
-    fn tell_disabled(&self, told: &mut Told, reason: &str, message: &str, event: Option<&str>) {
+    fn report_disabled(
+        &self,
+        report: &mut StatusReport,
+        reason: &str,
+        message: &str,
+        event: Option<&str>,
+    ) {
         // A conflict of targets may be found before the scale is read.
         if self.record.verdict.from.is_some() {
-            told.able("True", "SucceededGetScale", GOT_SCALE);
+            report.able("True", "SucceededGetScale", GOT_SCALE);
         }
-        told.active("False", reason, message);
+        report.active("False", reason, message);
         if let Some(event) = event {
             let text = if event == "SelectorRequired" {
                 "selector is required"
             } else {
                 message
             };
-            told.warn(event, text);
+            report.warn(event, text);
             if event != "AmbiguousTarget" {
-                told.warn("FailedComputeMetricsReplicas", text);
+                report.warn("FailedComputeMetricsReplicas", text);
             }
         }
         // If only the gate keeps the target at zero, the condition stays: with it the
         // target leaves zero once the gate is on again.
         if reason == condition::SCALING_DISABLED && !self.scale_to_zero && !self.kept_from_zero {
-            told.status
+            report
+                .status
                 .conditions
                 .retain(|known| known.kind != condition::SCALED_TO_ZERO);
         }
-        told.status.current_metrics.clear();
+        report.status.current_metrics.clear();
         if reason == condition::SCALING_DISABLED {
-            told.status.desired_replicas = 0;
+            report.status.desired_replicas = 0;
         }
     }
 
-    fn tell_asked(&self, told: &mut Told) {
-        told.able("True", "SucceededGetScale", GOT_SCALE);
+    fn report_asked(&self, report: &mut StatusReport) {
+        report.able("True", "SucceededGetScale", GOT_SCALE);
         let record = &self.record;
         let current = record.verdict.from.unwrap_or_default();
         let leader = leader(&record.policies, record.combine, current);
-        told.status.policies = record
+        report.status.policies = record
             .policies
             .iter()
             .map(|p| policy_status(record, p))
@@ -120,23 +127,23 @@ impl Decision {
                 others.next()
             });
             let proposals = decision.map_or(&[][..], |decision| &decision.proposals);
-            told.status.current_metrics = metrics::statuses(input, proposals);
+            report.status.current_metrics = metrics::statuses(input, proposals);
             for fault in decision
                 .map(|d| metrics::faults(input, &record.names, d))
                 .unwrap_or_default()
             {
-                told.warn(fault.reason, &fault.message);
+                report.warn(fault.reason, &fault.message);
             }
         }
         if let Some(leader) = leader {
-            self.tell_active(told, leader);
+            self.report_active(report, leader);
         }
         for step in &record.guard_steps {
             match &*step.guardrail {
-                guard::STABILIZATION => told.able("True", &step.reason, &step.message),
+                guard::STABILIZATION => report.able("True", &step.reason, &step.message),
                 guard::LIMITS | guard::MASS_SCALE_DOWN => {
                     let limited = if step.changed() { "True" } else { "False" };
-                    told.condition(
+                    report.condition(
                         condition::SCALING_LIMITED,
                         limited,
                         &step.reason,
@@ -146,11 +153,11 @@ impl Decision {
                 _ => {}
             }
         }
-        self.tell_health(told);
+        self.report_health(report);
     }
 
     /// Reports whether replicas could be computed, and from what.
-    fn tell_active(&self, told: &mut Told, leader: &PolicyRecord) {
+    fn report_active(&self, report: &mut StatusReport, leader: &PolicyRecord) {
         let record = &self.record;
         if proposal(leader).is_some() {
             let metric = decision(leader)
@@ -159,14 +166,14 @@ impl Decision {
                 metric.map_or_else(|| format!("policy {}", leader.name), ToString::to_string);
             let message =
                 format!("the HPA was able to successfully calculate a replica count from {source}");
-            return told.active("True", "ValidMetricFound", &message);
+            return report.active("True", "ValidMetricFound", &message);
         }
         let failure = decision(leader)
             .zip(record.input.as_ref())
             .and_then(|(decision, input)| metrics::failure(input, &record.names, decision));
         if let Some(failure) = failure {
-            told.active("False", failure.reason, &failure.message);
-            return told.warn("FailedComputeMetricsReplicas", &failure.summary);
+            report.active("False", failure.reason, &failure.message);
+            return report.warn("FailedComputeMetricsReplicas", &failure.summary);
         }
         let (reason, message) = why(&record.names, leader);
         let active = if decision(leader).is_some() {
@@ -174,10 +181,10 @@ impl Decision {
         } else {
             "False"
         };
-        told.active(active, &reason, &message);
+        report.active(active, &reason, &message);
     }
 
-    fn tell_health(&self, told: &mut Told) {
+    fn report_health(&self, report: &mut StatusReport) {
         let mut failed = self
             .record
             .policies
@@ -185,7 +192,7 @@ impl Decision {
             .filter_map(|policy| Some((policy, policy.failure()?)));
         let Some((policy, failure)) = failed.next() else {
             let message = "every policy of the object answered";
-            return told.condition(
+            return report.condition(
                 condition::POLICIES_HEALTHY,
                 "True",
                 "PoliciesAnswered",
@@ -198,7 +205,7 @@ impl Decision {
             _ => ReplicaQuestion::HELD.to_owned(),
         };
         let message = format!("policy {}: {}; {then}", policy.name, failure.message());
-        told.condition(
+        report.condition(
             condition::POLICIES_HEALTHY,
             "False",
             failure.code(),
@@ -206,37 +213,37 @@ impl Decision {
         );
     }
 
-    fn tell_outcome(&self, told: &mut Told) {
+    fn report_outcome(&self, report: &mut StatusReport) {
         let verdict = &self.record.verdict;
         let Some(from) = verdict.from else { return };
-        told.status.current_replicas = from;
+        report.status.current_replicas = from;
         let Some(to) = verdict.to else { return };
         let why = &verdict.message;
         match &self.record.outcome {
             Outcome::Failed(error) => {
                 let size = format!("New size: {to}; reason: ");
-                let error_told = format!("; error: {error}");
-                told.warn("FailedRescale", &Event::message(&size, why, &error_told));
+                let error_suffix = format!("; error: {error}");
+                report.warn("FailedRescale", &Event::message(&size, why, &error_suffix));
                 let message =
                     format!("the HPA controller was unable to update the target scale: {error}");
-                return told.able("False", "FailedUpdateScale", &message);
+                return report.able("False", "FailedUpdateScale", &message);
             }
             Outcome::Scaled => {
                 let message =
                     format!("the HPA controller was able to update the target scale to {to}");
-                told.able("True", "SucceededRescale", &message);
+                report.able("True", "SucceededRescale", &message);
                 let size = format!("New size: {to}; reason: ");
-                told.events.push(Event {
+                report.events.push(Event {
                     warning: false,
                     reason: "SuccessfulRescale".to_owned(),
                     message: Event::message(&size, why, &self.decided_by()),
                 });
-                told.status.last_scale_time = Some(self.record.at);
-                self.tell_zero(told, from, to);
+                report.status.last_scale_time = Some(self.record.at);
+                self.report_zero(report, from, to);
             }
             Outcome::Unchanged | Outcome::Observed => {}
         }
-        told.status.desired_replicas = to;
+        report.status.desired_replicas = to;
     }
 
     /// Returns the policy that a change of replicas follows, for its event.
@@ -253,16 +260,16 @@ impl Decision {
         })
     }
 
-    fn tell_zero(&self, told: &mut Told, from: i32, to: i32) {
+    fn report_zero(&self, report: &mut StatusReport, from: i32, to: i32) {
         let kind = condition::SCALED_TO_ZERO;
         if !self.scale_to_zero {
-            told.status.conditions.retain(|known| known.kind != kind);
+            report.status.conditions.retain(|known| known.kind != kind);
         } else if from > 0 && to == 0 && self.min == 0 && self.outside_metric {
             let message = "the HPA controller scaled the workload to zero";
-            told.condition(kind, "True", "ScaledToZero", message);
+            report.condition(kind, "True", "ScaledToZero", message);
         } else {
             let message = "the HPA controller did not scale the workload to zero";
-            told.condition(kind, "False", "NotScaledToZero", message);
+            report.condition(kind, "False", "NotScaledToZero", message);
         }
     }
 }
@@ -270,13 +277,13 @@ impl Decision {
 impl Decision {
     /// Reports that a lower bound of 0 does not count without the feature gate: by a
     /// condition, and by an event if that is new.
-    fn tell_kept_from_zero(&self, told: &mut Told) {
+    fn report_kept_from_zero(&self, report: &mut StatusReport) {
         let kind = condition::SCALE_TO_ZERO_ENABLED;
         let Some(from) = self.record.verdict.from else {
             return;
         };
         if !self.kept_from_zero {
-            return told.status.conditions.retain(|known| known.kind != kind);
+            return report.status.conditions.retain(|known| known.kind != kind);
         }
         let (reason, then) = if from == 0 {
             let then = "the target stands at zero and stays there until somebody scales it up";
@@ -288,11 +295,11 @@ impl Decision {
             "minReplicas is 0, but the feature gate HPAScaleToZero is off: {then} (to scale to \
              zero, start flyball with --feature-gates=HPAScaleToZero=true)"
         );
-        let mut conditions = told.status.conditions.iter();
-        let told_before = conditions.any(|known| known.kind == kind && known.reason == reason);
-        told.condition(kind, "False", reason, &message);
-        if !told_before {
-            told.warn(event::SCALE_TO_ZERO_DISABLED, &message);
+        let mut conditions = report.status.conditions.iter();
+        let reported_before = conditions.any(|known| known.kind == kind && known.reason == reason);
+        report.condition(kind, "False", reason, &message);
+        if !reported_before {
+            report.warn(event::SCALE_TO_ZERO_DISABLED, &message);
         }
     }
 }
@@ -300,13 +307,13 @@ impl Decision {
 const GOT_SCALE: &str = "the HPA controller was able to get the target's current scale";
 
 /// A status and events under construction.
-struct Told {
+struct StatusReport {
     at: Timestamp,
     status: AutoscalerStatus,
     events: Vec<Event>,
 }
 
-impl Told {
+impl StatusReport {
     fn able(&mut self, status: &str, reason: &str, message: &str) {
         self.condition(condition::ABLE_TO_SCALE, status, reason, message);
     }

@@ -7,7 +7,7 @@ use flyball_decision::context::{GrantedInput, Reason};
 use flyball_decision::event::Event;
 use flyball_decision::part::PolicyRecord;
 use flyball_decision::question::ReplicaQuestion;
-use flyball_decision::recorded::MOST_INPUTS;
+use flyball_decision::recorded::MAX_INPUTS;
 use flyball_decision::replica::{
     MetricInput, PodColumns, Proposal, ReplicaDecision, ReplicaInput, Samples,
 };
@@ -19,8 +19,8 @@ use crate::status::Condition;
 impl RingRecord for DecisionRecord {
     type Question = ReplicaQuestion;
 
-    const MOST_TRIAL_RECORDS: usize = usize::MAX;
-    const MOST_TRIAL_INPUTS: usize = MOST_INPUTS;
+    const MAX_TRIAL_RECORDS: usize = usize::MAX;
+    const MAX_TRIAL_INPUTS: usize = MAX_INPUTS;
 
     fn own_bytes(&self) -> usize {
         own_bytes(self)

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 
-use super::{AutoscalerSpec, MetricSpec, MetricTarget, ScalingPolicy, ScalingRules, limits};
+use super::{AutoscalerSpec, MetricFields, MetricTarget, ScalingPolicy, ScalingRules, limits};
 use flyball_decision::quantity::approximate_f64;
 
 /// A field with an invalid value.
@@ -34,13 +34,14 @@ impl AutoscalerSpec {
     /// Returns the first value that is invalid.
     pub fn check(&self) -> Result<(), SpecFault> {
         let (metrics, policies) = (self.metrics.len(), self.policies.len());
-        within(metrics, &(0..=limits::MOST_METRICS), "metrics")?;
+        within(metrics, &(0..=limits::MAX_METRICS), "metrics")?;
         let can_leave_zero = self.effective_min() > 0 || self.has_outside_metric();
         holds(can_leave_zero, "metrics", || {
             limits::ZERO_WITHOUT_OUTSIDE_METRIC.to_owned()
         })?;
         for (index, spec) in self.metrics.iter().enumerate() {
-            metric(spec).map_err(|fault| fault.within(format_args!("metrics[{index}]")))?;
+            let fields = MetricFields::from(spec.clone());
+            metric(&fields).map_err(|fault| fault.within(format_args!("metrics[{index}]")))?;
         }
         if let Some(behavior) = &self.behavior {
             for (direction, rules) in [
@@ -51,7 +52,7 @@ impl AutoscalerSpec {
                 checked.map_err(|fault| fault.within(format_args!("behavior.{direction}")))?;
             }
         }
-        within(policies, &(0..=limits::MOST_POLICIES), "policies")?;
+        within(policies, &(0..=limits::MAX_POLICIES), "policies")?;
         let mut names = BTreeSet::new();
         for (index, policy) in self.policies.iter().enumerate() {
             holds(names.insert(&policy.name), "name", || {
@@ -63,7 +64,7 @@ impl AutoscalerSpec {
     }
 }
 
-fn metric(spec: &MetricSpec) -> Result<(), SpecFault> {
+fn metric(spec: &MetricFields) -> Result<(), SpecFault> {
     one_of(&spec.kind, &limits::METRICS.map(|kind| kind.name), "type")?;
     let targets = [
         spec.resource.as_ref().map(|source| &source.target),

@@ -14,7 +14,7 @@ pub struct MetricKind {
     pub targets: &'static [&'static str],
 }
 
-/// All kinds of metric, in the order of the fields of [`super::MetricSpec`].
+/// All kinds of metric, in the order of the fields of [`super::MetricFields`].
 pub const METRICS: [MetricKind; 5] = [
     metric("Resource", "resource", &["Utilization", "AverageValue"]),
     metric(
@@ -55,10 +55,10 @@ pub const ZERO_WITHOUT_OUTSIDE_METRIC: &str =
     "must specify at least one Object or External metric to support scaling to zero replicas";
 
 /// Maximum number of metrics of an object.
-pub const MOST_METRICS: usize = 20;
+pub const MAX_METRICS: usize = 20;
 
 /// Maximum number of policies of an object.
-pub const MOST_POLICIES: usize = 8;
+pub const MAX_POLICIES: usize = 8;
 
 /// Allowed `stabilizationWindowSeconds`.
 pub const WINDOW_SECONDS: RangeInclusive<i32> = 0..=3600;

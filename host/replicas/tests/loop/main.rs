@@ -2,12 +2,12 @@
 //! times, modes, conflicts, failures and fallback, memory, records and replay.
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+mod cached_decision;
 mod guardrails;
 mod inputs;
 mod predecessors;
 mod removals;
 mod replays;
-mod standing;
 mod stores;
 mod windows;
 mod world;
@@ -341,7 +341,7 @@ fn the_ring_keeps_the_latest_within_its_bytes_and_counts_shared_columns_once() {
     let mut world = World::new([policy("hpa", |_, _| Ok(to(3)))]);
     world.add("a", json!({}));
     world.add("b", json!({}));
-    world.options(|options| options.stands_for_ms = 0);
+    world.options(|options| options.max_decision_age_ms = 0);
     for tick in 0..50 {
         world.tick(tick * 15_000);
     }

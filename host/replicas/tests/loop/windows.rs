@@ -11,7 +11,7 @@ fn every_second(policy: Policy, fields: Value) -> World {
     let mut world = World::new([policy]);
     world.options(|options| {
         options.sync_period_ms = 1000;
-        options.stands_for_ms = 0;
+        options.max_decision_age_ms = 0;
     });
     world.add("a", fields);
     world

@@ -82,9 +82,9 @@ impl World {
             .collect()
     }
 
-    /// Returns how often a decision stood.
-    pub fn stood(&self) -> u64 {
-        self.control.stood()
+    /// Returns how often a cached decision was reused.
+    pub fn reused_decisions(&self) -> u64 {
+        self.control.reused_decisions()
     }
 
     pub fn set_replicas(&mut self, name: &str, replicas: i32) {

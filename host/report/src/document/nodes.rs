@@ -13,7 +13,7 @@ use flyball_nodes::record::{
 pub const ABOUT_NODES: &str = "nodes";
 
 /// Maximum number of pod names in a line.
-const MOST_NAMES: usize = 3;
+const MAX_NAMES: usize = 3;
 
 impl Documented for NodeDecisionRecord {
     fn document(&self) -> Document {
@@ -242,7 +242,7 @@ pub fn remaining(remaining: &Remaining) -> Vec<Note> {
 /// and 3 more`.
 #[must_use]
 pub fn pods(list: &PodList) -> String {
-    let names = list.names.iter().take(MOST_NAMES);
+    let names = list.names.iter().take(MAX_NAMES);
     let names: Vec<String> = names
         .map(|key| format!("{}/{}", key.namespace, key.name))
         .collect();

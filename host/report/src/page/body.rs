@@ -133,7 +133,12 @@ fn policies(run: &Run) -> String {
             used.failures.to_string(),
         ]
     };
-    let rows: Vec<_> = run.journal.policies.iter().map(row).collect();
+    let expanders = run
+        .nodes
+        .iter()
+        .flat_map(|nodes| &nodes.journal.uses.versions);
+    let versions = run.journal.uses.versions.iter().chain(expanders);
+    let rows: Vec<_> = versions.map(row).collect();
     let columns = ["policy", "version", "first", "last", "answers", "failures"];
     let mut html = table(&columns, &rows, 2);
     for (swap, outcome) in &run.swaps {
@@ -156,7 +161,7 @@ pub(super) fn named(version: &PolicyVersion) -> String {
 }
 
 fn marks(run: &Run) -> Vec<Mark> {
-    let changes = run.journal.changes.iter();
+    let changes = run.journal.uses.changes.iter();
     changes
         .map(|change| Mark {
             minutes: run.since_start(change.at) as f64 / 60_000.0,

@@ -9,7 +9,7 @@ use flyball_simulation::Fleet;
 use flyball_simulation::{NodesRun, Run};
 
 /// Maximum number of orders marked in the charts: more would hide the curves.
-const MOST_MARKS: usize = 8;
+const MAX_MARKS: usize = 12;
 
 /// Number of curves besides those of the groups.
 const OTHER_CURVES: usize = 3;
@@ -57,7 +57,8 @@ fn charts<'a>(fleet: &'a Fleet, rows: &'a Rows, marks: &'a [Mark]) -> Vec<Chart<
     charts
 }
 
-/// Returns marks at the orders of nodes.
+/// Returns marks at the orders of nodes. The first decision of a new version of an
+/// expander names it.
 fn marks(run: &Run, nodes: &NodesRun) -> Vec<Mark> {
     let decisions = nodes.journal.decisions.iter();
     let ordering = decisions.filter(|record| !record.verdict.orders.is_empty());
@@ -66,13 +67,19 @@ fn marks(run: &Run, nodes: &NodesRun) -> Vec<Mark> {
         let orders: Vec<String> = orders
             .map(|order| format!("+{} {}", order.to.saturating_sub(order.from), order.group))
             .collect();
+        let mut changes = nodes.journal.uses.changes.iter();
+        let change = changes.find(|change| change.at == record.at);
+        let expander = change.map(|change| {
+            let (name, digest) = (&change.to.name, change.to.short_digest());
+            format!("{name} {digest}: ")
+        });
         Mark {
             minutes: run.since_start(record.at) as f64 / 60_000.0,
-            label: orders.join(", "),
+            label: expander.unwrap_or_default() + &orders.join(", "),
         }
     });
     let marks: Vec<Mark> = marks.collect();
-    if marks.len() > MOST_MARKS {
+    if marks.len() > MAX_MARKS {
         return Vec::new();
     }
     marks

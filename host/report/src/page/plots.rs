@@ -8,7 +8,7 @@ use flyball_simulation::{Tally, Timeline};
 const CURVES: usize = 10;
 
 /// Maximum number of workloads with charts of their own.
-pub const MOST_WORKLOADS: usize = 6;
+pub const MAX_WORKLOADS: usize = 6;
 
 /// A view with a timeline: a workload, or all of them.
 pub struct View {
@@ -53,12 +53,12 @@ pub fn chosen(run: &Run) -> Vec<&WorkloadRun> {
     let mut chosen: Vec<&WorkloadRun> = run.workloads.iter().collect();
     match chosen.len() {
         1 => return Vec::new(),
-        count if count <= MOST_WORKLOADS => return chosen,
+        count if count <= MAX_WORKLOADS => return chosen,
         _ => {}
     }
     // The sort is stable: without unserved load the scenario's order stays.
     chosen.sort_by(|a, b| unserved(b).total_cmp(&unserved(a)));
-    chosen.truncate(MOST_WORKLOADS);
+    chosen.truncate(MAX_WORKLOADS);
     chosen
 }
 

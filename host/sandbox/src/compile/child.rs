@@ -12,11 +12,11 @@ use rustix::process::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::compile::code;
+use crate::code;
 use crate::digest::digest;
-use crate::engine;
 use crate::error::LoadError;
 use crate::panics::catch_panic;
+use crate::settings;
 
 /// First argument of a child.
 pub(crate) const COMMAND: &str = "compile-policy";
@@ -145,7 +145,7 @@ fn answer(limits: &Limits) -> io::Result<()> {
     let most = limits.max_bytes.saturating_add(1);
     io::stdin().lock().take(most).read_to_end(&mut bytes)?;
     let outcome = catch_panic(|| {
-        let engine = engine::compiling()
+        let engine = settings::compiling()
             .map_err(|error| LoadError::CompilerNotStarted(format!("no engine: {error:#}")))?;
         code::compile(&engine, &bytes)
     })

@@ -7,10 +7,8 @@
 //! which were compiled with the binary, are compiled in this process.
 
 pub(crate) mod child;
-pub(crate) mod code;
 mod delivery;
 mod job;
-mod load;
 mod memory_budget;
 mod memory_share;
 mod outcome;
@@ -25,7 +23,6 @@ use std::time::Duration;
 
 use crate::error::{EngineError, LoadError};
 use job::{Callback, Job, JobId};
-pub(crate) use load::LoadRequest;
 use supervisor::SupervisorMessage;
 
 /// Default memory of all compiling children together, in bytes.
@@ -74,7 +71,16 @@ impl CompilerOptions {
     }
 }
 
-/// A component to compile.
+/// A component to load.
+pub(crate) struct LoadRequest {
+    /// Digest of its bytes.
+    pub digest: String,
+    pub source: Source,
+    /// Maximum size; larger components are refused.
+    pub max_bytes: u64,
+}
+
+/// Where the bytes of a component come from.
 pub(crate) enum Source {
     /// The bytes themselves.
     Bytes(Arc<[u8]>),

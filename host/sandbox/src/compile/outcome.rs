@@ -5,9 +5,9 @@ use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
+use crate::code;
 use crate::compile::child::lacks_memory;
-use crate::compile::code;
-use crate::compile::process::{MOST_ANSWER_BYTES, Written};
+use crate::compile::process::{MAX_ANSWER_BYTES, Written};
 use crate::error::LoadError;
 use crate::text::readable;
 
@@ -32,7 +32,7 @@ pub(super) fn of(
 ) -> Result<Vec<u8>, LoadError> {
     let answer = written.answer.as_ref();
     // The answer was not read, so the child may have failed to write it.
-    if answer.is_some_and(|answer| answer.bytes > MOST_ANSWER_BYTES) {
+    if answer.is_some_and(|answer| answer.bytes > MAX_ANSWER_BYTES) {
         return Err(code::too_large());
     }
     if status.success() {

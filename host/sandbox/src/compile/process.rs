@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
+use crate::code::MAX_CODE_BYTES;
 use crate::compile::child::{Answer, Limits};
-use crate::compile::code::MOST_CODE_BYTES;
 use crate::compile::{CompilerOptions, Source, memory_budget};
 use crate::error::LoadError;
 use crate::file;
@@ -20,7 +20,7 @@ const STDERR_BYTES: u64 = 4 << 10;
 /// Maximum bytes of each line before the code: the answer's and the surface's.
 const LINE_BYTES: usize = 1 << 20;
 /// Maximum bytes after the first line of an answer.
-pub(super) const MOST_ANSWER_BYTES: usize = MOST_CODE_BYTES + LINE_BYTES;
+pub(super) const MAX_ANSWER_BYTES: usize = MAX_CODE_BYTES + LINE_BYTES;
 
 /// A child that has not been waited for: until then its process id is not reused.
 pub(super) struct Process {
@@ -196,7 +196,7 @@ fn answer(stdout: impl Read) -> (Option<Answer>, Vec<u8>) {
     let answer: Option<Answer> = serde_json::from_slice(&line).ok();
     let bytes = answer.as_ref().map_or(0, |answer| answer.bytes);
     // The exact size is reserved: growing step by step would take twice the memory.
-    if bytes <= MOST_ANSWER_BYTES && code.try_reserve_exact(bytes).is_ok() {
+    if bytes <= MAX_ANSWER_BYTES && code.try_reserve_exact(bytes).is_ok() {
         let most = u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(1);
         let _ = stdout.take(most).read_to_end(&mut code);
     }

@@ -25,7 +25,7 @@ const STOPPED: usize = 4;
 const TICK: Duration = Duration::from_millis(20);
 /// Number of times that a policy may run out of memory because of others, before it has
 /// to wait.
-const MOST_STARVED: u32 = 8;
+const MAX_STARVED: u32 = 8;
 
 /// Messages to the supervisor.
 pub(super) enum SupervisorMessage {
@@ -332,7 +332,7 @@ impl Supervisor {
         // It had less than the whole budget because of others.
         if out_of_memory && child.allowed < child.most {
             job.starved += 1;
-            if job.starved >= MOST_STARVED {
+            if job.starved >= MAX_STARVED {
                 return self.finish(job, Err(LoadError::CompileMemoryShared));
             }
             job.alone = true;

@@ -107,7 +107,7 @@ fn nothing_begins_while_outcomes_are_not_handed_over() {
 fn who_runs_out_of_memory_because_of_others_is_not_refused_for_good() {
     let (mut supervisor, outcomes) = supervisor();
     add(&mut supervisor);
-    for _ in 0..super::MOST_STARVED {
+    for _ in 0..super::MAX_STARVED {
         supervisor.schedule();
         let limit = supervisor.children[0].most;
         let child = &mut supervisor.children[0];

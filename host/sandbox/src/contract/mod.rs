@@ -11,8 +11,8 @@ use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 use wasmtime::component::Component;
 
-use crate::confine::Guest;
 use crate::error::LoadError;
+use crate::guest::Guest;
 use crate::parse::Surface;
 
 const PACKAGE: &str = "flyball:policy/";

@@ -13,7 +13,7 @@ use crate::panics::catch_panic;
 use crate::text::readable;
 
 /// Maximum number of configurations that are remembered as fitting.
-const MOST_VALID_CONFIGURATIONS: usize = 1024;
+const MAX_VALID_CONFIGURATIONS: usize = 1024;
 
 impl CompiledPolicy {
     /// Checks a configuration against the policy's schema.
@@ -58,7 +58,7 @@ impl CompiledPolicy {
                 })
             })?;
         let mut valid_configurations = valid_configurations();
-        if valid_configurations.len() >= MOST_VALID_CONFIGURATIONS {
+        if valid_configurations.len() >= MAX_VALID_CONFIGURATIONS {
             valid_configurations.clear();
         }
         valid_configurations.insert(Arc::clone(configuration));

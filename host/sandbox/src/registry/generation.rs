@@ -21,7 +21,7 @@ use crate::registry::status::{PolicyEvent, PolicySource};
 use crate::registry::trial::Trial;
 
 /// Maximum number of predecessors that are kept for objects which need them.
-const MOST_PREDECESSORS: usize = 3;
+const MAX_PREDECESSORS: usize = 3;
 
 /// A policy's code as the registry returns it to callers.
 pub(super) struct Generation {
@@ -63,7 +63,7 @@ impl Generation {
         let digest = &self.version().digest;
         let mut others = predecessors;
         others.retain(|other| other.version().digest != *digest);
-        others.truncate(MOST_PREDECESSORS);
+        others.truncate(MAX_PREDECESSORS);
         self.predecessors = Mutex::new(others);
         self
     }
@@ -84,7 +84,7 @@ impl Generation {
         predecessors.retain(|other| other.version().digest != digest);
         predecessors.push(predecessor);
         predecessors.sort_by_key(place);
-        predecessors.truncate(MOST_PREDECESSORS);
+        predecessors.truncate(MAX_PREDECESSORS);
     }
 
     /// Keeps the compilation of an earlier version running as long as this version

@@ -13,7 +13,7 @@ use flyball_decision::policy::PolicyUser;
 use flyball_decision::policy::{Budget, Policy as _, PolicyVersion};
 use flyball_decision::recorded::RecordedInputs;
 
-use crate::compile::code::Artifact;
+use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};
 use crate::digest;
 use crate::engine::Engine;

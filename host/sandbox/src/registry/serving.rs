@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 
 use flyball_decision::policy::{Policy as _, PolicyVersion};
 
-use crate::compile::code::Artifact;
+use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};
 use crate::error::LoadError;
 use crate::panics::catch_panic;

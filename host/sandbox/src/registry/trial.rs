@@ -17,11 +17,11 @@ use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
 
 /// Fuel after which no further input is tried: about two seconds' worth.
-const MOST_FUEL: u64 = 2_000_000_000;
+const MAX_FUEL: u64 = 2_000_000_000;
 /// Number of inputs that are tried regardless of fuel.
-const LEAST_INPUTS: usize = 4;
+const MIN_INPUTS: usize = 4;
 /// Maximum number of objects that are listed.
-const MOST_NAMES: usize = 10;
+const MAX_NAMES: usize = 10;
 /// Stands for the namespace of node groups.
 const NO_NAMESPACE: &str = "node groups";
 
@@ -90,7 +90,7 @@ pub(super) fn trial(
     let mut counts = TrialCounts::default();
     let mut fuel = 0_u64;
     for input in inputs {
-        if counts.trial.inputs >= LEAST_INPUTS && fuel > MOST_FUEL {
+        if counts.trial.inputs >= MIN_INPUTS && fuel > MAX_FUEL {
             break;
         }
         let asked = input.asked.as_ref();
@@ -174,7 +174,7 @@ impl TrialCounts {
             Ok(now) => self.trial.differing += usize::from(now != *before),
             Err(failure) => {
                 self.trial.failed += 1;
-                if !*failed && self.trial.failing.len() < MOST_NAMES {
+                if !*failed && self.trial.failing.len() < MAX_NAMES {
                     self.trial.failing.push(input.object.clone());
                 }
                 *failed = true;

@@ -11,14 +11,14 @@ use std::time::{Duration, Instant};
 use notify::event::{AccessKind, AccessMode, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
-use crate::compile::code::Artifact;
+use crate::code::Artifact;
 use crate::error::{EngineError, LoadError};
 use crate::registry::files;
 use crate::registry::last_good::LastGood;
 use crate::registry::reconcile::Shared;
 
 /// Maximum delay of a read by further notifications, in debounce times.
-const MOST_DEBOUNCES: u32 = 10;
+const MAX_DEBOUNCES: u32 = 10;
 
 /// Messages to the thread.
 pub(super) enum Message {
@@ -146,7 +146,7 @@ impl Watch {
     /// Waits until the directory has been quiet: shortly after a file was closed or
     /// renamed, longer while a file is being written.
     fn settle(&mut self, mut done: bool) -> Result<(), Stopped> {
-        let limit = Instant::now() + self.debounce * MOST_DEBOUNCES;
+        let limit = Instant::now() + self.debounce * MAX_DEBOUNCES;
         let quiet = |done| match done {
             true => self.debounce / 4,
             false => self.debounce,

@@ -4,7 +4,7 @@ use super::Moment;
 use crate::random;
 
 /// Maximum number of arguments of a function.
-pub const MOST_ARGUMENTS: usize = 3;
+pub const MAX_ARGUMENTS: usize = 3;
 
 /// A function of a formula.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use flyball_nodes::record::{NodeDecisionRecord, OrderOutcome};
 
-use super::MOST_DECISIONS;
+use super::{MAX_DECISIONS, PolicyUses};
 
 /// Summary of a run's node decisions.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +14,8 @@ pub struct NodeEntries {
     pub count: u64,
     /// Number of orders that the cloud accepted.
     pub orders: u64,
+    /// The expanders that were asked.
+    pub uses: PolicyUses,
     /// The last records that ordered nodes, have an incident, or left pods without a node
     /// for other reasons than the record before.
     pub decisions: VecDeque<Arc<NodeDecisionRecord>>,
@@ -29,6 +31,9 @@ impl NodeEntries {
             .iter()
             .filter(|outcome| **outcome == OrderOutcome::Ordered);
         self.orders += taken.count() as u64;
+        for part in record.rounds.iter().flat_map(|round| &round.expanders) {
+            self.uses.take(record.at, part);
+        }
         let before = self.last.replace(Arc::clone(record));
         let same = before.is_some_and(|before| has_same_result(&before, record));
         let acts = !record.verdict.orders.is_empty() || !record.incidents.is_empty();
@@ -37,7 +42,7 @@ impl NodeEntries {
         if !acts && (same || !left_over) {
             return;
         }
-        if self.decisions.len() == MOST_DECISIONS {
+        if self.decisions.len() == MAX_DECISIONS {
             self.decisions.pop_front();
         }
         self.decisions.push_back(Arc::clone(record));

@@ -5,17 +5,18 @@ mod nodes;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::{AutoscalerTemplate, EventSpec, LoadSpec, Scenario, ScenarioError, WorkloadSpec};
-use crate::load::Series;
+use super::{
+    AutoscalerTemplate, EventSpec, LoadSpec, Scenario, ScenarioError, Series, WorkloadSpec,
+};
 use crate::time::Millis;
 
 /// A field's path, and its error.
 type Fault = (String, String);
 
 /// Limits of a run; larger values are assumed to be mistakes.
-const MOST_STEPS: i64 = 10_000_000;
-const MOST_WORKLOADS: usize = 100_000;
-const MOST_REPLICAS: i32 = 100_000;
+const MAX_STEPS: i64 = 10_000_000;
+const MAX_WORKLOADS: usize = 100_000;
+const MAX_REPLICAS: i32 = 100_000;
 
 pub(super) fn scenario(scenario: &Scenario, file: &Path) -> Result<(), ScenarioError> {
     times(scenario)
@@ -53,9 +54,9 @@ fn times(scenario: &Scenario) -> Result<(), Fault> {
         holds(length.0 % step.0 == 0, field, &message)?;
     }
     holds(
-        scenario.duration.0 / step.0 <= MOST_STEPS,
+        scenario.duration.0 / step.0 <= MAX_STEPS,
         "duration",
-        &format!("more than {MOST_STEPS} steps of {step}: take a longer step"),
+        &format!("more than {MAX_STEPS} steps of {step}: take a longer step"),
     )?;
     share(metrics.noise, "metrics.noise")?;
     share(metrics.dropouts, "metrics.dropouts")
@@ -73,7 +74,7 @@ fn workloads(scenario: &Scenario) -> Result<(), Fault> {
         .map(|w| w.count.unwrap_or(1) as usize)
         .sum();
     holds(
-        count <= MOST_WORKLOADS,
+        count <= MAX_WORKLOADS,
         "workloads",
         &format!("{count} are too many"),
     )?;
@@ -93,9 +94,9 @@ fn workload(spec: &WorkloadSpec) -> Result<(), Fault> {
     holds(!spec.name.is_empty(), "name", "must not be empty")?;
     holds(spec.count != Some(0), "count", "must be at least 1")?;
     holds(
-        (0..=MOST_REPLICAS).contains(&spec.replicas),
+        (0..=MAX_REPLICAS).contains(&spec.replicas),
         "replicas",
-        &format!("{} is not in 0 to {MOST_REPLICAS}", spec.replicas),
+        &format!("{} is not in 0 to {MAX_REPLICAS}", spec.replicas),
     )?;
     let amounts = [
         ("pod.requests.memory", spec.pod.requests.memory),
@@ -165,9 +166,9 @@ fn autoscaler(template: &AutoscalerTemplate, spec: &WorkloadSpec) -> Result<(), 
     holds(least >= 0, "minReplicas", "must not be negative")?;
     let most = template.max_replicas;
     holds(
-        (least.max(1)..=MOST_REPLICAS).contains(&most),
+        (least.max(1)..=MAX_REPLICAS).contains(&most),
         "maxReplicas",
-        &format!("{most} is not in minReplicas to {MOST_REPLICAS}"),
+        &format!("{most} is not in minReplicas to {MAX_REPLICAS}"),
     )?;
     let checked = template.spec(&spec.name).check();
     checked.map_err(|fault| (fault.field, fault.message))?;

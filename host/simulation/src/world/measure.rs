@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use flyball_decision::time::Timestamp;
 use flyball_replicas::ports::{Autoscaler, MetricAnswer, ObservationError, PodSample};
-use flyball_replicas::spec::MetricSpec;
+use flyball_replicas::spec::{
+    ContainerResourceMetric, ExternalMetric, MetricSpec, ObjectMetric, ResourceMetric,
+};
 
 use super::meter::Window;
 use super::pods::PodEntry;
@@ -36,25 +38,9 @@ pub fn answers(
     outage: bool,
 ) -> Vec<Result<MetricAnswer, ObservationError>> {
     let window = workload.window(now, metrics).filter(|_| !outage);
-    // The pipeline asks for cpu if a spec has no metrics.
-    let by_default = [default_metric()];
-    let wanted = match autoscaler.spec.metrics.as_slice() {
-        [] => &by_default,
-        metrics => metrics,
-    };
     let answer = |metric| answer(workload, metric, metrics, window);
-    wanted.iter().map(answer).collect()
-}
-
-fn default_metric() -> MetricSpec {
-    MetricSpec {
-        kind: "Resource".to_owned(),
-        resource: Some(flyball_replicas::spec::ResourceMetric {
-            name: "cpu".to_owned(),
-            ..Default::default()
-        }),
-        ..MetricSpec::default()
-    }
+    let wanted = autoscaler.spec.effective_metrics().iter();
+    wanted.map(answer).collect()
 }
 
 fn answer(
@@ -64,42 +50,40 @@ fn answer(
     window: Option<Window>,
 ) -> Result<MetricAnswer, ObservationError> {
     let window = window.ok_or_else(|| none("no metrics returned from the metrics API"))?;
-    if let Some(pod_metric) = pod_metric(metric)? {
-        let samples = samples(workload, pod_metric, metrics, &window);
-        if samples.is_empty() {
-            return Err(none("no metrics returned from the metrics API"));
+    let pod_metric = match metric {
+        MetricSpec::Resource(ResourceMetric { name, .. })
+        | MetricSpec::ContainerResource(ContainerResourceMetric { name, .. }) => {
+            match name.as_str() {
+                "cpu" => PodMetric::Cpu,
+                "memory" => PodMetric::Memory,
+                _ => return Err(unknown(name, &["cpu", "memory"])),
+            }
         }
-        return Ok(MetricAnswer::Pods(samples));
+        MetricSpec::Pods(pods) if pods.metric.name == REQUESTS => PodMetric::Requests,
+        MetricSpec::Pods(pods) => return Err(unknown(&pods.metric.name, &[REQUESTS])),
+        MetricSpec::Object(ObjectMetric { metric, .. })
+        | MetricSpec::External(ExternalMetric { metric, .. }) => {
+            return outside_value(&metric.name, &window);
+        }
+        MetricSpec::Invalid(fields) => {
+            return Err(ObservationError::unknown_metric_type(&fields.kind));
+        }
+    };
+    let samples = samples(workload, pod_metric, metrics, &window);
+    if samples.is_empty() {
+        return Err(none("no metrics returned from the metrics API"));
     }
-    let object = metric.object.as_ref().map(|object| &object.metric);
-    let external = metric.external.as_ref().map(|external| &external.metric);
-    let name = object
-        .or(external)
-        .map_or("", |metric| metric.name.as_str());
+    Ok(MetricAnswer::Pods(samples))
+}
+
+/// Returns the value of a metric that is not measured for each pod.
+fn outside_value(name: &str, window: &Window) -> Result<MetricAnswer, ObservationError> {
     let value = match name {
         REQUESTS => (window.end.offered - window.begin.offered) / window.seconds(),
         QUEUE => window.end.waiting,
         _ => return Err(unknown(name, &[REQUESTS, QUEUE])),
     };
     Ok(MetricAnswer::Values(vec![milli(value)]))
-}
-
-fn pod_metric(metric: &MetricSpec) -> Result<Option<PodMetric>, ObservationError> {
-    let resource = metric.resource.as_ref().map(|resource| &resource.name);
-    let container = metric.container_resource.as_ref();
-    let container = container.map(|container| &container.name);
-    if let Some(name) = resource.or(container) {
-        return match name.as_str() {
-            "cpu" => Ok(Some(PodMetric::Cpu)),
-            "memory" => Ok(Some(PodMetric::Memory)),
-            _ => Err(unknown(name, &["cpu", "memory"])),
-        };
-    }
-    match &metric.pods {
-        Some(pods) if pods.metric.name == REQUESTS => Ok(Some(PodMetric::Requests)),
-        Some(pods) => Err(unknown(&pods.metric.name, &[REQUESTS])),
-        None => Ok(None),
-    }
 }
 
 fn samples(

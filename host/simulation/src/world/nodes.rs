@@ -155,6 +155,11 @@ impl Nodes {
         self.groups.iter().map(|group| group.counts().ready).sum()
     }
 
+    /// Returns the target size of all groups.
+    pub fn ordered(&self) -> u32 {
+        self.groups.iter().map(|group| group.counts().target).sum()
+    }
+
     /// Removes all instances in a zone, and prevents new ones there until then.
     pub fn zone_outage(&mut self, now: Timestamp, zone: &str, until: Timestamp) {
         self.outages.begin(zone, until);

@@ -6,14 +6,14 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::{Autoscaler, Scale};
-use flyball_replicas::spec::AutoscalerSpec;
+use flyball_replicas::spec::{AutoscalerSpec, ContainerResourceMetric, MetricSpec, ResourceMetric};
 use flyball_replicas::status::AutoscalerStatus;
 
 use super::meter::{Meter, Reading, Usage, Window};
 use super::nodes::Shape;
 use super::pods::{Change, PodEntry, Pods};
 use super::service::{Flow, Service};
-use super::{MOST_LOAD, Totals};
+use super::{MAX_LOAD, Totals};
 use crate::formula::Moment;
 use crate::load::Load;
 use crate::random;
@@ -189,7 +189,7 @@ impl Workload {
     fn load_at(&mut self, step: &Step, t: f64) -> Result<f64, f64> {
         self.moment.t = t;
         let value = self.load.value(&self.moment);
-        if !(0.0..=MOST_LOAD).contains(&value) {
+        if !(0.0..=MAX_LOAD).contains(&value) {
             return Err(value);
         }
         let noise = self.spec.noise.map_or(0.0, |noise| {
@@ -197,7 +197,7 @@ impl Workload {
         });
         self.surges.retain(|surge| surge.0 > step.begin);
         let surge: f64 = self.surges.iter().map(|surge| surge.1).product();
-        Ok((value * (1.0 + noise) * surge).min(MOST_LOAD))
+        Ok((value * (1.0 + noise) * surge).min(MAX_LOAD))
     }
 
     fn sample(&self, load: f64, seconds: f64) -> StepSample {
@@ -337,20 +337,19 @@ impl Workload {
     }
 }
 
-/// Returns the cores per pod that an autoscaler aims at, by its first metric of cpu;
-/// without metrics, 80% of the request.
+/// Returns the cores per pod that an autoscaler aims at, by its first metric of cpu.
+/// `None` if it has no such metric.
 fn target_cpu(spec: &AutoscalerSpec, request: f64) -> Option<f64> {
-    if spec.metrics.is_empty() {
-        return Some(0.8 * request);
-    }
-    let targets = spec.metrics.iter().filter_map(|metric| {
-        let resource = metric.resource.as_ref();
-        let container = metric.container_resource.as_ref();
-        resource
-            .map(|resource| (&resource.name, &resource.target))
-            .or_else(|| container.map(|container| (&container.name, &container.target)))
-    });
-    let (_, target) = { targets }.find(|(name, _)| *name == "cpu")?;
+    let metrics = spec.effective_metrics().iter();
+    let target = { metrics }.find_map(|metric| match metric {
+        MetricSpec::Resource(ResourceMetric { name, target })
+        | MetricSpec::ContainerResource(ContainerResourceMetric { name, target, .. })
+            if name == "cpu" =>
+        {
+            Some(target)
+        }
+        _ => None,
+    })?;
     match (target.average_utilization, target.average_value) {
         (Some(percent), _) => Some(f64::from(percent) / 100.0 * request),
         (None, Some(value)) => Some(value.0 as f64 / 1000.0),

@@ -106,7 +106,7 @@ fn load_is_served_or_not_and_pods_follow_it() {
     assert!(web.tally.changes > 5 && web.tally.most_replicas <= 20);
     // The surge is faster than pods start.
     assert!(web.tally.unserved > 0.0 && web.tally.unserved < 0.1 * web.tally.offered);
-    assert!(run.journal.failures == 0 && run.journal.policies.len() == 1);
+    assert!(run.journal.failures == 0 && run.journal.uses.versions.len() == 1);
     let first = run.workloads.iter().map(|workload| &*workload.key.name);
     assert_eq!(
         first.collect::<Vec<_>>(),
@@ -174,7 +174,7 @@ fn policies_are_swapped_in_virtual_time() {
         ..Options::default()
     };
     let run = simulate("hpa", &wave, Arc::clone(&engine) as _, &options).unwrap();
-    let changes = run.journal.changes.iter();
+    let changes = run.journal.uses.changes.iter();
     let times: Vec<i64> = changes
         .map(|change| change.at.since(wave.start) / 60_000)
         .collect();

@@ -10,8 +10,8 @@ use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::json;
 
+use crate::hpa::decide::{Situation, decide};
 use crate::hpa::forms::{ConditionCase, is_apart};
-use crate::hpa::scene::{Situation, decide};
 
 pub const NOW: Timestamp = Timestamp(1_772_442_088_000);
 

@@ -14,8 +14,8 @@ use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::hpa::decide::{Situation, decide};
 use crate::hpa::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
-use crate::hpa::scene::{Situation, decide};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -18,8 +18,8 @@ use flyball_replicas::status::AutoscalerStatus;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::hpa::decide::{Situation, autoscaler, decide};
 use crate::hpa::reconcile::{Never, decision_ports};
-use crate::hpa::scene::{Situation, autoscaler, decide};
 
 const NOW: Timestamp = Timestamp(1_772_442_088_000);
 const SYNC_MS: i64 = 15_000;

@@ -20,8 +20,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::hpa::combine::upstream_reported;
+use crate::hpa::decide::{Hpa, autoscaler};
 use crate::hpa::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
-use crate::hpa::scene::{Hpa, autoscaler};
 
 #[derive(Clone, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -245,7 +245,7 @@ impl World {
             downscale_stabilization_ms: case.downscale_stabilization_seconds * 1000,
             scale_to_zero: case.scale_to_zero_gate,
             // However long the time between steps.
-            stands_for_ms: i64::MAX,
+            max_decision_age_ms: i64::MAX,
             ..ReplicaOptions::default()
         };
         let [reader, writer] = std::array::from_fn(|_| shared.clone());

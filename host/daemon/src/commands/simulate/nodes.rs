@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::output::{DIM, Table, WARNING, styled};
 
 /// Maximum number of decisions listed on a terminal.
-const MOST_DECISIONS: usize = 15;
+const MAX_DECISIONS: usize = 15;
 
 /// Prints figures of the nodes, and the decisions about them; nothing if there are none.
 pub fn print(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
@@ -87,7 +87,7 @@ fn print_decisions(out: &mut impl Write, run: &Run, nodes: &NodesRun) -> anyhow:
         return Ok(());
     }
     let mut table = Table::new(&["TIME", ">PENDING", "ORDER", "CANDIDATES", "WHY"]);
-    let shown = decisions.len().min(MOST_DECISIONS);
+    let shown = decisions.len().min(MAX_DECISIONS);
     for record in decisions.iter().take(shown) {
         let time = elapsed_text(record.at.since(run.scenario.start));
         for (number, [order, candidates, why]) in lines(record).into_iter().enumerate() {

@@ -8,8 +8,8 @@ use wasmtime::Store;
 
 use super::exports::expander;
 use super::{lend, reason, refusal};
-use crate::confine::Guest;
 use crate::contract::Refusal;
+use crate::guest::Guest;
 
 pub(super) fn rank(
     policy: &expander::Guest,

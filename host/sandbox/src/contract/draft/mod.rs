@@ -11,8 +11,8 @@ use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
-use crate::confine::Guest;
 use crate::contract::{Exports, Refusal};
+use crate::guest::Guest;
 
 /// A component exports only some of this world's interfaces: each is looked up by itself.
 mod bindings {

@@ -6,8 +6,8 @@ use wasmtime::Store;
 
 use super::exports::replica;
 use super::{lend, reason, refusal};
-use crate::confine::Guest;
 use crate::contract::Refusal;
+use crate::guest::Guest;
 
 pub(super) fn decide(
     policy: &replica::Guest,

@@ -13,7 +13,7 @@ use crate::scenario::scheduling::{
 use crate::scenario::workload::PodTemplate;
 
 /// Maximum number of nodes of a group; larger values are assumed to be mistakes.
-const MOST_NODES: u32 = 100_000;
+const MAX_NODES: u32 = 100_000;
 
 pub(super) fn node_groups(scenario: &Scenario) -> Result<(), Fault> {
     if scenario.node_groups.is_empty() {
@@ -76,9 +76,9 @@ fn node_group(group: &NodeGroupSpec, scenario: &Scenario) -> Result<(), Fault> {
     holds(!group.name.is_empty(), "name", "must not be empty")?;
     let (min, max, initial) = (group.min, group.max, group.initial());
     holds(
-        max <= MOST_NODES,
+        max <= MAX_NODES,
         "max",
-        &format!("{max} is more than {MOST_NODES}"),
+        &format!("{max} is more than {MAX_NODES}"),
     )?;
     holds(
         min <= max,

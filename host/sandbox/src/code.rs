@@ -9,7 +9,7 @@ use crate::parse::{self, Surface};
 
 /// Largest code accepted, in bytes: several times that of an interpreter, and as much as
 /// the daemon can hold besides its own work while it loads the code.
-pub(crate) const MOST_CODE_BYTES: usize = 64 << 20;
+pub(crate) const MAX_CODE_BYTES: usize = 64 << 20;
 
 /// A compiled component that an engine can instantiate.
 pub(crate) struct Artifact {
@@ -27,16 +27,16 @@ pub(crate) fn compile(
     let code = engine
         .precompile_component(bytes)
         .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
-    if code.len() > MOST_CODE_BYTES {
+    if code.len() > MAX_CODE_BYTES {
         return Err(too_large());
     }
     Ok((surface, code))
 }
 
-/// The error for code of more than [`MOST_CODE_BYTES`].
+/// The error for code of more than [`MAX_CODE_BYTES`].
 pub(crate) fn too_large() -> LoadError {
     LoadError::CodeTooLarge {
-        limit: u64::try_from(MOST_CODE_BYTES).unwrap_or(u64::MAX),
+        limit: u64::try_from(MAX_CODE_BYTES).unwrap_or(u64::MAX),
     }
 }
 

@@ -1,14 +1,14 @@
-//! Standing decisions: if nothing but time has changed since an object's last decision,
-//! and time alone can't change the result, no decision is made and no record is written.
+//! Cache of each object's last decision: if nothing but time has changed since then, and
+//! time alone can't change the result, no decision is made and no record is written.
 //!
-//! Time affects a decision in these ways, each of which keeps it from standing:
+//! Time affects a decision in these ways, each of which keeps it from being cached:
 //!
 //! - Windows and rates of the guardrails, unless the policies ask for the current number
 //!   of replicas and asked for it throughout the windows.
 //! - The windows after a pod's start, which policies get as input.
 //! - A policy's own past: its recommendations, state, changes and histories.
 //! - The policy's own timing. It asks to be asked again at a time; a policy that doesn't
-//!   is asked after [`ReplicaOptions::stands_for_ms`] at the latest.
+//!   is asked after [`ReplicaOptions::max_decision_age_ms`] at the latest.
 
 use std::sync::Arc;
 
@@ -25,9 +25,9 @@ use flyball_decision::policy::{PolicyEngine, PolicyVersion};
 use flyball_decision::replica::{MetricInput, PodColumns};
 use flyball_decision::time::Timestamp;
 
-/// A decision that stands until something changes, with its input.
+/// A decision that need not be made again until something changes, with its input.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct CachedDecision {
     at: Timestamp,
     /// When it ends if nothing changes before.
     pub(super) until: Timestamp,
@@ -43,9 +43,9 @@ pub(super) struct Standing {
     status: Arc<AutoscalerStatus>,
 }
 
-impl Standing {
-    /// Returns the decision just made if it stands. `status` is the status in the
-    /// cluster, which the decision did not change.
+impl CachedDecision {
+    /// Returns the decision just made, or `None` if it must not be cached. `status` is the
+    /// status in the cluster, which the decision did not change.
     pub(super) fn of(
         record: &DecisionRecord,
         entry: &Entry,
@@ -63,9 +63,9 @@ impl Standing {
         if !quiet {
             return None;
         }
-        let mut until = record.at.plus(options.stands_for_ms);
+        let mut until = record.at.plus(options.max_decision_age_ms);
         for policy in &record.policies {
-            until = until.min(stands_until(policy, record.at)?);
+            until = until.min(valid_until(policy, record.at)?);
         }
         let versions = record.policies.iter().map(|policy| policy.version.clone());
         let asking = record.policies.iter().filter(|policy| asks(policy));
@@ -88,9 +88,9 @@ impl Standing {
         })
     }
 
-    /// Returns whether it still stands. The observation must have been added to the
+    /// Returns whether the decision is still valid. The observation must have been added to the
     /// columns.
-    pub(super) fn holds(
+    pub(super) fn is_valid(
         &self,
         now: Timestamp,
         entry: &Entry,
@@ -141,7 +141,7 @@ fn asks(policy: &PolicyRecord) -> bool {
 
 /// Returns until when a policy's answer is the same if only time passes. `None` if it may
 /// change at any time.
-fn stands_until(policy: &PolicyRecord, at: Timestamp) -> Option<Timestamp> {
+fn valid_until(policy: &PolicyRecord, at: Timestamp) -> Option<Timestamp> {
     let decision = policy.answer.as_ref().ok()?;
     let mut inputs = policy.context.inputs.iter();
     let has_history = inputs.any(|input| !input.times_ms.is_empty() || !input.error.is_empty());

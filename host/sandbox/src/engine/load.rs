@@ -3,20 +3,11 @@
 use std::sync::mpsc::channel;
 
 use crate::cache::Cache;
-use crate::compile::code::{self, Artifact};
-use crate::compile::{CompileHandle, Source};
+use crate::code::{self, Artifact};
+use crate::compile::{CompileHandle, LoadRequest, Source};
 use crate::engine::Engine;
 use crate::error::LoadError;
 use crate::panics::catch_panic;
-
-/// A component to load.
-pub(crate) struct LoadRequest {
-    /// Digest of its bytes.
-    pub digest: String,
-    pub source: Source,
-    /// Maximum size; larger components are refused.
-    pub max_bytes: u64,
-}
 
 impl Engine {
     /// Loads a component, and calls `done` with the outcome: before this returns if no

@@ -1,4 +1,4 @@
-//! Standing decisions: if nothing but time changes, nothing is decided or recorded, and
+//! Cached decisions: if nothing but time changes, nothing is decided or recorded, and
 //! the results are the same.
 
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn decided(world: &mut World, ticks: std::ops::Range<i64>) -> Vec<i64> {
 }
 
 #[test]
-fn a_decision_stands_for_a_minute_or_until_something_changes() {
+fn a_decision_is_cached_for_a_minute_or_until_something_changes() {
     let mut world = World::new([steady()]);
     let value = Arc::new(AtomicI64::new(0));
     let measured = Arc::clone(&value);
@@ -48,7 +48,7 @@ fn a_decision_stands_for_a_minute_or_until_something_changes() {
     world.add("a", queue());
     // The first decision changes the status; the second one leaves it unchanged.
     assert_eq!(decided(&mut world, 0..10), [0, 1, 5, 9]);
-    assert_eq!(world.stood(), 6);
+    assert_eq!(world.reused_decisions(), 6);
     value.store(1, Ordering::Relaxed);
     assert_eq!(decided(&mut world, 10..13), [10, 11]);
     world.swap(policy("hpa", |_, _| Ok(to(3))).state_version(2));
@@ -118,7 +118,7 @@ fn a_policy_that_goes_by_the_clock_is_asked_at_its_time() {
 }
 
 #[test]
-fn a_pod_that_has_just_started_keeps_decisions_from_standing() {
+fn a_pod_that_has_just_started_keeps_decisions_from_being_cached() {
     let mut world = World::new([steady()]);
     let pods: Arc<[Pod]> = Arc::new([Pod {
         name: "web-1".into(),
@@ -141,9 +141,9 @@ fn a_pod_that_has_just_started_keeps_decisions_from_standing() {
 /// sync of the quiet time recommended the current replicas.
 #[test]
 fn what_was_asked_for_while_a_decision_stood_counts_as_asked_for() {
-    let run = |stands_for_ms| {
+    let run = |max_decision_age_ms| {
         let mut world = World::new([steady()]);
-        world.options(|options| options.stands_for_ms = stands_for_ms);
+        world.options(|options| options.max_decision_age_ms = max_decision_age_ms);
         world.observe(|_, seen| seen.metrics = vec![Ok(MetricAnswer::Values(vec![0]))]);
         world.add("a", queue());
         let quiet = decided(&mut world, 0..100).len();

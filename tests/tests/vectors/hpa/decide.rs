@@ -8,7 +8,7 @@ use flyball_decision::time::Timestamp;
 use flyball_replicas::memory::Memory;
 use flyball_replicas::observe::{Columns, Prepared};
 use flyball_replicas::options::ReplicaOptions;
-use flyball_replicas::pipeline::{self, Scene};
+use flyball_replicas::pipeline::{self, DecisionContext};
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::{Autoscaler, MetricAnswer, ObservationError, Scale};
 use flyball_replicas::record::DecisionRecord;
@@ -94,7 +94,7 @@ pub fn decide(mut situation: Situation) -> (DecisionRecord, AutoscalerStatus) {
     if let Ok(pods) = &situation.pods {
         columns.update(&prepared, pods, situation.answers);
     }
-    let scene = Scene {
+    let context = DecisionContext {
         now: situation.now,
         options: &situation.options,
         engine: &Hpa,
@@ -110,7 +110,7 @@ pub fn decide(mut situation: Situation) -> (DecisionRecord, AutoscalerStatus) {
         removable: None,
         sequence: 1,
     };
-    let decision = pipeline::decide(&scene);
+    let decision = pipeline::decide(&context);
     let written = decision.intent().map(|_| Ok(()));
     decision.conclude(&autoscaler.status, written)
 }

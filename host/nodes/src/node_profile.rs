@@ -1,13 +1,14 @@
 //! Profiles of nodes: the shape of a group's nodes, kept for when the group has none any
 //! more.
 
+mod group_nodes;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::{CsiNode, Name, Node, Pod, Resources};
 
-use super::group_nodes::GroupNodes;
-
+pub(crate) use self::group_nodes::GroupNodes;
 use crate::options::NodeOptions;
 use crate::readiness::is_ready;
 use crate::state::{ClusterState, NodeView, PodView};
@@ -16,17 +17,17 @@ use flyball_decision::time::Timestamp;
 /// The shape of a node when it was last seen.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeProfile {
-    pub(super) node: Arc<Node>,
-    pub(super) capacity: Resources,
+    pub(crate) node: Arc<Node>,
+    pub(crate) capacity: Resources,
     /// Its static pods, and those that only count as a DaemonSet's by annotation. Pods
     /// that a DaemonSet made are known from the DaemonSet.
-    pub(super) static_pods: Vec<Pod>,
+    pub(crate) static_pods: Vec<Pod>,
     /// Uids of these pods.
     uids: Vec<Arc<str>>,
     /// Keys of labels whose value is unique to each node.
-    pub(super) own_labels: Vec<Name>,
+    pub(crate) own_labels: Vec<Name>,
     /// Its CSINode, or that of another node of the group with more drivers.
-    pub(super) csi: Option<Arc<CsiNode>>,
+    pub(crate) csi: Option<Arc<CsiNode>>,
 }
 
 /// The profile of the last good example of each group, and the revision of the cluster at
@@ -127,7 +128,7 @@ fn static_pods<'a>(
 
 /// Whether a node is a good example for a new one: it is ready, schedulable and not being
 /// deleted.
-pub(crate) fn is_good_example(node: NodeView<'_>, options: &NodeOptions) -> bool {
+fn is_good_example(node: NodeView<'_>, options: &NodeOptions) -> bool {
     is_ready(node, options) && !node.facts.deleting && !node.facts.node.unschedulable
 }
 

@@ -1,0 +1,106 @@
+//! A guest while it runs: its limits and its log.
+
+use wasmtime::ResourceLimiter;
+
+use crate::settings::TABLE_ELEMENTS;
+use crate::text::readable;
+
+/// Text that a guest may log in one run before it is stopped, in bytes.
+const LOG_BYTES: usize = 4 << 20;
+const LOG_LINES: usize = 32;
+const LOG_LINE_BYTES: usize = 512;
+
+/// State of a store: the guest's limits and its log.
+pub(crate) struct Guest {
+    memory_limit: usize,
+    /// Bytes of memory that it has.
+    pub memory: usize,
+    pub log: Log,
+}
+
+impl Guest {
+    /// Creates the state of a guest that may have this many bytes of memory.
+    pub fn new(memory_bytes: u64) -> Self {
+        Self {
+            memory_limit: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
+            memory: 0,
+            log: Log::default(),
+        }
+    }
+}
+
+impl ResourceLimiter for Guest {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let memory = self.memory.saturating_add(desired.saturating_sub(current));
+        if memory > self.memory_limit {
+            let limit = self.memory_limit;
+            return Err(over_limit(format!(
+                "it wants {memory} bytes of memory, the limit is {limit}"
+            )));
+        }
+        self.memory = memory;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        if desired > TABLE_ELEMENTS {
+            return Err(over_limit(format!(
+                "it wants a table of {desired} elements, the limit is {TABLE_ELEMENTS}"
+            )));
+        }
+        Ok(true)
+    }
+}
+
+/// Lines that a guest logged.
+#[derive(Default)]
+pub(crate) struct Log {
+    lines: Vec<(u32, String)>,
+    dropped: u64,
+    bytes: usize,
+}
+
+impl Log {
+    /// Adds a line. Too much text stops the guest: copying it costs no fuel.
+    pub fn push(&mut self, level: u32, mut message: String) -> wasmtime::Result<()> {
+        self.bytes = self.bytes.saturating_add(message.len());
+        if self.bytes > LOG_BYTES {
+            return Err(over_limit(format!("it logged more than {LOG_BYTES} bytes")));
+        }
+        if self.lines.len() < LOG_LINES {
+            readable(&mut message, LOG_LINE_BYTES);
+            self.lines.push((level, message));
+        } else {
+            self.dropped += 1;
+        }
+        Ok(())
+    }
+
+    /// Returns the lines with their levels. A last line says how many were dropped.
+    pub fn finish(mut self) -> Vec<(u32, String)> {
+        if self.dropped > 0 {
+            self.lines
+                .push((2, format!("{} more lines dropped", self.dropped)));
+        }
+        self.lines
+    }
+}
+
+/// The error that ends a guest that wants more than its limits allow.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct OverLimit(String);
+
+fn over_limit(message: String) -> wasmtime::Error {
+    wasmtime::Error::new(OverLimit(message))
+}
