@@ -46,6 +46,13 @@ fn has_rows<T>(column: &'static str, entries: &[T], rows: usize) -> Result<(), R
     })
 }
 
+fn absent_or<T>(column: &'static str, entries: &[T], rows: usize) -> Result<(), RaggedColumn> {
+    match entries {
+        [] => Ok(()),
+        _ => has_rows(column, entries, rows),
+    }
+}
+
 impl ReplicaInput {
     /// Fills columns that a record of an earlier release lacks.
     ///
@@ -79,19 +86,23 @@ impl PodColumns {
 impl MetricInput {
     fn complete(&mut self, pods: usize) -> Result<(), RaggedColumn> {
         let rows = self.value.len();
-        complete("pod", &mut self.pod, rows, UNKNOWN_POD)?;
-        complete(
-            "timestampMs",
-            &mut self.timestamp_ms,
-            rows,
-            Timestamp::UNKNOWN,
-        )?;
-        complete("windowMs", &mut self.window_ms, rows, 0)?;
-        // Metrics that are not about requests have no such column.
-        match self.request.len() {
-            0 => Ok(()),
-            _ => has_rows("request", &self.request, pods),
+        // The values of an `Object` or `External` metric are of no pod.
+        if matches!(&*self.source, "Object" | "External") {
+            absent_or("pod", &self.pod, rows)?;
+            absent_or("timestampMs", &self.timestamp_ms, rows)?;
+            absent_or("windowMs", &self.window_ms, rows)?;
+        } else {
+            complete("pod", &mut self.pod, rows, UNKNOWN_POD)?;
+            complete(
+                "timestampMs",
+                &mut self.timestamp_ms,
+                rows,
+                Timestamp::UNKNOWN,
+            )?;
+            complete("windowMs", &mut self.window_ms, rows, 0)?;
         }
+        // Only metrics of a resource have requests.
+        absent_or("request", &self.request, pods)
     }
 }
 

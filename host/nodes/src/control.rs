@@ -10,10 +10,10 @@
 //! ```
 //!
 //! A group that a repair changed is observed again before the plan. If nothing can be
-//! decided, an [`EarlyExit`] takes the place of the plan. Events about pods are derived from
+//! decided, an `EarlyExit` takes the place of the plan. Events about pods are derived from
 //! the outcomes of the orders.
 //!
-//! Like [`flyball_replicas::control::ReplicaLoop`], it reads no clock and spawns nothing.
+//! Like the loop over autoscalers, it reads no clock and spawns nothing.
 
 mod cached_pass;
 mod configurations;

@@ -8,17 +8,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use flyball_decision::context::Context;
-use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
-use flyball_decision::policy::{
-    Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
-    PolicyVersion, ReplicaPolicy,
-};
+use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine};
 use flyball_kubernetes::slim::PodObject;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::ports::NodesReader;
 use flyball_nodes::queued_state::QueuedState;
 use flyball_nodes::state::ClusterState;
+use flyball_test_policies::{TestEngine, ranker};
 use flyball_test_support::bench::report;
 use serde_json::json;
 
@@ -41,7 +37,16 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
         let row_size = size(16_000 + 10 * i64::try_from(row).unwrap_or(0), 64 * GIB, 110);
         group(&format!("group-{row}"), template(&row_size), 1.0, &[])
     });
-    let engine = Arc::new(SlowExpanders(Arc::clone(engine))) as _;
+    let built_in = engine
+        .expander_policy(DEFAULT_EXPANDER)
+        .map_err(anyhow::Error::msg)?;
+    let slow = ranker(DEFAULT_EXPANDER, move |context, input| {
+        thread::sleep(EXPANDER_TIME);
+        built_in.rank(context, input).answer
+    });
+    let engine = TestEngine::default();
+    engine.expanders.insert(slow.resolve());
+    let engine = Arc::new(engine) as _;
     let options = NodeOptions::default();
     let mut control = control(
         &options,
@@ -115,45 +120,5 @@ impl NodesReader for Watched {
 
     fn release(&self) {
         self.0.release();
-    }
-}
-
-/// The expanders of an engine, each slower.
-struct SlowExpanders(Arc<dyn PolicyEngine>);
-
-impl PolicyEngine for SlowExpanders {
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        self.0.replica_policy(name)
-    }
-
-    fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        self.0.replica_fallback(name)
-    }
-
-    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
-        Ok(Arc::new(SlowExpander(self.0.expander_policy(name)?)))
-    }
-}
-
-struct SlowExpander(Arc<dyn ExpanderPolicy>);
-
-impl Policy for SlowExpander {
-    fn version(&self) -> &Arc<PolicyVersion> {
-        self.0.version()
-    }
-
-    fn description(&self) -> &Description {
-        self.0.description()
-    }
-
-    fn budget(&self) -> Budget {
-        self.0.budget()
-    }
-}
-
-impl ExpanderPolicy for SlowExpander {
-    fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        thread::sleep(EXPANDER_TIME);
-        self.0.rank(context, input)
     }
 }

@@ -1,60 +1,16 @@
 //! An expander without sandbox.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
 
-use flyball_decision::context::Context;
-use flyball_decision::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
-use flyball_decision::policy::{
-    Budget, Description, ExpanderPolicy, Policy, PolicyEngine, PolicyFailure, PolicyOutcome,
-    PolicyVersion, ReplicaPolicy, Usage,
-};
+use flyball_decision::expander::OptionColumns;
+use flyball_decision::policy::DEFAULT_EXPANDER;
+use flyball_test_policies::{TestEngine, expander};
 
-/// Policy engine that returns, for any name, an expander that chooses in this process
-/// like the built-in `most-pods`, `least-nodes` and `least-waste` one after the other.
-#[derive(Clone, Debug)]
-pub struct FewestNodes {
-    version: Arc<PolicyVersion>,
-    description: Description,
-}
-
-impl Default for FewestNodes {
-    fn default() -> Self {
-        let version = PolicyVersion {
-            name: "fewest-nodes".into(),
-            digest: "sha256:fewest-nodes".into(),
-            contract: "test".into(),
-            version: "1".into(),
-            state_version: 0,
-        };
-        Self {
-            version: Arc::new(version),
-            description: Description::default(),
-        }
-    }
-}
-
-impl Policy for FewestNodes {
-    fn version(&self) -> &Arc<PolicyVersion> {
-        &self.version
-    }
-
-    fn description(&self) -> &Description {
-        &self.description
-    }
-
-    fn budget(&self) -> Budget {
-        Budget {
-            fuel_base: 0,
-            fuel_per_row: 0,
-            memory_bytes: 0,
-            time_ms: 0,
-        }
-    }
-}
-
-impl ExpanderPolicy for FewestNodes {
-    fn rank(&self, _: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
+/// Returns an engine whose default expander, its only one, chooses like the built-in
+/// `most-pods`, `least-nodes` and `least-waste` one after the other.
+#[must_use]
+pub fn fewest_nodes() -> TestEngine {
+    let chooses = expander(DEFAULT_EXPANDER, |input| {
         let options = &input.options;
         let worth = |row: &usize| {
             (
@@ -65,15 +21,11 @@ impl ExpanderPolicy for FewestNodes {
         };
         let best = (0..options.len()).map(|row| worth(&row)).min();
         let rows = (0..options.len()).filter(|row| Some(worth(row)) == best);
-        PolicyOutcome {
-            usage: Usage::default(),
-            answer: Ok(ExpanderRanking {
-                best: rows.filter_map(|row| u32::try_from(row).ok()).collect(),
-                ..ExpanderRanking::default()
-            }),
-            log: Vec::new(),
-        }
-    }
+        Ok(rows.filter_map(|row| u32::try_from(row).ok()).collect())
+    });
+    let engine = TestEngine::default();
+    engine.expanders.insert(chooses.resolve());
+    engine
 }
 
 /// Returns the part of the new nodes' cpu and memory that no pod requests, in millionths.
@@ -85,18 +37,4 @@ fn wasted(options: &OptionColumns, row: usize) -> i128 {
     };
     part(options.capacity_cpu[row], options.requested_cpu[row])
         + part(options.capacity_memory[row], options.requested_memory[row])
-}
-
-impl PolicyEngine for FewestNodes {
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        Err(PolicyFailure::Missing(name.to_owned()))
-    }
-
-    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        None
-    }
-
-    fn expander_policy(&self, _: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
-        Ok(Arc::new(self.clone()))
-    }
 }

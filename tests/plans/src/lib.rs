@@ -13,7 +13,7 @@ mod world;
 
 pub use self::carry_out::{Answer, Outcome, carry_out};
 pub use self::draft::{Draft, draft};
-pub use self::engine::FewestNodes;
+pub use self::engine::fewest_nodes;
 pub use self::greedy::{Field, Greedy};
 pub use self::random::Random;
 pub use self::shapes::{HOSTNAME, Kind, REVISION, ZONE};

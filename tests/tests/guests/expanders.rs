@@ -8,15 +8,14 @@ use std::sync::Arc;
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, OptionColumns, option_state};
 use flyball_decision::memory::PolicyMemories;
-use flyball_decision::policy::{
-    DEFAULT_EXPANDER, ExpanderPolicy, PolicyEngine, PolicyFailure, ReplicaPolicy,
-};
+use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine as _};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::choose::{Chooser, choose};
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::record::Choice;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry};
+use flyball_test_policies::TestEngine;
 use flyball_tests::guests;
 
 /// Guests, how many options they are asked about, and how that ends.
@@ -55,30 +54,6 @@ const ENDS: [(&str, usize, &str, &str); 7] = [
     ("both", 3, "First", "both: the first"),
 ];
 
-/// Hands out one guest as every expander, without a decision for trial.
-struct Without {
-    guest: Arc<CompiledPolicy>,
-    builtin: Arc<CompiledPolicy>,
-}
-
-impl PolicyEngine for Without {
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        Err(PolicyFailure::Missing(name.to_owned()))
-    }
-
-    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        None
-    }
-
-    fn expander_policy(&self, _: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
-        Ok(Arc::clone(&self.guest) as Arc<dyn ExpanderPolicy>)
-    }
-
-    fn expander_fallback(&self, _: &str) -> Option<Arc<dyn ExpanderPolicy>> {
-        Some(Arc::clone(&self.builtin) as Arc<dyn ExpanderPolicy>)
-    }
-}
-
 #[test]
 fn no_group_grows_by_a_lie_and_the_built_in_one_stands_in() {
     let engine = Engine::new(&EngineOptions::default()).unwrap();
@@ -94,10 +69,10 @@ fn no_group_grows_by_a_lie_and_the_built_in_one_stands_in() {
         .unwrap();
     let builtin = load(DEFAULT_EXPANDER, builtin);
     for (guest, count, code, words) in ENDS {
-        let without = Without {
-            guest: load(guest, &components[guest]),
-            builtin: Arc::clone(&builtin),
-        };
+        // Neither gets a trial as in a registry.
+        let without = TestEngine::default();
+        without.expanders.insert(Arc::clone(&builtin) as _);
+        without.expanders.insert(load(guest, &components[guest]));
         let fails = code.starts_with("Policy");
         let choice = decide(&without, guest, count, false);
         assert_eq!(choice.reason, code, "{guest}: {choice:?}");
@@ -110,7 +85,7 @@ fn no_group_grows_by_a_lie_and_the_built_in_one_stands_in() {
     }
 }
 
-fn decide(engine: &Without, guest: &str, count: usize, fallback: bool) -> Choice {
+fn decide(engine: &TestEngine, guest: &str, count: usize, fallback: bool) -> Choice {
     let options = NodeOptions {
         expanders: vec![ExpanderChoice::named(guest)],
         fallback,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use flyball_decision::key::ObjectKey;
-use flyball_decision::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
+use flyball_decision::policy::{DEFAULT_REPLICA_POLICY, PolicyEngine, PolicyFailure};
 use flyball_decision::time::Timestamp;
 use flyball_replicas::memory::Memory;
 use flyball_replicas::observe::{Columns, Prepared};
@@ -16,6 +16,7 @@ use flyball_replicas::spec::{
     AutoscalerSpec, Combine, CrossVersionObjectReference, Mode, PolicyRef,
 };
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
+use flyball_test_policies::TestEngine;
 use flyball_tests::guests;
 
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -23,21 +24,17 @@ const MIN: i32 = 2;
 const CURRENT: i32 = 4;
 const MAX: i32 = 5;
 
-/// Hands out one guest without the decision for trial that a registry makes it
-/// pass: as if it had behaved until now.
-struct Without {
+/// Returns an engine with one guest, and a built-in policy as its fallback. The guest gets
+/// no trial as in a registry: as if it had behaved until now.
+fn without_trial(
+    name: &str,
     guest: Result<Arc<CompiledPolicy>, PolicyFailure>,
     builtin: Arc<CompiledPolicy>,
-}
-
-impl PolicyEngine for Without {
-    fn replica_policy(&self, _: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        Ok(self.guest.clone()?)
-    }
-
-    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        Some(Arc::clone(&self.builtin) as Arc<dyn ReplicaPolicy>)
-    }
+) -> TestEngine {
+    let engine = TestEngine::default();
+    engine.replicas.set(DEFAULT_REPLICA_POLICY, Ok(builtin));
+    engine.replicas.set(name, guest.map(|guest| guest as _));
+    engine
 }
 
 #[test]
@@ -52,10 +49,7 @@ fn no_guest_scales_by_failing_or_beyond_the_bounds_by_lying() {
     for (name, component) in guests::components("hostile").unwrap().iter() {
         let guest = load(name, component)
             .map_err(|error| PolicyFailure::Missing(format!("policy `{name}` failed: {error}")));
-        let without = Without {
-            guest,
-            builtin: Arc::clone(&builtin),
-        };
+        let without = without_trial(name, guest, Arc::clone(&builtin));
         let options = ReplicaOptions::default();
         let decision = decide_with(&without, name, &options);
         let verdict = decision.verdict();
@@ -96,11 +90,8 @@ fn zero_replicas_and_those_born_of_nan_meet_the_lower_bound() {
             CompiledPolicy::load(&engine, name, &components[name], DEFAULT_BUDGET).map(Arc::new);
         let builtin = Arc::clone(guest.as_ref().unwrap());
         let guest = guest.map_err(|error| PolicyFailure::Missing(error.to_string()));
-        let decision = decide_with(
-            &Without { guest, builtin },
-            name,
-            &ReplicaOptions::default(),
-        );
+        let without = without_trial(name, guest, builtin);
+        let decision = decide_with(&without, name, &ReplicaOptions::default());
         assert_eq!(decision.verdict().proposed, Some(0), "{name}");
         assert_eq!(decision.intent(), Some(MIN), "{name}");
     }
@@ -112,10 +103,7 @@ fn a_configuration_that_does_not_fit_holds_the_target_and_names_the_field() {
     let name = "configuration_demanding";
     let component = &guests::components("hostile").unwrap()[name];
     let guest = Arc::new(CompiledPolicy::load(&engine, name, component, DEFAULT_BUDGET).unwrap());
-    let without = Without {
-        builtin: Arc::clone(&guest),
-        guest: Ok(guest),
-    };
+    let without = without_trial(name, Ok(Arc::clone(&guest)), guest);
     let decision = decide_with(&without, name, &ReplicaOptions::default());
     assert_eq!(decision.intent(), None);
     let verdict = decision.verdict();

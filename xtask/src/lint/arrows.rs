@@ -86,8 +86,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flyball-tests", &["flyball-build", "flyball-sandbox"]),
     (
         "flyball-test-plans",
-        &["flyball-decision", "flyball-nodes", "flyball-placement"],
+        &[
+            "flyball-decision",
+            "flyball-nodes",
+            "flyball-placement",
+            "flyball-test-policies",
+        ],
     ),
+    ("flyball-test-policies", &["flyball-decision"]),
     ("flyball-test-support", &[]),
     ("xtask", &["flyball-test-support"]),
 ];

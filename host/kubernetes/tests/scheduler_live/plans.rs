@@ -21,7 +21,7 @@ use flyball_nodes::scale_up::{Plan, PlanContext, plan};
 use flyball_nodes::state::NodeFacts;
 use flyball_nodes::templates::templates_of;
 use flyball_placement::Node;
-use flyball_test_plans::{Answer, Draft, FewestNodes, HOSTNAME, NOW, World};
+use flyball_test_plans::{Answer, Draft, HOSTNAME, NOW, World, fewest_nodes};
 use serde_json::Value;
 
 use crate::arena::{Arena, ROUND};
@@ -196,7 +196,7 @@ impl<'a> Stage<'a> {
         let context = PlanContext {
             now: NOW,
             options: &self.options,
-            engine: &FewestNodes::default(),
+            engine: &fewest_nodes(),
             memories: &PolicyMemories::default(),
             census: &census,
             backoffs: &Backoffs::default(),

@@ -8,8 +8,9 @@ use flyball_decision::policy::PolicyFailure;
 use flyball_nodes::record::OrderOutcome;
 use flyball_nodes::state::Owner;
 use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
+use flyball_test_policies::TestExpander;
 
-use crate::expanders::{Expander, configured, expander, first, next_version};
+use crate::expanders::{expander, first, ranker};
 use crate::world::World;
 use crate::{MINUTE, defaults, pod, two_zones};
 
@@ -64,7 +65,7 @@ fn a_new_version_of_an_expander_decides_at_the_next_scan_and_the_same_one_once_a
     assert_eq!(world.records().len(), 2);
     world.tick(80_000);
     assert_eq!(world.calls(), NONE);
-    world.swap(next_version(first()));
+    world.swap(first().digest("next"));
     world.tick(90_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
 }
@@ -152,8 +153,8 @@ fn a_group_that_refused_an_order_gets_no_other_one_of_the_plan() {
 }
 
 /// Chooses the first option, and remembers how many choices it has made.
-fn counting() -> Arc<Expander> {
-    configured("counting", |context, _| {
+fn counting() -> TestExpander {
+    ranker("counting", |context, _| {
         Ok(ExpanderRanking {
             best: vec![0],
             state: Some(format!("{}|", context.state)),
@@ -204,7 +205,7 @@ fn what_an_expander_remembers_outlives_the_loop() {
 #[test]
 fn an_expander_whose_state_leaves_too_little_for_others_is_refused_and_named() {
     let keeping = |name: &str, bytes: usize| {
-        configured(name, move |_, input| {
+        ranker(name, move |_, input| {
             Ok(ExpanderRanking {
                 best: (0..input.options.len() as u32).collect(),
                 state: Some("s".repeat(bytes)),

@@ -4,14 +4,14 @@ use flyball_decision::context::Reason;
 use flyball_decision::expander::ExpanderRanking;
 use flyball_decision::replay::{Replay, replay};
 
-use crate::expanders::configured;
+use crate::expanders::ranker;
 use crate::pod;
 use crate::world::World;
 
 #[test]
 fn a_configuration_of_the_cluster_is_what_the_next_pass_goes_by() {
     // It chooses the group that it is configured with, if that is an option.
-    let named = configured("named", |context, input| {
+    let named = ranker("named", |context, input| {
         let groups = &input.options.node_group;
         let row = groups
             .iter()

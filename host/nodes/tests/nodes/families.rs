@@ -6,8 +6,9 @@ use std::sync::Arc;
 use flyball_decision::replay::{Replay, replay};
 use flyball_nodes::record::{NodeDecisionRecord, OrderOutcome};
 use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
+use flyball_test_policies::TestExpander;
 
-use crate::expanders::{Expander, expander, first};
+use crate::expanders::{expander, first};
 use crate::world::World;
 use crate::zones::{ZONE, apart, in_zone, join_in};
 use crate::{MINUTE, pod};
@@ -18,7 +19,7 @@ fn zonal(zones: &[&str], full: &[&str]) -> World {
     zonal_with(first(), zones, full)
 }
 
-fn zonal_with(expander: Arc<Expander>, zones: &[&str], full: &[&str]) -> World {
+fn zonal_with(expander: TestExpander, zones: &[&str], full: &[&str]) -> World {
     let mut world = World::new(vec![expander], None, |options| {
         options.balancing_ignored_labels = vec!["team".into()];
     });
@@ -113,7 +114,7 @@ fn a_part_that_is_full_or_backed_off_is_none() {
 
 /// Returns an expander that chooses `b-small` if it is an option by itself, else the
 /// first option.
-fn prefers_small() -> Arc<Expander> {
+fn prefers_small() -> TestExpander {
     expander("small", |input| {
         let mut groups = input.options.node_group.iter();
         let small = groups.position(|group| &**group == "b-small");
@@ -146,7 +147,7 @@ fn the_chain_chooses_the_group_that_stands_for_a_zone_without_one_alike() {
     assert_eq!(orders(&record), BTreeMap::from(expected));
     let again = replay(&*record, |part| world.expander(&part.name));
     assert_eq!(again, Replay::Same);
-    let differs = replay(&*record, |_| Some(first()));
+    let differs = replay(&*record, |_| Some(first().resolve()));
     assert!(matches!(differs, Replay::Differs { .. }), "{differs:?}");
 }
 

@@ -1,8 +1,6 @@
 //! Passes of the loop: orders, limits, failures, expanders that lie, records and
 //! replay.
 
-use std::sync::Arc;
-
 use flyball_decision::policy::PolicyFailure;
 use flyball_decision::replay::{Replay, replay};
 use flyball_nodes::cloud::{InstanceError, InstanceState};
@@ -311,7 +309,7 @@ fn nothing_is_ordered_while_most_nodes_are_unready() {
 #[test]
 fn a_chain_narrows_down_chance_decides_among_equals_and_a_replay_agrees() {
     let all = expander("all", |input| Ok((0..input.options.len() as u32).collect()));
-    let mut world = World::new(vec![Arc::clone(&all)], None, defaults);
+    let mut world = World::new(vec![all], None, defaults);
     for group in ["a", "b", "c"] {
         world.group(group, 1000, (0, 0, 5));
     }
@@ -323,6 +321,6 @@ fn a_chain_narrows_down_chance_decides_among_equals_and_a_replay_agrees() {
     assert_eq!(same, Replay::Same);
     let chosen = record.rounds[0].choice.row.unwrap();
     let other = expander("all", move |_| Ok(vec![(chosen + 1) % 3]));
-    let differs = replay(&*record, |_| Some(other.clone()));
+    let differs = replay(&*record, |_| Some(other.resolve()));
     assert!(matches!(differs, Replay::Differs { .. }), "{differs:?}");
 }

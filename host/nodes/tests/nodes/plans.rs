@@ -1,15 +1,13 @@
 //! Plans for generated clusters, compared with where the pods go once the ordered nodes
 //! exist, and with a planner without foresight.
 
-use std::sync::Arc;
-
 use flyball_decision::replay::{Replay, replay};
 use flyball_nodes::guard::guarded;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::scale_up::Plan;
 use flyball_test_plans::production::{Sizes, production};
-use flyball_test_plans::{Answer, Draft, FewestNodes, Field, Greedy, Outcome, World, carry_out};
+use flyball_test_plans::{Answer, Draft, Field, Greedy, Outcome, World, carry_out, fewest_nodes};
 
 /// Seed of the first cluster; each further cluster has the next one.
 const SEED: u64 = 0xF1BA;
@@ -109,7 +107,7 @@ fn measured(world: &World) -> (Plan, Outcome, [Vec<Greedy>; 2]) {
         ..NodeOptions::default()
     };
     let mut state = world.state();
-    let plan = world.plan(&mut state, &options, &FewestNodes::default());
+    let plan = world.plan(&mut state, &options, &fewest_nodes());
     let census = world.census(&state, &options);
     let outcome = carry_out(&mut state, &census, &options, &Answer::from(&plan));
     let alike = Field::new(&mut state, &census, &options);
@@ -134,7 +132,7 @@ fn whatever_a_rehearsal_changes_keeps_to_the_limits_and_replays() {
             ..NodeOptions::default()
         };
         let mut state = world.state();
-        let plan = world.plan(&mut state, &options, &FewestNodes::default());
+        let plan = world.plan(&mut state, &options, &fewest_nodes());
         let orders = &plan.verdict.orders;
         let nodes: u32 = orders.iter().map(|order| order.to - order.from).sum();
         assert!(
@@ -165,7 +163,9 @@ fn whatever_a_rehearsal_changes_keeps_to_the_limits_and_replays() {
             verdict: plan.verdict,
             ..NodeDecisionRecord::default()
         };
-        let again = replay(&record, |_| Some(Arc::new(FewestNodes::default())));
+        let again = replay(&record, |part| {
+            fewest_nodes().expanders.find(&part.name).ok()
+        });
         let same = [Replay::Same, Replay::NothingAsked];
         assert!(same.contains(&again), "{again:?}\n{draft}");
     }

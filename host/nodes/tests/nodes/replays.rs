@@ -8,7 +8,7 @@ use flyball_decision::policy::{ExpanderPolicy, PolicyFailure};
 use flyball_decision::replay::{Replay, replay};
 use flyball_nodes::options::NodeOptions;
 
-use crate::expanders::{configured, expander, first};
+use crate::expanders::{expander, first, ranker};
 use crate::world::World;
 use crate::{defaults, pod};
 
@@ -36,14 +36,14 @@ fn of_an_expander_that_was_missing_and_its_fallback_the_failure_is_taken_as_give
     );
     // An expander that is tried decides alone, and here lets no group grow.
     let none = expander("none", |_| Ok(Vec::new()));
-    let tried = replay(&*record, |_| Some(none.clone() as _));
+    let tried = replay(&*record, |_| Some(none.resolve()));
     assert!(matches!(tried, Replay::Differs { now, .. } if now.orders.is_empty()));
 }
 
 #[test]
 fn states_that_were_refused_are_refused_again_beside_those_of_expanders_that_were_not_asked() {
     let keeping = |name: &str, most: usize, bytes: usize| {
-        configured(name, move |_, input| {
+        ranker(name, move |_, input| {
             let count = u32::try_from(input.options.len()).unwrap();
             Ok(ExpanderRanking {
                 best: (0..count.min(u32::try_from(most).unwrap())).collect(),
@@ -94,7 +94,7 @@ fn what_kept_an_expander_from_answering_is_taken_as_given() {
         let mended = expander("mine", |_| Ok(vec![0]));
         let resolve = |part: &ExpanderRecord| {
             part.version.as_ref()?;
-            Some(mended.clone() as _)
+            Some(mended.resolve())
         };
         let again = replay(&*record, resolve);
         let Replay::TakenAsGiven {
@@ -116,7 +116,7 @@ fn what_kept_an_expander_from_answering_is_taken_as_given() {
             } if now.reason == failure.code()
         ));
         // Another expander, tried in its place, is asked.
-        let tried = replay(&*record, |_| Some(first()));
+        let tried = replay(&*record, |_| Some(first().resolve()));
         assert!(
             matches!(&tried, Replay::Differs { now, .. } if now.reason != failure.code()),
             "{failure}: {tried:?}"

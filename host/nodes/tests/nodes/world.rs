@@ -9,7 +9,7 @@ use std::sync::{Arc, MutexGuard};
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::InMemoryStore;
-use flyball_decision::policy::{ExpanderPolicy, Policy as _};
+use flyball_decision::policy::{DEFAULT_EXPANDER, ExpanderPolicy, Policy as _};
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::cloud::{CloudError, InstanceState, NodeGroup, NodeTemplate};
@@ -19,16 +19,16 @@ use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, PodFacts};
 use flyball_placement::{Effect, Node, Pod, Resources, Taint};
+use flyball_test_policies::{TestEngine, TestExpander};
 use futures::FutureExt as _;
 
 use self::shared::{Failure, Inner, Shared};
-use crate::expanders::{Engine, Expander};
 
 /// The cluster, the cloud and the loop.
 pub struct World {
     shared: Shared,
     options: NodeOptions,
-    engine: Arc<Engine>,
+    engine: Arc<TestEngine>,
     store: Arc<InMemoryStore>,
     control: NodeLoop<Shared, Shared, Shared, Shared>,
 }
@@ -36,8 +36,8 @@ pub struct World {
 impl World {
     /// Creates an empty world whose loop asks these expanders, in this order.
     pub fn new(
-        expanders: Vec<Arc<Expander>>,
-        built_in: Option<Arc<Expander>>,
+        expanders: Vec<TestExpander>,
+        built_in: Option<TestExpander>,
         change: impl FnOnce(&mut NodeOptions),
     ) -> Self {
         let shared = Shared::default();
@@ -49,7 +49,15 @@ impl World {
             ..NodeOptions::default()
         };
         change(&mut options);
-        let engine = Arc::new(Engine::new(expanders, built_in));
+        let engine = Arc::new(TestEngine::default());
+        for expander in expanders {
+            engine.expanders.insert(expander.resolve());
+        }
+        if let Some(built_in) = built_in {
+            engine
+                .expanders
+                .set(DEFAULT_EXPANDER, Ok(built_in.resolve()));
+        }
         let store = Arc::new(InMemoryStore::default());
         Self {
             control: looping(&options, &shared, &engine, &store),
@@ -67,8 +75,8 @@ impl World {
     }
 
     /// Replaces the expander of the same name.
-    pub fn swap(&self, expander: Arc<Expander>) {
-        self.engine.swap(expander);
+    pub fn swap(&self, expander: TestExpander) {
+        self.engine.expanders.insert(expander.resolve());
     }
 
     /// Returns a function that makes another process the leader.
@@ -313,7 +321,7 @@ impl World {
 
     /// Returns an expander by its name.
     pub fn expander(&self, name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
-        self.engine.find(name).map(|found| found as _)
+        self.engine.expanders.find(name).ok()
     }
 }
 
@@ -338,7 +346,7 @@ fn taint(state: &mut ClusterState, name: &str, key: &str) {
 fn looping(
     options: &NodeOptions,
     shared: &Shared,
-    engine: &Arc<Engine>,
+    engine: &Arc<TestEngine>,
     store: &Arc<InMemoryStore>,
 ) -> NodeLoop<Shared, Shared, Shared, Shared> {
     NodeLoop::new(

@@ -30,10 +30,7 @@ fn what_ended_a_policy_from_outside_is_taken_as_given() {
         let record = world.records().pop().unwrap();
         // The code would answer now, but is not asked about an answer that it was kept
         // from.
-        let resolve = |policy: &PolicyRecord| {
-            let answers = world.policy(&policy.version.as_ref()?.name);
-            Some(answers.resolve())
-        };
+        let resolve = |policy: &PolicyRecord| Some(world.policy(&policy.version.as_ref()?.name));
         let Replay::TakenAsGiven {
             name: of,
             failure,
@@ -98,7 +95,7 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
 
     let resolve = |policy: &PolicyRecord| {
         let version = policy.version.as_ref()?;
-        Some(world.policy(&version.name).resolve())
+        Some(world.policy(&version.name))
     };
     assert_eq!(replay(&*record, resolve), Replay::Same);
     let only_fallback = |policy: &PolicyRecord| {
@@ -127,7 +124,7 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
     assert_eq!(&*record.object.name, "b");
     let resolve = |policy: &PolicyRecord| {
         let version = policy.version.as_ref()?;
-        Some(world.policy(&version.name).resolve())
+        Some(world.policy(&version.name))
     };
     assert!(matches!(
         replay(&*record, resolve),

@@ -1,6 +1,5 @@
 //! A cluster of plain data around the loop, and policies that are closures.
 
-mod policies;
 mod shared;
 
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::sync::Arc;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::StateStore;
 use flyball_decision::memory::{InMemoryStore, Kept};
+use flyball_decision::policy::{PolicyFailure, ReplicaPolicy};
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::control::ReplicaLoop;
@@ -17,7 +17,8 @@ use flyball_replicas::record::DecisionRecord;
 use flyball_replicas::status::Condition;
 use serde_json::{Value, json};
 
-pub use self::policies::{Policy, policy};
+pub use flyball_test_policies::{TestPolicy as Policy, policy};
+
 use self::shared::{Shared, Store};
 
 pub struct World {
@@ -30,10 +31,9 @@ pub struct World {
 impl World {
     pub fn new(policies: impl IntoIterator<Item = Policy>) -> Self {
         let shared = Shared::default();
-        let by_name = policies
-            .into_iter()
-            .map(|policy| (policy.version.name.to_string(), policy));
-        shared.0.lock().unwrap().policies = by_name.collect();
+        for policy in policies {
+            shared.1.replicas.insert(policy.resolve());
+        }
         let store = Arc::new(Store {
             objects: InMemoryStore::default(),
             shared: shared.clone(),
@@ -122,8 +122,7 @@ impl World {
     }
 
     pub fn swap(&mut self, policy: Policy) {
-        let name = policy.version.name.to_string();
-        self.shared.0.lock().unwrap().policies.insert(name, policy);
+        self.shared.1.replicas.insert(policy.resolve());
     }
 
     /// Like [`World::swap`], but only once the next observation is made.
@@ -131,12 +130,13 @@ impl World {
         self.shared.0.lock().unwrap().incoming = Some(policy);
     }
 
-    pub fn policy(&self, name: &str) -> Policy {
-        self.shared.0.lock().unwrap().policies[name].clone()
+    pub fn policy(&self, name: &str) -> Arc<dyn ReplicaPolicy> {
+        self.shared.1.replicas.find(name).unwrap()
     }
 
     pub fn quarantine(&mut self, name: &str) {
-        self.shared.0.lock().unwrap().quarantined = Some(name.to_owned());
+        let failure = PolicyFailure::Quarantined(format!("{name} is not asked"));
+        self.shared.1.replicas.set(name, Err(failure));
     }
 
     /// Changes what is observed from now on: the defaults as `change` leaves them.
@@ -209,7 +209,7 @@ fn control(
 ) -> ReplicaLoop<Shared, Shared, Shared> {
     let [reader, writer, clock] = std::array::from_fn(|_| shared.clone());
     let ports = DecisionPorts {
-        engine: Arc::new(shared.clone()),
+        engine: Arc::clone(&shared.1) as _,
         recorder: Arc::new(shared.clone()),
         store: Arc::clone(store) as _,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Engine, Lines, scenario};
+use crate::support::{Lines, Swapper, engine, scenario};
 use flyball_decision::policy::PolicyEngine;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::spec::PolicyRef;
@@ -48,7 +48,7 @@ fn run(scenario: &Scenario) -> (Run, String) {
         recorders: vec![Arc::clone(&lines) as Arc<dyn RunRecorder>],
         ..Options::default()
     };
-    let engine = Engine::new(&[("hpa", 60.0)]);
+    let engine = engine(&[("hpa", 60.0)]);
     let run = simulate("hpa", scenario, engine, &options).unwrap();
     (run, lines.text())
 }
@@ -162,14 +162,14 @@ fn policies_are_swapped_in_virtual_time() {
     let file = std::path::Path::new("swap.yaml");
     let wave = Scenario::parse(&text, file, folder.path()).unwrap();
 
-    let engine = Engine::new(&[("hpa", 60.0)]);
+    let engine = engine(&[("hpa", 60.0)]);
     let alone = simulate("hpa", &wave, Arc::clone(&engine) as _, &Options::default());
     assert!(matches!(alone, Err(RunError::NoSwapper(_))), "{alone:?}");
 
     let seen = Mutex::new(Vec::new());
     let progress = |progress: &Progress| seen.lock().unwrap().push(progress.elapsed_ms);
     let options = Options {
-        swapper: Some(&*engine),
+        swapper: Some(&Swapper(&engine)),
         progress: Some(&progress),
         ..Options::default()
     };
@@ -210,7 +210,7 @@ fn policies_are_swapped_in_virtual_time() {
 #[test]
 fn several_policies_meet_the_same_load() {
     let wave = scenario(WAVE).unwrap();
-    let engine: Arc<dyn PolicyEngine> = Engine::new(&[("hpa", 60.0), ("careful", 30.0)]);
+    let engine: Arc<dyn PolicyEngine> = engine(&[("hpa", 60.0), ("careful", 30.0)]);
     let contender = |name: &str| Contender {
         label: name.to_owned(),
         policies: vec![PolicyRef {
@@ -241,7 +241,7 @@ fn a_load_that_cannot_be_ends_the_run_with_its_place() {
     ] {
         let text =
             format!("duration: 1h\nworkloads: [{{name: web, load: {{formula: {formula}}}}}]");
-        let engine = Engine::new(&[("hpa", 60.0)]);
+        let engine = engine(&[("hpa", 60.0)]);
         let error = simulate(
             "hpa",
             &scenario(&text).unwrap(),
@@ -258,7 +258,7 @@ fn a_load_that_cannot_be_ends_the_run_with_its_place() {
 fn a_policy_that_is_missing_scales_nothing() {
     let wave = scenario(WAVE).unwrap();
     let options = Options::default();
-    let run = simulate("none", &wave, Engine::new(&[]), &options).unwrap();
+    let run = simulate("none", &wave, engine(&[]), &options).unwrap();
     let changes: u64 = run
         .workloads
         .iter()
@@ -274,7 +274,7 @@ fn a_policy_that_is_missing_scales_nothing() {
 fn a_policy_that_is_named_and_not_there_is_told_before_the_run() {
     let error_of = |text: &str| {
         let options = Options::default();
-        let engine = Engine::new(&[("hpa", 60.0)]);
+        let engine = engine(&[("hpa", 60.0)]);
         let run = simulate("", &scenario(text).unwrap(), engine, &options);
         run.unwrap_err().to_string()
     };
@@ -327,7 +327,7 @@ workloads:
             replica,
             ..Options::default()
         };
-        let run = simulate("hpa", &idle, Engine::new(&[("hpa", 60.0)]), &options).unwrap();
+        let run = simulate("hpa", &idle, engine(&[("hpa", 60.0)]), &options).unwrap();
         let total = |row: usize| -> f64 {
             let workloads = run.workloads.iter();
             workloads

@@ -9,7 +9,7 @@ use flyball_replicas::record::DecisionRecord;
 use flyball_report::page;
 use flyball_simulation::{GroupHistory, NodesRun, Options, Run, Scenario, simulate};
 
-use crate::support::{Engine, Lines};
+use crate::support::{Lines, engine};
 
 /// Keeps every record about nodes.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Played {
             recorders: vec![Arc::clone(&lines) as _, Arc::clone(&records) as _],
             ..Options::default()
         };
-        let engine = Engine::new(&[("hpa", 50.0)]);
+        let engine = engine(&[("hpa", 50.0)]);
         let run = simulate("", scenario, engine, &options).unwrap();
         let records = records.0.lock().unwrap().clone();
         let lines = lines.text();

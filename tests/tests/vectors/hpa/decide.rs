@@ -3,7 +3,6 @@
 use std::sync::{Arc, LazyLock};
 
 use flyball_decision::key::ObjectKey;
-use flyball_decision::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
 use flyball_decision::time::Timestamp;
 use flyball_replicas::memory::Memory;
 use flyball_replicas::observe::{Columns, Prepared};
@@ -15,32 +14,20 @@ use flyball_replicas::record::DecisionRecord;
 use flyball_replicas::spec::AutoscalerSpec;
 use flyball_replicas::status::{AutoscalerStatus, Condition, condition};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
+use flyball_test_policies::TestEngine;
 
-/// The built-in policy `hpa`, compiled once.
-static HPA: LazyLock<Arc<CompiledPolicy>> = LazyLock::new(|| {
+/// An engine that knows the built-in policy `hpa` alone, compiled once.
+pub static HPA: LazyLock<Arc<TestEngine>> = LazyLock::new(|| {
     let engine = Engine::new(&EngineOptions::default()).unwrap();
     let (name, bytes) = flyball_policies::BUILTIN
         .iter()
         .find(|(name, _)| *name == "hpa")
         .unwrap();
-    Arc::new(CompiledPolicy::load(&engine, name, bytes, DEFAULT_BUDGET).unwrap())
+    let policy = CompiledPolicy::load(&engine, name, bytes, DEFAULT_BUDGET).unwrap();
+    let known = TestEngine::default();
+    known.replicas.insert(Arc::new(policy));
+    Arc::new(known)
 });
-
-/// An engine that knows `hpa` alone.
-pub struct Hpa;
-
-impl PolicyEngine for Hpa {
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        match name {
-            "hpa" => Ok(Arc::clone(&*HPA) as Arc<dyn ReplicaPolicy>),
-            _ => Err(PolicyFailure::Missing(format!("no policy {name}"))),
-        }
-    }
-
-    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        None
-    }
-}
 
 /// What one decision is made from.
 pub struct Situation {
@@ -97,7 +84,7 @@ pub fn decide(mut situation: Situation) -> (DecisionRecord, AutoscalerStatus) {
     let context = DecisionContext {
         now: situation.now,
         options: &situation.options,
-        engine: &Hpa,
+        engine: &**HPA,
         autoscaler: &autoscaler,
         prepared: &prepared,
         conflict: None,

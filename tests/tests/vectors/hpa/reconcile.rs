@@ -20,7 +20,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::hpa::combine::upstream_reported;
-use crate::hpa::decide::{Hpa, autoscaler};
+use crate::hpa::decide::{HPA, autoscaler};
 use crate::hpa::forms::{self, AnswerCase, ConditionCase, PodCase, ScaleCase, time};
 
 #[derive(Clone, Deserialize)]
@@ -382,7 +382,7 @@ impl<R> Recorder<R> for Nowhere {
 /// The policies and nothing more: records go nowhere.
 pub fn decision_ports() -> DecisionPorts<DecisionRecord> {
     DecisionPorts {
-        engine: Arc::new(Hpa),
+        engine: Arc::clone(&*HPA) as _,
         recorder: Arc::new(Nowhere),
         store: Arc::new(InMemoryStore::default()),
     }

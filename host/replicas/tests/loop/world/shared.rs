@@ -7,7 +7,6 @@ use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::StateStore;
 use flyball_decision::memory::{InMemoryStore, Kept};
-use flyball_decision::policy::{PolicyEngine, PolicyFailure, ReplicaPolicy};
 use flyball_decision::ports::Clock;
 use flyball_decision::recorder::Recorder;
 use flyball_decision::time::Timestamp;
@@ -15,6 +14,7 @@ use flyball_replicas::ports::{
     Autoscaler, Observation, Question, Reader, Report, Scale, ScaleIntent, Writer,
 };
 use flyball_replicas::record::DecisionRecord;
+use flyball_test_policies::TestEngine;
 
 use super::Policy;
 
@@ -24,8 +24,6 @@ type Observe = dyn Fn(&Question, &mut Observation) + Send + Sync;
 pub(super) struct Cluster {
     pub(super) autoscalers: BTreeMap<String, Arc<Autoscaler>>,
     pub(super) replicas: BTreeMap<String, i32>,
-    pub(super) policies: BTreeMap<String, Policy>,
-    pub(super) quarantined: Option<String>,
     pub(super) incoming: Option<Policy>,
     pub(super) observe: Option<Box<Observe>>,
     pub(super) events: BTreeMap<String, Vec<String>>,
@@ -35,8 +33,9 @@ pub(super) struct Cluster {
     pub(super) refusal: Option<String>,
 }
 
+/// The cluster, and the engine that finds its policies.
 #[derive(Clone, Default)]
-pub(super) struct Shared(pub(super) Arc<Mutex<Cluster>>);
+pub(super) struct Shared(pub(super) Arc<Mutex<Cluster>>, pub(super) Arc<TestEngine>);
 
 /// A store in memory that also remembers everything that was saved.
 pub(super) struct Store {
@@ -56,21 +55,6 @@ impl StateStore for Store {
 
     fn forget(&self, uid: &Arc<str>) {
         self.objects.forget(uid);
-    }
-}
-
-impl PolicyEngine for Shared {
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        let cluster = self.0.lock().unwrap();
-        if cluster.quarantined.as_deref() == Some(name) {
-            return Err(PolicyFailure::Quarantined(format!("{name} is not asked")));
-        }
-        let policy = cluster.policies.get(name).map(Policy::resolve);
-        policy.ok_or_else(|| PolicyFailure::Missing(format!("no policy {name}")))
-    }
-
-    fn replica_fallback(&self, _: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        self.replica_policy("hpa").ok()
     }
 }
 
@@ -108,8 +92,7 @@ impl Reader for Shared {
         };
         let observations = questions.iter().map(observe).collect();
         if let Some(policy) = cluster.incoming.take() {
-            let name = policy.version.name.to_string();
-            cluster.policies.insert(name, policy);
+            self.1.replicas.insert(policy.resolve());
         }
         observations
     }

@@ -1,0 +1,8 @@
+//! Policies from closures, and the engine that finds them: for tests and benchmarks that
+//! need no sandbox.
+
+mod closure;
+mod engine;
+
+pub use self::closure::{Closure, TestExpander, TestPolicy, expander, policy, ranker};
+pub use self::engine::{Named, TestEngine};
