@@ -1,19 +1,22 @@
 //! What is remembered of policies between decisions, and the part of an object's memory
 //! that survives a restart, behind [`StateStore`].
 
-mod kept;
 mod policies;
 mod samples;
+mod saved_state;
 
 use std::sync::Arc;
 
-pub use kept::{DamagedKept, InMemoryStore, KEPT_LIMIT, Kept, KeptHistory, KeptState, fingerprint};
-pub(crate) use kept::{STATE_FRAME, STATES_LIMIT};
 pub use policies::{PolicyMemories, Recalled};
+pub use saved_state::{
+    DamagedSavedState, InMemoryStore, SAVED_STATE_LIMIT, SavedHistory, SavedPolicyState,
+    SavedState, fingerprint,
+};
+pub(crate) use saved_state::{STATE_FRAME, STATES_LIMIT};
 
 /// Stores what is remembered of objects beyond the life of a loop, by the object's uid
 /// ([`NODE_GROUPS`](crate::policy::NODE_GROUPS) for choices among node groups): states by
-/// policy and state version, at most [`KEPT_LIMIT`] bytes per object in all.
+/// policy and state version, at most [`SAVED_STATE_LIMIT`] bytes per object in all.
 ///
 /// The loop works on copies. It loads an object's copy when it first sees the object, and
 /// saves a material change once the action that belongs to it has succeeded. No decision
@@ -22,10 +25,10 @@ pub use policies::{PolicyMemories, Recalled};
 /// itself.
 pub trait StateStore: Send + Sync {
     /// Returns what was last saved for an object. `None` if nothing was.
-    fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>>;
+    fn load(&self, uid: &Arc<str>) -> Option<Arc<SavedState>>;
 
     /// Saves this for an object, in place of what was saved before.
-    fn save(&self, uid: &Arc<str>, kept: Kept);
+    fn save(&self, uid: &Arc<str>, saved: SavedState);
 
     /// Deletes what is saved for an object.
     fn forget(&self, uid: &Arc<str>);

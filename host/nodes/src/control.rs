@@ -36,7 +36,7 @@ use super::record::{Incident, NodeDecisionRecord};
 use super::reported::ReportedEvents;
 use super::scale_up::{Plan, PlanContext, plan_unreported};
 use flyball_decision::hash::split_mix;
-use flyball_decision::memory::{Kept, PolicyMemories};
+use flyball_decision::memory::{PolicyMemories, SavedState};
 use flyball_decision::policy::NODE_GROUPS;
 use flyball_decision::ports::{Clock, DecisionPorts};
 use flyball_decision::time::Timestamp;
@@ -287,9 +287,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     fn save_states(&self) {
-        let kept = Kept {
+        let kept = SavedState {
             states: self.memories.states(),
-            ..Kept::default()
+            ..SavedState::default()
         };
         self.ports.store.save(&NODE_GROUPS.into(), kept);
     }

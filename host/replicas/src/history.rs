@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use flyball_decision::context::GrantedInput;
-use flyball_decision::memory::KeptHistory;
+use flyball_decision::memory::SavedHistory;
 use flyball_decision::policy::WantedInput;
 use flyball_decision::replica::MetricInput;
 use flyball_decision::time::{Timestamp, parse_duration};
@@ -88,13 +88,13 @@ impl Histories {
 
     /// Returns the latest ended steps of each history, as many as fit into its share of
     /// `bytes`.
-    pub fn keep(&mut self, bytes: usize) -> Vec<KeptHistory> {
+    pub fn keep(&mut self, bytes: usize) -> Vec<SavedHistory> {
         self.changed = false;
         let mut left = bytes;
         let mut parts = self.list.len();
         let mut kept = Vec::with_capacity(parts);
         for history in &self.list {
-            let fitting = KeptHistory::fitting(&history.metric, left / parts);
+            let fitting = SavedHistory::fitting(&history.metric, left / parts);
             parts -= 1;
             if let Some(history) = history.keep(fitting) {
                 left -= history.bytes();
@@ -106,7 +106,7 @@ impl Histories {
 
     /// Continues histories from what was kept.
     #[must_use]
-    pub fn restored(kept: &[KeptHistory]) -> Self {
+    pub fn restored(kept: &[SavedHistory]) -> Self {
         Self {
             list: kept.iter().map(History::restored).collect(),
             changed: false,
@@ -172,7 +172,7 @@ impl History {
         }
     }
 
-    fn restored(kept: &KeptHistory) -> Self {
+    fn restored(kept: &SavedHistory) -> Self {
         let steps = (kept.first..).zip(&kept.means);
         Self {
             metric: kept.metric.clone(),
@@ -187,12 +187,12 @@ impl History {
 
     /// Returns the steps of the latest means, at most `most`; steps without a mean count
     /// too.
-    fn keep(&self, most: usize) -> Option<KeptHistory> {
+    fn keep(&self, most: usize) -> Option<SavedHistory> {
         let &(last, _) = self.means.back()?;
         let earliest = last.saturating_sub(i64::try_from(most).ok()?) + 1;
         let mut fitting = self.means.iter().filter(|&&(step, _)| step >= earliest);
         let &(first, mean) = fitting.next()?;
-        let mut kept = KeptHistory {
+        let mut kept = SavedHistory {
             metric: self.metric.clone(),
             step_ms: self.step_ms,
             first,

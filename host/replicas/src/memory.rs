@@ -1,6 +1,6 @@
 //! Memory of one object between decisions: recommendations, changes carried out, each
 //! policy's own recommendations and state, histories. All of it is bounded, and nothing
-//! is written before a decision is complete. The part in [`Kept`] survives a restart,
+//! is written before a decision is complete. The part in [`SavedState`] survives a restart,
 //! behind [`StateStore`](flyball_decision::memory::StateStore).
 
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::history::Histories;
 use crate::observe::Prepared;
 use crate::record::{DecisionRecord, Outcome};
 use crate::spec::Behavior;
-use flyball_decision::memory::{Kept, PolicyMemories, fingerprint};
+use flyball_decision::memory::{PolicyMemories, SavedState, fingerprint};
 use flyball_decision::part::PolicyRecord;
 use flyball_decision::replica::{Samples, Target};
 use flyball_decision::time::Timestamp;
 
 /// Memory of one object.
 #[derive(Debug, Default)]
-pub struct Memory {
+pub struct ObjectMemory {
     /// Combined recommendations of the policies before the guardrails: those that can
     /// still be the highest or the lowest of a stabilization window.
     pub recommendations: Samples,
@@ -29,41 +29,41 @@ pub struct Memory {
     pub histories: Histories,
     /// The policies: their states, recommendations, and who decided last.
     pub policies: PolicyMemories,
-    /// Whether states or changes differ from those last kept.
+    /// Whether states or changes differ from those last saved.
     changed: bool,
 }
 
-impl Memory {
-    /// Restores what was kept of the object, unless it has another target now.
+impl ObjectMemory {
+    /// Restores what was saved of the object, unless it has another target now.
     #[must_use]
-    pub fn restored(kept: &Kept, target: &Target) -> Self {
-        if kept.target != fingerprint(target) {
+    pub fn restored(saved: &SavedState, target: &Target) -> Self {
+        if saved.target != fingerprint(target) {
             return Self::default();
         }
         Self {
-            changes: kept.changes.clone(),
-            histories: Histories::restored(&kept.histories),
-            policies: PolicyMemories::restored(&kept.states),
+            changes: saved.changes.clone(),
+            histories: Histories::restored(&saved.histories),
+            policies: PolicyMemories::restored(&saved.states),
             ..Self::default()
         }
     }
 
     /// Returns what to keep. `None` if nothing changed since it was last returned.
-    pub fn take_changed(&mut self, now: Timestamp, target: &Target) -> Option<Kept> {
+    pub fn take_changed(&mut self, now: Timestamp, target: &Target) -> Option<SavedState> {
         if !self.changed && !self.histories.have_changed() {
             return None;
         }
         self.changed = false;
         let mut changes = self.scale_events();
         changes.prune(now, guard::LONGEST_PERIOD_MS);
-        let mut kept = Kept {
+        let mut saved = SavedState {
             target: fingerprint(target),
             states: self.policies.states(),
-            ..Kept::default()
+            ..SavedState::default()
         };
-        kept.take_changes(changes);
-        kept.histories = self.histories.keep(kept.room());
-        Some(kept)
+        saved.take_changes(changes);
+        saved.histories = self.histories.keep(saved.room());
+        Some(saved)
     }
 
     /// Prepares for a decision. The replicas of a target seen for the first time become

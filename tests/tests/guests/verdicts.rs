@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::policy::{DEFAULT_REPLICA_POLICY, PolicyEngine, PolicyFailure};
 use flyball_decision::time::Timestamp;
-use flyball_replicas::memory::Memory;
+use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::observe::{Columns, Prepared};
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::pipeline::{Decision, DecisionContext, decide};
@@ -158,7 +158,7 @@ fn decide_with(engine: &dyn PolicyEngine, policy: &str, options: &ReplicaOptions
         columns: &Columns::new(&prepared),
         labels: None,
         annotations: None,
-        memory: &Memory::default(),
+        memory: &ObjectMemory::default(),
         removable: None,
         sequence: 1,
     })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::KeptState;
+use super::SavedPolicyState;
 use crate::part::Part;
 use crate::policy::PolicyVersion;
 use crate::question::Question;
@@ -48,8 +48,8 @@ pub struct Recalled {
 impl PolicyMemories {
     /// Restores the states that were kept.
     #[must_use]
-    pub fn restored(kept: &BTreeMap<Arc<str>, KeptState>) -> Self {
-        let policy = |(name, kept): (&Arc<str>, &KeptState)| {
+    pub fn restored(kept: &BTreeMap<Arc<str>, SavedPolicyState>) -> Self {
+        let policy = |(name, kept): (&Arc<str>, &SavedPolicyState)| {
             let known = PolicyMemory {
                 state_version: kept.state_version,
                 state: Arc::clone(&kept.state),
@@ -62,10 +62,10 @@ impl PolicyMemories {
 
     /// Returns the states to keep.
     #[must_use]
-    pub fn states(&self) -> BTreeMap<Arc<str>, KeptState> {
+    pub fn states(&self) -> BTreeMap<Arc<str>, SavedPolicyState> {
         let with_state = self.0.iter().filter(|(_, known)| !known.state.is_empty());
         let state = |(name, known): (&Arc<str>, &PolicyMemory)| {
-            let kept = KeptState {
+            let kept = SavedPolicyState {
                 state_version: known.state_version,
                 state: Arc::clone(&known.state),
             };

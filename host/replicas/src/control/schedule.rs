@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cached_decision::CachedDecision;
-use crate::memory::Memory;
+use crate::memory::ObjectMemory;
 use crate::observe::{Columns, Prepared};
 use crate::options::ReplicaOptions;
 use crate::ports::Autoscaler;
@@ -32,7 +32,7 @@ pub(super) struct Entry {
     /// Its columns, shared with its records.
     pub columns: Columns,
     /// Memory of its earlier decisions.
-    pub memory: Memory,
+    pub memory: ObjectMemory,
     /// Another autoscaler that would write the same target.
     pub conflict: Option<ObjectKey>,
     /// The last decision, if it need not be made again until something changes.
@@ -118,7 +118,7 @@ impl Schedule {
             let prepared = Prepared::new(seen, options).gated(options);
             if prepared.target != entry.prepared.target {
                 // What was remembered of another target does not apply to this one.
-                entry.memory = Memory::default();
+                entry.memory = ObjectMemory::default();
                 store.forget(&seen.uid);
             }
             entry.cached_decision = None;
@@ -133,7 +133,7 @@ impl Schedule {
         let entry = Entry {
             columns: Columns::new(&prepared),
             memory: kept
-                .map(|kept| Memory::restored(&kept, &prepared.target))
+                .map(|kept| ObjectMemory::restored(&kept, &prepared.target))
                 .unwrap_or_default(),
             prepared,
             conflict: None,

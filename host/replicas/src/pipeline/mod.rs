@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub use settle::{Settled, settle};
 
 use crate::guard::GuardInput;
-use crate::memory::Memory;
+use crate::memory::ObjectMemory;
 use crate::observe::{Columns, Prepared};
 use crate::options::ReplicaOptions;
 use crate::ports::{Autoscaler, ObservationError, Scale};
@@ -54,7 +54,7 @@ pub struct DecisionContext<'a> {
     /// Annotations of the target. `None` if no policy asks for them.
     pub annotations: Option<&'a GrantedInput>,
     /// Memory of the object's earlier decisions.
-    pub memory: &'a Memory,
+    pub memory: &'a ObjectMemory,
     /// How many replicas the object may lose, given what other objects lost lately.
     /// `None` if there is no limit.
     pub removable: Option<i32>,

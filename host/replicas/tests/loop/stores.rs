@@ -1,7 +1,7 @@
 //! State that survives a loop: when it is saved, how large it may be, and that the next
 //! loop continues with it.
 
-use flyball_decision::memory::{DamagedKept, KEPT_LIMIT, Kept};
+use flyball_decision::memory::{DamagedSavedState, SAVED_STATE_LIMIT, SavedState};
 use flyball_decision::replay::{Replay, replay};
 use flyball_decision::replica::ReplicaDecision;
 use flyball_replicas::ports::MetricAnswer;
@@ -166,8 +166,8 @@ fn a_policy_whose_state_leaves_too_little_for_others_is_refused_and_named() {
     assert!(world.saves().iter().all(fits));
 }
 
-fn fits(kept: &Kept) -> bool {
-    kept.to_bytes().len() <= KEPT_LIMIT
+fn fits(saved: &SavedState) -> bool {
+    saved.to_bytes().len() <= SAVED_STATE_LIMIT
 }
 
 #[test]
@@ -232,13 +232,16 @@ fn bytes_that_were_cut_off_or_are_of_another_form_are_nothing_kept() {
     world.tick(0);
     let bytes = world.kept("a").unwrap().to_bytes();
     for length in 0..bytes.len() {
-        assert_eq!(Kept::from_bytes(&bytes[..length]), Err(DamagedKept));
+        assert_eq!(
+            SavedState::from_bytes(&bytes[..length]),
+            Err(DamagedSavedState)
+        );
     }
     let more = [&*bytes, &[0]].concat();
-    assert_eq!(Kept::from_bytes(&more), Err(DamagedKept));
+    assert_eq!(SavedState::from_bytes(&more), Err(DamagedSavedState));
     let mut other = bytes;
     other[0] = 2;
-    assert_eq!(Kept::from_bytes(&other), Err(DamagedKept));
+    assert_eq!(SavedState::from_bytes(&other), Err(DamagedSavedState));
 }
 
 #[test]
@@ -266,8 +269,8 @@ fn the_latest_of_histories_and_changes_are_kept_within_the_limit() {
         world.tick(tick * 15_000);
         let kept = world.kept("a").unwrap();
         let bytes = kept.to_bytes();
-        assert!(bytes.len() <= KEPT_LIMIT, "{} bytes", bytes.len());
-        assert_eq!(Kept::from_bytes(&bytes).as_ref(), Ok(&*kept));
+        assert!(bytes.len() <= SAVED_STATE_LIMIT, "{} bytes", bytes.len());
+        assert_eq!(SavedState::from_bytes(&bytes).as_ref(), Ok(&*kept));
     }
     let kept = world.kept("a").unwrap();
     // Half an hour of changes and the one just made. None is lost.
@@ -292,5 +295,5 @@ fn the_latest_of_histories_and_changes_are_kept_within_the_limit() {
     let latest = |row: usize| kept.histories[row].first + kept.histories[row].means.len() as i64;
     assert_eq!((latest(0), latest(1)), (299, 149));
     let bytes = kept.to_bytes().len();
-    assert!(bytes > KEPT_LIMIT - 16, "{bytes} bytes");
+    assert!(bytes > SAVED_STATE_LIMIT - 16, "{bytes} bytes");
 }

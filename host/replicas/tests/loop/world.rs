@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::StateStore;
-use flyball_decision::memory::{InMemoryStore, Kept};
+use flyball_decision::memory::{InMemoryStore, SavedState};
 use flyball_decision::policy::{PolicyFailure, ReplicaPolicy};
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::time::Timestamp;
@@ -59,12 +59,12 @@ impl World {
     }
 
     /// Returns everything that was ever saved.
-    pub fn saves(&self) -> Vec<Kept> {
+    pub fn saves(&self) -> Vec<SavedState> {
         self.shared.0.lock().unwrap().saves.clone()
     }
 
     /// Returns what is kept of an object.
-    pub fn kept(&self, name: &str) -> Option<Arc<Kept>> {
+    pub fn kept(&self, name: &str) -> Option<Arc<SavedState>> {
         self.store.load(&format!("uid-{name}").into())
     }
 

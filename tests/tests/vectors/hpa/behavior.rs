@@ -2,7 +2,7 @@
 
 use flyball_decision::replica::Samples;
 use flyball_decision::time::Timestamp;
-use flyball_replicas::memory::Memory;
+use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::ports::{MetricAnswer, Scale};
 use flyball_replicas::spec::{AutoscalerSpec, Behavior};
@@ -130,7 +130,7 @@ fn check(case: &Case) {
 
 /// An external metric whose value is the replicas wanted.
 fn situation(input: &In) -> Situation {
-    let mut memory = Memory::default();
+    let mut memory = ObjectMemory::default();
     memory.recommendations = samples(&input.recommendations, &None);
     let mut changes = ordered(&input.scale_up_events, &input.scale_down_events);
     changes.sort_by_key(|sample| std::cmp::Reverse(sample.ms_ago));

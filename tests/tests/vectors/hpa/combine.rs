@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flyball_decision::quantity::Milli;
-use flyball_replicas::memory::Memory;
+use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::ObservationError;
@@ -105,7 +105,7 @@ fn run(case: &Case) -> (DecisionRecord, AutoscalerStatus) {
         pods: selected(&scale.selector, input, pods),
         scale,
         answers: input.answers.iter().map(AnswerCase::answer).collect(),
-        memory: Memory::default(),
+        memory: ObjectMemory::default(),
         tolerances: None,
     })
 }

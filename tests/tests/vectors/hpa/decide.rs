@@ -4,7 +4,7 @@ use std::sync::{Arc, LazyLock};
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
-use flyball_replicas::memory::Memory;
+use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::observe::{Columns, Prepared};
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::pipeline::{self, DecisionContext};
@@ -37,7 +37,7 @@ pub struct Situation {
     pub scale: Scale,
     pub pods: Result<Arc<[Pod]>, ObservationError>,
     pub answers: Vec<Result<MetricAnswer, ObservationError>>,
-    pub memory: Memory,
+    pub memory: ObjectMemory,
     /// Both tolerances, in place of those of the spec.
     pub tolerances: Option<(f64, f64)>,
 }

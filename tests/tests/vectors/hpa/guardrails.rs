@@ -8,7 +8,7 @@ use flyball_decision::time::Timestamp;
 use flyball_replicas::guard::{
     self, GuardInput, STABILIZATION, defaulted, longest_window_ms, scale_down_limit, scale_up_limit,
 };
-use flyball_replicas::memory::Memory;
+use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::spec::{ScalingPolicy, ScalingRules};
 use flyball_test_support::vectors;
 
@@ -147,7 +147,7 @@ fn check_memory(case: &Case, input: &GuardInput, replicas: i32) {
     );
 
     if behavior.is_some() {
-        let mut memory = Memory::default();
+        let mut memory = ObjectMemory::default();
         for sample in ordered(&r#in.scale_up_events, &r#in.scale_down_events) {
             memory.scaled(Timestamp(NOW.0 - sample.ms_ago), sample.replicas, None);
         }

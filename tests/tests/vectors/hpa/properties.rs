@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use flyball_decision::context::GrantedInput;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::control::ReplicaLoop;
-use flyball_replicas::memory::Memory;
+use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready, Resources};
 use flyball_replicas::ports::{
@@ -210,7 +210,7 @@ fn decided(
         scale: scale(i32::try_from(of.len()).unwrap()),
         pods: Ok(pods),
         answers: vec![Ok(answer)],
-        memory: Memory::default(),
+        memory: ObjectMemory::default(),
         tolerances: None,
     });
     record.verdict.to

@@ -1,7 +1,7 @@
 //! One metric → proposed replicas.
 
 use flyball_decision::replica::Proposal;
-use flyball_replicas::memory::Memory;
+use flyball_replicas::memory::ObjectMemory;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::pods::request_column;
 use flyball_replicas::ports::{MetricAnswer, Scale};
@@ -253,7 +253,7 @@ fn propose(case: &Case) -> (Proposal, DecisionRecord) {
         },
         pods: Ok(forms::pods(&input.pods)),
         answers: vec![answer],
-        memory: Memory::default(),
+        memory: ObjectMemory::default(),
         tolerances: Some((input.tolerance_up, input.tolerance_down)),
     });
     let proposal = match &record.policies[0].answer {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::StateStore;
-use flyball_decision::memory::{InMemoryStore, Kept};
+use flyball_decision::memory::{InMemoryStore, SavedState};
 use flyball_decision::ports::Clock;
 use flyball_decision::recorder::Recorder;
 use flyball_decision::time::Timestamp;
@@ -28,7 +28,7 @@ pub(super) struct Cluster {
     pub(super) observe: Option<Box<Observe>>,
     pub(super) events: BTreeMap<String, Vec<String>>,
     pub(super) records: Vec<Arc<DecisionRecord>>,
-    pub(super) saves: Vec<Kept>,
+    pub(super) saves: Vec<SavedState>,
     pub(super) gone: Vec<ObjectKey>,
     pub(super) refusal: Option<String>,
 }
@@ -44,13 +44,13 @@ pub(super) struct Store {
 }
 
 impl StateStore for Store {
-    fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>> {
+    fn load(&self, uid: &Arc<str>) -> Option<Arc<SavedState>> {
         self.objects.load(uid)
     }
 
-    fn save(&self, uid: &Arc<str>, kept: Kept) {
-        self.shared.0.lock().unwrap().saves.push(kept.clone());
-        self.objects.save(uid, kept);
+    fn save(&self, uid: &Arc<str>, saved: SavedState) {
+        self.shared.0.lock().unwrap().saves.push(saved.clone());
+        self.objects.save(uid, saved);
     }
 
     fn forget(&self, uid: &Arc<str>) {

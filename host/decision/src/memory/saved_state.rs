@@ -2,7 +2,7 @@
 //! API server, and written seldom enough for one.
 //!
 //! It has the policies' states, the changes that rate policies look back at and the
-//! histories that policies want. Recommendations are not kept: for an object seen for the
+//! histories that policies want. Recommendations are not saved: for an object seen for the
 //! first time, the current replicas are the first recommendation, which holds it for as
 //! long.
 
@@ -11,45 +11,46 @@ mod bytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-pub use bytes::DamagedKept;
+pub use bytes::DamagedSavedState;
 pub(crate) use bytes::STATE_FRAME;
 
 use super::StateStore;
 use crate::policy::STATE_LIMIT;
 use crate::replica::{Samples, Target};
 
-/// Maximum size of the state of one object in bytes, in the form of [`Kept::to_bytes`],
+/// Maximum size of the state of one object in bytes, in the form of [`SavedState::to_bytes`],
 /// names of policies and metrics included.
-pub const KEPT_LIMIT: usize = 1024;
+pub const SAVED_STATE_LIMIT: usize = 1024;
 
 /// Maximum size of the states of an object's policies in that form, in bytes: one of
 /// [`STATE_LIMIT`] of a policy whose name is as long as names may be.
 pub const STATES_LIMIT: usize = STATE_LIMIT + STATE_FRAME + 63;
 
-/// Maximum number of changes kept. If there are more, the oldest are merged into one.
+/// Maximum number of changes saved. If there are more, the oldest are merged into one.
 const MAX_CHANGES: usize = 16;
 
 /// Number of changes for which there is always room.
 const SURE_CHANGES: usize = 14;
 
-const _: () = assert!(bytes::FRAME + STATES_LIMIT + SURE_CHANGES * bytes::CHANGE <= KEPT_LIMIT);
+const _: () =
+    assert!(bytes::FRAME + STATES_LIMIT + SURE_CHANGES * bytes::CHANGE <= SAVED_STATE_LIMIT);
 
 /// State of one object that survives a restart.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Kept {
+pub struct SavedState {
     /// Fingerprint of the target. The state is of no use for another target.
     pub target: u64,
     /// Each policy's state, by the policy's name.
-    pub states: BTreeMap<Arc<str>, KeptState>,
+    pub states: BTreeMap<Arc<str>, SavedPolicyState>,
     /// Changes carried out, oldest first: positive up, negative down.
     pub changes: Samples,
     /// Metric histories, as far as there is room.
-    pub histories: Vec<KeptHistory>,
+    pub histories: Vec<SavedHistory>,
 }
 
 /// A policy's state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeptState {
+pub struct SavedPolicyState {
     /// Version of the state. A policy with another state version starts without a state.
     pub state_version: u32,
     /// The state.
@@ -58,7 +59,7 @@ pub struct KeptState {
 
 /// A metric's means over steps.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct KeptHistory {
+pub struct SavedHistory {
     /// Name of the metric.
     pub metric: String,
     /// Length of a step, in milliseconds.
@@ -69,7 +70,7 @@ pub struct KeptHistory {
     pub means: Vec<Option<f32>>,
 }
 
-impl Kept {
+impl SavedState {
     /// Sets the changes: the latest that fit beside the states. Older ones are merged
     /// into one change at the time of the latest of them, so that none is forgotten
     /// early.
@@ -86,7 +87,7 @@ impl Kept {
 
     /// Returns the room that is left, in bytes.
     pub fn room(&self) -> usize {
-        KEPT_LIMIT.saturating_sub(self.to_bytes().len())
+        SAVED_STATE_LIMIT.saturating_sub(self.to_bytes().len())
     }
 }
 
@@ -112,13 +113,13 @@ impl InMemoryStore {
 }
 
 impl StateStore for InMemoryStore {
-    fn load(&self, uid: &Arc<str>) -> Option<Arc<Kept>> {
+    fn load(&self, uid: &Arc<str>) -> Option<Arc<SavedState>> {
         let objects = self.objects();
-        Kept::from_bytes(objects.get(uid)?).ok().map(Arc::new)
+        SavedState::from_bytes(objects.get(uid)?).ok().map(Arc::new)
     }
 
-    fn save(&self, uid: &Arc<str>, kept: Kept) {
-        let bytes = kept.to_bytes().into_boxed_slice();
+    fn save(&self, uid: &Arc<str>, saved: SavedState) {
+        let bytes = saved.to_bytes().into_boxed_slice();
         self.objects().insert(Arc::clone(uid), bytes);
     }
 

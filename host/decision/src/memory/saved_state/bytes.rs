@@ -1,4 +1,4 @@
-//! Encoding of [`Kept`] as bytes. Stores write it, and [`KEPT_LIMIT`](super::KEPT_LIMIT)
+//! Encoding of [`SavedState`] as bytes. Stores write it, and [`SAVED_STATE_LIMIT`](super::SAVED_STATE_LIMIT)
 //! limits its size.
 //!
 //! Numbers are little-endian. Lengths and counts have seven bits per byte, the lowest
@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Kept, KeptHistory, KeptState};
+use super::{SavedHistory, SavedPolicyState, SavedState};
 use crate::replica::Samples;
 
 /// Version of the encoding.
@@ -16,7 +16,7 @@ const FORM: u8 = 1;
 /// Size of version, target, and the counts of states, changes and histories.
 pub(super) const FRAME: usize = 1 + 8 + 3;
 
-/// Size of what is kept with a state beside the policy's name: the state version, and the
+/// Size of what is saved with a state beside the policy's name: the state version, and the
 /// lengths of name and state.
 pub const STATE_FRAME: usize = 4 + 1 + 2;
 
@@ -32,10 +32,10 @@ const MEAN: usize = 4;
 
 /// Bytes that are damaged, or of another version of the encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("what was kept of an object is damaged, or of another form")]
-pub struct DamagedKept;
+#[error("what was saved of an object is damaged, or of another form")]
+pub struct DamagedSavedState;
 
-impl Kept {
+impl SavedState {
     /// Encodes the state.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
@@ -68,15 +68,15 @@ impl Kept {
     /// Decodes a state.
     ///
     /// # Errors
-    /// If the bytes are not what [`Kept::to_bytes`] gives.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DamagedKept> {
+    /// If the bytes are not what [`SavedState::to_bytes`] gives.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, DamagedSavedState> {
         let mut input = Input(bytes);
-        let kept = input.kept().ok_or(DamagedKept)?;
-        input.0.is_empty().then_some(kept).ok_or(DamagedKept)
+        let saved = input.saved().ok_or(DamagedSavedState)?;
+        input.0.is_empty().then_some(saved).ok_or(DamagedSavedState)
     }
 }
 
-impl KeptHistory {
+impl SavedHistory {
     /// Returns how many means of a metric fit into `bytes`.
     pub fn fitting(metric: &str, bytes: usize) -> usize {
         bytes.saturating_sub(metric.len() + HISTORY_FRAME) / MEAN
@@ -105,27 +105,27 @@ fn put_text(out: &mut Vec<u8>, text: &str) {
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
-    fn kept(&mut self) -> Option<Kept> {
+    fn saved(&mut self) -> Option<SavedState> {
         let [form] = self.take()?;
         if form != FORM {
             return None;
         }
-        let mut kept = Kept {
+        let mut saved = SavedState {
             target: u64::from_le_bytes(self.take()?),
-            ..Kept::default()
+            ..SavedState::default()
         };
-        kept.states = BTreeMap::from_iter(self.list(Self::state)?);
+        saved.states = BTreeMap::from_iter(self.list(Self::state)?);
         let (at_ms, replicas) = self.list(Self::change)?.into_iter().unzip();
-        kept.changes = Samples { at_ms, replicas };
-        kept.histories = self.list(Self::history)?;
-        Some(kept)
+        saved.changes = Samples { at_ms, replicas };
+        saved.histories = self.list(Self::history)?;
+        Some(saved)
     }
 
-    fn state(&mut self) -> Option<(Arc<str>, KeptState)> {
+    fn state(&mut self) -> Option<(Arc<str>, SavedPolicyState)> {
         let name = self.text()?.into();
         let state_version = u32::from_le_bytes(self.take()?);
         let state = self.text()?.into();
-        let known = KeptState {
+        let known = SavedPolicyState {
             state_version,
             state,
         };
@@ -137,8 +137,8 @@ impl<'a> Input<'a> {
         Some((at, i32::from_le_bytes(self.take()?)))
     }
 
-    fn history(&mut self) -> Option<KeptHistory> {
-        Some(KeptHistory {
+    fn history(&mut self) -> Option<SavedHistory> {
+        Some(SavedHistory {
             metric: self.text()?.to_owned(),
             step_ms: i64::from_le_bytes(self.take()?),
             first: i64::from_le_bytes(self.take()?),
