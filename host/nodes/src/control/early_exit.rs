@@ -26,7 +26,7 @@ impl EarlyExit {
     pub(super) fn result(self, repairs: Findings) -> PassResult {
         let (stage, code, message, event_message) = match self {
             Self::CloudUnavailable(error) => {
-                let message = format!("node groups can't be had: {}", error.message);
+                let message = format!("cannot list the node groups: {}", error.message);
                 let event_message = message.clone();
                 let stage = PassStage::Census;
                 (stage, "CloudUnavailable", message, event_message)

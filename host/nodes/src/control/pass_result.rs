@@ -52,8 +52,7 @@ impl PassResult {
     }
 
     /// Puts the record together, without events and incidents that were reported before.
-    /// Returns `None` if there is nothing to record. A pass without a plan is recorded
-    /// only for its incidents.
+    /// Returns `None` if there is nothing to record.
     pub(super) fn into_record(
         self,
         header: RecordHeader,
@@ -65,9 +64,6 @@ impl PassResult {
             outcomes,
             findings,
         } = self;
-        if stage < PassStage::Plan && findings.incidents.is_empty() {
-            return None;
-        }
         let findings = reported.unreported(findings, stage);
         let is_idle = plan.rounds.is_empty() && plan.pending == Pending::default();
         if is_idle && findings.incidents.is_empty() && findings.events.is_empty() {

@@ -157,7 +157,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 let (count, why) = (ids.len(), error_text(error));
                 let text = IncidentText {
                     code: "InstanceFailed",
-                    message: format!("{count} instances of {group} can't be had: {why}"),
+                    message: format!("{count} instances of {group} cannot be created: {why}"),
                 };
                 let done = self.delete_instances(now, repair, ids).await;
                 let incident = self.new_incident(census, &text, &done, before);

@@ -259,7 +259,7 @@ fn an_instance_that_failed_and_stays_does_not_make_later_orders_fail() {
     });
     world.tick(0);
     world.tick(10_000);
-    let kept = "1 instances of a can't be had: Gone: gone; \
+    let kept = "1 instances of a cannot be created: Gone: gone; \
                 kept, for the group is at its smallest size 1";
     assert_eq!(incidents(&world), [kept]);
     // A failure keeps the group from growing once.
@@ -287,7 +287,7 @@ fn nothing_is_decided_while_the_cloud_does_not_tell_its_groups() {
     world.tick(20_000);
     assert_eq!(
         world.events(),
-        ["autoscaler: CloudUnavailable: node groups can't be had: the cloud is away"]
+        ["autoscaler: CloudUnavailable: cannot list the node groups: the cloud is away"]
     );
     let records = world.records();
     assert_eq!(records.len(), 1);

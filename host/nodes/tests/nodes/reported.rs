@@ -48,7 +48,7 @@ fn what_a_pass_does_not_check_stays_reported() {
         world.tick(number * 20_000);
         assert_eq!(
             world.events(),
-            ["autoscaler: CloudUnavailable: node groups can't be had: the cloud is away"]
+            ["autoscaler: CloudUnavailable: cannot list the node groups: the cloud is away"]
         );
         world.mend("groups");
         let name = format!("another-{number}");
@@ -62,6 +62,26 @@ fn what_a_pass_does_not_check_stays_reported() {
     world.pods("huge", 1, 100_000, &pod(5000));
     world.tick(110_000);
     assert_eq!(not_triggered(&world), 1);
+}
+
+#[test]
+fn an_outage_after_passes_without_a_plan_is_reported_again() {
+    let mut world = one_group();
+    world.pods("huge", 1, 0, &pod(5000));
+    world.tick(10_000);
+    assert_eq!(not_triggered(&world), 1);
+    for number in 1..4 {
+        world.fail("groups", "Throttled", false);
+        world.tick(number * 20_000);
+        assert_eq!(
+            world.events(),
+            ["autoscaler: CloudUnavailable: cannot list the node groups: the cloud is away"]
+        );
+        world.mend("groups");
+        // Nothing has changed since the last plan, so none is made.
+        world.tick(number * 20_000 + 10_000);
+        assert_eq!(world.events(), Vec::<String>::new());
+    }
 }
 
 #[test]
