@@ -40,12 +40,15 @@ fn only_list(pod: &PodObject) -> Option<&Quantities> {
         return None;
     }
     let own = &container.resources.requests;
-    let current = status_of(container, pod).map_or(Some(own), |status| {
-        let current = status.resources.as_ref().map_or(own, |now| &now.requests);
+    let status = status_of(container, pod);
+    let resized = status.is_some_and(|status| {
         let allocated = &status.allocated_resources;
-        (allocated.is_empty() || allocated == own).then_some(current)
+        let current = status.resources.as_ref();
+        current.is_some_and(|current| {
+            current.requests != *own || (!allocated.is_empty() && allocated != own)
+        })
     });
-    (current == Some(own)).then_some(own)
+    (!resized).then_some(own)
 }
 
 /// Returns the request of all containers together.
