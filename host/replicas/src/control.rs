@@ -18,9 +18,10 @@ pub use self::in_use::{configurations_in_use, policy_users};
 use self::removals::Removals;
 use self::schedule::{Entry, Schedule};
 use crate::history;
+use crate::memory::ObjectMemory;
 use crate::options::ReplicaOptions;
 use crate::pipeline::{self, DecisionContext};
-use crate::ports::{Autoscaler, MetricSelector, Observation, Question, Reader, Report, Writer};
+use crate::ports::{Autoscaler, Observation, Question, Reader, Report, Writer};
 use crate::record::{DecisionRecord, Outcome};
 use crate::spec::Mode;
 use flyball_decision::policy::{PolicyEngine, WantedInput};
@@ -104,47 +105,21 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             .unwrap_or_else(|| now.plus(self.options.sync_period_ms))
     }
 
-    fn with_wants(&mut self, due: Vec<Arc<Autoscaler>>) -> Vec<Due> {
-        let due = due.into_iter().map(|autoscaler| Due {
-            wants: self.wants(&autoscaler),
-            metric_selectors: self.metric_selectors(&autoscaler.uid),
-            autoscaler,
-            observation: None,
-            decision: None,
-            written: None,
+    fn with_wants(&mut self, due: Vec<(Arc<Autoscaler>, usize)>) -> Vec<Due> {
+        let engine = &*self.ports.engine;
+        let due = due.into_iter().filter_map(|(autoscaler, slot)| {
+            let entry = self.schedule.entry(slot)?;
+            Some(Due {
+                wants: wants(engine, &autoscaler, &entry.memory),
+                metric_selectors: Arc::clone(&entry.prepared.metric_selectors),
+                autoscaler,
+                slot,
+                observation: None,
+                decision: None,
+                written: None,
+            })
         });
         due.collect()
-    }
-
-    fn metric_selectors(&mut self, uid: &Arc<str>) -> Arc<[MetricSelector]> {
-        let entry = self.schedule.entry(uid);
-        entry.map_or_else(Arc::default, |entry| {
-            Arc::clone(&entry.prepared.metric_selectors)
-        })
-    }
-
-    /// Returns the inputs that the policies of an object want. If the previous version of
-    /// a policy decided last, its wanted inputs are included, since it may have to decide
-    /// again.
-    fn wants(&mut self, autoscaler: &Autoscaler) -> Vec<WantedInput> {
-        let entry = self.schedule.entry(&autoscaler.uid);
-        let memory = entry.map(|entry| &entry.memory);
-        let mut wants = Vec::new();
-        for policy in autoscaler.spec.effective_policies() {
-            let Ok(version) = self.ports.engine.replica_policy(&policy.name) else {
-                continue;
-            };
-            wants.extend_from_slice(&version.description().wants);
-            let last = memory.map_or("", |memory| memory.policies.decided_by(&policy.name));
-            if last.is_empty() || *last == *version.version().digest {
-                continue;
-            }
-            let mut before = version.predecessors().into_iter();
-            if let Some(before) = before.find(|before| *before.version().digest == *last) {
-                wants.extend_from_slice(&before.description().wants);
-            }
-        }
-        wants
     }
 
     async fn observe(&self, now: Timestamp, mut due: Vec<Due>) -> Vec<Due> {
@@ -168,15 +143,14 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let Some(observation) = &mut due.observation else {
                 continue;
             };
-            let uid = &due.autoscaler.uid;
             if let Ok(scale) = &observation.scale {
                 let replicas = match due.autoscaler.spec.mode {
                     Mode::Active => scale.spec_replicas,
                     Mode::Observe => 0,
                 };
-                self.schedule.saw_replicas(uid, replicas);
+                self.schedule.saw_replicas(due.slot, replicas);
             }
-            if let Some(entry) = self.schedule.entry(uid) {
+            if let Some(entry) = self.schedule.entry(due.slot) {
                 take_in(entry, now, observation, &due.wants);
             }
         }
@@ -188,7 +162,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
                 continue;
             };
             let replicas = self.schedule.replicas();
-            let Some(entry) = self.schedule.entry(&due.autoscaler.uid) else {
+            let Some(entry) = self.schedule.entry(due.slot) else {
                 continue;
             };
             if has_valid_decision(
@@ -239,8 +213,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
 
     fn count_removal(&mut self, now: Timestamp, due: &Due) {
         if let Some(intent) = due.intent() {
-            let uid = &due.autoscaler.uid;
-            self.schedule.saw_replicas(uid, intent.replicas);
+            self.schedule.saw_replicas(due.slot, intent.replicas);
             if let Some(removal) = due.removal(&intent) {
                 self.removals.took(now, removal);
             }
@@ -257,8 +230,8 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let unanswered = || Err("the writer did not say what came of it".to_owned());
             let result = results.next().unwrap_or_else(unanswered);
             if let (Err(_), Some(intent)) = (&result, due.intent()) {
-                let uid = &due.autoscaler.uid;
-                self.schedule.saw_replicas(uid, intent.from.spec_replicas);
+                self.schedule
+                    .saw_replicas(due.slot, intent.from.spec_replicas);
                 if let Some(removal) = due.removal(&intent) {
                     self.removals.took(now, removal.undone());
                 }
@@ -281,6 +254,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     fn conclude(&mut self, now: Timestamp, due: Due) -> Option<Report> {
         let Due {
             autoscaler,
+            slot,
             observation: Some(observation),
             decision,
             written,
@@ -289,7 +263,7 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
         else {
             return None;
         };
-        let entry = self.schedule.entry(&autoscaler.uid)?;
+        let entry = self.schedule.entry(slot)?;
         let stabilization_ms = self.options.downscale_stabilization_ms;
         let Some(decision) = decision else {
             let cached = entry.cached_decision.as_ref();
@@ -335,6 +309,31 @@ fn has_valid_decision(
 ) -> bool {
     let cached = entry.cached_decision.as_ref();
     cached.is_some_and(|cached| cached.is_valid(now, entry, seen, autoscaler, engine))
+}
+
+/// Returns the inputs that the policies of an object want. If the previous version of a
+/// policy decided last, its wanted inputs are included, since it may have to decide again.
+fn wants(
+    engine: &dyn PolicyEngine,
+    autoscaler: &Autoscaler,
+    memory: &ObjectMemory,
+) -> Vec<WantedInput> {
+    let mut wants = Vec::new();
+    for policy in autoscaler.spec.effective_policies() {
+        let Ok(version) = engine.replica_policy(&policy.name) else {
+            continue;
+        };
+        wants.extend_from_slice(&version.description().wants);
+        let last = memory.policies.decided_by(&policy.name);
+        if last.is_empty() || *last == *version.version().digest {
+            continue;
+        }
+        let mut before = version.predecessors().into_iter();
+        if let Some(before) = before.find(|before| *before.version().digest == *last) {
+            wants.extend_from_slice(&before.description().wants);
+        }
+    }
+    wants
 }
 
 /// Adds an observation to the object's columns and memory.

@@ -11,6 +11,8 @@ use flyball_decision::policy::WantedInput;
 /// An object that is due.
 pub(super) struct Due {
     pub(super) autoscaler: Arc<Autoscaler>,
+    /// Slot of the object in the schedule.
+    pub(super) slot: usize,
     pub(super) wants: Vec<WantedInput>,
     pub(super) metric_selectors: Arc<[MetricSelector]>,
     pub(super) observation: Option<Observation>,

@@ -1,7 +1,7 @@
 //! Schedule of the replica loop: due times, and the state of each object between
 //! decisions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::cached_decision::CachedDecision;
@@ -17,7 +17,9 @@ use flyball_decision::time::Timestamp;
 /// All objects, by uid.
 #[derive(Default)]
 pub(super) struct Schedule {
-    entries: BTreeMap<Arc<str>, Entry>,
+    entries: Vec<Entry>,
+    /// Slot of each object in `entries`, by uid.
+    slots: HashMap<Arc<str>, usize>,
     /// Counts the calls of [`Schedule::due`], to find objects that are gone.
     look: u64,
     gone: Vec<ObjectKey>,
@@ -27,6 +29,8 @@ pub(super) struct Schedule {
 
 /// State of an object between decisions.
 pub(super) struct Entry {
+    /// metadata.uid.
+    pub uid: Arc<str>,
     /// Its prepared spec.
     pub prepared: Prepared,
     /// Its columns, shared with its records.
@@ -47,15 +51,16 @@ pub(super) struct Entry {
 
 impl Schedule {
     /// Returns the objects that are due, in the order of the list, and sets their next
-    /// turn to one sync period later. New and changed objects are due at once. Forgets
-    /// objects that are not in the list.
+    /// turn to one sync period later, each with its slot, which is valid until the next
+    /// call. New and changed objects are due at once. Forgets objects that are not in the
+    /// list.
     pub(super) fn due(
         &mut self,
         now: Timestamp,
         autoscalers: Vec<Arc<Autoscaler>>,
         options: &ReplicaOptions,
         store: &dyn StateStore,
-    ) -> Vec<Arc<Autoscaler>> {
+    ) -> Vec<(Arc<Autoscaler>, usize)> {
         self.look += 1;
         let mut changed = false;
         for autoscaler in &autoscalers {
@@ -65,13 +70,13 @@ impl Schedule {
             self.drop_gone(store);
             self.find_conflicts(&autoscalers);
         }
-        let is_due = |autoscaler: &Arc<Autoscaler>| {
-            let entry = self.entries.get_mut(&autoscaler.uid);
-            entry.is_some_and(|entry| entry.take_turn(now, options.sync_period_ms))
-        };
-        let mut due = autoscalers;
-        due.retain(is_due);
-        due
+        let due = autoscalers.into_iter().filter_map(|autoscaler| {
+            let slot = *self.slots.get(&autoscaler.uid)?;
+            let entry = self.entries.get_mut(slot)?;
+            let is_due = entry.take_turn(now, options.sync_period_ms);
+            is_due.then_some((autoscaler, slot))
+        });
+        due.collect()
     }
 
     /// Returns the objects that are gone, each once.
@@ -85,21 +90,25 @@ impl Schedule {
     }
 
     /// Sets the replicas that an object's target has.
-    pub(super) fn saw_replicas(&mut self, uid: &Arc<str>, replicas: i32) {
-        if let Some(entry) = self.entries.get_mut(uid) {
+    pub(super) fn saw_replicas(&mut self, slot: usize, replicas: i32) {
+        if let Some(entry) = self.entries.get_mut(slot) {
             self.replicas += i64::from(replicas) - i64::from(entry.replicas);
             entry.replicas = replicas;
         }
     }
 
-    /// Returns the entry of an object.
-    pub(super) fn entry(&mut self, uid: &Arc<str>) -> Option<&mut Entry> {
-        self.entries.get_mut(uid)
+    /// Returns the entry in a slot.
+    pub(super) fn entry(&mut self, slot: usize) -> Option<&mut Entry> {
+        self.entries.get_mut(slot)
+    }
+
+    fn entry_of(&mut self, uid: &Arc<str>) -> Option<&mut Entry> {
+        self.entries.get_mut(*self.slots.get(uid)?)
     }
 
     /// Returns when the next object is due.
     pub(super) fn next(&self) -> Option<Timestamp> {
-        self.entries.values().map(|entry| entry.due).min()
+        self.entries.iter().map(|entry| entry.due).min()
     }
 
     /// Adds or updates an object. Returns whether it is new or its spec changed.
@@ -110,8 +119,9 @@ impl Schedule {
         options: &ReplicaOptions,
         store: &dyn StateStore,
     ) -> bool {
-        if let Some(entry) = self.entries.get_mut(&seen.uid) {
-            entry.look = self.look;
+        let look = self.look;
+        if let Some(entry) = self.entry_of(&seen.uid) {
+            entry.look = look;
             if entry.is_of(seen) {
                 return false;
             }
@@ -136,6 +146,7 @@ impl Schedule {
                 .map(|kept| ObjectMemory::restored(&kept, &prepared.target))
                 .unwrap_or_default(),
             prepared,
+            uid: Arc::clone(&seen.uid),
             conflict: None,
             cached_decision: None,
             key: seen.key.clone(),
@@ -144,14 +155,24 @@ impl Schedule {
             due: now,
             look: self.look,
         };
-        self.entries.insert(Arc::clone(&seen.uid), entry);
+        self.slots.insert(Arc::clone(&seen.uid), self.entries.len());
+        self.entries.push(entry);
         true
     }
 
     fn drop_gone(&mut self, store: &dyn StateStore) {
         let look = self.look;
-        for (uid, entry) in self.entries.extract_if(.., |_, entry| entry.look != look) {
-            store.forget(&uid);
+        let gone = self.entries.extract_if(.., |entry| entry.look != look);
+        let mut gone: Vec<_> = gone.collect();
+        if gone.is_empty() {
+            return;
+        }
+        let entries = self.entries.iter().enumerate();
+        let slots = entries.map(|(slot, entry)| (Arc::clone(&entry.uid), slot));
+        self.slots = slots.collect();
+        gone.sort_by(|a, b| a.uid.cmp(&b.uid));
+        for entry in gone {
+            store.forget(&entry.uid);
             self.replicas -= i64::from(entry.replicas);
             self.gone.push(entry.key);
         }
@@ -162,7 +183,7 @@ impl Schedule {
     fn find_conflicts(&mut self, autoscalers: &[Arc<Autoscaler>]) {
         let mut writers: BTreeMap<_, Vec<&Arc<Autoscaler>>> = BTreeMap::new();
         for autoscaler in autoscalers {
-            if let Some(entry) = self.entries.get_mut(&autoscaler.uid) {
+            if let Some(entry) = self.entry_of(&autoscaler.uid) {
                 entry.conflict = None;
             }
             if autoscaler.spec.mode == Mode::Active {
@@ -179,7 +200,7 @@ impl Schedule {
         for writers in writers.into_values().filter(|writers| writers.len() > 1) {
             for (index, writer) in writers.iter().enumerate() {
                 let other = &writers[usize::from(index == 0)];
-                if let Some(entry) = self.entries.get_mut(&writer.uid) {
+                if let Some(entry) = self.entry_of(&writer.uid) {
                     entry.conflict = Some(other.key.clone());
                 }
             }
