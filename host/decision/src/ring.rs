@@ -27,6 +27,9 @@ pub trait RingRecord: Send + Sync {
 
     /// Returns the parts of the policy of that name.
     fn asked<'a>(&'a self, policy: &str) -> Vec<Asked<'a, Self::Question>>;
+
+    /// Returns the approximate size of what was asked, in bytes.
+    fn asked_bytes(asked: &Asked<'_, Self::Question>) -> usize;
 }
 
 /// What a policy was asked, by its record.
@@ -35,8 +38,6 @@ pub struct Asked<'a, Q: Question> {
     pub part: &'a Part<Q>,
     /// Input of all policies of the decision.
     pub input: &'a Q::Input,
-    /// Approximate size of the input, in bytes.
-    pub bytes: usize,
 }
 
 /// The latest records of one kind.
@@ -106,7 +107,7 @@ impl<R: RingRecord> RecordedInputs for Ring<R> {
                 namespace,
                 configuration: &asked.part.context.configuration,
                 object,
-                bytes: asked.bytes,
+                bytes: R::asked_bytes(asked),
             })
             .collect();
         let chosen = spread(&origins, R::MAX_TRIAL_INPUTS, MAX_INPUT_BYTES).into_iter();

@@ -26,18 +26,16 @@ impl RingRecord for NodeDecisionRecord {
     fn asked<'a>(&'a self, policy: &str) -> Vec<Asked<'a, ExpanderQuestion>> {
         let mut asked = Vec::new();
         for round in &self.rounds {
+            let input = &round.input;
             let parts = round.expanders.iter();
-            asked.extend(
-                parts
-                    .filter(|part| *part.name == *policy)
-                    .map(|part| Asked {
-                        part,
-                        input: &round.input,
-                        bytes: json_bytes(&round.input),
-                    }),
-            );
+            let parts = parts.filter(|part| *part.name == *policy);
+            asked.extend(parts.map(|part| Asked { part, input }));
         }
         asked
+    }
+
+    fn asked_bytes(asked: &Asked<'_, ExpanderQuestion>) -> usize {
+        json_bytes(asked.input)
     }
 }
 

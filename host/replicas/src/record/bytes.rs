@@ -35,13 +35,11 @@ impl RingRecord for DecisionRecord {
             return Vec::new();
         };
         let parts = self.policies.iter().filter(|part| *part.name == *policy);
-        parts
-            .map(|part| Asked {
-                part,
-                input,
-                bytes: input_bytes(input) + policy_bytes(part),
-            })
-            .collect()
+        parts.map(|part| Asked { part, input }).collect()
+    }
+
+    fn asked_bytes(asked: &Asked<'_, ReplicaQuestion>) -> usize {
+        input_bytes(asked.input) + policy_bytes(asked.part)
     }
 }
 
