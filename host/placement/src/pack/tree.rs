@@ -66,6 +66,13 @@ impl Tree {
         }
     }
 
+    /// Replaces the free amounts of a node.
+    pub(super) fn set(&mut self, leaf: usize, free: &[i64]) {
+        let at = self.space + leaf;
+        self.free[at * self.resources..][..self.resources].copy_from_slice(free);
+        self.lift(at);
+    }
+
     /// Subtracts amounts from a node, `times` times.
     pub(super) fn take(&mut self, leaf: usize, amounts: &Amounts, times: i64) {
         let at = self.space + leaf;

@@ -1,0 +1,168 @@
+//! Destinations: where the pods of nodes that may be removed find room.
+//!
+//! One node after the other is vacated in the simulation. What fits stays placed, so the
+//! next node sees it, and a vacated node is no destination any more.
+//!
+//! A pod is tried first on the node that took the last pod of its class, then on the nodes
+//! behind it. A tree over the free amounts skips nodes without room. A class that depends
+//! on nothing but its own requirements and finds no room is not tried again: the room on
+//! all destinations together only shrinks.
+
+use std::sync::Arc;
+
+use hashbrown::{HashMap, HashSet};
+use smallvec::SmallVec;
+
+use super::tree::Tree;
+use crate::cluster::{Bonds, CPU, MEMORY, PODS};
+use crate::{ClassId, Cluster, Node, NodeId};
+
+/// Columns of the tree: cpu, memory and number of pods.
+const COLUMNS: [usize; 3] = [CPU, MEMORY, PODS];
+
+/// Amounts of a pod by column of the tree, without zeros.
+type PodAmounts = SmallVec<[(usize, i64); 3]>;
+
+/// Nodes that may take pods of vacated nodes.
+pub struct Destinations {
+    nodes: Vec<NodeId>,
+    /// Index in `nodes` by node.
+    index: HashMap<NodeId, usize>,
+    tree: Tree,
+    /// Index of the node that took the last pod of a class.
+    last: HashMap<ClassId, usize>,
+    /// Classes that no destination has room for.
+    nowhere: HashSet<ClassId>,
+}
+
+/// A pod that found no place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoPlace {
+    /// Index of the pod.
+    pub pod: usize,
+}
+
+impl Destinations {
+    /// Creates a set of destinations. The room on them must not grow later, other than by
+    /// rolling back what [`Self::vacate`] did.
+    #[must_use]
+    pub fn new(cluster: &Cluster, nodes: Vec<NodeId>) -> Self {
+        let free: Vec<i64> = nodes.iter().flat_map(|&node| free(cluster, node)).collect();
+        let index = nodes.iter().enumerate();
+        Self {
+            index: index.map(|(at, &node)| (node, at)).collect(),
+            tree: Tree::of(nodes.len(), COLUMNS.len(), &free),
+            nodes,
+            last: HashMap::new(),
+            nowhere: HashSet::new(),
+        }
+    }
+
+    /// Places a pod on the first destination that fits, and returns that node. `None` if
+    /// none does.
+    pub fn place(&mut self, cluster: &mut Cluster, class: ClassId) -> Option<NodeId> {
+        self.place_elsewhere(cluster, class, None)
+            .map(|at| self.nodes[at])
+    }
+
+    /// Removes a node's pods and places them on other destinations. If all find a place,
+    /// they stay there, the node is removed from the cluster, and their new nodes are
+    /// returned at their index. Otherwise nothing changes.
+    ///
+    /// As during a real drain, the node stays in the cluster while its pods move, as
+    /// `tainted`, which keeps them away: its zone still counts for topology spread.
+    ///
+    /// # Errors
+    /// The first pod that found no place.
+    pub fn vacate(
+        &mut self,
+        cluster: &mut Cluster,
+        node: NodeId,
+        tainted: impl FnOnce() -> Arc<Node>,
+        pods: &[ClassId],
+    ) -> Result<Vec<NodeId>, NoPlace> {
+        if let Some(pod) = pods.iter().position(|class| self.nowhere.contains(class)) {
+            return Err(NoPlace { pod });
+        }
+        let mark = cluster.mark();
+        if pods.iter().any(|&class| cluster.bonds(class).has_rules()) {
+            cluster.set_node(node, tainted());
+        }
+        for &class in pods {
+            cluster.unplace(class, node, false);
+        }
+        let own = self.index.get(&node).copied();
+        let mut places = Vec::with_capacity(pods.len());
+        for &class in pods {
+            match self.place_elsewhere(cluster, class, own) {
+                Some(at) => places.push(at),
+                None => break,
+            }
+        }
+        if places.len() == pods.len() {
+            cluster.remove_node(node);
+            cluster.keep(mark);
+            if let Some(own) = own {
+                self.tree.set(own, &[i64::MIN; COLUMNS.len()]);
+            }
+            return Ok(places.into_iter().map(|at| self.nodes[at]).collect());
+        }
+        cluster.rollback(mark);
+        let pod = places.len();
+        places.sort_unstable();
+        places.dedup();
+        for at in places {
+            self.tree.set(at, &free(cluster, self.nodes[at]));
+        }
+        self.note_nowhere(cluster, pods[pod]);
+        Err(NoPlace { pod })
+    }
+
+    /// Notes that no destination has room for a class, if that will not change.
+    fn note_nowhere(&mut self, cluster: &Cluster, class: ClassId) {
+        let is_plain = cluster.bonds(class) == Bonds::default();
+        if is_plain && self.find(cluster, class, 0, None).is_none() {
+            self.nowhere.insert(class);
+        }
+    }
+
+    /// Places a pod on a destination other than `own`. Returns the destination's index.
+    fn place_elsewhere(
+        &mut self,
+        cluster: &mut Cluster,
+        class: ClassId,
+        own: Option<usize>,
+    ) -> Option<usize> {
+        let from = self.last.get(&class).copied().unwrap_or_default();
+        let at = self.find(cluster, class, from, own).or_else(|| {
+            let from_start = from > 0;
+            from_start.then(|| self.find(cluster, class, 0, own))?
+        })?;
+        cluster.place(class, self.nodes[at], false);
+        self.tree.take(at, &amounts(cluster, class), 1);
+        self.last.insert(class, at);
+        Some(at)
+    }
+
+    fn find(
+        &self,
+        cluster: &Cluster,
+        class: ClassId,
+        from: usize,
+        own: Option<usize>,
+    ) -> Option<usize> {
+        let fits = |at: usize| Some(at) != own && cluster.fits(class, self.nodes[at]);
+        self.tree.first(from, &amounts(cluster, class), fits)
+    }
+}
+
+fn amounts(cluster: &Cluster, class: ClassId) -> PodAmounts {
+    let (cpu, memory) = cluster.cpu_and_memory(class);
+    let amounts = [cpu, memory, 1].into_iter().enumerate();
+    // The scheduler does not look at a resource that a pod does not request.
+    amounts.filter(|(_, amount)| *amount != 0).collect()
+}
+
+fn free(cluster: &Cluster, node: NodeId) -> [i64; COLUMNS.len()] {
+    COLUMNS.map(|column| cluster.free_of(column, node))
+}
