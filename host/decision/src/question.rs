@@ -82,6 +82,9 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 
     /// Returns what one policy was asked, for a trial of another version.
     fn recorded(input: &Self::Input, own: &Self::Own) -> RecordedQuestion;
+
+    /// What messages call the other policies whose states share a budget with this one's.
+    const OTHERS: &'static str;
 }
 
 /// What one policy was asked in an earlier decision, by kind of policy.

@@ -73,8 +73,9 @@ impl StateBudget {
             return Ok(answer);
         }
         Err(PolicyFailure::OverLimit(format!(
-            "its state has {} bytes, and the object's other policies leave {left} of {STATE_LIMIT}",
-            state.len()
+            "its state has {} bytes, and {} leave {left} of {STATE_LIMIT}",
+            state.len(),
+            Q::OTHERS
         )))
     }
 

@@ -66,6 +66,8 @@ impl Question for ExpanderQuestion {
     fn recorded(input: &ExpanderInput, rows: &Vec<u32>) -> RecordedQuestion {
         RecordedQuestion::Expander(narrowed(input, rows))
     }
+
+    const OTHERS: &'static str = "the other expanders";
 }
 
 /// Returns the input with these options alone.

@@ -71,6 +71,8 @@ impl Question for ReplicaQuestion {
             ..input.clone()
         })
     }
+
+    const OTHERS: &'static str = "the object's other policies";
 }
 
 /// Refuses an absurd number of replicas.

@@ -129,15 +129,20 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 
     /// Keeps the zone orders of the accepted rounds, and the states of the expanders.
     fn commit_rounds(&mut self, now: Timestamp, plan: &mut Plan, outcomes: &[RoundOutcome]) {
-        let is = |round: usize, outcome| outcomes.get(round) == Some(&outcome);
         for (round, order) in plan.zone_orders.drain(..) {
-            if is(round, RoundOutcome::Accepted) {
+            let is_accepted = match outcomes.get(round) {
+                Some(RoundOutcome::Accepted(orders)) => {
+                    orders.iter().any(|accepted| accepted.group == order.group)
+                }
+                _ => false,
+            };
+            if is_accepted {
                 self.backoffs.zones.add_order(now, order);
             }
         }
         let mut states_changed = false;
         for (number, round) in plan.rounds.iter().enumerate() {
-            let is_carried_out = !is(number, RoundOutcome::Refused);
+            let is_carried_out = outcomes.get(number) != Some(&RoundOutcome::Refused);
             for expander in &round.expanders {
                 states_changed |= self.memories.commit(expander, is_carried_out);
             }

@@ -1,40 +1,44 @@
 //! Events of a plan, derived from the outcomes of its orders.
 
 use crate::ports::{NodeEvent, Subject};
-use crate::record::{OrderOutcome, Round, listed};
+use crate::record::{Order, OrderOutcome, Round, listed};
 use crate::reported::NOT_TRIGGERED;
 use crate::scale_up::{HelpedPods, Plan};
 
 /// Outcome of the orders of one round.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RoundOutcome {
     /// Nothing was ordered.
     NoOrders,
-    /// The cloud accepted at least one of the orders.
-    Accepted,
+    /// The cloud accepted these orders, of at least one.
+    Accepted(Vec<Order>),
     /// The cloud accepted none of the orders.
     Refused,
 }
 
 /// Returns the outcome of each round. `outcomes` are those of the orders of all rounds, in
 /// order.
-pub(super) fn round_outcomes(rounds: &[Round], mut outcomes: &[OrderOutcome]) -> Vec<RoundOutcome> {
+pub(super) fn round_outcomes(rounds: &[Round], outcomes: &[OrderOutcome]) -> Vec<RoundOutcome> {
+    let mut outcomes = outcomes.iter();
     let of_round = |round: &Round| {
-        let own = outcomes.split_off(..round.orders.len());
+        let own = round.orders.iter().zip(outcomes.by_ref());
+        let accepted = own.filter(|(_, outcome)| **outcome == OrderOutcome::Ordered);
+        let accepted: Vec<Order> = accepted.map(|(order, _)| order.clone()).collect();
         if round.orders.is_empty() {
             RoundOutcome::NoOrders
-        } else if own.is_some_and(|own| own.contains(&OrderOutcome::Ordered)) {
-            RoundOutcome::Accepted
-        } else {
+        } else if accepted.is_empty() {
             RoundOutcome::Refused
+        } else {
+            RoundOutcome::Accepted(accepted)
         }
     };
     rounds.iter().map(of_round).collect()
 }
 
 /// Returns the events of a plan after its orders: about expanders, about pods that orders
-/// help or that no order helps, and about the limit of nodes. There is none about pods of
-/// a round whose orders were all refused.
+/// help or that no order helps, and about the limit of nodes. Events about pods list the
+/// accepted orders of their round. There is none about pods of a round whose orders were
+/// all refused.
 pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEvent> {
     let expanders = plan.expander_events.iter().cloned();
     let mut events: Vec<NodeEvent> = expanders
@@ -43,14 +47,11 @@ pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEve
             event,
         })
         .collect();
-    let is_refused = |round: usize| outcomes.get(round) == Some(&RoundOutcome::Refused);
     for HelpedPods { round, pods } in &plan.helped_pods {
-        if pods.is_empty() || is_refused(*round) {
-            continue;
+        if let Some(RoundOutcome::Accepted(orders)) = outcomes.get(*round) {
+            let message = format!("pod triggered scale-up: {}", listed(orders));
+            events.extend(pods_events(pods, "TriggeredScaleUp", &message));
         }
-        let orders = listed(&plan.rounds[*round].orders);
-        let message = format!("pod triggered scale-up: {orders}");
-        events.extend(pods_events(pods, "TriggeredScaleUp", &message));
     }
     for unhelped in &plan.unhelped_pods {
         events.extend(pods_events(

@@ -221,7 +221,7 @@ fn an_expander_whose_state_leaves_too_little_for_others_is_refused_and_named() {
     world.pods("web", 1, 0, &pod(600));
     world.tick(10_000);
     assert_eq!(world.calls(), NONE);
-    let text = "its state has 500 bytes, and the object's other policies leave 468 of 768";
+    let text = "its state has 500 bytes, and the other expanders leave 468 of 768";
     let event = format!("autoscaler: PolicyOverLimit: expander large: {text}; no group grows");
     let events = world.events();
     assert!(events.contains(&event), "{events:?}");

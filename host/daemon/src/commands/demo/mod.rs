@@ -32,7 +32,7 @@ use crate::simulated::{LoopOptions, Simulated};
 const SCENARIO: &str = include_str!("../../../../../examples/demo.yaml");
 
 /// Length of the day in seconds of real time.
-const SECONDS: f64 = 18.0;
+const SECONDS: f64 = 17.0;
 const FAST_SECONDS: f64 = 6.0;
 
 /// Part of the day, in percent, after which the files are copied.
