@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::ensure;
 use flyball_decision::context::Context;
-use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::policy::{PolicyEngine as _, kind};
 use flyball_decision::replica::{MetricInput, PodColumns, ReplicaInput, pod_state};
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
@@ -99,7 +99,7 @@ fn one_reload(registry: &Registry, file: &Path, bytes: &[u8]) -> anyhow::Result<
     let start = Instant::now();
     place(file, bytes)?;
     while !registry
-        .replica_policy("predictive")
+        .policy(kind::REPLICA, "predictive")
         .is_ok_and(|policy| *policy.version().digest == *wanted)
     {
         ensure!(
@@ -140,7 +140,9 @@ fn decide(registry: &Registry, stop: &AtomicBool) -> anyhow::Result<Decisions> {
     let (mut decisions, mut due) = (Decisions::default(), Instant::now());
     while !stop.load(Ordering::Relaxed) {
         let start = Instant::now();
-        let policy = registry.replica_policy("hpa").map_err(anyhow::Error::msg)?;
+        let policy = registry
+            .policy(kind::REPLICA, "hpa")
+            .map_err(anyhow::Error::msg)?;
         black_box(policy.decide(&context, &input));
         decisions.longest = decisions.longest.max(start.elapsed());
         decisions.latest = decisions.latest.max(due.elapsed());

@@ -286,7 +286,7 @@ pub fn check_configurations(registry: &Registry, chain: &[ExpanderChoice]) -> an
         configuration,
     } in chain
     {
-        if let Some(policy) = registry.policy(name) {
+        if let Some(policy) = registry.compiled(name) {
             policy
                 .check_configuration_text(configuration)
                 .with_context(|| format!("the configuration of expander {name} is wrong"))?;

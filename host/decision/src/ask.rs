@@ -12,6 +12,7 @@
 
 mod budget;
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 pub use self::budget::StateBudget;
@@ -55,8 +56,9 @@ pub struct Named<'a> {
 /// The policies of one decision.
 pub struct Panel<'a, Q: Question> {
     asker: Asker<'a>,
-    found: Vec<Found<'a, Q>>,
+    found: Vec<Found<'a>>,
     budget: StateBudget,
+    question: PhantomData<Q>,
     /// Events about policies that failed, were swapped or rolled back.
     pub events: Vec<Event>,
 }
@@ -64,9 +66,9 @@ pub struct Panel<'a, Q: Question> {
 /// A policy that was looked up. Its version is held until it has answered, so that
 /// description, state and answer are of one version even if another one becomes active
 /// meanwhile.
-struct Found<'a, Q: Question> {
+struct Found<'a> {
     named: Named<'a>,
-    version: Result<Arc<Q::Policy>, PolicyFailure>,
+    version: Result<Arc<dyn Policy>, PolicyFailure>,
     /// Has only the state if there is no version.
     recalled: Recalled,
 }
@@ -74,13 +76,16 @@ struct Found<'a, Q: Question> {
 impl<'a, Q: Question> Panel<'a, Q> {
     /// Looks up the policies.
     pub fn new(asker: Asker<'a>, policies: impl Iterator<Item = Named<'a>>) -> Self {
-        let found: Vec<_> = policies.map(|named| Found::of(&asker, named)).collect();
+        let found: Vec<_> = policies
+            .map(|named| Found::of::<Q>(&asker, named))
+            .collect();
         let states = found.iter();
         let states = states.map(|found| (&**found.named.name, &*found.recalled.state));
         Self {
             asker,
             budget: StateBudget::new(states),
             found,
+            question: PhantomData,
             events: Vec::new(),
         }
     }
@@ -88,6 +93,16 @@ impl<'a, Q: Question> Panel<'a, Q> {
     /// Returns the number of policies.
     pub fn count(&self) -> usize {
         self.found.len()
+    }
+
+    /// Returns whether the policy at this place answers the question. A policy that was
+    /// not found counts, since asking it reports why.
+    pub fn answers(&self, place: usize) -> bool {
+        let version = self.found.get(place).map(|found| &found.version);
+        version.is_some_and(|version| match version {
+            Ok(version) => version.answers(Q::INTERFACE),
+            Err(_) => true,
+        })
     }
 
     /// Asks the policy at this place. `own` makes what it alone is asked from what is
@@ -122,7 +137,7 @@ impl<'a, Q: Question> Panel<'a, Q> {
     pub fn unasked(&self, from: usize) -> Vec<UnaskedState> {
         let unasked = self.found.iter().skip(from);
         let unasked = unasked.filter(|found| !found.recalled.state.is_empty());
-        let state = |found: &Found<'_, Q>| UnaskedState {
+        let state = |found: &Found<'_>| UnaskedState {
             name: Arc::clone(found.named.name),
             bytes: found.recalled.state.len(),
         };
@@ -130,9 +145,9 @@ impl<'a, Q: Question> Panel<'a, Q> {
     }
 }
 
-impl<'a, Q: Question> Found<'a, Q> {
-    fn of(asker: &Asker<'_>, named: Named<'a>) -> Self {
-        let version = Q::find(asker.engine, named.name);
+impl<'a> Found<'a> {
+    fn of<Q: Question>(asker: &Asker<'_>, named: Named<'a>) -> Self {
+        let version = asker.engine.policy(Q::KIND, named.name);
         let recalled = match &version {
             Ok(version) => asker.memories.recall(version.version()),
             Err(_) => Recalled {
@@ -162,18 +177,18 @@ struct Case<'c, 'a, Q: Question, O> {
 impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
     fn decide(
         mut self,
-        version: &Result<Arc<Q::Policy>, PolicyFailure>,
+        version: &Result<Arc<dyn Policy>, PolicyFailure>,
         recalled: &mut Recalled,
     ) -> Part<Q> {
         let part = match version {
             Ok(version) => {
-                self.note_rollback(version, recalled);
-                let part = self.consult(version, recalled);
+                self.note_rollback(&**version, recalled);
+                let part = self.consult(&**version, recalled);
                 if part.answer.is_ok() {
                     self.note_swap(version.version(), recalled);
                     return part;
                 }
-                self.ask_predecessors(part, &Q::predecessors(version))
+                self.ask_predecessors(part, &version.predecessors())
             }
             Err(failure) => self.unanswered(recalled, failure.clone()),
         };
@@ -187,7 +202,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
     }
 
     /// Asks one version of the policy. Its state must fit beside the others'.
-    fn consult(&mut self, policy: &Q::Policy, recalled: &mut Recalled) -> Part<Q> {
+    fn consult(&mut self, policy: &dyn Policy, recalled: &mut Recalled) -> Part<Q> {
         let configuration = Arc::clone(self.named.configuration);
         let part = self.consult_with(policy, configuration, recalled);
         let (budget, place) = (self.budget, self.place);
@@ -201,7 +216,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
 
     fn consult_with(
         &mut self,
-        policy: &Q::Policy,
+        policy: &dyn Policy,
         configuration: Arc<str>,
         recalled: &mut Recalled,
     ) -> Part<Q> {
@@ -253,16 +268,17 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
 
     /// Asks the versions before one that failed, until one answers. Their answers may
     /// keep a state.
-    fn ask_predecessors(&mut self, failed: Part<Q>, predecessors: &[Arc<Q::Policy>]) -> Part<Q> {
+    fn ask_predecessors(&mut self, failed: Part<Q>, predecessors: &[Arc<dyn Policy>]) -> Part<Q> {
         let Err(failure) = &failed.answer else {
             return failed;
         };
         if !failure.is_left_to_predecessor() {
             return failed;
         }
-        for policy in predecessors {
+        let answering = predecessors.iter();
+        for policy in answering.filter(|policy| policy.answers(Q::INTERFACE)) {
             let mut recalled = self.asker.memories.recall(policy.version());
-            let part = self.consult(policy, &mut recalled);
+            let part = self.consult(&**policy, &mut recalled);
             if part.answer.is_ok() {
                 let event = self.failure_event(failure, &goes_on(policy.version()));
                 self.events.push(event);
@@ -281,7 +297,8 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
     /// fallback and it is another policy.
     fn ask_fallback(&mut self, failed: Part<Q>, failure: &PolicyFailure) -> Part<Q> {
         let fallback = self.asker.fallback;
-        let fallback = fallback.then(|| Q::fallback(self.asker.engine, self.named.name));
+        let engine = self.asker.engine;
+        let fallback = fallback.then(|| engine.fallback(Q::INTERFACE, self.named.name));
         let fallback = fallback.flatten();
         let fallback =
             fallback.filter(|fallback| Some(&fallback.version().digest) != failed.digest());
@@ -299,7 +316,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
         } else {
             "{}".into()
         };
-        let answer = self.consult_with(&fallback, configuration, &mut Recalled::default());
+        let answer = self.consult_with(&*fallback, configuration, &mut Recalled::default());
         Part {
             failed: Some(Box::new(failed)),
             ..answer
@@ -316,7 +333,7 @@ impl<Q: Question, O: Fn(&mut Recalled) -> Q::Own> Case<'_, '_, Q, O> {
     }
 
     /// Emits an event, once, that the version asked last was rolled back.
-    fn note_rollback(&mut self, policy: &Q::Policy, recalled: &Recalled) {
+    fn note_rollback(&mut self, policy: &dyn Policy, recalled: &Recalled) {
         let Some(RolledBack { from, reason }) = policy.rolled_back() else {
             return;
         };

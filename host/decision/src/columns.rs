@@ -4,6 +4,8 @@
 //! filled with the mark that the policy contract has for "unknown". A column of another
 //! length is an error: no policy is asked about it.
 
+mod scale_down;
+
 use std::sync::Arc;
 
 use crate::expander::{ExpanderInput, OptionColumns};

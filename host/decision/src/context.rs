@@ -45,9 +45,20 @@ pub struct GrantedInput {
     pub times_ms: Vec<i64>,
     /// Means over the steps, in units of the metric.
     pub values: Vec<f64>,
+    /// For each row of the question's table: the row of `texts` that has its value, or
+    /// [`NO_TEXT`](Self::NO_TEXT).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rows: Vec<i32>,
+    /// For each row of the question's table: a number. No kind of wanted input has any
+    /// yet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub numbers: Vec<i64>,
 }
 
 impl GrantedInput {
+    /// Mark in [`GrantedInput::rows`] of a row without a value.
+    pub const NO_TEXT: i32 = -1;
+
     /// Returns an input that is unavailable for this reason.
     #[must_use]
     pub fn refused(error: String) -> Self {

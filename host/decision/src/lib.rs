@@ -29,4 +29,5 @@ pub mod recorder;
 pub mod replay;
 pub mod replica;
 pub mod ring;
+pub mod scale_down;
 pub mod time;

@@ -6,13 +6,25 @@ use std::sync::Arc;
 
 use crate::context::Context;
 use crate::policy::{Budget, PolicyFailure, PolicyVersion, Usage};
-use crate::question::{ExpanderQuestion, Question, ReplicaQuestion};
+use crate::question::{
+    ExpanderQuestion, Question, ReplicaQuestion, ScaleDownMovesQuestion, ScaleDownNodesQuestion,
+    ScaleDownPodsQuestion,
+};
 
 /// How many replicas should a workload have? A policy's part in that decision.
 pub type PolicyRecord = Part<ReplicaQuestion>;
 
 /// Which node group should grow? An expander's part in that choice.
 pub type ExpanderRecord = Part<ExpanderQuestion>;
+
+/// What happens to each pod if its node leaves? A policy's part in that.
+pub type ScaleDownPodsRecord = Part<ScaleDownPodsQuestion>;
+
+/// Which nodes may leave? A policy's part in that.
+pub type ScaleDownNodesRecord = Part<ScaleDownNodesQuestion>;
+
+/// Which moves are worth their price? A policy's part in that.
+pub type ScaleDownMovesRecord = Part<ScaleDownMovesQuestion>;
 
 /// One policy's part in a decision: what it was asked beside the common input, and what
 /// it answered. In JSON `own` and the answer have the names that the question gives them.

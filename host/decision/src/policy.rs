@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 use crate::context::Context;
 use crate::expander::{ExpanderInput, ExpanderRanking};
 use crate::replica::{ReplicaDecision, ReplicaInput};
+use crate::scale_down::{
+    MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
+    ScaleDownPodsInput,
+};
 
 /// Policy of objects that name none.
 pub const DEFAULT_REPLICA_POLICY: &str = "hpa";
@@ -16,10 +20,20 @@ pub const DEFAULT_REPLICA_POLICY: &str = "hpa";
 /// Expander if the operator names none, the same as Cluster Autoscaler's.
 pub const DEFAULT_EXPANDER: &str = "least-waste";
 
-/// Name of the object that expanders are asked about.
+/// Policy that judges pods in place of a scale-down policy that fails, if the operator
+/// enabled the fallback.
+pub const DEFAULT_POD_JUDGE: &str = "drain-rules";
+
+/// Policy that judges nodes in place of a scale-down policy that fails.
+pub const DEFAULT_NODE_JUDGE: &str = "utilization";
+
+/// Policy that judges moves in place of a scale-down policy that fails.
+pub const DEFAULT_MOVE_JUDGE: &str = "consolidate";
+
+/// Name of the object that expanders and scale-down policies are asked about.
 pub const NODE_GROUPS: &str = "node groups";
 
-/// Kinds of policy in descriptions: the interfaces of the contract.
+/// Kinds of policy in descriptions.
 pub mod kind {
     /// How many replicas should a workload have?
     pub const REPLICA: &str = "replica";
@@ -29,8 +43,42 @@ pub mod kind {
     pub const SCALE_DOWN: &str = "scale-down";
     /// All kinds of the contract.
     pub const ALL: [&str; 3] = [REPLICA, EXPANDER, SCALE_DOWN];
-    /// Kinds that this host runs.
-    pub const RUN: [&str; 2] = [REPLICA, EXPANDER];
+}
+
+/// Interfaces of the contract that ask a question. A policy of a kind exports one or more
+/// of the kind's interfaces.
+pub mod interface {
+    use super::kind;
+
+    /// How many replicas should a workload have?
+    pub const REPLICA: &str = kind::REPLICA;
+    /// Which node group should grow?
+    pub const EXPANDER: &str = kind::EXPANDER;
+    /// What happens to each pod if its node leaves?
+    pub const SCALE_DOWN_PODS: &str = "scale-down-pods";
+    /// Which nodes may leave?
+    pub const SCALE_DOWN_NODES: &str = "scale-down-nodes";
+    /// Which moves are worth their price?
+    pub const SCALE_DOWN_MOVES: &str = "scale-down-moves";
+    /// All interfaces that ask a question.
+    pub const ALL: [&str; 5] = [
+        REPLICA,
+        EXPANDER,
+        SCALE_DOWN_PODS,
+        SCALE_DOWN_NODES,
+        SCALE_DOWN_MOVES,
+    ];
+
+    /// Returns the interfaces of that [`kind`]; none if it is not known.
+    #[must_use]
+    pub fn of_kind(kind: &str) -> &'static [&'static str] {
+        match kind {
+            kind::REPLICA => &[REPLICA],
+            kind::EXPANDER => &[EXPANDER],
+            kind::SCALE_DOWN => &[SCALE_DOWN_PODS, SCALE_DOWN_NODES, SCALE_DOWN_MOVES],
+            _ => &[],
+        }
+    }
 }
 
 /// Maximum size of the states of one object's policies together, in bytes: three quarters
@@ -42,7 +90,7 @@ pub const STATE_LIMIT: usize = 768;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WantedInput {
-    /// `metric-history`, `target-labels` or `target-annotations`.
+    /// Such as `metric-history` or `pod-label` (`wit/`, record `wanted-input`).
     pub kind: String,
     /// Named values in text form.
     #[serde(default)]
@@ -122,7 +170,7 @@ impl PolicyVersion {
 pub struct Budget {
     /// Fuel of a decision without rows.
     pub fuel_base: u64,
-    /// Fuel added for each row of input (pods and samples, or options).
+    /// Fuel added for each row of input (pods, samples, options, nodes, moves).
     pub fuel_per_row: u64,
     /// Largest linear memory, in bytes.
     pub memory_bytes: u64,
@@ -239,6 +287,13 @@ pub struct PolicyOutcome<A> {
 
 /// One version of a policy of any kind. A holder asks this version even after another one
 /// has become active under the name.
+///
+/// It has a method for each question, which decides in a fresh sandbox. The answer is a
+/// pure function of the arguments and of the policy's digest, except for
+/// [`PolicyFailure::Interrupted`]. Lengths and texts of an answer are within the limits of
+/// the contract; what else the contract demands of it is checked by
+/// [`Question::ask`](crate::question::Question::ask). A question that the policy does not
+/// answer fails with [`PolicyFailure::Missing`], as the default implementations do.
 pub trait Policy: Send + Sync {
     /// Returns the identity of its code.
     fn version(&self) -> &Arc<PolicyVersion>;
@@ -249,10 +304,57 @@ pub trait Policy: Send + Sync {
     /// Returns the limits on the cost of a decision.
     fn budget(&self) -> Budget;
 
+    /// Returns whether it answers the question of that [`interface`].
+    fn answers(&self, interface: &str) -> bool;
+
     /// Returns the rollback of a newer version, if this version decides again because of
     /// it.
     fn rolled_back(&self) -> Option<&RolledBack> {
         None
+    }
+
+    /// Returns the versions before this one, the latest first, whatever they answer. They
+    /// are asked in turn about an object for which this one fails (see
+    /// [`PolicyFailure::is_left_to_predecessor`]).
+    fn predecessors(&self) -> Vec<Arc<dyn Policy>> {
+        Vec::new()
+    }
+
+    /// How many replicas should a workload have?
+    fn decide(&self, _: &Context, _: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
+        not_answered(self.version(), interface::REPLICA)
+    }
+
+    /// Which node group should grow?
+    fn rank(&self, _: &Context, _: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
+        not_answered(self.version(), interface::EXPANDER)
+    }
+
+    /// What happens to each pod if its node leaves?
+    fn judge_pods(&self, _: &Context, _: &ScaleDownPodsInput) -> PolicyOutcome<PodVerdicts> {
+        not_answered(self.version(), interface::SCALE_DOWN_PODS)
+    }
+
+    /// Which nodes may leave?
+    fn judge_nodes(&self, _: &Context, _: &ScaleDownNodesInput) -> PolicyOutcome<NodeVerdicts> {
+        not_answered(self.version(), interface::SCALE_DOWN_NODES)
+    }
+
+    /// Which moves are worth their price?
+    fn judge_moves(&self, _: &Context, _: &ScaleDownMovesInput) -> PolicyOutcome<MoveVerdicts> {
+        not_answered(self.version(), interface::SCALE_DOWN_MOVES)
+    }
+}
+
+/// Returns the outcome of a question that the policy does not answer.
+fn not_answered<A>(version: &PolicyVersion, interface: &str) -> PolicyOutcome<A> {
+    PolicyOutcome {
+        usage: Usage::default(),
+        answer: Err(PolicyFailure::Missing(format!(
+            "policy `{}` does not answer {interface}",
+            version.name
+        ))),
+        log: Vec::new(),
     }
 }
 
@@ -277,60 +379,19 @@ pub struct PolicyUser {
     pub is_asked: bool,
 }
 
-/// A policy that says how many replicas there should be.
-pub trait ReplicaPolicy: Policy {
-    /// Decides in a fresh sandbox. The answer is a pure function of the
-    /// arguments and of the policy's digest, except for
-    /// [`PolicyFailure::Interrupted`].
-    fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision>;
-
-    /// Returns the versions before this one, the latest first. They are asked in turn
-    /// about an object for which this one fails (see
-    /// [`PolicyFailure::is_left_to_predecessor`]).
-    fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
-        Vec::new()
-    }
-}
-
-/// A policy that says which node group should grow.
-pub trait ExpanderPolicy: Policy {
-    /// Ranks the options in a fresh sandbox, as pure as [`ReplicaPolicy::decide`].
-    /// Rows of the answer are in range, each at most once, and there is one score
-    /// for each option or none at all.
-    fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking>;
-
-    /// See [`ReplicaPolicy::predecessors`].
-    fn predecessors(&self) -> Vec<Arc<dyn ExpanderPolicy>> {
-        Vec::new()
-    }
-}
-
 /// Port that finds policies; implemented by the sandbox.
 pub trait PolicyEngine: Send + Sync {
-    /// Returns the active policy of that name, or why there is none
+    /// Returns the active policy of that [`kind`] and name, or why there is none
     /// ([`PolicyFailure::Missing`], also if the policy is of another kind).
     ///
     /// # Errors
     /// A failure that names the policy.
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure>;
+    fn policy(&self, kind: &str, name: &str) -> Result<Arc<dyn Policy>, PolicyFailure>;
 
-    /// Returns the built-in policy that is asked in place of `name` if the operator
-    /// enabled the fallback: the one of that name, else the default one.
-    fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>>;
-
-    /// Returns the active expander of that name. The default implementation has no
-    /// expanders.
-    ///
-    /// # Errors
-    /// A failure that names the policy.
-    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
-        let message = format!("there is no expander `{name}`");
-        Err(PolicyFailure::Missing(message))
-    }
-
-    /// Returns the built-in expander that is asked in place of `name`; see
-    /// [`PolicyEngine::replica_fallback`].
-    fn expander_fallback(&self, _name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
+    /// Returns the built-in policy that answers a question of that [`interface`] in place
+    /// of `name` if the operator enabled the fallback: the one of that name, else the
+    /// default one. The default implementation has no built-in policies.
+    fn fallback(&self, _interface: &str, _name: &str) -> Option<Arc<dyn Policy>> {
         None
     }
 }

@@ -1,5 +1,5 @@
-//! Questions that policies are asked: what goes in, what is answered, and where the
-//! policies that answer are found.
+//! Questions that policies are asked: what goes in, what is answered, and which kind of
+//! policy answers.
 //!
 //! ```text
 //!             Question ──── types, checks, names in JSON: one implementation a kind
@@ -11,10 +11,15 @@
 //!
 //! Asking with fallback ([`crate::ask`]), a policy's part in a record ([`crate::part`]) and
 //! asking again ([`crate::replay`]) are written once, over any question. A new question is
-//! an implementation of [`Question`] and a line in the table below.
+//! an implementation of [`Question`], a method of [`Policy`], and a line in the table
+//! below.
 
 mod expander;
 mod replica;
+mod scale_down_moves;
+mod scale_down_nodes;
+mod scale_down_pods;
+mod verdicts;
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,15 +29,17 @@ use serde::de::DeserializeOwned;
 
 pub use self::expander::{ExpanderQuestion, selected};
 pub use self::replica::ReplicaQuestion;
-use crate::context::{Context, Reason};
+pub use self::scale_down_moves::ScaleDownMovesQuestion;
+pub use self::scale_down_nodes::ScaleDownNodesQuestion;
+pub use self::scale_down_pods::ScaleDownPodsQuestion;
+use crate::context::Context;
 use crate::expander::ExpanderInput;
-use crate::policy::{Policy, PolicyEngine, PolicyFailure, PolicyOutcome};
+use crate::policy::{Policy, PolicyOutcome};
 use crate::replica::ReplicaInput;
+use crate::scale_down::{ScaleDownMovesInput, ScaleDownNodesInput, ScaleDownPodsInput};
 
 /// A kind of question.
 pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
-    /// One version of a policy that answers it.
-    type Policy: Policy + ?Sized;
     /// What all policies asked in one decision have in common.
     type Input;
     /// What one policy is asked beside the common input and its context.
@@ -40,6 +47,10 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// An answer that keeps to the contract.
     type Answer: Clone + fmt::Debug + PartialEq + Serialize + DeserializeOwned + Send + Sync;
 
+    /// Kind of the policies that answer it ([`kind`](crate::policy::kind)).
+    const KIND: &'static str;
+    /// Interface of the contract that asks it ([`interface`](crate::policy::interface)).
+    const INTERFACE: &'static str;
     /// What messages call such a policy.
     const NOUN: &'static str;
     /// What happens if no policy answers, as messages say it.
@@ -49,22 +60,10 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Tag of an answer in the JSON of a record.
     const ANSWER_TAG: &'static str;
 
-    /// Returns the active policy of that name.
-    ///
-    /// # Errors
-    /// A failure that names the policy.
-    fn find(engine: &dyn PolicyEngine, name: &str) -> Result<Arc<Self::Policy>, PolicyFailure>;
-
-    /// Returns the built-in policy that is asked in place of `name`.
-    fn fallback(engine: &dyn PolicyEngine, name: &str) -> Option<Arc<Self::Policy>>;
-
-    /// Returns the versions before this one, the latest first.
-    fn predecessors(policy: &Self::Policy) -> Vec<Arc<Self::Policy>>;
-
     /// Asks a policy, and validates what an adapter of any contract version may let
     /// through. Leaves `input` and `own` as they were.
     fn ask(
-        policy: &Self::Policy,
+        policy: &dyn Policy,
         context: &Context,
         input: &mut Self::Input,
         own: &mut Self::Own,
@@ -72,9 +71,6 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
 
     /// Returns the new state. `None` if it stays as it was.
     fn state(answer: &Self::Answer) -> Option<&str>;
-
-    /// Returns why the policy answered so.
-    fn reason(answer: &Self::Answer) -> &Reason;
 
     /// Returns namespace and object that a decision with this input is about. The
     /// namespace is empty if the object has none.
@@ -94,4 +90,10 @@ pub enum RecordedQuestion {
     Replica(ReplicaInput),
     /// Which node group should grow?
     Expander(ExpanderInput),
+    /// What happens to each pod if its node leaves?
+    ScaleDownPods(ScaleDownPodsInput),
+    /// Which nodes may leave?
+    ScaleDownNodes(ScaleDownNodesInput),
+    /// Which moves are worth their price?
+    ScaleDownMoves(ScaleDownMovesInput),
 }

@@ -64,13 +64,13 @@ pub trait Decided {
 }
 
 /// Finds the policy that answers in place of a recorded one.
-type Resolve<'a, Q> = dyn Fn(&Part<Q>) -> Option<Arc<<Q as Question>::Policy>> + 'a;
+type Resolve<'a, Q> = dyn Fn(&Part<Q>) -> Option<Arc<dyn Policy>> + 'a;
 
 /// Decides `record` again. `resolve` finds the policy that answers in place of a recorded
 /// one: the same digest, or another one to try.
 pub fn replay<R: Decided>(
     record: &R,
-    resolve: impl Fn(&Part<R::Question>) -> Option<Arc<<R::Question as Question>::Policy>>,
+    resolve: impl Fn(&Part<R::Question>) -> Option<Arc<dyn Policy>>,
 ) -> Replay<R::Verdict> {
     let mut again = Again {
         resolve: &resolve,
@@ -161,7 +161,7 @@ impl<Q: Question> Again<'_, Q> {
             outside.is_none() || part.digest() != Some(&resolved.version().digest)
         });
         match (resolved, outside) {
-            (Some(resolved), _) => Ok(ask_again(part, &resolved, asking)),
+            (Some(resolved), _) => Ok(ask_again(part, &*resolved, asking)),
             (None, Some(failure)) => {
                 self.given = Some((Arc::clone(&part.name), failure.clone()));
                 Ok(part.clone())
@@ -176,7 +176,7 @@ impl<Q: Question> Again<'_, Q> {
 
 fn ask_again<Q: Question>(
     part: &Part<Q>,
-    resolved: &Q::Policy,
+    resolved: &dyn Policy,
     asking: &mut Asking<'_, Q>,
 ) -> Part<Q> {
     let mut own = asking.own.clone();

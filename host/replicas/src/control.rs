@@ -24,7 +24,7 @@ use crate::pipeline::{self, DecisionContext};
 use crate::ports::{Autoscaler, Observation, Question, Reader, Report, Writer};
 use crate::record::{DecisionRecord, Outcome};
 use crate::spec::Mode;
-use flyball_decision::policy::{PolicyEngine, WantedInput};
+use flyball_decision::policy::{PolicyEngine, WantedInput, kind};
 use flyball_decision::ports::{Clock, DecisionPorts};
 use flyball_decision::time::Timestamp;
 
@@ -320,7 +320,7 @@ fn wants(
 ) -> Vec<WantedInput> {
     let mut wants = Vec::new();
     for policy in autoscaler.spec.effective_policies() {
-        let Ok(version) = engine.replica_policy(&policy.name) else {
+        let Ok(version) = engine.policy(kind::REPLICA, &policy.name) else {
             continue;
         };
         wants.extend_from_slice(&version.description().wants);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use flyball_decision::context::Context;
-use flyball_decision::policy::{Budget, PolicyFailure, ReplicaPolicy};
+use flyball_decision::policy::{Budget, Policy, PolicyFailure};
 use flyball_decision::replica::{MetricInput, PodColumns, ReplicaInput, Target, pod_state};
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry};
@@ -22,7 +22,9 @@ const SLOWEST_UNIT_NS: f64 = 5.0;
 fn main() -> anyhow::Result<()> {
     let engine = Engine::new(&EngineOptions::default())?;
     let registry = Registry::fixed(&engine, flyball_policies::BUILTIN, &[])?;
-    let hpa = registry.policy("hpa").context("no built-in policy `hpa`")?;
+    let hpa = registry
+        .compiled("hpa")
+        .context("no built-in policy `hpa`")?;
     let plain = flyball_tests::guests::components("plain")?;
     let plain = CompiledPolicy::load(&engine, "nothing", &plain["nothing"], DEFAULT_BUDGET)?;
     let empty = per_decision(&plain, &ReplicaInput::default(), 2_000)?;
@@ -65,11 +67,7 @@ fn per_unit_of_fuel(engine: &Engine) -> anyhow::Result<f64> {
 }
 
 /// Returns the microseconds that a decision takes, in the fastest round.
-fn per_decision(
-    policy: &dyn ReplicaPolicy,
-    input: &ReplicaInput,
-    decisions: u32,
-) -> anyhow::Result<f64> {
+fn per_decision(policy: &dyn Policy, input: &ReplicaInput, decisions: u32) -> anyhow::Result<f64> {
     let context = Context {
         now: Timestamp(NOW),
         configuration: "{}".into(),

@@ -2,7 +2,7 @@
 
 use flyball_decision::context::Reason;
 use flyball_decision::expander::ExpanderRanking;
-use flyball_decision::policy::{Description, STATE_LIMIT, kind};
+use flyball_decision::policy::{Description, STATE_LIMIT, interface, kind};
 use flyball_decision::replica::{Proposal, ReplicaDecision, ReplicaInput};
 
 use crate::error::LoadError;
@@ -236,7 +236,9 @@ fn kinds(description: &Description, exports: impl Fn(&str) -> bool) -> Result<()
         ));
     }
     for kind in kind::ALL {
-        match (description.has_kind(kind), exports(kind)) {
+        let interfaces = interface::of_kind(kind);
+        let exported = interfaces.iter().any(|interface| exports(interface));
+        match (description.has_kind(kind), exported) {
             (true, false) => return Err(format!("name `{kind}`, which it does not export")),
             (false, true) => return Err(format!("lack `{kind}`, which it exports")),
             _ => {}

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, OptionColumns};
-use flyball_decision::policy::{Budget, ExpanderPolicy as _, PolicyFailure};
+use flyball_decision::policy::{Budget, Policy as _, PolicyFailure};
 use flyball_tests::guests;
 
 use crate::engine::{DEFAULT_BUDGET, Engine, EngineOptions};

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex};
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::policy::{
-    Budget, Description, ExpanderPolicy, Policy, PolicyFailure, PolicyOutcome, PolicyVersion,
-    ReplicaPolicy, Usage, kind,
+    Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, Usage, interface,
 };
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
@@ -43,6 +42,8 @@ pub struct CompiledPolicy {
     linked: Linked,
     version: Arc<PolicyVersion>,
     description: Description,
+    /// The questions that it answers.
+    interfaces: Vec<&'static str>,
     schema: Schema,
     /// Configurations that are known to fit the schema, so that they are not checked with
     /// every decision.
@@ -129,6 +130,7 @@ impl CompiledPolicy {
             linked,
             version: Arc::new(version),
             description,
+            interfaces: contract.interfaces(surface),
             schema,
             valid_configurations: Mutex::default(),
             budget,
@@ -142,7 +144,7 @@ impl CompiledPolicy {
         input: &ReplicaInput,
     ) -> PolicyOutcome<ReplicaDecision> {
         let asked = Question {
-            kind: kind::REPLICA,
+            interface: interface::REPLICA,
             context,
             rows: rows(input),
         };
@@ -161,7 +163,7 @@ impl CompiledPolicy {
     ) -> PolicyOutcome<ExpanderRanking> {
         let options = input.options.len();
         let asked = Question {
-            kind: kind::EXPANDER,
+            interface: interface::EXPANDER,
             context,
             rows: options,
         };
@@ -179,11 +181,13 @@ impl CompiledPolicy {
         call: impl FnOnce(&mut Store<Guest>) -> wasmtime::Result<Result<A, Refusal>>,
         accept: impl FnOnce(A) -> Result<A, String>,
     ) -> PolicyOutcome<A> {
-        let has_kind = self
-            .description
-            .must_have_kind(&self.version.name, asked.kind);
-        if let Err(failure) = has_kind {
-            return not_asked(failure);
+        if !self.answers(asked.interface) {
+            return not_asked(PolicyFailure::Missing(format!(
+                "policy `{}` does not answer {}: it answers {}",
+                self.version.name,
+                asked.interface,
+                self.interfaces.join(" and ")
+            )));
         }
         // A guest's answer is input from outside; its store is dropped after a panic.
         let outcome = catch_panic(|| {
@@ -221,18 +225,18 @@ impl Policy for CompiledPolicy {
     fn budget(&self) -> Budget {
         self.budget
     }
-}
 
-impl ReplicaPolicy for CompiledPolicy {
+    fn answers(&self, interface: &str) -> bool {
+        self.interfaces.contains(&interface)
+    }
+
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
         match self.check_decision(context) {
             Ok(checked) => self.decide_checked(checked, input),
             Err(failure) => not_asked(failure),
         }
     }
-}
 
-impl ExpanderPolicy for CompiledPolicy {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
         match self.check_decision(context) {
             Ok(checked) => self.rank_checked(checked, input),
@@ -243,19 +247,22 @@ impl ExpanderPolicy for CompiledPolicy {
 
 /// A question to a policy of any kind.
 struct Question<'a> {
-    kind: &'static str,
+    interface: &'static str,
     context: &'a Context,
-    /// Number of rows of the kind's own input.
+    /// Number of rows of the question's own input.
     rows: usize,
 }
 
 impl Question<'_> {
-    /// Returns the number of rows that fuel is granted for: the kind's own, and values
-    /// and keys of granted inputs.
+    /// Returns the number of rows that fuel is granted for: the question's own, and
+    /// values, keys, rows and numbers of granted inputs.
     fn rows(&self) -> u64 {
         let granted = self.context.inputs.iter();
         let granted: usize = granted
-            .map(|input| input.values.len() + input.keys.len())
+            .map(|input| {
+                let by_row = input.rows.len() + input.numbers.len();
+                input.values.len() + input.keys.len() + by_row
+            })
             .sum();
         u64::try_from(self.rows + granted).unwrap_or(u64::MAX)
     }

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::ensure;
-use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine};
+use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine, kind};
 use flyball_kubernetes::slim::PodObject;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::ports::NodesReader;
@@ -38,7 +38,7 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
         group(&format!("group-{row}"), template(&row_size), 1.0, &[])
     });
     let built_in = engine
-        .expander_policy(DEFAULT_EXPANDER)
+        .policy(kind::EXPANDER, DEFAULT_EXPANDER)
         .map_err(anyhow::Error::msg)?;
     let slow = ranker(DEFAULT_EXPANDER, move |context, input| {
         thread::sleep(EXPANDER_TIME);

@@ -5,25 +5,27 @@ use std::sync::Arc;
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::policy::{
-    Budget, Description, ExpanderPolicy, Policy, PolicyFailure, PolicyOutcome, PolicyVersion,
-    ReplicaPolicy, RolledBack, Usage, WantedInput,
+    Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, RolledBack, Usage,
+    WantedInput, interface, kind,
 };
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
+use flyball_decision::scale_down::{
+    MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
+    ScaleDownPodsInput,
+};
 
-/// A replica policy from a closure, made by [`policy`].
-pub type TestPolicy = Closure<ReplicaInput, ReplicaDecision>;
+type Answer<I, A> = Arc<dyn Fn(&Context, &I) -> Result<A, PolicyFailure> + Send + Sync>;
 
-/// An expander from a closure, made by [`expander`] or [`ranker`].
-pub type TestExpander = Closure<ExpanderInput, ExpanderRanking>;
-
-type Answer<I, A> = dyn Fn(&Context, &I) -> Result<A, PolicyFailure> + Send + Sync;
-
-/// One version of a policy that answers an input of type `I` by a closure.
+/// One version of a policy that answers by closures.
 #[derive(Clone)]
-pub struct Closure<I, A> {
+pub struct TestPolicy {
     version: Arc<PolicyVersion>,
     description: Description,
-    answer: Arc<Answer<I, A>>,
+    decides: Option<Answer<ReplicaInput, ReplicaDecision>>,
+    ranks: Option<Answer<ExpanderInput, ExpanderRanking>>,
+    judges_pods: Option<Answer<ScaleDownPodsInput, PodVerdicts>>,
+    judges_nodes: Option<Answer<ScaleDownNodesInput, NodeVerdicts>>,
+    judges_moves: Option<Answer<ScaleDownMovesInput, MoveVerdicts>>,
     predecessors: Vec<Self>,
     rolled_back: Option<RolledBack>,
 }
@@ -36,14 +38,17 @@ pub fn policy(
     + Sync
     + 'static,
 ) -> TestPolicy {
-    Closure::new(name, Arc::new(decide))
+    TestPolicy {
+        decides: Some(Arc::new(decide)),
+        ..TestPolicy::new(name, kind::REPLICA)
+    }
 }
 
 /// Returns an expander of that name. The closure returns the rows of the best options.
 pub fn expander(
     name: &str,
     choose: impl Fn(&ExpanderInput) -> Result<Vec<u32>, PolicyFailure> + Send + Sync + 'static,
-) -> TestExpander {
+) -> TestPolicy {
     let ranking = |best| ExpanderRanking {
         best,
         ..ExpanderRanking::default()
@@ -58,12 +63,22 @@ pub fn ranker(
     + Send
     + Sync
     + 'static,
-) -> TestExpander {
-    Closure::new(name, Arc::new(rank))
+) -> TestPolicy {
+    TestPolicy {
+        ranks: Some(Arc::new(rank)),
+        ..TestPolicy::new(name, kind::EXPANDER)
+    }
 }
 
-impl<I, A> Closure<I, A> {
-    fn new(name: &str, answer: Arc<Answer<I, A>>) -> Self {
+/// Returns a scale-down policy of that name that answers no question yet: see
+/// [`TestPolicy::judging_pods`], [`TestPolicy::judging_nodes`] and
+/// [`TestPolicy::judging_moves`].
+pub fn scale_down(name: &str) -> TestPolicy {
+    TestPolicy::new(name, kind::SCALE_DOWN)
+}
+
+impl TestPolicy {
+    fn new(name: &str, kind: &str) -> Self {
         Self {
             version: Arc::new(PolicyVersion {
                 name: name.into(),
@@ -72,11 +87,57 @@ impl<I, A> Closure<I, A> {
                 version: "1.0.0".into(),
                 state_version: 1,
             }),
-            description: Description::default(),
-            answer,
+            description: Description {
+                kinds: vec![kind.to_owned()],
+                ..Description::default()
+            },
+            decides: None,
+            ranks: None,
+            judges_pods: None,
+            judges_nodes: None,
+            judges_moves: None,
             predecessors: Vec::new(),
             rolled_back: None,
         }
+    }
+
+    /// Makes it judge pods.
+    #[must_use]
+    pub fn judging_pods(
+        mut self,
+        judge: impl Fn(&Context, &ScaleDownPodsInput) -> Result<PodVerdicts, PolicyFailure>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.judges_pods = Some(Arc::new(judge));
+        self
+    }
+
+    /// Makes it judge nodes.
+    #[must_use]
+    pub fn judging_nodes(
+        mut self,
+        judge: impl Fn(&Context, &ScaleDownNodesInput) -> Result<NodeVerdicts, PolicyFailure>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.judges_nodes = Some(Arc::new(judge));
+        self
+    }
+
+    /// Makes it judge moves.
+    #[must_use]
+    pub fn judging_moves(
+        mut self,
+        judge: impl Fn(&Context, &ScaleDownMovesInput) -> Result<MoveVerdicts, PolicyFailure>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        self.judges_moves = Some(Arc::new(judge));
+        self
     }
 
     /// Sets the version of its state, which is 1 by default.
@@ -123,32 +184,28 @@ impl<I, A> Closure<I, A> {
         self
     }
 
-    fn ask(&self, context: &Context, input: &I) -> PolicyOutcome<A> {
+    /// Returns it as an engine does.
+    #[must_use]
+    pub fn resolve(&self) -> Arc<dyn Policy> {
+        Arc::new(self.clone())
+    }
+
+    fn ask<I, A>(
+        &self,
+        answer: Option<&Answer<I, A>>,
+        context: &Context,
+        input: &I,
+    ) -> PolicyOutcome<A> {
+        let missing = || PolicyFailure::Missing(format!("not answered by {}", self.version.name));
         PolicyOutcome {
             usage: Usage::default(),
-            answer: (self.answer)(context, input),
+            answer: answer.map_or_else(|| Err(missing()), |answer| answer(context, input)),
             log: Vec::new(),
         }
     }
 }
 
-impl TestPolicy {
-    /// Returns it as an engine does.
-    #[must_use]
-    pub fn resolve(&self) -> Arc<dyn ReplicaPolicy> {
-        Arc::new(self.clone())
-    }
-}
-
-impl TestExpander {
-    /// Returns it as an engine does.
-    #[must_use]
-    pub fn resolve(&self) -> Arc<dyn ExpanderPolicy> {
-        Arc::new(self.clone())
-    }
-}
-
-impl<I, A> Policy for Closure<I, A> {
+impl Policy for TestPolicy {
     fn version(&self) -> &Arc<PolicyVersion> {
         &self.version
     }
@@ -166,27 +223,54 @@ impl<I, A> Policy for Closure<I, A> {
         }
     }
 
+    fn answers(&self, interface: &str) -> bool {
+        match interface {
+            interface::REPLICA => self.decides.is_some(),
+            interface::EXPANDER => self.ranks.is_some(),
+            interface::SCALE_DOWN_PODS => self.judges_pods.is_some(),
+            interface::SCALE_DOWN_NODES => self.judges_nodes.is_some(),
+            interface::SCALE_DOWN_MOVES => self.judges_moves.is_some(),
+            _ => false,
+        }
+    }
+
     fn rolled_back(&self) -> Option<&RolledBack> {
         self.rolled_back.as_ref()
     }
-}
 
-impl ReplicaPolicy for TestPolicy {
+    fn predecessors(&self) -> Vec<Arc<dyn Policy>> {
+        self.predecessors.iter().map(Self::resolve).collect()
+    }
+
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
-        self.ask(context, input)
+        self.ask(self.decides.as_ref(), context, input)
     }
 
-    fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
-        self.predecessors.iter().map(Self::resolve).collect()
-    }
-}
-
-impl ExpanderPolicy for TestExpander {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        self.ask(context, input)
+        self.ask(self.ranks.as_ref(), context, input)
     }
 
-    fn predecessors(&self) -> Vec<Arc<dyn ExpanderPolicy>> {
-        self.predecessors.iter().map(Self::resolve).collect()
+    fn judge_pods(
+        &self,
+        context: &Context,
+        input: &ScaleDownPodsInput,
+    ) -> PolicyOutcome<PodVerdicts> {
+        self.ask(self.judges_pods.as_ref(), context, input)
+    }
+
+    fn judge_nodes(
+        &self,
+        context: &Context,
+        input: &ScaleDownNodesInput,
+    ) -> PolicyOutcome<NodeVerdicts> {
+        self.ask(self.judges_nodes.as_ref(), context, input)
+    }
+
+    fn judge_moves(
+        &self,
+        context: &Context,
+        input: &ScaleDownMovesInput,
+    ) -> PolicyOutcome<MoveVerdicts> {
+        self.ask(self.judges_moves.as_ref(), context, input)
     }
 }

@@ -4,5 +4,5 @@
 mod closure;
 mod engine;
 
-pub use self::closure::{Closure, TestExpander, TestPolicy, expander, policy, ranker};
+pub use self::closure::{TestPolicy, expander, policy, ranker, scale_down};
 pub use self::engine::{Named, TestEngine};

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, OptionColumns};
-use flyball_decision::policy::{ExpanderPolicy as _, Policy as _, ReplicaPolicy as _, kind};
+use flyball_decision::policy::{Policy as _, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions};
 use flyball_tests::guests;
@@ -48,7 +48,7 @@ fn what_was_built_on_the_contract_alone_loads_and_decides() {
         let component = &components[contract.directory()];
         let policy = CompiledPolicy::load(&engine, "one-more", component, DEFAULT_BUDGET).unwrap();
         assert_eq!(&*policy.version().contract, contract.version());
-        assert_eq!(policy.description().kinds, kind::RUN);
+        assert_eq!(policy.description().kinds, [kind::REPLICA, kind::EXPANDER]);
 
         let context = Context {
             state: "seen".into(),

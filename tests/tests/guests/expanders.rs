@@ -8,7 +8,7 @@ use std::sync::Arc;
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, OptionColumns, option_state};
 use flyball_decision::memory::PolicyMemories;
-use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine as _};
+use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine as _, interface, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::choose::{Chooser, choose};
@@ -139,7 +139,7 @@ fn input(count: usize) -> ExpanderInput {
 fn regular_expressions_of_priority_that_explode_elsewhere_take_their_fuel_and_no_more() {
     let engine = Engine::new(&EngineOptions::default()).unwrap();
     let registry = Registry::fixed(&engine, flyball_policies::BUILTIN, &[]).unwrap();
-    let policy = registry.expander_policy("priority").unwrap();
+    let policy = registry.policy(kind::EXPANDER, "priority").unwrap();
     let ask = |pattern: &str, length: usize| {
         let mut input = input(3);
         let name: Arc<str> = "x".repeat(length).into();
@@ -169,31 +169,35 @@ fn a_policy_is_asked_for_the_kinds_that_it_has() {
         .install("both", &guests::components("expanders").unwrap()["both"])
         .unwrap();
 
-    let failure = registry.expander_policy("hpa").err().unwrap();
+    let failure = registry.policy(kind::EXPANDER, "hpa").err().unwrap();
     assert_eq!(
         failure.to_string(),
         "PolicyMissing: policy `hpa` is no policy of kind expander: it has replica"
     );
-    let failure = registry.replica_policy("least-waste").err().unwrap();
+    let failure = registry.policy(kind::REPLICA, "least-waste").err().unwrap();
     assert_eq!(
         failure.to_string(),
         "PolicyMissing: policy `least-waste` is no policy of kind replica: it has expander"
     );
-    let stands_in = registry.expander_fallback("hpa").unwrap();
+    let stands_in = registry.fallback(interface::EXPANDER, "hpa").unwrap();
     assert_eq!(&*stands_in.version().name, DEFAULT_EXPANDER);
     assert_eq!(
-        &*registry.replica_fallback("price").unwrap().version().name,
+        &*registry
+            .fallback(interface::REPLICA, "price")
+            .unwrap()
+            .version()
+            .name,
         "hpa"
     );
 
     let context = Context::default();
-    let decided = registry.replica_policy("both").unwrap();
+    let decided = registry.policy(kind::REPLICA, "both").unwrap();
     let decided = decided.decide(&context, &ReplicaInput::default());
     let decided = decided.answer.unwrap();
     assert_eq!(decided.replicas, Some(3));
     // It says nothing of why; its SDK says that.
     assert_eq!(decided.reason.code, "Unexplained");
-    let ranked = registry.expander_policy("both").unwrap();
+    let ranked = registry.policy(kind::EXPANDER, "both").unwrap();
     assert_eq!(ranked.rank(&context, &input(2)).answer.unwrap().best, [0]);
     assert_eq!(ranked.description().kinds, ["replica", "expander"]);
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{PolicyOutcome, ReplicaPolicy as _};
+use flyball_decision::policy::{Policy as _, PolicyOutcome};
 use flyball_decision::replica::{
     MetricInput, PodColumns, ReplicaDecision, ReplicaInput, Target, UNKNOWN_POD, pod_state,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::policy::{PolicyEngine as _, kind};
 use flyball_decision::replica::{ReplicaInput, Target};
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{PolicySource, PolicyState, digest};
@@ -88,7 +88,7 @@ fn a_swap_that_would_invalidate_a_configuration_is_refused() {
         configuration: r#"{"ceiling": 5}"#.into(),
         ..Context::default()
     };
-    let policy = registry.replica_policy("web").unwrap();
+    let policy = registry.policy(kind::REPLICA, "web").unwrap();
     let outcome = policy.decide(&context, &ReplicaInput::default());
     assert_eq!(outcome.answer.unwrap().replicas, Some(3));
 }
@@ -160,7 +160,7 @@ fn a_policy_is_quarantined_for_the_object_for_which_it_traps_and_for_no_other() 
             current_replicas,
             ..ReplicaInput::default()
         };
-        let policy = registry.replica_policy("web").unwrap();
+        let policy = registry.policy(kind::REPLICA, "web").unwrap();
         let answer = policy.decide(&context, &input).answer;
         answer.map_err(|failure| failure.code())
     };
@@ -217,7 +217,7 @@ fn decisions_under_way_finish_on_the_old_code() {
     let home = Home::new();
     home.put("web.wasm", &home.plain["two"]);
     let registry = home.start();
-    let held = registry.replica_policy("web").unwrap();
+    let held = registry.policy(kind::REPLICA, "web").unwrap();
     let answers = BTreeMap::from([
         (digest(&home.plain["two"]), 2),
         (digest(&home.plain["three"]), 3),
@@ -229,7 +229,7 @@ fn decisions_under_way_finish_on_the_old_code() {
         let asking = scope.spawn(|| {
             let mut versions = BTreeSet::new();
             while !done.load(Ordering::Relaxed) {
-                let policy = registry.replica_policy("web").unwrap();
+                let policy = registry.policy(kind::REPLICA, "web").unwrap();
                 let outcome = policy.decide(&Context::default(), &ReplicaInput::default());
                 let digest = policy.version().digest.to_string();
                 assert_eq!(outcome.answer.unwrap().replicas, Some(answers[&digest]));

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, PolicyOutcome};
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, PolicyOutcome, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
@@ -145,7 +145,9 @@ fn ask_at(
         current_replicas,
         ..ReplicaInput::default()
     };
-    let PolicyOutcome { answer, .. } = registry.replica_policy(name)?.decide(&context, &input);
+    let PolicyOutcome { answer, .. } = registry
+        .policy(kind::REPLICA, name)?
+        .decide(&context, &input);
     Ok(answer?.replicas.unwrap())
 }
 

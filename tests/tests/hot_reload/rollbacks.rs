@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use flyball_decision::context::Context;
 use flyball_decision::policy::PolicyUser;
-use flyball_decision::policy::{PolicyEngine as _, PolicyFailure};
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, kind};
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput, Target};
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
@@ -54,7 +54,7 @@ fn decide(
     replicas: i32,
 ) -> Result<ReplicaDecision, PolicyFailure> {
     let (context, input) = input(namespace, second, replicas);
-    let policy = registry.replica_policy("web").unwrap();
+    let policy = registry.policy(kind::REPLICA, "web").unwrap();
     policy.decide(&context, &input).answer
 }
 
@@ -132,7 +132,7 @@ fn a_version_that_is_quarantined_for_all_soon_is_rolled_back() {
         rolled_back[0].ends_with("decides; its state starts anew"),
         "{rolled_back:?}"
     );
-    let policy = registry.replica_policy("web").unwrap();
+    let policy = registry.policy(kind::REPLICA, "web").unwrap();
     assert_eq!(policy.rolled_back().unwrap().from.state_version, 2);
     assert!(policy.predecessors().is_empty());
 
@@ -168,7 +168,10 @@ fn after_its_first_minutes_a_version_is_not_rolled_back() {
         let listed = status(&registry, "web").unwrap();
         assert!(matches!(listed.state, PolicyState::Quarantined { .. }));
         // Objects keep the previous version nevertheless.
-        let before = registry.replica_policy("web").unwrap().predecessors();
+        let before = registry
+            .policy(kind::REPLICA, "web")
+            .unwrap()
+            .predecessors();
         let (context, input) = input("team-a", 604, 13);
         let answer = before[0].decide(&context, &input).answer;
         assert_eq!(answer.unwrap().replicas, Some(2));

@@ -17,7 +17,7 @@ use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::part::ExpanderRecord;
-use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::policy::{PolicyEngine as _, kind};
 use flyball_decision::time::Timestamp;
 use flyball_nodes::chain;
 use flyball_nodes::choose::{Chooser, choose};
@@ -109,7 +109,7 @@ fn rank(
         configuration: case.configuration(expander).into(),
         ..Context::default()
     };
-    let policy = registry.expander_policy(expander).unwrap();
+    let policy = registry.policy(kind::EXPANDER, expander).unwrap();
     policy.rank(&context, input).answer.unwrap()
 }
 
@@ -164,7 +164,7 @@ fn sorted(rows: &[u32]) -> Vec<u32> {
 fn chains(registry: &Registry, case: &Case, tally: &mut Tally) {
     for chain in &case.expected.chains {
         let list = chain.expanders.join(",");
-        let parsed = chain::parse(&list, |name| registry.expander_policy(name).is_ok());
+        let parsed = chain::parse(&list, |name| registry.policy(kind::EXPANDER, name).is_ok());
         tally.compare(
             case,
             "chain refused",

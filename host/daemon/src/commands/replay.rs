@@ -9,9 +9,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use flyball_decision::part::{ExpanderRecord, PolicyRecord};
-use flyball_decision::policy::{
-    Budget, ExpanderPolicy, Policy as _, PolicyVersion, ReplicaPolicy, kind,
-};
+use flyball_decision::policy::{Budget, Policy, PolicyVersion, kind};
 use flyball_decision::replay::{Replay, replay};
 use flyball_report::record::Record;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
@@ -122,12 +120,12 @@ impl Policies {
         })
     }
 
-    fn replica(&self, policy: &PolicyRecord) -> Option<Arc<dyn ReplicaPolicy>> {
+    fn replica(&self, policy: &PolicyRecord) -> Option<Arc<dyn Policy>> {
         let version = policy.version.as_deref();
         Some(self.resolve(kind::REPLICA, &policy.name, version, policy.budget)?)
     }
 
-    fn expander(&self, policy: &ExpanderRecord) -> Option<Arc<dyn ExpanderPolicy>> {
+    fn expander(&self, policy: &ExpanderRecord) -> Option<Arc<dyn Policy>> {
         let version = policy.version.as_deref();
         Some(self.resolve(kind::EXPANDER, &policy.name, version, policy.budget)?)
     }

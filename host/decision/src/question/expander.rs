@@ -3,41 +3,30 @@
 use std::sync::Arc;
 
 use super::{Question, RecordedQuestion};
-use crate::context::{Context, Reason};
+use crate::context::Context;
 use crate::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
-use crate::policy::{ExpanderPolicy, NODE_GROUPS, PolicyEngine, PolicyFailure, PolicyOutcome};
+use crate::policy::{NODE_GROUPS, Policy, PolicyFailure, PolicyOutcome, interface, kind};
 
 /// Which node group should grow?
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExpanderQuestion {}
 
 impl Question for ExpanderQuestion {
-    type Policy = dyn ExpanderPolicy;
     type Input = ExpanderInput;
     /// Rows of the options that the expander is asked about. Rows of its answer are rows
     /// of these.
     type Own = Vec<u32>;
     type Answer = ExpanderRanking;
 
+    const KIND: &'static str = kind::EXPANDER;
+    const INTERFACE: &'static str = interface::EXPANDER;
     const NOUN: &'static str = "expander";
     const HELD: &'static str = "no group grows";
     const OWN_FIELD: &'static str = "rows";
     const ANSWER_TAG: &'static str = "ranking";
 
-    fn find(engine: &dyn PolicyEngine, name: &str) -> Result<Arc<Self::Policy>, PolicyFailure> {
-        engine.expander_policy(name)
-    }
-
-    fn fallback(engine: &dyn PolicyEngine, name: &str) -> Option<Arc<Self::Policy>> {
-        engine.expander_fallback(name)
-    }
-
-    fn predecessors(policy: &Self::Policy) -> Vec<Arc<Self::Policy>> {
-        policy.predecessors()
-    }
-
     fn ask(
-        policy: &Self::Policy,
+        policy: &dyn Policy,
         context: &Context,
         input: &mut ExpanderInput,
         rows: &mut Vec<u32>,
@@ -53,10 +42,6 @@ impl Question for ExpanderQuestion {
 
     fn state(answer: &ExpanderRanking) -> Option<&str> {
         answer.state.as_deref()
-    }
-
-    fn reason(answer: &ExpanderRanking) -> &Reason {
-        &answer.reason
     }
 
     fn object(_: &ExpanderInput) -> (Arc<str>, String) {

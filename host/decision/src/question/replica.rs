@@ -4,8 +4,8 @@ use std::mem::swap;
 use std::sync::Arc;
 
 use super::{Question, RecordedQuestion};
-use crate::context::{Context, Reason};
-use crate::policy::{PolicyEngine, PolicyFailure, PolicyOutcome, ReplicaPolicy};
+use crate::context::Context;
+use crate::policy::{Policy, PolicyFailure, PolicyOutcome, interface, kind};
 use crate::replica::{ReplicaDecision, ReplicaInput, Samples};
 
 /// How many replicas should a workload have?
@@ -13,31 +13,20 @@ use crate::replica::{ReplicaDecision, ReplicaInput, Samples};
 pub enum ReplicaQuestion {}
 
 impl Question for ReplicaQuestion {
-    type Policy = dyn ReplicaPolicy;
     type Input = ReplicaInput;
     /// The policy's earlier recommendations.
     type Own = Samples;
     type Answer = ReplicaDecision;
 
+    const KIND: &'static str = kind::REPLICA;
+    const INTERFACE: &'static str = interface::REPLICA;
     const NOUN: &'static str = "policy";
     const HELD: &'static str = "the target is held";
     const OWN_FIELD: &'static str = "recommendations";
     const ANSWER_TAG: &'static str = "decision";
 
-    fn find(engine: &dyn PolicyEngine, name: &str) -> Result<Arc<Self::Policy>, PolicyFailure> {
-        engine.replica_policy(name)
-    }
-
-    fn fallback(engine: &dyn PolicyEngine, name: &str) -> Option<Arc<Self::Policy>> {
-        engine.replica_fallback(name)
-    }
-
-    fn predecessors(policy: &Self::Policy) -> Vec<Arc<Self::Policy>> {
-        policy.predecessors()
-    }
-
     fn ask(
-        policy: &Self::Policy,
+        policy: &dyn Policy,
         context: &Context,
         input: &mut ReplicaInput,
         own: &mut Samples,
@@ -54,10 +43,6 @@ impl Question for ReplicaQuestion {
 
     fn state(answer: &ReplicaDecision) -> Option<&str> {
         answer.state.as_deref()
-    }
-
-    fn reason(answer: &ReplicaDecision) -> &Reason {
-        &answer.reason
     }
 
     fn object(input: &ReplicaInput) -> (Arc<str>, String) {

@@ -9,7 +9,7 @@ use crate::cloud::NodeGroup;
 use crate::options::NodeOptions;
 use crate::scale_up::Plan;
 use flyball_decision::part::Part;
-use flyball_decision::policy::PolicyEngine;
+use flyball_decision::policy::{PolicyEngine, kind};
 use flyball_decision::time::Timestamp;
 
 /// Longest time for which a pass with expanders is cached. Their answers may depend on
@@ -55,7 +55,7 @@ impl PassInputs {
                 .collect(),
             expanders: expanders
                 .map(|expander| {
-                    let policy = engine.expander_policy(&expander.name).ok()?;
+                    let policy = engine.policy(kind::EXPANDER, &expander.name).ok()?;
                     Some(Arc::clone(&policy.version().digest))
                 })
                 .collect(),

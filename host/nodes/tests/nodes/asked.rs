@@ -8,7 +8,7 @@ use flyball_decision::policy::PolicyFailure;
 use flyball_nodes::record::OrderOutcome;
 use flyball_nodes::state::Owner;
 use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
-use flyball_test_policies::TestExpander;
+use flyball_test_policies::TestPolicy;
 
 use crate::expanders::{expander, first, ranker};
 use crate::world::World;
@@ -153,7 +153,7 @@ fn a_group_that_refused_an_order_gets_no_other_one_of_the_plan() {
 }
 
 /// Chooses the first option, and remembers how many choices it has made.
-fn counting() -> TestExpander {
+fn counting() -> TestPolicy {
     ranker("counting", |context, _| {
         Ok(ExpanderRanking {
             best: vec![0],

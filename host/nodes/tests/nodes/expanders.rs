@@ -1,9 +1,9 @@
 //! Expanders that are closures.
 
-use flyball_test_policies::TestExpander;
+use flyball_test_policies::TestPolicy;
 pub use flyball_test_policies::{expander, ranker};
 
 /// Returns an expander that chooses the first option.
-pub fn first() -> TestExpander {
+pub fn first() -> TestPolicy {
     expander("first", |_| Ok(vec![0]))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use flyball_decision::replay::{Replay, replay};
 use flyball_nodes::record::{NodeDecisionRecord, OrderOutcome};
 use flyball_placement::{AffinityTerm, LabelSelector, Pod, Requirement};
-use flyball_test_policies::TestExpander;
+use flyball_test_policies::TestPolicy;
 
 use crate::expanders::{expander, first};
 use crate::world::World;
@@ -19,7 +19,7 @@ fn zonal(zones: &[&str], full: &[&str]) -> World {
     zonal_with(first(), zones, full)
 }
 
-fn zonal_with(expander: TestExpander, zones: &[&str], full: &[&str]) -> World {
+fn zonal_with(expander: TestPolicy, zones: &[&str], full: &[&str]) -> World {
     let mut world = World::new(vec![expander], None, |options| {
         options.balancing_ignored_labels = vec!["team".into()];
     });
@@ -114,7 +114,7 @@ fn a_part_that_is_full_or_backed_off_is_none() {
 
 /// Returns an expander that chooses `b-small` if it is an option by itself, else the
 /// first option.
-fn prefers_small() -> TestExpander {
+fn prefers_small() -> TestPolicy {
     expander("small", |input| {
         let mut groups = input.options.node_group.iter();
         let small = groups.position(|group| &**group == "b-small");

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flyball_decision::expander::ExpanderRanking;
 use flyball_decision::part::ExpanderRecord;
-use flyball_decision::policy::{ExpanderPolicy, PolicyFailure};
+use flyball_decision::policy::{Policy, PolicyFailure};
 use flyball_decision::replay::{Replay, replay};
 use flyball_nodes::options::NodeOptions;
 
@@ -13,7 +13,7 @@ use crate::world::World;
 use crate::{defaults, pod};
 
 /// Finds the expanders of the record, as they are now.
-fn resolving(world: &World) -> impl Fn(&ExpanderRecord) -> Option<Arc<dyn ExpanderPolicy>> {
+fn resolving(world: &World) -> impl Fn(&ExpanderRecord) -> Option<Arc<dyn Policy>> {
     |part| world.expander(&part.version.as_ref()?.name)
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, MutexGuard};
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::InMemoryStore;
-use flyball_decision::policy::{DEFAULT_EXPANDER, ExpanderPolicy, Policy as _};
+use flyball_decision::policy::{DEFAULT_EXPANDER, Policy};
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::cloud::{CloudError, InstanceState, NodeGroup, NodeTemplate};
@@ -19,7 +19,7 @@ use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, PodFacts};
 use flyball_placement::{Effect, Node, Pod, Resources, Taint};
-use flyball_test_policies::{TestEngine, TestExpander};
+use flyball_test_policies::{TestEngine, TestPolicy};
 use futures::FutureExt as _;
 
 use self::shared::{Failure, Inner, Shared};
@@ -36,8 +36,8 @@ pub struct World {
 impl World {
     /// Creates an empty world whose loop asks these expanders, in this order.
     pub fn new(
-        expanders: Vec<TestExpander>,
-        built_in: Option<TestExpander>,
+        expanders: Vec<TestPolicy>,
+        built_in: Option<TestPolicy>,
         change: impl FnOnce(&mut NodeOptions),
     ) -> Self {
         let shared = Shared::default();
@@ -75,7 +75,7 @@ impl World {
     }
 
     /// Replaces the expander of the same name.
-    pub fn swap(&self, expander: TestExpander) {
+    pub fn swap(&self, expander: TestPolicy) {
         self.engine.expanders.insert(expander.resolve());
     }
 
@@ -320,7 +320,7 @@ impl World {
     }
 
     /// Returns an expander by its name.
-    pub fn expander(&self, name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
+    pub fn expander(&self, name: &str) -> Option<Arc<dyn Policy>> {
         self.engine.expanders.find(name).ok()
     }
 }

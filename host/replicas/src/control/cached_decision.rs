@@ -21,7 +21,7 @@ use crate::status::AutoscalerStatus;
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::PolicyRecord;
-use flyball_decision::policy::{PolicyEngine, PolicyVersion};
+use flyball_decision::policy::{PolicyEngine, PolicyVersion, kind};
 use flyball_decision::replica::{MetricInput, PodColumns};
 use flyball_decision::time::Timestamp;
 
@@ -129,7 +129,7 @@ impl CachedDecision {
         // Empty if no policy was asked; then none would be now.
         self.versions.is_empty()
             || policies.zip(&self.versions).all(|(policy, version)| {
-                let active = engine.replica_policy(&policy.name);
+                let active = engine.policy(kind::REPLICA, &policy.name);
                 active.is_ok_and(|active| active.version() == version)
             })
     }

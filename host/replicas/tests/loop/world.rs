@@ -7,7 +7,7 @@ use std::sync::Arc;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::StateStore;
 use flyball_decision::memory::{InMemoryStore, SavedState};
-use flyball_decision::policy::{PolicyFailure, ReplicaPolicy};
+use flyball_decision::policy::{self, PolicyFailure};
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::control::ReplicaLoop;
@@ -130,7 +130,7 @@ impl World {
         self.shared.0.lock().unwrap().incoming = Some(policy);
     }
 
-    pub fn policy(&self, name: &str) -> Arc<dyn ReplicaPolicy> {
+    pub fn policy(&self, name: &str) -> Arc<dyn policy::Policy> {
         self.shared.1.replicas.find(name).unwrap()
     }
 

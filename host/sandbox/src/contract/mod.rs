@@ -6,7 +6,7 @@ mod draft;
 
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
-use flyball_decision::policy::{Description, kind};
+use flyball_decision::policy::{Description, interface};
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 use wasmtime::component::Component;
@@ -83,8 +83,8 @@ impl Contract {
         if !self.exports(surface, "description") {
             return Err(LoadError::MissingExport("description".to_owned()));
         }
-        if !kind::RUN.iter().any(|kind| self.exports(surface, kind)) {
-            return Err(LoadError::MissingExport(kind::RUN.join(" or ")));
+        if self.interfaces(surface).is_empty() {
+            return Err(LoadError::MissingExport(interface::ALL.join(" or ")));
         }
         Ok(())
     }
@@ -94,6 +94,13 @@ impl Contract {
         surface.exports.contains(&self.interface(interface))
     }
 
+    /// Returns the questions that the component answers.
+    pub(crate) fn interfaces(self, surface: &Surface) -> Vec<&'static str> {
+        let mut interfaces = interface::ALL.to_vec();
+        interfaces.retain(|interface| self.exports(surface, interface));
+        interfaces
+    }
+
     fn interface(self, name: &str) -> String {
         format!("{PACKAGE}{name}@{}", self.version())
     }
@@ -101,8 +108,8 @@ impl Contract {
     /// Links a compiled component.
     pub(crate) fn link(self, component: &Component, surface: &Surface) -> wasmtime::Result<Linked> {
         let exports = Exports {
-            replica: self.exports(surface, kind::REPLICA),
-            expander: self.exports(surface, kind::EXPANDER),
+            replica: self.exports(surface, interface::REPLICA),
+            expander: self.exports(surface, interface::EXPANDER),
         };
         match self {
             Self::Draft => draft::Linked::new(component, exports).map(Linked::Draft),

@@ -4,9 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{
-    ExpanderPolicy as _, Policy as _, PolicyOutcome, ReplicaPolicy as _, kind,
-};
+use flyball_decision::policy::{Policy as _, PolicyOutcome, kind};
 use flyball_decision::time::Timestamp;
 
 use crate::error::LoadError;

@@ -7,8 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::policy::{
-    Budget, Description, ExpanderPolicy, NODE_GROUPS, Policy, PolicyOutcome, PolicyVersion,
-    ReplicaPolicy, RolledBack, Usage, kind,
+    Budget, Description, NODE_GROUPS, Policy, PolicyOutcome, PolicyVersion, RolledBack, Usage,
 };
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use flyball_decision::time::Timestamp;
@@ -22,6 +21,12 @@ use crate::registry::trial::Trial;
 
 /// Maximum number of predecessors that are kept for objects which need them.
 const MAX_PREDECESSORS: usize = 3;
+
+/// Who asks expanders and scale-down policies.
+const NODES: Asker<'static> = Asker {
+    object: NODE_GROUPS,
+    namespace: "",
+};
 
 /// A policy's code as the registry returns it to callers.
 pub(super) struct Generation {
@@ -146,12 +151,6 @@ impl Generation {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn predecessors_of_kind(&self, kind: &str) -> Vec<Arc<Self>> {
-        let mut predecessors = self.predecessors();
-        predecessors.retain(|predecessor| predecessor.description().has_kind(kind));
-        predecessors
-    }
-
     /// Asks the policy unless it is quarantined, and counts the outcome.
     fn ask<A>(
         &self,
@@ -248,9 +247,16 @@ impl Policy for Generation {
     fn rolled_back(&self) -> Option<&RolledBack> {
         self.rolled_back.as_ref()
     }
-}
 
-impl ReplicaPolicy for Generation {
+    fn answers(&self, interface: &str) -> bool {
+        self.policy.answers(interface)
+    }
+
+    fn predecessors(&self) -> Vec<Arc<dyn Policy>> {
+        let predecessors = Self::predecessors(self).into_iter();
+        predecessors.map(|predecessor| predecessor as _).collect()
+    }
+
     fn decide(&self, context: &Context, input: &ReplicaInput) -> PolicyOutcome<ReplicaDecision> {
         let asker = Asker {
             object: &input.target.to_string(),
@@ -261,25 +267,9 @@ impl ReplicaPolicy for Generation {
         })
     }
 
-    fn predecessors(&self) -> Vec<Arc<dyn ReplicaPolicy>> {
-        let predecessors = self.predecessors_of_kind(kind::REPLICA).into_iter();
-        predecessors.map(|predecessor| predecessor as _).collect()
-    }
-}
-
-impl ExpanderPolicy for Generation {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
-        let asker = Asker {
-            object: NODE_GROUPS,
-            namespace: "",
-        };
-        self.ask(asker, context, |policy, checked| {
+        self.ask(NODES, context, |policy, checked| {
             policy.rank_checked(checked, input)
         })
-    }
-
-    fn predecessors(&self) -> Vec<Arc<dyn ExpanderPolicy>> {
-        let predecessors = self.predecessors_of_kind(kind::EXPANDER).into_iter();
-        predecessors.map(|predecessor| predecessor as _).collect()
     }
 }

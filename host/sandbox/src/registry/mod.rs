@@ -32,8 +32,9 @@ use std::time::Duration;
 
 use flyball_decision::policy::PolicyUser;
 use flyball_decision::policy::{
-    DEFAULT_EXPANDER, DEFAULT_REPLICA_POLICY, ExpanderPolicy, Policy as _, PolicyEngine,
-    PolicyFailure, PolicyVersion, ReplicaPolicy, RolledBack, kind,
+    DEFAULT_EXPANDER, DEFAULT_MOVE_JUDGE, DEFAULT_NODE_JUDGE, DEFAULT_POD_JUDGE,
+    DEFAULT_REPLICA_POLICY, Policy, PolicyEngine, PolicyFailure, PolicyVersion, RolledBack,
+    interface,
 };
 
 use crate::engine::Engine;
@@ -212,9 +213,9 @@ impl Registry {
     }
 
     /// Returns the active code of a name without the counting and the quarantine of
-    /// [`PolicyEngine::replica_policy`]: for checks of configurations and for replays.
+    /// [`PolicyEngine::policy`]: for checks of configurations and for replays.
     #[must_use]
-    pub fn policy(&self, name: &str) -> Option<Arc<CompiledPolicy>> {
+    pub fn compiled(&self, name: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.shared.slots();
         Some(Arc::clone(&slots.get(name)?.active.as_ref()?.policy))
     }
@@ -244,20 +245,20 @@ impl Registry {
 }
 
 impl PolicyEngine for Registry {
-    fn replica_policy(&self, name: &str) -> Result<Arc<dyn ReplicaPolicy>, PolicyFailure> {
-        Ok(self.active(name, kind::REPLICA)?)
+    fn policy(&self, kind: &str, name: &str) -> Result<Arc<dyn Policy>, PolicyFailure> {
+        Ok(self.active(name, kind)?)
     }
 
-    fn replica_fallback(&self, name: &str) -> Option<Arc<dyn ReplicaPolicy>> {
-        Some(self.builtin(name, kind::REPLICA, DEFAULT_REPLICA_POLICY)?)
-    }
-
-    fn expander_policy(&self, name: &str) -> Result<Arc<dyn ExpanderPolicy>, PolicyFailure> {
-        Ok(self.active(name, kind::EXPANDER)?)
-    }
-
-    fn expander_fallback(&self, name: &str) -> Option<Arc<dyn ExpanderPolicy>> {
-        Some(self.builtin(name, kind::EXPANDER, DEFAULT_EXPANDER)?)
+    fn fallback(&self, interface: &str, name: &str) -> Option<Arc<dyn Policy>> {
+        let default = match interface {
+            interface::REPLICA => DEFAULT_REPLICA_POLICY,
+            interface::EXPANDER => DEFAULT_EXPANDER,
+            interface::SCALE_DOWN_PODS => DEFAULT_POD_JUDGE,
+            interface::SCALE_DOWN_NODES => DEFAULT_NODE_JUDGE,
+            interface::SCALE_DOWN_MOVES => DEFAULT_MOVE_JUDGE,
+            _ => return None,
+        };
+        Some(self.builtin(name, interface, default)?)
     }
 }
 
@@ -281,15 +282,13 @@ impl Registry {
         ))
     }
 
-    /// Returns the built-in policy of that kind and name, else the kind's default one.
-    fn builtin(&self, name: &str, kind: &str, default: &str) -> Option<Arc<CompiledPolicy>> {
+    /// Returns the built-in policy of that name, if it answers the question of that
+    /// interface, else the interface's default one.
+    fn builtin(&self, name: &str, interface: &str, default: &str) -> Option<Arc<CompiledPolicy>> {
         let slots = self.shared.slots();
         let builtin = |name: &str| {
             let policy = slots.get(name)?.builtin.as_ref()?;
-            policy
-                .description()
-                .has_kind(kind)
-                .then(|| Arc::clone(policy))
+            policy.answers(interface).then(|| Arc::clone(policy))
         };
         builtin(name).or_else(|| builtin(default))
     }

@@ -6,9 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use flyball_decision::policy::{
-    Description, ExpanderPolicy as _, Policy as _, PolicyFailure, PolicyOutcome, ReplicaPolicy as _,
-};
+use flyball_decision::policy::{Description, Policy as _, PolicyFailure, PolicyOutcome};
 use flyball_decision::question::RecordedQuestion;
 use flyball_decision::recorded::RecordedInput;
 use serde::{Deserialize, Serialize};
@@ -69,6 +67,7 @@ impl fmt::Display for Trial {
 enum ComparedAnswer {
     Replicas(Option<i64>),
     Best(Vec<u32>),
+    Verdicts(Vec<u32>),
     /// A typed error, which counts as an answer.
     Refused,
 }
@@ -125,6 +124,24 @@ fn ask(
         RecordedQuestion::Expander(question) => {
             let outcome = policy.rank(&context, question);
             compared(policy, outcome, |answer| ComparedAnswer::Best(answer.best))
+        }
+        RecordedQuestion::ScaleDownPods(question) => {
+            let outcome = policy.judge_pods(&context, question);
+            compared(policy, outcome, |answer| {
+                ComparedAnswer::Verdicts(answer.verdict)
+            })
+        }
+        RecordedQuestion::ScaleDownNodes(question) => {
+            let outcome = policy.judge_nodes(&context, question);
+            compared(policy, outcome, |answer| {
+                ComparedAnswer::Verdicts(answer.verdict)
+            })
+        }
+        RecordedQuestion::ScaleDownMoves(question) => {
+            let outcome = policy.judge_moves(&context, question);
+            compared(policy, outcome, |answer| {
+                ComparedAnswer::Verdicts(answer.verdict)
+            })
         }
     }
 }

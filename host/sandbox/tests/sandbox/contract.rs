@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{Policy as _, ReplicaPolicy as _};
+use flyball_decision::policy::Policy as _;
 use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::{CompiledPolicy, Contract, DEFAULT_BUDGET, Engine, EngineOptions, digest};
 use wit_component::semver_check;

@@ -9,7 +9,7 @@ mod loading;
 use std::sync::Arc;
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{PolicyFailure, PolicyOutcome, ReplicaPolicy as _};
+use flyball_decision::policy::{Policy as _, PolicyFailure, PolicyOutcome};
 use flyball_decision::replica::{MetricInput, PodColumns, ReplicaDecision, ReplicaInput};
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, LoadError};

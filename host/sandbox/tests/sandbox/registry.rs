@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{PolicyEngine as _, PolicyFailure};
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
@@ -85,7 +85,7 @@ fn ask_at(registry: &Registry, name: &str, seconds: i64) -> Result<Option<i64>, 
         now: Timestamp(seconds * 1000),
         ..Context::default()
     };
-    let policy = registry.replica_policy(name)?;
+    let policy = registry.policy(kind::REPLICA, name)?;
     policy
         .decide(&context, &ReplicaInput::default())
         .answer

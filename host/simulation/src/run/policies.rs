@@ -1,7 +1,7 @@
 //! Checks that the policies which a scenario names exist. A missing policy would hold its
 //! objects for the whole run, and the figures would look like a policy's choice.
 
-use flyball_decision::policy::{PolicyEngine, PolicyFailure};
+use flyball_decision::policy::{PolicyEngine, PolicyFailure, kind};
 
 use super::RunError;
 use crate::scenario::{AutoscalerTemplate, EventSpec, Scenario};
@@ -14,7 +14,7 @@ use crate::scenario::{AutoscalerTemplate, EventSpec, Scenario};
 pub fn check_policies(scenario: &Scenario, engine: &dyn PolicyEngine) -> Result<(), RunError> {
     for (place, template) in autoscalers(scenario) {
         for (index, policy) in template.policies.iter().enumerate() {
-            let found = engine.replica_policy(&policy.name).map(drop);
+            let found = engine.policy(kind::REPLICA, &policy.name).map(drop);
             check_exists(scenario, &policy.name, found, || {
                 format!("{place}.policies[{index}]")
             })?;
@@ -22,7 +22,7 @@ pub fn check_policies(scenario: &Scenario, engine: &dyn PolicyEngine) -> Result<
     }
     let expanders = &scenario.node_autoscaler.expanders;
     for (index, expander) in expanders.iter().enumerate() {
-        let found = engine.expander_policy(&expander.name).map(drop);
+        let found = engine.policy(kind::EXPANDER, &expander.name).map(drop);
         check_exists(scenario, &expander.name, found, || {
             format!("nodeAutoscaler.expanders[{index}]")
         })?;

@@ -83,7 +83,7 @@ impl Swap {
     /// call since then.
     pub fn newly_active(&self, registry: &Registry) -> Option<Duration> {
         let elapsed = self.copied.get()?.elapsed();
-        let policy = registry.policy(self.in_use)?;
+        let policy = registry.compiled(self.in_use)?;
         let is_own = *policy.version().digest == *self.digest;
         (is_own && self.active.set(elapsed).is_ok()).then_some(elapsed)
     }

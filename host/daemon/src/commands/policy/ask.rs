@@ -2,7 +2,7 @@
 
 use flyball_decision::context::Reason;
 use flyball_decision::expander::ExpanderRanking;
-use flyball_decision::policy::{ExpanderPolicy as _, PolicyOutcome, ReplicaPolicy as _};
+use flyball_decision::policy::{Policy as _, PolicyOutcome};
 use flyball_decision::replica::ReplicaDecision;
 use flyball_sandbox::CompiledPolicy;
 use serde::Serialize;

@@ -47,7 +47,7 @@ fn admit(
     let version = registry.install(&source.name, &source.component)?;
     // If the configuration did not fit the version before either, the daemon accepts the
     // policy and refuses the object.
-    if let (Some(configuration), Some(policy)) = (configuration, registry.policy(&source.name)) {
+    if let (Some(configuration), Some(policy)) = (configuration, registry.compiled(&source.name)) {
         policy
             .check_configuration(configuration)
             .context("the configuration does not fit")?;

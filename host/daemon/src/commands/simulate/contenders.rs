@@ -5,7 +5,7 @@ use std::iter;
 use std::path::Path;
 
 use anyhow::{Context as _, ensure};
-use flyball_decision::policy::{Policy as _, PolicyEngine as _};
+use flyball_decision::policy::{Policy as _, PolicyEngine as _, kind};
 use flyball_nodes::chain::ChainError;
 use flyball_replicas::spec::PolicyRef;
 use flyball_sandbox::Registry;
@@ -68,7 +68,7 @@ pub fn contenders(
 
 /// Installs a policy unless the registry has it. Returns its name in the registry.
 fn install(registry: &Registry, policy: &str) -> anyhow::Result<String> {
-    let taken = |name: &str| registry.policy(name).is_some();
+    let taken = |name: &str| registry.compiled(name).is_some();
     if taken(policy) {
         return Ok(policy.to_owned());
     }
@@ -99,7 +99,7 @@ fn checked(
     name: &str,
     config: Option<Map<String, Value>>,
 ) -> anyhow::Result<Option<Map<String, Value>>> {
-    if let Some(policy) = registry.policy(name) {
+    if let Some(policy) = registry.compiled(name) {
         policy.check_configuration(config.as_ref().unwrap_or(&Map::new()))?;
     }
     Ok(config)
@@ -107,7 +107,7 @@ fn checked(
 
 /// Reports whether a policy is an expander.
 fn is_expander(registry: &Registry, name: &str) -> bool {
-    let policy = registry.policy(name);
+    let policy = registry.compiled(name);
     policy.is_some_and(|policy| policy.description().kinds.iter().any(|k| k == "expander"))
 }
 
@@ -123,7 +123,7 @@ pub fn choose_expanders(
     );
     for name in names {
         ensure!(
-            registry.expander_policy(name).is_ok() || scenario.brings(name),
+            registry.policy(kind::EXPANDER, name).is_ok() || scenario.brings(name),
             "--expander: {}",
             ChainError::Unknown(name.clone())
         );

@@ -6,7 +6,7 @@ mod replica;
 
 use flyball_decision::context::{Context, GrantedInput, Reason};
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
-use flyball_decision::policy::{Description, WantedInput, kind};
+use flyball_decision::policy::{Description, WantedInput, interface};
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
@@ -100,7 +100,7 @@ impl Linked {
         context: &Context,
         input: &ReplicaInput,
     ) -> wasmtime::Result<Result<ReplicaDecision, Refusal>> {
-        let indices = exported(self.replica.as_ref(), kind::REPLICA)?;
+        let indices = exported(self.replica.as_ref(), interface::REPLICA)?;
         let instance = self.pre.instantiate(&mut *store)?;
         let policy = indices.load(&mut *store, &instance)?;
         replica::decide(&policy, store, context, input)
@@ -113,7 +113,7 @@ impl Linked {
         context: &Context,
         input: &ExpanderInput,
     ) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
-        let indices = exported(self.expander.as_ref(), kind::EXPANDER)?;
+        let indices = exported(self.expander.as_ref(), interface::EXPANDER)?;
         let instance = self.pre.instantiate(&mut *store)?;
         let policy = indices.load(&mut *store, &instance)?;
         expander::rank(&policy, store, context, input)

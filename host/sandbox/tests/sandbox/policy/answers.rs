@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_decision::policy::{PolicyFailure, ReplicaPolicy as _};
+use flyball_decision::policy::{Policy as _, PolicyFailure};
 use flyball_decision::replica::{MetricInput, ReplicaInput};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
 

@@ -1,6 +1,6 @@
 //! Decisions, and the outcome of each kind of misbehaviour.
 
-use flyball_decision::policy::{Policy as _, PolicyFailure, ReplicaPolicy as _};
+use flyball_decision::policy::{Policy as _, PolicyFailure};
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
 
 use super::{context, decide, failure, input, load};

@@ -1,7 +1,7 @@
 //! Components made by toolchains for other languages than Rust: composed ones, and
 //! sections in another order.
 
-use flyball_decision::policy::ReplicaPolicy as _;
+use flyball_decision::policy::Policy as _;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET};
 use flyball_tests::composed;
 

@@ -1,6 +1,6 @@
 //! Refusals while loading, and their messages.
 
-use flyball_decision::policy::ReplicaPolicy as _;
+use flyball_decision::policy::Policy as _;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions};
 use serde_json::json;
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{PolicyEngine as _, PolicyFailure};
+use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::PolicyState;
 use serde_json::json;
@@ -101,7 +101,7 @@ fn an_object_that_fits_no_version_is_refused_alone() {
             configuration: configuration.into(),
             ..Context::default()
         };
-        let policy = registry.replica_policy("mine").unwrap();
+        let policy = registry.policy(kind::REPLICA, "mine").unwrap();
         policy.decide(&context, &ReplicaInput::default()).answer
     };
     for _ in 0..4 {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{Policy as _, PolicyEngine as _, PolicyFailure};
+use flyball_decision::policy::{Policy as _, PolicyEngine as _, PolicyFailure, interface, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_sandbox::{
     Engine, EngineOptions, PolicySource, PolicyState, Registry, RegistryOptions,
@@ -31,7 +31,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
         (Some(2), Some(5))
     );
     assert_eq!(status(&registry, "hpa").generation, 2);
-    let fallback = registry.replica_fallback("mine").unwrap();
+    let fallback = registry.fallback(interface::REPLICA, "mine").unwrap();
     let answer = fallback
         .decide(&Context::default(), &ReplicaInput::default())
         .answer
@@ -43,7 +43,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
     );
 
     // A caller that holds a version can go on using it.
-    let held = registry.replica_policy("hpa").unwrap();
+    let held = registry.policy(kind::REPLICA, "hpa").unwrap();
     std::fs::remove_file(home.file("hpa.wasm")).unwrap();
     std::fs::remove_file(home.file("mine.wasm")).unwrap();
     registry.rescan();
@@ -54,7 +54,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
     assert_eq!(answer.replicas, Some(2));
     assert_eq!(ask(&registry, "hpa"), Some(1), "the built-in one again");
     assert!(matches!(
-        registry.replica_policy("mine").err(),
+        registry.policy(kind::REPLICA, "mine").err(),
         Some(PolicyFailure::Missing(_))
     ));
     assert_eq!(registry.status().len(), 1);
@@ -71,7 +71,7 @@ fn a_file_takes_a_built_ins_place_and_gives_it_back() {
     // After a restart it is the same: no policy of that name comes back.
     drop(registry);
     let registry = home.open();
-    assert!(registry.replica_policy("mine").is_err());
+    assert!(registry.policy(kind::REPLICA, "mine").is_err());
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_bad_file_changes_nothing_and_says_why() {
         "one bad file stops neither start nor others"
     );
     assert!(reason(&registry, "bad").starts_with("not WebAssembly"));
-    let missing = registry.replica_policy("bad").err().unwrap();
+    let missing = registry.policy(kind::REPLICA, "bad").err().unwrap();
     assert!(missing.message().contains("not WebAssembly"), "{missing}");
     assert!(reason(&registry, "hpa").starts_with("truncated"));
     assert_eq!(

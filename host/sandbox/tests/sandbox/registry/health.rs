@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{Budget, PolicyFailure, ReplicaPolicy as _};
+use flyball_decision::policy::{Budget, Policy as _, PolicyFailure};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
@@ -79,7 +79,7 @@ fn budgets_are_set_by_name_and_closeness_is_told() {
     .build();
     let spent = {
         let registry = Registry::fixed(&engine, &[("mine", &bytes)], &[]).unwrap();
-        let policy = registry.policy("mine").unwrap();
+        let policy = registry.compiled("mine").unwrap();
         policy
             .decide(&Context::default(), &ReplicaInput::default())
             .usage

@@ -1,6 +1,6 @@
 //! Restarts with last good versions.
 
-use flyball_decision::policy::PolicyEngine as _;
+use flyball_decision::policy::{PolicyEngine as _, kind};
 use flyball_sandbox::{PolicySource, PolicyState};
 
 use super::{Home, ask, replicas, status};
@@ -34,7 +34,7 @@ fn the_last_good_one_outlives_a_restart() {
         }
     }
     let registry = home.open();
-    assert!(registry.replica_policy("mine").is_err());
+    assert!(registry.policy(kind::REPLICA, "mine").is_err());
     home.write("mine.wasm", &replicas(7));
     registry.rescan();
     assert_eq!(ask(&registry, "mine"), Some(7));
@@ -44,5 +44,5 @@ fn the_last_good_one_outlives_a_restart() {
     std::fs::remove_file(home.file("mine.wasm")).unwrap();
     drop(home.open());
     home.write("mine.wasm", b"\0asm");
-    assert!(home.open().replica_policy("mine").is_err());
+    assert!(home.open().policy(kind::REPLICA, "mine").is_err());
 }

@@ -2,19 +2,19 @@
 
 use flyball_decision::context::Reason;
 use flyball_decision::expander::{ExpanderRanking, OptionColumns};
-use flyball_test_policies::{TestExpander, ranker};
+use flyball_test_policies::{TestPolicy, ranker};
 use serde_json::Value;
 
 /// Computes the score of an option.
 type Score = fn(&OptionColumns, usize, &Value) -> f64;
 
 /// Returns `least-waste` and `priority`.
-pub fn all() -> [TestExpander; 2] {
+pub fn all() -> [TestPolicy; 2] {
     [lowest("least-waste", waste), lowest("priority", priority)]
 }
 
 /// Returns an expander that keeps the options with the lowest score.
-fn lowest(name: &str, score: Score) -> TestExpander {
+fn lowest(name: &str, score: Score) -> TestPolicy {
     ranker(name, move |context, input| {
         let config = serde_json::from_str(&context.configuration).unwrap();
         let options = &input.options;
