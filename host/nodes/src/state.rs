@@ -6,25 +6,35 @@
 //! so that a pass derives nothing anew.
 
 mod bind;
+mod budgets;
 mod common_labels;
 mod compact;
+mod drain_facts;
 mod facts;
 mod node_table;
+mod owners;
 mod pod_table;
+mod revisions;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flyball_decision::time::Timestamp;
 use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, Resources, StorageObject};
 use hashbrown::HashMap;
 
+use self::budgets::BudgetTable;
+pub use self::budgets::{BudgetFacts, BudgetId};
 pub use self::common_labels::CommonLabels;
 pub(crate) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
 use self::compact::CompactedSize;
+pub use self::drain_facts::{DrainFacts, RestartPolicy, SafeToEvict};
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 use self::node_table::{KnownNode, NodeTable};
-use self::pod_table::PodTable;
+use self::owners::OwnerTable;
+pub use self::owners::{OwnerFacts, OwnerKind};
 pub use self::pod_table::PodView;
+use self::pod_table::{PodChange, PodTable};
 use super::limits::{ClusterSize, NodeSize};
 
 /// Nodes, placed pods and pending pods.
@@ -35,9 +45,13 @@ pub struct ClusterState {
     nodes: NodeTable,
     by_provider: HashMap<Arc<str>, Arc<str>>,
     daemon_sets: BTreeMap<Arc<str>, (DaemonSetFacts, ClassId)>,
+    owners: OwnerTable,
+    budgets: BudgetTable,
     size: ClusterSize,
     common: CommonLabels,
     revision: u64,
+    drain_revision: u64,
+    class_generation: u64,
     compacted: CompactedSize,
 }
 
@@ -50,6 +64,16 @@ pub struct NodeView<'a> {
     pub facts: &'a NodeFacts,
     /// Its zone, by its labels.
     pub zone: Option<&'a Name>,
+    /// [`ClusterState::drain_revision`] at which the node, a pod bound or nominated to it,
+    /// or an owner of a pod bound to it changed last. Budgets are not included:
+    /// [`ClusterState::changed_since`] is.
+    pub changed: u64,
+    /// The latest time at which a pod came or went that is neither a mirror pod nor one
+    /// of a DaemonSet: metadata.creationTimestamp of pods bound to it, and
+    /// metadata.deletionTimestamp of pods that are gone. May be in the future, for a pod
+    /// that ended before its grace period did. `None` if there was no such pod. A new
+    /// process knows the present pods only.
+    pub last_pod_change: Option<Timestamp>,
 }
 
 impl ClusterState {
@@ -64,23 +88,36 @@ impl ClusterState {
         let class = self.cluster.class(pod);
         let before = self.pods.find(&facts.uid);
         if let Some(slot) = before {
-            if self.pods.same(slot, &facts, class) {
-                return;
+            match self.pods.compare(slot, &facts, class) {
+                PodChange::None => return,
+                PodChange::Drain => {
+                    self.count_drain_change();
+                    self.pods.set_drain(slot, facts);
+                    self.mark_node_of(slot);
+                    return;
+                }
+                PodChange::Any => {
+                    self.count_change();
+                    self.unbind(slot);
+                }
             }
-            self.unbind(slot);
+        } else {
+            self.count_change();
         }
         let slot = self.pods.put(before, facts, class, pod.priority);
         self.bind(slot);
+        self.budgets
+            .add_class(class, &self.cluster, self.drain_revision);
         self.compact();
-        self.revision += 1;
     }
 
     /// Removes a pod.
     pub fn delete_pod(&mut self, uid: &str) {
         if let Some(slot) = self.pods.find(uid) {
+            self.count_change();
             self.unbind(slot);
+            self.note_gone(slot);
             self.pods.remove(slot);
-            self.revision += 1;
         }
     }
 
@@ -88,8 +125,15 @@ impl ClusterState {
     pub fn apply_node(&mut self, facts: NodeFacts) {
         let name = facts.node.name.clone();
         let entry = self.nodes.entry(&name);
-        if let Some(known) = &entry.known {
+        if let Some(known) = &mut entry.known {
             if known.facts == facts {
+                return;
+            }
+            if known.facts.is_same_for_scale_up(&facts) {
+                let node = Arc::clone(&known.facts.node);
+                known.facts = NodeFacts { node, ..facts };
+                self.drain_revision += 1;
+                entry.changed = self.drain_revision;
                 return;
             }
             let (before, id) = (known.facts.size(), known.id);
@@ -111,7 +155,6 @@ impl ClusterState {
             self.add_known(name, KnownNode::new(id, facts));
         }
         self.compact();
-        self.revision += 1;
     }
 
     /// Removes a node. Its pods stay bound to it until they are deleted, but count
@@ -133,19 +176,19 @@ impl ClusterState {
         self.cluster.remove_node(known.id);
         self.common.count(&known.facts.node, false);
         self.count(known.facts.size(), false);
-        self.revision += 1;
+        self.count_change();
     }
 
     /// Adds a namespace, or updates its labels.
     pub fn apply_namespace(&mut self, name: &Arc<str>, labels: &Labels) {
         self.cluster.set_namespace(name, labels);
-        self.revision += 1;
+        self.count_change();
     }
 
     /// Removes a namespace.
     pub fn delete_namespace(&mut self, name: &str) {
         self.cluster.remove_namespace(name);
-        self.revision += 1;
+        self.count_change();
     }
 
     /// Adds or updates a DaemonSet.
@@ -153,25 +196,25 @@ impl ClusterState {
         let class = self.cluster.class(&facts.pod);
         self.daemon_sets
             .insert(Arc::clone(&facts.uid), (facts, class));
-        self.revision += 1;
+        self.count_change();
     }
 
     /// Removes a DaemonSet.
     pub fn delete_daemon_set(&mut self, uid: &str) {
         self.daemon_sets.remove(uid);
-        self.revision += 1;
+        self.count_change();
     }
 
     /// Adds or updates a storage object, such as a claim or a volume.
     pub fn apply_storage(&mut self, object: StorageObject) {
         self.cluster.set_storage(object);
-        self.revision += 1;
+        self.count_change();
     }
 
     /// Removes the storage object with this kind and name.
     pub fn delete_storage(&mut self, object: &StorageObject) {
         self.cluster.remove_storage(object);
-        self.revision += 1;
+        self.count_change();
     }
 
     /// The scheduler's view of the cluster.
@@ -184,12 +227,6 @@ impl ClusterState {
     /// unchanged.
     pub fn cluster_mut(&mut self) -> &mut Cluster {
         &mut self.cluster
-    }
-
-    /// Number of changes so far.
-    #[must_use]
-    pub fn revision(&self) -> u64 {
-        self.revision
     }
 
     /// Number of nodes, and their cores and memory.
@@ -314,7 +351,10 @@ impl ClusterState {
             self.by_provider
                 .insert(Arc::clone(provider_id), Arc::clone(&name));
         }
-        self.nodes.entry(&name).known = Some(known);
+        self.count_change();
+        let entry = self.nodes.entry(&name);
+        entry.known = Some(known);
+        entry.changed = self.drain_revision;
     }
 
     fn forget_provider(&mut self, name: &str) {

@@ -84,6 +84,18 @@ pub struct Requirement {
 }
 
 impl Requirement {
+    /// Whether a pod whose label of this key has this value meets it. `None`: the label
+    /// is missing. Pods meet no requirement with [`Operator::Gt`] or [`Operator::Lt`].
+    pub fn holds(&self, value: Option<&Name>) -> bool {
+        match self.operator {
+            Operator::In => value.is_some_and(|value| self.values.contains(value)),
+            Operator::NotIn => value.is_none_or(|value| !self.values.contains(value)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt | Operator::Lt => false,
+        }
+    }
+
     /// Returns a requirement that the label has this value.
     pub fn equals(key: impl Into<Name>, value: impl Into<Name>) -> Self {
         Self {
@@ -99,6 +111,14 @@ impl Requirement {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LabelSelector(pub Vec<Requirement>);
+
+impl LabelSelector {
+    /// Whether it selects a pod. `label` returns the value of a key.
+    pub fn selects<'a>(&self, label: impl Fn(&str) -> Option<&'a Name>) -> bool {
+        let mut requirements = self.0.iter();
+        requirements.all(|requirement| requirement.holds(label(&requirement.key)))
+    }
+}
 
 /// A term of required node affinity. Matches a node if all of its conditions hold. An
 /// empty term matches nothing.

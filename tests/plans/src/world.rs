@@ -143,5 +143,6 @@ pub(crate) fn owner(kind: &str, name: &str) -> Owner {
     Owner {
         uid: format!("uid-{name}").into(),
         kind: kind.into(),
+        name: name.into(),
     }
 }

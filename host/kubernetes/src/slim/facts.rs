@@ -6,7 +6,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::{Timestamp, parse_go_duration};
 use flyball_nodes::state::{NodeFacts, Owner, PodFacts, PodPhase};
 use flyball_placement::Pod;
-use flyball_replicas::pods::Phase;
+use flyball_replicas::pods::{Phase, Ready};
 
 use super::node::NodeObject;
 use super::pod::{Condition, ObjectMetadata, PodObject};
@@ -26,6 +26,7 @@ impl ObjectMetadata {
         Some(Arc::new(Owner {
             uid: owner.uid.clone(),
             kind: owner.kind.clone(),
+            name: owner.name.clone(),
         }))
     }
 }
@@ -58,6 +59,8 @@ impl PodObject {
             mirror: annotations.mirror.is_some(),
             like_daemon_set: annotations.daemon_set.as_deref() == Some("true"),
             scale_up_delay_ms: delay.and_then(parse_go_duration),
+            ready: self.ready().is_some_and(|(ready, _)| ready == Ready::True),
+            drain: self.drain_facts(),
         };
         (facts, self.into_pod())
     }
@@ -65,8 +68,13 @@ impl PodObject {
 
 impl NodeObject {
     /// Converts the node for the core.
-    pub fn into_facts(self) -> NodeFacts {
+    pub fn into_facts(mut self) -> NodeFacts {
+        let mut conditions = self.status.conditions.iter();
+        let ready = conditions.find(|condition| &*condition.kind == "Ready");
         NodeFacts {
+            condition_ready: ready.is_some_and(|ready| &*ready.status == "True"),
+            ready_since: ready.and_then(|ready| timestamp(ready.last_transition_time)),
+            annotations: Arc::new(std::mem::take(&mut self.metadata.annotations.kept)),
             provider_id: Some(self.spec.provider_id.clone()).filter(|id| !id.is_empty()),
             created: self.metadata.created(),
             ready: self.can_take_pods(),

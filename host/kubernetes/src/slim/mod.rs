@@ -5,10 +5,12 @@
 //! and then converted for `flyball-placement` and the core's `ClusterState`. Requests
 //! are summed here like in the scheduler. This module makes no decisions.
 
+mod annotations;
 mod convert;
 mod csi;
 mod daemon_set;
 mod defaults;
+mod drain;
 mod facts;
 mod node;
 mod observed;

@@ -7,6 +7,7 @@ use flyball_placement::{Effect, Name};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::annotations::Annotations;
 use super::text::{shared, shared_keys, shared_map, shared_option};
 use super::time::Time;
 use super::volumes::{self, Volume};
@@ -35,26 +36,6 @@ pub struct ObjectMetadata {
     pub(super) owner_references: Vec<OwnerReference>,
 }
 
-/// The annotations that are used.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct Annotations {
-    #[serde(rename = "kubernetes.io/config.mirror")]
-    pub(super) mirror: Option<IgnoredAny>,
-    #[serde(rename = "cluster-autoscaler.kubernetes.io/daemonset-pod")]
-    pub(super) daemon_set: Option<Name>,
-    #[serde(rename = "cluster-autoscaler.kubernetes.io/pod-scale-up-delay")]
-    pub(super) scale_up_delay: Option<Name>,
-    #[serde(rename = "pv.kubernetes.io/bind-completed")]
-    pub(super) bind_completed: Option<IgnoredAny>,
-    #[serde(rename = "storage.alpha.kubernetes.io/migrated-plugins")]
-    pub(super) migrated_plugins: Option<Name>,
-    #[serde(rename = "volume.beta.kubernetes.io/storage-class")]
-    pub(super) storage_class: Option<Name>,
-    #[serde(rename = "volume.kubernetes.io/selected-node")]
-    pub(super) selected_node: Option<Name>,
-}
-
 /// An owner of an object.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
@@ -63,6 +44,8 @@ pub(super) struct OwnerReference {
     pub(super) uid: Name,
     #[serde(deserialize_with = "shared")]
     pub(super) kind: Name,
+    #[serde(deserialize_with = "shared")]
+    pub(super) name: Name,
     pub(super) controller: bool,
 }
 
@@ -114,6 +97,9 @@ pub(super) struct PodSpec {
     pub(super) topology_spread_constraints: Vec<SpreadConstraint>,
     pub(super) host_network: bool,
     pub(super) priority: i32,
+    pub(super) termination_grace_period_seconds: Option<i64>,
+    #[serde(deserialize_with = "shared_option")]
+    pub(super) restart_policy: Option<Name>,
     pub(super) scheduling_gates: Vec<IgnoredAny>,
     pub(super) resource_claims: Vec<IgnoredAny>,
     #[serde(deserialize_with = "volumes::needed")]

@@ -9,6 +9,7 @@ use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::pod::ObjectMetadata;
 use super::storage::{AzureDiskSource, IdSource};
+use super::text::shared_option;
 
 /// A volume of a pod.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -17,6 +18,8 @@ pub(super) struct Volume {
     name: Name,
     persistent_volume_claim: Option<NamedClaim>,
     ephemeral: Option<IgnoredAny>,
+    empty_dir: Option<EmptyDir>,
+    host_path: Option<IgnoredAny>,
     aws_elastic_block_store: Option<IdSource>,
     azure_disk: Option<AzureDiskSource>,
     cinder: Option<IdSource>,
@@ -30,6 +33,13 @@ pub(super) struct Volume {
 #[serde(rename_all = "camelCase", default)]
 struct NamedClaim {
     claim_name: Name,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct EmptyDir {
+    #[serde(deserialize_with = "shared_option")]
+    medium: Option<Name>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -56,7 +66,23 @@ struct Rbd {
 }
 
 impl Volume {
-    /// Whether placement needs it. Most volumes are configuration, such as
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is an emptyDir that is not in memory. As in Cluster Autoscaler, huge
+    /// pages are not memory.
+    pub(super) fn is_empty_dir_on_disk(&self) -> bool {
+        let empty_dir = self.empty_dir.as_ref();
+        empty_dir.is_some_and(|volume| volume.medium.as_deref() != Some("Memory"))
+    }
+
+    /// Whether it is a hostPath volume.
+    pub(super) fn is_host_path(&self) -> bool {
+        self.host_path.is_some()
+    }
+
+    /// Whether placement or scale-down needs it. Most volumes are configuration, such as
     /// `kube-api-access-*`.
     fn is_needed(&self) -> bool {
         self.persistent_volume_claim.is_some()
@@ -68,10 +94,12 @@ impl Volume {
             || self.gce_persistent_disk.is_some()
             || self.iscsi.is_some()
             || self.rbd.is_some()
+            || self.is_empty_dir_on_disk()
+            || self.is_host_path()
     }
 }
 
-/// Reads the volumes that placement needs.
+/// Reads the volumes that placement or scale-down needs.
 pub(super) fn needed<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Volume>, D::Error> {
     struct Needed;
 

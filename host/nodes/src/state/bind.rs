@@ -1,17 +1,22 @@
-//! Binding of pods to nodes, and the queue of pending pods.
+//! Binding of pods to nodes and owners, and the queue of pending pods.
 
 use super::ClusterState;
 
 impl ClusterState {
-    /// Files a pod under its node, under the node that it is nominated to, or in the
-    /// queue.
+    /// Files a pod under its owner, and under its node, under the node that it is
+    /// nominated to, or in the queue.
     pub(super) fn bind(&mut self, slot: u32) {
+        if let Some((owner, exists)) = self.pods.owner(slot) {
+            self.owners.add_pod(owner, slot, exists);
+        }
         let Some(name) = self.pods.node(slot).cloned() else {
             self.wait(slot);
             return;
         };
         let entry = self.nodes.entry(&name);
         entry.pods.push(slot);
+        entry.changed = self.drain_revision;
+        entry.last_pod_change = entry.last_pod_change.max(self.pods.came(slot));
         if let (Some(known), Some((class, terminating))) = (&entry.known, self.pods.running(slot)) {
             self.cluster.place(class, known.id, terminating);
         }
@@ -23,6 +28,7 @@ impl ClusterState {
         if let Some(name) = self.pods.nominated(slot).cloned() {
             let entry = self.nodes.entry(&name);
             entry.nominated.push(slot);
+            entry.changed = self.drain_revision;
             if entry.known.is_some() {
                 return;
             }
@@ -30,8 +36,11 @@ impl ClusterState {
         self.pods.enqueue(slot);
     }
 
-    /// Removes a pod from its node, or from the queue.
+    /// Removes a pod from its owner, and from its node or from the queue.
     pub(super) fn unbind(&mut self, slot: u32) {
+        if let Some((owner, exists)) = self.pods.owner(slot) {
+            self.owners.remove_pod(owner, slot, exists);
+        }
         let bound = self.pods.node(slot).cloned();
         let name = bound.or_else(|| self.pods.nominated(slot).cloned());
         self.pods.dequeue(slot);
@@ -39,6 +48,7 @@ impl ClusterState {
         let Some(entry) = self.nodes.get_mut(&name) else {
             return;
         };
+        entry.changed = self.drain_revision;
         if let Some(at) = entry.pods.iter().position(|&known| known == slot) {
             entry.pods.swap_remove(at);
             if let (Some(known), Some((class, terminating))) =
@@ -50,6 +60,22 @@ impl ClusterState {
         entry.nominated.retain(|&known| known != slot);
         if entry.is_unused() {
             self.nodes.remove(&name);
+        }
+    }
+
+    /// Marks the node that a pod is bound or nominated to.
+    pub(super) fn mark_node_of(&mut self, slot: u32) {
+        let name = self.pods.node(slot).or_else(|| self.pods.nominated(slot));
+        if let Some(entry) = name.and_then(|name| self.nodes.get_mut(name)) {
+            entry.changed = self.drain_revision;
+        }
+    }
+
+    /// Notes on its node that a pod, already unbound, is gone.
+    pub(super) fn note_gone(&mut self, slot: u32) {
+        let entry = self.pods.node(slot).and_then(|n| self.nodes.get_mut(n));
+        if let Some(entry) = entry {
+            entry.last_pod_change = entry.last_pod_change.max(self.pods.went(slot));
         }
     }
 }

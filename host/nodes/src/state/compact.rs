@@ -41,6 +41,8 @@ impl ClusterState {
         let (cluster, numbers) = self.cluster.rebuilt(classes.iter().copied());
         let numbers: BTreeMap<ClassId, ClassId> = classes.into_iter().zip(numbers).collect();
         self.pods.renumber(&numbers);
+        self.budgets.renumber(&numbers);
+        self.class_generation += 1;
         for (_, class) in self.daemon_sets.values_mut() {
             *class = numbers.get(class).copied().unwrap_or(*class);
         }

@@ -1,11 +1,14 @@
 //! The fields of objects that the nodes half reads, as the watches deliver them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::{Node, Pod, Resources};
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
+
+use super::drain_facts::DrainFacts;
 
 /// Phase of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -22,12 +25,14 @@ pub enum PodPhase {
 }
 
 /// The controller of a pod.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Owner {
     /// Its uid.
     pub uid: Arc<str>,
     /// Its kind, such as `ReplicaSet` or `DaemonSet`.
     pub kind: Arc<str>,
+    /// Its name. Its namespace is the pod's.
+    pub name: Arc<str>,
 }
 
 /// Fields of a pod, other than its scheduling requirements ([`Pod`]).
@@ -62,9 +67,19 @@ pub struct PodFacts {
     /// Annotation `cluster-autoscaler.kubernetes.io/pod-scale-up-delay`, in
     /// milliseconds.
     pub scale_up_delay_ms: Option<i64>,
+    /// Whether its condition Ready is True.
+    pub ready: bool,
+    /// What decides whether its node may go. Alike pods share the `Arc`.
+    pub drain: Arc<DrainFacts>,
 }
 
 impl PodFacts {
+    /// Whether it has not ended and is not being deleted.
+    #[must_use]
+    pub fn exists(&self) -> bool {
+        !self.has_ended() && self.deletion.is_none()
+    }
+
     /// Whether it has ended and uses none of its node's resources.
     #[must_use]
     pub fn has_ended(&self) -> bool {
@@ -91,6 +106,8 @@ impl Default for PodFacts {
             mirror: false,
             like_daemon_set: false,
             scale_up_delay_ms: None,
+            ready: false,
+            drain: DrainFacts::shared_default(),
         }
     }
 }
@@ -111,6 +128,14 @@ pub struct NodeFacts {
     pub deleting: bool,
     /// status.capacity.
     pub capacity: Resources,
+    /// Whether its condition Ready is True, whatever other conditions and taints say.
+    pub condition_ready: bool,
+    /// Last transition of its condition Ready, whatever its status.
+    pub ready_since: Option<Timestamp>,
+    /// Its annotations that scale-down reads:
+    /// `cluster-autoscaler.kubernetes.io/scale-down-disabled`, and those below
+    /// `flyball.dev/` and `delay-deletion.cluster-autoscaler.kubernetes.io/`.
+    pub annotations: Arc<BTreeMap<Arc<str>, Arc<str>>>,
 }
 
 /// A DaemonSet.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flyball_decision::time::Timestamp;
 use flyball_placement::{Name, NodeId};
 use hashbrown::HashMap;
 
@@ -62,6 +63,13 @@ impl NodeTable {
         }
     }
 
+    /// Marks all nodes as changed at a drain revision.
+    pub(super) fn mark_all(&mut self, revision: u64) {
+        for entry in &mut self.entries {
+            entry.changed = revision;
+        }
+    }
+
     /// All entries with their names, ordered by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Arc<str>, &NodeEntry)> {
         let ordered = self.ordered.iter();
@@ -77,6 +85,10 @@ pub(super) struct NodeEntry {
     pub(super) pods: Vec<u32>,
     /// Slots of the pending pods that are nominated to it.
     pub(super) nominated: Vec<u32>,
+    /// As [`NodeView::changed`].
+    pub(super) changed: u64,
+    /// As [`NodeView::last_pod_change`].
+    pub(super) last_pod_change: Option<Timestamp>,
 }
 
 pub(super) struct KnownNode {
@@ -104,6 +116,8 @@ impl NodeEntry {
             id: known.id,
             facts: &known.facts,
             zone: known.zone.as_ref(),
+            changed: self.changed,
+            last_pod_change: self.last_pod_change,
         })
     }
 }

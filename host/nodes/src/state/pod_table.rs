@@ -7,8 +7,10 @@ use std::sync::Arc;
 use flyball_placement::ClassId;
 use hashbrown::{DefaultHashBuilder, HashSet, HashTable};
 
+use super::drain_facts::DrainFacts;
 use super::facts::{Owner, PodFacts, PodPhase};
 use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
 
 /// Kind of the controller that makes one pod for each node.
 const DAEMON_SET: &str = "DaemonSet";
@@ -44,11 +46,21 @@ pub struct PodView<'a> {
     pub facts: &'a PodFacts,
 }
 
+/// How a pod differs from what is known of it.
+pub(super) enum PodChange {
+    /// Not at all.
+    None,
+    /// Only in fields that only scale-down reads.
+    Drain,
+    /// In other fields.
+    Any,
+}
+
 impl PodView<'_> {
     /// Whether it uses room on its node and is not being deleted.
     #[must_use]
     pub fn stays(&self) -> bool {
-        !self.facts.has_ended() && self.facts.deletion.is_none()
+        self.facts.exists()
     }
 
     /// Whether it counts as a pod of a DaemonSet, because of its controller or its
@@ -82,6 +94,9 @@ pub(super) struct PodTable {
     /// Interned controllers.
     owners: HashSet<Arc<Owner>>,
     owners_limit: usize,
+    /// Interned facts for scale-down.
+    drains: HashSet<Arc<DrainFacts>>,
+    drains_limit: usize,
     /// Slots of the pending pods that the scheduler found no node for, or that it
     /// nominated to a node that does not exist, by class.
     pub(super) unschedulable: BTreeMap<ClassId, Vec<u32>>,
@@ -143,9 +158,53 @@ impl PodTable {
         (!facts.has_ended()).then_some((entry.class, facts.deletion.is_some()))
     }
 
-    pub(super) fn same(&self, slot: u32, facts: &PodFacts, class: ClassId) -> bool {
-        self.entry(slot)
-            .is_some_and(|entry| entry.class == class && entry.facts == *facts)
+    pub(super) fn class(&self, slot: u32) -> Option<ClassId> {
+        Some(self.entry(slot)?.class)
+    }
+
+    /// The uid of a pod's owner, and whether the pod has not ended and is not being
+    /// deleted.
+    pub(super) fn owner(&self, slot: u32) -> Option<(&Arc<str>, bool)> {
+        let facts = &self.entry(slot)?.facts;
+        Some((&facts.owner.as_ref()?.uid, facts.exists()))
+    }
+
+    /// When a pod came to its node. `None` for the node's own pods.
+    pub(super) fn came(&self, slot: u32) -> Option<Timestamp> {
+        Some(self.of_applications(slot)?.created)
+    }
+
+    /// When a pod that is gone left its node, at the latest. `None` for the node's own
+    /// pods, or if it is not known.
+    pub(super) fn went(&self, slot: u32) -> Option<Timestamp> {
+        self.of_applications(slot)?.deletion
+    }
+
+    fn of_applications(&self, slot: u32) -> Option<&PodFacts> {
+        let view = self.view(slot)?;
+        (!view.facts.mirror && !view.of_daemon_set()).then_some(view.facts)
+    }
+
+    pub(super) fn compare(&self, slot: u32, facts: &PodFacts, class: ClassId) -> PodChange {
+        match self.entry(slot) {
+            Some(entry) if entry.class == class && entry.facts.is_same_for_scale_up(facts) => {
+                if entry.facts == *facts {
+                    PodChange::None
+                } else {
+                    PodChange::Drain
+                }
+            }
+            _ => PodChange::Any,
+        }
+    }
+
+    /// Sets the fields that only scale-down reads.
+    pub(super) fn set_drain(&mut self, slot: u32, mut facts: PodFacts) {
+        intern(&mut self.drains, &mut self.drains_limit, &mut facts.drain);
+        if let Some(entry) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+            entry.facts.drain = facts.drain;
+            entry.facts.ready = facts.ready;
+        }
     }
 
     pub(super) fn put(
@@ -169,6 +228,7 @@ impl PodTable {
         if let Some(owner) = &mut facts.owner {
             intern(&mut self.owners, &mut self.owners_limit, owner);
         }
+        intern(&mut self.drains, &mut self.drains_limit, &mut facts.drain);
         let slot = slot.or_else(|| self.unused.pop()).unwrap_or_else(|| {
             self.slots.push(None);
             u32::try_from(self.slots.len() - 1).unwrap_or(NOT_QUEUED)
@@ -259,9 +319,9 @@ impl PodTable {
     }
 }
 
-/// Interns a namespace, a node's name or an owner, which recur. `most` is the number of
+/// Interns a value that recurs, such as a node's name or an owner. `most` is the number of
 /// values at which unused ones are dropped.
-fn intern<T: Hash + Eq + ?Sized>(
+pub(super) fn intern<T: Hash + Eq + ?Sized>(
     known: &mut HashSet<Arc<T>>,
     most: &mut usize,
     value: &mut Arc<T>,

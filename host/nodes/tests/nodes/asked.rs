@@ -254,6 +254,7 @@ fn a_pass_does_not_stand_if_the_cluster_changed_while_it_was_made() {
             facts.owner = Some(Arc::new(Owner {
                 uid: "owner".into(),
                 kind: "ReplicaSet".into(),
+                ..Owner::default()
             }));
         });
     }

@@ -17,6 +17,7 @@ fn owned_by(kind: &str) -> impl Fn(&mut PodFacts) {
         facts.owner = Some(Arc::new(Owner {
             uid: "owner".into(),
             kind: kind.into(),
+            ..Owner::default()
         }));
     }
 }

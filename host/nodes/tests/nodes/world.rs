@@ -155,6 +155,7 @@ impl World {
             ready: true,
             deleting: false,
             capacity: allocatable,
+            ..NodeFacts::default()
         });
     }
 

@@ -21,6 +21,14 @@ use crate::{HostPort, Pod, PodVolumes, Protocol, Resources, SpreadConstraint, Un
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClassId(pub(super) u32);
 
+impl ClassId {
+    /// Returns its position among the cluster's classes, for tables by class.
+    #[must_use]
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
 /// Requests of a pod: columns with amounts other than zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Request(SmallVec<[(u32, i64); 4]>);

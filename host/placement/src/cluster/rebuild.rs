@@ -7,10 +7,23 @@
 use hashbrown::HashMap;
 
 use super::{ClassId, Cluster, NodeId};
+use crate::condition::value_of;
 use crate::intern::number;
-use crate::{Node, Pod};
+use crate::{Name, Node, Pod};
 
 impl Cluster {
+    /// Returns the namespace of a class's pods.
+    pub fn namespace(&self, class: ClassId) -> &Name {
+        self.symbols.text(self.classes.key(class).namespace)
+    }
+
+    /// Returns the value of a label of a class's pods.
+    pub fn label(&self, class: ClassId, key: &str) -> Option<&Name> {
+        let labels = self.classes.labels(self.classes.key(class).labels);
+        let value = value_of(labels, self.symbols.find(key)?)?;
+        Some(self.symbols.text(value))
+    }
+
     /// Returns the pod that a class represents.
     pub fn pod(&self, class: ClassId) -> Pod {
         let key = self.classes.key(class);

@@ -97,6 +97,8 @@ impl Nodes {
             ready,
             deleting: false,
             capacity: template::capacity(spec),
+            condition_ready: ready,
+            ..NodeFacts::default()
         };
         self.scheduler.set_node(now, facts);
     }

@@ -156,6 +156,7 @@ fn pods_of_a_drained_node_that_one_zone_helps_are_waited_for_as_others_are() {
         facts.owner = Some(Arc::new(Owner {
             uid: "set".into(),
             kind: "StatefulSet".into(),
+            ..Owner::default()
         }));
     });
     world.taint("old-0", "ToBeDeletedByClusterAutoscaler");

@@ -71,6 +71,7 @@ impl Daemons {
                 owner: Some(Arc::new(Owner {
                     uid: Arc::clone(&set.uid),
                     kind: "DaemonSet".into(),
+                    name: Arc::clone(&set.key.name),
                 })),
                 ..PodFacts::default()
             };

@@ -113,6 +113,7 @@ impl Scheduler {
             owner: Some(Arc::new(Owner {
                 uid: Arc::clone(&shape.owner),
                 kind: "ReplicaSet".into(),
+                name: Arc::clone(&shape.owner),
             })),
             ..PodFacts::default()
         };

@@ -1,0 +1,343 @@
+//! PodDisruptionBudgets, and which pods each of them selects.
+//!
+//! Pods of one class have one namespace and equal labels, so budgets are matched with
+//! classes: when a class gets its first pod, and when a budget comes, goes or selects
+//! other pods.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use flyball_decision::key::ObjectKey;
+use flyball_placement::{ClassId, Cluster, LabelSelector};
+use hashbrown::{HashMap, HashSet};
+
+use super::pod_table::intern;
+use super::{ClusterState, PodView};
+
+/// A PodDisruptionBudget (policy/v1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BudgetFacts {
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// Namespace and name.
+    pub key: ObjectKey,
+    /// spec.selector. `None` selects no pod; one without requirements selects each pod of
+    /// the namespace.
+    pub selector: Option<LabelSelector>,
+    /// status.disruptionsAllowed. [`Self::allowed`] is what counts.
+    pub disruptions_allowed: i32,
+    /// Whether the status is that of this spec: status.observedGeneration has reached
+    /// metadata.generation. Until then, the API server refuses evictions.
+    pub is_current: bool,
+    /// Whether spec.unhealthyPodEvictionPolicy is AlwaysAllow.
+    pub always_evict_unhealthy: bool,
+    /// status.desiredHealthy.
+    pub min_healthy: i32,
+    /// status.currentHealthy.
+    pub current_healthy: i32,
+}
+
+impl BudgetFacts {
+    /// Returns the number of ready pods that can be evicted now: 0 if the status is not
+    /// current.
+    #[must_use]
+    pub fn allowed(&self) -> i32 {
+        if self.is_current {
+            self.disruptions_allowed.max(0)
+        } else {
+            0
+        }
+    }
+
+    /// Whether pods that run and are not ready can be evicted without a disruption: by
+    /// policy AlwaysAllow, or because enough other pods are healthy.
+    #[must_use]
+    pub fn passes_unready(&self) -> bool {
+        let is_healthy = self.min_healthy > 0 && self.current_healthy >= self.min_healthy;
+        self.always_evict_unhealthy || is_healthy
+    }
+}
+
+/// Id of a budget. Never used again for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BudgetId(u32);
+
+struct BudgetEntry {
+    facts: BudgetFacts,
+    /// Drain revision of its last change.
+    changed: u64,
+}
+
+/// The budgets and the classes of a namespace.
+#[derive(Default)]
+struct Namespace {
+    /// Ordered by name.
+    budgets: Vec<BudgetId>,
+    classes: Vec<ClassId>,
+}
+
+/// The budgets of a class.
+#[derive(Clone, Default)]
+struct ClassBudgets {
+    /// Ordered by name. `None` if there are none.
+    budgets: Option<Arc<[BudgetId]>>,
+    /// Drain revision at which they changed last. 0 if no pod has had the class.
+    changed: u64,
+}
+
+/// All budgets.
+#[derive(Default)]
+pub(super) struct BudgetTable {
+    entries: BTreeMap<BudgetId, BudgetEntry>,
+    by_uid: HashMap<Arc<str>, BudgetId>,
+    namespaces: BTreeMap<Arc<str>, Namespace>,
+    /// By [`ClassId::index`].
+    classes: Vec<ClassBudgets>,
+    /// Interned lists of budgets.
+    lists: HashSet<Arc<[BudgetId]>>,
+    lists_limit: usize,
+    next: u32,
+    /// Drain revision of the last change of any budget.
+    revision: u64,
+    unavailable: bool,
+}
+
+impl BudgetTable {
+    /// Matches a class that has a pod with the budgets, unless it has been.
+    pub(super) fn add_class(&mut self, class: ClassId, cluster: &Cluster, revision: u64) {
+        let known = self.classes.get(class.index());
+        if known.is_some_and(|known| known.changed > 0) {
+            return;
+        }
+        if self.classes.len() <= class.index() {
+            self.classes
+                .resize_with(class.index() + 1, Default::default);
+        }
+        let name = cluster.namespace(class);
+        if !self.namespaces.contains_key(name) {
+            self.namespaces
+                .insert(Arc::clone(name), Namespace::default());
+        }
+        if let Some(namespace) = self.namespaces.get_mut(name) {
+            namespace.classes.push(class);
+        }
+        self.classes[class.index()].changed = revision;
+        self.match_class(class, cluster, revision);
+    }
+
+    /// Finds the budgets of a class.
+    fn match_class(&mut self, class: ClassId, cluster: &Cluster, revision: u64) {
+        let namespace = self.namespaces.get(cluster.namespace(class));
+        let budgets = namespace.map_or(&[][..], |namespace| &namespace.budgets);
+        let selects = |id: &&BudgetId| {
+            let selector = self.entries.get(id).map(|entry| &entry.facts.selector);
+            let selector = selector.and_then(Option::as_ref);
+            selector.is_some_and(|selector| selector.selects(|key| cluster.label(class, key)))
+        };
+        let found: Vec<BudgetId> = budgets.iter().filter(selects).copied().collect();
+        let Some(known) = self.classes.get_mut(class.index()) else {
+            return;
+        };
+        if known.budgets.as_deref().unwrap_or_default() == found {
+            return;
+        }
+        let mut list: Option<Arc<[BudgetId]>> = (!found.is_empty()).then(|| found.into());
+        if let Some(list) = &mut list {
+            intern(&mut self.lists, &mut self.lists_limit, list);
+        }
+        known.budgets = list;
+        known.changed = revision;
+    }
+
+    /// Matches the classes of a namespace anew.
+    fn match_namespace(&mut self, name: &str, cluster: &Cluster, revision: u64) {
+        let Some(namespace) = self.namespaces.get_mut(name) else {
+            return;
+        };
+        let classes = std::mem::take(&mut namespace.classes);
+        for &class in &classes {
+            self.match_class(class, cluster, revision);
+        }
+        if let Some(namespace) = self.namespaces.get_mut(name) {
+            namespace.classes = classes;
+            if namespace.classes.is_empty() && namespace.budgets.is_empty() {
+                self.namespaces.remove(name);
+            }
+        }
+    }
+
+    fn apply(&mut self, facts: BudgetFacts, cluster: &Cluster, revision: u64) {
+        self.revision = revision;
+        let namespace = Arc::clone(&facts.key.namespace);
+        let entry = |facts| BudgetEntry {
+            facts,
+            changed: revision,
+        };
+        if let Some(id) = self.by_uid.get(&facts.uid).copied() {
+            let before = self.entries.insert(id, entry(facts));
+            let now = self.entries.get(&id).map(|entry| &entry.facts.selector);
+            if before.map(|before| before.facts.selector).as_ref() == now {
+                return;
+            }
+        } else {
+            let id = BudgetId(self.next);
+            self.next += 1;
+            self.by_uid.insert(Arc::clone(&facts.uid), id);
+            let budgets = &mut self
+                .namespaces
+                .entry(Arc::clone(&namespace))
+                .or_default()
+                .budgets;
+            let name = |id: &BudgetId| self.entries.get(id).map(|entry| &*entry.facts.key.name);
+            let at = budgets.partition_point(|id| name(id) <= Some(&*facts.key.name));
+            budgets.insert(at, id);
+            self.entries.insert(id, entry(facts));
+        }
+        self.match_namespace(&namespace, cluster, revision);
+    }
+
+    fn delete(&mut self, uid: &str, cluster: &Cluster, revision: u64) {
+        let Some(id) = self.by_uid.remove(uid) else {
+            return;
+        };
+        self.revision = revision;
+        if let Some(entry) = self.entries.remove(&id) {
+            let name = &entry.facts.key.namespace;
+            if let Some(namespace) = self.namespaces.get_mut(name) {
+                namespace.budgets.retain(|known| *known != id);
+            }
+            self.match_namespace(name, cluster, revision);
+        }
+    }
+
+    fn of_class(&self, class: ClassId) -> &[BudgetId] {
+        let known = self.classes.get(class.index());
+        known
+            .and_then(|known| known.budgets.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// Replaces class ids after a compaction.
+    pub(super) fn renumber(&mut self, numbers: &BTreeMap<ClassId, ClassId>) {
+        let mut before = std::mem::take(&mut self.classes);
+        let most = numbers.values().map(|class| class.index() + 1).max();
+        self.classes
+            .resize_with(most.unwrap_or(0), Default::default);
+        for (old, new) in numbers {
+            if let Some(known) = before.get_mut(old.index()) {
+                self.classes[new.index()] = std::mem::take(known);
+            }
+        }
+        for namespace in self.namespaces.values_mut() {
+            let classes = std::mem::take(&mut namespace.classes).into_iter();
+            namespace.classes = classes
+                .filter_map(|class| numbers.get(&class).copied())
+                .collect();
+        }
+        self.namespaces
+            .retain(|_, known| !known.classes.is_empty() || !known.budgets.is_empty());
+    }
+
+    /// Returns what has changed after a drain revision. `None` if nothing has.
+    pub(super) fn changes(&self, since: u64) -> Option<BudgetChanges<'_>> {
+        let changed = self.entries.iter();
+        let changed = changed.filter(|(_, entry)| entry.changed > since);
+        (self.revision > since).then(|| BudgetChanges {
+            table: self,
+            since,
+            changed: changed.map(|(id, _)| *id).collect(),
+        })
+    }
+}
+
+/// The budgets that have changed after a drain revision.
+pub(super) struct BudgetChanges<'a> {
+    table: &'a BudgetTable,
+    since: u64,
+    changed: BTreeSet<BudgetId>,
+}
+
+impl BudgetChanges<'_> {
+    /// Whether a budget of the class has changed, or which budgets it has.
+    pub(super) fn concern(&self, class: ClassId) -> bool {
+        let known = self.table.classes.get(class.index());
+        known.is_some_and(|known| {
+            let budgets = known.budgets.as_deref().unwrap_or_default();
+            known.changed > self.since || budgets.iter().any(|id| self.changed.contains(id))
+        })
+    }
+}
+
+impl ClusterState {
+    /// Adds or updates a PodDisruptionBudget.
+    pub fn apply_budget(&mut self, facts: BudgetFacts) {
+        let id = self.budgets.by_uid.get(&facts.uid);
+        if id.and_then(|id| self.budget(*id)) == Some(&facts) {
+            return;
+        }
+        self.count_drain_change();
+        self.budgets
+            .apply(facts, &self.cluster, self.drain_revision);
+    }
+
+    /// Removes a PodDisruptionBudget.
+    pub fn delete_budget(&mut self, uid: &str) {
+        if self.budgets.by_uid.contains_key(uid) {
+            self.count_drain_change();
+            self.budgets.delete(uid, &self.cluster, self.drain_revision);
+        }
+    }
+
+    /// All PodDisruptionBudgets, ordered by namespace and name.
+    pub fn budgets(&self) -> impl Iterator<Item = (BudgetId, &BudgetFacts)> {
+        let namespaces = self.budgets.namespaces.values();
+        let ids = namespaces.flat_map(|namespace| &namespace.budgets);
+        ids.filter_map(|id| Some((*id, self.budget(*id)?)))
+    }
+
+    /// A PodDisruptionBudget. `None` if it is gone.
+    #[must_use]
+    pub fn budget(&self, id: BudgetId) -> Option<&BudgetFacts> {
+        self.budgets.entries.get(&id).map(|entry| &entry.facts)
+    }
+
+    /// The PodDisruptionBudgets that select a pod, ordered by name.
+    #[must_use]
+    pub fn budgets_of(&self, pod: &PodView<'_>) -> &[BudgetId] {
+        self.budgets.of_class(pod.class)
+    }
+
+    /// Drain revision of the last change of a budget. 0 if it is gone.
+    #[must_use]
+    pub fn budget_changed(&self, id: BudgetId) -> u64 {
+        let entry = self.budgets.entries.get(&id);
+        entry.map_or(0, |entry| entry.changed)
+    }
+
+    /// Drain revision of the last change of any budget.
+    #[must_use]
+    pub fn budgets_revision(&self) -> u64 {
+        self.budgets.revision
+    }
+
+    /// Whether all existing budgets are known. If not, nothing follows from a pod without
+    /// budgets.
+    #[must_use]
+    pub fn budgets_known(&self) -> bool {
+        !self.budgets.unavailable
+    }
+
+    /// Notes that budgets cannot be read, for want of a right.
+    pub fn set_budgets_unavailable(&mut self) {
+        if !std::mem::replace(&mut self.budgets.unavailable, true) {
+            self.count_drain_change_of_all();
+        }
+    }
+
+    /// Notes that budgets can be read, as is assumed from the start.
+    pub fn set_budgets_available(&mut self) {
+        if std::mem::take(&mut self.budgets.unavailable) {
+            self.count_drain_change_of_all();
+        }
+    }
+}
