@@ -306,6 +306,7 @@ impl World {
         let text = |event: NodeEvent| {
             let about = match &event.about {
                 Subject::Pod { key, .. } => key.name.to_string(),
+                Subject::Node { name, .. } => name.to_string(),
                 Subject::Autoscaler => "autoscaler".to_owned(),
                 Subject::ConfigMap { key, .. } => key.name.to_string(),
             };
