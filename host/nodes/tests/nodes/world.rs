@@ -12,7 +12,7 @@ use flyball_decision::memory::InMemoryStore;
 use flyball_decision::policy::{DEFAULT_EXPANDER, ExpanderPolicy, Policy as _};
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::time::Timestamp;
-use flyball_nodes::cloud::{CloudError, InstanceState, NodeGroup, NodeTemplate};
+use flyball_nodes::cloud::{CloudError, GroupScaleDown, InstanceState, NodeGroup, NodeTemplate};
 use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
@@ -112,6 +112,10 @@ impl World {
                 allocatable: amounts,
             })),
             price: None,
+            instance_type: None,
+            spot: None,
+            scale_down: GroupScaleDown::default(),
+            suspended: Vec::new(),
         };
         self.lock().groups.insert(name.to_owned(), group);
         self.lock().grow(name, target);
