@@ -53,7 +53,7 @@ impl CloudProvider for Cloud {
         now: Timestamp,
         group: &str,
         provider_ids: &[Arc<str>],
-    ) -> Result<(), CloudError> {
+    ) -> Vec<Result<(), CloudError>> {
         match self {
             Self::Aws(cloud) => cloud.delete_instances(now, group, provider_ids).await,
         }

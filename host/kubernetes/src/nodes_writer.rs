@@ -37,6 +37,8 @@ impl KubernetesNodesWriter {
     fn reference(&self, about: &Subject) -> ObjectReference {
         let (kind, namespace, name, uid) = match about {
             Subject::Pod { key, uid } => ("Pod", &*key.namespace, &*key.name, Some(&**uid)),
+            // The event is in the namespace `default`, as all of objects without one.
+            Subject::Node { name, uid } => ("Node", "", &**name, Some(&**uid)),
             Subject::Autoscaler => ("ConfigMap", &*self.namespace, STATUS, None),
             Subject::ConfigMap { key, uid } => {
                 ("ConfigMap", &*key.namespace, &*key.name, uid.as_deref())
@@ -45,7 +47,7 @@ impl KubernetesNodesWriter {
         ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some(kind.to_owned()),
-            namespace: Some(namespace.to_owned()),
+            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
             name: Some(name.to_owned()),
             uid: uid.map(str::to_owned),
             ..ObjectReference::default()

@@ -29,6 +29,37 @@ pub struct NodeGroup {
     pub template: Option<Arc<NodeTemplate>>,
     /// Price of one node for an hour, in one unit for all groups. `None` if not known.
     pub price: Option<f64>,
+    /// Instance type of a new node. `None` if not known, or if the cloud chooses among
+    /// several.
+    pub instance_type: Option<Arc<str>>,
+    /// Whether new nodes are spot instances, which the cloud may take back at any time.
+    /// `None` if not known, or if the group has both kinds.
+    pub spot: Option<bool>,
+    /// Options of the group's own for the removal of its nodes.
+    pub scale_down: GroupScaleDown,
+    /// Processes of the cloud that are suspended for the group, by the cloud's names
+    /// (such as `Terminate` and `AZRebalance` of AWS), sorted.
+    pub suspended: Vec<Arc<str>>,
+}
+
+/// Options of a node group for the removal of its nodes. Where one is unset, the option
+/// for all groups holds.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct GroupScaleDown {
+    /// Utilization of cpu and memory up to which a node may be removed, such as 0.5.
+    pub utilization_threshold: Option<f64>,
+    /// Utilization of GPUs up to which a node with GPUs may be removed.
+    pub gpu_utilization_threshold: Option<f64>,
+    /// How long a node must have been unneeded, in milliseconds.
+    pub unneeded_time_ms: Option<i64>,
+    /// How long an unready node must have been unneeded, in milliseconds.
+    pub unready_time_ms: Option<i64>,
+    /// How long an ordered node may take to join, in milliseconds.
+    pub max_node_provision_time_ms: Option<i64>,
+    /// Whether the group is either empty or at its largest size.
+    pub zero_or_max: bool,
+    /// Whether the requests of DaemonSets do not count as utilization.
+    pub ignore_daemonsets_utilization: Option<bool>,
 }
 
 /// An instance of a node group.
@@ -40,6 +71,10 @@ pub struct Instance {
     pub zone: Option<Arc<str>>,
     /// Its state.
     pub state: InstanceState,
+    /// Its instance type. `None` if the provider does not know.
+    pub instance_type: Option<Arc<str>>,
+    /// Whether it is a spot instance. `None` if the provider does not know.
+    pub spot: Option<bool>,
 }
 
 /// State of an instance, as the cloud reports it.
@@ -99,7 +134,8 @@ pub struct TemplateTaint {
 #[error("{message}")]
 pub struct CloudError {
     /// Stable class, CamelCase: `NotFound`, `AccessDenied`, `Throttled`,
-    /// `OutOfResources`, `InvalidSize`, `Unreachable`, `Other`.
+    /// `OutOfResources`, `InvalidSize`, `MinSize` (a deletion would take the group below
+    /// its smallest size), `Unreachable`, `Other`.
     pub class: &'static str,
     /// Message for people that names the node group and the call.
     pub message: String,
@@ -138,13 +174,16 @@ pub trait CloudProvider: Send + Sync {
         delta: u32,
     ) -> impl Future<Output = Result<(), CloudError>> + Send;
 
-    /// Deletes these instances and lowers the target by their number.
+    /// Deletes these instances and lowers the target by their number. Returns the outcome
+    /// of each instance, in the order of the ids: one that fails keeps no other from being
+    /// deleted. An instance that is gone or being deleted is a success, and does not
+    /// lower the target again.
     fn delete_instances(
         &self,
         now: Timestamp,
         group: &str,
         provider_ids: &[Arc<str>],
-    ) -> impl Future<Output = Result<(), CloudError>> + Send;
+    ) -> impl Future<Output = Vec<Result<(), CloudError>>> + Send;
 
     /// Lowers the target by `delta` without deleting an existing instance. It cancels
     /// ordered instances that have not been created.

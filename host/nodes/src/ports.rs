@@ -1,12 +1,17 @@
-//! The ports of the nodes half, other than the cloud's: the observed cluster and its
-//! events.
+//! The ports of the nodes half, other than the cloud's: the observed cluster, and what is
+//! written to it.
+
+mod writes;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::writes::{
+    EvictError, Eviction, MESSAGE_LIMIT, NodeChange, StatusDocument, TaintChange, WriteError,
+};
 use super::options::ExpanderChoice;
 use super::state::ClusterState;
 use flyball_decision::event::Event;
@@ -87,6 +92,13 @@ pub enum Subject {
         /// metadata.uid.
         uid: Arc<str>,
     },
+    /// A node.
+    Node {
+        /// Name.
+        name: Arc<str>,
+        /// metadata.uid.
+        uid: Arc<str>,
+    },
     /// The autoscaler itself, which Cluster Autoscaler publishes on its status
     /// ConfigMap.
     Autoscaler,
@@ -103,6 +115,7 @@ impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Pod { key, .. } => write!(f, "pod {}/{}", key.namespace, key.name),
+            Self::Node { name, .. } => write!(f, "node {name}"),
             Self::Autoscaler => f.write_str("autoscaler"),
             Self::ConfigMap { key, .. } => {
                 write!(f, "ConfigMap {}/{}", key.namespace, key.name)
@@ -156,15 +169,71 @@ impl NodeEvent {
     }
 }
 
-/// Publishes events, and only while this instance leads.
+/// Writes to the cluster, and only while this instance leads.
+///
+/// Each write asks again right before each of its requests whether this instance leads.
+/// By default, a writer can't change nodes or pods and keeps no status.
 pub trait NodesWriter: Send + Sync {
-    /// Whether this instance leads, so that it may order nodes and publish events. The
+    /// Whether this instance leads, so that it may order nodes and write. The
     /// loop asks right before each pass and each order, and decides or orders nothing if
     /// not.
     fn leads(&self) -> bool;
 
     /// Publishes a batch of events. The writer logs failures itself.
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send;
+
+    /// Changes a Node. Changes that others make meanwhile are kept. Sends nothing if the
+    /// Node is already as the change wants it.
+    fn update_node(
+        &self,
+        _now: Timestamp,
+        change: NodeChange,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send {
+        ready(Err(unsupported("patch", &change.name)))
+    }
+
+    /// Evicts a pod. On success, its deletion has begun, and it goes within its grace
+    /// period.
+    fn evict(
+        &self,
+        _now: Timestamp,
+        eviction: Eviction,
+    ) -> impl Future<Output = Result<(), EvictError>> + Send {
+        let ObjectKey { namespace, name } = &eviction.key;
+        let message = format!("eviction of pod {namespace}/{name}: this writer evicts nothing");
+        ready(Err(EvictError::Failed { message }))
+    }
+
+    /// Deletes a Node object, not its instance.
+    fn delete_node(
+        &self,
+        _now: Timestamp,
+        name: &str,
+        _uid: &str,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send {
+        ready(Err(unsupported("delete", name)))
+    }
+
+    /// Writes the status ConfigMap. Creates it if it does not exist.
+    fn write_status(
+        &self,
+        _now: Timestamp,
+        _status: StatusDocument,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send {
+        ready(Ok(()))
+    }
+
+    /// Reads the status ConfigMap. Returns `None` if it does not exist.
+    fn read_status(
+        &self,
+    ) -> impl Future<Output = Result<Option<StatusDocument>, WriteError>> + Send {
+        ready(Ok(None))
+    }
+}
+
+fn unsupported(verb: &str, node: &str) -> WriteError {
+    let message = format!("{verb} of node {node}: this writer changes no nodes");
+    WriteError::Failed { message }
 }
 
 impl<W: NodesWriter> NodesWriter for Arc<W> {
@@ -174,5 +243,61 @@ impl<W: NodesWriter> NodesWriter for Arc<W> {
 
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send {
         W::publish(self, now, events)
+    }
+
+    fn update_node(
+        &self,
+        now: Timestamp,
+        change: NodeChange,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send {
+        W::update_node(self, now, change)
+    }
+
+    fn evict(
+        &self,
+        now: Timestamp,
+        eviction: Eviction,
+    ) -> impl Future<Output = Result<(), EvictError>> + Send {
+        W::evict(self, now, eviction)
+    }
+
+    fn delete_node(
+        &self,
+        now: Timestamp,
+        name: &str,
+        uid: &str,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send {
+        W::delete_node(self, now, name, uid)
+    }
+
+    fn write_status(
+        &self,
+        now: Timestamp,
+        status: StatusDocument,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send {
+        W::write_status(self, now, status)
+    }
+
+    fn read_status(
+        &self,
+    ) -> impl Future<Output = Result<Option<StatusDocument>, WriteError>> + Send {
+        W::read_status(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Subject;
+
+    #[test]
+    fn a_node_is_a_subject_of_events_and_records() {
+        let node = Subject::Node {
+            name: "ip-10-0-3-7".into(),
+            uid: "0a1b".into(),
+        };
+        assert_eq!(node.to_string(), "node ip-10-0-3-7");
+        let text = r#"{"node":{"name":"ip-10-0-3-7","uid":"0a1b"}}"#;
+        assert_eq!(serde_json::to_string(&node).ok().as_deref(), Some(text));
+        assert_eq!(serde_json::from_str(text).ok(), Some(node));
     }
 }

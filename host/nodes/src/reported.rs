@@ -90,7 +90,7 @@ impl ReportedEvents {
                     emitted.insert(*reason, message.clone());
                     self.conditions.get(reason) != Some(message)
                 }
-                Subject::ConfigMap { .. } => true,
+                Subject::Node { .. } | Subject::ConfigMap { .. } => true,
             }
         });
         let persists = |code: &str| {

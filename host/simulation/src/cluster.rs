@@ -163,8 +163,13 @@ impl CloudProvider for Cluster {
         now: Timestamp,
         group: &str,
         provider_ids: &[Arc<str>],
-    ) -> Result<(), CloudError> {
-        self.order(now, group, |nodes| nodes.delete(now, group, provider_ids))
+    ) -> Vec<Result<(), CloudError>> {
+        let mut world = self.world();
+        world.advance_to(now);
+        match world.nodes_mut() {
+            Some(nodes) => nodes.delete(now, group, provider_ids),
+            None => vec![Err(unknown(group)); provider_ids.len()],
+        }
     }
 
     async fn decrease_target_size(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_kubernetes::slim::{NodeObject, PodObject};
-use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup, NodeTemplate};
+use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup, NodeTemplate};
 use flyball_nodes::state::NodeFacts;
 use serde_json::{Value, json};
 
@@ -160,6 +160,8 @@ pub fn group(name: &str, template: NodeTemplate, price: f64, nodes: &[String]) -
         provider_id: provider_id(node).into(),
         zone: None,
         state: InstanceState::Running,
+        instance_type: None,
+        spot: None,
     };
     let target_size = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
     Arc::new(NodeGroup {
@@ -171,6 +173,10 @@ pub fn group(name: &str, template: NodeTemplate, price: f64, nodes: &[String]) -
         zones: Vec::new(),
         template: Some(Arc::new(template)),
         price: Some(price),
+        instance_type: None,
+        spot: None,
+        scale_down: GroupScaleDown::default(),
+        suspended: Vec::new(),
     })
 }
 

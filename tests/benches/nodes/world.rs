@@ -126,9 +126,9 @@ impl CloudProvider for Willing {
         &self,
         _: Timestamp,
         _: &str,
-        _: &[Arc<str>],
-    ) -> Result<(), CloudError> {
-        Ok(())
+        ids: &[Arc<str>],
+    ) -> Vec<Result<(), CloudError>> {
+        vec![Ok(()); ids.len()]
     }
 
     async fn decrease_target_size(&self, _: Timestamp, _: &str, _: u32) -> Result<(), CloudError> {

@@ -8,7 +8,7 @@ use flyball_decision::policy::PolicyEngine;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
-use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup};
+use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup};
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::scale_up::{Plan, PlanContext, plan};
 use flyball_nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
@@ -90,6 +90,8 @@ impl World {
             provider_id: provider_id(node),
             zone: None,
             state: InstanceState::Running,
+            instance_type: None,
+            spot: None,
         };
         let size = u32::try_from(nodes.len()).unwrap_or(u32::MAX);
         self.groups.push(Arc::new(NodeGroup {
@@ -101,6 +103,10 @@ impl World {
             zones: Vec::new(),
             template: Some(Arc::new(kind.template(zone))),
             price,
+            instance_type: None,
+            spot: None,
+            scale_down: GroupScaleDown::default(),
+            suspended: Vec::new(),
         }));
         self.groups.sort_by(|a, b| a.name.cmp(&b.name));
     }

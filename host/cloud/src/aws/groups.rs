@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance as AwsInstance, LifecycleState};
-use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup};
+use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup};
 
 use super::provider_id::provider_id;
 use super::{instance_types, template};
@@ -34,6 +34,10 @@ pub(super) fn node_group(
         zones: zones.map(|zone| zone.as_str().into()).collect(),
         template: template.map(Arc::new),
         price: None,
+        instance_type: None,
+        spot: None,
+        scale_down: GroupScaleDown::default(),
+        suspended: Vec::new(),
     })
 }
 
@@ -47,6 +51,8 @@ fn instance(instance: &AwsInstance) -> Option<Instance> {
         provider_id: provider_id(zone, instance.instance_id()?).into(),
         zone: Some(zone.into()),
         state,
+        instance_type: instance.instance_type().map(Arc::from),
+        spot: None,
     })
 }
 

@@ -244,37 +244,39 @@ impl CloudProvider for AwsAutoScaling {
         self.set_desired_capacity(group, size).await
     }
 
-    /// Skips instances that are being terminated already. If one can't be terminated,
-    /// the instances after it are not terminated either.
     async fn delete_instances(
         &self,
         _now: Timestamp,
         group: &str,
         provider_ids: &[Arc<str>],
-    ) -> Result<(), CloudError> {
-        let now = self.current(TERMINATE, group).await?;
-        let mut leaving = Vec::new();
+    ) -> Vec<Result<(), CloudError>> {
+        let now = match self.current(TERMINATE, group).await {
+            Ok(now) => now,
+            Err(error) => return vec![Err(error); provider_ids.len()],
+        };
+        let mut target = now.target_size;
+        let mut outcomes = Vec::new();
         for id in provider_ids {
             let known = now.instances.iter().find(|known| known.provider_id == *id);
-            match (known.map(|known| &known.state), instance(id)) {
-                (Some(InstanceState::Deleting), _) => {}
-                (Some(_), Some(instance)) => leaving.push(instance),
+            outcomes.push(match (known.map(|known| &known.state), instance(id)) {
+                (Some(InstanceState::Deleting), _) => Ok(()),
+                (Some(_), Some(_)) if target <= now.min_size => {
+                    let min = now.min_size;
+                    let why = format!("one less than {target} is below its smallest size, {min}");
+                    Err(order_error("MinSize", TERMINATE, group, &why))
+                }
+                (Some(_), Some(instance)) => {
+                    let outcome = self.terminate(group, instance).await;
+                    target -= u32::from(outcome.is_ok());
+                    outcome
+                }
                 _ => {
                     let why = format!("it has no instance {id}");
-                    return Err(order_error("NotFound", TERMINATE, group, &why));
+                    Err(order_error("NotFound", TERMINATE, group, &why))
                 }
-            }
+            });
         }
-        let left = (now.target_size as usize).checked_sub(leaving.len());
-        if !leaving.is_empty() && left.is_none_or(|left| left < now.min_size as usize) {
-            let (count, target, min) = (leaving.len(), now.target_size, now.min_size);
-            let why = format!("{count} less than {target} is below its smallest size, {min}");
-            return Err(order_error("InvalidSize", TERMINATE, group, &why));
-        }
-        for instance in leaving {
-            self.terminate(group, instance).await?;
-        }
-        Ok(())
+        outcomes
     }
 
     async fn decrease_target_size(

@@ -245,6 +245,8 @@ impl<'a> Stage<'a> {
                 provider_id: node.provider_id.clone().unwrap(),
                 state: InstanceState::Running,
                 zone: None,
+                instance_type: None,
+                spot: None,
             });
         }
     }

@@ -34,7 +34,11 @@ impl Repairs {
     /// Returns the repair of a failure that has this incident, if any.
     fn of(outcome: &RepairOutcome, incident: Option<Incident>) -> Self {
         Self {
-            is_changed: matches!(outcome, RepairOutcome::Repaired(_)),
+            is_changed: match outcome {
+                RepairOutcome::Repaired(_) => true,
+                RepairOutcome::CloudFailed { deleted, .. } => *deleted > 0,
+                RepairOutcome::AtMinSize | RepairOutcome::NotLeader => false,
+            },
             findings: Findings {
                 incidents: incident.into_iter().collect(),
                 ..Findings::default()
@@ -61,16 +65,34 @@ struct IncidentText {
     message: String,
 }
 
+/// Outcome of a repair that deletes instances.
+struct Deletion {
+    outcome: RepairOutcome,
+    /// Outcomes of the instances, in their order, of those that the cloud was asked to
+    /// delete.
+    instances: Vec<Result<(), CloudError>>,
+}
+
 /// Outcome of a repair.
 enum RepairOutcome {
     /// The cloud did it; the text says what.
     Repaired(String),
-    /// The cloud refused.
-    CloudFailed(CloudError),
+    /// The cloud refused, but for some instances that it deleted.
+    CloudFailed { error: CloudError, deleted: u32 },
     /// The group is at its smallest size.
     AtMinSize,
     /// This instance does not lead.
     NotLeader,
+}
+
+impl Deletion {
+    /// Returns the outcome of a deletion that the cloud was not asked for.
+    fn none(outcome: RepairOutcome) -> Self {
+        Self {
+            outcome,
+            instances: Vec::new(),
+        }
+    }
 }
 
 impl GroupRepair<'_> {
@@ -159,7 +181,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                     code: "InstanceFailed",
                     message: format!("{count} instances of {group} cannot be created: {why}"),
                 };
-                let done = self.delete_instances(now, repair, ids).await;
+                let done = self.delete_instances(now, repair, ids).await.outcome;
                 let incident = self.new_incident(census, &text, &done, before);
                 Repairs::of(&done, incident)
             }
@@ -203,21 +225,21 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             code: "NodeNeverJoined",
             message: format!("instances of {group} have not joined within {waited}: {names}"),
         };
-        let removable = repair.removable() as usize;
         let done = self.delete_instances(now, repair, ids).await;
-        let incident = self.new_incident(census, &text, &done, before);
+        let incident = self.new_incident(census, &text, &done.outcome, before);
         let is_new = incident.is_some();
-        let mut repairs = Repairs::of(&done, incident);
-        let events = ids.iter().take(removable).filter_map(|id| match &done {
-            RepairOutcome::Repaired(_) => {
+        let mut repairs = Repairs::of(&done.outcome, incident);
+        let outcomes = ids.iter().zip(&done.instances);
+        let events = outcomes.filter_map(|(id, outcome)| match outcome {
+            Ok(()) => {
                 let message = format!("Removed unregistered node {id}");
                 Some(NodeEvent::normal("DeleteUnregistered", message))
             }
-            RepairOutcome::CloudFailed(error) if is_new => {
+            Err(error) if is_new => {
                 let message = format!("Failed to remove node {id}: {error}");
                 Some(NodeEvent::warning("DeleteUnregisteredFailed", message))
             }
-            _ => None,
+            Err(_) => None,
         });
         repairs.findings.events.extend(events);
         repairs
@@ -229,24 +251,27 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         now: Timestamp,
         repair: &mut GroupRepair<'_>,
         ids: &[Arc<str>],
-    ) -> RepairOutcome {
+    ) -> Deletion {
         let count = repair
             .removable()
             .min(u32::try_from(ids.len()).unwrap_or(u32::MAX));
         if count == 0 {
-            return RepairOutcome::AtMinSize;
+            return Deletion::none(RepairOutcome::AtMinSize);
         }
         if !self.writer.leads() {
-            return RepairOutcome::NotLeader;
+            return Deletion::none(RepairOutcome::NotLeader);
         }
         let (group, ids) = (&repair.census.group.name, &ids[..count as usize]);
-        match self.cloud.delete_instances(now, group, ids).await {
-            Ok(()) => {
-                repair.target -= count;
-                RepairOutcome::Repaired(format!("{count} deleted"))
-            }
-            Err(error) => RepairOutcome::CloudFailed(error),
-        }
+        let instances = self.cloud.delete_instances(now, group, ids).await;
+        let failed = instances.iter().find_map(|one| one.as_ref().err());
+        let succeeded = instances.iter().filter(|one| one.is_ok()).count();
+        let deleted = u32::try_from(succeeded).unwrap_or(u32::MAX).min(count);
+        repair.target -= deleted;
+        let outcome = match failed.cloned() {
+            None => RepairOutcome::Repaired(format!("{deleted} deleted")),
+            Some(error) => RepairOutcome::CloudFailed { error, deleted },
+        };
+        Deletion { outcome, instances }
     }
 
     /// Lowers the target by `missing` nodes that have no instance, as far as the group's
@@ -270,7 +295,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 repair.target -= missing;
                 RepairOutcome::Repaired(format!("target taken back to {}", repair.target))
             }
-            Err(error) => RepairOutcome::CloudFailed(error),
+            Err(error) => RepairOutcome::CloudFailed { error, deleted: 0 },
         }
     }
 
@@ -285,7 +310,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     ) -> Option<Incident> {
         let done = match done {
             RepairOutcome::Repaired(done) => return Some(incident(census, text, done)),
-            RepairOutcome::CloudFailed(error) => format!("the cloud did not mend it: {error}"),
+            RepairOutcome::CloudFailed { error, deleted: 0 } => {
+                format!("the cloud did not mend it: {error}")
+            }
+            RepairOutcome::CloudFailed { error, deleted } => {
+                format!("{deleted} deleted, the cloud did not delete the others: {error}")
+            }
             RepairOutcome::AtMinSize => {
                 let min = census.group.min_size;
                 format!("kept, for the group is at its smallest size {min}")

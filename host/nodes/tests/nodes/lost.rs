@@ -247,6 +247,34 @@ fn only_instances_that_were_deleted_are_told_to_be() {
 }
 
 #[test]
+fn of_several_instances_those_that_the_cloud_deletes_are_gone_from_the_target() {
+    let mut world = World::new(vec![first()], None, defaults);
+    world.group("a", 1000, (0, 0, 5));
+    world.change("a", |group| group.target_size = 3);
+    world.deliver("a");
+    world.tick(0);
+    world.fail("delete a-1", "Throttled", false);
+    world.tick(15 * MINUTE);
+    let late = 15 * MINUTE + 10_000;
+    world.tick(late);
+    assert_eq!(world.calls(), ["delete a: a-0 a-1 a-2"]);
+    let events = world.events();
+    let removed = |id| format!("autoscaler: DeleteUnregistered: Removed unregistered node {id}");
+    let failed = "autoscaler: DeleteUnregisteredFailed: \
+                  Failed to remove node a-1: a-1: there is nothing left";
+    for event in [removed("a-0"), failed.to_owned(), removed("a-2")] {
+        assert!(events.contains(&event), "{event} in {events:?}");
+    }
+    let partly = "instances of a have not joined within 15m0s: a-0, a-1, a-2; \
+                  2 deleted, the cloud did not delete the others: a-1: there is nothing left";
+    assert_eq!(incidents(&world), [partly]);
+    world.mend("delete a-1");
+    world.tick(late + 10_000);
+    assert_eq!(world.calls(), ["delete a: a-1"]);
+    assert_eq!(world.events(), [removed("a-1")]);
+}
+
+#[test]
 fn an_instance_that_failed_and_stays_does_not_make_later_orders_fail() {
     let mut world = World::new(vec![first()], None, defaults);
     world.group("a", 1000, (1, 1, 5));

@@ -12,7 +12,7 @@ use flyball_decision::memory::InMemoryStore;
 use flyball_decision::policy::{DEFAULT_EXPANDER, Policy};
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::time::Timestamp;
-use flyball_nodes::cloud::{CloudError, InstanceState, NodeGroup, NodeTemplate};
+use flyball_nodes::cloud::{CloudError, GroupScaleDown, InstanceState, NodeGroup, NodeTemplate};
 use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
@@ -112,6 +112,10 @@ impl World {
                 allocatable: amounts,
             })),
             price: None,
+            instance_type: None,
+            spot: None,
+            scale_down: GroupScaleDown::default(),
+            suspended: Vec::new(),
         };
         self.lock().groups.insert(name.to_owned(), group);
         self.lock().grow(name, target);
@@ -307,6 +311,7 @@ impl World {
         let text = |event: NodeEvent| {
             let about = match &event.about {
                 Subject::Pod { key, .. } => key.name.to_string(),
+                Subject::Node { name, .. } => name.to_string(),
                 Subject::Autoscaler => "autoscaler".to_owned(),
                 Subject::ConfigMap { key, .. } => key.name.to_string(),
             };

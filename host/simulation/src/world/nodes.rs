@@ -194,14 +194,17 @@ impl Nodes {
             .increase(now, delta, &self.outages)
     }
 
-    /// Deletes instances.
+    /// Deletes instances. Returns the outcome of each.
     pub fn delete(
         &mut self,
         now: Timestamp,
         name: &str,
         ids: &[Arc<str>],
-    ) -> Result<(), CloudError> {
-        self.group(name)?.delete(now, ids)
+    ) -> Vec<Result<(), CloudError>> {
+        match self.group(name) {
+            Ok(group) => group.delete(now, ids),
+            Err(error) => vec![Err(error); ids.len()],
+        }
     }
 
     /// Lowers the target size by instances that do not exist yet.

@@ -74,7 +74,8 @@ impl Stage {
     fn delete(&self, seconds: i64, ids: &[Arc<str>]) -> Result<(), String> {
         let at = self.at(seconds);
         let order = self.cluster.delete_instances(at, "nodes", ids);
-        now(order).map_err(|error| format!("{}: {error}", error.class))
+        let outcomes: Result<(), _> = now(order).into_iter().collect();
+        outcomes.map_err(|error| format!("{}: {error}", error.class))
     }
 
     /// Returns the numbers of Ready nodes, Ready pods, and pods that wait for a node.
@@ -145,7 +146,9 @@ fn pods_wait_until_ordered_nodes_have_booted() {
         (2, &InstanceState::Deleting)
     );
     assert_eq!(stage.figures(130), (2, 4, 2));
-    let error = stage.delete(130, &[last]).unwrap_err();
+    stage.delete(130, &[last]).unwrap();
+    assert_eq!(stage.group(130).target_size, 2, "it is gone already");
+    let error = stage.delete(130, &["sim:///others/a".into()]).unwrap_err();
     assert!(error.starts_with("NotFound: node group nodes: there is no instance sim:///"));
 }
 

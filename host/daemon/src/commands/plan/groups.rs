@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, bail, ensure};
 use flyball_decision::quantity::Milli;
-use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup, NodeTemplate, TemplateTaint};
+use flyball_nodes::cloud::{
+    GroupScaleDown, Instance, InstanceState, NodeGroup, NodeTemplate, TemplateTaint,
+};
 use flyball_nodes::state::ClusterState;
 use serde::Deserialize;
 
@@ -115,6 +117,8 @@ impl Group {
                     .unwrap_or_else(|| node_name.clone()),
                 zone: None,
                 state: InstanceState::Running,
+                instance_type: None,
+                spot: None,
             });
         }
         if let Some(template) = &self.template {
@@ -134,6 +138,10 @@ impl Group {
             zones: self.zones.into_iter().map(Arc::from).collect(),
             template: template.map(Arc::new),
             price: self.price,
+            instance_type: None,
+            spot: None,
+            scale_down: GroupScaleDown::default(),
+            suspended: Vec::new(),
         })
     }
 

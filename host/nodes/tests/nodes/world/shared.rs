@@ -68,6 +68,8 @@ impl Inner {
                 provider_id: format!("{name}-{number}").into(),
                 zone: None,
                 state: InstanceState::Creating,
+                instance_type: None,
+                spot: None,
             });
         }
     }
@@ -97,6 +99,21 @@ impl Inner {
         work: impl FnOnce(&mut Self),
     ) -> Result<(), CloudError> {
         self.calls.push(format!("{call}{with}"));
+        self.carry_out(call, work)
+    }
+
+    /// Deletes an instance, unless the calls `delete ID` or this call fail.
+    fn delete_instance(&mut self, group: &str, id: &str, call: &str) -> Result<(), CloudError> {
+        let own = format!("delete {id}");
+        let fails = self.failures.contains_key(&own);
+        self.carry_out(if fails { &own } else { call }, |inner| {
+            let group = inner.groups.get_mut(group).unwrap();
+            group.instances.retain(|known| *known.provider_id != *id);
+            group.target_size -= 1;
+        })
+    }
+
+    fn carry_out(&mut self, call: &str, work: impl FnOnce(&mut Self)) -> Result<(), CloudError> {
         let failure = self.failures.get(call).cloned();
         if failure.as_ref().is_none_or(|failure| failure.done) {
             work(self);
@@ -185,15 +202,13 @@ impl CloudProvider for Shared {
         _: Timestamp,
         group: &str,
         ids: &[Arc<str>],
-    ) -> Result<(), CloudError> {
+    ) -> Vec<Result<(), CloudError>> {
         let (call, with) = (format!("delete {group}"), format!(": {}", ids.join(" ")));
         let mut inner = self.0.lock().unwrap();
-        inner.call(&call, &with, |inner| {
-            let group = inner.groups.get_mut(group).unwrap();
-            let known = &mut group.instances;
-            known.retain(|instance| !ids.contains(&instance.provider_id));
-            group.target_size -= u32::try_from(ids.len()).unwrap();
-        })
+        inner.calls.push(format!("{call}{with}"));
+        ids.iter()
+            .map(|id| inner.delete_instance(group, id, &call))
+            .collect()
     }
 
     async fn decrease_target_size(

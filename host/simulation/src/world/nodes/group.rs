@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use flyball_decision::time::Timestamp;
 use flyball_nodes::cloud::{CloudError, Instance as CloudInstance, InstanceError};
-use flyball_nodes::cloud::{InstanceState, NodeGroup};
+use flyball_nodes::cloud::{GroupScaleDown, InstanceState, NodeGroup};
 
-use super::instance::{Instance, NodeIdentity, Stage};
+use super::instance::{self, Instance, NodeIdentity, Stage};
 use super::outages::Outages;
 use super::template;
 use crate::random;
@@ -167,6 +167,10 @@ impl Group {
                 .collect(),
             template: Some(Arc::new(template::of_group(&self.spec))),
             price: self.spec.price,
+            instance_type: None,
+            spot: None,
+            scale_down: GroupScaleDown::default(),
+            suspended: Vec::new(),
         }
     }
 
@@ -191,6 +195,8 @@ impl Group {
             provider_id: Arc::clone(&instance.provider_id),
             zone: instance.zone.clone(),
             state,
+            instance_type: None,
+            spot: None,
         }
     }
 
@@ -215,32 +221,38 @@ impl Group {
         Ok(())
     }
 
-    /// Deletes instances, and lowers the target size by their number.
-    pub fn delete(&mut self, now: Timestamp, ids: &[Arc<str>]) -> Result<(), CloudError> {
+    /// Deletes instances, and lowers the target size by their number. Returns the outcome
+    /// of each. An instance of the group that is gone or being deleted is a success.
+    pub fn delete(&mut self, now: Timestamp, ids: &[Arc<str>]) -> Vec<Result<(), CloudError>> {
         let known: BTreeMap<&Arc<str>, usize> = self
             .instances
             .iter()
             .zip(0..)
             .map(|(instance, index)| (&instance.provider_id, index))
             .collect();
-        let mut chosen = Vec::new();
-        for id in ids {
-            let Some(index) = known.get(id) else {
-                return Err(self.refusal("NotFound", &format!("there is no instance {id}")));
-            };
-            chosen.push(*index);
-        }
-        for index in chosen {
-            let instance = &mut self.instances[index];
-            if matches!(instance.stage, Stage::Deleting { .. }) {
-                continue;
-            }
-            instance.delete(now, DELETION_MS);
-            self.target = self.target.saturating_sub(1);
+        let indices: Vec<_> = ids.iter().map(|id| known.get(id).copied()).collect();
+        let mut outcomes = Vec::new();
+        for (id, index) in ids.iter().zip(indices) {
+            outcomes.push(match index {
+                Some(index) => {
+                    self.delete_one(now, index);
+                    Ok(())
+                }
+                None if instance::is_of_group(id, &self.name) => Ok(()),
+                None => Err(self.refusal("NotFound", &format!("there is no instance {id}"))),
+            });
         }
         self.instances
             .retain(|instance| !instance.gone_by(now) || instance.stage.is_joined());
-        Ok(())
+        outcomes
+    }
+
+    fn delete_one(&mut self, now: Timestamp, index: usize) {
+        let instance = &mut self.instances[index];
+        if !matches!(instance.stage, Stage::Deleting { .. }) {
+            instance.delete(now, DELETION_MS);
+            self.target = self.target.saturating_sub(1);
+        }
     }
 
     /// Lowers the target size by instances that do not exist yet.

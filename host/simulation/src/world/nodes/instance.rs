@@ -99,6 +99,13 @@ impl Stage {
     }
 }
 
+/// Returns whether an instance with this id is or was one of a group.
+pub fn is_of_group(provider_id: &str, group: &str) -> bool {
+    let id = provider_id.strip_prefix("sim:///");
+    id.and_then(|id| id.rsplit_once('/'))
+        .is_some_and(|(of, _)| of == group)
+}
+
 impl Instance {
     /// Returns an ordered instance without an attempt to create it yet.
     pub fn wanted(now: Timestamp, id: u64, group: &str, seed: u64) -> Self {
