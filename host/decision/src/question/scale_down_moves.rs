@@ -23,6 +23,7 @@ impl Question for ScaleDownMovesQuestion {
     const HELD: &'static str = "no move is made";
     const OWN_FIELD: &'static str = "own";
     const ANSWER_TAG: &'static str = "verdicts";
+    const OTHERS: &'static str = "the other scale-down policies";
 
     fn ask(
         policy: &dyn Policy,

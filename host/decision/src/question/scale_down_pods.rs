@@ -24,6 +24,7 @@ impl Question for ScaleDownPodsQuestion {
     const HELD: &'static str = "the nodes of these pods stay";
     const OWN_FIELD: &'static str = "own";
     const ANSWER_TAG: &'static str = "verdicts";
+    const OTHERS: &'static str = "the other scale-down policies";
 
     fn ask(
         policy: &dyn Policy,

@@ -1,0 +1,142 @@
+//! Candidates: the nodes that may be removed as far as the host's own rules go.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use flyball_placement::{Node, NodeId};
+use hashbrown::HashMap;
+
+use super::plan::{ScaleDownContext, StayingNode};
+use super::reasons::{self, HostReason, Stay};
+use super::tracker::ScaleDownTracker;
+use crate::cloud::{Instance, NodeGroup};
+use crate::limits::NodeSize;
+use crate::readiness::{is_drained, is_ready};
+use crate::state::{ClusterState, NodeView};
+use flyball_decision::time::Timestamp;
+
+/// Annotation that keeps a node.
+pub(super) const DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
+
+/// A node that may be removed, as far as the host's own rules go.
+#[derive(Clone, Debug)]
+pub(super) struct Candidate {
+    pub(super) id: NodeId,
+    pub(super) name: Arc<str>,
+    pub(super) object: Arc<Node>,
+    pub(super) created: Timestamp,
+    /// Index of its group in the census.
+    pub(super) group: usize,
+    /// What is known of its instance.
+    pub(super) instance: Instance,
+    /// Whether it is ready, as Kubernetes defines it.
+    pub(super) ready: bool,
+    pub(super) size: NodeSize,
+    /// Number of nodes of its group in its zone.
+    pub(super) in_zone: u32,
+    pub(super) unneeded_since: Option<Timestamp>,
+}
+
+/// The candidates, and the nodes that are none.
+pub(super) struct Found {
+    /// Names of all nodes of groups that may shrink, ordered by name.
+    pub(super) considered: Vec<Arc<str>>,
+    pub(super) nodes: Vec<Candidate>,
+    pub(super) stays: Vec<StayingNode>,
+    /// Number of joined nodes of each group, at its index in the census.
+    pub(super) registered: Vec<u32>,
+}
+
+/// Collects the candidates, ordered by name.
+pub(super) fn candidates(
+    context: &ScaleDownContext<'_>,
+    state: &ClusterState,
+    tracker: &ScaleDownTracker,
+) -> Found {
+    let groups = &context.census.groups;
+    let mut instances: HashMap<&str, (usize, &Instance)> = HashMap::new();
+    for (at, census) in groups.iter().enumerate() {
+        for instance in &census.group.instances {
+            instances.insert(&instance.provider_id, (at, instance));
+        }
+    }
+    let of = |node: NodeView<'_>| {
+        let provider_id = node.facts.provider_id.as_deref()?;
+        instances.get(provider_id).copied()
+    };
+    let mut found = Found {
+        considered: Vec::new(),
+        nodes: Vec::new(),
+        stays: Vec::new(),
+        registered: vec![0; groups.len()],
+    };
+    let mut zones: BTreeMap<(usize, Option<&Arc<str>>), u32> = BTreeMap::new();
+    for node in state.nodes() {
+        if let Some((group, _)) = of(node) {
+            found.registered[group] += 1;
+            *zones.entry((group, node.zone)).or_default() += 1;
+        }
+    }
+    for node in state.nodes() {
+        let name = &node.facts.node.name;
+        let Some((group, instance)) = of(node) else {
+            found.stay(name, reasons::NOT_AUTOSCALED);
+            continue;
+        };
+        let census = &groups[group];
+        let kept = kept(context, tracker, node, &census.group);
+        if kept != Some(reasons::MIN_SIZE) {
+            found.considered.push(Arc::clone(name));
+        }
+        if let Some(reason) = kept {
+            found.stay(name, reason);
+            continue;
+        }
+        if census.starting.contains(name) {
+            found.stay(name, reasons::NOT_STARTED);
+            continue;
+        }
+        found.nodes.push(Candidate {
+            id: node.id,
+            name: Arc::clone(name),
+            object: Arc::clone(&node.facts.node),
+            created: node.facts.created,
+            group,
+            instance: instance.clone(),
+            ready: is_ready(node, context.options),
+            size: node.facts.size(),
+            in_zone: zones.get(&(group, node.zone)).copied().unwrap_or_default(),
+            unneeded_since: tracker.timers.since(name),
+        });
+    }
+    found
+}
+
+impl Found {
+    fn stay(&mut self, name: &Arc<str>, reason: HostReason) {
+        self.stays.push(StayingNode {
+            name: Arc::clone(name),
+            stay: Stay::of(reason),
+        });
+    }
+}
+
+/// Why the host keeps a node, whatever the policies say.
+fn kept(
+    context: &ScaleDownContext<'_>,
+    tracker: &ScaleDownTracker,
+    node: NodeView<'_>,
+    group: &NodeGroup,
+) -> Option<HostReason> {
+    if group.target_size <= group.min_size {
+        return Some(reasons::MIN_SIZE);
+    }
+    if is_drained(node) || node.facts.deleting || tracker.is_leaving(&node.facts.node.name) {
+        return Some(reasons::BEING_DELETED);
+    }
+    if node.facts.annotations.get(DISABLED).map(|value| &**value) == Some("true") {
+        return Some(reasons::DISABLED);
+    }
+    let unready = !context.options.scale_down.unready_enabled;
+    (unready && !is_ready(node, context.options)).then_some(reasons::UNREADY_DISABLED)
+}

@@ -1,0 +1,169 @@
+//! Evictions of the pods of one node.
+
+use std::sync::Arc;
+
+use super::Drain;
+use crate::scale_down::options::ScaleDownOptions;
+use crate::state::{ClusterState, PodView};
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+
+/// Time after which a refused eviction is tried again.
+const RETRY_MS: i64 = 10_000;
+
+/// Time beyond its grace that a pod gets to disappear.
+const HEADROOM_MS: i64 = 30_000;
+
+/// Grace of a pod that sets none.
+const DEFAULT_GRACE_S: i64 = 30;
+
+/// An eviction to request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Eviction {
+    pub(crate) key: ObjectKey,
+    pub(crate) uid: Arc<str>,
+    pub(crate) grace_s: i64,
+}
+
+/// A pod to evict, and how far that is.
+#[derive(Clone, Debug)]
+pub(crate) struct PodEviction {
+    pub(crate) eviction: Eviction,
+    pub(crate) state: EvictionState,
+    /// Whether the removal waits for it. It does not for pods of DaemonSets.
+    pub(crate) is_awaited: bool,
+}
+
+/// How far the eviction of a pod is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum EvictionState {
+    /// It has to be requested.
+    Waiting {
+        /// When that is done next.
+        next: Timestamp,
+        /// When it was requested first, and the last refusal.
+        refused: Option<(Timestamp, String)>,
+    },
+    /// It was accepted then: the pod has its grace to end.
+    Accepted(Timestamp),
+    /// The pod is gone, or is not waited for.
+    Gone,
+}
+
+impl PodEviction {
+    /// Creates the eviction of a pod, to be requested at once.
+    pub(crate) fn new(pod: &PodView<'_>, now: Timestamp, options: &ScaleDownOptions) -> Self {
+        let grace_s = pod.facts.drain.grace_seconds.unwrap_or(DEFAULT_GRACE_S);
+        Self {
+            eviction: Eviction {
+                key: pod.key.clone(),
+                uid: Arc::clone(pod.uid),
+                grace_s: grace_s.min(options.max_grace_ms / 1000).max(0),
+            },
+            state: EvictionState::Waiting {
+                next: now,
+                refused: None,
+            },
+            is_awaited: !pod.of_daemon_set(),
+        }
+    }
+
+    /// Notes that the eviction was accepted, or that the pod was gone.
+    pub(crate) fn accepted(&mut self, now: Timestamp) {
+        self.state = match self.is_awaited {
+            true => EvictionState::Accepted(now),
+            false => EvictionState::Gone,
+        };
+    }
+
+    /// Notes that the eviction was refused.
+    pub(crate) fn refused(&mut self, now: Timestamp, why: String) {
+        if !self.is_awaited {
+            self.state = EvictionState::Gone;
+            return;
+        }
+        if let EvictionState::Waiting { next, refused } = &mut self.state {
+            *next = now.plus(RETRY_MS);
+            let first = refused.as_ref().map_or(now, |(first, _)| *first);
+            *refused = Some((first, why));
+        }
+    }
+
+    fn is_gone(&self, node: &str, state: &ClusterState) -> bool {
+        let pod = state.pod(&self.eviction.uid);
+        pod.is_none_or(|pod| pod.facts.has_ended() || pod.facts.node.as_deref() != Some(node))
+    }
+
+    fn name(&self) -> String {
+        let ObjectKey { namespace, name } = &self.eviction.key;
+        format!("{namespace}/{name}")
+    }
+}
+
+impl Drain {
+    /// Whether all pods that the removal waits for are gone.
+    pub(super) fn is_drained(&self) -> bool {
+        let mut pods = self.pods.iter();
+        pods.all(|pod| pod.state == EvictionState::Gone)
+    }
+
+    /// Returns the evictions that have to be requested now. Fails with a message if one was
+    /// refused, or a pod has not ended, for too long.
+    pub(super) fn advance_evictions(
+        &mut self,
+        now: Timestamp,
+        state: &ClusterState,
+        options: &ScaleDownOptions,
+    ) -> Result<Vec<Eviction>, String> {
+        let mut evictions = Vec::new();
+        for pod in &mut self.pods {
+            if pod.is_gone(&self.node, state) {
+                pod.state = EvictionState::Gone;
+            }
+            let is_deleted = state.pod(&pod.eviction.uid);
+            let is_deleted = is_deleted.is_some_and(|pod| pod.facts.deletion.is_some());
+            match &pod.state {
+                // Somebody else deletes it already.
+                EvictionState::Waiting { .. } if is_deleted => pod.accepted(now),
+                EvictionState::Waiting { next, refused } => {
+                    if let Some((first, why)) = refused
+                        && now.since(*first) >= options.max_pod_eviction_time_ms
+                    {
+                        let name = pod.name();
+                        return Err(format!("pod {name} could not be evicted: {why}"));
+                    }
+                    if *next <= now {
+                        evictions.push(pod.eviction.clone());
+                    }
+                }
+                EvictionState::Accepted(at) => {
+                    let grace_ms = pod.eviction.grace_s * 1000 + HEADROOM_MS;
+                    if now.since(*at) >= grace_ms {
+                        let (name, grace) = (pod.name(), pod.eviction.grace_s);
+                        return Err(format!(
+                            "pod {name} was evicted and has not ended within its grace of {grace} s"
+                        ));
+                    }
+                }
+                EvictionState::Gone => {}
+            }
+        }
+        Ok(evictions)
+    }
+
+    /// The next time at which an eviction has to be requested or has failed.
+    pub(super) fn next_eviction(&self, options: &ScaleDownOptions) -> Option<Timestamp> {
+        let next = |pod: &PodEviction| match &pod.state {
+            EvictionState::Waiting { next, refused } => {
+                let end = refused.as_ref();
+                let end = end.map(|(first, _)| first.plus(options.max_pod_eviction_time_ms));
+                Some(end.map_or(*next, |end| end.min(*next)))
+            }
+            EvictionState::Accepted(at) => {
+                Some(at.plus(pod.eviction.grace_s * 1000 + HEADROOM_MS))
+            }
+            EvictionState::Gone => None,
+        };
+        self.pods.iter().filter_map(next).min()
+    }
+}

@@ -1,0 +1,163 @@
+//! Verdicts that are kept from pass to pass.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Candidate, JudgedNode, JudgedPod, Scores};
+use crate::scale_down::plan::ScaleDownContext;
+use crate::scale_down::reasons::Stay;
+use crate::state::ClusterState;
+use flyball_decision::policy::kind;
+use flyball_decision::scale_down::GroupColumns;
+use flyball_decision::time::Timestamp;
+
+/// Verdicts about pods and nodes, by node.
+#[derive(Debug, Default)]
+pub(crate) struct KeptVerdicts {
+    nodes: BTreeMap<Arc<str>, KeptNode>,
+    /// Drain revision of the state that the verdicts are about.
+    revision: u64,
+    /// Digest and configuration of each policy of the chain.
+    chain: Vec<(Option<Arc<str>>, Arc<str>)>,
+    /// The groups that nodes were asked about with.
+    groups: Arc<GroupColumns>,
+}
+
+/// What pods of a node request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Requests {
+    pub(super) cpu: i64,
+    pub(super) memory: i64,
+    pub(super) gpu: i64,
+}
+
+/// Verdicts about a node and its pods.
+#[derive(Clone, Debug)]
+pub(super) struct KeptNode {
+    pub(super) created: Timestamp,
+    /// Pods to evict or wait for, in the order of their names.
+    pub(super) pods: Arc<[JudgedPod]>,
+    /// The first pod that blocks.
+    pub(super) blocked: Option<Stay>,
+    pub(super) cost: f64,
+    /// Requests of all its pods, and of those of DaemonSets and mirror pods.
+    pub(super) requested: Requests,
+    pub(super) of_daemon_sets: Requests,
+    pub(super) of_mirrors: Requests,
+    /// Until when the verdicts about the pods hold if nothing but time changes.
+    pub(super) until: Timestamp,
+    pub(super) verdict: Option<KeptVerdict>,
+}
+
+/// The verdict about a node itself.
+#[derive(Clone, Debug)]
+pub(super) struct KeptVerdict {
+    pub(super) key: NodeKey,
+    pub(super) stay: Option<Stay>,
+    pub(super) scores: Scores,
+    pub(super) unneeded_ms: i64,
+    pub(super) until: Timestamp,
+}
+
+/// What a node's row depends on, other than the node and its pods.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeKey {
+    unneeded_since: Option<Timestamp>,
+    ready: bool,
+    group: usize,
+}
+
+impl NodeKey {
+    pub(super) fn of(node: &Candidate) -> Self {
+        Self {
+            unneeded_since: node.unneeded_since,
+            ready: node.ready,
+            group: node.group,
+        }
+    }
+}
+
+impl KeptVerdicts {
+    /// Forgets verdicts about nodes that changed, and all of them if the chain did.
+    pub(super) fn forget_changed(&mut self, context: &ScaleDownContext<'_>, state: &ClusterState) {
+        let chain = context.options.scale_down.policies.iter();
+        let chain: Vec<_> = chain
+            .map(|choice| {
+                let policy = context.engine.policy(kind::SCALE_DOWN, &choice.name).ok();
+                let digest = policy.map(|policy| Arc::clone(&policy.version().digest));
+                (digest, Arc::clone(&choice.configuration))
+            })
+            .collect();
+        if chain != self.chain {
+            self.nodes.clear();
+            self.chain = chain;
+        }
+        if !self.nodes.is_empty() {
+            for node in state.changed_since(self.revision) {
+                self.nodes.remove(&node.facts.node.name);
+            }
+            self.nodes.retain(|name, _| state.node(name).is_some());
+        }
+        self.revision = state.drain_revision();
+    }
+
+    /// Forgets verdicts about nodes of groups that changed.
+    pub(super) fn note_groups(&mut self, groups: &Arc<GroupColumns>) {
+        if *self.groups == **groups {
+            return;
+        }
+        let same: Vec<bool> = (0..groups.len())
+            .map(|row| groups.is_same_row(row, &self.groups))
+            .collect();
+        for node in self.nodes.values_mut() {
+            let is_same = |verdict: &KeptVerdict| same.get(verdict.key.group) == Some(&true);
+            node.verdict = node.verdict.take().filter(is_same);
+        }
+        self.groups = Arc::clone(groups);
+    }
+
+    /// Whether the verdicts about a node's pods still hold.
+    pub(super) fn knows_pods(&self, node: &Candidate, now: Timestamp) -> bool {
+        let known = self.nodes.get(&node.name);
+        known.is_some_and(|known| known.created == node.created && now < known.until)
+    }
+
+    /// Whether the verdict about a node still holds.
+    pub(super) fn knows_node(&self, node: &Candidate, now: Timestamp) -> bool {
+        let known = self.nodes.get(&node.name);
+        let known = known.and_then(|known| known.verdict.as_ref());
+        known.is_some_and(|verdict| verdict.key == NodeKey::of(node) && now < verdict.until)
+    }
+
+    pub(super) fn get(&self, node: &str) -> Option<&KeptNode> {
+        self.nodes.get(node)
+    }
+
+    /// Keeps the verdicts about a node's pods.
+    pub(super) fn keep_pods(&mut self, name: &Arc<str>, node: KeptNode) {
+        self.nodes.insert(Arc::clone(name), node);
+    }
+
+    /// Keeps the verdict about a node.
+    pub(super) fn keep_node(&mut self, name: &str, verdict: KeptVerdict) {
+        if let Some(known) = self.nodes.get_mut(name) {
+            known.verdict = Some(verdict);
+        }
+    }
+
+    /// Returns a candidate with its verdicts. `None` if there are none.
+    pub(super) fn judged(&self, node: Candidate) -> Option<JudgedNode> {
+        let known = self.nodes.get(&node.name)?;
+        let verdict = known.verdict.as_ref()?;
+        // The node's own reason goes before those of its pods.
+        let stay = verdict.stay.as_ref().or(known.blocked.as_ref());
+        Some(JudgedNode {
+            node,
+            pods: Arc::clone(&known.pods),
+            stay: stay.cloned(),
+            scores: verdict.scores.clone(),
+            unneeded_ms: verdict.unneeded_ms,
+            cost: known.cost,
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! Reasons why nodes stay. The codes are Cluster Autoscaler's where they mean the same.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use flyball_decision::key::ObjectKey;
+
+/// A reason of the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HostReason {
+    /// CamelCase code.
+    pub code: &'static str,
+    /// What it means, as a sentence about the node.
+    pub meaning: &'static str,
+    /// What an operator can do about it.
+    pub remedy: &'static str,
+}
+
+macro_rules! host_reasons {
+    ($($name:ident: $code:literal, $meaning:literal, $remedy:literal;)*) => {
+        $(
+            #[doc = concat!("Code `", $code, "`: ", $meaning, ".")]
+            pub const $name: HostReason = HostReason {
+                code: $code,
+                meaning: $meaning,
+                remedy: $remedy,
+            };
+        )*
+        /// All reasons of the host. Policies add their own.
+        pub const HOST_REASONS: &[HostReason] = &[$($name),*];
+    };
+}
+
+host_reasons! {
+    NOT_AUTOSCALED: "NotAutoscaled",
+        "it belongs to no node group that is scaled",
+        "nothing, or add its group to the groups that are scaled";
+    MIN_SIZE: "NodeGroupMinSizeReached",
+        "its node group is at its smallest size, removals under way included",
+        "lower the group's minimum size";
+    DISABLED: "ScaleDownDisabledAnnotation",
+        "it has the annotation cluster-autoscaler.kubernetes.io/scale-down-disabled=true",
+        "remove the annotation";
+    UNREADY_DISABLED: "ScaleDownUnreadyDisabled",
+        "it is not ready, and unready nodes are not removed",
+        "set --scale-down-unready-enabled";
+    BEING_DELETED: "CurrentlyBeingDeleted",
+        "it is leaving already",
+        "nothing";
+    NOT_STARTED: "NotStarted",
+        "it has joined and has not started yet",
+        "nothing: it is considered once it is ready, or older than 15 minutes";
+    NOT_UNNEEDED_LONG_ENOUGH: "NotUnneededLongEnough",
+        "it is not needed, but not for long enough yet",
+        "wait, or lower --scale-down-unneeded-time or the group's own time";
+    NOT_UNREADY_LONG_ENOUGH: "NotUnreadyLongEnough",
+        "it is not ready and not needed, but not for long enough yet",
+        "wait, or lower --scale-down-unready-time or the group's own time";
+    NO_PLACE: "NoPlaceToMovePods",
+        "the named pod finds no place on any other node",
+        "see the pod's requests and rules with `flyball plan`";
+    BLOCKED_BY_POD: "BlockedByPod",
+        "the named pod may not be moved, for the reason given after it",
+        "see that reason";
+    ON_COMPLETION: "BlockedByOnCompletionPod",
+        "the named pod runs to its end first",
+        "wait for the pod to end";
+    NOT_ENOUGH_PDB: "NotEnoughPdb",
+        "a PodDisruptionBudget of the named pod allows no disruption, removals before included",
+        "raise the budget, or add replicas";
+    SEVERAL_BUDGETS: "SeveralBudgets",
+        "several PodDisruptionBudgets select the named pod, which the eviction API refuses",
+        "leave one budget for each pod";
+    POD_YOUNG: "PodYoung",
+        "the named pod is younger than --min-pod-age",
+        "wait";
+    MIN_RESOURCES: "MinimalResourceLimitExceeded",
+        "the cluster would have less cores or memory than its lower bounds",
+        "lower the minimum of --cores-total or --memory-total";
+    ATOMIC: "AtomicScaleDownFailed",
+        "its group goes to zero as a whole, and not all of its nodes can go",
+        "see the reasons of the group's other nodes";
+    PARALLELISM: "ScaleDownParallelism",
+        "as many nodes leave at the moment as may leave at the same time",
+        "wait, or raise --max-scale-down-parallelism or --max-drain-parallelism";
+    COOLDOWN: "ScaleDownInCooldown",
+        "no node is removed for a while after nodes were added, removed or failed to be removed",
+        "wait, or lower --scale-down-delay-after-add, -delete or -failure";
+    SCALE_UP: "ScaleUpUnderWay",
+        "nodes were ordered in the same pass, or pending pods are waited for",
+        "wait";
+    GROUP_FAILURE: "RemovalFailed",
+        "its last removal failed",
+        "see the event ScaleDownFailed of the node";
+    NOBODY_JUDGED: "NobodyJudged",
+        "no policy of --scale-down-policies said that it may go",
+        "add a policy such as utilization";
+    POLICY_FAILED: "PolicyFailed",
+        "the named policy gave no usable answer",
+        "see the policy's error with `flyball policy list`";
+    SKIP_NOT_ALLOWED: "SkipNotAllowed",
+        "the named policy skips a pod that must be moved",
+        "mend the policy: only static, DaemonSet, ended and long terminating pods can be skipped";
+    UNKNOWN_VERDICT: "UnknownVerdict",
+        "the named policy gave a verdict that this host does not know",
+        "update the host or the policy";
+    SUSPENDED: "TerminateSuspended",
+        "its Auto Scaling group has suspended the process Terminate",
+        "resume the process";
+}
+
+/// Why a node stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Stay {
+    /// CamelCase code: that of a [`HostReason`], or of a policy.
+    pub code: Arc<str>,
+    /// Message for people: what follows the code.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// The pod that keeps it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod: Option<ObjectKey>,
+    /// Code of the reason of that pod.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pod_code: Option<Arc<str>>,
+    /// The policy that says so. `None` for the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<Arc<str>>,
+}
+
+impl Stay {
+    /// Creates a reason of the host.
+    #[must_use]
+    pub fn of(reason: HostReason) -> Self {
+        Self {
+            code: reason.code.into(),
+            message: String::new(),
+            pod: None,
+            pod_code: None,
+            policy: None,
+        }
+    }
+
+    /// Creates a reason of the host about a pod.
+    #[must_use]
+    pub fn of_pod(reason: HostReason, pod: &ObjectKey) -> Self {
+        Self {
+            pod: Some(pod.clone()),
+            ..Self::of(reason)
+        }
+    }
+
+    /// Creates the reason [`BLOCKED_BY_POD`] with the pod's own reason.
+    #[must_use]
+    pub fn blocked(pod: &ObjectKey, reason: HostReason) -> Self {
+        Self {
+            pod_code: Some(reason.code.into()),
+            ..Self::of_pod(BLOCKED_BY_POD, pod)
+        }
+    }
+}
+
+impl fmt::Display for Stay {
+    /// `BlockedByPod: pod shop/cart-7f (NotEnoughPdb): … by drain-rules`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.code)?;
+        if let Some(pod) = &self.pod {
+            write!(f, ": pod {}/{}", pod.namespace, pod.name)?;
+        }
+        if let Some(code) = &self.pod_code {
+            write!(f, " ({code})")?;
+        }
+        if !self.message.is_empty() {
+            write!(f, ": {}", self.message)?;
+        } else if let Some(host) = HOST_REASONS.iter().find(|host| *host.code == *self.code) {
+            write!(f, ": {}", host.meaning)?;
+        }
+        if let Some(policy) = &self.policy {
+            write!(f, " by {policy}")?;
+        }
+        Ok(())
+    }
+}

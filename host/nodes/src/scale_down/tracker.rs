@@ -1,0 +1,60 @@
+//! What scale-down keeps from pass to pass.
+
+use std::sync::Arc;
+
+use flyball_placement::ClassId;
+
+use super::delays::Delays;
+use super::drain::Drains;
+use super::judge::KeptVerdicts;
+use super::limits::UnderWay;
+use super::timers::UnneededTimers;
+use flyball_decision::time::Timestamp;
+
+/// How long an evicted pod that was not created again counts as load.
+const EVICTED_MS: i64 = 5 * 60_000;
+
+/// Timers, removals under way, recent evictions and kept verdicts.
+#[derive(Default)]
+pub struct ScaleDownTracker {
+    /// Since when nodes have been unneeded.
+    pub timers: UnneededTimers,
+    pub(crate) delays: Delays,
+    pub(crate) drains: Drains,
+    pub(crate) evicted: Vec<EvictedPod>,
+    pub(super) verdicts: KeptVerdicts,
+}
+
+/// A pod that was evicted.
+#[derive(Clone, Debug)]
+pub struct EvictedPod {
+    /// Its class.
+    pub class: ClassId,
+    /// Its priority.
+    pub priority: i32,
+    /// Uid of its controller.
+    pub owner: Option<Arc<str>>,
+    /// When it was evicted.
+    pub at: Timestamp,
+}
+
+impl ScaleDownTracker {
+    /// Notes an eviction: until its owner has created it again, the pod counts as load.
+    pub fn note_evicted(&mut self, pod: EvictedPod) {
+        self.evicted.push(pod);
+    }
+
+    /// Forgets evictions that are over.
+    pub(crate) fn forget_evicted(&mut self, now: Timestamp) {
+        self.evicted.retain(|pod| now.since(pod.at) < EVICTED_MS);
+    }
+
+    /// Whether a node is being removed.
+    pub(super) fn is_leaving(&self, node: &str) -> bool {
+        self.drains.get(node).is_some()
+    }
+
+    pub(super) fn under_way(&self) -> UnderWay {
+        self.drains.under_way()
+    }
+}
