@@ -67,6 +67,14 @@ impl GroupCensus {
         self.upcoming == 0 && self.failures.iter().all(|report| report.already_reported)
     }
 
+    /// Number of its nodes that are ready.
+    pub(super) fn ready_nodes(&self, state: &ClusterState, options: &NodeOptions) -> u32 {
+        let instances = self.group.instances.iter();
+        let nodes = instances.filter_map(|instance| state.node_of(&instance.provider_id));
+        let ready = nodes.filter(|node| is_ready(*node, options)).count();
+        u32::try_from(ready).unwrap_or(u32::MAX)
+    }
+
     /// Nodes on their way that have not joined the cluster.
     pub(super) fn not_joined(&self) -> u32 {
         let joined = u32::try_from(self.starting.len()).unwrap_or(u32::MAX);

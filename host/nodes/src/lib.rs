@@ -27,6 +27,7 @@ mod readiness;
 pub mod record;
 mod replay;
 mod reported;
+pub mod scale_down;
 pub mod scale_up;
 pub mod similar;
 pub mod state;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use flyball_decision::policy::DEFAULT_EXPANDER;
 
 use crate::cloud::Conventions;
+use crate::scale_down::ScaleDownOptions;
 
 const MINUTE_MS: i64 = 60_000;
 const GIB: u64 = 1 << 30;
@@ -111,6 +112,8 @@ pub struct NodeOptions {
     /// Whether the built-in expander is asked if another one gives no usable answer.
     /// Otherwise nothing is ordered.
     pub fallback: bool,
+    /// Options of scale-down.
+    pub scale_down: ScaleDownOptions,
     /// Version of the host, for records.
     pub host_version: Arc<str>,
 }
@@ -157,6 +160,7 @@ impl Default for NodeOptions {
             gpu_label: None,
             max_options_per_pass: 8,
             fallback: false,
+            scale_down: ScaleDownOptions::default(),
             host_version: env!("CARGO_PKG_VERSION").into(),
         }
     }

@@ -24,10 +24,13 @@ pub(super) fn is_startup_taint(taint: &Taint, options: &NodeOptions) -> bool {
     prefixes.any(|prefix| key.starts_with(prefix)) || options.startup_taints.contains(&taint.key)
 }
 
+/// Taint of a node that is being removed.
+pub(super) const TO_BE_DELETED: &str = "ToBeDeletedByClusterAutoscaler";
+
 /// Whether a node is being drained, to be deleted.
 pub(super) fn is_drained(node: NodeView<'_>) -> bool {
     let mut taints = node.facts.node.taints.iter();
-    taints.any(|taint| &*taint.key == "ToBeDeletedByClusterAutoscaler")
+    taints.any(|taint| &*taint.key == TO_BE_DELETED)
 }
 
 /// Whether a node is ready, as defined by Cluster Autoscaler: it has no startup taint,

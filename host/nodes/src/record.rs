@@ -5,12 +5,17 @@
 //! In JSON a record is one line, as that of a decision about replicas is.
 
 mod bytes;
+mod scale_down;
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::scale_down::{
+    DrainStepRecord, MovedPodRecord, NeededRecord, NodesAsked, PodsAsked, ScaleDownQuestions,
+    ScaleDownRecord, UnneededRecord,
+};
 use super::balance::GroupSize;
 use super::limits::{ClusterLimits, NodeSize};
 use super::ports::NodeEvent;
@@ -49,6 +54,9 @@ pub struct NodeDecisionRecord {
     pub rounds: Vec<Round>,
     /// Pods that no order helps, by class.
     pub remaining: Vec<Remaining>,
+    /// What was found and done about removals. `None` if nothing changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale_down: Option<ScaleDownRecord>,
     /// What was decided.
     pub verdict: NodeVerdict,
     /// Outcome of each order of the verdict, at its index.

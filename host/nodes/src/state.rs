@@ -256,6 +256,12 @@ impl ClusterState {
             .filter(|(_, pods)| *pods > 0)
     }
 
+    /// A node by its name.
+    #[must_use]
+    pub fn node(&self, name: &str) -> Option<NodeView<'_>> {
+        self.nodes.get(name)?.view()
+    }
+
     /// The node of an instance. `None` if it has not joined.
     #[must_use]
     pub fn node_of(&self, provider_id: &str) -> Option<NodeView<'_>> {
@@ -268,6 +274,12 @@ impl ClusterState {
         self.daemon_sets
             .values()
             .map(|(facts, class)| (facts, *class))
+    }
+
+    /// A DaemonSet by its uid.
+    #[must_use]
+    pub fn daemon_set(&self, uid: &str) -> Option<&DaemonSetFacts> {
+        self.daemon_sets.get(uid).map(|(facts, _)| facts)
     }
 
     /// A pod by its slot ([`PodView::slot`]).

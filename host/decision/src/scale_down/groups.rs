@@ -58,6 +58,36 @@ impl GroupColumns {
         self.name.len()
     }
 
+    /// Returns whether a row is the same in other columns.
+    #[must_use]
+    pub fn is_same_row(&self, row: usize, other: &Self) -> bool {
+        fn same<T: PartialEq>(own: &[T], other: &[T], row: usize) -> bool {
+            own.get(row) == other.get(row)
+        }
+        same(&self.name, &other.name, row)
+            && same(&self.state, &other.state, row)
+            && same(&self.min_size, &other.min_size, row)
+            && same(&self.max_size, &other.max_size, row)
+            && same(&self.target_size, &other.target_size, row)
+            && same(&self.ready_nodes, &other.ready_nodes, row)
+            && same(&self.node_price, &other.node_price, row)
+            && same(&self.price, &other.price, row)
+            && same(&self.cost, &other.cost, row)
+            && same(
+                &self.utilization_threshold,
+                &other.utilization_threshold,
+                row,
+            )
+            && same(
+                &self.gpu_utilization_threshold,
+                &other.gpu_utilization_threshold,
+                row,
+            )
+            && same(&self.unneeded_time_ms, &other.unneeded_time_ms, row)
+            && same(&self.unready_time_ms, &other.unready_time_ms, row)
+            && same(&self.ignore_daemon_sets, &other.ignore_daemon_sets, row)
+    }
+
     /// Returns whether there is no group.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -75,6 +75,7 @@ impl NodeObject {
             condition_ready: ready.is_some_and(|ready| &*ready.status == "True"),
             ready_since: ready.and_then(|ready| timestamp(ready.last_transition_time)),
             annotations: Arc::new(std::mem::take(&mut self.metadata.annotations.kept)),
+            uid: self.metadata.uid.clone(),
             provider_id: Some(self.spec.provider_id.clone()).filter(|id| !id.is_empty()),
             created: self.metadata.created(),
             ready: self.can_take_pods(),

@@ -79,6 +79,7 @@ impl PassResult {
             upcoming: plan.upcoming,
             rounds: plan.rounds,
             remaining: plan.remaining,
+            scale_down: None,
             verdict: plan.verdict,
             outcomes,
             incidents: findings.incidents,

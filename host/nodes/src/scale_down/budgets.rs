@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::reasons::{self, Stay};
-use crate::state::{BudgetId, ClusterState, PodPhase, PodView};
+use crate::state::{BudgetFacts, BudgetId, ClusterState, PodPhase, PodView};
 
 /// Disruptions that budgets still allow.
 pub(super) struct RemainingBudgets {
@@ -22,9 +22,7 @@ impl RemainingBudgets {
     pub(super) fn new(state: &ClusterState) -> Self {
         let budgets = state.budgets();
         Self {
-            left: budgets
-                .map(|(id, budget)| (id, budget.allowed_now()))
-                .collect(),
+            left: budgets.map(|(id, budget)| (id, budget.allowed())).collect(),
         }
     }
 
@@ -43,15 +41,13 @@ impl RemainingBudgets {
             if passes_budgets(&pod) {
                 continue;
             }
-            let mut budgets = state.budgets_of(&pod);
-            let Some(budget) = budgets.next() else {
-                continue;
+            let budget = match *state.budgets_of(&pod) {
+                [] => continue,
+                [budget] => budget,
+                _ => return Err(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS)),
             };
-            if budgets.next().is_some() {
-                return Err(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS));
-            }
-            let unhealthy = state.budget(budget);
-            if unhealthy.is_some_and(|budget| budget.always_evict_unhealthy && !pod.facts.ready) {
+            let facts = state.budget(budget);
+            if !pod.facts.ready && facts.is_some_and(BudgetFacts::passes_unready) {
                 continue;
             }
             let left = self.left.get(&budget).copied().unwrap_or_default();

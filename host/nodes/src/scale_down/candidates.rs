@@ -16,7 +16,12 @@ use crate::state::{ClusterState, NodeView};
 use flyball_decision::time::Timestamp;
 
 /// Annotation that keeps a node.
-pub(super) const DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
+const DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
+
+/// Whether a node's annotations keep it.
+pub(super) fn is_disabled(annotations: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
+    annotations.get(DISABLED).map(|value| &**value) == Some("true")
+}
 
 /// A node that may be removed, as far as the host's own rules go.
 #[derive(Clone, Debug)]
@@ -24,11 +29,17 @@ pub(super) struct Candidate {
     pub(super) id: NodeId,
     pub(super) name: Arc<str>,
     pub(super) object: Arc<Node>,
+    pub(super) annotations: Arc<BTreeMap<Arc<str>, Arc<str>>>,
     pub(super) created: Timestamp,
     /// Index of its group in the census.
     pub(super) group: usize,
-    /// What is known of its instance.
-    pub(super) instance: Instance,
+    pub(super) provider_id: Arc<str>,
+    pub(super) zone: Option<Arc<str>>,
+    pub(super) instance_type: Option<Arc<str>>,
+    pub(super) spot: Option<bool>,
+    pub(super) price: Option<f64>,
+    pub(super) ready_since: Option<Timestamp>,
+    pub(super) last_pod_change: Option<Timestamp>,
     /// Whether it is ready, as Kubernetes defines it.
     pub(super) ready: bool,
     pub(super) size: NodeSize,
@@ -102,7 +113,17 @@ pub(super) fn candidates(
             object: Arc::clone(&node.facts.node),
             created: node.facts.created,
             group,
-            instance: instance.clone(),
+            provider_id: Arc::clone(&instance.provider_id),
+            zone: instance.zone.clone().or_else(|| node.zone.cloned()),
+            instance_type: instance
+                .instance_type
+                .clone()
+                .or_else(|| census.group.instance_type.clone()),
+            spot: instance.spot.or(census.group.spot),
+            price: census.group.price,
+            ready_since: node.facts.ready_since,
+            last_pod_change: node.last_pod_change,
+            annotations: Arc::clone(&node.facts.annotations),
             ready: is_ready(node, context.options),
             size: node.facts.size(),
             in_zone: zones.get(&(group, node.zone)).copied().unwrap_or_default(),
@@ -134,7 +155,7 @@ fn kept(
     if is_drained(node) || node.facts.deleting || tracker.is_leaving(&node.facts.node.name) {
         return Some(reasons::BEING_DELETED);
     }
-    if node.facts.annotations.get(DISABLED).map(|value| &**value) == Some("true") {
+    if is_disabled(&node.facts.annotations) {
         return Some(reasons::DISABLED);
     }
     let unready = !context.options.scale_down.unready_enabled;

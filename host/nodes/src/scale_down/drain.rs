@@ -15,7 +15,7 @@ mod eviction;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub(crate) use self::eviction::{Eviction, EvictionState, PodEviction};
+pub(crate) use self::eviction::{Eviction, PodEviction};
 use super::limits::UnderWay;
 use super::options::ScaleDownOptions;
 use crate::readiness::is_drained;
@@ -315,9 +315,7 @@ impl Drain {
             Step::Reviewing | Step::Uncertain(_) => None,
             Step::Evicting => self.next_eviction(options),
             Step::Drained(since) => Some(since.plus(options.deletion_delay_timeout_ms)),
-            Step::Terminating { since, reported } => {
-                (!reported).then(|| since.plus(LINGERS_MS))
-            }
+            Step::Terminating { since, reported } => (!reported).then(|| since.plus(LINGERS_MS)),
         }
     }
 }

@@ -22,11 +22,10 @@ use smallvec::SmallVec;
 use self::columns::{NodeTable, PodTable, group_columns};
 use self::compose::{compose_nodes, compose_pods};
 pub(crate) use self::kept::KeptVerdicts;
-use self::kept::{KeptNode, KeptVerdict, NodeKey};
 use super::candidates::Candidate;
 use super::plan::ScaleDownContext;
 use super::reasons::Stay;
-use crate::record::{ScaleDownAsked, ScaleDownQuestions};
+use crate::record::{NodesAsked, PodsAsked, ScaleDownQuestions};
 use crate::state::ClusterState;
 use flyball_decision::ask::{Asker, Named, Panel};
 use flyball_decision::context::GrantedInput;
@@ -34,7 +33,7 @@ use flyball_decision::event::Event;
 use flyball_decision::part::Part;
 use flyball_decision::policy::WantedInput;
 use flyball_decision::question::{Question, ScaleDownNodesQuestion, ScaleDownPodsQuestion};
-use flyball_decision::scale_down::{GroupColumns, MAX_ROWS, ScaleDownNodesInput, ScaleDownPodsInput};
+use flyball_decision::scale_down::{GroupColumns, MAX_ROWS};
 
 /// Scores of the policies, in the order of the chain.
 pub(super) type Scores = SmallVec<[f64; 4]>;
@@ -128,6 +127,7 @@ impl Judge<'_> {
     fn pods(&mut self, nodes: &[Candidate], kept: &mut KeptVerdicts) {
         let now = self.context.now;
         let unknown = nodes.iter().filter(|node| !kept.knows_pods(node, now));
+        let unknown: Vec<&Candidate> = unknown.collect();
         let mut groups = None;
         let mut table = PodTable::new(self.context, self.state);
         for node in unknown {
@@ -159,7 +159,7 @@ impl Judge<'_> {
         compose_pods(self.context, self.state, &input, &rows, &parts, kept);
         if !parts.is_empty() {
             let names = rows.pod_names(self.state);
-            self.questions.pods.push(ScaleDownAsked {
+            self.questions.pods.push(PodsAsked {
                 input,
                 names,
                 policies: parts,
@@ -185,7 +185,7 @@ impl Judge<'_> {
             let parts = self.ask::<ScaleDownNodesQuestion>(&mut input);
             compose_nodes(self.context, chunk, &input, &parts, kept);
             if !parts.is_empty() {
-                self.questions.nodes.push(ScaleDownAsked {
+                self.questions.nodes.push(NodesAsked {
                     input,
                     names: chunk.iter().map(|node| Arc::clone(&node.name)).collect(),
                     policies: parts,

@@ -204,7 +204,11 @@ impl Limits<'_> {
                 chosen.stay(*at, reason);
             } else if let Some(until) = until.filter(|&until| until > self.now) {
                 chosen.wait(*at, reasons::COOLDOWN, until);
-            } else if group.suspended.iter().any(|process| &**process == "Terminate") {
+            } else if group
+                .suspended
+                .iter()
+                .any(|process| &**process == "Terminate")
+            {
                 chosen.stay(*at, reasons::SUSPENDED);
             } else {
                 return true;

@@ -48,14 +48,14 @@ pub(super) fn place_load(
 /// Evicted pods whose owners still want more pods than they have. Pods of owners that are
 /// not known count in any case.
 fn not_recreated(
-    state: &ClusterState,
+    state: &mut ClusterState,
     tracker: &ScaleDownTracker,
     cutoff: i32,
 ) -> Vec<(i32, ClassId)> {
     let mut missing: BTreeMap<&Arc<str>, i64> = BTreeMap::new();
     let mut pods = Vec::new();
     for evicted in &tracker.evicted {
-        if evicted.priority < cutoff {
+        if evicted.pod.priority < cutoff {
             continue;
         }
         let known = evicted.owner.as_ref().and_then(|uid| {
@@ -70,7 +70,9 @@ fn not_recreated(
             }
             *left -= 1;
         }
-        pods.push((evicted.priority, evicted.class));
+        pods.push(&evicted.pod);
     }
-    pods
+    let cluster = state.cluster_mut();
+    let pods = pods.into_iter();
+    pods.map(|pod| (pod.priority, cluster.class(pod))).collect()
 }

@@ -219,9 +219,7 @@ fn simulate(
 fn destinations(context: &ScaleDownContext<'_>, state: &ClusterState) -> Vec<NodeId> {
     let cluster = state.cluster();
     let drained = context.census.drained.iter();
-    let drained: Vec<NodeId> = drained
-        .filter_map(|name| cluster.find_node(name))
-        .collect();
+    let drained: Vec<NodeId> = drained.filter_map(|name| cluster.find_node(name)).collect();
     let nodes = cluster.node_ids();
     nodes.filter(|node| !drained.contains(node)).collect()
 }

@@ -57,11 +57,17 @@ impl Simulation {
             }
         }
         let cluster = state.cluster();
-        let demand = |pod: &ToPlace| std::cmp::Reverse(cluster.requested_share(pod.class, node.id));
+        let allocatable = &node.object.allocatable;
+        let share = |pod: &ToPlace| {
+            let (cpu, memory) = cluster.cpu_and_memory(pod.class);
+            part_of(cpu, allocatable.cpu) + part_of(memory, allocatable.memory)
+        };
         // Large pods first, as in packing; equal ones keep the order of their names.
-        pods.sort_by_key(demand);
-        let classes: Vec<(ClassId, bool)> =
-            pods.iter().map(|pod| (pod.class, pod.terminating)).collect();
+        pods.sort_by(|a, b| share(b).total_cmp(&share(a)));
+        let classes: Vec<(ClassId, bool)> = pods
+            .iter()
+            .map(|pod| (pod.class, pod.terminating))
+            .collect();
         let object = Arc::clone(&node.object);
         let tainted = || {
             let mut tainted = (*object).clone();
@@ -93,6 +99,13 @@ impl Simulation {
             }
         }
     }
+}
+
+/// An amount as a part of what a node has.
+fn part_of(amount: i64, of: i64) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "only compared")]
+    let (amount, of) = (amount as f64, of.max(1) as f64);
+    amount / of
 }
 
 fn name_of(cluster: &Cluster, node: NodeId) -> Option<Arc<str>> {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use flyball_placement::ClassId;
+use flyball_placement::Pod;
 
 use super::delays::Delays;
 use super::drain::Drains;
@@ -28,10 +28,8 @@ pub struct ScaleDownTracker {
 /// A pod that was evicted.
 #[derive(Clone, Debug)]
 pub struct EvictedPod {
-    /// Its class.
-    pub class: ClassId,
-    /// Its priority.
-    pub priority: i32,
+    /// What the scheduler reads of it.
+    pub pod: Arc<Pod>,
     /// Uid of its controller.
     pub owner: Option<Arc<str>>,
     /// When it was evicted.

@@ -114,6 +114,7 @@ impl NodeFacts {
     /// Whether everything that scale-up reads is equal.
     pub(super) fn is_same_for_scale_up(&self, other: &Self) -> bool {
         let Self {
+            uid,
             node,
             provider_id,
             created,
@@ -124,7 +125,8 @@ impl NodeFacts {
             ready_since: _,
             annotations: _,
         } = self;
-        *node == other.node
+        *uid == other.uid
+            && *node == other.node
             && *provider_id == other.provider_id
             && *created == other.created
             && *ready == other.ready

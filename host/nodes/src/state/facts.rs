@@ -115,6 +115,8 @@ impl Default for PodFacts {
 /// A node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeFacts {
+    /// metadata.uid.
+    pub uid: Arc<str>,
     /// The fields that the scheduler reads.
     pub node: Arc<Node>,
     /// spec.providerID.

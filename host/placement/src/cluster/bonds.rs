@@ -72,7 +72,7 @@ impl Cluster {
     }
 
     /// Returns the cpu and memory that a pod of a class requests.
-    pub(crate) fn cpu_and_memory(&self, class: ClassId) -> (i64, i64) {
+    pub fn cpu_and_memory(&self, class: ClassId) -> (i64, i64) {
         let amounts = self.classes.request(class).amounts();
         amounts.fold((0, 0), |(cpu, memory), (column, amount)| match column {
             CPU => (amount, memory),

@@ -65,7 +65,8 @@ impl Destinations {
             .map(|at| self.nodes[at])
     }
 
-    /// Removes a node's pods and places them on other destinations. If all find a place,
+    /// Removes a node's pods, given by class and whether each is terminating, and places
+    /// them on other destinations. If all find a place,
     /// they stay there, the node is removed from the cluster, and their new nodes are
     /// returned at their index. Otherwise nothing changes.
     ///
@@ -79,21 +80,27 @@ impl Destinations {
         cluster: &mut Cluster,
         node: NodeId,
         tainted: impl FnOnce() -> Arc<Node>,
-        pods: &[ClassId],
+        pods: &[(ClassId, bool)],
     ) -> Result<Vec<NodeId>, NoPlace> {
-        if let Some(pod) = pods.iter().position(|class| self.nowhere.contains(class)) {
+        if let Some(pod) = pods
+            .iter()
+            .position(|(class, _)| self.nowhere.contains(class))
+        {
             return Err(NoPlace { pod });
         }
         let mark = cluster.mark();
-        if pods.iter().any(|&class| cluster.bonds(class).has_rules()) {
+        if pods
+            .iter()
+            .any(|&(class, _)| cluster.bonds(class).has_rules())
+        {
             cluster.set_node(node, tainted());
         }
-        for &class in pods {
-            cluster.unplace(class, node, false);
+        for &(class, terminating) in pods {
+            cluster.unplace(class, node, terminating);
         }
         let own = self.index.get(&node).copied();
         let mut places = Vec::with_capacity(pods.len());
-        for &class in pods {
+        for &(class, _) in pods {
             match self.place_elsewhere(cluster, class, own) {
                 Some(at) => places.push(at),
                 None => break,
@@ -114,7 +121,7 @@ impl Destinations {
         for at in places {
             self.tree.set(at, &free(cluster, self.nodes[at]));
         }
-        self.note_nowhere(cluster, pods[pod]);
+        self.note_nowhere(cluster, pods[pod].0);
         Err(NoPlace { pod })
     }
 

@@ -159,9 +159,7 @@ impl Drain {
                 let end = end.map(|(first, _)| first.plus(options.max_pod_eviction_time_ms));
                 Some(end.map_or(*next, |end| end.min(*next)))
             }
-            EvictionState::Accepted(at) => {
-                Some(at.plus(pod.eviction.grace_s * 1000 + HEADROOM_MS))
-            }
+            EvictionState::Accepted(at) => Some(at.plus(pod.eviction.grace_s * 1000 + HEADROOM_MS)),
             EvictionState::Gone => None,
         };
         self.pods.iter().filter_map(next).min()

@@ -78,10 +78,14 @@ pub(super) fn group_columns(
         columns.target_size.push(size(group.target_size));
         columns.ready_nodes.push(ready);
         columns.node_price.push(group.price);
-        let price = group.price.map(|price| price * f64::from(group.target_size));
+        let price = group
+            .price
+            .map(|price| price * f64::from(group.target_size));
         columns.price.push(price.filter(|_| sizes));
         columns.cost.push(None);
-        columns.utilization_threshold.push(own.utilization_threshold);
+        columns
+            .utilization_threshold
+            .push(own.utilization_threshold);
         let gpu = own.gpu_utilization_threshold;
         columns.gpu_utilization_threshold.push(gpu);
         columns
@@ -91,7 +95,9 @@ pub(super) fn group_columns(
             .unready_time_ms
             .push(own.unready_time_ms.unwrap_or(NONE));
         let ignore = own.ignore_daemonsets_utilization;
-        columns.ignore_daemon_sets.push(ignore.map_or(-1, i32::from));
+        columns
+            .ignore_daemon_sets
+            .push(ignore.map_or(-1, i32::from));
     }
     columns
 }
@@ -169,11 +175,11 @@ impl<'a> PodTable<'a> {
         let budgets = self.state.budgets_of(pod);
         let allowed = budgets.iter().filter_map(|id| self.state.budget(*id));
         let allowed = allowed.map(crate::state::BudgetFacts::allowed).min();
+        let bits = self.bits(pod) | looked_up;
         let columns = &mut self.pods;
         columns.node.push(node);
         columns.namespace.push(row);
-        columns.state.push(self.context_bits(pod) | looked_up);
-        let columns = &mut self.pods;
+        columns.state.push(bits);
         columns.owner_kind.push(kind);
         columns.owner_replicas.push(replicas);
         columns.priority.push(pod.priority);
@@ -192,7 +198,7 @@ impl<'a> PodTable<'a> {
         self.rows.slots.push(pod.slot);
     }
 
-    fn context_bits(&self, pod: &PodView<'_>) -> u32 {
+    fn bits(&self, pod: &PodView<'_>) -> u32 {
         let (facts, drain) = (pod.facts, &pod.facts.drain);
         let is_terminal = match facts.phase {
             crate::state::PodPhase::Failed => drain.restart_policy == RestartPolicy::Never,
@@ -289,7 +295,9 @@ impl<'a> NodeTable<'a> {
     pub(super) fn add(&mut self, node: &Candidate, known: &KeptNode) {
         let columns = &mut self.columns;
         columns.group.push(group_row(node));
-        columns.zone.push(self.texts.row_or_none(node.zone.as_ref()));
+        columns
+            .zone
+            .push(self.texts.row_or_none(node.zone.as_ref()));
         let instance_type = self.texts.row_or_none(node.instance_type.as_ref());
         columns.instance_type.push(instance_type);
         let awaited = known.pods.iter();
@@ -315,7 +323,9 @@ impl<'a> NodeTable<'a> {
             .push(bits.fold(spot, |bits, (_, bit)| bits | bit));
         columns.created_ms.push(time(node.created));
         let unready_since = node.ready_since.filter(|_| !node.ready);
-        columns.unready_since_ms.push(unready_since.map_or(NONE, time));
+        columns
+            .unready_since_ms
+            .push(unready_since.map_or(NONE, time));
         columns
             .pods_changed_ms
             .push(node.last_pod_change.map_or(NONE, time));

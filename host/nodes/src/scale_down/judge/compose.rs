@@ -159,10 +159,7 @@ fn compose_pod<'a>(
             found = Some((strictness, cause));
         }
     }
-    let nobody = (
-        Strictness::Block,
-        Cause::Host(reasons::NOBODY_JUDGED, None),
-    );
+    let nobody = (Strictness::Block, Cause::Host(reasons::NOBODY_JUDGED, None));
     let (strictness, cause) = found.unwrap_or(nobody);
     PodVerdict {
         strictness,
