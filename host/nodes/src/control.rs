@@ -21,7 +21,9 @@ mod early_exit;
 mod orders;
 mod pass_result;
 mod plan_events;
+mod removals;
 mod repair;
+mod scale_down;
 
 use std::sync::Arc;
 
@@ -34,6 +36,7 @@ use super::options::NodeOptions;
 use super::ports::{NodesReader, NodesWriter};
 use super::record::{Incident, NodeDecisionRecord};
 use super::reported::ReportedEvents;
+use super::scale_down::ScaleDownTracker;
 use super::scale_up::{Plan, PlanContext, plan_unreported};
 use flyball_decision::hash::split_mix;
 use flyball_decision::memory::{PolicyMemories, SavedState};
@@ -46,6 +49,7 @@ use self::configurations::Configurations;
 use self::early_exit::EarlyExit;
 use self::pass_result::{PassResult, RecordHeader};
 use self::repair::Repairs;
+use self::scale_down::LastStays;
 
 /// Maximum number of passes in a row. When the cloud refuses an order, the next pass
 /// follows at once and chooses another group.
@@ -69,7 +73,15 @@ pub struct NodeLoop<R, P, W, C> {
     configurations: Configurations,
     cached_pass: Option<CachedPass>,
     unrepaired: repair::Unrepaired,
+    scale_down: ScaleDownTracker,
+    /// Why nodes stayed in the last pass: only new reasons are recorded.
+    last_stays: LastStays,
+    /// Whether the status was read, and when somebody led last according to it.
+    has_read_status: bool,
+    last_led: Option<Timestamp>,
     next_scan: Timestamp,
+    /// When a drain has to be advanced next, if only time passes.
+    next_drain: Option<Timestamp>,
     sequence: u64,
 }
 
@@ -99,7 +111,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             configurations: Configurations::default(),
             cached_pass: None,
             unrepaired: repair::Unrepaired::default(),
+            scale_down: ScaleDownTracker::default(),
+            last_stays: LastStays::default(),
+            has_read_status: false,
+            last_led: None,
             next_scan: Timestamp(i64::MIN),
+            next_drain: None,
             sequence: 0,
         }
     }
@@ -131,7 +148,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             .reader
             .with_state(super::state::ClusterState::take_new_unschedulable);
         if now < self.next_scan && !new {
-            return self.next_scan;
+            self.advance_drains(now).await;
+            if now < self.next_scan {
+                return self.next_tick();
+            }
         }
         self.next_scan = now.plus(self.options.scan_interval_ms);
         self.load_states();
@@ -150,16 +170,25 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 }
             }
         }
-        self.next_scan
+        self.next_tick()
     }
 
     async fn pass(&mut self, now: Timestamp) -> PassOutcome {
+        self.read_last_led().await;
         let (census, repairs) = self.observe_and_repair(now).await;
-        let scale_up = census.map(|census| self.plan_scale_up(now, &census, &repairs));
+        let plans = census.map(|census| {
+            let scale_up = self.plan_scale_up(now, &census, &repairs);
+            let scale_down = self.plan_scale_down(now, &census, &scale_up);
+            (census, scale_up, scale_down)
+        });
         // All plans are made: the watches may change the state again.
         self.reader.release();
-        let (outcome, result) = match scale_up {
-            Ok(scale_up) => self.act(now, scale_up, repairs).await,
+        let (outcome, result) = match plans {
+            Ok((census, scale_up, scale_down)) => {
+                let (outcome, result) = self.act(now, scale_up, repairs).await;
+                let removed = self.act_on_removals(now, &census, scale_down).await;
+                (outcome, result.with_removals(removed))
+            }
             Err(exit) => (PassOutcome::Done, exit.result(repairs)),
         };
         self.record(now, result).await;

@@ -24,13 +24,13 @@ pub struct QueuedState {
     queue: Mutex<Vec<Change>>,
     /// Whether a pass is under way, which must see one cluster.
     held: AtomicBool,
-    /// Called when pods have become unschedulable.
+    /// Called when pods have become unschedulable, or a drained node has changed.
     wake: Box<dyn Fn() + Send + Sync>,
 }
 
 impl QueuedState {
-    /// Wraps a state. `wake` is called when pods have become unschedulable, with the state
-    /// locked.
+    /// Wraps a state. `wake` is called when pods have become unschedulable or a drained
+    /// node has changed, with the state locked.
     pub fn new(state: ClusterState, wake: impl Fn() + Send + Sync + 'static) -> Self {
         Self {
             state: Mutex::new(state),
@@ -104,8 +104,8 @@ impl QueuedState {
         for change in changes {
             change(state);
         }
-        // Only wakes the loop, which reads the pods itself.
-        if state.has_new_unschedulable() {
+        // Only wakes the loop, which reads the state itself.
+        if state.has_new_unschedulable() || state.has_drain_change() {
             (self.wake)();
         }
     }

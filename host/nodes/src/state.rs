@@ -15,6 +15,7 @@ mod node_table;
 mod owners;
 mod pod_table;
 mod revisions;
+mod watched_drains;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use self::owners::OwnerTable;
 pub use self::owners::{OwnerFacts, OwnerKind};
 pub use self::pod_table::PodView;
 use self::pod_table::{PodChange, PodTable};
+use self::watched_drains::WatchedDrains;
 use super::limits::{ClusterSize, NodeSize};
 
 /// Nodes, placed pods and pending pods.
@@ -52,6 +54,7 @@ pub struct ClusterState {
     revision: u64,
     drain_revision: u64,
     class_generation: u64,
+    watched_drains: WatchedDrains,
     compacted: CompactedSize,
 }
 

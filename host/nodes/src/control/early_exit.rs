@@ -59,6 +59,7 @@ impl EarlyExit {
                 ..Plan::default()
             },
             outcomes: Vec::new(),
+            scale_down: None,
             findings,
         }
     }

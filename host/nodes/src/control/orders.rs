@@ -92,6 +92,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let (outcome, answered) = match self.cloud.increase_size(now, group, to - from).await {
             Ok(()) => {
                 self.history.add_order(now, group, to - from);
+                self.scale_down.delays.note_added(group, now);
                 let message = format!("Scale-up: group {group} size set to {sizes}");
                 let accepted = NodeEvent::normal("ScaledUpGroup", message);
                 (OrderOutcome::Ordered, accepted)

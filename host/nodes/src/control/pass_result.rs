@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::orders::OrderedPlan;
 use crate::findings::Findings;
-use crate::record::{NODE_FORMAT, NodeDecisionRecord, OrderOutcome, Pending};
+use crate::record::{NODE_FORMAT, NodeDecisionRecord, OrderOutcome, Pending, ScaleDownRecord};
 use crate::reported::{PassStage, ReportedEvents};
 use crate::scale_up::Plan;
 use flyball_decision::time::Timestamp;
@@ -18,6 +18,8 @@ pub(super) struct PassResult {
     pub(super) plan: Plan,
     /// Outcome of each order of the plan, at its index.
     pub(super) outcomes: Vec<OrderOutcome>,
+    /// What was found and done about removals. `None` if nothing changed.
+    pub(super) scale_down: Option<ScaleDownRecord>,
     /// Findings of all stages.
     pub(super) findings: Findings,
 }
@@ -47,8 +49,16 @@ impl PassResult {
             stage,
             plan: ordered.plan,
             outcomes: ordered.outcomes,
+            scale_down: None,
             findings,
         }
+    }
+
+    /// Adds what was found and done about removals.
+    pub(super) fn with_removals(mut self, removed: (Option<ScaleDownRecord>, Findings)) -> Self {
+        self.scale_down = removed.0;
+        self.findings.extend(removed.1);
+        self
     }
 
     /// Puts the record together, without events and incidents that were reported before.
@@ -62,11 +72,16 @@ impl PassResult {
             stage,
             plan,
             outcomes,
+            scale_down,
             findings,
         } = self;
         let findings = reported.unreported(findings, stage);
         let is_idle = plan.rounds.is_empty() && plan.pending == Pending::default();
-        if is_idle && findings.incidents.is_empty() && findings.events.is_empty() {
+        if is_idle
+            && scale_down.is_none()
+            && findings.incidents.is_empty()
+            && findings.events.is_empty()
+        {
             return None;
         }
         Some(NodeDecisionRecord {
@@ -79,7 +94,7 @@ impl PassResult {
             upcoming: plan.upcoming,
             rounds: plan.rounds,
             remaining: plan.remaining,
-            scale_down: None,
+            scale_down,
             verdict: plan.verdict,
             outcomes,
             incidents: findings.incidents,

@@ -9,6 +9,7 @@ use hashbrown::HashMap;
 use super::plan::{ScaleDownContext, StayingNode};
 use super::reasons::{self, HostReason, Stay};
 use super::tracker::ScaleDownTracker;
+use crate::census::GroupCensus;
 use crate::cloud::{Instance, NodeGroup};
 use crate::limits::NodeSize;
 use crate::readiness::{is_drained, is_ready};
@@ -28,6 +29,7 @@ pub(super) fn is_disabled(annotations: &BTreeMap<Arc<str>, Arc<str>>) -> bool {
 pub(super) struct Candidate {
     pub(super) id: NodeId,
     pub(super) name: Arc<str>,
+    pub(super) uid: Arc<str>,
     pub(super) object: Arc<Node>,
     pub(super) annotations: Arc<BTreeMap<Arc<str>, Arc<str>>>,
     pub(super) created: Timestamp,
@@ -53,6 +55,8 @@ pub(super) struct Found {
     /// Names of all nodes of groups that may shrink, ordered by name.
     pub(super) considered: Vec<Arc<str>>,
     pub(super) nodes: Vec<Candidate>,
+    /// Drained nodes that are looked at once more before their pods are evicted.
+    pub(super) reviewed: Vec<Candidate>,
     pub(super) stays: Vec<StayingNode>,
     /// Number of joined nodes of each group, at its index in the census.
     pub(super) registered: Vec<u32>,
@@ -78,6 +82,7 @@ pub(super) fn candidates(
     let mut found = Found {
         considered: Vec::new(),
         nodes: Vec::new(),
+        reviewed: Vec::new(),
         stays: Vec::new(),
         registered: vec![0; groups.len()],
     };
@@ -95,6 +100,14 @@ pub(super) fn candidates(
             continue;
         };
         let census = &groups[group];
+        let candidate = |in_zone: Option<u32>| {
+            Candidate::new(context, tracker, node, (group, census), instance, in_zone)
+        };
+        if tracker.is_reviewed(name) {
+            let in_zone = zones.get(&(group, node.zone)).copied();
+            found.reviewed.push(candidate(in_zone));
+            continue;
+        }
         let kept = kept(context, tracker, node, &census.group);
         if kept != Some(reasons::MIN_SIZE) {
             found.considered.push(Arc::clone(name));
@@ -107,11 +120,30 @@ pub(super) fn candidates(
             found.stay(name, reasons::NOT_STARTED);
             continue;
         }
-        found.nodes.push(Candidate {
+        let in_zone = zones.get(&(group, node.zone)).copied();
+        found.nodes.push(candidate(in_zone));
+    }
+    found
+}
+
+impl Candidate {
+    fn new(
+        context: &ScaleDownContext<'_>,
+        tracker: &ScaleDownTracker,
+        node: NodeView<'_>,
+        (group, census): (usize, &GroupCensus),
+        instance: &Instance,
+        in_zone: Option<u32>,
+    ) -> Self {
+        let facts = node.facts;
+        let name = &facts.node.name;
+        Self {
             id: node.id,
             name: Arc::clone(name),
-            object: Arc::clone(&node.facts.node),
-            created: node.facts.created,
+            uid: Arc::clone(&facts.uid),
+            object: Arc::clone(&facts.node),
+            annotations: Arc::clone(&facts.annotations),
+            created: facts.created,
             group,
             provider_id: Arc::clone(&instance.provider_id),
             zone: instance.zone.clone().or_else(|| node.zone.cloned()),
@@ -121,16 +153,14 @@ pub(super) fn candidates(
                 .or_else(|| census.group.instance_type.clone()),
             spot: instance.spot.or(census.group.spot),
             price: census.group.price,
-            ready_since: node.facts.ready_since,
-            last_pod_change: node.last_pod_change,
-            annotations: Arc::clone(&node.facts.annotations),
             ready: is_ready(node, context.options),
-            size: node.facts.size(),
-            in_zone: zones.get(&(group, node.zone)).copied().unwrap_or_default(),
+            ready_since: facts.ready_since,
+            last_pod_change: node.last_pod_change,
+            size: facts.size(),
+            in_zone: in_zone.unwrap_or_default(),
             unneeded_since: tracker.timers.since(name),
-        });
+        }
     }
-    found
 }
 
 impl Found {

@@ -50,6 +50,8 @@ pub(crate) struct Drain {
     pub(crate) group: Arc<str>,
     /// Whether no pod had to be evicted when it was chosen.
     pub(crate) was_empty: bool,
+    /// Whether another process has begun it.
+    pub(crate) is_resumed: bool,
     /// Whether this process or one before it has cordoned the node.
     pub(crate) cordoned: bool,
     pub(crate) step: Step,
@@ -163,10 +165,10 @@ impl Drains {
         counts
     }
 
-    /// Whether a drain waits for the next plan.
-    pub(crate) fn wait_for_review(&self) -> bool {
-        let mut drains = self.nodes.values();
-        drains.any(|drain| drain.step == Step::Reviewing)
+    /// Number of drains that wait for the next plan.
+    pub(crate) fn reviewed(&self) -> usize {
+        let drains = self.nodes.values();
+        drains.filter(|drain| drain.step == Step::Reviewing).count()
     }
 
     /// Advances all drains as far as the time and the cluster allow.
@@ -198,10 +200,11 @@ impl Drains {
         advanced
     }
 
-    /// The next time at which a drain has to be advanced, if only time passes.
-    pub(crate) fn next(&self, options: &ScaleDownOptions) -> Option<Timestamp> {
+    /// The next time after `now` at which a drain has to be advanced, if only time passes.
+    pub(crate) fn next(&self, now: Timestamp, options: &ScaleDownOptions) -> Option<Timestamp> {
         let drains = self.nodes.values();
-        drains.filter_map(|drain| drain.next(options)).min()
+        let next = drains.filter_map(|drain| drain.next(options));
+        next.filter(|next| *next > now).min()
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) struct JudgedNode {
     pub(super) unneeded_ms: i64,
     /// Cost of moving its pods.
     pub(super) cost: f64,
+    /// See [`UnneededNode::utilization`](super::plan::UnneededNode::utilization).
+    pub(super) utilization: f64,
 }
 
 impl JudgedNode {

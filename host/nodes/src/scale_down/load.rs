@@ -26,7 +26,9 @@ pub(super) fn place_load(
             load.push((pod.priority, pod.class));
         }
     };
-    for name in &context.census.drained {
+    // Pods of reviewed nodes are moved with their nodes.
+    let drained = context.census.drained.iter();
+    for name in drained.filter(|name| !tracker.is_reviewed(name)) {
         let pods = state.pods_on(name).filter(|pod| pod.stays());
         let recreated = pods.filter(|pod| !pod.facts.mirror && pod.facts.owner.is_some());
         recreated.for_each(|pod| add(&pod));

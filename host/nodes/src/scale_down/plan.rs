@@ -66,6 +66,10 @@ pub struct MovedPod {
 pub struct UnneededNode {
     /// Its name.
     pub name: Arc<str>,
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// Its instance.
+    pub provider_id: Arc<str>,
     /// Its creation.
     pub created: Timestamp,
     /// Index of its group in the census.
@@ -76,6 +80,8 @@ pub struct UnneededNode {
     pub size: NodeSize,
     /// The pods that are evicted, and where they go.
     pub pods: Vec<MovedPod>,
+    /// Slots of the pods of DaemonSets that may be evicted with it.
+    pub daemon_set_pods: Vec<u32>,
     /// A pod that runs to its end first.
     pub waits_for: Option<ObjectKey>,
     /// Whether a budget does not allow all its evictions at once.
@@ -84,6 +90,9 @@ pub struct UnneededNode {
     pub unneeded_ms: i64,
     /// What moving its pods costs, as the policies say.
     pub cost: f64,
+    /// Requests of its pods as a part of what is allocatable: of cpu or memory, whichever is
+    /// larger.
+    pub utilization: f64,
 }
 
 impl UnneededNode {
@@ -92,6 +101,15 @@ impl UnneededNode {
     pub fn is_empty(&self) -> bool {
         self.pods.is_empty()
     }
+}
+
+/// A drained node that was looked at once more.
+#[derive(Clone, Debug)]
+pub struct ReviewedNode {
+    /// Its name.
+    pub name: Arc<str>,
+    /// What has to move, or why the node stays after all.
+    pub result: Result<UnneededNode, Stay>,
 }
 
 /// A node that stays for now.
@@ -108,6 +126,8 @@ pub struct StayingNode {
 pub struct ScaleDownPlan {
     /// Names of the nodes that were considered, in order: those of groups that may shrink.
     pub considered: Vec<Arc<str>>,
+    /// Drained nodes that were looked at once more, before their pods are evicted.
+    pub reviewed: Vec<ReviewedNode>,
     /// The unneeded nodes, in the order in which they were found.
     pub unneeded: Vec<UnneededNode>,
     /// Nodes that are needed.
@@ -137,15 +157,19 @@ pub fn plan_scale_down(
         needed: found.stays,
         ..ScaleDownPlan::default()
     };
-    let verdicts = judge(context, state, found.nodes, &mut tracker.verdicts);
+    let candidates = found.nodes.into_iter().chain(found.reviewed).collect();
     let Verdicts {
         nodes,
         questions,
         events,
-    } = verdicts;
+    } = judge(context, state, candidates, &mut tracker.verdicts);
     plan.questions = questions;
     plan.policy_events = events;
-    simulate(context, state, tracker, in_order(context, nodes), &mut plan);
+    let (reviewed, nodes) = nodes
+        .into_iter()
+        .partition(|node: &JudgedNode| tracker.is_reviewed(&node.node.name));
+    let nodes = in_order(context, nodes);
+    simulate(context, state, tracker, (reviewed, nodes), &mut plan);
     let unneeded = plan.unneeded.iter().map(|node| (&node.name, node.created));
     tracker.timers.update(context.now, unneeded);
     choose(context, state, tracker, found.registered, &mut plan);
@@ -188,7 +212,7 @@ fn simulate(
     context: &ScaleDownContext<'_>,
     state: &mut ClusterState,
     tracker: &ScaleDownTracker,
-    nodes: Vec<JudgedNode>,
+    (reviewed, nodes): (Vec<JudgedNode>, Vec<JudgedNode>),
     plan: &mut ScaleDownPlan,
 ) {
     let mark = state.cluster_mut().mark();
@@ -196,14 +220,18 @@ fn simulate(
     let mut simulation = Simulation::new(state, destinations);
     place_load(context, state, tracker, &mut simulation.destinations);
     let mut budgets = RemainingBudgets::new(state);
+    for node in reviewed {
+        let group = &context.census.groups[node.node.group].group;
+        let result = match group.target_size <= group.min_size {
+            true => Err(Stay::of(reasons::MIN_SIZE)),
+            false => remove(context, state, &mut simulation, &mut budgets, &node),
+        };
+        plan.reviewed.push(ReviewedNode {
+            name: node.node.name,
+            result,
+        });
+    }
     for node in nodes {
-        if let Some(stay) = node.stay {
-            plan.needed.push(StayingNode {
-                name: node.node.name,
-                stay,
-            });
-            continue;
-        }
         match remove(context, state, &mut simulation, &mut budgets, &node) {
             Ok(unneeded) => plan.unneeded.push(unneeded),
             Err(stay) => plan.needed.push(StayingNode {
@@ -232,6 +260,9 @@ fn remove(
     budgets: &mut RemainingBudgets,
     judged: &JudgedNode,
 ) -> Result<UnneededNode, Stay> {
+    if let Some(stay) = &judged.stay {
+        return Err(stay.clone());
+    }
     let evicted = judged
         .pods
         .iter()
@@ -247,6 +278,8 @@ fn remove(
     let waits = waits.next().and_then(|pod| state.pod_at(pod.slot));
     let Candidate {
         name,
+        uid,
+        provider_id,
         created,
         group,
         ready,
@@ -255,6 +288,8 @@ fn remove(
     } = &judged.node;
     Ok(UnneededNode {
         name: Arc::clone(name),
+        uid: Arc::clone(uid),
+        provider_id: Arc::clone(provider_id),
         created: *created,
         group: *group,
         ready: *ready,
@@ -264,10 +299,17 @@ fn remove(
             .zip(places)
             .map(|(slot, to)| MovedPod { slot, to })
             .collect(),
+        daemon_set_pods: judged
+            .pods
+            .iter()
+            .filter(|pod| pod.action == PodAction::DaemonSet)
+            .map(|pod| pod.slot)
+            .collect(),
         waits_for: waits.map(|pod| pod.key.clone()),
         is_risky: needs.is_risky,
         unneeded_ms: judged.unneeded_ms,
         cost: judged.cost,
+        utilization: judged.utilization,
     })
 }
 

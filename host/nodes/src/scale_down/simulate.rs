@@ -102,7 +102,7 @@ impl Simulation {
 }
 
 /// An amount as a part of what a node has.
-fn part_of(amount: i64, of: i64) -> f64 {
+pub(super) fn part_of(amount: i64, of: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "only compared")]
     let (amount, of) = (amount as f64, of.max(1) as f64);
     amount / of

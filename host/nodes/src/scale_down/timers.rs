@@ -43,7 +43,7 @@ impl UnneededTimers {
     }
 
     /// Restores a timer from before a restart.
-    pub(super) fn restore(&mut self, node: &Arc<str>, since: Timestamp, created: Timestamp) {
+    pub(crate) fn restore(&mut self, node: &Arc<str>, since: Timestamp, created: Timestamp) {
         self.nodes
             .insert(Arc::clone(node), Timer { since, created });
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flyball_placement::Pod;
 
 use super::delays::Delays;
-use super::drain::Drains;
+use super::drain::{Drains, Step};
 use super::judge::KeptVerdicts;
 use super::limits::UnderWay;
 use super::timers::UnneededTimers;
@@ -50,6 +50,12 @@ impl ScaleDownTracker {
     /// Whether a node is being removed.
     pub(super) fn is_leaving(&self, node: &str) -> bool {
         self.drains.get(node).is_some()
+    }
+
+    /// Whether a drained node is looked at once more in this plan.
+    pub(super) fn is_reviewed(&self, node: &str) -> bool {
+        let drain = self.drains.get(node);
+        drain.is_some_and(|drain| drain.step == Step::Reviewing)
     }
 
     pub(super) fn under_way(&self) -> UnderWay {

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use flyball_placement::Resources;
+
 use super::{Candidate, JudgedNode, JudgedPod, Scores};
 use crate::scale_down::plan::ScaleDownContext;
 use crate::scale_down::reasons::Stay;
+use crate::scale_down::simulate::part_of;
 use crate::state::ClusterState;
 use flyball_decision::policy::kind;
 use flyball_decision::scale_down::GroupColumns;
@@ -29,6 +32,14 @@ pub(super) struct Requests {
     pub(super) cpu: i64,
     pub(super) memory: i64,
     pub(super) gpu: i64,
+}
+
+impl Requests {
+    /// The larger of the parts of cpu and memory.
+    fn part_of(self, allocatable: &Resources) -> f64 {
+        let cpu = part_of(self.cpu, allocatable.cpu);
+        cpu.max(part_of(self.memory, allocatable.memory))
+    }
 }
 
 /// Verdicts about a node and its pods.
@@ -151,6 +162,7 @@ impl KeptVerdicts {
         let verdict = known.verdict.as_ref()?;
         // The node's own reason goes before those of its pods.
         let stay = verdict.stay.as_ref().or(known.blocked.as_ref());
+        let utilization = known.requested.part_of(&node.object.allocatable);
         Some(JudgedNode {
             node,
             pods: Arc::clone(&known.pods),
@@ -158,6 +170,7 @@ impl KeptVerdicts {
             scores: verdict.scores.clone(),
             unneeded_ms: verdict.unneeded_ms,
             cost: known.cost,
+            utilization,
         })
     }
 }

@@ -1,0 +1,565 @@
+//! Carries removals out: writes taints, evicts pods, and lets the cloud remove instances.
+
+mod soft_taints;
+mod take_over;
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _};
+
+use super::NodeLoop;
+use crate::census::Census;
+use crate::cloud::{CloudError, CloudProvider};
+use crate::findings::Findings;
+use crate::ports::{
+    EvictError, NodeChange, NodeEvent, NodesReader, NodesWriter, Subject, TaintChange, WriteError,
+};
+use crate::readiness::TO_BE_DELETED;
+use crate::record::DrainStepRecord;
+use crate::scale_down::ScaleDownPlan;
+use crate::scale_down::drain::{Action, Advanced, Drain, Eviction, PodEviction, Step};
+use crate::scale_down::plan::{ReviewedNode, UnneededNode};
+use crate::scale_down::tracker::EvictedPod;
+use crate::state::ClusterState;
+use flyball_decision::event::Event;
+use flyball_decision::ports::Clock;
+use flyball_decision::time::Timestamp;
+
+/// Annotation of a node that we are draining: `cordoned` if we have cordoned it as well,
+/// else `tainted`.
+pub(super) const DRAINING: &str = "flyball.dev/scale-down";
+
+/// Taint of a node that is not needed and may be removed later.
+pub(super) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
+
+/// Number of requests at a time.
+const CONCURRENCY: usize = 16;
+
+/// How often drains are advanced in a row: one step can make the next possible at once.
+const MAX_ADVANCES: u32 = 4;
+
+/// What was done about removals in one tick.
+#[derive(Debug, Default)]
+pub(super) struct Removals {
+    pub(super) findings: Findings,
+    pub(super) steps: Vec<DrainStepRecord>,
+}
+
+impl Removals {
+    pub(super) fn extend(&mut self, later: Self) {
+        self.findings.extend(later.findings);
+        self.steps.extend(later.steps);
+    }
+
+    pub(super) fn step(&mut self, node: &Arc<str>, step: &str, message: String) {
+        self.steps.push(DrainStepRecord {
+            node: Arc::clone(node),
+            step: step.into(),
+            message,
+        });
+    }
+
+    fn event(&mut self, about: Subject, warning: bool, reason: &str, message: String) {
+        let event = Event {
+            warning,
+            reason: reason.to_owned(),
+            message,
+        };
+        self.findings.events.push(NodeEvent { about, event });
+    }
+}
+
+/// An action and what came of it.
+enum Done {
+    Marked {
+        node: Arc<str>,
+        cordoned: bool,
+        result: Result<(), WriteError>,
+    },
+    Evicted {
+        node: Arc<str>,
+        eviction: Eviction,
+        result: Result<(), EvictError>,
+    },
+    Terminated {
+        results: Vec<(Arc<str>, Result<(), CloudError>)>,
+    },
+    Unmarked {
+        node: Arc<str>,
+        result: Result<(), WriteError>,
+    },
+    Lingers {
+        node: Arc<str>,
+        /// `None` if the Node was not to be deleted.
+        result: Option<Result<(), WriteError>>,
+    },
+}
+
+impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
+    /// Starts the removals of a plan, and settles the drains that it reviewed.
+    pub(super) async fn remove_nodes(
+        &mut self,
+        now: Timestamp,
+        census: &Census,
+        plan: &ScaleDownPlan,
+    ) -> Removals {
+        let mut removals = Removals::default();
+        for reviewed in &plan.reviewed {
+            self.settle_review(now, reviewed, &mut removals);
+        }
+        for &at in &plan.removed {
+            if let Some(node) = plan.unneeded.get(at) {
+                self.start(now, census, node, &mut removals);
+            }
+        }
+        removals.extend(self.drive_drains(now).await);
+        removals.extend(self.update_soft_taints(now, plan).await);
+        removals
+    }
+
+    /// Begins to remove a node.
+    fn start(
+        &mut self,
+        now: Timestamp,
+        census: &Census,
+        node: &UnneededNode,
+        removals: &mut Removals,
+    ) {
+        let Some(group) = census.groups.get(node.group) else {
+            return;
+        };
+        let name = &node.name;
+        let (reason, message) = if node.is_empty() {
+            let message = format!("Scale-down: removing empty node {name}");
+            ("ScaleDownEmpty", message)
+        } else {
+            let pods = self.reader.with_state(|state| {
+                let keys = node.pods.iter().filter_map(|pod| state.pod_at(pod.slot));
+                let names: Vec<String> = keys
+                    .map(|pod| format!("{}/{}", pod.key.namespace, pod.key.name))
+                    .collect();
+                names.join(",")
+            });
+            let message = format!(
+                "Scale-down: removing node {name}, utilization: {}, pods to reschedule: {pods}",
+                node.utilization
+            );
+            ("ScaleDown", message)
+        };
+        removals.findings.log.push(message.clone());
+        removals.step(name, "Started", message.clone());
+        removals
+            .findings
+            .events
+            .push(NodeEvent::normal(reason, message));
+        self.scale_down.drains.insert(Drain {
+            node: Arc::clone(name),
+            uid: Arc::clone(&node.uid),
+            provider_id: Arc::clone(&node.provider_id),
+            group: Arc::clone(&group.group.name),
+            was_empty: node.is_empty(),
+            is_resumed: false,
+            cordoned: false,
+            step: Step::Marking {
+                next: now,
+                failed: 0,
+            },
+            pods: Vec::new(),
+        });
+    }
+
+    /// Continues a drain, or takes it back, after its last look.
+    fn settle_review(&mut self, now: Timestamp, reviewed: &ReviewedNode, removals: &mut Removals) {
+        let options = &self.options.scale_down;
+        let Some(drain) = self.scale_down.drains.get_mut(&reviewed.name) else {
+            return;
+        };
+        let why = match &reviewed.result {
+            Err(stay) => stay.to_string(),
+            Ok(node) => match &node.waits_for {
+                Some(pod) => format!("pod {}/{} runs to its end first", pod.namespace, pod.name),
+                None if drain.was_empty && !node.is_empty() && !drain.is_resumed => {
+                    "pods have come to the empty node".to_owned()
+                }
+                None => {
+                    let evicts_daemons = match node.is_empty() {
+                        true => options.daemon_set_eviction_for_empty_nodes,
+                        false => options.daemon_set_eviction_for_occupied_nodes,
+                    };
+                    drain.was_empty = node.is_empty();
+                    drain.pods = self
+                        .reader
+                        .with_state(|state| evictions(state, node, evicts_daemons, now, options));
+                    drain.step = Step::Evicting;
+                    return;
+                }
+            },
+        };
+        let mut advanced = Advanced::default();
+        drain.take_back(now, why, &mut advanced);
+        self.note_failed(now, &advanced.failed, removals);
+    }
+
+    /// Advances the drains as far as possible now.
+    pub(super) async fn drive_drains(&mut self, now: Timestamp) -> Removals {
+        let mut removals = Removals::default();
+        let reviewed = self.scale_down.drains.reviewed();
+        for _ in 0..MAX_ADVANCES {
+            if !self.writer.leads() {
+                break;
+            }
+            let (drains, options) = (&mut self.scale_down.drains, &self.options.scale_down);
+            let advance = |state: &mut ClusterState| {
+                state.take_drain_change();
+                drains.advance(now, state, options)
+            };
+            let advanced = self.reader.with_state(advance);
+            self.note_failed(now, &advanced.failed, &mut removals);
+            for drain in &advanced.gone {
+                removals.step(&drain.node, "Gone", "the Node is gone".to_owned());
+            }
+            if advanced.actions.is_empty() {
+                break;
+            }
+            let done = self.carry_out_actions(now, advanced.actions).await;
+            for done in done {
+                self.settle_action(now, done, &mut removals);
+            }
+        }
+        let drains = self.scale_down.drains.iter();
+        let nodes = drains.map(|drain| Arc::clone(&drain.node)).collect();
+        self.reader.with_state(|state| state.watch_drains(nodes));
+        let (drains, options) = (&self.scale_down.drains, &self.options.scale_down);
+        self.next_drain = drains.next(now, options);
+        if drains.reviewed() > reviewed {
+            // The next plan looks at them once more.
+            self.next_scan = now;
+        }
+        removals
+    }
+
+    async fn carry_out_actions(&self, now: Timestamp, actions: Vec<Action>) -> Vec<Done> {
+        let done = stream::iter(actions).map(|action| self.carry_out_action(now, action));
+        done.buffered(CONCURRENCY).collect().await
+    }
+
+    async fn carry_out_action(&self, now: Timestamp, action: Action) -> Done {
+        match action {
+            Action::Mark(node) => {
+                let change = self.mark(now, &node);
+                let cordoned = change.unschedulable == Some(true);
+                let result = self.writer.update_node(now, change).await;
+                Done::Marked {
+                    node,
+                    cordoned,
+                    result,
+                }
+            }
+            Action::Evict(node, eviction) => {
+                let Eviction { key, uid, grace_s } = &eviction;
+                let request = crate::ports::Eviction {
+                    key: key.clone(),
+                    uid: Arc::clone(uid),
+                    grace_seconds: Some(*grace_s),
+                };
+                let result = self.writer.evict(now, request).await;
+                Done::Evicted {
+                    node,
+                    eviction,
+                    result,
+                }
+            }
+            Action::Terminate { group, nodes } => {
+                let drains = &self.scale_down.drains;
+                let known = nodes.iter().filter_map(|node| drains.get(node));
+                let (nodes, ids): (Vec<Arc<str>>, Vec<Arc<str>>) = known
+                    .map(|drain| (Arc::clone(&drain.node), Arc::clone(&drain.provider_id)))
+                    .unzip();
+                let results = self.cloud.delete_instances(now, &group, &ids).await;
+                Done::Terminated {
+                    results: nodes.into_iter().zip(results).collect(),
+                }
+            }
+            Action::Unmark(node) => {
+                let cordoned = self.scale_down.drains.get(&node);
+                let cordoned = cordoned.is_some_and(|drain| drain.cordoned);
+                let change = NodeChange {
+                    name: Arc::clone(&node),
+                    remove_taints: vec![TO_BE_DELETED.into(), DELETION_CANDIDATE.into()],
+                    unschedulable: cordoned.then_some(false),
+                    annotations: vec![(DRAINING.into(), None)],
+                    ..NodeChange::default()
+                };
+                let result = self.writer.update_node(now, change).await;
+                Done::Unmarked { node, result }
+            }
+            Action::Lingers(node) => {
+                let uid = self.scale_down.drains.get(&node);
+                let uid = uid.map(|drain| Arc::clone(&drain.uid));
+                let result = match (self.options.scale_down.delete_gone_nodes, uid) {
+                    (true, Some(uid)) => Some(self.writer.delete_node(now, &node, &uid).await),
+                    _ => None,
+                };
+                Done::Lingers { node, result }
+            }
+        }
+    }
+
+    /// The change of a node that is about to be drained.
+    fn mark(&self, now: Timestamp, name: &Arc<str>) -> NodeChange {
+        let (uid, is_cordoned) = self.reader.with_state(|state| {
+            let node = state.node(name);
+            let uid = node.map(|node| Arc::clone(&node.facts.uid));
+            (uid, node.is_some_and(|node| node.facts.node.unschedulable))
+        });
+        let cordons = self.options.scale_down.cordon && !is_cordoned;
+        let draining = if cordons { "cordoned" } else { "tainted" };
+        NodeChange {
+            name: Arc::clone(name),
+            uid: uid.filter(|uid| !uid.is_empty()),
+            add_taints: vec![TaintChange {
+                key: TO_BE_DELETED.into(),
+                value: (now.0 / 1000).to_string().into(),
+                effect: "NoSchedule".into(),
+            }],
+            unschedulable: cordons.then_some(true),
+            annotations: vec![(DRAINING.into(), Some(draining.into()))],
+            ..NodeChange::default()
+        }
+    }
+
+    fn settle_action(&mut self, now: Timestamp, done: Done, removals: &mut Removals) {
+        match done {
+            Done::Marked {
+                node,
+                cordoned,
+                result,
+            } => self.settle_mark(now, &node, cordoned, result, removals),
+            Done::Evicted {
+                node,
+                eviction,
+                result,
+            } => self.settle_eviction(now, &node, &eviction, result, removals),
+            Done::Terminated { results } => {
+                for (node, result) in results {
+                    self.settle_termination(now, &node, result, removals);
+                }
+            }
+            Done::Unmarked { node, result } => match result {
+                Ok(()) | Err(WriteError::Gone) => {
+                    self.scale_down.drains.remove(&node);
+                }
+                Err(error) => {
+                    if let Some(drain) = self.scale_down.drains.get_mut(&node) {
+                        drain.unmarking_failed(now);
+                    }
+                    let message = format!("the taint could not be removed: {error}");
+                    removals.step(&node, "TakingBackFailed", message);
+                }
+            },
+            Done::Lingers { node, result } => {
+                let message = match result {
+                    None => "the Node is still there 5 minutes after its instance".to_owned(),
+                    Some(Ok(()) | Err(WriteError::Gone)) => {
+                        "the Node was deleted, as it outlived its instance".to_owned()
+                    }
+                    Some(Err(error)) => {
+                        format!("the Node outlives its instance and was not deleted: {error}")
+                    }
+                };
+                removals.step(&node, "Lingers", message.clone());
+                let about = self.subject(&node);
+                removals.event(about, true, "ScaleDownFailed", message);
+            }
+        }
+    }
+
+    fn settle_mark(
+        &mut self,
+        now: Timestamp,
+        node: &Arc<str>,
+        cordoned: bool,
+        result: Result<(), WriteError>,
+        removals: &mut Removals,
+    ) {
+        let about = self.subject(node);
+        let Some(drain) = self.scale_down.drains.get_mut(node) else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                drain.marked(now, cordoned);
+                let message = "marked the node as toBeDeleted/unschedulable".to_owned();
+                let log = format!("Successfully added {TO_BE_DELETED} on node {node}");
+                removals.findings.log.push(log);
+                removals.step(node, "Marked", message.clone());
+                removals.event(about, false, "ScaleDown", message);
+            }
+            Err(WriteError::Gone) => {
+                self.scale_down.drains.remove(node);
+            }
+            Err(error) => {
+                if drain.marking_failed(now) {
+                    return;
+                }
+                let message =
+                    format!("failed to mark the node as toBeDeleted/unschedulable: {error}");
+                let mut advanced = Advanced::default();
+                drain.take_back(now, message, &mut advanced);
+                self.note_failed(now, &advanced.failed, removals);
+            }
+        }
+    }
+
+    fn settle_eviction(
+        &mut self,
+        now: Timestamp,
+        node: &Arc<str>,
+        eviction: &Eviction,
+        result: Result<(), EvictError>,
+        removals: &mut Removals,
+    ) {
+        let Some(drain) = self.scale_down.drains.get_mut(node) else {
+            return;
+        };
+        let pods = &mut drain.pods;
+        let Some(pod) = pods.iter_mut().find(|pod| pod.eviction.uid == eviction.uid) else {
+            return;
+        };
+        let name = format!("{}/{}", eviction.key.namespace, eviction.key.name);
+        match result {
+            Ok(()) => {
+                pod.accepted(now);
+                let is_awaited = pod.is_awaited;
+                let message = "deleting pod for node scale down".to_owned();
+                let about = Subject::Pod {
+                    key: eviction.key.clone(),
+                    uid: Arc::clone(&eviction.uid),
+                };
+                removals.event(about, false, "ScaleDown", message);
+                removals.step(node, "Evicted", format!("pod {name}"));
+                if is_awaited {
+                    self.note_evicted(now, eviction);
+                }
+            }
+            Err(EvictError::Gone) => pod.accepted(now),
+            Err(EvictError::NotLeader) => {}
+            Err(error) => {
+                removals.step(node, "EvictionRefused", format!("pod {name}: {error}"));
+                pod.refused(now, error.to_string());
+            }
+        }
+    }
+
+    /// Keeps an evicted pod: until its owner creates it again, it is load.
+    fn note_evicted(&mut self, now: Timestamp, eviction: &Eviction) {
+        let evicted = self.reader.with_state(|state| {
+            let pod = state.pod(&eviction.uid)?;
+            let owner = pod.facts.owner.as_ref()?;
+            Some(EvictedPod {
+                pod: Arc::new(state.cluster().pod(pod.class)),
+                owner: Some(Arc::clone(&owner.uid)),
+                at: now,
+            })
+        });
+        if let Some(evicted) = evicted {
+            self.scale_down.note_evicted(evicted);
+        }
+    }
+
+    fn settle_termination(
+        &mut self,
+        now: Timestamp,
+        node: &Arc<str>,
+        result: Result<(), CloudError>,
+        removals: &mut Removals,
+    ) {
+        let about = self.subject(node);
+        let Some(drain) = self.scale_down.drains.get_mut(node) else {
+            return;
+        };
+        match result {
+            Ok(()) => {
+                drain.terminated(now);
+                let (was_empty, group) = (drain.was_empty, Arc::clone(&drain.group));
+                let log = format!(
+                    "Terminated instance {} in node group {group}",
+                    drain.provider_id
+                );
+                removals.findings.log.push(log);
+                let (reason, message) = match was_empty {
+                    true => (
+                        "ScaleDownEmpty",
+                        format!("Scale-down: empty node {node} removed"),
+                    ),
+                    false => (
+                        "ScaleDown",
+                        format!("Scale-down: node {node} removed with drain"),
+                    ),
+                };
+                removals.step(node, "Terminating", message.clone());
+                let of_status = NodeEvent::normal(reason, message);
+                removals.findings.events.push(of_status);
+                let message = "nodes removed by cluster autoscaler".to_owned();
+                removals.event(about, false, "ScaleDown", message);
+                self.scale_down.delays.note_removed(&group, now);
+            }
+            Err(error) if error.class == "Throttled" => drain.throttled(now),
+            Err(error) => {
+                // The call may have succeeded and only its answer be lost: the next census
+                // shows it.
+                drain.step = Step::Uncertain(error.message.clone());
+                removals.step(node, "TerminationFailed", error.message);
+            }
+        }
+    }
+
+    /// Notes drains that are taken back: events, and the delay of their groups.
+    pub(super) fn note_failed(
+        &mut self,
+        now: Timestamp,
+        failed: &[(Arc<str>, String)],
+        removals: &mut Removals,
+    ) {
+        for (node, why) in failed {
+            let about = self.subject(node);
+            if let Some(drain) = self.scale_down.drains.get(node) {
+                self.scale_down.delays.note_failed(&drain.group, now);
+            }
+            removals.step(node, "TakenBack", why.clone());
+            let log = format!("Scale-down: node {node} stays: {why}");
+            removals.findings.log.push(log);
+            let message = format!("failed to drain and delete node: {why}");
+            removals.event(about, true, "ScaleDownFailed", message);
+        }
+    }
+
+    /// The node as the subject of an event.
+    fn subject(&self, node: &Arc<str>) -> Subject {
+        let uid = self.scale_down.drains.get(node);
+        Subject::Node {
+            name: Arc::clone(node),
+            uid: uid.map_or_else(Arc::default, |drain| Arc::clone(&drain.uid)),
+        }
+    }
+}
+
+/// The evictions that empty a node.
+fn evictions(
+    state: &ClusterState,
+    node: &UnneededNode,
+    daemon_sets: bool,
+    now: Timestamp,
+    options: &crate::scale_down::ScaleDownOptions,
+) -> Vec<PodEviction> {
+    let moved = node.pods.iter().map(|pod| pod.slot);
+    let moved = moved.filter_map(|slot| state.pod_at(slot));
+    let daemons = node
+        .daemon_set_pods
+        .iter()
+        .filter_map(|&slot| state.pod_at(slot));
+    let daemons = daemons.filter(|pod| pod.facts.drain.enable_ds_eviction.unwrap_or(daemon_sets));
+    let pods = moved.chain(daemons);
+    pods.map(|pod| PodEviction::new(&pod, now, options))
+        .collect()
+}

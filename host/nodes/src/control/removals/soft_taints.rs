@@ -1,0 +1,86 @@
+//! The taint of nodes that are not needed: the scheduler avoids them, and its value keeps
+//! their timers over a restart.
+
+use std::sync::Arc;
+
+use futures::stream::{self, StreamExt as _};
+
+use super::{CONCURRENCY, DELETION_CANDIDATE, NodeLoop, Removals};
+use crate::cloud::CloudProvider;
+use crate::ports::{NodeChange, NodesReader, NodesWriter, TaintChange};
+use crate::scale_down::ScaleDownPlan;
+use crate::state::ClusterState;
+use flyball_decision::ports::Clock;
+use flyball_decision::time::Timestamp;
+
+impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
+    /// Taints the nodes that have become unneeded, and removes the taint from others, at most
+    /// `--max-bulk-soft-taint-count` in one pass.
+    pub(super) async fn update_soft_taints(
+        &mut self,
+        now: Timestamp,
+        plan: &ScaleDownPlan,
+    ) -> Removals {
+        let mut removals = Removals::default();
+        let changes = self.soft_taint_changes(now, plan);
+        let writes = stream::iter(changes).map(|change| async {
+            let name = Arc::clone(&change.name);
+            (name, self.writer.update_node(now, change).await)
+        });
+        let results: Vec<_> = writes.buffered(CONCURRENCY).collect().await;
+        for (node, result) in results {
+            if let Err(error) = result {
+                let message = format!("the taint {DELETION_CANDIDATE} was not written: {error}");
+                removals.step(&node, "SoftTaintFailed", message);
+            }
+        }
+        removals
+    }
+
+    fn soft_taint_changes(&self, now: Timestamp, plan: &ScaleDownPlan) -> Vec<NodeChange> {
+        let max = self.options.scale_down.max_bulk_soft_taint_count as usize;
+        let (drains, timers) = (&self.scale_down.drains, &self.scale_down.timers);
+        let find = |state: &mut ClusterState| {
+            let mut changes = Vec::new();
+            let unneeded = plan.unneeded.iter();
+            let unneeded = unneeded.filter(|node| drains.get(&node.name).is_none());
+            for node in unneeded {
+                let Some(view) = state.node(&node.name) else {
+                    continue;
+                };
+                if changes.len() < max && !has_taint(&view.facts.node) {
+                    let since = timers.since(&node.name).unwrap_or(now);
+                    changes.push(NodeChange {
+                        name: Arc::clone(&node.name),
+                        add_taints: vec![TaintChange {
+                            key: DELETION_CANDIDATE.into(),
+                            value: (since.0 / 1000).to_string().into(),
+                            effect: "PreferNoSchedule".into(),
+                        }],
+                        ..NodeChange::default()
+                    });
+                }
+            }
+            for node in &plan.needed {
+                let Some(view) = state.node(&node.name) else {
+                    continue;
+                };
+                let is_ours = node.stay.code.as_ref() != "NotAutoscaled";
+                if changes.len() < max && is_ours && has_taint(&view.facts.node) {
+                    changes.push(NodeChange {
+                        name: Arc::clone(&node.name),
+                        remove_taints: vec![DELETION_CANDIDATE.into()],
+                        ..NodeChange::default()
+                    });
+                }
+            }
+            changes
+        };
+        self.reader.with_state(find)
+    }
+}
+
+fn has_taint(node: &flyball_placement::Node) -> bool {
+    let mut taints = node.taints.iter();
+    taints.any(|taint| &*taint.key == DELETION_CANDIDATE)
+}

@@ -1,0 +1,144 @@
+//! What a new process, or a new leader, takes over from the one before: the timers of
+//! unneeded nodes and half-done drains.
+
+use std::sync::Arc;
+
+use super::{DELETION_CANDIDATE, DRAINING, NodeLoop, Removals};
+use crate::census::Census;
+use crate::cloud::{CloudProvider, InstanceState};
+use crate::ports::{NodesReader, NodesWriter};
+use crate::readiness::is_drained;
+use crate::scale_down::drain::{Advanced, Drain, Step};
+use crate::scale_down::timers::UnneededTimers;
+use crate::state::{ClusterState, NodeView};
+use flyball_decision::ports::Clock;
+use flyball_decision::time::Timestamp;
+
+/// Time without a leader after which timers begin anew.
+const MAX_UNLED_MS: i64 = 5 * 60_000;
+
+/// Annotation of the status ConfigMap: when somebody led last, in milliseconds.
+pub(super) const LAST_LED: &str = "flyball.dev/last-led";
+
+impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
+    /// Reads when somebody led last, once.
+    pub(in crate::control) async fn read_last_led(&mut self) {
+        if std::mem::replace(&mut self.has_read_status, true) {
+            return;
+        }
+        if let Ok(Some(status)) = self.writer.read_status().await {
+            let last = status.annotations.get(LAST_LED);
+            let last = last.and_then(|last| last.parse().ok());
+            self.last_led = last.map(Timestamp);
+        }
+    }
+
+    /// Restores the timers of unneeded nodes, once.
+    pub(in crate::control) fn restore_timers(&mut self, now: Timestamp) {
+        let Some(last) = self.last_led.take() else {
+            return;
+        };
+        if now.since(last) > MAX_UNLED_MS {
+            return;
+        }
+        let timers = &mut self.scale_down.timers;
+        self.reader.with_state(|state| restore(state, now, timers));
+    }
+
+    /// Takes over drains that another process has begun, and settles those whose removal
+    /// the cloud answered with an error.
+    pub(in crate::control) fn take_over(&mut self, now: Timestamp, census: &Census) -> Removals {
+        let mut removals = Removals::default();
+        let drains = &self.scale_down.drains;
+        let found = self.reader.with_state(|state| {
+            let nodes = census.drained.iter().filter_map(|name| state.node(name));
+            let nodes = nodes.filter(|node| drains.get(&node.facts.node.name).is_none());
+            nodes
+                .filter_map(|node| resumed(now, census, node))
+                .collect::<Vec<_>>()
+        });
+        for drain in found {
+            let message = "a drain that was begun before is continued".to_owned();
+            removals.step(&drain.node, "Resumed", message);
+            self.scale_down.drains.insert(drain);
+        }
+        let uncertain = self.scale_down.drains.iter();
+        let uncertain = uncertain.filter_map(|drain| match &drain.step {
+            Step::Uncertain(why) => Some((Arc::clone(&drain.node), why.clone())),
+            _ => None,
+        });
+        for (node, why) in uncertain.collect::<Vec<_>>() {
+            let Some(drain) = self.scale_down.drains.get_mut(&node) else {
+                continue;
+            };
+            match instance(census, &drain.provider_id) {
+                Some((_, InstanceState::Running | InstanceState::Creating)) => {
+                    let mut advanced = Advanced::default();
+                    drain.take_back(now, why, &mut advanced);
+                    self.note_failed(now, &advanced.failed, &mut removals);
+                }
+                _ => drain.terminated(now),
+            }
+        }
+        removals
+    }
+}
+
+/// Restores timers from the values of the taints: the times must lie in the past and after
+/// the nodes' creation.
+fn restore(state: &ClusterState, now: Timestamp, timers: &mut UnneededTimers) {
+    for node in state.nodes() {
+        let object = &node.facts.node;
+        let mut taints = object.taints.iter();
+        let taint = taints.find(|taint| &*taint.key == DELETION_CANDIDATE);
+        let since = taint.and_then(|taint| taint.value.parse::<i64>().ok());
+        let since = since.and_then(|seconds| seconds.checked_mul(1000));
+        let Some(since) = since.map(Timestamp) else {
+            continue;
+        };
+        if since <= now && since >= node.facts.created {
+            timers.restore(&object.name, since, node.facts.created);
+        }
+    }
+}
+
+/// The drain of a node that has our mark. `None` if it has not.
+fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain> {
+    let mark = node.facts.annotations.get(DRAINING)?;
+    if !is_drained(node) {
+        return None;
+    }
+    let provider_id = node.facts.provider_id.as_ref()?;
+    let (group, step) = match instance(census, provider_id) {
+        Some((group, InstanceState::Running | InstanceState::Creating)) => (group, Step::Reviewing),
+        // Its instance is gone or going: only the Node is left.
+        other => {
+            let since = now;
+            let step = Step::Terminating {
+                since,
+                reported: false,
+            };
+            (other.map_or_else(Arc::default, |(group, _)| group), step)
+        }
+    };
+    Some(Drain {
+        node: Arc::clone(&node.facts.node.name),
+        uid: Arc::clone(&node.facts.uid),
+        provider_id: Arc::clone(provider_id),
+        group,
+        was_empty: false,
+        is_resumed: true,
+        cordoned: &**mark == "cordoned",
+        step,
+        pods: Vec::new(),
+    })
+}
+
+/// Group and state of an instance.
+fn instance<'a>(census: &'a Census, provider_id: &str) -> Option<(Arc<str>, &'a InstanceState)> {
+    census.groups.iter().find_map(|census| {
+        let mut instances = census.group.instances.iter();
+        let found = instances.find(|instance| &*instance.provider_id == provider_id)?;
+        Some((Arc::clone(&census.group.name), &found.state))
+    })
+}

@@ -1,0 +1,215 @@
+//! The half of a pass that removes nodes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::removals::Removals;
+use super::{NodeLoop, PassResult, ScaleUp};
+use crate::census::Census;
+use crate::cloud::CloudProvider;
+use crate::findings::Findings;
+use crate::ports::{NodeEvent, NodesReader, NodesWriter, Subject};
+use crate::record::{MovedPodRecord, NeededRecord, ScaleDownRecord, UnneededRecord};
+use crate::reported::PassStage;
+use crate::scale_down::plan::{StayingNode, UnneededNode};
+use crate::scale_down::reasons::{self, Stay};
+use crate::scale_down::{ScaleDownContext, ScaleDownMode, ScaleDownPlan, plan_scale_down};
+use crate::scale_up::Plan;
+use crate::state::ClusterState;
+use flyball_decision::hash::split_mix;
+use flyball_decision::ports::Clock;
+use flyball_decision::time::Timestamp;
+
+/// Why each node stayed in the last pass.
+#[derive(Default)]
+pub(super) struct LastStays {
+    needed: BTreeMap<Arc<str>, Stay>,
+    unneeded: BTreeMap<Arc<str>, Option<Stay>>,
+}
+
+/// The plan of removals of a pass, and what was taken over before it.
+pub(super) struct PlannedRemovals {
+    plan: ScaleDownPlan,
+    taken_over: Removals,
+    record: Option<ScaleDownRecord>,
+}
+
+impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
+    /// Decides which nodes to remove. `None` if scale-down is off.
+    pub(super) fn plan_scale_down(
+        &mut self,
+        now: Timestamp,
+        census: &Census,
+        scale_up: &ScaleUp,
+    ) -> Option<PlannedRemovals> {
+        let mode = self.options.scale_down.mode;
+        if mode == ScaleDownMode::Off {
+            return None;
+        }
+        self.restore_timers(now);
+        let taken_over = match mode {
+            ScaleDownMode::On => self.take_over(now, census),
+            _ => Removals::default(),
+        };
+        self.scale_down.forget_evicted(now);
+        let hold = match scale_up {
+            ScaleUp::WaitsForPods(_) => Some(reasons::SCALE_UP),
+            ScaleUp::Planned(plan) if !plan.verdict.orders.is_empty() => Some(reasons::SCALE_UP),
+            ScaleUp::Planned(_) | ScaleUp::Unchanged => None,
+        };
+        let context = ScaleDownContext {
+            now,
+            options: &self.options,
+            engine: &*self.ports.engine,
+            memories: &self.memories,
+            census,
+            order: None,
+            hold,
+            // The same for as long as verdicts are kept.
+            seed: split_mix(0),
+        };
+        let tracker = &mut self.scale_down;
+        let last = &mut self.last_stays;
+        let (mut plan, record) = self.reader.with_state(|state| {
+            let mut plan = plan_scale_down(&context, state, tracker);
+            let record = record(&context, state, tracker, last, &mut plan);
+            (plan, record)
+        });
+        if mode == ScaleDownMode::Observe {
+            plan.removed.clear();
+        }
+        if let Some(next) = plan.next {
+            self.next_scan = self.next_scan.min(next);
+        }
+        Some(PlannedRemovals {
+            plan,
+            taken_over,
+            record,
+        })
+    }
+
+    /// Carries out what was decided. Returns what was found and done.
+    pub(super) async fn act_on_removals(
+        &mut self,
+        now: Timestamp,
+        census: &Census,
+        planned: Option<PlannedRemovals>,
+    ) -> (Option<ScaleDownRecord>, Findings) {
+        let Some(PlannedRemovals {
+            plan,
+            taken_over: mut removals,
+            record,
+        }) = planned
+        else {
+            return (None, Findings::default());
+        };
+        if self.options.scale_down.mode == ScaleDownMode::On {
+            removals.extend(self.remove_nodes(now, census, &plan).await);
+        }
+        let events = plan.policy_events.into_iter();
+        removals
+            .findings
+            .events
+            .extend(events.map(|event| NodeEvent {
+                about: Subject::Autoscaler,
+                event,
+            }));
+        if record.is_none() && removals.steps.is_empty() {
+            return (None, removals.findings);
+        }
+        let record = ScaleDownRecord {
+            steps: removals.steps,
+            ..record.unwrap_or_default()
+        };
+        (Some(record), removals.findings)
+    }
+
+    /// Advances drains between passes, if something about them has changed or is due.
+    pub(super) async fn advance_drains(&mut self, now: Timestamp) {
+        let is_due = self.next_drain.is_some_and(|next| next <= now);
+        let has_changed = self.reader.with_state(ClusterState::take_drain_change);
+        if !is_due && !has_changed {
+            return;
+        }
+        let removals = self.drive_drains(now).await;
+        if !removals.steps.is_empty() {
+            let record = ScaleDownRecord {
+                steps: removals.steps,
+                ..ScaleDownRecord::default()
+            };
+            let result = PassResult {
+                stage: PassStage::Census,
+                plan: Plan::default(),
+                outcomes: Vec::new(),
+                scale_down: Some(record),
+                findings: removals.findings,
+            };
+            self.record(now, result).await;
+        }
+    }
+
+    /// When the next tick is due.
+    pub(super) fn next_tick(&self) -> Timestamp {
+        let drains = self.next_drain;
+        drains.map_or(self.next_scan, |next| next.min(self.next_scan))
+    }
+}
+
+/// Puts together what is new about removals. `None` if nothing is.
+fn record(
+    context: &ScaleDownContext<'_>,
+    state: &ClusterState,
+    tracker: &crate::scale_down::ScaleDownTracker,
+    last: &mut LastStays,
+    plan: &mut ScaleDownPlan,
+) -> Option<ScaleDownRecord> {
+    let needed: BTreeMap<Arc<str>, Stay> = plan
+        .needed
+        .iter()
+        .map(|node| (Arc::clone(&node.name), node.stay.clone()))
+        .collect();
+    let waiting: BTreeMap<usize, &Stay> =
+        plan.waiting.iter().map(|(at, stay)| (*at, stay)).collect();
+    let unneeded = plan.unneeded.iter().enumerate();
+    let unneeded: BTreeMap<Arc<str>, Option<Stay>> = unneeded
+        .map(|(at, node)| (Arc::clone(&node.name), waiting.get(&at).copied().cloned()))
+        .collect();
+    let is_new = |node: &&StayingNode| last.needed.get(&node.name) != Some(&node.stay);
+    let new = plan.needed.iter().filter(is_new);
+    let new: Vec<NeededRecord> = new
+        .map(|node| NeededRecord {
+            node: Arc::clone(&node.name),
+            stay: node.stay.clone(),
+        })
+        .collect();
+    let is_same = new.is_empty() && unneeded == last.unneeded && plan.removed.is_empty();
+    last.needed = needed;
+    last.unneeded = unneeded;
+    let questions = std::mem::take(&mut plan.questions);
+    if is_same {
+        return None;
+    }
+    let of_node = |(at, node): (usize, &UnneededNode)| UnneededRecord {
+        node: Arc::clone(&node.name),
+        group: Arc::clone(&context.census.groups[node.group].group.name),
+        since: tracker.timers.since(&node.name).unwrap_or(context.now),
+        stay: waiting.get(&at).copied().cloned(),
+        pods: node
+            .pods
+            .iter()
+            .filter_map(|pod| {
+                Some(MovedPodRecord {
+                    pod: state.pod_at(pod.slot)?.key.clone(),
+                    to: pod.to.clone(),
+                })
+            })
+            .collect(),
+    };
+    Some(ScaleDownRecord {
+        unneeded: plan.unneeded.iter().enumerate().map(of_node).collect(),
+        needed: new,
+        needed_count: u32::try_from(plan.needed.len()).unwrap_or(u32::MAX),
+        questions,
+        steps: Vec::new(),
+    })
+}
