@@ -17,7 +17,7 @@ use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions, has_last
 use flyball_simulation::time::Millis;
 
 use crate::cli::{
-    Budgets, Compilation, ExpanderConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs,
+    Budgets, Compilation, PolicyConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs,
     STATE_DIR,
 };
 
@@ -258,7 +258,7 @@ pub fn planning_options(
 /// Returns the chain of expanders, each with its configuration.
 fn expanders(
     list: &str,
-    configurations: &[ExpanderConfig],
+    configurations: &[PolicyConfig],
     is_expander: impl Fn(&str) -> bool,
 ) -> anyhow::Result<Vec<ExpanderChoice>> {
     let names = chain::parse(list, is_expander).context("--expander")?;

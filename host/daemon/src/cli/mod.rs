@@ -19,7 +19,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use directories::STATE_DIR;
 pub use nodes::{CloudProvider, Controller, Nodes};
 pub use plan::PlanArgs;
-pub use planning::{ExpanderConfig, Planning};
+pub use planning::{PolicyConfig, Planning};
 pub use policy::{
     BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RollbackArgs,
     RunPolicyArgs, TestArgs, ValidateArgs,

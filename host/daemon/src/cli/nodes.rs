@@ -6,6 +6,7 @@ use flyball_cloud::aws::AutoDiscovery;
 use flyball_simulation::time::Millis;
 
 use super::planning::Planning;
+use super::scale_down::Removal;
 use super::values::{duration, positive_duration};
 
 /// A half of the daemon.
@@ -15,6 +16,15 @@ pub enum Controller {
     Replicas,
     /// Nodes of the cluster.
     Nodes,
+}
+
+/// Whether the half that orders and removes nodes changes anything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum NodesMode {
+    /// It orders and removes nodes.
+    Active,
+    /// It decides and records.
+    Observe,
 }
 
 /// A cloud.
@@ -57,6 +67,13 @@ pub struct Nodes {
     pub aws_region: Option<String>,
     #[command(flatten)]
     pub planning: Planning,
+    #[command(flatten)]
+    pub removal: Removal,
+    /// Whether this half changes anything; observe: decide and record only, in both
+    /// directions
+    #[arg(long, value_enum, value_name = "active|observe", default_value = "active")]
+    #[arg(hide_possible_values = true)]
+    pub nodes_mode: NodesMode,
     /// Time from one look for pending pods to the next
     #[arg(long, value_name = "DURATION", value_parser = positive_duration, default_value = "10s")]
     pub scan_interval: Millis,

@@ -7,6 +7,7 @@ use clap::{ArgAction, Args};
 use flyball_nodes::options::Bounds;
 use flyball_simulation::time::Millis;
 
+use super::scale_down::Unneeded;
 use super::values::duration;
 
 /// Which pods nodes are ordered for, who chooses among node groups, and what no
@@ -24,7 +25,7 @@ pub struct Planning {
     /// one, the daemon's priority goes by the ConfigMap
     /// cluster-autoscaler-priority-expander
     #[arg(long, value_name = "NAME=FILE")]
-    pub expander_config: Vec<ExpanderConfig>,
+    pub expander_config: Vec<PolicyConfig>,
     /// Most nodes in the cluster; 0: no limit
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub max_nodes_total: u32,
@@ -72,18 +73,20 @@ pub struct Planning {
     /// to have (repeatable)
     #[arg(long, visible_alias = "ignore-taint", value_name = "KEY")]
     pub startup_taint: Vec<String>,
+    #[command(flatten)]
+    pub unneeded: Unneeded,
 }
 
-/// An expander and the file of its configuration.
+/// A policy and the file of its configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ExpanderConfig {
-    /// The expander.
+pub struct PolicyConfig {
+    /// The policy.
     pub name: String,
     /// Its file.
     pub file: PathBuf,
 }
 
-impl FromStr for ExpanderConfig {
+impl FromStr for PolicyConfig {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {

@@ -1,0 +1,269 @@
+//! Arguments of scale-down: which nodes may go, when, and how they leave.
+
+use clap::{ArgAction, Args, ValueEnum};
+use flyball_nodes::scale_down::ScaleDownMode;
+use flyball_simulation::time::Millis;
+
+use super::planning::PolicyConfig;
+use super::values::duration;
+
+/// What scale-down does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Mode {
+    /// Removes nodes.
+    On,
+    /// Decides and records, and changes nothing.
+    Observe,
+    /// Does nothing.
+    Off,
+}
+
+impl From<Mode> for ScaleDownMode {
+    fn from(mode: Mode) -> Self {
+        match mode {
+            Mode::On => Self::On,
+            Mode::Observe => Self::Observe,
+            Mode::Off => Self::Off,
+        }
+    }
+}
+
+/// Which nodes are unneeded. Names and defaults are Cluster Autoscaler's where it has the
+/// flag.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Nodes that are not needed")]
+pub struct Unneeded {
+    /// Policies that judge pods and nodes; the strictest verdict counts
+    #[arg(long, value_name = "NAME,…", default_value = "drain-rules,utilization")]
+    pub scale_down_policies: String,
+    /// Configuration of a scale-down policy, a file of YAML or JSON (repeatable). It takes
+    /// the place of the flags below that configure the policy
+    #[arg(long, value_name = "NAME=FILE")]
+    pub scale_down_policy_config: Vec<PolicyConfig>,
+    /// Part of a node's cpu and memory, whichever is larger, up to which pods may request
+    /// it for the node to be unneeded (policy utilization)
+    #[arg(long, value_name = "PART", default_value_t = 0.5)]
+    pub scale_down_utilization_threshold: f64,
+    /// The same for the GPUs of nodes that have them (policy utilization)
+    #[arg(long, value_name = "PART", default_value_t = 0.5)]
+    pub scale_down_gpu_utilization_threshold: f64,
+    /// Leaves DaemonSet pods out of the utilization (policy utilization)
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub ignore_daemonsets_utilization: bool,
+    /// Leaves mirror pods out of the utilization (policy utilization)
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub ignore_mirror_pods_utilization: bool,
+    /// Whether pods of kube-system without a PodDisruptionBudget keep their node (policy
+    /// drain-rules)
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub skip_nodes_with_system_pods: bool,
+    /// For how long they do (policy drain-rules)
+    #[arg(
+        long,
+        visible_alias = "blocking-system-pod-disruption-timeout",
+        value_name = "DURATION",
+        value_parser = duration,
+        default_value = "1h0m0s"
+    )]
+    pub blocking_system_pod_distruption_timeout: Millis,
+    /// Whether pods with a hostPath or emptyDir volume keep their node (policy
+    /// drain-rules)
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub skip_nodes_with_local_storage: bool,
+    /// Whether pods of controllers other than the built-in ones keep their node (policy
+    /// drain-rules)
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub skip_nodes_with_custom_controller_pods: bool,
+    /// Least replicas of a ReplicaSet or ReplicationController whose pods may move (policy
+    /// drain-rules)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub min_replica_count: u32,
+    /// Whether nodes that are not ready may go
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub scale_down_unready_enabled: bool,
+    /// Age below which a pod keeps its node from being drained
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
+    pub min_pod_age: Millis,
+}
+
+/// When unneeded nodes go, and how they leave.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Removal of nodes")]
+pub struct Removal {
+    /// Whether nodes that are not needed are removed; observe: decide and record, and
+    /// change nothing
+    #[arg(long, value_enum, value_name = "on|observe|off", default_value = "on")]
+    #[arg(hide_possible_values = true)]
+    pub scale_down: Mode,
+    /// Cluster Autoscaler's flag: false is --scale-down=off
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub scale_down_enabled: bool,
+    /// How long a node must have been unneeded
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
+    pub scale_down_unneeded_time: Millis,
+    /// The same for a node that is not ready
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20m0s")]
+    pub scale_down_unready_time: Millis,
+    /// Time after nodes were ordered in which none is removed
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
+    pub scale_down_delay_after_add: Millis,
+    /// Time after a node was removed in which none is removed
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
+    pub scale_down_delay_after_delete: Millis,
+    /// Time after a removal failed in which no node is removed
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "3m0s")]
+    pub scale_down_delay_after_failure: Millis,
+    /// Whether these delays hold for a node group each
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub scale_down_delay_type_local: bool,
+    /// Most nodes that leave at the same time
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub max_scale_down_parallelism: u32,
+    /// Most nodes with pods to evict among them
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub max_drain_parallelism: u32,
+    /// Longest grace of an evicted pod, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    pub max_graceful_termination_sec: u32,
+    /// How long a refused eviction is tried again
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2m0s")]
+    pub max_pod_eviction_time: Millis,
+    /// Time from the taint of a node to its last look
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "5s")]
+    pub node_delete_delay_after_taint: Millis,
+    /// How long delay-deletion annotations of a node are waited for
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "2m0s")]
+    pub node_deletion_delay_timeout: Millis,
+    /// Whether a node that leaves is cordoned
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub cordon_node_before_terminating: bool,
+    /// Most nodes that get or lose the taint of unneeded nodes in one pass; 0: none
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    pub max_bulk_soft_taint_count: u32,
+    /// Whether DaemonSet pods of nodes without other pods are evicted
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub daemonset_eviction_for_empty_nodes: bool,
+    /// Whether DaemonSet pods of other nodes are evicted
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true"
+    )]
+    pub daemonset_eviction_for_occupied_nodes: bool,
+    /// Deletes a Node that is still there 5 minutes after its instance
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub delete_gone_nodes: bool,
+    #[command(flatten)]
+    pub without_effect: WithoutEffect,
+}
+
+/// Flags of Cluster Autoscaler that have no meaning here. They are accepted, so that its
+/// command line can be kept.
+#[derive(Debug, Clone, Args)]
+pub struct WithoutEffect {
+    #[arg(long, hide = true)]
+    pub unremovable_node_recheck_timeout: Option<String>,
+    #[arg(long, hide = true)]
+    pub scale_down_simulation_timeout: Option<String>,
+    #[arg(long, hide = true)]
+    pub scale_down_non_empty_candidates_count: Option<String>,
+    #[arg(long, hide = true)]
+    pub scale_down_candidates_pool_ratio: Option<String>,
+    #[arg(long, hide = true)]
+    pub scale_down_candidates_pool_min_count: Option<String>,
+}
+
+impl WithoutEffect {
+    /// Returns the flags that were given, each with the reason why it has no effect.
+    pub fn given(&self) -> Vec<(&'static str, &'static str)> {
+        let changes = "a node that stays is looked at again when what keeps it changes";
+        let all = "all nodes are looked at in each pass";
+        [
+            (
+                &self.unremovable_node_recheck_timeout,
+                "--unremovable-node-recheck-timeout",
+                changes,
+            ),
+            (
+                &self.scale_down_simulation_timeout,
+                "--scale-down-simulation-timeout",
+                all,
+            ),
+            (
+                &self.scale_down_non_empty_candidates_count,
+                "--scale-down-non-empty-candidates-count",
+                all,
+            ),
+            (
+                &self.scale_down_candidates_pool_ratio,
+                "--scale-down-candidates-pool-ratio",
+                all,
+            ),
+            (
+                &self.scale_down_candidates_pool_min_count,
+                "--scale-down-candidates-pool-min-count",
+                all,
+            ),
+        ]
+        .into_iter()
+        .filter(|(value, ..)| value.is_some())
+        .map(|(_, flag, why)| (flag, why))
+        .collect()
+    }
+}
