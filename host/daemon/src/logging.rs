@@ -15,7 +15,9 @@ pub fn init(args: &LogArgs, usual: &str) {
         _ => "trace",
     };
     let directives = OWN.iter().map(|own| format!("{own}={level}"));
-    let usual = format!("warn,{}", directives.collect::<Vec<_>>().join(","));
+    // Our own watches report each error that kube's watcher does.
+    let others = "warn,kube_runtime::watcher=error";
+    let usual = format!("{others},{}", directives.collect::<Vec<_>>().join(","));
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(usual));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

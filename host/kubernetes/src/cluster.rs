@@ -2,8 +2,10 @@
 //! and storage keep one [`QueuedState`] up to date.
 //!
 //! No watch waits for a pass, nor does the replica half, which shares the watch of pods.
-//! The ConfigMap of the expander `priority` is watched too if its namespace is given.
+//! The ConfigMap of the expander `priority` is watched too if its namespace is given, and
+//! owners of pods and PodDisruptionBudgets are if nodes are scaled down.
 
+mod guards;
 mod watched;
 
 use std::sync::Arc;
@@ -14,13 +16,25 @@ use flyball_nodes::state::ClusterState;
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 
-use self::watched::StateKind;
+use self::watched::{StateKind, apply_changes};
 use crate::priorities;
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
 };
-use crate::watch::{Change, KnownIds, Slim, Watches};
+use crate::watch::Watches;
+
+/// What a [`ClusterWatch`] watches besides pods, nodes, DaemonSets and storage.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ClusterWatchOptions<'a> {
+    /// The namespace of the ConfigMap that configures the expander `priority`. `None` if
+    /// no ConfigMap does.
+    pub priorities: Option<&'a str>,
+    /// Whether to watch what scale-down reads: ReplicaSets, StatefulSets,
+    /// ReplicationControllers, Jobs and PodDisruptionBudgets. A kind that the API server
+    /// refuses is named in a warning, and the state knows that it is not known.
+    pub scale_down: bool,
+}
 
 /// Watches of the cluster for the nodes half. They end when the last clone is dropped.
 #[derive(Clone)]
@@ -41,8 +55,9 @@ impl ClusterWatch {
         mut watches: Watches,
         state: Arc<WatchedState>,
         pod_watch: Arc<Watches>,
-        priorities: Option<&str>,
+        options: ClusterWatchOptions<'_>,
     ) -> Self {
+        let priorities = options.priorities;
         let priorities =
             priorities.map(|namespace| priorities::watch_config_map(namespace, &mut watches));
         watch_kind::<NamespaceObject>(&mut watches, &state);
@@ -55,6 +70,11 @@ impl ClusterWatch {
         watch_kind::<CsiNodeObject>(&mut watches, &state);
         watch_kind::<StorageCapacityObject>(&mut watches, &state);
         watch_kind::<VolumeAttachmentObject>(&mut watches, &state);
+        if options.scale_down {
+            guards::watch_all(&mut watches, &state);
+        } else {
+            guards::watch_none(&state);
+        }
         let inner = Inner {
             state,
             priorities,
@@ -113,16 +133,7 @@ impl NodesReader for ClusterWatch {
 
 /// Watches all objects of a kind and applies changes to the state.
 fn watch_kind<T: StateKind>(watches: &mut Watches, state: &Arc<WatchedState>) {
-    let mut known = KnownIds::default();
-    let state = Arc::clone(state);
-    watches.add(move |event| {
-        known.changes(event, |change: Change<Slim<T>>| match change {
-            Change::Apply(Slim { object, .. }) => {
-                state.queued.change(move |state| object.apply(state))
-            }
-            Change::Delete(id) => state.queued.change(move |state| T::delete(state, &id)),
-        });
-    });
+    watches.add(apply_changes::<T>(state));
 }
 
 /// The state, and a counter of when it wakes the loop.

@@ -7,13 +7,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use flyball_decision::time::Timestamp;
-use flyball_nodes::state::ClusterState;
+use flyball_nodes::state::{ClusterState, OwnerKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::slim::{
-    ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
-    PodObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
+    BudgetObject, ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, JobObject,
+    NamespaceObject, NodeObject, PodObject, ReplicaSetObject, ReplicationControllerObject,
+    StatefulSetObject, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject,
+    VolumeObject,
 };
 use crate::status::parse_time;
 
@@ -35,10 +37,14 @@ const USEFUL: [(&str, &str); 5] = [
     ("CSINode", "nodes attach any number of volumes"),
 ];
 
+/// Kind of the budgets.
+const BUDGET: &str = "PodDisruptionBudget";
+
 /// A cluster read from a dump, and the problems of the dump.
 #[derive(Default)]
 pub struct Dump {
-    /// The cluster.
+    /// The cluster. Owners and PodDisruptionBudgets count as unknown if the dump has none
+    /// of the kind.
     pub state: ClusterState,
     /// The latest time in any object: shortly before the dump was taken, since nodes
     /// report their conditions every few minutes.
@@ -97,6 +103,14 @@ impl Dump {
         for (kind, therefore) in missing.filter(|(kind, _)| !kinds.contains_key(*kind)) {
             dump.problems
                 .push(format!("the dump has no {kind}: {therefore}"));
+        }
+        for kind in OwnerKind::ALL {
+            if !kinds.contains_key(kind.as_str()) {
+                dump.state.set_owner_kind_unavailable(kind);
+            }
+        }
+        if !kinds.contains_key(BUDGET) {
+            dump.state.set_budgets_unavailable();
         }
         dump.report_absent_nodes();
         Ok(dump)
@@ -174,6 +188,13 @@ impl Dump {
             "VolumeAttachment" => {
                 state.apply_storage(read::<VolumeAttachmentObject>(item)?.into());
             }
+            "ReplicaSet" => state.apply_owner(read::<ReplicaSetObject>(item)?.into_facts()),
+            "StatefulSet" => state.apply_owner(read::<StatefulSetObject>(item)?.into_facts()),
+            "ReplicationController" => {
+                state.apply_owner(read::<ReplicationControllerObject>(item)?.into_facts());
+            }
+            "Job" => state.apply_owner(read::<JobObject>(item)?.into_facts()),
+            BUDGET => state.apply_budget(read::<BudgetObject>(item)?.into_facts()),
             // Plans don't use other kinds.
             _ => {}
         }

@@ -32,7 +32,7 @@ mod writer;
 
 pub use self::cache::Caches;
 pub use self::client::{ConnectError, ConnectOptions, connect};
-pub use self::cluster::ClusterWatch;
+pub use self::cluster::{ClusterWatch, ClusterWatchOptions};
 pub use self::crd::crd_yaml;
 pub use self::dump::{Dump, DumpError};
 pub use self::kinds::{Kind, KindError, Kinds};

@@ -10,14 +10,17 @@ use kube::Client;
 use kube::runtime::watcher::Event;
 
 use crate::cache::{Caches, Locked, Pods};
-use crate::cluster::{ClusterWatch, WatchedState};
+use crate::cluster::{ClusterWatch, ClusterWatchOptions, WatchedState};
 use crate::slim::{ObjectMetadata, PodObject};
 use crate::watch::{Slim, SlimKind, Watches};
 
 /// Starts the watches of both halves of a daemon, with one watch of pods. Needs a
-/// multi-threaded runtime. `priorities` is as for [`ClusterWatch::start`].
+/// multi-threaded runtime.
 #[must_use]
-pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches, ClusterWatch) {
+pub async fn watch_for_both(
+    client: Client,
+    options: ClusterWatchOptions<'_>,
+) -> (Caches, ClusterWatch) {
     let watches = Watches::new(client).await;
     let (pods, state) = (Arc::default(), Arc::default());
     let pod_watch = start(
@@ -26,7 +29,7 @@ pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches
         Some(Arc::clone(&state)),
     );
     let caches = Caches::new(watches.sibling(), pods, Arc::clone(&pod_watch));
-    let cluster = ClusterWatch::new(watches, state, pod_watch, priorities);
+    let cluster = ClusterWatch::new(watches, state, pod_watch, options);
     (caches, cluster)
 }
 
@@ -45,14 +48,13 @@ impl Caches {
 impl ClusterWatch {
     /// Starts the watches of a daemon that runs only the nodes half. Needs a
     /// multi-threaded runtime. The state is incomplete until [`ClusterWatch::synced`]
-    /// returns. `priorities` is the namespace of the ConfigMap that configures the
-    /// expander `priority`, or `None` if no ConfigMap does.
+    /// returns.
     #[must_use]
-    pub async fn start(client: Client, priorities: Option<&str>) -> Self {
+    pub async fn start(client: Client, options: ClusterWatchOptions<'_>) -> Self {
         let watches = Watches::new(client).await;
         let state = Arc::default();
         let pod_watch = start(watches.sibling(), None, Some(Arc::clone(&state)));
-        Self::new(watches, state, pod_watch, priorities)
+        Self::new(watches, state, pod_watch, options)
     }
 }
 

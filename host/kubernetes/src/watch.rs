@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
+use std::time::Duration;
 
 use flyball_placement::Name;
 use futures::StreamExt as _;
@@ -25,6 +26,9 @@ use crate::slim::ObjectMetadata;
 
 /// The first minor version of Kubernetes with streaming lists enabled by default.
 const STREAMING_LISTS: u32 = 34;
+
+/// Time after which a kind that the API server refuses is tried again.
+const REFUSED_RETRY: Duration = Duration::from_secs(30);
 
 /// Watches of several kinds. They end when the value is dropped.
 pub(crate) struct Watches {
@@ -62,23 +66,79 @@ impl Watches {
 
     /// Watches all objects of a kind, in every namespace.
     pub(crate) fn add<K: Watched>(&mut self, mut take: impl FnMut(Event<K>) + Send + 'static) {
+        self.start(move |event| match event {
+            Ok(event) => {
+                let is_complete = matches!(event, Event::InitDone);
+                take(event);
+                Progress::complete(is_complete)
+            }
+            Err(error) => {
+                warn_broken::<K>(&error);
+                Progress::Incomplete
+            }
+        });
+    }
+
+    /// Watches all objects of a kind if the API server lets this process. Calls
+    /// `set_available` with false when it refuses, and with true once it does not any
+    /// more. A refused kind does not delay [`Self::synced`].
+    pub(crate) fn add_optional<K: Watched>(
+        &mut self,
+        mut take: impl FnMut(Event<K>) + Send + 'static,
+        mut set_available: impl FnMut(bool) + Send + 'static,
+    ) {
+        let mut is_refused = false;
+        self.start(move |event| {
+            let error = match event {
+                Ok(event) => {
+                    let is_init = matches!(event, Event::Init | Event::InitApply(_));
+                    let is_complete = matches!(event, Event::InitDone);
+                    take(event);
+                    if is_refused && !is_init {
+                        is_refused = false;
+                        set_available(true);
+                        tracing::info!(kind = %K::plural(&()), "can be watched now");
+                    }
+                    return Progress::complete(is_complete);
+                }
+                Err(error) => error,
+            };
+            if !refuses(&error) {
+                warn_broken::<K>(&error);
+                return Progress::Incomplete;
+            }
+            if !is_refused {
+                is_refused = true;
+                set_available(false);
+                tracing::warn!(
+                    kind = %K::plural(&()), group = %K::group(&()), %error,
+                    "the API server refuses list or watch: scale-down takes these objects \
+                     for unknown"
+                );
+            }
+            Progress::Refused
+        });
+    }
+
+    /// Starts a watch of all objects of a kind, and passes on each event and error.
+    fn start<K: Watched>(
+        &mut self,
+        mut take: impl FnMut(watcher::Result<Event<K>>) -> Progress + Send + 'static,
+    ) {
         let (synced, receiver) = watch::channel(false);
         let stream = watcher(Api::<K>::all(self.client.clone()), self.config.clone());
         self.synced.push(receiver);
         self.tasks.spawn(async move {
             let mut stream = std::pin::pin!(stream.default_backoff());
             while let Some(event) = stream.next().await {
-                match event {
-                    Ok(event) => {
-                        let is_complete = matches!(event, Event::InitDone);
-                        take(event);
-                        if is_complete {
-                            synced.send_replace(true);
-                        }
+                match take(event) {
+                    Progress::Incomplete => {}
+                    Progress::Complete => {
+                        synced.send_replace(true);
                     }
-                    Err(error) => {
-                        let kind = K::plural(&());
-                        tracing::warn!(%kind, %error, "a watch broke and is started again");
+                    Progress::Refused => {
+                        synced.send_replace(true);
+                        tokio::time::sleep(REFUSED_RETRY).await;
                     }
                 }
             }
@@ -102,6 +162,42 @@ impl Watches {
     pub(crate) fn are_synced(&self) -> bool {
         self.synced.iter().all(|synced| *synced.borrow())
     }
+}
+
+/// What an event of a watch means for its first list.
+enum Progress {
+    Incomplete,
+    Complete,
+    /// There will be no list for now.
+    Refused,
+}
+
+impl Progress {
+    fn complete(is_complete: bool) -> Self {
+        if is_complete {
+            Self::Complete
+        } else {
+            Self::Incomplete
+        }
+    }
+}
+
+fn warn_broken<K: Watched>(error: &watcher::Error) {
+    let kind = K::plural(&());
+    tracing::warn!(%kind, %error, "a watch broke and is started again");
+}
+
+/// Whether the API server does not let this process list or watch, or does not serve the
+/// kind.
+fn refuses(error: &watcher::Error) -> bool {
+    let status = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status))
+        | watcher::Error::WatchFailed(kube::Error::Api(status))
+        | watcher::Error::WatchError(status) => status,
+        _ => return false,
+    };
+    matches!(status.code, 403 | 404)
 }
 
 /// Uses streaming lists if the server supports them, else paged lists.

@@ -1,7 +1,8 @@
 //! `nodes/memory-5000`: peak memory for 5,000 nodes and 150,000 pods, including the first
 //! list, of a separate process that watches a server over HTTP, has the sandbox, and runs
 //! passes. `nodes/memory-5000-both`: the same with the replica half, which decides about
-//! 100 autoscalers of 100 pods each.
+//! 100 autoscalers of 100 pods each. `nodes/memory-5000-owners`: both, with the owners of
+//! the pods, the empty ReplicaSets of earlier versions, and a PodDisruptionBudget each.
 
 use std::convert::Infallible;
 use std::fs;
@@ -21,7 +22,9 @@ use flyball_decision::policy::PolicyEngine;
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::recorder::Recorder;
 use flyball_decision::time::Timestamp;
-use flyball_kubernetes::{Caches, ClusterWatch, KubernetesReader, watch_for_both};
+use flyball_kubernetes::{
+    Caches, ClusterWatch, ClusterWatchOptions, KubernetesReader, watch_for_both,
+};
 use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::ports::NodesReader as _;
@@ -44,6 +47,8 @@ use crate::world::{NOW, Nobody, Willing, engine};
 const SERVER: &str = "FLYBALL_BENCH_SERVER";
 /// Set in the child if both halves run.
 const BOTH: &str = "FLYBALL_BENCH_BOTH";
+/// Set in the child if it watches what scale-down reads.
+const OWNERS: &str = "FLYBALL_BENCH_OWNERS";
 
 const AUTOSCALERS: usize = 100;
 
@@ -58,11 +63,13 @@ pub fn run() -> anyhow::Result<()> {
     let address = listener.local_addr()?;
     let router = Router::new().fallback(answer);
     runtime.spawn(async move { axum::serve(listener, router).await });
-    let nodes = measure(&address, false)?;
+    let nodes = measure(&address, &[])?;
     report("nodes/memory-5000", nodes.peak, "MiB", Some(400.0))?;
     report("nodes/memory-5000-first-list", nodes.list, "s", None)?;
-    let both = measure(&address, true)?;
-    report("nodes/memory-5000-both", both.peak, "MiB", Some(150.0))
+    let both = measure(&address, &[BOTH])?;
+    report("nodes/memory-5000-both", both.peak, "MiB", Some(150.0))?;
+    let owners = measure(&address, &[BOTH, OWNERS])?;
+    report("nodes/memory-5000-owners", owners.peak, "MiB", Some(200.0))
 }
 
 /// Output of a child.
@@ -74,11 +81,11 @@ struct Figures {
     list: f64,
 }
 
-fn measure(address: &SocketAddr, both: bool) -> anyhow::Result<Figures> {
+fn measure(address: &SocketAddr, variables: &[&str]) -> anyhow::Result<Figures> {
     let mut child = Command::new(std::env::current_exe()?);
     child.env(SERVER, format!("http://{address}"));
-    if both {
-        child.env(BOTH, "");
+    for variable in variables {
+        child.env(variable, "");
     }
     let child = child.output()?;
     let printed = String::from_utf8_lossy(&child.stdout);
@@ -108,6 +115,10 @@ async fn answer(uri: Uri) -> Response {
             "ReplicaAutoscaler",
             Box::new((0..AUTOSCALERS).map(autoscaler)),
         ),
+        "/apis/apps/v1/replicasets" => ("ReplicaSet", Box::new(replica_sets())),
+        "/apis/policy/v1/poddisruptionbudgets" => {
+            ("PodDisruptionBudget", Box::new(owner_rows().map(budget)))
+        }
         _ => ("Other", Box::new(std::iter::empty())),
     };
     let added = objects.map(|object| json!({ "type": "ADDED", "object": object }));
@@ -121,6 +132,57 @@ async fn answer(uri: Uri) -> Response {
     // The watch stays open.
     let lines = stream::iter(lines.map(Ok::<_, Infallible>)).chain(stream::pending());
     Body::from_stream(lines).into_response()
+}
+
+/// The first pod of each owner.
+fn owner_rows() -> impl Iterator<Item = usize> + Send {
+    (0..PODS).step_by(PER_OWNER)
+}
+
+/// Empty ReplicaSets of earlier versions, for each owner: the default
+/// revisionHistoryLimit of a Deployment.
+const HISTORY: usize = 10;
+
+/// Returns the owners of the pods, and the ReplicaSets of earlier versions.
+fn replica_sets() -> impl Iterator<Item = Value> + Send {
+    owner_rows().flat_map(|row| (0..=HISTORY).map(move |version| replica_set(row, version)))
+}
+
+fn replica_set(row: usize, version: usize) -> Value {
+    let pod = running_pod(row, 0);
+    let owner = &pod["metadata"]["ownerReferences"][0];
+    let (name, uid) = (text(&owner["name"]), text(&owner["uid"]));
+    let (name, uid, replicas) = match version {
+        0 => (name.to_owned(), uid.to_owned(), PER_OWNER),
+        _ => (format!("{name}-{version}"), format!("{uid}-{version}"), 0),
+    };
+    json!({
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": { "name": name, "namespace": "default", "uid": uid, "generation": 1,
+                      "resourceVersion": "1000", "labels": pod["metadata"]["labels"] },
+        "spec": { "replicas": replicas,
+                  "template": { "metadata": pod["metadata"], "spec": pod["spec"] } },
+        "status": { "replicas": replicas, "readyReplicas": replicas },
+    })
+}
+
+/// Returns the budget of the pods of one owner.
+fn budget(row: usize) -> Value {
+    let name = owner_name(row / PER_OWNER);
+    json!({
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": { "name": name, "namespace": "default", "uid": format!("uid-pdb-{row}"),
+                      "generation": 1, "resourceVersion": "1000" },
+        "spec": { "maxUnavailable": 1, "selector": { "matchLabels": { "app": name } } },
+        "status": { "observedGeneration": 1, "disruptionsAllowed": 1, "currentHealthy": PER_OWNER,
+                    "desiredHealthy": PER_OWNER - 1, "expectedPods": PER_OWNER },
+    })
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
 }
 
 /// Returns an autoscaler for the pods of one owner.
@@ -179,12 +241,16 @@ pub fn hold() -> anyhow::Result<()> {
         let engine = engine()?;
         let client = kube::Client::try_from(kube::Config::new(server.parse()?))?;
         let start = Instant::now();
+        let options = ClusterWatchOptions {
+            priorities: None,
+            scale_down: std::env::var_os(OWNERS).is_some(),
+        };
         let (caches, watch) = match std::env::var_os(BOTH) {
             Some(_) => {
-                let (caches, watch) = watch_for_both(client.clone(), None).await;
+                let (caches, watch) = watch_for_both(client.clone(), options).await;
                 (Some(caches), watch)
             }
-            None => (None, ClusterWatch::start(client.clone(), None).await),
+            None => (None, ClusterWatch::start(client.clone(), options).await),
         };
         let synced = async {
             watch.synced().await;

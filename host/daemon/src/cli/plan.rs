@@ -18,7 +18,7 @@ use super::planning::Planning;
 /// and that are not there, or not ready yet, are on their way.
 ///
 /// Examples:
-///   kubectl get nodes,pods,pdb,rs,deploy,sts,ds,job,pvc,pv,sc,csinodes,csidrivers,csistoragecapacities,volumeattachments,ns -A -o json > cluster.json
+///   kubectl get nodes,pods,pdb,rs,rc,deploy,sts,ds,job,pvc,pv,sc,csinodes,csidrivers,csistoragecapacities,volumeattachments,ns -A -o json > cluster.json
 ///   flyball plan cluster.json --node-groups groups.yaml
 ///   flyball plan cluster.json --node-groups groups.yaml --expander price,least-waste -o json
 ///

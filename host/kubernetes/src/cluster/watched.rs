@@ -1,23 +1,43 @@
 //! The watched kinds of the nodes half, and how their objects are added to the state.
 
+use std::sync::Arc;
+
 use flyball_nodes::state::ClusterState;
 use flyball_placement::{
     Claim, CsiDriver, CsiNode, Name, PersistentVolume, StorageCapacity, StorageClass,
     StorageObject, VolumeAttachment,
 };
+use kube::runtime::watcher::Event;
 
+use super::WatchedState;
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     ObjectMetadata, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject,
     VolumeObject,
 };
-use crate::watch::{SlimKind, namespaced_id};
+use crate::watch::{Change, KnownIds, Slim, SlimKind, namespaced_id};
 
 /// A kind whose objects the state keeps.
 pub(super) trait StateKind: SlimKind {
     fn apply(self, state: &mut ClusterState);
 
     fn delete(state: &mut ClusterState, id: &str);
+}
+
+/// Returns what applies the events of a watch to the state.
+pub(super) fn apply_changes<T: StateKind>(
+    state: &Arc<WatchedState>,
+) -> impl FnMut(Event<Slim<T>>) + Send + use<T> {
+    let mut known = KnownIds::default();
+    let state = Arc::clone(state);
+    move |event| {
+        known.changes(event, |change: Change<Slim<T>>| match change {
+            Change::Apply(Slim { object, .. }) => {
+                state.queued.change(move |state| object.apply(state));
+            }
+            Change::Delete(id) => state.queued.change(move |state| T::delete(state, &id)),
+        });
+    }
 }
 
 impl SlimKind for NodeObject {

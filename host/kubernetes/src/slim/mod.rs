@@ -6,6 +6,7 @@
 //! are summed here like in the scheduler. This module makes no decisions.
 
 mod annotations;
+mod budget;
 mod convert;
 mod csi;
 mod daemon_set;
@@ -14,6 +15,7 @@ mod drain;
 mod facts;
 mod node;
 mod observed;
+mod owner;
 mod pod;
 mod requests;
 mod storage;
@@ -21,8 +23,12 @@ mod text;
 mod time;
 mod volumes;
 
+pub use self::budget::BudgetObject;
 pub use self::csi::{CsiDriverObject, CsiNodeObject, StorageCapacityObject};
 pub use self::daemon_set::DaemonSetObject;
 pub use self::node::{NamespaceObject, NodeObject};
+pub use self::owner::{
+    JobObject, ReplicaSetObject, ReplicationControllerObject, StatefulSetObject,
+};
 pub use self::pod::{ObjectMetadata, PodObject};
 pub use self::storage::{ClaimObject, StorageClassObject, VolumeAttachmentObject, VolumeObject};

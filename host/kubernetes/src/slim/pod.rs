@@ -30,6 +30,7 @@ pub struct ObjectMetadata {
     /// Unique id.
     pub uid: Name,
     pub(crate) resource_version: Option<String>,
+    pub(super) generation: i64,
     pub(super) creation_timestamp: Option<Time>,
     pub(super) deletion_timestamp: Option<Time>,
     pub(super) annotations: Annotations,

@@ -1,8 +1,11 @@
 //! The deployment manifest, and the permissions of its service account.
 
 use flyball_decision::time::Timestamp;
-use flyball_kubernetes::{ClusterWatch, Election, KubernetesWriter, LeaderOptions, elect_leader};
+use flyball_kubernetes::{
+    ClusterWatch, ClusterWatchOptions, Election, KubernetesWriter, LeaderOptions, elect_leader,
+};
 use flyball_nodes::ports::NodesReader as _;
+use flyball_nodes::state::OwnerKind;
 use flyball_replicas::ports::Writer;
 use flyball_test_support::{Cluster, wait_for};
 use kube::config::{KubeConfigOptions, Kubeconfig};
@@ -43,8 +46,18 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
 
     let (client, namespace) = (flyball.client.clone(), "flyball-system");
     let priority = flyball.runtime.block_on(async {
-        let watch = ClusterWatch::start(client, Some(namespace)).await;
+        let options = ClusterWatchOptions {
+            priorities: Some(namespace),
+            scale_down: true,
+        };
+        let watch = ClusterWatch::start(client, options).await;
         watch.synced().await;
+        watch.with_state(|state| {
+            assert!(state.budgets_known());
+            for kind in OwnerKind::ALL {
+                assert!(state.knows_owners_of(kind.as_str()), "{kind:?}");
+            }
+        });
         watch.expander_configuration("priority")
     });
     assert_eq!(&*priority.unwrap().text, "{}");

@@ -6,7 +6,7 @@ mod growing;
 use std::time::{Duration, Instant};
 
 use flyball_kubernetes::slim::PodObject;
-use flyball_kubernetes::{ClusterWatch, ConnectOptions, connect};
+use flyball_kubernetes::{ClusterWatch, ClusterWatchOptions, ConnectOptions, connect};
 use flyball_nodes::ports::NodesReader as _;
 use flyball_nodes::state::{ClusterState, PodPhase};
 use flyball_placement::{self as placement, Diagnosis};
@@ -89,7 +89,7 @@ impl Arena {
         };
         let (client, watch) = runtime.block_on(async {
             let client = connect(&options).await.unwrap();
-            let watch = ClusterWatch::start(client.clone(), None).await;
+            let watch = ClusterWatch::start(client.clone(), ClusterWatchOptions::default()).await;
             watch.synced().await;
             (client, watch)
         });

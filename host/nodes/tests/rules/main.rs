@@ -7,5 +7,6 @@
 
 mod balance;
 mod balance_vectors;
+mod drain_inputs;
 mod nodes_forget;
 mod similar_vectors;

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use flyball_decision::ports::DecisionPorts;
 use flyball_kubernetes::{
-    Caches, Client, ClusterWatch, ConnectOptions, Election, KubernetesReader, KubernetesWriter,
-    LeaderOptions, connect, elect_leader, sole_leader, watch_for_both,
+    Caches, Client, ClusterWatch, ClusterWatchOptions, ConnectOptions, Election, KubernetesReader,
+    KubernetesWriter, LeaderOptions, connect, elect_leader, sole_leader, watch_for_both,
 };
 use flyball_replicas::control::ReplicaLoop;
 use flyball_replicas::ports::Reader as _;
@@ -114,15 +114,18 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
 /// Starts the watches of the halves that run.
 async fn watch_cluster(client: &Client, args: &RunArgs) -> (Option<Caches>, Option<ClusterWatch>) {
     let client = client.clone();
-    let priorities = nodes::priorities(&args.nodes);
+    let options = ClusterWatchOptions {
+        priorities: nodes::priorities(&args.nodes),
+        scale_down: false,
+    };
     let runs = |half| args.nodes.runs(half);
     match (runs(Controller::Replicas), runs(Controller::Nodes)) {
         (true, true) => {
-            let (caches, cluster) = watch_for_both(client, priorities).await;
+            let (caches, cluster) = watch_for_both(client, options).await;
             (Some(caches), Some(cluster))
         }
         (true, false) => (Some(Caches::start(client).await), None),
-        (false, true) => (None, Some(ClusterWatch::start(client, priorities).await)),
+        (false, true) => (None, Some(ClusterWatch::start(client, options).await)),
         (false, false) => (None, None),
     }
 }
