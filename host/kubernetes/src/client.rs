@@ -45,7 +45,21 @@ pub enum ConnectError {
 /// # Errors
 /// If no cluster is configured or its API server does not answer.
 pub async fn connect(options: &ConnectOptions) -> Result<Client, ConnectError> {
-    let config = configuration(options).await?;
+    connect_to(configuration(options).await?).await
+}
+
+/// Connects as [`connect`] does. The client sends each request once: by default, it
+/// repeats requests that are answered with 429, 503 or 504 until they time out.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_without_retries(options: &ConnectOptions) -> Result<Client, ConnectError> {
+    let mut config = configuration(options).await?;
+    config.default_retry = false;
+    connect_to(config).await
+}
+
+async fn connect_to(config: Config) -> Result<Client, ConnectError> {
     let url = config.cluster_url.to_string();
     let unreachable = |source| ConnectError::ApiServer { url, source };
     let client = Client::try_from(config);

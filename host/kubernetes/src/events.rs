@@ -74,7 +74,7 @@ impl Events {
 }
 
 /// Truncates a message to the length that the API server accepts.
-fn note(message: &str) -> &str {
+pub(crate) fn note(message: &str) -> &str {
     &message[..message.floor_char_boundary(Event::MESSAGE_LIMIT)]
 }
 

@@ -31,7 +31,7 @@ mod watch;
 mod writer;
 
 pub use self::cache::Caches;
-pub use self::client::{ConnectError, ConnectOptions, connect};
+pub use self::client::{ConnectError, ConnectOptions, connect, connect_without_retries};
 pub use self::cluster::{ClusterWatch, ClusterWatchOptions};
 pub use self::crd::crd_yaml;
 pub use self::dump::{Dump, DumpError};

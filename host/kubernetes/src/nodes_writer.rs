@@ -1,34 +1,69 @@
-//! Publishes the nodes half's decisions as events while this process is leader. The
-//! orders themselves are sent to the cloud.
+//! Writes the nodes half's decisions to the cluster while this process is leader: events,
+//! changes of nodes, evictions and the status ConfigMap. Orders are sent to the cloud.
+
+mod eviction;
+mod node_change;
+mod refusal;
+mod status_map;
+
+use std::future::Future;
 
 use flyball_decision::time::Timestamp;
-use flyball_nodes::ports::{NodeEvent, NodesWriter, Subject};
+use flyball_nodes::ports::{
+    EvictError, Eviction, NodeChange, NodeEvent, NodesWriter, StatusDocument, Subject, WriteError,
+};
 use futures::{StreamExt as _, stream};
-use k8s_openapi::api::core::v1::ObjectReference;
-use kube::Client;
+use k8s_openapi::api::core::v1::{ConfigMap, Node, ObjectReference, Pod};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Api, Client};
 use tokio::sync::watch;
 
+use self::refusal::{Refusal, Request};
 use crate::events::Events;
-use crate::request::CONCURRENCY;
+use crate::request::{CONCURRENCY, answer_or_status};
 use crate::writer::FIELD_MANAGER;
 
-/// The ConfigMap on which Cluster Autoscaler publishes events about itself.
+/// The ConfigMap with the status, on which Cluster Autoscaler publishes events about
+/// itself.
 const STATUS: &str = "cluster-autoscaler-status";
 
-/// Publishes events about pods and the autoscaler itself.
+/// Maximum number of times that an object is read and written until no other change came
+/// between.
+const MAX_TRIES: u32 = 5;
+
+const GET_NODE: Request = Request::new("get nodes", "read of node");
+const PATCH_NODE: Request = Request::new("patch nodes", "patch of node");
+const DELETE_NODE: Request = Request::new("delete nodes", "deletion of node");
+const EVICT: Request = Request::new("create pods/eviction", "eviction of pod");
+const GET_STATUS: Request = Request::new("get configmaps", "read of ConfigMap");
+const CREATE_STATUS: Request = Request::new("create configmaps", "creation of ConfigMap");
+const UPDATE_STATUS: Request = Request::new("update configmaps", "update of ConfigMap");
+
+/// Writes about nodes, pods and the autoscaler itself.
 pub struct KubernetesNodesWriter {
     events: Events,
+    /// Sends each request once: a retry must ask first whether this process still leads,
+    /// and the caller decides when an eviction is tried again.
+    client: Client,
     namespace: String,
     leader: watch::Receiver<bool>,
 }
 
 impl KubernetesNodesWriter {
-    /// Creates a writer that writes while `leader` is true. Events about the autoscaler
-    /// itself are published on a ConfigMap in `namespace`.
+    /// Creates a writer that writes while `leader` is true. Events are sent with the
+    /// client `events`, everything else with `writes`, which must be from
+    /// [`connect_without_retries`](crate::connect_without_retries). The status ConfigMap
+    /// is in `namespace`.
     #[must_use]
-    pub fn new(client: Client, namespace: String, leader: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        events: Client,
+        writes: Client,
+        namespace: String,
+        leader: watch::Receiver<bool>,
+    ) -> Self {
         Self {
-            events: Events::new(client, FIELD_MANAGER),
+            events: Events::new(events, FIELD_MANAGER),
+            client: writes,
             namespace,
             leader,
         }
@@ -36,18 +71,18 @@ impl KubernetesNodesWriter {
 
     fn reference(&self, about: &Subject) -> ObjectReference {
         let (kind, namespace, name, uid) = match about {
-            Subject::Pod { key, uid } => ("Pod", &*key.namespace, &*key.name, Some(&**uid)),
-            // The event is in the namespace `default`, as all of objects without one.
-            Subject::Node { name, uid } => ("Node", "", &**name, Some(&**uid)),
-            Subject::Autoscaler => ("ConfigMap", &*self.namespace, STATUS, None),
+            Subject::Pod { key, uid } => ("Pod", Some(&*key.namespace), &*key.name, Some(&**uid)),
+            Subject::Node { name, uid } => ("Node", None, &**name, Some(&**uid)),
+            Subject::Autoscaler => ("ConfigMap", Some(&*self.namespace), STATUS, None),
             Subject::ConfigMap { key, uid } => {
-                ("ConfigMap", &*key.namespace, &*key.name, uid.as_deref())
+                let namespace = Some(&*key.namespace);
+                ("ConfigMap", namespace, &*key.name, uid.as_deref())
             }
         };
         ObjectReference {
             api_version: Some("v1".to_owned()),
             kind: Some(kind.to_owned()),
-            namespace: (!namespace.is_empty()).then(|| namespace.to_owned()),
+            namespace: namespace.map(str::to_owned),
             name: Some(name.to_owned()),
             uid: uid.map(str::to_owned),
             ..ObjectReference::default()
@@ -64,6 +99,86 @@ impl KubernetesNodesWriter {
             tracing::warn!(%about, %reason, %problem, "an event was not published");
         }
     }
+
+    /// Sends a request if this process leads at this moment.
+    async fn send<T>(
+        &self,
+        request: &Request,
+        object: &str,
+        sending: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, Refusal> {
+        if !self.leads() {
+            return Err(Refusal::NotLeader);
+        }
+        let answer = answer_or_status(sending).await;
+        answer.map_err(|error| Refusal::new(request, object, error))
+    }
+
+    /// Changes a node once. Returns whether it is done: `false` if another change came
+    /// between.
+    async fn try_to_update(
+        &self,
+        nodes: &Api<Node>,
+        change: &NodeChange,
+    ) -> Result<bool, WriteError> {
+        let name = &change.name;
+        let node = self.send(&GET_NODE, name, nodes.get(name)).await?;
+        if change.uid.is_some() && change.uid.as_deref() != node.metadata.uid.as_deref() {
+            return Err(WriteError::Gone);
+        }
+        let Some(patch) = node_change::patch(&node, change) else {
+            return Ok(true);
+        };
+        let parameters = PatchParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PatchParams::default()
+        };
+        let patch = Patch::Merge(patch);
+        let written = nodes.patch(name, &parameters, &patch);
+        was_written(self.send(&PATCH_NODE, name, written).await)
+    }
+
+    /// Writes the status once. Returns whether it is done: `false` if another change came
+    /// between.
+    async fn try_to_write_status(&self, status: &StatusDocument) -> Result<bool, WriteError> {
+        let maps = self.config_maps();
+        let object = self.status_name();
+        let known = self
+            .send(&GET_STATUS, &object, maps.get_opt(STATUS))
+            .await?;
+        let parameters = PostParams {
+            field_manager: Some(FIELD_MANAGER.to_owned()),
+            ..PostParams::default()
+        };
+        let is_known = known.is_some();
+        let Some(map) = status_map::with(known, STATUS, status) else {
+            return Ok(true);
+        };
+        if is_known {
+            let written = maps.replace(STATUS, &parameters, &map);
+            was_written(self.send(&UPDATE_STATUS, &object, written).await)
+        } else {
+            let written = maps.create(&parameters, &map);
+            was_written(self.send(&CREATE_STATUS, &object, written).await)
+        }
+    }
+
+    fn config_maps(&self) -> Api<ConfigMap> {
+        Api::namespaced(self.client.clone(), &self.namespace)
+    }
+
+    fn status_name(&self) -> String {
+        format!("{}/{STATUS}", self.namespace)
+    }
+}
+
+/// Returns whether an object was written. `false` if another change came between.
+fn was_written<T>(written: Result<T, Refusal>) -> Result<bool, WriteError> {
+    match written {
+        Ok(_) => Ok(true),
+        Err(Refusal::Conflict(_)) => Ok(false),
+        Err(refusal) => Err(refusal.into()),
+    }
 }
 
 impl NodesWriter for KubernetesNodesWriter {
@@ -79,5 +194,61 @@ impl NodesWriter for KubernetesNodesWriter {
             .buffered(CONCURRENCY)
             .collect::<()>()
             .await;
+    }
+
+    async fn update_node(&self, _: Timestamp, change: NodeChange) -> Result<(), WriteError> {
+        let nodes = Api::all(self.client.clone());
+        for _ in 0..MAX_TRIES {
+            if self.try_to_update(&nodes, &change).await? {
+                return Ok(());
+            }
+        }
+        Err(WriteError::Conflict)
+    }
+
+    async fn evict(&self, _: Timestamp, eviction: Eviction) -> Result<(), EvictError> {
+        let key = &eviction.key;
+        let pods: Api<Pod> = Api::namespaced(self.client.clone(), &key.namespace);
+        let body = eviction::body(&eviction);
+        let parameters = PostParams::default();
+        let sending = pods.create_subresource("eviction", &key.name, &parameters, &body);
+        let object = format!("{}/{}", key.namespace, key.name);
+        let sent = self.send(&EVICT, &object, sending).await;
+        sent.map(|_: kube::core::Status| ())
+            .map_err(eviction::error)
+    }
+
+    async fn delete_node(&self, _: Timestamp, name: &str, uid: &str) -> Result<(), WriteError> {
+        let nodes: Api<Node> = Api::all(self.client.clone());
+        let parameters = DeleteParams {
+            preconditions: Some(Preconditions {
+                uid: Some(uid.to_owned()),
+                resource_version: None,
+            }),
+            ..DeleteParams::default()
+        };
+        let sending = nodes.delete(name, &parameters);
+        match self.send(&DELETE_NODE, name, sending).await {
+            Ok(_) => Ok(()),
+            // The only precondition is the uid.
+            Err(Refusal::Conflict(_)) => Err(WriteError::Gone),
+            Err(refusal) => Err(refusal.into()),
+        }
+    }
+
+    async fn write_status(&self, _: Timestamp, status: StatusDocument) -> Result<(), WriteError> {
+        for _ in 0..MAX_TRIES {
+            if self.try_to_write_status(&status).await? {
+                return Ok(());
+            }
+        }
+        Err(WriteError::Conflict)
+    }
+
+    async fn read_status(&self) -> Result<Option<StatusDocument>, WriteError> {
+        let maps = self.config_maps();
+        let answer = answer_or_status(maps.get_opt(STATUS)).await;
+        let refused = |error| Refusal::new(&GET_STATUS, &self.status_name(), error);
+        Ok(answer.map_err(refused)?.map(status_map::document))
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::api::ListParams;
-use kube::core::Request;
+use kube::core::{Request, Status};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
@@ -71,33 +71,48 @@ pub async fn get<T: DeserializeOwned>(
     answer(client.request(request)).await
 }
 
-/// Waits for a request's answer for at most [`TIMEOUT`], and converts errors.
-pub(crate) async fn answer<T>(
+/// Why a request was not answered with success.
+pub(crate) enum Unanswered {
+    /// The API server's answer.
+    Refused(Box<Status>),
+    /// There was no answer, or one that can't be read.
+    Failed(String),
+}
+
+/// Waits for a request's answer for at most [`TIMEOUT`].
+pub(crate) async fn answer_or_status<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
-) -> Result<T, RequestError> {
+) -> Result<T, Unanswered> {
     match tokio::time::timeout(TIMEOUT, request).await {
         Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) if status.code == 404 => {
-            Err(RequestError::NotFound(status.message))
-        }
-        Ok(Err(kube::Error::Api(status))) if status.code == 409 => {
-            Err(RequestError::Conflict(status.message))
-        }
-        Ok(Err(error)) => Err(RequestError::Other(error_message(&error))),
+        Ok(Err(kube::Error::Api(status))) => Err(Unanswered::Refused(status)),
+        Ok(Err(error)) => Err(Unanswered::Failed(error_message(&error))),
         Err(_) => {
             let seconds = TIMEOUT.as_secs();
-            Err(RequestError::Other(format!(
-                "the API server did not answer within {seconds} s"
-            )))
+            let message = format!("the API server did not answer within {seconds} s");
+            Err(Unanswered::Failed(message))
         }
     }
 }
 
-/// Returns the API server's message, or the error with its causes.
+/// Waits for a request's answer for at most [`TIMEOUT`], and converts errors.
+pub(crate) async fn answer<T>(
+    request: impl Future<Output = Result<T, kube::Error>>,
+) -> Result<T, RequestError> {
+    answer_or_status(request)
+        .await
+        .map_err(|error| match error {
+            Unanswered::Refused(status) => match status.code {
+                404 => RequestError::NotFound(status.message),
+                409 => RequestError::Conflict(status.message),
+                _ => RequestError::Other(status.message),
+            },
+            Unanswered::Failed(message) => RequestError::Other(message),
+        })
+}
+
+/// Returns the error with its causes.
 fn error_message(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
-    }
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {

@@ -1,15 +1,21 @@
 //! The deployment manifest, and the permissions of its service account.
 
+use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{
-    ClusterWatch, ClusterWatchOptions, Election, KubernetesWriter, LeaderOptions, elect_leader,
+    ClusterWatch, ClusterWatchOptions, Election, KubernetesNodesWriter, KubernetesWriter,
+    LeaderOptions, elect_leader,
 };
-use flyball_nodes::ports::NodesReader as _;
+use flyball_nodes::ports::{
+    EvictError, Eviction, NodeChange, NodesReader as _, NodesWriter as _, StatusDocument,
+    WriteError,
+};
 use flyball_nodes::state::OwnerKind;
 use flyball_replicas::ports::Writer;
 use flyball_test_support::{Cluster, wait_for};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+use tokio::sync::watch;
 
 use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
 use crate::write::{intent, report};
@@ -62,9 +68,15 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     });
     assert_eq!(&*priority.unwrap().text, "{}");
 
+    let client = flyball.client.clone();
+    let (_lead, leads) = watch::channel(true);
+    let writer = KubernetesNodesWriter::new(client.clone(), client, namespace.into(), leads);
+    flyball.runtime.block_on(write_nodes(&writer, &cluster));
+
     let account = "--as=system:serviceaccount:flyball-system:flyball";
     for what in [
         ["delete", "pods"],
+        ["delete", "nodes"],
         ["get", "secrets"],
         ["patch", "deployments"],
         ["watch", "configmaps"],
@@ -72,6 +84,47 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
         let can = cluster.kubectl(&["auth", "can-i", what[0], what[1], account]);
         assert!(can.is_err(), "{what:?}");
     }
+}
+
+/// Writes all that the service account may, and a deletion that it may not.
+async fn write_nodes(writer: &KubernetesNodesWriter, cluster: &Cluster) {
+    cluster.create_node("node-0").unwrap();
+    let now = Timestamp(0);
+    let change = NodeChange {
+        name: "node-0".into(),
+        unschedulable: Some(true),
+        ..NodeChange::default()
+    };
+    assert_eq!(writer.update_node(now, change).await, Ok(()));
+    let status = StatusDocument {
+        text: "autoscalerStatus: Running\n".into(),
+        ..StatusDocument::default()
+    };
+    assert_eq!(writer.write_status(now, status.clone()).await, Ok(()));
+    assert_eq!(writer.read_status().await, Ok(Some(status.clone())));
+    let later = StatusDocument {
+        text: "autoscalerStatus: Initializing\n".into(),
+        ..status
+    };
+    assert_eq!(writer.write_status(now, later).await, Ok(()));
+    let eviction = Eviction {
+        key: ObjectKey {
+            namespace: "default".into(),
+            name: "missing".into(),
+        },
+        uid: "u".into(),
+        grace_seconds: None,
+    };
+    assert_eq!(writer.evict(now, eviction).await, Err(EvictError::Gone));
+    let refused = writer.delete_node(now, "node-0", "u").await;
+    let Err(WriteError::Forbidden { verb, message }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(verb, "delete nodes");
+    assert!(
+        message.contains("nodes \"node-0\" is forbidden"),
+        "{message}"
+    );
 }
 
 #[test]

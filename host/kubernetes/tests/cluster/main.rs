@@ -11,3 +11,4 @@ mod observe;
 mod resource;
 mod restart;
 mod write;
+mod write_nodes;

@@ -1,14 +1,13 @@
 //! What the nodes half writes to the cluster, and how a write can fail.
 //!
-//! Messages of errors are at most [`MESSAGE_LIMIT`] bytes long.
+//! Messages of errors are at most [`Event::MESSAGE_LIMIT`] bytes long.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+#[cfg(doc)]
+use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
-
-/// Maximum length of the message of an error, in bytes.
-pub const MESSAGE_LIMIT: usize = 1024;
 
 /// A change of a Node, which is made as a whole or not at all.
 ///
@@ -41,6 +40,11 @@ pub struct TaintChange {
 }
 
 /// An eviction of a pod through the eviction API.
+///
+/// The API server counts an eviction against the pod's PodDisruptionBudget before it
+/// compares the uid. So an eviction that fails as [`EvictError::Gone`] because of the uid
+/// takes one of the budget's disruptions for up to two minutes: compare the uid with that
+/// of the watched pod first.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Eviction {
     /// Namespace and name.

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::{Context as _, bail};
 use flyball_decision::ports::DecisionPorts;
 use flyball_kubernetes::{
-    Caches, Client, ClusterWatch, ClusterWatchOptions, ConnectOptions, Election, KubernetesReader,
-    KubernetesWriter, LeaderOptions, connect, elect_leader, sole_leader, watch_for_both,
+    Caches, Client, ClusterWatch, ClusterWatchOptions, ConnectOptions, Election,
+    KubernetesNodesWriter, KubernetesReader, KubernetesWriter, LeaderOptions, connect,
+    connect_without_retries, elect_leader, sole_leader, watch_for_both,
 };
 use flyball_replicas::control::ReplicaLoop;
 use flyball_replicas::ports::Reader as _;
@@ -39,17 +40,14 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let leader = election.as_ref().map_or_else(sole_leader, Election::leader);
     let (caches, cluster) = watch_cluster(&client, args).await;
     let nodes = match cluster {
-        Some(cluster) => Some(
-            Nodes::start(
-                cluster,
-                &client,
-                &daemon,
-                args,
-                leader.clone(),
-                daemon.decision_ports(),
-            )
-            .await?,
-        ),
+        Some(cluster) => {
+            let writes = connect_without_retries(&options).await?;
+            let namespace = args.nodes.namespace.clone();
+            let (events, leader) = (client.clone(), leader.clone());
+            let writer = KubernetesNodesWriter::new(events, writes, namespace, leader);
+            let ports = daemon.decision_ports();
+            Some(Nodes::start(cluster, writer, &daemon, args, ports).await?)
+        }
         None => None,
     };
     let replicas = caches.map(|caches| {

@@ -4,13 +4,12 @@ use flyball_cloud::Cloud;
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_decision::ports::{Clock as _, DecisionPorts};
 use flyball_kubernetes::priorities::EXPANDER;
-use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
+use flyball_kubernetes::{ClusterWatch, KubernetesNodesWriter};
 use flyball_nodes::cloud::CloudProvider as _;
 use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::ExpanderChoice;
 use flyball_nodes::ports::NodesReader as _;
 use flyball_nodes::record::NodeDecisionRecord;
-use tokio::sync::watch;
 
 use super::Daemon;
 use crate::cli::{self, CloudProvider, RunArgs};
@@ -28,10 +27,9 @@ impl Nodes {
     /// Connects to the cloud.
     pub async fn start(
         cluster: ClusterWatch,
-        client: &Client,
+        writer: KubernetesNodesWriter,
         daemon: &Daemon,
         args: &RunArgs,
-        leader: watch::Receiver<bool>,
         ports: DecisionPorts<NodeDecisionRecord>,
     ) -> anyhow::Result<Self> {
         let options = daemon.node_options(args)?;
@@ -40,15 +38,7 @@ impl Nodes {
         let cloud = connect(&args.nodes).await?;
         let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
         Box::pin(log_groups(&cloud, &clock)).await;
-        let namespace = args.nodes.namespace.clone();
-        let control_loop = NodeLoop::new(
-            options,
-            cluster.clone(),
-            cloud,
-            KubernetesNodesWriter::new(client.clone(), namespace, leader),
-            clock,
-            ports,
-        );
+        let control_loop = NodeLoop::new(options, cluster.clone(), cloud, writer, clock, ports);
         Ok(Self {
             chain,
             cluster,
