@@ -2,12 +2,13 @@
 //! and storage keep one [`QueuedState`] up to date.
 //!
 //! No watch waits for a pass, nor does the replica half, which shares the watch of pods.
-//! The ConfigMap of the expander `priority` is watched too if its namespace is given.
+//! ConfigMaps that configure expanders are watched too.
 
 mod watched;
 
 use std::sync::Arc;
 
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::ports::{ExpanderConfiguration, NodesReader};
 use flyball_nodes::queued_state::QueuedState;
 use flyball_nodes::state::ClusterState;
@@ -15,7 +16,7 @@ use tokio::sync::watch;
 use tokio::task::block_in_place;
 
 use self::watched::StateKind;
-use crate::priorities;
+use crate::configuration_watch::ConfigurationWatch;
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
@@ -30,7 +31,7 @@ pub struct ClusterWatch {
 
 struct Inner {
     state: Arc<WatchedState>,
-    priorities: Option<priorities::LatestConfiguration>,
+    configurations: Vec<ConfigurationWatch>,
     watches: Watches,
     pod_watch: Arc<Watches>,
 }
@@ -41,10 +42,12 @@ impl ClusterWatch {
         mut watches: Watches,
         state: Arc<WatchedState>,
         pod_watch: Arc<Watches>,
-        priorities: Option<&str>,
+        configurations: &[ClusterConfiguration],
     ) -> Self {
-        let priorities =
-            priorities.map(|namespace| priorities::watch_config_map(namespace, &mut watches));
+        let configurations = configurations.iter().cloned();
+        let configurations = configurations
+            .map(|configuration| ConfigurationWatch::start(configuration, &mut watches))
+            .collect();
         watch_kind::<NamespaceObject>(&mut watches, &state);
         watch_kind::<NodeObject>(&mut watches, &state);
         watch_kind::<DaemonSetObject>(&mut watches, &state);
@@ -57,7 +60,7 @@ impl ClusterWatch {
         watch_kind::<VolumeAttachmentObject>(&mut watches, &state);
         let inner = Inner {
             state,
-            priorities,
+            configurations,
             watches,
             pod_watch,
         };
@@ -70,8 +73,8 @@ impl ClusterWatch {
     pub async fn synced(&self) {
         self.inner.watches.synced().await;
         self.inner.pod_watch.synced().await;
-        if let Some(latest) = &self.inner.priorities {
-            let _ = latest.clone().wait_for(Option::is_some).await;
+        for configuration in &self.inner.configurations {
+            configuration.synced().await;
         }
     }
 
@@ -85,10 +88,10 @@ impl ClusterWatch {
 
 impl NodesReader for ClusterWatch {
     fn synced(&self) -> bool {
-        let mut priorities = self.inner.priorities.iter();
+        let mut configurations = self.inner.configurations.iter();
         self.inner.watches.are_synced()
             && self.inner.pod_watch.are_synced()
-            && priorities.all(|latest| latest.borrow().is_some())
+            && configurations.all(ConfigurationWatch::is_synced)
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
@@ -105,9 +108,10 @@ impl NodesReader for ClusterWatch {
     }
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
-        let latest = self.inner.priorities.as_ref();
-        let latest = latest.filter(|_| expander == priorities::EXPANDER)?;
-        latest.borrow().clone()
+        let mut configurations = self.inner.configurations.iter();
+        configurations
+            .find(|configuration| configuration.expander == expander)?
+            .latest()
     }
 }
 

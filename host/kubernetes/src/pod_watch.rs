@@ -4,6 +4,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::queued_state::QueuedState;
 use flyball_placement::Name;
 use kube::Client;
@@ -15,9 +16,12 @@ use crate::slim::{ObjectMetadata, PodObject};
 use crate::watch::{Slim, SlimKind, Watches};
 
 /// Starts the watches of both halves of a daemon, with one watch of pods. Needs a
-/// multi-threaded runtime. `priorities` is as for [`ClusterWatch::start`].
+/// multi-threaded runtime. `configurations` is as for [`ClusterWatch::start`].
 #[must_use]
-pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches, ClusterWatch) {
+pub async fn watch_for_both(
+    client: Client,
+    configurations: &[ClusterConfiguration],
+) -> (Caches, ClusterWatch) {
     let watches = Watches::new(client).await;
     let (pods, state) = (Arc::default(), Arc::default());
     let pod_watch = start(
@@ -26,7 +30,7 @@ pub async fn watch_for_both(client: Client, priorities: Option<&str>) -> (Caches
         Some(Arc::clone(&state)),
     );
     let caches = Caches::new(watches.sibling(), pods, Arc::clone(&pod_watch));
-    let cluster = ClusterWatch::new(watches, state, pod_watch, priorities);
+    let cluster = ClusterWatch::new(watches, state, pod_watch, configurations);
     (caches, cluster)
 }
 
@@ -45,14 +49,13 @@ impl Caches {
 impl ClusterWatch {
     /// Starts the watches of a daemon that runs only the nodes half. Needs a
     /// multi-threaded runtime. The state is incomplete until [`ClusterWatch::synced`]
-    /// returns. `priorities` is the namespace of the ConfigMap that configures the
-    /// expander `priority`, or `None` if no ConfigMap does.
+    /// returns. `configurations` are the ConfigMaps that configure expanders.
     #[must_use]
-    pub async fn start(client: Client, priorities: Option<&str>) -> Self {
+    pub async fn start(client: Client, configurations: &[ClusterConfiguration]) -> Self {
         let watches = Watches::new(client).await;
         let state = Arc::default();
         let pod_watch = start(watches.sibling(), None, Some(Arc::clone(&state)));
-        Self::new(watches, state, pod_watch, priorities)
+        Self::new(watches, state, pod_watch, configurations)
     }
 }
 

@@ -181,10 +181,10 @@ pub fn hold() -> anyhow::Result<()> {
         let start = Instant::now();
         let (caches, watch) = match std::env::var_os(BOTH) {
             Some(_) => {
-                let (caches, watch) = watch_for_both(client.clone(), None).await;
+                let (caches, watch) = watch_for_both(client.clone(), &[]).await;
                 (Some(caches), watch)
             }
-            None => (None, ClusterWatch::start(client.clone(), None).await),
+            None => (None, ClusterWatch::start(client.clone(), &[]).await),
         };
         let synced = async {
             watch.synced().await;

@@ -2,6 +2,7 @@
 
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{ClusterWatch, Election, KubernetesWriter, LeaderOptions, elect_leader};
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::ports::NodesReader as _;
 use flyball_replicas::ports::Writer;
 use flyball_test_support::{Cluster, wait_for};
@@ -43,7 +44,8 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
 
     let (client, namespace) = (flyball.client.clone(), "flyball-system");
     let priority = flyball.runtime.block_on(async {
-        let watch = ClusterWatch::start(client, Some(namespace)).await;
+        let configuration = ClusterConfiguration::of_expander("priority", namespace);
+        let watch = ClusterWatch::start(client, configuration.as_slice()).await;
         watch.synced().await;
         watch.expander_configuration("priority")
     });

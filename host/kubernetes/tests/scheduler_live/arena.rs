@@ -89,7 +89,7 @@ impl Arena {
         };
         let (client, watch) = runtime.block_on(async {
             let client = connect(&options).await.unwrap();
-            let watch = ClusterWatch::start(client.clone(), None).await;
+            let watch = ClusterWatch::start(client.clone(), &[]).await;
             watch.synced().await;
             (client, watch)
         });

@@ -114,15 +114,18 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
 /// Starts the watches of the halves that run.
 async fn watch_cluster(client: &Client, args: &RunArgs) -> (Option<Caches>, Option<ClusterWatch>) {
     let client = client.clone();
-    let priorities = nodes::priorities(&args.nodes);
+    let configurations = nodes::cluster_configurations(&args.nodes);
     let runs = |half| args.nodes.runs(half);
     match (runs(Controller::Replicas), runs(Controller::Nodes)) {
         (true, true) => {
-            let (caches, cluster) = watch_for_both(client, priorities).await;
+            let (caches, cluster) = watch_for_both(client, &configurations).await;
             (Some(caches), Some(cluster))
         }
         (true, false) => (Some(Caches::start(client).await), None),
-        (false, true) => (None, Some(ClusterWatch::start(client, priorities).await)),
+        (false, true) => {
+            let cluster = ClusterWatch::start(client, &configurations).await;
+            (None, Some(cluster))
+        }
         (false, false) => (None, None),
     }
 }

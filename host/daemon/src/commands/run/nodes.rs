@@ -3,9 +3,9 @@
 use flyball_cloud::Cloud;
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_decision::ports::{Clock as _, DecisionPorts};
-use flyball_kubernetes::priorities::EXPANDER;
 use flyball_kubernetes::{Client, ClusterWatch, KubernetesNodesWriter};
 use flyball_nodes::cloud::CloudProvider as _;
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::ExpanderChoice;
 use flyball_nodes::ports::NodesReader as _;
@@ -97,17 +97,15 @@ async fn connect(args: &cli::Nodes) -> anyhow::Result<Cloud> {
     }
 }
 
-/// Returns the namespace of the ConfigMap of the expander `priority`, if that expander is
-/// used and has no configuration file.
-pub fn priorities(args: &cli::Nodes) -> Option<&str> {
-    let is_asked = args
-        .planning
-        .expander
-        .split(',')
-        .any(|name| name == EXPANDER);
-    let mut files = args.planning.expander_config.iter();
-    let has_file = files.any(|config| config.name == EXPANDER);
-    (is_asked && !has_file).then_some(&args.namespace)
+/// Returns the ConfigMaps that configure expanders of the chain: of those without a
+/// configuration file.
+pub fn cluster_configurations(args: &cli::Nodes) -> Vec<ClusterConfiguration> {
+    let files = &args.planning.expander_config;
+    let chain = args.planning.expander.split(',');
+    chain
+        .filter(|expander| files.iter().all(|file| file.name != **expander))
+        .filter_map(|expander| ClusterConfiguration::of_expander(expander, &args.namespace))
+        .collect()
 }
 
 /// Logs the node groups, or the error of the cloud, at the start. A cloud that fails now
