@@ -9,16 +9,18 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use flyball_cloud::NodeGroupSpec;
+use flyball_decision::policy::kind;
 use flyball_decision::recorded::RecordedInputs;
 use flyball_nodes::chain;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_nodes::scale_down::ScaleDownOptions;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions, has_last_good};
 use flyball_simulation::time::Millis;
 
 use crate::cli::{
-    Budgets, Compilation, PolicyConfig, Nodes, OnPolicyFailure, Planning, Policies, RunArgs,
-    STATE_DIR,
+    Budgets, Compilation, Nodes, OnPolicyFailure, Planning, Policies, PolicyConfig, RunArgs,
+    STATE_DIR, Unneeded,
 };
 
 const LAST_GOOD: &str = "last-good";
@@ -205,12 +207,12 @@ pub fn replica_options(args: &RunArgs) -> ReplicaOptions {
     }
 }
 
-/// Returns the options of the node loop. `fallback`: whether the built-in expander stands
-/// in; `is_expander`: whether an expander of that name exists or may be added later.
+/// Returns the options of the node loop. `fallback`: whether built-in policies stand in;
+/// `is_policy`: whether a policy of that kind and name exists or may be added later.
 pub fn node_options(
     args: &Nodes,
     fallback: bool,
-    is_expander: impl Fn(&str) -> bool,
+    is_policy: impl Fn(&str, &str) -> bool,
 ) -> anyhow::Result<NodeOptions> {
     let mut named = BTreeSet::new();
     for NodeGroupSpec { name, .. } in &args.nodes {
@@ -219,6 +221,7 @@ pub fn node_options(
             "--nodes names {name} more than once: give each group once, with its bounds"
         );
     }
+    let options = planning_options(&args.planning, is_policy)?;
     Ok(NodeOptions {
         scan_interval_ms: args.scan_interval.0,
         max_node_provision_time_ms: args.max_node_provision_time.0,
@@ -226,15 +229,18 @@ pub fn node_options(
         max_backoff_ms: args.max_node_group_backoff_duration.0,
         backoff_reset_ms: args.node_group_backoff_reset_timeout.0,
         fallback,
-        ..planning_options(&args.planning, is_expander)?
+        scale_down: removal_options(args, options.scale_down),
+        ..options
     })
 }
 
 /// Returns the options of the node loop that a plan depends on.
 pub fn planning_options(
     args: &Planning,
-    is_expander: impl Fn(&str) -> bool,
+    is_policy: impl Fn(&str, &str) -> bool,
 ) -> anyhow::Result<NodeOptions> {
+    let is_expander = |name: &str| is_policy(kind::EXPANDER, name);
+    let is_judge = |name: &str| is_policy(kind::SCALE_DOWN, name);
     let shared = |texts: &[String]| texts.iter().map(|text| text.as_str().into()).collect();
     Ok(NodeOptions {
         expanders: expanders(&args.expander, &args.expander_config, is_expander)?,
@@ -250,9 +256,105 @@ pub fn planning_options(
         expendable_pods_priority_cutoff: args.expendable_pods_priority_cutoff,
         scale_up_from_zero: args.scale_up_from_zero,
         startup_taints: shared(&args.startup_taint),
+        scale_down: unneeded_options(&args.unneeded, is_judge)?,
         host_version: env!("CARGO_PKG_VERSION").into(),
         ..NodeOptions::default()
     })
+}
+
+/// Returns the options that decide which nodes are unneeded.
+fn unneeded_options(
+    args: &Unneeded,
+    is_judge: impl Fn(&str) -> bool,
+) -> anyhow::Result<ScaleDownOptions> {
+    let list = &args.scale_down_policies;
+    let mut policies: Vec<ExpanderChoice> = Vec::new();
+    for name in list.split(',').filter(|name| !name.is_empty()) {
+        ensure!(
+            policies.iter().all(|known| *known.name != *name),
+            "--scale-down-policies names {name} more than once: name each once"
+        );
+        ensure!(
+            is_judge(name),
+            "--scale-down-policies: there is no policy {name:?} of kind scale-down"
+        );
+        policies.push(ExpanderChoice {
+            name: name.into(),
+            configuration: flags_of(args, name).to_string().into(),
+        });
+    }
+    for config in &args.scale_down_policy_config {
+        let choice = policies.iter_mut();
+        let mut choice = choice.filter(|choice| *choice.name == *config.name);
+        let choice = choice.next().with_context(|| {
+            let name = &config.name;
+            format!("--scale-down-policy-config: {name} is not in --scale-down-policies")
+        })?;
+        choice.configuration = read_configuration(config)?;
+    }
+    Ok(ScaleDownOptions {
+        policies,
+        unready_enabled: args.scale_down_unready_enabled,
+        min_pod_age_ms: args.min_pod_age.0,
+        ..ScaleDownOptions::default()
+    })
+}
+
+/// Returns the configuration of a built-in scale-down policy that the flags make.
+fn flags_of(args: &Unneeded, policy: &str) -> serde_json::Value {
+    match policy {
+        "drain-rules" => serde_json::json!({
+            "skipNodesWithSystemPods": args.skip_nodes_with_system_pods,
+            "skipNodesWithLocalStorage": args.skip_nodes_with_local_storage,
+            "skipNodesWithCustomControllerPods": args.skip_nodes_with_custom_controller_pods,
+            "minReplicaCount": args.min_replica_count,
+            "blockingSystemPodDisruptionTimeoutSeconds":
+                args.blocking_system_pod_distruption_timeout.0 / 1000,
+        }),
+        "utilization" => serde_json::json!({
+            "threshold": args.scale_down_utilization_threshold,
+            "gpuThreshold": args.scale_down_gpu_utilization_threshold,
+            "ignoreDaemonSets": args.ignore_daemonsets_utilization,
+            "ignoreMirrorPods": args.ignore_mirror_pods_utilization,
+        }),
+        _ => serde_json::json!({}),
+    }
+}
+
+/// Adds the options that decide when unneeded nodes go, and how.
+fn removal_options(args: &Nodes, unneeded: ScaleDownOptions) -> ScaleDownOptions {
+    let removal = &args.removal;
+    ScaleDownOptions {
+        mode: args.scale_down(),
+        unneeded_time_ms: removal.scale_down_unneeded_time.0,
+        unready_time_ms: removal.scale_down_unready_time.0,
+        delay_after_add_ms: removal.scale_down_delay_after_add.0,
+        delay_after_delete_ms: removal.scale_down_delay_after_delete.0,
+        delay_after_failure_ms: removal.scale_down_delay_after_failure.0,
+        delay_type_local: removal.scale_down_delay_type_local,
+        max_parallelism: removal.max_scale_down_parallelism,
+        max_drain_parallelism: removal.max_drain_parallelism,
+        max_grace_ms: i64::from(removal.max_graceful_termination_sec) * 1000,
+        max_pod_eviction_time_ms: removal.max_pod_eviction_time.0,
+        delete_delay_after_taint_ms: removal.node_delete_delay_after_taint.0,
+        deletion_delay_timeout_ms: removal.node_deletion_delay_timeout.0,
+        cordon: removal.cordon_node_before_terminating,
+        max_bulk_soft_taint_count: removal.max_bulk_soft_taint_count,
+        daemon_set_eviction_for_empty_nodes: removal.daemonset_eviction_for_empty_nodes,
+        daemon_set_eviction_for_occupied_nodes: removal.daemonset_eviction_for_occupied_nodes,
+        delete_gone_nodes: removal.delete_gone_nodes,
+        ..unneeded
+    }
+}
+
+/// Reads the configuration of a policy from its file.
+fn read_configuration(config: &PolicyConfig) -> anyhow::Result<Arc<str>> {
+    let file = config.file.display();
+    let text = flyball_files::read_to_string(&config.file)
+        .with_context(|| format!("cannot read {file}"))?;
+    let object: serde_json::Map<String, serde_json::Value> = serde_saphyr::from_str(&text)
+        .with_context(|| format!("{file} is not a configuration: write an object of YAML"))?;
+    Ok(serde_json::to_string(&object)?.into())
 }
 
 /// Returns the chain of expanders, each with its configuration.
@@ -265,20 +367,15 @@ fn expanders(
     let named = names.iter().map(|name| ExpanderChoice::named(name));
     let mut chain: Vec<_> = named.collect();
     for config in configurations {
-        let file = config.file.display();
         let choice = chain.iter_mut().find(|choice| *choice.name == *config.name);
         let choice = choice
             .with_context(|| format!("--expander-config: {} is not in --expander", config.name))?;
-        let text = flyball_files::read_to_string(&config.file)
-            .with_context(|| format!("cannot read {file}"))?;
-        let object: serde_json::Map<String, serde_json::Value> = serde_saphyr::from_str(&text)
-            .with_context(|| format!("{file} is not a configuration: write an object of YAML"))?;
-        choice.configuration = serde_json::to_string(&object)?.into();
+        choice.configuration = read_configuration(config)?;
     }
     Ok(chain)
 }
 
-/// Checks the configurations of existing expanders against their schemas. A policy that
+/// Checks the configurations of existing policies against their schemas. A policy that
 /// is added later is checked then.
 pub fn check_configurations(registry: &Registry, chain: &[ExpanderChoice]) -> anyhow::Result<()> {
     for ExpanderChoice {

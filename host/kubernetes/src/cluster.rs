@@ -2,14 +2,15 @@
 //! and storage keep one [`QueuedState`] up to date.
 //!
 //! No watch waits for a pass, nor does the replica half, which shares the watch of pods.
-//! The ConfigMap of the expander `priority` is watched too if its namespace is given, and
-//! owners of pods and PodDisruptionBudgets are if nodes are scaled down.
+//! ConfigMaps that configure expanders are watched too, and owners of pods and
+//! PodDisruptionBudgets are if nodes are scaled down.
 
 mod guards;
 mod watched;
 
 use std::sync::Arc;
 
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::ports::{ExpanderConfiguration, NodesReader};
 use flyball_nodes::queued_state::QueuedState;
 use flyball_nodes::state::ClusterState;
@@ -17,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::block_in_place;
 
 use self::watched::{StateKind, apply_changes};
-use crate::priorities;
+use crate::configuration_watch::ConfigurationWatch;
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
@@ -27,9 +28,8 @@ use crate::watch::Watches;
 /// What a [`ClusterWatch`] watches besides pods, nodes, DaemonSets and storage.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ClusterWatchOptions<'a> {
-    /// The namespace of the ConfigMap that configures the expander `priority`. `None` if
-    /// no ConfigMap does.
-    pub priorities: Option<&'a str>,
+    /// The ConfigMaps that configure expanders.
+    pub configurations: &'a [ClusterConfiguration],
     /// Whether to watch what scale-down reads: ReplicaSets, StatefulSets,
     /// ReplicationControllers, Jobs and PodDisruptionBudgets. A kind that the API server
     /// refuses is named in a warning, and the state knows that it is not known.
@@ -44,7 +44,7 @@ pub struct ClusterWatch {
 
 struct Inner {
     state: Arc<WatchedState>,
-    priorities: Option<priorities::LatestConfiguration>,
+    configurations: Vec<ConfigurationWatch>,
     watches: Watches,
     pod_watch: Arc<Watches>,
 }
@@ -57,9 +57,10 @@ impl ClusterWatch {
         pod_watch: Arc<Watches>,
         options: ClusterWatchOptions<'_>,
     ) -> Self {
-        let priorities = options.priorities;
-        let priorities =
-            priorities.map(|namespace| priorities::watch_config_map(namespace, &mut watches));
+        let configurations = options.configurations.iter().cloned();
+        let configurations = configurations
+            .map(|configuration| ConfigurationWatch::start(configuration, &mut watches))
+            .collect();
         watch_kind::<NamespaceObject>(&mut watches, &state);
         watch_kind::<NodeObject>(&mut watches, &state);
         watch_kind::<DaemonSetObject>(&mut watches, &state);
@@ -77,7 +78,7 @@ impl ClusterWatch {
         }
         let inner = Inner {
             state,
-            priorities,
+            configurations,
             watches,
             pod_watch,
         };
@@ -90,8 +91,8 @@ impl ClusterWatch {
     pub async fn synced(&self) {
         self.inner.watches.synced().await;
         self.inner.pod_watch.synced().await;
-        if let Some(latest) = &self.inner.priorities {
-            let _ = latest.clone().wait_for(Option::is_some).await;
+        for configuration in &self.inner.configurations {
+            configuration.synced().await;
         }
     }
 
@@ -105,10 +106,10 @@ impl ClusterWatch {
 
 impl NodesReader for ClusterWatch {
     fn synced(&self) -> bool {
-        let mut priorities = self.inner.priorities.iter();
+        let mut configurations = self.inner.configurations.iter();
         self.inner.watches.are_synced()
             && self.inner.pod_watch.are_synced()
-            && priorities.all(|latest| latest.borrow().is_some())
+            && configurations.all(ConfigurationWatch::is_synced)
     }
 
     fn with_state<T>(&self, work: impl FnOnce(&mut ClusterState) -> T) -> T {
@@ -125,9 +126,10 @@ impl NodesReader for ClusterWatch {
     }
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
-        let latest = self.inner.priorities.as_ref();
-        let latest = latest.filter(|_| expander == priorities::EXPANDER)?;
-        latest.borrow().clone()
+        let mut configurations = self.inner.configurations.iter();
+        configurations
+            .find(|configuration| configuration.expander == expander)?
+            .latest()
     }
 }
 

@@ -12,6 +12,7 @@
 mod cache;
 mod client;
 mod cluster;
+mod configuration_watch;
 mod crd;
 mod dump;
 mod events;
@@ -19,7 +20,6 @@ mod kinds;
 mod lease;
 mod nodes_writer;
 mod pod_watch;
-pub mod priorities;
 mod reader;
 pub mod request;
 mod resource;

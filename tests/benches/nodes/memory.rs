@@ -242,7 +242,7 @@ pub fn hold() -> anyhow::Result<()> {
         let client = kube::Client::try_from(kube::Config::new(server.parse()?))?;
         let start = Instant::now();
         let options = ClusterWatchOptions {
-            priorities: None,
+            configurations: &[],
             scale_down: std::env::var_os(OWNERS).is_some(),
         };
         let (caches, watch) = match std::env::var_os(BOTH) {

@@ -21,8 +21,8 @@ use flyball_decision::policy::{PolicyEngine as _, kind};
 use flyball_decision::time::Timestamp;
 use flyball_nodes::chain;
 use flyball_nodes::choose::{Chooser, choose};
+use flyball_nodes::cluster_configuration::warnings;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
-use flyball_nodes::priorities::{MISSING, warnings};
 use flyball_sandbox::{Engine, EngineOptions, Registry};
 
 /// Lines of: the mark of the case, the case, what was asked, why the answer differs.
@@ -125,9 +125,11 @@ fn one_by_one(registry: &Registry, case: &Case, tally: &mut Tally) {
         let ranking = rank(registry, case, expander, &input);
         tally.compare(case, expander, &sorted(rows), &sorted(&ranking.best));
         if expander == "priority" {
-            let warnings = warnings(&input.options, &ranking);
+            let warnings = warnings(expander, &input.options, &ranking);
             let reasons = warnings.into_iter().map(|one| one.reason);
-            let reasons: Vec<String> = reasons.filter(|one| one != MISSING).collect();
+            let reasons: Vec<String> = reasons
+                .filter(|one| one != "PriorityConfigMapMissing")
+                .collect();
             tally.compare(case, "priority events", &expected.priority_events, &reasons);
         }
         if expander == "price" {

@@ -9,6 +9,7 @@ mod planning;
 mod policy;
 mod records;
 mod run;
+mod scale_down;
 mod simulate;
 mod values;
 
@@ -19,13 +20,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use directories::STATE_DIR;
 pub use nodes::{CloudProvider, Controller, Nodes};
 pub use plan::PlanArgs;
-pub use planning::{PolicyConfig, Planning};
+pub use planning::{Planning, PolicyConfig};
 pub use policy::{
     BenchArgs, BuildArgs, InspectArgs, ListArgs, NewArgs, NewKind, PolicyCommand, RollbackArgs,
     RunPolicyArgs, TestArgs, ValidateArgs,
 };
 pub use records::{ReplayArgs, WhyArgs};
 pub use run::{Cluster, Leader, OnPolicyFailure, Policies, RunArgs};
+pub use scale_down::Unneeded;
 pub use simulate::{Compared, ComparedPolicy, DemoArgs, SimulateArgs};
 
 const STYLES: Styles = Styles::styled()

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use flyball_cloud::NodeGroupSpec;
 use flyball_cloud::aws::AutoDiscovery;
+use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_simulation::time::Millis;
 
 use super::planning::Planning;
@@ -71,7 +72,12 @@ pub struct Nodes {
     pub removal: Removal,
     /// Whether this half changes anything; observe: decide and record only, in both
     /// directions
-    #[arg(long, value_enum, value_name = "active|observe", default_value = "active")]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "active|observe",
+        default_value = "active"
+    )]
     #[arg(hide_possible_values = true)]
     pub nodes_mode: NodesMode,
     /// Time from one look for pending pods to the next
@@ -96,6 +102,20 @@ pub struct Nodes {
 }
 
 impl Nodes {
+    /// Returns what scale-down does.
+    pub fn scale_down(&self) -> ScaleDownMode {
+        match (self.removal.scale_down.into(), self.nodes_mode) {
+            _ if !self.removal.scale_down_enabled => ScaleDownMode::Off,
+            (ScaleDownMode::On, NodesMode::Observe) => ScaleDownMode::Observe,
+            (mode, _) => mode,
+        }
+    }
+
+    /// Whether what scale-down reads has to be watched.
+    pub fn scales_down(&self) -> bool {
+        self.scale_down() != ScaleDownMode::Off
+    }
+
     /// Reports whether this half runs.
     pub fn runs(&self, controller: Controller) -> bool {
         if !self.controllers.is_empty() {
@@ -114,6 +134,7 @@ impl Nodes {
 mod tests {
     use clap::Parser as _;
     use flyball_nodes::options::NodeOptions;
+    use flyball_nodes::scale_down::ScaleDownMode;
 
     use super::{Controller, Nodes};
     use crate::wiring::node_options;
@@ -131,15 +152,23 @@ mod tests {
 
     #[test]
     fn flags_left_out_are_the_peers_defaults() -> anyhow::Result<()> {
-        let parsed = node_options(&parse(&[])?, false, |_| true)?;
-        assert_eq!(parsed, NodeOptions::default());
+        let parsed = node_options(&parse(&[])?, false, |_, _| true)?;
+        let mut defaults = NodeOptions::default();
+        defaults.scale_down.mode = ScaleDownMode::On;
+        for policy in &mut defaults.scale_down.policies {
+            let of_flags = parsed.scale_down.policies.iter();
+            let mut of_flags = of_flags.filter(|choice| choice.name == policy.name);
+            let configuration = of_flags.next().map(|choice| &choice.configuration);
+            policy.configuration = configuration.cloned().unwrap_or_default();
+        }
+        assert_eq!(parsed, defaults);
         Ok(())
     }
 
     #[test]
     fn a_group_has_one_pair_of_bounds() -> Result<(), clap::Error> {
         let twice = parse(&["--nodes=1:4:a", "--nodes=1:4:b", "--nodes=2:9:a"])?;
-        let error = node_options(&twice, false, |_| true).err();
+        let error = node_options(&twice, false, |_, _| true).err();
         let error = error.map(|error| error.to_string()).unwrap_or_default();
         assert!(error.contains("--nodes names a more than once"), "{error}");
         Ok(())

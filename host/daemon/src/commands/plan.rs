@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use flyball_cloud::conventions_of;
 use flyball_decision::memory::PolicyMemories;
-use flyball_decision::policy::{PolicyEngine as _, kind};
+use flyball_decision::policy::PolicyEngine as _;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::Dump;
 use flyball_nodes::backoff::Backoffs;
@@ -57,8 +57,8 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
     let groups = groups::read(&args.node_groups, &dump.state)?;
     let files = wiring::policy_files(args.policies.policies_dir.as_deref())?;
     let registry = wiring::fixed_registry(&files, &args.budgets)?;
-    let is_expander = |name: &str| registry.policy(kind::EXPANDER, name).is_ok();
-    let mut options = wiring::planning_options(&args.planning, is_expander)?;
+    let is_policy = |kind: &str, name: &str| registry.policy(kind, name).is_ok();
+    let mut options = wiring::planning_options(&args.planning, is_policy)?;
     if let Some(cloud) = cloud_of(&dump.state) {
         options.add_cloud(cloud);
     }

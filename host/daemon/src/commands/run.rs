@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow, ensure};
 use flyball_decision::memory::InMemoryStore;
-use flyball_decision::policy::{PolicyEngine as _, kind};
+use flyball_decision::policy::PolicyEngine as _;
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::recorder::Recorder;
 use flyball_decision::ring::Ring;
@@ -127,9 +127,9 @@ impl Daemon {
     fn node_options(&self, args: &RunArgs) -> anyhow::Result<NodeOptions> {
         let fallback = args.policies.on_policy_failure == OnPolicyFailure::Fallback;
         // Any policy may be added to a policies directory later.
-        let may_be = |name: &str| {
+        let may_be = |kind: &str, name: &str| {
             args.policies.directory.policies_dir.is_some()
-                || self.registry.policy(kind::EXPANDER, name).is_ok()
+                || self.registry.policy(kind, name).is_ok()
         };
         wiring::node_options(&args.nodes, fallback, may_be)
     }

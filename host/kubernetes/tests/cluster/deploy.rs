@@ -6,6 +6,7 @@ use flyball_kubernetes::{
     ClusterWatch, ClusterWatchOptions, Election, KubernetesNodesWriter, KubernetesWriter,
     LeaderOptions, elect_leader,
 };
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::ports::{
     EvictError, Eviction, NodeChange, NodesReader as _, NodesWriter as _, StatusDocument,
     WriteError,
@@ -52,8 +53,9 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
 
     let (client, namespace) = (flyball.client.clone(), "flyball-system");
     let priority = flyball.runtime.block_on(async {
+        let configuration = ClusterConfiguration::of_expander("priority", namespace);
         let options = ClusterWatchOptions {
-            priorities: Some(namespace),
+            configurations: configuration.as_slice(),
             scale_down: true,
         };
         let watch = ClusterWatch::start(client, options).await;

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::cluster_configuration;
 use crate::findings::Findings;
 use crate::options::ExpanderChoice;
 use crate::ports::{ExpanderConfiguration, NodeEvent, NodesReader};
-use crate::priorities;
 use crate::record::{Incident, Round};
 use flyball_decision::event::Event;
 use flyball_decision::part::ExpanderRecord;
@@ -84,7 +84,7 @@ fn warnings(round: &Round, expander: &ExpanderRecord) -> Vec<Event> {
     match &expander.answer {
         Ok(ranking) => {
             let options = selected(&round.input.options, &expander.own);
-            priorities::warnings(&options, ranking)
+            cluster_configuration::warnings(&expander.name, &options, ranking)
         }
         Err(_) => Vec::new(),
     }

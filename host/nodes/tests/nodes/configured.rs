@@ -11,7 +11,7 @@ use crate::world::World;
 #[test]
 fn a_configuration_of_the_cluster_is_what_the_next_pass_goes_by() {
     // It chooses the group that it is configured with, if that is an option.
-    let named = ranker("named", |context, input| {
+    let named = ranker("priority", |context, input| {
         let groups = &input.options.node_group;
         let row = groups
             .iter()

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use flyball_decision::expander::{ExpanderInput, OptionColumns, option_state};
 use flyball_decision::quantity::Nano;
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_test_support::vectors;
 use serde::Deserialize;
 use serde_json::Value;
@@ -213,7 +214,9 @@ impl Case {
             "priority" => {
                 let data = self.priority_config_map.as_ref();
                 let data = data.map(|map| map.data.clone().unwrap_or_default());
-                flyball_kubernetes::priorities::configuration(data.as_ref())
+                let configuration = ClusterConfiguration::of_expander(expander, "kube-system");
+                let read = configuration.unwrap().read(None, data.as_ref());
+                read.text.to_string()
             }
             "price" => {
                 let small = 0.5 * self.pricing.pod_price_per_core_hour

@@ -62,7 +62,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     });
     let reader = replicas.as_ref().map(|half| Arc::clone(&half.reader));
     let autoscalers = move || reader.as_ref().map_or_else(Vec::new, |r| r.autoscalers());
-    let chain = nodes.as_ref().map(Nodes::expanders);
+    let chain = nodes.as_ref().map(Nodes::policies);
     let expanders = move || chain.as_ref().map_or_else(Vec::new, |chain| chain());
     let (stop, registry) = (daemon.stop.clone(), Arc::clone(&daemon.registry));
     let readiness = Arc::clone(&daemon.readiness);
@@ -112,9 +112,10 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
 /// Starts the watches of the halves that run.
 async fn watch_cluster(client: &Client, args: &RunArgs) -> (Option<Caches>, Option<ClusterWatch>) {
     let client = client.clone();
+    let configurations = nodes::cluster_configurations(&args.nodes);
     let options = ClusterWatchOptions {
-        priorities: nodes::priorities(&args.nodes),
-        scale_down: false,
+        configurations: &configurations,
+        scale_down: args.nodes.scales_down(),
     };
     let runs = |half| args.nodes.runs(half);
     match (runs(Controller::Replicas), runs(Controller::Nodes)) {

@@ -3,13 +3,14 @@
 use flyball_cloud::Cloud;
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_decision::ports::{Clock as _, DecisionPorts};
-use flyball_kubernetes::priorities::EXPANDER;
 use flyball_kubernetes::{ClusterWatch, KubernetesNodesWriter};
 use flyball_nodes::cloud::CloudProvider as _;
+use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::ExpanderChoice;
 use flyball_nodes::ports::NodesReader as _;
 use flyball_nodes::record::NodeDecisionRecord;
+use flyball_nodes::scale_down::ScaleDownMode;
 
 use super::Daemon;
 use crate::cli::{self, CloudProvider, RunArgs};
@@ -18,7 +19,10 @@ use crate::wiring;
 
 /// The loop over node groups and its inputs.
 pub struct Nodes {
+    /// The expanders.
     chain: Vec<ExpanderChoice>,
+    /// The scale-down policies, if nodes are scaled down.
+    judges: Vec<ExpanderChoice>,
     cluster: ClusterWatch,
     control_loop: NodeLoop<ClusterWatch, Cloud, KubernetesNodesWriter, WallClock>,
 }
@@ -34,6 +38,14 @@ impl Nodes {
     ) -> anyhow::Result<Self> {
         let options = daemon.node_options(args)?;
         wiring::check_configurations(&daemon.registry, &options.expanders)?;
+        let judges = match options.scale_down.mode {
+            ScaleDownMode::Off => Vec::new(),
+            _ => options.scale_down.policies.clone(),
+        };
+        wiring::check_configurations(&daemon.registry, &judges)?;
+        for (flag, why) in args.nodes.removal.without_effect.given() {
+            tracing::info!("{flag} has no effect: {why}");
+        }
         let chain = options.expanders.clone();
         let cloud = connect(&args.nodes).await?;
         let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
@@ -41,20 +53,23 @@ impl Nodes {
         let control_loop = NodeLoop::new(options, cluster.clone(), cloud, writer, clock, ports);
         Ok(Self {
             chain,
+            judges,
             cluster,
             control_loop,
         })
     }
 
-    /// Returns a function that returns the expanders, each with its current
+    /// Returns a function that returns the policies of this half, each with its current
     /// configuration.
-    pub fn expanders(&self) -> impl Fn() -> Vec<ExpanderChoice> + Clone + Send + Sync + 'static {
+    pub fn policies(&self) -> impl Fn() -> Vec<ExpanderChoice> + Clone + Send + Sync + 'static {
         let (chain, cluster) = (self.chain.clone(), self.cluster.clone());
+        let judges = self.judges.clone();
         move || {
             let mut chain = chain.clone();
             for choice in &mut chain {
                 cluster.configure(choice);
             }
+            chain.extend(judges.iter().cloned());
             chain
         }
     }
@@ -87,17 +102,15 @@ async fn connect(args: &cli::Nodes) -> anyhow::Result<Cloud> {
     }
 }
 
-/// Returns the namespace of the ConfigMap of the expander `priority`, if that expander is
-/// used and has no configuration file.
-pub fn priorities(args: &cli::Nodes) -> Option<&str> {
-    let is_asked = args
-        .planning
-        .expander
-        .split(',')
-        .any(|name| name == EXPANDER);
-    let mut files = args.planning.expander_config.iter();
-    let has_file = files.any(|config| config.name == EXPANDER);
-    (is_asked && !has_file).then_some(&args.namespace)
+/// Returns the ConfigMaps that configure expanders of the chain: of those without a
+/// configuration file.
+pub fn cluster_configurations(args: &cli::Nodes) -> Vec<ClusterConfiguration> {
+    let files = &args.planning.expander_config;
+    let chain = args.planning.expander.split(',');
+    chain
+        .filter(|expander| files.iter().all(|file| file.name != **expander))
+        .filter_map(|expander| ClusterConfiguration::of_expander(expander, &args.namespace))
+        .collect()
 }
 
 /// Logs the node groups, or the error of the cloud, at the start. A cloud that fails now
