@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use flyball_build::{BuildRequest, build};
 
 /// Names, and folders.
-const POLICIES: [(&str, &str); 9] = [
+const POLICIES: [(&str, &str); 11] = [
+    ("drain-rules", "drain-rules"),
     ("hpa", "hpa"),
     ("least-nodes", "least-nodes"),
     ("least-waste", "least-waste"),
@@ -17,6 +18,7 @@ const POLICIES: [(&str, &str); 9] = [
     ("price", "price"),
     ("priority", "priority"),
     ("random", "random"),
+    ("utilization", "utilization"),
     ("cheapest", "../examples/policies/cheapest"),
     ("predictive", "../examples/policies/predictive"),
 ];

@@ -7,9 +7,10 @@ macro_rules! built {
     };
 }
 
-/// Name and component of each built-in policy: `hpa` decides on replicas, the others
-/// are expanders.
+/// Name and component of each built-in policy: `hpa` decides on replicas, `drain-rules`
+/// and `utilization` on nodes that may leave, and the others are expanders.
 pub const BUILTIN: &[(&str, &[u8])] = built![
+    "drain-rules",
     "hpa",
     "least-nodes",
     "least-waste",
@@ -17,6 +18,7 @@ pub const BUILTIN: &[(&str, &[u8])] = built![
     "price",
     "priority",
     "random",
+    "utilization",
 ];
 
 /// The example expander `cheapest`, which takes over in the middle of the demo. It is

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use crate::expander::{ExpanderInput, OptionColumns};
 use crate::replica::{MetricInput, PodColumns, ReplicaInput, UNKNOWN_POD};
+use crate::scale_down::NO_ROW;
 use crate::time::Timestamp;
 
 /// A column with too few or too many entries.
@@ -146,6 +147,8 @@ impl OptionColumns {
         }
         complete("nodePrice", &mut self.node_price, rows, None)?;
         complete("podPrice", &mut self.pod_price, rows, None)?;
+        complete("zone", &mut self.zone, rows, NO_ROW)?;
+        complete("instanceType", &mut self.instance_type, rows, NO_ROW)?;
         let parts = self.part_option.len();
         has_rows("partNodeGroup", &self.part_node_group, parts)?;
         has_rows("partNodeCount", &self.part_node_count, parts)

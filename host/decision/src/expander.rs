@@ -15,6 +15,10 @@ pub mod option_state {
     pub const HAS_TEMPLATE: u32 = 2;
     /// Its nodes have GPUs.
     pub const HAS_GPU: u32 = 4;
+    /// Its nodes are spot instances.
+    pub const SPOT: u32 = 8;
+    /// Its nodes are on-demand instances. Neither this nor [`SPOT`]: mixed, or not known.
+    pub const ON_DEMAND: u32 = 16;
 }
 
 /// Options, one a row: more nodes of one group, or of one group in each of several
@@ -68,6 +72,14 @@ pub struct OptionColumns {
     /// Nodes to add of each.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub part_node_count: Vec<u32>,
+    /// Row of `texts` with the zone of the template node, or -1 if it is not known or the
+    /// option has groups of several zones.
+    pub zone: Vec<i32>,
+    /// Row of `texts` with the instance type of the template node, or -1 if it is not
+    /// known or the option has several.
+    pub instance_type: Vec<i32>,
+    /// Texts of this table, each once.
+    pub texts: Vec<Arc<str>>,
 }
 
 impl OptionColumns {

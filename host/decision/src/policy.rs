@@ -285,6 +285,17 @@ pub struct PolicyOutcome<A> {
     pub log: Vec<(u32, String)>,
 }
 
+impl<A> PolicyOutcome<A> {
+    /// Returns the outcome with `map` applied to the answer.
+    pub fn map<B>(self, map: impl FnOnce(A) -> B) -> PolicyOutcome<B> {
+        PolicyOutcome {
+            usage: self.usage,
+            answer: self.answer.map(map),
+            log: self.log,
+        }
+    }
+}
+
 /// One version of a policy of any kind. A holder asks this version even after another one
 /// has become active under the name.
 ///

@@ -1,5 +1,7 @@
 //! Checks policies' descriptions and answers, which are input from outside.
 
+pub(crate) mod verdicts;
+
 use flyball_decision::context::Reason;
 use flyball_decision::expander::ExpanderRanking;
 use flyball_decision::policy::{Description, STATE_LIMIT, interface, kind};
@@ -20,7 +22,26 @@ const VERSION_BYTES: usize = 64;
 const SUMMARY_BYTES: usize = 256;
 const WANTS: usize = 16;
 /// Inputs that this host can grant.
-const WANTED_KINDS: [&str; 3] = ["metric-history", "target-labels", "target-annotations"];
+const WANTED_KINDS: [&str; 8] = [
+    "metric-history",
+    "target-labels",
+    "target-annotations",
+    "pod-label",
+    "pod-annotation",
+    "node-label",
+    "node-annotation",
+    "namespace-label",
+];
+/// Kinds among them that are labels or annotations of rows: they name a key.
+const KEYED_KINDS: [&str; 5] = [
+    "pod-label",
+    "pod-annotation",
+    "node-label",
+    "node-annotation",
+    "namespace-label",
+];
+/// Largest key of a label or an annotation: a prefix of 253 bytes, a slash and a name.
+const KEY_BYTES: usize = 317;
 
 /// Checks a decision against the contract, and makes its texts safe to display.
 ///
@@ -261,6 +282,15 @@ fn wants(description: &Description) -> Result<(), String> {
                 "`{}` is not known to this host: it grants {known}",
                 quoted(&wanted.kind)
             ));
+        }
+        if KEYED_KINDS.contains(&wanted.kind.as_str()) {
+            let keys = wanted.arguments.iter();
+            let mut keys = keys.filter(|(name, value)| name == "key" && !value.is_empty());
+            let key = keys.next().filter(|_| wanted.arguments.len() == 1);
+            let Some((_, key)) = key else {
+                return Err(format!("`{}` takes one argument, `key`", wanted.kind));
+            };
+            at_most("a key", key.len(), KEY_BYTES)?;
         }
         if wanted.arguments.len() > ARGUMENTS {
             return Err(format!(

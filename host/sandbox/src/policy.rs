@@ -11,10 +11,14 @@ use flyball_decision::policy::{
     Budget, Description, Policy, PolicyFailure, PolicyOutcome, PolicyVersion, Usage, interface,
 };
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
+use flyball_decision::scale_down::{
+    MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
+    ScaleDownPodsInput,
+};
 use wasmtime::Store;
 
 pub(crate) use self::configuration::CheckedContext;
-use crate::answer;
+use crate::answer::{self, verdicts};
 use crate::code::Artifact;
 use crate::compile::{LoadRequest, Source};
 use crate::confine::{self, Run};
@@ -174,6 +178,62 @@ impl CompiledPolicy {
         )
     }
 
+    /// Asks for verdicts about pods; the context has been checked.
+    pub(crate) fn judge_pods_checked(
+        &self,
+        CheckedContext(context): CheckedContext<'_>,
+        input: &ScaleDownPodsInput,
+    ) -> PolicyOutcome<PodVerdicts> {
+        let asked = Question {
+            interface: interface::SCALE_DOWN_PODS,
+            context,
+            rows: input.pods.len() + input.nodes.len() + input.groups.len(),
+        };
+        self.ask(
+            &asked,
+            |store| self.linked.judge_pods(store, context, input),
+            verdicts::accept_pods,
+        )
+    }
+
+    /// Asks for verdicts about nodes; the context has been checked.
+    pub(crate) fn judge_nodes_checked(
+        &self,
+        CheckedContext(context): CheckedContext<'_>,
+        input: &ScaleDownNodesInput,
+    ) -> PolicyOutcome<NodeVerdicts> {
+        let asked = Question {
+            interface: interface::SCALE_DOWN_NODES,
+            context,
+            rows: input.nodes.len() + input.groups.len(),
+        };
+        self.ask(
+            &asked,
+            |store| self.linked.judge_nodes(store, context, input),
+            verdicts::accept_nodes,
+        )
+    }
+
+    /// Asks for verdicts about moves; the context has been checked.
+    pub(crate) fn judge_moves_checked(
+        &self,
+        CheckedContext(context): CheckedContext<'_>,
+        input: &ScaleDownMovesInput,
+    ) -> PolicyOutcome<MoveVerdicts> {
+        let moves = &input.moves;
+        let parts = moves.leaving_node.len() + moves.coming_group.len();
+        let asked = Question {
+            interface: interface::SCALE_DOWN_MOVES,
+            context,
+            rows: moves.len() + parts + input.nodes.len() + input.groups.len(),
+        };
+        self.ask(
+            &asked,
+            |store| self.linked.judge_moves(store, context, input),
+            verdicts::accept_moves,
+        )
+    }
+
     /// Asks in a fresh store, and returns only answers that conform to the contract.
     fn ask<A>(
         &self,
@@ -240,6 +300,39 @@ impl Policy for CompiledPolicy {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
         match self.check_decision(context) {
             Ok(checked) => self.rank_checked(checked, input),
+            Err(failure) => not_asked(failure),
+        }
+    }
+
+    fn judge_pods(
+        &self,
+        context: &Context,
+        input: &ScaleDownPodsInput,
+    ) -> PolicyOutcome<PodVerdicts> {
+        match self.check_decision(context) {
+            Ok(checked) => self.judge_pods_checked(checked, input),
+            Err(failure) => not_asked(failure),
+        }
+    }
+
+    fn judge_nodes(
+        &self,
+        context: &Context,
+        input: &ScaleDownNodesInput,
+    ) -> PolicyOutcome<NodeVerdicts> {
+        match self.check_decision(context) {
+            Ok(checked) => self.judge_nodes_checked(checked, input),
+            Err(failure) => not_asked(failure),
+        }
+    }
+
+    fn judge_moves(
+        &self,
+        context: &Context,
+        input: &ScaleDownMovesInput,
+    ) -> PolicyOutcome<MoveVerdicts> {
+        match self.check_decision(context) {
+            Ok(checked) => self.judge_moves_checked(checked, input),
             Err(failure) => not_asked(failure),
         }
     }

@@ -73,4 +73,79 @@ pub mod expander {
     });
 }
 
+pub mod scale_down_pods {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package flyball:sdk;
+
+            world judging-pods {
+                export flyball:policy/scale-down-pods@0.1.0-draft;
+            }
+        ",
+        world: "flyball:sdk/judging-pods",
+        with: {
+            "flyball:policy/scale-down-pods@0.1.0-draft": generate,
+            "flyball:policy/scale-down-types@0.1.0-draft": generate,
+            "flyball:policy/types@0.1.0-draft":
+                crate::bindings::description::flyball::policy::types,
+        },
+        generate_unused_types: true,
+        pub_export_macro: true,
+        export_macro_name: "export_scale_down_pods",
+        additional_derives: [Clone, PartialEq],
+    });
+}
+
+pub mod scale_down_nodes {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package flyball:sdk;
+
+            world judging-nodes {
+                export flyball:policy/scale-down-nodes@0.1.0-draft;
+            }
+        ",
+        world: "flyball:sdk/judging-nodes",
+        with: {
+            "flyball:policy/scale-down-nodes@0.1.0-draft": generate,
+            "flyball:policy/scale-down-types@0.1.0-draft":
+                crate::bindings::scale_down_pods::flyball::policy::scale_down_types,
+            "flyball:policy/types@0.1.0-draft":
+                crate::bindings::description::flyball::policy::types,
+        },
+        generate_unused_types: true,
+        pub_export_macro: true,
+        export_macro_name: "export_scale_down_nodes",
+        additional_derives: [Clone, PartialEq],
+    });
+}
+
+pub mod scale_down_moves {
+    wit_bindgen::generate!({
+        path: "wit",
+        inline: "
+            package flyball:sdk;
+
+            world judging-moves {
+                export flyball:policy/scale-down-moves@0.1.0-draft;
+            }
+        ",
+        world: "flyball:sdk/judging-moves",
+        with: {
+            "flyball:policy/scale-down-moves@0.1.0-draft": generate,
+            "flyball:policy/scale-down-types@0.1.0-draft":
+                crate::bindings::scale_down_pods::flyball::policy::scale_down_types,
+            "flyball:policy/types@0.1.0-draft":
+                crate::bindings::description::flyball::policy::types,
+        },
+        generate_unused_types: true,
+        pub_export_macro: true,
+        export_macro_name: "export_scale_down_moves",
+        additional_derives: [Clone, PartialEq],
+    });
+}
+
 pub use description::flyball::policy::{log, types};
+pub use scale_down_pods::flyball::policy::scale_down_types;

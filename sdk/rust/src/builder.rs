@@ -331,12 +331,14 @@ fn push(samples: &mut wire::Samples, at: Time, replicas: i32) {
     samples.replicas.push(replicas);
 }
 
-fn nothing() -> types::GrantedInput {
+pub(crate) fn nothing() -> types::GrantedInput {
     types::GrantedInput {
         error: String::new(),
         keys: Vec::new(),
         texts: Vec::new(),
         times_ms: Vec::new(),
         values: Vec::new(),
+        rows: Vec::new(),
+        numbers: Vec::new(),
     }
 }

@@ -2,12 +2,15 @@
 
 use crate::bindings::expander::exports::flyball::policy::expander as wire;
 use crate::given::{Given, NoConfig, NoState, show_given};
+use crate::rows::text;
 
 /// Bits of the column `state`.
 pub(crate) mod bits {
     pub(crate) const EXISTS: u32 = 1;
     pub(crate) const HAS_TEMPLATE: u32 = 2;
     pub(crate) const HAS_GPU: u32 = 4;
+    pub(crate) const SPOT: u32 = 8;
+    pub(crate) const ON_DEMAND: u32 = 16;
 }
 
 /// Bytes of a GiB.
@@ -97,6 +100,26 @@ pub struct Resources {
     pub gpu_milli: i64,
 }
 
+/// How nodes are bought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purchase {
+    /// Spot instances, which the cloud may take back.
+    Spot,
+    /// On-demand instances.
+    OnDemand,
+}
+
+impl Purchase {
+    /// Returns what two bits of a column say. `None` if they say nothing.
+    pub(crate) const fn of(spot: bool, on_demand: bool) -> Option<Self> {
+        match (spot, on_demand) {
+            (true, false) => Some(Self::Spot),
+            (false, true) => Some(Self::OnDemand),
+            _ => None,
+        }
+    }
+}
+
 impl Resources {
     /// Cpu, in cores.
     #[must_use]
@@ -172,6 +195,24 @@ impl<'a> ScaleOption<'a> {
     #[must_use]
     pub fn has_gpu(self) -> bool {
         self.has(bits::HAS_GPU)
+    }
+
+    /// How its nodes are bought. `None` if that is not known, or it has several ways.
+    #[must_use]
+    pub fn purchase(self) -> Option<Purchase> {
+        Purchase::of(self.has(bits::SPOT), self.has(bits::ON_DEMAND))
+    }
+
+    /// Zone of its nodes. `None` if that is not known, or it has several.
+    #[must_use]
+    pub fn zone(self) -> Option<&'a str> {
+        text(&self.columns.texts, &self.columns.zone, self.row)
+    }
+
+    /// Instance type of its nodes. `None` if that is not known, or it has several.
+    #[must_use]
+    pub fn instance_type(self) -> Option<&'a str> {
+        text(&self.columns.texts, &self.columns.instance_type, self.row)
     }
 
     /// Nodes to add.

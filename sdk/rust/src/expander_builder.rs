@@ -1,8 +1,9 @@
 //! Inputs of expanders for native tests, put together in a few lines.
 
 use crate::bindings::expander::exports::flyball::policy::expander as wire;
-use crate::expander::{Expander, Resources, bits};
+use crate::expander::{Expander, Purchase, Resources, bits};
 use crate::given::{Given, build_given};
+use crate::rows::text_row;
 
 /// Puts an [`Expander`] together.
 #[derive(Clone, Debug)]
@@ -31,6 +32,9 @@ pub struct OptionSpec {
     node_price: Option<f64>,
     pod_price: Option<f64>,
     sizes: (u32, u32, u32),
+    purchase: Option<Purchase>,
+    zone: Option<String>,
+    instance_type: Option<String>,
     parts: Vec<(String, u32)>,
 }
 
@@ -56,6 +60,9 @@ impl<C: Default, S: Default> ExpanderBuilder<C, S> {
             min_size: Vec::new(),
             max_size: Vec::new(),
             part_option: Vec::new(),
+            zone: Vec::new(),
+            instance_type: Vec::new(),
+            texts: Vec::new(),
             part_node_group: Vec::new(),
             part_node_count: Vec::new(),
         };
@@ -86,6 +93,12 @@ impl<C, S> ExpanderBuilder<C, S> {
         let state = known(bits::EXISTS, option.exists)
             | known(bits::HAS_GPU, option.gpu)
             | known(bits::HAS_TEMPLATE, option.template.is_some());
+        let state = state
+            | match option.purchase {
+                Some(Purchase::Spot) => bits::SPOT,
+                Some(Purchase::OnDemand) => bits::ON_DEMAND,
+                None => 0,
+            };
         let (capacity, allocatable) = option.template.unwrap_or_default();
         let row = u32::try_from(columns.node_group.len()).unwrap_or(u32::MAX);
         for (group, nodes) in option.parts {
@@ -93,6 +106,10 @@ impl<C, S> ExpanderBuilder<C, S> {
             columns.part_node_group.push(group);
             columns.part_node_count.push(nodes);
         }
+        let zone = text_row(&mut columns.texts, option.zone.as_deref());
+        columns.zone.push(zone);
+        let instance_type = text_row(&mut columns.texts, option.instance_type.as_deref());
+        columns.instance_type.push(instance_type);
         columns.node_group.push(option.node_group);
         columns.state.push(state);
         columns.node_count.push(option.node_count);
@@ -157,6 +174,9 @@ impl OptionSpec {
             node_price: None,
             pod_price: None,
             sizes: (0, 0, 10),
+            purchase: None,
+            zone: None,
+            instance_type: None,
             parts: Vec::new(),
         }
     }
@@ -205,6 +225,24 @@ impl OptionSpec {
     /// Nodes that the group has, and its bounds.
     pub fn sizes(mut self, current: u32, min: u32, max: u32) -> Self {
         self.sizes = (current, min, max);
+        self
+    }
+
+    /// How its nodes are bought.
+    pub fn bought(mut self, purchase: Purchase) -> Self {
+        self.purchase = Some(purchase);
+        self
+    }
+
+    /// Zone of its nodes.
+    pub fn zone(mut self, zone: impl Into<String>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+
+    /// Instance type of its nodes.
+    pub fn instance_type(mut self, instance_type: impl Into<String>) -> Self {
+        self.instance_type = Some(instance_type.into());
         self
     }
 

@@ -43,8 +43,7 @@ macro_rules! replica_policy {
 /// |---|---|
 /// | `rank` | `fn(&Expander<Config, State>)` to a `Ranking` or a `Result<Ranking, Refusal>` |
 ///
-/// The inputs that hosts can grant are about a scale target: an expander has none of
-/// its `wants`.
+/// Its `wants` are labels and annotations of nodes: those of each option's template.
 #[macro_export]
 macro_rules! expander_policy {
     (
@@ -66,8 +65,45 @@ macro_rules! expander_policy {
     };
 }
 
+/// Makes the crate a scale-down policy, as [`replica_policy!`] makes it a replica policy.
+/// In place of `decide` it has one or more of
+///
+/// | field | meaning |
+/// |---|---|
+/// | `judge_pods` | `fn(&ScaleDownPods<Config, State>)` to `PodVerdicts` or a `Result<PodVerdicts, Refusal>` |
+/// | `judge_nodes` | `fn(&ScaleDownNodes<Config, State>)` to `NodeVerdicts` or a `Result<NodeVerdicts, Refusal>` |
+/// | `judge_moves` | `fn(&ScaleDownMoves<Config, State>)` to `MoveVerdicts` or a `Result<MoveVerdicts, Refusal>` |
+///
+/// with a comma behind each. Only moves have a state. Its `wants` are labels and
+/// annotations of pods, nodes and namespaces.
+#[macro_export]
+macro_rules! scale_down_policy {
+    (
+        summary: $summary:expr,
+        $(config: $config:ty,)?
+        $(state: $state:ty,)?
+        $(state_version: $state_version:expr,)?
+        $(wants: [$($want:expr),* $(,)?],)?
+        $(judge_pods: $judge_pods:path,)?
+        $(judge_nodes: $judge_nodes:path,)?
+        $(judge_moves: $judge_moves:path,)?
+    ) => {
+        $crate::policy! {
+            summary: $summary,
+            $(config: $config,)?
+            $(state: $state,)?
+            $(state_version: $state_version,)?
+            $(wants: [$($want),*],)?
+            $(judge_pods: $judge_pods,)?
+            $(judge_nodes: $judge_nodes,)?
+            $(judge_moves: $judge_moves,)?
+        }
+    };
+}
+
 /// Makes the crate a policy of several kinds at once, with the fields of
-/// [`replica_policy!`] and [`expander_policy!`]: `decide`, `rank` or both, with a
+/// [`replica_policy!`], [`expander_policy!`] and [`scale_down_policy!`]: one or more of
+/// `decide`, `rank`, `judge_pods`, `judge_nodes` and `judge_moves`, in this order, with a
 /// comma behind each. The kinds share one type of configuration and one of state.
 #[macro_export]
 macro_rules! policy {
@@ -79,6 +115,9 @@ macro_rules! policy {
         $(wants: [$($want:expr),* $(,)?],)?
         $(decide: $decide:path,)?
         $(rank: $rank:path,)?
+        $(judge_pods: $judge_pods:path,)?
+        $(judge_nodes: $judge_nodes:path,)?
+        $(judge_moves: $judge_moves:path,)?
     ) => {
         /// The policy, as the contract describes it.
         #[allow(dead_code, reason = "elsewhere than on wasm32 only tests may name it")]
@@ -90,9 +129,12 @@ macro_rules! policy {
             const NAME: &'static str = ::core::env!("CARGO_PKG_NAME");
             const VERSION: &'static str = ::core::env!("CARGO_PKG_VERSION");
             const SUMMARY: &'static str = $summary;
-            const KINDS: &'static [&'static str] = &[
+            const INTERFACES: &'static [&'static str] = &[
                 $($crate::__instead!($decide; "replica"),)?
                 $($crate::__instead!($rank; "expander"),)?
+                $($crate::__instead!($judge_pods; "scale-down-pods"),)?
+                $($crate::__instead!($judge_nodes; "scale-down-nodes"),)?
+                $($crate::__instead!($judge_moves; "scale-down-moves"),)?
             ];
             const STATE_VERSION: u32 = $crate::__or!($($state_version)?; 1);
 
@@ -113,6 +155,18 @@ macro_rules! policy {
 
         $($crate::__replica!($decide);)?
         $($crate::__expander!($rank);)?
+        $($crate::__judge!(
+            $judge_pods, PodJudge, judge_pods, ScaleDownPods, PodVerdicts, scale_down_pods,
+            export_scale_down_pods
+        );)?
+        $($crate::__judge!(
+            $judge_nodes, NodeJudge, judge_nodes, ScaleDownNodes, NodeVerdicts, scale_down_nodes,
+            export_scale_down_nodes
+        );)?
+        $($crate::__judge!(
+            $judge_moves, MoveJudge, judge_moves, ScaleDownMoves, MoveVerdicts, scale_down_moves,
+            export_scale_down_moves
+        );)?
 
         /// JSON Schema of the configuration, for the builder; empty: it takes none.
         #[cfg(not(target_arch = "wasm32"))]
@@ -202,6 +256,43 @@ macro_rules! __expander {
 
             $crate::bindings::expander::export_expander!(
                 FlyballPolicy with_types_in $crate::bindings::expander
+            );
+        };
+    };
+}
+
+/// One question of the kind `scale-down`.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __judge {
+    (
+        $judge:path, $trait:ident, $method:ident, $input:ident, $verdicts:ident, $module:ident,
+        $export:ident
+    ) => {
+        impl $crate::runtime::$trait for FlyballPolicy {
+            fn $method(
+                input: &$crate::$input<Self::Config, Self::State>,
+            ) -> ::core::result::Result<$crate::$verdicts, $crate::Refusal> {
+                $crate::Answer::<$crate::$verdicts>::into_result($judge(input))
+            }
+        }
+
+        #[cfg(target_arch = "wasm32")]
+        const _: () = {
+            use $crate::bindings::types;
+            use $crate::bindings::$module::exports::flyball::policy::$module;
+
+            impl $module::Guest for FlyballPolicy {
+                fn judge(
+                    context: types::Context,
+                    input: $module::Input,
+                ) -> ::core::result::Result<$module::Verdicts, types::Error> {
+                    $crate::runtime::$method::<Self>(context, input)
+                }
+            }
+
+            $crate::bindings::$module::$export!(
+                FlyballPolicy with_types_in $crate::bindings::$module
             );
         };
     };

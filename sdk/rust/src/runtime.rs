@@ -7,6 +7,9 @@ use serde::de::DeserializeOwned;
 use crate::bindings::description::exports::flyball::policy::description;
 use crate::bindings::expander::exports::flyball::policy::expander as expander_wire;
 use crate::bindings::replica::exports::flyball::policy::replica as replica_wire;
+use crate::bindings::scale_down_moves::exports::flyball::policy::scale_down_moves as moves_wire;
+use crate::bindings::scale_down_nodes::exports::flyball::policy::scale_down_nodes as nodes_wire;
+use crate::bindings::scale_down_pods::exports::flyball::policy::scale_down_pods as pods_wire;
 use crate::bindings::types;
 use crate::decision::Decision;
 use crate::expander::Expander;
@@ -14,6 +17,9 @@ use crate::given::{Given, NoConfig};
 use crate::ranking::Ranking;
 use crate::reason::Refusal;
 use crate::replica::Replica;
+use crate::scale_down_moves::{MoveVerdicts, ScaleDownMoves};
+use crate::scale_down_nodes::{NodeVerdicts, ScaleDownNodes};
+use crate::scale_down_pods::{PodVerdicts, ScaleDownPods};
 use crate::time::Time;
 use crate::want::Want;
 
@@ -29,8 +35,8 @@ pub trait Policy {
     const VERSION: &'static str;
     /// One line for a list of policies.
     const SUMMARY: &'static str;
-    /// The kinds that it is of.
-    const KINDS: &'static [&'static str];
+    /// The interfaces of the contract that it exports.
+    const INTERFACES: &'static [&'static str];
     /// Raised when an older state can no longer be read.
     const STATE_VERSION: u32;
 
@@ -66,6 +72,38 @@ pub trait ExpanderPolicy: Policy {
     /// # Errors
     /// The policy's refusal.
     fn rank(input: &Expander<Self::Config, Self::State>) -> Result<Ranking, Refusal>;
+}
+
+/// A policy that says what happens to each pod if its node leaves.
+pub trait PodJudge: Policy {
+    /// Judges.
+    ///
+    /// # Errors
+    /// The policy's refusal.
+    fn judge_pods(input: &ScaleDownPods<Self::Config, Self::State>)
+    -> Result<PodVerdicts, Refusal>;
+}
+
+/// A policy that says which nodes may leave.
+pub trait NodeJudge: Policy {
+    /// Judges.
+    ///
+    /// # Errors
+    /// The policy's refusal.
+    fn judge_nodes(
+        input: &ScaleDownNodes<Self::Config, Self::State>,
+    ) -> Result<NodeVerdicts, Refusal>;
+}
+
+/// A policy that says which moves are worth their price.
+pub trait MoveJudge: Policy {
+    /// Judges.
+    ///
+    /// # Errors
+    /// The policy's refusal.
+    fn judge_moves(
+        input: &ScaleDownMoves<Self::Config, Self::State>,
+    ) -> Result<MoveVerdicts, Refusal>;
 }
 
 /// JSON Schema (2020-12) of a configuration, on one line.
@@ -114,11 +152,25 @@ pub fn describe<P: Policy>(schema: &str) -> description::Description {
         name: P::NAME.into(),
         version: P::VERSION.into(),
         summary: P::SUMMARY.into(),
-        kinds: P::KINDS.iter().map(|&kind| kind.into()).collect(),
+        kinds: kinds(P::INTERFACES),
         configuration_schema: schema.into(),
         state_version: P::STATE_VERSION,
         wants: P::wants().into_iter().map(Want::into_wire).collect(),
     }
+}
+
+/// Returns the kinds of these interfaces, each once.
+fn kinds(interfaces: &[&str]) -> Vec<String> {
+    let kinds = interfaces.iter().map(|&interface| {
+        if interface.starts_with("scale-down-") {
+            "scale-down"
+        } else {
+            interface
+        }
+    });
+    let mut kinds: Vec<String> = kinds.map(str::to_owned).collect();
+    kinds.dedup();
+    kinds
 }
 
 /// The contract's `decide`.
@@ -146,6 +198,48 @@ pub fn rank<P: ExpanderPolicy>(
     answer(|| {
         let given = given::<P>(context)?;
         asked(Expander { input, given }, P::rank)?.into_wire()
+    })
+}
+
+/// The contract's `judge` of pods.
+///
+/// # Errors
+/// The policy's refusal, or a configuration or state that cannot be read.
+pub fn judge_pods<P: PodJudge>(
+    context: types::Context,
+    input: pods_wire::Input,
+) -> Result<pods_wire::Verdicts, types::Error> {
+    answer(|| {
+        let given = given::<P>(context)?;
+        Ok(asked(ScaleDownPods { input, given }, P::judge_pods)?.into_wire())
+    })
+}
+
+/// The contract's `judge` of nodes.
+///
+/// # Errors
+/// The policy's refusal, or a configuration or state that cannot be read.
+pub fn judge_nodes<P: NodeJudge>(
+    context: types::Context,
+    input: nodes_wire::Input,
+) -> Result<nodes_wire::Verdicts, types::Error> {
+    answer(|| {
+        let given = given::<P>(context)?;
+        Ok(asked(ScaleDownNodes { input, given }, P::judge_nodes)?.into_wire())
+    })
+}
+
+/// The contract's `judge` of moves.
+///
+/// # Errors
+/// The policy's refusal, or a configuration or state that cannot be read.
+pub fn judge_moves<P: MoveJudge>(
+    context: types::Context,
+    input: moves_wire::Input,
+) -> Result<moves_wire::Verdicts, types::Error> {
+    answer(|| {
+        let given = given::<P>(context)?;
+        asked(ScaleDownMoves { input, given }, P::judge_moves)?.into_wire()
     })
 }
 

@@ -54,6 +54,16 @@ impl Time {
         }
     }
 
+    /// Returns the point in time of a column in which -1 marks that there is none.
+    pub(crate) const fn from_mark(ms: i64) -> Option<Self> {
+        if ms < 0 { None } else { Some(Self(ms)) }
+    }
+
+    /// Returns the entry of such a column.
+    pub(crate) fn mark(at: Option<Self>) -> i64 {
+        at.map_or(-1, Self::ms)
+    }
+
     pub(crate) fn column(at: Option<Self>) -> i64 {
         at.map_or(Self::UNKNOWN_MS, Self::ms)
     }

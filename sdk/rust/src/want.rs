@@ -1,6 +1,7 @@
 //! Inputs beyond the standard ones: what a policy wishes for, and what it got.
 
 use crate::bindings::types;
+use crate::rows::text;
 use crate::time::Time;
 
 /// An input that a policy wants beyond the standard ones. The host fetches it,
@@ -49,6 +50,43 @@ impl Want {
         }
     }
 
+    /// A label of each pod that is judged.
+    #[must_use]
+    pub fn pod_label(key: &str) -> Self {
+        Self::by_row("pod-label", key)
+    }
+
+    /// An annotation of each pod that is judged.
+    #[must_use]
+    pub fn pod_annotation(key: &str) -> Self {
+        Self::by_row("pod-annotation", key)
+    }
+
+    /// A label of the namespace of each pod that is judged.
+    #[must_use]
+    pub fn namespace_label(key: &str) -> Self {
+        Self::by_row("namespace-label", key)
+    }
+
+    /// A label of each node, or of each option's template node.
+    #[must_use]
+    pub fn node_label(key: &str) -> Self {
+        Self::by_row("node-label", key)
+    }
+
+    /// An annotation of each node, or of each option's template node.
+    #[must_use]
+    pub fn node_annotation(key: &str) -> Self {
+        Self::by_row("node-annotation", key)
+    }
+
+    fn by_row(kind: &'static str, key: &str) -> Self {
+        Self {
+            kind,
+            arguments: vec![("key", key.to_owned())],
+        }
+    }
+
     pub(crate) fn into_wire(self) -> types::WantedInput {
         let argument = |(name, value): (&str, String)| types::Argument {
             name: name.into(),
@@ -92,6 +130,14 @@ impl<'a> Granted<'a> {
             .iter()
             .map(String::as_str)
             .zip(input.texts.iter().map(String::as_str))
+    }
+
+    /// Labels or annotations by row: the value in that row of the table. `None` if it has
+    /// none.
+    #[must_use]
+    pub fn of_row(&self, row: usize) -> Option<&'a str> {
+        let Self(input) = *self;
+        text(&input.texts, &input.rows, row)
     }
 
     /// The value of the label or annotation `key`.

@@ -133,5 +133,8 @@ pub fn selected(options: &Arc<OptionColumns>, rows: &[u32]) -> Arc<OptionColumns
         current_size: of(&options.current_size, rows),
         min_size: of(&options.min_size, rows),
         max_size: of(&options.max_size, rows),
+        zone: of(&options.zone, rows),
+        instance_type: of(&options.instance_type, rows),
+        texts: options.texts.clone(),
     })
 }

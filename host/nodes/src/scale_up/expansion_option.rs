@@ -2,16 +2,20 @@
 
 use std::sync::Arc;
 
-use flyball_placement::Resources;
 use flyball_placement::pack::{Demand, Growth, Packed, Part};
+use flyball_placement::{Labels, Name, Resources};
 
 use super::candidates::{Candidate, Candidates};
 use super::families::Family;
 use super::zones::ZonesByClass;
 use crate::gpu::gpus;
-use crate::state::ClusterState;
+use crate::state::{ClusterState, zone_of};
 use crate::templates::GroupTemplate;
 use flyball_decision::expander::{OptionColumns, option_state};
+use flyball_decision::scale_down::Texts;
+
+/// Label with a node's instance type.
+const INSTANCE_TYPE: &str = "node.kubernetes.io/instance-type";
 
 /// A way to place pending pods: more nodes of one group, or of several.
 #[derive(Clone)]
@@ -80,6 +84,7 @@ pub(super) fn columns(
     options: &[ExpansionOption],
 ) -> OptionColumns {
     let mut columns = OptionColumns::default();
+    let mut texts = Texts::default();
     let mut summed: Option<(&Arc<Packed>, Resources)> = None;
     for option in options {
         // Consecutive groups often share an estimate.
@@ -91,14 +96,16 @@ pub(super) fn columns(
                 state.cluster().requests_of_all(placed)
             }
         };
-        push(&mut columns, candidates, option, &requested);
+        push(&mut columns, &mut texts, candidates, option, &requested);
         summed = Some((&option.packed, requested));
     }
+    columns.texts = texts.into_column();
     columns
 }
 
 fn push(
     columns: &mut OptionColumns,
+    texts: &mut Texts,
     candidates: &Candidates<'_>,
     option: &ExpansionOption,
     requested: &Resources,
@@ -172,6 +179,21 @@ fn push(
     columns
         .allocatable_gpu
         .push(mean(&|template| gpu(allocatable(template))));
+    let shared = |label: &dyn Fn(&Labels) -> Option<Name>| {
+        let mut values = parts
+            .iter()
+            .map(|(_, template, _)| label(&template.template.node.labels));
+        let first = values.next().flatten()?;
+        values
+            .all(|other| other.as_ref() == Some(&first))
+            .then_some(first)
+    };
+    let zone = shared(&|labels| zone_of(labels).cloned());
+    let instance_type = shared(&|labels| labels.get(INSTANCE_TYPE).cloned());
+    columns.zone.push(texts.row_or_none(zone.as_ref()));
+    columns
+        .instance_type
+        .push(texts.row_or_none(instance_type.as_ref()));
     columns.node_price.push(price);
     columns.pod_price.push(None);
     columns

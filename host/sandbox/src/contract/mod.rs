@@ -8,6 +8,10 @@ use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::policy::{Description, interface};
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
+use flyball_decision::scale_down::{
+    MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
+    ScaleDownPodsInput,
+};
 use wasmtime::Store;
 use wasmtime::component::Component;
 
@@ -69,7 +73,7 @@ impl Contract {
     }
 
     fn check_surface(self, surface: &Surface) -> Result<(), LoadError> {
-        let known = ["log", "types"].map(|interface| self.interface(interface));
+        let known = ["log", "types", "scale-down-types"].map(|interface| self.interface(interface));
         let mut unknown: Vec<String> = surface
             .imports
             .iter()
@@ -107,21 +111,11 @@ impl Contract {
 
     /// Links a compiled component.
     pub(crate) fn link(self, component: &Component, surface: &Surface) -> wasmtime::Result<Linked> {
-        let exports = Exports {
-            replica: self.exports(surface, interface::REPLICA),
-            expander: self.exports(surface, interface::EXPANDER),
-        };
+        let interfaces = self.interfaces(surface);
         match self {
-            Self::Draft => draft::Linked::new(component, exports).map(Linked::Draft),
+            Self::Draft => draft::Linked::new(component, &interfaces).map(Linked::Draft),
         }
     }
-}
-
-/// The kinds of policy that this host runs and a component exports.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Exports {
-    pub replica: bool,
-    pub expander: bool,
 }
 
 /// A component linked against its version of the contract.
@@ -155,6 +149,39 @@ impl Linked {
     ) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
         match self {
             Self::Draft(linked) => linked.rank(store, context, input),
+        }
+    }
+
+    pub fn judge_pods(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ScaleDownPodsInput,
+    ) -> wasmtime::Result<Result<PodVerdicts, Refusal>> {
+        match self {
+            Self::Draft(linked) => linked.judge_pods(store, context, input),
+        }
+    }
+
+    pub fn judge_nodes(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ScaleDownNodesInput,
+    ) -> wasmtime::Result<Result<NodeVerdicts, Refusal>> {
+        match self {
+            Self::Draft(linked) => linked.judge_nodes(store, context, input),
+        }
+    }
+
+    pub fn judge_moves(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ScaleDownMovesInput,
+    ) -> wasmtime::Result<Result<MoveVerdicts, Refusal>> {
+        match self {
+            Self::Draft(linked) => linked.judge_moves(store, context, input),
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::sync::{Arc, PoisonError};
 
 use flyball_decision::context::Context;
-use flyball_decision::policy::{Policy as _, PolicyOutcome, kind};
+use flyball_decision::policy::{Policy as _, PolicyOutcome, interface};
 use flyball_decision::time::Timestamp;
 
 use crate::error::LoadError;
@@ -107,19 +107,21 @@ fn canary(policy: &CompiledPolicy, configuration: &Arc<str>) -> Result<(), LoadE
         state: "".into(),
         inputs: sample::granted(policy.description(), NOW),
     };
-    if policy.description().has_kind(kind::REPLICA) {
-        judge(
-            policy,
-            configuration,
-            policy.decide(&context, &sample::replica(NOW)),
-        )?;
+    let judge = |outcome: PolicyOutcome<()>| judge(policy, configuration, outcome);
+    if policy.answers(interface::REPLICA) {
+        judge(policy.decide(&context, &sample::replica(NOW)).map(drop))?;
     }
-    if policy.description().has_kind(kind::EXPANDER) {
-        judge(
-            policy,
-            configuration,
-            policy.rank(&context, &sample::expander()),
-        )?;
+    if policy.answers(interface::EXPANDER) {
+        judge(policy.rank(&context, &sample::expander()).map(drop))?;
+    }
+    if policy.answers(interface::SCALE_DOWN_PODS) {
+        judge(policy.judge_pods(&context, &sample::pods(NOW)).map(drop))?;
+    }
+    if policy.answers(interface::SCALE_DOWN_NODES) {
+        judge(policy.judge_nodes(&context, &sample::nodes(NOW)).map(drop))?;
+    }
+    if policy.answers(interface::SCALE_DOWN_MOVES) {
+        judge(policy.judge_moves(&context, &sample::moves(NOW)).map(drop))?;
     }
     Ok(())
 }

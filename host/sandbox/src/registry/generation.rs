@@ -10,6 +10,10 @@ use flyball_decision::policy::{
     Budget, Description, NODE_GROUPS, Policy, PolicyOutcome, PolicyVersion, RolledBack, Usage,
 };
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
+use flyball_decision::scale_down::{
+    MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
+    ScaleDownPodsInput,
+};
 use flyball_decision::time::Timestamp;
 
 use crate::compile::CompileHandle;
@@ -270,6 +274,36 @@ impl Policy for Generation {
     fn rank(&self, context: &Context, input: &ExpanderInput) -> PolicyOutcome<ExpanderRanking> {
         self.ask(NODES, context, |policy, checked| {
             policy.rank_checked(checked, input)
+        })
+    }
+
+    fn judge_pods(
+        &self,
+        context: &Context,
+        input: &ScaleDownPodsInput,
+    ) -> PolicyOutcome<PodVerdicts> {
+        self.ask(NODES, context, |policy, checked| {
+            policy.judge_pods_checked(checked, input)
+        })
+    }
+
+    fn judge_nodes(
+        &self,
+        context: &Context,
+        input: &ScaleDownNodesInput,
+    ) -> PolicyOutcome<NodeVerdicts> {
+        self.ask(NODES, context, |policy, checked| {
+            policy.judge_nodes_checked(checked, input)
+        })
+    }
+
+    fn judge_moves(
+        &self,
+        context: &Context,
+        input: &ScaleDownMovesInput,
+    ) -> PolicyOutcome<MoveVerdicts> {
+        self.ask(NODES, context, |policy, checked| {
+            policy.judge_moves_checked(checked, input)
         })
     }
 }

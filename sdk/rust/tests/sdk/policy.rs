@@ -49,6 +49,8 @@ fn context(configuration: &str, state: &str) -> Context {
         texts: vec!["blue".into()],
         times_ms: vec![],
         values: vec![],
+        rows: vec![],
+        numbers: vec![],
     };
     let history = GrantedInput {
         keys: vec![],

@@ -1,13 +1,11 @@
 //! Interface `expander`.
 
-use std::sync::Arc;
-
 use flyball_decision::context::Context;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking, OptionColumns};
 use wasmtime::Store;
 
 use super::exports::expander;
-use super::{lend, reason, refusal};
+use super::{figures, lend, reason, refusal, texts};
 use crate::contract::Refusal;
 use crate::guest::Guest;
 
@@ -17,10 +15,11 @@ pub(super) fn rank(
     context: &Context,
     input: &ExpanderInput,
 ) -> wasmtime::Result<Result<ExpanderRanking, Refusal>> {
-    let node_group = names(&input.options.node_group);
-    let part_node_group = names(&input.options.part_node_group);
-    let node_price = prices(&input.options.node_price);
-    let pod_price = prices(&input.options.pod_price);
+    let node_group = texts(&input.options.node_group);
+    let part_node_group = texts(&input.options.part_node_group);
+    let option_texts = texts(&input.options.texts);
+    let node_price = figures(&input.options.node_price);
+    let pod_price = figures(&input.options.pod_price);
     let answer = lend(context, |context| {
         let input = expander::Input {
             options: expander::Options {
@@ -28,6 +27,7 @@ pub(super) fn rank(
                 part_node_group: &part_node_group,
                 node_price: &node_price,
                 pod_price: &pod_price,
+                texts: &option_texts,
                 ..columns(&input.options)
             },
             cluster_node_count: input.cluster_node_count,
@@ -61,19 +61,10 @@ fn columns(options: &OptionColumns) -> expander::Options<'_> {
         part_option: &options.part_option,
         part_node_group: &[],
         part_node_count: &options.part_node_count,
+        zone: &options.zone,
+        instance_type: &options.instance_type,
+        texts: &[],
     }
-}
-
-fn names(column: &[Arc<str>]) -> Vec<&str> {
-    column.iter().map(|name| &**name).collect()
-}
-
-/// Marks unknown prices as the contract does.
-fn prices(column: &[Option<f64>]) -> Vec<f64> {
-    column
-        .iter()
-        .map(|price| price.unwrap_or(f64::NAN))
-        .collect()
 }
 
 /// Translates a ranking. Scores that are not numbers, which the contract uses for dropped

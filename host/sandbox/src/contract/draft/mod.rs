@@ -3,15 +3,22 @@
 
 mod expander;
 mod replica;
+mod scale_down;
+
+use std::sync::Arc;
 
 use flyball_decision::context::{Context, GrantedInput, Reason};
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::policy::{Description, WantedInput, interface};
 use flyball_decision::replica::{ReplicaDecision, ReplicaInput};
+use flyball_decision::scale_down::{
+    MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
+    ScaleDownPodsInput,
+};
 use wasmtime::Store;
 use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
-use crate::contract::{Exports, Refusal};
+use crate::contract::Refusal;
 use crate::guest::Guest;
 
 /// A component exports only some of this world's interfaces: each is looked up by itself.
@@ -26,6 +33,9 @@ mod bindings {
                 export flyball:policy/description@0.1.0-draft;
                 export flyball:policy/replica@0.1.0-draft;
                 export flyball:policy/expander@0.1.0-draft;
+                export flyball:policy/scale-down-pods@0.1.0-draft;
+                export flyball:policy/scale-down-nodes@0.1.0-draft;
+                export flyball:policy/scale-down-moves@0.1.0-draft;
             }
         ",
         world: "flyball:host/every-kind",
@@ -35,7 +45,7 @@ mod bindings {
 }
 
 use bindings::exports::flyball::policy as exports;
-use bindings::flyball::policy::{log, types};
+use bindings::flyball::policy::{log, scale_down_types, types};
 
 /// A component linked against this version, by the interfaces that it exports.
 pub(crate) struct Linked {
@@ -43,6 +53,9 @@ pub(crate) struct Linked {
     description: exports::description::GuestIndices,
     replica: Option<exports::replica::GuestIndices>,
     expander: Option<exports::expander::GuestIndices>,
+    scale_down_pods: Option<exports::scale_down_pods::GuestIndices>,
+    scale_down_nodes: Option<exports::scale_down_nodes::GuestIndices>,
+    scale_down_moves: Option<exports::scale_down_moves::GuestIndices>,
 }
 
 impl log::Host for Guest {
@@ -53,20 +66,35 @@ impl log::Host for Guest {
 
 impl Linked {
     /// Resolves imports and looks up exports.
-    pub fn new(component: &Component, exported: Exports) -> wasmtime::Result<Self> {
+    pub fn new(component: &Component, exported: &[&str]) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(component.engine());
         log::add_to_linker::<_, HasSelf<Guest>>(&mut linker, |guest| guest)?;
         let pre = linker.instantiate_pre(component)?;
-        let replica = exported
-            .replica
-            .then(|| exports::replica::GuestIndices::new(&pre));
-        let expander = exported
-            .expander
-            .then(|| exports::expander::GuestIndices::new(&pre));
+        // Looks up an interface that the component exports.
+        fn look_up<T>(
+            exported: &[&str],
+            interface: &str,
+            look_up: impl FnOnce() -> wasmtime::Result<T>,
+        ) -> wasmtime::Result<Option<T>> {
+            exported.contains(&interface).then(look_up).transpose()
+        }
         Ok(Self {
             description: exports::description::GuestIndices::new(&pre)?,
-            replica: replica.transpose()?,
-            expander: expander.transpose()?,
+            replica: look_up(exported, interface::REPLICA, || {
+                exports::replica::GuestIndices::new(&pre)
+            })?,
+            expander: look_up(exported, interface::EXPANDER, || {
+                exports::expander::GuestIndices::new(&pre)
+            })?,
+            scale_down_pods: look_up(exported, interface::SCALE_DOWN_PODS, || {
+                exports::scale_down_pods::GuestIndices::new(&pre)
+            })?,
+            scale_down_nodes: look_up(exported, interface::SCALE_DOWN_NODES, || {
+                exports::scale_down_nodes::GuestIndices::new(&pre)
+            })?,
+            scale_down_moves: look_up(exported, interface::SCALE_DOWN_MOVES, || {
+                exports::scale_down_moves::GuestIndices::new(&pre)
+            })?,
             pre,
         })
     }
@@ -79,6 +107,15 @@ impl Linked {
         }
         if let Some(expander) = &self.expander {
             expander.load(&mut *store, &instance)?;
+        }
+        if let Some(pods) = &self.scale_down_pods {
+            pods.load(&mut *store, &instance)?;
+        }
+        if let Some(nodes) = &self.scale_down_nodes {
+            nodes.load(&mut *store, &instance)?;
+        }
+        if let Some(moves) = &self.scale_down_moves {
+            moves.load(&mut *store, &instance)?;
         }
         let policy = self.description.load(&mut *store, &instance)?;
         let description = policy.call_describe(store)?;
@@ -117,6 +154,45 @@ impl Linked {
         let instance = self.pre.instantiate(&mut *store)?;
         let policy = indices.load(&mut *store, &instance)?;
         expander::rank(&policy, store, context, input)
+    }
+
+    /// Asks a scale-down policy to judge pods.
+    pub fn judge_pods(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ScaleDownPodsInput,
+    ) -> wasmtime::Result<Result<PodVerdicts, Refusal>> {
+        let indices = exported(self.scale_down_pods.as_ref(), interface::SCALE_DOWN_PODS)?;
+        let instance = self.pre.instantiate(&mut *store)?;
+        let policy = indices.load(&mut *store, &instance)?;
+        scale_down::judge_pods(&policy, store, context, input)
+    }
+
+    /// Asks a scale-down policy to judge nodes.
+    pub fn judge_nodes(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ScaleDownNodesInput,
+    ) -> wasmtime::Result<Result<NodeVerdicts, Refusal>> {
+        let indices = exported(self.scale_down_nodes.as_ref(), interface::SCALE_DOWN_NODES)?;
+        let instance = self.pre.instantiate(&mut *store)?;
+        let policy = indices.load(&mut *store, &instance)?;
+        scale_down::judge_nodes(&policy, store, context, input)
+    }
+
+    /// Asks a scale-down policy to judge moves.
+    pub fn judge_moves(
+        &self,
+        store: &mut Store<Guest>,
+        context: &Context,
+        input: &ScaleDownMovesInput,
+    ) -> wasmtime::Result<Result<MoveVerdicts, Refusal>> {
+        let indices = exported(self.scale_down_moves.as_ref(), interface::SCALE_DOWN_MOVES)?;
+        let instance = self.pre.instantiate(&mut *store)?;
+        let policy = indices.load(&mut *store, &instance)?;
+        scale_down::judge_moves(&policy, store, context, input)
     }
 }
 
@@ -166,7 +242,21 @@ fn granted<'a>((input, texts): (&'a GrantedInput, &'a Texts<'a>)) -> types::Gran
         texts: &texts.texts,
         times_ms: &input.times_ms,
         values: &input.values,
+        rows: &input.rows,
+        numbers: &input.numbers,
     }
+}
+
+fn texts(column: &[Arc<str>]) -> Vec<&str> {
+    column.iter().map(|text| &**text).collect()
+}
+
+/// Marks unknown figures as the contract does.
+fn figures(column: &[Option<f64>]) -> Vec<f64> {
+    column
+        .iter()
+        .map(|figure| figure.unwrap_or(f64::NAN))
+        .collect()
 }
 
 fn arguments(arguments: Vec<types::Argument>) -> Vec<(String, String)> {
