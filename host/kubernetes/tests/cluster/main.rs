@@ -10,4 +10,5 @@ mod fixture;
 mod observe;
 mod resource;
 mod restart;
+mod scale_down;
 mod write;
