@@ -21,7 +21,7 @@ use tokio::sync::watch;
 use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
 use crate::write::{intent, report};
 
-const MANIFEST: &str = include_str!("../../deploy/flyball.yaml");
+pub const MANIFEST: &str = include_str!("../../deploy/flyball.yaml");
 
 #[test]
 fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
@@ -198,7 +198,7 @@ fn leader(flyball: &Flyball, identity: &str) -> Election {
 }
 
 /// Returns a client with the permissions of the deployed service account.
-async fn service_account(cluster: &Cluster) -> Client {
+pub async fn service_account(cluster: &Cluster) -> Client {
     let file = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
     let mut config = Config::from_custom_kubeconfig(file, &KubeConfigOptions::default())
         .await

@@ -10,5 +10,6 @@ mod fixture;
 mod observe;
 mod resource;
 mod restart;
+mod scale_down;
 mod write;
 mod write_nodes;
