@@ -12,7 +12,7 @@ mod nodes;
 mod replicas;
 mod text;
 
-pub use self::nodes::{ABOUT_NODES, pods, remaining, round, score, skipped};
+pub use self::nodes::{ABOUT_NODES, remaining, round, skipped};
 pub use self::replicas::answered_by;
 use crate::record::Record;
 use flyball_decision::time::Timestamp;

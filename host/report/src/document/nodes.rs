@@ -233,8 +233,7 @@ fn made_of(part: &ExpanderRecord, row: usize) -> Cell {
 }
 
 /// Returns the score that an expander gave the option in this row of the input.
-#[must_use]
-pub fn score(part: &ExpanderRecord, row: usize) -> Option<f64> {
+fn score(part: &ExpanderRecord, row: usize) -> Option<f64> {
     let ranking = part.answer.as_ref().ok()?;
     ranking.scores.get(place(part, row)?).copied().flatten()
 }
@@ -264,8 +263,7 @@ pub fn remaining(remaining: &Remaining) -> Vec<Note> {
 
 /// Lists some pods by name and the number of the others, such as `default/a, default/b
 /// and 3 more`.
-#[must_use]
-pub fn pods(list: &PodList) -> String {
+fn pods(list: &PodList) -> String {
     let names = list.names.iter().take(MAX_NAMES);
     let names: Vec<String> = names
         .map(|key| format!("{}/{}", key.namespace, key.name))

@@ -50,6 +50,13 @@ impl Document {
     /// Returns the document as lines of text; `paint` styles its parts.
     #[must_use]
     pub fn text(&self, paint: Paint<'_>) -> String {
+        self.text_at(&utc(self.at), paint)
+    }
+
+    /// Returns the document as lines of text with this time, such as that since the start
+    /// of a simulation.
+    #[must_use]
+    pub fn text_at(&self, at: &str, paint: Paint<'_>) -> String {
         let Self {
             about,
             result,
@@ -59,7 +66,7 @@ impl Document {
             blocks,
             ..
         } = self;
-        let at = paint(Tone::Dim, &utc(self.at));
+        let at = paint(Tone::Dim, at);
         let about = paint(Tone::Subject, about);
         let result = paint(*tone, result);
         let code = paint(Tone::Plain, code);
