@@ -74,7 +74,8 @@ pub enum Tone {
     Warning,
     /// Something failed.
     Bad,
-    /// Something fails in each decision until it is mended, such as a policy or a metric.
+    /// Something fails in each decision until it is mended, such as a policy or a metric,
+    /// or another policy stands in for it.
     Failing,
 }
 

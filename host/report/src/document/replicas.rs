@@ -114,11 +114,11 @@ pub(super) fn part_notes<Q: Question>(
     if let Some(failed) = &part.failed {
         notes.extend(part_notes(failed, level, said));
         let instead = if part.previous {
-            "the version before goes on deciding".to_owned()
+            format!("the version before, {name}, goes on deciding")
         } else {
             format!("{noun} {name} stands in for {}", failed.name)
         };
-        notes.push(Note::plain(level, instead));
+        notes.push(Note::plain(level, instead).in_tone(Tone::Failing));
     }
     match &part.answer {
         Err(failure) => {
