@@ -7,3 +7,4 @@
 
 mod expanders;
 mod hpa;
+mod scale_down;
