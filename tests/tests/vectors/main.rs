@@ -8,3 +8,4 @@
 mod expanders;
 mod hpa;
 mod removals;
+mod scale_down;
