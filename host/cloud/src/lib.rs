@@ -6,7 +6,9 @@
 
 mod any;
 pub mod aws;
+mod prices;
 mod spec;
 
 pub use any::{Cloud, conventions_of};
+pub use prices::{NodePrices, PricesError};
 pub use spec::{NodeGroupSpec, SpecError};

@@ -1,114 +1,94 @@
-//! Recorder that logs decisions.
-
-mod nodes;
+//! Recorder that logs decisions: the documents of their records, which `why` prints, too.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::iter::once;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
-use flyball_decision::part::PolicyRecord;
 use flyball_decision::question::Question;
 use flyball_decision::recorder::Recorder;
 use flyball_nodes::record::NodeDecisionRecord;
-use flyball_replicas::record::{DecisionRecord, Outcome};
-use flyball_replicas::status::{Condition, condition};
+use flyball_replicas::record::DecisionRecord;
+use flyball_report::document::{ABOUT_NODES, Document, Documented as _, Tone};
 
-/// Logs actions, the lines that policies log, and the problem that keeps an object from
-/// being scaled (a missing target or metric, a policy without a usable answer): once,
-/// until it changes.
+/// Logs the lines of policies, Cluster Autoscaler's lines about nodes, and of each record's
+/// document:
+///
+/// | level | what |
+/// |---|---|
+/// | warning | what failed; what fails in each decision is logged once, until it changes |
+/// | information | a decision that was carried out, and the first one after a failure |
+/// | debug | the whole document |
 #[derive(Default)]
 pub struct LogRecorder {
-    problems: Mutex<BTreeMap<ObjectKey, String>>,
-    nodes: nodes::NodeLog,
+    /// What failed in the last decision and fails until it is mended, by object.
+    failing: Mutex<BTreeMap<String, Vec<String>>>,
 }
 
 impl Recorder<DecisionRecord> for LogRecorder {
     fn record(&self, record: &Arc<DecisionRecord>) {
-        self.log(record);
+        let object = object_name(&record.object);
+        log_lines(&record.policies, &object);
+        self.log(&object, record.sequence, &record.document());
     }
 
     fn forget(&self, object: &ObjectKey) {
-        self.problems().remove(object);
+        self.replace_failing(&object_name(object), Vec::new());
     }
 }
 
 impl Recorder<NodeDecisionRecord> for LogRecorder {
     fn record(&self, record: &Arc<NodeDecisionRecord>) {
-        self.nodes.log(record);
+        let rounds = record.rounds.iter();
+        log_lines(rounds.flat_map(|round| &round.expanders), ABOUT_NODES);
+        for line in &record.log {
+            tracing::info!("{line}");
+        }
+        self.log(ABOUT_NODES, record.sequence, &record.document());
     }
 }
 
 impl LogRecorder {
-    fn log(&self, record: &DecisionRecord) {
-        let object = format!("{}/{}", record.object.namespace, record.object.name);
-        log_lines(&record.policies, &object);
-        self.log_problem(record, &object);
-        let verdict = &record.verdict;
-        let (from, to) = (
-            verdict.from.unwrap_or_default(),
-            verdict.to.unwrap_or_default(),
-        );
-        let policy = policies(record);
-        let reason = &verdict.message;
-        match &record.outcome {
-            Outcome::Scaled => tracing::info!(object, from, to, policy, reason, "scaled"),
-            Outcome::Observed => {
-                tracing::info!(
-                    object,
-                    from,
-                    to,
-                    policy,
-                    reason,
-                    "would scale (mode Observe)"
-                );
+    /// Logs the document of a record about an object. `record` is the record's sequence
+    /// number.
+    fn log(&self, object: &str, record: u64, document: &Document) {
+        let reason = &*document.code;
+        let headline = document.headline();
+        let notes = document.notes().map(|note| (note.tone, note.to_string()));
+        let (mut failed, mut failing) = (Vec::new(), Vec::new());
+        for (tone, line) in once((document.tone, headline.clone())).chain(notes) {
+            match tone {
+                Tone::Bad => failed.push(line),
+                Tone::Failing => failing.push(line),
+                _ => {}
             }
-            Outcome::Failed(error) => {
-                tracing::warn!(object, from, to, policy, reason, error, "could not scale");
-            }
-            Outcome::Unchanged => tracing::debug!(object, from, policy, reason, "unchanged"),
         }
+        let before = self.replace_failing(object, failing.clone());
+        let has_recovered = failing.is_empty() && !before.is_empty();
+        failing.retain(|line| !before.contains(line));
+        for line in failing.iter().chain(&failed) {
+            tracing::warn!(object, record, reason, "{line}");
+        }
+        if document.tone == Tone::Good || (document.tone == Tone::Plain && has_recovered) {
+            tracing::info!(object, record, reason, "{headline}");
+        }
+        tracing::debug!(object, record, reason, "{document}");
     }
 
-    fn log_problem(&self, record: &DecisionRecord, object: &str) {
-        let failures: Vec<String> = record.policies.iter().filter_map(failure).collect();
-        let (what, text) = match hold_reason(record) {
-            _ if !failures.is_empty() => ("a policy gave no usable answer", failures.join("; ")),
-            Some(reason) => ("nothing is decided", reason),
-            None => ("", String::new()),
+    /// Sets what fails for an object. Returns what failed before.
+    fn replace_failing(&self, object: &str, failing: Vec<String>) -> Vec<String> {
+        let mut known = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = match failing.is_empty() {
+            true => known.remove(object),
+            false => known.insert(object.to_owned(), failing),
         };
-        let mut known = self.problems();
-        let before = if text.is_empty() {
-            known.remove(&record.object)
-        } else {
-            known.insert(record.object.clone(), text.clone())
-        };
-        if before.as_deref().unwrap_or_default() == text {
-            return;
-        }
-        if text.is_empty() {
-            tracing::info!(object, "decided again, all policies answer");
-        } else {
-            tracing::warn!(object, reason = text, "{what}");
-        }
-    }
-
-    fn problems(&self) -> MutexGuard<'_, BTreeMap<ObjectKey, String>> {
-        self.problems.lock().unwrap_or_else(PoisonError::into_inner)
+        before.unwrap_or_default()
     }
 }
 
-/// Returns why an object is held, if its conditions name a fault.
-fn hold_reason(record: &DecisionRecord) -> Option<String> {
-    let at_fault = |condition: &&Condition| {
-        let decides = [condition::ABLE_TO_SCALE, condition::SCALING_ACTIVE];
-        condition.status == "False"
-            && decides.contains(&&*condition.kind)
-            && condition.reason != "ScalingDisabled"
-    };
-    record.verdict.to.is_none().then_some(())?;
-    let fault = record.conditions.iter().find(at_fault)?;
-    Some(format!("{}: {}", fault.reason, fault.message))
+fn object_name(object: &ObjectKey) -> String {
+    format!("{}/{}", object.namespace, object.name)
 }
 
 /// Logs the lines that policies logged about an object, at the contract's levels.
@@ -126,24 +106,121 @@ fn log_lines<'a, Q: Question>(parts: impl IntoIterator<Item = &'a Part<Q>>, obje
     }
 }
 
-fn failure(policy: &PolicyRecord) -> Option<String> {
-    let failure = policy.failure()?;
-    let version = policy.version.as_ref().filter(|_| policy.previous);
-    let then = version.map_or_else(String::new, |version| {
-        format!(
-            "; the version before, {} ({}), goes on",
-            version.version,
-            version.short_digest()
-        )
-    });
-    Some(format!("{}: {failure}{then}", policy.name))
-}
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+    use std::sync::{Arc, Mutex, PoisonError};
 
-/// Returns the policies that answered: `hpa@1a2b3c4d5e6f`.
-pub fn policies(record: &DecisionRecord) -> String {
-    let names = record.policies.iter().map(|policy| match &policy.version {
-        Some(version) => format!("{}@{}", version.name, version.short_digest()),
-        None => format!("{} (no answer)", policy.name),
-    });
-    names.collect::<Vec<_>>().join(", ")
+    use flyball_decision::recorder::Recorder as _;
+    use flyball_report::document::{Documented as _, Tone};
+    use flyball_report::record::Record;
+    use flyball_test_support::vectors;
+    use serde_json::Value;
+    use tracing::Level;
+
+    use super::LogRecorder;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut buffer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            buffer.write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Returns the record on this line of a file of vectors, about the object
+    /// `default/web` if it is about replicas.
+    fn record(file: &str, line: usize) -> anyhow::Result<Record> {
+        let records = vectors::read::<Value>(file)?;
+        let mut record = records.get(line).cloned().unwrap_or_default();
+        if record["object"].is_object() {
+            record["object"] = serde_json::json!({"namespace": "default", "name": "web"});
+        }
+        Ok(Record::from_line(record.to_string().as_bytes())?)
+    }
+
+    /// Logs records and returns the events.
+    fn log(records: &[&Record]) -> anyhow::Result<Vec<Value>> {
+        let buffer = Buffer::default();
+        let writer = buffer.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .flatten_event(true)
+            .with_max_level(Level::INFO)
+            .with_writer(move || writer.clone())
+            .finish();
+        let recorder = LogRecorder::default();
+        tracing::subscriber::with_default(subscriber, || {
+            for record in records {
+                match record {
+                    Record::Replicas(record) => recorder.record(record),
+                    Record::Nodes(record) => recorder.record(record),
+                }
+            }
+        });
+        let bytes = buffer.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = bytes.split(|byte| *byte == b'\n');
+        let lines = lines.filter(|line| !line.is_empty());
+        lines
+            .map(|line| Ok(serde_json::from_slice(line)?))
+            .collect()
+    }
+
+    fn levels_and_messages(events: &[Value]) -> Vec<(&str, &str)> {
+        let events = events
+            .iter()
+            .filter_map(|event| Some((event["level"].as_str()?, event["message"].as_str()?)));
+        events.collect()
+    }
+
+    #[test]
+    fn what_fails_in_each_decision_is_logged_once_in_the_words_of_its_document()
+    -> anyhow::Result<()> {
+        let trapped = record("records/closures", 14)?;
+        let held = record("records/closures", 3)?;
+        let scaled = record("records/daemon", 3)?;
+        let notes = trapped.document();
+        let mut notes = notes.notes().filter(|note| note.tone == Tone::Failing);
+        let trapped_line = notes.next().map_or_else(String::new, ToString::to_string);
+        assert!(trapped_line.ends_with("unreachable"), "{trapped_line}");
+        let held_line = held.document().headline();
+        let scaled_line = scaled.document().headline();
+        assert!(scaled_line.ends_with("above target"), "{scaled_line}");
+
+        let events = log(&[&trapped, &trapped, &held, &held, &trapped, &scaled, &scaled])?;
+        assert_eq!(
+            levels_and_messages(&events),
+            [
+                ("WARN", &*trapped_line),
+                ("WARN", &*held_line),
+                ("WARN", &*trapped_line),
+                ("INFO", &*scaled_line),
+                ("INFO", &*scaled_line),
+            ]
+        );
+        let Some(last) = events.last() else {
+            anyhow::bail!("nothing was logged");
+        };
+        assert_eq!(last["object"], "default/web");
+        assert_eq!(last["reason"], "AboveTarget");
+        assert!(last["record"].is_u64(), "{last}");
+        Ok(())
+    }
+
+    #[test]
+    fn an_order_that_fails_is_logged_each_time() -> anyhow::Result<()> {
+        let refused = record("records/closures", 13)?;
+        let events = log(&[&refused, &refused])?;
+        let mut events = levels_and_messages(&events);
+        events.retain(|(level, _)| *level == "WARN");
+        let line = "order {a 0->1 (max: 5)}: OutOfResources: a: there is nothing left";
+        assert_eq!(events, [("WARN", line), ("WARN", line)]);
+        Ok(())
+    }
 }

@@ -1,5 +1,5 @@
 //! A record as a small document for people. Every kind of record becomes a document,
-//! which is printed in the terminal, as plain text and in the HTML report.
+//! which is printed in the terminal, as plain text, in the log and in the HTML report.
 //!
 //! ```text
 //! 2026-03-02T09:01:28Z  default/web  2 → 7, scaled  (AboveTarget)     title
@@ -12,7 +12,7 @@ mod nodes;
 mod replicas;
 mod text;
 
-pub use self::nodes::{ABOUT_NODES, pods, remaining, round, score, skipped};
+pub use self::nodes::{ABOUT_NODES, remaining, round, skipped};
 pub use self::replicas::answered_by;
 use crate::record::Record;
 use flyball_decision::time::Timestamp;
@@ -26,6 +26,8 @@ pub struct Document {
     pub about: String,
     /// The decision and its outcome, in a few words.
     pub result: String,
+    /// Whether the result is good or bad news.
+    pub tone: Tone,
     /// CamelCase code of the reason.
     pub code: String,
     /// The reason as a sentence; may be empty.
@@ -72,6 +74,9 @@ pub enum Tone {
     Warning,
     /// Something failed.
     Bad,
+    /// Something fails in each decision until it is mended, such as a policy or a metric,
+    /// or another policy stands in for it.
+    Failing,
 }
 
 /// A table of a document.

@@ -8,7 +8,7 @@ use flyball_decision::replay::{Replay, replay};
 use flyball_decision::ring::Ring;
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_replicas::record::DecisionRecord;
-use flyball_report::document::Documented as _;
+use flyball_report::document::{Documented as _, Tone};
 use flyball_report::record::{InvalidRecord, Record};
 use flyball_test_support::vectors;
 use serde_json::{Value, json};
@@ -134,6 +134,34 @@ fn a_column_that_a_record_lacks_is_unknown_and_a_ragged_one_is_refused() {
         assert!(
             source.starts_with(&format!("column {column} has {entries} entries")),
             "{source}"
+        );
+    }
+}
+
+#[test]
+fn a_document_tells_how_many_orders_were_not_accepted() {
+    let records = earlier();
+    let is_of_two = |record: &&Value| record["outcomes"] == json!(["ordered", "ordered"]);
+    let mut record = records.iter().find(is_of_two).unwrap().clone();
+    let refused = json!({ "failed": { "class": "OutOfResources", "message": "none left" } });
+    for (outcomes, end, tone) in [
+        (json!(["ordered", "ordered"]), ")}]", Tone::Good),
+        (
+            json!(["ordered", refused]),
+            ")}], 1 of 2 not ordered",
+            Tone::Good,
+        ),
+        (json!([refused, refused]), ")}], not ordered", Tone::Plain),
+    ] {
+        record["outcomes"] = outcomes;
+        let document = read(&record).unwrap().document();
+        assert!(document.result.ends_with(end), "{}", document.result);
+        assert_eq!(document.tone, tone);
+        assert!(!document.because.contains("->"), "{}", document.because);
+        let failed = document.notes().filter(|note| note.tone == Tone::Bad);
+        assert_eq!(
+            failed.count(),
+            record["outcomes"].to_string().matches("failed").count()
         );
     }
 }

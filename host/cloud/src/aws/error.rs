@@ -61,8 +61,12 @@ fn service_class(code: &str, message: &str) -> &'static str {
         "Throttled"
     } else if OUT_OF_RESOURCES.contains(&code) {
         "OutOfResources"
-    } else if code == "ValidationError" && message.contains("not found") {
+    } else if code == "InvalidInstanceID.NotFound"
+        || code == "ValidationError" && message.contains("not found")
+    {
         "NotFound"
+    } else if code == "ValidationError" && message.contains("min size constraint") {
+        "MinSize"
     } else if code == "ValidationError"
         && (message.contains("above max value") || message.contains("below min value"))
     {
@@ -121,6 +125,22 @@ mod tests {
                 "ValidationError",
                 "New SetDesiredCapacity value 9 is above max value 4 for the AutoScalingGroup.",
                 "InvalidSize",
+            ),
+            (
+                "ValidationError",
+                "Instance Id not found - No managed instance found for instance ID i-0",
+                "NotFound",
+            ),
+            (
+                "InvalidInstanceID.NotFound",
+                "The instance ID 'i-0' does not exist",
+                "NotFound",
+            ),
+            (
+                "ValidationError",
+                "Currently, desiredSize equals minSize (1). Terminating instance without \
+                 replacement will violate group's min size constraint.",
+                "MinSize",
             ),
             ("ScalingActivityInProgress", "wait", "Other"),
         ] {

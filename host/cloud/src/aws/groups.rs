@@ -1,12 +1,14 @@
 //! Converts Auto Scaling groups into node groups of the core.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance as AwsInstance, LifecycleState};
-use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup};
+use aws_sdk_autoscaling::types::{AutoScalingGroup, Instance as AwsInstance};
+use flyball_nodes::cloud::{Instance, InstanceState, NodeGroup};
 
 use super::provider_id::provider_id;
-use super::{instance_types, template};
+use super::{instance_types, options, purchase, template};
+use crate::prices::NodePrices;
 use crate::spec::NodeGroupSpec;
 
 /// Converts an Auto Scaling group into a node group. `None` if AWS returned no name for
@@ -15,29 +17,41 @@ pub(super) fn node_group(
     group: &AutoScalingGroup,
     spec: Option<&NodeGroupSpec>,
     region: &str,
+    prices: &NodePrices,
 ) -> Option<NodeGroup> {
     let name = group.auto_scaling_group_name()?;
     let own = |size: Option<i32>| u32::try_from(size.unwrap_or_default()).unwrap_or_default();
     let tags = group.tags().iter();
     let tags = tags.filter_map(|tag| Some((tag.key()?, tag.value().unwrap_or_default())));
-    let types = instance_types::of_group(group);
-    let template = template::from_tags(tags, region, &types, |problem| {
+    let unreadable = |problem: String| {
         tracing::warn!(node_group = name, problem, "a tag can't be read: left out");
-    });
+    };
+    let types = instance_types::of_group(group);
+    let template = template::from_tags(tags.clone(), region, &types, unreadable);
+    let instance_type = match types[..] {
+        [only] => Some(only),
+        _ => None,
+    };
     let zones = group.availability_zones().iter();
+    let zones: Vec<Arc<str>> = zones.map(|zone| zone.as_str().into()).collect();
+    let spot = purchase::is_spot(group);
+    let price = instance_type.and_then(|one| prices.price(one, &zones, spot));
+    let suspended = group.suspended_processes().iter();
+    let suspended = suspended.filter_map(|process| process.process_name());
+    let suspended: BTreeSet<&str> = suspended.collect();
     Some(NodeGroup {
         name: name.into(),
         min_size: spec.map_or_else(|| own(group.min_size()), |spec| spec.min_size),
         max_size: spec.map_or_else(|| own(group.max_size()), |spec| spec.max_size),
         target_size: own(group.desired_capacity()),
         instances: group.instances().iter().filter_map(instance).collect(),
-        zones: zones.map(|zone| zone.as_str().into()).collect(),
+        zones,
         template: template.map(Arc::new),
-        price: None,
-        instance_type: None,
-        spot: None,
-        scale_down: GroupScaleDown::default(),
-        suspended: Vec::new(),
+        price,
+        instance_type: instance_type.map(Arc::from),
+        spot,
+        scale_down: options::from_tags(tags, unreadable),
+        suspended: suspended.into_iter().map(Arc::from).collect(),
     })
 }
 
@@ -45,7 +59,7 @@ pub(super) fn node_group(
 /// in a warm pool or on standby. (Putting an instance on standby either lowers that
 /// capacity by one, or AWS launches another instance in its place.)
 fn instance(instance: &AwsInstance) -> Option<Instance> {
-    let state = state(instance.lifecycle_state()?)?;
+    let state = state(instance.lifecycle_state()?.as_str())?;
     let zone = instance.availability_zone()?;
     Some(Instance {
         provider_id: provider_id(zone, instance.instance_id()?).into(),
@@ -56,13 +70,14 @@ fn instance(instance: &AwsInstance) -> Option<Instance> {
     })
 }
 
-fn state(state: &LifecycleState) -> Option<InstanceState> {
-    let text = state.as_str();
-    match text {
+/// Converts the state of an instance in its lifecycle. `None` if it does not count towards
+/// the desired capacity.
+pub(super) fn state(lifecycle: &str) -> Option<InstanceState> {
+    match lifecycle {
         "EnteringStandby" | "Standby" => None,
-        _ if text.starts_with("Warmed") => None,
-        _ if text.starts_with("Pending") => Some(InstanceState::Creating),
-        _ if text.starts_with("Terminat") || text.starts_with("Detach") => {
+        _ if lifecycle.starts_with("Warmed") => None,
+        _ if lifecycle.starts_with("Pending") => Some(InstanceState::Creating),
+        _ if lifecycle.starts_with("Terminat") || lifecycle.starts_with("Detach") => {
             Some(InstanceState::Deleting)
         }
         _ => Some(InstanceState::Running),
@@ -92,7 +107,7 @@ mod tests {
                 warm if warm.starts_with("Warmed:") => None,
                 _ => Some(InstanceState::Running),
             };
-            assert_eq!(state(&LifecycleState::from(*name)), expected, "{name}");
+            assert_eq!(state(name), expected, "{name}");
         }
     }
 }

@@ -2,16 +2,19 @@
 //!
 //! Groups are named ([`NodeGroupSpec`]) or discovered by their tags
 //! ([`AutoDiscovery`]). They are cached for a minute, and read again after an order.
-//! The size of instance types, and instances that AWS could not launch, are not looked
-//! up.
+//! The size of instance types, launch templates, and instances that AWS could not launch
+//! are not looked up.
 
 mod connection;
 mod discovery;
 mod error;
 mod groups;
 mod instance_types;
+mod options;
 mod provider_id;
+mod purchase;
 mod template;
+mod termination;
 
 use std::sync::Arc;
 
@@ -24,6 +27,7 @@ pub use self::connection::Connection;
 pub use self::discovery::{AutoDiscovery, all_tags, filter};
 use self::error::{call_error, order_error};
 pub use self::provider_id::{instance, provider_id};
+use crate::prices::NodePrices;
 use crate::spec::NodeGroupSpec;
 
 /// How AWS and its tools label nodes.
@@ -47,7 +51,6 @@ const BATCH: usize = 100;
 
 const DESCRIBE: &str = "DescribeAutoScalingGroups";
 const SET: &str = "SetDesiredCapacity";
-const TERMINATE: &str = "TerminateInstanceInAutoScalingGroup";
 
 /// Provides Auto Scaling groups as node groups.
 pub struct AwsAutoScaling {
@@ -56,6 +59,7 @@ pub struct AwsAutoScaling {
     named: Vec<NodeGroupSpec>,
     /// Filters of the discovery. Empty if there is none.
     filters: Vec<Filter>,
+    prices: NodePrices,
     cache: Mutex<GroupCache>,
 }
 
@@ -100,8 +104,17 @@ impl AwsAutoScaling {
             region: connected.region,
             named,
             filters,
+            prices: NodePrices::default(),
             cache: Mutex::default(),
         })
+    }
+
+    /// Sets the prices of nodes. A group whose nodes may have several instance types has
+    /// none.
+    #[must_use]
+    pub fn with_prices(mut self, prices: NodePrices) -> Self {
+        self.prices = prices;
+        self
     }
 
     /// Reads all groups: the named ones in batches, then the discovered ones.
@@ -119,6 +132,7 @@ impl AwsAutoScaling {
         }
         groups.sort_by(|one, other| one.name.cmp(&other.name));
         groups.dedup_by(|one, other| one.name == other.name);
+        log_suspended(&known.groups, &groups);
         known.groups = groups.into_iter().map(Arc::new).collect();
         Ok(())
     }
@@ -157,7 +171,7 @@ impl AwsAutoScaling {
             .filter_map(|group| {
                 let name = group.auto_scaling_group_name();
                 let spec = self.named.iter().find(|spec| Some(&*spec.name) == name);
-                groups::node_group(group, spec, &self.region)
+                groups::node_group(group, spec, &self.region, &self.prices)
             })
             .collect())
     }
@@ -196,19 +210,17 @@ impl AwsAutoScaling {
             .map(drop)
             .map_err(|error| call_error(SET, &subject, error))
     }
+}
 
-    async fn terminate(&self, group: &str, instance: &str) -> Result<(), CloudError> {
-        let answer = self
-            .client
-            .terminate_instance_in_auto_scaling_group()
-            .instance_id(instance)
-            .should_decrement_desired_capacity(true)
-            .send()
-            .await;
-        let subject = format!("instance {instance} of node group {group}");
-        answer
-            .map(drop)
-            .map_err(|error| call_error(TERMINATE, &subject, error))
+/// Logs the suspended processes of groups that had others before.
+fn log_suspended(before: &[Arc<NodeGroup>], now: &[NodeGroup]) {
+    for group in now {
+        let known = before.iter().find(|known| known.name == group.name);
+        let known = known.map_or(&[][..], |known| &known.suspended);
+        if *known != group.suspended[..] {
+            let (node_group, suspended) = (&group.name, group.suspended.join(", "));
+            tracing::info!(%node_group, %suspended, "AWS' suspended processes of a node group");
+        }
     }
 }
 
@@ -250,33 +262,7 @@ impl CloudProvider for AwsAutoScaling {
         group: &str,
         provider_ids: &[Arc<str>],
     ) -> Vec<Result<(), CloudError>> {
-        let now = match self.current(TERMINATE, group).await {
-            Ok(now) => now,
-            Err(error) => return vec![Err(error); provider_ids.len()],
-        };
-        let mut target = now.target_size;
-        let mut outcomes = Vec::new();
-        for id in provider_ids {
-            let known = now.instances.iter().find(|known| known.provider_id == *id);
-            outcomes.push(match (known.map(|known| &known.state), instance(id)) {
-                (Some(InstanceState::Deleting), _) => Ok(()),
-                (Some(_), Some(_)) if target <= now.min_size => {
-                    let min = now.min_size;
-                    let why = format!("one less than {target} is below its smallest size, {min}");
-                    Err(order_error("MinSize", TERMINATE, group, &why))
-                }
-                (Some(_), Some(instance)) => {
-                    let outcome = self.terminate(group, instance).await;
-                    target -= u32::from(outcome.is_ok());
-                    outcome
-                }
-                _ => {
-                    let why = format!("it has no instance {id}");
-                    Err(order_error("NotFound", TERMINATE, group, &why))
-                }
-            });
-        }
-        outcomes
+        self.terminate_all(group, provider_ids).await
     }
 
     async fn decrease_target_size(

@@ -4,5 +4,7 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
+mod faults;
+mod leaving;
 mod moto;
 mod vectors;

@@ -1,5 +1,7 @@
 //! `flyball run`: arguments of the half that orders nodes.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 use flyball_cloud::NodeGroupSpec;
 use flyball_cloud::aws::AutoDiscovery;
@@ -66,6 +68,11 @@ pub struct Nodes {
     /// Region of AWS [default: as AWS' tools find it; AWS_ENDPOINT_URL is heeded]
     #[arg(long, value_name = "NAME")]
     pub aws_region: Option<String>,
+    /// Prices of nodes for an hour, a YAML list such as
+    /// `[{instanceType: m5.large, zone: eu-west-1a, purchase: spot, price: 0.04}]`; zone
+    /// and purchase (spot, on-demand) may be left out
+    #[arg(long, value_name = "FILE")]
+    pub node_prices: Option<PathBuf>,
     #[command(flatten)]
     pub planning: Planning,
     #[command(flatten)]

@@ -68,7 +68,7 @@ pub fn paint(tone: Tone, text: &str) -> String {
         Tone::Dim => styled(DIM, text),
         Tone::Good => styled(GOOD, text),
         Tone::Warning => styled(WARNING, text),
-        Tone::Bad => styled(BAD, text),
+        Tone::Bad | Tone::Failing => styled(BAD, text),
     }
 }
 

@@ -147,7 +147,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     }
     let why = ["why", "team-a/web", "-n", "1", "--server", &daemon.url];
     let why = workshop.succeed(&why);
-    assert!(why.contains("the version before goes on deciding"), "{why}");
+    assert!(why.contains("the version before, mine "), "{why}");
     assert_eq!(daemon.terminate(), Some(0));
     let replayed = workshop.succeed(&["replay", "all.jsonl", "--policies-dir", "drop"]);
     assert!(replayed.contains(" 0 different"), "{replayed}");

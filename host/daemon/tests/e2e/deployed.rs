@@ -61,7 +61,7 @@ fn as_deployed_it_scales_shows_only_probes_and_tells_of_writes_that_are_refused(
     let message =
         test_cluster.wait_for_condition("web", "AbleToScale", "False", "FailedUpdateScale");
     assert!(message.contains("forbidden"), "{message}");
-    let expected = [("message", "could not scale"), ("object", "default/web")];
+    let expected = [("message", "the write failed"), ("object", "default/web")];
     assert!(daemon.logged(&expected));
     rights.restore();
     test_cluster.wait_for_replicas("web", 6);

@@ -93,7 +93,7 @@ fn priorities_of_a_config_map_decide_as_it_is_and_bad_ones_are_told_and_keep_all
             described.contains("PriorityConfigMapInvalid")
         });
         let warning = [
-            ("code", "PriorityConfigMapInvalid"),
+            ("message", "PriorityConfigMapInvalid: "),
             ("message", "is no map of integers to lists"),
             (
                 "message",

@@ -38,7 +38,7 @@ fn while_the_api_server_is_away_targets_are_held_and_then_it_goes_on() {
     let expected = [
         ("level", "WARN"),
         ("object", "default/web"),
-        ("message", "nothing is decided"),
+        ("message", "replicas not known: "),
         ("reason", "FailedGetScale"),
     ];
     assert!(daemon.logged(&expected));

@@ -152,7 +152,7 @@ fn pods_get_nodes_that_a_sandboxed_expander_chose() {
     let workshop = Workshop::new();
     let file = example("nodes.yaml");
     let printed = workshop.succeed(&["simulate", &file, "--report", "nodes.html"]);
-    for text in ["nodes 2→4 (max 4)", "least-waste: nodes:", "NODE-HOURS"] {
+    for text in ["{nodes 2->4 (max: 4)}", "least-waste 0.1.0", "NODE-HOURS"] {
         assert!(printed.contains(text), "{text}: {printed}");
     }
     let page = fs::read_to_string(workshop.path("nodes.html")).unwrap();

@@ -172,7 +172,7 @@ fn an_object_that_cannot_be_read_is_told_its_field_and_disturbs_no_other() {
     let problem = "the spec can't be read: spec.maxReplicas: invalid type: string \"many\"";
     assert!(message.contains(problem), "{message}");
     test_cluster.wait_for_event("old", "InvalidSpec", problem);
-    let expected = [("object", "default/old"), ("reason", "spec.maxReplicas")];
+    let expected = [("object", "default/old"), ("message", "spec.maxReplicas")];
     assert!(daemon.logged(&expected));
 
     // Under the right schema the API server does not even accept its status. The daemon

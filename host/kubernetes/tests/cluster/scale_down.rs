@@ -83,7 +83,7 @@ spec: { maxUnavailable: 0, unhealthyPodEvictionPolicy: AlwaysAllow }
 "#;
 
 const ALL: ClusterWatchOptions<'_> = ClusterWatchOptions {
-    priorities: None,
+    configurations: &[],
     scale_down: true,
 };
 

@@ -17,7 +17,7 @@ use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
 use flyball_nodes::record::NodeDecisionRecord;
-use flyball_nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, PodFacts};
+use flyball_nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
 use flyball_placement::{Effect, Node, Pod, Resources, Taint};
 use flyball_test_policies::{TestEngine, TestPolicy};
 use futures::FutureExt as _;
@@ -72,6 +72,58 @@ impl World {
     /// this one.
     pub fn restart(&mut self) {
         self.control = looping(&self.options, &self.shared, &self.engine, &self.store);
+    }
+
+    /// Adds scale-down policies, and asks them in this order.
+    pub fn judge(&mut self, policies: Vec<TestPolicy>) {
+        self.options.scale_down.policies = policies
+            .iter()
+            .map(|policy| ExpanderChoice::named(&policy.version().name))
+            .collect();
+        for policy in policies {
+            self.engine.scale_downs.insert(policy.resolve());
+        }
+        self.restart();
+    }
+
+    /// Adds pods that run on a node, each of a ReplicaSet of the same name.
+    pub fn running(&mut self, name: &str, count: u32, node: &str, pod: &Pod) {
+        let owner = Arc::new(Owner {
+            uid: name.into(),
+            kind: "ReplicaSet".into(),
+            name: name.into(),
+        });
+        self.pods_as(name, count, 0, pod, |facts| {
+            facts.unschedulable = false;
+            facts.phase = PodPhase::Running;
+            facts.ready = true;
+            facts.node = Some(node.into());
+            facts.owner = Some(Arc::clone(&owner));
+        });
+    }
+
+    /// Removes a Node object.
+    pub fn delete_node(&mut self, name: &str) {
+        self.lock().state.delete_node(name);
+    }
+
+    /// Keys of a node's taints, its annotations, and whether it is cordoned.
+    pub fn marks(&self, name: &str) -> String {
+        let inner = self.lock();
+        let Some(node) = inner.state.node(name) else {
+            return "gone".to_owned();
+        };
+        let taints = node.facts.node.taints.iter();
+        let mut marks: Vec<String> = taints.map(|taint| taint.key.to_string()).collect();
+        let annotations = node.facts.annotations.iter();
+        marks.extend(annotations.map(|(key, value)| format!("{key}={value}")));
+        marks.extend(node.facts.node.unschedulable.then(|| "cordoned".to_owned()));
+        marks.join(" ")
+    }
+
+    /// Changes the state.
+    pub fn change_state(&mut self, change: impl FnOnce(&mut ClusterState)) {
+        change(&mut self.lock().state);
     }
 
     /// Replaces the expander of the same name.
@@ -154,6 +206,7 @@ impl World {
                 allocatable: allocatable.clone(),
                 ..Node::default()
             }),
+            uid: Arc::clone(&id),
             provider_id: Some(id),
             created: Timestamp(now),
             ready: true,

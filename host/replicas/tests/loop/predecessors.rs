@@ -91,7 +91,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     let text = kept.document().to_string();
     for line in [
         "policy mine second (second): PolicyTrapped",
-        "the version before goes on deciding",
+        "the version before, mine first (first), goes on deciding",
         "policy mine first (first) asks for 5",
     ] {
         assert!(text.contains(line), "{text}");

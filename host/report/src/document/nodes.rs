@@ -6,7 +6,7 @@ use super::{Block, Cell, Document, Documented, Note, Table, Tone};
 use flyball_decision::expander::OptionColumns;
 use flyball_decision::part::ExpanderRecord;
 use flyball_nodes::record::{
-    NodeDecisionRecord, OrderOutcome, PodList, Remaining, Round, SkippedGroup, listed,
+    NodeDecisionRecord, NodeVerdict, OrderOutcome, PodList, Remaining, Round, SkippedGroup, listed,
 };
 
 /// [`Document::about`] of decisions about nodes.
@@ -17,10 +17,7 @@ const MAX_NAMES: usize = 3;
 
 impl Documented for NodeDecisionRecord {
     fn document(&self) -> Document {
-        let result = match self.verdict.orders.as_slice() {
-            [] => "nothing ordered".to_owned(),
-            orders => listed(orders),
-        };
+        let (result, tone) = result(self);
         let mut blocks = vec![Note::plain(0, pending(self)).into()];
         for upcoming in &self.upcoming {
             let text = format!(
@@ -35,17 +32,44 @@ impl Documented for NodeDecisionRecord {
         blocks.extend(self.remaining.iter().flat_map(remaining).map(Block::Note));
         for incident in &self.incidents {
             let note = Note::about(0, format!("{}:", incident.code), &incident.message);
-            blocks.push(note.in_tone(Tone::Warning).into());
+            blocks.push(note.in_tone(Tone::Bad).into());
         }
         Document {
             at: self.at,
             about: ABOUT_NODES.to_owned(),
             result,
+            tone,
             code: self.verdict.reason.clone(),
-            because: self.verdict.message.clone(),
+            because: because(self),
             blocks,
         }
     }
+}
+
+/// Returns the orders, with the number of those that the cloud did not accept.
+fn result(record: &NodeDecisionRecord) -> (String, Tone) {
+    let orders = &record.verdict.orders;
+    let outcomes = record.outcomes.iter();
+    let ordered = outcomes.filter(|outcome| **outcome == OrderOutcome::Ordered);
+    match (ordered.count(), orders.len()) {
+        (_, 0) => ("nothing ordered".to_owned(), Tone::Plain),
+        (0, _) => (format!("{}, not ordered", listed(orders)), Tone::Plain),
+        (ordered, all) if ordered < all => {
+            let refused = all - ordered;
+            let result = format!("{}, {refused} of {all} not ordered", listed(orders));
+            (result, Tone::Good)
+        }
+        _ => (listed(orders), Tone::Good),
+    }
+}
+
+/// Returns the reason without the orders, which the result lists.
+fn because(record: &NodeDecisionRecord) -> String {
+    let NodeVerdict {
+        orders, message, ..
+    } = &record.verdict;
+    let sentence = message.strip_suffix(&format!(": {}", listed(orders)));
+    sentence.unwrap_or(message).to_owned()
 }
 
 fn order_notes(record: &NodeDecisionRecord) -> impl Iterator<Item = Note> {
@@ -209,8 +233,7 @@ fn made_of(part: &ExpanderRecord, row: usize) -> Cell {
 }
 
 /// Returns the score that an expander gave the option in this row of the input.
-#[must_use]
-pub fn score(part: &ExpanderRecord, row: usize) -> Option<f64> {
+fn score(part: &ExpanderRecord, row: usize) -> Option<f64> {
     let ranking = part.answer.as_ref().ok()?;
     ranking.scores.get(place(part, row)?).copied().flatten()
 }
@@ -240,8 +263,7 @@ pub fn remaining(remaining: &Remaining) -> Vec<Note> {
 
 /// Lists some pods by name and the number of the others, such as `default/a, default/b
 /// and 3 more`.
-#[must_use]
-pub fn pods(list: &PodList) -> String {
+fn pods(list: &PodList) -> String {
     let names = list.names.iter().take(MAX_NAMES);
     let names: Vec<String> = names
         .map(|key| format!("{}/{}", key.namespace, key.name))

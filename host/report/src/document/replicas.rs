@@ -10,6 +10,7 @@ use flyball_decision::question::Question;
 use flyball_decision::replica::{Proposal, ReplicaDecision};
 use flyball_replicas::record::{DecisionRecord, Outcome};
 use flyball_replicas::spec::Mode;
+use flyball_replicas::status::{Condition, condition};
 
 impl Documented for DecisionRecord {
     fn document(&self) -> Document {
@@ -35,6 +36,7 @@ impl Documented for DecisionRecord {
             at: self.at,
             about: format!("{}/{}{mode}", object.namespace, object.name),
             result: result(self),
+            tone: tone(self),
             code: self.verdict.reason.clone(),
             because: self.verdict.message.clone(),
             blocks,
@@ -57,6 +59,29 @@ fn result(record: &DecisionRecord) -> String {
         Outcome::Failed(error) => format!(", the write failed: {error}"),
     };
     replicas + &outcome
+}
+
+fn tone(record: &DecisionRecord) -> Tone {
+    let has_failure = record.policies.iter().any(|part| part.failure().is_some());
+    match record.outcome {
+        Outcome::Scaled | Outcome::Observed => Tone::Good,
+        Outcome::Failed(_) => Tone::Bad,
+        // A policy that fails has a note of its own.
+        Outcome::Unchanged if !has_failure && is_held_by_fault(record) => Tone::Failing,
+        Outcome::Unchanged => Tone::Plain,
+    }
+}
+
+/// Returns whether the object is held because of a fault that its conditions name, not
+/// because a policy wants so or scaling is disabled.
+fn is_held_by_fault(record: &DecisionRecord) -> bool {
+    let decides = [condition::ABLE_TO_SCALE, condition::SCALING_ACTIVE];
+    let is_fault = |condition: &Condition| {
+        condition.status == "False"
+            && decides.contains(&&*condition.kind)
+            && condition.reason != condition::SCALING_DISABLED
+    };
+    record.verdict.to.is_none() && record.conditions.iter().any(is_fault)
 }
 
 /// Returns the policy version that answered a part, such as `hpa 1.0.0 (1a2b3c4d5e6f)`;
@@ -89,16 +114,16 @@ pub(super) fn part_notes<Q: Question>(
     if let Some(failed) = &part.failed {
         notes.extend(part_notes(failed, level, said));
         let instead = if part.previous {
-            "the version before goes on deciding".to_owned()
+            format!("the version before, {name}, goes on deciding")
         } else {
             format!("{noun} {name} stands in for {}", failed.name)
         };
-        notes.push(Note::plain(level, instead));
+        notes.push(Note::plain(level, instead).in_tone(Tone::Failing));
     }
     match &part.answer {
         Err(failure) => {
             let note = Note::about(level, format!("{noun} {name}:"), failure.to_string());
-            notes.push(note.in_tone(Tone::Bad));
+            notes.push(note.in_tone(Tone::Failing));
         }
         Ok(answer) => notes.extend(said(part, answer)),
     }

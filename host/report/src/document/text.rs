@@ -17,21 +17,58 @@ impl fmt::Display for Document {
     }
 }
 
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &*self.subject {
+            "" => f.write_str(&self.text),
+            subject => write!(f, "{subject} {}", self.text),
+        }
+    }
+}
+
 impl Document {
+    /// Returns result and reason in a line.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let Self {
+            result, because, ..
+        } = self;
+        match &**because {
+            "" => result.clone(),
+            _ => format!("{result}: {because}"),
+        }
+    }
+
+    /// Returns the lines that are not in a table.
+    pub fn notes(&self) -> impl Iterator<Item = &Note> {
+        self.blocks.iter().filter_map(|block| match block {
+            Block::Note(note) => Some(note),
+            Block::Table(_) => None,
+        })
+    }
+
     /// Returns the document as lines of text; `paint` styles its parts.
     #[must_use]
     pub fn text(&self, paint: Paint<'_>) -> String {
+        self.text_at(&utc(self.at), paint)
+    }
+
+    /// Returns the document as lines of text with this time, such as that since the start
+    /// of a simulation.
+    #[must_use]
+    pub fn text_at(&self, at: &str, paint: Paint<'_>) -> String {
         let Self {
-            at,
             about,
             result,
+            tone,
             code,
             because,
             blocks,
+            ..
         } = self;
-        let at = paint(Tone::Dim, &utc(*at));
+        let at = paint(Tone::Dim, at);
         let about = paint(Tone::Subject, about);
-        let result = paint(Tone::Plain, result);
+        let result = paint(*tone, result);
         let code = paint(Tone::Plain, code);
         let mut text = format!("{at}  {about}  {result}  ({code})\n");
         if !because.is_empty() {

@@ -52,7 +52,7 @@ fn line(note: &Note) -> String {
         subject => format!("<b>{}</b> {text}", Text(subject)),
     };
     match tone {
-        Tone::Bad => format!("<span class=bad>{line}</span>"),
+        Tone::Bad | Tone::Failing => format!("<span class=bad>{line}</span>"),
         _ => line,
     }
 }
@@ -61,7 +61,7 @@ fn of_table(of: &Table) -> String {
     let headings: Vec<&str> = of.headings.iter().map(String::as_str).collect();
     let cell = |Cell { text, tone }: &Cell| match tone {
         Tone::Good => format!("<b>{}</b>", Text(text)),
-        Tone::Bad => format!("<span class=bad>{}</span>", Text(text)),
+        Tone::Bad | Tone::Failing => format!("<span class=bad>{}</span>", Text(text)),
         _ => Text(text).to_string(),
     };
     let rows = of.rows.iter();

@@ -1,7 +1,8 @@
 //! The half of the daemon that orders nodes, on a real cluster.
 
-use flyball_cloud::Cloud;
+use anyhow::Context as _;
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
+use flyball_cloud::{Cloud, NodePrices};
 use flyball_decision::ports::{Clock as _, DecisionPorts};
 use flyball_kubernetes::{ClusterWatch, KubernetesNodesWriter};
 use flyball_nodes::cloud::CloudProvider as _;
@@ -96,10 +97,22 @@ async fn connect(args: &cli::Nodes) -> anyhow::Result<Cloud> {
             };
             let discovery = &args.node_group_auto_discovery;
             let groups = args.nodes.clone();
+            let prices = prices(args)?;
             let cloud = AwsAutoScaling::connect(&connection, groups, discovery).await?;
-            Ok(Cloud::Aws(Box::new(cloud)))
+            Ok(Cloud::Aws(Box::new(cloud.with_prices(prices))))
         }
     }
+}
+
+/// Reads the file with the prices of nodes. Without one, there are no prices.
+fn prices(args: &cli::Nodes) -> anyhow::Result<NodePrices> {
+    let Some(path) = &args.node_prices else {
+        return Ok(NodePrices::default());
+    };
+    let file = path.display();
+    let text =
+        flyball_files::read_to_string(path).with_context(|| format!("cannot read {file}"))?;
+    NodePrices::parse(&text).with_context(|| format!("--node-prices={file}"))
 }
 
 /// Returns the ConfigMaps that configure expanders of the chain: of those without a

@@ -2,16 +2,16 @@
 
 use std::io::Write;
 
-use flyball_nodes::record::{NodeDecisionRecord, Remaining, Round};
-use flyball_report::{document, figures};
+use flyball_report::document::Documented as _;
+use flyball_report::figures;
 use flyball_simulation::time::elapsed_text;
 use flyball_simulation::{GroupHistory, NodesRun, Run};
 use serde_json::{Value, json};
 
-use crate::output::{DIM, Table, WARNING, styled};
+use crate::output::{self, DIM, Table, styled};
 
-/// Maximum number of decisions listed on a terminal.
-const MAX_DECISIONS: usize = 15;
+/// Maximum number of decisions printed on a terminal.
+const MAX_DECISIONS: usize = 5;
 
 /// Prints figures of the nodes, and the decisions about them; nothing if there are none.
 pub fn print(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
@@ -111,104 +111,20 @@ fn groups(nodes: &NodesRun) -> Table {
     table
 }
 
+/// Prints the documents of the first decisions, at the time since the start of the run.
 fn print_decisions(out: &mut impl Write, run: &Run, nodes: &NodesRun) -> anyhow::Result<()> {
     let decisions = &nodes.journal.decisions;
-    if decisions.is_empty() {
-        return Ok(());
+    for record in decisions.iter().take(MAX_DECISIONS) {
+        let time = elapsed_text(run.since_start(record.at));
+        let text = record.document().text_at(&time, &output::paint);
+        write!(out, "\n{text}")?;
     }
-    let mut table = Table::new(&["TIME", ">PENDING", "ORDER", "CANDIDATES", "WHY"]);
-    let shown = decisions.len().min(MAX_DECISIONS);
-    for record in decisions.iter().take(shown) {
-        let time = elapsed_text(record.at.since(run.scenario.start));
-        for (number, [order, candidates, why]) in lines(record).into_iter().enumerate() {
-            let (time, pending) = match number {
-                0 => (time.clone(), record.pending.unschedulable.to_string()),
-                _ => Default::default(),
-            };
-            table.row([time, pending, order, candidates, why]);
-        }
-    }
-    write!(out, "\n{table}")?;
-    if decisions.len() > shown {
-        let more = format!("… and {} more: see the report", decisions.len() - shown);
-        writeln!(out, "{}", styled(DIM, more))?;
+    if decisions.len() > MAX_DECISIONS {
+        let more = decisions.len() - MAX_DECISIONS;
+        let more = format!("… and {more} more decisions: see the report");
+        writeln!(out, "\n{}", styled(DIM, more))?;
     }
     Ok(())
-}
-
-/// Formats a decision in lines: its choices, incidents, and the pods that were left
-/// without a node.
-fn lines(record: &NodeDecisionRecord) -> Vec<[String; 3]> {
-    let none = String::new;
-    let rounds = record.rounds.iter().map(|round| {
-        let orders = round.orders.iter();
-        let orders: Vec<String> = orders
-            .map(|order| {
-                let (from, to, max) = (order.from, order.to, order.max);
-                format!("{} {from}→{to} (max {max})", order.group)
-            })
-            .collect();
-        [orders.join(", "), candidates(round), chosen_by(round)]
-    });
-    let incidents = record.incidents.iter().map(|incident| {
-        let code = styled(WARNING, &incident.code).to_string();
-        [none(), none(), format!("{code} {}", incident.message)]
-    });
-    let left_over = record
-        .remaining
-        .iter()
-        .map(|class| [none(), none(), refused(class)]);
-    let steps = record.scale_down.iter().flat_map(|part| &part.steps);
-    let steps = steps.map(|step| {
-        let text = format!("{} {}: {}", step.node, step.step, step.message);
-        [none(), none(), text]
-    });
-    incidents
-        .chain(rounds)
-        .chain(left_over)
-        .chain(steps)
-        .collect()
-}
-
-/// Formats the pods that no order helps, and the reasons.
-fn refused(class: &Remaining) -> String {
-    let pods = document::pods(&class.pods);
-    let reasons: Vec<String> = class.reasons.iter().map(ToString::to_string).collect();
-    format!("{pods}: fits nowhere: {}", reasons.join("; "))
-}
-
-/// Formats the options with the scores of the last expander that returned some.
-fn candidates(round: &Round) -> String {
-    let options = &round.input.options;
-    let scores = |row: u32| {
-        let mut expanders = round.expanders.iter().rev();
-        expanders.find_map(|part| document::score(part, row as usize))
-    };
-    let candidate = |row: u32| {
-        let name = options.label(row as usize);
-        let count = options.node_count.get(row as usize).copied();
-        let mark = if round.choice.row == Some(row) {
-            " ✓"
-        } else {
-            ""
-        };
-        let score = scores(row).map_or(String::new(), |score| format!(" {score:.3}"));
-        format!("+{} {name}{score}{mark}", count.unwrap_or_default())
-    };
-    let rows = 0..u32::try_from(options.len()).unwrap_or(u32::MAX);
-    let candidates = rows.map(candidate);
-    candidates.collect::<Vec<_>>().join(", ")
-}
-
-/// Formats which expander chose, with the reason of the last one.
-fn chosen_by(round: &Round) -> String {
-    let Some(part) = round.expanders.last() else {
-        return round.choice.message.clone();
-    };
-    match &part.answer {
-        Ok(ranking) => format!("{}: {}", part.name, ranking.reason.sentence),
-        Err(failure) => format!("{}: {failure}", part.name),
-    }
 }
 
 /// Returns the nodes of a run as JSON; null if there are none.

@@ -10,9 +10,13 @@ use flyball_decision::time::Timestamp;
 use flyball_nodes::cloud::{
     CloudError, CloudProvider, Conventions, Instance, InstanceState, NodeGroup,
 };
-use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, NodesReader, NodesWriter};
+use flyball_nodes::ports::{
+    EvictError, Eviction, ExpanderConfiguration, NodeChange, NodeEvent, NodesReader, NodesWriter,
+    WriteError,
+};
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::state::ClusterState;
+use flyball_placement::{Effect, Taint};
 
 /// The cluster and the cloud, and the events and records of the loop.
 #[derive(Default)]
@@ -156,6 +160,66 @@ impl NodesWriter for Shared {
 
     async fn publish(&self, _: Timestamp, events: Vec<NodeEvent>) {
         self.0.lock().unwrap().events.extend(events);
+    }
+
+    async fn update_node(&self, _: Timestamp, change: NodeChange) -> Result<(), WriteError> {
+        let mut inner = self.0.lock().unwrap();
+        let name = &change.name;
+        let call = format!("update {name}");
+        inner.calls.push(call.clone());
+        if let Some(failure) = inner.failures.get(&call) {
+            let message = failure.error.message.clone();
+            return Err(WriteError::Failed { message });
+        }
+        let Some(node) = inner.state.node(name) else {
+            return Err(WriteError::Gone);
+        };
+        let mut facts = node.facts.clone();
+        let object = Arc::make_mut(&mut facts.node);
+        object
+            .taints
+            .retain(|taint| !change.remove_taints.contains(&taint.key));
+        object
+            .taints
+            .extend(change.add_taints.iter().map(|taint| Taint {
+                key: Arc::clone(&taint.key),
+                value: Arc::clone(&taint.value),
+                effect: match &*taint.effect {
+                    "NoSchedule" => Effect::NoSchedule,
+                    _ => Effect::PreferNoSchedule,
+                },
+            }));
+        object.unschedulable = change.unschedulable.unwrap_or(object.unschedulable);
+        let annotations = Arc::make_mut(&mut facts.annotations);
+        for (key, value) in change.annotations {
+            match value {
+                Some(value) => annotations.insert(key, value),
+                None => annotations.remove(&key),
+            };
+        }
+        inner.state.apply_node(facts);
+        Ok(())
+    }
+
+    async fn evict(&self, now: Timestamp, eviction: Eviction) -> Result<(), EvictError> {
+        let mut inner = self.0.lock().unwrap();
+        let uid = &eviction.uid;
+        let call = format!("evict {uid}");
+        inner.calls.push(call.clone());
+        if let Some(failure) = inner.failures.get(&call) {
+            return Err(EvictError::Blocked {
+                message: failure.error.message.clone(),
+                budget: None,
+            });
+        }
+        let Some(pod) = inner.state.pod(uid) else {
+            return Err(EvictError::Gone);
+        };
+        let (mut facts, class) = (pod.facts.clone(), pod.class);
+        facts.deletion = Some(now.plus(eviction.grace_seconds.unwrap_or(30) * 1000));
+        let pod = inner.state.cluster().pod(class);
+        inner.state.apply_pod(facts, &pod);
+        Ok(())
     }
 }
 
