@@ -204,7 +204,7 @@ impl World {
         for (index, workload) in self.workloads.iter_mut().enumerate() {
             nodes.take(index, &workload.take_pod_changes());
         }
-        for (PodKey { workload, id }, _) in nodes.schedule() {
+        for (PodKey { workload, id }, _) in nodes.schedule(self.now) {
             self.workloads[workload].bind_pod(self.now, id, settled);
         }
         nodes.count_pods(self.workloads.iter().map(Workload::counts));

@@ -24,6 +24,9 @@ pub struct Fleet {
     pub pending_seconds: f64,
     /// Maximum number of pods that waited at one time.
     pub most_pending: u32,
+    /// Longest time that a pod waited until it got a node, in milliseconds. The time
+    /// before the start does not count.
+    pub longest_wait_ms: i64,
     /// Nodes that were removed on purpose.
     pub removals: Removals,
 }

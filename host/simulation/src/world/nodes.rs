@@ -217,8 +217,15 @@ impl Nodes {
     }
 
     /// Binds the pods that fit on a node. Returns the bindings.
-    pub fn schedule(&mut self) -> Vec<(PodKey, Arc<str>)> {
-        self.scheduler.schedule()
+    pub fn schedule(&mut self, now: Timestamp) -> Vec<(PodKey, Arc<str>)> {
+        let bindings = self.scheduler.schedule();
+        for (pod, _) in &bindings {
+            let created = self.scheduler.pod(*pod).map(|pod| pod.created);
+            let waited = created.map_or(0, |created| now.since(created.max(self.start)));
+            let longest = &mut self.fleet.longest_wait_ms;
+            *longest = waited.max(*longest);
+        }
+        bindings
     }
 
     /// Lets the controllers count the pods: owners and budgets are updated.

@@ -168,6 +168,11 @@ impl Scheduler {
         self.may_schedule = true;
     }
 
+    /// Returns a pod of a workload.
+    pub fn pod(&self, key: PodKey) -> Option<&PodFacts> {
+        self.pods.get(&key)
+    }
+
     /// Returns the pod of a workload by its name.
     pub fn find_pod(&self, name: &ObjectKey) -> Option<(PodKey, &PodFacts)> {
         let key = self.by_name.get(name)?;
