@@ -31,5 +31,6 @@ pub mod scale_down;
 pub mod scale_up;
 pub mod similar;
 pub mod state;
+mod status;
 pub mod templates;
 pub mod zone_orders;
