@@ -252,7 +252,8 @@ fn simulate(
 }
 
 /// Nodes that pods may move to: all that are not leaving. Nodes that stay come first, then
-/// the candidates, the last one first, so that few pods move to a node that goes itself.
+/// the candidates with pods, the last one first, then the empty ones, so that few pods
+/// move to a node that goes itself.
 fn destinations(
     context: &ScaleDownContext<'_>,
     state: &ClusterState,
@@ -262,6 +263,9 @@ fn destinations(
     let drained = context.census.drained.iter();
     let drained: Vec<NodeId> = drained.filter_map(|name| cluster.find_node(name)).collect();
     let candidates = nodes.iter().rev().filter(|node| node.stay.is_none());
+    let (empty, occupied): (Vec<&JudgedNode>, Vec<&JudgedNode>) =
+        candidates.partition(|node| node.is_empty());
+    let candidates = occupied.into_iter().chain(empty);
     let candidates: Vec<NodeId> = candidates.map(|node| node.node.id).collect();
     let known: HashSet<NodeId> = candidates.iter().chain(&drained).copied().collect();
     let stay = cluster.node_ids().filter(|node| !known.contains(node));
