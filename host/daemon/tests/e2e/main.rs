@@ -24,6 +24,7 @@ mod plan_kinds;
 mod proxy;
 mod real_cluster;
 mod records;
+mod removals;
 mod restart;
 mod simulate;
 mod slow_api;

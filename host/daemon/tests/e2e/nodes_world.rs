@@ -58,7 +58,8 @@ impl World {
         daemon
     }
 
-    /// Creates a Node for each instance without one, until `work` is done.
+    /// Creates a Node for each instance without one, and deletes those whose instances are
+    /// gone, until `work` is done.
     pub fn with_boots<T>(&self, work: impl FnOnce() -> T) -> T {
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -79,15 +80,24 @@ impl World {
 
     fn boot(&self, booted: &mut BTreeSet<String>) {
         let groups = self.groups.lock().unwrap().clone();
+        let mut instances = BTreeSet::new();
         for group in groups {
             let group = self.aws.group(&group).unwrap();
             for instance in group["Instances"].as_array().unwrap() {
                 let id = instance["InstanceId"].as_str().unwrap();
+                instances.insert(id.to_owned());
                 if booted.insert(id.to_owned()) {
                     self.cluster.apply(&node(instance).to_string()).unwrap();
                 }
             }
         }
+        // As the cloud's controller does with Nodes whose instances are gone.
+        for gone in booted.difference(&instances) {
+            let _ = self
+                .cluster
+                .kubectl(&["delete", "node", gone, "--ignore-not-found"]);
+        }
+        booted.retain(|id| instances.contains(id));
     }
 
     /// Returns the desired capacity of a group.

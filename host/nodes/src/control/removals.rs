@@ -420,6 +420,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         result: Result<(), EvictError>,
         removals: &mut Removals,
     ) {
+        let revision = self.reader.with_state(|state| state.budgets_revision());
         let Some(drain) = self.scale_down.drains.get_mut(node) else {
             return;
         };
@@ -447,7 +448,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             Err(EvictError::NotLeader) => {}
             Err(error) => {
                 removals.step(node, "EvictionRefused", format!("pod {name}: {error}"));
-                pod.refused(now, error.to_string());
+                pod.refused(now, revision, error.to_string());
             }
         }
     }

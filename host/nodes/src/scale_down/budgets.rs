@@ -73,6 +73,6 @@ impl RemainingBudgets {
 
 /// Whether the eviction API evicts a pod whatever its budgets say: it is not running, or is
 /// being deleted.
-fn passes_budgets(pod: &PodView<'_>) -> bool {
+pub(super) fn passes_budgets(pod: &PodView<'_>) -> bool {
     pod.facts.phase == PodPhase::Pending || !pod.stays()
 }

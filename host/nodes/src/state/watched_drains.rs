@@ -17,15 +17,17 @@ impl ClusterState {
         self.watched_drains.nodes = nodes;
     }
 
-    /// Whether a watched node, or a pod on one, has changed since
-    /// [`Self::take_drain_change`].
+    /// Whether a watched node, a pod on one, or any budget has changed since
+    /// [`Self::take_drain_change`]. A budget may allow an eviction then.
     #[must_use]
     pub fn has_drain_change(&self) -> bool {
         let WatchedDrains { nodes, seen } = &self.watched_drains;
-        nodes.iter().any(|name| {
-            let node = self.node(name);
-            node.is_none_or(|node| node.changed > *seen)
-        })
+        let has_budgets_changed = !nodes.is_empty() && self.budgets_revision() > *seen;
+        has_budgets_changed
+            || nodes.iter().any(|name| {
+                let node = self.node(name);
+                node.is_none_or(|node| node.changed > *seen)
+            })
     }
 
     /// Whether a watched node, or a pod on one, has changed since the last call.

@@ -1,10 +1,12 @@
 //! Evictions of the pods of one node.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Drain;
+use crate::scale_down::budgets::passes_budgets;
 use crate::scale_down::options::ScaleDownOptions;
-use crate::state::{ClusterState, PodView};
+use crate::state::{BudgetFacts, BudgetId, ClusterState, PodView};
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 
@@ -41,8 +43,11 @@ pub(crate) enum EvictionState {
     Waiting {
         /// When that is done next.
         next: Timestamp,
-        /// When it was requested first, and the last refusal.
+        /// When it was refused first, and the last refusal.
         refused: Option<(Timestamp, String)>,
+        /// [`ClusterState::budgets_revision`] of the last refusal: once a budget has
+        /// changed, the eviction may be allowed.
+        budgets: u64,
     },
     /// It was accepted then: the pod has its grace to end.
     Accepted(Timestamp),
@@ -63,6 +68,7 @@ impl PodEviction {
             state: EvictionState::Waiting {
                 next: now,
                 refused: None,
+                budgets: 0,
             },
             is_awaited: !pod.of_daemon_set(),
         }
@@ -76,13 +82,19 @@ impl PodEviction {
         };
     }
 
-    /// Notes that the eviction was refused.
-    pub(crate) fn refused(&mut self, now: Timestamp, why: String) {
+    /// Notes that the eviction was refused. `revision` is that of the budgets.
+    pub(crate) fn refused(&mut self, now: Timestamp, revision: u64, why: String) {
         if !self.is_awaited {
             self.state = EvictionState::Gone;
             return;
         }
-        if let EvictionState::Waiting { next, refused } = &mut self.state {
+        if let EvictionState::Waiting {
+            next,
+            refused,
+            budgets,
+        } = &mut self.state
+        {
+            *budgets = revision;
             *next = now.plus(RETRY_MS);
             let first = refused.as_ref().map_or(now, |(first, _)| *first);
             *refused = Some((first, why));
@@ -116,6 +128,8 @@ impl Drain {
         options: &ScaleDownOptions,
     ) -> Result<Vec<Eviction>, String> {
         let mut evictions = Vec::new();
+        let mut used: BTreeMap<BudgetId, i32> = BTreeMap::new();
+        let revision = state.budgets_revision();
         for pod in &mut self.pods {
             if pod.is_gone(&self.node, state) {
                 pod.state = EvictionState::Gone;
@@ -125,15 +139,23 @@ impl Drain {
             match &pod.state {
                 // Somebody else deletes it already.
                 EvictionState::Waiting { .. } if is_deleted => pod.accepted(now),
-                EvictionState::Waiting { next, refused } => {
+                EvictionState::Waiting {
+                    next,
+                    refused,
+                    budgets,
+                } => {
                     if let Some((first, why)) = refused
                         && now.since(*first) >= options.max_pod_eviction_time_ms
                     {
                         let name = pod.name();
                         return Err(format!("pod {name} could not be evicted: {why}"));
                     }
-                    if *next <= now {
-                        evictions.push(pod.eviction.clone());
+                    if *next > now && *budgets >= revision {
+                        continue;
+                    }
+                    match exhausted(state, &pod.eviction.uid, &mut used) {
+                        Some(why) => pod.refused(now, revision, why),
+                        None => evictions.push(pod.eviction.clone()),
                     }
                 }
                 EvictionState::Accepted(at) => {
@@ -154,7 +176,7 @@ impl Drain {
     /// The next time at which an eviction has to be requested or has failed.
     pub(super) fn next_eviction(&self, options: &ScaleDownOptions) -> Option<Timestamp> {
         let next = |pod: &PodEviction| match &pod.state {
-            EvictionState::Waiting { next, refused } => {
+            EvictionState::Waiting { next, refused, .. } => {
                 let end = refused.as_ref();
                 let end = end.map(|(first, _)| first.plus(options.max_pod_eviction_time_ms));
                 Some(end.map_or(*next, |end| end.min(*next)))
@@ -164,4 +186,31 @@ impl Drain {
         };
         self.pods.iter().filter_map(next).min()
     }
+}
+
+/// Why the eviction of a pod would be refused, as far as its budget is known: the request is
+/// spared. `used` counts the evictions of this tick.
+fn exhausted(
+    state: &ClusterState,
+    uid: &str,
+    used: &mut BTreeMap<BudgetId, i32>,
+) -> Option<String> {
+    let pod = state.pod(uid)?;
+    let [budget] = *state.budgets_of(&pod) else {
+        return None;
+    };
+    let facts = state.budget(budget)?;
+    if passes_budgets(&pod) || !pod.facts.ready && facts.passes_unready() {
+        return None;
+    }
+    let used = used.entry(budget).or_default();
+    if facts.allowed() > *used {
+        *used += 1;
+        return None;
+    }
+    let BudgetFacts { key, .. } = facts;
+    Some(format!(
+        "PodDisruptionBudget {}/{} allows no disruption",
+        key.namespace, key.name
+    ))
 }
