@@ -7,12 +7,13 @@ macro_rules! built {
     };
 }
 
-/// Name and component of each built-in policy: `hpa` decides on replicas, `drain-rules`,
-/// `utilization` and `consolidate` on nodes that may leave, and the others are expanders.
+/// Name and component of each built-in policy: `hpa`, the first, decides on replicas,
+/// `drain-rules`, `utilization` and `consolidate` on nodes that may leave, and the others
+/// are expanders.
 pub const BUILTIN: &[(&str, &[u8])] = built![
+    "hpa",
     "consolidate",
     "drain-rules",
-    "hpa",
     "least-nodes",
     "least-waste",
     "most-pods",

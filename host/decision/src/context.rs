@@ -1,6 +1,7 @@
 //! What every question to a policy has in common: its context, the inputs that it was
 //! granted, and the reason of its answer.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -58,6 +59,38 @@ pub struct GrantedInput {
 impl GrantedInput {
     /// Mark in [`GrantedInput::rows`] of a row without a value.
     pub const NO_TEXT: i32 = -1;
+
+    /// Returns an input with a text for each row of the question's table. `None` marks a
+    /// row without one.
+    #[must_use]
+    pub fn by_row(values: impl IntoIterator<Item = Option<Arc<str>>>) -> Self {
+        let mut known: BTreeMap<Arc<str>, i32> = BTreeMap::new();
+        let mut input = Self::default();
+        for value in values {
+            let row = value.map(|value| {
+                *known.entry(value).or_insert_with_key(|value| {
+                    input.texts.push(value.to_string());
+                    i32::try_from(input.texts.len() - 1).unwrap_or(Self::NO_TEXT)
+                })
+            });
+            input.rows.push(row.unwrap_or(Self::NO_TEXT));
+        }
+        input
+    }
+
+    /// Returns the input with these rows alone.
+    #[must_use]
+    pub fn narrowed(&self, rows: &[u32]) -> Self {
+        fn of<T: Copy>(column: &[T], rows: &[u32]) -> Vec<T> {
+            let entry = |row: &u32| column.get(*row as usize).copied();
+            rows.iter().filter_map(entry).collect()
+        }
+        Self {
+            rows: of(&self.rows, rows),
+            numbers: of(&self.numbers, rows),
+            ..self.clone()
+        }
+    }
 
     /// Returns an input that is unavailable for this reason.
     #[must_use]

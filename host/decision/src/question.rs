@@ -21,6 +21,7 @@ mod scale_down_nodes;
 mod scale_down_pods;
 mod verdicts;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -75,6 +76,12 @@ pub trait Question: Clone + fmt::Debug + PartialEq + Send + Sync + 'static {
     /// Returns namespace and object that a decision with this input is about. The
     /// namespace is empty if the object has none.
     fn object(input: &Self::Input) -> (Arc<str>, String);
+
+    /// Returns the context in which one policy is asked, if its granted inputs have rows
+    /// of the common input that the policy is not asked about.
+    fn context<'a>(context: &'a Context, _: &Self::Input, _: &Self::Own) -> Cow<'a, Context> {
+        Cow::Borrowed(context)
+    }
 
     /// Returns what one policy was asked, for a trial of another version.
     fn recorded(input: &Self::Input, own: &Self::Own) -> RecordedQuestion;

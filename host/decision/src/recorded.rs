@@ -51,7 +51,7 @@ impl RecordedInput {
             object,
             namespace,
             asked: asked.version.clone(),
-            context: asked.context.clone(),
+            context: Q::context(&asked.context, input, &asked.own).into_owned(),
             question: Q::recorded(input, &asked.own),
         }
     }

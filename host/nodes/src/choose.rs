@@ -25,6 +25,8 @@ pub struct Chooser<'a> {
     pub engine: &'a dyn PolicyEngine,
     /// The states of the expanders.
     pub memories: &'a PolicyMemories,
+    /// Grants the inputs that expanders want: with a row for each option.
+    pub grant: &'a dyn Fn(&WantedInput) -> GrantedInput,
 }
 
 /// Result of asking the chain.
@@ -48,7 +50,7 @@ pub fn choose(chooser: &Chooser<'_>, input: &mut ExpanderInput, seed: u64) -> Ch
         engine: chooser.engine,
         fallback: chooser.options.fallback,
         memories: chooser.memories,
-        grant: &grant,
+        grant: chooser.grant,
     };
     let chain = chooser.options.expanders.iter().map(named);
     let mut panel = Panel::<ExpanderQuestion>::new(asker, chain);
@@ -70,8 +72,9 @@ fn named(expander: &ExpanderChoice) -> Named<'_> {
     }
 }
 
-/// Refuses any input, since there is none about nodes that an expander could be granted.
-fn grant(wanted: &WantedInput) -> GrantedInput {
+/// Refuses a wanted input that there is not for a choice of nodes.
+#[must_use]
+pub fn refused(wanted: &WantedInput) -> GrantedInput {
     let kind = &wanted.kind;
     GrantedInput::refused(format!("a choice of nodes has no input of kind {kind:?}"))
 }

@@ -278,11 +278,11 @@ mod tests {
                 ..Config::default()
             };
             let found = verdicts(&config, &[young.clone(), old.clone()]);
-            (found.score(0).unwrap(), found.score(1).unwrap())
+            [0, 1].map(|row| found.score(row))
         };
-        assert_eq!(scores(None), (0.0, 0.0));
-        assert_eq!(scores(Some(Order::Emptiest)), (0.0625, 0.25));
-        assert_eq!(scores(Some(Order::Oldest)), (5.0, 0.0));
-        assert_eq!(scores(Some(Order::CheapestToMove)), (7.0, 9.0));
+        assert_eq!(scores(None), [Some(0.0); 2]);
+        assert_eq!(scores(Some(Order::Emptiest)), [Some(0.0625), Some(0.25)]);
+        assert_eq!(scores(Some(Order::Oldest)), [Some(5.0), Some(0.0)]);
+        assert_eq!(scores(Some(Order::CheapestToMove)), [Some(7.0), Some(9.0)]);
     }
 }

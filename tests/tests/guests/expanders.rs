@@ -11,7 +11,7 @@ use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine as _, interface, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
-use flyball_nodes::choose::{Chooser, choose};
+use flyball_nodes::choose::{Chooser, choose, refused};
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::record::Choice;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry};
@@ -96,6 +96,7 @@ fn decide(engine: &TestEngine, guest: &str, count: usize, fallback: bool) -> Cho
         options: &options,
         engine,
         memories: &PolicyMemories::default(),
+        grant: &refused,
     };
     choose(&chooser, &mut input(count), 1).choice
 }

@@ -8,8 +8,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_decision::part::{ExpanderRecord, PolicyRecord};
-use flyball_decision::policy::{Budget, Policy, PolicyVersion, kind};
+use flyball_decision::part::Part;
+use flyball_decision::policy::{Budget, Policy, PolicyVersion};
+use flyball_decision::question::Question;
 use flyball_decision::replay::{Replay, replay};
 use flyball_report::record::Record;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
@@ -33,11 +34,11 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     for record in records.by_ref() {
         match record? {
             Record::Replicas(record) => {
-                let result = replay(&*record, |policy| policies.replica(policy));
+                let result = replay(&*record, |part| policies.part(part));
                 show(&mut out, &*record, &result, &mut counts, args.output.format)?;
             }
             Record::Nodes(record) => {
-                let result = replay(&*record, |policy| policies.expander(policy));
+                let result = replay(&*record, |part| policies.part(part));
                 show(&mut out, &*record, &result, &mut counts, args.output.format)?;
             }
         }
@@ -120,14 +121,10 @@ impl Policies {
         })
     }
 
-    fn replica(&self, policy: &PolicyRecord) -> Option<Arc<dyn Policy>> {
-        let version = policy.version.as_deref();
-        Some(self.resolve(kind::REPLICA, &policy.name, version, policy.budget)?)
-    }
-
-    fn expander(&self, policy: &ExpanderRecord) -> Option<Arc<dyn Policy>> {
-        let version = policy.version.as_deref();
-        Some(self.resolve(kind::EXPANDER, &policy.name, version, policy.budget)?)
+    /// Returns the policy that is asked in place of a recorded one.
+    fn part<Q: Question>(&self, part: &Part<Q>) -> Option<Arc<dyn Policy>> {
+        let version = part.version.as_deref();
+        Some(self.resolve(Q::KIND, &part.name, version, part.budget)?)
     }
 
     /// Returns the policy that a record names, or the one asked in its place.

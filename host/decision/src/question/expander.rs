@@ -1,5 +1,6 @@
 //! Which node group should grow?
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::{Question, RecordedQuestion};
@@ -31,7 +32,8 @@ impl Question for ExpanderQuestion {
         input: &mut ExpanderInput,
         rows: &mut Vec<u32>,
     ) -> PolicyOutcome<ExpanderRanking> {
-        let outcome = policy.rank(context, &narrowed(input, rows));
+        let context = Self::context(context, input, rows);
+        let outcome = policy.rank(&context, &narrowed(input, rows));
         PolicyOutcome {
             answer: outcome
                 .answer
@@ -46,6 +48,23 @@ impl Question for ExpanderQuestion {
 
     fn object(_: &ExpanderInput) -> (Arc<str>, String) {
         (Arc::default(), NODE_GROUPS.to_owned())
+    }
+
+    fn context<'a>(
+        context: &'a Context,
+        input: &ExpanderInput,
+        rows: &Vec<u32>,
+    ) -> Cow<'a, Context> {
+        let mut inputs = context.inputs.iter();
+        let by_row = inputs.any(|input| !input.rows.is_empty() || !input.numbers.is_empty());
+        if !by_row || rows.len() == input.options.len() {
+            return Cow::Borrowed(context);
+        }
+        let inputs = context.inputs.iter();
+        Cow::Owned(Context {
+            inputs: inputs.map(|input| input.narrowed(rows)).collect(),
+            ..context.clone()
+        })
     }
 
     fn recorded(input: &ExpanderInput, rows: &Vec<u32>) -> RecordedQuestion {

@@ -8,10 +8,13 @@ use flyball_placement::{Labels, Name, Resources};
 use super::candidates::{Candidate, Candidates};
 use super::families::Family;
 use super::zones::ZonesByClass;
+use crate::choose::refused;
 use crate::gpu::gpus;
 use crate::state::{ClusterState, zone_of};
 use crate::templates::GroupTemplate;
+use flyball_decision::context::GrantedInput;
 use flyball_decision::expander::{OptionColumns, option_state};
+use flyball_decision::policy::WantedInput;
 use flyball_decision::scale_down::Texts;
 
 /// Label with a node's instance type.
@@ -179,17 +182,9 @@ fn push(
     columns
         .allocatable_gpu
         .push(mean(&|template| gpu(allocatable(template))));
-    let shared = |label: &dyn Fn(&Labels) -> Option<Name>| {
-        let mut values = parts
-            .iter()
-            .map(|(_, template, _)| label(&template.template.node.labels));
-        let first = values.next().flatten()?;
-        values
-            .all(|other| other.as_ref() == Some(&first))
-            .then_some(first)
-    };
-    let zone = shared(&|labels| zone_of(labels).cloned());
-    let instance_type = shared(&|labels| labels.get(INSTANCE_TYPE).cloned());
+    let templates: Vec<_> = parts.iter().map(|(_, template, _)| *template).collect();
+    let zone = shared(&templates, &|labels| zone_of(labels).cloned());
+    let instance_type = shared(&templates, &|labels| labels.get(INSTANCE_TYPE).cloned());
     columns.zone.push(texts.row_or_none(zone.as_ref()));
     columns
         .instance_type
@@ -205,6 +200,37 @@ fn push(
     columns
         .max_size
         .push(sizes(&|candidate| candidate.group.max_size));
+}
+
+/// Returns the label that new nodes of these groups have in common.
+fn shared(templates: &[&GroupTemplate], label: &dyn Fn(&Labels) -> Option<Name>) -> Option<Name> {
+    let labels = templates.iter();
+    let mut values = labels.map(|template| label(&template.template.node.labels));
+    let first = values.next().flatten()?;
+    values
+        .all(|other| other.as_ref() == Some(&first))
+        .then_some(first)
+}
+
+/// Grants an input that an expander wants, with a row for each option: a label of its new
+/// nodes. New nodes have no annotations.
+pub(super) fn granted(
+    candidates: &Candidates<'_>,
+    options: &[ExpansionOption],
+    wanted: &WantedInput,
+) -> GrantedInput {
+    let mut arguments = wanted.arguments.iter();
+    let key = arguments.find(|(name, _)| name == "key");
+    match (&*wanted.kind, key) {
+        ("node-label", Some((_, key))) => GrantedInput::by_row(options.iter().map(|option| {
+            let rows = option.parts.iter();
+            let templates = rows.filter_map(|(row, _)| candidates.all[*row].template());
+            let templates: Vec<_> = templates.collect();
+            shared(&templates, &|labels| labels.get(key).cloned())
+        })),
+        ("node-annotation", Some(_)) => GrantedInput::by_row(options.iter().map(|_| None)),
+        _ => refused(wanted),
+    }
 }
 
 fn allocatable(template: &GroupTemplate) -> &Resources {

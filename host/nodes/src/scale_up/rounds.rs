@@ -12,7 +12,7 @@ use flyball_placement::pack::{Demand, Growth, pack_each, settle};
 
 pub(super) use self::placed_pods::take;
 use super::candidates::Candidates;
-use super::expansion_option::{ExpansionOption, columns, growth};
+use super::expansion_option::{ExpansionOption, columns, granted, growth};
 use super::families::{Domain, Domains, Family, domain_text};
 use super::{PlanContext, zones};
 use crate::choose::{Chooser, choose};
@@ -25,6 +25,7 @@ use flyball_decision::event::Event;
 use flyball_decision::expander::ExpanderInput;
 use flyball_decision::hash::split_mix;
 use flyball_decision::memory::PolicyMemories;
+use flyball_decision::policy::WantedInput;
 
 /// The rounds of a plan.
 pub(super) struct Rounds<'a> {
@@ -160,11 +161,13 @@ impl<'a> Rounds<'a> {
             options: Arc::new(columns(state, &self.candidates, demands, options)),
             cluster_node_count: Some(state.size().nodes),
         };
+        let grant = |wanted: &WantedInput| granted(&self.candidates, options, wanted);
         let chooser = Chooser {
             now: self.context.now,
             options: self.context.options,
             engine: self.context.engine,
             memories: &self.memories,
+            grant: &grant,
         };
         let chosen = choose(&chooser, &mut input, seed);
         for expander in &chosen.expanders {
