@@ -18,8 +18,14 @@ fn workshop() -> Workshop {
         workshop.write(name, text);
     }
     workshop.write("first.wasm", flyball_policies::PREDICTIVE);
-    workshop.write("second.wasm", flyball_policies::BUILTIN[0].1);
+    workshop.write("second.wasm", hpa());
     workshop
+}
+
+/// Returns the built-in policy `hpa`.
+fn hpa() -> &'static [u8] {
+    let mut builtin = flyball_policies::BUILTIN.iter();
+    builtin.find(|(name, _)| *name == "hpa").unwrap().1
 }
 
 /// Returns records and report of a simulation, as bytes.
@@ -38,7 +44,7 @@ fn every_decision_from_the_swap_on_is_made_by_the_other_component() {
     let second = simulated(&workshop, "swap.yaml", "b");
     assert!(first == second, "two runs of one scenario differ");
 
-    let [own, other] = [flyball_policies::BUILTIN[0].1, flyball_policies::PREDICTIVE];
+    let [own, other] = [hpa(), flyball_policies::PREDICTIVE];
     let [own, other] = [own, other].map(flyball_sandbox::digest);
     let mut decided = BTreeSet::new();
     let mut begin = None;

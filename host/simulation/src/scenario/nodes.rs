@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use flyball_nodes::options::{Bounds, ExpanderChoice, NodeOptions};
+use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_placement::Effect;
 use flyball_replicas::spec::PolicyRef;
 use serde::{Deserialize, Deserializer};
@@ -350,8 +351,10 @@ impl NodeAutoscalerSpec {
         if let Some(cutoff) = self.expendable_pods_priority_cutoff {
             options.expendable_pods_priority_cutoff = cutoff;
         }
-        if let Some(scale_down) = &self.scale_down {
-            scale_down.apply(&mut options.scale_down);
+        match &self.scale_down {
+            Some(scale_down) => scale_down.apply(&mut options.scale_down),
+            // Scenarios of nodes that come need no policies about nodes that go.
+            None => options.scale_down.mode = ScaleDownMode::Off,
         }
         options
     }

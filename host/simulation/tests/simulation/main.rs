@@ -5,6 +5,7 @@
 )]
 
 mod drains;
+mod leaders;
 mod removals;
 mod run;
 mod scenario;

@@ -237,3 +237,22 @@ fn a_cloud_that_does_not_terminate_loses_nothing() {
             .all(|ready| *ready >= 3.0)
     );
 }
+
+#[test]
+fn nothing_is_drained_in_quiet_hours() {
+    let played = Played::example("nodes/quiet-hours.yaml");
+    let hour = |node: &RemovedNode| node.at_ms as f64 / (60 * MINUTE_MS) as f64;
+    let batch: Vec<f64> = played.removed_of("batch").into_iter().map(hour).collect();
+    assert!(
+        matches!(batch[..], [at] if (9.0..9.5).contains(&at)),
+        "{batch:?}"
+    );
+    let workers: Vec<f64> = played.removed_of("workers").into_iter().map(hour).collect();
+    assert_eq!(workers.len(), 3, "{:?}", played.stays());
+    // Until then they count as needed: their time begins at six.
+    assert!(
+        workers.iter().all(|at| (18.0..18.5).contains(at)),
+        "{workers:?}"
+    );
+    assert_eq!(played.group("workers").last, 1);
+}

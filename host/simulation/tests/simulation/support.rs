@@ -1,7 +1,7 @@
 //! Policies of a few lines in native code: the sandbox has tests of its own.
 
 mod expander;
-mod judges;
+pub mod judges;
 pub mod stage;
 
 use std::path::Path;

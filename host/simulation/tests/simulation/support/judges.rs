@@ -1,13 +1,45 @@
 //! Scale-down policies in native code: which pods may be evicted, and half-empty nodes.
 
 use flyball_decision::scale_down::{
-    NodeVerdicts, PodVerdicts, node_verdict, pod_state, pod_verdict,
+    NodeVerdicts, PodVerdicts, node_state, node_verdict, pod_state, pod_verdict,
 };
 use flyball_test_policies::{TestPolicy, scale_down};
 
-/// Returns `drain-rules` and `utilization`.
-pub fn all() -> [TestPolicy; 2] {
-    [drain_rules(), utilization()]
+/// Returns `drain-rules`, `utilization` and `quiet-hours`.
+pub fn all() -> [TestPolicy; 3] {
+    [drain_rules(), utilization(), quiet_hours()]
+}
+
+/// No node with pods goes from 8 to 18 o'clock; verdicts hold until then.
+fn quiet_hours() -> TestPolicy {
+    const HOUR_MS: i64 = 3_600_000;
+    scale_down("quiet-hours").judging_nodes(|context, input| {
+        let midnight = context.now.0 - context.now.0.rem_euclid(24 * HOUR_MS);
+        let hours = [8, 18, 32].map(|hour| midnight + hour * HOUR_MS);
+        let next = hours.iter().position(|change| *change > context.now.0);
+        let next = next.unwrap_or_default();
+        let states = input.nodes.state.iter();
+        let verdict = states.map(|state| match state & node_state::EMPTY == 0 && next == 1 {
+            true => node_verdict::MUST_STAY,
+            false => node_verdict::NO_OPINION,
+        });
+        Ok(NodeVerdicts {
+            verdict: verdict.collect(),
+            until_ms: vec![hours[next]; input.nodes.state.len()],
+            ..NodeVerdicts::default()
+        })
+    })
+}
+
+/// Returns a later version of `utilization` that keeps all nodes.
+pub fn keeps_all() -> TestPolicy {
+    let keeps = scale_down("utilization").judging_nodes(|_, input| {
+        Ok(NodeVerdicts {
+            verdict: vec![node_verdict::MUST_STAY; input.nodes.requested_cpu.len()],
+            ..NodeVerdicts::default()
+        })
+    });
+    keeps.digest("keeps")
 }
 
 fn drain_rules() -> TestPolicy {
