@@ -97,3 +97,17 @@ pub enum RecordedQuestion {
     /// Which moves are worth their price?
     ScaleDownMoves(ScaleDownMovesInput),
 }
+
+impl RecordedQuestion {
+    /// Returns the interface of the contract that asks it.
+    #[must_use]
+    pub fn interface(&self) -> &'static str {
+        match self {
+            Self::Replica(_) => ReplicaQuestion::INTERFACE,
+            Self::Expander(_) => ExpanderQuestion::INTERFACE,
+            Self::ScaleDownPods(_) => ScaleDownPodsQuestion::INTERFACE,
+            Self::ScaleDownNodes(_) => ScaleDownNodesQuestion::INTERFACE,
+            Self::ScaleDownMoves(_) => ScaleDownMovesQuestion::INTERFACE,
+        }
+    }
+}
