@@ -6,7 +6,13 @@ use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
 /// Folders of the SDK that a policy does not need.
-const LEFT_OUT: [&str; 4] = ["target", "template", "template-expander", "tests"];
+const LEFT_OUT: [&str; 5] = [
+    "target",
+    "template",
+    "template-expander",
+    "template-scale-down",
+    "tests",
+];
 
 fn main() -> io::Result<()> {
     let variable = |name| {
@@ -20,7 +26,8 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed={}", sdk.display());
     let code = constant("SDK", &sdk)?
         + &constant("REPLICA_TEMPLATE", &sdk.join("template"))?
-        + &constant("EXPANDER_TEMPLATE", &sdk.join("template-expander"))?;
+        + &constant("EXPANDER_TEMPLATE", &sdk.join("template-expander"))?
+        + &constant("SCALE_DOWN_TEMPLATE", &sdk.join("template-scale-down"))?;
     fs::write(variable("OUT_DIR")?.join("scaffold_files.rs"), code)
 }
 

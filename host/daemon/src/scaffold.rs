@@ -33,6 +33,7 @@ pub fn create(folder: &Path, kind: NewKind, name: &str, sdk: Option<&Path>) -> a
     let template = match kind {
         NewKind::Replica => REPLICA_TEMPLATE,
         NewKind::Expander => EXPANDER_TEMPLATE,
+        NewKind::ScaleDown => SCALE_DOWN_TEMPLATE,
     };
     for (path, text) in template {
         let text = text.replace(NAME_MARK, name).replace(SDK_MARK, &sdk);

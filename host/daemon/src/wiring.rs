@@ -19,8 +19,8 @@ use flyball_sandbox::{Engine, EngineOptions, Registry, RegistryOptions, has_last
 use flyball_simulation::time::Millis;
 
 use crate::cli::{
-    Budgets, Compilation, Nodes, OnPolicyFailure, Planning, Policies, PolicyConfig, RunArgs,
-    STATE_DIR, Unneeded,
+    Budgets, Compilation, Nodes, NodesMode, OnPolicyFailure, Planning, Policies, PolicyConfig,
+    RunArgs, STATE_DIR, Unneeded,
 };
 
 const LAST_GOOD: &str = "last-good";
@@ -229,6 +229,7 @@ pub fn node_options(
         max_backoff_ms: args.max_node_group_backoff_duration.0,
         backoff_reset_ms: args.node_group_backoff_reset_timeout.0,
         fallback,
+        observe: args.nodes_mode == NodesMode::Observe,
         scale_down: removal_options(args, options.scale_down),
         ..options
     })

@@ -28,6 +28,15 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// Returns the time in UTC, such as `2026-11-28T04:28:19Z`.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        let at = jiff::Timestamp::from_millisecond(self.0);
+        at.unwrap_or_default().to_string()
+    }
+}
+
 /// Returns a point in time as a column's value: [`Timestamp::UNKNOWN`] for `None`.
 #[must_use]
 pub fn column(at: Option<Timestamp>) -> i64 {

@@ -301,4 +301,42 @@ mod tests {
         );
         Ok(())
     }
+
+    #[test]
+    fn owners_and_budgets_are_unknown_where_the_dump_has_none() -> Result<(), DumpError> {
+        let metadata = |name: &str| json!({"name": name, "namespace": "shop", "uid": name});
+        let labels = json!({"name": "cart-1", "namespace": "shop", "labels": {"app": "cart"}});
+        let selector = json!({"matchLabels": {"app": "cart"}});
+        let items = json!([
+            {"kind": "Pod", "metadata": labels},
+            {"kind": "ReplicaSet", "metadata": metadata("cart"), "spec": {"replicas": 2}},
+            {"kind": "Job", "metadata": metadata("nightly"), "spec": {"parallelism": 4}},
+            {"kind": "PodDisruptionBudget", "metadata": metadata("pdb"),
+             "spec": {"selector": selector}, "status": {"disruptionsAllowed": 1}},
+        ]);
+        let read = |items| {
+            Dump::read(
+                json!({"kind": "List", "items": items})
+                    .to_string()
+                    .as_bytes(),
+            )
+        };
+        let state = read(items)?.state;
+        let desired: Vec<_> = state.owners().map(|owner| owner.desired).collect();
+        assert_eq!(desired, [Some(2), Some(4)]);
+        assert!(state.knows_owners_of("ReplicaSet") && state.knows_owners_of("Job"));
+        assert!(!state.knows_owners_of("StatefulSet"));
+        // A pod without a uid is known by namespace and name.
+        let budgets = state.pod("shop/cart-1").map(|pod| {
+            let budgets = state.budgets_of(&pod).iter();
+            let budgets = budgets.filter_map(|id| state.budget(*id));
+            budgets.map(|budget| budget.allowed()).collect::<Vec<_>>()
+        });
+        assert_eq!(budgets, Some(vec![1]));
+        assert!(state.budgets_known());
+
+        let state = read(json!([]))?.state;
+        assert!(!state.budgets_known() && !state.knows_owners_of("ReplicaSet"));
+        Ok(())
+    }
 }

@@ -67,6 +67,16 @@ impl GroupCensus {
         self.upcoming == 0 && self.failures.iter().all(|report| report.already_reported)
     }
 
+    /// Number of instances that have not joined in time.
+    pub(super) fn not_joined_in_time(&self) -> u32 {
+        let failures = self.failures.iter();
+        let counts = failures.filter_map(|report| match &report.failure {
+            NodeFailure::NotJoined(ids) => u32::try_from(ids.len()).ok(),
+            _ => None,
+        });
+        counts.sum()
+    }
+
     /// Number of its nodes that are ready.
     pub(super) fn ready_nodes(&self, state: &ClusterState, options: &NodeOptions) -> u32 {
         let instances = self.group.instances.iter();

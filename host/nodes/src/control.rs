@@ -38,6 +38,7 @@ use super::record::{Incident, NodeDecisionRecord};
 use super::reported::ReportedEvents;
 use super::scale_down::ScaleDownTracker;
 use super::scale_up::{Plan, PlanContext, plan_unreported};
+use super::status::StatusWriter;
 use flyball_decision::hash::split_mix;
 use flyball_decision::memory::{PolicyMemories, SavedState};
 use flyball_decision::policy::NODE_GROUPS;
@@ -76,6 +77,7 @@ pub struct NodeLoop<R, P, W, C> {
     scale_down: ScaleDownTracker,
     /// Why nodes stayed in the last pass: only new reasons are recorded.
     last_stays: LastStays,
+    status: StatusWriter,
     /// Whether the status was read, and when somebody led last according to it.
     has_read_status: bool,
     last_led: Option<Timestamp>,
@@ -113,6 +115,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             unrepaired: repair::Unrepaired::default(),
             scale_down: ScaleDownTracker::default(),
             last_stays: LastStays::default(),
+            status: StatusWriter::default(),
             has_read_status: false,
             last_led: None,
             next_scan: Timestamp(i64::MIN),
@@ -334,7 +337,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return;
         };
         self.sequence = record.sequence;
-        let events = record.events.clone();
+        // What is only observed leaves no trace in the cluster.
+        let events = match self.options.observe {
+            true => Vec::new(),
+            false => record.events.clone(),
+        };
         let record = Arc::new(record);
         self.ports.recorder.record(&record);
         if !events.is_empty() {

@@ -32,5 +32,6 @@ pub mod scale_up;
 pub mod similar;
 pub mod standing;
 pub mod state;
+mod status;
 pub mod templates;
 pub mod zone_orders;

@@ -112,6 +112,8 @@ pub struct NodeOptions {
     /// Whether the built-in expander is asked if another one gives no usable answer.
     /// Otherwise nothing is ordered.
     pub fallback: bool,
+    /// `--nodes-mode=observe` (false): decide and record, and change nothing.
+    pub observe: bool,
     /// Options of scale-down.
     pub scale_down: ScaleDownOptions,
     /// Version of the host, for records.
@@ -160,6 +162,7 @@ impl Default for NodeOptions {
             gpu_label: None,
             max_options_per_pass: 8,
             fallback: false,
+            observe: false,
             scale_down: ScaleDownOptions::default(),
             host_version: env!("CARGO_PKG_VERSION").into(),
         }

@@ -55,15 +55,20 @@ fn a_new_policy_builds_and_reproduces() {
 }
 
 #[test]
-fn a_new_expander_builds() {
-    let work = tempfile::tempdir().unwrap();
-    let folder = fill_in(&work.path().join("here"), "template-expander", "my-policy");
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("template-expander");
-    let size = build(&BuildRequest::new(&folder, &target))
-        .unwrap()
-        .component
-        .len();
-    assert!(size <= LIMIT, "{size} bytes, {LIMIT} are allowed");
+fn a_new_policy_of_each_other_kind_builds() {
+    for template in ["template-expander", "template-scale-down"] {
+        let work = tempfile::tempdir().unwrap();
+        let folder = fill_in(&work.path().join("here"), template, "my-policy");
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join(template);
+        let size = build(&BuildRequest::new(&folder, &target))
+            .unwrap()
+            .component
+            .len();
+        assert!(
+            size <= LIMIT,
+            "{template}: {size} bytes, {LIMIT} are allowed"
+        );
+    }
 }
 
 #[test]

@@ -36,22 +36,30 @@ pub fn run(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
 
     let mut times = Vec::new();
     for round in 1..=9 {
-        // Every tenth pod is another one on the same node: parsed, but not known yet.
-        let rows = (round..PODS).step_by(10);
-        let come = read(rows.clone().map(|row| running_pod(row, round)))?;
+        let come = successors(round)?;
         now = now.plus(TICK_MS);
         let start = Instant::now();
-        let mut state = world.state();
-        for row in rows {
-            state.delete_pod(&uid(row, 0));
-        }
-        apply(&mut state, come);
-        ensure!(state.pod_count() == PODS, "pods were lost");
-        drop(state);
+        replace(&mut world.state(), round, come)?;
         control.tick(now);
         times.push(start.elapsed());
     }
     report("nodes/churn-5000", median(times), "ms", Some(50.0))
+}
+
+/// Returns the successors of every tenth pod, on the same nodes: parsed, but not known yet.
+pub fn successors(round: usize) -> anyhow::Result<Vec<PodObject>> {
+    let rows = (round..PODS).step_by(10);
+    read(rows.map(|row| running_pod(row, round)))
+}
+
+/// Replaces every tenth pod by its successor.
+pub fn replace(state: &mut ClusterState, round: usize, come: Vec<PodObject>) -> anyhow::Result<()> {
+    for row in (round..PODS).step_by(10) {
+        state.delete_pod(&uid(row, 0));
+    }
+    apply(state, come);
+    ensure!(state.pod_count() == PODS, "pods were lost");
+    Ok(())
 }
 
 /// Parses pods in a thread of its own, so that memory left over from parsing is not freed
@@ -73,7 +81,7 @@ pub fn cluster() -> anyhow::Result<ClusterState> {
     Ok(state)
 }
 
-fn world() -> anyhow::Result<World> {
+pub fn world() -> anyhow::Result<World> {
     let groups = (0..GROUPS).map(|group_row| {
         let nodes: Vec<String> = (group_row..NODES).step_by(GROUPS).map(node_name).collect();
         let template = template(&size(16_000, 64 * GIB, 110));

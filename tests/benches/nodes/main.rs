@@ -12,6 +12,7 @@ mod large;
 mod memory;
 mod mixed;
 mod production;
+mod scale_down;
 mod shapes;
 mod world;
 
@@ -54,7 +55,7 @@ fn main() -> anyhow::Result<()> {
     }
     let engine = engine()?;
     let part = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 8] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 9] = [
         ("binpack", &binpack),
         ("scale-up", &|| scale_up(&engine)),
         ("unique", &|| unique(&engine)),
@@ -62,6 +63,7 @@ fn main() -> anyhow::Result<()> {
         ("production", &|| production::run(&engine)),
         ("large", &|| large::run(&engine)),
         ("blocked", &|| blocked::run(&engine)),
+        ("scale-down", &|| scale_down::run(&engine)),
         ("memory", &memory::run),
     ];
     for (name, run) in parts {

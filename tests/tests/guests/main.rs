@@ -8,4 +8,5 @@
 mod contracts;
 mod expanders;
 mod hostile;
+mod scale_down;
 mod verdicts;

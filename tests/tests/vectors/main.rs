@@ -7,3 +7,5 @@
 
 mod expanders;
 mod hpa;
+mod removals;
+mod scale_down;

@@ -15,6 +15,9 @@ const LATENCY: Duration = Duration::from_millis(100);
 /// Code and message of an error of AWS.
 pub type Fault = (&'static str, &'static str);
 
+/// Returns the error of a call that terminates this instance. `None` if moto answers.
+type FaultOf = Box<dyn Fn(&str) -> Option<Fault> + Send + Sync>;
+
 /// The server. It runs until the process ends.
 pub struct Faults {
     pub endpoint: String,
@@ -23,8 +26,7 @@ pub struct Faults {
 
 struct Shared {
     moto: String,
-    /// Returns the error of a call that terminates this instance. `None` if moto answers.
-    fault: Box<dyn Fn(&str) -> Option<Fault> + Send + Sync>,
+    fault: FaultOf,
     /// Instances that calls were to terminate, in their order.
     asked: Mutex<Vec<String>>,
     in_flight: AtomicUsize,

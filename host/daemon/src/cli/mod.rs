@@ -18,7 +18,7 @@ use clap::builder::Styles;
 use clap::builder::styling::AnsiColor;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 pub use directories::STATE_DIR;
-pub use nodes::{CloudProvider, Controller, Nodes};
+pub use nodes::{CloudProvider, Controller, Nodes, NodesMode};
 pub use plan::PlanArgs;
 pub use planning::{Planning, PolicyConfig};
 pub use policy::{

@@ -31,6 +31,7 @@ pub enum PolicyCommand {
 /// Examples:
 ///   flyball policy new my-policy && cd my-policy
 ///   flyball policy new --kind expander my-prices
+///   flyball policy new --kind scale-down my-nodes
 ///   flyball policy test
 ///   flyball policy build
 #[derive(Debug, Args)]
@@ -53,6 +54,8 @@ pub enum NewKind {
     Replica,
     /// Which node group should grow
     Expander,
+    /// Which nodes may leave, and which pods keep theirs
+    ScaleDown,
 }
 
 /// Compile a policy to WebAssembly

@@ -61,7 +61,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let mut leads = true;
         for order in orders {
             leads = leads && self.writer.leads();
-            let outcome = if !leads {
+            let outcome = if self.options.observe {
+                not_tried(
+                    "Observed",
+                    "orders are only observed (--nodes-mode=observe)",
+                )
+            } else if !leads {
                 not_tried("NotLeader", "another instance leads by now")
             } else if refused.contains(&&order.group) {
                 not_tried("NotTried", "an order of this group was refused before")
@@ -75,7 +80,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             }
             sent.outcomes.push(outcome);
         }
-        sent.is_refused = leads && !refused.is_empty();
+        sent.is_refused = leads && !refused.is_empty() && !self.options.observe;
         sent
     }
 

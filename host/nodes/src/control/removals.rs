@@ -3,6 +3,7 @@
 mod soft_taints;
 mod take_over;
 
+pub(super) use self::take_over::LAST_LED;
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _};

@@ -106,6 +106,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     /// Repairs the failures that a census found.
     pub(super) async fn repair(&mut self, now: Timestamp, census: &Census) -> Repairs {
         let mut repairs = Repairs::default();
+        if self.options.observe {
+            return repairs;
+        }
         let before = std::mem::take(&mut self.unrepaired);
         for census in &census.groups {
             let target = census.group.target_size;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::removals::Removals;
+use super::removals::{LAST_LED, Removals};
 use super::{NodeLoop, PassResult, ScaleUp};
 use crate::census::Census;
 use crate::cloud::CloudProvider;
 use crate::findings::Findings;
-use crate::ports::{NodeEvent, NodesReader, NodesWriter, Subject};
+use crate::ports::{NodeEvent, NodesReader, NodesWriter, StatusDocument, Subject};
 use crate::record::{NeededRecord, ScaleDownRecord};
 use crate::reported::PassStage;
 use crate::scale_down::explain::{needed_record, unneeded_record};
@@ -17,6 +17,7 @@ use crate::scale_down::reasons::{self, Stay};
 use crate::scale_down::{ScaleDownContext, ScaleDownMode, ScaleDownPlan, plan_scale_down};
 use crate::scale_up::Plan;
 use crate::state::ClusterState;
+use crate::status::{Status, date_time};
 use flyball_decision::hash::split_mix;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
@@ -33,6 +34,7 @@ pub(super) struct PlannedRemovals {
     plan: ScaleDownPlan,
     taken_over: Removals,
     record: Option<ScaleDownRecord>,
+    status: Status,
 }
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
@@ -71,10 +73,17 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         };
         let tracker = &mut self.scale_down;
         let last = &mut self.last_stays;
-        let (mut plan, record) = self.reader.with_state(|state| {
+        let backoffs = &self.backoffs;
+        let (mut plan, record, status) = self.reader.with_state(|state| {
             let mut plan = plan_scale_down(&context, state, tracker);
             let record = record(&context, state, tracker, last, &mut plan);
-            (plan, record)
+            let mut unneeded = BTreeMap::new();
+            for node in &plan.unneeded {
+                *unneeded.entry(node.group).or_default() += 1;
+            }
+            let options = context.options;
+            let status = Status::new(now, state, census, backoffs, options, &unneeded);
+            (plan, record, status)
         });
         if mode == ScaleDownMode::Observe {
             plan.removed.clear();
@@ -86,6 +95,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             plan,
             taken_over,
             record,
+            status,
         })
     }
 
@@ -100,12 +110,14 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             plan,
             taken_over: mut removals,
             record,
+            status,
         }) = planned
         else {
             return (None, Findings::default());
         };
         if self.options.scale_down.mode == ScaleDownMode::On {
             removals.extend(self.remove_nodes(now, census, &plan).await);
+            self.write_status(now, status).await;
         }
         let events = plan.policy_events.into_iter();
         removals
@@ -123,6 +135,25 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             ..record.unwrap_or_default()
         };
         (Some(record), removals.findings)
+    }
+
+    /// Writes the status, if it has changed or is old.
+    async fn write_status(&mut self, now: Timestamp, status: Status) {
+        let Some(text) = self.status.text(now, status) else {
+            return;
+        };
+        let time = date_time(now).into();
+        let annotations = [
+            (StatusDocument::LAST_UPDATED.into(), time),
+            (LAST_LED.into(), now.0.to_string().into()),
+        ];
+        let document = StatusDocument {
+            text: text.into(),
+            annotations: annotations.into(),
+        };
+        if self.writer.write_status(now, document).await.is_err() {
+            self.status.failed();
+        }
     }
 
     /// Advances drains between passes, if something about them has changed or is due.

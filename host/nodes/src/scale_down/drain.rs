@@ -209,6 +209,21 @@ impl Drains {
 }
 
 impl Drain {
+    /// The drain of a node whose pods are being evicted.
+    pub(crate) fn evicting(node: &Arc<str>, group: &Arc<str>, is_empty: bool) -> Self {
+        Self {
+            node: Arc::clone(node),
+            uid: Arc::default(),
+            provider_id: Arc::clone(node),
+            group: Arc::clone(group),
+            was_empty: is_empty,
+            is_resumed: false,
+            cordoned: false,
+            step: Step::Evicting,
+            pods: Vec::new(),
+        }
+    }
+
     fn advance(
         &mut self,
         now: Timestamp,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use flyball_placement::Pod;
 
 use super::delays::Delays;
-use super::drain::{Drains, Step};
+use super::drain::{Drain, Drains, Step};
 use super::judge::KeptVerdicts;
 use super::limits::UnderWay;
 use super::timers::UnneededTimers;
@@ -40,6 +40,12 @@ impl ScaleDownTracker {
     /// Notes an eviction: until its owner has created it again, the pod counts as load.
     pub fn note_evicted(&mut self, pod: EvictedPod) {
         self.evicted.push(pod);
+    }
+
+    /// Notes that a node of a group is leaving, as one whose pods are evicted unless
+    /// `is_empty`.
+    pub fn note_leaving(&mut self, node: &Arc<str>, group: &Arc<str>, is_empty: bool) {
+        self.drains.insert(Drain::evicting(node, group, is_empty));
     }
 
     /// Forgets evictions that are over.

@@ -121,48 +121,61 @@ impl BudgetTable {
         if let Some(namespace) = self.namespaces.get_mut(name) {
             namespace.classes.push(class);
         }
-        self.classes[class.index()].changed = revision;
         self.match_class(class, cluster, revision);
     }
 
-    /// Finds the budgets of a class.
+    /// Finds the budgets of a new class.
     fn match_class(&mut self, class: ClassId, cluster: &Cluster, revision: u64) {
         let namespace = self.namespaces.get(cluster.namespace(class));
         let budgets = namespace.map_or(&[][..], |namespace| &namespace.budgets);
-        let selects = |id: &&BudgetId| {
-            let selector = self.entries.get(id).map(|entry| &entry.facts.selector);
-            let selector = selector.and_then(Option::as_ref);
-            selector.is_some_and(|selector| selector.selects(|key| cluster.label(class, key)))
-        };
-        let found: Vec<BudgetId> = budgets.iter().filter(selects).copied().collect();
-        let Some(known) = self.classes.get_mut(class.index()) else {
+        let selects = |id: &&BudgetId| self.selects(**id, class, cluster);
+        let found = budgets.iter().filter(selects).copied().collect();
+        self.set_budgets(class, found, revision);
+    }
+
+    /// Finds the classes of a budget that is new, gone, or has another selector.
+    fn match_budget(&mut self, id: BudgetId, namespace: &str, cluster: &Cluster, revision: u64) {
+        let Some(known) = self.namespaces.get_mut(namespace) else {
             return;
         };
-        if known.budgets.as_deref().unwrap_or_default() == found {
-            return;
+        let classes = std::mem::take(&mut known.classes);
+        for &class in &classes {
+            let selects = self.selects(id, class, cluster);
+            let before = self.of_class(class);
+            if selects == before.contains(&id) {
+                continue;
+            }
+            let others = before.iter().copied().filter(|known| *known != id);
+            let mut budgets: Vec<BudgetId> = others.chain(selects.then_some(id)).collect();
+            budgets.sort_by_key(|id| (self.name(*id), *id));
+            self.set_budgets(class, budgets, revision);
         }
-        let mut list: Option<Arc<[BudgetId]>> = (!found.is_empty()).then(|| found.into());
+        if let Some(known) = self.namespaces.get_mut(namespace) {
+            known.classes = classes;
+            if known.classes.is_empty() && known.budgets.is_empty() {
+                self.namespaces.remove(namespace);
+            }
+        }
+    }
+
+    fn selects(&self, id: BudgetId, class: ClassId, cluster: &Cluster) -> bool {
+        let selector = self.entries.get(&id).map(|entry| &entry.facts.selector);
+        let selector = selector.and_then(Option::as_ref);
+        selector.is_some_and(|selector| selector.selects(|key| cluster.label(class, key)))
+    }
+
+    fn name(&self, id: BudgetId) -> Option<&str> {
+        self.entries.get(&id).map(|entry| &*entry.facts.key.name)
+    }
+
+    fn set_budgets(&mut self, class: ClassId, budgets: Vec<BudgetId>, revision: u64) {
+        let mut list: Option<Arc<[BudgetId]>> = (!budgets.is_empty()).then(|| budgets.into());
         if let Some(list) = &mut list {
             intern(&mut self.lists, &mut self.lists_limit, list);
         }
-        known.budgets = list;
-        known.changed = revision;
-    }
-
-    /// Matches the classes of a namespace anew.
-    fn match_namespace(&mut self, name: &str, cluster: &Cluster, revision: u64) {
-        let Some(namespace) = self.namespaces.get_mut(name) else {
-            return;
-        };
-        let classes = std::mem::take(&mut namespace.classes);
-        for &class in &classes {
-            self.match_class(class, cluster, revision);
-        }
-        if let Some(namespace) = self.namespaces.get_mut(name) {
-            namespace.classes = classes;
-            if namespace.classes.is_empty() && namespace.budgets.is_empty() {
-                self.namespaces.remove(name);
-            }
+        if let Some(known) = self.classes.get_mut(class.index()) {
+            known.budgets = list;
+            known.changed = revision;
         }
     }
 
@@ -176,8 +189,8 @@ impl BudgetTable {
         if let Some(id) = self.by_uid.get(&facts.uid).copied() {
             let before = self.entries.insert(id, entry(facts));
             let now = self.entries.get(&id).map(|entry| &entry.facts.selector);
-            if before.map(|before| before.facts.selector).as_ref() == now {
-                return;
+            if before.map(|before| before.facts.selector).as_ref() != now {
+                self.match_budget(id, &namespace, cluster, revision);
             }
         } else {
             let id = BudgetId(self.next);
@@ -192,8 +205,8 @@ impl BudgetTable {
             let at = budgets.partition_point(|id| name(id) <= Some(&*facts.key.name));
             budgets.insert(at, id);
             self.entries.insert(id, entry(facts));
+            self.match_budget(id, &namespace, cluster, revision);
         }
-        self.match_namespace(&namespace, cluster, revision);
     }
 
     fn delete(&mut self, uid: &str, cluster: &Cluster, revision: u64) {
@@ -206,7 +219,7 @@ impl BudgetTable {
             if let Some(namespace) = self.namespaces.get_mut(name) {
                 namespace.budgets.retain(|known| *known != id);
             }
-            self.match_namespace(name, cluster, revision);
+            self.match_budget(id, name, cluster, revision);
         }
     }
 

@@ -11,6 +11,7 @@ mod lost;
 mod nominated;
 mod passes;
 mod plans;
+mod removal_properties;
 mod removal_records;
 mod removals;
 mod replays;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::time::{Duration, Instant};
 
-use flyball_decision::policy::{Policy as _, Usage, kind};
+use flyball_decision::policy::{Policy as _, Usage, interface};
 use flyball_sandbox::CompiledPolicy;
 use serde_json::{Value, json};
 
@@ -24,8 +24,11 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     let policy = policies::compile(&engine, &source, args.budgets.of(&source.name))?;
     let inputs = match &args.input {
         Some(path) => read_all(path)?,
-        None if policy.description().has_kind(kind::REPLICA) => typical(pods)?,
-        None => typical(options)?,
+        None if policy.answers(interface::REPLICA) => typical(pods)?,
+        None if policy.answers(interface::EXPANDER) => typical(options)?,
+        None if policy.answers(interface::SCALE_DOWN_PODS) => typical(drained_pods)?,
+        None if policy.answers(interface::SCALE_DOWN_NODES) => typical(nodes)?,
+        None => typical(moves)?,
     };
     let measures: Vec<Measure> = inputs.iter().map(|input| measure(&policy, input)).collect();
     let failed = measures.iter().any(|measure| measure.failure.is_some());
@@ -72,6 +75,37 @@ fn options(count: usize) -> Value {
     };
     json!({"input": {
         "options": (0..count).map(option).collect::<Vec<_>>(), "clusterNodeCount": 50
+    }})
+}
+
+/// Returns pods of a tenth as many nodes.
+fn drained_pods(pods: usize) -> Value {
+    let pod = |row: usize| json!({"node": row / 10, "cpu": 100, "priority": row % 3});
+    json!({"input": {
+        "nodes": vec![json!({"price": 0.1}); pods / 10 + 1],
+        "pods": (0..pods).map(pod).collect::<Vec<_>>()
+    }})
+}
+
+/// Returns nodes of increasing utilization.
+fn nodes(count: usize) -> Value {
+    let node = |row: usize| json!({"requestedCpu": row * 4_000 / count, "podCount": 10, "cost": 10, "price": 0.1});
+    json!({"input": {"nodes": (0..count).map(node).collect::<Vec<_>>()}})
+}
+
+/// Returns moves of one node each, every second one with a cheaper node in its place.
+fn moves(count: usize) -> Value {
+    let one = |row: usize| match row % 2 {
+        0 => json!({"leaving": [row], "cost": 10, "priceBefore": 0.1}),
+        _ => json!({
+            "leaving": [row], "coming": [{"group": "small"}], "cost": 10,
+            "priceBefore": 0.1, "priceAfter": 0.05
+        }),
+    };
+    json!({"input": {
+        "groups": [{"name": "small"}],
+        "nodes": vec![json!({"group": "small"}); count],
+        "moves": (0..count).map(one).collect::<Vec<_>>()
     }})
 }
 

@@ -6,12 +6,14 @@ use std::path::Path;
 
 mod options;
 mod pods;
+mod scale_down;
 
 use anyhow::{Context as _, bail, ensure};
 use flyball_decision::context::Context;
 use flyball_decision::expander::ExpanderInput;
 use flyball_decision::part::PolicyRecord;
 use flyball_decision::replica::ReplicaInput;
+use flyball_decision::scale_down::{ScaleDownMovesInput, ScaleDownNodesInput, ScaleDownPodsInput};
 use flyball_replicas::record::DecisionRecord;
 use serde_json::{Map, Value, json};
 
@@ -34,14 +36,23 @@ pub enum Input {
     Replica(ReplicaInput),
     /// Which node group should grow: the input has `options`.
     Expander(ExpanderInput),
+    /// What happens to pods: the input has `nodes` and `pods`.
+    ScaleDownPods(ScaleDownPodsInput),
+    /// Which nodes may leave: the input has `nodes` alone.
+    ScaleDownNodes(ScaleDownNodesInput),
+    /// Which moves are worth their price: the input has `nodes` and `moves`.
+    ScaleDownMoves(ScaleDownMovesInput),
 }
 
 impl Input {
-    /// Returns the number of pods or options.
+    /// Returns the number of pods, options, nodes or moves that are asked about.
     pub fn rows(&self) -> usize {
         match self {
             Self::Replica(input) => input.pods.len(),
             Self::Expander(input) => input.options.len(),
+            Self::ScaleDownPods(input) => input.pods.len(),
+            Self::ScaleDownNodes(input) => input.nodes.len(),
+            Self::ScaleDownMoves(input) => input.moves.len(),
         }
     }
 }
@@ -80,6 +91,9 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 /// - `options` may be a list of objects, one for each option, instead of columns. By
 ///   default an option is one node for one pod, of an existing group; its state follows
 ///   from the capacity, and allocatable is the capacity.
+/// - An input with `nodes` is of a scale-down policy. Its tables may be lists of objects,
+///   one for each row, in which zones, instance types, namespaces and groups have their
+///   names.
 pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     let Value::Object(mut document) = value else {
         bail!("not a JSON object with \"input\" and \"context\"");
@@ -105,6 +119,8 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     let input = if input.contains_key("options") {
         options::complete(&mut input)?;
         Input::Expander(serde_json::from_value(Value::Object(input)).context("input")?)
+    } else if scale_down::is_input(&input) {
+        scale_down::read(input)?
     } else {
         pods::complete(&mut input, now)?;
         Input::Replica(serde_json::from_value(Value::Object(input)).context("input")?)

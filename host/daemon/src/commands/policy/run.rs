@@ -38,6 +38,9 @@ fn to_json(policy: &CompiledPolicy, outcome: PolicyOutcome<Answer>, time: Durati
     let answer = match answer {
         Ok(Answer::Decision(decision)) => json!({"decision": decision}),
         Ok(Answer::Ranking(ranking)) => json!({"ranking": ranking}),
+        Ok(verdicts @ (Answer::Pods(_) | Answer::Nodes(_) | Answer::Moves(_))) => {
+            json!({"verdicts": verdicts})
+        }
         Err(failure) => json!({"failure": failure}),
     };
     json!({

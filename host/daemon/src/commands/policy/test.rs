@@ -85,7 +85,10 @@ fn run_case(policy: &CompiledPolicy, case: &Case) -> CaseResult {
         name: case.name.clone(),
         differences: case.expect.differences(&answer),
         reason: match answer {
-            Ok(answer) => answer.reason().sentence.clone(),
+            Ok(answer) => {
+                let reason = answer.reason();
+                reason.map_or_else(String::new, |reason| reason.sentence.clone())
+            }
             Err(failure) => failure.to_string(),
         },
         usage,

@@ -18,7 +18,7 @@ use flyball_decision::time::Timestamp;
 const MAX_UNLED_MS: i64 = 5 * 60_000;
 
 /// Annotation of the status ConfigMap: when somebody led last, in milliseconds.
-pub(super) const LAST_LED: &str = "flyball.dev/last-led";
+pub(in crate::control) const LAST_LED: &str = "flyball.dev/last-led";
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
     /// Reads when somebody led last, once.

@@ -2,11 +2,12 @@
 
 use anyhow::{Context as _, bail};
 use flyball_decision::expander::option_state;
+use flyball_decision::scale_down::NO_ROW;
 use serde_json::{Map, Value, json};
 
 /// Columns and the defaults of their cells, if they are not required. A plain option is
 /// one node for one pod.
-const COLUMNS: [(&str, Missing); 18] = [
+const COLUMNS: [(&str, Missing); 20] = [
     ("nodeGroup", Missing::Never),
     ("state", Missing::State),
     ("nodeCount", Missing::Number(1)),
@@ -25,6 +26,8 @@ const COLUMNS: [(&str, Missing); 18] = [
     ("currentSize", Missing::Number(0)),
     ("minSize", Missing::Number(0)),
     ("maxSize", Missing::Number(1_000)),
+    ("zone", Missing::None),
+    ("instanceType", Missing::None),
 ];
 
 /// Default of a missing cell.
@@ -37,6 +40,8 @@ enum Missing {
     /// Derived from the capacity.
     State,
     Unknown,
+    /// No row.
+    None,
 }
 
 /// Fills in the columns of the options.
@@ -98,6 +103,7 @@ fn cell(row: &Map<String, Value>, name: &str, missing: Missing) -> anyhow::Resul
         Missing::As(other) => row.get(other).cloned().unwrap_or(json!(0)),
         Missing::State => json!(state(row)),
         Missing::Unknown => Value::Null,
+        Missing::None => json!(NO_ROW),
     })
 }
 
