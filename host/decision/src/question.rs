@@ -99,6 +99,18 @@ pub enum RecordedQuestion {
 }
 
 impl RecordedQuestion {
+    /// Returns the kind of policies that answer it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Replica(_) => ReplicaQuestion::KIND,
+            Self::Expander(_) => ExpanderQuestion::KIND,
+            Self::ScaleDownPods(_) => ScaleDownPodsQuestion::KIND,
+            Self::ScaleDownNodes(_) => ScaleDownNodesQuestion::KIND,
+            Self::ScaleDownMoves(_) => ScaleDownMovesQuestion::KIND,
+        }
+    }
+
     /// Returns the interface of the contract that asks it.
     #[must_use]
     pub fn interface(&self) -> &'static str {

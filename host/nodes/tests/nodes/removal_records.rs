@@ -18,8 +18,8 @@ use flyball_nodes::state::BudgetFacts;
 use flyball_placement::LabelSelector;
 use flyball_test_policies::{TestPolicy, scale_down};
 
+use crate::MINUTE;
 use crate::removals::{run, world};
-use crate::{MINUTE, pod};
 
 /// A version of `half` that lets all nodes go.
 fn lavish() -> TestPolicy {

@@ -11,7 +11,7 @@ use flyball_decision::question::Question;
 use flyball_nodes::record::{
     DrainStepRecord, MovedPodRecord, NeededRecord, ScaleDownRecord, UnneededRecord,
 };
-use flyball_nodes::scale_down::reasons::Stay;
+use flyball_nodes::scale_down::reasons::{self, Stay};
 use flyball_nodes::standing::{DatedStep, Finding, NodeStanding};
 
 /// Code of a pass that only concerns removals.
@@ -19,6 +19,9 @@ pub(super) const SCALE_DOWN: &str = "ScaleDown";
 
 /// Maximum number of nodes that stay and are listed by name in one document.
 const MAX_STAYING: usize = 20;
+
+/// Maximum number of nodes that are not needed and are listed by name in one document.
+const MAX_UNNEEDED: usize = 50;
 
 /// Maximum number of pods in a line.
 const MAX_PODS: usize = 5;
@@ -55,7 +58,12 @@ pub(super) fn result(record: &ScaleDownRecord) -> Option<(String, Tone)> {
 /// is new, policies that failed, and steps of removals.
 #[must_use]
 pub fn removals(record: &ScaleDownRecord) -> Vec<Block> {
-    let mut notes: Vec<Note> = record.unneeded.iter().map(unneeded).collect();
+    let listed = record.unneeded.iter().take(MAX_UNNEEDED);
+    let mut notes: Vec<Note> = listed.map(unneeded).collect();
+    let more = record.unneeded.len().saturating_sub(MAX_UNNEEDED);
+    if more > 0 {
+        notes.push(Note::plain(0, format!("{more} more are not needed")));
+    }
     notes.extend(staying(&record.needed));
     let questions = &record.questions;
     let mut said = Vec::new();
@@ -188,6 +196,9 @@ fn tone_of(step: &str) -> Tone {
 impl Documented for NodeStanding {
     fn document(&self) -> Document {
         let (result, code, mut notes) = match &self.finding {
+            Finding::Needed { stay, .. } if *stay.code == *reasons::BEING_DELETED.code => {
+                ("is leaving".to_owned(), &*stay.code, Vec::new())
+            }
             Finding::Needed { since, stay } => {
                 let text = format!(
                     "since {}; looked at again when {}",

@@ -115,7 +115,9 @@ fn ask(
     input: &RecordedInput,
     asked: Option<&Description>,
 ) -> (Result<ComparedAnswer, PolicyFailure>, u64) {
-    if !policy.answers(input.question.interface()) {
+    let kinds = &policy.description().kinds;
+    let is_of_kind = kinds.iter().any(|kind| *kind == input.question.kind());
+    if is_of_kind && !policy.answers(input.question.interface()) {
         return (Ok(ComparedAnswer::NotAsked), 0);
     }
     let context = input.context_for(policy.version(), policy.description(), asked);
