@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use flyball_build::{BuildRequest, build};
 
 /// Names, and folders.
-const POLICIES: [(&str, &str); 11] = [
+const POLICIES: [(&str, &str); 12] = [
+    ("consolidate", "consolidate"),
     ("drain-rules", "drain-rules"),
     ("hpa", "hpa"),
     ("least-nodes", "least-nodes"),

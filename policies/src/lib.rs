@@ -7,9 +7,10 @@ macro_rules! built {
     };
 }
 
-/// Name and component of each built-in policy: `hpa` decides on replicas, `drain-rules`
-/// and `utilization` on nodes that may leave, and the others are expanders.
+/// Name and component of each built-in policy: `hpa` decides on replicas, `drain-rules`,
+/// `utilization` and `consolidate` on nodes that may leave, and the others are expanders.
 pub const BUILTIN: &[(&str, &[u8])] = built![
+    "consolidate",
     "drain-rules",
     "hpa",
     "least-nodes",

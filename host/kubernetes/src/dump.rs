@@ -109,6 +109,9 @@ impl Dump {
                 dump.state.set_owner_kind_unavailable(kind);
             }
         }
+        if !kinds.contains_key("DaemonSet") {
+            dump.state.set_daemon_sets_unavailable();
+        }
         if !kinds.contains_key(BUDGET) {
             dump.state.set_budgets_unavailable();
         }
@@ -337,6 +340,7 @@ mod tests {
 
         let state = read(json!([]))?.state;
         assert!(!state.budgets_known() && !state.knows_owners_of("ReplicaSet"));
+        assert!(!state.knows_owners_of("DaemonSet"));
         Ok(())
     }
 }

@@ -27,7 +27,8 @@ use crate::slim::ObjectMetadata;
 /// The first minor version of Kubernetes with streaming lists enabled by default.
 const STREAMING_LISTS: u32 = 34;
 
-/// Time after which a kind that the API server refuses is tried again.
+/// Time to wait, besides the backoff, before a kind that the API server refuses is tried
+/// again.
 const REFUSED_RETRY: Duration = Duration::from_secs(30);
 
 /// Watches of several kinds. They end when the value is dropped.

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_decision::time::Timestamp;
-use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, Resources, StorageObject};
+use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, StorageObject};
 use hashbrown::HashMap;
 
 use self::budgets::BudgetTable;
@@ -30,7 +30,7 @@ pub use self::common_labels::CommonLabels;
 pub(crate) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
 use self::compact::CompactedSize;
 pub use self::drain_facts::{DrainFacts, RestartPolicy, SafeToEvict};
-pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
+pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase, node_size};
 use self::node_table::{KnownNode, NodeTable};
 use self::owners::OwnerTable;
 pub use self::owners::{OwnerFacts, OwnerKind};
@@ -197,15 +197,19 @@ impl ClusterState {
     /// Adds or updates a DaemonSet.
     pub fn apply_daemon_set(&mut self, facts: DaemonSetFacts) {
         let class = self.cluster.class(&facts.pod);
-        self.daemon_sets
-            .insert(Arc::clone(&facts.uid), (facts, class));
+        let uid = Arc::clone(&facts.uid);
+        let before = self.daemon_sets.insert(Arc::clone(&uid), (facts, class));
         self.count_change();
+        if before.is_none() {
+            self.mark_nodes_of_owner(&uid);
+        }
     }
 
     /// Removes a DaemonSet.
     pub fn delete_daemon_set(&mut self, uid: &str) {
         self.daemon_sets.remove(uid);
         self.count_change();
+        self.mark_nodes_of_owner(uid);
     }
 
     /// Adds or updates a storage object, such as a claim or a volume.
@@ -397,22 +401,5 @@ impl ClusterState {
         let mut nodes = u64::from(self.size.nodes);
         shift(&mut nodes, 1);
         self.size.nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
-    }
-}
-
-impl NodeFacts {
-    /// What it adds to the cluster.
-    #[must_use]
-    pub fn size(&self) -> NodeSize {
-        node_size(&self.capacity)
-    }
-}
-
-/// What a node of some capacity adds to the cluster.
-#[must_use]
-pub fn node_size(capacity: &Resources) -> NodeSize {
-    NodeSize {
-        cpu_milli: u64::try_from(capacity.cpu).unwrap_or_default(),
-        memory: u64::try_from(capacity.memory).unwrap_or_default(),
     }
 }

@@ -1,6 +1,6 @@
 //! Figures of runs as cells of tables.
 
-use flyball_simulation::{NodeSummary, Summary};
+use flyball_simulation::{NodeSummary, RemovalSummary, Summary};
 
 use crate::text::{count, share};
 
@@ -58,6 +58,31 @@ pub fn node_cells(summary: &NodeSummary) -> [String; 6] {
         summary.orders.to_string(),
         summary.most_pending.to_string(),
         hours(summary.pending_hours),
+    ]
+}
+
+/// Headings of the [`removal_cells`], except for the first column, which the table adds.
+pub const REMOVAL_COLUMNS: [&str; 6] = [
+    "nodes removed",
+    "pods moved per node",
+    "evictions per hour",
+    "drains taken back",
+    "pending after a drain",
+    "pods lost",
+];
+
+/// Formats the figures.
+#[must_use]
+pub fn removal_cells(summary: &RemovalSummary) -> [String; 6] {
+    [
+        summary.nodes.to_string(),
+        summary
+            .moved_per_node
+            .map_or_else(|| "–".to_owned(), |moved| format!("{moved:.1}")),
+        format!("{:.1}", summary.evictions_per_hour),
+        summary.taken_back.to_string(),
+        summary.pending.to_string(),
+        summary.lost.to_string(),
     ]
 }
 

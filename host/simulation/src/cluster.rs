@@ -4,7 +4,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_decision::time::Timestamp;
 use flyball_nodes::cloud::{CloudError, CloudProvider, NodeGroup};
-use flyball_nodes::ports::{NodeEvent, NodesReader, NodesWriter};
+use flyball_nodes::ports::{
+    EvictError, Eviction, NodeChange, NodeEvent, NodesReader, NodesWriter, StatusDocument,
+    WriteError,
+};
 use flyball_nodes::state::ClusterState;
 use flyball_replicas::ports::{
     Autoscaler, Observation, Question, Reader, Report, ScaleIntent, Writer,
@@ -138,6 +141,35 @@ impl NodesWriter for Cluster {
     /// Events are in the records: nothing else reads them here.
     async fn publish(&self, now: Timestamp, _: Vec<NodeEvent>) {
         self.world().advance_to(now);
+    }
+
+    async fn update_node(&self, now: Timestamp, change: NodeChange) -> Result<(), WriteError> {
+        let mut world = self.world();
+        world.advance_to(now);
+        world.update_node(&change)
+    }
+
+    async fn evict(&self, now: Timestamp, eviction: Eviction) -> Result<(), EvictError> {
+        let mut world = self.world();
+        world.advance_to(now);
+        world.evict(&eviction)
+    }
+
+    async fn delete_node(&self, now: Timestamp, name: &str, uid: &str) -> Result<(), WriteError> {
+        let mut world = self.world();
+        world.advance_to(now);
+        world.delete_node(name, uid)
+    }
+
+    async fn write_status(&self, now: Timestamp, status: StatusDocument) -> Result<(), WriteError> {
+        let mut world = self.world();
+        world.advance_to(now);
+        world.write_status(status);
+        Ok(())
+    }
+
+    async fn read_status(&self) -> Result<Option<StatusDocument>, WriteError> {
+        Ok(self.world().status().cloned())
     }
 }
 

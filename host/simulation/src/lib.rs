@@ -35,6 +35,6 @@ pub use run::{
     check_policies, compare, simulate,
 };
 pub use scenario::{Scenario, ScenarioError};
-pub use summary::{NodeSummary, Summary};
-pub use timeline::{Fleet, GroupHistory, Histogram, Tally, Timeline};
+pub use summary::{NodeSummary, RemovalSummary, Summary};
+pub use timeline::{Fleet, GroupHistory, Histogram, Removals, RemovedNode, Tally, Timeline};
 pub use world::{DueSwap, InvalidLoad, NodeTotals, Totals};

@@ -97,6 +97,9 @@ pub struct Contender {
     pub policies: Vec<PolicyRef>,
     /// The expanders in place of the scenario's. Empty to keep the scenario's.
     pub expanders: Vec<PolicyRef>,
+    /// The chain of scale-down policies in place of the scenario's. Empty to keep the
+    /// scenario's. With a chain, scale-down is on unless the scenario says otherwise.
+    pub scale_down: Vec<PolicyRef>,
 }
 
 /// Result of a finished run.
@@ -219,6 +222,10 @@ impl Scenario {
         };
         let (policies, expanders) = (&contender.policies, &contender.expanders);
         replace(&mut scenario.node_autoscaler.expanders, expanders);
+        if !contender.scale_down.is_empty() {
+            let scale_down = &mut scenario.node_autoscaler.scale_down;
+            scale_down.get_or_insert_default().policies = contender.scale_down.clone();
+        }
         for workload in &mut scenario.workloads {
             if let Some(autoscaler) = &mut workload.autoscaler {
                 replace(&mut autoscaler.policies, policies);

@@ -4,9 +4,13 @@
 //! durations are written `15s`, `5m` or `1h30m`, quantities as Kubernetes writes
 //! them. `examples/` has scenarios with comments.
 
+mod budget;
 mod check;
 mod error;
+mod event;
 mod nodes;
+mod pod_facts;
+mod scale_down;
 mod scheduling;
 mod series;
 mod workload;
@@ -17,21 +21,28 @@ use flyball_decision::quantity::{QuantityText, approximate_f64};
 use flyball_decision::time::Timestamp;
 use serde::{Deserialize, Deserializer};
 
+pub use budget::{BudgetSpec, CountOrPercent, UnhealthyPodEvictionPolicy};
 pub use error::ScenarioError;
+pub use event::{EventSpec, TerminationAnswer};
 pub use nodes::{
     Boot, DaemonSetSpec, Failures, JoinsLate, NodeAutoscalerSpec, NodeGroupSpec, NodeResources,
-    OutOfCapacity, OutOfCapacityAnswer, Range, TaintSpec, Window,
+    OutOfCapacity, OutOfCapacityAnswer, Range, Shutdown, TaintSpec, Window,
 };
+pub use pod_facts::{EmptyDir, HostPath, VolumeSpec};
+pub(crate) use pod_facts::{
+    is_like_daemon_set, of_daemon_set as daemon_drain_facts, of_workload as drain_facts,
+};
+pub use scale_down::{GroupScaleDownSpec, Mode as ScaleDownModeSpec, ScaleDownSpec};
 pub use scheduling::{
     Affinity, Expression, InclusionPolicy, LabelSelector, NodeAffinity, NodeSelector,
     NodeSelectorTerm, PodAffinity, PodAffinityTerm, Toleration, TolerationOperator,
     TopologySpreadConstraint, WhenUnsatisfiable,
 };
-pub(crate) use scheduling::{daemon_pod, pod as placement_pod};
+pub(crate) use scheduling::{daemon_pod, pod as placement_pod, selector};
 pub(crate) use series::Series;
 pub use workload::{
     AutoscalerTemplate, CsvLoad, Interpolation, LevelAt, Limits, LoadSpec, Noise, PodTemplate,
-    Resources, ServiceSpec, Startup, WorkloadSpec,
+    Resources, ServiceSpec, Startup, WorkloadKind, WorkloadSpec,
 };
 
 use crate::time::{Millis, deserialize_timestamp};
@@ -68,7 +79,10 @@ pub struct Scenario {
     /// DaemonSets.
     #[serde(default)]
     pub daemon_sets: Vec<DaemonSetSpec>,
-    /// Options of the loop that orders nodes.
+    /// PodDisruptionBudgets.
+    #[serde(default)]
+    pub pod_disruption_budgets: Vec<BudgetSpec>,
+    /// Options of the loop that orders and removes nodes.
     #[serde(default)]
     pub node_autoscaler: NodeAutoscalerSpec,
     /// Events besides the load.
@@ -100,116 +114,6 @@ impl Default for MetricsSpec {
             lag: Millis(5_000),
             noise: 0.02,
             dropouts: 0.0,
-        }
-    }
-}
-
-/// An event. `at` is the time since the start.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub enum EventSpec {
-    /// A policy is replaced, as if its file had been dropped in at that time.
-    #[serde(rename_all = "camelCase")]
-    SwapPolicy {
-        /// Time of the event.
-        at: Millis,
-        /// Name of the policy.
-        name: String,
-        /// The new component.
-        file: PathBuf,
-    },
-    /// Pods die without notice.
-    #[serde(rename_all = "camelCase")]
-    KillPods {
-        /// Time of the event.
-        at: Millis,
-        /// The workload.
-        workload: String,
-        /// Number of pods, chosen at random.
-        count: u32,
-    },
-    /// Load is multiplied for some time.
-    #[serde(rename_all = "camelCase")]
-    Surge {
-        /// Time of the event.
-        at: Millis,
-        /// The workload.
-        workload: String,
-        /// The factor.
-        factor: f64,
-        /// The length.
-        #[serde(rename = "for")]
-        length: Millis,
-    },
-    /// A user edits the autoscaler.
-    #[serde(rename_all = "camelCase")]
-    ChangeAutoscaler {
-        /// Time of the event.
-        at: Millis,
-        /// The workload.
-        workload: String,
-        /// Its new spec.
-        autoscaler: Box<AutoscalerTemplate>,
-    },
-    /// No metric is available for some time.
-    #[serde(rename_all = "camelCase")]
-    MetricsOutage {
-        /// Time of the event.
-        at: Millis,
-        /// The length.
-        #[serde(rename = "for")]
-        length: Millis,
-    },
-    /// All instances in a zone disappear at once, and none can be created there for some
-    /// time.
-    #[serde(rename_all = "camelCase")]
-    ZoneOutage {
-        /// Time of the event.
-        at: Millis,
-        /// The zone.
-        zone: String,
-        /// The length.
-        #[serde(rename = "for")]
-        length: Millis,
-    },
-    /// Nodes of a group die without notice.
-    #[serde(rename_all = "camelCase")]
-    KillNodes {
-        /// Time of the event.
-        at: Millis,
-        /// The node group.
-        node_group: String,
-        /// Number of nodes, chosen at random.
-        count: u32,
-    },
-}
-
-impl EventSpec {
-    /// Returns the time of the event, since the start.
-    #[must_use]
-    pub fn at(&self) -> Millis {
-        match self {
-            Self::SwapPolicy { at, .. }
-            | Self::KillPods { at, .. }
-            | Self::Surge { at, .. }
-            | Self::ChangeAutoscaler { at, .. }
-            | Self::MetricsOutage { at, .. }
-            | Self::ZoneOutage { at, .. }
-            | Self::KillNodes { at, .. } => *at,
-        }
-    }
-
-    /// Returns the workload of the event, if it has one.
-    #[must_use]
-    pub fn workload(&self) -> Option<&str> {
-        match self {
-            Self::KillPods { workload, .. }
-            | Self::Surge { workload, .. }
-            | Self::ChangeAutoscaler { workload, .. } => Some(workload),
-            Self::SwapPolicy { .. }
-            | Self::MetricsOutage { .. }
-            | Self::ZoneOutage { .. }
-            | Self::KillNodes { .. } => None,
         }
     }
 }

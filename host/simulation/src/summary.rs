@@ -3,7 +3,8 @@
 use flyball_decision::time::Timestamp;
 
 use crate::run::{NodesRun, Run, WorkloadRun};
-use crate::timeline::Tally;
+use crate::scenario::ScaleDownModeSpec;
+use crate::timeline::{Removals, Tally};
 
 /// Figures of a run, or of one workload of it.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +61,25 @@ pub struct NodeSummary {
     pub most_pending: u32,
     /// Hours that pods waited for nodes, summed over pods.
     pub pending_hours: f64,
+    /// Figures of removals. `None` if scale-down is off and nothing was removed.
+    pub removals: Option<RemovalSummary>,
+}
+
+/// Figures of the nodes that were removed on purpose.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RemovalSummary {
+    /// Number of removed nodes.
+    pub nodes: u64,
+    /// Number of pods moved for each of them. `None` if no node was removed.
+    pub moved_per_node: Option<f64>,
+    /// Number of evictions per hour of the run.
+    pub evictions_per_hour: f64,
+    /// Number of drains that were taken back.
+    pub taken_back: u64,
+    /// Number of pods that fitted on no node after a drain took others away.
+    pub pending: u64,
+    /// Number of pods that were lost with a removed node.
+    pub lost: u64,
 }
 
 impl Run {
@@ -80,6 +100,24 @@ impl Run {
             orders: journal.orders,
             most_pending: fleet.most_pending,
             pending_hours: fleet.pending_seconds / 3600.0,
+            removals: self.removal_summary(&fleet.removals),
+        })
+    }
+
+    fn removal_summary(&self, removals: &Removals) -> Option<RemovalSummary> {
+        let spec = self.scenario.node_autoscaler.scale_down.as_ref();
+        let is_on = spec.is_some_and(|spec| spec.mode != ScaleDownModeSpec::Off);
+        if !is_on && removals.is_empty() {
+            return None;
+        }
+        let hours = self.scenario.duration.seconds() / 3600.0;
+        Some(RemovalSummary {
+            nodes: removals.nodes.len() as u64,
+            moved_per_node: removals.moved_per_node(),
+            evictions_per_hour: removals.evictions as f64 / hours,
+            taken_back: removals.taken_back,
+            pending: removals.pending,
+            lost: removals.lost,
         })
     }
 

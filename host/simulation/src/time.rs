@@ -72,6 +72,40 @@ impl fmt::Display for Millis {
     }
 }
 
+/// How long something takes, written as a duration or `never`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delay {
+    /// It takes that long.
+    After(Millis),
+    /// It never happens.
+    Never,
+}
+
+impl Delay {
+    /// Returns when it happens if it starts at `at`.
+    #[must_use]
+    pub fn from(self, at: Timestamp) -> Timestamp {
+        match self {
+            Self::After(length) => at.plus(length.0),
+            Self::Never => Timestamp(i64::MAX),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Delay {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "never" {
+            return Ok(Self::Never);
+        }
+        Millis::parse(&text).map(Self::After).ok_or_else(|| {
+            serde::de::Error::custom(format_args!(
+                "{text:?} is not a duration: write one such as 15s or 5m, or never"
+            ))
+        })
+    }
+}
+
 /// Parses a timestamp of a scenario file: RFC 3339.
 pub(crate) fn deserialize_timestamp<'de, D: Deserializer<'de>>(
     deserializer: D,

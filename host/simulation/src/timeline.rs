@@ -2,12 +2,14 @@
 //! the summary.
 
 mod nodes;
+mod removals;
 
 use crate::scenario::Scenario;
 use crate::time::Millis;
 
 pub(crate) use nodes::GroupSample;
 pub use nodes::{Fleet, GroupHistory};
+pub use removals::{Removals, RemovedNode};
 
 /// Maximum number of points of a timeline.
 const MAX_POINTS: i64 = 1440;

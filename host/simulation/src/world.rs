@@ -2,6 +2,7 @@
 //! moves in steps of equal length when `World::advance_to` is called. The steps do not
 //! depend on the times of the calls.
 
+mod drains;
 mod events;
 mod measure;
 mod meter;
@@ -17,16 +18,17 @@ use std::sync::Arc;
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
+use flyball_nodes::ports::StatusDocument;
 use flyball_replicas::ports::{
     Autoscaler, Observation, ObservationError, Question, Report, Scale, ScaleIntent,
 };
 
-use crate::scenario::{EventSpec, MetricsSpec, Scenario, ScenarioError};
+use crate::scenario::{MetricsSpec, Scenario, ScenarioError};
 use crate::time::elapsed_text;
 use crate::timeline::{Tally, Timeline};
 
 use events::{Event, EventQueue};
-use nodes::{Nodes, PodKey};
+use nodes::{Lost, Nodes, PodKey};
 use workload::Workload;
 
 /// Largest valid load, in requests per second.
@@ -104,6 +106,8 @@ pub(crate) struct World {
     by_key: BTreeMap<ObjectKey, usize>,
     events: EventQueue,
     nodes: Option<Nodes>,
+    /// The status ConfigMap of the nodes half, if it exists.
+    status: Option<StatusDocument>,
     failure: Option<InvalidLoad>,
 }
 
@@ -125,6 +129,7 @@ impl World {
             by_key: keys.zip(0..).collect(),
             events: EventQueue::new(scenario),
             nodes: Nodes::new(scenario, began, shapes),
+            status: None,
             failure: None,
             metrics,
             workloads,
@@ -178,13 +183,17 @@ impl World {
     /// scheduled.
     fn move_pods(&mut self, step: &workload::Step) {
         let lost = self.nodes.as_mut().map(|nodes| nodes.pass(step.begin));
-        for pod in lost.into_iter().flatten() {
-            self.workloads[pod.workload].lose_pod(step.begin, pod.id);
-        }
+        self.lose_pods(step.begin, lost.into_iter().flatten());
         for workload in &mut self.workloads {
             workload.reconcile(step.begin);
         }
         self.place(false);
+    }
+
+    fn lose_pods(&mut self, now: Timestamp, lost: impl Iterator<Item = Lost>) {
+        for Lost { pod, drained } in lost {
+            self.workloads[pod.workload].lose_pod(now, pod.id, drained);
+        }
     }
 
     /// Runs the scheduler. `settled`: bound pods have been Ready for long.
@@ -195,9 +204,10 @@ impl World {
         for (index, workload) in self.workloads.iter_mut().enumerate() {
             nodes.take(index, &workload.take_pod_changes());
         }
-        for (PodKey { workload, id }, _) in nodes.schedule() {
+        for (PodKey { workload, id }, _) in nodes.schedule(self.now) {
             self.workloads[workload].bind_pod(self.now, id, settled);
         }
+        nodes.count_pods(self.workloads.iter().map(Workload::counts));
     }
 
     /// Applies the events that are due.
@@ -215,17 +225,8 @@ impl World {
     }
 
     fn apply_to_nodes(&mut self, event: &Event) {
-        let Some(nodes) = &mut self.nodes else {
-            return;
-        };
-        match event.spec() {
-            EventSpec::ZoneOutage { zone, length, .. } => {
-                nodes.zone_outage(self.now, zone, self.now.plus(length.0));
-            }
-            EventSpec::KillNodes {
-                node_group, count, ..
-            } => nodes.kill(self.now, node_group, *count),
-            _ => {}
+        if let Some(nodes) = &mut self.nodes {
+            nodes.apply(self.now, event.at(), event.spec());
         }
     }
 

@@ -95,7 +95,13 @@ fn few_replicas(config: &Config, pod: JudgedPod<'_>) -> Option<PodVerdict> {
         return None;
     }
     let kind = pod.owner_kind()?;
-    if kind == OwnerKind::Other {
+    let looked_up = match kind {
+        OwnerKind::Other => false,
+        OwnerKind::DaemonSet | OwnerKind::ReplicationController => true,
+        // One that only says that it runs on every node is taken at its word.
+        _ => !pod.is_of_daemon_set(),
+    };
+    if !looked_up {
         return None;
     }
     if !pod.owner_exists()? {

@@ -192,3 +192,97 @@ fn share(requested: i64, allocatable: i64, left_out: i64) -> Option<f64> {
     }
     Some(used as f64 / room as f64)
 }
+
+#[cfg(test)]
+mod tests {
+    use flyball_policy::{GroupSpec, Resources, ScaleDownNodeSpec, ScaleDownNodes, Time};
+
+    use super::{Config, Order, judge};
+
+    const NONE: Resources = Resources::of(0, 0);
+
+    /// A node of 4 cores and 16 GiB whose pods request so much.
+    fn node(cores: i64, gib: i64) -> ScaleDownNodeSpec {
+        ScaleDownNodeSpec::of("own").requested(Resources::of(cores, gib), NONE, NONE)
+    }
+
+    fn verdicts(config: &Config, nodes: &[ScaleDownNodeSpec]) -> flyball_policy::NodeVerdicts {
+        let build = ScaleDownNodes::build().config(config.clone());
+        let build = build.group(GroupSpec::named("own").utilization_threshold(0.25));
+        let build = nodes
+            .iter()
+            .fold(build, |build, node| build.node(node.clone()));
+        build.check_rows(judge);
+        judge(&build.done())
+    }
+
+    #[test]
+    fn a_threshold_is_the_groups_own_else_that_of_the_configuration() {
+        let without = |cores, gib| {
+            ScaleDownNodeSpec::default().requested(Resources::of(cores, gib), NONE, NONE)
+        };
+        let nodes = [node(1, 4), node(2, 0), without(2, 8), without(0, 9)];
+        let found = verdicts(&Config::default(), &nodes);
+        let goes: Vec<_> = (0..4).map(|row| found.may_go(row)).collect();
+        assert_eq!(goes, [true, false, true, false]);
+        assert_eq!(found.code(3), Some("NotUnderutilized"));
+        let words = "its pods request 56% of its memory, more than 50%";
+        assert_eq!(found.sentence(3), Some(words));
+        // Cpu and memory apart.
+        let apart = Config {
+            cpu_threshold: Some(0.6),
+            memory_threshold: Some(0.1),
+            ..Config::default()
+        };
+        let found = verdicts(&apart, &[node(2, 1), node(0, 4)]);
+        assert!(found.may_go(0) && found.must_stay(1));
+    }
+
+    #[test]
+    fn gpus_alone_count_where_there_are_some_and_what_is_missing_is_an_error() {
+        let gpus = |all, used| {
+            let has = Resources::of(4, 16).with_gpus(all);
+            let uses = Resources::of(4, 16).with_gpus(used);
+            let node = ScaleDownNodeSpec::default().for_gpus();
+            node.allocatable(has).requested(uses, NONE, NONE)
+        };
+        let nothing = ScaleDownNodeSpec::default().allocatable(NONE);
+        let nodes = [gpus(4, 1), gpus(4, 3), gpus(0, 0), nothing];
+        let found = verdicts(&Config::default(), &nodes);
+        let goes: Vec<_> = (0..4).map(|row| found.may_go(row)).collect();
+        assert_eq!(goes, [true, false, true, false]);
+        assert_eq!(found.code(3), Some("UnexpectedError"));
+    }
+
+    #[test]
+    fn pods_that_are_left_out_take_no_room_either() {
+        let all = Resources::of(3, 0);
+        let node = ScaleDownNodeSpec::default().requested(all, Resources::of(2, 0), NONE);
+        assert!(verdicts(&Config::default(), std::slice::from_ref(&node)).must_stay(0));
+        let ignoring = Config {
+            ignore_daemon_sets: true,
+            order: Some(Order::Emptiest),
+            ..Config::default()
+        };
+        let found = verdicts(&ignoring, &[node]);
+        assert_eq!((found.may_go(0), found.score(0)), (true, Some(0.5)));
+    }
+
+    #[test]
+    fn nodes_leave_in_the_order_that_is_set() {
+        let young = node(0, 1).created(Some(Time::from_ms(5))).pods(1, 7.0);
+        let old = node(1, 4).pods(2, 9.0);
+        let scores = |order| {
+            let config = Config {
+                order,
+                ..Config::default()
+            };
+            let found = verdicts(&config, &[young.clone(), old.clone()]);
+            (found.score(0).unwrap(), found.score(1).unwrap())
+        };
+        assert_eq!(scores(None), (0.0, 0.0));
+        assert_eq!(scores(Some(Order::Emptiest)), (0.0625, 0.25));
+        assert_eq!(scores(Some(Order::Oldest)), (5.0, 0.0));
+        assert_eq!(scores(Some(Order::CheapestToMove)), (7.0, 9.0));
+    }
+}

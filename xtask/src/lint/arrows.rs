@@ -73,6 +73,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flyball-policy", &[]),
     ("cheapest", &["flyball-policy"]),
     ("hpa", &["flyball-policy"]),
+    ("consolidate", &["flyball-policy"]),
     ("costliest-first", &["flyball-policy"]),
     ("drain-rules", &["flyball-policy"]),
     ("least-nodes", &["flyball-policy"]),

@@ -22,14 +22,15 @@ use super::run::Gates;
 ///   flyball simulate examples/demo.yaml --compare hpa,my-policy.wasm
 ///   flyball simulate examples/demo.yaml --compare 'my.wasm={"floor": 3},my.wasm=five.json'
 ///   flyball simulate examples/nodes.yaml --compare least-waste,price
+///   flyball simulate examples/nodes/night.yaml --compare drain-rules+utilization,drain-rules+mine.wasm
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct SimulateArgs {
     /// The scenario, in YAML
     pub scenario: PathBuf,
     /// Run it once under each of these policies (names or files) and compare: of
-    /// autoscalers, or of node groups. A configuration may follow each: =JSON, or
-    /// =FILE.json
+    /// autoscalers, of node groups, or chains of scale-down policies, joined by `+`. A
+    /// configuration of the last policy may follow each: =JSON, or =FILE.json
     #[arg(long, value_name = "POLICY[=CONFIG],…")]
     pub compare: Vec<Compared>,
     /// Expanders that choose among node groups, asked in this order until one is

@@ -54,7 +54,13 @@ fn a_pod_that_fits_nowhere_gets_a_node_and_runs() {
     let world = world((2, 2, 10), &[]);
     world.with_boots(|| {
         world.wait_for_pods(2);
-        let daemon = world.daemon(&["--nodes=2:4:nodes", "--expander=least-waste"]);
+        let prices = "- {instanceType: t3.small, price: 0.0208}";
+        world.workshop.write("prices.yaml", prices);
+        let daemon = world.daemon(&[
+            "--nodes=2:4:nodes",
+            "--expander=least-waste",
+            "--node-prices=prices.yaml",
+        ]);
         let full = 2 * PODS_A_NODE;
         world.scale("php-apache", full);
         world.wait_for_pods(full as usize);
@@ -95,8 +101,30 @@ fn a_pod_that_fits_nowhere_gets_a_node_and_runs() {
             .workshop
             .succeed(&["why", "nodes", "--records", "records.jsonl"]);
         assert!(why.contains("max node group size reached"), "{why}");
+        let records = std::fs::read_to_string(world.workshop.path("records.jsonl")).unwrap();
+        assert!(records.contains(r#""nodePrice":[0.0208]"#), "{records}");
         world.workshop.succeed(&["replay", "records.jsonl"]);
     });
+}
+
+#[test]
+fn a_daemon_does_not_start_with_prices_that_it_cannot_read() {
+    let world = World::new();
+    let prices = "- {instanceType: a, price: 1}\n- {instanceType: b, price: 0}\n";
+    world.workshop.write("prices.yaml", prices);
+    let kubeconfig = world.cluster.kubeconfig();
+    let ran = world.workshop.run(&[
+        "run",
+        "--http=127.0.0.1:0",
+        "--controllers=nodes",
+        "--nodes=0:1:a",
+        "--node-prices=prices.yaml",
+        "--kubeconfig",
+        kubeconfig.to_str().unwrap(),
+    ]);
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    let problem = "row 2 (b): 0 is no price: it must be above 0";
+    assert!(ran.stderr.contains(problem), "{ran:#?}");
 }
 
 #[test]

@@ -277,3 +277,44 @@ fn a_lower_bound_of_zero_needs_the_feature_gate_and_a_metric_from_outside() {
     let (kept, hours) = gated("--feature-gates=HPAScaleToZero=true");
     assert!(kept == 0 && hours < 1.0, "{kept} {hours}");
 }
+
+#[test]
+fn nodes_go_at_night_by_sandboxed_policies() {
+    let workshop = Workshop::new();
+    let file = example("nodes/night.yaml");
+    let night = simulated(&workshop, &[&file]);
+    let nodes = &night["runs"][0]["nodes"];
+    let removals = &nodes["removals"];
+    assert!(removals["nodes"].as_u64() >= Some(4), "{removals}");
+    for none in ["drainsTakenBack", "podsPending", "podsLost"] {
+        assert_eq!(removals[none], 0, "{removals}");
+    }
+    assert!(
+        removals["podsMovedPerNode"].as_f64() > Some(0.0),
+        "{removals}"
+    );
+    let printed = workshop.succeed(&["simulate", &file, "--report", "night.html"]);
+    for text in ["nodes removed", "drains taken back 0", "utilization@"] {
+        assert!(printed.contains(text), "{text}: {printed}");
+    }
+    let page = fs::read_to_string(workshop.path("night.html")).unwrap();
+    assert!(page.contains("pods moved per node"));
+
+    // A lower threshold of the same policy removes fewer nodes.
+    let chains = r#"drain-rules+utilization,drain-rules+utilization={"threshold":0.1}"#;
+    let compared = simulated(&workshop, &[&file, "--compare", chains]);
+    let hours = |run: usize| compared["runs"][run]["nodes"]["nodeHours"].as_f64();
+    assert!(hours(0) < hours(1), "{:?}", [hours(0), hours(1)]);
+    assert_eq!(compared["runs"][0]["label"], "drain-rules+utilization");
+    workshop
+        .run(&["simulate", &file, "--compare", "utilization,least-waste"])
+        .expect(1, &["expanders are compared with expanders"]);
+    workshop
+        .run(&[
+            "simulate",
+            &file,
+            "--compare",
+            "hpa+utilization,utilization",
+        ])
+        .expect(1, &["only scale-down policies form a chain here"]);
+}

@@ -15,7 +15,7 @@ pub mod node_state {
     pub const EMPTY: u32 = 1 << 1;
     /// Annotation `scale-down-disabled` is `true`.
     pub const DISABLED: u32 = 1 << 2;
-    /// A node for GPUs: it has the cloud's GPU label, whether or not a GPU is allocatable.
+    /// A node for GPUs: it has the cloud's GPU label, or allocatable GPUs.
     pub const GPU: u32 = 1 << 3;
     /// A spot instance.
     pub const SPOT: u32 = 1 << 4;

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::ClassId;
-use flyball_placement::pack::Destinations;
 
 use super::plan::ScaleDownContext;
+use super::simulate::Simulation;
 use super::tracker::ScaleDownTracker;
 use crate::state::{ClusterState, PodView};
 
@@ -17,7 +17,7 @@ pub(super) fn place_load(
     context: &ScaleDownContext<'_>,
     state: &mut ClusterState,
     tracker: &ScaleDownTracker,
-    destinations: &mut Destinations,
+    simulation: &mut Simulation,
 ) {
     let cutoff = context.options.expendable_pods_priority_cutoff;
     let mut load: Vec<(i32, ClassId)> = Vec::new();
@@ -43,7 +43,7 @@ pub(super) fn place_load(
     load.extend(not_recreated(state, tracker, cutoff));
     load.sort_by_key(|&(priority, class)| (std::cmp::Reverse(priority), class));
     for (_, class) in load {
-        destinations.place(state.cluster_mut(), class);
+        simulation.place(state, class);
     }
 }
 

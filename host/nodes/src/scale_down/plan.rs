@@ -10,6 +10,7 @@
 use std::sync::Arc;
 
 use flyball_placement::NodeId;
+use hashbrown::HashSet;
 
 use super::budgets::RemainingBudgets;
 use super::candidates::{Candidate, candidates};
@@ -84,6 +85,8 @@ pub struct UnneededNode {
     pub daemon_set_pods: Vec<u32>,
     /// A pod that runs to its end first.
     pub waits_for: Option<ObjectKey>,
+    /// Whether pods that need room soon were placed on it in the simulation.
+    pub awaits_load: bool,
     /// Whether a budget does not allow all its evictions at once.
     pub is_risky: bool,
     /// How long it must have been unneeded, as the policies say.
@@ -99,7 +102,7 @@ impl UnneededNode {
     /// Whether no pod has to be evicted.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pods.is_empty()
+        self.pods.is_empty() && !self.awaits_load
     }
 }
 
@@ -216,9 +219,9 @@ fn simulate(
     plan: &mut ScaleDownPlan,
 ) {
     let mark = state.cluster_mut().mark();
-    let destinations = destinations(context, state);
+    let destinations = destinations(context, state, &nodes);
     let mut simulation = Simulation::new(state, destinations);
-    place_load(context, state, tracker, &mut simulation.destinations);
+    place_load(context, state, tracker, &mut simulation);
     let mut budgets = RemainingBudgets::new(state);
     for node in reviewed {
         let group = &context.census.groups[node.node.group].group;
@@ -240,16 +243,33 @@ fn simulate(
             }),
         }
     }
+    for node in &mut plan.unneeded {
+        for pod in &mut node.pods {
+            pod.to = simulation.place_of(pod.slot);
+        }
+    }
     state.cluster_mut().rollback(mark);
 }
 
-/// Nodes that pods may move to: all that are not leaving.
-fn destinations(context: &ScaleDownContext<'_>, state: &ClusterState) -> Vec<NodeId> {
+/// Nodes that pods may move to: all that are not leaving. Nodes that stay come first, then
+/// the candidates with pods, the last one first, then the empty ones, so that few pods
+/// move to a node that goes itself.
+fn destinations(
+    context: &ScaleDownContext<'_>,
+    state: &ClusterState,
+    nodes: &[JudgedNode],
+) -> Vec<NodeId> {
     let cluster = state.cluster();
     let drained = context.census.drained.iter();
     let drained: Vec<NodeId> = drained.filter_map(|name| cluster.find_node(name)).collect();
-    let nodes = cluster.node_ids();
-    nodes.filter(|node| !drained.contains(node)).collect()
+    let candidates = nodes.iter().rev().filter(|node| node.stay.is_none());
+    let (empty, occupied): (Vec<&JudgedNode>, Vec<&JudgedNode>) =
+        candidates.partition(|node| node.is_empty());
+    let candidates = occupied.into_iter().chain(empty);
+    let candidates: Vec<NodeId> = candidates.map(|node| node.node.id).collect();
+    let known: HashSet<NodeId> = candidates.iter().chain(&drained).copied().collect();
+    let stay = cluster.node_ids().filter(|node| !known.contains(node));
+    stay.chain(candidates).collect()
 }
 
 /// Removes one node in the simulation.
@@ -269,9 +289,12 @@ fn remove(
         .filter(|pod| pod.action == PodAction::Evict);
     let evicted: Vec<u32> = evicted.map(|pod| pod.slot).collect();
     young_pod(context, state, &evicted)?;
-    let needs = budgets.check(state, &evicted)?;
+    let mut disrupted = evicted.clone();
+    disrupted.extend(simulation.moved_to(judged.node.id));
+    let needs = budgets.check(state, &disrupted)?;
+    let awaits_load = simulation.has_received(judged.node.id);
     let cutoff = context.options.expendable_pods_priority_cutoff;
-    let places = simulation.vacate(state, &judged.node, &evicted, cutoff, context.now)?;
+    simulation.vacate(state, &judged.node, &evicted, cutoff, context.now)?;
     budgets.take(&needs);
     let waits = judged.pods.iter();
     let mut waits = waits.filter(|pod| pod.action == PodAction::Wait);
@@ -296,8 +319,7 @@ fn remove(
         size: *size,
         pods: evicted
             .into_iter()
-            .zip(places)
-            .map(|(slot, to)| MovedPod { slot, to })
+            .map(|slot| MovedPod { slot, to: None })
             .collect(),
         daemon_set_pods: judged
             .pods
@@ -306,6 +328,7 @@ fn remove(
             .map(|pod| pod.slot)
             .collect(),
         waits_for: waits.map(|pod| pod.key.clone()),
+        awaits_load,
         is_risky: needs.is_risky,
         unneeded_ms: judged.unneeded_ms,
         cost: judged.cost,

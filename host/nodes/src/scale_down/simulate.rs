@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use flyball_placement::pack::Destinations;
-use flyball_placement::{ClassId, Cluster, Effect, NodeId, Taint};
+use flyball_placement::{ClassId, Effect, NodeId, Taint};
+use hashbrown::HashMap;
 
 use super::candidates::Candidate;
 use super::reasons::{self, Stay};
@@ -13,28 +14,69 @@ use flyball_decision::time::Timestamp;
 
 /// The simulation of a pass.
 pub(super) struct Simulation {
-    /// Nodes that pods may move to.
-    pub(super) destinations: Destinations,
+    destinations: Destinations,
+    /// Pods that were placed on a node in the simulation. They move on if it goes as well.
+    received: HashMap<NodeId, Vec<Received>>,
+    /// Where each pod that moves ends up, by its slot.
+    places: HashMap<u32, Arc<str>>,
+}
+
+/// A pod that was placed in the simulation.
+#[derive(Clone, Copy, Debug)]
+struct Received {
+    class: ClassId,
+    /// Its slot in the state, if it moves because its node goes.
+    slot: Option<u32>,
 }
 
 /// A pod to place.
 struct ToPlace {
-    /// Index among the evicted pods.
-    at: usize,
     class: ClassId,
     terminating: bool,
+    slot: Option<u32>,
 }
 
 impl Simulation {
+    /// Begins a simulation. `destinations` are the nodes that pods may move to, in the
+    /// order in which they are tried.
     pub(super) fn new(state: &ClusterState, destinations: Vec<NodeId>) -> Self {
         Self {
             destinations: Destinations::new(state.cluster(), destinations),
+            received: HashMap::new(),
+            places: HashMap::new(),
         }
     }
 
-    /// Moves the evicted pods of a node elsewhere, and removes the node. Returns where each
-    /// goes, at its index; `None` for pods below the priority cutoff, for which no room is
-    /// sought. If one finds no place, nothing changes.
+    /// Places a pod that needs room soon, if there is any.
+    pub(super) fn place(&mut self, state: &mut ClusterState, class: ClassId) {
+        if let Some(node) = self.destinations.place(state.cluster_mut(), class) {
+            let received = Received { class, slot: None };
+            self.received.entry(node).or_default().push(received);
+        }
+    }
+
+    /// Slots of the pods that would have moved to a node before it goes, because their own
+    /// nodes go.
+    pub(super) fn moved_to(&self, node: NodeId) -> Vec<u32> {
+        let received = self.received.get(&node).into_iter().flatten();
+        received.filter_map(|pod| pod.slot).collect()
+    }
+
+    /// Whether a pod was placed on a node in the simulation.
+    pub(super) fn has_received(&self, node: NodeId) -> bool {
+        self.received
+            .get(&node)
+            .is_some_and(|pods| !pods.is_empty())
+    }
+
+    /// Where a moved pod ends up. `None` if no room was sought.
+    pub(super) fn place_of(&self, slot: u32) -> Option<Arc<str>> {
+        self.places.get(&slot).cloned()
+    }
+
+    /// Moves the evicted pods of a node elsewhere, and the pods that it received, and
+    /// removes the node. No room is sought for pods below the priority cutoff. If a pod
+    /// finds no place, nothing changes.
     pub(super) fn vacate(
         &mut self,
         state: &mut ClusterState,
@@ -42,28 +84,8 @@ impl Simulation {
         evicted: &[u32],
         cutoff: i32,
         now: Timestamp,
-    ) -> Result<Vec<Option<Arc<str>>>, Stay> {
-        let mut pods: Vec<ToPlace> = Vec::with_capacity(evicted.len());
-        for (at, &slot) in evicted.iter().enumerate() {
-            let Some(pod) = state.pod_at(slot) else {
-                continue;
-            };
-            if pod.priority >= cutoff && !pod.facts.has_ended() {
-                pods.push(ToPlace {
-                    at,
-                    class: pod.class,
-                    terminating: pod.facts.deletion.is_some(),
-                });
-            }
-        }
-        let cluster = state.cluster();
-        let allocatable = &node.object.allocatable;
-        let share = |pod: &ToPlace| {
-            let (cpu, memory) = cluster.cpu_and_memory(pod.class);
-            part_of(cpu, allocatable.cpu) + part_of(memory, allocatable.memory)
-        };
-        // Large pods first, as in packing; equal ones keep the order of their names.
-        pods.sort_by(|a, b| share(b).total_cmp(&share(a)));
+    ) -> Result<(), Stay> {
+        let pods = self.to_place(state, node, evicted, cutoff);
         let classes: Vec<(ClassId, bool)> = pods
             .iter()
             .map(|pod| (pod.class, pod.terminating))
@@ -83,21 +105,64 @@ impl Simulation {
             .vacate(state.cluster_mut(), node.id, tainted, &classes);
         match places {
             Ok(places) => {
-                let mut moved = vec![None; evicted.len()];
+                self.received.remove(&node.id);
                 for (pod, place) in pods.iter().zip(places) {
-                    moved[pod.at] = name_of(state.cluster(), place);
+                    let received = Received {
+                        class: pod.class,
+                        slot: pod.slot,
+                    };
+                    self.received.entry(place).or_default().push(received);
+                    let name = state.cluster().node(place);
+                    if let (Some(slot), Some(name)) = (pod.slot, name) {
+                        self.places.insert(slot, Arc::clone(&name.name));
+                    }
                 }
-                Ok(moved)
+                Ok(())
             }
             Err(no_place) => {
-                let pod = pods.get(no_place.pod);
-                let pod = pod.and_then(|pod| state.pod_at(*evicted.get(pod.at)?));
+                let slot = pods.get(no_place.pod).and_then(|pod| pod.slot);
+                let pod = slot.and_then(|slot| state.pod_at(slot));
                 Err(match pod {
                     Some(pod) => Stay::of_pod(reasons::NO_PLACE, pod.key),
                     None => Stay::of(reasons::NO_PLACE),
                 })
             }
         }
+    }
+
+    /// The pods that need a place when a node goes: large ones first, as in packing, equal
+    /// ones by name.
+    fn to_place(
+        &self,
+        state: &ClusterState,
+        node: &Candidate,
+        evicted: &[u32],
+        cutoff: i32,
+    ) -> Vec<ToPlace> {
+        let own = evicted.iter().filter_map(|&slot| {
+            let pod = state.pod_at(slot)?;
+            let needs = pod.priority >= cutoff && !pod.facts.has_ended();
+            needs.then(|| ToPlace {
+                class: pod.class,
+                terminating: pod.facts.deletion.is_some(),
+                slot: Some(slot),
+            })
+        });
+        let received = self.received.get(&node.id).into_iter().flatten();
+        let received = received.map(|pod| ToPlace {
+            class: pod.class,
+            terminating: false,
+            slot: pod.slot,
+        });
+        let mut pods: Vec<ToPlace> = own.chain(received).collect();
+        let cluster = state.cluster();
+        let allocatable = &node.object.allocatable;
+        let share = |pod: &ToPlace| {
+            let (cpu, memory) = cluster.cpu_and_memory(pod.class);
+            part_of(cpu, allocatable.cpu) + part_of(memory, allocatable.memory)
+        };
+        pods.sort_by(|a, b| share(b).total_cmp(&share(a)));
+        pods
     }
 }
 
@@ -106,8 +171,4 @@ pub(super) fn part_of(amount: i64, of: i64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "only compared")]
     let (amount, of) = (amount as f64, of.max(1) as f64);
     amount / of
-}
-
-fn name_of(cluster: &Cluster, node: NodeId) -> Option<Arc<str>> {
-    cluster.node(node).map(|node| Arc::clone(&node.name))
 }

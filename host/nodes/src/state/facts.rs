@@ -9,6 +9,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 
 use super::drain_facts::DrainFacts;
+use crate::limits::NodeSize;
 
 /// Phase of a pod.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -138,6 +139,23 @@ pub struct NodeFacts {
     /// `cluster-autoscaler.kubernetes.io/scale-down-disabled`, and those below
     /// `flyball.dev/` and `delay-deletion.cluster-autoscaler.kubernetes.io/`.
     pub annotations: Arc<BTreeMap<Arc<str>, Arc<str>>>,
+}
+
+impl NodeFacts {
+    /// What it adds to the cluster.
+    #[must_use]
+    pub fn size(&self) -> NodeSize {
+        node_size(&self.capacity)
+    }
+}
+
+/// What a node of some capacity adds to the cluster.
+#[must_use]
+pub fn node_size(capacity: &Resources) -> NodeSize {
+    NodeSize {
+        cpu_milli: u64::try_from(capacity.cpu).unwrap_or_default(),
+        memory: u64::try_from(capacity.memory).unwrap_or_default(),
+    }
 }
 
 /// A DaemonSet.

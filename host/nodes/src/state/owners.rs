@@ -7,6 +7,8 @@ use flyball_decision::key::ObjectKey;
 use hashbrown::HashMap;
 
 use super::ClusterState;
+use super::facts::Owner;
+use super::pod_table::DAEMON_SET;
 
 /// Kind of a watched owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -73,6 +75,7 @@ pub(super) struct OwnerTable {
     pods: HashMap<Arc<str>, OwnedPods>,
     /// Kinds that cannot be watched.
     unavailable: BTreeSet<OwnerKind>,
+    no_daemon_sets: bool,
 }
 
 #[derive(Default)]
@@ -146,8 +149,8 @@ impl ClusterState {
         }
     }
 
-    /// A watched owner. `None` if there is none of this uid, or if its kind is not
-    /// watched ([`Self::knows_owners_of`]).
+    /// A ReplicaSet, StatefulSet, ReplicationController or Job. `None` if there is none of
+    /// this uid, or if its kind is not known ([`Self::knows_owners_of`]).
     #[must_use]
     pub fn owner(&self, uid: &str) -> Option<&OwnerFacts> {
         self.owners.known.get(uid)
@@ -165,11 +168,32 @@ impl ClusterState {
         self.owners.pods.get(uid).map_or(0, |pods| pods.existing)
     }
 
-    /// Whether [`Self::owner`] finds each existing owner of this kind. False for kinds
-    /// that are not watched: there, nothing follows from an owner that is not found.
+    /// Whether all existing owners of this kind are known. False for kinds that are not
+    /// watched: there, nothing follows from an owner that is not found.
     #[must_use]
     pub fn knows_owners_of(&self, kind: &str) -> bool {
-        OwnerKind::find(kind).is_some_and(|kind| !self.owners.unavailable.contains(&kind))
+        match OwnerKind::find(kind) {
+            Some(kind) => !self.owners.unavailable.contains(&kind),
+            None => kind == DAEMON_SET && !self.owners.no_daemon_sets,
+        }
+    }
+
+    /// Whether the owner of a pod exists, a DaemonSet too. `None` if owners of its kind
+    /// are not known.
+    #[must_use]
+    pub fn owner_exists(&self, owner: &Owner) -> Option<bool> {
+        let exists = || match &*owner.kind {
+            DAEMON_SET => self.daemon_sets.contains_key(&owner.uid),
+            _ => self.owners.known.contains_key(&owner.uid),
+        };
+        self.knows_owners_of(&owner.kind).then(exists)
+    }
+
+    /// Notes that DaemonSets cannot be read.
+    pub fn set_daemon_sets_unavailable(&mut self) {
+        if !std::mem::replace(&mut self.owners.no_daemon_sets, true) {
+            self.count_drain_change_of_all();
+        }
     }
 
     /// Notes that owners of this kind cannot be read, for want of a right or of the kind.
@@ -186,9 +210,13 @@ impl ClusterState {
         }
     }
 
-    /// Marks the nodes of an owner's pods.
     fn owner_changed(&mut self, uid: &str) {
         self.count_drain_change();
+        self.mark_nodes_of_owner(uid);
+    }
+
+    /// Marks the nodes of an owner's pods.
+    pub(super) fn mark_nodes_of_owner(&mut self, uid: &str) {
         for &slot in self.owners.slots(uid) {
             let entry = self.pods.node(slot).and_then(|n| self.nodes.get_mut(n));
             if let Some(entry) = entry {

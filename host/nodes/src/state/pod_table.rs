@@ -13,7 +13,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 
 /// Kind of the controller that makes one pod for each node.
-const DAEMON_SET: &str = "DaemonSet";
+pub(super) const DAEMON_SET: &str = "DaemonSet";
 
 /// Value of [`PodEntry::queued`] for a pod that is not in the queue.
 const NOT_QUEUED: u32 = u32::MAX;
@@ -29,7 +29,7 @@ struct PodEntry {
     queued: u32,
 }
 
-/// 150,000 pods take 25 MB here: a field more is a decision.
+/// 150,000 pods take 24 MB here. The allocator's next size is 192 bytes.
 const _: () = assert!(size_of::<PodEntry>() <= 160);
 
 /// A pod as the planner reads it.

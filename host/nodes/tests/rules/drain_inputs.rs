@@ -7,8 +7,8 @@ use std::sync::Arc;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_nodes::state::{
-    BudgetFacts, ClusterState, DrainFacts, NodeFacts, Owner, OwnerFacts, OwnerKind, PodFacts,
-    PodPhase,
+    BudgetFacts, ClusterState, DaemonSetFacts, DrainFacts, NodeFacts, Owner, OwnerFacts, OwnerKind,
+    PodFacts, PodPhase,
 };
 use flyball_placement::{LabelSelector, Node, Operator, Pod, Requirement};
 use proptest::prelude::*;
@@ -427,6 +427,68 @@ fn what_cannot_be_watched_is_not_known() {
     expect_change(&state);
     assert!(state.knows_owners_of("Job") && state.budgets_known());
     assert_eq!(state.revision(), 1, "scale-up reads none of it");
+}
+
+#[test]
+fn an_owner_exists_does_not_or_is_not_known() {
+    let mut state = ClusterState::new();
+    state.apply_node(NodeFacts {
+        node: Arc::new(Node {
+            name: "node".into(),
+            ..Node::default()
+        }),
+        ..NodeFacts::default()
+    });
+    let owner = |kind: &str| Owner {
+        uid: format!("uid-{kind}").into(),
+        kind: kind.into(),
+        name: "a".into(),
+    };
+    for kind in ["DaemonSet", "Job", "Thing"] {
+        let facts = PodFacts {
+            uid: kind.into(),
+            key: key("a", kind),
+            node: Some("node".into()),
+            owner: Some(Arc::new(owner(kind))),
+            ..PodFacts::default()
+        };
+        state.apply_pod(facts, &Pod::default());
+    }
+    let exist = |state: &ClusterState| {
+        ["DaemonSet", "Job", "Thing"].map(|kind| state.owner_exists(&owner(kind)))
+    };
+    assert_eq!(exist(&state), [Some(false), Some(false), None]);
+    let mut seen = state.drain_revision();
+    let mut expect_change = |state: &ClusterState| {
+        assert_eq!(names_changed_since(state, seen).len(), 1);
+        seen = state.drain_revision();
+    };
+    state.apply_daemon_set(DaemonSetFacts {
+        uid: owner("DaemonSet").uid,
+        key: key("a", "a"),
+        pod: Arc::default(),
+    });
+    expect_change(&state);
+    state.apply_owner(OwnerFacts {
+        uid: owner("Job").uid,
+        kind: OwnerKind::Job,
+        key: key("a", "a"),
+        desired: Some(1),
+        ready: 0,
+        deleting: false,
+    });
+    expect_change(&state);
+    assert_eq!(exist(&state), [Some(true), Some(true), None]);
+    state.delete_daemon_set("uid-DaemonSet");
+    expect_change(&state);
+    state.delete_owner("uid-Job");
+    expect_change(&state);
+    assert_eq!(exist(&state), [Some(false), Some(false), None]);
+    state.set_daemon_sets_unavailable();
+    expect_change(&state);
+    state.set_owner_kind_unavailable(OwnerKind::Job);
+    expect_change(&state);
+    assert_eq!(exist(&state), [None, None, None]);
 }
 
 #[test]

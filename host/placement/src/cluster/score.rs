@@ -14,12 +14,25 @@ impl Cluster {
     /// with the pod placed: NodeResourcesLeastAllocated (the mean share that stays
     /// free) and NodeResourcesBalancedAllocation (how close the two used shares are).
     /// Preferences of pods, images and soft constraints are not included, nor are the
-    /// scheduler's default requests of containers without requests.
+    /// scheduler's default requests of containers without requests. Soft taints are
+    /// compared by [`Self::untolerated_soft_taints`].
     pub fn score(&self, class: ClassId, node: NodeId) -> i64 {
         let used = [CPU, MEMORY].map(|column| self.used_share(class, node, column));
         let mean_free = used.iter().map(|share| BEST - share).sum::<i128>() / 2;
         let balance = BEST - (used[0] - used[1]).abs() / 2;
         i64::try_from(mean_free + balance).unwrap_or(0)
+    }
+
+    /// Returns the number of the node's taints with effect PreferNoSchedule that the pod
+    /// does not tolerate. kube-scheduler's plugin TaintToleration scores a node by it,
+    /// compared with the largest number on a node where the pod fits.
+    pub fn untolerated_soft_taints(&self, class: ClassId, node: NodeId) -> usize {
+        let pod = self.statics.get(self.classes.key(class).statics);
+        let slot = self.nodes.get(node);
+        slot.map_or(0, |slot| {
+            self.statics
+                .untolerated_soft(pod.tolerations, &slot.node.taints)
+        })
     }
 
     /// Returns the used share of a node's resource with one more pod, in percent.

@@ -233,6 +233,17 @@ impl StaticFilters {
     pub(super) fn tolerated(&self, tolerations: u32, taints: &[Taint]) -> bool {
         tolerates(self.tolerations.get(tolerations), taints)
     }
+
+    /// Returns the number of taints with effect PreferNoSchedule that tolerations do not
+    /// tolerate.
+    pub(super) fn untolerated_soft(&self, tolerations: u32, taints: &[Taint]) -> usize {
+        let tolerations = self.tolerations.get(tolerations);
+        let soft = taints
+            .iter()
+            .filter(|taint| taint.effect == Effect::PreferNoSchedule);
+        soft.filter(|taint| !is_tolerated(tolerations, taint))
+            .count()
+    }
 }
 
 fn unknown_verdicts(length: usize) -> Vec<AtomicU8> {
@@ -358,11 +369,13 @@ fn tolerates(tolerations: &[Toleration], taints: &[Taint]) -> bool {
     let mut filtering = taints
         .iter()
         .filter(|taint| taint.effect != Effect::PreferNoSchedule);
-    filtering.all(|taint| {
-        tolerations
-            .iter()
-            .any(|toleration| tolerates_taint(toleration, &taint.key, &taint.value, taint.effect))
-    })
+    filtering.all(|taint| is_tolerated(tolerations, taint))
+}
+
+fn is_tolerated(tolerations: &[Toleration], taint: &Taint) -> bool {
+    tolerations
+        .iter()
+        .any(|toleration| tolerates_taint(toleration, &taint.key, &taint.value, taint.effect))
 }
 
 fn tolerates_taint(toleration: &Toleration, key: &str, value: &str, effect: Effect) -> bool {

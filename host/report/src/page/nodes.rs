@@ -22,6 +22,7 @@ pub fn of_run(run: &Run, views: usize) -> String {
     let fleet = &nodes.fleet;
     let mut html = String::from("<h2>Nodes</h2>\n");
     html += &groups(fleet);
+    html += &removals(&[(run, nodes)]);
     let points = plots::points(views, fleet.groups.len() + OTHER_CURVES);
     let rows = Rows::new(&fleet.at_ms, run, points);
     let marks = marks(run, nodes);
@@ -114,6 +115,22 @@ fn groups(fleet: &Fleet) -> String {
     table(&columns, &rows, 1)
 }
 
+/// Renders a table of the removals of each run. Empty if scale-down is off in all of them.
+fn removals(runs: &[(&Run, &NodesRun)]) -> String {
+    let row = |(run, _): &(&Run, &NodesRun)| {
+        let removals = run.node_summary()?.removals?;
+        let label = Text(&run.label).to_string();
+        let cells = figures::removal_cells(&removals);
+        Some(std::iter::once(label).chain(cells).collect())
+    };
+    let rows: Vec<Vec<String>> = runs.iter().filter_map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let columns = [&["run"], figures::REMOVAL_COLUMNS.as_slice()].concat();
+    table(&columns, &rows, 1)
+}
+
 /// Renders the nodes of several runs in common charts. Empty if they have none.
 pub fn of_runs(runs: &[Run]) -> String {
     let with_nodes = runs
@@ -136,6 +153,7 @@ pub fn of_runs(runs: &[Run]) -> String {
     let figures: Vec<Vec<String>> = with_nodes.iter().filter_map(cells).collect();
     let columns = [&["run"], figures::NODE_COLUMNS.as_slice()].concat();
     html += &table(&columns, &figures, 1);
+    html += &removals(&with_nodes);
     let points = plots::points(1, OTHER_CURVES * runs.len());
     let rows = Rows::new(&first.fleet.at_ms, run, points);
     let each = |column: fn(&Rows, &Fleet) -> Vec<f64>, style: Style| {

@@ -16,8 +16,8 @@ pub struct NodeEntries {
     pub orders: u64,
     /// The expanders that were asked.
     pub uses: PolicyUses,
-    /// The last records that ordered nodes, have an incident, or left pods without a node
-    /// for other reasons than the record before.
+    /// The last records that ordered or removed nodes, have an incident, or left pods
+    /// without a node for other reasons than the record before.
     pub decisions: VecDeque<Arc<NodeDecisionRecord>>,
     /// The last record.
     pub last: Option<Arc<NodeDecisionRecord>>,
@@ -34,9 +34,19 @@ impl NodeEntries {
         for part in record.rounds.iter().flat_map(|round| &round.expanders) {
             self.uses.take(record.at, part);
         }
+        if let Some(questions) = record.scale_down.as_ref().map(|part| &part.questions) {
+            let pods = questions.pods.iter().flat_map(|asked| &asked.policies);
+            pods.for_each(|part| self.uses.take(record.at, part));
+            let nodes = questions.nodes.iter().flat_map(|asked| &asked.policies);
+            nodes.for_each(|part| self.uses.take(record.at, part));
+        }
         let before = self.last.replace(Arc::clone(record));
         let same = before.is_some_and(|before| has_same_result(&before, record));
-        let acts = !record.verdict.orders.is_empty() || !record.incidents.is_empty();
+        let steps = record
+            .scale_down
+            .as_ref()
+            .map_or(0, |part| part.steps.len());
+        let acts = !record.verdict.orders.is_empty() || !record.incidents.is_empty() || steps > 0;
         // Otherwise every pod has a node that is on its way.
         let left_over = !record.rounds.is_empty() || !record.remaining.is_empty();
         if !acts && (same || !left_over) {

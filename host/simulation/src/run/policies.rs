@@ -27,6 +27,13 @@ pub fn check_policies(scenario: &Scenario, engine: &dyn PolicyEngine) -> Result<
             format!("nodeAutoscaler.expanders[{index}]")
         })?;
     }
+    let scale_down = scenario.node_autoscaler.scale_down.iter();
+    for (index, policy) in scale_down.flat_map(|spec| &spec.policies).enumerate() {
+        let found = engine.policy(kind::SCALE_DOWN, &policy.name).map(drop);
+        check_exists(scenario, &policy.name, found, || {
+            format!("nodeAutoscaler.scaleDown.policies[{index}]")
+        })?;
+    }
     Ok(())
 }
 

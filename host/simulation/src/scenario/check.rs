@@ -1,12 +1,14 @@
 //! Validates a scenario's values beyond their types.
 
 mod nodes;
+mod removals;
 
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{
-    AutoscalerTemplate, EventSpec, LoadSpec, Scenario, ScenarioError, Series, WorkloadSpec,
+    AutoscalerTemplate, EventSpec, LoadSpec, NodeGroupSpec, Scenario, ScenarioError, Series,
+    WorkloadSpec,
 };
 use crate::time::Millis;
 
@@ -22,6 +24,7 @@ pub(super) fn scenario(scenario: &Scenario, file: &Path) -> Result<(), ScenarioE
     times(scenario)
         .and_then(|()| workloads(scenario))
         .and_then(|()| nodes::node_groups(scenario))
+        .and_then(|()| removals::budgets(scenario))
         .and_then(|()| events(scenario))
         .map_err(|(field, message)| ScenarioError::Invalid {
             file: file.to_owned(),
@@ -130,6 +133,7 @@ fn workload(spec: &WorkloadSpec) -> Result<(), Fault> {
         share(noise.amplitude, "noise.amplitude")?;
         holds(noise.period.0 > 0, "noise.period", "must be longer than 0s")?;
     }
+    removals::pods(spec)?;
     nodes::pod(&spec.pod).map_err(|(field, message)| (format!("pod.{field}"), message))?;
     load(&spec.load).map_err(|(field, message)| (format!("load{field}"), message))?;
     let Some(template) = &spec.autoscaler else {
@@ -232,13 +236,46 @@ fn check_event(event: &EventSpec, scenario: &Scenario) -> Result<(), Fault> {
             )?;
             lasts(*length, "zoneOutage.for")
         }
-        EventSpec::KillNodes { node_group, .. } => {
-            let mut groups = scenario.node_groups.iter();
-            let known = groups.any(|group| group.name == *node_group);
-            let message = format!("there is no {node_group:?}");
-            holds(known, "killNodes.nodeGroup", &message)
+        EventSpec::KillNodes { .. } => group(event, scenario, "killNodes").map(drop),
+        EventSpec::Scale { replicas, .. } => holds(
+            (0..=MAX_REPLICAS).contains(replicas),
+            "scale.replicas",
+            &format!("{replicas} is not in 0 to {MAX_REPLICAS}"),
+        ),
+        EventSpec::RefuseEvictions { length, .. } => {
+            let message = "needs nodeGroups";
+            holds(!scenario.node_groups.is_empty(), "refuseEvictions", message)?;
+            lasts(*length, "refuseEvictions.for")
+        }
+        EventSpec::RefuseTermination { length, .. } => {
+            group(event, scenario, "refuseTermination")?;
+            lasts(*length, "refuseTermination.for")
+        }
+        EventSpec::ChangeNodeGroup {
+            min, max, price, ..
+        } => {
+            let group = group(event, scenario, "changeNodeGroup")?;
+            let (min, max) = (min.unwrap_or(group.min), max.unwrap_or(group.max));
+            let message = format!("{min} is more than max ({max})");
+            holds(min <= max, "changeNodeGroup.min", &message)?;
+            let sound = price.is_none_or(|price| price.is_finite() && price >= 0.0);
+            holds(sound, "changeNodeGroup.price", "must not be negative")
         }
     }
+}
+
+/// Returns the node group that an event names.
+fn group<'a>(
+    event: &EventSpec,
+    scenario: &'a Scenario,
+    kind: &str,
+) -> Result<&'a NodeGroupSpec, Fault> {
+    let name = event.node_group().unwrap_or_default();
+    let mut groups = scenario.node_groups.iter();
+    groups.find(|group| group.name == name).ok_or_else(|| {
+        let field = format!("{kind}.nodeGroup");
+        (field, format!("there is no {name:?}"))
+    })
 }
 
 /// Returns the workload that an event names, which stands for all of its copies.

@@ -9,9 +9,10 @@ use flyball_replicas::spec::PolicyRef;
 use serde::{Deserialize, Deserializer};
 
 use super::deserialize_quantity;
+use super::scale_down::{GroupScaleDownSpec, ScaleDownSpec};
 use super::scheduling::Toleration;
 use super::workload::Resources;
-use crate::time::Millis;
+use crate::time::{Delay, Millis};
 
 /// A node group: nodes of one kind that the cloud creates and deletes.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -30,6 +31,12 @@ pub struct NodeGroupSpec {
     /// Price of a node per hour, in any one unit; left out: unknown.
     #[serde(default)]
     pub price: Option<f64>,
+    /// Instance type of its nodes; left out: unknown.
+    #[serde(default)]
+    pub instance_type: Option<String>,
+    /// Whether its nodes are spot instances; left out: unknown.
+    #[serde(default)]
+    pub spot: Option<bool>,
     /// Zones; a new node is created in the one with the fewest nodes of the group. Left
     /// out: nodes have no zone.
     #[serde(default)]
@@ -53,6 +60,12 @@ pub struct NodeGroupSpec {
     /// Failures of its nodes.
     #[serde(default)]
     pub failures: Failures,
+    /// Time from the deletion of an instance to its end.
+    #[serde(default)]
+    pub shutdown: Shutdown,
+    /// Options of its own for the removal of its nodes.
+    #[serde(default)]
+    pub scale_down: GroupScaleDownSpec,
 }
 
 /// Resources of a node.
@@ -102,6 +115,26 @@ impl Default for Boot {
             mean: Millis(90_000),
             jitter: Millis(0),
             readiness_delay: Millis(10_000),
+        }
+    }
+}
+
+/// End of an instance that is deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Shutdown {
+    /// Time from its deletion until it is gone, and its pods with it (30s).
+    pub instance: Millis,
+    /// Time from then until the cloud's controller deletes its Node (5s); `never`: the
+    /// Node stays.
+    pub node: Delay,
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self {
+            instance: Millis(30_000),
+            node: Delay::After(Millis(5_000)),
         }
     }
 }
@@ -184,9 +217,12 @@ pub struct DaemonSetSpec {
     /// Labels that a node must have.
     #[serde(default)]
     pub node_selector: BTreeMap<String, String>,
-    /// Tolerations of its pods.
+    /// Tolerations of its pods, besides that of cordoned nodes.
     #[serde(default)]
     pub tolerations: Vec<Toleration>,
+    /// Annotations of its pods.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// Options of the loop that orders nodes: the flags of Cluster Autoscaler, with its
@@ -221,6 +257,8 @@ pub struct NodeAutoscalerSpec {
     pub max_node_group_backoff_duration: Option<Millis>,
     /// Time without a failure after which the backoff is reset.
     pub node_group_backoff_reset_timeout: Option<Millis>,
+    /// Options of scale-down; left out: nodes are not removed.
+    pub scale_down: Option<ScaleDownSpec>,
 }
 
 /// Minimum and maximum, written `min:max`.
@@ -312,11 +350,15 @@ impl NodeAutoscalerSpec {
         if let Some(cutoff) = self.expendable_pods_priority_cutoff {
             options.expendable_pods_priority_cutoff = cutoff;
         }
+        if let Some(scale_down) = &self.scale_down {
+            scale_down.apply(&mut options.scale_down);
+        }
         options
     }
 }
 
-fn choice(policy: &PolicyRef) -> ExpanderChoice {
+/// Returns a policy of a chain.
+pub(super) fn choice(policy: &PolicyRef) -> ExpanderChoice {
     let config = policy.config.clone().unwrap_or_default();
     ExpanderChoice {
         name: policy.name.as_str().into(),

@@ -194,13 +194,23 @@ pub fn pod(spec: &WorkloadSpec, name: &str) -> placement::Pod {
     }
 }
 
+/// Taint of a cordoned node, which the pods of all DaemonSets tolerate.
+const UNSCHEDULABLE: &str = "node.kubernetes.io/unschedulable";
+
 /// Returns a pod of a DaemonSet, as input of the scheduler.
 pub fn daemon_pod(spec: &DaemonSetSpec) -> placement::Pod {
+    let cordoned = placement::Toleration {
+        key: UNSCHEDULABLE.into(),
+        operator: placement::TolerationOperator::Exists,
+        value: "".into(),
+        effect: Some(Effect::NoSchedule),
+    };
+    let tolerations = spec.tolerations.iter().map(toleration);
     placement::Pod {
         namespace: spec.namespace.as_str().into(),
         labels: placement::Labels::from_iter([("app", spec.name.as_str())]),
         requests: requests(&spec.requests),
-        tolerations: spec.tolerations.iter().map(toleration).collect(),
+        tolerations: tolerations.chain([cordoned]).collect(),
         node_selector: node_selector(&spec.node_selector),
         ..placement::Pod::default()
     }
@@ -253,7 +263,8 @@ fn requirement(spec: &Expression) -> placement::Requirement {
     }
 }
 
-fn selector(spec: &LabelSelector) -> placement::LabelSelector {
+/// Returns a selector of pods.
+pub fn selector(spec: &LabelSelector) -> placement::LabelSelector {
     let labels = spec.match_labels.iter();
     let labels =
         labels.map(|(key, value)| placement::Requirement::equals(key.as_str(), value.as_str()));

@@ -10,26 +10,30 @@ use flyball_replicas::spec::{
 use serde::Deserialize;
 
 use super::deserialize_quantity;
+use super::pod_facts::VolumeSpec;
 use super::scheduling::{Affinity, Toleration, TopologySpreadConstraint};
 use crate::formula::Formula;
-use crate::time::Millis;
+use crate::time::{Delay, Millis};
 
-/// A Deployment with a service and an autoscaler.
+/// A workload, usually a Deployment, with a service and an autoscaler.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadSpec {
-    /// Name of the Deployment and of its autoscaler (required).
+    /// Name of the workload and of its autoscaler (required).
     pub name: String,
+    /// What creates the pods (`Deployment`).
+    #[serde(default)]
+    pub kind: WorkloadKind,
     /// Their namespace (`default`).
     #[serde(default = "default_namespace")]
     pub namespace: String,
     /// Number of copies; left out: one. They are named `NAME-000` and so on.
     #[serde(default)]
     pub count: Option<u32>,
-    /// Labels of the Deployment.
+    /// Labels of the workload.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// Annotations of the Deployment.
+    /// Annotations of the workload. Those of its pods are `pod.annotations`.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
     /// Replicas at the start, Ready by then if there are nodes for them (1).
@@ -51,6 +55,38 @@ pub struct WorkloadSpec {
     pub autoscaler: Option<AutoscalerTemplate>,
 }
 
+/// What creates a workload's pods, and whether it creates them again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum WorkloadKind {
+    /// A Deployment: its ReplicaSet creates a pod as soon as one is deleted.
+    #[default]
+    Deployment,
+    /// A ReplicaSet.
+    ReplicaSet,
+    /// A ReplicationController.
+    ReplicationController,
+    /// A StatefulSet: a pod is created again under its name when the old one is gone.
+    StatefulSet,
+    /// A Job of that many pods: a pod that ended is not created again.
+    Job,
+    /// No controller: pods are never created again.
+    Pod,
+}
+
+impl WorkloadKind {
+    /// Returns the kind of the pods' controller. `None` if they have none.
+    #[must_use]
+    pub fn controller(self) -> Option<&'static str> {
+        match self {
+            Self::Deployment | Self::ReplicaSet => Some("ReplicaSet"),
+            Self::ReplicationController => Some("ReplicationController"),
+            Self::StatefulSet => Some("StatefulSet"),
+            Self::Job => Some("Job"),
+            Self::Pod => None,
+        }
+    }
+}
+
 /// The pods of a workload.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -63,10 +99,21 @@ pub struct PodTemplate {
     pub limits: Option<Limits>,
     /// Time from creation to Ready.
     pub startup: Startup,
-    /// Time from a pod's deletion to its removal, without serving (5s).
-    pub grace_period: Option<Millis>,
+    /// Time from a pod's deletion to its removal, without serving (5s), at most its grace
+    /// period; `never`: it stays until its node is gone.
+    #[serde(alias = "gracePeriod")]
+    pub termination: Option<Delay>,
+    /// Grace period in seconds (30, or as long as `termination` takes).
+    pub termination_grace_period_seconds: Option<u32>,
+    /// Time from Running until a pod of a Job, or without a controller, has ended; left
+    /// out: never.
+    pub duration: Option<Millis>,
     /// Labels, besides `app: NAME` of the workload.
     pub labels: BTreeMap<String, String>,
+    /// Annotations, such as `cluster-autoscaler.kubernetes.io/safe-to-evict`.
+    pub annotations: BTreeMap<String, String>,
+    /// Volumes on the node's disk.
+    pub volumes: Vec<VolumeSpec>,
     /// Node selector. This and the following fields need nodes.
     pub node_selector: BTreeMap<String, String>,
     /// Required affinity to nodes and pods.
@@ -77,6 +124,39 @@ pub struct PodTemplate {
     pub topology_spread_constraints: Vec<TopologySpreadConstraint>,
     /// Priority (0).
     pub priority: i32,
+}
+
+/// Time that a pod takes to terminate unless the scenario says otherwise.
+const TERMINATION: Millis = Millis(5_000);
+
+/// Grace period of a pod that sets none, in seconds.
+const DEFAULT_GRACE_SECONDS: i64 = 30;
+
+impl PodTemplate {
+    /// Returns the time that a pod takes to terminate.
+    #[must_use]
+    pub fn termination(&self) -> Delay {
+        self.termination.unwrap_or(Delay::After(TERMINATION))
+    }
+
+    /// Returns the grace period that the pods set, in seconds. `None` if they set none.
+    #[must_use]
+    pub fn own_grace_seconds(&self) -> Option<i64> {
+        let longer = match self.termination() {
+            Delay::After(Millis(ms)) => Some((ms + 999) / 1000),
+            Delay::Never => None,
+        };
+        let longer = longer.filter(|seconds| *seconds > DEFAULT_GRACE_SECONDS);
+        self.termination_grace_period_seconds
+            .map(i64::from)
+            .or(longer)
+    }
+
+    /// Returns the grace period of the pods, in seconds.
+    #[must_use]
+    pub fn grace_seconds(&self) -> i64 {
+        self.own_grace_seconds().unwrap_or(DEFAULT_GRACE_SECONDS)
+    }
 }
 
 /// Requests of a pod.
@@ -297,7 +377,7 @@ impl AutoscalerTemplate {
 }
 
 impl WorkloadSpec {
-    /// Returns the names of the Deployments.
+    /// Returns the names of the copies.
     pub fn names(&self) -> impl Iterator<Item = String> {
         let copies = self.count.unwrap_or(1);
         (0..copies).map(move |index| match self.count {

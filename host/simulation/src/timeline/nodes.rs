@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::scenario::{NodeGroupSpec, Scenario};
 use crate::time::Millis;
-use crate::timeline::Timeline;
+use crate::timeline::{Removals, Timeline};
 
 /// The nodes of a run over time, with sums. Columns have one row for each interval: the
 /// number at its end, except for waiting pods the maximum within it.
@@ -24,6 +24,11 @@ pub struct Fleet {
     pub pending_seconds: f64,
     /// Maximum number of pods that waited at one time.
     pub most_pending: u32,
+    /// Longest time that a pod waited until it got a node, in milliseconds. The time
+    /// before the start does not count.
+    pub longest_wait_ms: i64,
+    /// Nodes that were removed on purpose.
+    pub removals: Removals,
 }
 
 /// A node group over time, with sums.
@@ -49,6 +54,8 @@ pub struct GroupHistory {
     pub most: u32,
     /// Paid instance-hours.
     pub paid_hours: f64,
+    /// Paid instance-hours before the price changed last, and their cost.
+    before: (f64, f64),
 }
 
 /// Measurements of a node group in one step.
@@ -151,7 +158,15 @@ impl GroupHistory {
     /// Returns the cost of its instances. Returns `None` if the price is not known.
     #[must_use]
     pub fn cost(&self) -> Option<f64> {
-        self.price.map(|price| price * self.paid_hours)
+        let (hours, cost) = self.before;
+        self.price
+            .map(|price| cost + price * (self.paid_hours - hours))
+    }
+
+    /// Changes the price from now on.
+    pub(crate) fn change_price(&mut self, price: f64) {
+        self.before = (self.paid_hours, self.cost().unwrap_or_default());
+        self.price = Some(price);
     }
 }
 

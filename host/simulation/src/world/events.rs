@@ -80,6 +80,11 @@ impl Event {
         &self.spec
     }
 
+    /// Returns the time of the event.
+    pub fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// Reports whether the event applies to this workload.
     pub fn concerns(&self, workload: &Workload) -> bool {
         let named = self.spec.workload();
@@ -97,10 +102,16 @@ impl Event {
                 let template: &AutoscalerTemplate = autoscaler;
                 workload.set_autoscaler(template);
             }
+            EventSpec::Scale { replicas, .. } => workload.change_replicas(*replicas),
+            EventSpec::RefuseEvictions { length, .. } => {
+                workload.refuse_evictions(self.at.plus(length.0));
+            }
             EventSpec::SwapPolicy { .. }
             | EventSpec::MetricsOutage { .. }
             | EventSpec::ZoneOutage { .. }
-            | EventSpec::KillNodes { .. } => {}
+            | EventSpec::KillNodes { .. }
+            | EventSpec::RefuseTermination { .. }
+            | EventSpec::ChangeNodeGroup { .. } => {}
         }
     }
 }

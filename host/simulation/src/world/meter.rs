@@ -77,7 +77,7 @@ impl Window {
 
     /// Reports whether the pod ran during all of it: otherwise there are no two readings.
     pub fn covers(&self, pod: &PodEntry) -> bool {
-        pod.running_at <= self.begin.at && pod.deletion.is_none()
+        pod.running_at <= self.begin.at && pod.is_alive()
     }
 
     /// Returns the usage of a pod within it, while the pod was Ready.

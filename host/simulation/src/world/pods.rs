@@ -1,5 +1,8 @@
-//! The pods of a workload, from creation to removal: the work of the Deployment's
-//! controllers, the scheduler and the kubelets.
+//! The pods of a workload, from creation to removal: the work of their controllers and
+//! the kubelets.
+
+mod ends;
+mod entry;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,17 +10,22 @@ use std::sync::Arc;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::pods::{Container, Phase, Pod, PodRequests, Ready};
 
+pub use self::entry::{Change, PodEntry};
 use super::meter::Usage;
 use crate::random;
-use crate::scenario::{Startup, WorkloadSpec};
+use crate::scenario::{Startup, WorkloadKind, WorkloadSpec};
+use crate::time::Delay;
 
 /// The pods of a workload.
 #[derive(Debug)]
 pub struct Pods {
     seed: u64,
+    kind: WorkloadKind,
     prefix: String,
     startup: Startup,
+    termination: Delay,
     grace_ms: i64,
+    duration_ms: Option<i64>,
     requests: Arc<PodRequests>,
     /// Whether pods need a node; otherwise they start at their creation.
     placed: bool,
@@ -27,61 +35,33 @@ pub struct Pods {
     changes: Vec<Change>,
     created: u64,
     ready: usize,
-    /// Number of pods that are not deleted.
+    /// Number of pods that have not ended and are not deleted.
     alive: usize,
+    /// Number of pods that ended by themselves.
+    finished: usize,
+    /// Number of pods without a controller that were taken away.
+    lost: usize,
+    /// Number of pods that drains took away and that were not created again.
+    owed: usize,
     /// Time of the next change without an event.
     next_change: Timestamp,
     view: Option<Arc<[Pod]>>,
 }
 
-/// A change of a pod that runs on a node, or waits for one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Change {
-    /// It was created under this name, and waits for a node.
-    Created(u64, Arc<str>, Timestamp),
-    /// It was deleted, and keeps its resources.
-    Deleted(u64, Timestamp),
-    /// It was removed.
-    Gone(u64),
-}
-
 const NEVER: Timestamp = Timestamp(i64::MAX);
 const HOUR_MS: i64 = 3_600_000;
-
-/// A pod.
-#[derive(Clone, Debug)]
-pub struct PodEntry {
-    /// Number of the pod in its workload.
-    pub id: u64,
-    /// Name.
-    pub name: Arc<str>,
-    /// Creation time.
-    pub created: Timestamp,
-    /// When it was bound to a node; without nodes, its creation.
-    pub bound: Option<Timestamp>,
-    /// When it starts to run; never as long as it waits for a node.
-    pub running_at: Timestamp,
-    /// Whether it is Running.
-    pub running: bool,
-    /// When it becomes Ready.
-    pub ready_at: Timestamp,
-    /// When it will be removed, if it was deleted.
-    pub gone_at: Option<Timestamp>,
-    /// When it was deleted.
-    pub deletion: Option<Timestamp>,
-    /// Usage counter of Ready pods when this one became Ready.
-    pub used_before: Option<Usage>,
-}
 
 impl Pods {
     /// Creates the pods of a workload, none yet. `placed`: they need a node to run.
     pub fn new(spec: &WorkloadSpec, name: &str, seed: u64, placed: bool) -> Self {
-        let hash = random::draw(&[seed, 1]) % 10_000_000_000;
         Self {
             seed,
-            prefix: format!("{name}-{hash}-"),
+            kind: spec.kind,
+            prefix: prefix(spec.kind, name, seed),
             startup: spec.pod.startup,
-            grace_ms: spec.pod.grace_period.map_or(5_000, |grace| grace.0),
+            termination: spec.pod.termination(),
+            grace_ms: spec.pod.grace_seconds().saturating_mul(1000),
+            duration_ms: spec.pod.duration.map(|duration| duration.0),
             requests: Arc::new(requests(spec, name)),
             placed,
             entries: Vec::new(),
@@ -89,6 +69,9 @@ impl Pods {
             created: 0,
             ready: 0,
             alive: 0,
+            finished: 0,
+            lost: 0,
+            owed: 0,
             next_change: NEVER,
             view: None,
         }
@@ -99,7 +82,8 @@ impl Pods {
         self.ready
     }
 
-    /// Returns the number of pods that are not deleted: status.replicas.
+    /// Returns the number of pods that have not ended and are not deleted:
+    /// status.replicas.
     pub fn alive(&self) -> usize {
         self.alive
     }
@@ -130,18 +114,14 @@ impl Pods {
             let (running_at, ready_at) = self.start(now, id);
             (now, running_at, ready_at)
         };
+        let ends_at = self.ends_at(running_at);
         let Some(entry) = self.entries.iter_mut().find(|entry| entry.id == id) else {
             return;
         };
         entry.bound = Some(bound);
         entry.running_at = running_at;
         entry.ready_at = ready_at;
-        self.pass(now, used);
-    }
-
-    /// Removes a pod whose node is gone.
-    pub fn lose(&mut self, now: Timestamp, id: u64, used: Usage) {
-        self.entries.retain(|entry| entry.id != id);
+        entry.ends_at = ends_at;
         self.pass(now, used);
     }
 
@@ -156,14 +136,50 @@ impl Pods {
         if now >= self.next_change {
             self.pass(now, used);
         }
-        if self.alive < replicas {
-            self.create(now, replicas - self.alive);
-        } else if self.alive > replicas {
-            self.delete(now, self.alive - replicas);
-        } else {
-            return;
+        let wanted = replicas.saturating_sub(self.finished + self.lost);
+        let changed = match self.kind {
+            WorkloadKind::StatefulSet => self.reconcile_ordinals(now, replicas),
+            _ => self.reconcile_count(now, wanted),
+        };
+        if changed {
+            self.pass(now, used);
         }
-        self.pass(now, used);
+        if self.alive == wanted {
+            self.owed = 0;
+        }
+    }
+
+    fn reconcile_count(&mut self, now: Timestamp, wanted: usize) -> bool {
+        if self.alive < wanted {
+            self.create(now, wanted - self.alive);
+        } else if self.alive > wanted {
+            self.delete(now, self.alive - wanted);
+        } else {
+            return false;
+        }
+        true
+    }
+
+    /// Reconciles a StatefulSet: a name is taken until its pod is gone.
+    fn reconcile_ordinals(&mut self, now: Timestamp, replicas: usize) -> bool {
+        let mut taken = vec![false; replicas];
+        let mut changed = false;
+        for index in 0..self.entries.len() {
+            let ordinal = usize::try_from(self.entries[index].ordinal).unwrap_or(usize::MAX);
+            match taken.get_mut(ordinal) {
+                Some(taken) => *taken = true,
+                None if self.entries[index].deletion.is_none() => {
+                    self.delete_entry(index, now, self.grace_ms);
+                    changed = true;
+                }
+                None => {}
+            }
+        }
+        for (ordinal, _) in (0..).zip(taken).filter(|(_, taken)| !taken) {
+            self.create_one(now, Some(ordinal));
+            changed = true;
+        }
+        changed
     }
 
     /// Removes pods that are chosen at random.
@@ -176,6 +192,7 @@ impl Pods {
             let chosen = random::draw(&seed) % self.entries.len() as u64;
             // The remainder is less than the length.
             let killed = self.entries.remove(chosen as usize);
+            self.note_taken(killed.is_alive());
             self.record_change(Change::Gone(killed.id));
         }
         self.pass(now, used);
@@ -200,15 +217,15 @@ impl Pods {
         }
         let mut next = i64::MAX;
         for entry in &mut self.entries {
-            entry.running = entry.running_at <= now;
-            if entry.ready_at <= now {
-                entry.used_before.get_or_insert(used);
+            for change in entry.pass(now, used) {
+                self.finished += usize::from(matches!(change, Change::Ended(_)));
+                if self.placed {
+                    self.changes.push(change);
+                }
             }
-            let changes = [Some(entry.running_at), Some(entry.ready_at), entry.gone_at];
-            let coming = changes.into_iter().flatten().filter(|at| *at > now);
-            next = coming.fold(next, |next, at| next.min(at.0));
+            next = next.min(entry.next_change(now).0);
         }
-        let alive = || self.entries.iter().filter(|entry| entry.deletion.is_none());
+        let alive = || self.entries.iter().filter(|entry| entry.is_alive());
         self.ready = alive().filter(|entry| entry.used_before.is_some()).count();
         self.alive = alive().count();
         self.next_change = Timestamp(next);
@@ -217,27 +234,55 @@ impl Pods {
 
     fn create(&mut self, now: Timestamp, count: usize) {
         for _ in 0..count {
-            let id = self.created;
-            self.created += 1;
-            let (running_at, ready_at) = match self.placed {
-                true => (NEVER, NEVER),
-                false => self.start(now, id),
+            let ordinal = match self.kind {
+                WorkloadKind::StatefulSet => Some(self.created),
+                _ => None,
             };
-            let name: Arc<str> = format!("{}{}", self.prefix, random::suffix(self.seed, id)).into();
-            self.record_change(Change::Created(id, Arc::clone(&name), now));
-            self.entries.push(PodEntry {
-                id,
-                name,
-                created: now,
-                bound: (!self.placed).then_some(now),
-                running_at,
-                running: false,
-                ready_at,
-                gone_at: None,
-                deletion: None,
-                used_before: None,
-            });
+            self.create_one(now, ordinal);
         }
+    }
+
+    /// Creates a pod. `ordinal`: its number in a StatefulSet.
+    fn create_one(&mut self, now: Timestamp, ordinal: Option<u64>) {
+        let id = self.created;
+        self.created += 1;
+        let (running_at, ready_at) = match self.placed {
+            true => (NEVER, NEVER),
+            false => self.start(now, id),
+        };
+        let name: Arc<str> = match ordinal {
+            Some(ordinal) => format!("{}{ordinal}", self.prefix).into(),
+            None => format!("{}{}", self.prefix, random::suffix(self.seed, id)).into(),
+        };
+        let replaces = self.owed > 0;
+        self.owed -= usize::from(replaces);
+        self.record_change(Change::Created {
+            id,
+            name: Arc::clone(&name),
+            at: now,
+            replaces,
+        });
+        let ends_at = self.ends_at(running_at);
+        self.entries.push(PodEntry {
+            id,
+            ordinal: ordinal.unwrap_or(id),
+            name,
+            created: now,
+            bound: (!self.placed).then_some(now),
+            running_at,
+            running: false,
+            ready_at,
+            ends_at,
+            ended: false,
+            gone_at: None,
+            deletion: None,
+            used_before: None,
+        });
+    }
+
+    fn ends_at(&self, running_at: Timestamp) -> Timestamp {
+        let duration = self.duration_ms;
+        duration.map_or(NEVER, |duration| running_at.plus(duration))
     }
 
     /// Returns when a pod that starts now is Running, and when it is Ready.
@@ -259,7 +304,7 @@ impl Pods {
     /// that are not Ready, then the youngest. Pods without a node are removed at once.
     fn delete(&mut self, now: Timestamp, count: usize) {
         let mut order: Vec<usize> = (0..self.entries.len())
-            .filter(|index| self.entries[*index].deletion.is_none())
+            .filter(|index| self.entries[*index].is_alive())
             .collect();
         order.sort_by_key(|index| {
             let entry = &self.entries[*index];
@@ -267,37 +312,47 @@ impl Pods {
             (entry.bound.is_some(), ready, std::cmp::Reverse(entry.id))
         });
         for index in order.into_iter().take(count) {
-            let entry = &mut self.entries[index];
-            let grace_ms = if entry.bound.is_some() {
-                self.grace_ms
-            } else {
-                0
-            };
-            entry.deletion = Some(now);
-            entry.gone_at = Some(now.plus(grace_ms));
-            let id = entry.id;
-            self.record_change(Change::Deleted(id, now));
+            self.delete_entry(index, now, self.grace_ms);
         }
     }
 
     fn pod(&self, entry: &PodEntry) -> Pod {
-        let ready = entry.used_before.is_some();
+        let ready = entry.used_before.is_some() && !entry.ended;
         let (status, since) = match ready {
             true => (Ready::True, entry.ready_at),
             false => (Ready::False, entry.created),
         };
         Pod {
             name: Arc::clone(&entry.name),
-            phase: if entry.running {
-                Phase::Running
-            } else {
-                Phase::Pending
+            phase: match (entry.ended, entry.running) {
+                (true, _) => Phase::Succeeded,
+                (false, true) => Phase::Running,
+                (false, false) => Phase::Pending,
             },
             ready: Some((status, Some(since))),
             start: entry.bound,
             deletion: entry.deletion,
             requests: Arc::clone(&self.requests),
         }
+    }
+}
+
+/// Returns the beginning of the names of a workload's pods.
+fn prefix(kind: WorkloadKind, name: &str, seed: u64) -> String {
+    match kind {
+        WorkloadKind::StatefulSet => format!("{name}-"),
+        _ => format!("{}-", controller_name(kind, name, seed)),
+    }
+}
+
+/// Returns the name of the pods' controller. That of a Deployment is a ReplicaSet.
+pub fn controller_name(kind: WorkloadKind, name: &str, seed: u64) -> String {
+    match kind {
+        WorkloadKind::Deployment => {
+            let hash = random::draw(&[seed, 1]) % 10_000_000_000;
+            format!("{name}-{hash}")
+        }
+        _ => name.to_owned(),
     }
 }
 

@@ -1,24 +1,26 @@
-//! One workload in virtual time: a Deployment, its service and its autoscaler.
+//! One workload in virtual time: its pods, their service and the autoscaler.
 
 use std::sync::Arc;
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
+use flyball_nodes::state::{Owner, OwnerKind};
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::{Autoscaler, Scale};
 use flyball_replicas::spec::{AutoscalerSpec, ContainerResourceMetric, MetricSpec, ResourceMetric};
 use flyball_replicas::status::AutoscalerStatus;
 
 use super::meter::{Meter, Reading, Usage, Window};
-use super::nodes::Shape;
-use super::pods::{Change, PodEntry, Pods};
+use super::nodes::{Shape, WorkloadCounts};
+use super::pods::{self, Change, PodEntry, Pods};
 use super::service::{Flow, Service};
 use super::{MAX_LOAD, Totals};
 use crate::formula::Moment;
 use crate::load::Load;
 use crate::random;
 use crate::scenario::{
-    AutoscalerTemplate, MetricsSpec, Scenario, ScenarioError, WorkloadSpec, placement_pod,
+    AutoscalerTemplate, MetricsSpec, Scenario, ScenarioError, WorkloadSpec, drain_facts,
+    is_like_daemon_set, placement_pod,
 };
 use crate::timeline::{StepSample, Tally, Timeline};
 
@@ -40,6 +42,8 @@ pub struct Workload {
     offered: f64,
     meter: Meter,
     surges: Vec<(Timestamp, f64)>,
+    /// Until when the API server refuses evictions of its pods.
+    evictions_refused_until: Timestamp,
     flow: Flow,
     timeline: Timeline,
     tally: Tally,
@@ -104,6 +108,7 @@ impl Workload {
             offered: 0.0,
             meter: Meter::default(),
             surges: Vec::new(),
+            evictions_refused_until: Timestamp(i64::MIN),
             flow: Flow::default(),
             timeline: Timeline::new(scenario),
             tally: Tally::default(),
@@ -141,9 +146,32 @@ impl Workload {
 
     /// Returns its pods as input of the scheduler.
     pub fn shape(&self) -> Shape {
+        let spec = &self.spec;
+        let uid: Arc<str> = format!("{:016x}", random::draw(&[self.seed, 6])).into();
+        let owner = spec.kind.controller().map(|kind| {
+            let name = pods::controller_name(spec.kind, &self.key.name, self.seed);
+            Arc::new(Owner {
+                uid: Arc::clone(&uid),
+                kind: kind.into(),
+                name: name.into(),
+            })
+        });
         Shape {
-            pod: placement_pod(&self.spec, &self.key.name),
-            owner: format!("{:016x}", random::draw(&[self.seed, 6])).into(),
+            pod: placement_pod(spec, &self.key.name),
+            uid,
+            kind: spec.kind.controller().and_then(OwnerKind::find),
+            owner,
+            like_daemon_set: is_like_daemon_set(&spec.pod.annotations),
+            drain: drain_facts(&spec.pod, spec.kind),
+        }
+    }
+
+    /// Returns the numbers of its pods that controllers count.
+    pub fn counts(&self) -> WorkloadCounts {
+        WorkloadCounts {
+            desired: self.replicas,
+            pods: self.pods.entries().len(),
+            ready: self.pods.ready(),
         }
     }
 
@@ -163,9 +191,24 @@ impl Workload {
         self.pods.bind(now, id, settled, self.usage);
     }
 
-    /// Removes a pod whose node is gone.
-    pub fn lose_pod(&mut self, now: Timestamp, id: u64) {
-        self.pods.lose(now, id, self.usage);
+    /// Removes a pod whose node is gone. `drained`: the node was removed on purpose.
+    pub fn lose_pod(&mut self, now: Timestamp, id: u64, drained: bool) {
+        self.pods.lose(now, id, drained, self.usage);
+    }
+
+    /// Deletes a pod for a drain, with a grace period in milliseconds; `None` for its own.
+    pub fn evict_pod(&mut self, now: Timestamp, id: u64, grace_ms: Option<i64>) {
+        self.pods.evict(now, id, grace_ms, self.usage);
+    }
+
+    /// Refuses evictions of its pods until then.
+    pub fn refuse_evictions(&mut self, until: Timestamp) {
+        self.evictions_refused_until = self.evictions_refused_until.max(until);
+    }
+
+    /// Reports whether the API server refuses evictions of its pods now.
+    pub fn refuses_evictions(&self, now: Timestamp) -> bool {
+        now < self.evictions_refused_until
     }
 
     /// Advances by a step. The error is the value of a load that is not valid.
@@ -279,11 +322,16 @@ impl Workload {
         if replicas < 0 {
             return Err(format!("{replicas} replicas of {}", self.name()));
         }
+        self.change_replicas(replicas);
+        Ok(())
+    }
+
+    /// Sets the replicas for a user.
+    pub fn change_replicas(&mut self, replicas: i32) {
         self.tally
             .change(i64::from(replicas) - i64::from(self.replicas));
         self.replicas = replicas;
         self.writes += 1;
-        Ok(())
     }
 
     /// Sets the autoscaler's status.

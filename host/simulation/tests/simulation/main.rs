@@ -4,6 +4,8 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
+mod drains;
+mod removals;
 mod run;
 mod scenario;
 mod simulated_nodes;

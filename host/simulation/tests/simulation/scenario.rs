@@ -329,6 +329,113 @@ fn node_groups_are_held_to_what_can_be() {
 }
 
 #[test]
+fn removals_are_held_to_what_can_be() {
+    let nodes = "nodeGroups:\n- {name: a, max: 3, min: 1, capacity: {cpu: 1, memory: 1Gi}}\n";
+    let web = |fields: &str| format!("{HEAD}  load: {{formula: 1}}\n{fields}{nodes}");
+    let pod = |fields: &str| web(&format!("  pod: {{{fields}}}\n"));
+    let budget = |fields: &str| web("") + &format!("podDisruptionBudgets: [{{name: b{fields}}}]\n");
+    let options = |fields: &str| {
+        let scale_down = format!("nodeAutoscaler: {{scaleDown: {{{fields}}}}}\n");
+        web("") + &scale_down
+    };
+    let event = |fields: &str| web("") + &format!("events: [{{{fields}}}]\n");
+    let valid = [
+        pod(
+            "termination: never, terminationGracePeriodSeconds: 0, volumes: [{name: v, emptyDir: {}}]",
+        ),
+        pod("gracePeriod: 20s"),
+        web("  kind: Job\n  pod: {duration: 5m}\n"),
+        budget(", minAvailable: 50%, unhealthyPodEvictionPolicy: AlwaysAllow"),
+        budget(", maxUnavailable: 0, selector: {}"),
+        options("mode: off, policies: [{name: drain-rules}], unneededTime: 0s"),
+        event("changeNodeGroup: {at: 1m, nodeGroup: a, min: 2}"),
+    ];
+    for text in valid {
+        scenario(&text).unwrap();
+    }
+    let invalid = [
+        (
+            pod("duration: 5m"),
+            "workloads[0].pod.duration: is for kinds Job and Pod: pods of others are started again",
+        ),
+        (
+            pod("volumes: [{name: v}]"),
+            "workloads[0].pod.volumes[0]: needs either emptyDir or hostPath",
+        ),
+        (
+            web("  kind: StatefulSet\n  autoscaler: {maxReplicas: 3}\n"),
+            "workloads[0].kind: only a Deployment can have an autoscaler here",
+        ),
+        (
+            budget(""),
+            "podDisruptionBudgets[0].minAvailable: either this or maxUnavailable is needed, and not both",
+        ),
+        (
+            budget(", maxUnavailable: 101%"),
+            "podDisruptionBudgets[0].maxUnavailable: 101% is more than 100%",
+        ),
+        (
+            options("maxParallelism: 0"),
+            "nodeAutoscaler.scaleDown.maxParallelism: must be at least 1, or no node is removed: use mode",
+        ),
+        (
+            options("policies: [{name: ''}]"),
+            "nodeAutoscaler.scaleDown.policies[0].name: must not be empty",
+        ),
+        (
+            event("refuseTermination: {at: 1m, nodeGroup: b, for: 1m}"),
+            "events[0].refuseTermination.nodeGroup: there is no \"b\"",
+        ),
+        (
+            event("changeNodeGroup: {at: 1m, nodeGroup: a, max: 0}"),
+            "events[0].changeNodeGroup.min: 1 is more than max (0)",
+        ),
+        (
+            event("scale: {at: 1m, workload: web, replicas: -1}"),
+            "events[0].scale.replicas: -1 is not in 0 to 100000",
+        ),
+        (
+            event("refuseEvictions: {at: 1m, workload: web, for: 0s}"),
+            "events[0].refuseEvictions.for: must be longer than 0s",
+        ),
+        (
+            web("").replace("min: 1", "scaleDown: {utilizationThreshold: 2}"),
+            "nodeGroups[0].scaleDown.utilizationThreshold: 2 is not in 0 to 1",
+        ),
+        (
+            budget(", maxUnavailable: 1").replace(nodes, ""),
+            "podDisruptionBudgets: needs nodeGroups",
+        ),
+    ];
+    for (text, expected) in invalid {
+        let error = scenario(&text).unwrap_err().to_string();
+        assert_eq!(error, format!("test.yaml: {expected}"), "{text}");
+    }
+    let shapes = [
+        (
+            pod("termination: soon"),
+            "workloads[0].pod.termination: \"soon\" is not a duration",
+        ),
+        (
+            budget(", minAvailable: half"),
+            "podDisruptionBudgets[0].minAvailable: ",
+        ),
+        (
+            options("mode: maybe"),
+            "nodeAutoscaler.scaleDown.mode: unknown variant `maybe`",
+        ),
+        (
+            web("  kind: Cron\n"),
+            "workloads[0].kind: unknown variant `Cron`",
+        ),
+    ];
+    for (text, expected) in shapes {
+        let error = scenario(&text).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}: {text}");
+    }
+}
+
+#[test]
 fn pods_are_held_to_what_the_api_server_takes() {
     let nodes = "nodeGroups: [{name: a, max: 3, capacity: {cpu: 1, memory: 1Gi}}]\n";
     let required = "requiredDuringSchedulingIgnoredDuringExecution";

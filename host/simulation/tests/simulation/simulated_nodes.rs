@@ -1,15 +1,10 @@
 //! Nodes in virtual time, with orders made by the test: the cloud's answers, the nodes'
 //! times, and the effects on pods.
 
-use std::path::Path;
-use std::pin::pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
-
-use flyball_decision::time::Timestamp;
-use flyball_nodes::cloud::{CloudProvider as _, InstanceState, NodeGroup};
+use flyball_nodes::cloud::{InstanceState, NodeGroup};
 use flyball_nodes::ports::NodesReader as _;
-use flyball_simulation::{Cluster, Scenario};
+
+use crate::support::stage::Stage;
 
 /// Six pods of one core each, on nodes of two cores that boot for a minute.
 const CLUSTER: &str = "
@@ -29,76 +24,6 @@ nodeGroups:
   capacity: {cpu: 2, memory: 8Gi}
   boot: {mean: 60s, readinessDelay: 10s}
 ";
-
-/// Returns the output of a future that never waits.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    let mut context = Context::from_waker(Waker::noop());
-    match pin!(future).poll(&mut context) {
-        Poll::Ready(output) => output,
-        Poll::Pending => panic!("it waits"),
-    }
-}
-
-struct Stage {
-    cluster: Cluster,
-    scenario: Scenario,
-}
-
-impl Stage {
-    fn new(text: &str) -> Self {
-        let scenario = Scenario::parse(text, Path::new("test.yaml"), Path::new("")).unwrap();
-        let cluster = Cluster::new(&scenario).unwrap();
-        Self { cluster, scenario }
-    }
-
-    fn at(&self, seconds: i64) -> Timestamp {
-        self.scenario.start.plus(seconds * 1000)
-    }
-
-    fn group(&self, seconds: i64) -> Arc<NodeGroup> {
-        let groups = now(self.cluster.node_groups(self.at(seconds))).unwrap();
-        Arc::clone(&groups[0])
-    }
-
-    fn increase(&self, seconds: i64, delta: u32) -> Result<(), String> {
-        let order = self.cluster.increase_size(self.at(seconds), "nodes", delta);
-        now(order).map_err(|error| format!("{}: {error}", error.class))
-    }
-
-    fn decrease(&self, seconds: i64, delta: u32) -> Result<(), String> {
-        let at = self.at(seconds);
-        let order = self.cluster.decrease_target_size(at, "nodes", delta);
-        now(order).map_err(|error| format!("{}: {error}", error.class))
-    }
-
-    fn delete(&self, seconds: i64, ids: &[Arc<str>]) -> Result<(), String> {
-        let at = self.at(seconds);
-        let order = self.cluster.delete_instances(at, "nodes", ids);
-        let outcomes: Result<(), _> = now(order).into_iter().collect();
-        outcomes.map_err(|error| format!("{}: {error}", error.class))
-    }
-
-    /// Returns the numbers of Ready nodes, Ready pods, and pods that wait for a node.
-    fn figures(&self, seconds: i64) -> (u32, i64, u32) {
-        self.cluster.advance_to(self.at(seconds)).unwrap();
-        let totals = self.cluster.totals();
-        let nodes = totals.nodes.unwrap();
-        (nodes.ready, totals.ready, nodes.pending)
-    }
-
-    /// Returns the zones of the nodes, sorted.
-    fn zones(&self) -> Vec<String> {
-        self.cluster.with_state(|state| {
-            let zone = "topology.kubernetes.io/zone";
-            let zones = state
-                .nodes()
-                .filter_map(|node| node.facts.node.labels.get(zone));
-            let mut zones: Vec<String> = zones.map(ToString::to_string).collect();
-            zones.sort();
-            zones
-        })
-    }
-}
 
 fn states(group: &NodeGroup) -> Vec<&InstanceState> {
     group

@@ -26,14 +26,14 @@ impl Recorder<DecisionRecord> for Records {
 }
 
 /// A run of an example and its records.
-struct Played {
-    run: Run,
-    records: Vec<Arc<NodeDecisionRecord>>,
+pub struct Played {
+    pub run: Run,
+    pub records: Vec<Arc<NodeDecisionRecord>>,
     lines: String,
 }
 
 impl Played {
-    fn example(name: &str) -> Self {
+    pub fn example(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
         Self::scenario(&Scenario::load(&folder.join(name)).unwrap())
     }
@@ -55,17 +55,17 @@ impl Played {
         }
     }
 
-    fn nodes(&self) -> &NodesRun {
+    pub fn nodes(&self) -> &NodesRun {
         self.run.nodes.as_ref().unwrap()
     }
 
-    fn group(&self, name: &str) -> &GroupHistory {
+    pub fn group(&self, name: &str) -> &GroupHistory {
         let mut groups = self.nodes().fleet.groups.iter();
         groups.find(|group| *group.name == *name).unwrap()
     }
 
     /// Returns the nodes of a group in the interval that is `seconds` after the start.
-    fn ready(&self, group: &str, seconds: i64) -> f64 {
+    pub fn ready(&self, group: &str, seconds: i64) -> f64 {
         self.group(group).ready[self.row(seconds)]
     }
 
@@ -73,13 +73,13 @@ impl Played {
         self.nodes().fleet.pending[self.row(seconds)]
     }
 
-    fn row(&self, seconds: i64) -> usize {
+    pub fn row(&self, seconds: i64) -> usize {
         let times = &self.nodes().fleet.at_ms;
         times.partition_point(|at| *at <= seconds * 1000) - 1
     }
 
     /// Returns the orders: seconds since the start, group, nodes.
-    fn orders(&self) -> Vec<(i64, String, u32)> {
+    pub fn orders(&self) -> Vec<(i64, String, u32)> {
         let orders = self.records.iter().flat_map(|record| {
             let at = record.at.since(self.run.scenario.start) / 1000;
             let orders = record.verdict.orders.iter();

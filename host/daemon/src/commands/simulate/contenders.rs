@@ -1,6 +1,6 @@
 //! Contenders of a comparison, and the choice of expanders.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::iter;
 use std::path::Path;
 
@@ -28,42 +28,86 @@ pub fn contenders(
     );
     let mut installed: BTreeMap<&str, String> = BTreeMap::new();
     let mut contenders = Vec::new();
+    let mut kinds = BTreeSet::new();
     for ComparedPolicy { policy, config } in compared {
-        let name = match installed.get(policy.as_str()) {
-            Some(name) => name.clone(),
-            None => install(registry, policy)?,
-        };
-        installed.insert(policy, name.clone());
-        let label = match config {
-            Some(config) => format!("{name} {config}"),
-            None => name.clone(),
-        };
-        let config = config.as_deref().map(configuration).transpose();
-        let config = config.and_then(|config| checked(registry, &name, config));
-        let config = config.with_context(|| format!("contender {label}"))?;
-        let expands = is_expander(registry, &name);
-        let asked = vec![PolicyRef { name, config }];
-        let (policies, expanders) = match expands {
-            true => (Vec::new(), with_own_configurations(scenario, asked)),
-            false => (asked, Vec::new()),
-        };
-        contenders.push(Contender {
-            label,
-            policies,
-            expanders,
-        });
+        let mut asked = Vec::new();
+        for policy in chain(policy) {
+            let name = match installed.get(policy) {
+                Some(name) => name.clone(),
+                None => install(registry, policy)?,
+            };
+            installed.insert(policy, name.clone());
+            asked.push(PolicyRef { name, config: None });
+        }
+        let contender = contender(registry, scenario, asked, config.as_deref(), &mut kinds)?;
+        contenders.push(contender);
     }
-    let expanders = contenders.iter().filter(|one| one.policies.is_empty());
-    let expanders = expanders.count();
     ensure!(
-        expanders == 0 || expanders == contenders.len(),
-        "--compare: expanders are compared with expanders"
+        kinds.len() <= 1,
+        "--compare: expanders are compared with expanders, and policies of other kinds with \
+         their own kind"
     );
+    let of_nodes = kinds.iter().any(|kind| *kind != kind::REPLICA);
     ensure!(
-        expanders == 0 || !scenario.node_groups.is_empty(),
-        "--compare: the scenario has no node groups for expanders to choose among"
+        !of_nodes || !scenario.node_groups.is_empty(),
+        "--compare: the scenario has no node groups for these policies to decide about"
     );
     Ok(contenders)
+}
+
+/// Returns the policies of a contender: several, separated by `+`, are a chain. A file of
+/// that whole name comes first.
+fn chain(policy: &str) -> Vec<&str> {
+    if Path::new(policy).is_file() {
+        return vec![policy];
+    }
+    policy.split('+').map(str::trim).collect()
+}
+
+/// Creates a contender; the configuration is that of its last policy. Adds its kind.
+fn contender(
+    registry: &Registry,
+    scenario: &Scenario,
+    mut asked: Vec<PolicyRef>,
+    config: Option<&str>,
+    kinds: &mut BTreeSet<&'static str>,
+) -> anyhow::Result<Contender> {
+    let names: Vec<&str> = asked.iter().map(|policy| policy.name.as_str()).collect();
+    let label = match config {
+        Some(config) => format!("{} {config}", names.join("+")),
+        None => names.join("+"),
+    };
+    let of_each: BTreeSet<_> = names.iter().map(|name| kind_of(registry, name)).collect();
+    let is_chain = names.len() > 1;
+    let last = names.last().copied().unwrap_or_default().to_owned();
+    let config = config.map(configuration).transpose();
+    let config = config.and_then(|config| checked(registry, &last, config));
+    let config = config.with_context(|| format!("contender {label}"))?;
+    if let Some(policy) = asked.last_mut() {
+        policy.config = config;
+    }
+    ensure!(
+        !is_chain || of_each.iter().all(|kind| *kind == kind::SCALE_DOWN),
+        "contender {label}: only scale-down policies form a chain here"
+    );
+    kinds.extend(&of_each);
+    let mut contender = Contender {
+        label,
+        ..Contender::default()
+    };
+    match of_each.first().copied() {
+        Some(kind::EXPANDER) => {
+            let own = &scenario.node_autoscaler.expanders;
+            contender.expanders = with_own_configurations(own, asked);
+        }
+        Some(kind::SCALE_DOWN) => {
+            let own = scenario.node_autoscaler.scale_down.as_ref();
+            let own = own.map_or(&[][..], |spec| &spec.policies);
+            contender.scale_down = with_own_configurations(own, asked);
+        }
+        _ => contender.policies = asked,
+    }
+    Ok(contender)
 }
 
 /// Installs a policy unless the registry has it. Returns its name in the registry.
@@ -105,10 +149,17 @@ fn checked(
     Ok(config)
 }
 
-/// Reports whether a policy is an expander.
-fn is_expander(registry: &Registry, name: &str) -> bool {
+/// Returns the kind of a policy: one that does not decide about nodes counts as a replica
+/// policy.
+fn kind_of(registry: &Registry, name: &str) -> &'static str {
     let policy = registry.compiled(name);
-    policy.is_some_and(|policy| policy.description().kinds.iter().any(|k| k == "expander"))
+    let is = |kind: &str| {
+        let policy = policy.as_ref();
+        policy.is_some_and(|policy| policy.description().kinds.iter().any(|own| own == kind))
+    };
+    let of_nodes = [kind::EXPANDER, kind::SCALE_DOWN];
+    let of_nodes = of_nodes.into_iter().find(|kind| is(kind));
+    of_nodes.unwrap_or(kind::REPLICA)
 }
 
 /// Replaces the scenario's expanders, keeping its configurations for them.
@@ -132,19 +183,19 @@ pub fn choose_expanders(
         name: name.clone(),
         config: None,
     });
-    scenario.node_autoscaler.expanders = with_own_configurations(scenario, named.collect());
+    let own = &scenario.node_autoscaler.expanders;
+    scenario.node_autoscaler.expanders = with_own_configurations(own, named.collect());
     Ok(())
 }
 
-/// Adds the scenario's configurations to expanders without one.
-fn with_own_configurations(scenario: &Scenario, expanders: Vec<PolicyRef>) -> Vec<PolicyRef> {
-    let own = &scenario.node_autoscaler.expanders;
-    let configured = expanders.into_iter().map(|expander| {
-        let own = own.iter().find(|own| own.name == expander.name);
+/// Adds the scenario's own configurations to policies without one.
+fn with_own_configurations(own: &[PolicyRef], policies: Vec<PolicyRef>) -> Vec<PolicyRef> {
+    let configured = policies.into_iter().map(|policy| {
+        let own = own.iter().find(|own| own.name == policy.name);
         let config = own.and_then(|own| own.config.clone());
         PolicyRef {
-            config: expander.config.or(config),
-            ..expander
+            config: policy.config.or(config),
+            ..policy
         }
     });
     configured.collect()

@@ -31,6 +31,16 @@ pub fn print(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
         out,
         "{cost}orders {orders}; most pods pending {most_pending}, waited {waited} in all"
     )?;
+    if let Some(removals) = &summary.removals {
+        let [removed, moved, evictions, taken_back, pending, lost] =
+            figures::removal_cells(removals);
+        writeln!(
+            out,
+            "nodes removed {removed}; pods moved per node {moved}; evictions per hour \
+             {evictions}; drains taken back {taken_back}; pods pending after a drain {pending}, \
+             lost {lost}"
+        )?;
+    }
     print_decisions(out, run, nodes)
 }
 
@@ -49,6 +59,26 @@ fn print_compared(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
         if let Some(summary) = run.node_summary() {
             some = true;
             table.row(std::iter::once(run.label.clone()).chain(figures::node_cells(&summary)));
+        }
+    }
+    if some {
+        write!(out, "\n{table}")?;
+    }
+    print_compared_removals(out, runs)
+}
+
+fn print_compared_removals(out: &mut impl Write, runs: &[Run]) -> anyhow::Result<()> {
+    let headings = figures::REMOVAL_COLUMNS.map(|heading| format!(">{}", heading.to_uppercase()));
+    let headings: Vec<&str> = std::iter::once("POLICY")
+        .chain(headings.iter().map(String::as_str))
+        .collect();
+    let mut table = Table::new(&headings);
+    let mut some = false;
+    for run in runs {
+        if let Some(removals) = run.node_summary().and_then(|summary| summary.removals) {
+            some = true;
+            let label = std::iter::once(run.label.clone());
+            table.row(label.chain(figures::removal_cells(&removals)));
         }
     }
     if some {
@@ -115,7 +145,7 @@ pub fn to_json(run: &Run) -> Value {
             "cost": group.cost(),
         })
     };
-    json!({
+    let mut json = json!({
         "mostNodes": summary.most_nodes,
         "nodeHours": summary.node_hours,
         "cost": summary.cost,
@@ -124,5 +154,16 @@ pub fn to_json(run: &Run) -> Value {
         "pendingHours": summary.pending_hours,
         "groups": nodes.fleet.groups.iter().map(group).collect::<Vec<_>>(),
         "decisions": nodes.journal.decisions,
-    })
+    });
+    if let Some(removals) = &summary.removals {
+        json["removals"] = json!({
+            "nodes": removals.nodes,
+            "podsMovedPerNode": removals.moved_per_node,
+            "evictionsPerHour": removals.evictions_per_hour,
+            "drainsTakenBack": removals.taken_back,
+            "podsPending": removals.pending,
+            "podsLost": removals.lost,
+        });
+    }
+    json
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use flyball_placement::Operator;
 
-use super::{Fault, holds, lasts, share};
+use super::{Fault, holds, lasts, removals, share};
 use crate::scenario::Scenario;
 use crate::scenario::nodes::{NodeAutoscalerSpec, NodeGroupSpec, NodeResources};
 use crate::scenario::scheduling::{
@@ -113,6 +113,8 @@ fn node_group(group: &NodeGroupSpec, scenario: &Scenario) -> Result<(), Fault> {
         "boot.jitter",
         "must not be longer than mean",
     )?;
+    removals::group(&group.scale_down)
+        .map_err(|(field, message)| (format!("scaleDown.{field}"), message))?;
     failures(group, scenario)
 }
 
@@ -180,7 +182,10 @@ fn autoscaler(spec: &NodeAutoscalerSpec) -> Result<(), Fault> {
         let field = format!("expanders[{index}].name");
         holds(!expander.name.is_empty(), &field, "must not be empty")?;
     }
-    Ok(())
+    spec.scale_down.as_ref().map_or(Ok(()), |scale_down| {
+        removals::options(scale_down)
+            .map_err(|(field, message)| (format!("scaleDown.{field}"), message))
+    })
 }
 
 /// Checks what the API server would refuse in a pod.
@@ -231,7 +236,8 @@ fn pod_affinity(affinity: &PodAffinity, field: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-fn selector(selector: Option<&LabelSelector>, field: &str) -> Result<(), Fault> {
+/// Checks a selector of pods.
+pub(super) fn selector(selector: Option<&LabelSelector>, field: &str) -> Result<(), Fault> {
     let conditions = selector.map_or(&[][..], |selector| &selector.match_expressions);
     conditions
         .iter()

@@ -5,16 +5,13 @@ use std::sync::Arc;
 
 use flyball_decision::time::Timestamp;
 use flyball_nodes::cloud::{CloudError, Instance as CloudInstance, InstanceError};
-use flyball_nodes::cloud::{GroupScaleDown, InstanceState, NodeGroup};
+use flyball_nodes::cloud::{InstanceState, NodeGroup};
 
 use super::instance::{self, Instance, NodeIdentity, Stage};
 use super::outages::Outages;
 use super::template;
 use crate::random;
-use crate::scenario::{NodeGroupSpec, OutOfCapacityAnswer, Scenario};
-
-/// Time that a cloud takes to delete an instance.
-const DELETION_MS: i64 = 30_000;
+use crate::scenario::{NodeGroupSpec, OutOfCapacityAnswer, Scenario, TerminationAnswer};
 
 /// A node group.
 #[derive(Debug)]
@@ -27,6 +24,23 @@ pub struct Group {
     /// Ordered by age, oldest first.
     instances: Vec<Instance>,
     made: u64,
+    /// What the cloud answers to deletions, and until when.
+    refusals: Vec<(Timestamp, TerminationAnswer)>,
+}
+
+/// The outcome of the deletion of an instance.
+#[derive(Debug)]
+pub struct Deletion {
+    /// The cloud's answer.
+    pub answer: Result<(), CloudError>,
+    /// The node that leaves, if one had joined and it was not leaving before.
+    pub node: Option<Arc<str>>,
+}
+
+impl Deletion {
+    fn of(answer: Result<(), CloudError>) -> Self {
+        Self { answer, node: None }
+    }
 }
 
 /// A change of a node.
@@ -38,6 +52,8 @@ pub enum Change {
     Ready(NodeIdentity),
     /// It disappeared without notice.
     Gone(Arc<str>),
+    /// Its instance was deleted and is gone.
+    Terminated(Arc<str>),
 }
 
 /// Numbers of instances.
@@ -65,6 +81,7 @@ impl Group {
             target: spec.initial(),
             instances: Vec::new(),
             made: 0,
+            refusals: Vec::new(),
         };
         let outages = Outages::default();
         for _ in 0..group.target {
@@ -111,7 +128,11 @@ impl Group {
         self.instances.retain(|instance| {
             let gone = instance.gone_by(now);
             if gone && instance.stage.is_joined() {
-                changes.push(Change::Gone(Arc::clone(&instance.node)));
+                let node = Arc::clone(&instance.node);
+                changes.push(match instance.stage {
+                    Stage::Deleting { .. } => Change::Terminated(node),
+                    _ => Change::Gone(node),
+                });
             }
             !gone
         });
@@ -167,9 +188,9 @@ impl Group {
                 .collect(),
             template: Some(Arc::new(template::of_group(&self.spec))),
             price: self.spec.price,
-            instance_type: None,
-            spot: None,
-            scale_down: GroupScaleDown::default(),
+            instance_type: self.spec.instance_type.as_deref().map(Arc::from),
+            spot: self.spec.spot,
+            scale_down: self.spec.scale_down.view(),
             suspended: Vec::new(),
         }
     }
@@ -221,9 +242,23 @@ impl Group {
         Ok(())
     }
 
+    /// Refuses deletions until then, or loses their answers.
+    pub fn refuse(&mut self, until: Timestamp, answer: TerminationAnswer) {
+        self.refusals.push((until, answer));
+    }
+
+    /// Changes its bounds and its price, where given.
+    pub fn change(&mut self, min: Option<u32>, max: Option<u32>, price: Option<f64>) {
+        self.spec.min = min.unwrap_or(self.spec.min);
+        self.spec.max = max.unwrap_or(self.spec.max);
+        self.spec.price = price.or(self.spec.price);
+        // The cloud keeps the minimum by itself.
+        self.target = self.target.max(self.spec.min);
+    }
+
     /// Deletes instances, and lowers the target size by their number. Returns the outcome
     /// of each. An instance of the group that is gone or being deleted is a success.
-    pub fn delete(&mut self, now: Timestamp, ids: &[Arc<str>]) -> Vec<Result<(), CloudError>> {
+    pub fn delete(&mut self, now: Timestamp, ids: &[Arc<str>]) -> Vec<Deletion> {
         let known: BTreeMap<&Arc<str>, usize> = self
             .instances
             .iter()
@@ -231,15 +266,15 @@ impl Group {
             .map(|(instance, index)| (&instance.provider_id, index))
             .collect();
         let indices: Vec<_> = ids.iter().map(|id| known.get(id).copied()).collect();
+        self.refusals.retain(|(until, _)| *until > now);
         let mut outcomes = Vec::new();
         for (id, index) in ids.iter().zip(indices) {
             outcomes.push(match index {
-                Some(index) => {
-                    self.delete_one(now, index);
-                    Ok(())
-                }
-                None if instance::is_of_group(id, &self.name) => Ok(()),
-                None => Err(self.refusal("NotFound", &format!("there is no instance {id}"))),
+                Some(index) => self.delete_one(now, index),
+                None if instance::is_of_group(id, &self.name) => Deletion::of(Ok(())),
+                None => Deletion::of(Err(
+                    self.refusal("NotFound", &format!("there is no instance {id}"))
+                )),
             });
         }
         self.instances
@@ -247,12 +282,39 @@ impl Group {
         outcomes
     }
 
-    fn delete_one(&mut self, now: Timestamp, index: usize) {
-        let instance = &mut self.instances[index];
-        if !matches!(instance.stage, Stage::Deleting { .. }) {
-            instance.delete(now, DELETION_MS);
-            self.target = self.target.saturating_sub(1);
+    fn delete_one(&mut self, now: Timestamp, index: usize) -> Deletion {
+        let instance = &self.instances[index];
+        let id = Arc::clone(&instance.provider_id);
+        let answer = self.refusals.first().map(|(_, answer)| *answer);
+        let refused = match answer {
+            Some(TerminationAnswer::Refused) => Some(("Other", "is not deleted")),
+            Some(TerminationAnswer::Throttled) => {
+                Some(("Throttled", "is not deleted: too many requests"))
+            }
+            Some(TerminationAnswer::Lost) | None => None,
+        };
+        if let Some((class, why)) = refused {
+            return Deletion::of(Err(self.refusal(class, &format!("instance {id} {why}"))));
         }
+        if instance.stage.is_leaving() {
+            return Deletion::of(Ok(()));
+        }
+        if self.target <= self.spec.min {
+            let why = format!(
+                "without {id} it would be below its minimum {}",
+                self.spec.min
+            );
+            return Deletion::of(Err(self.refusal("MinSize", &why)));
+        }
+        let joined = instance.stage.is_joined();
+        let node = joined.then(|| Arc::clone(&instance.node));
+        self.instances[index].delete(now, self.spec.shutdown.instance.0);
+        self.target -= 1;
+        let answer = match answer {
+            Some(_) => Err(self.refusal("Unreachable", "the cloud's answer was lost")),
+            None => Ok(()),
+        };
+        Deletion { answer, node }
     }
 
     /// Lowers the target size by instances that do not exist yet.

@@ -20,6 +20,8 @@ pub struct Instance {
     pub provider_id: Arc<str>,
     /// Name of its node.
     pub node: Arc<str>,
+    /// metadata.uid of its node.
+    pub node_uid: Arc<str>,
     /// Zone.
     pub zone: Option<Arc<str>>,
     /// Stage of its lifecycle.
@@ -66,6 +68,8 @@ pub struct BootSchedule {
 pub struct NodeIdentity {
     /// Name of the node.
     pub node: Arc<str>,
+    /// Its metadata.uid.
+    pub uid: Arc<str>,
     /// Its spec.providerID.
     pub provider_id: Arc<str>,
     /// Zone.
@@ -114,6 +118,7 @@ impl Instance {
             id,
             provider_id: format!("sim:///{group}/{suffix}").into(),
             node: format!("{group}-{suffix}").into(),
+            node_uid: format!("{:016x}", random::draw(&[seed, 9, id])).into(),
             zone: None,
             stage: Stage::Missing {
                 retry_at: now,
@@ -166,6 +171,7 @@ impl Instance {
     pub fn identity(&self) -> NodeIdentity {
         NodeIdentity {
             node: Arc::clone(&self.node),
+            uid: Arc::clone(&self.node_uid),
             provider_id: Arc::clone(&self.provider_id),
             zone: self.zone.clone(),
         }

@@ -10,7 +10,8 @@ use flyball_placement as placement;
 use crate::scenario::{NodeGroupSpec, NodeResources};
 
 const HOSTNAME: &str = "kubernetes.io/hostname";
-const ZONE: &str = "topology.kubernetes.io/zone";
+/// Label of a node's zone.
+pub const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// Returns the template of a group's new nodes, in any of its zones.
 pub fn of_group(spec: &NodeGroupSpec) -> NodeTemplate {
