@@ -75,6 +75,7 @@ pub async fn serve(listener: TcpListener, api: Api, stop: StopSignal) -> anyhow:
         .route("/v1/autoscalers", get(autoscalers))
         .route("/v1/records", get(records))
         .route("/v1/node-records", get(node_records))
+        .route("/v1/nodes", get(nodes))
         .with_state(Arc::new(api));
     serve_router(listener, router.merge(probes), stop).await
 }
@@ -179,6 +180,18 @@ async fn node_records(
     Query(query): Query<NodeRecordsQuery>,
 ) -> Response {
     lines(&api.rings.nodes.latest(query.limit))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NodesQuery {
+    name: Option<String>,
+}
+
+/// Returns where nodes stand: why each stays, since when it has not been needed, or how far
+/// its removal is.
+async fn nodes(State(api): State<Arc<Api>>, Query(query): Query<NodesQuery>) -> Json<Value> {
+    Json(json!(api.rings.standings(query.name.as_deref())))
 }
 
 /// Formats records, given latest first, as lines of JSON, oldest first.

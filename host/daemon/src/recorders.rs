@@ -42,6 +42,11 @@ impl Recorder<NodeDecisionRecord> for LogRecorder {
     fn record(&self, record: &Arc<NodeDecisionRecord>) {
         let rounds = record.rounds.iter();
         log_lines(rounds.flat_map(|round| &round.expanders), ABOUT_NODES);
+        if let Some(removals) = &record.scale_down {
+            let (pods, nodes) = (&removals.questions.pods, &removals.questions.nodes);
+            log_lines(pods.iter().flat_map(|asked| &asked.policies), ABOUT_NODES);
+            log_lines(nodes.iter().flat_map(|asked| &asked.policies), ABOUT_NODES);
+        }
         for line in &record.log {
             tracing::info!("{line}");
         }

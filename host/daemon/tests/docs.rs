@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::Context as _;
+use flyball_nodes::scale_down::reasons::{HOST_REASONS, HostReason};
 use flyball_test_support::binaries::{Binaries, cloud};
 use flyball_test_support::{Cluster, ClusterOptions};
 use serde_json::Value;
@@ -76,6 +77,33 @@ fn every_field_of_a_record_is_documented() -> anyhow::Result<()> {
             "docs/records.md does not name {unnamed:?} of {format}"
         );
     }
+    Ok(())
+}
+
+/// Every reason of the host why a node stays is a row of the operators' guide, and there is
+/// no other row.
+#[test]
+fn every_reason_why_a_node_stays_is_documented() -> anyhow::Result<()> {
+    let page = read("docs/operators.md")?;
+    let heading = "| reason | the node stays because | what to do | looked at again when |\n";
+    let (_, table) = page.split_once(heading).context("no table of reasons")?;
+    let rows = table.lines().skip(1);
+    let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+    let expected = HOST_REASONS.iter().map(|reason| {
+        let HostReason {
+            code,
+            meaning,
+            remedy,
+            again,
+        } = reason;
+        format!("| `{code}` | {meaning} | {remedy} | {again} |")
+    });
+    let expected: Vec<String> = expected.collect();
+    anyhow::ensure!(
+        rows == expected,
+        "the table of reasons in docs/operators.md must be:\n{}",
+        expected.join("\n")
+    );
     Ok(())
 }
 

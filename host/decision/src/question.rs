@@ -104,3 +104,29 @@ pub enum RecordedQuestion {
     /// Which moves are worth their price?
     ScaleDownMoves(ScaleDownMovesInput),
 }
+
+impl RecordedQuestion {
+    /// Returns the kind of policies that answer it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Replica(_) => ReplicaQuestion::KIND,
+            Self::Expander(_) => ExpanderQuestion::KIND,
+            Self::ScaleDownPods(_) => ScaleDownPodsQuestion::KIND,
+            Self::ScaleDownNodes(_) => ScaleDownNodesQuestion::KIND,
+            Self::ScaleDownMoves(_) => ScaleDownMovesQuestion::KIND,
+        }
+    }
+
+    /// Returns the interface of the contract that asks it.
+    #[must_use]
+    pub fn interface(&self) -> &'static str {
+        match self {
+            Self::Replica(_) => ReplicaQuestion::INTERFACE,
+            Self::Expander(_) => ExpanderQuestion::INTERFACE,
+            Self::ScaleDownPods(_) => ScaleDownPodsQuestion::INTERFACE,
+            Self::ScaleDownNodes(_) => ScaleDownNodesQuestion::INTERFACE,
+            Self::ScaleDownMoves(_) => ScaleDownMovesQuestion::INTERFACE,
+        }
+    }
+}

@@ -94,6 +94,8 @@ impl RecordedInput {
 /// Origin of an input, for a choice among many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin<'a> {
+    /// Interface of the contract that asks the question.
+    pub interface: &'a str,
     /// Namespace of the object.
     pub namespace: &'a str,
     /// The policy's configuration.
@@ -105,13 +107,14 @@ pub struct Origin<'a> {
 }
 
 /// Chooses at most `most` inputs of at most `most_bytes` in total. Takes turns between
-/// namespaces, within a namespace between configurations, and within a configuration
-/// between objects, whose first inputs come first. Returns their places in `origins`, in
+/// the questions, within a question between namespaces, within a namespace between
+/// configurations, and within a configuration between objects, whose first inputs come
+/// first. Returns their places in `origins`, in
 /// the order of the choice.
 #[must_use]
 pub fn spread(origins: &[Origin<'_>], most: usize, most_bytes: usize) -> Vec<usize> {
     let mut groups = Groups::default();
-    let mut left: Vec<(usize, [usize; 3])> = origins
+    let mut left: Vec<(usize, [usize; 4])> = origins
         .iter()
         .enumerate()
         .map(|(place, origin)| (place, groups.of(origin)))
@@ -135,25 +138,30 @@ pub fn spread(origins: &[Origin<'_>], most: usize, most_bytes: usize) -> Vec<usi
     chosen
 }
 
-/// Numbers of namespaces, of configurations in a namespace, and of objects with a
-/// configuration.
+/// Numbers of questions, of namespaces with a question, of configurations in a namespace,
+/// and of objects with a configuration.
 #[derive(Default)]
 struct Groups<'a> {
-    namespaces: BTreeMap<&'a str, usize>,
+    questions: BTreeMap<&'a str, usize>,
+    namespaces: BTreeMap<(usize, &'a str), usize>,
     configurations: BTreeMap<(usize, &'a str), usize>,
     objects: BTreeMap<(usize, &'a str), usize>,
     count: usize,
 }
 
 impl<'a> Groups<'a> {
-    fn of(&mut self, origin: &Origin<'a>) -> [usize; 3] {
+    fn of(&mut self, origin: &Origin<'a>) -> [usize; 4] {
         let mut number = || {
             self.count += 1;
             self.count - 1
         };
+        let question = *self
+            .questions
+            .entry(origin.interface)
+            .or_insert_with(&mut number);
         let namespace = *self
             .namespaces
-            .entry(origin.namespace)
+            .entry((question, origin.namespace))
             .or_insert_with(&mut number);
         let configuration = *self
             .configurations
@@ -163,7 +171,7 @@ impl<'a> Groups<'a> {
             .objects
             .entry((configuration, origin.object))
             .or_insert_with(&mut number);
-        [namespace, configuration, object]
+        [question, namespace, configuration, object]
     }
 }
 
@@ -173,6 +181,7 @@ mod tests {
 
     fn origin<'a>(namespace: &'a str, configuration: &'a str, object: &'a str) -> Origin<'a> {
         Origin {
+            interface: "replica",
             namespace,
             configuration,
             object,
@@ -191,6 +200,20 @@ mod tests {
         assert_eq!(spread(&origins, 200, 1000).len(), 100, "by bytes");
         assert_eq!(spread(&origins[..3], 200, 1000), [0, 1, 2]);
         assert!(spread(&[], 5, 1000).is_empty());
+    }
+
+    #[test]
+    fn the_questions_of_a_policy_take_turns() {
+        let pods = Origin {
+            interface: "scale-down-pods",
+            ..origin("", "{}", "node groups")
+        };
+        let nodes = Origin {
+            interface: "scale-down-nodes",
+            ..pods
+        };
+        let origins = [pods, pods, pods, nodes, nodes];
+        assert_eq!(spread(&origins, 4, 1000), [0, 3, 1, 4]);
     }
 
     #[test]

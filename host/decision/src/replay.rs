@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::ask::StateBudget;
 use crate::part::Part;
-use crate::policy::{Policy, PolicyFailure};
+use crate::policy::{Budget, Policy, PolicyFailure, PolicyVersion};
 use crate::question::Question;
 
 /// Result of replaying a record.
@@ -45,32 +45,55 @@ pub enum Replay<V> {
 
 /// A record of a decision for which policies were asked.
 pub trait Decided {
-    /// The question that they were asked.
-    type Question: Question;
-    /// The decision.
+    /// What a replay compares.
     type Verdict: Clone + PartialEq;
 
     /// Returns the recorded verdict.
-    fn verdict(&self) -> &Self::Verdict;
+    fn verdict(&self) -> Self::Verdict;
 
     /// Decides again. Returns `None` if there is nothing to decide.
     ///
     /// # Errors
     /// A policy of the record is not available.
-    fn decide_again(
-        &self,
-        again: &mut Again<'_, Self::Question>,
-    ) -> Result<Option<Self::Verdict>, Unavailable>;
+    fn decide_again(&self, again: &mut Again<'_>) -> Result<Option<Self::Verdict>, Unavailable>;
+}
+
+/// A policy that was asked, by its record.
+#[derive(Clone, Copy, Debug)]
+pub struct AskedPolicy<'a> {
+    /// Kind of policy ([`kind`](crate::policy::kind)).
+    pub kind: &'static str,
+    /// Interface of the contract that asks the question
+    /// ([`interface`](crate::policy::interface)).
+    pub interface: &'static str,
+    /// Name of the policy asked for.
+    pub name: &'a Arc<str>,
+    /// The version that answered. `None` if there was no such policy.
+    pub version: Option<&'a Arc<PolicyVersion>>,
+    /// Limits on its cost.
+    pub budget: Option<Budget>,
+}
+
+impl<'a> AskedPolicy<'a> {
+    fn of<Q: Question>(part: &'a Part<Q>) -> Self {
+        Self {
+            kind: Q::KIND,
+            interface: Q::INTERFACE,
+            name: &part.name,
+            version: part.version.as_ref(),
+            budget: part.budget,
+        }
+    }
 }
 
 /// Finds the policy that answers in place of a recorded one.
-type Resolve<'a, Q> = dyn Fn(&Part<Q>) -> Option<Arc<dyn Policy>> + 'a;
+type Resolve<'a> = dyn Fn(AskedPolicy<'_>) -> Option<Arc<dyn Policy>> + 'a;
 
 /// Decides `record` again. `resolve` finds the policy that answers in place of a recorded
 /// one: the same digest, or another one to try.
 pub fn replay<R: Decided>(
     record: &R,
-    resolve: impl Fn(&Part<R::Question>) -> Option<Arc<dyn Policy>>,
+    resolve: impl Fn(AskedPolicy<'_>) -> Option<Arc<dyn Policy>>,
 ) -> Replay<R::Verdict> {
     let mut again = Again {
         resolve: &resolve,
@@ -82,7 +105,7 @@ pub fn replay<R: Decided>(
         Err(Unavailable { name, digest }) => return Replay::PolicyUnavailable { name, digest },
     };
     let was = record.verdict();
-    let same = now == *was;
+    let same = now == was;
     match again.given {
         Some((name, failure)) => Replay::TakenAsGiven {
             name,
@@ -90,10 +113,7 @@ pub fn replay<R: Decided>(
             differs: (!same).then_some(now),
         },
         None if same => Replay::Same,
-        None => Replay::Differs {
-            was: was.clone(),
-            now,
-        },
+        None => Replay::Differs { was, now },
     }
 }
 
@@ -105,8 +125,8 @@ pub struct Unavailable {
 }
 
 /// The policies of a record, asked again.
-pub struct Again<'a, Q: Question> {
-    resolve: &'a Resolve<'a, Q>,
+pub struct Again<'a> {
+    resolve: &'a Resolve<'a>,
     /// Whose answer is taken from the record, and why.
     given: Option<(Arc<str>, PolicyFailure)>,
 }
@@ -122,10 +142,10 @@ pub struct Asking<'a, Q: Question> {
     pub budget: Option<(&'a StateBudget, usize)>,
 }
 
-impl<Q: Question> Again<'_, Q> {
+impl Again<'_> {
     /// Returns a policy's part, or that of the version before or of its fallback if it
     /// fails again.
-    pub fn part(
+    pub fn part<Q: Question>(
         &mut self,
         part: &Part<Q>,
         mut asking: Asking<'_, Q>,
@@ -155,9 +175,13 @@ impl<Q: Question> Again<'_, Q> {
     /// Asks one version. If something from outside kept it from answering, it is not
     /// asked again, since it might answer now; another version that is tried in its place
     /// is.
-    fn ask(&mut self, part: &Part<Q>, asking: &mut Asking<'_, Q>) -> Result<Part<Q>, Unavailable> {
+    fn ask<Q: Question>(
+        &mut self,
+        part: &Part<Q>,
+        asking: &mut Asking<'_, Q>,
+    ) -> Result<Part<Q>, Unavailable> {
         let outside = part.from_outside();
-        let resolved = (self.resolve)(part).filter(|resolved| {
+        let resolved = (self.resolve)(AskedPolicy::of(part)).filter(|resolved| {
             outside.is_none() || part.digest() != Some(&resolved.version().digest)
         });
         match (resolved, outside) {

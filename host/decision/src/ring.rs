@@ -11,9 +11,6 @@ use crate::recorder::Recorder;
 
 /// A record that a ring keeps.
 pub trait RingRecord: Send + Sync {
-    /// What the policies were asked.
-    type Question: Question;
-
     /// Maximum number of records that are read for the inputs of a trial.
     const MAX_TRIAL_RECORDS: usize;
     /// Maximum number of inputs for a trial.
@@ -25,19 +22,58 @@ pub trait RingRecord: Send + Sync {
     /// Calls `visit` with address and size of each part that records may share.
     fn each_shared(&self, visit: impl FnMut(usize, usize));
 
-    /// Returns the parts of the policy of that name.
-    fn asked<'a>(&'a self, policy: &str) -> Vec<Asked<'a, Self::Question>>;
-
-    /// Returns the approximate size of what was asked, in bytes.
-    fn asked_bytes(asked: &Asked<'_, Self::Question>) -> usize;
+    /// Returns what the policy of that name was asked, of all kinds of questions.
+    fn asked<'a>(&'a self, policy: &str) -> Vec<Box<dyn Asked + 'a>>;
 }
 
-/// What a policy was asked, by its record.
-pub struct Asked<'a, Q: Question> {
+/// What a policy was asked, by its record, whatever the question.
+pub trait Asked {
+    /// Returns the interface of the contract that asks the question.
+    fn interface(&self) -> &'static str;
+
+    /// Returns namespace and object of the decision.
+    fn object(&self) -> (Arc<str>, String);
+
+    /// Returns the policy's configuration.
+    fn configuration(&self) -> &str;
+
+    /// Returns the approximate size of what was asked, in bytes.
+    fn bytes(&self) -> usize;
+
+    /// Returns it for a trial.
+    fn input(&self) -> RecordedInput;
+}
+
+/// A policy's part in a record, and the input that it has in common with others.
+pub struct AskedPart<'a, Q: Question> {
     /// The policy's part.
     pub part: &'a Part<Q>,
     /// Input of all policies of the decision.
     pub input: &'a Q::Input,
+    /// Weighs them, in bytes.
+    pub weigh: fn(&Part<Q>, &Q::Input) -> usize,
+}
+
+impl<Q: Question> Asked for AskedPart<'_, Q> {
+    fn interface(&self) -> &'static str {
+        Q::INTERFACE
+    }
+
+    fn object(&self) -> (Arc<str>, String) {
+        Q::object(self.input)
+    }
+
+    fn configuration(&self) -> &str {
+        &self.part.context.configuration
+    }
+
+    fn bytes(&self) -> usize {
+        (self.weigh)(self.part, self.input)
+    }
+
+    fn input(&self) -> RecordedInput {
+        RecordedInput::of(self.part, self.input)
+    }
 }
 
 /// The latest records of one kind.
@@ -97,24 +133,20 @@ impl<R: RingRecord> RecordedInputs for Ring<R> {
             .iter()
             .flat_map(|record| record.asked(policy))
             .collect();
-        let objects: Vec<_> = asked
-            .iter()
-            .map(|asked| R::Question::object(asked.input))
-            .collect();
+        let objects: Vec<_> = asked.iter().map(|asked| asked.object()).collect();
         let origins = asked.iter().zip(&objects);
         let origins: Vec<_> = origins
             .map(|(asked, (namespace, object))| Origin {
+                interface: asked.interface(),
                 namespace,
-                configuration: &asked.part.context.configuration,
+                configuration: asked.configuration(),
                 object,
-                bytes: R::asked_bytes(asked),
+                bytes: asked.bytes(),
             })
             .collect();
         let chosen = spread(&origins, R::MAX_TRIAL_INPUTS, MAX_INPUT_BYTES).into_iter();
         let chosen = chosen.filter_map(|place| asked.get(place));
-        chosen
-            .map(|asked| RecordedInput::of(asked.part, asked.input))
-            .collect()
+        chosen.map(|asked| asked.input()).collect()
     }
 }
 

@@ -7,6 +7,7 @@ mod budgets;
 mod candidates;
 pub(crate) mod delays;
 pub(crate) mod drain;
+pub mod explain;
 mod judge;
 mod limits;
 mod load;

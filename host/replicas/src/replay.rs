@@ -2,7 +2,6 @@
 //! through the guardrails.
 
 use flyball_decision::ask::StateBudget;
-use flyball_decision::question::ReplicaQuestion;
 use flyball_decision::replay::{Again, Asking, Decided, Unavailable};
 
 use crate::guard::GuardInput;
@@ -10,17 +9,13 @@ use crate::pipeline::{out_of_bounds, settle};
 use crate::record::{DecisionRecord, Verdict};
 
 impl Decided for DecisionRecord {
-    type Question = ReplicaQuestion;
     type Verdict = Verdict;
 
-    fn verdict(&self) -> &Verdict {
-        &self.verdict
+    fn verdict(&self) -> Verdict {
+        self.verdict.clone()
     }
 
-    fn decide_again(
-        &self,
-        again: &mut Again<'_, ReplicaQuestion>,
-    ) -> Result<Option<Verdict>, Unavailable> {
+    fn decide_again(&self, again: &mut Again<'_>) -> Result<Option<Verdict>, Unavailable> {
         let Some(guard) = &self.guard else {
             return Ok(None);
         };

@@ -9,10 +9,12 @@
 //! ```
 
 mod nodes;
+mod removals;
 mod replicas;
 mod text;
 
 pub use self::nodes::{ABOUT_NODES, remaining, round, skipped};
+pub use self::removals::{moved_pod, reason, removals};
 pub use self::replicas::answered_by;
 use crate::record::Record;
 use flyball_decision::time::Timestamp;

@@ -55,6 +55,9 @@ impl Record {
                 for round in &mut record.rounds {
                     round.input.complete()?;
                 }
+                if let Some(removals) = &mut record.scale_down {
+                    removals.questions.complete()?;
+                }
                 Ok(Self::Nodes(Arc::new(record)))
             }
             _ => Err(InvalidRecord::Format(format)),

@@ -10,6 +10,7 @@ use flyball_decision::policy::PolicyUser;
 use flyball_decision::question::RecordedQuestion;
 use flyball_decision::recorded::{RecordedInput, RecordedInputs};
 use flyball_decision::replica::{MetricInput, ReplicaInput, Target};
+use flyball_decision::scale_down::{NO_ROW, NodeColumns, ScaleDownNodesInput};
 use flyball_sandbox::{PolicyState, Registry, RegistryOptions, digest};
 use flyball_tests::guests;
 
@@ -232,6 +233,44 @@ fn an_expander_is_tried_on_recorded_options() {
     });
     let trial = status(&registry, "web").unwrap().trial.unwrap();
     assert_eq!((trial.inputs, trial.failed), (1, 0));
+}
+
+/// Returns an input about a node of no group that nothing is known of.
+fn about_a_node() -> RecordedInput {
+    let nodes = NodeColumns {
+        group: vec![NO_ROW],
+        ..NodeColumns::default()
+    };
+    let mut input = ScaleDownNodesInput {
+        nodes: Arc::new(nodes),
+        ..ScaleDownNodesInput::default()
+    };
+    input.complete().unwrap();
+    RecordedInput {
+        question: RecordedQuestion::ScaleDownNodes(input),
+        ..about_nodes()
+    }
+}
+
+#[test]
+fn a_scale_down_policy_is_tried_on_the_recorded_questions_that_it_answers() {
+    let built_in = |name: &str| {
+        let mut built_in = flyball_policies::BUILTIN.iter();
+        built_in.find(|(known, _)| *known == name).unwrap().1
+    };
+    let home = Home::new();
+    home.put("web.wasm", built_in("utilization"));
+    let registry = home.start_with(|options| recording(options, vec![about_a_node()]));
+    let hostile = guests::components("scale-down").unwrap();
+    home.put("web.wasm", &hostile["too_few"]);
+    wait_for_failure(&registry, "web", "(node groups; 1 of 1 inputs)");
+    // It judges pods alone, and would no longer be asked about nodes.
+    home.put("web.wasm", built_in("drain-rules"));
+    wait_until("the swap", || {
+        status(&registry, "web").unwrap().state == PolicyState::Active
+    });
+    let trial = status(&registry, "web").unwrap().trial.unwrap();
+    assert_eq!((trial.inputs, trial.differing, trial.failed), (1, 1, 0));
 }
 
 #[test]

@@ -40,17 +40,19 @@ pub struct ReplayArgs {
     pub output: FormatArgs,
 }
 
-/// Explain the last decisions about an object, or about nodes
+/// Explain the last decisions about an object or about nodes, or why a node is still there
 ///
 /// Examples:
 ///   flyball why default/web
 ///   flyball why nodes
+///   flyball why node/ip-10-0-3-7
 ///   flyball why default/web -n 20 --records decisions.jsonl
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct WhyArgs {
-    /// The ReplicaAutoscaler, or `nodes`: which node groups grew, or why none did
-    #[arg(value_name = "NAMESPACE/NAME|nodes")]
+    /// The ReplicaAutoscaler; `nodes`: which node groups grew or shrank, or why none did;
+    /// or `node/NAME`: why this node stays, or when and how it goes
+    #[arg(value_name = "NAMESPACE/NAME|nodes|node/NAME")]
     pub object: String,
     /// The daemon to ask
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8085")]

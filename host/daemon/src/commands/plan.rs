@@ -1,6 +1,8 @@
-//! `flyball plan`: prints which nodes would be ordered for the pods in a dump.
+//! `flyball plan`: prints which nodes would be ordered for the pods in a dump, and which
+//! could go.
 
 mod groups;
+mod removals;
 mod text;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,6 +21,7 @@ use flyball_nodes::scale_up::{PlanContext, plan};
 use flyball_nodes::state::ClusterState;
 use serde::Serialize;
 
+use self::removals::Removals;
 use super::Exit;
 use crate::cli::{Format, PlanArgs};
 use crate::{output, wiring};
@@ -38,6 +41,7 @@ struct PlanReport {
     rounds: Vec<Round>,
     remaining: Vec<Remaining>,
     verdict: NodeVerdict,
+    scale_down: Removals,
 }
 
 #[derive(Serialize)]
@@ -63,11 +67,13 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         options.add_cloud(cloud);
     }
     wiring::check_configurations(&registry, &options.expanders)?;
+    wiring::check_configurations(&registry, &options.scale_down.policies)?;
     let now = time_of(&dump);
     let census = Census::without_history(now, &dump.state, &groups, &options);
     if let Some((unready, nodes)) = census.unhealthy(&options) {
         dump.problems.push(format!(
-            "{unready} of {nodes} nodes are unready: with so many the daemon orders nothing"
+            "{unready} of {nodes} nodes are unready: with so many the daemon orders and removes \
+             nothing"
         ));
     }
     let context = PlanContext {
@@ -80,6 +86,11 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         seed: 0,
     };
     let plan = plan(&context, &mut dump.state);
+    let mut scale_down = removals::plan(now, &mut dump.state, &census, &options, &registry);
+    if !plan.verdict.orders.is_empty() && !scale_down.removed.is_empty() {
+        let note = "while nodes are ordered, the daemon removes none";
+        scale_down.notes.push(note.to_owned());
+    }
     let summaries = groups.iter().map(|group| GroupSummary {
         name: group.name.to_string(),
         min: group.min_size,
@@ -99,6 +110,7 @@ pub fn run(args: &PlanArgs) -> anyhow::Result<Exit> {
         rounds: plan.rounds,
         remaining: plan.remaining,
         verdict: plan.verdict,
+        scale_down,
     };
     match args.output.format {
         Format::Json => output::print_json(&report)?,

@@ -8,10 +8,8 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use flyball_decision::part::Part;
-use flyball_decision::policy::{Budget, Policy, PolicyVersion};
-use flyball_decision::question::Question;
-use flyball_decision::replay::{Replay, replay};
+use flyball_decision::policy::{Budget, Policy};
+use flyball_decision::replay::{AskedPolicy, Replay, replay};
 use flyball_report::record::Record;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, digest};
 
@@ -34,11 +32,11 @@ pub fn run(args: &ReplayArgs) -> anyhow::Result<Exit> {
     for record in records.by_ref() {
         match record? {
             Record::Replicas(record) => {
-                let result = replay(&*record, |part| policies.part(part));
+                let result = replay(&*record, |policy| policies.resolve(policy));
                 show(&mut out, &*record, &result, &mut counts, args.output.format)?;
             }
             Record::Nodes(record) => {
-                let result = replay(&*record, |part| policies.part(part));
+                let result = replay(&*record, |policy| policies.resolve(policy));
                 show(&mut out, &*record, &result, &mut counts, args.output.format)?;
             }
         }
@@ -83,11 +81,12 @@ struct Policies {
     compiled: RefCell<BTreeMap<Key, Option<Arc<CompiledPolicy>>>>,
 }
 
-/// A policy that is asked instead of all others of its kinds.
+/// A policy that is asked instead of all others of its kinds, where it answers the
+/// question.
 struct Replacement {
     digest: String,
     source: policies::Source,
-    kinds: Vec<String>,
+    compiled: CompiledPolicy,
     /// Whether it was asked.
     used: Cell<bool>,
 }
@@ -121,26 +120,13 @@ impl Policies {
         })
     }
 
-    /// Returns the policy that is asked in place of a recorded one.
-    fn part<Q: Question>(&self, part: &Part<Q>) -> Option<Arc<dyn Policy>> {
-        let version = part.version.as_deref();
-        Some(self.resolve(Q::KIND, &part.name, version, part.budget)?)
-    }
-
     /// Returns the policy that a record names, or the one asked in its place.
-    fn resolve(
-        &self,
-        kind: &str,
-        name: &str,
-        version: Option<&PolicyVersion>,
-        budget: Option<Budget>,
-    ) -> Option<Arc<CompiledPolicy>> {
+    fn resolve(&self, asked: AskedPolicy<'_>) -> Option<Arc<dyn Policy>> {
         let replacement = self.replacement.as_ref();
-        let replacement =
-            replacement.filter(|replacement| replacement.kinds.iter().any(|one| one == kind));
+        let replacement = replacement.filter(|replacement| replacement.answers(asked.interface));
         // The record's own policy is compiled under the record's name, whatever its file
         // is called.
-        let (name, digest, source) = match (replacement, version) {
+        let (name, digest, source) = match (replacement, asked.version) {
             (Some(replacement), _) => {
                 replacement.used.set(true);
                 let source = &replacement.source;
@@ -148,11 +134,11 @@ impl Policies {
             }
             (None, Some(version)) => {
                 let digest = &*version.digest;
-                (name, digest, self.by_digest.get(digest)?)
+                (&**asked.name, digest, self.by_digest.get(digest)?)
             }
             (None, None) => return None,
         };
-        let budget = budget.unwrap_or(DEFAULT_BUDGET);
+        let budget = asked.budget.unwrap_or(DEFAULT_BUDGET);
         let key = Key {
             digest: digest.to_owned(),
             fuel: (budget.fuel_base, budget.fuel_per_row),
@@ -162,15 +148,15 @@ impl Policies {
         let found = compiled
             .entry(key)
             .or_insert_with(|| self.compile(name, source, budget));
-        found.clone()
+        Some(found.clone()?)
     }
 
     /// Warns if the policy that was given was never asked.
     fn warn_unused(&self) {
-        if let Some(Replacement { kinds, used, .. }) = &self.replacement
+        if let Some(Replacement { compiled, used, .. }) = &self.replacement
             && !used.get()
         {
-            let kinds = kinds.join(" and ");
+            let kinds = compiled.description().kinds.join(" and ");
             tracing::warn!("--policy was not asked: no record is of a policy of kind {kinds}");
         }
     }
@@ -196,9 +182,13 @@ impl Replacement {
         Ok(Self {
             digest: digest(&source.component),
             source,
-            kinds: compiled.description().kinds.clone(),
+            compiled,
             used: Cell::new(false),
         })
+    }
+
+    fn answers(&self, interface: &str) -> bool {
+        self.compiled.answers(interface)
     }
 }
 

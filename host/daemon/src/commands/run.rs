@@ -14,7 +14,6 @@ use flyball_decision::memory::InMemoryStore;
 use flyball_decision::policy::PolicyEngine as _;
 use flyball_decision::ports::DecisionPorts;
 use flyball_decision::recorder::Recorder;
-use flyball_decision::ring::Ring;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_replicas::ports::{Autoscaler, Reader as _};
 use flyball_sandbox::Registry;
@@ -65,10 +64,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         .transpose()?
         .map(Arc::new);
     let record_bytes = usize::try_from(args.record_memory.0).unwrap_or(usize::MAX);
-    let rings = Arc::new(Rings {
-        replicas: Ring::new(record_bytes),
-        nodes: Ring::new(NODE_RECORD_BYTES),
-    });
+    let rings = Arc::new(Rings::new(record_bytes, NODE_RECORD_BYTES));
     let registry = wiring::registry(&args.policies, Arc::clone(&rings) as _)?;
     let daemon = Daemon {
         registry: Arc::new(registry),

@@ -4,8 +4,9 @@ use std::collections::VecDeque;
 use std::io::Write as _;
 use std::path::Path;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use flyball_decision::key::ObjectKey;
+use flyball_nodes::standing::{NodeStanding, NodeStandings};
 use flyball_report::document::{ABOUT_NODES, Documented as _};
 use flyball_report::record::Record;
 
@@ -15,7 +16,13 @@ use crate::http::object_key;
 use crate::output;
 use crate::records::{self, Records};
 
+/// Begins the name of a node.
+const NODE: &str = "node/";
+
 pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
+    if let Some(node) = args.object.strip_prefix(NODE) {
+        return run_node(args, node);
+    }
     let about = About::parse(&args.object)?;
     let (found, exit, place) = match &args.records {
         Some(path) => {
@@ -40,6 +47,62 @@ pub fn run(args: &WhyArgs) -> anyhow::Result<Exit> {
     }
     print(args, &found)?;
     Ok(exit)
+}
+
+/// Explains where a node stands.
+fn run_node(args: &WhyArgs, node: &str) -> anyhow::Result<Exit> {
+    let (standing, exit, place) = match &args.records {
+        Some(path) => {
+            let (standing, exit) = latest_standing(path, node)?;
+            (standing, exit, path.display().to_string())
+        }
+        None => {
+            let is_name = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+            ensure!(
+                !node.is_empty() && node.chars().all(is_name),
+                "{:?} names no node: write node/NAME, such as node/ip-10-0-3-7",
+                args.object
+            );
+            let text = records::get(&args.server, &format!("/v1/nodes?name={node}"))?;
+            let found: Vec<NodeStanding> = serde_json::from_str(&text)
+                .with_context(|| format!("cannot read the answer of {}", args.server))?;
+            (found.into_iter().next(), Exit::Success, args.server.clone())
+        }
+    };
+    let standing = standing.with_context(|| {
+        format!(
+            "nothing is known about node {node} at {place}: is there a node of that name, and \
+             does the daemon run with node groups and without --scale-down=off?"
+        )
+    })?;
+    match args.output.format {
+        Format::Json => output::print_json(&standing)?,
+        Format::Text => write!(
+            output::out(),
+            "{}",
+            standing.document().text(&output::paint)
+        )?,
+    }
+    Ok(exit)
+}
+
+/// Returns where a node stands by the records of a file, and the exit code.
+fn latest_standing(path: &Path, node: &str) -> anyhow::Result<(Option<NodeStanding>, Exit)> {
+    let mut standings = NodeStandings::default();
+    let mut records = Records::open(path)?;
+    for record in records.by_ref() {
+        if let Record::Nodes(record) = record? {
+            standings.add(&record);
+        }
+    }
+    Ok((standings.get(node).cloned(), exit_of(&records)))
+}
+
+fn exit_of(records: &Records) -> Exit {
+    match records.unreadable() {
+        0 => Exit::Success,
+        _ => Exit::Different,
+    }
 }
 
 /// What the decisions are about.
@@ -86,10 +149,7 @@ fn latest(path: &Path, limit: usize, about: &About) -> anyhow::Result<(Vec<Recor
             latest.pop_front();
         }
     }
-    let exit = match records.unreadable() {
-        0 => Exit::Success,
-        _ => Exit::Different,
-    };
+    let exit = exit_of(&records);
     Ok((latest.into(), exit))
 }
 

@@ -9,8 +9,9 @@ use crate::census::Census;
 use crate::cloud::CloudProvider;
 use crate::findings::Findings;
 use crate::ports::{NodeEvent, NodesReader, NodesWriter, StatusDocument, Subject};
-use crate::record::{MovedPodRecord, NeededRecord, ScaleDownRecord, UnneededRecord};
+use crate::record::{NeededRecord, ScaleDownRecord};
 use crate::reported::PassStage;
+use crate::scale_down::explain::{needed_record, unneeded_record};
 use crate::scale_down::plan::{StayingNode, UnneededNode};
 use crate::scale_down::reasons::{self, Stay};
 use crate::scale_down::{ScaleDownContext, ScaleDownMode, ScaleDownPlan, plan_scale_down};
@@ -207,39 +208,26 @@ fn record(
         .collect();
     let is_new = |node: &&StayingNode| last.needed.get(&node.name) != Some(&node.stay);
     let new = plan.needed.iter().filter(is_new);
-    let new: Vec<NeededRecord> = new
-        .map(|node| NeededRecord {
-            node: Arc::clone(&node.name),
-            stay: node.stay.clone(),
-        })
-        .collect();
-    let is_same = new.is_empty() && unneeded == last.unneeded && plan.removed.is_empty();
+    let new: Vec<NeededRecord> = new.map(|node| needed_record(state, node)).collect();
+    let known = last.needed.keys().chain(last.unneeded.keys());
+    let gone = known.filter(|name| state.node(name).is_none());
+    let gone: Vec<Arc<str>> = gone.cloned().collect();
+    let is_same =
+        new.is_empty() && gone.is_empty() && unneeded == last.unneeded && plan.removed.is_empty();
     last.needed = needed;
     last.unneeded = unneeded;
     let questions = std::mem::take(&mut plan.questions);
     if is_same {
         return None;
     }
-    let of_node = |(at, node): (usize, &UnneededNode)| UnneededRecord {
-        node: Arc::clone(&node.name),
-        group: Arc::clone(&context.census.groups[node.group].group.name),
-        since: tracker.timers.since(&node.name).unwrap_or(context.now),
-        stay: waiting.get(&at).copied().cloned(),
-        pods: node
-            .pods
-            .iter()
-            .filter_map(|pod| {
-                Some(MovedPodRecord {
-                    pod: state.pod_at(pod.slot)?.key.clone(),
-                    to: pod.to.clone(),
-                })
-            })
-            .collect(),
+    let of_node = |(at, node): (usize, &UnneededNode)| {
+        unneeded_record(context, state, tracker, node, waiting.get(&at).copied())
     };
     Some(ScaleDownRecord {
         unneeded: plan.unneeded.iter().enumerate().map(of_node).collect(),
         needed: new,
         needed_count: u32::try_from(plan.needed.len()).unwrap_or(u32::MAX),
+        gone,
         questions,
         steps: Vec::new(),
     })

@@ -4,15 +4,14 @@
 use std::io::{self, Write};
 use std::mem::size_of;
 
-use flyball_decision::question::ExpanderQuestion;
-use flyball_decision::ring::{Asked, RingRecord};
+use flyball_decision::part::Part;
+use flyball_decision::question::Question;
+use flyball_decision::ring::{Asked, AskedPart, RingRecord};
 use serde::Serialize;
 
 use super::NodeDecisionRecord;
 
 impl RingRecord for NodeDecisionRecord {
-    type Question = ExpanderQuestion;
-
     // The records of a large cluster are large.
     const MAX_TRIAL_RECORDS: usize = 8;
     const MAX_TRIAL_INPUTS: usize = 16;
@@ -23,20 +22,36 @@ impl RingRecord for NodeDecisionRecord {
 
     fn each_shared(&self, _: impl FnMut(usize, usize)) {}
 
-    fn asked<'a>(&'a self, policy: &str) -> Vec<Asked<'a, ExpanderQuestion>> {
+    fn asked<'a>(&'a self, policy: &str) -> Vec<Box<dyn Asked + 'a>> {
         let mut asked = Vec::new();
         for round in &self.rounds {
-            let input = &round.input;
-            let parts = round.expanders.iter();
-            let parts = parts.filter(|part| *part.name == *policy);
-            asked.extend(parts.map(|part| Asked { part, input }));
+            add_asked(&mut asked, policy, &round.input, &round.expanders);
+        }
+        let questions = self.scale_down.iter().map(|record| &record.questions);
+        for questions in questions {
+            for pods in &questions.pods {
+                add_asked(&mut asked, policy, &pods.input, &pods.policies);
+            }
+            for nodes in &questions.nodes {
+                add_asked(&mut asked, policy, &nodes.input, &nodes.policies);
+            }
         }
         asked
     }
+}
 
-    fn asked_bytes(asked: &Asked<'_, ExpanderQuestion>) -> usize {
-        json_bytes(asked.input)
-    }
+/// Adds the parts of a question that the policy of that name was asked.
+fn add_asked<'a, Q: Question<Input: Serialize>>(
+    asked: &mut Vec<Box<dyn Asked + 'a>>,
+    policy: &str,
+    input: &'a Q::Input,
+    parts: &'a [Part<Q>],
+) {
+    let parts = parts.iter().filter(|part| *part.name == *policy);
+    asked.extend(parts.map(|part| {
+        let weigh: fn(&Part<Q>, &Q::Input) -> usize = |_, input| json_bytes(input);
+        Box::new(AskedPart { part, input, weigh }) as Box<dyn Asked + 'a>
+    }));
 }
 
 fn json_bytes(value: &impl Serialize) -> usize {

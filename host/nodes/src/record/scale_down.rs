@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::scale_down::reasons::Stay;
+use flyball_decision::columns::RaggedColumn;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
 use flyball_decision::question::{ScaleDownNodesQuestion, ScaleDownPodsQuestion};
@@ -48,6 +49,28 @@ pub struct ScaleDownQuestions {
     pub nodes: Vec<NodesAsked>,
 }
 
+impl ScaleDownQuestions {
+    /// Returns whether no policy was asked.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty() && self.nodes.is_empty()
+    }
+
+    /// Fills columns that a record of an earlier release lacks.
+    ///
+    /// # Errors
+    /// A column has another number of entries than there are rows.
+    pub fn complete(&mut self) -> Result<(), RaggedColumn> {
+        for asked in &mut self.pods {
+            asked.input.complete()?;
+        }
+        for asked in &mut self.nodes {
+            asked.input.complete()?;
+        }
+        Ok(())
+    }
+}
+
 /// A node that is not needed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -61,6 +84,9 @@ pub struct UnneededRecord {
     /// Why it stays for now. `None` if it goes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stay: Option<Stay>,
+    /// When that is over, if only time has to pass.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
     /// Pods that move, and where each finds room.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pods: Vec<MovedPodRecord>,
@@ -112,6 +138,9 @@ pub struct ScaleDownRecord {
     pub needed: Vec<NeededRecord>,
     /// Number of nodes that are needed.
     pub needed_count: u32,
+    /// Nodes that were there in the pass before, and are no longer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub gone: Vec<Arc<str>>,
     /// What policies were asked.
     pub questions: ScaleDownQuestions,
     /// Steps of removals.

@@ -76,8 +76,10 @@ pub(super) fn candidates(
         }
     }
     let of = |node: NodeView<'_>| {
-        let provider_id = node.facts.provider_id.as_deref()?;
-        instances.get(provider_id).copied()
+        let provider_id = node.facts.provider_id.as_deref();
+        // Nodes of a dump may lack it; their groups name them instead.
+        let id = provider_id.unwrap_or(&node.facts.node.name);
+        instances.get(id).copied()
     };
     let mut found = Found {
         considered: Vec::new(),

@@ -66,6 +66,27 @@ impl Chosen {
     }
 }
 
+/// How long a node must have been unneeded, in milliseconds: the time of its group or of the
+/// options, or that of the policies if it is longer.
+pub(super) fn unneeded_time_ms(
+    group: &NodeGroup,
+    options: &NodeOptions,
+    node: &UnneededNode,
+) -> i64 {
+    let options = &options.scale_down;
+    let own = match node.ready {
+        true => group
+            .scale_down
+            .unneeded_time_ms
+            .unwrap_or(options.unneeded_time_ms),
+        false => group
+            .scale_down
+            .unready_time_ms
+            .unwrap_or(options.unready_time_ms),
+    };
+    own.max(node.unneeded_ms)
+}
+
 impl Limits<'_> {
     /// Chooses among unneeded nodes, which are in the order in which they were found.
     pub(super) fn choose(&self, nodes: &[UnneededNode]) -> Chosen {
@@ -94,18 +115,7 @@ impl Limits<'_> {
 
     /// How long a node must have been unneeded.
     fn time_ms(&self, node: &UnneededNode) -> i64 {
-        let (group, options) = (self.group(node), &self.options.scale_down);
-        let own = match node.ready {
-            true => group
-                .scale_down
-                .unneeded_time_ms
-                .unwrap_or(options.unneeded_time_ms),
-            false => group
-                .scale_down
-                .unready_time_ms
-                .unwrap_or(options.unready_time_ms),
-        };
-        own.max(node.unneeded_ms)
+        unneeded_time_ms(self.group(node), self.options, node)
     }
 
     /// Returns the nodes that have been unneeded for long enough and that sizes and bounds

@@ -12,6 +12,7 @@ mod nominated;
 mod passes;
 mod plans;
 mod removal_properties;
+mod removal_records;
 mod removals;
 mod replays;
 mod reported;

@@ -20,7 +20,7 @@ fn on(options: &mut NodeOptions) {
 }
 
 /// A policy that lets all pods be evicted.
-fn evicts() -> TestPolicy {
+pub fn evicts() -> TestPolicy {
     scale_down("evicts").judging_pods(|_, input| {
         Ok(PodVerdicts {
             verdict: vec![pod_verdict::EVICT; input.pods.len()],
@@ -55,7 +55,7 @@ fn half() -> TestPolicy {
 }
 
 /// Three nodes of 1000m, of at least one: a-0 and a-1 with pods, a-2 empty.
-fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
+pub fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
     let mut world = World::new(vec![first()], None, |options| {
         on(options);
         change(options);
@@ -68,7 +68,7 @@ fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
 }
 
 /// Runs ticks as they are due until a time, and returns the calls.
-fn run(world: &mut World, now: &mut i64, until: i64) -> Vec<String> {
+pub fn run(world: &mut World, now: &mut i64, until: i64) -> Vec<String> {
     while *now <= until {
         let next = world.tick(*now);
         assert!(next > *now, "a tick at {now} is due again at {next}");

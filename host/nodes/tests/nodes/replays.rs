@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use flyball_decision::expander::ExpanderRanking;
-use flyball_decision::part::ExpanderRecord;
 use flyball_decision::policy::{Policy, PolicyFailure};
-use flyball_decision::replay::{Replay, replay};
+use flyball_decision::replay::{AskedPolicy, Replay, replay};
 use flyball_nodes::options::NodeOptions;
 
 use crate::expanders::{expander, first, ranker};
@@ -13,8 +12,8 @@ use crate::world::World;
 use crate::{defaults, pod};
 
 /// Finds the expanders of the record, as they are now.
-fn resolving(world: &World) -> impl Fn(&ExpanderRecord) -> Option<Arc<dyn Policy>> {
-    |part| world.expander(&part.version.as_ref()?.name)
+fn resolving(world: &World) -> impl Fn(AskedPolicy<'_>) -> Option<Arc<dyn Policy>> {
+    |part| world.expander(&part.version?.name)
 }
 
 #[test]
@@ -37,7 +36,7 @@ fn of_an_expander_that_was_missing_and_its_fallback_the_failure_is_taken_as_give
     // An expander that is tried decides alone, and here lets no group grow.
     let none = expander("none", |_| Ok(Vec::new()));
     let tried = replay(&*record, |_| Some(none.resolve()));
-    assert!(matches!(tried, Replay::Differs { now, .. } if now.orders.is_empty()));
+    assert!(matches!(tried, Replay::Differs { now, .. } if now.verdict.orders.is_empty()));
 }
 
 #[test]
@@ -92,8 +91,8 @@ fn what_kept_an_expander_from_answering_is_taken_as_given() {
         // The code would answer now, but is not asked about an answer that it was kept
         // from.
         let mended = expander("mine", |_| Ok(vec![0]));
-        let resolve = |part: &ExpanderRecord| {
-            part.version.as_ref()?;
+        let resolve = |part: AskedPolicy<'_>| {
+            part.version?;
             Some(mended.resolve())
         };
         let again = replay(&*record, resolve);
@@ -113,12 +112,12 @@ fn what_kept_an_expander_from_answering_is_taken_as_given() {
             Replay::TakenAsGiven {
                 differs: Some(now),
                 ..
-            } if now.reason == failure.code()
+            } if now.verdict.reason == failure.code()
         ));
         // Another expander, tried in its place, is asked.
         let tried = replay(&*record, |_| Some(first().resolve()));
         assert!(
-            matches!(&tried, Replay::Differs { now, .. } if now.reason != failure.code()),
+            matches!(&tried, Replay::Differs { now, .. } if now.verdict.reason != failure.code()),
             "{failure}: {tried:?}"
         );
     }

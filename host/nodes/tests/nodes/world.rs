@@ -382,6 +382,11 @@ impl World {
     pub fn expander(&self, name: &str) -> Option<Arc<dyn Policy>> {
         self.engine.expanders.find(name).ok()
     }
+
+    /// Returns a scale-down policy by its name.
+    pub fn judging(&self, name: &str) -> Option<Arc<dyn Policy>> {
+        self.engine.scale_downs.find(name).ok()
+    }
 }
 
 fn change_node(state: &mut ClusterState, name: &str, change: impl FnOnce(&mut NodeFacts)) {

@@ -11,14 +11,12 @@ use flyball_decision::recorded::MAX_INPUTS;
 use flyball_decision::replica::{
     MetricInput, PodColumns, Proposal, ReplicaDecision, ReplicaInput, Samples,
 };
-use flyball_decision::ring::{Asked, RingRecord};
+use flyball_decision::ring::{Asked, AskedPart, RingRecord};
 
 use super::DecisionRecord;
 use crate::status::Condition;
 
 impl RingRecord for DecisionRecord {
-    type Question = ReplicaQuestion;
-
     const MAX_TRIAL_RECORDS: usize = usize::MAX;
     const MAX_TRIAL_INPUTS: usize = MAX_INPUTS;
 
@@ -30,16 +28,17 @@ impl RingRecord for DecisionRecord {
         each_shared(self, visit);
     }
 
-    fn asked<'a>(&'a self, policy: &str) -> Vec<Asked<'a, ReplicaQuestion>> {
+    fn asked<'a>(&'a self, policy: &str) -> Vec<Box<dyn Asked + 'a>> {
         let Some(input) = &self.input else {
             return Vec::new();
         };
         let parts = self.policies.iter().filter(|part| *part.name == *policy);
-        parts.map(|part| Asked { part, input }).collect()
-    }
-
-    fn asked_bytes(asked: &Asked<'_, ReplicaQuestion>) -> usize {
-        input_bytes(asked.input) + policy_bytes(asked.part)
+        let asked = parts.map(|part| AskedPart::<ReplicaQuestion> {
+            part,
+            input,
+            weigh: |part, input| input_bytes(input) + policy_bytes(part),
+        });
+        asked.map(|asked| Box::new(asked) as _).collect()
     }
 }
 

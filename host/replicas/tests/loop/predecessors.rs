@@ -1,9 +1,8 @@
 //! Objects for which a new version of their policy fails: the previous version keeps
 //! deciding, with its state and its wanted inputs, and status and events name it.
 
-use flyball_decision::part::PolicyRecord;
 use flyball_decision::policy::PolicyFailure;
-use flyball_decision::replay::{Replay, replay};
+use flyball_decision::replay::{AskedPolicy, Replay, replay};
 use flyball_decision::replica::ReplicaDecision;
 use flyball_replicas::ports::MetricAnswer;
 use flyball_replicas::record::DecisionRecord;
@@ -100,7 +99,7 @@ fn an_object_for_which_only_the_new_version_fails_keeps_the_old_one_and_says_so(
     // The record is complete, and the same code decides the same again.
     let line = serde_json::to_string(&kept).unwrap();
     assert_eq!(serde_json::from_str::<DecisionRecord>(&line).unwrap(), kept);
-    let resolve = |part: &PolicyRecord| match part.version.as_ref()?.short_digest() {
+    let resolve = |part: AskedPolicy<'_>| match part.version?.short_digest() {
         "first" => Some(first().resolve()),
         _ => Some(second().resolve()),
     };

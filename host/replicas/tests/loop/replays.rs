@@ -1,8 +1,7 @@
 //! How a replay handles failures.
 
-use flyball_decision::part::PolicyRecord;
 use flyball_decision::policy::PolicyFailure;
-use flyball_decision::replay::{Replay, replay};
+use flyball_decision::replay::{AskedPolicy, Replay, replay};
 use flyball_replicas::record::DecisionRecord;
 use flyball_report::document::Documented as _;
 use serde_json::json;
@@ -30,7 +29,7 @@ fn what_ended_a_policy_from_outside_is_taken_as_given() {
         let record = world.records().pop().unwrap();
         // The code would answer now, but is not asked about an answer that it was kept
         // from.
-        let resolve = |policy: &PolicyRecord| Some(world.policy(&policy.version.as_ref()?.name));
+        let resolve = |policy: AskedPolicy<'_>| Some(world.policy(&policy.version?.name));
         let Replay::TakenAsGiven {
             name: of,
             failure,
@@ -93,13 +92,13 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
         "{text}"
     );
 
-    let resolve = |policy: &PolicyRecord| {
-        let version = policy.version.as_ref()?;
+    let resolve = |policy: AskedPolicy<'_>| {
+        let version = policy.version?;
         Some(world.policy(&version.name))
     };
     assert_eq!(replay(&*record, resolve), Replay::Same);
-    let only_fallback = |policy: &PolicyRecord| {
-        let is_fallback = &*policy.version.as_ref()?.name == "hpa";
+    let only_fallback = |policy: AskedPolicy<'_>| {
+        let is_fallback = &*policy.version?.name == "hpa";
         is_fallback.then(|| fallback.resolve())
     };
     assert!(matches!(
@@ -122,8 +121,8 @@ fn of_a_policy_that_failed_and_its_fallback_both_are_kept_and_asked_again() {
     world.tick(15_000);
     let record = world.records().pop().unwrap();
     assert_eq!(&*record.object.name, "b");
-    let resolve = |policy: &PolicyRecord| {
-        let version = policy.version.as_ref()?;
+    let resolve = |policy: AskedPolicy<'_>| {
+        let version = policy.version?;
         Some(world.policy(&version.name))
     };
     assert!(matches!(

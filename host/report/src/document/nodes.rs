@@ -1,12 +1,14 @@
 //! Documents of decisions about nodes: the options, who chose among them and why, and why
 //! pods were left over.
 
+use super::removals::{self, removals};
 use super::replicas::{answered_by, part_notes};
 use super::{Block, Cell, Document, Documented, Note, Table, Tone};
 use flyball_decision::expander::OptionColumns;
 use flyball_decision::part::ExpanderRecord;
 use flyball_nodes::record::{
-    NodeDecisionRecord, NodeVerdict, OrderOutcome, PodList, Remaining, Round, SkippedGroup, listed,
+    NodeDecisionRecord, NodeVerdict, OrderOutcome, Pending, PodList, Remaining, Round,
+    SkippedGroup, listed,
 };
 
 /// [`Document::about`] of decisions about nodes.
@@ -18,7 +20,10 @@ const MAX_NAMES: usize = 3;
 impl Documented for NodeDecisionRecord {
     fn document(&self) -> Document {
         let (result, tone) = result(self);
-        let mut blocks = vec![Note::plain(0, pending(self)).into()];
+        let mut blocks: Vec<Block> = Vec::new();
+        if self.scale_down.is_none() || self.pending != Pending::default() {
+            blocks.push(Note::plain(0, pending(self)).into());
+        }
         for upcoming in &self.upcoming {
             let text = format!(
                 "{} nodes of {} are on their way",
@@ -30,6 +35,7 @@ impl Documented for NodeDecisionRecord {
         blocks.extend(order_notes(self).map(Block::Note));
         blocks.extend(self.skipped.iter().map(skipped).map(Block::Note));
         blocks.extend(self.remaining.iter().flat_map(remaining).map(Block::Note));
+        blocks.extend(self.scale_down.iter().flat_map(removals));
         for incident in &self.incidents {
             let note = Note::about(0, format!("{}:", incident.code), &incident.message);
             blocks.push(note.in_tone(Tone::Bad).into());
@@ -39,15 +45,31 @@ impl Documented for NodeDecisionRecord {
             about: ABOUT_NODES.to_owned(),
             result,
             tone,
-            code: self.verdict.reason.clone(),
+            code: match &*self.verdict.reason {
+                "" => removals::SCALE_DOWN.to_owned(),
+                reason => reason.to_owned(),
+            },
             because: because(self),
             blocks,
         }
     }
 }
 
-/// Returns the orders, with the number of those that the cloud did not accept.
+/// Returns what was ordered and removed.
 fn result(record: &NodeDecisionRecord) -> (String, Tone) {
+    let removed = record.scale_down.as_ref().and_then(removals::result);
+    match (removed, ordered(record)) {
+        (None, ordered) => ordered,
+        (Some(removed), _) if record.verdict.orders.is_empty() => removed,
+        (Some((removed, tone)), (ordered, of_orders)) => {
+            let tone = if tone == Tone::Good { tone } else { of_orders };
+            (format!("{ordered}; {removed}"), tone)
+        }
+    }
+}
+
+/// Returns the orders, with the number of those that the cloud did not accept.
+fn ordered(record: &NodeDecisionRecord) -> (String, Tone) {
     let orders = &record.verdict.orders;
     let outcomes = record.outcomes.iter();
     let ordered = outcomes.filter(|outcome| **outcome == OrderOutcome::Ordered);

@@ -131,7 +131,7 @@ fn write_table(out: &mut String, table: &Table, level: usize, paint: Paint<'_>) 
 }
 
 /// Formats a point in time as RFC 3339 in UTC, to the second.
-fn utc(at: Timestamp) -> String {
+pub(super) fn utc(at: Timestamp) -> String {
     match jiff::Timestamp::from_second(at.0.div_euclid(1000)) {
         Ok(time) => time.to_string(),
         // Beyond the year 9999.

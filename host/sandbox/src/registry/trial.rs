@@ -68,6 +68,8 @@ enum ComparedAnswer {
     Replicas(Option<i64>),
     Best(Vec<u32>),
     Verdicts(Vec<u32>),
+    /// The version does not answer this question, so that it would not be asked.
+    NotAsked,
     /// A typed error, which counts as an answer.
     Refused,
 }
@@ -113,6 +115,11 @@ fn ask(
     input: &RecordedInput,
     asked: Option<&Description>,
 ) -> (Result<ComparedAnswer, PolicyFailure>, u64) {
+    let kinds = &policy.description().kinds;
+    let is_of_kind = kinds.iter().any(|kind| *kind == input.question.kind());
+    if is_of_kind && !policy.answers(input.question.interface()) {
+        return (Ok(ComparedAnswer::NotAsked), 0);
+    }
     let context = input.context_for(policy.version(), policy.description(), asked);
     match &input.question {
         RecordedQuestion::Replica(question) => {

@@ -2,10 +2,11 @@
 
 use std::io::Write as _;
 
-use flyball_nodes::record::{Round, Upcoming, listed};
+use flyball_nodes::record::{NeededRecord, Round, Upcoming, listed};
 use flyball_report::document::{self, Block};
 
 use super::PlanReport;
+use super::removals::{Removals, RemovedNode};
 use crate::output::{self, GOOD, Out, STRONG, WARNING, plain, plural, styled};
 
 /// Prints the whole plan.
@@ -72,8 +73,53 @@ pub fn print(report: &PlanReport) -> anyhow::Result<()> {
         [] => format!("nothing to order: {}", verdict.message),
         orders => styled(GOOD, listed(orders)),
     };
+    print_removals(&mut out, &report.scale_down)?;
     writeln!(out, "\n{} {plan}", styled(STRONG, "Plan:"))?;
+    let removed = report.scale_down.removed.iter();
+    let removed: Vec<&str> = removed.map(|node| &*node.node).collect();
+    if !removed.is_empty() {
+        let count = plural(removed.len(), "node");
+        let saved = saved(report.scale_down.saved_per_hour);
+        let line = format!("{count} could go{saved}: {}", removed.join(", "));
+        writeln!(out, "      {}", styled(GOOD, line))?;
+    }
     Ok(())
+}
+
+/// Prints which nodes could go, and why the others stay.
+fn print_removals(out: &mut Out, removals: &Removals) -> anyhow::Result<()> {
+    if !removals.removed.is_empty() {
+        writeln!(out, "\n{}", styled(STRONG, "Nodes that could go now"))?;
+    }
+    for (number, node) in removals.removed.iter().enumerate() {
+        let RemovedNode {
+            node,
+            group,
+            price,
+            pods,
+        } = node;
+        let saved = saved(*price);
+        writeln!(out, "  {}. {node} ({group}){saved}", number + 1)?;
+        for pod in pods {
+            writeln!(out, "     {}", plain(&document::moved_pod(pod)))?;
+        }
+    }
+    if !removals.staying.is_empty() {
+        writeln!(out, "\n{}", styled(STRONG, "Nodes that stay"))?;
+    }
+    for NeededRecord { node, stay } in &removals.staying {
+        writeln!(out, "  {node}: {}", plain(&document::reason(stay)))?;
+    }
+    for note in &removals.notes {
+        writeln!(out, "{} {}", styled(WARNING, "note:"), plain(note))?;
+    }
+    Ok(())
+}
+
+/// `, which saves 0.2 an hour`. Empty if the price is not known.
+fn saved(price: Option<f64>) -> String {
+    let text = |price| format!(", which saves {price:.4} an hour");
+    price.map_or_else(String::new, text)
 }
 
 /// Prints a choice. `is_first` is true if nothing was ordered before it.

@@ -382,5 +382,7 @@ fn must_stay(
         pod: None,
         pod_code: None,
         policy: Some(Arc::clone(policy)),
+        owner: None,
+        budgets: Vec::new(),
     }
 }

@@ -1,0 +1,129 @@
+//! `flyball plan`: nodes that could go, and why the others stay.
+
+use serde_json::{Value, json};
+
+use crate::support::Workshop;
+
+const PLAN: [&str; 4] = ["plan", "cluster.json", "--node-groups", "groups.yaml"];
+
+/// Returns a ready node of four cores in the pool.
+fn node(name: &str, pool: &str) -> Value {
+    let amounts = json!({"cpu": "4", "memory": "8Gi", "pods": "110"});
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {
+            "name": name, "uid": name, "labels": {"pool": pool},
+            "creationTimestamp": "2026-02-01T00:00:00Z",
+        },
+        "status": {
+            "capacity": amounts, "allocatable": amounts,
+            "conditions": [{
+                "type": "Ready", "status": "True", "lastHeartbeatTime": "2026-03-01T12:00:00Z",
+            }],
+        },
+    })
+}
+
+/// Returns a ReplicaSet, and a pod of it that runs on a node.
+fn workload(name: &str, cpu: &str, node: &str) -> [Value; 2] {
+    let owner = json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {"name": name, "namespace": "shop", "uid": name},
+        "spec": {"replicas": 1},
+    });
+    let pod = json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": format!("{name}-7f"), "namespace": "shop", "uid": format!("{name}-7f"),
+            "labels": {"app": name}, "creationTimestamp": "2026-02-02T00:00:00Z",
+            "ownerReferences": [{
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": name,
+                "controller": true,
+            }],
+        },
+        "spec": {
+            "nodeName": node,
+            "containers": [{"name": "main", "resources": {"requests": {"cpu": cpu}}}],
+        },
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]},
+    });
+    [owner, pod]
+}
+
+/// A cluster of five nodes: one is busy, one is empty, the pod of another one finds room
+/// elsewhere, one has a pod whose budget allows no disruption, and one is in no group.
+fn dump(workshop: &Workshop) {
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget",
+        "metadata": {"name": "cart", "namespace": "shop", "uid": "budget", "generation": 1},
+        "spec": {"selector": {"matchLabels": {"app": "cart"}}, "maxUnavailable": 0},
+        "status": {
+            "disruptionsAllowed": 0, "observedGeneration": 1, "expectedPods": 1,
+            "currentHealthy": 1, "desiredHealthy": 1,
+        },
+    });
+    let nodes = ["busy", "cart", "empty", "little"].map(|name| node(name, "a"));
+    let mut items = nodes.to_vec();
+    items.push(node("control-plane", "none"));
+    items.extend(workload("db", "3", "busy"));
+    items.extend(workload("cart", "1", "cart"));
+    items.extend(workload("web", "1", "little"));
+    items.push(budget);
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    workshop.write("cluster.json", list.to_string());
+}
+
+fn groups(workshop: &Workshop, min: u32, price: &str) {
+    let group = format!("{{name: a, min: {min}, max: 9, {price} nodeSelector: {{pool: a}}}}");
+    workshop.write("groups.yaml", format!("nodeGroups: [{group}]"));
+}
+
+#[test]
+fn nodes_that_could_go_are_named_with_their_pods_and_the_others_with_a_reason() {
+    let workshop = Workshop::new();
+    dump(&workshop);
+    groups(&workshop, 1, "price: 0.2,");
+    let text = workshop.succeed(&PLAN);
+    for expected in [
+        "1. empty (a), which saves 0.2000 an hour\n  2. little (a), which saves 0.2000 an hour",
+        "shop/web-7f → ",
+        "busy: NotUnderutilized: its pods request 75% of its cpu, more than 50% by utilization",
+        "cart: NotEnoughPdb: pod shop/cart-7f of ReplicaSet cart (PodDisruptionBudget shop/cart \
+         allows no disruption",
+        "control-plane: NotAutoscaled: ",
+        "note: timers are not in a dump and are left out",
+        "2 nodes could go, which saves 0.4000 an hour: empty, little",
+        "nothing to order",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+
+    let json = workshop.succeed(&[&PLAN[..], &["-o", "json"]].concat());
+    let plan: Value = serde_json::from_str(&json).unwrap();
+    let removals = &plan["scaleDown"];
+    assert_eq!(removals["savedPerHour"], 0.4);
+    assert_eq!(removals["removed"][1]["pods"][0]["pod"]["name"], "web-7f");
+    let cart = &removals["staying"][1];
+    assert_eq!(cart["node"], "cart");
+    assert_eq!(cart["stay"]["owner"], "ReplicaSet cart");
+    assert_eq!(cart["stay"]["budgets"][0]["name"], "cart");
+    assert_eq!(cart["stay"]["podCode"], "NotEnoughPdb");
+
+    // The minimum of the group holds, and an unknown price saves nothing known.
+    groups(&workshop, 3, "");
+    let text = workshop.succeed(&PLAN);
+    for expected in [
+        "1 node could go: empty",
+        "little: NodeGroupMinSizeReached: ",
+    ] {
+        assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+    }
+
+    // The flags of the daemon hold here too.
+    groups(&workshop, 1, "");
+    let text = workshop.succeed(&[&PLAN[..], &["--scale-down-utilization-threshold=0.2"]].concat());
+    let expected = "little: NotUnderutilized: its pods request 25% of its cpu, more than 20%";
+    assert!(text.contains(expected), "{text}");
+    let wrong = [&PLAN[..], &["--scale-down-policies=nobody"]].concat();
+    workshop.run(&wrong).expect(1, &["nobody", "scale-down"]);
+}

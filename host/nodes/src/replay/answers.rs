@@ -1,0 +1,199 @@
+//! What scale-down policies answer to the recorded questions, and where that differs from
+//! the record.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use flyball_decision::context::Reason;
+use flyball_decision::part::Part;
+use flyball_decision::policy::PolicyFailure;
+use flyball_decision::question::Question;
+use flyball_decision::replay::{Again, Asking, Unavailable};
+use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts, node_verdict, pod_verdict, row};
+use serde::Serialize;
+
+use crate::record::ScaleDownQuestions;
+
+/// The answer of a policy.
+type Answer<A> = Result<A, PolicyFailure>;
+
+/// The answers of all policies about removals, by question, in the order of the chain.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RemovalAnswers {
+    pods: Vec<Vec<Answer<PodVerdicts>>>,
+    nodes: Vec<Vec<Answer<NodeVerdicts>>>,
+}
+
+/// A pod or a node that a policy judges otherwise than it did in the record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JudgedOtherwise {
+    /// Name of the policy that was asked for.
+    pub policy: Arc<str>,
+    /// Interface of the contract that asks the question.
+    pub question: &'static str,
+    /// The pod, as namespace and name, or the node. `None` if the answers differ as a
+    /// whole: in a failure, or in something that concerns no row.
+    pub about: Option<Arc<str>>,
+    /// The recorded judgement, in words.
+    pub was: String,
+    /// The judgement of the replay.
+    pub now: String,
+}
+
+impl RemovalAnswers {
+    /// Returns the recorded answers.
+    pub(super) fn of(questions: &ScaleDownQuestions) -> Self {
+        let pods = questions.pods.iter();
+        let nodes = questions.nodes.iter();
+        Self {
+            pods: pods.map(|asked| answers(&asked.policies)).collect(),
+            nodes: nodes.map(|asked| answers(&asked.policies)).collect(),
+        }
+    }
+
+    /// Asks all policies of the record again.
+    ///
+    /// # Errors
+    /// A policy of the record is not available.
+    pub(super) fn again(
+        questions: &ScaleDownQuestions,
+        again: &mut Again<'_>,
+    ) -> Result<Self, Unavailable> {
+        let mut answers = Self::default();
+        for asked in &questions.pods {
+            let mut input = asked.input.clone();
+            let now = ask_again(&asked.policies, &mut input, again)?;
+            answers.pods.push(now);
+        }
+        for asked in &questions.nodes {
+            let mut input = asked.input.clone();
+            let now = ask_again(&asked.policies, &mut input, again)?;
+            answers.nodes.push(now);
+        }
+        Ok(answers)
+    }
+
+    /// Returns where these answers differ from the recorded ones.
+    pub(super) fn compare(&self, questions: &ScaleDownQuestions) -> Vec<JudgedOtherwise> {
+        let mut found = Vec::new();
+        for (asked, now) in questions.pods.iter().zip(&self.pods) {
+            for (part, now) in asked.policies.iter().zip(now) {
+                compare(part, now, &asked.names, pod_in_words, &mut found);
+            }
+        }
+        for (asked, now) in questions.nodes.iter().zip(&self.nodes) {
+            for (part, now) in asked.policies.iter().zip(now) {
+                compare(part, now, &asked.names, node_in_words, &mut found);
+            }
+        }
+        found
+    }
+}
+
+fn answers<Q: Question>(parts: &[Part<Q>]) -> Vec<Answer<Q::Answer>> {
+    parts.iter().map(|part| part.answer.clone()).collect()
+}
+
+fn ask_again<Q: Question<Own = ()>>(
+    parts: &[Part<Q>],
+    input: &mut Q::Input,
+    again: &mut Again<'_>,
+) -> Result<Vec<Answer<Q::Answer>>, Unavailable> {
+    let parts = parts.iter().map(|part| {
+        // These questions leave no states behind.
+        let asking = Asking {
+            input,
+            own: &(),
+            budget: None,
+        };
+        Ok(again.part(part, asking)?.answer)
+    });
+    parts.collect()
+}
+
+/// Adds the rows in which two answers differ.
+fn compare<Q: Question>(
+    part: &Part<Q>,
+    now: &Answer<Q::Answer>,
+    names: &[Arc<str>],
+    in_words: fn(&Q::Answer, usize) -> String,
+    found: &mut Vec<JudgedOtherwise>,
+) {
+    if part.answer == *now {
+        return;
+    }
+    let otherwise = |about: Option<&Arc<str>>, was: String, now: String| JudgedOtherwise {
+        policy: Arc::clone(&part.name),
+        question: Q::INTERFACE,
+        about: about.cloned(),
+        was,
+        now,
+    };
+    let before = found.len();
+    if let (Ok(was), Ok(now)) = (&part.answer, now) {
+        for (at, name) in names.iter().enumerate() {
+            let (was, now) = (in_words(was, at), in_words(now, at));
+            if was != now {
+                found.push(otherwise(Some(name), was, now));
+            }
+        }
+    }
+    if found.len() == before {
+        let whole = |answer: &Answer<Q::Answer>| match answer {
+            Ok(_) => "an answer".to_owned(),
+            Err(failure) => failure.to_string(),
+        };
+        let (was, now) = match (&part.answer, now) {
+            (Ok(_), Ok(_)) => ("an answer".to_owned(), "other texts in it".to_owned()),
+            (was, now) => (whole(was), whole(now)),
+        };
+        found.push(otherwise(None, was, now));
+    }
+}
+
+fn pod_in_words(answer: &PodVerdicts, at: usize) -> String {
+    let verdict = match answer.verdict.get(at).copied().unwrap_or_default() {
+        pod_verdict::NO_OPINION => "no opinion",
+        pod_verdict::EVICT => "evict",
+        pod_verdict::WAIT => "wait",
+        pod_verdict::BLOCK => "block",
+        pod_verdict::SKIP => "skip",
+        _ => "unknown verdict",
+    };
+    let mut text = verdict.to_owned() + &reason(&answer.reason, &answer.reasons, at);
+    if let Some(cost) = answer.cost.get(at) {
+        let _ = write!(text, ", costs {cost}");
+    }
+    text + &holds_until(&answer.until_ms, at)
+}
+
+fn node_in_words(answer: &NodeVerdicts, at: usize) -> String {
+    let verdict = match answer.verdict.get(at).copied().unwrap_or_default() {
+        node_verdict::NO_OPINION => "no opinion",
+        node_verdict::MAY_GO => "may go",
+        node_verdict::MUST_STAY => "must stay",
+        _ => "unknown verdict",
+    };
+    let mut text = verdict.to_owned() + &reason(&answer.reason, &answer.reasons, at);
+    if let Some(score) = answer.score.get(at) {
+        let _ = write!(text, ", score {score}");
+    }
+    if let Some(unneeded) = answer.unneeded_ms.get(at).filter(|time| **time > 0) {
+        let _ = write!(text, ", after {unneeded} ms");
+    }
+    text + &holds_until(&answer.until_ms, at)
+}
+
+fn reason(column: &[i32], reasons: &[Reason], at: usize) -> String {
+    let row = column.get(at).copied().and_then(row);
+    let reason = row.and_then(|row| reasons.get(row));
+    reason.map_or_else(String::new, |reason| {
+        format!(" ({}: {})", reason.code, reason.sentence)
+    })
+}
+
+fn holds_until(column: &[i64], at: usize) -> String {
+    let until = column.get(at).filter(|until| **until >= 0);
+    until.map_or_else(String::new, |until| format!(", until {until} ms"))
+}

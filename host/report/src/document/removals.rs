@@ -1,0 +1,239 @@
+//! Documents of removals: which nodes are not needed, which stay and why, how those that
+//! leave do so, and where one node stands.
+
+use std::collections::BTreeMap;
+
+use super::replicas::part_notes;
+use super::text::utc;
+use super::{Block, Document, Documented, Note, Tone};
+use flyball_decision::part::Part;
+use flyball_decision::question::Question;
+use flyball_nodes::record::{
+    DrainStepRecord, MovedPodRecord, NeededRecord, ScaleDownRecord, UnneededRecord,
+};
+use flyball_nodes::scale_down::reasons::{self, Stay};
+use flyball_nodes::standing::{DatedStep, Finding, NodeStanding};
+
+/// Code of a pass that only concerns removals.
+pub(super) const SCALE_DOWN: &str = "ScaleDown";
+
+/// Maximum number of nodes that stay and are listed by name in one document.
+const MAX_STAYING: usize = 20;
+
+/// Maximum number of nodes that are not needed and are listed by name in one document.
+const MAX_UNNEEDED: usize = 50;
+
+/// Maximum number of pods in a line.
+const MAX_PODS: usize = 5;
+
+/// Returns what a pass did about removals, in a few words. `None` if it is not worth it.
+pub(super) fn result(record: &ScaleDownRecord) -> Option<(String, Tone)> {
+    let nodes = |step: &str| -> Vec<&str> {
+        let steps = record.steps.iter().filter(|done| *done.step == *step);
+        steps.map(|done| &*done.node).collect()
+    };
+    let mut parts = Vec::new();
+    for (step, what) in [
+        ("Started", "begins to remove"),
+        ("Resumed", "goes on to remove"),
+        ("Terminating", "removed"),
+        ("TakenBack", "keeps after all"),
+    ] {
+        let nodes = nodes(step);
+        if !nodes.is_empty() {
+            parts.push(format!("{what} {}", nodes.join(", ")));
+        }
+    }
+    if !parts.is_empty() {
+        return Some((parts.join("; "), Tone::Good));
+    }
+    match record.unneeded.len() {
+        0 => None,
+        1 => Some(("1 node is not needed".to_owned(), Tone::Plain)),
+        count => Some((format!("{count} nodes are not needed"), Tone::Plain)),
+    }
+}
+
+/// Returns the lines about removals: nodes that are not needed, nodes whose reason to stay
+/// is new, policies that failed, and steps of removals.
+#[must_use]
+pub fn removals(record: &ScaleDownRecord) -> Vec<Block> {
+    let listed = record.unneeded.iter().take(MAX_UNNEEDED);
+    let mut notes: Vec<Note> = listed.map(unneeded).collect();
+    let more = record.unneeded.len().saturating_sub(MAX_UNNEEDED);
+    if more > 0 {
+        notes.push(Note::plain(0, format!("{more} more are not needed")));
+    }
+    notes.extend(staying(&record.needed));
+    let questions = &record.questions;
+    let mut said = Vec::new();
+    for asked in &questions.pods {
+        said.extend(asked.policies.iter().flat_map(failures));
+    }
+    for asked in &questions.nodes {
+        said.extend(asked.policies.iter().flat_map(failures));
+    }
+    // A policy that fails does so in each part of its questions.
+    said.dedup();
+    notes.extend(said);
+    notes.extend(record.steps.iter().map(step));
+    notes.into_iter().map(Block::Note).collect()
+}
+
+/// Returns the line about a node that is not needed.
+fn unneeded(node: &UnneededRecord) -> Note {
+    let UnneededRecord {
+        node: name, group, ..
+    } = node;
+    let subject = format!("{name} ({group}) is not needed:");
+    Note::about(0, subject, unneeded_in_words(node))
+}
+
+/// `goes at …: unneeded since …, pods to …`.
+fn unneeded_in_words(node: &UnneededRecord) -> String {
+    let UnneededRecord {
+        since,
+        stay,
+        until,
+        pods,
+        ..
+    } = node;
+    let what = match (stay, until) {
+        (None, _) => "may go now".to_owned(),
+        (Some(_), Some(until)) => format!("goes at {}", utc(*until)),
+        (Some(stay), None) => format!("waits ({})", reason(stay)),
+    };
+    let pods = match pods.as_slice() {
+        [] => "no pods to move".to_owned(),
+        pods => format!("pods to move: {}", moved(pods)),
+    };
+    format!("{what}: unneeded since {}, {pods}", utc(*since))
+}
+
+/// Returns where a pod would go: `shop/a → n1`.
+#[must_use]
+pub fn moved_pod(MovedPodRecord { pod, to }: &MovedPodRecord) -> String {
+    let to = to.as_deref().unwrap_or("wherever there is room");
+    format!("{}/{} → {to}", pod.namespace, pod.name)
+}
+
+/// Lists pods and where each would go: `shop/a → n1, shop/b → n2 and 3 more`.
+fn moved(pods: &[MovedPodRecord]) -> String {
+    let texts = pods.iter().take(MAX_PODS).map(moved_pod);
+    let texts = texts.collect::<Vec<_>>().join(", ");
+    match pods.len().saturating_sub(MAX_PODS) {
+        0 => texts,
+        more => format!("{texts} and {more} more"),
+    }
+}
+
+/// Returns the lines about nodes that stay. Beyond a number of them, only how many there
+/// are for each reason.
+fn staying(nodes: &[NeededRecord]) -> Vec<Note> {
+    let listed = nodes.iter().take(MAX_STAYING);
+    let listed =
+        listed.map(|node| Note::about(0, format!("{} stays:", node.node), reason(&node.stay)));
+    let mut notes: Vec<Note> = listed.collect();
+    let mut others: BTreeMap<&str, usize> = BTreeMap::new();
+    for node in nodes.iter().skip(MAX_STAYING) {
+        *others.entry(&**node.stay.cause()).or_default() += 1;
+    }
+    notes.extend(others.into_iter().map(|(code, count)| {
+        let subject = format!("{count} more stay:");
+        Note::about(0, subject, code)
+    }));
+    notes
+}
+
+/// A reason in words: `NotEnoughPdb: pod shop/cart-7f of ReplicaSet cart (…) by
+/// drain-rules`.
+#[must_use]
+pub fn reason(stay: &Stay) -> String {
+    let mut text = stay.cause().to_string();
+    let because = stay.because();
+    match &stay.pod {
+        Some(pod) => {
+            text += &format!(": pod {}/{}", pod.namespace, pod.name);
+            if let Some(owner) = &stay.owner {
+                text += &format!(" of {owner}");
+            }
+            if !because.is_empty() {
+                text += &format!(" ({because})");
+            }
+        }
+        None if !because.is_empty() => text += &format!(": {because}"),
+        None => {}
+    }
+    if let Some(policy) = &stay.policy {
+        text += &format!(" by {policy}");
+    }
+    text
+}
+
+/// Returns the lines about a policy that failed or logged something.
+fn failures<Q: Question>(part: &Part<Q>) -> Vec<Note> {
+    part_notes(part, 0, &|_, _| Vec::new())
+}
+
+fn step(done: &DrainStepRecord) -> Note {
+    let DrainStepRecord {
+        node,
+        step,
+        message,
+    } = done;
+    Note::about(0, format!("{node}: {step}:"), message).in_tone(tone_of(step))
+}
+
+fn tone_of(step: &str) -> Tone {
+    match step {
+        "EvictionRefused" => Tone::Warning,
+        "TakenBack" | "TakingBackFailed" | "TerminationFailed" | "Lingers" => Tone::Bad,
+        "Terminating" | "Gone" => Tone::Good,
+        _ => Tone::Plain,
+    }
+}
+
+impl Documented for NodeStanding {
+    fn document(&self) -> Document {
+        let (result, code, mut notes) = match &self.finding {
+            Finding::Needed { stay, .. } if *stay.code == *reasons::BEING_DELETED.code => {
+                ("is leaving".to_owned(), &*stay.code, Vec::new())
+            }
+            Finding::Needed { since, stay } => {
+                let text = format!(
+                    "since {}; looked at again when {}",
+                    utc(*since),
+                    stay.again()
+                );
+                let notes = vec![Note::plain(0, text)];
+                (format!("stays: {}", reason(stay)), &**stay.cause(), notes)
+            }
+            Finding::Unneeded(unneeded) => {
+                let stay = unneeded.stay.as_ref();
+                let again = stay.map(|stay| {
+                    let text = format!("looked at again when {}", stay.again());
+                    Note::about(0, format!("{}:", reason(stay)), text)
+                });
+                let code = stay.map_or(SCALE_DOWN, |stay| &**stay.cause());
+                let notes = again.into_iter().collect();
+                (unneeded_in_words(unneeded), code, notes)
+            }
+            Finding::Gone => ("is gone".to_owned(), SCALE_DOWN, Vec::new()),
+            Finding::NotPlanned => ("is being removed".to_owned(), SCALE_DOWN, Vec::new()),
+        };
+        notes.extend(self.steps.iter().map(|done| {
+            let DatedStep { at, step, message } = done;
+            let subject = format!("{} {step}:", utc(*at));
+            Note::about(0, subject, message).in_tone(tone_of(step))
+        }));
+        Document {
+            at: self.at,
+            about: format!("node/{}", self.node),
+            result,
+            tone: Tone::Plain,
+            code: code.to_owned(),
+            because: String::new(),
+            blocks: notes.into_iter().map(Block::Note).collect(),
+        }
+    }
+}
