@@ -50,7 +50,7 @@ use self::configurations::Configurations;
 use self::early_exit::EarlyExit;
 use self::pass_result::{PassResult, RecordHeader};
 use self::repair::Repairs;
-use self::scale_down::LastStays;
+use self::scale_down::{LastPlan, LastStays};
 
 /// Maximum number of passes in a row. When the cloud refuses an order, the next pass
 /// follows at once and chooses another group.
@@ -77,6 +77,7 @@ pub struct NodeLoop<R, P, W, C> {
     scale_down: ScaleDownTracker,
     /// Why nodes stayed in the last pass: only new reasons are recorded.
     last_stays: LastStays,
+    last_plan: Option<LastPlan>,
     status: StatusWriter,
     /// Whether the status was read, and when somebody led last according to it.
     has_read_status: bool,
@@ -115,6 +116,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             unrepaired: repair::Unrepaired::default(),
             scale_down: ScaleDownTracker::default(),
             last_stays: LastStays::default(),
+            last_plan: None,
             status: StatusWriter::default(),
             has_read_status: false,
             last_led: None,

@@ -97,13 +97,14 @@ enum Done {
 }
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Starts the removals of a plan, and settles the drains that it reviewed.
+    /// Starts the removals of a plan, and settles the drains that it reviewed. Returns also
+    /// whether the taint of candidates was written.
     pub(super) async fn remove_nodes(
         &mut self,
         now: Timestamp,
         census: &Census,
         plan: &ScaleDownPlan,
-    ) -> Removals {
+    ) -> (Removals, bool) {
         let mut removals = Removals::default();
         for reviewed in &plan.reviewed {
             self.settle_review(now, reviewed, &mut removals);
@@ -114,8 +115,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             }
         }
         removals.extend(self.drive_drains(now).await);
-        removals.extend(self.update_soft_taints(now, plan).await);
-        removals
+        let (tainted, has_written) = self.update_soft_taints(now, plan).await;
+        removals.extend(tainted);
+        (removals, has_written)
     }
 
     /// Begins to remove a node.

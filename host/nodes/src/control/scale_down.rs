@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::cached_pass::PassInputs;
 use super::removals::{LAST_LED, Removals};
 use super::{NodeLoop, PassResult, ScaleUp};
 use crate::census::Census;
@@ -19,6 +20,7 @@ use crate::scale_up::Plan;
 use crate::state::ClusterState;
 use crate::status::{Status, date_time};
 use flyball_decision::hash::split_mix;
+use flyball_decision::policy::kind;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
 
@@ -29,8 +31,28 @@ pub(super) struct LastStays {
     unneeded: BTreeMap<Arc<str>, Option<Stay>>,
 }
 
+/// The last plan of removals, which need not be repeated as long as its inputs are the same:
+/// it removed nothing, and nothing about it was left to write.
+pub(super) struct LastPlan {
+    inputs: PlanInputs,
+    /// When a timer, a delay or a verdict ends.
+    until: Timestamp,
+    status: Status,
+}
+
+/// The inputs of a plan of removals, other than the time.
+#[derive(PartialEq)]
+struct PlanInputs {
+    pass: PassInputs,
+    drain_revision: u64,
+    /// Digests of the chain's policies.
+    chain: Vec<Option<Arc<str>>>,
+    hold: Option<&'static str>,
+}
+
 /// The plan of removals of a pass, and what was taken over before it.
 pub(super) struct PlannedRemovals {
+    inputs: Option<PlanInputs>,
     plan: ScaleDownPlan,
     taken_over: Removals,
     record: Option<ScaleDownRecord>,
@@ -60,6 +82,10 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             ScaleUp::Planned(plan) if !plan.verdict.orders.is_empty() => Some(reasons::SCALE_UP),
             ScaleUp::Planned(_) | ScaleUp::Unchanged => None,
         };
+        let inputs = self.plan_inputs(now, census, hold);
+        if let Some(status) = self.unchanged(now, &inputs, &taken_over) {
+            return Some(PlannedRemovals::unchanged(taken_over, status));
+        }
         let context = ScaleDownContext {
             now,
             options: &self.options,
@@ -92,11 +118,46 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             self.next_scan = self.next_scan.min(next);
         }
         Some(PlannedRemovals {
+            inputs: Some(inputs),
             plan,
             taken_over,
             record,
             status,
         })
+    }
+
+    fn plan_inputs(
+        &self,
+        now: Timestamp,
+        census: &Census,
+        hold: Option<reasons::HostReason>,
+    ) -> PlanInputs {
+        let engine = &*self.ports.engine;
+        let chain = self.options.scale_down.policies.iter();
+        PlanInputs {
+            pass: PassInputs::new(now, census, &self.backoffs, &self.options, engine),
+            drain_revision: self.reader.with_state(|state| state.drain_revision()),
+            chain: chain
+                .map(|choice| {
+                    let policy = engine.policy(kind::SCALE_DOWN, &choice.name).ok()?;
+                    Some(Arc::clone(&policy.version().digest))
+                })
+                .collect(),
+            hold: hold.map(|reason| reason.code),
+        }
+    }
+
+    /// The status of the last plan, if it need not be repeated.
+    fn unchanged(
+        &self,
+        now: Timestamp,
+        inputs: &PlanInputs,
+        taken_over: &Removals,
+    ) -> Option<Status> {
+        let is_quiet = taken_over.steps.is_empty() && self.scale_down.is_quiet();
+        let last = self.last_plan.as_ref().filter(|_| is_quiet)?;
+        let holds = now < last.until && last.inputs == *inputs;
+        holds.then(|| last.status.clone())
     }
 
     /// Carries out what was decided. Returns what was found and done.
@@ -107,6 +168,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         planned: Option<PlannedRemovals>,
     ) -> (Option<ScaleDownRecord>, Findings) {
         let Some(PlannedRemovals {
+            inputs,
             plan,
             taken_over: mut removals,
             record,
@@ -115,9 +177,22 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         else {
             return (None, Findings::default());
         };
+        let mut is_done = plan.removed.is_empty();
         if self.options.scale_down.mode == ScaleDownMode::On {
-            removals.extend(self.remove_nodes(now, census, &plan).await);
-            self.write_status(now, status).await;
+            if inputs.is_some() {
+                let (done, has_written) = self.remove_nodes(now, census, &plan).await;
+                removals.extend(done);
+                is_done &= !has_written;
+            }
+            self.write_status(now, status.clone()).await;
+        }
+        if let Some(inputs) = inputs {
+            let until = self.scale_down.verdicts_until();
+            self.last_plan = is_done.then(|| LastPlan {
+                inputs,
+                until: plan.next.map_or(until, |next| next.min(until)),
+                status,
+            });
         }
         let events = plan.policy_events.into_iter();
         removals
@@ -184,6 +259,19 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     pub(super) fn next_tick(&self) -> Timestamp {
         let drains = self.next_drain;
         drains.map_or(self.next_scan, |next| next.min(self.next_scan))
+    }
+}
+
+impl PlannedRemovals {
+    /// Of a pass whose inputs are those of the last plan.
+    fn unchanged(taken_over: Removals, status: Status) -> Self {
+        Self {
+            inputs: None,
+            plan: ScaleDownPlan::default(),
+            taken_over,
+            record: None,
+            status,
+        }
     }
 }
 

@@ -19,8 +19,8 @@ use flyball_decision::time::Timestamp;
 pub struct PodsAsked {
     /// The pods, of nodes that changed.
     pub input: ScaleDownPodsInput,
-    /// Namespace and name of the pod of each row, for people.
-    pub names: Vec<Arc<str>>,
+    /// The pod of each row, for people.
+    pub names: Vec<ObjectKey>,
     /// The policies that were asked, in the order of the chain.
     pub policies: Vec<Part<ScaleDownPodsQuestion>>,
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 
 use flyball_decision::context::Reason;
+use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
 use flyball_decision::policy::PolicyFailure;
 use flyball_decision::question::Question;
@@ -79,12 +80,19 @@ impl RemovalAnswers {
         let mut found = Vec::new();
         for (asked, now) in questions.pods.iter().zip(&self.pods) {
             for (part, now) in asked.policies.iter().zip(now) {
-                compare(part, now, &asked.names, pod_in_words, &mut found);
+                let name = |key: &ObjectKey| format!("{}/{}", key.namespace, key.name).into();
+                compare(part, now, (&asked.names, &name), pod_in_words, &mut found);
             }
         }
         for (asked, now) in questions.nodes.iter().zip(&self.nodes) {
             for (part, now) in asked.policies.iter().zip(now) {
-                compare(part, now, &asked.names, node_in_words, &mut found);
+                compare(
+                    part,
+                    now,
+                    (&asked.names, &Arc::clone),
+                    node_in_words,
+                    &mut found,
+                );
             }
         }
         found
@@ -112,30 +120,31 @@ fn ask_again<Q: Question<Own = ()>>(
     parts.collect()
 }
 
-/// Adds the rows in which two answers differ.
-fn compare<Q: Question>(
+/// Adds the rows in which two answers differ. `names` are what the rows are about, and
+/// their names.
+fn compare<Q: Question, N>(
     part: &Part<Q>,
     now: &Answer<Q::Answer>,
-    names: &[Arc<str>],
+    (rows, name_of): (&[N], &dyn Fn(&N) -> Arc<str>),
     in_words: fn(&Q::Answer, usize) -> String,
     found: &mut Vec<JudgedOtherwise>,
 ) {
     if part.answer == *now {
         return;
     }
-    let otherwise = |about: Option<&Arc<str>>, was: String, now: String| JudgedOtherwise {
+    let otherwise = |about: Option<Arc<str>>, was: String, now: String| JudgedOtherwise {
         policy: Arc::clone(&part.name),
         question: Q::INTERFACE,
-        about: about.cloned(),
+        about,
         was,
         now,
     };
     let before = found.len();
     if let (Ok(was), Ok(now)) = (&part.answer, now) {
-        for (at, name) in names.iter().enumerate() {
+        for (at, row) in rows.iter().enumerate() {
             let (was, now) = (in_words(was, at), in_words(now, at));
             if was != now {
-                found.push(otherwise(Some(name), was, now));
+                found.push(otherwise(Some(name_of(row)), was, now));
             }
         }
     }

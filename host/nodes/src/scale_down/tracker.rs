@@ -48,6 +48,16 @@ impl ScaleDownTracker {
         self.drains.insert(Drain::evicting(node, group, is_empty));
     }
 
+    /// Whether no node is leaving, and no evicted pod is waited for.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.evicted.is_empty() && self.drains.iter().next().is_none()
+    }
+
+    /// Until when the verdicts of the policies hold if nothing but time changes.
+    pub(crate) fn verdicts_until(&self) -> Timestamp {
+        self.verdicts.until()
+    }
+
     /// Forgets evictions that are over.
     pub(crate) fn forget_evicted(&mut self, now: Timestamp) {
         self.evicted.retain(|pod| now.since(pod.at) < EVICTED_MS);

@@ -15,14 +15,16 @@ use flyball_decision::time::Timestamp;
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
     /// Taints the nodes that have become unneeded, and removes the taint from others, at most
-    /// `--max-bulk-soft-taint-count` in one pass.
+    /// `--max-bulk-soft-taint-count` in one pass. Returns also whether there was something to
+    /// write.
     pub(super) async fn update_soft_taints(
         &mut self,
         now: Timestamp,
         plan: &ScaleDownPlan,
-    ) -> Removals {
+    ) -> (Removals, bool) {
         let mut removals = Removals::default();
         let changes = self.soft_taint_changes(now, plan);
+        let has_written = !changes.is_empty();
         let writes = stream::iter(changes).map(|change| async {
             let name = Arc::clone(&change.name);
             (name, self.writer.update_node(now, change).await)
@@ -34,7 +36,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 removals.step(&node, "SoftTaintFailed", message);
             }
         }
-        removals
+        (removals, has_written)
     }
 
     fn soft_taint_changes(&self, now: Timestamp, plan: &ScaleDownPlan) -> Vec<NodeChange> {

@@ -141,8 +141,7 @@ impl<'a> PodTable<'a> {
     pub(super) fn add(&mut self, node: &Candidate) {
         let at = row_of(self.rows.nodes.len());
         let mut pods: Vec<PodView<'_>> = self.state.pods_on(&node.name).collect();
-        let order = |pod: &PodView<'_>| (Arc::clone(&pod.key.name), Arc::clone(&pod.key.namespace));
-        pods.sort_by_cached_key(order);
+        pods.sort_unstable_by_key(|pod| (&*pod.key.name, &*pod.key.namespace));
         for pod in pods {
             self.add_pod(at, &pod);
         }

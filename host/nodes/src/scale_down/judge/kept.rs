@@ -127,6 +127,15 @@ impl KeptVerdicts {
         self.groups = Arc::clone(groups);
     }
 
+    /// Until when all verdicts hold if nothing but time changes.
+    pub(crate) fn until(&self) -> Timestamp {
+        let untils = self.nodes.values().map(|node| {
+            let of_node = node.verdict.as_ref().map(|verdict| verdict.until);
+            of_node.map_or(node.until, |until| until.min(node.until))
+        });
+        untils.min().unwrap_or(Timestamp(i64::MAX))
+    }
+
     /// Whether the verdicts about a node's pods still hold.
     pub(super) fn knows_pods(&self, node: &Candidate, now: Timestamp) -> bool {
         let known = self.nodes.get(&node.name);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::state::ClusterState;
+use flyball_decision::key::ObjectKey;
 
 /// A node of a question about pods, and its rows.
 pub(super) struct NodeRows {
@@ -20,12 +21,9 @@ pub(super) struct PodRows {
 }
 
 impl PodRows {
-    /// Returns `namespace/name` of the pod of each row.
-    pub(super) fn pod_names(&self, state: &ClusterState) -> Vec<Arc<str>> {
-        let names = self.slots.iter().map(|&slot| {
-            let pod = state.pod_at(slot)?;
-            Some(format!("{}/{}", pod.key.namespace, pod.key.name).into())
-        });
-        names.map(Option::unwrap_or_default).collect()
+    /// Returns the pod of each row.
+    pub(super) fn pod_names(&self, state: &ClusterState) -> Vec<ObjectKey> {
+        let pods = self.slots.iter().filter_map(|&slot| state.pod_at(slot));
+        pods.map(|pod| pod.key.clone()).collect()
     }
 }
