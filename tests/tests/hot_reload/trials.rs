@@ -261,9 +261,6 @@ fn a_scale_down_policy_is_tried_on_the_recorded_questions_that_it_answers() {
     let home = Home::new();
     home.put("web.wasm", built_in("utilization"));
     let registry = home.start_with(|options| recording(options, vec![about_a_node()]));
-    let hostile = guests::components("scale-down").unwrap();
-    home.put("web.wasm", &hostile["too_few"]);
-    wait_for_failure(&registry, "web", "(node groups; 1 of 1 inputs)");
     // It judges pods alone, and would no longer be asked about nodes.
     home.put("web.wasm", built_in("drain-rules"));
     wait_until("the swap", || {

@@ -26,9 +26,10 @@ fn node(name: &str, pool: &str) -> Value {
 
 /// Returns a ReplicaSet, and a pod of it that runs on a node.
 fn workload(name: &str, cpu: &str, node: &str) -> [Value; 2] {
+    let uid = format!("rs-{name}");
     let owner = json!({
         "apiVersion": "apps/v1", "kind": "ReplicaSet",
-        "metadata": {"name": name, "namespace": "shop", "uid": name},
+        "metadata": {"name": name, "namespace": "shop", "uid": uid},
         "spec": {"replicas": 1},
     });
     let pod = json!({
@@ -37,7 +38,7 @@ fn workload(name: &str, cpu: &str, node: &str) -> [Value; 2] {
             "name": format!("{name}-7f"), "namespace": "shop", "uid": format!("{name}-7f"),
             "labels": {"app": name}, "creationTimestamp": "2026-02-02T00:00:00Z",
             "ownerReferences": [{
-                "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": name,
+                "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": name, "uid": uid,
                 "controller": true,
             }],
         },
