@@ -109,6 +109,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         for reviewed in &plan.reviewed {
             self.settle_review(now, reviewed, &mut removals);
         }
+        self.take_back_unreviewed(now, &mut removals);
         for &at in &plan.removed {
             if let Some(node) = plan.unneeded.get(at) {
                 self.start(now, census, node, &mut removals);
@@ -169,6 +170,21 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             },
             pods: Vec::new(),
         });
+    }
+
+    /// Takes back the drains that the plan could not review.
+    fn take_back_unreviewed(&mut self, now: Timestamp, removals: &mut Removals) {
+        let drains = self.scale_down.drains.iter();
+        let left = drains.filter(|drain| drain.step == Step::Reviewing);
+        let left: Vec<Arc<str>> = left.map(|drain| Arc::clone(&drain.node)).collect();
+        for node in left {
+            if let Some(drain) = self.scale_down.drains.get_mut(&node) {
+                let mut advanced = Advanced::default();
+                let why = "its node group is not scaled any more".to_owned();
+                drain.take_back(now, why, &mut advanced);
+                self.note_failed(now, &advanced.failed, removals);
+            }
+        }
     }
 
     /// Continues a drain, or takes it back, after its last look.
@@ -284,10 +300,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 }
             }
             Action::Unmark(node) => {
-                let cordoned = self.scale_down.drains.get(&node);
-                let cordoned = cordoned.is_some_and(|drain| drain.cordoned);
+                let drain = self.scale_down.drains.get(&node);
+                let cordoned = drain.is_some_and(|drain| drain.cordoned);
+                let uid = drain.map(|drain| Arc::clone(&drain.uid));
                 let change = NodeChange {
                     name: Arc::clone(&node),
+                    uid: uid.filter(|uid| !uid.is_empty()),
                     remove_taints: vec![TO_BE_DELETED.into(), DELETION_CANDIDATE.into()],
                     unschedulable: cordoned.then_some(false),
                     annotations: vec![(DRAINING.into(), None)],

@@ -262,12 +262,12 @@ impl Drain {
                     self.step = Step::Ready { next: now };
                 }
             }
-            Step::Terminating { since, reported } => {
-                if !*reported && now.since(*since) >= LINGERS_MS {
-                    *reported = true;
-                    let node = Arc::clone(&self.node);
-                    advanced.actions.push(Action::Lingers(node));
-                }
+            Step::Terminating { since, reported }
+                if !*reported && now.since(*since) >= LINGERS_MS =>
+            {
+                *reported = true;
+                let node = Arc::clone(&self.node);
+                advanced.actions.push(Action::Lingers(node));
             }
             Step::TakingBack { next } if *next <= now => {
                 let node = Arc::clone(&self.node);

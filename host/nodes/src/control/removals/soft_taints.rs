@@ -9,6 +9,7 @@ use super::{CONCURRENCY, DELETION_CANDIDATE, NodeLoop, Removals};
 use crate::cloud::CloudProvider;
 use crate::ports::{NodeChange, NodesReader, NodesWriter, TaintChange};
 use crate::scale_down::ScaleDownPlan;
+use crate::scale_down::reasons::{BEING_DELETED, NOT_AUTOSCALED};
 use crate::state::ClusterState;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
@@ -67,7 +68,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 let Some(view) = state.node(&node.name) else {
                     continue;
                 };
-                let is_ours = node.stay.code.as_ref() != "NotAutoscaled";
+                let code = &*node.stay.code;
+                // Nodes of other groups have the taints of another autoscaler.
+                let is_ours = code != NOT_AUTOSCALED.code && code != BEING_DELETED.code;
                 if changes.len() < max && is_ours && has_taint(&view.facts.node) {
                     changes.push(NodeChange {
                         name: Arc::clone(&node.name),

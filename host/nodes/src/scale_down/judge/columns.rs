@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use hashbrown::HashMap;
+
 use super::kept::KeptNode;
 use super::rows::{NodeRows, PodRows};
 use super::{PodAction, compose};
 use crate::gpu::{gpus, has_gpu_label};
 use crate::scale_down::candidates::{Candidate, is_disabled};
 use crate::scale_down::plan::ScaleDownContext;
-use crate::state::{ClusterState, PodView, RestartPolicy, SafeToEvict};
+use crate::state::{ClusterState, Owner, PodView, RestartPolicy, SafeToEvict};
 use flyball_decision::scale_down::{
     GroupColumns, NO_ROW, NONE, NodeColumns, PodColumns, PodNodeColumns, ScaleDownNodesInput,
     ScaleDownPodsInput, Texts, group_state, node_state, owner_kind, pod_state,
@@ -113,7 +115,12 @@ pub(super) struct PodTable<'a> {
     node_texts: Texts,
     /// The namespace of the last pod, and its row.
     namespace: Option<(Arc<str>, u32)>,
+    /// Columns of the owners seen so far, by the address that their pods share.
+    owners: HashMap<usize, OwnerColumns>,
 }
+
+/// Kind and replicas of a pod's owner, and the bits that say what is known of it.
+type OwnerColumns = (u32, i32, u32);
 
 impl<'a> PodTable<'a> {
     pub(super) fn new(context: &'a ScaleDownContext<'a>, state: &'a ClusterState) -> Self {
@@ -126,6 +133,7 @@ impl<'a> PodTable<'a> {
             pod_texts: Texts::default(),
             node_texts: Texts::default(),
             namespace: None,
+            owners: HashMap::new(),
         }
     }
 
@@ -171,7 +179,7 @@ impl<'a> PodTable<'a> {
         };
         let facts = pod.facts;
         let requests = compose::requests(self.state, pod);
-        let (kind, replicas, looked_up) = self.owner(pod);
+        let (kind, replicas, looked_up) = self.owner(pod.facts.owner.as_ref());
         let budgets = self.state.budgets_of(pod);
         let allowed = budgets.iter().filter_map(|id| self.state.budget(*id));
         let allowed = allowed.map(crate::state::BudgetFacts::allowed).min();
@@ -232,11 +240,20 @@ impl<'a> PodTable<'a> {
         bits.fold(safe | ds_eviction, |bits, (_, bit)| bits | bit)
     }
 
-    /// Kind and replicas of a pod's owner, and the bits that say what is known of it.
-    fn owner(&self, pod: &PodView<'_>) -> (u32, i32, u32) {
-        let Some(owner) = &pod.facts.owner else {
+    fn owner(&mut self, owner: Option<&Arc<Owner>>) -> OwnerColumns {
+        let Some(owner) = owner else {
             return (owner_kind::NONE, -1, 0);
         };
+        let address = Arc::as_ptr(owner).addr();
+        if let Some(known) = self.owners.get(&address) {
+            return *known;
+        }
+        let columns = self.find_owner(owner);
+        self.owners.insert(address, columns);
+        columns
+    }
+
+    fn find_owner(&self, owner: &Owner) -> OwnerColumns {
         let kind = match &*owner.kind {
             "DaemonSet" => owner_kind::DAEMON_SET,
             "ReplicaSet" => owner_kind::REPLICA_SET,
