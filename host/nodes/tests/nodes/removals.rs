@@ -124,16 +124,13 @@ fn an_empty_node_is_tainted_and_leaves_after_its_time() {
     }
 }
 
-#[test]
-fn pods_are_evicted_one_after_the_other_as_their_budget_allows() {
-    let mut world = world(|options| options.scale_down.max_parallelism = 1);
-    // Two small pods on a-2 whose budget allows one disruption at a time.
-    world.running("shop", 2, "a-2", &pod(100));
-    let budget = |allowed| BudgetFacts {
+/// A budget of the namespace of all pods that allows so many disruptions.
+fn budget(allowed: i32) -> BudgetFacts {
+    BudgetFacts {
         uid: "budget".into(),
         key: ObjectKey {
             namespace: "default".into(),
-            name: "shop".into(),
+            name: "all".into(),
         },
         selector: Some(LabelSelector::default()),
         disruptions_allowed: allowed,
@@ -141,15 +138,131 @@ fn pods_are_evicted_one_after_the_other_as_their_budget_allows() {
         always_evict_unhealthy: false,
         min_healthy: 1,
         current_healthy: 2,
-    };
+    }
+}
+
+/// A world in which only a-1 can go, with a pod of web on a-0 and two of cart to evict.
+fn drained() -> World {
+    let mut world = World::new(vec![first()], None, on);
+    world.judge(vec![evicts(), half()]);
+    world.group("a", 1000, (1, 2, 5));
+    world.running("web", 1, "a-0", &pod(600));
+    world.running("cart", 2, "a-1", &pod(100));
+    world
+}
+
+/// Time of the tick at which the node of [`drained`] is evicted.
+const EVICTED: i64 = 10 * MINUTE + 5 * SECOND + 1;
+
+fn evictions(calls: &[String]) -> Vec<&str> {
+    let calls = calls.iter().map(String::as_str);
+    calls.filter(|call| call.starts_with("evict")).collect()
+}
+
+#[test]
+fn pods_are_evicted_one_after_the_other_as_their_budget_allows() {
+    let mut world = drained();
     world.change_state(|state| state.apply_budget(budget(1)));
-    world.fail("evict shop-1", "Blocked", false);
     let mut now = 0;
-    let calls = run(&mut world, &mut now, 10 * MINUTE + 6 * SECOND);
-    // The empty place of a-1 is found first; then a-2 by name.
-    let evicted: Vec<&String> = calls
+    let calls = run(&mut world, &mut now, EVICTED);
+    assert_eq!(evictions(&calls), ["evict cart-0"]);
+    // The budget allows no other until the pod is there again: nothing is requested.
+    world.change_state(|state| state.apply_budget(budget(0)));
+    world.delete_pods(&["cart-0"]);
+    let calls = run(&mut world, &mut now, EVICTED + 30 * SECOND);
+    assert_eq!(evictions(&calls), Vec::<&str>::new());
+    world.change_state(|state| state.apply_budget(budget(1)));
+    let calls = run(&mut world, &mut now, EVICTED + 31 * SECOND);
+    assert_eq!(evictions(&calls), ["evict cart-1"]);
+    world.delete_pods(&["cart-1"]);
+    let calls = run(&mut world, &mut now, EVICTED + 45 * SECOND);
+    assert_eq!(calls, ["delete a: a-1"]);
+}
+
+#[test]
+fn a_drain_that_is_refused_for_too_long_is_taken_back() {
+    let mut world = drained();
+    world.fail("evict cart-0", "Blocked", false);
+    let mut now = 0;
+    run(&mut world, &mut now, EVICTED + 3 * MINUTE);
+    assert_eq!(world.marks("a-1"), "", "neither tainted nor cordoned");
+    let events = world.events();
+    let failed = events
         .iter()
-        .filter(|call| call.starts_with("evict"))
-        .collect();
-    assert_eq!(evicted.len(), 1, "{calls:?}");
+        .find(|event| event.contains("ScaleDownFailed"));
+    let failed = failed.unwrap();
+    assert!(
+        failed.contains("pod default/cart-0 could not be evicted"),
+        "{failed}"
+    );
+    assert!(
+        world
+            .calls()
+            .iter()
+            .all(|call| !call.starts_with("delete a"))
+    );
+}
+
+#[test]
+fn an_empty_node_that_gets_a_pod_is_given_back() {
+    let mut world = world(|options| options.scale_down.max_drain_parallelism = 0);
+    let mut now = 0;
+    let calls = run(&mut world, &mut now, 10 * MINUTE + 1);
+    assert_eq!(calls.last().map(String::as_str), Some("update a-2"));
+    world.running("late", 1, "a-2", &pod(100));
+    let calls = run(&mut world, &mut now, 10 * MINUTE + 6 * SECOND);
+    assert_eq!(calls, ["update a-2"]);
+    assert_eq!(world.marks("a-2"), "");
+    let events = world.events();
+    let message = "pods have come to the empty node";
+    assert!(
+        events.iter().any(|event| event.contains(message)),
+        "{events:#?}"
+    );
+}
+
+#[test]
+fn another_process_takes_over_timers_and_drains() {
+    let mut world = drained();
+    let mut now = 0;
+    run(&mut world, &mut now, 9 * MINUTE);
+    // Somebody led a moment ago: the timer goes on from the taint.
+    world.restart();
+    let calls = run(&mut world, &mut now, 10 * MINUTE + 1);
+    assert_eq!(calls, ["update a-1"]);
+    world.restart();
+    let calls = run(&mut world, &mut now, EVICTED);
+    assert_eq!(evictions(&calls), ["evict cart-0", "evict cart-1"]);
+    // Nothing is requested again for pods that end already.
+    world.restart();
+    assert_eq!(
+        evictions(&run(&mut world, &mut now, EVICTED + 20 * SECOND)),
+        Vec::<&str>::new()
+    );
+    world.delete_pods(&["cart-0", "cart-1"]);
+    // The cloud does it, and its answer is lost.
+    world.fail("delete a-1", "Unreachable", true);
+    let calls = run(&mut world, &mut now, EVICTED + MINUTE);
+    assert_eq!(calls, ["delete a: a-1"], "once");
+    let size = |world: &World| world.group_sizes("a");
+    assert_eq!(size(&world), (1, 1));
+    world.restart();
+    let calls = run(&mut world, &mut now, EVICTED + 2 * MINUTE);
+    assert_eq!(calls, Vec::<String>::new());
+    assert!(
+        world.marks("a-1").contains("ToBeDeleted"),
+        "its Node goes with its instance"
+    );
+}
+
+#[test]
+fn timers_begin_anew_after_a_time_without_a_leader() {
+    let mut world = drained();
+    let mut now = 0;
+    run(&mut world, &mut now, 9 * MINUTE);
+    world.restart();
+    now = 20 * MINUTE;
+    let calls = run(&mut world, &mut now, 29 * MINUTE);
+    assert_eq!(calls, Vec::<String>::new());
+    assert_eq!(run(&mut world, &mut now, 30 * MINUTE + 1), ["update a-1"]);
 }

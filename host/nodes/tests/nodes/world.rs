@@ -102,6 +102,13 @@ impl World {
         });
     }
 
+    /// Target and number of instances of a group.
+    pub fn group_sizes(&self, name: &str) -> (u32, usize) {
+        let inner = self.lock();
+        let group = &inner.groups[name];
+        (group.target_size, group.instances.len())
+    }
+
     /// Removes a Node object.
     pub fn delete_node(&mut self, name: &str) {
         self.lock().state.delete_node(name);

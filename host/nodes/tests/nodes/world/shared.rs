@@ -12,7 +12,7 @@ use flyball_nodes::cloud::{
 };
 use flyball_nodes::ports::{
     EvictError, Eviction, ExpanderConfiguration, NodeChange, NodeEvent, NodesReader, NodesWriter,
-    WriteError,
+    StatusDocument, WriteError,
 };
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::state::ClusterState;
@@ -33,6 +33,8 @@ pub struct Inner {
     pub events: Vec<NodeEvent>,
     pub records: Vec<Arc<NodeDecisionRecord>>,
     pub configuration: Option<ExpanderConfiguration>,
+    /// The status ConfigMap.
+    pub status: Option<StatusDocument>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
     /// Whether changes wait.
@@ -199,6 +201,15 @@ impl NodesWriter for Shared {
         }
         inner.state.apply_node(facts);
         Ok(())
+    }
+
+    async fn write_status(&self, _: Timestamp, status: StatusDocument) -> Result<(), WriteError> {
+        self.0.lock().unwrap().status = Some(status);
+        Ok(())
+    }
+
+    async fn read_status(&self) -> Result<Option<StatusDocument>, WriteError> {
+        Ok(self.0.lock().unwrap().status.clone())
     }
 
     async fn evict(&self, now: Timestamp, eviction: Eviction) -> Result<(), EvictError> {
