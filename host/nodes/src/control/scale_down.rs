@@ -83,7 +83,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             ScaleUp::Planned(_) | ScaleUp::Unchanged => None,
         };
         let inputs = self.plan_inputs(now, census, hold);
-        if let Some(status) = self.unchanged(now, &inputs, &taken_over) {
+        if let Some((status, until)) = self.unchanged(now, &inputs, &taken_over) {
+            self.next_scan = self.next_scan.min(until);
             return Some(PlannedRemovals::unchanged(taken_over, status));
         }
         let context = ScaleDownContext {
@@ -147,17 +148,17 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
-    /// The status of the last plan, if it need not be repeated.
+    /// The status of the last plan, if it need not be repeated, and until when.
     fn unchanged(
         &self,
         now: Timestamp,
         inputs: &PlanInputs,
         taken_over: &Removals,
-    ) -> Option<Status> {
+    ) -> Option<(Status, Timestamp)> {
         let is_quiet = taken_over.steps.is_empty() && self.scale_down.is_quiet();
         let last = self.last_plan.as_ref().filter(|_| is_quiet)?;
         let holds = now < last.until && last.inputs == *inputs;
-        holds.then(|| last.status.clone())
+        holds.then(|| (last.status.clone(), last.until))
     }
 
     /// Carries out what was decided. Returns what was found and done.
