@@ -120,12 +120,14 @@ fn ask_again<Q: Question<Own = ()>>(
     parts.collect()
 }
 
-/// Adds the rows in which two answers differ. `names` are what the rows are about, and
-/// their names.
+/// What the rows of a question are about, and the name of each.
+type RowNames<'a, N> = (&'a [N], &'a dyn Fn(&N) -> Arc<str>);
+
+/// Adds the rows in which two answers differ.
 fn compare<Q: Question, N>(
     part: &Part<Q>,
     now: &Answer<Q::Answer>,
-    (rows, name_of): (&[N], &dyn Fn(&N) -> Arc<str>),
+    (rows, name_of): RowNames<'_, N>,
     in_words: fn(&Q::Answer, usize) -> String,
     found: &mut Vec<JudgedOtherwise>,
 ) {

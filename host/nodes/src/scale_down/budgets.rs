@@ -35,7 +35,7 @@ impl RemainingBudgets {
         &self,
         state: &ClusterState,
         evicted: &[u32],
-    ) -> Result<NeededDisruptions, Stay> {
+    ) -> Result<NeededDisruptions, Box<Stay>> {
         let mut needed = NeededDisruptions::default();
         for pod in evicted.iter().filter_map(|&slot| state.pod_at(slot)) {
             if passes_budgets(&pod) {
@@ -44,7 +44,7 @@ impl RemainingBudgets {
             let budget = match *state.budgets_of(&pod) {
                 [] => continue,
                 [budget] => budget,
-                _ => return Err(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS)),
+                _ => return Err(Box::new(Stay::blocked(pod.key, reasons::SEVERAL_BUDGETS))),
             };
             let facts = state.budget(budget);
             if !pod.facts.ready && facts.is_some_and(BudgetFacts::passes_unready) {
@@ -52,7 +52,7 @@ impl RemainingBudgets {
             }
             let left = self.left.get(&budget).copied().unwrap_or_default();
             if left < 1 {
-                return Err(Stay::blocked(pod.key, reasons::NOT_ENOUGH_PDB));
+                return Err(Box::new(Stay::blocked(pod.key, reasons::NOT_ENOUGH_PDB)));
             }
             let count = needed.counts.entry(budget).or_default();
             *count += 1;

@@ -227,7 +227,9 @@ fn simulate(
         let group = &context.census.groups[node.node.group].group;
         let result = match group.target_size <= group.min_size {
             true => Err(Stay::of(reasons::MIN_SIZE)),
-            false => remove(context, state, &mut simulation, &mut budgets, &node),
+            false => {
+                remove(context, state, &mut simulation, &mut budgets, &node).map_err(|stay| *stay)
+            }
         };
         plan.reviewed.push(ReviewedNode {
             name: node.node.name,
@@ -239,7 +241,7 @@ fn simulate(
             Ok(unneeded) => plan.unneeded.push(unneeded),
             Err(stay) => plan.needed.push(StayingNode {
                 name: node.node.name,
-                stay,
+                stay: *stay,
             }),
         }
     }
@@ -279,9 +281,9 @@ fn remove(
     simulation: &mut Simulation,
     budgets: &mut RemainingBudgets,
     judged: &JudgedNode,
-) -> Result<UnneededNode, Stay> {
+) -> Result<UnneededNode, Box<Stay>> {
     if let Some(stay) = &judged.stay {
-        return Err(stay.clone());
+        return Err(Box::new(stay.clone()));
     }
     let evicted = judged
         .pods
@@ -341,7 +343,7 @@ fn young_pod(
     context: &ScaleDownContext<'_>,
     state: &ClusterState,
     evicted: &[u32],
-) -> Result<(), Stay> {
+) -> Result<(), Box<Stay>> {
     let min_age = context.options.scale_down.min_pod_age_ms;
     if min_age <= 0 {
         return Ok(());
@@ -349,7 +351,7 @@ fn young_pod(
     let mut pods = evicted.iter().filter_map(|&slot| state.pod_at(slot));
     let young = pods.find(|pod| context.now.since(pod.facts.created) < min_age);
     match young {
-        Some(pod) => Err(Stay::of_pod(reasons::POD_YOUNG, pod.key)),
+        Some(pod) => Err(Box::new(Stay::of_pod(reasons::POD_YOUNG, pod.key))),
         None => Ok(()),
     }
 }

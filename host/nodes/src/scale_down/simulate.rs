@@ -84,7 +84,7 @@ impl Simulation {
         evicted: &[u32],
         cutoff: i32,
         now: Timestamp,
-    ) -> Result<(), Stay> {
+    ) -> Result<(), Box<Stay>> {
         let pods = self.to_place(state, node, evicted, cutoff);
         let classes: Vec<(ClassId, bool)> = pods
             .iter()
@@ -122,10 +122,10 @@ impl Simulation {
             Err(no_place) => {
                 let slot = pods.get(no_place.pod).and_then(|pod| pod.slot);
                 let pod = slot.and_then(|slot| state.pod_at(slot));
-                Err(match pod {
+                Err(Box::new(match pod {
                     Some(pod) => Stay::of_pod(reasons::NO_PLACE, pod.key),
                     None => Stay::of(reasons::NO_PLACE),
-                })
+                }))
             }
         }
     }

@@ -67,6 +67,6 @@ fn a_configuration_of_the_cluster_is_what_the_next_pass_goes_by() {
                      node group a matches no priority: it is for when none does";
     assert!(world.events().contains(&unmatched.to_owned()));
     let record = world.records().pop().unwrap();
-    let same = replay(&*record, |part| world.expander(&part.name));
+    let same = replay(&*record, |part| world.expander(part.name));
     assert_eq!(same, Replay::Same);
 }

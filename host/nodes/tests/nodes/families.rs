@@ -145,7 +145,7 @@ fn the_chain_chooses_the_group_that_stands_for_a_zone_without_one_alike() {
     let expected = [("a", 2), ("b-small", 1), ("c", 2)];
     let expected = expected.map(|(group, nodes)| (group.to_owned(), nodes));
     assert_eq!(orders(&record), BTreeMap::from(expected));
-    let again = replay(&*record, |part| world.expander(&part.name));
+    let again = replay(&*record, |part| world.expander(part.name));
     assert_eq!(again, Replay::Same);
     let differs = replay(&*record, |_| Some(first().resolve()));
     assert!(matches!(differs, Replay::Differs { .. }), "{differs:?}");

@@ -323,7 +323,7 @@ fn a_chain_narrows_down_chance_decides_among_equals_and_a_replay_agrees() {
     world.tick(10_000);
     let record = world.records().pop().unwrap();
     assert_eq!(record.rounds[0].choice.left, 3);
-    let same = replay(&*record, |part| world.expander(&part.name));
+    let same = replay(&*record, |part| world.expander(part.name));
     assert_eq!(same, Replay::Same);
     let chosen = record.rounds[0].choice.row.unwrap();
     let other = expander("all", move |_| Ok(vec![(chosen + 1) % 3]));

@@ -164,7 +164,7 @@ fn whatever_a_rehearsal_changes_keeps_to_the_limits_and_replays() {
             ..NodeDecisionRecord::default()
         };
         let again = replay(&record, |part| {
-            fewest_nodes().expanders.find(&part.name).ok()
+            fewest_nodes().expanders.find(part.name).ok()
         });
         let same = [Replay::Same, Replay::NothingAsked];
         assert!(same.contains(&again), "{again:?}\n{draft}");
