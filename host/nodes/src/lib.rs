@@ -24,6 +24,7 @@ pub mod options;
 pub mod ports;
 pub mod queued_state;
 mod readiness;
+pub mod reasons;
 pub mod record;
 pub mod replay;
 mod reported;

@@ -1,11 +1,13 @@
 //! Options of the nodes half, with Cluster Autoscaler's flag names and defaults.
 
+mod scale_down;
+
 use std::sync::Arc;
 
 use flyball_decision::policy::DEFAULT_EXPANDER;
 
+pub use self::scale_down::{ScaleDownMode, ScaleDownOptions};
 use crate::cloud::Conventions;
-use crate::scale_down::ScaleDownOptions;
 
 const MINUTE_MS: i64 = 60_000;
 const GIB: u64 = 1 << 30;

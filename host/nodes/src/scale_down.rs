@@ -1,6 +1,6 @@
 //! Scale-down: which nodes are not needed, which of them go now, and how they leave.
 //!
-//! [`plan`] decides, in the simulation and with the policies; [`drain`] carries it out, step
+//! [`plan`] decides, in the simulation and with the policies; `drain` carries it out, step
 //! by step. [`tracker`] is what is kept from pass to pass.
 
 mod budgets;
@@ -11,13 +11,13 @@ pub mod explain;
 mod judge;
 mod limits;
 mod load;
-pub mod options;
 pub mod plan;
-pub mod reasons;
 mod simulate;
 pub mod timers;
 pub mod tracker;
 
-pub use self::options::{ScaleDownMode, ScaleDownOptions};
+pub use crate::options::{ScaleDownMode, ScaleDownOptions};
+pub use crate::reasons;
+
 pub use self::plan::{ScaleDownContext, ScaleDownPlan, plan_scale_down};
 pub use self::tracker::ScaleDownTracker;

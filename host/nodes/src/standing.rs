@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reasons::Stay;
 use crate::record::{DrainStepRecord, NodeDecisionRecord, ScaleDownRecord, UnneededRecord};
-use crate::scale_down::reasons::Stay;
 use flyball_decision::time::Timestamp;
 
 /// Maximum number of steps of a removal that are kept: the latest.
@@ -170,10 +170,10 @@ impl NodeStandings {
 #[cfg(test)]
 mod tests {
     use super::{Finding, MAX_GONE, NodeStandings};
+    use crate::reasons::{MIN_SIZE, NO_PLACE, Stay};
     use crate::record::{
         DrainStepRecord, NeededRecord, NodeDecisionRecord, ScaleDownRecord, UnneededRecord,
     };
-    use crate::scale_down::reasons::{MIN_SIZE, NO_PLACE, Stay};
     use flyball_decision::time::Timestamp;
 
     fn record(at: i64, removals: ScaleDownRecord) -> NodeDecisionRecord {

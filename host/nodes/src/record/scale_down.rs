@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::scale_down::reasons::Stay;
+use crate::reasons::Stay;
 use flyball_decision::columns::RaggedColumn;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::reasons::{self, Stay};
+use crate::reasons::{self, Stay};
 use crate::state::{BudgetFacts, BudgetId, ClusterState, PodPhase, PodView};
 
 /// Disruptions that budgets still allow.

@@ -7,12 +7,12 @@ use flyball_placement::{Node, NodeId};
 use hashbrown::HashMap;
 
 use super::plan::{ScaleDownContext, StayingNode};
-use super::reasons::{self, HostReason, Stay};
 use super::tracker::ScaleDownTracker;
 use crate::census::GroupCensus;
 use crate::cloud::{Instance, NodeGroup};
 use crate::limits::NodeSize;
 use crate::readiness::{is_drained, is_ready};
+use crate::reasons::{self, HostReason, Stay};
 use crate::state::{ClusterState, NodeView};
 use flyball_decision::time::Timestamp;
 

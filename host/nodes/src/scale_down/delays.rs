@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::options::ScaleDownOptions;
+use crate::options::ScaleDownOptions;
 use flyball_decision::time::Timestamp;
 
 /// When nodes were last added, removed and failed to be removed, by node group.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 pub(crate) use self::eviction::{Eviction, PodEviction};
 use super::limits::UnderWay;
-use super::options::ScaleDownOptions;
+use crate::options::ScaleDownOptions;
 use crate::readiness::is_drained;
 use crate::state::ClusterState;
 use flyball_decision::time::Timestamp;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::limits::unneeded_time_ms;
 use super::plan::{MovedPod, ScaleDownContext, StayingNode, UnneededNode};
-use super::reasons::{self, Stay};
 use super::tracker::ScaleDownTracker;
+use crate::reasons::{self, Stay};
 use crate::record::{MovedPodRecord, NeededRecord, UnneededRecord};
 use crate::state::{BudgetFacts, ClusterState, PodView};
 use flyball_decision::time::Timestamp;

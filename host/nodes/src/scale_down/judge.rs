@@ -24,7 +24,7 @@ use self::compose::{compose_nodes, compose_pods};
 pub(crate) use self::kept::KeptVerdicts;
 use super::candidates::Candidate;
 use super::plan::ScaleDownContext;
-use super::reasons::Stay;
+use crate::reasons::Stay;
 use crate::record::{NodesAsked, PodsAsked, ScaleDownQuestions};
 use crate::state::ClusterState;
 use flyball_decision::ask::{Asker, Named, Panel};

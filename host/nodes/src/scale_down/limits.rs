@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use super::delays::Delays;
 use super::plan::UnneededNode;
-use super::reasons::{self, Stay};
 use super::timers::{UnneededTimers, has_passed};
 use crate::census::Census;
 use crate::cloud::NodeGroup;
 use crate::limits::{ClusterSize, NodeSize};
 use crate::options::NodeOptions;
+use crate::reasons::{self, Stay};
 use flyball_decision::time::Timestamp;
 
 /// Removals that are under way.

@@ -7,8 +7,8 @@ use flyball_placement::{ClassId, Effect, NodeId, Taint};
 use hashbrown::HashMap;
 
 use super::candidates::Candidate;
-use super::reasons::{self, Stay};
 use crate::readiness::TO_BE_DELETED;
+use crate::reasons::{self, Stay};
 use crate::state::ClusterState;
 use flyball_decision::time::Timestamp;
 

@@ -153,7 +153,7 @@ fn a_policy_whose_state_leaves_too_little_for_others_is_refused_and_named() {
         "{:?}",
         world.events("a")
     );
-    let again = replay(&**record, |part| Some(world.policy(&part.name)));
+    let again = replay(&**record, |part| Some(world.policy(part.name)));
     assert_eq!(again, Replay::Same);
     // A growing state takes no room from the states that are already there.
     world.swap(keeping("small", 768));
@@ -221,7 +221,7 @@ fn the_longest_names_and_largest_states_fit_into_the_limit_with_the_last_changes
         refused,
         "its state has 100 bytes, and the object's other policies leave 88 of 768"
     );
-    let again = replay(&*record, |part| Some(world.policy(&part.name)));
+    let again = replay(&*record, |part| Some(world.policy(part.name)));
     assert_eq!(again, Replay::Same);
 }
 

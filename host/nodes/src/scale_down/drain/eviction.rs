@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::Drain;
+use crate::options::ScaleDownOptions;
 use crate::scale_down::budgets::passes_budgets;
-use crate::scale_down::options::ScaleDownOptions;
 use crate::state::{BudgetFacts, BudgetId, ClusterState, PodView};
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;

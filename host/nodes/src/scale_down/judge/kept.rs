@@ -6,8 +6,8 @@ use std::sync::Arc;
 use flyball_placement::Resources;
 
 use super::{Candidate, JudgedNode, JudgedPod, Scores};
+use crate::reasons::Stay;
 use crate::scale_down::plan::ScaleDownContext;
-use crate::scale_down::reasons::Stay;
 use crate::scale_down::simulate::part_of;
 use crate::state::ClusterState;
 use flyball_decision::policy::kind;

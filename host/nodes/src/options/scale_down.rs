@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::options::ExpanderChoice;
+use super::ExpanderChoice;
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
