@@ -49,10 +49,11 @@ fn a_deployment_follows_its_load_and_the_policy_is_swapped() {
     let cluster = Cluster::start(ClusterOptions::default()).unwrap();
     cluster.create_node("node-0").unwrap();
     cluster.apply(&workshop.succeed(&["crd"])).unwrap();
-    let crd = "crd/replicaautoscalers.flyball.dev";
-    cluster
-        .kubectl(&["wait", "--for=condition=Established", crd, "--timeout=60s"])
-        .unwrap();
+    // `kubectl wait` fails if the new definition has no status yet.
+    let minute = Duration::from_secs(60);
+    wait_for("the custom resource to be served", minute, || {
+        cluster.kubectl(&["get", "ra", "-o", "name"]).is_ok()
+    });
     cluster.apply(WORKLOAD).unwrap();
 
     std::fs::create_dir(workshop.path("drop")).unwrap();
