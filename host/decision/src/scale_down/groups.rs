@@ -10,7 +10,7 @@ pub mod group_state {
     pub const SPOT: u32 = 1;
     /// Its nodes are on-demand instances. Neither this nor [`SPOT`]: mixed, or not known.
     pub const ON_DEMAND: u32 = 2;
-    /// It has all its nodes or none: the host removes them together.
+    /// The group is all-or-none: the host removes all its nodes together.
     pub const ALL_OR_NONE: u32 = 4;
 }
 

@@ -22,7 +22,7 @@ const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const OURS: &str = "ToBeDeletedByClusterAutoscaler";
 const CORDON: &str = "flyball.dev/cordoned";
 
-/// A writer that leads, until it is told not to, on a cluster.
+/// A writer on a cluster. It leads until the test takes the lease away.
 struct Writer {
     cluster: Cluster,
     runtime: Runtime,
