@@ -159,17 +159,22 @@ pub fn describe<P: Policy>(schema: &str) -> description::Description {
     }
 }
 
-/// Returns the kinds of these interfaces, each once.
-fn kinds(interfaces: &[&str]) -> Vec<String> {
-    let kinds = interfaces.iter().map(|&interface| {
-        if interface.starts_with("scale-down-") {
+/// Returns the kinds of these interfaces, each once. Interfaces of one kind stand next to
+/// each other.
+fn kinds(interfaces: &[&'static str]) -> Vec<String> {
+    let mut kinds = Vec::new();
+    let mut last = "";
+    for &interface in interfaces {
+        let kind = if interface.starts_with("scale-down") {
             "scale-down"
         } else {
             interface
+        };
+        if kind != last {
+            kinds.push(kind.to_owned());
         }
-    });
-    let mut kinds: Vec<String> = kinds.map(str::to_owned).collect();
-    kinds.dedup();
+        last = kind;
+    }
     kinds
 }
 

@@ -8,7 +8,8 @@ use flyball_decision::policy::PolicyFailure;
 use flyball_sandbox::{PolicyEvent, PolicySource, digest};
 
 use super::{
-    BUILT_IN, DEBOUNCE, Home, ask, reason, status, wait_for_answer, wait_for_failure, wait_until,
+    BUILT_IN, DEBOUNCE, Home, ask, published, reason, status, wait_for_answer, wait_for_failure,
+    wait_until,
 };
 
 #[test]
@@ -62,7 +63,8 @@ fn a_file_comes_breaks_is_mended_and_goes() {
     });
     assert_eq!(ask(&registry, "other"), Ok(2));
 
-    let lines: Vec<String> = events.try_iter().map(|event| event.to_string()).collect();
+    let published = published(&events, 7).into_iter();
+    let lines: Vec<String> = published.map(|event| event.to_string()).collect();
     let expected = [
         "web 1.0.0",
         "refused: truncated",
@@ -160,8 +162,8 @@ fn a_slow_copy_is_never_loaded_half() {
     }
     drop(file);
     wait_for_answer(&registry, "web", 3);
-    let activated: Vec<String> = events
-        .try_iter()
+    let activated: Vec<String> = published(&events, 1)
+        .into_iter()
         .filter_map(|event| match event {
             PolicyEvent::Activated { version, .. } => Some(version.digest.to_string()),
             _ => None,

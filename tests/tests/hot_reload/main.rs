@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use flyball_decision::context::Context;
@@ -21,7 +22,8 @@ use flyball_decision::policy::{PolicyEngine as _, PolicyFailure, PolicyOutcome, 
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
 use flyball_sandbox::{
-    CompilerOptions, Engine, EngineOptions, PolicyState, PolicyStatus, Registry, RegistryOptions,
+    CompilerOptions, Engine, EngineOptions, PolicyEvent, PolicyState, PolicyStatus, Registry,
+    RegistryOptions,
 };
 use flyball_test_support::wait_for;
 use flyball_tests::guests::{self, Components};
@@ -167,6 +169,16 @@ fn reason(registry: &Registry, name: &str) -> Option<String> {
 
 fn wait_until(what: &str, holds: impl Fn() -> bool) {
     wait_for(what, WAIT_TIMEOUT, || Ok(holds().then_some(()))).unwrap();
+}
+
+/// Receives at least this many events, and those that have arrived meanwhile. An event is
+/// published after the change that it reports can be seen.
+fn published(events: &Receiver<PolicyEvent>, count: usize) -> Vec<PolicyEvent> {
+    let mut published: Vec<PolicyEvent> = (0..count)
+        .map(|_| events.recv_timeout(WAIT_TIMEOUT).unwrap())
+        .collect();
+    published.extend(events.try_iter());
+    published
 }
 
 /// Waits until the name's file is refused for a reason that contains this text.

@@ -14,7 +14,7 @@ use flyball_decision::scale_down::{NO_ROW, NodeColumns, ScaleDownNodesInput};
 use flyball_sandbox::{PolicyState, Registry, RegistryOptions, digest};
 use flyball_tests::guests;
 
-use super::{Home, ask, status, wait_for_answer, wait_for_failure, wait_until};
+use super::{Home, ask, published, status, wait_for_answer, wait_for_failure, wait_until};
 
 /// The records of a daemon.
 #[derive(Debug, Default)]
@@ -142,7 +142,8 @@ fn a_version_that_fails_in_one_namespace_takes_over_and_says_for_whom_it_fails()
     assert_eq!(trial.failing, ["Deployment team-a/web"]);
     let before = listed.previous.unwrap();
     assert_eq!(*before.digest, *digest(&home.plain["two"]));
-    let published: Vec<_> = events.try_iter().map(|event| event.to_string()).collect();
+    let published = published(&events, 1).into_iter();
+    let published: Vec<_> = published.map(|event| event.to_string()).collect();
     let words = "answers differ on 1 of 2 recorded inputs, it fails on 1 (Deployment team-a/web)";
     assert!(
         published.iter().any(|line| line.contains(words)),
@@ -262,9 +263,11 @@ fn a_scale_down_policy_is_tried_on_the_recorded_questions_that_it_answers() {
     home.put("web.wasm", built_in("utilization"));
     let registry = home.start_with(|options| recording(options, vec![about_a_node()]));
     // It judges pods alone, and would no longer be asked about nodes.
-    home.put("web.wasm", built_in("drain-rules"));
+    let judges_pods = built_in("drain-rules");
+    home.put("web.wasm", judges_pods);
     wait_until("the swap", || {
-        status(&registry, "web").unwrap().state == PolicyState::Active
+        let version = status(&registry, "web").unwrap().version;
+        version.is_some_and(|version| *version.digest == *digest(judges_pods))
     });
     let trial = status(&registry, "web").unwrap().trial.unwrap();
     assert_eq!((trial.inputs, trial.differing, trial.failed), (1, 1, 0));
