@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use self::columns::{NodeTable, PodTable, group_columns};
+use self::columns::PodTable;
+pub(super) use self::columns::{NodeTable, group_columns};
+pub(super) use self::compose::filled;
 use self::compose::{compose_nodes, compose_pods};
 pub(crate) use self::kept::KeptVerdicts;
 use super::candidates::Candidate;
@@ -156,7 +158,7 @@ impl Judge<'_> {
         let (mut input, rows) = table.finish(Arc::clone(groups));
         let parts = match rows.slots.is_empty() {
             true => Vec::new(),
-            false => self.ask::<ScaleDownPodsQuestion>(&mut input),
+            false => ask_chain::<ScaleDownPodsQuestion>(self.context, &mut input, &mut self.events),
         };
         compose_pods(self.context, self.state, &input, &rows, &parts, kept);
         if !parts.is_empty() {
@@ -184,7 +186,8 @@ impl Judge<'_> {
                 }
             }
             let mut input = table.finish(Arc::clone(&groups));
-            let parts = self.ask::<ScaleDownNodesQuestion>(&mut input);
+            let parts =
+                ask_chain::<ScaleDownNodesQuestion>(self.context, &mut input, &mut self.events);
             compose_nodes(self.context, chunk, &input, &parts, kept);
             if !parts.is_empty() {
                 self.questions.nodes.push(NodesAsked {
@@ -195,41 +198,50 @@ impl Judge<'_> {
             }
         }
     }
+}
 
-    /// Asks all policies of the chain that answer this question.
-    fn ask<Q: Question<Own = ()>>(&mut self, input: &mut Q::Input) -> Vec<Part<Q>> {
-        let context = self.context;
-        let chain = &context.options.scale_down.policies;
-        let answers = |name: &str| {
-            let policy = context.engine.policy(Q::KIND, name);
-            policy.map_or(true, |policy| policy.answers(Q::INTERFACE))
-        };
-        let chain = chain.iter().filter(|choice| answers(&choice.name));
-        let named = chain.map(|choice| Named {
-            name: &choice.name,
-            configuration: &choice.configuration,
-        });
-        let refuse = |wanted: &WantedInput| {
-            GrantedInput::refused(format!("scale-down has no input {}", wanted.kind))
-        };
-        let asker = Asker {
-            now: context.now,
-            seed: context.seed,
-            engine: context.engine,
-            fallback: context.options.fallback,
-            memories: context.memories,
-            grant: &refuse,
-        };
-        let mut panel = Panel::<Q>::new(asker, named);
-        let places = 0..panel.count();
-        let parts = places
-            .filter_map(|place| panel.ask(place, input, |_| ()))
-            .collect();
-        for event in panel.events {
-            if !self.events.contains(&event) {
-                self.events.push(event);
-            }
+/// Asks all policies of the chain that answer this question.
+pub(super) fn ask_chain<Q: Question<Own = ()>>(
+    context: &ScaleDownContext<'_>,
+    input: &mut Q::Input,
+    events: &mut Vec<Event>,
+) -> Vec<Part<Q>> {
+    let chain = &context.options.scale_down.policies;
+    let answers = |name: &str| {
+        let policy = context.engine.policy(Q::KIND, name);
+        policy.map_or(true, |policy| policy.answers(Q::INTERFACE))
+    };
+    let chain = chain.iter().filter(|choice| answers(&choice.name));
+    let named = chain.map(|choice| Named {
+        name: &choice.name,
+        configuration: &choice.configuration,
+    });
+    let refuse = |wanted: &WantedInput| {
+        GrantedInput::refused(format!("scale-down has no input {}", wanted.kind))
+    };
+    let asker = Asker {
+        now: context.now,
+        seed: context.seed,
+        engine: context.engine,
+        fallback: context.options.fallback,
+        memories: context.memories,
+        grant: &refuse,
+    };
+    let mut panel = Panel::<Q>::new(asker, named);
+    let places = 0..panel.count();
+    let parts = places
+        .filter_map(|place| panel.ask(place, input, |_| ()))
+        .collect();
+    for event in panel.events {
+        if !events.contains(&event) {
+            events.push(event);
         }
-        parts
     }
+    parts
+}
+
+/// Compares scores in the order of the chain.
+pub(super) fn compare_scores(a: &Scores, b: &Scores) -> std::cmp::Ordering {
+    let orders = a.iter().zip(b).map(|(a, b)| a.total_cmp(b));
+    orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
 }

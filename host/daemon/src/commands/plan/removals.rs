@@ -6,6 +6,7 @@ use std::sync::Arc;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
 use flyball_decision::time::Timestamp;
+use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::record::{MovedPodRecord, NeededRecord};
@@ -72,6 +73,7 @@ pub fn plan(
         engine,
         memories: &PolicyMemories::default(),
         census,
+        backoffs: &Backoffs::default(),
         order: None,
         hold: None,
         seed: 0,

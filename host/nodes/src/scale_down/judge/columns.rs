@@ -51,7 +51,7 @@ fn group_row(node: &Candidate) -> i32 {
 }
 
 /// The groups of the census. `sizes`: with what changes often, such as their targets.
-pub(super) fn group_columns(
+pub(in crate::scale_down) fn group_columns(
     context: &ScaleDownContext<'_>,
     state: &ClusterState,
     sizes: bool,
@@ -293,14 +293,14 @@ impl<'a> PodTable<'a> {
 }
 
 /// Nodes to ask about.
-pub(super) struct NodeTable<'a> {
+pub(in crate::scale_down) struct NodeTable<'a> {
     context: &'a ScaleDownContext<'a>,
     columns: NodeColumns,
     texts: Texts,
 }
 
 impl<'a> NodeTable<'a> {
-    pub(super) fn new(context: &'a ScaleDownContext<'a>) -> Self {
+    pub(in crate::scale_down) fn new(context: &'a ScaleDownContext<'a>) -> Self {
         Self {
             context,
             columns: NodeColumns::default(),
@@ -309,7 +309,7 @@ impl<'a> NodeTable<'a> {
     }
 
     /// Adds a node with what is known of its pods.
-    pub(super) fn add(&mut self, node: &Candidate, known: &KeptNode) {
+    pub(in crate::scale_down) fn add(&mut self, node: &Candidate, known: &KeptNode) {
         let columns = &mut self.columns;
         columns.group.push(group_row(node));
         columns
@@ -371,7 +371,10 @@ impl<'a> NodeTable<'a> {
         columns.cost.push(known.cost);
     }
 
-    pub(super) fn finish(mut self, groups: Arc<GroupColumns>) -> ScaleDownNodesInput {
+    pub(in crate::scale_down) fn finish(
+        mut self,
+        groups: Arc<GroupColumns>,
+    ) -> ScaleDownNodesInput {
         self.columns.texts = self.texts.into_column();
         ScaleDownNodesInput {
             groups,

@@ -44,7 +44,7 @@ impl Requests {
 
 /// Verdicts about a node and its pods.
 #[derive(Clone, Debug)]
-pub(super) struct KeptNode {
+pub(in crate::scale_down) struct KeptNode {
     pub(super) created: Timestamp,
     /// Pods to evict or wait for, in the order of their names.
     pub(super) pods: Arc<[JudgedPod]>,
@@ -149,7 +149,7 @@ impl KeptVerdicts {
         known.is_some_and(|verdict| verdict.key == NodeKey::of(node) && now < verdict.until)
     }
 
-    pub(super) fn get(&self, node: &str) -> Option<&KeptNode> {
+    pub(in crate::scale_down) fn get(&self, node: &str) -> Option<&KeptNode> {
         self.nodes.get(node)
     }
 
