@@ -30,16 +30,20 @@ fn may_go() -> TestPolicy {
     })
 }
 
-/// A policy that takes moves that save, the largest saving first.
-fn saves() -> TestPolicy {
-    scale_down("saves").judging_moves(|_, input| {
+/// A policy that takes moves that save, the largest saving first, or only replacements.
+fn saves(takes_removals: bool) -> TestPolicy {
+    scale_down("saves").judging_moves(move |_, input| {
         let moves = &input.moves;
         let saving = moves.price_before.iter().zip(&moves.price_after);
         let saving = saving.map(|(before, after)| Some((*before)? - (*after)?));
         let saving: Vec<f64> = saving.map(|saving| saving.unwrap_or(-1.0)).collect();
-        let verdict = saving.iter().map(|saving| match *saving > 0.0 {
-            true => move_verdict::TAKE,
-            false => move_verdict::LEAVE,
+        let rows = saving.iter().enumerate();
+        let verdict = rows.map(|(row, saving)| {
+            let is_removal = moves.coming(row).next().is_none();
+            match *saving > 0.0 && (takes_removals || !is_removal) {
+                true => move_verdict::TAKE,
+                false => move_verdict::LEAVE,
+            }
         });
         Ok(MoveVerdicts {
             verdict: verdict.collect(),
@@ -61,7 +65,7 @@ fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
         options.scale_down.mode = ScaleDownMode::On;
         change(options);
     });
-    world.judge(vec![evicts(), may_go(), saves()]);
+    world.judge(vec![evicts(), may_go(), saves(true)]);
     world.group("large", 4000, (0, 3, 5));
     world.group("small", 1000, (0, 0, 5));
     for (group, price) in [("large", 0.4), ("small", 0.1)] {
@@ -89,6 +93,13 @@ fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
 fn run_for(world: &mut World, now: &mut i64, time: i64) -> Vec<String> {
     let until = *now + time;
     run(world, now, until)
+}
+
+/// A world in which nodes are replaced, and none is removed otherwise.
+fn replacing() -> World {
+    let mut world = world(|_| ());
+    world.judge(vec![evicts(), may_go(), saves(false)]);
+    world
 }
 
 fn step_names(world: &World) -> Vec<String> {
@@ -188,4 +199,164 @@ fn three_large_nodes_become_one_small_one_which_comes_first() {
     assert_eq!(world.group_sizes("large"), (0, 0));
     assert_eq!(world.group_sizes("small"), (1, 1));
     assert_eq!(world.marks("small-0"), "");
+}
+
+/// Calls of the cloud alone.
+fn of_cloud(calls: &[String]) -> Vec<&str> {
+    let calls = calls.iter().map(String::as_str);
+    calls.filter(|call| !call.starts_with("update")).collect()
+}
+
+#[test]
+fn another_process_neither_orders_twice_nor_forgets() {
+    let mut world = world(|_| ());
+    let mut now = 0;
+    // The mark is written, and the process dies before it orders.
+    world.fail("increase small", "Unreachable", false);
+    let calls = run(&mut world, &mut now, ORDERED);
+    assert_eq!(of_cloud(&calls), ["increase small by 1"]);
+    assert_eq!(world.group_sizes("small"), (0, 0));
+    world.mend("increase small");
+    world.restart();
+    let calls = run(&mut world, &mut now, ORDERED + MINUTE);
+    assert_eq!(of_cloud(&calls), Vec::<&str>::new());
+    assert!(!world.marks("large-0").contains("replaced-by"));
+    // It is proposed anew, for as long as at first.
+    let calls = run_for(&mut world, &mut now, 11 * MINUTE);
+    assert_eq!(of_cloud(&calls), ["increase small by 1"]);
+    // The order was sent.
+    world.restart();
+    let calls = run_for(&mut world, &mut now, MINUTE);
+    assert_eq!(of_cloud(&calls), Vec::<&str>::new());
+    assert!(world.marks("large-0").contains("replaced-by"));
+    world.join("small", 0, now);
+    // The node is ready.
+    world.restart();
+    let calls = run_for(&mut world, &mut now, 10 * SECOND);
+    assert_eq!(of_cloud(&calls), ["evict a-0"]);
+    move_pod(&mut world, "a", "small-0");
+    world.restart();
+    let calls = run_for(&mut world, &mut now, 30 * SECOND);
+    assert_eq!(of_cloud(&calls)[..1], ["delete large: large-0"]);
+    let steps = step_names(&world);
+    for step in [
+        "large-0 ReplacementDropped",
+        "large-0 ReplacementOrdered",
+        "large-0 ReplacementResumed",
+        "large-0 ReplacementReady",
+    ] {
+        assert!(
+            steps.iter().any(|known| known == step),
+            "{step}: {steps:#?}"
+        );
+    }
+}
+
+#[test]
+fn nodes_stay_if_what_should_replace_them_does_not_come() {
+    // Out of capacity: the group is backed off, and not proposed again until that is over.
+    let mut refused = replacing();
+    refused.refuse("small");
+    let mut now = 0;
+    let calls = run(&mut refused, &mut now, ORDERED + 4 * MINUTE);
+    assert_eq!(of_cloud(&calls), ["increase small by 1"]);
+    for node in ["large-0", "large-1", "large-2"] {
+        let marks = refused.marks(node);
+        assert!(!marks.contains("replaced-by"), "{marks}");
+        assert!(!marks.contains("ToBeDeleted"), "{marks}");
+    }
+
+    // Ordered, and never there.
+    let mut stalled = replacing();
+    stalled.stall("small");
+    let mut now = 0;
+    let calls = run(&mut stalled, &mut now, ORDERED + 17 * MINUTE);
+    let calls = of_cloud(&calls);
+    assert_eq!(calls, ["increase small by 1", "decrease small by 1"]);
+    assert!(!stalled.marks("large-0").contains("replaced-by"));
+
+    // There, and full by then: it stays, and so do the others.
+    let mut full = replacing();
+    let mut now = 0;
+    run(&mut full, &mut now, ORDERED);
+    full.join("small", 0, now);
+    full.running("late", 1, "small-0", &pod(800));
+    let calls = run_for(&mut full, &mut now, 7 * MINUTE);
+    assert_eq!(of_cloud(&calls), Vec::<&str>::new());
+    assert!(!full.marks("large-0").contains("replaced-by"));
+    let steps = step_names(&full);
+    let dropped = "large-0 ReplacementDropped";
+    assert!(steps.iter().any(|step| step == dropped), "{steps:#?}");
+}
+
+/// Replacements that are proposed after so long.
+fn proposed(world: &mut World, until: i64) -> Vec<(usize, String)> {
+    let mut now = 0;
+    run(world, &mut now, until);
+    let records = world.records();
+    let mut records = records.iter().rev();
+    let record = records.find_map(|record| record.scale_down.as_ref());
+    let replacements = record.iter().flat_map(|record| &record.replacements);
+    let replacements = replacements.map(|one| (one.leaving.len(), one.group.to_string()));
+    replacements.collect()
+}
+
+#[test]
+fn a_replacement_is_cheaper_and_keeps_the_bounds_and_rules() {
+    let small = || vec![(3, "small".to_owned())];
+    let at = 15 * MINUTE;
+    assert_eq!(proposed(&mut world(|_| ()), at), small());
+    assert_eq!(
+        proposed(&mut world(|_| ()), 9 * MINUTE),
+        [],
+        "pods are young"
+    );
+    let with = |change: &dyn Fn(&mut World)| {
+        let mut world = world(|_| ());
+        change(&mut world);
+        proposed(&mut world, at)
+    };
+    let spot = |world: &mut World| {
+        for group in ["large", "small"] {
+            world.change(group, |group| group.spot = Some(true));
+        }
+    };
+    assert_eq!(with(&spot), [], "spot by spot");
+    let mut by_spot = world(|options| options.scale_down.replace_spot_by_spot = true);
+    spot(&mut by_spot);
+    assert_eq!(proposed(&mut by_spot, at), small());
+    let price = |price| move |world: &mut World| world.change("small", |group| group.price = price);
+    assert_eq!(with(&price(None)), [], "a price is not known");
+    assert_eq!(with(&price(Some(2.0))), [], "dearer");
+    assert_eq!(with(&price(Some(f64::NAN))), [], "no price");
+    assert_eq!(with(&price(Some(-1.0))), [], "no price");
+    let full = |world: &mut World| world.change("small", |group| group.max_size = 0);
+    assert_eq!(with(&full), [], "at its largest size");
+    let at_least = |world: &mut World| world.change("large", |group| group.min_size = 2);
+    assert_eq!(
+        with(&at_least),
+        [],
+        "a removal saves more than the one replacement that may be"
+    );
+}
+
+#[test]
+fn a_policy_that_leaves_a_removal_keeps_the_node() {
+    let mut world = world(|_| ());
+    for group in ["large", "small"] {
+        world.change(group, |group| group.price = None);
+    }
+    let mut now = 0;
+    let calls = run(&mut world, &mut now, 30 * MINUTE);
+    assert_eq!(of_cloud(&calls), Vec::<&str>::new());
+    let records = world.records();
+    let needed = records
+        .iter()
+        .filter_map(|record| record.scale_down.as_ref());
+    let needed = needed.flat_map(|record| &record.needed);
+    let stays: Vec<String> = needed.map(|needed| needed.stay.to_string()).collect();
+    assert!(
+        stays.contains(&"Saves: of large by saves".to_owned()),
+        "{stays:#?}"
+    );
 }

@@ -201,11 +201,17 @@ impl<'p, 'a> Proposals<'p, 'a> {
                 *sum = sum.saturating_add(amount);
             }
         }
+        let prices = nodes.iter().filter_map(|node| node.node.price);
+        let dearest = prices.fold(0.0, f64::max);
         let all_spot = nodes.iter().all(|node| node.node.spot == Some(true));
         let spot_by_spot = self.context.options.scale_down.replace_spot_by_spot;
         let mut found: Vec<(f64, usize)> = Vec::new();
         for (at, target) in self.targets.iter().enumerate() {
-            if all_spot && target.group.spot == Some(true) && !spot_by_spot {
+            let is_spot_by_spot = all_spot && target.group.spot == Some(true) && !spot_by_spot;
+            // Where keeping one of the nodes does as well, plain removals find that.
+            let is_no_better =
+                target.price >= dearest || nodes.iter().any(|node| node.node.group == target.row);
+            if is_spot_by_spot || is_no_better {
                 continue;
             }
             let count = target
