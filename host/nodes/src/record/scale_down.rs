@@ -160,7 +160,8 @@ pub struct DrainStepRecord {
     /// The node.
     pub node: Arc<str>,
     /// CamelCase: `Started`, `Marked`, `Evicted`, `EvictionRefused`, `Drained`,
-    /// `Terminating`, `TakenBack`, `Gone`, `Resumed`, `Lingers`.
+    /// `Terminating`, `TakenBack`, `Gone`, `Resumed`, `Lingers`, `ReplacementOrdered`,
+    /// `ReplacementReady`, `ReplacementResumed`, `ReplacementDropped`.
     pub step: Arc<str>,
     /// Message for people.
     pub message: String,

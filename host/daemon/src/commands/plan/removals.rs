@@ -9,8 +9,10 @@ use flyball_decision::time::Timestamp;
 use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
 use flyball_nodes::options::NodeOptions;
-use flyball_nodes::record::{MovedPodRecord, NeededRecord};
-use flyball_nodes::scale_down::explain::{explained, moved_pods, needed_record};
+use flyball_nodes::record::{MovedPodRecord, NeededRecord, ReplacementRecord};
+use flyball_nodes::scale_down::explain::{
+    explained, moved_pods, needed_record, replacement_record,
+};
 use flyball_nodes::scale_down::{
     ScaleDownContext, ScaleDownMode, ScaleDownOptions, ScaleDownPlan, ScaleDownTracker,
     plan_scale_down,
@@ -30,6 +32,9 @@ pub struct Removals {
     pub removed: Vec<RemovedNode>,
     /// What that saves an hour. `None` if the price of one of them is not known.
     pub saved_per_hour: Option<f64>,
+    /// Nodes that cheaper ones could take the place of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replacements: Vec<ReplacementRecord>,
     /// All other nodes, ordered by name, each with one reason.
     pub staying: Vec<NeededRecord>,
     /// What to know about it.
@@ -113,6 +118,7 @@ fn report(census: &Census, state: &ClusterState, plan: &ScaleDownPlan) -> Remova
     Removals {
         saved_per_hour: removed.iter().map(|node| node.price).sum(),
         removed,
+        replacements: plan.replacements.iter().map(replacement_record).collect(),
         staying: staying.into_values().collect(),
         notes,
     }
