@@ -16,6 +16,7 @@ use super::candidates::candidates;
 use super::judge::{JudgedNode, Verdicts, compare_scores, judge};
 use super::limits::{Limits, UnderWay};
 use super::moves::take::{PlannedReplacement, simulate};
+use super::timers::has_passed;
 use super::tracker::ScaleDownTracker;
 use crate::backoff::Backoffs;
 use crate::census::Census;
@@ -280,12 +281,14 @@ fn choose_replacements(
             let group = &context.census.groups[group].group;
             tracker.delays.until(&group.name, options)
         });
+        let until = delays.max().filter(|until| *until > context.now);
+        let stable_ms = options.replacement_stable_time_ms;
+        let is_stable = has_passed(one.since, stable_ms, context.now);
+        one.is_ordered = is_stable && until.is_none() && context.hold.is_none();
         // Times are strict: a timer is over a moment after its end.
-        let stable = one.since.plus(options.replacement_stable_time_ms);
-        let next = delays.chain([stable]).max().unwrap_or(stable).plus(1);
-        one.is_ordered = next <= context.now && context.hold.is_none();
-        if next > context.now {
-            plan.next = plan.next.into_iter().chain([next]).min();
-        }
+        let stable = (!is_stable).then(|| one.since.plus(stable_ms));
+        let next = until.into_iter().chain(stable).max();
+        let next = next.map(|next| next.plus(1));
+        plan.next = plan.next.into_iter().chain(next).min();
     }
 }

@@ -60,7 +60,7 @@ fn saves(takes_removals: bool) -> TestPolicy {
 }
 
 /// Three large nodes with a pod each, and no small one, which would be enough for all.
-fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
+pub fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
     let mut world = World::new(vec![first()], None, |options| {
         options.scale_down.mode = ScaleDownMode::On;
         change(options);
