@@ -297,6 +297,7 @@ fn unneeded_options(
         policies,
         unready_enabled: args.scale_down_unready_enabled,
         min_pod_age_ms: args.min_pod_age.0,
+        replacement_min_pod_age_ms: args.replacement_min_pod_age.0,
         replace_spot_by_spot: args.replace_spot_by_spot,
         ..ScaleDownOptions::default()
     })

@@ -117,6 +117,20 @@ impl Aws {
     pub fn create_group(
         &self,
         name: &str,
+        sizes: (u32, u32, u32),
+        tags: &[&str],
+    ) -> anyhow::Result<()> {
+        self.create_group_of("t3.small", name, sizes, tags)
+    }
+
+    /// Creates an Auto Scaling group of an instance type.
+    ///
+    /// # Errors
+    /// If the command line fails.
+    pub fn create_group_of(
+        &self,
+        instance_type: &str,
+        name: &str,
         (min, desired, max): (u32, u32, u32),
         tags: &[&str],
     ) -> anyhow::Result<()> {
@@ -129,7 +143,7 @@ impl Aws {
             "--image-id",
             "ami-12c6146b",
             "--instance-type",
-            "t3.small",
+            instance_type,
         ])?;
         let [min, desired, max] = [min, desired, max].map(|size| size.to_string());
         let tags: Vec<String> = tags

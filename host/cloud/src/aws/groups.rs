@@ -11,6 +11,10 @@ use super::{instance_types, options, purchase, template};
 use crate::prices::NodePrices;
 use crate::spec::NodeGroupSpec;
 
+/// Tag with the instance type of new nodes, which becomes a label of the template.
+const INSTANCE_TYPE: &str =
+    "k8s.io/cluster-autoscaler/node-template/label/node.kubernetes.io/instance-type";
+
 /// Converts an Auto Scaling group into a node group. `None` if AWS returned no name for
 /// it. The bounds are those of the spec, else the group's own.
 pub(super) fn node_group(
@@ -26,7 +30,12 @@ pub(super) fn node_group(
     let unreadable = |problem: String| {
         tracing::warn!(node_group = name, problem, "a tag can't be read: left out");
     };
-    let types = instance_types::of_group(group);
+    let mut types = instance_types::of_group(group);
+    if types.is_empty() {
+        // A group without nodes may tell by a tag, as for its template.
+        let mut tags = tags.clone();
+        types.extend(tags.find_map(|(key, value)| (key == INSTANCE_TYPE).then_some(value)));
+    }
     let template = template::from_tags(tags.clone(), region, &types, unreadable);
     let instance_type = match types[..] {
         [only] => Some(only),

@@ -111,10 +111,13 @@ pub struct Unneeded {
         default_missing_value = "true"
     )]
     pub scale_down_unready_enabled: bool,
-    /// Age below which a pod keeps its node from being drained. Of a node that is replaced
-    /// by a cheaper one, at least 10m
+    /// Age below which a pod keeps its node from being drained
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub min_pod_age: Millis,
+    /// Age below which a pod keeps its node from being replaced by cheaper ones, so that no pod
+    /// moves twice in a row
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
+    pub replacement_min_pod_age: Millis,
     /// Whether spot instances may be replaced by cheaper spot instances (with a policy such
     /// as consolidate)
     #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]

@@ -1,7 +1,7 @@
 //! A real control plane, and an AWS simulated by moto. This module boots the instances:
 //! it creates a Node for each instance of a group.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -16,7 +16,8 @@ pub struct World {
     pub workshop: Workshop,
     pub cluster: Cluster,
     aws: Aws,
-    groups: Mutex<Vec<String>>,
+    /// Cpus of a node, by group.
+    groups: Mutex<BTreeMap<String, u32>>,
     /// Whether instances become nodes.
     pub boots: AtomicBool,
 }
@@ -35,7 +36,15 @@ impl World {
     /// Creates a node group with its minimum, desired and maximum size.
     pub fn group(&self, name: &str, sizes: (u32, u32, u32), tags: &[&str]) {
         self.aws.create_group(name, sizes, tags).unwrap();
-        self.groups.lock().unwrap().push(name.to_owned());
+        self.groups.lock().unwrap().insert(name.to_owned(), 2);
+    }
+
+    /// Creates a node group of an instance type, whose nodes have this number of cpus.
+    pub fn group_of(&self, kind: (&str, u32), name: &str, sizes: (u32, u32, u32), tags: &[&str]) {
+        let (instance_type, cpus) = kind;
+        let created = self.aws.create_group_of(instance_type, name, sizes, tags);
+        created.unwrap();
+        self.groups.lock().unwrap().insert(name.to_owned(), cpus);
     }
 
     /// Starts the node half, and waits until it is ready.
@@ -81,13 +90,14 @@ impl World {
     fn boot(&self, booted: &mut BTreeSet<String>) {
         let groups = self.groups.lock().unwrap().clone();
         let mut instances = BTreeSet::new();
-        for group in groups {
+        for (group, cpus) in groups {
             let group = self.aws.group(&group).unwrap();
             for instance in group["Instances"].as_array().unwrap() {
                 let id = instance["InstanceId"].as_str().unwrap();
                 instances.insert(id.to_owned());
                 if booted.insert(id.to_owned()) {
-                    self.cluster.apply(&node(instance).to_string()).unwrap();
+                    let node = node(instance, cpus).to_string();
+                    self.cluster.apply(&node).unwrap();
                 }
             }
         }
@@ -143,11 +153,11 @@ impl World {
     }
 }
 
-/// Returns the Node of an instance: with 2 CPUs, so that ten pods fit.
-fn node(instance: &Value) -> Value {
+/// Returns the Node of an instance.
+fn node(instance: &Value, cpus: u32) -> Value {
     let id = instance["InstanceId"].as_str().unwrap();
     let zone = instance["AvailabilityZone"].as_str().unwrap();
-    let capacity = json!({ "cpu": "2", "memory": "4Gi", "pods": "110" });
+    let capacity = json!({ "cpu": cpus.to_string(), "memory": "4Gi", "pods": "110" });
     json!({
         "apiVersion": "v1",
         "kind": "Node",

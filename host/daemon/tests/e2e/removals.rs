@@ -105,3 +105,86 @@ fn nodes_leave_as_the_load_goes_down_to_the_least() {
         );
     });
 }
+
+/// Three pods that run apart from each other where they can.
+const APART: &str = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  replicas: 3
+  selector: {matchLabels: {run: web}}
+  template:
+    metadata:
+      labels: {run: web}
+    spec:
+      topologySpreadConstraints:
+      - maxSkew: 1
+        topologyKey: kubernetes.io/hostname
+        whenUnsatisfiable: ScheduleAnyway
+        labelSelector: {matchLabels: {run: web}}
+      containers:
+      - name: web
+        image: registry.k8s.io/hpa-example
+        resources: {requests: {cpu: 300m}}
+";
+
+const PRICES: &str = "
+- {instanceType: m5.xlarge, price: 0.192}
+- {instanceType: t3.small, price: 0.0208}
+";
+
+#[test]
+fn three_large_nodes_become_a_small_one_which_comes_first() {
+    let world = World::new();
+    let template = "k8s.io/cluster-autoscaler/node-template";
+    let tags = [
+        "resources/cpu=2",
+        "resources/memory=4Gi",
+        "label/node.kubernetes.io/instance-type=t3.small",
+    ];
+    let tags = tags.map(|tag| format!("{template}/{tag}"));
+    let tags = tags.each_ref().map(String::as_str);
+    world.group_of(("m5.xlarge", 4), "large", (0, 3, 3), &[]);
+    world.group_of(("t3.small", 2), "small", (0, 0, 3), &tags);
+    world.cluster.apply(APART).unwrap();
+    let prices = world.workshop.write("prices.yaml", PRICES);
+    let large = world.with_boots(|| {
+        world.wait_for_pods(3);
+        let large = nodes(&world);
+        let daemon = world.daemon(&[
+            "--nodes=0:3:large",
+            "--nodes=0:3:small",
+            "--scale-down-policies=drain-rules,utilization,consolidate",
+            &format!("--node-prices={}", prices.display()),
+            "--scale-down-unneeded-time=5s",
+            "--scale-down-delay-after-add=0s",
+            "--node-delete-delay-after-taint=1s",
+            "--replacement-stable-time=2s",
+            "--replacement-min-pod-age=0s",
+        ]);
+        wait_for("a small node alone", 2 * WAIT_TIMEOUT, || {
+            let left = nodes(&world);
+            left.len() == 1 && left.is_disjoint(&large)
+        });
+        assert_eq!((world.desired("large"), world.desired("small")), (0, 1));
+        world.wait_for_pods(3);
+        assert!(world.events("ScaleDownFailed").is_empty());
+        let replaced = world.events("ReplaceNodes");
+        assert_eq!(replaced.len(), 1, "{replaced:?}");
+        assert!(replaced[0].contains("by 1 of small"), "{replaced:?}");
+        drop(daemon);
+        large
+    });
+
+    // Its records say so as well, and are decided again to the byte.
+    let node = large.first().unwrap();
+    let about = format!("node/{node}");
+    let why = world
+        .workshop
+        .succeed(&["why", &about, "--records", "records.jsonl"]);
+    for step in ["ReplacementOrdered", "ReplacementReady", "Gone"] {
+        assert!(why.contains(step), "{step}: {why}");
+    }
+    world.workshop.succeed(&["replay", "records.jsonl"]);
+}

@@ -50,6 +50,9 @@ pub struct ScaleDownOptions {
     /// `--replacement-stable-time` (10 min): nodes are replaced once the same replacement has
     /// been proposed in every pass for so long.
     pub replacement_stable_time_ms: i64,
+    /// `--replacement-min-pod-age` (10 min): a node with a younger pod is not replaced, so that
+    /// no pod moves twice in a row.
+    pub replacement_min_pod_age_ms: i64,
     /// `--replace-spot-by-spot` (false): whether spot instances may be replaced by others.
     pub replace_spot_by_spot: bool,
     /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod.
@@ -95,6 +98,7 @@ impl Default for ScaleDownOptions {
             max_drain_parallelism: 1,
             min_pod_age_ms: 0,
             replacement_stable_time_ms: 10 * MINUTE_MS,
+            replacement_min_pod_age_ms: 10 * MINUTE_MS,
             replace_spot_by_spot: false,
             max_grace_ms: 600 * SECOND_MS,
             max_pod_eviction_time_ms: 2 * MINUTE_MS,

@@ -24,13 +24,11 @@ use super::plan::ScaleDownContext;
 use super::removals::SimulatedRemovals;
 use crate::reasons::Stay;
 use crate::record::{MovesAsked, ScaleDownQuestions};
+use crate::state::ClusterState;
 use flyball_decision::event::Event;
 use flyball_decision::policy::{interface, kind};
 use flyball_decision::question::ScaleDownMovesQuestion;
 use flyball_decision::time::Timestamp;
-
-/// No pod of a replaced node may be younger, so that none moves twice in a row.
-const REPLACED_POD_AGE_MS: i64 = 10 * 60_000;
 
 /// A policy is asked again after this time at the earliest.
 const MIN_AGAIN_MS: i64 = 1000;
@@ -81,26 +79,50 @@ pub(super) fn are_judged(context: &ScaleDownContext<'_>) -> bool {
 
 /// The smallest age of a pod whose node is replaced, in milliseconds.
 pub(super) fn min_pod_age_ms(context: &ScaleDownContext<'_>) -> i64 {
-    let own = context.options.scale_down.min_pod_age_ms;
-    own.max(REPLACED_POD_AGE_MS)
+    let options = &context.options.scale_down;
+    options
+        .min_pod_age_ms
+        .max(options.replacement_min_pod_age_ms)
 }
 
-/// Proposes moves and asks the policies about them. `removable` are the indices of the nodes
-/// that can be removed one after the other. `removals` is the cluster before any of them has
-/// gone.
-pub(super) fn judge_moves(
+/// Moves to ask about, and the groups whose nodes come in them.
+pub(super) struct Proposed {
+    moves: Vec<ProposedMove>,
+    targets: Vec<Target>,
+    /// When the first pod is old enough that is too young to move now.
+    pub(super) old_enough: Option<Timestamp>,
+}
+
+/// Proposes moves. `removable` are the indices of the nodes that can be removed one after the
+/// other. `removals` is the cluster without the empty ones of them, which leave in any case.
+pub(super) fn propose(
     removals: &mut SimulatedRemovals<'_>,
     context: &ScaleDownContext<'_>,
     nodes: &[JudgedNode],
     removable: &[usize],
+) -> Proposed {
+    let targets = targets::targets(context, removals.state);
+    let moves = Proposals::new(context, removals, nodes, &targets).all(removable);
+    Proposed {
+        moves,
+        targets,
+        old_enough: removals.old_enough,
+    }
+}
+
+/// Asks the policies about moves.
+pub(super) fn judge_moves(
+    state: &ClusterState,
+    context: &ScaleDownContext<'_>,
+    nodes: &[JudgedNode],
+    proposed: Proposed,
     kept: &KeptVerdicts,
     (recorded, events): (&mut ScaleDownQuestions, &mut Vec<Event>),
 ) -> Judged {
-    let targets = targets::targets(context, removals.state);
-    let moves = Proposals::new(context, removals, nodes, &targets).all(removable);
+    let Proposed { moves, targets, .. } = proposed;
     let mut judgements = Vec::new();
     let mut again: Option<Timestamp> = None;
-    for mut question in questions(context, removals.state, nodes, moves, &targets, kept) {
+    for mut question in questions(context, state, nodes, moves, &targets, kept) {
         let input = &mut question.input;
         let policies = ask_chain::<ScaleDownMovesQuestion>(context, input, events);
         for answer in policies.iter().filter_map(|part| part.answer.as_ref().ok()) {

@@ -316,6 +316,12 @@ fn a_replacement_is_cheaper_and_keeps_the_bounds_and_rules() {
         change(&mut world);
         proposed(&mut world, at)
     };
+    let empty = |world: &mut World| {
+        world.change("large", |group| group.target_size = 4);
+        world.deliver("large");
+        world.join("large", 3, 0);
+    };
+    assert_eq!(with(&empty), small(), "nothing moves to a node that goes");
     let spot = |world: &mut World| {
         for group in ["large", "small"] {
             world.change(group, |group| group.spot = Some(true));

@@ -38,6 +38,8 @@ pub struct ScaleDownSpec {
     pub min_pod_age: Option<Millis>,
     /// How long the same replacement of nodes by cheaper ones must have been possible.
     pub replacement_stable_time: Option<Millis>,
+    /// Minimum age of the pods of a node that is replaced.
+    pub replacement_min_pod_age: Option<Millis>,
     /// Whether spot instances may be replaced by cheaper spot instances.
     pub replace_spot_by_spot: Option<bool>,
     /// Largest grace of an evicted pod.
@@ -132,6 +134,10 @@ impl ScaleDownSpec {
                 self.delay_after_failure,
             ),
             (&mut options.min_pod_age_ms, self.min_pod_age),
+            (
+                &mut options.replacement_min_pod_age_ms,
+                self.replacement_min_pod_age,
+            ),
             (
                 &mut options.replacement_stable_time_ms,
                 self.replacement_stable_time,

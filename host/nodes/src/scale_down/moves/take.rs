@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::under_way::ReplacementKey;
-use super::{Judged, ProposedMove, are_judged, judge_moves, min_pod_age_ms};
+use super::{Judged, Proposed, ProposedMove, are_judged, judge_moves, min_pod_age_ms, propose};
 use crate::reasons::{self, Stay};
 use crate::scale_down::judge::JudgedNode;
 use crate::scale_down::plan::{
@@ -77,13 +77,17 @@ pub(in crate::scale_down) fn simulate(
         nodes: &nodes,
         plan,
     };
-    let removable = are_judged(context).then(|| simulated.removable(state));
+    let moves = are_judged(context).then(|| {
+        let removable = simulated.removable(state);
+        let proposed = simulated.propose(state, &removable);
+        (removable, proposed)
+    });
     let mut removals = simulated.begin(state);
     simulated.settle_reviewed(&mut removals);
     simulated.settle_replaced(&mut removals);
-    match removable {
+    match moves {
         None => simulated.remove_all(&mut removals),
-        Some(removable) => simulated.move_all(&mut removals, removable),
+        Some((removable, proposed)) => simulated.move_all(&mut removals, removable, proposed),
     }
     let next = &mut simulated.plan.next;
     *next = next.iter().copied().chain(removals.old_enough).min();
@@ -114,18 +118,24 @@ impl<'p> SimulatedPlan<'p> {
         SimulatedRemovals::new(self.context, state, self.tracker, self.nodes)
     }
 
-    /// Finds out which nodes can be removed one after the other. The cluster is unchanged
-    /// afterwards.
-    fn removable(&self, state: &mut ClusterState) -> Removable {
-        let mark = state.cluster_mut().mark();
-        let mut removals = SimulatedRemovals::new(self.context, state, self.tracker, self.nodes);
+    /// Removes the nodes that are reviewed or replaced, in a simulation that only prepares the
+    /// plan: its own says what comes of them.
+    fn begin_without_leaving(&self, state: &'p mut ClusterState) -> SimulatedRemovals<'p> {
+        let mut removals = self.begin(state);
         for node in self.reviewed {
-            // The plan's own simulation says what comes of it.
             let _ = removals.review(node);
         }
         for set in self.replaced_sets() {
             let _ = removals.remove_together(&set, 0, None);
         }
+        removals
+    }
+
+    /// Finds out which nodes can be removed one after the other. The cluster is unchanged
+    /// afterwards.
+    fn removable(&self, state: &mut ClusterState) -> Removable {
+        let mark = state.cluster_mut().mark();
+        let mut removals = self.begin_without_leaving(state);
         let mut removable = Removable {
             nodes: Vec::new(),
             stays: BTreeMap::new(),
@@ -140,6 +150,21 @@ impl<'p> SimulatedPlan<'p> {
         }
         state.cluster_mut().rollback(mark);
         removable
+    }
+
+    /// Proposes moves. The cluster is unchanged afterwards.
+    fn propose(&self, state: &mut ClusterState, removable: &Removable) -> Proposed {
+        let mark = state.cluster_mut().mark();
+        let mut removals = self.begin_without_leaving(state);
+        // Nodes without pods leave in any case: nothing moves there.
+        for &at in &removable.nodes {
+            if self.nodes[at].is_empty() {
+                let _ = removals.remove(&self.nodes[at]);
+            }
+        }
+        let proposed = propose(&mut removals, self.context, self.nodes, &removable.nodes);
+        state.cluster_mut().rollback(mark);
+        proposed
     }
 
     fn settle_reviewed(&mut self, removals: &mut SimulatedRemovals<'_>) {
@@ -194,11 +219,15 @@ impl<'p> SimulatedPlan<'p> {
 
     /// Asks the policies about moves, and makes those that they take, in their order. They
     /// share room, so one that no longer fits waits.
-    fn move_all(&mut self, removals: &mut SimulatedRemovals<'_>, removable: Removable) {
-        let Removable {
-            nodes: removable,
-            mut stays,
-        } = removable;
+    fn move_all(
+        &mut self,
+        removals: &mut SimulatedRemovals<'_>,
+        removable: Removable,
+        proposed: Proposed,
+    ) {
+        let mut stays = removable.stays;
+        let next = self.plan.next.into_iter();
+        self.plan.next = next.chain(proposed.old_enough).min();
         let ScaleDownPlan {
             questions,
             policy_events,
@@ -207,10 +236,10 @@ impl<'p> SimulatedPlan<'p> {
         let recorded = (questions, policy_events);
         let kept = &self.tracker.verdicts;
         let judged = judge_moves(
-            removals,
+            removals.state,
             self.context,
             self.nodes,
-            &removable,
+            proposed,
             kept,
             recorded,
         );
@@ -219,7 +248,15 @@ impl<'p> SimulatedPlan<'p> {
             self.plan.next = self.plan.next.into_iter().chain([again]).min();
         }
         let mut gone = BTreeSet::new();
-        for one in &judged.taken {
+        // Nodes without pods first: nothing else moves there.
+        let is_empty = |one: &&ProposedMove| {
+            let mut leaving = one.leaving.iter();
+            one.coming.is_none() && leaving.all(|&at| self.nodes[at].is_empty())
+        };
+        let empty = judged.taken.iter().filter(is_empty);
+        let others = judged.taken.iter().filter(|one| !is_empty(one));
+        let taken: Vec<&ProposedMove> = empty.chain(others).collect();
+        for one in taken {
             if one.leaving.iter().any(|at| gone.contains(at)) {
                 continue;
             }
