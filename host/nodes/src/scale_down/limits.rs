@@ -24,6 +24,17 @@ pub(crate) struct UnderWay {
     pub(crate) empty: u32,
     /// Nodes with pods to evict.
     pub(crate) drained: u32,
+    /// Nodes that are replaced and whose removal has not begun, by group.
+    pub(crate) replaced: BTreeMap<Arc<str>, u32>,
+}
+
+impl UnderWay {
+    /// Number of nodes of a group that leave, or are being replaced.
+    pub(super) fn leaving(&self, group: &str) -> u32 {
+        let counts = [&self.by_group, &self.replaced];
+        let counts = counts.map(|counts| counts.get(group).copied().unwrap_or_default());
+        counts.into_iter().fold(0, u32::saturating_add)
+    }
 }
 
 /// Inputs of the choice.
@@ -142,7 +153,10 @@ impl Limits<'_> {
                 continue;
             }
             let group = self.group(node);
-            let leaving = self.under_way.by_group.get(&group.name).copied();
+            let leaving = match node.kind {
+                RemovalKind::Replaced => self.under_way.by_group.get(&group.name).copied(),
+                _ => Some(self.under_way.leaving(&group.name)),
+            };
             let taken = sizes.entry(node.group).or_default();
             let left = group
                 .target_size

@@ -271,6 +271,7 @@ fn choose_replacements(
     let options = &context.options.scale_down;
     let keys = plan.replacements.iter().map(|one| one.key.clone());
     tracker.replacements.propose(context.now, keys);
+    let under_way = tracker.under_way();
     for one in &mut plan.replacements {
         one.since = tracker.replacements.since(&one.key).unwrap_or(context.now);
         for &at in &one.nodes {
@@ -284,11 +285,43 @@ fn choose_replacements(
         let until = delays.max().filter(|until| *until > context.now);
         let stable_ms = options.replacement_stable_time_ms;
         let is_stable = has_passed(one.since, stable_ms, context.now);
-        one.is_ordered = is_stable && until.is_none() && context.hold.is_none();
+        one.is_ordered = is_stable
+            && until.is_none()
+            && context.hold.is_none()
+            && keeps_bounds(
+                context,
+                &under_way,
+                &plan.unneeded,
+                &plan.removed,
+                &one.nodes,
+            );
         // Times are strict: a timer is over a moment after its end.
         let stable = (!is_stable).then(|| one.since.plus(stable_ms));
         let next = until.into_iter().chain(stable).max();
         let next = next.map(|next| next.plus(1));
         plan.next = plan.next.into_iter().chain(next).min();
     }
+}
+
+/// Whether the groups of these nodes stay at their smallest sizes at least if they leave
+/// besides the nodes that are removed now and those that are leaving.
+fn keeps_bounds(
+    context: &ScaleDownContext<'_>,
+    under_way: &UnderWay,
+    unneeded: &[UnneededNode],
+    removed: &[usize],
+    nodes: &[usize],
+) -> bool {
+    let count_in = |rows: &[usize], group: usize| {
+        let rows = rows.iter().filter(|&&at| unneeded[at].group == group);
+        u32::try_from(rows.count()).unwrap_or(u32::MAX)
+    };
+    nodes.iter().all(|&at| {
+        let row = unneeded[at].group;
+        let group = &context.census.groups[row].group;
+        let leaving = count_in(nodes, row)
+            .saturating_add(count_in(removed, row))
+            .saturating_add(under_way.leaving(&group.name));
+        group.target_size.saturating_sub(leaving) >= group.min_size
+    })
 }

@@ -81,6 +81,9 @@ impl ScaleDownTracker {
     }
 
     pub(super) fn under_way(&self) -> UnderWay {
-        self.drains.under_way()
+        UnderWay {
+            replaced: self.replacements.leaving_by_group(),
+            ..self.drains.under_way()
+        }
     }
 }

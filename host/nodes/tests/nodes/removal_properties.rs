@@ -1,16 +1,16 @@
 //! What holds whatever policies answer: they can forbid and delay removals, and never permit
 //! what the host or another policy forbids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::PolicyMemories;
-use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts};
+use flyball_decision::scale_down::{MoveVerdicts, NodeVerdicts, PodVerdicts};
 use flyball_decision::time::Timestamp;
 use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
-use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup};
+use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup, NodeTemplate};
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::scale_down::{
     ScaleDownContext, ScaleDownMode, ScaleDownPlan, ScaleDownTracker, plan_scale_down,
@@ -50,6 +50,9 @@ struct Answers {
     pods: Vec<u32>,
     nodes: Vec<u32>,
     scores: Vec<f64>,
+    /// The verdict about all moves: which moves there are depends on the other answers.
+    /// `None` if it judges none.
+    moves: Option<u32>,
     fails: bool,
 }
 
@@ -79,16 +82,18 @@ fn drawing() -> impl Strategy<Value = Drawing> {
 }
 
 fn answers() -> impl Strategy<Value = Answers> {
-    let pods = prop::collection::vec(0_u32..7, 1..16);
-    let nodes = prop::collection::vec(0_u32..5, 1..8);
+    // Half of the policies are in favour of everything, or hardly any node would go.
+    let pods = prop_oneof![Just(vec![1]), prop::collection::vec(0_u32..7, 1..16)];
+    let nodes = prop_oneof![Just(vec![1]), prop::collection::vec(0_u32..5, 1..8)];
     let scores = prop::collection::vec(-5.0..5.0, 1..8);
-    (pods, nodes, scores, prop::bool::weighted(0.1)).prop_map(|(pods, nodes, scores, fails)| {
-        Answers {
-            pods,
-            nodes,
-            scores,
-            fails,
-        }
+    let moves = prop_oneof![Just(Some(1)), prop::option::of(0_u32..4)];
+    let fails = prop::bool::weighted(0.1);
+    (pods, nodes, scores, moves, fails).prop_map(|(pods, nodes, scores, moves, fails)| Answers {
+        pods,
+        nodes,
+        scores,
+        moves,
+        fails,
     })
 }
 
@@ -171,7 +176,8 @@ fn policy(name: &str, answers: &Answers) -> TestPolicy {
         Err(flyball_decision::policy::PolicyFailure::Trapped(message))
     };
     let (of_pods, of_nodes) = (answers.clone(), answers.clone());
-    scale_down(name)
+    let of_moves = answers.clone();
+    let policy = scale_down(name)
         .judging_pods(move |_, input| {
             if of_pods.fails {
                 return failure();
@@ -190,7 +196,18 @@ fn policy(name: &str, answers: &Answers) -> TestPolicy {
                 score: scores.copied().take(input.nodes.len()).collect(),
                 ..NodeVerdicts::default()
             })
+        });
+    let Some(verdict) = of_moves.moves else {
+        return policy;
+    };
+    policy.judging_moves(move |_, input| {
+        let scores = of_moves.scores.iter().cycle();
+        Ok(MoveVerdicts {
+            verdict: vec![verdict; input.moves.len()],
+            score: scores.copied().take(input.moves.len()).collect(),
+            ..MoveVerdicts::default()
         })
+    })
 }
 
 /// Plans with a chain of policies that answer so. All times are over.
@@ -201,8 +218,9 @@ fn plan(drawing: &Drawing, state: &mut ClusterState, chain: &[Answers]) -> Scale
     scale_down.mode = ScaleDownMode::On;
     (
         scale_down.unneeded_time_ms,
+        scale_down.replacement_stable_time_ms,
         scale_down.max_drain_parallelism,
-    ) = (0, 10);
+    ) = (0, 0, 10);
     scale_down.policies.clear();
     for (at, answers) in chain.iter().enumerate() {
         let name = format!("policy-{at}");
@@ -225,14 +243,35 @@ fn plan(drawing: &Drawing, state: &mut ClusterState, chain: &[Answers]) -> Scale
         instances: (0..drawing.nodes).map(instance).collect(),
         zones: Vec::new(),
         template: None,
-        price: None,
+        price: Some(1.0),
         instance_type: None,
         spot: None,
         scale_down: GroupScaleDown::default(),
         suspended: Vec::new(),
     };
+    let half: BTreeMap<Arc<str>, i64> = [
+        ("cpu".into(), 500),
+        ("memory".into(), 1000 << 29),
+        ("pods".into(), 20_000),
+    ]
+    .into();
+    let cheaper = NodeGroup {
+        name: "small".into(),
+        min_size: 0,
+        max_size: 2,
+        target_size: 0,
+        instances: Vec::new(),
+        template: Some(Arc::new(NodeTemplate {
+            capacity: half.clone(),
+            allocatable: half,
+            ..NodeTemplate::default()
+        })),
+        price: Some(0.4),
+        ..group.clone()
+    };
     let now = Timestamp(1_800_000_000_000);
-    let census = Census::without_history(now, state, &[Arc::new(group)], &options);
+    let census =
+        Census::without_history(now, state, &[Arc::new(group), Arc::new(cheaper)], &options);
     let context = ScaleDownContext {
         now,
         options: &options,
@@ -271,6 +310,14 @@ proptest! {
         prop_assert_eq!(before, picture(&state), "a plan leaves the cluster as it was");
         let removed = plan.removed.iter().map(|&at| &plan.unneeded[at]);
         let removed: Vec<_> = removed.collect();
+        let replaced = plan.replacements.iter().filter(|one| one.is_ordered);
+        for one in replaced.clone() {
+            prop_assert!(chain.iter().any(|answers| answers.moves.is_some()));
+            prop_assert!(one.price_after < one.price_before && one.key.count <= 2);
+            prop_assert_eq!(&*one.key.group, "small");
+        }
+        let replaced = replaced.flat_map(|one| &one.nodes).map(|&at| &plan.unneeded[at]);
+        let removed: Vec<_> = removed.into_iter().chain(replaced).collect();
         prop_assert!(drawing.nodes - removed.len() >= drawing.min_size as usize);
         prop_assert!(removed.is_empty() || !chain.is_empty());
         let mut disruptions = [0; 3];

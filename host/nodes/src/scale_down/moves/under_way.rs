@@ -112,6 +112,22 @@ impl Replacements {
         })
     }
 
+    /// Number of nodes that leave and whose removal has not begun, by group. Those of a
+    /// replacement of several groups count in each of them.
+    pub(crate) fn leaving_by_group(&self) -> BTreeMap<Arc<str>, u32> {
+        let mut counts: BTreeMap<Arc<str>, u32> = BTreeMap::new();
+        for one in &self.under_way {
+            let left = one.leaving.len().saturating_sub(one.begun.len());
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            let groups: BTreeSet<&Arc<str>> = one.from.iter().collect();
+            for group in groups {
+                let count = counts.entry(Arc::clone(group)).or_default();
+                *count = count.saturating_add(left);
+            }
+        }
+        counts
+    }
+
     /// Since when a replacement in which a node leaves has been proposed in every pass.
     pub(crate) fn proposed_since(&self, node: &str) -> Option<Timestamp> {
         let mut proposed = self.proposed.iter();
