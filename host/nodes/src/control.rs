@@ -79,7 +79,8 @@ pub struct NodeLoop<R, P, W, C> {
     last_stays: LastStays,
     last_plan: Option<LastPlan>,
     status: StatusWriter,
-    /// Whether the status was read, and when somebody led last according to it.
+    /// Whether the status was read, and when somebody led last according to it. It is not
+    /// written before.
     has_read_status: bool,
     last_led: Option<Timestamp>,
     next_scan: Timestamp,
@@ -179,7 +180,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     async fn pass(&mut self, now: Timestamp) -> PassOutcome {
-        self.read_last_led().await;
+        self.read_status(now).await;
         let (census, repairs) = self.observe_and_repair(now).await;
         let plans = census.map(|census| {
             let scale_up = self.plan_scale_up(now, &census, &repairs);

@@ -6,12 +6,14 @@
 mod budgets;
 mod candidates;
 pub(crate) mod delays;
+mod disruption;
 pub(crate) mod drain;
 pub mod explain;
 mod judge;
 mod limits;
 mod load;
 pub mod plan;
+mod recent_removals;
 mod simulate;
 pub mod timers;
 pub mod tracker;

@@ -1,6 +1,7 @@
 //! Arguments of scale-down: which nodes may go, when, and how they leave.
 
 use clap::{ArgAction, Args, ValueEnum};
+use flyball_nodes::options::MaxDisruption;
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_simulation::time::Millis;
 
@@ -162,6 +163,10 @@ pub struct Removal {
     /// Most nodes with pods to evict among them
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub max_drain_parallelism: u32,
+    /// Most nodes of all groups that may be leaving or not ready at the same time: a share,
+    /// rounded up, or a number; with a time, most nodes that are removed within it
+    #[arg(long, value_name = "10%|5|20/1h")]
+    pub max_disruption: Option<MaxDisruption>,
     /// Longest grace of an evicted pod, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub max_graceful_termination_sec: u32,

@@ -4,7 +4,7 @@ mod settle;
 mod soft_taints;
 mod take_over;
 
-pub(super) use self::take_over::LAST_LED;
+pub(super) use self::take_over::{LAST_LED, REMOVALS};
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _};

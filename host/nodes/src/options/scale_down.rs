@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ExpanderChoice;
+use super::{ExpanderChoice, MaxDisruption};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -45,6 +45,9 @@ pub struct ScaleDownOptions {
     pub max_parallelism: u32,
     /// `--max-drain-parallelism` (1): of these, nodes with pods to evict.
     pub max_drain_parallelism: u32,
+    /// `--max-disruption` (none): how many nodes of all groups may be disrupted. A group may
+    /// have a limit of its own besides.
+    pub max_disruption: Option<MaxDisruption>,
     /// `--min-pod-age` (0): a node with a younger pod is not drained.
     pub min_pod_age_ms: i64,
     /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod.
@@ -88,6 +91,7 @@ impl Default for ScaleDownOptions {
             delay_type_local: false,
             max_parallelism: 10,
             max_drain_parallelism: 1,
+            max_disruption: None,
             min_pod_age_ms: 0,
             max_grace_ms: 600 * SECOND_MS,
             max_pod_eviction_time_ms: 2 * MINUTE_MS,
@@ -100,5 +104,14 @@ impl Default for ScaleDownOptions {
             delete_gone_nodes: false,
             own_node: None,
         }
+    }
+}
+
+impl ScaleDownOptions {
+    /// Returns how many nodes of all groups may be disrupted by replacements: as many as by
+    /// plain removals, or 10% if those have no limit.
+    #[must_use]
+    pub fn max_disruption_of_replacements(&self) -> MaxDisruption {
+        self.max_disruption.unwrap_or(MaxDisruption::percent(10))
     }
 }

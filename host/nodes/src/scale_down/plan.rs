@@ -14,6 +14,7 @@ use hashbrown::HashSet;
 
 use super::budgets::RemainingBudgets;
 use super::candidates::{Candidate, candidates};
+use super::disruption::Disruption;
 use super::judge::{JudgedNode, PodAction, Verdicts, judge};
 use super::limits::{Limits, UnderWay};
 use super::load::place_load;
@@ -364,6 +365,7 @@ fn choose(
     registered: Vec<u32>,
     plan: &mut ScaleDownPlan,
 ) {
+    let options = &context.options.scale_down;
     let under_way: UnderWay = tracker.under_way();
     let mut size = state.size();
     for name in &context.census.drained {
@@ -383,6 +385,7 @@ fn choose(
         under_way: &under_way,
         size,
         registered: &registered,
+        disruption: Disruption::new(context, state, tracker, options.max_disruption),
         hold: context.hold,
     };
     let chosen = limits.choose(&plan.unneeded);

@@ -7,6 +7,7 @@ mod configured;
 mod expanders;
 mod families;
 mod filters;
+mod limits;
 mod lost;
 mod nominated;
 mod passes;

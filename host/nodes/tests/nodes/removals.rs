@@ -30,7 +30,7 @@ pub fn evicts() -> TestPolicy {
 }
 
 /// A policy that lets nodes go of whose cpu at most half is requested.
-fn half() -> TestPolicy {
+pub fn half() -> TestPolicy {
     scale_down("half").judging_nodes(|_, input| {
         let nodes = &input.nodes;
         let rows = nodes.requested_cpu.iter().zip(&nodes.allocatable_cpu);

@@ -1,9 +1,11 @@
 //! Options of scale-down: those of the loop, and those of a node group of its own.
 
 use flyball_nodes::cloud::GroupScaleDown;
+use flyball_nodes::options::MaxDisruption;
 use flyball_nodes::scale_down::{ScaleDownMode, ScaleDownOptions};
 use flyball_replicas::spec::PolicyRef;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::nodes::choice;
 use crate::time::Millis;
@@ -34,6 +36,9 @@ pub struct ScaleDownSpec {
     pub max_parallelism: Option<u32>,
     /// Of these, maximum number of nodes with pods to evict.
     pub max_drain_parallelism: Option<u32>,
+    /// How many nodes of all groups may be disrupted, such as `10%`, `5` or `20/1h`.
+    #[serde(deserialize_with = "max_disruption")]
+    pub max_disruption: Option<MaxDisruption>,
     /// Minimum age of the pods of a node that is drained.
     pub min_pod_age: Option<Millis>,
     /// Largest grace of an evicted pod.
@@ -83,6 +88,7 @@ impl ScaleDownSpec {
             options.policies = self.policies.iter().map(choice).collect();
         }
         self.apply_times(options);
+        options.max_disruption = self.max_disruption.or(options.max_disruption);
         let switches = [
             (&mut options.unready_enabled, self.unready_enabled),
             (&mut options.delay_type_local, self.delay_type_local),
@@ -167,6 +173,27 @@ pub struct GroupScaleDownSpec {
     /// Whether requests of DaemonSets do not count as utilization.
     #[serde(rename = "ignoreDaemonsetsUtilization")]
     pub ignore_daemon_sets_utilization: Option<bool>,
+    /// How many of its nodes may be disrupted, such as `10%`, `5` or `20/1h`.
+    #[serde(deserialize_with = "max_disruption")]
+    pub max_disruption: Option<MaxDisruption>,
+}
+
+/// Reads a limit: a number, or a text.
+fn max_disruption<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<MaxDisruption>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Limit {
+        Nodes(u32),
+        Text(String),
+    }
+    let text = match Option::deserialize(deserializer)? {
+        None => return Ok(None),
+        Some(Limit::Nodes(nodes)) => nodes.to_string(),
+        Some(Limit::Text(text)) => text,
+    };
+    text.parse().map(Some).map_err(D::Error::custom)
 }
 
 impl GroupScaleDownSpec {
@@ -182,6 +209,7 @@ impl GroupScaleDownSpec {
             max_node_provision_time_ms: ms(self.max_node_provision_time),
             zero_or_max: self.zero_or_max,
             ignore_daemonsets_utilization: self.ignore_daemon_sets_utilization,
+            max_disruption: self.max_disruption,
         }
     }
 }

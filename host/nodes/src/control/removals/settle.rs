@@ -188,7 +188,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 removals.findings.events.push(of_status);
                 let message = "nodes removed by cluster autoscaler".to_owned();
                 removals.event(about, false, "ScaleDown", message);
-                self.scale_down.delays.note_removed(&group, now);
+                self.scale_down.note_removed(&group, node, now);
             }
             Err(error) if error.class == "Throttled" => drain.throttled(now),
             Err(error) => {

@@ -1,12 +1,12 @@
 //! What a new process, or a new leader, takes over from the one before: the timers of
-//! unneeded nodes and half-done drains.
+//! unneeded nodes, half-done drains, and the removals of the last hour.
 
 use std::sync::Arc;
 
 use super::{DELETION_CANDIDATE, DRAINING, NodeLoop, Removals};
 use crate::census::Census;
 use crate::cloud::{CloudProvider, InstanceState};
-use crate::ports::{NodesReader, NodesWriter};
+use crate::ports::{NodesReader, NodesWriter, StatusDocument, WriteError};
 use crate::readiness::is_drained;
 use crate::scale_down::drain::{Advanced, Drain, Step};
 use crate::scale_down::timers::UnneededTimers;
@@ -20,16 +20,29 @@ const MAX_UNLED_MS: i64 = 5 * 60_000;
 /// Annotation of the status ConfigMap: when somebody led last, in milliseconds.
 pub(in crate::control) const LAST_LED: &str = "flyball.dev/last-led";
 
+/// Annotation of the status ConfigMap: the removals of the last hour.
+pub(in crate::control) const REMOVALS: &str = "flyball.dev/removals";
+
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Reads when somebody led last, once.
-    pub(in crate::control) async fn read_last_led(&mut self) {
-        if std::mem::replace(&mut self.has_read_status, true) {
+    /// Reads what the process before left in the status, once: when it led last, and the
+    /// removals of the last hour. Without the right to read it, there is nothing. If the
+    /// read fails otherwise, the next pass tries again.
+    pub(in crate::control) async fn read_status(&mut self, now: Timestamp) {
+        if self.has_read_status {
             return;
         }
-        if let Ok(Some(status)) = self.writer.read_status().await {
-            let last = status.annotations.get(LAST_LED);
-            let last = last.and_then(|last| last.parse().ok());
-            self.last_led = last.map(Timestamp);
+        let status = match self.writer.read_status().await {
+            Ok(status) => status.unwrap_or_default(),
+            Err(WriteError::Forbidden { .. }) => StatusDocument::default(),
+            Err(_) => return,
+        };
+        self.has_read_status = true;
+        let last = status.annotations.get(LAST_LED);
+        let last = last.and_then(|last| last.parse().ok());
+        self.last_led = last.map(Timestamp);
+        if let Some(removals) = status.annotations.get(REMOVALS) {
+            // Whatever else stands there is none of ours, and is replaced.
+            let _ = self.scale_down.removals.restore(removals, now);
         }
     }
 
@@ -77,7 +90,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                     drain.take_back(now, why, &mut advanced);
                     self.note_failed(now, &advanced.failed, &mut removals);
                 }
-                _ => drain.terminated(now),
+                _ => {
+                    drain.terminated(now);
+                    let group = Arc::clone(&drain.group);
+                    self.scale_down.note_removed(&group, &node, now);
+                }
             }
         }
         removals

@@ -1,0 +1,146 @@
+//! Guardrails that keep nodes which are not needed: `--max-disruption`.
+
+use flyball_nodes::options::{MaxDisruption, NodeOptions};
+use flyball_nodes::scale_down::ScaleDownMode;
+use flyball_nodes::standing::{Finding, NodeStandings};
+
+use crate::expanders::first;
+use crate::removals::{evicts, half, run};
+use crate::world::World;
+use crate::MINUTE;
+
+const SECOND: i64 = 1000;
+
+/// A world that removes nodes of whose cpu at most half is requested.
+fn world(change: impl FnOnce(&mut NodeOptions)) -> World {
+    let mut world = World::new(vec![first()], None, |options| {
+        options.scale_down.mode = ScaleDownMode::On;
+        change(options);
+    });
+    world.judge(vec![evicts(), half()]);
+    world
+}
+
+fn limit(text: &str) -> Option<MaxDisruption> {
+    Some(text.parse().unwrap())
+}
+
+/// What the records say of nodes.
+#[derive(Default)]
+struct Findings(NodeStandings);
+
+impl Findings {
+    /// Why a node stays, after the records so far.
+    fn of(&mut self, world: &World, node: &str) -> String {
+        for record in world.records() {
+            self.0.add(&record);
+        }
+        let standing = self.0.get(node);
+        match standing.map(|standing| &standing.finding) {
+            Some(Finding::Needed { stay, .. }) => format!("needed: {stay}"),
+            Some(Finding::Unneeded(unneeded)) => match &unneeded.stay {
+                Some(stay) => format!("unneeded: {stay}"),
+                None => "goes".to_owned(),
+            },
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+/// The nodes that were marked, in this order.
+fn marked(calls: &[String]) -> Vec<&str> {
+    let calls = calls.iter();
+    calls
+        .filter_map(|call| call.strip_prefix("update "))
+        .collect()
+}
+
+#[test]
+fn no_more_nodes_leave_at_a_time_than_may_be_disrupted() {
+    let mut world = world(|options| {
+        options.scale_down.max_disruption = limit("25%");
+        options.scale_down.max_bulk_soft_taint_count = 0;
+    });
+    world.group("a", 1000, (0, 4, 5));
+    let (mut now, mut findings) = (0, Findings::default());
+    let calls = run(&mut world, &mut now, 16 * MINUTE);
+    assert_eq!(calls, ["update a-0", "delete a: a-0"]);
+    // Its Node is there: it is leaving still.
+    assert_eq!(
+        findings.of(&world, "a-1"),
+        "unneeded: MaxDisruptionReached: the limit 25% of all groups allows 1 of 4 nodes: 1 are \
+         leaving, 0 are not ready"
+    );
+    world.delete_node("a-0");
+    // A quarter of three is one as well, and a node that is not ready counts.
+    world.break_node("a-3");
+    let calls = run(&mut world, &mut now, 19 * MINUTE);
+    assert_eq!(calls, Vec::<String>::new());
+    let reason = findings.of(&world, "a-1");
+    assert!(
+        reason.ends_with("0 are leaving, 1 are not ready"),
+        "{reason}"
+    );
+    // It does not keep itself.
+    let calls = run(&mut world, &mut now, 22 * MINUTE);
+    assert_eq!(calls, ["update a-3", "delete a: a-3"]);
+    world.delete_node("a-3");
+    let calls = run(&mut world, &mut now, 23 * MINUTE);
+    assert_eq!(marked(&calls), ["a-1"]);
+}
+
+#[test]
+fn the_removals_of_the_last_hour_outlive_the_process() {
+    let mut world = world(|options| {
+        options.scale_down.max_disruption = limit("2/1h");
+        options.scale_down.max_bulk_soft_taint_count = 4;
+    });
+    world.group("a", 1000, (0, 4, 5));
+    let (mut now, mut findings) = (0, Findings::default());
+    run(&mut world, &mut now, 11 * MINUTE);
+    for node in ["a-0", "a-1"] {
+        world.delete_node(node);
+    }
+    // The other two stay, whoever leads: the removals were about 10 min after the start.
+    for minute in [20, 40, 60] {
+        let calls = run(&mut world, &mut now, minute * MINUTE);
+        assert_eq!(calls, Vec::<String>::new());
+        world.restart();
+    }
+    let calls = run(&mut world, &mut now, 70 * MINUTE);
+    assert_eq!(calls, Vec::<String>::new());
+    assert_eq!(
+        findings.of(&world, "a-2"),
+        "unneeded: MaxDisruptionReached: the limit 2/1h of all groups allows 2 of 4 nodes: 0 are \
+         leaving, 0 are not ready, 2 were removed within the time"
+    );
+    let calls = run(&mut world, &mut now, 71 * MINUTE + SECOND);
+    assert_eq!(marked(&calls), ["a-2", "a-3"]);
+}
+
+#[test]
+fn a_group_has_a_limit_of_its_own() {
+    let mut world = world(|options| {
+        options.scale_down.max_bulk_soft_taint_count = 0;
+        options.scale_down.max_disruption = limit("3");
+    });
+    for group in ["a", "b", "c"] {
+        world.group(group, 1000, (0, 2, 5));
+    }
+    world.change("a", |group| group.scale_down.max_disruption = limit("0"));
+    // It goes as a whole, or not at all.
+    world.change("b", |group| {
+        group.scale_down.max_disruption = limit("50%");
+        group.scale_down.zero_or_max = true;
+    });
+    let (mut now, mut findings) = (0, Findings::default());
+    let calls = run(&mut world, &mut now, 10 * MINUTE + SECOND);
+    assert_eq!(marked(&calls), ["c-0", "c-1"]);
+    for (node, reason) in [
+        ("a-0", "the limit 0 of group a allows 0 of 2 nodes"),
+        ("b-1", "the limit 50% of group b allows 1 of 2 nodes"),
+    ] {
+        let found = findings.of(&world, node);
+        assert!(found.contains(reason), "{node}: {found}");
+    }
+}
