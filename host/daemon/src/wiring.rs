@@ -297,6 +297,7 @@ fn unneeded_options(
         policies,
         unready_enabled: args.scale_down_unready_enabled,
         min_pod_age_ms: args.min_pod_age.0,
+        keep_room_for_missing_replicas: args.keep_room_for_missing_replicas,
         ..ScaleDownOptions::default()
     })
 }

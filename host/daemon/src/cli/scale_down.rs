@@ -115,6 +115,15 @@ pub struct Unneeded {
     /// Age below which a pod keeps its node from being drained
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub min_pod_age: Millis,
+    /// Counts replicas that an owner lacks as load, so that no node goes whose room they
+    /// need
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub keep_room_for_missing_replicas: bool,
 }
 
 /// When unneeded nodes go, and how they leave.

@@ -48,6 +48,9 @@ pub struct ScaleDownOptions {
     /// `--max-disruption` (none): how many nodes of all groups may be disrupted. A group may
     /// have a limit of its own besides.
     pub max_disruption: Option<MaxDisruption>,
+    /// `--keep-room-for-missing-replicas` (false): whether replicas that an owner lacks are
+    /// load, so that no node goes whose room they need.
+    pub keep_room_for_missing_replicas: bool,
     /// `--min-pod-age` (0): a node with a younger pod is not drained.
     pub min_pod_age_ms: i64,
     /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod.
@@ -92,6 +95,7 @@ impl Default for ScaleDownOptions {
             max_parallelism: 10,
             max_drain_parallelism: 1,
             max_disruption: None,
+            keep_room_for_missing_replicas: false,
             min_pod_age_ms: 0,
             max_grace_ms: 600 * SECOND_MS,
             max_pod_eviction_time_ms: 2 * MINUTE_MS,

@@ -7,6 +7,7 @@ use flyball_placement::{ClassId, Effect, NodeId, Taint};
 use hashbrown::HashMap;
 
 use super::candidates::Candidate;
+use super::load::Load;
 use crate::readiness::TO_BE_DELETED;
 use crate::reasons::{self, Stay};
 use crate::state::ClusterState;
@@ -19,21 +20,41 @@ pub(super) struct Simulation {
     received: HashMap<NodeId, Vec<Received>>,
     /// Where each pod that moves ends up, by its slot.
     places: HashMap<u32, Arc<str>>,
+    /// Pods that need room soon.
+    loads: Vec<Load>,
 }
 
 /// A pod that was placed in the simulation.
 #[derive(Clone, Copy, Debug)]
 struct Received {
     class: ClassId,
+    origin: Origin,
+}
+
+/// Where a pod of the simulation comes from.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    /// It moves because its node goes: its slot in the state.
+    Moved(u32),
+    /// It needs room soon: its index among the loads.
+    Load(usize),
+}
+
+impl Origin {
     /// Its slot in the state, if it moves because its node goes.
-    slot: Option<u32>,
+    fn slot(self) -> Option<u32> {
+        match self {
+            Self::Moved(slot) => Some(slot),
+            Self::Load(_) => None,
+        }
+    }
 }
 
 /// A pod to place.
 struct ToPlace {
     class: ClassId,
     terminating: bool,
-    slot: Option<u32>,
+    origin: Origin,
 }
 
 impl Simulation {
@@ -44,13 +65,20 @@ impl Simulation {
             destinations: Destinations::new(state.cluster(), destinations),
             received: HashMap::new(),
             places: HashMap::new(),
+            loads: Vec::new(),
         }
     }
 
-    /// Places a pod that needs room soon, if there is any.
-    pub(super) fn place(&mut self, state: &mut ClusterState, class: ClassId) {
-        if let Some(node) = self.destinations.place(state.cluster_mut(), class) {
-            let received = Received { class, slot: None };
+    /// Places so many equal pods that need room soon, until one finds none.
+    pub(super) fn place(&mut self, state: &mut ClusterState, load: Load) {
+        let Load { class, count, .. } = load;
+        let origin = Origin::Load(self.loads.len());
+        self.loads.push(load);
+        for _ in 0..count {
+            let Some(node) = self.destinations.place(state.cluster_mut(), class) else {
+                return;
+            };
+            let received = Received { class, origin };
             self.received.entry(node).or_default().push(received);
         }
     }
@@ -59,7 +87,7 @@ impl Simulation {
     /// nodes go.
     pub(super) fn moved_to(&self, node: NodeId) -> Vec<u32> {
         let received = self.received.get(&node).into_iter().flatten();
-        received.filter_map(|pod| pod.slot).collect()
+        received.filter_map(|pod| pod.origin.slot()).collect()
     }
 
     /// Whether a pod was placed on a node in the simulation.
@@ -109,25 +137,34 @@ impl Simulation {
                 for (pod, place) in pods.iter().zip(places) {
                     let received = Received {
                         class: pod.class,
-                        slot: pod.slot,
+                        origin: pod.origin,
                     };
                     self.received.entry(place).or_default().push(received);
                     let name = state.cluster().node(place);
-                    if let (Some(slot), Some(name)) = (pod.slot, name) {
+                    if let (Some(slot), Some(name)) = (pod.origin.slot(), name) {
                         self.places.insert(slot, Arc::clone(&name.name));
                     }
                 }
                 Ok(())
             }
             Err(no_place) => {
-                let slot = pods.get(no_place.pod).and_then(|pod| pod.slot);
-                let pod = slot.and_then(|slot| state.pod_at(slot));
-                Err(Box::new(match pod {
-                    Some(pod) => Stay::of_pod(reasons::NO_PLACE, pod.key),
-                    None => Stay::of(reasons::NO_PLACE),
-                }))
+                let origin = pods.get(no_place.pod).map(|pod| pod.origin);
+                Err(Box::new(self.without_place(state, origin)))
             }
         }
+    }
+
+    /// Why a node stays one of whose pods finds no other place.
+    fn without_place(&self, state: &ClusterState, origin: Option<Origin>) -> Stay {
+        let stay = match origin {
+            Some(Origin::Moved(slot)) => {
+                let pod = state.pod_at(slot);
+                pod.map(|pod| Stay::of_pod(reasons::NO_PLACE, pod.key))
+            }
+            Some(Origin::Load(at)) => self.loads.get(at).map(|load| load.stay(state)),
+            None => None,
+        };
+        stay.unwrap_or_else(|| Stay::of(reasons::NO_PLACE))
     }
 
     /// The pods that need a place when a node goes: large ones first, as in packing, equal
@@ -145,14 +182,14 @@ impl Simulation {
             needs.then(|| ToPlace {
                 class: pod.class,
                 terminating: pod.facts.deletion.is_some(),
-                slot: Some(slot),
+                origin: Origin::Moved(slot),
             })
         });
         let received = self.received.get(&node.id).into_iter().flatten();
         let received = received.map(|pod| ToPlace {
             class: pod.class,
             terminating: false,
-            slot: pod.slot,
+            origin: pod.origin,
         });
         let mut pods: Vec<ToPlace> = own.chain(received).collect();
         let cluster = state.cluster();

@@ -1,13 +1,16 @@
-//! Guardrails that keep nodes which are not needed: `--max-disruption`.
+//! Guardrails that keep nodes which are not needed: `--max-disruption`, and load that is on
+//! its way.
 
+use flyball_decision::key::ObjectKey;
 use flyball_nodes::options::{MaxDisruption, NodeOptions};
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_nodes::standing::{Finding, NodeStandings};
+use flyball_nodes::state::{Owner, OwnerFacts, OwnerKind};
 
 use crate::expanders::first;
 use crate::removals::{evicts, half, run};
 use crate::world::World;
-use crate::MINUTE;
+use crate::{MINUTE, pod};
 
 const SECOND: i64 = 1000;
 
@@ -143,4 +146,95 @@ fn a_group_has_a_limit_of_its_own() {
         let found = findings.of(&world, node);
         assert!(found.contains(reason), "{node}: {found}");
     }
+}
+
+/// Two nodes with a pod of 600m each of the ReplicaSet web, and an empty one.
+fn with_room(change: impl FnOnce(&mut NodeOptions)) -> World {
+    let mut world = world(change);
+    world.group("a", 1000, (1, 3, 5));
+    world.running("web", 1, "a-0", &pod(600));
+    world.running("web2", 1, "a-1", &pod(600));
+    world
+}
+
+fn replicas(world: &mut World, kind: OwnerKind, desired: i32) {
+    world.change_state(|state| {
+        state.apply_owner(OwnerFacts {
+            uid: "web".into(),
+            kind,
+            key: ObjectKey {
+                namespace: "default".into(),
+                name: "web".into(),
+            },
+            desired: Some(desired),
+            ready: 1,
+            deleting: false,
+        });
+    });
+}
+
+#[test]
+fn missing_replicas_keep_the_room_that_they_need() {
+    for keeps in [false, true] {
+        let mut world = with_room(|options| {
+            options.scale_down.keep_room_for_missing_replicas = keeps;
+        });
+        replicas(&mut world, OwnerKind::ReplicaSet, 2);
+        let (mut now, mut findings) = (0, Findings::default());
+        run(&mut world, &mut now, MINUTE);
+        let found = findings.of(&world, "a-2");
+        if !keeps {
+            assert!(
+                found.starts_with("unneeded: NotUnneededLongEnough"),
+                "{found}"
+            );
+            continue;
+        }
+        assert_eq!(
+            found,
+            "needed: NoPlaceToMovePods: a pod of ReplicaSet default/web is missing, and finds \
+             room on this node alone"
+        );
+        // The pod is there, and the scheduler has not tried it yet.
+        world.pods_as("late", 1, now, &pod(600), |facts| {
+            facts.unschedulable = false;
+            facts.owner = Some(
+                Owner {
+                    uid: "web".into(),
+                    kind: "ReplicaSet".into(),
+                    name: "web".into(),
+                }
+                .into(),
+            );
+        });
+        run(&mut world, &mut now, 2 * MINUTE);
+        let found = findings.of(&world, "a-2");
+        assert_eq!(
+            found,
+            "needed: NoPlaceToMovePods: pod default/late-0: it is of ReplicaSet web, is pending, \
+             and finds room on this node alone"
+        );
+        world.delete_pods(&["late-0"]);
+        // What a Job wants falls as its pods succeed, and here nothing is wanted any more.
+        for (kind, desired) in [(OwnerKind::Job, 2), (OwnerKind::ReplicaSet, 1)] {
+            replicas(&mut world, kind, desired);
+            now += MINUTE;
+            world.tick(now);
+            let found = findings.of(&world, "a-2");
+            assert!(found.starts_with("unneeded"), "{kind:?}: {found}");
+        }
+    }
+}
+
+#[test]
+fn a_node_whose_room_is_needed_names_whom_it_is_kept_for() {
+    let mut world = with_room(|_| ());
+    world.pods("new", 1, 0, &pod(600));
+    let mut findings = Findings::default();
+    world.tick(0);
+    assert_eq!(
+        findings.of(&world, "a-2"),
+        "needed: NoPlaceToMovePods: pod default/new-0: it is pending, and finds room on this node \
+         alone"
+    );
 }

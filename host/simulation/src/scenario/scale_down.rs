@@ -39,6 +39,8 @@ pub struct ScaleDownSpec {
     /// How many nodes of all groups may be disrupted, such as `10%`, `5` or `20/1h`.
     #[serde(deserialize_with = "max_disruption")]
     pub max_disruption: Option<MaxDisruption>,
+    /// Whether replicas that an owner lacks are load.
+    pub keep_room_for_missing_replicas: Option<bool>,
     /// Minimum age of the pods of a node that is drained.
     pub min_pod_age: Option<Millis>,
     /// Largest grace of an evicted pod.
@@ -93,6 +95,10 @@ impl ScaleDownSpec {
             (&mut options.unready_enabled, self.unready_enabled),
             (&mut options.delay_type_local, self.delay_type_local),
             (&mut options.cordon, self.cordon_node_before_terminating),
+            (
+                &mut options.keep_room_for_missing_replicas,
+                self.keep_room_for_missing_replicas,
+            ),
             (
                 &mut options.daemon_set_eviction_for_empty_nodes,
                 self.daemon_set_eviction_for_empty_nodes,
