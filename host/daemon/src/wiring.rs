@@ -337,6 +337,7 @@ fn removal_options(args: &Nodes, unneeded: ScaleDownOptions) -> ScaleDownOptions
         max_parallelism: removal.max_scale_down_parallelism,
         max_drain_parallelism: removal.max_drain_parallelism,
         max_disruption: removal.max_disruption,
+        drain_priorities: removal.drain_priority_config.clone().unwrap_or_default(),
         max_grace_ms: i64::from(removal.max_graceful_termination_sec) * 1000,
         max_pod_eviction_time_ms: removal.max_pod_eviction_time.0,
         delete_delay_after_taint_ms: removal.node_delete_delay_after_taint.0,

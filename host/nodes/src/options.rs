@@ -1,5 +1,6 @@
 //! Options of the nodes half, with Cluster Autoscaler's flag names and defaults.
 
+mod drain_priorities;
 mod max_disruption;
 mod scale_down;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use flyball_decision::policy::DEFAULT_EXPANDER;
 
+pub use self::drain_priorities::{DrainPriorities, DrainPrioritiesError};
 pub use self::max_disruption::{MaxDisruption, MaxDisruptionError};
 pub use self::scale_down::{ScaleDownMode, ScaleDownOptions};
 use crate::cloud::Conventions;

@@ -1,7 +1,7 @@
 //! Arguments of scale-down: which nodes may go, when, and how they leave.
 
 use clap::{ArgAction, Args, ValueEnum};
-use flyball_nodes::options::MaxDisruption;
+use flyball_nodes::options::{DrainPriorities, MaxDisruption};
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_simulation::time::Millis;
 
@@ -176,7 +176,15 @@ pub struct Removal {
     /// rounded up, or a number; with a time, most nodes that are removed within it
     #[arg(long, value_name = "10%|5|20/1h")]
     pub max_disruption: Option<MaxDisruption>,
-    /// Longest grace of an evicted pod, in seconds
+    /// Ranges of pod priorities with their longest grace: pods of lower ranges are evicted
+    /// first, and others once those are gone
+    #[arg(long, value_name = "PRIORITY:SECONDS,…")]
+    #[arg(
+        conflicts_with = "max_graceful_termination_sec",
+        allow_hyphen_values = true
+    )]
+    pub drain_priority_config: Option<DrainPriorities>,
+    /// Longest grace of an evicted pod, in seconds; 0: its own
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub max_graceful_termination_sec: u32,
     /// How long a refused eviction is tried again

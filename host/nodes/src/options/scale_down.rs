@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{ExpanderChoice, MaxDisruption};
+use super::{DrainPriorities, ExpanderChoice, MaxDisruption};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -53,8 +53,12 @@ pub struct ScaleDownOptions {
     pub keep_room_for_missing_replicas: bool,
     /// `--min-pod-age` (0): a node with a younger pod is not drained.
     pub min_pod_age_ms: i64,
-    /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod.
+    /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod; 0 means
+    /// no limit.
     pub max_grace_ms: i64,
+    /// `--drain-priority-config` (none): in which order pods are evicted, with largest
+    /// graces in place of [`Self::max_grace_ms`].
+    pub drain_priorities: DrainPriorities,
     /// `--max-pod-eviction-time` (2 min): how long a refused eviction is tried again.
     pub max_pod_eviction_time_ms: i64,
     /// `--node-delete-delay-after-taint` (5 s).
@@ -98,6 +102,7 @@ impl Default for ScaleDownOptions {
             keep_room_for_missing_replicas: false,
             min_pod_age_ms: 0,
             max_grace_ms: 600 * SECOND_MS,
+            drain_priorities: DrainPriorities::default(),
             max_pod_eviction_time_ms: 2 * MINUTE_MS,
             delete_delay_after_taint_ms: 5 * SECOND_MS,
             deletion_delay_timeout_ms: 2 * MINUTE_MS,

@@ -3,10 +3,11 @@
 use flyball_decision::context::Reason;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts, node_verdict, pod_verdict};
+use flyball_decision::time::Timestamp;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_nodes::state::BudgetFacts;
-use flyball_placement::LabelSelector;
+use flyball_placement::{LabelSelector, Pod};
 use flyball_test_policies::{TestPolicy, scale_down};
 
 use crate::expanders::first;
@@ -178,6 +179,44 @@ fn pods_are_evicted_one_after_the_other_as_their_budget_allows() {
     assert_eq!(evictions(&calls), ["evict cart-1"]);
     world.delete_pods(&["cart-1"]);
     let calls = run(&mut world, &mut now, EVICTED + 45 * SECOND);
+    assert_eq!(calls, ["delete a: a-1"]);
+}
+
+#[test]
+fn pods_of_higher_priority_are_evicted_once_those_below_are_gone() {
+    let mut world = World::new(vec![first()], None, |options| {
+        on(options);
+        options.scale_down.drain_priorities = "0:10,1000:0,2000:5".parse().unwrap();
+    });
+    world.judge(vec![evicts(), half()]);
+    world.group("a", 1000, (1, 2, 5));
+    world.running("web", 1, "a-0", &pod(600));
+    let with_priority = |priority| Pod {
+        priority,
+        ..pod(50)
+    };
+    world.running("high", 1, "a-1", &with_priority(3000));
+    world.running("low", 2, "a-1", &with_priority(999));
+    world.running("middle", 1, "a-1", &with_priority(1000));
+    let mut now = 0;
+    let calls = run(&mut world, &mut now, EVICTED + 20 * SECOND);
+    assert_eq!(evictions(&calls), ["evict low-0", "evict low-1"]);
+    world.delete_pods(&["low-0"]);
+    let calls = run(&mut world, &mut now, EVICTED + 25 * SECOND);
+    assert_eq!(evictions(&calls), Vec::<&str>::new(), "one is there still");
+    world.delete_pods(&["low-1"]);
+    let mut at = now;
+    for (pod, grace) in [("middle-0", 30), ("high-0", 5)] {
+        // The watch wakes the loop.
+        let calls = run(&mut world, &mut now, at);
+        assert_eq!(evictions(&calls), [format!("evict {pod}")]);
+        let mut ends = None;
+        world.change_state(|state| ends = state.pod(pod).unwrap().facts.deletion);
+        assert_eq!(ends, Some(Timestamp(at + grace * SECOND)), "{pod}");
+        world.delete_pods(&[pod]);
+        at = now;
+    }
+    let calls = run(&mut world, &mut now, at);
     assert_eq!(calls, ["delete a: a-1"]);
 }
 

@@ -1,7 +1,10 @@
 //! Options of scale-down: those of the loop, and those of a node group of its own.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use flyball_nodes::cloud::GroupScaleDown;
-use flyball_nodes::options::MaxDisruption;
+use flyball_nodes::options::{DrainPriorities, MaxDisruption};
 use flyball_nodes::scale_down::{ScaleDownMode, ScaleDownOptions};
 use flyball_replicas::spec::PolicyRef;
 use serde::de::Error as _;
@@ -37,7 +40,7 @@ pub struct ScaleDownSpec {
     /// Of these, maximum number of nodes with pods to evict.
     pub max_drain_parallelism: Option<u32>,
     /// How many nodes of all groups may be disrupted, such as `10%`, `5` or `20/1h`.
-    #[serde(deserialize_with = "max_disruption")]
+    #[serde(deserialize_with = "parsed")]
     pub max_disruption: Option<MaxDisruption>,
     /// Whether replicas that an owner lacks are load.
     pub keep_room_for_missing_replicas: Option<bool>,
@@ -45,6 +48,9 @@ pub struct ScaleDownSpec {
     pub min_pod_age: Option<Millis>,
     /// Largest grace of an evicted pod.
     pub max_graceful_termination: Option<Millis>,
+    /// Ranges of pod priorities with their longest grace, such as `0:60,1000:100`.
+    #[serde(deserialize_with = "parsed")]
+    pub drain_priority_config: Option<DrainPriorities>,
     /// How long a refused eviction is tried again.
     pub max_pod_eviction_time: Option<Millis>,
     /// Time between taint and drain.
@@ -91,6 +97,9 @@ impl ScaleDownSpec {
         }
         self.apply_times(options);
         options.max_disruption = self.max_disruption.or(options.max_disruption);
+        if let Some(priorities) = &self.drain_priority_config {
+            options.drain_priorities = priorities.clone();
+        }
         let switches = [
             (&mut options.unready_enabled, self.unready_enabled),
             (&mut options.delay_type_local, self.delay_type_local),
@@ -180,24 +189,24 @@ pub struct GroupScaleDownSpec {
     #[serde(rename = "ignoreDaemonsetsUtilization")]
     pub ignore_daemon_sets_utilization: Option<bool>,
     /// How many of its nodes may be disrupted, such as `10%`, `5` or `20/1h`.
-    #[serde(deserialize_with = "max_disruption")]
+    #[serde(deserialize_with = "parsed")]
     pub max_disruption: Option<MaxDisruption>,
 }
 
-/// Reads a limit: a number, or a text.
-fn max_disruption<'de, D: Deserializer<'de>>(
+/// Reads what is written as on the command line: a number, or a text.
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
     deserializer: D,
-) -> Result<Option<MaxDisruption>, D::Error> {
+) -> Result<Option<T>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
-    enum Limit {
-        Nodes(u32),
+    enum Written {
+        Number(u32),
         Text(String),
     }
     let text = match Option::deserialize(deserializer)? {
         None => return Ok(None),
-        Some(Limit::Nodes(nodes)) => nodes.to_string(),
-        Some(Limit::Text(text)) => text,
+        Some(Written::Number(number)) => number.to_string(),
+        Some(Written::Text(text)) => text,
     };
     text.parse().map(Some).map_err(D::Error::custom)
 }
