@@ -14,7 +14,8 @@ use crate::census::Census;
 use crate::cloud::{CloudError, CloudProvider};
 use crate::findings::Findings;
 use crate::ports::{
-    EvictError, NodeChange, NodeEvent, NodesReader, NodesWriter, Subject, TaintChange, WriteError,
+    DrainMark, EvictError, NodeChange, NodeEvent, NodesReader, NodesWriter, Subject, TaintChange,
+    WriteError,
 };
 use crate::readiness::TO_BE_DELETED;
 use crate::record::DrainStepRecord;
@@ -25,10 +26,6 @@ use crate::state::ClusterState;
 use flyball_decision::event::Event;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
-
-/// Annotation of a node that we are draining: `cordoned` if we have cordoned it as well,
-/// else `tainted`.
-pub(super) const DRAINING: &str = "flyball.dev/scale-down";
 
 /// Taint of a node that is not needed and may be removed later.
 pub(super) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
@@ -74,7 +71,6 @@ impl Removals {
 enum Done {
     Marked {
         node: Arc<str>,
-        cordoned: bool,
         result: Result<(), WriteError>,
     },
     Evicted {
@@ -163,7 +159,6 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             group: Arc::clone(&group.group.name),
             was_empty: node.is_empty(),
             is_resumed: false,
-            cordoned: false,
             step: Step::Marking {
                 next: now,
                 failed: 0,
@@ -266,13 +261,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         match action {
             Action::Mark(node) => {
                 let change = self.mark(now, &node);
-                let cordoned = change.unschedulable == Some(true);
                 let result = self.writer.update_node(now, change).await;
-                Done::Marked {
-                    node,
-                    cordoned,
-                    result,
-                }
+                Done::Marked { node, result }
             }
             Action::Evict(node, eviction) => {
                 let Eviction { key, uid, grace_s } = &eviction;
@@ -301,14 +291,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             }
             Action::Unmark(node) => {
                 let drain = self.scale_down.drains.get(&node);
-                let cordoned = drain.is_some_and(|drain| drain.cordoned);
                 let uid = drain.map(|drain| Arc::clone(&drain.uid));
                 let change = NodeChange {
                     name: Arc::clone(&node),
                     uid: uid.filter(|uid| !uid.is_empty()),
                     remove_taints: vec![TO_BE_DELETED.into(), DELETION_CANDIDATE.into()],
-                    unschedulable: cordoned.then_some(false),
-                    annotations: vec![(DRAINING.into(), None)],
+                    drain_mark: Some(DrainMark::Remove),
                     ..NodeChange::default()
                 };
                 let result = self.writer.update_node(now, change).await;
@@ -328,13 +316,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 
     /// The change of a node that is about to be drained.
     fn mark(&self, now: Timestamp, name: &Arc<str>) -> NodeChange {
-        let (uid, is_cordoned) = self.reader.with_state(|state| {
+        let uid = self.reader.with_state(|state| {
             let node = state.node(name);
-            let uid = node.map(|node| Arc::clone(&node.facts.uid));
-            (uid, node.is_some_and(|node| node.facts.node.unschedulable))
+            node.map(|node| Arc::clone(&node.facts.uid))
         });
-        let cordons = self.options.scale_down.cordon && !is_cordoned;
-        let draining = if cordons { "cordoned" } else { "tainted" };
+        let cordon = self.options.scale_down.cordon;
         NodeChange {
             name: Arc::clone(name),
             uid: uid.filter(|uid| !uid.is_empty()),
@@ -343,8 +329,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 value: (now.0 / 1000).to_string().into(),
                 effect: "NoSchedule".into(),
             }],
-            unschedulable: cordons.then_some(true),
-            annotations: vec![(DRAINING.into(), Some(draining.into()))],
+            drain_mark: Some(DrainMark::Set { cordon }),
             ..NodeChange::default()
         }
     }

@@ -52,8 +52,6 @@ pub(crate) struct Drain {
     pub(crate) was_empty: bool,
     /// Whether another process has begun it.
     pub(crate) is_resumed: bool,
-    /// Whether this process or one before it has cordoned the node.
-    pub(crate) cordoned: bool,
     pub(crate) step: Step,
     /// The pods to evict.
     pub(crate) pods: Vec<PodEviction>,
@@ -218,7 +216,6 @@ impl Drain {
             group: Arc::clone(group),
             was_empty: is_empty,
             is_resumed: false,
-            cordoned: false,
             step: Step::Evicting,
             pods: Vec::new(),
         }
@@ -286,8 +283,7 @@ impl Drain {
     }
 
     /// Notes that the taint was written.
-    pub(crate) fn marked(&mut self, now: Timestamp, cordoned: bool) {
-        self.cordoned = cordoned;
+    pub(crate) fn marked(&mut self, now: Timestamp) {
         self.step = Step::Marked(now);
     }
 

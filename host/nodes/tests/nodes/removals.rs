@@ -251,6 +251,22 @@ fn a_drain_that_is_refused_for_too_long_is_taken_back() {
 }
 
 #[test]
+fn a_cordon_of_others_is_left_whenever_it_is_made() {
+    let mut world = world(|options| options.scale_down.max_drain_parallelism = 0);
+    let mut now = 0;
+    run(&mut world, &mut now, 10 * MINUTE);
+    // Between our look at the node and our write, somebody cordons it.
+    world.cordon_at_update("a-2");
+    run(&mut world, &mut now, 10 * MINUTE + 1);
+    let marks = world.marks("a-2");
+    assert!(marks.contains("flyball.dev/scale-down=tainted"), "{marks}");
+    world.restart();
+    world.running("late", 1, "a-2", &pod(600));
+    run(&mut world, &mut now, 10 * MINUTE + 10 * SECOND);
+    assert_eq!(world.marks("a-2"), "cordoned");
+}
+
+#[test]
 fn an_empty_node_that_gets_a_pod_is_given_back() {
     let mut world = world(|options| options.scale_down.max_drain_parallelism = 0);
     let mut now = 0;

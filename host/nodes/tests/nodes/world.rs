@@ -233,6 +233,11 @@ impl World {
         change_node(&mut self.lock().state, name, change);
     }
 
+    /// Lets somebody else cordon a node right before the loop writes to it.
+    pub fn cordon_at_update(&mut self, name: &str) {
+        self.lock().cordoned_at_update.insert(name.to_owned());
+    }
+
     /// Adds a taint to a node.
     pub fn taint(&mut self, name: &str, key: &str) {
         taint(&mut self.lock().state, name, key);

@@ -15,11 +15,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     /// Updates a drain with the result of an action.
     pub(super) fn settle_action(&mut self, now: Timestamp, done: Done, removals: &mut Removals) {
         match done {
-            Done::Marked {
-                node,
-                cordoned,
-                result,
-            } => self.settle_mark(now, &node, cordoned, result, removals),
+            Done::Marked { node, result } => self.settle_mark(now, &node, result, removals),
             Done::Evicted {
                 node,
                 eviction,
@@ -63,7 +59,6 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         &mut self,
         now: Timestamp,
         node: &Arc<str>,
-        cordoned: bool,
         result: Result<(), WriteError>,
         removals: &mut Removals,
     ) {
@@ -73,7 +68,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         };
         match result {
             Ok(()) => {
-                drain.marked(now, cordoned);
+                drain.marked(now);
                 let message = "marked the node as toBeDeleted/unschedulable".to_owned();
                 let log = format!("Successfully added {TO_BE_DELETED} on node {node}");
                 removals.findings.log.push(log);

@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{DELETION_CANDIDATE, DRAINING, NodeLoop, Removals};
+use super::{DELETION_CANDIDATE, NodeLoop, Removals};
 use crate::census::Census;
 use crate::cloud::{CloudProvider, InstanceState};
-use crate::ports::{NodesReader, NodesWriter, StatusDocument, WriteError};
+use crate::ports::{DrainMark, NodesReader, NodesWriter, StatusDocument, WriteError};
 use crate::readiness::is_drained;
 use crate::scale_down::drain::{Advanced, Drain, Step};
 use crate::scale_down::timers::UnneededTimers;
@@ -121,8 +121,8 @@ fn restore(state: &ClusterState, now: Timestamp, timers: &mut UnneededTimers) {
 
 /// The drain of a node that has our mark. `None` if it has not.
 fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain> {
-    let mark = node.facts.annotations.get(DRAINING)?;
-    if !is_drained(node) {
+    let has_mark = node.facts.annotations.contains_key(DrainMark::ANNOTATION);
+    if !has_mark || !is_drained(node) {
         return None;
     }
     let provider_id = node.facts.provider_id.as_ref()?;
@@ -145,7 +145,6 @@ fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain>
         group,
         was_empty: false,
         is_resumed: true,
-        cordoned: &**mark == "cordoned",
         step,
         pods: Vec::new(),
     })

@@ -11,8 +11,8 @@ use flyball_nodes::cloud::{
     CloudError, CloudProvider, Conventions, Instance, InstanceState, NodeGroup,
 };
 use flyball_nodes::ports::{
-    EvictError, Eviction, ExpanderConfiguration, NodeChange, NodeEvent, NodesReader, NodesWriter,
-    StatusDocument, WriteError,
+    DrainMark, EvictError, Eviction, ExpanderConfiguration, NodeChange, NodeEvent, NodesReader,
+    NodesWriter, StatusDocument, WriteError,
 };
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::state::ClusterState;
@@ -37,6 +37,8 @@ pub struct Inner {
     pub status: Option<StatusDocument>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
+    /// Nodes that somebody else cordons right before the next write.
+    pub cordoned_at_update: BTreeSet<String>,
     /// Whether changes wait.
     held: bool,
 }
@@ -177,6 +179,12 @@ impl NodesWriter for Shared {
             return Err(WriteError::Gone);
         };
         let mut facts = node.facts.clone();
+        if inner.cordoned_at_update.remove(&**name) {
+            Arc::make_mut(&mut facts.node).unschedulable = true;
+        }
+        let mark = facts.annotations.get(DrainMark::ANNOTATION);
+        let change = change.resolve(facts.node.unschedulable, mark.map(|mark| &**mark));
+        let change = change.into_owned();
         let object = Arc::make_mut(&mut facts.node);
         object
             .taints
