@@ -347,6 +347,7 @@ fn removal_options(args: &Nodes, unneeded: ScaleDownOptions) -> ScaleDownOptions
         daemon_set_eviction_for_empty_nodes: removal.daemonset_eviction_for_empty_nodes,
         daemon_set_eviction_for_occupied_nodes: removal.daemonset_eviction_for_occupied_nodes,
         delete_gone_nodes: removal.delete_gone_nodes,
+        explain_on_nodes: removal.explain_on_nodes,
         ..unneeded
     }
 }

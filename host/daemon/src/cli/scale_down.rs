@@ -231,6 +231,15 @@ pub struct Removal {
         default_missing_value = "true"
     )]
     pub delete_gone_nodes: bool,
+    /// Events NoScaleDown on nodes say why they stay: one for each node and reason, at most
+    /// 10 a minute
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub explain_on_nodes: bool,
     #[command(flatten)]
     pub without_effect: WithoutEffect,
 }

@@ -32,6 +32,15 @@ pub(super) struct LastStays {
     unneeded: BTreeMap<Arc<str>, Option<Stay>>,
 }
 
+impl LastStays {
+    /// All nodes that stay, and why: those that are needed, then those that are not.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Stay)> {
+        let unneeded = self.unneeded.iter();
+        let unneeded = unneeded.filter_map(|(name, stay)| Some((name, stay.as_ref()?)));
+        self.needed.iter().chain(unneeded)
+    }
+}
+
 /// The last plan of removals, which need not be repeated as long as its inputs are the same:
 /// it removed nothing, and nothing about it was left to write.
 pub(super) struct LastPlan {
@@ -204,6 +213,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 about: Subject::Autoscaler,
                 event,
             }));
+        let explanations = self.explain_on_nodes(now);
+        removals.findings.events.extend(explanations);
         if record.is_none() && removals.steps.is_empty() {
             return (None, removals.findings);
         }

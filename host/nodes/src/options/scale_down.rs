@@ -78,6 +78,8 @@ pub struct ScaleDownOptions {
     /// `--delete-gone-nodes` (false): whether a Node is deleted that is still there 5 min
     /// after its instance.
     pub delete_gone_nodes: bool,
+    /// `--explain-on-nodes` (false): whether events on nodes say why they stay.
+    pub explain_on_nodes: bool,
     /// Name of the node that this process runs on. It is considered last.
     pub own_node: Option<Arc<str>>,
 }
@@ -111,6 +113,7 @@ impl Default for ScaleDownOptions {
             daemon_set_eviction_for_empty_nodes: false,
             daemon_set_eviction_for_occupied_nodes: true,
             delete_gone_nodes: false,
+            explain_on_nodes: false,
             own_node: None,
         }
     }

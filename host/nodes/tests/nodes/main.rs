@@ -5,6 +5,7 @@
 mod asked;
 mod configured;
 mod expanders;
+mod explained;
 mod families;
 mod filters;
 mod limits;
