@@ -30,11 +30,11 @@ fn limit(text: &str) -> Option<MaxDisruption> {
 
 /// What the records say of nodes.
 #[derive(Default)]
-struct Findings(NodeStandings);
+pub struct Findings(NodeStandings);
 
 impl Findings {
     /// Why a node stays, after the records so far.
-    fn of(&mut self, world: &World, node: &str) -> String {
+    pub fn of(&mut self, world: &World, node: &str) -> String {
         for record in world.records() {
             self.0.add(&record);
         }

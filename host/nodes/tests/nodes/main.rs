@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod asked;
+mod bad_input;
 mod configured;
 mod expanders;
 mod explained;

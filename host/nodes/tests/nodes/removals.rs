@@ -126,7 +126,7 @@ fn an_empty_node_is_tainted_and_leaves_after_its_time() {
 }
 
 /// A budget of the namespace of all pods that allows so many disruptions.
-fn budget(allowed: i32) -> BudgetFacts {
+pub fn budget(allowed: i32) -> BudgetFacts {
     BudgetFacts {
         uid: "budget".into(),
         key: ObjectKey {
@@ -143,7 +143,7 @@ fn budget(allowed: i32) -> BudgetFacts {
 }
 
 /// A world in which only a-1 can go, with a pod of web on a-0 and two of cart to evict.
-fn drained() -> World {
+pub fn drained() -> World {
     let mut world = World::new(vec![first()], None, on);
     world.judge(vec![evicts(), half()]);
     world.group("a", 1000, (1, 2, 5));
@@ -153,9 +153,9 @@ fn drained() -> World {
 }
 
 /// Time of the tick at which the node of [`drained`] is evicted.
-const EVICTED: i64 = 10 * MINUTE + 5 * SECOND + 1;
+pub const EVICTED: i64 = 10 * MINUTE + 5 * SECOND + 1;
 
-fn evictions(calls: &[String]) -> Vec<&str> {
+pub fn evictions(calls: &[String]) -> Vec<&str> {
     let calls = calls.iter().map(String::as_str);
     calls.filter(|call| call.starts_with("evict")).collect()
 }

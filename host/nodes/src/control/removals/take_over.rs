@@ -51,7 +51,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let Some(last) = self.last_led.take() else {
             return;
         };
-        if now.since(last) > MAX_UNLED_MS {
+        // Clocks of two machines may differ: a time may lie a little ahead.
+        if now.since(last).unsigned_abs() > MAX_UNLED_MS.unsigned_abs() {
             return;
         }
         let timers = &mut self.scale_down.timers;

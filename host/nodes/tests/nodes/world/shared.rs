@@ -226,9 +226,14 @@ impl NodesWriter for Shared {
         let call = format!("evict {uid}");
         inner.calls.push(call.clone());
         if let Some(failure) = inner.failures.get(&call) {
-            return Err(EvictError::Blocked {
-                message: failure.error.message.clone(),
-                budget: None,
+            let message = failure.error.message.clone();
+            return Err(match failure.error.class {
+                "Blocked" => EvictError::Blocked {
+                    message,
+                    budget: None,
+                },
+                "SeveralBudgets" => EvictError::SeveralBudgets { message },
+                _ => EvictError::Failed { message },
             });
         }
         let Some(pod) = inner.state.pod(uid) else {
