@@ -299,6 +299,7 @@ fn unneeded_options(
         min_pod_age_ms: args.min_pod_age.0,
         replacement_min_pod_age_ms: args.replacement_min_pod_age.0,
         replace_spot_by_spot: args.replace_spot_by_spot,
+        keep_room_for_missing_replicas: args.keep_room_for_missing_replicas,
         ..ScaleDownOptions::default()
     })
 }
@@ -338,6 +339,8 @@ fn removal_options(args: &Nodes, unneeded: ScaleDownOptions) -> ScaleDownOptions
         delay_type_local: removal.scale_down_delay_type_local,
         max_parallelism: removal.max_scale_down_parallelism,
         max_drain_parallelism: removal.max_drain_parallelism,
+        max_disruption: removal.max_disruption,
+        drain_priorities: removal.drain_priority_config.clone().unwrap_or_default(),
         max_grace_ms: i64::from(removal.max_graceful_termination_sec) * 1000,
         max_pod_eviction_time_ms: removal.max_pod_eviction_time.0,
         delete_delay_after_taint_ms: removal.node_delete_delay_after_taint.0,
@@ -347,6 +350,7 @@ fn removal_options(args: &Nodes, unneeded: ScaleDownOptions) -> ScaleDownOptions
         daemon_set_eviction_for_empty_nodes: removal.daemonset_eviction_for_empty_nodes,
         daemon_set_eviction_for_occupied_nodes: removal.daemonset_eviction_for_occupied_nodes,
         delete_gone_nodes: removal.delete_gone_nodes,
+        explain_on_nodes: removal.explain_on_nodes,
         ..unneeded
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
+use crate::options::MaxDisruption;
 use flyball_decision::time::Timestamp;
 
 /// A group of alike nodes that a cloud creates and deletes, such as an Auto Scaling group
@@ -60,6 +61,8 @@ pub struct GroupScaleDown {
     pub zero_or_max: bool,
     /// Whether the requests of DaemonSets do not count as utilization.
     pub ignore_daemonsets_utilization: Option<bool>,
+    /// How many of its nodes may be disrupted, besides the limit for all groups.
+    pub max_disruption: Option<MaxDisruption>,
 }
 
 /// An instance of a node group.

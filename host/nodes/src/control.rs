@@ -18,6 +18,7 @@
 mod cached_pass;
 mod configurations;
 mod early_exit;
+mod explanations;
 mod orders;
 mod pass_result;
 mod plan_events;
@@ -49,6 +50,7 @@ use flyball_decision::time::Timestamp;
 use self::cached_pass::{CachedPass, PassInputs};
 use self::configurations::Configurations;
 use self::early_exit::EarlyExit;
+use self::explanations::NodeExplanations;
 use self::pass_result::{PassResult, RecordHeader};
 use self::repair::Repairs;
 use self::scale_down::{LastPlan, LastStays};
@@ -78,9 +80,11 @@ pub struct NodeLoop<R, P, W, C> {
     scale_down: ScaleDownTracker,
     /// Why nodes stayed in the last pass: only new reasons are recorded.
     last_stays: LastStays,
+    explanations: NodeExplanations,
     last_plan: Option<LastPlan>,
     status: StatusWriter,
-    /// Whether the status was read, and when somebody led last according to it.
+    /// Whether the status was read, and when somebody led last according to it. It is not
+    /// written before.
     has_read_status: bool,
     last_led: Option<Timestamp>,
     next_scan: Timestamp,
@@ -117,6 +121,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             unrepaired: repair::Unrepaired::default(),
             scale_down: ScaleDownTracker::default(),
             last_stays: LastStays::default(),
+            explanations: NodeExplanations::default(),
             last_plan: None,
             status: StatusWriter::default(),
             has_read_status: false,
@@ -180,7 +185,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 
     async fn pass(&mut self, now: Timestamp) -> PassOutcome {
-        self.read_last_led().await;
+        self.read_status(now).await;
         let (census, repairs) = self.observe_and_repair(now).await;
         let plans = census.map(|census| {
             let scale_up = self.plan_scale_up(now, &census, &repairs);

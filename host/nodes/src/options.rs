@@ -1,11 +1,15 @@
 //! Options of the nodes half, with Cluster Autoscaler's flag names and defaults.
 
+mod drain_priorities;
+mod max_disruption;
 mod scale_down;
 
 use std::sync::Arc;
 
 use flyball_decision::policy::DEFAULT_EXPANDER;
 
+pub use self::drain_priorities::{DrainPriorities, DrainPrioritiesError};
+pub use self::max_disruption::{MaxDisruption, MaxDisruptionError};
 pub use self::scale_down::{ScaleDownMode, ScaleDownOptions};
 use crate::cloud::Conventions;
 

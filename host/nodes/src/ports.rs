@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::writes::{EvictError, Eviction, NodeChange, StatusDocument, TaintChange, WriteError};
+pub use self::writes::{
+    DrainMark, EvictError, Eviction, NodeChange, StatusDocument, TaintChange, WriteError,
+};
 use super::options::ExpanderChoice;
 use super::state::ClusterState;
 use flyball_decision::event::Event;

@@ -105,6 +105,10 @@ host_reasons! {
         "as many nodes leave at the moment as may leave at the same time",
         "wait, or raise --max-scale-down-parallelism or --max-drain-parallelism",
         "another node has left";
+    MAX_DISRUPTION: "MaxDisruptionReached",
+        "as many nodes as may be disrupted are leaving, not ready, or were removed lately",
+        "wait, or raise --max-disruption or the group's own limit",
+        "another node has left or is ready, or the time of the limit has passed";
     COOLDOWN: "ScaleDownInCooldown",
         "no node is removed for a while after nodes were added, removed or failed to be removed",
         "wait, or lower --scale-down-delay-after-add, -delete or -failure",

@@ -6,6 +6,7 @@
 mod budgets;
 mod candidates;
 pub(crate) mod delays;
+mod disruption;
 pub(crate) mod drain;
 pub mod explain;
 mod judge;
@@ -13,6 +14,7 @@ mod limits;
 mod load;
 pub mod moves;
 pub mod plan;
+mod recent_removals;
 mod removals;
 mod simulate;
 pub mod timers;

@@ -157,8 +157,8 @@ impl StatusWriter {
         Some(text)
     }
 
-    /// Notes that the text was not written: it is tried again with the next status.
-    pub(crate) fn failed(&mut self) {
+    /// Lets the text be written with the next status even if that is the same.
+    pub(crate) fn write_again(&mut self) {
         self.written = None;
     }
 }

@@ -436,6 +436,7 @@ fn groups(case: &Value) -> Vec<Arc<NodeGroup>> {
                 max_node_provision_time_ms: None,
                 zero_or_max: own["zeroOrMaxNodeScaling"].as_bool().unwrap_or_default(),
                 ignore_daemonsets_utilization: own["ignoreDaemonSetsUtilization"].as_bool(),
+                max_disruption: None,
             },
             suspended: Vec::new(),
         })

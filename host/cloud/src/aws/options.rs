@@ -39,6 +39,13 @@ fn set(options: &mut GroupScaleDown, name: &str, value: &str) -> Result<(), &'st
         "ignoredaemonsetsutilization" => {
             options.ignore_daemonsets_utilization = Some(switch(value)?);
         }
+        // Ours: Cluster Autoscaler has no such option.
+        "maxdisruption" => {
+            let limit = value
+                .parse()
+                .map_err(|_| "a limit such as 10%, 5 or 20/1h")?;
+            options.max_disruption = Some(limit);
+        }
         _ => return Err("of a known option"),
     }
     Ok(())
@@ -89,6 +96,7 @@ mod tests {
             ("scaledownunreadytime", "0"),
             ("maxnodeprovisiontime", "5m0s"),
             ("ignoredaemonsetsutilization", "True"),
+            ("maxdisruption", "20/1h"),
         ]);
         let expected = GroupScaleDown {
             utilization_threshold: Some(0.7),
@@ -98,6 +106,7 @@ mod tests {
             max_node_provision_time_ms: Some(300_000),
             zero_or_max: false,
             ignore_daemonsets_utilization: Some(true),
+            max_disruption: "20/1h".parse().ok(),
         };
         assert_eq!((options, problems), (expected, Vec::new()));
     }
@@ -111,9 +120,10 @@ mod tests {
             ("scaledownunreadytime", "-5m"),
             ("ignoredaemonsetsutilization", "yes"),
             ("scaledowntime", "5m"),
+            ("maxdisruption", "many"),
         ]);
         assert_eq!(options, GroupScaleDown::default());
-        assert_eq!(problems.len(), 6, "{problems:?}");
+        assert_eq!(problems.len(), 7, "{problems:?}");
         assert!(problems[2].ends_with("unneededtime: \"10\" is not a duration such as 10m0s"));
         assert!(problems[5].ends_with("is not of a known option"));
     }

@@ -1,6 +1,7 @@
 //! Arguments of scale-down: which nodes may go, when, and how they leave.
 
 use clap::{ArgAction, Args, ValueEnum};
+use flyball_nodes::options::{DrainPriorities, MaxDisruption};
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_simulation::time::Millis;
 
@@ -127,6 +128,15 @@ pub struct Unneeded {
         default_missing_value = "true"
     )]
     pub replace_spot_by_spot: bool,
+    /// Counts replicas that an owner lacks as load, so that no node goes whose room they
+    /// need
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub keep_room_for_missing_replicas: bool,
 }
 
 /// When unneeded nodes go, and how they leave.
@@ -179,7 +189,19 @@ pub struct Removal {
     /// Most nodes with pods to evict among them
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub max_drain_parallelism: u32,
-    /// Longest grace of an evicted pod, in seconds
+    /// Most nodes of all groups that may be leaving or not ready at the same time: a share,
+    /// rounded up, or a number; with a time, most nodes that are removed within it
+    #[arg(long, value_name = "10%|5|20/1h")]
+    pub max_disruption: Option<MaxDisruption>,
+    /// Ranges of pod priorities with their longest grace: pods of lower ranges are evicted
+    /// first, and others once those are gone
+    #[arg(long, value_name = "PRIORITY:SECONDS,…")]
+    #[arg(
+        conflicts_with = "max_graceful_termination_sec",
+        allow_hyphen_values = true
+    )]
+    pub drain_priority_config: Option<DrainPriorities>,
+    /// Longest grace of an evicted pod, in seconds; 0: its own
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub max_graceful_termination_sec: u32,
     /// How long a refused eviction is tried again
@@ -226,6 +248,15 @@ pub struct Removal {
         default_missing_value = "true"
     )]
     pub delete_gone_nodes: bool,
+    /// Events NoScaleDown on nodes say why they stay: one for each node and reason, at most
+    /// 10 a minute
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub explain_on_nodes: bool,
     #[command(flatten)]
     pub without_effect: WithoutEffect,
 }

@@ -3,6 +3,7 @@
 mod in_use;
 mod kubernetes;
 mod nodes;
+mod peers;
 
 use std::net::SocketAddr;
 use std::num::NonZero;

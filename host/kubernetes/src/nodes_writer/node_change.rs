@@ -1,6 +1,6 @@
 //! Patches of nodes.
 
-use flyball_nodes::ports::{NodeChange, TaintChange};
+use flyball_nodes::ports::{DrainMark, NodeChange, TaintChange};
 use k8s_openapi::api::core::v1::{Node, Taint};
 use serde_json::{Map, Value, json};
 
@@ -10,6 +10,8 @@ use serde_json::{Map, Value, json};
 /// The patch has the resourceVersion that was read: the taints are replaced as a whole,
 /// so the API server must refuse it if another change came between.
 pub(super) fn patch(node: &Node, change: &NodeChange) -> Option<Value> {
+    let is_cordoned = is_cordoned(node);
+    let change = &*change.resolve(is_cordoned, annotation(node, DrainMark::ANNOTATION));
     let (spec, annotations) = (spec(node, change), annotations(node, change));
     if spec.is_empty() && annotations.is_empty() {
         return None;
@@ -37,8 +39,7 @@ fn spec(node: &Node, change: &NodeChange) -> Map<String, Value> {
     if after != before {
         spec.insert("taints".to_owned(), json!(after));
     }
-    let is_cordoned = known.and_then(|spec| spec.unschedulable).unwrap_or(false);
-    if let Some(unschedulable) = change.unschedulable.filter(|to| *to != is_cordoned) {
+    if let Some(unschedulable) = change.unschedulable.filter(|to| *to != is_cordoned(node)) {
         // Without a cordon, the field is absent.
         let value = unschedulable.then_some(true);
         spec.insert("unschedulable".to_owned(), json!(value));
@@ -77,13 +78,21 @@ fn is_same(taint: &Taint, change: &TaintChange) -> bool {
 }
 
 fn annotations(node: &Node, change: &NodeChange) -> Map<String, Value> {
-    let known = node.metadata.annotations.as_ref();
-    let value = |key: &str| known.and_then(|known| known.get(key)).map(String::as_str);
     let changed = change.annotations.iter();
-    let changed = changed.filter(|(key, to)| value(key) != to.as_deref());
+    let changed = changed.filter(|(key, to)| annotation(node, key) != to.as_deref());
     changed
         .map(|(key, to)| (key.to_string(), json!(to.as_deref())))
         .collect()
+}
+
+fn is_cordoned(node: &Node) -> bool {
+    let spec = node.spec.as_ref();
+    spec.and_then(|spec| spec.unschedulable).unwrap_or(false)
+}
+
+fn annotation<'a>(node: &'a Node, key: &str) -> Option<&'a str> {
+    let known = node.metadata.annotations.as_ref();
+    known.and_then(|known| known.get(key)).map(String::as_str)
 }
 
 #[cfg(test)]

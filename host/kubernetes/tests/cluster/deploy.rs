@@ -4,7 +4,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{
     ClusterWatch, ClusterWatchOptions, Election, KubernetesNodesWriter, KubernetesWriter,
-    LeaderOptions, elect_leader,
+    LeaderOptions, PeerFinding, PeerLeases, elect_leader,
 };
 use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::ports::{
@@ -70,6 +70,8 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     });
     assert_eq!(&*priority.unwrap().text, "{}");
 
+    flyball.runtime.block_on(name_peers(&flyball, &cluster));
+
     let client = flyball.client.clone();
     let (_lead, leads) = watch::channel(true);
     let writer = KubernetesNodesWriter::new(client.clone(), client, namespace.into(), leads);
@@ -86,6 +88,20 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
         let can = cluster.kubectl(&["auth", "can-i", what[0], what[1], account]);
         assert!(can.is_err(), "{what:?}");
     }
+    let mut peers = PeerLeases::new(flyball.client.clone(), "kube-system", None);
+    let mut look = || flyball.runtime.block_on(peers.look());
+    let role = ["delete", "clusterrolebinding", "flyball"];
+    cluster.kubectl(&role).unwrap();
+    wait_for("the right to be gone", MINUTE, || {
+        let findings = look();
+        let refused = |finding: &PeerFinding| {
+            matches!(finding, PeerFinding::Forbidden { lease, message }
+                if lease == "kube-system/cluster-autoscaler" && message.contains("forbidden"))
+        };
+        Ok(findings.iter().any(refused).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(look(), [], "a line says so, once");
 }
 
 /// Writes all that the service account may, and a deletion that it may not.
@@ -127,6 +143,51 @@ async fn write_nodes(writer: &KubernetesNodesWriter, cluster: &Cluster) {
         message.contains("nodes \"node-0\" is forbidden"),
         "{message}"
     );
+}
+
+/// Finds the holders of Cluster Autoscaler's lease, each once.
+async fn name_peers(flyball: &Flyball, cluster: &Cluster) {
+    let mut leases = PeerLeases::new(flyball.client.clone(), "flyball-system", None);
+    assert_eq!(leases.look().await, []);
+    let held = |namespace: &str, holder: &str, renewed: String| {
+        let lease = format!(
+            "apiVersion: coordination.k8s.io/v1\nkind: Lease\n\
+             metadata: {{ name: cluster-autoscaler, namespace: {namespace} }}\n\
+             spec: {{ holderIdentity: {holder}, leaseDurationSeconds: 15, renewTime: {renewed} }}\n"
+        );
+        cluster.apply(&lease).unwrap();
+    };
+    let now = || format!("{:.6}", k8s_openapi::jiff::Timestamp::now());
+    // One is at work, and one has gone without releasing its lease.
+    held("kube-system", "ca-5c9", now());
+    held(
+        "flyball-system",
+        "old",
+        "2020-01-01T00:00:00.000000Z".to_owned(),
+    );
+    let by = |namespace: &str, holder: &str| PeerFinding::Held {
+        lease: format!("{namespace}/cluster-autoscaler"),
+        holder: holder.to_owned(),
+    };
+    assert_eq!(leases.look().await, [by("kube-system", "ca-5c9")]);
+    held("kube-system", "ca-5c9", now());
+    assert_eq!(leases.look().await, [], "it is named once");
+    held("kube-system", "ca-7f1", now());
+    held("flyball-system", "old", now());
+    let expected = [by("kube-system", "ca-7f1"), by("flyball-system", "old")];
+    assert_eq!(leases.look().await, expected);
+    held("flyball-system", "\"\"", now());
+    held("kube-system", "ca-7f1", now());
+    let lease = "flyball-system/cluster-autoscaler".to_owned();
+    assert_eq!(leases.look().await, [PeerFinding::Released { lease }]);
+    // The lease of one's own election is nobody else's.
+    let own = LeaderOptions {
+        namespace: "kube-system".into(),
+        name: "cluster-autoscaler".into(),
+        identity: "flyball".into(),
+    };
+    let mut others = PeerLeases::new(flyball.client.clone(), "kube-system", Some(&own));
+    assert_eq!(others.look().await, []);
 }
 
 #[test]

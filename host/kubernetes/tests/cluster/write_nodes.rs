@@ -7,11 +7,14 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{ConnectOptions, KubernetesNodesWriter, connect_without_retries};
 use flyball_nodes::ports::{
-    EvictError, Eviction, NodeChange, NodeEvent, NodesWriter as _, StatusDocument, Subject,
-    TaintChange, WriteError,
+    DrainMark, EvictError, Eviction, NodeChange, NodeEvent, NodesWriter as _, StatusDocument,
+    Subject, TaintChange, WriteError,
 };
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
-use futures::future::join_all;
+use futures::future::{join, join_all};
+use k8s_openapi::api::core::v1::Node;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -191,6 +194,78 @@ fn changes_of_a_node_keep_what_others_change() {
     let node = writer.node();
     assert_eq!(node["spec"]["unschedulable"], Value::Null);
     assert_eq!(node["metadata"]["annotations"][CORDON], Value::Null);
+}
+
+#[test]
+fn a_mark_says_whose_cordon_it_is_whoever_is_faster() {
+    let writer = Writer::start();
+    writer.cluster.create_node("node-0").unwrap();
+    let options = ConnectOptions {
+        kubeconfig: Some(writer.cluster.kubeconfig()),
+        ..Default::default()
+    };
+    let client = writer.runtime.block_on(connect_without_retries(&options));
+    let nodes: Api<Node> = Api::all(client.unwrap());
+    let mark = |drain_mark| NodeChange {
+        name: "node-0".into(),
+        drain_mark: Some(drain_mark),
+        ..NodeChange::default()
+    };
+    let cordon = Patch::Merge(json!({ "spec": { "unschedulable": true } }));
+    let by_admin = PatchParams {
+        field_manager: Some("admin".to_owned()),
+        ..PatchParams::default()
+    };
+    let mut theirs = 0;
+    wait_for("a conflict", MINUTE, || {
+        let (marked, cordoned) = writer.runtime.block_on(join(
+            writer
+                .writer
+                .update_node(NOW, mark(DrainMark::Set { cordon: true })),
+            nodes.patch("node-0", &by_admin, &cordon),
+        ));
+        assert_eq!(marked, Ok(()));
+        cordoned.unwrap();
+        // A write that changes nothing does not take over a field.
+        let node = writer.json(&["get", "node", "node-0", "--show-managed-fields"]);
+        let mut managers = node["metadata"]["managedFields"].as_array().unwrap().iter();
+        let cordons = |entry: &&Value| {
+            let spec = &entry["fieldsV1"]["f:spec"];
+            spec.get("f:unschedulable").is_some()
+        };
+        let is_admins = managers.find(cordons).unwrap()["manager"] == "admin";
+        let annotation = &node["metadata"]["annotations"][DrainMark::ANNOTATION];
+        assert_eq!(annotation, if is_admins { "tainted" } else { "cordoned" });
+
+        assert_eq!(writer.update(&mark(DrainMark::Remove)), Ok(()));
+        let node = writer.node();
+        let is_cordoned = node["spec"]["unschedulable"] == true;
+        assert_eq!(is_cordoned, is_admins, "{node}");
+        let annotation = &node["metadata"]["annotations"][DrainMark::ANNOTATION];
+        assert_eq!(annotation, &Value::Null);
+        theirs += u32::from(is_admins);
+        let uncordoned = NodeChange {
+            name: "node-0".into(),
+            unschedulable: Some(false),
+            ..NodeChange::default()
+        };
+        assert_eq!(writer.update(&uncordoned), Ok(()));
+        Ok((writer.conflicts() > 0.0 && theirs > 0).then_some(()))
+    })
+    .unwrap();
+    // Written alone, the cordon is ours, also if the answer to the first try was lost.
+    for _ in 0..2 {
+        let set = mark(DrainMark::Set { cordon: true });
+        assert_eq!(writer.update(&set), Ok(()));
+        let node = writer.node();
+        assert_eq!(node["spec"]["unschedulable"], true);
+        assert_eq!(
+            node["metadata"]["annotations"][DrainMark::ANNOTATION],
+            "cordoned"
+        );
+    }
+    assert_eq!(writer.update(&mark(DrainMark::Remove)), Ok(()));
+    assert_eq!(writer.node()["spec"]["unschedulable"], Value::Null);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Carries removals out: writes taints, evicts pods, and lets the cloud remove instances.
 
+mod settle;
 mod soft_taints;
 mod take_over;
 
-pub(super) use self::take_over::LAST_LED;
+pub(super) use self::take_over::{LAST_LED, REMOVALS};
 use std::sync::Arc;
 
 use futures::stream::{self, StreamExt as _};
@@ -13,22 +14,18 @@ use crate::census::Census;
 use crate::cloud::{CloudError, CloudProvider};
 use crate::findings::Findings;
 use crate::ports::{
-    EvictError, NodeChange, NodeEvent, NodesReader, NodesWriter, Subject, TaintChange, WriteError,
+    DrainMark, EvictError, NodeChange, NodeEvent, NodesReader, NodesWriter, Subject, TaintChange,
+    WriteError,
 };
 use crate::readiness::TO_BE_DELETED;
 use crate::record::DrainStepRecord;
 use crate::scale_down::ScaleDownPlan;
 use crate::scale_down::drain::{Action, Advanced, Drain, Eviction, PodEviction, Step};
 use crate::scale_down::plan::{ReviewedNode, UnneededNode};
-use crate::scale_down::tracker::EvictedPod;
 use crate::state::ClusterState;
 use flyball_decision::event::Event;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
-
-/// Annotation of a node that we are draining: `cordoned` if we have cordoned it as well,
-/// else `tainted`.
-pub(super) const DRAINING: &str = "flyball.dev/scale-down";
 
 /// Taint of a node that is not needed and may be removed later.
 pub(super) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
@@ -74,7 +71,6 @@ impl Removals {
 enum Done {
     Marked {
         node: Arc<str>,
-        cordoned: bool,
         result: Result<(), WriteError>,
     },
     Evicted {
@@ -163,7 +159,6 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             group: Arc::clone(&group.group.name),
             was_empty: node.is_empty(),
             is_resumed: false,
-            cordoned: false,
             step: Step::Marking {
                 next: now,
                 failed: 0,
@@ -266,13 +261,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         match action {
             Action::Mark(node) => {
                 let change = self.mark(now, &node);
-                let cordoned = change.unschedulable == Some(true);
                 let result = self.writer.update_node(now, change).await;
-                Done::Marked {
-                    node,
-                    cordoned,
-                    result,
-                }
+                Done::Marked { node, result }
             }
             Action::Evict(node, eviction) => {
                 let Eviction { key, uid, grace_s } = &eviction;
@@ -301,14 +291,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             }
             Action::Unmark(node) => {
                 let drain = self.scale_down.drains.get(&node);
-                let cordoned = drain.is_some_and(|drain| drain.cordoned);
                 let uid = drain.map(|drain| Arc::clone(&drain.uid));
                 let change = NodeChange {
                     name: Arc::clone(&node),
                     uid: uid.filter(|uid| !uid.is_empty()),
                     remove_taints: vec![TO_BE_DELETED.into(), DELETION_CANDIDATE.into()],
-                    unschedulable: cordoned.then_some(false),
-                    annotations: vec![(DRAINING.into(), None)],
+                    drain_mark: Some(DrainMark::Remove),
                     ..NodeChange::default()
                 };
                 let result = self.writer.update_node(now, change).await;
@@ -328,13 +316,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 
     /// The change of a node that is about to be drained.
     fn mark(&self, now: Timestamp, name: &Arc<str>) -> NodeChange {
-        let (uid, is_cordoned) = self.reader.with_state(|state| {
+        let uid = self.reader.with_state(|state| {
             let node = state.node(name);
-            let uid = node.map(|node| Arc::clone(&node.facts.uid));
-            (uid, node.is_some_and(|node| node.facts.node.unschedulable))
+            node.map(|node| Arc::clone(&node.facts.uid))
         });
-        let cordons = self.options.scale_down.cordon && !is_cordoned;
-        let draining = if cordons { "cordoned" } else { "tainted" };
+        let cordon = self.options.scale_down.cordon;
         NodeChange {
             name: Arc::clone(name),
             uid: uid.filter(|uid| !uid.is_empty()),
@@ -343,196 +329,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 value: (now.0 / 1000).to_string().into(),
                 effect: "NoSchedule".into(),
             }],
-            unschedulable: cordons.then_some(true),
-            annotations: vec![(DRAINING.into(), Some(draining.into()))],
+            drain_mark: Some(DrainMark::Set { cordon }),
             ..NodeChange::default()
-        }
-    }
-
-    fn settle_action(&mut self, now: Timestamp, done: Done, removals: &mut Removals) {
-        match done {
-            Done::Marked {
-                node,
-                cordoned,
-                result,
-            } => self.settle_mark(now, &node, cordoned, result, removals),
-            Done::Evicted {
-                node,
-                eviction,
-                result,
-            } => self.settle_eviction(now, &node, &eviction, result, removals),
-            Done::Terminated { results } => {
-                for (node, result) in results {
-                    self.settle_termination(now, &node, result, removals);
-                }
-            }
-            Done::Unmarked { node, result } => match result {
-                Ok(()) | Err(WriteError::Gone) => {
-                    self.scale_down.drains.remove(&node);
-                }
-                Err(error) => {
-                    if let Some(drain) = self.scale_down.drains.get_mut(&node) {
-                        drain.unmarking_failed(now);
-                    }
-                    let message = format!("the taint could not be removed: {error}");
-                    removals.step(&node, "TakingBackFailed", message);
-                }
-            },
-            Done::Lingers { node, result } => {
-                let message = match result {
-                    None => "the Node is still there 5 minutes after its instance".to_owned(),
-                    Some(Ok(()) | Err(WriteError::Gone)) => {
-                        "the Node was deleted, as it outlived its instance".to_owned()
-                    }
-                    Some(Err(error)) => {
-                        format!("the Node outlives its instance and was not deleted: {error}")
-                    }
-                };
-                removals.step(&node, "Lingers", message.clone());
-                let about = self.subject(&node);
-                removals.event(about, true, "ScaleDownFailed", message);
-            }
-        }
-    }
-
-    fn settle_mark(
-        &mut self,
-        now: Timestamp,
-        node: &Arc<str>,
-        cordoned: bool,
-        result: Result<(), WriteError>,
-        removals: &mut Removals,
-    ) {
-        let about = self.subject(node);
-        let Some(drain) = self.scale_down.drains.get_mut(node) else {
-            return;
-        };
-        match result {
-            Ok(()) => {
-                drain.marked(now, cordoned);
-                let message = "marked the node as toBeDeleted/unschedulable".to_owned();
-                let log = format!("Successfully added {TO_BE_DELETED} on node {node}");
-                removals.findings.log.push(log);
-                removals.step(node, "Marked", message.clone());
-                removals.event(about, false, "ScaleDown", message);
-            }
-            Err(WriteError::Gone) => {
-                self.scale_down.drains.remove(node);
-            }
-            Err(error) => {
-                if drain.marking_failed(now) {
-                    return;
-                }
-                let message =
-                    format!("failed to mark the node as toBeDeleted/unschedulable: {error}");
-                let mut advanced = Advanced::default();
-                drain.take_back(now, message, &mut advanced);
-                self.note_failed(now, &advanced.failed, removals);
-            }
-        }
-    }
-
-    fn settle_eviction(
-        &mut self,
-        now: Timestamp,
-        node: &Arc<str>,
-        eviction: &Eviction,
-        result: Result<(), EvictError>,
-        removals: &mut Removals,
-    ) {
-        let revision = self.reader.with_state(|state| state.budgets_revision());
-        let Some(drain) = self.scale_down.drains.get_mut(node) else {
-            return;
-        };
-        let pods = &mut drain.pods;
-        let Some(pod) = pods.iter_mut().find(|pod| pod.eviction.uid == eviction.uid) else {
-            return;
-        };
-        let name = format!("{}/{}", eviction.key.namespace, eviction.key.name);
-        match result {
-            Ok(()) => {
-                pod.accepted(now);
-                let is_awaited = pod.is_awaited;
-                let message = "deleting pod for node scale down".to_owned();
-                let about = Subject::Pod {
-                    key: eviction.key.clone(),
-                    uid: Arc::clone(&eviction.uid),
-                };
-                removals.event(about, false, "ScaleDown", message);
-                removals.step(node, "Evicted", format!("pod {name}"));
-                if is_awaited {
-                    self.note_evicted(now, eviction);
-                }
-            }
-            Err(EvictError::Gone) => pod.accepted(now),
-            Err(EvictError::NotLeader) => {}
-            Err(error) => {
-                removals.step(node, "EvictionRefused", format!("pod {name}: {error}"));
-                pod.refused(now, revision, error.to_string());
-            }
-        }
-    }
-
-    /// Keeps an evicted pod: until its owner creates it again, it is load.
-    fn note_evicted(&mut self, now: Timestamp, eviction: &Eviction) {
-        let evicted = self.reader.with_state(|state| {
-            let pod = state.pod(&eviction.uid)?;
-            let owner = pod.facts.owner.as_ref()?;
-            Some(EvictedPod {
-                pod: Arc::new(state.cluster().pod(pod.class)),
-                owner: Some(Arc::clone(&owner.uid)),
-                at: now,
-            })
-        });
-        if let Some(evicted) = evicted {
-            self.scale_down.note_evicted(evicted);
-        }
-    }
-
-    fn settle_termination(
-        &mut self,
-        now: Timestamp,
-        node: &Arc<str>,
-        result: Result<(), CloudError>,
-        removals: &mut Removals,
-    ) {
-        let about = self.subject(node);
-        let Some(drain) = self.scale_down.drains.get_mut(node) else {
-            return;
-        };
-        match result {
-            Ok(()) => {
-                drain.terminated(now);
-                let (was_empty, group) = (drain.was_empty, Arc::clone(&drain.group));
-                let log = format!(
-                    "Terminated instance {} in node group {group}",
-                    drain.provider_id
-                );
-                removals.findings.log.push(log);
-                let (reason, message) = match was_empty {
-                    true => (
-                        "ScaleDownEmpty",
-                        format!("Scale-down: empty node {node} removed"),
-                    ),
-                    false => (
-                        "ScaleDown",
-                        format!("Scale-down: node {node} removed with drain"),
-                    ),
-                };
-                removals.step(node, "Terminating", message.clone());
-                let of_status = NodeEvent::normal(reason, message);
-                removals.findings.events.push(of_status);
-                let message = "nodes removed by cluster autoscaler".to_owned();
-                removals.event(about, false, "ScaleDown", message);
-                self.scale_down.delays.note_removed(&group, now);
-            }
-            Err(error) if error.class == "Throttled" => drain.throttled(now),
-            Err(error) => {
-                // The call may have succeeded and only its answer be lost: the next census
-                // shows it.
-                drain.step = Step::Uncertain(error.message.clone());
-                removals.step(node, "TerminationFailed", error.message);
-            }
         }
     }
 

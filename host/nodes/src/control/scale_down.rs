@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::cached_pass::PassInputs;
-use super::removals::{LAST_LED, Removals};
+use super::removals::{LAST_LED, REMOVALS, Removals};
 use super::{NodeLoop, PassResult, ScaleUp};
 use crate::census::Census;
 use crate::cloud::CloudProvider;
@@ -32,6 +32,15 @@ pub(super) struct LastStays {
     needed: BTreeMap<Arc<str>, Stay>,
     unneeded: BTreeMap<Arc<str>, Option<Stay>>,
     replacements: Vec<ReplacementKey>,
+}
+
+impl LastStays {
+    /// All nodes that stay, and why: those that are needed, then those that are not.
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Arc<str>, &Stay)> {
+        let unneeded = self.unneeded.iter();
+        let unneeded = unneeded.filter_map(|(name, stay)| Some((name, stay.as_ref()?)));
+        self.needed.iter().chain(unneeded)
+    }
 }
 
 /// The last plan of removals, which need not be repeated as long as its inputs are the same:
@@ -224,6 +233,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 about: Subject::Autoscaler,
                 event,
             }));
+        let explanations = self.explain_on_nodes(now);
+        removals.findings.events.extend(explanations);
         if record.is_none() && removals.steps.is_empty() {
             return (None, removals.findings);
         }
@@ -234,22 +245,30 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         (Some(record), removals.findings)
     }
 
-    /// Writes the status, if it has changed or is old.
+    /// Writes the status, if it has changed, is old, or lacks a removal.
     async fn write_status(&mut self, now: Timestamp, status: Status) {
+        if !self.has_read_status {
+            return;
+        }
+        if self.scale_down.removals.take_unsaved() {
+            self.status.write_again();
+        }
         let Some(text) = self.status.text(now, status) else {
             return;
         };
         let time = date_time(now).into();
+        let removals = self.scale_down.removals.save(now);
+        let removals = removals.map(|removals| (REMOVALS.into(), removals.into()));
         let annotations = [
             (StatusDocument::LAST_UPDATED.into(), time),
             (LAST_LED.into(), now.0.to_string().into()),
         ];
         let document = StatusDocument {
             text: text.into(),
-            annotations: annotations.into(),
+            annotations: annotations.into_iter().chain(removals).collect(),
         };
         if self.writer.write_status(now, document).await.is_err() {
-            self.status.failed();
+            self.status.write_again();
         }
     }
 

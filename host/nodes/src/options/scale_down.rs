@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ExpanderChoice;
+use super::{DrainPriorities, ExpanderChoice, MaxDisruption};
 
 const SECOND_MS: i64 = 1_000;
 const MINUTE_MS: i64 = 60 * SECOND_MS;
@@ -45,6 +45,12 @@ pub struct ScaleDownOptions {
     pub max_parallelism: u32,
     /// `--max-drain-parallelism` (1): of these, nodes with pods to evict.
     pub max_drain_parallelism: u32,
+    /// `--max-disruption` (none): how many nodes of all groups may be disrupted. A group may
+    /// have a limit of its own besides.
+    pub max_disruption: Option<MaxDisruption>,
+    /// `--keep-room-for-missing-replicas` (false): whether replicas that an owner lacks are
+    /// load, so that no node goes whose room they need.
+    pub keep_room_for_missing_replicas: bool,
     /// `--min-pod-age` (0): a node with a younger pod is not drained.
     pub min_pod_age_ms: i64,
     /// `--replacement-stable-time` (10 min): nodes are replaced once the same replacement has
@@ -55,8 +61,12 @@ pub struct ScaleDownOptions {
     pub replacement_min_pod_age_ms: i64,
     /// `--replace-spot-by-spot` (false): whether spot instances may be replaced by others.
     pub replace_spot_by_spot: bool,
-    /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod.
+    /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod; 0 means
+    /// no limit.
     pub max_grace_ms: i64,
+    /// `--drain-priority-config` (none): in which order pods are evicted, with largest
+    /// graces in place of [`Self::max_grace_ms`].
+    pub drain_priorities: DrainPriorities,
     /// `--max-pod-eviction-time` (2 min): how long a refused eviction is tried again.
     pub max_pod_eviction_time_ms: i64,
     /// `--node-delete-delay-after-taint` (5 s).
@@ -76,6 +86,8 @@ pub struct ScaleDownOptions {
     /// `--delete-gone-nodes` (false): whether a Node is deleted that is still there 5 min
     /// after its instance.
     pub delete_gone_nodes: bool,
+    /// `--explain-on-nodes` (false): whether events on nodes say why they stay.
+    pub explain_on_nodes: bool,
     /// Name of the node that this process runs on. It is considered last.
     pub own_node: Option<Arc<str>>,
 }
@@ -96,11 +108,14 @@ impl Default for ScaleDownOptions {
             delay_type_local: false,
             max_parallelism: 10,
             max_drain_parallelism: 1,
+            max_disruption: None,
+            keep_room_for_missing_replicas: false,
             min_pod_age_ms: 0,
             replacement_stable_time_ms: 10 * MINUTE_MS,
             replacement_min_pod_age_ms: 10 * MINUTE_MS,
             replace_spot_by_spot: false,
             max_grace_ms: 600 * SECOND_MS,
+            drain_priorities: DrainPriorities::default(),
             max_pod_eviction_time_ms: 2 * MINUTE_MS,
             delete_delay_after_taint_ms: 5 * SECOND_MS,
             deletion_delay_timeout_ms: 2 * MINUTE_MS,
@@ -109,7 +124,17 @@ impl Default for ScaleDownOptions {
             daemon_set_eviction_for_empty_nodes: false,
             daemon_set_eviction_for_occupied_nodes: true,
             delete_gone_nodes: false,
+            explain_on_nodes: false,
             own_node: None,
         }
+    }
+}
+
+impl ScaleDownOptions {
+    /// Returns how many nodes of all groups may be disrupted by replacements: as many as by
+    /// plain removals, or 10% if those have no limit.
+    #[must_use]
+    pub fn max_disruption_of_replacements(&self) -> MaxDisruption {
+        self.max_disruption.unwrap_or(MaxDisruption::percent(10))
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Messages of errors are at most [`Event::MESSAGE_LIMIT`] bytes long.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,6 +27,73 @@ pub struct NodeChange {
     pub unschedulable: Option<bool>,
     /// Annotations to set, or to remove if the value is `None`.
     pub annotations: Vec<(Arc<str>, Option<Arc<str>>)>,
+    /// What happens to the mark of a drained node, and to its cordon. `None` if nothing.
+    pub drain_mark: Option<DrainMark>,
+}
+
+/// A change of the annotation [`DrainMark::ANNOTATION`], which says of a drained node
+/// whether we have cordoned it: a cordon that others made is left when the node is kept.
+///
+/// Whose cordon it is can only be said of the Node that is written, whatever was watched
+/// before: a writer calls [`NodeChange::resolve`] with the Node that it has read, and lets
+/// the API server refuse the write if another change came between.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DrainMark {
+    /// It is set.
+    Set {
+        /// Whether the node is cordoned too, unless it is.
+        cordon: bool,
+    },
+    /// It is removed, and the cordon too if it is ours.
+    Remove,
+}
+
+impl DrainMark {
+    /// The annotation of a drained node.
+    pub const ANNOTATION: &str = "flyball.dev/scale-down";
+    /// Its value if we have cordoned the node.
+    const CORDONED: &str = "cordoned";
+    /// Its value if we have not.
+    const TAINTED: &str = "tainted";
+}
+
+impl NodeChange {
+    /// Returns the change of a Node as it is, without a [`NodeChange::drain_mark`]: what
+    /// that means is in the other fields. `annotation` is the value of
+    /// [`DrainMark::ANNOTATION`].
+    #[must_use]
+    pub fn resolve(&self, is_cordoned: bool, annotation: Option<&str>) -> Cow<'_, Self> {
+        let Some(mark) = self.drain_mark else {
+            return Cow::Borrowed(self);
+        };
+        let is_ours = annotation == Some(DrainMark::CORDONED);
+        let mut change = self.clone();
+        change.drain_mark = None;
+        let value = match mark {
+            DrainMark::Set { cordon } => {
+                if cordon && !is_cordoned {
+                    change.unschedulable = Some(true);
+                }
+                // An earlier try may have succeeded, and its answer be lost.
+                let is_ours = cordon && (!is_cordoned || is_ours);
+                Some(match is_ours {
+                    true => DrainMark::CORDONED,
+                    false => DrainMark::TAINTED,
+                })
+            }
+            DrainMark::Remove => {
+                if is_ours {
+                    change.unschedulable = Some(false);
+                }
+                None
+            }
+        };
+        let value = value.map(Arc::from);
+        change
+            .annotations
+            .push((DrainMark::ANNOTATION.into(), value));
+        Cow::Owned(change)
+    }
 }
 
 /// A taint of a [`NodeChange`].

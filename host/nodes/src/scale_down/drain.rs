@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(crate) use self::eviction::{Eviction, PodEviction};
 use super::limits::UnderWay;
 use crate::options::ScaleDownOptions;
-use crate::readiness::is_drained;
+use crate::readiness::{TO_BE_DELETED, is_drained};
 use crate::state::ClusterState;
 use flyball_decision::time::Timestamp;
 
@@ -30,6 +30,9 @@ const RETRY_MS: i64 = 10_000;
 
 /// How often a write to a node is tried.
 const MAX_TRIES: u32 = 3;
+
+/// Time after which a taint that was written must be seen in the watch.
+const UNSEEN_MS: i64 = 60_000;
 
 /// Time after which a Node that outlives its instance is reported.
 const LINGERS_MS: i64 = 5 * 60_000;
@@ -52,8 +55,6 @@ pub(crate) struct Drain {
     pub(crate) was_empty: bool,
     /// Whether another process has begun it.
     pub(crate) is_resumed: bool,
-    /// Whether this process or one before it has cordoned the node.
-    pub(crate) cordoned: bool,
     pub(crate) step: Step,
     /// The pods to evict.
     pub(crate) pods: Vec<PodEviction>,
@@ -182,7 +183,7 @@ impl Drains {
         let mut ready: BTreeMap<Arc<str>, Vec<Arc<str>>> = BTreeMap::new();
         let mut gone = Vec::new();
         for drain in self.nodes.values_mut() {
-            if state.node(&drain.node).is_none() {
+            if drain.is_gone(state) {
                 gone.push(Arc::clone(&drain.node));
                 continue;
             }
@@ -218,7 +219,6 @@ impl Drain {
             group: Arc::clone(group),
             was_empty: is_empty,
             is_resumed: false,
-            cordoned: false,
             step: Step::Evicting,
             pods: Vec::new(),
         }
@@ -231,6 +231,10 @@ impl Drain {
         options: &ScaleDownOptions,
         advanced: &mut Advanced,
     ) {
+        if let Some(why) = self.lost_taint(now, state, options) {
+            self.take_back(now, why, advanced);
+            return;
+        }
         match &mut self.step {
             Step::Marking { next, .. } if *next <= now => {
                 advanced.actions.push(Action::Mark(Arc::clone(&self.node)));
@@ -277,6 +281,32 @@ impl Drain {
         }
     }
 
+    /// Whether its Node is gone, or is another one of the same name.
+    fn is_gone(&self, state: &ClusterState) -> bool {
+        let node = state.node(&self.node);
+        node.is_none_or(|node| !self.uid.is_empty() && node.facts.uid != self.uid)
+    }
+
+    /// Why the node is kept if its taint is not there: pods may come to it again. `None` if
+    /// it is there, or need not be.
+    fn lost_taint(
+        &self,
+        now: Timestamp,
+        state: &ClusterState,
+        options: &ScaleDownOptions,
+    ) -> Option<String> {
+        let must_be_there = match &self.step {
+            Step::Marked(at) => {
+                now.since(*at) >= options.delete_delay_after_taint_ms.max(UNSEEN_MS)
+            }
+            Step::Evicting | Step::Drained(_) | Step::Ready { .. } => true,
+            _ => false,
+        };
+        let is_there = || state.node(&self.node).is_some_and(is_drained);
+        (must_be_there && !is_there())
+            .then(|| format!("somebody else removed its taint {TO_BE_DELETED}"))
+    }
+
     /// Gives the node up as a candidate: it is kept.
     pub(crate) fn take_back(&mut self, now: Timestamp, why: String, advanced: &mut Advanced) {
         self.step = Step::TakingBack { next: now };
@@ -286,8 +316,7 @@ impl Drain {
     }
 
     /// Notes that the taint was written.
-    pub(crate) fn marked(&mut self, now: Timestamp, cordoned: bool) {
-        self.cordoned = cordoned;
+    pub(crate) fn marked(&mut self, now: Timestamp) {
         self.step = Step::Marked(now);
     }
 

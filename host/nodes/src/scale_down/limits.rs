@@ -1,11 +1,12 @@
 //! The guardrails that choose which unneeded nodes are removed now: times, smallest sizes,
-//! lower bounds of the cluster, groups that go as a whole, and how many leave at the same
-//! time. No policy lifts them.
+//! lower bounds of the cluster, groups that go as a whole, how many nodes may be disrupted,
+//! and how many leave at the same time. No policy lifts them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::delays::Delays;
+use super::disruption::Disruption;
 use super::plan::{RemovalKind, UnneededNode};
 use super::timers::{UnneededTimers, has_passed};
 use crate::census::Census;
@@ -49,6 +50,10 @@ pub(super) struct Limits<'a> {
     pub(super) size: ClusterSize,
     /// Number of nodes of each group, at its index in the census.
     pub(super) registered: &'a [u32],
+    /// The disrupted nodes. `None` if there is no limit for them.
+    pub(super) disruption: Option<Disruption<'a>>,
+    /// The same with the limit for nodes that are replaced.
+    pub(super) disruption_of_replaced: Option<Disruption<'a>>,
     /// Why no node is removed in this pass, whatever the limits.
     pub(super) hold: Option<reasons::HostReason>,
 }
@@ -116,6 +121,7 @@ impl Limits<'_> {
             })
             .collect();
         let ready = self.after_delays(nodes, ready, &mut chosen);
+        let ready = self.within_disruption(nodes, ready, &mut chosen);
         self.at_once(nodes, ready, &mut chosen);
         chosen
     }
@@ -247,6 +253,66 @@ impl Limits<'_> {
         ready.into_iter().filter(may_go).collect()
     }
 
+    /// Separates the nodes of groups that go as a whole, each group together, from the rest.
+    fn atomic(&self, nodes: &[UnneededNode], ready: Vec<usize>) -> (Vec<Vec<usize>>, Vec<usize>) {
+        let mut whole: Vec<Vec<usize>> = Vec::new();
+        let mut single = Vec::new();
+        for at in ready {
+            if !self.group(&nodes[at]).scale_down.zero_or_max {
+                single.push(at);
+                continue;
+            }
+            let of_group = |known: &&mut Vec<usize>| nodes[known[0]].group == nodes[at].group;
+            match whole.iter_mut().find(of_group) {
+                Some(known) => known.push(at),
+                None => whole.push(vec![at]),
+            }
+        }
+        (whole, single)
+    }
+
+    /// Drops nodes beyond what `--max-disruption` and the groups' own limits allow. A group
+    /// that goes as a whole does so only if they allow all of it.
+    fn within_disruption(
+        &self,
+        nodes: &[UnneededNode],
+        ready: Vec<usize>,
+        chosen: &mut Chosen,
+    ) -> Vec<usize> {
+        let mut plain = self.disruption.clone();
+        let mut replaced = self.disruption_of_replaced.clone();
+        let mut allowed = Vec::new();
+        let (whole, single) = self.atomic(nodes, ready);
+        let together = whole
+            .into_iter()
+            .chain(single.into_iter().map(|at| vec![at]));
+        for members in together {
+            let of_plan: Vec<&UnneededNode> = members.iter().map(|&at| &nodes[at]).collect();
+            let is_replaced = |node: &&UnneededNode| node.kind == RemovalKind::Replaced;
+            let limits = match of_plan.iter().any(is_replaced) {
+                true => &mut replaced,
+                false => &mut plain,
+            };
+            let taken = limits
+                .as_mut()
+                .map_or(Ok(()), |limits| limits.take(&of_plan));
+            let Err(refused) = taken else {
+                allowed.extend(members);
+                continue;
+            };
+            for at in members {
+                let stay = Stay {
+                    message: refused.message.clone(),
+                    ..Stay::of(reasons::MAX_DISRUPTION)
+                };
+                chosen.stays.push((at, stay));
+            }
+            let next = [chosen.next, refused.until];
+            chosen.next = next.into_iter().flatten().min();
+        }
+        allowed
+    }
+
     /// Chooses how many nodes leave at the same time. A group that goes as a whole may
     /// exceed the limits once, as in Cluster Autoscaler, or it would never go.
     fn at_once(&self, nodes: &[UnneededNode], ready: Vec<usize>, chosen: &mut Chosen) {
@@ -254,19 +320,11 @@ impl Limits<'_> {
         let UnderWay { empty, drained, .. } = self.under_way;
         let mut all = options.max_parallelism.saturating_sub(empty + drained);
         let mut drains = options.max_drain_parallelism.saturating_sub(*drained);
-        let is_atomic = |at: usize| self.group(&nodes[at]).scale_down.zero_or_max;
-        let mut groups: Vec<usize> = Vec::new();
-        for &at in &ready {
-            if is_atomic(at) && !groups.contains(&nodes[at].group) {
-                groups.push(nodes[at].group);
-            }
-        }
+        let (whole, single) = self.atomic(nodes, ready);
         let mut may_overflow = true;
         let mut blocked = false;
         let mut left: Vec<usize> = Vec::new();
-        for group in groups {
-            let of_group = ready.iter().copied().filter(|&at| nodes[at].group == group);
-            let of_group: Vec<usize> = of_group.collect();
+        for of_group in whole {
             let count = u32::try_from(of_group.len()).unwrap_or(u32::MAX);
             let evicting = of_group.iter().filter(|&&at| !nodes[at].is_empty()).count();
             let evicting = u32::try_from(evicting).unwrap_or(u32::MAX);
@@ -282,7 +340,7 @@ impl Limits<'_> {
             may_overflow = false;
             chosen.removed.extend(of_group);
         }
-        for at in ready.into_iter().filter(|&at| !is_atomic(at)) {
+        for at in single {
             let drained = u32::from(!nodes[at].is_empty());
             if all >= 1 && drains >= drained {
                 all -= 1;

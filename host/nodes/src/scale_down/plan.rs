@@ -13,6 +13,7 @@
 use std::sync::Arc;
 
 use super::candidates::candidates;
+use super::disruption::Disruption;
 use super::judge::{JudgedNode, Verdicts, compare_scores, judge};
 use super::limits::{Limits, UnderWay};
 use super::moves::take::{PlannedReplacement, simulate};
@@ -234,6 +235,7 @@ fn choose(
     registered: Vec<u32>,
     plan: &mut ScaleDownPlan,
 ) {
+    let options = &context.options.scale_down;
     let under_way: UnderWay = tracker.under_way();
     let mut size = state.size();
     for name in &context.census.drained {
@@ -244,6 +246,8 @@ fn choose(
             size.memory = size.memory.saturating_sub(leaving.memory);
         }
     }
+    let mut nodes = plan.unneeded.iter();
+    let replaced = nodes.any(|node| node.kind == RemovalKind::Replaced);
     let limits = Limits {
         now: context.now,
         options: context.options,
@@ -253,6 +257,13 @@ fn choose(
         under_way: &under_way,
         size,
         registered: &registered,
+        disruption: Disruption::new(context, state, tracker, options.max_disruption),
+        disruption_of_replaced: replaced
+            .then(|| {
+                let limit = options.max_disruption_of_replacements();
+                Disruption::new(context, state, tracker, Some(limit))
+            })
+            .flatten(),
         hold: context.hold,
     };
     let chosen = limits.choose(&plan.unneeded);

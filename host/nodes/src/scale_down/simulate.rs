@@ -7,6 +7,7 @@ use flyball_placement::{ClassId, Cluster, Effect, Node, NodeId, Taint};
 use hashbrown::HashMap;
 
 use super::candidates::Candidate;
+use super::load::Load;
 use super::plan::ScaleDownContext;
 use super::removals::Replacing;
 use crate::readiness::TO_BE_DELETED;
@@ -21,21 +22,41 @@ pub(super) struct Simulation {
     received: HashMap<NodeId, Vec<Received>>,
     /// Where each pod that moves ends up, by its slot.
     places: HashMap<u32, Arc<str>>,
+    /// Pods that need room soon.
+    loads: Vec<Load>,
 }
 
 /// A pod that was placed in the simulation.
 #[derive(Clone, Copy, Debug)]
 struct Received {
     class: ClassId,
+    origin: Origin,
+}
+
+/// Where a pod of the simulation comes from.
+#[derive(Clone, Copy, Debug)]
+enum Origin {
+    /// It moves because its node goes: its slot in the state.
+    Moved(u32),
+    /// It needs room soon: its index among the loads.
+    Load(usize),
+}
+
+impl Origin {
     /// Its slot in the state, if it moves because its node goes.
-    slot: Option<u32>,
+    fn slot(self) -> Option<u32> {
+        match self {
+            Self::Moved(slot) => Some(slot),
+            Self::Load(_) => None,
+        }
+    }
 }
 
 /// A pod to place.
 struct ToPlace {
     class: ClassId,
     terminating: bool,
-    slot: Option<u32>,
+    origin: Origin,
 }
 
 /// New nodes of one group, added as pods need them.
@@ -85,13 +106,20 @@ impl Simulation {
             destinations: Destinations::new(state.cluster(), destinations),
             received: HashMap::new(),
             places: HashMap::new(),
+            loads: Vec::new(),
         }
     }
 
-    /// Places a pod that needs room soon, if there is any.
-    pub(super) fn place(&mut self, state: &mut ClusterState, class: ClassId) {
-        if let Some(node) = self.destinations.place(state.cluster_mut(), class) {
-            let received = Received { class, slot: None };
+    /// Places so many equal pods that need room soon, until one finds none.
+    pub(super) fn place(&mut self, state: &mut ClusterState, load: Load) {
+        let Load { class, count, .. } = load;
+        let origin = Origin::Load(self.loads.len());
+        self.loads.push(load);
+        for _ in 0..count {
+            let Some(node) = self.destinations.place(state.cluster_mut(), class) else {
+                return;
+            };
+            let received = Received { class, origin };
             self.received.entry(node).or_default().push(received);
         }
     }
@@ -100,7 +128,7 @@ impl Simulation {
     /// nodes go.
     pub(super) fn moved_to(&self, node: NodeId) -> Vec<u32> {
         let received = self.received.get(&node).into_iter().flatten();
-        received.filter_map(|pod| pod.slot).collect()
+        received.filter_map(|pod| pod.origin.slot()).collect()
     }
 
     /// Whether a pod was placed on a node in the simulation.
@@ -135,7 +163,7 @@ impl Simulation {
         let places = self
             .destinations
             .vacate(state.cluster_mut(), node.id, tainted, &classes);
-        let places = places.map_err(|no_place| no_room(state, &pods, no_place.pod))?;
+        let places = places.map_err(|no_place| self.no_room(state, &pods, no_place.pod))?;
         self.received.remove(&node.id);
         for (pod, place) in pods.iter().zip(places) {
             let name = state
@@ -165,7 +193,7 @@ impl Simulation {
             .vacate_together(state.cluster_mut(), &nodes, &moved, |cluster, class| {
                 new.as_mut()?.place(cluster, class)
             })
-            .map_err(|no_place| no_room(state, &pods, no_place.pod))?;
+            .map_err(|no_place| self.no_room(state, &pods, no_place.pod))?;
         for (node, _) in &nodes {
             self.received.remove(node);
         }
@@ -257,12 +285,26 @@ impl Simulation {
     fn receive(&mut self, pod: &ToPlace, place: NodeId, name: Option<Arc<str>>) {
         let received = Received {
             class: pod.class,
-            slot: pod.slot,
+            origin: pod.origin,
         };
         self.received.entry(place).or_default().push(received);
-        if let (Some(slot), Some(name)) = (pod.slot, name) {
+        if let (Some(slot), Some(name)) = (pod.origin.slot(), name) {
             self.places.insert(slot, name);
         }
+    }
+
+    /// Why a node stays one of whose pods finds no other place.
+    fn no_room(&self, state: &ClusterState, pods: &[ToPlace], at: usize) -> Box<Stay> {
+        let origin = pods.get(at).map(|pod| pod.origin);
+        let stay = match origin {
+            Some(Origin::Moved(slot)) => {
+                let pod = state.pod_at(slot);
+                pod.map(|pod| Stay::of_pod(reasons::NO_PLACE, pod.key))
+            }
+            Some(Origin::Load(at)) => self.loads.get(at).map(|load| load.stay(state)),
+            None => None,
+        };
+        Box::new(stay.unwrap_or_else(|| Stay::of(reasons::NO_PLACE)))
     }
 
     /// The pods that need a place when a node goes: large ones first, as in packing, equal
@@ -280,14 +322,14 @@ impl Simulation {
             needs.then(|| ToPlace {
                 class: pod.class,
                 terminating: pod.facts.deletion.is_some(),
-                slot: Some(slot),
+                origin: Origin::Moved(slot),
             })
         });
         let received = self.received.get(&node.id).into_iter().flatten();
         let received = received.map(|pod| ToPlace {
             class: pod.class,
             terminating: false,
-            slot: pod.slot,
+            origin: pod.origin,
         });
         let mut pods: Vec<ToPlace> = own.chain(received).collect();
         let share = |pod: &ToPlace| share_of(state, node, pod);
@@ -305,16 +347,6 @@ fn tainted(node: &Candidate, now: Timestamp) -> Arc<Node> {
         effect: Effect::NoSchedule,
     });
     Arc::new(tainted)
-}
-
-/// The reason that a pod has no room. Pods that are on their way have no name.
-fn no_room(state: &ClusterState, pods: &[ToPlace], at: usize) -> Box<Stay> {
-    let slot = pods.get(at).and_then(|pod| pod.slot);
-    let pod = slot.and_then(|slot| state.pod_at(slot));
-    Box::new(match pod {
-        Some(pod) => Stay::of_pod(reasons::NO_PLACE, pod.key),
-        None => Stay::of(reasons::NO_PLACE),
-    })
 }
 
 /// What a pod requests, as a part of a node's cpu and memory.

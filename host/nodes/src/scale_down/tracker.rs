@@ -9,6 +9,7 @@ use super::drain::{Drain, Drains, Step};
 use super::judge::KeptVerdicts;
 use super::limits::UnderWay;
 use super::moves::under_way::Replacements;
+use super::recent_removals::RecentRemovals;
 use super::timers::UnneededTimers;
 use flyball_decision::time::Timestamp;
 
@@ -24,6 +25,7 @@ pub struct ScaleDownTracker {
     /// Replacements that are proposed or under way.
     pub replacements: Replacements,
     pub(crate) drains: Drains,
+    pub(crate) removals: RecentRemovals,
     pub(crate) evicted: Vec<EvictedPod>,
     pub(super) verdicts: KeptVerdicts,
 }
@@ -49,6 +51,12 @@ impl ScaleDownTracker {
     /// `is_empty`.
     pub fn note_leaving(&mut self, node: &Arc<str>, group: &Arc<str>, is_empty: bool) {
         self.drains.insert(Drain::evicting(node, group, is_empty));
+    }
+
+    /// Notes that the cloud removes a node.
+    pub(crate) fn note_removed(&mut self, group: &Arc<str>, node: &Arc<str>, now: Timestamp) {
+        self.delays.note_removed(group, now);
+        self.removals.note(group, node, now);
     }
 
     /// Whether no node is leaving or being replaced, and no evicted pod is waited for.

@@ -8,7 +8,7 @@ use hashbrown::HashMap;
 
 use super::ClusterState;
 use super::facts::Owner;
-use super::pod_table::DAEMON_SET;
+use super::pod_table::{DAEMON_SET, PodView};
 
 /// Kind of a watched owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -166,6 +166,12 @@ impl ClusterState {
     #[must_use]
     pub fn pods_of_owner(&self, uid: &str) -> u32 {
         self.owners.pods.get(uid).map_or(0, |pods| pods.existing)
+    }
+
+    /// The pods of an owner of any kind, in no order.
+    pub fn owned_pods(&self, uid: &str) -> impl Iterator<Item = PodView<'_>> {
+        let slots = self.owners.slots(uid).iter();
+        slots.filter_map(|&slot| self.pods.view(slot))
     }
 
     /// Whether all existing owners of this kind are known. False for kinds that are not

@@ -3,10 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
 mod asked;
+mod bad_input;
 mod configured;
 mod expanders;
+mod explained;
 mod families;
 mod filters;
+mod limits;
 mod lost;
 mod nominated;
 mod passes;

@@ -3,10 +3,11 @@
 use flyball_decision::context::Reason;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts, node_verdict, pod_verdict};
+use flyball_decision::time::Timestamp;
 use flyball_nodes::options::NodeOptions;
 use flyball_nodes::scale_down::ScaleDownMode;
 use flyball_nodes::state::BudgetFacts;
-use flyball_placement::LabelSelector;
+use flyball_placement::{LabelSelector, Pod};
 use flyball_test_policies::{TestPolicy, scale_down};
 
 use crate::expanders::first;
@@ -30,7 +31,7 @@ pub fn evicts() -> TestPolicy {
 }
 
 /// A policy that lets nodes go of whose cpu at most half is requested.
-fn half() -> TestPolicy {
+pub fn half() -> TestPolicy {
     scale_down("half").judging_nodes(|_, input| {
         let nodes = &input.nodes;
         let rows = nodes.requested_cpu.iter().zip(&nodes.allocatable_cpu);
@@ -125,7 +126,7 @@ fn an_empty_node_is_tainted_and_leaves_after_its_time() {
 }
 
 /// A budget of the namespace of all pods that allows so many disruptions.
-fn budget(allowed: i32) -> BudgetFacts {
+pub fn budget(allowed: i32) -> BudgetFacts {
     BudgetFacts {
         uid: "budget".into(),
         key: ObjectKey {
@@ -142,7 +143,7 @@ fn budget(allowed: i32) -> BudgetFacts {
 }
 
 /// A world in which only a-1 can go, with a pod of web on a-0 and two of cart to evict.
-fn drained() -> World {
+pub fn drained() -> World {
     let mut world = World::new(vec![first()], None, on);
     world.judge(vec![evicts(), half()]);
     world.group("a", 1000, (1, 2, 5));
@@ -152,9 +153,9 @@ fn drained() -> World {
 }
 
 /// Time of the tick at which the node of [`drained`] is evicted.
-const EVICTED: i64 = 10 * MINUTE + 5 * SECOND + 1;
+pub const EVICTED: i64 = 10 * MINUTE + 5 * SECOND + 1;
 
-fn evictions(calls: &[String]) -> Vec<&str> {
+pub fn evictions(calls: &[String]) -> Vec<&str> {
     let calls = calls.iter().map(String::as_str);
     calls.filter(|call| call.starts_with("evict")).collect()
 }
@@ -178,6 +179,44 @@ fn pods_are_evicted_one_after_the_other_as_their_budget_allows() {
     assert_eq!(evictions(&calls), ["evict cart-1"]);
     world.delete_pods(&["cart-1"]);
     let calls = run(&mut world, &mut now, EVICTED + 45 * SECOND);
+    assert_eq!(calls, ["delete a: a-1"]);
+}
+
+#[test]
+fn pods_of_higher_priority_are_evicted_once_those_below_are_gone() {
+    let mut world = World::new(vec![first()], None, |options| {
+        on(options);
+        options.scale_down.drain_priorities = "0:10,1000:0,2000:5".parse().unwrap();
+    });
+    world.judge(vec![evicts(), half()]);
+    world.group("a", 1000, (1, 2, 5));
+    world.running("web", 1, "a-0", &pod(600));
+    let with_priority = |priority| Pod {
+        priority,
+        ..pod(50)
+    };
+    world.running("high", 1, "a-1", &with_priority(3000));
+    world.running("low", 2, "a-1", &with_priority(999));
+    world.running("middle", 1, "a-1", &with_priority(1000));
+    let mut now = 0;
+    let calls = run(&mut world, &mut now, EVICTED + 20 * SECOND);
+    assert_eq!(evictions(&calls), ["evict low-0", "evict low-1"]);
+    world.delete_pods(&["low-0"]);
+    let calls = run(&mut world, &mut now, EVICTED + 25 * SECOND);
+    assert_eq!(evictions(&calls), Vec::<&str>::new(), "one is there still");
+    world.delete_pods(&["low-1"]);
+    let mut at = now;
+    for (pod, grace) in [("middle-0", 30), ("high-0", 5)] {
+        // The watch wakes the loop.
+        let calls = run(&mut world, &mut now, at);
+        assert_eq!(evictions(&calls), [format!("evict {pod}")]);
+        let mut ends = None;
+        world.change_state(|state| ends = state.pod(pod).unwrap().facts.deletion);
+        assert_eq!(ends, Some(Timestamp(at + grace * SECOND)), "{pod}");
+        world.delete_pods(&[pod]);
+        at = now;
+    }
+    let calls = run(&mut world, &mut now, at);
     assert_eq!(calls, ["delete a: a-1"]);
 }
 
@@ -209,6 +248,22 @@ fn a_drain_that_is_refused_for_too_long_is_taken_back() {
             .iter()
             .all(|call| !call.starts_with("delete a"))
     );
+}
+
+#[test]
+fn a_cordon_of_others_is_left_whenever_it_is_made() {
+    let mut world = world(|options| options.scale_down.max_drain_parallelism = 0);
+    let mut now = 0;
+    run(&mut world, &mut now, 10 * MINUTE);
+    // Between our look at the node and our write, somebody cordons it.
+    world.cordon_at_update("a-2");
+    run(&mut world, &mut now, 10 * MINUTE + 1);
+    let marks = world.marks("a-2");
+    assert!(marks.contains("flyball.dev/scale-down=tainted"), "{marks}");
+    world.restart();
+    world.running("late", 1, "a-2", &pod(600));
+    run(&mut world, &mut now, 10 * MINUTE + 10 * SECOND);
+    assert_eq!(world.marks("a-2"), "cordoned");
 }
 
 #[test]

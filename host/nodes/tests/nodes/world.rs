@@ -233,6 +233,18 @@ impl World {
         change_node(&mut self.lock().state, name, change);
     }
 
+    /// Sets an annotation of the status ConfigMap.
+    pub fn annotate_status(&mut self, key: &str, value: &str) {
+        let mut inner = self.lock();
+        let status = inner.status.get_or_insert_default();
+        status.annotations.insert(key.into(), value.into());
+    }
+
+    /// Lets somebody else cordon a node right before the loop writes to it.
+    pub fn cordon_at_update(&mut self, name: &str) {
+        self.lock().cordoned_at_update.insert(name.to_owned());
+    }
+
     /// Adds a taint to a node.
     pub fn taint(&mut self, name: &str, key: &str) {
         taint(&mut self.lock().state, name, key);

@@ -1,9 +1,14 @@
 //! Options of scale-down: those of the loop, and those of a node group of its own.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use flyball_nodes::cloud::GroupScaleDown;
+use flyball_nodes::options::{DrainPriorities, MaxDisruption};
 use flyball_nodes::scale_down::{ScaleDownMode, ScaleDownOptions};
 use flyball_replicas::spec::PolicyRef;
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 
 use super::nodes::choice;
 use crate::time::Millis;
@@ -34,6 +39,11 @@ pub struct ScaleDownSpec {
     pub max_parallelism: Option<u32>,
     /// Of these, maximum number of nodes with pods to evict.
     pub max_drain_parallelism: Option<u32>,
+    /// How many nodes of all groups may be disrupted, such as `10%`, `5` or `20/1h`.
+    #[serde(deserialize_with = "parsed")]
+    pub max_disruption: Option<MaxDisruption>,
+    /// Whether replicas that an owner lacks are load.
+    pub keep_room_for_missing_replicas: Option<bool>,
     /// Minimum age of the pods of a node that is drained.
     pub min_pod_age: Option<Millis>,
     /// How long the same replacement of nodes by cheaper ones must have been possible.
@@ -44,6 +54,9 @@ pub struct ScaleDownSpec {
     pub replace_spot_by_spot: Option<bool>,
     /// Largest grace of an evicted pod.
     pub max_graceful_termination: Option<Millis>,
+    /// Ranges of pod priorities with their longest grace, such as `0:60,1000:100`.
+    #[serde(deserialize_with = "parsed")]
+    pub drain_priority_config: Option<DrainPriorities>,
     /// How long a refused eviction is tried again.
     pub max_pod_eviction_time: Option<Millis>,
     /// Time between taint and drain.
@@ -89,10 +102,18 @@ impl ScaleDownSpec {
             options.policies = self.policies.iter().map(choice).collect();
         }
         self.apply_times(options);
+        options.max_disruption = self.max_disruption.or(options.max_disruption);
+        if let Some(priorities) = &self.drain_priority_config {
+            options.drain_priorities = priorities.clone();
+        }
         let switches = [
             (&mut options.unready_enabled, self.unready_enabled),
             (&mut options.delay_type_local, self.delay_type_local),
             (&mut options.cordon, self.cordon_node_before_terminating),
+            (
+                &mut options.keep_room_for_missing_replicas,
+                self.keep_room_for_missing_replicas,
+            ),
             (
                 &mut options.daemon_set_eviction_for_empty_nodes,
                 self.daemon_set_eviction_for_empty_nodes,
@@ -182,6 +203,27 @@ pub struct GroupScaleDownSpec {
     /// Whether requests of DaemonSets do not count as utilization.
     #[serde(rename = "ignoreDaemonsetsUtilization")]
     pub ignore_daemon_sets_utilization: Option<bool>,
+    /// How many of its nodes may be disrupted, such as `10%`, `5` or `20/1h`.
+    #[serde(deserialize_with = "parsed")]
+    pub max_disruption: Option<MaxDisruption>,
+}
+
+/// Reads what is written as on the command line: a number, or a text.
+fn parsed<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(u32),
+        Text(String),
+    }
+    let text = match Option::deserialize(deserializer)? {
+        None => return Ok(None),
+        Some(Written::Number(number)) => number.to_string(),
+        Some(Written::Text(text)) => text,
+    };
+    text.parse().map(Some).map_err(D::Error::custom)
 }
 
 impl GroupScaleDownSpec {
@@ -197,6 +239,7 @@ impl GroupScaleDownSpec {
             max_node_provision_time_ms: ms(self.max_node_provision_time),
             zero_or_max: self.zero_or_max,
             ignore_daemonsets_utilization: self.ignore_daemon_sets_utilization,
+            max_disruption: self.max_disruption,
         }
     }
 }

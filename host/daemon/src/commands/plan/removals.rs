@@ -68,6 +68,7 @@ pub fn plan(
             unready_time_ms: 0,
             max_parallelism: u32::MAX,
             max_drain_parallelism: u32::MAX,
+            max_disruption: None,
             ..options.scale_down.clone()
         },
         ..options.clone()

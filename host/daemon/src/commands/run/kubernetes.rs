@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 
 use super::Daemon;
 use super::nodes::{self, Nodes};
+use super::peers::PeerWatch;
 use crate::cli::{Controller, Leader, RunArgs};
 use crate::clock::{StopSignal, WallClock};
 use crate::wiring;
@@ -33,11 +34,13 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         context: args.context.clone(),
     };
     let client = connect(&options).await?;
-    let election = args
-        .leader
-        .leader_elect
-        .then(|| elect_leader(client.clone(), lease(&args.leader)));
+    let own = args.leader.leader_elect.then(|| lease(&args.leader));
+    let elect = |own: &LeaderOptions| elect_leader(client.clone(), own.clone());
+    let election = own.as_ref().map(elect);
     let leader = election.as_ref().map_or_else(sole_leader, Election::leader);
+    let nodes_run = args.nodes.runs(Controller::Nodes);
+    let _peers =
+        nodes_run.then(|| PeerWatch::start(client.clone(), &args.nodes.namespace, own.as_ref()));
     let (caches, cluster) = watch_cluster(&client, args).await;
     let nodes = match cluster {
         Some(cluster) => {

@@ -1,12 +1,12 @@
 //! What a new process, or a new leader, takes over from the one before: the timers of
-//! unneeded nodes and half-done drains.
+//! unneeded nodes, half-done drains, and the removals of the last hour.
 
 use std::sync::Arc;
 
-use super::{DELETION_CANDIDATE, DRAINING, NodeLoop, Removals};
+use super::{DELETION_CANDIDATE, NodeLoop, Removals};
 use crate::census::Census;
 use crate::cloud::{CloudProvider, InstanceState};
-use crate::ports::{NodesReader, NodesWriter};
+use crate::ports::{DrainMark, NodesReader, NodesWriter, StatusDocument, WriteError};
 use crate::readiness::is_drained;
 use crate::scale_down::drain::{Advanced, Drain, Step};
 use crate::scale_down::timers::UnneededTimers;
@@ -20,16 +20,29 @@ const MAX_UNLED_MS: i64 = 5 * 60_000;
 /// Annotation of the status ConfigMap: when somebody led last, in milliseconds.
 pub(in crate::control) const LAST_LED: &str = "flyball.dev/last-led";
 
+/// Annotation of the status ConfigMap: the removals of the last hour.
+pub(in crate::control) const REMOVALS: &str = "flyball.dev/removals";
+
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Reads when somebody led last, once.
-    pub(in crate::control) async fn read_last_led(&mut self) {
-        if std::mem::replace(&mut self.has_read_status, true) {
+    /// Reads what the process before left in the status, once: when it led last, and the
+    /// removals of the last hour. Without the right to read it, there is nothing. If the
+    /// read fails otherwise, the next pass tries again.
+    pub(in crate::control) async fn read_status(&mut self, now: Timestamp) {
+        if self.has_read_status {
             return;
         }
-        if let Ok(Some(status)) = self.writer.read_status().await {
-            let last = status.annotations.get(LAST_LED);
-            let last = last.and_then(|last| last.parse().ok());
-            self.last_led = last.map(Timestamp);
+        let status = match self.writer.read_status().await {
+            Ok(status) => status.unwrap_or_default(),
+            Err(WriteError::Forbidden { .. }) => StatusDocument::default(),
+            Err(_) => return,
+        };
+        self.has_read_status = true;
+        let last = status.annotations.get(LAST_LED);
+        let last = last.and_then(|last| last.parse().ok());
+        self.last_led = last.map(Timestamp);
+        if let Some(removals) = status.annotations.get(REMOVALS) {
+            // Whatever else stands there is none of ours, and is replaced.
+            let _ = self.scale_down.removals.restore(removals, now);
         }
     }
 
@@ -38,7 +51,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let Some(last) = self.last_led.take() else {
             return;
         };
-        if now.since(last) > MAX_UNLED_MS {
+        // Clocks of two machines may differ: a time may lie a little ahead.
+        if now.since(last).unsigned_abs() > MAX_UNLED_MS.unsigned_abs() {
             return;
         }
         let timers = &mut self.scale_down.timers;
@@ -77,7 +91,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                     drain.take_back(now, why, &mut advanced);
                     self.note_failed(now, &advanced.failed, &mut removals);
                 }
-                _ => drain.terminated(now),
+                _ => {
+                    drain.terminated(now);
+                    let group = Arc::clone(&drain.group);
+                    self.scale_down.note_removed(&group, &node, now);
+                }
             }
         }
         removals
@@ -104,8 +122,8 @@ fn restore(state: &ClusterState, now: Timestamp, timers: &mut UnneededTimers) {
 
 /// The drain of a node that has our mark. `None` if it has not.
 fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain> {
-    let mark = node.facts.annotations.get(DRAINING)?;
-    if !is_drained(node) {
+    let has_mark = node.facts.annotations.contains_key(DrainMark::ANNOTATION);
+    if !has_mark || !is_drained(node) {
         return None;
     }
     let provider_id = node.facts.provider_id.as_ref()?;
@@ -128,7 +146,6 @@ fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain>
         group,
         was_empty: false,
         is_resumed: true,
-        cordoned: &**mark == "cordoned",
         step,
         pods: Vec::new(),
     })

@@ -34,6 +34,8 @@ pub(crate) struct PodEviction {
     pub(crate) state: EvictionState,
     /// Whether the removal waits for it. It does not for pods of DaemonSets.
     pub(crate) is_awaited: bool,
+    /// Number of its range of priorities: those of lower ranges are evicted first.
+    range: usize,
 }
 
 /// How far the eviction of a pod is.
@@ -58,12 +60,18 @@ pub(crate) enum EvictionState {
 impl PodEviction {
     /// Creates the eviction of a pod, to be requested at once.
     pub(crate) fn new(pod: &PodView<'_>, now: Timestamp, options: &ScaleDownOptions) -> Self {
-        let grace_s = pod.facts.drain.grace_seconds.unwrap_or(DEFAULT_GRACE_S);
+        let own = pod.facts.drain.grace_seconds.unwrap_or(DEFAULT_GRACE_S);
+        let range = options.drain_priorities.range_of(pod.priority);
+        let (range, max_grace_ms) = range.unwrap_or((0, options.max_grace_ms));
+        let grace_s = match max_grace_ms {
+            ..=0 => own,
+            max_grace_ms => own.min(max_grace_ms / 1000),
+        };
         Self {
             eviction: Eviction {
                 key: pod.key.clone(),
                 uid: Arc::clone(pod.uid),
-                grace_s: grace_s.min(options.max_grace_ms / 1000).max(0),
+                grace_s: grace_s.max(0),
             },
             state: EvictionState::Waiting {
                 next: now,
@@ -71,6 +79,7 @@ impl PodEviction {
                 budgets: 0,
             },
             is_awaited: !pod.of_daemon_set(),
+            range,
         }
     }
 
@@ -106,6 +115,51 @@ impl PodEviction {
         pod.is_none_or(|pod| pod.facts.has_ended() || pod.facts.node.as_deref() != Some(node))
     }
 
+    /// Notes what became of the pod: it is gone, or somebody else deletes it already.
+    fn observe(&mut self, node: &str, now: Timestamp, state: &ClusterState) {
+        if self.is_gone(node, state) {
+            self.state = EvictionState::Gone;
+            return;
+        }
+        let pod = state.pod(&self.eviction.uid);
+        let is_deleted = pod.is_some_and(|pod| pod.facts.deletion.is_some());
+        if is_deleted && matches!(self.state, EvictionState::Waiting { .. }) {
+            self.accepted(now);
+        }
+    }
+
+    /// Fails with a message if the eviction was refused, or the pod has not ended, for too
+    /// long.
+    fn check_time(&self, now: Timestamp, options: &ScaleDownOptions) -> Result<(), String> {
+        match &self.state {
+            EvictionState::Waiting {
+                refused: Some((first, why)),
+                ..
+            } if now.since(*first) >= options.max_pod_eviction_time_ms => {
+                let name = self.name();
+                Err(format!("pod {name} could not be evicted: {why}"))
+            }
+            EvictionState::Accepted(at)
+                if now.since(*at) >= self.eviction.grace_s * 1000 + HEADROOM_MS =>
+            {
+                let (name, grace) = (self.name(), self.eviction.grace_s);
+                Err(format!(
+                    "pod {name} was evicted and has not ended within its grace of {grace} s"
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the eviction has to be requested now: its time has come, or a budget has
+    /// changed since it was refused.
+    fn is_due(&self, now: Timestamp, revision: u64) -> bool {
+        matches!(
+            &self.state,
+            EvictionState::Waiting { next, budgets, .. } if *next <= now || *budgets < revision
+        )
+    }
+
     fn name(&self) -> String {
         let ObjectKey { namespace, name } = &self.eviction.key;
         format!("{namespace}/{name}")
@@ -119,58 +173,40 @@ impl Drain {
         pods.all(|pod| pod.state == EvictionState::Gone)
     }
 
-    /// Returns the evictions that have to be requested now. Fails with a message if one was
-    /// refused, or a pod has not ended, for too long.
+    /// Returns the evictions that have to be requested now: of the lowest range of
+    /// priorities with pods that are not gone. Fails with a message if one was refused, or
+    /// a pod has not ended, for too long.
     pub(super) fn advance_evictions(
         &mut self,
         now: Timestamp,
         state: &ClusterState,
         options: &ScaleDownOptions,
     ) -> Result<Vec<Eviction>, String> {
+        for pod in &mut self.pods {
+            pod.observe(&self.node, now, state);
+        }
+        let range = self.range();
         let mut evictions = Vec::new();
         let mut used: BTreeMap<BudgetId, i32> = BTreeMap::new();
         let revision = state.budgets_revision();
-        for pod in &mut self.pods {
-            if pod.is_gone(&self.node, state) {
-                pod.state = EvictionState::Gone;
+        for pod in self.pods.iter_mut().filter(|pod| Some(pod.range) == range) {
+            pod.check_time(now, options)?;
+            if !pod.is_due(now, revision) {
+                continue;
             }
-            let is_deleted = state.pod(&pod.eviction.uid);
-            let is_deleted = is_deleted.is_some_and(|pod| pod.facts.deletion.is_some());
-            match &pod.state {
-                // Somebody else deletes it already.
-                EvictionState::Waiting { .. } if is_deleted => pod.accepted(now),
-                EvictionState::Waiting {
-                    next,
-                    refused,
-                    budgets,
-                } => {
-                    if let Some((first, why)) = refused
-                        && now.since(*first) >= options.max_pod_eviction_time_ms
-                    {
-                        let name = pod.name();
-                        return Err(format!("pod {name} could not be evicted: {why}"));
-                    }
-                    if *next > now && *budgets >= revision {
-                        continue;
-                    }
-                    match exhausted(state, &pod.eviction.uid, &mut used) {
-                        Some(why) => pod.refused(now, revision, why),
-                        None => evictions.push(pod.eviction.clone()),
-                    }
-                }
-                EvictionState::Accepted(at) => {
-                    let grace_ms = pod.eviction.grace_s * 1000 + HEADROOM_MS;
-                    if now.since(*at) >= grace_ms {
-                        let (name, grace) = (pod.name(), pod.eviction.grace_s);
-                        return Err(format!(
-                            "pod {name} was evicted and has not ended within its grace of {grace} s"
-                        ));
-                    }
-                }
-                EvictionState::Gone => {}
+            match exhausted(state, &pod.eviction.uid, &mut used) {
+                Some(why) => pod.refused(now, revision, why),
+                None => evictions.push(pod.eviction.clone()),
             }
         }
         Ok(evictions)
+    }
+
+    /// The lowest range of priorities with pods that are not gone.
+    fn range(&self) -> Option<usize> {
+        let left = self.pods.iter();
+        let left = left.filter(|pod| pod.state != EvictionState::Gone);
+        left.map(|pod| pod.range).min()
     }
 
     /// The next time at which an eviction has to be requested or has failed.
@@ -184,7 +220,9 @@ impl Drain {
             EvictionState::Accepted(at) => Some(at.plus(pod.eviction.grace_s * 1000 + HEADROOM_MS)),
             EvictionState::Gone => None,
         };
-        self.pods.iter().filter_map(next).min()
+        let range = self.range();
+        let pods = self.pods.iter().filter(|pod| Some(pod.range) == range);
+        pods.filter_map(next).min()
     }
 }
 

@@ -11,8 +11,8 @@ use flyball_nodes::cloud::{
     CloudError, CloudProvider, Conventions, Instance, InstanceState, NodeGroup,
 };
 use flyball_nodes::ports::{
-    EvictError, Eviction, ExpanderConfiguration, NodeChange, NodeEvent, NodesReader, NodesWriter,
-    StatusDocument, WriteError,
+    DrainMark, EvictError, Eviction, ExpanderConfiguration, NodeChange, NodeEvent, NodesReader,
+    NodesWriter, StatusDocument, WriteError,
 };
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::state::ClusterState;
@@ -37,6 +37,8 @@ pub struct Inner {
     pub status: Option<StatusDocument>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
+    /// Nodes that somebody else cordons right before the next write.
+    pub cordoned_at_update: BTreeSet<String>,
     /// Whether changes wait.
     held: bool,
 }
@@ -177,6 +179,12 @@ impl NodesWriter for Shared {
             return Err(WriteError::Gone);
         };
         let mut facts = node.facts.clone();
+        if inner.cordoned_at_update.remove(&**name) {
+            Arc::make_mut(&mut facts.node).unschedulable = true;
+        }
+        let mark = facts.annotations.get(DrainMark::ANNOTATION);
+        let change = change.resolve(facts.node.unschedulable, mark.map(|mark| &**mark));
+        let change = change.into_owned();
         let object = Arc::make_mut(&mut facts.node);
         object
             .taints
@@ -218,9 +226,14 @@ impl NodesWriter for Shared {
         let call = format!("evict {uid}");
         inner.calls.push(call.clone());
         if let Some(failure) = inner.failures.get(&call) {
-            return Err(EvictError::Blocked {
-                message: failure.error.message.clone(),
-                budget: None,
+            let message = failure.error.message.clone();
+            return Err(match failure.error.class {
+                "Blocked" => EvictError::Blocked {
+                    message,
+                    budget: None,
+                },
+                "SeveralBudgets" => EvictError::SeveralBudgets { message },
+                _ => EvictError::Failed { message },
             });
         }
         let Some(pod) = inner.state.pod(uid) else {

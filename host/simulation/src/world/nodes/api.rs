@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use flyball_decision::time::Timestamp;
-use flyball_nodes::ports::{EvictError, Eviction, NodeChange, WriteError};
+use flyball_nodes::ports::{DrainMark, EvictError, Eviction, NodeChange, WriteError};
 use flyball_nodes::state::{BudgetFacts, NodeFacts, PodFacts, PodPhase};
 use flyball_placement::{Effect, Taint};
 
@@ -29,7 +29,9 @@ impl Nodes {
         }
         let mut facts = node.clone();
         let was_drained = is_drained(&facts);
-        apply(&mut facts, change)?;
+        let mark = facts.annotations.get(DrainMark::ANNOTATION);
+        let change = change.resolve(facts.node.unschedulable, mark.map(|mark| &**mark));
+        apply(&mut facts, &change)?;
         if facts == *node {
             return Ok(());
         }
