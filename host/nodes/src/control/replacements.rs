@@ -94,6 +94,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         if group.group.target_size < one.target {
             return Err((one, "the order was taken back".to_owned()));
         }
+        if !self.still_saves(census, group, &one) {
+            return Err((one, "it saves nothing any more".to_owned()));
+        }
         if let Some(backoff) = self.backoffs.of(now, &one.group) {
             let why = format!("the nodes did not come: {}", backoff.message);
             return Err((one, why));
@@ -116,6 +119,28 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             return Err((one, "the nodes did not come in time".to_owned()));
         }
         Ok(Some(one))
+    }
+
+    /// Whether the nodes that come still cost less than those that leave.
+    fn still_saves(&self, census: &Census, group: &GroupCensus, one: &ReplacementUnderWay) -> bool {
+        let before = self.reader.with_state(|state| {
+            let ids = one.leaving.iter().map(|name| {
+                let node = state.node(name)?;
+                node.facts.provider_id.as_ref()
+            });
+            let prices = ids.map(|id| {
+                let id = id?;
+                let mut groups = census.groups.iter();
+                let of = groups.find(|census| {
+                    let mut instances = census.group.instances.iter();
+                    instances.any(|instance| instance.provider_id == *id)
+                });
+                of?.group.price
+            });
+            prices.sum::<Option<f64>>()
+        });
+        let after = group.group.price.map(|price| price * f64::from(one.count));
+        matches!((before, after), (Some(before), Some(after)) if after < before)
     }
 
     /// Number of ready nodes that have come for a replacement.

@@ -275,6 +275,15 @@ fn nodes_stay_if_what_should_replace_them_does_not_come() {
     assert_eq!(calls, ["increase small by 1", "decrease small by 1"]);
     assert!(!stalled.marks("large-0").contains("replaced-by"));
 
+    // Dearer by then.
+    let mut dear = replacing();
+    let mut now = 0;
+    run(&mut dear, &mut now, ORDERED);
+    dear.change("small", |group| group.price = Some(2.0));
+    let calls = run_for(&mut dear, &mut now, MINUTE);
+    assert_eq!(of_cloud(&calls), Vec::<&str>::new());
+    assert!(!dear.marks("large-0").contains("replaced-by"));
+
     // There, and full by then: it stays, and so do the others.
     let mut full = replacing();
     let mut now = 0;
@@ -336,6 +345,8 @@ fn a_replacement_is_cheaper_and_keeps_the_bounds_and_rules() {
     assert_eq!(with(&price(Some(2.0))), [], "dearer");
     assert_eq!(with(&price(Some(f64::NAN))), [], "no price");
     assert_eq!(with(&price(Some(-1.0))), [], "no price");
+    let mut limited = world(|options| options.max_nodes_total = 3);
+    assert_eq!(proposed(&mut limited, at), [], "more nodes than may be");
     let full = |world: &mut World| world.change("small", |group| group.max_size = 0);
     assert_eq!(with(&full), [], "at its largest size");
     let at_least = |world: &mut World| world.change("large", |group| group.min_size = 2);

@@ -26,7 +26,14 @@ pub(in crate::scale_down) struct Target {
 /// Returns the groups that may grow for a replacement: their price is known, and the bounds,
 /// backoffs and limits of scale-up let them.
 pub(super) fn targets(context: &ScaleDownContext<'_>, state: &mut ClusterState) -> Vec<Target> {
-    let limits = ClusterLimits::new(context.options, state.size());
+    let mut limits = ClusterLimits::new(context.options, state.size());
+    for census in &context.census.groups {
+        if census.not_joined() > 0 {
+            let templates = templates_of(state, census, context.options);
+            let size = templates.first().map(GroupTemplate::size);
+            limits.add(size.unwrap_or_default(), census.not_joined());
+        }
+    }
     let mut targets = Vec::new();
     for (row, census) in context.census.groups.iter().enumerate() {
         let group = &census.group;
