@@ -119,7 +119,16 @@ impl NodeStandings {
 
     fn add_step(&mut self, record: &NodeDecisionRecord, step: &DrainStepRecord) {
         let standing = self.standing(record, &step.node);
-        if matches!(&*step.step, "Started" | "Resumed") {
+        let begins = match &*step.step {
+            // The removal of a node whose replacement is ready goes on with its steps.
+            "Started" => {
+                let last = standing.steps.last();
+                last.is_none_or(|last| &*last.step != "ReplacementReady")
+            }
+            "Resumed" | "ReplacementOrdered" => true,
+            _ => false,
+        };
+        if begins {
             standing.steps.clear();
         }
         if standing.steps.len() >= MAX_STEPS {
