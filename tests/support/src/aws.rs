@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::cloud;
+use crate::faults::exchange;
 use crate::wait_for;
 
 /// Auto Scaling, EC2, EKS, STS and IAM on 127.0.0.1, simulated by moto.
@@ -177,6 +178,59 @@ impl Aws {
         ensure!(!group.is_null(), "there is no Auto Scaling group {name}");
         Ok(group)
     }
+
+    /// Returns size and instances of a group. It sends the request itself, which takes
+    /// milliseconds where the command line takes a second.
+    ///
+    /// # Errors
+    /// If moto does not answer, or there is no such group.
+    pub fn size(&self, name: &str) -> anyhow::Result<GroupSize> {
+        let form = format!(
+            "Action=DescribeAutoScalingGroups&Version=2011-01-01\
+             &AutoScalingGroupNames.member.1={name}"
+        );
+        let (address, length) = (self.endpoint.trim_start_matches("http://"), form.len());
+        let region = Self::REGION;
+        // moto finds region and service in the credentials' scope.
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\
+             Authorization: AWS4-HMAC-SHA256 \
+             Credential=test/20200101/{region}/autoscaling/aws4_request, \
+             SignedHeaders=host, Signature=0\r\n\r\n{form}"
+        );
+        let answer = exchange(address, &request).context("moto does not answer")?;
+        let answer = String::from_utf8_lossy(&answer);
+        let size = texts(&answer, "DesiredCapacity").next();
+        let size = size.and_then(|size| size.parse().ok());
+        let (ids, zones) = (
+            texts(&answer, "InstanceId"),
+            texts(&answer, "AvailabilityZone"),
+        );
+        let instances = ids.zip(zones);
+        Ok(GroupSize {
+            desired: size.with_context(|| format!("no Auto Scaling group {name}: {answer}"))?,
+            instances: instances
+                .map(|(id, zone)| (id.to_owned(), zone.to_owned()))
+                .collect(),
+        })
+    }
+}
+
+/// Size and instances of a group.
+#[derive(Clone, Debug)]
+pub struct GroupSize {
+    /// Its desired capacity.
+    pub desired: u32,
+    /// Id and zone of each instance.
+    pub instances: Vec<(String, String)>,
+}
+
+/// Returns the texts of the elements of this name, in an XML document.
+fn texts<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+    let mut parts = xml.split(&start).skip(1).collect::<Vec<_>>().into_iter();
+    std::iter::from_fn(move || parts.next()?.split(&end).next())
 }
 
 impl Drop for Aws {
