@@ -1,7 +1,9 @@
 //! A real control plane, and an AWS simulated by moto. This module boots the instances:
 //! it creates a Node for each instance of a group.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,8 +17,9 @@ use crate::support::{Daemon, WAIT_TIMEOUT, Workshop, wait_for};
 pub struct World {
     pub workshop: Workshop,
     pub cluster: Cluster,
-    aws: Aws,
-    groups: Mutex<Vec<String>>,
+    pub aws: Aws,
+    /// The groups, and the smallest size that each has had while nodes were booted.
+    groups: Mutex<BTreeMap<String, u32>>,
     /// Whether instances become nodes.
     pub boots: AtomicBool,
 }
@@ -35,27 +38,45 @@ impl World {
     /// Creates a node group with its minimum, desired and maximum size.
     pub fn group(&self, name: &str, sizes: (u32, u32, u32), tags: &[&str]) {
         self.aws.create_group(name, sizes, tags).unwrap();
-        self.groups.lock().unwrap().push(name.to_owned());
+        let mut groups = self.groups.lock().unwrap();
+        groups.insert(name.to_owned(), sizes.1);
+    }
+
+    /// Deletes the groups and their instances.
+    pub fn delete_groups(&self) {
+        let groups = std::mem::take(&mut *self.groups.lock().unwrap());
+        for name in groups.keys() {
+            self.aws.delete_group(name).unwrap();
+        }
+    }
+
+    /// Returns the smallest size that a group has had while nodes were booted.
+    pub fn smallest_size(&self, group: &str) -> u32 {
+        self.groups.lock().unwrap()[group]
     }
 
     /// Starts the node half, and waits until it is ready.
     pub fn daemon(&self, args: &[&str]) -> Daemon {
-        let kubeconfig = self.cluster.kubeconfig();
+        let args = [&["--records=records.jsonl"], args].concat();
+        let daemon = Daemon::spawn(self.command(&self.cluster.kubeconfig(), &args));
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Returns the command that runs the node half.
+    pub fn command(&self, kubeconfig: &Path, args: &[&str]) -> Command {
         let common = [
             "run",
             "--http=127.0.0.1:0",
             "--log-format=json",
             "--controllers=nodes",
             "--scan-interval=1s",
-            "--records=records.jsonl",
             "--kubeconfig",
             kubeconfig.to_str().unwrap(),
         ];
         let mut command = self.workshop.command(&[&common, args].concat());
         command.envs(self.aws.environment());
-        let daemon = Daemon::spawn(command);
-        daemon.wait_until_ready();
-        daemon
+        command
     }
 
     /// Creates a Node for each instance without one, and deletes those whose instances are
@@ -79,18 +100,19 @@ impl World {
     }
 
     fn boot(&self, booted: &mut BTreeSet<String>) {
-        let groups = self.groups.lock().unwrap().clone();
+        let mut groups = self.groups.lock().unwrap();
         let mut instances = BTreeSet::new();
-        for group in groups {
-            let group = self.aws.group(&group).unwrap();
-            for instance in group["Instances"].as_array().unwrap() {
-                let id = instance["InstanceId"].as_str().unwrap();
-                instances.insert(id.to_owned());
-                if booted.insert(id.to_owned()) {
-                    self.cluster.apply(&node(instance).to_string()).unwrap();
+        for (name, smallest) in &mut *groups {
+            let size = self.aws.size(name).unwrap();
+            *smallest = size.desired.min(*smallest);
+            for (id, zone) in size.instances {
+                if booted.insert(id.clone()) {
+                    self.cluster.apply(&node(&id, &zone).to_string()).unwrap();
                 }
+                instances.insert(id);
             }
         }
+        drop(groups);
         // As the cloud's controller does with Nodes whose instances are gone.
         for gone in booted.difference(&instances) {
             let _ = self
@@ -102,9 +124,7 @@ impl World {
 
     /// Returns the desired capacity of a group.
     pub fn desired(&self, group: &str) -> u64 {
-        self.aws.group(group).unwrap()["DesiredCapacity"]
-            .as_u64()
-            .unwrap()
+        self.aws.size(group).unwrap().desired.into()
     }
 
     /// Scales a Deployment.
@@ -144,9 +164,7 @@ impl World {
 }
 
 /// Returns the Node of an instance: with 2 CPUs, so that ten pods fit.
-fn node(instance: &Value) -> Value {
-    let id = instance["InstanceId"].as_str().unwrap();
-    let zone = instance["AvailabilityZone"].as_str().unwrap();
+fn node(id: &str, zone: &str) -> Value {
     let capacity = json!({ "cpu": "2", "memory": "4Gi", "pods": "110" });
     json!({
         "apiVersion": "v1",
