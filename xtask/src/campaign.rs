@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use anyhow::Context as _;
 use clap::Subcommand;
 
 use crate::command::{run as run_command, step};
@@ -36,7 +37,7 @@ struct Crash {
 
 /// Counts the writes of a daemon in a cluster where nothing happens
 ///
-/// The lease, which is renewed every two seconds, does not count.
+/// The target is 13 in an hour. The daemon runs alone, so that it has no lease to renew.
 #[derive(Debug, clap::Args)]
 struct Idle {
     /// For how many minutes
@@ -49,7 +50,8 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::cluster()?;
     setup::cloud()?;
     let results = workspace::root().canonicalize()?.join("docs/campaigns");
-    std::fs::create_dir_all(&results)?;
+    std::fs::create_dir_all(&results)
+        .with_context(|| format!("cannot create {}", results.display()))?;
     match &arguments.campaign {
         Campaign::Crash(crash) => {
             let file = results.join("crash.md");

@@ -77,7 +77,8 @@ fn outcome(cell: &Cell<'_>) -> Result<String, String> {
     let outcome = catch_unwind(AssertUnwindSafe(|| cell.run()));
     cell.stage.clear();
     outcome.map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        text.unwrap_or_else(|| "it failed".to_owned())
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        text.unwrap_or("it failed").to_owned()
     })
 }

@@ -1,5 +1,5 @@
-//! A cluster in which nothing happens: the daemon writes its lease, and the status every five
-//! minutes. `cargo xtask campaign idle` counts for an hour, and writes the figures to
+//! A cluster in which nothing happens: the daemon, which runs alone and needs no lease, writes
+//! the status every five minutes. `cargo xtask campaign idle` counts for an hour, and writes the figures to
 //! `docs/campaigns/idle.md`.
 
 use std::collections::BTreeMap;
@@ -64,11 +64,10 @@ fn nothing_but_the_status_is_written_while_nothing_happens() {
         world.wait_for_pods(6);
         let args = [
             "--nodes=2:5:nodes",
-            "--leader-elect",
             "--scale-down-unneeded-time=0s",
             "--scale-down-delay-after-add=0s",
         ];
-        let daemon = Daemon::spawn(world.command(&proxy.kubeconfig(&world.workshop), &args));
+        let mut daemon = Daemon::spawn(world.command(&proxy.kubeconfig(&world.workshop), &args));
         daemon.wait_until_ready();
         wait_for("events about the pod", WAIT_TIMEOUT, || {
             !world.events("NotTriggerScaleUp").is_empty()
@@ -83,6 +82,7 @@ fn nothing_but_the_status_is_written_while_nothing_happens() {
         });
         let length = minutes.map_or(QUIET, |minutes| Duration::from_secs(60) * minutes);
         std::thread::sleep(length);
+        assert!(daemon.runs(), "the daemon has ended");
         let writes = journal.entries().split_off(count);
         let writes = writes.iter().map(|entry| &*entry.text);
         let writes: Vec<&str> = writes.filter(|text| !text.starts_with(CLOUD)).collect();
@@ -117,7 +117,7 @@ fn document(minutes: u32, kinds: &BTreeMap<String, usize>) -> String {
         "# Writes in an idle cluster\n\n\
          `cargo xtask campaign idle` writes this page. Three nodes whose pods a \
          PodDisruptionBudget of zero keeps, and a pod that fits on no node. A pass every second.\n\n\
-         {} writes to the API server in {minutes} minutes beside the lease; the target is \
+         {} writes to the API server in {minutes} minutes, without a lease; the target is \
          {TARGET} in 60 minutes.\n\n\
          | writes | request |\n|---|---|\n",
         kinds.values().sum::<usize>()

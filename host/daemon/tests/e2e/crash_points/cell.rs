@@ -181,10 +181,7 @@ impl<'a> Cell<'a> {
             Scene::TakenBack | Scene::Cordoned => {
                 world.scale("load", 0);
                 stage.wait_for("a tainted node", || {
-                    stage
-                        .nodes()
-                        .iter()
-                        .any(|node| checks::has_hard_taint(node))
+                    stage.nodes().iter().any(checks::has_hard_taint)
                 });
                 world.scale("load", BACK);
             }
@@ -273,16 +270,20 @@ impl<'a> Cell<'a> {
         self.wait_for_pods(0);
     }
 
-    /// Looks at the budget all the time.
+    /// Looks at the budget all the time, from when its pods were healthy first.
     fn watch_budget(&self, done: &AtomicBool) {
+        let mut was_healthy = false;
         while !done.load(Ordering::Relaxed) {
             let budget = self.stage.proxy.get(BUDGET).unwrap_or_default();
             let status = &budget["status"];
             let number = |field: &str| status[field].as_i64().unwrap_or_default();
             let is_known = number("expectedPods") == i64::from(WEB)
                 && status["observedGeneration"] == budget["metadata"]["generation"];
-            if is_known && number("currentHealthy") < number("desiredHealthy") {
-                self.budget_broken.store(true, Ordering::Relaxed);
+            if is_known {
+                let is_healthy = number("currentHealthy") >= number("desiredHealthy");
+                let is_broken = was_healthy && !is_healthy;
+                self.budget_broken.fetch_or(is_broken, Ordering::Relaxed);
+                was_healthy |= is_healthy;
             }
             std::thread::sleep(Duration::from_millis(200));
         }
