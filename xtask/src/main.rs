@@ -4,6 +4,7 @@
 //! quick the second time. Nothing here is part of the product.
 
 mod bench;
+mod campaign;
 mod cluster;
 mod command;
 mod demo;
@@ -30,6 +31,7 @@ enum Chore {
     Demo(demo::Arguments),
     Test(test::Arguments),
     Bench(bench::Arguments),
+    Campaign(campaign::Arguments),
     Lint(lint::Arguments),
     Setup(setup::Arguments),
     Cluster(cluster::Arguments),
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         Chore::Demo(arguments) => demo::run(&arguments),
         Chore::Test(arguments) => test::run(&arguments),
         Chore::Bench(arguments) => bench::run(&arguments),
+        Chore::Campaign(arguments) => campaign::run(&arguments),
         Chore::Lint(arguments) => lint::run(&arguments),
         Chore::Setup(arguments) => setup::run(&arguments),
         Chore::Cluster(arguments) => cluster::run(&arguments),

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
-use flyball_simulation::time::ClockMap;
+use flyball_simulation::time::{ClockMap, Millis};
 use tokio::sync::{Mutex, watch};
 use tokio::time::Instant;
 
@@ -54,16 +54,20 @@ impl StopTrigger {
 /// The wall clock.
 pub struct WallClock {
     stop: StopSignal,
+    /// Added to the system's time.
+    offset_ms: i64,
     /// Wakes a wait early.
     changes: Mutex<watch::Receiver<u64>>,
 }
 
 impl WallClock {
     /// Creates a clock that runs until the stop. A wait ends early when `changes`
-    /// changes, so that the loop need not wait for the next sync.
-    pub fn new(stop: StopSignal, changes: watch::Receiver<u64>) -> Self {
+    /// changes, so that the loop need not wait for the next sync. `offset` is added to the
+    /// system's time.
+    pub fn new(stop: StopSignal, offset: Millis, changes: watch::Receiver<u64>) -> Self {
         Self {
             stop,
+            offset_ms: offset.0,
             changes: Mutex::new(changes),
         }
     }
@@ -74,7 +78,8 @@ impl Clock for WallClock {
         let since_epoch = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        Timestamp(i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX))
+        let now = i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX);
+        Timestamp(now).plus(self.offset_ms)
     }
 
     async fn sleep_until(&self, at: Timestamp) -> bool {

@@ -1,10 +1,36 @@
-//! An expander without sandbox.
+//! Policies without sandbox.
 
 use std::cmp::Reverse;
 
 use flyball_decision::expander::OptionColumns;
 use flyball_decision::policy::DEFAULT_EXPANDER;
-use flyball_test_policies::{TestEngine, expander};
+use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts, node_verdict, pod_verdict};
+use flyball_test_policies::{TestEngine, expander, scale_down};
+
+/// Name of the policy of [`everything_may_go`].
+pub const EVERYTHING_MAY_GO: &str = "everything-may-go";
+
+/// Returns an engine whose only scale-down policy has nothing against any eviction and any
+/// removal.
+#[must_use]
+pub fn everything_may_go() -> TestEngine {
+    let judge = scale_down(EVERYTHING_MAY_GO)
+        .judging_pods(|_, input| {
+            Ok(PodVerdicts {
+                verdict: vec![pod_verdict::EVICT; input.pods.len()],
+                ..PodVerdicts::default()
+            })
+        })
+        .judging_nodes(|_, input| {
+            Ok(NodeVerdicts {
+                verdict: vec![node_verdict::MAY_GO; input.nodes.len()],
+                ..NodeVerdicts::default()
+            })
+        });
+    let engine = TestEngine::default();
+    engine.scale_downs.insert(judge.resolve());
+    engine
+}
 
 /// Returns an engine whose default expander, its only one, chooses like the built-in
 /// `most-pods`, `least-nodes` and `least-waste` one after the other.

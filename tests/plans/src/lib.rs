@@ -1,4 +1,4 @@
-//! Quality measures of scale-up plans, for tests and benchmarks: clusters to plan for
+//! Quality measures of plans, for tests and benchmarks: clusters to plan for
 //! ([`production`], [`Draft`]), the placement of the pods on the ordered nodes
 //! ([`carry_out`]), and the number of nodes of a greedy planner ([`Field`]).
 
@@ -13,7 +13,7 @@ mod world;
 
 pub use self::carry_out::{Answer, Outcome, carry_out};
 pub use self::draft::{Draft, draft};
-pub use self::engine::fewest_nodes;
+pub use self::engine::{EVERYTHING_MAY_GO, everything_may_go, fewest_nodes};
 pub use self::greedy::{Field, Greedy};
 pub use self::random::Random;
 pub use self::shapes::{HOSTNAME, Kind, REVISION, ZONE};

@@ -11,6 +11,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::cloud;
+use crate::faults::exchange;
 use crate::wait_for;
 
 /// Auto Scaling, EC2, EKS, STS and IAM on 127.0.0.1, simulated by moto.
@@ -113,7 +114,7 @@ impl Aws {
     /// (`KEY=VALUE`).
     ///
     /// # Errors
-    /// If the command line fails.
+    /// If moto refuses it.
     pub fn create_group(
         &self,
         name: &str,
@@ -135,45 +136,48 @@ impl Aws {
         tags: &[&str],
     ) -> anyhow::Result<()> {
         let configuration = format!("{name}-launch");
-        self.aws(&[
-            "autoscaling",
-            "create-launch-configuration",
-            "--launch-configuration-name",
-            &configuration,
-            "--image-id",
-            "ami-12c6146b",
-            "--instance-type",
-            instance_type,
-        ])?;
+        self.call(
+            "CreateLaunchConfiguration",
+            &[
+                ("LaunchConfigurationName", &configuration),
+                ("ImageId", "ami-12c6146b"),
+                ("InstanceType", instance_type),
+            ],
+        )?;
         let [min, desired, max] = [min, desired, max].map(|size| size.to_string());
-        let tags: Vec<String> = tags
-            .iter()
-            .map(|tag| {
-                let (key, value) = tag.split_once('=').unwrap_or((tag, ""));
-                format!(r#"{{"Key":"{key}","Value":"{value}","PropagateAtLaunch":false}}"#)
-            })
-            .collect();
-        let mut args = vec![
-            "autoscaling",
-            "create-auto-scaling-group",
-            "--auto-scaling-group-name",
-            name,
-            "--launch-configuration-name",
-            &configuration,
-            "--min-size",
-            &min,
-            "--desired-capacity",
-            &desired,
-            "--max-size",
-            &max,
-            "--availability-zones",
-            Self::ZONE,
+        let mut fields = vec![
+            ("AutoScalingGroupName".to_owned(), name),
+            ("LaunchConfigurationName".to_owned(), &configuration),
+            ("MinSize".to_owned(), &min),
+            ("DesiredCapacity".to_owned(), &desired),
+            ("MaxSize".to_owned(), &max),
+            ("AvailabilityZones.member.1".to_owned(), Self::ZONE),
         ];
-        if !tags.is_empty() {
-            args.push("--tags");
-            args.extend(tags.iter().map(String::as_str));
+        for (at, tag) in tags.iter().enumerate() {
+            let (key, value) = tag.split_once('=').unwrap_or((tag, ""));
+            let field = |field: &str| format!("Tags.member.{}.{field}", at + 1);
+            fields.extend([
+                (field("Key"), key),
+                (field("Value"), value),
+                (field("ResourceId"), name),
+                (field("ResourceType"), "auto-scaling-group"),
+                (field("PropagateAtLaunch"), "false"),
+            ]);
         }
-        self.aws(&args).map(drop)
+        let fields: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(field, value)| (&**field, *value))
+            .collect();
+        self.call("CreateAutoScalingGroup", &fields).map(drop)
+    }
+
+    /// Deletes an Auto Scaling group and its instances.
+    ///
+    /// # Errors
+    /// If moto refuses it.
+    pub fn delete_group(&self, name: &str) -> anyhow::Result<()> {
+        let fields = [("AutoScalingGroupName", name), ("ForceDelete", "true")];
+        self.call("DeleteAutoScalingGroup", &fields).map(drop)
     }
 
     /// Returns DescribeAutoScalingGroups' description of a group.
@@ -191,6 +195,78 @@ impl Aws {
         ensure!(!group.is_null(), "there is no Auto Scaling group {name}");
         Ok(group)
     }
+
+    /// Returns size and instances of a group.
+    ///
+    /// # Errors
+    /// If moto does not answer, or there is no such group.
+    pub fn size(&self, name: &str) -> anyhow::Result<GroupSize> {
+        let fields = [("AutoScalingGroupNames.member.1", name)];
+        let answer = self.call("DescribeAutoScalingGroups", &fields)?;
+        let size = texts(&answer, "DesiredCapacity").next();
+        let size = size.and_then(|size| size.parse().ok());
+        let ids = texts(&answer, "InstanceId");
+        let instances = ids.zip(texts(&answer, "AvailabilityZone"));
+        Ok(GroupSize {
+            desired: size.with_context(|| format!("there is no Auto Scaling group {name}"))?,
+            instances: instances
+                .map(|(id, zone)| (id.to_owned(), zone.to_owned()))
+                .collect(),
+        })
+    }
+
+    /// Calls Auto Scaling's query API, which takes milliseconds where the command line takes
+    /// a second. Returns the answer, an XML document.
+    fn call(&self, action: &str, fields: &[(&str, &str)]) -> anyhow::Result<String> {
+        let mut form = format!("Action={action}&Version=2011-01-01");
+        for (field, value) in fields {
+            form.push_str(&format!("&{field}={}", encoded(value)));
+        }
+        let (address, length) = (self.endpoint.trim_start_matches("http://"), form.len());
+        let region = Self::REGION;
+        // moto finds region and service in the credentials' scope.
+        let request = format!(
+            "POST / HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\
+             Authorization: AWS4-HMAC-SHA256 \
+             Credential=test/20200101/{region}/autoscaling/aws4_request, \
+             SignedHeaders=host, Signature=0\r\n\r\n{form}"
+        );
+        let answer = exchange(address, &request).context("moto does not answer")?;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        ensure!(
+            answer.starts_with("HTTP/1.1 200 "),
+            "{action} failed: {answer}"
+        );
+        Ok(answer)
+    }
+}
+
+/// Returns a value as it stands in a form.
+fn encoded(value: &str) -> String {
+    let encode = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(encode).collect()
+}
+
+/// Size and instances of a group.
+#[derive(Clone, Debug)]
+pub struct GroupSize {
+    /// Its desired capacity.
+    pub desired: u32,
+    /// Id and zone of each instance.
+    pub instances: Vec<(String, String)>,
+}
+
+/// Returns the texts of the elements of this name, in an XML document.
+fn texts<'a>(xml: &'a str, name: &str) -> impl Iterator<Item = &'a str> {
+    let (start, end) = (format!("<{name}>"), format!("</{name}>"));
+    let mut parts = xml.split(&start).skip(1).collect::<Vec<_>>().into_iter();
+    std::iter::from_fn(move || parts.next()?.split(&end).next())
 }
 
 impl Drop for Aws {

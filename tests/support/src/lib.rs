@@ -1,5 +1,6 @@
 //! Common parts of the tests and benchmarks of all crates: a real Kubernetes control
-//! plane ([`Cluster`]), a simulated AWS ([`Aws`]), waiting for a condition ([`wait_for`])
+//! plane ([`Cluster`]), a simulated AWS ([`Aws`]) and faults of its calls ([`Faults`]),
+//! waiting for a condition ([`wait_for`])
 //! and reporting the figures of benchmarks ([`mod@bench`]).
 //!
 //! It depends on no crate of the host: tests reach the cluster with `kubectl` or with the
@@ -10,9 +11,11 @@ mod aws;
 pub mod bench;
 pub mod binaries;
 mod cluster;
+mod faults;
 pub mod vectors;
 mod wait;
 
-pub use aws::Aws;
+pub use aws::{Aws, GroupSize};
 pub use cluster::{Cluster, ClusterOptions};
+pub use faults::{Call, Fate, Faults};
 pub use wait::wait_for;

@@ -7,9 +7,8 @@ use anyhow::Context as _;
 use flyball_cloud::NodePrices;
 use flyball_cloud::aws::instance;
 use flyball_nodes::cloud::{CloudError, CloudProvider as _, GroupScaleDown, NodeGroup};
-use flyball_test_support::Aws;
+use flyball_test_support::{Aws, Fate, Faults};
 
-use crate::faults::Faults;
 use crate::moto::{START, class, provider, provider_at};
 
 /// Returns the ids of a group's instances.
@@ -97,9 +96,15 @@ async fn several_instances_leave_at_once_until_aws_throttles_the_calls() -> anyh
     let aws = Aws::start()?;
     aws.create_group("workers", (0, 30, 30), &[])?;
     let calls = AtomicUsize::new(0);
-    let faults = Faults::start(&aws, move |_| {
+    let faults = Faults::start(&aws, move |call| {
+        if call.terminated().is_none() {
+            return Fate::Answered;
+        }
         let throttled = calls.fetch_add(1, Ordering::SeqCst) >= ALLOWED;
-        throttled.then_some(("Throttling", "Rate exceeded"))
+        match throttled {
+            true => Fate::Refused("Throttling", "Rate exceeded"),
+            false => Fate::Answered,
+        }
     })?;
     let provider = provider_at(&faults.endpoint, &["0:30:workers"], &[]).await?;
     let workers = ids(&provider.node_groups(START).await?[0]);
@@ -134,12 +139,16 @@ async fn several_instances_leave_at_once_until_aws_throttles_the_calls() -> anyh
 async fn an_instance_that_goes_after_the_look_at_its_group_is_no_failure() -> anyhow::Result<()> {
     let aws = Aws::start()?;
     aws.create_group("workers", (0, 4, 6), &[])?;
-    let answers: Arc<Mutex<Vec<(String, _)>>> = Arc::default();
+    let answers: Arc<Mutex<Vec<(String, (&str, &str))>>> = Arc::default();
     let known = Arc::clone(&answers);
-    let faults = Faults::start(&aws, move |instance| {
+    let faults = Faults::start(&aws, move |call| {
         let known = known.lock().unwrap();
-        let found = known.iter().find(|(id, _)| id == instance);
-        found.map(|(_, fault)| *fault)
+        let found = known
+            .iter()
+            .find(|(id, _)| Some(&**id) == call.terminated());
+        found.map_or(Fate::Answered, |(_, (code, message))| {
+            Fate::Refused(code, message)
+        })
     })?;
     let provider = provider_at(&faults.endpoint, &["0:6:workers"], &[]).await?;
     let workers = ids(&provider.node_groups(START).await?[0]);

@@ -4,7 +4,6 @@
     reason = "a panic is how a test says what is wrong"
 )]
 
-mod faults;
 mod leaving;
 mod moto;
 mod vectors;

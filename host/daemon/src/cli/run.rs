@@ -10,7 +10,7 @@ use flyball_simulation::time::Millis;
 use super::budgets::Budgets;
 use super::directories::{PoliciesDir, StateDir};
 use super::nodes::Nodes;
-use super::values::{Bytes, duration, positive_duration};
+use super::values::{Bytes, duration, positive_duration, signed_duration};
 
 /// Run the daemon: scale the targets of ReplicaAutoscalers, and order nodes for
 /// pods that fit nowhere
@@ -70,6 +70,11 @@ pub struct RunArgs {
         help_heading = "Records"
     )]
     pub record_memory: Bytes,
+
+    /// Is added to the system's time, for tests of restarts and of clocks that differ
+    #[arg(long, value_name = "DURATION", value_parser = signed_duration, default_value = "0s")]
+    #[arg(hide = true, allow_hyphen_values = true)]
+    pub clock_offset: Millis,
 }
 
 /// Where policies come from, and what they may cost.

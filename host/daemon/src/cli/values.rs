@@ -21,6 +21,14 @@ pub fn positive_duration(text: &str) -> Result<Millis, String> {
     Err(format!("{text:?} is too short: it must be longer than 0s"))
 }
 
+/// Parses a duration that may begin with a minus sign.
+pub fn signed_duration(text: &str) -> Result<Millis, String> {
+    match text.strip_prefix('-') {
+        Some(length) => duration(length).map(|length| Millis(-length.0)),
+        None => duration(text),
+    }
+}
+
 /// An amount of memory in bytes, written as a Kubernetes quantity: `64Mi`;
 /// `64MiB` is understood too.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +55,15 @@ impl fmt::Display for Bytes {
 
 #[cfg(test)]
 mod tests {
-    use super::Bytes;
+    use super::{Bytes, Millis, duration, signed_duration};
+
+    #[test]
+    fn a_duration_may_be_negative_where_that_has_a_meaning() {
+        assert_eq!(signed_duration("-2s"), Ok(Millis(-2000)));
+        assert_eq!(signed_duration("10m"), Ok(Millis(600_000)));
+        assert!(signed_duration("--2s").is_err());
+        assert!(duration("-2s").is_err());
+    }
 
     #[test]
     fn memory_is_read_as_a_quantity() {

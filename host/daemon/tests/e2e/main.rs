@@ -5,6 +5,7 @@
 mod authoring;
 mod broken_versions;
 mod cli;
+mod crash_points;
 mod daemon;
 mod demo;
 mod deployed;
@@ -12,6 +13,8 @@ mod encodings;
 mod expanders;
 mod failing_policies;
 mod halves;
+mod idle;
+mod journal;
 mod loader;
 mod metrics;
 mod metrics_apis;

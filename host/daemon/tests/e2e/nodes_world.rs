@@ -2,6 +2,8 @@
 //! it creates a Node for each instance of a group.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,11 +17,19 @@ use crate::support::{Daemon, WAIT_TIMEOUT, Workshop, wait_for};
 pub struct World {
     pub workshop: Workshop,
     pub cluster: Cluster,
-    aws: Aws,
-    /// Cpus of a node, by group.
-    groups: Mutex<BTreeMap<String, u32>>,
+    pub aws: Aws,
+    /// The groups.
+    groups: Mutex<BTreeMap<String, Group>>,
     /// Whether instances become nodes.
     pub boots: AtomicBool,
+}
+
+/// What is known of a group.
+struct Group {
+    /// Cpus of a node.
+    cpus: u32,
+    /// Smallest size that it has had while nodes were booted.
+    smallest: u32,
 }
 
 impl World {
@@ -36,7 +46,7 @@ impl World {
     /// Creates a node group with its minimum, desired and maximum size.
     pub fn group(&self, name: &str, sizes: (u32, u32, u32), tags: &[&str]) {
         self.aws.create_group(name, sizes, tags).unwrap();
-        self.groups.lock().unwrap().insert(name.to_owned(), 2);
+        self.add_group(name, 2, sizes.1);
     }
 
     /// Creates a node group of an instance type, whose nodes have this number of cpus.
@@ -44,27 +54,49 @@ impl World {
         let (instance_type, cpus) = kind;
         let created = self.aws.create_group_of(instance_type, name, sizes, tags);
         created.unwrap();
-        self.groups.lock().unwrap().insert(name.to_owned(), cpus);
+        self.add_group(name, cpus, sizes.1);
+    }
+
+    fn add_group(&self, name: &str, cpus: u32, smallest: u32) {
+        let group = Group { cpus, smallest };
+        self.groups.lock().unwrap().insert(name.to_owned(), group);
+    }
+
+    /// Deletes the groups and their instances.
+    pub fn delete_groups(&self) {
+        let groups = std::mem::take(&mut *self.groups.lock().unwrap());
+        for name in groups.keys() {
+            self.aws.delete_group(name).unwrap();
+        }
+    }
+
+    /// Returns the smallest size that a group has had while nodes were booted.
+    pub fn smallest_size(&self, group: &str) -> u32 {
+        self.groups.lock().unwrap()[group].smallest
     }
 
     /// Starts the node half, and waits until it is ready.
     pub fn daemon(&self, args: &[&str]) -> Daemon {
-        let kubeconfig = self.cluster.kubeconfig();
+        let args = [&["--records=records.jsonl"], args].concat();
+        let daemon = Daemon::spawn(self.command(&self.cluster.kubeconfig(), &args));
+        daemon.wait_until_ready();
+        daemon
+    }
+
+    /// Returns the command that runs the node half.
+    pub fn command(&self, kubeconfig: &Path, args: &[&str]) -> Command {
         let common = [
             "run",
             "--http=127.0.0.1:0",
             "--log-format=json",
             "--controllers=nodes",
             "--scan-interval=1s",
-            "--records=records.jsonl",
             "--kubeconfig",
             kubeconfig.to_str().unwrap(),
         ];
         let mut command = self.workshop.command(&[&common, args].concat());
         command.envs(self.aws.environment());
-        let daemon = Daemon::spawn(command);
-        daemon.wait_until_ready();
-        daemon
+        command
     }
 
     /// Creates a Node for each instance without one, and deletes those whose instances are
@@ -88,19 +120,20 @@ impl World {
     }
 
     fn boot(&self, booted: &mut BTreeSet<String>) {
-        let groups = self.groups.lock().unwrap().clone();
+        let mut groups = self.groups.lock().unwrap();
         let mut instances = BTreeSet::new();
-        for (group, cpus) in groups {
-            let group = self.aws.group(&group).unwrap();
-            for instance in group["Instances"].as_array().unwrap() {
-                let id = instance["InstanceId"].as_str().unwrap();
-                instances.insert(id.to_owned());
-                if booted.insert(id.to_owned()) {
-                    let node = node(instance, cpus).to_string();
+        for (name, group) in &mut *groups {
+            let size = self.aws.size(name).unwrap();
+            group.smallest = size.desired.min(group.smallest);
+            for (id, zone) in size.instances {
+                if booted.insert(id.clone()) {
+                    let node = node(&id, &zone, group.cpus).to_string();
                     self.cluster.apply(&node).unwrap();
                 }
+                instances.insert(id);
             }
         }
+        drop(groups);
         // As the cloud's controller does with Nodes whose instances are gone.
         for gone in booted.difference(&instances) {
             let _ = self
@@ -112,9 +145,7 @@ impl World {
 
     /// Returns the desired capacity of a group.
     pub fn desired(&self, group: &str) -> u64 {
-        self.aws.group(group).unwrap()["DesiredCapacity"]
-            .as_u64()
-            .unwrap()
+        self.aws.size(group).unwrap().desired.into()
     }
 
     /// Scales a Deployment.
@@ -154,9 +185,7 @@ impl World {
 }
 
 /// Returns the Node of an instance.
-fn node(instance: &Value, cpus: u32) -> Value {
-    let id = instance["InstanceId"].as_str().unwrap();
-    let zone = instance["AvailabilityZone"].as_str().unwrap();
+fn node(id: &str, zone: &str, cpus: u32) -> Value {
     let capacity = json!({ "cpu": cpus.to_string(), "memory": "4Gi", "pods": "110" });
     json!({
         "apiVersion": "v1",

@@ -1,5 +1,5 @@
 //! Proxy of the API server that can hold requests back, like a slow network or a hanging
-//! server.
+//! server, and that notes writes in a journal.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -7,22 +7,23 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
-use axum::http::StatusCode;
+use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use flyball_test_support::Cluster;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::journal::Journal;
 use crate::support::Workshop;
 
 /// The proxy, with an administrator's rights. It runs until it is dropped.
 pub struct Proxy {
     url: String,
     shared: Arc<Shared>,
-    _runtime: tokio::runtime::Runtime,
+    runtime: tokio::runtime::Runtime,
 }
 
 struct Shared {
@@ -31,16 +32,24 @@ struct Shared {
     held: watch::Sender<Vec<String>>,
     /// METHOD PATH?QUERY of each request.
     seen: Mutex<Vec<String>>,
+    /// Sees all writes.
+    journal: Option<Arc<Journal>>,
 }
 
 impl Proxy {
     pub fn start(cluster: &Cluster) -> Self {
+        Self::with_journal(cluster, None)
+    }
+
+    /// Starts a proxy whose writes, other than those of leases, are noted in a journal.
+    pub fn with_journal(cluster: &Cluster, journal: Option<Arc<Journal>>) -> Self {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let client = runtime.block_on(client(cluster));
         let shared = Arc::new(Shared {
             client,
             held: watch::Sender::default(),
             seen: Mutex::default(),
+            journal,
         });
         let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
@@ -49,8 +58,16 @@ impl Proxy {
         Self {
             url,
             shared,
-            _runtime: runtime,
+            runtime,
         }
+    }
+
+    /// Gets an object with an administrator's rights, which is much faster than by kubectl.
+    /// `None` if it does not exist.
+    pub fn get(&self, path: &str) -> Option<Value> {
+        let request = axum::http::Request::get(path).body(Vec::new()).unwrap();
+        let answer = self.shared.client.request(request);
+        self.runtime.block_on(answer).ok()
     }
 
     /// Writes a kubeconfig for the proxy.
@@ -64,6 +81,14 @@ impl Proxy {
             "current-context": "proxy",
         });
         workshop.write("proxy.json", config.to_string())
+    }
+
+    /// Deletes an object, or all objects of a list. Does nothing if there is none.
+    pub fn delete(&self, path: &str) {
+        let request = axum::http::Request::delete(path).body(Vec::new()).unwrap();
+        let answer = self.shared.client.request::<Value>(request);
+        // An error means that there is none, which the caller sees.
+        let _ = self.runtime.block_on(answer);
     }
 
     /// Holds back requests whose METHOD PATH?QUERY contains the text, from now on.
@@ -105,6 +130,17 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     // The sender lives as long as the proxy.
     let _ = shared.held.subscribe().wait_for(is_free).await;
     let body = to_bytes(body, usize::MAX).await.unwrap();
+    let is_noted = head.method != Method::GET && !line.contains("/leases");
+    let journal = shared.journal.as_ref().filter(|_| is_noted);
+    let write = journal.map(|journal| {
+        let write = format!("{line} {}", String::from_utf8_lossy(&body));
+        (journal, write)
+    });
+    if let Some((journal, write)) = &write
+        && !journal.arrives(write)
+    {
+        return (StatusCode::BAD_GATEWAY, "lost").into_response();
+    }
     let mut forwarded = axum::http::Request::builder()
         .method(head.method)
         .uri(head.uri)
@@ -116,7 +152,15 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         }
     }
     match shared.client.send(forwarded).await {
-        Ok(answer) => answer.map(Body::new).into_response(),
+        Ok(answer) => {
+            let is_accepted = answer.status().is_success();
+            if let Some((journal, write)) = write
+                && !journal.carried_out(write, is_accepted)
+            {
+                return (StatusCode::BAD_GATEWAY, "lost").into_response();
+            }
+            answer.map(Body::new).into_response()
+        }
         Err(error) => (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     }
 }

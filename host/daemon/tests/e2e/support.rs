@@ -248,6 +248,11 @@ impl Daemon {
         processes.collect()
     }
 
+    /// Returns its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Reports whether it is still running.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
@@ -264,6 +269,18 @@ impl Daemon {
                 .success()
         );
     }
+}
+
+/// Kills a process like a loss of power (SIGKILL), and waits until it does nothing more.
+pub fn kill(process: u32) {
+    let id = process.to_string();
+    let killed = Command::new("kill").args(["-KILL", &id]).status().unwrap();
+    assert!(killed.success(), "no process {id}");
+    let stat = PathBuf::from(format!("/proc/{id}/stat"));
+    wait_for("the process to end", WAIT_TIMEOUT, || {
+        let stat = fs::read_to_string(&stat).unwrap_or_default();
+        stat.is_empty() || stat.contains(") Z ")
+    });
 }
 
 impl Drop for Daemon {

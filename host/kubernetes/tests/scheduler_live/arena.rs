@@ -1,7 +1,10 @@
 //! A control plane on which small clusters are built one after another, and our view of
 //! it.
 
+mod draining;
 mod growing;
+
+pub use self::draining::created_again;
 
 use std::time::{Duration, Instant};
 

@@ -12,6 +12,7 @@ mod generate;
 mod manifests;
 mod plans;
 mod pods;
+mod removals;
 
 use std::collections::{BTreeMap, BTreeSet};
 

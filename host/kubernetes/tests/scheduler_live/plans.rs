@@ -109,16 +109,19 @@ impl Tally {
 }
 
 /// A generated cluster on the control plane.
-struct Stage<'a> {
+pub struct Stage<'a> {
     arena: &'a Arena,
     round: usize,
     options: NodeOptions,
-    groups: Vec<Arc<NodeGroup>>,
-    waiting: Vec<Value>,
+    pub groups: Vec<Arc<NodeGroup>>,
+    /// Manifests of the pods that run from the beginning.
+    pub running: Vec<Value>,
+    /// Manifests of the other pods.
+    pub waiting: Vec<Value>,
 }
 
 impl<'a> Stage<'a> {
-    fn build(arena: &'a Arena, draft: &Draft, round: usize) -> Self {
+    pub fn build(arena: &'a Arena, draft: &Draft, round: usize) -> Self {
         let World {
             nodes,
             bound,
@@ -127,11 +130,12 @@ impl<'a> Stage<'a> {
             ..
         } = draft.world(&format!("node-{round}"));
         let written = |(facts, pod): &(_, _)| manifests::pod(facts, pod);
+        let running: Vec<Value> = bound.iter().map(written).collect();
         let scenario = Scenario {
             nodes: nodes.iter().map(manifests::node).collect(),
-            bound: bound
+            bound: running
                 .iter()
-                .map(|pod| (written(pod), Fate::Stays))
+                .map(|pod| (pod.clone(), Fate::Stays))
                 .collect(),
             pending: Vec::new(),
         };
@@ -152,6 +156,7 @@ impl<'a> Stage<'a> {
                 ..NodeOptions::default()
             },
             groups,
+            running,
             waiting: pending.iter().map(written).collect(),
         }
     }
@@ -189,7 +194,7 @@ impl<'a> Stage<'a> {
 
     /// Plans from a dump, with pods that the API server doesn't have yet, and creates
     /// all ordered nodes.
-    fn plan_and_grow(&mut self, waiting: &[Value]) -> Plan {
+    pub fn plan_and_grow(&mut self, waiting: &[Value]) -> Plan {
         let mut dump = Dump::read(self.arena.dump_with(waiting).as_bytes()).unwrap();
         let state = &mut dump.state;
         let census = Census::without_history(NOW, state, &self.groups, &self.options);

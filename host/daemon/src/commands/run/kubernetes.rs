@@ -155,7 +155,7 @@ impl Replicas {
             wiring::replica_options(args),
             Arc::clone(&reader),
             KubernetesWriter::new(client.clone(), caches.clone(), leader.clone()),
-            WallClock::new(daemon.stop.clone(), caches.changes()),
+            WallClock::new(daemon.stop.clone(), args.clock_offset, caches.changes()),
             ports,
         );
         Self {

@@ -49,7 +49,7 @@ impl Nodes {
         }
         let chain = options.expanders.clone();
         let cloud = connect(&args.nodes).await?;
-        let clock = WallClock::new(daemon.stop.clone(), cluster.waiting());
+        let clock = WallClock::new(daemon.stop.clone(), args.clock_offset, cluster.waiting());
         Box::pin(log_groups(&cloud, &clock)).await;
         let control_loop = NodeLoop::new(options, cluster.clone(), cloud, writer, clock, ports);
         Ok(Self {
