@@ -149,7 +149,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let nodes = instances.filter_map(|instance| state.node_of(&instance.provider_id));
         let ready = nodes.filter(|node| {
             let facts = node.facts;
-            one.has_brought(&group.group.name, facts.created)
+            let id = facts.provider_id.as_deref().unwrap_or_default();
+            one.has_brought(&group.group.name, id, facts.created)
                 && is_ready(*node, &self.options)
                 && !group.starting.contains(&facts.node.name)
         });
@@ -201,6 +202,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 count: by.count,
                 target: by.target,
                 ordered: Timestamp(by.ordered),
+                known: None,
                 has_come: false,
                 unfit_since: None,
             };
@@ -299,6 +301,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             let group = plan.unneeded[at].group;
             Arc::clone(&census.groups[group].group.name)
         });
+        let known = group.instances.iter();
         let one = ReplacementUnderWay {
             leaving: leaving.clone(),
             begun: Vec::new(),
@@ -307,6 +310,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             count,
             target,
             ordered: now,
+            known: Some(known.map(|one| Arc::clone(&one.provider_id)).collect()),
             has_come: false,
             unfit_since: None,
         };

@@ -196,7 +196,8 @@ fn kept(
     {
         return Some(reasons::REPLACEMENT_UNDER_WAY);
     }
-    if replacements.has_brought(&group.name, node.facts.created) {
+    let id = node.facts.provider_id.as_deref().unwrap_or_default();
+    if replacements.has_brought(&group.name, id, node.facts.created) {
         return Some(reasons::REPLACES_OTHERS);
     }
     let unready = !context.options.scale_down.unready_enabled;

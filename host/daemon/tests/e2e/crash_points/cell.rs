@@ -45,6 +45,20 @@ spec:
       containers: [{name: load, image: x, resources: {requests: {cpu: 200m}}}]
 ";
 
+/// Tags of the group of small nodes, below [`TEMPLATE`].
+const SMALL_TAGS: [&str; 3] = [
+    "resources/cpu=2",
+    "resources/memory=4Gi",
+    "label/node.kubernetes.io/instance-type=t3.small",
+];
+
+const TEMPLATE: &str = "k8s.io/cluster-autoscaler/node-template";
+
+const PRICES: &str = "
+- {instanceType: m5.xlarge, price: 0.192}
+- {instanceType: t3.small, price: 0.0208}
+";
+
 const BUDGET: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets/web";
 
 /// What is told of a Node that outlives its instance.
@@ -93,10 +107,19 @@ impl<'a> Cell<'a> {
         let world = &self.stage.world;
         let (nodes, load) = match self.row.scene {
             Scene::ScaleUp => (1, FULL),
+            Scene::Replacement => (1, HIGH),
             _ => (2, HIGH),
         };
         world.boots.store(true, Ordering::Relaxed);
-        world.group(&self.group, (1, nodes, 2), &[]);
+        match self.row.scene {
+            Scene::Replacement => {
+                let tags = SMALL_TAGS.map(|tag| format!("{TEMPLATE}/{tag}"));
+                let tags = tags.each_ref().map(String::as_str);
+                world.group_of(("m5.xlarge", 4), &self.group, (0, 1, 1), &[]);
+                world.group_of(("t3.small", 2), &self.small(), (0, 0, 2), &tags);
+            }
+            _ => world.group(&self.group, (1, nodes, 2), &[]),
+        }
         world.with_boots(|| {
             // The scheduler spreads the pods evenly over the nodes that it knows.
             self.stage.wait_for_ready_nodes(nodes as usize);
@@ -115,6 +138,11 @@ impl<'a> Cell<'a> {
                 outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
         })
+    }
+
+    /// The group of small nodes, one of which replaces a large one.
+    pub fn small(&self) -> String {
+        format!("{}-small", self.group)
     }
 
     pub fn is_budget_broken(&self) -> bool {
@@ -185,7 +213,9 @@ impl<'a> Cell<'a> {
                 });
                 world.scale("load", BACK);
             }
-            Scene::Drain | Scene::LongTimer | Scene::LoadReturns => world.scale("load", 0),
+            Scene::Drain | Scene::LongTimer | Scene::LoadReturns | Scene::Replacement => {
+                world.scale("load", 0);
+            }
         }
     }
 
@@ -197,7 +227,10 @@ impl<'a> Cell<'a> {
     }
 
     fn daemon(&self, machine: &str, offset: &str) -> Daemon {
-        let nodes = format!("--nodes=1:2:{}", self.group);
+        let nodes = match self.row.scene {
+            Scene::Replacement => format!("--nodes=0:1:{}", self.group),
+            _ => format!("--nodes=1:2:{}", self.group),
+        };
         // A change of leader takes up to 17 s.
         let unneeded = match (self.row.scene, self.restart) {
             (Scene::LongTimer, Restart::OtherLeader) => "--scale-down-unneeded-time=45s",
@@ -221,6 +254,18 @@ impl<'a> Cell<'a> {
         ];
         if self.restart == Restart::OtherLeader {
             args.push("--leader-elect");
+        }
+        let prices = self.stage.world.workshop.write("prices.yaml", PRICES);
+        let prices = format!("--node-prices={}", prices.display());
+        let small = format!("--nodes=0:2:{}", self.small());
+        if self.row.scene == Scene::Replacement {
+            args.extend([
+                &*prices,
+                &*small,
+                "--scale-down-policies=drain-rules,utilization,consolidate",
+                "--replacement-stable-time=2s",
+                "--replacement-min-pod-age=0s",
+            ]);
         }
         self.stage.daemon(machine, &args)
     }
@@ -252,6 +297,11 @@ impl<'a> Cell<'a> {
                 !stage.nodes().iter().any(checks::has_hard_taint)
             }),
             Scene::Drain | Scene::LongTimer => self.wait_for_one_node(),
+            Scene::Replacement => {
+                stage.wait_for("the small node", || world.desired(&self.small()) == 1);
+                stage.wait_for("the large node to go", || world.desired(&self.group) == 0);
+                self.wait_for_one_node();
+            }
         }
         // Nothing follows.
         some_passes();

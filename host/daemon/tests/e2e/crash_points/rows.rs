@@ -36,6 +36,8 @@ pub enum Scene {
     NodeStays,
     /// The load rises, so that a node is ordered.
     ScaleUp,
+    /// The load falls, so that a large node is replaced by a small one.
+    Replacement,
 }
 
 /// How the next daemon starts.
@@ -175,6 +177,33 @@ pub const ROWS: &[Row] = &[
         number: 1,
         is_carried_out: true,
         in_ci: Restart::AtOnce,
+    },
+    Row {
+        name: "replacement: annotation, before the order",
+        expected: "ordered once",
+        scene: Scene::Replacement,
+        texts: &[NODE, "flyball.dev/replaced-by"],
+        number: 1,
+        is_carried_out: true,
+        in_ci: Restart::Later,
+    },
+    Row {
+        name: "replacement: order, before Ready",
+        expected: "not ordered again; the new node is used",
+        scene: Scene::Replacement,
+        texts: &["CLOUD Action=SetDesiredCapacity"],
+        number: 1,
+        is_carried_out: true,
+        in_ci: Restart::AtOnce,
+    },
+    Row {
+        name: "replacement: Ready, before the first eviction",
+        expected: "not ordered again; the new node is used",
+        scene: Scene::Replacement,
+        texts: &[NODE, TAINTS],
+        number: 1,
+        is_carried_out: false,
+        in_ci: Restart::OtherLeader,
     },
 ];
 

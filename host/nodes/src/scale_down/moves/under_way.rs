@@ -44,20 +44,26 @@ pub(crate) struct ReplacementUnderWay {
     pub(crate) target: u32,
     /// When they were ordered.
     pub(crate) ordered: Timestamp,
+    /// Instances that the group had then. `None` if another process ordered them.
+    pub(crate) known: Option<BTreeSet<Arc<str>>>,
     /// Whether they are ready.
     pub(crate) has_come: bool,
     /// Since when they have had no room for the pods of the nodes that leave.
     pub(crate) unfit_since: Option<Timestamp>,
 }
 
-/// A clock of the cluster may be so far behind ours.
+/// Nodes that were created so long before an order may have come for it, if another process
+/// has sent it: clocks differ.
 const CLOCK_SKEW_MS: i64 = 10_000;
 
 impl ReplacementUnderWay {
-    /// Whether a node of the group has come for it: it was created after the order.
-    pub(crate) fn has_brought(&self, group: &str, created: Timestamp) -> bool {
-        // Kubernetes cuts times off to seconds.
-        *self.group == *group && created.plus(CLOCK_SKEW_MS) >= self.ordered
+    /// Whether a node of a group has come for it.
+    pub(crate) fn has_brought(&self, group: &str, provider_id: &str, created: Timestamp) -> bool {
+        let is_new = match &self.known {
+            Some(known) => !known.contains(provider_id),
+            None => created.plus(CLOCK_SKEW_MS) >= self.ordered,
+        };
+        *self.group == *group && is_new
     }
 }
 
@@ -98,9 +104,9 @@ impl Replacements {
     }
 
     /// Whether a node of a group has come for a replacement that is under way.
-    pub(crate) fn has_brought(&self, group: &str, created: Timestamp) -> bool {
+    pub(crate) fn has_brought(&self, group: &str, provider_id: &str, created: Timestamp) -> bool {
         let mut all = self.under_way.iter();
-        all.any(|one| one.has_brought(group, created))
+        all.any(|one| one.has_brought(group, provider_id, created))
     }
 
     /// Whether nodes of a group leave or come in a replacement that is under way.
