@@ -187,7 +187,7 @@ fn missing_replicas(state: &ClusterState, lacking: &mut Lacking) -> Vec<Load> {
         let untried = state.owned_pods(&owner.uid).filter(|pod| {
             let facts = pod.facts;
             let waits = facts.unschedulable || facts.nominated.is_some();
-            facts.node.is_none() && !waits && facts.exists()
+            facts.node.is_none() && !waits && facts.exists() && !pod.of_daemon_set()
         });
         load.extend(untried.map(|pod| Load::of_pod(&pod, LoadKind::Pending)));
         let count = *lacking.of(state, owner);
@@ -195,6 +195,7 @@ fn missing_replicas(state: &ClusterState, lacking: &mut Lacking) -> Vec<Load> {
             continue;
         }
         let pods = state.owned_pods(&owner.uid);
+        let pods = pods.filter(|pod| !pod.of_daemon_set());
         let example = pods.min_by_key(|pod| (!pod.facts.exists(), &pod.key.name));
         load.extend(example.map(|pod| Load {
             priority: pod.priority,

@@ -348,6 +348,9 @@ fn removals_are_held_to_what_can_be() {
         budget(", minAvailable: 50%, unhealthyPodEvictionPolicy: AlwaysAllow"),
         budget(", maxUnavailable: 0, selector: {}"),
         options("mode: off, policies: [{name: drain-rules}], unneededTime: 0s"),
+        options("maxDisruption: 5, drainPriorityConfig: '0:60,1000:10'"),
+        options("maxDisruption: 20/1h, keepRoomForMissingReplicas: true"),
+        web("").replace("min: 1", "scaleDown: {maxDisruption: 10%}"),
         event("changeNodeGroup: {at: 1m, nodeGroup: a, min: 2}"),
     ];
     for text in valid {
@@ -423,6 +426,14 @@ fn removals_are_held_to_what_can_be() {
         (
             options("mode: maybe"),
             "nodeAutoscaler.scaleDown.mode: unknown variant `maybe`",
+        ),
+        (
+            options("maxDisruption: 5/2h"),
+            "nodeAutoscaler.scaleDown.maxDisruption: \"5/2h\" is no limit of disruption",
+        ),
+        (
+            options("drainPriorityConfig: high"),
+            "nodeAutoscaler.scaleDown.drainPriorityConfig: \"high\" is no range of priorities",
         ),
         (
             web("  kind: Cron\n"),
