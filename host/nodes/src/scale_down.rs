@@ -15,6 +15,7 @@ pub mod plan;
 mod simulate;
 pub mod timers;
 pub mod tracker;
+pub(crate) mod wishes;
 
 pub use crate::options::{ScaleDownMode, ScaleDownOptions};
 pub use crate::reasons;

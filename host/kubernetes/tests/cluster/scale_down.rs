@@ -3,7 +3,9 @@
 
 use flyball_kubernetes::{Client, ClusterWatch, ClusterWatchOptions, ConnectOptions, connect};
 use flyball_nodes::ports::NodesReader as _;
-use flyball_nodes::state::{BudgetFacts, ClusterState, OwnerKind, PodView, SafeToEvict};
+use flyball_nodes::state::{
+    BudgetFacts, ClusterState, LocalVolumes, OwnerKind, PodView, SafeToEvict,
+};
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
 use tokio::runtime::Runtime;
 
@@ -186,7 +188,8 @@ fn check_facts(state: &ClusterState) {
     assert_eq!(facts.drain.grace_seconds, Some(7));
     assert_eq!(facts.drain.safe_to_evict, SafeToEvict::Other);
     assert_eq!(facts.drain.deletion_cost, -5);
-    assert!(facts.drain.empty_dir && facts.drain.excepted_volumes && !facts.drain.host_path);
+    let volumes = (facts.drain.empty_dir, facts.drain.host_path);
+    assert_eq!(volumes, (LocalVolumes::Kept, LocalVolumes::None));
     let reference = facts.owner.as_ref().unwrap();
     let owner = state.owner(&reference.uid).unwrap();
     assert_eq!(owner.key.name, reference.name);

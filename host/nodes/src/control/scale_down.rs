@@ -16,6 +16,7 @@ use crate::record::{NeededRecord, ScaleDownRecord};
 use crate::reported::PassStage;
 use crate::scale_down::explain::{needed_record, unneeded_record};
 use crate::scale_down::plan::{StayingNode, UnneededNode};
+use crate::scale_down::wishes::Wishes;
 use crate::scale_down::{ScaleDownContext, ScaleDownPlan, plan_scale_down};
 use crate::scale_up::Plan;
 use crate::state::ClusterState;
@@ -78,6 +79,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             _ => Removals::default(),
         };
         self.scale_down.forget_evicted(now);
+        let wishes = Wishes::of(&self.options, &*self.ports.engine);
+        self.reader.want_annotations(&wishes.annotations());
         let hold = match scale_up {
             ScaleUp::WaitsForPods(_) => Some(reasons::SCALE_UP),
             ScaleUp::Planned(plan) if !plan.verdict.orders.is_empty() => Some(reasons::SCALE_UP),

@@ -19,6 +19,7 @@ use super::limits::{Limits, UnderWay};
 use super::load::place_load;
 use super::simulate::Simulation;
 use super::tracker::ScaleDownTracker;
+use super::wishes::ListedPolicies;
 use crate::census::Census;
 use crate::limits::NodeSize;
 use crate::options::NodeOptions;
@@ -154,6 +155,11 @@ pub fn plan_scale_down(
     state: &mut ClusterState,
     tracker: &mut ScaleDownTracker,
 ) -> ScaleDownPlan {
+    let engine = ListedPolicies::new(context.engine, state);
+    let context = &ScaleDownContext {
+        engine: &engine,
+        ..*context
+    };
     let found = candidates(context, state, tracker);
     let mut plan = ScaleDownPlan {
         considered: found.considered,
