@@ -7,6 +7,7 @@ mod configured;
 mod expanders;
 mod families;
 mod filters;
+mod judged;
 mod lost;
 mod nominated;
 mod passes;
