@@ -297,6 +297,7 @@ fn unneeded_options(
         policies,
         unready_enabled: args.scale_down_unready_enabled,
         min_pod_age_ms: args.min_pod_age.0,
+        replace_spot_by_spot: args.replace_spot_by_spot,
         ..ScaleDownOptions::default()
     })
 }
@@ -329,6 +330,7 @@ fn removal_options(args: &Nodes, unneeded: ScaleDownOptions) -> ScaleDownOptions
         mode: args.scale_down(),
         unneeded_time_ms: removal.scale_down_unneeded_time.0,
         unready_time_ms: removal.scale_down_unready_time.0,
+        replacement_stable_time_ms: removal.replacement_stable_time.0,
         delay_after_add_ms: removal.scale_down_delay_after_add.0,
         delay_after_delete_ms: removal.scale_down_delay_after_delete.0,
         delay_after_failure_ms: removal.scale_down_delay_after_failure.0,

@@ -28,9 +28,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::expander::{ExpanderQuestion, selected};
 pub use self::replica::ReplicaQuestion;
-pub use self::scale_down::{
-    ScaleDownMovesQuestion, ScaleDownNodesQuestion, ScaleDownPodsQuestion,
-};
+pub use self::scale_down::{ScaleDownMovesQuestion, ScaleDownNodesQuestion, ScaleDownPodsQuestion};
 use crate::context::Context;
 use crate::expander::ExpanderInput;
 use crate::policy::{Policy, PolicyOutcome};

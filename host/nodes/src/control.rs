@@ -23,6 +23,7 @@ mod pass_result;
 mod plan_events;
 mod removals;
 mod repair;
+mod replacements;
 mod scale_down;
 
 use std::sync::Arc;

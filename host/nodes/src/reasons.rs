@@ -137,6 +137,18 @@ host_reasons! {
         "its Auto Scaling group has suspended the process Terminate",
         "resume the process",
         "the process is resumed";
+    REPLACEMENT_PROPOSED: "ReplacementProposed",
+        "cheaper nodes can take its place, and do once that has been so for long enough",
+        "wait, or lower --replacement-stable-time",
+        "the replacement has been proposed for long enough, or is no longer";
+    REPLACEMENT_UNDER_WAY: "ReplacementUnderWay",
+        "nodes that take its place were ordered and have not come yet",
+        "wait",
+        "the new nodes are ready, or do not come in time";
+    REPLACES_OTHERS: "ReplacesOthers",
+        "it has come in the place of nodes that are leaving",
+        "wait",
+        "these nodes are gone, or stay after all";
 }
 
 /// Why a node stays.

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::scale_down::{
-    DrainStepRecord, MovedPodRecord, NeededRecord, NodesAsked, PodsAsked, ScaleDownQuestions,
-    ScaleDownRecord, UnneededRecord,
+    DrainStepRecord, MovedPodRecord, MovesAsked, NeededRecord, NodesAsked, PodsAsked,
+    ReplacementRecord, ScaleDownQuestions, ScaleDownRecord, UnneededRecord,
 };
 use super::balance::GroupSize;
 use super::limits::{ClusterLimits, NodeSize};

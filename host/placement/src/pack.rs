@@ -21,7 +21,7 @@ mod tree;
 use self::bound::LowerBounds;
 use self::columns::ColumnPacker;
 use self::context::{PackContext, PartNodes};
-pub use self::destinations::{Destinations, NoPlace};
+pub use self::destinations::{Destinations, LeavingPod, NoPlace};
 pub use self::each::pack_each;
 pub use self::order::{Order, orders, placing_order};
 pub use self::rehearsal::{Rehearsal, Rehearsed};

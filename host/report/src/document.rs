@@ -14,7 +14,7 @@ mod replicas;
 mod text;
 
 pub use self::nodes::{ABOUT_NODES, remaining, round, skipped};
-pub use self::removals::{moved_pod, reason, removals};
+pub use self::removals::{moved_pod, reason, removals, replacement_in_words};
 pub use self::replicas::answered_by;
 use crate::record::Record;
 use flyball_decision::time::Timestamp;

@@ -1,7 +1,8 @@
 //! The built-in policy `consolidate`: a move is taken if the share of its groups' price that
 //! it saves is worth the share of their cost that it causes.
 //!
-//! With `k` of 2, a move that saves a tenth of the price may cause a fifth of the cost.
+//! With `k` of 2, a move that saves a tenth of the price may cause a fifth of the cost. The
+//! move that saves most is made first: it may take the place of several others.
 
 use flyball_policy::{JudgedMove, MoveVerdict, MoveVerdicts, ScaleDownMoves};
 use schemars::JsonSchema;
@@ -34,7 +35,8 @@ flyball_policy::scale_down_policy! {
     judge_moves: judge,
 }
 
-/// Takes moves that are worth their cost, the best first.
+/// Takes moves that are worth their cost: first those that cost nothing, then the one that
+/// saves most.
 pub fn judge(input: &ScaleDownMoves<Config>) -> MoveVerdicts {
     MoveVerdicts::each(input, |one| {
         let (Some(before), Some(after)) = (one.price_before(), one.price_after()) else {
@@ -52,7 +54,8 @@ pub fn judge(input: &ScaleDownMoves<Config>) -> MoveVerdicts {
         } else {
             MoveVerdict::leave().because("NotWorthItsCost", "it saves too little for what it costs")
         };
-        verdict.score(-worth)
+        let is_free = one.cost() <= 0.0;
+        verdict.score(if is_free { -f64::MAX } else { -saving })
     })
 }
 
@@ -127,7 +130,7 @@ mod tests {
                 "PriceUnknown"
             ]
         );
-        assert_eq!(verdicts.score(0), Some(-0.5));
+        assert_eq!(verdicts.score(0), Some(-0.5), "what it saves");
         assert!(
             verdicts.score(4) < verdicts.score(0),
             "free moves come first"

@@ -8,6 +8,7 @@
 //! part.
 
 mod blocked;
+mod consolidate;
 mod large;
 mod memory;
 mod mixed;
@@ -55,7 +56,7 @@ fn main() -> anyhow::Result<()> {
     }
     let engine = engine()?;
     let part = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 11] = [
         ("binpack", &binpack),
         ("scale-up", &|| scale_up(&engine)),
         ("unique", &|| unique(&engine)),
@@ -65,6 +66,7 @@ fn main() -> anyhow::Result<()> {
         ("blocked", &|| blocked::run(&engine)),
         ("scale-down", &|| scale_down::run(&engine)),
         ("judge", &|| scale_down::judge(&*engine)),
+        ("consolidate", &|| consolidate::run(&engine)),
         ("memory", &memory::run),
     ];
     for (name, run) in parts {

@@ -30,6 +30,16 @@ pub struct Mix {
 
 /// Draws the pods: always the same.
 pub fn mix() -> anyhow::Result<Mix> {
+    let (objects, cpu, memory) = objects();
+    Ok(Mix {
+        pods: pods(objects.into_iter())?,
+        cpu,
+        memory,
+    })
+}
+
+/// Returns the pods as the API server sends them, and the sums of their requests.
+pub fn objects() -> (Vec<Value>, i64, i64) {
     let mut chance = Chance(42);
     let (mut cpu, mut memory) = (0, 0);
     let mut objects = Vec::with_capacity(PODS);
@@ -42,11 +52,7 @@ pub fn mix() -> anyhow::Result<Mix> {
         ask(&mut pod, row / (PODS / 5), &mut chance);
         objects.push(pod);
     }
-    Ok(Mix {
-        pods: pods(objects.into_iter())?,
-        cpu,
-        memory,
-    })
+    (objects, cpu, memory)
 }
 
 /// Returns a running pod that selects one host, so that the hostname label counts from

@@ -123,7 +123,7 @@ pub fn judge(engine: &dyn PolicyEngine) -> anyhow::Result<()> {
 }
 
 /// Adds the ReplicaSets of the pods.
-fn owners(state: &mut ClusterState, count: usize) {
+pub fn owners(state: &mut ClusterState, count: usize) {
     for row in 0..count {
         state.apply_owner(OwnerFacts {
             uid: format!("uid-web-{row}").into(),

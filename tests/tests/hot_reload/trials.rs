@@ -248,6 +248,11 @@ fn about_a_node() -> RecordedInput {
     };
     input.complete().unwrap();
     RecordedInput {
+        // Of a policy that has one: an empty text is no JSON.
+        context: Context {
+            configuration: "{}".into(),
+            ..Context::default()
+        },
         question: RecordedQuestion::ScaleDownNodes(input),
         ..about_nodes()
     }

@@ -11,6 +11,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::Dump;
+use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
 use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup};
 use flyball_nodes::options::{Bounds, ExpanderChoice, NodeOptions};
@@ -256,6 +257,7 @@ impl World {
             engine: registry,
             memories: &PolicyMemories::default(),
             census: &census,
+            backoffs: &Backoffs::default(),
             order: Some(&self.order),
             hold: None,
             seed: 0,

@@ -33,7 +33,7 @@ impl From<Mode> for ScaleDownMode {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Nodes that are not needed")]
 pub struct Unneeded {
-    /// Policies that judge pods and nodes; the strictest verdict counts
+    /// Policies that judge pods, nodes and moves; the strictest verdict counts
     #[arg(long, value_name = "NAME,…", default_value = "drain-rules,utilization")]
     pub scale_down_policies: String,
     /// Configuration of a scale-down policy, a file of YAML or JSON (repeatable). It takes
@@ -111,9 +111,19 @@ pub struct Unneeded {
         default_missing_value = "true"
     )]
     pub scale_down_unready_enabled: bool,
-    /// Age below which a pod keeps its node from being drained
+    /// Age below which a pod keeps its node from being drained. Of a node that is replaced
+    /// by a cheaper one, at least 10m
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s")]
     pub min_pod_age: Millis,
+    /// Whether spot instances may be replaced by cheaper spot instances (with a policy such
+    /// as consolidate)
+    #[arg(long, action = ArgAction::Set, value_name = "BOOL", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_value_t = false,
+        default_missing_value = "true"
+    )]
+    pub replace_spot_by_spot: bool,
 }
 
 /// When unneeded nodes go, and how they leave.
@@ -139,6 +149,10 @@ pub struct Removal {
     /// The same for a node that is not ready
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "20m0s")]
     pub scale_down_unready_time: Millis,
+    /// How long the same replacement of nodes by cheaper ones must have been possible before
+    /// it is made (with a policy such as consolidate)
+    #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
+    pub replacement_stable_time: Millis,
     /// Time after nodes were ordered in which none is removed
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
     pub scale_down_delay_after_add: Millis,

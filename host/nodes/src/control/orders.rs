@@ -73,6 +73,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             } else {
                 let (outcome, findings) = self.send_order(now, order).await;
                 sent.findings.extend(findings);
+                if outcome == OrderOutcome::Ordered {
+                    self.scale_down.delays.note_added(&order.group, now);
+                }
                 outcome
             };
             if outcome != OrderOutcome::Ordered {
@@ -84,7 +87,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         sent
     }
 
-    async fn send_order(&mut self, now: Timestamp, order: &Order) -> (OrderOutcome, Findings) {
+    /// Sends one order. Returns its outcome, and its log lines and events.
+    pub(super) async fn send_order(
+        &mut self,
+        now: Timestamp,
+        order: &Order,
+    ) -> (OrderOutcome, Findings) {
         let Order {
             group,
             from,
@@ -97,7 +105,6 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let (outcome, answered) = match self.cloud.increase_size(now, group, to - from).await {
             Ok(()) => {
                 self.history.add_order(now, group, to - from);
-                self.scale_down.delays.note_added(group, now);
                 let message = format!("Scale-up: group {group} size set to {sizes}");
                 let accepted = NodeEvent::normal("ScaledUpGroup", message);
                 (OrderOutcome::Ordered, accepted)

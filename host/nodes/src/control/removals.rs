@@ -34,7 +34,7 @@ pub(super) const DRAINING: &str = "flyball.dev/scale-down";
 pub(super) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
 
 /// Number of requests at a time.
-const CONCURRENCY: usize = 16;
+pub(super) const CONCURRENCY: usize = 16;
 
 /// How often drains are advanced in a row: one step can make the next possible at once.
 const MAX_ADVANCES: u32 = 4;

@@ -14,7 +14,8 @@ use crate::ports::{NodeEvent, NodesReader, NodesWriter, StatusDocument, Subject}
 use crate::reasons::{self, Stay};
 use crate::record::{NeededRecord, ScaleDownRecord};
 use crate::reported::PassStage;
-use crate::scale_down::explain::{needed_record, unneeded_record};
+use crate::scale_down::explain::{needed_record, replacement_record, unneeded_record};
+use crate::scale_down::moves::under_way::ReplacementKey;
 use crate::scale_down::plan::{StayingNode, UnneededNode};
 use crate::scale_down::wishes::Wishes;
 use crate::scale_down::{ScaleDownContext, ScaleDownPlan, plan_scale_down};
@@ -31,6 +32,7 @@ use flyball_decision::time::Timestamp;
 pub(super) struct LastStays {
     needed: BTreeMap<Arc<str>, Stay>,
     unneeded: BTreeMap<Arc<str>, Option<Stay>>,
+    replacements: Vec<ReplacementKey>,
 }
 
 /// The last plan of removals, which need not be repeated as long as its inputs are the same:
@@ -75,12 +77,15 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
         self.restore_timers(now);
         let taken_over = match mode {
-            ScaleDownMode::On => self.take_over(now, census),
+            ScaleDownMode::On => {
+                let mut taken_over = self.take_over(now, census);
+                taken_over.extend(self.advance_replacements(now, census));
+                taken_over
+            }
             _ => Removals::default(),
         };
         self.scale_down.forget_evicted(now);
-        let wishes = Wishes::of(&self.options, &*self.ports.engine);
-        self.reader.want_annotations(&wishes.annotations());
+        self.want_annotations();
         let hold = match scale_up {
             ScaleUp::WaitsForPods(_) => Some(reasons::SCALE_UP),
             ScaleUp::Planned(plan) if !plan.verdict.orders.is_empty() => Some(reasons::SCALE_UP),
@@ -97,6 +102,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             engine: &*self.ports.engine,
             memories: &self.memories,
             census,
+            backoffs: &self.backoffs,
             order: None,
             hold,
             // The same for as long as verdicts are kept.
@@ -118,6 +124,16 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         });
         if mode == ScaleDownMode::Observe {
             plan.removed.clear();
+            plan.replacements.clear();
+        }
+        let recorded = record.as_ref().map(|record| &record.questions);
+        let moves = &recorded.unwrap_or(&plan.questions).moves;
+        let mut states_changed = false;
+        for part in moves.iter().flat_map(|asked| &asked.policies) {
+            states_changed |= self.memories.commit(part, mode == ScaleDownMode::On);
+        }
+        if states_changed {
+            self.save_states();
         }
         if let Some(next) = plan.next {
             self.next_scan = self.next_scan.min(next);
@@ -128,6 +144,20 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             taken_over,
             record,
             status,
+        })
+    }
+
+    /// Has the reader keep the annotations that scale-down policies want. Returns whether
+    /// all objects are listed with them.
+    pub fn want_annotations(&self) -> bool {
+        if self.options.scale_down.mode == ScaleDownMode::Off {
+            return true;
+        }
+        let wanted = Wishes::of(&self.options, &*self.ports.engine).annotations();
+        self.reader.want_annotations(&wanted);
+        self.reader.with_state(|state| {
+            let listed = state.listed_annotations();
+            listed.pods.contains_all(&wanted.pods) && listed.nodes.contains_all(&wanted.nodes)
         })
     }
 
@@ -186,6 +216,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         if self.options.scale_down.mode == ScaleDownMode::On {
             if inputs.is_some() {
                 let (done, has_written) = self.remove_nodes(now, census, &plan).await;
+                removals.extend(done);
+                is_done &= !has_written;
+                let (done, has_written) = self.carry_out_replacements(now, census, &plan).await;
                 removals.extend(done);
                 is_done &= !has_written;
             }
@@ -305,19 +338,27 @@ fn record(
     let known = last.needed.keys().chain(last.unneeded.keys());
     let gone = known.filter(|name| state.node(name).is_none());
     let gone: Vec<Arc<str>> = gone.cloned().collect();
-    let is_same =
-        new.is_empty() && gone.is_empty() && unneeded == last.unneeded && plan.removed.is_empty();
+    let replacements = plan.replacements.iter();
+    let replacements: Vec<ReplacementKey> = replacements.map(|one| one.key.clone()).collect();
+    let is_same = new.is_empty()
+        && gone.is_empty()
+        && unneeded == last.unneeded
+        && replacements == last.replacements
+        && plan.removed.is_empty()
+        && plan.replacements.iter().all(|one| !one.is_ordered);
     last.needed = needed;
     last.unneeded = unneeded;
-    let questions = std::mem::take(&mut plan.questions);
+    last.replacements = replacements;
     if is_same {
         return None;
     }
+    let questions = std::mem::take(&mut plan.questions);
     let of_node = |(at, node): (usize, &UnneededNode)| {
         unneeded_record(context, state, tracker, node, waiting.get(&at).copied())
     };
     Some(ScaleDownRecord {
         unneeded: plan.unneeded.iter().enumerate().map(of_node).collect(),
+        replacements: plan.replacements.iter().map(replacement_record).collect(),
         needed: new,
         needed_count: u32::try_from(plan.needed.len()).unwrap_or(u32::MAX),
         gone,

@@ -47,6 +47,11 @@ pub struct ScaleDownOptions {
     pub max_drain_parallelism: u32,
     /// `--min-pod-age` (0): a node with a younger pod is not drained.
     pub min_pod_age_ms: i64,
+    /// `--replacement-stable-time` (10 min): nodes are replaced once the same replacement has
+    /// been proposed in every pass for so long.
+    pub replacement_stable_time_ms: i64,
+    /// `--replace-spot-by-spot` (false): whether spot instances may be replaced by others.
+    pub replace_spot_by_spot: bool,
     /// `--max-graceful-termination-sec` (600 s): largest grace of an evicted pod.
     pub max_grace_ms: i64,
     /// `--max-pod-eviction-time` (2 min): how long a refused eviction is tried again.
@@ -89,6 +94,8 @@ impl Default for ScaleDownOptions {
             max_parallelism: 10,
             max_drain_parallelism: 1,
             min_pod_age_ms: 0,
+            replacement_stable_time_ms: 10 * MINUTE_MS,
+            replace_spot_by_spot: false,
             max_grace_ms: 600 * SECOND_MS,
             max_pod_eviction_time_ms: 2 * MINUTE_MS,
             delete_delay_after_taint_ms: 5 * SECOND_MS,

@@ -35,6 +35,9 @@ impl RingRecord for NodeDecisionRecord {
             for nodes in &questions.nodes {
                 add_asked(&mut asked, policy, &nodes.input, &nodes.policies);
             }
+            for moves in &questions.moves {
+                add_asked(&mut asked, policy, &moves.input, &moves.policies);
+            }
         }
         asked
     }

@@ -9,8 +9,10 @@ use crate::reasons::Stay;
 use flyball_decision::columns::RaggedColumn;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
-use flyball_decision::question::{ScaleDownNodesQuestion, ScaleDownPodsQuestion};
-use flyball_decision::scale_down::{ScaleDownNodesInput, ScaleDownPodsInput};
+use flyball_decision::question::{
+    ScaleDownMovesQuestion, ScaleDownNodesQuestion, ScaleDownPodsQuestion,
+};
+use flyball_decision::scale_down::{ScaleDownMovesInput, ScaleDownNodesInput, ScaleDownPodsInput};
 use flyball_decision::time::Timestamp;
 
 /// One question to the chain of scale-down policies.
@@ -37,6 +39,18 @@ pub struct NodesAsked {
     pub policies: Vec<Part<ScaleDownNodesQuestion>>,
 }
 
+/// One question to the chain of scale-down policies.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct MovesAsked {
+    /// The moves.
+    pub input: ScaleDownMovesInput,
+    /// Name of the node of each row of nodes, for people.
+    pub names: Vec<Arc<str>>,
+    /// The policies that were asked, in the order of the chain.
+    pub policies: Vec<Part<ScaleDownMovesQuestion>>,
+}
+
 /// What policies were asked in a pass: only about pods and nodes that changed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -47,13 +61,16 @@ pub struct ScaleDownQuestions {
     /// Questions about nodes.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub nodes: Vec<NodesAsked>,
+    /// Questions about moves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<MovesAsked>,
 }
 
 impl ScaleDownQuestions {
     /// Returns whether no policy was asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.pods.is_empty() && self.nodes.is_empty()
+        self.pods.is_empty() && self.nodes.is_empty() && self.moves.is_empty()
     }
 
     /// Fills columns that a record of an earlier release lacks.
@@ -65,6 +82,9 @@ impl ScaleDownQuestions {
             asked.input.complete()?;
         }
         for asked in &mut self.nodes {
+            asked.input.complete()?;
+        }
+        for asked in &mut self.moves {
             asked.input.complete()?;
         }
         Ok(())
@@ -113,6 +133,26 @@ pub struct NeededRecord {
     pub stay: Stay,
 }
 
+/// Nodes that cheaper ones can take the place of.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReplacementRecord {
+    /// Names of the nodes that leave.
+    pub leaving: Vec<Arc<str>>,
+    /// Name of the group whose nodes come.
+    pub group: Arc<str>,
+    /// Number of nodes that come.
+    pub count: u32,
+    /// Price of the nodes that leave, for an hour.
+    pub price_before: f64,
+    /// Price of the nodes that come, for an hour.
+    pub price_after: f64,
+    /// Since when it has been proposed in every pass.
+    pub since: Timestamp,
+    /// Whether the nodes are ordered in this pass.
+    pub ordered: bool,
+}
+
 /// A step of a removal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -120,7 +160,8 @@ pub struct DrainStepRecord {
     /// The node.
     pub node: Arc<str>,
     /// CamelCase: `Started`, `Marked`, `Evicted`, `EvictionRefused`, `Drained`,
-    /// `Terminating`, `TakenBack`, `Gone`, `Resumed`, `Lingers`.
+    /// `Terminating`, `TakenBack`, `Gone`, `Resumed`, `Lingers`, `ReplacementOrdered`,
+    /// `ReplacementReady`, `ReplacementResumed`, `ReplacementDropped`.
     pub step: Arc<str>,
     /// Message for people.
     pub message: String,
@@ -133,6 +174,9 @@ pub struct ScaleDownRecord {
     /// Nodes that are not needed, in the order in which they were found.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub unneeded: Vec<UnneededRecord>,
+    /// Nodes that cheaper ones can take the place of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replacements: Vec<ReplacementRecord>,
     /// Nodes that are needed and whose reason is new in this pass.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub needed: Vec<NeededRecord>,

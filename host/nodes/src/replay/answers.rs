@@ -4,13 +4,16 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
+use flyball_decision::ask::StateBudget;
 use flyball_decision::context::Reason;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
 use flyball_decision::policy::PolicyFailure;
 use flyball_decision::question::Question;
 use flyball_decision::replay::{Again, Asking, Unavailable};
-use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts, node_verdict, pod_verdict, row};
+use flyball_decision::scale_down::{
+    MoveVerdicts, NodeVerdicts, PodVerdicts, move_verdict, node_verdict, pod_verdict, row,
+};
 use serde::Serialize;
 
 use crate::record::ScaleDownQuestions;
@@ -23,6 +26,7 @@ type Answer<A> = Result<A, PolicyFailure>;
 pub struct RemovalAnswers {
     pods: Vec<Vec<Answer<PodVerdicts>>>,
     nodes: Vec<Vec<Answer<NodeVerdicts>>>,
+    moves: Vec<Vec<Answer<MoveVerdicts>>>,
 }
 
 /// A pod or a node that a policy judges otherwise than it did in the record.
@@ -33,7 +37,7 @@ pub struct JudgedOtherwise {
     pub policy: Arc<str>,
     /// Interface of the contract that asks the question.
     pub question: &'static str,
-    /// The pod, as namespace and name, or the node. `None` if the answers differ as a
+    /// The pod, as namespace and name, the node, or the nodes of a move. `None` if the answers differ as a
     /// whole: in a failure, or in something that concerns no row.
     pub about: Option<Arc<str>>,
     /// The recorded judgement, in words.
@@ -47,9 +51,11 @@ impl RemovalAnswers {
     pub(super) fn of(questions: &ScaleDownQuestions) -> Self {
         let pods = questions.pods.iter();
         let nodes = questions.nodes.iter();
+        let moves = questions.moves.iter();
         Self {
             pods: pods.map(|asked| answers(&asked.policies)).collect(),
             nodes: nodes.map(|asked| answers(&asked.policies)).collect(),
+            moves: moves.map(|asked| answers(&asked.policies)).collect(),
         }
     }
 
@@ -71,6 +77,11 @@ impl RemovalAnswers {
             let mut input = asked.input.clone();
             let now = ask_again(&asked.policies, &mut input, again)?;
             answers.nodes.push(now);
+        }
+        for asked in &questions.moves {
+            let mut input = asked.input.clone();
+            let now = ask_again(&asked.policies, &mut input, again)?;
+            answers.moves.push(now);
         }
         Ok(answers)
     }
@@ -95,6 +106,19 @@ impl RemovalAnswers {
                 );
             }
         }
+        for (asked, now) in questions.moves.iter().zip(&self.moves) {
+            let moves = &asked.input.moves;
+            let rows: Vec<usize> = (0..moves.len()).collect();
+            let name = |row: &usize| {
+                let leaving = moves.leaving(*row).iter();
+                let names = leaving.filter_map(|&node| asked.names.get(node as usize));
+                let names: Vec<&str> = names.map(|name| &**name).collect();
+                names.join(", ").into()
+            };
+            for (part, now) in asked.policies.iter().zip(now) {
+                compare(part, now, (&rows, &name), move_in_words, &mut found);
+            }
+        }
         found
     }
 }
@@ -108,14 +132,16 @@ fn ask_again<Q: Question<Own = ()>>(
     input: &mut Q::Input,
     again: &mut Again<'_>,
 ) -> Result<Vec<Answer<Q::Answer>>, Unavailable> {
-    let parts = parts.iter().map(|part| {
-        // These questions leave no states behind.
+    let mut budget = StateBudget::before(parts, &[]);
+    let parts = parts.iter().enumerate().map(|(place, part)| {
         let asking = Asking {
             input,
             own: &(),
-            budget: None,
+            budget: Some((&budget, place)),
         };
-        Ok(again.part(part, asking)?.answer)
+        let part = again.part(part, asking)?;
+        budget.took(place, &part);
+        Ok(part.answer)
     });
     parts.collect()
 }
@@ -194,6 +220,20 @@ fn node_in_words(answer: &NodeVerdicts, at: usize) -> String {
         let _ = write!(text, ", after {unneeded} ms");
     }
     text + &holds_until(&answer.until_ms, at)
+}
+
+fn move_in_words(answer: &MoveVerdicts, at: usize) -> String {
+    let verdict = match answer.verdict.get(at).copied().unwrap_or_default() {
+        move_verdict::NO_OPINION => "no opinion",
+        move_verdict::TAKE => "take",
+        move_verdict::LEAVE => "leave",
+        _ => "unknown verdict",
+    };
+    let mut text = verdict.to_owned() + &reason(&answer.reason, &answer.reasons, at);
+    if let Some(score) = answer.score.get(at) {
+        let _ = write!(text, ", score {score}");
+    }
+    text
 }
 
 fn reason(column: &[i32], reasons: &[Reason], at: usize) -> String {

@@ -61,6 +61,15 @@ impl RemainingBudgets {
         Ok(needed)
     }
 
+    /// Number of budgets that allow no further disruption after a removal.
+    pub(super) fn exhausted(&self, needed: &NeededDisruptions) -> u32 {
+        let exhausted = needed.counts.iter().filter(|(budget, count)| {
+            let left = self.left.get(budget).copied().unwrap_or_default();
+            left <= **count
+        });
+        u32::try_from(exhausted.count()).unwrap_or(u32::MAX)
+    }
+
     /// Uses the disruptions of a removal.
     pub(super) fn take(&mut self, needed: &NeededDisruptions) {
         for (budget, count) in &needed.counts {

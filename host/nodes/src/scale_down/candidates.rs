@@ -190,6 +190,15 @@ fn kept(
     if is_disabled(&node.facts.annotations) {
         return Some(reasons::DISABLED);
     }
+    let replacements = &tracker.replacements;
+    if let Some(replacement) = replacements.of_leaving(&node.facts.node.name)
+        && !replacement.has_come
+    {
+        return Some(reasons::REPLACEMENT_UNDER_WAY);
+    }
+    if replacements.has_brought(&group.name, node.facts.created) {
+        return Some(reasons::REPLACES_OTHERS);
+    }
     let unready = !context.options.scale_down.unready_enabled;
     (unready && !is_ready(node, context.options)).then_some(reasons::UNREADY_DISABLED)
 }

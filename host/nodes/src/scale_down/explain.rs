@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::limits::unneeded_time_ms;
+use super::moves::take::PlannedReplacement;
 use super::plan::{MovedPod, ScaleDownContext, StayingNode, UnneededNode};
 use super::tracker::ScaleDownTracker;
 use crate::reasons::{self, Stay};
-use crate::record::{MovedPodRecord, NeededRecord, UnneededRecord};
+use crate::record::{MovedPodRecord, NeededRecord, ReplacementRecord, UnneededRecord};
 use crate::state::{BudgetFacts, ClusterState, PodView};
 use flyball_decision::time::Timestamp;
 
@@ -39,6 +40,20 @@ pub fn unneeded_record(
     }
 }
 
+/// Returns what a record says about a replacement.
+#[must_use]
+pub fn replacement_record(one: &PlannedReplacement) -> ReplacementRecord {
+    ReplacementRecord {
+        leaving: one.key.leaving.clone(),
+        group: Arc::clone(&one.key.group),
+        count: one.key.count,
+        price_before: one.price_before,
+        price_after: one.price_after,
+        since: one.since,
+        ordered: one.is_ordered,
+    }
+}
+
 /// Returns the names of pods that move, and where each finds room.
 #[must_use]
 pub fn moved_pods(state: &ClusterState, pods: &[MovedPod]) -> Vec<MovedPodRecord> {
@@ -63,6 +78,11 @@ fn waits_until(
     let is = |reason: reasons::HostReason| *stay.code == *reason.code;
     if is(reasons::NOT_UNNEEDED_LONG_ENOUGH) || is(reasons::NOT_UNREADY_LONG_ENOUGH) {
         return Some(since.plus(unneeded_time_ms(group, context.options, node)));
+    }
+    if is(reasons::REPLACEMENT_PROPOSED) {
+        let stable = context.options.scale_down.replacement_stable_time_ms;
+        let since = tracker.replacements.proposed_since(&node.name)?;
+        return Some(since.plus(stable));
     }
     let delays = &tracker.delays;
     let until = || delays.until(&group.name, &context.options.scale_down);

@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use self::columns::{NodeTable, Place, PodTable, group_columns};
+pub(super) use self::columns::{NodeTable, group_columns};
+use self::columns::{Place, PodTable};
+pub(super) use self::compose::filled;
 use self::compose::{PodComposer, PodVerdict, compose_node_of_pods, compose_nodes};
 pub(crate) use self::kept::KeptVerdicts;
 use self::kept::{KeptPod, PodNodeKey};
@@ -207,7 +209,12 @@ impl Judge<'_> {
         let granted = |wanted: &WantedInput| {
             wishes::grant(state, wanted, Some(&table.slots), &table.candidates)
         };
-        let parts = self.ask::<ScaleDownPodsQuestion>(&mut input, &granted);
+        let parts = ask_chain::<ScaleDownPodsQuestion>(
+            self.context,
+            &mut input,
+            &granted,
+            &mut self.events,
+        );
         let mut composer = PodComposer::new(self.context.now, state, &parts, groups, &table);
         for (at, place) in table.places.iter().enumerate() {
             if let Some(pod) = state.pod_at(table.slots[at]) {
@@ -236,15 +243,12 @@ impl Judge<'_> {
                 continue;
             }
             let texts = self.wishes.texts_of_node(node);
-            let Some(pods) = kept.get(&node.name) else {
-                continue;
-            };
-            if !table.add(node, pods, &texts) {
+            while !table.has_room(&texts) {
                 let full = std::mem::replace(&mut table, NodeTable::new(self.context));
                 self.ask_nodes(full, &groups, kept);
-                if let Some(pods) = kept.get(&node.name) {
-                    table.add(node, pods, &texts);
-                }
+            }
+            if let Some(pods) = kept.get(&node.name) {
+                table.add(node, pods);
             }
         }
         self.ask_nodes(table, &groups, kept);
@@ -262,7 +266,12 @@ impl Judge<'_> {
         let mut input = table.input(Arc::clone(groups));
         let (state, nodes) = (self.state, table.candidates);
         let granted = |wanted: &WantedInput| wishes::grant(state, wanted, None, &nodes);
-        let parts = self.ask::<ScaleDownNodesQuestion>(&mut input, &granted);
+        let parts = ask_chain::<ScaleDownNodesQuestion>(
+            self.context,
+            &mut input,
+            &granted,
+            &mut self.events,
+        );
         compose_nodes(self.context, &nodes, &input, &parts, kept);
         if !parts.is_empty() {
             self.questions.nodes.push(NodesAsked {
@@ -272,44 +281,50 @@ impl Judge<'_> {
             });
         }
     }
+}
 
-    /// Asks all policies of the chain that answer this question.
-    fn ask<Q: Question<Own = ()>>(
-        &mut self,
-        input: &mut Q::Input,
-        grant: &dyn Fn(&WantedInput) -> GrantedInput,
-    ) -> Vec<Part<Q>> {
-        let context = self.context;
-        let chain = &context.options.scale_down.policies;
-        let answers = |name: &str| {
-            let policy = context.engine.policy(Q::KIND, name);
-            policy.map_or(true, |policy| policy.answers(Q::INTERFACE))
-        };
-        let chain = chain.iter().filter(|choice| answers(&choice.name));
-        let named = chain.map(|choice| Named {
-            name: &choice.name,
-            configuration: &choice.configuration,
-        });
-        let asker = Asker {
-            now: context.now,
-            seed: context.seed,
-            engine: context.engine,
-            fallback: context.options.fallback,
-            memories: context.memories,
-            grant,
-        };
-        let mut panel = Panel::<Q>::new(asker, named);
-        let places = 0..panel.count();
-        let parts = places
-            .filter_map(|place| panel.ask(place, input, |_| ()))
-            .collect();
-        for event in panel.events {
-            if !self.events.contains(&event) {
-                self.events.push(event);
-            }
+/// Asks all policies of the chain that answer this question.
+pub(super) fn ask_chain<Q: Question<Own = ()>>(
+    context: &ScaleDownContext<'_>,
+    input: &mut Q::Input,
+    grant: &dyn Fn(&WantedInput) -> GrantedInput,
+    events: &mut Vec<Event>,
+) -> Vec<Part<Q>> {
+    let chain = &context.options.scale_down.policies;
+    let answers = |name: &str| {
+        let policy = context.engine.policy(Q::KIND, name);
+        policy.map_or(true, |policy| policy.answers(Q::INTERFACE))
+    };
+    let chain = chain.iter().filter(|choice| answers(&choice.name));
+    let named = chain.map(|choice| Named {
+        name: &choice.name,
+        configuration: &choice.configuration,
+    });
+    let asker = Asker {
+        now: context.now,
+        seed: context.seed,
+        engine: context.engine,
+        fallback: context.options.fallback,
+        memories: context.memories,
+        grant,
+    };
+    let mut panel = Panel::<Q>::new(asker, named);
+    let places = 0..panel.count();
+    let parts = places
+        .filter_map(|place| panel.ask(place, input, |_| ()))
+        .collect();
+    for event in panel.events {
+        if !events.contains(&event) {
+            events.push(event);
         }
-        parts
     }
+    parts
+}
+
+/// Compares scores in the order of the chain.
+pub(super) fn compare_scores(a: &Scores, b: &Scores) -> std::cmp::Ordering {
+    let orders = a.iter().zip(b).map(|(a, b)| a.total_cmp(b));
+    orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
 }
 
 /// Returns the verdict about a row that is known and holds. `known` is ordered by slot.

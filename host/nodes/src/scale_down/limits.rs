@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::delays::Delays;
-use super::plan::UnneededNode;
+use super::plan::{RemovalKind, UnneededNode};
 use super::timers::{UnneededTimers, has_passed};
 use crate::census::Census;
 use crate::cloud::NodeGroup;
@@ -121,7 +121,8 @@ impl Limits<'_> {
     /// Returns the nodes that have been unneeded for long enough and that sizes and bounds
     /// let go: first those without pods, then those whose budgets hold, then the rest.
     fn within_bounds(&self, nodes: &[UnneededNode], chosen: &mut Chosen) -> Vec<usize> {
-        let mut order: Vec<usize> = (0..nodes.len()).collect();
+        let order = (0..nodes.len()).filter(|&at| nodes[at].kind != RemovalKind::Replaceable);
+        let mut order: Vec<usize> = order.collect();
         order.sort_by_key(|&at| !nodes[at].is_empty());
         let mut sizes: BTreeMap<usize, u32> = BTreeMap::new();
         let mut size = self.size;
@@ -130,7 +131,9 @@ impl Limits<'_> {
             let node = &nodes[at];
             let since = self.timers.since(&node.name).unwrap_or(self.now);
             let time_ms = self.time_ms(node);
-            if !has_passed(since, time_ms, self.now) {
+            // A replacement has been proposed for long enough before its nodes were ordered.
+            let is_timed = node.kind == RemovalKind::Plain;
+            if is_timed && !has_passed(since, time_ms, self.now) {
                 let reason = match node.ready {
                     true => reasons::NOT_UNNEEDED_LONG_ENOUGH,
                     false => reasons::NOT_UNREADY_LONG_ENOUGH,
@@ -210,6 +213,8 @@ impl Limits<'_> {
         let may_go = |at: &usize| {
             let group = self.group(&nodes[*at]);
             let until = self.delays.until(&group.name, &self.options.scale_down);
+            // A replacement does not wait for itself.
+            let until = until.filter(|_| nodes[*at].kind == RemovalKind::Plain);
             if let Some(reason) = self.hold {
                 chosen.stay(*at, reason);
             } else if let Some(until) = until.filter(|&until| until > self.now) {

@@ -5,25 +5,25 @@
 //! candidates ──▶ judge ────────────▶ simulate ───────────▶ timers ──▶ limits
 //! own rules      pods, then nodes,   one after the other,             which go now
 //!                by the policies     what moves stays
+//!                                       │       ▲
+//!                                       ▼       │ the moves that they take
+//!                                     moves, if a policy judges them
 //! ```
 
 use std::sync::Arc;
 
-use flyball_placement::NodeId;
-use hashbrown::HashSet;
-
-use super::budgets::RemainingBudgets;
-use super::candidates::{Candidate, candidates};
-use super::judge::{JudgedNode, PodAction, Verdicts, judge};
+use super::candidates::candidates;
+use super::judge::{JudgedNode, Verdicts, compare_scores, judge};
 use super::limits::{Limits, UnderWay};
-use super::load::place_load;
-use super::simulate::Simulation;
+use super::moves::take::{PlannedReplacement, simulate};
+use super::timers::has_passed;
 use super::tracker::ScaleDownTracker;
 use super::wishes::ListedPolicies;
+use crate::backoff::Backoffs;
 use crate::census::Census;
 use crate::limits::NodeSize;
 use crate::options::NodeOptions;
-use crate::reasons::{self, HostReason, Stay};
+use crate::reasons::{HostReason, Stay};
 use crate::record::ScaleDownQuestions;
 use crate::state::ClusterState;
 use flyball_decision::event::Event;
@@ -45,6 +45,8 @@ pub struct ScaleDownContext<'a> {
     pub memories: &'a PolicyMemories,
     /// The node groups, and the nodes that are upcoming or leaving.
     pub census: &'a Census,
+    /// Groups that are backed off after a failure: none of their nodes replaces others.
+    pub backoffs: &'a Backoffs,
     /// The order in which candidates are considered. `None` for the planner's own.
     pub order: Option<&'a [Arc<str>]>,
     /// Why no node may go in this pass. They are judged all the same.
@@ -61,6 +63,18 @@ pub struct MovedPod {
     /// The node that it finds room on. `None` if no room is sought, as its priority is
     /// expendable.
     pub to: Option<Arc<str>>,
+}
+
+/// How a node that is not needed goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum RemovalKind {
+    /// Other nodes have room for its pods.
+    #[default]
+    Plain,
+    /// Cheaper nodes could take its place: a replacement is proposed.
+    Replaceable,
+    /// Nodes that take its place have come.
+    Replaced,
 }
 
 /// A node that is not needed: its pods find room elsewhere.
@@ -80,6 +94,8 @@ pub struct UnneededNode {
     pub ready: bool,
     /// What the cluster loses with it.
     pub size: NodeSize,
+    /// How it goes.
+    pub kind: RemovalKind,
     /// The pods that are evicted, and where they go.
     pub pods: Vec<MovedPod>,
     /// Slots of the pods of DaemonSets that may be evicted with it.
@@ -136,6 +152,11 @@ pub struct ScaleDownPlan {
     pub unneeded: Vec<UnneededNode>,
     /// Nodes that are needed.
     pub needed: Vec<StayingNode>,
+    /// Replacements of unneeded nodes by cheaper ones.
+    pub replacements: Vec<PlannedReplacement>,
+    /// Replacements whose new nodes have come and have no room: the names of the nodes that
+    /// would leave, and why they stay.
+    pub unfit: Vec<(Vec<Arc<str>>, Stay)>,
     /// Indices of unneeded nodes that go now, in this order.
     pub removed: Vec<usize>,
     /// Indices of unneeded nodes that stay for now, and why.
@@ -182,6 +203,7 @@ pub fn plan_scale_down(
     let unneeded = plan.unneeded.iter().map(|node| (&node.name, node.created));
     tracker.timers.update(context.now, unneeded);
     choose(context, state, tracker, found.registered, &mut plan);
+    choose_replacements(context, tracker, &mut plan);
     plan
 }
 
@@ -198,168 +220,16 @@ fn in_order(context: &ScaleDownContext<'_>, mut nodes: Vec<JudgedNode>) -> Vec<J
     let own = context.options.scale_down.own_node.as_deref();
     nodes.sort_by(|a, b| {
         let is_own = |node: &JudgedNode| Some(&*node.node.name) == own;
-        let scores = || {
-            let pairs = a.scores.iter().zip(&b.scores);
-            let orders = pairs.map(|(a, b)| a.total_cmp(b));
-            orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-        };
         let since = |node: &JudgedNode| node.node.unneeded_since.unwrap_or(context.now);
         is_own(a)
             .cmp(&is_own(b))
-            .then_with(scores)
+            .then_with(|| compare_scores(&a.scores, &b.scores))
             .then_with(|| b.is_empty().cmp(&a.is_empty()))
             .then_with(|| b.node.in_zone.cmp(&a.node.in_zone))
             .then_with(|| since(a).cmp(&since(b)))
             .then_with(|| a.node.name.cmp(&b.node.name))
     });
     nodes
-}
-
-/// Simulates the removal of one node after the other. What moves stays moved, so that the
-/// next node sees it.
-fn simulate(
-    context: &ScaleDownContext<'_>,
-    state: &mut ClusterState,
-    tracker: &ScaleDownTracker,
-    (reviewed, nodes): (Vec<JudgedNode>, Vec<JudgedNode>),
-    plan: &mut ScaleDownPlan,
-) {
-    let mark = state.cluster_mut().mark();
-    let destinations = destinations(context, state, &nodes);
-    let mut simulation = Simulation::new(state, destinations);
-    place_load(context, state, tracker, &mut simulation);
-    let mut budgets = RemainingBudgets::new(state);
-    for node in reviewed {
-        let group = &context.census.groups[node.node.group].group;
-        let result = match group.target_size <= group.min_size {
-            true => Err(Stay::of(reasons::MIN_SIZE)),
-            false => {
-                remove(context, state, &mut simulation, &mut budgets, &node).map_err(|stay| *stay)
-            }
-        };
-        plan.reviewed.push(ReviewedNode {
-            name: node.node.name,
-            result,
-        });
-    }
-    for node in nodes {
-        match remove(context, state, &mut simulation, &mut budgets, &node) {
-            Ok(unneeded) => plan.unneeded.push(unneeded),
-            Err(stay) => plan.needed.push(StayingNode {
-                name: node.node.name,
-                stay: *stay,
-            }),
-        }
-    }
-    for node in &mut plan.unneeded {
-        for pod in &mut node.pods {
-            pod.to = simulation.place_of(pod.slot);
-        }
-    }
-    state.cluster_mut().rollback(mark);
-}
-
-/// Nodes that pods may move to: all that are not leaving. Nodes that stay come first, then
-/// the candidates with pods, the last one first, then the empty ones, so that few pods
-/// move to a node that goes itself.
-fn destinations(
-    context: &ScaleDownContext<'_>,
-    state: &ClusterState,
-    nodes: &[JudgedNode],
-) -> Vec<NodeId> {
-    let cluster = state.cluster();
-    let drained = context.census.drained.iter();
-    let drained: Vec<NodeId> = drained.filter_map(|name| cluster.find_node(name)).collect();
-    let candidates = nodes.iter().rev().filter(|node| node.stay.is_none());
-    let (empty, occupied): (Vec<&JudgedNode>, Vec<&JudgedNode>) =
-        candidates.partition(|node| node.is_empty());
-    let candidates = occupied.into_iter().chain(empty);
-    let candidates: Vec<NodeId> = candidates.map(|node| node.node.id).collect();
-    let known: HashSet<NodeId> = candidates.iter().chain(&drained).copied().collect();
-    let stay = cluster.node_ids().filter(|node| !known.contains(node));
-    stay.chain(candidates).collect()
-}
-
-/// Removes one node in the simulation.
-fn remove(
-    context: &ScaleDownContext<'_>,
-    state: &mut ClusterState,
-    simulation: &mut Simulation,
-    budgets: &mut RemainingBudgets,
-    judged: &JudgedNode,
-) -> Result<UnneededNode, Box<Stay>> {
-    if let Some(stay) = &judged.stay {
-        return Err(Box::new(stay.clone()));
-    }
-    let evicted = judged
-        .pods
-        .iter()
-        .filter(|pod| pod.action == PodAction::Evict);
-    let evicted: Vec<u32> = evicted.map(|pod| pod.slot).collect();
-    young_pod(context, state, &evicted)?;
-    let mut disrupted = evicted.clone();
-    disrupted.extend(simulation.moved_to(judged.node.id));
-    let needs = budgets.check(state, &disrupted)?;
-    let awaits_load = simulation.has_received(judged.node.id);
-    let cutoff = context.options.expendable_pods_priority_cutoff;
-    simulation.vacate(state, &judged.node, &evicted, cutoff, context.now)?;
-    budgets.take(&needs);
-    let waits = judged.pods.iter();
-    let mut waits = waits.filter(|pod| pod.action == PodAction::Wait);
-    let waits = waits.next().and_then(|pod| state.pod_at(pod.slot));
-    let Candidate {
-        name,
-        uid,
-        provider_id,
-        created,
-        group,
-        ready,
-        size,
-        ..
-    } = &judged.node;
-    Ok(UnneededNode {
-        name: Arc::clone(name),
-        uid: Arc::clone(uid),
-        provider_id: Arc::clone(provider_id),
-        created: *created,
-        group: *group,
-        ready: *ready,
-        size: *size,
-        pods: evicted
-            .into_iter()
-            .map(|slot| MovedPod { slot, to: None })
-            .collect(),
-        daemon_set_pods: judged
-            .pods
-            .iter()
-            .filter(|pod| pod.action == PodAction::DaemonSet)
-            .map(|pod| pod.slot)
-            .collect(),
-        waits_for: waits.map(|pod| pod.key.clone()),
-        awaits_load,
-        is_risky: needs.is_risky,
-        unneeded_ms: judged.unneeded_ms,
-        cost: judged.cost,
-        utilization: judged.utilization,
-    })
-}
-
-/// Refuses a node with a pod that is too young to move again.
-fn young_pod(
-    context: &ScaleDownContext<'_>,
-    state: &ClusterState,
-    evicted: &[u32],
-) -> Result<(), Box<Stay>> {
-    let min_age = context.options.scale_down.min_pod_age_ms;
-    if min_age <= 0 {
-        return Ok(());
-    }
-    let mut pods = evicted.iter().filter_map(|&slot| state.pod_at(slot));
-    let young = pods.find(|pod| context.now.since(pod.facts.created) < min_age);
-    match young {
-        Some(pod) => Err(Box::new(Stay::of_pod(reasons::POD_YOUNG, pod.key))),
-        None => Ok(()),
-    }
 }
 
 /// Chooses which unneeded nodes go now.
@@ -394,5 +264,37 @@ fn choose(
     let chosen = limits.choose(&plan.unneeded);
     plan.removed = chosen.removed;
     plan.waiting = chosen.stays;
-    plan.next = chosen.next;
+    plan.next = plan.next.into_iter().chain(chosen.next).min();
+}
+
+/// Chooses which replacements are ordered now: those that were proposed in every pass for long
+/// enough, unless something holds all removals of the group.
+fn choose_replacements(
+    context: &ScaleDownContext<'_>,
+    tracker: &mut ScaleDownTracker,
+    plan: &mut ScaleDownPlan,
+) {
+    let options = &context.options.scale_down;
+    let keys = plan.replacements.iter().map(|one| one.key.clone());
+    tracker.replacements.propose(context.now, keys);
+    for one in &mut plan.replacements {
+        one.since = tracker.replacements.since(&one.key).unwrap_or(context.now);
+        for &at in &one.nodes {
+            plan.waiting.push((at, one.stay()));
+        }
+        let groups = one.nodes.iter().map(|&at| plan.unneeded[at].group);
+        let delays = groups.filter_map(|group| {
+            let group = &context.census.groups[group].group;
+            tracker.delays.until(&group.name, options)
+        });
+        let until = delays.max().filter(|until| *until > context.now);
+        let stable_ms = options.replacement_stable_time_ms;
+        let is_stable = has_passed(one.since, stable_ms, context.now);
+        one.is_ordered = is_stable && until.is_none() && context.hold.is_none();
+        // Times are strict: a timer is over a moment after its end.
+        let stable = (!is_stable).then(|| one.since.plus(stable_ms));
+        let next = until.into_iter().chain(stable).max();
+        let next = next.map(|next| next.plus(1));
+        plan.next = plan.next.into_iter().chain(next).min();
+    }
 }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use flyball_placement::pack::Destinations;
-use flyball_placement::{ClassId, Effect, NodeId, Taint};
+use flyball_placement::pack::{Destinations, LeavingPod, Template, add_template};
+use flyball_placement::{ClassId, Cluster, Effect, Node, NodeId, Taint};
 use hashbrown::HashMap;
 
 use super::candidates::Candidate;
+use super::plan::ScaleDownContext;
+use super::removals::Replacing;
 use crate::readiness::TO_BE_DELETED;
 use crate::reasons::{self, Stay};
 use crate::state::ClusterState;
@@ -34,6 +36,45 @@ struct ToPlace {
     class: ClassId,
     terminating: bool,
     slot: Option<u32>,
+}
+
+/// New nodes of one group, added as pods need them.
+pub(super) struct NewNodes<'a> {
+    replacing: Replacing<'a>,
+    nodes: Vec<NodeId>,
+}
+
+impl<'a> NewNodes<'a> {
+    pub(super) fn new(replacing: Replacing<'a>) -> Self {
+        Self {
+            replacing,
+            nodes: Vec::new(),
+        }
+    }
+
+    /// Number of new nodes.
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Places a pod on the first new node with room. Returns `None` if there is none, and no
+    /// further node may come.
+    fn place(&mut self, cluster: &mut Cluster, class: ClassId) -> Option<NodeId> {
+        let mut nodes = self.nodes.iter().copied();
+        let found = nodes.find(|&node| cluster.fits(class, node));
+        let node = match found {
+            Some(node) => node,
+            None if self.count() >= self.replacing.max => return None,
+            None => {
+                let template: &Template = self.replacing.template;
+                let node = add_template(cluster, template);
+                self.nodes.push(node);
+                cluster.fits(class, node).then_some(node)?
+            }
+        };
+        cluster.place(class, node, false);
+        Some(node)
+    }
 }
 
 impl Simulation {
@@ -90,43 +131,137 @@ impl Simulation {
             .iter()
             .map(|pod| (pod.class, pod.terminating))
             .collect();
-        let object = Arc::clone(&node.object);
-        let tainted = || {
-            let mut tainted = (*object).clone();
-            tainted.taints.push(Taint {
-                key: TO_BE_DELETED.into(),
-                value: (now.0 / 1000).to_string().into(),
-                effect: Effect::NoSchedule,
-            });
-            Arc::new(tainted)
-        };
+        let tainted = || tainted(node, now);
         let places = self
             .destinations
             .vacate(state.cluster_mut(), node.id, tainted, &classes);
-        match places {
-            Ok(places) => {
-                self.received.remove(&node.id);
-                for (pod, place) in pods.iter().zip(places) {
-                    let received = Received {
-                        class: pod.class,
-                        slot: pod.slot,
-                    };
-                    self.received.entry(place).or_default().push(received);
-                    let name = state.cluster().node(place);
-                    if let (Some(slot), Some(name)) = (pod.slot, name) {
-                        self.places.insert(slot, Arc::clone(&name.name));
-                    }
-                }
-                Ok(())
+        let places = places.map_err(|no_place| no_room(state, &pods, no_place.pod))?;
+        self.received.remove(&node.id);
+        for (pod, place) in pods.iter().zip(places) {
+            let name = state
+                .cluster()
+                .node(place)
+                .map(|node| Arc::clone(&node.name));
+            self.receive(pod, place, name);
+        }
+        Ok(())
+    }
+
+    /// Removes nodes that leave together, all or none. Pods that find no room on other nodes
+    /// are placed on new ones.
+    ///
+    /// # Errors
+    /// The nodes stay, since a pod has no room.
+    pub(super) fn vacate_together(
+        &mut self,
+        state: &mut ClusterState,
+        leaving: &[(&Candidate, Vec<u32>)],
+        mut new: Option<&mut NewNodes<'_>>,
+        context: &ScaleDownContext<'_>,
+    ) -> Result<(), Box<Stay>> {
+        let (nodes, pods, moved) = self.leaving(state, leaving, context);
+        let places = self
+            .destinations
+            .vacate_together(state.cluster_mut(), &nodes, &moved, |cluster, class| {
+                new.as_mut()?.place(cluster, class)
+            })
+            .map_err(|no_place| no_room(state, &pods, no_place.pod))?;
+        for (node, _) in &nodes {
+            self.received.remove(node);
+        }
+        for (pod, place) in pods.iter().zip(places) {
+            let is_new = new.as_ref().filter(|new| new.nodes.contains(&place));
+            let name = match is_new {
+                Some(new) => Some(format!("a new node of {}", new.replacing.group).into()),
+                None => state
+                    .cluster()
+                    .node(place)
+                    .map(|node| Arc::clone(&node.name)),
+            };
+            self.receive(pod, place, name);
+        }
+        Ok(())
+    }
+
+    /// Returns the classes of the pods that find no room on other nodes if these nodes leave
+    /// together, once for each pod.
+    pub(super) fn without_room(
+        &mut self,
+        state: &mut ClusterState,
+        leaving: &[(&Candidate, Vec<u32>)],
+        context: &ScaleDownContext<'_>,
+    ) -> Vec<ClassId> {
+        let (nodes, _, moved) = self.leaving(state, leaving, context);
+        let Some(any) = nodes.first().map(|(node, _)| *node) else {
+            return Vec::new();
+        };
+        let mut without = Vec::new();
+        let cluster = state.cluster_mut();
+        self.destinations
+            .fits_together(cluster, &nodes, &moved, |_, class| {
+                without.push(class);
+                Some(any)
+            });
+        without
+    }
+
+    /// Returns how many new nodes it takes if these nodes leave together. `None` if more than
+    /// may come would be needed. Changes nothing.
+    pub(super) fn new_nodes(
+        &mut self,
+        state: &mut ClusterState,
+        leaving: &[(&Candidate, Vec<u32>)],
+        mut new: NewNodes<'_>,
+        context: &ScaleDownContext<'_>,
+    ) -> Option<u32> {
+        let (nodes, _, moved) = self.leaving(state, leaving, context);
+        let fits = self.destinations.fits_together(
+            state.cluster_mut(),
+            &nodes,
+            &moved,
+            |cluster, class| new.place(cluster, class),
+        );
+        fits.then(|| new.count())
+    }
+
+    /// The nodes as they are while their pods move, and the pods, large ones first.
+    fn leaving(
+        &self,
+        state: &ClusterState,
+        leaving: &[(&Candidate, Vec<u32>)],
+        context: &ScaleDownContext<'_>,
+    ) -> (Vec<(NodeId, Arc<Node>)>, Vec<ToPlace>, Vec<LeavingPod>) {
+        let cutoff = context.options.expendable_pods_priority_cutoff;
+        let mut pods: Vec<(f64, NodeId, ToPlace)> = Vec::new();
+        let first = leaving.first().map(|(node, _)| *node);
+        for (node, evicted) in leaving {
+            for pod in self.to_place(state, node, evicted, cutoff) {
+                let share = first.map_or(0.0, |first| share_of(state, first, &pod));
+                pods.push((share, node.id, pod));
             }
-            Err(no_place) => {
-                let slot = pods.get(no_place.pod).and_then(|pod| pod.slot);
-                let pod = slot.and_then(|slot| state.pod_at(slot));
-                Err(Box::new(match pod {
-                    Some(pod) => Stay::of_pod(reasons::NO_PLACE, pod.key),
-                    None => Stay::of(reasons::NO_PLACE),
-                }))
-            }
+        }
+        pods.sort_by(|(a, ..), (b, ..)| b.total_cmp(a));
+        let nodes = leaving.iter();
+        let nodes = nodes.map(|(node, _)| (node.id, tainted(node, context.now)));
+        let moved = pods.iter().map(|(_, node, pod)| LeavingPod {
+            class: pod.class,
+            node: *node,
+            terminating: pod.terminating,
+        });
+        let moved = moved.collect();
+        let pods = pods.into_iter().map(|(_, _, pod)| pod).collect();
+        (nodes.collect(), pods, moved)
+    }
+
+    /// Notes where a pod has moved to.
+    fn receive(&mut self, pod: &ToPlace, place: NodeId, name: Option<Arc<str>>) {
+        let received = Received {
+            class: pod.class,
+            slot: pod.slot,
+        };
+        self.received.entry(place).or_default().push(received);
+        if let (Some(slot), Some(name)) = (pod.slot, name) {
+            self.places.insert(slot, name);
         }
     }
 
@@ -155,15 +290,38 @@ impl Simulation {
             slot: pod.slot,
         });
         let mut pods: Vec<ToPlace> = own.chain(received).collect();
-        let cluster = state.cluster();
-        let allocatable = &node.object.allocatable;
-        let share = |pod: &ToPlace| {
-            let (cpu, memory) = cluster.cpu_and_memory(pod.class);
-            part_of(cpu, allocatable.cpu) + part_of(memory, allocatable.memory)
-        };
+        let share = |pod: &ToPlace| share_of(state, node, pod);
         pods.sort_by(|a, b| share(b).total_cmp(&share(a)));
         pods
     }
+}
+
+/// A node as the scheduler sees it while its pods move.
+fn tainted(node: &Candidate, now: Timestamp) -> Arc<Node> {
+    let mut tainted = (*node.object).clone();
+    tainted.taints.push(Taint {
+        key: TO_BE_DELETED.into(),
+        value: (now.0 / 1000).to_string().into(),
+        effect: Effect::NoSchedule,
+    });
+    Arc::new(tainted)
+}
+
+/// The reason that a pod has no room. Pods that are on their way have no name.
+fn no_room(state: &ClusterState, pods: &[ToPlace], at: usize) -> Box<Stay> {
+    let slot = pods.get(at).and_then(|pod| pod.slot);
+    let pod = slot.and_then(|slot| state.pod_at(slot));
+    Box::new(match pod {
+        Some(pod) => Stay::of_pod(reasons::NO_PLACE, pod.key),
+        None => Stay::of(reasons::NO_PLACE),
+    })
+}
+
+/// What a pod requests, as a part of a node's cpu and memory.
+fn share_of(state: &ClusterState, node: &Candidate, pod: &ToPlace) -> f64 {
+    let (cpu, memory) = state.cluster().cpu_and_memory(pod.class);
+    let allocatable = &node.object.allocatable;
+    part_of(cpu, allocatable.cpu) + part_of(memory, allocatable.memory)
 }
 
 /// An amount as a part of what a node has.

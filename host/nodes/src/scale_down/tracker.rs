@@ -8,6 +8,7 @@ use super::delays::Delays;
 use super::drain::{Drain, Drains, Step};
 use super::judge::KeptVerdicts;
 use super::limits::UnderWay;
+use super::moves::under_way::Replacements;
 use super::timers::UnneededTimers;
 use flyball_decision::time::Timestamp;
 
@@ -20,6 +21,8 @@ pub struct ScaleDownTracker {
     /// Since when nodes have been unneeded.
     pub timers: UnneededTimers,
     pub(crate) delays: Delays,
+    /// Replacements that are proposed or under way.
+    pub replacements: Replacements,
     pub(crate) drains: Drains,
     pub(crate) evicted: Vec<EvictedPod>,
     pub(super) verdicts: KeptVerdicts,
@@ -48,9 +51,12 @@ impl ScaleDownTracker {
         self.drains.insert(Drain::evicting(node, group, is_empty));
     }
 
-    /// Whether no node is leaving, and no evicted pod is waited for.
+    /// Whether no node is leaving or being replaced, and no evicted pod is waited for.
     pub(crate) fn is_quiet(&self) -> bool {
-        self.evicted.is_empty() && self.drains.iter().next().is_none()
+        self.evicted.is_empty()
+            && self.drains.iter().next().is_none()
+            && self.replacements.under_way.is_empty()
+            && self.replacements.unmarking.is_empty()
     }
 
     /// Until when the verdicts of the policies hold if nothing but time changes.

@@ -34,6 +34,16 @@ impl AnnotationKeys {
         }
     }
 
+    /// Returns whether all these keys are among them.
+    #[must_use]
+    pub fn contains_all(&self, keys: &Self) -> bool {
+        match (self, keys) {
+            (Self::All, _) => true,
+            (Self::Only(_), Self::All) => false,
+            (Self::Only(own), Self::Only(keys)) => keys.is_subset(own),
+        }
+    }
+
     /// Adds a key.
     pub fn insert(&mut self, key: Arc<str>) {
         if let Self::Only(keys) = self {

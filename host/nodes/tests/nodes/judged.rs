@@ -10,9 +10,12 @@ use flyball_decision::scale_down::{
     NodeVerdicts, PodVerdicts, ScaleDownPodsInput, node_verdict, pod_verdict,
 };
 use flyball_nodes::record::NodeDecisionRecord;
+use flyball_nodes::scale_down::ScaleDownMode;
+use flyball_nodes::standing::{Finding, NodeStandings};
 use flyball_nodes::state::{AnnotationKeys, BudgetFacts, DrainFacts, WantedAnnotations};
 use flyball_placement::{LabelSelector, Labels, Pod};
 use flyball_test_policies::{TestPolicy, scale_down};
+use proptest::prelude::*;
 
 use crate::removals::{evicts, world};
 use crate::world::World;
@@ -422,4 +425,155 @@ fn digests(record: &NodeDecisionRecord) -> Vec<Arc<str>> {
     versions
         .map(|version| Arc::clone(&version.digest))
         .collect()
+}
+
+/// A change of a cluster of three nodes.
+#[derive(Clone, Debug)]
+enum Change {
+    /// Adds the pod, or moves it to another node.
+    Pod {
+        pod: u8,
+        node: u8,
+        team: u8,
+    },
+    Cost {
+        pod: u8,
+        cost: u8,
+    },
+    Delete {
+        pod: u8,
+    },
+    Tier {
+        tier: u8,
+    },
+    Rack {
+        node: u8,
+        rack: u8,
+    },
+    Price {
+        price: u8,
+    },
+    Time,
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        4 => (0..8_u8, 0..3_u8, 0..3_u8).prop_map(|(pod, node, team)| Change::Pod { pod, node, team }),
+        3 => (0..8_u8, 0..3_u8).prop_map(|(pod, cost)| Change::Cost { pod, cost }),
+        1 => (0..8_u8).prop_map(|pod| Change::Delete { pod }),
+        1 => (0..3_u8).prop_map(|tier| Change::Tier { tier }),
+        1 => (0..3_u8, 0..3_u8).prop_map(|(node, rack)| Change::Rack { node, rack }),
+        1 => (0..3_u8).prop_map(|price| Change::Price { price }),
+        2 => Just(Change::Time),
+    ]
+}
+
+impl Change {
+    fn apply(&self, world: &mut World, now: &mut i64) {
+        let name = |pod: u8| format!("pod{pod}-0");
+        match *self {
+            Self::Pod { pod, node, team } => {
+                world.delete_pods(&[&name(pod)]);
+                let mut object = crate::pod(10);
+                let team = ["red", "green", "blue"][usize::from(team)];
+                object.labels = [("team", team)].into_iter().collect();
+                world.running(&format!("pod{pod}"), 1, &format!("a-{node}"), &object);
+            }
+            Self::Cost { pod, cost } => {
+                change_pods(world, &name(pod), |_, drain| {
+                    drain.deletion_cost = i32::from(cost)
+                });
+            }
+            Self::Delete { pod } => world.delete_pods(&[&name(pod)]),
+            Self::Tier { tier: number } => tier(world, &format!("tier-{number}")),
+            Self::Rack { node, rack } => world.change_node(&format!("a-{node}"), |facts| {
+                let annotations = Arc::make_mut(&mut facts.annotations);
+                annotate(annotations, "example.com/rack", &rack.to_string());
+            }),
+            Self::Price { price } => {
+                world.change("a", |group| group.price = Some(f64::from(price)));
+            }
+            Self::Time => *now += 40_000,
+        }
+        *now += 10_000;
+    }
+}
+
+/// A verdict that depends on the row, on what the policy wants of it, and on the time as it
+/// says.
+fn by_row(context: &Context, input: &ScaleDownPodsInput) -> PodVerdicts {
+    let text = |want: usize, row: usize| {
+        let input = &context.inputs[want];
+        let text = usize::try_from(input.rows[row]).ok();
+        text.map_or("", |text| &*input.texts[text])
+    };
+    let now = context.now.0;
+    let mut verdicts = PodVerdicts::default();
+    for row in 0..input.pods.len() {
+        let node = input.pods.node[row] as usize;
+        let cost = input.pods.deletion_cost[row];
+        let price = input.nodes.price[node].unwrap_or(0.0);
+        let seed = format!(
+            "{} {} {} {cost} {price}",
+            text(0, row),
+            text(2, row),
+            text(4, node)
+        );
+        let odd = seed.bytes().map(u32::from).sum::<u32>() % 2 == 1;
+        // Some rows change at a time that is a function of the row.
+        let turns = (cost == 2).then_some((now / 60_000 + 1) * 60_000);
+        let blocks = odd != (cost == 2 && (now / 60_000) % 2 == 0);
+        verdicts.verdict.push(if blocks {
+            pod_verdict::BLOCK
+        } else {
+            pod_verdict::EVICT
+        });
+        verdicts.cost.push(f64::from(cost));
+        verdicts.until_ms.push(turns.unwrap_or(-1));
+    }
+    verdicts
+}
+
+/// The pod that keeps each node, by the policy's word.
+fn blocked(standings: &NodeStandings) -> BTreeMap<String, String> {
+    let nodes = standings.iter();
+    let blocked = nodes.filter_map(|node| match &node.finding {
+        Finding::Needed { stay, .. } if stay.policy.is_some() => {
+            Some((node.node.to_string(), stay.to_string()))
+        }
+        _ => None,
+    });
+    blocked.collect()
+}
+
+/// Ticks, and adds the records.
+fn tick(world: &mut World, now: i64, standings: &mut NodeStandings) {
+    world.tick(now);
+    for record in world.records() {
+        standings.add(&record);
+    }
+}
+
+proptest! {
+    /// Whatever changes, kept verdicts are those of a process that asks about all rows: no
+    /// row that changed is left out. Both ask about rows in other parts and orders.
+    #[test]
+    fn kept_verdicts_are_those_of_asking_about_all(
+        changes in prop::collection::vec(change(), 1..24),
+    ) {
+        let mut world = world(|options| options.scale_down.mode = ScaleDownMode::Observe);
+        world.delete_pods(&["web-0", "web-1", "cart-0"]);
+        let rows = scale_down("rows").judging_pods(|context, input| Ok(by_row(context, input)));
+        world.judge(vec![wishing(rows), lets_go()]);
+        let (mut now, mut kept) = (0, NodeStandings::default());
+        tick(&mut world, now, &mut kept);
+        for change in changes {
+            change.apply(&mut world, &mut now);
+            tick(&mut world, now, &mut kept);
+        }
+        world.restart();
+        let mut fresh = NodeStandings::default();
+        tick(&mut world, now, &mut fresh);
+        prop_assert_eq!(blocked(&kept), blocked(&fresh));
+    }
 }

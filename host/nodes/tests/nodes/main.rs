@@ -15,6 +15,7 @@ mod plans;
 mod removal_properties;
 mod removal_records;
 mod removals;
+mod replacements;
 mod replays;
 mod reported;
 mod rounds;

@@ -8,6 +8,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::scale_down::{NodeVerdicts, PodVerdicts};
 use flyball_decision::time::Timestamp;
+use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
 use flyball_nodes::cloud::{GroupScaleDown, Instance, InstanceState, NodeGroup};
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
@@ -238,6 +239,7 @@ fn plan(drawing: &Drawing, state: &mut ClusterState, chain: &[Answers]) -> Scale
         engine: &engine,
         memories: &PolicyMemories::default(),
         census: &census,
+        backoffs: &Backoffs::default(),
         order: None,
         hold: None,
         seed: 0,

@@ -10,7 +10,7 @@ use flyball_decision::recorded::RecordedInputs;
 use flyball_decision::recorder::Recorder as _;
 use flyball_decision::replay::{AskedPolicy, Replay, replay};
 use flyball_decision::ring::Ring;
-use flyball_decision::scale_down::{NodeVerdicts, node_verdict};
+use flyball_decision::scale_down::{MoveVerdicts, NodeVerdicts, move_verdict, node_verdict};
 use flyball_decision::time::Timestamp;
 use flyball_nodes::record::NodeDecisionRecord;
 use flyball_nodes::standing::{Finding, NodeStandings};
@@ -111,6 +111,45 @@ fn both_questions_are_asked_again_to_the_byte_and_what_differs_is_named() {
     assert_eq!(otherwise.len(), 1);
     assert_eq!(otherwise[0].about, None);
     assert!(otherwise[0].now.contains("unreachable"), "{otherwise:?}");
+}
+
+#[test]
+fn moves_are_asked_again_with_the_state_that_their_policy_had() {
+    let mut world = crate::replacements::world(|_| ());
+    let mut now = 0;
+    run(&mut world, &mut now, 10 * MINUTE);
+    let record = world.records().pop().unwrap();
+    let text = serde_json::to_string(&*record).unwrap();
+    let record: NodeDecisionRecord = serde_json::from_str(&text).unwrap();
+    let questions = &record.scale_down.as_ref().unwrap().questions;
+    assert_eq!(questions.moves.len(), 1);
+    let resolve = |asked: AskedPolicy<'_>| world.judging(asked.name);
+    assert_eq!(replay(&record, resolve), Replay::Same);
+
+    let leaves = scale_down("saves")
+        .digest("leaves")
+        .judging_moves(|_, input| {
+            Ok(MoveVerdicts {
+                verdict: vec![move_verdict::LEAVE; input.moves.len()],
+                ..MoveVerdicts::default()
+            })
+        });
+    let tried = |asked: AskedPolicy<'_>| match asked.interface {
+        interface::SCALE_DOWN_MOVES => Some(leaves.resolve()),
+        _ => world.judging(asked.name),
+    };
+    let Replay::Differs { now, .. } = replay(&record, tried) else {
+        panic!("another policy is not asked");
+    };
+    let otherwise = now.judged_otherwise(&record);
+    let set = otherwise.iter().find(|one| {
+        let about = one.about.as_deref();
+        about == Some("large-0, large-1, large-2")
+    });
+    let set = set.unwrap();
+    assert_eq!(set.question, interface::SCALE_DOWN_MOVES);
+    assert!(set.was.starts_with("take (Saves: "), "{}", set.was);
+    assert_eq!(set.now, "leave");
 }
 
 #[test]

@@ -35,6 +35,17 @@ pub struct Destinations {
     nowhere: HashSet<ClassId>,
 }
 
+/// A pod of a node that leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeavingPod {
+    /// Its class.
+    pub class: ClassId,
+    /// The node that it leaves.
+    pub node: NodeId,
+    /// Whether it is terminating.
+    pub terminating: bool,
+}
+
 /// A pod that found no place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoPlace {
@@ -116,13 +127,110 @@ impl Destinations {
         }
         cluster.rollback(mark);
         let pod = places.len();
+        self.reread(cluster, places);
+        self.note_nowhere(cluster, pods[pod].0);
+        Err(NoPlace { pod })
+    }
+
+    /// Removes the pods of several nodes that leave together, and places them on other
+    /// destinations, or where `place_new` has placed them: it is asked about the pods that
+    /// find no room there. If all find a place, they stay there, the nodes are removed from
+    /// the cluster, and the node of each pod is returned at its index. Otherwise nothing
+    /// changes.
+    ///
+    /// `leaving` has each node, and the node as it is while its pods move.
+    ///
+    /// # Errors
+    /// The first pod that found no place.
+    pub fn vacate_together(
+        &mut self,
+        cluster: &mut Cluster,
+        leaving: &[(NodeId, Arc<Node>)],
+        pods: &[LeavingPod],
+        place_new: impl FnMut(&mut Cluster, ClassId) -> Option<NodeId>,
+    ) -> Result<Vec<NodeId>, NoPlace> {
+        let mark = cluster.mark();
+        let (places, touched) = self.move_together(cluster, leaving, pods, place_new);
+        if places.len() == pods.len() {
+            for (node, _) in leaving {
+                cluster.remove_node(*node);
+            }
+            cluster.keep(mark);
+            return Ok(places);
+        }
+        cluster.rollback(mark);
+        self.reread(cluster, touched);
+        Err(NoPlace { pod: places.len() })
+    }
+
+    /// Like [`Self::vacate_together`], but changes nothing. Returns whether all pods find a
+    /// place.
+    pub fn fits_together(
+        &mut self,
+        cluster: &mut Cluster,
+        leaving: &[(NodeId, Arc<Node>)],
+        pods: &[LeavingPod],
+        place_new: impl FnMut(&mut Cluster, ClassId) -> Option<NodeId>,
+    ) -> bool {
+        let mark = cluster.mark();
+        let (places, touched) = self.move_together(cluster, leaving, pods, place_new);
+        cluster.rollback(mark);
+        self.reread(cluster, touched);
+        places.len() == pods.len()
+    }
+
+    /// Moves the pods of nodes that leave, until one finds no place. Returns the places, and
+    /// the indices of the destinations that have changed.
+    fn move_together(
+        &mut self,
+        cluster: &mut Cluster,
+        leaving: &[(NodeId, Arc<Node>)],
+        pods: &[LeavingPod],
+        mut place_new: impl FnMut(&mut Cluster, ClassId) -> Option<NodeId>,
+    ) -> (Vec<NodeId>, Vec<usize>) {
+        let own = leaving.iter();
+        let mut touched: Vec<usize> = own
+            .filter_map(|(node, _)| self.index.get(node).copied())
+            .collect();
+        for (node, tainted) in leaving {
+            cluster.set_node(*node, Arc::clone(tainted));
+        }
+        for pod in pods {
+            cluster.unplace(pod.class, pod.node, pod.terminating);
+        }
+        // Nothing moves to a node that leaves.
+        for &at in &touched {
+            self.tree.set(at, &[i64::MIN; COLUMNS.len()]);
+        }
+        let mut places = Vec::with_capacity(pods.len());
+        // Classes that found no room, and will find none as long as room only shrinks.
+        let mut nowhere = HashSet::new();
+        for &LeavingPod { class, .. } in pods {
+            let is_known = self.nowhere.contains(&class) || nowhere.contains(&class);
+            let at = match is_known {
+                true => None,
+                false => self.place_elsewhere(cluster, class, None),
+            };
+            if at.is_none() && cluster.bonds(class) == Bonds::default() {
+                nowhere.insert(class);
+            }
+            touched.extend(at);
+            let place = at.map(|at| self.nodes[at]);
+            match place.or_else(|| place_new(cluster, class)) {
+                Some(node) => places.push(node),
+                None => break,
+            }
+        }
+        (places, touched)
+    }
+
+    /// Reads the free amounts of destinations again whose pods were taken back.
+    fn reread(&mut self, cluster: &Cluster, mut places: Vec<usize>) {
         places.sort_unstable();
         places.dedup();
         for at in places {
             self.tree.set(at, &free(cluster, self.nodes[at]));
         }
-        self.note_nowhere(cluster, pods[pod].0);
-        Err(NoPlace { pod })
     }
 
     /// Notes that no destination has room for a class, if that will not change.

@@ -9,7 +9,8 @@ use super::{Block, Document, Documented, Note, Tone};
 use flyball_decision::part::Part;
 use flyball_decision::question::Question;
 use flyball_nodes::record::{
-    DrainStepRecord, MovedPodRecord, NeededRecord, ScaleDownRecord, UnneededRecord,
+    DrainStepRecord, MovedPodRecord, NeededRecord, ReplacementRecord, ScaleDownRecord,
+    UnneededRecord,
 };
 use flyball_nodes::scale_down::reasons::{self, Stay};
 use flyball_nodes::standing::{DatedStep, Finding, NodeStanding};
@@ -34,6 +35,8 @@ pub(super) fn result(record: &ScaleDownRecord) -> Option<(String, Tone)> {
     };
     let mut parts = Vec::new();
     for (step, what) in [
+        ("ReplacementOrdered", "begins to replace"),
+        ("ReplacementDropped", "does not replace after all"),
         ("Started", "begins to remove"),
         ("Resumed", "goes on to remove"),
         ("Terminating", "removed"),
@@ -64,6 +67,7 @@ pub fn removals(record: &ScaleDownRecord) -> Vec<Block> {
     if more > 0 {
         notes.push(Note::plain(0, format!("{more} more are not needed")));
     }
+    notes.extend(record.replacements.iter().map(replacement));
     notes.extend(staying(&record.needed));
     let questions = &record.questions;
     let mut said = Vec::new();
@@ -71,6 +75,9 @@ pub fn removals(record: &ScaleDownRecord) -> Vec<Block> {
         said.extend(asked.policies.iter().flat_map(failures));
     }
     for asked in &questions.nodes {
+        said.extend(asked.policies.iter().flat_map(failures));
+    }
+    for asked in &questions.moves {
         said.extend(asked.policies.iter().flat_map(failures));
     }
     // A policy that fails does so in each part of its questions.
@@ -87,6 +94,33 @@ fn unneeded(node: &UnneededRecord) -> Note {
     } = node;
     let subject = format!("{name} ({group}) is not needed:");
     Note::about(0, subject, unneeded_in_words(node))
+}
+
+/// Returns the line about nodes that cheaper ones can take the place of.
+fn replacement(one: &ReplacementRecord) -> Note {
+    let subject = format!("{} of {}:", one.count, one.group);
+    let since = match one.ordered {
+        true => "ordered now".to_owned(),
+        false => format!("since {}", utc(one.since)),
+    };
+    let text = format!("{}, {since}", replacement_in_words(one));
+    Note::about(0, subject, text)
+}
+
+/// Returns what a replacement saves: `can take the place of a, b; an hour costs 0.1000
+/// instead of 0.4000`.
+#[must_use]
+pub fn replacement_in_words(one: &ReplacementRecord) -> String {
+    let ReplacementRecord {
+        leaving,
+        price_before,
+        price_after,
+        ..
+    } = one;
+    format!(
+        "can take the place of {}; an hour costs {price_after:.4} instead of {price_before:.4}",
+        leaving.join(", ")
+    )
 }
 
 /// `goes at …: unneeded since …, pods to …`.
@@ -186,7 +220,7 @@ fn step(done: &DrainStepRecord) -> Note {
 
 fn tone_of(step: &str) -> Tone {
     match step {
-        "EvictionRefused" => Tone::Warning,
+        "EvictionRefused" | "ReplacementDropped" => Tone::Warning,
         "TakenBack" | "TakingBackFailed" | "TerminationFailed" | "Lingers" => Tone::Bad,
         "Terminating" | "Gone" => Tone::Good,
         _ => Tone::Plain,

@@ -36,6 +36,10 @@ pub struct ScaleDownSpec {
     pub max_drain_parallelism: Option<u32>,
     /// Minimum age of the pods of a node that is drained.
     pub min_pod_age: Option<Millis>,
+    /// How long the same replacement of nodes by cheaper ones must have been possible.
+    pub replacement_stable_time: Option<Millis>,
+    /// Whether spot instances may be replaced by cheaper spot instances.
+    pub replace_spot_by_spot: Option<bool>,
     /// Largest grace of an evicted pod.
     pub max_graceful_termination: Option<Millis>,
     /// How long a refused eviction is tried again.
@@ -96,6 +100,7 @@ impl ScaleDownSpec {
                 self.daemon_set_eviction_for_occupied_nodes,
             ),
             (&mut options.delete_gone_nodes, self.delete_gone_nodes),
+            (&mut options.replace_spot_by_spot, self.replace_spot_by_spot),
         ];
         for (option, switch) in switches {
             *option = switch.unwrap_or(*option);
@@ -127,6 +132,10 @@ impl ScaleDownSpec {
                 self.delay_after_failure,
             ),
             (&mut options.min_pod_age_ms, self.min_pod_age),
+            (
+                &mut options.replacement_stable_time_ms,
+                self.replacement_stable_time,
+            ),
             (&mut options.max_grace_ms, self.max_graceful_termination),
             (
                 &mut options.max_pod_eviction_time_ms,

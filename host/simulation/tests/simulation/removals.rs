@@ -256,3 +256,65 @@ fn nothing_is_drained_in_quiet_hours() {
     );
     assert_eq!(played.group("workers").last, 1);
 }
+
+#[test]
+fn three_large_nodes_become_a_small_one_which_comes_first() {
+    let played = Played::example("nodes/consolidate.yaml");
+    assert_eq!(played.ready("large", 60), 3.0);
+    let removed = played.removed_of("large");
+    assert_eq!(removed.len(), 3, "{:?}", played.steps());
+    let last = played.row(2 * 3600 - 1);
+    assert_eq!(
+        (played.ready("large", 7199), played.ready("small", 7199)),
+        (0.0, 1.0)
+    );
+    let ready = |group: &str, seconds| played.ready(group, seconds);
+    for node in &removed {
+        let seconds = node.at_ms / 1000;
+        assert_eq!(
+            ready("small", seconds),
+            1.0,
+            "the new one is there before {node:?} goes"
+        );
+    }
+    assert_eq!(played.run.workloads[0].timeline.replicas[last], 6.0);
+    let removals = played.removals();
+    assert_eq!(
+        (removals.taken_back, removals.pending, removals.lost),
+        (0, 0, 0)
+    );
+    // Each pod moves once.
+    let moved = removals.moved_per_node.unwrap() * 3.0;
+    assert!((moved - 6.0).abs() < 0.01, "{moved}");
+}
+
+#[test]
+fn a_replacement_that_is_out_of_capacity_drains_nothing() {
+    let played = Played::example("nodes/consolidate-out-of-capacity.yaml");
+    let steps = played.steps();
+    let at = |step: &str| {
+        let mut found = steps.iter().filter(|(_, _, known, _)| known == step);
+        found.next().map(|(at, ..)| *at)
+    };
+    let (ordered, dropped) = (at("ReplacementOrdered"), at("ReplacementDropped"));
+    assert!(ordered.is_some() && dropped.is_some(), "{steps:?}");
+    let begun = at("Started").unwrap();
+    assert!(begun >= dropped.unwrap(), "{steps:?}");
+    let removals = played.removals();
+    assert_eq!((removals.pending, removals.lost), (0, 0));
+    assert!(played.ready("large", 7199) + played.ready("small", 7199) >= 1.0);
+}
+
+#[test]
+fn prices_that_change_too_often_move_no_node() {
+    let played = Played::example("nodes/prices.yaml");
+    let removed = played.removed();
+    let early = removed.iter().filter(|node| node.at_ms <= 3600 * 1000);
+    assert_eq!(early.count(), 0, "{:?}", played.steps());
+    let groups: Vec<&str> = removed.iter().map(|node| &*node.group).collect();
+    assert_eq!(groups, ["dear"]);
+    assert_eq!(
+        (played.ready("spot-a", 10799), played.ready("dear", 10799)),
+        (1.0, 0.0)
+    );
+}

@@ -6,10 +6,13 @@ use std::sync::Arc;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
 use flyball_decision::time::Timestamp;
+use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
 use flyball_nodes::options::NodeOptions;
-use flyball_nodes::record::{MovedPodRecord, NeededRecord};
-use flyball_nodes::scale_down::explain::{explained, moved_pods, needed_record};
+use flyball_nodes::record::{MovedPodRecord, NeededRecord, ReplacementRecord};
+use flyball_nodes::scale_down::explain::{
+    explained, moved_pods, needed_record, replacement_record,
+};
 use flyball_nodes::scale_down::{
     ScaleDownContext, ScaleDownMode, ScaleDownOptions, ScaleDownPlan, ScaleDownTracker,
     plan_scale_down,
@@ -29,6 +32,9 @@ pub struct Removals {
     pub removed: Vec<RemovedNode>,
     /// What that saves an hour. `None` if the price of one of them is not known.
     pub saved_per_hour: Option<f64>,
+    /// Nodes that cheaper ones could take the place of.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replacements: Vec<ReplacementRecord>,
     /// All other nodes, ordered by name, each with one reason.
     pub staying: Vec<NeededRecord>,
     /// What to know about it.
@@ -72,6 +78,7 @@ pub fn plan(
         engine,
         memories: &PolicyMemories::default(),
         census,
+        backoffs: &Backoffs::default(),
         order: None,
         hold: None,
         seed: 0,
@@ -111,6 +118,7 @@ fn report(census: &Census, state: &ClusterState, plan: &ScaleDownPlan) -> Remova
     Removals {
         saved_per_hour: removed.iter().map(|node| node.price).sum(),
         removed,
+        replacements: plan.replacements.iter().map(replacement_record).collect(),
         staying: staying.into_values().collect(),
         notes,
     }

@@ -104,6 +104,14 @@ fn print_removals(out: &mut Out, removals: &Removals) -> anyhow::Result<()> {
             writeln!(out, "     {}", plain(&document::moved_pod(pod)))?;
         }
     }
+    if !removals.replacements.is_empty() {
+        let heading = "Nodes that cheaper ones could take the place of";
+        writeln!(out, "\n{}", styled(STRONG, heading))?;
+    }
+    for one in &removals.replacements {
+        let text = document::replacement_in_words(one);
+        writeln!(out, "  {} of {} {}", one.count, one.group, plain(&text))?;
+    }
     if !removals.staying.is_empty() {
         writeln!(out, "\n{}", styled(STRONG, "Nodes that stay"))?;
     }

@@ -8,7 +8,7 @@ use futures::stream::{self, StreamExt as _};
 use super::{CONCURRENCY, DELETION_CANDIDATE, NodeLoop, Removals};
 use crate::cloud::CloudProvider;
 use crate::ports::{NodeChange, NodesReader, NodesWriter, TaintChange};
-use crate::reasons::{BEING_DELETED, NOT_AUTOSCALED};
+use crate::reasons::{BEING_DELETED, NOT_AUTOSCALED, REPLACEMENT_UNDER_WAY};
 use crate::scale_down::ScaleDownPlan;
 use crate::state::ClusterState;
 use flyball_decision::ports::Clock;
@@ -69,9 +69,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                     continue;
                 };
                 let code = &*node.stay.code;
-                // Nodes of other groups have the taints of another autoscaler.
-                let is_ours = code != NOT_AUTOSCALED.code && code != BEING_DELETED.code;
-                if changes.len() < max && is_ours && has_taint(&view.facts.node) {
+                // Nodes of other groups have the taints of another autoscaler, and the rest are
+                // about to leave.
+                let keeps = [NOT_AUTOSCALED, BEING_DELETED, REPLACEMENT_UNDER_WAY];
+                let keeps = keeps.iter().any(|reason| reason.code == code);
+                if changes.len() < max && !keeps && has_taint(&view.facts.node) {
                     changes.push(NodeChange {
                         name: Arc::clone(&node.name),
                         remove_taints: vec![DELETION_CANDIDATE.into()],

@@ -23,7 +23,7 @@ fn group_row(node: &Candidate) -> i32 {
 }
 
 /// The groups of the census. `sizes`: with what changes often, such as their targets.
-pub(super) fn group_columns(
+pub(in crate::scale_down) fn group_columns(
     context: &ScaleDownContext<'_>,
     state: &ClusterState,
     sizes: bool,
@@ -212,7 +212,7 @@ impl WantedTexts {
 }
 
 /// Nodes to ask about.
-pub(super) struct NodeTable<'a> {
+pub(in crate::scale_down) struct NodeTable<'a> {
     context: &'a ScaleDownContext<'a>,
     columns: NodeColumns,
     texts: Texts,
@@ -222,7 +222,7 @@ pub(super) struct NodeTable<'a> {
 }
 
 impl<'a> NodeTable<'a> {
-    pub(super) fn new(context: &'a ScaleDownContext<'a>) -> Self {
+    pub(in crate::scale_down) fn new(context: &'a ScaleDownContext<'a>) -> Self {
         Self {
             context,
             columns: NodeColumns::default(),
@@ -232,13 +232,13 @@ impl<'a> NodeTable<'a> {
         }
     }
 
-    /// Adds a node with what is known of its pods. Returns false, and adds nothing, if the
-    /// table is full.
-    pub(super) fn add(&mut self, node: &'a Candidate, known: &KeptNode, texts: &RowTexts) -> bool {
-        let is_full = self.candidates.len() == MAX_ROWS;
-        if is_full || !self.wanted.add(Some(texts), &RowTexts::new()) {
-            return false;
-        }
+    /// Returns whether the table has room for a node with these texts, which is added next.
+    pub(super) fn has_room(&mut self, texts: &RowTexts) -> bool {
+        self.candidates.len() < MAX_ROWS && self.wanted.add(Some(texts), &RowTexts::new())
+    }
+
+    /// Adds a node with what is known of its pods.
+    pub(in crate::scale_down) fn add(&mut self, node: &'a Candidate, known: &KeptNode) {
         self.candidates.push(node);
         let columns = &mut self.columns;
         columns.group.push(group_row(node));
@@ -299,11 +299,13 @@ impl<'a> NodeTable<'a> {
         columns.price.push(node.price);
         columns.pod_count.push(row_of(count));
         columns.cost.push(known.cost);
-        true
     }
 
     /// Takes the input of the question.
-    pub(super) fn input(&mut self, groups: Arc<GroupColumns>) -> ScaleDownNodesInput {
+    pub(in crate::scale_down) fn input(
+        &mut self,
+        groups: Arc<GroupColumns>,
+    ) -> ScaleDownNodesInput {
         self.columns.texts = std::mem::take(&mut self.texts).into_column();
         ScaleDownNodesInput {
             groups,

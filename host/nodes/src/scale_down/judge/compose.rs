@@ -318,7 +318,10 @@ impl Requests {
 }
 
 /// Replaces `{pod:N}`, `{node:N}` and `{group:N}` in a sentence. Others stay as they are.
-fn filled(sentence: &str, name: impl Fn(&str, usize) -> Option<String>) -> String {
+pub(in crate::scale_down) fn filled(
+    sentence: &str,
+    name: impl Fn(&str, usize) -> Option<String>,
+) -> String {
     let mut text = String::with_capacity(sentence.len());
     let mut rest = sentence;
     while let Some((before, after)) = rest.split_once('{') {

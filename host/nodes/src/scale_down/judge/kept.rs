@@ -89,7 +89,7 @@ impl PodNodeKey {
 
 /// Verdicts about a node and its pods.
 #[derive(Clone, Debug)]
-pub(super) struct KeptNode {
+pub(in crate::scale_down) struct KeptNode {
     key: PodNodeKey,
     /// Whether the node or its pods have changed since.
     is_stale: bool,
@@ -211,7 +211,7 @@ impl KeptVerdicts {
         known.is_some_and(|verdict| verdict.key == NodeKey::of(node) && now < verdict.until)
     }
 
-    pub(super) fn get(&self, node: &str) -> Option<&KeptNode> {
+    pub(in crate::scale_down) fn get(&self, node: &str) -> Option<&KeptNode> {
         self.nodes.get(node)
     }
 

@@ -1,13 +1,38 @@
 //! Scale-down policies in native code: which pods may be evicted, and half-empty nodes.
 
 use flyball_decision::scale_down::{
-    NodeVerdicts, PodVerdicts, node_state, node_verdict, pod_state, pod_verdict,
+    MoveVerdicts, NodeVerdicts, PodVerdicts, move_verdict, node_state, node_verdict, pod_state,
+    pod_verdict,
 };
 use flyball_test_policies::{TestPolicy, scale_down};
 
-/// Returns `drain-rules`, `utilization` and `quiet-hours`.
-pub fn all() -> [TestPolicy; 3] {
-    [drain_rules(), utilization(), quiet_hours()]
+/// Returns `drain-rules`, `utilization`, `quiet-hours` and `consolidate`.
+pub fn all() -> [TestPolicy; 4] {
+    [drain_rules(), utilization(), quiet_hours(), consolidate()]
+}
+
+/// Moves that save a twentieth of the price are made, the largest saving first.
+fn consolidate() -> TestPolicy {
+    scale_down("consolidate").judging_moves(|_, input| {
+        let prices = input
+            .moves
+            .price_before
+            .iter()
+            .zip(&input.moves.price_after);
+        let shares = prices.map(|(before, after)| Some(((*before)?, (*before)? - (*after)?)));
+        let saving: Vec<(f64, f64)> = shares.map(|share| share.unwrap_or((1.0, 0.0))).collect();
+        let verdict = saving
+            .iter()
+            .map(|(before, saving)| match saving / before >= 0.05 {
+                true => move_verdict::TAKE,
+                false => move_verdict::LEAVE,
+            });
+        Ok(MoveVerdicts {
+            verdict: verdict.collect(),
+            score: saving.iter().map(|(_, saving)| -saving).collect(),
+            ..MoveVerdicts::default()
+        })
+    })
 }
 
 /// No node with pods goes from 8 to 18 o'clock; verdicts hold until then.

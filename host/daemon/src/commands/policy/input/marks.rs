@@ -64,7 +64,7 @@ impl RowMarks {
         })
     }
 
-    fn texts(&self, wish: &RowWish) -> Option<impl Iterator<Item = Option<Arc<str>>>> {
+    fn texts(&self, wish: &RowWish) -> Option<std::vec::IntoIter<Option<Arc<str>>>> {
         let rows = match wish.of {
             RowText::PodLabel | RowText::PodAnnotation | RowText::NamespaceLabel => &self.pods,
             RowText::NodeLabel | RowText::NodeAnnotation => &self.nodes,
@@ -77,7 +77,8 @@ impl RowMarks {
             };
             texts.get(&*wish.key).cloned()
         };
-        Some(rows.as_ref()?.iter().map(text))
+        let texts: Vec<_> = rows.as_ref()?.iter().map(text).collect();
+        Some(texts.into_iter())
     }
 }
 
