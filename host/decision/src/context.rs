@@ -46,8 +46,8 @@ pub struct GrantedInput {
     pub times_ms: Vec<i64>,
     /// Means over the steps, in units of the metric.
     pub values: Vec<f64>,
-    /// For each row of the question's table: the row of `texts` that has its value, or
-    /// [`NO_TEXT`](Self::NO_TEXT).
+    /// For each row of the question's table: the row of `texts` that has its value,
+    /// [`NO_TEXT`](Self::NO_TEXT), or [`LONG_TEXT`](Self::LONG_TEXT).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rows: Vec<i32>,
     /// For each row of the question's table: a number. No kind of wanted input has any
@@ -60,6 +60,13 @@ impl GrantedInput {
     /// Mark in [`GrantedInput::rows`] of a row without a value.
     pub const NO_TEXT: i32 = -1;
 
+    /// Mark in [`GrantedInput::rows`] of a row whose value is longer than
+    /// [`MAX_TEXT`](Self::MAX_TEXT), and is not handed over.
+    pub const LONG_TEXT: i32 = -2;
+
+    /// Maximum size of a value by row, in bytes.
+    pub const MAX_TEXT: usize = 1024;
+
     /// Returns an input with a text for each row of the question's table. `None` marks a
     /// row without one.
     #[must_use]
@@ -67,15 +74,23 @@ impl GrantedInput {
         let mut known: BTreeMap<Arc<str>, i32> = BTreeMap::new();
         let mut input = Self::default();
         for value in values {
-            let row = value.map(|value| {
-                *known.entry(value).or_insert_with_key(|value| {
+            let row = match value {
+                None => Self::NO_TEXT,
+                Some(value) if value.len() > Self::MAX_TEXT => Self::LONG_TEXT,
+                Some(value) => *known.entry(value).or_insert_with_key(|value| {
                     input.texts.push(value.to_string());
                     i32::try_from(input.texts.len() - 1).unwrap_or(Self::NO_TEXT)
-                })
-            });
-            input.rows.push(row.unwrap_or(Self::NO_TEXT));
+                }),
+            };
+            input.rows.push(row);
         }
         input
+    }
+
+    /// Returns the size of all texts, in bytes.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.texts.iter().map(String::len).sum()
     }
 
     /// Returns the input with these rows alone.

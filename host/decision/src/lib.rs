@@ -29,5 +29,6 @@ pub mod recorder;
 pub mod replay;
 pub mod replica;
 pub mod ring;
+pub mod row_wish;
 pub mod scale_down;
 pub mod time;

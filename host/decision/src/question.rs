@@ -16,9 +16,7 @@
 
 mod expander;
 mod replica;
-mod scale_down_moves;
-mod scale_down_nodes;
-mod scale_down_pods;
+mod scale_down;
 mod verdicts;
 
 use std::borrow::Cow;
@@ -30,9 +28,7 @@ use serde::de::DeserializeOwned;
 
 pub use self::expander::{ExpanderQuestion, selected};
 pub use self::replica::ReplicaQuestion;
-pub use self::scale_down_moves::ScaleDownMovesQuestion;
-pub use self::scale_down_nodes::ScaleDownNodesQuestion;
-pub use self::scale_down_pods::ScaleDownPodsQuestion;
+pub use self::scale_down::{ScaleDownMovesQuestion, ScaleDownNodesQuestion, ScaleDownPodsQuestion};
 use crate::context::Context;
 use crate::expander::ExpanderInput;
 use crate::policy::{Policy, PolicyOutcome};

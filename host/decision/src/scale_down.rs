@@ -5,6 +5,25 @@
 //!
 //! Tables that several questions share are behind [`Arc`](std::sync::Arc).
 
+/// Counts the rows of a table by one of its columns.
+macro_rules! count_rows {
+    ($table:ident by $column:ident) => {
+        impl $table {
+            /// Returns the number of rows.
+            #[must_use]
+            pub fn len(&self) -> usize {
+                self.$column.len()
+            }
+
+            /// Returns whether there is no row.
+            #[must_use]
+            pub fn is_empty(&self) -> bool {
+                self.$column.is_empty()
+            }
+        }
+    };
+}
+
 mod groups;
 mod moves;
 mod nodes;

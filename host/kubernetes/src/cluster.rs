@@ -5,6 +5,7 @@
 //! ConfigMaps that configure expanders are watched too, and owners of pods and
 //! PodDisruptionBudgets are if nodes are scaled down.
 
+mod annotations;
 mod guards;
 mod watched;
 
@@ -13,14 +14,15 @@ use std::sync::Arc;
 use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::ports::{ExpanderConfiguration, NodesReader};
 use flyball_nodes::queued_state::QueuedState;
-use flyball_nodes::state::ClusterState;
+use flyball_nodes::state::{AnnotationKeys, ClusterState, WantedAnnotations};
 use tokio::sync::watch;
 use tokio::task::block_in_place;
 
-use self::watched::{StateKind, apply_changes};
+pub(crate) use self::annotations::{AnnotationWishes, ListedKeys};
+use self::watched::{StateKind, apply_changes, apply_node_changes};
 use crate::configuration_watch::ConfigurationWatch;
 use crate::slim::{
-    ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
+    ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject,
     StorageCapacityObject, StorageClassObject, VolumeAttachmentObject, VolumeObject,
 };
 use crate::watch::Watches;
@@ -62,7 +64,8 @@ impl ClusterWatch {
             .map(|configuration| ConfigurationWatch::start(configuration, &mut watches))
             .collect();
         watch_kind::<NamespaceObject>(&mut watches, &state);
-        watch_kind::<NodeObject>(&mut watches, &state);
+        let wanted = state.annotations.nodes.subscribe();
+        watches.add_listing_again(wanted, apply_node_changes(&state));
         watch_kind::<DaemonSetObject>(&mut watches, &state);
         watch_kind::<ClaimObject>(&mut watches, &state);
         watch_kind::<VolumeObject>(&mut watches, &state);
@@ -125,6 +128,11 @@ impl NodesReader for ClusterWatch {
         block_in_place(|| self.inner.state.queued.release());
     }
 
+    fn want_annotations(&self, wanted: &WantedAnnotations) {
+        let state = &self.inner.state;
+        state.annotations.set(wanted, &state.queued);
+    }
+
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
         let mut configurations = self.inner.configurations.iter();
         configurations
@@ -141,6 +149,8 @@ fn watch_kind<T: StateKind>(watches: &mut Watches, state: &Arc<WatchedState>) {
 /// The state, and a counter of when it wakes the loop.
 pub(crate) struct WatchedState {
     pub(crate) queued: QueuedState,
+    /// Annotations that policies want.
+    pub(crate) annotations: AnnotationWishes,
     /// Incremented when pods have become unschedulable.
     unschedulable: watch::Sender<u64>,
 }
@@ -149,10 +159,14 @@ impl Default for WatchedState {
     fn default() -> Self {
         let unschedulable = watch::Sender::default();
         let wake = unschedulable.clone();
+        let mut state = ClusterState::new();
+        state.set_pod_annotations_listed(AnnotationKeys::none());
+        state.set_node_annotations_listed(AnnotationKeys::none());
         Self {
-            queued: QueuedState::new(ClusterState::new(), move || {
+            queued: QueuedState::new(state, move || {
                 wake.send_modify(|count: &mut u64| *count += 1);
             }),
+            annotations: AnnotationWishes::default(),
             unschedulable,
         }
     }
@@ -164,7 +178,6 @@ mod tests {
     use kube::runtime::watcher::Event;
     use serde_json::json;
 
-    use super::watched::StateKind as _;
     use crate::slim::NodeObject;
     use crate::watch::{Change, KnownIds, Slim};
 
@@ -185,8 +198,8 @@ mod tests {
         let (mut known, mut state) = (KnownIds::default(), ClusterState::new());
         let mut take = |state: &mut ClusterState, event| {
             known.changes(event, |change: Change<Slim<NodeObject>>| match change {
-                Change::Apply(node) => node.object.apply(state),
-                Change::Delete(id) => NodeObject::delete(state, &id),
+                Change::Apply(node) => state.apply_node(node.object.into_facts()),
+                Change::Delete(id) => state.delete_node(&id),
             });
         };
         take(&mut state, Event::Init);

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 use flyball_decision::time::Timestamp;
-use flyball_nodes::state::{ClusterState, OwnerKind};
+use flyball_nodes::state::{AnnotationKeys, ClusterState, OwnerKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -157,7 +157,7 @@ impl Dump {
         let state = &mut self.state;
         match kind {
             "Node" => {
-                let mut facts = read::<NodeObject>(item)?.into_facts();
+                let mut facts = read::<NodeObject>(item)?.into_facts_with(&AnnotationKeys::All);
                 // Node groups find their nodes by the provider ID.
                 let name = facts.node.name.clone();
                 facts.provider_id.get_or_insert(name);
@@ -166,7 +166,7 @@ impl Dump {
                 state.apply_node(facts);
             }
             "Pod" => {
-                let (facts, pod) = read::<PodObject>(item)?.into_facts();
+                let (facts, pod) = read::<PodObject>(item)?.into_facts_with(&AnnotationKeys::All);
                 refuse_negative(&pod.requests)?;
                 state.apply_pod(facts, &pod);
             }

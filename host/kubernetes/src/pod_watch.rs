@@ -5,12 +5,14 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use flyball_nodes::queued_state::QueuedState;
+use flyball_nodes::state::AnnotationKeys;
 use flyball_placement::Name;
 use kube::Client;
 use kube::runtime::watcher::Event;
+use tokio::sync::watch;
 
 use crate::cache::{Caches, Locked, Pods};
-use crate::cluster::{ClusterWatch, ClusterWatchOptions, WatchedState};
+use crate::cluster::{ClusterWatch, ClusterWatchOptions, ListedKeys, WatchedState};
 use crate::slim::{ObjectMetadata, PodObject};
 use crate::watch::{Slim, SlimKind, Watches};
 
@@ -64,15 +66,21 @@ fn start(
     replicas: Option<Arc<Locked<Pods>>>,
     nodes: Option<Arc<WatchedState>>,
 ) -> Arc<Watches> {
+    let wanted = match &nodes {
+        Some(state) => state.annotations.pods.subscribe(),
+        None => watch::Sender::new(AnnotationKeys::none()).subscribe(),
+    };
     let unlisted = Unlisted::default();
-    watches.add(move |event: Event<Slim<PodObject>>| {
+    let mut listed = ListedKeys::new(wanted.clone());
+    let events = move |event: Event<Slim<PodObject>>| {
         if let Some(pods) = &replicas {
             pods.lock().take(&event);
         }
         if let Some(state) = &nodes {
-            take(&state.queued, &unlisted, event);
+            take(&state.queued, &unlisted, &mut listed, event);
         }
-    });
+    };
+    watches.add_listing_again(wanted, events);
     Arc::new(watches)
 }
 
@@ -82,15 +90,21 @@ fn start(
 type Unlisted = Arc<Locked<Option<HashSet<Name>>>>;
 
 /// Applies an event to the nodes half's state.
-fn take(state: &QueuedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>) {
+fn take(
+    state: &QueuedState,
+    unlisted: &Unlisted,
+    listed: &mut ListedKeys,
+    event: Event<Slim<PodObject>>,
+) {
     let unlisted = Arc::clone(unlisted);
+    let keys = listed.note(&event);
     match event {
         Event::Init => state.change(move |state| {
             let uids = state.pod_uids().cloned().collect();
             *unlisted.lock() = Some(uids);
         }),
         Event::InitApply(Slim { object, .. }) | Event::Apply(Slim { object, .. }) => {
-            let (facts, pod) = object.into_facts();
+            let (facts, pod) = object.into_facts_with(&listed.wanted());
             state.change(move |state| {
                 if let Some(unlisted) = &mut *unlisted.lock() {
                     unlisted.remove(&facts.uid);
@@ -103,6 +117,9 @@ fn take(state: &QueuedState, unlisted: &Unlisted, event: Event<Slim<PodObject>>)
             let gone: BTreeSet<Name> = unlisted.lock().take().into_iter().flatten().collect();
             for uid in gone {
                 state.delete_pod(&uid);
+            }
+            if let Some(keys) = keys {
+                state.set_pod_annotations_listed(keys);
             }
         }),
         Event::Delete(Slim { object, .. }) => {
@@ -131,7 +148,9 @@ mod tests {
     use kube::runtime::watcher::Event;
     use serde_json::json;
 
-    use super::{QueuedState, Unlisted, take};
+    use tokio::sync::watch;
+
+    use super::{AnnotationKeys, ListedKeys, QueuedState, Unlisted};
     use crate::slim::PodObject;
     use crate::watch::Slim;
 
@@ -144,27 +163,30 @@ mod tests {
     fn pods_that_a_new_list_does_not_have_are_gone_once_it_is_complete()
     -> Result<(), serde_json::Error> {
         let (state, unlisted) = (QueuedState::default(), Unlisted::default());
+        let wanted = watch::Sender::new(AnnotationKeys::none());
+        let mut listed = ListedKeys::new(wanted.subscribe());
+        let mut take = |event| super::take(&state, &unlisted, &mut listed, event);
         let uids = || {
             let mut uids: Vec<String> =
                 state.with(|state| state.pod_uids().map(ToString::to_string).collect());
             uids.sort();
             uids
         };
-        take(&state, &unlisted, Event::Init);
-        take(&state, &unlisted, Event::InitApply(pod("1", "a")?));
-        take(&state, &unlisted, Event::InitApply(pod("2", "b")?));
-        take(&state, &unlisted, Event::InitDone);
-        take(&state, &unlisted, Event::Apply(pod("3", "c")?));
-        take(&state, &unlisted, Event::Delete(pod("3", "c")?));
+        take(Event::Init);
+        take(Event::InitApply(pod("1", "a")?));
+        take(Event::InitApply(pod("2", "b")?));
+        take(Event::InitDone);
+        take(Event::Apply(pod("3", "c")?));
+        take(Event::Delete(pod("3", "c")?));
         assert_eq!(uids(), ["1", "2"]);
 
         // A pod is gone, and another one has its name.
-        take(&state, &unlisted, Event::Init);
-        take(&state, &unlisted, Event::InitApply(pod("4", "a")?));
-        take(&state, &unlisted, Event::Init);
-        take(&state, &unlisted, Event::InitApply(pod("4", "a")?));
+        take(Event::Init);
+        take(Event::InitApply(pod("4", "a")?));
+        take(Event::Init);
+        take(Event::InitApply(pod("4", "a")?));
         assert_eq!(uids(), ["1", "2", "4"]);
-        take(&state, &unlisted, Event::InitDone);
+        take(Event::InitDone);
         assert_eq!(uids(), ["4"]);
         Ok(())
     }

@@ -66,8 +66,20 @@ impl Watches {
     }
 
     /// Watches all objects of a kind, in every namespace.
-    pub(crate) fn add<K: Watched>(&mut self, mut take: impl FnMut(Event<K>) + Send + 'static) {
-        self.start(move |event| match event {
+    pub(crate) fn add<K: Watched>(&mut self, take: impl FnMut(Event<K>) + Send + 'static) {
+        // Its sender is gone: there is nothing to wait for.
+        let (_, never) = watch::channel(());
+        self.add_listing_again(never, take);
+    }
+
+    /// Watches all objects of a kind. Lists them again when `again` changes: how objects
+    /// are read has changed.
+    pub(crate) fn add_listing_again<K: Watched, A: Send + Sync + 'static>(
+        &mut self,
+        again: watch::Receiver<A>,
+        mut take: impl FnMut(Event<K>) + Send + 'static,
+    ) {
+        self.start(again, move |event| match event {
             Ok(event) => {
                 let is_complete = matches!(event, Event::InitDone);
                 take(event);
@@ -89,7 +101,8 @@ impl Watches {
         mut set_available: impl FnMut(bool) + Send + 'static,
     ) {
         let mut is_refused = false;
-        self.start(move |event| {
+        let (_, never) = watch::channel(());
+        self.start(never, move |event| {
             let error = match event {
                 Ok(event) => {
                     let is_init = matches!(event, Event::Init | Event::InitApply(_));
@@ -121,17 +134,33 @@ impl Watches {
         });
     }
 
-    /// Starts a watch of all objects of a kind, and passes on each event and error.
-    fn start<K: Watched>(
+    /// Starts a watch of all objects of a kind, and passes on each event and error. Starts
+    /// it anew when `again` changes.
+    fn start<K: Watched, A: Send + Sync + 'static>(
         &mut self,
+        mut again: watch::Receiver<A>,
         mut take: impl FnMut(watcher::Result<Event<K>>) -> Progress + Send + 'static,
     ) {
         let (synced, receiver) = watch::channel(false);
-        let stream = watcher(Api::<K>::all(self.client.clone()), self.config.clone());
+        let (client, config) = (self.client.clone(), self.config.clone());
+        let objects = move || {
+            let objects = watcher(Api::<K>::all(client.clone()), config.clone());
+            objects.default_backoff().boxed()
+        };
         self.synced.push(receiver);
         self.tasks.spawn(async move {
-            let mut stream = std::pin::pin!(stream.default_backoff());
-            while let Some(event) = stream.next().await {
+            let mut stream = objects();
+            loop {
+                let event = tokio::select! {
+                    // A change comes before events that would be read the old way.
+                    biased;
+                    Ok(()) = again.changed() => {
+                        stream = objects();
+                        continue;
+                    }
+                    event = stream.next() => event,
+                };
+                let Some(event) = event else { return };
                 match take(event) {
                     Progress::Incomplete => {}
                     Progress::Complete => {

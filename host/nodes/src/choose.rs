@@ -72,13 +72,6 @@ fn named(expander: &ExpanderChoice) -> Named<'_> {
     }
 }
 
-/// Refuses a wanted input that there is not for a choice of nodes.
-#[must_use]
-pub fn refused(wanted: &WantedInput) -> GrantedInput {
-    let kind = &wanted.kind;
-    GrantedInput::refused(format!("a choice of nodes has no input of kind {kind:?}"))
-}
-
 /// Walks down a chain of expanders. `ask` asks the expander at a position about some rows
 /// and returns its part, or `None` at the chain's end.
 pub(super) fn walk_chain(

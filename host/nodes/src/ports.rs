@@ -13,7 +13,7 @@ pub use self::writes::{
     DrainMark, EvictError, Eviction, NodeChange, StatusDocument, TaintChange, WriteError,
 };
 use super::options::ExpanderChoice;
-use super::state::ClusterState;
+use super::state::{ClusterState, WantedAnnotations};
 use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
@@ -39,6 +39,11 @@ pub trait NodesReader: Send + Sync {
     fn expander_configuration(&self, _expander: &str) -> Option<ExpanderConfiguration> {
         None
     }
+
+    /// Sets which annotations policies want. Those are kept of all objects, as
+    /// [`ClusterState::listed_annotations`] says once they are. A reader that keeps all
+    /// need not know.
+    fn want_annotations(&self, _wanted: &WantedAnnotations) {}
 
     /// Sets the configuration of an expander from the cluster. Returns it, or `None` if
     /// expanders are not configured in the cluster.
@@ -68,6 +73,10 @@ impl<R: NodesReader> NodesReader for Arc<R> {
 
     fn expander_configuration(&self, expander: &str) -> Option<ExpanderConfiguration> {
         R::expander_configuration(self, expander)
+    }
+
+    fn want_annotations(&self, wanted: &WantedAnnotations) {
+        R::want_annotations(self, wanted);
     }
 }
 

@@ -19,6 +19,7 @@ mod removals;
 mod simulate;
 pub mod timers;
 pub mod tracker;
+pub(crate) mod wishes;
 
 pub use crate::options::{ScaleDownMode, ScaleDownOptions};
 pub use crate::reasons;

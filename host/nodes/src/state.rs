@@ -5,6 +5,7 @@
 //! class with their requirements. All that a pass reads is updated when objects change,
 //! so that a pass derives nothing anew.
 
+mod annotations;
 mod bind;
 mod budgets;
 mod common_labels;
@@ -24,12 +25,13 @@ use flyball_decision::time::Timestamp;
 use flyball_placement::{ClassId, Cluster, Labels, Name, NodeId, Pod, StorageObject};
 use hashbrown::HashMap;
 
+pub use self::annotations::{AnnotationKeys, WantedAnnotations};
 use self::budgets::BudgetTable;
 pub use self::budgets::{BudgetFacts, BudgetId};
 pub use self::common_labels::CommonLabels;
 pub(crate) use self::common_labels::{LOCATION_LABELS, ZONE_LABELS, zone_of};
 use self::compact::CompactedSize;
-pub use self::drain_facts::{DrainFacts, RestartPolicy, SafeToEvict};
+pub use self::drain_facts::{DrainFacts, LocalVolumes, RestartPolicy, SafeToEvict};
 pub use self::facts::{DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase, node_size};
 use self::node_table::{KnownNode, NodeTable};
 use self::owners::OwnerTable;
@@ -56,6 +58,9 @@ pub struct ClusterState {
     class_generation: u64,
     watched_drains: WatchedDrains,
     compacted: CompactedSize,
+    listed_annotations: WantedAnnotations,
+    /// Drain revision at which the labels of a namespace changed last.
+    namespace_changes: BTreeMap<Arc<str>, u64>,
 }
 
 /// A node as the planner reads it.
@@ -184,14 +189,19 @@ impl ClusterState {
 
     /// Adds a namespace, or updates its labels.
     pub fn apply_namespace(&mut self, name: &Arc<str>, labels: &Labels) {
+        let is_same = self.cluster.namespace_labels(name) == Some(labels);
         self.cluster.set_namespace(name, labels);
         self.count_change();
+        if !is_same {
+            self.note_namespace(name);
+        }
     }
 
     /// Removes a namespace.
     pub fn delete_namespace(&mut self, name: &str) {
         self.cluster.remove_namespace(name);
         self.count_change();
+        self.namespace_changes.remove(name);
     }
 
     /// Adds or updates a DaemonSet.

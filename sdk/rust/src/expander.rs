@@ -2,7 +2,7 @@
 
 use crate::bindings::expander::exports::flyball::policy::expander as wire;
 use crate::given::{Given, NoConfig, NoState, show_given};
-use crate::rows::text;
+use crate::rows::{cell, figure, text};
 
 /// Bits of the column `state`.
 pub(crate) mod bits {
@@ -218,22 +218,22 @@ impl<'a> ScaleOption<'a> {
     /// Nodes to add.
     #[must_use]
     pub fn node_count(self) -> u32 {
-        self.cell(&self.columns.node_count)
+        cell(&self.columns.node_count, self.row)
     }
 
     /// Pods that would find a place: on these nodes, or on others once pods run on these.
     #[must_use]
     pub fn pods(self) -> u32 {
-        self.cell(&self.columns.pod_count)
+        cell(&self.columns.pod_count, self.row)
     }
 
     /// What the pods on these nodes request together.
     #[must_use]
     pub fn requested(self) -> Resources {
         Resources {
-            cpu_milli: self.cell(&self.columns.requested_cpu),
-            memory_bytes: self.cell(&self.columns.requested_memory),
-            gpu_milli: self.cell(&self.columns.requested_gpu),
+            cpu_milli: cell(&self.columns.requested_cpu, self.row),
+            memory_bytes: cell(&self.columns.requested_memory, self.row),
+            gpu_milli: cell(&self.columns.requested_gpu, self.row),
         }
     }
 
@@ -241,9 +241,9 @@ impl<'a> ScaleOption<'a> {
     #[must_use]
     pub fn capacity(self) -> Option<Resources> {
         self.has(bits::HAS_TEMPLATE).then(|| Resources {
-            cpu_milli: self.cell(&self.columns.capacity_cpu),
-            memory_bytes: self.cell(&self.columns.capacity_memory),
-            gpu_milli: self.cell(&self.columns.capacity_gpu),
+            cpu_milli: cell(&self.columns.capacity_cpu, self.row),
+            memory_bytes: cell(&self.columns.capacity_memory, self.row),
+            gpu_milli: cell(&self.columns.capacity_gpu, self.row),
         })
     }
 
@@ -251,54 +251,43 @@ impl<'a> ScaleOption<'a> {
     #[must_use]
     pub fn allocatable(self) -> Option<Resources> {
         self.has(bits::HAS_TEMPLATE).then(|| Resources {
-            cpu_milli: self.cell(&self.columns.allocatable_cpu),
-            memory_bytes: self.cell(&self.columns.allocatable_memory),
-            gpu_milli: self.cell(&self.columns.allocatable_gpu),
+            cpu_milli: cell(&self.columns.allocatable_cpu, self.row),
+            memory_bytes: cell(&self.columns.allocatable_memory, self.row),
+            gpu_milli: cell(&self.columns.allocatable_gpu, self.row),
         })
     }
 
     /// Price of one node for an hour, if the host knows it.
     #[must_use]
     pub fn node_price(self) -> Option<f64> {
-        self.price(&self.columns.node_price)
+        figure(&self.columns.node_price, self.row)
     }
 
     /// Price of the option's pods for an hour, if the host knows it.
     #[must_use]
     pub fn pod_price(self) -> Option<f64> {
-        self.price(&self.columns.pod_price)
+        figure(&self.columns.pod_price, self.row)
     }
 
     /// Nodes that the group has now.
     #[must_use]
     pub fn current_size(self) -> u32 {
-        self.cell(&self.columns.current_size)
+        cell(&self.columns.current_size, self.row)
     }
 
     /// Fewest nodes of the group. The host holds this bound by itself.
     #[must_use]
     pub fn min_size(self) -> u32 {
-        self.cell(&self.columns.min_size)
+        cell(&self.columns.min_size, self.row)
     }
 
     /// Most nodes of the group. The host holds this bound by itself.
     #[must_use]
     pub fn max_size(self) -> u32 {
-        self.cell(&self.columns.max_size)
+        cell(&self.columns.max_size, self.row)
     }
 
     fn has(self, bit: u32) -> bool {
-        self.cell(&self.columns.state) & bit != 0
-    }
-
-    fn price(self, column: &[f64]) -> Option<f64> {
-        column
-            .get(self.row)
-            .copied()
-            .filter(|price| !price.is_nan())
-    }
-
-    fn cell<T: Copy + Default>(self, column: &[T]) -> T {
-        column.get(self.row).copied().unwrap_or_default()
+        cell(&self.columns.state, self.row) & bit != 0
     }
 }

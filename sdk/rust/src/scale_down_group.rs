@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::bindings::scale_down_types as wire;
 use crate::expander::{Purchase, Resources};
-use crate::rows::text;
+use crate::rows::{cell, figure, text};
 use crate::time::{Time, duration};
 
 /// Bits of the column `state` of groups.
@@ -48,7 +48,7 @@ impl<'a> Group<'a> {
     /// How its nodes are bought. `None` if that is not known, or mixed.
     #[must_use]
     pub fn purchase(self) -> Option<Purchase> {
-        let state = self.cell(&self.columns.state);
+        let state = cell(&self.columns.state, self.row);
         Purchase::of(
             state & group_bits::SPOT != 0,
             state & group_bits::ON_DEMAND != 0,
@@ -58,61 +58,61 @@ impl<'a> Group<'a> {
     /// Whether it has all its nodes or none.
     #[must_use]
     pub fn is_all_or_none(self) -> bool {
-        self.cell(&self.columns.state) & group_bits::ALL_OR_NONE != 0
+        cell(&self.columns.state, self.row) & group_bits::ALL_OR_NONE != 0
     }
 
     /// Fewest nodes. The host holds this bound by itself.
     #[must_use]
     pub fn min_size(self) -> u32 {
-        self.cell(&self.columns.min_size)
+        cell(&self.columns.min_size, self.row)
     }
 
     /// Most nodes. The host holds this bound by itself.
     #[must_use]
     pub fn max_size(self) -> u32 {
-        self.cell(&self.columns.max_size)
+        cell(&self.columns.max_size, self.row)
     }
 
     /// Nodes that the cloud is asked for.
     #[must_use]
     pub fn target_size(self) -> u32 {
-        self.cell(&self.columns.target_size)
+        cell(&self.columns.target_size, self.row)
     }
 
     /// Nodes that are ready.
     #[must_use]
     pub fn ready_nodes(self) -> u32 {
-        self.cell(&self.columns.ready_nodes)
+        cell(&self.columns.ready_nodes, self.row)
     }
 
     /// Price of one node for an hour, if the host knows it.
     #[must_use]
     pub fn node_price(self) -> Option<f64> {
-        self.figure(&self.columns.node_price)
+        figure(&self.columns.node_price, self.row)
     }
 
     /// Price of all its nodes for an hour, if the host knows it.
     #[must_use]
     pub fn price(self) -> Option<f64> {
-        self.figure(&self.columns.price)
+        figure(&self.columns.price, self.row)
     }
 
     /// Cost of moving all pods of its nodes. It is known while moves are judged.
     #[must_use]
     pub fn cost(self) -> Option<f64> {
-        self.figure(&self.columns.cost)
+        figure(&self.columns.cost, self.row)
     }
 
     /// Its own threshold of utilization, from 0 to 1.
     #[must_use]
     pub fn utilization_threshold(self) -> Option<f64> {
-        self.figure(&self.columns.utilization_threshold)
+        figure(&self.columns.utilization_threshold, self.row)
     }
 
     /// Its own threshold for nodes with GPUs.
     #[must_use]
     pub fn gpu_utilization_threshold(self) -> Option<f64> {
-        self.figure(&self.columns.gpu_utilization_threshold)
+        figure(&self.columns.gpu_utilization_threshold, self.row)
     }
 
     /// How long its nodes must have been unneeded, if the group says so.
@@ -138,18 +138,9 @@ impl<'a> Group<'a> {
         }
     }
 
-    fn figure(self, column: &[f64]) -> Option<f64> {
-        let figure = column.get(self.row).copied();
-        figure.filter(|figure| !figure.is_nan())
-    }
-
     fn time(self, column: &[i64]) -> Option<Duration> {
         let ms = column.get(self.row).copied();
         ms.filter(|ms| *ms >= 0).map(duration)
-    }
-
-    fn cell<T: Copy + Default>(self, column: &[T]) -> T {
-        column.get(self.row).copied().unwrap_or_default()
     }
 }
 
@@ -223,34 +214,34 @@ impl<'a> JudgedNode<'a> {
     /// When it was created.
     #[must_use]
     pub fn created(self) -> Option<Time> {
-        Time::from_mark(self.cell(&self.columns.created_ms))
+        Time::from_mark(cell(&self.columns.created_ms, self.row))
     }
 
     /// Since when it has not been ready. `None` if it is ready, or that is not known.
     #[must_use]
     pub fn unready_since(self) -> Option<Time> {
-        Time::from_mark(self.cell(&self.columns.unready_since_ms))
+        Time::from_mark(cell(&self.columns.unready_since_ms, self.row))
     }
 
     /// When a pod came to it or left it last.
     #[must_use]
     pub fn pods_changed(self) -> Option<Time> {
-        Time::from_mark(self.cell(&self.columns.pods_changed_ms))
+        Time::from_mark(cell(&self.columns.pods_changed_ms, self.row))
     }
 
     /// Since when it has been unneeded. `None` if it is needed.
     #[must_use]
     pub fn unneeded_since(self) -> Option<Time> {
-        Time::from_mark(self.cell(&self.columns.unneeded_since_ms))
+        Time::from_mark(cell(&self.columns.unneeded_since_ms, self.row))
     }
 
     /// What pods may request of it. A resource that the node has none of is -1.
     #[must_use]
     pub fn allocatable(self) -> Resources {
         Resources {
-            cpu_milli: self.cell(&self.columns.allocatable_cpu),
-            memory_bytes: self.cell(&self.columns.allocatable_memory),
-            gpu_milli: self.cell(&self.columns.allocatable_gpu),
+            cpu_milli: cell(&self.columns.allocatable_cpu, self.row),
+            memory_bytes: cell(&self.columns.allocatable_memory, self.row),
+            gpu_milli: cell(&self.columns.allocatable_gpu, self.row),
         }
     }
 
@@ -258,9 +249,9 @@ impl<'a> JudgedNode<'a> {
     #[must_use]
     pub fn requested(self) -> Resources {
         Resources {
-            cpu_milli: self.cell(&self.columns.requested_cpu),
-            memory_bytes: self.cell(&self.columns.requested_memory),
-            gpu_milli: self.cell(&self.columns.requested_gpu),
+            cpu_milli: cell(&self.columns.requested_cpu, self.row),
+            memory_bytes: cell(&self.columns.requested_memory, self.row),
+            gpu_milli: cell(&self.columns.requested_gpu, self.row),
         }
     }
 
@@ -268,9 +259,9 @@ impl<'a> JudgedNode<'a> {
     #[must_use]
     pub fn requested_by_daemon_sets(self) -> Resources {
         Resources {
-            cpu_milli: self.cell(&self.columns.daemon_set_cpu),
-            memory_bytes: self.cell(&self.columns.daemon_set_memory),
-            gpu_milli: self.cell(&self.columns.daemon_set_gpu),
+            cpu_milli: cell(&self.columns.daemon_set_cpu, self.row),
+            memory_bytes: cell(&self.columns.daemon_set_memory, self.row),
+            gpu_milli: cell(&self.columns.daemon_set_gpu, self.row),
         }
     }
 
@@ -278,36 +269,31 @@ impl<'a> JudgedNode<'a> {
     #[must_use]
     pub fn requested_by_mirror_pods(self) -> Resources {
         Resources {
-            cpu_milli: self.cell(&self.columns.mirror_cpu),
-            memory_bytes: self.cell(&self.columns.mirror_memory),
-            gpu_milli: self.cell(&self.columns.mirror_gpu),
+            cpu_milli: cell(&self.columns.mirror_cpu, self.row),
+            memory_bytes: cell(&self.columns.mirror_memory, self.row),
+            gpu_milli: cell(&self.columns.mirror_gpu, self.row),
         }
     }
 
     /// Its price for an hour, if the host knows it.
     #[must_use]
     pub fn price(self) -> Option<f64> {
-        let price = self.columns.price.get(self.row).copied();
-        price.filter(|price| !price.is_nan())
+        figure(&self.columns.price, self.row)
     }
 
     /// Pods that would be evicted or waited for.
     #[must_use]
     pub fn pods(self) -> u32 {
-        self.cell(&self.columns.pod_count)
+        cell(&self.columns.pod_count, self.row)
     }
 
     /// What it costs to move these pods.
     #[must_use]
     pub fn cost(self) -> f64 {
-        self.cell(&self.columns.cost)
+        cell(&self.columns.cost, self.row)
     }
 
     fn has(self, bit: u32) -> bool {
-        self.cell(&self.columns.state) & bit != 0
-    }
-
-    fn cell<T: Copy + Default>(self, column: &[T]) -> T {
-        column.get(self.row).copied().unwrap_or_default()
+        cell(&self.columns.state, self.row) & bit != 0
     }
 }

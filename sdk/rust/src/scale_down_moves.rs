@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::bindings::scale_down_moves::exports::flyball::policy::scale_down_moves as wire;
 use crate::given::{Given, NoConfig, NoState, show_given};
 use crate::reason::Refusal;
+use crate::rows::{cell, figure};
 use crate::scale_down_group::{Group, JudgedNode};
 use crate::time::{Time, milliseconds};
 use crate::verdicts::{Reasons, RowReason, read_verdicts, verdict_reason};
@@ -75,13 +76,13 @@ impl<'a> JudgedMove<'a> {
     /// Pods that move.
     #[must_use]
     pub fn pods(self) -> u32 {
-        self.cell(&self.input.moves.pod_count)
+        cell(&self.input.moves.pod_count, self.row)
     }
 
     /// What it costs to move them.
     #[must_use]
     pub fn cost(self) -> f64 {
-        self.cell(&self.input.moves.cost)
+        cell(&self.input.moves.cost, self.row)
     }
 
     /// When the youngest of them was created. `None` if no pod moves.
@@ -93,34 +94,25 @@ impl<'a> JudgedMove<'a> {
     /// The highest priority of them; 0 if no pod moves.
     #[must_use]
     pub fn highest_priority(self) -> i32 {
-        self.cell(&self.input.moves.highest_priority)
+        cell(&self.input.moves.highest_priority, self.row)
     }
 
     /// PodDisruptionBudgets that allow no further disruption after the move.
     #[must_use]
     pub fn exhausted_budgets(self) -> u32 {
-        self.cell(&self.input.moves.exhausted_budgets)
+        cell(&self.input.moves.exhausted_budgets, self.row)
     }
 
     /// Price of the nodes that leave, for an hour, if the host knows it.
     #[must_use]
     pub fn price_before(self) -> Option<f64> {
-        self.price(&self.input.moves.price_before)
+        figure(&self.input.moves.price_before, self.row)
     }
 
     /// Price of the nodes that come, for an hour, if the host knows it; 0 if none comes.
     #[must_use]
     pub fn price_after(self) -> Option<f64> {
-        self.price(&self.input.moves.price_after)
-    }
-
-    fn price(self, column: &[f64]) -> Option<f64> {
-        let price = column.get(self.row).copied();
-        price.filter(|price| !price.is_nan())
-    }
-
-    fn cell<T: Copy + Default>(self, column: &[T]) -> T {
-        column.get(self.row).copied().unwrap_or_default()
+        figure(&self.input.moves.price_after, self.row)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::bindings::scale_down_pods::exports::flyball::policy::scale_down_pods 
 use crate::bindings::scale_down_types;
 use crate::expander::Resources;
 use crate::given::{Given, NoConfig, NoState, show_given};
-use crate::rows::{NO_ROW, text};
+use crate::rows::{NO_ROW, cell, figure, text};
 use crate::scale_down_group::Group;
 use crate::time::{Time, duration};
 use crate::verdicts::{Reasons, RowReason, read_verdicts, verdict_reason, verdict_until};
@@ -102,8 +102,7 @@ impl<'a> PodNode<'a> {
     /// Its price for an hour, if the host knows it.
     #[must_use]
     pub fn price(self) -> Option<f64> {
-        let price = self.columns.price.get(self.row).copied();
-        price.filter(|price| !price.is_nan())
+        figure(&self.columns.price, self.row)
     }
 }
 
@@ -155,14 +154,14 @@ impl<'a> JudgedPod<'a> {
         PodNode {
             groups: &self.input.groups,
             columns: &self.input.nodes,
-            row: self.cell(&self.input.pods.node) as usize,
+            row: cell(&self.input.pods.node, self.row) as usize,
         }
     }
 
     /// Its namespace.
     #[must_use]
     pub fn namespace(self) -> &'a str {
-        let row = self.cell(&self.input.pods.namespace) as usize;
+        let row = cell(&self.input.pods.namespace, self.row) as usize;
         let text = self.input.pods.texts.get(row);
         text.map_or("", String::as_str)
     }
@@ -200,7 +199,7 @@ impl<'a> JudgedPod<'a> {
     /// Kind of its controller. `None` if it has none.
     #[must_use]
     pub fn owner_kind(self) -> Option<OwnerKind> {
-        match self.cell(&self.input.pods.owner_kind) {
+        match cell(&self.input.pods.owner_kind, self.row) {
             0 => None,
             1 => Some(OwnerKind::DaemonSet),
             2 => Some(OwnerKind::ReplicaSet),
@@ -262,22 +261,22 @@ impl<'a> JudgedPod<'a> {
     /// Its priority; 0 if it has none.
     #[must_use]
     pub fn priority(self) -> i32 {
-        self.cell(&self.input.pods.priority)
+        cell(&self.input.pods.priority, self.row)
     }
 
     /// Annotation `pod-deletion-cost`; 0 if it is not set.
     #[must_use]
     pub fn deletion_cost(self) -> i32 {
-        self.cell(&self.input.pods.deletion_cost)
+        cell(&self.input.pods.deletion_cost, self.row)
     }
 
     /// What it requests.
     #[must_use]
     pub fn requested(self) -> Resources {
         Resources {
-            cpu_milli: self.cell(&self.input.pods.cpu),
-            memory_bytes: self.cell(&self.input.pods.memory),
-            gpu_milli: self.cell(&self.input.pods.gpu),
+            cpu_milli: cell(&self.input.pods.cpu, self.row),
+            memory_bytes: cell(&self.input.pods.memory, self.row),
+            gpu_milli: cell(&self.input.pods.gpu, self.row),
         }
     }
 
@@ -303,7 +302,7 @@ impl<'a> JudgedPod<'a> {
     /// PodDisruptionBudgets that select it.
     #[must_use]
     pub fn budgets(self) -> u32 {
-        self.cell(&self.input.pods.budgets)
+        cell(&self.input.pods.budgets, self.row)
     }
 
     /// Disruptions that these budgets allow, the least of them. `None` without a budget.
@@ -313,11 +312,7 @@ impl<'a> JudgedPod<'a> {
     }
 
     fn has(self, bit: u32) -> bool {
-        self.cell(&self.input.pods.state) & bit != 0
-    }
-
-    fn cell<T: Copy + Default>(self, column: &[T]) -> T {
-        column.get(self.row).copied().unwrap_or_default()
+        cell(&self.input.pods.state, self.row) & bit != 0
     }
 }
 

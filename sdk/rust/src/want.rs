@@ -1,7 +1,7 @@
 //! Inputs beyond the standard ones: what a policy wishes for, and what it got.
 
 use crate::bindings::types;
-use crate::rows::text;
+use crate::rows::{LONG_TEXT, text};
 use crate::time::Time;
 
 /// An input that a policy wants beyond the standard ones. The host fetches it,
@@ -133,11 +133,18 @@ impl<'a> Granted<'a> {
     }
 
     /// Labels or annotations by row: the value in that row of the table. `None` if it has
-    /// none.
+    /// none, or one that is too long.
     #[must_use]
     pub fn of_row(&self, row: usize) -> Option<&'a str> {
         let Self(input) = *self;
         text(&input.texts, &input.rows, row)
+    }
+
+    /// Labels or annotations by row: whether the value in that row has more than 1 KiB. The
+    /// host does not hand it over.
+    #[must_use]
+    pub fn is_too_long(&self, row: usize) -> bool {
+        self.0.rows.get(row) == Some(&LONG_TEXT)
     }
 
     /// The value of the label or annotation `key`.

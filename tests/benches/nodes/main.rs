@@ -56,7 +56,7 @@ fn main() -> anyhow::Result<()> {
     }
     let engine = engine()?;
     let part = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
-    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 10] = [
+    let parts: [(&str, &dyn Fn() -> anyhow::Result<()>); 11] = [
         ("binpack", &binpack),
         ("scale-up", &|| scale_up(&engine)),
         ("unique", &|| unique(&engine)),
@@ -65,6 +65,7 @@ fn main() -> anyhow::Result<()> {
         ("large", &|| large::run(&engine)),
         ("blocked", &|| blocked::run(&engine)),
         ("scale-down", &|| scale_down::run(&engine)),
+        ("judge", &|| scale_down::judge(&*engine)),
         ("consolidate", &|| consolidate::run(&engine)),
         ("memory", &memory::run),
     ];

@@ -1,14 +1,19 @@
 //! `nodes/scale-down-…`: passes that look for nodes to remove, with the built-in policies in
-//! their sandboxes; events and writes are discarded. Cluster Autoscaler takes 12.5 s and
+//! their sandboxes; events and writes are discarded. `scale-down/judge-100000`: one question
+//! about many pods. Cluster Autoscaler takes 12.5 s and
 //! 10.1 GB for the shape of `scale-down-2000`, on a machine of two cores.
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::ensure;
+use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
-use flyball_nodes::options::NodeOptions;
-use flyball_nodes::scale_down::ScaleDownMode;
+use flyball_nodes::census::Census;
+use flyball_nodes::options::{ExpanderChoice, NodeOptions};
+use flyball_nodes::scale_down::{
+    ScaleDownContext, ScaleDownMode, ScaleDownTracker, plan_scale_down,
+};
 use flyball_nodes::state::{ClusterState, OwnerFacts, OwnerKind};
 use flyball_test_support::bench::report;
 use serde_json::json;
@@ -63,6 +68,58 @@ fn removable(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
         ensure!(found == 1_200, "{found} nodes can go");
     }
     report("nodes/scale-down-2000", median(times), "ms", Some(125.0))
+}
+
+/// `drain-rules` about 100,000 pods on 2,500 nodes: rows, columns, the answer and its checks.
+/// No policy judges nodes, so no pod is moved in a simulation.
+pub fn judge(engine: &dyn PolicyEngine) -> anyhow::Result<()> {
+    const NODES: usize = 2_500;
+    const PER_NODE: usize = 40;
+    let mut state = ClusterState::new();
+    let whole = json!({ "cpu": "10", "memory": "50Gi", "pods": "110" });
+    let name = |row: usize| format!("node-{row}");
+    for row in 0..NODES {
+        state.apply_node(node_facts(node(&name(row), &json!({}), &whole))?);
+    }
+    for row in 0..NODES * PER_NODE {
+        let owner = format!("web-{}", row / 100);
+        let requests = json!({ "cpu": "100m", "memory": "256Mi" });
+        let pod = pod(&format!("web-{row}"), Some(&owner), &requests);
+        let pod = running(pod, &name(row % NODES));
+        apply(&mut state, pods(std::iter::once(pod))?);
+    }
+    owners(&mut state, NODES * PER_NODE / 100);
+    let names: Vec<String> = (0..NODES).map(name).collect();
+    let template = template(&size(10_000, 50 * GIB, 110));
+    let groups = [group("group", template, 1.0, &names)];
+    let mut options = options();
+    options.scale_down.policies = vec![ExpanderChoice::named("drain-rules")];
+    let census = Census::without_history(NOW, &state, &groups, &options);
+    let context = ScaleDownContext {
+        now: NOW,
+        options: &options,
+        engine,
+        memories: &PolicyMemories::default(),
+        census: &census,
+        order: None,
+        hold: None,
+        seed: 0,
+    };
+    let mut times = Vec::new();
+    for _ in 0..9 {
+        let mut tracker = ScaleDownTracker::default();
+        let start = Instant::now();
+        let plan = plan_scale_down(&context, &mut state, &mut tracker);
+        times.push(start.elapsed());
+        let asked = plan.questions.pods.iter().map(|asked| asked.names.len());
+        let asked: usize = asked.sum();
+        ensure!(asked == NODES * PER_NODE, "{asked} pods were judged");
+        let unjudged = plan.needed.iter();
+        let unjudged = unjudged.filter(|node| &*node.stay.code == "NobodyJudged");
+        let unjudged = unjudged.count();
+        ensure!(unjudged == NODES, "pods of {unjudged} nodes may be moved");
+    }
+    report("scale-down/judge-100000", median(times), "ms", Some(25.0))
 }
 
 /// Adds the ReplicaSets of the pods.

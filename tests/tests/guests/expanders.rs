@@ -6,12 +6,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use flyball_decision::context::Context;
+use flyball_decision::context::GrantedInput;
 use flyball_decision::expander::{ExpanderInput, OptionColumns, option_state};
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::{DEFAULT_EXPANDER, PolicyEngine as _, interface, kind};
 use flyball_decision::replica::ReplicaInput;
 use flyball_decision::time::Timestamp;
-use flyball_nodes::choose::{Chooser, choose, refused};
+use flyball_nodes::choose::{Chooser, choose};
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::record::Choice;
 use flyball_sandbox::{CompiledPolicy, DEFAULT_BUDGET, Engine, EngineOptions, Registry};
@@ -96,7 +97,7 @@ fn decide(engine: &TestEngine, guest: &str, count: usize, fallback: bool) -> Cho
         options: &options,
         engine,
         memories: &PolicyMemories::default(),
-        grant: &refused,
+        grant: &|_| GrantedInput::default(),
     };
     choose(&chooser, &mut input(count), 1).choice
 }

@@ -10,3 +10,4 @@ mod expanders;
 mod hostile;
 mod scale_down;
 mod verdicts;
+mod wishes;

@@ -14,13 +14,14 @@ use std::sync::Arc;
 
 use case::{Case, Chain};
 use flyball_decision::context::Context;
+use flyball_decision::context::GrantedInput;
 use flyball_decision::expander::{ExpanderInput, ExpanderRanking};
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::part::ExpanderRecord;
 use flyball_decision::policy::{PolicyEngine as _, kind};
 use flyball_decision::time::Timestamp;
 use flyball_nodes::chain;
-use flyball_nodes::choose::{Chooser, choose, refused};
+use flyball_nodes::choose::{Chooser, choose};
 use flyball_nodes::cluster_configuration::warnings;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_sandbox::{Engine, EngineOptions, Registry};
@@ -202,7 +203,7 @@ fn left_by(registry: &Registry, case: &Case, names: &[Arc<str>]) -> Vec<u32> {
         options: &options,
         engine: registry,
         memories: &PolicyMemories::default(),
-        grant: &refused,
+        grant: &|_| GrantedInput::default(),
     };
     let mut input = case.input();
     let chosen = choose(&chooser, &mut input, 7);

@@ -51,13 +51,9 @@ pub struct GroupColumns {
     pub ignore_daemon_sets: Vec<i32>,
 }
 
-impl GroupColumns {
-    /// Returns the number of groups.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.name.len()
-    }
+count_rows!(GroupColumns by name);
 
+impl GroupColumns {
     /// Returns whether a row is the same in other columns.
     #[must_use]
     pub fn is_same_row(&self, row: usize, other: &Self) -> bool {
@@ -86,11 +82,5 @@ impl GroupColumns {
             && same(&self.unneeded_time_ms, &other.unneeded_time_ms, row)
             && same(&self.unready_time_ms, &other.unready_time_ms, row)
             && same(&self.ignore_daemon_sets, &other.ignore_daemon_sets, row)
-    }
-
-    /// Returns whether there is no group.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.name.is_empty()
     }
 }

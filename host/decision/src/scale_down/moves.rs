@@ -52,19 +52,9 @@ pub struct MoveColumns {
     pub price_after: Vec<Option<f64>>,
 }
 
+count_rows!(MoveColumns by leaving_end);
+
 impl MoveColumns {
-    /// Returns the number of moves.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.leaving_end.len()
-    }
-
-    /// Returns whether there is no move.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.leaving_end.is_empty()
-    }
-
     /// Returns the rows of the nodes that leave in a move.
     #[must_use]
     pub fn leaving(&self, row: usize) -> &[u32] {

@@ -90,19 +90,7 @@ pub struct NodeColumns {
     pub texts: Vec<Arc<str>>,
 }
 
-impl NodeColumns {
-    /// Returns the number of nodes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.group.len()
-    }
-
-    /// Returns whether there is no node.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.group.is_empty()
-    }
-}
+count_rows!(NodeColumns by group);
 
 /// Input of `scale-down-nodes`, other than its [`crate::context::Context`]: one chunk, of
 /// at most [`MAX_ROWS`](super::MAX_ROWS) nodes.

@@ -96,19 +96,7 @@ pub struct PodNodeColumns {
     pub texts: Vec<Arc<str>>,
 }
 
-impl PodNodeColumns {
-    /// Returns the number of nodes.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.group.len()
-    }
-
-    /// Returns whether there is no node.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.group.is_empty()
-    }
-}
+count_rows!(PodNodeColumns by group);
 
 /// The pods in question, a row each.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -150,19 +138,7 @@ pub struct PodColumns {
     pub texts: Vec<Arc<str>>,
 }
 
-impl PodColumns {
-    /// Returns the number of pods.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.node.len()
-    }
-
-    /// Returns whether there is no pod.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.node.is_empty()
-    }
-}
+count_rows!(PodColumns by node);
 
 /// Input of `scale-down-pods`, other than its [`crate::context::Context`]: one chunk, of
 /// at most [`MAX_ROWS`](super::MAX_ROWS) pods.

@@ -9,7 +9,7 @@ use flyball_placement::{
 };
 use kube::runtime::watcher::Event;
 
-use super::WatchedState;
+use super::{ListedKeys, WatchedState};
 use crate::slim::{
     ClaimObject, CsiDriverObject, CsiNodeObject, DaemonSetObject, NamespaceObject, NodeObject,
     ObjectMetadata, StorageCapacityObject, StorageClassObject, VolumeAttachmentObject,
@@ -40,6 +40,30 @@ pub(super) fn apply_changes<T: StateKind>(
     }
 }
 
+/// Returns what applies the events of the watch of nodes to the state, with the annotations
+/// that policies want.
+pub(super) fn apply_node_changes(
+    state: &Arc<WatchedState>,
+) -> impl FnMut(Event<Slim<NodeObject>>) + Send + use<> {
+    let mut known = KnownIds::default();
+    let mut listed = ListedKeys::new(state.annotations.nodes.subscribe());
+    let state = Arc::clone(state);
+    move |event| {
+        let (keys, wanted) = (listed.note(&event), listed.wanted());
+        known.changes(event, |change: Change<Slim<NodeObject>>| match change {
+            Change::Apply(Slim { object, .. }) => {
+                let facts = object.into_facts_with(&wanted);
+                state.queued.change(move |state| state.apply_node(facts));
+            }
+            Change::Delete(id) => state.queued.change(move |state| state.delete_node(&id)),
+        });
+        if let Some(keys) = keys {
+            let set = |state: &mut ClusterState| state.set_node_annotations_listed(keys);
+            state.queued.change(set);
+        }
+    }
+}
+
 impl SlimKind for NodeObject {
     const GROUP: &str = "";
     const KIND: &str = "Node";
@@ -51,16 +75,6 @@ impl SlimKind for NodeObject {
 
     fn id(&self) -> Name {
         self.metadata.name.clone()
-    }
-}
-
-impl StateKind for NodeObject {
-    fn apply(self, state: &mut ClusterState) {
-        state.apply_node(self.into_facts());
-    }
-
-    fn delete(state: &mut ClusterState, id: &str) {
-        state.delete_node(id);
     }
 }
 

@@ -1,12 +1,17 @@
-//! Annotations in JSON: those that are used, and none of the others.
+//! Annotations in JSON: those that the host reads, and the others until it is known which
+//! of them policies want.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use flyball_decision::context::GrantedInput;
+use flyball_nodes::state::AnnotationKeys;
 use flyball_placement::Name;
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
-/// The annotations that are used.
+use super::text::share;
+
+/// The annotations of an object.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Annotations {
     pub(super) mirror: Option<Name>,
@@ -23,6 +28,66 @@ pub(super) struct Annotations {
     /// Those that are kept by key: [`KEPT`], and what begins with one of
     /// [`KEPT_PREFIXES`].
     pub(super) kept: BTreeMap<Name, Name>,
+    /// The others. They are not kept beyond the conversion of the object.
+    others: Vec<(Name, Name)>,
+}
+
+impl Annotations {
+    /// Returns those with these keys. A value that is too long for a policy is cut right
+    /// after its limit.
+    pub(super) fn with_keys(&mut self, keys: &AnnotationKeys) -> BTreeMap<Name, Name> {
+        match keys {
+            AnnotationKeys::All => {
+                let fields = FIELDS.iter();
+                let fields =
+                    fields.filter_map(|(key, field)| Some((share(key), field(self).clone()?)));
+                let mut all: BTreeMap<Name, Name> = fields.collect();
+                all.extend(self.kept.clone());
+                all.extend(self.others.iter().cloned());
+                all
+            }
+            AnnotationKeys::Only(keys) => {
+                let wanted = keys.iter();
+                wanted
+                    .filter_map(|key| Some((Name::clone(key), self.get(key)?)))
+                    .collect()
+            }
+        }
+    }
+
+    fn get(&mut self, key: &str) -> Option<Name> {
+        if let Some((_, field)) = FIELDS.iter().find(|(field, _)| *field == key) {
+            return field(self).clone();
+        }
+        let other = || self.others.iter().find(|(other, _)| **other == *key);
+        let value = self.kept.get(key);
+        value.or_else(|| other().map(|(_, value)| value)).cloned()
+    }
+}
+
+/// The value of an annotation, cut right after the limit of texts for policies.
+struct Cut(Name);
+
+impl<'de> Deserialize<'de> for Cut {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+
+        impl Visitor<'_> for Text {
+            type Value = Cut;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the value of an annotation")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Cut, E> {
+                let ends = GrantedInput::MAX_TEXT + 1..text.len();
+                let end = ends.into_iter().find(|&end| text.is_char_boundary(end));
+                Ok(Cut(share(&text[..end.unwrap_or(text.len())])))
+            }
+        }
+
+        deserializer.deserialize_str(Text)
+    }
 }
 
 /// Returns the field of an annotation.
@@ -75,7 +140,7 @@ const KEPT_PREFIXES: [&str; 2] = [
 enum Key {
     Field(Field),
     Kept(Name),
-    Ignored,
+    Other(Name),
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -96,7 +161,7 @@ impl<'de> Deserialize<'de> for Key {
                     None if text == KEPT || KEPT_PREFIXES.iter().any(|p| text.starts_with(p)) => {
                         Key::Kept(text.into())
                     }
-                    None => Key::Ignored,
+                    None => Key::Other(share(text)),
                 })
             }
         }
@@ -124,8 +189,9 @@ impl<'de> Deserialize<'de> for Annotations {
                         Key::Kept(key) => {
                             used.kept.insert(key, all.next_value()?);
                         }
-                        Key::Ignored => {
-                            all.next_value::<IgnoredAny>()?;
+                        Key::Other(key) => {
+                            let Cut(value) = all.next_value()?;
+                            used.others.push((key, value));
                         }
                     }
                 }

@@ -1,14 +1,18 @@
 //! Converts what decides whether a pod's node may go.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_nodes::state::{DrainFacts, RestartPolicy, SafeToEvict};
 
+use flyball_placement::Name;
+
 use super::pod::PodObject;
 
 impl PodObject {
-    /// Returns the facts of the pod that only scale-down reads.
-    pub(super) fn drain_facts(&self) -> Arc<DrainFacts> {
+    /// Returns the facts of the pod that only scale-down reads, with the annotations that
+    /// policies want.
+    pub(super) fn drain_facts(&self, wanted: BTreeMap<Name, Name>) -> Arc<DrainFacts> {
         let annotations = &self.metadata.annotations;
         // As in Cluster Autoscaler, the names are separated by commas and nothing else.
         let excepted = annotations.safe_local_volumes.as_deref();
@@ -29,6 +33,7 @@ impl PodObject {
                 Some("Never") => RestartPolicy::Never,
                 _ => RestartPolicy::Always,
             },
+            annotations: wanted,
             ..DrainFacts::default()
         };
         for volume in &self.spec.volumes {
@@ -36,11 +41,12 @@ impl PodObject {
             if !empty_dir && !host_path {
                 continue;
             }
-            if is_excepted(volume.name()) {
-                facts.excepted_volumes = true;
-            } else {
-                facts.empty_dir |= empty_dir;
-                facts.host_path |= host_path;
+            let excepted = is_excepted(volume.name());
+            if empty_dir {
+                facts.empty_dir.add(excepted);
+            }
+            if host_path {
+                facts.host_path.add(excepted);
             }
         }
         if facts == DrainFacts::default() {
@@ -71,6 +77,7 @@ fn deletion_cost(text: &str) -> i32 {
 
 #[cfg(test)]
 mod tests {
+    use flyball_nodes::state::LocalVolumes::{Excepted, Kept, None};
     use flyball_nodes::state::{DrainFacts, RestartPolicy, SafeToEvict};
     use serde_json::{Value, json};
 
@@ -94,26 +101,34 @@ mod tests {
             { "name": "logs", "hostPath": { "path": "/var/log" } },
             { "name": "claim", "persistentVolumeClaim": { "claimName": "c" } },
         ] });
-        // Annotation, then what blocks: emptyDir, hostPath; and what is excepted.
+        // Annotation, then emptyDir and hostPath volumes.
         for (text, expected) in [
-            ("", (true, true, false)),
-            ("*", (true, true, false)),
-            ("shm,config", (true, true, false)),
-            ("tmp", (false, true, true)),
-            ("logs,", (true, false, true)),
-            ("tmp,logs", (false, false, true)),
-            ("tmp, logs", (false, true, true)),
-            ("TMP", (true, true, false)),
+            ("", (Kept, Kept)),
+            ("*", (Kept, Kept)),
+            ("shm,config", (Kept, Kept)),
+            ("tmp", (Excepted, Kept)),
+            ("logs,", (Kept, Excepted)),
+            ("tmp,logs", (Excepted, Excepted)),
+            ("tmp, logs", (Excepted, Kept)),
+            ("TMP", (Kept, Kept)),
         ] {
             let facts = facts(json!({ KEY: text }), volumes.clone())?;
-            let found = (facts.empty_dir, facts.host_path, facts.excepted_volumes);
+            let found = (facts.empty_dir, facts.host_path);
             assert_eq!(found, expected, "{text:?}");
+        }
+        let two = json!({ "volumes": [
+            { "name": "a", "emptyDir": {} },
+            { "name": "b", "emptyDir": {} },
+        ] });
+        for (text, expected) in [("a", Kept), ("b", Kept), ("b,a", Excepted)] {
+            let facts = facts(json!({ KEY: text }), two.clone())?;
+            assert_eq!((facts.empty_dir, facts.host_path), (expected, None));
         }
         let huge = json!({ "volumes": [
             { "name": "huge", "emptyDir": { "medium": "HugePages" } },
         ] });
         let facts = facts(json!({}), huge)?;
-        assert!(facts.empty_dir && !facts.host_path);
+        assert_eq!((facts.empty_dir, facts.host_path), (Kept, None));
         Ok(())
     }
 

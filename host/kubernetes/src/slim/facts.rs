@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::{Timestamp, parse_go_duration};
-use flyball_nodes::state::{NodeFacts, Owner, PodFacts, PodPhase};
+use flyball_nodes::state::{AnnotationKeys, NodeFacts, Owner, PodFacts, PodPhase};
 use flyball_placement::Pod;
 use flyball_replicas::pods::{Phase, Ready};
 
@@ -32,8 +32,14 @@ impl ObjectMetadata {
 }
 
 impl PodObject {
-    /// Converts the pod for the core and for placement.
+    /// Converts the pod for the core and for placement. No policy wants an annotation.
     pub fn into_facts(self) -> (PodFacts, Pod) {
+        self.into_facts_with(&AnnotationKeys::none())
+    }
+
+    /// Converts the pod, with these annotations for policies.
+    pub fn into_facts_with(mut self, wanted: &AnnotationKeys) -> (PodFacts, Pod) {
+        let wanted = self.metadata.annotations.with_keys(wanted);
         let metadata = &self.metadata;
         let annotations = &metadata.annotations;
         let delay = annotations.scale_up_delay.as_deref();
@@ -60,21 +66,28 @@ impl PodObject {
             like_daemon_set: annotations.daemon_set.as_deref() == Some("true"),
             scale_up_delay_ms: delay.and_then(parse_go_duration),
             ready: self.ready().is_some_and(|(ready, _)| ready == Ready::True),
-            drain: self.drain_facts(),
+            drain: self.drain_facts(wanted),
         };
         (facts, self.into_pod())
     }
 }
 
 impl NodeObject {
-    /// Converts the node for the core.
-    pub fn into_facts(mut self) -> NodeFacts {
+    /// Converts the node for the core. No policy wants an annotation.
+    pub fn into_facts(self) -> NodeFacts {
+        self.into_facts_with(&AnnotationKeys::none())
+    }
+
+    /// Converts the node, with these annotations for policies.
+    pub fn into_facts_with(mut self, wanted: &AnnotationKeys) -> NodeFacts {
+        let mut annotations = self.metadata.annotations.with_keys(wanted);
+        annotations.append(&mut self.metadata.annotations.kept);
         let mut conditions = self.status.conditions.iter();
         let ready = conditions.find(|condition| &*condition.kind == "Ready");
         NodeFacts {
             condition_ready: ready.is_some_and(|ready| &*ready.status == "True"),
             ready_since: ready.and_then(|ready| timestamp(ready.last_transition_time)),
-            annotations: Arc::new(std::mem::take(&mut self.metadata.annotations.kept)),
+            annotations: Arc::new(annotations),
             uid: self.metadata.uid.clone(),
             provider_id: Some(self.spec.provider_id.clone()).filter(|id| !id.is_empty()),
             created: self.metadata.created(),

@@ -21,7 +21,7 @@ thread_local! {
 }
 
 /// Returns the text, shared with other objects if this thread has read it recently.
-fn share(text: &str) -> Name {
+pub(super) fn share(text: &str) -> Name {
     if text.len() > MAX_BYTES {
         return text.into();
     }

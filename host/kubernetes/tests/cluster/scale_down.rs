@@ -2,8 +2,11 @@
 //! unknown.
 
 use flyball_kubernetes::{Client, ClusterWatch, ClusterWatchOptions, ConnectOptions, connect};
-use flyball_nodes::ports::NodesReader as _;
-use flyball_nodes::state::{BudgetFacts, ClusterState, OwnerKind, PodView, SafeToEvict};
+use flyball_nodes::ports::NodesReader;
+use flyball_nodes::state::{
+    AnnotationKeys, BudgetFacts, ClusterState, LocalVolumes, OwnerKind, PodView, SafeToEvict,
+    WantedAnnotations,
+};
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
 use tokio::runtime::Runtime;
 
@@ -186,7 +189,8 @@ fn check_facts(state: &ClusterState) {
     assert_eq!(facts.drain.grace_seconds, Some(7));
     assert_eq!(facts.drain.safe_to_evict, SafeToEvict::Other);
     assert_eq!(facts.drain.deletion_cost, -5);
-    assert!(facts.drain.empty_dir && facts.drain.excepted_volumes && !facts.drain.host_path);
+    let volumes = (facts.drain.empty_dir, facts.drain.host_path);
+    assert_eq!(volumes, (LocalVolumes::Kept, LocalVolumes::None));
     let reference = facts.owner.as_ref().unwrap();
     let owner = state.owner(&reference.uid).unwrap();
     assert_eq!(owner.key.name, reference.name);
@@ -243,6 +247,79 @@ fn a_kind_that_may_not_be_read_is_unknown_until_it_may() {
         assert_eq!(state.budgets().count(), 3);
         assert!(state.owners().any(|owner| &*owner.key.name == "nightly"));
     });
+}
+
+#[test]
+fn annotations_are_kept_for_as_long_as_a_policy_wants_them() {
+    let cluster = Cluster::start(ClusterOptions::default()).unwrap();
+    cluster.create_node("node-0").unwrap();
+    let note = ["annotate", "node/node-0", "example.com/note=rack"];
+    cluster.kubectl(&note).unwrap();
+    let workload = WORKLOADS.split("---").next().unwrap();
+    let annotated = "annotations:\n        example.com/note: web";
+    cluster
+        .apply(&workload.replace("annotations:", annotated))
+        .unwrap();
+    let runtime = Runtime::new().unwrap();
+    let watch = start(&runtime, runtime.block_on(admin(&cluster)));
+    // Annotations by pods and node, and whether all objects were listed with them.
+    let seen = |state: &ClusterState| {
+        let key = "example.com/note";
+        let node = state.node("node-0").unwrap();
+        let pods = web_pods(state);
+        let of_pods = pods.iter().filter(|pod| {
+            let note = pod.facts.drain.annotations.get(key);
+            note.is_some_and(|note| &**note == "web")
+        });
+        let listed = state.listed_annotations();
+        (
+            of_pods.count(),
+            node.facts.annotations.contains_key(key),
+            [listed.pods.contains(key), listed.nodes.contains(key)],
+        )
+    };
+    wait_for_state(&watch, "two pods", |state| web_pods(state).len() == 2);
+    watch.with_state(|state| assert_eq!(seen(state), (0, false, [false; 2])));
+
+    let keys = AnnotationKeys::Only(["example.com/note".into()].into());
+    let mut wanted = WantedAnnotations {
+        pods: keys.clone(),
+        nodes: AnnotationKeys::none(),
+    };
+    watch.want_annotations(&wanted);
+    wait_for_state(&watch, "the pods' annotations", |state| {
+        seen(state) == (2, false, [true, false])
+    });
+    wanted.nodes = keys;
+    watch.want_annotations(&wanted);
+    wait_for_state(&watch, "the node's annotation", |state| {
+        seen(state) == (2, true, [true; 2])
+    });
+    // Later changes are read with it, and what scale-down reads itself stays.
+    let other = [
+        "annotate",
+        "--overwrite",
+        "pod",
+        "-l",
+        "app=web",
+        "example.com/note=other",
+    ];
+    cluster.kubectl(&other).unwrap();
+    wait_for_state(&watch, "another value", |state| seen(state).0 == 0);
+    watch.with_state(|state| {
+        let pods = web_pods(state);
+        assert_eq!(pods[0].facts.drain.annotations.len(), 1);
+        assert_eq!(pods[0].facts.drain.deletion_cost, -5);
+    });
+
+    watch.want_annotations(&WantedAnnotations::none());
+    watch.with_state(|state| assert_eq!(seen(state).2, [false; 2]));
+    wait_for_state(&watch, "no annotation", |state| {
+        let pods = web_pods(state);
+        let mut pods = pods.iter();
+        pods.all(|pod| pod.facts.drain.annotations.is_empty()) && !seen(state).1
+    });
+    assert!(NodesReader::synced(&watch));
 }
 
 fn start(runtime: &Runtime, client: Client) -> ClusterWatch {

@@ -17,6 +17,7 @@ use crate::reported::PassStage;
 use crate::scale_down::explain::{needed_record, replacement_record, unneeded_record};
 use crate::scale_down::moves::under_way::ReplacementKey;
 use crate::scale_down::plan::{StayingNode, UnneededNode};
+use crate::scale_down::wishes::Wishes;
 use crate::scale_down::{ScaleDownContext, ScaleDownPlan, plan_scale_down};
 use crate::scale_up::Plan;
 use crate::state::ClusterState;
@@ -93,6 +94,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             _ => Removals::default(),
         };
         self.scale_down.forget_evicted(now);
+        self.want_annotations();
         let hold = match scale_up {
             ScaleUp::WaitsForPods(_) => Some(reasons::SCALE_UP),
             ScaleUp::Planned(plan) if !plan.verdict.orders.is_empty() => Some(reasons::SCALE_UP),
@@ -151,6 +153,20 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             taken_over,
             record,
             status,
+        })
+    }
+
+    /// Has the reader keep the annotations that scale-down policies want. Returns whether
+    /// all objects are listed with them.
+    pub fn want_annotations(&self) -> bool {
+        if self.options.scale_down.mode == ScaleDownMode::Off {
+            return true;
+        }
+        let wanted = Wishes::of(&self.options, &*self.ports.engine).annotations();
+        self.reader.want_annotations(&wanted);
+        self.reader.with_state(|state| {
+            let listed = state.listed_annotations();
+            listed.pods.contains_all(&wanted.pods) && listed.nodes.contains_all(&wanted.nodes)
         })
     }
 

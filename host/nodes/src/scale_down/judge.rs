@@ -19,23 +19,27 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use self::columns::PodTable;
 pub(super) use self::columns::{NodeTable, group_columns};
+use self::columns::{Place, PodTable};
 pub(super) use self::compose::filled;
-use self::compose::{compose_nodes, compose_pods};
+use self::compose::{PodComposer, PodVerdict, compose_node_of_pods, compose_nodes};
 pub(crate) use self::kept::KeptVerdicts;
+use self::kept::{KeptPod, PodNodeKey};
+use self::rows::{Fingerprint, RowMaker};
 use super::candidates::Candidate;
 use super::plan::ScaleDownContext;
+use super::wishes::{self, Wishes};
 use crate::reasons::Stay;
 use crate::record::{NodesAsked, PodsAsked, ScaleDownQuestions};
-use crate::state::ClusterState;
+use crate::state::{ClusterState, PodView};
 use flyball_decision::ask::{Asker, Named, Panel};
 use flyball_decision::context::GrantedInput;
 use flyball_decision::event::Event;
 use flyball_decision::part::Part;
 use flyball_decision::policy::WantedInput;
 use flyball_decision::question::{Question, ScaleDownNodesQuestion, ScaleDownPodsQuestion};
-use flyball_decision::scale_down::{GroupColumns, MAX_ROWS};
+use flyball_decision::scale_down::GroupColumns;
+use flyball_decision::time::Timestamp;
 
 /// Scores of the policies, in the order of the chain.
 pub(super) type Scores = SmallVec<[f64; 4]>;
@@ -102,6 +106,7 @@ pub(super) fn judge(
     let mut judge = Judge {
         context,
         state,
+        wishes: Wishes::of(context.options, context.engine),
         questions: ScaleDownQuestions::default(),
         events: Vec::new(),
     };
@@ -122,50 +127,106 @@ pub(super) fn judge(
 struct Judge<'a> {
     context: &'a ScaleDownContext<'a>,
     state: &'a ClusterState,
+    wishes: Wishes,
     questions: ScaleDownQuestions,
     events: Vec<Event>,
 }
 
+/// A node of which some verdicts about pods are not known.
+struct OpenNode<'n> {
+    node: &'n Candidate,
+    key: PodNodeKey,
+    /// Its pods, ordered by name.
+    pods: Vec<KeptPod>,
+}
+
 impl Judge<'_> {
-    /// Asks about the pods of nodes that are not known.
+    /// Asks about pods whose verdicts are not known.
     fn pods(&mut self, nodes: &[Candidate], kept: &mut KeptVerdicts) {
         let now = self.context.now;
-        let unknown = nodes.iter().filter(|node| !kept.knows_pods(node, now));
-        let unknown: Vec<&Candidate> = unknown.collect();
-        let mut groups = None;
-        let mut table = PodTable::new(self.context, self.state);
-        for node in unknown {
-            if !table.is_empty() && table.len() + self.state.pods_on(&node.name).count() > MAX_ROWS
-            {
-                let full = std::mem::replace(&mut table, PodTable::new(self.context, self.state));
-                self.ask_pods(full, &mut groups, kept);
+        // What seldom changes of a group, so that verdicts can be kept.
+        let groups = Arc::new(group_columns(self.context, self.state, false));
+        kept.note_pod_groups(&groups);
+        let mut rows = RowMaker::new(self.context, self.state);
+        let mut table = PodTable::new();
+        let mut open: Vec<OpenNode<'_>> = Vec::new();
+        for node in nodes {
+            let key = PodNodeKey::of(node, self.wishes.texts_of_node(node));
+            if kept.knows_pods(&node.name, &key, now) {
+                continue;
             }
-            table.add(node);
+            let known = kept.pods_of(&node.name, &key);
+            let of_node = open.len();
+            open.push(OpenNode {
+                node,
+                key,
+                pods: Vec::new(),
+            });
+            let mut pods: Vec<PodView<'_>> = self.state.pods_on(&node.name).collect();
+            pods.sort_unstable_by_key(|pod| (&*pod.key.name, &*pod.key.namespace));
+            for (at, pod) in pods.iter().enumerate() {
+                let row = rows.row(pod);
+                let texts = self.wishes.texts_of_pod(self.state, pod);
+                let fingerprint = Fingerprint::of(&kept.hasher, &row, &texts);
+                let verdict = kept_verdict(known, pod.slot, fingerprint, now);
+                let place = Place {
+                    node: of_node,
+                    pod: at,
+                };
+                let of_pod = (pod.slot, place);
+                let key = &open[of_node].key;
+                if verdict.is_none() && !table.add(node, of_pod, &row, [&key.texts, &texts]) {
+                    let full = std::mem::replace(&mut table, PodTable::new());
+                    self.ask_pods(full, &groups, &mut open);
+                    table.add(node, of_pod, &row, [&open[of_node].key.texts, &texts]);
+                }
+                open[of_node].pods.push(KeptPod {
+                    slot: pod.slot,
+                    fingerprint,
+                    verdict,
+                });
+            }
         }
-        self.ask_pods(table, &mut groups, kept);
+        self.ask_pods(table, &groups, &mut open);
+        for OpenNode { node, key, pods } in open {
+            let of_pods = compose_node_of_pods(now, self.state, &pods);
+            kept.keep_pods(&node.name, key, pods, of_pods);
+        }
     }
 
+    /// Asks about the pods of a table, and files their verdicts.
     fn ask_pods(
         &mut self,
-        table: PodTable<'_>,
-        groups: &mut Option<Arc<GroupColumns>>,
-        kept: &mut KeptVerdicts,
+        mut table: PodTable<'_>,
+        groups: &Arc<GroupColumns>,
+        open: &mut [OpenNode<'_>],
     ) {
-        let groups = groups.get_or_insert_with(|| {
-            // What seldom changes of a group, so that verdicts can be kept.
-            Arc::new(group_columns(self.context, self.state, false))
-        });
-        let (mut input, rows) = table.finish(Arc::clone(groups));
-        let parts = match rows.slots.is_empty() {
-            true => Vec::new(),
-            false => ask_chain::<ScaleDownPodsQuestion>(self.context, &mut input, &mut self.events),
+        if table.slots.is_empty() {
+            return;
+        }
+        let mut input = table.input(Arc::clone(groups));
+        let state = self.state;
+        let granted = |wanted: &WantedInput| {
+            wishes::grant(state, wanted, Some(&table.slots), &table.candidates)
         };
-        compose_pods(self.context, self.state, &input, &rows, &parts, kept);
+        let parts = ask_chain::<ScaleDownPodsQuestion>(
+            self.context,
+            &mut input,
+            &granted,
+            &mut self.events,
+        );
+        let mut composer = PodComposer::new(self.context.now, state, &parts, groups, &table);
+        for (at, place) in table.places.iter().enumerate() {
+            if let Some(pod) = state.pod_at(table.slots[at]) {
+                open[place.node].pods[place.pod].verdict = Some(composer.verdict(at, &pod));
+            }
+        }
         if !parts.is_empty() {
-            let names = rows.pod_names(self.state);
+            let names = table.slots.iter();
+            let names = names.filter_map(|&slot| Some(state.pod_at(slot)?.key.clone()));
             self.questions.pods.push(PodsAsked {
                 input,
-                names,
+                names: names.collect(),
                 policies: parts,
             });
         }
@@ -176,26 +237,48 @@ impl Judge<'_> {
         let groups = Arc::new(group_columns(self.context, self.state, true));
         kept.note_groups(&groups);
         let now = self.context.now;
-        let unknown = nodes.iter().filter(|node| !kept.knows_node(node, now));
-        let unknown: Vec<&Candidate> = unknown.collect();
-        for chunk in unknown.chunks(MAX_ROWS) {
-            let mut table = NodeTable::new(self.context);
-            for node in chunk {
-                if let Some(pods) = kept.get(&node.name) {
-                    table.add(node, pods);
-                }
+        let mut table = NodeTable::new(self.context);
+        for node in nodes {
+            if kept.knows_node(node, now) {
+                continue;
             }
-            let mut input = table.finish(Arc::clone(&groups));
-            let parts =
-                ask_chain::<ScaleDownNodesQuestion>(self.context, &mut input, &mut self.events);
-            compose_nodes(self.context, chunk, &input, &parts, kept);
-            if !parts.is_empty() {
-                self.questions.nodes.push(NodesAsked {
-                    input,
-                    names: chunk.iter().map(|node| Arc::clone(&node.name)).collect(),
-                    policies: parts,
-                });
+            let texts = self.wishes.texts_of_node(node);
+            while !table.has_room(&texts) {
+                let full = std::mem::replace(&mut table, NodeTable::new(self.context));
+                self.ask_nodes(full, &groups, kept);
             }
+            if let Some(pods) = kept.get(&node.name) {
+                table.add(node, pods);
+            }
+        }
+        self.ask_nodes(table, &groups, kept);
+    }
+
+    fn ask_nodes(
+        &mut self,
+        mut table: NodeTable<'_>,
+        groups: &Arc<GroupColumns>,
+        kept: &mut KeptVerdicts,
+    ) {
+        if table.candidates.is_empty() {
+            return;
+        }
+        let mut input = table.input(Arc::clone(groups));
+        let (state, nodes) = (self.state, table.candidates);
+        let granted = |wanted: &WantedInput| wishes::grant(state, wanted, None, &nodes);
+        let parts = ask_chain::<ScaleDownNodesQuestion>(
+            self.context,
+            &mut input,
+            &granted,
+            &mut self.events,
+        );
+        compose_nodes(self.context, &nodes, &input, &parts, kept);
+        if !parts.is_empty() {
+            self.questions.nodes.push(NodesAsked {
+                input,
+                names: nodes.iter().map(|node| Arc::clone(&node.name)).collect(),
+                policies: parts,
+            });
         }
     }
 }
@@ -204,6 +287,7 @@ impl Judge<'_> {
 pub(super) fn ask_chain<Q: Question<Own = ()>>(
     context: &ScaleDownContext<'_>,
     input: &mut Q::Input,
+    grant: &dyn Fn(&WantedInput) -> GrantedInput,
     events: &mut Vec<Event>,
 ) -> Vec<Part<Q>> {
     let chain = &context.options.scale_down.policies;
@@ -216,16 +300,13 @@ pub(super) fn ask_chain<Q: Question<Own = ()>>(
         name: &choice.name,
         configuration: &choice.configuration,
     });
-    let refuse = |wanted: &WantedInput| {
-        GrantedInput::refused(format!("scale-down has no input {}", wanted.kind))
-    };
     let asker = Asker {
         now: context.now,
         seed: context.seed,
         engine: context.engine,
         fallback: context.options.fallback,
         memories: context.memories,
-        grant: &refuse,
+        grant,
     };
     let mut panel = Panel::<Q>::new(asker, named);
     let places = 0..panel.count();
@@ -244,4 +325,17 @@ pub(super) fn ask_chain<Q: Question<Own = ()>>(
 pub(super) fn compare_scores(a: &Scores, b: &Scores) -> std::cmp::Ordering {
     let orders = a.iter().zip(b).map(|(a, b)| a.total_cmp(b));
     orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
+}
+
+/// Returns the verdict about a row that is known and holds. `known` is ordered by slot.
+fn kept_verdict(
+    known: &[KeptPod],
+    slot: u32,
+    fingerprint: Fingerprint,
+    now: Timestamp,
+) -> Option<PodVerdict> {
+    let at = known.binary_search_by_key(&slot, |pod| pod.slot).ok()?;
+    let verdict = known[at].verdict.as_ref()?;
+    let holds = known[at].fingerprint == fingerprint && now < verdict.until;
+    holds.then(|| verdict.clone())
 }

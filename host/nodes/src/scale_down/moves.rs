@@ -19,14 +19,16 @@ use self::columns::questions;
 use self::compose::{Judgement, in_order};
 use self::propose::Proposals;
 use self::targets::Target;
+use super::candidates::Candidate;
 use super::judge::{JudgedNode, KeptVerdicts, ask_chain};
 use super::plan::ScaleDownContext;
 use super::removals::SimulatedRemovals;
+use super::wishes;
 use crate::reasons::Stay;
 use crate::record::{MovesAsked, ScaleDownQuestions};
 use crate::state::ClusterState;
 use flyball_decision::event::Event;
-use flyball_decision::policy::{interface, kind};
+use flyball_decision::policy::{WantedInput, interface, kind};
 use flyball_decision::question::ScaleDownMovesQuestion;
 use flyball_decision::time::Timestamp;
 
@@ -124,7 +126,10 @@ pub(super) fn judge_moves(
     let mut again: Option<Timestamp> = None;
     for mut question in questions(context, state, nodes, moves, &targets, kept) {
         let input = &mut question.input;
-        let policies = ask_chain::<ScaleDownMovesQuestion>(context, input, events);
+        let leaving = question.rows.iter().map(|&at| &nodes[at].node);
+        let leaving: Vec<&Candidate> = leaving.collect();
+        let granted = |wanted: &WantedInput| wishes::grant(state, wanted, None, &leaving);
+        let policies = ask_chain::<ScaleDownMovesQuestion>(context, input, &granted, events);
         for answer in policies.iter().filter_map(|part| part.answer.as_ref().ok()) {
             let wish = answer.again_after_ms.map(|after| {
                 let after = i64::try_from(after).unwrap_or(i64::MAX);

@@ -19,6 +19,7 @@ use super::limits::{Limits, UnderWay};
 use super::moves::take::{PlannedReplacement, simulate};
 use super::timers::has_passed;
 use super::tracker::ScaleDownTracker;
+use super::wishes::ListedPolicies;
 use crate::backoff::Backoffs;
 use crate::census::Census;
 use crate::limits::NodeSize;
@@ -176,6 +177,11 @@ pub fn plan_scale_down(
     state: &mut ClusterState,
     tracker: &mut ScaleDownTracker,
 ) -> ScaleDownPlan {
+    let engine = ListedPolicies::new(context.engine, state);
+    let context = &ScaleDownContext {
+        engine: &engine,
+        ..*context
+    };
     let found = candidates(context, state, tracker);
     let mut plan = ScaleDownPlan {
         considered: found.considered,

@@ -8,13 +8,13 @@ use flyball_placement::{Labels, Name, Resources};
 use super::candidates::{Candidate, Candidates};
 use super::families::Family;
 use super::zones::ZonesByClass;
-use crate::choose::refused;
 use crate::gpu::gpus;
 use crate::state::{ClusterState, zone_of};
 use crate::templates::GroupTemplate;
 use flyball_decision::context::GrantedInput;
 use flyball_decision::expander::{OptionColumns, option_state};
 use flyball_decision::policy::WantedInput;
+use flyball_decision::row_wish::{RowText, RowWish};
 use flyball_decision::scale_down::Texts;
 
 /// Label with a node's instance type.
@@ -219,18 +219,20 @@ pub(super) fn granted(
     options: &[ExpansionOption],
     wanted: &WantedInput,
 ) -> GrantedInput {
-    let mut arguments = wanted.arguments.iter();
-    let key = arguments.find(|(name, _)| name == "key");
-    match (&*wanted.kind, key) {
-        ("node-label", Some((_, key))) => GrantedInput::by_row(options.iter().map(|option| {
+    RowWish::grant(wanted, |wish| {
+        let label = |option: &ExpansionOption| {
             let rows = option.parts.iter();
             let templates = rows.filter_map(|(row, _)| candidates.all[*row].template());
             let templates: Vec<_> = templates.collect();
-            shared(&templates, &|labels| labels.get(key).cloned())
-        })),
-        ("node-annotation", Some(_)) => GrantedInput::by_row(options.iter().map(|_| None)),
-        _ => refused(wanted),
-    }
+            shared(&templates, &|labels| labels.get(&wish.key).cloned())
+        };
+        let texts: Vec<_> = match wish.of {
+            RowText::NodeLabel => options.iter().map(label).collect(),
+            RowText::NodeAnnotation => vec![None; options.len()],
+            RowText::PodLabel | RowText::PodAnnotation | RowText::NamespaceLabel => return None,
+        };
+        Some(texts.into_iter())
+    })
 }
 
 fn allocatable(template: &GroupTemplate) -> &Resources {

@@ -1,5 +1,6 @@
 //! Fields of pods, and of what guards them, that decide whether a node may go.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use super::facts::{NodeFacts, PodFacts};
@@ -32,6 +33,29 @@ pub enum RestartPolicy {
     Never,
 }
 
+/// The volumes of one kind, emptyDir or hostPath, that a pod has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LocalVolumes {
+    /// It has none.
+    #[default]
+    None,
+    /// It has some, and annotation
+    /// `cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes` names each of them.
+    Excepted,
+    /// It has some, and the annotation does not name each of them.
+    Kept,
+}
+
+impl LocalVolumes {
+    /// Counts a volume. `excepted`: the annotation names it.
+    pub fn add(&mut self, excepted: bool) {
+        *self = match (*self, excepted) {
+            (Self::None | Self::Excepted, true) => Self::Excepted,
+            _ => Self::Kept,
+        };
+    }
+}
+
 /// Fields of a pod that only scale-down reads. Alike pods share them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DrainFacts {
@@ -42,18 +66,18 @@ pub struct DrainFacts {
     /// Annotation `controller.kubernetes.io/pod-deletion-cost`. 0 if it is missing or not
     /// an integer of 32 bits, as for the ReplicaSet controller.
     pub deletion_cost: i32,
-    /// Whether it has an emptyDir volume that is not in memory and that annotation
-    /// `cluster-autoscaler.kubernetes.io/safe-to-evict-local-volumes` does not except.
-    pub empty_dir: bool,
-    /// Whether it has a hostPath volume that the annotation does not except.
-    pub host_path: bool,
-    /// Whether the annotation excepts an emptyDir or hostPath volume of the pod.
-    pub excepted_volumes: bool,
+    /// Its emptyDir volumes that are not in memory.
+    pub empty_dir: LocalVolumes,
+    /// Its hostPath volumes.
+    pub host_path: LocalVolumes,
     /// Annotation `cluster-autoscaler.kubernetes.io/enable-ds-eviction` of a DaemonSet's
     /// pod: true for `"true"`, false for any other text, `None` if it is missing.
     pub enable_ds_eviction: Option<bool>,
     /// spec.restartPolicy.
     pub restart_policy: RestartPolicy,
+    /// Its annotations with keys that policies want. See
+    /// [`ClusterState::listed_annotations`](super::ClusterState::listed_annotations).
+    pub annotations: BTreeMap<Arc<str>, Arc<str>>,
 }
 
 /// Grace period of a pod that sets none, in seconds.

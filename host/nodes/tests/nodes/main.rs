@@ -9,6 +9,7 @@ mod expanders;
 mod explained;
 mod families;
 mod filters;
+mod judged;
 mod limits;
 mod lost;
 mod nominated;

@@ -17,7 +17,9 @@ use flyball_nodes::control::NodeLoop;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::ports::{ExpanderConfiguration, NodeEvent, Subject};
 use flyball_nodes::record::NodeDecisionRecord;
-use flyball_nodes::state::{ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase};
+use flyball_nodes::state::{
+    ClusterState, DaemonSetFacts, NodeFacts, Owner, PodFacts, PodPhase, WantedAnnotations,
+};
 use flyball_placement::{Effect, Node, Pod, Resources, Taint};
 use flyball_test_policies::{TestEngine, TestPolicy};
 use futures::FutureExt as _;
@@ -126,6 +128,11 @@ impl World {
         marks.extend(annotations.map(|(key, value)| format!("{key}={value}")));
         marks.extend(node.facts.node.unschedulable.then(|| "cordoned".to_owned()));
         marks.join(" ")
+    }
+
+    /// Annotations that policies want.
+    pub fn wanted(&self) -> Option<WantedAnnotations> {
+        self.lock().wanted.clone()
     }
 
     /// Changes the state.

@@ -53,6 +53,11 @@ impl Journal {
         self.namespaces.iter()
     }
 
+    /// Returns the labels of a namespace.
+    pub(super) fn namespace(&self, name: &str) -> Option<&Labels> {
+        self.namespaces.get(name)
+    }
+
     /// Sets a namespace's labels, or removes the namespace. Returns the labels that it
     /// had.
     pub(super) fn set_namespace(&mut self, name: &Name, labels: Option<Labels>) -> Option<Labels> {

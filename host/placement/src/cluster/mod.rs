@@ -179,6 +179,11 @@ impl Cluster {
         self.change_namespace(&name.into(), None);
     }
 
+    /// Returns the labels of a namespace. `None` if there is no such namespace.
+    pub fn namespace_labels(&self, name: &str) -> Option<&Labels> {
+        self.journal.namespace(name)
+    }
+
     fn change_namespace(&mut self, name: &Name, labels: Option<Labels>) {
         let symbol = self.symbols.intern(name);
         let set = labels

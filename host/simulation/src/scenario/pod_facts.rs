@@ -98,6 +98,10 @@ fn of_annotations(annotations: &BTreeMap<String, String>, volumes: &[VolumeSpec]
         },
         deletion_cost: deletion_cost(text(DELETION_COST).unwrap_or("")),
         enable_ds_eviction: text(ENABLE_DS_EVICTION).map(|text| text == "true"),
+        annotations: annotations
+            .iter()
+            .map(|(key, value)| (key.as_str().into(), value.as_str().into()))
+            .collect(),
         ..DrainFacts::default()
     };
     for volume in volumes {
@@ -105,11 +109,12 @@ fn of_annotations(annotations: &BTreeMap<String, String>, volumes: &[VolumeSpec]
         let empty_dir = volume.empty_dir.as_ref().is_some_and(on_disk);
         let host_path = volume.host_path.is_some();
         let mut names = excepted.into_iter().flat_map(|names| names.split(','));
-        if names.any(|name| name == volume.name) {
-            facts.excepted_volumes |= empty_dir || host_path;
-        } else {
-            facts.empty_dir |= empty_dir;
-            facts.host_path |= host_path;
+        let excepted = names.any(|name| name == volume.name);
+        if empty_dir {
+            facts.empty_dir.add(excepted);
+        }
+        if host_path {
+            facts.host_path.add(excepted);
         }
     }
     facts

@@ -7,7 +7,7 @@ use flyball_nodes::cloud::InstanceState;
 use flyball_nodes::ports::{
     EvictError, NodeChange, NodesReader as _, NodesWriter as _, StatusDocument, WriteError,
 };
-use flyball_nodes::state::{OwnerKind, PodPhase, SafeToEvict};
+use flyball_nodes::state::{LocalVolumes, OwnerKind, PodPhase, SafeToEvict};
 
 use crate::support::stage::{Stage, now};
 
@@ -312,8 +312,8 @@ fn pods_say_what_keeps_their_node() {
     assert_eq!(drain.safe_to_evict, SafeToEvict::False);
     assert_eq!(drain.deletion_cost, -7);
     assert_eq!(
-        (drain.empty_dir, drain.host_path, drain.excepted_volumes),
-        (false, true, true)
+        (drain.empty_dir, drain.host_path),
+        (LocalVolumes::Excepted, LocalVolumes::Kept)
     );
     let priority = stage
         .cluster

@@ -6,7 +6,7 @@ use crate::bindings::scale_down_types as wire;
 use crate::bindings::types;
 use crate::builder::nothing;
 use crate::expander::{Purchase, Resources};
-use crate::rows::{NO_ROW, text_row};
+use crate::rows::{LONG_TEXT, MAX_TEXT, NO_ROW, text_row};
 use crate::scale_down_group::{group_bits, node_bits};
 use crate::time::{Time, milliseconds};
 
@@ -420,7 +420,11 @@ pub(super) fn granted(tables: &[Vec<&[(usize, String)]>]) -> Vec<types::GrantedI
         for row in table {
             let value = row.iter().find(|(of, _)| *of == want);
             let value = value.map(|(_, value)| value.as_str());
-            let row = text_row(&mut input.texts, value);
+            let is_long = value.is_some_and(|value| value.len() > MAX_TEXT);
+            let row = match is_long {
+                true => LONG_TEXT,
+                false => text_row(&mut input.texts, value),
+            };
             input.rows.push(row);
         }
         input

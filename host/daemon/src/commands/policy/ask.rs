@@ -45,7 +45,7 @@ impl Answer {
 
 /// Asks the policy the input's question.
 pub fn ask(policy: &CompiledPolicy, input: &DecisionInput) -> PolicyOutcome<Answer> {
-    let context = &input.context;
+    let context = &*input.marks.granted(&input.context, policy.description());
     match &input.input {
         Input::Replica(input) => policy.decide(context, input).map(Answer::Decision),
         Input::Expander(input) => policy.rank(context, input).map(Answer::Ranking),

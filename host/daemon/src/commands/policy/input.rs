@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+mod marks;
 mod options;
 mod pods;
 mod scale_down;
@@ -17,6 +18,8 @@ use flyball_decision::scale_down::{ScaleDownMovesInput, ScaleDownNodesInput, Sca
 use flyball_replicas::record::DecisionRecord;
 use serde_json::{Map, Value, json};
 
+use self::marks::RowMarks;
+
 /// Default time of a decision: 2026-01-01 00:00 UTC.
 const NOW_MS: i64 = 1_767_225_600_000;
 
@@ -27,6 +30,8 @@ pub struct DecisionInput {
     pub context: Context,
     /// The kind's own input.
     pub input: Input,
+    /// Labels and annotations of its rows, for policies that want them.
+    pub marks: RowMarks,
 }
 
 /// Input by kind of policy.
@@ -94,6 +99,9 @@ fn read_text(path: &Path) -> anyhow::Result<String> {
 /// - An input with `nodes` is of a scale-down policy. Its tables may be lists of objects,
 ///   one for each row, in which zones, instance types, namespaces and groups have their
 ///   names.
+/// - A row of a list of pods, nodes or options may have `labels` and `annotations`, and one
+///   of pods `namespaceLabels`. A policy gets those that it wants, unless the context has
+///   `inputs`.
 pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     let Value::Object(mut document) = value else {
         bail!("not a JSON object with \"input\" and \"context\"");
@@ -116,6 +124,7 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
             Value::String(json!(configuration).to_string()),
         );
     }
+    let marks = RowMarks::take(&mut input).context("input")?;
     let input = if input.contains_key("options") {
         options::complete(&mut input)?;
         Input::Expander(serde_json::from_value(Value::Object(input)).context("input")?)
@@ -128,6 +137,7 @@ pub fn complete(value: Value) -> anyhow::Result<DecisionInput> {
     Ok(DecisionInput {
         context: serde_json::from_value(Value::Object(context)).context("context")?,
         input,
+        marks,
     })
 }
 
@@ -148,6 +158,7 @@ fn of_record(document: Map<String, Value>) -> anyhow::Result<DecisionInput> {
     Ok(DecisionInput {
         context: asked.context.clone(),
         input: Input::Replica(input),
+        marks: RowMarks::default(),
     })
 }
 
@@ -163,8 +174,10 @@ fn object(value: Option<Value>, name: &str) -> anyhow::Result<Map<String, Value>
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test")]
 
-    use super::{Input, complete};
+    use flyball_decision::policy::{Description, WantedInput};
     use serde_json::json;
+
+    use super::{Input, complete};
 
     #[test]
     fn a_short_input_is_completed() {
@@ -243,12 +256,54 @@ mod tests {
     }
 
     #[test]
+    fn what_a_policy_wants_of_rows_is_granted_from_a_case() {
+        let case = complete(json!({
+            "input": {
+                "nodes": [{"labels": {"pool": "a"}}, {"annotations": {"rack": "7"}}],
+                "pods": [
+                    {"node": 0, "labels": {"team": "red"}, "namespaceLabels": {"tier": "gold"}},
+                    {"node": 1, "annotations": {"note": "x"}},
+                ],
+            }
+        }));
+        let case = case.unwrap();
+        let wanted = |kind: &str, key: &str| WantedInput {
+            kind: kind.to_owned(),
+            arguments: vec![("key".to_owned(), key.to_owned())],
+        };
+        let description = Description {
+            wants: vec![
+                wanted("pod-label", "team"),
+                wanted("pod-annotation", "note"),
+                wanted("namespace-label", "tier"),
+                wanted("node-label", "pool"),
+                wanted("node-annotation", "rack"),
+                wanted("pod-label", "other"),
+            ],
+            ..Description::default()
+        };
+        let context = case.marks.granted(&case.context, &description);
+        let rows: Vec<&[i32]> = context.inputs.iter().map(|input| &*input.rows).collect();
+        let (first, second, neither) = ([0, -1], [-1, 0], [-1, -1]);
+        assert_eq!(rows, [first, second, first, first, second, neither]);
+        // A case can grant them itself.
+        let given = json!({
+            "context": {"inputs": [{"texts": ["blue"], "rows": [0]}]},
+            "input": {"nodes": [{"labels": {"pool": "a"}}]},
+        });
+        let given = complete(given).unwrap();
+        let context = given.marks.granted(&given.context, &description);
+        assert_eq!(context.inputs, given.context.inputs);
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
         for (wrong, name) in [
             (json!([]), "JSON object"),
             (json!({"input": {}, "expected": 1}), "expected"),
             (json!({"input": {"pods": "two"}}), "pods"),
             (json!({"input": {"minReplica": 1}}), "minReplica"),
+            (json!({"input": {"nodes": [{"labels": 3}]}}), "nodes"),
         ] {
             let error = format!("{:#}", complete(wrong.clone()).unwrap_err());
             assert!(error.contains(name), "{wrong}: {error}");

@@ -80,6 +80,9 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
             }
             readiness.done("caches");
             readiness.all_done().await;
+            if let Some(half) = &nodes {
+                half.annotations_listed().await;
+            }
             wiring::check_configurations(&registry, &in_use())?;
             tracing::info!(
                 autoscalers = known_autoscalers().len(),

@@ -1,5 +1,7 @@
 //! The half of the daemon that orders nodes, on a real cluster.
 
+use std::time::Duration;
+
 use anyhow::Context as _;
 use flyball_cloud::aws::{AwsAutoScaling, Connection};
 use flyball_cloud::{Cloud, NodePrices};
@@ -17,6 +19,9 @@ use super::Daemon;
 use crate::cli::{self, CloudProvider, RunArgs};
 use crate::clock::WallClock;
 use crate::wiring;
+
+/// Time between two looks at whether a list is complete.
+const LISTING_POLL: Duration = Duration::from_millis(50);
 
 /// The loop over node groups and its inputs.
 pub struct Nodes {
@@ -78,6 +83,14 @@ impl Nodes {
     /// Waits until all objects of the cluster are known.
     pub async fn synced(&self) {
         self.cluster.synced().await;
+    }
+
+    /// Waits until all objects are listed with the annotations that the active policies
+    /// want, so that the first pass need not do without those policies.
+    pub async fn annotations_listed(&self) {
+        while !self.control_loop.want_annotations() {
+            tokio::time::sleep(LISTING_POLL).await;
+        }
     }
 
     /// Orders nodes until the stop.

@@ -1,50 +1,22 @@
 //! The columns of questions about pods and nodes.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
-
+use super::PodAction;
 use super::kept::KeptNode;
-use super::rows::{NodeRows, PodRows};
-use super::{PodAction, compose};
+use super::rows::{PodRow, row_of, time};
 use crate::gpu::{gpus, has_gpu_label};
 use crate::scale_down::candidates::{Candidate, is_disabled};
 use crate::scale_down::plan::ScaleDownContext;
-use crate::state::{ClusterState, Owner, PodView, RestartPolicy, SafeToEvict};
+use crate::scale_down::wishes::RowTexts;
+use crate::state::ClusterState;
+use flyball_decision::context::GrantedInput;
+use flyball_decision::row_wish::MAX_TEXT_BYTES;
 use flyball_decision::scale_down::{
-    GroupColumns, NO_ROW, NONE, NodeColumns, PodColumns, PodNodeColumns, ScaleDownNodesInput,
-    ScaleDownPodsInput, Texts, group_state, node_state, owner_kind, pod_state,
+    GroupColumns, MAX_ROWS, NO_ROW, NONE, NodeColumns, PodColumns, PodNodeColumns,
+    ScaleDownNodesInput, ScaleDownPodsInput, Texts, group_state, node_state,
 };
-use flyball_decision::time::Timestamp;
-
-/// Grace of a pod that sets none, in milliseconds.
-const DEFAULT_GRACE_MS: i64 = 30_000;
-
-/// Time beyond its grace after which a pod counts as long terminating.
-const LONG_TERMINATING_MS: i64 = 30_000;
-
-/// Returns the time after which a pod that is being deleted has outlived its grace, as in
-/// Cluster Autoscaler. `None` if it is not being deleted.
-pub(super) fn long_terminating_after(pod: &PodView<'_>) -> Option<Timestamp> {
-    let deletion = pod.facts.deletion?;
-    let grace = pod.facts.drain.grace_seconds;
-    let grace_ms = grace.map_or(DEFAULT_GRACE_MS, |seconds| seconds.saturating_mul(1000));
-    Some(deletion.plus(grace_ms.saturating_add(LONG_TERMINATING_MS)))
-}
-
-/// Whether a pod is being deleted and has outlived its grace.
-pub(super) fn is_long_terminating(pod: &PodView<'_>, now: Timestamp) -> bool {
-    long_terminating_after(pod).is_some_and(|end| end < now)
-}
-
-/// A point in time, or the mark for none. Kubernetes' zero time is none.
-fn time(at: Timestamp) -> i64 {
-    if at.0 > 0 { at.0 } else { NONE }
-}
-
-fn row_of(at: usize) -> u32 {
-    u32::try_from(at).unwrap_or(u32::MAX)
-}
 
 fn group_row(node: &Candidate) -> i32 {
     i32::try_from(node.group).unwrap_or(NO_ROW)
@@ -104,55 +76,85 @@ pub(in crate::scale_down) fn group_columns(
     columns
 }
 
-/// Pods of some nodes.
+/// Pods to ask about.
 pub(super) struct PodTable<'a> {
-    context: &'a ScaleDownContext<'a>,
-    state: &'a ClusterState,
     pods: PodColumns,
     nodes: PodNodeColumns,
-    rows: PodRows,
     pod_texts: Texts,
     node_texts: Texts,
     /// The namespace of the last pod, and its row.
     namespace: Option<(Arc<str>, u32)>,
-    /// Columns of the owners seen so far, by the address that their pods share.
-    owners: HashMap<usize, OwnerColumns>,
+    wanted: WantedTexts,
+    /// The nodes of the pods.
+    pub(super) candidates: Vec<&'a Candidate>,
+    /// Slot of the pod of each row.
+    pub(super) slots: Vec<u32>,
+    /// Where the verdict of each row goes.
+    pub(super) places: Vec<Place>,
 }
 
-/// Kind and replicas of a pod's owner, and the bits that say what is known of it.
-type OwnerColumns = (u32, i32, u32);
+/// A pod among those that are judged in this pass: its node, and its position there.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) node: usize,
+    pub(super) pod: usize,
+}
 
 impl<'a> PodTable<'a> {
-    pub(super) fn new(context: &'a ScaleDownContext<'a>, state: &'a ClusterState) -> Self {
+    pub(super) fn new() -> Self {
         Self {
-            context,
-            state,
             pods: PodColumns::default(),
             nodes: PodNodeColumns::default(),
-            rows: PodRows::default(),
             pod_texts: Texts::default(),
             node_texts: Texts::default(),
             namespace: None,
-            owners: HashMap::new(),
+            wanted: WantedTexts::default(),
+            candidates: Vec::new(),
+            slots: Vec::new(),
+            places: Vec::new(),
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.rows.nodes.is_empty()
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.rows.slots.len()
-    }
-
-    /// Adds a node and its pods, ordered by name.
-    pub(super) fn add(&mut self, node: &Candidate) {
-        let at = row_of(self.rows.nodes.len());
-        let mut pods: Vec<PodView<'_>> = self.state.pods_on(&node.name).collect();
-        pods.sort_unstable_by_key(|pod| (&*pod.key.name, &*pod.key.namespace));
-        for pod in pods {
-            self.add_pod(at, &pod);
+    /// Adds a pod. Returns false, and adds nothing, if the table is full. Pods of a node
+    /// are added one after the other.
+    pub(super) fn add(
+        &mut self,
+        node: &'a Candidate,
+        (slot, place): (u32, Place),
+        row: &PodRow<'_>,
+        [of_node, of_pod]: [&RowTexts; 2],
+    ) -> bool {
+        let is_new = self
+            .candidates
+            .last()
+            .is_none_or(|last| last.name != node.name);
+        let of_node = is_new.then_some(of_node);
+        if self.slots.len() == MAX_ROWS || !self.wanted.add(of_node, of_pod) {
+            return false;
         }
+        if is_new {
+            self.add_node(node);
+        }
+        let at = row_of(self.candidates.len() - 1);
+        let namespace = self.namespace_row(row.namespace);
+        row.push(&mut self.pods, at, namespace);
+        self.slots.push(slot);
+        self.places.push(place);
+        true
+    }
+
+    fn namespace_row(&mut self, namespace: &Arc<str>) -> u32 {
+        match &self.namespace {
+            Some((last, row)) if Arc::ptr_eq(last, namespace) => *row,
+            _ => {
+                let row = self.pod_texts.row(namespace);
+                self.namespace = Some((Arc::clone(namespace), row));
+                row
+            }
+        }
+    }
+
+    fn add_node(&mut self, node: &'a Candidate) {
         let texts = &mut self.node_texts;
         let columns = &mut self.nodes;
         columns.group.push(group_row(node));
@@ -161,134 +163,51 @@ impl<'a> PodTable<'a> {
         columns.instance_type.push(instance_type);
         columns.created_ms.push(time(node.created));
         columns.price.push(node.price);
-        self.rows.nodes.push(NodeRows {
-            name: Arc::clone(&node.name),
-            end: self.rows.slots.len(),
-        });
+        self.candidates.push(node);
     }
 
-    fn add_pod(&mut self, node: u32, pod: &PodView<'_>) {
-        let namespace = &pod.key.namespace;
-        let row = match &self.namespace {
-            Some((last, row)) if Arc::ptr_eq(last, namespace) => *row,
-            _ => {
-                let row = self.pod_texts.row(namespace);
-                self.namespace = Some((Arc::clone(namespace), row));
-                row
-            }
-        };
-        let facts = pod.facts;
-        let requests = compose::requests(self.state, pod);
-        let (kind, replicas, looked_up) = self.owner(pod.facts.owner.as_ref());
-        let budgets = self.state.budgets_of(pod);
-        let allowed = budgets.iter().filter_map(|id| self.state.budget(*id));
-        let allowed = allowed.map(crate::state::BudgetFacts::allowed).min();
-        let bits = self.bits(pod) | looked_up;
-        let columns = &mut self.pods;
-        columns.node.push(node);
-        columns.namespace.push(row);
-        columns.state.push(bits);
-        columns.owner_kind.push(kind);
-        columns.owner_replicas.push(replicas);
-        columns.priority.push(pod.priority);
-        columns.deletion_cost.push(facts.drain.deletion_cost);
-        columns.cpu.push(requests.cpu);
-        columns.memory.push(requests.memory);
-        columns.gpu.push(requests.gpu);
-        columns.created_ms.push(time(facts.created));
-        columns.deletion_ms.push(facts.deletion.map_or(NONE, time));
-        let grace = facts.drain.grace_seconds;
-        columns
-            .grace_ms
-            .push(grace.map_or(NONE, |seconds| seconds.saturating_mul(1000)));
-        columns.budgets.push(row_of(budgets.len()));
-        columns.disruptions_allowed.push(allowed.unwrap_or(-1));
-        self.rows.slots.push(pod.slot);
-    }
-
-    fn bits(&self, pod: &PodView<'_>) -> u32 {
-        let (facts, drain) = (pod.facts, &pod.facts.drain);
-        let is_terminal = match facts.phase {
-            crate::state::PodPhase::Failed => drain.restart_policy == RestartPolicy::Never,
-            crate::state::PodPhase::Succeeded => drain.restart_policy != RestartPolicy::Always,
-            _ => false,
-        };
-        let safe = match drain.safe_to_evict {
-            SafeToEvict::True => pod_state::SAFE_TO_EVICT,
-            SafeToEvict::False => pod_state::NOT_SAFE_TO_EVICT,
-            SafeToEvict::OnCompletion => pod_state::EVICT_ON_COMPLETION,
-            SafeToEvict::Unset | SafeToEvict::Other => 0,
-        };
-        let ds_eviction = match drain.enable_ds_eviction {
-            Some(true) => pod_state::DS_EVICTION,
-            Some(false) => pod_state::NO_DS_EVICTION,
-            None => 0,
-        };
-        let bits = [
-            (facts.mirror, pod_state::MIRROR),
-            (pod.of_daemon_set(), pod_state::DAEMON_SET),
-            (is_terminal, pod_state::TERMINAL),
-            (facts.ready, pod_state::READY),
-            (
-                is_long_terminating(pod, self.context.now),
-                pod_state::LONG_TERMINATING,
-            ),
-            (drain.empty_dir, pod_state::EMPTY_DIR),
-            (drain.host_path, pod_state::HOST_PATH),
-        ];
-        let bits = bits.into_iter().filter(|(is_set, _)| *is_set);
-        bits.fold(safe | ds_eviction, |bits, (_, bit)| bits | bit)
-    }
-
-    fn owner(&mut self, owner: Option<&Arc<Owner>>) -> OwnerColumns {
-        let Some(owner) = owner else {
-            return (owner_kind::NONE, -1, 0);
-        };
-        let address = Arc::as_ptr(owner).addr();
-        if let Some(known) = self.owners.get(&address) {
-            return *known;
-        }
-        let columns = self.find_owner(owner);
-        self.owners.insert(address, columns);
-        columns
-    }
-
-    fn find_owner(&self, owner: &Owner) -> OwnerColumns {
-        let kind = match &*owner.kind {
-            "DaemonSet" => owner_kind::DAEMON_SET,
-            "ReplicaSet" => owner_kind::REPLICA_SET,
-            "ReplicationController" => owner_kind::REPLICATION_CONTROLLER,
-            "StatefulSet" => owner_kind::STATEFUL_SET,
-            "Job" => owner_kind::JOB,
-            _ => owner_kind::OTHER,
-        };
-        if kind == owner_kind::DAEMON_SET {
-            let exists = self.state.daemon_set(&owner.uid).is_some();
-            let exists = if exists { pod_state::OWNER_EXISTS } else { 0 };
-            return (kind, -1, pod_state::OWNER_LOOKED_UP | exists);
-        }
-        if !self.state.knows_owners_of(&owner.kind) {
-            return (kind, -1, 0);
-        }
-        match self.state.owner(&owner.uid) {
-            None => (kind, -1, pod_state::OWNER_LOOKED_UP),
-            Some(facts) => (
-                kind,
-                facts.desired.unwrap_or(-1),
-                pod_state::OWNER_LOOKED_UP | pod_state::OWNER_EXISTS,
-            ),
-        }
-    }
-
-    pub(super) fn finish(mut self, groups: Arc<GroupColumns>) -> (ScaleDownPodsInput, PodRows) {
-        self.pods.texts = self.pod_texts.into_column();
-        self.nodes.texts = self.node_texts.into_column();
-        let input = ScaleDownPodsInput {
+    /// Takes the input of the question.
+    pub(super) fn input(&mut self, groups: Arc<GroupColumns>) -> ScaleDownPodsInput {
+        self.pods.texts = std::mem::take(&mut self.pod_texts).into_column();
+        self.nodes.texts = std::mem::take(&mut self.node_texts).into_column();
+        ScaleDownPodsInput {
             groups,
-            nodes: Arc::new(self.nodes),
-            pods: Arc::new(self.pods),
-        };
-        (input, self.rows)
+            nodes: Arc::new(std::mem::take(&mut self.nodes)),
+            pods: Arc::new(std::mem::take(&mut self.pods)),
+        }
+    }
+}
+
+/// Size of the texts that policies want of the rows of one question.
+#[derive(Default)]
+pub(super) struct WantedTexts {
+    bytes: usize,
+    /// Texts by wish: each counts once.
+    known: BTreeSet<(usize, Arc<str>)>,
+}
+
+impl WantedTexts {
+    /// Counts the texts of a row, and of its node if that is new. Returns false if there
+    /// are too many beside the rows before.
+    pub(super) fn add(&mut self, of_node: Option<&RowTexts>, of_pod: &RowTexts) -> bool {
+        let of_node = of_node.into_iter().flatten().enumerate();
+        let of_pod = of_pod.iter().enumerate();
+        // Wishes of nodes have the even numbers.
+        let all = of_node
+            .map(|(at, text)| (2 * at, text))
+            .chain(of_pod.map(|(at, text)| (2 * at + 1, text)));
+        let before = self.bytes;
+        for (wish, text) in all {
+            let text = text
+                .iter()
+                .find(|text| text.len() <= GrantedInput::MAX_TEXT);
+            if let Some(text) = text
+                && self.known.insert((wish, Arc::clone(text)))
+            {
+                self.bytes += text.len();
+            }
+        }
+        before == 0 || self.bytes <= MAX_TEXT_BYTES
     }
 }
 
@@ -297,6 +216,9 @@ pub(in crate::scale_down) struct NodeTable<'a> {
     context: &'a ScaleDownContext<'a>,
     columns: NodeColumns,
     texts: Texts,
+    wanted: WantedTexts,
+    /// The nodes, by row.
+    pub(super) candidates: Vec<&'a Candidate>,
 }
 
 impl<'a> NodeTable<'a> {
@@ -305,11 +227,19 @@ impl<'a> NodeTable<'a> {
             context,
             columns: NodeColumns::default(),
             texts: Texts::default(),
+            wanted: WantedTexts::default(),
+            candidates: Vec::new(),
         }
     }
 
+    /// Returns whether the table has room for a node with these texts, which is added next.
+    pub(super) fn has_room(&mut self, texts: &RowTexts) -> bool {
+        self.candidates.len() < MAX_ROWS && self.wanted.add(Some(texts), &RowTexts::new())
+    }
+
     /// Adds a node with what is known of its pods.
-    pub(in crate::scale_down) fn add(&mut self, node: &Candidate, known: &KeptNode) {
+    pub(in crate::scale_down) fn add(&mut self, node: &'a Candidate, known: &KeptNode) {
+        self.candidates.push(node);
         let columns = &mut self.columns;
         columns.group.push(group_row(node));
         columns
@@ -371,14 +301,15 @@ impl<'a> NodeTable<'a> {
         columns.cost.push(known.cost);
     }
 
-    pub(in crate::scale_down) fn finish(
-        mut self,
+    /// Takes the input of the question.
+    pub(in crate::scale_down) fn input(
+        &mut self,
         groups: Arc<GroupColumns>,
     ) -> ScaleDownNodesInput {
-        self.columns.texts = self.texts.into_column();
+        self.columns.texts = std::mem::take(&mut self.texts).into_column();
         ScaleDownNodesInput {
             groups,
-            nodes: Arc::new(self.columns),
+            nodes: Arc::new(std::mem::take(&mut self.columns)),
         }
     }
 }

@@ -2,23 +2,24 @@
 //! one must be in favour, costs add up, the longest time counts, and scores are compared in
 //! the order of the chain.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::columns::is_long_terminating;
-use super::kept::{KeptNode, KeptVerdict, KeptVerdicts, NodeKey, Requests};
-use super::rows::PodRows;
+use super::columns::PodTable;
+use super::kept::{KeptPod, KeptVerdict, KeptVerdicts, NodeKey, Requests};
+use super::rows::{is_long_terminating, long_terminating_after};
 use super::{JudgedPod, PodAction, Scores};
 use crate::gpu::gpus;
-use crate::reasons::{self, HostReason, Stay};
+use crate::reasons::{self, HOST_REASONS, HostReason, Stay};
 use crate::scale_down::candidates::Candidate;
 use crate::scale_down::plan::ScaleDownContext;
 use crate::state::{ClusterState, PodView};
 use flyball_decision::context::Reason;
+use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
 use flyball_decision::question::{ScaleDownNodesQuestion, ScaleDownPodsQuestion};
 use flyball_decision::scale_down::{
-    NodeVerdicts, PodVerdicts, ScaleDownNodesInput, ScaleDownPodsInput, node_verdict, pod_verdict,
-    row,
+    GroupColumns, NodeVerdicts, ScaleDownNodesInput, node_verdict, pod_verdict, row,
 };
 use flyball_decision::time::Timestamp;
 
@@ -27,144 +28,241 @@ const FAILED_MS: i64 = 60_000;
 
 /// A pod's verdict in the order of strictness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Strictness {
+pub(super) enum Strictness {
     Skip,
     Evict,
     Wait,
     Block,
 }
 
-/// Why a row has its verdict: an own reason of the host, or row and policy.
-#[derive(Clone, Copy)]
-enum Cause<'a> {
-    Host(HostReason, Option<&'a Arc<str>>),
-    Policy(Option<&'a Reason>, &'a Arc<str>),
+/// Why a pod keeps its node.
+#[derive(Clone, Debug)]
+pub(super) enum Cause {
+    /// A reason of the host, and the policy that it is about.
+    Host(HostReason, Option<Arc<str>>),
+    /// A reason of a policy.
+    Policy {
+        code: Option<Arc<str>>,
+        message: String,
+        policy: Arc<str>,
+    },
 }
 
-/// Combines the answers about pods, and keeps the result by node.
-pub(super) fn compose_pods(
-    context: &ScaleDownContext<'_>,
-    state: &ClusterState,
-    input: &ScaleDownPodsInput,
-    rows: &PodRows,
-    parts: &[Part<ScaleDownPodsQuestion>],
-    kept: &mut KeptVerdicts,
-) {
-    let failed = parts.iter().any(|part| part.answer.is_err());
-    let latest = match failed {
-        true => context.now.plus(FAILED_MS),
-        false => Timestamp(i64::MAX),
-    };
-    let mut start = 0;
-    for node in &rows.nodes {
-        let Some(view) = state.node(&node.name) else {
-            continue;
-        };
-        let mut known = KeptNode {
-            created: view.facts.created,
-            pods: Arc::default(),
-            blocked: None,
-            cost: 0.0,
-            requested: Requests::default(),
-            of_daemon_sets: Requests::default(),
-            of_mirrors: Requests::default(),
-            until: latest,
-            verdict: None,
-        };
-        let mut pods = Vec::new();
-        for at in start..node.end {
-            let Some(pod) = state.pod_at(rows.slots[at]) else {
-                continue;
-            };
-            add_requests(context, state, &pod, &mut known);
-            let verdict = compose_pod(&pod, at, parts, context.now);
-            known.until = known.until.min(verdict.until);
-            match action(&pod, verdict.strictness) {
-                Err(()) => {
-                    if known.blocked.is_none() {
-                        let names = Names { input, rows, state };
-                        known.blocked = Some(blocked(&pod, verdict.cause, &names));
-                    }
-                }
-                Ok(Some(action)) => {
-                    if action == PodAction::Evict {
-                        known.cost += verdict.cost;
-                    }
-                    let slot = pod.slot;
-                    pods.push(JudgedPod { slot, action });
-                }
-                Ok(None) => {}
-            }
+impl Cause {
+    /// Returns why the pod's node stays.
+    fn stay(&self, pod: &ObjectKey) -> Stay {
+        match self {
+            Self::Host(reason, policy) => Stay {
+                policy: policy.clone(),
+                ..Stay::blocked(pod, *reason)
+            },
+            Self::Policy {
+                code,
+                message,
+                policy,
+            } => Stay {
+                message: message.clone(),
+                pod_code: code.clone(),
+                policy: Some(Arc::clone(policy)),
+                ..Stay::of_pod(reasons::BLOCKED_BY_POD, pod)
+            },
         }
-        known.pods = pods.into();
-        kept.keep_pods(&node.name, known);
-        start = node.end;
     }
 }
 
 /// The combined verdict about a pod.
-struct PodVerdict<'a> {
+#[derive(Clone, Debug)]
+pub(super) struct PodVerdict {
     strictness: Strictness,
-    cause: Cause<'a>,
+    /// Why it blocks. Pods that block for the same reason share the `Arc`.
+    cause: Option<Arc<Cause>>,
     cost: f64,
-    until: Timestamp,
+    /// Until when it holds if nothing but time changes.
+    pub(super) until: Timestamp,
 }
 
-fn compose_pod<'a>(
-    pod: &PodView<'_>,
-    at: usize,
-    parts: &'a [Part<ScaleDownPodsQuestion>],
+/// Combines the answers about pods.
+pub(super) struct PodComposer<'a> {
     now: Timestamp,
-) -> PodVerdict<'a> {
-    let mut found: Option<(Strictness, Cause<'a>)> = None;
-    let (mut cost, mut until) = (0.0, Timestamp(i64::MAX));
-    if let Some(end) = long_terminating_from(pod).filter(|end| *end > now) {
-        until = end;
-    }
-    for part in parts {
-        let policy = &part.name;
-        let (strictness, cause) = match &part.answer {
-            Err(_) => {
-                let cause = Cause::Host(reasons::POLICY_FAILED, Some(policy));
-                (Strictness::Block, cause)
-            }
-            Ok(answer) => {
-                if let Some(own) = answer.cost.get(at) {
-                    cost += own;
-                }
-                if let Some(&own) = answer.until_ms.get(at)
-                    && own >= 0
-                {
-                    until = until.min(Timestamp(own));
-                }
-                let cause = Cause::Policy(reason_of(answer, at), policy);
-                match answer.verdict.get(at).copied().unwrap_or_default() {
-                    pod_verdict::NO_OPINION => continue,
-                    pod_verdict::EVICT => (Strictness::Evict, cause),
-                    pod_verdict::WAIT => (Strictness::Wait, cause),
-                    pod_verdict::BLOCK => (Strictness::Block, cause),
-                    pod_verdict::SKIP if may_skip(pod, now) => (Strictness::Skip, cause),
-                    pod_verdict::SKIP => {
-                        let cause = Cause::Host(reasons::SKIP_NOT_ALLOWED, Some(policy));
-                        (Strictness::Block, cause)
-                    }
-                    _ => {
-                        let cause = Cause::Host(reasons::UNKNOWN_VERDICT, Some(policy));
-                        (Strictness::Block, cause)
-                    }
-                }
-            }
-        };
-        if found.is_none_or(|(strictest, _)| strictness > strictest) {
-            found = Some((strictness, cause));
+    state: &'a ClusterState,
+    parts: &'a [Part<ScaleDownPodsQuestion>],
+    groups: &'a GroupColumns,
+    table: &'a PodTable<'a>,
+    causes: BTreeMap<CauseKey, Arc<Cause>>,
+}
+
+/// What makes a [`Cause`] of one question: the host's reason and the part it is about, or a
+/// row of a part's reasons.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum CauseKey {
+    Host(&'static str, Option<usize>),
+    Reason(usize, Option<usize>),
+}
+
+impl<'a> PodComposer<'a> {
+    pub(super) fn new(
+        now: Timestamp,
+        state: &'a ClusterState,
+        parts: &'a [Part<ScaleDownPodsQuestion>],
+        groups: &'a GroupColumns,
+        table: &'a PodTable<'a>,
+    ) -> Self {
+        Self {
+            now,
+            state,
+            parts,
+            groups,
+            table,
+            causes: BTreeMap::new(),
         }
     }
-    let nobody = (Strictness::Block, Cause::Host(reasons::NOBODY_JUDGED, None));
-    let (strictness, cause) = found.unwrap_or(nobody);
-    PodVerdict {
-        strictness,
-        cause,
+
+    /// Returns the verdict about the pod in that row.
+    pub(super) fn verdict(&mut self, at: usize, pod: &PodView<'_>) -> PodVerdict {
+        let mut strictest: Option<(Strictness, CauseKey)> = None;
+        let (mut cost, mut until) = (0.0, Timestamp(i64::MAX));
+        if let Some(end) = long_terminating_from(pod).filter(|end| *end > self.now) {
+            until = end;
+        }
+        for (of_part, part) in self.parts.iter().enumerate() {
+            let host = |reason: HostReason| CauseKey::Host(reason.code, Some(of_part));
+            let (strictness, key) = match &part.answer {
+                Err(_) => {
+                    until = until.min(self.now.plus(FAILED_MS));
+                    (Strictness::Block, host(reasons::POLICY_FAILED))
+                }
+                Ok(answer) => {
+                    if let Some(own) = answer.cost.get(at) {
+                        cost += own;
+                    }
+                    if let Some(&own) = answer.until_ms.get(at)
+                        && own >= 0
+                    {
+                        until = until.min(Timestamp(own));
+                    }
+                    let reason = answer.reason.get(at).and_then(|&reason| row(reason));
+                    let own = CauseKey::Reason(of_part, reason);
+                    match answer.verdict.get(at).copied().unwrap_or_default() {
+                        pod_verdict::NO_OPINION => continue,
+                        pod_verdict::EVICT => (Strictness::Evict, own),
+                        pod_verdict::WAIT => (Strictness::Wait, own),
+                        pod_verdict::BLOCK => (Strictness::Block, own),
+                        pod_verdict::SKIP if may_skip(pod, self.now) => (Strictness::Skip, own),
+                        pod_verdict::SKIP => (Strictness::Block, host(reasons::SKIP_NOT_ALLOWED)),
+                        _ => (Strictness::Block, host(reasons::UNKNOWN_VERDICT)),
+                    }
+                }
+            };
+            if strictest
+                .as_ref()
+                .is_none_or(|(known, _)| strictness > *known)
+            {
+                strictest = Some((strictness, key));
+            }
+        }
+        let nobody = || CauseKey::Host(reasons::NOBODY_JUDGED.code, None);
+        let (strictness, key) = strictest.unwrap_or_else(|| (Strictness::Block, nobody()));
+        let blocks = strictness == Strictness::Block;
+        PodVerdict {
+            strictness,
+            cause: blocks.then(|| self.cause(key)),
+            cost,
+            until,
+        }
+    }
+
+    fn cause(&mut self, key: CauseKey) -> Arc<Cause> {
+        if let Some(known) = self.causes.get(&key) {
+            return Arc::clone(known);
+        }
+        let name = |of_part: usize| Arc::clone(&self.parts[of_part].name);
+        let cause = Arc::new(match key {
+            CauseKey::Host(code, of_part) => {
+                let mut reasons = HOST_REASONS.iter().filter(|reason| reason.code == code);
+                let reason = reasons.next().copied().unwrap_or(reasons::NOBODY_JUDGED);
+                Cause::Host(reason, of_part.map(name))
+            }
+            CauseKey::Reason(of_part, reason) => {
+                let answer = self.parts[of_part].answer.as_ref().ok();
+                let reason = reason.and_then(|row| answer?.reasons.get(row));
+                Cause::Policy {
+                    code: reason.map(|reason| reason.code.as_str().into()),
+                    message: reason.map_or_else(String::new, |reason| self.fill(&reason.sentence)),
+                    policy: name(of_part),
+                }
+            }
+        });
+        self.causes.insert(key, Arc::clone(&cause));
+        cause
+    }
+
+    /// Fills in the placeholders of a sentence about pods.
+    fn fill(&self, sentence: &str) -> String {
+        filled(sentence, |table, at| match table {
+            "pod" => {
+                let pod = self.state.pod_at(*self.table.slots.get(at)?)?;
+                Some(format!("{}/{}", pod.key.namespace, pod.key.name))
+            }
+            "node" => Some(self.table.candidates.get(at)?.name.to_string()),
+            "group" => Some(self.groups.name.get(at)?.to_string()),
+            _ => None,
+        })
+    }
+}
+
+/// What the verdicts about a node's pods mean for the node.
+pub(super) struct NodeOfPods {
+    pub(super) pods: Arc<[JudgedPod]>,
+    pub(super) blocked: Option<Stay>,
+    pub(super) cost: f64,
+    pub(super) requested: [Requests; 3],
+    pub(super) until: Timestamp,
+}
+
+/// Adds up the verdicts about the pods of a node, which are ordered by name.
+pub(super) fn compose_node_of_pods(
+    now: Timestamp,
+    state: &ClusterState,
+    pods: &[KeptPod],
+) -> NodeOfPods {
+    let [mut all, mut of_daemon_sets, mut of_mirrors] = [Requests::default(); 3];
+    let (mut blocked, mut cost, mut until) = (None, 0.0, Timestamp(i64::MAX));
+    let mut judged = Vec::new();
+    for known in pods {
+        let (Some(pod), Some(verdict)) = (state.pod_at(known.slot), &known.verdict) else {
+            continue;
+        };
+        if !pod.facts.has_ended() && !is_long_terminating(&pod, now) {
+            let requests = requests(state, &pod);
+            all.add(requests);
+            if pod.facts.mirror {
+                of_mirrors.add(requests);
+            } else if pod.of_daemon_set() {
+                of_daemon_sets.add(requests);
+            }
+        }
+        until = until.min(verdict.until);
+        match action(&pod, verdict.strictness) {
+            Err(()) => {
+                if let (None, Some(cause)) = (&blocked, &verdict.cause) {
+                    blocked = Some(cause.stay(pod.key));
+                }
+            }
+            Ok(Some(action)) => {
+                if action == PodAction::Evict {
+                    cost += verdict.cost;
+                }
+                let slot = known.slot;
+                judged.push(JudgedPod { slot, action });
+            }
+            Ok(None) => {}
+        }
+    }
+    NodeOfPods {
+        pods: judged.into(),
+        blocked,
         cost,
+        requested: [all, of_daemon_sets, of_mirrors],
         until,
     }
 }
@@ -179,7 +277,7 @@ fn may_skip(pod: &PodView<'_>, now: Timestamp) -> bool {
 
 /// When a pod that is being deleted has outlived its grace.
 fn long_terminating_from(pod: &PodView<'_>) -> Option<Timestamp> {
-    super::columns::long_terminating_after(pod).map(|end| end.plus(1))
+    long_terminating_after(pod).map(|end| end.plus(1))
 }
 
 /// What happens to a pod. `Ok(None)` if it is left alone, and an error if it blocks. No
@@ -195,32 +293,9 @@ fn action(pod: &PodView<'_>, strictness: Strictness) -> Result<Option<PodAction>
     }
 }
 
-fn reason_of(answer: &PodVerdicts, at: usize) -> Option<&Reason> {
-    let row = row(*answer.reason.get(at)?)?;
-    answer.reasons.get(row)
-}
-
 fn node_reason_of(answer: &NodeVerdicts, at: usize) -> Option<&Reason> {
     let row = row(*answer.reason.get(at)?)?;
     answer.reasons.get(row)
-}
-
-fn add_requests(
-    context: &ScaleDownContext<'_>,
-    state: &ClusterState,
-    pod: &PodView<'_>,
-    known: &mut KeptNode,
-) {
-    if pod.facts.has_ended() || is_long_terminating(pod, context.now) {
-        return;
-    }
-    let requests = requests(state, pod);
-    known.requested.add(requests);
-    if pod.facts.mirror {
-        known.of_mirrors.add(requests);
-    } else if pod.of_daemon_set() {
-        known.of_daemon_sets.add(requests);
-    }
 }
 
 /// What a pod requests.
@@ -239,42 +314,6 @@ impl Requests {
         self.cpu = self.cpu.saturating_add(other.cpu);
         self.memory = self.memory.saturating_add(other.memory);
         self.gpu = self.gpu.saturating_add(other.gpu);
-    }
-}
-
-/// What the placeholders of a sentence about pods stand for.
-struct Names<'a> {
-    input: &'a ScaleDownPodsInput,
-    rows: &'a PodRows,
-    state: &'a ClusterState,
-}
-
-impl Names<'_> {
-    fn fill(&self, sentence: &str) -> String {
-        filled(sentence, |table, at| match table {
-            "pod" => {
-                let pod = self.state.pod_at(*self.rows.slots.get(at)?)?;
-                Some(format!("{}/{}", pod.key.namespace, pod.key.name))
-            }
-            "node" => Some(self.rows.nodes.get(at)?.name.to_string()),
-            "group" => Some(self.input.groups.name.get(at)?.to_string()),
-            _ => None,
-        })
-    }
-}
-
-fn blocked(pod: &PodView<'_>, cause: Cause<'_>, names: &Names<'_>) -> Stay {
-    match cause {
-        Cause::Host(reason, policy) => Stay {
-            policy: policy.cloned(),
-            ..Stay::blocked(pod.key, reason)
-        },
-        Cause::Policy(reason, policy) => Stay {
-            message: reason.map_or_else(String::new, |reason| names.fill(&reason.sentence)),
-            pod_code: reason.map(|reason| reason.code.as_str().into()),
-            policy: Some(Arc::clone(policy)),
-            ..Stay::of_pod(reasons::BLOCKED_BY_POD, pod.key)
-        },
     }
 }
 

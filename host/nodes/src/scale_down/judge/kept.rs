@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::Resources;
+use hashbrown::DefaultHashBuilder;
 
+use super::compose::{NodeOfPods, PodVerdict};
+use super::rows::Fingerprint;
 use super::{Candidate, JudgedNode, JudgedPod, Scores};
 use crate::reasons::Stay;
 use crate::scale_down::plan::ScaleDownContext;
 use crate::scale_down::simulate::part_of;
+use crate::scale_down::wishes::RowTexts;
 use crate::state::ClusterState;
 use flyball_decision::policy::kind;
 use flyball_decision::scale_down::GroupColumns;
@@ -24,6 +28,10 @@ pub(crate) struct KeptVerdicts {
     chain: Vec<(Option<Arc<str>>, Arc<str>)>,
     /// The groups that nodes were asked about with.
     groups: Arc<GroupColumns>,
+    /// The groups that pods were asked about with.
+    pod_groups: Arc<GroupColumns>,
+    /// Key of the fingerprints.
+    pub(super) hasher: DefaultHashBuilder,
 }
 
 /// What pods of a node request.
@@ -42,10 +50,51 @@ impl Requests {
     }
 }
 
+/// The verdict about a pod.
+#[derive(Clone, Debug)]
+pub(super) struct KeptPod {
+    /// Its slot in the state. Another pod may have it by now: the fingerprint says whether
+    /// the verdict is about its row.
+    pub(super) slot: u32,
+    pub(super) fingerprint: Fingerprint,
+    /// `None` until the policies have answered.
+    pub(super) verdict: Option<PodVerdict>,
+}
+
+/// What verdicts about the pods of a node depend on, other than the pods and the group's
+/// row.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PodNodeKey {
+    group: usize,
+    zone: Option<Arc<str>>,
+    instance_type: Option<Arc<str>>,
+    created: Timestamp,
+    price: Option<f64>,
+    /// What policies want of the node.
+    pub(super) texts: RowTexts,
+}
+
+impl PodNodeKey {
+    pub(super) fn of(node: &Candidate, texts: RowTexts) -> Self {
+        Self {
+            group: node.group,
+            zone: node.zone.clone(),
+            instance_type: node.instance_type.clone(),
+            created: node.created,
+            price: node.price,
+            texts,
+        }
+    }
+}
+
 /// Verdicts about a node and its pods.
 #[derive(Clone, Debug)]
 pub(in crate::scale_down) struct KeptNode {
-    pub(super) created: Timestamp,
+    key: PodNodeKey,
+    /// Whether the node or its pods have changed since.
+    is_stale: bool,
+    /// Verdicts about its pods, ordered by slot.
+    verdicts: Box<[KeptPod]>,
     /// Pods to evict or wait for, in the order of their names.
     pub(super) pods: Arc<[JudgedPod]>,
     /// The first pod that blocks.
@@ -105,26 +154,33 @@ impl KeptVerdicts {
         }
         if !self.nodes.is_empty() {
             for node in state.changed_since(self.revision) {
-                self.nodes.remove(&node.facts.node.name);
+                if let Some(known) = self.nodes.get_mut(&node.facts.node.name) {
+                    known.is_stale = true;
+                }
             }
             self.nodes.retain(|name, _| state.node(name).is_some());
         }
         self.revision = state.drain_revision();
     }
 
+    /// Forgets verdicts about pods on nodes of groups that changed.
+    pub(super) fn note_pod_groups(&mut self, groups: &Arc<GroupColumns>) {
+        let same = same_rows(&mut self.pod_groups, groups);
+        for node in self.nodes.values_mut() {
+            if !same.holds(node.key.group) {
+                node.is_stale = true;
+                node.verdicts = Box::default();
+            }
+        }
+    }
+
     /// Forgets verdicts about nodes of groups that changed.
     pub(super) fn note_groups(&mut self, groups: &Arc<GroupColumns>) {
-        if *self.groups == **groups {
-            return;
-        }
-        let same: Vec<bool> = (0..groups.len())
-            .map(|row| groups.is_same_row(row, &self.groups))
-            .collect();
+        let same = same_rows(&mut self.groups, groups);
         for node in self.nodes.values_mut() {
-            let is_same = |verdict: &KeptVerdict| same.get(verdict.key.group) == Some(&true);
+            let is_same = |verdict: &KeptVerdict| same.holds(verdict.key.group);
             node.verdict = node.verdict.take().filter(is_same);
         }
-        self.groups = Arc::clone(groups);
     }
 
     /// Until when all verdicts hold if nothing but time changes.
@@ -137,9 +193,15 @@ impl KeptVerdicts {
     }
 
     /// Whether the verdicts about a node's pods still hold.
-    pub(super) fn knows_pods(&self, node: &Candidate, now: Timestamp) -> bool {
-        let known = self.nodes.get(&node.name);
-        known.is_some_and(|known| known.created == node.created && now < known.until)
+    pub(super) fn knows_pods(&self, name: &str, key: &PodNodeKey, now: Timestamp) -> bool {
+        let known = self.nodes.get(name);
+        known.is_some_and(|known| !known.is_stale && known.key == *key && now < known.until)
+    }
+
+    /// Returns the verdicts about the pods of a node of which some may still hold.
+    pub(super) fn pods_of(&self, name: &str, key: &PodNodeKey) -> &[KeptPod] {
+        let known = self.nodes.get(name).filter(|known| known.key == *key);
+        known.map_or(&[], |known| &known.verdicts)
     }
 
     /// Whether the verdict about a node still holds.
@@ -153,9 +215,30 @@ impl KeptVerdicts {
         self.nodes.get(node)
     }
 
-    /// Keeps the verdicts about a node's pods.
-    pub(super) fn keep_pods(&mut self, name: &Arc<str>, node: KeptNode) {
-        self.nodes.insert(Arc::clone(name), node);
+    /// Keeps the verdicts about a node's pods. The node has to be judged again.
+    pub(super) fn keep_pods(
+        &mut self,
+        name: &Arc<str>,
+        key: PodNodeKey,
+        mut verdicts: Vec<KeptPod>,
+        node: NodeOfPods,
+    ) {
+        verdicts.sort_unstable_by_key(|pod| pod.slot);
+        let [requested, of_daemon_sets, of_mirrors] = node.requested;
+        let kept = KeptNode {
+            key,
+            is_stale: false,
+            verdicts: verdicts.into(),
+            pods: node.pods,
+            blocked: node.blocked,
+            cost: node.cost,
+            requested,
+            of_daemon_sets,
+            of_mirrors,
+            until: node.until,
+            verdict: None,
+        };
+        self.nodes.insert(Arc::clone(name), kept);
     }
 
     /// Keeps the verdict about a node.
@@ -182,4 +265,30 @@ impl KeptVerdicts {
             utilization,
         })
     }
+}
+
+/// Which rows of the groups are as they were.
+enum SameRows {
+    All,
+    Some(Vec<bool>),
+}
+
+impl SameRows {
+    fn holds(&self, row: usize) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some(rows) => rows.get(row) == Some(&true),
+        }
+    }
+}
+
+/// Replaces the groups, and returns which rows are as they were.
+fn same_rows(known: &mut Arc<GroupColumns>, groups: &Arc<GroupColumns>) -> SameRows {
+    if **known == **groups {
+        return SameRows::All;
+    }
+    let rows = (0..groups.len()).map(|row| groups.is_same_row(row, known));
+    let rows = rows.collect();
+    *known = Arc::clone(groups);
+    SameRows::Some(rows)
 }

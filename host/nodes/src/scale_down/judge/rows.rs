@@ -1,29 +1,235 @@
-//! Which rows of a question are which pods and nodes.
+//! Rows of questions about pods, and their fingerprints.
 
+use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
-use crate::state::ClusterState;
-use flyball_decision::key::ObjectKey;
+use hashbrown::{DefaultHashBuilder, HashMap};
 
-/// A node of a question about pods, and its rows.
-pub(super) struct NodeRows {
-    pub(super) name: Arc<str>,
-    /// First row after its pods. They begin where those of the node before end.
-    pub(super) end: usize,
+use super::compose;
+use crate::scale_down::plan::ScaleDownContext;
+use crate::scale_down::wishes::RowTexts;
+use crate::state::{ClusterState, LocalVolumes, Owner, PodView, RestartPolicy, SafeToEvict};
+use flyball_decision::scale_down::{NONE, PodColumns, owner_kind, pod_state};
+use flyball_decision::time::Timestamp;
+
+/// Grace of a pod that sets none, in milliseconds.
+const DEFAULT_GRACE_MS: i64 = 30_000;
+
+/// Time beyond its grace after which a pod counts as long terminating.
+const LONG_TERMINATING_MS: i64 = 30_000;
+
+/// Returns the time after which a pod that is being deleted has outlived its grace, as in
+/// Cluster Autoscaler. `None` if it is not being deleted.
+pub(super) fn long_terminating_after(pod: &PodView<'_>) -> Option<Timestamp> {
+    let deletion = pod.facts.deletion?;
+    let grace = pod.facts.drain.grace_seconds;
+    let grace_ms = grace.map_or(DEFAULT_GRACE_MS, |seconds| seconds.saturating_mul(1000));
+    Some(deletion.plus(grace_ms.saturating_add(LONG_TERMINATING_MS)))
 }
 
-/// The rows of a question about pods.
-#[derive(Default)]
-pub(super) struct PodRows {
-    pub(super) nodes: Vec<NodeRows>,
-    /// Slot of the pod of each row.
-    pub(super) slots: Vec<u32>,
+/// Whether a pod is being deleted and has outlived its grace.
+pub(super) fn is_long_terminating(pod: &PodView<'_>, now: Timestamp) -> bool {
+    long_terminating_after(pod).is_some_and(|end| end < now)
 }
 
-impl PodRows {
-    /// Returns the pod of each row.
-    pub(super) fn pod_names(&self, state: &ClusterState) -> Vec<ObjectKey> {
-        let pods = self.slots.iter().filter_map(|&slot| state.pod_at(slot));
-        pods.map(|pod| pod.key.clone()).collect()
+/// A point in time, or the mark for none. Kubernetes' zero time is none.
+pub(super) fn time(at: Timestamp) -> i64 {
+    if at.0 > 0 { at.0 } else { NONE }
+}
+
+pub(super) fn row_of(at: usize) -> u32 {
+    u32::try_from(at).unwrap_or(u32::MAX)
+}
+
+/// The row of a pod, other than that of its node.
+#[derive(Clone, Hash)]
+pub(super) struct PodRow<'a> {
+    pub(super) namespace: &'a Arc<str>,
+    state: u32,
+    owner_kind: u32,
+    owner_replicas: i32,
+    priority: i32,
+    deletion_cost: i32,
+    cpu: i64,
+    memory: i64,
+    gpu: i64,
+    created_ms: i64,
+    deletion_ms: i64,
+    grace_ms: i64,
+    budgets: u32,
+    disruptions_allowed: i32,
+    /// Whether the pod has ended. No column says so of pods that are started again, and the
+    /// host reads it when it combines verdicts.
+    has_ended: bool,
+}
+
+/// What a pod's verdict depends on, other than its node and its policies, as a number.
+///
+/// Rows whose numbers are equal count as equal. They are hashed with a key of this process,
+/// so that nobody can choose pods for which they are equal by accident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fingerprint(u64);
+
+impl Fingerprint {
+    pub(super) fn of(hasher: &DefaultHashBuilder, row: &PodRow<'_>, texts: &RowTexts) -> Self {
+        Self(hasher.hash_one((row, texts)))
+    }
+}
+
+impl PodRow<'_> {
+    /// Adds the row to the columns. `node` and `namespace` are rows of these tables.
+    pub(super) fn push(&self, columns: &mut PodColumns, node: u32, namespace: u32) {
+        columns.node.push(node);
+        columns.namespace.push(namespace);
+        columns.state.push(self.state);
+        columns.owner_kind.push(self.owner_kind);
+        columns.owner_replicas.push(self.owner_replicas);
+        columns.priority.push(self.priority);
+        columns.deletion_cost.push(self.deletion_cost);
+        columns.cpu.push(self.cpu);
+        columns.memory.push(self.memory);
+        columns.gpu.push(self.gpu);
+        columns.created_ms.push(self.created_ms);
+        columns.deletion_ms.push(self.deletion_ms);
+        columns.grace_ms.push(self.grace_ms);
+        columns.budgets.push(self.budgets);
+        columns.disruptions_allowed.push(self.disruptions_allowed);
+    }
+}
+
+/// Makes the rows of pods.
+pub(super) struct RowMaker<'a> {
+    context: &'a ScaleDownContext<'a>,
+    state: &'a ClusterState,
+    /// Columns of the owners seen so far, by the address that their pods share.
+    owners: HashMap<usize, OwnerColumns>,
+}
+
+/// Kind and replicas of a pod's owner, and the bits that say what is known of it.
+type OwnerColumns = (u32, i32, u32);
+
+impl<'a> RowMaker<'a> {
+    pub(super) fn new(context: &'a ScaleDownContext<'a>, state: &'a ClusterState) -> Self {
+        Self {
+            context,
+            state,
+            owners: HashMap::new(),
+        }
+    }
+
+    /// Returns the row of a pod.
+    pub(super) fn row(&mut self, pod: &PodView<'a>) -> PodRow<'a> {
+        let facts = pod.facts;
+        let requests = compose::requests(self.state, pod);
+        let (owner_kind, owner_replicas, looked_up) = self.owner(facts.owner.as_ref());
+        let budgets = self.state.budgets_of(pod);
+        let allowed = budgets.iter().filter_map(|id| self.state.budget(*id));
+        let allowed = allowed.map(crate::state::BudgetFacts::allowed).min();
+        let grace = facts.drain.grace_seconds;
+        PodRow {
+            namespace: &pod.key.namespace,
+            state: self.bits(pod) | looked_up,
+            owner_kind,
+            owner_replicas,
+            priority: pod.priority,
+            deletion_cost: facts.drain.deletion_cost,
+            cpu: requests.cpu,
+            memory: requests.memory,
+            gpu: requests.gpu,
+            created_ms: time(facts.created),
+            deletion_ms: facts.deletion.map_or(NONE, time),
+            grace_ms: grace.map_or(NONE, |seconds| seconds.saturating_mul(1000)),
+            budgets: row_of(budgets.len()),
+            disruptions_allowed: allowed.unwrap_or(-1),
+            has_ended: facts.has_ended(),
+        }
+    }
+
+    fn bits(&self, pod: &PodView<'_>) -> u32 {
+        let (facts, drain) = (pod.facts, &pod.facts.drain);
+        let is_terminal = match facts.phase {
+            crate::state::PodPhase::Failed => drain.restart_policy == RestartPolicy::Never,
+            crate::state::PodPhase::Succeeded => drain.restart_policy != RestartPolicy::Always,
+            _ => false,
+        };
+        let safe = match drain.safe_to_evict {
+            SafeToEvict::True => pod_state::SAFE_TO_EVICT,
+            SafeToEvict::False => pod_state::NOT_SAFE_TO_EVICT,
+            SafeToEvict::OnCompletion => pod_state::EVICT_ON_COMPLETION,
+            SafeToEvict::Unset | SafeToEvict::Other => 0,
+        };
+        let ds_eviction = match drain.enable_ds_eviction {
+            Some(true) => pod_state::DS_EVICTION,
+            Some(false) => pod_state::NO_DS_EVICTION,
+            None => 0,
+        };
+        let volumes = |volumes: LocalVolumes, some: u32, excepted: u32| match volumes {
+            LocalVolumes::None => 0,
+            LocalVolumes::Excepted => some | excepted,
+            LocalVolumes::Kept => some,
+        };
+        let empty_dir = volumes(
+            drain.empty_dir,
+            pod_state::EMPTY_DIR,
+            pod_state::EMPTY_DIR_EXCEPTED,
+        );
+        let host_path = volumes(
+            drain.host_path,
+            pod_state::HOST_PATH,
+            pod_state::HOST_PATH_EXCEPTED,
+        );
+        let bits = [
+            (facts.mirror, pod_state::MIRROR),
+            (pod.of_daemon_set(), pod_state::DAEMON_SET),
+            (is_terminal, pod_state::TERMINAL),
+            (facts.ready, pod_state::READY),
+            (
+                is_long_terminating(pod, self.context.now),
+                pod_state::LONG_TERMINATING,
+            ),
+        ];
+        let bits = bits.into_iter().filter(|(is_set, _)| *is_set);
+        let start = safe | ds_eviction | empty_dir | host_path;
+        bits.fold(start, |bits, (_, bit)| bits | bit)
+    }
+
+    fn owner(&mut self, owner: Option<&Arc<Owner>>) -> OwnerColumns {
+        let Some(owner) = owner else {
+            return (owner_kind::NONE, -1, 0);
+        };
+        let address = Arc::as_ptr(owner).addr();
+        if let Some(known) = self.owners.get(&address) {
+            return *known;
+        }
+        let columns = self.find_owner(owner);
+        self.owners.insert(address, columns);
+        columns
+    }
+
+    fn find_owner(&self, owner: &Owner) -> OwnerColumns {
+        let kind = match &*owner.kind {
+            "DaemonSet" => owner_kind::DAEMON_SET,
+            "ReplicaSet" => owner_kind::REPLICA_SET,
+            "ReplicationController" => owner_kind::REPLICATION_CONTROLLER,
+            "StatefulSet" => owner_kind::STATEFUL_SET,
+            "Job" => owner_kind::JOB,
+            _ => owner_kind::OTHER,
+        };
+        if kind == owner_kind::DAEMON_SET {
+            let exists = self.state.daemon_set(&owner.uid).is_some();
+            let exists = if exists { pod_state::OWNER_EXISTS } else { 0 };
+            return (kind, -1, pod_state::OWNER_LOOKED_UP | exists);
+        }
+        if !self.state.knows_owners_of(&owner.kind) {
+            return (kind, -1, 0);
+        }
+        match self.state.owner(&owner.uid) {
+            None => (kind, -1, pod_state::OWNER_LOOKED_UP),
+            Some(facts) => (
+                kind,
+                facts.desired.unwrap_or(-1),
+                pod_state::OWNER_LOOKED_UP | pod_state::OWNER_EXISTS,
+            ),
+        }
     }
 }

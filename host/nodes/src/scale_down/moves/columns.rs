@@ -16,6 +16,8 @@ use flyball_decision::scale_down::{
 /// A question about moves.
 pub(super) struct MovesQuestion {
     pub(super) input: ScaleDownMovesInput,
+    /// Index of the judged node of each row of nodes.
+    pub(super) rows: Vec<usize>,
     /// Name of the node of each row of nodes.
     pub(super) names: Vec<Arc<str>>,
     /// The move of each row.
@@ -58,11 +60,12 @@ pub(super) fn questions(
         let names = names.map(|&at| Arc::clone(&nodes[at].node.name)).collect();
         let input = ScaleDownMovesInput {
             groups: Arc::clone(&groups),
-            nodes: leaving.finish(Arc::clone(&groups)).nodes,
+            nodes: leaving.input(Arc::clone(&groups)).nodes,
             moves: Arc::new(table.columns),
         };
         questions.push(MovesQuestion {
             input,
+            rows: table.order,
             names,
             moves: asked,
         });

@@ -35,6 +35,7 @@ pub(super) fn compose(
 ) -> Vec<Judgement> {
     let MovesQuestion {
         input,
+        rows: _,
         names,
         moves,
     } = question;

@@ -15,7 +15,7 @@ use flyball_nodes::ports::{
     NodesWriter, StatusDocument, WriteError,
 };
 use flyball_nodes::record::NodeDecisionRecord;
-use flyball_nodes::state::ClusterState;
+use flyball_nodes::state::{ClusterState, WantedAnnotations};
 use flyball_placement::{Effect, Taint};
 
 /// The cluster and the cloud, and the events and records of the loop.
@@ -33,6 +33,8 @@ pub struct Inner {
     pub events: Vec<NodeEvent>,
     pub records: Vec<Arc<NodeDecisionRecord>>,
     pub configuration: Option<ExpanderConfiguration>,
+    /// Annotations that policies want.
+    pub wanted: Option<WantedAnnotations>,
     /// The status ConfigMap.
     pub status: Option<StatusDocument>,
     /// A change to make once the state was read so many times.
@@ -150,6 +152,10 @@ impl NodesReader for Shared {
         let mut inner = self.0.lock().unwrap();
         inner.held = false;
         inner.let_change_in();
+    }
+
+    fn want_annotations(&self, wanted: &WantedAnnotations) {
+        self.0.lock().unwrap().wanted = Some(wanted.clone());
     }
 
     fn expander_configuration(&self, _: &str) -> Option<ExpanderConfiguration> {
