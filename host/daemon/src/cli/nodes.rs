@@ -200,6 +200,27 @@ mod tests {
     }
 
     #[test]
+    fn how_nodes_leave_is_read_and_a_contradiction_refused() -> anyhow::Result<()> {
+        let parsed = parse(&[
+            "--max-disruption=20/1h",
+            "--drain-priority-config=-10:5,1000:60",
+            "--keep-room-for-missing-replicas",
+            "--explain-on-nodes",
+        ])?;
+        let options = node_options(&parsed, false, |_, _| true)?.scale_down;
+        assert_eq!(options.max_disruption, Some("20/1h".parse()?));
+        assert_eq!(options.drain_priorities, "-10:5,1000:60".parse()?);
+        assert!(options.keep_room_for_missing_replicas && options.explain_on_nodes);
+        let grace = "--max-graceful-termination-sec=10";
+        assert!(parse(&[grace]).is_ok());
+        assert!(parse(&[grace, "--drain-priority-config=0:60"]).is_err());
+        for wrong in ["--max-disruption=5/2h", "--drain-priority-config=high"] {
+            assert!(parse(&[wrong]).is_err(), "{wrong}");
+        }
+        Ok(())
+    }
+
+    #[test]
     fn switches_are_written_as_the_peers() -> Result<(), clap::Error> {
         let parse = |args: &[&str]| parse(args).map(|nodes| nodes.planning);
         assert!(parse(&["--balance-similar-node-groups"])?.balance_similar_node_groups);
