@@ -26,7 +26,7 @@ enum Campaign {
 ///
 /// Each row of the table is a write after which the daemon is killed (`kill -9`).
 /// It is then restarted at once, or ten minutes later (by an offset of its clock),
-/// or another leader takes over whose clock is two seconds off. Takes half an
+/// or another leader takes over whose clock is two seconds behind. Takes half an
 /// hour. `cargo xtask test` runs one cell of each row.
 #[derive(Debug, clap::Args)]
 struct Crash {

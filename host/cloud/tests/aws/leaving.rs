@@ -11,6 +11,9 @@ use flyball_test_support::{Aws, Fate, Faults};
 
 use crate::moto::{START, class, provider, provider_at};
 
+/// Code and message of the error for each of some instances.
+type Answers = Mutex<Vec<(String, (&'static str, &'static str))>>;
+
 /// Returns the ids of a group's instances.
 fn ids(group: &NodeGroup) -> Vec<Arc<str>> {
     let instances = group.instances.iter();
@@ -139,7 +142,7 @@ async fn several_instances_leave_at_once_until_aws_throttles_the_calls() -> anyh
 async fn an_instance_that_goes_after_the_look_at_its_group_is_no_failure() -> anyhow::Result<()> {
     let aws = Aws::start()?;
     aws.create_group("workers", (0, 4, 6), &[])?;
-    let answers: Arc<Mutex<Vec<(String, (&str, &str))>>> = Arc::default();
+    let answers = Arc::<Answers>::default();
     let known = Arc::clone(&answers);
     let faults = Faults::start(&aws, move |call| {
         let known = known.lock().unwrap();

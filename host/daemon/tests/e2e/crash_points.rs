@@ -1,5 +1,5 @@
 //! Crashes of the daemon between every two of its writes: `kill -9`, then a restart at once,
-//! a restart ten minutes later, or another leader whose clock differs by two seconds. The
+//! a restart ten minutes later, or another leader whose clock is two seconds behind. The
 //! cluster and AWS are those of `nodes_world`; a journal of all writes kills the daemon.
 //!
 //! One cell of each row runs with all tests. `cargo xtask campaign crash` runs all cells,

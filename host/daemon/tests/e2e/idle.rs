@@ -24,7 +24,7 @@ const TARGET: usize = 13;
 /// How long nothing must have been written before the time begins.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Pods that a budget keeps on three nodes, and one that fits on no node.
+/// Pods that a budget keeps on their nodes, and one that fits on no node.
 const PODS: &str = "
 apiVersion: apps/v1
 kind: Deployment
@@ -58,12 +58,12 @@ fn nothing_but_the_status_is_written_while_nothing_happens() {
     let world = World::new();
     let journal = Arc::<Journal>::default();
     let proxy = Proxy::with_journal(&world.cluster, Some(Arc::clone(&journal)));
-    world.group("nodes", (2, 3, 5), &[]);
+    world.group("nodes", (3, 3, 5), &[]);
     world.cluster.apply(PODS).unwrap();
     world.with_boots(|| {
         world.wait_for_pods(6);
         let args = [
-            "--nodes=2:5:nodes",
+            "--nodes=3:5:nodes",
             "--scale-down-unneeded-time=0s",
             "--scale-down-delay-after-add=0s",
         ];
@@ -115,8 +115,9 @@ fn kinds(writes: &[&str]) -> BTreeMap<String, usize> {
 fn document(minutes: u32, kinds: &BTreeMap<String, usize>) -> String {
     let mut text = format!(
         "# Writes in an idle cluster\n\n\
-         `cargo xtask campaign idle` writes this page. Three nodes whose pods a \
-         PodDisruptionBudget of zero keeps, and a pod that fits on no node. A pass every second.\n\n\
+         `cargo xtask campaign idle` writes this page. Nodes that a PodDisruptionBudget of zero \
+         or the minimum of their group keeps, and a pod that fits on no node. A pass every \
+         second.\n\n\
          {} writes to the API server in {minutes} minutes, without a lease; the target is \
          {TARGET} in 60 minutes.\n\n\
          | writes | request |\n|---|---|\n",
