@@ -1,6 +1,9 @@
 //! Nodes that are not needed leave: a real control plane, and an AWS simulated by moto.
 
 use std::collections::BTreeSet;
+use std::time::SystemTime;
+
+use flyball_decision::time::Timestamp;
 
 use crate::nodes_world::World;
 use crate::support::{WAIT_TIMEOUT, wait_for};
@@ -38,6 +41,29 @@ fn nodes(world: &World) -> BTreeSet<String> {
     names.split_whitespace().map(str::to_owned).collect()
 }
 
+/// Cluster Autoscaler's Lease, renewed a moment ago.
+fn lease(holder: &str) -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = i64::try_from(now.unwrap().as_secs()).unwrap();
+    let renewed = Timestamp(seconds * 1000).to_rfc3339();
+    let renewed = renewed.replace('Z', ".000000Z");
+    format!(
+        "apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {{name: cluster-autoscaler, namespace: kube-system}}
+spec: {{holderIdentity: {holder}, leaseDurationSeconds: 15, renewTime: {renewed}}}
+"
+    )
+}
+
+/// What `jsonpath` selects of the status ConfigMap.
+fn status(world: &World, jsonpath: &str) -> String {
+    let output = format!("jsonpath={jsonpath}");
+    let map = ["get", "configmap", "cluster-autoscaler-status"];
+    let args = [&map[..], &["-n", "kube-system", "-o", &output]].concat();
+    world.cluster.kubectl(&args).unwrap()
+}
+
 #[test]
 fn nodes_leave_as_the_load_goes_down_to_the_least() {
     let world = World::new();
@@ -45,11 +71,14 @@ fn nodes_leave_as_the_load_goes_down_to_the_least() {
     world.cluster.apply(WEB).unwrap();
     world.with_boots(|| {
         world.wait_for_pods(22);
+        world.cluster.apply(&lease("ca-5c9")).unwrap();
         let daemon = world.daemon(&[
             "--nodes=1:4:nodes",
             "--scale-down-unneeded-time=3s",
             "--scale-down-delay-after-add=0s",
             "--node-delete-delay-after-taint=1s",
+            "--max-disruption=2/1h",
+            "--explain-on-nodes",
         ]);
         let before = nodes(&world);
         assert_eq!(before.len(), 3);
@@ -74,6 +103,7 @@ fn nodes_leave_as_the_load_goes_down_to_the_least() {
         for line in [
             format!("Successfully added ToBeDeletedByClusterAutoscaler on node {gone}"),
             format!("{gone} in node group nodes"),
+            "ca-5c9 holds the Lease kube-system/cluster-autoscaler".to_owned(),
         ] {
             daemon.wait_for(&line, |daemon| daemon.logged(&[("message", &line)]));
         }
@@ -87,18 +117,19 @@ fn nodes_leave_as_the_load_goes_down_to_the_least() {
                     .iter()
                     .any(|event| event.contains("removed with drain"))
         });
+        wait_for("why the last node stays", WAIT_TIMEOUT, || {
+            let events = world.events("NoScaleDown");
+            let stays = "Node the node stays: NodeGroupMinSizeReached";
+            events.iter().any(|event| event.starts_with(stays))
+        });
         let failed = world.events("ScaleDownFailed");
         assert!(failed.is_empty(), "{failed:?}");
-        let status = world.cluster.kubectl(&[
-            "get",
-            "configmap",
-            "cluster-autoscaler-status",
-            "-n",
-            "kube-system",
-            "-o",
-            "jsonpath={.data.status}",
-        ]);
-        let status = status.unwrap();
+        let removals = || status(&world, r"{.metadata.annotations.flyball\.dev/removals}");
+        wait_for("both removals in the status", WAIT_TIMEOUT, || {
+            let removals = removals();
+            removals.contains(",2]") || removals.matches(",1]").count() == 2
+        });
+        let status = status(&world, "{.data.status}");
         assert!(
             status.contains("cloudProviderTarget") && status.contains("name: \"nodes\""),
             "{status}"
