@@ -341,7 +341,12 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
         for component in ["kube-controller-manager", "kube-scheduler"] {
             patches.push(extra_args(
                 component,
-                &[("kube-api-qps", "1000"), ("kube-api-burst", "1000")],
+                &[
+                    ("kube-api-qps", "1000"),
+                    ("kube-api-burst", "1000"),
+                    // Each is alone, and ends if it is too busy to renew its lease.
+                    ("leader-elect", "false"),
+                ],
             ));
         }
     }
