@@ -28,6 +28,10 @@ pub struct Arguments {
 
 pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     setup::wasm()?;
+    if needs_cluster(&arguments.bench) {
+        setup::cluster()?;
+        setup::cloud()?;
+    }
     let target = workspace::target_dir()?;
     let lines = target.join("bench.jsonl");
     fs::create_dir_all(&target).context("cannot create the target folder")?;
@@ -44,6 +48,14 @@ pub fn run(arguments: &Arguments) -> anyhow::Result<()> {
     println!("{}", Table(&figures));
     println!("written to {}", file.display());
     Ok(())
+}
+
+/// The bench target that runs on the control plane of the tests, and its AWS.
+const DRAIN: &str = "drain";
+
+/// Whether a name, or a pattern, may stand for [`DRAIN`].
+fn needs_cluster(bench: &str) -> bool {
+    bench == DRAIN || bench.contains(['*', '?', '['])
 }
 
 #[derive(Debug, Serialize, Deserialize)]

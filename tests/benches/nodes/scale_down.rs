@@ -9,6 +9,7 @@ use std::time::Instant;
 use anyhow::ensure;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
+use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::scale_down::{
@@ -101,6 +102,7 @@ pub fn judge(engine: &dyn PolicyEngine) -> anyhow::Result<()> {
         engine,
         memories: &PolicyMemories::default(),
         census: &census,
+        backoffs: &Backoffs::default(),
         order: None,
         hold: None,
         seed: 0,

@@ -23,6 +23,9 @@ pub struct ClusterOptions {
     /// Runs the horizontal pod autoscaler of kube-controller-manager. Off by
     /// default: it would compete with ours.
     pub horizontal_pod_autoscaler: bool,
+    /// Lifts the limits on the rate of requests that kube-controller-manager and
+    /// kube-scheduler set themselves, so that thousands of pods come and go in a minute.
+    pub fast_controllers: bool,
 }
 
 /// A real control plane on 127.0.0.1: etcd, kube-apiserver, kube-scheduler,
@@ -334,6 +337,19 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
             controllers,
         ));
     }
+    if options.fast_controllers {
+        for component in ["kube-controller-manager", "kube-scheduler"] {
+            patches.push(extra_args(
+                component,
+                &[
+                    ("kube-api-qps", "1000"),
+                    ("kube-api-burst", "1000"),
+                    // Each is alone, and ends if it is too busy to renew its lease.
+                    ("leader-elect", "false"),
+                ],
+            ));
+        }
+    }
     Ok(json!({
         "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
         "kind": "KwokctlConfiguration",
@@ -364,7 +380,15 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
 }
 
 fn extra_arg(component: &str, key: &str, value: &str) -> Value {
-    json!({ "name": component, "extraArgs": [{ "key": key, "value": value }] })
+    extra_args(component, &[(key, value)])
+}
+
+fn extra_args(component: &str, args: &[(&str, &str)]) -> Value {
+    let args = args.iter();
+    let args: Vec<Value> = args
+        .map(|(key, value)| json!({ "key": key, "value": value }))
+        .collect();
+    json!({ "name": component, "extraArgs": args })
 }
 
 /// kwok serves the node's metrics at this path of its own address, so the node's address

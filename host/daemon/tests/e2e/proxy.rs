@@ -1,11 +1,11 @@
-//! Proxy of the API server that can hold requests back, like a slow network or a hanging
-//! server, and that notes writes in a journal.
+//! Proxy of the API server that keeps requests, can hold them back, like a slow network or a
+//! hanging server, and notes writes in a journal.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use crate::journal::Journal;
+use super::journal::Journal;
 use crate::support::Workshop;
 
 /// The proxy, with an administrator's rights. It runs until it is dropped.
@@ -30,10 +30,18 @@ struct Shared {
     client: Client,
     /// Texts of the requests that are held back.
     held: watch::Sender<Vec<String>>,
-    /// METHOD PATH?QUERY of each request.
-    seen: Mutex<Vec<String>>,
+    seen: Mutex<Vec<Seen>>,
     /// Sees all writes.
     journal: Option<Arc<Journal>>,
+}
+
+/// A request that arrived.
+#[derive(Clone)]
+pub struct Seen {
+    /// METHOD PATH?QUERY.
+    pub line: String,
+    #[allow(dead_code, reason = "only the benchmark of drains reads it")]
+    pub body: Bytes,
 }
 
 impl Proxy {
@@ -110,8 +118,14 @@ impl Proxy {
     /// Returns METHOD PATH?QUERY of each such request since requests were last held back.
     pub fn requests(&self, text: &str) -> Vec<String> {
         let seen = self.shared.seen.lock().unwrap();
-        let such = seen.iter().filter(|line| line.contains(text));
-        such.cloned().collect()
+        let lines = seen.iter().map(|seen| &seen.line);
+        lines.filter(|line| line.contains(text)).cloned().collect()
+    }
+
+    /// Returns the requests since requests were last held back.
+    #[allow(dead_code, reason = "only the benchmark of drains reads it")]
+    pub fn seen(&self) -> Vec<Seen> {
+        self.shared.seen.lock().unwrap().clone()
     }
 }
 
@@ -119,17 +133,24 @@ async fn client(cluster: &Cluster) -> Client {
     let file = Kubeconfig::read_from(cluster.kubeconfig()).unwrap();
     let options = KubeConfigOptions::default();
     let config = Config::from_custom_kubeconfig(file, &options).await;
-    Client::try_from(config.unwrap()).unwrap()
+    let mut config = config.unwrap();
+    // Whether a refused request is repeated is up to who sent it.
+    config.default_retry = false;
+    Client::try_from(config).unwrap()
 }
 
 async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let (head, body) = request.into_parts();
     let line = format!("{} {}", head.method, head.uri);
-    shared.seen.lock().unwrap().push(line.clone());
+    let body = to_bytes(body, usize::MAX).await.unwrap();
+    let seen = Seen {
+        line: line.clone(),
+        body: body.clone(),
+    };
+    shared.seen.lock().unwrap().push(seen);
     let is_free = |held: &Vec<String>| !held.iter().any(|text| line.contains(text));
     // The sender lives as long as the proxy.
     let _ = shared.held.subscribe().wait_for(is_free).await;
-    let body = to_bytes(body, usize::MAX).await.unwrap();
     let is_noted = head.method != Method::GET && !line.contains("/leases");
     let journal = shared.journal.as_ref().filter(|_| is_noted);
     let write = journal.map(|journal| {
