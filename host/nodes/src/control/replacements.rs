@@ -48,25 +48,25 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         let mut removals = Removals::default();
         self.take_over_replacements(census, &mut removals);
         let mut left = Vec::new();
-        for one in std::mem::take(&mut self.scale_down.replacements.under_way) {
-            match self.advance_replacement(now, census, one, &mut removals) {
-                Ok(one) => left.extend(one),
-                Err((one, why)) => self.drop_replacement(one, why, &mut removals),
+        for mut one in std::mem::take(&mut self.scale_down.replacements.under_way) {
+            match self.advance_replacement(now, census, &mut one, &mut removals) {
+                Ok(()) if one.leaving.is_empty() => {}
+                Ok(()) => left.push(one),
+                Err(why) => self.drop_replacement(one, why, &mut removals),
             }
         }
         self.scale_down.replacements.under_way = left;
         removals
     }
 
-    /// Finds out how far a replacement is. Returns `None` once its nodes are gone, and an
-    /// error if it is not carried out after all.
+    /// Finds out how far a replacement is. Returns why if it is not carried out after all.
     fn advance_replacement(
         &self,
         now: Timestamp,
         census: &Census,
-        mut one: ReplacementUnderWay,
+        one: &mut ReplacementUnderWay,
         removals: &mut Removals,
-    ) -> Result<Option<ReplacementUnderWay>, (ReplacementUnderWay, String)> {
+    ) -> Result<(), String> {
         let gone = self.reader.with_state(|state| {
             let leaving = one.leaving.iter();
             let gone = leaving.filter(|name| state.node(name).is_none());
@@ -75,50 +75,50 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         one.leaving.retain(|name| !gone.contains(name));
         one.begun.retain(|name| !gone.contains(name));
         if one.leaving.is_empty() {
-            return Ok(None);
+            return Ok(());
         }
         let drains = &self.scale_down.drains;
         if let Some(kept) = one.begun.iter().find(|name| drains.get(name).is_none()) {
             let why = format!("the removal of {kept} was taken back");
-            return Err((one, why));
+            return Err(why);
         }
         let begun = one.leaving.iter().filter(|name| drains.get(name).is_some());
         one.begun = begun.cloned().collect();
         if one.has_come {
-            return Ok(Some(one));
+            return Ok(());
         }
         let mut groups = census.groups.iter();
         let Some(group) = groups.find(|census| census.group.name == one.group) else {
-            return Err((one, "the node group is not scaled any more".to_owned()));
+            return Err("the node group is not scaled any more".to_owned());
         };
         if group.group.target_size < one.target {
-            return Err((one, "the order was taken back".to_owned()));
+            return Err("the order was taken back".to_owned());
         }
-        if !self.still_saves(census, group, &one) {
-            return Err((one, "it saves nothing any more".to_owned()));
+        if !self.still_saves(census, group, one) {
+            return Err("it saves nothing any more".to_owned());
         }
         if let Some(backoff) = self.backoffs.of(now, &one.group) {
             let why = format!("the nodes did not come: {}", backoff.message);
-            return Err((one, why));
+            return Err(why);
         }
         let ready = self
             .reader
-            .with_state(|state| self.brought(state, group, &one));
+            .with_state(|state| self.brought(state, group, one));
         if ready >= one.count {
             one.has_come = true;
             for node in &one.leaving {
                 let message = format!("{} of {} are ready in its place", one.count, one.group);
                 removals.step(node, "ReplacementReady", message);
             }
-            return Ok(Some(one));
+            return Ok(());
         }
         let options = &self.options;
         let own = group.group.scale_down.max_node_provision_time_ms;
         let max = own.unwrap_or(options.max_node_provision_time_ms);
         if now.since(one.ordered) > max {
-            return Err((one, "the nodes did not come in time".to_owned()));
+            return Err("the nodes did not come in time".to_owned());
         }
-        Ok(Some(one))
+        Ok(())
     }
 
     /// Whether the nodes that come still cost less than those that leave.

@@ -160,11 +160,11 @@ impl<'a> SimulatedRemovals<'a> {
     ///
     /// # Errors
     /// Why it stays after all.
-    pub(super) fn review(&mut self, judged: &JudgedNode) -> Result<UnneededNode, Stay> {
+    pub(super) fn review(&mut self, judged: &JudgedNode) -> Result<UnneededNode, Box<Stay>> {
         let group = &self.context.census.groups[judged.node.group].group;
         match group.target_size <= group.min_size {
-            true => Err(Stay::of(reasons::MIN_SIZE)),
-            false => self.remove(judged).map_err(|stay| *stay),
+            true => Err(Box::new(Stay::of(reasons::MIN_SIZE))),
+            false => self.remove(judged),
         }
     }
 

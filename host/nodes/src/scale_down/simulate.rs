@@ -59,6 +59,16 @@ struct ToPlace {
     origin: Origin,
 }
 
+/// Nodes that leave together.
+struct Leaving {
+    /// Each with the node as it is while its pods move.
+    nodes: Vec<(NodeId, Arc<Node>)>,
+    /// The pods that need a place, large ones first.
+    pods: Vec<ToPlace>,
+    /// The same pods, as they are placed.
+    moved: Vec<LeavingPod>,
+}
+
 /// New nodes of one group, added as pods need them.
 pub(super) struct NewNodes<'a> {
     replacing: Replacing<'a>,
@@ -187,7 +197,7 @@ impl Simulation {
         mut new: Option<&mut NewNodes<'_>>,
         context: &ScaleDownContext<'_>,
     ) -> Result<(), Box<Stay>> {
-        let (nodes, pods, moved) = self.leaving(state, leaving, context);
+        let Leaving { nodes, pods, moved } = self.leaving(state, leaving, context);
         let places = self
             .destinations
             .vacate_together(state.cluster_mut(), &nodes, &moved, |cluster, class| {
@@ -219,7 +229,7 @@ impl Simulation {
         leaving: &[(&Candidate, Vec<u32>)],
         context: &ScaleDownContext<'_>,
     ) -> Vec<ClassId> {
-        let (nodes, _, moved) = self.leaving(state, leaving, context);
+        let Leaving { nodes, moved, .. } = self.leaving(state, leaving, context);
         let Some(any) = nodes.first().map(|(node, _)| *node) else {
             return Vec::new();
         };
@@ -242,7 +252,7 @@ impl Simulation {
         mut new: NewNodes<'_>,
         context: &ScaleDownContext<'_>,
     ) -> Option<u32> {
-        let (nodes, _, moved) = self.leaving(state, leaving, context);
+        let Leaving { nodes, moved, .. } = self.leaving(state, leaving, context);
         let fits = self.destinations.fits_together(
             state.cluster_mut(),
             &nodes,
@@ -258,7 +268,7 @@ impl Simulation {
         state: &ClusterState,
         leaving: &[(&Candidate, Vec<u32>)],
         context: &ScaleDownContext<'_>,
-    ) -> (Vec<(NodeId, Arc<Node>)>, Vec<ToPlace>, Vec<LeavingPod>) {
+    ) -> Leaving {
         let cutoff = context.options.expendable_pods_priority_cutoff;
         let mut pods: Vec<(f64, NodeId, ToPlace)> = Vec::new();
         let first = leaving.first().map(|(node, _)| *node);
@@ -277,8 +287,11 @@ impl Simulation {
             terminating: pod.terminating,
         });
         let moved = moved.collect();
-        let pods = pods.into_iter().map(|(_, _, pod)| pod).collect();
-        (nodes.collect(), pods, moved)
+        Leaving {
+            nodes: nodes.collect(),
+            moved,
+            pods: pods.into_iter().map(|(_, _, pod)| pod).collect(),
+        }
     }
 
     /// Notes where a pod has moved to.

@@ -169,7 +169,7 @@ impl<'p> SimulatedPlan<'p> {
 
     fn settle_reviewed(&mut self, removals: &mut SimulatedRemovals<'_>) {
         for node in self.reviewed {
-            let result = removals.review(node);
+            let result = removals.review(node).map_err(|stay| *stay);
             self.plan.reviewed.push(ReviewedNode {
                 name: Arc::clone(&node.node.name),
                 result,
