@@ -24,7 +24,8 @@ pub struct ClusterOptions {
     /// default: it would compete with ours.
     pub horizontal_pod_autoscaler: bool,
     /// Lifts the limits on the rate of requests that kube-controller-manager and
-    /// kube-scheduler set themselves, so that thousands of pods come and go in a minute.
+    /// kube-scheduler set themselves, and lets kwok work on more pods at a time, so that
+    /// thousands of pods come and go in a minute.
     pub fast_controllers: bool,
 }
 
@@ -338,6 +339,8 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
         ));
     }
     if options.fast_controllers {
+        let key = "pod-play-stage-parallelism";
+        patches.push(extra_arg("kwok-controller", key, "32"));
         for component in ["kube-controller-manager", "kube-scheduler"] {
             patches.push(extra_args(
                 component,

@@ -73,12 +73,13 @@ fn requests(world: &World) -> anyhow::Result<()> {
     let kubeconfig = proxy.kubeconfig(&world.workshop);
     let begin = SystemTime::now();
     let mut daemon = world.daemon(&MANY, &kubeconfig, 20)?;
-    world.wait_for_terminations(&MANY)?;
+    let waited = world.wait_for_terminations(&MANY);
     // It publishes the last events.
     daemon.terminate();
     let time = delay(begin, SystemTime::now());
     let requests = Requests::count(&proxy.seen());
     println!("{requests}");
+    waited?;
     let pods = (MANY.nodes * MANY.pods_a_node) as usize;
     anyhow::ensure!(
         requests.evicted == pods,
