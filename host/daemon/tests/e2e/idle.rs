@@ -1,6 +1,6 @@
 //! A cluster in which nothing happens: the daemon, which runs alone and needs no lease, writes
-//! the status every five minutes. `cargo xtask campaign idle` counts for an hour, and writes the figures to
-//! `docs/campaigns/idle.md`.
+//! the status every five minutes. `cargo xtask campaign idle` counts for an hour, and writes
+//! the figures to `docs/campaigns/idle.md`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

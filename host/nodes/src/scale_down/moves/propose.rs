@@ -27,7 +27,7 @@ pub(super) struct Proposals<'p, 'a> {
     targets: &'p [Target],
     /// Simulations that are left.
     left: u32,
-    moves: Vec<ProposedMove>,
+    replacements: Vec<ProposedMove>,
 }
 
 /// What can take the place of a set of nodes.
@@ -53,12 +53,14 @@ impl<'p, 'a> Proposals<'p, 'a> {
             nodes,
             targets,
             left: MAX_SIMULATIONS,
-            moves: Vec::new(),
+            replacements: Vec::new(),
         }
     }
 
-    /// Returns all moves: first the replacements, at most [`MAX_MOVES`], then the removals.
+    /// Returns all moves: first the removals, then at most [`MAX_MOVES`] replacements.
     pub(super) fn all(mut self, removable: &[usize]) -> Vec<ProposedMove> {
+        let removals = removable.iter().map(|&at| self.removal(at));
+        let mut moves: Vec<ProposedMove> = removals.collect();
         let replaceable = self.replaceable();
         let mut groups: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for &at in &replaceable {
@@ -74,15 +76,12 @@ impl<'p, 'a> Proposals<'p, 'a> {
         }
         for &at in &replaceable {
             if let Found::Cheaper(found) = self.replace(&[at]) {
-                self.moves.push(found);
+                self.replacements.push(found);
             }
         }
-        self.moves.truncate(MAX_MOVES);
-        for &at in removable {
-            let removal = self.removal(at);
-            self.moves.push(removal);
-        }
-        self.moves
+        self.replacements.truncate(MAX_MOVES);
+        moves.append(&mut self.replacements);
+        moves
     }
 
     /// Indices of nodes that may be replaced: those with pods that may go, whose price is
@@ -120,7 +119,7 @@ impl<'p, 'a> Proposals<'p, 'a> {
             let length = low + (high - low) / 2;
             match self.replace(&nodes[..length]) {
                 Found::Cheaper(found) => {
-                    self.moves.push(found);
+                    self.replacements.push(found);
                     low = length + 1;
                 }
                 Found::NothingNeeded => low = length + 1,
