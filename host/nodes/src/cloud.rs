@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::options::MaxDisruption;
+use crate::max_disruption::MaxDisruption;
 use flyball_decision::time::Timestamp;
 
 /// A group of alike nodes that a cloud creates and deletes, such as an Auto Scaling group

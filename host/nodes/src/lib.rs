@@ -18,6 +18,7 @@ mod findings;
 pub mod gpu;
 pub mod guard;
 pub mod limits;
+mod max_disruption;
 mod node_profile;
 mod nominated;
 pub mod options;

@@ -1,7 +1,6 @@
 //! Options of the nodes half, with Cluster Autoscaler's flag names and defaults.
 
 mod drain_priorities;
-mod max_disruption;
 mod scale_down;
 
 use std::sync::Arc;
@@ -9,9 +8,9 @@ use std::sync::Arc;
 use flyball_decision::policy::DEFAULT_EXPANDER;
 
 pub use self::drain_priorities::{DrainPriorities, DrainPrioritiesError};
-pub use self::max_disruption::{MaxDisruption, MaxDisruptionError};
 pub use self::scale_down::{ScaleDownMode, ScaleDownOptions};
 use crate::cloud::Conventions;
+pub use crate::max_disruption::{MaxDisruption, MaxDisruptionError};
 
 const MINUTE_MS: i64 = 60_000;
 const GIB: u64 = 1 << 30;

@@ -12,6 +12,7 @@ use flyball_nodes::census::Census;
 use flyball_nodes::cloud::NodeGroup;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::record::Order;
+use flyball_nodes::scale_down::plan::UnneededNode;
 use flyball_nodes::scale_down::{
     ScaleDownContext, ScaleDownMode, ScaleDownPlan, ScaleDownTracker, plan_scale_down,
 };
@@ -153,7 +154,7 @@ impl Fleet {
                 fleet.add_node(&order.group);
             }
         }
-        fleet.bind(objects)?;
+        fleet.bind(objects, None)?;
         let second: Vec<String> = fleet.pods.keys().skip(1).step_by(2).cloned().collect();
         for name in second {
             fleet.pods.remove(&name);
@@ -169,8 +170,8 @@ impl Fleet {
     }
 
     /// Binds pods to nodes as the scheduler's filters allow, in several rounds, since pods
-    /// with affinity wait for others.
-    fn bind(&mut self, objects: Vec<Value>) -> anyhow::Result<()> {
+    /// with affinity wait for others. With `only`, to these nodes alone.
+    fn bind(&mut self, objects: Vec<Value>, only: Option<&[String]>) -> anyhow::Result<()> {
         let mut state = self.state()?;
         apply(&mut state, pods(objects.iter().cloned())?);
         let mut waiting = in_order(&state);
@@ -178,7 +179,14 @@ impl Fleet {
             .into_iter()
             .filter_map(|pod| Some((pod["metadata"]["name"].as_str()?.to_owned(), pod)))
             .collect();
-        let mut all: Vec<NodeId> = state.cluster().node_ids().collect();
+        let cluster = state.cluster();
+        let mut all: Vec<NodeId> = match only {
+            Some(names) => names
+                .iter()
+                .filter_map(|name| cluster.find_node(name))
+                .collect(),
+            None => cluster.node_ids().collect(),
+        };
         all.sort_unstable();
         let (sought, mut rounds) = (waiting.len(), 0);
         while !waiting.is_empty() && rounds < 8 {
@@ -288,44 +296,49 @@ impl Fleet {
     }
 
     fn carry_out(&mut self, state: &ClusterState, plan: &ScaleDownPlan) -> anyhow::Result<usize> {
-        let replacing = plan.replacements.iter().filter(|one| one.is_ordered);
-        let replacing: Vec<_> = replacing.collect();
-        let replaced = replacing.iter().flat_map(|one| &one.nodes);
-        let leaving: Vec<usize> = plan.removed.iter().chain(replaced).copied().collect();
-        let mut homeless = Vec::new();
         let mut moved = 0;
-        for &at in &leaving {
-            let node = &plan.unneeded[at];
-            for pod in &node.pods {
-                let name = state
-                    .pod_at(pod.slot)
-                    .context("no such pod")?
-                    .key
-                    .name
-                    .to_string();
-                let (object, _) = self.pods.remove(&name).context("no such pod")?;
-                moved += 1;
-                match pod.to.as_ref().filter(|to| self.nodes.contains_key(&***to)) {
-                    Some(to) => {
-                        self.pods.insert(name, (object, to.to_string()));
-                    }
-                    None => homeless.push(object),
+        for &at in &plan.removed {
+            let homeless = self.remove_node(state, &plan.unneeded[at], &mut moved)?;
+            ensure!(homeless.is_empty(), "a pod moves to no node");
+        }
+        let ordered = plan.replacements.iter().filter(|one| one.is_ordered);
+        for one in ordered.clone() {
+            let mut homeless = Vec::new();
+            for &at in &one.nodes {
+                homeless.extend(self.remove_node(state, &plan.unneeded[at], &mut moved)?);
+            }
+            let new = (0..one.key.count).map(|_| self.add_node(&one.key.group));
+            let new: Vec<String> = new.collect();
+            let (before, count) = (self.pods.len(), homeless.len());
+            self.bind(homeless, Some(&new))?;
+            ensure!(self.pods.len() == before + count, "pods have no room");
+        }
+        let is_changed = !plan.removed.is_empty() || ordered.count() > 0;
+        Ok(moved.max(usize::from(is_changed)))
+    }
+
+    /// Removes a node, and moves its pods where the plan says. Returns those that move to new
+    /// nodes.
+    fn remove_node(
+        &mut self,
+        state: &ClusterState,
+        node: &UnneededNode,
+        moved: &mut usize,
+    ) -> anyhow::Result<Vec<Value>> {
+        let mut homeless = Vec::new();
+        for pod in &node.pods {
+            let name = &state.pod_at(pod.slot).context("no such pod")?.key.name;
+            let (object, _) = self.pods.remove(&**name).context("no such pod")?;
+            *moved += 1;
+            match pod.to.as_ref().filter(|to| self.nodes.contains_key(&***to)) {
+                Some(to) => {
+                    self.pods.insert(name.to_string(), (object, to.to_string()));
                 }
-            }
-            self.nodes.remove(&*node.name);
-        }
-        for one in replacing {
-            for _ in 0..one.key.count {
-                self.add_node(&one.key.group);
+                None => homeless.push(object),
             }
         }
-        let before = self.pods.len();
-        let count = homeless.len();
-        if count > 0 {
-            self.bind(homeless)?;
-        }
-        ensure!(self.pods.len() == before + count, "pods have no room");
-        Ok(moved.max(usize::from(!leaving.is_empty())))
+        self.nodes.remove(&*node.name);
+        Ok(homeless)
     }
 }
 

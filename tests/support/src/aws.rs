@@ -1,6 +1,8 @@
 //! A simulated AWS for tests: moto's server.
 
 use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +13,6 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::binaries::cloud;
-use crate::faults::exchange;
 use crate::wait_for;
 
 /// Auto Scaling, EC2, EKS, STS and IAM on 127.0.0.1, simulated by moto.
@@ -282,4 +283,13 @@ fn endpoint(log: &str) -> Option<String> {
     let (_, rest) = log.split_once("Running on ")?;
     let (endpoint, _) = rest.split_once('\n')?;
     Some(endpoint.trim().to_owned())
+}
+
+/// Sends a request that closes its connection. Returns the answer.
+pub(crate) fn exchange(address: &str, request: &str) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    Ok(answer)
 }

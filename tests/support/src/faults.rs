@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use crate::Aws;
+use crate::aws::{Aws, exchange};
 
 /// How long a call that terminates an instance takes at least, so that concurrent ones meet.
 const LATENCY: Duration = Duration::from_millis(100);
@@ -166,15 +166,6 @@ impl Shared {
         let request = format!("{head}\r\nConnection: close\r\n\r\n{body}");
         exchange(&self.moto, &request).unwrap_or_default()
     }
-}
-
-/// Sends a request that closes its connection. Returns the answer.
-pub(crate) fn exchange(address: &str, request: &str) -> std::io::Result<Vec<u8>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.write_all(request.as_bytes())?;
-    let mut answer = Vec::new();
-    stream.read_to_end(&mut answer)?;
-    Ok(answer)
 }
 
 /// Returns head and body of a request. `None` if the connection was closed before, or it is
