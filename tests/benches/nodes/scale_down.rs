@@ -11,6 +11,7 @@ use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
 use flyball_nodes::backoff::Backoffs;
 use flyball_nodes::census::Census;
+use flyball_nodes::cloud::NodeGroup;
 use flyball_nodes::options::{ExpanderChoice, NodeOptions};
 use flyball_nodes::scale_down::{
     ScaleDownContext, ScaleDownMode, ScaleDownTracker, plan_scale_down,
@@ -44,23 +45,8 @@ fn removable(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
     const PER_NODE: usize = 40;
     let mut times = Vec::new();
     for _ in 0..3 {
-        let mut state = ClusterState::new();
-        let whole = json!({ "cpu": "10", "memory": "50Gi", "pods": "110" });
-        let name = |row: usize| format!("node-{row}");
-        for row in 0..NODES {
-            state.apply_node(node_facts(node(&name(row), &json!({}), &whole))?);
-        }
-        for row in 0..NODES * PER_NODE {
-            let owner = format!("web-{}", row / 100);
-            let requests = json!({ "cpu": "100m", "memory": "256Mi" });
-            let pod = pod(&format!("web-{row}"), Some(&owner), &requests);
-            let pod = running(pod, &name(row % NODES));
-            apply(&mut state, pods(std::iter::once(pod))?);
-        }
-        owners(&mut state, NODES * PER_NODE / 100);
-        let names: Vec<String> = (0..NODES).map(name).collect();
-        let template = template(&size(10_000, 50 * GIB, 110));
-        let world = World::new(state, vec![group("group", template, 1.0, &names)]);
+        let (state, group) = alike(NODES, PER_NODE)?;
+        let world = World::new(state, vec![group]);
         let mut control = world.control(&options(), engine);
         times.push(control.tick(NOW));
         let record = control.decided()?;
@@ -76,23 +62,8 @@ fn removable(engine: &Arc<dyn PolicyEngine>) -> anyhow::Result<()> {
 pub fn judge(engine: &dyn PolicyEngine) -> anyhow::Result<()> {
     const NODES: usize = 2_500;
     const PER_NODE: usize = 40;
-    let mut state = ClusterState::new();
-    let whole = json!({ "cpu": "10", "memory": "50Gi", "pods": "110" });
-    let name = |row: usize| format!("node-{row}");
-    for row in 0..NODES {
-        state.apply_node(node_facts(node(&name(row), &json!({}), &whole))?);
-    }
-    for row in 0..NODES * PER_NODE {
-        let owner = format!("web-{}", row / 100);
-        let requests = json!({ "cpu": "100m", "memory": "256Mi" });
-        let pod = pod(&format!("web-{row}"), Some(&owner), &requests);
-        let pod = running(pod, &name(row % NODES));
-        apply(&mut state, pods(std::iter::once(pod))?);
-    }
-    owners(&mut state, NODES * PER_NODE / 100);
-    let names: Vec<String> = (0..NODES).map(name).collect();
-    let template = template(&size(10_000, 50 * GIB, 110));
-    let groups = [group("group", template, 1.0, &names)];
+    let (mut state, group) = alike(NODES, PER_NODE)?;
+    let groups = [group];
     let mut options = options();
     options.scale_down.policies = vec![ExpanderChoice::named("drain-rules")];
     let census = Census::without_history(NOW, &state, &groups, &options);
@@ -122,6 +93,27 @@ pub fn judge(engine: &dyn PolicyEngine) -> anyhow::Result<()> {
         ensure!(unjudged == NODES, "pods of {unjudged} nodes may be moved");
     }
     report("scale-down/judge-100000", median(times), "ms", Some(25.0))
+}
+
+/// A group of nodes, each with so many pods of a hundredth of a node.
+fn alike(nodes: usize, per_node: usize) -> anyhow::Result<(ClusterState, Arc<NodeGroup>)> {
+    let mut state = ClusterState::new();
+    let whole = json!({ "cpu": "10", "memory": "50Gi", "pods": "110" });
+    let name = |row: usize| format!("node-{row}");
+    for row in 0..nodes {
+        state.apply_node(node_facts(node(&name(row), &json!({}), &whole))?);
+    }
+    for row in 0..nodes * per_node {
+        let owner = format!("web-{}", row / 100);
+        let requests = json!({ "cpu": "100m", "memory": "256Mi" });
+        let pod = pod(&format!("web-{row}"), Some(&owner), &requests);
+        let pod = running(pod, &name(row % nodes));
+        apply(&mut state, pods(std::iter::once(pod))?);
+    }
+    owners(&mut state, nodes * per_node / 100);
+    let names: Vec<String> = (0..nodes).map(name).collect();
+    let template = template(&size(10_000, 50 * GIB, 110));
+    Ok((state, group("group", template, 1.0, &names)))
 }
 
 /// Adds the ReplicaSets of the pods.

@@ -61,7 +61,7 @@ const PRICES: &str = "
 
 const BUDGET: &str = "/apis/policy/v1/namespaces/default/poddisruptionbudgets/web";
 
-/// What is told of a Node that outlives its instance.
+/// Message of the event about a Node that outlives its instance.
 const LINGERS: &str = "the Node is still there 5 minutes after its instance";
 
 /// Pods of the Deployment with the budget.

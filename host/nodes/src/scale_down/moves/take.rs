@@ -118,8 +118,8 @@ impl<'p> SimulatedPlan<'p> {
         SimulatedRemovals::new(self.context, state, self.tracker, self.nodes)
     }
 
-    /// Removes the nodes that are reviewed or replaced, in a simulation that only prepares the
-    /// plan: its own says what comes of them.
+    /// Begins a simulation that only prepares the plan: without the nodes that are reviewed or
+    /// replaced. Whether these go is decided later, in the simulation of the plan itself.
     fn begin_without_leaving(&self, state: &'p mut ClusterState) -> SimulatedRemovals<'p> {
         let mut removals = self.begin(state);
         for node in self.reviewed {
