@@ -22,7 +22,8 @@ fn granted(granted: Option<Granted<'_>>) -> Result<Granted<'_>, Refusal> {
 
 fn judge_pods(input: &ScaleDownPods) -> Result<PodVerdicts, Refusal> {
     let [label, annotation, namespace, node] =
-        [POD_LABEL, POD_ANNOTATION, NAMESPACE_LABEL, NODE_LABEL].map(|at| granted(input.granted(at)));
+        [POD_LABEL, POD_ANNOTATION, NAMESPACE_LABEL, NODE_LABEL]
+            .map(|at| granted(input.granted(at)));
     let (label, annotation, namespace, node) = (label?, annotation?, namespace?, node?);
     Ok(PodVerdicts::each(input, |pod| {
         let row = pod.row();
