@@ -8,6 +8,7 @@
 mod annotations;
 mod bind;
 mod budgets;
+mod chunks;
 mod common_labels;
 mod compact;
 mod drain_facts;

@@ -37,41 +37,44 @@ pub struct Owner {
 }
 
 /// Fields of a pod, other than its scheduling requirements ([`Pod`]).
+///
+/// What scale-down reads of each pod stands first, so that it takes two cache lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[repr(C)]
 pub struct PodFacts {
-    /// metadata.uid.
-    pub uid: Arc<str>,
     /// Namespace and name.
     pub key: ObjectKey,
-    /// spec.nodeName. `None` if the pod waits for a node.
-    pub node: Option<Arc<str>>,
-    /// status.nominatedNodeName: the node on which the scheduler reserves room for it, or
-    /// makes room by preemption.
-    pub nominated: Option<Arc<str>>,
-    /// status.phase.
-    pub phase: PodPhase,
     /// metadata.creationTimestamp.
     pub created: Timestamp,
     /// metadata.deletionTimestamp.
     pub deletion: Option<Timestamp>,
-    /// Whether the scheduler found no node for it: condition PodScheduled is False with
-    /// reason Unschedulable.
-    pub unschedulable: bool,
     /// Its controller. Pods of one controller share the `Arc`.
     pub owner: Option<Arc<Owner>>,
+    /// What decides whether its node may go. Alike pods share the `Arc`.
+    pub drain: Arc<DrainFacts>,
+    /// status.phase.
+    pub phase: PodPhase,
     /// Whether it is a static pod of its node (annotation
     /// `kubernetes.io/config.mirror`).
     pub mirror: bool,
     /// Whether it counts as a pod of a DaemonSet, whoever made it (annotation
     /// `cluster-autoscaler.kubernetes.io/daemonset-pod: "true"`).
     pub like_daemon_set: bool,
+    /// Whether its condition Ready is True.
+    pub ready: bool,
+    /// Whether the scheduler found no node for it: condition PodScheduled is False with
+    /// reason Unschedulable.
+    pub unschedulable: bool,
+    /// metadata.uid.
+    pub uid: Arc<str>,
+    /// spec.nodeName. `None` if the pod waits for a node.
+    pub node: Option<Arc<str>>,
+    /// status.nominatedNodeName: the node on which the scheduler reserves room for it, or
+    /// makes room by preemption.
+    pub nominated: Option<Arc<str>>,
     /// Annotation `cluster-autoscaler.kubernetes.io/pod-scale-up-delay`, in
     /// milliseconds.
     pub scale_up_delay_ms: Option<i64>,
-    /// Whether its condition Ready is True.
-    pub ready: bool,
-    /// What decides whether its node may go. Alike pods share the `Arc`.
-    pub drain: Arc<DrainFacts>,
 }
 
 impl PodFacts {
