@@ -140,6 +140,31 @@ pub struct PodColumns {
 
 count_rows!(PodColumns by node);
 
+impl PodColumns {
+    /// Returns a table without rows that has memory for so many.
+    #[must_use]
+    pub fn with_capacity(rows: usize) -> Self {
+        Self {
+            node: Vec::with_capacity(rows),
+            namespace: Vec::with_capacity(rows),
+            state: Vec::with_capacity(rows),
+            owner_kind: Vec::with_capacity(rows),
+            owner_replicas: Vec::with_capacity(rows),
+            priority: Vec::with_capacity(rows),
+            deletion_cost: Vec::with_capacity(rows),
+            cpu: Vec::with_capacity(rows),
+            memory: Vec::with_capacity(rows),
+            gpu: Vec::with_capacity(rows),
+            created_ms: Vec::with_capacity(rows),
+            deletion_ms: Vec::with_capacity(rows),
+            grace_ms: Vec::with_capacity(rows),
+            budgets: Vec::with_capacity(rows),
+            disruptions_allowed: Vec::with_capacity(rows),
+            texts: Vec::new(),
+        }
+    }
+}
+
 /// Input of `scale-down-pods`, other than its [`crate::context::Context`]: one chunk, of
 /// at most [`MAX_ROWS`](super::MAX_ROWS) pods.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

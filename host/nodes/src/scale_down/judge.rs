@@ -13,25 +13,27 @@
 mod columns;
 mod compose;
 mod kept;
+mod open;
 mod rows;
 
 use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use self::columns::{MAX_PODS, PodTable};
 pub(super) use self::columns::{NodeTable, group_columns};
-use self::columns::{Place, PodTable};
 pub(super) use self::compose::filled;
-use self::compose::{PodComposer, PodVerdict, compose_node_of_pods, compose_nodes};
+use self::compose::{PodComposer, PodVerdict, compose_nodes};
 pub(crate) use self::kept::KeptVerdicts;
 use self::kept::{KeptPod, PodNodeKey};
+use self::open::{ByName, OpenNodes};
 use self::rows::{Fingerprint, RowMaker};
 use super::candidates::Candidate;
 use super::plan::ScaleDownContext;
 use super::wishes::{self, Wishes};
 use crate::reasons::Stay;
 use crate::record::{NodesAsked, PodsAsked, ScaleDownQuestions};
-use crate::state::{ClusterState, PodView};
+use crate::state::ClusterState;
 use flyball_decision::ask::{Asker, Named, Panel};
 use flyball_decision::context::GrantedInput;
 use flyball_decision::event::Event;
@@ -132,14 +134,6 @@ struct Judge<'a> {
     events: Vec<Event>,
 }
 
-/// A node of which some verdicts about pods are not known.
-struct OpenNode<'n> {
-    node: &'n Candidate,
-    key: PodNodeKey,
-    /// Its pods, ordered by name.
-    pods: Vec<KeptPod>,
-}
-
 impl Judge<'_> {
     /// Asks about pods whose verdicts are not known.
     fn pods(&mut self, nodes: &[Candidate], kept: &mut KeptVerdicts) {
@@ -147,51 +141,49 @@ impl Judge<'_> {
         // What seldom changes of a group, so that verdicts can be kept.
         let groups = Arc::new(group_columns(self.context, self.state, false));
         kept.note_pod_groups(&groups);
-        let mut rows = RowMaker::new(self.context, self.state);
-        let mut table = PodTable::new();
-        let mut open: Vec<OpenNode<'_>> = Vec::new();
-        for node in nodes {
+        let nodes = nodes.iter().map(|node| {
             let key = PodNodeKey::of(node, self.wishes.texts_of_node(node));
-            if kept.knows_pods(&node.name, &key, now) {
-                continue;
-            }
-            let known = kept.pods_of(&node.name, &key);
-            let of_node = open.len();
-            open.push(OpenNode {
-                node,
-                key,
-                pods: Vec::new(),
-            });
-            let mut pods: Vec<PodView<'_>> = self.state.pods_on(&node.name).collect();
-            pods.sort_unstable_by_key(|pod| (&*pod.key.name, &*pod.key.namespace));
-            for (at, pod) in pods.iter().enumerate() {
+            (node, key)
+        });
+        let nodes = nodes.filter(|(node, key)| !kept.knows_pods(&node.name, key, now));
+        let nodes: Vec<_> = nodes.collect();
+        let counts = nodes
+            .iter()
+            .map(|(node, _)| self.state.pods_on(&node.name).count());
+        let mut table = PodTable::new(counts.sum());
+        let mut rows = RowMaker::new(self.context, self.state);
+        let mut by_name = ByName::default();
+        let mut open = OpenNodes::default();
+        for (node, key) in nodes {
+            let known = kept.take_pods(&node.name, &key);
+            let texts_of_node = key.texts.clone();
+            open.start(node, key);
+            for pod in by_name.sort(self.state.pods_on(&node.name)) {
                 let row = rows.row(pod);
                 let texts = self.wishes.texts_of_pod(self.state, pod);
                 let fingerprint = Fingerprint::of(&kept.hasher, &row, &texts);
-                let verdict = kept_verdict(known, pod.slot, fingerprint, now);
-                let place = Place {
-                    node: of_node,
-                    pod: at,
-                };
-                let of_pod = (pod.slot, place);
-                let key = &open[of_node].key;
-                if verdict.is_none() && !table.add(node, of_pod, &row, [&key.texts, &texts]) {
-                    let full = std::mem::replace(&mut table, PodTable::new());
-                    self.ask_pods(full, &groups, &mut open);
-                    table.add(node, of_pod, &row, [&open[of_node].key.texts, &texts]);
+                let verdict = kept_verdict(&known, pod.slot, fingerprint, now);
+                if verdict.is_none() {
+                    let texts = [&texts_of_node, &texts];
+                    if !table.add(node, (pod, open.next_place()), &row, texts) {
+                        table.add_names(self.state);
+                        let full = std::mem::replace(&mut table, PodTable::new(MAX_PODS));
+                        self.ask_pods(full, &groups, &mut open);
+                        open.finish(self.state, kept, 1);
+                        table.add(node, (pod, open.next_place()), &row, texts);
+                    }
                 }
-                open[of_node].pods.push(KeptPod {
+                let kept = KeptPod {
                     slot: pod.slot,
                     fingerprint,
                     verdict,
-                });
+                };
+                open.add(kept, &row);
             }
+            table.add_names(self.state);
         }
         self.ask_pods(table, &groups, &mut open);
-        for OpenNode { node, key, pods } in open {
-            let of_pods = compose_node_of_pods(now, self.state, &pods);
-            kept.keep_pods(&node.name, key, pods, of_pods);
-        }
+        open.finish(self.state, kept, 0);
     }
 
     /// Asks about the pods of a table, and files their verdicts.
@@ -199,7 +191,7 @@ impl Judge<'_> {
         &mut self,
         mut table: PodTable<'_>,
         groups: &Arc<GroupColumns>,
-        open: &mut [OpenNode<'_>],
+        open: &mut OpenNodes<'_>,
     ) {
         if table.slots.is_empty() {
             return;
@@ -215,18 +207,14 @@ impl Judge<'_> {
             &granted,
             &mut self.events,
         );
-        let mut composer = PodComposer::new(self.context.now, state, &parts, groups, &table);
-        for (at, place) in table.places.iter().enumerate() {
-            if let Some(pod) = state.pod_at(table.slots[at]) {
-                open[place.node].pods[place.pod].verdict = Some(composer.verdict(at, &pod));
-            }
+        let mut composer = PodComposer::new(self.context.now, &parts, groups, &table);
+        for (at, &place) in table.places.iter().enumerate() {
+            open.answer(place, |pod| composer.verdict(at, pod));
         }
         if !parts.is_empty() {
-            let names = table.slots.iter();
-            let names = names.filter_map(|&slot| Some(state.pod_at(slot)?.key.clone()));
             self.questions.pods.push(PodsAsked {
                 input,
-                names: names.collect(),
+                names: table.names,
                 policies: parts,
             });
         }

@@ -10,13 +10,20 @@ use crate::gpu::{gpus, has_gpu_label};
 use crate::scale_down::candidates::{Candidate, is_disabled};
 use crate::scale_down::plan::ScaleDownContext;
 use crate::scale_down::wishes::RowTexts;
-use crate::state::ClusterState;
+use crate::state::{ClusterState, PodView};
 use flyball_decision::context::GrantedInput;
+use flyball_decision::key::ObjectKey;
 use flyball_decision::row_wish::MAX_TEXT_BYTES;
 use flyball_decision::scale_down::{
     GroupColumns, MAX_ROWS, NO_ROW, NONE, NodeColumns, PodColumns, PodNodeColumns,
     ScaleDownNodesInput, ScaleDownPodsInput, Texts, group_state, node_state,
 };
+
+/// Number of pods that one question is about. The contract allows [`MAX_ROWS`]. So many stay
+/// in the cache of a core, and in the memory of a component that stays resident.
+pub(super) const MAX_PODS: usize = 4_096;
+
+const _: () = assert!(MAX_PODS <= MAX_ROWS);
 
 fn group_row(node: &Candidate) -> i32 {
     i32::try_from(node.group).unwrap_or(NO_ROW)
@@ -89,47 +96,45 @@ pub(super) struct PodTable<'a> {
     pub(super) candidates: Vec<&'a Candidate>,
     /// Slot of the pod of each row.
     pub(super) slots: Vec<u32>,
-    /// Where the verdict of each row goes.
-    pub(super) places: Vec<Place>,
-}
-
-/// A pod among those that are judged in this pass: its node, and its position there.
-#[derive(Clone, Copy)]
-pub(super) struct Place {
-    pub(super) node: usize,
-    pub(super) pod: usize,
+    /// Namespace and name of the pod of each row.
+    pub(super) names: Vec<ObjectKey>,
+    /// Place of the pod of each row among those that are judged in this pass.
+    pub(super) places: Vec<usize>,
 }
 
 impl<'a> PodTable<'a> {
-    pub(super) fn new() -> Self {
+    /// Returns an empty table, with memory for so many pods or all that it can hold.
+    pub(super) fn new(pods: usize) -> Self {
+        let rows = pods.min(MAX_PODS);
         Self {
-            pods: PodColumns::default(),
+            pods: PodColumns::with_capacity(rows),
             nodes: PodNodeColumns::default(),
             pod_texts: Texts::default(),
             node_texts: Texts::default(),
             namespace: None,
             wanted: WantedTexts::default(),
             candidates: Vec::new(),
-            slots: Vec::new(),
-            places: Vec::new(),
+            slots: Vec::with_capacity(rows),
+            names: Vec::with_capacity(rows),
+            places: Vec::with_capacity(rows),
         }
     }
 
-    /// Adds a pod. Returns false, and adds nothing, if the table is full. Pods of a node
-    /// are added one after the other.
+    /// Adds a pod with its place. Returns false, and adds nothing, if the table is full.
+    /// Pods of a node are added one after the other.
     pub(super) fn add(
         &mut self,
         node: &'a Candidate,
-        (slot, place): (u32, Place),
+        (pod, place): (&PodView<'_>, usize),
         row: &PodRow<'_>,
         [of_node, of_pod]: [&RowTexts; 2],
     ) -> bool {
         let is_new = self
             .candidates
             .last()
-            .is_none_or(|last| last.name != node.name);
+            .is_none_or(|last| !std::ptr::eq(*last, node));
         let of_node = is_new.then_some(of_node);
-        if self.slots.len() == MAX_ROWS || !self.wanted.add(of_node, of_pod) {
+        if self.slots.len() == MAX_PODS || !self.wanted.add(of_node, of_pod) {
             return false;
         }
         if is_new {
@@ -138,9 +143,17 @@ impl<'a> PodTable<'a> {
         let at = row_of(self.candidates.len() - 1);
         let namespace = self.namespace_row(row.namespace);
         row.push(&mut self.pods, at, namespace);
-        self.slots.push(slot);
+        self.slots.push(pod.slot);
         self.places.push(place);
         true
+    }
+
+    /// Adds the names of the pods that were added since the last call. Cloning a name waits
+    /// for all writes before it, so that this is done for the pods of a node at once.
+    pub(super) fn add_names(&mut self, state: &ClusterState) {
+        let slots = self.slots.iter().skip(self.names.len());
+        let pods = slots.filter_map(|&slot| state.pod_at(slot));
+        self.names.extend(pods.map(|pod| pod.key.clone()));
     }
 
     fn namespace_row(&mut self, namespace: &Arc<str>) -> u32 {
@@ -284,15 +297,15 @@ impl<'a> NodeTable<'a> {
         columns.allocatable_cpu.push(amount(allocatable.cpu));
         columns.allocatable_memory.push(amount(allocatable.memory));
         columns.allocatable_gpu.push(amount(gpus(allocatable)));
-        let all = known.requested;
+        let all = known.requested.all;
         columns.requested_cpu.push(all.cpu);
         columns.requested_memory.push(all.memory);
         columns.requested_gpu.push(all.gpu);
-        let daemons = known.of_daemon_sets;
+        let daemons = known.requested.of_daemon_sets;
         columns.daemon_set_cpu.push(daemons.cpu);
         columns.daemon_set_memory.push(daemons.memory);
         columns.daemon_set_gpu.push(daemons.gpu);
-        let mirrors = known.of_mirrors;
+        let mirrors = known.requested.of_mirrors;
         columns.mirror_cpu.push(mirrors.cpu);
         columns.mirror_memory.push(mirrors.memory);
         columns.mirror_gpu.push(mirrors.gpu);

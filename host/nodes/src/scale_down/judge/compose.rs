@@ -10,12 +10,11 @@ use std::sync::Arc;
 pub(super) use self::nodes::compose_nodes;
 
 use super::columns::PodTable;
-use super::kept::{KeptPod, Requests};
-use super::rows::{is_long_terminating, long_terminating_after};
+use super::open::OpenPod;
+use super::rows::HostFacts;
 use super::{JudgedPod, PodAction};
-use crate::gpu::gpus;
 use crate::reasons::{self, HOST_REASONS, HostReason, Stay};
-use crate::state::{ClusterState, PodView};
+use crate::state::ClusterState;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
 use flyball_decision::question::ScaleDownPodsQuestion;
@@ -83,7 +82,6 @@ pub(super) struct PodVerdict {
 /// Combines the answers about pods.
 pub(super) struct PodComposer<'a> {
     now: Timestamp,
-    state: &'a ClusterState,
     parts: &'a [Part<ScaleDownPodsQuestion>],
     groups: &'a GroupColumns,
     table: &'a PodTable<'a>,
@@ -101,14 +99,12 @@ enum CauseKey {
 impl<'a> PodComposer<'a> {
     pub(super) fn new(
         now: Timestamp,
-        state: &'a ClusterState,
         parts: &'a [Part<ScaleDownPodsQuestion>],
         groups: &'a GroupColumns,
         table: &'a PodTable<'a>,
     ) -> Self {
         Self {
             now,
-            state,
             parts,
             groups,
             table,
@@ -117,12 +113,9 @@ impl<'a> PodComposer<'a> {
     }
 
     /// Returns the verdict about the pod in that row.
-    pub(super) fn verdict(&mut self, at: usize, pod: &PodView<'_>) -> PodVerdict {
+    pub(super) fn verdict(&mut self, at: usize, pod: HostFacts) -> PodVerdict {
         let mut strictest: Option<(Strictness, CauseKey)> = None;
-        let (mut cost, mut until) = (0.0, Timestamp(i64::MAX));
-        if let Some(end) = long_terminating_from(pod).filter(|end| *end > self.now) {
-            until = end;
-        }
+        let (mut cost, mut until) = (0.0, pod.until);
         for (of_part, part) in self.parts.iter().enumerate() {
             let host = |reason: HostReason| CauseKey::Host(reason.code, Some(of_part));
             let (strictness, key) = match &part.answer {
@@ -146,7 +139,7 @@ impl<'a> PodComposer<'a> {
                         pod_verdict::EVICT => (Strictness::Evict, own),
                         pod_verdict::WAIT => (Strictness::Wait, own),
                         pod_verdict::BLOCK => (Strictness::Block, own),
-                        pod_verdict::SKIP if may_skip(pod, self.now) => (Strictness::Skip, own),
+                        pod_verdict::SKIP if pod.may_be_skipped() => (Strictness::Skip, own),
                         pod_verdict::SKIP => (Strictness::Block, host(reasons::SKIP_NOT_ALLOWED)),
                         _ => (Strictness::Block, host(reasons::UNKNOWN_VERDICT)),
                     }
@@ -199,8 +192,8 @@ impl<'a> PodComposer<'a> {
     fn fill(&self, sentence: &str) -> String {
         filled(sentence, |table, at| match table {
             "pod" => {
-                let pod = self.state.pod_at(*self.table.slots.get(at)?)?;
-                Some(format!("{}/{}", pod.key.namespace, pod.key.name))
+                let pod = self.table.names.get(at)?;
+                Some(format!("{}/{}", pod.namespace, pod.name))
             }
             "node" => Some(self.table.candidates.get(at)?.name.to_string()),
             "group" => Some(self.groups.name.get(at)?.to_string()),
@@ -214,44 +207,29 @@ pub(super) struct NodeOfPods {
     pub(super) pods: Arc<[JudgedPod]>,
     pub(super) blocked: Option<Stay>,
     pub(super) cost: f64,
-    pub(super) requested: [Requests; 3],
     pub(super) until: Timestamp,
 }
 
 /// Adds up the verdicts about the pods of a node, which are ordered by name.
-pub(super) fn compose_node_of_pods(
-    now: Timestamp,
-    state: &ClusterState,
-    pods: &[KeptPod],
-) -> NodeOfPods {
-    let [mut all, mut of_daemon_sets, mut of_mirrors] = [Requests::default(); 3];
+pub(super) fn compose_node_of_pods(state: &ClusterState, pods: &[OpenPod]) -> NodeOfPods {
     let (mut blocked, mut cost, mut until) = (None, 0.0, Timestamp(i64::MAX));
-    let mut judged = Vec::new();
-    for known in pods {
-        let (Some(pod), Some(verdict)) = (state.pod_at(known.slot), &known.verdict) else {
+    let mut judged = Vec::with_capacity(pods.len());
+    for OpenPod { kept, facts } in pods {
+        let Some(verdict) = &kept.verdict else {
             continue;
         };
-        if !pod.facts.has_ended() && !is_long_terminating(&pod, now) {
-            let requests = requests(state, &pod);
-            all.add(requests);
-            if pod.facts.mirror {
-                of_mirrors.add(requests);
-            } else if pod.of_daemon_set() {
-                of_daemon_sets.add(requests);
-            }
-        }
         until = until.min(verdict.until);
-        match action(&pod, verdict.strictness) {
+        match action(*facts, verdict.strictness) {
             Err(()) => {
                 if let (None, Some(cause)) = (&blocked, &verdict.cause) {
-                    blocked = Some(cause.stay(pod.key));
+                    blocked = state.pod_at(kept.slot).map(|pod| cause.stay(pod.key));
                 }
             }
             Ok(Some(action)) => {
                 if action == PodAction::Evict {
                     cost += verdict.cost;
                 }
-                let slot = known.slot;
+                let slot = kept.slot;
                 judged.push(JudgedPod { slot, action });
             }
             Ok(None) => {}
@@ -261,53 +239,20 @@ pub(super) fn compose_node_of_pods(
         pods: judged.into(),
         blocked,
         cost,
-        requested: [all, of_daemon_sets, of_mirrors],
         until,
     }
 }
 
-/// Whether a pod can go with its node, by the host's own facts.
-fn may_skip(pod: &PodView<'_>, now: Timestamp) -> bool {
-    pod.facts.mirror
-        || pod.of_daemon_set()
-        || pod.facts.has_ended()
-        || is_long_terminating(pod, now)
-}
-
-/// When a pod that is being deleted has outlived its grace.
-fn long_terminating_from(pod: &PodView<'_>) -> Option<Timestamp> {
-    long_terminating_after(pod).map(|end| end.plus(1))
-}
-
 /// What happens to a pod. `Ok(None)` if it is left alone, and an error if it blocks. No
 /// policy can have a mirror pod evicted.
-fn action(pod: &PodView<'_>, strictness: Strictness) -> Result<Option<PodAction>, ()> {
+fn action(pod: HostFacts, strictness: Strictness) -> Result<Option<PodAction>, ()> {
     match strictness {
         Strictness::Block => Err(()),
         Strictness::Wait => Ok(Some(PodAction::Wait)),
-        _ if pod.facts.mirror || pod.facts.has_ended() => Ok(None),
+        _ if pod.is_mirror() || pod.has_ended => Ok(None),
         Strictness::Skip => Ok(None),
         Strictness::Evict if pod.of_daemon_set() => Ok(Some(PodAction::DaemonSet)),
         Strictness::Evict => Ok(Some(PodAction::Evict)),
-    }
-}
-
-/// What a pod requests.
-pub(super) fn requests(state: &ClusterState, pod: &PodView<'_>) -> Requests {
-    let cluster = state.cluster();
-    let (cpu, memory) = cluster.cpu_and_memory(pod.class);
-    let gpu = match cluster.requests_extended(pod.class) {
-        true => gpus(&cluster.requests(pod.class)),
-        false => 0,
-    };
-    Requests { cpu, memory, gpu }
-}
-
-impl Requests {
-    fn add(&mut self, other: Self) {
-        self.cpu = self.cpu.saturating_add(other.cpu);
-        self.memory = self.memory.saturating_add(other.memory);
-        self.gpu = self.gpu.saturating_add(other.gpu);
     }
 }
 

@@ -1,13 +1,13 @@
 //! Verdicts that are kept from pass to pass.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use flyball_placement::Resources;
-use hashbrown::DefaultHashBuilder;
+use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::compose::{NodeOfPods, PodVerdict};
-use super::rows::Fingerprint;
+use super::open::OpenNode;
+use super::rows::{Fingerprint, PodRow};
 use super::{Candidate, JudgedNode, JudgedPod, Scores};
 use crate::reasons::Stay;
 use crate::scale_down::plan::ScaleDownContext;
@@ -21,7 +21,7 @@ use flyball_decision::time::Timestamp;
 /// Verdicts about pods and nodes, by node.
 #[derive(Debug, Default)]
 pub(crate) struct KeptVerdicts {
-    nodes: BTreeMap<Arc<str>, KeptNode>,
+    nodes: HashMap<Arc<str>, KeptNode>,
     /// Drain revision of the state that the verdicts are about.
     revision: u64,
     /// Digest and configuration of each policy of the chain.
@@ -42,7 +42,37 @@ pub(super) struct Requests {
     pub(super) gpu: i64,
 }
 
+/// What the pods of a node request that use its resources.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct NodeRequests {
+    pub(super) all: Requests,
+    pub(super) of_daemon_sets: Requests,
+    pub(super) of_mirrors: Requests,
+}
+
+impl NodeRequests {
+    /// Adds a pod.
+    pub(super) fn add(&mut self, pod: &PodRow<'_>) {
+        let (facts, requests) = (pod.facts, pod.requests);
+        if facts.has_ended || facts.is_long_terminating() {
+            return;
+        }
+        self.all.add(requests);
+        if facts.is_mirror() {
+            self.of_mirrors.add(requests);
+        } else if facts.of_daemon_set() {
+            self.of_daemon_sets.add(requests);
+        }
+    }
+}
+
 impl Requests {
+    fn add(&mut self, other: Self) {
+        self.cpu = self.cpu.saturating_add(other.cpu);
+        self.memory = self.memory.saturating_add(other.memory);
+        self.gpu = self.gpu.saturating_add(other.gpu);
+    }
+
     /// The larger of the parts of cpu and memory.
     fn part_of(self, allocatable: &Resources) -> f64 {
         let cpu = part_of(self.cpu, allocatable.cpu);
@@ -100,10 +130,7 @@ pub(in crate::scale_down) struct KeptNode {
     /// The first pod that blocks.
     pub(super) blocked: Option<Stay>,
     pub(super) cost: f64,
-    /// Requests of all its pods, and of those of DaemonSets and mirror pods.
-    pub(super) requested: Requests,
-    pub(super) of_daemon_sets: Requests,
-    pub(super) of_mirrors: Requests,
+    pub(super) requested: NodeRequests,
     /// Until when the verdicts about the pods hold if nothing but time changes.
     pub(super) until: Timestamp,
     pub(super) verdict: Option<KeptVerdict>,
@@ -198,10 +225,10 @@ impl KeptVerdicts {
         known.is_some_and(|known| !known.is_stale && known.key == *key && now < known.until)
     }
 
-    /// Returns the verdicts about the pods of a node of which some may still hold.
-    pub(super) fn pods_of(&self, name: &str, key: &PodNodeKey) -> &[KeptPod] {
-        let known = self.nodes.get(name).filter(|known| known.key == *key);
-        known.map_or(&[], |known| &known.verdicts)
+    /// Takes the verdicts about the pods of a node of which some may still hold.
+    pub(super) fn take_pods(&mut self, name: &str, key: &PodNodeKey) -> Box<[KeptPod]> {
+        let known = self.nodes.get_mut(name).filter(|known| known.key == *key);
+        known.map_or_else(Box::default, |known| std::mem::take(&mut known.verdicts))
     }
 
     /// Whether the verdict about a node still holds.
@@ -215,30 +242,31 @@ impl KeptVerdicts {
         self.nodes.get(node)
     }
 
+    /// Makes room for verdicts about so many further nodes.
+    pub(super) fn reserve(&mut self, nodes: usize) {
+        self.nodes.reserve(nodes);
+    }
+
     /// Keeps the verdicts about a node's pods. The node has to be judged again.
     pub(super) fn keep_pods(
         &mut self,
-        name: &Arc<str>,
-        key: PodNodeKey,
-        mut verdicts: Vec<KeptPod>,
-        node: NodeOfPods,
+        node: OpenNode<'_>,
+        mut verdicts: Box<[KeptPod]>,
+        of_pods: NodeOfPods,
     ) {
         verdicts.sort_unstable_by_key(|pod| pod.slot);
-        let [requested, of_daemon_sets, of_mirrors] = node.requested;
         let kept = KeptNode {
-            key,
+            key: node.key,
             is_stale: false,
-            verdicts: verdicts.into(),
-            pods: node.pods,
-            blocked: node.blocked,
-            cost: node.cost,
-            requested,
-            of_daemon_sets,
-            of_mirrors,
-            until: node.until,
+            verdicts,
+            pods: of_pods.pods,
+            blocked: of_pods.blocked,
+            cost: of_pods.cost,
+            requested: node.requested,
+            until: of_pods.until,
             verdict: None,
         };
-        self.nodes.insert(Arc::clone(name), kept);
+        self.nodes.insert(Arc::clone(&node.node.name), kept);
     }
 
     /// Keeps the verdict about a node.
@@ -254,7 +282,7 @@ impl KeptVerdicts {
         let verdict = known.verdict.as_ref()?;
         // The node's own reason goes before those of its pods.
         let stay = verdict.stay.as_ref().or(known.blocked.as_ref());
-        let utilization = known.requested.part_of(&node.object.allocatable);
+        let utilization = known.requested.all.part_of(&node.object.allocatable);
         Some(JudgedNode {
             node,
             pods: Arc::clone(&known.pods),

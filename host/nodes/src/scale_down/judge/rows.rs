@@ -3,12 +3,17 @@
 use std::hash::BuildHasher as _;
 use std::sync::Arc;
 
+use flyball_placement::ClassId;
 use hashbrown::{DefaultHashBuilder, HashMap};
 
-use super::compose;
+use super::kept::Requests;
+use crate::gpu::gpus;
 use crate::scale_down::plan::ScaleDownContext;
 use crate::scale_down::wishes::RowTexts;
-use crate::state::{ClusterState, LocalVolumes, Owner, PodView, RestartPolicy, SafeToEvict};
+use crate::state::{
+    BudgetFacts, ClusterState, DrainFacts, LocalVolumes, Owner, PodPhase, PodView, RestartPolicy,
+    SafeToEvict,
+};
 use flyball_decision::scale_down::{NONE, PodColumns, owner_kind, pod_state};
 use flyball_decision::time::Timestamp;
 
@@ -20,16 +25,11 @@ const LONG_TERMINATING_MS: i64 = 30_000;
 
 /// Returns the time after which a pod that is being deleted has outlived its grace, as in
 /// Cluster Autoscaler. `None` if it is not being deleted.
-pub(super) fn long_terminating_after(pod: &PodView<'_>) -> Option<Timestamp> {
+fn long_terminating_after(pod: &PodView<'_>) -> Option<Timestamp> {
     let deletion = pod.facts.deletion?;
     let grace = pod.facts.drain.grace_seconds;
     let grace_ms = grace.map_or(DEFAULT_GRACE_MS, |seconds| seconds.saturating_mul(1000));
     Some(deletion.plus(grace_ms.saturating_add(LONG_TERMINATING_MS)))
-}
-
-/// Whether a pod is being deleted and has outlived its grace.
-pub(super) fn is_long_terminating(pod: &PodView<'_>, now: Timestamp) -> bool {
-    long_terminating_after(pod).is_some_and(|end| end < now)
 }
 
 /// A point in time, or the mark for none. Kubernetes' zero time is none.
@@ -42,25 +42,56 @@ pub(super) fn row_of(at: usize) -> u32 {
 }
 
 /// The row of a pod, other than that of its node.
-#[derive(Clone, Hash)]
+#[derive(Clone)]
 pub(super) struct PodRow<'a> {
     pub(super) namespace: &'a Arc<str>,
-    state: u32,
+    /// What the host reads when it combines verdicts. Holds the bits of the column `state`.
+    pub(super) facts: HostFacts,
     owner_kind: u32,
     owner_replicas: i32,
     priority: i32,
     deletion_cost: i32,
-    cpu: i64,
-    memory: i64,
-    gpu: i64,
+    pub(super) requests: Requests,
     created_ms: i64,
     deletion_ms: i64,
     grace_ms: i64,
     budgets: u32,
     disruptions_allowed: i32,
-    /// Whether the pod has ended. No column says so of pods that are started again, and the
-    /// host reads it when it combines verdicts.
-    has_ended: bool,
+}
+
+/// What the host reads of a pod when it combines the verdicts about it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct HostFacts {
+    /// Bits of [`pod_state`].
+    state: u32,
+    /// Whether the pod has ended. No bit says so of pods that are started again.
+    pub(super) has_ended: bool,
+    /// When the facts change if nothing but time does.
+    pub(super) until: Timestamp,
+}
+
+impl HostFacts {
+    fn has(self, bit: u32) -> bool {
+        self.state & bit != 0
+    }
+
+    pub(super) fn is_mirror(self) -> bool {
+        self.has(pod_state::MIRROR)
+    }
+
+    pub(super) fn of_daemon_set(self) -> bool {
+        self.has(pod_state::DAEMON_SET)
+    }
+
+    /// Whether it is being deleted and has outlived its grace.
+    pub(super) fn is_long_terminating(self) -> bool {
+        self.has(pod_state::LONG_TERMINATING)
+    }
+
+    /// Whether a policy may leave it alone: it goes with its node.
+    pub(super) fn may_be_skipped(self) -> bool {
+        self.is_mirror() || self.of_daemon_set() || self.has_ended || self.is_long_terminating()
+    }
 }
 
 /// What a pod's verdict depends on, other than its node and its policies, as a number.
@@ -72,23 +103,46 @@ pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
     pub(super) fn of(hasher: &DefaultHashBuilder, row: &PodRow<'_>, texts: &RowTexts) -> Self {
-        Self(hasher.hash_one((row, texts)))
+        Self(hasher.hash_one((row.namespace, row.words(), texts)))
     }
 }
 
 impl PodRow<'_> {
+    /// All columns but the namespace, packed: one slice of bytes is hashed faster than many
+    /// numbers.
+    fn words(&self) -> [u64; 12] {
+        let pair = |a: u32, b: u32| (u64::from(a) << 32) | u64::from(b);
+        [
+            pair(self.facts.state, self.facts.has_ended.into()),
+            self.facts.until.0.cast_unsigned(),
+            pair(self.owner_kind, self.owner_replicas.cast_unsigned()),
+            pair(
+                self.priority.cast_unsigned(),
+                self.deletion_cost.cast_unsigned(),
+            ),
+            self.requests.cpu.cast_unsigned(),
+            self.requests.memory.cast_unsigned(),
+            self.requests.gpu.cast_unsigned(),
+            self.created_ms.cast_unsigned(),
+            self.deletion_ms.cast_unsigned(),
+            self.grace_ms.cast_unsigned(),
+            self.budgets.into(),
+            self.disruptions_allowed.cast_unsigned().into(),
+        ]
+    }
+
     /// Adds the row to the columns. `node` and `namespace` are rows of these tables.
     pub(super) fn push(&self, columns: &mut PodColumns, node: u32, namespace: u32) {
         columns.node.push(node);
         columns.namespace.push(namespace);
-        columns.state.push(self.state);
+        columns.state.push(self.facts.state);
         columns.owner_kind.push(self.owner_kind);
         columns.owner_replicas.push(self.owner_replicas);
         columns.priority.push(self.priority);
         columns.deletion_cost.push(self.deletion_cost);
-        columns.cpu.push(self.cpu);
-        columns.memory.push(self.memory);
-        columns.gpu.push(self.gpu);
+        columns.cpu.push(self.requests.cpu);
+        columns.memory.push(self.requests.memory);
+        columns.gpu.push(self.requests.gpu);
         columns.created_ms.push(self.created_ms);
         columns.deletion_ms.push(self.deletion_ms);
         columns.grace_ms.push(self.grace_ms);
@@ -103,55 +157,33 @@ pub(super) struct RowMaker<'a> {
     state: &'a ClusterState,
     /// Columns of the owners seen so far, by the address that their pods share.
     owners: HashMap<usize, OwnerColumns>,
+    /// Columns of the classes seen so far.
+    classes: HashMap<ClassId, ClassColumns>,
+    /// The class of the last pod: that of the next one, often.
+    last_class: Option<(ClassId, ClassColumns)>,
+    /// The facts for scale-down that the last pod shares with others.
+    last_drain: Option<(&'a Arc<DrainFacts>, DrainColumns)>,
 }
 
-/// Kind and replicas of a pod's owner, and the bits that say what is known of it.
-type OwnerColumns = (u32, i32, u32);
+/// Columns that are the same for all pods of a class.
+#[derive(Clone, Copy)]
+struct ClassColumns {
+    requests: Requests,
+    budgets: u32,
+    disruptions_allowed: i32,
+}
 
-impl<'a> RowMaker<'a> {
-    pub(super) fn new(context: &'a ScaleDownContext<'a>, state: &'a ClusterState) -> Self {
-        Self {
-            context,
-            state,
-            owners: HashMap::new(),
-        }
-    }
+/// Columns that depend on a pod's [`DrainFacts`] alone.
+#[derive(Clone, Copy)]
+struct DrainColumns {
+    /// Bits of the column `state`.
+    state: u32,
+    deletion_cost: i32,
+    grace_ms: i64,
+}
 
-    /// Returns the row of a pod.
-    pub(super) fn row(&mut self, pod: &PodView<'a>) -> PodRow<'a> {
-        let facts = pod.facts;
-        let requests = compose::requests(self.state, pod);
-        let (owner_kind, owner_replicas, looked_up) = self.owner(facts.owner.as_ref());
-        let budgets = self.state.budgets_of(pod);
-        let allowed = budgets.iter().filter_map(|id| self.state.budget(*id));
-        let allowed = allowed.map(crate::state::BudgetFacts::allowed).min();
-        let grace = facts.drain.grace_seconds;
-        PodRow {
-            namespace: &pod.key.namespace,
-            state: self.bits(pod) | looked_up,
-            owner_kind,
-            owner_replicas,
-            priority: pod.priority,
-            deletion_cost: facts.drain.deletion_cost,
-            cpu: requests.cpu,
-            memory: requests.memory,
-            gpu: requests.gpu,
-            created_ms: time(facts.created),
-            deletion_ms: facts.deletion.map_or(NONE, time),
-            grace_ms: grace.map_or(NONE, |seconds| seconds.saturating_mul(1000)),
-            budgets: row_of(budgets.len()),
-            disruptions_allowed: allowed.unwrap_or(-1),
-            has_ended: facts.has_ended(),
-        }
-    }
-
-    fn bits(&self, pod: &PodView<'_>) -> u32 {
-        let (facts, drain) = (pod.facts, &pod.facts.drain);
-        let is_terminal = match facts.phase {
-            crate::state::PodPhase::Failed => drain.restart_policy == RestartPolicy::Never,
-            crate::state::PodPhase::Succeeded => drain.restart_policy != RestartPolicy::Always,
-            _ => false,
-        };
+impl DrainColumns {
+    fn new(drain: &DrainFacts) -> Self {
         let safe = match drain.safe_to_evict {
             SafeToEvict::True => pod_state::SAFE_TO_EVICT,
             SafeToEvict::False => pod_state::NOT_SAFE_TO_EVICT,
@@ -178,19 +210,117 @@ impl<'a> RowMaker<'a> {
             pod_state::HOST_PATH,
             pod_state::HOST_PATH_EXCEPTED,
         );
+        let grace = drain.grace_seconds;
+        Self {
+            state: safe | ds_eviction | empty_dir | host_path,
+            deletion_cost: drain.deletion_cost,
+            grace_ms: grace.map_or(NONE, |seconds| seconds.saturating_mul(1000)),
+        }
+    }
+}
+
+/// Kind and replicas of a pod's owner, and the bits that say what is known of it.
+type OwnerColumns = (u32, i32, u32);
+
+impl<'a> RowMaker<'a> {
+    pub(super) fn new(context: &'a ScaleDownContext<'a>, state: &'a ClusterState) -> Self {
+        Self {
+            context,
+            state,
+            owners: HashMap::new(),
+            classes: HashMap::new(),
+            last_class: None,
+            last_drain: None,
+        }
+    }
+
+    /// Returns the row of a pod.
+    pub(super) fn row(&mut self, pod: &PodView<'a>) -> PodRow<'a> {
+        let facts = pod.facts;
+        let of_class = self.class(pod);
+        let (owner_kind, owner_replicas, looked_up) = self.owner(facts.owner.as_ref());
+        let drain = self.drain(&facts.drain);
+        PodRow {
+            namespace: &pod.key.namespace,
+            facts: self.host_facts(pod, owner_kind, drain.state | looked_up),
+            owner_kind,
+            owner_replicas,
+            priority: pod.priority,
+            deletion_cost: drain.deletion_cost,
+            requests: of_class.requests,
+            created_ms: time(facts.created),
+            deletion_ms: facts.deletion.map_or(NONE, time),
+            grace_ms: drain.grace_ms,
+            budgets: of_class.budgets,
+            disruptions_allowed: of_class.disruptions_allowed,
+        }
+    }
+
+    /// `shared`: bits that depend on the owner, and on what the pod shares with others.
+    fn host_facts(&self, pod: &PodView<'_>, owner_kind: u32, shared: u32) -> HostFacts {
+        let (now, facts) = (self.context.now, pod.facts);
+        let is_terminal = match facts.phase {
+            PodPhase::Failed => facts.drain.restart_policy == RestartPolicy::Never,
+            PodPhase::Succeeded => facts.drain.restart_policy != RestartPolicy::Always,
+            _ => false,
+        };
+        let end = long_terminating_after(pod);
+        let of_daemon_set = owner_kind == owner_kind::DAEMON_SET || facts.like_daemon_set;
         let bits = [
             (facts.mirror, pod_state::MIRROR),
-            (pod.of_daemon_set(), pod_state::DAEMON_SET),
+            (of_daemon_set, pod_state::DAEMON_SET),
             (is_terminal, pod_state::TERMINAL),
             (facts.ready, pod_state::READY),
             (
-                is_long_terminating(pod, self.context.now),
+                end.is_some_and(|end| end < now),
                 pod_state::LONG_TERMINATING,
             ),
         ];
         let bits = bits.into_iter().filter(|(is_set, _)| *is_set);
-        let start = safe | ds_eviction | empty_dir | host_path;
-        bits.fold(start, |bits, (_, bit)| bits | bit)
+        let until = end.map(|end| end.plus(1)).filter(|until| *until > now);
+        HostFacts {
+            state: bits.fold(shared, |bits, (_, bit)| bits | bit),
+            has_ended: facts.has_ended(),
+            until: until.unwrap_or(Timestamp(i64::MAX)),
+        }
+    }
+
+    fn drain(&mut self, drain: &'a Arc<DrainFacts>) -> DrainColumns {
+        if let Some((last, columns)) = self.last_drain
+            && Arc::ptr_eq(last, drain)
+        {
+            return columns;
+        }
+        let columns = DrainColumns::new(drain);
+        self.last_drain = Some((drain, columns));
+        columns
+    }
+
+    fn class(&mut self, pod: &PodView<'_>) -> ClassColumns {
+        if let Some((class, columns)) = self.last_class
+            && class == pod.class
+        {
+            return columns;
+        }
+        let state = self.state;
+        let columns = *self.classes.entry(pod.class).or_insert_with(|| {
+            let cluster = state.cluster();
+            let (cpu, memory) = cluster.cpu_and_memory(pod.class);
+            let gpu = match cluster.requests_extended(pod.class) {
+                true => gpus(&cluster.requests(pod.class)),
+                false => 0,
+            };
+            let budgets = state.budgets_of(pod);
+            let allowed = budgets.iter().filter_map(|id| state.budget(*id));
+            let allowed = allowed.map(BudgetFacts::allowed).min();
+            ClassColumns {
+                requests: Requests { cpu, memory, gpu },
+                budgets: row_of(budgets.len()),
+                disruptions_allowed: allowed.unwrap_or(-1),
+            }
+        });
+        self.last_class = Some((pod.class, columns));
+        columns
     }
 
     fn owner(&mut self, owner: Option<&Arc<Owner>>) -> OwnerColumns {
