@@ -78,7 +78,9 @@ impl LogRecorder {
         if document.tone == Tone::Good || (document.tone == Tone::Plain && has_recovered) {
             tracing::info!(object, record, reason, "{headline}");
         }
-        tracing::debug!(object, record, reason, "{document}");
+        for line in document.to_string().lines() {
+            tracing::debug!(object, record, reason, "{line}");
+        }
     }
 
     /// Sets what fails for an object. Returns what failed before.

@@ -142,6 +142,7 @@ pub fn registry(args: &Policies, recorded: Arc<dyn RecordedInputs>) -> anyhow::R
         last_good_directory,
         budgets: args.budgets.by_name(),
         rollback_window: millis(args.policy_rollback_window),
+        accept_any_configuration: args.accept_any_configuration.iter().cloned().collect(),
         recorded: Some(recorded),
         ..RegistryOptions::default()
     };

@@ -31,4 +31,5 @@ pub mod replica;
 pub mod ring;
 pub mod row_wish;
 pub mod scale_down;
+pub mod text;
 pub mod time;

@@ -7,13 +7,15 @@ mod pods;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use kube::runtime::watcher::Event;
 use tokio::sync::watch;
 
 pub(crate) use self::autoscalers::Autoscalers;
-pub(crate) use self::hpas::{Hpas, TargetKey};
+pub(crate) use self::hpas::{HpaObject, Hpas, TargetKey};
 pub(crate) use self::pods::Pods;
 use crate::kinds::Kinds;
-use crate::watch::{KnownIds, Watches};
+use crate::resource::ReplicaAutoscaler;
+use crate::watch::{KnownIds, Slim, Watches};
 
 /// Caches of the cluster's objects. Their watches end when the last clone is dropped.
 #[derive(Clone)]
@@ -45,10 +47,12 @@ impl Caches {
         );
         let mut known = KnownIds::default();
         let kept = Arc::clone(&hpas);
-        watches.add(move |event| known.changes(event, |change| kept.lock().take(change)));
+        watches.add(move |event: Event<Slim<HpaObject>>| {
+            known.changes(event, |change| kept.lock().take(change));
+        });
         let mut known = KnownIds::default();
         let kept = Arc::clone(&autoscalers);
-        watches.add(move |event| {
+        watches.add(move |event: Event<ReplicaAutoscaler>| {
             known.changes(event, |change| kept.lock().take(change));
             if std::mem::take(&mut kept.lock().changed) {
                 changed.send_modify(|count| *count += 1);

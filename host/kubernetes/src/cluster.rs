@@ -197,8 +197,8 @@ mod tests {
     fn what_a_new_list_does_not_name_has_gone() -> Result<(), serde_json::Error> {
         let (mut known, mut state) = (KnownIds::default(), ClusterState::new());
         let mut take = |state: &mut ClusterState, event| {
-            known.changes(event, |change: Change<Slim<NodeObject>>| match change {
-                Change::Apply(node) => state.apply_node(node.object.into_facts()),
+            known.changes(event, |change: Change<NodeObject>| match change {
+                Change::Apply(node) => state.apply_node(node.into_facts()),
                 Change::Delete(id) => state.delete_node(&id),
             });
         };

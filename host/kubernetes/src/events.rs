@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use flyball_decision::event::Event;
 use flyball_decision::hash::fnv1a;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
@@ -61,7 +62,7 @@ impl Events {
                 EventType::Normal
             },
             reason: event.reason.clone(),
-            note: Some(note(&event.message).to_owned()),
+            note: Some(text::note(&*event.message)),
             action: action(event),
             secondary: None,
         };
@@ -71,11 +72,6 @@ impl Events {
     fn warnings(&self) -> MutexGuard<'_, Warnings> {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// Truncates a message to the length that the API server accepts.
-pub(crate) fn note(message: &str) -> &str {
-    &message[..message.floor_char_boundary(Event::MESSAGE_LIMIT)]
 }
 
 /// Returns an action with a hash of the message. The recorder treats events as the same
@@ -163,7 +159,7 @@ mod tests {
     use flyball_decision::time::Timestamp;
     use k8s_openapi::api::core::v1::ObjectReference;
 
-    use super::{MAX_WARNINGS, ONE_MORE_AFTER_MS, Topic, Warnings, note};
+    use super::{MAX_WARNINGS, ONE_MORE_AFTER_MS, Topic, Warnings};
 
     fn topic(name: &str, uid: Option<&str>, reason: &str) -> Topic {
         let about = ObjectReference {
@@ -217,12 +213,5 @@ mod tests {
         assert_eq!(groups, MAX_WARNINGS as usize);
         assert_eq!(heard("status", "ClusterUnhealthy", 1), 1);
         assert_eq!(heard("priorities", "FailedToScaleUpGroup", 1), 1);
-    }
-
-    #[test]
-    fn a_note_is_as_long_as_the_api_server_takes_it_and_ends_with_a_character() {
-        let message = format!("x{}", "é".repeat(600));
-        assert_eq!(note(&message).len(), 1023);
-        assert_eq!(note("short"), "short");
     }
 }

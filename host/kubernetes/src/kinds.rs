@@ -7,7 +7,7 @@ use kube::Client;
 use kube::core::GroupVersionKind;
 use kube::discovery::{self, ApiCapabilities, ApiResource};
 
-use crate::request::{RequestError, answer};
+use crate::request::{RequestError, answer, segment};
 
 /// A kind that the API server serves.
 #[derive(Clone, Debug)]
@@ -137,7 +137,9 @@ impl From<(ApiResource, ApiCapabilities)> for Kind {
 
 fn group_version_kind(api_version: &str, kind: &str) -> Result<GroupVersionKind, KindError> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    if version.contains('/') {
+    // Both become segments of the paths of discovery, as they are.
+    let is_name = |text: &str| text.is_empty() || segment(text).is_ok_and(|path| path == text);
+    if !is_name(group) || !is_name(version) {
         return Err(KindError::InvalidVersion(api_version.to_owned()));
     }
     let version = if version.is_empty() { "v1" } else { version };

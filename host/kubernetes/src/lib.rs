@@ -16,6 +16,7 @@ mod configuration_watch;
 mod crd;
 mod dump;
 mod events;
+mod identity;
 mod kinds;
 mod lease;
 mod nodes_writer;

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use crate::cache::{Caches, Locked, Pods};
 use crate::cluster::{ClusterWatch, ClusterWatchOptions, ListedKeys, WatchedState};
 use crate::slim::{ObjectMetadata, PodObject};
-use crate::watch::{Slim, SlimKind, Watches};
+use crate::watch::{Slim, SlimKind, Watched as _, Watches};
 
 /// Starts the watches of both halves of a daemon, with one watch of pods. Needs a
 /// multi-threaded runtime.
@@ -103,13 +103,17 @@ fn take(
             let uids = state.pod_uids().cloned().collect();
             *unlisted.lock() = Some(uids);
         }),
-        Event::InitApply(Slim { object, .. }) | Event::Apply(Slim { object, .. }) => {
-            let (facts, pod) = object.into_facts_with(&listed.wanted());
+        Event::InitApply(pod) | Event::Apply(pod) => {
+            let uid = pod.id();
+            let pod = pod.into_object();
+            let pod = pod.map(|pod| pod.into_facts_with(&listed.wanted()));
             state.change(move |state| {
                 if let Some(unlisted) = &mut *unlisted.lock() {
-                    unlisted.remove(&facts.uid);
+                    unlisted.remove(&uid);
                 }
-                state.apply_pod(facts, &pod);
+                if let Some((facts, pod)) = pod {
+                    state.apply_pod(facts, &pod);
+                }
             });
         }
         Event::InitDone => state.change(move |state| {
@@ -122,8 +126,8 @@ fn take(
                 state.set_pod_annotations_listed(keys);
             }
         }),
-        Event::Delete(Slim { object, .. }) => {
-            let uid = object.id();
+        Event::Delete(pod) => {
+            let uid = pod.id();
             state.change(move |state| state.delete_pod(&uid));
         }
     }
@@ -138,8 +142,8 @@ impl SlimKind for PodObject {
         &self.metadata
     }
 
-    fn id(&self) -> Name {
-        self.metadata.uid.clone()
+    fn id(metadata: &ObjectMetadata) -> Name {
+        metadata.uid.clone()
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use flyball_replicas::pods::Pod;
 use flyball_replicas::ports::{
@@ -21,7 +22,13 @@ use tokio::time::Instant;
 use crate::cache::{Caches, TargetKey};
 use crate::request::{CONCURRENCY, READ_TIMEOUT, before_deadline};
 use crate::scale::{Scales, unavailable};
-use crate::selectors::Selectors;
+use crate::selectors::{Others, Selectors};
+
+/// Maximum size of a selector in a message.
+const SELECTOR_BYTES: usize = 256;
+
+/// Maximum size of a list of autoscalers in a message.
+const NAMES_BYTES: usize = 512;
 
 /// Reads a Kubernetes cluster.
 pub struct KubernetesReader<M> {
@@ -187,7 +194,7 @@ impl<M: MetricsSource> KubernetesReader<M> {
         let mut pods = self.caches.pods();
         if autoscaler.spec.mode == Mode::Active {
             let others = selectors.others(key, &pods.label_sets(&key.namespace, selector));
-            if !others.is_empty() {
+            if others.count > 0 {
                 return Err(ambiguous(key, &scale.selector, &others));
             }
         }
@@ -304,20 +311,14 @@ fn selector(selectors: &mut Selectors, autoscaler: &Autoscaler, target: &Target)
     Ok(Some(parsed))
 }
 
-fn ambiguous(
-    key: &ObjectKey,
-    selector: &str,
-    others: &std::collections::BTreeSet<&ObjectKey>,
-) -> ObservationError {
-    let names: Vec<&str> = std::iter::once(&key.name)
-        .chain(others.iter().map(|key| &key.name))
-        .map(|n| &**n)
-        .collect();
+fn ambiguous(key: &ObjectKey, selector: &str, others: &Others<'_>) -> ObservationError {
+    let names = std::iter::once(&key.name).chain(others.first.iter().map(|key| &key.name));
+    let selector = text::within(selector, SELECTOR_BYTES);
     ObservationError {
         class: "ambiguousSelector",
         message: format!(
             "pods by selector {selector} are controlled by multiple ReplicaAutoscalers: [{}]",
-            names.join(" ")
+            text::list(names, others.count + 1, " ", NAMES_BYTES)
         ),
     }
 }

@@ -5,9 +5,13 @@ use std::error::Error as _;
 use std::future::Future;
 use std::time::Duration;
 
+use flyball_decision::text;
+use flyball_replicas::spec::SegmentFault;
+use futures::AsyncReadExt as _;
 use kube::Client;
 use kube::api::ListParams;
 use kube::core::{Request, Status};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 
@@ -53,6 +57,32 @@ pub(crate) async fn before_deadline<T>(
     timeout_at(deadline, work).await.ok()
 }
 
+/// Maximum size of an answer, in bytes. The metrics of the 10,000 pods of a namespace take
+/// about 10 MiB.
+const MAX_ANSWER: usize = 16 << 20;
+
+/// Characters that are encoded in a segment of a path and in the value of a query: all but
+/// the unreserved characters of RFC 3986.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~');
+
+/// Percent-encodes the value of a query.
+#[must_use]
+pub fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}
+
+/// Returns a text of a spec as one segment of a request's path, percent-encoded.
+///
+/// # Errors
+/// If the text is not one segment (see [`SegmentFault`]).
+pub fn segment(text: &str) -> Result<String, SegmentFault> {
+    SegmentFault::find(text).map_or_else(|| Ok(encode(text)), Err)
+}
+
 /// GETs a path with a query (`a=b&c=d`, encoded).
 ///
 /// # Errors
@@ -68,7 +98,43 @@ pub async fn get<T: DeserializeOwned>(
     let uri = format!("{path}?{query}").parse();
     let invalid = |error| RequestError::Other(format!("{path} is no path: {error}"));
     *request.uri_mut() = uri.map_err(invalid)?;
-    answer(client.request(request)).await
+    send(client, Ok(request)).await
+}
+
+/// Sends a request and deserializes the answer. Unlike kube's client, it never logs the
+/// answer, which may have anything in it that a user wrote.
+///
+/// # Errors
+/// If the request could not be built, there is no answer in time, or it is an error or
+/// can't be deserialized.
+pub(crate) async fn send<T: DeserializeOwned>(
+    client: &Client,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+) -> Result<T, RequestError> {
+    let request = request.map_err(|error| RequestError::Other(error.to_string()))?;
+    let text = answer(body(client, request)).await??;
+    let unreadable = |error| RequestError::Other(format!("the answer can't be read: {error}"));
+    serde_json::from_slice(&text).map_err(unreadable)
+}
+
+/// Reads the body of an answer, if it is not too large.
+async fn body(
+    client: &Client,
+    request: http::Request<Vec<u8>>,
+) -> Result<Result<Vec<u8>, RequestError>, kube::Error> {
+    let answer = client.request_stream(request).await?;
+    let mut text = Vec::new();
+    let limit = u64::try_from(MAX_ANSWER).unwrap_or(u64::MAX);
+    let read = answer.take(limit + 1).read_to_end(&mut text).await;
+    if let Err(error) = read {
+        let problem = format!("the answer breaks off: {error}");
+        return Ok(Err(RequestError::Other(problem)));
+    }
+    if text.len() > MAX_ANSWER {
+        let problem = format!("the answer has more than {} MiB", MAX_ANSWER >> 20);
+        return Ok(Err(RequestError::Other(problem)));
+    }
+    Ok(Ok(text))
 }
 
 /// Why a request was not answered with success.
@@ -102,25 +168,28 @@ pub(crate) async fn answer<T>(
     answer_or_status(request)
         .await
         .map_err(|error| match error {
-            Unanswered::Refused(status) => match status.code {
-                404 => RequestError::NotFound(status.message),
-                409 => RequestError::Conflict(status.message),
-                _ => RequestError::Other(status.message),
-            },
+            Unanswered::Refused(status) => {
+                let message = text::message(status.message);
+                match status.code {
+                    404 => RequestError::NotFound(message),
+                    409 => RequestError::Conflict(message),
+                    _ => RequestError::Other(message),
+                }
+            }
             Unanswered::Failed(message) => RequestError::Other(message),
         })
 }
 
 /// Returns the error with its causes.
 fn error_message(error: &kube::Error) -> String {
-    let mut text = error.to_string();
+    let mut message = error.to_string();
     let mut cause = error.source();
     while let Some(inner) = cause {
         let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
+        if !message.contains(&inner_text) {
+            message = format!("{message}: {inner_text}");
         }
         cause = inner.source();
     }
-    text
+    text::message(message)
 }

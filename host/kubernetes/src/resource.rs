@@ -1,14 +1,19 @@
 //! The API type of `ReplicaAutoscaler`.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 
 use flyball_replicas::spec::AutoscalerSpec;
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use serde_path_to_error::Segment;
 
+use crate::identity::Identity;
 use crate::status::StatusObject;
 
 /// API group of Flyball's kinds.
@@ -26,37 +31,75 @@ pub const SHORT_NAME: &str = "ra";
 /// can't be read becomes empty, so that other objects of a list can be read.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ReplicaAutoscaler {
-    /// Name, namespace, uid, generation.
+    /// Name, namespace, uid, generation and resource version.
+    #[serde(deserialize_with = "identity")]
     pub metadata: ObjectMeta,
     /// The spec, or why it can't be read.
-    #[serde(deserialize_with = "spec_or_error")]
+    #[serde(default = "no_spec", deserialize_with = "spec_or_error")]
     pub spec: Result<AutoscalerSpec, String>,
     /// The last written status.
     #[serde(default, deserialize_with = "status_or_default")]
     pub status: StatusObject,
 }
 
-fn spec_or_error<'de, D: serde::Deserializer<'de>>(
+fn identity<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
+    Ok(Identity::deserialize(deserializer)?.into())
+}
+
+fn no_spec() -> Result<AutoscalerSpec, String> {
+    Err("spec: it is missing".to_owned())
+}
+
+/// Reads a spec. Its text is read apart: a spec that is nested too deeply would make the
+/// rest of the list unreadable.
+fn spec_or_error<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Result<AutoscalerSpec, String>, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(serde_path_to_error::deserialize(value).map_err(|error| field_error(&error)))
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(read_spec(text.get()))
 }
+
+/// Reads a spec.
+///
+/// # Errors
+/// The invalid field, and what is wrong with it.
+fn read_spec(text: &str) -> Result<AutoscalerSpec, String> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    let value: Value = serde_path_to_error::deserialize(&mut json).map_err(|e| field_error(&e))?;
+    // Errors of a value have no line and column, which mean nothing to a reader of YAML.
+    let spec: AutoscalerSpec =
+        serde_path_to_error::deserialize(value).map_err(|error| field_error(&error))?;
+    // The object may be older than the limits of the schema.
+    spec.check_bounds()
+        .map_err(|fault| format!("spec.{fault}"))?;
+    Ok(spec)
+}
+
+/// Maximum number of segments of a path in an error.
+const PATH_SEGMENTS: usize = 8;
 
 /// Returns the invalid field and what is wrong with it.
 fn field_error(error: &serde_path_to_error::Error<serde_json::Error>) -> String {
-    let problem = error.inner();
-    match error.path().iter().next() {
-        Some(_) => format!("spec.{}: {problem}", error.path()),
-        None => format!("spec: {problem}"),
+    let (path, problem) = (error.path(), error.inner());
+    let mut field = "spec".to_owned();
+    for segment in path.iter().take(PATH_SEGMENTS) {
+        let separator = match segment {
+            Segment::Seq { .. } => "",
+            _ => ".",
+        };
+        // Writing to a String can't fail.
+        let _ = write!(field, "{separator}{segment}");
     }
+    let rest = match path.iter().len() > PATH_SEGMENTS {
+        true => ".…",
+        false => "",
+    };
+    format!("{field}{rest}: {problem}")
 }
 
-fn status_or_default<'de, D: serde::Deserializer<'de>>(
-    deserializer: D,
-) -> Result<StatusObject, D::Error> {
-    let value = serde_json::Value::deserialize(deserializer)?;
-    Ok(StatusObject::deserialize(value).unwrap_or_default())
+fn status_or_default<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusObject, D::Error> {
+    let text = Box::<RawValue>::deserialize(deserializer)?;
+    Ok(serde_json::from_str(text.get()).unwrap_or_default())
 }
 
 /// A patch of a `ReplicaAutoscaler`'s status.

@@ -1,16 +1,22 @@
 //! The scale subresource of any kind.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
 use flyball_replicas::ports::{ObservationError, Scale};
 use flyball_replicas::spec::CrossVersionObjectReference;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::api::{DynamicObject, Patch, PatchParams};
-use kube::{Api, Client};
+use k8s_openapi::api::autoscaling::v1 as autoscaling;
+use kube::api::{DynamicObject, GetParams, Patch, PatchParams};
+use kube::core::Request;
+use kube::{Client, Resource as _};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
 
 use crate::kinds::{KindError, Kinds};
-use crate::request::{RequestError, answer};
+use crate::request::{RequestError, segment, send};
 
 /// Number of tries of a write: a rollout changes its object many times a second.
 const TRIES: usize = 5;
@@ -20,11 +26,17 @@ const TRIES: usize = 5;
 pub(crate) struct Scales {
     client: Client,
     kinds: Kinds,
+    /// Kinds whose labels and annotations may not be read, as far as that was logged.
+    unreadable: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Scales {
     pub(crate) fn new(client: Client, kinds: Kinds) -> Self {
-        Self { client, kinds }
+        Self {
+            client,
+            kinds,
+            unreadable: Arc::default(),
+        }
     }
 
     /// Reads the scale of a target.
@@ -33,8 +45,8 @@ impl Scales {
         namespace: &str,
         target: &CrossVersionObjectReference,
     ) -> Result<Scale, ObservationError> {
-        let api = self.api(namespace, target).await?;
-        let scale = answer(api.get_scale(&target.name)).await;
+        let path = self.path(namespace, target).await?;
+        let scale = path.scale(&self.client).await;
         let scale = scale.map_err(|error| {
             if matches!(error, RequestError::NotFound(_)) {
                 // The kind itself may be gone or served differently.
@@ -61,17 +73,15 @@ impl Scales {
                 key.namespace
             )
         };
-        let api = self
-            .api(&key.namespace, target)
-            .await
-            .map_err(|error| failed(&error.message))?;
+        let path = self.path(&key.namespace, target).await;
+        let path = path.map_err(|error| failed(&error.message))?;
         let mut version = from.resource_version.clone();
         for _ in 0..TRIES {
-            match patch(&api, name, &version, replicas).await {
+            match path.patch(&self.client, &version, replicas).await {
                 Err(RequestError::Conflict(_)) => {}
                 result => return result.map_err(|error| failed(error.message())),
             }
-            let now = answer(api.get_scale(name)).await;
+            let now = path.scale(&self.client).await;
             let now = read(now.map_err(|error| failed(error.message()))?);
             if now.spec_replicas != from.spec_replicas {
                 return Err(failed(&format!(
@@ -90,23 +100,18 @@ impl Scales {
         namespace: &str,
         target: &CrossVersionObjectReference,
     ) -> (GrantedInput, GrantedInput) {
-        let metadata = match self.api(namespace, target).await {
-            Ok(api) => answer(api.get_metadata(&target.name))
-                .await
-                .map(|object| object.metadata)
-                .map_err(|error| error.message().to_owned()),
-            Err(error) => Err(error.message),
+        let metadata = match self.path(namespace, target).await {
+            Ok(path) => path.metadata(&self.client).await,
+            Err(error) => Err(RequestError::Other(error.message)),
         };
+        let metadata = metadata.map_err(|error| error.message().to_owned());
         match metadata {
-            Ok(ObjectMeta {
+            Ok(Texts {
                 labels,
                 annotations,
-                ..
-            }) => (
-                granted(labels.unwrap_or_default()),
-                granted(annotations.unwrap_or_default()),
-            ),
+            }) => (granted(labels), granted(annotations)),
             Err(error) => {
+                self.name_missing_right(&target.kind, &error);
                 let missing = GrantedInput {
                     error,
                     ..GrantedInput::default()
@@ -116,11 +121,28 @@ impl Scales {
         }
     }
 
-    async fn api(
+    /// Logs, once for each kind, that its labels and annotations may not be read.
+    fn name_missing_right(&self, kind: &str, error: &str) {
+        let is_new = || {
+            let known = self.unreadable.lock();
+            let mut known = known.unwrap_or_else(PoisonError::into_inner);
+            known.insert(kind.to_owned())
+        };
+        if error.contains("is forbidden") && is_new() {
+            tracing::warn!(
+                kind, %error,
+                "a policy wants labels or annotations of targets, and a right to get them is missing"
+            );
+        }
+    }
+
+    async fn path(
         &self,
         namespace: &str,
         target: &CrossVersionObjectReference,
-    ) -> Result<Api<DynamicObject>, ObservationError> {
+    ) -> Result<Path, ObservationError> {
+        let name = segment(&target.name)
+            .map_err(|fault| unavailable(target, &format!("its name {fault}")))?;
         let kind = self
             .kinds
             .get_scalable(&target.api_version, &target.kind)
@@ -129,8 +151,66 @@ impl Scales {
         if !kind.has_scale {
             return Err(unavailable(target, "the kind has no scale subresource"));
         }
-        let client = self.client.clone();
-        Ok(Api::namespaced_with(client, namespace, &kind.resource))
+        Ok(Path {
+            collection: DynamicObject::url_path(&kind.resource, Some(namespace)),
+            name,
+        })
+    }
+}
+
+/// The path of an object.
+struct Path {
+    collection: String,
+    /// One segment, percent-encoded.
+    name: String,
+}
+
+/// Labels and annotations of an object. The rest of its metadata is not read: it may be
+/// nested too deeply.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Texts {
+    labels: BTreeMap<String, String>,
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct PartialObject {
+    metadata: Texts,
+}
+
+impl Path {
+    fn request(&self) -> Request {
+        Request::new(&self.collection)
+    }
+
+    async fn scale(&self, client: &Client) -> Result<autoscaling::Scale, RequestError> {
+        send(client, self.request().get_subresource("scale", &self.name)).await
+    }
+
+    async fn patch(
+        &self,
+        client: &Client,
+        resource_version: &str,
+        replicas: i32,
+    ) -> Result<(), RequestError> {
+        let patch = Patch::Merge(json!({
+            "metadata": { "resourceVersion": resource_version },
+            "spec": { "replicas": replicas },
+        }));
+        let parameters = PatchParams::default();
+        let request = self.request();
+        let request = request.patch_subresource("scale", &self.name, &parameters, &patch);
+        send::<IgnoredAny>(client, request).await?;
+        Ok(())
+    }
+
+    async fn metadata(&self, client: &Client) -> Result<Texts, RequestError> {
+        let request = self
+            .request()
+            .get_metadata(&self.name, &GetParams::default());
+        let object: PartialObject = send(client, request).await?;
+        Ok(object.metadata)
     }
 }
 
@@ -157,7 +237,7 @@ pub(crate) fn unavailable(target: &CrossVersionObjectReference, problem: &str) -
     }
 }
 
-fn read(scale: k8s_openapi::api::autoscaling::v1::Scale) -> Scale {
+fn read(scale: autoscaling::Scale) -> Scale {
     let status = scale.status.unwrap_or_default();
     Scale {
         spec_replicas: scale
@@ -170,21 +250,7 @@ fn read(scale: k8s_openapi::api::autoscaling::v1::Scale) -> Scale {
     }
 }
 
-async fn patch(
-    api: &Api<DynamicObject>,
-    name: &str,
-    resource_version: &str,
-    replicas: i32,
-) -> Result<(), RequestError> {
-    let patch = json!({
-        "metadata": { "resourceVersion": resource_version },
-        "spec": { "replicas": replicas },
-    });
-    answer(api.patch_scale(name, &PatchParams::default(), &Patch::Merge(patch))).await?;
-    Ok(())
-}
-
-fn granted(values: std::collections::BTreeMap<String, String>) -> GrantedInput {
+fn granted(values: BTreeMap<String, String>) -> GrantedInput {
     let (keys, texts) = values.into_iter().unzip();
     GrantedInput {
         keys,

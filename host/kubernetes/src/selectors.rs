@@ -12,16 +12,39 @@ use flyball_replicas::spec::Mode;
 #[derive(Default)]
 pub(crate) struct Selectors {
     by_key: BTreeMap<ObjectKey, Entry>,
-    /// Autoscalers that write their target, by namespace and a label that their
-    /// selector requires. Those whose selector requires none have the empty label.
-    by_label: HashMap<(Arc<str>, String, String), BTreeSet<ObjectKey>>,
+    /// Autoscalers that write their target, by namespace and selector.
+    groups: BTreeMap<GroupKey, Group>,
+    /// Groups by namespace and a label that their selector requires. Those whose selector
+    /// requires none have the empty label.
+    by_label: HashMap<(Arc<str>, String, String), BTreeSet<GroupKey>>,
 }
+
+/// Namespace and selector.
+type GroupKey = (Arc<str>, Arc<str>);
 
 struct Entry {
     text: Arc<str>,
     selector: Arc<Selector>,
     mode: Mode,
 }
+
+/// Autoscalers with one selector in one namespace.
+struct Group {
+    selector: Arc<Selector>,
+    keys: BTreeSet<ObjectKey>,
+}
+
+/// Autoscalers that select the same pods.
+#[derive(Default)]
+pub(crate) struct Others<'a> {
+    /// The first of them, at most [`MAX_FIRST`], ordered.
+    pub(crate) first: BTreeSet<&'a ObjectKey>,
+    pub(crate) count: usize,
+}
+
+/// Maximum number of autoscalers that are named. With all of them, many autoscalers of one
+/// selector would cost the square of their number at each sync.
+const MAX_FIRST: usize = 16;
 
 impl Selectors {
     /// Sets the selector and mode of an autoscaler and returns the parsed selector. It
@@ -48,9 +71,7 @@ impl Selectors {
             None => Arc::new(Selector::parse(text)?),
         };
         if mode == Mode::Active {
-            for label in labels(key, &selector) {
-                self.by_label.entry(label).or_default().insert(key.clone());
-            }
+            self.add(key, text, &selector);
         }
         let known = Entry {
             text: Arc::clone(text),
@@ -74,37 +95,73 @@ impl Selectors {
 
     /// Returns the autoscalers other than `key` whose selector matches the labels of
     /// any of `key`'s pods.
-    pub(crate) fn others(&self, key: &ObjectKey, pods: &[Arc<Labels>]) -> BTreeSet<&ObjectKey> {
-        let mut others = BTreeSet::new();
+    pub(crate) fn others(&self, key: &ObjectKey, pods: &[Arc<Labels>]) -> Others<'_> {
+        let mut matching = BTreeSet::new();
         for labels in pods {
             let of_pods = labels.iter().map(|(key, value)| (&**key, &**value));
             for (label, value) in of_pods.chain([("", "")]) {
                 let label = (key.namespace.clone(), label.to_owned(), value.to_owned());
-                let candidates = self.by_label.get(&label).into_iter().flatten();
-                others.extend(
-                    candidates.filter(|other| *other != key && self.selects(other, labels)),
-                );
+                for group in self.by_label.get(&label).into_iter().flatten() {
+                    if !matching.contains(group) && self.selects(group, labels) {
+                        matching.insert(group);
+                    }
+                }
+            }
+        }
+        let mut others = Others::default();
+        for group in matching.into_iter().filter_map(|key| self.groups.get(key)) {
+            others.count += group.keys.len() - usize::from(group.keys.contains(key));
+            let of_group = group.keys.iter().filter(|other| *other != key);
+            others.first.extend(of_group.take(MAX_FIRST));
+            while others.first.len() > MAX_FIRST {
+                others.first.pop_last();
             }
         }
         others
     }
 
-    fn selects(&self, key: &ObjectKey, labels: &Labels) -> bool {
-        let known = self.by_key.get(key);
-        known.is_some_and(|known| {
+    fn selects(&self, group: &GroupKey, labels: &Labels) -> bool {
+        let group = self.groups.get(group);
+        group.is_some_and(|group| {
             let label = |key: &str| labels.get(key).map(|value| &**value);
-            known.selector.matches(label)
+            group.selector.matches(label)
         })
+    }
+
+    /// Adds an autoscaler to the group of its selector.
+    fn add(&mut self, key: &ObjectKey, text: &Arc<str>, selector: &Arc<Selector>) {
+        let group_key = (Arc::clone(&key.namespace), Arc::clone(text));
+        let group = self.groups.entry(group_key.clone());
+        let group = group.or_insert_with(|| Group {
+            selector: Arc::clone(selector),
+            keys: BTreeSet::new(),
+        });
+        if group.keys.is_empty() {
+            for label in labels(&group_key.0, selector) {
+                let of_label = self.by_label.entry(label).or_default();
+                of_label.insert(group_key.clone());
+            }
+        }
+        group.keys.insert(key.clone());
     }
 
     fn remove(&mut self, key: &ObjectKey) {
         let Some(known) = self.by_key.remove(key) else {
             return;
         };
-        for label in labels(key, &known.selector) {
-            if let Some(keys) = self.by_label.get_mut(&label) {
-                keys.remove(key);
-                if keys.is_empty() {
+        let group_key = (Arc::clone(&key.namespace), known.text);
+        let Some(group) = self.groups.get_mut(&group_key) else {
+            return;
+        };
+        group.keys.remove(key);
+        if !group.keys.is_empty() {
+            return;
+        }
+        self.groups.remove(&group_key);
+        for label in labels(&group_key.0, &known.selector) {
+            if let Some(groups) = self.by_label.get_mut(&label) {
+                groups.remove(&group_key);
+                if groups.is_empty() {
                     self.by_label.remove(&label);
                 }
             }
@@ -113,13 +170,61 @@ impl Selectors {
 }
 
 /// Returns labels of which each matching pod has one.
-fn labels(key: &ObjectKey, selector: &Selector) -> Vec<(Arc<str>, String, String)> {
-    let namespace = &key.namespace;
+fn labels(namespace: &Arc<str>, selector: &Selector) -> Vec<(Arc<str>, String, String)> {
     match selector.one_of() {
         Some((label, values)) => values
             .iter()
             .map(|value| (namespace.clone(), label.to_owned(), value.clone()))
             .collect(),
         None => vec![(namespace.clone(), String::new(), String::new())],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use flyball_decision::key::ObjectKey;
+    use flyball_replicas::labels::Labels;
+    use flyball_replicas::selector::InvalidSelector;
+    use flyball_replicas::spec::Mode;
+
+    use super::{MAX_FIRST, Selectors};
+
+    fn key(name: &str) -> ObjectKey {
+        ObjectKey {
+            namespace: "shop".into(),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn many_autoscalers_of_one_selector_are_counted_and_few_of_them_named()
+    -> Result<(), InvalidSelector> {
+        let mut selectors = Selectors::default();
+        let text = Arc::from("app=web");
+        for number in 0..400 {
+            selectors.set(&key(&format!("web-{number:03}")), &text, Mode::Active)?;
+        }
+        selectors.set(&key("other"), &"app in (api,web),!old".into(), Mode::Active)?;
+        selectors.set(&key("looks"), &text, Mode::Observe)?;
+        selectors.set(&key("far"), &"app=db".into(), Mode::Active)?;
+        let pods: Arc<Labels> = Arc::new([("app".into(), "web".into())].into_iter().collect());
+        let pods = [Arc::clone(&pods), pods];
+        let first = key("web-000");
+        let others = selectors.others(&first, &pods);
+        assert_eq!((others.count, others.first.len()), (400, MAX_FIRST));
+        let names: Vec<&str> = others.first.iter().map(|key| &*key.name).collect();
+        assert_eq!(names[..2], ["other", "web-001"]);
+
+        // Those that are gone or only observe count no longer.
+        selectors.retain(|known| {
+            (known.name != first.name && known.name.len() == 7).then_some(Mode::Active)
+        });
+        assert_eq!(selectors.others(&first, &pods).count, 399);
+        selectors.retain(|_| None);
+        assert_eq!(selectors.others(&first, &pods).count, 0);
+        assert!(selectors.by_label.is_empty() && selectors.groups.is_empty());
+        Ok(())
     }
 }

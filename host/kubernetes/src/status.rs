@@ -4,14 +4,18 @@
 mod metrics;
 mod targets;
 
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
-use flyball_replicas::spec::{AutoscalerSpec, CrossVersionObjectReference};
+use flyball_replicas::spec::{AutoscalerSpec, CrossVersionObjectReference, limits};
 use flyball_replicas::status::{AutoscalerStatus, Condition, PolicyStatus};
 use jiff::fmt::temporal::DateTimePrinter;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use self::metrics::CurrentMetric;
+
+/// Maximum number of conditions that are read.
+const MAX_CONDITIONS: usize = 16;
 
 /// Status of a `ReplicaAutoscaler`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -135,7 +139,8 @@ impl StatusObject {
         }
     }
 
-    /// Converts the status into the core's form.
+    /// Converts the status into the core's form. Someone else may have written it, so it is
+    /// bounded.
     #[must_use]
     pub fn to_core(&self) -> AutoscalerStatus {
         AutoscalerStatus {
@@ -146,14 +151,21 @@ impl StatusObject {
             current_metrics: self
                 .current_metrics
                 .iter()
+                .take(limits::MAX_METRICS)
                 .map(CurrentMetric::to_core)
                 .collect(),
             conditions: self
                 .conditions
                 .iter()
+                .take(MAX_CONDITIONS)
                 .map(ConditionObject::to_core)
                 .collect(),
-            policies: self.policies.iter().map(PolicyObject::to_core).collect(),
+            policies: self
+                .policies
+                .iter()
+                .take(limits::MAX_POLICIES)
+                .map(PolicyObject::to_core)
+                .collect(),
         }
     }
 }
@@ -172,11 +184,11 @@ impl ConditionObject {
     fn to_core(&self) -> Condition {
         let transition = self.last_transition_time.as_ref().and_then(Time::timestamp);
         Condition {
-            kind: self.kind.clone(),
-            status: self.status.clone(),
+            kind: text::note(&*self.kind),
+            status: text::note(&*self.status),
             last_transition_time: transition.unwrap_or_default(),
-            reason: self.reason.clone(),
-            message: self.message.clone(),
+            reason: text::note(&*self.reason),
+            message: text::message(&*self.message),
         }
     }
 }
@@ -197,8 +209,8 @@ impl PolicyObject {
             name: self.name.as_str().into(),
             digest: self.digest.as_str().into(),
             desired_replicas: self.desired_replicas,
-            reason: self.reason.clone(),
-            message: self.message.clone(),
+            reason: text::note(&*self.reason),
+            message: text::message(&*self.message),
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
 use std::fmt::Debug;
+use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_placement::Name;
@@ -17,10 +18,12 @@ use kube::runtime::watcher::Event;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use kube::{Api, Client, Resource};
 use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
+use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::identity::{Identified, Identity};
 use crate::request::answer;
 use crate::slim::ObjectMetadata;
 
@@ -142,7 +145,8 @@ impl Watches {
         mut take: impl FnMut(watcher::Result<Event<K>>) -> Progress + Send + 'static,
     ) {
         let (synced, receiver) = watch::channel(false);
-        let (client, config) = (self.client.clone(), self.config.clone());
+        let client = self.client.clone();
+        let config = self.config.clone().page_size(K::PAGE_SIZE);
         let objects = move || {
             let objects = watcher(Api::<K>::all(client.clone()), config.clone());
             objects.default_backoff().boxed()
@@ -161,6 +165,9 @@ impl Watches {
                     event = stream.next() => event,
                 };
                 let Some(event) = event else { return };
+                if let Ok(Event::InitApply(object) | Event::Apply(object)) = &event {
+                    warn_unreadable(object);
+                }
                 match take(event) {
                     Progress::Incomplete => {}
                     Progress::Complete => {
@@ -217,6 +224,20 @@ fn warn_broken<K: Watched>(error: &watcher::Error) {
     tracing::warn!(%kind, %error, "a watch broke and is started again");
 }
 
+/// Names an object that can't be read.
+fn warn_unreadable<K: Watched>(object: &K) {
+    let Some(problem) = object.problem() else {
+        return;
+    };
+    let (kind, metadata) = (K::kind(&()), object.meta());
+    let namespace = metadata.namespace.as_deref().unwrap_or_default();
+    let name = metadata.name.as_deref().unwrap_or_default();
+    tracing::warn!(
+        %kind, namespace, name, problem,
+        "an object can't be read: it stays as it was known before"
+    );
+}
+
 /// Whether the API server does not let this process list or watch, or does not serve the
 /// kind.
 fn refuses(error: &watcher::Error) -> bool {
@@ -242,18 +263,31 @@ async fn watch_config(client: &Client) -> watcher::Config {
     }
 }
 
-/// A kind that can be watched.
+/// A kind that can be watched. An object whose content can't be read is read with its
+/// metadata alone, so that it does not affect others of its list.
 pub(crate) trait Watched:
     Resource<DynamicType = ()> + DeserializeOwned + Clone + Debug + Send + Sync + 'static
 {
+    /// Objects in a page of a list.
+    const PAGE_SIZE: u32 = 500;
+
+    /// An object of the kind.
+    type Object;
+
     /// The uid, or another unique id among objects of the kind.
     fn id(&self) -> Name;
+
+    /// Returns the object. `None` if it can't be read.
+    fn into_object(self) -> Option<Self::Object>;
+
+    /// Returns why the object can't be read. `None` if it can.
+    fn problem(&self) -> Option<&str>;
 }
 
 /// A change of one object.
-pub(crate) enum Change<K> {
+pub(crate) enum Change<T> {
     /// The object is new or has changed.
-    Apply(K),
+    Apply(T),
     /// The object with this id is gone.
     Delete(Name),
 }
@@ -268,11 +302,12 @@ pub(crate) struct KnownIds {
 }
 
 impl KnownIds {
-    /// Calls `change` for each change that an event makes.
+    /// Calls `change` for each change that an event makes. An object that can't be read
+    /// stays as it was known before, if it was.
     pub(crate) fn changes<K: Watched>(
         &mut self,
         event: Event<K>,
-        mut change: impl FnMut(Change<K>),
+        mut change: impl FnMut(Change<K::Object>),
     ) {
         match event {
             Event::Init => self.unlisted = Some(self.known.clone()),
@@ -281,8 +316,10 @@ impl KnownIds {
                 if let Some(unlisted) = &mut self.unlisted {
                     unlisted.remove(&id);
                 }
-                self.known.insert(id);
-                change(Change::Apply(object));
+                if let Some(object) = object.into_object() {
+                    self.known.insert(id);
+                    change(Change::Apply(object));
+                }
             }
             Event::InitDone => {
                 // Sorted, so that the order of deletions does not depend on hashes.
@@ -315,36 +352,67 @@ pub(crate) trait SlimKind: DeserializeOwned + Clone + Debug + Send + Sync + 'sta
 
     fn metadata(&self) -> &ObjectMetadata;
 
-    /// The uid, or another unique id among objects of the kind.
-    fn id(&self) -> Name;
+    /// Returns the uid, or another unique id among objects of the kind.
+    fn id(metadata: &ObjectMetadata) -> Name;
 }
 
 /// A slim object with the metadata that kube's watcher reads.
 #[derive(Clone, Debug)]
 pub(crate) struct Slim<T> {
     metadata: ObjectMeta,
-    pub(crate) object: T,
+    id: Name,
+    /// The object, or why it can't be read.
+    pub(crate) object: Result<T, Arc<str>>,
 }
 
 impl<'de, T: SlimKind> Deserialize<'de> for Slim<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let object = T::deserialize(deserializer)?;
-        let metadata = object.metadata();
-        Ok(Self {
-            metadata: ObjectMeta {
-                name: Some(metadata.name.to_string()),
-                namespace: Some(metadata.namespace.to_string()).filter(|name| !name.is_empty()),
-                resource_version: metadata.resource_version.clone(),
-                ..ObjectMeta::default()
-            },
-            object,
-        })
+        // The deserializer would be lost in the midst of an object that can't be read.
+        let text = Box::<RawValue>::deserialize(deserializer)?;
+        Self::read(text.get()).map_err(D::Error::custom)
+    }
+}
+
+impl<T: SlimKind> Slim<T> {
+    /// Reads an object from JSON.
+    ///
+    /// # Errors
+    /// If not even its metadata can be read.
+    fn read(text: &str) -> Result<Self, serde_json::Error> {
+        match serde_json::from_str::<T>(text) {
+            Ok(object) => {
+                let metadata = object.metadata();
+                Ok(Self {
+                    metadata: Identity::of(metadata).into(),
+                    id: T::id(metadata),
+                    object: Ok(object),
+                })
+            }
+            Err(problem) => {
+                let Identified { metadata } = serde_json::from_str(text)?;
+                Ok(Self {
+                    id: T::id(&metadata.slim()),
+                    metadata: metadata.into(),
+                    object: Err(problem.to_string().into()),
+                })
+            }
+        }
     }
 }
 
 impl<T: SlimKind> Watched for Slim<T> {
+    type Object = T;
+
     fn id(&self) -> Name {
-        self.object.id()
+        self.id.clone()
+    }
+
+    fn into_object(self) -> Option<T> {
+        self.object.ok()
+    }
+
+    fn problem(&self) -> Option<&str> {
+        self.object.as_ref().err().map(|problem| &**problem)
     }
 }
 

@@ -155,10 +155,10 @@ impl PodRequests {
                 .at_pod_level(resource)
                 .unwrap_or(request_mark::MISSING_AT_POD_LEVEL);
         }
-        let requests = self
+        let mut requests = self
             .lasting()
             .map(|container| container.requests.get(resource));
-        let sum = requests.sum::<Option<i64>>();
+        let sum = requests.try_fold(0_i64, |sum, request| Some(sum.saturating_add(*request?)));
         sum.unwrap_or(request_mark::MISSING)
     }
 

@@ -17,6 +17,7 @@ use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::PolicyRecord;
 use flyball_decision::replica::ReplicaInput;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// Value of [`DecisionRecord::format`].
@@ -112,7 +113,7 @@ impl Names {
     }
 
     /// Replaces `{pod:N}` and `{container:M:N}` in a sentence with names. Placeholders of
-    /// unknown rows stay.
+    /// unknown rows stay. The sentence with the names is a message of bounded size.
     #[must_use]
     pub fn in_sentence(&self, sentence: &str) -> String {
         let mut text = String::with_capacity(sentence.len());
@@ -131,7 +132,7 @@ impl Names {
             }
         }
         text.push_str(rest);
-        text
+        text::message(text)
     }
 
     /// Returns the name for a placeholder without its `{`, and the text after it.

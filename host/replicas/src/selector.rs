@@ -1,6 +1,14 @@
 //! Label selectors in Kubernetes' text form, set-based ones included.
 
+use flyball_decision::text;
+
 use crate::spec::{LabelSelector, LabelSelectorRequirement};
+
+/// Maximum size of a selector. It becomes part of the URLs of requests for metrics.
+const MAX_BYTES: usize = 8 << 10;
+
+/// Maximum size of a selector in an error.
+const SHOWN_BYTES: usize = 256;
 
 /// A parsed label selector: labels match it if they meet all its requirements.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,11 +47,20 @@ impl Selector {
     /// # Errors
     /// If `text` is not a selector; the message says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, InvalidSelector> {
+        if text.len() > MAX_BYTES {
+            return Err(InvalidSelector {
+                text: text::within(text, SHOWN_BYTES),
+                problem: format!(
+                    "it has {} bytes, at most {MAX_BYTES} are allowed",
+                    text.len()
+                ),
+            });
+        }
         let requirements = split_requirements(text).map(parse_requirement).collect();
         match requirements {
             Ok(requirements) => Ok(Self { requirements }),
             Err(problem) => Err(InvalidSelector {
-                text: text.to_owned(),
+                text: text::within(text, SHOWN_BYTES),
                 problem,
             }),
         }

@@ -2,19 +2,24 @@
 //! plus Flyball's own fields, in Kubernetes' spelling. It is read from the API server,
 //! scenario files and records.
 
+mod bounds;
 mod check;
+mod configuration;
 pub mod limits;
 mod metric;
+mod segment;
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
 pub use check::SpecFault;
+pub use configuration::{Configuration, ConfigurationTooLarge};
 pub use metric::{
     ContainerResourceMetric, ExternalMetric, LabelSelector, LabelSelectorRequirement, MetricFields,
     MetricIdentifier, MetricSpec, MetricTarget, ObjectMetric, PodsMetric, ResourceMetric,
 };
+pub use segment::{SEGMENT_PATTERN, SegmentFault};
 
 use flyball_decision::policy::DEFAULT_REPLICA_POLICY;
 use flyball_decision::quantity::QuantityText;
@@ -100,7 +105,17 @@ pub struct PolicyRef {
     pub name: String,
     /// Its configuration: a JSON object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub config: Option<serde_json::Map<String, serde_json::Value>>,
+    pub config: Option<Configuration>,
+}
+
+impl PolicyRef {
+    /// Returns the configuration, or the empty one, as JSON.
+    #[must_use]
+    pub fn configuration(&self) -> Arc<str> {
+        static EMPTY: LazyLock<Arc<str>> = LazyLock::new(|| "{}".into());
+        let own = self.config.as_ref().map(Configuration::text);
+        Arc::clone(own.unwrap_or(&EMPTY))
+    }
 }
 
 /// How the answers of several policies become one.

@@ -6,9 +6,9 @@ use flyball_decision::context::Reason;
 use flyball_decision::expander::ExpanderRanking;
 use flyball_decision::policy::{Description, STATE_LIMIT, interface, kind};
 use flyball_decision::replica::{Proposal, ReplicaDecision, ReplicaInput};
+use flyball_decision::text::readable;
 
 use crate::error::LoadError;
-use crate::text::readable;
 
 const CODE_BYTES: usize = 64;
 /// Code for an answer without one: conditions and events must have a code.

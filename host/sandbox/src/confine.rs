@@ -2,11 +2,11 @@
 //! one.
 
 use flyball_decision::policy::{Budget, PolicyFailure, Usage};
+use flyball_decision::text::readable;
 use wasmtime::{Store, Trap, WasmBacktrace};
 
 use crate::engine::{self, Engine};
 use crate::guest::{Guest, OverLimit};
-use crate::text::readable;
 
 /// Bytes that may cross from the guest to the host in one call.
 const OUTPUT_BYTES: usize = 1 << 20;

@@ -1,10 +1,17 @@
 //! Errors of loading and configuring policies. Operators and authors read the messages;
 //! the caller adds the policy's name.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flyball_decision::policy::PolicyFailure;
+use flyball_decision::text::{self, note, within};
 use serde::{Deserialize, Serialize};
+
+/// Maximum size of a reason that is part of an error.
+const REASON_BYTES: usize = 900;
+
+/// Maximum size of a path in an error.
+const PATH_BYTES: usize = 256;
 
 /// Error of setting up the engine or its private directory.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +53,7 @@ pub enum RegistryError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 pub enum LoadError {
     /// The file could not be read.
-    #[error("cannot read {path}: {reason}", path = path.display())]
+    #[error("cannot read {path}: {reason}", path = shown(path))]
     Unreadable {
         /// The file.
         path: PathBuf,
@@ -201,8 +208,13 @@ pub enum LoadError {
     },
     /// It would break a configuration in use.
     #[serde(skip)]
-    #[error("a configuration in use does not fit its schema: {0}")]
-    Configuration(ConfigurationError),
+    #[error("a configuration in use ({digest}) does not fit its schema: {error}")]
+    Configuration {
+        /// Digest of the configuration.
+        digest: String,
+        /// What does not fit.
+        error: ConfigurationError,
+    },
     /// It fails on inputs of earlier decisions.
     #[error(
         "fails on recorded inputs of every namespace that it was tried on ({namespaces}; {failed} \
@@ -223,6 +235,9 @@ pub enum LoadError {
     /// The same content was refused earlier, because it failed on recorded inputs.
     #[error("{0}")]
     RefusedBefore(String),
+    /// Another error, whose text was too long, or had characters that are no text.
+    #[error("{0}")]
+    Shortened(String),
     /// The same content was rolled back.
     #[error("rolled back: {0}; the file is refused until it changes")]
     RolledBack(String),
@@ -230,7 +245,7 @@ pub enum LoadError {
     #[serde(skip)]
     #[error("failed its canary decision{}: {failure}", for_configuration(.configuration))]
     Canary {
-        /// The configuration it was tried with.
+        /// Digest of the configuration it was tried with. Empty for the empty one.
         configuration: String,
         /// How it failed.
         failure: PolicyFailure,
@@ -259,6 +274,47 @@ impl LoadError {
                         ..
                     }
             )
+    }
+
+    /// Shortens an error. A component chooses names and messages that are in it, and it is
+    /// kept, and repeated for each object that names the policy.
+    pub(crate) fn bounded(self) -> Self {
+        match self {
+            Self::RolledBack(reason) => Self::RolledBack(within(reason, REASON_BYTES)),
+            Self::RefusedBefore(reason) => Self::RefusedBefore(within(reason, REASON_BYTES)),
+            // What is in these is bounded where it is made.
+            error if error.may_pass() => error,
+            error => {
+                let text = error.to_string();
+                match note(&*text) {
+                    short if short == text => error,
+                    short => Self::Shortened(short),
+                }
+            }
+        }
+    }
+
+    /// Returns the error for conditions of objects: without what is known of objects of
+    /// other namespaces.
+    pub(crate) fn for_objects(&self) -> String {
+        match self {
+            Self::Configuration { digest, .. } => {
+                format!("a configuration in use ({digest}) does not fit its schema")
+            }
+            Self::Canary {
+                configuration,
+                failure,
+            } => {
+                let code = failure.code();
+                let with = for_configuration(configuration);
+                format!("failed its canary decision{with}: {code}")
+            }
+            Self::Recorded { failure, .. } => {
+                format!("fails on recorded inputs: {}", failure.code())
+            }
+            Self::RefusedBefore(_) => "it failed on recorded inputs before".to_owned(),
+            error => error.to_string(),
+        }
     }
 
     /// Reports whether the machine, and not the bytes, prevented compilation. Another
@@ -324,11 +380,13 @@ pub enum ConfigurationError {
 }
 
 fn list(paths: &[PathBuf]) -> String {
-    let names: Vec<String> = paths
-        .iter()
-        .map(|path| path.display().to_string())
-        .collect();
-    names.join(" and ")
+    let names = paths.iter().map(|path| shown(path));
+    text::list(names, paths.len(), " and ", REASON_BYTES)
+}
+
+/// Returns a path as text: whoever may write a file chooses its name.
+fn shown(path: &Path) -> String {
+    within(path.display().to_string(), PATH_BYTES)
 }
 
 fn missing_hint(interface: &str) -> &'static str {
@@ -347,7 +405,7 @@ fn after_log_line(last_log_line: &str) -> String {
 
 fn for_configuration(configuration: &str) -> String {
     match configuration {
-        "{}" => String::new(),
-        _ => format!(" with the configuration {configuration}"),
+        "" => String::new(),
+        digest => format!(" with the configuration {digest}"),
     }
 }

@@ -1,9 +1,9 @@
 //! A guest while it runs: its limits and its log.
 
+use flyball_decision::text::readable;
 use wasmtime::ResourceLimiter;
 
 use crate::settings::TABLE_ELEMENTS;
-use crate::text::readable;
 
 /// Text that a guest may log in one run before it is stopped, in bytes.
 const LOG_BYTES: usize = 4 << 20;

@@ -27,7 +27,6 @@ mod private;
 mod registry;
 mod schema;
 mod settings;
-mod text;
 
 #[cfg(test)]
 mod clock_tests;

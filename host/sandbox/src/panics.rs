@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe, catch_unwind};
 use std::process;
 
-use crate::text::readable;
+use flyball_decision::text::readable;
 
 const MESSAGE_BYTES: usize = 512;
 

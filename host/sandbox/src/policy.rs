@@ -15,6 +15,7 @@ use flyball_decision::scale_down::{
     MoveVerdicts, NodeVerdicts, PodVerdicts, ScaleDownMovesInput, ScaleDownNodesInput,
     ScaleDownPodsInput,
 };
+use flyball_decision::text::readable;
 use wasmtime::Store;
 
 pub(crate) use self::configuration::CheckedContext;
@@ -30,7 +31,6 @@ use crate::guest::Guest;
 use crate::panics::catch_panic;
 use crate::parse::Surface;
 use crate::schema::Schema;
-use crate::text::readable;
 
 /// Default of the largest policy accepted, in bytes: enough for one in an interpreted
 /// language.

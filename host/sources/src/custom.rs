@@ -1,11 +1,10 @@
 //! Requests to the custom and external metrics APIs.
 
 use flyball_kubernetes::Kinds;
-use flyball_kubernetes::request::{RequestError, get};
+use flyball_kubernetes::request::{RequestError, encode, get, segment};
 use flyball_replicas::ports::{MetricAnswer, ObservationError};
 use flyball_replicas::spec::{CrossVersionObjectReference, api_group};
 use kube::Client;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::quantity_list::{ValueList, external_values, object_value, pod_samples};
 use crate::unavailable;
@@ -36,52 +35,72 @@ enum Source {
 
 impl MetricPath {
     /// Returns the path of a metric of the pods that `pods` selects.
-    pub(crate) fn pods(namespace: &str, pods: &str, metric: &str, selector: Option<&str>) -> Self {
+    ///
+    /// # Errors
+    /// If the metric's name is not one segment of a path.
+    pub(crate) fn pods(
+        namespace: &str,
+        pods: &str,
+        metric: &str,
+        selector: Option<&str>,
+    ) -> Result<Self, ObservationError> {
         let mut query = format!("labelSelector={}", encode(pods));
         if let Some(selector) = selector {
             query = format!("{query}&metricLabelSelector={}", encode(selector));
         }
-        Self {
+        Ok(Self {
             source: Source::Pods,
-            path: format!("namespaces/{namespace}/pods/*/{}", encode(metric)),
+            path: format!("namespaces/{namespace}/pods/*/{}", part("metric", metric)?),
             query,
-        }
+        })
     }
 
-    /// Returns the path of a metric of one object.
+    /// Returns the path of a metric of one object. As in Kubernetes, the name of a Namespace
+    /// does not count: its object is the autoscaler's own namespace.
+    ///
+    /// # Errors
+    /// If a name is not one segment of a path.
     pub(crate) fn object(
         namespace: &str,
         object: &CrossVersionObjectReference,
         metric: &str,
         selector: Option<&str>,
-    ) -> Self {
+    ) -> Result<Self, ObservationError> {
         let query = selector
             .map(|selector| format!("metricLabelSelector={}", encode(selector)))
             .unwrap_or_default();
-        let (name, metric) = (encode(&object.name), encode(metric));
-        let path = if object.kind == "Namespace" {
-            format!("namespaces/{name}/metrics/{metric}")
+        let name = part("described object", &object.name)?;
+        let metric = part("metric", metric)?;
+        let path = if object.kind == "Namespace" && object.group().is_empty() {
+            format!("namespaces/{namespace}/metrics/{metric}")
         } else {
             format!("namespaces/{namespace}/{PLURAL}/{name}/{metric}")
         };
         let (api_version, kind) = (object.api_version.clone(), object.kind.clone());
-        Self {
+        Ok(Self {
             source: Source::Object { api_version, kind },
             path,
             query,
-        }
+        })
     }
 
     /// Returns the path of a metric from outside the cluster.
-    pub(crate) fn external(namespace: &str, metric: &str, selector: Option<&str>) -> Self {
+    ///
+    /// # Errors
+    /// If the metric's name is not one segment of a path.
+    pub(crate) fn external(
+        namespace: &str,
+        metric: &str,
+        selector: Option<&str>,
+    ) -> Result<Self, ObservationError> {
         let query = selector
             .map(|selector| format!("labelSelector={}", encode(selector)))
             .unwrap_or_default();
-        Self {
+        Ok(Self {
             source: Source::External,
-            path: format!("namespaces/{namespace}/{}", encode(metric)),
+            path: format!("namespaces/{namespace}/{}", part("metric", metric)?),
             query,
-        }
+        })
     }
 
     /// Fetches the response.
@@ -151,17 +170,9 @@ async fn plural(kinds: &Kinds, api_version: &str, kind: &str) -> Result<String, 
     })
 }
 
-/// Characters to encode in a part of a path and the value of a query: all but the
-/// unreserved characters of RFC 3986.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'~');
-
-/// Percent-encodes a part of a path or the value of a query.
-fn encode(text: &str) -> String {
-    utf8_percent_encode(text, ENCODED).to_string()
+/// Returns a name of a spec as one segment of a path. `what` it names is for the error.
+fn part(what: &str, name: &str) -> Result<String, ObservationError> {
+    segment(name).map_err(|fault| unavailable(format!("the name of the {what} {fault}")))
 }
 
 fn failed(api: &str, error: &RequestError) -> ObservationError {

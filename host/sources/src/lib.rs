@@ -160,7 +160,7 @@ fn fetch_of<'a>(question: &MetricQuestion<'a>) -> Fetch<'a> {
         Ok(selector) => selector.as_deref(),
         Err(error) => return Fetch::Invalid(error.clone()),
     };
-    Fetch::Values(match question.metric {
+    let path = match question.metric {
         MetricSpec::Resource(resource) => {
             return Fetch::Usage {
                 resource: &resource.name,
@@ -187,5 +187,6 @@ fn fetch_of<'a>(question: &MetricQuestion<'a>) -> Fetch<'a> {
         MetricSpec::Invalid(fields) => {
             return Fetch::Invalid(ObservationError::unknown_metric_type(&fields.kind));
         }
-    })
+    };
+    path.map_or_else(Fetch::Invalid, Fetch::Values)
 }

@@ -92,6 +92,11 @@ pub struct Policies {
     /// objects within that time, the version before comes back; 0s: it never does
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "10m0s")]
     pub policy_rollback_window: Millis,
+    /// Policies (comma-separated names) of which a new version takes over even if
+    /// configurations in use do not fit it; the objects with these configurations are
+    /// then refused
+    #[arg(long, value_name = "POLICIES", value_delimiter = ',')]
+    pub accept_any_configuration: Vec<String>,
     #[command(flatten)]
     pub budgets: Budgets,
     #[command(flatten)]

@@ -9,6 +9,7 @@ use std::io::{IsTerminal as _, StdoutLock, Write as _};
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Context as _;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 use flyball_report::document::Tone;
 use serde::Serialize;
@@ -52,11 +53,10 @@ pub fn width() -> usize {
     width.unwrap_or_default().max(USUAL_WIDTH)
 }
 
-/// Replaces control characters, which could control a terminal: anybody may have written
+/// Escapes control characters, which could control a terminal: anybody may have written
 /// the names and messages in a dump or a record.
 pub fn plain(text: &str) -> String {
-    let steers = |c: char| c.is_control() && c != '\n';
-    text.replace(steers, " ")
+    text::lines(text)
 }
 
 /// Applies the style of a document's tone.
@@ -89,12 +89,12 @@ pub fn print_json(value: &impl Serialize) -> anyhow::Result<()> {
 pub fn print_error(error: &anyhow::Error) {
     let mut err = anstream::stderr().lock();
     // There is nowhere to report a failure of standard error.
-    let _ = writeln!(err, "{BAD}error:{BAD:#} {error}");
     let mut last = error.to_string();
+    let _ = writeln!(err, "{BAD}error:{BAD:#} {}", plain(&last));
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some errors repeat their source in their own text.
         if !last.ends_with(&cause) {
-            let _ = writeln!(err, "  {DIM}caused by:{DIM:#} {cause}");
+            let _ = writeln!(err, "  {DIM}caused by:{DIM:#} {}", plain(&cause));
         }
         last = cause;
     }

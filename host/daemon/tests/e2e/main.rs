@@ -35,5 +35,6 @@ mod slow_api;
 mod support;
 mod swaps;
 mod targets;
+mod tenants;
 mod test_cluster;
 mod why_node;

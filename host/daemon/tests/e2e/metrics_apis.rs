@@ -89,6 +89,12 @@ impl MetricsApis {
         self.set(path, vec![described("Service", service, value)]);
     }
 
+    /// Sets the value of a metric of a namespace.
+    pub fn set_namespace(&self, namespace: &str, metric: &str, value: &str) {
+        let path = format!("{CUSTOM}/namespaces/{namespace}/metrics/{metric}");
+        self.set(path, vec![described("Namespace", namespace, value)]);
+    }
+
     /// Reports whether a path with this text was requested.
     pub fn were_asked(&self, path_and_query: &str) -> bool {
         let asked = &self.known.lock().unwrap().asked;

@@ -31,6 +31,8 @@ struct Shared {
     /// Texts of the requests that are held back.
     held: watch::Sender<Vec<String>>,
     seen: Mutex<Vec<Seen>>,
+    /// Minor version that `/version` names instead of the API server's own.
+    minor: Mutex<Option<&'static str>>,
     /// Sees all writes.
     journal: Option<Arc<Journal>>,
 }
@@ -57,6 +59,7 @@ impl Proxy {
             client,
             held: watch::Sender::default(),
             seen: Mutex::default(),
+            minor: Mutex::default(),
             journal,
         });
         let router = Router::new().fallback(pass).with_state(Arc::clone(&shared));
@@ -97,6 +100,12 @@ impl Proxy {
         let answer = self.shared.client.request::<Value>(request);
         // An error means that there is none, which the caller sees.
         let _ = self.runtime.block_on(answer);
+    }
+
+    /// Names another minor version of Kubernetes from now on, on which clients choose how
+    /// they list.
+    pub fn pretend_minor(&self, minor: &'static str) {
+        *self.shared.minor.lock().unwrap() = Some(minor);
     }
 
     /// Holds back requests whose METHOD PATH?QUERY contains the text, from now on.
@@ -151,6 +160,12 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let is_free = |held: &Vec<String>| !held.iter().any(|text| line.contains(text));
     // The sender lives as long as the proxy.
     let _ = shared.held.subscribe().wait_for(is_free).await;
+    let minor = *shared.minor.lock().unwrap();
+    if let Some(minor) = minor.filter(|_| line == "GET /version") {
+        let mut version = serde_json::to_value(shared.client.apiserver_version().await.unwrap());
+        version.as_mut().unwrap()["minor"] = json!(minor);
+        return axum::Json(version.unwrap()).into_response();
+    }
     let is_noted = head.method != Method::GET && !line.contains("/leases");
     let journal = shared.journal.as_ref().filter(|_| is_noted);
     let write = journal.map(|journal| {

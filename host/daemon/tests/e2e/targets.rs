@@ -262,7 +262,7 @@ fn a_target_with_two_writers_is_scaled_by_neither_and_may_be_observed() {
 
 impl TestCluster {
     /// Accepts any spec of an autoscaler.
-    fn loosen_schema(&self) {
+    pub fn loosen_schema(&self) {
         let definition = "crd/replicaautoscalers.flyball.dev";
         let crd = self.cluster.kubectl(&["get", definition, "-o", "json"]);
         let mut crd: Value = serde_json::from_str(&crd.unwrap()).unwrap();

@@ -115,9 +115,23 @@ impl Autoscalers {
     }
 }
 
+/// A spec that can't be read is an error within the object.
 impl Watched for ReplicaAutoscaler {
+    /// A page is in memory as a whole, and an object may have more than a MiB.
+    const PAGE_SIZE: u32 = 50;
+
+    type Object = Self;
+
     fn id(&self) -> Name {
         namespaced_id(&self.namespace().unwrap_or_default(), &self.name_any())
+    }
+
+    fn into_object(self) -> Option<Self> {
+        Some(self)
+    }
+
+    fn problem(&self) -> Option<&str> {
+        None
     }
 }
 

@@ -7,7 +7,7 @@ use flyball_replicas::spec::CrossVersionObjectReference;
 use serde::Deserialize;
 
 use crate::slim::ObjectMetadata;
-use crate::watch::{Change, Slim, SlimKind, namespaced_id};
+use crate::watch::{Change, SlimKind, namespaced_id};
 
 /// A target, independent of its API version.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -53,8 +53,8 @@ impl SlimKind for HpaObject {
         &self.metadata
     }
 
-    fn id(&self) -> Name {
-        namespaced_id(&self.metadata.namespace, &self.metadata.name)
+    fn id(metadata: &ObjectMetadata) -> Name {
+        namespaced_id(&metadata.namespace, &metadata.name)
     }
 }
 
@@ -74,15 +74,15 @@ impl Hpas {
     }
 
     /// Applies a change.
-    pub(crate) fn take(&mut self, change: Change<Slim<HpaObject>>) {
+    pub(crate) fn take(&mut self, change: Change<HpaObject>) {
         match change {
-            Change::Apply(Slim { object, .. }) => self.apply(&object),
+            Change::Apply(object) => self.apply(&object),
             Change::Delete(id) => self.delete(&id),
         }
     }
 
     fn apply(&mut self, object: &HpaObject) {
-        let id = object.id();
+        let id = HpaObject::id(&object.metadata);
         self.delete(&id);
         let target = TargetKey::new(&object.metadata.namespace, &object.spec.scale_target_ref);
         let ids = self.by_target.entry(target.clone()).or_default();

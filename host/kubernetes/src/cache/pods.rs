@@ -11,9 +11,11 @@ use flyball_replicas::labels::{LabelSets, Labels};
 use flyball_replicas::pods::{Phase, Pod, PodRequests, Ready};
 use flyball_replicas::selector::Selector;
 use hashbrown::{DefaultHashBuilder, HashTable};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource as _;
 use kube::runtime::watcher::Event;
 
-use crate::slim::{ObjectMetadata, PodObject};
+use crate::slim::PodObject;
 use crate::watch::Slim;
 
 /// All pods, by namespace and labels.
@@ -65,9 +67,12 @@ impl Pods {
     pub(crate) fn take(&mut self, event: &Event<Slim<PodObject>>) {
         match event {
             Event::Init => self.list = self.list.wrapping_add(1),
-            Event::InitApply(pod) | Event::Apply(pod) => self.apply(&pod.object),
+            Event::InitApply(pod) | Event::Apply(pod) => match &pod.object {
+                Ok(pod) => self.apply(pod),
+                Err(_) => self.keep(pod.meta()),
+            },
             Event::InitDone => self.delete_unlisted(),
-            Event::Delete(pod) => self.delete(&pod.object.metadata),
+            Event::Delete(pod) => self.delete(pod.meta()),
         }
     }
 
@@ -139,13 +144,24 @@ impl Pods {
         self.sweep();
     }
 
-    fn delete(&mut self, metadata: &ObjectMetadata) {
-        let Some(namespace) = self.namespaces.get_mut(&metadata.namespace) else {
+    fn delete(&mut self, metadata: &ObjectMeta) {
+        let (key, name) = key(metadata);
+        let Some(namespace) = self.namespaces.get_mut(key) else {
             return;
         };
-        namespace.remove(&metadata.name);
+        namespace.remove(name);
         if namespace.by_name.is_empty() {
-            self.namespaces.remove(&metadata.namespace);
+            self.namespaces.remove(key);
+        }
+    }
+
+    /// Keeps a pod that the latest list contains and that can't be read, as it was known
+    /// before.
+    fn keep(&mut self, metadata: &ObjectMeta) {
+        let (list, (namespace, name)) = (self.list, key(metadata));
+        let namespace = self.namespaces.get_mut(namespace);
+        if let Some(pod) = namespace.and_then(|namespace| namespace.get_mut(name)) {
+            pod.list = list;
         }
     }
 
@@ -188,6 +204,12 @@ impl Pods {
     }
 }
 
+/// Returns namespace and name.
+fn key(metadata: &ObjectMeta) -> (&str, &str) {
+    let (namespace, name) = (metadata.namespace.as_deref(), metadata.name.as_deref());
+    (namespace.unwrap_or_default(), name.unwrap_or_default())
+}
+
 fn share(texts: &mut HashSet<Name>, text: &Name) -> Name {
     if let Some(known) = texts.get(text) {
         return known.clone();
@@ -221,10 +243,18 @@ impl Namespace {
         self.by_name.insert_unique(hash, slot, rehash);
     }
 
-    /// Removes the pod of this name, if there is one.
-    fn remove(&mut self, name: &Name) {
+    /// Returns the pod of this name, if there is one.
+    fn get_mut(&mut self, name: &str) -> Option<&mut CompactPod> {
         let slots = &self.slots;
-        let is_it = |&slot: &u32| slots.get(slot).is_some_and(|pod| pod.name == *name);
+        let is_it = |&slot: &u32| slots.get(slot).is_some_and(|pod| *pod.name == *name);
+        let slot = *self.by_name.find(self.hasher.hash_one(name), is_it)?;
+        self.slots.get_mut(slot)
+    }
+
+    /// Removes the pod of this name, if there is one.
+    fn remove(&mut self, name: &str) {
+        let slots = &self.slots;
+        let is_it = |&slot: &u32| slots.get(slot).is_some_and(|pod| *pod.name == *name);
         let hash = self.hasher.hash_one(name);
         let Ok(entry) = self.by_name.find_entry(hash, is_it) else {
             return;

@@ -62,8 +62,8 @@ macro_rules! owner {
                 self.metadata()
             }
 
-            fn id(&self) -> Name {
-                self.metadata().uid.clone()
+            fn id(metadata: &ObjectMetadata) -> Name {
+                metadata.uid.clone()
             }
         }
 
@@ -108,8 +108,8 @@ impl SlimKind for BudgetObject {
         &self.metadata
     }
 
-    fn id(&self) -> Name {
-        self.metadata.uid.clone()
+    fn id(metadata: &ObjectMetadata) -> Name {
+        metadata.uid.clone()
     }
 }
 

@@ -31,8 +31,8 @@ pub(super) fn apply_changes<T: StateKind>(
     let mut known = KnownIds::default();
     let state = Arc::clone(state);
     move |event| {
-        known.changes(event, |change: Change<Slim<T>>| match change {
-            Change::Apply(Slim { object, .. }) => {
+        known.changes(event, |change: Change<T>| match change {
+            Change::Apply(object) => {
                 state.queued.change(move |state| object.apply(state));
             }
             Change::Delete(id) => state.queued.change(move |state| T::delete(state, &id)),
@@ -50,8 +50,8 @@ pub(super) fn apply_node_changes(
     let state = Arc::clone(state);
     move |event| {
         let (keys, wanted) = (listed.note(&event), listed.wanted());
-        known.changes(event, |change: Change<Slim<NodeObject>>| match change {
-            Change::Apply(Slim { object, .. }) => {
+        known.changes(event, |change: Change<NodeObject>| match change {
+            Change::Apply(object) => {
                 let facts = object.into_facts_with(&wanted);
                 state.queued.change(move |state| state.apply_node(facts));
             }
@@ -73,8 +73,8 @@ impl SlimKind for NodeObject {
         &self.metadata
     }
 
-    fn id(&self) -> Name {
-        self.metadata.name.clone()
+    fn id(metadata: &ObjectMetadata) -> Name {
+        metadata.name.clone()
     }
 }
 
@@ -87,8 +87,8 @@ impl SlimKind for NamespaceObject {
         &self.metadata
     }
 
-    fn id(&self) -> Name {
-        self.metadata.name.clone()
+    fn id(metadata: &ObjectMetadata) -> Name {
+        metadata.name.clone()
     }
 }
 
@@ -112,8 +112,8 @@ impl SlimKind for DaemonSetObject {
         &self.metadata
     }
 
-    fn id(&self) -> Name {
-        self.metadata.uid.clone()
+    fn id(metadata: &ObjectMetadata) -> Name {
+        metadata.uid.clone()
     }
 }
 
@@ -141,8 +141,8 @@ macro_rules! storage {
                 &self.metadata
             }
 
-            fn id(&self) -> Name {
-                namespaced_id(&self.metadata.namespace, &self.metadata.name)
+            fn id(metadata: &ObjectMetadata) -> Name {
+                namespaced_id(&metadata.namespace, &metadata.name)
             }
         }
 

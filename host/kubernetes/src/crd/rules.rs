@@ -3,6 +3,7 @@
 
 use std::ops::RangeInclusive;
 
+use flyball_replicas::spec::SEGMENT_PATTERN;
 use flyball_replicas::spec::limits::{self, METRICS};
 use serde_json::{Value, json};
 
@@ -47,11 +48,15 @@ pub(super) fn add_to_spec(spec: &mut Value) {
     set(
         policy,
         "name",
-        json!({ "minLength": 1, "maxLength": 63, "pattern": NAME }),
+        json!({ "minLength": 1, "maxLength": limits::NAME_BYTES, "pattern": NAME }),
     );
     set_self(
         field(policy, "config"),
-        json!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true }),
+        json!({
+            "type": "object",
+            "maxProperties": limits::MAX_CONFIGURATION_FIELDS,
+            "x-kubernetes-preserve-unknown-fields": true,
+        }),
     );
     remove(field(policy, "config"), "additionalProperties");
 }
@@ -105,17 +110,22 @@ fn default_metric() -> Value {
 }
 
 fn add_to_reference(reference: &mut Value) {
+    set(reference, "kind", segment(limits::NAME_BYTES));
+    set(reference, "name", segment(limits::OBJECT_NAME_BYTES));
+    // Each part of it is one segment; the daemon checks that.
     set(
         reference,
-        "kind",
-        json!({ "minLength": 1, "maxLength": 63 }),
+        "apiVersion",
+        json!({ "maxLength": limits::METRIC_NAME_BYTES, "pattern": API_VERSION }),
     );
-    set(
-        reference,
-        "name",
-        json!({ "minLength": 1, "maxLength": 253 }),
-    );
-    set(reference, "apiVersion", json!({ "maxLength": 317 }));
+}
+
+/// Pattern of an apiVersion, or the empty text.
+const API_VERSION: &str = "^[A-Za-z0-9.-]*(/[A-Za-z0-9.-]+)*$";
+
+/// Returns the keywords of a text that becomes one segment of a path.
+fn segment(bytes: usize) -> Value {
+    json!({ "minLength": 1, "maxLength": bytes, "pattern": SEGMENT_PATTERN })
 }
 
 fn add_to_metric(metric: &mut Value) {
@@ -141,17 +151,22 @@ fn add_to_metric(metric: &mut Value) {
             set(
                 field(source, "metric"),
                 "name",
-                json!({ "minLength": 1, "maxLength": 317 }),
+                segment(limits::METRIC_NAME_BYTES),
             );
             add_to_selector(field(field(source, "metric"), "selector"));
         } else {
-            set(source, "name", json!({ "minLength": 1, "maxLength": 317 }));
+            let bytes = limits::METRIC_NAME_BYTES;
+            set(
+                source,
+                "name",
+                json!({ "minLength": 1, "maxLength": bytes }),
+            );
         }
     }
     set(
         field(metric, "containerResource"),
         "container",
-        json!({ "minLength": 1, "maxLength": 63 }),
+        json!({ "minLength": 1, "maxLength": limits::NAME_BYTES }),
     );
     add_to_reference(field(field(metric, "object"), "describedObject"));
     let pairs: Vec<(&str, &str)> = pairs
@@ -183,7 +198,11 @@ fn add_to_target(target: &mut Value, kinds: &[&str]) {
 }
 
 fn add_to_selector(selector: &mut Value) {
+    let most = limits::MAX_REQUIREMENTS;
+    set(selector, "matchLabels", json!({ "maxProperties": most }));
+    set(selector, "matchExpressions", json!({ "maxItems": most }));
     let expression = item(field(selector, "matchExpressions"));
+    set(expression, "values", json!({ "maxItems": most }));
     set(
         expression,
         "operator",

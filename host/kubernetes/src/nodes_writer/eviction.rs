@@ -67,7 +67,7 @@ fn budget(status: &Status) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use flyball_decision::event::Event;
+    use flyball_decision::text::NOTE_BYTES;
     use flyball_nodes::ports::{EvictError, Eviction};
     use kube::core::Status;
     use serde_json::json;
@@ -128,7 +128,7 @@ mod tests {
         let Some(EvictError::Failed { message }) = failed else {
             unreachable!("{failed:?}");
         };
-        assert!(message.len() <= Event::MESSAGE_LIMIT);
+        assert!(message.len() <= NOTE_BYTES);
         assert!(message.starts_with("eviction of pod shop/web-1: é"));
     }
 }

@@ -1,9 +1,9 @@
 //! Requests that were not carried out, and why.
 
+use flyball_decision::text::note;
 use flyball_nodes::ports::WriteError;
 use kube::core::Status;
 
-use crate::events::note;
 use crate::request::Unanswered;
 
 /// A kind of request.
@@ -39,14 +39,11 @@ impl Request {
 impl Refusal {
     /// Classifies the answer to a request about an object.
     pub(super) fn new(request: &Request, object: &str, error: Unanswered) -> Self {
-        let message = |cause: &str| {
-            let message = format!("{} {object}: {cause}", request.subject);
-            note(&message).to_owned()
-        };
+        let message = |cause: &str| note(format!("{} {object}: {cause}", request.subject));
         match error {
             Unanswered::Failed(cause) => Self::Failed(message(&cause)),
             Unanswered::Refused(status) => match status.code {
-                403 => Self::Forbidden(request.verb, note(&status.message).to_owned()),
+                403 => Self::Forbidden(request.verb, note(&*status.message)),
                 404 => Self::NotFound,
                 409 => Self::Conflict(message(&status.message)),
                 _ => {

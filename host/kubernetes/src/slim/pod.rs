@@ -51,6 +51,16 @@ pub(super) struct OwnerReference {
 }
 
 impl ObjectMetadata {
+    /// Returns metadata of which only the identity is known.
+    pub(crate) fn identified(namespace: Name, name: Name, uid: Name) -> Self {
+        Self {
+            name,
+            namespace,
+            uid,
+            ..Self::default()
+        }
+    }
+
     /// Whether it is being deleted.
     pub fn is_terminating(&self) -> bool {
         self.deletion_timestamp.is_some()

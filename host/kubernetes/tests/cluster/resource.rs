@@ -92,10 +92,30 @@ fn the_api_server_refuses_bad_specs_and_fills_in_defaults() {
             "spec.policies[0].name in body should match",
         ),
         (
+            "maxReplicas: 9, metrics: [{ type: External, external: { metric: { name: a/b }, \
+             target: { type: Value, value: 1 } } }]",
+            "external.metric.name in body should match",
+        ),
+        (
             "maxReplicas: 9, policies: [{ name: Hpa }]",
             "spec.policies[0].name in body should match",
         ),
     ];
+    for name in [
+        "..",
+        "../../kube-system/deployments/web",
+        "web/scale?x=",
+        "a%2fb",
+    ] {
+        let target =
+            format!("scaleTargetRef: {{ kind: Deployment, name: {name:?} }}, maxReplicas: 9");
+        let refused = cluster
+            .apply(&autoscaler("bad", &target))
+            .expect_err(name)
+            .to_string();
+        let message = "spec.scaleTargetRef.name in body should match";
+        assert!(refused.contains(message), "{name}: {refused}");
+    }
     for (spec, message) in cases {
         let refused = cluster.apply(&autoscaler("bad", &format!("{TARGET}, {spec}")));
         let refused = refused.expect_err(spec).to_string();

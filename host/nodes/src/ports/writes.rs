@@ -1,14 +1,14 @@
 //! What the nodes half writes to the cluster, and how a write can fail.
 //!
-//! Messages of errors are at most [`Event::MESSAGE_LIMIT`] bytes long.
+//! Messages of errors are at most [`NOTE_BYTES`] bytes long.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-#[cfg(doc)]
-use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
+#[cfg(doc)]
+use flyball_decision::text::NOTE_BYTES;
 
 /// A change of a Node, which is made as a whole or not at all.
 ///

@@ -45,30 +45,52 @@ fn keeps_from_asking(condition: &Condition) -> bool {
     condition.status == "False" && NOT_ASKED.contains(&known)
 }
 
-/// Returns the configurations with which objects use each policy, as JSON. A new version
-/// of a policy must accept them before it takes over.
+/// Returns the configurations with which objects use each policy, as JSON, without
+/// duplicates. A new version of a policy must accept them before it takes over. The
+/// namespaces take turns in the order, so that none displaces those of others where only
+/// the first are looked at.
 #[must_use]
-pub fn configurations_in_use(
-    autoscalers: &[Arc<Autoscaler>],
-) -> BTreeMap<String, BTreeSet<Arc<str>>> {
-    let mut in_use: BTreeMap<String, BTreeSet<Arc<str>>> = BTreeMap::new();
-    for policy in autoscalers
-        .iter()
-        .flat_map(|autoscaler| autoscaler.spec.effective_policies())
-    {
-        let configuration = policy.config.clone().unwrap_or_default();
-        let configuration = serde_json::Value::Object(configuration).to_string();
-        in_use
-            .entry(policy.name.clone())
-            .or_default()
-            .insert(configuration.into());
+pub fn configurations_in_use(autoscalers: &[Arc<Autoscaler>]) -> BTreeMap<String, Vec<Arc<str>>> {
+    let mut in_use: BTreeMap<&str, BTreeMap<&str, BTreeSet<Arc<str>>>> = BTreeMap::new();
+    for autoscaler in autoscalers {
+        for policy in autoscaler.spec.effective_policies() {
+            let namespaces = in_use.entry(&policy.name).or_default();
+            let of_namespace = namespaces.entry(&autoscaler.key.namespace).or_default();
+            of_namespace.insert(policy.configuration());
+        }
     }
+    let in_use = in_use.into_iter();
     in_use
+        .map(|(name, namespaces)| (name.to_owned(), in_turns(namespaces.into_values())))
+        .collect()
+}
+
+/// Returns the first element of each set, then the second of each, and so on, without
+/// duplicates.
+fn in_turns(sets: impl Iterator<Item = BTreeSet<Arc<str>>>) -> Vec<Arc<str>> {
+    let mut turns: Vec<_> = sets.map(BTreeSet::into_iter).collect();
+    let mut seen = BTreeSet::new();
+    let mut ordered = Vec::new();
+    while !turns.is_empty() {
+        turns.retain_mut(|set| {
+            let Some(next) = set.next() else {
+                return false;
+            };
+            if seen.insert(Arc::clone(&next)) {
+                ordered.push(next);
+            }
+            true
+        });
+    }
+    ordered
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Condition, keeps_from_asking};
+    use std::collections::BTreeSet;
+    use std::sync::Arc;
+
+    use super::{Condition, in_turns, keeps_from_asking};
     use flyball_decision::time::Timestamp;
 
     #[test]
@@ -92,5 +114,14 @@ mod tests {
             };
             assert_eq!(!keeps_from_asking(&condition), asked, "{kind} {reason}");
         }
+    }
+
+    #[test]
+    fn namespaces_take_turns_with_their_configurations() {
+        let set = |texts: &[&str]| texts.iter().map(|text| Arc::from(*text)).collect();
+        let sets: [BTreeSet<Arc<str>>; 3] = [set(&["a", "b", "c"]), set(&["z"]), set(&["a", "y"])];
+        let ordered: Vec<Arc<str>> = in_turns(sets.into_iter());
+        let ordered: Vec<&str> = ordered.iter().map(|text| &**text).collect();
+        assert_eq!(ordered, ["a", "z", "b", "y", "c"]);
     }
 }

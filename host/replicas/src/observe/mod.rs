@@ -12,6 +12,7 @@ use crate::pods::{self, Pod};
 use crate::ports::{MetricAnswer, ObservationError, PodSample};
 use crate::record::{Names, Unrequested};
 use flyball_decision::replica::{MetricInput, PodColumns, UNKNOWN_POD, request_mark};
+use flyball_decision::text;
 
 /// The columns of one object's last observation.
 #[derive(Debug)]
@@ -157,18 +158,16 @@ fn measured(
         Ok(MetricAnswer::Pods(samples)) => add_samples(&mut metric, pods, &samples),
         Ok(MetricAnswer::Values(values)) => metric.value = values,
         Err(error) => {
-            metric.message = format!("{prefix}{}", shortened(&error.message));
+            metric.message = format!("{prefix}{}", text::within(error.message, SOURCE_BYTES));
             metric.error = error.class.to_owned();
         }
     }
     metric
 }
 
-/// Shortens a source's message: what a policy says about a metric must fit into a reason.
-fn shortened(message: &str) -> &str {
-    const MAX_BYTES: usize = 512;
-    &message[..message.floor_char_boundary(MAX_BYTES)]
-}
+/// Maximum size of a source's message: what a policy says about a metric must fit into a
+/// reason.
+const SOURCE_BYTES: usize = 512;
 
 fn add_samples(metric: &mut MetricInput, pods: &[Pod], samples: &[PodSample]) {
     metric.pod = rows(pods, samples);

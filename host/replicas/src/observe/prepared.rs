@@ -13,6 +13,10 @@ use crate::spec::{
 use flyball_decision::ask::Named;
 use flyball_decision::quantity::{Milli, QuantityText, approximate_f64};
 use flyball_decision::replica::{MetricInput, Target};
+use flyball_decision::text;
+
+/// Maximum size of what names a metric in a message: its selector may be long.
+const METRIC_BYTES: usize = 512;
 
 /// A spec with its defaults applied, in the form that decisions use.
 #[derive(Clone, Debug)]
@@ -89,11 +93,12 @@ impl Prepared {
                 .collect(),
             metric_names: metrics
                 .iter()
-                .map(|metric| display_name(metric).into())
+                .map(|metric| text::within(display_name(metric), METRIC_BYTES).into())
                 .collect(),
             unavailable_prefixes: metrics
                 .iter()
                 .map(|metric| unavailable_prefix(metric, &autoscaler.key.namespace))
+                .map(|prefix| text::within(prefix, METRIC_BYTES))
                 .collect(),
             policies: spec.effective_policies().iter().map(policy).collect(),
             metric_selectors,
@@ -131,13 +136,9 @@ pub(crate) fn target(autoscaler: &Autoscaler) -> Target {
 }
 
 fn policy(policy: &crate::spec::PolicyRef) -> PreparedPolicy {
-    let configuration = match &policy.config {
-        Some(config) => serde_json::Value::Object(config.clone()).to_string().into(),
-        None => "{}".into(),
-    };
     PreparedPolicy {
         name: policy.name.as_str().into(),
-        configuration,
+        configuration: policy.configuration(),
     }
 }
 

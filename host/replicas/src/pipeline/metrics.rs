@@ -4,6 +4,7 @@
 use crate::record::Names;
 use crate::status::MetricStatus;
 use flyball_decision::replica::{MetricInput, Proposal, ReplicaDecision, ReplicaInput};
+use flyball_decision::text;
 
 /// Summary of the metrics that failed in a decision.
 pub(super) struct Failure {
@@ -48,16 +49,16 @@ pub(super) fn failure(
     let first = faults.first()?;
     Some(Failure {
         reason: first.reason,
-        message: format!(
+        message: text::message(format!(
             "the HPA was unable to compute the replica count: {}",
             first.message
-        ),
-        summary: format!(
+        )),
+        summary: text::message(format!(
             "invalid metrics ({} invalid out of {}), first error is: {}",
             faults.len(),
             input.metrics.len(),
             first.summary
-        ),
+        )),
     })
 }
 

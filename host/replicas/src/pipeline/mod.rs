@@ -27,6 +27,7 @@ use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::policy::PolicyEngine;
 use flyball_decision::replica::{ReplicaInput, Samples};
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// Input of a decision.
@@ -205,7 +206,7 @@ fn blank(context: &DecisionContext<'_>, branch: Branch) -> Decision {
         to: None,
         proposed: None,
         reason: reason.to_owned(),
-        message: message.to_owned(),
+        message: text::message(message),
     };
     let verdict = match &branch {
         Branch::NoScale(error) => held("FailedGetScale", &error.message),

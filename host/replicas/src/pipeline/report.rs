@@ -14,6 +14,7 @@ use flyball_decision::event::Event;
 use flyball_decision::part::PolicyRecord;
 use flyball_decision::question::{Question as _, ReplicaQuestion};
 use flyball_decision::replica::ReplicaDecision;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 impl Decision {
@@ -27,7 +28,7 @@ impl Decision {
     ) -> (DecisionRecord, AutoscalerStatus) {
         self.record.outcome = match written {
             Some(Ok(())) => Outcome::Scaled,
-            Some(Err(error)) => Outcome::Failed(error),
+            Some(Err(error)) => Outcome::Failed(text::message(error)),
             None if self.change().is_some() && self.record.mode == Mode::Observe => {
                 Outcome::Observed
             }
@@ -323,7 +324,7 @@ impl StatusReport {
     }
 
     fn warn(&mut self, reason: &str, message: &str) {
-        let (reason, message) = (reason.to_owned(), message.to_owned());
+        let (reason, message) = (reason.to_owned(), text::note(message));
         self.events.push(Event {
             warning: true,
             reason,
@@ -332,6 +333,7 @@ impl StatusReport {
     }
 
     fn condition(&mut self, kind: &str, status: &str, reason: &str, message: &str) {
+        let message = &text::message(message);
         let conditions = &mut self.status.conditions;
         let Some(known) = conditions.iter_mut().find(|known| known.kind == kind) else {
             conditions.push(Condition {
@@ -371,6 +373,6 @@ fn policy_status(record: &DecisionRecord, policy: &PolicyRecord) -> PolicyStatus
         digest: digest.unwrap_or_default(),
         desired_replicas: proposal(policy).map(i64::from),
         reason,
-        message,
+        message: text::message(message),
     }
 }

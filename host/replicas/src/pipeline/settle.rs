@@ -7,6 +7,7 @@ use crate::record::{Names, Verdict};
 use crate::spec::Combine;
 use flyball_decision::part::PolicyRecord;
 use flyball_decision::replica::ReplicaInput;
+use flyball_decision::text;
 
 /// The result of [`settle`].
 #[derive(Clone, Debug, PartialEq)]
@@ -110,7 +111,7 @@ pub(super) fn why(names: &Names, policy: &PolicyRecord) -> (String, String) {
     match &policy.answer {
         Err(failure) => (
             failure.code().to_owned(),
-            format!("policy {}: {}", policy.name, failure.message()),
+            text::message(format!("policy {}: {}", policy.name, failure.message())),
         ),
         Ok(decision) => {
             let reason = &decision.reason;

@@ -18,7 +18,7 @@ pub struct SpecFault {
 }
 
 impl SpecFault {
-    fn within(self, outer: impl Display) -> Self {
+    pub(super) fn within(self, outer: impl Display) -> Self {
         Self {
             field: format!("{outer}.{}", self.field),
             ..self
@@ -27,14 +27,13 @@ impl SpecFault {
 }
 
 impl AutoscalerSpec {
-    /// Validates metrics, behavior and policies as the schema of the custom resource
-    /// does.
+    /// Validates names, metrics, behavior and policies as the schema of the custom
+    /// resource does.
     ///
     /// # Errors
     /// Returns the first value that is invalid.
     pub fn check(&self) -> Result<(), SpecFault> {
-        let (metrics, policies) = (self.metrics.len(), self.policies.len());
-        within(metrics, &(0..=limits::MAX_METRICS), "metrics")?;
+        self.check_bounds()?;
         let can_leave_zero = self.effective_min() > 0 || self.has_outside_metric();
         holds(can_leave_zero, "metrics", || {
             limits::ZERO_WITHOUT_OUTSIDE_METRIC.to_owned()
@@ -52,7 +51,6 @@ impl AutoscalerSpec {
                 checked.map_err(|fault| fault.within(format_args!("behavior.{direction}")))?;
             }
         }
-        within(policies, &(0..=limits::MAX_POLICIES), "policies")?;
         let mut names = BTreeSet::new();
         for (index, policy) in self.policies.iter().enumerate() {
             holds(names.insert(&policy.name), "name", || {
@@ -141,7 +139,7 @@ fn one_of(value: &str, allowed: &[&str], field: &str) -> Result<(), SpecFault> {
     })
 }
 
-fn within<T: PartialOrd + Display>(
+pub(super) fn within<T: PartialOrd + Display>(
     value: T,
     range: &RangeInclusive<T>,
     field: &str,
@@ -151,7 +149,11 @@ fn within<T: PartialOrd + Display>(
     })
 }
 
-fn holds(condition: bool, field: &str, message: impl FnOnce() -> String) -> Result<(), SpecFault> {
+pub(super) fn holds(
+    condition: bool,
+    field: &str,
+    message: impl FnOnce() -> String,
+) -> Result<(), SpecFault> {
     if condition {
         return Ok(());
     }

@@ -60,6 +60,27 @@ pub const MAX_METRICS: usize = 20;
 /// Maximum number of policies of an object.
 pub const MAX_POLICIES: usize = 8;
 
+/// Maximum bytes of a name of a kind, a container or a policy.
+pub const NAME_BYTES: usize = 63;
+
+/// Maximum bytes of the name of an object.
+pub const OBJECT_NAME_BYTES: usize = 253;
+
+/// Maximum bytes of the name of a metric and of an apiVersion: a DNS subdomain, a slash and
+/// a name.
+pub const METRIC_NAME_BYTES: usize = 317;
+
+/// Maximum number of labels, of expressions, and of values of an expression, in the
+/// selector of a metric.
+pub const MAX_REQUIREMENTS: usize = 32;
+
+/// Maximum bytes of the keys and values in the selector of a metric.
+pub const SELECTOR_BYTES: usize = 4096;
+
+/// Maximum number of fields of a configuration. Its size is limited apart, by
+/// [`super::Configuration::MAX_BYTES`], which a schema can't express.
+pub const MAX_CONFIGURATION_FIELDS: usize = 256;
+
 /// Allowed `stabilizationWindowSeconds`.
 pub const WINDOW_SECONDS: RangeInclusive<i32> = 0..=3600;
 

@@ -5,6 +5,7 @@
 mod cached_decision;
 mod guardrails;
 mod inputs;
+mod messages;
 mod predecessors;
 mod removals;
 mod replays;

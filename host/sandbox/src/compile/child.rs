@@ -160,7 +160,7 @@ fn answer(limits: &Limits) -> io::Result<()> {
     drop(bytes);
     let (head, code, refused) = match outcome {
         Ok((surface, code)) => (code::head(&surface)?, code, None),
-        Err(error) => (Vec::new(), Vec::new(), Some(error)),
+        Err(error) => (Vec::new(), Vec::new(), Some(error.bounded())),
     };
     let bytes = head.len() + code.len();
     let answer = Answer {

@@ -3,13 +3,13 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
+use flyball_decision::text::readable;
 use rustix::process::Signal;
 
 use crate::code;
 use crate::compile::child::lacks_memory;
 use crate::compile::process::{MAX_ANSWER_BYTES, Written};
 use crate::error::LoadError;
-use crate::text::readable;
 
 /// Maximum length of a reason given by a child, in bytes.
 const REASON_BYTES: usize = 1 << 10;

@@ -4,13 +4,13 @@ use std::sync::{Arc, PoisonError};
 
 use flyball_decision::context::Context;
 use flyball_decision::policy::PolicyFailure;
+use flyball_decision::text::readable;
 use serde_json::{Map, Value};
 
 use super::{CompiledPolicy, REFUSAL_MESSAGE_BYTES, refused};
 use crate::contract::Refusal;
 use crate::error::ConfigurationError;
 use crate::panics::catch_panic;
-use crate::text::readable;
 
 /// Maximum number of configurations that are remembered as fitting.
 const MAX_VALID_CONFIGURATIONS: usize = 1024;

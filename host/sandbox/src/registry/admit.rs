@@ -7,6 +7,7 @@ use flyball_decision::context::Context;
 use flyball_decision::policy::{Policy as _, PolicyOutcome, interface};
 use flyball_decision::time::Timestamp;
 
+use crate::digest::digest;
 use crate::error::LoadError;
 use crate::policy::CompiledPolicy;
 use crate::registry::reconcile::{Configurations, Shared};
@@ -16,6 +17,15 @@ use crate::registry::trial::{self, Trial};
 
 const NOW: Timestamp = Timestamp(1_767_225_600_000);
 const NO_CONFIGURATION: &str = "{}";
+
+/// Maximum number of configurations that are checked against a new schema.
+const MAX_CHECKED: usize = 1024;
+
+/// Maximum number of configurations with which new code makes a trial decision.
+const MAX_TRIALS: usize = 64;
+
+/// Length of a digest in an error: `sha256:` and twelve digits.
+const DIGEST_CHARACTERS: usize = 19;
 
 impl Shared {
     /// Tries code with the configurations in use on made-up input, then on recorded input
@@ -30,7 +40,10 @@ impl Shared {
             .and_then(|configurations| configurations.get(name).cloned())
             .unwrap_or_default();
         let replaced = self.slots().get(name).and_then(Slot::replaced);
-        admit(policy, replaced.as_deref(), &in_use)?;
+        let vetoed = admit(policy, replaced.as_deref(), &in_use);
+        if !self.accept_any_configuration.contains(name) {
+            vetoed?;
+        }
         let (Some(replaced), Some(recorded)) = (replaced, &self.recorded) else {
             return Ok(None);
         };
@@ -58,7 +71,7 @@ impl Shared {
         let mut slots = self.slots_mut();
         for slot in slots.values_mut() {
             if let Candidate::Failed {
-                error: LoadError::Configuration(_) | LoadError::Canary { .. },
+                error: LoadError::Configuration { .. } | LoadError::Canary { .. },
                 digest,
             } = &mut slot.candidate
             {
@@ -70,22 +83,22 @@ impl Shared {
     }
 }
 
-/// Checks code against the configurations that objects use. A configuration that does not
-/// fit is an error only if it fits the code that would be replaced: otherwise nothing
-/// gets worse, and only its object is refused. A typed error in a trial decision is no
-/// fault, since the input is made up.
+/// Checks code against the configurations that objects use, at most [`MAX_CHECKED`] of
+/// them. A configuration that does not fit is an error only if it fits the code that would
+/// be replaced: otherwise nothing gets worse, and only its object is refused.
 fn admit(
     policy: &CompiledPolicy,
     replaced: Option<&CompiledPolicy>,
     in_use: &[Arc<str>],
 ) -> Result<(), LoadError> {
     let mut fitting = Vec::new();
-    for configuration in in_use {
+    for configuration in in_use.iter().take(MAX_CHECKED) {
         let fits = |policy: &CompiledPolicy| policy.check_configuration_text(configuration);
         match fits(policy) {
             Ok(()) => fitting.push(Arc::clone(configuration)),
             Err(error) if replaced.is_some_and(|replaced| fits(replaced).is_ok()) => {
-                return Err(LoadError::Configuration(error));
+                let digest = short_digest(configuration);
+                return Err(LoadError::Configuration { digest, error });
             }
             Err(_) => {}
         }
@@ -94,9 +107,40 @@ fn admit(
     if fitting.is_empty() && policy.check_configuration_text(NO_CONFIGURATION).is_ok() {
         fitting.push(NO_CONFIGURATION.into());
     }
-    fitting
-        .iter()
-        .try_for_each(|configuration| canary(policy, configuration))
+    try_out(policy, &fitting)
+}
+
+/// Makes a trial decision with each of these configurations, at most [`MAX_TRIALS`]. The
+/// code is refused if it fails with all of them. Otherwise the objects whose configuration
+/// it fails with keep the version before, and others are not kept from the new one. A typed
+/// error is no failure, since the input is made up.
+fn try_out(policy: &CompiledPolicy, configurations: &[Arc<str>]) -> Result<(), LoadError> {
+    let mut first = None;
+    let mut has_passed = configurations.is_empty();
+    for configuration in configurations.iter().take(MAX_TRIALS) {
+        match canary(policy, configuration) {
+            Ok(()) => has_passed = true,
+            Err(error) => {
+                tracing::warn!(
+                    policy = %policy.version().name, %error,
+                    "objects with this configuration keep the version before"
+                );
+                first.get_or_insert(error);
+            }
+        }
+    }
+    match first {
+        Some(error) if !has_passed => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Returns the beginning of a configuration's digest: what the digest stands for is nobody's
+/// business but its object's.
+fn short_digest(configuration: &str) -> String {
+    let mut digest = digest(configuration.as_bytes());
+    digest.truncate(DIGEST_CHARACTERS);
+    digest
 }
 
 fn canary(policy: &CompiledPolicy, configuration: &Arc<str>) -> Result<(), LoadError> {
@@ -137,8 +181,12 @@ fn judge<A>(
             for (_, line) in &outcome.log {
                 tracing::warn!(policy = %policy.version().name, "canary decision: {line}");
             }
+            let configuration = match configuration {
+                NO_CONFIGURATION => String::new(),
+                configuration => short_digest(configuration),
+            };
             Err(LoadError::Canary {
-                configuration: configuration.to_owned(),
+                configuration,
                 failure,
             })
         }

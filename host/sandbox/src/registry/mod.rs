@@ -81,6 +81,7 @@ impl Registry {
             slots: RwLock::default(),
             configurations: Mutex::default(),
             users: Mutex::default(),
+            accept_any_configuration: options.accept_any_configuration,
             recorded: options.recorded,
             rollback_window_ms: window.unwrap_or(i64::MAX),
             last_good,
@@ -274,7 +275,9 @@ impl Registry {
         Err(PolicyFailure::Missing(
             match slot.map(|slot| &slot.candidate) {
                 Some(Candidate::Pending) => format!("policy `{name}` is still being loaded"),
-                Some(Candidate::Failed { error, .. }) => format!("policy `{name}` failed: {error}"),
+                Some(Candidate::Failed { error, .. }) => {
+                    format!("policy `{name}` failed: {}", error.for_objects())
+                }
                 _ => format!(
                     "there is no policy `{name}`: put {name}.wasm into the policies directory"
                 ),

@@ -1,6 +1,6 @@
 //! Options of a registry.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,6 +36,9 @@ pub struct RegistryOptions {
     /// How long a version counts as new after it was first asked: if it is quarantined
     /// for all objects within that time, it is rolled back. Zero turns that off.
     pub rollback_window: Duration,
+    /// Policies of which a new version takes over even if configurations in use do not fit
+    /// it. The objects with these configurations are refused then.
+    pub accept_any_configuration: BTreeSet<String>,
     /// Inputs of earlier decisions, on which new versions are tried. With `None` they are
     /// tried only on made-up input.
     pub recorded: Option<Arc<dyn RecordedInputs>>,
@@ -55,6 +58,7 @@ impl Default for RegistryOptions {
             debounce: Duration::from_millis(200),
             rescan: Duration::from_secs(30),
             rollback_window: DEFAULT_ROLLBACK_WINDOW,
+            accept_any_configuration: BTreeSet::new(),
             recorded: None,
         }
     }

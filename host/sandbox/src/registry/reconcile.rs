@@ -50,6 +50,8 @@ pub(super) struct Shared {
     pub configurations: Mutex<Option<Configurations>>,
     /// Objects that name each policy.
     pub users: Mutex<BTreeMap<String, Arc<[PolicyUser]>>>,
+    /// See [`crate::RegistryOptions::accept_any_configuration`].
+    pub accept_any_configuration: BTreeSet<String>,
     pub recorded: Option<Arc<dyn RecordedInputs>>,
     pub rollback_window_ms: i64,
     pub last_good: Option<LastGood>,

@@ -28,6 +28,7 @@ impl Shared {
     /// Records that a file was refused. The active version stays; without one, the last
     /// good copy or else the built-in policy is activated.
     pub fn fail(&self, name: &str, paths: &[PathBuf], error: LoadError, digest: Option<String>) {
+        let error = error.bounded();
         let mut slots = self.slots_mut();
         let slot = slots.entry(name.to_owned()).or_default();
         let known =

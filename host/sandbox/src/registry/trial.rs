@@ -9,6 +9,7 @@ use std::sync::Arc;
 use flyball_decision::policy::{Description, Policy as _, PolicyFailure, PolicyOutcome};
 use flyball_decision::question::RecordedQuestion;
 use flyball_decision::recorded::RecordedInput;
+use flyball_decision::text;
 use serde::{Deserialize, Serialize};
 
 use crate::error::LoadError;
@@ -21,6 +22,8 @@ const MIN_INPUTS: usize = 4;
 /// Maximum number of objects that are listed.
 const MAX_NAMES: usize = 10;
 /// Stands for the namespace of node groups.
+/// Maximum size of the names of namespaces in an error.
+const NAMESPACES_BYTES: usize = 256;
 const NO_NAMESPACE: &str = "node groups";
 
 /// Result of a trial on recorded inputs. Only inputs count for which the version to be
@@ -228,7 +231,7 @@ impl TrialCounts {
                     namespace => namespace,
                 });
                 Err(LoadError::Recorded {
-                    namespaces: namespaces.collect::<Vec<_>>().join(", "),
+                    namespaces: text::list(namespaces, objects.len(), ", ", NAMESPACES_BYTES),
                     failed: trial.failed,
                     inputs: trial.inputs,
                     object,

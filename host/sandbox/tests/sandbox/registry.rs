@@ -42,17 +42,22 @@ impl Home {
     }
 
     fn start(&self, rescan: Duration) -> Registry {
+        self.start_with(rescan, |_| {})
+    }
+
+    fn start_with(&self, rescan: Duration, change: impl FnOnce(&mut RegistryOptions)) -> Registry {
         let engine = Engine::new(&EngineOptions {
             cache_directory: Some(self.0.path().join("compiled")),
             ..EngineOptions::default()
         });
-        let options = RegistryOptions {
+        let mut options = RegistryOptions {
             directory: Some(self.policies()),
             last_good_directory: Some(self.0.path().join("last-good")),
             debounce: Duration::from_millis(50),
             rescan,
             ..RegistryOptions::default()
         };
+        change(&mut options);
         let builtin = replicas(1);
         Registry::open(&engine.unwrap(), options, &[("hpa", &builtin)]).unwrap()
     }

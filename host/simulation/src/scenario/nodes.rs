@@ -362,10 +362,9 @@ impl NodeAutoscalerSpec {
 
 /// Returns a policy of a chain.
 pub(super) fn choice(policy: &PolicyRef) -> ExpanderChoice {
-    let config = policy.config.clone().unwrap_or_default();
     ExpanderChoice {
         name: policy.name.as_str().into(),
-        configuration: serde_json::Value::Object(config).to_string().into(),
+        configuration: policy.configuration(),
     }
 }
 

@@ -69,7 +69,8 @@ fn users(
     users
 }
 
-/// Returns the configurations of each policy, ordered and without duplicates.
+/// Returns the configurations of each policy, without duplicates. Those of the operator's
+/// own flags come first.
 fn configurations(
     autoscalers: &[Arc<Autoscaler>],
     expanders: &[ExpanderChoice],
@@ -77,12 +78,10 @@ fn configurations(
     let mut in_use = configurations_in_use(autoscalers);
     for expander in expanders {
         let of_policy = in_use.entry(expander.name.to_string()).or_default();
-        of_policy.insert(Arc::clone(&expander.configuration));
+        of_policy.retain(|known| *known != expander.configuration);
+        of_policy.insert(0, Arc::clone(&expander.configuration));
     }
     in_use
-        .into_iter()
-        .map(|(name, configurations)| (name, configurations.into_iter().collect()))
-        .collect()
 }
 
 /// Keeps the registry updated, beginning when the objects are known: before that, every

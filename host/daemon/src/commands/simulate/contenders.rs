@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context as _, ensure};
 use flyball_decision::policy::{Policy as _, PolicyEngine as _, kind};
 use flyball_nodes::chain::ChainError;
-use flyball_replicas::spec::PolicyRef;
+use flyball_replicas::spec::{Configuration, PolicyRef};
 use flyball_sandbox::Registry;
 use flyball_simulation::{Contender, Scenario};
 use serde_json::{Map, Value};
@@ -84,7 +84,8 @@ fn contender(
     let config = config.and_then(|config| checked(registry, &last, config));
     let config = config.with_context(|| format!("contender {label}"))?;
     if let Some(policy) = asked.last_mut() {
-        policy.config = config;
+        let config = config.map(Configuration::try_from).transpose();
+        policy.config = config.with_context(|| format!("contender {label}"))?;
     }
     ensure!(
         !is_chain || of_each.iter().all(|kind| *kind == kind::SCALE_DOWN),

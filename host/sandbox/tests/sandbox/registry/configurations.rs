@@ -127,12 +127,12 @@ fn an_object_that_fits_no_version_is_refused_alone() {
 }
 
 #[test]
-fn a_decision_is_tried_with_each_configuration_in_use() {
+fn a_configuration_that_a_version_fails_with_keeps_no_other_object_from_it() {
     let home = Home::new();
     home.write("mine.wasm", &window_of("string", 1));
     let registry = home.open();
     let (good, bad) = (r#"{"window": "5m"}"#, r#"{"window": "hours"}"#);
-    registry.set_configurations_in_use(in_use(&[good, bad]));
+    registry.set_configurations_in_use(in_use(&[bad]));
     // Traps if the configuration is as long as the second one.
     let traps = format!(
         "(if (i32.eq (i32.load offset=20 (local.get $arguments)) (i32.const {}))
@@ -146,12 +146,91 @@ fn a_decision_is_tried_with_each_configuration_in_use() {
     };
     home.write("mine.wasm", &guest.build());
     registry.rescan();
-    let reason = reason(&registry, "mine");
-    let words = r#"failed its canary decision with the configuration {"window": "hours"}: "#;
-    assert!(reason.starts_with(words), "{reason}");
+    let refused = reason(&registry, "mine");
+    let words = "failed its canary decision with the configuration sha256:";
+    assert!(refused.starts_with(words), "{refused}");
+    assert!(!refused.contains("hours"), "{refused}");
     assert_eq!(ask(&registry, "mine"), Some(1), "the last good one");
 
-    // Nobody uses it any more: the same file is tried again.
-    registry.set_configurations_in_use(in_use(&[good]));
+    // The version works with another configuration: only the one object stays behind.
+    registry.set_configurations_in_use(in_use(&[good, bad]));
     eventually("the swap", || ask(&registry, "mine") == Some(3));
+    let context = Context {
+        configuration: bad.into(),
+        ..Context::default()
+    };
+    let policy = registry.policy(kind::REPLICA, "mine").unwrap();
+    assert!(
+        policy
+            .decide(&context, &ReplicaInput::default())
+            .answer
+            .is_err()
+    );
+    let before = policy.predecessors();
+    let answer = before[0].decide(&context, &ReplicaInput::default()).answer;
+    assert_eq!(answer.unwrap().replicas, Some(1));
+}
+
+#[test]
+fn what_is_told_of_a_configuration_is_its_digest_where_others_read_it() {
+    let home = Home::new();
+    let registry = home.open();
+    // No version of it decides, so that each object is told why.
+    let in_use_by = |texts: &[&str]| registry.set_configurations_in_use(in_use(texts));
+    in_use_by(&[r#"{"window": "sesame"}"#]);
+    let guest = Guest {
+        decide: "(unreachable)".to_owned(),
+        schema: json!({"type": "object"}).to_string(),
+        ..Guest::default()
+    };
+    home.write("mine.wasm", &guest.build());
+    registry.rescan();
+    let missing = registry.policy(kind::REPLICA, "mine").err().unwrap();
+    let message = missing.message();
+    assert!(
+        message.contains("sha256:") && message.contains("PolicyTrapped"),
+        "{message}"
+    );
+    assert!(!message.contains("sesame"), "{message}");
+    assert!(!reason(&registry, "mine").contains("sesame"));
+}
+
+#[test]
+fn few_of_many_configurations_are_tried() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.open();
+    let texts: Vec<String> = (10..74).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let traps = format!(
+        "(if (i32.eq (i32.load offset=20 (local.get $arguments)) (i32.const {}))
+            (then (unreachable)))",
+        texts[0].len()
+    );
+    let guest = Guest {
+        decide: traps,
+        schema: json!({"type": "object"}).to_string(),
+        ..Guest::default()
+    };
+    let mut many: Vec<&str> = texts.iter().map(String::as_str).collect();
+    many.push("{}");
+    registry.set_configurations_in_use(in_use(&many));
+    home.write("mine.wasm", &guest.build());
+    registry.rescan();
+    assert!(reason(&registry, "mine").starts_with("failed its canary decision"));
+    registry.set_configurations_in_use(in_use(&many[1..]));
+    eventually("the swap", || ask(&registry, "mine") == Some(3));
+}
+
+#[test]
+fn an_operator_lets_a_version_take_over_whatever_configurations_there_are() {
+    let home = Home::new();
+    home.write("mine.wasm", &window_of("string", 1));
+    let registry = home.start_with(Duration::from_secs(3600), |options| {
+        options.accept_any_configuration.insert("mine".to_owned());
+    });
+    registry.rescan();
+    registry.set_configurations_in_use(in_use(&[r#"{"window": "5m"}"#]));
+    home.write("mine.wasm", &window_of("integer", 2));
+    registry.rescan();
+    assert_eq!(ask(&registry, "mine"), Some(2));
 }

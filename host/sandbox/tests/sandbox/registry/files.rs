@@ -289,3 +289,37 @@ fn what_is_too_large_is_refused_unread() {
     let error = registry.install("mine", &large).unwrap_err();
     assert_eq!(error.to_string(), expected);
 }
+
+#[test]
+fn the_reason_of_a_refused_file_is_short_whatever_the_file_has_in_it() {
+    let home = Home::new();
+    let registry = home.open();
+    let imports: String = (0..500)
+        .map(|n| {
+            format!(
+                "(import \"evil:package/i{n}-{}\" (instance))",
+                "y".repeat(1000)
+            )
+        })
+        .collect();
+    let exports = r#"(instance $i) (export "flyball:policy/replica@0.1.0-draft" (instance $i))"#;
+    let component = wat::parse_str(format!("(component {imports} {exports})")).unwrap();
+    home.write("mine.wasm", &component);
+    home.write("a\u{1b}[2J\nb.wasm", b"");
+    registry.rescan();
+    let mine = reason(&registry, "mine");
+    assert!(mine.starts_with("it imports evil:package/i"), "{mine}");
+    let statuses = registry.status();
+    let reasons = statuses.iter().filter_map(|status| match &status.state {
+        PolicyState::Failed { reason } => Some(reason),
+        _ => None,
+    });
+    let reasons: Vec<&String> = reasons.collect();
+    assert_eq!(reasons.len(), 2);
+    for reason in reasons {
+        assert!(reason.len() <= 1024, "{} bytes", reason.len());
+        assert!(!reason.contains(char::is_control), "{reason:?}");
+    }
+    let missing = registry.policy(kind::REPLICA, "mine").err().unwrap();
+    assert!(missing.message().len() <= 1200, "{missing}");
+}

@@ -1,9 +1,4 @@
 //! Responses of the three metrics APIs give the same numbers as Kubernetes' own client.
-#![allow(
-    clippy::unwrap_used,
-    reason = "a panic is how a test says what is wrong"
-)]
-
 use flyball_replicas::ports::{MetricAnswer, ObservationError};
 use flyball_sources::{PodMetricsList, external_values, object_value, pod_samples};
 use flyball_test_support::vectors;

@@ -1,0 +1,171 @@
+//! Texts that people read: conditions, events, log lines, errors, reasons. All of them are
+//! shortened here, and characters that could forge a line of a log or control a terminal
+//! are escaped here.
+
+use std::fmt::Write as _;
+
+/// Maximum size of a message: a condition, a log line, an error, a reason, a sentence.
+pub const MESSAGE_BYTES: usize = 2 << 10;
+
+/// Maximum size of an event's note, which Kubernetes prescribes, and of the reason why a
+/// policy's file was refused.
+pub const NOTE_BYTES: usize = 1 << 10;
+
+/// Marks the place where a text was shortened.
+pub const CUT: &str = "…";
+
+/// Room in a list for how many more names there are.
+const MORE_BYTES: usize = 32;
+
+/// Returns a text as a message of one line, of at most [`MESSAGE_BYTES`].
+#[must_use]
+pub fn message(text: impl Into<String>) -> String {
+    within(text, MESSAGE_BYTES)
+}
+
+/// Returns a text as a note of one line, of at most [`NOTE_BYTES`].
+#[must_use]
+pub fn note(text: impl Into<String>) -> String {
+    within(text, NOTE_BYTES)
+}
+
+/// Returns a text in one line, of at most this many bytes.
+#[must_use]
+pub fn within(text: impl Into<String>, bytes: usize) -> String {
+    let mut text = text.into();
+    readable(&mut text, bytes);
+    text
+}
+
+/// Shortens a text to this many bytes, between characters, and marks the cut. White space
+/// becomes spaces, and other control characters become escapes such as `\u{1b}`.
+pub fn readable(text: &mut String, bytes: usize) {
+    if text.len() <= bytes && !text.contains(steers) {
+        return;
+    }
+    let mut read = String::with_capacity(text.len().min(bytes));
+    // Where the mark of a cut still fits.
+    let mut end = 0;
+    for c in text.chars() {
+        if read.len() + CUT.len() <= bytes {
+            end = read.len();
+        }
+        push(&mut read, c);
+        if read.len() > bytes {
+            read.truncate(end);
+            read.push_str(CUT);
+            break;
+        }
+    }
+    *text = read;
+}
+
+/// Escapes control characters in a text of several lines.
+#[must_use]
+pub fn lines(text: &str) -> String {
+    let mut read = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' => read.push(c),
+            _ => push(&mut read, c),
+        }
+    }
+    read
+}
+
+/// Lists names in at most this many bytes. Says how many of the `total` names there are
+/// besides those that are listed. `names` may have fewer than all.
+#[must_use]
+pub fn list<T: AsRef<str>>(
+    names: impl IntoIterator<Item = T>,
+    total: usize,
+    separator: &str,
+    bytes: usize,
+) -> String {
+    let room = bytes.saturating_sub(MORE_BYTES);
+    let mut text = String::new();
+    let mut listed = 0;
+    for name in names {
+        let name = within(name.as_ref(), room);
+        if listed > 0 && text.len() + separator.len() + name.len() > room {
+            break;
+        }
+        if listed > 0 {
+            text.push_str(separator);
+        }
+        text.push_str(&name);
+        listed += 1;
+    }
+    if total > listed {
+        // Writing to a String can't fail.
+        let _ = write!(text, " and {} more", total - listed);
+    }
+    text
+}
+
+fn push(text: &mut String, c: char) {
+    match c {
+        '\n' | '\r' | '\t' => text.push(' '),
+        c if steers(c) => text.extend(c.escape_unicode()),
+        c => text.push(c),
+    }
+}
+
+/// Reports whether a character can end a line, control a terminal or turn the direction of
+/// the text after it.
+fn steers(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{CUT, list, message, note, readable, steers};
+
+    #[test]
+    fn texts_are_cut_between_characters_and_cannot_steer_a_terminal() {
+        for (text, bytes, read) in [
+            ("as it is", 8, "as it is"),
+            ("as it is", 7, "as i…"),
+            ("größer", 6, "gr…"),
+            ("a\nb\u{1b}[2Jc\u{9b}d", 40, "a b\\u{1b}[2Jc\\u{9b}d"),
+            ("a\u{202e}b\u{2028}c", 40, "a\\u{202e}b\\u{2028}c"),
+            ("\u{1b}\u{1b}\u{1b}", 10, "\\u{1b}…"),
+        ] {
+            let mut text = text.to_owned();
+            readable(&mut text, bytes);
+            assert_eq!(text, read);
+        }
+    }
+
+    #[test]
+    fn a_list_says_how_many_more_there_are() {
+        let names = |count: usize| (0..count).map(|n| format!("web-{n:03}"));
+        assert_eq!(list(names(3), 3, " ", 100), "web-000 web-001 web-002");
+        let long = list(names(400), 400, ", ", 64);
+        assert_eq!(long, "web-000, web-001, web-002 and 397 more");
+        assert!(list([&"x".repeat(500)], 1, " ", 64).ends_with(CUT));
+        assert_eq!(list::<&str>([], 0, " ", 64), "");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_becomes_a_line_of_bounded_size(
+            text in "(?s).{0,3000}", names in prop::collection::vec("(?s).{0,300}", 0..300),
+        ) {
+            for (read, most) in [
+                (message(&*text), super::MESSAGE_BYTES),
+                (note(&*text), super::NOTE_BYTES),
+                (list(&names, names.len(), ", ", super::NOTE_BYTES), super::NOTE_BYTES),
+            ] {
+                prop_assert!(read.len() <= most, "{} bytes", read.len());
+                prop_assert!(!read.contains(steers), "{read:?}");
+            }
+            // A text that is fine is left as it is, also the second time.
+            prop_assert_eq!(message(message(&*text)), message(&*text));
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! An API server that answers from memory, and notes what it is asked.
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+
+use http::{Request, Response, StatusCode};
+use kube::Client;
+use kube::client::Body;
+use serde_json::{Value, json};
+
+/// External metric whose answer is larger than any honest one.
+pub const HUGE: &str = "huge";
+
+/// External metric with one value.
+pub const SMALL: &str = "small";
+
+/// Paths with their queries, in the order of the requests.
+#[derive(Clone, Default)]
+pub struct Requests(Arc<Mutex<Vec<String>>>);
+
+impl Requests {
+    /// Returns the requests since the last call.
+    pub fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// Returns a client of a server without objects. It serves each kind in each group, with a
+/// scale for each object, and no metrics.
+pub fn client() -> (Client, Requests) {
+    let requests = Requests::default();
+    let seen = requests.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let uri = request.uri().to_string();
+        seen.0.lock().unwrap().push(uri.clone());
+        async move {
+            if uri.contains("watch=true") {
+                // Nothing ever changes.
+                std::future::pending::<()>().await;
+            }
+            let answer = answer(&uri);
+            let status = match answer.is_some() {
+                true => StatusCode::OK,
+                false => StatusCode::NOT_FOUND,
+            };
+            let not_found = json!({
+                "kind": "Status", "status": "Failure", "reason": "NotFound",
+                "message": "there is none", "code": 404,
+            });
+            let body = answer.unwrap_or(not_found).to_string().into_bytes();
+            let response = Response::builder().status(status);
+            Ok::<_, Infallible>(response.body(Body::from(body)).unwrap())
+        }
+    });
+    (Client::new(service, "default"), requests)
+}
+
+fn answer(uri: &str) -> Option<Value> {
+    let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    Some(match segments[..] {
+        // The last version that is listed in pages.
+        ["version"] => json!({
+            "major": "1", "minor": "33", "gitVersion": "v1.33.0", "gitCommit": "",
+            "gitTreeState": "", "buildDate": "", "goVersion": "", "compiler": "",
+            "platform": "",
+        }),
+        ["api", _, "pods"]
+        | [
+            "apis",
+            _,
+            _,
+            "horizontalpodautoscalers" | "replicaautoscalers",
+        ] => {
+            json!({ "metadata": { "resourceVersion": "1" }, "items": [] })
+        }
+        ["api", version] => kinds(version),
+        ["apis", group, version] => kinds(&format!("{group}/{version}")),
+        [.., "scale"] => json!({
+            "metadata": { "resourceVersion": "1" },
+            "spec": { "replicas": 1 },
+            "status": { "replicas": 1, "selector": "app=web" },
+        }),
+        ["apis", "external.metrics.k8s.io", .., HUGE] => {
+            json!({ "items": [], "filler": "x".repeat(17 << 20) })
+        }
+        ["apis", "external.metrics.k8s.io", .., SMALL] => json!({ "items": [
+            { "metricName": SMALL, "timestamp": "2026-01-01T00:00:00Z", "value": "1" },
+        ]}),
+        _ => return None,
+    })
+}
+
+fn kinds(group_version: &str) -> Value {
+    let kinds = ["Deployment", "Service", "Namespace"];
+    let resources = kinds.iter().flat_map(|kind| {
+        let plural = format!("{}s", kind.to_lowercase());
+        let resource = |name: String, kind: &str| {
+            json!({
+                "name": name, "singularName": "", "namespaced": true, "kind": kind,
+                "verbs": ["get", "list", "watch"],
+            })
+        };
+        [
+            resource(format!("{plural}/scale"), "Scale"),
+            resource(plural, kind),
+        ]
+    });
+    json!({
+        "kind": "APIResourceList", "groupVersion": group_version,
+        "resources": resources.collect::<Vec<_>>(),
+    })
+}

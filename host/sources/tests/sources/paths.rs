@@ -1,0 +1,186 @@
+//! No request leaves the namespace of its object, whatever is in the spec.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use flyball_decision::key::ObjectKey;
+use flyball_decision::time::Timestamp;
+use flyball_kubernetes::{Caches, KubernetesReader};
+use flyball_replicas::observe::Prepared;
+use flyball_replicas::options::ReplicaOptions;
+use flyball_replicas::ports::{Autoscaler, Question, Reader as _};
+use flyball_replicas::spec::{AutoscalerSpec, SEGMENT_PATTERN, SegmentFault};
+use flyball_sources::MetricsApis;
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use crate::api_server;
+
+/// Namespace of the object.
+const OWN: &str = "shop";
+
+/// Texts that mean something in a path, or nothing.
+const KNOWN: [&str; 23] = [
+    "web",
+    "apps",
+    "v1",
+    "Deployment",
+    "Service",
+    "Namespace",
+    "kube-system",
+    ".",
+    "..",
+    "...",
+    "../..",
+    "../../kube-system/pods/x",
+    "web/scale?x=",
+    "a%2fb",
+    "%2e%2e",
+    "?",
+    "#",
+    "*",
+    "é",
+    "a b",
+    "a\nb",
+    "\u{0}",
+    "",
+];
+
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => prop::sample::select(&KNOWN[..]).prop_map(str::to_owned),
+        1 => "[a-z./%?#&;= \\\\\\n]{0,12}",
+    ]
+}
+
+/// Texts that are mostly what belongs there, so that further requests follow.
+fn mostly(usual: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop_oneof![3 => prop::sample::select(usual).prop_map(str::to_owned), 1 => text()]
+}
+
+fn reference() -> impl Strategy<Value = Value> {
+    let api_version = mostly(&["apps/v1", "v1", "", "example.com/v1"]);
+    let kind = mostly(&["Deployment", "Service", "Namespace"]);
+    (api_version, kind, mostly(&["web", "kube-system"])).prop_map(|(api_version, kind, name)| {
+        json!({ "apiVersion": api_version, "kind": kind, "name": name })
+    })
+}
+
+fn metric() -> impl Strategy<Value = Value> {
+    let target = json!({ "type": "AverageValue", "averageValue": "1" });
+    let kind = prop::sample::select(&["Pods", "Object", "External"][..]);
+    (kind, mostly(&["hits"]), reference()).prop_map(move |(kind, name, described)| {
+        let mut source = json!({ "metric": { "name": name }, "target": target });
+        if kind == "Object" {
+            source["describedObject"] = described;
+        }
+        json!({ "type": kind, kind.to_lowercase(): source })
+    })
+}
+
+fn spec() -> impl Strategy<Value = AutoscalerSpec> {
+    let metrics = prop::collection::vec(metric(), 1..4);
+    (reference(), metrics).prop_map(|(target, metrics)| {
+        let spec = json!({ "scaleTargetRef": target, "maxReplicas": 9, "metrics": metrics });
+        serde_json::from_value(spec).unwrap()
+    })
+}
+
+#[test]
+fn no_request_has_a_segment_that_is_not_one_nor_another_namespace() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (client, requests) = api_server::client();
+    let caches = runtime.block_on(async {
+        let caches = Caches::start(client.clone()).await;
+        caches.synced().await;
+        caches
+    });
+    requests.take();
+    let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
+    let reader = KubernetesReader::new(client, caches, metrics);
+    let read = Cell::new(0);
+    let mut runner = TestRunner::new(Config::with_cases(2000));
+    let outcome = runner.run(&spec(), |spec| {
+        let bounded = spec.check_bounds();
+        let autoscaler = Arc::new(Autoscaler {
+            key: ObjectKey {
+                namespace: OWN.into(),
+                name: "web".into(),
+            },
+            uid: "uid".into(),
+            generation: 1,
+            spec: Arc::new(spec),
+            status: Arc::default(),
+        });
+        let prepared = Prepared::new(&autoscaler, &ReplicaOptions::default());
+        let question = Question {
+            autoscaler,
+            target_metadata: true,
+            metric_selectors: prepared.metric_selectors,
+        };
+        runtime.block_on(reader.observe(Timestamp(0), &[question]));
+        for uri in requests.take() {
+            prop_assert!(is_own(&uri), "{uri}");
+            // A spec that passes the check is read.
+            let is_read = bounded.is_ok() && uri.ends_with("/scale");
+            read.set(read.get() + usize::from(is_read));
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(read.get() > 100, "only {} scales were read", read.get());
+}
+
+/// Reports whether a request has one of the expected forms, in the object's namespace.
+fn is_own(uri: &str) -> bool {
+    let path = uri.split_once('?').map_or(uri, |(path, _)| path);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
+    let form = match segments[..] {
+        ["api" | "apis"] => true,
+        ["api", _] | ["apis", _, _] => true,
+        ["api", _, "namespaces", OWN, _, _]
+        | ["api", _, "namespaces", OWN, _, _, "scale"]
+        | ["apis", _, _, "namespaces", OWN, _, _]
+        | ["apis", _, _, "namespaces", OWN, _, _, "scale"] => true,
+        ["apis", "metrics.k8s.io", _, "namespaces", OWN, "pods"] => true,
+        ["apis", "external.metrics.k8s.io", _, "namespaces", OWN, _] => true,
+        [
+            "apis",
+            "custom.metrics.k8s.io",
+            _,
+            "namespaces",
+            OWN,
+            _,
+            _,
+            _,
+        ] => true,
+        _ => false,
+    };
+    let query = uri.split_once('?').map_or("", |(_, query)| query);
+    let mut names = query.split('&').filter(|part| !part.is_empty());
+    let names = names.all(|part| {
+        let name = part.split_once('=').map_or(part, |(name, _)| name);
+        ["labelSelector", "metricLabelSelector", "limit"].contains(&name)
+    });
+    form && names && segments.iter().all(|segment| is_segment(segment))
+}
+
+/// Reports whether an encoded segment is one segment, also once it is decoded.
+fn is_segment(segment: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.~%*".contains(c);
+    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8();
+    segment.chars().all(is_plain) && decoded.is_ok_and(|text| SegmentFault::find(&text).is_none())
+}
+
+#[test]
+fn the_pattern_of_a_segment_allows_what_its_check_allows() {
+    let pattern = regex_lite::Regex::new(&SEGMENT_PATTERN.replace('$', "\\z")).unwrap();
+    let mut runner = TestRunner::new(Config::with_cases(2000));
+    let outcome = runner.run(&text(), |text| {
+        let is_fine = SegmentFault::find(&text).is_none();
+        prop_assert_eq!(pattern.is_match(&text), is_fine, "{:?}", text);
+        Ok(())
+    });
+    outcome.unwrap();
+}
