@@ -16,6 +16,7 @@ mod halves;
 mod idle;
 mod journal;
 mod loader;
+mod lost_lease;
 mod metrics;
 mod metrics_apis;
 mod node_groups;
