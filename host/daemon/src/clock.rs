@@ -7,7 +7,7 @@ use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
 use flyball_simulation::time::{ClockMap, Millis};
 use tokio::sync::{Mutex, watch};
-use tokio::time::Instant;
+use tokio::time::{Instant, interval};
 
 /// Receiver of the signal to stop: the process is ending, or its work is done.
 #[derive(Clone, Debug)]
@@ -33,6 +33,11 @@ impl StopSignal {
     pub async fn stopped(mut self) {
         // An error means that the trigger was dropped, which ends the work as well.
         let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+
+    /// Waits for this long. Returns false if the signal came first.
+    pub async fn sleep(&self, length: Duration) -> bool {
+        self.sleep_until(Instant::now() + length).await
     }
 
     /// Waits until `at`. Returns false if the signal came first.
@@ -86,10 +91,14 @@ impl Clock for WallClock {
         let ms = u64::try_from(at.since(self.now())).unwrap_or(0);
         let wake = Instant::now() + Duration::from_millis(ms.min(LONGEST_SLEEP_MS));
         let mut changes = self.changes.lock().await;
-        tokio::select! {
-            should_continue = self.stop.sleep_until(wake) => should_continue,
-            // Without a sender nothing wakes the wait any more, except for the stop.
-            Ok(()) = changes.changed() => !self.stop.is_stopped(),
+        let mut pulse = interval(PULSE);
+        loop {
+            tokio::select! {
+                should_continue = self.stop.sleep_until(wake) => return should_continue,
+                // Without a sender nothing wakes the wait any more, except for the stop.
+                Ok(()) = changes.changed() => return !self.stop.is_stopped(),
+                _ = pulse.tick() => {}
+            }
         }
     }
 
@@ -101,6 +110,9 @@ impl Clock for WallClock {
 /// Maximum length of one wait, so that a change of the system's time is noticed within a
 /// minute.
 const LONGEST_SLEEP_MS: u64 = 60_000;
+
+/// Interval at which a waiting loop is polled, which shows that it is not stuck.
+const PULSE: Duration = Duration::from_secs(5);
 
 /// A clock in a scenario's time. It stands still while the loop works and advances while
 /// the loop waits, so that a slow machine makes the same decisions, only later.

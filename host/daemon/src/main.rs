@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     if let Some(exit) = flyball_sandbox::compile_if_asked() {
         return exit;
     }
-    flyball_sandbox::end_on_panic();
+    flyball_tasks::end_on_panic();
     let cli = cli::Cli::parse();
     match commands::run(cli) {
         Ok(exit) => exit.into(),

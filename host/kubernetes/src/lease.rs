@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use flyball_tasks::Idle;
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use k8s_openapi::jiff::Timestamp;
@@ -38,26 +39,104 @@ pub struct LeaderOptions {
     pub identity: String,
 }
 
-/// Returns a receiver that is always true, for a process that runs alone.
-#[must_use]
-pub fn sole_leader() -> watch::Receiver<bool> {
-    // The value stays when the sender is dropped.
-    watch::channel(true).1
+/// Whether this process is leader.
+///
+/// It is judged by the time until which the lease is valid, not by a message that the lease
+/// has expired: a process that was stopped for a while finds out with its first look.
+#[derive(Clone, Debug)]
+pub struct Leadership(Leader);
+
+#[derive(Clone, Debug)]
+enum Leader {
+    /// There is no election.
+    Sole,
+    /// The time until which this process is leader. `None` if it is not.
+    Elected(watch::Receiver<Option<Instant>>),
+}
+
+/// The election has ended, so that this process can't become leader.
+#[derive(Debug, thiserror::Error)]
+#[error("the election of a leader ended")]
+pub struct ElectionEnded;
+
+impl Leadership {
+    /// Leadership of a process that runs alone.
+    #[must_use]
+    pub fn sole() -> Self {
+        Self(Leader::Sole)
+    }
+
+    /// Leadership until the time that the channel has. `None` means that another process
+    /// is leader.
+    #[must_use]
+    pub fn until(until: watch::Receiver<Option<Instant>>) -> Self {
+        Self(Leader::Elected(until))
+    }
+
+    /// Reports whether this process is leader at this moment.
+    #[must_use]
+    pub fn leads(&self) -> bool {
+        match &self.0 {
+            Leader::Sole => true,
+            Leader::Elected(until) => is_before(*until.borrow()),
+        }
+    }
+
+    /// Waits until this process is leader.
+    ///
+    /// # Errors
+    /// If the election ends first.
+    pub async fn won(&mut self) -> Result<(), ElectionEnded> {
+        match &mut self.0 {
+            Leader::Sole => Ok(()),
+            Leader::Elected(until) => {
+                let won = until.wait_for(|until| is_before(*until)).await;
+                won.map(drop).map_err(|_| ElectionEnded)
+            }
+        }
+    }
+
+    /// Waits until this process is not leader. Leadership without an election is never
+    /// lost.
+    pub async fn lost(&mut self) {
+        let Leader::Elected(until) = &mut self.0 else {
+            return std::future::pending().await;
+        };
+        loop {
+            let now = *until.borrow_and_update();
+            let Some(end) = now.filter(|_| is_before(now)) else {
+                return;
+            };
+            tokio::select! {
+                changed = until.changed() => {
+                    // The lease expires without the election.
+                    if changed.is_err() {
+                        return;
+                    }
+                }
+                () = sleep_until(end) => {}
+            }
+        }
+    }
+}
+
+fn is_before(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() < until)
 }
 
 /// Participation of this process in an election.
 #[must_use]
 pub struct Election {
-    leader: watch::Receiver<bool>,
+    leadership: Leadership,
     resign: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
 impl Election {
-    /// Returns a receiver that is true while this process is leader.
+    /// Returns whether this process is leader, now and later.
     #[must_use]
-    pub fn leader(&self) -> watch::Receiver<bool> {
-        self.leader.clone()
+    pub fn leadership(&self) -> Leadership {
+        self.leadership.clone()
     }
 
     /// Leaves the election and releases the lease if this process holds it, so that the
@@ -72,7 +151,7 @@ impl Election {
 
 /// Starts to take part in the election.
 pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
-    let (leader, receiver) = watch::channel(false);
+    let (leader, until) = watch::channel(None);
     let (resign, resigned) = oneshot::channel();
     let leases = Api::namespaced(client, &options.namespace);
     let candidate = Candidate {
@@ -82,9 +161,13 @@ pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
         renewed: None,
     };
     Election {
-        leader: receiver,
+        leadership: Leadership::until(until),
         resign,
-        task: tokio::spawn(candidate.run(leader, resigned)),
+        task: tokio::spawn(flyball_tasks::watch(
+            "election of a leader",
+            Idle::Brief,
+            candidate.run(leader, resigned),
+        )),
     }
 }
 
@@ -99,7 +182,11 @@ struct Candidate {
 
 impl Candidate {
     /// Takes part until the process resigns or drops the sender of `resigned`.
-    async fn run(mut self, leader: watch::Sender<bool>, resigned: oneshot::Receiver<()>) {
+    async fn run(
+        mut self,
+        leader: watch::Sender<Option<Instant>>,
+        resigned: oneshot::Receiver<()>,
+    ) {
         let end = tokio::select! {
             end = resigned => end,
             () = self.take_part(&leader) => return,
@@ -111,7 +198,7 @@ impl Candidate {
         }
     }
 
-    async fn take_part(&mut self, leader: &watch::Sender<bool>) {
+    async fn take_part(&mut self, leader: &watch::Sender<Option<Instant>>) {
         loop {
             self.try_once().await;
             self.publish(leader);
@@ -172,13 +259,14 @@ impl Candidate {
         self.renewed.map(|renewed| renewed + RENEW_DEADLINE)
     }
 
-    /// Publishes whether this process is leader now.
-    fn publish(&mut self, leader: &watch::Sender<bool>) {
+    /// Publishes until when this process is leader.
+    fn publish(&mut self, leader: &watch::Sender<Option<Instant>>) {
         self.renewed = self
             .renewed
             .filter(|renewed| renewed.elapsed() < RENEW_DEADLINE);
         let leads = self.renewed.is_some();
-        if leader.send_if_modified(|led| std::mem::replace(led, leads) != leads) {
+        let before = leader.send_replace(self.expiry());
+        if before.is_some() != leads {
             tracing::info!(lease = %self.options.name, leads, "leadership changed");
         }
     }
@@ -263,5 +351,40 @@ fn was_written(written: Result<Lease, RequestError>) -> Result<bool, RequestErro
         Ok(_) => Ok(true),
         Err(RequestError::Conflict(_)) => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::sync::watch;
+    use tokio::time::{Instant, timeout};
+
+    use super::Leadership;
+
+    #[tokio::test]
+    async fn a_lease_is_lost_when_its_time_is_over_even_if_nobody_says_so() {
+        let length = Duration::from_millis(20);
+        let (sender, until) = watch::channel(Some(Instant::now() + length));
+        let mut leadership = Leadership::until(until);
+        assert!(leadership.leads());
+        // Like a process that is stopped: no other task runs meanwhile.
+        std::thread::sleep(2 * length);
+        assert!(!leadership.leads());
+        leadership.lost().await;
+
+        sender.send_replace(Some(Instant::now() + 2 * length));
+        assert!(leadership.won().await.is_ok());
+        sender.send_replace(Some(Instant::now() + 4 * length));
+        leadership.lost().await;
+        assert!(!leadership.leads());
+
+        drop(sender);
+        assert!(leadership.won().await.is_err());
+        leadership.lost().await;
+        let mut sole = Leadership::sole();
+        assert!(sole.leads() && sole.won().await.is_ok());
+        assert!(timeout(length, sole.lost()).await.is_err());
     }
 }

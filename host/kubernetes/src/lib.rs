@@ -38,7 +38,7 @@ pub use self::cluster::{ClusterWatch, ClusterWatchOptions};
 pub use self::crd::crd_yaml;
 pub use self::dump::{Dump, DumpError};
 pub use self::kinds::{Kind, KindError, Kinds};
-pub use self::lease::{Election, LeaderOptions, elect_leader, sole_leader};
+pub use self::lease::{Election, ElectionEnded, LeaderOptions, Leadership, elect_leader};
 pub use self::nodes_writer::KubernetesNodesWriter;
 pub use self::peer_leases::{PeerFinding, PeerLeases};
 pub use self::pod_watch::watch_for_both;

@@ -16,10 +16,10 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, ObjectReference, Pod};
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
-use tokio::sync::watch;
 
 use self::refusal::{Refusal, Request};
 use crate::events::Events;
+use crate::lease::Leadership;
 use crate::request::{CONCURRENCY, answer_or_status};
 use crate::writer::FIELD_MANAGER;
 
@@ -46,26 +46,21 @@ pub struct KubernetesNodesWriter {
     /// and the caller decides when an eviction is tried again.
     client: Client,
     namespace: String,
-    leader: watch::Receiver<bool>,
+    leadership: Leadership,
 }
 
 impl KubernetesNodesWriter {
-    /// Creates a writer that writes while `leader` is true. Events are sent with the
+    /// Creates a writer that writes while `leadership` lasts. Events are sent with the
     /// client `events`, everything else with `writes`, which must be from
     /// [`connect_without_retries`](crate::connect_without_retries). The status ConfigMap
     /// is in `namespace`.
     #[must_use]
-    pub fn new(
-        events: Client,
-        writes: Client,
-        namespace: String,
-        leader: watch::Receiver<bool>,
-    ) -> Self {
+    pub fn new(events: Client, writes: Client, namespace: String, leadership: Leadership) -> Self {
         Self {
             events: Events::new(events, FIELD_MANAGER),
             client: writes,
             namespace,
-            leader,
+            leadership,
         }
     }
 
@@ -94,7 +89,13 @@ impl KubernetesNodesWriter {
             return;
         }
         let reference = self.reference(&about);
-        if let Err(error) = self.events.publish(now, &reference, &event).await {
+        let mut leadership = self.leadership.clone();
+        let published = tokio::select! {
+            published = self.events.publish(now, &reference, &event) => published,
+            // The client repeats a request until it is answered.
+            () = leadership.lost() => return,
+        };
+        if let Err(error) = published {
             let (reason, problem) = (&event.reason, error.message());
             tracing::warn!(%about, %reason, %problem, "an event was not published");
         }
@@ -183,7 +184,7 @@ fn was_written<T>(written: Result<T, Refusal>) -> Result<bool, WriteError> {
 
 impl NodesWriter for KubernetesNodesWriter {
     fn leads(&self) -> bool {
-        *self.leader.borrow()
+        self.leadership.leads()
     }
 
     async fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) {

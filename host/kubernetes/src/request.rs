@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use flyball_decision::text;
 use flyball_replicas::spec::SegmentFault;
+use flyball_tasks::CatchPanic;
 use futures::AsyncReadExt as _;
 use kube::Client;
 use kube::api::ListParams;
@@ -149,10 +150,14 @@ pub(crate) enum Unanswered {
 pub(crate) async fn answer_or_status<T>(
     request: impl Future<Output = Result<T, kube::Error>>,
 ) -> Result<T, Unanswered> {
-    match tokio::time::timeout(TIMEOUT, request).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(kube::Error::Api(status))) => Err(Unanswered::Refused(status)),
-        Ok(Err(error)) => Err(Unanswered::Failed(error_message(&error))),
+    // Reading an answer must not end the process, whatever it is.
+    match tokio::time::timeout(TIMEOUT, CatchPanic::new(request)).await {
+        Ok(Ok(Ok(answer))) => Ok(answer),
+        Ok(Ok(Err(kube::Error::Api(status)))) => Err(Unanswered::Refused(status)),
+        Ok(Ok(Err(error))) => Err(Unanswered::Failed(error_message(&error))),
+        Ok(Err(panic)) => Err(Unanswered::Failed(format!(
+            "flyball panicked on the answer: {panic}"
+        ))),
         Err(_) => {
             let seconds = TIMEOUT.as_secs();
             let message = format!("the API server did not answer within {seconds} s");

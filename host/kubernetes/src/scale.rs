@@ -58,13 +58,15 @@ impl Scales {
     }
 
     /// Sets the replicas of a target, unless someone else changed them since `from` was
-    /// read. Changes of other fields don't matter.
+    /// read. Changes of other fields don't matter. Before each try, `leads` says whether
+    /// this process may still write.
     pub(crate) async fn set(
         &self,
         key: &ObjectKey,
         target: &CrossVersionObjectReference,
         from: &Scale,
         replicas: i32,
+        leads: impl Fn() -> bool,
     ) -> Result<(), String> {
         let CrossVersionObjectReference { kind, name, .. } = target;
         let failed = |problem: &str| {
@@ -77,6 +79,9 @@ impl Scales {
         let path = path.map_err(|error| failed(&error.message))?;
         let mut version = from.resource_version.clone();
         for _ in 0..TRIES {
+            if !leads() {
+                return Err("not the leader: nothing is written".to_owned());
+            }
             match path.patch(&self.client, &version, replicas).await {
                 Err(RequestError::Conflict(_)) => {}
                 result => return result.map_err(|error| failed(error.message())),

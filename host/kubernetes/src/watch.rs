@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flyball_placement::Name;
+use flyball_tasks::{CatchPanic, Idle, catch_panic};
 use futures::StreamExt as _;
 use k8s_openapi::ClusterResourceScope;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
@@ -33,6 +34,9 @@ const STREAMING_LISTS: u32 = 34;
 /// Time to wait, besides the backoff, before a kind that the API server refuses is tried
 /// again.
 const REFUSED_RETRY: Duration = Duration::from_secs(30);
+
+/// Time to wait before a watch is started again that has panicked on an object.
+const FAILED_RETRY: Duration = Duration::from_secs(5);
 
 /// Watches of several kinds. They end when the value is dropped.
 pub(crate) struct Watches {
@@ -152,7 +156,7 @@ impl Watches {
             objects.default_backoff().boxed()
         };
         self.synced.push(receiver);
-        self.tasks.spawn(async move {
+        self.spawn(async move {
             let mut stream = objects();
             loop {
                 let event = tokio::select! {
@@ -162,20 +166,33 @@ impl Watches {
                         stream = objects();
                         continue;
                     }
-                    event = stream.next() => event,
+                    event = CatchPanic::new(stream.next()) => event,
                 };
-                let Some(event) = event else { return };
-                if let Ok(Event::InitApply(object) | Event::Apply(object)) = &event {
-                    warn_unreadable(object);
-                }
-                match take(event) {
-                    Progress::Incomplete => {}
-                    Progress::Complete => {
+                // What an object makes of its event must not end the watch.
+                let taken = match event {
+                    Ok(Some(event)) => catch_panic(|| {
+                        if let Ok(Event::InitApply(object) | Event::Apply(object)) = &event {
+                            warn_unreadable(object);
+                        }
+                        take(event)
+                    }),
+                    Ok(None) => Err("it ended".to_owned()),
+                    Err(panic) => Err(panic),
+                };
+                match taken {
+                    Ok(Progress::Incomplete) => {}
+                    Ok(Progress::Complete) => {
                         synced.send_replace(true);
                     }
-                    Progress::Refused => {
+                    Ok(Progress::Refused) => {
                         synced.send_replace(true);
                         tokio::time::sleep(REFUSED_RETRY).await;
+                    }
+                    Err(problem) => {
+                        let kind = K::plural(&());
+                        tracing::error!(%kind, problem, "a watch failed and is started again");
+                        tokio::time::sleep(FAILED_RETRY).await;
+                        stream = objects();
                     }
                 }
             }
@@ -184,7 +201,11 @@ impl Watches {
 
     /// Runs a task that ends with the watches.
     pub(crate) fn spawn(&mut self, task: impl Future<Output = ()> + Send + 'static) {
-        self.tasks.spawn(task);
+        self.tasks.spawn(flyball_tasks::watch(
+            "watch of the cluster",
+            Idle::Unlimited,
+            task,
+        ));
     }
 
     /// Waits until the first list of each kind is complete.

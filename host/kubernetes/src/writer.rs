@@ -8,10 +8,10 @@ use flyball_replicas::status::AutoscalerStatus;
 use futures::{StreamExt, stream};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
-use tokio::sync::watch;
 
 use crate::cache::Caches;
 use crate::events::Events;
+use crate::lease::Leadership;
 use crate::request::{CONCURRENCY, RequestError, answer};
 use crate::resource::{self, PatchedObject, ReplicaAutoscaler, StatusPatch};
 use crate::scale::Scales;
@@ -22,50 +22,48 @@ pub(crate) const FIELD_MANAGER: &str = "flyball";
 
 /// Writes to a Kubernetes cluster.
 pub struct KubernetesWriter {
+    /// Sends each request once: a retry must ask first whether this process still leads.
     client: Client,
     scales: Scales,
     events: Events,
     caches: Caches,
-    leader: watch::Receiver<bool>,
+    leadership: Leadership,
 }
 
 impl KubernetesWriter {
-    /// Creates a writer that writes while `leader` is true, and applies written objects
-    /// to `caches`.
+    /// Creates a writer that writes while `leadership` lasts, and applies written objects
+    /// to `caches`. Events are sent with the client `events`, everything else with
+    /// `writes`, which must be from
+    /// [`connect_without_retries`](crate::connect_without_retries).
     #[must_use]
-    pub fn new(client: Client, caches: Caches, leader: watch::Receiver<bool>) -> Self {
+    pub fn new(events: Client, writes: Client, caches: Caches, leadership: Leadership) -> Self {
         Self {
-            scales: Scales::new(client.clone(), caches.kinds().clone()),
-            events: Events::new(client.clone(), FIELD_MANAGER),
-            client,
+            scales: Scales::new(writes.clone(), caches.kinds().clone()),
+            events: Events::new(events, FIELD_MANAGER),
+            client: writes,
             caches,
-            leader,
+            leadership,
         }
-    }
-
-    fn is_leader(&self) -> bool {
-        *self.leader.borrow()
     }
 
     async fn write_scale(&self, intent: ScaleIntent) -> Result<(), String> {
-        if !self.is_leader() {
-            return Err("not the leader: nothing is written".to_owned());
-        }
         let ScaleIntent {
             autoscaler,
             from,
             replicas,
         } = intent;
         let target = &autoscaler.spec.scale_target_ref;
+        let leads = || self.leadership.leads();
         self.scales
-            .set(&autoscaler.key, target, &from, replicas)
+            .set(&autoscaler.key, target, &from, replicas, leads)
             .await
     }
 
     async fn write_report(&self, now: Timestamp, report: Report) {
-        if !self.is_leader() {
+        if !self.leadership.leads() {
             return;
         }
+        let mut leadership = self.leadership.clone();
         let Report {
             autoscaler,
             status,
@@ -80,7 +78,15 @@ impl KubernetesWriter {
         }
         let about = resource::object_reference(namespace, name, &autoscaler.uid);
         for event in &events {
-            if let Err(error) = self.events.publish(now, &about, event).await {
+            if !leadership.leads() {
+                return;
+            }
+            let published = tokio::select! {
+                published = self.events.publish(now, &about, event) => published,
+                // The client repeats a request until it is answered.
+                () = leadership.lost() => return,
+            };
+            if let Err(error) = published {
                 let (reason, problem) = (&event.reason, error.message());
                 tracing::warn!(%namespace, %name, %reason, %problem, "an event was not published");
             }

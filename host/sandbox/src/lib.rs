@@ -37,7 +37,6 @@ pub use contract::Contract;
 pub use digest::digest;
 pub use engine::{DEFAULT_BUDGET, Engine, EngineOptions};
 pub use error::{ConfigurationError, EngineError, LoadError, RegistryError, RollbackError};
-pub use panics::end_on_panic;
 pub use policy::{CompiledPolicy, DEFAULT_POLICY_BYTES};
 pub use registry::{
     DEFAULT_ROLLBACK_WINDOW, HandRollback, PolicyEvent, PolicySource, PolicyState, PolicyStatus,

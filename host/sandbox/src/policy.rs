@@ -16,6 +16,7 @@ use flyball_decision::scale_down::{
     ScaleDownPodsInput,
 };
 use flyball_decision::text::readable;
+use flyball_tasks::bounded;
 use wasmtime::Store;
 
 pub(crate) use self::configuration::CheckedContext;
@@ -255,7 +256,7 @@ impl CompiledPolicy {
                 usage,
                 outcome,
                 log,
-            } = confine::run(&self.engine, &self.budget, asked.rows(), call);
+            } = bounded(|| confine::run(&self.engine, &self.budget, asked.rows(), call));
             let answer = outcome
                 .and_then(|answer| answer.map_err(refused))
                 .and_then(|answer| accept(answer).map_err(PolicyFailure::InvalidAnswer));

@@ -16,7 +16,8 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("flyball-placement", &[]),
     ("flyball-replicas", &["flyball-decision"]),
     ("flyball-nodes", &["flyball-decision", "flyball-placement"]),
-    ("flyball-sandbox", &["flyball-decision"]),
+    ("flyball-tasks", &[]),
+    ("flyball-sandbox", &["flyball-decision", "flyball-tasks"]),
     (
         "flyball-kubernetes",
         &[
@@ -24,6 +25,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "flyball-nodes",
             "flyball-placement",
             "flyball-replicas",
+            "flyball-tasks",
         ],
     ),
     (
@@ -67,6 +69,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "flyball-sandbox",
             "flyball-simulation",
             "flyball-sources",
+            "flyball-tasks",
         ],
     ),
     // Policies never depend on the host's crates.

@@ -1,6 +1,7 @@
 //! `flyball run`: arguments.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -43,6 +44,11 @@ pub struct RunArgs {
     /// Where to serve /healthz, /readyz and /v1
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8085")]
     pub http: SocketAddr,
+    /// Serve /v1 also to requests for this host, such as one that a proxy forwards.
+    /// Without it, requests must be for localhost, a loopback address or the
+    /// address of --http; may be given several times
+    #[arg(long, value_name = "NAME", value_parser = crate::http::hosts::host)]
+    pub http_host: Vec<String>,
     /// Where to serve /healthz and /readyz alone, for a kubelet's probes, which
     /// come from outside the pod [default: nowhere else]
     #[arg(long, value_name = "ADDRESS")]
@@ -62,6 +68,18 @@ pub struct RunArgs {
     /// Append the record of every decision to FILE, a line of JSON each
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub records: Option<PathBuf>,
+    /// Size at which FILE becomes FILE.1, FILE.1 becomes FILE.2 and so on, and a new
+    /// FILE is begun; 0: never
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "128MiB",
+        help_heading = "Records"
+    )]
+    pub records_max_size: Bytes,
+    /// Number of files of records that are kept, FILE included
+    #[arg(long, value_name = "N", default_value = "8", help_heading = "Records")]
+    pub records_max_files: NonZero<usize>,
     /// Memory for the latest records, which `flyball why` asks for
     #[arg(
         long,

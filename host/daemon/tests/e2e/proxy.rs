@@ -30,6 +30,8 @@ struct Shared {
     client: Client,
     /// Texts of the requests that are held back.
     held: watch::Sender<Vec<String>>,
+    /// Text of the requests that are answered with 429.
+    put_off: Mutex<Option<String>>,
     seen: Mutex<Vec<Seen>>,
     /// Minor version that `/version` names instead of the API server's own.
     minor: Mutex<Option<&'static str>>,
@@ -58,6 +60,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             client,
             held: watch::Sender::default(),
+            put_off: Mutex::default(),
             seen: Mutex::default(),
             minor: Mutex::default(),
             journal,
@@ -110,8 +113,22 @@ impl Proxy {
 
     /// Holds back requests whose METHOD PATH?QUERY contains the text, from now on.
     pub fn hold(&self, text: &str) {
+        self.hold_all(&[text]);
+    }
+
+    /// Holds back requests whose METHOD PATH?QUERY contains one of the texts, from now on.
+    pub fn hold_all(&self, texts: &[&str]) {
         self.shared.seen.lock().unwrap().clear();
-        self.shared.held.send_replace(vec![text.to_owned()]);
+        let texts = texts.iter().map(|text| (*text).to_owned());
+        self.shared.held.send_replace(texts.collect());
+    }
+
+    /// Answers requests whose METHOD PATH?QUERY contains the text with 429, like a busy API
+    /// server, from now on.
+    #[allow(dead_code, reason = "only the tests of a lost lease need it")]
+    pub fn put_off(&self, text: &str) {
+        self.shared.seen.lock().unwrap().clear();
+        *self.shared.put_off.lock().unwrap() = Some(text.to_owned());
     }
 
     /// Releases all requests.
@@ -165,6 +182,11 @@ async fn pass(State(shared): State<Arc<Shared>>, request: Request) -> Response {
         let mut version = serde_json::to_value(shared.client.apiserver_version().await.unwrap());
         version.as_mut().unwrap()["minor"] = json!(minor);
         return axum::Json(version.unwrap()).into_response();
+    }
+    let put_off = shared.put_off.lock().unwrap().clone();
+    if put_off.is_some_and(|text| line.contains(&text)) {
+        let later = [("retry-after", "1")];
+        return (StatusCode::TOO_MANY_REQUESTS, later, "later").into_response();
     }
     let is_noted = head.method != Method::GET && !line.contains("/leases");
     let journal = shared.journal.as_ref().filter(|_| is_noted);

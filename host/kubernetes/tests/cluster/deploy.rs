@@ -4,7 +4,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
 use flyball_kubernetes::{
     ClusterWatch, ClusterWatchOptions, Election, KubernetesNodesWriter, KubernetesWriter,
-    LeaderOptions, PeerFinding, PeerLeases, elect_leader,
+    LeaderOptions, Leadership, PeerFinding, PeerLeases, elect_leader,
 };
 use flyball_nodes::cluster_configuration::ClusterConfiguration;
 use flyball_nodes::ports::{
@@ -16,7 +16,6 @@ use flyball_replicas::ports::Writer;
 use flyball_test_support::{Cluster, wait_for};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
-use tokio::sync::watch;
 
 use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
 use crate::write::{intent, report};
@@ -40,8 +39,9 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     let error = &observation.labels.error;
     assert!(error.contains(missing), "{error}");
     let election = leader(&flyball, "first");
-    let leader = election.leader();
-    let writer = KubernetesWriter::new(flyball.client.clone(), flyball.caches.clone(), leader);
+    let leader = election.leadership();
+    let client = flyball.client.clone();
+    let writer = KubernetesWriter::new(client.clone(), client, flyball.caches.clone(), leader);
     let intent = intent(&web, &observation.scale.unwrap(), 3);
     let written = flyball
         .runtime
@@ -76,8 +76,8 @@ fn the_deployed_service_account_can_read_write_and_lead_but_no_more() {
     flyball.runtime.block_on(name_peers(&flyball, &cluster));
 
     let client = flyball.client.clone();
-    let (_lead, leads) = watch::channel(true);
-    let writer = KubernetesNodesWriter::new(client.clone(), client, namespace.into(), leads);
+    let writer =
+        KubernetesNodesWriter::new(client.clone(), client, namespace.into(), Leadership::sole());
     flyball.runtime.block_on(write_nodes(&writer, &cluster));
 
     let account = "--as=system:serviceaccount:flyball-system:flyball";
@@ -214,7 +214,7 @@ fn a_second_process_leads_once_the_first_is_gone() {
         ])
     };
     assert_eq!(holder().unwrap(), "first");
-    let leads = |election: &Election| *election.leader().borrow();
+    let leads = |election: &Election| election.leadership().leads();
     assert!(leads(&first) && !leads(&second));
 
     drop(first);
@@ -256,8 +256,8 @@ fn elect(flyball: &Flyball, identity: &str) -> Election {
 
 fn leader(flyball: &Flyball, identity: &str) -> Election {
     let election = elect(flyball, identity);
-    let leader = election.leader();
-    wait_for("leadership", MINUTE, || Ok(leader.borrow().then_some(()))).unwrap();
+    let leader = election.leadership();
+    wait_for("leadership", MINUTE, || Ok(leader.leads().then_some(()))).unwrap();
     election
 }
 

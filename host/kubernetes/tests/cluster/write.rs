@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use flyball_decision::event::Event;
 use flyball_decision::time::Timestamp;
-use flyball_kubernetes::KubernetesWriter;
+use flyball_kubernetes::{KubernetesWriter, Leadership};
 use flyball_replicas::ports::{Autoscaler, Report, Scale, ScaleIntent, Writer};
 use flyball_replicas::status::{AutoscalerStatus, Condition, MetricStatus, PolicyStatus};
 use flyball_test_support::{Cluster, wait_for};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::fixture::{DEPLOYMENT, Flyball, MINUTE, WEB, autoscaler, cluster};
 
@@ -18,8 +19,11 @@ fn replicas_status_and_events_are_written_by_the_leader_only() {
     cluster.apply(DEPLOYMENT).unwrap();
     cluster.apply(&autoscaler("web", WEB)).unwrap();
     let flyball = Flyball::connect(&cluster);
-    let (lead, leader) = watch::channel(true);
-    let writer = KubernetesWriter::new(flyball.client.clone(), flyball.caches.clone(), leader);
+    let (lead, until) = watch::channel(Some(Instant::now() + 10 * MINUTE));
+    let client = flyball.client.clone();
+    let leadership = Leadership::until(until);
+    let caches = flyball.caches.clone();
+    let writer = KubernetesWriter::new(client.clone(), client, caches, leadership);
     let web = wait_for("the autoscaler", MINUTE, || Ok(flyball.autoscaler("web"))).unwrap();
     let scale = || flyball.observe("web").unwrap().scale.unwrap();
     let write = |from: &Scale, replicas| {
@@ -86,7 +90,7 @@ fn replicas_status_and_events_are_written_by_the_leader_only() {
     ] {
         assert!(described.contains(text), "{text}: {described}");
     }
-    lead.send(false).unwrap();
+    lead.send(None).unwrap();
     assert!(write(&scale(), 2).unwrap_err().contains("not the leader"));
     assert_eq!(replicas(&cluster), "7");
 }

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::time::Timestamp;
-use flyball_kubernetes::{ConnectOptions, KubernetesNodesWriter, connect_without_retries};
+use flyball_kubernetes::{
+    ConnectOptions, KubernetesNodesWriter, Leadership, connect_without_retries,
+};
 use flyball_nodes::ports::{
     DrainMark, EvictError, Eviction, NodeChange, NodeEvent, NodesWriter as _, StatusDocument,
     Subject, TaintChange, WriteError,
@@ -30,7 +32,11 @@ struct Writer {
     cluster: Cluster,
     runtime: Runtime,
     writer: KubernetesNodesWriter,
-    lead: watch::Sender<bool>,
+    lead: watch::Sender<Option<tokio::time::Instant>>,
+}
+
+fn in_ten_minutes() -> tokio::time::Instant {
+    tokio::time::Instant::now() + Duration::from_secs(600)
 }
 
 impl Writer {
@@ -42,9 +48,10 @@ impl Writer {
             ..Default::default()
         };
         let client = runtime.block_on(connect_without_retries(&options)).unwrap();
-        let (lead, leader) = watch::channel(true);
+        let (lead, until) = watch::channel(Some(in_ten_minutes()));
         let namespace = "kube-system".to_owned();
-        let writer = KubernetesNodesWriter::new(client.clone(), client, namespace, leader);
+        let writer =
+            KubernetesNodesWriter::new(client.clone(), client, namespace, Leadership::until(until));
         Self {
             cluster,
             runtime,
@@ -309,7 +316,7 @@ fn another_node_of_the_same_name_is_left_alone_and_so_is_all_without_the_lease()
     };
     publish("ScaleDown");
 
-    writer.lead.send(false).unwrap();
+    writer.lead.send(None).unwrap();
     publish("ScaleDownFailed");
     assert_eq!(writer.update(&tainted(OURS)), Err(WriteError::NotLeader));
     assert_eq!(delete(&uid), Err(WriteError::NotLeader));
@@ -324,7 +331,7 @@ fn another_node_of_the_same_name_is_left_alone_and_so_is_all_without_the_lease()
     assert!(described.contains(marked), "{described}");
     assert!(!described.contains("ScaleDownFailed"), "{described}");
 
-    writer.lead.send(true).unwrap();
+    writer.lead.send(Some(in_ten_minutes())).unwrap();
     assert_eq!(delete(&uid), Ok(()));
     assert_eq!(delete(&uid), Err(WriteError::Gone));
 }

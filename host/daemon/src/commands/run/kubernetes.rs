@@ -7,26 +7,31 @@ use anyhow::{Context as _, bail};
 use flyball_decision::ports::DecisionPorts;
 use flyball_kubernetes::{
     Caches, Client, ClusterWatch, ClusterWatchOptions, ConnectOptions, Election,
-    KubernetesNodesWriter, KubernetesReader, KubernetesWriter, LeaderOptions, connect,
-    connect_without_retries, elect_leader, sole_leader, watch_for_both,
+    KubernetesNodesWriter, KubernetesReader, KubernetesWriter, LeaderOptions, Leadership, connect,
+    connect_without_retries, elect_leader, watch_for_both,
 };
 use flyball_replicas::control::ReplicaLoop;
 use flyball_replicas::ports::Reader as _;
 use flyball_replicas::record::DecisionRecord;
 use flyball_sources::MetricsApis;
-use tokio::sync::watch;
+use flyball_tasks::Idle;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use super::Daemon;
 use super::nodes::{self, Nodes};
 use super::peers::PeerWatch;
 use crate::cli::{Controller, Leader, RunArgs};
-use crate::clock::{StopSignal, WallClock};
+use crate::clock::{StopSignal, StopTrigger, WallClock};
 use crate::wiring;
 
 /// Maximum time at a stop for work in progress: the longest request takes 15 s, to a
 /// cloud, and its outcome is reported after it.
 const STOP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// Maximum time for work in progress after the lease is lost. Nothing is written any more,
+/// so it is only the longest request.
+const LOST_TIMEOUT: Duration = Duration::from_secs(15);
 
 pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let options = ConnectOptions {
@@ -37,17 +42,20 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let own = args.leader.leader_elect.then(|| lease(&args.leader));
     let elect = |own: &LeaderOptions| elect_leader(client.clone(), own.clone());
     let election = own.as_ref().map(elect);
-    let leader = election.as_ref().map_or_else(sole_leader, Election::leader);
+    let leadership = election
+        .as_ref()
+        .map_or_else(Leadership::sole, Election::leadership);
     let nodes_run = args.nodes.runs(Controller::Nodes);
     let _peers =
         nodes_run.then(|| PeerWatch::start(client.clone(), &args.nodes.namespace, own.as_ref()));
     let (caches, cluster) = watch_cluster(&client, args).await;
+    let writes = connect_without_retries(&options).await?;
     let nodes = match cluster {
         Some(cluster) => {
-            let writes = connect_without_retries(&options).await?;
+            let writes = writes.clone();
             let namespace = args.nodes.namespace.clone();
-            let (events, leader) = (client.clone(), leader.clone());
-            let writer = KubernetesNodesWriter::new(events, writes, namespace, leader);
+            let (events, leadership) = (client.clone(), leadership.clone());
+            let writer = KubernetesNodesWriter::new(events, writes, namespace, leadership);
             let ports = daemon.decision_ports();
             Some(Nodes::start(cluster, writer, &daemon, args, ports).await?)
         }
@@ -56,10 +64,13 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let replicas = caches.map(|caches| {
         Replicas::new(
             caches,
-            &client,
+            Clients {
+                reads: &client,
+                writes: &writes,
+            },
             &daemon,
             args,
-            &leader,
+            &leadership,
             daemon.decision_ports(),
         )
     });
@@ -68,6 +79,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
     let chain = nodes.as_ref().map(Nodes::policies);
     let expanders = move || chain.as_ref().map_or_else(Vec::new, |chain| chain());
     let (stop, registry) = (daemon.stop.clone(), Arc::clone(&daemon.registry));
+    let stop_trigger = daemon.stop_trigger.clone();
     let readiness = Arc::clone(&daemon.readiness);
     let (known_autoscalers, in_use) = (autoscalers.clone(), expanders.clone());
     let working = async {
@@ -88,7 +100,7 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
                 autoscalers = known_autoscalers().len(),
                 "the cluster is in sight"
             );
-            become_leader(leader.clone()).await
+            leadership.clone().won().await.map_err(anyhow::Error::from)
         };
         tokio::select! {
             ready = ready => ready?,
@@ -97,12 +109,18 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
         // Separate tasks, so that a long plan delays no replica decision.
         let mut halves = JoinSet::new();
         if let Some(mut half) = replicas {
-            halves.spawn(async move { half.control_loop.run().await });
+            let work = async move { half.control_loop.run().await };
+            halves.spawn(flyball_tasks::watch(
+                "loop over replicas",
+                Idle::Brief,
+                work,
+            ));
         }
         if let Some(mut half) = nodes {
-            halves.spawn(async move { half.run().await });
+            let work = async move { half.run().await };
+            halves.spawn(flyball_tasks::watch("loop over nodes", Idle::Brief, work));
         }
-        lead(leader, halves, stop).await
+        lead(leadership, halves, stop, &stop_trigger).await
     };
     daemon
         .run_with_http(autoscalers, expanders, working)
@@ -135,6 +153,14 @@ async fn watch_cluster(client: &Client, args: &RunArgs) -> (Option<Caches>, Opti
     }
 }
 
+/// Connections to the API server.
+struct Clients<'a> {
+    /// Repeats requests that the API server puts off.
+    reads: &'a Client,
+    /// Sends each request once.
+    writes: &'a Client,
+}
+
 /// The half that scales workloads: the loop and its inputs.
 struct Replicas {
     caches: Caches,
@@ -145,19 +171,25 @@ struct Replicas {
 impl Replicas {
     fn new(
         caches: Caches,
-        client: &Client,
+        clients: Clients<'_>,
         daemon: &Daemon,
         args: &RunArgs,
-        leader: &watch::Receiver<bool>,
+        leadership: &Leadership,
         ports: DecisionPorts<DecisionRecord>,
     ) -> Self {
-        let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
-        let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
+        let Clients { reads, writes } = clients;
+        let metrics = MetricsApis::new(reads.clone(), caches.kinds().clone());
+        let reader = KubernetesReader::new(reads.clone(), caches.clone(), metrics);
         let reader = Arc::new(reader);
         let control_loop = ReplicaLoop::new(
             wiring::replica_options(args),
             Arc::clone(&reader),
-            KubernetesWriter::new(client.clone(), caches.clone(), leader.clone()),
+            KubernetesWriter::new(
+                reads.clone(),
+                writes.clone(),
+                caches.clone(),
+                leadership.clone(),
+            ),
             WallClock::new(daemon.stop.clone(), args.clock_offset, caches.changes()),
             ports,
         );
@@ -169,44 +201,43 @@ impl Replicas {
     }
 }
 
-async fn become_leader(mut leader: watch::Receiver<bool>) -> anyhow::Result<()> {
-    match leader.wait_for(|leads| *leads).await {
-        Ok(_) => Ok(()),
-        Err(_) => bail!("the election of a leader ended"),
+/// Decides as long as this process is leader and not stopped. When another process
+/// becomes leader, this one's knowledge is outdated, and it ends.
+///
+/// At the end, what is being written is finished and recorded. After the lease is lost,
+/// nothing more is written.
+async fn lead(
+    mut leadership: Leadership,
+    mut halves: JoinSet<()>,
+    stop: StopSignal,
+    stop_trigger: &StopTrigger,
+) -> anyhow::Result<()> {
+    let is_lost = tokio::select! {
+        ended = all_ended(&mut halves) => return ended,
+        () = leadership.lost() => true,
+        () = stop.stopped() => false,
+    };
+    stop_trigger.stop();
+    let limit = if is_lost { LOST_TIMEOUT } else { STOP_TIMEOUT };
+    let ended = timeout(limit, all_ended(&mut halves)).await;
+    match ended {
+        _ if is_lost => bail!("lost the lease: another daemon leads now"),
+        Ok(ended) => ended,
+        Err(_) => {
+            let seconds = limit.as_secs();
+            bail!(
+                "the API server or the cloud did not answer within {seconds} s of the stop: what was being written or ordered may be unknown to the records"
+            );
+        }
     }
 }
 
-/// Decides as long as this process is leader and not stopped. When another process
-/// becomes leader, this one's knowledge is outdated, and it ends.
-async fn lead(
-    mut leader: watch::Receiver<bool>,
-    mut halves: JoinSet<()>,
-    stop: StopSignal,
-) -> anyhow::Result<()> {
-    let lost = async {
-        // Without an election, leadership cannot be lost.
-        if leader.wait_for(|leads| !leads).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    };
-    let too_late = async {
-        stop.stopped().await;
-        tokio::time::sleep(STOP_TIMEOUT).await;
-    };
-    let ended = async {
-        while let Some(half) = halves.join_next().await {
-            half.context("a half of the daemon failed")?;
-        }
-        Ok(())
-    };
-    tokio::select! {
-        ended = ended => ended,
-        () = lost => bail!("lost the lease: another daemon leads now"),
-        () = too_late => {
-            let seconds = STOP_TIMEOUT.as_secs();
-            bail!("the API server or the cloud did not answer within {seconds} s of the stop: what was being written or ordered may be unknown to the records");
-        }
+/// Waits until all halves have ended.
+async fn all_ended(halves: &mut JoinSet<()>) -> anyhow::Result<()> {
+    while let Some(half) = halves.join_next().await {
+        half.context("a half of the daemon failed")?;
     }
+    Ok(())
 }
 
 fn lease(args: &Leader) -> LeaderOptions {

@@ -1,0 +1,219 @@
+//! The thread that looks at the pulses.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::process;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+use crate::pulse::{Idle, Pulse, Stalled, pulses};
+
+/// Time between two looks.
+const TICK: Duration = Duration::from_secs(1);
+
+/// Time after which the process ends.
+const END_AFTER: Duration = Duration::from_secs(28);
+
+/// Time limit for logging why the process ends. The log itself may be what hangs.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Length of the kernel's clock ticks, in milliseconds: 100 ticks a second on all
+/// platforms (`USER_HZ`).
+const CLOCK_TICK_MS: u64 = 10;
+
+/// Starts the thread that ends the process with exit code 102 if a watched task stands
+/// still. Time is counted in looks, so that a process that was stopped for a while has the
+/// time to move again.
+///
+/// # Errors
+/// If the thread can't be started.
+pub fn start_watchdog() -> io::Result<()> {
+    let thread = thread::Builder::new().name("flyball-watchdog".into());
+    thread.spawn(|| {
+        let mut looks = Looks::default();
+        loop {
+            thread::sleep(TICK);
+            if let Some(stalled) = looks.look(&pulses()) {
+                end(stalled);
+            }
+        }
+    })?;
+    Ok(())
+}
+
+fn end(stalled: Stalled) -> ! {
+    // Without a thread, the exit code has to do.
+    let logging = thread::Builder::new().spawn(move || {
+        tracing::error!("flyball ends: {stalled}");
+    });
+    if let Ok(logging) = logging {
+        let mut waited = Duration::ZERO;
+        while !logging.is_finished() && waited < LOG_TIMEOUT {
+            let step = Duration::from_millis(10);
+            thread::sleep(step);
+            waited += step;
+        }
+    }
+    process::exit(102)
+}
+
+/// What the latest look has seen, by the pulses' addresses.
+#[derive(Default)]
+struct Looks(BTreeMap<usize, Look>);
+
+#[derive(Clone, Copy)]
+struct Look {
+    beats: u64,
+    /// CPU time of the thread that polled the task.
+    cpu_ms: Option<u64>,
+    stalled: Duration,
+}
+
+impl Looks {
+    /// Looks at all pulses. Returns a task that has stood still for too long.
+    fn look(&mut self, pulses: &[Arc<Pulse>]) -> Option<Stalled> {
+        let before = std::mem::take(&mut self.0);
+        let mut too_long = None;
+        for pulse in pulses {
+            let address = Arc::as_ptr(pulse).addr();
+            let look = look(pulse, before.get(&address));
+            let stalled_ms = u64::try_from(look.stalled.as_millis()).unwrap_or(u64::MAX);
+            pulse.stalled_ms.store(stalled_ms, Ordering::Relaxed);
+            if look.stalled >= END_AFTER {
+                too_long = Some(Stalled {
+                    name: pulse.name,
+                    duration: look.stalled,
+                });
+            }
+            self.0.insert(address, look);
+        }
+        too_long
+    }
+}
+
+fn look(pulse: &Pulse, before: Option<&Look>) -> Look {
+    let beats = pulse.beats.load(Ordering::Relaxed);
+    let is_polled = pulse.is_polled.load(Ordering::Acquire);
+    let cpu_ms = is_polled.then(|| cpu_ms(pulse.thread.load(Ordering::Relaxed)));
+    let cpu_ms = cpu_ms.flatten();
+    let may_stand_still =
+        pulse.is_bounded.load(Ordering::Acquire) || (pulse.idle == Idle::Unlimited && !is_polled);
+    let stands_still = before.filter(|before| before.beats == beats && !may_stand_still);
+    let stalled = stands_still.map_or(Duration::ZERO, |before| {
+        before.stalled + passed(before.cpu_ms, cpu_ms)
+    });
+    Look {
+        beats,
+        cpu_ms,
+        stalled,
+    }
+}
+
+/// Returns the time that has passed for a task since the last look. For a task that
+/// computes, it is the CPU time that it got, since a busy machine makes it slow, not stuck.
+fn passed(before: Option<u64>, now: Option<u64>) -> Duration {
+    match (before, now) {
+        (Some(before), Some(now)) if now > before => Duration::from_millis(now - before).min(TICK),
+        _ => TICK,
+    }
+}
+
+/// Returns the CPU time of a thread of this process.
+fn cpu_ms(thread: u64) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/self/task/{thread}/stat")).ok()?;
+    // The second field, the thread's name in parentheses, may contain anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    // Fields 14 and 15.
+    let mut fields = fields.split_ascii_whitespace().skip(11);
+    let mut ticks = || fields.next()?.parse::<u64>().ok();
+    Some((ticks()? + ticks()?) * CLOCK_TICK_MS)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::Ordering;
+    use std::task::{Context, Waker};
+    use std::time::Duration;
+
+    use super::{END_AFTER, Looks, TICK, passed};
+    use crate::pulse::{Idle, Pulse, STALLED_AFTER, pulses, stalled, watch};
+
+    fn pulse_of(name: &str) -> Option<Arc<Pulse>> {
+        pulses().into_iter().find(|pulse| pulse.name == name)
+    }
+
+    #[test]
+    fn a_task_that_stands_still_is_reported_and_then_ends_the_process() {
+        let mut context = Context::from_waker(Waker::noop());
+        let mut brief = pin!(watch(
+            "brief test",
+            Idle::Brief,
+            std::future::pending::<()>()
+        ));
+        let unlimited = watch(
+            "unlimited test",
+            Idle::Unlimited,
+            std::future::pending::<()>(),
+        );
+        let mut unlimited = pin!(unlimited);
+        let _ = brief.as_mut().poll(&mut context);
+        let _ = unlimited.as_mut().poll(&mut context);
+        let watched = ["brief test", "unlimited test"];
+        let watched: Vec<_> = watched.into_iter().filter_map(pulse_of).collect();
+        assert_eq!(watched.len(), 2);
+
+        let mut looks = Looks::default();
+        let reported = || stalled().iter().any(|one| one.name == "brief test");
+        let ticks = |duration: Duration| duration.as_secs() / TICK.as_secs();
+        for _ in 0..ticks(STALLED_AFTER) {
+            assert_eq!(looks.look(&watched), None);
+            assert!(!reported());
+        }
+        assert_eq!(looks.look(&watched), None);
+        assert!(reported(), "the first look sees only where it stands");
+
+        // It moves again.
+        let _ = brief.as_mut().poll(&mut context);
+        assert_eq!(looks.look(&watched), None);
+        assert!(!reported());
+        let mut found = None;
+        for _ in 0..ticks(END_AFTER) {
+            assert_eq!(found, None);
+            found = looks.look(&watched);
+        }
+        let text = found.map(|found| found.to_string());
+        assert_eq!(
+            text.as_deref(),
+            Some("the brief test has not moved for 28 s")
+        );
+
+        // A poll that does not end is a stall of any task.
+        watched[1].is_polled.store(true, Ordering::Relaxed);
+        let mut looks = Looks::default();
+        let stuck = &watched[1..];
+        let ends = (0..=ticks(END_AFTER)).any(|_| looks.look(stuck).is_some());
+        assert!(ends);
+        // Unless the work has limits of its own.
+        watched[1].is_bounded.store(true, Ordering::Relaxed);
+        let mut looks = Looks::default();
+        assert!((0..=ticks(END_AFTER)).all(|_| looks.look(stuck).is_none()));
+    }
+
+    #[test]
+    fn a_task_that_computes_on_a_busy_machine_has_more_time() {
+        for (before, now, ms) in [
+            (Some(500), Some(600), 100),
+            (Some(500), Some(500), 1_000),
+            (Some(500), Some(5_000), 1_000),
+            (None, Some(500), 1_000),
+            (None, None, 1_000),
+        ] {
+            assert_eq!(passed(before, now), Duration::from_millis(ms));
+        }
+    }
+}
