@@ -15,7 +15,7 @@ use std::sync::Arc;
 use self::cached_decision::CachedDecision;
 use self::due::Due;
 pub use self::in_use::{configurations_in_use, policy_users};
-use self::removals::Removals;
+use self::removals::{ReadyReplicas, Removals};
 use self::schedule::{Entry, Schedule};
 use crate::history;
 use crate::memory::ObjectMemory;
@@ -143,12 +143,12 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let Some(observation) = &mut due.observation else {
                 continue;
             };
-            if let Ok(scale) = &observation.scale {
-                let replicas = match due.autoscaler.spec.mode {
-                    Mode::Active => scale.spec_replicas,
-                    Mode::Observe => 0,
-                };
-                self.schedule.saw_replicas(due.slot, replicas);
+            let ready = match due.autoscaler.spec.mode {
+                Mode::Active => observation.ready_replicas(),
+                Mode::Observe => Some(0),
+            };
+            if let Some(ready) = ready {
+                self.schedule.set_ready(due.slot, ready);
             }
             if let Some(entry) = self.schedule.entry(due.slot) {
                 take_in(entry, now, observation, &due.wants);
@@ -161,7 +161,10 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let Some(observation) = &due.observation else {
                 continue;
             };
-            let replicas = self.schedule.replicas();
+            let ready = ReadyReplicas {
+                all: self.schedule.ready(),
+                removable_share: self.options.max_scale_down_share,
+            };
             let Some(entry) = self.schedule.entry(due.slot) else {
                 continue;
             };
@@ -179,9 +182,9 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             self.sequence += 1;
             let removable = match due.autoscaler.spec.mode {
                 Mode::Active => {
-                    let share = self.options.max_scale_down_share;
-                    let uid = &due.autoscaler.uid;
-                    self.removals.left(now, uid, replicas, share)
+                    let Autoscaler { key, uid, .. } = &*due.autoscaler;
+                    let left = self.removals.left(now, (&key.namespace, uid), ready);
+                    left.map(|left| left.saturating_add(observation.unready_replicas()))
                 }
                 Mode::Observe => None,
             };
@@ -212,11 +215,16 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
     }
 
     fn count_removal(&mut self, now: Timestamp, due: &Due) {
-        if let Some(intent) = due.intent() {
-            self.schedule.saw_replicas(due.slot, intent.replicas);
-            if let Some(removal) = due.removal(&intent) {
-                self.removals.took(now, removal);
-            }
+        let Some(intent) = due.intent() else {
+            return;
+        };
+        let ready = self.schedule.ready_in(&due.autoscaler.key.namespace);
+        if let Some(removal) = due.removal(&intent, ready) {
+            self.removals.took(now, removal);
+        }
+        if let Some(ready) = due.ready_replicas() {
+            self.schedule
+                .set_ready(due.slot, ready.min(intent.replicas));
         }
     }
 
@@ -230,9 +238,10 @@ impl<R: Reader, W: Writer, C: Clock> ReplicaLoop<R, W, C> {
             let unanswered = || Err("the writer did not say what came of it".to_owned());
             let result = results.next().unwrap_or_else(unanswered);
             if let (Err(_), Some(intent)) = (&result, due.intent()) {
-                self.schedule
-                    .saw_replicas(due.slot, intent.from.spec_replicas);
-                if let Some(removal) = due.removal(&intent) {
+                if let Some(ready) = due.ready_replicas() {
+                    self.schedule.set_ready(due.slot, ready);
+                }
+                if let Some(removal) = due.removal(&intent, 0) {
                     self.removals.took(now, removal.undone());
                 }
             }

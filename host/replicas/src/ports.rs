@@ -4,7 +4,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::pods::Pod;
+use crate::pods::{Pod, Ready};
 use crate::selector::Selector;
 use crate::spec::{AutoscalerSpec, MetricSpec};
 use crate::status::AutoscalerStatus;
@@ -59,6 +59,31 @@ pub struct Observation {
     pub labels: GrantedInput,
     /// Annotations of the target, if requested.
     pub annotations: GrantedInput,
+}
+
+impl Observation {
+    /// Returns the number of replicas whose pods are ready and are not being deleted.
+    /// `None` if scale or pods are not known.
+    #[must_use]
+    pub fn ready_replicas(&self) -> Option<i32> {
+        let (Ok(scale), Ok(pods)) = (&self.scale, &self.pods) else {
+            return None;
+        };
+        let is_ready =
+            |pod: &&Pod| matches!(pod.ready, Some((Ready::True, _))) && pod.deletion.is_none();
+        let ready = pods.iter().filter(is_ready).count();
+        // Pods of others may have the labels, too.
+        let ready = i32::try_from(ready).unwrap_or(i32::MAX);
+        Some(ready.min(scale.spec_replicas).max(0))
+    }
+
+    /// Returns the number of replicas that are not ready. 0 if it is not known.
+    pub(crate) fn unready_replicas(&self) -> i32 {
+        match (&self.scale, self.ready_replicas()) {
+            (Ok(scale), Some(ready)) => scale.spec_replicas.saturating_sub(ready),
+            _ => 0,
+        }
+    }
 }
 
 /// The scale subresource of a target.

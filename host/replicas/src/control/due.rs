@@ -37,14 +37,26 @@ impl Due {
         })
     }
 
-    /// Returns what `intent` removes. `None` if it removes nothing.
-    pub(super) fn removal(&self, intent: &ScaleIntent) -> Option<Removal> {
-        let replicas = intent.removes();
-        let cut = |decision: &Decision| decision.changed_by(guard::MASS_SCALE_DOWN);
-        (replicas > 0).then(|| Removal {
+    /// See [`Observation::ready_replicas`].
+    pub(super) fn ready_replicas(&self) -> Option<i32> {
+        self.observation.as_ref()?.ready_replicas()
+    }
+
+    /// Returns what `intent` removes, of a namespace with so many ready replicas. `None` if
+    /// it removes nothing that is ready, or if it only keeps a bound, which is the user's
+    /// choice and not a signal that could be wrong.
+    pub(super) fn removal(&self, intent: &ScaleIntent, ready: i64) -> Option<Removal> {
+        let decision = self.decision.as_ref()?;
+        let replicas = match self.ready_replicas() {
+            Some(ready) => i64::from(ready.saturating_sub(intent.replicas)),
+            None => intent.removes(),
+        };
+        (replicas > 0 && !decision.keeps_bounds()).then(|| Removal {
             object: Arc::clone(&self.autoscaler.uid),
+            namespace: Arc::clone(&self.autoscaler.key.namespace),
             replicas,
-            cut: self.decision.as_ref().is_some_and(cut),
+            ready,
+            cut: decision.changed_by(guard::MASS_SCALE_DOWN),
         })
     }
 }

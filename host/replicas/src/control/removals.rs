@@ -18,8 +18,10 @@ const ALWAYS: i64 = 10;
 #[derive(Debug, Default)]
 pub(super) struct Removals {
     lately: Vec<(Timestamp, Removal)>,
-    total: i64,
     by_object: BTreeMap<Arc<str>, Lost>,
+    by_namespace: BTreeMap<Arc<str>, LostInNamespace>,
+    /// Sum of [`LostInNamespace::counted`].
+    counted: i64,
     expired_at: Option<Timestamp>,
 }
 
@@ -28,10 +30,23 @@ pub(super) struct Removals {
 pub(super) struct Removal {
     /// Uid of the object.
     pub object: Arc<str>,
-    /// Number of replicas. Negative to undo a removal.
+    /// Namespace of the object.
+    pub namespace: Arc<str>,
+    /// Number of ready replicas. Negative to undo a removal.
     pub replicas: i64,
+    /// Ready replicas of the namespace before the removal.
+    pub ready: i64,
     /// Whether the limit reduced it.
     pub cut: bool,
+}
+
+/// Ready replicas, before a removal is decided.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadyReplicas {
+    /// Of all objects.
+    pub all: i64,
+    /// Share of them that may be removed within [`WITHIN_MS`].
+    pub removable_share: f64,
 }
 
 /// Recent removals of one object.
@@ -44,41 +59,65 @@ struct Lost {
     removals: usize,
 }
 
+/// Recent removals of the objects of one namespace.
+#[derive(Debug, Default)]
+struct LostInNamespace {
+    replicas: i64,
+    /// The most ready replicas that it had before one of the removals.
+    most_ready: i64,
+    /// Number of removals.
+    removals: usize,
+}
+
+impl LostInNamespace {
+    /// What counts of its removals, without some of them. A namespace that scales up and
+    /// down again and again uses up no more than it has.
+    fn counted(&self, without: i64) -> i64 {
+        (self.replicas - without).min(self.most_ready).max(0)
+    }
+}
+
 impl Removals {
-    /// Returns how many replicas `object` may lose now. `None` if there is no limit
+    /// Returns how many ready replicas an object may lose now. `None` if there is no limit
     /// because no other object lost any lately.
     ///
-    /// `replicas` are those of all objects, of which `share` may be removed within
-    /// [`WITHIN_MS`]. The object's own earlier removals don't count: one object alone is
-    /// no mass removal, whatever its size. A removal that the limit reduced does count,
-    /// or the object would get the same number again at each sync.
+    /// The object's own earlier removals don't count: one object alone is no mass removal,
+    /// whatever its size. A removal that the limit reduced does count, or the object would
+    /// get the same number again at each sync.
     pub(super) fn left(
         &mut self,
         now: Timestamp,
-        object: &str,
-        replicas: i64,
-        share: f64,
+        (namespace, object): (&str, &str),
+        ready: ReadyReplicas,
     ) -> Option<i32> {
         self.expire(now);
         let own = self.by_object.get(object);
         let (own, cut) = own.map_or((0, 0), |lost| (lost.replicas, lost.cut));
-        let others = self.total - own;
+        let beside = self.by_namespace.get(namespace);
+        let of_own = beside.map_or(0, |lost| lost.counted(0) - lost.counted(own));
+        let others = self.counted - of_own;
         if others <= 0 {
             return None;
         }
-        let before = replicas.saturating_add(self.total);
-        let most = ((before as f64 * share) as i64).max(ALWAYS);
+        let before = ready.all.saturating_add(self.counted);
+        let most = ((before as f64 * ready.removable_share) as i64).max(ALWAYS);
         Some(i32::try_from((most - others - cut).max(0)).unwrap_or(i32::MAX))
     }
 
     /// Counts a removal.
     pub(super) fn took(&mut self, now: Timestamp, removal: Removal) {
-        self.total += removal.replicas;
         let lost = self.by_object.entry(Arc::clone(&removal.object));
         let lost = lost.or_default();
         lost.replicas += removal.replicas;
         lost.cut += removal.cut_replicas();
         lost.removals += 1;
+        let lost = self.by_namespace.entry(Arc::clone(&removal.namespace));
+        let lost = lost.or_default();
+        let before = lost.counted(0);
+        lost.replicas += removal.replicas;
+        lost.most_ready = lost.most_ready.max(removal.ready);
+        lost.removals += 1;
+        self.counted += lost.counted(0) - before;
         self.lately.push((now, removal));
     }
 
@@ -91,15 +130,22 @@ impl Removals {
             .lately
             .extract_if(.., |(at, _)| !(0..WITHIN_MS).contains(&now.since(*at)));
         for (_, removal) in gone {
-            self.total -= removal.replicas;
-            let Some(lost) = self.by_object.get_mut(&removal.object) else {
-                continue;
-            };
-            lost.replicas -= removal.replicas;
-            lost.cut -= removal.cut_replicas();
-            lost.removals -= 1;
-            if lost.removals == 0 {
-                self.by_object.remove(&removal.object);
+            if let Some(lost) = self.by_object.get_mut(&removal.object) {
+                lost.replicas -= removal.replicas;
+                lost.cut -= removal.cut_replicas();
+                lost.removals -= 1;
+                if lost.removals == 0 {
+                    self.by_object.remove(&removal.object);
+                }
+            }
+            if let Some(lost) = self.by_namespace.get_mut(&removal.namespace) {
+                let before = lost.counted(0);
+                lost.replicas -= removal.replicas;
+                lost.removals -= 1;
+                self.counted += lost.counted(0) - before;
+                if lost.removals == 0 {
+                    self.by_namespace.remove(&removal.namespace);
+                }
             }
         }
     }
@@ -116,5 +162,57 @@ impl Removal {
 
     fn cut_replicas(&self) -> i64 {
         if self.cut { self.replicas } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{ReadyReplicas, Removal, Removals};
+    use flyball_decision::time::Timestamp;
+
+    const READY: ReadyReplicas = ReadyReplicas {
+        all: 1_000,
+        removable_share: 0.25,
+    };
+
+    fn removal(namespace: &str, object: usize, replicas: i64, ready: i64) -> Removal {
+        Removal {
+            object: format!("{namespace}-{object}").into(),
+            namespace: namespace.into(),
+            replicas,
+            ready,
+            cut: false,
+        }
+    }
+
+    proptest! {
+        /// Whatever one namespace removes, others lose no more of the limit than that
+        /// namespace's ready replicas.
+        #[test]
+        fn a_namespace_uses_up_no_more_than_its_ready_replicas(
+            ready in 1_i64..200,
+            removals in prop::collection::vec((0_usize..5, 1_i64..200, 0_i64..90_000), 0..40),
+        ) {
+            let mut quiet = Removals::default();
+            quiet.took(Timestamp(0), removal("calm", 1, 5, 300));
+            let mut noisy = Removals::default();
+            noisy.took(Timestamp(0), removal("calm", 1, 5, 300));
+            for &(object, replicas, at) in &removals {
+                noisy.took(Timestamp(at), removal("noisy", object, replicas.min(ready), ready));
+            }
+            for now in [30_000, 59_000] {
+                let left = |removals: &mut Removals| {
+                    removals.left(Timestamp(now), ("calm", "calm-2"), READY).unwrap_or(i32::MAX)
+                };
+                let lost = i64::from(left(&mut quiet)) - i64::from(left(&mut noisy));
+                prop_assert!(lost <= ready, "{lost} of {ready}");
+            }
+            // Nothing is left over when all has expired.
+            noisy.expire(Timestamp(1_000_000));
+            prop_assert_eq!(noisy.counted, 0);
+            prop_assert!(noisy.by_object.is_empty() && noisy.by_namespace.is_empty());
+        }
     }
 }

@@ -23,8 +23,9 @@ pub(super) struct Schedule {
     /// Counts the calls of [`Schedule::due`], to find objects that are gone.
     look: u64,
     gone: Vec<ObjectKey>,
-    /// Sum of the replicas of all objects.
-    replicas: i64,
+    /// Sums of the ready replicas of all objects, and by namespace.
+    ready: i64,
+    ready_in: BTreeMap<Arc<str>, i64>,
 }
 
 /// State of an object between decisions.
@@ -42,8 +43,9 @@ pub(super) struct Entry {
     /// The last decision, if it need not be made again until something changes.
     pub cached_decision: Option<CachedDecision>,
     key: ObjectKey,
-    /// Replicas as last observed or written; 0 if the target is not written.
-    replicas: i32,
+    /// Ready replicas, as last observed less what was removed since; 0 if the target is not
+    /// written.
+    ready: i32,
     generation: i64,
     due: Timestamp,
     look: u64,
@@ -84,16 +86,34 @@ impl Schedule {
         std::mem::take(&mut self.gone)
     }
 
-    /// Returns the replicas of all objects together.
-    pub(super) fn replicas(&self) -> i64 {
-        self.replicas
+    /// Returns the ready replicas of all objects together.
+    pub(super) fn ready(&self) -> i64 {
+        self.ready
     }
 
-    /// Sets the replicas that an object's target has.
-    pub(super) fn saw_replicas(&mut self, slot: usize, replicas: i32) {
+    /// Returns the ready replicas of the objects of a namespace.
+    pub(super) fn ready_in(&self, namespace: &str) -> i64 {
+        self.ready_in.get(namespace).copied().unwrap_or_default()
+    }
+
+    /// Sets the ready replicas of an object's target.
+    pub(super) fn set_ready(&mut self, slot: usize, ready: i32) {
         if let Some(entry) = self.entries.get_mut(slot) {
-            self.replicas += i64::from(replicas) - i64::from(entry.replicas);
-            entry.replicas = replicas;
+            let change = i64::from(ready) - i64::from(std::mem::replace(&mut entry.ready, ready));
+            let namespace = Arc::clone(&entry.key.namespace);
+            self.add_ready(namespace, change);
+        }
+    }
+
+    fn add_ready(&mut self, namespace: Arc<str>, change: i64) {
+        self.ready += change;
+        if change == 0 {
+            return;
+        }
+        let in_namespace = self.ready_in.entry(Arc::clone(&namespace)).or_default();
+        *in_namespace += change;
+        if *in_namespace == 0 {
+            self.ready_in.remove(&namespace);
         }
     }
 
@@ -150,7 +170,7 @@ impl Schedule {
             conflict: None,
             cached_decision: None,
             key: seen.key.clone(),
-            replicas: 0,
+            ready: 0,
             generation: seen.generation,
             due: now,
             look: self.look,
@@ -173,7 +193,7 @@ impl Schedule {
         gone.sort_by(|a, b| a.uid.cmp(&b.uid));
         for entry in gone {
             store.forget(&entry.uid);
-            self.replicas -= i64::from(entry.replicas);
+            self.add_ready(Arc::clone(&entry.key.namespace), -i64::from(entry.ready));
             self.gone.push(entry.key);
         }
     }

@@ -142,6 +142,9 @@ fn branch(context: &DecisionContext<'_>) -> Branch {
     selector_fault(context, scale).unwrap_or(Branch::Asked)
 }
 
+/// Reason of a verdict about replicas outside their bounds.
+const OUT_OF_BOUNDS: &str = "OutOfBounds";
+
 /// Returns the verdict for replicas outside their bounds. `None` if they are within them.
 pub(crate) fn out_of_bounds(current: i32, min: i32, max: i32) -> Option<Verdict> {
     let (to, message) = if current > max {
@@ -155,7 +158,7 @@ pub(crate) fn out_of_bounds(current: i32, min: i32, max: i32) -> Option<Verdict>
         from: Some(current),
         to: Some(to),
         proposed: None,
-        reason: "OutOfBounds".to_owned(),
+        reason: OUT_OF_BOUNDS.to_owned(),
         message: message.to_owned(),
     })
 }
@@ -316,6 +319,12 @@ impl Decision {
     #[must_use]
     pub fn again_after_ms(&self) -> Option<u64> {
         self.again_after_ms
+    }
+
+    /// Returns whether the replicas were outside their bounds, so that no policy was asked.
+    #[must_use]
+    pub fn keeps_bounds(&self) -> bool {
+        self.record.verdict.reason == OUT_OF_BOUNDS
     }
 
     /// Returns whether the guardrail of this name changed the proposal.

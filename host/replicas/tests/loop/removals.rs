@@ -1,7 +1,11 @@
 //! Limit on the replicas removed at once, which keeps one wrong signal from taking down
 //! everything.
 
+use std::sync::Arc;
+
 use flyball_decision::replay::{Replay, replay};
+use flyball_replicas::pods::{Phase, Pod, Ready};
+use flyball_replicas::ports::{Observation, Question};
 use flyball_replicas::record::DecisionRecord;
 use serde_json::{Value, json};
 
@@ -10,9 +14,29 @@ use crate::world::{World, policy};
 
 const OBJECTS: i32 = 40;
 
+/// A world in which all replicas are ready, but for the target `vast`, of which five are.
+fn ready(policies: [crate::world::Policy; 1]) -> World {
+    let mut world = World::new(policies);
+    world.observe(|question: &Question, observation: &mut Observation| {
+        let replicas = observation.scale.as_ref().unwrap().spec_replicas;
+        let ready = match &*question.autoscaler.key.name {
+            "vast" => replicas.min(5),
+            _ => replicas,
+        };
+        let pod = |row| Pod {
+            name: format!("{}-{row}", question.autoscaler.key.name).into(),
+            phase: Phase::Running,
+            ready: Some((Ready::True, None)),
+            ..Pod::default()
+        };
+        observation.pods = Ok((0..ready).map(pod).collect::<Arc<[Pod]>>());
+    });
+    world
+}
+
 /// Forty targets of ten replicas each, for which the policy asks for one.
 fn idle(change: impl FnOnce(&mut flyball_replicas::options::ReplicaOptions)) -> World {
-    let mut world = World::new([policy("hpa", |_, _| Ok(to(1)))]);
+    let mut world = ready([policy("hpa", |_, _| Ok(to(1)))]);
     world.options(change);
     for row in 0..OBJECTS {
         let name = format!("web-{row:02}");
@@ -84,7 +108,7 @@ fn the_share_is_the_operators_and_one_object_alone_is_no_mass() {
     world.tick(0);
     assert_eq!(total(&world), OBJECTS);
 
-    let mut world = World::new([policy("hpa", |_, _| Ok(to(1)))]);
+    let mut world = ready([policy("hpa", |_, _| Ok(to(1)))]);
     let mut wide = at_once();
     wide["maxReplicas"] = json!(1000);
     world.add("a", wide);
@@ -93,10 +117,10 @@ fn the_share_is_the_operators_and_one_object_alone_is_no_mass() {
     assert_eq!(world.replicas("a"), 1);
 }
 
-/// A bound is the user's choice and not a signal that could be wrong, so it is not
-/// limited. But replicas removed by it count, and others have to wait.
+/// A bound is the user's choice and not a signal that could be wrong, so it is neither
+/// limited nor counted: whoever lowers their bounds does not hold others.
 #[test]
-fn what_is_above_max_goes_at_once_and_counts() {
+fn what_is_above_max_goes_at_once_and_does_not_count() {
     let mut world = idle(|_| {});
     let mut lowered = at_once();
     lowered["maxReplicas"] = json!(2);
@@ -104,7 +128,8 @@ fn what_is_above_max_goes_at_once_and_counts() {
         world.add(&format!("web-{row:02}"), lowered.clone());
     }
     world.tick(0);
-    assert_eq!(total(&world), 30 * 2 + 10 * 10);
+    // Of the 160 that are left, a quarter goes.
+    assert_eq!(total(&world), 30 * 2 + 10 * 10 - 40);
     let waits = world.condition("web-39", "ScalingLimited");
     assert_eq!((&*waits.status, &*waits.reason), ("True", "MassScaleDown"));
     let bound = world.records()[0].clone();
@@ -112,16 +137,60 @@ fn what_is_above_max_goes_at_once_and_counts() {
     assert_eq!(replay(&*bound, |_| None), Replay::Same);
 }
 
-/// `a` has 13 replicas, then 10 because of its bound, and its policy asks for one.
+/// A million replicas of which five are ready: they neither lift the limit for the others
+/// nor use it up, and the target itself loses what is not ready at once.
+#[test]
+fn replicas_that_are_not_ready_do_not_count() {
+    let mut world = idle(|_| {});
+    let mut vast = at_once();
+    vast["maxReplicas"] = json!(2_000_000);
+    world.add_in("tenant", "vast", vast);
+    world.set_replicas("vast", 1_000_000);
+    world.tick(0);
+    assert_eq!(world.replicas("vast"), 1);
+    // A quarter of 405, of which `vast` had four.
+    assert_eq!(total(&world), 400 - (101 - 4));
+}
+
+/// A target that comes up again after each removal uses up no more of the limit than its
+/// namespace has.
+#[test]
+fn a_namespace_uses_up_no_more_than_it_has() {
+    let mut world = ready([policy("hpa", |_, input| {
+        let replicas = match &*input.target.name {
+            "calm" if input.current_replicas > 160 => input.current_replicas.into(),
+            _ => 1,
+        };
+        Ok(to(replicas))
+    })]);
+    let mut wide = at_once();
+    wide["maxReplicas"] = json!(200);
+    world.add_in("tenant", "noisy", wide.clone());
+    world.add("calm", wide);
+    world.set_replicas("calm", 161);
+    for tick in 0..3 {
+        world.set_replicas("noisy", 20);
+        world.tick(tick * 15_000);
+        assert_eq!(world.replicas("noisy"), 1);
+    }
+    world.set_replicas("calm", 160);
+    world.tick(45_000);
+    // A quarter of 181, less the 20 of the other namespace.
+    assert_eq!(world.replicas("calm"), 160 - (45 - 20));
+}
+
+/// `a` has 13 replicas, then 10 because of its bound, and its policy asks for one. That of
+/// `c` asks for six.
 fn bounded_then_idle() -> World {
     let idle = policy("hpa", |_, input| {
         let wanted = match &*input.target.name {
             "a" => 1,
+            "c" => 6,
             _ => input.current_replicas,
         };
         Ok(to(wanted.into()))
     });
-    let mut world = World::new([idle]);
+    let mut world = ready([idle]);
     world.add("a", at_once());
     world.set_replicas("a", 13);
     world.tick(0);
@@ -147,10 +216,10 @@ fn what_an_object_lost_itself_does_not_hold_it() {
 #[test]
 fn what_others_lost_holds_an_object_until_the_minute_is_over() {
     let mut world = bounded_then_idle();
-    world.add("b", json!({ "maxReplicas": 6 }));
-    world.set_replicas("b", 10);
+    world.add("c", at_once());
+    world.set_replicas("c", 10);
     world.tick(1_000);
-    assert_eq!(world.replicas("b"), 6);
+    assert_eq!(world.replicas("c"), 6);
     world.tick(15_000);
     // Ten may be removed, of which others have lost four.
     assert_eq!(world.replicas("a"), 4);

@@ -94,6 +94,11 @@ impl World {
 
     /// Adds an autoscaler, or changes its spec: `fields` override the defaults.
     pub fn add(&mut self, name: &str, fields: Value) {
+        self.add_in("default", name, fields);
+    }
+
+    /// Like [`World::add`], in another namespace. Names are unique in all of them.
+    pub fn add_in(&mut self, namespace: &str, name: &str, fields: Value) {
         let mut spec = json!({
             "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": name },
             "maxReplicas": 10,
@@ -105,7 +110,7 @@ impl World {
         let known = cluster.autoscalers.get(name);
         let autoscaler = Autoscaler {
             key: ObjectKey {
-                namespace: "default".into(),
+                namespace: namespace.into(),
                 name: name.into(),
             },
             uid: format!("uid-{name}").into(),
