@@ -445,3 +445,6 @@ impl<T: SlimKind> Resource for Slim<T> {
         &mut self.metadata
     }
 }
+
+#[cfg(test)]
+mod tests;
