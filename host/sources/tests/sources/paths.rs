@@ -148,27 +148,7 @@ fn is_of_caches(uri: &str) -> bool {
 fn is_own(uri: &str) -> bool {
     let path = uri.split_once('?').map_or(uri, |(path, _)| path);
     let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let form = match segments[..] {
-        ["api" | "apis"] => true,
-        ["api", _] | ["apis", _, _] => true,
-        ["api", _, "namespaces", OWN, _, _]
-        | ["api", _, "namespaces", OWN, _, _, "scale"]
-        | ["apis", _, _, "namespaces", OWN, _, _]
-        | ["apis", _, _, "namespaces", OWN, _, _, "scale"] => true,
-        ["apis", "metrics.k8s.io", _, "namespaces", OWN, "pods"] => true,
-        ["apis", "external.metrics.k8s.io", _, "namespaces", OWN, _] => true,
-        [
-            "apis",
-            "custom.metrics.k8s.io",
-            _,
-            "namespaces",
-            OWN,
-            _,
-            _,
-            _,
-        ] => true,
-        _ => false,
-    };
+    let form = is_discovery(&segments) || is_in_namespace(&segments);
     let query = uri.split_once('?').map_or("", |(_, query)| query);
     let mut names = query.split('&').filter(|part| !part.is_empty());
     let names = names.all(|part| {
@@ -176,6 +156,27 @@ fn is_own(uri: &str) -> bool {
         ["labelSelector", "metricLabelSelector", "limit"].contains(&name)
     });
     form && names && segments.iter().all(|segment| is_segment(segment))
+}
+
+/// Reports whether a path is one of the kinds that are served.
+fn is_discovery(segments: &[&str]) -> bool {
+    matches!(segments, ["api" | "apis"] | ["api", _] | ["apis", _, _])
+}
+
+/// Reports whether a path is that of an object, a scale or a metric of the own namespace.
+fn is_in_namespace(segments: &[&str]) -> bool {
+    let rest = match segments {
+        ["api", _, "namespaces", rest @ ..] | ["apis", _, _, "namespaces", rest @ ..] => rest,
+        _ => return false,
+    };
+    let api = segments.get(1).copied().unwrap_or_default();
+    matches!(
+        (api, rest),
+        (_, [OWN, _, _] | [OWN, _, _, "scale"])
+            | ("metrics.k8s.io", [OWN, "pods"])
+            | ("external.metrics.k8s.io", [OWN, _])
+            | ("custom.metrics.k8s.io", [OWN, _, _, _])
+    )
 }
 
 /// Reports whether an encoded segment is one segment, also once it is decoded.
