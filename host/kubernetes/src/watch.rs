@@ -466,3 +466,6 @@ impl<T: SlimKind> Resource for Slim<T> {
         &mut self.metadata
     }
 }
+
+#[cfg(test)]
+mod tests;

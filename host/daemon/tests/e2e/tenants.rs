@@ -162,7 +162,7 @@ fn a_spec_reaches_nothing_outside_its_namespace() {
     }
     // The name of a namespace is not read, as Kubernetes does not read it either.
     test_cluster.deploy("own", 2);
-    metrics.set_namespace("default", "hits", "40");
+    metrics.set_namespace("default", "hits", "30");
     metrics.set_namespace("kube-system", "hits", "1000");
     create(
         "own",
@@ -173,7 +173,7 @@ fn a_spec_reaches_nothing_outside_its_namespace() {
     let kubeconfig = proxy.kubeconfig(&test_cluster.workshop);
     let _daemon = test_cluster.daemon_with(kubeconfig.to_str().unwrap(), &[]);
 
-    test_cluster.wait_for_replicas("own", 4);
+    test_cluster.wait_for_replicas("own", 3);
     for (name, _, _, field) in specs {
         let message =
             test_cluster.wait_for_condition(name, "ScalingActive", "False", "InvalidSpec");

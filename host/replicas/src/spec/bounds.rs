@@ -125,3 +125,80 @@ fn length(text: &str, most: usize, field: &str) -> Result<(), SpecFault> {
         format!("has {bytes} bytes, at most {most} are allowed")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::AutoscalerSpec;
+
+    fn external(metric: &Value) -> Value {
+        let target = json!({ "type": "Value", "value": "1" });
+        json!({ "type": "External", "external": { "metric": metric, "target": target } })
+    }
+
+    fn labels(count: usize, bytes: usize) -> Value {
+        (0..count)
+            .map(|n| (format!("l{n}"), Value::from("x".repeat(bytes))))
+            .collect()
+    }
+
+    /// Returns what is wrong with a spec with these fields.
+    fn fault(fields: &Value) -> Option<String> {
+        let mut spec = json!({
+            "scaleTargetRef": { "apiVersion": "apps/v1", "kind": "Deployment", "name": "web" },
+            "maxReplicas": 9,
+        });
+        for (name, value) in fields.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        let spec = serde_json::from_value::<AutoscalerSpec>(spec);
+        match spec.map(|spec| spec.check_bounds()) {
+            Ok(Ok(())) => None,
+            Ok(Err(fault)) => Some(fault.to_string()),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn what_is_too_large_or_no_segment_is_named() {
+        let config =
+            |bytes: usize| json!([{ "name": "hpa", "config": { "a": "x".repeat(bytes) } }]);
+        let matching = |labels| json!({ "name": "q", "selector": { "matchLabels": labels } });
+        assert_eq!(fault(&json!({})), None);
+        assert_eq!(fault(&json!({ "policies": config(65_528) })), None);
+        assert_eq!(
+            fault(&json!({ "metrics": [external(&matching(labels(32, 63)))] })),
+            None
+        );
+        for (fields, problem) in [
+            (
+                json!({ "policies": config(65_529) }),
+                "the configuration has 65537 bytes as compact JSON, at most 65536 are allowed",
+            ),
+            (
+                json!({ "metrics": [external(&json!({ "name": "a/b" }))] }),
+                "metrics[0].external.metric.name: may not contain '/'",
+            ),
+            (
+                json!({ "metrics": [external(&matching(labels(33, 1)))] }),
+                "metrics[0].external.metric.selector.matchLabels: 33 is not in 0 to 32",
+            ),
+            (
+                json!({ "metrics": [external(&matching(labels(2, 2_100)))] }),
+                "metrics[0].external.metric.selector.matchLabels: the selector has 4204 bytes, \
+                 at most 4096 are allowed",
+            ),
+            (
+                json!({ "scaleTargetRef": { "apiVersion": "../v1", "kind": "A", "name": "web" } }),
+                "scaleTargetRef.apiVersion: may not be '..'",
+            ),
+            (
+                json!({ "scaleTargetRef": { "kind": "A", "name": "x".repeat(254) } }),
+                "scaleTargetRef.name: has 254 bytes, at most 253 are allowed",
+            ),
+        ] {
+            assert_eq!(fault(&fields).as_deref(), Some(problem));
+        }
+    }
+}

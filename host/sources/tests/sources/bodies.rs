@@ -12,6 +12,7 @@ use crate::api_server;
 #[test]
 fn an_answer_that_is_too_large_is_an_error_of_its_metric_alone() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
+    let _entered = runtime.enter();
     let (client, _) = api_server::client();
     let source = MetricsApis::new(client.clone(), Kinds::new(client));
     let metric = |name: &str| -> MetricSpec {
