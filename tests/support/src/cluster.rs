@@ -152,10 +152,8 @@ impl Cluster {
             killed.context("cannot run kill")?.success(),
             "the API server does not run: no process {pid}"
         );
-        let process = Path::new("/proc").join(pid.trim()).join("stat");
         wait_for("the API server to end", END_TIMEOUT, || {
-            let state = fs::read_to_string(&process).unwrap_or_default();
-            Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
+            Ok(has_ended(pid.trim()).then_some(()))
         })?;
         // Its parent may reap it late, and kwokctl relies on the pid file.
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
@@ -228,10 +226,32 @@ impl Cluster {
         BufReader::new(stdout)
             .read_line(&mut answer)
             .context("cannot read from kwokctl")?;
-        if answer == "ready\n" {
-            return Ok(());
+        if answer != "ready\n" {
+            bail!("the cluster did not start\n{}", ends_of_logs(&self.dir));
         }
-        bail!("the cluster did not start\n{}", ends_of_logs(&self.dir));
+        let ended = self.ended_components();
+        ensure!(
+            ended.is_empty(),
+            "{} ended at the start\n{}",
+            ended.join(", "),
+            ends_of_logs(&self.dir)
+        );
+        Ok(())
+    }
+
+    /// Returns the components that do not run. kwokctl does not notice that one of them
+    /// refuses its arguments.
+    fn ended_components(&self) -> Vec<String> {
+        let files = fs::read_dir(self.component_file("pids"));
+        let files = files.into_iter().flatten().flatten();
+        let ended = files.filter_map(|file| {
+            let pid = fs::read_to_string(file.path()).unwrap_or_default();
+            let name = file.file_name().to_string_lossy().into_owned();
+            has_ended(pid.trim()).then(|| name.trim_end_matches(".pid").to_owned())
+        });
+        let mut ended: Vec<String> = ended.collect();
+        ended.sort();
+        ended
     }
 }
 
@@ -241,6 +261,13 @@ impl Drop for Cluster {
         // An error means that the keeper has ended already.
         let _ = self.keeper.wait();
     }
+}
+
+/// Whether a process has ended. Its parent may not have reaped it yet.
+fn has_ended(pid: &str) -> bool {
+    let stat = Path::new("/proc").join(pid).join("stat");
+    let stat = fs::read_to_string(stat).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
 }
 
 const KWOKCTL_LOG: &str = "kwokctl.log";
@@ -282,7 +309,7 @@ fn spawn_keeper(
     options: &ClusterOptions,
 ) -> anyhow::Result<Child> {
     let template = dir.join("kwokctl.template");
-    fs::write(&template, configuration(binaries, options)?.to_string())
+    fs::write(&template, configuration(binaries, options)?)
         .with_context(|| format!("cannot write {}", template.display()))?;
     let log = File::create(dir.join(KWOKCTL_LOG)).context("cannot create kwokctl's log")?;
 
@@ -318,10 +345,12 @@ fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsSt
         .context("the folder of the Kubernetes binaries cannot stand in PATH")
 }
 
+const KWOK_API: &str = "config.kwok.x-k8s.io/v1alpha1";
+
 /// Returns a `KwokctlConfiguration` in which every binary is a local path, so that
 /// nothing is fetched, and every address is 127.0.0.1. The keeper replaces `"BLOCK0"` and
 /// so on by the ports of the block that it claims.
-fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Result<Value> {
+fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Result<String> {
     let mut patches = vec![
         extra_arg("kwok-controller", "node-ip", "127.0.0.1"),
         extra_arg(
@@ -339,8 +368,6 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
         ));
     }
     if options.fast_controllers {
-        let key = "pod-play-stage-parallelism";
-        patches.push(extra_arg("kwok-controller", key, "32"));
         for component in ["kube-controller-manager", "kube-scheduler"] {
             patches.push(extra_args(
                 component,
@@ -353,8 +380,8 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
             ));
         }
     }
-    Ok(json!({
-        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
+    let kwokctl = json!({
+        "apiVersion": KWOK_API,
         "kind": "KwokctlConfiguration",
         "metadata": { "name": "flyball" },
         "options": {
@@ -379,7 +406,31 @@ fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Resul
             "metricsServerPort": "BLOCK6",
         },
         "componentsPatches": patches,
-    }))
+    });
+    Ok(match options.fast_controllers {
+        true => format!("{kwokctl}\n---\n{}\n", fast_kwok()),
+        false => kwokctl.to_string(),
+    })
+}
+
+/// Returns a `KwokConfiguration` with which kwok works on more pods at a time, for which it
+/// takes no flag. Such an object replaces all of kwok's defaults, so these are part of it.
+fn fast_kwok() -> Value {
+    json!({
+        "apiVersion": KWOK_API,
+        "kind": "KwokConfiguration",
+        "options": {
+            "podPlayStageParallelism": 32,
+            "nodePlayStageParallelism": 4,
+            "nodeLeaseParallelism": 4,
+            "podsOnNodeSyncParallelism": 1,
+            "enablePodsOnNodeSyncListPager": true,
+            "enablePodsOnNodeSyncStreamWatch": false,
+            "enableDebuggingHandlers": true,
+            "enableProfilingHandler": true,
+            "cidr": "10.0.0.0/24",
+        },
+    })
 }
 
 fn extra_arg(component: &str, key: &str, value: &str) -> Value {
