@@ -325,6 +325,11 @@ fn timers_begin_anew_after_a_time_without_a_leader() {
     run(&mut world, &mut now, 9 * MINUTE);
     world.restart();
     now = 20 * MINUTE;
+    // The taint has the new time.
+    let calls = run(&mut world, &mut now, 22 * MINUTE);
+    assert_eq!(calls, ["update a-1"]);
+    // A restart at once does not go back to the time before.
+    world.restart();
     let calls = run(&mut world, &mut now, 29 * MINUTE);
     assert_eq!(calls, Vec::<String>::new());
     assert_eq!(run(&mut world, &mut now, 30 * MINUTE + 1), ["update a-1"]);

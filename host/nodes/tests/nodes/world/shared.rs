@@ -192,9 +192,13 @@ impl NodesWriter for Shared {
         let change = change.resolve(facts.node.unschedulable, mark.map(|mark| &**mark));
         let change = change.into_owned();
         let object = Arc::make_mut(&mut facts.node);
+        let is_replaced = |taint: &Taint| {
+            let mut keys = change.add_taints.iter().map(|added| &added.key);
+            keys.any(|key| *key == taint.key)
+        };
         object
             .taints
-            .retain(|taint| !change.remove_taints.contains(&taint.key));
+            .retain(|taint| !change.remove_taints.contains(&taint.key) && !is_replaced(taint));
         object
             .taints
             .extend(change.add_taints.iter().map(|taint| Taint {
