@@ -49,6 +49,7 @@ pub fn sole_leader() -> watch::Receiver<bool> {
 #[must_use]
 pub struct Election {
     leader: watch::Receiver<bool>,
+    led_before: watch::Receiver<Option<Timestamp>>,
     resign: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -58,6 +59,13 @@ impl Election {
     #[must_use]
     pub fn leader(&self) -> watch::Receiver<bool> {
         self.leader.clone()
+    }
+
+    /// Returns a receiver of the time at which another process last renewed or released the
+    /// lease, as far as this process has seen. `None` if there was no lease.
+    #[must_use]
+    pub fn led_before(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.led_before.clone()
     }
 
     /// Leaves the election and releases the lease if this process holds it, so that the
@@ -73,6 +81,7 @@ impl Election {
 /// Starts to take part in the election.
 pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
     let (leader, receiver) = watch::channel(false);
+    let (led_before, before) = watch::channel(None);
     let (resign, resigned) = oneshot::channel();
     let leases = Api::namespaced(client, &options.namespace);
     let candidate = Candidate {
@@ -80,9 +89,11 @@ pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
         options,
         observed: None,
         renewed: None,
+        led_before,
     };
     Election {
         leader: receiver,
+        led_before: before,
         resign,
         task: tokio::spawn(candidate.run(leader, resigned)),
     }
@@ -95,6 +106,8 @@ struct Candidate {
     observed: Option<(LeaseSpec, Instant)>,
     /// When this process last renewed its lease.
     renewed: Option<Instant>,
+    /// When another process last renewed the lease.
+    led_before: watch::Sender<Option<Timestamp>>,
 }
 
 impl Candidate {
@@ -204,8 +217,13 @@ impl Candidate {
         };
         let spec = lease.spec.unwrap_or_default();
         let is_ours = spec.holder_identity.as_deref() == Some(&self.options.identity);
-        if !is_ours && !self.has_run_out(&spec) {
-            return Ok(false);
+        if !is_ours {
+            // The answer to the write may be lost, so this is noted before it.
+            let renewed = spec.renew_time.as_ref().map(|at| at.0);
+            self.led_before.send_replace(renewed);
+            if !self.has_run_out(&spec) {
+                return Ok(false);
+            }
         }
         let transitions = spec.lease_transitions.unwrap_or_default();
         let transitions = transitions.saturating_add(i32::from(!is_ours));

@@ -334,3 +334,23 @@ fn timers_begin_anew_after_a_time_without_a_leader() {
     assert_eq!(calls, Vec::<String>::new());
     assert_eq!(run(&mut world, &mut now, 30 * MINUTE + 1), ["update a-1"]);
 }
+
+#[test]
+fn a_lease_says_exactly_when_somebody_led_last() {
+    for (led, goes_on) in [(None, false), (Some(13), true), (Some(2), false)] {
+        let mut world = drained();
+        let mut now = 0;
+        run(&mut world, &mut now, 8 * MINUTE);
+        // The status was written at 5 minutes last, or before.
+        let written = (5 * MINUTE).to_string();
+        world.annotate_status("flyball.dev/last-led", &written);
+        if let Some(minute) = led {
+            world.was_led_at(minute * MINUTE);
+        }
+        world.restart();
+        now = 14 * MINUTE;
+        run(&mut world, &mut now, 14 * MINUTE);
+        let is_marked = world.marks("a-1").contains("ToBeDeleted");
+        assert_eq!(is_marked, goes_on, "{led:?}");
+    }
+}

@@ -47,7 +47,10 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
             let writes = connect_without_retries(&options).await?;
             let namespace = args.nodes.namespace.clone();
             let (events, leader) = (client.clone(), leader.clone());
-            let writer = KubernetesNodesWriter::new(events, writes, namespace, leader);
+            let mut writer = KubernetesNodesWriter::new(events, writes, namespace, leader);
+            if let Some(election) = &election {
+                writer = writer.elected(election);
+            }
             let ports = daemon.decision_ports();
             Some(Nodes::start(cluster, writer, &daemon, args, ports).await?)
         }

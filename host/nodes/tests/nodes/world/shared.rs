@@ -37,6 +37,8 @@ pub struct Inner {
     pub wanted: Option<WantedAnnotations>,
     /// The status ConfigMap.
     pub status: Option<StatusDocument>,
+    /// When another process led last, according to its Lease.
+    pub led_before: Option<Timestamp>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
     /// Nodes that somebody else cordons right before the next write.
@@ -166,6 +168,10 @@ impl NodesReader for Shared {
 impl NodesWriter for Shared {
     fn leads(&self) -> bool {
         !self.1.load(Ordering::Relaxed)
+    }
+
+    fn led_before(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap().led_before
     }
 
     async fn publish(&self, _: Timestamp, events: Vec<NodeEvent>) {
