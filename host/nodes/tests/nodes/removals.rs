@@ -354,3 +354,61 @@ fn a_lease_says_exactly_when_somebody_led_last() {
         assert_eq!(is_marked, goes_on, "{led:?}");
     }
 }
+
+#[test]
+fn a_node_that_outlives_its_instance_is_reported_after_five_minutes_also_across_restarts() {
+    let mut world = drained();
+    let mut now = 0;
+    run(&mut world, &mut now, EVICTED);
+    world.delete_pods(&["cart-0", "cart-1"]);
+    // The watch wakes the loop.
+    now = EVICTED + SECOND;
+    let gone = now;
+    assert_eq!(run(&mut world, &mut now, gone), ["delete a: a-1"]);
+    let reports = |world: &World| {
+        let events = world.events();
+        let lingers = "a-1: ScaleDownFailed: the Node is still there 5 minutes";
+        let reports = events.iter().filter(|event| event.starts_with(lingers));
+        reports.count()
+    };
+    // Its kubelet reports no more.
+    let not_ready = gone + 40 * SECOND;
+    world.change_node("a-1", |facts| {
+        (facts.ready, facts.condition_ready) = (false, false);
+        facts.ready_since = Some(Timestamp(not_ready));
+    });
+    for minute in 1..=4 {
+        world.restart();
+        run(&mut world, &mut now, gone + minute * MINUTE);
+    }
+    run(&mut world, &mut now, not_ready + 5 * MINUTE - 1);
+    assert_eq!(reports(&world), 0);
+    run(&mut world, &mut now, not_ready + 5 * MINUTE);
+    assert_eq!(reports(&world), 1);
+    run(&mut world, &mut now, gone + 20 * MINUTE);
+    assert_eq!(reports(&world), 0, "once");
+
+    // A node that was not ready for long, and one whose instance has just gone.
+    for is_ready in [false, true] {
+        let mut world = drained();
+        let mut now = 0;
+        run(&mut world, &mut now, EVICTED);
+        world.delete_pods(&["cart-0", "cart-1"]);
+        now = EVICTED + SECOND;
+        run(&mut world, &mut now, EVICTED + SECOND);
+        world.change_node("a-1", |facts| {
+            (facts.ready, facts.condition_ready) = (is_ready, is_ready);
+            facts.ready_since = Some(Timestamp(0));
+        });
+        world.restart();
+        let since = match is_ready {
+            true => now,
+            // When it was marked, in whole seconds.
+            false => 10 * MINUTE,
+        };
+        run(&mut world, &mut now, since + 5 * MINUTE - 1);
+        assert_eq!(reports(&world), 0, "{is_ready}");
+        run(&mut world, &mut now, since + 5 * MINUTE);
+        assert_eq!(reports(&world), 1, "{is_ready}");
+    }
+}

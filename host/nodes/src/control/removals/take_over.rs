@@ -7,7 +7,7 @@ use super::{DELETION_CANDIDATE, NodeLoop, Removals};
 use crate::census::Census;
 use crate::cloud::{CloudProvider, InstanceState};
 use crate::ports::{DrainMark, NodesReader, NodesWriter, StatusDocument, WriteError};
-use crate::readiness::is_drained;
+use crate::readiness::{TO_BE_DELETED, is_drained};
 use crate::scale_down::drain::{Advanced, Drain, Step};
 use crate::scale_down::timers::UnneededTimers;
 use crate::state::{ClusterState, NodeView};
@@ -133,7 +133,7 @@ fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain>
         // Its instance is gone or going: only the Node is left.
         other => {
             let step = Step::Terminating {
-                since: now,
+                since: lost_instance_at(now, node),
                 reported: false,
             };
             (other.map_or_else(Arc::default, |(group, _)| group), step)
@@ -149,6 +149,20 @@ fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain>
         step,
         pods: Vec::new(),
     })
+}
+
+/// When a drained node without an instance has lost it, as far as its Node shows.
+///
+/// A Node is not ready about a minute after its kubelet has ended, and stays so: hence a ready
+/// one has just lost its instance. One that was not ready before has lost it after it was
+/// marked.
+fn lost_instance_at(now: Timestamp, node: NodeView<'_>) -> Timestamp {
+    let facts = node.facts;
+    let Some(not_ready) = facts.ready_since.filter(|_| !facts.condition_ready) else {
+        return now;
+    };
+    let marked = taint_time(&facts.node, TO_BE_DELETED).unwrap_or(not_ready);
+    not_ready.max(marked).min(now)
 }
 
 /// The time that is the value of a taint of ours.
