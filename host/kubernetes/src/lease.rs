@@ -128,6 +128,7 @@ fn is_before(until: Option<Instant>) -> bool {
 #[must_use]
 pub struct Election {
     leadership: Leadership,
+    led_before: watch::Receiver<Option<Timestamp>>,
     resign: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
@@ -137,6 +138,13 @@ impl Election {
     #[must_use]
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
+    }
+
+    /// Returns a receiver of the time at which another process last renewed or released the
+    /// lease, as far as this process has seen. `None` if there was no lease.
+    #[must_use]
+    pub fn led_before(&self) -> watch::Receiver<Option<Timestamp>> {
+        self.led_before.clone()
     }
 
     /// Leaves the election and releases the lease if this process holds it, so that the
@@ -152,6 +160,7 @@ impl Election {
 /// Starts to take part in the election.
 pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
     let (leader, until) = watch::channel(None);
+    let (led_before, before) = watch::channel(None);
     let (resign, resigned) = oneshot::channel();
     let leases = Api::namespaced(client, &options.namespace);
     let candidate = Candidate {
@@ -159,9 +168,11 @@ pub fn elect_leader(client: Client, options: LeaderOptions) -> Election {
         options,
         observed: None,
         renewed: None,
+        led_before,
     };
     Election {
         leadership: Leadership::until(until),
+        led_before: before,
         resign,
         task: tokio::spawn(flyball_tasks::watch(
             "election of a leader",
@@ -178,6 +189,8 @@ struct Candidate {
     observed: Option<(LeaseSpec, Instant)>,
     /// When this process last renewed its lease.
     renewed: Option<Instant>,
+    /// When another process last renewed the lease.
+    led_before: watch::Sender<Option<Timestamp>>,
 }
 
 impl Candidate {
@@ -292,8 +305,13 @@ impl Candidate {
         };
         let spec = lease.spec.unwrap_or_default();
         let is_ours = spec.holder_identity.as_deref() == Some(&self.options.identity);
-        if !is_ours && !self.has_run_out(&spec) {
-            return Ok(false);
+        if !is_ours {
+            // The answer to the write may be lost, so this is noted before it.
+            let renewed = spec.renew_time.as_ref().map(|at| at.0);
+            self.led_before.send_replace(renewed);
+            if !self.has_run_out(&spec) {
+                return Ok(false);
+            }
         }
         let transitions = spec.lease_transitions.unwrap_or_default();
         let transitions = transitions.saturating_add(i32::from(!is_ours));

@@ -14,12 +14,14 @@ use flyball_nodes::ports::{
 };
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, ObjectReference, Pod};
+use k8s_openapi::jiff;
 use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
+use tokio::sync::watch;
 
 use self::refusal::{Refusal, Request};
 use crate::events::Events;
-use crate::lease::Leadership;
+use crate::lease::{Election, Leadership};
 use crate::request::{CONCURRENCY, answer_or_status};
 use crate::writer::FIELD_MANAGER;
 
@@ -47,6 +49,8 @@ pub struct KubernetesNodesWriter {
     client: Client,
     namespace: String,
     leadership: Leadership,
+    /// When another process led last, if this one takes part in an election.
+    led_before: Option<watch::Receiver<Option<jiff::Timestamp>>>,
 }
 
 impl KubernetesNodesWriter {
@@ -61,7 +65,15 @@ impl KubernetesNodesWriter {
             client: writes,
             namespace,
             leadership,
+            led_before: None,
         }
+    }
+
+    /// Learns from an election when another process led last.
+    #[must_use]
+    pub fn elected(self, election: &Election) -> Self {
+        let led_before = Some(election.led_before());
+        Self { led_before, ..self }
     }
 
     fn reference(&self, about: &Subject) -> ObjectReference {
@@ -185,6 +197,11 @@ fn was_written<T>(written: Result<T, Refusal>) -> Result<bool, WriteError> {
 impl NodesWriter for KubernetesNodesWriter {
     fn leads(&self) -> bool {
         self.leadership.leads()
+    }
+
+    fn led_before(&self) -> Option<Timestamp> {
+        let at = (*self.led_before.as_ref()?.borrow())?;
+        Some(Timestamp(at.as_millisecond()))
     }
 
     async fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) {

@@ -188,6 +188,12 @@ pub trait NodesWriter: Send + Sync {
     /// not.
     fn leads(&self) -> bool;
 
+    /// When another process led last, as far as the Lease says that this one took over.
+    /// `None` without leader election, and if there was no Lease.
+    fn led_before(&self) -> Option<Timestamp> {
+        None
+    }
+
     /// Publishes a batch of events. The writer logs failures itself.
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send;
 
@@ -248,6 +254,10 @@ fn unsupported(verb: &str, node: &str) -> WriteError {
 impl<W: NodesWriter> NodesWriter for Arc<W> {
     fn leads(&self) -> bool {
         W::leads(self)
+    }
+
+    fn led_before(&self) -> Option<Timestamp> {
+        W::led_before(self)
     }
 
     fn publish(&self, now: Timestamp, events: Vec<NodeEvent>) -> impl Future<Output = ()> + Send {

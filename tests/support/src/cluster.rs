@@ -1,5 +1,7 @@
 //! A real control plane for tests, managed by kwokctl.
 
+mod configuration;
+
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::os::unix::process::CommandExt as _;
@@ -11,11 +13,15 @@ use std::time::Duration;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::binaries::{Binaries, cache_root, kubernetes_version};
+use self::configuration::configuration;
+use crate::binaries::{Binaries, cache_root};
 use crate::wait::wait_for;
 
 /// Maximum time that a component takes to end after it was killed.
 const END_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often components that end at once are started again.
+const MAX_STARTS: u32 = 3;
 
 /// Options of a [`Cluster`].
 #[derive(Debug, Clone, Default)]
@@ -152,10 +158,8 @@ impl Cluster {
             killed.context("cannot run kill")?.success(),
             "the API server does not run: no process {pid}"
         );
-        let process = Path::new("/proc").join(pid.trim()).join("stat");
         wait_for("the API server to end", END_TIMEOUT, || {
-            let state = fs::read_to_string(&process).unwrap_or_default();
-            Ok((state.is_empty() || state.contains(") Z ")).then_some(()))
+            Ok(has_ended(pid.trim()).then_some(()))
         })?;
         // Its parent may reap it late, and kwokctl relies on the pid file.
         fs::remove_file(&file).with_context(|| format!("cannot remove {}", file.display()))
@@ -166,6 +170,12 @@ impl Cluster {
     /// # Errors
     /// If it does not start.
     pub fn start_apiserver(&self) -> anyhow::Result<()> {
+        self.start_components()
+            .context("the API server did not start")
+    }
+
+    /// Starts the components that do not run, and waits until the cluster serves.
+    fn start_components(&self) -> anyhow::Result<()> {
         let log = File::create(self.dir.join("kwokctl-start.log"))
             .context("cannot create kwokctl's log")?;
         let started = Command::new(self.binaries.path("kwokctl"))
@@ -177,7 +187,7 @@ impl Cluster {
             .status();
         ensure!(
             started.context("cannot run kwokctl")?.success(),
-            "the API server did not start\n{}",
+            "kwokctl failed\n{}",
             ends_of_logs(&self.dir)
         );
         Ok(())
@@ -228,10 +238,43 @@ impl Cluster {
         BufReader::new(stdout)
             .read_line(&mut answer)
             .context("cannot read from kwokctl")?;
-        if answer == "ready\n" {
-            return Ok(());
+        if answer != "ready\n" {
+            bail!("the cluster did not start\n{}", ends_of_logs(&self.dir));
         }
-        bail!("the cluster did not start\n{}", ends_of_logs(&self.dir));
+        self.start_ended_components()
+    }
+
+    /// Starts components again that have ended: on a busy machine, kube-controller-manager
+    /// gives up before the API server is healthy.
+    fn start_ended_components(&self) -> anyhow::Result<()> {
+        for _ in 0..MAX_STARTS {
+            if self.ended_components().is_empty() {
+                return Ok(());
+            }
+            self.start_components()?;
+        }
+        let ended = self.ended_components();
+        ensure!(
+            ended.is_empty(),
+            "{} ended at each start\n{}",
+            ended.join(", "),
+            ends_of_logs(&self.dir)
+        );
+        Ok(())
+    }
+
+    /// Returns the components that do not run, which kwokctl does not notice.
+    fn ended_components(&self) -> Vec<String> {
+        let files = fs::read_dir(self.component_file("pids"));
+        let files = files.into_iter().flatten().flatten();
+        let ended = files.filter_map(|file| {
+            let pid = fs::read_to_string(file.path()).unwrap_or_default();
+            let name = file.file_name().to_string_lossy().into_owned();
+            has_ended(pid.trim()).then(|| name.trim_end_matches(".pid").to_owned())
+        });
+        let mut ended: Vec<String> = ended.collect();
+        ended.sort();
+        ended
     }
 }
 
@@ -241,6 +284,13 @@ impl Drop for Cluster {
         // An error means that the keeper has ended already.
         let _ = self.keeper.wait();
     }
+}
+
+/// Whether a process has ended. Its parent may not have reaped it yet.
+fn has_ended(pid: &str) -> bool {
+    let stat = Path::new("/proc").join(pid).join("stat");
+    let stat = fs::read_to_string(stat).unwrap_or_default();
+    stat.is_empty() || stat.contains(") Z ")
 }
 
 const KWOKCTL_LOG: &str = "kwokctl.log";
@@ -282,7 +332,7 @@ fn spawn_keeper(
     options: &ClusterOptions,
 ) -> anyhow::Result<Child> {
     let template = dir.join("kwokctl.template");
-    fs::write(&template, configuration(binaries, options)?.to_string())
+    fs::write(&template, configuration(binaries, options)?)
         .with_context(|| format!("cannot write {}", template.display()))?;
     let log = File::create(dir.join(KWOKCTL_LOG)).context("cannot create kwokctl's log")?;
 
@@ -316,82 +366,6 @@ fn path_with_kubectl_first(binaries: &Binaries) -> anyhow::Result<std::ffi::OsSt
     let rest = std::env::var_os("PATH").unwrap_or_default();
     std::env::join_paths(first.into_iter().chain(std::env::split_paths(&rest)))
         .context("the folder of the Kubernetes binaries cannot stand in PATH")
-}
-
-/// Returns a `KwokctlConfiguration` in which every binary is a local path, so that
-/// nothing is fetched, and every address is 127.0.0.1. The keeper replaces `"BLOCK0"` and
-/// so on by the ports of the block that it claims.
-fn configuration(binaries: &Binaries, options: &ClusterOptions) -> anyhow::Result<Value> {
-    let mut patches = vec![
-        extra_arg("kwok-controller", "node-ip", "127.0.0.1"),
-        extra_arg(
-            "kwok-controller",
-            "disregard-status-with-annotation-selector",
-            "kwok.x-k8s.io/status=custom",
-        ),
-    ];
-    if !options.horizontal_pod_autoscaler {
-        let controllers = "*,-horizontal-pod-autoscaler-controller";
-        patches.push(extra_arg(
-            "kube-controller-manager",
-            "controllers",
-            controllers,
-        ));
-    }
-    if options.fast_controllers {
-        let key = "pod-play-stage-parallelism";
-        patches.push(extra_arg("kwok-controller", key, "32"));
-        for component in ["kube-controller-manager", "kube-scheduler"] {
-            patches.push(extra_args(
-                component,
-                &[
-                    ("kube-api-qps", "1000"),
-                    ("kube-api-burst", "1000"),
-                    // Each is alone, and ends if it is too busy to renew its lease.
-                    ("leader-elect", "false"),
-                ],
-            ));
-        }
-    }
-    Ok(json!({
-        "apiVersion": "config.kwok.x-k8s.io/v1alpha1",
-        "kind": "KwokctlConfiguration",
-        "metadata": { "name": "flyball" },
-        "options": {
-            "runtime": "binary",
-            "bindAddress": "127.0.0.1",
-            "kubeVersion": kubernetes_version()?,
-            "etcdBinary": binaries.path("etcd"),
-            "kubeApiserverBinary": binaries.path("kube-apiserver"),
-            "kubeControllerManagerBinary": binaries.path("kube-controller-manager"),
-            "kubeSchedulerBinary": binaries.path("kube-scheduler"),
-            "kubectlBinary": binaries.path("kubectl"),
-            "kwokControllerBinary": binaries.path("kwok"),
-            "metricsServerBinary": binaries.path("metrics-server"),
-            "metricsServerManifests": [binaries.manifest("metrics-server")],
-            "enable": ["metrics-server"],
-            "etcdPeerPort": "BLOCK0",
-            "etcdPort": "BLOCK1",
-            "kubeApiserverPort": "BLOCK2",
-            "kubeControllerManagerPort": "BLOCK3",
-            "kubeSchedulerPort": "BLOCK4",
-            "kwokControllerPort": "BLOCK5",
-            "metricsServerPort": "BLOCK6",
-        },
-        "componentsPatches": patches,
-    }))
-}
-
-fn extra_arg(component: &str, key: &str, value: &str) -> Value {
-    extra_args(component, &[(key, value)])
-}
-
-fn extra_args(component: &str, args: &[(&str, &str)]) -> Value {
-    let args = args.iter();
-    let args: Vec<Value> = args
-        .map(|(key, value)| json!({ "key": key, "value": value }))
-        .collect();
-    json!({ "name": component, "extraArgs": args })
 }
 
 /// kwok serves the node's metrics at this path of its own address, so the node's address

@@ -3,6 +3,7 @@
 
 mod aws_proxy;
 mod observer;
+mod progress;
 mod requests;
 #[path = "../../tests/e2e"]
 mod parts {

@@ -2,15 +2,17 @@
 
 use std::path::Path;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-use flyball_test_support::{Aws, Cluster, ClusterOptions, wait_for};
+use anyhow::{Context as _, ensure};
+use flyball_test_support::{Aws, Cluster, ClusterOptions};
 use serde_json::{Value, json};
 
 use crate::UNNEEDED_TIME;
 use crate::aws_proxy::AwsProxy;
 use crate::observer::Observer;
+use crate::progress::Progress;
 use crate::support::{Daemon, Workshop};
 
 /// The file that the daemon writes its records to.
@@ -22,7 +24,11 @@ const DISABLED: &str = "cluster-autoscaler.kubernetes.io/scale-down-disabled";
 /// Number of nodes of no group: with 110 pods each, they take those of all others.
 const STAYING: u32 = 30;
 
-const TIMEOUT: Duration = Duration::from_secs(300);
+/// Time without a change after which a wait is in vain.
+const MAX_STALLED: Duration = Duration::from_secs(120);
+
+/// Time between two looks at what is waited for.
+const POLL: Duration = Duration::from_millis(200);
 
 /// A node group whose nodes are full of pods by their number, and hardly used.
 pub struct Group {
@@ -55,6 +61,7 @@ pub struct World {
     pub cluster: Cluster,
     pub aws: AwsProxy,
     pub observer: Observer,
+    progress: Progress,
     moto: Aws,
     /// Nodes that were deleted after their instances.
     deleted: Mutex<Vec<String>>,
@@ -63,22 +70,28 @@ pub struct World {
 impl World {
     /// Starts all and runs the pods: first on the nodes of the groups, which are then full.
     pub fn new() -> anyhow::Result<Self> {
+        let progress = Progress::start();
+        progress.begin("starting the control plane");
         let cluster = Cluster::start(ClusterOptions {
             fast_controllers: true,
             ..ClusterOptions::default()
         })?;
+        progress.begin("starting the cloud");
         let moto = Aws::start()?;
         let world = Self {
             workshop: Workshop::new(),
             aws: AwsProxy::start(moto.endpoint())?,
             observer: Observer::start(&cluster)?,
             cluster,
+            progress,
             moto,
             deleted: Mutex::default(),
         };
         let mut pods = 0;
         for group in [&FEW, &MANY] {
             let size = group.nodes;
+            let step = format!("creating the {size} nodes of group {}", group.name);
+            world.progress.begin(&step);
             world.moto.create_group(group.name, (0, size, size), &[])?;
             let nodes = world.nodes_of(group)?;
             let nodes = nodes
@@ -88,10 +101,12 @@ impl World {
             let replicas = size * group.pods_a_node;
             world.create(vec![deployment(group.name, replicas)])?;
             pods += replicas as usize;
-            world.wait_for(&format!("{pods} running pods"), |world| {
-                world.observer.seen().running.len() == pods
+            world.wait_for("running pods", pods, |world| {
+                world.observer.seen().running.len()
             })?;
         }
+        let step = format!("creating {STAYING} nodes that stay");
+        world.progress.begin(&step);
         let staying = (0..STAYING).map(|index| node(&format!("stays-{index}"), 110, false));
         world.create(staying.collect())?;
         Ok(world)
@@ -137,6 +152,8 @@ impl World {
         command
             .envs(self.moto.environment())
             .env("AWS_ENDPOINT_URL", self.aws.url());
+        let step = format!("starting the daemon for group {}", group.name);
+        self.progress.begin(&step);
         let daemon = Daemon::spawn(command);
         daemon.wait_until_ready();
         Ok(daemon)
@@ -144,17 +161,18 @@ impl World {
 
     /// Lets a node go that had to stay.
     pub fn let_go(&self, node: &str) -> anyhow::Result<()> {
+        self.progress.begin(&format!("node {node} may go"));
         let annotations = json!({ "metadata": { "annotations": { DISABLED: null } } });
         self.observer.patch_node(node, &annotations)
     }
 
     /// Waits until all instances of a group are terminated.
     pub fn wait_for_terminations(&self, group: &Group) -> anyhow::Result<()> {
-        let what = format!("the end of group {}", group.name);
-        self.wait_for(&what, |world| {
+        let what = format!("terminated nodes of group {}", group.name);
+        self.wait_for(&what, group.nodes as usize, |world| {
             // It is tried again.
             let _ = world.delete_terminated();
-            world.aws.terminated().len() == group.nodes as usize
+            world.aws.terminated().len()
         })
     }
 
@@ -178,8 +196,30 @@ impl World {
         self.aws.forget();
     }
 
-    fn wait_for(&self, what: &str, holds: impl Fn(&Self) -> bool) -> anyhow::Result<()> {
-        wait_for(what, TIMEOUT, || Ok(holds(self).then_some(())))
+    /// Waits until there are so many of something, for as long as their number changes.
+    fn wait_for(
+        &self,
+        what: &str,
+        count: usize,
+        current: impl Fn(&Self) -> usize,
+    ) -> anyhow::Result<()> {
+        let what = format!("{count} {what}");
+        self.progress.begin(&format!("waiting for {what}"));
+        let (mut last, mut changed) = (0, Instant::now());
+        loop {
+            let now = current(self);
+            if now == count {
+                return Ok(());
+            }
+            if std::mem::replace(&mut last, now) != now {
+                changed = Instant::now();
+            }
+            let stalled = changed.elapsed();
+            ensure!(stalled < MAX_STALLED, "{now} of {what} for {stalled:?}");
+            let step = format!("waiting for {what}: {now}");
+            self.progress.set(&step);
+            thread::sleep(POLL);
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::journal::{CLOUD, Journal};
-use crate::nodes_world::World;
+use crate::nodes_world::{World, web};
 use crate::proxy::Proxy;
 use crate::support::{Daemon, WAIT_TIMEOUT, wait_for};
 
@@ -24,26 +24,8 @@ const TARGET: usize = 13;
 /// How long nothing must have been written before the time begins.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// Pods that a budget keeps on their nodes, and one that fits on no node.
-const PODS: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 6
-  selector: {matchLabels: {run: web}}
-  template:
-    metadata: {labels: {run: web}}
-    spec:
-      containers: [{name: web, image: x, resources: {requests: {cpu: 200m}}}]
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: web}
-spec:
-  maxUnavailable: 0
-  selector: {matchLabels: {run: web}}
----
+/// A pod that fits on no node.
+const TOO_LARGE: &str = "
 apiVersion: v1
 kind: Pod
 metadata: {name: too-large}
@@ -59,7 +41,9 @@ fn nothing_but_the_status_is_written_while_nothing_happens() {
     let journal = Arc::<Journal>::default();
     let proxy = Proxy::with_journal(&world.cluster, Some(Arc::clone(&journal)));
     world.group("nodes", (3, 3, 5), &[]);
-    world.cluster.apply(PODS).unwrap();
+    // Pods that their budget keeps on their nodes.
+    let pods = format!("{}---{TOO_LARGE}", web(6, 0));
+    world.cluster.apply(&pods).unwrap();
     world.with_boots(|| {
         world.wait_for_pods(6);
         let args = [

@@ -13,6 +13,32 @@ use serde_json::{Value, json};
 
 use crate::support::{Daemon, WAIT_TIMEOUT, Workshop, wait_for};
 
+/// Returns a Deployment `web` of pods of which ten fit on a node, and a budget that lets so many
+/// of them be disrupted at a time.
+pub fn web(replicas: u32, max_unavailable: u32) -> String {
+    format!(
+        "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: {replicas}
+  selector: {{matchLabels: {{run: web}}}}
+  template:
+    metadata: {{labels: {{run: web}}}}
+    spec:
+      containers: [{{name: web, image: x, resources: {{requests: {{cpu: 200m}}}}}}]
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: web}}
+spec:
+  maxUnavailable: {max_unavailable}
+  selector: {{matchLabels: {{run: web}}}}
+"
+    )
+}
+
 /// A cluster and its cloud.
 pub struct World {
     pub workshop: Workshop,
@@ -170,6 +196,34 @@ impl World {
             let running = self.cluster.kubectl(&args).unwrap_or_default();
             running.lines().count() == count
         });
+    }
+
+    /// Waits until this number of nodes is ready, and has no taint.
+    pub fn wait_for_ready_nodes(&self, count: usize) {
+        let path = "-o=jsonpath={range .items[*]}{.spec.taints}\
+                    {.status.conditions[?(@.type==\"Ready\")].status}{\"\\n\"}{end}";
+        wait_for(&format!("{count} ready nodes"), WAIT_TIMEOUT, || {
+            let nodes = self.cluster.kubectl(&["get", "nodes", path]);
+            let nodes = nodes.unwrap_or_default();
+            nodes.lines().count() == count && nodes.lines().all(|node| node == "True")
+        });
+    }
+
+    /// Ends the kubelet of a node, so that the node is not ready.
+    pub fn stop_kubelet(&self, node: &str) {
+        let is_ours = ["annotate", "node", node, "kwok.x-k8s.io/status=custom"];
+        self.cluster.kubectl(&is_ours).unwrap();
+        let now = jiff::Timestamp::now().round(jiff::Unit::Second).unwrap();
+        let condition = json!({
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": "NodeStatusUnknown",
+            "lastTransitionTime": now.to_string(),
+        });
+        let patch = json!({ "status": { "conditions": [condition] } }).to_string();
+        self.cluster
+            .kubectl(&["patch", "node", node, "--subresource=status", "-p", &patch])
+            .unwrap();
     }
 
     /// Returns the messages of the events with a reason, one a line.

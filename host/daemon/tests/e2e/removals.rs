@@ -5,34 +5,8 @@ use std::time::SystemTime;
 
 use flyball_decision::time::Timestamp;
 
-use crate::nodes_world::World;
+use crate::nodes_world::{World, web};
 use crate::support::{WAIT_TIMEOUT, wait_for};
-
-/// A Deployment of pods of which ten fit on a node, and of which one at a time may be
-/// disrupted.
-const WEB: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 22
-  selector: {matchLabels: {run: web}}
-  template:
-    metadata:
-      labels: {run: web}
-    spec:
-      containers:
-      - name: web
-        image: registry.k8s.io/hpa-example
-        resources: {requests: {cpu: 200m}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: web}
-spec:
-  maxUnavailable: 1
-  selector: {matchLabels: {run: web}}
-";
 
 /// Names of the nodes.
 fn nodes(world: &World) -> BTreeSet<String> {
@@ -68,7 +42,7 @@ fn status(world: &World, jsonpath: &str) -> String {
 fn nodes_leave_as_the_load_goes_down_to_the_least() {
     let world = World::new();
     world.group("nodes", (1, 3, 4), &[]);
-    world.cluster.apply(WEB).unwrap();
+    world.cluster.apply(&web(22, 1)).unwrap();
     world.with_boots(|| {
         world.wait_for_pods(22);
         world.cluster.apply(&lease("ca-5c9")).unwrap();

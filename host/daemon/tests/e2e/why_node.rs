@@ -1,7 +1,11 @@
 //! `flyball why node/NAME`: on a running daemon and on its records, on a real control plane
 //! and an AWS simulated by moto.
 
-use crate::nodes_world::World;
+use std::fs;
+
+use flyball_tests::guests;
+
+use crate::nodes_world::{World, web};
 use crate::support::{WAIT_TIMEOUT, wait_for};
 
 /// A pod that its budget keeps where it is.
@@ -101,5 +105,63 @@ fn why_says_what_keeps_a_node_when_another_goes_and_how_it_went() {
         world.workshop.succeed(&["replay", "records.jsonl"]);
         let other = ["replay", "records.jsonl", "--policy", "drain-rules"];
         world.workshop.succeed(&other);
+    });
+}
+
+#[test]
+fn a_policy_that_reads_an_annotation_of_pods_keeps_the_node_of_a_marked_one() {
+    let world = World::new();
+    world.group("nodes", (0, 2, 2), &[]);
+    let policy = &guests::components("wishes").unwrap()["keeps_marked"];
+    fs::create_dir(world.workshop.path("drop")).unwrap();
+    world.workshop.write("drop/keeps-marked.wasm", policy);
+    world.with_boots(|| {
+        // The scheduler spreads the pods over the nodes that it knows.
+        world.wait_for_ready_nodes(2);
+        world.cluster.apply(&web(2, 1)).unwrap();
+        world.wait_for_pods(2);
+        let kubectl = |args: &[&str]| world.cluster.kubectl(args).unwrap();
+        let path = "-o=jsonpath={range .items[*]}{.metadata.name} {.spec.nodeName}{\"\\n\"}{end}";
+        let pods = kubectl(&["get", "pods", path]);
+        let (pod, kept) = pods.lines().next().unwrap().split_once(' ').unwrap();
+        let (_, other) = pods.lines().nth(1).unwrap().split_once(' ').unwrap();
+        assert_ne!(kept, other);
+        kubectl(&["annotate", "pod", pod, "example.com/keep=for-audit"]);
+        let daemon = world.daemon(&[
+            "--nodes=0:2:nodes",
+            "--policies-dir=drop",
+            "--scale-down-policies=keeps-marked",
+            "--scale-down-unneeded-time=3s",
+            "--scale-down-delay-after-add=0s",
+            "--node-delete-delay-after-taint=1s",
+        ]);
+        let why = || {
+            let node = format!("node/{kept}");
+            let args = ["why", &node, "--server", &daemon.url];
+            world.workshop.run(&args).stdout
+        };
+        // The pod of the other node moves to the one that is kept.
+        wait_for("the removal", WAIT_TIMEOUT, || world.desired("nodes") == 1);
+        let text = why();
+        for expected in [
+            "stays: PodAnnotation",
+            &format!("pod default/{pod}"),
+            "annotation for-audit",
+            "by keeps-marked",
+        ] {
+            assert!(text.contains(expected), "no {expected:?} in:\n{text}");
+        }
+        world.wait_for_pods(2);
+        wait_for("one node", WAIT_TIMEOUT, || {
+            kubectl(&["get", "nodes", "-o=name"]).trim() == format!("node/{kept}")
+        });
+
+        // Without the annotation another reason is left.
+        kubectl(&["annotate", "pod", pod, "example.com/keep-"]);
+        daemon.wait_for("another reason", |_| {
+            why().contains("stays: NoPlaceToMovePods")
+        });
+        let replayed = ["replay", "records.jsonl", "--policies-dir", "drop"];
+        world.workshop.succeed(&replayed);
     });
 }

@@ -216,13 +216,39 @@ fn a_second_process_leads_once_the_first_is_gone() {
     assert_eq!(holder().unwrap(), "first");
     let leads = |election: &Election| election.leadership().leads();
     assert!(leads(&first) && !leads(&second));
+    let led_before = |election: &Election| *election.led_before().borrow();
+    assert_eq!(led_before(&first), None);
 
     drop(first);
+    let renewed = || -> jiff::Timestamp {
+        let path = "jsonpath={.spec.renewTime}";
+        let lease = [
+            "get",
+            "lease",
+            "flyball",
+            "-n",
+            "flyball-system",
+            "-o",
+            path,
+        ];
+        cluster.kubectl(&lease).unwrap().parse().unwrap()
+    };
+    let by_first = renewed();
     wait_for("the second to lead", MINUTE, || {
         Ok(leads(&second).then_some(()))
     })
     .unwrap();
     assert_eq!(holder().unwrap(), "second");
+    let last = led_before(&second).unwrap();
+    assert!(by_first <= last && last < renewed(), "{by_first}, {last}");
+    let writer = KubernetesNodesWriter::new(
+        flyball.client.clone(),
+        flyball.client.clone(),
+        "flyball-system".to_owned(),
+        second.leadership(),
+    );
+    let known = writer.elected(&second).led_before();
+    assert_eq!(known, Some(Timestamp(last.as_millisecond())));
 
     // Another process takes the lease: it is not overwritten.
     let taken = r#"{"spec":{"holderIdentity":"third"}}"#;

@@ -325,7 +325,90 @@ fn timers_begin_anew_after_a_time_without_a_leader() {
     run(&mut world, &mut now, 9 * MINUTE);
     world.restart();
     now = 20 * MINUTE;
+    // The taint has the new time.
+    let calls = run(&mut world, &mut now, 22 * MINUTE);
+    assert_eq!(calls, ["update a-1"]);
+    // A restart at once does not go back to the time before.
+    world.restart();
     let calls = run(&mut world, &mut now, 29 * MINUTE);
     assert_eq!(calls, Vec::<String>::new());
     assert_eq!(run(&mut world, &mut now, 30 * MINUTE + 1), ["update a-1"]);
+}
+
+#[test]
+fn a_lease_says_exactly_when_somebody_led_last() {
+    for (led, goes_on) in [(None, false), (Some(13), true), (Some(2), false)] {
+        let mut world = drained();
+        let mut now = 0;
+        run(&mut world, &mut now, 8 * MINUTE);
+        // The status was written at 5 minutes last, or before.
+        let written = (5 * MINUTE).to_string();
+        world.annotate_status("flyball.dev/last-led", &written);
+        if let Some(minute) = led {
+            world.was_led_at(minute * MINUTE);
+        }
+        world.restart();
+        now = 14 * MINUTE;
+        run(&mut world, &mut now, 14 * MINUTE);
+        let is_marked = world.marks("a-1").contains("ToBeDeleted");
+        assert_eq!(is_marked, goes_on, "{led:?}");
+    }
+}
+
+#[test]
+fn a_node_that_outlives_its_instance_is_reported_after_five_minutes_also_across_restarts() {
+    let mut world = drained();
+    let mut now = 0;
+    run(&mut world, &mut now, EVICTED);
+    world.delete_pods(&["cart-0", "cart-1"]);
+    // The watch wakes the loop.
+    now = EVICTED + SECOND;
+    let gone = now;
+    assert_eq!(run(&mut world, &mut now, gone), ["delete a: a-1"]);
+    let reports = |world: &World| {
+        let events = world.events();
+        let lingers = "a-1: ScaleDownFailed: the Node is still there 5 minutes";
+        let reports = events.iter().filter(|event| event.starts_with(lingers));
+        reports.count()
+    };
+    // Its kubelet reports no more.
+    let not_ready = gone + 40 * SECOND;
+    world.change_node("a-1", |facts| {
+        (facts.ready, facts.condition_ready) = (false, false);
+        facts.ready_since = Some(Timestamp(not_ready));
+    });
+    for minute in 1..=4 {
+        world.restart();
+        run(&mut world, &mut now, gone + minute * MINUTE);
+    }
+    run(&mut world, &mut now, not_ready + 5 * MINUTE - 1);
+    assert_eq!(reports(&world), 0);
+    run(&mut world, &mut now, not_ready + 5 * MINUTE);
+    assert_eq!(reports(&world), 1);
+    run(&mut world, &mut now, gone + 20 * MINUTE);
+    assert_eq!(reports(&world), 0, "once");
+
+    // A node that was not ready for long, and one whose instance has just gone.
+    for is_ready in [false, true] {
+        let mut world = drained();
+        let mut now = 0;
+        run(&mut world, &mut now, EVICTED);
+        world.delete_pods(&["cart-0", "cart-1"]);
+        now = EVICTED + SECOND;
+        run(&mut world, &mut now, EVICTED + SECOND);
+        world.change_node("a-1", |facts| {
+            (facts.ready, facts.condition_ready) = (is_ready, is_ready);
+            facts.ready_since = Some(Timestamp(0));
+        });
+        world.restart();
+        let since = match is_ready {
+            true => now,
+            // When it was marked, in whole seconds.
+            false => 10 * MINUTE,
+        };
+        run(&mut world, &mut now, since + 5 * MINUTE - 1);
+        assert_eq!(reports(&world), 0, "{is_ready}");
+        run(&mut world, &mut now, since + 5 * MINUTE);
+        assert_eq!(reports(&world), 1, "{is_ready}");
+    }
 }

@@ -247,6 +247,11 @@ impl World {
         status.annotations.insert(key.into(), value.into());
     }
 
+    /// Sets when another process led last, according to its Lease.
+    pub fn was_led_at(&mut self, at: i64) {
+        self.lock().led_before = Some(Timestamp(at));
+    }
+
     /// Lets somebody else cordon a node right before the loop writes to it.
     pub fn cordon_at_update(&mut self, name: &str) {
         self.lock().cordoned_at_update.insert(name.to_owned());

@@ -55,7 +55,10 @@ pub async fn run(daemon: Daemon, args: &RunArgs) -> anyhow::Result<()> {
             let writes = writes.clone();
             let namespace = args.nodes.namespace.clone();
             let (events, leadership) = (client.clone(), leadership.clone());
-            let writer = KubernetesNodesWriter::new(events, writes, namespace, leadership);
+            let mut writer = KubernetesNodesWriter::new(events, writes, namespace, leadership);
+            if let Some(election) = &election {
+                writer = writer.elected(election);
+            }
             let ports = daemon.decision_ports();
             Some(Nodes::start(cluster, writer, &daemon, args, ports).await?)
         }

@@ -10,29 +10,11 @@ use super::checks::{self, Crash};
 use super::rows::{Restart, Row, Scene};
 use super::stage::Stage;
 use crate::journal::{CloudFault, Trap};
+use crate::nodes_world::web;
 use crate::support::Daemon;
 
-/// Six pods, of which one at a time may be disrupted, and others, which are the load. Ten
-/// fit on a node.
-const PODS: &str = "
-apiVersion: apps/v1
-kind: Deployment
-metadata: {name: web}
-spec:
-  replicas: 6
-  selector: {matchLabels: {run: web}}
-  template:
-    metadata: {labels: {run: web}}
-    spec:
-      containers: [{name: web, image: x, resources: {requests: {cpu: 200m}}}]
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {name: web}
-spec:
-  maxUnavailable: 1
-  selector: {matchLabels: {run: web}}
----
+/// Pods beside those with the budget. Ten of both fit on a node.
+const LOAD_PODS: &str = "
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: load}
@@ -122,8 +104,9 @@ impl<'a> Cell<'a> {
         }
         world.with_boots(|| {
             // The scheduler spreads the pods evenly over the nodes that it knows.
-            self.stage.wait_for_ready_nodes(nodes as usize);
-            let pods = PODS.replace("LOAD", &load.to_string());
+            world.wait_for_ready_nodes(nodes as usize);
+            let pods = LOAD_PODS.replace("LOAD", &load.to_string());
+            let pods = format!("{}---{pods}", web(WEB, 1));
             world.cluster.apply(&pods).unwrap();
             self.wait_for_pods(load);
             let done = AtomicBool::new(false);
@@ -138,6 +121,12 @@ impl<'a> Cell<'a> {
                 outcome.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
             })
         })
+    }
+
+    /// Whether it waits until a Node that outlives its instance is reported. To a daemon that
+    /// starts ten minutes later, that is due at once.
+    pub fn reports_the_node(&self) -> bool {
+        self.is_patient || self.restart == Restart::Later
     }
 
     /// The group of small nodes, one of which replaces a large one.
@@ -181,6 +170,12 @@ impl<'a> Cell<'a> {
             stage.world.scale("load", BACK);
             let count = (WEB + BACK) as usize;
             stage.wait_for("the load", || stage.pods().len() == count);
+        }
+        if row.scene == Scene::NodeStays {
+            // It ends with its instance.
+            let nodes = stage.nodes();
+            let gone = nodes.iter().find(|node| checks::has_hard_taint(node));
+            stage.world.stop_kubelet(name(gone.unwrap()));
         }
         let successor = match standby {
             Some(standby) => {
@@ -282,8 +277,10 @@ impl<'a> Cell<'a> {
             }
             Scene::NodeStays => {
                 some_passes();
-                if self.is_patient && self.restart == Restart::AtOnce {
+                if self.is_patient && self.restart != Restart::Later {
                     std::thread::sleep(Duration::from_secs(290));
+                }
+                if self.reports_the_node() {
                     stage.wait_for("the Node to be reported", || {
                         let events = world.events("ScaleDownFailed");
                         events.iter().any(|event| event.contains(LINGERS))

@@ -223,8 +223,9 @@ fn sizes(cell: &Cell<'_>, writes: &Writes) -> Option<String> {
         }
         scene => {
             assert_eq!(counts, (1, 0, 1));
-            let waits = match (scene, cell.is_patient, cell.restart) {
-                (Scene::NodeStays, true, Restart::AtOnce) => "; told after 5 min",
+            let waits = match (scene, cell.reports_the_node(), cell.restart) {
+                (Scene::NodeStays, true, Restart::Later) => "; told at once",
+                (Scene::NodeStays, true, _) => "; told after 5 min",
                 (Scene::NodeStays, ..) => "; nothing but waiting",
                 _ => "",
             };

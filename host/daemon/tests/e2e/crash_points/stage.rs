@@ -104,20 +104,6 @@ impl Stage {
     }
 
     #[track_caller]
-    pub fn wait_for_ready_nodes(&self, count: usize) {
-        let is_ready = |node: &Value| {
-            let conditions = node["status"]["conditions"].as_array();
-            let mut conditions = conditions.into_iter().flatten();
-            let is_tainted = node["spec"]["taints"].is_array();
-            !is_tainted && conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
-        };
-        self.wait_for("ready nodes", || {
-            let nodes = self.nodes();
-            nodes.len() == count && nodes.iter().all(is_ready)
-        });
-    }
-
-    #[track_caller]
     pub fn wait_for(&self, what: &str, condition: impl FnMut() -> bool) {
         wait_for(what, LIMIT, condition);
     }
@@ -136,6 +122,7 @@ impl Stage {
             "/api/v1/namespaces/default/pods?gracePeriodSeconds=0",
             "/api/v1/nodes",
             "/api/v1/namespaces/kube-system/events",
+            "/api/v1/namespaces/default/events",
             LEASE,
             STATUS,
         ] {

@@ -6,7 +6,7 @@ use super::{Done, NodeLoop, Removals};
 use crate::cloud::{CloudError, CloudProvider};
 use crate::ports::{EvictError, NodeEvent, NodesReader, NodesWriter, Subject, WriteError};
 use crate::readiness::TO_BE_DELETED;
-use crate::scale_down::drain::{Advanced, Eviction, Step};
+use crate::scale_down::drain::{Advanced, Drain, Eviction, Step};
 use crate::scale_down::tracker::EvictedPod;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
@@ -55,6 +55,13 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         }
     }
 
+    /// A drain, and its node as the subject of an event. `None` if it has ended.
+    fn subject_and_drain(&mut self, node: &Arc<str>) -> Option<(Subject, &mut Drain)> {
+        let about = self.subject(node);
+        let drain = self.scale_down.drains.get_mut(node)?;
+        Some((about, drain))
+    }
+
     fn settle_mark(
         &mut self,
         now: Timestamp,
@@ -62,8 +69,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         result: Result<(), WriteError>,
         removals: &mut Removals,
     ) {
-        let about = self.subject(node);
-        let Some(drain) = self.scale_down.drains.get_mut(node) else {
+        let Some((about, drain)) = self.subject_and_drain(node) else {
             return;
         };
         match result {
@@ -155,8 +161,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
         result: Result<(), CloudError>,
         removals: &mut Removals,
     ) {
-        let about = self.subject(node);
-        let Some(drain) = self.scale_down.drains.get_mut(node) else {
+        let Some((about, drain)) = self.subject_and_drain(node) else {
             return;
         };
         match result {

@@ -13,9 +13,11 @@ use crate::scale_down::ScaleDownPlan;
 use crate::state::ClusterState;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
+use flyball_placement::{Node, Taint};
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Taints the nodes that have become unneeded, and removes the taint from others, at most
+    /// Taints the nodes that have become unneeded with the time since which they are, and
+    /// removes the taint from others, at most
     /// `--max-bulk-soft-taint-count` in one pass. Returns also whether there was something to
     /// write.
     pub(super) async fn update_soft_taints(
@@ -51,13 +53,17 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 let Some(view) = state.node(&node.name) else {
                     continue;
                 };
-                if changes.len() < max && !has_taint(&view.facts.node) {
-                    let since = timers.since(&node.name).unwrap_or(now);
+                let since = timers.since(&node.name).unwrap_or(now);
+                let value = (since.0 / 1000).to_string();
+                // The value is another one if the timer began anew after a time without a
+                // leader.
+                let is_tainted = taints(&view.facts.node).any(|taint| *taint.value == value);
+                if changes.len() < max && !is_tainted {
                     changes.push(NodeChange {
                         name: Arc::clone(&node.name),
                         add_taints: vec![TaintChange {
                             key: DELETION_CANDIDATE.into(),
-                            value: (since.0 / 1000).to_string().into(),
+                            value: value.into(),
                             effect: "PreferNoSchedule".into(),
                         }],
                         ..NodeChange::default()
@@ -73,7 +79,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 // about to leave.
                 let keeps = [NOT_AUTOSCALED, BEING_DELETED, REPLACEMENT_UNDER_WAY];
                 let keeps = keeps.iter().any(|reason| reason.code == code);
-                if changes.len() < max && !keeps && has_taint(&view.facts.node) {
+                if changes.len() < max && !keeps && taints(&view.facts.node).next().is_some() {
                     changes.push(NodeChange {
                         name: Arc::clone(&node.name),
                         remove_taints: vec![DELETION_CANDIDATE.into()],
@@ -87,7 +93,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     }
 }
 
-fn has_taint(node: &flyball_placement::Node) -> bool {
-    let mut taints = node.taints.iter();
-    taints.any(|taint| &*taint.key == DELETION_CANDIDATE)
+fn taints(node: &Node) -> impl Iterator<Item = &Taint> {
+    let taints = node.taints.iter();
+    taints.filter(|taint| &*taint.key == DELETION_CANDIDATE)
 }

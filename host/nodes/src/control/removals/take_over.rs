@@ -7,25 +7,27 @@ use super::{DELETION_CANDIDATE, NodeLoop, Removals};
 use crate::census::Census;
 use crate::cloud::{CloudProvider, InstanceState};
 use crate::ports::{DrainMark, NodesReader, NodesWriter, StatusDocument, WriteError};
-use crate::readiness::is_drained;
+use crate::readiness::{TO_BE_DELETED, is_drained};
 use crate::scale_down::drain::{Advanced, Drain, Step};
 use crate::scale_down::timers::UnneededTimers;
 use crate::state::{ClusterState, NodeView};
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
+use flyball_placement::Node;
 
 /// Time without a leader after which timers begin anew.
 const MAX_UNLED_MS: i64 = 5 * 60_000;
 
-/// Annotation of the status ConfigMap: when somebody led last, in milliseconds.
+/// Annotation of the status ConfigMap: when somebody led last, in milliseconds. It is for
+/// processes without leader election.
 pub(in crate::control) const LAST_LED: &str = "flyball.dev/last-led";
 
 /// Annotation of the status ConfigMap: the removals of the last hour.
 pub(in crate::control) const REMOVALS: &str = "flyball.dev/removals";
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
-    /// Reads what the process before left in the status, once: when it led last, and the
-    /// removals of the last hour. Without the right to read it, there is nothing. If the
+    /// Reads what the process before left, once: in its Lease and in the status, when it led
+    /// last; in the status, the removals of the last hour. Without the right to read it, there is nothing. If the
     /// read fails otherwise, the next pass tries again.
     pub(in crate::control) async fn read_status(&mut self, now: Timestamp) {
         if self.has_read_status {
@@ -37,9 +39,12 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
             Err(_) => return,
         };
         self.has_read_status = true;
-        let last = status.annotations.get(LAST_LED);
-        let last = last.and_then(|last| last.parse().ok());
-        self.last_led = last.map(Timestamp);
+        let written = status.annotations.get(LAST_LED);
+        let written = written.and_then(|at| at.parse().ok()).map(Timestamp);
+        // The annotation is as old as the last status, a Lease a few seconds. It is not there
+        // or old if the process before took part in no election.
+        let led = self.writer.led_before().into_iter().chain(written);
+        self.last_led = led.min_by_key(|at| now.since(*at).unsigned_abs());
         if let Some(removals) = status.annotations.get(REMOVALS) {
             // Whatever else stands there is none of ours, and is replaced.
             let _ = self.scale_down.removals.restore(removals, now);
@@ -107,11 +112,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
 fn restore(state: &ClusterState, now: Timestamp, timers: &mut UnneededTimers) {
     for node in state.nodes() {
         let object = &node.facts.node;
-        let mut taints = object.taints.iter();
-        let taint = taints.find(|taint| &*taint.key == DELETION_CANDIDATE);
-        let since = taint.and_then(|taint| taint.value.parse::<i64>().ok());
-        let since = since.and_then(|seconds| seconds.checked_mul(1000));
-        let Some(since) = since.map(Timestamp) else {
+        let Some(since) = taint_time(object, DELETION_CANDIDATE) else {
             continue;
         };
         if since <= now && since >= node.facts.created {
@@ -131,9 +132,8 @@ fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain>
         Some((group, InstanceState::Running | InstanceState::Creating)) => (group, Step::Reviewing),
         // Its instance is gone or going: only the Node is left.
         other => {
-            let since = now;
             let step = Step::Terminating {
-                since,
+                since: lost_instance_at(now, node),
                 reported: false,
             };
             (other.map_or_else(Arc::default, |(group, _)| group), step)
@@ -149,6 +149,27 @@ fn resumed(now: Timestamp, census: &Census, node: NodeView<'_>) -> Option<Drain>
         step,
         pods: Vec::new(),
     })
+}
+
+/// When a drained node without an instance has lost it, as far as its Node shows.
+///
+/// A Node is not ready about a minute after its kubelet has ended, and stays so: hence a ready
+/// one has just lost its instance. One that was not ready before has lost it after it was
+/// marked.
+fn lost_instance_at(now: Timestamp, node: NodeView<'_>) -> Timestamp {
+    let facts = node.facts;
+    let Some(not_ready) = facts.ready_since.filter(|_| !facts.condition_ready) else {
+        return now;
+    };
+    let marked = taint_time(&facts.node, TO_BE_DELETED).unwrap_or(not_ready);
+    not_ready.max(marked).min(now)
+}
+
+/// The time that is the value of a taint of ours.
+fn taint_time(node: &Node, key: &str) -> Option<Timestamp> {
+    let taint = node.taints.iter().find(|taint| &*taint.key == key)?;
+    let seconds: i64 = taint.value.parse().ok()?;
+    seconds.checked_mul(1000).map(Timestamp)
 }
 
 /// Group and state of an instance.

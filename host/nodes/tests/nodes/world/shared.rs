@@ -37,6 +37,8 @@ pub struct Inner {
     pub wanted: Option<WantedAnnotations>,
     /// The status ConfigMap.
     pub status: Option<StatusDocument>,
+    /// When another process led last, according to its Lease.
+    pub led_before: Option<Timestamp>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
     /// Nodes that somebody else cordons right before the next write.
@@ -168,6 +170,10 @@ impl NodesWriter for Shared {
         !self.1.load(Ordering::Relaxed)
     }
 
+    fn led_before(&self) -> Option<Timestamp> {
+        self.0.lock().unwrap().led_before
+    }
+
     async fn publish(&self, _: Timestamp, events: Vec<NodeEvent>) {
         self.0.lock().unwrap().events.extend(events);
     }
@@ -192,9 +198,13 @@ impl NodesWriter for Shared {
         let change = change.resolve(facts.node.unschedulable, mark.map(|mark| &**mark));
         let change = change.into_owned();
         let object = Arc::make_mut(&mut facts.node);
+        let is_replaced = |taint: &Taint| {
+            let mut keys = change.add_taints.iter().map(|added| &added.key);
+            keys.any(|key| *key == taint.key)
+        };
         object
             .taints
-            .retain(|taint| !change.remove_taints.contains(&taint.key));
+            .retain(|taint| !change.remove_taints.contains(&taint.key) && !is_replaced(taint));
         object
             .taints
             .extend(change.add_taints.iter().map(|taint| Taint {
