@@ -191,6 +191,7 @@ impl KeptVerdicts {
     }
 
     /// Forgets verdicts about pods on nodes of groups that changed.
+    #[expect(clippy::disallowed_methods, reason = "each node is set for itself")]
     pub(super) fn note_pod_groups(&mut self, groups: &Arc<GroupColumns>) {
         let same = same_rows(&mut self.pod_groups, groups);
         for node in self.nodes.values_mut() {
@@ -202,6 +203,7 @@ impl KeptVerdicts {
     }
 
     /// Forgets verdicts about nodes of groups that changed.
+    #[expect(clippy::disallowed_methods, reason = "each node is set for itself")]
     pub(super) fn note_groups(&mut self, groups: &Arc<GroupColumns>) {
         let same = same_rows(&mut self.groups, groups);
         for node in self.nodes.values_mut() {
@@ -211,6 +213,7 @@ impl KeptVerdicts {
     }
 
     /// Until when all verdicts hold if nothing but time changes.
+    #[expect(clippy::disallowed_methods, reason = "a minimum has no order")]
     pub(crate) fn until(&self) -> Timestamp {
         let untils = self.nodes.values().map(|node| {
             let of_node = node.verdict.as_ref().map(|verdict| verdict.until);
