@@ -1,24 +1,30 @@
 //! The daemon's HTTP interface: liveness, readiness, policies, autoscalers and records.
 //! It is read-only.
 
+pub mod answers;
+mod connections;
+pub mod hosts;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{Query, State};
-use axum::http::{StatusCode, header};
-use axum::response::{IntoResponse, Json, Response};
+use axum::http::StatusCode;
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use flyball_decision::key::ObjectKey;
 use flyball_replicas::ports::Autoscaler;
 use flyball_replicas::record::DecisionRecord;
 use flyball_sandbox::Registry;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use self::answers::{Form, MAX_BYTES, MAX_RECORDS};
+use self::hosts::Hosts;
 use crate::clock::StopSignal;
 use crate::rings::Rings;
 
@@ -32,6 +38,8 @@ pub struct Api {
     pub registry: Arc<Registry>,
     /// The known autoscalers.
     pub autoscalers: Box<dyn Fn() -> Vec<Arc<Autoscaler>> + Send + Sync>,
+    /// Hosts that requests for more than the probes may be for.
+    pub hosts: Hosts,
 }
 
 /// Parts that the daemon waits for before it is ready.
@@ -68,43 +76,41 @@ impl Readiness {
 }
 
 /// Serves everything until the stop.
-pub async fn serve(listener: TcpListener, api: Api, stop: StopSignal) -> anyhow::Result<()> {
+pub async fn serve(listener: TcpListener, api: Api, stop: StopSignal) {
     let probes = probes(Arc::clone(&api.readiness));
+    let hosts = api.hosts.clone();
     let router = Router::new()
         .route("/v1/policies", get(policies))
         .route("/v1/autoscalers", get(autoscalers))
         .route("/v1/records", get(records))
         .route("/v1/node-records", get(node_records))
         .route("/v1/nodes", get(nodes))
+        .route_layer(middleware::from_fn_with_state(hosts, hosts::check))
         .with_state(Arc::new(api));
-    serve_router(listener, router.merge(probes), stop).await
+    connections::serve(listener, router.merge(probes), stop).await;
 }
 
 /// Serves only the probes until the stop: they may be public.
-pub async fn serve_probes(
-    listener: TcpListener,
-    readiness: Arc<Readiness>,
-    stop: StopSignal,
-) -> anyhow::Result<()> {
-    serve_router(listener, probes(readiness), stop).await
-}
-
-async fn serve_router(
-    listener: TcpListener,
-    router: Router,
-    stop: StopSignal,
-) -> anyhow::Result<()> {
-    axum::serve(listener, router)
-        .with_graceful_shutdown(stop.stopped())
-        .await
-        .context("the HTTP interface failed")
+pub async fn serve_probes(listener: TcpListener, readiness: Arc<Readiness>, stop: StopSignal) {
+    connections::serve(listener, probes(readiness), stop).await;
 }
 
 fn probes(readiness: Arc<Readiness>) -> Router {
     Router::new()
-        .route("/healthz", get(async || "ok\n"))
+        .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .with_state(readiness)
+}
+
+/// Reports whether all tasks move that must.
+async fn healthz() -> Response {
+    let stalled = flyball_tasks::stalled();
+    if stalled.is_empty() {
+        return "ok\n".into_response();
+    }
+    let lines = stalled.iter().map(|stalled| format!("{stalled}\n"));
+    let text = String::from_iter(lines);
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
@@ -116,17 +122,24 @@ async fn readyz(State(readiness): State<Arc<Readiness>>) -> Response {
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
-async fn policies(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(json!(api.registry.status()))
+async fn policies(State(api): State<Arc<Api>>) -> Response {
+    let policies = api.registry.status().into_iter().map(Arc::new);
+    answers::in_order(policies.collect(), Form::Array, MAX_BYTES)
 }
 
-async fn autoscalers(State(api): State<Arc<Api>>) -> Json<Value> {
-    Json(
-        (api.autoscalers)()
-            .iter()
-            .map(|autoscaler| describe(autoscaler))
-            .collect(),
-    )
+async fn autoscalers(State(api): State<Arc<Api>>) -> Response {
+    let autoscalers = (api.autoscalers)().into_iter();
+    let autoscalers = autoscalers.map(|autoscaler| Arc::new(Described(autoscaler)));
+    answers::in_order(autoscalers.collect(), Form::Array, MAX_BYTES)
+}
+
+/// An autoscaler, which is serialized as [`describe`] says.
+struct Described(Arc<Autoscaler>);
+
+impl Serialize for Described {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        describe(&self.0).serialize(serializer)
+    }
 }
 
 fn describe(autoscaler: &Autoscaler) -> Value {
@@ -153,18 +166,19 @@ fn default_limit() -> usize {
 
 /// Returns the latest records as lines of JSON, oldest first.
 async fn records(State(api): State<Arc<Api>>, Query(query): Query<RecordsQuery>) -> Response {
-    let object = match query.object.as_deref().map(object_key).transpose() {
-        Ok(object) => object,
-        Err(error) => return (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response(),
+    let object = query.object.as_deref().map(object_key).transpose();
+    let (limit, object) = match (row_limit(query.limit), object) {
+        (Ok(limit), Ok(object)) => (limit, object),
+        (Err(error), _) | (_, Err(error)) => return bad_request(&error),
     };
     let found = match &object {
         Some(object) => {
             let of_object = |record: &DecisionRecord| record.object == *object;
-            api.rings.replicas.find(query.limit, of_object)
+            api.rings.replicas.find(limit, of_object)
         }
-        None => api.rings.replicas.latest(query.limit),
+        None => api.rings.replicas.latest(limit),
     };
-    lines(&found)
+    answers::latest_last(found, Form::Lines, MAX_BYTES)
 }
 
 #[derive(Deserialize)]
@@ -179,7 +193,22 @@ async fn node_records(
     State(api): State<Arc<Api>>,
     Query(query): Query<NodeRecordsQuery>,
 ) -> Response {
-    lines(&api.rings.nodes.latest(query.limit))
+    match row_limit(query.limit) {
+        Ok(limit) => answers::latest_last(api.rings.nodes.latest(limit), Form::Lines, MAX_BYTES),
+        Err(error) => bad_request(&error),
+    }
+}
+
+fn row_limit(limit: usize) -> anyhow::Result<usize> {
+    anyhow::ensure!(
+        limit <= MAX_RECORDS,
+        "limit={limit} is too many records: at most {MAX_RECORDS} are served at once"
+    );
+    Ok(limit)
+}
+
+fn bad_request(error: &anyhow::Error) -> Response {
+    (StatusCode::BAD_REQUEST, format!("{error}\n")).into_response()
 }
 
 #[derive(Deserialize)]
@@ -190,19 +219,10 @@ struct NodesQuery {
 
 /// Returns where nodes stand: why each stays, since when it has not been needed, or how far
 /// its removal is.
-async fn nodes(State(api): State<Arc<Api>>, Query(query): Query<NodesQuery>) -> Json<Value> {
-    Json(json!(api.rings.standings(query.name.as_deref())))
-}
-
-/// Formats records, given latest first, as lines of JSON, oldest first.
-fn lines<R: Serialize>(latest: &[R]) -> Response {
-    let mut body = String::new();
-    let records = latest.iter().rev();
-    for line in records.filter_map(|record| serde_json::to_string(record).ok()) {
-        body += &line;
-        body.push('\n');
-    }
-    ([(header::CONTENT_TYPE, "application/x-ndjson")], body).into_response()
+async fn nodes(State(api): State<Arc<Api>>, Query(query): Query<NodesQuery>) -> Response {
+    let nodes = api.rings.standings(query.name.as_deref());
+    let nodes = nodes.into_iter().map(Arc::new);
+    answers::in_order(nodes.collect(), Form::Array, MAX_BYTES)
 }
 
 /// Parses NAMESPACE/NAME.

@@ -6,6 +6,8 @@ use std::path::Path;
 use anyhow::{Context as _, anyhow, bail};
 use flyball_report::record::Record;
 
+use crate::http::answers::LEFT_OUT;
+
 /// Reads the records of a file, a line of JSON each. A line that is not a record is
 /// logged with its number, counted, and skipped.
 pub struct Records {
@@ -81,11 +83,15 @@ pub fn ask(server: &str, path: &str) -> anyhow::Result<Vec<Record>> {
     records.with_context(|| format!("cannot read the answer of {server}"))
 }
 
-/// Sends a GET request to a daemon, and returns the body.
+/// Sends a GET request to a daemon, and returns the body. Logs if items were left out of it.
 pub fn get(server: &str, path: &str) -> anyhow::Result<String> {
     let url = format!("{}{path}", server.trim_end_matches('/'));
     match ureq::get(&url).call() {
         Ok(mut response) => {
+            let left_out = response.headers().get(LEFT_OUT);
+            if let Some(Ok(left_out)) = left_out.map(|count| count.to_str()) {
+                tracing::warn!("{url} left out {left_out} items: its answers are limited");
+            }
             let body = response
                 .body_mut()
                 .with_config()
@@ -93,9 +99,16 @@ pub fn get(server: &str, path: &str) -> anyhow::Result<String> {
                 .read_to_string();
             body.with_context(|| format!("cannot read the answer of {server}"))
         }
+        Err(ureq::Error::StatusCode(MISDIRECTED)) => bail!(
+            "{server} is not a name that its daemon answers to: use its address, or start it \
+             with --http-host"
+        ),
         Err(ureq::Error::StatusCode(status)) => bail!("{url} answered with status {status}"),
         Err(error) => Err(anyhow!(error).context(format!(
             "no daemon answers at {server}: start `flyball run`, or name another one with --server"
         ))),
     }
 }
+
+/// Status of a request for a host that is not served.
+const MISDIRECTED: u16 = 421;

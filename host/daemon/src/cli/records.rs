@@ -7,6 +7,7 @@ use clap::Args;
 use super::FormatArgs;
 use super::budgets::Compilation;
 use super::directories::{PoliciesDir, StateDir};
+use crate::http::answers::MAX_RECORDS;
 
 /// Decide recorded decisions again, and show what differs
 ///
@@ -60,9 +61,17 @@ pub struct WhyArgs {
     /// Read records from FILE in place of asking a daemon
     #[arg(long, value_name = "FILE", conflicts_with = "server")]
     pub records: Option<PathBuf>,
-    /// Number of decisions, the latest last
-    #[arg(short = 'n', long, value_name = "N", default_value_t = 5)]
+    /// Number of decisions, the latest last; at most 10000
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 5, value_parser = limit)]
     pub limit: usize,
     #[command(flatten)]
     pub output: FormatArgs,
+}
+
+fn limit(text: &str) -> Result<usize, String> {
+    let limit: usize = text.parse().map_err(|_| "not a number".to_owned())?;
+    match limit {
+        0..=MAX_RECORDS => Ok(limit),
+        _ => Err(format!("must be at most {MAX_RECORDS}")),
+    }
 }

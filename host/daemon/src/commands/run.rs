@@ -5,12 +5,13 @@ mod kubernetes;
 mod nodes;
 mod peers;
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context as _, anyhow, ensure};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use flyball_decision::memory::InMemoryStore;
 use flyball_decision::policy::PolicyEngine as _;
 use flyball_decision::ports::DecisionPorts;
@@ -20,6 +21,7 @@ use flyball_replicas::ports::{Autoscaler, Reader as _};
 use flyball_sandbox::Registry;
 use flyball_simulation::{Recorders, RunRecorder};
 use flyball_simulation::{Scenario, check_policies};
+use flyball_tasks::{Idle, watch};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
@@ -27,6 +29,7 @@ use tokio::task::JoinHandle;
 use super::Exit;
 use crate::cli::{Cluster, Controller, OnPolicyFailure, RunArgs};
 use crate::clock::{StopSignal, StopTrigger};
+use crate::http::hosts::Hosts;
 use crate::http::{self, Api, Readiness};
 use crate::record_file::RecordFile;
 use crate::recorders::LogRecorder;
@@ -37,6 +40,9 @@ use crate::wiring;
 /// Memory for the latest records of node decisions, in bytes.
 const NODE_RECORD_BYTES: usize = 16 << 20;
 
+/// Time limit at the end for writing the last records.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
 pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
     // Simultaneous decisions may occupy one thread: another renews the lease and answers
     // probes.
@@ -46,11 +52,15 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
         .enable_all()
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(daemon(args))?;
+    let result = runtime.block_on(daemon(args));
+    // A file system that hangs must not keep the process from ending.
+    runtime.shutdown_background();
+    result?;
     Ok(Exit::Success)
 }
 
 async fn daemon(args: RunArgs) -> anyhow::Result<()> {
+    flyball_tasks::start_watchdog().context("cannot start the watchdog's thread")?;
     let (stop_trigger, stop) = StopSignal::new();
     stop_on_signals(stop_trigger.clone())?;
     let listener = listen(args.http, "--http").await?;
@@ -73,6 +83,7 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         store: Arc::default(),
         file,
         readiness: Readiness::waiting_for(&["caches", "policies"]),
+        hosts: hosts(&args),
         listener,
         probes,
         stop,
@@ -85,7 +96,20 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         Cluster::Simulated(scenario) => simulated(daemon, &args, scenario).await,
     };
     tracing::info!("flyball stops");
-    file.map_or(Ok(()), |file| file.close()).and(result)
+    close(file).await.and(result)
+}
+
+/// Waits until all records are written. Closing a file again does nothing.
+async fn close(file: Option<Arc<RecordFile>>) -> anyhow::Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let closing = tokio::task::spawn_blocking(move || file.close());
+    match tokio::time::timeout(CLOSE_TIMEOUT, closing).await {
+        Ok(closed) => closed.map_err(anyhow::Error::from).flatten(),
+        Err(_) => bail!(
+            "records were not written: the disk did not answer within {} s",
+            CLOSE_TIMEOUT.as_secs()
+        ),
+    }
 }
 
 /// Parts of the daemon that do not depend on the kind of cluster.
@@ -96,10 +120,22 @@ struct Daemon {
     store: Arc<InMemoryStore>,
     file: Option<Arc<RecordFile>>,
     readiness: Arc<Readiness>,
+    hosts: Hosts,
     listener: TcpListener,
     probes: Option<TcpListener>,
     stop: StopSignal,
     stop_trigger: StopTrigger,
+}
+
+/// Returns the hosts that requests may be for: those that were configured, and the address
+/// that the interface listens on, if it is one.
+fn hosts(args: &RunArgs) -> Hosts {
+    let address = args.http.ip();
+    let own = (!address.is_unspecified()).then(|| match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    });
+    Hosts::new(args.http_host.iter().cloned().chain(own))
 }
 
 async fn listen(address: SocketAddr, flag: &str) -> anyhow::Result<TcpListener> {
@@ -165,22 +201,26 @@ impl Daemon {
         let readiness = Arc::clone(&self.readiness);
         let probes = self.probes.map(|listener| {
             let probes = http::serve_probes(listener, Arc::clone(&readiness), self.stop.clone());
-            tokio::spawn(probes)
+            tokio::spawn(watch("probes", Idle::Unlimited, probes))
         });
         let api = Api {
             readiness: self.readiness,
             rings: self.rings,
             registry: Arc::clone(&self.registry),
             autoscalers: Box::new(autoscalers.clone()),
+            hosts: self.hosts,
         };
-        let serving = tokio::spawn(http::serve(self.listener, api, self.stop.clone()));
+        let serving = http::serve(self.listener, api, self.stop.clone());
+        let serving = tokio::spawn(watch("HTTP interface", Idle::Unlimited, serving));
         let in_use = move || (autoscalers(), expanders());
-        let updating = tokio::spawn(in_use::keep_updated(self.registry, readiness, in_use));
+        let updating = in_use::keep_updated(self.registry, readiness, in_use, self.stop.clone());
+        let updating = tokio::spawn(watch("list of policies' users", Idle::Unlimited, updating));
+        let file = self.file;
         let work = async {
             let result = work.await;
             self.stop_trigger.stop();
-            updating.abort();
-            result
+            // Before clients are given time to take their answers.
+            close(file).await.and(result)
         };
         let probes = async {
             match probes {
@@ -190,9 +230,11 @@ impl Daemon {
                 None => Ok(()),
             }
         };
-        let serving = until_the_stop("HTTP interface", serving, &self.stop, &self.stop_trigger);
-        let (result, served, probed) = tokio::join!(work, serving, probes);
-        result.and(served).and(probed)
+        let named = |name, task| until_the_stop(name, task, &self.stop, &self.stop_trigger);
+        let serving = named("HTTP interface", serving);
+        let updating = named("list of policies' users", updating);
+        let (result, served, probed, updated) = tokio::join!(work, serving, probes, updating);
+        result.and(served).and(probed).and(updated)
     }
 }
 
@@ -200,18 +242,19 @@ impl Daemon {
 /// and the error names the task, since its end would go unnoticed otherwise.
 async fn until_the_stop(
     name: &str,
-    task: JoinHandle<anyhow::Result<()>>,
+    task: JoinHandle<()>,
     stop: &StopSignal,
     stop_trigger: &StopTrigger,
 ) -> anyhow::Result<()> {
-    let ended = task.await.map_err(anyhow::Error::from).flatten();
+    let ended = task.await;
     if stop.is_stopped() {
         return ended.with_context(|| format!("the {name} failed"));
     }
     stop_trigger.stop();
-    let error = ended
-        .err()
-        .unwrap_or_else(|| anyhow!("nothing asked it to"));
+    let error = match ended {
+        Ok(()) => anyhow!("nothing asked it to"),
+        Err(error) => error.into(),
+    };
     Err(error.context(format!("the {name} ended unexpectedly")))
 }
 
@@ -234,9 +277,9 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     let playing = async {
         readiness.all_done().await;
         wiring::check_configurations(&registry, &chain)?;
-        let run = simulated
-            .play(args.speed, options, &registry, stop.clone(), |_| {})
-            .await?;
+        let playing = simulated.play(args.speed, options, &registry, stop.clone(), |_| {});
+        // In a scenario's time, a wait may be long.
+        let run = watch("simulation", Idle::Unlimited, playing).await?;
         if !stop.is_stopped() {
             tracing::info!(decisions = run.journal.count, "the scenario's time is over");
         }
@@ -303,26 +346,29 @@ pub(super) fn stop_on_signals(stop_trigger: StopTrigger) -> anyhow::Result<()> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test may fail where it stands")]
 
-    use anyhow::anyhow;
-
     use super::{StopSignal, until_the_stop};
 
     #[tokio::test]
     async fn a_task_that_ends_before_the_stop_stops_all_and_is_named() {
-        let failed = || Err(anyhow!("no more sockets"));
-        for (ended, words) in [
-            (Ok(()), "the probes ended unexpectedly: nothing asked it to"),
-            (failed(), "the probes ended unexpectedly: no more sockets"),
+        let aborted = tokio::spawn(std::future::pending());
+        aborted.abort();
+        for (task, words) in [
+            (tokio::spawn(async {}), "nothing asked it to"),
+            (aborted, "was cancelled"),
         ] {
             let (stop_trigger, stop) = StopSignal::new();
-            let task = tokio::spawn(async { ended });
             let error = until_the_stop("probes", task, &stop, &stop_trigger).await;
-            assert_eq!(format!("{:#}", error.unwrap_err()), words);
+            let error = format!("{:#}", error.unwrap_err());
+            assert!(
+                error.starts_with("the probes ended unexpectedly: "),
+                "{error}"
+            );
+            assert!(error.ends_with(words), "{error}");
             assert!(stop.is_stopped());
         }
         let (stop_trigger, stop) = StopSignal::new();
         stop_trigger.stop();
-        let task = tokio::spawn(async { Ok(()) });
+        let task = tokio::spawn(async {});
         until_the_stop("probes", task, &stop, &stop_trigger)
             .await
             .unwrap();

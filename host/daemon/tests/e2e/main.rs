@@ -33,6 +33,8 @@ mod removals;
 mod restart;
 mod simulate;
 mod slow_api;
+mod stalls;
+mod strangers;
 mod support;
 mod swaps;
 mod targets;

@@ -11,6 +11,7 @@ use flyball_replicas::control::{configurations_in_use, policy_users};
 use flyball_replicas::ports::Autoscaler;
 use flyball_sandbox::Registry;
 
+use crate::clock::StopSignal;
 use crate::http::Readiness;
 
 /// Maximum time that the start waits for policies to be compiled: most take milliseconds,
@@ -86,14 +87,18 @@ fn configurations(
 }
 
 /// Keeps the registry updated, beginning when the objects are known: before that, every
-/// version would seem to fit. Policies are ready once the files were checked with the
+/// version would seem to fit. It ends with the stop. Policies are ready once the files were checked with the
 /// configurations.
 pub async fn keep_updated(
     registry: Arc<Registry>,
     readiness: Arc<Readiness>,
     in_use: impl Fn() -> (Vec<Arc<Autoscaler>>, Vec<ExpanderChoice>),
+    stop: StopSignal,
 ) {
-    readiness.part_done("caches").await;
+    tokio::select! {
+        () = readiness.part_done("caches") => {}
+        () = stop.clone().stopped() => return,
+    }
     let mut in_use_before = InUse::default();
     let (autoscalers, expanders) = in_use();
     in_use_before.update(&registry, autoscalers, expanders);
@@ -102,8 +107,7 @@ pub async fn keep_updated(
         looking.rescan_within(POLICIES_TIMEOUT);
         readiness.done("policies");
     });
-    loop {
-        tokio::time::sleep(POLL_INTERVAL).await;
+    while stop.sleep(POLL_INTERVAL).await {
         let (autoscalers, expanders) = in_use();
         in_use_before.update(&registry, autoscalers, expanders);
     }

@@ -1,0 +1,230 @@
+//! Whoever can connect to the daemon: requests that are never finished, too large, or meant
+//! for another host.
+
+use std::collections::VecDeque;
+use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::support::{Daemon, SCENARIO, Workshop, wait_for};
+
+const ARGS: [&str; 4] = ["--cluster", "sim:day.yaml", "--records", "day.jsonl"];
+
+/// Half-sent requests that are sent in all, and those of them whose connections the stranger
+/// keeps open.
+const HALF_SENT: usize = 1_000;
+const KEPT_OPEN: usize = 700;
+
+fn workshop() -> Workshop {
+    let workshop = Workshop::new();
+    workshop.write("day.yaml", SCENARIO);
+    workshop
+}
+
+/// Starts the daemon with probes, and with room for 512 open files, fewer than the
+/// connections that the stranger keeps open.
+fn daemon_with_few_descriptors(workshop: &Workshop) -> Daemon {
+    let flyball = workshop.command(&[]);
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 512; exec \"$0\" \"$@\""])
+        .arg(flyball.get_program())
+        .args(["run", "--http=127.0.0.1:0", "--probes=127.0.0.1:0"])
+        .args(["--log-format", "json"])
+        .args(ARGS)
+        .current_dir(workshop.path(""));
+    for (name, value) in flyball.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let daemon = Daemon::spawn(command);
+    daemon.wait_until_ready();
+    daemon
+}
+
+/// Connects to an address, `http://HOST:PORT`. A read ends after half a minute.
+fn connect(url: &str) -> TcpStream {
+    let stream = TcpStream::connect(url.trim_start_matches("http://")).unwrap();
+    let limit = Some(Duration::from_secs(30));
+    stream.set_read_timeout(limit).unwrap();
+    stream
+}
+
+/// Sends a request, and returns all that is answered. Returns `None` if the daemon closes
+/// the connection without an answer.
+fn ask(url: &str, request: &str) -> Option<String> {
+    let mut stream = connect(url);
+    // The daemon may close the connection while it is being written to.
+    let _ = stream.write_all(request.as_bytes());
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let was_closed = read.is_ok() || !answer.is_empty();
+    assert!(
+        was_closed || read.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    );
+    (!answer.is_empty()).then(|| String::from_utf8(answer).unwrap())
+}
+
+/// Sends a GET request for a host, and returns the status and the body.
+fn get(url: &str, path: &str, host: &str) -> (String, String) {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+    let answer = ask(url, &request).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap();
+    (status.to_owned(), body.to_owned())
+}
+
+fn is_alive(url: &str) -> bool {
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(10)))
+        .build()
+        .into();
+    let alive = |path: &str| agent.get(format!("{url}{path}")).call().is_ok();
+    alive("/healthz") && alive("/readyz")
+}
+
+#[test]
+fn probes_are_answered_under_a_thousand_half_sent_requests() {
+    let workshop = workshop();
+    let daemon = daemon_with_few_descriptors(&workshop);
+    let probes = daemon.probes.clone().unwrap();
+    for url in [&probes, &daemon.url] {
+        let mut half_sent = VecDeque::new();
+        for number in 0..HALF_SENT {
+            let mut stream = connect(url);
+            stream
+                .write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n")
+                .unwrap();
+            half_sent.push_back(stream);
+            if half_sent.len() > KEPT_OPEN {
+                half_sent.pop_front();
+            }
+            if number % 100 == 99 {
+                assert!(is_alive(&probes), "after {number} requests to {url}");
+            }
+        }
+        assert!(is_alive(&daemon.url));
+    }
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", daemon.id())).unwrap();
+    let descriptors = descriptors.count();
+    assert!(descriptors < 256, "{descriptors} open files");
+}
+
+#[test]
+fn a_request_that_is_too_long_or_never_finished_is_dropped() {
+    let workshop = workshop();
+    let daemon = Daemon::start(&workshop, &ARGS);
+    let padded = |bytes: usize| {
+        let padding = "a".repeat(bytes);
+        let lines = "Host: localhost\r\nConnection: close";
+        format!("GET /healthz HTTP/1.1\r\n{lines}\r\nPadding: {padding}\r\n\r\n")
+    };
+    let answer = ask(&daemon.url, &padded(6_000)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    let answer = ask(&daemon.url, &padded(9_000)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 431 "), "{answer}");
+
+    // Within the time limit of `connect`, before and after a first request.
+    assert_eq!(ask(&daemon.url, "GET /healthz HTTP/1.1\r\nHo"), None);
+    let answer = ask(&daemon.url, "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /").unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert_eq!(ask(&daemon.url, ""), None);
+}
+
+#[test]
+fn a_half_sent_request_does_not_keep_the_daemon_from_ending() {
+    let workshop = workshop();
+    let args = [&ARGS[..], &["--probes=127.0.0.1:0", "--speed=600"]].concat();
+    let mut daemon = Daemon::ready(&workshop, &args);
+    daemon.wait_for("a decision", |daemon| {
+        daemon.last_record("default/web").is_some()
+    });
+    let probes = daemon.probes.clone().unwrap();
+    let _half_sent = [&probes, &daemon.url].map(|url| {
+        let mut stream = connect(url);
+        stream.write_all(b"GET /healthz HTTP/1.1\r\n").unwrap();
+        // A keep-alive connection between two requests, as of a browser.
+        let mut idle = connect(url);
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+        idle.read_exact(&mut [0; 12]).unwrap();
+        (stream, idle)
+    });
+    daemon.ask_to_end();
+    wait_for("the daemon to end", Duration::from_secs(20), || {
+        !daemon.runs()
+    });
+    assert_eq!(daemon.wait_for_end(), Some(0));
+    let records = fs::read_to_string(workshop.path("day.jsonl")).unwrap();
+    assert!(records.ends_with('\n'));
+    workshop.succeed(&["replay", "day.jsonl"]);
+}
+
+#[test]
+fn decisions_are_shown_only_to_requests_for_a_local_or_configured_host() {
+    let workshop = workshop();
+    let args = [&ARGS[..], &["--http-host=flyball.example.org"]].concat();
+    let daemon = Daemon::ready(&workshop, &args);
+    daemon.wait_for("a decision", |daemon| {
+        daemon.last_record("default/web").is_some()
+    });
+    let paths = [
+        "/v1/policies",
+        "/v1/autoscalers",
+        "/v1/records",
+        "/v1/node-records",
+        "/v1/nodes",
+    ];
+    for path in paths {
+        let status = |host: &str| get(&daemon.url, path, host).0;
+        for host in [
+            "localhost",
+            "LocalHost:8085",
+            "127.0.0.1:8085",
+            "127.1.2.3",
+            "[::1]:8085",
+            "flyball.example.org",
+            "Flyball.Example.org:80",
+        ] {
+            assert_eq!(status(host), "200", "{path} of {host}");
+        }
+        for host in [
+            "",
+            "rebound.example.org",
+            "rebound.example.org:8085",
+            "localhost.example.org",
+            "127.0.0.1.example.org",
+            "10.0.0.7",
+            "flyball.example.org.",
+            "[::2]",
+        ] {
+            assert_eq!(status(host), "421", "{path} of {host:?}");
+        }
+        let lines = format!("GET {path} HTTP/1.0\r\n\r\n");
+        let without_a_host = ask(&daemon.url, &lines).unwrap();
+        assert!(without_a_host.contains(" 421 "), "{without_a_host}");
+        let lines = "Host: localhost\r\nConnection: close";
+        let request = format!("GET http://rebound.example.org{path} HTTP/1.1\r\n{lines}\r\n\r\n");
+        let absolute = ask(&daemon.url, &request).unwrap();
+        assert!(absolute.contains(" 421 "), "{absolute}");
+    }
+    // Probes come from a kubelet, for the pod's address.
+    assert_eq!(get(&daemon.url, "/healthz", "10.0.0.7").0, "200");
+
+    let of_limit = |path: &str, limit: &str| {
+        let path = format!("{path}?limit={limit}");
+        get(&daemon.url, &path, "localhost")
+    };
+    for path in ["/v1/records", "/v1/node-records"] {
+        assert_eq!(of_limit(path, "10000").0, "200");
+        let (status, body) = of_limit(path, "10001");
+        assert_eq!(status, "400");
+        assert!(body.contains("10000"), "{body}");
+    }
+    let too_many = ["why", "default/web", "-n", "10001", "--server", &daemon.url];
+    workshop.run(&too_many).expect(2, &["10000"]);
+}
