@@ -1,8 +1,12 @@
 //! Writes records to a file, a line of JSON each. A line that was cut short, by a full
 //! disk or a crash, damages no other line.
 
+mod rotation;
+mod waiting;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read as _, Seek as _, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,14 +21,22 @@ use flyball_replicas::record::DecisionRecord;
 use flyball_report::record::Record;
 use serde::Serialize;
 
+use self::rotation::RotatedFile;
+pub use self::rotation::Rotation;
+use self::waiting::Waiting;
+
 /// Maximum number of records that wait for the disk.
 const WAITING: usize = 8_192;
+
+/// Mode of a new file: records show what tenants configure and measure.
+const MODE: u32 = 0o600;
 
 /// Writes records to a file, a line of JSON each, on a thread of its own.
 pub struct RecordFile {
     path: PathBuf,
     when_slow: WhenSlow,
     writing: Mutex<Option<Writing>>,
+    waiting: Arc<Waiting>,
     dropped: AtomicU64,
 }
 
@@ -38,17 +50,19 @@ enum WhenSlow {
 }
 
 struct Writing {
-    sender: SyncSender<Record>,
+    /// Records with their sizes.
+    sender: SyncSender<(Record, usize)>,
     thread: JoinHandle<io::Result<()>>,
 }
 
 impl RecordFile {
-    /// Opens a daemon's file for appending.
-    pub fn append_to(path: &Path) -> anyhow::Result<Self> {
+    /// Opens a daemon's file for appending. It is rotated unless it is a pipe or a device.
+    pub fn append_to(path: &Path, rotation: Rotation) -> anyhow::Result<Self> {
         Self::open(
             path,
             OpenOptions::new().create(true).append(true),
             WhenSlow::Drop,
+            Some(rotation),
         )
     }
 
@@ -58,24 +72,37 @@ impl RecordFile {
             path,
             OpenOptions::new().create(true).write(true).truncate(true),
             WhenSlow::Wait,
+            None,
         )
     }
 
-    fn open(path: &Path, options: &OpenOptions, when_slow: WhenSlow) -> anyhow::Result<Self> {
+    fn open(
+        path: &Path,
+        options: &mut OpenOptions,
+        when_slow: WhenSlow,
+        rotation: Option<Rotation>,
+    ) -> anyhow::Result<Self> {
         let file = options
+            .mode(MODE)
             .open(path)
             .with_context(|| format!("cannot open {} for records", path.display()))?;
         let incomplete = is_incomplete(path)
             .with_context(|| format!("cannot read the end of {}", path.display()))?;
+        let lines = Lines::new(file, incomplete);
+        let file = RotatedFile::new(path, lines, rotation)
+            .with_context(|| format!("cannot read the size of {}", path.display()))?;
         let (sender, receiver) = sync_channel(WAITING);
+        let waiting = Arc::new(Waiting::default());
+        let written = Arc::clone(&waiting);
         let thread = std::thread::Builder::new()
             .name("flyball-records".into())
-            .spawn(move || write_all(&receiver, Lines::new(file, incomplete)))
+            .spawn(move || write_all(&receiver, &written, file))
             .context("cannot start the thread that writes records")?;
         Ok(Self {
             path: path.to_owned(),
             when_slow,
             writing: Mutex::new(Some(Writing { sender, thread })),
+            waiting,
             dropped: AtomicU64::new(0),
         })
     }
@@ -111,11 +138,18 @@ impl RecordFile {
         let Some(Writing { sender, .. }) = &*writing else {
             return;
         };
+        let bytes = waiting::bytes(&record);
         // If the thread has ended, the error is returned when the file is closed.
         match self.when_slow {
-            WhenSlow::Wait => drop(sender.send(record)),
+            WhenSlow::Wait => {
+                self.waiting.wait_and_add(bytes);
+                drop(sender.send((record, bytes)));
+            }
             WhenSlow::Drop => {
-                if let Err(TrySendError::Full(_)) = sender.try_send(record) {
+                if !self.waiting.try_to_add(bytes) {
+                    self.drop_one();
+                } else if let Err(TrySendError::Full(_)) = sender.try_send((record, bytes)) {
+                    self.waiting.remove(bytes);
                     self.drop_one();
                 }
             }
@@ -137,13 +171,21 @@ impl Recorder<NodeDecisionRecord> for RecordFile {
 
 /// Writes records until the channel is closed. It goes on after a failure, which may be
 /// temporary, and returns the last one.
-fn write_all(records: &Receiver<Record>, mut file: Lines<File>) -> io::Result<()> {
+fn write_all(
+    records: &Receiver<(Record, usize)>,
+    waiting: &Waiting,
+    mut file: RotatedFile,
+) -> io::Result<()> {
     let mut last = Ok(());
     let mut failing = false;
     while let Ok(first) = records.recv() {
         let result = std::iter::once(first)
             .chain(records.try_iter())
-            .try_for_each(|record| file.write(&record))
+            .try_for_each(|(record, bytes)| {
+                let written = file.write(&record);
+                waiting.remove(bytes);
+                written
+            })
             .and_then(|()| file.flush());
         if let Err(error) = &result
             && !failing
@@ -156,6 +198,13 @@ fn write_all(records: &Receiver<Record>, mut file: Lines<File>) -> io::Result<()
         }
     }
     last
+}
+
+/// Returns a record as a line.
+fn line(record: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(record)?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// Writes lines. If a line could not be written completely, the next one begins on a new
@@ -174,14 +223,12 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    fn write(&mut self, record: &impl Serialize) -> io::Result<()> {
-        let mut line = serde_json::to_vec(record)?;
-        line.push(b'\n');
+    fn write(&mut self, line: &[u8]) -> io::Result<()> {
         if self.incomplete {
             self.file.write_all(b"\n")?;
         }
         self.incomplete = true;
-        self.file.write_all(&line)?;
+        self.file.write_all(line)?;
         self.incomplete = false;
         Ok(())
     }
@@ -211,12 +258,19 @@ fn is_incomplete(path: &Path) -> io::Result<bool> {
 mod tests {
     use std::fs;
     use std::io::{self, Write};
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::path::Path;
     use std::sync::Arc;
 
     use flyball_decision::recorder::Recorder as _;
     use flyball_nodes::record::NodeDecisionRecord;
 
-    use super::{Lines, RecordFile};
+    use super::{Lines, RecordFile, Rotation, line};
+
+    const NEVER: Rotation = Rotation {
+        max_bytes: 0,
+        max_files: 5,
+    };
 
     /// A disk with room for some bytes; after one failed write it has room for all.
     #[derive(Default)]
@@ -251,9 +305,10 @@ mod tests {
             ..Disk::default()
         };
         let mut lines = Lines::new(&mut disk, false);
-        lines.write(&long("a"))?;
-        assert!(lines.write(&long("b")).is_err());
-        lines.write(&long("c"))?;
+        let line = |letter: &str| line(&long(letter));
+        lines.write(&line("a")?)?;
+        assert!(lines.write(&line("b")?).is_err());
+        lines.write(&line("c")?)?;
         lines.flush()?;
         drop(lines);
         let text = String::from_utf8_lossy(&disk.written);
@@ -270,7 +325,7 @@ mod tests {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("records.jsonl");
         let append = || {
-            let file = RecordFile::append_to(&path)?;
+            let file = RecordFile::append_to(&path, NEVER)?;
             file.record(&Arc::new(NodeDecisionRecord::default()));
             file.close()?;
             anyhow::Ok(fs::read_to_string(&path)?)
@@ -279,6 +334,62 @@ mod tests {
         assert_eq!(append()?, whole.repeat(2), "nothing is put between");
         fs::write(&path, "{\"format")?;
         assert_eq!(append()?, format!("{{\"format\n{whole}"));
+        Ok(())
+    }
+
+    /// Writes some records about nodes, with this number, and returns the number of lines in
+    /// each file, the latest first.
+    fn rotated(path: &Path, records: usize, rotation: Rotation) -> anyhow::Result<Vec<usize>> {
+        let file = RecordFile::append_to(path, rotation)?;
+        for sequence in 0..records {
+            let sequence = u64::try_from(sequence)?;
+            file.record(&Arc::new(NodeDecisionRecord {
+                sequence,
+                ..NodeDecisionRecord::default()
+            }));
+        }
+        file.close()?;
+        let older = (1..10).map(|number| format!("{}.{number}", path.display()));
+        let files = [path.display().to_string()].into_iter().chain(older);
+        let texts = files.map_while(|file| fs::read_to_string(file).ok());
+        texts
+            .map(|text| {
+                anyhow::ensure!(text.is_empty() || text.ends_with('\n'));
+                Ok(text.lines().count())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn files_are_private_rotated_at_a_size_and_the_oldest_removed() -> anyhow::Result<()> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("records.jsonl");
+        assert_eq!(rotated(&path, 3, NEVER)?, [3]);
+        let line = fs::metadata(&path)?.len().div_ceil(3);
+        // Room for four lines, and a bit.
+        let rotation = |max_files| Rotation {
+            max_bytes: 4 * line + line / 2,
+            max_files,
+        };
+        // The existing lines count.
+        assert_eq!(rotated(&path, 2, rotation(3))?, [1, 4]);
+        assert_eq!(rotated(&path, 8, rotation(3))?, [1, 4, 4]);
+        assert_eq!(rotated(&path, 4, rotation(3))?, [1, 4, 4]);
+        for name in ["records.jsonl", "records.jsonl.1", "records.jsonl.2"] {
+            let mode = fs::metadata(folder.path().join(name))?.permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        // Lines that are larger than a file may be get a file each.
+        let tiny = Rotation {
+            max_bytes: 1,
+            max_files: 2,
+        };
+        assert_eq!(rotated(&path, 3, tiny)?, [1, 1, 4]);
+        let one = Rotation {
+            max_files: 1,
+            ..rotation(1)
+        };
+        assert_eq!(rotated(&path, 5, one)?, [2, 1, 4]);
         Ok(())
     }
 }

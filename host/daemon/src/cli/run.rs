@@ -1,6 +1,7 @@
 //! `flyball run`: arguments.
 
 use std::net::SocketAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -67,6 +68,18 @@ pub struct RunArgs {
     /// Append the record of every decision to FILE, a line of JSON each
     #[arg(long, value_name = "FILE", help_heading = "Records")]
     pub records: Option<PathBuf>,
+    /// Size at which FILE becomes FILE.1, FILE.1 becomes FILE.2 and so on, and a new
+    /// FILE is begun; 0: never
+    #[arg(
+        long,
+        value_name = "SIZE",
+        default_value = "128MiB",
+        help_heading = "Records"
+    )]
+    pub records_max_size: Bytes,
+    /// Number of files of records that are kept, FILE included
+    #[arg(long, value_name = "N", default_value = "8", help_heading = "Records")]
+    pub records_max_files: NonZero<usize>,
     /// Memory for the latest records, which `flyball why` asks for
     #[arg(
         long,

@@ -31,7 +31,7 @@ use crate::cli::{Cluster, Controller, OnPolicyFailure, RunArgs};
 use crate::clock::{StopSignal, StopTrigger};
 use crate::http::hosts::Hosts;
 use crate::http::{self, Api, Readiness};
-use crate::record_file::RecordFile;
+use crate::record_file::{RecordFile, Rotation};
 use crate::recorders::LogRecorder;
 use crate::rings::Rings;
 use crate::simulated::{LoopOptions, Simulated};
@@ -68,10 +68,14 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
         Some(address) => Some(listen(address, "--probes").await?),
         None => None,
     };
+    let rotation = Rotation {
+        max_bytes: args.records_max_size.0,
+        max_files: args.records_max_files.get(),
+    };
     let file = args
         .records
         .as_deref()
-        .map(RecordFile::append_to)
+        .map(|path| RecordFile::append_to(path, rotation))
         .transpose()?
         .map(Arc::new);
     let record_bytes = usize::try_from(args.record_memory.0).unwrap_or(usize::MAX);
