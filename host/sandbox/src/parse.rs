@@ -21,6 +21,9 @@ const NOT_FOR_GUESTS: WasmFeatures = WasmFeatures::MULTI_MEMORY
     .union(WasmFeatures::FUNCTION_REFERENCES)
     .union(WasmFeatures::GC);
 
+/// Maximum number of levels of components and modules within a component.
+const MAX_DEPTH: usize = 64;
+
 /// Parses and validates a component.
 pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     if !bytes.starts_with(b"\0asm") {
@@ -33,6 +36,7 @@ pub(crate) fn surface(bytes: &[u8]) -> Result<Surface, LoadError> {
     if ends_early(bytes) {
         return Err(LoadError::Truncated { offset });
     }
+    check_depth(bytes)?;
     Validator::new_with_features(WasmFeatures::default().difference(NOT_FOR_GUESTS))
         .validate_all(bytes)
         .map_err(invalid)?;
@@ -72,6 +76,39 @@ fn ends_early(bytes: &[u8]) -> bool {
     }
 }
 
+/// Refuses components that are nested too deep. The validator keeps some hundred bytes for
+/// each level.
+fn check_depth(bytes: &[u8]) -> Result<(), LoadError> {
+    let mut depth = 0_usize;
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload {
+            Ok(
+                Payload::ComponentSection {
+                    unchecked_range: range,
+                    ..
+                }
+                | Payload::ModuleSection {
+                    unchecked_range: range,
+                    ..
+                },
+            ) => {
+                depth += 1;
+                if depth > MAX_DEPTH {
+                    return Err(LoadError::Invalid {
+                        message: format!("components are nested more than {MAX_DEPTH} levels deep"),
+                        offset: u64::try_from(range.start).unwrap_or(u64::MAX),
+                    });
+                }
+            }
+            Ok(Payload::End(_)) => depth = depth.saturating_sub(1),
+            Ok(_) => {}
+            // The validator reports what is wrong.
+            Err(_) => return Ok(()),
+        }
+    }
+    Ok(())
+}
+
 fn names(bytes: &[u8]) -> Result<Surface, BinaryReaderError> {
     let mut surface = Surface::default();
     // Nested modules and components have surfaces of their own.
@@ -100,5 +137,62 @@ fn invalid(error: BinaryReaderError) -> LoadError {
     LoadError::Invalid {
         message: error.message().to_owned(),
         offset: u64::try_from(error.offset()).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAX_DEPTH, surface};
+    use crate::error::LoadError;
+
+    /// Begins a component.
+    const HEADER: &[u8] = b"\0asm\x0d\0\x01\0";
+    /// Id of a section that is a component.
+    const COMPONENT: u8 = 4;
+
+    fn leb128(mut number: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let low = u8::try_from(number & 0x7f).unwrap_or_default();
+            number >>= 7;
+            if number == 0 {
+                bytes.push(low);
+                return bytes;
+            }
+            bytes.push(low | 0x80);
+        }
+    }
+
+    /// Returns empty components, each within the next, with this many levels below the
+    /// outermost.
+    fn nested(levels: usize) -> Vec<u8> {
+        let mut sizes = vec![HEADER.len()];
+        for level in 0..levels {
+            let inner = sizes[level];
+            sizes.push(HEADER.len() + 1 + leb128(inner).len() + inner);
+        }
+        let mut bytes = Vec::with_capacity(sizes[levels]);
+        for inner in sizes[..levels].iter().rev() {
+            bytes.extend(HEADER);
+            bytes.push(COMPONENT);
+            bytes.extend(leb128(*inner));
+        }
+        bytes.extend(HEADER);
+        bytes
+    }
+
+    #[test]
+    fn components_that_are_nested_too_deep_are_refused_while_they_are_read() {
+        assert!(surface(&nested(MAX_DEPTH)).is_ok());
+        // The last one has the largest size that is read: 32 MiB.
+        for levels in [MAX_DEPTH + 1, 1_000, 2_500_000] {
+            let bytes = nested(levels);
+            assert!(bytes.len() <= 32 << 20);
+            let refused = surface(&bytes);
+            let Err(LoadError::Invalid { message, .. }) = &refused else {
+                panic!("{levels}: {refused:?}");
+            };
+            assert!(message.contains("64 levels deep"), "{levels}: {message}");
+        }
     }
 }
