@@ -24,6 +24,8 @@ const EXTENSION: &str = "cwasm";
 const FORM: &[u8] = b"surface and code";
 /// Files kept; the oldest are removed first.
 const FILES: usize = 128;
+/// Size of all files kept, in bytes.
+const BYTES: u64 = 256 << 20;
 
 /// A private directory of compiled components.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(crate) struct Cache {
     key: [u8; KEY_BYTES],
     /// Maximum number of files.
     files: usize,
+    /// Maximum size of all files. The latest one is kept in any case.
+    bytes: u64,
 }
 
 impl Cache {
@@ -45,6 +49,7 @@ impl Cache {
             directory,
             key,
             files: FILES,
+            bytes: BYTES,
         })
     }
 
@@ -99,22 +104,21 @@ impl Cache {
     }
 
     fn evict(&self) -> io::Result<()> {
-        for name in self
-            .directory
-            .newest_first(EXTENSION)?
-            .iter()
-            .skip(self.files)
-        {
-            self.directory.remove(name);
+        let mut total = 0_u64;
+        for (index, (name, bytes)) in self.directory.newest_first(EXTENSION)?.iter().enumerate() {
+            total = total.saturating_add(*bytes);
+            let is_too_much = index >= self.files || total > self.bytes;
+            if index > 0 && is_too_much {
+                self.directory.remove(name);
+            }
         }
         Ok(())
     }
 }
 
-/// Returns the cache's key; makes a new one if another user may have written the file.
+/// Returns the cache's key; makes a new one if there is none.
 fn key(directory: &PrivateDirectory) -> io::Result<[u8; KEY_BYTES]> {
-    if !directory.was_exposed()
-        && let Some(bytes) = directory.read(KEY_FILE)?
+    if let Some(bytes) = directory.read(KEY_FILE)?
         && let Ok(key) = <[u8; KEY_BYTES]>::try_from(bytes.as_slice())
     {
         return Ok(key);
@@ -222,6 +226,27 @@ mod tests {
         let kept = ["sha256:a", "sha256:b", "sha256:c"]
             .map(|digest| cache.load(&engine, digest).is_some());
         assert_eq!(kept, [true, false, true], "the oldest has gone");
+
+        // A limit on bytes, too.
+        let size = directory.path().join(file_name(&engine, "sha256:c"));
+        let size = size.metadata().unwrap().len();
+        age("sha256:c", 5);
+        let cache = Cache {
+            bytes: 2 * size + size / 2,
+            ..Cache::open(directory.path()).unwrap()
+        };
+        for (digest, seconds) in [("sha256:d", 4), ("sha256:e", 3)] {
+            store(&cache, &engine, digest);
+            age(digest, seconds);
+        }
+        let kept = ["sha256:a", "sha256:c", "sha256:d", "sha256:e"];
+        let kept = kept.map(|digest| cache.load(&engine, digest).is_some());
+        assert_eq!(kept, [false, false, true, true]);
+        let cache = Cache { bytes: 1, ..cache };
+        store(&cache, &engine, "sha256:f");
+        let kept = ["sha256:e", "sha256:f"];
+        let kept = kept.map(|digest| cache.load(&engine, digest).is_some());
+        assert_eq!(kept, [false, true]);
         assert!(directory.path().join("key").exists());
     }
 }

@@ -1,5 +1,5 @@
 //! Private directories, which only this user can read and write. Their files are replaced
-//! atomically.
+//! atomically. What others may have written is removed when a directory is opened.
 
 use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::{self, Write as _};
@@ -14,31 +14,24 @@ use crate::error::EngineError;
 #[derive(Debug)]
 pub(crate) struct PrivateDirectory {
     path: PathBuf,
-    was_exposed: bool,
 }
 
 impl PrivateDirectory {
-    /// Opens the directory; creates it or makes it private if necessary.
+    /// Opens the directory; creates it or makes it private if necessary. If others could
+    /// write to it, its content may be theirs, and is removed.
     pub fn open(path: &Path) -> Result<Self, EngineError> {
-        let mode = prepare(path).map_err(|error| EngineError::PrivateDirectory {
+        prepare(path).map_err(|error| EngineError::PrivateDirectory {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
         Ok(Self {
             path: path.to_owned(),
-            was_exposed: mode & 0o022 != 0,
         })
     }
 
     /// Path of the directory.
     pub fn path(&self) -> &Path {
         &self.path
-    }
-
-    /// Reports whether others could write to it before it was opened, so that its content
-    /// may be theirs.
-    pub fn was_exposed(&self) -> bool {
-        self.was_exposed
     }
 
     /// Returns the whole content of a file, or `None` if it does not exist.
@@ -80,8 +73,9 @@ impl PrivateDirectory {
         }
     }
 
-    /// Returns the names of the files with that extension, the ones written last first.
-    pub fn newest_first(&self, extension: &str) -> io::Result<Vec<String>> {
+    /// Returns names and sizes of the files with that extension, the ones written last
+    /// first.
+    pub fn newest_first(&self, extension: &str) -> io::Result<Vec<(String, u64)>> {
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let entry = entry?;
@@ -92,17 +86,26 @@ impl PrivateDirectory {
                 .extension()
                 .is_some_and(|one| one == extension)
             {
-                files.push((entry.metadata()?.modified()?, name));
+                let metadata = entry.metadata()?;
+                files.push((metadata.modified()?, name, metadata.len()));
             }
         }
         files.sort();
-        Ok(files.into_iter().rev().map(|(_, name)| name).collect())
+        let files = files.into_iter().rev();
+        Ok(files.map(|(_, name, bytes)| (name, bytes)).collect())
     }
 }
 
-/// Creates the directory if necessary, makes it private, and returns the mode that it
-/// had.
-fn prepare(path: &Path) -> io::Result<u32> {
+/// Mode of a private directory.
+const PRIVATE: u32 = 0o700;
+
+/// Mode of a directory that is private and not emptied yet: the sticky bit has no effect
+/// on a private directory. The mark outlasts a process that is killed meanwhile.
+const NOT_EMPTIED: u32 = 0o1700;
+
+/// Creates the directory if necessary, makes it private, and empties it if others could
+/// write to it.
+fn prepare(path: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(path)?;
     // The owner of a new file is this user.
     let ours = tempfile::NamedTempFile::new_in(path)?
@@ -113,8 +116,78 @@ fn prepare(path: &Path) -> io::Result<u32> {
     if !metadata.is_dir() || metadata.uid() != ours {
         return Err(io::Error::other("it is not a directory of this user"));
     }
-    if metadata.mode() & 0o077 != 0 {
-        fs::set_permissions(path, Permissions::from_mode(0o700))?;
+    if metadata.mode() & (0o022 | NOT_EMPTIED ^ PRIVATE) != 0 {
+        tracing::warn!(
+            directory = %path.display(),
+            "others could write to this private directory: its content is removed"
+        );
+        // First, so that nothing is added meanwhile.
+        fs::set_permissions(path, Permissions::from_mode(NOT_EMPTIED))?;
+        empty(path)?;
     }
-    Ok(metadata.mode())
+    if metadata.mode() & 0o7077 != 0 {
+        fs::set_permissions(path, Permissions::from_mode(PRIVATE))?;
+    }
+    Ok(())
+}
+
+/// Removes all content of a directory. Links are removed, not followed.
+fn empty(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::io;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+    use std::path::Path;
+
+    use super::PrivateDirectory;
+
+    fn names(path: &Path) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(path)?;
+        let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+        names.collect()
+    }
+
+    #[test]
+    fn what_others_may_have_written_is_removed() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let outside = folder.path().join("outside");
+        fs::create_dir(&outside)?;
+        fs::write(outside.join("file"), "kept")?;
+        let path = folder.path().join("state");
+        // The last one: a process was killed before it had emptied the directory.
+        for (mode, remains) in [
+            (0o700, true),
+            (0o750, true),
+            (0o755, true),
+            (0o770, false),
+            (0o703, false),
+            (0o1777, false),
+            (0o1700, false),
+        ] {
+            fs::create_dir(&path)?;
+            fs::write(path.join("file"), "theirs")?;
+            fs::create_dir(path.join("folder"))?;
+            fs::write(path.join("folder/file"), "theirs")?;
+            symlink(&outside, path.join("link"))?;
+            fs::set_permissions(&path, Permissions::from_mode(mode))?;
+            let directory = PrivateDirectory::open(&path)?;
+            assert_eq!(directory.path().metadata()?.mode() & 0o7777, 0o700);
+            assert_eq!(directory.read("file")?.is_some(), remains, "{mode:o}");
+            assert_eq!(names(&path)?.is_empty(), !remains, "{mode:o}");
+            assert_eq!(names(&outside)?, ["file"]);
+            fs::remove_dir_all(&path)?;
+        }
+        Ok(())
+    }
 }

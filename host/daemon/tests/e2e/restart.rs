@@ -1,6 +1,7 @@
 //! Policies after a restart of the daemon, and daemons that share a private directory.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
 
 use serde_json::Value;
 
@@ -63,6 +64,29 @@ fn a_file_that_breaks_while_the_daemon_is_down_leaves_its_last_good_version() {
     workshop.write("drop/hpa.wasm", "no policy at all");
     let fourth = start(&workshop, "drop");
     assert_eq!(hpa(&fourth)["source"]["kind"], "builtIn");
+}
+
+#[test]
+fn a_last_good_version_that_others_could_have_written_is_not_taken() {
+    let workshop = workshop();
+    workshop.write("drop/hpa.wasm", flyball_policies::PREDICTIVE);
+    let mut first = start(&workshop, "drop");
+    assert_eq!(hpa(&first)["source"]["kind"], "file");
+    assert_eq!(first.terminate(), Some(0));
+
+    workshop.write("drop/hpa.wasm", "no policy at all");
+    let kept = fs::read_dir(workshop.path("state/last-good")).unwrap();
+    let kept: Vec<_> = kept.map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(kept.len(), 1);
+    fs::set_permissions(&kept[0], Permissions::from_mode(0o777)).unwrap();
+    let second = start(&workshop, "drop");
+    let refused = hpa(&second);
+    assert_eq!(refused["state"], "failed", "{refused}");
+    assert_ne!(refused["source"]["kind"], "lastGood", "{refused}");
+    assert_eq!(
+        fs::metadata(&kept[0]).unwrap().permissions().mode() & 0o777,
+        0o700
+    );
 }
 
 #[test]

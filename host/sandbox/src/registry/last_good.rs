@@ -225,8 +225,8 @@ impl LastGood {
         let files = self.directory.newest_first(EXTENSION)?;
         files
             .iter()
-            .filter(|file| !kept.contains(*file))
-            .for_each(|file| self.directory.remove(file));
+            .filter(|(file, _)| !kept.contains(file))
+            .for_each(|(file, _)| self.directory.remove(file));
         Ok(changed)
     }
 }
