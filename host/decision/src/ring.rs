@@ -184,7 +184,7 @@ impl<R: RingRecord> Latest<R> {
             *holders += 1;
         });
         self.records.push_back((record, own));
-        while self.bytes > self.limit && self.records.len() > 1 {
+        while self.bytes > self.limit && !self.records.is_empty() {
             self.pop();
         }
     }

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use flyball_decision::context::{GrantedInput, Reason};
 use flyball_decision::event::Event;
 use flyball_decision::part::PolicyRecord;
+use flyball_decision::policy::PolicyVersion;
 use flyball_decision::question::ReplicaQuestion;
 use flyball_decision::recorded::MAX_INPUTS;
 use flyball_decision::replica::{
-    MetricInput, PodColumns, Proposal, ReplicaDecision, ReplicaInput, Samples,
+    MetricInput, PodColumns, Proposal, ReplicaDecision, ReplicaInput, Samples, Target,
 };
 use flyball_decision::ring::{Asked, AskedPart, RingRecord};
 
-use super::DecisionRecord;
+use super::{DecisionRecord, Outcome};
 use crate::status::Condition;
 
 impl RingRecord for DecisionRecord {
@@ -44,11 +45,15 @@ impl RingRecord for DecisionRecord {
 
 /// Calls `visit` with address and size of each part that records may share.
 fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
-    let names = &record.names.pods;
-    visit(
-        names.as_ptr().addr(),
-        names.iter().map(|name| name.len() + 32).sum(),
-    );
+    for names in [&record.names.pods, &record.names.metrics] {
+        let bytes = names.iter().map(|name| shared_text(name)).sum();
+        visit(names.as_ptr().addr(), bytes);
+    }
+    let containers = &record.names.unrequested;
+    let bytes = containers
+        .iter()
+        .map(|entry| size_of_val(entry) + shared_text(&entry.container));
+    visit(containers.as_ptr().addr(), bytes.sum());
     for policy in record.policies.iter().flat_map(PolicyRecord::parts) {
         let context = &policy.context;
         for text in [&context.configuration, &context.state] {
@@ -57,6 +62,18 @@ fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
     }
     let Some(input) = &record.input else { return };
     visit(Arc::as_ptr(&input.pods).addr(), pod_bytes(&input.pods));
+    let target = &input.target;
+    let texts = [
+        &target.api_version,
+        &target.kind,
+        &target.namespace,
+        &target.name,
+    ];
+    let texts = texts.iter().map(|text| text.len());
+    visit(
+        Arc::as_ptr(target).addr(),
+        size_of::<Target>() + texts.sum::<usize>(),
+    );
     for metric in &input.metrics {
         visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
     }
@@ -75,15 +92,26 @@ fn metric_bytes(metric: &MetricInput) -> usize {
     let numbers = metric.value.len() + metric.timestamp_ms.len() + metric.window_ms.len();
     let columns = (numbers + metric.request.len()) * size_of::<i64>();
     let rows = metric.pod.len() * size_of::<u32>();
-    size_of::<MetricInput>() + columns + rows + metric.message.len() + 64
+    let texts = [
+        &metric.source,
+        &metric.name,
+        &metric.container,
+        &metric.selector,
+        &metric.target_type,
+        &metric.error,
+        &metric.message,
+    ];
+    let texts = texts.iter().map(|text| text.len());
+    size_of::<MetricInput>() + columns + rows + texts.sum::<usize>()
 }
 
 /// Estimates the record's own size: its fixed size, lists and texts.
 fn own_bytes(record: &DecisionRecord) -> usize {
-    let conditions = record
-        .conditions
-        .iter()
-        .map(|known| size_of::<Condition>() + known.kind.len() + text(&known.message));
+    let conditions = record.conditions.iter().map(|known| {
+        let texts = [&known.kind, &known.status, &known.reason, &known.message];
+        let texts = texts.iter().map(|text| text.len());
+        size_of::<Condition>() + texts.sum::<usize>()
+    });
     let events = record
         .events
         .iter()
@@ -95,9 +123,25 @@ fn own_bytes(record: &DecisionRecord) -> usize {
         samples(&input.scale_events) + input.metrics.len() * size_of::<Arc<MetricInput>>()
     });
     let policies = record.policies.iter().flat_map(PolicyRecord::parts);
+    let failure = match &record.outcome {
+        Outcome::Failed(failure) => failure.len(),
+        _ => 0,
+    };
+    let steps = record.guard_steps.iter().map(|step| {
+        let texts = [&step.guardrail, &step.reason, &step.message];
+        size_of_val(step) + texts.iter().map(|text| text.len()).sum::<usize>()
+    });
+    // What all records of an object have in common is small.
+    let object = shared_text(&record.object.namespace) + shared_text(&record.object.name);
+    let texts = [&record.uid, &record.host, &record.format];
+    let texts = texts.iter().map(|text| shared_text(text));
     size_of::<DecisionRecord>()
+        + text(&record.verdict.reason)
         + text(&record.verdict.message)
-        + size_of_val(&*record.guard_steps)
+        + failure
+        + object
+        + texts.sum::<usize>()
+        + steps.sum::<usize>()
         + guard
         + input
         + conditions.sum::<usize>()
@@ -112,7 +156,20 @@ fn policy_bytes(policy: &PolicyRecord) -> usize {
     };
     let log = policy.log.iter().map(|(_, line)| text(line));
     let inputs = policy.context.inputs.iter().map(granted_bytes);
+    let version = policy.version.iter().flat_map(|version| {
+        let PolicyVersion {
+            name,
+            digest,
+            contract,
+            version,
+            ..
+        } = &**version;
+        [name, digest, contract, version]
+    });
+    let version: usize = version.map(|text| shared_text(text)).sum();
     size_of::<PolicyRecord>()
+        + shared_text(&policy.name)
+        + version
         + answer
         + log.sum::<usize>()
         + inputs.sum::<usize>()
@@ -142,13 +199,19 @@ fn granted_bytes(input: &GrantedInput) -> usize {
     size_of::<GrantedInput>()
         + input.error.len()
         + input.values.len() * size_of::<f64>()
-        + input.times_ms.len() * size_of::<i64>()
+        + (input.times_ms.len() + input.numbers.len()) * size_of::<i64>()
+        + input.rows.len() * size_of::<i32>()
         + texts.map(|each| text(each)).sum::<usize>()
 }
 
 /// Returns the size of a text in a list, its `String` included.
 fn text(text: &str) -> usize {
     size_of::<String>() + text.len()
+}
+
+/// Returns the size of a text that is held with a count of its holders.
+fn shared_text(text: &str) -> usize {
+    size_of::<Arc<str>>() + 2 * size_of::<usize>() + text.len()
 }
 
 fn samples(samples: &Samples) -> usize {
