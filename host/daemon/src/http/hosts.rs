@@ -62,7 +62,7 @@ fn host_of(authority: &str) -> &str {
 /// Parses a host for `--http-host`: a name or an address, without scheme and port.
 pub fn host(text: &str) -> Result<String, String> {
     let is_address = text.parse::<IpAddr>().is_ok();
-    let is_name = !text.contains(':')
+    let is_name = !text.contains([':', '@'])
         && text.parse::<Uri>().is_ok_and(|uri| {
             let authority = uri.authority();
             authority.is_some_and(|authority| authority.as_str() == text)

@@ -33,6 +33,9 @@ pub(super) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscale
 /// Number of requests at a time.
 pub(super) const CONCURRENCY: usize = 16;
 
+/// Class of the error for a call to the cloud that was not made.
+const NOT_LEADER: &str = "NotLeader";
+
 /// How often drains are advanced in a row: one step can make the next possible at once.
 const MAX_ADVANCES: u32 = 4;
 
@@ -284,7 +287,11 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 let (nodes, ids): (Vec<Arc<str>>, Vec<Arc<str>>) = known
                     .map(|drain| (Arc::clone(&drain.node), Arc::clone(&drain.provider_id)))
                     .unzip();
-                let results = self.cloud.delete_instances(now, &group, &ids).await;
+                // Other actions may have taken until the lease was lost.
+                let results = match self.writer.leads() {
+                    true => self.cloud.delete_instances(now, &group, &ids).await,
+                    false => vec![Err(not_leader()); ids.len()],
+                };
                 Done::Terminated {
                     results: nodes.into_iter().zip(results).collect(),
                 }
@@ -382,4 +389,12 @@ fn evictions(
     let pods = moved.chain(daemons);
     pods.map(|pod| PodEviction::new(&pod, now, options))
         .collect()
+}
+
+/// Returns the error for a call to the cloud that was not made.
+fn not_leader() -> CloudError {
+    CloudError {
+        class: NOT_LEADER,
+        message: "another instance leads by now".to_owned(),
+    }
 }

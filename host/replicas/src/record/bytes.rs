@@ -6,10 +6,11 @@ use std::sync::Arc;
 use flyball_decision::context::{GrantedInput, Reason};
 use flyball_decision::event::Event;
 use flyball_decision::part::PolicyRecord;
+use flyball_decision::policy::PolicyVersion;
 use flyball_decision::question::ReplicaQuestion;
 use flyball_decision::recorded::MAX_INPUTS;
 use flyball_decision::replica::{
-    MetricInput, PodColumns, Proposal, ReplicaDecision, ReplicaInput, Samples,
+    MetricInput, PodColumns, Proposal, ReplicaDecision, ReplicaInput, Samples, Target,
 };
 use flyball_decision::ring::{Asked, AskedPart, RingRecord};
 
@@ -61,6 +62,18 @@ fn each_shared(record: &DecisionRecord, mut visit: impl FnMut(usize, usize)) {
     }
     let Some(input) = &record.input else { return };
     visit(Arc::as_ptr(&input.pods).addr(), pod_bytes(&input.pods));
+    let target = &input.target;
+    let texts = [
+        &target.api_version,
+        &target.kind,
+        &target.namespace,
+        &target.name,
+    ];
+    let texts = texts.iter().map(|text| text.len());
+    visit(
+        Arc::as_ptr(target).addr(),
+        size_of::<Target>() + texts.sum::<usize>(),
+    );
     for metric in &input.metrics {
         visit(Arc::as_ptr(metric).addr(), metric_bytes(metric));
     }
@@ -143,9 +156,17 @@ fn policy_bytes(policy: &PolicyRecord) -> usize {
     };
     let log = policy.log.iter().map(|(_, line)| text(line));
     let inputs = policy.context.inputs.iter().map(granted_bytes);
-    let version = policy.version.as_ref().map_or(0, |version| {
-        shared_text(&version.name) + shared_text(&version.digest)
+    let version = policy.version.iter().flat_map(|version| {
+        let PolicyVersion {
+            name,
+            digest,
+            contract,
+            version,
+            ..
+        } = &**version;
+        [name, digest, contract, version]
     });
+    let version: usize = version.map(|text| shared_text(text)).sum();
     size_of::<PolicyRecord>()
         + shared_text(&policy.name)
         + version

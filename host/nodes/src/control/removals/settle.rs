@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Done, NodeLoop, Removals};
+use super::{Done, NOT_LEADER, NodeLoop, Removals};
 use crate::cloud::{CloudError, CloudProvider};
 use crate::ports::{EvictError, NodeEvent, NodesReader, NodesWriter, Subject, WriteError};
 use crate::readiness::TO_BE_DELETED;
@@ -190,7 +190,9 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 removals.event(about, false, "ScaleDown", message);
                 self.scale_down.note_removed(&group, node, now);
             }
-            Err(error) if error.class == "Throttled" => drain.throttled(now),
+            Err(error) if matches!(error.class, "Throttled" | NOT_LEADER) => {
+                drain.throttled(now);
+            }
             Err(error) => {
                 // The call may have succeeded and only its answer be lost: the next census
                 // shows it.
