@@ -208,7 +208,7 @@ pub enum LoadError {
     },
     /// It would break a configuration in use.
     #[serde(skip)]
-    #[error("a configuration in use ({digest}) does not fit its schema: {error}")]
+    #[error("a configuration in use does not fit its schema ({digest}): {error}")]
     Configuration {
         /// Digest of the configuration.
         digest: String,
@@ -299,7 +299,7 @@ impl LoadError {
     pub(crate) fn for_objects(&self) -> String {
         match self {
             Self::Configuration { digest, .. } => {
-                format!("a configuration in use ({digest}) does not fit its schema")
+                format!("a configuration in use does not fit its schema ({digest})")
             }
             Self::Canary {
                 configuration,

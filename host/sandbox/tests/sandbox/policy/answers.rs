@@ -131,7 +131,10 @@ fn texts_cannot_steer_a_terminal() {
         ..Guest::default()
     };
     let decision = decide(&guest).answer.unwrap();
-    assert_eq!(decision.reason.sentence, "fine [2J policy other retired");
+    assert_eq!(
+        decision.reason.sentence,
+        "fine\\u{1b}[2J policy other retired"
+    );
 }
 
 #[test]
