@@ -166,6 +166,7 @@ impl Judge<'_> {
                 if verdict.is_none() {
                     let texts = [&texts_of_node, &texts];
                     if !table.add(node, (pod, open.next_place()), &row, texts) {
+                        table.add_names(self.state);
                         let full = std::mem::replace(&mut table, PodTable::new(MAX_PODS));
                         self.ask_pods(full, &groups, &mut open);
                         open.finish(self.state, kept, 1);
@@ -179,6 +180,7 @@ impl Judge<'_> {
                 };
                 open.add(kept, &row);
             }
+            table.add_names(self.state);
         }
         self.ask_pods(table, &groups, &mut open);
         open.finish(self.state, kept, 0);

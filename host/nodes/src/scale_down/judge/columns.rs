@@ -25,9 +25,6 @@ pub(super) const MAX_PODS: usize = 4_096;
 
 const _: () = assert!(MAX_PODS <= MAX_ROWS);
 
-/// Number of rows that are written to the columns at once.
-const BUFFERED_ROWS: usize = 64;
-
 fn group_row(node: &Candidate) -> i32 {
     i32::try_from(node.group).unwrap_or(NO_ROW)
 }
@@ -95,9 +92,6 @@ pub(super) struct PodTable<'a> {
     /// The namespace of the last pod, and its row.
     namespace: Option<(Arc<str>, u32)>,
     wanted: WantedTexts,
-    /// Rows that are not in the columns yet. Row by row, the columns would compete for the
-    /// same few lines of the cache; they are written one after the other.
-    buffer: Vec<BufferedRow<'a>>,
     /// The nodes of the pods.
     pub(super) candidates: Vec<&'a Candidate>,
     /// Slot of the pod of each row.
@@ -106,16 +100,6 @@ pub(super) struct PodTable<'a> {
     pub(super) names: Vec<ObjectKey>,
     /// Place of the pod of each row among those that are judged in this pass.
     pub(super) places: Vec<usize>,
-}
-
-/// The row of a pod in the tables.
-struct BufferedRow<'a> {
-    row: PodRow<'a>,
-    name: &'a ObjectKey,
-    /// Row of its node.
-    node: u32,
-    /// Row of its namespace.
-    namespace: u32,
 }
 
 impl<'a> PodTable<'a> {
@@ -129,7 +113,6 @@ impl<'a> PodTable<'a> {
             node_texts: Texts::default(),
             namespace: None,
             wanted: WantedTexts::default(),
-            buffer: Vec::with_capacity(BUFFERED_ROWS),
             candidates: Vec::new(),
             slots: Vec::with_capacity(rows),
             names: Vec::with_capacity(rows),
@@ -142,8 +125,8 @@ impl<'a> PodTable<'a> {
     pub(super) fn add(
         &mut self,
         node: &'a Candidate,
-        (pod, place): (&PodView<'a>, usize),
-        row: &PodRow<'a>,
+        (pod, place): (&PodView<'_>, usize),
+        row: &PodRow<'_>,
         [of_node, of_pod]: [&RowTexts; 2],
     ) -> bool {
         let is_new = self
@@ -157,31 +140,20 @@ impl<'a> PodTable<'a> {
         if is_new {
             self.add_node(node);
         }
+        let at = row_of(self.candidates.len() - 1);
         let namespace = self.namespace_row(row.namespace);
-        self.buffer.push(BufferedRow {
-            row: row.clone(),
-            name: pod.key,
-            node: row_of(self.candidates.len() - 1),
-            namespace,
-        });
-        if self.buffer.len() == BUFFERED_ROWS {
-            self.write();
-        }
+        row.push(&mut self.pods, at, namespace);
         self.slots.push(pod.slot);
         self.places.push(place);
         true
     }
 
-    /// Writes the buffered rows.
-    fn write(&mut self) {
-        let rows = &self.buffer;
-        let columns = &mut self.pods;
-        columns.node.extend(rows.iter().map(|row| row.node));
-        let namespaces = rows.iter().map(|row| row.namespace);
-        columns.namespace.extend(namespaces);
-        PodRow::write(rows.iter().map(|row| &row.row), columns);
-        self.names.extend(rows.iter().map(|row| row.name.clone()));
-        self.buffer.clear();
+    /// Adds the names of the pods that were added since the last call. Cloning a name waits
+    /// for all writes before it, so that this is done for the pods of a node at once.
+    pub(super) fn add_names(&mut self, state: &ClusterState) {
+        let slots = self.slots.iter().skip(self.names.len());
+        let pods = slots.filter_map(|&slot| state.pod_at(slot));
+        self.names.extend(pods.map(|pod| pod.key.clone()));
     }
 
     fn namespace_row(&mut self, namespace: &Arc<str>) -> u32 {
@@ -209,7 +181,6 @@ impl<'a> PodTable<'a> {
 
     /// Takes the input of the question.
     pub(super) fn input(&mut self, groups: Arc<GroupColumns>) -> ScaleDownPodsInput {
-        self.write();
         self.pods.texts = std::mem::take(&mut self.pod_texts).into_column();
         self.nodes.texts = std::mem::take(&mut self.node_texts).into_column();
         ScaleDownPodsInput {

@@ -131,29 +131,23 @@ impl PodRow<'_> {
         ]
     }
 
-    /// Adds rows to all columns but those of nodes and namespaces.
-    pub(super) fn write<'r>(rows: impl Iterator<Item = &'r Self> + Clone, columns: &mut PodColumns)
-    where
-        Self: 'r,
-    {
-        let rows = || rows.clone();
-        columns.state.extend(rows().map(|row| row.facts.state));
-        columns.owner_kind.extend(rows().map(|row| row.owner_kind));
-        let replicas = rows().map(|row| row.owner_replicas);
-        columns.owner_replicas.extend(replicas);
-        columns.priority.extend(rows().map(|row| row.priority));
-        let costs = rows().map(|row| row.deletion_cost);
-        columns.deletion_cost.extend(costs);
-        columns.cpu.extend(rows().map(|row| row.requests.cpu));
-        columns.memory.extend(rows().map(|row| row.requests.memory));
-        columns.gpu.extend(rows().map(|row| row.requests.gpu));
-        columns.created_ms.extend(rows().map(|row| row.created_ms));
-        let deletions = rows().map(|row| row.deletion_ms);
-        columns.deletion_ms.extend(deletions);
-        columns.grace_ms.extend(rows().map(|row| row.grace_ms));
-        columns.budgets.extend(rows().map(|row| row.budgets));
-        let allowed = rows().map(|row| row.disruptions_allowed);
-        columns.disruptions_allowed.extend(allowed);
+    /// Adds the row to the columns. `node` and `namespace` are rows of these tables.
+    pub(super) fn push(&self, columns: &mut PodColumns, node: u32, namespace: u32) {
+        columns.node.push(node);
+        columns.namespace.push(namespace);
+        columns.state.push(self.facts.state);
+        columns.owner_kind.push(self.owner_kind);
+        columns.owner_replicas.push(self.owner_replicas);
+        columns.priority.push(self.priority);
+        columns.deletion_cost.push(self.deletion_cost);
+        columns.cpu.push(self.requests.cpu);
+        columns.memory.push(self.requests.memory);
+        columns.gpu.push(self.requests.gpu);
+        columns.created_ms.push(self.created_ms);
+        columns.deletion_ms.push(self.deletion_ms);
+        columns.grace_ms.push(self.grace_ms);
+        columns.budgets.push(self.budgets);
+        columns.disruptions_allowed.push(self.disruptions_allowed);
     }
 }
 
