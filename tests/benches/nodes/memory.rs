@@ -121,14 +121,17 @@ async fn answer(uri: Uri) -> Response {
         }
         _ => ("Other", Box::new(std::iter::empty())),
     };
-    let added = objects.map(|object| json!({ "type": "ADDED", "object": object }));
-    let end = json!({ "type": "BOOKMARK", "object": {
+    // As the API server writes them: the type first.
+    let line =
+        |kind: &str, object: &Value| format!("{{\"type\":\"{kind}\",\"object\":{object}}}\n");
+    let end = json!({
         "apiVersion": "v1",
         "kind": kind,
         "metadata": { "resourceVersion": "1001",
                       "annotations": { "k8s.io/initial-events-end": "true" } },
-    } });
-    let lines = added.chain([end]).map(|event| format!("{event}\n"));
+    });
+    let added = objects.map(move |object| line("ADDED", &object));
+    let lines = added.chain([line("BOOKMARK", &end)]);
     // The watch stays open.
     let lines = stream::iter(lines.map(Ok::<_, Infallible>)).chain(stream::pending());
     Body::from_stream(lines).into_response()
