@@ -201,18 +201,12 @@ fn a_second_process_leads_once_the_first_is_gone() {
     let first = leader(&flyball, "first");
 
     let second = elect(&flyball, "second");
-    let holder = || {
-        let path = "jsonpath={.spec.holderIdentity}";
-        cluster.kubectl(&[
-            "get",
-            "lease",
-            "flyball",
-            "-n",
-            "flyball-system",
-            "-o",
-            path,
-        ])
+    let in_lease = |field: &str| {
+        let path = format!("jsonpath={{.spec.{field}}}");
+        let lease = ["get", "lease", "flyball", "-n", "flyball-system", "-o"];
+        cluster.kubectl(&[&lease[..], &[&path]].concat())
     };
+    let holder = || in_lease("holderIdentity");
     assert_eq!(holder().unwrap(), "first");
     let leads = |election: &Election| election.leadership().leads();
     assert!(leads(&first) && !leads(&second));
@@ -220,19 +214,7 @@ fn a_second_process_leads_once_the_first_is_gone() {
     assert_eq!(led_before(&first), None);
 
     drop(first);
-    let renewed = || -> jiff::Timestamp {
-        let path = "jsonpath={.spec.renewTime}";
-        let lease = [
-            "get",
-            "lease",
-            "flyball",
-            "-n",
-            "flyball-system",
-            "-o",
-            path,
-        ];
-        cluster.kubectl(&lease).unwrap().parse().unwrap()
-    };
+    let renewed = || -> jiff::Timestamp { in_lease("renewTime").unwrap().parse().unwrap() };
     let by_first = renewed();
     wait_for("the second to lead", MINUTE, || {
         Ok(leads(&second).then_some(()))

@@ -17,9 +17,8 @@ use flyball_placement::{Node, Taint};
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
     /// Taints the nodes that have become unneeded with the time since which they are, and
-    /// removes the taint from others, at most
-    /// `--max-bulk-soft-taint-count` in one pass. Returns also whether there was something to
-    /// write.
+    /// removes the taint from others, at most `--max-bulk-soft-taint-count` in one pass.
+    /// Returns also whether there was something to write.
     pub(super) async fn update_soft_taints(
         &mut self,
         now: Timestamp,

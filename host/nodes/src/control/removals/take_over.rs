@@ -27,7 +27,8 @@ pub(in crate::control) const REMOVALS: &str = "flyball.dev/removals";
 
 impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, W, C> {
     /// Reads what the process before left, once: in its Lease and in the status, when it led
-    /// last; in the status, the removals of the last hour. Without the right to read it, there is nothing. If the
+    /// last; in the status, the removals of the last hour. Without the right to read the
+    /// status, there is nothing in it. If the
     /// read fails otherwise, the next pass tries again.
     pub(in crate::control) async fn read_status(&mut self, now: Timestamp) {
         if self.has_read_status {

@@ -35,7 +35,7 @@ pub(crate) struct KeptVerdicts {
 }
 
 /// What pods of a node request.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Requests {
     pub(super) cpu: i64,
     pub(super) memory: i64,

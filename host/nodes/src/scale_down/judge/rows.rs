@@ -42,7 +42,7 @@ pub(super) fn row_of(at: usize) -> u32 {
 }
 
 /// The row of a pod, other than that of its node.
-#[derive(Clone)]
+#[derive(Clone, Hash)]
 pub(super) struct PodRow<'a> {
     pub(super) namespace: &'a Arc<str>,
     /// What the host reads when it combines verdicts. Holds the bits of the column `state`.
@@ -60,7 +60,7 @@ pub(super) struct PodRow<'a> {
 }
 
 /// What the host reads of a pod when it combines the verdicts about it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct HostFacts {
     /// Bits of [`pod_state`].
     state: u32,
@@ -103,34 +103,11 @@ pub(super) struct Fingerprint(u64);
 
 impl Fingerprint {
     pub(super) fn of(hasher: &DefaultHashBuilder, row: &PodRow<'_>, texts: &RowTexts) -> Self {
-        Self(hasher.hash_one((row.namespace, row.words(), texts)))
+        Self(hasher.hash_one((row, texts)))
     }
 }
 
 impl PodRow<'_> {
-    /// All columns but the namespace, packed: one slice of bytes is hashed faster than many
-    /// numbers.
-    fn words(&self) -> [u64; 12] {
-        let pair = |a: u32, b: u32| (u64::from(a) << 32) | u64::from(b);
-        [
-            pair(self.facts.state, self.facts.has_ended.into()),
-            self.facts.until.0.cast_unsigned(),
-            pair(self.owner_kind, self.owner_replicas.cast_unsigned()),
-            pair(
-                self.priority.cast_unsigned(),
-                self.deletion_cost.cast_unsigned(),
-            ),
-            self.requests.cpu.cast_unsigned(),
-            self.requests.memory.cast_unsigned(),
-            self.requests.gpu.cast_unsigned(),
-            self.created_ms.cast_unsigned(),
-            self.deletion_ms.cast_unsigned(),
-            self.grace_ms.cast_unsigned(),
-            self.budgets.into(),
-            self.disruptions_allowed.cast_unsigned().into(),
-        ]
-    }
-
     /// Adds the row to the columns. `node` and `namespace` are rows of these tables.
     pub(super) fn push(&self, columns: &mut PodColumns, node: u32, namespace: u32) {
         columns.node.push(node);
@@ -159,10 +136,6 @@ pub(super) struct RowMaker<'a> {
     owners: HashMap<usize, OwnerColumns>,
     /// Columns of the classes seen so far.
     classes: HashMap<ClassId, ClassColumns>,
-    /// The class of the last pod: that of the next one, often.
-    last_class: Option<(ClassId, ClassColumns)>,
-    /// The facts for scale-down that the last pod shares with others.
-    last_drain: Option<(&'a Arc<DrainFacts>, DrainColumns)>,
 }
 
 /// Columns that are the same for all pods of a class.
@@ -229,8 +202,6 @@ impl<'a> RowMaker<'a> {
             state,
             owners: HashMap::new(),
             classes: HashMap::new(),
-            last_class: None,
-            last_drain: None,
         }
     }
 
@@ -239,7 +210,7 @@ impl<'a> RowMaker<'a> {
         let facts = pod.facts;
         let of_class = self.class(pod);
         let (owner_kind, owner_replicas, looked_up) = self.owner(facts.owner.as_ref());
-        let drain = self.drain(&facts.drain);
+        let drain = DrainColumns::new(&facts.drain);
         PodRow {
             namespace: &pod.key.namespace,
             facts: self.host_facts(pod, owner_kind, drain.state | looked_up),
@@ -285,25 +256,9 @@ impl<'a> RowMaker<'a> {
         }
     }
 
-    fn drain(&mut self, drain: &'a Arc<DrainFacts>) -> DrainColumns {
-        if let Some((last, columns)) = self.last_drain
-            && Arc::ptr_eq(last, drain)
-        {
-            return columns;
-        }
-        let columns = DrainColumns::new(drain);
-        self.last_drain = Some((drain, columns));
-        columns
-    }
-
     fn class(&mut self, pod: &PodView<'_>) -> ClassColumns {
-        if let Some((class, columns)) = self.last_class
-            && class == pod.class
-        {
-            return columns;
-        }
         let state = self.state;
-        let columns = *self.classes.entry(pod.class).or_insert_with(|| {
+        *self.classes.entry(pod.class).or_insert_with(|| {
             let cluster = state.cluster();
             let (cpu, memory) = cluster.cpu_and_memory(pod.class);
             let gpu = match cluster.requests_extended(pod.class) {
@@ -318,9 +273,7 @@ impl<'a> RowMaker<'a> {
                 budgets: row_of(budgets.len()),
                 disruptions_allowed: allowed.unwrap_or(-1),
             }
-        });
-        self.last_class = Some((pod.class, columns));
-        columns
+        })
     }
 
     fn owner(&mut self, owner: Option<&Arc<Owner>>) -> OwnerColumns {

@@ -175,7 +175,7 @@ fn a_configuration_that_a_version_fails_with_keeps_no_other_object_from_it() {
 fn what_is_told_of_a_configuration_is_its_digest_where_others_read_it() {
     let home = Home::new();
     let registry = home.open();
-    // No version of it decides, so that each object is told why.
+    // No version of it decides, so each object's condition says why.
     let in_use_by = |texts: &[&str]| registry.set_configurations_in_use(in_use(texts));
     in_use_by(&[r#"{"window": "sesame"}"#]);
     let guest = Guest {
