@@ -5,6 +5,7 @@
 //! In JSON a record is one line, as that of a decision about replicas is.
 
 mod bytes;
+mod pod_names;
 mod scale_down;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::pod_names::{PodName, PodNames};
 pub use self::scale_down::{
     DrainStepRecord, MovedPodRecord, MovesAsked, NeededRecord, NodesAsked, PodsAsked,
     ReplacementRecord, ScaleDownQuestions, ScaleDownRecord, UnneededRecord,

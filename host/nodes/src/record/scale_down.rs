@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::pod_names::PodNames;
 use crate::reasons::Stay;
 use flyball_decision::columns::RaggedColumn;
 use flyball_decision::key::ObjectKey;
@@ -22,7 +23,7 @@ pub struct PodsAsked {
     /// The pods, of nodes that changed.
     pub input: ScaleDownPodsInput,
     /// The pod of each row, for people.
-    pub names: Vec<ObjectKey>,
+    pub names: PodNames,
     /// The policies that were asked, in the order of the chain.
     pub policies: Vec<Part<ScaleDownPodsQuestion>>,
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use flyball_decision::ask::StateBudget;
 use flyball_decision::context::Reason;
-use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
 use flyball_decision::policy::PolicyFailure;
 use flyball_decision::question::Question;
@@ -16,7 +15,7 @@ use flyball_decision::scale_down::{
 };
 use serde::Serialize;
 
-use crate::record::ScaleDownQuestions;
+use crate::record::{PodName, ScaleDownQuestions};
 
 /// The answer of a policy.
 type Answer<A> = Result<A, PolicyFailure>;
@@ -90,9 +89,10 @@ impl RemovalAnswers {
     pub(super) fn compare(&self, questions: &ScaleDownQuestions) -> Vec<JudgedOtherwise> {
         let mut found = Vec::new();
         for (asked, now) in questions.pods.iter().zip(&self.pods) {
+            let rows: Vec<PodName<'_>> = asked.names.iter().collect();
+            let name = |pod: &PodName<'_>| pod.to_string().into();
             for (part, now) in asked.policies.iter().zip(now) {
-                let name = |key: &ObjectKey| format!("{}/{}", key.namespace, key.name).into();
-                compare(part, now, (&asked.names, &name), pod_in_words, &mut found);
+                compare(part, now, (&rows, &name), pod_in_words, &mut found);
             }
         }
         for (asked, now) in questions.nodes.iter().zip(&self.nodes) {

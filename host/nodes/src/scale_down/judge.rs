@@ -10,6 +10,7 @@
 //! Rows are independent, so verdicts are kept, and only rows that changed, or whose verdict
 //! has run out, are asked about again.
 
+mod batches;
 mod columns;
 mod compose;
 mod kept;
@@ -20,14 +21,14 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use self::columns::{MAX_PODS, PodTable};
+use self::batches::{PodBatches, UnknownNode};
+use self::columns::PodTable;
 pub(super) use self::columns::{NodeTable, group_columns};
 pub(super) use self::compose::filled;
-use self::compose::{PodComposer, PodVerdict, compose_nodes};
+use self::compose::{PodComposer, compose_nodes};
 pub(crate) use self::kept::KeptVerdicts;
-use self::kept::{KeptPod, PodNodeKey};
-use self::open::{ByName, OpenNodes};
-use self::rows::{Fingerprint, RowMaker};
+use self::kept::PodNodeKey;
+use self::open::OpenNodes;
 use super::candidates::Candidate;
 use super::plan::ScaleDownContext;
 use super::wishes::{self, Wishes};
@@ -41,7 +42,6 @@ use flyball_decision::part::Part;
 use flyball_decision::policy::WantedInput;
 use flyball_decision::question::{Question, ScaleDownNodesQuestion, ScaleDownPodsQuestion};
 use flyball_decision::scale_down::GroupColumns;
-use flyball_decision::time::Timestamp;
 
 /// Scores of the policies, in the order of the chain.
 pub(super) type Scores = SmallVec<[f64; 4]>;
@@ -135,69 +135,54 @@ struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Asks about pods whose verdicts are not known.
+    /// Asks about pods whose verdicts are not known. Rows of many pods are made in a thread of
+    /// their own, while the policies answer about those before them.
     fn pods(&mut self, nodes: &[Candidate], kept: &mut KeptVerdicts) {
         let now = self.context.now;
         // What seldom changes of a group, so that verdicts can be kept.
         let groups = Arc::new(group_columns(self.context, self.state, false));
         kept.note_pod_groups(&groups);
-        let nodes = nodes.iter().map(|node| {
+        let mut unknown = Vec::new();
+        for node in nodes {
             let key = PodNodeKey::of(node, self.wishes.texts_of_node(node));
-            (node, key)
-        });
-        let nodes = nodes.filter(|(node, key)| !kept.knows_pods(&node.name, key, now));
-        let nodes: Vec<_> = nodes.collect();
-        let counts = nodes
-            .iter()
-            .map(|(node, _)| self.state.pods_on(&node.name).count());
-        let mut table = PodTable::new(counts.sum());
-        let mut rows = RowMaker::new(self.context, self.state);
-        let mut by_name = ByName::default();
-        let mut open = OpenNodes::default();
-        for (node, key) in nodes {
-            let known = kept.take_pods(&node.name, &key);
-            let texts_of_node = key.texts.clone();
-            open.start(node, key);
-            for pod in by_name.sort(self.state.pods_on(&node.name)) {
-                let row = rows.row(pod);
-                let texts = self.wishes.texts_of_pod(self.state, pod);
-                let fingerprint = Fingerprint::of(&kept.hasher, &row, &texts);
-                let verdict = kept_verdict(&known, pod.slot, fingerprint, now);
-                if verdict.is_none() {
-                    let texts = [&texts_of_node, &texts];
-                    if !table.add(node, (pod, open.next_place()), &row, texts) {
-                        table.add_names(self.state);
-                        let full = std::mem::replace(&mut table, PodTable::new(MAX_PODS));
-                        self.ask_pods(full, &groups, &mut open);
-                        open.finish(self.state, kept, 1);
-                        table.add(node, (pod, open.next_place()), &row, texts);
-                    }
-                }
-                let kept = KeptPod {
-                    slot: pod.slot,
-                    fingerprint,
-                    verdict,
-                };
-                open.add(kept, &row);
+            if !kept.knows_pods(&node.name, &key, now) {
+                let known = kept.take_pods(&node.name, &key);
+                unknown.push(UnknownNode { node, key, known });
             }
-            table.add_names(self.state);
         }
-        self.ask_pods(table, &groups, &mut open);
+        let wishes = std::mem::take(&mut self.wishes);
+        let batches = PodBatches {
+            now,
+            state: self.state,
+            wishes: &wishes,
+            hasher: kept.hasher.clone(),
+            nodes: &unknown,
+        };
+        let mut open = OpenNodes::default();
+        batches.for_each(|batch| {
+            let first = open.append(batch.nodes);
+            self.ask_pods(batch.table, &groups, &mut open, first);
+            open.finish(self.state, kept, 1);
+        });
         open.finish(self.state, kept, 0);
+        self.wishes = wishes;
     }
 
-    /// Asks about the pods of a table, and files their verdicts.
+    /// Asks about the pods of a table, and files their verdicts. `first`: where the pods of
+    /// the table's batch begin among the open ones.
     fn ask_pods(
         &mut self,
         mut table: PodTable<'_>,
         groups: &Arc<GroupColumns>,
         open: &mut OpenNodes<'_>,
+        first: usize,
     ) {
         if table.slots.is_empty() {
             return;
         }
         let mut input = table.input(Arc::clone(groups));
         let state = self.state;
+        table.add_names(state);
         let granted = |wanted: &WantedInput| {
             wishes::grant(state, wanted, Some(&table.slots), &table.candidates)
         };
@@ -209,7 +194,9 @@ impl Judge<'_> {
         );
         let mut composer = PodComposer::new(self.context.now, &parts, groups, &table);
         for (at, &place) in table.places.iter().enumerate() {
-            open.answer(place, |pod| composer.verdict(at, pod));
+            let place = first + place;
+            let verdict = composer.verdict(at, open.facts(place));
+            open.set(place, verdict);
         }
         if !parts.is_empty() {
             self.questions.pods.push(PodsAsked {
@@ -313,17 +300,4 @@ pub(super) fn ask_chain<Q: Question<Own = ()>>(
 pub(super) fn compare_scores(a: &Scores, b: &Scores) -> std::cmp::Ordering {
     let orders = a.iter().zip(b).map(|(a, b)| a.total_cmp(b));
     orders.fold(std::cmp::Ordering::Equal, std::cmp::Ordering::then)
-}
-
-/// Returns the verdict about a row that is known and holds. `known` is ordered by slot.
-fn kept_verdict(
-    known: &[KeptPod],
-    slot: u32,
-    fingerprint: Fingerprint,
-    now: Timestamp,
-) -> Option<PodVerdict> {
-    let at = known.binary_search_by_key(&slot, |pod| pod.slot).ok()?;
-    let verdict = known[at].verdict.as_ref()?;
-    let holds = known[at].fingerprint == fingerprint && now < verdict.until;
-    holds.then(|| verdict.clone())
 }

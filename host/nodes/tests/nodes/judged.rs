@@ -364,6 +364,58 @@ fn more_texts_than_one_question_has_are_asked_about_in_parts() {
     assert_eq!((rows.len(), rows.iter().sum::<usize>()), (2, 1103));
 }
 
+/// Rows of many pods are made in a second thread, and a node's pods may be part of two
+/// questions.
+#[test]
+fn more_pods_than_one_question_has_are_asked_about_in_order() {
+    const BLOCKS: i64 = 7;
+    let asked = Asked::default();
+    let mut world = world(|_| ());
+    let policy = noting("notes", &asked, |_, input| {
+        let verdict = input.pods.cpu.iter().map(|&cpu| match cpu {
+            BLOCKS => pod_verdict::BLOCK,
+            _ => pod_verdict::EVICT,
+        });
+        PodVerdicts {
+            verdict: verdict.collect(),
+            ..PodVerdicts::default()
+        }
+    });
+    world.judge(vec![policy, lets_go()]);
+    for (node, count) in [("a-0", 4_000), ("a-1", 4_000), ("a-2", 1_000)] {
+        world.running(&format!("{node}-web"), count, node, &pod(1));
+    }
+    // The last pod of the second node by name, which the second question is about.
+    world.running("zz-keeps", 1, "a-1", &pod(BLOCKS));
+    world.tick(0);
+    let all = 3 + 4_000 + 4_000 + 1_000 + 1;
+    assert_eq!(rows(&asked), [4_096, 4_096, all - 2 * 4_096]);
+
+    let record = world.records().pop().unwrap();
+    let removals = record.scale_down.as_ref().unwrap();
+    let blocking = removals.questions.pods.iter().flat_map(|question| {
+        let cpu = question.input.pods.cpu.iter();
+        let named = cpu.zip(question.names.iter());
+        named.filter(|(cpu, _)| **cpu == BLOCKS)
+    });
+    let blocking: Vec<String> = blocking.map(|(_, name)| name.to_string()).collect();
+    assert_eq!(blocking, ["default/zz-keeps-0"]);
+    let mut standings = NodeStandings::default();
+    standings.add(&record);
+    let blocked = blocked(&standings);
+    let blocked: Vec<_> = blocked.iter().collect();
+    assert_eq!(blocked.len(), 1, "{blocked:?}");
+    assert!(
+        blocked[0].0 == "a-1" && blocked[0].1.contains("zz-keeps-0"),
+        "{blocked:?}"
+    );
+
+    // One pod changes, and the verdicts about all others are known.
+    change_pods(&mut world, "zz-keeps", |_, drain| drain.deletion_cost = 7);
+    world.tick(20_000);
+    assert_eq!(rows(&asked), [1]);
+}
+
 #[test]
 fn a_version_that_wants_another_annotation_is_asked_once_all_objects_are_listed() {
     let asked = Asked::default();

@@ -7,12 +7,12 @@ use super::PodAction;
 use super::kept::KeptNode;
 use super::rows::{PodRow, row_of, time};
 use crate::gpu::{gpus, has_gpu_label};
+use crate::record::PodNames;
 use crate::scale_down::candidates::{Candidate, is_disabled};
 use crate::scale_down::plan::ScaleDownContext;
 use crate::scale_down::wishes::RowTexts;
-use crate::state::{ClusterState, PodView};
+use crate::state::ClusterState;
 use flyball_decision::context::GrantedInput;
-use flyball_decision::key::ObjectKey;
 use flyball_decision::row_wish::MAX_TEXT_BYTES;
 use flyball_decision::scale_down::{
     GroupColumns, MAX_ROWS, NO_ROW, NONE, NodeColumns, PodColumns, PodNodeColumns,
@@ -83,6 +83,14 @@ pub(in crate::scale_down) fn group_columns(
     columns
 }
 
+/// A pod without a verdict.
+pub(super) struct AskedPod<'a> {
+    pub(super) slot: u32,
+    /// Its place among the pods of its node that are added with it.
+    pub(super) at: usize,
+    pub(super) row: PodRow<'a>,
+}
+
 /// Pods to ask about.
 pub(super) struct PodTable<'a> {
     pods: PodColumns,
@@ -92,12 +100,16 @@ pub(super) struct PodTable<'a> {
     /// The namespace of the last pod, and its row.
     namespace: Option<(Arc<str>, u32)>,
     wanted: WantedTexts,
+    /// Number of pods for which there is room.
+    promised: usize,
+    /// The node of the last one.
+    promised_node: Option<usize>,
     /// The nodes of the pods.
     pub(super) candidates: Vec<&'a Candidate>,
     /// Slot of the pod of each row.
     pub(super) slots: Vec<u32>,
     /// Namespace and name of the pod of each row.
-    pub(super) names: Vec<ObjectKey>,
+    pub(super) names: PodNames,
     /// Place of the pod of each row among those that are judged in this pass.
     pub(super) places: Vec<usize>,
 }
@@ -113,47 +125,48 @@ impl<'a> PodTable<'a> {
             node_texts: Texts::default(),
             namespace: None,
             wanted: WantedTexts::default(),
+            promised: 0,
+            promised_node: None,
             candidates: Vec::new(),
             slots: Vec::with_capacity(rows),
-            names: Vec::with_capacity(rows),
+            names: PodNames::default(),
             places: Vec::with_capacity(rows),
         }
     }
 
-    /// Adds a pod with its place. Returns false, and adds nothing, if the table is full.
-    /// Pods of a node are added one after the other.
-    pub(super) fn add(
-        &mut self,
-        node: &'a Candidate,
-        (pod, place): (&PodView<'_>, usize),
-        row: &PodRow<'_>,
-        [of_node, of_pod]: [&RowTexts; 2],
-    ) -> bool {
-        let is_new = self
-            .candidates
-            .last()
-            .is_none_or(|last| !std::ptr::eq(*last, node));
-        let of_node = is_new.then_some(of_node);
-        if self.slots.len() == MAX_PODS || !self.wanted.add(of_node, of_pod) {
+    /// Returns whether the table has room for one more pod of a node, with what policies want
+    /// of both. The pod is added later. An empty table has room for any.
+    pub(super) fn has_room(&mut self, node: &Candidate, [of_node, of_pod]: [&RowTexts; 2]) -> bool {
+        let is_full = self.promised == MAX_PODS;
+        let of_node =
+            (self.promised_node != Some(std::ptr::from_ref(node).addr())).then_some(of_node);
+        if is_full || !self.wanted.add(of_node, of_pod) {
             return false;
         }
-        if is_new {
-            self.add_node(node);
-        }
-        let at = row_of(self.candidates.len() - 1);
-        let namespace = self.namespace_row(row.namespace);
-        row.push(&mut self.pods, at, namespace);
-        self.slots.push(pod.slot);
-        self.places.push(place);
+        self.promised += 1;
+        self.promised_node = Some(std::ptr::from_ref(node).addr());
         true
     }
 
-    /// Adds the names of the pods that were added since the last call. Cloning a name waits
-    /// for all writes before it, so that this is done for the pods of a node at once.
+    /// Adds the rows of a node's pods. `first`: the place of the pod that they count from.
+    pub(super) fn add(&mut self, node: &'a Candidate, pods: &[AskedPod<'a>], first: usize) {
+        let row = row_of(self.candidates.len());
+        self.add_node(node);
+        let columns = &mut self.pods;
+        columns.node.extend(pods.iter().map(|_| row));
+        PodRow::write(pods.iter().map(|pod| &pod.row), columns);
+        for pod in pods {
+            let namespace = self.namespace_row(pod.row.namespace);
+            self.pods.namespace.push(namespace);
+        }
+        self.slots.extend(pods.iter().map(|pod| pod.slot));
+        self.places.extend(pods.iter().map(|pod| first + pod.at));
+    }
+
+    /// Adds the names of the pods.
     pub(super) fn add_names(&mut self, state: &ClusterState) {
-        let slots = self.slots.iter().skip(self.names.len());
-        let pods = slots.filter_map(|&slot| state.pod_at(slot));
-        self.names.extend(pods.map(|pod| pod.key.clone()));
+        let pods = self.slots.iter().filter_map(|&slot| state.pod_at(slot));
+        self.names.extend(pods.map(|pod| pod.key));
     }
 
     fn namespace_row(&mut self, namespace: &Arc<str>) -> u32 {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 pub(super) use self::nodes::compose_nodes;
 
 use super::columns::PodTable;
-use super::open::OpenPod;
+use super::kept::KeptPod;
 use super::rows::HostFacts;
 use super::{JudgedPod, PodAction};
 use crate::reasons::{self, HOST_REASONS, HostReason, Stay};
@@ -193,7 +193,7 @@ impl<'a> PodComposer<'a> {
         filled(sentence, |table, at| match table {
             "pod" => {
                 let pod = self.table.names.get(at)?;
-                Some(format!("{}/{}", pod.namespace, pod.name))
+                Some(pod.to_string())
             }
             "node" => Some(self.table.candidates.get(at)?.name.to_string()),
             "group" => Some(self.groups.name.get(at)?.to_string()),
@@ -210,37 +210,43 @@ pub(super) struct NodeOfPods {
     pub(super) until: Timestamp,
 }
 
-/// Adds up the verdicts about the pods of a node, which are ordered by name.
-pub(super) fn compose_node_of_pods(state: &ClusterState, pods: &[OpenPod]) -> NodeOfPods {
+/// Adds up the verdicts about the pods of a node, which are ordered by name. Returns them
+/// too.
+pub(super) fn compose_node_of_pods(
+    state: &ClusterState,
+    pods: impl ExactSizeIterator<Item = (KeptPod, HostFacts)>,
+) -> (Box<[KeptPod]>, NodeOfPods) {
     let (mut blocked, mut cost, mut until) = (None, 0.0, Timestamp(i64::MAX));
     let mut judged = Vec::with_capacity(pods.len());
-    for OpenPod { kept, facts } in pods {
-        let Some(verdict) = &kept.verdict else {
-            continue;
-        };
-        until = until.min(verdict.until);
-        match action(*facts, verdict.strictness) {
-            Err(()) => {
-                if let (None, Some(cause)) = (&blocked, &verdict.cause) {
-                    blocked = state.pod_at(kept.slot).map(|pod| cause.stay(pod.key));
+    let mut verdicts = Vec::with_capacity(pods.len());
+    for (kept, facts) in pods {
+        if let Some(verdict) = &kept.verdict {
+            until = until.min(verdict.until);
+            match action(facts, verdict.strictness) {
+                Err(()) => {
+                    if let (None, Some(cause)) = (&blocked, &verdict.cause) {
+                        blocked = state.pod_at(kept.slot).map(|pod| cause.stay(pod.key));
+                    }
                 }
-            }
-            Ok(Some(action)) => {
-                if action == PodAction::Evict {
-                    cost += verdict.cost;
+                Ok(Some(action)) => {
+                    if action == PodAction::Evict {
+                        cost += verdict.cost;
+                    }
+                    let slot = kept.slot;
+                    judged.push(JudgedPod { slot, action });
                 }
-                let slot = kept.slot;
-                judged.push(JudgedPod { slot, action });
+                Ok(None) => {}
             }
-            Ok(None) => {}
         }
+        verdicts.push(kept);
     }
-    NodeOfPods {
+    let of_pods = NodeOfPods {
         pods: judged.into(),
         blocked,
         cost,
         until,
-    }
+    };
+    (verdicts.into(), of_pods)
 }
 
 /// What happens to a pod. `Ok(None)` if it is left alone, and an error if it blocks. No
@@ -249,7 +255,7 @@ fn action(pod: HostFacts, strictness: Strictness) -> Result<Option<PodAction>, (
     match strictness {
         Strictness::Block => Err(()),
         Strictness::Wait => Ok(Some(PodAction::Wait)),
-        _ if pod.is_mirror() || pod.has_ended => Ok(None),
+        _ if pod.is_mirror() || pod.has_ended() => Ok(None),
         Strictness::Skip => Ok(None),
         Strictness::Evict if pod.of_daemon_set() => Ok(Some(PodAction::DaemonSet)),
         Strictness::Evict => Ok(Some(PodAction::Evict)),

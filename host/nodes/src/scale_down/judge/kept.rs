@@ -7,7 +7,7 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::compose::{NodeOfPods, PodVerdict};
 use super::open::OpenNode;
-use super::rows::{Fingerprint, PodRow};
+use super::rows::{Fingerprint, HostFacts};
 use super::{Candidate, JudgedNode, JudgedPod, Scores};
 use crate::reasons::Stay;
 use crate::scale_down::plan::ScaleDownContext;
@@ -52,9 +52,8 @@ pub(super) struct NodeRequests {
 
 impl NodeRequests {
     /// Adds a pod.
-    pub(super) fn add(&mut self, pod: &PodRow<'_>) {
-        let (facts, requests) = (pod.facts, pod.requests);
-        if facts.has_ended || facts.is_long_terminating() {
+    pub(super) fn add(&mut self, facts: HostFacts, requests: Requests) {
+        if facts.has_ended() || facts.is_long_terminating() {
             return;
         }
         self.all.add(requests);
@@ -63,6 +62,13 @@ impl NodeRequests {
         } else if facts.of_daemon_set() {
             self.of_daemon_sets.add(requests);
         }
+    }
+
+    /// Adds what further pods of the node request.
+    pub(super) fn add_all(&mut self, other: &Self) {
+        self.all.add(other.all);
+        self.of_daemon_sets.add(other.of_daemon_sets);
+        self.of_mirrors.add(other.of_mirrors);
     }
 }
 

@@ -1,15 +1,15 @@
 //! Nodes whose pods are judged in this pass, until the policies have answered.
 //!
 //! The pods of a node are far apart in the state. What is needed of a pod after its row was
-//! made is kept here, so that each pod is read from the state once. When a table of pods is
-//! full, it is asked about, and the nodes before the last one are finished, so that this
-//! stays small.
+//! made is kept here, so that each pod is read from the state once. After each batch of pods
+//! the nodes before the last one are finished, so that this stays small.
 
 use super::compose::{PodVerdict, compose_node_of_pods};
-use super::kept::{KeptPod, KeptVerdicts, NodeRequests, PodNodeKey};
-use super::rows::{HostFacts, PodRow};
+use super::kept::{KeptPod, KeptVerdicts, NodeRequests, PodNodeKey, Requests};
+use super::rows::{Fingerprint, HostFacts};
 use crate::scale_down::candidates::Candidate;
 use crate::state::{ClusterState, PodView};
+use flyball_decision::time::Timestamp;
 
 /// Length of the part of a name that is compared first.
 const PREFIX_BYTES: usize = size_of::<u128>();
@@ -25,15 +25,57 @@ pub(super) struct OpenNode<'n> {
 
 /// A pod of an open node.
 pub(super) struct OpenPod {
-    pub(super) kept: KeptPod,
+    pub(super) slot: u32,
+    pub(super) fingerprint: Fingerprint,
     pub(super) facts: HostFacts,
+    pub(super) requests: Requests,
+    /// `None` until the policies have answered.
+    pub(super) verdict: Option<PodVerdict>,
 }
 
 /// The open nodes, and their pods in the order of the nodes.
 #[derive(Default)]
 pub(super) struct OpenNodes<'n> {
     nodes: Vec<OpenNode<'n>>,
-    pods: Vec<OpenPod>,
+    pods: OpenPods,
+}
+
+/// Columns of the pods of open nodes.
+#[derive(Default)]
+struct OpenPods {
+    slots: Vec<u32>,
+    fingerprints: Vec<Fingerprint>,
+    bits: Vec<u32>,
+    untils: Vec<Timestamp>,
+    /// `None` until the policies have answered.
+    verdicts: Vec<Option<PodVerdict>>,
+}
+
+impl OpenPods {
+    fn append(&mut self, other: &mut Self) {
+        self.slots.append(&mut other.slots);
+        self.fingerprints.append(&mut other.fingerprints);
+        self.bits.append(&mut other.bits);
+        self.untils.append(&mut other.untils);
+        self.verdicts.append(&mut other.verdicts);
+    }
+
+    /// Takes the first pods.
+    fn take(&mut self, count: usize) -> impl ExactSizeIterator<Item = (KeptPod, HostFacts)> {
+        let facts = self.bits.drain(..count).zip(self.untils.drain(..count));
+        let fingerprints = self.fingerprints.drain(..count);
+        let slots = self.slots.drain(..count).zip(fingerprints);
+        let verdicts = self.verdicts.drain(..count);
+        let pods = slots.zip(verdicts).zip(facts);
+        pods.map(|(((slot, fingerprint), verdict), (bits, until))| {
+            let kept = KeptPod {
+                slot,
+                fingerprint,
+                verdict,
+            };
+            (kept, HostFacts { bits, until })
+        })
+    }
 }
 
 impl<'n> OpenNodes<'n> {
@@ -47,25 +89,53 @@ impl<'n> OpenNodes<'n> {
         });
     }
 
-    /// The place of the pod that is added next.
-    pub(super) fn next_place(&self) -> usize {
-        self.pods.len()
-    }
-
-    /// Adds a pod to the last node.
-    pub(super) fn add(&mut self, kept: KeptPod, row: &PodRow<'_>) {
+    /// Moves pods to the last node. Returns the place of the first one.
+    pub(super) fn add(&mut self, pods: &mut Vec<OpenPod>) -> usize {
         if let Some(node) = self.nodes.last_mut() {
-            node.requested.add(row);
-            node.count += 1;
+            for pod in &*pods {
+                node.requested.add(pod.facts, pod.requests);
+            }
+            node.count += pods.len();
         }
-        let facts = row.facts;
-        self.pods.push(OpenPod { kept, facts });
+        let first = self.pods.slots.len();
+        let all = &mut self.pods;
+        all.slots.extend(pods.iter().map(|pod| pod.slot));
+        let fingerprints = pods.iter().map(|pod| pod.fingerprint);
+        all.fingerprints.extend(fingerprints);
+        all.bits.extend(pods.iter().map(|pod| pod.facts.bits));
+        all.untils.extend(pods.iter().map(|pod| pod.facts.until));
+        all.verdicts.extend(pods.drain(..).map(|pod| pod.verdict));
+        first
     }
 
     /// Sets the verdict about the pod at a place.
-    pub(super) fn answer(&mut self, place: usize, verdict: impl FnOnce(HostFacts) -> PodVerdict) {
-        let pod = &mut self.pods[place];
-        pod.kept.verdict = Some(verdict(pod.facts));
+    pub(super) fn set(&mut self, place: usize, verdict: PodVerdict) {
+        self.pods.verdicts[place] = Some(verdict);
+    }
+
+    /// Adds the nodes and pods of the next batch. If its first node is the last one here, it
+    /// goes on. Returns the place of the batch's first pod.
+    pub(super) fn append(&mut self, mut next: Self) -> usize {
+        let first = self.pods.slots.len();
+        self.pods.append(&mut next.pods);
+        for node in next.nodes {
+            match self.nodes.last_mut() {
+                Some(last) if std::ptr::eq(last.node, node.node) => {
+                    last.requested.add_all(&node.requested);
+                    last.count += node.count;
+                }
+                _ => self.nodes.push(node),
+            }
+        }
+        first
+    }
+
+    /// Returns the facts of the pod at a place.
+    pub(super) fn facts(&self, place: usize) -> HostFacts {
+        HostFacts {
+            bits: self.pods.bits[place],
+            until: self.pods.untils[place],
+        }
     }
 
     /// Combines the verdicts about the pods of each node and keeps them, but for so many
@@ -74,13 +144,12 @@ impl<'n> OpenNodes<'n> {
         let finished = self.nodes.len().saturating_sub(open);
         let nodes: Vec<_> = self.nodes.drain(..finished).collect();
         let count: usize = nodes.iter().map(|node| node.count).sum();
-        let mut pods = self.pods.drain(..count);
+        let mut pods = self.pods.take(count);
         kept.reserve(nodes.len());
         for node in nodes {
-            let count = node.count;
-            let of_pods = compose_node_of_pods(state, &pods.as_slice()[..count]);
-            let verdicts = pods.by_ref().take(count).map(|pod| pod.kept);
-            kept.keep_pods(node, verdicts.collect(), of_pods);
+            let pods = pods.by_ref().take(node.count);
+            let (verdicts, of_pods) = compose_node_of_pods(state, pods);
+            kept.keep_pods(node, verdicts, of_pods);
         }
     }
 }

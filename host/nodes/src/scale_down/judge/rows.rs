@@ -8,7 +8,6 @@ use hashbrown::{DefaultHashBuilder, HashMap};
 
 use super::kept::Requests;
 use crate::gpu::gpus;
-use crate::scale_down::plan::ScaleDownContext;
 use crate::scale_down::wishes::RowTexts;
 use crate::state::{
     BudgetFacts, ClusterState, DrainFacts, LocalVolumes, Owner, PodPhase, PodView, RestartPolicy,
@@ -59,20 +58,21 @@ pub(super) struct PodRow<'a> {
     disruptions_allowed: i32,
 }
 
+/// Bit of a pod that has ended. No bit of [`pod_state`] says so of pods that are started again.
+const HAS_ENDED: u32 = 1 << 31;
+
 /// What the host reads of a pod when it combines the verdicts about it.
 #[derive(Clone, Copy, Debug, Hash)]
 pub(super) struct HostFacts {
-    /// Bits of [`pod_state`].
-    state: u32,
-    /// Whether the pod has ended. No bit says so of pods that are started again.
-    pub(super) has_ended: bool,
+    /// Bits of [`pod_state`], and [`HAS_ENDED`].
+    pub(super) bits: u32,
     /// When the facts change if nothing but time does.
     pub(super) until: Timestamp,
 }
 
 impl HostFacts {
     fn has(self, bit: u32) -> bool {
-        self.state & bit != 0
+        self.bits & bit != 0
     }
 
     pub(super) fn is_mirror(self) -> bool {
@@ -83,6 +83,10 @@ impl HostFacts {
         self.has(pod_state::DAEMON_SET)
     }
 
+    pub(super) fn has_ended(self) -> bool {
+        self.has(HAS_ENDED)
+    }
+
     /// Whether it is being deleted and has outlived its grace.
     pub(super) fn is_long_terminating(self) -> bool {
         self.has(pod_state::LONG_TERMINATING)
@@ -90,7 +94,7 @@ impl HostFacts {
 
     /// Whether a policy may leave it alone: it goes with its node.
     pub(super) fn may_be_skipped(self) -> bool {
-        self.is_mirror() || self.of_daemon_set() || self.has_ended || self.is_long_terminating()
+        self.is_mirror() || self.of_daemon_set() || self.has_ended() || self.is_long_terminating()
     }
 }
 
@@ -108,29 +112,36 @@ impl Fingerprint {
 }
 
 impl PodRow<'_> {
-    /// Adds the row to the columns. `node` and `namespace` are rows of these tables.
-    pub(super) fn push(&self, columns: &mut PodColumns, node: u32, namespace: u32) {
-        columns.node.push(node);
-        columns.namespace.push(namespace);
-        columns.state.push(self.facts.state);
-        columns.owner_kind.push(self.owner_kind);
-        columns.owner_replicas.push(self.owner_replicas);
-        columns.priority.push(self.priority);
-        columns.deletion_cost.push(self.deletion_cost);
-        columns.cpu.push(self.requests.cpu);
-        columns.memory.push(self.requests.memory);
-        columns.gpu.push(self.requests.gpu);
-        columns.created_ms.push(self.created_ms);
-        columns.deletion_ms.push(self.deletion_ms);
-        columns.grace_ms.push(self.grace_ms);
-        columns.budgets.push(self.budgets);
-        columns.disruptions_allowed.push(self.disruptions_allowed);
+    /// Adds rows to all columns but those of nodes and namespaces.
+    pub(super) fn write<'r>(rows: impl Iterator<Item = &'r Self> + Clone, columns: &mut PodColumns)
+    where
+        Self: 'r,
+    {
+        let rows = || rows.clone();
+        let states = rows().map(|row| row.facts.bits & !HAS_ENDED);
+        columns.state.extend(states);
+        columns.owner_kind.extend(rows().map(|row| row.owner_kind));
+        let replicas = rows().map(|row| row.owner_replicas);
+        columns.owner_replicas.extend(replicas);
+        columns.priority.extend(rows().map(|row| row.priority));
+        let costs = rows().map(|row| row.deletion_cost);
+        columns.deletion_cost.extend(costs);
+        columns.cpu.extend(rows().map(|row| row.requests.cpu));
+        columns.memory.extend(rows().map(|row| row.requests.memory));
+        columns.gpu.extend(rows().map(|row| row.requests.gpu));
+        columns.created_ms.extend(rows().map(|row| row.created_ms));
+        let deletions = rows().map(|row| row.deletion_ms);
+        columns.deletion_ms.extend(deletions);
+        columns.grace_ms.extend(rows().map(|row| row.grace_ms));
+        columns.budgets.extend(rows().map(|row| row.budgets));
+        let allowed = rows().map(|row| row.disruptions_allowed);
+        columns.disruptions_allowed.extend(allowed);
     }
 }
 
 /// Makes the rows of pods.
 pub(super) struct RowMaker<'a> {
-    context: &'a ScaleDownContext<'a>,
+    now: Timestamp,
     state: &'a ClusterState,
     /// Columns of the owners seen so far, by the address that their pods share.
     owners: HashMap<usize, OwnerColumns>,
@@ -196,9 +207,9 @@ impl DrainColumns {
 type OwnerColumns = (u32, i32, u32);
 
 impl<'a> RowMaker<'a> {
-    pub(super) fn new(context: &'a ScaleDownContext<'a>, state: &'a ClusterState) -> Self {
+    pub(super) fn new(now: Timestamp, state: &'a ClusterState) -> Self {
         Self {
-            context,
+            now,
             state,
             owners: HashMap::new(),
             classes: HashMap::new(),
@@ -229,7 +240,7 @@ impl<'a> RowMaker<'a> {
 
     /// `shared`: bits that depend on the owner, and on what the pod shares with others.
     fn host_facts(&self, pod: &PodView<'_>, owner_kind: u32, shared: u32) -> HostFacts {
-        let (now, facts) = (self.context.now, pod.facts);
+        let (now, facts) = (self.now, pod.facts);
         let is_terminal = match facts.phase {
             PodPhase::Failed => facts.drain.restart_policy == RestartPolicy::Never,
             PodPhase::Succeeded => facts.drain.restart_policy != RestartPolicy::Always,
@@ -242,6 +253,7 @@ impl<'a> RowMaker<'a> {
             (of_daemon_set, pod_state::DAEMON_SET),
             (is_terminal, pod_state::TERMINAL),
             (facts.ready, pod_state::READY),
+            (facts.has_ended(), HAS_ENDED),
             (
                 end.is_some_and(|end| end < now),
                 pod_state::LONG_TERMINATING,
@@ -250,8 +262,7 @@ impl<'a> RowMaker<'a> {
         let bits = bits.into_iter().filter(|(is_set, _)| *is_set);
         let until = end.map(|end| end.plus(1)).filter(|until| *until > now);
         HostFacts {
-            state: bits.fold(shared, |bits, (_, bit)| bits | bit),
-            has_ended: facts.has_ended(),
+            bits: bits.fold(shared, |bits, (_, bit)| bits | bit),
             until: until.unwrap_or(Timestamp(i64::MAX)),
         }
     }
