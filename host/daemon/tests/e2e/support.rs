@@ -2,9 +2,10 @@
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
-use std::path::PathBuf;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -20,8 +21,37 @@ pub struct Ran {
     pub stderr: String,
 }
 
+/// Directory with the compiled code of the built-in policies, which a first run left.
+static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
+    let state = Path::new(env!("CARGO_TARGET_TMPDIR")).join("first-run");
+    // Of an earlier run of the tests.
+    let _ = fs::remove_dir_all(&state);
+    let mut first = Command::new(env!("CARGO_BIN_EXE_flyball"));
+    first.args(["policy", "list"]);
+    first.env("FLYBALL_STATE_DIR", &state);
+    let ran: Ran = first.output().unwrap().into();
+    ran.expect(0, &["hpa"]);
+    state.join("code")
+});
+
 impl Workshop {
+    /// Returns a folder with the compiled code of the built-in policies, as every run but
+    /// the first one on a machine has it.
     pub fn new() -> Self {
+        let workshop = Self::without_code();
+        let code = workshop.path("state/code");
+        for folder in [workshop.path("state"), code.clone()] {
+            fs::DirBuilder::new().mode(0o700).create(folder).unwrap();
+        }
+        for file in fs::read_dir(&*COMPILED).unwrap() {
+            let file = file.unwrap();
+            fs::copy(file.path(), code.join(file.file_name())).unwrap();
+        }
+        workshop
+    }
+
+    /// Returns an empty folder. A run compiles the built-in policies, which takes seconds.
+    pub fn without_code() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
 
