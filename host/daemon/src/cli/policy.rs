@@ -7,6 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::FormatArgs;
 use super::budgets::{Budgets, Compilation};
 use super::directories::{PoliciesDir, StateDir};
+use super::values::server;
 
 /// Write, build, test and look at policies
 #[derive(Debug, Subcommand)]
@@ -130,8 +131,8 @@ pub struct ValidateArgs {
     /// A file, or a built-in policy's name
     #[arg(value_name = "POLICY")]
     pub policy: String,
-    /// A configuration: JSON, or a file of it
-    #[arg(long, value_name = "JSON|FILE")]
+    /// A configuration: JSON or YAML, or a file with either
+    #[arg(long, value_name = "CONFIG|FILE")]
     pub config: Option<String>,
     #[command(flatten)]
     pub budgets: Budgets,
@@ -170,7 +171,7 @@ pub struct RunPolicyArgs {
 #[command(verbatim_doc_comment)]
 pub struct ListArgs {
     /// Ask this daemon [default: look into the policies directory]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = server)]
     pub server: Option<String>,
     #[command(flatten)]
     pub policies: PoliciesDir,
@@ -217,6 +218,7 @@ pub struct RollbackArgs {
 /// Examples:
 ///   flyball policy bench hpa
 ///   flyball policy bench my-policy.wasm --input inputs.jsonl
+///   flyball policy bench my-policy.wasm --config 'target: 0.7'
 #[derive(Debug, Args)]
 #[command(verbatim_doc_comment)]
 pub struct BenchArgs {
@@ -226,6 +228,10 @@ pub struct BenchArgs {
     /// JSON, or JSON lines, as for `policy run`
     #[arg(long, value_name = "FILE")]
     pub input: Option<PathBuf>,
+    /// A configuration in place of those of the inputs: JSON or YAML, or a file with
+    /// either
+    #[arg(long, value_name = "CONFIG|FILE")]
+    pub config: Option<String>,
     #[command(flatten)]
     pub budgets: Budgets,
     #[command(flatten)]

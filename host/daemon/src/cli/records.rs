@@ -7,6 +7,7 @@ use clap::Args;
 use super::FormatArgs;
 use super::budgets::Compilation;
 use super::directories::{PoliciesDir, StateDir};
+use super::values::server;
 use crate::http::answers::MAX_RECORDS;
 
 /// Decide recorded decisions again, and show what differs
@@ -56,7 +57,7 @@ pub struct WhyArgs {
     #[arg(value_name = "NAMESPACE/NAME|nodes|node/NAME")]
     pub object: String,
     /// The daemon to ask
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8085")]
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8085", value_parser = server)]
     pub server: String,
     /// Read records from FILE in place of asking a daemon
     #[arg(long, value_name = "FILE", conflicts_with = "server")]

@@ -32,9 +32,9 @@ pub struct RunArgs {
     /// embedded one that lives as the scenario FILE says
     #[arg(long, value_name = "kubernetes|sim:FILE", default_value = "kubernetes")]
     pub cluster: Cluster,
-    /// Seconds of the scenario that pass in one second (with sim:FILE)
-    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = speed)]
-    pub speed: f64,
+    /// Seconds of the scenario that pass in one second, with sim:FILE [default: 1]
+    #[arg(long, value_name = "N", value_parser = speed)]
+    pub speed: Option<f64>,
     /// Kubeconfig file [default: as kubectl finds it]
     #[arg(long, value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! Parsers of argument values: durations, amounts of memory.
+//! Parsers of argument values: durations, amounts of memory, addresses of daemons.
 
 use std::fmt;
 use std::str::FromStr;
@@ -27,6 +27,18 @@ pub fn signed_duration(text: &str) -> Result<Millis, String> {
         Some(length) => duration(length).map(|length| Millis(-length.0)),
         None => duration(text),
     }
+}
+
+/// Returns the URL of a daemon. `http://` may be left out.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "clap wants a `Result` of a parser"
+)]
+pub fn server(text: &str) -> Result<String, String> {
+    Ok(match text.contains("://") {
+        true => text.to_owned(),
+        false => format!("http://{text}"),
+    })
 }
 
 /// An amount of memory in bytes, written as a Kubernetes quantity: `64Mi`;

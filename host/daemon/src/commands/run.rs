@@ -60,6 +60,24 @@ pub fn run(args: RunArgs) -> anyhow::Result<Exit> {
 }
 
 async fn daemon(args: RunArgs) -> anyhow::Result<()> {
+    let cluster = match &args.cluster {
+        Cluster::Kubernetes => {
+            ensure!(
+                args.speed.is_none(),
+                "--speed needs an embedded cluster: a real one has its own clock; leave it out, or \
+                 add --cluster sim:FILE"
+            );
+            None
+        }
+        Cluster::Simulated(file) => {
+            ensure!(
+                !args.leader.leader_elect,
+                "--leader-elect needs a real cluster: an embedded one has a single daemon; leave \
+                 it out"
+            );
+            Some((Scenario::load(file)?, &**file))
+        }
+    };
     flyball_tasks::start_watchdog().context("cannot start the watchdog's thread")?;
     let (stop_trigger, stop) = StopSignal::new();
     stop_on_signals(stop_trigger.clone())?;
@@ -95,9 +113,9 @@ async fn daemon(args: RunArgs) -> anyhow::Result<()> {
     };
     daemon.log_start()?;
     let file = daemon.file.clone();
-    let result = match &args.cluster {
-        Cluster::Kubernetes => kubernetes::run(daemon, &args).await,
-        Cluster::Simulated(scenario) => simulated(daemon, &args, scenario).await,
+    let result = match cluster {
+        None => kubernetes::run(daemon, &args).await,
+        Some((scenario, file)) => simulated(daemon, &args, scenario, file).await,
     };
     tracing::info!("flyball stops");
     close(file).await.and(result)
@@ -262,8 +280,12 @@ async fn until_the_stop(
     Err(error.context(format!("the {name} ended unexpectedly")))
 }
 
-async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Result<()> {
-    let scenario = Scenario::load(file)?;
+async fn simulated(
+    daemon: Daemon,
+    args: &RunArgs,
+    scenario: Scenario,
+    file: &Path,
+) -> anyhow::Result<()> {
     // Any policy may be added to a policies directory later.
     if args.policies.directory.policies_dir.is_none() {
         check_policies(&scenario, &*daemon.registry)
@@ -281,7 +303,13 @@ async fn simulated(daemon: Daemon, args: &RunArgs, file: &Path) -> anyhow::Resul
     let playing = async {
         readiness.all_done().await;
         wiring::check_configurations(&registry, &chain)?;
-        let playing = simulated.play(args.speed, options, &registry, stop.clone(), |_| {});
+        let playing = simulated.play(
+            args.speed.unwrap_or(1.0),
+            options,
+            &registry,
+            stop.clone(),
+            |_| {},
+        );
         // In a scenario's time, a wait may be long.
         let run = watch("simulation", Idle::Unlimited, playing).await?;
         if !stop.is_stopped() {

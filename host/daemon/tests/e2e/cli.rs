@@ -63,6 +63,70 @@ fn a_wrong_command_line_is_told_from_a_failure() {
     workshop
         .run(&["why", "default/web", "--server", "http://127.0.0.1:9"])
         .expect(1, &["127.0.0.1:9"]);
+    // The scheme may be left out.
+    for command in [&["why", "default/web"][..], &["policy", "list"]] {
+        workshop
+            .run(&[command, &["--server", "127.0.0.1:9"]].concat())
+            .expect(1, &["no daemon answers at http://127.0.0.1:9"]);
+    }
+    // What has no effect is refused.
+    workshop
+        .run(&["run", "--speed", "10", "--http", "127.0.0.1:0"])
+        .expect(1, &["--speed needs an embedded cluster"]);
+    workshop.write("day.yaml", SCENARIO);
+    workshop
+        .run(&["run", "--cluster", "sim:day.yaml", "--leader-elect"])
+        .expect(1, &["--leader-elect needs a real cluster"]);
+    // The file that is wrong is named before the port that is taken.
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    workshop
+        .run(&["run", "--cluster", "sim:none.yaml", "--http", &taken])
+        .expect(1, &["none.yaml"]);
+}
+
+#[test]
+fn a_configuration_that_a_policy_requires_is_asked_for() {
+    let workshop = Workshop::new();
+    let guests = flyball_tests::guests::components("hostile").unwrap();
+    workshop.write("demanding.wasm", &guests["configuration_demanding"]);
+    let validate = ["policy", "validate", "demanding.wasm"];
+    let bench = ["policy", "bench", "demanding.wasm"];
+    workshop.run(&validate).expect(
+        0,
+        &[
+            "would be taken",
+            "ceiling",
+            "no decision was tried",
+            "--config",
+        ],
+    );
+    workshop.run(&bench).expect(
+        1,
+        &[
+            "cannot decide without a configuration",
+            "ceiling",
+            "--config",
+        ],
+    );
+    workshop.write("ceiling.yaml", "ceiling: 3\n");
+    for configuration in [r#"{"ceiling": 3}"#, "ceiling: 3", "ceiling.yaml"] {
+        let with = ["--config", configuration];
+        workshop.succeed(&[&validate[..], &with].concat());
+        let measured = workshop.succeed(&[&bench[..], &with, &["-o", "json"]].concat());
+        let measured: serde_json::Value = serde_json::from_str(&measured).unwrap();
+        assert_eq!(measured["inputs"][3]["rows"], 1_000, "{measured}");
+        assert_eq!(measured["inputs"][3]["failure"], serde_json::Value::Null);
+    }
+    for (configuration, expected) in [
+        ("ceiling: 0", "ceiling"),
+        ("{ceiling", "--config"),
+        ("none.yaml", "neither a JSON or YAML object nor a file"),
+    ] {
+        let with = ["--config", configuration];
+        let ran = workshop.run(&[&bench[..], &with].concat());
+        ran.expect(1, &[expected]);
+    }
 }
 
 #[test]
@@ -158,7 +222,7 @@ fn a_policy_at_fault_is_named_and_refused() {
 
 #[test]
 fn policies_are_looked_at_asked_and_measured() {
-    let workshop = Workshop::new();
+    let workshop = Workshop::without_code();
     let inspected = workshop.succeed(&["policy", "inspect", "hpa", "-o", "json"]);
     assert!(
         workshop.path("state/code").is_dir() && !workshop.path("home").exists(),

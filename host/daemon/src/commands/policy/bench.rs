@@ -1,15 +1,17 @@
 //! `flyball policy bench`.
 
 use std::io::Write as _;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use anyhow::{Context as _, bail};
 use flyball_decision::policy::{Policy as _, Usage, interface};
 use flyball_sandbox::CompiledPolicy;
 use serde_json::{Value, json};
 
-use super::Exit;
 use super::ask::ask;
 use super::input::{DecisionInput, complete, read_all};
+use super::{Exit, configuration};
 use crate::cli::{BenchArgs, Format};
 use crate::output::{self, POLICY, Table, styled};
 use crate::{policies, wiring};
@@ -22,7 +24,9 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
     let engine = wiring::engine(None, &args.budgets.compilation)?;
     let source = policies::find(&args.policy)?;
     let policy = policies::compile(&engine, &source, args.budgets.of(&source.name))?;
-    let inputs = match &args.input {
+    let configuration = args.config.as_deref().map(configuration::read);
+    let configuration = configuration.transpose()?;
+    let mut inputs = match &args.input {
         Some(path) => read_all(path)?,
         None if policy.answers(interface::REPLICA) => typical(pods)?,
         None if policy.answers(interface::EXPANDER) => typical(options)?,
@@ -30,6 +34,26 @@ pub fn run(args: &BenchArgs) -> anyhow::Result<Exit> {
         None if policy.answers(interface::SCALE_DOWN_NODES) => typical(nodes)?,
         None => typical(moves)?,
     };
+    match configuration {
+        Some(configuration) => {
+            policy
+                .check_configuration(&configuration)
+                .context("--config")?;
+            let text: Arc<str> = Value::Object(configuration).to_string().into();
+            for input in &mut inputs {
+                input.context.configuration = Arc::clone(&text);
+            }
+        }
+        None if args.input.is_none() => {
+            if let Some(needs) = configuration::need(&policy) {
+                bail!(
+                    "{} cannot decide without a configuration ({needs}): give one with --config",
+                    args.policy
+                );
+            }
+        }
+        None => {}
+    }
     let measures: Vec<Measure> = inputs.iter().map(|input| measure(&policy, input)).collect();
     let failed = measures.iter().any(|measure| measure.failure.is_some());
     let exit = if failed {

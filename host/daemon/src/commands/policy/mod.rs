@@ -4,6 +4,7 @@ mod ask;
 mod bench;
 mod build;
 mod case;
+mod configuration;
 mod input;
 mod inspect;
 mod list;

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -10,22 +9,31 @@ use flyball_decision::policy::PolicyVersion;
 use flyball_sandbox::Registry;
 use serde_json::{Map, Value, json};
 
-use super::Exit;
+use super::{Exit, configuration};
 use crate::cli::{Format, ValidateArgs};
 use crate::output::{self, BAD, GOOD, styled};
 use crate::{policies, wiring};
 
 pub fn run(args: &ValidateArgs) -> anyhow::Result<Exit> {
     let source = policies::find(&args.policy)?;
-    let configuration = args.config.as_deref().map(read_configuration).transpose()?;
+    let configuration = args.config.as_deref().map(configuration::read);
+    let configuration = configuration.transpose()?;
     let registry = wiring::fixed_registry(&[], &args.budgets)?;
     let admitted = admit(&registry, &source, configuration.as_ref());
+    let needs = match configuration {
+        None => registry
+            .compiled(&source.name)
+            .and_then(|policy| configuration::need(&policy)),
+        Some(_) => None,
+    };
     match args.output.format {
         Format::Json => output::print_json(&match &admitted {
-            Ok(version) => json!({"valid": true, "version": &**version}),
+            Ok(version) => json!({
+                "valid": true, "version": &**version, "configurationNeeded": needs,
+            }),
             Err(error) => json!({"valid": false, "reason": format!("{error:#}")}),
         })?,
-        Format::Text => print(&args.policy, &admitted)?,
+        Format::Text => print(&args.policy, &admitted, needs.as_deref())?,
     }
     Ok(match admitted {
         Ok(_) => Exit::Success,
@@ -55,28 +63,29 @@ fn admit(
     Ok(version)
 }
 
-fn print(policy: &str, admitted: &anyhow::Result<Arc<PolicyVersion>>) -> anyhow::Result<()> {
+/// `needs`: why the policy cannot decide without a configuration.
+fn print(
+    policy: &str,
+    admitted: &anyhow::Result<Arc<PolicyVersion>>,
+    needs: Option<&str>,
+) -> anyhow::Result<()> {
     let mut out = output::out();
     match admitted {
         Ok(version) => {
             let (name, digest) = (&version.name, version.short_digest());
             let valid = styled(GOOD, "valid");
             writeln!(out, "{valid}  {name}@{digest} would be taken")?;
+            if let Some(needs) = needs {
+                writeln!(
+                    out,
+                    "       it cannot decide without a configuration ({needs}), so no decision was \
+                     tried: give one with --config"
+                )?;
+            }
         }
         Err(error) => {
             writeln!(out, "{}  {policy}: {error:#}", styled(BAD, "not valid"))?;
         }
     }
     Ok(())
-}
-
-/// Reads a configuration: JSON itself, or a file with JSON.
-fn read_configuration(text: &str) -> anyhow::Result<Map<String, Value>> {
-    let json = if text.trim_start().starts_with('{') {
-        text.to_owned()
-    } else {
-        flyball_files::read_to_string(Path::new(text))
-            .with_context(|| format!("--config: {text:?} is neither a JSON object nor a file"))?
-    };
-    serde_json::from_str(&json).context("--config: not a JSON object")
 }
