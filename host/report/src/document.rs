@@ -8,6 +8,7 @@
 //!     * cpu: 7 replicas, 140% of the request                            below it
 //! ```
 
+mod arithmetic;
 mod nodes;
 mod removals;
 mod replicas;

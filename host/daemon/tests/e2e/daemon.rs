@@ -98,6 +98,14 @@ fn policies_are_swapped_while_it_decides_and_bad_ones_are_refused() {
         why.contains("default/web") && why.contains("policy hpa"),
         "{why}"
     );
+    // The arithmetic is part of it.
+    for part in [
+        "; target ",
+        ": ratio ",
+        "0.90 to 1.10 changes nothing; samples of ",
+    ] {
+        assert!(why.contains(part), "no {part:?}: {why}");
+    }
     let autoscalers = daemon.get("/v1/autoscalers").unwrap();
     assert!(autoscalers.contains("\"web\""), "{autoscalers}");
     assert_eq!(daemon.get("/v1/records?object=web"), None, "a bad request");

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 
+use super::arithmetic::arithmetic;
 use super::{Block, Document, Documented, Note, Tone};
 use flyball_decision::part::Part;
 use flyball_decision::part::PolicyRecord;
@@ -159,13 +160,13 @@ fn decision_notes(record: &DecisionRecord, name: &str, decision: &ReplicaDecisio
             .leading
             .is_some_and(|leading| leading as usize == row);
         let mark = if leads { "*" } else { "-" };
-        let text = explain_proposal(record, proposal);
+        let text = explain_proposal(record, row, proposal);
         notes.push(Note::plain(1, format!("{mark} {metric}: {text}")));
     }
     notes
 }
 
-fn explain_proposal(record: &DecisionRecord, proposal: &Proposal) -> String {
+fn explain_proposal(record: &DecisionRecord, row: usize, proposal: &Proposal) -> String {
     let sentence = record.named(&proposal.reason.sentence);
     let Some(replicas) = proposal.replicas else {
         return format!("no proposal ({}): {sentence}", proposal.error);
@@ -185,6 +186,11 @@ fn explain_proposal(record: &DecisionRecord, proposal: &Proposal) -> String {
     }
     if !sentence.is_empty() {
         let _ = write!(text, ": {sentence}");
+    }
+    if let Some(input) = &record.input
+        && let Some(arithmetic) = arithmetic(input, row, proposal)
+    {
+        let _ = write!(text, "; {arithmetic}");
     }
     text
 }
