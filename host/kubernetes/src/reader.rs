@@ -1,8 +1,9 @@
 //! Reads what the core asks for from the caches, the scale subresources and a source of
 //! metrics.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use flyball_decision::context::GrantedInput;
 use flyball_decision::key::ObjectKey;
@@ -14,15 +15,23 @@ use flyball_replicas::ports::{
     Question, Reader, Scale,
 };
 use flyball_replicas::selector::Selector;
-use flyball_replicas::spec::Mode;
-use futures::{StreamExt, stream};
+use flyball_replicas::spec::{CrossVersionObjectReference, Mode};
 use kube::Client;
-use tokio::time::Instant;
 
 use crate::cache::{Caches, TargetKey};
-use crate::request::{CONCURRENCY, READ_TIMEOUT, before_deadline};
+use crate::fair_reads::{FairReads, ReadLimits};
+use crate::request::CONCURRENCY;
 use crate::scale::{Scales, unavailable};
 use crate::selectors::{Others, Selectors};
+
+/// Limits of reading the targets of a tick. An API of an aggregated server, whose kinds a
+/// spec may name, can hang; the namespaces share the places all the same.
+const TARGETS: ReadLimits = ReadLimits {
+    concurrency: CONCURRENCY,
+    per_namespace: CONCURRENCY,
+    read: Duration::from_secs(3),
+    begin: Duration::from_secs(7),
+};
 
 /// Maximum size of a selector in a message.
 const SELECTOR_BYTES: usize = 256;
@@ -36,8 +45,7 @@ pub struct KubernetesReader<M> {
     scales: Scales,
     metrics: M,
     selectors: Mutex<Selectors>,
-    /// Index of the target that is read first.
-    first: AtomicUsize,
+    reads: FairReads,
 }
 
 /// The selector of a target. `None` if it has none or its scale could not be read.
@@ -59,38 +67,34 @@ impl<M: MetricsSource> KubernetesReader<M> {
             caches,
             metrics,
             selectors: Mutex::default(),
-            first: AtomicUsize::default(),
+            reads: FairReads::new(TARGETS),
         }
     }
 
-    /// Reads each target, at the index of its question, within a time limit. If some
-    /// were not read in time, the next read starts further on, so that unanswered
-    /// requests don't delay the same targets each time.
+    /// Reads each target, at the index of its question, within a time limit.
     async fn targets(&self, questions: &[Question]) -> Vec<Target> {
-        let deadline = Instant::now() + READ_TIMEOUT;
-        let first = self.first.load(Ordering::Relaxed) % questions.len().max(1);
-        let order = (first..questions.len()).chain(0..first);
-        let reads = order.map(|index| {
-            let question = questions[index].clone();
+        let by_key = questions.iter().map(|one| (&one.autoscaler.key, one));
+        let by_key: BTreeMap<&ObjectKey, &Question> = by_key.collect();
+        let wanted = by_key.keys().map(|key| (&*key.namespace, *key));
+        let read = |key: &ObjectKey| {
+            let question = by_key.get(key).copied();
             async move {
-                (
-                    index,
-                    before_deadline(deadline, self.target(&question)).await,
-                )
+                match question {
+                    Some(question) => Some(self.target(question).await),
+                    None => None,
+                }
+            }
+        };
+        let mut read = self.reads.read(wanted, read).await;
+        let found = questions.iter().map(|question| {
+            let Autoscaler { key, spec, .. } = &*question.autoscaler;
+            match read.remove(key) {
+                Some(Ok(Some(target))) => target,
+                Some(Err(unread)) => Target::unread(&spec.scale_target_ref, &unread),
+                _ => Target::unread(&spec.scale_target_ref, &"it was not asked for"),
             }
         });
-        let reads = stream::iter(reads).buffered(CONCURRENCY);
-        let mut read: Vec<(usize, Option<Target>)> = reads.collect().await;
-        if read.iter().any(|(_, target)| target.is_none()) {
-            self.first.store(first + CONCURRENCY, Ordering::Relaxed);
-        }
-        read.sort_by_key(|(index, _)| *index);
-        let found = read.into_iter().zip(questions);
-        found
-            .map(|((_, target), question)| {
-                target.unwrap_or_else(|| Target::timed_out(&question.autoscaler))
-            })
-            .collect()
+        found.collect()
     }
 
     async fn target(&self, question: &Question) -> Target {
@@ -281,11 +285,9 @@ impl<M: MetricsSource> Reader for KubernetesReader<M> {
 
 impl Target {
     /// Returns the result for a target that could not be read in time.
-    fn timed_out(autoscaler: &Autoscaler) -> Self {
-        let seconds = READ_TIMEOUT.as_secs();
-        let problem = format!("no answer within the {seconds} s for all targets together");
+    fn unread(target: &CrossVersionObjectReference, problem: &impl ToString) -> Self {
         Self {
-            scale: Err(unavailable(&autoscaler.spec.scale_target_ref, &problem)),
+            scale: Err(unavailable(target, &problem.to_string())),
             labels: GrantedInput::default(),
             annotations: GrantedInput::default(),
         }

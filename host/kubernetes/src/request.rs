@@ -14,14 +14,9 @@ use kube::api::ListParams;
 use kube::core::{Request, Status};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout_at};
 
 /// Time limit of one request.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Time limit of all requests of one read together, so that unanswered requests don't
-/// add up.
-pub(crate) const READ_TIMEOUT: Duration = TIMEOUT;
 
 /// Maximum number of concurrent requests.
 pub(crate) const CONCURRENCY: usize = 32;
@@ -44,18 +39,6 @@ impl RequestError {
         let (Self::NotFound(message) | Self::Conflict(message) | Self::Other(message)) = self;
         message
     }
-}
-
-/// Runs `work` until the deadline. Returns `None` if it did not finish. It is not
-/// started after the deadline.
-pub(crate) async fn before_deadline<T>(
-    deadline: Instant,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    if Instant::now() >= deadline {
-        return None;
-    }
-    timeout_at(deadline, work).await.ok()
 }
 
 /// Maximum size of an answer, in bytes. The metrics of the 10,000 pods of a namespace take

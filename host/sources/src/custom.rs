@@ -14,7 +14,7 @@ use crate::unavailable;
 const CUSTOM_VERSIONS: [&str; 2] = ["v1beta2", "v1beta1"];
 
 /// Identifies a response. Equal values are fetched once.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct MetricPath {
     source: Source,
     /// Path after the API's version.
@@ -22,7 +22,7 @@ pub(crate) struct MetricPath {
     query: String,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Source {
     Pods,
     /// An object of this kind. Its plural is discovered when it is fetched.

@@ -1,23 +1,21 @@
 //! Sources of metrics: the three metrics APIs of Kubernetes.
 //!
 //! [`MetricsApis`] fetches the metrics that a reader asks for. A metric of several
-//! autoscalers is fetched once per call. This crate makes no decisions, and caches
-//! nothing but kinds between calls.
+//! autoscalers is fetched once per call. The namespaces share the requests, so that a
+//! backend that hangs delays what it feeds ([`FairReads`]). This crate makes no decisions,
+//! and caches nothing but kinds between calls.
 
 mod custom;
 mod quantity_list;
 mod resource;
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use flyball_kubernetes::Kinds;
+use flyball_kubernetes::{FairReads, Kinds, ReadLimits, Unread};
 use flyball_replicas::ports::{MetricAnswer, MetricQuestion, MetricsSource, ObservationError};
 use flyball_replicas::spec::{MetricSpec, ObjectMetric};
-use futures::future::join;
-use futures::{StreamExt, stream};
 use kube::Client;
-use tokio::time::{Instant, timeout_at};
 
 use self::custom::MetricPath;
 pub use self::quantity_list::{external_values, object_value, pod_samples};
@@ -26,15 +24,37 @@ pub use self::resource::PodMetricsList;
 /// Maximum number of concurrent requests.
 const CONCURRENCY: usize = 16;
 
-/// Time limit of one call with all its questions. A metric that is not fetched by then
-/// is unavailable, and does not affect others.
-const TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of concurrent requests for metrics of one namespace.
+const PER_NAMESPACE: usize = 4;
+
+/// Default of the time limit of a request.
+pub const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Number of requests that hang, one after the other, after which a call ends. A metric
+/// that is not fetched by then is unavailable, and does not affect others.
+const HANGING: u32 = 5;
 
 /// metrics.k8s.io, custom.metrics.k8s.io and external.metrics.k8s.io.
 #[derive(Clone)]
 pub struct MetricsApis {
     client: Client,
     kinds: Kinds,
+    reads: Arc<FairReads>,
+}
+
+/// A request.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Request<'a> {
+    /// The usage of all pods of a namespace.
+    Usage { namespace: &'a str },
+    /// A response of custom.metrics.k8s.io or external.metrics.k8s.io.
+    Values(MetricPath),
+}
+
+/// The answer of a request.
+enum Answer {
+    Usage(resource::Usage),
+    Values(MetricAnswer),
 }
 
 /// What has to be fetched to answer a question.
@@ -50,38 +70,46 @@ enum Fetch<'a> {
     Invalid(ObservationError),
 }
 
+impl Fetch<'_> {
+    /// Returns the request of a question in a namespace. `None` if there is none.
+    fn request<'a>(&self, namespace: &'a str) -> Option<Request<'a>> {
+        match self {
+            Fetch::Usage { .. } => Some(Request::Usage { namespace }),
+            Fetch::Values(path) => Some(Request::Values(path.clone())),
+            Fetch::Invalid(_) => None,
+        }
+    }
+}
+
 impl MetricsApis {
-    /// Creates a source for a cluster with these kinds.
+    /// Creates a source for a cluster with these kinds, with a time limit of each request.
+    /// A call takes five times as long at most.
     #[must_use]
-    pub fn new(client: Client, kinds: Kinds) -> Self {
-        Self { client, kinds }
+    pub fn new(client: Client, kinds: Kinds, timeout: Duration) -> Self {
+        let limits = ReadLimits {
+            concurrency: CONCURRENCY,
+            per_namespace: PER_NAMESPACE,
+            read: timeout,
+            begin: timeout * (HANGING - 1),
+        };
+        Self {
+            client,
+            kinds,
+            reads: Arc::new(FairReads::new(limits)),
+        }
     }
 
-    async fn usage<'a>(
-        &self,
-        deadline: Instant,
-        namespaces: impl Iterator<Item = &'a str>,
-    ) -> BTreeMap<String, Result<resource::Usage, ObservationError>> {
-        let names: std::collections::BTreeSet<String> = namespaces.map(str::to_owned).collect();
-        let fetches = names.into_iter().map(|namespace| async move {
-            let usage = resource::fetch(&self.client, &namespace);
-            let usage = before_deadline(deadline, usage).await;
-            (namespace, usage)
-        });
-        stream::iter(fetches).buffered(CONCURRENCY).collect().await
-    }
-
-    async fn values(
-        &self,
-        deadline: Instant,
-        paths: impl Iterator<Item = MetricPath>,
-    ) -> BTreeMap<MetricPath, Result<MetricAnswer, ObservationError>> {
-        let paths: std::collections::BTreeSet<MetricPath> = paths.collect();
-        let fetches = paths.into_iter().map(|path| async move {
-            let answer = before_deadline(deadline, path.fetch(&self.client, &self.kinds)).await;
-            (path, answer)
-        });
-        stream::iter(fetches).buffered(CONCURRENCY).collect().await
+    async fn answer(&self, request: Request<'_>) -> Result<Answer, ObservationError> {
+        match request {
+            Request::Usage { namespace } => {
+                let usage = resource::fetch(&self.client, namespace).await;
+                usage.map(Answer::Usage)
+            }
+            Request::Values(path) => {
+                let values = path.fetch(&self.client, &self.kinds).await;
+                values.map(Answer::Values)
+            }
+        }
     }
 }
 
@@ -92,54 +120,40 @@ impl MetricsSource for MetricsApis {
     ) -> Vec<Result<MetricAnswer, ObservationError>> {
         let fetches: Vec<Fetch<'_>> = questions.iter().map(fetch_of).collect();
         let asked = || questions.iter().zip(&fetches);
-        let namespaces = asked().filter(|(_, fetch)| matches!(fetch, Fetch::Usage { .. }));
-        let namespaces = namespaces.map(|(question, _)| question.namespace);
-        let paths = fetches.iter().filter_map(|fetch| match fetch {
-            Fetch::Values(path) => Some(path.clone()),
-            _ => None,
+        let requests = asked().filter_map(|(question, fetch)| {
+            let namespace = question.namespace;
+            Some((namespace, fetch.request(namespace)?))
         });
-        let deadline = Instant::now() + TIMEOUT;
-        let (usage, values) = join(
-            self.usage(deadline, namespaces),
-            self.values(deadline, paths),
-        )
-        .await;
-        let answer = |(question, fetch): (&MetricQuestion<'_>, &Fetch<'_>)| match fetch {
-            Fetch::Usage {
-                resource,
-                container,
-            } => {
-                let usage = usage.get(question.namespace).ok_or_else(nothing_fetched)?;
-                let usage = usage.as_ref().map_err(Clone::clone)?;
-                resource::samples(usage, question.pods, resource, *container)
+        let read = |request| self.answer(request);
+        let answers = self.reads.read(requests, read).await;
+        let answer = |(question, fetch): (&MetricQuestion<'_>, &Fetch<'_>)| {
+            let answer = match fetch {
+                Fetch::Invalid(error) => return Err(error.clone()),
+                _ => fetch.request(question.namespace),
+            };
+            let answer = answer.and_then(|request| answers.get(&request));
+            let answer = match answer.ok_or_else(nothing_fetched)? {
+                Ok(answer) => answer.as_ref().map_err(Clone::clone)?,
+                Err(unread) => return Err(late(unread)),
+            };
+            match (answer, fetch) {
+                (
+                    Answer::Usage(usage),
+                    Fetch::Usage {
+                        resource,
+                        container,
+                    },
+                ) => resource::samples(usage, question.pods, resource, *container),
+                (Answer::Values(values), _) => Ok(values.clone()),
+                (Answer::Usage(_), _) => Err(nothing_fetched()),
             }
-            Fetch::Values(path) => values
-                .get(path)
-                .cloned()
-                .unwrap_or_else(|| Err(nothing_fetched())),
-            Fetch::Invalid(error) => Err(error.clone()),
         };
         asked().map(answer).collect()
     }
 }
 
-/// Waits for an answer until the deadline. A request is not started after it.
-async fn before_deadline<T>(
-    deadline: Instant,
-    answer: impl Future<Output = Result<T, ObservationError>>,
-) -> Result<T, ObservationError> {
-    let late = || {
-        let seconds = TIMEOUT.as_secs();
-        unavailable(format!(
-            "no answer within the {seconds} s for all metrics together"
-        ))
-    };
-    if Instant::now() >= deadline {
-        return Err(late());
-    }
-    timeout_at(deadline, answer)
-        .await
-        .unwrap_or_else(|_| Err(late()))
+fn late(unread: &Unread) -> ObservationError {
+    unavailable(unread.to_string())
 }
 
 /// Returns the error for a metric that is unavailable.

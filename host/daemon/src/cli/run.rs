@@ -60,6 +60,11 @@ pub struct RunArgs {
     pub hpa: Hpa,
     #[command(flatten)]
     pub guardrails: Guardrails,
+    /// Time limit of a request for a metric. All metrics of a tick together take at most
+    /// five times as long
+    #[arg(long, value_name = "DURATION", value_parser = positive_duration)]
+    #[arg(default_value = "2s", help_heading = "Guardrails")]
+    pub metrics_request_timeout: Millis,
     #[command(flatten)]
     pub nodes: Nodes,
     #[command(flatten)]

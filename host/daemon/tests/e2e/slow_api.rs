@@ -101,7 +101,7 @@ fn scale_to_two(cluster: &Cluster) {
 }
 
 #[test]
-fn requests_that_are_never_answered_hold_up_others_for_one_tick_at_most() {
+fn requests_that_are_never_answered_delay_others_for_a_few_seconds() {
     let slow = Slow::new();
     let _metrics = slow.test_cluster.with_queue(40);
     slow.test_cluster.deploy("web", 2);
@@ -120,19 +120,19 @@ fn requests_that_are_never_answered_hold_up_others_for_one_tick_at_most() {
 
     let late = |record: &Value| {
         let message = record["verdict"]["message"].as_str().unwrap();
-        message.contains("no answer within the 10 s for all targets together")
+        message.contains("no answer within 3s")
     };
     let records = daemon.records("default/slow-39");
-    assert!(late(&records[0]), "{}", records[0]);
+    assert!(records.iter().any(late), "{records:?}");
     let at = |record: &Value| record["at"].as_i64().unwrap();
     let records = daemon.records("default/web");
     let longest = records
         .windows(2)
         .map(|two| at(&two[1]) - at(&two[0]))
         .max();
-    // Otherwise it would take two rounds of ten seconds each.
+    // A tick of two rounds, of three seconds each.
     assert!(longest < Some(19_000), "a tick took {longest:?} ms");
-    assert!(records.iter().any(late), "{records:?}");
+    assert!(!records.iter().any(late), "{records:?}");
 }
 
 #[test]

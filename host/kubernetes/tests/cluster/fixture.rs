@@ -7,7 +7,7 @@ use flyball_kubernetes::{Caches, ConnectOptions, KubernetesReader, connect, crd_
 use flyball_replicas::observe::Prepared;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::ports::{Autoscaler, Observation, Question, Reader};
-use flyball_sources::MetricsApis;
+use flyball_sources::{MetricsApis, TIMEOUT};
 use flyball_test_support::{Cluster, ClusterOptions, wait_for};
 use std::sync::Arc;
 
@@ -76,7 +76,7 @@ impl Flyball {
             caches.synced().await;
             caches
         });
-        let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
+        let metrics = MetricsApis::new(client.clone(), caches.kinds().clone(), TIMEOUT);
         let reader = KubernetesReader::new(client.clone(), caches.clone(), metrics);
         Self {
             runtime,

@@ -4,7 +4,7 @@ use flyball_kubernetes::Kinds;
 use flyball_replicas::ports::{MetricQuestion, MetricsSource as _};
 use flyball_replicas::selector::Selector;
 use flyball_replicas::spec::MetricSpec;
-use flyball_sources::MetricsApis;
+use flyball_sources::{MetricsApis, TIMEOUT};
 use serde_json::json;
 
 use crate::api_server;
@@ -14,7 +14,7 @@ fn an_answer_that_is_too_large_is_an_error_of_its_metric_alone() {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let _entered = runtime.enter();
     let (client, _) = api_server::client();
-    let source = MetricsApis::new(client.clone(), Kinds::new(client));
+    let source = MetricsApis::new(client.clone(), Kinds::new(client), TIMEOUT);
     let metric = |name: &str| -> MetricSpec {
         let target = json!({ "type": "AverageValue", "averageValue": "1" });
         let external = json!({ "metric": { "name": name }, "target": target });

@@ -8,3 +8,4 @@ mod api_server;
 mod bodies;
 mod metricsapi;
 mod paths;
+mod tenants;

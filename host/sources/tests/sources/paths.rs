@@ -10,7 +10,7 @@ use flyball_replicas::observe::Prepared;
 use flyball_replicas::options::ReplicaOptions;
 use flyball_replicas::ports::{Autoscaler, Question, Reader as _};
 use flyball_replicas::spec::{AutoscalerSpec, SEGMENT_PATTERN, SegmentFault};
-use flyball_sources::MetricsApis;
+use flyball_sources::{MetricsApis, TIMEOUT};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
@@ -98,7 +98,7 @@ fn no_request_has_a_segment_that_is_not_one_nor_another_namespace() {
         caches
     });
     requests.take();
-    let metrics = MetricsApis::new(client.clone(), caches.kinds().clone());
+    let metrics = MetricsApis::new(client.clone(), caches.kinds().clone(), TIMEOUT);
     let reader = KubernetesReader::new(client, caches, metrics);
     let read = Cell::new(0);
     let mut runner = TestRunner::new(Config::with_cases(2000));

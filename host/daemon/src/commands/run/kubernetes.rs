@@ -181,7 +181,9 @@ impl Replicas {
         ports: DecisionPorts<DecisionRecord>,
     ) -> Self {
         let Clients { reads, writes } = clients;
-        let metrics = MetricsApis::new(reads.clone(), caches.kinds().clone());
+        let timeout = u64::try_from(args.metrics_request_timeout.0).unwrap_or_default();
+        let timeout = Duration::from_millis(timeout);
+        let metrics = MetricsApis::new(reads.clone(), caches.kinds().clone(), timeout);
         let reader = KubernetesReader::new(reads.clone(), caches.clone(), metrics);
         let reader = Arc::new(reader);
         let control_loop = ReplicaLoop::new(
