@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 pub use self::zone_orders::{ZoneOrder, ZoneOrders};
 use super::options::NodeOptions;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// The groups that are backed off, until when, and why.
@@ -58,7 +59,7 @@ impl Backoff {
             until: now.plus(duration_ms),
             failed_at: now,
             class: class.into(),
-            message: message.into(),
+            message: text::message(message).into(),
         }
     }
 }

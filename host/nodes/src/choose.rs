@@ -12,6 +12,7 @@ use flyball_decision::memory::PolicyMemories;
 use flyball_decision::part::ExpanderRecord;
 use flyball_decision::policy::{PolicyEngine, PolicyFailure, WantedInput};
 use flyball_decision::question::{ExpanderQuestion, Question as _};
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// The context in which expanders are asked.
@@ -114,7 +115,7 @@ fn held(failure: &PolicyFailure) -> Choice {
         row: None,
         left: 0,
         reason: failure.code().to_owned(),
-        message: format!("{}: {}", ExpanderQuestion::HELD, failure.message()),
+        message: text::message(format!("{}: {}", ExpanderQuestion::HELD, failure.message())),
     }
 }
 
@@ -151,6 +152,6 @@ fn last_choice(
         reason: reason
             .map_or("Random", |(_, reason)| &reason.code)
             .to_owned(),
-        message,
+        message: text::message(message),
     }
 }

@@ -3,6 +3,7 @@
 
 use super::balance::{GroupSize, balance};
 use super::record::{NodeGuardStep, Order, RoundGuard};
+use flyball_decision::text::{self, NOTE_BYTES};
 
 /// Returns what each guardrail changed of a chosen option, and the resulting orders.
 #[must_use]
@@ -56,12 +57,13 @@ pub fn guarded(guard: &RoundGuard) -> (Vec<NodeGuardStep>, Vec<Order>) {
         || orders.first().map(|o| &o.group) != guard.groups.first().map(|g| &g.group)
             && !orders.is_empty()
     {
-        let names: Vec<&str> = guard.groups.iter().map(|group| &*group.group).collect();
+        let names = guard.groups.iter().map(|group| &*group.group);
+        let names = text::list(names, guard.groups.len(), ", ", NOTE_BYTES);
         steps.push(NodeGuardStep {
             guardrail: "BalanceSimilarNodeGroups".into(),
             from: nodes,
             to: nodes,
-            message: format!("split over similar groups: {}", names.join(", ")),
+            message: format!("split over similar groups: {names}"),
         });
     }
     (steps, orders)

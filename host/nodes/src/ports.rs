@@ -16,6 +16,7 @@ use super::options::ExpanderChoice;
 use super::state::{ClusterState, WantedAnnotations};
 use flyball_decision::event::Event;
 use flyball_decision::key::ObjectKey;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// The observed cluster. Watches keep one [`ClusterState`] up to date.
@@ -144,37 +145,29 @@ pub struct NodeEvent {
 }
 
 impl NodeEvent {
+    /// Creates an event. Its message is shortened to a note.
+    pub(super) fn new(about: Subject, warning: bool, reason: &str, message: String) -> Self {
+        let event = Event {
+            warning,
+            reason: reason.to_owned(),
+            message: text::note(message),
+        };
+        Self { about, event }
+    }
+
     /// Creates a normal event about the autoscaler itself.
     pub(super) fn normal(reason: &str, message: String) -> Self {
-        Self::of_autoscaler(false, reason, message)
+        Self::new(Subject::Autoscaler, false, reason, message)
     }
 
     /// Creates a warning about the autoscaler itself.
     pub(super) fn warning(reason: &str, message: String) -> Self {
-        Self::of_autoscaler(true, reason, message)
-    }
-
-    fn of_autoscaler(warning: bool, reason: &str, message: String) -> Self {
-        Self {
-            about: Subject::Autoscaler,
-            event: Event {
-                warning,
-                reason: reason.to_owned(),
-                message,
-            },
-        }
+        Self::new(Subject::Autoscaler, true, reason, message)
     }
 
     /// Creates a normal event about a pod.
     pub(super) fn of_pod(pod: &Subject, reason: &str, message: &str) -> Self {
-        Self {
-            about: pod.clone(),
-            event: Event {
-                warning: false,
-                reason: reason.to_owned(),
-                message: message.to_owned(),
-            },
-        }
+        Self::new(pod.clone(), false, reason, message.to_owned())
     }
 }
 

@@ -7,6 +7,7 @@
 mod bytes;
 mod pod_names;
 mod scale_down;
+mod texts;
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,6 +26,7 @@ use flyball_decision::ask::UnaskedState;
 use flyball_decision::expander::ExpanderInput;
 use flyball_decision::key::ObjectKey;
 use flyball_decision::part::ExpanderRecord;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// Name of the record format.
@@ -256,6 +258,13 @@ impl fmt::Display for Order {
 pub fn listed(orders: &[Order]) -> String {
     let orders: Vec<_> = orders.iter().map(ToString::to_string).collect();
     format!("[{}]", orders.join(" "))
+}
+
+/// As [`listed`], but in at most this many bytes: says how many orders it leaves out.
+pub(crate) fn listed_within(orders: &[Order], bytes: usize) -> String {
+    let texts = orders.iter().map(ToString::to_string);
+    let list = text::list(texts, orders.len(), " ", bytes.saturating_sub("[]".len()));
+    format!("[{list}]")
 }
 
 /// Pods of one class that no order helps.

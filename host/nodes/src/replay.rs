@@ -40,8 +40,10 @@ impl Decided for NodeDecisionRecord {
 
     fn verdict(&self) -> NodeDecision {
         let questions = self.scale_down.as_ref().map(|record| &record.questions);
+        let mut verdict = self.verdict.clone();
+        verdict.shorten();
         NodeDecision {
-            verdict: self.verdict.clone(),
+            verdict,
             answers: questions.map(RemovalAnswers::of).unwrap_or_default(),
         }
     }
@@ -52,10 +54,11 @@ impl Decided for NodeDecisionRecord {
         if self.rounds.is_empty() && questions.is_none() {
             return Ok(None);
         }
-        let verdict = match self.rounds.is_empty() {
+        let mut verdict = match self.rounds.is_empty() {
             true => self.verdict.clone(),
             false => order_again(self, again)?,
         };
+        verdict.shorten();
         let answers = match questions {
             Some(questions) => RemovalAnswers::again(questions, again)?,
             None => RemovalAnswers::default(),
@@ -73,8 +76,10 @@ fn order_again(
     let mut held = None;
     for round in &record.rounds {
         let choice = choose_again(round, again)?;
+        let mut recorded = round.choice.clone();
+        recorded.shorten();
         let guard = round.guard.as_ref().filter(|_| choice.row.is_some());
-        let same = choice == round.choice;
+        let same = choice == recorded;
         if same {
             orders.extend(guard.map(|guard| guarded(guard).1).unwrap_or_default());
         }

@@ -26,7 +26,7 @@ use super::limits::ClusterLimits;
 use super::options::NodeOptions;
 use super::ports::Subject;
 use super::record::{
-    NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed,
+    NodeVerdict, Order, Pending, Remaining, Round, SkippedGroup, Upcoming, listed_within,
 };
 use super::reported::ReportedEvents;
 use super::state::ClusterState;
@@ -34,6 +34,7 @@ use super::zone_orders::ZoneOrder;
 use flyball_decision::event::Event;
 use flyball_decision::memory::PolicyMemories;
 use flyball_decision::policy::PolicyEngine;
+use flyball_decision::text::MESSAGE_BYTES;
 use flyball_decision::time::Timestamp;
 
 use self::candidates::Candidates;
@@ -167,7 +168,7 @@ pub(super) fn plan_unreported(
     state.cluster_mut().rollback(mark);
     plan.verdict = verdict(&plan.rounds, &pending, held);
     if !plan.verdict.orders.is_empty() {
-        let orders = listed(&plan.verdict.orders);
+        let orders = listed_within(&plan.verdict.orders, MESSAGE_BYTES / 2);
         plan.log.push(format!("Final scale-up plan: {orders}"));
     }
     Plan {
@@ -228,7 +229,10 @@ fn verdict(rounds: &[Round], pending: &Pending, held: Option<(String, String)>) 
         _ if !orders.is_empty() => {
             let nodes: u32 = orders.iter().map(|order| order.to - order.from).sum();
             let helped: u32 = rounds.iter().map(|round| round.helped.count).sum();
-            let message = format!("{nodes} nodes for {helped} pods: {}", listed(&orders));
+            let message = format!(
+                "{nodes} nodes for {helped} pods: {}",
+                listed_within(&orders, MESSAGE_BYTES / 2)
+            );
             ("ScaleUp".to_owned(), message)
         }
         _ if pending.unschedulable + pending.drained == 0 => (

@@ -15,6 +15,9 @@ use flyball_decision::time::Timestamp;
 /// Maximum number of steps of a removal that are kept: the latest.
 const MAX_STEPS: usize = 64;
 
+/// Maximum size of the messages of these steps together.
+const MAX_STEPS_BYTES: usize = 16 << 10;
+
 /// Maximum number of nodes that are gone and still known.
 const MAX_GONE: usize = 1_000;
 
@@ -131,14 +134,19 @@ impl NodeStandings {
         if begins {
             standing.steps.clear();
         }
-        if standing.steps.len() >= MAX_STEPS {
-            standing.steps.remove(0);
-        }
-        standing.steps.push(DatedStep {
+        let steps = &mut standing.steps;
+        steps.push(DatedStep {
             at: record.at,
             step: Arc::clone(&step.step),
             message: step.message.clone(),
         });
+        let bytes = |steps: &[DatedStep]| {
+            let messages = steps.iter().map(|step| step.message.len());
+            messages.sum::<usize>()
+        };
+        while steps.len() > MAX_STEPS || bytes(steps) > MAX_STEPS_BYTES {
+            steps.remove(0);
+        }
         if &*step.step == "Gone" {
             self.add_gone(record, &step.node);
         }

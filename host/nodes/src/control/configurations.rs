@@ -12,6 +12,7 @@ use crate::record::{Incident, Round};
 use flyball_decision::event::Event;
 use flyball_decision::part::ExpanderRecord;
 use flyball_decision::question::selected;
+use flyball_decision::text;
 
 /// The configurations read last, by expander.
 #[derive(Clone, Debug, Default)]
@@ -62,7 +63,7 @@ impl Configurations {
                 };
                 let source = &known.configuration.source;
                 for event in warnings(round, expander) {
-                    let message = format!("{source}: {}", event.message);
+                    let message = text::message(format!("{source}: {}", event.message));
                     if !known.reported.insert(message.clone()) {
                         continue;
                     }
@@ -71,8 +72,13 @@ impl Configurations {
                         group: None,
                         message,
                     });
-                    let about = source.clone();
-                    findings.events.push(NodeEvent { about, event });
+                    let Event {
+                        warning,
+                        reason,
+                        message,
+                    } = event;
+                    let event = NodeEvent::new(source.clone(), warning, &reason, message);
+                    findings.events.push(event);
                 }
             }
         }

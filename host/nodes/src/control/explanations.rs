@@ -9,7 +9,6 @@ use crate::options::ScaleDownMode;
 use crate::ports::{NodeEvent, NodesReader, NodesWriter, Subject};
 use crate::reasons::{self, HostReason, Stay};
 use crate::scale_down::explain::explained;
-use flyball_decision::event::Event;
 use flyball_decision::ports::Clock;
 use flyball_decision::time::Timestamp;
 
@@ -83,15 +82,10 @@ fn is_explained(stay: &Stay) -> bool {
 }
 
 fn event(node: &Arc<str>, uid: &Arc<str>, stay: &Stay) -> NodeEvent {
-    NodeEvent {
-        about: Subject::Node {
-            name: Arc::clone(node),
-            uid: Arc::clone(uid),
-        },
-        event: Event {
-            warning: false,
-            reason: "NoScaleDown".to_owned(),
-            message: format!("the node stays: {stay}"),
-        },
-    }
+    let about = Subject::Node {
+        name: Arc::clone(node),
+        uid: Arc::clone(uid),
+    };
+    let message = format!("the node stays: {stay}");
+    NodeEvent::new(about, false, "NoScaleDown", message)
 }

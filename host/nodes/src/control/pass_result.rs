@@ -84,7 +84,7 @@ impl PassResult {
         {
             return None;
         }
-        Some(NodeDecisionRecord {
+        let record = NodeDecisionRecord {
             format: NODE_FORMAT.into(),
             host: header.host,
             sequence: header.sequence,
@@ -100,6 +100,7 @@ impl PassResult {
             incidents: findings.incidents,
             log: findings.log,
             events: findings.events,
-        })
+        };
+        Some(record.shortened())
     }
 }

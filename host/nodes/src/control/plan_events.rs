@@ -1,9 +1,11 @@
 //! Events of a plan, derived from the outcomes of its orders.
 
 use crate::ports::{NodeEvent, Subject};
-use crate::record::{Order, OrderOutcome, Round, listed};
+use crate::record::{Order, OrderOutcome, Round, listed_within};
 use crate::reported::NOT_TRIGGERED;
 use crate::scale_up::{HelpedPods, Plan};
+use flyball_decision::event::Event;
+use flyball_decision::text::NOTE_BYTES;
 
 /// Outcome of the orders of one round.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +44,19 @@ pub(super) fn round_outcomes(rounds: &[Round], outcomes: &[OrderOutcome]) -> Vec
 pub(super) fn plan_events(plan: &Plan, outcomes: &[RoundOutcome]) -> Vec<NodeEvent> {
     let expanders = plan.expander_events.iter().cloned();
     let mut events: Vec<NodeEvent> = expanders
-        .map(|event| NodeEvent {
-            about: Subject::Autoscaler,
-            event,
+        .map(|event| {
+            let Event {
+                warning,
+                reason,
+                message,
+            } = event;
+            NodeEvent::new(Subject::Autoscaler, warning, &reason, message)
         })
         .collect();
     for HelpedPods { round, pods } in &plan.helped_pods {
         if let Some(RoundOutcome::Accepted(orders)) = outcomes.get(*round) {
-            let message = format!("pod triggered scale-up: {}", listed(orders));
+            let orders = listed_within(orders, NOTE_BYTES / 2);
+            let message = format!("pod triggered scale-up: {orders}");
             events.extend(pods_events(pods, "TriggeredScaleUp", &message));
         }
     }

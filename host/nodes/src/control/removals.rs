@@ -23,9 +23,12 @@ use crate::scale_down::ScaleDownPlan;
 use crate::scale_down::drain::{Action, Advanced, Drain, Eviction, PodEviction, Step};
 use crate::scale_down::plan::{ReviewedNode, UnneededNode};
 use crate::state::ClusterState;
-use flyball_decision::event::Event;
 use flyball_decision::ports::Clock;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
+
+/// Maximum size of a list of pods in a message.
+const NAMES_BYTES: usize = 512;
 
 /// Taint of a node that is not needed and may be removed later.
 pub(super) const DELETION_CANDIDATE: &str = "DeletionCandidateOfClusterAutoscaler";
@@ -61,12 +64,8 @@ impl Removals {
     }
 
     fn event(&mut self, about: Subject, warning: bool, reason: &str, message: String) {
-        let event = Event {
-            warning,
-            reason: reason.to_owned(),
-            message,
-        };
-        self.findings.events.push(NodeEvent { about, event });
+        let event = NodeEvent::new(about, warning, reason, message);
+        self.findings.events.push(event);
     }
 }
 
@@ -141,7 +140,7 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                 let names: Vec<String> = keys
                     .map(|pod| format!("{}/{}", pod.key.namespace, pod.key.name))
                     .collect();
-                names.join(",")
+                text::list(&names, names.len(), ",", NAMES_BYTES)
             });
             let message = format!(
                 "Scale-down: removing node {name}, utilization: {}, pods to reschedule: {pods}",

@@ -12,7 +12,11 @@ use crate::findings::Findings;
 use crate::ports::{NodeEvent, NodesReader, NodesWriter};
 use crate::record::Incident;
 use flyball_decision::ports::Clock;
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
+
+/// Maximum size of a list of instances in a message.
+const NAMES_BYTES: usize = 512;
 
 /// Event reason, incident code and backoff class of nodes that have not come in time.
 const TIMED_OUT: &str = "ScaleUpTimedOut";
@@ -205,7 +209,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
                         code: TIMED_OUT,
                         message: self.timed_out(group),
                     };
-                    let done = format!("these have joined and are not ready: {}", ids.join(", "));
+                    let ids = text::list(ids, ids.len(), ", ", NAMES_BYTES);
+                    let done = format!("these have joined and are not ready: {ids}");
                     let incident = incident(census, &text, &done);
                     repairs.findings.incidents.push(incident);
                 }
@@ -223,7 +228,8 @@ impl<R: NodesReader, P: CloudProvider, W: NodesWriter, C: Clock> NodeLoop<R, P, 
     ) -> Repairs {
         let census = repair.census;
         let waited = go_duration(self.options.max_node_provision_time_ms);
-        let (group, names) = (&census.group.name, ids.join(", "));
+        let group = &census.group.name;
+        let names = text::list(ids, ids.len(), ", ", NAMES_BYTES);
         let text = IncidentText {
             code: "NodeNeverJoined",
             message: format!("instances of {group} have not joined within {waited}: {names}"),

@@ -9,6 +9,7 @@ use super::tracker::ScaleDownTracker;
 use crate::reasons::{self, Stay};
 use crate::record::{MovedPodRecord, NeededRecord, ReplacementRecord, UnneededRecord};
 use crate::state::{BudgetFacts, ClusterState, PodView};
+use flyball_decision::text::{self, MESSAGE_BYTES};
 use flyball_decision::time::Timestamp;
 
 /// Returns what a record says about a node that is needed.
@@ -110,8 +111,9 @@ pub fn explained(state: &ClusterState, node: &str, stay: &Stay) -> Stay {
         let budgets = budgets(state, &pod);
         stay.budgets = budgets.iter().map(|budget| budget.key.clone()).collect();
         if !budgets.is_empty() {
-            let texts: Vec<String> = budgets.into_iter().map(in_words).collect();
-            stay.message = texts.join(" and ");
+            let count = budgets.len();
+            let texts = budgets.into_iter().map(in_words);
+            stay.message = text::list(texts, count, " and ", MESSAGE_BYTES);
         }
     }
     stay

@@ -16,6 +16,7 @@ use crate::ports::Subject;
 use crate::record::{MAX_NAMES, Refusal, Remaining};
 use crate::reported::ReportedEvents;
 use crate::state::{ClusterState, PodView};
+use flyball_decision::text;
 
 /// Maximum number of classes whose reasons are found in one plan. Classes with pods that
 /// have no event yet come first.
@@ -73,7 +74,7 @@ pub(super) fn unhelped(
     let refusals = refusals(state, candidates, &classes);
     let (mut remaining, mut all_pods) = (Vec::with_capacity(classes.len()), Vec::new());
     for (unplaced, reasons) in classes.into_iter().zip(refusals) {
-        if let Some(message) = event_message(&reasons) {
+        if let Some(message) = event_message(&reasons).map(text::note) {
             let pods = unplaced.waiting().iter();
             let mut pods = pods
                 .filter_map(|&slot| state.pod_at(slot))

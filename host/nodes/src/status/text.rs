@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::{GroupStatus, NodeCounts, Status};
+use flyball_decision::text::{note, within};
 use flyball_decision::time::Timestamp;
 
-/// Maximum length of an error in the status, in characters.
+/// Maximum length of an error in the status, in bytes.
 const MAX_ERROR: usize = 500;
 
 type Transitions = BTreeMap<String, (Timestamp, &'static str)>;
@@ -111,7 +112,7 @@ impl Yaml<'_> {
         self.line(3, &format!("minSize: {}", group.min_size));
         self.counts(3, &status.counts);
         self.line(3, &format!("status: {}", health(status.is_healthy)));
-        self.line(1, &format!("name: {}", quoted(name)));
+        self.line(1, &format!("name: {}", quoted(&note(&**name))));
         self.scale_down(1, &format!("{name}/scaleDown"), status.candidates);
         self.line(1, "scaleUp:");
         let activity = if status.is_growing {
@@ -124,7 +125,7 @@ impl Yaml<'_> {
             "NoActivity"
         };
         if let Some((class, message)) = &status.backoff {
-            let message: String = message.chars().take(MAX_ERROR).collect();
+            let message = within(&**message, MAX_ERROR);
             self.line(2, "backoffInfo:");
             self.line(3, &format!("errorCode: {}", quoted(class)));
             self.line(3, &format!("errorMessage: {}", quoted(&message)));

@@ -276,3 +276,19 @@ fn a_pass_sees_one_cluster_whatever_changes_meanwhile() {
     world.tick(10_000);
     assert_eq!(world.calls(), ["increase a by 1"]);
 }
+
+#[test]
+fn no_instance_is_terminated_once_another_process_leads() {
+    let calls = |deposed_at: &str| {
+        let mut world = crate::removals::world(|_| ());
+        world.depose_at(deposed_at);
+        let mut now = 0;
+        crate::removals::run(&mut world, &mut now, 11 * MINUTE)
+    };
+    let (evicted, terminated) = ("evict cart-0", "delete a: a-2");
+    let usual = calls("nothing");
+    let at = usual.iter().position(|call| call == evicted).unwrap();
+    assert_eq!(usual[at + 1], terminated, "right after: {usual:?}");
+    let deposed = calls(evicted);
+    assert_eq!(deposed.last().unwrap(), evicted, "{deposed:?}");
+}

@@ -12,6 +12,7 @@ mod filters;
 mod judged;
 mod limits;
 mod lost;
+mod messages;
 mod nominated;
 mod passes;
 mod plans;

@@ -151,6 +151,11 @@ impl World {
         move || follows.store(true, Ordering::Relaxed)
     }
 
+    /// Makes another process the leader with a call such as `evict web-0`.
+    pub fn depose_at(&mut self, call: &str) {
+        self.lock().deposed_at = Some(call.to_owned());
+    }
+
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.shared.0.lock().unwrap()
     }
@@ -353,6 +358,25 @@ impl World {
         let error = CloudError { class, message };
         let failure = Failure { error, done };
         self.lock().failures.insert(call.to_owned(), failure);
+    }
+
+    /// Makes a call such as `decrease a` or `evict web-0` fail from now on, with a message.
+    pub fn fail_saying(&mut self, call: &str, message: &str) {
+        let error = CloudError {
+            class: "Other",
+            message: message.to_owned(),
+        };
+        let failure = Failure { error, done: false };
+        self.lock().failures.insert(call.to_owned(), failure);
+    }
+
+    /// The text of the status ConfigMap.
+    pub fn status_text(&self) -> String {
+        let inner = self.lock();
+        inner
+            .status
+            .as_ref()
+            .map_or_else(String::new, |status| status.text.to_string())
     }
 
     /// Makes calls succeed again.

@@ -19,6 +19,7 @@ use flyball_decision::key::ObjectKey;
 use flyball_decision::part::Part;
 use flyball_decision::question::ScaleDownPodsQuestion;
 use flyball_decision::scale_down::{GroupColumns, pod_verdict, row};
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// Time for which verdicts are kept that a failed policy was asked for.
@@ -190,7 +191,7 @@ impl<'a> PodComposer<'a> {
 
     /// Fills in the placeholders of a sentence about pods.
     fn fill(&self, sentence: &str) -> String {
-        filled(sentence, |table, at| match table {
+        let filled = filled(sentence, |table, at| match table {
             "pod" => {
                 let pod = self.table.names.get(at)?;
                 Some(pod.to_string())
@@ -198,7 +199,8 @@ impl<'a> PodComposer<'a> {
             "node" => Some(self.table.candidates.get(at)?.name.to_string()),
             "group" => Some(self.groups.name.get(at)?.to_string()),
             _ => None,
-        })
+        });
+        text::message(filled)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::scale_down::judge::{Scores, compare_scores, filled};
 use flyball_decision::part::Part;
 use flyball_decision::question::ScaleDownMovesQuestion;
 use flyball_decision::scale_down::{MoveVerdicts, ScaleDownMovesInput, move_verdict, row};
+use flyball_decision::text;
 
 /// A move and what the policies say.
 pub(super) struct Judgement {
@@ -48,9 +49,9 @@ pub(super) fn compose(
         };
         let mut in_favour = false;
         for part in parts {
-            let host = |reason, message| Stay {
+            let host = |reason, message: String| Stay {
                 policy: Some(Arc::clone(&part.name)),
-                message,
+                message: text::message(message),
                 ..Stay::of(reason)
             };
             let left = match &part.answer {
@@ -98,11 +99,11 @@ fn left(
     let reason = answer.reason.get(at).copied().and_then(row);
     let reason = reason.and_then(|row| answer.reasons.get(row));
     let fill = |sentence: &str| {
-        filled(sentence, |table, at| match table {
+        text::message(filled(sentence, |table, at| match table {
             "node" => Some(names.get(at)?.to_string()),
             "group" => Some(input.groups.name.get(at)?.to_string()),
             _ => None,
-        })
+        }))
     };
     Stay {
         code: reason.map_or_else(|| "MoveLeft".into(), |reason| reason.code.as_str().into()),

@@ -41,6 +41,8 @@ pub struct Inner {
     pub led_before: Option<Timestamp>,
     /// A change to make once the state was read so many times.
     pub later: Option<(u32, Change)>,
+    /// The eviction with which another process becomes the leader.
+    pub deposed_at: Option<String>,
     /// Nodes that somebody else cordons right before the next write.
     pub cordoned_at_update: BTreeSet<String>,
     /// Whether changes wait.
@@ -241,6 +243,9 @@ impl NodesWriter for Shared {
         let uid = &eviction.uid;
         let call = format!("evict {uid}");
         inner.calls.push(call.clone());
+        if inner.deposed_at.as_ref() == Some(&call) {
+            self.1.store(true, Ordering::Relaxed);
+        }
         if let Some(failure) = inner.failures.get(&call) {
             let message = failure.error.message.clone();
             return Err(match failure.error.class {

@@ -12,6 +12,7 @@ use flyball_decision::context::Reason;
 use flyball_decision::part::Part;
 use flyball_decision::question::ScaleDownNodesQuestion;
 use flyball_decision::scale_down::{NodeVerdicts, ScaleDownNodesInput, node_verdict, row};
+use flyball_decision::text;
 use flyball_decision::time::Timestamp;
 
 /// Combines the answers about nodes, and keeps the result.
@@ -38,7 +39,7 @@ pub(in crate::scale_down::judge) fn compose_nodes(
                     verdict.until = verdict.until.min(context.now.plus(FAILED_MS));
                     Some(Stay {
                         policy: Some(Arc::clone(policy)),
-                        message: failure.to_string(),
+                        message: text::message(failure.to_string()),
                         ..Stay::of(reasons::POLICY_FAILED)
                     })
                 }
@@ -84,11 +85,11 @@ fn must_stay(
     input: &ScaleDownNodesInput,
 ) -> Stay {
     let fill = |sentence: &str| {
-        filled(sentence, |table, at| match table {
+        text::message(filled(sentence, |table, at| match table {
             "node" => Some(nodes.get(at)?.name.to_string()),
             "group" => Some(input.groups.name.get(at)?.to_string()),
             _ => None,
-        })
+        }))
     };
     Stay {
         code: reason.map_or_else(|| "MustStay".into(), |reason| reason.code.as_str().into()),
